@@ -1,0 +1,21 @@
+/**
+ * An error whose message is written for the operator: what was wrong, in which file or for which
+ * container, and what to do about it. Everything this program throws on purpose is one of these;
+ * anything else that reaches the top is a defect and is printed with its stack.
+ */
+export class OperatorError extends Error {
+  override name = "OperatorError";
+
+  /**
+   * @param code a stable word for scripts, such as `unknown_network`
+   * @param message one sentence or more, without a trailing newline
+   */
+  constructor(readonly code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
