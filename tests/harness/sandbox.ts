@@ -1,0 +1,187 @@
+/**
+ * Throwaway networks for tests: an "agent" in network and mount namespaces of its own, and
+ * "outside" hosts behind a wire. All of it goes when the last process in it does, and that is
+ * one `cat` that ends with the test.
+ */
+import { assertEquals } from "@std/assert";
+
+export interface Output {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  /** Standard input; nothing when absent. */
+  stdin?: string | Uint8Array<ArrayBuffer>;
+  env?: Record<string, string>;
+  /** Only `env`, instead of the test's own environment with `env` on top. */
+  clearEnv?: boolean;
+  cwd?: string;
+}
+
+const root = (Deno.uid() ?? 0) === 0;
+
+/** A set of namespaces held open by a process of their own. */
+export class Namespace implements AsyncDisposable {
+  protected constructor(readonly pid: number, private readonly holder: Deno.ChildProcess) {}
+
+  /** Starts `argv`, which must print a line once it is ready and then read standard input to its end. */
+  protected static async hold(argv: string[]): Promise<[number, Deno.ChildProcess]> {
+    const holder = new Deno.Command(argv[0]!, {
+      args: argv.slice(1),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    const pid = Number(new TextDecoder().decode(value));
+    if (!pid) throw new Error(`could not make a namespace with: ${argv.join(" ")}`);
+    return [pid, holder];
+  }
+
+  /** The arguments that put a command into this namespace. */
+  enter(argv: string[]): string[] {
+    const user = root ? [] : ["--user", "--preserve-credentials"];
+    return ["nsenter", `--target=${this.pid}`, ...user, "--net", "--mount", "--", ...argv];
+  }
+
+  /** Starts a command in this namespace; its streams are pipes. */
+  spawn(argv: string[], options: RunOptions = {}): Deno.ChildProcess {
+    const [command, ...args] = this.enter(argv);
+    return new Deno.Command(command!, {
+      args,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      env: options.env,
+      clearEnv: options.clearEnv,
+      cwd: options.cwd,
+    }).spawn();
+  }
+
+  /** Runs a command in this namespace to its end. */
+  async run(argv: string[], options: RunOptions = {}): Promise<Output> {
+    const child = this.spawn(argv, options);
+    const writer = child.stdin.getWriter();
+    const input = options.stdin ?? new Uint8Array();
+    // A command that doesn't read its input closes the pipe; its exit code tells what happened.
+    writer.write(typeof input === "string" ? new TextEncoder().encode(input) : input)
+      .then(() => writer.close()).catch(() => {});
+    const { code, stdout, stderr } = await child.output();
+    return {
+      code,
+      stdout: new TextDecoder().decode(stdout),
+      stderr: new TextDecoder().decode(stderr),
+    };
+  }
+
+  /** The standard output of a command that must succeed. */
+  async ok(argv: string[], options: RunOptions = {}): Promise<string> {
+    const output = await this.run(argv, options);
+    assertEquals(output.code, 0, `${argv.join(" ")}\n${output.stdout}${output.stderr}`);
+    return output.stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.holder.stdin.close().catch(() => {});
+    await this.holder.stdout.cancel().catch(() => {});
+    await this.holder.status;
+  }
+}
+
+/** The address of the agent on the wire to its outside hosts. */
+export const AGENT_ADDRESS = "203.0.113.1";
+export const AGENT_ADDRESS_6 = "2001:db8:113::1";
+
+/** An agent: its own network, its own /run and /var/lib, and a directory for the test's files. */
+export class Sandbox extends Namespace {
+  /** A directory outside the sandbox's tmpfs mounts, gone with the sandbox. */
+  readonly dir: string;
+  #outsides: Outside[] = [];
+
+  private constructor(pid: number, holder: Deno.ChildProcess) {
+    super(pid, holder);
+    this.dir = Deno.makeTempDirSync({ prefix: "mesos-cni-test-" });
+  }
+
+  static async create(): Promise<Sandbox> {
+    const user = root ? [] : ["--map-root-user"];
+    const script = [
+      "mount -t tmpfs tmpfs /run",
+      "mount -t tmpfs tmpfs /var/lib",
+      "ip link set lo up",
+      "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+      "echo $$",
+      "exec cat",
+    ].join(" && ");
+    return new Sandbox(
+      ...await Namespace.hold(["unshare", ...user, "--net", "--mount", "sh", "-c", script]),
+    );
+  }
+
+  /** Adds a host on a wire of its own to the agent: 203.0.113.N beside the agent's .1. */
+  async outside(): Promise<Outside> {
+    const outside = await Outside.create(this, this.#outsides.length);
+    this.#outsides.push(outside);
+    return outside;
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    for (const outside of this.#outsides) await outside[Symbol.asyncDispose]();
+    await super[Symbol.asyncDispose]();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** A host that is not the agent. Hosts share one bridge `wan0`, which carries the agent's address. */
+export class Outside extends Namespace {
+  private constructor(
+    pid: number,
+    holder: Deno.ChildProcess,
+    readonly address: string,
+    readonly address6: string,
+  ) {
+    super(pid, holder);
+  }
+
+  static async create(agent: Sandbox, index: number): Promise<Outside> {
+    if (index === 0) {
+      await agent.ok(["ip", "link", "add", "wan0", "type", "bridge"]);
+      await agent.ok(["ip", "address", "add", `${AGENT_ADDRESS}/24`, "dev", "wan0"]);
+      await agent.ok(["ip", "address", "add", `${AGENT_ADDRESS_6}/64`, "dev", "wan0", "nodad"]);
+      await agent.ok(["ip", "link", "set", "wan0", "up"]);
+    }
+    const [pid, holder] = await Namespace.hold(
+      agent.enter(["unshare", "--net", "sh", "-c", "echo $$ && exec cat"]),
+    );
+    const outside = new Outside(
+      pid,
+      holder,
+      `203.0.113.${index + 2}`,
+      `2001:db8:113::${index + 2}`,
+    );
+    const wire = `wan0-${index}`;
+    await agent.ok([
+      "ip",
+      "link",
+      "add",
+      wire,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      `${pid}`,
+    ]);
+    await agent.ok(["ip", "link", "set", wire, "master", "wan0", "up"]);
+    await outside.ok(["ip", "link", "set", "lo", "up"]);
+    await outside.ok(["ip", "link", "set", "eth0", "up"]);
+    await outside.ok(["ip", "address", "add", `${outside.address}/24`, "dev", "eth0"]);
+    await outside.ok(["ip", "address", "add", `${outside.address6}/64`, "dev", "eth0", "nodad"]);
+    return outside;
+  }
+}
