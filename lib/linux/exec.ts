@@ -1,0 +1,41 @@
+/** Becoming another program (execvp(3)). */
+import { cString, errno, openLibc, SystemError } from "./libc.ts";
+
+const libc = openLibc({
+  execvp: { parameters: ["buffer", "buffer"], result: "i32" },
+  signal: { parameters: ["i32", "usize"], result: "usize" },
+  sigprocmask: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+});
+
+const SIGPIPE = 13;
+const SIG_DFL = 0n;
+const SIG_SETMASK = 2;
+/** glibc's sigset_t has 1024 bits. */
+const SIGSET_BYTES = 128;
+
+/**
+ * Replaces this program: process id, terminal, working directory and environment stay; the
+ * signal state becomes what a shell would give. Returns only by an error.
+ *
+ * @throws {SystemError} `ENOENT` for a command that is not in PATH
+ */
+export function execute(argv: readonly [string, ...string[]]): never {
+  const strings = argv.map(cString);
+  const pointers = new BigUint64Array(argv.length + 1);
+  strings.forEach((text, i) => {
+    pointers[i] = Deno.UnsafePointer.value(Deno.UnsafePointer.of(text));
+  });
+  // The runtime ignores SIGPIPE, and an ignored signal stays ignored through exec.
+  libc().signal(SIGPIPE, SIG_DFL);
+  libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
+  libc().execvp(strings[0]!, new Uint8Array(pointers.buffer));
+  throw new SystemError(errno(), `execute ${argv[0]}`);
+}
+
+/**
+ * The exit code a shell gives for a command that could not be executed: 127 when it is not
+ * there, 126 when it is and can't be run.
+ */
+export function exitCodeOfFailedExec(error: SystemError): 126 | 127 {
+  return error.errnoName === "ENOENT" ? 127 : 126;
+}

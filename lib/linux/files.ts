@@ -1,0 +1,127 @@
+/**
+ * Files by FFI: those under /proc and /sys, which Deno refuses to open without `--allow-all`
+ * (the compiled program has a shorter list), and handles that are passed to other system calls.
+ */
+import { check, cString, openLibc } from "./libc.ts";
+
+const libc = openLibc({
+  // int open(const char *path, int flags, mode_t mode): the mode only counts with O_CREAT.
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+});
+
+/** Flags of open(2), asm-generic/fcntl.h; the directory flags differ on arm64. */
+const arm = Deno.build.arch === "aarch64";
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+export const O_DIRECTORY = arm ? 0o40000 : 0o200000;
+export const O_NOFOLLOW = arm ? 0o100000 : 0o400000;
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+
+/** An open file, closed at the end of its `using` block. */
+export class Handle implements Disposable {
+  #open = true;
+  constructor(readonly fd: number) {}
+
+  /** The handle as a path, for calls that take no descriptor. */
+  get path(): string {
+    return `/proc/self/fd/${this.fd}`;
+  }
+
+  close(): void {
+    if (this.#open) libc().close(this.fd);
+    this.#open = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Opens a file; it is closed on exec.
+ *
+ * @throws {SystemError}
+ */
+export function open(path: string, flags: number = O_RDONLY): Handle {
+  return new Handle(check(libc().open(cString(path), flags | O_CLOEXEC, 0), `open ${path}`));
+}
+
+/**
+ * Opens a file below an open directory; `mode` is that of a file it makes (O_CREAT).
+ *
+ * @throws {SystemError} whose description is `what`
+ */
+export function openAt(dir: Handle, name: string, flags: number, what: string, mode = 0): Handle {
+  const fd = libc().openat(dir.fd, cString(name), flags | O_CLOEXEC, mode);
+  return new Handle(check(fd, `open ${what}`));
+}
+
+/** Reads a descriptor to its end, at most `limit` bytes, as text. */
+export function readAll(handle: Handle, what: string, limit = 64 << 20): string {
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(64 << 10);
+  let text = "";
+  while (text.length < limit) {
+    const count = Number(
+      check(libc().read(handle.fd, chunk, BigInt(chunk.length)), `read ${what}`),
+    );
+    if (count === 0) break;
+    text += decoder.decode(chunk.subarray(0, count), { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/**
+ * The text of a file under /proc or /sys.
+ *
+ * @throws {SystemError}
+ */
+export function readProcFile(path: string): string {
+  using handle = open(path);
+  return readAll(handle, path);
+}
+
+/**
+ * Writes a setting under /proc or /sys with a single write(2).
+ *
+ * @throws {SystemError}
+ */
+export function writeProcFile(path: string, text: string): void {
+  using handle = open(path, O_WRONLY);
+  write(handle, text, path);
+}
+
+/** Writes all of `text` to a descriptor. */
+export function write(handle: Handle, text: string, what: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) {
+    const count = Number(
+      check(libc().write(handle.fd, bytes, BigInt(bytes.length)), `write ${what}`),
+    );
+    bytes = bytes.slice(count);
+  }
+}
+
+/** A pipe whose ends are closed on exec. */
+export function pipe(): { readEnd: Handle; writeEnd: Handle } {
+  const ends = new Int32Array(2);
+  check(libc().pipe2(new Uint8Array(ends.buffer), O_CLOEXEC), "make a pipe");
+  return { readEnd: new Handle(ends[0]!), writeEnd: new Handle(ends[1]!) };
+}
+
+/** Whether programs that this process starts from now on inherit the descriptor. */
+export function setInherited(handle: Handle, inherited: boolean): void {
+  check(libc().fcntl(handle.fd, F_SETFD, inherited ? 0 : FD_CLOEXEC), "mark a file for exec");
+}

@@ -1,0 +1,98 @@
+/** Mounts (mount(2), umount2(2)). */
+import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { readProcFile } from "./files.ts";
+
+const libc = openLibc({
+  mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+});
+
+/** Flags of mount(2), linux/mount.h. */
+export const MS_RDONLY = 0x1;
+export const MS_NOSUID = 0x2;
+export const MS_NODEV = 0x4;
+export const MS_NOEXEC = 0x8;
+export const MS_REMOUNT = 0x20;
+export const MS_BIND = 0x1000;
+export const MS_REC = 0x4000;
+export const MS_PRIVATE = 0x40000;
+export const MS_SLAVE = 0x80000;
+export const MS_SHARED = 0x100000;
+
+const MNT_DETACH = 2;
+const EINVAL = 22;
+const ENOENT = 2;
+
+/**
+ * Mounts, or with MS_REMOUNT or a propagation flag changes a mount.
+ *
+ * @param what as an operator would say it, where the arguments do not
+ * @throws {SystemError}
+ */
+export function mount(
+  source: string | null,
+  target: string,
+  type: string | null,
+  flags: number,
+  what = source ? `mount ${source} on ${target}` : `change the mount ${target}`,
+): void {
+  const text = (value: string | null) => value === null ? null : cString(value);
+  check(
+    libc().mount(text(source), cString(target), text(type), BigInt(flags), null),
+    what,
+  );
+}
+
+/** Makes the file or directory `source` appear at `target` too. */
+export function bindMount(source: string, target: string, flags = 0): void {
+  mount(source, target, null, MS_BIND | flags);
+}
+
+/**
+ * Unmounts even when in use; whoever uses it keeps it until done. A path that is no mount point,
+ * or does not exist, is left alone.
+ *
+ * @returns whether something was unmounted
+ * @throws {SystemError}
+ */
+export function unmount(target: string): boolean {
+  try {
+    check(libc().umount2(cString(target), MNT_DETACH), `unmount ${target}`);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && [EINVAL, ENOENT].includes(error.errno)) return false;
+    throw error;
+  }
+}
+
+/** A line of /proc/PID/mountinfo (Documentation/filesystems/proc.rst, section 3.5). */
+export interface MountInfo {
+  mountPoint: string;
+  /** Peer group of a shared mount. */
+  shared?: string;
+  /** Peer group that this mount receives from. */
+  master?: string;
+  type: string;
+}
+
+/** The mounts that the calling thread sees, in the order they were made. */
+export function mounts(): MountInfo[] {
+  return readProcFile("/proc/thread-self/mountinfo").trimEnd().split("\n").map((line) => {
+    const fields = line.split(" ");
+    const separator = fields.indexOf("-");
+    const optional = fields.slice(6, separator);
+    const tag = (name: string) =>
+      optional.find((field) => field.startsWith(`${name}:`))?.slice(name.length + 1);
+    return {
+      mountPoint: unescape(fields[4]!),
+      shared: tag("shared"),
+      master: tag("master"),
+      type: fields[separator + 1]!,
+    };
+  });
+}
+
+/** The kernel writes space, tab, newline and backslash of a path as octal escapes. */
+function unescape(path: string): string {
+  return path.replaceAll(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
+}

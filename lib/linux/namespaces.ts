@@ -1,0 +1,127 @@
+/**
+ * Namespaces of the calling thread (unshare(2), setns(2)).
+ *
+ * The kernel moves single threads, not processes: while a function here runs, the main thread is
+ * elsewhere and all other threads of the runtime are not. So the functions take synchronous
+ * work only, and what such work starts with `Deno.Command` is born in the namespaces too.
+ */
+import { check, openLibc } from "./libc.ts";
+import { Handle, open } from "./files.ts";
+
+const libc = openLibc({
+  unshare: { parameters: ["i32"], result: "i32" },
+  setns: { parameters: ["i32", "i32"], result: "i32" },
+  fchdir: { parameters: ["i32"], result: "i32" },
+});
+
+export type NamespaceKind = "net" | "mnt" | "uts";
+
+/** Flags of clone(2), linux/sched.h. */
+const CLONE_FS = 0x200;
+const CLONE_FLAGS: Readonly<Record<NamespaceKind, number>> = {
+  mnt: 0x20000,
+  uts: 0x4000000,
+  net: 0x40000000,
+};
+
+/** A result that is no promise: nothing may be awaited in a namespace. */
+type Synchronous<R> = R extends PromiseLike<unknown> ? never : R;
+
+/**
+ * Runs `work` in new namespaces, then returns to the old ones. The new ones live on as long as a
+ * process or a mount holds them.
+ *
+ * @throws {SystemError}
+ */
+export function inNewNamespaces<R>(kinds: readonly NamespaceKind[], work: () => Synchronous<R>): R {
+  return andBack(kinds, () => {
+    const flags = kinds.reduce((sum, kind) => sum | CLONE_FLAGS[kind], 0);
+    check(libc().unshare(flags), `make new namespaces (${kinds.join(", ")})`);
+    return work();
+  });
+}
+
+/**
+ * Runs `work` in existing namespaces, each given by the path of its handle (`/proc/PID/ns/net`,
+ * a bind mount of it), then returns.
+ *
+ * @throws {SystemError}
+ */
+export function inNamespaces<R>(
+  paths: Readonly<Partial<Record<NamespaceKind, string>>>,
+  work: () => Synchronous<R>,
+): R {
+  const kinds = Object.keys(paths) as NamespaceKind[];
+  return andBack(kinds, () => {
+    // All handles are opened before the first step, which may hide their paths.
+    const handles = kinds.map((kind) => open(paths[kind]!));
+    try {
+      kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
+    } finally {
+      handles.forEach((handle) => handle.close());
+    }
+    return work();
+  });
+}
+
+/**
+ * Moves the main thread for good, for a program that is about to exec.
+ *
+ * @throws {SystemError}
+ */
+export function enterNamespaces(paths: Readonly<Partial<Record<NamespaceKind, string>>>): void {
+  const kinds = Object.keys(paths) as NamespaceKind[];
+  if (kinds.includes("mnt")) leaveSharedDirectory();
+  const handles = kinds.map((kind) => open(paths[kind]!));
+  kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
+  handles.forEach((handle) => handle.close());
+}
+
+function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
+  const home = kinds.map((kind) => open(`/proc/thread-self/ns/${kind}`));
+  const directory = kinds.includes("mnt") ? open(".") : undefined;
+  if (directory) leaveSharedDirectory();
+  try {
+    return work();
+  } finally {
+    try {
+      kinds.forEach((kind, i) => setns(home[i]!, kind, "the namespace that it came from"));
+      // A thread that changes its mount namespace is put to the root directory of the new one.
+      if (directory) check(libc().fchdir(directory.fd), "return to the working directory");
+    } catch (error) {
+      // What would follow happens in the container's network: better not at all.
+      console.error(`mesos-cni: cannot return to the agent's namespaces: ${error}`);
+      Deno.exit(1);
+    }
+    home.forEach((handle) => handle.close());
+    directory?.close();
+  }
+}
+
+function setns(handle: Handle, kind: NamespaceKind, what: string): void {
+  check(libc().setns(handle.fd, CLONE_FLAGS[kind]), `enter ${what} (${kind} namespace)`);
+}
+
+let directoryIsShared = true;
+
+/** A thread that shares its working directory with others may not change its mount namespace. */
+function leaveSharedDirectory(): void {
+  if (directoryIsShared) check(libc().unshare(CLONE_FS), "separate the working directory");
+  directoryIsShared = false;
+}
+
+/**
+ * Whether `path` is a handle of a namespace, and not, say, the empty file that is left of a bind
+ * mount after a reboot.
+ */
+export function isNamespaceHandle(path: string): boolean {
+  try {
+    // Every handle lies on the kernel's one nsfs.
+    return Deno.statSync(path).dev === Deno.statSync("/proc/self/ns/net").dev;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
