@@ -1,2 +1,56 @@
 /** The functions of `@std/cli` that this project uses, over node:util. */
-export {};
+import { parseArgs as parse } from "node:util";
+
+export interface ParseOptions {
+  boolean?: readonly string[];
+  string?: readonly string[];
+  /** Flags that may be repeated; their value is an array. */
+  collect?: readonly string[];
+  /** Whether what follows `--` is returned apart. */
+  "--"?: boolean;
+  /** Called for each argument that is no known flag; `false` leaves it out of the result. */
+  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+}
+
+export type Args = Record<string, unknown> & { _: (string | number)[]; "--"?: string[] };
+
+/**
+ * As `parseArgs` of `@std/cli`: a string flag without a value is the empty string, a boolean
+ * flag that is absent is false, a collected one that is absent an empty array.
+ */
+export function parseArgs(args: readonly string[], options: ParseOptions = {}): Args {
+  const { boolean = [], string = [], collect = [], unknown = () => true } = options;
+  const { tokens } = parse({
+    args: [...args],
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+    options: Object.fromEntries([
+      ...boolean.map((name) => [name, { type: "boolean" as const }]),
+      ...string.map((name) => [name, { type: "string" as const, multiple: true }]),
+    ]),
+  });
+  const result: Args = { _: [] };
+  for (const name of boolean) result[name] = false;
+  for (const name of collect) result[name] = [];
+  let rest: string[] | undefined;
+  for (const token of tokens) {
+    if (token.kind === "option-terminator") {
+      rest = [];
+    } else if (token.kind === "positional") {
+      if (rest && options["--"]) rest.push(token.value);
+      else if (unknown(token.value) !== false) result._.push(token.value);
+    } else if (boolean.includes(token.name)) {
+      result[token.name] = token.value === undefined || token.value === "true";
+    } else if (string.includes(token.name)) {
+      // A value of "--x" is another flag, not a value, unless written with "=".
+      const value = token.value ?? "";
+      if (collect.includes(token.name)) (result[token.name] as string[]).push(value);
+      else result[token.name] = value;
+    } else {
+      unknown(token.rawName, token.name, token.value);
+    }
+  }
+  if (options["--"]) result["--"] = rest ?? [];
+  return result;
+}

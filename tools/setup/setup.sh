@@ -7,6 +7,7 @@ readonly DENO_VERSION=2.6.8
 readonly DENO_X64_SHA512=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
 readonly DENORT_PACKAGE_SHA512=9819d05d943a0a6f98c393f7d7fef161e412c3cd085d0e5aa69b801ab00a1a48006338025acc10f21554e234cf327191e57a14ba3656bd74d190b4d3df04adff
 readonly TOOLS="$ROOT/.tools"
+mkdir -p "$TOOLS"
 
 # Behind a proxy with a certificate authority of its own, Deno trusts only Mozilla's list
 # unless it is told to read the system's as well.
@@ -23,7 +24,6 @@ die() { printf 'dev: %s\n' "$*" >&2; exit 1; }
 fetch_npm() {
   local package=$1 sha512=$2 member=$3 destination=$4 work
   command -v npm >/dev/null || die "npm is needed to fetch $package (Debian: apt-get install npm)"
-  mkdir -p "$TOOLS"
   work=$(mktemp -d "$TOOLS/fetch.XXXXXX")
   (cd "$work" && npm pack --silent "$package" >/dev/null) ||
     die "npm could not fetch $package: is the npm registry reachable from here?"
@@ -57,7 +57,6 @@ setup_deno() {
 # once; `rm -rf .tools` asks again.
 setup_dependencies() {
   local found="$TOOLS/dependencies"
-  mkdir -p "$TOOLS"
   if [ ! -s "$found" ]; then
     say "looking for JSR (up to 10 s) …"
     if timeout 10 "$DENO" cache --quiet --no-lock "$ROOT/tools/setup/jsr_probe.ts" 2>/dev/null; then

@@ -1,0 +1,82 @@
+/** What a subcommand is: the data behind parsing, `--help`, completion and the manual page. */
+
+/** A flag, written `--name` or `--name=VALUE`; `-` and `_` in a name are the same. */
+export interface Flag {
+  /** Without the leading dashes, as the documents write it. */
+  name: string;
+  /** The placeholder of the value in the help; absent for a switch. */
+  value?: string;
+  /** One line, without a full stop. */
+  help: string;
+  repeatable?: boolean;
+  /** Shown in the help; the command applies it. */
+  default?: string;
+  /** What a shell may complete the value to. */
+  complete?: "file" | "directory" | "container" | "network" | readonly string[];
+}
+
+export interface Example {
+  command: string;
+  what: string;
+}
+
+export interface Command {
+  /** With its group: `run`, `netns exec`. */
+  name: string;
+  /** One line, without a full stop. */
+  summary: string;
+  /** What follows the flags: `ID [-- COMMAND [ARG…]]`. */
+  operands?: string;
+  flags: readonly Flag[];
+  examples: readonly [Example, ...Example[]];
+  /** More to know, below the flags of the help. */
+  notes?: string;
+  /** What a shell may complete the first operand to. */
+  complete?: "file" | "container";
+  /**
+   * @returns the exit code: 0 done, 1 it failed or found problems
+   * @throws {UsageError} for exit code 2; any other error is printed, for exit code 1
+   */
+  run(call: Call): Promise<number>;
+}
+
+/** A command's arguments, parsed by its own table of flags. */
+export interface Call {
+  /** The operands before `--`. */
+  operands: string[];
+  /** What follows `--`; undefined without a `--`. */
+  rest: string[] | undefined;
+  /** The value of a flag, the last one if it was repeated. */
+  value(flag: string): string | undefined;
+  /** All values of a repeatable flag. */
+  values(flag: string): string[];
+  /** Whether a switch was given. */
+  has(flag: string): boolean;
+}
+
+/** The call itself was wrong: exit code 2, with a pointer to the help. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** Flags that every command takes; `main.ts` acts on them. */
+export const COMMON_FLAGS: readonly Flag[] = [
+  {
+    name: "log-level",
+    value: "LEVEL",
+    help: "what is logged to standard error",
+    default: "warning",
+    complete: ["debug", "info", "warning", "error"],
+  },
+  {
+    name: "log-format",
+    value: "FORMAT",
+    help: "text or json, one line each",
+    default: "text",
+    complete: ["text", "json"],
+  },
+  { name: "help", help: "this text" },
+];
+
+/** For commands that print data. */
+export const JSON_FLAG: Flag = { name: "json", help: "print JSON" };

@@ -1,0 +1,64 @@
+/** The text of `--help`, from the same tables that parse the arguments. */
+import { type Command, COMMON_FLAGS, type Flag } from "./command.ts";
+import { bold } from "./output.ts";
+import { type Entry, TABLE } from "./table.ts";
+
+/** The help of the whole program. */
+export function programHelp(): string {
+  return `${bold("mesos-cni")} gives the containers of a Mesos agent their networks.
+
+${bold("usage:")} mesos-cni COMMAND [FLAG…] [ARG…]
+
+${rows(TABLE.map((entry) => [entry.name, entry.summary]))}
+
+Called as mesos-cni-port-mapper (a symlink), this file is that CNI plugin.
+
+${bold("example:")}
+  mesos-cni run --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni \\
+    --networks=cni-test -- ip address      # a command with an address of its own
+  mesos-cni help run                       # the flags of a command`;
+}
+
+/** The help of a group such as `netns`. */
+export function groupHelp(entry: Entry, commands: readonly Command[]): string {
+  return `${bold(`mesos-cni ${entry.name}`)}: ${entry.summary}
+
+${bold("usage:")} mesos-cni ${entry.name} COMMAND [FLAG…] [ARG…]
+
+${rows(commands.map((command) => [command.name, command.summary]))}
+
+${bold("example:")}
+  ${commands[0]!.examples[0].command}`;
+}
+
+/** The help of one command. */
+export function commandHelp(command: Command): string {
+  const operands = command.operands ? ` ${command.operands}` : "";
+  const examples = command.examples.map((example) => `  ${example.command}\n      ${example.what}`);
+  return `${bold(`mesos-cni ${command.name}`)}: ${command.summary}
+
+${bold("usage:")} mesos-cni ${command.name} [FLAG…]${operands}
+
+${bold("flags:")}
+${rows([...command.flags, ...COMMON_FLAGS].map((flag) => [spelled(flag), explained(flag)]))}
+${command.notes ? `\n${command.notes}\n` : ""}
+${bold(examples.length > 1 ? "examples:" : "example:")}
+${examples.join("\n")}`;
+}
+
+function spelled(flag: Flag): string {
+  return `--${flag.name}${flag.value ? `=${flag.value}` : ""}${flag.repeatable ? " …" : ""}`;
+}
+
+function explained(flag: Flag): string {
+  return flag.help + (flag.default ? ` (default: ${flag.default})` : "");
+}
+
+function rows(pairs: readonly (readonly [string, string])[]): string {
+  const width = Math.min(34, Math.max(...pairs.map(([left]) => left.length)) + 2);
+  return pairs.map(([left, right]) =>
+    left.length < width
+      ? `  ${left.padEnd(width)}${right}`
+      : `  ${left}\n  ${" ".repeat(width)}${right}`
+  ).join("\n");
+}

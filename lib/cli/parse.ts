@@ -1,0 +1,59 @@
+import { parseArgs } from "@std/cli";
+import { type Call, type Command, COMMON_FLAGS, type Flag, UsageError } from "./command.ts";
+import { nearest } from "./nearest.ts";
+
+/**
+ * Parses a command's arguments by its table of flags.
+ *
+ * @throws {UsageError} for a flag that is unknown, lacks its value or has one too many
+ */
+export function parseCall(command: Command, args: readonly string[]): Call {
+  const flags = [...command.flags, ...COMMON_FLAGS];
+  const names = (wanted: (flag: Flag) => boolean) =>
+    flags.filter(wanted).map((flag) => key(flag.name));
+  const parsed = parseArgs(args.map(canonical(args.indexOf("--"))), {
+    "--": true,
+    boolean: names((flag) => !flag.value),
+    string: names((flag) => !!flag.value),
+    collect: names((flag) => !!flag.value),
+    unknown(arg, name) {
+      if (name === undefined) return true;
+      const guess = nearest(name, flags.map((flag) => key(flag.name)));
+      const hint = guess
+        ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`
+        : "";
+      throw new UsageError(`unknown flag ${arg.split("=")[0]}${hint}`);
+    },
+  });
+  const valuesOf = (name: string) => parsed[key(name)] as string[];
+  for (const flag of flags) {
+    if (!flag.value) continue;
+    const values = valuesOf(flag.name);
+    if (values.includes("")) {
+      throw new UsageError(`--${flag.name} needs a value: --${flag.name}=${flag.value}`);
+    }
+    if (values.length > 1 && !flag.repeatable) {
+      throw new UsageError(`--${flag.name} was given twice`);
+    }
+  }
+  return {
+    operands: parsed._.map(String),
+    rest: args.includes("--") ? parsed["--"] : undefined,
+    value: (name) => valuesOf(name).at(-1),
+    values: valuesOf,
+    has: (name) => parsed[key(name)] === true,
+  };
+}
+
+function key(name: string): string {
+  return name.replaceAll("-", "_");
+}
+
+/** Writes a flag's name with `_`, whichever way it came; what follows `--` is not ours. */
+function canonical(end: number): (arg: string, index: number) => string {
+  return (arg, index) => {
+    if (!arg.startsWith("--") || arg === "--" || (end >= 0 && index > end)) return arg;
+    const [name, ...value] = arg.slice(2).split("=");
+    return `--${[key(name!), ...value].join("=")}`;
+  };
+}

@@ -1,0 +1,16 @@
+import { SPEC_VERSIONS } from "../cni/version.ts";
+import { VERSION } from "../version.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
+import { print, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "version",
+  summary: "print the version",
+  flags: [JSON_FLAG],
+  examples: [{ command: "mesos-cni version", what: "the version and the CNI versions it speaks" }],
+  run(call) {
+    if (call.has("json")) printJson({ version: VERSION, cniVersions: SPEC_VERSIONS });
+    else print(`mesos-cni ${VERSION} (CNI ${SPEC_VERSIONS.join(", ")})`);
+    return Promise.resolve(0);
+  },
+};
