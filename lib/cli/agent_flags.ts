@@ -1,4 +1,5 @@
 /** The agent's flags about networks, for every command that works on containers. */
+import { resolve } from "@std/path";
 import { messageOf } from "../error.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
@@ -64,11 +65,11 @@ export function settingsFrom(call: Call): Settings {
   }
   try {
     return settingsOf({
-      configDir: call.value("network_cni_config_dir"),
-      pluginsDir: call.value("network_cni_plugins_dir"),
+      configDir: absolute(call.value("network_cni_config_dir")),
+      pluginsDir: call.value("network_cni_plugins_dir")?.split(":").map(absolute).join(":"),
       rootDirPersist: call.has("network_cni_root_dir_persist"),
-      workDir: call.value("work_dir"),
-      runtimeDir: call.value("runtime_dir"),
+      workDir: absolute(call.value("work_dir")),
+      runtimeDir: absolute(call.value("runtime_dir")),
       defaultDns: defaultDns(call.value("default_container_dns")),
       metrics: metrics === "true",
     });
@@ -77,10 +78,20 @@ export function settingsFrom(call: Call): Settings {
   }
 }
 
+/** A plugin, or another process later, may work elsewhere. */
+function absolute<P extends string | undefined>(path: P): P {
+  return (path === undefined ? path : resolve(path)) as P;
+}
+
 function defaultDns(value: string | undefined) {
   if (value === undefined) return undefined;
   // As the agent reads its flags: a path, with or without file://, or the JSON itself.
   const path = value.startsWith("file://") ? value.slice("file://".length) : value;
-  const text = path.startsWith("/") ? Deno.readTextFileSync(path) : value;
-  return parseContainerDns(JSON.parse(text), "--default_container_dns");
+  const isFile = path.startsWith("/");
+  try {
+    const message = JSON.parse(isFile ? Deno.readTextFileSync(path) : value);
+    return parseContainerDns(message, isFile ? path : "--default_container_dns");
+  } catch (error) {
+    throw new UsageError(`--default_container_dns: ${messageOf(error)}`, { cause: error });
+  }
 }

@@ -57,7 +57,8 @@ export const command: Command = {
       what: "a web server that answers at the agent's port 8080",
     },
   ],
-  notes: `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
+  notes:
+    `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
 if signal n ended it; 126 or 127 if it could not be executed; 1 if the container could not be made.`,
   async run(call) {
     const { rest } = call;
@@ -65,6 +66,7 @@ if signal n ended it; 126 or 127 if it could not be executed; 1 if the container
       throw new UsageError(`unexpected ${call.operands[0]}: the command follows "--"`);
     }
     if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
+    const rootfs = call.value("rootfs") && Deno.realPathSync(call.value("rootfs")!);
     const id = parseContainerId(call.value("name") ?? crypto.randomUUID());
     return await run(isolatorOf(call), id, {
       container_info: {
@@ -72,8 +74,8 @@ if signal n ended it; 126 or 127 if it could not be executed; 1 if the container
         hostname: call.value("hostname"),
         network_infos: networkInfos(call),
       },
-      rootfs: call.value("rootfs"),
-    }, { argv: rest, env: environment(call), rootfs: call.value("rootfs") });
+      rootfs,
+    }, { argv: rest, env: environment(call), rootfs });
   },
 };
 
@@ -114,11 +116,13 @@ function label(text: string) {
 }
 
 function environment(call: Call): Record<string, string> {
-  return Object.fromEntries(call.values("env").map((text) => {
-    const equals = text.indexOf("=");
-    if (equals < 1) throw new UsageError(`--env: ${text} is not like NAME=VALUE`);
-    return [text.slice(0, equals), text.slice(equals + 1)];
-  }));
+  return Object.fromEntries(
+    call.values("env").map((text) => {
+      const equals = text.indexOf("=");
+      if (equals < 1) throw new UsageError(`--env: ${text} is not like NAME=VALUE`);
+      return [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
 }
 
 function list(call: Call, flag: string): string[] {

@@ -9,15 +9,20 @@ import type { Invocation, Plugin } from "./invocation.ts";
 import { isObject, type JsonObject, show } from "./json.ts";
 import { collect, feed } from "./pipe.ts";
 
-export interface ProcessLimits {
+export interface ProcessOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
   timeoutMs?: number;
   /** Bytes of standard output that are too many for a result. Default: 4 MiB. */
   outputLimit?: number;
+  /** Starts the process, for a caller that has more to do at that moment. */
+  start?: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess;
 }
 
-const DEFAULT_TIMEOUT_MS = 60_000;
-const DEFAULT_OUTPUT_LIMIT = 4 << 20;
+const DEFAULTS: Required<ProcessOptions> = {
+  timeoutMs: 60_000,
+  outputLimit: 4 << 20,
+  start: (spawn) => spawn(),
+};
 /** Of standard error the end is kept, where programs say why they gave up. */
 const STDERR_KEPT = 16 << 10;
 /** What a plugin's own message may add to ours. */
@@ -28,10 +33,10 @@ const PIPE_GRACE_MS = 200;
 const BUSY_PAUSES = [20, 80, 300, 600];
 
 /** The plugin that a file is. Its errors carry the plugin's own code, message and details. */
-export function processPlugin(file: string, limits: ProcessLimits = {}): Plugin {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, outputLimit = DEFAULT_OUTPUT_LIMIT } = limits;
+export function processPlugin(file: string, options: ProcessOptions = {}): Plugin {
+  const limits = { ...DEFAULTS, ...options };
   return async (invocation) => {
-    const run = await execute(file, invocation, timeoutMs, outputLimit);
+    const run = await execute(file, invocation, limits);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
     return outcome(run);
   };
@@ -50,10 +55,9 @@ interface Run {
 async function execute(
   file: string,
   invocation: Invocation,
-  timeoutMs: number,
-  outputLimit: number,
+  { timeoutMs, outputLimit, start }: Required<ProcessOptions>,
 ): Promise<Run> {
-  const child = await spawn(file, environment(invocation));
+  const child = await spawn(file, environment(invocation), start);
   const run: Run = { file, exit: "", stdout: "", stderr: "" };
   const stop = (code: number, why: string) => {
     run.stopped ??= { code, why };
@@ -99,7 +103,11 @@ function environment(invocation: Invocation): Record<string, string> {
  * Starts the plugin as the leader of a session of its own: a Ctrl-C in the caller's terminal
  * does not tear it apart, and it can be killed with all that it started.
  */
-async function spawn(file: string, env: Record<string, string>): Promise<Deno.ChildProcess> {
+async function spawn(
+  file: string,
+  env: Record<string, string>,
+  start: Required<ProcessOptions>["start"],
+): Promise<Deno.ChildProcess> {
   const command = new Deno.Command(file, {
     clearEnv: true,
     env,
@@ -110,7 +118,7 @@ async function spawn(file: string, env: Record<string, string>): Promise<Deno.Ch
   });
   for (const pause of [...BUSY_PAUSES, undefined]) {
     try {
-      return command.spawn();
+      return start(() => command.spawn());
     } catch (error) {
       const busy = messageOf(error).includes("(os error 26)");
       if (!busy || pause === undefined) {
