@@ -9,15 +9,15 @@ import { isObject, type JsonObject, show } from "./json.ts";
 import { collect, feed } from "./pipe.ts";
 import { spawnPlugin } from "./spawn.ts";
 
-export interface ProcessLimits {
+export interface ProcessOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
   timeoutMs?: number;
   /** Bytes of standard output that are too many for a result. Default: 4 MiB. */
   outputLimit?: number;
+  /** Starts the process, for a caller that has more to do at that moment. */
+  start?: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess;
 }
 
-const DEFAULT_TIMEOUT_MS = 60_000;
-const DEFAULT_OUTPUT_LIMIT = 4 << 20;
 /** Of standard error the end is kept, where programs say why they gave up. */
 const STDERR_KEPT = 16 << 10;
 /** What a plugin's own message may add to ours. */
@@ -26,10 +26,9 @@ const MESSAGE_KEPT = 4 << 10;
 const PIPE_GRACE_MS = 200;
 
 /** The plugin that a file is. Its errors carry the plugin's own code, message and details. */
-export function processPlugin(file: string, limits: ProcessLimits = {}): Plugin {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, outputLimit = DEFAULT_OUTPUT_LIMIT } = limits;
+export function processPlugin(file: string, options: ProcessOptions = {}): Plugin {
   return async (invocation) => {
-    const run = await execute(file, invocation, timeoutMs, outputLimit);
+    const run = await execute(file, invocation, options);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
     return outcome(run);
   };
@@ -48,10 +47,9 @@ interface Run {
 async function execute(
   file: string,
   invocation: Invocation,
-  timeoutMs: number,
-  outputLimit: number,
+  { timeoutMs = 60_000, outputLimit = 4 << 20, start = (spawn) => spawn() }: ProcessOptions,
 ): Promise<Run> {
-  const child = await spawnPlugin(file, invocation);
+  const child = await spawnPlugin(file, invocation, start);
   const run: Run = { file, exit: "", stdout: "", stderr: "" };
   const stop = (code: number, why: string) => {
     run.stopped ??= { code, why };

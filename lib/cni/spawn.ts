@@ -10,11 +10,13 @@ const BUSY_PAUSES = [20, 80, 300, 600];
  * Starts a plugin as the leader of a session of its own: a Ctrl-C in the caller's terminal does
  * not tear it apart, and it can be killed with all that it started.
  *
+ * @param start calls the function that it is given, at the moment that suits it
  * @throws {CniError} `ioFailure` if it cannot be started
  */
 export async function spawnPlugin(
   file: string,
   invocation: Invocation,
+  start: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess,
 ): Promise<Deno.ChildProcess> {
   const command = new Deno.Command(file, {
     clearEnv: true,
@@ -27,7 +29,7 @@ export async function spawnPlugin(
   for (let attempt = 0;; attempt++) {
     try {
       requireProgram(file);
-      return command.spawn();
+      return start(() => command.spawn());
     } catch (error) {
       const pause = BUSY_PAUSES[attempt];
       if (pause === undefined || !messageOf(error).includes("(os error 26)")) {

@@ -8,7 +8,7 @@ import {
 } from "@std/assert";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
-import { type ProcessLimits, processPlugin } from "../../lib/cni/process.ts";
+import { type ProcessOptions, processPlugin } from "../../lib/cni/process.ts";
 import { CNI_PLUGINS } from "../harness/binary.ts";
 
 const add: Invocation = {
@@ -30,7 +30,7 @@ function script(text: string) {
   return {
     dir,
     file,
-    run: (invocation: Partial<Invocation> = {}, limits?: ProcessLimits) =>
+    run: (invocation: Partial<Invocation> = {}, limits?: ProcessOptions) =>
       processPlugin(file, limits)({ ...add, ...invocation }),
     [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
   };
