@@ -65,7 +65,8 @@ function bindOverHost({ name, source }: EtcFile, readOnly: boolean): void {
   // An agent without such a file gets an empty one, which means the same: something must be
   // there to be mounted over. A symlink is followed, since the agent's own are trusted.
   Deno.openSync(path, { write: true, create: true }).close();
-  bind(source, path, readOnly, path);
+  bindMount(source, path);
+  protect(path, readOnly, path);
 }
 
 /**
@@ -77,7 +78,10 @@ function bindInImage({ name, source }: EtcFile, rootfs: string, readOnly: boolea
   using root = open(rootfs, O_PATH | O_DIRECTORY);
   using etc = openEtc(root, rootfs);
   using target = openTarget(etc, name, what);
-  bind(source, target.path, readOnly, what);
+  bindMount(source, target.path);
+  // Opened again, the name leads to what is mounted there now.
+  using mounted = openAt(etc, name, O_PATH | O_NOFOLLOW, what);
+  protect(mounted.path, readOnly, what);
 }
 
 function openEtc(root: Handle, rootfs: string): Handle {
@@ -112,9 +116,8 @@ function openTarget(etc: Handle, name: string, what: string): Handle {
   return openExisting();
 }
 
-function bind(source: string, target: string, readOnly: boolean, what: string): void {
+/** A bind mount takes its flags only when it is changed. */
+function protect(path: string, readOnly: boolean, what: string): void {
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
-  bindMount(source, target);
-  // A bind mount takes its flags only when it is changed.
-  mount(null, target, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
+  mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
 }
