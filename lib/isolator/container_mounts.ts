@@ -32,6 +32,8 @@ import { inNamespaces } from "../linux/namespaces.ts";
 export interface EtcFile {
   name: "hosts" | "hostname" | "resolv.conf";
   source: string;
+  /** The agent's own file is not a container's to change. */
+  readOnly: boolean;
 }
 
 export interface EtcMounts {
@@ -40,8 +42,6 @@ export interface EtcMounts {
   overHost: boolean;
   /** Root directory of the container's image, on the agent. */
   rootfs?: string;
-  /** The sources are the agent's own files, not the container's to change. */
-  readOnly: boolean;
 }
 
 /**
@@ -53,13 +53,13 @@ export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
   inNamespaces({ mnt: `/proc/${pid}/ns/mnt` }, () => {
     mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of process ${pid}`);
     for (const file of mounts.files) {
-      if (mounts.overHost) bindOverHost(file, mounts.readOnly);
-      if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs, mounts.readOnly);
+      if (mounts.overHost) bindOverHost(file);
+      if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
     }
   });
 }
 
-function bindOverHost({ name, source }: EtcFile, readOnly: boolean): void {
+function bindOverHost({ name, source, readOnly }: EtcFile): void {
   const path = `/etc/${name}`;
   if (source === path) return;
   // An agent without such a file gets an empty one, which means the same: something must be
@@ -73,7 +73,7 @@ function bindOverHost({ name, source }: EtcFile, readOnly: boolean): void {
  * The image is a framework's: every step into it goes from an open directory and follows no
  * symlink, so none leads out of it. A symlink in place of the file is replaced.
  */
-function bindInImage({ name, source }: EtcFile, rootfs: string, readOnly: boolean): void {
+function bindInImage({ name, source, readOnly }: EtcFile, rootfs: string): void {
   const what = `${rootfs}/etc/${name}`;
   using root = open(rootfs, O_PATH | O_DIRECTORY);
   using etc = openEtc(root, rootfs);
