@@ -57,7 +57,8 @@ export const command: Command = {
       what: "a web server that answers at the agent's port 8080",
     },
   ],
-  notes: `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
+  notes:
+    `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
 if signal n ended it; 126 or 127 if it could not be executed; 1 if the container could not be made.`,
   async run(call) {
     const { rest } = call;
@@ -114,11 +115,13 @@ function label(text: string) {
 }
 
 function environment(call: Call): Record<string, string> {
-  return Object.fromEntries(call.values("env").map((text) => {
-    const equals = text.indexOf("=");
-    if (equals < 1) throw new UsageError(`--env: ${text} is not like NAME=VALUE`);
-    return [text.slice(0, equals), text.slice(equals + 1)];
-  }));
+  return Object.fromEntries(
+    call.values("env").map((text) => {
+      const equals = text.indexOf("=");
+      if (equals < 1) throw new UsageError(`--env: ${text} is not like NAME=VALUE`);
+      return [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
 }
 
 function list(call: Call, flag: string): string[] {
