@@ -28,6 +28,11 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./launch.ts")).command,
   },
   {
+    name: "netns",
+    summary: "look into the networks of containers, and find what is wrong",
+    load: async () => (await import("./netns.ts")).commands,
+  },
+  {
     name: "version",
     summary: "print the version",
     load: async () => (await import("./version.ts")).command,
