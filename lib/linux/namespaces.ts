@@ -18,10 +18,13 @@ export type NamespaceKind = "net" | "mnt" | "uts";
 
 /** Flags of clone(2), linux/sched.h. */
 const CLONE_FS = 0x200;
+export const CLONE_NEWNS = 0x20000;
+export const CLONE_NEWUTS = 0x4000000;
+export const CLONE_NEWNET = 0x40000000;
 const CLONE_FLAGS: Readonly<Record<NamespaceKind, number>> = {
-  mnt: 0x20000,
-  uts: 0x4000000,
-  net: 0x40000000,
+  mnt: CLONE_NEWNS,
+  uts: CLONE_NEWUTS,
+  net: CLONE_NEWNET,
 };
 
 /** A result that is no promise: nothing may be awaited in a namespace. */
@@ -124,4 +127,9 @@ export function isNamespaceHandle(path: string): boolean {
     }
     throw error;
   }
+}
+
+/** Whether a network namespace's handle is that of this process's own. */
+export function isOwnNamespace(handle: string): boolean {
+  return Deno.statSync(handle).ino === Deno.statSync("/proc/self/ns/net").ino;
 }

@@ -1,0 +1,140 @@
+/** Network interfaces as the kernel describes them (RTM_NEWLINK, linux/if_link.h). */
+import { Attributes, type Message, view } from "./message.ts";
+
+/** A network interface. */
+export interface Link {
+  index: number;
+  name: string;
+  /** `veth`, `bridge`, `vxlan`, …; `loopback` for lo; absent for hardware. */
+  kind?: string;
+  /** As `ip link` prints them: `UP`, `LOWER_UP`, `BROADCAST`, … */
+  flags: string[];
+  /** `UP`, `DOWN`, `LOWERLAYERDOWN`, `UNKNOWN`, … (RFC 2863). */
+  operState: string;
+  /** Whether the layer below has a signal. */
+  carrier: boolean;
+  /** In bytes. */
+  mtu: number;
+  /** Hardware address, as hexadecimal pairs. */
+  mac?: string;
+  /** Index of the bridge or bond that it belongs to. */
+  master?: number;
+  /** Index of the veth's other end, or of the device below a macvlan or vlan. */
+  peerIndex?: number;
+  /** Id, in this namespace, of the namespace that `peerIndex` counts in; absent for this one. */
+  peerNamespaceId?: number;
+  alias?: string;
+  statistics: LinkStatistics;
+}
+
+/** Counters since the interface was made (struct rtnl_link_stats64). */
+export interface LinkStatistics {
+  rxPackets: number;
+  txPackets: number;
+  rxBytes: number;
+  txBytes: number;
+  rxErrors: number;
+  txErrors: number;
+  rxDropped: number;
+  txDropped: number;
+  multicast: number;
+  collisions: number;
+}
+
+/** Attributes (linux/if_link.h). */
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_OPERSTATE = 16;
+const IFLA_LINKINFO = 18;
+const IFLA_IFALIAS = 20;
+const IFLA_STATS64 = 23;
+const IFLA_CARRIER = 33;
+const IFLA_LINK_NETNSID = 37;
+const IFLA_INFO_KIND = 1;
+
+const ARPHRD_LOOPBACK = 772;
+
+/** The bits of linux/if.h, under iproute2's names and in its order. */
+const FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [0x8, "LOOPBACK"],
+  [0x2, "BROADCAST"],
+  [0x10, "POINTOPOINT"],
+  [0x1000, "MULTICAST"],
+  [0x80, "NOARP"],
+  [0x200, "ALLMULTI"],
+  [0x100, "PROMISC"],
+  [0x400, "MASTER"],
+  [0x800, "SLAVE"],
+  [0x4, "DEBUG"],
+  [0x8000, "DYNAMIC"],
+  [0x4000, "AUTOMEDIA"],
+  [0x2000, "PORTSEL"],
+  [0x20, "NOTRAILERS"],
+  [0x1, "UP"],
+  [0x10000, "LOWER_UP"],
+  [0x20000, "DORMANT"],
+  [0x40000, "ECHO"],
+];
+
+const OPER_STATES = [
+  "UNKNOWN",
+  "NOTPRESENT",
+  "DOWN",
+  "LOWERLAYERDOWN",
+  "TESTING",
+  "DORMANT",
+  "UP",
+] as const;
+
+const IFINFOMSG_BYTES = 16;
+
+/** Decodes a message RTM_NEWLINK (struct ifinfomsg and attributes). */
+export function decodeLink(message: Message): Link {
+  const header = view(message.body);
+  const attributes = new Attributes(message.body.subarray(IFINFOMSG_BYTES));
+  const type = header.getUint16(2, true);
+  const flags = header.getUint32(8, true);
+  const mac = attributes.bytes(IFLA_ADDRESS);
+  return {
+    index: header.getInt32(4, true),
+    name: attributes.text(IFLA_IFNAME) ?? "",
+    kind: attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND) ??
+      (type === ARPHRD_LOOPBACK ? "loopback" : undefined),
+    flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name),
+    operState: OPER_STATES[attributes.u8(IFLA_OPERSTATE) ?? 0] ?? "UNKNOWN",
+    carrier: attributes.u8(IFLA_CARRIER) === 1,
+    mtu: attributes.u32(IFLA_MTU) ?? 0,
+    mac: mac && mac.length > 0 ? hexPairs(mac) : undefined,
+    master: attributes.u32(IFLA_MASTER),
+    peerIndex: attributes.u32(IFLA_LINK),
+    peerNamespaceId: attributes.i32(IFLA_LINK_NETNSID),
+    alias: attributes.text(IFLA_IFALIAS),
+    statistics: decodeStatistics(attributes.bytes(IFLA_STATS64)),
+  };
+}
+
+/** A hardware address as text. */
+export function hexPairs(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+function decodeStatistics(bytes: Uint8Array | undefined): LinkStatistics {
+  // Counters of 64 bits become numbers that are exact up to 2^53, which is 9 petabytes.
+  const counter = (index: number) =>
+    bytes && bytes.length >= index * 8 + 8 ? Number(view(bytes).getBigUint64(index * 8, true)) : 0;
+  return {
+    rxPackets: counter(0),
+    txPackets: counter(1),
+    rxBytes: counter(2),
+    txBytes: counter(3),
+    rxErrors: counter(4),
+    txErrors: counter(5),
+    rxDropped: counter(6),
+    txDropped: counter(7),
+    multicast: counter(8),
+    collisions: counter(9),
+  };
+}
