@@ -20,6 +20,8 @@ export const CNI_CODES = {
   delegateFailed: 102,
   rulesUnchanged: 103,
   unsupportedCommand: 104,
+  /** libcni's code for a plugin that failed without giving one. */
+  internal: 999,
 } as const;
 
 /** A failure with a place in the CNI protocol: what a plugin prints, or printed. */
