@@ -10,6 +10,11 @@ export interface Entry {
 
 export const TABLE: readonly Entry[] = [
   {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
+  },
+  {
     name: "version",
     summary: "print the version",
     load: async () => (await import("./version.ts")).command,

@@ -154,7 +154,10 @@ function attachedNetwork(isolator: Isolator, id: ContainerId, name: string): Net
     const { network, file } = isolator.networks.read(name);
     const asked = readRequest(layout, id)?.networks.find((one) => one.name === name);
     if (!asked) return network;
-    return parseNetwork(JSON.stringify(withNetworkInfo(network.raw, asked.networkInfo, file)), file);
+    return parseNetwork(
+      JSON.stringify(withNetworkInfo(network.raw, asked.networkInfo, file)),
+      file,
+    );
   }
 }
 

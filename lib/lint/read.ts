@@ -92,5 +92,6 @@ function isLink(path: string): boolean {
 
 /** What the system said, without the call that Deno appends. */
 function reason(error: unknown): string {
-  return messageOf(error).replace(/: \w+ '.*'$/s, "").replace(/ \(os error \d+\)$/, "").toLowerCase();
+  return messageOf(error).replace(/: \w+ '.*'$/s, "").replace(/ \(os error \d+\)$/, "")
+    .toLowerCase();
 }

@@ -85,7 +85,10 @@ export type Rule =
     | { on: "source"; check(source: Source, context: Context): Iterable<Found> }
     | { on: "document"; check(document: Document, context: Context): Iterable<Found> }
     | { on: "plugin"; check(plugin: PluginNode, context: Context): Iterable<Found> }
-    | { on: "directory"; check(documents: readonly Document[], context: Context): Iterable<FoundIn> }
+    | {
+      on: "directory";
+      check(documents: readonly Document[], context: Context): Iterable<FoundIn>;
+    }
   );
 
 /** A finding with all that a reporter shows. */

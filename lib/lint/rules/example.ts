@@ -18,7 +18,14 @@ export function bridgeFields(
   ipam: Record<string, unknown> = {},
 ): Record<string, unknown> {
   const type = "bridge";
-  return { type, bridge: "cni0", isGateway: true, ipMasq: true, ...fields, ipam: { ...SUBNET, ...ipam } };
+  return {
+    type,
+    bridge: "cni0",
+    isGateway: true,
+    ipMasq: true,
+    ...fields,
+    ipam: { ...SUBNET, ...ipam },
+  };
 }
 
 /** A bridge network; fields of the bridge and of its ipam. */

@@ -53,7 +53,8 @@ export const SYNTAX: readonly Rule[] = [
     name: "duplicate-key",
     severity: "warning",
     title: "a key stands twice in one object",
-    why: "JSON readers take the last value and drop the others without a word, so that an edit of " +
+    why:
+      "JSON readers take the last value and drop the others without a word, so that an edit of " +
       "the first one has no effect.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "bridge": "cni0",\n  "bridge": "cni1"\n}\n',
     good: bridge(),
@@ -130,7 +131,8 @@ export const SYNTAX: readonly Rule[] = [
     name: "not-utf-8",
     severity: "error",
     title: "the file is not UTF-8",
-    why: "JSON is UTF-8 (RFC 8259, section 8.1). An agent refuses UTF-16 altogether; single bytes of " +
+    why:
+      "JSON is UTF-8 (RFC 8259, section 8.1). An agent refuses UTF-16 altogether; single bytes of " +
       "an older encoding are replaced by one reader and refused by the next.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "B\xfcro"\n}\n',
     needs: "saved as Latin-1",
@@ -175,7 +177,8 @@ export const SYNTAX: readonly Rule[] = [
     name: "empty-file",
     severity: "error",
     title: "the file is empty",
-    why: "An agent logs that it can't parse it. A file that is empty only sometimes is being written " +
+    why:
+      "An agent logs that it can't parse it. A file that is empty only sometimes is being written " +
       "in place: write beside it and rename.",
     bad: "\n",
     good: bridge(),
@@ -211,7 +214,8 @@ export const SYNTAX: readonly Rule[] = [
     name: "too-deep",
     severity: "error",
     title: `brackets are nested deeper than ${DEPTH_LIMIT} levels`,
-    why: "The readers of the file give up at different depths, some with a crash. No plugin takes " +
+    why:
+      "The readers of the file give up at different depths, some with a crash. No plugin takes " +
       "more than ten levels.",
     bad: `{"name": "net", "type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}\n`,
     good: bridge(),
@@ -233,7 +237,10 @@ function explained(code: string, source: Source, offset: number): Pick<Found, "m
   const seen = here === undefined ? "the end of the file" : quote(here);
   switch (code) {
     case "CommaExpected":
-      return { message: `a comma is missing before ${seen}`, help: "separate entries with a comma" };
+      return {
+        message: `a comma is missing before ${seen}`,
+        help: "separate entries with a comma",
+      };
     case "ColonExpected":
       return { message: `a colon is missing before ${seen}`, help: 'write "key": value' };
     case "PropertyNameExpected":
@@ -251,7 +258,10 @@ function explained(code: string, source: Source, offset: number): Pick<Found, "m
     case "CloseBracketExpected":
       return { message: "a ] is missing", help: "close the list" };
     case "EndOfFileExpected":
-      return { message: `nothing may follow the object, but ${seen} does`, help: "delete the rest" };
+      return {
+        message: `nothing may follow the object, but ${seen} does`,
+        help: "delete the rest",
+      };
     case "InvalidSymbol":
       return {
         message: here === "'" ? "strings take double quotes" : "this is no JSON value",
@@ -284,7 +294,9 @@ function* duplicates(source: Source, node: Node | undefined): Generator<Found> {
         const { line } = source.position(earlier.offset);
         yield {
           at: key,
-          message: `the key ${quote(name)} stands here again; the one of line ${line} has no effect`,
+          message: `the key ${
+            quote(name)
+          } stands here again; the one of line ${line} has no effect`,
           help: "keep one of the two",
         };
       }
