@@ -30,13 +30,15 @@ export async function main(args: readonly string[]): Promise<number> {
       printError(name, `${error.message}\ntry: mesos-cni ${name ? `${name} ` : ""}--help`);
       return 2;
     }
-    // What was not thrown on purpose is a defect: its stack says where to look.
-    printError(
-      name,
-      error instanceof OperatorError ? error.message : (error as Error).stack ?? messageOf(error),
-    );
+    printError(name, explained(error));
     return 1;
   }
+}
+
+/** What to tell of an error. One not thrown on purpose is a defect: its stack says where to look. */
+function explained(error: unknown): string {
+  if (!(error instanceof OperatorError)) return (error as Error).stack ?? messageOf(error);
+  return error.details ? `${error.message}\n${error.details}` : error.message;
 }
 
 /** The command that the arguments name with what is left for it, or the help to print instead. */

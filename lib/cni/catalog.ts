@@ -78,26 +78,36 @@ export class Catalog {
   }
 
   /**
-   * The config of a network as it is now. A name that is not known, or that its file no longer
-   * defines, is looked for in the whole directory again.
+   * The config of a network as it is now. The directory is read again for a name that is not
+   * known, and where the known file is gone, broken or defines another network by now.
    *
    * @throws {OperatorError} `unknown_network`, or what is wrong with its config
    */
   read(name: string): CatalogEntry {
     const known = this.#files.get(name);
-    if (known !== undefined) {
-      const entry = this.#openIfThere(known);
-      if (entry?.network.name === name) return entry;
+    let broken: OperatorError | undefined;
+    if (known !== undefined && isRegular(known)) {
+      try {
+        return this.#openAs(name, known);
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error;
+        broken = error;
+      }
     }
     this.load();
     const file = this.#files.get(name);
-    if (file === undefined) throw this.#unknown(name);
+    if (file === undefined) throw broken ?? this.#unknown(name);
+    return this.#openAs(name, file);
+  }
+
+  /** @throws {OperatorError} also if the file defines another network than it did */
+  #openAs(name: string, file: string): CatalogEntry {
     const entry = this.#open(file);
     if (entry.network.name === name) return entry;
     throw new OperatorError(
       "unknown_network",
-      `${file} defined network ${JSON.stringify(name)} and now defines ` +
-        `${JSON.stringify(entry.network.name)}; try again when it is no longer being changed`,
+      `network ${JSON.stringify(name)} is no longer defined: ${file}, which defined it, now ` +
+        `defines ${JSON.stringify(entry.network.name)}`,
     );
   }
 
@@ -126,10 +136,6 @@ export class Catalog {
         { cause: error },
       );
     }
-  }
-
-  #openIfThere(file: string): CatalogEntry | undefined {
-    return isRegular(file) ? this.#open(file) : undefined;
   }
 
   #open(file: string): CatalogEntry {

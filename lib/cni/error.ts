@@ -36,7 +36,7 @@ export class CniError extends OperatorError {
   constructor(
     readonly cniCode: number,
     message: string,
-    readonly details?: string,
+    override readonly details?: string,
     options?: ErrorOptions,
   ) {
     super(`cni_${cniCode}`, message, options);

@@ -3,35 +3,32 @@
  * the protocol's environment, and neither a hang nor a flood of output reaches the caller.
  */
 import { log } from "../log.ts";
-import { messageOf } from "../error.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { Invocation, Plugin } from "./invocation.ts";
 import { isObject, type JsonObject, show } from "./json.ts";
 import { collect, feed } from "./pipe.ts";
+import { spawnPlugin } from "./spawn.ts";
 
-export interface ProcessLimits {
+export interface ProcessOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
   timeoutMs?: number;
   /** Bytes of standard output that are too many for a result. Default: 4 MiB. */
   outputLimit?: number;
+  /** Starts the process, for a caller that has more to do at that moment. */
+  start?: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess;
 }
 
-const DEFAULT_TIMEOUT_MS = 60_000;
-const DEFAULT_OUTPUT_LIMIT = 4 << 20;
 /** Of standard error the end is kept, where programs say why they gave up. */
 const STDERR_KEPT = 16 << 10;
 /** What a plugin's own message may add to ours. */
 const MESSAGE_KEPT = 4 << 10;
 /** How long, in ms, pipes may stay open after the plugin's exit: a daemon it left may hold them. */
 const PIPE_GRACE_MS = 200;
-/** Pauses, in ms, before a file that is just being replaced (ETXTBSY) is tried again. */
-const BUSY_PAUSES = [20, 80, 300, 600];
 
 /** The plugin that a file is. Its errors carry the plugin's own code, message and details. */
-export function processPlugin(file: string, limits: ProcessLimits = {}): Plugin {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, outputLimit = DEFAULT_OUTPUT_LIMIT } = limits;
+export function processPlugin(file: string, options: ProcessOptions = {}): Plugin {
   return async (invocation) => {
-    const run = await execute(file, invocation, timeoutMs, outputLimit);
+    const run = await execute(file, invocation, options);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
     return outcome(run);
   };
@@ -50,10 +47,9 @@ interface Run {
 async function execute(
   file: string,
   invocation: Invocation,
-  timeoutMs: number,
-  outputLimit: number,
+  { timeoutMs = 60_000, outputLimit = 4 << 20, start = (spawn) => spawn() }: ProcessOptions,
 ): Promise<Run> {
-  const child = await spawn(file, environment(invocation));
+  const child = await spawnPlugin(file, invocation, start);
   const run: Run = { file, exit: "", stdout: "", stderr: "" };
   const stop = (code: number, why: string) => {
     run.stopped ??= { code, why };
@@ -79,53 +75,6 @@ async function execute(
   [run.stdout, run.stderr] = await Promise.all([stdout.text, stderr.text]);
   clearTimeout(grace);
   return run;
-}
-
-/** Exactly the protocol's variables: nothing of our own environment reaches a plugin. */
-function environment(invocation: Invocation): Record<string, string> {
-  const { command, containerId, netns, ifName, args, path, searchPath } = invocation;
-  return {
-    CNI_COMMAND: command,
-    ...(containerId === "" ? {} : { CNI_CONTAINERID: containerId }),
-    ...(netns === undefined ? {} : { CNI_NETNS: netns }),
-    ...(ifName === "" ? {} : { CNI_IFNAME: ifName }),
-    ...(args === undefined ? {} : { CNI_ARGS: args }),
-    CNI_PATH: searchPath,
-    PATH: path,
-  };
-}
-
-/**
- * Starts the plugin as the leader of a session of its own: a Ctrl-C in the caller's terminal
- * does not tear it apart, and it can be killed with all that it started.
- */
-async function spawn(file: string, env: Record<string, string>): Promise<Deno.ChildProcess> {
-  const command = new Deno.Command(file, {
-    clearEnv: true,
-    env,
-    detached: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  for (const pause of [...BUSY_PAUSES, undefined]) {
-    try {
-      return command.spawn();
-    } catch (error) {
-      const busy = messageOf(error).includes("(os error 26)");
-      if (!busy || pause === undefined) {
-        throw new CniError(
-          CNI_CODES.ioFailure,
-          `plugin ${file} could not be started: ${messageOf(error)}; ` +
-            "check that it is an executable for this machine",
-          undefined,
-          { cause: error },
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-  throw new Error("unreachable");
 }
 
 /** Kills the plugin and its children: they are one process group, whose id is the plugin's. */

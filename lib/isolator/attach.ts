@@ -1,6 +1,7 @@
 /** One interface of one container: making it and taking it away. */
 import * as chain from "../cni/chain.ts";
 import { type Network, parseNetwork } from "../cni/config.ts";
+import { CniError } from "../cni/error.ts";
 import { isObject, type JsonObject } from "../cni/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../error.ts";
@@ -37,7 +38,11 @@ export async function attach(
   const result = await inContext(
     id,
     name,
-    chain.add(network, invocation(isolator, id, ifName, network), (type) => isolator.plugin(type)),
+    chain.add(
+      network,
+      invocation(isolator, id, ifName, network),
+      (type) => isolator.plugin(type, id),
+    ),
   );
   const path = layout.result(id, name, ifName);
   writeCheckpoint(path, JSON.stringify(result));
@@ -64,7 +69,7 @@ export async function detach(
       chain.del(
         network,
         invocation(isolator, id, ifName, network),
-        (type) => isolator.plugin(type),
+        (type) => isolator.plugin(type, id),
         attachedResult(isolator, id, { network: name, ifName }),
       ),
     );
@@ -96,7 +101,7 @@ export async function checkAttachment(
     chain.check(
       network,
       invocation(isolator, id, ifName, network),
-      (type) => isolator.plugin(type),
+      (type) => isolator.plugin(type, id),
       result,
     ),
   );
@@ -184,14 +189,14 @@ export function attachedResult(
   }
 }
 
-/** Says of an error which container and network it is about. */
+/** Says of an error which container and network it is about, as those of a chain do. */
 async function inContext<R>(id: ContainerId, network: string, work: Promise<R>): Promise<R> {
   try {
     return await work;
   } catch (error) {
-    const code = error instanceof OperatorError ? error.code : "defect";
+    if (!(error instanceof OperatorError) || error instanceof CniError) throw error;
     throw new OperatorError(
-      code,
+      error.code,
       `container ${id}, network ${network}: ${messageOf(error)}`,
       { cause: error },
     );

@@ -32,6 +32,8 @@ import { inNamespaces } from "../linux/namespaces.ts";
 export interface EtcFile {
   name: "hosts" | "hostname" | "resolv.conf";
   source: string;
+  /** The agent's own file is not a container's to change. */
+  readOnly: boolean;
 }
 
 export interface EtcMounts {
@@ -40,8 +42,6 @@ export interface EtcMounts {
   overHost: boolean;
   /** Root directory of the container's image, on the agent. */
   rootfs?: string;
-  /** The sources are the agent's own files, not the container's to change. */
-  readOnly: boolean;
 }
 
 /**
@@ -53,31 +53,35 @@ export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
   inNamespaces({ mnt: `/proc/${pid}/ns/mnt` }, () => {
     mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of process ${pid}`);
     for (const file of mounts.files) {
-      if (mounts.overHost) bindOverHost(file, mounts.readOnly);
-      if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs, mounts.readOnly);
+      if (mounts.overHost) bindOverHost(file);
+      if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
     }
   });
 }
 
-function bindOverHost({ name, source }: EtcFile, readOnly: boolean): void {
+function bindOverHost({ name, source, readOnly }: EtcFile): void {
   const path = `/etc/${name}`;
   if (source === path) return;
   // An agent without such a file gets an empty one, which means the same: something must be
   // there to be mounted over. A symlink is followed, since the agent's own are trusted.
   Deno.openSync(path, { write: true, create: true }).close();
-  bind(source, path, readOnly, path);
+  bindMount(source, path);
+  protect(path, readOnly, path);
 }
 
 /**
  * The image is a framework's: every step into it goes from an open directory and follows no
  * symlink, so none leads out of it. A symlink in place of the file is replaced.
  */
-function bindInImage({ name, source }: EtcFile, rootfs: string, readOnly: boolean): void {
+function bindInImage({ name, source, readOnly }: EtcFile, rootfs: string): void {
   const what = `${rootfs}/etc/${name}`;
   using root = open(rootfs, O_PATH | O_DIRECTORY);
   using etc = openEtc(root, rootfs);
   using target = openTarget(etc, name, what);
-  bind(source, target.path, readOnly, what);
+  bindMount(source, target.path);
+  // Opened again, the name leads to what is mounted there now.
+  using mounted = openAt(etc, name, O_PATH | O_NOFOLLOW, what);
+  protect(mounted.path, readOnly, what);
 }
 
 function openEtc(root: Handle, rootfs: string): Handle {
@@ -112,9 +116,8 @@ function openTarget(etc: Handle, name: string, what: string): Handle {
   return openExisting();
 }
 
-function bind(source: string, target: string, readOnly: boolean, what: string): void {
+/** A bind mount takes its flags only when it is changed. */
+function protect(path: string, readOnly: boolean, what: string): void {
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
-  bindMount(source, target);
-  // A bind mount takes its flags only when it is changed.
-  mount(null, target, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
+  mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
 }

@@ -54,7 +54,7 @@ async function connect(isolator: Isolator, id: ContainerId, request: Request, pi
   const results = await attachAll(isolator, id, request);
   const hostname = request.hostname ?? defaultHostname(id);
   const files = writeEtcFiles(isolator, id, request, hostname, results);
-  mountEtcFiles(pid, { files, overHost: true, rootfs: request.rootfs, readOnly: false });
+  mountEtcFiles(pid, { files, overHost: true, rootfs: request.rootfs });
   inNamespaces({ uts: `/proc/${pid}/ns/uts` }, () => setHostname(hostname));
   using netlink = Netlink.open(layout.namespace(id));
   netlink.setLinkUp("lo");
@@ -118,8 +118,11 @@ const NAMES = ["hosts", "hostname", "resolv.conf"] as const;
 
 /** The files of a container with a network of its own; the agent's where it has none. */
 function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
-  const own = NAMES.map((name) => ({ name, source: `${layout.container(id)}/${name}` }))
-    .filter(exists);
+  const own = NAMES.map((name) => ({
+    name,
+    source: `${layout.container(id)}/${name}`,
+    readOnly: false,
+  })).filter(exists);
   return [
     ...own,
     ...hostFiles().filter(({ name }) => !own.some((file) => file.name === name)),
@@ -127,7 +130,7 @@ function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
 }
 
 function hostFiles(): EtcFile[] {
-  return NAMES.map((name) => ({ name, source: `/etc/${name}` })).filter(exists);
+  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true })).filter(exists);
 }
 
 function exists({ source }: EtcFile): boolean {
@@ -146,7 +149,6 @@ function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: 
     files: etcFilesOf(layout, rootOf(id)),
     overHost: true,
     rootfs: request.rootfs,
-    readOnly: false,
   });
 }
 
@@ -156,6 +158,5 @@ function shareHostFiles(request: Request, pid: number): void {
     files: hostFiles(),
     overHost: false,
     rootfs: request.rootfs,
-    readOnly: true,
   });
 }

@@ -1,7 +1,7 @@
 /** Finding the plugins of a network: programs in the plugins' directories, or part of this one. */
 import { findPlugin } from "../cni/find.ts";
 import type { Plugin } from "../cni/invocation.ts";
-import { processPlugin } from "../cni/process.ts";
+import { type ProcessOptions, processPlugin } from "../cni/process.ts";
 
 /** Plugins that this program contains, by type; each is loaded when it is first called. */
 export type BuiltIns = Readonly<Record<string, () => Promise<Plugin>>>;
@@ -13,9 +13,14 @@ export type BuiltIns = Readonly<Record<string, () => Promise<Plugin>>>;
  *
  * @throws {OperatorError} if there is no such plugin
  */
-export function locatePlugin(type: string, searchPath: string, builtIns: BuiltIns): Plugin {
+export function locatePlugin(
+  type: string,
+  searchPath: string,
+  builtIns: BuiltIns,
+  options: ProcessOptions,
+): Plugin {
   const builtIn = Object.hasOwn(builtIns, type) ? builtIns[type] : undefined;
-  if (!builtIn) return processPlugin(findPlugin(type, searchPath));
+  if (!builtIn) return processPlugin(findPlugin(type, searchPath), options);
   const call: Plugin = async (invocation) => await (await builtIn())(invocation);
   let file: string;
   try {
@@ -23,7 +28,7 @@ export function locatePlugin(type: string, searchPath: string, builtIns: BuiltIn
   } catch {
     return call;
   }
-  return isThisProgram(file) ? call : processPlugin(file);
+  return isThisProgram(file) ? call : processPlugin(file, options);
 }
 
 function isThisProgram(file: string): boolean {

@@ -26,7 +26,7 @@ export async function run(
   order: Order,
 ): Promise<number> {
   using signals = new SignalRelay();
-  const launchInfo = prepare(isolator, id, config);
+  const launchInfo = await isolator.locks.hold(id, () => prepare(isolator, id, config));
   let code: number;
   try {
     const own = launchInfo.clone_namespaces !== undefined;
@@ -57,7 +57,7 @@ async function launchAndWait(
     ownNamespaces ? ["mnt", "net", "uts"] : order.rootfs === undefined ? [] : ["mnt"],
   );
   try {
-    await isolate(isolator, id, launcher.pid);
+    await isolator.locks.hold(id, () => isolate(isolator, id, launcher.pid));
     if (signals.received) return signals.received.exitCode;
     const typedKeysArrive = isForeground();
     launcher.go(order);
@@ -77,7 +77,7 @@ async function launchAndWait(
 async function cleanUp(isolator: Isolator, id: ContainerId): Promise<boolean> {
   try {
     await killMembers(isolator.settings.layout, id);
-    await cleanup(isolator, id);
+    await isolator.locks.hold(id, () => cleanup(isolator, id));
     return true;
   } catch (error) {
     log.error(messageOf(error), { container: id });

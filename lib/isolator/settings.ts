@@ -1,5 +1,4 @@
 /** The isolator's settings, named like the agent's flags. */
-import { isAbsolute } from "@std/path";
 import { OperatorError } from "../error.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
 import { Layout } from "./layout.ts";
@@ -18,6 +17,7 @@ export interface Settings {
 /** Where the programs of an administrator are, if the environment doesn't say. */
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/** All directories are absolute. */
 export interface SettingValues {
   configDir?: string;
   pluginsDir?: string;
@@ -44,11 +44,6 @@ export function settingsOf(values: SettingValues): Settings {
   const base = values.rootDirPersist
     ? values.workDir ?? "/var/lib/mesos"
     : values.runtimeDir ?? "/var/run/mesos";
-  for (const path of [configDir, base, ...pluginsDir?.split(":") ?? []]) {
-    if (path !== undefined && !isAbsolute(path)) {
-      throw new OperatorError("bad_settings", `${JSON.stringify(path)} is no absolute path`);
-    }
-  }
   return {
     cni: configDir === undefined || pluginsDir === undefined
       ? undefined

@@ -88,6 +88,7 @@ function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
     return work();
   } finally {
     try {
+      if (directory) leaveSharedDirectory();
       kinds.forEach((kind, i) => setns(home[i]!, kind, "the namespace that it came from"));
       // A thread that changes its mount namespace is put to the root directory of the new one.
       if (directory) check(libc().fchdir(directory.fd), "return to the working directory");
@@ -105,12 +106,12 @@ function setns(handle: Handle, kind: NamespaceKind, what: string): void {
   check(libc().setns(handle.fd, CLONE_FLAGS[kind]), `enter ${what} (${kind} namespace)`);
 }
 
-let directoryIsShared = true;
-
-/** A thread that shares its working directory with others may not change its mount namespace. */
+/**
+ * A thread that shares its working directory with others may not change its mount namespace.
+ * Each thread that the runtime has started from this one since the last time shares it again.
+ */
 function leaveSharedDirectory(): void {
-  if (directoryIsShared) check(libc().unshare(CLONE_FS), "separate the working directory");
-  directoryIsShared = false;
+  check(libc().unshare(CLONE_FS), "separate the working directory");
 }
 
 /**
