@@ -12,6 +12,11 @@ export interface Entry {
 
 export const TABLE: readonly Entry[] = [
   {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
+  },
+  {
     name: "run",
     summary: "run a command in a container with networks",
     load: async () => (await import("./run.ts")).command,
