@@ -1,0 +1,95 @@
+/** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
+import { dirname } from "@std/path";
+import { errno, openLibc, SystemError } from "./libc.ts";
+import { type Handle, O_CREAT, O_DIRECTORY, O_WRONLY, open, openAt, setInherited } from "./files.ts";
+
+const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EAGAIN = 11;
+
+/** How often, in ms, a lock that is held is tried again: soon at first, then less often. */
+const FIRST_PAUSE_MS = 0.5;
+const LONGEST_PAUSE_MS = 8;
+
+/** A lock that is held until its `using` block ends or this process does. */
+export class FileLock implements Disposable {
+  private constructor(readonly path: string, private readonly handle: Handle) {}
+
+  /**
+   * Takes the lock if nobody holds it. Makes the file when it is not there; its directory must be.
+   *
+   * @throws {SystemError}
+   */
+  static tryTake(path: string): FileLock | undefined {
+    while (true) {
+      const handle = openOrMake(path);
+      if (libc().flock(handle.fd, LOCK_EX | LOCK_NB) === -1) {
+        const number = errno();
+        handle.close();
+        if (number === EAGAIN) return undefined;
+        throw new SystemError(number, `lock ${path}`);
+      }
+      // The last holder may have removed the file between our open and our lock.
+      if (isStillAt(path, handle)) return new FileLock(path, handle);
+      handle.close();
+    }
+  }
+
+  /**
+   * Takes the lock, waiting for other holders. It waits without blocking this process, where
+   * another holder may be at work.
+   *
+   * @returns undefined when it was still held after `timeoutMs`
+   * @throws {SystemError}
+   */
+  static async take(path: string, timeoutMs: number): Promise<FileLock | undefined> {
+    const deadline = performance.now() + timeoutMs;
+    let pause = FIRST_PAUSE_MS;
+    while (true) {
+      const lock = FileLock.tryTake(path);
+      if (lock || performance.now() > deadline) return lock;
+      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    }
+  }
+
+  /**
+   * Runs `start`, and whatever program it starts before it first waits holds the lock too: when
+   * this process is killed, the lock is not free before that program has ended.
+   */
+  heldByChildren<T>(start: () => T): T {
+    setInherited(this.handle, true);
+    try {
+      return start();
+    } finally {
+      setInherited(this.handle, false);
+    }
+  }
+
+  /** Removes the lock's file too, for a lock that nobody will need again. */
+  remove(): void {
+    Deno.removeSync(this.path);
+  }
+
+  [Symbol.dispose](): void {
+    this.handle.close();
+  }
+}
+
+function openOrMake(path: string): Handle {
+  using directory = open(dirname(path), O_DIRECTORY);
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return openAt(directory, name, O_WRONLY | O_CREAT, path, 0o600);
+}
+
+function isStillAt(path: string, handle: Handle): boolean {
+  try {
+    // A stat of /proc/self/fd/N follows to the open file.
+    return Deno.statSync(path).ino === Deno.statSync(handle.path).ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
