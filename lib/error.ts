@@ -5,6 +5,8 @@
  */
 export class OperatorError extends Error {
   override name = "OperatorError";
+  /** The longer story, if there is one: a program's own words, say. */
+  readonly details?: string;
 
   /**
    * @param code a stable word for scripts, such as `unknown_network`

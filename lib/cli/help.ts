@@ -9,7 +9,7 @@ export function programHelp(): string {
 
 ${bold("usage:")} mesos-cni COMMAND [FLAG…] [ARG…]
 
-${rows(TABLE.map((entry) => [entry.name, entry.summary]))}
+${rows(TABLE.filter((entry) => !entry.hidden).map((entry) => [entry.name, entry.summary]))}
 
 Called as mesos-cni-port-mapper (a symlink), this file is that CNI plugin.
 

@@ -3,7 +3,7 @@ import { messageOf, OperatorError } from "../error.ts";
 import { configureLog, LOG_LEVELS, type LogLevel } from "../log.ts";
 import { type Call, type Command, UsageError } from "./command.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { print, printError } from "./output.ts";
 import { parseCall } from "./parse.ts";
 import { type Entry, TABLE } from "./table.ts";
@@ -30,13 +30,15 @@ export async function main(args: readonly string[]): Promise<number> {
       printError(name, `${error.message}\ntry: mesos-cni ${name ? `${name} ` : ""}--help`);
       return 2;
     }
-    // What was not thrown on purpose is a defect: its stack says where to look.
-    printError(
-      name,
-      error instanceof OperatorError ? error.message : (error as Error).stack ?? messageOf(error),
-    );
+    printError(name, explained(error));
     return 1;
   }
+}
+
+/** What to tell of an error. One not thrown on purpose is a defect: its stack says where to look. */
+function explained(error: unknown): string {
+  if (!(error instanceof OperatorError)) return (error as Error).stack ?? messageOf(error);
+  return error.details ? `${error.message}\n${error.details}` : error.message;
 }
 
 /** The command that the arguments name with what is left for it, or the help to print instead. */

@@ -4,11 +4,65 @@ import type { Command } from "./command.ts";
 export interface Entry {
   name: string;
   summary: string;
+  /** Called by this program itself, and not shown to people. */
+  hidden?: true;
   /** A command, or the commands of a group (`netns list`, `netns exec`, …). */
   load(): Promise<Command | readonly Command[]>;
 }
 
 export const TABLE: readonly Entry[] = [
+  {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
+  },
+  {
+    name: "run",
+    summary: "run a command in a container with networks",
+    load: async () => (await import("./run.ts")).command,
+  },
+  {
+    name: "isolator",
+    summary: "the network/cni isolator, step by step or as a service",
+    load: async () => (await import("./isolator.ts")).commands,
+  },
+  {
+    name: "launch",
+    summary: "the first process of a container",
+    hidden: true,
+    load: async () => (await import("./launch.ts")).command,
+  },
+  {
+    name: "netns",
+    summary: "look into the networks of containers, and find what is wrong",
+    load: async () => (await import("./netns.ts")).commands,
+  },
+  {
+    name: "install",
+    summary: "put this program, its plugin and its service on the machine",
+    load: async () => (await import("./install.ts")).installCommand,
+  },
+  {
+    name: "uninstall",
+    summary: "remove what install has put on the machine",
+    load: async () => (await import("./install.ts")).uninstallCommand,
+  },
+  {
+    name: "completions",
+    summary: "print the completion script of a shell",
+    load: async () => (await import("./completions.ts")).command,
+  },
+  {
+    name: "complete",
+    summary: "the candidates for a word, for the completion scripts",
+    hidden: true,
+    load: async () => (await import("./complete.ts")).command,
+  },
+  {
+    name: "man",
+    summary: "print the manual page",
+    load: async () => (await import("./man.ts")).command,
+  },
   {
     name: "version",
     summary: "print the version",

@@ -20,6 +20,8 @@ export const CNI_CODES = {
   delegateFailed: 102,
   rulesUnchanged: 103,
   unsupportedCommand: 104,
+  /** libcni's code for a plugin that failed without giving one. */
+  internal: 999,
 } as const;
 
 /** A failure with a place in the CNI protocol: what a plugin prints, or printed. */
@@ -34,7 +36,7 @@ export class CniError extends OperatorError {
   constructor(
     readonly cniCode: number,
     message: string,
-    readonly details?: string,
+    override readonly details?: string,
     options?: ErrorOptions,
   ) {
     super(`cni_${cniCode}`, message, options);

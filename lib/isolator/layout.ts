@@ -9,6 +9,8 @@
  *     NETWORK/network.conf
  *     NETWORK/IFNAME/network.info
  *   mesos-cni/ID.json                        what was asked for: see request.ts
+ *   mesos-cni/ID.lock                        see locks.ts
+ *   mesos-cni/.sharing.lock                  see shared_directory.ts
  * ```
  */
 import { join } from "@std/path";
@@ -36,6 +38,21 @@ export class Layout {
 
   request(id: ContainerId): string {
     return join(this.requests, `${id}.json`);
+  }
+
+  /** Held by whoever works on the container. */
+  lock(id: ContainerId): string {
+    return join(this.requests, `${id}.lock`);
+  }
+
+  /** Held while the directory of containers is mounted. */
+  get sharingLock(): string {
+    return join(this.requests, ".sharing.lock");
+  }
+
+  /** Whether there is anything of a container, apart from its lock. */
+  has(id: ContainerId): boolean {
+    return [this.container(id), this.request(id)].some(exists);
   }
 
   /** The config that the plugin was, or is about to be, called with. */
@@ -77,6 +94,16 @@ export class Layout {
 export interface Attachment {
   network: string;
   ifName: string;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function directories(path: string): string[] {

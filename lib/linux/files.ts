@@ -8,6 +8,8 @@ const libc = openLibc({
   // int open(const char *path, int flags, mode_t mode): the mode only counts with O_CREAT.
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   openat: { parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  mkdirat: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
@@ -66,6 +68,16 @@ export function open(path: string, flags: number = O_RDONLY): Handle {
 export function openAt(dir: Handle, name: string, flags: number, what: string, mode = 0): Handle {
   const fd = libc().openat(dir.fd, cString(name), flags | O_CLOEXEC, mode);
   return new Handle(check(fd, `open ${what}`));
+}
+
+/** Makes a directory below an open one. @throws {SystemError} whose description is `what` */
+export function makeDirectoryAt(dir: Handle, name: string, mode: number, what: string): void {
+  check(libc().mkdirat(dir.fd, cString(name), mode), `make ${what}`);
+}
+
+/** Removes a file below an open directory. @throws {SystemError} whose description is `what` */
+export function removeAt(dir: Handle, name: string, what: string): void {
+  check(libc().unlinkat(dir.fd, cString(name), 0), `remove ${what}`);
 }
 
 /** Reads a descriptor to its end, at most `limit` bytes, as text. */

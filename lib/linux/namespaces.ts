@@ -18,10 +18,13 @@ export type NamespaceKind = "net" | "mnt" | "uts";
 
 /** Flags of clone(2), linux/sched.h. */
 const CLONE_FS = 0x200;
+export const CLONE_NEWNS = 0x20000;
+export const CLONE_NEWUTS = 0x4000000;
+export const CLONE_NEWNET = 0x40000000;
 const CLONE_FLAGS: Readonly<Record<NamespaceKind, number>> = {
-  mnt: 0x20000,
-  uts: 0x4000000,
-  net: 0x40000000,
+  mnt: CLONE_NEWNS,
+  uts: CLONE_NEWUTS,
+  net: CLONE_NEWNET,
 };
 
 /** A result that is no promise: nothing may be awaited in a namespace. */
@@ -85,6 +88,7 @@ function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
     return work();
   } finally {
     try {
+      if (directory) leaveSharedDirectory();
       kinds.forEach((kind, i) => setns(home[i]!, kind, "the namespace that it came from"));
       // A thread that changes its mount namespace is put to the root directory of the new one.
       if (directory) check(libc().fchdir(directory.fd), "return to the working directory");
@@ -102,12 +106,12 @@ function setns(handle: Handle, kind: NamespaceKind, what: string): void {
   check(libc().setns(handle.fd, CLONE_FLAGS[kind]), `enter ${what} (${kind} namespace)`);
 }
 
-let directoryIsShared = true;
-
-/** A thread that shares its working directory with others may not change its mount namespace. */
+/**
+ * A thread that shares its working directory with others may not change its mount namespace.
+ * Each thread that the runtime has started from this one since the last time shares it again.
+ */
 function leaveSharedDirectory(): void {
-  if (directoryIsShared) check(libc().unshare(CLONE_FS), "separate the working directory");
-  directoryIsShared = false;
+  check(libc().unshare(CLONE_FS), "separate the working directory");
 }
 
 /**
@@ -124,4 +128,9 @@ export function isNamespaceHandle(path: string): boolean {
     }
     throw error;
   }
+}
+
+/** Whether a network namespace's handle is that of this process's own. */
+export function isOwnNamespace(handle: string): boolean {
+  return Deno.statSync(handle).ino === Deno.statSync("/proc/self/ns/net").ino;
 }

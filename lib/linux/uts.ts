@@ -9,6 +9,14 @@ const libc = openLibc({
 /** The kernel's limit for a hostname, in bytes (HOST_NAME_MAX). */
 export const HOST_NAME_MAX = 64;
 
+/** Whether `name` is a hostname: RFC 1123, and "_", which is in use; within the kernel's limit. */
+export function isHostname(name: string): boolean {
+  return name.length <= HOST_NAME_MAX &&
+    name.split(".").every((label) =>
+      /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label)
+    );
+}
+
 /** @throws {SystemError} */
 export function setHostname(name: string): void {
   const bytes = cString(name);

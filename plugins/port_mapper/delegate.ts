@@ -24,9 +24,10 @@ export async function runDelegate(
   try {
     const config: JsonObject = { ...delegate! };
     if (prevResult) config.prevResult = convertResult(prevResult, cniVersion, "prevResult");
-    const plugin = processPlugin(findPlugin(type, invocation.searchPath));
-    const start = () => plugin({ ...invocation, config });
-    return await (lock ? lock.heldByChildren(start) : start());
+    const plugin = processPlugin(findPlugin(type, invocation.searchPath), {
+      start: (spawn) => lock ? lock.heldByChildren(spawn) : spawn(),
+    });
+    return await plugin({ ...invocation, config });
   } catch (error) {
     const own = error instanceof CniError ? ` (code ${error.cniCode})` : "";
     const details = error instanceof CniError ? error.details : undefined;

@@ -1,0 +1,97 @@
+/** The agent's flags about networks, for every command that works on containers. */
+import { resolve } from "@std/path";
+import { messageOf } from "../error.ts";
+import { parseContainerDns } from "../mesos/messages.ts";
+import { type Settings, settingsOf } from "../isolator/settings.ts";
+import { type Call, type Flag, UsageError } from "./command.ts";
+
+/** Where containers are; enough for commands that only look at them. */
+export const LAYOUT_FLAGS: readonly Flag[] = [
+  {
+    name: "runtime_dir",
+    value: "DIR",
+    help: "where the agent keeps what a reboot ends",
+    default: "/var/run/mesos",
+    complete: "directory",
+  },
+  {
+    name: "work_dir",
+    value: "DIR",
+    help: "where the agent keeps what survives a reboot",
+    default: "/var/lib/mesos",
+    complete: "directory",
+  },
+  {
+    name: "network_cni_root_dir_persist",
+    help: "checkpoints are below --work_dir instead of --runtime_dir",
+  },
+];
+
+/** For commands that call plugins. */
+export const NETWORK_FLAGS: readonly Flag[] = [
+  {
+    name: "network_cni_config_dir",
+    value: "DIR",
+    help: "directory of network configs",
+    complete: "directory",
+  },
+  {
+    name: "network_cni_plugins_dir",
+    value: "PATH",
+    help: "search path of plugins, separated by colons",
+    complete: "directory",
+  },
+  ...LAYOUT_FLAGS,
+  {
+    name: "default_container_dns",
+    value: "JSON",
+    help: "DNS for networks whose plugins name no server: JSON, or the path of a file",
+    complete: "file",
+  },
+  {
+    name: "network_cni_metrics",
+    value: "BOOL",
+    help: "whether usage is measured",
+    default: "true",
+    complete: ["true", "false"],
+  },
+];
+
+/** @throws {UsageError} for a value that no setting can have */
+export function settingsFrom(call: Call): Settings {
+  const metrics = call.value("network_cni_metrics") ?? "true";
+  if (metrics !== "true" && metrics !== "false") {
+    throw new UsageError(`--network_cni_metrics=${metrics} is neither true nor false`);
+  }
+  try {
+    return settingsOf({
+      configDir: absolute(call.value("network_cni_config_dir")),
+      pluginsDir: call.value("network_cni_plugins_dir")?.split(":").map(absolute).join(":"),
+      rootDirPersist: call.has("network_cni_root_dir_persist"),
+      workDir: absolute(call.value("work_dir")),
+      runtimeDir: absolute(call.value("runtime_dir")),
+      defaultDns: defaultDns(call.value("default_container_dns")),
+      metrics: metrics === "true",
+    });
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error });
+  }
+}
+
+/** A plugin, or another process later, may work elsewhere. */
+function absolute<P extends string | undefined>(path: P): P {
+  return (path === undefined ? path : resolve(path)) as P;
+}
+
+function defaultDns(value: string | undefined) {
+  if (value === undefined) return undefined;
+  // As the agent reads its flags: a path, with or without file://, or the JSON itself.
+  const path = value.startsWith("file://") ? value.slice("file://".length) : value;
+  const isFile = path.startsWith("/");
+  try {
+    const message = JSON.parse(isFile ? Deno.readTextFileSync(path) : value);
+    return parseContainerDns(message, isFile ? path : "--default_container_dns");
+  } catch (error) {
+    throw new UsageError(`--default_container_dns: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,211 @@
+/** The isolator's operations as commands: JSON on standard input and output. */
+import { checkAttachment } from "../isolator/attach.ts";
+import { cleanup } from "../isolator/cleanup.ts";
+import { findContainer, knownContainers } from "../isolator/ids.ts";
+import { isolate } from "../isolator/isolate.ts";
+import { prepare } from "../isolator/prepare.ts";
+import { recover } from "../isolator/recover.ts";
+import { status } from "../isolator/status.ts";
+import { usage } from "../isolator/usage.ts";
+import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
+import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Call, type Command, type Example, UsageError } from "./command.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { print, printError, printJson } from "./output.ts";
+import { readJson } from "./stdin.ts";
+
+const DIRS = "--network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni";
+
+function example(call: string, what: string): readonly [Example] {
+  return [{ command: call.replace("DIRS", DIRS), what }];
+}
+
+const networks: Command = {
+  name: "isolator networks",
+  summary: "the networks that containers can join, and the files that are skipped",
+  flags: [...NETWORK_FLAGS, { name: "json", help: "print JSON" }],
+  examples: example(
+    "mesos-cni isolator networks DIRS",
+    "one line for each network, then what is wrong with the other files",
+  ),
+  run(call) {
+    const catalog = isolatorOf(call).networks;
+    const found = catalog.names().map((name) => ({ name, file: catalog.read(name).file }));
+    if (call.has("json")) {
+      printJson({ networks: found, skipped: catalog.skipped });
+    } else {
+      for (const { name, file } of found) print(`${name}\t${file}`);
+      for (const { file, reason } of catalog.skipped) print(`skipped ${file}: ${reason}`);
+    }
+    return Promise.resolve(0);
+  },
+};
+
+const prepareCommand: Command = {
+  name: "isolator prepare",
+  summary: "decide on a container's networks (ContainerConfig in, ContainerLaunchInfo out)",
+  operands: "ID",
+  flags: NETWORK_FLAGS,
+  examples: example(
+    `echo '{"container_info":{"type":"MESOS","network_infos":[{"name":"cni-test"}]}}' | mesos-cni isolator prepare web-1 DIRS`,
+    "the namespaces that the container's first process is to be made in",
+  ),
+  async run(call) {
+    const id = newContainer(call);
+    const message = await readJson();
+    if (message === undefined) {
+      throw new UsageError("a ContainerConfig is missing on standard input");
+    }
+    const isolator = isolatorOf(call);
+    const config = parseContainerConfig(message, "standard input");
+    printJson(
+      await isolator.locks.hold(id, () => prepare(isolator, id, config)),
+    );
+    return 0;
+  },
+};
+
+const isolateCommand: Command = {
+  name: "isolator isolate",
+  summary: "connect a prepared container, whose first process waits in its namespaces",
+  operands: "ID PID",
+  flags: NETWORK_FLAGS,
+  examples: example(
+    "mesos-cni isolator isolate web-1 4711 DIRS",
+    "makes the interfaces, and mounts hosts, hostname and resolv.conf; prints the status",
+  ),
+  async run(call) {
+    const id = newContainer(call, 2);
+    const pid = Number(call.operands[1]);
+    if (!Number.isSafeInteger(pid) || pid < 1) {
+      throw new UsageError(`${call.operands[1]} is no process id`);
+    }
+    const isolator = isolatorOf(call);
+    await isolator.locks.hold(id, () => isolate(isolator, id, pid));
+    printJson(status(isolator, id));
+    return 0;
+  },
+};
+
+const statusCommand: Command = {
+  name: "isolator status",
+  summary: "the networks and addresses of one container, or of all",
+  operands: "[ID]",
+  flags: NETWORK_FLAGS,
+  examples: example("mesos-cni isolator status web-1", "a ContainerStatus"),
+  complete: "container",
+  run(call) {
+    const isolator = isolatorOf(call);
+    const [text] = call.operands;
+    const { layout } = isolator.settings;
+    printJson(
+      text === undefined
+        ? Object.fromEntries(knownContainers(layout).map((id) => [id, status(isolator, id)]))
+        : status(isolator, findContainer(layout, text)),
+    );
+    return Promise.resolve(0);
+  },
+};
+
+const usageCommand: Command = {
+  name: "isolator usage",
+  summary: "what a container's interfaces have carried",
+  operands: "ID",
+  flags: NETWORK_FLAGS,
+  examples: example("mesos-cni isolator usage web-1", "ResourceStatistics: bytes and packets"),
+  complete: "container",
+  run(call) {
+    const isolator = isolatorOf(call);
+    printJson(usage(isolator, knownContainer(call, isolator.settings.layout)));
+    return Promise.resolve(0);
+  },
+};
+
+const checkCommand: Command = {
+  name: "isolator check",
+  summary: "ask the plugins whether a container's networks are as they made them",
+  operands: "ID",
+  flags: NETWORK_FLAGS,
+  examples: example("mesos-cni isolator check web-1 DIRS", "exit code 1 if one objects"),
+  complete: "container",
+  async run(call) {
+    const isolator = isolatorOf(call);
+    const { layout } = isolator.settings;
+    const id = knownContainer(call, layout);
+    for (const attachment of layout.listAttachments(id)) {
+      await checkAttachment(isolator, id, attachment);
+    }
+    return 0;
+  },
+};
+
+const cleanupCommand: Command = {
+  name: "isolator cleanup",
+  summary: "take a container's networks away, with all that belongs to them",
+  operands: "ID",
+  flags: NETWORK_FLAGS,
+  examples: example(
+    "mesos-cni isolator cleanup web-1 DIRS",
+    "may be repeated; a container that isn't there is cleaned up already",
+  ),
+  complete: "container",
+  async run(call) {
+    const id = newContainer(call);
+    const isolator = isolatorOf(call);
+    await isolator.locks.hold(id, () => cleanup(isolator, id));
+    return 0;
+  },
+};
+
+const recoverCommand: Command = {
+  name: "isolator recover",
+  summary: "after a restart: remove what belongs to no container, repair what does",
+  flags: NETWORK_FLAGS,
+  examples: example(
+    `echo '{"states":[{"container_id":{"value":"web-1"}}],"orphans":[]}' | mesos-cni isolator recover DIRS`,
+    "web-1 goes on, every other container is cleaned up",
+  ),
+  notes:
+    `Standard input may name the containers that go on (states) and those that the containerizer
+cleans up itself (orphans). Without it, the containers that have a process go on.`,
+  async run(call) {
+    const message = await readJson();
+    const isolator = isolatorOf(call);
+    const known = message === undefined ? undefined : parseRecovery(message, "standard input");
+    const recovered = await recover(isolator, known);
+    printJson(recovered);
+    const failed = recovered.filter((one) => one.outcome === "failed");
+    for (const { error } of failed) printError("isolator recover", error!);
+    return failed.length > 0 ? 1 : 0;
+  },
+};
+
+/** The id of a container that may be new, so it is taken as it is. */
+function newContainer(call: Call, operands = 1): ContainerId {
+  if (call.operands.length !== operands) {
+    throw new UsageError(
+      operands === 1 ? "one container id is needed" : "an ID and a PID are needed",
+    );
+  }
+  return parseContainerId(call.operands[0]!);
+}
+
+function knownContainer(
+  call: Call,
+  layout: Parameters<typeof findContainer>[0],
+): ContainerId {
+  if (call.operands.length !== 1) throw new UsageError("one container id is needed");
+  return findContainer(layout, call.operands[0]!);
+}
+
+export const commands: readonly Command[] = [
+  networks,
+  prepareCommand,
+  isolateCommand,
+  statusCommand,
+  usageCommand,
+  checkCommand,
+  cleanupCommand,
+  recoverCommand,
+];

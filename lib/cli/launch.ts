@@ -1,0 +1,19 @@
+import { launch } from "../isolator/launcher.ts";
+import { type Command, UsageError } from "./command.ts";
+
+/** What `run` starts in a container's namespaces; nothing for people. */
+export const command: Command = {
+  name: "launch",
+  summary: "wait in a container for its networks, then become its command (for mesos-cni run)",
+  operands: "DESCRIPTOR PARENT",
+  flags: [],
+  examples: [{
+    command: "mesos-cni run -- hostname",
+    what: "calls this as its first step",
+  }],
+  run(call) {
+    const [descriptor, parent] = call.operands.map(Number);
+    if (!descriptor || !parent) throw new UsageError("this is for mesos-cni run to call");
+    return Promise.resolve(launch(descriptor, parent));
+  },
+};

@@ -1,0 +1,6 @@
+/** `mesos-cni netns …`: the debug shell for container networks. */
+import type { Command } from "./command.ts";
+import { inspect, list } from "./netns_look.ts";
+import { capture, exec, link, shell, unlink } from "./netns_enter.ts";
+
+export const commands: readonly Command[] = [list, inspect, exec, shell, link, unlink, capture];

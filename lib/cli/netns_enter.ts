@@ -1,0 +1,129 @@
+import { type Call, type Command, type Flag, UsageError } from "./command.ts";
+import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { print, printError } from "./output.ts";
+
+const ENTER_FLAGS: readonly Flag[] = [
+  { name: "mount", help: "with the container's files: its root, its /etc, its programs" },
+  { name: "uts", help: "with the container's hostname" },
+  ...TARGET_FLAGS,
+];
+
+const ENTER_NOTES = "Without --mount, the command and the files it sees are the agent's own; " +
+  "only the network is\nthe container's.";
+
+export const exec: Command = {
+  name: "netns exec",
+  summary: "run a command in a container's network",
+  operands: "ID [-- COMMAND [ARG…]]",
+  complete: "container",
+  flags: ENTER_FLAGS,
+  examples: [
+    {
+      command: "mesos-cni netns exec 5f3a -- curl -s localhost:80",
+      what: "as the container would",
+    },
+    { command: "mesos-cni netns exec 5f3a --mount -- cat /etc/resolv.conf", what: "its own file" },
+  ],
+  notes: ENTER_NOTES +
+    "\nThe exit code is the command's; 126 or 127 if it could not be executed.",
+  async run(call) {
+    const { become } = await import("../netns/enter.ts");
+    const target = await targetOf(call);
+    const [command, ...args] = call.rest ?? [];
+    if (command === undefined) return await enterShell(call);
+    const complain = (message: string) => printError("netns exec", message);
+    return become(target, [command, ...args], enterOptions(call), complain);
+  },
+};
+
+export const shell: Command = {
+  name: "netns shell",
+  summary: "an interactive shell in a container's network",
+  operands: "ID",
+  complete: "container",
+  flags: ENTER_FLAGS,
+  examples: [{ command: "mesos-cni netns shell 5f3a", what: "the prompt says where you are" }],
+  notes: ENTER_NOTES,
+  async run(call) {
+    if (call.rest) throw new UsageError("a command goes with `netns exec`");
+    return await enterShell(call);
+  },
+};
+
+async function enterShell(call: Call): Promise<number> {
+  const { become, shellCommand } = await import("../netns/enter.ts");
+  const target = await targetOf(call);
+  const options = enterOptions(call);
+  const { argv, env } = shellCommand(target, options);
+  for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+  return become(target, argv, options, (message) => printError("netns shell", message));
+}
+
+function enterOptions(call: Call) {
+  return { mount: call.has("mount"), uts: call.has("uts") };
+}
+
+export const link: Command = {
+  name: "netns link",
+  summary: "name a container's network for `ip netns`",
+  operands: "ID",
+  complete: "container",
+  flags: LAYOUT_FLAGS,
+  examples: [{ command: "mesos-cni netns link 5f3a", what: "then: ip netns exec ID ss -t" }],
+  notes: "Links to containers that are gone are removed with every `link` and `unlink`.",
+  async run(call) {
+    const { linkNamespace } = await import("../netns/link.ts");
+    const { requireAlive } = await import("../netns/target.ts");
+    const id = await containerOf(call);
+    const layout = layoutOf(call);
+    requireAlive({ name: id, netns: layout.namespace(id) });
+    print(linkNamespace(layout, id));
+    return 0;
+  },
+};
+
+export const unlink: Command = {
+  name: "netns unlink",
+  summary: "take the name for `ip netns` away",
+  operands: "ID",
+  complete: "container",
+  flags: LAYOUT_FLAGS,
+  examples: [{ command: "mesos-cni netns unlink 5f3a", what: "no link is fine too" }],
+  async run(call) {
+    const { unlinkNamespace } = await import("../netns/link.ts");
+    unlinkNamespace(layoutOf(call), await containerOf(call));
+    return 0;
+  },
+};
+
+export const capture: Command = {
+  name: "netns capture",
+  summary: "tcpdump in a container's network",
+  operands: "ID [-- FILTER…]",
+  complete: "container",
+  flags: [
+    { name: "interface", value: "NAME", help: "or any", default: "the first on a network" },
+    { name: "write", value: "FILE", help: "packets to a file instead of lines", complete: "file" },
+    { name: "count", value: "N", help: "end after so many packets" },
+    ...TARGET_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni netns capture 5f3a -- port 53", what: "its DNS queries, as they happen" },
+    { command: "mesos-cni netns capture 5f3a --write=/tmp/5f3a.pcap", what: "for Wireshark" },
+  ],
+  notes: "tcpdump must be installed on the agent; a filter is as in pcap-filter(7).",
+  async run(call) {
+    const { become } = await import("../netns/enter.ts");
+    const { tcpdump } = await import("../netns/capture.ts");
+    const { requireAlive } = await import("../netns/target.ts");
+    const target = await targetOf(call);
+    requireAlive(target);
+    const argv = tcpdump(target, {
+      interface: call.value("interface"),
+      file: call.value("write"),
+      count: call.value("count"),
+      filter: call.rest ?? [],
+    });
+    return become(target, argv, {}, (message) => printError("netns capture", message));
+  },
+};

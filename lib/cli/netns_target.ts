@@ -1,0 +1,64 @@
+/** Which namespace a `netns` command is about: the flags for it and what they mean. */
+import { Layout } from "../isolator/layout.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import type { Target } from "../netns/target.ts";
+import { LAYOUT_FLAGS } from "./agent_flags.ts";
+import { type Call, type Flag, UsageError } from "./command.ts";
+
+export { LAYOUT_FLAGS };
+
+/** For commands that work on any namespace. */
+export const TARGET_FLAGS: readonly Flag[] = [
+  {
+    name: "netns",
+    value: "PATH",
+    help: "a namespace by its handle, instead of ID",
+    complete: "file",
+  },
+  { name: "pid", value: "PID", help: "the namespace of a process, instead of ID" },
+  ...LAYOUT_FLAGS,
+];
+
+/** Where the checkpoints are. */
+export function layoutOf(call: Call): Layout {
+  return new Layout(
+    call.has("network_cni_root_dir_persist")
+      ? call.value("work_dir") ?? "/var/lib/mesos"
+      : call.value("runtime_dir") ?? "/var/run/mesos",
+  );
+}
+
+/**
+ * The namespace that a call is about.
+ *
+ * @throws {UsageError} unless exactly one of ID, --netns and --pid is given
+ */
+export async function targetOf(call: Call): Promise<Target> {
+  const { findTarget } = await import("../netns/target.ts");
+  const [id, more] = call.operands;
+  const netns = call.value("netns");
+  const pid = call.value("pid");
+  if ([id, netns, pid].filter((one) => one !== undefined).length !== 1) {
+    throw new UsageError("one namespace is needed: ID, --netns=PATH or --pid=PID");
+  }
+  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
+  return findTarget(layoutOf(call), { id, netns, pid }, choose);
+}
+
+/** The id in a call that works on containers alone. */
+export async function containerOf(call: Call): Promise<ContainerId> {
+  const { resolveId } = await import("../netns/target.ts");
+  const [id, more] = call.operands;
+  if (id === undefined) throw new UsageError("the container's id is missing");
+  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
+  return resolveId(layoutOf(call), id, choose);
+}
+
+/** Lets a person in a terminal choose; a script gets an error instead. */
+function choose(candidates: ContainerId[]): ContainerId | undefined {
+  if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal() || candidates.length > 20) {
+    return undefined;
+  }
+  console.error(candidates.map((id, i) => `  ${i + 1}  ${id}`).join("\n"));
+  return candidates[Number(prompt("which one?")) - 1];
+}

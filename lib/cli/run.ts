@@ -1,0 +1,130 @@
+import type { NetworkInfo } from "../mesos/messages.ts";
+import { parseContainerId } from "../mesos/container_id.ts";
+import { run } from "../isolator/run.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Call, type Command, UsageError } from "./command.ts";
+import { isolatorOf } from "./isolator_of.ts";
+
+export const command: Command = {
+  name: "run",
+  summary: "run a command in a container with networks, as mesos-execute would",
+  operands: "-- COMMAND [ARG…]",
+  flags: [
+    ...NETWORK_FLAGS,
+    {
+      name: "networks",
+      value: "NET[,NET…]",
+      help: "networks to join, as eth0, eth1, …; without it, the agent's own network",
+      repeatable: true,
+      complete: "network",
+    },
+    { name: "name", value: "ID", help: "the container's id", default: "a new one" },
+    { name: "hostname", value: "NAME", help: "the container's hostname", default: "its id" },
+    {
+      name: "rootfs",
+      value: "DIR",
+      help: "root directory of an image",
+      complete: "directory",
+    },
+    {
+      name: "port_mappings",
+      value: "HOST:CONTAINER[/PROTOCOL],…",
+      help: "ports of the agent that lead to the container, on the first of its networks",
+      repeatable: true,
+    },
+    {
+      name: "labels",
+      value: "KEY:VALUE,…",
+      help: "labels that every network's plugins get",
+      repeatable: true,
+    },
+    {
+      name: "env",
+      value: "NAME=VALUE",
+      help: "an environment variable of the command",
+      repeatable: true,
+    },
+  ],
+  examples: [
+    {
+      command:
+        "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=cni-test -- ip address",
+      what: "the addresses of a container on the network cni-test",
+    },
+    {
+      command:
+        "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=port-mapper-test --port_mappings=8080:80 -- busybox httpd -f",
+      what: "a web server that answers at the agent's port 8080",
+    },
+  ],
+  notes:
+    `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
+if signal n ended it; 126 or 127 if it could not be executed; 1 if the container could not be made.`,
+  async run(call) {
+    const { rest } = call;
+    if (call.operands.length > 0) {
+      throw new UsageError(`unexpected ${call.operands[0]}: the command follows "--"`);
+    }
+    if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
+    const rootfs = call.value("rootfs") && Deno.realPathSync(call.value("rootfs")!);
+    const id = parseContainerId(call.value("name") ?? crypto.randomUUID());
+    return await run(isolatorOf(call), id, {
+      container_info: {
+        type: "MESOS",
+        hostname: call.value("hostname"),
+        network_infos: networkInfos(call),
+      },
+      rootfs,
+    }, { argv: rest, env: environment(call), rootfs });
+  },
+};
+
+function isCommand(rest: string[] | undefined): rest is [string, ...string[]] {
+  return rest !== undefined && rest.length > 0;
+}
+
+function networkInfos(call: Call): NetworkInfo[] {
+  const names = list(call, "networks");
+  const labels = list(call, "labels").map(label);
+  const mappings = list(call, "port_mappings").map(portMapping);
+  if (mappings.length > 0 && names.length === 0) {
+    throw new UsageError("--port_mappings needs a network to map to: --networks=NET");
+  }
+  return names.map((name, i) => ({
+    name,
+    ...labels.length > 0 ? { labels: { labels } } : {},
+    ...mappings.length > 0 && i === 0 ? { port_mappings: mappings } : {},
+  }));
+}
+
+function portMapping(text: string) {
+  const match = /^(\d{1,5}):(\d{1,5})(?:\/([A-Za-z]+))?$/.exec(text);
+  const ports = match?.slice(1, 3).map(Number) ?? [];
+  if (!match || ports.some((port) => port < 1 || port > 65535)) {
+    throw new UsageError(
+      `--port_mappings: ${text} is not like 8080:80 or 5353:53/udp, ports from 1 to 65535`,
+    );
+  }
+  const [host_port, container_port] = ports as [number, number];
+  return { host_port, container_port, protocol: match[3]?.toLowerCase() ?? "tcp" };
+}
+
+function label(text: string) {
+  const colon = text.indexOf(":");
+  if (colon < 1) throw new UsageError(`--labels: ${text} is not like KEY:VALUE`);
+  return { key: text.slice(0, colon), value: text.slice(colon + 1) };
+}
+
+function environment(call: Call): Record<string, string> {
+  return Object.fromEntries(
+    call.values("env").map((text) => {
+      const equals = text.indexOf("=");
+      if (equals < 1) throw new UsageError(`--env: ${text} is not like NAME=VALUE`);
+      return [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
+}
+
+function list(call: Call, flag: string): string[] {
+  return call.values(flag).flatMap((value) => value.split(","));
+}

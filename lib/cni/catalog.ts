@@ -1,0 +1,179 @@
+/**
+ * The networks that a directory of config files defines. Only which file holds which name is
+ * kept: a config is read again each time, so that an edit counts from the next container on.
+ */
+import { messageOf, OperatorError } from "../error.ts";
+import { log } from "../log.ts";
+import { type Network, parseNetwork } from "./config.ts";
+import { findPlugin } from "./find.ts";
+
+/** A config as it is on disk at this moment. */
+export interface CatalogEntry {
+  network: Network;
+  file: string;
+  text: string;
+}
+
+/** A file of the directory that defines no network one can use. */
+export interface Skipped {
+  file: string;
+  reason: string;
+}
+
+export class Catalog {
+  #files = new Map<string, string>();
+  #skipped: Skipped[] = [];
+
+  /**
+   * @param configDir every regular file in it is a config, whatever its name
+   * @param cniPath where plugins are, separated by colons
+   * @param options.isBuiltIn whether a plugin of this type needs no file
+   */
+  constructor(
+    readonly configDir: string,
+    readonly cniPath: string,
+    readonly options: { isBuiltIn: (type: string) => boolean } = { isBuiltIn: () => false },
+  ) {}
+
+  /** The files that {@link load} left out, with the reason of each. */
+  get skipped(): readonly Skipped[] {
+    return this.#skipped;
+  }
+
+  /** The names that are known, in order. */
+  names(): string[] {
+    return [...this.#files.keys()].sort();
+  }
+
+  /**
+   * Reads the directory. A file that cannot be used is skipped, with a warning at the first time.
+   *
+   * @throws {OperatorError} `config_dir` if the directory cannot be read
+   */
+  load(): void {
+    const files = new Map<string, string>();
+    const skipped: Skipped[] = [];
+    for (const file of this.#list()) {
+      try {
+        const { network } = this.#open(file);
+        const first = files.get(network.name);
+        if (first !== undefined) {
+          throw new OperatorError(
+            "duplicate_network",
+            `network ${JSON.stringify(network.name)} is already defined by ${first}`,
+          );
+        }
+        files.set(network.name, file);
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error;
+        skipped.push({ file, reason: error.message });
+      }
+    }
+    for (const { file, reason } of skipped) {
+      const known = this.#skipped.some((old) => old.file === file && old.reason === reason);
+      if (!known) log.warning("network config skipped", { file, reason });
+    }
+    this.#files = files;
+    this.#skipped = skipped;
+  }
+
+  /**
+   * The config of a network as it is now. The directory is read again for a name that is not
+   * known, and where the known file is gone, broken or defines another network by now.
+   *
+   * @throws {OperatorError} `unknown_network`, or what is wrong with its config
+   */
+  read(name: string): CatalogEntry {
+    const known = this.#files.get(name);
+    let broken: OperatorError | undefined;
+    if (known !== undefined && isRegular(known)) {
+      try {
+        return this.#openAs(name, known);
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error;
+        broken = error;
+      }
+    }
+    this.load();
+    const file = this.#files.get(name);
+    if (file === undefined) throw broken ?? this.#unknown(name);
+    return this.#openAs(name, file);
+  }
+
+  /** @throws {OperatorError} also if the file defines another network than it did */
+  #openAs(name: string, file: string): CatalogEntry {
+    const entry = this.#open(file);
+    if (entry.network.name === name) return entry;
+    throw new OperatorError(
+      "unknown_network",
+      `network ${JSON.stringify(name)} is no longer defined: ${file}, which defined it, now ` +
+        `defines ${JSON.stringify(entry.network.name)}`,
+    );
+  }
+
+  #unknown(name: string): OperatorError {
+    const names = this.names().join(", ") || "none";
+    const skipped = this.#skipped.map(({ file, reason }) => `\n  skipped ${file}: ${reason}`);
+    return new OperatorError(
+      "unknown_network",
+      `network ${JSON.stringify(name)} is not defined in ${this.configDir} (known: ${names})` +
+        skipped.join(""),
+    );
+  }
+
+  /** The regular files, also behind symbolic links, by name. */
+  #list(): string[] {
+    try {
+      return [...Deno.readDirSync(this.configDir)]
+        .filter((entry) => !entry.isDirectory)
+        .map((entry) => `${this.configDir}/${entry.name}`)
+        .filter(isRegular)
+        .sort();
+    } catch (error) {
+      throw new OperatorError(
+        "config_dir",
+        `network config directory ${this.configDir} cannot be read: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  #open(file: string): CatalogEntry {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(file);
+    } catch (error) {
+      throw new OperatorError("config_file", `${file} cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    const network = parseNetwork(text, file);
+    for (const { type, ipamType } of network.plugins) {
+      for (const needed of [type, ipamType]) {
+        if (needed !== undefined && !this.options.isBuiltIn(needed)) {
+          this.#find(needed, network, file);
+        }
+      }
+    }
+    return { network, file, text };
+  }
+
+  #find(type: string, { name }: Network, file: string): void {
+    try {
+      findPlugin(type, this.cniPath);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      throw new OperatorError(error.code, `${file}: network ${name}: ${error.message}`);
+    }
+  }
+}
+
+/** A dangling link is neither: it is left out like a file that is not there. */
+function isRegular(file: string): boolean {
+  try {
+    return Deno.statSync(file).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * A network's plugins, one after the other (specification section 3): each gets the result of
+ * the one before it on ADD, and the last result of ADD on CHECK and, in reverse order, on DEL.
+ */
+import { log } from "../log.ts";
+import { messageOf } from "../error.ts";
+import { isContainerId, isInterfaceName, type Network, type PluginConfig } from "./config.ts";
+import { CNI_CODES, CniError } from "./error.ts";
+import type { CniCommand, Plugin } from "./invocation.ts";
+import { isObject, type JsonObject } from "./json.ts";
+import { convertResult } from "./result.ts";
+import { atLeast } from "./version.ts";
+
+/** What belongs to one interface of one container (specification section 3). */
+export interface Attachment {
+  containerId: string;
+  /** Path of the network namespace; absent for a DEL after it is gone. */
+  netns?: string;
+  ifName: string;
+  cniArgs?: string;
+  /** PATH for the plugins. */
+  path: string;
+  /** CNI_PATH for the plugins. */
+  searchPath: string;
+  /** By capability; handed to the plugins whose config declares that capability. */
+  capabilityArgs: JsonObject;
+}
+
+/** Finds the plugin of a type; throws an `OperatorError` if there is none. */
+export type Locate = (type: string) => Plugin;
+
+/**
+ * Attaches a container to a network.
+ *
+ * If a plugin fails, what the ones before it did stands: the caller calls {@link del}, as it
+ * does for every attachment, when it gives the container up.
+ *
+ * @returns the last plugin's result, in the network's version
+ * @throws {OperatorError} of the plugin that failed: a {@link CniError} with its code, or that
+ *   of `locate`
+ */
+export async function add(
+  network: Network,
+  attachment: Attachment,
+  locate: Locate,
+): Promise<JsonObject> {
+  checkNames(attachment);
+  // Found before the first one runs: a chain that cannot be completed is not begun.
+  const chain = network.plugins.map((plugin) => ({ plugin, run: locate(plugin.type) }));
+  let result: JsonObject | undefined;
+  for (const { plugin, run } of chain) {
+    const printed = await invoke("ADD", network, plugin, attachment, run, result);
+    const where = `${describe("ADD", network, plugin, attachment)}: result`;
+    if (printed === undefined) {
+      throw new CniError(CNI_CODES.undecodable, `${where}: the plugin printed none`);
+    }
+    result = convertResult(printed, network.cniVersion, where);
+  }
+  return result!;
+}
+
+/**
+ * Detaches a container from a network; repeating it is no error (it is not for the plugins).
+ *
+ * @param prevResult the result of {@link add}, if it is known
+ * @throws {OperatorError} of the first plugin that failed; those after it were not called
+ */
+export async function del(
+  network: Network,
+  attachment: Attachment,
+  locate: Locate,
+  prevResult?: JsonObject,
+): Promise<void> {
+  const previous = atLeast(network.cniVersion, "0.4.0")
+    ? readPrevious(network, attachment, prevResult)
+    : undefined;
+  for (const plugin of network.plugins.toReversed()) {
+    await invoke("DEL", network, plugin, attachment, locate(plugin.type), previous);
+  }
+}
+
+/** A stored result that cannot be read must not keep a container from being cleaned up. */
+function readPrevious(
+  network: Network,
+  { containerId, ifName }: Attachment,
+  stored: JsonObject | undefined,
+): JsonObject | undefined {
+  try {
+    return stored && convertResult(stored, network.cniVersion, "stored result");
+  } catch (error) {
+    log.warning("detaching without the result of the attach", {
+      network: network.name,
+      container: containerId,
+      interface: ifName,
+      reason: messageOf(error),
+    });
+    return undefined;
+  }
+}
+
+/**
+ * Asks the plugins whether an attachment is as they made it.
+ *
+ * @param prevResult the result of {@link add}
+ * @returns false if nobody was asked: CHECK came with specification 0.4.0, and a network may
+ *   disable it
+ * @throws {OperatorError} of the first plugin that objects
+ */
+export async function check(
+  network: Network,
+  attachment: Attachment,
+  locate: Locate,
+  prevResult: JsonObject,
+): Promise<boolean> {
+  if (network.disableCheck || !atLeast(network.cniVersion, "0.4.0")) return false;
+  const previous = convertResult(prevResult, network.cniVersion, "stored result");
+  for (const plugin of network.plugins) {
+    await invoke("CHECK", network, plugin, attachment, locate(plugin.type), previous);
+  }
+  return true;
+}
+
+async function invoke(
+  command: CniCommand,
+  network: Network,
+  plugin: PluginConfig,
+  attachment: Attachment,
+  run: Plugin,
+  prevResult: JsonObject | undefined,
+): Promise<JsonObject | undefined> {
+  const { containerId, netns, ifName, cniArgs, path, searchPath, capabilityArgs } = attachment;
+  const config = requestConfig(network, plugin, capabilityArgs, prevResult);
+  try {
+    return await run({
+      command,
+      containerId,
+      ...(netns === undefined ? {} : { netns }),
+      ifName,
+      ...(cniArgs === undefined ? {} : { args: cniArgs }),
+      path,
+      searchPath,
+      config,
+    });
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError(
+      error.cniCode,
+      `${describe(command, network, plugin, attachment)}: ${error.message}`,
+      error.details,
+      { cause: error },
+    );
+  }
+}
+
+function describe(
+  command: CniCommand,
+  network: Network,
+  { type }: PluginConfig,
+  { containerId, ifName }: Attachment,
+): string {
+  return `network ${network.name}, ${command} by ${type} for ${ifName} of container ${containerId}`;
+}
+
+/**
+ * What one plugin of a network reads on standard input (specification section 3, "Deriving
+ * request configuration"): its own config, and what the runtime puts in.
+ */
+export function requestConfig(
+  network: Network,
+  plugin: PluginConfig,
+  capabilityArgs: JsonObject,
+  prevResult?: JsonObject,
+): JsonObject {
+  const config: JsonObject = { ...plugin.raw, name: network.name };
+  // A config without a version goes to the plugin without one, as it always has.
+  if (network.raw.cniVersion !== undefined || network.raw.cniVersions !== undefined) {
+    config.cniVersion = network.cniVersion;
+  }
+  if (network.kind === "conflist" && isObject(network.raw.args)) {
+    config.args = { ...(isObject(config.args) ? config.args : {}), ...network.raw.args };
+  }
+  const wanted = Object.entries(capabilityArgs).filter(([key]) =>
+    Object.hasOwn(plugin.capabilities, key) && plugin.capabilities[key]
+  );
+  if (wanted.length > 0) config.runtimeConfig = Object.fromEntries(wanted);
+  delete config.prevResult;
+  if (prevResult !== undefined) config.prevResult = prevResult;
+  return config;
+}
+
+function checkNames({ containerId, ifName }: Attachment): void {
+  const wrong = !isContainerId(containerId)
+    ? `container id ${
+      JSON.stringify(containerId)
+    }: must start with a letter or digit, with only letters, digits and _.- after it`
+    : !isInterfaceName(ifName)
+    ? `interface name ${JSON.stringify(ifName)}: must have 1 to 15 bytes, without "/", ":" or space`
+    : undefined;
+  if (wrong !== undefined) throw new CniError(CNI_CODES.invalidEnvironment, wrong);
+}

@@ -1,0 +1,29 @@
+/** One call of a plugin, as a value: the same for a process and for a plugin inside this program. */
+import type { JsonObject } from "./json.ts";
+
+export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
+
+/** The parameters of specification section 2; GC, STATUS and VERSION have no container. */
+export interface Invocation {
+  command: CniCommand;
+  /** CNI_CONTAINERID; empty: not set. */
+  containerId: string;
+  /** CNI_NETNS, the path of the network namespace; absent for a DEL after the namespace is gone. */
+  netns?: string;
+  /** CNI_IFNAME; empty: not set. */
+  ifName: string;
+  /** CNI_ARGS, `K=V;K=V`. */
+  args?: string;
+  /** PATH, since plugins run iptables and the like. */
+  path: string;
+  /** CNI_PATH, where the plugin finds the plugins that it delegates to. */
+  searchPath: string;
+  /** What the plugin reads on standard input. */
+  config: JsonObject;
+}
+
+/**
+ * A plugin: resolves to what it prints (nothing for DEL and CHECK), and rejects with a
+ * `CniError`. It must not change the invocation.
+ */
+export type Plugin = (invocation: Invocation) => Promise<JsonObject | undefined>;

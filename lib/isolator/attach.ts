@@ -1,0 +1,204 @@
+/** One interface of one container: making it and taking it away. */
+import * as chain from "../cni/chain.ts";
+import { type Network, parseNetwork } from "../cni/config.ts";
+import { CniError } from "../cni/error.ts";
+import { isObject, type JsonObject } from "../cni/json.ts";
+import { readResult, type Result } from "../cni/result.ts";
+import { messageOf, OperatorError } from "../error.ts";
+import { isNamespaceHandle } from "../linux/namespaces.ts";
+import { log } from "../log.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import type { NetworkInfo } from "../mesos/messages.ts";
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import type { Isolator } from "./isolator.ts";
+import type { Attachment } from "./layout.ts";
+import { networkInfoOf, withNetworkInfo } from "./network_info.ts";
+import { readRequest } from "./request.ts";
+
+/**
+ * Gives a container an interface: ADD of the network's plugins, whose config is on disk before
+ * they run and whose result is afterwards.
+ *
+ * @throws {OperatorError} a failed plugin's, among others; `detach` then clears what is left
+ */
+export async function attach(
+  isolator: Isolator,
+  id: ContainerId,
+  { network: name, ifName }: Attachment,
+  networkInfo: NetworkInfo,
+): Promise<Result> {
+  const { layout } = isolator.settings;
+  const { network: configured, file } = isolator.networks.read(name);
+  const config = JSON.stringify(withNetworkInfo(configured.raw, networkInfo, file));
+  const network = parseNetwork(config, file);
+
+  // A directory before the config: without it, the interface counts as detached.
+  Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
+  writeCheckpoint(layout.config(id, name), config);
+  const result = await inContext(
+    id,
+    name,
+    chain.add(
+      network,
+      invocation(isolator, id, ifName, network),
+      (type) => isolator.plugin(type, id),
+    ),
+  );
+  const path = layout.result(id, name, ifName);
+  writeCheckpoint(path, JSON.stringify(result));
+  return readResult(result, path);
+}
+
+/**
+ * Takes an interface away: DEL with the config and the result of its ADD. An interface whose
+ * plugin never ran has no config, and needs none. May be repeated.
+ *
+ * @throws {OperatorError} and keeps the checkpoint, so that it can be tried again
+ */
+export async function detach(
+  isolator: Isolator,
+  id: ContainerId,
+  { network: name, ifName }: Attachment,
+): Promise<void> {
+  const { layout } = isolator.settings;
+  const network = attachedNetwork(isolator, id, name);
+  if (network) {
+    await inContext(
+      id,
+      name,
+      chain.del(
+        network,
+        invocation(isolator, id, ifName, network),
+        (type) => isolator.plugin(type, id),
+        attachedResult(isolator, id, { network: name, ifName }),
+      ),
+    );
+  }
+  removeCheckpoint(layout.interface(id, name, ifName));
+}
+
+/**
+ * Asks the network's plugins whether an interface is still as they made it.
+ *
+ * @throws {OperatorError} with the first plugin's objection
+ */
+export async function checkAttachment(
+  isolator: Isolator,
+  id: ContainerId,
+  { network: name, ifName }: Attachment,
+): Promise<void> {
+  const network = attachedNetwork(isolator, id, name);
+  const result = attachedResult(isolator, id, { network: name, ifName });
+  if (!network || !result) {
+    throw new OperatorError(
+      "not_attached",
+      `container ${id} was never completely attached to network ${name}`,
+    );
+  }
+  await inContext(
+    id,
+    name,
+    chain.check(
+      network,
+      invocation(isolator, id, ifName, network),
+      (type) => isolator.plugin(type, id),
+      result,
+    ),
+  );
+}
+
+function invocation(
+  isolator: Isolator,
+  id: ContainerId,
+  ifName: string,
+  network: Network,
+): chain.Attachment {
+  const handle = isolator.settings.layout.namespace(id);
+  return {
+    containerId: id,
+    // After a reboot the handle is an empty file: the plugins clean up without it.
+    netns: isNamespaceHandle(handle) ? handle : undefined,
+    ifName,
+    path: isolator.settings.path,
+    searchPath: isolator.searchPath,
+    capabilityArgs: capabilityArgs(networkInfoOf(network.raw)),
+  };
+}
+
+/** What plugins that declare a capability get in `runtimeConfig` (CNI conventions). */
+function capabilityArgs(networkInfo: NetworkInfo | undefined): JsonObject {
+  const mappings = networkInfo?.port_mappings ?? [];
+  if (mappings.length === 0) return {};
+  return {
+    portMappings: mappings.map((mapping) => ({
+      hostPort: mapping.host_port,
+      containerPort: mapping.container_port,
+      protocol: mapping.protocol?.toLowerCase() ?? "tcp",
+    })),
+  };
+}
+
+/**
+ * The network as it was at ADD. Should its checkpoint be damaged, today's config is the best
+ * guess left.
+ */
+function attachedNetwork(isolator: Isolator, id: ContainerId, name: string): Network | undefined {
+  const { layout } = isolator.settings;
+  const path = layout.config(id, name);
+  const text = readCheckpoint(path);
+  if (text === undefined) return undefined;
+  try {
+    return parseNetwork(text, path);
+  } catch (error) {
+    log.warning("a damaged checkpoint: using the network's config as it is now", {
+      container: id,
+      network: name,
+      file: path,
+      error: messageOf(error),
+    });
+    const { network, file } = isolator.networks.read(name);
+    const asked = readRequest(layout, id)?.networks.find((one) => one.name === name);
+    if (!asked) return network;
+    return parseNetwork(
+      JSON.stringify(withNetworkInfo(network.raw, asked.networkInfo, file)),
+      file,
+    );
+  }
+}
+
+/** The result of ADD; undefined if it didn't get that far, or was damaged. */
+export function attachedResult(
+  { settings: { layout } }: Isolator,
+  id: ContainerId,
+  { network, ifName }: Attachment,
+): JsonObject | undefined {
+  const path = layout.result(id, network, ifName);
+  try {
+    const result = JSON.parse(readCheckpoint(path) ?? "null");
+    if (!isObject(result)) return undefined;
+    readResult(result, path);
+    return result;
+  } catch (error) {
+    log.warning("ignoring a damaged result", {
+      container: id,
+      network,
+      file: path,
+      error: messageOf(error),
+    });
+    return undefined;
+  }
+}
+
+/** Says of an error which container and network it is about, as those of a chain do. */
+async function inContext<R>(id: ContainerId, network: string, work: Promise<R>): Promise<R> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof OperatorError) || error instanceof CniError) throw error;
+    throw new OperatorError(
+      error.code,
+      `container ${id}, network ${network}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}

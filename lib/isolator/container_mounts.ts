@@ -1,0 +1,123 @@
+/** Binding files over a container's /etc, in the container's own mount namespace. */
+import { OperatorError } from "../error.ts";
+import {
+  type Handle,
+  makeDirectoryAt,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  O_WRONLY,
+  open,
+  openAt,
+  removeAt,
+} from "../linux/files.ts";
+import { SystemError } from "../linux/libc.ts";
+import {
+  bindMount,
+  mount,
+  MS_BIND,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_RDONLY,
+  MS_REC,
+  MS_REMOUNT,
+  MS_SLAVE,
+} from "../linux/mount.ts";
+import { inNamespaces } from "../linux/namespaces.ts";
+
+/** A file of the agent that a container sees as `/etc/NAME`. */
+export interface EtcFile {
+  name: "hosts" | "hostname" | "resolv.conf";
+  source: string;
+  /** The agent's own file is not a container's to change. */
+  readOnly: boolean;
+}
+
+export interface EtcMounts {
+  files: EtcFile[];
+  /** Over the agent's own /etc, which a container without an image sees. */
+  overHost: boolean;
+  /** Root directory of the container's image, on the agent. */
+  rootfs?: string;
+}
+
+/**
+ * Binds the files in the mount namespace of a process, out of which no mount spreads.
+ *
+ * @throws {SystemError}
+ */
+export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
+  inNamespaces({ mnt: `/proc/${pid}/ns/mnt` }, () => {
+    mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of process ${pid}`);
+    for (const file of mounts.files) {
+      if (mounts.overHost) bindOverHost(file);
+      if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
+    }
+  });
+}
+
+function bindOverHost({ name, source, readOnly }: EtcFile): void {
+  const path = `/etc/${name}`;
+  if (source === path) return;
+  // An agent without such a file gets an empty one, which means the same: something must be
+  // there to be mounted over. A symlink is followed, since the agent's own are trusted.
+  Deno.openSync(path, { write: true, create: true }).close();
+  bindMount(source, path);
+  protect(path, readOnly, path);
+}
+
+/**
+ * The image is a framework's: every step into it goes from an open directory and follows no
+ * symlink, so none leads out of it. A symlink in place of the file is replaced.
+ */
+function bindInImage({ name, source, readOnly }: EtcFile, rootfs: string): void {
+  const what = `${rootfs}/etc/${name}`;
+  using root = open(rootfs, O_PATH | O_DIRECTORY);
+  using etc = openEtc(root, rootfs);
+  using target = openTarget(etc, name, what);
+  bindMount(source, target.path);
+  // Opened again, the name leads to what is mounted there now.
+  using mounted = openAt(etc, name, O_PATH | O_NOFOLLOW, what);
+  protect(mounted.path, readOnly, what);
+}
+
+function openEtc(root: Handle, rootfs: string): Handle {
+  const what = `${rootfs}/etc`;
+  const flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+  try {
+    return openAt(root, "etc", flags, what);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.errnoName === "ENOENT") {
+      makeDirectoryAt(root, "etc", 0o755, what);
+      return openAt(root, "etc", flags, what);
+    }
+    if (error.errnoName !== "ENOTDIR" && error.errnoName !== "ELOOP") throw error;
+    throw new OperatorError("bad_image", `${what} is no directory: the image can't be used`, {
+      cause: error,
+    });
+  }
+}
+
+function openTarget(etc: Handle, name: string, what: string): Handle {
+  const openExisting = () => openAt(etc, name, O_PATH | O_NOFOLLOW, what);
+  try {
+    const existing = openExisting();
+    if (!Deno.statSync(existing.path).isSymlink) return existing;
+    existing.close();
+    removeAt(etc, name, what);
+  } catch (error) {
+    if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
+  }
+  openAt(etc, name, O_WRONLY | O_CREAT | O_EXCL, what, 0o644).close();
+  return openExisting();
+}
+
+/** A bind mount takes its flags only when it is changed. */
+function protect(path: string, readOnly: boolean, what: string): void {
+  const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
+  mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
+}

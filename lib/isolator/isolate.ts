@@ -1,0 +1,162 @@
+/** The second step of a container: its first process exists, and gets its networks. */
+import type { Result } from "../cni/result.ts";
+import { messageOf, OperatorError } from "../error.ts";
+import { bindMount } from "../linux/mount.ts";
+import { inNamespaces } from "../linux/namespaces.ts";
+import { Netlink } from "../linux/netlink/mod.ts";
+import { setHostname } from "../linux/uts.ts";
+import { type ContainerId, rootOf } from "../mesos/container_id.ts";
+import { attach } from "./attach.ts";
+import { writeCheckpoint } from "./checkpoint.ts";
+import { type EtcFile, mountEtcFiles } from "./container_mounts.ts";
+import type { Isolator } from "./isolator.ts";
+import type { Layout } from "./layout.ts";
+import { defaultHostname, hostsFile, resolvConf } from "./network_files.ts";
+import { readRequest, type Request, writeRequest } from "./request.ts";
+import { shareContainersDirectory } from "./shared_directory.ts";
+
+/**
+ * Connects a prepared container, whose process waits in the namespaces that `prepare` asked for.
+ *
+ * @param pid of the container's first process
+ * @throws {OperatorError} after which `cleanup` removes what was made
+ */
+export async function isolate(isolator: Isolator, id: ContainerId, pid: number): Promise<void> {
+  const { layout } = isolator.settings;
+  const request = readRequest(layout, id);
+  if (!request) {
+    throw new OperatorError(
+      "not_prepared",
+      `container ${id} is not prepared: call prepare first (mesos-cni isolator prepare ${id})`,
+    );
+  }
+  if (request.pid !== undefined) {
+    throw new OperatorError(
+      "isolated_twice",
+      `container ${id} has its network already, as process ${request.pid}`,
+    );
+  }
+  writeRequest(layout, id, { ...request, pid });
+  switch (request.mode) {
+    case "host":
+      return shareHostFiles(request, pid);
+    case "parent":
+      return shareRootFiles(layout, id, request, pid);
+    case "own":
+      return await connect(isolator, id, request, pid);
+  }
+}
+
+async function connect(isolator: Isolator, id: ContainerId, request: Request, pid: number) {
+  const { layout } = isolator.settings;
+  await shareContainersDirectory(layout);
+  holdNamespace(layout, id, pid);
+  const results = await attachAll(isolator, id, request);
+  const hostname = request.hostname ?? defaultHostname(id);
+  const files = writeEtcFiles(isolator, id, request, hostname, results);
+  mountEtcFiles(pid, { files, overHost: true, rootfs: request.rootfs });
+  inNamespaces({ uts: `/proc/${pid}/ns/uts` }, () => setHostname(hostname));
+  using netlink = Netlink.open(layout.namespace(id));
+  netlink.setLinkUp("lo");
+}
+
+/** Keeps the network namespace for as long as the container is not cleaned up. */
+function holdNamespace(layout: Layout, id: ContainerId, pid: number): void {
+  const handle = layout.namespace(id);
+  Deno.mkdirSync(layout.container(id), { recursive: true });
+  Deno.writeTextFileSync(handle, "");
+  bindMount(`/proc/${pid}/ns/net`, handle);
+}
+
+/**
+ * All networks at the same time. Waits for each even when one has failed, so that no DEL
+ * overtakes an ADD.
+ */
+async function attachAll(
+  isolator: Isolator,
+  id: ContainerId,
+  { networks }: Request,
+): Promise<Result[]> {
+  const outcomes = await Promise.allSettled(
+    networks.map(({ name, ifName, networkInfo }) =>
+      attach(isolator, id, { network: name, ifName }, networkInfo)
+    ),
+  );
+  const failures = outcomes.filter((outcome) => outcome.status === "rejected")
+    .map((outcome) => outcome.reason);
+  const [first] = failures;
+  if (first !== undefined) {
+    if (failures.length === 1) throw first;
+    throw new OperatorError(
+      first instanceof OperatorError ? first.code : "defect",
+      failures.map(messageOf).join("\n"),
+      { cause: first },
+    );
+  }
+  return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<Result>).value);
+}
+
+function writeEtcFiles(
+  { settings: { layout, defaultDns } }: Isolator,
+  id: ContainerId,
+  { networks }: Request,
+  hostname: string,
+  results: readonly Result[],
+): EtcFile[] {
+  const directory = layout.container(id);
+  const resolv = resolvConf(
+    networks.map(({ name }, i) => ({ name, dns: results[i]!.dns })),
+    defaultDns,
+  );
+  writeCheckpoint(`${directory}/hostname`, `${hostname}\n`);
+  writeCheckpoint(`${directory}/hosts`, hostsFile(hostname, results));
+  if (resolv !== undefined) writeCheckpoint(`${directory}/resolv.conf`, resolv);
+  return etcFilesOf(layout, id);
+}
+
+const NAMES = ["hosts", "hostname", "resolv.conf"] as const;
+
+/** The files of a container with a network of its own; the agent's where it has none. */
+function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
+  const own = NAMES.map((name) => ({
+    name,
+    source: `${layout.container(id)}/${name}`,
+    readOnly: false,
+  })).filter(exists);
+  return [
+    ...own,
+    ...hostFiles().filter(({ name }) => !own.some((file) => file.name === name)),
+  ];
+}
+
+function hostFiles(): EtcFile[] {
+  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true })).filter(exists);
+}
+
+function exists({ source }: EtcFile): boolean {
+  try {
+    Deno.statSync(source);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: number): void {
+  if (request.debug) return;
+  mountEtcFiles(pid, {
+    files: etcFilesOf(layout, rootOf(id)),
+    overHost: true,
+    rootfs: request.rootfs,
+  });
+}
+
+function shareHostFiles(request: Request, pid: number): void {
+  if (request.rootfs === undefined || request.debug) return;
+  mountEtcFiles(pid, {
+    files: hostFiles(),
+    overHost: false,
+    rootfs: request.rootfs,
+  });
+}

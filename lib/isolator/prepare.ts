@@ -1,0 +1,126 @@
+/** The first step of a container: which networks, and which namespaces they take. */
+import { isNetworkName } from "../cni/config.ts";
+import { OperatorError } from "../error.ts";
+import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../linux/namespaces.ts";
+import { isHostname } from "../linux/uts.ts";
+import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
+import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
+import type { Isolator } from "./isolator.ts";
+import { withNetworkInfo } from "./network_info.ts";
+import { type NetworkMode, readRequest, type Request, writeRequest } from "./request.ts";
+
+const TEST_NETWORK = "__MESOS_TEST__";
+
+/**
+ * Decides on a container's networks and writes the decision down.
+ *
+ * @returns what the containerizer must do at launch; empty for a container of the host network
+ * @throws {OperatorError} for an unknown network, one named twice, or a container prepared twice
+ */
+export function prepare(
+  isolator: Isolator,
+  id: ContainerId,
+  config: ContainerConfig,
+): ContainerLaunchInfo {
+  const { layout } = isolator.settings;
+  if (readRequest(layout, id) || layout.listAttachments(id).length > 0) {
+    throw new OperatorError(
+      "prepared_twice",
+      `container ${id} is prepared already: clean it up first (mesos-cni isolator cleanup ${id})`,
+    );
+  }
+  const request = decide(isolator, id, config);
+  writeRequest(layout, id, request);
+  return launchInfoOf(request);
+}
+
+function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): Request {
+  const debug = config.container_class === "DEBUG";
+  if (debug && !parentOf(id)) {
+    throw new OperatorError("bad_message", `container ${id} is DEBUG, but has no parent`);
+  }
+  const info = config.container_info;
+  const prepared = new Date().toISOString();
+  const rest = { format: 1, debug, rootfs: config.rootfs, prepared } as const;
+
+  if (parentOf(id) && (debug || !info?.network_infos?.length)) {
+    return { ...rest, mode: modeOfRoot(isolator, rootOf(id)), networks: [] };
+  }
+  if (info?.type !== undefined && info.type !== "MESOS") {
+    throw new OperatorError(
+      "bad_message",
+      `container ${id} is of type ${info.type}: CNI networks are for MESOS containers`,
+    );
+  }
+  const networks = (info?.network_infos ?? [])
+    .filter((networkInfo) => networkInfo.name !== undefined)
+    .map((networkInfo, i) => ({
+      name: networkInfo.name!,
+      ifName: `eth${i}`,
+      networkInfo,
+    }));
+  checkNetworks(isolator, networks);
+  if (networks.length === 0) return { ...rest, mode: "host", networks: [] };
+  if (info?.hostname !== undefined && !isHostname(info.hostname)) {
+    throw new OperatorError(
+      "bad_message",
+      `container ${id}: ${JSON.stringify(info.hostname.slice(0, 80))} is no hostname: letters, ` +
+        `digits, "-" and ".", at most 64 characters`,
+    );
+  }
+  return {
+    ...rest,
+    mode: "own",
+    networks,
+    hostname: info?.hostname,
+    ...networks.some((network) => network.name.includes(TEST_NETWORK)) ? { test: true } : {},
+  };
+}
+
+function checkNetworks(
+  isolator: Isolator,
+  networks: readonly { name: string; networkInfo: NetworkInfo }[],
+): void {
+  const seen = new Set<string>();
+  for (const { name, networkInfo } of networks) {
+    if (seen.has(name)) {
+      throw new OperatorError("network_twice", `network ${name} is asked for twice`);
+    }
+    if (!isNetworkName(name)) {
+      throw new OperatorError(
+        "unknown_network",
+        `${JSON.stringify(name.slice(0, 80))} can be no network's name`,
+      );
+    }
+    // Refused now, while there is nothing to undo.
+    const { network, file } = isolator.networks.read(name);
+    withNetworkInfo(network.raw, networkInfo, file);
+    seen.add(name);
+  }
+}
+
+/** How a container shares in its root's network, which may be the agent's. */
+function modeOfRoot(isolator: Isolator, root: ContainerId): NetworkMode {
+  const { layout } = isolator.settings;
+  const mode = readRequest(layout, root)?.mode;
+  if (mode) return mode === "host" ? "host" : "parent";
+  return layout.listAttachments(root).length > 0 ? "parent" : "host";
+}
+
+function launchInfoOf({ mode, debug, test }: Request): ContainerLaunchInfo {
+  if (mode === "host") return {};
+  const environment = {
+    // An executor binds to its own address, not to the agent's that it inherits (MESOS-3553).
+    variables: [{ name: "LIBPROCESS_IP", type: "VALUE" as const, value: "0.0.0.0" }],
+  };
+  if (mode === "own") {
+    const clone_namespaces = test
+      ? [CLONE_NEWNS, CLONE_NEWUTS]
+      : [CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWUTS];
+    return { environment, clone_namespaces };
+  }
+  const enter_namespaces = [CLONE_NEWNET, CLONE_NEWUTS];
+  return debug
+    ? { environment, enter_namespaces }
+    : { environment, enter_namespaces, clone_namespaces: [CLONE_NEWNS] };
+}

@@ -1,0 +1,46 @@
+/** After a restart: what is on disk against what still lives. */
+import { messageOf } from "../error.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import type { Recovery } from "../mesos/messages.ts";
+import { cleanup } from "./cleanup.ts";
+import { knownContainers } from "./ids.ts";
+import type { Isolator } from "./isolator.ts";
+import { isAlive } from "./members.ts";
+import { readRequest } from "./request.ts";
+import { shareContainersDirectory } from "./shared_directory.ts";
+
+/** What was done about each container. */
+export interface Recovered {
+  container: ContainerId;
+  /**
+   * `kept`: it goes on; `left`: a known orphan, whose cleanup is the containerizer's;
+   * `removed`: nobody's, and cleaned up now; `failed`: the same, but it is still there.
+   */
+  outcome: "kept" | "left" | "removed" | "failed";
+  error?: string;
+}
+
+/**
+ * Removes the containers that nobody knows. One that fails doesn't stop the others.
+ *
+ * @param known from the containerizer; without it, the containers with a process go on
+ */
+export async function recover(isolator: Isolator, known?: Recovery): Promise<Recovered[]> {
+  const { layout } = isolator.settings;
+  await shareContainersDirectory(layout);
+  const lives = known
+    ? (id: ContainerId) => known.states.includes(id)
+    : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
+  return await Promise.all(
+    knownContainers(layout).map(async (container): Promise<Recovered> => {
+      try {
+        if (lives(container)) return { container, outcome: "kept" };
+        if (known?.orphans.includes(container)) return { container, outcome: "left" };
+        await isolator.locks.hold(container, () => cleanup(isolator, container));
+        return { container, outcome: "removed" };
+      } catch (error) {
+        return { container, outcome: "failed", error: messageOf(error) };
+      }
+    }),
+  );
+}

@@ -1,0 +1,86 @@
+/** One container from its start to its end: what mesos-execute does, on this machine alone. */
+import { messageOf } from "../error.ts";
+import { isForeground } from "../linux/process.ts";
+import { log } from "../log.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import type { ContainerConfig } from "../mesos/messages.ts";
+import { cleanup } from "./cleanup.ts";
+import { isolate } from "./isolate.ts";
+import type { Isolator } from "./isolator.ts";
+import { Launcher, type Order } from "./launcher.ts";
+import { killMembers } from "./members.ts";
+import { prepare } from "./prepare.ts";
+import { SignalRelay } from "./signals.ts";
+
+/**
+ * Runs a command in a container and removes the container when the command has ended, however it
+ * ended.
+ *
+ * @returns the command's exit code, 128 + n if signal n ended it, or 1 if the cleanup failed
+ * @throws {OperatorError} when the container can't be made; nothing is left of it then
+ */
+export async function run(
+  isolator: Isolator,
+  id: ContainerId,
+  config: ContainerConfig,
+  order: Order,
+): Promise<number> {
+  using signals = new SignalRelay();
+  const launchInfo = await isolator.locks.hold(id, () => prepare(isolator, id, config));
+  let code: number;
+  try {
+    const own = launchInfo.clone_namespaces !== undefined;
+    code = await launchAndWait(isolator, id, signals, own, {
+      ...order,
+      env: {
+        ...order.env,
+        ...Object.fromEntries(
+          launchInfo.environment?.variables.map(({ name, value }) => [name, value]) ?? [],
+        ),
+      },
+    });
+  } catch (error) {
+    await cleanUp(isolator, id);
+    throw error;
+  }
+  return await cleanUp(isolator, id) || code !== 0 ? code : 1;
+}
+
+async function launchAndWait(
+  isolator: Isolator,
+  id: ContainerId,
+  signals: SignalRelay,
+  ownNamespaces: boolean,
+  order: Order,
+): Promise<number> {
+  const launcher = Launcher.start(
+    ownNamespaces ? ["mnt", "net", "uts"] : order.rootfs === undefined ? [] : ["mnt"],
+  );
+  try {
+    await isolator.locks.hold(id, () => isolate(isolator, id, launcher.pid));
+    if (signals.received) return signals.received.exitCode;
+    const typedKeysArrive = isForeground();
+    launcher.go(order);
+    signals.relay((signal) => {
+      // Keys such as Ctrl-C have the terminal signal the command as well as this process.
+      const typed = typedKeysArrive && (signal === "SIGINT" || signal === "SIGQUIT");
+      if (!typed) launcher.signal(signal);
+    });
+    return await launcher.exitCode;
+  } finally {
+    launcher.signal("SIGKILL");
+    await launcher.exitCode;
+  }
+}
+
+/** @returns whether nothing is left; if something is, it has been said */
+async function cleanUp(isolator: Isolator, id: ContainerId): Promise<boolean> {
+  try {
+    await killMembers(isolator.settings.layout, id);
+    await isolator.locks.hold(id, () => cleanup(isolator, id));
+    return true;
+  } catch (error) {
+    log.error(messageOf(error), { container: id });
+    return false;
+  }
+}

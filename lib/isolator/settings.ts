@@ -1,0 +1,56 @@
+/** The isolator's settings, named like the agent's flags. */
+import { OperatorError } from "../error.ts";
+import type { ContainerDns } from "../mesos/messages.ts";
+import { Layout } from "./layout.ts";
+
+export interface Settings {
+  /** `--network_cni_config_dir` and `--network_cni_plugins_dir`; without both: host network only. */
+  cni?: { configDir: string; pluginsDir: string };
+  layout: Layout;
+  defaultDns: ContainerDns;
+  /** `--network_cni_metrics` */
+  metrics: boolean;
+  /** PATH for plugins, which look for iptables in it. */
+  path: string;
+}
+
+/** Where the programs of an administrator are, if the environment doesn't say. */
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** All directories are absolute. */
+export interface SettingValues {
+  configDir?: string;
+  pluginsDir?: string;
+  rootDirPersist?: boolean;
+  workDir?: string;
+  runtimeDir?: string;
+  defaultDns?: ContainerDns;
+  metrics?: boolean;
+}
+
+/** @throws {OperatorError} `bad_settings` */
+export function settingsOf(values: SettingValues): Settings {
+  const { configDir, pluginsDir } = values;
+  if ((configDir === undefined) !== (pluginsDir === undefined)) {
+    const [given, missing] = configDir === undefined
+      ? ["plugins", "config"]
+      : ["config", "plugins"];
+    throw new OperatorError(
+      "bad_settings",
+      `--network_cni_${given}_dir is given and --network_cni_${missing}_dir is not: ` +
+        `CNI networks need both`,
+    );
+  }
+  const base = values.rootDirPersist
+    ? values.workDir ?? "/var/lib/mesos"
+    : values.runtimeDir ?? "/var/run/mesos";
+  return {
+    cni: configDir === undefined || pluginsDir === undefined
+      ? undefined
+      : { configDir, pluginsDir },
+    layout: new Layout(base),
+    defaultDns: values.defaultDns ?? {},
+    metrics: values.metrics ?? true,
+    path: Deno.env.get("PATH") || DEFAULT_PATH,
+  };
+}

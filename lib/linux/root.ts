@@ -1,0 +1,28 @@
+/** The root and working directory of this process (pivot_root(2), chdir(2)). */
+import { check, cString, openLibc } from "./libc.ts";
+
+const libc = openLibc({
+  syscall: { parameters: ["i64", "buffer", "buffer"], result: "i64" },
+  chdir: { parameters: ["buffer"], result: "i32" },
+});
+
+/** Numbers of asm/unistd.h: glibc has no function for pivot_root(2). */
+const SYS_PIVOT_ROOT = Deno.build.arch === "aarch64" ? 41n : 155n;
+
+/**
+ * Makes `newRoot`, a mount point, the root of the mount namespace and moves the old root to
+ * `oldRoot` inside of it.
+ *
+ * @throws {SystemError}
+ */
+export function pivotRoot(newRoot: string, oldRoot: string): void {
+  check(
+    libc().syscall(SYS_PIVOT_ROOT, cString(newRoot), cString(oldRoot)),
+    `make ${newRoot} the root directory`,
+  );
+}
+
+/** @throws {SystemError} */
+export function chdir(path: string): void {
+  check(libc().chdir(cString(path)), `change the working directory to ${path}`);
+}

@@ -1,0 +1,94 @@
+/** Everything about one namespace, and what the checkpoints say about its container. */
+import { readCheckpoint } from "../isolator/checkpoint.ts";
+import { Layout } from "../isolator/layout.ts";
+import type { Address, Link, Neighbour, Route, Rule } from "../linux/netlink/mod.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import { healthOf } from "./health.ts";
+import { readRules } from "./rules/read.ts";
+import { type SocketEntry, sockets } from "./sockets.ts";
+import { requireAlive, type Target } from "./target.ts";
+import { NamespaceView } from "./view.ts";
+
+/** What `inspect` shows. Links refer to each other, and addresses to links, by index. */
+export interface Inspection {
+  name: string;
+  netns: string;
+  pid?: number;
+  container?: {
+    mode: string;
+    keeper: string;
+    since?: string;
+    hostname?: string;
+    health: string;
+    attachments: Checkpoint[];
+  };
+  links: Link[];
+  addresses: Address[];
+  routes: Route[];
+  rules: Rule[];
+  neighbours: Neighbour[];
+  sockets: SocketEntry[];
+  /** The container's etc-files as the isolator wrote them; absent without a container. */
+  files: { resolvConf?: string; hosts?: string; hostname?: string };
+  /** The agent's rules that send traffic to it; absent when iptables is not installed. */
+  portRules?: string[];
+}
+
+/** @throws {OperatorError} `namespace_gone` */
+export async function inspect(layout: Layout, target: Target): Promise<Inspection> {
+  requireAlive(target);
+  using view = new NamespaceView(target.netns);
+  const { container } = target;
+  const addresses = view.addresses;
+  return {
+    name: target.name,
+    netns: target.netns,
+    pid: target.pid,
+    container: container && {
+      mode: container.mode,
+      keeper: container.keeper,
+      since: container.since?.toISOString(),
+      hostname: container.hostname,
+      health: healthOf(container),
+      attachments: container.attachments,
+    },
+    links: view.links,
+    addresses,
+    routes: view.routes,
+    rules: view.rules,
+    neighbours: view.neighbours,
+    sockets: sockets(view),
+    files: container ? etcFiles(layout, container.netns) : {},
+    portRules: await rulesFor(container?.id, addresses.map(({ address }) => address)),
+  };
+}
+
+function etcFiles(layout: Layout, netns: string): Inspection["files"] {
+  const directory = netns.slice(0, netns.lastIndexOf("/"));
+  if (!directory.startsWith(layout.containers)) return {};
+  const read = (name: string) => readCheckpoint(`${directory}/${name}`);
+  return { resolvConf: read("resolv.conf"), hosts: read("hosts"), hostname: read("hostname") };
+}
+
+/** The comment by which the port mapper, ours or the original, marks a container's rules. */
+export function ownerComment(id: string): string {
+  return `container_id: ${id}`;
+}
+
+async function rulesFor(
+  id: string | undefined,
+  addresses: readonly string[],
+): Promise<string[] | undefined> {
+  const tables = await Promise.all([readRules("nat"), readRules("nat", "ip6tables")]);
+  if (tables.every((table) => !table)) return undefined;
+  return tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
+    rule.toDestination !== undefined &&
+    (id !== undefined && rule.comment === ownerComment(id) ||
+      addresses.includes(destinationAddress(rule.toDestination)))
+  ).map(({ text }) => text);
+}
+
+/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` or either without a port. */
+export function destinationAddress(text: string): string {
+  return /^\[(.+)\]/.exec(text)?.[1] ?? (text.split(":").length > 2 ? text : text.split(":")[0]!);
+}

@@ -1,0 +1,101 @@
+/** The containers of an agent: what the checkpoints say, and what is left of it alive. */
+import { Layout } from "../isolator/layout.ts";
+import { readRequest } from "../isolator/request.ts";
+import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
+import { isNamespaceHandle } from "../linux/namespaces.ts";
+import { type Checkpoint, readAttachment } from "./checkpoint.ts";
+import { namespaceInode, processesByNamespace } from "./processes.ts";
+
+/** A container with a checkpoint. */
+export interface Container {
+  id: ContainerId;
+  /** `own` network namespace, that of its root container (`parent`), or the agent's (`host`). */
+  mode: "own" | "parent" | "host";
+  /** Which isolator keeps it: a stock agent's leaves no request. */
+  keeper: "mesos-cni" | "agent";
+  /** The handle of its network namespace. */
+  netns: string;
+  /** Whether `netns` still is one: after a reboot it is an empty file. */
+  namespaceAlive: boolean;
+  /** Its first process: the checkpointed one, else the lowest pid found in the namespace. */
+  pid?: number;
+  /** Whether any process is in the namespace. */
+  processAlive: boolean;
+  /** When it was prepared, or its directory was made. */
+  since?: Date;
+  hostname?: string;
+  attachments: Checkpoint[];
+}
+
+/** The processes by namespace, looked up once and only if asked for. */
+export type Processes = () => Map<number, number[]>;
+
+/** Looks at /proc when first called, and gives the same answer from then on. */
+export function onceProcesses(): Processes {
+  let found: Map<number, number[]> | undefined;
+  return () => found ??= processesByNamespace();
+}
+
+/** All containers, by id: those with a directory, and those with no more than a request. */
+export function readContainers(layout: Layout, processes = onceProcesses()): Container[] {
+  return containerIds(layout).map((id) => readContainer(layout, id, processes));
+}
+
+/** The ids alone, sorted, without a look into any file. */
+export function containerIds(layout: Layout): ContainerId[] {
+  return [...new Set([...layout.listContainers(), ...layout.listRequests()])].sort();
+}
+
+/** One container. */
+export function readContainer(
+  layout: Layout,
+  id: ContainerId,
+  processes = onceProcesses(),
+): Container {
+  const request = readRequest(layout, id);
+  const mode = request?.mode ?? "own";
+  const netns = mode === "host"
+    ? "/proc/self/ns/net"
+    : layout.namespace(mode === "parent" ? rootOf(id) : id);
+  const namespaceAlive = isNamespaceHandle(netns);
+  const inside = mode === "host" || !namespaceAlive
+    ? []
+    : processes().get(namespaceInode(netns) ?? -1) ?? [];
+  // A pid that now belongs to a process elsewhere has been given away anew.
+  const pid = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
+    ? request.pid
+    : inside[0];
+  return {
+    id,
+    mode,
+    keeper: request ? "mesos-cni" : "agent",
+    netns,
+    namespaceAlive,
+    pid: pid ?? request?.pid,
+    processAlive: mode === "host" ? pid !== undefined && isRunning(pid) : inside.length > 0,
+    since: request ? new Date(request.prepared) : birth(layout.container(id)),
+    hostname: request?.hostname,
+    attachments: layout.listAttachments(id).map((one) => readAttachment(layout, id, one)),
+  };
+}
+
+/** The state directories that are no container's: what a crash or a person left there. */
+export function strayEntries(layout: Layout): string[] {
+  try {
+    return [...Deno.readDirSync(layout.containers)]
+      .filter(({ name, isDirectory }) => !isDirectory || !isContainerId(name))
+      .map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  return namespaceInode(`/proc/${pid}/ns/net`) !== undefined;
+}
+
+function birth(path: string): Date | undefined {
+  const { birthtime, mtime } = Deno.statSync(path);
+  return birthtime ?? mtime ?? undefined;
+}

@@ -1,0 +1,116 @@
+/** The path of a packet through a table: which rule decides over it. */
+import ipaddr from "ipaddr.js";
+import type { FirewallRule, Negatable, RuleTable } from "./parse.ts";
+
+/** A packet as far as rules look at it. */
+export interface Packet {
+  protocol: string;
+  source: string;
+  destination: string;
+  destinationPort?: number;
+  sourcePort?: number;
+  /** Interfaces it came by and leaves by; undefined where it has none. */
+  input?: string;
+  output?: string;
+  /** Whether the destination is an address of the host itself. */
+  toHost: boolean;
+  state: "NEW" | "ESTABLISHED";
+}
+
+/** What becomes of a packet in a chain. */
+export interface Verdict {
+  /** `ACCEPT`, `DROP`, `REJECT`, `DNAT`, `MASQUERADE`, …; `ACCEPT` at the end of a nat chain. */
+  target: string;
+  /** The rule that decided; absent for the chain's policy. */
+  rule?: FirewallRule;
+  /** Rules before it that might have decided, by a match that is not understood here. */
+  unsure: FirewallRule[];
+}
+
+/** Targets after which the rules go on. */
+const PASSING = new Set(["LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "TRACE", "CHECKSUM", "SET"]);
+/** Rules may call each other in a circle only by mistake, and iptables refuses it. */
+const MAX_DEPTH = 64;
+
+/** Follows a packet through a built-in chain. */
+export function walk(table: RuleTable, chain: string, packet: Packet): Verdict {
+  const unsure: FirewallRule[] = [];
+  const rule = decide(table, chain, packet, unsure, 0);
+  if (rule && rule !== "return") return { target: rule.target!, rule, unsure };
+  return { target: table.policies.get(chain) ?? "ACCEPT", unsure };
+}
+
+function decide(
+  table: RuleTable,
+  chain: string,
+  packet: Packet,
+  unsure: FirewallRule[],
+  depth: number,
+): FirewallRule | "return" | undefined {
+  if (depth > MAX_DEPTH) return undefined;
+  for (const rule of table.chains.get(chain) ?? []) {
+    if (rule.target === undefined || PASSING.has(rule.target)) continue;
+    const matched = matches(rule, packet);
+    if (matched === false) continue;
+    if (matched === "perhaps") {
+      unsure.push(rule);
+      continue;
+    }
+    if (rule.target === "RETURN") return "return";
+    if (!table.chains.has(rule.target)) return rule;
+    const inner = decide(table, rule.target, packet, unsure, depth + 1);
+    if (inner && inner !== "return") return inner;
+    if (rule.goto) return "return";
+  }
+  return undefined;
+}
+
+/** Whether a rule applies to a packet; `perhaps` if that hangs on a match not decoded. */
+function matches(rule: FirewallRule, packet: Packet): boolean | "perhaps" {
+  const known = fits(rule.protocol, (value) => value === packet.protocol || value === "all") &&
+    fits(rule.source, (value) => within(packet.source, value)) &&
+    fits(rule.destination, (value) => within(packet.destination, value)) &&
+    fits(rule.input, (value) => isInterface(packet.input, value)) &&
+    fits(rule.output, (value) => isInterface(packet.output, value)) &&
+    fits(rule.destinationPorts, (value) => inPorts(packet.destinationPort, value)) &&
+    fits(rule.sourcePorts, (value) => inPorts(packet.sourcePort, value)) &&
+    fits(rule.states, (value) => value.split(",").includes(packet.state)) &&
+    fits(rule.destinationType, (value) => value === "LOCAL" && packet.toHost);
+  if (!known) return false;
+  return rule.unknown.length > 0 ? "perhaps" : true;
+}
+
+function fits(match: Negatable | undefined, test: (value: string) => boolean): boolean {
+  return match === undefined || test(match.value) !== match.not;
+}
+
+/** Whether an address lies in a prefix (without a length: is that address). */
+export function within(address: string, prefix: string): boolean {
+  const parsed = ipaddr.parse(address);
+  const [network, length] = prefix.includes("/")
+    ? ipaddr.parseCIDR(normalMask(prefix))
+    : [ipaddr.parse(prefix), undefined] as const;
+  if (parsed.kind() !== network.kind()) return false;
+  return parsed.match(network, length ?? (parsed.kind() === "ipv4" ? 32 : 128));
+}
+
+/** iptables prints a mask that is no prefix length, and only such a one, in dotted form. */
+function normalMask(prefix: string): string {
+  const [address, mask] = prefix.split("/") as [string, string];
+  if (!mask.includes(".")) return prefix;
+  return `${address}/${ipaddr.IPv4.parse(mask).prefixLengthFromSubnetMask() ?? 32}`;
+}
+
+function isInterface(name: string | undefined, pattern: string): boolean {
+  if (name === undefined) return false;
+  return pattern.endsWith("+") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
+/** `80`, `8000:8080`, or several of them separated by commas. */
+function inPorts(port: number | undefined, list: string): boolean {
+  if (port === undefined) return false;
+  return list.split(",").some((range) => {
+    const [low, high = low] = range.split(":");
+    return port >= Number(low) && port <= Number(high);
+  });
+}

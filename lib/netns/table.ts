@@ -1,0 +1,38 @@
+/** Text in columns for a terminal. */
+
+/** Rows under headings, each column as wide as it must be. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  return columns([headings, ...rows]);
+}
+
+/** Rows without headings. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, cell.length));
+  }
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd())
+    .join("\n");
+}
+
+/**
+ * Text from files and frameworks, safe for a terminal: control characters, which could move the
+ * cursor or change colours, are written as escapes.
+ */
+export function plain(text: string): string {
+  return text.replaceAll(
+    // deno-lint-ignore no-control-regex
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** How long ago, in the one unit that matters: `45s`, `12m`, `3h`, `8d`. */
+export function age(since: Date | undefined, now = new Date()): string {
+  if (!since || Number.isNaN(since.getTime())) return "?";
+  const seconds = Math.max(0, Math.floor((now.getTime() - since.getTime()) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 120 * 60) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86400)}d`;
+}

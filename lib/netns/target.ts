@@ -1,0 +1,107 @@
+/** Which namespace a command is about: a container's, or any. */
+import { OperatorError } from "../error.ts";
+import type { Layout } from "../isolator/layout.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { isNamespaceHandle } from "../linux/namespaces.ts";
+import { type Container, containerIds, readContainer } from "./inventory.ts";
+
+/** A network namespace with what is known about whose it is. */
+export interface Target {
+  /** The container's id, `pid 4711`, or the path of the handle. */
+  name: string;
+  netns: string;
+  /** A process in it. */
+  pid?: number;
+  container?: Container;
+}
+
+/** How the caller names the namespace: one of the three. */
+export interface TargetOptions {
+  /** A container's id, or a unique prefix of one. */
+  id?: string;
+  netns?: string;
+  pid?: string;
+}
+
+/**
+ * Finds the namespace that was asked for.
+ *
+ * @param choose picks one of several candidates; without it, several are an error
+ * @throws {OperatorError} for an unknown or ambiguous id, a path that is no namespace, a pid
+ *   without a process
+ */
+export function findTarget(
+  layout: Layout,
+  { id, netns, pid }: TargetOptions,
+  choose?: (candidates: ContainerId[]) => ContainerId | undefined,
+): Target {
+  if (pid !== undefined) return { ...ofPath(`/proc/${checkedPid(pid)}/ns/net`), pid: Number(pid) };
+  if (netns !== undefined) return ofPath(netns);
+  const container = readContainer(layout, resolveId(layout, id!, choose));
+  return { name: container.id, netns: container.netns, pid: container.pid, container };
+}
+
+/**
+ * The container whose id is `text`, or begins with it.
+ *
+ * @throws {OperatorError} for none, or for several that `choose` does not decide between
+ */
+export function resolveId(
+  layout: Layout,
+  text: string,
+  choose?: (candidates: ContainerId[]) => ContainerId | undefined,
+): ContainerId {
+  const ids = containerIds(layout);
+  const exact = ids.find((id) => id === text);
+  if (exact) return exact;
+  const candidates = ids.filter((id) => id.startsWith(text));
+  if (candidates.length === 1) return candidates[0]!;
+  if (candidates.length === 0) {
+    throw new OperatorError(
+      "unknown_container",
+      `no container ${JSON.stringify(text)} under ${layout.containers}: ` +
+        "`mesos-cni netns list` shows those there are; --runtime_dir names another place",
+    );
+  }
+  const chosen = choose?.(candidates);
+  if (chosen) return chosen;
+  const shown = candidates.slice(0, 20);
+  const more = candidates.length - shown.length;
+  throw new OperatorError(
+    "ambiguous_container",
+    `${JSON.stringify(text)} begins ${candidates.length} ids; give more of the one you mean:\n` +
+      shown.map((id) => `  ${id}`).join("\n") + (more > 0 ? `\n  … and ${more} more` : ""),
+  );
+}
+
+/**
+ * Refuses a target whose namespace is gone, for commands that must enter it.
+ *
+ * @throws {OperatorError} `namespace_gone`
+ */
+export function requireAlive(target: Target): void {
+  if (isNamespaceHandle(target.netns)) return;
+  throw new OperatorError(
+    "namespace_gone",
+    `the network namespace of ${target.name} is gone: ${target.netns} is no namespace handle ` +
+      "(any more). After a reboot that is so until the isolator has cleaned up",
+  );
+}
+
+function checkedPid(text: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
+  throw new OperatorError("bad_pid", `--pid=${text} is no process id`);
+}
+
+function ofPath(path: string): Target {
+  const pid = /^\/proc\/(\d+)\//.exec(path)?.[1];
+  if (!isNamespaceHandle(path)) {
+    throw new OperatorError(
+      "not_a_namespace",
+      pid
+        ? `there is no process ${pid}, or its namespaces may not be looked at`
+        : `${path} is no handle of a namespace`,
+    );
+  }
+  return { name: pid ? `pid ${pid}` : path, netns: path };
+}

@@ -1,0 +1,199 @@
+/** What rtnetlink is decoded to equals what iproute2 prints, in a namespace with many kinds. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { SystemError } from "../../lib/linux/libc.ts";
+import { type Link, Netlink } from "../../lib/linux/netlink/mod.ts";
+import { kernelTest } from "../harness/kernel.ts";
+import { crowdedNetwork } from "../harness/crowded_network.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+// deno-lint-ignore no-explicit-any
+type Printed = any;
+
+const COUNTERS = {
+  rxPackets: ["rx", "packets"],
+  txPackets: ["tx", "packets"],
+  rxBytes: ["rx", "bytes"],
+  txBytes: ["tx", "bytes"],
+  rxErrors: ["rx", "errors"],
+  txErrors: ["tx", "errors"],
+  rxDropped: ["rx", "dropped"],
+  txDropped: ["tx", "dropped"],
+  multicast: ["rx", "multicast"],
+  collisions: ["tx", "collisions"],
+} as const;
+
+kernelTest("links, addresses, routes, rules and neighbours equal those of ip -j", async () => {
+  await using agent = await Sandbox.create();
+  await crowdedNetwork(agent);
+  const ip = async (...args: string[]): Promise<Printed[]> =>
+    JSON.parse(await agent.ok(["ip", "-j", ...args]));
+  using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
+  const links = netlink.links();
+  const nameOf = (index: number | undefined) => links.find((link) => link.index === index)?.name;
+
+  const printedLinks = await ip("-s", "-d", "link");
+  assertEquals(links.length, printedLinks.length);
+  for (const [i, printed] of printedLinks.entries()) {
+    const link = links[i]!;
+    assertEquals(link.name, printed.ifname);
+    assertEquals(link.index, printed.ifindex);
+    // iproute2 adds NO-CARRIER, which is no flag of the kernel's, and M-DOWN.
+    assertEquals(link.flags, printed.flags.filter((f: string) => !/NO-CARRIER|M-DOWN/.test(f)));
+    assertEquals(link.mtu, printed.mtu);
+    assertEquals(link.operState, printed.operstate);
+    assertEquals(link.kind === "loopback" ? undefined : link.kind, printed.linkinfo?.info_kind);
+    assertEquals(link.mac, printed.address);
+    assertEquals(nameOf(link.master), printed.master);
+    assertEquals(
+      link.peerNamespaceId === undefined ? nameOf(link.peerIndex || undefined) : link.peerIndex,
+      printed.link ?? printed.link_index,
+    );
+    for (const [ours, [side, theirs]] of Object.entries(COUNTERS)) {
+      assertEquals(
+        link.statistics[ours as keyof Link["statistics"]],
+        printed.stats64[side][theirs],
+        `${link.name} ${ours}`,
+      );
+    }
+  }
+
+  const printedAddresses = (await ip("address")).flatMap((link: Printed) =>
+    link.addr_info.map((info: Printed) => ({
+      link: link.ifname,
+      family: info.family,
+      address: info.local ?? info.address,
+      prefixLength: info.prefixlen,
+      scope: info.scope,
+      broadcast: info.broadcast,
+      peer: info.local ? info.address : undefined,
+    }))
+  );
+  assert(printedAddresses.length > 500);
+  assertEquals(
+    sorted(
+      netlink.addresses().map(({ flags: _, ...address }) => ({
+        ...address,
+        link: nameOf(address.link),
+      })),
+    ),
+    sorted(printedAddresses),
+  );
+
+  for (const family of ["inet", "inet6"] as const) {
+    const option = family === "inet" ? "-4" : "-6";
+    const printedRoutes = await ip("-d", option, "route", "show", "table", "all");
+    assertEquals(
+      sorted(
+        netlink.routes().filter((route) => route.family === family).map((route) => ({
+          destination: route.destination,
+          type: route.type,
+          table: route.table,
+          gateway: route.gateway,
+          link: nameOf(route.link),
+          source: route.source,
+          metric: route.metric ?? 0,
+          mtu: route.mtu,
+          protocol: route.protocol,
+          flags: route.flags,
+          hops: route.hops?.map((hop) => ({ ...hop, link: nameOf(hop.link) })),
+        })),
+      ),
+      sorted(printedRoutes.map((route) => ({
+        destination: withLength(route.dst, family),
+        type: route.type,
+        table: route.table ?? "main",
+        gateway: route.gateway ?? route.via?.host,
+        link: route.dev,
+        source: route.prefsrc,
+        metric: route.metric ?? 0,
+        mtu: route.metrics?.[0]?.mtu,
+        protocol: route.protocol,
+        flags: route.flags,
+        hops: route.nexthops?.map((hop: Printed) => ({
+          gateway: hop.gateway,
+          link: hop.dev,
+          weight: hop.weight,
+          flags: hop.flags,
+        })),
+      }))),
+    );
+    const printedRules = await ip(option, "rule");
+    assertEquals(
+      sorted(
+        netlink.rules().filter((rule) => rule.family === family)
+          .map(({ priority, from, table, mark }) => ({ priority, from, table, mark })),
+      ),
+      sorted(printedRules.map((rule) => ({
+        priority: rule.priority,
+        from: rule.src === "all" ? "all" : withLength(
+          rule.srclen === undefined ? rule.src : `${rule.src}/${rule.srclen}`,
+          family,
+        ),
+        table: rule.table,
+        mark: rule.fwmark && `${rule.fwmark}/${rule.fwmask ?? "0xffffffff"}`,
+      }))),
+    );
+  }
+
+  assertEquals(
+    sorted(
+      netlink.neighbours().filter((neighbour) => neighbour.state !== "NOARP").map((n) => ({
+        link: nameOf(n.link),
+        address: n.address,
+        mac: n.mac,
+        state: n.state,
+      })),
+    ),
+    sorted((await ip("neighbour")).map((n: Printed) => ({
+      link: n.dev,
+      address: n.dst,
+      mac: n.lladdr,
+      state: n.state[0],
+    }))),
+  );
+});
+
+kernelTest("an interface is brought up, addressed and routed in another namespace", async () => {
+  await using agent = await Sandbox.create();
+  await agent.ok(["ip", "link", "add", "name", "a", "type", "veth", "peer", "name", "b"]);
+  await agent.ok(["ip", "link", "add", "br9", "type", "bridge"]);
+  using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
+  for (const name of ["a", "b", "br9"]) netlink.setLinkUp(name);
+  netlink.setMtu("a", 1400);
+  netlink.setMaster("b", "br9");
+  netlink.addAddress("a", "198.51.100.2", 24);
+  netlink.addAddress("a", "2001:db8::2", 64);
+  netlink.addDefaultRoute("198.51.100.1", "a");
+  const link = netlink.link("a");
+  assertEquals([link.flags.includes("UP"), link.mtu, link.kind], [true, 1400, "veth"]);
+  assertEquals(netlink.link("b").master, netlink.link("br9").index);
+  const route = netlink.routeTo("192.0.2.1");
+  assertEquals([route.gateway, route.source], ["198.51.100.1", "198.51.100.2"]);
+  const printed = await agent.ok(["ip", "address", "show", "a"]);
+  assert(printed.includes("inet 198.51.100.2/24") && printed.includes("inet6 2001:db8::2/64"));
+});
+
+kernelTest("an error says what was tried, and why the kernel refused", async () => {
+  await using agent = await Sandbox.create();
+  using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
+  assertThrows(() => netlink.setLinkUp("eth7"), SystemError, "ENODEV: bring up eth7");
+  assertThrows(() => netlink.routeTo("192.0.2.1"), SystemError, "ENETUNREACH");
+  assertThrows(
+    () => netlink.addDefaultRoute("192.0.2.1", "lo"),
+    SystemError,
+    "Nexthop has invalid gateway",
+  );
+});
+
+function withLength(destination: string, family: string): string {
+  if (destination === "default" || destination.includes("/")) return destination;
+  return `${destination}/${family === "inet" ? 32 : 128}`;
+}
+
+/** In an order of its own, without absent fields. */
+function sorted(list: readonly object[]): unknown[] {
+  return list.map((item) => JSON.stringify(item, Object.keys(item).toSorted().concat(NESTED)))
+    .toSorted().map((text) => JSON.parse(text));
+}
+
+const NESTED = ["gateway", "link", "weight", "flags"];

@@ -1,0 +1,142 @@
+/**
+ * `./dev demo`: the port-mapper network of the documents, from an agent without anything to a
+ * page read from outside, and back. Runs in a throwaway network, which `./dev` has made.
+ */
+import $ from "@david/dax";
+import { MESOS_CNI } from "../../tests/harness/binary.ts";
+import { command, note, output, step } from "./story.ts";
+import { makeOutside, OUTSIDE_ADDRESS } from "./outside.ts";
+
+const AGENT = "203.0.113.1";
+const ID = "demo-web";
+const PAGE = "Hello from inside the container.\n";
+
+const dir = await Deno.makeTempDir({ prefix: "mesos-cni-demo-" });
+try {
+  await demo();
+} finally {
+  await Deno.remove(dir, { recursive: true });
+}
+
+async function demo(): Promise<void> {
+  await $`mount -t tmpfs tmpfs /run`;
+  await using outside = await makeOutside(AGENT);
+
+  step("An agent, and a host that is not the agent");
+  note(`  ${OUTSIDE_ADDRESS} outside  ───── wire ─────  ${AGENT} this agent (a throwaway network)`);
+
+  step("A network for containers: one file on the agent");
+  const config = await networkConfig();
+  output(config);
+
+  const before = await traces();
+  step("A web server in a container of its own, at the agent's port 8080");
+  await Deno.mkdir(`${dir}/www`);
+  await Deno.writeTextFile(`${dir}/www/index.html`, PAGE);
+  const server = start();
+  command(
+    `mesos-cni run --networks=port-mapper-test --port_mappings=8080:80 --name=${ID} -- busybox httpd -f -h www`,
+  );
+
+  step("The host outside asks the agent, and the container answers");
+  command(`wget -qO- http://${AGENT}:8080/`);
+  output(await answer(outside.pid));
+
+  step("What the container has");
+  for (const argv of [["ip", "-4", "address", "show", "eth0"], ["ip", "route"]]) {
+    command(`mesos-cni netns exec ${ID} -- ${argv.join(" ")}`);
+    output(await $`${MESOS_CNI} netns exec ${ID} -- ${argv}`.text());
+  }
+
+  step("What leads there: the agent's rules for the port");
+  command("iptables -t nat -S MESOS-TEST-PORT-MAPPER");
+  output(await $`iptables -t nat -S MESOS-TEST-PORT-MAPPER`.text());
+
+  step("The server is stopped, and so is its container");
+  Deno.kill(server.pid, "SIGTERM");
+  const { code } = await server.status;
+  note(`  exit code ${code}: 128 + SIGTERM`);
+  proof(before, await traces());
+}
+
+/** The config as the documents have it, but for where addresses are kept. */
+async function networkConfig(): Promise<string> {
+  const config = JSON.parse(
+    await Deno.readTextFile(
+      new URL("../../examples/networks/port-mapper-test.conf", import.meta.url),
+    ),
+  );
+  config.delegate.ipam.dataDir = `${dir}/ipam`;
+  const text = JSON.stringify(config, null, 2);
+  await Deno.mkdir(`${dir}/networks`);
+  await Deno.writeTextFile(`${dir}/networks/port-mapper-test.conf`, text);
+  return text;
+}
+
+function start(): Deno.ChildProcess {
+  return new Deno.Command(MESOS_CNI, {
+    args: [
+      "run",
+      `--network_cni_config_dir=${dir}/networks`,
+      "--network_cni_plugins_dir=/usr/lib/cni",
+      "--networks=port-mapper-test",
+      "--port_mappings=8080:80",
+      `--name=${ID}`,
+      "--",
+      "busybox",
+      "httpd",
+      "-f",
+      "-h",
+      `${dir}/www`,
+    ],
+    stdin: "null",
+  }).spawn();
+}
+
+/** The page, as soon as the server is up. */
+async function answer(outside: number): Promise<string> {
+  const deadline = Date.now() + 10_000;
+  while (true) {
+    const wget = await $`nsenter --target=${outside} --net busybox wget -qO- http://${AGENT}:8080/`
+      .stdout("piped").stderr("null").noThrow();
+    if (wget.code === 0) return wget.stdout;
+    if (Date.now() > deadline) throw new Error("the container did not answer within 10 s");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Everything of which a container leaves traces, by name. */
+async function traces(): Promise<Record<string, string[]>> {
+  const lines = (text: string) => text.split("\n").filter((line) => line.trim() !== "");
+  return {
+    "firewall rules": lines(await $`iptables-save`.text()).filter((line) => line.startsWith("-A")),
+    "interfaces": lines(await $`ip -brief link`.text()).map((line) => line.split(/[\s@]/)[0]!),
+    "addresses in use": lines(
+      await $`find ${dir}/ipam -name ${"1*"}`.stderr("null").noThrow().text(),
+    ),
+    "namespaces held": lines(await $`cat /proc/self/mountinfo`.text())
+      .filter((line) => line.includes("nsfs")),
+    "checkpoints": lines(
+      await $`find /run/mesos/isolators -type f`.stderr("null").noThrow().text(),
+    ),
+  };
+}
+
+function proof(before: Record<string, string[]>, after: Record<string, string[]>): void {
+  step("What is left");
+  let left = 0;
+  for (const [what, lines] of Object.entries(after)) {
+    const extra = lines.filter((line) => !before[what]!.includes(line));
+    const kept = extra.filter((line) => KEPT.some(({ pattern }) => pattern.test(line)));
+    left += extra.length - kept.length;
+    note(`  ${what.padEnd(18)} ${extra.length === 0 ? "none" : extra.join("\n" + " ".repeat(21))}`);
+  }
+  for (const { why } of KEPT) note(`  (${why})`);
+  if (left > 0) throw new Error("the container has left something behind");
+}
+
+/** What belongs to the network and not to the container. */
+const KEPT = [{
+  pattern: /^mesos-cni0$|MESOS-TEST-PORT-MAPPER$/,
+  why: "the bridge, and the jumps to the network's chain, stay for its next container",
+}];
