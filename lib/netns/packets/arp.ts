@@ -12,9 +12,18 @@ const REQUEST = 1;
 const REPLY = 2;
 const BROADCAST = new Uint8Array(6).fill(0xff);
 
-/** How often it is asked, and how long each time an answer is waited for, in ms. */
-const ATTEMPTS = 3;
-const PATIENCE_MS = 300;
+/** How often to ask, and how long each time to wait for an answer, in ms. */
+export interface Patience {
+  attempts: number;
+  ms: number;
+}
+
+/** For an answer that must come, also from a busy machine at the other end of a wire. */
+const PATIENT: Patience = { attempts: 3, ms: 300 };
+
+/** For one that should not come: whoever has the address answers in less. */
+export const BRIEF: Patience = { attempts: 2, ms: 150 };
+
 /** After the first answer: another may claim the address as well. */
 const SECOND_ANSWER_MS = 150;
 
@@ -29,6 +38,7 @@ export async function whoHas(
   link: Link,
   address: string,
   sender = "0.0.0.0",
+  patience = PATIENT,
 ): Promise<string[]> {
   if (link.mac === undefined) return [];
   using socket = Socket.open(AF_PACKET, SOCK_DGRAM, bigEndian(ETH_P_ARP), netns);
@@ -37,9 +47,9 @@ export async function whoHas(
   try {
     socket.bind(to, link.name);
     const question = request(link.mac, sender, address);
-    for (let attempt = 0; attempt < ATTEMPTS && answers.size === 0; attempt++) {
+    for (let attempt = 0; attempt < patience.attempts && answers.size === 0; attempt++) {
       socket.send(question, `ask who has ${address} on ${link.name}`, to);
-      await collect(socket, address, answers);
+      await collect(socket, address, answers, patience.ms);
     }
   } catch (error) {
     if (error instanceof SystemError && ["ENETDOWN", "ENXIO"].includes(error.errnoName)) return [];
@@ -48,8 +58,13 @@ export async function whoHas(
   return [...answers];
 }
 
-async function collect(socket: Socket, address: string, answers: Set<string>): Promise<void> {
-  let end = performance.now() + PATIENCE_MS;
+async function collect(
+  socket: Socket,
+  address: string,
+  answers: Set<string>,
+  ms: number,
+): Promise<void> {
+  let end = performance.now() + ms;
   const buffer = new Uint8Array(64);
   while (await socket.readable(end - performance.now())) {
     const length = socket.receive(buffer, "wait for an ARP answer");

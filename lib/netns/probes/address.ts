@@ -1,7 +1,7 @@
 /** The container's addresses: lost, changed, or somebody else's too. */
 import type { Address } from "../../linux/netlink/mod.ts";
 import { type Finding, problem } from "../finding.ts";
-import { whoHas } from "../packets/arp.ts";
+import { BRIEF, whoHas } from "../packets/arp.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 export async function probeAddresses(scene: Scene): Promise<Finding[]> {
@@ -56,7 +56,7 @@ async function duplicates(scene: Scene, { link, ifName }: Attached): Promise<Fin
     family === "inet" && scope === "global"
   );
   const findings = own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
-    const answers = await whoHas(scene.inside.netns, link, address);
+    const answers = await whoHas(scene.inside.netns, link, address, undefined, BRIEF);
     const others = answers.filter((mac) => mac !== link.mac);
     if (others.length === 0) return [];
     const owner = scene.ownerOf(address);
