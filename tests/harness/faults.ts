@@ -130,19 +130,16 @@ export const FAULTS: readonly Fault[] = [
     inject: agent("ip", "link", "set", BRIDGE, "arp", "off"),
   },
   {
-    name: "the container's port of the bridge is disabled",
+    name: "a filter on the agent's end of the veth drops everything",
     cause: "gateway_silent",
-    inject: async (clinic) =>
-      clinic.agent.ok([
-        "ip",
-        "link",
-        "set",
-        await clinic.veth(),
-        "type",
-        "bridge_slave",
-        "state",
-        "0",
-      ]),
+    inject: async (clinic) => {
+      const device = await clinic.veth();
+      await clinic.agent.ok(["nft", "-f", "-"], {
+        stdin: `table netdev guard {
+          chain everything { type filter hook ingress device "${device}" priority 0; policy drop; }
+        }\n`,
+      });
+    },
   },
   {
     name: "another container answers for the gateway",
@@ -404,6 +401,10 @@ export const FAULTS: readonly Fault[] = [
     cause: "conntrack_full",
     inject: async ({ agent }) => {
       await agent.ok(words("sysctl -w net.netfilter.nf_conntrack_udp_timeout=600"));
+      // Packets that are sent off at once, since their neighbour is known, to nobody.
+      await agent.ok(
+        words("ip neighbour add 203.0.113.99 lladdr 02:00:00:00:00:99 dev wan0 nud permanent"),
+      );
       const script = fromFileUrl(new URL("flood.ts", import.meta.url));
       const flags = words("run --quiet --no-check --allow-all");
       const map = fromFileUrl(
