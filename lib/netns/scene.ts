@@ -157,8 +157,15 @@ export class Scene implements Disposable {
       const address = link &&
         this.host.addressesOf(link).find((one) => one.family === name && one.scope === "global");
       if (!address || bridges.has(link.name) || link.kind === "loopback") return [];
-      const somewhere = route.gateway ?? neighbourOf(address.address);
-      return [{ isDefault: route.destination === "default", link, address, somewhere }];
+      const isDefault = route.destination === "default";
+      // A veth into another namespace is more likely a container's than a way out.
+      if (!isDefault && link.peerNamespaceId !== undefined) return [];
+      return [{
+        isDefault,
+        link,
+        address,
+        somewhere: route.gateway ?? neighbourOf(address.address),
+      }];
     });
     const best = candidates.find(({ isDefault }) => isDefault) ?? candidates[0];
     return best &&
