@@ -43,6 +43,7 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
     "-e",
     "cat",
     "/proc/net/tcp",
+    "/proc/net/tcp6",
   ]);
   const { stdout, stderr } = await agent.run(NETWORK, [
     "sh",
@@ -52,7 +53,7 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
   await server;
   const hex = AGENT_ADDRESS.split(".").reverse()
     .map((byte) => Number(byte).toString(16).padStart(2, "0")).join("").toUpperCase();
-  assertStringIncludes(stdout, ` ${hex}:`, stderr);
+  assertStringIncludes(stdout, `${hex}:`, `${stdout}${stderr}`);
 });
 
 Deno.test("run: nothing is left of a container", async () => {
