@@ -12,11 +12,6 @@ export interface Entry {
 
 export const TABLE: readonly Entry[] = [
   {
-    name: "lint",
-    summary: "find mistakes in network configs",
-    load: async () => (await import("./lint.ts")).command,
-  },
-  {
     name: "run",
     summary: "run a command in a container with networks",
     load: async () => (await import("./run.ts")).command,
@@ -36,6 +31,11 @@ export const TABLE: readonly Entry[] = [
     name: "netns",
     summary: "look into the networks of containers, and find what is wrong",
     load: async () => (await import("./netns.ts")).commands,
+  },
+  {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
   },
   {
     name: "version",
