@@ -94,11 +94,14 @@ function prefix(object: Node, key: string): Field<Prefix> | undefined {
   return read(object, key, parsePrefix);
 }
 
+/** Calico's words for "the subnet that Kubernetes gave to this node". */
+const SUBNET_OF_NODE = /^usePodCidr(IPv6)?$/;
+
 /** An empty string is Go's zero value: as good as absent. */
 function read<T>(object: Node, key: string, parse: (text: string) => T | undefined) {
   const node = field(object, key);
   const value = text(node);
-  return node && value ? { node, value: parse(value) } : undefined;
+  return node && value && !SUBNET_OF_NODE.test(value) ? { node, value: parse(value) } : undefined;
 }
 
 /** What host-local makes of a range: the addresses it may give away. */

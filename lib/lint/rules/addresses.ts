@@ -12,6 +12,7 @@ import { bounds, type Field, gatewayOf, type RangeNode } from "../addressing.ts"
 import { atLeast, DEFAULT_VERSION, isSpecVersion } from "../../cni/version.ts";
 import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
+import { schemaOf } from "../schemas/mod.ts";
 import { field, isObject, isTrue, items, property, quote } from "../tree.ts";
 import { attached, bridge, network } from "./example.ts";
 
@@ -114,6 +115,8 @@ export const ADDRESSES: readonly Rule[] = [
     *check(plugin) {
       const { ipam, ipamType, role } = plugin;
       if (!isObject(ipam) || role === "partial" || ipamType !== "host-local") return;
+      // flannel and others fill in the subnet themselves.
+      if (schemaOf(plugin)?.ipam === "own") return;
       const [subnet, ranges] = [field(ipam, "subnet"), field(ipam, "ranges")];
       const isGiven = subnet ? subnet.value !== "" : false;
       if (!isGiven && (!ranges || (ranges.type === "array" && items(ranges).length === 0))) {
@@ -434,6 +437,8 @@ export const ADDRESSES: readonly Rule[] = [
     *check(plugin) {
       const { ipam, ipamType, role, type } = plugin;
       if (ipamType !== "host-local" && ipamType !== "static") return;
+      // Calico and others set routes of their own.
+      if (schemaOf(plugin)?.ipam === "own") return;
       if (role === "partial" || role === "network" || plugin.isChained) return;
       const { ranges, fixed, routes } = plugin.addressing;
       if (ranges.length + fixed.length === 0) return;

@@ -364,10 +364,11 @@ export const STRUCTURE: readonly Rule[] = [
       "An empty ipam tells the bridge and macvlan plugins to assign no address. A stock Mesos agent " +
       "skips a network whose ipam has no type; leaving ipam out means the same to the plugin. An " +
       "ipam with other fields and no type can't be meant: nothing reads them.",
-    bad: bridge({}, { type: undefined }),
-    good: bridge(),
+    bad: network({ type: "bridge", bridge: "cni0", ipam: {} }),
+    good: network({ type: "bridge", bridge: "cni0" }),
     on: "plugin",
-    *check({ ipam, role }) {
+    *check(plugin) {
+      const { ipam, role } = plugin;
       if (!isObject(ipam) || role === "partial") return;
       const type = field(ipam, "type");
       if (type && type.type !== "string") {
@@ -379,15 +380,18 @@ export const STRUCTURE: readonly Rule[] = [
         };
       } else if (!type || type.value === "") {
         const isEmpty = ipam.children!.length === 0;
+        const schema = schemaOf(plugin);
+        // A plugin with an IPAM of its own reads the rest of it all the same.
+        const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
         yield {
           at: isEmpty ? ipam : start(ipam),
-          severity: isEmpty ? "warning" : "error",
-          message: isEmpty
-            ? 'a stock agent skips a network whose "ipam" is empty'
-            : '"ipam" has no "type", so nothing assigns an address',
+          severity: isLost ? "error" : "warning",
+          message: isLost
+            ? '"ipam" has no "type", so nothing assigns an address'
+            : 'a stock agent skips a network whose "ipam" has no "type"',
           help: isEmpty
             ? 'leave "ipam" out: that too means no address'
-            : 'add "type": "host-local", or the IPAM plugin you use',
+            : 'add "type", the IPAM plugin you use',
         };
       }
     },
