@@ -12,6 +12,7 @@ import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, type Example, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { command as serve } from "./isolator_serve.ts";
 import { print, printError, printJson } from "./output.ts";
 import { readJson } from "./stdin.ts";
 
@@ -208,4 +209,5 @@ export const commands: readonly Command[] = [
   checkCommand,
   cleanupCommand,
   recoverCommand,
+  serve,
 ];
