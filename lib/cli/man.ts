@@ -90,7 +90,6 @@ function text(plain: string): string {
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
     .replaceAll("…", "...")
-    // deno-lint-ignore no-control-regex -- the one that stands for an escape sequence
     .replaceAll("\x1b", "^[")
     .replaceAll(/^([.'])/gm, "\\&$1");
 }

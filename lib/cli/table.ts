@@ -12,11 +12,6 @@ export interface Entry {
 
 export const TABLE: readonly Entry[] = [
   {
-    name: "lint",
-    summary: "find mistakes in network configs",
-    load: async () => (await import("./lint.ts")).command,
-  },
-  {
     name: "run",
     summary: "run a command in a container with networks",
     load: async () => (await import("./run.ts")).command,
@@ -31,6 +26,11 @@ export const TABLE: readonly Entry[] = [
     summary: "the first process of a container",
     hidden: true,
     load: async () => (await import("./launch.ts")).command,
+  },
+  {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
   },
   {
     name: "netns",

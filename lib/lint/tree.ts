@@ -74,6 +74,5 @@ export function kindOf(node: Node): string {
 /** A string of a file in a message: short, quoted, nothing in it that moves a terminal's cursor. */
 export function quote(value: string): string {
   return JSON.stringify(value.length > 60 ? value.slice(0, 59) + "…" : value)
-    // deno-lint-ignore no-control-regex
     .replaceAll(/[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g, "�");
 }

@@ -1,7 +1,15 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
 import { errno, openLibc, SystemError } from "./libc.ts";
-import { type Handle, O_CREAT, O_DIRECTORY, O_WRONLY, open, openAt, setInherited } from "./files.ts";
+import {
+  type Handle,
+  O_CREAT,
+  O_DIRECTORY,
+  O_WRONLY,
+  open,
+  openAt,
+  setInherited,
+} from "./files.ts";
 
 const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
 

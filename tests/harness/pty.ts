@@ -33,7 +33,7 @@ export class Pty implements AsyncDisposable {
     this.#child = new Deno.Command("sh", {
       args: [
         "-c",
-        'exec setsid --ctty --wait "$@" <"$0" >"$0" 2>&1',
+        'exec setsid --ctty "$@" <"$0" >"$0" 2>&1',
         `/dev/pts/${number[0]}`,
         ...argv,
       ],
@@ -96,9 +96,9 @@ export class Pty implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // A terminal that hangs up ends its session.
+    // With the leader of the session, the kernel hangs up on all that have the terminal.
     try {
-      this.#child.kill("SIGTERM");
+      this.#child.kill("SIGKILL");
     } catch {
       // It has ended.
     }

@@ -48,26 +48,33 @@ export function forgetUdpFlows(
     new Uint8Array([port >> 8, port & 0xff]),
   );
   // The kernel filters since 5.8; an older one lists everything. So all is looked at here again.
-  const flows = socket.dump(IPCTNL_MSG_CT_GET, [
-    header,
-    nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, [protocol, portAttribute])]),
-    nested(CTA_FILTER, [
-      attribute(CTA_FILTER_ORIG_FLAGS, u32(FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT)),
-    ]),
-  ], "list tracked connections", ({ body }) => {
-    const flow = new Attributes(body.subarray(4));
-    const tuple = flow.nested(CTA_TUPLE_ORIG);
-    const proto = tuple.nested(CTA_TUPLE_PROTO);
-    const address = tuple.nested(CTA_TUPLE_IP).bytes(family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
-    const flowPort = proto.bytes(CTA_PROTO_DST_PORT);
-    if (!address || !flowPort || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
-    if (view(flowPort).getUint16(0) !== port || !matches(addressText(address))) return undefined;
-    return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
-      const value = flow.bytes(type);
-      // A copy, since the next answer comes into the same buffer.
-      return value ? [attribute(type === CTA_TUPLE_ORIG ? type | 0x8000 : type, value)] : [];
-    });
-  });
+  const flows = socket.dump(
+    IPCTNL_MSG_CT_GET,
+    [
+      header,
+      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, [protocol, portAttribute])]),
+      nested(CTA_FILTER, [
+        attribute(CTA_FILTER_ORIG_FLAGS, u32(FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT)),
+      ]),
+    ],
+    "list tracked connections",
+    ({ body }) => {
+      const flow = new Attributes(body.subarray(4));
+      const tuple = flow.nested(CTA_TUPLE_ORIG);
+      const proto = tuple.nested(CTA_TUPLE_PROTO);
+      const address = tuple.nested(CTA_TUPLE_IP).bytes(
+        family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST,
+      );
+      const flowPort = proto.bytes(CTA_PROTO_DST_PORT);
+      if (!address || !flowPort || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
+      if (view(flowPort).getUint16(0) !== port || !matches(addressText(address))) return undefined;
+      return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
+        const value = flow.bytes(type);
+        // A copy, since the next answer comes into the same buffer.
+        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | 0x8000 : type, value)] : [];
+      });
+    },
+  );
   for (const identity of flows) {
     try {
       socket.request(IPCTNL_MSG_CT_DELETE, 0, [header, ...identity], "forget a tracked connection");

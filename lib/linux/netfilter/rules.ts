@@ -87,8 +87,11 @@ export class Rules implements Disposable {
    */
   withComment(table: string, chain: string, comment: string): RuleHandle[] {
     const wanted = cString(comment);
-    return this.#dump(table, chain, (rule, bytes) =>
-      holds(bytes, wanted) ? { table, chain, handle: handleOf(rule) } : undefined);
+    return this.#dump(
+      table,
+      chain,
+      (rule, bytes) => holds(bytes, wanted) ? { table, chain, handle: handleOf(rule) } : undefined,
+    );
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
@@ -128,11 +131,16 @@ export class Rules implements Disposable {
     take: (rule: Attributes, bytes: Uint8Array) => T | undefined,
   ): T[] {
     return this.#found(() =>
-      this.#socket.dump(NFT_MSG_GETRULE, [
-        nfHeader(NFPROTO[this.family]),
-        attribute(NFTA_RULE_TABLE, cString(table)),
-        attribute(NFTA_RULE_CHAIN, cString(chain)),
-      ], `list the rules of ${chain}`, ({ body }) => take(new Attributes(body.subarray(4)), body))
+      this.#socket.dump(
+        NFT_MSG_GETRULE,
+        [
+          nfHeader(NFPROTO[this.family]),
+          attribute(NFTA_RULE_TABLE, cString(table)),
+          attribute(NFTA_RULE_CHAIN, cString(chain)),
+        ],
+        `list the rules of ${chain}`,
+        ({ body }) => take(new Attributes(body.subarray(4)), body),
+      )
     ) ?? [];
   }
 
