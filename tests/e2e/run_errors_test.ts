@@ -40,7 +40,7 @@ Deno.test("run: an unknown network, with the known ones", async () => {
 Deno.test("run: a broken config, with its file and place", async () => {
   await using agent = await usedAgent();
   agent.write(`${agent.configDir}/broken.conf`, '{\n  "name": "broken",\n  "type" "bridge"\n}');
-  await fails(agent, "broken", [`${agent.configDir}/broken.conf`, ":3:"]);
+  await fails(agent, "broken", [`${agent.configDir}/broken.conf`, "line 3"]);
 });
 
 Deno.test("run: a missing plugin, with the directories that were searched", async () => {

@@ -1,15 +1,22 @@
 /** What a container of `mesos-cni run` finds in /etc, in its environment and in its image. */
 import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { dirname } from "@std/path";
 import { Agent, bridgeNetwork } from "../harness/agent.ts";
 
 const NETWORK = ["--networks=cni-test"];
 const ETC = ["cat", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+const PATH = "--env=PATH=/bin";
 
 /** A root directory with busybox in it, below a directory that a breakout would end up in. */
-function image(agent: Agent): string {
+async function image(agent: Agent): Promise<string> {
   const rootfs = `${agent.sandbox.dir}/image`;
   for (const dir of ["bin", "etc", "proc", "dev", "sys"]) {
     Deno.mkdirSync(`${rootfs}/${dir}`, { recursive: true });
+  }
+  const libraries = (await agent.sandbox.ok(["ldd", "/usr/bin/busybox"])).match(/\/\S+/g)!;
+  for (const library of libraries) {
+    Deno.mkdirSync(dirname(rootfs + library), { recursive: true });
+    Deno.copyFileSync(library, rootfs + library);
   }
   Deno.copyFileSync("/usr/bin/busybox", `${rootfs}/bin/busybox`);
   for (const name of ["sh", "cat", "ip", "ls", "hostname"]) {
@@ -68,7 +75,7 @@ Deno.test("run: the agent's own files and hostname stay as they are", async () =
   await agent.ok([...NETWORK, "--hostname=other"], [
     "sh",
     "-c",
-    "echo 6.6.6.6 evil >>/etc/hosts; echo nameserver 6.6.6.6 >/etc/resolv.conf || true",
+    "echo 6.6.6.6 evil >>/etc/hosts; echo nameserver 6.6.6.6 >/etc/resolv.conf; true",
   ]);
   const after = await agent.sandbox.ok(["sh", "-c", `hostname; cat /etc/hosts /etc/resolv.conf`]);
   assertEquals(after, before);
@@ -86,9 +93,9 @@ Deno.test("run: --env, and LIBPROCESS_IP as executors need it", async () => {
 
 Deno.test("run: an image is the container's root, with its own files in /etc", async () => {
   await using agent = await Agent.create(bridgeNetwork());
-  const rootfs = image(agent);
+  const rootfs = await image(agent);
   Deno.writeTextFileSync(`${rootfs}/etc/hosts`, "the image's own\n");
-  const flags = [...NETWORK, `--rootfs=${rootfs}`, "--name=web"];
+  const flags = [...NETWORK, `--rootfs=${rootfs}`, PATH, "--name=web"];
   const output = await agent.ok(flags, [
     "sh",
     "-c",
@@ -104,7 +111,7 @@ Deno.test("run: an image is the container's root, with its own files in /etc", a
 
 Deno.test("run: an image in the agent's network has the agent's files, read-only", async () => {
   await using agent = await Agent.create(bridgeNetwork());
-  const flags = [`--rootfs=${image(agent)}`];
+  const flags = [`--rootfs=${await image(agent)}`, PATH];
   assertEquals(
     await agent.ok(flags, ["cat", "/etc/resolv.conf"]),
     await agent.read("/etc/resolv.conf"),
@@ -120,7 +127,7 @@ Deno.test("run: an image in the agent's network has the agent's files, read-only
 
 Deno.test("run: symlinks of an image lead nowhere", async () => {
   await using agent = await Agent.create(bridgeNetwork());
-  const rootfs = image(agent);
+  const rootfs = await image(agent);
   const victim = `${agent.sandbox.dir}/victim`;
   Deno.writeTextFileSync(victim, "untouched");
   Deno.symlinkSync(victim, `${rootfs}/etc/resolv.conf`);
@@ -128,14 +135,14 @@ Deno.test("run: symlinks of an image lead nowhere", async () => {
   Deno.symlinkSync("nowhere", `${rootfs}/etc/hostname`);
   const passwd = await agent.read("/etc/passwd");
   for (const network of [NETWORK, []]) {
-    const output = await agent.ok([...network, `--rootfs=${rootfs}`, "--name=web"], ETC);
+    const output = await agent.ok([...network, `--rootfs=${rootfs}`, PATH, "--name=web"], ETC);
     assertStringIncludes(output, "localhost");
     assertEquals(Deno.readTextFileSync(victim), "untouched");
     assertEquals(await agent.read("/etc/passwd"), passwd);
   }
   await Deno.remove(`${rootfs}/etc`, { recursive: true });
   Deno.symlinkSync(agent.sandbox.dir, `${rootfs}/etc`);
-  const { code, stderr } = await agent.run([...NETWORK, `--rootfs=${rootfs}`], ["true"]);
+  const { code, stderr } = await agent.run([...NETWORK, `--rootfs=${rootfs}`, PATH], ["true"]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, `${rootfs}/etc is no directory`);
   assertEquals([...Deno.readDirSync(agent.sandbox.dir)].map(({ name }) => name).sort(), [
@@ -148,10 +155,10 @@ Deno.test("run: symlinks of an image lead nowhere", async () => {
 
 Deno.test("run: an image without /etc gets one", async () => {
   await using agent = await Agent.create(bridgeNetwork());
-  const rootfs = image(agent);
+  const rootfs = await image(agent);
   await Deno.remove(`${rootfs}/etc`, { recursive: true });
   assertStringIncludes(
-    await agent.ok([...NETWORK, `--rootfs=${rootfs}`, "--name=web"], ETC),
+    await agent.ok([...NETWORK, `--rootfs=${rootfs}`, PATH, "--name=web"], ETC),
     "192.168.0.2 web",
   );
 });

@@ -48,7 +48,9 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
 Deno.test("run: a command with SIGPIPE, and without the runtime's other signal settings", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const state = await agent.ok(NETWORK, ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
-  assertEquals(state.match(/\t\w+/g), ["\t0000000000000000", "\t0000000000000000"]);
+  // Of the real-time signals, those that the C library keeps for itself differ by machine.
+  const standard = state.match(/[0-9a-f]{16}/g)!.map((set) => BigInt(`0x${set}`) & 0x7fffffffn);
+  assertEquals(standard, [0n, 0n]);
 });
 
 Deno.test("run: a signal while a plugin works ends it when the plugin has, and leaves nothing", async () => {
