@@ -21,6 +21,7 @@ const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
+const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const RTM_GETRULE = 34;
 const RTM_GETNSID = 90;
@@ -35,6 +36,7 @@ const RTA_SRC = 2;
 const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const NDA_DST = 1;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
 const IFF_UP = 1;
@@ -189,6 +191,17 @@ export class Netlink implements Disposable {
       attribute(IFA_LOCAL, bytes),
       attribute(IFA_ADDRESS, bytes),
     ], `add ${address}/${prefixLength} to ${name}`);
+  }
+
+  /** Forgets which hardware address an address has. @throws {SystemError} */
+  deleteNeighbour(name: string, address: string): void {
+    const header = new Uint8Array(12);
+    header[0] = familyOf(address);
+    view(header).setInt32(4, this.link(name).index, true);
+    this.#socket.request(RTM_DELNEIGH, 0, [
+      header,
+      attribute(NDA_DST, addressBytes(address)),
+    ], `forget the neighbour ${address} on ${name}`);
   }
 
   /** Adds a default route. @throws {SystemError} `EEXIST` when there is one */
