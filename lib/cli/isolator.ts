@@ -12,6 +12,7 @@ import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, type Example, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { command as ociHook } from "./isolator_oci_hook.ts";
 import { command as serve } from "./isolator_serve.ts";
 import { print, printError, printJson } from "./output.ts";
 import { readJson } from "./stdin.ts";
@@ -210,4 +211,5 @@ export const commands: readonly Command[] = [
   cleanupCommand,
   recoverCommand,
   serve,
+  ociHook,
 ];
