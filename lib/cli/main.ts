@@ -3,7 +3,7 @@ import { messageOf, OperatorError } from "../error.ts";
 import { configureLog, LOG_LEVELS, type LogLevel } from "../log.ts";
 import { type Call, type Command, UsageError } from "./command.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 import { print, printError } from "./output.ts";
 import { parseCall } from "./parse.ts";
 import { type Entry, TABLE } from "./table.ts";

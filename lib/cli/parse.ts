@@ -1,6 +1,6 @@
 import { parseArgs } from "@std/cli";
 import { type Call, type Command, COMMON_FLAGS, type Flag, UsageError } from "./command.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../nearest.ts";
 
 /**
  * Parses a command's arguments by its table of flags.

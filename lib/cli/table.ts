@@ -28,9 +28,45 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./launch.ts")).command,
   },
   {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
+  },
+  {
     name: "netns",
     summary: "look into the networks of containers, and find what is wrong",
     load: async () => (await import("./netns.ts")).commands,
+  },
+  {
+    name: "lint",
+    summary: "find mistakes in network configs",
+    load: async () => (await import("./lint.ts")).command,
+  },
+  {
+    name: "install",
+    summary: "put this program, its plugin and its service on the machine",
+    load: async () => (await import("./install.ts")).installCommand,
+  },
+  {
+    name: "uninstall",
+    summary: "remove what install has put on the machine",
+    load: async () => (await import("./install.ts")).uninstallCommand,
+  },
+  {
+    name: "completions",
+    summary: "print the completion script of a shell",
+    load: async () => (await import("./completions.ts")).command,
+  },
+  {
+    name: "complete",
+    summary: "the candidates for a word, for the completion scripts",
+    hidden: true,
+    load: async () => (await import("./complete.ts")).command,
+  },
+  {
+    name: "man",
+    summary: "print the manual page",
+    load: async () => (await import("./man.ts")).command,
   },
   {
     name: "version",

@@ -2,6 +2,7 @@
  * Plugins as processes. A plugin is somebody else's program that runs as root: it gets exactly
  * the protocol's environment, and neither a hang nor a flood of output reaches the caller.
  */
+import { killTree } from "../linux/kill_tree.ts";
 import { log } from "../log.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { Invocation, Plugin } from "./invocation.ts";
@@ -53,7 +54,7 @@ async function execute(
   const run: Run = { file, exit: "", stdout: "", stderr: "" };
   const stop = (code: number, why: string) => {
     run.stopped ??= { code, why };
-    if (run.exit === "") killGroup(child.pid);
+    if (run.exit === "") killTree(child.pid);
   };
   const timer = setTimeout(
     () => stop(CNI_CODES.tryAgainLater, `did not finish within ${timeoutMs / 1000} s`),
@@ -75,15 +76,6 @@ async function execute(
   [run.stdout, run.stderr] = await Promise.all([stdout.text, stderr.text]);
   clearTimeout(grace);
   return run;
-}
-
-/** Kills the plugin and its children: they are one process group, whose id is the plugin's. */
-function killGroup(pid: number): void {
-  try {
-    Deno.kill(-pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has just ended by itself
-  }
 }
 
 function outcome(run: Run): JsonObject | undefined {
@@ -129,6 +121,12 @@ function reported({ code, msg, details }: JsonObject, run: Run): CniError {
 }
 
 function failure(code: number, message: string, { stderr }: Run, details = ""): CniError {
-  const story = [details, stderr.trim() && `standard error: ${stderr.trim()}`];
-  return new CniError(code, message, story.filter((part) => part !== "").join("\n") || undefined);
+  const story = [details, stderr.trim() && `standard error: ${stderr.trim()}`]
+    .filter((part) => part !== "").join("\n");
+  return new CniError(code, printable(message), printable(story) || undefined);
+}
+
+/** A plugin's words end up in terminals, whose control sequences they must not hold. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "\ufffd");
 }

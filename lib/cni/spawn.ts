@@ -7,8 +7,14 @@ import type { Invocation } from "./invocation.ts";
 const BUSY_PAUSES = [20, 80, 300, 600];
 
 /**
- * Starts a plugin as the leader of a session of its own: a Ctrl-C in the caller's terminal does
- * not tear it apart, and it can be killed with all that it started.
+ * Whether to give plugins a session of their own, so that a Ctrl-C in the terminal does not tear
+ * them apart. Without a terminal it would only cost: Deno then forks, which copies the page
+ * tables of all our memory, instead of a posix_spawn (some ms instead of 0.3 in a large process).
+ */
+const inTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal());
+
+/**
+ * Starts a plugin.
  *
  * @param start calls the function that it is given, at the moment that suits it
  * @throws {CniError} `ioFailure` if it cannot be started
@@ -21,7 +27,7 @@ export async function spawnPlugin(
   const command = new Deno.Command(file, {
     clearEnv: true,
     env: environment(invocation),
-    detached: true,
+    detached: inTerminal,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -49,7 +49,7 @@ export async function isolate(isolator: Isolator, id: ContainerId, pid: number):
 
 async function connect(isolator: Isolator, id: ContainerId, request: Request, pid: number) {
   const { layout } = isolator.settings;
-  shareContainersDirectory(layout);
+  await shareContainersDirectory(layout);
   holdNamespace(layout, id, pid);
   const results = await attachAll(isolator, id, request);
   const hostname = request.hostname ?? defaultHostname(id);

@@ -10,6 +10,7 @@
  *     NETWORK/IFNAME/network.info
  *   mesos-cni/ID.json                        what was asked for: see request.ts
  *   mesos-cni/ID.lock                        see locks.ts
+ *   mesos-cni/.sharing.lock                  see shared_directory.ts
  * ```
  */
 import { join } from "@std/path";
@@ -42,6 +43,11 @@ export class Layout {
   /** Held by whoever works on the container. */
   lock(id: ContainerId): string {
     return join(this.requests, `${id}.lock`);
+  }
+
+  /** Held while the directory of containers is mounted. */
+  get sharingLock(): string {
+    return join(this.requests, ".sharing.lock");
   }
 
   /** Whether there is anything of a container, apart from its lock. */

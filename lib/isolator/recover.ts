@@ -27,7 +27,7 @@ export interface Recovered {
  */
 export async function recover(isolator: Isolator, known?: Recovery): Promise<Recovered[]> {
   const { layout } = isolator.settings;
-  shareContainersDirectory(layout);
+  await shareContainersDirectory(layout);
   const lives = known
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));

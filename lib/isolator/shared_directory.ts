@@ -3,16 +3,35 @@
  * mount namespaces were cloned before then see the handles of others disappear at their cleanup,
  * instead of keeping dead networks alive.
  */
+import { OperatorError } from "../error.ts";
+import { FileLock } from "../linux/lock.ts";
 import { bindMount, mount, mounts, MS_PRIVATE, MS_SHARED } from "../linux/mount.ts";
 import type { Layout } from "./layout.ts";
 
-export function shareContainersDirectory({ containers }: Layout): void {
+/** How long, in ms, another process may take for the same. */
+const PATIENCE = 10_000;
+
+/** @throws {OperatorError} */
+export async function shareContainersDirectory(layout: Layout): Promise<void> {
+  const { containers, requests, sharingLock } = layout;
   Deno.mkdirSync(containers, { recursive: true });
   const path = Deno.realPathSync(containers);
-  const all = mounts();
-  const own = all.findLast((mount) => mount.mountPoint === path);
-  if (own?.shared && !all.some((other) => other !== own && other.shared === own.shared)) return;
-  if (!own) bindMount(path, path);
+  if (isShared(path)) return;
+  Deno.mkdirSync(requests, { recursive: true });
+  // Of two that mount at the same time, the second would hide the handles of the first.
+  using lock = await FileLock.take(sharingLock, PATIENCE);
+  if (!lock) {
+    throw new OperatorError("busy", `another process keeps holding ${sharingLock}`);
+  }
+  if (isShared(path)) return;
+  if (!mounts().some((mount) => mount.mountPoint === path)) bindMount(path, path);
   mount(null, path, null, MS_PRIVATE);
   mount(null, path, null, MS_SHARED);
+}
+
+function isShared(path: string): boolean {
+  const all = mounts();
+  const own = all.findLast((mount) => mount.mountPoint === path);
+  return own?.shared !== undefined &&
+    !all.some((other) => other !== own && other.shared === own.shared);
 }

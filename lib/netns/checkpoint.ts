@@ -91,12 +91,14 @@ function readJson(file: string): { value?: unknown; problem?: string; missing?: 
   }
 }
 
-/** Delegates (the port mapper's, and those of plugins like flannel) belong to the chain too. */
 function pluginsOf(config: JsonObject): JsonObject[] {
   const chain = Array.isArray(config.plugins) ? config.plugins.filter(isObject) : [config];
-  return chain.flatMap(function withDelegates(plugin: JsonObject): JsonObject[] {
-    return [plugin, ...(isObject(plugin.delegate) ? withDelegates(plugin.delegate) : [])];
-  });
+  return chain.flatMap(withDelegates);
+}
+
+/** Delegates (the port mapper's, and those of plugins like flannel) belong to the chain too. */
+function withDelegates(plugin: JsonObject): JsonObject[] {
+  return [plugin, ...isObject(plugin.delegate) ? withDelegates(plugin.delegate) : []];
 }
 
 /** The mappings that the framework asked for, and those of libcni's form. */

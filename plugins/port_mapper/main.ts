@@ -1,4 +1,99 @@
-/** The port mapper as a process. */
-export function main(): Promise<number> {
-  return Promise.resolve(1);
+/**
+ * The port mapper as a process (specification section 2): environment and standard input in, one
+ * JSON document or nothing on standard output.
+ */
+import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
+import type { CniCommand, Invocation } from "../../lib/cni/invocation.ts";
+import { isObject, type JsonObject } from "../../lib/cni/json.ts";
+import { DEFAULT_VERSION, isSpecVersion } from "../../lib/cni/version.ts";
+import { messageOf, OperatorError } from "../../lib/error.ts";
+import { quote } from "../../lib/firewall/attachment.ts";
+import { portMapper } from "./plugin.ts";
+
+const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
+/** A config is some KiB; what is longer is not one. */
+const LONGEST_INPUT = 4 << 20;
+
+/** @returns the exit code: 0, or 1 with an error printed */
+export async function main(): Promise<number> {
+  let cniVersion: string = DEFAULT_VERSION;
+  try {
+    const command = readCommand();
+    const config = await readInput(command);
+    if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
+    const result = await portMapper(readInvocation(command, config));
+    if (result) await print(result);
+    return 0;
+  } catch (error) {
+    const known = error instanceof CniError ? error : unexpected(error);
+    await print(known.toJSON(cniVersion));
+    return 1;
+  }
+}
+
+function readCommand(): CniCommand {
+  const command = Deno.env.get("CNI_COMMAND");
+  if (command !== undefined && COMMANDS.includes(command)) return command as CniCommand;
+  if (command) {
+    throw new CniError(
+      CNI_CODES.unsupportedCommand,
+      `CNI_COMMAND ${quote(command)} is not supported; it must be one of ${COMMANDS.join(", ")}`,
+    );
+  }
+  throw new CniError(
+    CNI_CODES.invalidEnvironment,
+    "CNI_COMMAND is not set: this is a CNI plugin, which a container runtime calls; for what an " +
+      "operator calls, see: mesos-cni help",
+  );
+}
+
+function readInvocation(command: CniCommand, config: JsonObject): Invocation {
+  const { env } = Deno;
+  return {
+    command,
+    containerId: env.get("CNI_CONTAINERID") ?? "",
+    netns: env.get("CNI_NETNS") || undefined,
+    ifName: env.get("CNI_IFNAME") ?? "",
+    args: env.get("CNI_ARGS"),
+    path: env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    searchPath: env.get("CNI_PATH") ?? "",
+    config,
+  };
+}
+
+async function readInput(command: CniCommand): Promise<JsonObject> {
+  let text = "";
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    for await (const chunk of Deno.stdin.readable) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length > LONGEST_INPUT) throw new Error(`more than ${LONGEST_INPUT} characters`);
+    }
+    text += decoder.decode();
+    // Runtimes ask for the version without a config that matters.
+    if (command === "VERSION" && text.trim() === "") return {};
+    const config: unknown = JSON.parse(text);
+    if (!isObject(config)) throw new Error(`not a JSON object: ${quote(config)}`);
+    return config;
+  } catch (error) {
+    throw new CniError(
+      CNI_CODES.unreadableInput,
+      `standard input is not the network's config: ${messageOf(error)}`,
+      undefined,
+      { cause: error },
+    );
+  }
+}
+
+async function print(document: object): Promise<void> {
+  const bytes = new TextEncoder().encode(JSON.stringify(document) + "\n");
+  for (let written = 0; written < bytes.length;) {
+    written += await Deno.stdout.write(bytes.subarray(written));
+  }
+}
+
+/** What was not foreseen is a defect: its stack says where to look. */
+function unexpected(error: unknown): CniError {
+  const details = error instanceof OperatorError ? undefined : (error as Error).stack;
+  return new CniError(CNI_CODES.ioFailure, messageOf(error), details, { cause: error });
 }

@@ -59,7 +59,7 @@ async function machine() {
     container: (argv: string[]) => agent.ok(["ip", "netns", "exec", "c1", ...argv]),
     /** What a detach must put back. */
     state: async () => ({
-      rules: (await agent.ok(["iptables-save", "-t", "nat"])).match(/^-A .*/gm) ?? [],
+      rules: [...(await agent.ok(["iptables-save", "-t", "nat"])).matchAll(/^-A .*/gm)].flat(),
       veths: (await agent.ok(["ip", "-o", "link", "show", "type", "veth"])).trim(),
       addresses: await agent.ok(["sh", "-c", "ls /run/ipam/*/ | grep -c ^192 || true"]),
     }),

@@ -1,0 +1,45 @@
+/** What the two ways to write mappings into the kernel have in common. */
+import type { FileLock } from "../linux/lock.ts";
+import type { Attachment, BackendName, Owner } from "./attachment.ts";
+import type { Record } from "./state.ts";
+
+export interface Backend {
+  /**
+   * Makes chains and tables where they are missing, and the rules of an attachment in the place of
+   * its earlier ones.
+   *
+   * @param lock the {@link Record}'s callers hold: no other change of ours happens meanwhile
+   * @returns what `remove` will want to know
+   * @throws {OperatorError}
+   */
+  install(record: Record, lock: FileLock): Promise<Record["handles"]>;
+
+  /**
+   * Removes the rules of an attachment. None there is no error.
+   *
+   * @param attachment its record; where that is lost, its owner and the chain
+   * @returns false where it could only go by the comment, and so took the rules of the
+   *   container's other networks in the same chain with them
+   * @throws {OperatorError}
+   */
+  remove(attachment: Removal, lock: FileLock): Promise<boolean>;
+
+  /** What is in the kernel now. @throws {OperatorError} */
+  read(): Promise<Snapshot>;
+
+  /** Rejects if rules could not be changed on this host, and says why. @throws {OperatorError} */
+  ready(): Promise<void>;
+}
+
+export type Removal = Owner & { chain: string; snat?: boolean } & Partial<Record>;
+
+export interface Snapshot {
+  /** What an attachment should have and does not, as an operator would say it. */
+  missing(attachment: Attachment): string[];
+}
+
+/** @param path where to look for the backend's programs first */
+export async function backendOf(name: BackendName, path: string): Promise<Backend> {
+  if (name === "nftables") return new (await import("./nftables.ts")).Nftables(path);
+  return new (await import("./iptables.ts")).Iptables(path);
+}

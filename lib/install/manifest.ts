@@ -1,0 +1,37 @@
+/** What `install` has made on this machine: all that `uninstall` removes, and nothing else. */
+import { OperatorError } from "../error.ts";
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../isolator/checkpoint.ts";
+
+export interface Manifest {
+  format: 1;
+  /** Absolute paths of files and symlinks, in the order they were made. */
+  files: string[];
+}
+
+/** One installation a machine, wherever its parts are. */
+export const MANIFEST = "/var/lib/mesos-cni/install.json";
+
+/** @throws {OperatorError} when the file is there and can't be read */
+export function readManifest(): Manifest | undefined {
+  const text = readCheckpoint(MANIFEST);
+  if (text === undefined) return undefined;
+  try {
+    const manifest = JSON.parse(text) as Manifest;
+    if (manifest.format === 1 && Array.isArray(manifest.files)) return manifest;
+  } catch {
+    // Said below, as for any other content that is not ours.
+  }
+  throw new OperatorError(
+    "bad_manifest",
+    `${MANIFEST} is damaged: remove it and install again; the new one names the same files`,
+  );
+}
+
+export function writeManifest(files: readonly string[]): void {
+  const manifest: Manifest = { format: 1, files: [...new Set(files)] };
+  writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");
+}
+
+export function removeManifest(): void {
+  removeCheckpoint(MANIFEST.slice(0, MANIFEST.lastIndexOf("/")));
+}

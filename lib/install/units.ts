@@ -1,0 +1,47 @@
+/** The systemd units of `isolator serve`. */
+
+export interface UnitValues {
+  binary: string;
+  configDir: string;
+  pluginsDir: string;
+}
+
+export const SERVICE = "mesos-cni.service";
+export const SOCKET = "mesos-cni.socket";
+
+/** The text of each unit by its file name. */
+export function units({ binary, configDir, pluginsDir }: UnitValues): Record<string, string> {
+  return {
+    [SERVICE]: `[Unit]
+Description=Networks for containers (network/cni isolator)
+Documentation=man:mesos-cni(1)
+Requires=${SOCKET}
+After=${SOCKET} network.target
+
+[Service]
+Type=notify
+ExecStart=${binary} isolator serve \\
+  --network_cni_config_dir=${configDir} \\
+  --network_cni_plugins_dir=${pluginsDir}
+# What is under way is finished; state is on disk only, so a restart at any time is safe.
+Restart=on-failure
+TimeoutStopSec=90
+# Namespaces of containers must show in the machine's own mount table.
+PrivateMounts=no
+
+[Install]
+WantedBy=multi-user.target
+`,
+    [SOCKET]: `[Unit]
+Description=Socket of the network/cni isolator
+
+[Socket]
+ListenStream=/run/mesos-cni/isolator.sock
+SocketMode=0600
+RemoveOnStop=yes
+
+[Install]
+WantedBy=sockets.target
+`,
+  };
+}

@@ -1,0 +1,74 @@
+/** What the rules say about themselves: `--explain`, and the table in docs/lint-rules.md. */
+import type { Example, RuleText } from "./rule.ts";
+import { RULES } from "./rules/mod.ts";
+
+/** The background of a rule, with a bad and a good example. */
+export function explain(rule: RuleText, bold: (text: string) => string): string {
+  const needs = rule.needs ? ` (${rule.needs})` : "";
+  return [
+    `${bold(`${rule.code} ${rule.name}`)} (${rule.severity}): ${rule.title}`,
+    "",
+    wrap(rule.why),
+    "",
+    bold(`bad${needs}:`),
+    indent(exampleText(rule.bad)),
+    "",
+    bold("good:"),
+    indent(exampleText(rule.good)),
+    "",
+    rule.fixable ? "--fix mends it." : "It has no automatic fix.",
+    `Switch it: --rule=${rule.code}=off, or {"rules": {"${rule.name}": "off"}} in .mesos-cni-lint.json`,
+  ].join("\n");
+}
+
+/** One line for each rule. */
+export function ruleList(): string {
+  const width = Math.max(...RULES.map((rule) => rule.name.length));
+  return RULES.map((rule) =>
+    `${rule.code}  ${rule.name.padEnd(width)}  ${rule.severity.padEnd(7)}  ${rule.title}`
+  ).join("\n");
+}
+
+/** The rules as a Markdown table. */
+export function ruleTable(): string {
+  return [
+    "| code | name | severity | finds | `--fix` |",
+    "| --- | --- | --- | --- | --- |",
+    ...RULES.map((rule) =>
+      `| ${rule.code} | ${rule.name} | ${rule.severity} | ${rule.title.replaceAll("|", "\\|")} | ${
+        rule.fixable ? "yes" : ""
+      } |`
+    ),
+  ].join("\n");
+}
+
+/** The files of an example by name. */
+export function exampleFiles(example: Example): Record<string, string> {
+  return typeof example === "string" ? { "net.conf": example } : { ...example };
+}
+
+function exampleText(example: Example): string {
+  const files = Object.entries(exampleFiles(example));
+  return files.map(([name, text]) => (files.length > 1 ? `# ${name}\n` : "") + shown(text)).join(
+    "\n",
+  );
+}
+
+function shown(text: string): string {
+  const visible = text.replace("\ufeff", "<EF BB BF>").trimEnd();
+  return visible === "" ? "(an empty file)" : visible;
+}
+
+function indent(text: string): string {
+  return text.split("\n").map((line) => line && `  ${line}`).join("\n");
+}
+
+function wrap(text: string, width = 80): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line && line.length + word.length >= width) lines.push(word);
+    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
+  }
+  return lines.join("\n");
+}

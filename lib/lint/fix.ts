@@ -1,0 +1,81 @@
+/** Applies fixes to files: the text around them stays as it is. */
+import { dirname, join } from "@std/path";
+import type { Diagnostic, Edit } from "./rule.ts";
+import type { Source } from "./source.ts";
+
+/** What a file would become. */
+export interface Repair {
+  source: Source;
+  /** The new text; the old one if only the mode changes. */
+  text: string;
+  mode?: number;
+  fixes: Diagnostic[];
+}
+
+/** Collects the fixes of findings, by file. Of two that touch, the first is taken. */
+export function repairs(diagnostics: readonly Diagnostic[]): Repair[] {
+  const bySource = Map.groupBy(
+    diagnostics.filter((diagnostic) => diagnostic.fix),
+    (diagnostic) => diagnostic.source,
+  );
+  return [...bySource].map(([source, found]) => {
+    const edits: Edit[] = [];
+    const fixes = found.filter(({ fix }) => {
+      const wanted = fix!.edits ?? [];
+      if (wanted.some((edit) => edits.some((other) => touches(edit, other)))) return false;
+      edits.push(...wanted);
+      return true;
+    });
+    const mode = fixes.map(({ fix }) => fix!.mode).filter((mode) => mode !== undefined)
+      .reduce<number | undefined>((all, mode) => (all ?? mode) & mode, undefined);
+    return { source, text: apply(source.text, edits), mode, fixes };
+  });
+}
+
+/**
+ * Writes repaired files, each in one step: a reader sees the old or the new one. Owner and mode
+ * stay, unless the mode is what is mended; what a link points to is replaced, not the link.
+ *
+ * @throws {Deno.errors.PermissionDenied} and other errors of the file system
+ */
+export function write(repair: Repair): void {
+  const path = Deno.realPathSync(repair.source.path);
+  const { mode, uid, gid } = Deno.statSync(path);
+  const isSame = repair.text === repair.source.text && !repair.source.hasBom;
+  const wanted = repair.mode ?? (mode ?? 0o644) & 0o7777;
+  if (isSame) {
+    Deno.chmodSync(path, wanted);
+    return;
+  }
+  const temporary = join(dirname(path), `.mesos-cni-lint-${crypto.randomUUID()}`);
+  try {
+    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+    let bytes = new TextEncoder().encode(repair.text);
+    while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
+    file.syncSync();
+    if (uid !== null && gid !== null) Deno.chownSync(temporary, uid, gid);
+    Deno.chmodSync(temporary, wanted);
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    try {
+      Deno.removeSync(temporary);
+    } catch {
+      // not made, or renamed already
+    }
+    throw error;
+  }
+}
+
+function touches(a: Edit, b: Edit): boolean {
+  return a.offset <= b.offset + b.length && b.offset <= a.offset + a.length;
+}
+
+function apply(text: string, edits: readonly Edit[]): string {
+  let result = "";
+  let end = 0;
+  for (const edit of [...edits].sort((a, b) => a.offset - b.offset)) {
+    result += text.slice(end, edit.offset) + edit.content;
+    end = edit.offset + edit.length;
+  }
+  return result + text.slice(end);
+}

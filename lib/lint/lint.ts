@@ -1,0 +1,85 @@
+/** Applies the rules to the files. */
+import { dirname } from "@std/path";
+import { type Document, documentOf } from "./document.ts";
+import type { Context, Diagnostic, Found, Rule } from "./rule.ts";
+import { RULES } from "./rules/mod.ts";
+import type { Settings } from "./settings.ts";
+import type { Source } from "./source.ts";
+
+/** More findings of one rule in one file tell nothing new. */
+const MOST_OF_A_KIND = 50;
+
+/** @returns what the rules found, by file in the order of `sources`, then by place */
+export function lint(
+  sources: readonly Source[],
+  settings: Settings,
+  context: Context = {},
+): Diagnostic[] {
+  const diagnostics: Diagnostic[] = [];
+  const collect = (rule: Rule, source: Source, found: Iterable<Found>) => {
+    let count = 0;
+    for (const one of found) {
+      diagnostics.push(diagnostic(rule, source, one, settings));
+      if (++count === MOST_OF_A_KIND) break;
+    }
+  };
+
+  const rules = RULES.filter((rule) => settings.isOn(rule));
+  const documents: Document[] = [];
+  for (const source of sources) {
+    for (const rule of rules) {
+      if (rule.on === "source") collect(rule, source, rule.check(source, context));
+    }
+    // In a text that is broken somewhere, what is missing may only be unreadable.
+    const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
+    if (!document || !isNetwork(document)) continue;
+    documents.push(document);
+    for (const rule of rules) {
+      if (rule.on === "document") collect(rule, source, rule.check(document, context));
+      if (rule.on === "plugin") {
+        for (const plugin of document.plugins) {
+          collect(rule, source, rule.check(plugin, context));
+        }
+      }
+    }
+  }
+  for (const together of byDirectory(documents)) {
+    for (const rule of rules) {
+      if (rule.on !== "directory") continue;
+      for (const found of rule.check(together, context)) {
+        diagnostics.push(diagnostic(rule, found.source, found, settings));
+      }
+    }
+  }
+  const order = new Map(sources.map((source, i) => [source, i]));
+  return diagnostics.sort((a, b) =>
+    order.get(a.source)! - order.get(b.source)! || a.range.offset - b.range.offset ||
+    (a.code < b.code ? -1 : a.code > b.code ? 1 : 0)
+  );
+}
+
+/** A bystander is a network only if an agent would take it for one. */
+function isNetwork(document: Document): boolean {
+  return !document.source.isBystander ||
+    (document.name !== undefined &&
+      (document.kind === "conflist" || document.plugins[0]?.type !== undefined));
+}
+
+function diagnostic(rule: Rule, source: Source, found: Found, settings: Settings): Diagnostic {
+  const { at } = found;
+  return {
+    code: rule.code,
+    name: rule.name,
+    severity: settings.severityOf(rule, found.severity),
+    source,
+    range: at ? { offset: at.offset, length: at.length } : { offset: 0, length: 0 },
+    message: found.message,
+    help: found.help,
+    fix: found.fix,
+  };
+}
+
+/** An agent knows the networks of one directory. */
+function byDirectory(documents: readonly Document[]): Iterable<Document[]> {
+  return Map.groupBy(documents, (document) => dirname(document.source.path)).values();
+}

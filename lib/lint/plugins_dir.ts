@@ -1,0 +1,62 @@
+/** The directories of plugins (`--plugins-dir`), searched as an agent searches them. */
+import { join } from "@std/path";
+import { isPluginType } from "../cni/config.ts";
+import { documentOf } from "./document.ts";
+import type { Source } from "./source.ts";
+
+export interface PluginFile {
+  path: string;
+  mode: number;
+  uid: number;
+  isFile: boolean;
+}
+
+export interface PluginsDir {
+  /** As the operator wrote them. */
+  readonly path: string;
+  /** The first file of that name that can be executed, else the first one there is. */
+  find(type: string): PluginFile | undefined;
+}
+
+/** @param path directories, separated by colons */
+export function pluginsDir(path: string): PluginsDir {
+  const directories = path.split(":").filter((directory) => directory !== "");
+  const cache = new Map<string, PluginFile | undefined>();
+  const look = (type: string) => {
+    const files = directories.map((directory) => statOf(join(directory, type)))
+      .filter((file) => file !== undefined);
+    return files.find(isExecutable) ?? files[0];
+  };
+  return {
+    path,
+    find(type) {
+      if (!cache.has(type)) cache.set(type, look(type));
+      return cache.get(type);
+    },
+  };
+}
+
+/** The files of all plugins that the configs name, once each. */
+export function pluginFiles(sources: readonly Source[], plugins?: PluginsDir): string[] {
+  const files = sources.flatMap((source) => documentOf(source)?.plugins ?? [])
+    .flatMap((plugin) => [plugin.type, plugin.ipamType])
+    .map((type) => type !== undefined && isPluginType(type) ? plugins?.find(type) : undefined)
+    .filter((file) => file !== undefined);
+  return [...new Set(files.filter(isExecutable).map((file) => file.path))];
+}
+
+export function isExecutable(file: PluginFile): boolean {
+  return file.isFile && (file.mode & 0o111) !== 0;
+}
+
+function statOf(path: string): PluginFile | undefined {
+  try {
+    const { mode, uid, isFile } = Deno.statSync(path);
+    return { path, mode: mode ?? 0, uid: uid ?? 0, isFile };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}

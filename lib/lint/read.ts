@@ -1,0 +1,97 @@
+/** From operands to sources: files as they are, directories as an agent reads them. */
+import { join } from "@std/path";
+import { messageOf, OperatorError } from "../error.ts";
+import { type Obstacle, SIZE_LIMIT, Source, type SourceOptions } from "./source.ts";
+
+/**
+ * Reads files and the entries of directories (not below them: nor does an agent), in the order
+ * of the operands and by name; a file named twice is read once.
+ *
+ * @throws {OperatorError} if a named path is not there
+ */
+export function readSources(operands: readonly string[]): Source[] {
+  const sources = new Map<string, Source>();
+  for (const operand of operands) {
+    const isDirectory = named(operand);
+    if (!isDirectory) {
+      sources.set(operand, new Source({ path: operand, ...readEntry(operand) }));
+      continue;
+    }
+    const names = [...Deno.readDirSync(operand)].map((entry) => entry.name).sort();
+    for (const path of names.map((name) => join(operand, name))) {
+      if (!sources.has(path)) {
+        sources.set(path, new Source({ path, listed: true, ...readEntry(path) }));
+      }
+    }
+  }
+  return [...sources.values()];
+}
+
+/** Standard input as a source, read no further than anyone will look. */
+export function readStdin(): Source {
+  return new Source({ path: "<stdin>", content: readUpTo(Deno.stdin) });
+}
+
+/** Whether a named path is a directory. */
+function named(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch (error) {
+    // A dangling link is there, and a finding.
+    if (error instanceof Deno.errors.NotFound && isLink(path)) return false;
+    throw new OperatorError("unreadable_path", `cannot lint ${path}: ${reason(error)}`);
+  }
+}
+
+function readEntry(path: string): Pick<SourceOptions, "content" | "facts"> {
+  try {
+    const info = Deno.statSync(path);
+    if (info.isDirectory) return obstacle("directory", "");
+    // Opening a pipe would wait for someone to write to it.
+    if (!info.isFile) return obstacle("special file", "");
+    using file = Deno.openSync(path);
+    return {
+      content: readUpTo(file),
+      facts: { mode: (info.mode ?? 0) & 0o7777, uid: info.uid ?? 0 },
+    };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound && isLink(path)) {
+      return obstacle("dangling link", Deno.readLinkSync(path));
+    }
+    return obstacle("unreadable", reason(error));
+  }
+}
+
+function obstacle(kind: Obstacle["kind"], detail: string): { content: Obstacle } {
+  return { content: { kind, detail } };
+}
+
+function readUpTo(file: { readSync(buffer: Uint8Array): number | null }): Uint8Array {
+  let buffer = new Uint8Array(16 << 10);
+  let length = 0;
+  while (length <= SIZE_LIMIT) {
+    if (length === buffer.length) {
+      const larger = new Uint8Array(Math.min(buffer.length * 4, SIZE_LIMIT + 1));
+      larger.set(buffer);
+      buffer = larger;
+    }
+    const count = file.readSync(buffer.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false; // not there at all
+  }
+}
+
+/** What the system said, without the call that Deno appends. */
+function reason(error: unknown): string {
+  return messageOf(error).replace(/: \w+ '.*'$/s, "").replace(/ \(os error \d+\)$/, "")
+    .toLowerCase();
+}

@@ -1,0 +1,104 @@
+/** What a rule is: the text that explains it, and a check that looks at one kind of thing. */
+import type { Node } from "jsonc-parser";
+import type { Document, PluginNode } from "./document.ts";
+import type { Machine } from "./machine.ts";
+import type { PluginsDir } from "./plugins_dir.ts";
+import type { Source } from "./source.ts";
+
+/** error: an agent, a plugin or the kernel refuses it. warning: it works otherwise than it reads. */
+export const SEVERITIES = ["error", "warning", "info"] as const;
+export type Severity = (typeof SEVERITIES)[number];
+
+/** A part of a file's text, in UTF-16 code units as JavaScript counts them. */
+export interface Range {
+  offset: number;
+  length: number;
+}
+
+export interface Edit extends Range {
+  content: string;
+}
+
+/** A change that keeps what the operator meant. */
+export interface Fix {
+  /** What it does, as an imperative: `rename the key to "isGateway"`. */
+  title: string;
+  /** Changes to the text, not overlapping. */
+  edits?: Edit[];
+  /** The file's new permission bits. */
+  mode?: number;
+}
+
+/** What a check found. */
+export interface Found {
+  /** Where; the start of the file when absent. */
+  at?: Range | Node;
+  /** One sentence, without a full stop. */
+  message: string;
+  /** What to do about it. */
+  help: string;
+  fix?: Fix;
+  /** When this one is not of the rule's own severity. */
+  severity?: Severity;
+}
+
+/** What a check across files found. */
+export interface FoundIn extends Found {
+  source: Source;
+}
+
+/** What checks may look at besides the named files; each part only if the operator asked for it. */
+export interface Context {
+  /** `--plugins-dir` */
+  plugins?: PluginsDir;
+  /** `--probe` */
+  machine?: Machine;
+}
+
+/** A config as an operator would write it, or several files of one directory. */
+export type Example = string | Readonly<Record<string, string>>;
+
+export interface RuleText {
+  /** Stable; never given to another rule: `CNI402`. */
+  code: string;
+  /** The same for people: `host-bits`. */
+  name: string;
+  severity: Severity;
+  /** One line for the table of rules, without a full stop. */
+  title: string;
+  /** The background: what happens, and why. */
+  why: string;
+  /** The rule finds something in this … */
+  bad: Example;
+  /** … and nothing in this. */
+  good: Example;
+  /** What an example needs besides its text: `chmod 666 net.conf`, `--probe`. */
+  needs?: string;
+  /** Whether `--fix` can mend it. */
+  fixable?: boolean;
+}
+
+/** A rule looks at a file's text, its network, each plugin in it, or all networks of a directory. */
+export type Rule =
+  & RuleText
+  & (
+    | { on: "source"; check(source: Source, context: Context): Iterable<Found> }
+    | { on: "document"; check(document: Document, context: Context): Iterable<Found> }
+    | { on: "plugin"; check(plugin: PluginNode, context: Context): Iterable<Found> }
+    | {
+      on: "directory";
+      check(documents: readonly Document[], context: Context): Iterable<FoundIn>;
+    }
+  );
+
+/** A finding with all that a reporter shows. */
+export interface Diagnostic {
+  code: string;
+  name: string;
+  severity: Severity;
+  source: Source;
+  range: Range;
+  message: string;
+  help: string;
+  fix?: Fix;
+}

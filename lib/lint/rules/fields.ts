@@ -1,0 +1,441 @@
+/** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
+import type { Node } from "jsonc-parser";
+import { nearest } from "../../nearest.ts";
+import type { PluginNode } from "../document.ts";
+import type { Found, Rule } from "../rule.ts";
+import type { Fields, Type } from "../schema.ts";
+import { COMMON } from "../schemas/common.ts";
+import { ipamSchemaOf, schemaNamed, schemaOf } from "../schemas/mod.ts";
+import { entries, field, isObject, isTrue, items, kindOf, property, quote, text } from "../tree.ts";
+import { attached, bridge, bridgeFields, list, network } from "./example.ts";
+
+export const FIELDS: readonly Rule[] = [
+  {
+    code: "CNI501",
+    name: "unknown-key",
+    severity: "warning",
+    title: "a key that the plugin doesn't know",
+    why: "Plugins ignore keys they don't know, so a typing error silently leaves the default in " +
+      "place. A key that resembles none of the plugin's own may belong to a newer version and " +
+      "counts as info. Keys that start with _ or $ or hold a dot or slash are left alone.",
+    bad: network({ type: "bridge", bridge: "cni0", isGatway: true }),
+    good: bridge({ _comment: "for the web tier" }),
+    fixable: true,
+    on: "plugin",
+    *check(plugin) {
+      const schema = schemaOf(plugin);
+      // The top of a list has keys of its own, which are not the plugin's.
+      if (schema?.complete) {
+        yield* unknownKeys(plugin.node, { ...COMMON, ...schema.fields }, plugin.type ?? "bridge");
+        for (const [name, type] of Object.entries(schema.fields)) {
+          yield* unknownInside(plugin.field(name), type, plugin.type ?? "bridge");
+        }
+      }
+      const ipam = ipamSchemaOf(plugin);
+      if (ipam?.complete && plugin.ipam) {
+        yield* unknownInside(
+          plugin.ipam,
+          { kind: "object", fields: ipam.fields },
+          plugin.ipamType!,
+        );
+      }
+    },
+  },
+  {
+    code: "CNI502",
+    name: "field-type",
+    severity: "error",
+    title: "a field has a value of the wrong type",
+    why:
+      'Plugins decode their config strictly: a string where a number belongs, or "true" in quotes, ' +
+      "makes them refuse the whole config at the first container.",
+    bad: bridge({ mtu: "1500" }),
+    good: bridge({ mtu: 1500 }),
+    on: "plugin",
+    *check(plugin) {
+      for (const [node, type, path] of typedFields(plugin)) {
+        const problem = typeProblem(node, type, plugin.document.source.text);
+        if (problem) yield { at: node, message: `${path} ${problem.what}`, help: problem.help };
+      }
+    },
+  },
+  {
+    code: "CNI503",
+    name: "field-value",
+    severity: "error",
+    title: "a field has a value that the plugin or the kernel refuses",
+    why:
+      "The value has the right type, and yet a container can't be attached with it: the plugin's own " +
+      "check fails, or the kernel's.",
+    bad: attached({ type: "macvlan", master: "eth0", mode: "brigde" }),
+    good: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
+    on: "plugin",
+    *check(plugin) {
+      for (const [node, type, path] of typedFields(plugin)) {
+        if (typeProblem(node, type, plugin.document.source.text)) continue;
+        const problem = valueProblem(node, type);
+        if (problem) yield { at: node, ...problem, message: `${path}: ${problem.message}` };
+      }
+    },
+  },
+  {
+    code: "CNI504",
+    name: "field-missing",
+    severity: "error",
+    title: "a field is missing that the plugin can't do without",
+    why: "The plugin refuses the config at the first container.",
+    bad: attached({ type: "vlan", vlanId: 5 }),
+    good: attached({ type: "vlan", master: "eth0", vlanId: 5 }),
+    on: "plugin",
+    *check(plugin) {
+      const { node, type, role } = plugin;
+      if (role === "partial") return;
+      for (const name of schemaOf(plugin)?.required ?? []) {
+        if (text(plugin.field(name))) continue;
+        if (plugin.field(name) && plugin.field(name)!.type !== "string") continue;
+        yield {
+          at: plugin.field(name) ?? property(node, "type"),
+          message: `${type} needs "${name}"`,
+          help: `add "${name}": "…"`,
+        };
+      }
+      if (type === "host-device" && !identifiesDevice(plugin)) {
+        yield {
+          at: property(node, "type"),
+          message: "host-device needs to be told which device",
+          help: 'add one of "device", "hwaddr", "kernelpath" or "pciBusID"',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI505",
+    name: "ipam-missing",
+    severity: "error",
+    title: "the plugin needs an IPAM plugin, and the config names none",
+    why: "ptp, ipvlan and vlan make an interface only together with its addresses.",
+    bad: network({ type: "ptp" }),
+    good: attached({ type: "ptp" }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.role === "partial" || plugin.ipamType || plugin.isChained) return;
+      if (schemaOf(plugin)?.ipam !== "required") return;
+      if (plugin.ipam && (!isObject(plugin.ipam) || plugin.ipam.children!.length > 0)) return;
+      yield {
+        at: plugin.ipam ?? property(plugin.node, "type"),
+        message: `${plugin.type} needs "ipam"`,
+        help: 'add "ipam": { "type": "host-local", "subnet": … }',
+      };
+    },
+  },
+  {
+    code: "CNI506",
+    name: "wrong-kind-of-plugin",
+    severity: "error",
+    title: "an IPAM plugin stands where a network plugin belongs, or the other way round",
+    why:
+      "An IPAM plugin answers with addresses and makes no interface; a network plugin asked for " +
+      "addresses tries to make a second interface.",
+    bad: bridge({}, { type: "bridge" }),
+    good: bridge({}, { type: "host-local" }),
+    on: "plugin",
+    *check({ node, type, ipam, ipamType }) {
+      if (schemaNamed(type)?.kind === "ipam") {
+        yield {
+          at: property(node, "type"),
+          message: `${type} assigns addresses and makes no interface`,
+          help: `use it as the "type" of the "ipam" of a network plugin such as bridge`,
+        };
+      }
+      const kind = schemaNamed(ipamType)?.kind;
+      if (kind === "main" || kind === "meta") {
+        yield {
+          at: field(ipam, "type"),
+          message: `${ipamType} is no IPAM plugin`,
+          help: "use host-local, static or dhcp, or the IPAM plugin that belongs to the network",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI507",
+    name: "needs-a-chain",
+    severity: "error",
+    title: "a plugin that works on another one's interface stands alone or first",
+    why:
+      "portmap, bandwidth, firewall, tuning, sbr and vrf change an interface that is there. Without a " +
+      'plugin before them they have no "prevResult" and fail.',
+    bad: network({ type: "firewall" }),
+    good: list(bridgeFields(), { type: "firewall" }),
+    on: "plugin",
+    *check(plugin) {
+      if (!schemaOf(plugin)?.chained || plugin.isChained) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message: `${plugin.type} must stand behind another plugin in "plugins"`,
+        help: "make a .conflist with the plugin that makes the interface first",
+      };
+    },
+  },
+  {
+    code: "CNI508",
+    name: "conflicting-fields",
+    severity: "error",
+    title: "two fields exclude each other",
+    why: "The plugin refuses the combination.",
+    bad: bridge({ hairpinMode: true, promiscMode: true }),
+    good: bridge({ hairpinMode: true }),
+    on: "plugin",
+    *check(plugin) {
+      const { type } = plugin;
+      if (type === "bridge") {
+        if (isTrue(plugin.field("hairpinMode")) && isTrue(plugin.field("promiscMode"))) {
+          yield {
+            at: plugin.field("promiscMode"),
+            message: "a bridge can't be in hairpin mode and promiscuous mode at once",
+            help: "keep hairpinMode, unless the bridge's other ports need promiscMode",
+          };
+        }
+        yield* trunkProblems(plugin);
+      }
+      if (
+        type === "portmap" && plugin.field("markMasqBit") && plugin.field("externalSetMarkChain")
+      ) {
+        yield {
+          at: plugin.field("markMasqBit"),
+          message: "markMasqBit has no use with externalSetMarkChain, and portmap refuses both",
+          help: "keep the one that your firewall uses",
+        };
+      }
+      if (type === "bandwidth") {
+        yield* rateProblems(plugin, "ingressRate", "ingressBurst");
+        yield* rateProblems(plugin, "egressRate", "egressBurst");
+      }
+    },
+  },
+  {
+    code: "CNI509",
+    name: "no-effect",
+    severity: "warning",
+    title: "a field has no effect without another one",
+    why: "The network works, but not as the file reads.",
+    bad: network({ ...bridgeFields({ isGateway: false, ipMasq: true }) }),
+    good: bridge(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== "bridge" || plugin.role === "partial") return;
+      const isGateway = isTrue(plugin.field("isGateway")) ||
+        isTrue(plugin.field("isDefaultGateway"));
+      const without = (name: string, lacks: string, help: string): Found => ({
+        at: plugin.field(name),
+        message: `"${name}" has no use without ${lacks}`,
+        help,
+      });
+      if (isTrue(plugin.field("ipMasq")) && plugin.ipamType && !isGateway) {
+        yield without(
+          "ipMasq",
+          '"isGateway": the bridge has no address that a container could send through',
+          'add "isGateway": true',
+        );
+      }
+      if (isTrue(plugin.field("ipMasq")) && !plugin.ipam) {
+        yield without("ipMasq", "addresses", 'add "ipam", or delete "ipMasq"');
+      }
+      if (isGateway && !plugin.ipam) {
+        const name = isTrue(plugin.field("isGateway")) ? "isGateway" : "isDefaultGateway";
+        yield without(name, '"ipam", where the gateway\'s address is from', 'add "ipam"');
+      }
+      if (isTrue(plugin.field("forceAddress")) && !isGateway) {
+        yield without("forceAddress", '"isGateway"', 'delete it, or add "isGateway": true');
+      }
+    },
+  },
+  {
+    code: "CNI510",
+    name: "capability-missing",
+    severity: "warning",
+    title: "a plugin is not given what it works on",
+    why:
+      "A runtime hands port mappings to a plugin only if its config says that it wants them. Without " +
+      '"capabilities": {"portMappings": true}, portmap runs and maps nothing.',
+    bad: list(bridgeFields(), { type: "portmap" }),
+    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== "portmap") return;
+      if (isTrue(field(plugin.field("capabilities"), "portMappings"))) return;
+      if (field(plugin.field("runtimeConfig"), "portMappings")) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message: "portmap is never told of a port mapping",
+        help: 'add "capabilities": { "portMappings": true }',
+      };
+    },
+  },
+];
+
+function* unknownKeys(node: Node, known: Fields, owner: string): Generator<Found> {
+  const names = Object.keys(known);
+  const lower = new Map(names.map((name) => [name.toLowerCase(), name]));
+  for (const { key, name } of entries(node)) {
+    if (Object.hasOwn(known, name) || /^[_$]|[./]/.test(name) || name === "") continue;
+    const exact = lower.get(name.toLowerCase());
+    const guess = exact ?? (name.length <= 40 ? nearest(name, names) : undefined);
+    const isFree = guess !== undefined && !property(node, guess);
+    yield {
+      at: key,
+      severity: guess ? "warning" : "info",
+      message: exact
+        ? `${owner} spells this key ${quote(exact)}`
+        : `${owner} knows no key ${quote(name)}`,
+      help: guess
+        ? `did you mean ${quote(guess)}?`
+        : "check the spelling, or whether your version of the plugin has it",
+      fix: guess && isFree
+        ? {
+          title: `rename the key to "${guess}"`,
+          edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(guess) }],
+        }
+        : undefined,
+    };
+  }
+}
+
+/** Keys of the objects inside a field. */
+function* unknownInside(node: Node | undefined, type: Type, owner: string): Generator<Found> {
+  if (!node) return;
+  if (type.kind === "object" && isObject(node)) {
+    yield* unknownKeys(node, type.fields, owner);
+    for (const [name, inner] of Object.entries(type.fields)) {
+      yield* unknownInside(field(node, name), inner, owner);
+    }
+  } else if (type.kind === "list") {
+    for (const item of items(node)) yield* unknownInside(item, type.of, owner);
+  }
+}
+
+/** Every field of known type that is there, with the words a message calls it by. */
+function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]> {
+  const schema = schemaOf(plugin);
+  if (schema) {
+    // What the specification's own rules check is left to them.
+    const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
+    yield* typed(plugin.node, { ...common, ...schema.fields }, "");
+  }
+  const ipam = ipamSchemaOf(plugin);
+  if (ipam && plugin.ipam) {
+    const { type: _, ...fields } = ipam.fields;
+    yield* typed(plugin.ipam, fields, "ipam.");
+  }
+}
+
+function* typed(node: Node, fields: Fields, path: string): Generator<[Node, Type, string]> {
+  for (const [name, type] of Object.entries(fields)) {
+    const value = field(node, name);
+    if (value) yield* typedValue(value, type, path + name);
+  }
+}
+
+function* typedValue(node: Node, type: Type, path: string): Generator<[Node, Type, string]> {
+  if (node.type === "null") return;
+  yield [node, type, path];
+  if (type.kind === "list") {
+    for (const [i, item] of items(node).entries()) {
+      yield* typedValue(item, type.of, `${path}[${i}]`);
+    }
+  } else if (type.kind === "map") {
+    for (const { name, value } of entries(node)) {
+      if (value) yield* typedValue(value, type.of, `${path}.${name.slice(0, 60)}`);
+    }
+  } else if (type.kind === "object" && isObject(node)) {
+    yield* typed(node, type.fields, path + ".");
+  }
+}
+
+const WANTED = {
+  boolean: ["boolean", "true or false, without quotes"],
+  string: ["string", "a string in double quotes"],
+  choice: ["string", "a string in double quotes"],
+  integer: ["number", "a whole number, without quotes"],
+  list: ["array", "a list: [ … ]"],
+  map: ["object", "an object: { … }"],
+  object: ["object", "an object: { … }"],
+} as const;
+
+function typeProblem(
+  node: Node,
+  type: Type,
+  source: string,
+): { what: string; help: string } | undefined {
+  if (type.kind === "any") return undefined;
+  const [wanted, words] = WANTED[type.kind];
+  if (node.type !== wanted) return { what: `must not be ${kindOf(node)}`, help: `write ${words}` };
+  // Go takes neither 1.0 nor 1e3 for an integer.
+  if (type.kind !== "integer") return undefined;
+  const literal = source.slice(node.offset, node.offset + node.length);
+  if (/^-?[0-9]+$/.test(literal)) return undefined;
+  return { what: `must be a whole number, not ${quote(literal)}`, help: "write digits only" };
+}
+
+function valueProblem(node: Node, type: Type): Pick<Found, "message" | "help"> | undefined {
+  switch (type.kind) {
+    case "string": {
+      const problem = type.is?.(node.value);
+      return problem ? { message: problem, help: "correct the value" } : undefined;
+    }
+    case "choice": {
+      if (node.value === "" || type.values.includes(node.value)) return undefined;
+      const guess = nearest(node.value, type.values);
+      if (!type.strict && !guess) return undefined;
+      return {
+        message: `${quote(node.value)} is none of ${type.values.join(", ")}`,
+        help: guess ? `did you mean "${guess}"?` : `write one of ${type.values.join(", ")}`,
+      };
+    }
+    case "integer": {
+      const { min, max, zero } = type;
+      if ((node.value >= min && node.value <= max) || (zero && node.value === 0)) return undefined;
+      return {
+        message: `${node.value} is out of range`,
+        help: `write a number from ${min} to ${max}${zero ? ", or 0 for the default" : ""}`,
+      };
+    }
+  }
+}
+
+function identifiesDevice(plugin: PluginNode): boolean {
+  return ["device", "hwaddr", "kernelpath", "pciBusID"].some((name) => {
+    const node = plugin.field(name);
+    return node !== undefined && node.value !== "";
+  }) || plugin.field("runtimeConfig") !== undefined ||
+    isTrue(field(plugin.field("capabilities"), "deviceID"));
+}
+
+/** vlanTrunk: each item a pair of ends or an id. */
+function* trunkProblems(plugin: PluginNode): Generator<Found> {
+  for (const item of items(plugin.field("vlanTrunk"))) {
+    if (!isObject(item)) continue;
+    const [min, max] = [field(item, "minID"), field(item, "maxID")];
+    if (!min !== !max) {
+      yield {
+        at: item,
+        message: `${min ? "minID" : "maxID"} of a trunk stands without ${min ? "maxID" : "minID"}`,
+        help: 'write both ends, or "id" for a single VLAN',
+      };
+    } else if (min && max && min.value > max.value) {
+      yield { at: item, message: "minID of a trunk is greater than maxID", help: "swap the two" };
+    }
+  }
+}
+
+function* rateProblems(plugin: PluginNode, rate: string, burst: string): Generator<Found> {
+  const [rateNode, burstNode] = [plugin.field(rate), plugin.field(burst)];
+  const [hasRate, hasBurst] = [rateNode, burstNode].map((node) => (node?.value ?? 0) !== 0);
+  if (hasRate === hasBurst) return;
+  const [there, missing] = hasRate ? [rate, burst] : [burst, rate];
+  yield {
+    at: hasRate ? rateNode : burstNode,
+    message: `"${there}" needs "${missing}"`,
+    help: `add "${missing}"; a rate is in bits per second and a burst in bits`,
+  };
+}

@@ -1,0 +1,458 @@
+/** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
+import { isNetworkName, isPluginType } from "../../cni/config.ts";
+import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/version.ts";
+import type { Document, PluginNode } from "../document.ts";
+import { insertFirst } from "../insert.ts";
+import type { Rule } from "../rule.ts";
+import { schemaOf } from "../schemas/mod.ts";
+import {
+  entries,
+  field,
+  isObject,
+  items,
+  kindOf,
+  property,
+  propertyNode,
+  quote,
+  text,
+} from "../tree.ts";
+import { bridge, bridgeFields, json, list, network } from "./example.ts";
+
+const VERSIONS = SPEC_VERSIONS.join(", ");
+
+/** Keys that only make sense in the config of a single plugin. */
+const SINGLE_KEYS = ["type", "ipam", "capabilities", "runtimeConfig", "prevResult"];
+
+export const STRUCTURE: readonly Rule[] = [
+  {
+    code: "CNI101",
+    name: "name-missing",
+    severity: "error",
+    title: 'the network has no "name"',
+    why: "Frameworks ask for a network by its name. A file without one is skipped by the agent.",
+    bad: json({ type: "bridge", bridge: "cni0" }),
+    good: json({ name: "net", type: "bridge", bridge: "cni0" }),
+    on: "document",
+    *check({ root }) {
+      const name = property(root, "name");
+      if (name && name.type !== "string") {
+        yield {
+          at: name,
+          message: `the network's name must be a string, and this is ${kindOf(name)}`,
+          help: 'write "name": "…"',
+        };
+      } else if (!name || name.value === "") {
+        yield {
+          at: name ?? start(root),
+          message: 'the network has no "name"',
+          help: 'add "name": "…", the name that frameworks ask for',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI102",
+    name: "name-malformed",
+    severity: "error",
+    title: "the network's name has characters that a name can't have",
+    why:
+      "The specification allows letters, digits and _ . - after a letter or digit. The name becomes " +
+      "a directory of the agent's checkpoints and of host-local's leases, so a slash would lead " +
+      "elsewhere; plugins refuse it.",
+    bad: network({ name: "web/tier 1", type: "bridge" }),
+    good: network({ name: "web-tier-1", type: "bridge" }),
+    on: "document",
+    *check({ root, name }) {
+      if (!name || isNetworkName(name)) return;
+      yield {
+        at: property(root, "name"),
+        message: `${quote(name)} is no network name`,
+        help: "use letters, digits, _ . and -, and start with a letter or digit",
+      };
+    },
+  },
+  {
+    code: "CNI103",
+    name: "type-missing",
+    severity: "error",
+    title: 'a plugin has no "type"',
+    why:
+      "The type is the file name of the plugin to execute. Without one, the agent skips the file.",
+    bad: network({ bridge: "cni0" }),
+    good: network({ type: "bridge", bridge: "cni0" }),
+    on: "plugin",
+    *check(plugin) {
+      const { node, type, role } = plugin;
+      const place = property(node, "type");
+      if (place && place.type !== "string") {
+        yield {
+          at: place,
+          message: `"type" must be a string, and this is ${kindOf(place)}`,
+          help: "write the file name of the plugin",
+        };
+      } else if (!type && role !== "partial") {
+        yield {
+          at: place ?? start(node),
+          message: `${called(plugin)} has no "type"`,
+          help: 'add "type": "…", the file name of the plugin',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI104",
+    name: "type-path",
+    severity: "error",
+    title: '"type" is a path, not a file name',
+    why:
+      "The plugin is looked for by name in the directories of plugins, and nowhere else: that is " +
+      "what keeps a config from executing any file as root.",
+    bad: network({ type: "/opt/cni/bin/bridge", bridge: "cni0" }),
+    good: network({ type: "bridge", bridge: "cni0" }),
+    on: "plugin",
+    *check({ node, ipam }) {
+      for (const place of [property(node, "type"), field(ipam, "type")]) {
+        const type = text(place);
+        if (!type || isPluginType(type)) continue;
+        yield {
+          at: place,
+          message: `${quote(type)} is no file name`,
+          help: "write the file name alone; the agent has the directory",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI105",
+    name: "version-missing",
+    severity: "info",
+    title: 'the network has no "cniVersion"',
+    why:
+      "A config without one is read as version 0.1.0 of the specification, which knows one IPv4 and " +
+      "one IPv6 address for a container. The fix writes 0.2.0 for a single plugin, whose results " +
+      "have the same form and are what a stock Mesos agent understands, and 0.4.0 for a list.",
+    bad: json({ name: "net", type: "bridge", bridge: "cni0" }),
+    good: json({ cniVersion: "0.2.0", name: "net", type: "bridge", bridge: "cni0" }),
+    fixable: true,
+    on: "document",
+    *check({ root, source, kind, plugins }) {
+      if (property(root, "cniVersion") || property(root, "cniVersions")) return;
+      const wanted: SpecVersion = kind === "conflist" ? "0.4.0" : "0.2.0";
+      const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
+        .reduce((a, b) => order(a) > order(b) ? a : b, wanted);
+      yield {
+        at: start(root),
+        message: `the network has no "cniVersion" and is read as ${DEFAULT_VERSION}`,
+        help: `add "cniVersion": "${version}"`,
+        fix: {
+          title: `add "cniVersion": "${version}"`,
+          edits: [insertFirst(source.text, root, "cniVersion", version)],
+        },
+      };
+    },
+  },
+  {
+    code: "CNI106",
+    name: "version-unknown",
+    severity: "error",
+    title: '"cniVersion" is no version of the specification',
+    why:
+      `The released versions are ${VERSIONS}. A plugin that gets another one answers with error 1, ` +
+      "incompatible CNI version.",
+    bad: network({ cniVersion: "1.0", type: "bridge" }),
+    good: network({ cniVersion: "1.0.0", type: "bridge" }),
+    on: "document",
+    *check({ root }) {
+      const version = property(root, "cniVersion");
+      const others = property(root, "cniVersions");
+      if (version && version.type !== "string") {
+        yield {
+          at: version,
+          message: `"cniVersion" must be a string, and this is ${kindOf(version)}`,
+          help: `write one of ${VERSIONS} in double quotes`,
+        };
+      } else if (version && version.value !== "" && order(version.value) < 0 && !others) {
+        yield {
+          at: version,
+          message: `${quote(version.value)} is no version of the CNI specification`,
+          help: `write one of ${VERSIONS}`,
+        };
+      }
+      if (others && items(others).length === 0 && others.type !== "array") {
+        yield {
+          at: others,
+          message: `"cniVersions" must be a list, and this is ${kindOf(others)}`,
+          help: 'write ["0.4.0", "1.0.0"]',
+        };
+      }
+      for (const one of items(others)) {
+        if (one.type === "string") continue;
+        yield {
+          at: one,
+          message: `a version must be a string, and this is ${kindOf(one)}`,
+          help: `write one of ${VERSIONS} in double quotes`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI107",
+    name: "version-unsupported",
+    severity: "error",
+    title: 'the plugin does not speak the network\'s "cniVersion"',
+    why:
+      "Some plugins came with a later version of the specification and refuse the earlier ones; a " +
+      `network without "cniVersion" counts as ${DEFAULT_VERSION}. With --probe, the plugins are asked ` +
+      "themselves.",
+    bad: json({
+      cniVersion: "0.2.0",
+      name: "net",
+      plugins: [bridgeFields(), { type: "firewall" }],
+    }),
+    good: json({
+      cniVersion: "0.4.0",
+      name: "net",
+      plugins: [bridgeFields(), { type: "firewall" }],
+    }),
+    on: "plugin",
+    *check(plugin, { plugins, machine }) {
+      const version = versionFor(plugin);
+      if (!version) return;
+      const since = schemaOf(plugin)?.since;
+      const at = property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type");
+      const file = plugin.type && isPluginType(plugin.type)
+        ? plugins?.find(plugin.type)
+        : undefined;
+      const spoken = file && machine?.pluginVersions(file.path);
+      if (spoken && !spoken.includes(version)) {
+        yield {
+          at,
+          message: `${plugin.type} here speaks CNI ${
+            spoken.join(", ")
+          }, and the network ${version}`,
+          help: "use a version that all plugins of the network speak, or update the plugin",
+        };
+      } else if (!spoken && since && order(version) < order(since)) {
+        yield {
+          at,
+          message: `${plugin.type} speaks CNI ${since} and newer, and the network ${version}`,
+          help: `write "cniVersion": "${since}" or newer`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI108",
+    name: "plugins-empty",
+    severity: "error",
+    title: '"plugins" is not a list of at least one plugin',
+    why: "A chain of no plugins attaches a container to nothing.",
+    bad: network({ plugins: [] }),
+    good: list(bridgeFields()),
+    on: "document",
+    *check({ root }) {
+      const plugins = propertyNode(root, "plugins")?.children?.[1];
+      if (!plugins) return;
+      if (plugins.type !== "array") {
+        yield {
+          at: plugins,
+          message: `"plugins" must be a list, and this is ${kindOf(plugins)}`,
+          help: 'write "plugins": [ … ]',
+        };
+      } else if (plugins.children!.length === 0) {
+        yield { at: plugins, message: '"plugins" is empty', help: "add at least one plugin" };
+      }
+      for (const plugin of items(plugins)) {
+        if (isObject(plugin)) continue;
+        yield {
+          at: plugin,
+          message: `a plugin must be an object, and this is ${kindOf(plugin)}`,
+          help: 'write { "type": … }',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI109",
+    name: "conf-and-conflist",
+    severity: "warning",
+    title: 'the network has both "plugins" and the fields of a single plugin',
+    why:
+      "A stock Mesos agent takes such a file for a single plugin and ignores the list; every other " +
+      "runtime takes it for a list and ignores the single plugin's fields. One of the two will " +
+      "surprise you.",
+    bad: json({ cniVersion: "1.0.0", name: "net", type: "bridge", plugins: [bridgeFields()] }),
+    good: list(bridgeFields()),
+    on: "document",
+    *check({ root, kind }) {
+      if (kind !== "conflist") return;
+      for (const key of SINGLE_KEYS) {
+        const found = propertyNode(root, key);
+        if (!found) continue;
+        yield {
+          at: found.children![0],
+          message: `"${key}" beside "plugins" has no effect in a list`,
+          help: `move "${key}" into the plugin it belongs to, or delete it`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI110",
+    name: "wrong-extension",
+    severity: "warning",
+    title: "a .conf holds a list of plugins, or a .conflist a single one",
+    why:
+      "An agent reads every file whatever its name, but containerd, podman and Nomad choose the " +
+      'parser by it: they refuse a .conflist without "plugins" and a .conf with them. A stock ' +
+      'Mesos agent knows single plugins only and skips a file without "type".',
+    bad: { "net.conflist": bridge() },
+    good: { "net.conflist": list(bridgeFields()) },
+    on: "document",
+    *check({ root, source, kind }) {
+      if (kind === "conf" && source.path.endsWith(".conflist")) {
+        yield {
+          at: start(root),
+          message: 'a .conflist has no list of "plugins"',
+          help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
+        };
+      }
+      if (kind === "conflist" && source.path.endsWith(".conf")) {
+        yield {
+          at: propertyNode(root, "plugins")!.children![0],
+          message: 'a .conf has a list of "plugins"',
+          help: "name the file .conflist",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI111",
+    name: "reserved-args",
+    severity: "error",
+    title: 'the config sets args."org.apache.mesos", which is the agent\'s',
+    why:
+      "The agent puts the container's NetworkInfo there. It refuses to attach a container to a " +
+      "network whose config has the key already.",
+    bad: network({ type: "bridge", args: { "org.apache.mesos": { network_info: {} } } }),
+    good: network({ type: "bridge", args: { cni: { mac: "02:00:00:00:00:01" } } }),
+    on: "document",
+    *check({ root }) {
+      const args = property(root, "args");
+      if (args && !isObject(args)) {
+        yield {
+          at: args,
+          message: `"args" must be an object, and this is ${kindOf(args)}`,
+          help: 'write "args": { … }, or delete it',
+        };
+      }
+      const reserved = propertyNode(args, "org.apache.mesos");
+      if (!reserved) return;
+      yield {
+        at: reserved.children![0],
+        message: 'args."org.apache.mesos" is the agent\'s own: it refuses this network',
+        help: "delete it; labels and port mappings come from the framework's request",
+      };
+    },
+  },
+  {
+    code: "CNI112",
+    name: "ipam-without-type",
+    severity: "warning",
+    title: '"ipam" has no "type"',
+    why:
+      "An empty ipam tells the bridge and macvlan plugins to assign no address. A stock Mesos agent " +
+      "skips a network whose ipam has no type; leaving ipam out means the same to the plugin. An " +
+      "ipam with other fields and no type can't be meant: nothing reads them.",
+    bad: network({ type: "bridge", bridge: "cni0", ipam: {} }),
+    good: network({ type: "bridge", bridge: "cni0" }),
+    on: "plugin",
+    *check(plugin) {
+      const { ipam, role } = plugin;
+      if (!isObject(ipam) || role === "partial") return;
+      const type = field(ipam, "type");
+      if (type && type.type !== "string") {
+        yield {
+          at: type,
+          severity: "error",
+          message: `the ipam's "type" must be a string, and this is ${kindOf(type)}`,
+          help: "write the file name of the IPAM plugin",
+        };
+      } else if (!type || type.value === "") {
+        const isEmpty = ipam.children!.length === 0;
+        const schema = schemaOf(plugin);
+        // A plugin with an IPAM of its own reads the rest of it all the same.
+        const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
+        yield {
+          at: isEmpty ? ipam : start(ipam),
+          severity: isLost ? "error" : "warning",
+          message: isLost
+            ? '"ipam" has no "type", so nothing assigns an address'
+            : 'a stock agent skips a network whose "ipam" has no "type"',
+          help: isEmpty
+            ? 'leave "ipam" out: that too means no address'
+            : 'add "type", the IPAM plugin you use',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI113",
+    name: "name-in-plugin",
+    severity: "info",
+    title: 'a plugin of a list has a "name" or "cniVersion" of its own',
+    why: "The runtime overwrites both with those of the list.",
+    bad: list({ ...bridgeFields(), cniVersion: "0.4.0" }),
+    good: list(bridgeFields()),
+    on: "plugin",
+    *check({ node, role, document }) {
+      if (role !== "listed") return;
+      for (const { key, name, value } of entries(node)) {
+        if (name !== "name" && name !== "cniVersion") continue;
+        if (value?.value === property(document.root, name)?.value) continue;
+        yield {
+          at: key,
+          message: `"${name}" in a plugin of a list has no effect`,
+          help: `delete it; the list's own "${name}" counts`,
+        };
+      }
+    },
+  },
+];
+
+/** How a message calls a plugin that may have no type. */
+function called(plugin: PluginNode): string {
+  return {
+    single: "the network",
+    listed: "a plugin",
+    delegate: "the delegate",
+    partial: "the delegate",
+    network: "a delegate",
+  }[
+    plugin.role
+  ];
+}
+
+/** The opening bracket of an object: where to point when something is missing. */
+function start(node: { offset: number }): { offset: number; length: number } {
+  return { offset: node.offset, length: 1 };
+}
+
+function order(version: string): number {
+  return (SPEC_VERSIONS as readonly string[]).indexOf(version);
+}
+
+/** The version a plugin will be called with; undefined if other rules have refused it already. */
+function versionFor(plugin: PluginNode): SpecVersion | undefined {
+  const own = plugin.role === "delegate" || plugin.role === "network"
+    ? text(property(plugin.node, "cniVersion"))
+    : undefined;
+  const version = own || newest(plugin.document) || DEFAULT_VERSION;
+  return order(version) < 0 ? undefined : version as SpecVersion;
+}
+
+function newest(document: Document): string | undefined {
+  const offered = items(property(document.root, "cniVersions")).map((one) => text(one));
+  offered.push(document.version);
+  return SPEC_VERSIONS.findLast((version) => offered.includes(version)) ?? document.version;
+}

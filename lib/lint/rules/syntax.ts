@@ -1,0 +1,310 @@
+/** CNI0xx: whether the file is JSON at all, as every reader of it understands JSON. */
+import { printParseErrorCode } from "jsonc-parser";
+import type { Node } from "jsonc-parser";
+import type { Found, Rule } from "../rule.ts";
+import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
+import { entries, kindOf, quote } from "../tree.ts";
+import { bridge, network } from "./example.ts";
+
+/** Whether a rule about the text has a text to look at. */
+function isText(source: Source): boolean {
+  return !source.obstacle && !source.isTooLarge && source.encoding !== "utf-16" &&
+    !source.isBlank && !source.isBystander;
+}
+
+export const SYNTAX: readonly Rule[] = [
+  {
+    code: "CNI001",
+    name: "invalid-json",
+    severity: "error",
+    title: "the file is not JSON",
+    why: "An agent logs that it can't parse the file and goes on without the network; the first " +
+      "task that asks for it fails. Only the first mistake is shown: what follows it is often " +
+      "a consequence.",
+    bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (!isText(source) || source.syntax.tooDeep) return;
+      const error = source.syntaxError;
+      if (error) {
+        const length = Math.max(1, Math.min(error.length, 40));
+        yield {
+          at: { offset: error.offset, length },
+          ...explained(printParseErrorCode(error.error), source, error.offset),
+        };
+        return;
+      }
+      if (source.syntax.comments.length > 0 || source.syntax.trailingCommas.length > 0) return;
+      // The judge is the parser that will read the file; the other one only knows places.
+      try {
+        JSON.parse(source.text);
+      } catch (error) {
+        yield {
+          at: { offset: Number(/position (\d+)/.exec(String(error))?.[1] ?? 0), length: 1 },
+          message: `this is not JSON: ${(error as Error).message}`,
+          help: "write plain JSON (RFC 8259)",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI002",
+    name: "duplicate-key",
+    severity: "warning",
+    title: "a key stands twice in one object",
+    why:
+      "JSON readers take the last value and drop the others without a word, so that an edit of " +
+      "the first one has no effect.",
+    bad: '{\n  "name": "net",\n  "type": "bridge",\n  "bridge": "cni0",\n  "bridge": "cni1"\n}\n',
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (isText(source)) yield* duplicates(source, source.root);
+    },
+  },
+  {
+    code: "CNI003",
+    name: "comment",
+    severity: "error",
+    title: "a comment, which JSON doesn't have",
+    why: "Neither an agent nor a plugin accepts comments; the file is skipped.",
+    bad: '{\n  // for the web tier\n  "name": "net",\n  "type": "bridge"\n}\n',
+    good: network({ type: "bridge", _comment: "for the web tier" }),
+    on: "source",
+    *check(source) {
+      if (!isText(source)) return;
+      const { comments } = source.syntax;
+      if (comments.length === 0) return;
+      yield {
+        at: comments[0],
+        message: `JSON has no comments${comments.length > 1 ? ` (${comments.length} here)` : ""}`,
+        help: 'delete it, or keep the words in a key that no plugin reads, such as "_comment"',
+      };
+    },
+  },
+  {
+    code: "CNI004",
+    name: "trailing-comma",
+    severity: "error",
+    title: "a comma before a closing bracket",
+    why: "Neither an agent nor a plugin accepts it; the file is skipped.",
+    bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
+    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    fixable: true,
+    on: "source",
+    *check(source) {
+      if (!isText(source)) return;
+      for (const at of source.syntax.trailingCommas) {
+        yield {
+          at,
+          message: "a comma with nothing after it",
+          help: "delete the comma",
+          fix: { title: "delete the comma", edits: [{ ...at, content: "" }] },
+        };
+      }
+    },
+  },
+  {
+    code: "CNI005",
+    name: "byte-order-mark",
+    severity: "error",
+    title: "a byte order mark before the JSON",
+    why: "Editors on Windows put the bytes EF BB BF in front of UTF-8. Go's and Mesos's JSON " +
+      "parsers refuse them, and no editor shows them.",
+    bad: '\ufeff{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    fixable: true,
+    on: "source",
+    *check(source) {
+      if (!source.hasBom || source.isTooLarge || source.isBystander) return;
+      yield {
+        message: "the file starts with a byte order mark, which JSON parsers refuse",
+        help: "save it as UTF-8 without a byte order mark",
+        // Writing the text back is the fix: it is kept without the mark.
+        fix: { title: "delete the byte order mark", edits: [] },
+      };
+    },
+  },
+  {
+    code: "CNI006",
+    name: "not-utf-8",
+    severity: "error",
+    title: "the file is not UTF-8",
+    why:
+      "JSON is UTF-8 (RFC 8259, section 8.1). An agent refuses UTF-16 altogether; single bytes of " +
+      "an older encoding are replaced by one reader and refused by the next.",
+    bad: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "B\xfcro"\n}\n',
+    needs: "saved as Latin-1",
+    good: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "Büro"\n}\n',
+    on: "source",
+    *check(source) {
+      if (!source.encoding || source.isTooLarge || source.isBystander) return;
+      const at = source.text.indexOf("\ufffd");
+      yield {
+        at: at < 0 ? undefined : { offset: at, length: 1 },
+        message: source.encoding === "utf-16"
+          ? "the file is UTF-16, not UTF-8"
+          : "these bytes are not UTF-8",
+        help: "save the file as UTF-8, or convert it with iconv -t UTF-8",
+      };
+    },
+  },
+  {
+    code: "CNI007",
+    name: "not-an-object",
+    severity: "error",
+    title: "the file holds something other than a JSON object",
+    why: "A network config is one object. A list of networks in one file is not a thing: each " +
+      "network has a file of its own.",
+    bad: '[\n  { "name": "net", "type": "bridge" }\n]\n',
+    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    on: "source",
+    *check(source) {
+      const { root } = isText(source) ? source : {};
+      if (!root || root.type === "object" || source.syntaxError) return;
+      yield {
+        at: { offset: root.offset, length: 1 },
+        message: `a network config is an object, and this is ${kindOf(root)}`,
+        help: root.type === "array"
+          ? 'write each network in a file of its own, or the plugins of one network in its "plugins"'
+          : 'write {"name": …, "type": …}',
+      };
+    },
+  },
+  {
+    code: "CNI008",
+    name: "empty-file",
+    severity: "error",
+    title: "the file is empty",
+    why:
+      "An agent logs that it can't parse it. A file that is empty only sometimes is being written " +
+      "in place: write beside it and rename.",
+    bad: "\n",
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (source.obstacle || source.encoding || source.isTooLarge || source.isBystander) return;
+      if (source.isBlank) {
+        yield { message: "the file is empty", help: "write a network config, or delete the file" };
+      }
+    },
+  },
+  {
+    code: "CNI009",
+    name: "too-large",
+    severity: "error",
+    title: "the file is larger than 1 MiB",
+    why: "No network config is: a log or an image has been copied into the directory. It is not " +
+      "looked at any further.",
+    bad: bridge(),
+    needs: "more than 1 MiB of it",
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (!source.isTooLarge || source.isBystander) return;
+      yield {
+        message: `the file is larger than ${SIZE_LIMIT >> 20} MiB`,
+        help: "move it elsewhere, if it is no network config",
+      };
+    },
+  },
+  {
+    code: "CNI010",
+    name: "too-deep",
+    severity: "error",
+    title: `brackets are nested deeper than ${DEPTH_LIMIT} levels`,
+    why:
+      "The readers of the file give up at different depths, some with a crash. No plugin takes " +
+      "more than ten levels.",
+    bad: `{"name": "net", "type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}\n`,
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (!isText(source) || !source.syntax.tooDeep) return;
+      yield {
+        at: source.syntax.tooDeep,
+        message: `brackets are nested deeper than ${DEPTH_LIMIT} levels`,
+        help: "check what wrote this file",
+      };
+    },
+  },
+];
+
+/** What a syntax error means, in words that say what to type. */
+function explained(code: string, source: Source, offset: number): Pick<Found, "message" | "help"> {
+  const here = source.text[offset];
+  const seen = here === undefined ? "the end of the file" : quote(here);
+  switch (code) {
+    case "CommaExpected":
+      return {
+        message: `a comma is missing before ${seen}`,
+        help: "separate entries with a comma",
+      };
+    case "ColonExpected":
+      return { message: `a colon is missing before ${seen}`, help: 'write "key": value' };
+    case "PropertyNameExpected":
+      return {
+        message: `a key in double quotes must stand here, not ${seen}`,
+        help: 'write "key": value',
+      };
+    case "ValueExpected":
+      return {
+        message: `a value must stand here, not ${seen}`,
+        help: "write a string, number, object, list, true, false or null",
+      };
+    case "CloseBraceExpected":
+      return { message: "a } is missing", help: "close the object" };
+    case "CloseBracketExpected":
+      return { message: "a ] is missing", help: "close the list" };
+    case "EndOfFileExpected":
+      return {
+        message: `nothing may follow the object, but ${seen} does`,
+        help: "delete the rest",
+      };
+    case "InvalidSymbol":
+      return {
+        message: here === "'" ? "strings take double quotes" : "this is no JSON value",
+        help: "put strings in double quotes; true, false and null are in lower case",
+      };
+    case "UnexpectedEndOfString":
+      return { message: "the string has no closing quote", help: 'close it with "' };
+    case "InvalidCharacter":
+      return {
+        message: "a control character inside a string",
+        help: "write it as an escape: \\n, \\t or \\u0000",
+      };
+    case "InvalidEscapeCharacter":
+    case "InvalidUnicode":
+      return { message: "a backslash starts no known escape", help: "write a backslash as \\\\" };
+    case "InvalidNumberFormat":
+    case "UnexpectedEndOfNumber":
+      return { message: "this is no number", help: "write digits, as in 1500 or -1" };
+    default:
+      return { message: `this is not JSON (${code})`, help: "write plain JSON (RFC 8259)" };
+  }
+}
+
+function* duplicates(source: Source, node: Node | undefined): Generator<Found> {
+  if (node?.type === "object") {
+    const first = new Map<string, Node>();
+    for (const { key, name, value } of entries(node)) {
+      const earlier = first.get(name);
+      if (earlier) {
+        const { line } = source.position(earlier.offset);
+        yield {
+          at: key,
+          message: `the key ${
+            quote(name)
+          } stands here again; the one of line ${line} has no effect`,
+          help: "keep one of the two",
+        };
+      }
+      first.set(name, key);
+      yield* duplicates(source, value);
+    }
+  }
+  for (const item of node?.type === "array" ? node.children! : []) {
+    yield* duplicates(source, item);
+  }
+}

@@ -1,0 +1,50 @@
+/** The shape of a plugin's config, as data: which fields, of which type, in which range. */
+import type { SpecVersion } from "../cni/version.ts";
+
+export type Type =
+  | { kind: "any" }
+  | { kind: "boolean" }
+  /** `is` tells what is wrong with a text, or nothing. */
+  | { kind: "string"; is?: (text: string) => string | undefined }
+  | { kind: "choice"; values: readonly string[]; strict: boolean }
+  /** A whole number; outside its range the plugin or the kernel refuses it. */
+  | { kind: "integer"; min: number; max: number; zero: boolean }
+  | { kind: "list"; of: Type }
+  | { kind: "map"; of: Type }
+  | { kind: "object"; fields: Fields };
+
+export type Fields = Readonly<Record<string, Type>>;
+
+export const any: Type = { kind: "any" };
+export const boolean: Type = { kind: "boolean" };
+export const string: Type = { kind: "string" };
+/** `zero`: 0 stands for "unset", besides the range. */
+export const integer = (min: number, max: number, zero = false): Type => ({
+  kind: "integer",
+  min,
+  max,
+  zero,
+});
+export const choice = (...values: string[]): Type => ({ kind: "choice", values, strict: true });
+export const list = (of: Type): Type => ({ kind: "list", of });
+export const map = (of: Type): Type => ({ kind: "map", of });
+export const object = (fields: Fields): Type => ({ kind: "object", fields });
+export const checked = (is: (text: string) => string | undefined): Type => ({ kind: "string", is });
+
+/** What is known of a plugin. */
+export interface Schema {
+  /** Where the facts are from. */
+  source: string;
+  kind: "main" | "meta" | "ipam";
+  fields: Fields;
+  /** Fields that it refuses to go without. */
+  required?: readonly string[];
+  /** Whether `fields` are all there are, so that another one may be a typing error. */
+  complete: boolean;
+  /** The first version of the specification that it accepts, if not all. */
+  since?: SpecVersion;
+  /** What becomes of `ipam`: refused without, used if there, its own affair. */
+  ipam: "required" | "optional" | "own";
+  /** Whether it must stand behind another plugin. */
+  chained?: boolean;
+}

@@ -1,0 +1,28 @@
+/** The plugins that are known, by type. */
+import type { PluginNode } from "../document.ts";
+import type { Schema } from "../schema.ts";
+import { IPAM } from "./ipam.ts";
+import { MAIN } from "./main.ts";
+import { META } from "./meta.ts";
+import { THIRD_PARTY } from "./third_party.ts";
+
+const PLUGINS: ReadonlyMap<string, Schema> = new Map(
+  Object.entries({ ...MAIN, ...META, ...IPAM, ...THIRD_PARTY }),
+);
+
+export const PLUGIN_TYPES: readonly string[] = [...PLUGINS.keys()];
+
+export function schemaNamed(type: string | undefined): Schema | undefined {
+  return type === undefined ? undefined : PLUGINS.get(type);
+}
+
+/** What is known of a plugin's own fields; the delegate of flannel is a bridge unless it says. */
+export function schemaOf(plugin: PluginNode): Schema | undefined {
+  return schemaNamed(plugin.type ?? (plugin.role === "partial" ? "bridge" : undefined));
+}
+
+/** What is known of the fields of a plugin's `ipam`. */
+export function ipamSchemaOf(plugin: PluginNode): Schema | undefined {
+  const schema = schemaNamed(plugin.ipamType);
+  return schema?.kind === "ipam" ? schema : undefined;
+}

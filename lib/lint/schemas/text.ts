@@ -1,0 +1,23 @@
+/** Grammars of strings in the configs: each says what is wrong, or nothing. */
+import { isInterfaceName } from "../../cni/config.ts";
+import { checked, type Type } from "../schema.ts";
+import { quote } from "../tree.ts";
+
+/** An interface's name: the kernel takes at most 15 bytes. */
+export const interfaceName: Type = checked((text) => {
+  if (text === "" || isInterfaceName(text)) return undefined;
+  const length = new TextEncoder().encode(text).length;
+  return length > 15
+    ? `${quote(text)} has ${length} characters, and an interface's name at most 15`
+    : `${quote(text)} is no name of an interface (no slash, colon or space)`;
+});
+
+/** A hardware address as Go's net.ParseMAC reads it: 6, 8 or 20 bytes. */
+export const mac: Type = checked((text) => {
+  if (text === "") return undefined;
+  const isMac = [6, 8, 20].some((bytes) =>
+    new RegExp(`^[0-9a-f]{2}([:-])([0-9a-f]{2}\\1){${bytes - 2}}[0-9a-f]{2}$`, "i").test(text) ||
+    new RegExp(`^([0-9a-f]{4}\\.){${bytes / 2 - 1}}[0-9a-f]{4}$`, "i").test(text)
+  );
+  return isMac ? undefined : `${quote(text)} is no hardware address, such as 02:42:ac:11:00:02`;
+});

@@ -1,0 +1,78 @@
+/** Looking into a JSON tree the way its readers do: an absent key and a null are the same. */
+import type { Node } from "jsonc-parser";
+
+/** The value of a key, exactly spelled; of a repeated key the last, as every JSON reader takes it. */
+export function property(object: Node | undefined, key: string): Node | undefined {
+  return propertyNode(object, key)?.children?.[1];
+}
+
+/** The key and value of a key, exactly spelled. */
+export function propertyNode(object: Node | undefined, key: string): Node | undefined {
+  return find(object, (name) => name === key);
+}
+
+/**
+ * The value of a plugin's own field. Plugins are written in Go, whose JSON decoder ignores case
+ * in keys (https://pkg.go.dev/encoding/json#Unmarshal); an exact match is preferred.
+ */
+export function field(object: Node | undefined, key: string): Node | undefined {
+  const lower = key.toLowerCase();
+  return property(object, key) ??
+    find(object, (name) => name.toLowerCase() === lower)?.children?.[1];
+}
+
+function find(object: Node | undefined, matches: (name: string) => boolean): Node | undefined {
+  if (object?.type !== "object") return undefined;
+  for (let i = object.children!.length - 1; i >= 0; i--) {
+    const child = object.children![i]!;
+    const [key, value] = child.children!;
+    if (value && value.type !== "null" && matches(key!.value)) return child;
+  }
+}
+
+/** The keys and values of an object, in order. */
+export function* entries(
+  object: Node | undefined,
+): Generator<{ key: Node; name: string; value: Node | undefined }> {
+  if (object?.type !== "object") return;
+  for (const child of object.children!) {
+    const [key, value] = child.children!;
+    yield { key: key!, name: key!.value, value };
+  }
+}
+
+/** The items of an array; none of anything else. */
+export function items(array: Node | undefined): readonly Node[] {
+  return array?.type === "array" ? array.children! : [];
+}
+
+export function text(node: Node | undefined): string | undefined {
+  return node?.type === "string" ? node.value : undefined;
+}
+
+export function isTrue(node: Node | undefined): boolean {
+  return node?.type === "boolean" && node.value === true;
+}
+
+export function isObject(node: Node | undefined): node is Node {
+  return node?.type === "object";
+}
+
+/** How a value is called in a message: `a string`. */
+export function kindOf(node: Node): string {
+  return {
+    string: "a string",
+    number: "a number",
+    boolean: "a boolean",
+    array: "a list",
+    object: "an object",
+    null: "null",
+    property: "a property",
+  }[node.type];
+}
+
+/** A string of a file in a message: short, quoted, nothing in it that moves a terminal's cursor. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 60 ? value.slice(0, 59) + "…" : value)
+    .replaceAll(/[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g, "�");
+}

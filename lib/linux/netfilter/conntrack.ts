@@ -1,0 +1,87 @@
+/** The connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h). */
+import { addressText } from "../inet.ts";
+import { SystemError } from "../libc.ts";
+import { attribute, Attributes, nested, u32, view } from "../netlink/message.ts";
+import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
+import { AF_INET, AF_INET6 } from "../socket.ts";
+import { nfHeader, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
+
+const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
+const IPCTNL_MSG_CT_GET = message(1);
+const IPCTNL_MSG_CT_DELETE = message(2);
+
+const CTA_TUPLE_ORIG = 1;
+const CTA_ID = 12;
+const CTA_ZONE = 18;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_DST = 4;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_DST_PORT = 3;
+/** Bits of CTA_FILTER_ORIG_FLAGS (net/netfilter/nf_internals.h). */
+const FILTER_PROTO_NUM = 1 << 3;
+const FILTER_PROTO_DST_PORT = 1 << 5;
+const IPPROTO_UDP = 17;
+const ENOENT = 2;
+
+/**
+ * Forgets tracked UDP flows to a port, so that their next packet meets the rules of now: a flow
+ * keeps the translation that it began with for as long as it lives.
+ *
+ * @param matches whether a flow to this destination address is meant
+ * @returns how many were forgotten
+ * @throws {SystemError}
+ */
+export function forgetUdpFlows(
+  family: 4 | 6,
+  port: number,
+  matches: (destination: string) => boolean,
+): number {
+  using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  const header = nfHeader(family === 4 ? AF_INET : AF_INET6);
+  const protocol = attribute(CTA_PROTO_NUM, new Uint8Array([IPPROTO_UDP]));
+  const portAttribute = attribute(
+    CTA_PROTO_DST_PORT,
+    new Uint8Array([port >> 8, port & 0xff]),
+  );
+  // The kernel filters since 5.8; an older one lists everything. So all is looked at here again.
+  const flows = socket.dump(
+    IPCTNL_MSG_CT_GET,
+    [
+      header,
+      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, [protocol, portAttribute])]),
+      nested(CTA_FILTER, [
+        attribute(CTA_FILTER_ORIG_FLAGS, u32(FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT)),
+      ]),
+    ],
+    "list tracked connections",
+    ({ body }) => {
+      const flow = new Attributes(body.subarray(4));
+      const tuple = flow.nested(CTA_TUPLE_ORIG);
+      const proto = tuple.nested(CTA_TUPLE_PROTO);
+      const address = tuple.nested(CTA_TUPLE_IP).bytes(
+        family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST,
+      );
+      const flowPort = proto.bytes(CTA_PROTO_DST_PORT);
+      if (!address || !flowPort || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
+      if (view(flowPort).getUint16(0) !== port || !matches(addressText(address))) return undefined;
+      return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
+        const value = flow.bytes(type);
+        // A copy, since the next answer comes into the same buffer.
+        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | 0x8000 : type, value)] : [];
+      });
+    },
+  );
+  for (const identity of flows) {
+    try {
+      socket.request(IPCTNL_MSG_CT_DELETE, 0, [header, ...identity], "forget a tracked connection");
+    } catch (error) {
+      // It ended by itself in the meantime.
+      if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
+    }
+  }
+  return flows.length;
+}

@@ -1,0 +1,132 @@
+/** `netns exec` and `netns shell`: the command is the process, with its terminal and signals. */
+import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { kernelTest } from "../harness/kernel.ts";
+import { Pty } from "../harness/pty.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+import { bridgeNetwork, StockContainer } from "../harness/stock_agent.ts";
+
+const netA = bridgeNetwork("net-a", "10.1.0.0/16");
+
+Deno.test("exec gives the command's output and exit code, and 126 or 127 for none", async () => {
+  await using agent = await Sandbox.create();
+  await using container = await StockContainer.launch(agent, "web", [netA]);
+  const exec = (...args: string[]) => agent.run([MESOS_CNI, "netns", "exec", "web", ...args]);
+  const inside = await container.ok(["readlink", "/proc/self/ns/net"]);
+  const seen = await exec("--", "sh", "-c", "readlink /proc/self/ns/net; echo oh >&2; exit 42");
+  assertEquals([seen.code, seen.stdout, seen.stderr], [42, inside, "oh\n"]);
+  assertEquals((await exec("--", "/no/such/program")).code, 127);
+  assertEquals((await exec("--", "/etc/passwd")).code, 126);
+  const killed = await agent.run([
+    "sh",
+    "-c",
+    '"$@"; echo $?',
+    "sh",
+    ...[MESOS_CNI, "netns", "exec", "web", "--", "sh", "-c", "kill -TERM $$"],
+  ]);
+  assertEquals(killed.stdout.trim(), "143");
+  // The runtime ignores SIGPIPE; the command must not.
+  const piped = await exec("--", "sh", "-c", "yes | head -1");
+  assertEquals([piped.code, piped.stdout, piped.stderr], [0, "y\n", ""]);
+});
+
+Deno.test("exec is the process itself: no parent that waits, standard input its own", async () => {
+  await using agent = await Sandbox.create();
+  await using _container = await StockContainer.launch(agent, "web", [netA]);
+  const child = agent.spawn([MESOS_CNI, "netns", "exec", "web", "--", "sh", "-c", "echo $$; cat"]);
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("through\n"));
+  await writer.close();
+  const { stdout } = await child.output();
+  assertEquals(new TextDecoder().decode(stdout), `${child.pid}\nthrough\n`);
+});
+
+Deno.test("--mount and --uts show the container's own files and name", async () => {
+  await using agent = await Sandbox.create();
+  await using container = await StockContainer.launch(agent, "web", [netA]);
+  const exec = async (...args: string[]) =>
+    (await agent.run([MESOS_CNI, "netns", "exec", "web", ...args])).stdout;
+  const hosts = await container.ok(["cat", "/etc/hosts"]);
+  assertStringIncludes(hosts, " web\n");
+  assertEquals(await exec("--mount", "--", "cat", "/etc/hosts"), hosts);
+  assertNotEquals(await exec("--", "cat", "/etc/hosts"), hosts);
+  assertEquals(await exec("--uts", "--", "hostname"), "web\n");
+  await agent.ok(["sh", "-c", `kill -9 ${container.pid}`]);
+  await container[Symbol.asyncDispose]();
+  const dead = await agent.run([MESOS_CNI, "netns", "exec", "web", "--mount", "--", "true"]);
+  assertEquals(dead.code, 1);
+  assertMatch(dead.stderr, /web has no process/);
+  // The namespace itself lives as long as its handle is mounted.
+  assertMatch(await exec("--", "ip", "address"), /10\.1\.0\.2/);
+});
+
+kernelTest(
+  "in a terminal: size and its changes, Ctrl-C, Ctrl-Z and fg reach the command",
+  async () => {
+    await using agent = await Sandbox.create();
+    await using container = await StockContainer.launch(agent, "web", [netA]);
+    await using pty = new Pty(agent.enter(["bash", "--norc", "-i"]), {
+      PS1: "agent> ",
+      TERM: "dumb",
+    });
+    await pty.expect(/agent> /);
+    const exec = `${MESOS_CNI} netns exec web --`;
+
+    pty.type(`${exec} stty size\n`);
+    await pty.expect(/\n24 80\r\n[^]*agent> /);
+    pty.type(`${exec} bash -c 'trap "stty size" WINCH; echo up; while :; do sleep 0.05; done'\n`);
+    await pty.expect(/\nup/);
+    pty.resize(50, 132);
+    await pty.expect(/50 132/);
+    pty.type("\x03");
+    await pty.expect(/agent> /);
+
+    pty.type(`${exec} sleep 1000\n`);
+    await pty.expect(/sleep 1000\r\n/);
+    await untilRunning(container, "sleep");
+    pty.type("\x1a");
+    await pty.expect(/Stopped[^]*agent> /);
+    pty.type("fg\n");
+    await pty.expect(/sleep 1000\r\n/);
+    pty.type("\x03");
+    await pty.expect(/agent> /);
+    pty.type("echo code=$?\n");
+    await pty.expect(/code=130\r\n/);
+
+    pty.type(`${MESOS_CNI} netns shell web\n`);
+    await pty.expect(/\[netns web\][^]*[$#] /);
+    pty.type("readlink /proc/self/ns/net\n");
+    const inside = (await container.ok(["readlink", "/proc/self/ns/net"])).trim();
+    await pty.expect(new RegExp(inside.replaceAll(/[[\]]/g, "\\$&")));
+    pty.type("exit 9\n");
+    await pty.expect(/agent> /);
+    pty.type("echo code=$?\n");
+    await pty.expect(/code=9\r\n/);
+    pty.type("exit 3\n");
+    assertEquals(await pty.ended(), 3);
+  },
+);
+
+kernelTest("in a terminal, an ambiguous prefix is a choice", async () => {
+  await using agent = await Sandbox.create();
+  await using _one = await StockContainer.launch(agent, "abc-1", []);
+  await using two = await StockContainer.launch(agent, "abc-2", []);
+  const command = [MESOS_CNI, "netns", "exec", "abc", "--", "readlink", "/proc/self/ns/net"];
+  await using pty = new Pty(agent.enter(command));
+  await pty.expect(/1 +abc-1\r\n +2 +abc-2\r\n[^]*which one\?/);
+  pty.type("2\n");
+  const inside = (await two.ok(["readlink", "/proc/self/ns/net"])).trim();
+  await pty.expect(new RegExp(inside.replaceAll(/[[\]]/g, "\\$&")));
+  assertEquals(await pty.ended(), 0);
+});
+
+/** Waits until the container's network has a process of that name. */
+async function untilRunning(container: StockContainer, name: string): Promise<void> {
+  const script = 'for pid in $(busybox pidof "$1"); do readlink /proc/$pid/ns/net; done';
+  const net = (await container.ok(["readlink", "/proc/self/ns/net"])).trim();
+  for (let i = 0; i < 200; i++) {
+    if ((await container.run(["sh", "-c", script, "sh", name])).stdout.includes(net)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`no ${name} in the container`);
+}

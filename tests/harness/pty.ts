@@ -1,0 +1,109 @@
+/** A pseudo terminal with a shell in it, for what only shows in a terminal: keys, jobs, sizes. */
+import { openLibc } from "../../lib/linux/libc.ts";
+import { type Handle, open } from "../../lib/linux/files.ts";
+
+const libc = openLibc({
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+});
+const blocking = openLibc({
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
+});
+
+/** asm-generic/ioctls.h, the same on x64 and arm64. */
+const TIOCSPTLCK = 0x40045431n;
+const TIOCGPTN = 0x80045430n;
+const TIOCSWINSZ = 0x5414n;
+const O_RDWR = 2;
+const O_NOCTTY = 0o400;
+
+export class Pty implements AsyncDisposable {
+  #seen = "";
+  readonly #master: Handle;
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+
+  /** Starts a command as the leader of a session whose terminal this is. */
+  constructor(argv: string[], env: Record<string, string> = {}) {
+    this.#master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    const number = new Int32Array(1);
+    this.#ioctl(TIOCSPTLCK, new Uint8Array(4));
+    this.#ioctl(TIOCGPTN, new Uint8Array(number.buffer));
+    this.resize(24, 80);
+    this.#child = new Deno.Command("sh", {
+      args: [
+        "-c",
+        'exec setsid --ctty "$@" <"$0" >"$0" 2>&1',
+        `/dev/pts/${number[0]}`,
+        ...argv,
+      ],
+      env,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#reading = this.#read();
+  }
+
+  #ioctl(request: bigint, argument: Uint8Array<ArrayBuffer>): void {
+    if (libc().ioctl(this.#master.fd, request, argument) < 0) throw new Error("ioctl of a pty");
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(4096);
+    while (true) {
+      const count = Number(await blocking().read(this.#master.fd, buffer, 4096n));
+      // EIO: the last process that had the terminal open is gone.
+      if (count <= 0) return;
+      this.#seen += new TextDecoder().decode(buffer.subarray(0, count));
+    }
+  }
+
+  /** What was printed since the last {@link expect} that was met. */
+  get seen(): string {
+    return this.#seen;
+  }
+
+  /** As typed on the keyboard; `\x03` is Ctrl-C, `\x1a` Ctrl-Z. */
+  type(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    libc().write(this.#master.fd, bytes, BigInt(bytes.length));
+  }
+
+  resize(rows: number, columns: number): void {
+    this.#ioctl(TIOCSWINSZ, new Uint8Array(new Uint16Array([rows, columns, 0, 0]).buffer));
+  }
+
+  /** Waits until the terminal shows `pattern`. */
+  async expect(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpExecArray> {
+    const end = Date.now() + timeoutMs;
+    while (true) {
+      const match = pattern.exec(this.#seen);
+      if (match) {
+        this.#seen = this.#seen.slice(match.index + match[0].length);
+        return match;
+      }
+      if (Date.now() > end) {
+        throw new Error(`no ${pattern} in the terminal, which shows:\n${this.#seen}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** The exit code of the command, once it has ended. */
+  async ended(): Promise<number> {
+    return (await this.#child.status).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // With the leader of the session, the kernel hangs up on all that have the terminal.
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+    await this.#reading;
+    this.#master.close();
+  }
+}
