@@ -13,6 +13,7 @@ import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, type Example, UsageError } from "./command.ts";
 import { command as gc } from "./isolator_gc.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { command as ociHook } from "./isolator_oci_hook.ts";
 import { command as serve } from "./isolator_serve.ts";
 import { print, printError, printJson } from "./output.ts";
 import { readJson } from "./stdin.ts";
@@ -212,4 +213,5 @@ export const commands: readonly Command[] = [
   recoverCommand,
   gc,
   serve,
+  ociHook,
 ];
