@@ -125,9 +125,14 @@ export class Agent implements AsyncDisposable {
   /** `mesos-cni isolator OPERATION …` to its end; `input` is its standard input, as JSON. */
   isolator(operation: string, operands: string[] = [], input?: unknown): Promise<Output> {
     return this.sandbox.run(
-      [MESOS_CNI, "isolator", operation, ...operands, ...this.flags],
+      this.isolatorArgv(operation, ...operands),
       input === undefined ? {} : { stdin: JSON.stringify(input) },
     );
+  }
+
+  /** The arguments of `mesos-cni isolator OPERATION …`. */
+  isolatorArgv(...operation: string[]): string[] {
+    return [MESOS_CNI, "isolator", ...operation, ...this.flags];
   }
 
   /** What an operation that must succeed prints, parsed; undefined if it prints nothing. */
