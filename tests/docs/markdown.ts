@@ -24,16 +24,19 @@ export interface Document {
 export function readMarkdown(text: string): Document {
   const document: Document = { blocks: [], headings: [], links: [] };
   let block: Block | undefined;
+  let indent = 0; // of a block in a list
   for (const [index, content] of text.split("\n").entries()) {
     const line = index + 1;
-    const fence = /^```(.*)$/.exec(content);
+    const fence = /^( *)```(.*)$/.exec(content);
     if (fence) {
       if (block) document.blocks.push(block);
-      block = block ? undefined : { info: fence[1]!.trim().split(/\s+/), text: "", line };
+      const [, indentation, info] = fence as unknown as [string, string, string];
+      block = block ? undefined : { info: info.trim().split(/\s+/), text: "", line };
+      indent = indentation.length;
       continue;
     }
     if (block) {
-      block.text += content + "\n";
+      block.text += content.slice(indent) + "\n";
       continue;
     }
     const heading = /^(#+) +(.*)$/.exec(content);
