@@ -35,7 +35,8 @@ const ECONNREFUSED = 111;
 const ENOENT = 2;
 /** What may go wrong with one connection that is just coming, and says nothing of the next. */
 const PASSING = ["EAGAIN", "EINTR", "ECONNABORTED"];
-const BACKLOG = 128;
+/** The kernel's own limit (net.core.somaxconn) is lower: a full queue refuses callers. */
+const BACKLOG = 1 << 16;
 
 /** sizeof(sun_path), less the NUL at its end (un.h). */
 const LONGEST_PATH = 107;

@@ -63,7 +63,8 @@ export async function readRequest(stream: UnixStream): Promise<HttpRequest | und
   const head = await input.readHead();
   if (head === undefined) return undefined;
   const [first, ...lines] = head.split("\r\n");
-  const match = /^([A-Z]+) (\/[!-~]*) HTTP\/1\.([01])$/.exec(first!);
+  // A client may name the server again in its request line (absolute form, section 3.2.2).
+  const match = /^([A-Z]+) (?:http:\/\/[!-.0-~]+)?(\/[!-~]*) HTTP\/1\.[01]$/.exec(first!);
   if (!match) {
     throw /^[A-Z]+ \S+ HTTP\/[0-9.]+$/.test(first!)
       ? new HttpError(505, "this service speaks HTTP/1.1")
@@ -94,6 +95,12 @@ export async function writeResponse(stream: UnixStream, response: HttpResponse):
   all.set(body, head.length);
   await stream.write(all);
   stream.endWriting();
+}
+
+/** Reads to the end of a connection, or as far as `limit` bytes. @throws {SystemError} */
+export async function discard(stream: UnixStream, limit: number): Promise<void> {
+  const chunk = new Uint8Array(64 << 10);
+  for (let count = 1; count > 0 && limit > 0; limit -= count) count = await stream.read(chunk);
 }
 
 function parseHeaders(lines: readonly string[]): Map<string, string> {

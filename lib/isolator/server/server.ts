@@ -5,7 +5,7 @@ import { FileLock } from "../../linux/lock.ts";
 import { SystemError } from "../../linux/libc.ts";
 import { isListening, UnixListener, type UnixStream } from "../../linux/unix_socket.ts";
 import { log } from "../../log.ts";
-import { HttpError, readRequest, writeResponse } from "./http.ts";
+import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
 import { MeasuredIsolator } from "./measured.ts";
 import { failure, respond } from "./routes.ts";
 import { notify, passedSocket } from "./systemd.ts";
@@ -17,6 +17,9 @@ const PATIENCE = 30_000;
 
 /** Connections at a time; further ones wait in the socket's queue. */
 const MOST_CONNECTIONS = 256;
+
+/** Bytes that are read of what follows a request that was refused. */
+const MOST_DISCARDED = 8 << 20;
 
 /** Pause, in ms, after a connection could not be taken, such as for want of descriptors. */
 const ACCEPT_PAUSE = 100;
@@ -96,13 +99,13 @@ async function converse(
   silent: Set<UnixStream>,
 ): Promise<void> {
   using stream = connection;
+  silent.add(stream);
   try {
     const { pid, uid } = stream.peer();
-    const start = performance.now();
-    silent.add(stream);
-    const request = await inTime(stream, () => readRequest(stream))
-      .finally(() => silent.delete(stream));
+    const request = await inTime(stream, () => readRequest(stream));
     if (!request) return;
+    silent.delete(stream);
+    const start = performance.now();
     const response = uid === 0 ? await respond(isolator, request) : forbidden(uid);
     log.info(`${request.method} ${request.path}`, {
       status: response.status,
@@ -111,11 +114,23 @@ async function converse(
     });
     await inTime(stream, () => writeResponse(stream, response));
   } catch (error) {
-    if (error instanceof SystemError) {
-      log.info("a connection broke", { error: error.message });
-    } else {
-      await inTime(stream, () => writeResponse(stream, failure(error))).catch(() => {});
-    }
+    await refuse(stream, error);
+  } finally {
+    silent.delete(stream);
+  }
+}
+
+/** Answers what is no request. */
+async function refuse(stream: UnixStream, error: unknown): Promise<void> {
+  try {
+    if (error instanceof SystemError) throw error;
+    await inTime(stream, async () => {
+      await writeResponse(stream, failure(error));
+      // Closed with unread data, the connection would break before the answer is read.
+      await discard(stream, MOST_DISCARDED);
+    });
+  } catch (error) {
+    log.info("a connection broke", { error: messageOf(error) });
   }
 }
 
