@@ -245,6 +245,15 @@ export class PortMapperAgent implements AsyncDisposable {
     return answer.trim();
   }
 
+  /** As {@link ask}, a few times. */
+  async askUntilAnswered(...args: Parameters<PortMapperAgent["ask"]>): Promise<string> {
+    for (let attempt = 1; attempt < 8; attempt++) {
+      const answer = await this.ask(...args);
+      if (answer !== "no answer") return answer;
+    }
+    return await this.ask(...args);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children.splice(0)) await end(child);
     await this.sandbox[Symbol.asyncDispose]();
@@ -257,7 +266,16 @@ export function address4(result: Json): string {
 }
 
 function deno(): string[] {
-  return [Deno.execPath(), "run", "--no-config", "--no-lock", "--quiet", "--allow-all"];
+  return [
+    Deno.execPath(),
+    "run",
+    "--no-config",
+    "--no-lock",
+    "--no-check",
+    "--quiet",
+    "--unstable-net",
+    "--allow-all",
+  ];
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {
