@@ -224,6 +224,16 @@ export class PortMapperAgent implements AsyncDisposable {
     return child;
   }
 
+  /** Starts a web server on the agent itself. */
+  async listen(address: string): Promise<void> {
+    const args = ["-f", "-p", address, "-h", this.sandbox.dir];
+    this.#children.push(this.sandbox.spawn(["busybox", "httpd", ...args]));
+    const port = `:${address.split(":").at(-1)}`;
+    while (!(await this.sandbox.ok(["ss", "-Hltn"])).includes(`${port} `)) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   readonly #children: Deno.ChildProcess[] = [];
 
   async stop(child: Deno.ChildProcess): Promise<void> {
