@@ -212,11 +212,14 @@ export class PortMapperAgent implements AsyncDisposable {
     ];
   }
 
-  /** Starts a server in a container that answers with the container's id. */
-  async serve(id: string, port = 80): Promise<Deno.ChildProcess> {
-    const child = this.sandbox.spawn(
-      ["ip", "netns", "exec", id, ...deno(), ECHO, "serve", id, `${port}`],
-    );
+  /** Starts a server, in a container if it is one's, that answers with its name. */
+  async serve(
+    name: string,
+    port = 80,
+    where: "its container" | "the agent itself" = "its container",
+  ): Promise<Deno.ChildProcess> {
+    const inside = where === "its container" ? ["ip", "netns", "exec", name] : [];
+    const child = this.sandbox.spawn([...inside, ...deno(), ECHO, "serve", name, `${port}`]);
     const reader = child.stdout.getReader();
     await reader.read();
     reader.releaseLock();
