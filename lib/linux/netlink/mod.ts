@@ -15,6 +15,7 @@ export type { NextHop } from "./route.ts";
 
 /** Message types (linux/rtnetlink.h). */
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
@@ -169,6 +170,13 @@ export class Netlink implements Disposable {
       attribute(IFLA_IFNAME, cString(name)),
       ...parts,
     ], `${what} ${name}`);
+  }
+
+  /** Removes an interface; a veth's other end goes too. @throws {SystemError} `ENODEV` */
+  removeLink(index: number, name: string): void {
+    const header = new Uint8Array(16);
+    view(header).setInt32(4, index, true);
+    this.#socket.request(RTM_DELLINK, 0, [header], `remove ${name}`);
   }
 
   /** Gives an interface an address. @throws {SystemError} `EEXIST` when it has it */
