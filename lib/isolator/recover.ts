@@ -3,7 +3,6 @@ import { messageOf } from "../error.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
-import { knownContainers } from "./ids.ts";
 import type { Isolator } from "./isolator.ts";
 import { isAlive } from "./members.ts";
 import { readRequest } from "./request.ts";
@@ -18,6 +17,8 @@ export interface Recovered {
    */
   outcome: "kept" | "left" | "removed" | "failed";
   error?: string;
+  /** Networks whose port mappings somebody had flushed, and which are back. */
+  repaired?: string[];
 }
 
 /**
@@ -31,16 +32,35 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   const lives = known
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
-  return await Promise.all(
-    knownContainers(layout).map(async (container): Promise<Recovered> => {
+  const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
+  const recovered = await Promise.all(
+    containers.map(async (container): Promise<Recovered> => {
       try {
         if (lives(container)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
-        await isolator.locks.hold(container, () => cleanup(isolator, container));
-        return { container, outcome: "removed" };
+        return await isolator.locks.hold(container, async (): Promise<Recovered> => {
+          // Whoever had the lock may just have launched it.
+          if (lives(container)) return { container, outcome: "kept" };
+          await cleanup(isolator, container);
+          return { container, outcome: "removed" };
+        });
       } catch (error) {
         return { container, outcome: "failed", error: messageOf(error) };
       }
     }),
   );
+  return await withRepairs(recovered);
+}
+
+/** Puts the rules of live containers back that a reload of the firewall has taken away. */
+async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
+  if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
+  // Loaded only where there may be mappings: most recoveries have none to do with it.
+  const { listOwners, restoreMissing } = await import("../firewall/mod.ts");
+  if (listOwners().length === 0) return recovered;
+  const owners = await restoreMissing();
+  return recovered.map((one) => {
+    const own = owners.filter(({ containerId }) => containerId === one.container);
+    return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
+  });
 }
