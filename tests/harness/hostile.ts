@@ -113,7 +113,7 @@ const WORDS = [
   ],
 ];
 const NUMBERS = [0, -0, -1, 1, 65535, 65536, 70000, 1.5, 1e21, 2 ** 53, 0.1, -65535];
-const OTHERS = [null, true, false, [], {}, [[]], [8080], { a: 1 }, [null], ["tcp"], {
+const OTHERS: unknown[] = [null, true, false, [], {}, [[]], [8080], { a: 1 }, [null], ["tcp"], {
   toString: "x",
 }];
 const TYPES = ["80", " 80", "80 ", "0x50", "8e1", "+80", "08", "80.0", "", "٨٠", "80\n", "80;"];
