@@ -118,6 +118,10 @@ export const ADDRESSES: readonly Rule[] = [
       if (!isObject(ipam) || role === "partial" || schemaOf(plugin)?.ipam === "own") return;
       if (ipamType === "static") {
         const addresses = field(ipam, "addresses");
+        for (const item of items(addresses)) {
+          if (!isObject(item) || field(item, "address")) continue;
+          yield { at: item, message: 'an item of "addresses" has no "address"', help: "add it" };
+        }
         if (addresses && (addresses.type !== "array" || items(addresses).length > 0)) return;
         if (isPromised(plugin, "ips") || field(plugin.field("args"), "cni")) return;
         yield {
@@ -293,7 +297,7 @@ export const ADDRESSES: readonly Rule[] = [
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
         yield {
           at: gateway.node,
-          severity: usesGateway(plugin, gateway.value.family) ? "error" : "warning",
+          severity: isFatal(plugin, subnet.value, gateway.value) ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
           }`,
@@ -353,27 +357,40 @@ export const ADDRESSES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const { ranges, fixed, routes } = plugin.addressing;
-      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)];
+      if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
+      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
+        .map((subnet) => subnet?.value);
       // One subnet that can't be read, or is given elsewhere, may be the one.
-      if (subnets.length === 0 || subnets.some((subnet) => !subnet?.value)) return;
+      if (subnets.length === 0 || subnets.includes(undefined)) return;
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
+      const own = ranges.map((range) => gatewayOf(range));
       for (const { dst, gw } of routes) {
-        if (!gw?.value) continue;
-        if (dst?.value && dst.value.family !== gw.value.family) {
+        const family = (gw?.value ?? dst?.value)?.family;
+        if (dst?.value && gw?.value && dst.value.family !== gw.value.family) {
           yield {
             at: gw.node,
             message: "the destination and the next hop of a route are of different families",
             help: "use an IPv4 next hop for IPv4, and an IPv6 one for IPv6",
           };
-          continue;
+        } else if (family && !subnets.some((subnet) => subnet!.family === family)) {
+          yield {
+            at: (gw ?? dst)!.node,
+            severity: gw ? "error" : "warning",
+            message: `an IPv${family} route, and the container gets no IPv${family} address`,
+            help: `delete the route, or add an IPv${family} subnet`,
+          };
+        } else if (gw?.value && !isLinkLocal(gw.value)) {
+          const { value } = gw;
+          const isReached = subnets.some((subnet) => within(subnet!, value)) ||
+            // ptp sets a route to the network's own gateway first, wherever that is.
+            (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
+          if (isReached) continue;
+          yield {
+            at: gw.node,
+            message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
+            help: "use an address of the subnet, or leave gw out to take the network's gateway",
+          };
         }
-        if (isLinkLocal(gw.value) || plugin.type === "ptp") continue;
-        if (subnets.some((subnet) => within(subnet!.value!, gw.value!))) continue;
-        yield {
-          at: gw.node,
-          message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
-          help: "use an address of the subnet, or leave gw out to take the network's gateway",
-        };
       }
     },
   },
@@ -488,6 +505,8 @@ export const ADDRESSES: readonly Rule[] = [
         if (!use) continue;
         yield {
           at: subnet.node,
+          // There is nothing left that is not in the subnet; host-local gives nothing away.
+          severity: subnet.value!.length === 0 ? "error" : undefined,
           message: `${quote(subnet.node.value)} is ${use}`,
           help: subnet.value!.family === 4
             ? "use a private network: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
@@ -604,6 +623,15 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
   }
 }
 
+/** Plugins that set the routes of their IPAM plugin by the kernel's rules. */
+const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "tap", "dummy"];
+
+/** Whether a container can't be attached with a gateway that is not in the subnet. */
+function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
+  return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
+    usesGateway(plugin, gateway.family);
+}
+
 /** Whether the plugin sets a route of the family that goes through the network's gateway. */
 function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
   if (isTrue(plugin.field("isDefaultGateway"))) return true;
@@ -629,6 +657,7 @@ function isLinkLocal({ family, value }: Address): boolean {
 }
 
 function specialUse({ family, first, length }: Prefix): string | undefined {
+  if (length === 0) return "all addresses there are";
   if (family === 4) {
     const top = Number(first >> 24n);
     if (length < 8) return undefined; // wider than any special network

@@ -5,7 +5,7 @@ import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
 import type { Fields, Type } from "../schema.ts";
 import { COMMON } from "../schemas/common.ts";
-import { ipamSchemaOf, schemaNamed, schemaOf } from "../schemas/mod.ts";
+import { ipamSchemaOf, makesNoAddress, schemaNamed, schemaOf } from "../schemas/mod.ts";
 import { entries, field, isObject, isTrue, items, kindOf, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
@@ -262,6 +262,14 @@ export const FIELDS: readonly Rule[] = [
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
     on: "plugin",
     *check(plugin) {
+      if (plugin.type === "sbr" && plugin.document.plugins.some(makesNoAddress)) {
+        yield {
+          at: property(plugin.node, "type"),
+          severity: "error",
+          message: "sbr routes by the container's addresses, and the plugin before it assigns none",
+          help: 'add "ipam" to the plugin that makes the interface',
+        };
+      }
       if (plugin.type !== "portmap") return;
       if (isTrue(field(plugin.field("capabilities"), "portMappings"))) return;
       if (field(plugin.field("runtimeConfig"), "portMappings")) return;
@@ -400,6 +408,7 @@ function valueProblem(
       const { min, max, zero } = type;
       if ((node.value >= min && node.value <= max) || (zero && node.value === 0)) return undefined;
       return {
+        severity: type.ignoresNegative && node.value < 0 ? "warning" : undefined,
         message: `${node.value} is out of range`,
         help: `write a number from ${min} to ${max}${zero ? ", or 0 for the default" : ""}`,
       };

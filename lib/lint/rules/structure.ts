@@ -420,6 +420,29 @@ export const STRUCTURE: readonly Rule[] = [
       }
     },
   },
+  {
+    code: "CNI114",
+    name: "null-value",
+    severity: "error",
+    title: "null stands where an agent expects a value",
+    why: "Plugins take null for absent, but the isolator doesn't, and skips the file.",
+    bad: bridge({ args: null }),
+    good: bridge(),
+    on: "document",
+    *check({ root, plugins }) {
+      const places = [
+        ...["cniVersion", "cniVersions", "args"].map((key) => [root, key] as const),
+        ...plugins.filter(({ role }) => role === "single" || role === "listed")
+          .map(({ node }) => [node, "capabilities"] as const),
+      ];
+      for (const [object, key] of places) {
+        for (const { name, value } of entries(object)) {
+          if (name !== key || value?.type !== "null") continue;
+          yield { at: value, message: `"${key}" must not be null`, help: "delete it" };
+        }
+      }
+    },
+  },
 ];
 
 /** How a message calls a plugin that may have no type. */
