@@ -3,10 +3,11 @@ import {
   type Address,
   bitsOf,
   contains,
-  overlap,
+  overlaps,
   type Prefix,
   showAddress,
   showNetwork,
+  type Span,
 } from "../address.ts";
 import { bounds, type Field, gatewayOf, type RangeNode } from "../addressing.ts";
 import { atLeast, DEFAULT_VERSION, isSpecVersion } from "../../cni/version.ts";
@@ -204,30 +205,30 @@ export const ADDRESSES: readonly Rule[] = [
     }),
     on: "plugin",
     *check(plugin) {
-      const { ranges } = plugin.addressing;
-      for (const [i, range] of ranges.entries()) {
-        const span = spanOf(range);
-        if (!span) continue;
-        for (const earlier of ranges.slice(0, i)) {
-          const other = spanOf(earlier);
-          if (!other) continue;
-          if (earlier.set === range.set && other.family !== span.family) {
-            yield {
-              at: range.subnet!.node,
-              message: "a set of ranges mixes IPv4 and IPv6",
-              help: "give each family a set of its own: [[ … ], [ … ]]",
-            };
-            break;
-          }
-          if (!overlap(other, span)) continue;
+      const spans = plugin.addressing.ranges.map((range, index) => ({
+        range,
+        index,
+        span: spanOf(range),
+      })).filter(hasSpan);
+      const families = new Map<number, 4 | 6>();
+      for (const { range, span } of spans) {
+        if ((families.get(range.set) ?? span.family) !== span.family) {
           yield {
             at: range.subnet!.node,
-            message: `${quote(range.subnet!.node.value)} overlaps with ` +
-              `${quote(earlier.subnet!.node.value)} of the same network`,
-            help: "make the ranges disjoint",
+            message: "a set of ranges mixes IPv4 and IPv6",
+            help: "give each family a set of its own: [[ … ], [ … ]]",
           };
-          break;
         }
+        families.set(range.set, span.family);
+      }
+      for (const [a, b] of overlaps(spans)) {
+        const [earlier, later] = a.index < b.index ? [a, b] : [b, a];
+        yield {
+          at: later.range.subnet!.node,
+          message: `${quote(later.range.subnet!.node.value)} overlaps with ` +
+            `${quote(earlier.range.subnet!.node.value)} of the same network`,
+          help: "make the ranges disjoint",
+        };
       }
     },
   },
@@ -363,6 +364,8 @@ export const ADDRESSES: readonly Rule[] = [
       // One subnet that can't be read, or is given elsewhere, may be the one.
       if (subnets.length === 0 || subnets.includes(undefined)) return;
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
+      // No network has that many; to look at all pairs would take seconds.
+      if (subnets.length * routes.length > 1_000_000) return;
       const own = ranges.map((range) => gatewayOf(range));
       for (const { dst, gw } of routes) {
         const family = (gw?.value ?? dst?.value)?.family;
@@ -586,9 +589,13 @@ function within(subnet: Prefix, address: Address): boolean {
   return contains({ family: subnet.family, first: subnet.first, last: subnet.last }, address);
 }
 
-function spanOf(range: RangeNode) {
+function spanOf(range: RangeNode): Span | undefined {
   const limits = bounds(range);
   return limits && { family: range.subnet!.value!.family, ...limits };
+}
+
+function hasSpan<T extends { span?: Span }>(item: T): item is T & { span: Span } {
+  return item.span !== undefined;
 }
 
 function* rangeProblems(range: RangeNode): Generator<Found> {

@@ -262,7 +262,7 @@ export const FIELDS: readonly Rule[] = [
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
     on: "plugin",
     *check(plugin) {
-      if (plugin.type === "sbr" && plugin.document.plugins.some(makesNoAddress)) {
+      if (plugin.type === "sbr" && makesNoAddress(plugin.document.plugins[0]!)) {
         yield {
           at: property(plugin.node, "type"),
           severity: "error",
