@@ -1,7 +1,7 @@
 /** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/version.ts";
-import type { Document, PluginNode } from "../document.ts";
+import { type Document, MOST_PLUGINS, type PluginNode } from "../document.ts";
 import { insertFirst } from "../insert.ts";
 import type { Rule } from "../rule.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
@@ -441,6 +441,25 @@ export const STRUCTURE: readonly Rule[] = [
           yield { at: value, message: `"${key}" must not be null`, help: "delete it" };
         }
       }
+    },
+  },
+  {
+    code: "CNI115",
+    name: "too-many-plugins",
+    severity: "warning",
+    title: `the network has more than ${MOST_PLUGINS} plugins`,
+    why: "Each is executed for each container, one after the other. The others are not looked at.",
+    bad: list(...Array<Record<string, string>>(MOST_PLUGINS + 1).fill({ type: "loopback" })),
+    good: list(bridgeFields()),
+    on: "document",
+    *check({ root, pluginCount }) {
+      if (pluginCount <= MOST_PLUGINS) return;
+      yield {
+        at: propertyNode(root, "plugins")?.children?.[0],
+        message:
+          `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
+        help: "check what wrote this file",
+      };
     },
   },
 ];
