@@ -61,7 +61,6 @@ export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
 
 function bindOverHost({ name, source, readOnly }: EtcFile): void {
   const path = `/etc/${name}`;
-  if (source === path) return;
   // An agent without such a file gets an empty one, which means the same: something must be
   // there to be mounted over. A symlink is followed, since the agent's own are trusted.
   Deno.openSync(path, { write: true, create: true }).close();

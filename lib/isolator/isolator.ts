@@ -9,7 +9,7 @@ import type { Settings } from "./settings.ts";
 
 export class Isolator {
   /** The networks by name; read from disk at each use. */
-  readonly networks: Pick<Catalog, "read" | "names" | "skipped">;
+  readonly networks: Pick<Catalog, "load" | "read" | "names" | "skipped">;
 
   readonly locks: Locks;
 
@@ -45,6 +45,7 @@ export class Isolator {
 }
 
 const HOST_NETWORK_ONLY = {
+  load: () => {},
   names: () => [],
   skipped: [],
   read(name: string): CatalogEntry {

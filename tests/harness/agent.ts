@@ -43,6 +43,13 @@ export class Agent implements AsyncDisposable {
 
   static async create(...networks: Config[]): Promise<Agent> {
     const agent = new Agent(await Sandbox.create());
+    // A container without an image sees the agent's files: here, copies that it may spoil.
+    await agent.sandbox.ok([
+      "sh",
+      "-ec",
+      "for name in hosts hostname resolv.conf; do " +
+      "cp /etc/$name /run/etc-$name; mount --bind /run/etc-$name /etc/$name; done",
+    ]);
     networks.forEach((network) => agent.define(network));
     return agent;
   }
