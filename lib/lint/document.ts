@@ -39,9 +39,9 @@ export class PluginNode {
     this.ipamType = text(field(this.ipam, "type"));
   }
 
-  /** A field of the plugin. */
+  /** A field of the plugin, as the plugin finds it: ours is not written in Go. */
   field(name: string): Node | undefined {
-    return field(this.node, name);
+    return this.type === PORT_MAPPER ? property(this.node, name) : field(this.node, name);
   }
 
   /** The key with its value, or the whole config if it has no such key: a place to point at. */
@@ -81,7 +81,7 @@ export class Document {
 
   /** The text of `cniVersion`; undefined if there is none. */
   get version(): string | undefined {
-    return text(property(this.root, "cniVersion"));
+    return text(field(this.root, "cniVersion"));
   }
 }
 

@@ -76,6 +76,7 @@ export const FIELDS: readonly Rule[] = [
         const problem = valueProblem(node, type);
         if (problem) yield { at: node, ...problem, message: `${path}: ${problem.message}` };
       }
+      if (plugin.type === "tuning") yield* foreignSysctls(plugin);
     },
   },
   {
@@ -328,7 +329,10 @@ function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]> {
   if (schema) {
     // What the specification's own rules check is left to them.
     const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
-    yield* typed(plugin.node, { ...common, ...schema.fields }, "");
+    for (const [name, type] of Object.entries({ ...common, ...schema.fields })) {
+      const value = plugin.field(name);
+      if (value) yield* typedValue(value, type, name);
+    }
   }
   const ipam = ipamSchemaOf(plugin);
   if (ipam && plugin.ipam) {
@@ -413,6 +417,18 @@ function valueProblem(
         help: `write a number from ${min} to ${max}${zero ? ", or 0 for the default" : ""}`,
       };
     }
+  }
+}
+
+/** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
+function* foreignSysctls(plugin: PluginNode): Generator<Found> {
+  for (const { key, name } of entries(plugin.field("sysctl"))) {
+    if (/^net[./]/.test(name)) continue;
+    yield {
+      at: key,
+      message: `sysctl: ${quote(name)} is not one of the network's`,
+      help: "use keys that start with net., in lower case",
+    };
   }
 }
 

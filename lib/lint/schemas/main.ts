@@ -148,6 +148,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
       // What a chain and a device may be called is a matter of the port mapper's rules.
       chain: string,
       backend: choice("iptables", "nftables"),
+      snat: boolean,
       excludeDevices: list(string),
       delegate: map(any),
     },
