@@ -18,6 +18,8 @@ export interface Recovered {
    */
   outcome: "kept" | "left" | "removed" | "failed";
   error?: string;
+  /** Networks whose port mappings somebody had flushed, and which are back. */
+  repaired?: string[];
 }
 
 /**
@@ -31,7 +33,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   const lives = known
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
-  return await Promise.all(
+  const recovered = await Promise.all(
     knownContainers(layout).map(async (container): Promise<Recovered> => {
       try {
         if (lives(container)) return { container, outcome: "kept" };
@@ -43,4 +45,18 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     }),
   );
+  return await withRepairs(recovered);
+}
+
+/** Puts the rules of live containers back that a reload of the firewall has taken away. */
+async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
+  if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
+  // Loaded only where there may be mappings: most recoveries have none to do with it.
+  const { listOwners, restoreMissing } = await import("../firewall/mod.ts");
+  if (listOwners().length === 0) return recovered;
+  const owners = await restoreMissing();
+  return recovered.map((one) => {
+    const own = owners.filter(({ containerId }) => containerId === one.container);
+    return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
+  });
 }

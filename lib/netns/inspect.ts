@@ -1,4 +1,5 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
+import { commentOf } from "../firewall/attachment.ts";
 import { readCheckpoint } from "../isolator/checkpoint.ts";
 import type { Layout } from "../isolator/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../linux/netlink/mod.ts";
@@ -73,11 +74,6 @@ function etcFiles(layout: Layout, netns: string): Inspection["files"] {
   return { resolvConf: read("resolv.conf"), hosts: read("hosts"), hostname: read("hostname") };
 }
 
-/** The comment by which the port mapper, ours or the original, marks a container's rules. */
-export function ownerComment(id: string): string {
-  return `container_id: ${id}`;
-}
-
 async function rulesFor(
   id: string | undefined,
   addresses: readonly string[],
@@ -86,7 +82,7 @@ async function rulesFor(
   if (tables.every((table) => !table)) return undefined;
   return tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
     rule.toDestination !== undefined &&
-    (id !== undefined && rule.comment === ownerComment(id) ||
+    (id !== undefined && rule.comment === commentOf(id) ||
       addresses.includes(destinationAddress(rule.toDestination)))
   ).map(({ text }) => text);
 }
