@@ -48,7 +48,7 @@ export async function run([count]: string[] = []): Promise<void> {
   const containers = Number(count ?? CONTAINERS);
   console.log(row("plugin, containers", "attach", "detach", "first", "last", "own work", "RSS"));
   console.log(row(...Array(7).fill("---")));
-  for (const network of NETWORKS) await measure(network, containers);
+  for (const network of NETWORKS.slice(0, 1)) await measure(network, containers);
 }
 
 async function measure(network: Network, count: number): Promise<void> {
@@ -70,25 +70,26 @@ async function measure(network: Network, count: number): Promise<void> {
   const bare = await barePlugin(agent, network, `${dir}:${CNI_PLUGINS}`);
 
   for (const atATime of [1, AT_A_TIME]) {
-    await using processes = await Processes.start(agent, count);
-    const attaches = await inTurns(processes.pids, atATime, async (pid, i) => {
+    await using containerizer = new Containerizer(agent);
+    const attaches = await inTurns(count, atATime, async (i) => {
       const path = `/v1/containers/c${i}`;
+      const prepared = await timed(() =>
+        service.ok(`${path}/prepare`, {
+          container_info: { network_infos: [{ name: network.name }] },
+        })
+      );
+      const pid = await containerizer.start();
       const before = atATime === 1 ? await pluginSeconds(service, "ADD") : 0;
-      const start = performance.now();
-      await service.ok(`${path}/prepare`, {
-        container_info: { network_infos: [{ name: network.name }] },
-      });
-      await service.ok(`${path}/isolate`, { pid });
-      const ms = performance.now() - start;
+      const isolated = await timed(() => service.ok(`${path}/isolate`, { pid }));
       const plugin = atATime === 1 ? (await pluginSeconds(service, "ADD") - before) * 1000 : NaN;
-      return { ms, plugin };
+      return { ms: prepared + isolated, plugin };
     });
     const memory = memoryMiB(service.pid);
-    const detaches = await inTurns(processes.pids, atATime, async (_, i) => {
-      const start = performance.now();
-      await service.ok(`/v1/containers/c${i}/cleanup`);
-      return performance.now() - start;
-    });
+    const detaches = await inTurns(
+      count,
+      atATime,
+      (i) => timed(() => service.ok(`/v1/containers/c${i}/cleanup`)),
+    );
     const ms = attaches.results.map((attach) => attach.ms);
     const own = attaches.results.map((attach) => attach.ms - attach.plugin);
     const part = Math.ceil(count * PART);
@@ -110,19 +111,26 @@ async function measure(network: Network, count: number): Promise<void> {
   }
 }
 
-/** Does `work` for each, so many at a time. */
-async function inTurns<T, R>(
-  things: readonly T[],
+/** Does `work` so often, so many at a time. */
+async function inTurns<R>(
+  count: number,
   atATime: number,
-  work: (thing: T, i: number) => Promise<R>,
+  work: (i: number) => Promise<R>,
 ): Promise<{ results: R[]; perSecond: number }> {
   const results: R[] = [];
   let next = 0;
   const start = performance.now();
   await Promise.all(Array.from({ length: atATime }, async () => {
-    for (let i = next++; i < things.length; i = next++) results[i] = await work(things[i]!, i);
+    for (let i = next++; i < count; i = next++) results[i] = await work(i);
   }));
-  return { results, perSecond: things.length / (performance.now() - start) * 1000 };
+  return { results, perSecond: count / (performance.now() - start) * 1000 };
+}
+
+/** How long something took, in ms. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
 }
 
 /** What the service says that its plugins have taken so far. */
@@ -158,35 +166,43 @@ function memoryMiB(pid: number): number {
   return Number(match![1]) / 1024;
 }
 
-/** The first processes of many containers, each in namespaces of its own. */
-class Processes implements AsyncDisposable {
-  private constructor(readonly pids: number[], private readonly shell: Deno.ChildProcess) {}
+/** Starts the first processes of containers, each in namespaces of its own. */
+class Containerizer implements AsyncDisposable {
+  readonly #shell: Deno.ChildProcess;
+  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #waiting: ((pid: number) => void)[] = [];
+  readonly #reading: Promise<void>;
 
-  static async start(agent: Sandbox, count: number): Promise<Processes> {
-    const script = `i=0; while [ $i -lt ${count} ]; do
+  constructor(agent: Sandbox) {
+    // As after clone(2): mounts still spread into the new namespace.
+    const script = `while read order; do
       unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 100000' &
-      i=$((i + 1)); [ $((i % 20)) != 0 ] || sleep 0.05
-    done; read end; kill $(jobs -p)`;
-    const shell = agent.spawn(["bash", "-c", script]);
-    const pids: number[] = [];
+    done; kill $(jobs -p)`;
+    this.#shell = agent.spawn(["bash", "-c", script]);
+    this.#orders = this.#shell.stdin.getWriter();
+    this.#reading = this.#read();
+  }
+
+  /** @returns the process's id, once it is in its namespaces */
+  async start(): Promise<number> {
+    const pid = new Promise<number>((resolve) => this.#waiting.push(resolve));
+    await this.#orders.write(new TextEncoder().encode("\n"));
+    return await pid;
+  }
+
+  async #read(): Promise<void> {
     let text = "";
-    const reader = shell.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    while (pids.length < count) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error("the containers' processes did not start");
-      text += value;
-      const lines = text.split("\n");
+    for await (const chunk of this.#shell.stdout.pipeThrough(new TextDecoderStream())) {
+      const lines = (text + chunk).split("\n");
       text = lines.pop()!;
-      pids.push(...lines.map(Number));
+      for (const line of lines) this.#waiting.shift()!(Number(line));
     }
-    reader.releaseLock();
-    return new Processes(pids, shell);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.shell.stdin.close();
-    await this.shell.stdout.cancel().catch(() => {});
-    await this.shell.stderr.cancel();
-    await this.shell.status;
+    await this.#orders.close();
+    await this.#shell.stderr.cancel();
+    await this.#shell.status;
+    await this.#reading;
   }
 }

@@ -25,6 +25,7 @@ import {
   MS_REC,
   MS_REMOUNT,
   MS_SLAVE,
+  unmount,
 } from "../linux/mount.ts";
 import { inNamespaces } from "../linux/namespaces.ts";
 
@@ -42,6 +43,8 @@ export interface EtcMounts {
   overHost: boolean;
   /** Root directory of the container's image, on the agent. */
   rootfs?: string;
+  /** The directory of all containers, which is none of this one's business. */
+  containers: string;
 }
 
 /**
@@ -56,6 +59,9 @@ export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
       if (mounts.overHost) bindOverHost(file);
       if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
     }
+    // The container's copies of the other handles go, and it gets none of those to come: each
+    // would be one more mount for every container there is.
+    unmount(mounts.containers);
   });
 }
 
