@@ -21,6 +21,7 @@ import {
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_PRIVATE,
   MS_RDONLY,
   MS_REC,
   MS_REMOUNT,
@@ -121,8 +122,12 @@ function openTarget(etc: Handle, name: string, what: string): Handle {
   return openExisting();
 }
 
-/** A bind mount takes its flags only when it is changed. */
+/**
+ * A bind mount takes its flags only when it is changed. As a copy of a mount that receives others
+ * it would be asked at each mount of a handle, though a single file has no place for any.
+ */
 function protect(path: string, readOnly: boolean, what: string): void {
+  mount(null, path, null, MS_PRIVATE, `protect the mount on ${what}`);
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
   mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
 }
