@@ -3,6 +3,7 @@ import { messageOf } from "../error.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
+import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
 import { isAlive } from "./members.ts";
 import { readRequest } from "./request.ts";
@@ -19,6 +20,9 @@ export interface Recovered {
   error?: string;
 }
 
+/** How many containers are cleaned up at a time: each may have several plugins running. */
+const WIDTH = 16;
+
 /**
  * Removes the containers that nobody knows. One that fails doesn't stop the others.
  *
@@ -31,8 +35,10 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
   const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
-  return await Promise.all(
-    containers.map(async (container): Promise<Recovered> => {
+  return await concurrently(
+    WIDTH,
+    containers,
+    async (container): Promise<Recovered> => {
       try {
         if (lives(container)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
@@ -45,6 +51,6 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       } catch (error) {
         return { container, outcome: "failed", error: messageOf(error) };
       }
-    }),
+    },
   );
 }
