@@ -4,28 +4,9 @@ import { messageOf } from "../error.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
+import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
-/** Where containers are; enough for commands that only look at them. */
-export const LAYOUT_FLAGS: readonly Flag[] = [
-  {
-    name: "runtime_dir",
-    value: "DIR",
-    help: "where the agent keeps what a reboot ends",
-    default: "/var/run/mesos",
-    complete: "directory",
-  },
-  {
-    name: "work_dir",
-    value: "DIR",
-    help: "where the agent keeps what survives a reboot",
-    default: "/var/lib/mesos",
-    complete: "directory",
-  },
-  {
-    name: "network_cni_root_dir_persist",
-    help: "checkpoints are below --work_dir instead of --runtime_dir",
-  },
-];
+export { LAYOUT_FLAGS };
 
 /** For commands that call plugins. */
 export const NETWORK_FLAGS: readonly Flag[] = [

@@ -11,7 +11,10 @@ import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, type Example, UsageError } from "./command.ts";
+import { command as gc } from "./isolator_gc.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { command as ociHook } from "./isolator_oci_hook.ts";
+import { command as serve } from "./isolator_serve.ts";
 import { print, printError, printJson } from "./output.ts";
 import { readJson } from "./stdin.ts";
 
@@ -208,4 +211,7 @@ export const commands: readonly Command[] = [
   checkCommand,
   cleanupCommand,
   recoverCommand,
+  gc,
+  serve,
+  ociHook,
 ];

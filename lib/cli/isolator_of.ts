@@ -7,7 +7,13 @@ import { settingsFrom } from "./agent_flags.ts";
 import type { Call } from "./command.ts";
 
 /** @throws {OperatorError} `not_root` without root's rights, which every operation needs */
-export function isolatorOf(call: Call): Isolator {
+export function isolatorOf(call: Call): Isolator;
+/** The same, for a kind of isolator that does more. */
+export function isolatorOf<I extends Isolator>(
+  call: Call,
+  kind: new (...args: ConstructorParameters<typeof Isolator>) => I,
+): I;
+export function isolatorOf(call: Call, kind = Isolator): Isolator {
   const settings = settingsFrom(call);
   if (!isRoot()) {
     throw new OperatorError(
@@ -15,5 +21,5 @@ export function isolatorOf(call: Call): Isolator {
       "networks of containers need root: use sudo (or, to try it out, unshare -r -n -m)",
     );
   }
-  return new Isolator(settings, BUILT_INS);
+  return new kind(settings, BUILT_INS);
 }

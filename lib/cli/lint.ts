@@ -5,11 +5,12 @@ import { bold, hasColor, print, printJson } from "./output.ts";
 import { explain, ruleList } from "../lint/explain.ts";
 import { repairs, write } from "../lint/fix.ts";
 import { lint } from "../lint/lint.ts";
-import { pluginsDir } from "../lint/plugins_dir.ts";
+import { pluginFiles, type PluginsDir, pluginsDir } from "../lint/plugins_dir.ts";
 import { readSources, readStdin } from "../lint/read.ts";
 import { countOf } from "../lint/reporters/summary.ts";
 import type { Context, Diagnostic } from "../lint/rule.ts";
-import { readSettings, ruleNamed, Settings, SETTINGS_FILE } from "../lint/settings.ts";
+import { readSettings, ruleNamed, Settings } from "../lint/settings.ts";
+import { SETTINGS_FILE } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
 
 const FORMATS = ["text", "json", "sarif", "github"] as const;
@@ -89,7 +90,6 @@ async function report(call: Call): Promise<number> {
   const format = formatOf(call);
   const limit = warningLimit(call);
   const settings = settingsOf(call);
-  const context = await contextOf(call);
   if (call.has("dry-run") && !call.has("fix")) throw new UsageError("--dry-run goes with --fix");
   if (call.has("fix") && operands.includes("-")) {
     throw new UsageError("--fix changes files: it can't be used with standard input");
@@ -100,6 +100,7 @@ async function report(call: Call): Promise<number> {
     ...readSources(operands.filter((operand) => operand !== "-")),
   ];
   let sources = read();
+  const context = await contextOf(call, sources);
   let diagnostics = lint(sources, settings, context);
   if (call.has("fix")) {
     const planned = repairs(diagnostics);
@@ -182,8 +183,15 @@ function settingsOf(call: Call): Settings {
   return settings;
 }
 
-// deno-lint-ignore require-await
-async function contextOf(call: Call): Promise<Context> {
+function pluginsOf(call: Call): PluginsDir | undefined {
   const path = call.value("plugins-dir");
-  return { plugins: path === undefined ? undefined : pluginsDir(path) };
+  return path === undefined ? undefined : pluginsDir(path);
+}
+
+/** What rules may ask besides the files; the machine is only loaded for --probe. */
+async function contextOf(call: Call, sources: readonly Source[]): Promise<Context> {
+  const plugins = pluginsOf(call);
+  if (!call.has("probe")) return { plugins };
+  const { probe } = await import("../lint/machine.ts");
+  return { plugins, machine: await probe(pluginFiles(sources, plugins)) };
 }

@@ -27,12 +27,11 @@ export const exec: Command = {
   notes: ENTER_NOTES +
     "\nThe exit code is the command's; 126 or 127 if it could not be executed.",
   async run(call) {
-    const { become } = await import("../netns/enter.ts");
-    const target = await targetOf(call);
     const [command, ...args] = call.rest ?? [];
     if (command === undefined) return await enterShell(call);
-    const complain = (message: string) => printError("netns exec", message);
-    return become(target, [command, ...args], enterOptions(call), complain);
+    const { become, namespacesOf } = await import("../netns/enter.ts");
+    const namespaces = await namespacesOf(layoutOf(call), await targetOf(call), companions(call));
+    return become([command, ...args], namespaces, (message) => printError("netns exec", message));
   },
 };
 
@@ -51,15 +50,15 @@ export const shell: Command = {
 };
 
 async function enterShell(call: Call): Promise<number> {
-  const { become, shellCommand } = await import("../netns/enter.ts");
+  const { become, namespacesOf, shellCommand } = await import("../netns/enter.ts");
   const target = await targetOf(call);
-  const options = enterOptions(call);
-  const { argv, env } = shellCommand(target, options);
+  const namespaces = await namespacesOf(layoutOf(call), target, companions(call));
+  const { argv, env } = shellCommand(target, companions(call));
   for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
-  return become(target, argv, options, (message) => printError("netns shell", message));
+  return become(argv, namespaces, (message) => printError("netns shell", message));
 }
 
-function enterOptions(call: Call) {
+function companions(call: Call) {
   return { mount: call.has("mount"), uts: call.has("uts") };
 }
 
@@ -113,17 +112,17 @@ export const capture: Command = {
   ],
   notes: "tcpdump must be installed on the agent; a filter is as in pcap-filter(7).",
   async run(call) {
-    const { become } = await import("../netns/enter.ts");
+    const { become, namespacesOf } = await import("../netns/enter.ts");
     const { tcpdump } = await import("../netns/capture.ts");
-    const { requireAlive } = await import("../netns/target.ts");
+    const layout = layoutOf(call);
     const target = await targetOf(call);
-    requireAlive(target);
-    const argv = tcpdump(target, {
+    const namespaces = await namespacesOf(layout, target, { mount: false, uts: false });
+    const argv = tcpdump(layout, target, {
       interface: call.value("interface"),
       file: call.value("write"),
       count: call.value("count"),
       filter: call.rest ?? [],
     });
-    return become(target, argv, {}, (message) => printError("netns capture", message));
+    return become(argv, namespaces, (message) => printError("netns capture", message));
   },
 };

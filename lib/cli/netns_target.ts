@@ -2,8 +2,8 @@
 import { Layout } from "../isolator/layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
-import { LAYOUT_FLAGS } from "./agent_flags.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
+import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
 export { LAYOUT_FLAGS };
 

@@ -66,7 +66,7 @@ export class Catalog {
         files.set(network.name, file);
       } catch (error) {
         if (!(error instanceof OperatorError)) throw error;
-        skipped.push({ file, reason: error.message });
+        skipped.push({ file, reason: error.message.replace(`${file}: `, "") });
       }
     }
     for (const { file, reason } of skipped) {

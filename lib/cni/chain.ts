@@ -50,11 +50,14 @@ export async function add(
   let result: JsonObject | undefined;
   for (const { plugin, run } of chain) {
     const printed = await invoke("ADD", network, plugin, attachment, run, result);
-    const where = `${describe("ADD", network, plugin, attachment)}: result`;
+    const where = describe("ADD", network, plugin, attachment);
     if (printed === undefined) {
-      throw new CniError(CNI_CODES.undecodable, `${where}: the plugin printed none`);
+      throw new CniError(
+        CNI_CODES.undecodable,
+        `${where}: the plugin reports success but printed no result`,
+      );
     }
-    result = convertResult(printed, network.cniVersion, where);
+    result = convertResult(printed, network.cniVersion, `${where}: result`);
   }
   return result!;
 }

@@ -121,6 +121,12 @@ function reported({ code, msg, details }: JsonObject, run: Run): CniError {
 }
 
 function failure(code: number, message: string, { stderr }: Run, details = ""): CniError {
-  const story = [details, stderr.trim() && `standard error: ${stderr.trim()}`];
-  return new CniError(code, message, story.filter((part) => part !== "").join("\n") || undefined);
+  const story = [details, stderr.trim() && `standard error: ${stderr.trim()}`]
+    .filter((part) => part !== "").join("\n");
+  return new CniError(code, printable(message), printable(story) || undefined);
+}
+
+/** A plugin's words end up in terminals, whose control sequences they must not hold. */
+function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "\ufffd");
 }

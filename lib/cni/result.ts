@@ -87,7 +87,7 @@ export function readResult(value: unknown, where: string): Result {
 
 function readInterface(from: Reader): Interface {
   return compact({
-    name: from.string("name") ?? from.fail("name", "a string"),
+    name: from.string("name") ?? from.fail("name", "a string of one line"),
     mac: from.string("mac"),
     mtu: from.count("mtu"),
     sandbox: from.string("sandbox"),
@@ -201,7 +201,7 @@ class Reader {
 
   /** An empty string is how plugins written in Go print an absent one. */
   string(key: string): string | undefined {
-    return this.#take(key, "a string", (value) => typeof value === "string") || undefined;
+    return this.#take(key, "a string of one line", isLine) || undefined;
   }
 
   integer(key: string): number | undefined {
@@ -216,9 +216,8 @@ class Reader {
   strings(key: string): string[] | undefined {
     return this.#take(
       key,
-      "a list of strings",
-      (value): value is string[] =>
-        Array.isArray(value) && value.every((one) => typeof one === "string"),
+      "a list of strings of one line",
+      (value): value is string[] => Array.isArray(value) && value.every(isLine),
     );
   }
 
@@ -241,6 +240,11 @@ class Reader {
     const values = this.#take(key, "a list", Array.isArray) ?? [];
     return values.map((value, index) => at(value, `${this.where}: ${key}[${index}]`).required());
   }
+}
+
+/** Text without control characters, as it is written into files such as resolv.conf. */
+function isLine(value: unknown): value is string {
+  return typeof value === "string" && !/\p{Cc}/u.test(value);
 }
 
 function failure(where: string, wanted: string, found: unknown): CniError {

@@ -94,7 +94,9 @@ async function installOverNetlink(
     });
   };
   await restore(tool, change, lock);
-  return news.withComment(TABLE_FAMILY[family], commentOf(record.containerId));
+  const handles = news.withComment(TABLE_FAMILY[family], commentOf(record.containerId));
+  // Anything but all of them is as good as not knowing.
+  return handles?.length === ownRules(record, family).length ? handles : undefined;
 }
 
 async function installLegacy(

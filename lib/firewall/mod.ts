@@ -88,6 +88,9 @@ export async function reserve(reservation: Reservation): Promise<void> {
   }
   const before = readRecord(reservation);
   const earlier = before?.earlier ?? (before?.endpoints.length ? before : undefined);
+  if (!isNamespaceHandle(reservation.netns)) {
+    throw new OperatorError("no_namespace", `${reservation.netns} is no network namespace`);
+  }
   const netnsInode = Deno.statSync(reservation.netns).ino!;
   writeRecord({ ...reservation, netnsInode, endpoints: [], earlier });
   for (const mapping of reservation.mappings) claim(mapping, reservation);
@@ -141,16 +144,19 @@ async function put(record: Record, lock: FileLock): Promise<void> {
 /**
  * Removes rules, claims and record of an attachment, in this order. Nothing there is no error.
  *
- * @param chain and `backend`, `path`: where to look if the record is lost
+ * @param where to look if the record is lost
  * @throws {OperatorError}
  */
 export async function remove(
   owner: Owner,
-  where: { chain: string; backend: BackendName; path: string },
+  where?: { chain: string; backend: BackendName; path: string },
 ): Promise<void> {
   using lock = await lockChanges();
   const record = readRecord(owner);
-  await removeKnown(record ?? { ...owner, ...where }, record?.backend ?? where.backend, lock);
+  if (record) return await removeKnown(record, record.backend, lock);
+  if (!where) return;
+  const { chain, backend, path } = where;
+  await removeKnown({ ...owner, chain, path }, backend, lock);
 }
 
 async function removeKnown(attachment: Removal, name: BackendName, lock: FileLock): Promise<void> {
@@ -202,7 +208,7 @@ export function listOwners(): (Record & { isLive: boolean })[] {
 export async function removeOwner(owner: Owner): Promise<void> {
   await withAttachment(owner, async () => {
     const record = readRecord(owner);
-    if (record) await remove(owner, record);
+    if (record) await remove(owner);
   });
 }
 

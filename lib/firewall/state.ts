@@ -37,10 +37,18 @@ export interface Record extends Attachment {
   earlier?: Record;
 }
 
-/** Makes the directories. */
+/** Makes the directories. @throws {OperatorError} `no_state` */
 export function prepareState(): void {
-  for (const directory of [RECORDS, CLAIMS, LOCKS]) {
-    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    for (const directory of [RECORDS, CLAIMS, LOCKS]) {
+      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    }
+  } catch (error) {
+    throw new OperatorError(
+      "no_state",
+      `${STATE_DIR} cannot be made: ${(error as Error).message}; port mappings are root's to make`,
+      { cause: error },
+    );
   }
 }
 

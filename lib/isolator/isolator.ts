@@ -7,7 +7,7 @@ import { Locks } from "./locks.ts";
 import { type BuiltIns, locatePlugin } from "./plugins.ts";
 import type { Settings } from "./settings.ts";
 
-type Networks = Pick<Catalog, "read" | "names" | "skipped">;
+type Networks = Pick<Catalog, "load" | "read" | "names" | "skipped">;
 
 export class Isolator {
   readonly locks: Locks;
@@ -54,7 +54,12 @@ export class Isolator {
   }
 }
 
+<<<<<<< HEAD
 const HOST_NETWORK_ONLY: Networks = {
+=======
+const HOST_NETWORK_ONLY = {
+  load: () => {},
+>>>>>>> main
   names: () => [],
   skipped: [],
   read(name: string): CatalogEntry {

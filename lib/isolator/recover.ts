@@ -1,5 +1,6 @@
 /** After a restart: what is on disk against what still lives. */
 import { messageOf } from "../error.ts";
+import { log } from "../log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
@@ -18,6 +19,8 @@ export interface Recovered {
    */
   outcome: "kept" | "left" | "removed" | "failed";
   error?: string;
+  /** Networks whose port mappings somebody had flushed, and which are back. */
+  repaired?: string[];
 }
 
 /** How many containers are cleaned up at a time: each may have several plugins running. */
@@ -35,7 +38,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
   const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
-  return await concurrently(
+  const recovered = await concurrently(
     WIDTH,
     containers,
     async (container): Promise<Recovered> => {
@@ -53,4 +56,24 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     },
   );
+  try {
+    return await withRepairs(recovered);
+  } catch (error) {
+    // The containers are recovered all the same.
+    log.error("port mappings could not be looked through", { error: messageOf(error) });
+    return recovered;
+  }
+}
+
+/** Puts the rules of live containers back that a reload of the firewall has taken away. */
+async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
+  if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
+  // Loaded only where there may be mappings: most recoveries have none to do with it.
+  const { listOwners, restoreMissing } = await import("../firewall/mod.ts");
+  if (listOwners().length === 0) return recovered;
+  const owners = await restoreMissing();
+  return recovered.map((one) => {
+    const own = owners.filter(({ containerId }) => containerId === one.container);
+    return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
+  });
 }

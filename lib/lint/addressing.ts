@@ -86,19 +86,22 @@ function range(node: Node, set: number): RangeNode {
   };
 }
 
+/** Calico's words for "the subnet that Kubernetes gave to this node". */
+const SUBNET_OF_NODE = /^usePodCidr(IPv6)?$/;
+
+/** Go's net.IP: an empty string is as good as none. */
 function address(object: Node, key: string): Field<Address> | undefined {
-  return read(object, key, parseAddress);
-}
-
-function prefix(object: Node, key: string): Field<Prefix> | undefined {
-  return read(object, key, parsePrefix);
-}
-
-/** An empty string is Go's zero value: as good as absent. */
-function read<T>(object: Node, key: string, parse: (text: string) => T | undefined) {
   const node = field(object, key);
   const value = text(node);
-  return node && value ? { node, value: parse(value) } : undefined;
+  return node && value ? { node, value: parseAddress(value) } : undefined;
+}
+
+/** A prefix; unlike an address, it can't be empty. */
+function prefix(object: Node, key: string): Field<Prefix> | undefined {
+  const node = field(object, key);
+  const value = text(node);
+  if (!node || value === undefined || SUBNET_OF_NODE.test(value)) return undefined;
+  return { node, value: parsePrefix(value) };
 }
 
 /** What host-local makes of a range: the addresses it may give away. */

@@ -1,27 +1,149 @@
-/** What `--probe` asks of the machine. Each is asked at most once, and only by a rule that needs it. */
-export interface Link {
+/** What `--probe` asks of the machine; each question at most once, when a rule needs the answer. */
+import { Netlink } from "../linux/netlink/mod.ts";
+import { processPlugin } from "../cni/process.ts";
+import { messageOf } from "../error.ts";
+import { log } from "../log.ts";
+import { parsePrefix, type Prefix } from "./address.ts";
+
+export interface Device {
   name: string;
+  /** In bytes. */
   mtu: number;
-  /** `bridge`, `veth`, `vlan`, …; empty for a physical device. */
-  kind: string;
-  /** In CIDR notation. */
-  addresses: string[];
+  /** `bridge`, `veth`, …; absent for hardware. */
+  kind?: string;
+  addresses: Prefix[];
 }
 
 export interface Machine {
-  links(): readonly Link[];
-  /** Destinations of the main routing table in CIDR notation, default routes left out. */
-  routes(): readonly { dst: string; dev: string }[];
-  /** The device of the default route. */
-  defaultDevice(): string | undefined;
-  /** `1.8.9`; undefined if there is no iptables. */
+  devices(): readonly Device[];
+  /** The main table's routes but for default ones. */
+  routes(): readonly { prefix: Prefix; device: string }[];
+  hasDefaultRoute(): boolean;
+  /** Such as `1.8.9`; undefined if there is no iptables. */
   iptablesVersion(): string | undefined;
-  /** Whether iptables knows the comment match. */
   hasCommentMatch(): boolean;
-  /** Whether the kernel can make links of this kind; undefined if that can't be told. */
-  hasLinkKind(kind: string): boolean | undefined;
-  /** The versions a plugin lists when asked with VERSION; undefined if it doesn't answer. */
+  /** Whether the kernel can make links of this kind; undefined if that can't be found out. */
+  canMake(kind: string): boolean | undefined;
+  /** The versions that a plugin says it speaks; undefined if it didn't answer. */
   pluginVersions(file: string): readonly string[] | undefined;
-  /** Permission bits of a file; undefined if there is none. */
+  /** The type and permission bits of a file; undefined if there is none. */
   mode(path: string): number | undefined;
+}
+
+/** How long a plugin may take to tell its versions. */
+const PLUGIN_TIMEOUT_MS = 5000;
+
+/**
+ * Asks this machine. The plugins are asked here and now, all at once.
+ *
+ * @param plugins files of the plugins that the configs name
+ */
+export async function probe(plugins: readonly string[]): Promise<Machine> {
+  const versions = new Map(
+    await Promise.all(plugins.map(async (file) => [file, await versionsOf(file)] as const)),
+  );
+  const devices = once(readDevices);
+  const routes = once(readRoutes);
+  const kinds = new Map<string, boolean | undefined>();
+  return {
+    devices,
+    routes: () => routes().routes,
+    hasDefaultRoute: () => routes().hasDefault,
+    iptablesVersion: once(() =>
+      /v(\d+(\.\d+)+)/.exec(run("iptables", "--version")?.text ?? "")?.[1]
+    ),
+    hasCommentMatch: once(() => run("iptables", "-m", "comment", "--help")?.code === 0),
+    canMake(kind) {
+      if (!kinds.has(kind)) kinds.set(kind, canMake(kind));
+      return kinds.get(kind);
+    },
+    pluginVersions: (file) => versions.get(file),
+    mode: modeOf,
+  };
+}
+
+async function versionsOf(file: string): Promise<string[] | undefined> {
+  try {
+    const answer = await processPlugin(file, { timeoutMs: PLUGIN_TIMEOUT_MS })({
+      command: "VERSION",
+      containerId: "",
+      ifName: "",
+      path: Deno.env.get("PATH") ?? "",
+      searchPath: "",
+      config: { cniVersion: "1.0.0" },
+    });
+    const { supportedVersions } = answer ?? {};
+    if (!Array.isArray(supportedVersions)) return undefined;
+    return supportedVersions.filter((version) => typeof version === "string");
+  } catch (error) {
+    // A plugin need not answer VERSION, and one that can't be executed is another rule's.
+    log.info("plugin did not tell its versions", { file, error: messageOf(error) });
+    return undefined;
+  }
+}
+
+function readDevices(): Device[] {
+  using netlink = Netlink.open();
+  const addresses = netlink.addresses();
+  return netlink.links().map(({ index, name, mtu, kind }) => ({
+    name,
+    mtu,
+    kind,
+    addresses: addresses.filter(({ link }) => link === index)
+      .map(({ address, prefixLength }) => parsePrefix(`${address}/${prefixLength}`))
+      .filter((prefix) => prefix !== undefined),
+  }));
+}
+
+function readRoutes() {
+  using netlink = Netlink.open();
+  const names = new Map(netlink.links().map(({ index, name }) => [index, name]));
+  const main = netlink.routes().filter(({ table, type }) => table === "main" && type === "unicast");
+  const hops = (route: typeof main[number]) => route.hops?.[0]?.link ?? route.link;
+  return {
+    hasDefault: main.some(({ destination }) => destination === "default"),
+    routes: main.flatMap((route) => {
+      const prefix = parsePrefix(route.destination);
+      const device = names.get(hops(route) ?? 0);
+      return prefix && device ? [{ prefix, device }] : [];
+    }),
+  };
+}
+
+/**
+ * Asks the kernel to make a link without what it needs: a kind that it knows is refused for
+ * that, and an unknown one for being unknown. In a network namespace that ends with the question.
+ */
+function canMake(kind: string): boolean | undefined {
+  const answer = run("unshare", "--net", "ip", "link", "add", "probe0", "type", kind);
+  if (!answer || /unshare|Operation not permitted/.test(answer.text)) return undefined;
+  return !/Unknown device type|not supported/i.test(answer.text);
+}
+
+/** What a program printed, on either stream; undefined if it can't be started. */
+function run(program: string, ...args: string[]): { code: number; text: string } | undefined {
+  try {
+    const { code, stdout, stderr } = new Deno.Command(program, { args, stdin: "null" })
+      .outputSync();
+    return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function modeOf(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).mode ?? undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function once<T>(ask: () => T): () => T {
+  let answer: { value: T } | undefined;
+  return () => (answer ??= { value: ask() }).value;
 }

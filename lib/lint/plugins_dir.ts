@@ -1,5 +1,8 @@
 /** The directories of plugins (`--plugins-dir`), searched as an agent searches them. */
 import { join } from "@std/path";
+import { isPluginType } from "../cni/config.ts";
+import { documentOf } from "./document.ts";
+import type { Source } from "./source.ts";
 
 export interface PluginFile {
   path: string;
@@ -31,6 +34,15 @@ export function pluginsDir(path: string): PluginsDir {
       return cache.get(type);
     },
   };
+}
+
+/** The files of all plugins that the configs name, once each. */
+export function pluginFiles(sources: readonly Source[], plugins?: PluginsDir): string[] {
+  const files = sources.flatMap((source) => documentOf(source)?.plugins ?? [])
+    .flatMap((plugin) => [plugin.type, plugin.ipamType])
+    .map((type) => type !== undefined && isPluginType(type) ? plugins?.find(type) : undefined)
+    .filter((file) => file !== undefined);
+  return [...new Set(files.filter(isExecutable).map((file) => file.path))];
 }
 
 export function isExecutable(file: PluginFile): boolean {

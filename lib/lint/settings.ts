@@ -4,9 +4,6 @@ import { nearest } from "../nearest.ts";
 import { type Rule, type RuleText, SEVERITIES, type Severity } from "./rule.ts";
 import { RULES } from "./rules/mod.ts";
 
-/** Read from the working directory, unless `--config` names another. */
-export const SETTINGS_FILE = ".mesos-cni-lint.json";
-
 const LEVELS = [...SEVERITIES, "off"] as const;
 type Level = (typeof LEVELS)[number];
 

@@ -71,15 +71,16 @@ const containerIdMessage: v.GenericSchema<ContainerIdMessage> = v.looseObject({
   value: v.string(),
   parent: v.optional(v.lazy(() => containerIdMessage)),
 });
-interface ContainerIdMessage {
+export interface ContainerIdMessage {
   value: string;
   parent?: ContainerIdMessage | undefined;
 }
-const containerId = v.union([v.string(), containerIdMessage]);
+/** A ContainerID, as a message or as text. */
+export const containerIdSchema = v.union([v.string(), containerIdMessage]);
 
 const recovery = v.looseObject({
-  states: v.optional(v.array(v.looseObject({ container_id: containerId }))),
-  orphans: v.optional(v.array(containerId)),
+  states: v.optional(v.array(v.looseObject({ container_id: containerIdSchema }))),
+  orphans: v.optional(v.array(containerIdSchema)),
 });
 
 const containerDns = v.object({
@@ -124,14 +125,15 @@ export interface Recovery {
 export function parseRecovery(value: unknown, where: string): Recovery {
   const { states = [], orphans = [] } = parse(recovery, value, where);
   return {
-    states: states.map((state) => idOf(state.container_id)),
-    orphans: orphans.map(idOf),
+    states: states.map((state) => containerIdOf(state.container_id)),
+    orphans: orphans.map(containerIdOf),
   };
 }
 
-function idOf(message: string | ContainerIdMessage): ContainerId {
+/** @throws {OperatorError} `bad_container_id` */
+export function containerIdOf(message: string | ContainerIdMessage): ContainerId {
   if (typeof message === "string") return parseContainerId(message);
-  const parent = message.parent ? idOf(message.parent) + "." : "";
+  const parent = message.parent ? containerIdOf(message.parent) + "." : "";
   return parseContainerId(parent + message.value);
 }
 

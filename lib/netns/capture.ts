@@ -1,6 +1,7 @@
 /** tcpdump in a container's namespace. */
 import { OperatorError } from "../error.ts";
 import { isInterfaceName } from "../cni/config.ts";
+import type { Layout } from "../isolator/layout.ts";
 import { Netlink } from "../linux/netlink/mod.ts";
 import type { Target } from "./target.ts";
 
@@ -20,14 +21,18 @@ export interface CaptureOptions {
  *
  * @throws {OperatorError} for an interface that the namespace does not have
  */
-export function tcpdump(target: Target, options: CaptureOptions): [string, ...string[]] {
+export function tcpdump(
+  layout: Layout,
+  target: Target,
+  options: CaptureOptions,
+): [string, ...string[]] {
   const { file, count, filter } = options;
   return [
     "tcpdump",
     // Names of hosts would be asked for in the container's network, which changes what is seen.
     "-n",
     "-i",
-    interfaceOf(target, options.interface),
+    interfaceOf(layout, target, options.interface),
     // To a file each packet as it comes: whoever looks at it looks now.
     ...file === undefined ? ["-l"] : ["-U", "-w", file],
     ...count === undefined ? [] : ["-c", count],
@@ -35,11 +40,11 @@ export function tcpdump(target: Target, options: CaptureOptions): [string, ...st
   ];
 }
 
-function interfaceOf(target: Target, wanted: string | undefined): string {
+function interfaceOf(layout: Layout, target: Target, wanted: string | undefined): string {
   if (wanted === "any") return wanted;
   using netlink = Netlink.open(target.netns);
   const names = netlink.links().map(({ name }) => name);
-  const name = wanted ?? target.container?.attachments[0]?.ifName ??
+  const name = wanted ?? (target.id && layout.listAttachments(target.id)[0]?.ifName) ??
     names.find((name) => name !== "lo") ?? "lo";
   if (isInterfaceName(name) && names.includes(name)) return name;
   throw new OperatorError(

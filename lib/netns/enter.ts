@@ -1,32 +1,32 @@
 /** Programs in a container's namespaces: this process enters them and becomes the program. */
 import { OperatorError } from "../error.ts";
 import { execute, exitCodeOfFailedExec } from "../linux/exec.ts";
+import type { Layout } from "../isolator/layout.ts";
 import { SystemError } from "../linux/libc.ts";
 import { enterNamespaces, type NamespaceKind } from "../linux/namespaces.ts";
 import { requireAlive, type Target } from "./target.ts";
 
 /** Which namespaces to enter besides the network's. */
-export interface EnterOptions {
+export interface Companions {
   /** The container's files, so that its own /etc, root and programs are seen. */
-  mount?: boolean;
+  mount: boolean;
   /** The container's hostname. */
-  uts?: boolean;
+  uts: boolean;
 }
 
 /**
- * Becomes the command, in the target's namespaces. Returns only when that is not possible.
+ * Becomes the command, in namespaces given by {@link namespacesOf}. Returns only when that is not
+ * possible.
  *
  * @returns the exit code that a shell gives for a command it can't execute, having said why
  * @throws {OperatorError} when a namespace can't be entered
  */
 export function become(
-  target: Target,
   argv: readonly [string, ...string[]],
-  options: EnterOptions,
+  namespaces: Partial<Record<NamespaceKind, string>>,
   complain: (message: string) => void,
 ): number {
-  requireAlive(target);
-  enterNamespaces(namespacesOf(target, options));
+  enterNamespaces(namespaces);
   try {
     return execute(argv);
   } catch (error) {
@@ -36,13 +36,21 @@ export function become(
   }
 }
 
-function namespacesOf(
+/**
+ * The handles of the target's namespaces: the network's and those that were asked for.
+ *
+ * @throws {OperatorError} `namespace_gone`, or `no_process` when there is none to keep the others
+ */
+export async function namespacesOf(
+  layout: Layout,
   target: Target,
-  options: EnterOptions,
-): Partial<Record<NamespaceKind, string>> {
-  const { pid, netns } = target;
-  if (!options.mount && !options.uts) return { net: netns };
-  if (pid === undefined || target.container?.processAlive === false) {
+  companions: Companions,
+): Promise<Partial<Record<NamespaceKind, string>>> {
+  requireAlive(target);
+  const { netns } = target;
+  if (!companions.mount && !companions.uts) return { net: netns };
+  const pid = target.pid ?? await processOf(layout, target);
+  if (pid === undefined) {
     throw new OperatorError(
       "no_process",
       `${target.name} has no process (any more), and only a process keeps mount and UTS ` +
@@ -51,9 +59,20 @@ function namespacesOf(
   }
   return {
     net: netns,
-    ...options.uts ? { uts: `/proc/${pid}/ns/uts` } : {},
-    ...options.mount ? { mnt: `/proc/${pid}/ns/mnt` } : {},
+    ...companions.uts ? { uts: `/proc/${pid}/ns/uts` } : {},
+    ...companions.mount ? { mnt: `/proc/${pid}/ns/mnt` } : {},
   };
+}
+
+/** A process of the container. Most calls need none, so what finds it is loaded here. */
+async function processOf(layout: Layout, { id, netns }: Target): Promise<number | undefined> {
+  const { readContainer } = await import("./inventory.ts");
+  if (id !== undefined) {
+    const { pid, processAlive } = readContainer(layout, id);
+    return processAlive ? pid : undefined;
+  }
+  const { namespaceInode, processesByNamespace } = await import("./processes.ts");
+  return processesByNamespace().get(namespaceInode(netns) ?? -1)?.[0];
 }
 
 /**
@@ -62,7 +81,7 @@ function namespacesOf(
  */
 export function shellCommand(
   target: Target,
-  options: EnterOptions,
+  options: Companions,
 ): { argv: [string]; env: Record<string, string> } {
   const wanted = Deno.env.get("SHELL");
   // With the container's files, the shell is its own.

@@ -1,8 +1,8 @@
 /** A container's health at a glance: what can be told without sending a packet. */
-import type { Result } from "../cni/result.ts";
 import { messageOf } from "../error.ts";
 import { type Address, Netlink } from "../linux/netlink/mod.ts";
 import type { Container } from "./inventory.ts";
+import { networkAddresses } from "./network_address.ts";
 
 /** The first thing that is wrong with a container; `ok` for nothing. */
 export function healthOf(container: Container): string {
@@ -35,30 +35,19 @@ function insideHealth(container: Container): string | undefined {
   } catch (error) {
     return `unreadable: ${messageOf(error)}`;
   }
-  for (const { ifName, result } of container.attachments) {
+  for (const checkpoint of container.attachments) {
+    const { ifName } = checkpoint;
     const link = links.find(({ name }) => name === ifName);
     if (!link) return `${ifName} gone`;
     if (!link.flags.includes("UP")) return `${ifName} down`;
     if (!link.carrier) return `${ifName} has no carrier`;
-    for (const expected of addressesOf(result, ifName)) {
+    for (const { address, prefixLength } of networkAddresses(checkpoint)) {
       const has = addresses.some((one) =>
-        one.link === link.index && `${one.address}/${one.prefixLength}` === expected
+        one.link === link.index && one.address === address && one.prefixLength === prefixLength
       );
-      if (!has) return `${expected} lost`;
+      if (!has) return `${address}/${prefixLength} lost`;
     }
   }
   const lo = links.find(({ kind }) => kind === "loopback");
   return lo?.flags.includes("UP") ? undefined : "lo down";
-}
-
-/**
- * The addresses, with prefix length, that a result gave to an interface: those that are said to
- * be another's (a result may describe several) left out.
- */
-export function addressesOf(result: Result | undefined, ifName: string): string[] {
-  if (!result) return [];
-  return result.ips.filter(({ interface: index }) => {
-    const owner = index === undefined ? undefined : result.interfaces[index];
-    return !owner || !owner.sandbox || owner.name === ifName;
-  }).map(({ address }) => address);
 }

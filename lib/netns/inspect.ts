@@ -1,9 +1,11 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
+import { commentOf } from "../firewall/attachment.ts";
 import { readCheckpoint } from "../isolator/checkpoint.ts";
-import { Layout } from "../isolator/layout.ts";
+import type { Layout } from "../isolator/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../linux/netlink/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { healthOf } from "./health.ts";
+import { readContainer } from "./inventory.ts";
 import { readRules } from "./rules/read.ts";
 import { type SocketEntry, sockets } from "./sockets.ts";
 import { requireAlive, type Target } from "./target.ts";
@@ -38,20 +40,22 @@ export interface Inspection {
 export async function inspect(layout: Layout, target: Target): Promise<Inspection> {
   requireAlive(target);
   using view = new NamespaceView(target.netns);
-  const { container } = target;
+  const container = target.id && readContainer(layout, target.id);
   const addresses = view.addresses;
   return {
     name: target.name,
     netns: target.netns,
-    pid: target.pid,
-    container: container && {
-      mode: container.mode,
-      keeper: container.keeper,
-      since: container.since?.toISOString(),
-      hostname: container.hostname,
-      health: healthOf(container),
-      attachments: container.attachments,
-    },
+    pid: container ? container.pid : target.pid,
+    container: container
+      ? {
+        mode: container.mode,
+        keeper: container.keeper,
+        since: container.since?.toISOString(),
+        hostname: container.hostname,
+        health: healthOf(container),
+        attachments: container.attachments,
+      }
+      : undefined,
     links: view.links,
     addresses,
     routes: view.routes,
@@ -59,7 +63,7 @@ export async function inspect(layout: Layout, target: Target): Promise<Inspectio
     neighbours: view.neighbours,
     sockets: sockets(view),
     files: container ? etcFiles(layout, container.netns) : {},
-    portRules: await rulesFor(container?.id, addresses.map(({ address }) => address)),
+    portRules: await rulesFor(target.id, addresses.map(({ address }) => address)),
   };
 }
 
@@ -70,11 +74,6 @@ function etcFiles(layout: Layout, netns: string): Inspection["files"] {
   return { resolvConf: read("resolv.conf"), hosts: read("hosts"), hostname: read("hostname") };
 }
 
-/** The comment by which the port mapper, ours or the original, marks a container's rules. */
-export function ownerComment(id: string): string {
-  return `container_id: ${id}`;
-}
-
 async function rulesFor(
   id: string | undefined,
   addresses: readonly string[],
@@ -83,7 +82,7 @@ async function rulesFor(
   if (tables.every((table) => !table)) return undefined;
   return tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
     rule.toDestination !== undefined &&
-    (id !== undefined && rule.comment === ownerComment(id) ||
+    (id !== undefined && rule.comment === commentOf(id) ||
       addresses.includes(destinationAddress(rule.toDestination)))
   ).map(({ text }) => text);
 }

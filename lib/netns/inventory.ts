@@ -1,16 +1,17 @@
 /** The containers of an agent: what the checkpoints say, and what is left of it alive. */
-import { Layout } from "../isolator/layout.ts";
-import { readRequest } from "../isolator/request.ts";
-import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
+import type { Layout } from "../isolator/layout.ts";
+import { type NetworkMode, readRequest } from "../isolator/request.ts";
+import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 import { type Checkpoint, readAttachment } from "./checkpoint.ts";
 import { namespaceInode, processesByNamespace } from "./processes.ts";
+import { containerIds, namespaceOf } from "./target.ts";
 
 /** A container with a checkpoint. */
 export interface Container {
   id: ContainerId;
   /** `own` network namespace, that of its root container (`parent`), or the agent's (`host`). */
-  mode: "own" | "parent" | "host";
+  mode: NetworkMode;
   /** Which isolator keeps it: a stock agent's leaves no request. */
   keeper: "mesos-cni" | "agent";
   /** The handle of its network namespace. */
@@ -41,11 +42,6 @@ export function readContainers(layout: Layout, processes = onceProcesses()): Con
   return containerIds(layout).map((id) => readContainer(layout, id, processes));
 }
 
-/** The ids alone, sorted, without a look into any file. */
-export function containerIds(layout: Layout): ContainerId[] {
-  return [...new Set([...layout.listContainers(), ...layout.listRequests()])].sort();
-}
-
 /** One container. */
 export function readContainer(
   layout: Layout,
@@ -54,9 +50,7 @@ export function readContainer(
 ): Container {
   const request = readRequest(layout, id);
   const mode = request?.mode ?? "own";
-  const netns = mode === "host"
-    ? "/proc/self/ns/net"
-    : layout.namespace(mode === "parent" ? rootOf(id) : id);
+  const netns = namespaceOf(layout, id, mode);
   const namespaceAlive = isNamespaceHandle(netns);
   const inside = mode === "host" || !namespaceAlive
     ? []

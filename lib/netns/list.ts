@@ -1,7 +1,8 @@
 /** The list of containers with their networks. */
 import type { Layout } from "../isolator/layout.ts";
-import { addressesOf, healthOf } from "./health.ts";
+import { healthOf } from "./health.ts";
 import { type Container, readContainers, strayEntries } from "./inventory.ts";
+import { networkAddresses } from "./network_address.ts";
 import { age, plain, table } from "./table.ts";
 
 /** A line of the list. */
@@ -22,11 +23,13 @@ export function listContainers(layout: Layout): ListedContainer[] {
     id: container.id,
     mode: container.mode,
     keeper: container.keeper,
-    networks: container.attachments.map(({ network, ifName, state, result }) => ({
-      network,
-      ifName,
-      state,
-      addresses: addressesOf(result, ifName),
+    networks: container.attachments.map((checkpoint) => ({
+      network: checkpoint.network,
+      ifName: checkpoint.ifName,
+      state: checkpoint.state,
+      addresses: networkAddresses(checkpoint).map(({ address, prefixLength }) =>
+        `${address}/${prefixLength}`
+      ),
     })),
     ports: container.attachments.flatMap(({ portMappings }) =>
       portMappings.map(({ hostPort, containerPort, protocol }) =>

@@ -39,3 +39,19 @@ export function processName(pid: number): string | undefined {
     return undefined;
   }
 }
+
+/** The process that has a socket open; undefined if none can be seen. */
+export function socketOwner(inode: number): { pid: number; name: string } | undefined {
+  const wanted = `socket:[${inode}]`;
+  for (const pid of pids()) {
+    try {
+      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+        if (Deno.readLinkSync(`/proc/${pid}/fd/${name}`) !== wanted) continue;
+        return { pid, name: processName(pid) ?? "?" };
+      }
+    } catch {
+      // It ended, or closed a file, while we looked; or it is another user's root's.
+    }
+  }
+  return undefined;
+}

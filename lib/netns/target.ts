@@ -1,18 +1,19 @@
 /** Which namespace a command is about: a container's, or any. */
 import { OperatorError } from "../error.ts";
 import type { Layout } from "../isolator/layout.ts";
-import type { ContainerId } from "../mesos/container_id.ts";
+import { type NetworkMode, readRequest } from "../isolator/request.ts";
+import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
-import { type Container, containerIds, readContainer } from "./inventory.ts";
 
 /** A network namespace with what is known about whose it is. */
 export interface Target {
   /** The container's id, `pid 4711`, or the path of the handle. */
   name: string;
   netns: string;
-  /** A process in it. */
+  /** The container, if it was named by one. */
+  id?: ContainerId;
+  /** The process, if it was named by one. */
   pid?: number;
-  container?: Container;
 }
 
 /** How the caller names the namespace: one of the three. */
@@ -37,8 +38,20 @@ export function findTarget(
 ): Target {
   if (pid !== undefined) return { ...ofPath(`/proc/${checkedPid(pid)}/ns/net`), pid: Number(pid) };
   if (netns !== undefined) return ofPath(netns);
-  const container = readContainer(layout, resolveId(layout, id!, choose));
-  return { name: container.id, netns: container.netns, pid: container.pid, container };
+  const container = resolveId(layout, id!, choose);
+  const mode = readRequest(layout, container)?.mode ?? "own";
+  return { name: container, netns: namespaceOf(layout, container, mode), id: container };
+}
+
+/** The handle of the network namespace that a container is in. */
+export function namespaceOf(layout: Layout, id: ContainerId, mode: NetworkMode): string {
+  if (mode === "host") return "/proc/self/ns/net";
+  return layout.namespace(mode === "parent" ? rootOf(id) : id);
+}
+
+/** The ids of all containers, sorted: those with a directory, and those with only a request. */
+export function containerIds(layout: Layout): ContainerId[] {
+  return [...new Set([...layout.listContainers(), ...layout.listRequests()])].sort();
 }
 
 /**

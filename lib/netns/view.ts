@@ -88,6 +88,12 @@ export class NamespaceView implements Disposable {
     return this.proc(`sys/net/${name}`)?.trim();
   }
 
+  /** Changes something there, also when this view is closed. @throws {SystemError} */
+  change(work: (netlink: Netlink) => void): void {
+    using netlink = Netlink.open(this.netns);
+    work(netlink);
+  }
+
   [Symbol.dispose](): void {
     this.netlink[Symbol.dispose]();
   }

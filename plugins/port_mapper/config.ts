@@ -10,6 +10,7 @@ import {
   type SpecVersion,
 } from "../../lib/cni/version.ts";
 import { messageOf } from "../../lib/error.ts";
+import { log } from "../../lib/log.ts";
 import {
   BACKENDS,
   describeMapping,
@@ -23,15 +24,19 @@ import {
 import { parseHostAddress, parsePort, parseProtocol } from "../../lib/firewall/parse.ts";
 import { readPortMappings } from "../../lib/mesos/port_mapping.ts";
 
-export interface Config {
+/** What every command needs. */
+export interface Base {
   cniVersion: SpecVersion;
   name: string;
-  placement: Placement;
-  mappings: Mapping[];
   /** The delegate's config as it is run; absent in a list, after another plugin. */
   delegate?: JsonObject & { type: string; cniVersion: SpecVersion };
   /** What the plugin before in a list, or the last ADD, resulted in. */
   prevResult?: JsonObject;
+}
+
+export interface Config extends Base {
+  placement: Placement;
+  mappings: Mapping[];
 }
 
 const NETWORK_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
@@ -57,6 +62,28 @@ export function readVersion(config: JsonObject): SpecVersion {
  *   asks, incompatibleVersion
  */
 export function readConfig(config: JsonObject): Config {
+  const base = readBase(config);
+  const placement = readPlacement(config);
+  return { ...base, placement, mappings: readMappings(config, placement) };
+}
+
+/**
+ * What DEL needs. A config that ADD refused must not make a container that cannot be removed: the
+ * mappings are not looked at, and without a chain there is nothing by that config to remove.
+ *
+ * @throws {CniError} invalidConfig, incompatibleVersion
+ */
+export function readForRemoval(config: JsonObject): Base & { placement?: Placement } {
+  const base = readBase(config);
+  try {
+    return { ...base, placement: readPlacement(config) };
+  } catch (error) {
+    log.warning("no rules were made by this config", { reason: messageOf(error) });
+    return base;
+  }
+}
+
+function readBase(config: JsonObject): Base {
   const cniVersion = readVersion(config);
   const { name, prevResult } = config;
   if (typeof name !== "string" || !NETWORK_NAME.test(name)) {
@@ -65,15 +92,8 @@ export function readConfig(config: JsonObject): Config {
   if (prevResult !== undefined && !isObject(prevResult)) {
     throw invalid("prevResult", "a result", prevResult);
   }
-  const placement = readPlacement(config);
-  return {
-    cniVersion,
-    name,
-    placement,
-    mappings: readMappings(config, placement),
-    delegate: config.delegate === undefined ? undefined : readDelegate(config, cniVersion),
-    prevResult,
-  };
+  const delegate = config.delegate === undefined ? undefined : readDelegate(config, cniVersion);
+  return { cniVersion, name, delegate, prevResult };
 }
 
 function readPlacement(config: JsonObject): Placement {
@@ -145,7 +165,7 @@ function readRuntimeMappings(config: JsonObject): Mapping[] {
   });
 }
 
-function readDelegate(config: JsonObject, outerVersion: SpecVersion): Config["delegate"] {
+function readDelegate(config: JsonObject, outerVersion: SpecVersion): Base["delegate"] {
   const { delegate, name, args } = config;
   if (!isObject(delegate)) throw invalid("delegate", "a plugin's config", delegate);
   const { type, cniVersion = outerVersion } = delegate;
@@ -165,7 +185,7 @@ function readDelegate(config: JsonObject, outerVersion: SpecVersion): Config["de
 }
 
 /** Whether the delegate's version has a command: CHECK since 0.4.0, GC and STATUS since 1.1.0. */
-export function delegateKnows(config: Config, since: SpecVersion): boolean {
+export function delegateKnows(config: Base, since: SpecVersion): boolean {
   return config.delegate !== undefined && atLeast(config.delegate.cniVersion, since);
 }
 

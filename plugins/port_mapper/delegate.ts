@@ -7,7 +7,7 @@ import { processPlugin } from "../../lib/cni/process.ts";
 import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/error.ts";
 import type { FileLock } from "../../lib/linux/lock.ts";
-import type { Config } from "./config.ts";
+import type { Base } from "./config.ts";
 
 /**
  * Runs the delegate with its own config.
@@ -17,7 +17,7 @@ import type { Config } from "./config.ts";
  */
 export async function runDelegate(
   invocation: Invocation,
-  { delegate, prevResult }: Config,
+  { delegate, prevResult }: Base,
   lock?: FileLock,
 ): Promise<JsonObject | undefined> {
   const { type, cniVersion } = delegate!;

@@ -23,8 +23,7 @@ import {
   withAttachment,
 } from "../../lib/firewall/mod.ts";
 import type { FileLock } from "../../lib/linux/lock.ts";
-import { log } from "../../lib/log.ts";
-import { type Config, delegateKnows, readConfig } from "./config.ts";
+import { type Base, type Config, delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
 import { warnOfListeners } from "./listeners.ts";
 
@@ -60,7 +59,7 @@ async function add(invocation: Invocation): Promise<JsonObject> {
         "unless the port mapper follows that plugin in a list (prevResult)",
     );
   }
-  return await withAttachment(owner, async (lock) => {
+  return await attached(owner, async (lock) => {
     const { mappings, placement } = config;
     if (mappings.length === 0) return await connect(invocation, config, lock);
 
@@ -136,9 +135,8 @@ async function undo(
   warnings: readonly string[],
 ): Promise<CniError> {
   const story = [error.details, ...warnings];
-  const { chain, backend } = config.placement;
   try {
-    await remove(owner, { chain, backend, path: invocation.path });
+    await remove(owner, { ...config.placement, path: invocation.path });
   } catch (failure) {
     story.push(`what was made of the rules could not be removed: ${messageOf(failure)}`);
   }
@@ -155,11 +153,11 @@ async function undo(
 
 /** The rules first: while they stand, the address must not become another container's. */
 async function del(invocation: Invocation): Promise<undefined> {
-  const config = readConfig(invocation.config);
+  const config = readForRemoval(invocation.config);
   const owner = readOwner(invocation, config);
-  await withAttachment(owner, async (lock) => {
-    const { chain, backend } = config.placement;
-    await rules(() => remove(owner, { chain, backend, path: invocation.path }));
+  const where = config.placement && { ...config.placement, path: invocation.path };
+  await attached(owner, async (lock) => {
+    await rules(() => remove(owner, where));
     if (config.delegate) await runDelegate(invocation, config, lock);
   });
 }
@@ -167,7 +165,7 @@ async function del(invocation: Invocation): Promise<undefined> {
 async function check(invocation: Invocation): Promise<undefined> {
   const config = readConfig(invocation.config);
   const owner = readOwner(invocation, config);
-  await withAttachment(owner, async (lock) => {
+  await attached(owner, async (lock) => {
     if (delegateKnows(config, "0.4.0")) await runDelegate(invocation, config, lock);
     if (config.mappings.length === 0) return;
     const missing = await rules(() => findMissing(owner));
@@ -224,7 +222,7 @@ async function status(invocation: Invocation): Promise<undefined> {
   if (delegateKnows(config, "1.1.0")) await runDelegate(invocation, config);
 }
 
-function readOwner({ containerId, ifName }: Invocation, { name }: Config): Owner {
+function readOwner({ containerId, ifName }: Invocation, { name }: Base): Owner {
   if (!isContainerId(containerId)) {
     throw environment("CNI_CONTAINERID", "letters, digits and _.-", containerId);
   }
@@ -242,6 +240,11 @@ function environment(variable: string, wanted: string, found: string | undefined
   );
 }
 
+/** One call at a time for an attachment. */
+async function attached<T>(owner: Owner, work: (lock: FileLock) => Promise<T>): Promise<T> {
+  return await rules(() => withAttachment(owner, work));
+}
+
 /** Work on rules, whose errors become the protocol's. */
 async function rules<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -249,7 +252,6 @@ async function rules<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof CniError) throw error;
     if (!(error instanceof OperatorError)) throw error;
-    log.debug("rules", { error: error.message });
     throw new CniError(CNI_CODES.rulesUnchanged, error.message, undefined, { cause: error });
   }
 }

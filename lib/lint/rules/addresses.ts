@@ -12,6 +12,7 @@ import { bounds, type Field, gatewayOf, type RangeNode } from "../addressing.ts"
 import { atLeast, DEFAULT_VERSION, isSpecVersion } from "../../cni/version.ts";
 import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
+import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { field, isObject, isTrue, items, property, quote } from "../tree.ts";
 import { attached, bridge, network } from "./example.ts";
 
@@ -113,13 +114,24 @@ export const ADDRESSES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const { ipam, ipamType, role } = plugin;
-      if (!isObject(ipam) || role === "partial" || ipamType !== "host-local") return;
+      // flannel and others fill in the addresses themselves.
+      if (!isObject(ipam) || role === "partial" || schemaOf(plugin)?.ipam === "own") return;
+      if (ipamType === "static") {
+        const addresses = field(ipam, "addresses");
+        if (addresses && (addresses.type !== "array" || items(addresses).length > 0)) return;
+        if (isPromised(plugin, "ips") || field(plugin.field("args"), "cni")) return;
+        yield {
+          at: addresses ?? field(ipam, "type"),
+          message: "static has no address to assign",
+          help: 'add "addresses": [{ "address": "10.1.0.5/16", "gateway": "10.1.0.1" }]',
+        };
+      }
+      if (ipamType !== "host-local") return;
       const [subnet, ranges] = [field(ipam, "subnet"), field(ipam, "ranges")];
-      const isGiven = subnet ? subnet.value !== "" : false;
-      if (!isGiven && (!ranges || (ranges.type === "array" && items(ranges).length === 0))) {
+      if (!subnet && (!ranges || (ranges.type === "array" && items(ranges).length === 0))) {
         if (isPromised(plugin, "ipRanges")) return;
         yield {
-          at: ranges ?? subnet ?? field(ipam, "type"),
+          at: ranges ?? field(ipam, "type"),
           message: "host-local has no subnet to take addresses from",
           help: 'add "subnet": "10.1.0.0/16", or "ranges"',
         };
@@ -242,9 +254,8 @@ export const ADDRESSES: readonly Rule[] = [
     }),
     on: "plugin",
     *check(plugin) {
-      const version = plugin.document.version || DEFAULT_VERSION;
-      if (!isSpecVersion(version) || atLeast(version, "0.3.0")) return;
-      if (property(plugin.document.root, "cniVersions")) return;
+      const version = oldVersion(plugin);
+      if (!version) return;
       const { ranges, fixed } = plugin.addressing;
       const sets = new Map(ranges.map((range) => [range.set, range.subnet?.value?.family]));
       const families = [...sets.values(), ...fixed.map((one) => one.address?.value?.family)];
@@ -408,10 +419,9 @@ export const ADDRESSES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       for (const { node } of plugin.addressing.routes) {
-        const dst = field(node, "dst");
-        if (dst && dst.value !== "") continue;
+        if (field(node, "dst")) continue;
         yield {
-          at: dst ?? node,
+          at: node,
           message: 'a route has no "dst"',
           help: 'add "dst": "0.0.0.0/0" for a default route',
         };
@@ -434,6 +444,8 @@ export const ADDRESSES: readonly Rule[] = [
     *check(plugin) {
       const { ipam, ipamType, role, type } = plugin;
       if (ipamType !== "host-local" && ipamType !== "static") return;
+      // Calico and others set routes of their own.
+      if (schemaOf(plugin)?.ipam === "own") return;
       if (role === "partial" || role === "network" || plugin.isChained) return;
       const { ranges, fixed, routes } = plugin.addressing;
       if (ranges.length + fixed.length === 0) return;
@@ -504,6 +516,28 @@ export const ADDRESSES: readonly Rule[] = [
         message:
           `containers on ${plugin.type} don't reach the agent's own address on the device below`,
         help: "let the agent listen on another device, or attach the container to a second network",
+      };
+    },
+  },
+  {
+    code: "CNI417",
+    name: "no-address-in-old-version",
+    severity: "error",
+    title: "the config's version can't tell of a container without an address",
+    why:
+      "Results of the specification before 0.3.0 hold addresses and nothing else. A plugin that is asked " +
+      'for none, in a config of such a version or without "cniVersion", fails when it prints its result.',
+    bad: network({ cniVersion: undefined, type: "bridge", bridge: "cni0" }),
+    good: network({ cniVersion: "0.4.0", type: "bridge", bridge: "cni0" }),
+    on: "plugin",
+    *check(plugin) {
+      const version = oldVersion(plugin);
+      if (!version || !makesNoAddress(plugin)) return;
+      yield {
+        at: property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type"),
+        message:
+          `${plugin.type} without "ipam" has no address to report, and CNI ${version} needs one`,
+        help: 'write "cniVersion": "0.4.0" or newer, or add "ipam"',
       };
     },
   },
@@ -580,6 +614,14 @@ function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
 function isPromised(plugin: PluginNode, capability: string): boolean {
   return isTrue(field(plugin.field("capabilities"), capability)) ||
     plugin.field("runtimeConfig") !== undefined;
+}
+
+/** The version of a config that is read as one from before 0.3.0. */
+function oldVersion(plugin: PluginNode): string | undefined {
+  const { root, version = "" } = plugin.document;
+  const read = version || DEFAULT_VERSION;
+  if (property(root, "cniVersions") || !isSpecVersion(read) || atLeast(read, "0.3.0")) return;
+  return read;
 }
 
 function isLinkLocal({ family, value }: Address): boolean {

@@ -377,7 +377,10 @@ function typeProblem(
   return { what: `must be a whole number, not ${quote(literal)}`, help: "write digits only" };
 }
 
-function valueProblem(node: Node, type: Type): Pick<Found, "message" | "help"> | undefined {
+function valueProblem(
+  node: Node,
+  type: Type,
+): Pick<Found, "message" | "help" | "severity"> | undefined {
   switch (type.kind) {
     case "string": {
       const problem = type.is?.(node.value);
@@ -388,6 +391,7 @@ function valueProblem(node: Node, type: Type): Pick<Found, "message" | "help"> |
       const guess = nearest(node.value, type.values);
       if (!type.strict && !guess) return undefined;
       return {
+        severity: type.strict ? undefined : "warning",
         message: `${quote(node.value)} is none of ${type.values.join(", ")}`,
         help: guess ? `did you mean "${guess}"?` : `write one of ${type.values.join(", ")}`,
       };

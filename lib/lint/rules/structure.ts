@@ -4,7 +4,7 @@ import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/vers
 import type { Document, PluginNode } from "../document.ts";
 import { insertFirst } from "../insert.ts";
 import type { Rule } from "../rule.ts";
-import { schemaOf } from "../schemas/mod.ts";
+import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
@@ -31,7 +31,7 @@ export const STRUCTURE: readonly Rule[] = [
     title: 'the network has no "name"',
     why: "Frameworks ask for a network by its name. A file without one is skipped by the agent.",
     bad: json({ type: "bridge", bridge: "cni0" }),
-    good: json({ name: "net", type: "bridge", bridge: "cni0" }),
+    good: bridge(),
     on: "document",
     *check({ root }) {
       const name = property(root, "name");
@@ -130,14 +130,16 @@ export const STRUCTURE: readonly Rule[] = [
     why:
       "A config without one is read as version 0.1.0 of the specification, which knows one IPv4 and " +
       "one IPv6 address for a container. The fix writes 0.2.0 for a single plugin, whose results " +
-      "have the same form and are what a stock Mesos agent understands, and 0.4.0 for a list.",
-    bad: json({ name: "net", type: "bridge", bridge: "cni0" }),
-    good: json({ cniVersion: "0.2.0", name: "net", type: "bridge", bridge: "cni0" }),
+      "have the same form and are what a stock Mesos agent understands, and 0.4.0 for a list or a " +
+      "container without addresses.",
+    bad: bridge({ cniVersion: undefined }),
+    good: bridge({ cniVersion: "0.2.0" }),
     fixable: true,
     on: "document",
     *check({ root, source, kind, plugins }) {
       if (property(root, "cniVersion") || property(root, "cniVersions")) return;
-      const wanted: SpecVersion = kind === "conflist" ? "0.4.0" : "0.2.0";
+      const isOldForm = kind === "conf" && !plugins.some(makesNoAddress);
+      const wanted: SpecVersion = isOldForm ? "0.2.0" : "0.4.0";
       const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
         .reduce((a, b) => order(a) > order(b) ? a : b, wanted);
       yield {
@@ -364,10 +366,11 @@ export const STRUCTURE: readonly Rule[] = [
       "An empty ipam tells the bridge and macvlan plugins to assign no address. A stock Mesos agent " +
       "skips a network whose ipam has no type; leaving ipam out means the same to the plugin. An " +
       "ipam with other fields and no type can't be meant: nothing reads them.",
-    bad: bridge({}, { type: undefined }),
-    good: bridge(),
+    bad: network({ type: "bridge", bridge: "cni0", ipam: {} }),
+    good: network({ type: "bridge", bridge: "cni0" }),
     on: "plugin",
-    *check({ ipam, role }) {
+    *check(plugin) {
+      const { ipam, role } = plugin;
       if (!isObject(ipam) || role === "partial") return;
       const type = field(ipam, "type");
       if (type && type.type !== "string") {
@@ -379,15 +382,18 @@ export const STRUCTURE: readonly Rule[] = [
         };
       } else if (!type || type.value === "") {
         const isEmpty = ipam.children!.length === 0;
+        const schema = schemaOf(plugin);
+        // A plugin with an IPAM of its own reads the rest of it all the same.
+        const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
         yield {
           at: isEmpty ? ipam : start(ipam),
-          severity: isEmpty ? "warning" : "error",
-          message: isEmpty
-            ? 'a stock agent skips a network whose "ipam" is empty'
-            : '"ipam" has no "type", so nothing assigns an address',
+          severity: isLost ? "error" : "warning",
+          message: isLost
+            ? '"ipam" has no "type", so nothing assigns an address'
+            : 'a stock agent skips a network whose "ipam" has no "type"',
           help: isEmpty
             ? 'leave "ipam" out: that too means no address'
-            : 'add "type": "host-local", or the IPAM plugin you use',
+            : 'add "type", the IPAM plugin you use',
         };
       }
     },

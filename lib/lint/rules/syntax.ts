@@ -70,7 +70,7 @@ export const SYNTAX: readonly Rule[] = [
     title: "a comment, which JSON doesn't have",
     why: "Neither an agent nor a plugin accepts comments; the file is skipped.",
     bad: '{\n  // for the web tier\n  "name": "net",\n  "type": "bridge"\n}\n',
-    good: network({ type: "bridge", _comment: "for the web tier" }),
+    good: bridge({ _comment: "for the web tier" }),
     on: "source",
     *check(source) {
       if (!isText(source)) return;
@@ -90,7 +90,7 @@ export const SYNTAX: readonly Rule[] = [
     title: "a comma before a closing bracket",
     why: "Neither an agent nor a plugin accepts it; the file is skipped.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
-    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    good: bridge(),
     fixable: true,
     on: "source",
     *check(source) {
@@ -113,7 +113,7 @@ export const SYNTAX: readonly Rule[] = [
     why: "Editors on Windows put the bytes EF BB BF in front of UTF-8. Go's and Mesos's JSON " +
       "parsers refuse them, and no editor shows them.",
     bad: '\ufeff{\n  "name": "net",\n  "type": "bridge"\n}\n',
-    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    good: bridge(),
     fixable: true,
     on: "source",
     *check(source) {
@@ -136,7 +136,7 @@ export const SYNTAX: readonly Rule[] = [
       "an older encoding are replaced by one reader and refused by the next.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "B\xfcro"\n}\n',
     needs: "saved as Latin-1",
-    good: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "Büro"\n}\n',
+    good: bridge({ _comment: "Büro" }),
     on: "source",
     *check(source) {
       if (!source.encoding || source.isTooLarge || source.isBystander) return;
@@ -158,7 +158,7 @@ export const SYNTAX: readonly Rule[] = [
     why: "A network config is one object. A list of networks in one file is not a thing: each " +
       "network has a file of its own.",
     bad: '[\n  { "name": "net", "type": "bridge" }\n]\n',
-    good: '{\n  "name": "net",\n  "type": "bridge"\n}\n',
+    good: bridge(),
     on: "source",
     *check(source) {
       const { root } = isText(source) ? source : {};

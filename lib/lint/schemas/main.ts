@@ -145,7 +145,9 @@ export const MAIN: Readonly<Record<string, Schema>> = {
     complete: true,
     ipam: "own",
     fields: {
+      // What a chain and a device may be called is a matter of the port mapper's rules.
       chain: string,
+      backend: choice("iptables", "nftables"),
       excludeDevices: list(string),
       delegate: map(any),
     },

@@ -26,3 +26,12 @@ export function ipamSchemaOf(plugin: PluginNode): Schema | undefined {
   const schema = schemaNamed(plugin.ipamType);
   return schema?.kind === "ipam" ? schema : undefined;
 }
+
+/** Whether the plugin makes an interface that gets no address. */
+export function makesNoAddress(plugin: PluginNode): boolean {
+  const { type, role, ipam } = plugin;
+  if (!type || !["bridge", "macvlan", "host-device", "tap"].includes(type)) return false;
+  const isTop = role === "single" || role === "delegate" ||
+    (role === "listed" && plugin.index === 0);
+  return isTop && (!ipam || (ipam.type === "object" && ipam.children!.length === 0));
+}

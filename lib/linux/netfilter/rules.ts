@@ -167,6 +167,8 @@ export class NewRules implements Disposable {
   readonly #socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 
   constructor() {
+    // A socket without an address of its own is taken for the sender, and told nothing.
+    this.#socket.bind(kernelChooses(), "netlink");
     this.#socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES);
   }
 
@@ -208,6 +210,13 @@ export class NewRules implements Disposable {
   [Symbol.dispose](): void {
     this.#socket.close();
   }
+}
+
+/** struct sockaddr_nl of any process id. */
+function kernelChooses(): Uint8Array<ArrayBuffer> {
+  const address = new Uint8Array(12);
+  view(address).setUint16(0, AF_NETLINK, true);
+  return address;
 }
 
 function jumpOf(expressions: Uint8Array | undefined): string | undefined {

@@ -15,11 +15,13 @@ export type { NextHop } from "./route.ts";
 
 /** Message types (linux/rtnetlink.h). */
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
+const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const RTM_GETRULE = 34;
 const RTM_GETNSID = 90;
@@ -34,6 +36,7 @@ const RTA_SRC = 2;
 const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const NDA_DST = 1;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
 const IFF_UP = 1;
@@ -169,6 +172,13 @@ export class Netlink implements Disposable {
     ], `${what} ${name}`);
   }
 
+  /** Removes an interface; a veth's other end goes too. @throws {SystemError} `ENODEV` */
+  removeLink(index: number, name: string): void {
+    const header = new Uint8Array(16);
+    view(header).setInt32(4, index, true);
+    this.#socket.request(RTM_DELLINK, 0, [header], `remove ${name}`);
+  }
+
   /** Gives an interface an address. @throws {SystemError} `EEXIST` when it has it */
   addAddress(name: string, address: string, prefixLength: number): void {
     const bytes = addressBytes(address);
@@ -181,6 +191,17 @@ export class Netlink implements Disposable {
       attribute(IFA_LOCAL, bytes),
       attribute(IFA_ADDRESS, bytes),
     ], `add ${address}/${prefixLength} to ${name}`);
+  }
+
+  /** Forgets which hardware address an address has. @throws {SystemError} */
+  deleteNeighbour(name: string, address: string): void {
+    const header = new Uint8Array(12);
+    header[0] = familyOf(address);
+    view(header).setInt32(4, this.link(name).index, true);
+    this.#socket.request(RTM_DELNEIGH, 0, [
+      header,
+      attribute(NDA_DST, addressBytes(address)),
+    ], `forget the neighbour ${address} on ${name}`);
   }
 
   /** Adds a default route. @throws {SystemError} `EEXIST` when there is one */

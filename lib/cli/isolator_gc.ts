@@ -1,0 +1,61 @@
+import { findGarbage, type Garbage } from "../isolator/gc/mod.ts";
+import { messageOf } from "../error.ts";
+import { agentContainers } from "../mesos/agent_api.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { print, printError, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "isolator gc",
+  summary: "find what no live container owns: checkpoints, addresses, rules, wires",
+  flags: [
+    ...NETWORK_FLAGS,
+    { name: "apply", help: "remove it, instead of only saying what would be removed" },
+    {
+      name: "agent",
+      value: "URL",
+      help: "an agent to ask which containers live, such as http://127.0.0.1:5051",
+    },
+    JSON_FLAG,
+  ],
+  examples: [{
+    command:
+      "mesos-cni isolator gc --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
+    what: "changes nothing: one line for each find, with the reason",
+  }],
+  notes:
+    `A container lives if it has a process, or if the agent knows it. Addresses, rules and wires of
+other programs' containers are left alone: no network namespace of the machine may have to do
+with what is removed. Exit code 1 if something could not be removed.`,
+  async run(call) {
+    const isolator = isolatorOf(call);
+    const url = call.value("agent");
+    const garbage = await findGarbage(isolator, url ? await agentContainers(url) : []);
+    const apply = call.has("apply");
+    const errors: string[] = [];
+    const found: unknown[] = [];
+    for (const one of garbage) {
+      const error = apply ? await remove(one) : undefined;
+      if (error !== undefined) errors.push(error);
+      const { kind, what, why } = one;
+      const outcome = !apply ? "found" : error === undefined ? "removed" : "failed";
+      if (call.has("json")) found.push({ kind, what, why, outcome, error });
+      else print(`${outcome.padEnd(8)} ${kind.padEnd(10)} ${what}\n         ${why}`);
+    }
+    if (call.has("json")) printJson(found);
+    else if (garbage.length === 0) print("nothing: everything belongs to a live container");
+    else if (!apply) print("\nnothing was changed; to remove these: --apply");
+    for (const error of errors) printError("isolator gc", error);
+    return errors.length > 0 ? 1 : 0;
+  },
+};
+
+async function remove(garbage: Garbage): Promise<string | undefined> {
+  try {
+    await garbage.remove();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

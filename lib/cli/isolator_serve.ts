@@ -1,0 +1,35 @@
+import { resolve } from "@std/path";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Command, UsageError } from "./command.ts";
+import { isolatorOf } from "./isolator_of.ts";
+
+const SOCKET = "/run/mesos-cni/isolator.sock";
+
+export const command: Command = {
+  name: "isolator serve",
+  summary: "the same operations as a service: HTTP with JSON over a unix socket",
+  flags: [
+    ...NETWORK_FLAGS,
+    {
+      name: "socket",
+      value: "PATH",
+      help: "where to listen, for root only; unused when systemd passes a socket",
+      default: SOCKET,
+      complete: "file",
+    },
+  ],
+  examples: [{
+    command:
+      "mesos-cni isolator serve --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
+    what: `then: curl --unix-socket ${SOCKET} http://localhost/v1/containers`,
+  }],
+  notes:
+    `A stop signal (SIGTERM, SIGINT) finishes what is under way. All state is on disk: it can be
+restarted at any time. docs/isolator-service.md describes the requests.`,
+  async run(call) {
+    if (call.operands.length > 0) throw new UsageError(`unexpected ${call.operands[0]}`);
+    const { serve, MeasuredIsolator } = await import("../isolator/server/server.ts");
+    await serve(isolatorOf(call, MeasuredIsolator), resolve(call.value("socket") ?? SOCKET));
+    return 0;
+  },
+};

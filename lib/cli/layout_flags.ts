@@ -1,0 +1,24 @@
+/** Where the containers of an agent are, for commands that need no more than that. */
+import type { Flag } from "./command.ts";
+
+/** Where containers are; enough for commands that only look at them. */
+export const LAYOUT_FLAGS: readonly Flag[] = [
+  {
+    name: "runtime_dir",
+    value: "DIR",
+    help: "where the agent keeps what a reboot ends",
+    default: "/var/run/mesos",
+    complete: "directory",
+  },
+  {
+    name: "work_dir",
+    value: "DIR",
+    help: "where the agent keeps what survives a reboot",
+    default: "/var/lib/mesos",
+    complete: "directory",
+  },
+  {
+    name: "network_cni_root_dir_persist",
+    help: "checkpoints are below --work_dir instead of --runtime_dir",
+  },
+];

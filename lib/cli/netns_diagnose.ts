@@ -1,0 +1,71 @@
+import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { bold, print, printError, printJson } from "./output.ts";
+
+export const diagnose: Command = {
+  name: "netns diagnose",
+  summary: "find the cause of what is wrong with a container's network",
+  operands: "ID",
+  complete: "container",
+  flags: [
+    JSON_FLAG,
+    {
+      name: "agent",
+      value: "ADDRESS:PORT",
+      help: "where executors register",
+      default: "port 5051",
+    },
+    { name: "fix", help: "apply what can't make it worse, each after asking" },
+    ...TARGET_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni netns diagnose 5f3a", what: "the cause, what was seen, what to do" },
+    { command: "mesos-cni netns diagnose 5f3a --fix", what: "and repair what can be repaired" },
+  ],
+  notes:
+    "Exit code 1 if a problem was found. Questions are sent into the container's network (ARP, DNS to\n" +
+    "its servers, a connection to the agent); nothing is changed without --fix.",
+  async run(call) {
+    const { diagnose } = await import("../netns/diagnose.ts");
+    const diagnosis = await diagnose(layoutOf(call), await targetOf(call), {
+      agent: agentOf(call),
+    });
+    if (call.has("json")) {
+      printJson(diagnosis);
+    } else {
+      const { diagnosisText } = await import("../netns/diagnosis_text.ts");
+      print(diagnosisText(diagnosis, bold));
+    }
+    if (call.has("fix")) await applyFixes(diagnosis.findings);
+    return diagnosis.healthy ? 0 : 1;
+  },
+};
+
+function agentOf(call: Call): { address: string; port: number } | undefined {
+  const value = call.value("agent");
+  if (value === undefined) return undefined;
+  const match = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value);
+  if (!match) throw new UsageError(`--agent=${value} is not like 192.0.2.1:5051`);
+  return { address: match[1]!, port: Number(match[2]) };
+}
+
+/** Asks for each fix; without a terminal nobody can be asked, and nothing is changed. */
+async function applyFixes(
+  findings: readonly { fix?: { what: string; apply(): void | Promise<void> } }[],
+): Promise<void> {
+  const fixes = findings.flatMap(({ fix }) => fix ?? []);
+  if (fixes.length === 0) {
+    print("\nnothing that could be fixed safely");
+  } else if (!Deno.stdin.isTerminal()) {
+    throw new UsageError("--fix asks before each change, so it needs a terminal");
+  }
+  for (const { what, apply } of fixes) {
+    if (!confirm(`\n${what}?`)) continue;
+    try {
+      await apply();
+      print("done");
+    } catch (error) {
+      printError("netns diagnose", (error as Error).message);
+    }
+  }
+}

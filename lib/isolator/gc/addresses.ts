@@ -1,0 +1,67 @@
+/** Addresses that host-local holds for containers that are gone. */
+import { OperatorError } from "../../error.ts";
+import { FileLock } from "../../linux/lock.ts";
+import type { Garbage } from "./garbage.ts";
+import type { Living } from "./living.ts";
+
+/**
+ * How long, in ms, an address may be reserved before it is on an interface: longer than any
+ * plugin is given.
+ */
+const LONGEST_ADD = 120_000;
+/** How long, in ms, to wait for a plugin that holds the store. */
+const PATIENCE = 10_000;
+
+/**
+ * @param store a directory of host-local: a file for each address in use, which names its
+ *   container in the first line
+ */
+export function findAddresses(store: string, living: Living): Garbage[] {
+  return entries(store)
+    .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
+    .filter((name) => ageOf(`${store}/${name}`) > LONGEST_ADD)
+    .map((name): Garbage => ({
+      kind: "address",
+      what: `${name} of container ${holderOf(`${store}/${name}`)} in ${store}`,
+      why: "no interface of any network namespace has it",
+      remove: () => release(store, name),
+    }));
+}
+
+async function release(store: string, name: string): Promise<void> {
+  // host-local's own lock.
+  using lock = await FileLock.take(`${store}/lock`, PATIENCE);
+  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
+  try {
+    Deno.removeSync(`${store}/${name}`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function entries(store: string): string[] {
+  try {
+    return [...Deno.readDirSync(store)].map((entry) => entry.name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function ageOf(path: string): number {
+  try {
+    return Date.now() - (Deno.statSync(path).mtime?.getTime() ?? 0);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0; // given back meanwhile
+    throw error;
+  }
+}
+
+function holderOf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path).split(/\s/)[0] || "(none named)";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "(given back meanwhile)";
+    throw error;
+  }
+}

@@ -1,0 +1,10 @@
+/** A thing that no live container owns. */
+export interface Garbage {
+  kind: "container" | "mapping" | "rule" | "address" | "veth";
+  /** What it is, and where. */
+  what: string;
+  /** How one can tell that nobody needs it. */
+  why: string;
+  /** Removes it. @throws {OperatorError} */
+  remove(): Promise<void>;
+}

@@ -1,0 +1,35 @@
+/** Port mappings whose container is gone: those on record, and rules without a record. */
+import { listOwners, remove, removeOwner } from "../../firewall/mod.ts";
+import { listTaggedRules } from "../../firewall/tagged_rules.ts";
+import type { Garbage } from "./garbage.ts";
+import type { Living } from "./living.ts";
+
+/** Reservations and rules of attachments whose network namespace no longer exists. */
+export function findMappings(): Garbage[] {
+  return listOwners().filter((owner) => !owner.isLive).map((owner) => ({
+    kind: "mapping",
+    what: `ports of container ${owner.containerId} (${owner.ifName} on ${owner.network})`,
+    why: `its network namespace ${owner.netns} is gone`,
+    remove: () => removeOwner(owner),
+  }));
+}
+
+/**
+ * Rules that send packets to an address that nobody has: somebody restored them, say a
+ * `iptables-restore` at boot, or another program wrote and forgot them.
+ */
+export async function findRules(chain: string, path: string, living: Living): Promise<Garbage[]> {
+  const known = new Set(listOwners().map((owner) => owner.containerId));
+  return (await listTaggedRules(chain, path))
+    .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
+    .map(({ containerId, address, rule }) => ({
+      kind: "rule",
+      what: rule,
+      why: `no container ${containerId} has ports on record, and nobody has ${address}`,
+      remove: () =>
+        remove(
+          { containerId, network: "", ifName: "" },
+          { chain, backend: "iptables", path },
+        ),
+    }));
+}

@@ -1,0 +1,295 @@
+/** CNI3xx: what the networks of one directory do to each other. */
+import { join } from "@std/path";
+import { overlap, type Prefix, showAddress, showNetwork } from "../address.ts";
+import { bounds, gatewayOf, type RangeNode } from "../addressing.ts";
+import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
+import type { Rule } from "../rule.ts";
+import { field, isTrue, items, property, quote, text } from "../tree.ts";
+import { bridge, bridgeFields, network, portMapper } from "./example.ts";
+
+export const ACROSS: readonly Rule[] = [
+  {
+    code: "CNI301",
+    name: "duplicate-network",
+    severity: "error",
+    title: "two files define networks of one name",
+    why:
+      "An agent keeps the first file it reads and skips the other; which one that is depends on the " +
+      "order of the directory, and may change when a file is written anew.",
+    bad: { "a.conf": network({ type: "loopback" }), "b.conf": network({ type: "loopback" }) },
+    good: {
+      "a.conf": network({ name: "a", type: "loopback" }),
+      "b.conf": network({ name: "b", type: "loopback" }),
+    },
+    on: "directory",
+    *check(documents) {
+      const first = new Map<string, Document>();
+      for (const document of documents) {
+        const { name } = document;
+        if (!name) continue;
+        const earlier = first.get(name);
+        if (earlier) {
+          yield {
+            source: document.source,
+            at: property(document.root, "name"),
+            message: `the network ${quote(name)} is defined in ${earlier.source.path} already: ` +
+              "an agent skips one of the two",
+            help: "rename one of the networks, or delete one of the files",
+          };
+        } else {
+          first.set(name, document);
+        }
+      }
+    },
+  },
+  {
+    code: "CNI302",
+    name: "overlapping-subnets",
+    severity: "warning",
+    title: "two networks have overlapping subnets",
+    why:
+      "host-local keeps a network's leases apart by the network's name: two networks with one subnet " +
+      "give the same address to two containers. On different bridges, the host has two routes to one " +
+      "subnet and uses the first.",
+    bad: {
+      "a.conf": bridge({ name: "a" }),
+      "b.conf": bridge({ name: "b", bridge: "cni1" }, { subnet: "10.1.128.0/17" }),
+    },
+    good: {
+      "a.conf": bridge({ name: "a" }),
+      "b.conf": bridge({ name: "b", bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
+    },
+    on: "directory",
+    *check(documents) {
+      // By first address: only neighbours in this order can overlap.
+      const all = [...subnets(documents)].sort((a, b) =>
+        a.prefix.family - b.prefix.family || Number(a.prefix.first - b.prefix.first > 0n) * 2 - 1
+      );
+      let widest: Subnet | undefined;
+      for (const subnet of all) {
+        if (widest && overlap(widest.prefix, subnet.prefix)) {
+          const [earlier, later] = inOrder(documents, widest, subnet);
+          if (earlier.plugin.document !== later.plugin.document && !areApart(earlier, later)) {
+            yield {
+              source: later.plugin.document.source,
+              at: later.range.subnet!.node,
+              message:
+                `${showNetwork(later.prefix)} overlaps with ${showNetwork(earlier.prefix)} of ` +
+                `the network ${quote(earlier.plugin.document.name ?? "")} in ` +
+                earlier.plugin.document.source.path,
+              help: "give each network a subnet of its own, or disjoint ranges of one subnet",
+            };
+          }
+        }
+        if (
+          !widest || !overlap(widest.prefix, subnet.prefix) ||
+          subnet.prefix.last > widest.prefix.last
+        ) {
+          widest = subnet;
+        }
+      }
+    },
+  },
+  {
+    code: "CNI303",
+    name: "bridge-with-two-gateways",
+    severity: "error",
+    title: "networks on one bridge give it different addresses",
+    why:
+      "As a gateway, the bridge gets one IPv4 address. The bridge plugin refuses to attach a container " +
+      "when the bridge already has another one, so that whichever network is used first wins. With " +
+      "forceAddress it takes the other network's gateway away instead.",
+    bad: {
+      "a.conf": bridge({ name: "a" }),
+      "b.conf": bridge({ name: "b" }, { subnet: "10.2.0.0/16" }),
+    },
+    good: {
+      "a.conf": bridge({ name: "a" }),
+      "b.conf": bridge({ name: "b", bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
+    },
+    on: "directory",
+    *check(documents) {
+      const first = new Map<string, Gateway>();
+      for (const gateway of gateways(documents)) {
+        const earlier = first.get(gateway.bridge);
+        if (!earlier) first.set(gateway.bridge, gateway);
+        else if (earlier.address !== gateway.address) {
+          yield {
+            source: gateway.plugin.document.source,
+            at: gateway.plugin.place("bridge"),
+            message: `the bridge ${quote(gateway.bridge)} would get ${gateway.address} here and ` +
+              `${earlier.address} in ${
+                earlier.plugin.document === gateway.plugin.document
+                  ? "the same file"
+                  : earlier.plugin.document.source.path
+              }`,
+            help: "use a bridge for each subnet, or one subnet for the bridge",
+          };
+        }
+      }
+    },
+  },
+  {
+    code: "CNI304",
+    name: "chain-used-differently",
+    severity: "warning",
+    title: "port mappers share a chain and are set up differently",
+    why:
+      "All rules of a chain are seen by all traffic. A device that one network excludes is not excluded " +
+      "in the other network's rules, and a chain belongs to one backend.",
+    bad: {
+      "a.conf": portMapper({ name: "a" }),
+      "b.conf": portMapper({ name: "b", excludeDevices: ["cni1"] }, { bridge: "cni1" }),
+    },
+    good: {
+      "a.conf": portMapper({ name: "a" }),
+      "b.conf": portMapper({ name: "b", chain: "MESOS-B", excludeDevices: ["cni1"] }, {
+        ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
+      }),
+    },
+    on: "directory",
+    *check(documents) {
+      const first = new Map<string, PluginNode>();
+      for (const plugin of documents.flatMap((document) => document.plugins)) {
+        const chain = text(plugin.field("chain"));
+        if (plugin.type !== PORT_MAPPER || !chain) continue;
+        const earlier = first.get(chain);
+        if (!earlier) {
+          first.set(chain, plugin);
+          continue;
+        }
+        const differing = ["excludeDevices", "backend"].find((name) =>
+          valueOf(plugin, name) !== valueOf(earlier, name)
+        );
+        if (!differing) continue;
+        yield {
+          source: plugin.document.source,
+          at: plugin.field("chain"),
+          message: `the chain ${
+            quote(chain)
+          } has other ${differing} in ${earlier.document.source.path}`,
+          help: "use a chain for each network, or the same settings",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI305",
+    name: "shared-leases",
+    severity: "warning",
+    title: "different ranges share one directory of leases",
+    why:
+      "host-local keeps its leases in dataDir/NETWORK. Two plugins that share the directory and have " +
+      "different ranges take each other's last address for their own and give addresses away twice.",
+    bad: network({
+      plugins: [
+        bridgeFields(),
+        { ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) },
+      ],
+    }),
+    good: network({
+      plugins: [
+        bridgeFields(),
+        {
+          ...bridgeFields({ bridge: "cni1" }, {
+            subnet: "10.2.0.0/16",
+            dataDir: "/var/lib/cni/second",
+          }),
+        },
+      ],
+    }),
+    on: "directory",
+    *check(documents) {
+      const first = new Map<string, PluginNode>();
+      for (const plugin of documents.flatMap((document) => document.plugins)) {
+        const name = text(property(plugin.node, "name")) ?? plugin.document.name;
+        if (plugin.ipamType !== "host-local" || !name || plugin.role === "partial") continue;
+        const dataDir = text(field(plugin.ipam, "dataDir")) || "/var/lib/cni/networks";
+        const leases = join(
+          dataDir,
+          plugin.role === "network" ? name : plugin.document.name ?? name,
+        );
+        const earlier = first.get(leases);
+        if (!earlier) first.set(leases, plugin);
+        else if (spans(earlier) !== spans(plugin)) {
+          yield {
+            source: plugin.document.source,
+            at: field(plugin.ipam, "dataDir") ?? field(plugin.ipam, "type"),
+            message: `the leases in ${leases} are also those of ${
+              earlier.document === plugin.document
+                ? "another plugin of this file"
+                : earlier.document.source.path
+            }, with other ranges`,
+            help: 'give one of the two a "dataDir" of its own',
+          };
+        }
+      }
+    },
+  },
+];
+
+interface Subnet {
+  plugin: PluginNode;
+  range: RangeNode;
+  prefix: Prefix;
+}
+
+function* subnets(documents: readonly Document[]): Generator<Subnet> {
+  for (const plugin of documents.flatMap((document) => document.plugins)) {
+    for (const range of plugin.addressing.ranges) {
+      if (range.subnet?.value) yield { plugin, range, prefix: range.subnet.value };
+    }
+  }
+}
+
+function inOrder(documents: readonly Document[], a: Subnet, b: Subnet): [Subnet, Subnet] {
+  return documents.indexOf(a.plugin.document) <= documents.indexOf(b.plugin.document)
+    ? [a, b]
+    : [b, a];
+}
+
+/** Two networks may split one subnet of one bridge between them by disjoint ranges. */
+function areApart(a: Subnet, b: Subnet): boolean {
+  if (showNetwork(a.prefix) !== showNetwork(b.prefix)) return false;
+  if (text(a.plugin.field("bridge")) !== text(b.plugin.field("bridge"))) return false;
+  if (text(a.plugin.field("master")) !== text(b.plugin.field("master"))) return false;
+  const { family } = a.prefix;
+  return !overlap({ family, ...bounds(a.range)! }, { family, ...bounds(b.range)! });
+}
+
+interface Gateway {
+  plugin: PluginNode;
+  bridge: string;
+  address: string;
+}
+
+/** The IPv4 addresses that bridge plugins give to their bridges. */
+function* gateways(documents: readonly Document[]): Generator<Gateway> {
+  for (const plugin of documents.flatMap((document) => document.plugins)) {
+    if (plugin.type !== "bridge" || plugin.role === "partial") continue;
+    if (!isTrue(plugin.field("isGateway")) && !isTrue(plugin.field("isDefaultGateway"))) continue;
+    const bridge = text(plugin.field("bridge")) || "cni0";
+    for (const range of plugin.addressing.ranges) {
+      const gateway = gatewayOf(range);
+      if (gateway?.family !== 4 || !range.subnet?.value) continue;
+      // A set gives one address, from any of its ranges.
+      if (plugin.addressing.ranges.find((other) => other.set === range.set) !== range) continue;
+      yield { plugin, bridge, address: `${showAddress(gateway)}/${range.subnet.value.length}` };
+    }
+  }
+}
+
+function valueOf(plugin: PluginNode, name: string): string {
+  const node = plugin.field(name);
+  const values = node?.type === "array"
+    ? items(node).map((item) => item.value).sort()
+    : node?.value;
+  return JSON.stringify(values ?? null);
+}
+
+function spans(plugin: PluginNode): string {
+  return plugin.addressing.ranges.map((range) => {
+    const limits = bounds(range);
+    return limits ? `${limits.first}-${limits.last}` : "?";
+  }).sort().join(" ");
+}

@@ -1,0 +1,331 @@
+/** CNI8xx: what the configs need of the machine they are on (`--probe`). */
+import { bitsOf, contains, overlap, showAddress, showNetwork } from "../address.ts";
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import type { Machine } from "../machine.ts";
+import type { Found, Rule } from "../rule.ts";
+import { field, isTrue, property, quote, text } from "../tree.ts";
+import { attached, bridge, network, portMapper } from "./example.ts";
+
+const OLDEST_IPTABLES = "1.4.20";
+
+/** Sockets and files that a plugin's daemon leaves, with the daemon's name. */
+const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> = {
+  flannel: { daemon: "flanneld", file: "/run/flannel/subnet.env", field: "subnetFile" },
+  "cilium-cni": { daemon: "cilium-agent", file: "/var/run/cilium/cilium.sock" },
+  calico: { daemon: "calico-node", file: "/var/lib/calico/nodename" },
+};
+
+export const MACHINE: readonly Rule[] = [
+  {
+    code: "CNI801",
+    name: "device-missing",
+    severity: "error",
+    title: "a device that the plugin works on is not there",
+    why:
+      "macvlan, ipvlan and vlan make their interface on top of a device of the host (without a " +
+      '"master", of the default route), and host-device moves it into the container.',
+    bad: attached({ type: "macvlan", master: "nosuchdev0" }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      if (!machine || isTrue(plugin.field("linkInContainer"))) return;
+      const key = { macvlan: "master", ipvlan: "master", vlan: "master", "host-device": "device" }[
+        plugin.type ?? ""
+      ];
+      if (!key || plugin.isChained) return;
+      const name = text(plugin.field(key));
+      if (name && !machine.devices().some((device) => device.name === name)) {
+        yield {
+          at: plugin.field(key),
+          message: `there is no device ${quote(name)} on this machine`,
+          help: `use one of ${deviceNames(machine)}`,
+        };
+      } else if (
+        !name && key === "master" && plugin.type !== "vlan" && !machine.hasDefaultRoute()
+      ) {
+        yield {
+          at: property(plugin.node, "type"),
+          message:
+            `${plugin.type} has no "master", and this machine no default route to take it from`,
+          help: `add "master", one of ${deviceNames(machine)}`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI802",
+    name: "not-a-bridge",
+    severity: "error",
+    title: "the bridge's name belongs to a device that is no bridge",
+    why:
+      "The bridge plugin makes the bridge if there is no device of that name, and fails if there is " +
+      "one of another kind.",
+    bad: bridge({ bridge: "lo" }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      if (!machine || plugin.type !== "bridge") return;
+      const name = text(plugin.field("bridge")) || "cni0";
+      const device = machine.devices().find((device) => device.name === name);
+      if (!device || device.kind === "bridge") return;
+      yield {
+        at: plugin.place("bridge"),
+        message: `${quote(name)} is a device of this machine, and no bridge`,
+        help: "choose another name for the bridge",
+      };
+    },
+  },
+  {
+    code: "CNI803",
+    name: "mtu-above-device",
+    severity: "error",
+    title: "the MTU is larger than that of the device below",
+    why: "macvlan and vlan refuse it: what doesn't fit through the device can't be sent.",
+    bad: attached({ type: "macvlan", master: "lo", mtu: 65536 }),
+    needs: "--probe, on a machine where lo has an MTU of less",
+    good: attached({ type: "macvlan", master: "lo", mtu: 1500 }),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      if (!machine || (plugin.type !== "macvlan" && plugin.type !== "vlan")) return;
+      const master = text(plugin.field("master"));
+      const device = machine.devices().find((device) => device.name === master);
+      const mtu = plugin.field("mtu");
+      if (!device || mtu?.type !== "number" || mtu.value <= device.mtu) return;
+      yield {
+        at: mtu,
+        message: `${quote(device.name)} has an MTU of ${device.mtu}`,
+        help: `write at most ${device.mtu}, or leave "mtu" out`,
+      };
+    },
+  },
+  {
+    code: "CNI804",
+    name: "overlaps-host",
+    severity: "warning",
+    title: "the subnet overlaps with the machine's own addresses or routes",
+    why:
+      "The host sends traffic for those addresses to the containers' bridge from then on, and what was " +
+      "there before is cut off: another network, a VPN, or the agent's master.",
+    bad: bridge({}, { subnet: "127.0.0.0/8" }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      // On a device of the host, the containers are meant to be in its network.
+      if (!machine || (plugin.type !== "bridge" && plugin.type !== "ptp")) return;
+      const own = plugin.type === "bridge" ? text(plugin.field("bridge")) || "cni0" : undefined;
+      for (const { subnet } of plugin.addressing.ranges) {
+        const span = subnet?.value;
+        if (!span) continue;
+        const device = machine.devices().find((device) =>
+          device.name !== own && device.addresses.some((address) =>
+            isForeign(plugin, address) &&
+            contains(span, address)
+          )
+        );
+        const route = machine.routes().find(({ prefix, device }) =>
+          device !== own && isForeign(plugin, prefix) && overlap(span, prefix)
+        );
+        const what = device
+          ? `the address of ${quote(device.name)}`
+          : route && `the route to ${showNetwork(route.prefix)} through ${quote(route.device)}`;
+        if (!what) continue;
+        yield {
+          at: subnet.node,
+          message: `${showNetwork(span)} takes in ${what} of this machine`,
+          help: "choose a subnet that nothing else uses",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI805",
+    name: "iptables-missing",
+    severity: "error",
+    title: "there is no iptables, or one that is too old",
+    why: `ipMasq, portmap, firewall and the port mapper run iptables. The port mapper needs ` +
+      `${OLDEST_IPTABLES} for its -w option, which waits for others that change rules.`,
+    bad: portMapper(),
+    needs: "--probe, on a machine without iptables",
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      const at = machine && usesIptables(plugin);
+      if (!at) return;
+      const version = machine.iptablesVersion();
+      if (!version) {
+        yield {
+          at,
+          message: `${plugin.type} needs iptables, which is not on this machine`,
+          help: "install iptables",
+        };
+      } else if (plugin.type === PORT_MAPPER && isOlder(version, OLDEST_IPTABLES)) {
+        yield {
+          at,
+          message:
+            `this machine has iptables ${version}, and the port mapper needs ${OLDEST_IPTABLES}`,
+          help: "update iptables",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI806",
+    name: "comment-match-missing",
+    severity: "error",
+    title: "iptables doesn't know the comment match",
+    why: "The port mapper marks a container's rules with a comment, by which they are found again.",
+    bad: portMapper(),
+    needs: "--probe, on a machine whose iptables has no comment match",
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      if (!machine || plugin.type !== PORT_MAPPER || !machine.iptablesVersion()) return;
+      if (!usesIptables(plugin) || machine.hasCommentMatch()) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message: "the iptables of this machine doesn't know the comment match",
+        help: "install the iptables extensions and the kernel module xt_comment",
+      };
+    },
+  },
+  {
+    code: "CNI807",
+    name: "kernel-lacks-link",
+    severity: "error",
+    title: "the kernel can't make interfaces of this kind",
+    why:
+      "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan or vlan.",
+    bad: attached({ type: "ipvlan", master: "lo" }),
+    needs: "--probe, on a kernel without ipvlan",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      const kind =
+        { macvlan: "macvlan", ipvlan: "ipvlan", vlan: "vlan", bridge: "bridge", ptp: "veth" }[
+          plugin.type ?? ""
+        ];
+      if (!machine || !kind || machine.canMake(kind) !== false) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message: `this machine's kernel can't make ${kind} interfaces`,
+        help: `load the module (modprobe ${
+          kind === "vlan" ? "8021q" : kind
+        }), or use another network`,
+      };
+    },
+  },
+  {
+    code: "CNI808",
+    name: "daemon-missing",
+    severity: "warning",
+    title: "the plugin's daemon doesn't run on this machine",
+    why:
+      "flannel, Calico and Cilium need their own daemon on each agent, dhcp needs its plugin as a " +
+      "daemon: Mesos starts none of them. Looked for by the file or socket that the daemon leaves.",
+    bad: network({ type: "flannel", subnetFile: "/run/nowhere/subnet.env" }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      if (!machine) return;
+      const main = DAEMONS[plugin.type ?? ""];
+      if (main && !isTrue(plugin.field("nodename_file_optional")) && !plugin.field("nodename")) {
+        const file = (main.field && text(plugin.field(main.field))) || main.file;
+        yield* missingDaemon(machine, file, main.daemon, property(plugin.node, "type"));
+      }
+      if (plugin.ipamType === "dhcp") {
+        const socket = text(field(plugin.ipam, "daemonSocketPath")) || "/run/cni/dhcp.sock";
+        yield* missingDaemon(machine, socket, "dhcp daemon", field(plugin.ipam, "type"));
+      }
+    },
+  },
+  {
+    code: "CNI809",
+    name: "agent-out-of-reach",
+    severity: "warning",
+    title: "the routes lead to none of this machine's addresses",
+    why:
+      "The executor in the container must reach the agent. The network has routes, but no default one, " +
+      "and none of them, nor the subnet itself, takes in an address of this machine.",
+    bad: bridge({ isGateway: false, ipMasq: false }, { routes: [{ dst: "198.51.100.0/24" }] }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check(plugin, { machine }) {
+      const { routes, ranges, fixed } = plugin.addressing;
+      if (!machine || routes.length === 0 || isTrue(plugin.field("isDefaultGateway"))) return;
+      // On its own gateway address, the bridge is the agent's machine.
+      if (isTrue(plugin.field("isGateway")) || plugin.type === "ptp" || plugin.isChained) return;
+      if (plugin.role === "partial" || plugin.role === "network") return;
+      const reached = [
+        ...routes.map((route) => route.dst?.value),
+        ...ranges.map((range) => range.subnet?.value),
+        ...fixed.map((one) => one.address?.value),
+      ];
+      if (reached.some((prefix) => prefix === undefined)) return;
+      const hosts = machine.devices().filter((device) => device.name !== "lo")
+        .flatMap((device) => device.addresses);
+      if (
+        hosts.length === 0 ||
+        hosts.some((host) => reached.some((prefix) => contains(prefix!, host)))
+      ) {
+        return;
+      }
+      yield {
+        at: field(plugin.ipam, "routes"),
+        message: `the routes lead to none of this machine's addresses (${
+          hosts.slice(0, 3).map(showAddress).join(", ")
+        })`,
+        help: "add a route to the agent's address, or a default route",
+      };
+    },
+  },
+];
+
+function deviceNames(machine: Machine): string {
+  const names = machine.devices().map((device) => device.name).filter((name) => name !== "lo");
+  return names.slice(0, 8).join(", ") || "… (this machine has none but lo)";
+}
+
+/** ptp routes each of its containers by a route of its own. */
+function isForeign(plugin: PluginNode, prefix: { family: 4 | 6; length: number }): boolean {
+  return plugin.type !== "ptp" || prefix.length < bitsOf(prefix.family);
+}
+
+/** Where the config says that iptables will be run, if it does. */
+function usesIptables(plugin: PluginNode): Found["at"] {
+  const type = property(plugin.node, "type");
+  switch (plugin.type) {
+    case "bridge":
+    case "ptp":
+      return isTrue(plugin.field("ipMasq")) && text(plugin.field("ipMasqBackend")) !== "nftables"
+        ? plugin.field("ipMasq")
+        : undefined;
+    case "portmap":
+    case PORT_MAPPER:
+      return text(plugin.field("backend")) === "nftables" ? undefined : type;
+    case "firewall":
+      return text(plugin.field("backend")) === "iptables" ? type : undefined;
+  }
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [a, b] = [version, than].map((text) => text.split(".").map(Number));
+  for (let i = 0; i < b!.length; i++) {
+    if ((a![i] ?? 0) !== b![i]) return (a![i] ?? 0) < b![i]!;
+  }
+  return false;
+}
+
+function* missingDaemon(
+  machine: Machine,
+  file: string,
+  daemon: string,
+  at: Found["at"],
+): Generator<Found> {
+  if (machine.mode(file) !== undefined) return;
+  yield { at, message: `${daemon} doesn't run here: there is no ${file}`, help: `start ${daemon}` };
+}

@@ -1,0 +1,233 @@
+/** CNI6xx: the port mapper, mesos-cni-port-mapper. */
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import type { Found, Rule } from "../rule.ts";
+import { isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import { bridgeFields, list, portMapper } from "./example.ts";
+
+/** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */
+const LONGEST_CHAIN = 28;
+
+const BUILT_IN = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+const TARGETS = [
+  ..."ACCEPT DROP REJECT QUEUE RETURN DNAT SNAT MASQUERADE REDIRECT NETMAP LOG MARK".split(" "),
+];
+
+export const PORT_MAPPERS: readonly Rule[] = [
+  {
+    code: "CNI601",
+    name: "chain-missing",
+    severity: "error",
+    title: 'the port mapper has no "chain"',
+    why: "The chain of the nat table that gets this network's rules has no default.",
+    bad: portMapper({ chain: undefined }),
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== PORT_MAPPER || text(plugin.field("chain"))) return;
+      const chain = plugin.field("chain");
+      if (chain && chain.type !== "string") return; // a wrong type is another rule's
+      yield {
+        at: chain ?? property(plugin.node, "type"),
+        message: 'the port mapper needs a "chain"',
+        help: 'add "chain": "MESOS-…", a chain of its own for each network',
+      };
+    },
+  },
+  {
+    code: "CNI602",
+    name: "chain-too-long",
+    severity: "error",
+    title: `the chain's name is longer than ${LONGEST_CHAIN} characters`,
+    why: "iptables refuses it, at the first container with a port mapping.",
+    bad: portMapper({ chain: "MESOS-PORT-MAPPER-FOR-THE-WEB-TIER" }),
+    good: portMapper({ chain: "MESOS-WEB" }),
+    on: "plugin",
+    *check(plugin) {
+      const chain = chainOf(plugin);
+      if (!chain || chain.length <= LONGEST_CHAIN) return;
+      yield {
+        at: plugin.field("chain"),
+        message: `${quote(chain)} has ${chain.length} characters, and a chain's name at most ` +
+          LONGEST_CHAIN,
+        help: "shorten it",
+      };
+    },
+  },
+  {
+    code: "CNI603",
+    name: "chain-reserved",
+    severity: "error",
+    title: "the chain's name is iptables' own",
+    why:
+      "Rules in a built-in chain would apply to all of the host's traffic and be deleted with the " +
+      "first container; a target's name can't be a chain's. MESOS-CNI- begins chains of this program.",
+    bad: portMapper({ chain: "PREROUTING" }),
+    good: portMapper({ chain: "MESOS-WEB" }),
+    on: "plugin",
+    *check(plugin) {
+      const chain = chainOf(plugin);
+      if (!chain) return;
+      const what = BUILT_IN.includes(chain)
+        ? "a chain of iptables itself"
+        : TARGETS.includes(chain)
+        ? "a target of iptables"
+        : chain.startsWith("MESOS-CNI-")
+        ? "reserved for mesos-cni itself"
+        : undefined;
+      if (!what) return;
+      yield {
+        at: plugin.field("chain"),
+        message: `${quote(chain)} is ${what}`,
+        help: "choose a name of your own, such as MESOS-WEB",
+      };
+    },
+  },
+  {
+    code: "CNI604",
+    name: "chain-malformed",
+    severity: "error",
+    title: "the chain's name has characters that a chain can't have",
+    why:
+      "Letters, digits and _ . - are taken. Anything else is refused: iptables reads spaces, quotes, " +
+      "leading dashes and exclamation marks as something else.",
+    bad: portMapper({ chain: "MESOS WEB; DROP" }),
+    good: portMapper({ chain: "MESOS-WEB" }),
+    on: "plugin",
+    *check(plugin) {
+      const chain = chainOf(plugin);
+      if (!chain || /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(chain)) return;
+      yield {
+        at: plugin.field("chain"),
+        message: `${quote(chain)} is no name of a chain`,
+        help: "use letters, digits, _ . and -, and start with a letter or digit",
+      };
+    },
+  },
+  {
+    code: "CNI605",
+    name: "exclude-devices-malformed",
+    severity: "error",
+    title: '"excludeDevices" is not a list of interface names',
+    why:
+      "Traffic that comes in by these devices is not redirected; the port mapper refuses anything that " +
+      "can't be a device.",
+    bad: portMapper({ excludeDevices: ["mesos-cni0-and-then-some"] }),
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== PORT_MAPPER) return;
+      for (const device of items(plugin.field("excludeDevices"))) {
+        if (device.type !== "string") continue; // a wrong type is another rule's
+        if (/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/.test(device.value)) continue;
+        yield {
+          at: device,
+          message: `${quote(device.value)} is no name of a network device`,
+          help: "write a name of at most 15 letters, digits, _ . @ and -",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI606",
+    name: "own-bridge-not-excluded",
+    severity: "warning",
+    title: '"excludeDevices" lacks the bridge of the delegate',
+    why:
+      "Without it, traffic from one container to another's address and host port is redirected as if it " +
+      "came from outside, so that containers of the network reach each other at the wrong place.",
+    bad: portMapper({ excludeDevices: [] }),
+    good: portMapper({ excludeDevices: ["cni0"] }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== PORT_MAPPER) return;
+      const delegate = plugin.field("delegate");
+      if (text(property(delegate, "type")) !== "bridge") return;
+      const bridge = text(property(delegate, "bridge")) || "cni0";
+      const devices = plugin.field("excludeDevices");
+      if (devices && devices.type !== "array") return;
+      if (items(devices).some((device) => device.value === bridge)) return;
+      yield {
+        at: devices ?? property(plugin.node, "type"),
+        message: `"excludeDevices" lacks the delegate's own bridge, ${quote(bridge)}`,
+        help: `add ${quote(bridge)} to "excludeDevices"`,
+      };
+    },
+  },
+  {
+    code: "CNI607",
+    name: "delegate-missing",
+    severity: "error",
+    title: "the port mapper has nobody to make the interface",
+    why:
+      'The port mapper adds port mappings to another plugin\'s interface: that of its "delegate", or, in ' +
+      "a list, that of the plugins before it.",
+    bad: portMapper({ delegate: undefined }),
+    good: list(bridgeFields(), { type: "mesos-cni-port-mapper", chain: "MESOS-NET" }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== PORT_MAPPER || plugin.isChained) return;
+      const delegate = plugin.field("delegate");
+      if (delegate) return; // a wrong type is another rule's
+      yield {
+        at: property(plugin.node, "type"),
+        message: 'the port mapper needs a "delegate"',
+        help: 'add "delegate": { "type": "bridge", … }, the plugin that makes the interface',
+      };
+    },
+  },
+  {
+    code: "CNI608",
+    name: "nested-port-mapper",
+    severity: "error",
+    title: "the delegate of a port mapper is a port mapper",
+    why: "Both would answer for the same port mappings.",
+    bad: portMapper({}, {
+      type: "mesos-cni-port-mapper",
+      chain: "OTHER",
+      delegate: bridgeFields(),
+    }),
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== PORT_MAPPER || plugin.outer?.type !== PORT_MAPPER) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message: "the delegate of a port mapper can't be another one",
+        help: "name the plugin that makes the interface",
+      };
+    },
+  },
+  {
+    code: "CNI609",
+    name: "delegate-overwritten",
+    severity: "warning",
+    title: "a field of the delegate is overwritten",
+    why:
+      'The port mapper puts its own "name" and "args" into the delegate\'s config: what stands there ' +
+      "is lost.",
+    bad: portMapper({}, { name: "inner" }),
+    good: portMapper(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.role !== "delegate" || !isObject(plugin.node)) return;
+      const own = plugin.outer!.node;
+      for (const key of ["name", "args"]) {
+        const found = propertyNode(plugin.node, key);
+        if (!found || found.children![1]!.value === (property(own, key)?.value ?? null)) continue;
+        yield lost(found.children![0]!, key);
+      }
+    },
+  },
+];
+
+function chainOf(plugin: PluginNode): string | undefined {
+  return plugin.type === PORT_MAPPER ? text(plugin.field("chain")) : undefined;
+}
+
+function lost(at: Found["at"], key: string): Found {
+  return {
+    at,
+    message: `the port mapper overwrites "${key}" of its delegate`,
+    help: `delete it, or set "${key}" of the network itself`,
+  };
+}

@@ -1,0 +1,237 @@
+/** CNI7xx: Calico, flannel, multus and others of their kind. */
+import type { PluginNode } from "../document.ts";
+import type { Found, Rule } from "../rule.ts";
+import { field, isObject, items, property, quote, text } from "../tree.ts";
+import { network } from "./example.ts";
+
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+export const THIRD_PARTIES: readonly Rule[] = [
+  {
+    code: "CNI701",
+    name: "calico-datastore",
+    severity: "error",
+    title: "Calico is given a datastore that it doesn't know",
+    why:
+      'Calico keeps its state in etcd ("etcdv3", the default) or in Kubernetes ("kubernetes"). On an ' +
+      "agent that is etcd, at etcd_endpoints or where the environment says.",
+    bad: calico({ datastore_type: "etcd" }),
+    good: calico({ datastore_type: "etcdv3" }),
+    on: "plugin",
+    *check(plugin) {
+      const type = plugin.type === "calico" ? text(plugin.field("datastore_type")) : undefined;
+      if (!type || type === "etcdv3" || type === "kubernetes") return;
+      yield {
+        at: plugin.field("datastore_type"),
+        message: `${quote(type)} is no datastore of Calico's`,
+        help: 'write "etcdv3" or "kubernetes"',
+      };
+    },
+  },
+  {
+    code: "CNI702",
+    name: "etcd-endpoints-malformed",
+    severity: "error",
+    title: '"etcd_endpoints" is not a list of URLs',
+    why: "Calico takes URLs with http or https, separated by commas, in one string.",
+    bad: calico({ etcd_endpoints: "10.0.0.1:2379" }),
+    good: calico({ etcd_endpoints: "https://10.0.0.1:2379,https://10.0.0.2:2379" }),
+    on: "plugin",
+    *check(plugin) {
+      for (const url of endpoints(plugin)) {
+        if (/^(https?:\/\/[^\s/]+|unixs?:\/\/\S+)\/?$/.test(url)) continue;
+        yield {
+          at: plugin.field("etcd_endpoints"),
+          message: `${quote(url)} is no URL of an etcd server`,
+          help: 'write them like "https://10.0.0.1:2379,https://10.0.0.2:2379"',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI703",
+    name: "clear-text-etcd",
+    severity: "warning",
+    title: "etcd is spoken to in clear text across the network",
+    why:
+      "Whoever can listen on the way or write to that etcd decides on the networks and policies of all " +
+      "containers. TLS needs https in etcd_endpoints and etcd_ca_cert_file.",
+    bad: calico({ etcd_endpoints: "http://10.0.0.1:2379" }),
+    good: calico(),
+    on: "plugin",
+    *check(plugin) {
+      const clear = endpoints(plugin).find((url) => {
+        const host = /^http:\/\/(\[[^\]]*\]|[^:/\s]+)/.exec(url)?.[1];
+        return host !== undefined && !LOOPBACK.test(host);
+      });
+      if (!clear) return;
+      yield {
+        at: plugin.field("etcd_endpoints"),
+        message: `Calico speaks to etcd at ${quote(clear)} in clear text`,
+        help: 'use https and "etcd_ca_cert_file", "etcd_cert_file", "etcd_key_file"',
+      };
+    },
+  },
+  {
+    code: "CNI704",
+    name: "etcd-without-authority",
+    severity: "warning",
+    title: "etcd is spoken to by https, and no certificate authority is named",
+    why:
+      "Without etcd_ca_cert_file, only servers with a certificate of a public authority are trusted, " +
+      "which an etcd cluster hardly has. A client certificate needs its key, and the other way round.",
+    bad: network({
+      type: "calico",
+      etcd_endpoints: "https://10.0.0.1:2379",
+      ipam: { type: "calico-ipam" },
+    }),
+    good: calico(),
+    on: "plugin",
+    *check(plugin) {
+      const urls = endpoints(plugin);
+      if (
+        urls.some((url) => url.startsWith("https:")) && !text(plugin.field("etcd_ca_cert_file"))
+      ) {
+        yield {
+          at: plugin.field("etcd_endpoints"),
+          message: 'etcd is spoken to by https without "etcd_ca_cert_file"',
+          help: 'add "etcd_ca_cert_file", the certificate that etcd\'s own are signed with',
+        };
+      }
+      const pair = ["etcd_cert_file", "etcd_key_file"];
+      const [there, missing] = text(plugin.field(pair[0]!)) ? pair : [...pair].reverse();
+      if (plugin.type === "calico" && text(plugin.field(there!)) && !text(plugin.field(missing!))) {
+        yield {
+          at: plugin.field(there!),
+          message: `"${there}" has no use without "${missing}"`,
+          help: `add "${missing}"`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI705",
+    name: "foreign-ipam",
+    severity: "warning",
+    title: "the IPAM plugin belongs to another network plugin",
+    why:
+      "calico-ipam records addresses for Calico's endpoints, and nothing but Calico routes them.",
+    bad: network({ type: "bridge", bridge: "cni0", ipam: { type: "calico-ipam" } }),
+    good: calico(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.ipamType !== "calico-ipam" || !plugin.type || /calico|canal/.test(plugin.type)) {
+        return;
+      }
+      yield {
+        at: field(plugin.ipam, "type"),
+        message: `calico-ipam belongs to calico, not to ${plugin.type}`,
+        help: 'use "type": "calico", or host-local for addresses',
+      };
+    },
+  },
+  {
+    code: "CNI706",
+    name: "flannel-delegate",
+    severity: "error",
+    title: "flannel's delegate has what flannel sets itself",
+    why:
+      'flannel refuses a delegate with a "name", and sets its "ipam" from the lease that flanneld got; ' +
+      'an "ipam" to start from belongs beside "delegate".',
+    bad: network({ type: "flannel", delegate: { name: "inner", isDefaultGateway: true } }),
+    good: network({ type: "flannel", delegate: { isDefaultGateway: true } }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.role !== "partial") return;
+      for (const key of ["name", "ipam"]) {
+        const value = property(plugin.node, key);
+        if (!value) continue;
+        yield {
+          at: value,
+          severity: key === "name" ? "error" : "warning",
+          message: `flannel sets "${key}" of its delegate itself`,
+          help: key === "name" ? "delete it" : 'move it beside "delegate", or delete it',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI707",
+    name: "multus-delegates",
+    severity: "error",
+    title: "multus has no network to delegate to",
+    why:
+      "multus makes no interface itself: it needs a default network, as delegates or as clusterNetwork.",
+    bad: network({ type: "multus", kubeconfig: "/etc/cni/net.d/multus.kubeconfig" }),
+    good: network({
+      type: "multus",
+      kubeconfig: "/etc/cni/net.d/multus.kubeconfig",
+      delegates: [{ name: "default", type: "flannel" }],
+    }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== "multus" || text(plugin.field("clusterNetwork"))) return;
+      const delegates = plugin.field("delegates");
+      if (items(delegates).length === 0 && (!delegates || delegates.type === "array")) {
+        yield {
+          at: delegates ?? property(plugin.node, "type"),
+          message: "multus has no network to delegate to",
+          help: 'add "delegates": [ … ] or "clusterNetwork"',
+        };
+      }
+      for (const delegate of items(delegates)) {
+        if (!isObject(delegate) || field(delegate, "type") || field(delegate, "plugins")) continue;
+        yield {
+          at: delegate,
+          message: 'a delegate has neither "type" nor "plugins"',
+          help: 'add "type", or the "plugins" of a list',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI708",
+    name: "needs-kubernetes",
+    severity: "info",
+    title: "the config counts on Kubernetes",
+    why:
+      "The plugin asks the Kubernetes API about a pod that Mesos knows nothing of. On an agent without " +
+      "Kubernetes such a network fails or does without its policies.",
+    bad: calico({ policy: { type: "k8s" }, kubernetes: { kubeconfig: "/etc/kubeconfig" } }),
+    good: calico(),
+    on: "plugin",
+    *check(plugin) {
+      const at = kubernetes(plugin);
+      if (!at) return;
+      yield {
+        at,
+        message: `this part of ${plugin.type}'s config counts on Kubernetes, not on Mesos`,
+        help: "leave it out on an agent that is no Kubernetes node",
+      };
+    },
+  },
+];
+
+function calico(fields: Record<string, unknown> = {}): string {
+  return network({
+    cniVersion: "0.3.1",
+    type: "calico",
+    etcd_endpoints: "https://10.0.0.1:2379",
+    etcd_ca_cert_file: "/etc/calico/ca.pem",
+    ...fields,
+    ipam: { type: "calico-ipam" },
+  });
+}
+
+function endpoints(plugin: PluginNode): string[] {
+  const list = plugin.type === "calico" ? text(plugin.field("etcd_endpoints")) : undefined;
+  return list ? list.split(",").map((url) => url.trim()) : [];
+}
+
+function kubernetes(plugin: PluginNode): Found["at"] {
+  if (plugin.type === "multus") return plugin.place("kubeconfig");
+  if (plugin.type !== "calico") return undefined;
+  if (text(field(plugin.field("policy"), "type")) === "k8s") return plugin.field("policy");
+  if (text(plugin.field("datastore_type")) === "kubernetes") return plugin.field("datastore_type");
+  return plugin.field("kubernetes");
+}

@@ -1,0 +1,82 @@
+/**
+ * From "my task can't reach the database" to the cause: probes along the way of a packet, from
+ * the container outwards. What is broken near the container makes everything behind it fail, so
+ * the first finding is the cause, and the rest mostly its consequences.
+ */
+import type { Layout } from "../isolator/layout.ts";
+import { isNamespaceHandle } from "../linux/namespaces.ts";
+import type { Finding, Probe } from "./finding.ts";
+import { readContainer } from "./inventory.ts";
+import { probeAddresses } from "./probes/address.ts";
+import { probeAgent } from "./probes/agent.ts";
+import { probeBridges } from "./probes/bridge.ts";
+import { probeConntrack } from "./probes/conntrack.ts";
+import { probeDns } from "./probes/dns.ts";
+import { probeFilter } from "./probes/filter.ts";
+import { probeForwarding } from "./probes/forwarding.ts";
+import { probeGateways } from "./probes/gateway.ts";
+import { probeIpam } from "./probes/ipam.ts";
+import { probeLinks } from "./probes/link.ts";
+import { probeMtu } from "./probes/mtu.ts";
+import { probePorts } from "./probes/ports.ts";
+import { probeRoutes } from "./probes/route.ts";
+import { probeState } from "./probes/state.ts";
+import { Scene } from "./scene.ts";
+import { requireAlive, type Target } from "./target.ts";
+
+export interface Diagnosis {
+  name: string;
+  /** No finding is a problem. */
+  healthy: boolean;
+  /** Problems first, the cause of all before its consequences; then hints. */
+  findings: Finding[];
+}
+
+export interface DiagnoseOptions {
+  /** Where the agent listens, if not on its own address and 5051. */
+  agent?: { address: string; port: number };
+}
+
+/** The order of the way: namespace, interface, bridge, addresses, routes, gateway, agent, world. */
+function probes(options: DiagnoseOptions): Probe[] {
+  return [
+    probeLinks,
+    probeBridges,
+    probeAddresses,
+    probeRoutes,
+    probeGateways,
+    probeForwarding,
+    probeConntrack,
+    probeFilter,
+    probePorts,
+    probeMtu,
+    probeDns,
+    probeAgent(options.agent),
+    probeIpam,
+  ];
+}
+
+/**
+ * Finds what is wrong with a container's network.
+ *
+ * @throws {OperatorError} for what can't be diagnosed at all, such as `host_network`
+ */
+export async function diagnose(
+  layout: Layout,
+  target: Target,
+  options: DiagnoseOptions = {},
+): Promise<Diagnosis> {
+  const state = target.id === undefined ? [] : probeState(readContainer(layout, target.id));
+  if (target.id !== undefined && !isNamespaceHandle(target.netns)) return diagnosis(target, state);
+  requireAlive(target);
+  using scene = new Scene(layout, target);
+  // None hangs on another's answer, so those that wait for the network wait together.
+  const found = await Promise.all(probes(options).map((probe) => probe(scene)));
+  return diagnosis(target, [...state, ...found.flat()]);
+}
+
+function diagnosis({ name }: Target, found: readonly Finding[]): Diagnosis {
+  const problems = found.filter(({ level }) => level === "problem");
+  const hints = found.filter(({ level }) => level === "hint");
+  return { name, healthy: problems.length === 0, findings: [...problems, ...hints] };
+}

@@ -1,0 +1,28 @@
+/** A diagnosis as text for a terminal. */
+import type { Diagnosis } from "./diagnose.ts";
+import type { Finding } from "./finding.ts";
+import { plain } from "./table.ts";
+
+/** @param strong marks what matters most, such as bold */
+export function diagnosisText(
+  { name, healthy, findings }: Diagnosis,
+  strong: (text: string) => string,
+): string {
+  const problems = findings.filter(({ level }) => level === "problem");
+  const hints = findings.filter(({ level }) => level === "hint");
+  const [cause, ...consequences] = problems;
+  return [
+    healthy ? strong(`${name} is healthy`) : strong(`cause: ${cause!.summary}`),
+    ...cause ? [details(cause)] : [],
+    ...consequences.map((one) => `also: ${one.summary}\n${details(one)}`),
+    ...hints.map((one) => `worth a look: ${one.summary}\n${details(one)}`),
+  ].map(plain).join("\n\n");
+}
+
+function details({ cause, evidence, remedy }: Finding): string {
+  return [
+    ...evidence.map((one) => `  seen    ${one}`),
+    `  do      ${remedy}`,
+    `  code    ${cause}`,
+  ].join("\n");
+}

@@ -1,0 +1,123 @@
+/** The gateway: whether it answers, and whether it is the right one that does. */
+import type { Link } from "../../linux/netlink/mod.ts";
+import { type Finding, problem } from "../finding.ts";
+import { whoHas } from "../packets/arp.ts";
+import type { Attached, Scene } from "../scene.ts";
+import { within } from "../rules/walk.ts";
+
+export async function probeGateways(scene: Scene): Promise<Finding[]> {
+  const findings = scene.interfaces.flatMap((attached) =>
+    gatewaysOf(scene, attached).map((gateway) => probeGateway(scene, attached, gateway))
+  );
+  return (await Promise.all(findings)).flat();
+}
+
+/** IPv4 gateways of an interface: the plugin's, and those that routes name now. */
+function gatewaysOf({ inside }: Scene, { expected, link }: Attached): string[] {
+  if (!link?.flags.includes("UP")) return [];
+  const given = expected.flatMap(({ family, gateway }) => family === 4 && gateway || []);
+  const routed = inside.routes.flatMap((route) =>
+    route.family === "inet" && route.link === link.index && route.gateway || []
+  );
+  return [...new Set([...given, ...routed])];
+}
+
+async function probeGateway(scene: Scene, attached: Attached, gateway: string): Promise<Finding[]> {
+  const { inside, host } = scene;
+  const { ifName, bridge } = attached;
+  const link = attached.link!;
+  const owner = host.ownerOf(gateway);
+  const lost: Finding[] = bridge?.link && attached.routedByAgent && owner === undefined
+    ? [gatewayAddressLost(scene, attached, bridge.link, gateway)]
+    : [];
+  const source = sourceFor(scene, link, gateway);
+  const answers = await whoHas(inside.netns, link, gateway, source);
+  if (answers.length === 0) {
+    return lost.length > 0 ? lost : [problem(
+      "gateway_silent",
+      `the gateway ${gateway} does not answer ${scene.name}`,
+      [`asked three times on ${ifName} who has ${gateway}, nobody answered`],
+      owner
+        ? `${gateway} is ${owner.name} of this agent: what was found above keeps it away`
+        : `look at ${gateway}, and at what lies between: bridge, VLAN, uplink`,
+    )];
+  }
+  return [...lost, ...wrongAnswer(scene, attached, gateway, answers, owner)];
+}
+
+function gatewayAddressLost(
+  { host }: Scene,
+  { expected, checkpoint }: Attached,
+  bridge: Link,
+  gateway: string,
+): Finding {
+  const prefixLength = expected.find((one) => one.gateway === gateway)?.prefixLength;
+  const has = host.addressesOf(bridge).map(({ address }) => address).join(", ") || "none";
+  return problem(
+    "gateway_address_lost",
+    `${bridge.name} has lost the gateway's address ${gateway}`,
+    [`${checkpoint?.network} makes ${bridge.name} the gateway; its addresses are ${has}`],
+    `add ${gateway} to ${bridge.name} again; every container on the network needs it`,
+    prefixLength === undefined ? undefined : {
+      what: `add ${gateway}/${prefixLength} to ${bridge.name}`,
+      apply: () => host.change((netlink) => netlink.addAddress(bridge.name, gateway, prefixLength)),
+    },
+  );
+}
+
+function wrongAnswer(
+  scene: Scene,
+  { ifName, link }: Attached,
+  gateway: string,
+  answers: readonly string[],
+  owner: Link | undefined,
+): Finding[] {
+  const { inside } = scene;
+  const right = owner?.mac;
+  const wrong = right === undefined
+    ? (answers.length > 1 ? answers : [])
+    : answers.filter((mac) => mac !== right);
+  if (wrong.length > 0) {
+    const container = scene.ownerOf(gateway)?.id ?? macOwner(scene, wrong);
+    return [problem(
+      "gateway_wrong_mac",
+      `${wrong.join(" and ")} answer${wrong.length > 1 ? "" : "s"} for the gateway ${gateway}`,
+      [
+        `asked on ${ifName} who has ${gateway}, ${answers.join(", ")} answered`,
+        ...right === undefined ? [] : [`${owner!.name}, whose address it is, has ${right}`],
+        ...container ? [`it is ${container}`] : [],
+      ],
+      "somebody else has the gateway's address, by mistake or on purpose: find him by his " +
+        "hardware address and take it from him",
+    )];
+  }
+  const cached = inside.neighbours.find((one) =>
+    one.address === gateway && one.link === link!.index
+  );
+  if (cached?.mac === undefined || answers.includes(cached.mac)) return [];
+  return [problem(
+    "gateway_wrong_mac",
+    `${scene.name} sends what is for the gateway ${gateway} to ${cached.mac}`,
+    [
+      `its neighbour table has ${cached.mac} (${cached.state}); ${answers.join(", ")} answers`,
+    ],
+    "the entry was made by hand, or is older than the gateway: remove it",
+    {
+      what: `forget ${cached.mac} for ${gateway}`,
+      apply: () => inside.change((netlink) => netlink.deleteNeighbour(ifName, gateway)),
+    },
+  )];
+}
+
+/** The container's address to ask from, or none if it has none in the gateway's subnet. */
+function sourceFor({ inside }: Scene, link: Link, gateway: string): string | undefined {
+  return inside.addressesOf(link).find(({ family, address, prefixLength }) =>
+    family === "inet" && within(gateway, `${address}/${prefixLength}`)
+  )?.address;
+}
+
+/** Which interface of the agent has a hardware address. */
+function macOwner({ host }: Scene, macs: readonly string[]): string | undefined {
+  const link = host.links.find(({ mac }) => mac !== undefined && macs.includes(mac));
+  return link && `${link.name} of this agent`;
+}

@@ -1,0 +1,60 @@
+/** The container's own routes. */
+import { type Finding, problem } from "../finding.ts";
+import type { Attached, Scene } from "../scene.ts";
+
+const DEFAULTS = ["0.0.0.0/0", "::/0"];
+
+export function probeRoutes(scene: Scene): Finding[] {
+  return [
+    ...([4, 6] as const).flatMap((family) => defaultRoute(scene, family)),
+    ...scene.interfaces.flatMap((attached) => otherRoutes(scene, attached)),
+  ];
+}
+
+function defaultRoute(scene: Scene, family: 4 | 6): Finding[] {
+  const wanting = scene.interfaces.find((attached) => wantsDefault(attached, family));
+  if (!wanting) return [];
+  const name = family === 4 ? "inet" : "inet6";
+  const routes = scene.inside.routes.filter((route) =>
+    route.family === name && route.table === "main"
+  );
+  if (routes.some(({ destination, type }) => destination === "default" && type === "unicast")) {
+    return [];
+  }
+  const gateway = wanting.expected.find((one) => one.family === family)?.gateway;
+  return [problem(
+    "no_default_route",
+    `${scene.name} has no default route${family === 6 ? " for IPv6" : ""}`,
+    [
+      `${wanting.checkpoint!.network} gave it one${gateway ? ` via ${gateway}` : ""}`,
+      `its routes are ${routes.map(({ destination }) => destination).join(", ") || "none"}`,
+    ],
+    "add it again; nothing outside its own subnet is reached until then",
+    gateway === undefined ? undefined : {
+      what: `add a default route via ${gateway} on ${wanting.ifName}`,
+      apply: () =>
+        scene.inside.change((netlink) => netlink.addDefaultRoute(gateway, wanting.ifName)),
+    },
+  )];
+}
+
+function wantsDefault({ checkpoint }: Attached, family: 4 | 6): boolean {
+  return checkpoint?.result?.routes.some(({ dst }) => dst === DEFAULTS[family === 4 ? 0 : 1]) ??
+    false;
+}
+
+function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
+  if (!link) return [];
+  const missing = (checkpoint?.result?.routes ?? []).filter(({ dst, table }) =>
+    !DEFAULTS.includes(dst) && table === undefined &&
+    !scene.inside.routes.some(({ destination }) => destination === dst)
+  );
+  return missing.map(({ dst, gw }) =>
+    problem(
+      "route_lost",
+      `${scene.name} has lost its route to ${dst}`,
+      [`${checkpoint!.network} gave it one${gw ? ` via ${gw}` : ""}, and there is none now`],
+      "add it again, or start the container anew",
+    )
+  );
+}

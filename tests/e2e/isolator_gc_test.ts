@@ -1,0 +1,210 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+const CHAIN = "GC-TEST";
+/** No other test's: an address that any network namespace of the machine has is no garbage. */
+const SUBNET = "10.213.0.0/16";
+
+/** An agent with a port-mapper network and the flags that lead to it. */
+async function agentWithNetwork() {
+  const agent = await Sandbox.create();
+  await Deno.mkdir(`${agent.dir}/networks`);
+  await Deno.writeTextFile(
+    `${agent.dir}/networks/gc.conf`,
+    JSON.stringify({
+      name: "gc-test",
+      type: "mesos-cni-port-mapper",
+      chain: CHAIN,
+      delegate: {
+        type: "bridge",
+        bridge: "gc0",
+        isGateway: true,
+        ipam: { type: "host-local", subnet: SUBNET },
+      },
+    }),
+  );
+  const flags = [
+    `--network_cni_config_dir=${agent.dir}/networks`,
+    `--network_cni_plugins_dir=${CNI_PLUGINS}`,
+  ];
+  return { agent, flags };
+}
+
+type Found = { kind: string; what: string; why: string; outcome: string };
+
+async function gc(agent: Sandbox, flags: string[], ...more: string[]): Promise<Found[]> {
+  return JSON.parse(await agent.ok([MESOS_CNI, "isolator", "gc", "--json", ...flags, ...more]));
+}
+
+/** Starts a container that sleeps, and waits until it has its address. */
+async function start(agent: Sandbox, flags: string[], id: string, port: number) {
+  const child = agent.spawn([
+    MESOS_CNI,
+    "run",
+    ...flags,
+    "--networks=gc-test",
+    `--name=${id}`,
+    `--port_mappings=${port}:80`,
+    "--",
+    "sh",
+    "-c",
+    "echo ready && exec sleep 60",
+  ]);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+  return child;
+}
+
+async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void> {
+  child.kill(signal);
+  await child.status;
+  await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()])
+    .catch(() => {}); // the pipes may have gone with the process
+}
+
+Deno.test("gc finds what a killed container left, says why, and removes only that", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const live = await start(agent, flags, "live", 8080);
+  const dead = await start(agent, flags, "dead", 8081);
+  assertEquals(await gc(agent, flags), []);
+  await end(dead, "SIGKILL");
+
+  const found = await gc(agent, flags);
+  assertEquals(found.map(({ kind, outcome }) => [kind, outcome]), [["container", "found"]]);
+  assertStringIncludes(found[0]!.what, "dead");
+  const before = await agent.ok(["iptables-save", "-t", "nat"]);
+  assertStringIncludes(before, "container_id: dead");
+
+  const removed = await gc(agent, flags, "--apply");
+  assertEquals(removed.map(({ outcome }) => outcome), ["removed"]);
+  const after = await agent.ok(["iptables-save", "-t", "nat"]);
+  assert(!after.includes("container_id: dead"));
+  assertStringIncludes(after, "container_id: live");
+  assertEquals(await gc(agent, flags), []);
+  await end(live, "SIGTERM");
+});
+
+Deno.test("gc removes rules that a restored firewall brought back", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const live = await start(agent, flags, "live", 8080);
+  const gone = await start(agent, flags, "gone", 8081);
+  const saved = await agent.ok(["iptables-save", "-t", "nat"]);
+  await end(gone, "SIGTERM");
+  assertEquals(await gc(agent, flags), []);
+  await agent.ok(["iptables-restore"], { stdin: saved });
+
+  const found = await gc(agent, flags, "--apply");
+  assertEquals(found.map(({ kind, outcome }) => [kind, outcome]), [["rule", "removed"]]);
+  const after = await agent.ok(["iptables", "-t", "nat", "-S", CHAIN]);
+  assert(!after.includes("container_id: gone"));
+  assertStringIncludes(after, "container_id: live");
+  await end(live, "SIGTERM");
+});
+
+Deno.test("gc gives back addresses that no interface has, once no ADD can be under way", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const live = await start(agent, flags, "live", 8080);
+  const store = "/var/lib/cni/networks/gc-test";
+  for (const address of ["10.213.9.8", "10.213.9.9"]) {
+    await agent.ok(["tee", `${store}/${address}`], { stdin: "ghost\r\neth0" });
+  }
+  await agent.ok(["touch", "--date=1 hour ago", `${store}/10.213.9.9`]);
+
+  const found = await gc(agent, flags, "--apply");
+  assertEquals(found.map(({ kind }) => kind), ["address"]);
+  assertStringIncludes(found[0]!.what, "10.213.9.9 of container ghost");
+  const left = (await agent.ok(["ls", store])).trim().split("\n");
+  assertEquals(left, ["10.213.0.2", "10.213.9.8", "last_reserved_ip.0", "lock"]);
+  await end(live, "SIGTERM");
+});
+
+Deno.test("gc removes a wire whose other end is in a network without process or handle", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const live = await start(agent, flags, "live", 8080);
+  // A network that only an open file holds, as a runtime that forgot it would.
+  const holder = agent.spawn(["python3", "-c", HOLDER]);
+  const reader = holder.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+
+  const found = await gc(agent, flags, "--apply");
+  assertEquals(found.map(({ kind, outcome }) => [kind, outcome]), [["veth", "removed"]]);
+  const links = await agent.ok(["ip", "-brief", "link", "show", "master", "gc0"]);
+  assert(!links.includes("ghost0"));
+  assertEquals(links.trim().split("\n").length, 1);
+  await end(holder, "SIGKILL");
+  await end(live, "SIGTERM");
+});
+
+/** Makes a wire from the bridge into a network namespace that it keeps open by a file alone. */
+const HOLDER = `
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None)
+home = os.open("/proc/self/ns/net", os.O_RDONLY)
+libc.unshare(0x40000000)
+ghost = os.open("/proc/self/ns/net", os.O_RDONLY)
+libc.setns(home, 0x40000000)
+def ip(*args): subprocess.run(["ip", *args], check=True)
+ip("link", "add", "ghost0", "type", "veth", "peer", "name", "ghost1")
+ip("link", "set", "ghost0", "master", "gc0")
+child = os.fork()
+if child == 0:
+    libc.setns(ghost, 0x40000000)
+    sys.stdin.read()
+    os._exit(0)
+ip("link", "set", "ghost1", "netns", str(child))
+os.kill(child, 9)
+os.waitpid(child, 0)
+print("ready", flush=True)
+sys.stdin.read()
+`;
+
+Deno.test("gc leaves containers alone that the agent knows", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const dead = await start(agent, flags, "known", 8080);
+  await end(dead, "SIGKILL");
+  const server = agent.spawn(["python3", "-c", AGENT]);
+  const reader = server.stdout.getReader();
+  const port = new TextDecoder().decode((await reader.read()).value).trim();
+  reader.releaseLock();
+
+  assertEquals(await gc(agent, flags, `--agent=http://127.0.0.1:${port}`, "--apply"), []);
+  const refused = await agent.run([
+    MESOS_CNI,
+    "isolator",
+    "gc",
+    ...flags,
+    "--apply",
+    "--agent=http://127.0.0.1:9",
+  ]);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, "ECONNREFUSED");
+  assertEquals((await gc(agent, flags, "--apply")).map(({ outcome }) => outcome), ["removed"]);
+  await end(server, "SIGKILL");
+});
+
+/** Stands for an agent's operator API: a real agent is not to be had here. */
+const AGENT = `
+import http.server, json
+class Agent(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/api/v1" and call["type"] == "GET_CONTAINERS"
+        answer = json.dumps({"type": "GET_CONTAINERS", "get_containers": {"containers": [
+            {"container_id": {"value": "known"}}]}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    def log_message(self, *args): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Agent)
+print(server.server_port, flush=True)
+server.serve_forever()
+`;

@@ -1,0 +1,129 @@
+/**
+ * An agent with a healthy container to make ill: bridge and port mapper, a neighbour on the same
+ * network, an outside host with a DNS server.
+ */
+import { fromFileUrl } from "@std/path";
+import { CNI_PLUGINS, MESOS_CNI } from "./binary.ts";
+import { type Output, type Outside, Sandbox } from "./sandbox.ts";
+import { pathWithout } from "./path_without.ts";
+import { type NetworkConfig, StockContainer } from "./stock_agent.ts";
+
+export const BRIDGE = "mesos-cni0";
+export const CHAIN = "MESOS-TEST-PORT-MAPPER";
+export const NETWORK = "port-mapper-test";
+/** Ports of the agent that lead to the patient's 80, and to the neighbour's. */
+export const PORT = 8080;
+export const NEIGHBOUR_PORT = 8081;
+
+/** The documents' port mapper over their bridge. */
+export const portMapperNetwork: NetworkConfig = {
+  name: NETWORK,
+  type: "mesos-cni-port-mapper",
+  chain: CHAIN,
+  excludeDevices: [BRIDGE],
+  delegate: {
+    type: "bridge",
+    bridge: BRIDGE,
+    isGateway: true,
+    ipMasq: true,
+    ipam: {
+      type: "host-local",
+      subnet: "10.1.0.0/16",
+      routes: [{ dst: "0.0.0.0/0" }],
+    },
+    dns: { nameservers: ["203.0.113.2"] },
+  },
+};
+
+export class Clinic implements AsyncDisposable {
+  readonly #extra: StockContainer[] = [];
+
+  private constructor(
+    readonly agent: Sandbox,
+    readonly outside: Outside,
+    readonly dns: Deno.ChildProcess,
+    /** While this file exists, the DNS server refuses everybody. */
+    readonly refuseFile: string,
+    readonly plugins: string,
+    readonly patient: StockContainer,
+    readonly neighbour: StockContainer,
+  ) {}
+
+  /** @param network that of both containers */
+  static async open(network: NetworkConfig = portMapperNetwork): Promise<Clinic> {
+    const agent = await Sandbox.create();
+    const outside = await agent.outside();
+    const refuseFile = `${agent.dir}/refuse`;
+    const dns = await serveDns(outside, refuseFile);
+    Deno.mkdirSync(`${agent.dir}/plugins`);
+    Deno.symlinkSync(MESOS_CNI, `${agent.dir}/plugins/mesos-cni-port-mapper`);
+    const plugins = `${agent.dir}/plugins:${CNI_PLUGINS}`;
+    const launch = (id: string, port: number) =>
+      StockContainer.launch(agent, id, [network], {
+        plugins,
+        portMappings: [{ host_port: port, container_port: 80 }],
+      });
+    const patient = await launch("patient", PORT);
+    const neighbour = await launch("neighbour", NEIGHBOUR_PORT);
+    return new Clinic(agent, outside, dns, refuseFile, plugins, patient, neighbour);
+  }
+
+  /** Another container, on any networks. */
+  async admit(id: string, networks: NetworkConfig[], mapped?: number): Promise<StockContainer> {
+    const container = await StockContainer.launch(this.agent, id, networks, {
+      plugins: this.plugins,
+      portMappings: mapped === undefined ? undefined : [{ host_port: mapped, container_port: 80 }],
+    });
+    this.#extra.push(container);
+    return container;
+  }
+
+  /** The address of the patient. */
+  get address(): string {
+    return this.patient.addresses[0]!;
+  }
+
+  /** The agent's end of the patient's veth. */
+  async veth(): Promise<string> {
+    const index = (await this.patient.ok(["cat", "/sys/class/net/eth0/iflink"])).trim();
+    const links = JSON.parse(await this.agent.ok(["ip", "-j", "link"]));
+    return links.find((link: { ifindex: number }) => link.ifindex === Number(index)).ifname;
+  }
+
+  /** `mesos-cni netns …` as on a bare agent. */
+  netns(...args: string[]): Promise<Output> {
+    const env = { PATH: pathWithout(this.agent.dir) };
+    return this.agent.run([MESOS_CNI, "netns", ...args], { env });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of [this.patient, this.neighbour, ...this.#extra]) {
+      await child[Symbol.asyncDispose]();
+    }
+    await end(this.dns);
+    await this.agent[Symbol.asyncDispose]();
+  }
+}
+
+async function serveDns(outside: Outside, refuseFile: string): Promise<Deno.ChildProcess> {
+  const script = fromFileUrl(new URL("dns_server.ts", import.meta.url));
+  const flags = ["run", "--quiet", "--no-config", "--no-check", "--allow-all"];
+  const server = outside.spawn([Deno.execPath(), ...flags, script, outside.address, refuseFile]);
+  const reader = server.stdout.getReader();
+  const { done } = await reader.read();
+  reader.releaseLock();
+  if (done) throw new Error(await new Response(server.stderr).text());
+  return server;
+}
+
+/** Ends a process and closes its pipes. */
+export async function end(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended.
+  }
+  await child.status;
+  await child.stdin.close().catch(() => {});
+  await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+}

@@ -1,0 +1,97 @@
+/**
+ * The linter against the real plugins: what they refuse to attach a container with, it must
+ * report as an error; what they take, it should not.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { CNI_PLUGINS } from "../harness/binary.ts";
+import { pluginsDir } from "../../lib/lint/plugins_dir.ts";
+import { lint } from "../../lib/lint/lint.ts";
+import { Settings } from "../../lib/lint/settings.ts";
+import { Source } from "../../lib/lint/source.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+import { lines } from "../fixtures/lint/lines.ts";
+import { BASES, mutate, randomFrom } from "../fixtures/lint/mutations.ts";
+
+/** The whole run takes minutes: by default a part of it. */
+const COUNT = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1000 : 250;
+const SEED = 20161;
+const RATE = 0.95;
+
+function errorsIn(text: string): string[] {
+  const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
+  return lint([source], new Settings(), { plugins: pluginsDir(CNI_PLUGINS) }).filter((found) =>
+    found.severity === "error"
+  )
+    .map((found) => `${found.code} ${found.message}`);
+}
+
+Deno.test("what the real plugins refuse is an error, in a thousand mutations of valid configs", async () => {
+  await using agent = await Sandbox.create();
+  const program = fromFileUrl(new URL("../fixtures/lint/attach.ts", import.meta.url));
+  const plugins = agent.spawn([
+    Deno.execPath(),
+    "run",
+    "--quiet",
+    "--no-check",
+    "--no-lock",
+    "--cached-only",
+    "--allow-all",
+    program,
+  ]);
+  const writer = plugins.stdin.getWriter();
+  const answers = lines(plugins.stdout);
+  const attach = async (text: string): Promise<string | null> => {
+    await writer.write(new TextEncoder().encode(JSON.stringify(text) + "\n"));
+    const { value, done } = await answers.next();
+    if (done) {
+      throw new Error(`the plugins' process ended: ${await new Response(plugins.stderr).text()}`);
+    }
+    return JSON.parse(value);
+  };
+
+  for (const base of BASES) {
+    const text = JSON.stringify(base, null, 2);
+    assertEquals(
+      await attach(text),
+      null,
+      `the plugins refuse a config meant to be valid:\n${text}`,
+    );
+    assertEquals(errorsIn(text), [], `the linter refuses a valid config:\n${text}`);
+  }
+
+  const random = randomFrom(SEED);
+  const missed: string[] = [];
+  const wrong: string[] = [];
+  let refused = 0;
+  let taken = 0;
+  for (let i = 0; i < COUNT; i++) {
+    const { config, what } = mutate(BASES[i % BASES.length]!, random);
+    const text = JSON.stringify(config, null, 2);
+    const why = await attach(text);
+    const errors = errorsIn(text);
+    const describe = (reason: string) => `base ${i % BASES.length}, ${what}: ${reason}`;
+    if (why !== null) {
+      refused += 1;
+      if (errors.length === 0) missed.push(describe(why.slice(0, 200)));
+    } else {
+      taken += 1;
+      if (errors.length > 0) wrong.push(describe(errors.join("; ")));
+    }
+  }
+  await writer.close();
+  await plugins.stderr.cancel();
+  assertEquals((await plugins.status).code, 0);
+
+  const rate = (refused - missed.length) / refused;
+  console.log(
+    `${COUNT} mutations: the plugins refused ${refused}, of which the linter reported ` +
+      `${refused - missed.length} (${
+        (100 * rate).toFixed(1)
+      } %); they took ${taken}, of which it ` +
+      `reported ${wrong.length} all the same`,
+  );
+  for (const one of missed) console.log(`missed: ${one}`);
+  for (const one of wrong) console.log(`reported, though the plugins take it: ${one}`);
+  assert(rate >= RATE, `the rate is below ${RATE}`);
+});
