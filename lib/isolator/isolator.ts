@@ -54,12 +54,8 @@ export class Isolator {
   }
 }
 
-<<<<<<< HEAD
 const HOST_NETWORK_ONLY: Networks = {
-=======
-const HOST_NETWORK_ONLY = {
   load: () => {},
->>>>>>> main
   names: () => [],
   skipped: [],
   read(name: string): CatalogEntry {
