@@ -1,0 +1,76 @@
+/** `./dev release`: what is published of a version, in dist/release. See README.md beside this. */
+import $ from "@david/dax";
+import { fromFileUrl, join } from "@std/path";
+import { VERSION } from "../../lib/version.ts";
+import { packagesOf } from "./bundle.ts";
+import { compile, makeWorkplace, TARGETS } from "./compile.ts";
+import { notices } from "./notices.ts";
+import { sbom } from "./sbom.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const OUTPUT = join(ROOT, "dist/release");
+/** Its name is part of the binaries: it must be the same on every machine. */
+const WORKPLACE = "/tmp/mesos-cni-release";
+
+try {
+  await release(Deno.args);
+} catch (error) {
+  console.error(`release: ${error instanceof Error ? error.message : error}`);
+  Deno.exit(1);
+}
+
+async function release(permissions: readonly string[]): Promise<void> {
+  if (Deno.env.get("DENORT_BIN")) {
+    throw new Error(
+      "DENORT_BIN is set. A release is made on the base binary that Deno publishes with " +
+        `${Deno.version.deno}, and on no other: unset it`,
+    );
+  }
+  const changes = await $`git -C ${ROOT} status --porcelain`.text();
+  if (changes !== "") {
+    throw new Error(`a release is made of a commit, and there are changes:\n${changes}`);
+  }
+  const commit = (await $`git -C ${ROOT} rev-parse HEAD`.text()).trim();
+  const date = (await $`git -C ${ROOT} show -s --format=%cI HEAD`.text()).trim();
+  await Deno.remove(OUTPUT, { recursive: true }).catch(() => {}); // there may be none
+  await Deno.mkdir(OUTPUT, { recursive: true });
+  try {
+    const workplace = await makeWorkplace(ROOT, commit, WORKPLACE);
+    const binaries: Record<string, string> = {};
+    for (const [arch, target] of Object.entries(TARGETS)) {
+      const name = `mesos-cni-${VERSION}-linux-${arch}`;
+      console.log(`compiling ${name} …`);
+      await compile(workplace, target, permissions, join(OUTPUT, name));
+      binaries[name] = await sha256(join(OUTPUT, name));
+    }
+    const packages = await packagesOf(workplace.lock, workplace.cache);
+    const deno = Deno.version.deno;
+    const about = { version: VERSION, commit, date: new Date(date).toISOString(), deno, binaries };
+    await Deno.writeTextFile(
+      join(OUTPUT, `mesos-cni-${VERSION}.cdx.json`),
+      JSON.stringify(sbom(about, packages), null, 2) + "\n",
+    );
+    await Deno.writeTextFile(join(OUTPUT, "THIRD_PARTY_NOTICES.txt"), notices(deno, packages));
+    await Deno.copyFile(join(ROOT, "LICENSE"), join(OUTPUT, "LICENSE"));
+    await writeChecksums();
+  } catch (error) {
+    await Deno.remove(OUTPUT, { recursive: true });
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new Error(`${WORKPLACE} is there: another release is being made, or one broke off`);
+  }
+  await Deno.remove(WORKPLACE, { recursive: true });
+  console.log(`dist/release: ${VERSION} of commit ${commit}`);
+}
+
+async function writeChecksums(): Promise<void> {
+  const names = [...Deno.readDirSync(OUTPUT)].map(({ name }) => name).sort();
+  const lines = await Promise.all(
+    names.map(async (name) => `${await sha256(join(OUTPUT, name))}  ${name}\n`),
+  );
+  await Deno.writeTextFile(join(OUTPUT, "SHA256SUMS"), lines.join(""));
+}
+
+async function sha256(path: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
