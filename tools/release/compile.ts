@@ -25,11 +25,13 @@ export interface Workplace {
  * everywhere: a directory of a fixed name, and the commit's time.
  *
  * @param directory must not exist; the caller removes it
+ * @param seed a DENO_DIR to take packages from, where there is no network
  */
 export async function makeWorkplace(
   repository: string,
   commit: string,
   directory: string,
+  seed?: string,
 ): Promise<Workplace> {
   await Deno.mkdir(directory, { mode: 0o700 });
   const source = join(directory, "source");
@@ -38,7 +40,9 @@ export async function makeWorkplace(
   await $`git -C ${repository} archive --output=${directory}/source.tar ${commit}`;
   await $`tar -x -f ${directory}/source.tar -C ${source}`;
 
-  const { flags, lock } = await writePart(source, cache);
+  const { flags, lock } = await writePart(source, seed);
+  await Deno.mkdir(cache);
+  if (seed) await seedCache(cache, seed, Object.keys(lock.npm));
   await $`${Deno.execPath()} cache --quiet ${flags} main.ts`.cwd(source).env({ DENO_DIR: cache });
   const time = new Date(
     (await $`git -C ${repository} show -s --format=%cI ${commit}`.text()).trim(),
@@ -48,12 +52,12 @@ export async function makeWorkplace(
 }
 
 /** The import map and the lock file of the program without its tests and tools. */
-async function writePart(source: string, cache: string) {
+async function writePart(source: string, seed?: string) {
   const map = join(source, "tools/closed_network/import_map.json");
   const lock = join(source, "deno.lock");
   const all = [`--import-map=${map}`, `--lock=${lock}`, "--frozen"];
   const info = await $`${Deno.execPath()} info --json ${all} main.ts`
-    .cwd(source).env({ DENO_DIR: cache }).json<{ redirects: Record<string, string> }>();
+    .cwd(source).env(seed ? { DENO_DIR: seed } : {}).json<{ redirects: Record<string, string> }>();
   const part = partFor(
     Object.keys(info.redirects).filter((specifier) => specifier.startsWith("npm:")).sort(),
     JSON.parse(await Deno.readTextFile(map)),
@@ -63,11 +67,19 @@ async function writePart(source: string, cache: string) {
   const ownLock = join(source, "release.lock");
   await Deno.writeTextFile(ownMap, JSON.stringify(part.importMap));
   await Deno.writeTextFile(ownLock, JSON.stringify(part.lock));
-  await Deno.remove(cache, { recursive: true });
   return {
     flags: ["--no-config", `--import-map=${ownMap}`, `--lock=${ownLock}`, "--frozen"],
     lock: part.lock,
   };
+}
+
+async function seedCache(cache: string, seed: string, packages: readonly string[]): Promise<void> {
+  for (const key of packages) {
+    const path = `npm/registry.npmjs.org/${key.replace(/@(?!.*@)/, "/")}`;
+    await Deno.mkdir(dirname(join(cache, path)), { recursive: true });
+    await $`cp -r ${join(seed, path)} ${dirname(join(cache, path))}`;
+    await $`cp ${join(seed, dirname(path), "registry.json")} ${dirname(join(cache, path))}`;
+  }
 }
 
 async function setTimes(path: string, time: Date): Promise<void> {

@@ -3,9 +3,9 @@ import $ from "@david/dax";
 import { fromFileUrl, join } from "@std/path";
 import { VERSION } from "../../lib/version.ts";
 import { packagesOf } from "./bundle.ts";
-import { compile, makeWorkplace, TARGETS } from "./compile.ts";
+import { compile, makeWorkplace, TARGETS, type Workplace } from "./compile.ts";
 import { notices } from "./notices.ts";
-import { sbom } from "./sbom.ts";
+import { type Release, sbom } from "./sbom.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const OUTPUT = join(ROOT, "dist/release");
@@ -33,33 +33,54 @@ async function release(permissions: readonly string[]): Promise<void> {
   const commit = (await $`git -C ${ROOT} rev-parse HEAD`.text()).trim();
   const date = (await $`git -C ${ROOT} show -s --format=%cI HEAD`.text()).trim();
   await Deno.remove(OUTPUT, { recursive: true }).catch(() => {}); // there may be none
-  await Deno.mkdir(OUTPUT, { recursive: true });
+  await makeEmpty(WORKPLACE);
   try {
-    const workplace = await makeWorkplace(ROOT, commit, WORKPLACE);
-    const binaries: Record<string, string> = {};
-    for (const [arch, target] of Object.entries(TARGETS)) {
-      const name = `mesos-cni-${VERSION}-linux-${arch}`;
-      console.log(`compiling ${name} …`);
-      await compile(workplace, target, permissions, join(OUTPUT, name));
-      binaries[name] = await sha256(join(OUTPUT, name));
-    }
-    const packages = await packagesOf(workplace.lock, workplace.cache);
-    const deno = Deno.version.deno;
-    const about = { version: VERSION, commit, date: new Date(date).toISOString(), deno, binaries };
-    await Deno.writeTextFile(
-      join(OUTPUT, `mesos-cni-${VERSION}.cdx.json`),
-      JSON.stringify(sbom(about, packages), null, 2) + "\n",
-    );
-    await Deno.writeTextFile(join(OUTPUT, "THIRD_PARTY_NOTICES.txt"), notices(deno, packages));
-    await Deno.copyFile(join(ROOT, "LICENSE"), join(OUTPUT, "LICENSE"));
-    await writeChecksums();
+    await Deno.mkdir(OUTPUT, { recursive: true });
+    await make(await makeWorkplace(ROOT, commit, join(WORKPLACE, "build")), permissions, {
+      version: VERSION,
+      commit,
+      date: new Date(date).toISOString(),
+      deno: Deno.version.deno,
+    });
+    console.log(`dist/release: ${VERSION} of commit ${commit}`);
   } catch (error) {
     await Deno.remove(OUTPUT, { recursive: true });
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new Error(`${WORKPLACE} is there: another release is being made, or one broke off`);
+    throw error;
+  } finally {
+    await Deno.remove(WORKPLACE, { recursive: true });
   }
-  await Deno.remove(WORKPLACE, { recursive: true });
-  console.log(`dist/release: ${VERSION} of commit ${commit}`);
+}
+
+async function makeEmpty(directory: string): Promise<void> {
+  try {
+    await Deno.mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new Error(`${directory} is there: another release is being made, or one broke off`);
+  }
+}
+
+async function make(
+  workplace: Workplace,
+  permissions: readonly string[],
+  about: Omit<Release, "binaries">,
+): Promise<void> {
+  const binaries: Record<string, string> = {};
+  for (const [arch, target] of Object.entries(TARGETS)) {
+    const name = `mesos-cni-${VERSION}-linux-${arch}`;
+    console.log(`compiling ${name} …`);
+    await compile(workplace, target, permissions, join(OUTPUT, name));
+    binaries[name] = await sha256(join(OUTPUT, name));
+  }
+  const packages = await packagesOf(workplace.lock, workplace.cache);
+  const bill = JSON.stringify(sbom({ ...about, binaries }, packages), null, 2) + "\n";
+  await Deno.writeTextFile(join(OUTPUT, `mesos-cni-${VERSION}.cdx.json`), bill);
+  await Deno.writeTextFile(
+    join(OUTPUT, "THIRD_PARTY_NOTICES.txt"),
+    notices(about.deno, packages),
+  );
+  await Deno.copyFile(join(ROOT, "LICENSE"), join(OUTPUT, "LICENSE"));
+  await writeChecksums();
 }
 
 async function writeChecksums(): Promise<void> {
