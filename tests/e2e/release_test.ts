@@ -10,15 +10,27 @@ const CACHE = Deno.env.get("DENO_DIR") ?? join(ROOT, ".tools/deno_dir");
 /** What the bytes depend on, and not what they are, is tested: any base binary will do. */
 const HAS_BASE = Deno.env.get("DENORT_BIN") !== undefined;
 
-async function git(...args: string[]): Promise<void> {
-  const { code, stderr } = await new Deno.Command("git", { args, stdout: "null" }).output();
+async function run(command: string, ...args: string[]): Promise<void> {
+  const { code, stderr } = await new Deno.Command(command, {
+    args,
+    stdout: "null",
+    env: { GIT_COMMITTER_DATE: "2026-01-01T00:00:00Z" },
+  }).output();
   assertEquals(code, 0, new TextDecoder().decode(stderr));
 }
 
-/** The files of this repository as they are now, committed somewhere else. */
+/** The program's files as they are now, as the commit of a repository of their own. */
 async function committed(dir: string): Promise<string> {
   const repository = join(dir, "repository");
-  await git("clone", "--quiet", "--no-hardlinks", ROOT, repository);
+  await Deno.mkdir(repository);
+  for (const name of ["deno.json", "deno.lock", "main.ts", "lib", "plugins", "tools"]) {
+    await run("cp", "-r", join(ROOT, name), repository);
+  }
+  const git = (...args: string[]) => run("git", "-C", repository, ...args);
+  await git("init", "--quiet");
+  await git("add", ".");
+  const author = ["-c", "user.name=test", "-c", "user.email=test@example.org"];
+  await git(...author, "commit", "--quiet", "--message=test");
   return repository;
 }
 
