@@ -3,7 +3,6 @@ import { messageOf } from "../error.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
-import { knownContainers } from "./ids.ts";
 import type { Isolator } from "./isolator.ts";
 import { isAlive } from "./members.ts";
 import { readRequest } from "./request.ts";
@@ -33,13 +32,18 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   const lives = known
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
+  const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
   const recovered = await Promise.all(
-    knownContainers(layout).map(async (container): Promise<Recovered> => {
+    containers.map(async (container): Promise<Recovered> => {
       try {
         if (lives(container)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
-        await isolator.locks.hold(container, () => cleanup(isolator, container));
-        return { container, outcome: "removed" };
+        return await isolator.locks.hold(container, async (): Promise<Recovered> => {
+          // Whoever had the lock may just have launched it.
+          if (lives(container)) return { container, outcome: "kept" };
+          await cleanup(isolator, container);
+          return { container, outcome: "removed" };
+        });
       } catch (error) {
         return { container, outcome: "failed", error: messageOf(error) };
       }
