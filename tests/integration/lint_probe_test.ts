@@ -9,15 +9,16 @@ const ipam = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: 
 async function codes(
   agent: Sandbox,
   config: Record<string, unknown>,
-  options: { env?: Record<string, string>; flags?: string[] } = {},
+  options: { path?: string; flags?: string[] } = {},
 ): Promise<string[]> {
   const file = join(agent.dir, "net.conf");
   Deno.writeTextFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "net", ...config }));
   Deno.chmodSync(file, 0o644);
   const flags = options.flags ?? ["--probe", `--plugins-dir=${CNI_PLUGINS}`];
-  const { stdout, stderr } = await agent.run([MESOS_CNI, "lint", "--json", ...flags, file], {
-    env: options.env,
-  });
+  const path = options.path ?? Deno.env.get("PATH")!;
+  const { stdout, stderr } = await agent.run(
+    ["env", `PATH=${path}`, MESOS_CNI, "lint", "--json", ...flags, file],
+  );
   assertEquals(stderr, "");
   const { findings } = JSON.parse(stdout) as { findings: { code: string; severity: string }[] };
   return findings.filter((found) => found.severity !== "info").map((found) => found.code);
@@ -97,7 +98,7 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
   });
   await t.step("iptables that is missing or too old", async () => {
     const config = { ...bridge, ipam: ipam("10.1.0.0/16") };
-    assertEquals(await codes(agent, config, { env: { PATH: "/nowhere" } }), ["CNI805"]);
+    assertEquals(await codes(agent, config, { path: "/nowhere" }), ["CNI805"]);
     const fake = join(agent.dir, "iptables");
     Deno.writeTextFileSync(
       fake,
@@ -110,8 +111,8 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
       excludeDevices: ["cni0"],
       delegate: config,
     };
-    const env = { PATH: `${agent.dir}:${Deno.env.get("PATH")}` };
-    assertEquals(await codes(agent, mapper, { env, flags: ["--probe"] }), ["CNI805", "CNI806"]);
+    const path = `${agent.dir}:${Deno.env.get("PATH")}`;
+    assertEquals(await codes(agent, mapper, { path, flags: ["--probe"] }), ["CNI805", "CNI806"]);
     assertEquals(await codes(agent, mapper, { flags: ["--probe"] }), []);
   });
   await t.step("a kernel without the interfaces", async () => {
