@@ -1,17 +1,16 @@
 /** Files that a crash leaves either as they were or as they should be. */
-import { basename, dirname, join } from "@std/path";
+import { dirname } from "@std/path";
 
-/** What a crash may leave behind of a write; read by nobody, and gone with its directory. */
-const TEMPORARY = ".new-";
+/** At the end of what a crash may leave behind of a write; read by nobody. */
+const UNFINISHED = ".new";
 
 /**
  * Writes a file, in a directory that it makes if need be: to a temporary file, flushed to the
  * disk, then renamed.
  */
 export function writeCheckpoint(path: string, text: string, mode = 0o644): void {
-  const directory = dirname(path);
-  Deno.mkdirSync(directory, { recursive: true });
-  const temporary = join(directory, `${TEMPORARY}${basename(path)}`);
+  Deno.mkdirSync(dirname(path), { recursive: true });
+  const temporary = path + UNFINISHED;
   {
     using file = Deno.openSync(temporary, { write: true, create: true, truncate: true, mode });
     let bytes = new TextEncoder().encode(text);
@@ -31,11 +30,16 @@ export function readCheckpoint(path: string): string | undefined {
   }
 }
 
-/** Removes a file or a directory with all that is in it; none is fine too. */
+/**
+ * Removes a file, with what a crash may have left of its write, or a directory with all that is
+ * in it; none is fine too.
+ */
 export function removeCheckpoint(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  for (const one of [path + UNFINISHED, path]) {
+    try {
+      Deno.removeSync(one, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
 }

@@ -5,6 +5,8 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { detach } from "./attach.ts";
 import { removeCheckpoint } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
+import { isRunning, killMembers } from "./members.ts";
+import { readRequest } from "./request.ts";
 
 /**
  * Detaches a container from all its networks at the same time, then removes its directory and
@@ -15,6 +17,9 @@ import type { Isolator } from "./isolator.ts";
  */
 export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void> {
   const { layout } = isolator.settings;
+  const pid = readRequest(layout, id)?.pid;
+  // What its first process has left behind would go on without a network.
+  if (pid !== undefined && !isRunning(pid)) await killMembers(layout, id);
   const outcomes = await Promise.allSettled(
     layout.listAttachments(id).map((attachment) => detach(isolator, id, attachment)),
   );

@@ -2,7 +2,7 @@
 import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../error.ts";
 import { bindMount } from "../linux/mount.ts";
-import { inNamespaces } from "../linux/namespaces.ts";
+import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../linux/namespaces.ts";
 import { Netlink } from "../linux/netlink/mod.ts";
 import { setHostname } from "../linux/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
@@ -36,15 +36,39 @@ export async function isolate(isolator: Isolator, id: ContainerId, pid: number):
       `container ${id} has its network already, as process ${request.pid}`,
     );
   }
+  checkNamespaces(id, request, pid);
   writeRequest(layout, id, { ...request, pid });
   switch (request.mode) {
     case "host":
-      return shareHostFiles(request, pid);
+      return shareHostFiles(layout, request, pid);
     case "parent":
       return shareRootFiles(layout, id, request, pid);
     case "own":
       return await connect(isolator, id, request, pid);
   }
+}
+
+/** What is about to happen in the process's namespaces must not happen in the agent's. */
+function checkNamespaces(id: ContainerId, request: Request, pid: number): void {
+  for (const kind of separateNamespaces(request)) {
+    try {
+      if (!isOwnNamespace(`/proc/${pid}/ns/${kind}`, kind)) continue;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
+    }
+    throw new OperatorError(
+      "agents_namespace",
+      `container ${id}: process ${pid} is in the agent's own ${kind} namespace: start it in ` +
+        `those that prepare asked for`,
+    );
+  }
+}
+
+function separateNamespaces({ mode, debug, test, rootfs }: Request): NamespaceKind[] {
+  if (mode === "own") return test ? ["mnt", "uts"] : ["mnt", "net", "uts"];
+  const mounts = !debug && (mode === "parent" || rootfs !== undefined);
+  return mounts ? ["mnt"] : [];
 }
 
 async function connect(isolator: Isolator, id: ContainerId, request: Request, pid: number) {
@@ -54,7 +78,12 @@ async function connect(isolator: Isolator, id: ContainerId, request: Request, pi
   const results = await attachAll(isolator, id, request);
   const hostname = request.hostname ?? defaultHostname(id);
   const files = writeEtcFiles(isolator, id, request, hostname, results);
-  mountEtcFiles(pid, { files, overHost: true, rootfs: request.rootfs });
+  mountEtcFiles(pid, {
+    files,
+    overHost: true,
+    rootfs: request.rootfs,
+    containers: layout.containers,
+  });
   inNamespaces({ uts: `/proc/${pid}/ns/uts` }, () => setHostname(hostname));
   using netlink = Netlink.open(layout.namespace(id));
   netlink.setLinkUp("lo");
@@ -149,14 +178,16 @@ function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: 
     files: etcFilesOf(layout, rootOf(id)),
     overHost: true,
     rootfs: request.rootfs,
+    containers: layout.containers,
   });
 }
 
-function shareHostFiles(request: Request, pid: number): void {
+function shareHostFiles(layout: Layout, request: Request, pid: number): void {
   if (request.rootfs === undefined || request.debug) return;
   mountEtcFiles(pid, {
     files: hostFiles(),
     overHost: false,
     rootfs: request.rootfs,
+    containers: layout.containers,
   });
 }

@@ -7,24 +7,34 @@ import { Locks } from "./locks.ts";
 import { type BuiltIns, locatePlugin } from "./plugins.ts";
 import type { Settings } from "./settings.ts";
 
-export class Isolator {
-  /** The networks by name; read from disk at each use. */
-  readonly networks: Pick<Catalog, "load" | "read" | "names" | "skipped">;
+type Networks = Pick<Catalog, "load" | "read" | "names" | "skipped">;
 
+export class Isolator {
   readonly locks: Locks;
+  #networks?: Networks;
 
   constructor(readonly settings: Settings, private readonly builtIns: BuiltIns) {
     this.locks = new Locks(settings.layout);
-    const { cni } = settings;
-    if (!cni) {
-      this.networks = HOST_NETWORK_ONLY;
-      return;
-    }
+  }
+
+  /**
+   * The networks by name; read from disk at each use. The directory is looked through at the
+   * first: what only deals with containers that are there does without.
+   *
+   * @throws {OperatorError} `config_dir` if the directory can't be read
+   */
+  get networks(): Networks {
+    return this.#networks ??= this.#loadNetworks();
+  }
+
+  #loadNetworks(): Networks {
+    const { cni } = this.settings;
+    if (!cni) return HOST_NETWORK_ONLY;
     const catalog = new Catalog(cni.configDir, cni.pluginsDir, {
-      isBuiltIn: (type) => Object.hasOwn(builtIns, type),
+      isBuiltIn: (type) => Object.hasOwn(this.builtIns, type),
     });
     catalog.load();
-    this.networks = catalog;
+    return catalog;
   }
 
   /** Where plugins are searched, as CNI_PATH has it. */
@@ -44,14 +54,14 @@ export class Isolator {
   }
 }
 
-const HOST_NETWORK_ONLY = {
+const HOST_NETWORK_ONLY: Networks = {
   load: () => {},
   names: () => [],
   skipped: [],
   read(name: string): CatalogEntry {
     throw new OperatorError(
       "unknown_network",
-      `network ${name} is asked for, but no networks are configured: ` +
+      `network ${JSON.stringify(name)} is asked for, but no networks are configured: ` +
         `give --network_cni_config_dir and --network_cni_plugins_dir`,
     );
   },

@@ -82,6 +82,16 @@ export class Layout {
       .filter(isContainerId);
   }
 
+  /**
+   * The containers with anything beside the containers' directory, sorted: also with a lock or
+   * an unfinished request, which are all that a crash may leave.
+   */
+  listTraces(): ContainerId[] {
+    const ids = names(this.requests, (entry) => entry.isFile)
+      .map((name) => /^(.+)\.(json|json\.new|lock)$/.exec(name)?.[1] ?? "");
+    return [...new Set(ids.filter(isContainerId))];
+  }
+
   /** Every interface whose DEL is still to come, eth0 first. */
   listAttachments(id: ContainerId): Attachment[] {
     return directories(this.container(id)).flatMap((network) =>

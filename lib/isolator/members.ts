@@ -47,7 +47,7 @@ export function isAlive(layout: Layout, id: ContainerId, request: Request | unde
   return sharesNetwork ? isRunning(request.pid!) : membersOf(layout, id).length > 0;
 }
 
-function isRunning(pid: number): boolean {
+export function isRunning(pid: number): boolean {
   try {
     Deno.statSync(`/proc/${pid}`);
     return true;

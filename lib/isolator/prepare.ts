@@ -1,5 +1,4 @@
 /** The first step of a container: which networks, and which namespaces they take. */
-import { isNetworkName } from "../cni/config.ts";
 import { OperatorError } from "../error.ts";
 import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../linux/namespaces.ts";
 import { isHostname } from "../linux/uts.ts";
@@ -85,12 +84,6 @@ function checkNetworks(
   for (const { name, networkInfo } of networks) {
     if (seen.has(name)) {
       throw new OperatorError("network_twice", `network ${name} is asked for twice`);
-    }
-    if (!isNetworkName(name)) {
-      throw new OperatorError(
-        "unknown_network",
-        `${JSON.stringify(name.slice(0, 80))} can be no network's name`,
-      );
     }
     // Refused now, while there is nothing to undo.
     const { network, file } = isolator.networks.read(name);

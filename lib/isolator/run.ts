@@ -1,9 +1,15 @@
 /** One container from its start to its end: what mesos-execute does, on this machine alone. */
-import { messageOf } from "../error.ts";
+import { messageOf, OperatorError } from "../error.ts";
 import { isForeground } from "../linux/process.ts";
 import { log } from "../log.ts";
-import type { ContainerId } from "../mesos/container_id.ts";
-import type { ContainerConfig } from "../mesos/messages.ts";
+import {
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWUTS,
+  type NamespaceKind,
+} from "../linux/namespaces.ts";
+import { type ContainerId, parentOf } from "../mesos/container_id.ts";
+import type { ContainerConfig, ContainerLaunchInfo } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
 import { isolate } from "./isolate.ts";
 import type { Isolator } from "./isolator.ts";
@@ -11,6 +17,12 @@ import { Launcher, type Order } from "./launcher.ts";
 import { killMembers } from "./members.ts";
 import { prepare } from "./prepare.ts";
 import { SignalRelay } from "./signals.ts";
+
+const KINDS: Readonly<Record<number, NamespaceKind>> = {
+  [CLONE_NEWNS]: "mnt",
+  [CLONE_NEWNET]: "net",
+  [CLONE_NEWUTS]: "uts",
+};
 
 /**
  * Runs a command in a container and removes the container when the command has ended, however it
@@ -25,12 +37,19 @@ export async function run(
   config: ContainerConfig,
   order: Order,
 ): Promise<number> {
+  if (parentOf(id) && !config.container_info?.network_infos?.length) {
+    throw new OperatorError(
+      "no_network",
+      `container ${id} is nested and would share the network of ${parentOf(id)}: to run a ` +
+        `command in that, use mesos-cni netns exec; for a network of its own, --networks`,
+    );
+  }
   using signals = new SignalRelay();
   const launchInfo = await isolator.locks.hold(id, () => prepare(isolator, id, config));
   let code: number;
   try {
-    const own = launchInfo.clone_namespaces !== undefined;
-    code = await launchAndWait(isolator, id, signals, own, {
+    const namespaces = namespacesOf(launchInfo, order);
+    code = await launchAndWait(isolator, id, signals, namespaces, {
       ...order,
       env: {
         ...order.env,
@@ -46,16 +65,20 @@ export async function run(
   return await cleanUp(isolator, id) || code !== 0 ? code : 1;
 }
 
+/** An image needs mounts of its own, also where the network is the agent's. */
+function namespacesOf(launchInfo: ContainerLaunchInfo, { rootfs }: Order): NamespaceKind[] {
+  const flags = launchInfo.clone_namespaces ?? (rootfs === undefined ? [] : [CLONE_NEWNS]);
+  return flags.map((flag) => KINDS[flag]!);
+}
+
 async function launchAndWait(
   isolator: Isolator,
   id: ContainerId,
   signals: SignalRelay,
-  ownNamespaces: boolean,
+  namespaces: NamespaceKind[],
   order: Order,
 ): Promise<number> {
-  const launcher = Launcher.start(
-    ownNamespaces ? ["mnt", "net", "uts"] : order.rootfs === undefined ? [] : ["mnt"],
-  );
+  const launcher = Launcher.start(namespaces);
   try {
     await isolator.locks.hold(id, () => isolate(isolator, id, launcher.pid));
     if (signals.received) return signals.received.exitCode;

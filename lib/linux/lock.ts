@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { errno, openLibc, SystemError } from "./libc.ts";
+import { check, errno, openLibc, SystemError } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
@@ -15,6 +15,7 @@ const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 const EAGAIN = 11;
 
 /** How often, in ms, a lock that is held is tried again: soon at first, then less often. */
@@ -82,6 +83,8 @@ export class FileLock implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    // Not only closed: a daemon that one of the children left behind has it open too.
+    check(libc().flock(this.handle.fd, LOCK_UN), `unlock ${this.path}`);
     this.handle.close();
   }
 }

@@ -130,7 +130,7 @@ export function isNamespaceHandle(path: string): boolean {
   }
 }
 
-/** Whether a network namespace's handle is that of this process's own. */
-export function isOwnNamespace(handle: string): boolean {
-  return Deno.statSync(handle).ino === Deno.statSync("/proc/self/ns/net").ino;
+/** Whether a namespace's handle is that of this process's own. */
+export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boolean {
+  return Deno.statSync(handle).ino === Deno.statSync(`/proc/self/ns/${kind}`).ino;
 }

@@ -7,8 +7,8 @@ export type ContainerId = string & { readonly containerId: unique symbol };
 /** One word of an id: what CNI allows in CNI_CONTAINERID, without the dot that joins words. */
 const WORD = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
-/** The longest directory name of Linux's file systems (NAME_MAX), less `.json`. */
-const MAX_LENGTH = 250;
+/** The longest file name of Linux's file systems (NAME_MAX), less `.json.new` and some room. */
+const MAX_LENGTH = 240;
 
 /**
  * @throws {OperatorError} `bad_container_id`, for what could be no directory name or would

@@ -6,8 +6,8 @@ import { type Output, type RunOptions, Sandbox } from "./sandbox.ts";
 /** Below the sandbox's own tmpfs mounts. */
 export const RUNTIME_DIR = "/run/mesos";
 export const WORK_DIR = "/var/lib/mesos";
-const CONTAINERS = `${RUNTIME_DIR}/isolators/network/cni`;
-const REQUESTS = `${RUNTIME_DIR}/isolators/network/mesos-cni`;
+export const CONTAINERS = `${RUNTIME_DIR}/isolators/network/cni`;
+export const REQUESTS = `${RUNTIME_DIR}/isolators/network/mesos-cni`;
 const IPAM_DIR = "/var/lib/cni/networks";
 
 /** A network config, as JSON. */
@@ -22,6 +22,19 @@ export function bridgeNetwork(name = "cni-test", subnet = "192.168.0.0/16"): Con
     isGateway: true,
     ipMasq: true,
     ipam: { type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] },
+  };
+}
+
+/** The ContainerConfig of a container on networks; an object goes into its ContainerInfo. */
+export function containerConfig(...networks: (string | Config)[]): Config {
+  const names = networks.filter((network) => typeof network === "string");
+  const info = networks.filter((network) => typeof network !== "string");
+  return {
+    container_info: {
+      type: "MESOS",
+      network_infos: names.map((name) => ({ name })),
+      ...Object.assign({}, ...info),
+    },
   };
 }
 
@@ -112,9 +125,14 @@ export class Agent implements AsyncDisposable {
   /** `mesos-cni isolator OPERATION …` to its end; `input` is its standard input, as JSON. */
   isolator(operation: string, operands: string[] = [], input?: unknown): Promise<Output> {
     return this.sandbox.run(
-      [MESOS_CNI, "isolator", operation, ...operands, ...this.flags],
+      this.isolatorArgv(operation, ...operands),
       input === undefined ? {} : { stdin: JSON.stringify(input) },
     );
+  }
+
+  /** The arguments of `mesos-cni isolator OPERATION …`. */
+  isolatorArgv(...operation: string[]): string[] {
+    return [MESOS_CNI, "isolator", ...operation, ...this.flags];
   }
 
   /** What an operation that must succeed prints, parsed; undefined if it prints nothing. */
@@ -147,9 +165,27 @@ export class Agent implements AsyncDisposable {
   }
 
   /** A process in new namespaces that waits, as a containerizer makes it before `isolate`. */
-  async process(namespaces = ["--mount", "--net", "--uts"]): Promise<Waiting> {
-    const running = this.spawn(["unshare", ...namespaces, "sh", "-c", "echo $$; exec cat"]);
+  async process(
+    namespaces = ["--mount", "--net", "--uts"],
+    enter: readonly string[] = [],
+  ): Promise<Waiting> {
+    const running = this.spawn([
+      ...enter,
+      "unshare",
+      ...namespaces,
+      "sh",
+      "-c",
+      "echo $$; exec cat",
+    ]);
     return new Waiting(Number((await running.printed(/^(\d+)\n/))[1]), running, this);
+  }
+
+  /** A container on networks, by `prepare` and `isolate`. */
+  async attach(id: string, networks: string[], info: Config = {}): Promise<Waiting> {
+    await this.json("prepare", [id], containerConfig(...networks, info));
+    const process = await this.process();
+    await this.json("isolate", [id, `${process.pid}`]);
+    return process;
   }
 
   /** Everything that a container could leave behind on the agent. */

@@ -4,7 +4,7 @@ import type { Node } from "jsonc-parser";
 import type { Found, Rule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
 import { entries, kindOf, quote } from "../tree.ts";
-import { bridge, network } from "./example.ts";
+import { bridge } from "./example.ts";
 
 /** Whether a rule about the text has a text to look at. */
 function isText(source: Source): boolean {

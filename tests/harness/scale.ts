@@ -1,0 +1,14 @@
+/**
+ * How much of a long test is done: by default a sample that takes seconds, and all of it with
+ * `MESOS_CNI_TEST_SCALE=full`.
+ */
+export const FULL: boolean = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full";
+
+/** All of a list, or by default about `count` of its elements, spread evenly. */
+export function sample<T>(all: readonly T[], count: number): T[] {
+  const step = FULL ? 1 : Math.max(1, all.length / count);
+  return Array.from(
+    { length: Math.floor(all.length / step) },
+    (_, i) => all[Math.floor(i * step)]!,
+  );
+}
