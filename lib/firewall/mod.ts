@@ -18,7 +18,7 @@ import {
 } from "./attachment.ts";
 import { backendOf, type Removal, type Snapshot } from "./backend.ts";
 import { forgetFlows } from "./flows.ts";
-import { routeLoopback } from "./loopback.ts";
+import { openWays } from "./reach.ts";
 import {
   attachmentLock,
   CHANGES_LOCK,
@@ -29,6 +29,7 @@ import {
   readRecords,
   type Record,
   release,
+  releaseAll,
   removeClaim,
   removeRecord,
   unclaimed,
@@ -135,7 +136,7 @@ function releaseOthers(record: Record, kept: readonly Mapping[]): void {
 async function put(record: Record, lock: FileLock): Promise<void> {
   // Before the rules, so that they are never without a record that leads to them.
   writeRecord({ ...record, handles: undefined });
-  if (record.snat) routeLoopback(record.endpoints);
+  if (record.snat) openWays(record);
   const handles = await (await backendOf(record.backend, record.path)).install(record, lock);
   writeRecord({ ...record, handles });
   forgetFlows(record);
@@ -154,6 +155,7 @@ export async function remove(
   using lock = await lockChanges();
   const record = readRecord(owner);
   if (record) return await removeKnown(record, record.backend, lock);
+  releaseAll(owner);
   if (!where) return;
   const { chain, backend, path } = where;
   await removeKnown({ ...owner, chain, path }, backend, lock);

@@ -134,6 +134,16 @@ export function release(mapping: Mapping, owner: Owner): void {
   }
 }
 
+/** Gives back whatever ports an owner has, when its record is lost. */
+export function releaseAll(owner: Owner): void {
+  for (const port of names(CLAIMS)) {
+    for (const address of names(`${CLAIMS}/${port}`)) {
+      const claim = `${CLAIMS}/${port}/${address}`;
+      if (isHeldBy(claim, owner)) removeClaim(claim);
+    }
+  }
+}
+
 export function removeClaim(claim: string): void {
   removeFile(claim);
   try {

@@ -46,8 +46,13 @@ export function lint(
   for (const together of byDirectory(documents)) {
     for (const rule of rules) {
       if (rule.on !== "directory") continue;
+      const counts = new Map<Source, number>();
       for (const found of rule.check(together, context)) {
-        diagnostics.push(diagnostic(rule, found.source, found, settings));
+        const count = (counts.get(found.source) ?? 0) + 1;
+        counts.set(found.source, count);
+        if (count <= MOST_OF_A_KIND) {
+          diagnostics.push(diagnostic(rule, found.source, found, settings));
+        }
       }
     }
   }

@@ -109,7 +109,9 @@ export class Source {
   /** The text of a line, numbered from 1, without its end. */
   line(number: number): string {
     const starts = this.#lineStarts ??= lineStarts(this.text);
-    return this.text.slice(starts[number - 1], starts[number]).replace(/\r?\n$/, "");
+    let end = starts[number] ?? this.text.length;
+    while (end > starts[number - 1]! && "\r\n".includes(this.text[end - 1]!)) end -= 1;
+    return this.text.slice(starts[number - 1], end);
   }
 
   get syntax(): Syntax {

@@ -63,22 +63,43 @@ async function add(invocation: Invocation): Promise<JsonObject> {
     const { mappings, placement } = config;
     if (mappings.length === 0) return await connect(invocation, config, lock);
 
-    const warnings = warnOfListeners(mappings);
-    await rules(() => reserve({ ...owner, ...placement, mappings, netns, path: invocation.path }));
-    let result: JsonObject;
-    try {
-      result = await connect(invocation, config, lock);
-    } catch (error) {
-      await cancel(owner);
-      throw error;
-    }
-    try {
-      await rules(() => install(owner, endpointsOf(result, config)));
-    } catch (error) {
-      throw await undo(error as CniError, invocation, config, owner, lock, warnings);
-    }
-    return result;
+    return await withWarnings(warnOfListeners(mappings), async () => {
+      await rules(() =>
+        reserve({ ...owner, ...placement, mappings, netns, path: invocation.path })
+      );
+      let result: JsonObject;
+      try {
+        result = await connect(invocation, config, lock);
+      } catch (error) {
+        await cancel(owner);
+        throw error;
+      }
+      try {
+        await rules(() => install(owner, endpointsOf(result, config)));
+      } catch (error) {
+        throw await undo(error as CniError, invocation, config, owner, lock);
+      }
+      return result;
+    });
   });
+}
+
+/** What was noticed on the way belongs to the error, if there comes one. */
+async function withWarnings<T>(
+  warnings: readonly string[],
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CniError) || warnings.length === 0) throw error;
+    throw withDetails(error, ...warnings);
+  }
+}
+
+function withDetails(error: CniError, ...more: readonly string[]): CniError {
+  const details = [error.details, ...more].filter((text) => text).join("; ");
+  return new CniError(error.cniCode, error.message, details || undefined, { cause: error });
 }
 
 /** The container's connection, in the version of the config. */
@@ -132,9 +153,8 @@ async function undo(
   config: Config,
   owner: Owner,
   lock: FileLock,
-  warnings: readonly string[],
 ): Promise<CniError> {
-  const story = [error.details, ...warnings];
+  const story: string[] = [];
   try {
     await remove(owner, { ...config.placement, path: invocation.path });
   } catch (failure) {
@@ -147,8 +167,7 @@ async function undo(
       story.push(`delegate ${config.delegate.type} failed to undo its ADD: ${messageOf(failure)}`);
     }
   }
-  const details = story.filter((text) => text).join("; ");
-  return new CniError(error.cniCode, error.message, details || undefined, { cause: error });
+  return withDetails(error, ...story);
 }
 
 /** The rules first: while they stand, the address must not become another container's. */

@@ -4,7 +4,6 @@
  *   echo.ts serve NAME PORT          TCP and UDP, IPv4 and IPv6; prints "ready"
  *   echo.ts ask tcp|udp ADDRESS PORT [FROM-PORT]   prints the answer, or "no answer"
  */
-import { createSocket } from "node:dgram";
 import { createServer, Socket } from "node:net";
 import process from "node:process";
 
@@ -19,12 +18,13 @@ async function serve(name: string, port: number): Promise<void> {
     peer.end(answer(peer.remoteAddress ?? ""));
   });
   await new Promise<void>((resolve) => tcp.listen(port, "::", resolve));
-  for (const type of ["udp4", "udp6"] as const) {
-    const udp = createSocket(type === "udp6" ? { type, ipv6Only: true } : { type });
-    udp.on("message", (_, from) => udp.send(answer(from.address), from.port, from.address));
-    await new Promise<void>((resolve) => udp.bind(port, resolve));
-  }
+  // One socket for both families, as `::` is to Linux.
+  const udp = Deno.listenDatagram({ transport: "udp", hostname: "::", port });
   console.log("ready");
+  for await (const [, from] of udp) {
+    const { hostname } = from as Deno.NetAddr;
+    await udp.send(new TextEncoder().encode(answer(hostname)), from);
+  }
 }
 
 function ask(protocol: string, address: string, port: number, fromPort: number): Promise<string> {
@@ -36,10 +36,11 @@ function ask(protocol: string, address: string, port: number, fromPort: number):
       setTimeout(() => process.exit(0));
     };
     if (protocol === "udp") {
-      const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
-      socket.on("message", (bytes) => done(bytes.toString()));
-      socket.on("error", () => done("no answer"));
-      socket.bind(fromPort, () => socket.send("?", port, address));
+      const hostname = address.includes(":") ? "::" : "0.0.0.0";
+      const socket = Deno.listenDatagram({ transport: "udp", hostname, port: fromPort });
+      socket.receive().then(([bytes]) => done(new TextDecoder().decode(bytes)));
+      socket.send(new Uint8Array(1), { transport: "udp", hostname: address, port })
+        .catch(() => done("no answer"));
       return;
     }
     const socket = new Socket();

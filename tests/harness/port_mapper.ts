@@ -95,6 +95,11 @@ export class PortMapperAgent implements AsyncDisposable {
     return new PortMapperAgent(await Sandbox.create(), variant);
   }
 
+  /** Installs a plugin that is a shell script. */
+  async script(name: string, text: string): Promise<void> {
+    await Deno.writeTextFile(`${this.pluginDir}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+
   /** Makes a network namespace for a container. */
   async container(id: string): Promise<void> {
     await this.sandbox.ok(["ip", "netns", "add", id]);
@@ -212,16 +217,29 @@ export class PortMapperAgent implements AsyncDisposable {
     ];
   }
 
-  /** Starts a server in a container that answers with the container's id. */
-  async serve(id: string, port = 80): Promise<Deno.ChildProcess> {
-    const child = this.sandbox.spawn(
-      ["ip", "netns", "exec", id, ...deno(), ECHO, "serve", id, `${port}`],
-    );
+  /** Starts a server, in a container if it is one's, that answers with its name. */
+  async serve(
+    name: string,
+    port = 80,
+    where: "its container" | "the agent itself" = "its container",
+  ): Promise<Deno.ChildProcess> {
+    const inside = where === "its container" ? ["ip", "netns", "exec", name] : [];
+    const child = this.sandbox.spawn([...inside, ...deno(), ECHO, "serve", name, `${port}`]);
     const reader = child.stdout.getReader();
     await reader.read();
     reader.releaseLock();
     this.#children.push(child);
     return child;
+  }
+
+  /** Starts a web server on the agent itself. */
+  async listen(address: string): Promise<void> {
+    const args = ["-f", "-p", address, "-h", this.sandbox.dir];
+    this.#children.push(this.sandbox.spawn(["busybox", "httpd", ...args]));
+    const port = `:${address.split(":").at(-1)}`;
+    while (!(await this.sandbox.ok(["ss", "-Hltn"])).includes(`${port} `)) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   readonly #children: Deno.ChildProcess[] = [];
@@ -245,6 +263,15 @@ export class PortMapperAgent implements AsyncDisposable {
     return answer.trim();
   }
 
+  /** As {@link ask}, a few times. */
+  async askUntilAnswered(...args: Parameters<PortMapperAgent["ask"]>): Promise<string> {
+    for (let attempt = 1; attempt < 8; attempt++) {
+      const answer = await this.ask(...args);
+      if (answer !== "no answer") return answer;
+    }
+    return await this.ask(...args);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children.splice(0)) await end(child);
     await this.sandbox[Symbol.asyncDispose]();
@@ -257,7 +284,16 @@ export function address4(result: Json): string {
 }
 
 function deno(): string[] {
-  return [Deno.execPath(), "run", "--no-config", "--no-lock", "--quiet", "--allow-all"];
+  return [
+    Deno.execPath(),
+    "run",
+    "--no-config",
+    "--no-lock",
+    "--no-check",
+    "--quiet",
+    "--unstable-net",
+    "--allow-all",
+  ];
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {

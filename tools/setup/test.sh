@@ -13,7 +13,8 @@ run_tests() {
 
   # The packages are fetched here, since the suite itself runs without the machine's network.
   "$DENO" cache --quiet "${NETWORK_FLAGS[@]}" "${files[@]}"
-  "${THROWAWAY[@]}" "$DENO" test "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-all "${files[@]}" 2>&1 | tee "$log" || status=$?
+  # A test that hangs must not take the machine of CI with it.
+  timeout "${MESOS_CNI_TEST_TIMEOUT:-840}" "${THROWAWAY[@]}" "$DENO" test "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-all "${files[@]}" 2>&1 | tee "$log" || status=$?
 
   # Deno's own closing line: "ok | 12 passed (3 steps) | 1 failed | …".
   sed 's/\x1b\[[0-9;]*m//g' "$log" | awk -F'|' -v status="$status" '

@@ -4,7 +4,7 @@ import type { Node } from "jsonc-parser";
 import type { Found, Rule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
 import { entries, kindOf, quote } from "../tree.ts";
-import { bridge, network } from "./example.ts";
+import { bridge } from "./example.ts";
 
 /** Whether a rule about the text has a text to look at. */
 function isText(source: Source): boolean {
@@ -94,8 +94,10 @@ export const SYNTAX: readonly Rule[] = [
     fixable: true,
     on: "source",
     *check(source) {
-      if (!isText(source)) return;
+      if (!isText(source) || source.syntax.tooDeep) return;
       for (const at of source.syntax.trailingCommas) {
+        // Behind another mistake, no bracket is certain.
+        if (at.offset > (source.syntaxError?.offset ?? Infinity)) return;
         yield {
           at,
           message: "a comma with nothing after it",

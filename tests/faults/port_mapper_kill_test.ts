@@ -1,0 +1,77 @@
+/**
+ * The plugin killed at any moment of ADD or DEL, then DEL: nothing is left, and the next ADD
+ * works. 300 moments with MESOS_CNI_TEST_SCALE=full.
+ */
+import { assertEquals } from "@std/assert";
+import { network, PortMapperAgent } from "../harness/port_mapper.ts";
+
+const MOMENTS = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 300 : 30;
+/** Chosen so that a failure can be repeated. */
+const SEED = Number(Deno.env.get("MESOS_CNI_TEST_SEED") ?? Date.now() % 100_000);
+
+for (const backend of ["iptables", "nftables"]) {
+  Deno.test(`${backend}: killed at ${MOMENTS / 2} random moments (seed ${SEED})`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const random = generator(SEED);
+    const config = network([8080, { host_port: 8080, container_port: 53, protocol: "udp" }], {
+      backend,
+      snat: true,
+    });
+    await agent.container("c1");
+    // How long a call takes here and now.
+    const start = performance.now();
+    await agent.ok("ADD", "c1", config);
+    const usual = performance.now() - start;
+    await agent.ok("DEL", "c1", config);
+
+    const died = { ADD: 0, DEL: 0 };
+    for (let moment = 0; moment < MOMENTS / 2; moment++) {
+      const command = moment % 2 === 0 ? "ADD" : "DEL";
+      if (command === "DEL") await agent.ok("ADD", "c1", config);
+      if (await killedAfter(agent, command, config, random() * usual * 1.2)) died[command]++;
+      await agent.ok("DEL", "c1", config);
+      assertEquals(await agent.leftovers(), [], `moment ${moment}, ${command}`);
+    }
+    await agent.ok("ADD", "c1", config);
+    await agent.ok("DEL", "c1", config);
+    // Most calls were really at work when they were killed.
+    for (const [command, count] of Object.entries(died)) {
+      if (count < MOMENTS / 8) throw new Error(`only ${count} calls of ${command} were killed`);
+    }
+  });
+}
+
+/** @returns whether the call was still running */
+async function killedAfter(
+  agent: PortMapperAgent,
+  command: string,
+  config: unknown,
+  ms: number,
+): Promise<boolean> {
+  // Not by nsenter's own process, which becomes the plugin: its pid is the plugin's.
+  const child = agent.sandbox.spawn([agent.plugin], {
+    clearEnv: true,
+    env: agent.environment(command, "c1"),
+  });
+  const writer = child.stdin.getWriter();
+  writer.write(new TextEncoder().encode(JSON.stringify(config))).then(() => writer.close())
+    .catch(() => {}); // it was killed before it read
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It had ended.
+  }
+  const { signal } = await child.output();
+  return signal === "SIGKILL";
+}
+
+/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
+function generator(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,195 @@
+/** Reservations, lost state, foreign rules, and rules that somebody flushed. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { bridge, network, PortMapperAgent, STATE_DIR, VARIANTS } from "../harness/port_mapper.ts";
+
+const CHAIN = "MESOS-TEST-PORT-MAPPER";
+const PLAIN = bridge({ ipMasq: false });
+
+const WAYS = [
+  ...VARIANTS.map((variant) => ({ name: `iptables-${variant}`, backend: "iptables", variant })),
+  { name: "nftables", backend: "nftables", variant: "nft" as const },
+];
+
+for (const { name, backend, variant } of WAYS) {
+  Deno.test(`${name}: DEL after all state is lost, twice, and without CNI_NETNS`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const config = network([8080, 8081], { backend, snat: true });
+    await agent.add("c1", config);
+    await agent.add("c11", network([8082], { backend, snat: true }));
+    await agent.sandbox.ok(["rm", "-rf", "/run/mesos-cni"]);
+    await agent.sandbox.ok(["ip", "netns", "delete", "c1"]);
+    await agent.ok("DEL", "c1", config, { netns: null });
+    await agent.ok("DEL", "c1", config, { netns: null });
+    const left = backend === "nftables"
+      ? (await agent.elements()).split("\n").filter((line) => line.includes("container_id"))
+      : await agent.rules("container_id");
+    assert(
+      left.length > 0 && left.every((line) => line.includes('"container_id: c11"')),
+      left.join(),
+    );
+    await agent.ok("DEL", "c11", network([], { backend }));
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${name}: rules that somebody flushed: CHECK misses them, GC puts them back`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const versions = { cniVersion: "1.1.0", backend, delegate: bridge({ cniVersion: "1.0.0" }) };
+    const config = network([8080], versions);
+    const prevResult = await agent.add("c1", config);
+    await agent.add("dead", network([8081], versions));
+    const flush = backend === "nftables"
+      ? ["nft", "delete", "table", "inet", "mesos-cni"]
+      : ["iptables", "-t", "nat", "-F"];
+    await agent.sandbox.ok(flush, { env: { PATH: agent.path } });
+    const check = { ...config, prevResult };
+    // The delegate's own CHECK would miss its masquerading first.
+    const own = { ...check, delegate: undefined };
+    assertStringIncludes((await agent.fails("CHECK", "c1", own)).msg, "8080");
+    await agent.ok("GC", "", {
+      ...config,
+      "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }],
+    }, { netns: null });
+    await agent.ok("CHECK", "c1", own);
+    const all = (await agent.rules()).join("\n") + await agent.elements();
+    assert(!all.includes("container_id: dead"));
+    await agent.ok("DEL", "c1", config);
+    await agent.ok("DEL", "dead", config);
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${name}: ADD again: one set of rules, of the new mappings, and the old port is free`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    await agent.container("c1");
+    const list = (port: number, address: string) => ({
+      ...network([port], { backend, delegate: undefined, snat: true }),
+      prevResult: { cniVersion: "0.1.0", ip4: { ip: address } },
+    });
+    await agent.sandbox.ok(["ip", "link", "add", "mesos-cni0", "type", "bridge"]);
+    await agent.sandbox.ok(["ip", "address", "add", "10.1.0.1/24", "dev", "mesos-cni0"]);
+    await agent.sandbox.ok(["ip", "link", "set", "mesos-cni0", "up"]);
+    await agent.ok("ADD", "c1", list(8080, "10.1.0.2/24"));
+    await agent.ok("ADD", "c1", list(8080, "10.1.0.2/24"));
+    await agent.ok("ADD", "c1", list(8081, "10.1.0.3/24"));
+    const all = (await agent.rules("container_id")).join("\n") +
+      (await agent.elements()).split("\n").filter((line) => line.includes("container_id")).join();
+    assert(!all.includes("8080") && !all.includes("10.1.0.2"), all);
+    assertEquals(all.match(/8081/g)?.length, backend === "iptables" ? 2 : 3);
+    await agent.container("c2");
+    await agent.ok("ADD", "c2", list(8080, "10.1.0.4/24"));
+    await agent.ok("DEL", "c1", list(8081, "10.1.0.3/24"));
+    await agent.ok("DEL", "c2", list(8080, "10.1.0.4/24"));
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${name}: two networks of one container in one chain are told apart`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const a = network([8080], { backend });
+    const b = network([8081], { backend, name: "second" });
+    await agent.add("c1", a);
+    await agent.ok("ADD", "c1", b, { ifName: "eth1" });
+    // Handles of before are void, and the record of one network is lost.
+    await agent.sandbox.ok(["rm", `${STATE_DIR}/attachments/c1:pm:eth0.json`]);
+    await agent.ok("DEL", "c1", a);
+    const all = (await agent.rules("container_id")).join("\n") + await agent.elements();
+    assert(all.includes("8081") && !all.includes("8080"), all);
+    await agent.ok("DEL", "c1", b, { ifName: "eth1" });
+    assertEquals(await agent.leftovers(), []);
+  });
+}
+
+Deno.test("ADD again whose delegate fails leaves the first ADD's rules and ports as they are", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1");
+  const before = [await agent.rules("container_id"), await agent.leftovers()];
+  // host-local refuses a second address for the same interface.
+  assertEquals((await agent.fails("ADD", "c1", network([8080, 8081]))).code, 102);
+  assertEquals([await agent.rules("container_id"), await agent.leftovers()], before);
+  await agent.add("c2", network([8081]));
+});
+
+Deno.test("rules that the original plugin wrote are removed, by their exact id", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.container("c1");
+  const original = (id: string, port: number) =>
+    agent.sandbox.ok([
+      ...["iptables", "-w", "-t", "nat", "-A", CHAIN, "!", "-i", "mesos-cni0", "-p", "tcp", "-m"],
+      ...["tcp", "--dport", `${port}`, "-j", "DNAT", "--to-destination", "192.168.0.2:80"],
+      ...["-m", "comment", "--comment", `container_id: ${id}`],
+    ]);
+  await agent.sandbox.ok(["iptables", "-w", "-t", "nat", "-N", CHAIN]);
+  for (const [i, id] of ["c1", "c1", "c12", "xc1"].entries()) await original(id, 8080 + i);
+  await agent.ok("DEL", "c1", network());
+  assertEquals((await agent.rules("container_id")).length, 2);
+});
+
+Deno.test("after an operator's save and restore of all rules, DEL still finds its own", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1", network([8080, 8081], { delegate: PLAIN }));
+  await agent.add("c2", network([8082], { delegate: PLAIN }));
+  await agent.sandbox.ok(["sh", "-c", "iptables-save | iptables-restore"]);
+  await agent.ok("DEL", "c1", network([], { delegate: PLAIN }));
+  assertEquals((await agent.rules("container_id")).length, 1);
+  await agent.ok("DEL", "c2", network([], { delegate: PLAIN }));
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("of many containers that want one port at the same time, exactly one gets it", async () => {
+  await using agent = await PortMapperAgent.create();
+  const ids = Array.from({ length: 8 }, (_, i) => `c${i}`);
+  for (const id of ids) await agent.container(id);
+  const replies = await Promise.all(ids.map((id) => agent.call("ADD", id, network())));
+  assertEquals(replies.filter(({ code }) => code === 0).length, 1);
+  for (const { code, stdout } of replies) {
+    if (code !== 0) assertStringIncludes(stdout, "is taken by");
+  }
+  assertEquals((await agent.rules("container_id")).length, 1);
+});
+
+Deno.test("a port's conflicts: per protocol, per address, and every address against each", async () => {
+  await using agent = await PortMapperAgent.create();
+  const on = (hostIP: string | undefined, protocol = "tcp") =>
+    network([], {
+      args: undefined,
+      delegate: PLAIN,
+      runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol, hostIP }] },
+    });
+  await agent.add("c1", on("203.0.113.1"));
+  for (const id of ["c2", "c3"]) await agent.container(id);
+  for (const taken of ["203.0.113.1", "0.0.0.0", undefined]) {
+    assertStringIncludes(
+      (await agent.fails("ADD", "c2", on(taken))).msg,
+      "is taken by container c1",
+    );
+  }
+  await agent.ok("ADD", "c2", on("203.0.113.2"));
+  await agent.ok("ADD", "c3", on(undefined, "udp"));
+});
+
+Deno.test("the port of a container that is gone is taken over, with its rules", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("gone", network([8080, 8081]));
+  await agent.sandbox.ok(["ip", "netns", "delete", "gone"]);
+  // A new container at the same path is not the old one.
+  await agent.container("gone");
+  await agent.add("next", network([8080]));
+  const rules = await agent.rules("container_id");
+  assertEquals(rules.length, 1);
+  assertStringIncludes(rules[0]!, "container_id: next");
+  await agent.ok("DEL", "gone", network());
+  await agent.ok("DEL", "next", network());
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("a port that a process of the host listens on: a warning, and details if the ADD fails", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.listen("8080");
+  await agent.container("c1");
+  const reply = await agent.call("ADD", "c1", network());
+  assertEquals(reply.code, 0, reply.stdout);
+  assertStringIncludes(reply.stderr, "host port 8080/tcp is listened on by a process of this host");
+  await agent.ok("DEL", "c1", network());
+  const delegate = bridge({ ipam: {} });
+  const { code, details } = await agent.fails("ADD", "c1", network([8080], { delegate }));
+  assertEquals(code, 102);
+  assertStringIncludes(details, "8080/tcp is listened on");
+});
