@@ -18,8 +18,10 @@ import {
   listOwners,
   remove,
   removeOwner,
+  type Reservation,
   reserve,
   restoreMissing,
+  startInstall,
   withAttachment,
 } from "../../lib/firewall/mod.ts";
 import type { FileLock } from "../../lib/linux/lock.ts";
@@ -62,41 +64,50 @@ async function add(invocation: Invocation): Promise<JsonObject> {
   return await attached(owner, async (lock) => {
     const { mappings, placement } = config;
     if (mappings.length === 0) return await connect(invocation, config, lock);
-
-    return await withWarnings(warnOfListeners(mappings), async () => {
-      await rules(() =>
-        reserve({ ...owner, ...placement, mappings, netns, path: invocation.path })
-      );
-      let result: JsonObject;
-      try {
-        result = await connect(invocation, config, lock);
-      } catch (error) {
-        await cancel(owner);
-        throw error;
-      }
-      try {
-        await rules(() => install(owner, endpointsOf(result, config)));
-      } catch (error) {
-        throw await undo(error as CniError, invocation, config, owner, lock);
-      }
-      return result;
-    });
+    const reservation = { ...owner, ...placement, mappings, netns, path: invocation.path };
+    await rules(() => reserve(reservation));
+    const warnings: string[] = [];
+    try {
+      return await connectAndMap(invocation, config, reservation, lock, warnings);
+    } catch (error) {
+      throw error instanceof CniError ? withDetails(error, ...warnings) : error;
+    }
   });
 }
 
-/** What was noticed on the way belongs to the error, if there comes one. */
-async function withWarnings<T>(
-  warnings: readonly string[],
-  work: () => Promise<T>,
-): Promise<T> {
+async function connectAndMap(
+  invocation: Invocation,
+  config: Config,
+  reservation: Reservation,
+  lock: FileLock,
+  warnings: string[],
+): Promise<JsonObject> {
+  const connecting = connect(invocation, config, lock);
+  // While the delegate is at work. Its outcome is awaited whatever becomes of this.
+  const starting = rules(() => startInstall(reservation, lock));
+  starting.catch(() => {});
+  let result: JsonObject;
   try {
-    return await work();
+    warnings.push(...warnOfListeners(config.mappings));
+    result = await connecting;
   } catch (error) {
-    if (!(error instanceof CniError) || warnings.length === 0) throw error;
-    throw withDetails(error, ...warnings);
+    await connecting.catch(() => {});
+    await starting.then((tool) => tool.finish(), () => {});
+    await cancel(reservation);
+    throw error;
   }
+  try {
+    const endpoints = endpointsOf(result, config);
+    await rules(async () => install(reservation, endpoints, await starting));
+  } catch (error) {
+    // A program that got no input changes nothing.
+    await starting.then((tool) => tool.finish(), () => {});
+    throw await undo(error as CniError, invocation, config, reservation, lock);
+  }
+  return result;
 }
 
+/** What was noticed on the way belongs to the error, if there comes one. */
 function withDetails(error: CniError, ...more: readonly string[]): CniError {
   const details = [error.details, ...more].filter((text) => text).join("; ");
   return new CniError(error.cniCode, error.message, details || undefined, { cause: error });
