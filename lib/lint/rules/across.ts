@@ -102,6 +102,7 @@ export const ACROSS: readonly Rule[] = [
           yield {
             source: gateway.plugin.document.source,
             at: gateway.plugin.place("bridge"),
+            severity: isTrue(gateway.plugin.field("forceAddress")) ? "warning" : "error",
             message: `the bridge ${quote(gateway.bridge)} would get ${gateway.address} here and ` +
               `${earlier.address} in ${
                 earlier.plugin.document === gateway.plugin.document

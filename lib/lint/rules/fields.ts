@@ -170,7 +170,8 @@ export const FIELDS: readonly Rule[] = [
     good: list(bridgeFields(), { type: "firewall" }),
     on: "plugin",
     *check(plugin) {
-      if (!schemaOf(plugin)?.chained || plugin.isChained) return;
+      // A config with a result in it is what a runtime hands to a plugin of a list.
+      if (!schemaOf(plugin)?.chained || plugin.isChained || plugin.field("prevResult")) return;
       yield {
         at: property(plugin.node, "type"),
         message: `${plugin.type} must stand behind another plugin in "plugins"`,
