@@ -1,208 +1,225 @@
 /**
  * What `mesos-cni isolator serve` costs for each container: on a plugin that does nothing, which
- * shows the service's own work, and on the Go bridge; next to a shell script that makes the
+ * leaves the service's own work, and on the Go bridge; next to a shell script that makes the
  * namespace and executes the plugin.
  */
 import { CNI_PLUGINS } from "../tests/harness/binary.ts";
 import { Sandbox } from "../tests/harness/sandbox.ts";
 import { Service } from "../tests/harness/service.ts";
+import { Containerizer } from "./containerizer.ts";
 import { goal, median, row, runProgram } from "./timing.ts";
 
+/** A bridge of the kernel has 1,023 ports. */
 const CONTAINERS = 1000;
 const AT_A_TIME = 32;
-/** How many of the first and the last attaches are compared. */
+/** Of the attaches, so many are the first and the last. */
 const PART = 0.1;
+const BARE_ROUNDS = 50;
+/** How long, in ms, the machine gets to be done with the start of a process. */
+const SETTLE_MS = 5;
 
 const OVERHEAD_LIMIT_MS = 5;
 const GROWTH_LIMIT = 1.2;
 const MEMORY_LIMIT_MIB = 150;
 
-interface Network {
-  name: string;
-  plugin: string;
-  config: Record<string, unknown>;
-}
+const NETWORKS = {
+  noop: {},
+  bridge: {
+    bridge: "bench0",
+    isGateway: true,
+    ipam: { type: "host-local", subnet: "10.0.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
+  },
+};
 
-const NETWORKS: readonly Network[] = [
-  {
-    name: "noop",
-    plugin: "noop",
-    config: { cniVersion: "1.0.0", name: "noop", type: "noop" },
-  },
-  {
-    name: "bridge",
-    plugin: "bridge",
-    config: {
-      cniVersion: "1.0.0",
-      name: "bridge",
-      type: "bridge",
-      bridge: "bench0",
-      isGateway: true,
-      ipam: { type: "host-local", subnet: "10.0.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
-    },
-  },
-];
+/** What was measured, in ms; of each container. */
+interface Measured {
+  attaches: number[];
+  detaches: number[];
+  attachesPerSecond: number;
+  detachesPerSecond: number;
+}
 
 /** `./dev bench isolator [CONTAINERS]` */
 export async function run([count]: string[] = []): Promise<void> {
-  const containers = Number(count ?? CONTAINERS);
-  console.log(row("plugin, containers", "attach", "detach", "first", "last", "own work", "RSS"));
-  console.log(row(...Array(7).fill("---")));
-  for (const network of NETWORKS.slice(0, 1)) await measure(network, containers);
+  for (const [type, config] of Object.entries(NETWORKS)) {
+    await compare(
+      type,
+      { cniVersion: "1.0.0", name: type, type, ...config },
+      Number(count ?? CONTAINERS),
+    );
+  }
 }
 
-async function measure(network: Network, count: number): Promise<void> {
+async function compare(type: string, config: Record<string, unknown>, count: number) {
   await using agent = await Sandbox.create();
   const { dir } = agent;
   Deno.mkdirSync(`${dir}/networks`);
-  Deno.writeTextFileSync(`${dir}/networks/one`, JSON.stringify(network.config));
-  await runProgram("gcc", [
-    "-O2",
-    "-static",
-    "-o",
-    `${dir}/noop`,
-    new URL("noop_plugin.c", import.meta.url).pathname,
-  ]);
+  const file = `${dir}/networks/${type}`;
+  Deno.writeTextFileSync(file, JSON.stringify(config));
+  const source = new URL("noop_plugin.c", import.meta.url).pathname;
+  await runProgram("gcc", ["-O2", "-static", "-o", `${dir}/noop`, source]);
+  const cniPath = `${dir}:${CNI_PLUGINS}`;
   await using service = await Service.start(agent, `${dir}/isolator.sock`, [
     `--network_cni_config_dir=${dir}/networks`,
-    `--network_cni_plugins_dir=${dir}:${CNI_PLUGINS}`,
+    `--network_cni_plugins_dir=${cniPath}`,
   ]);
-  const bare = await barePlugin(agent, network, `${dir}:${CNI_PLUGINS}`);
 
-  for (const atATime of [1, AT_A_TIME]) {
-    await using containerizer = new Containerizer(agent);
-    const attaches = await inTurns(count, atATime, async (i) => {
-      const path = `/v1/containers/c${i}`;
-      const prepared = await timed(() =>
-        service.ok(`${path}/prepare`, {
-          container_info: { network_infos: [{ name: network.name }] },
-        })
-      );
-      const pid = await containerizer.start();
-      const before = atATime === 1 ? await pluginSeconds(service, "ADD") : 0;
-      const isolated = await timed(() => service.ok(`${path}/isolate`, { pid }));
-      const plugin = atATime === 1 ? (await pluginSeconds(service, "ADD") - before) * 1000 : NaN;
-      return { ms: prepared + isolated, plugin };
-    });
-    const memory = memoryMiB(service.pid);
-    const detaches = await inTurns(
-      count,
-      atATime,
-      (i) => timed(() => service.ok(`/v1/containers/c${i}/cleanup`)),
-    );
-    const ms = attaches.results.map((attach) => attach.ms);
-    const own = attaches.results.map((attach) => attach.ms - attach.plugin);
-    const part = Math.ceil(count * PART);
-    const [first, last] = [own.slice(0, part), own.slice(-part)].map(median);
+  const plugin = type === "noop" ? `${dir}/noop` : `${CNI_PLUGINS}/${type}`;
+  const bare = await script(agent, plugin, file, cniPath, BARE_ROUNDS);
+  const one = await serve(agent, service, type, count, 1);
+  const memory = [one.memory];
+  const many = await serve(agent, service, type, count, AT_A_TIME);
+  memory.push(many.memory);
+  const shell = await script(agent, plugin, file, cniPath, count);
+
+  const part = Math.ceil(count * PART);
+  const [first, last] = [one.attaches.slice(0, part), one.attaches.slice(-part)].map(median);
+  const show = (name: string, measured: Measured) =>
     console.log(row(
-      `${network.name}, ${count} × ${atATime}`,
-      `${median(ms).toFixed(1)} ms, ${attaches.perSecond.toFixed(0)}/s`,
-      `${median(detaches.results).toFixed(1)} ms, ${detaches.perSecond.toFixed(0)}/s`,
-      first!.toFixed(2),
-      last!.toFixed(2),
-      `${median(own).toFixed(2)} bare ${bare.toFixed(2)}`,
-      `${memory.toFixed(0)} MiB`,
+      name,
+      `${median(measured.attaches).toFixed(1)} ms`,
+      `${measured.attachesPerSecond.toFixed(0)}/s`,
+      `${median(measured.detaches).toFixed(1)} ms`,
+      `${measured.detachesPerSecond.toFixed(0)}/s`,
     ));
-    if (atATime === 1) {
-      console.log(goal("own", median(ms) - bare, OVERHEAD_LIMIT_MS, " ms"));
-      console.log(goal("growth", last! / first!, GROWTH_LIMIT));
-    }
-    console.log(goal("memory", memory, MEMORY_LIMIT_MIB, " MiB"));
+  console.log(`${count} containers, plugin ${type}:\n`);
+  console.log(row("how", "attach, median", "attaches", "detach, median", "detaches"));
+  console.log(row("---", "---", "---", "---", "---"));
+  show("serve, one after the other", one);
+  show(`serve, ${AT_A_TIME} at a time`, many);
+  show("shell: ip netns, plugin", shell);
+  show("shell: the plugin alone", { ...shell, ...shell.pluginAlone });
+  console.log(
+    `\nfirst ${part} attaches: ${first!.toFixed(2)} ms, last ${part}: ${last!.toFixed(2)} ms`,
+  );
+  console.log(
+    `the plugin alone: ${median(bare.pluginAlone.attaches).toFixed(2)} ms; ` +
+      `as serve sees it: ${median(one.plugin).toFixed(2)} ms`,
+  );
+  if (type === "noop") {
+    const own = median(one.attaches) - median(bare.pluginAlone.attaches);
+    console.log(goal("attach less the plugin alone", own, OVERHEAD_LIMIT_MS, " ms"));
   }
+  const own = one.attaches.map((ms, i) => ms - one.plugin[i]!);
+  console.log(goal("attach less the plugin in serve", median(own), OVERHEAD_LIMIT_MS, " ms"));
+  console.log(goal("last attaches, times the first", last! / first!, GROWTH_LIMIT));
+  console.log(goal("memory of serve", Math.max(...memory), MEMORY_LIMIT_MIB, " MiB"));
+  console.log();
 }
 
-/** Does `work` so often, so many at a time. */
-async function inTurns<R>(
+/** Attaches and detaches containers by the service, in batches. */
+async function serve(
+  agent: Sandbox,
+  service: Service,
+  network: string,
   count: number,
   atATime: number,
-  work: (i: number) => Promise<R>,
-): Promise<{ results: R[]; perSecond: number }> {
-  const results: R[] = [];
-  let next = 0;
+): Promise<Measured & { plugin: number[]; memory: number }> {
+  await using containerizer = new Containerizer(agent);
+  const body = { container_info: { network_infos: [{ name: network }] } };
+  const attaches: number[] = [];
+  const detaches: number[] = [];
+  const plugin: number[] = [];
+  let attaching = 0;
+  for (let i = 0; i < count; i += atATime) {
+    const batch = Array.from({ length: Math.min(atATime, count - i) }, (_, j) => `c${i + j}`);
+    const prepared = await timedEach(
+      batch,
+      (id) => service.ok(`/v1/containers/${id}/prepare`, body),
+    );
+    const pids = await Promise.all(batch.map(() => containerizer.start()));
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const before = await pluginMs(service);
+    const isolated = await timedEach(
+      batch,
+      (id, j) => service.ok(`/v1/containers/${id}/isolate`, { pid: pids[j] }),
+    );
+    plugin.push((await pluginMs(service) - before) / batch.length);
+    attaches.push(...batch.map((_, j) => prepared.each[j]! + isolated.each[j]!));
+    attaching += prepared.all + isolated.all;
+  }
+  const memory = memoryMiB(service.pid);
+  let detaching = 0;
+  for (let i = 0; i < count; i += atATime) {
+    const batch = Array.from({ length: Math.min(atATime, count - i) }, (_, j) => `c${i + j}`);
+    const cleaned = await timedEach(batch, (id) => service.ok(`/v1/containers/${id}/cleanup`));
+    detaches.push(...cleaned.each);
+    detaching += cleaned.all;
+  }
+  return {
+    attaches,
+    detaches,
+    attachesPerSecond: count / attaching * 1000,
+    detachesPerSecond: count / detaching * 1000,
+    plugin,
+    memory,
+  };
+}
+
+/** Does `work` for all at the same time: how long each took, and all together, in ms. */
+async function timedEach<T>(
+  things: readonly T[],
+  work: (thing: T, i: number) => Promise<unknown>,
+): Promise<{ each: number[]; all: number }> {
   const start = performance.now();
-  await Promise.all(Array.from({ length: atATime }, async () => {
-    for (let i = next++; i < count; i = next++) results[i] = await work(i);
+  const each = await Promise.all(things.map(async (thing, i) => {
+    await work(thing, i);
+    return performance.now() - start;
   }));
-  return { results, perSecond: count / (performance.now() - start) * 1000 };
+  return { each, all: performance.now() - start };
 }
 
-/** How long something took, in ms. */
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-/** What the service says that its plugins have taken so far. */
-async function pluginSeconds(service: Service, command: string): Promise<number> {
+/** How long the service has waited for ADD of its plugins so far. */
+async function pluginMs(service: Service): Promise<number> {
   const { text } = await service.get("/metrics");
-  const line = new RegExp(`^mesos_cni_plugin_duration_seconds_sum\\{.*"${command}"\\} (.*)$`, "m");
-  return Number(line.exec(text)?.[1] ?? 0);
+  const sum = /^mesos_cni_plugin_duration_seconds_sum\{.*command="ADD"\} (.*)$/m.exec(text);
+  return Number(sum?.[1] ?? 0) * 1000;
 }
 
-/** How long the plugin takes for an ADD when nothing but the kernel is between, in ms. */
-async function barePlugin(agent: Sandbox, network: Network, cniPath: string): Promise<number> {
-  const script = `
-import os, subprocess, sys, time, json
-config, cni_path, plugin = sys.argv[1:]
-file = next(f"{d}/{plugin}" for d in cni_path.split(":") if os.path.exists(f"{d}/{plugin}"))
-times = []
-for i in range(30):
-  subprocess.run(["ip", "netns", "add", f"bare{i}"], check=True)
-  env = {"CNI_CONTAINERID": f"bare{i}", "CNI_NETNS": f"/run/netns/bare{i}", "CNI_IFNAME": "eth0", "CNI_PATH": cni_path, "PATH": os.environ["PATH"]}
-  for command in "ADD", "DEL":
-    start = time.perf_counter()
-    subprocess.run([file], input=config.encode(), env={**env, "CNI_COMMAND": command}, check=True, stdout=subprocess.PIPE)
-    if command == "ADD": times.append(time.perf_counter() - start)
-  subprocess.run(["ip", "netns", "del", f"bare{i}"], check=True)
-print(json.dumps(times))
-`;
-  const argv = ["python3", "-c", script, JSON.stringify(network.config), cniPath, network.plugin];
-  return median(JSON.parse(await agent.ok(argv)) as number[]) * 1000;
+/** Does the same by a shell script, which prints the microseconds of each step. */
+async function script(
+  agent: Sandbox,
+  plugin: string,
+  config: string,
+  cniPath: string,
+  count: number,
+): Promise<Measured & { pluginAlone: Pick<Measured, "attaches" | "detaches"> }> {
+  const text = `
+    export CNI_IFNAME=eth0
+    for ((i = 0; i < ${count}; i++)); do
+      t0=\${EPOCHREALTIME/./}
+      ip netns add s$i
+      t1=\${EPOCHREALTIME/./}
+      CNI_COMMAND=ADD CNI_CONTAINERID=s$i CNI_NETNS=/run/netns/s$i "$plugin" < "$config" > /run/result
+      t2=\${EPOCHREALTIME/./}
+      echo attach $((t2 - t0)) $((t2 - t1))
+    done
+    for ((i = 0; i < ${count}; i++)); do
+      t0=\${EPOCHREALTIME/./}
+      CNI_COMMAND=DEL CNI_CONTAINERID=s$i CNI_NETNS=/run/netns/s$i "$plugin" < "$config" > /run/result
+      t1=\${EPOCHREALTIME/./}
+      ip netns delete s$i
+      t2=\${EPOCHREALTIME/./}
+      echo detach $((t2 - t0)) $((t1 - t0))
+    done`;
+  const output = await agent.ok(["bash", "-euc", text], {
+    env: { plugin, config, CNI_PATH: cniPath },
+  });
+  const steps = output.trim().split("\n").map((line) => line.split(" "));
+  const column = (step: string, i: number) =>
+    steps.filter(([name]) => name === step).map((cells) => Number(cells[i]) / 1000);
+  const [attaches, detaches] = [column("attach", 1), column("detach", 1)];
+  const perSecond = (all: number[]) => 1000 * all.length / all.reduce((sum, ms) => sum + ms, 0);
+  return {
+    attaches,
+    detaches,
+    attachesPerSecond: perSecond(attaches),
+    detachesPerSecond: perSecond(detaches),
+    pluginAlone: { attaches: column("attach", 2), detaches: column("detach", 2) },
+  };
 }
 
 function memoryMiB(pid: number): number {
-  const match = /VmRSS:\s+(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
   return Number(match![1]) / 1024;
-}
-
-/** Starts the first processes of containers, each in namespaces of its own. */
-class Containerizer implements AsyncDisposable {
-  readonly #shell: Deno.ChildProcess;
-  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #waiting: ((pid: number) => void)[] = [];
-  readonly #reading: Promise<void>;
-
-  constructor(agent: Sandbox) {
-    // As after clone(2): mounts still spread into the new namespace.
-    const script = `while read order; do
-      unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 100000' &
-    done; kill $(jobs -p)`;
-    this.#shell = agent.spawn(["bash", "-c", script]);
-    this.#orders = this.#shell.stdin.getWriter();
-    this.#reading = this.#read();
-  }
-
-  /** @returns the process's id, once it is in its namespaces */
-  async start(): Promise<number> {
-    const pid = new Promise<number>((resolve) => this.#waiting.push(resolve));
-    await this.#orders.write(new TextEncoder().encode("\n"));
-    return await pid;
-  }
-
-  async #read(): Promise<void> {
-    let text = "";
-    for await (const chunk of this.#shell.stdout.pipeThrough(new TextDecoderStream())) {
-      const lines = (text + chunk).split("\n");
-      text = lines.pop()!;
-      for (const line of lines) this.#waiting.shift()!(Number(line));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#orders.close();
-    await this.#shell.stderr.cancel();
-    await this.#shell.status;
-    await this.#reading;
-  }
 }

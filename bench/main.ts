@@ -5,7 +5,7 @@
 import { basename } from "@std/path";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "timing"];
+const NO_BENCHMARKS = ["main", "timing", "containerizer"];
 
 const names = [...Deno.readDirSync(new URL(".", import.meta.url))]
   .filter((entry) => entry.isFile && entry.name.endsWith(".ts"))
