@@ -18,7 +18,7 @@ export function isolatorOf(call: Call, kind = Isolator): Isolator {
   if (!isRoot()) {
     throw new OperatorError(
       "not_root",
-      "networks of containers need root: use sudo (or, to try it out, unshare -r -n -m)",
+      "networks of containers need root: use sudo (or, to try it out, unshare -r -n -m -u)",
     );
   }
   return new kind(settings, BUILT_INS);

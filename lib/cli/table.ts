@@ -38,11 +38,6 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./netns.ts")).commands,
   },
   {
-    name: "lint",
-    summary: "find mistakes in network configs",
-    load: async () => (await import("./lint.ts")).command,
-  },
-  {
     name: "install",
     summary: "put this program, its plugin and its service on the machine",
     load: async () => (await import("./install.ts")).installCommand,

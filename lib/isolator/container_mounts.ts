@@ -70,7 +70,7 @@ function bindOverHost({ name, source, readOnly }: EtcFile): void {
   const path = `/etc/${name}`;
   // An agent without such a file gets an empty one, which means the same: something must be
   // there to be mounted over. A symlink is followed, since the agent's own are trusted.
-  Deno.openSync(path, { write: true, create: true }).close();
+  if (!exists(path)) Deno.openSync(path, { write: true, create: true }).close();
   bindMount(source, path);
   protect(path, readOnly, path);
 }
@@ -130,4 +130,14 @@ function protect(path: string, readOnly: boolean, what: string): void {
   mount(null, path, null, MS_PRIVATE, `protect the mount on ${what}`);
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
   mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }

@@ -108,7 +108,7 @@ export class Sandbox extends Namespace {
   }
 
   static async create(): Promise<Sandbox> {
-    const user = root ? [] : ["--map-root-user"];
+    const user = root ? [] : ["--map-root-user", "--uts"];
     const script = [
       "mount -t tmpfs tmpfs /run",
       "mount -t tmpfs tmpfs /var/lib",

@@ -1,0 +1,139 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl, join, relative } from "@std/path";
+import { parseCall } from "../../lib/cli/parse.ts";
+import { allCommands, withCommands } from "../../tools/docs/commands.ts";
+import { anchorOf, type Document, readMarkdown } from "./markdown.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+
+/** Where a document may lead that is not in the repository. Tests run without a network. */
+const WELL_KNOWN = [
+  "https://github.com/containernetworking/",
+  "https://github.com/apache/mesos",
+  "https://mesos.apache.org/",
+  "https://mesosphere.github.io/marathon/",
+  "https://github.com/mesosphere/marathon",
+  "https://docs.deno.com/",
+  "https://github.com/denoland/deno",
+  "https://developer.hashicorp.com/nomad/",
+  "https://github.com/containerd/",
+  "https://docs.podman.io/",
+  "https://github.com/opencontainers/",
+  "https://keepachangelog.com/",
+  "https://semver.org/",
+  "https://spdx.org/",
+  "https://spdx.github.io/",
+  "https://cyclonedx.org/",
+  "https://reproducible-builds.org/",
+  "https://no-color.org",
+  "https://prometheus.io/",
+  "https://netfilter.org/",
+];
+
+const documents = new Map<string, Document>();
+for (const path of listMarkdown(ROOT)) {
+  documents.set(relative(ROOT, path), readMarkdown(await Deno.readTextFile(path)));
+}
+
+function listMarkdown(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory) {
+      return entry.name.startsWith(".") || entry.name === "dist" ? [] : listMarkdown(path);
+    }
+    return entry.name.endsWith(".md") ? [path] : [];
+  });
+}
+
+Deno.test("every link of the documents leads somewhere", () => {
+  const broken = [...documents].flatMap(([path, { links }]) =>
+    links.filter(({ target }) => !isGood(path, target))
+      .map(({ target, line }) => `${path}:${line}: ${target}`)
+  );
+  assertEquals(broken, []);
+});
+
+function isGood(from: string, target: string): boolean {
+  if (/^[a-z]+:/.test(target)) return WELL_KNOWN.some((begin) => target.startsWith(begin));
+  const [file, fragment] = target.split("#") as [string, string?];
+  const path = file === "" ? from : join(from, "..", file);
+  if (!exists(join(ROOT, path))) return false;
+  if (fragment === undefined) return true;
+  const headings = documents.get(path)?.headings ?? [];
+  return headings.some(({ text }) => anchorOf(text) === decodeURIComponent(fragment));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const TRANSLATED = ["README", "docs/tutorial", "docs/guides"];
+
+for (const name of TRANSLATED) {
+  Deno.test(`${name} has the same sections and the same commands in English and Chinese`, () => {
+    const [english, chinese] = ["md", "zh.md"].map((ending) => documents.get(`${name}.${ending}`)!);
+    const outline = ({ headings }: Document) => headings.map(({ level }) => level);
+    assertEquals(outline(chinese!), outline(english!));
+    const commands = ({ blocks }: Document) =>
+      blocks.filter(({ info }) => info[0] === "sh").map(({ info, text }) => [
+        info.join(" "),
+        withoutRemarks(text),
+      ]);
+    assertEquals(commands(chinese!), commands(english!));
+  });
+}
+
+/** Commands without the remarks beside them, which are translated. */
+function withoutRemarks(text: string): string {
+  return text.replaceAll(/ +#.*$/gm, "");
+}
+
+Deno.test("the reference has the commands as the program has them", async () => {
+  const reference = await Deno.readTextFile(join(ROOT, "docs/reference.md"));
+  assertEquals(reference, await withCommands(reference), "run ./dev docs");
+});
+
+Deno.test("the reference explains every word by which an error is known", async () => {
+  const reference = await Deno.readTextFile(join(ROOT, "docs/reference.md"));
+  const words = new Set<string>();
+  for (const directory of ["lib", "plugins"]) {
+    for (const path of listSources(join(ROOT, directory))) {
+      const source = await Deno.readTextFile(path);
+      for (const [, word] of source.matchAll(/OperatorError\(\s*"([a-z_]+)"/g)) words.add(word!);
+    }
+  }
+  assert(words.size > 40);
+  assertEquals([...words].filter((word) => !reference.includes(`| \`${word}\` |`)), []);
+});
+
+function listSources(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory ? listSources(path) : entry.name.endsWith(".ts") ? [path] : [];
+  });
+}
+
+Deno.test("the examples of every --help are calls that the command takes", async () => {
+  for (const command of await allCommands()) {
+    for (const example of command.examples) {
+      const [program, ...words] = ownCall(example.command);
+      assertEquals(program?.replace("./", ""), "mesos-cni", example.command);
+      const own = command.name.split(" ");
+      assertEquals(words.slice(0, own.length), own, example.command);
+      parseCall(command, words.slice(own.length));
+    }
+  }
+});
+
+/** The words of our call in a shell's line, which may have others before and after it. */
+function ownCall(line: string): string[] {
+  const calls = line.replaceAll(/'[^']*'/g, (quoted) => quoted.replaceAll(/[|; <>]/g, "_"))
+    .split(/[|;]|&&/).map((call) => call.trim().replace(/^sudo /, ""));
+  const call = calls.find((call) => /^(\.\/)?mesos-cni /.test(call)) ?? "";
+  return call.split(/ [<>]/)[0]!.trim().split(/\s+/);
+}

@@ -1,0 +1,101 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
+import { packagesOf } from "../../tools/release/bundle.ts";
+import { compile, makeWorkplace, TARGETS } from "../../tools/release/compile.ts";
+import { notices } from "../../tools/release/notices.ts";
+import { sbom } from "../../tools/release/sbom.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const CACHE = Deno.env.get("DENO_DIR") ?? join(ROOT, ".tools/deno_dir");
+/** What the bytes depend on, and not what they are, is tested: any base binary will do. */
+const HAS_BASE = Deno.env.get("DENORT_BIN") !== undefined;
+
+async function run(command: string, ...args: string[]): Promise<void> {
+  const { code, stderr } = await new Deno.Command(command, {
+    args,
+    stdout: "null",
+    env: { GIT_COMMITTER_DATE: "2026-01-01T00:00:00Z" },
+  }).output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+}
+
+/** The program's files as they are now, as the commit of a repository of their own. */
+async function committed(dir: string): Promise<string> {
+  const repository = join(dir, "repository");
+  await Deno.mkdir(repository);
+  for (const name of ["deno.json", "deno.lock", "main.ts", "lib", "plugins", "tools"]) {
+    await run("cp", "-r", join(ROOT, name), repository);
+  }
+  const git = (...args: string[]) => run("git", "-C", repository, ...args);
+  await git("init", "--quiet");
+  await git("add", ".");
+  const author = ["-c", "user.name=test", "-c", "user.email=test@example.org"];
+  await git(...author, "commit", "--quiet", "--message=test");
+  return repository;
+}
+
+Deno.test({
+  name: "a commit gives the same bytes whenever and from wherever it is compiled",
+  ignore: !HAS_BASE, // Deno's own would have to be downloaded, and tests have no network
+  async fn() {
+    const sums: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const dir = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
+      const place = "/tmp/mesos-cni-release-test";
+      try {
+        const repository = await committed(dir);
+        const workplace = await makeWorkplace(repository, "HEAD", place, CACHE);
+        const binary = join(dir, "mesos-cni");
+        await compile(workplace, TARGETS[Deno.build.arch === "x86_64" ? "x64" : "arm64"], [
+          "--allow-read",
+        ], binary);
+        const version = await new Deno.Command(binary, { args: ["version"] }).output();
+        assertStringIncludes(new TextDecoder().decode(version.stdout), "mesos-cni ");
+        const bytes = await Deno.readFile(binary);
+        assert(!new TextDecoder("latin1").decode(bytes).includes("fast-check"), "a test's package");
+        sums.push(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).join());
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+        await Deno.remove(place, { recursive: true });
+      }
+    }
+    assertEquals(sums[0], sums[1]);
+  },
+});
+
+Deno.test("the bill of materials and the notices name what is in the binary, and its licences", async () => {
+  const lock = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.lock")));
+  const packages = await packagesOf(lock, CACHE);
+  const bill = sbom({
+    version: "1.2.3",
+    deno: "2.6.8",
+    date: "2026-01-01T00:00:00.000Z",
+    commit: "c0ffee",
+    binaries: { "mesos-cni-1.2.3-linux-x64": "ab".repeat(32) },
+  }, packages) as {
+    components: { purl: string; hashes?: { content: string }[] }[];
+    dependencies: { dependsOn: string[] }[];
+  };
+  const purls = bill.components.map(({ purl }) => purl);
+  assert(purls.includes("pkg:npm/valibot@1.5.0"));
+  assertEquals(purls.length, Object.keys(lock.npm).length + 1);
+  assertEquals(bill.dependencies[0]!.dependsOn, purls);
+  for (const { hashes } of bill.components.slice(1)) {
+    assertMatch(hashes![0]!.content, /^[0-9a-f]{128}$/);
+  }
+  const text = notices("2.6.8", packages);
+  for (const { name, licenseText } of packages) {
+    assertStringIncludes(text, `\n${name} `);
+    assertStringIncludes(text, licenseText);
+    assert(licenseText.length > 500, `the licence of ${name}`);
+  }
+});
+
+Deno.test("no release is made on another base binary than Deno's own", async () => {
+  const { code, stderr } = await new Deno.Command(join(ROOT, "dev"), {
+    args: ["release"],
+    env: { DENORT_BIN: "/tmp/some-other-denort" },
+  }).output();
+  assertEquals(code, 1);
+  assertStringIncludes(new TextDecoder().decode(stderr), "DENORT_BIN is set");
+});

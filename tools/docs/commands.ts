@@ -1,0 +1,70 @@
+/** The commands in docs/reference.md, from the tables behind `--help`. */
+import { NETWORK_FLAGS } from "../../lib/cli/agent_flags.ts";
+import { type Command, COMMON_FLAGS, type Flag } from "../../lib/cli/command.ts";
+import { LAYOUT_FLAGS } from "../../lib/cli/layout_flags.ts";
+import { TABLE } from "../../lib/cli/table.ts";
+
+const BEGIN = "<!-- commands: written by ./dev docs -->";
+const END = "<!-- end of commands -->";
+
+/** Flags that many commands take are explained once. */
+const SHARED: readonly { title: string; flags: readonly Flag[] }[] = [
+  { title: "Flags of networks", flags: NETWORK_FLAGS },
+  { title: "Flags of directories", flags: LAYOUT_FLAGS },
+  { title: "Flags of every command", flags: COMMON_FLAGS },
+];
+
+/** All commands that are shown to people, those of a group one after the other. */
+export async function allCommands(): Promise<Command[]> {
+  const shown = TABLE.filter((entry) => !entry.hidden);
+  return (await Promise.all(shown.map((entry) => entry.load()))).flat();
+}
+
+/**
+ * A reference with its commands as the program has them.
+ *
+ * @throws {Error} when the text lacks the place for them
+ */
+export async function withCommands(reference: string): Promise<string> {
+  const begin = reference.indexOf(BEGIN);
+  const end = reference.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} … ${END} in the reference`);
+  const commands = (await allCommands()).map(section);
+  const shared = SHARED.map(({ title, flags }) => `### ${title}\n\n${table(flags)}\n`);
+  return reference.slice(0, begin) +
+    [BEGIN, "", ...commands, ...shared].join("\n") + "\n" +
+    reference.slice(end);
+}
+
+function section({ name, summary, operands, flags, notes, examples }: Command): string {
+  const shared = SHARED.find((group) => group.flags.every((flag) => flags.includes(flag)));
+  const own = flags.filter((flag) => !shared?.flags.includes(flag));
+  return [
+    `### mesos-cni ${name}`,
+    `${capital(summary)}.`,
+    `\`\`\`text\nmesos-cni ${name}${flags.length > 0 ? " [FLAG…]" : ""}${
+      operands ? ` ${operands}` : ""
+    }\n\`\`\``,
+    ...own.length > 0 ? [table(own)] : [],
+    ...shared ? [`And the [${shared.title.toLowerCase()}](#${anchor(shared.title)}).`] : [],
+    ...notes ? [`\`\`\`text\n${notes}\n\`\`\``] : [],
+    ...examples.map(({ command, what }) => `\`\`\`sh\n${command}\n\`\`\`\n\n${capital(what)}.`),
+  ].join("\n\n") + "\n";
+}
+
+function table(flags: readonly Flag[]): string {
+  const rows = flags.map(({ name, value, help, repeatable, default: standard }) =>
+    `| \`--${name}${value ? `=${value}` : ""}\`${repeatable ? " (repeatable)" : ""} | ${
+      help.replaceAll("|", "\\|")
+    } | ${standard ? `\`${standard}\`` : ""} |`
+  );
+  return ["| flag | | default |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+function anchor(title: string): string {
+  return title.toLowerCase().replaceAll(" ", "-");
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,102 @@
+/** Compiling a commit so that its bytes depend on the commit alone. */
+import $ from "@david/dax";
+import { dirname, join } from "@std/path";
+import { partFor } from "./bundle.ts";
+
+export const TARGETS = {
+  x64: "x86_64-unknown-linux-gnu",
+  arm64: "aarch64-unknown-linux-gnu",
+} as const;
+
+/** A commit, checked out with what it imports. */
+export interface Workplace {
+  /** The sources, whose files have the commit's time. */
+  source: string;
+  /** DENO_DIR, with the packages of this program and no others. */
+  cache: string;
+  flags: string[];
+  lock: Parameters<typeof partFor>[2];
+}
+
+/**
+ * Checks a commit out and fetches what it needs, each package checked against deno.lock.
+ *
+ * The paths of the cache and the times of files end up in the binary. So both are the same
+ * everywhere: a directory of a fixed name, and the commit's time.
+ *
+ * @param directory must not exist; the caller removes it
+ * @param seed a DENO_DIR to take packages from, where there is no network
+ */
+export async function makeWorkplace(
+  repository: string,
+  commit: string,
+  directory: string,
+  seed?: string,
+): Promise<Workplace> {
+  await Deno.mkdir(directory, { mode: 0o700 });
+  const source = join(directory, "source");
+  const cache = join(directory, "cache");
+  await Deno.mkdir(source);
+  await $`git -C ${repository} archive --output=${directory}/source.tar ${commit}`;
+  await $`tar -x -f ${directory}/source.tar -C ${source}`;
+
+  const { flags, lock } = await writePart(source, seed);
+  await Deno.mkdir(cache);
+  if (seed) await seedCache(cache, seed, Object.keys(lock.npm));
+  await $`${Deno.execPath()} cache --quiet ${flags} main.ts`.cwd(source).env({ DENO_DIR: cache });
+  const time = new Date(
+    (await $`git -C ${repository} show -s --format=%cI ${commit}`.text()).trim(),
+  );
+  for (const path of [source, join(cache, "npm")]) await setTimes(path, time);
+  return { source, cache, flags, lock };
+}
+
+/** The import map and the lock file of the program without its tests and tools. */
+async function writePart(source: string, seed?: string) {
+  const map = join(source, "tools/closed_network/import_map.json");
+  const lock = join(source, "deno.lock");
+  const all = [`--import-map=${map}`, `--lock=${lock}`, "--frozen"];
+  const info = await $`${Deno.execPath()} info --json ${all} main.ts`
+    .cwd(source).env(seed ? { DENO_DIR: seed } : {}).json<{ redirects: Record<string, string> }>();
+  const part = partFor(
+    Object.keys(info.redirects).filter((specifier) => specifier.startsWith("npm:")).sort(),
+    JSON.parse(await Deno.readTextFile(map)),
+    JSON.parse(await Deno.readTextFile(lock)),
+  );
+  const ownMap = join(dirname(map), "release_map.json");
+  const ownLock = join(source, "release.lock");
+  await Deno.writeTextFile(ownMap, JSON.stringify(part.importMap));
+  await Deno.writeTextFile(ownLock, JSON.stringify(part.lock));
+  return {
+    flags: ["--no-config", `--import-map=${ownMap}`, `--lock=${ownLock}`, "--frozen"],
+    lock: part.lock,
+  };
+}
+
+async function seedCache(cache: string, seed: string, packages: readonly string[]): Promise<void> {
+  for (const key of packages) {
+    const path = `npm/registry.npmjs.org/${key.replace(/@(?!.*@)/, "/")}`;
+    await Deno.mkdir(dirname(join(cache, path)), { recursive: true });
+    await $`cp -r ${join(seed, path)} ${dirname(join(cache, path))}`;
+    await $`cp ${join(seed, dirname(path), "registry.json")} ${dirname(join(cache, path))}`;
+  }
+}
+
+async function setTimes(path: string, time: Date): Promise<void> {
+  if ((await Deno.lstat(path)).isSymlink) return;
+  await Deno.utime(path, time, time);
+  if (!(await Deno.stat(path)).isDirectory) return;
+  for (const { name } of Deno.readDirSync(path)) await setTimes(join(path, name), time);
+}
+
+/** @param permissions what the binary may do, as flags */
+export async function compile(
+  { source, cache, flags }: Workplace,
+  target: string,
+  permissions: readonly string[],
+  output: string,
+): Promise<void> {
+  const fixed = ["--quiet", "--no-check", "--no-code-cache", `--target=${target}`];
+  await $`${Deno.execPath()} compile ${fixed} ${flags} ${permissions} --output=${output} main.ts`
+    .cwd(source).env({ DENO_DIR: cache });
+}

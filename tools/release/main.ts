@@ -1,0 +1,97 @@
+/** `./dev release`: what is published of a version, in dist/release. See README.md beside this. */
+import $ from "@david/dax";
+import { fromFileUrl, join } from "@std/path";
+import { VERSION } from "../../lib/version.ts";
+import { packagesOf } from "./bundle.ts";
+import { compile, makeWorkplace, TARGETS, type Workplace } from "./compile.ts";
+import { notices } from "./notices.ts";
+import { type Release, sbom } from "./sbom.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const OUTPUT = join(ROOT, "dist/release");
+/** Its name is part of the binaries: it must be the same on every machine. */
+const WORKPLACE = "/tmp/mesos-cni-release";
+
+try {
+  await release(Deno.args);
+} catch (error) {
+  console.error(`release: ${error instanceof Error ? error.message : error}`);
+  Deno.exit(1);
+}
+
+async function release(permissions: readonly string[]): Promise<void> {
+  if (Deno.env.get("DENORT_BIN")) {
+    throw new Error(
+      "DENORT_BIN is set. A release is made on the base binary that Deno publishes with " +
+        `${Deno.version.deno}, and on no other: unset it`,
+    );
+  }
+  const changes = await $`git -C ${ROOT} status --porcelain`.text();
+  if (changes !== "") {
+    throw new Error(`a release is made of a commit, and there are changes:\n${changes}`);
+  }
+  const commit = (await $`git -C ${ROOT} rev-parse HEAD`.text()).trim();
+  const date = (await $`git -C ${ROOT} show -s --format=%cI HEAD`.text()).trim();
+  await Deno.remove(OUTPUT, { recursive: true }).catch(() => {}); // there may be none
+  await makeEmpty(WORKPLACE);
+  try {
+    await Deno.mkdir(OUTPUT, { recursive: true });
+    await make(await makeWorkplace(ROOT, commit, join(WORKPLACE, "build")), permissions, {
+      version: VERSION,
+      commit,
+      date: new Date(date).toISOString(),
+      deno: Deno.version.deno,
+    });
+    console.log(`dist/release: ${VERSION} of commit ${commit}`);
+  } catch (error) {
+    await Deno.remove(OUTPUT, { recursive: true });
+    throw error;
+  } finally {
+    await Deno.remove(WORKPLACE, { recursive: true });
+  }
+}
+
+async function makeEmpty(directory: string): Promise<void> {
+  try {
+    await Deno.mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new Error(`${directory} is there: another release is being made, or one broke off`);
+  }
+}
+
+async function make(
+  workplace: Workplace,
+  permissions: readonly string[],
+  about: Omit<Release, "binaries">,
+): Promise<void> {
+  const binaries: Record<string, string> = {};
+  for (const [arch, target] of Object.entries(TARGETS)) {
+    const name = `mesos-cni-${VERSION}-linux-${arch}`;
+    console.log(`compiling ${name} …`);
+    await compile(workplace, target, permissions, join(OUTPUT, name));
+    binaries[name] = await sha256(join(OUTPUT, name));
+  }
+  const packages = await packagesOf(workplace.lock, workplace.cache);
+  const bill = JSON.stringify(sbom({ ...about, binaries }, packages), null, 2) + "\n";
+  await Deno.writeTextFile(join(OUTPUT, `mesos-cni-${VERSION}.cdx.json`), bill);
+  await Deno.writeTextFile(
+    join(OUTPUT, "THIRD_PARTY_NOTICES.txt"),
+    notices(about.deno, packages),
+  );
+  await Deno.copyFile(join(ROOT, "LICENSE"), join(OUTPUT, "LICENSE"));
+  await writeChecksums();
+}
+
+async function writeChecksums(): Promise<void> {
+  const names = [...Deno.readDirSync(OUTPUT)].map(({ name }) => name).sort();
+  const lines = await Promise.all(
+    names.map(async (name) => `${await sha256(join(OUTPUT, name))}  ${name}\n`),
+  );
+  await Deno.writeTextFile(join(OUTPUT, "SHA256SUMS"), lines.join(""));
+}
+
+async function sha256(path: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
