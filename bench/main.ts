@@ -1,11 +1,15 @@
 /**
- * `./dev bench [NAME [ARG…]]`: all benchmarks, or one of this folder. Each is a file with a
- * function `run(args)` that prints what it measures as it goes.
+ * `./dev bench [NAME [ARG…]]`: one of this folder's benchmarks, or all of them and the report
+ * (RESULTS.md, results.svg). A benchmark is a file with a function `run(args)` that prints
+ * Markdown as it goes; each runs in a throwaway network, /run and /var/lib of its own.
  */
-import { basename } from "@std/path";
+import { basename, fromFileUrl } from "@std/path";
+import { writeReport } from "./report.ts";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "timing"];
+const NO_BENCHMARKS = ["main", "timing", "report", "plot"];
+/** Set for the process that a benchmark runs in. */
+const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 
 const names = [...Deno.readDirSync(new URL(".", import.meta.url))]
   .filter((entry) => entry.isFile && entry.name.endsWith(".ts"))
@@ -19,8 +23,49 @@ if (name !== undefined && !names.includes(name)) {
   console.error(`bench: there is no ${wanted}; there are: ${names.join(", ")}`);
   Deno.exit(2);
 }
-for (const each of name === undefined ? names : [name]) {
-  console.log(`\n## ${each}\n`);
-  const { run } = await import(`./${each}.ts`);
-  await run(args);
+if (name === undefined) await runAll();
+else if (Deno.env.has(INSIDE)) await (await import(`./${name}.ts`)).run(args);
+else Deno.exit((await runInside([name, ...args])).code);
+
+async function runAll(): Promise<void> {
+  const sections: { name: string; text: string }[] = [];
+  let failed = false;
+  for (const name of names) {
+    console.log(`\n## ${name}\n`);
+    const { code, text } = await runInside([name]);
+    failed ||= code !== 0;
+    sections.push({ name, text: code === 0 ? text : `${text}\n(it ended with ${code})` });
+  }
+  await writeReport(sections);
+  if (failed) Deno.exit(1);
+}
+
+/** This program again for one benchmark, whose output is shown and returned. */
+async function runInside(args: string[]): Promise<{ code: number; text: string }> {
+  const mounts = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && ip link set lo up";
+  const deno = [
+    Deno.execPath(),
+    ...ownFlags(),
+    fromFileUrl(import.meta.url),
+    ...args,
+  ];
+  const child = new Deno.Command("unshare", {
+    args: ["--net", "--mount", "sh", "-c", `${mounts} && exec "$@"`, "sh", ...deno],
+    env: { [INSIDE]: "1" },
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of child.stdout) {
+    Deno.stdout.writeSync(chunk);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return { code: (await child.status).code, text };
+}
+
+/** How this program was called: what stands before the name of this file. */
+function ownFlags(): string[] {
+  const words = Deno.readTextFileSync("/proc/self/cmdline").split("\0");
+  return words.slice(1, words.findIndex((word) => word.endsWith("bench/main.ts")));
 }

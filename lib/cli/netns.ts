@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { diagnose } from "./netns_diagnose.ts";
 import { inspect, list } from "./netns_look.ts";
+import { topology } from "./netns_topology.ts";
 import { capture, exec, link, shell, unlink } from "./netns_enter.ts";
 
 export const commands: readonly Command[] = [
@@ -12,5 +13,6 @@ export const commands: readonly Command[] = [
   link,
   unlink,
   diagnose,
+  topology,
   capture,
 ];

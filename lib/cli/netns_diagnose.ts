@@ -5,7 +5,7 @@ import { bold, print, printError, printJson } from "./output.ts";
 export const diagnose: Command = {
   name: "netns diagnose",
   summary: "find the cause of what is wrong with a container's network",
-  operands: "ID",
+  operands: "ID | --from=ID --to=ID|HOST:PORT",
   complete: "container",
   flags: [
     JSON_FLAG,
@@ -15,17 +15,26 @@ export const diagnose: Command = {
       help: "where executors register",
       default: "port 5051",
     },
+    { name: "from", value: "ID", help: "with --to: follow one connection from this container" },
+    { name: "to", value: "ID[:PORT]|HOST:PORT", help: "the other end of that connection" },
     { name: "fix", help: "apply what can't make it worse, each after asking" },
     ...TARGET_FLAGS,
   ],
   examples: [
     { command: "mesos-cni netns diagnose 5f3a", what: "the cause, what was seen, what to do" },
     { command: "mesos-cni netns diagnose 5f3a --fix", what: "and repair what can be repaired" },
+    {
+      command: "mesos-cni netns diagnose --from=5f3a --to=db.example:5432",
+      what: "at which hop a connection stops",
+    },
   ],
   notes:
     "Exit code 1 if a problem was found. Questions are sent into the container's network (ARP, DNS to\n" +
     "its servers, a connection to the agent); nothing is changed without --fix.",
   async run(call) {
+    if (call.value("from") !== undefined || call.value("to") !== undefined) {
+      return await followConnection(call);
+    }
     const { diagnose } = await import("../netns/diagnose.ts");
     const diagnosis = await diagnose(layoutOf(call), await targetOf(call), {
       agent: agentOf(call),
@@ -40,6 +49,21 @@ export const diagnose: Command = {
     return diagnosis.healthy ? 0 : 1;
   },
 };
+
+async function followConnection(call: Call): Promise<number> {
+  const from = call.value("from");
+  const to = call.value("to");
+  if (from === undefined || to === undefined || call.operands.length > 0) {
+    throw new UsageError("one connection has --from=ID and --to=ID|HOST:PORT, and no other ID");
+  }
+  const { follow, trailText } = await import("../netns/follow.ts");
+  const { findTarget } = await import("../netns/target.ts");
+  const layout = layoutOf(call);
+  const trail = await follow(layout, findTarget(layout, { id: from }), to);
+  if (call.has("json")) printJson(trail);
+  else print(trailText(trail));
+  return trail.connection === "connected" ? 0 : 1;
+}
 
 function agentOf(call: Call): { address: string; port: number } | undefined {
   const value = call.value("agent");

@@ -81,7 +81,7 @@ async function installOverNetlink(
   lock: FileLock,
 ): Promise<RuleHandle[] | undefined> {
   const { family } = tool;
-  using rules = new Rules(TABLE_FAMILY[family]);
+  const rules = new Rules(TABLE_FAMILY[family]);
   removeByHandles(record, family);
   using news = new NewRules();
   const change = () => {
@@ -157,13 +157,13 @@ function removeByHandles(attachment: Removal, family: Family): boolean {
   const handles = attachment.handles?.[family];
   if (!handles) return false;
   const comment = commentOf(attachment.containerId);
-  using rules = new Rules(TABLE_FAMILY[family]);
+  const rules = new Rules(TABLE_FAMILY[family]);
   if (!handles.every((handle) => rules.hasComment(handle, comment))) return false;
   return removeRules(rules, handles);
 }
 
 function removeByComment(attachment: Removal, family: Family): void {
-  using rules = new Rules(TABLE_FAMILY[family]);
+  const rules = new Rules(TABLE_FAMILY[family]);
   const comment = commentOf(attachment.containerId);
   const find = () =>
     [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>

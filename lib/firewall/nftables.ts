@@ -75,7 +75,7 @@ export class Nftables implements Backend {
 
   /** All elements of the table, with their comments. */
   async #elements(): Promise<{ element: Element; comment?: string }[]> {
-    using rules = new Rules("inet");
+    const rules = new Rules("inet");
     if (!rules.hasChain(TABLE, "mappings")) return [];
     const output = await this.#nft(["-j", "list", "table", "inet", TABLE]);
     if (output.code !== 0) throw failure("could not be read", output);
@@ -97,7 +97,7 @@ export class Nftables implements Backend {
 
 /** Whether all chains have all their rules: asked of the kernel, which is quicker than a process. */
 function isComplete(): boolean {
-  using rules = new Rules("inet");
+  const rules = new Rules("inet");
   return Object.entries(CHAINS).every(([name, chain]) =>
     rules.count(TABLE, name) === chain.rules.length
   );

@@ -38,11 +38,12 @@ export async function attach(
   const result = await inContext(
     id,
     name,
-    chain.add(
-      network,
-      invocation(isolator, id, ifName, network),
-      (type) => isolator.plugin(type, id),
-    ),
+    () =>
+      chain.add(
+        network,
+        invocation(isolator, id, ifName, network),
+        (type) => isolator.plugin(type, id),
+      ),
   );
   const path = layout.result(id, name, ifName);
   writeCheckpoint(path, JSON.stringify(result));
@@ -61,19 +62,16 @@ export async function detach(
   { network: name, ifName }: Attachment,
 ): Promise<void> {
   const { layout } = isolator.settings;
-  const network = attachedNetwork(isolator, id, name);
-  if (network) {
-    await inContext(
-      id,
-      name,
-      chain.del(
-        network,
-        invocation(isolator, id, ifName, network),
-        (type) => isolator.plugin(type, id),
-        attachedResult(isolator, id, { network: name, ifName }),
-      ),
+  await inContext(id, name, async () => {
+    const network = attachedNetwork(isolator, id, name);
+    if (!network) return;
+    await chain.del(
+      network,
+      invocation(isolator, id, ifName, network),
+      (type) => isolator.plugin(type, id),
+      attachedResult(isolator, id, { network: name, ifName }),
     );
-  }
+  });
   removeCheckpoint(layout.interface(id, name, ifName));
 }
 
@@ -98,12 +96,13 @@ export async function checkAttachment(
   await inContext(
     id,
     name,
-    chain.check(
-      network,
-      invocation(isolator, id, ifName, network),
-      (type) => isolator.plugin(type, id),
-      result,
-    ),
+    () =>
+      chain.check(
+        network,
+        invocation(isolator, id, ifName, network),
+        (type) => isolator.plugin(type, id),
+        result,
+      ),
   );
 }
 
@@ -148,7 +147,9 @@ function attachedNetwork(isolator: Isolator, id: ContainerId, name: string): Net
   const text = readCheckpoint(path);
   if (text === undefined) return undefined;
   try {
-    return parseNetwork(text, path);
+    const network = parseNetwork(text, path);
+    networkInfoOf(network.raw);
+    return network;
   } catch (error) {
     log.warning("a damaged checkpoint: using the network's config as it is now", {
       container: id,
@@ -190,9 +191,13 @@ export function attachedResult(
 }
 
 /** Says of an error which container and network it is about, as those of a chain do. */
-async function inContext<R>(id: ContainerId, network: string, work: Promise<R>): Promise<R> {
+async function inContext<R>(
+  id: ContainerId,
+  network: string,
+  work: () => Promise<R>,
+): Promise<R> {
   try {
-    return await work;
+    return await work();
   } catch (error) {
     if (!(error instanceof OperatorError) || error instanceof CniError) throw error;
     throw new OperatorError(

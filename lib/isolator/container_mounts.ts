@@ -21,10 +21,12 @@ import {
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_PRIVATE,
   MS_RDONLY,
   MS_REC,
   MS_REMOUNT,
   MS_SLAVE,
+  unmount,
 } from "../linux/mount.ts";
 import { inNamespaces } from "../linux/namespaces.ts";
 
@@ -42,6 +44,8 @@ export interface EtcMounts {
   overHost: boolean;
   /** Root directory of the container's image, on the agent. */
   rootfs?: string;
+  /** The directory of all containers, which is none of this one's business. */
+  containers: string;
 }
 
 /**
@@ -56,6 +60,9 @@ export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
       if (mounts.overHost) bindOverHost(file);
       if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
     }
+    // The container's copies of the other handles go, and it gets none of those to come: each
+    // would be one more mount for every container there is.
+    unmount(mounts.containers);
   });
 }
 
@@ -115,8 +122,12 @@ function openTarget(etc: Handle, name: string, what: string): Handle {
   return openExisting();
 }
 
-/** A bind mount takes its flags only when it is changed. */
+/**
+ * A bind mount takes its flags only when it is changed. As a copy of a mount that receives others
+ * it would be asked at each mount of a handle, though a single file has no place for any.
+ */
 function protect(path: string, readOnly: boolean, what: string): void {
+  mount(null, path, null, MS_PRIVATE, `protect the mount on ${what}`);
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
   mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
 }

@@ -40,7 +40,7 @@ export async function isolate(isolator: Isolator, id: ContainerId, pid: number):
   writeRequest(layout, id, { ...request, pid });
   switch (request.mode) {
     case "host":
-      return shareHostFiles(request, pid);
+      return shareHostFiles(layout, request, pid);
     case "parent":
       return shareRootFiles(layout, id, request, pid);
     case "own":
@@ -78,7 +78,12 @@ async function connect(isolator: Isolator, id: ContainerId, request: Request, pi
   const results = await attachAll(isolator, id, request);
   const hostname = request.hostname ?? defaultHostname(id);
   const files = writeEtcFiles(isolator, id, request, hostname, results);
-  mountEtcFiles(pid, { files, overHost: true, rootfs: request.rootfs });
+  mountEtcFiles(pid, {
+    files,
+    overHost: true,
+    rootfs: request.rootfs,
+    containers: layout.containers,
+  });
   inNamespaces({ uts: `/proc/${pid}/ns/uts` }, () => setHostname(hostname));
   using netlink = Netlink.open(layout.namespace(id));
   netlink.setLinkUp("lo");
@@ -173,14 +178,16 @@ function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: 
     files: etcFilesOf(layout, rootOf(id)),
     overHost: true,
     rootfs: request.rootfs,
+    containers: layout.containers,
   });
 }
 
-function shareHostFiles(request: Request, pid: number): void {
+function shareHostFiles(layout: Layout, request: Request, pid: number): void {
   if (request.rootfs === undefined || request.debug) return;
   mountEtcFiles(pid, {
     files: hostFiles(),
     overHost: false,
     rootfs: request.rootfs,
+    containers: layout.containers,
   });
 }

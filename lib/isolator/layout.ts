@@ -88,8 +88,8 @@ export class Layout {
    */
   listTraces(): ContainerId[] {
     const ids = names(this.requests, (entry) => entry.isFile)
-      .map((name) => name.replace(/\.(json|json\.new|lock)$/, "")).filter(isContainerId);
-    return [...new Set(ids)];
+      .map((name) => /^(.+)\.(json|json\.new|lock)$/.exec(name)?.[1] ?? "");
+    return [...new Set(ids.filter(isContainerId))];
   }
 
   /** Every interface whose DEL is still to come, eth0 first. */

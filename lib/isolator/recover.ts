@@ -1,8 +1,10 @@
 /** After a restart: what is on disk against what still lives. */
 import { messageOf } from "../error.ts";
+import { log } from "../log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
+import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
 import { isAlive } from "./members.ts";
 import { readRequest } from "./request.ts";
@@ -21,6 +23,9 @@ export interface Recovered {
   repaired?: string[];
 }
 
+/** How many containers are cleaned up at a time: each may have several plugins running. */
+const WIDTH = 16;
+
 /**
  * Removes the containers that nobody knows. One that fails doesn't stop the others.
  *
@@ -33,8 +38,10 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
     ? (id: ContainerId) => known.states.includes(id)
     : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
   const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
-  const recovered = await Promise.all(
-    containers.map(async (container): Promise<Recovered> => {
+  const recovered = await concurrently(
+    WIDTH,
+    containers,
+    async (container): Promise<Recovered> => {
       try {
         if (lives(container)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
@@ -47,9 +54,15 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       } catch (error) {
         return { container, outcome: "failed", error: messageOf(error) };
       }
-    }),
+    },
   );
-  return await withRepairs(recovered);
+  try {
+    return await withRepairs(recovered);
+  } catch (error) {
+    // The containers are recovered all the same.
+    log.error("port mappings could not be looked through", { error: messageOf(error) });
+    return recovered;
+  }
 }
 
 /** Puts the rules of live containers back that a reload of the firewall has taken away. */

@@ -5,17 +5,29 @@
  */
 import { OperatorError } from "../error.ts";
 import { FileLock } from "../linux/lock.ts";
-import { bindMount, mount, mounts, MS_PRIVATE, MS_SHARED } from "../linux/mount.ts";
+import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../linux/mount.ts";
 import type { Layout } from "./layout.ts";
 
 /** How long, in ms, another process may take for the same. */
 const PATIENCE = 10_000;
 
+/**
+ * The mounts that were seen to be so, by path. A service looks once, and not for each container
+ * through the handles of all others.
+ */
+const seen = new Map<string, string>();
+
 /** @throws {OperatorError} */
 export async function shareContainersDirectory(layout: Layout): Promise<void> {
-  const { containers, requests, sharingLock } = layout;
+  const { containers } = layout;
   Deno.mkdirSync(containers, { recursive: true });
   const path = Deno.realPathSync(containers);
+  if (seen.get(path) === mountIdOf(path)) return;
+  await share(path, layout);
+  seen.set(path, mountIdOf(path));
+}
+
+async function share(path: string, { requests, sharingLock }: Layout): Promise<void> {
   if (isShared(path)) return;
   Deno.mkdirSync(requests, { recursive: true });
   // Of two that mount at the same time, the second would hide the handles of the first.

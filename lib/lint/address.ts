@@ -72,6 +72,27 @@ export function overlap(a: Span, b: Span): boolean {
   return a.family === b.family && a.first <= b.last && b.first <= a.last;
 }
 
+/**
+ * Pairs of spans that overlap: for each that does, one of those it overlaps with.
+ * In the order of addresses, since only then not all pairs need be looked at.
+ */
+export function* overlaps<T extends { span: Span }>(items: readonly T[]): Generator<[T, T]> {
+  const sorted = [...items].sort((a, b) =>
+    a.span.family - b.span.family || compare(a.span.first, b.span.first)
+  );
+  let widest: T | undefined;
+  for (const item of sorted) {
+    if (widest && overlap(widest.span, item.span)) yield [widest, item];
+    if (!widest || widest.span.family !== item.span.family || item.span.last > widest.span.last) {
+      widest = item;
+    }
+  }
+}
+
+function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 export function bitsOf(family: 4 | 6): number {
   return family === 4 ? 32 : 128;
 }

@@ -39,9 +39,9 @@ export class PluginNode {
     this.ipamType = text(field(this.ipam, "type"));
   }
 
-  /** A field of the plugin. */
+  /** A field of the plugin, as the plugin finds it: ours is not written in Go. */
   field(name: string): Node | undefined {
-    return field(this.node, name);
+    return this.type === PORT_MAPPER ? property(this.node, name) : field(this.node, name);
   }
 
   /** The key with its value, or the whole config if it has no such key: a place to point at. */
@@ -62,8 +62,10 @@ export class PluginNode {
 export class Document {
   readonly name: string | undefined;
   readonly kind: "conf" | "conflist";
-  /** All plugins, outer before inner. */
+  /** The plugins, outer before inner; at most {@link MOST_PLUGINS}. */
   readonly plugins: readonly PluginNode[];
+  /** How many there are, also of those that `plugins` leaves out. */
+  readonly pluginCount: number;
 
   constructor(readonly source: Source, readonly root: Node) {
     this.name = text(property(root, "name"));
@@ -72,12 +74,14 @@ export class Document {
     const top = list
       ? items(list).filter(isObject).map((node, i) => new PluginNode(this, node, "listed", i))
       : [new PluginNode(this, root, "single", 0)];
-    this.plugins = top.flatMap((plugin) => withInner(plugin, 0));
+    const all = top.flatMap((plugin) => withInner(plugin, 0));
+    this.plugins = all.slice(0, MOST_PLUGINS);
+    this.pluginCount = all.length;
   }
 
   /** The text of `cniVersion`; undefined if there is none. */
   get version(): string | undefined {
-    return text(property(this.root, "cniVersion"));
+    return text(field(this.root, "cniVersion"));
   }
 }
 
@@ -85,6 +89,9 @@ export class Document {
 export function documentOf(source: Source): Document | undefined {
   return isObject(source.root) ? new Document(source, source.root) : undefined;
 }
+
+/** Of a longer list, only the first ones are looked at, which a rule reports. */
+export const MOST_PLUGINS = 200;
 
 /** Delegates of delegates are looked at twice; the port mapper refuses itself, multus nests once. */
 const MOST_INNER = 2;

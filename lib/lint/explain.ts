@@ -54,9 +54,15 @@ function exampleText(example: Example): string {
   );
 }
 
+/** Of an example that is long for its own sake, the beginning will do. */
+const MOST_LINES = 40;
+
 function shown(text: string): string {
   const visible = text.replace("\ufeff", "<EF BB BF>").trimEnd();
-  return visible === "" ? "(an empty file)" : visible;
+  if (visible === "") return "(an empty file)";
+  const lines = visible.split("\n");
+  const rest = lines.length - MOST_LINES;
+  return rest > 0 ? [...lines.slice(0, MOST_LINES), `… ${rest} more lines`].join("\n") : visible;
 }
 
 function indent(text: string): string {

@@ -1,7 +1,7 @@
 /** Applies the rules to the files. */
 import { dirname } from "@std/path";
 import { type Document, documentOf } from "./document.ts";
-import type { Context, Diagnostic, Found, Rule } from "./rule.ts";
+import type { Context, Diagnostic, Found, Range, Rule } from "./rule.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
 import type { Source } from "./source.ts";
@@ -46,8 +46,13 @@ export function lint(
   for (const together of byDirectory(documents)) {
     for (const rule of rules) {
       if (rule.on !== "directory") continue;
+      const counts = new Map<Source, number>();
       for (const found of rule.check(together, context)) {
-        diagnostics.push(diagnostic(rule, found.source, found, settings));
+        const count = (counts.get(found.source) ?? 0) + 1;
+        counts.set(found.source, count);
+        if (count <= MOST_OF_A_KIND) {
+          diagnostics.push(diagnostic(rule, found.source, found, settings));
+        }
       }
     }
   }
@@ -72,11 +77,17 @@ function diagnostic(rule: Rule, source: Source, found: Found, settings: Settings
     name: rule.name,
     severity: settings.severityOf(rule, found.severity),
     source,
-    range: at ? { offset: at.offset, length: at.length } : { offset: 0, length: 0 },
+    range: within(source, at ?? { offset: 0, length: 0 }),
     message: found.message,
     help: found.help,
     fix: found.fix,
   };
+}
+
+/** A place at the end of the text is there, though no character is. */
+function within({ text }: Source, { offset, length }: Range): Range {
+  const start = Math.min(offset, text.length);
+  return { offset: start, length: Math.min(length, text.length - start) };
 }
 
 /** An agent knows the networks of one directory. */

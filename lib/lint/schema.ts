@@ -8,18 +8,27 @@ export type Type =
   | { kind: "string"; is?: (text: string) => string | undefined }
   | { kind: "choice"; values: readonly string[]; strict: boolean }
   /** A whole number; outside its range the plugin or the kernel refuses it. */
-  | { kind: "integer"; min: number; max: number; zero: boolean }
+  | Integer
   | { kind: "list"; of: Type }
   | { kind: "map"; of: Type }
   | { kind: "object"; fields: Fields };
+
+export interface Integer {
+  kind: "integer";
+  min: number;
+  max: number;
+  /** Whether 0 stands for "unset", besides the range. */
+  zero: boolean;
+  /** Whether the plugin works with a negative number as if it were unset. */
+  ignoresNegative?: boolean;
+}
 
 export type Fields = Readonly<Record<string, Type>>;
 
 export const any: Type = { kind: "any" };
 export const boolean: Type = { kind: "boolean" };
 export const string: Type = { kind: "string" };
-/** `zero`: 0 stands for "unset", besides the range. */
-export const integer = (min: number, max: number, zero = false): Type => ({
+export const integer = (min: number, max: number, zero = false): Integer => ({
   kind: "integer",
   min,
   max,

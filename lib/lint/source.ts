@@ -109,7 +109,9 @@ export class Source {
   /** The text of a line, numbered from 1, without its end. */
   line(number: number): string {
     const starts = this.#lineStarts ??= lineStarts(this.text);
-    return this.text.slice(starts[number - 1], starts[number]).replace(/\r?\n$/, "");
+    let end = starts[number] ?? this.text.length;
+    while (end > starts[number - 1]! && "\r\n".includes(this.text[end - 1]!)) end -= 1;
+    return this.text.slice(starts[number - 1], end);
   }
 
   get syntax(): Syntax {
@@ -161,7 +163,7 @@ function scan(text: string): Syntax {
   const syntax: Syntax = { comments: [], trailingCommas: [] };
   let depth = 0;
   let comma: Range | undefined;
-  while (scanner.scan(), scanner.getTokenLength() > 0) {
+  while (scanner.scan(), scanner.getTokenOffset() < text.length) {
     const range = { offset: scanner.getTokenOffset(), length: scanner.getTokenLength() };
     // The first character tells the kinds apart that matter here.
     switch (text[range.offset]) {

@@ -8,7 +8,7 @@ export function property(object: Node | undefined, key: string): Node | undefine
 
 /** The key and value of a key, exactly spelled. */
 export function propertyNode(object: Node | undefined, key: string): Node | undefined {
-  return find(object, (name) => name === key);
+  return indexOf(object)?.exact.get(key);
 }
 
 /**
@@ -16,18 +16,33 @@ export function propertyNode(object: Node | undefined, key: string): Node | unde
  * in keys (https://pkg.go.dev/encoding/json#Unmarshal); an exact match is preferred.
  */
 export function field(object: Node | undefined, key: string): Node | undefined {
-  const lower = key.toLowerCase();
-  return property(object, key) ??
-    find(object, (name) => name.toLowerCase() === lower)?.children?.[1];
+  const index = indexOf(object);
+  return (index?.exact.get(key) ?? index?.folded.get(key.toLowerCase()))?.children?.[1];
 }
 
-function find(object: Node | undefined, matches: (name: string) => boolean): Node | undefined {
+/** The properties of an object that are not null, by key. */
+interface Index {
+  exact: Map<string, Node>;
+  /** By key in lower case. */
+  folded: Map<string, Node>;
+}
+
+const indexes = new WeakMap<Node, Index>();
+
+function indexOf(object: Node | undefined): Index | undefined {
   if (object?.type !== "object") return undefined;
-  for (let i = object.children!.length - 1; i >= 0; i--) {
-    const child = object.children![i]!;
-    const [key, value] = child.children!;
-    if (value && value.type !== "null" && matches(key!.value)) return child;
+  let index = indexes.get(object);
+  if (!index) {
+    index = { exact: new Map(), folded: new Map() };
+    for (const child of object.children!) {
+      const [key, value] = child.children!;
+      if (!value || value.type === "null") continue;
+      index.exact.set(key!.value, child);
+      index.folded.set(key!.value.toLowerCase(), child);
+    }
+    indexes.set(object, index);
   }
+  return index;
 }
 
 /** The keys and values of an object, in order. */

@@ -1,6 +1,6 @@
 /** Mounts (mount(2), umount2(2)). */
 import { check, cString, openLibc, SystemError } from "./libc.ts";
-import { readProcFile } from "./files.ts";
+import { O_DIRECTORY, O_PATH, open, readProcFile } from "./files.ts";
 
 const libc = openLibc({
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
@@ -63,6 +63,18 @@ export function unmount(target: string): boolean {
     if (error instanceof SystemError && [EINVAL, ENOENT].includes(error.errno)) return false;
     throw error;
   }
+}
+
+/**
+ * The id of the mount that a directory is on: constant for as long as that mount stands, and
+ * cheap to ask for where there are thousands of mounts.
+ *
+ * @throws {SystemError}
+ */
+export function mountIdOf(directory: string): string {
+  using handle = open(directory, O_PATH | O_DIRECTORY);
+  const info = readProcFile(`/proc/thread-self/fdinfo/${handle.fd}`);
+  return /^mnt_id:\s*(\d+)$/m.exec(info)![1]!;
 }
 
 /** A line of /proc/PID/mountinfo (Documentation/filesystems/proc.rst, section 3.5). */

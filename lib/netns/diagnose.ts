@@ -21,6 +21,7 @@ import { probeMtu } from "./probes/mtu.ts";
 import { probePorts } from "./probes/ports.ts";
 import { probeRoutes } from "./probes/route.ts";
 import { probeState } from "./probes/state.ts";
+import { probeWayBack } from "./probes/way_back.ts";
 import { Scene } from "./scene.ts";
 import { requireAlive, type Target } from "./target.ts";
 
@@ -44,6 +45,7 @@ function probes(options: DiagnoseOptions): Probe[] {
     probeBridges,
     probeAddresses,
     probeRoutes,
+    probeWayBack,
     probeGateways,
     probeForwarding,
     probeConntrack,

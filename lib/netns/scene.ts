@@ -118,6 +118,19 @@ export class Scene implements Disposable {
     );
   }
 
+  /** Whose interface has a hardware address: the agent's, or a container's. */
+  ownerOfMac(mac: string): string | undefined {
+    const link = this.host.links.find((one) => one.mac === mac);
+    if (link) return `${link.name} of this agent`;
+    for (const { id, netns, mode, namespaceAlive } of this.containers) {
+      if (mode !== "own" || !namespaceAlive) continue;
+      using view = new NamespaceView(netns);
+      const found = view.links.find((one) => one.mac === mac);
+      if (found) return `${found.name} of container ${id}`;
+    }
+    return undefined;
+  }
+
   /** A table of the agent's rules; undefined when iptables is not installed. */
   rules(table: "filter" | "nat", family: 4 | 6): Promise<RuleTable | undefined> {
     const key = `${table}${family}`;
@@ -144,8 +157,15 @@ export class Scene implements Disposable {
       const address = link &&
         this.host.addressesOf(link).find((one) => one.family === name && one.scope === "global");
       if (!address || bridges.has(link.name) || link.kind === "loopback") return [];
-      const somewhere = route.gateway ?? neighbourOf(address.address);
-      return [{ isDefault: route.destination === "default", link, address, somewhere }];
+      const isDefault = route.destination === "default";
+      // A veth into another namespace is more likely a container's than a way out.
+      if (!isDefault && link.peerNamespaceId !== undefined) return [];
+      return [{
+        isDefault,
+        link,
+        address,
+        somewhere: route.gateway ?? neighbourOf(address.address),
+      }];
     });
     const best = candidates.find(({ isDefault }) => isDefault) ?? candidates[0];
     return best &&

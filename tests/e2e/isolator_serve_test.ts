@@ -427,12 +427,12 @@ Deno.test("systemd's socket activation", async () => {
     const isolated = client.ok("/v1/containers/c1/isolate", { pid: container.pid });
     await until(() => it.logOfSlow().includes("c1 ADD begins"), "the ADD");
     // The plugins must not get the listening socket.
-    const sleep = (await it.agent.ok(["pgrep", "-f", "^sleep 0.5$"])).trim().split("\n");
-    const files = sleep.flatMap((pid) =>
+    const files = processesIn(it.agent, "sleep").flatMap((pid) =>
       [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
         Deno.readLinkSync(`/proc/${pid}/fd/${name}`)
       )
     );
+    assert(files.length >= 3, "the plugin has its pipes");
     assertEquals(files.filter((file) => file.startsWith("socket:")), []);
     await isolated;
     await client.ok("/v1/containers/c1/cleanup");
@@ -465,6 +465,20 @@ Deno.test("systemd is told when it is ready, and when it stops", async () => {
     await receiver.stderr.cancel();
   }
 });
+
+/** The processes of a program in an agent's network. */
+function processesIn(agent: Sandbox, comm: string): number[] {
+  const own = Deno.readLinkSync(`/proc/${agent.pid}/ns/net`);
+  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => pid);
+  return pids.filter((pid) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/comm`).trim() === comm &&
+        Deno.readLinkSync(`/proc/${pid}/ns/net`) === own;
+    } catch {
+      return false; // it has just ended
+    }
+  });
+}
 
 const RECEIVER = `
 import socket, sys

@@ -85,9 +85,9 @@ export class Clinic implements AsyncDisposable {
 
   /** The agent's end of the patient's veth. */
   async veth(): Promise<string> {
-    const index = (await this.patient.ok(["cat", "/sys/class/net/eth0/iflink"])).trim();
+    const [eth0] = JSON.parse(await this.patient.ok(["ip", "-j", "link", "show", "eth0"]));
     const links = JSON.parse(await this.agent.ok(["ip", "-j", "link"]));
-    return links.find((link: { ifindex: number }) => link.ifindex === Number(index)).ifname;
+    return links.find((link: { ifindex: number }) => link.ifindex === eth0.link_index).ifname;
   }
 
   /** `mesos-cni netns …` as on a bare agent. */

@@ -1,6 +1,6 @@
 /**
  * A DNS server for tests, run on an outside host: `deno run dns_server.ts ADDRESS REFUSE-FILE`. It
- * knows no name, and while the file exists it refuses everybody.
+ * knows one name, outside.test, which is its own address; while the file exists it refuses everybody.
  */
 import { Buffer } from "node:buffer";
 import { createSocket } from "node:dgram";
@@ -11,11 +11,18 @@ const [address, refuseFile] = process.argv.slice(2) as [string, string];
 const NXDOMAIN = 3;
 const REFUSED = 5;
 
+const NAME = Buffer.from("\x07outside\x04test\0", "latin1");
+/** A pointer to the question's name, type A, class IN, a minute, four bytes. */
+const RECORD = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+const octets = Buffer.from(address.split(".").map(Number));
+
 const socket = createSocket("udp4");
 socket.on("message", (question, from) => {
-  const answer = Buffer.from(question);
+  const known = question.includes(NAME);
+  const answer = Buffer.concat([question, ...known ? [RECORD, octets] : []]);
   answer[2] = 0x81;
-  answer[3] = 0x80 | (existsSync(refuseFile) ? REFUSED : NXDOMAIN);
+  answer[3] = 0x80 | (existsSync(refuseFile) ? REFUSED : known ? 0 : NXDOMAIN);
+  answer[7] = known ? 1 : 0;
   socket.send(answer, from.port, from.address);
 });
 socket.bind(53, address, () => console.log("ready"));

@@ -10,6 +10,7 @@ const TOOLS = [
   "tcpdump",
   "iptables",
   "ip6tables",
+  "nft",
   "nsenter",
   "busybox",
   "hostname",

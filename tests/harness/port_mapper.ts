@@ -95,6 +95,11 @@ export class PortMapperAgent implements AsyncDisposable {
     return new PortMapperAgent(await Sandbox.create(), variant);
   }
 
+  /** Installs a plugin that is a shell script. */
+  async script(name: string, text: string): Promise<void> {
+    await Deno.writeTextFile(`${this.pluginDir}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  }
+
   /** Makes a network namespace for a container. */
   async container(id: string): Promise<void> {
     await this.sandbox.ok(["ip", "netns", "add", id]);

@@ -71,7 +71,7 @@ Deno.test("a plugin gets the config and exactly the protocol's environment", asy
 Deno.test("a plugin inherits no file and no ignored signal of ours", async () => {
   using held = Deno.openSync("/etc/passwd");
   using it = script(
-    `cat > /dev/null; { readlink /proc/$$/fd/*; grep -E 'Sig(Blk|Ign)' /proc/$$/status; } > "$0.out"`,
+    `cat > /dev/null; { readlink /proc/$$/fd/*; grep -E 'Sig(Blk|Ign)' /proc/self/status; } > "$0.out"`,
   );
   await it.run();
   const seen = Deno.readTextFileSync(`${it.file}.out`);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { SystemError } from "../../lib/linux/libc.ts";
 import { type Link, Netlink } from "../../lib/linux/netlink/mod.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -150,6 +151,46 @@ kernelTest("links, addresses, routes, rules and neighbours equal those of ip -j"
       mac: n.lladdr,
       state: n.state[0],
     }))),
+  );
+
+  // The compiled program shows the same, and /proc/net has the same counters.
+  const inspect = [MESOS_CNI, "netns", "inspect", `--pid=${agent.pid}`, "--json"];
+  const shown = JSON.parse(await agent.ok(inspect));
+  const { addresses, routes, rules, neighbours } = shown;
+  assertEquals(
+    { links: shown.links, addresses, routes, rules, neighbours },
+    JSON.parse(JSON.stringify({
+      links,
+      addresses: netlink.addresses(),
+      routes: netlink.routes(),
+      rules: netlink.rules(),
+      neighbours: netlink.neighbours(),
+    })),
+  );
+  const counted = (await agent.ok(["cat", "/proc/net/dev"])).trim().split("\n").slice(2).map(
+    (line) => {
+      const [name, ...numbers] = line.trim().split(/[:\s]+/);
+      const [rxBytes, rxPackets, rxErrors, rxDropped] = numbers.map(Number);
+      const [txBytes, txPackets, txErrors, txDropped] = numbers.slice(8).map(Number);
+      return [
+        name,
+        rxBytes,
+        rxPackets,
+        rxErrors,
+        rxDropped,
+        txBytes,
+        txPackets,
+        txErrors,
+        txDropped,
+      ];
+    },
+  );
+  assertEquals(
+    shown.links.map(({ name, statistics: s }: Link) => [
+      ...[name, s.rxBytes, s.rxPackets, s.rxErrors, s.rxDropped],
+      ...[s.txBytes, s.txPackets, s.txErrors, s.txDropped],
+    ]).sort(),
+    counted.sort(),
   );
 });
 

@@ -8,7 +8,7 @@ import { cleanup } from "../cleanup.ts";
 import { isolate } from "../isolate.ts";
 import type { Isolator } from "../isolator.ts";
 import { prepare } from "../prepare.ts";
-import { type OciContainer, parseState, readBundle } from "./bundle.ts";
+import { parseState, readBundle } from "./bundle.ts";
 
 /** The hooks that there are, by the names of the specification. */
 export const HOOKS: Readonly<
@@ -30,7 +30,6 @@ async function createRuntime(isolator: Isolator, state: unknown): Promise<void> 
     throw new OperatorError("bad_message", "state on standard input: pid: is missing");
   }
   const { hostname, rootfs } = readBundle(bundle);
-  checkNamespaces(container);
   await isolator.locks.hold(id, async () => {
     const container_info = { type: "MESOS", hostname, network_infos: networkInfos };
     prepare(isolator, id, { container_info, rootfs });
@@ -55,20 +54,4 @@ async function poststop(isolator: Isolator, state: unknown): Promise<void> {
   const container = parseState(state, "state on standard input");
   if (!container) return;
   await isolator.locks.hold(container.id, () => cleanup(isolator, container.id));
-}
-
-/** What is about to be changed must not be this host's, whatever config.json says by now. */
-function checkNamespaces({ id, pid }: OciContainer): void {
-  for (const kind of ["net", "mnt", "uts"]) {
-    const [own, other] = ["self", pid].map((process) => inode(`/proc/${process}/ns/${kind}`));
-    if (own !== other) continue;
-    throw new OperatorError(
-      "shared_namespace",
-      `OCI container ${id}: process ${pid} is in the ${kind} namespace of the host`,
-    );
-  }
-}
-
-function inode(path: string): number | null {
-  return Deno.statSync(path).ino;
 }

@@ -1,6 +1,6 @@
 /** CNI3xx: what the networks of one directory do to each other. */
 import { join } from "@std/path";
-import { overlap, type Prefix, showAddress, showNetwork } from "../address.ts";
+import { overlap, overlaps, type Prefix, showAddress, showNetwork } from "../address.ts";
 import { bounds, gatewayOf, type RangeNode } from "../addressing.ts";
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Rule } from "../rule.ts";
@@ -61,32 +61,17 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      // By first address: only neighbours in this order can overlap.
-      const all = [...subnets(documents)].sort((a, b) =>
-        a.prefix.family - b.prefix.family || Number(a.prefix.first - b.prefix.first > 0n) * 2 - 1
-      );
-      let widest: Subnet | undefined;
-      for (const subnet of all) {
-        if (widest && overlap(widest.prefix, subnet.prefix)) {
-          const [earlier, later] = inOrder(documents, widest, subnet);
-          if (earlier.plugin.document !== later.plugin.document && !areApart(earlier, later)) {
-            yield {
-              source: later.plugin.document.source,
-              at: later.range.subnet!.node,
-              message:
-                `${showNetwork(later.prefix)} overlaps with ${showNetwork(earlier.prefix)} of ` +
-                `the network ${quote(earlier.plugin.document.name ?? "")} in ` +
-                earlier.plugin.document.source.path,
-              help: "give each network a subnet of its own, or disjoint ranges of one subnet",
-            };
-          }
-        }
-        if (
-          !widest || !overlap(widest.prefix, subnet.prefix) ||
-          subnet.prefix.last > widest.prefix.last
-        ) {
-          widest = subnet;
-        }
+      for (const pair of overlaps([...subnets(documents)])) {
+        const [earlier, later] = inOrder(documents, ...pair);
+        if (earlier.plugin.document === later.plugin.document || areApart(earlier, later)) continue;
+        yield {
+          source: later.plugin.document.source,
+          at: later.range.subnet!.node,
+          message: `${showNetwork(later.span)} overlaps with ${showNetwork(earlier.span)} of the ` +
+            `network ${quote(earlier.plugin.document.name ?? "")} in ` +
+            earlier.plugin.document.source.path,
+          help: "give each network a subnet of its own, or disjoint ranges of one subnet",
+        };
       }
     },
   },
@@ -149,25 +134,24 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      const first = new Map<string, PluginNode>();
+      const first = new Map<string, { plugin: PluginNode; setUp: string[] }>();
       for (const plugin of documents.flatMap((document) => document.plugins)) {
         const chain = text(plugin.field("chain"));
         if (plugin.type !== PORT_MAPPER || !chain) continue;
+        const setUp = SHARED.map((name) => valueOf(plugin, name));
         const earlier = first.get(chain);
         if (!earlier) {
-          first.set(chain, plugin);
+          first.set(chain, { plugin, setUp });
           continue;
         }
-        const differing = ["excludeDevices", "backend"].find((name) =>
-          valueOf(plugin, name) !== valueOf(earlier, name)
-        );
+        const differing = SHARED.find((_, i) => setUp[i] !== earlier.setUp[i]);
         if (!differing) continue;
         yield {
           source: plugin.document.source,
           at: plugin.field("chain"),
           message: `the chain ${
             quote(chain)
-          } has other ${differing} in ${earlier.document.source.path}`,
+          } has other ${differing} in ${earlier.plugin.document.source.path}`,
           help: "use a chain for each network, or the same settings",
         };
       }
@@ -200,7 +184,7 @@ export const ACROSS: readonly Rule[] = [
     }),
     on: "directory",
     *check(documents) {
-      const first = new Map<string, PluginNode>();
+      const first = new Map<string, { plugin: PluginNode; ranges: string }>();
       for (const plugin of documents.flatMap((document) => document.plugins)) {
         const name = text(property(plugin.node, "name")) ?? plugin.document.name;
         if (plugin.ipamType !== "host-local" || !name || plugin.role === "partial") continue;
@@ -209,16 +193,17 @@ export const ACROSS: readonly Rule[] = [
           dataDir,
           plugin.role === "network" ? name : plugin.document.name ?? name,
         );
+        const ranges = spans(plugin);
         const earlier = first.get(leases);
-        if (!earlier) first.set(leases, plugin);
-        else if (spans(earlier) !== spans(plugin)) {
+        if (!earlier) first.set(leases, { plugin, ranges });
+        else if (earlier.ranges !== ranges) {
           yield {
             source: plugin.document.source,
             at: field(plugin.ipam, "dataDir") ?? field(plugin.ipam, "type"),
             message: `the leases in ${leases} are also those of ${
-              earlier.document === plugin.document
+              earlier.plugin.document === plugin.document
                 ? "another plugin of this file"
-                : earlier.document.source.path
+                : earlier.plugin.document.source.path
             }, with other ranges`,
             help: 'give one of the two a "dataDir" of its own',
           };
@@ -228,16 +213,19 @@ export const ACROSS: readonly Rule[] = [
   },
 ];
 
+/** What all port mappers of a chain must have in common. */
+const SHARED = ["excludeDevices", "backend"];
+
 interface Subnet {
   plugin: PluginNode;
   range: RangeNode;
-  prefix: Prefix;
+  span: Prefix;
 }
 
 function* subnets(documents: readonly Document[]): Generator<Subnet> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
     for (const range of plugin.addressing.ranges) {
-      if (range.subnet?.value) yield { plugin, range, prefix: range.subnet.value };
+      if (range.subnet?.value) yield { plugin, range, span: range.subnet.value };
     }
   }
 }
@@ -250,10 +238,10 @@ function inOrder(documents: readonly Document[], a: Subnet, b: Subnet): [Subnet,
 
 /** Two networks may split one subnet of one bridge between them by disjoint ranges. */
 function areApart(a: Subnet, b: Subnet): boolean {
-  if (showNetwork(a.prefix) !== showNetwork(b.prefix)) return false;
+  if (showNetwork(a.span) !== showNetwork(b.span)) return false;
   if (text(a.plugin.field("bridge")) !== text(b.plugin.field("bridge"))) return false;
   if (text(a.plugin.field("master")) !== text(b.plugin.field("master"))) return false;
-  const { family } = a.prefix;
+  const { family } = a.span;
   return !overlap({ family, ...bounds(a.range)! }, { family, ...bounds(b.range)! });
 }
 
@@ -269,11 +257,13 @@ function* gateways(documents: readonly Document[]): Generator<Gateway> {
     if (plugin.type !== "bridge" || plugin.role === "partial") continue;
     if (!isTrue(plugin.field("isGateway")) && !isTrue(plugin.field("isDefaultGateway"))) continue;
     const bridge = text(plugin.field("bridge")) || "cni0";
+    const seen = new Set<number>();
     for (const range of plugin.addressing.ranges) {
       const gateway = gatewayOf(range);
       if (gateway?.family !== 4 || !range.subnet?.value) continue;
       // A set gives one address, from any of its ranges.
-      if (plugin.addressing.ranges.find((other) => other.set === range.set) !== range) continue;
+      if (seen.has(range.set)) continue;
+      seen.add(range.set);
       yield { plugin, bridge, address: `${showAddress(gateway)}/${range.subnet.value.length}` };
     }
   }

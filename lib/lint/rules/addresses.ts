@@ -3,10 +3,11 @@ import {
   type Address,
   bitsOf,
   contains,
-  overlap,
+  overlaps,
   type Prefix,
   showAddress,
   showNetwork,
+  type Span,
 } from "../address.ts";
 import { bounds, type Field, gatewayOf, type RangeNode } from "../addressing.ts";
 import { atLeast, DEFAULT_VERSION, isSpecVersion } from "../../cni/version.ts";
@@ -118,6 +119,10 @@ export const ADDRESSES: readonly Rule[] = [
       if (!isObject(ipam) || role === "partial" || schemaOf(plugin)?.ipam === "own") return;
       if (ipamType === "static") {
         const addresses = field(ipam, "addresses");
+        for (const item of items(addresses)) {
+          if (!isObject(item) || field(item, "address")) continue;
+          yield { at: item, message: 'an item of "addresses" has no "address"', help: "add it" };
+        }
         if (addresses && (addresses.type !== "array" || items(addresses).length > 0)) return;
         if (isPromised(plugin, "ips") || field(plugin.field("args"), "cni")) return;
         yield {
@@ -200,30 +205,30 @@ export const ADDRESSES: readonly Rule[] = [
     }),
     on: "plugin",
     *check(plugin) {
-      const { ranges } = plugin.addressing;
-      for (const [i, range] of ranges.entries()) {
-        const span = spanOf(range);
-        if (!span) continue;
-        for (const earlier of ranges.slice(0, i)) {
-          const other = spanOf(earlier);
-          if (!other) continue;
-          if (earlier.set === range.set && other.family !== span.family) {
-            yield {
-              at: range.subnet!.node,
-              message: "a set of ranges mixes IPv4 and IPv6",
-              help: "give each family a set of its own: [[ … ], [ … ]]",
-            };
-            break;
-          }
-          if (!overlap(other, span)) continue;
+      const spans = plugin.addressing.ranges.map((range, index) => ({
+        range,
+        index,
+        span: spanOf(range),
+      })).filter(hasSpan);
+      const families = new Map<number, 4 | 6>();
+      for (const { range, span } of spans) {
+        if ((families.get(range.set) ?? span.family) !== span.family) {
           yield {
             at: range.subnet!.node,
-            message: `${quote(range.subnet!.node.value)} overlaps with ` +
-              `${quote(earlier.subnet!.node.value)} of the same network`,
-            help: "make the ranges disjoint",
+            message: "a set of ranges mixes IPv4 and IPv6",
+            help: "give each family a set of its own: [[ … ], [ … ]]",
           };
-          break;
         }
+        families.set(range.set, span.family);
+      }
+      for (const [a, b] of overlaps(spans)) {
+        const [earlier, later] = a.index < b.index ? [a, b] : [b, a];
+        yield {
+          at: later.range.subnet!.node,
+          message: `${quote(later.range.subnet!.node.value)} overlaps with ` +
+            `${quote(earlier.range.subnet!.node.value)} of the same network`,
+          help: "make the ranges disjoint",
+        };
       }
     },
   },
@@ -293,7 +298,7 @@ export const ADDRESSES: readonly Rule[] = [
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
         yield {
           at: gateway.node,
-          severity: usesGateway(plugin, gateway.value.family) ? "error" : "warning",
+          severity: isFatal(plugin, subnet.value, gateway.value) ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
           }`,
@@ -353,27 +358,42 @@ export const ADDRESSES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const { ranges, fixed, routes } = plugin.addressing;
-      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)];
+      if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
+      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
+        .map((subnet) => subnet?.value);
       // One subnet that can't be read, or is given elsewhere, may be the one.
-      if (subnets.length === 0 || subnets.some((subnet) => !subnet?.value)) return;
+      if (subnets.length === 0 || subnets.includes(undefined)) return;
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
+      // No network has that many; to look at all pairs would take seconds.
+      if (subnets.length * routes.length > 1_000_000) return;
+      const own = ranges.map((range) => gatewayOf(range));
       for (const { dst, gw } of routes) {
-        if (!gw?.value) continue;
-        if (dst?.value && dst.value.family !== gw.value.family) {
+        const family = (gw?.value ?? dst?.value)?.family;
+        if (dst?.value && gw?.value && dst.value.family !== gw.value.family) {
           yield {
             at: gw.node,
             message: "the destination and the next hop of a route are of different families",
             help: "use an IPv4 next hop for IPv4, and an IPv6 one for IPv6",
           };
-          continue;
+        } else if (family && !subnets.some((subnet) => subnet!.family === family)) {
+          yield {
+            at: (gw ?? dst)!.node,
+            severity: gw ? "error" : "warning",
+            message: `an IPv${family} route, and the container gets no IPv${family} address`,
+            help: `delete the route, or add an IPv${family} subnet`,
+          };
+        } else if (gw?.value && !isLinkLocal(gw.value)) {
+          const { value } = gw;
+          const isReached = subnets.some((subnet) => within(subnet!, value)) ||
+            // ptp sets a route to the network's own gateway first, wherever that is.
+            (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
+          if (isReached) continue;
+          yield {
+            at: gw.node,
+            message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
+            help: "use an address of the subnet, or leave gw out to take the network's gateway",
+          };
         }
-        if (isLinkLocal(gw.value) || plugin.type === "ptp") continue;
-        if (subnets.some((subnet) => within(subnet!.value!, gw.value!))) continue;
-        yield {
-          at: gw.node,
-          message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
-          help: "use an address of the subnet, or leave gw out to take the network's gateway",
-        };
       }
     },
   },
@@ -488,6 +508,8 @@ export const ADDRESSES: readonly Rule[] = [
         if (!use) continue;
         yield {
           at: subnet.node,
+          // There is nothing left that is not in the subnet; host-local gives nothing away.
+          severity: subnet.value!.length === 0 ? "error" : undefined,
           message: `${quote(subnet.node.value)} is ${use}`,
           help: subnet.value!.family === 4
             ? "use a private network: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
@@ -567,9 +589,13 @@ function within(subnet: Prefix, address: Address): boolean {
   return contains({ family: subnet.family, first: subnet.first, last: subnet.last }, address);
 }
 
-function spanOf(range: RangeNode) {
+function spanOf(range: RangeNode): Span | undefined {
   const limits = bounds(range);
   return limits && { family: range.subnet!.value!.family, ...limits };
+}
+
+function hasSpan<T extends { span?: Span }>(item: T): item is T & { span: Span } {
+  return item.span !== undefined;
 }
 
 function* rangeProblems(range: RangeNode): Generator<Found> {
@@ -604,6 +630,15 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
   }
 }
 
+/** Plugins that set the routes of their IPAM plugin by the kernel's rules. */
+const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "tap", "dummy"];
+
+/** Whether a container can't be attached with a gateway that is not in the subnet. */
+function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
+  return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
+    usesGateway(plugin, gateway.family);
+}
+
 /** Whether the plugin sets a route of the family that goes through the network's gateway. */
 function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
   if (isTrue(plugin.field("isDefaultGateway"))) return true;
@@ -629,6 +664,7 @@ function isLinkLocal({ family, value }: Address): boolean {
 }
 
 function specialUse({ family, first, length }: Prefix): string | undefined {
+  if (length === 0) return "all addresses there are";
   if (family === 4) {
     const top = Number(first >> 24n);
     if (length < 8) return undefined; // wider than any special network

@@ -5,7 +5,7 @@ import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
 import type { Fields, Type } from "../schema.ts";
 import { COMMON } from "../schemas/common.ts";
-import { ipamSchemaOf, schemaNamed, schemaOf } from "../schemas/mod.ts";
+import { ipamSchemaOf, makesNoAddress, schemaNamed, schemaOf } from "../schemas/mod.ts";
 import { entries, field, isObject, isTrue, items, kindOf, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
@@ -76,6 +76,7 @@ export const FIELDS: readonly Rule[] = [
         const problem = valueProblem(node, type);
         if (problem) yield { at: node, ...problem, message: `${path}: ${problem.message}` };
       }
+      if (plugin.type === "tuning") yield* foreignSysctls(plugin);
     },
   },
   {
@@ -262,6 +263,14 @@ export const FIELDS: readonly Rule[] = [
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
     on: "plugin",
     *check(plugin) {
+      if (plugin.type === "sbr" && makesNoAddress(plugin.document.plugins[0]!)) {
+        yield {
+          at: property(plugin.node, "type"),
+          severity: "error",
+          message: "sbr routes by the container's addresses, and the plugin before it assigns none",
+          help: 'add "ipam" to the plugin that makes the interface',
+        };
+      }
       if (plugin.type !== "portmap") return;
       if (isTrue(field(plugin.field("capabilities"), "portMappings"))) return;
       if (field(plugin.field("runtimeConfig"), "portMappings")) return;
@@ -320,7 +329,10 @@ function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]> {
   if (schema) {
     // What the specification's own rules check is left to them.
     const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
-    yield* typed(plugin.node, { ...common, ...schema.fields }, "");
+    for (const [name, type] of Object.entries({ ...common, ...schema.fields })) {
+      const value = plugin.field(name);
+      if (value) yield* typedValue(value, type, name);
+    }
   }
   const ipam = ipamSchemaOf(plugin);
   if (ipam && plugin.ipam) {
@@ -400,10 +412,23 @@ function valueProblem(
       const { min, max, zero } = type;
       if ((node.value >= min && node.value <= max) || (zero && node.value === 0)) return undefined;
       return {
+        severity: type.ignoresNegative && node.value < 0 ? "warning" : undefined,
         message: `${node.value} is out of range`,
         help: `write a number from ${min} to ${max}${zero ? ", or 0 for the default" : ""}`,
       };
     }
+  }
+}
+
+/** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
+function* foreignSysctls(plugin: PluginNode): Generator<Found> {
+  for (const { key, name } of entries(plugin.field("sysctl"))) {
+    if (/^net[./]/.test(name)) continue;
+    yield {
+      at: key,
+      message: `sysctl: ${quote(name)} is not one of the network's`,
+      help: "use keys that start with net., in lower case",
+    };
   }
 }
 

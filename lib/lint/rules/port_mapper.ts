@@ -1,7 +1,9 @@
 /** CNI6xx: the port mapper, mesos-cni-port-mapper. */
+import type { Node } from "jsonc-parser";
+import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
-import { isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
 /** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */
@@ -117,11 +119,11 @@ export const PORT_MAPPERS: readonly Rule[] = [
     *check(plugin) {
       if (plugin.type !== PORT_MAPPER) return;
       for (const device of items(plugin.field("excludeDevices"))) {
-        if (device.type !== "string") continue; // a wrong type is another rule's
-        if (/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/.test(device.value)) continue;
+        if (device.type !== "string" && device.type !== "null") continue; // another rule's
+        if (/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/.test(device.value ?? "")) continue;
         yield {
           at: device,
-          message: `${quote(device.value)} is no name of a network device`,
+          message: `${quote(String(device.value))} is no name of a network device`,
           help: "write a name of at most 15 letters, digits, _ . @ and -",
         };
       }
@@ -218,7 +220,36 @@ export const PORT_MAPPERS: readonly Rule[] = [
       }
     },
   },
+  {
+    code: "CNI610",
+    name: "delegate-version",
+    severity: "error",
+    title: 'the delegate\'s "cniVersion" is no version of the specification',
+    why:
+      "A delegate gets the network's version unless it has one of its own, which must be a released one " +
+      "too.",
+    bad: portMapper({}, { cniVersion: "0.2" }),
+    good: portMapper({}, { cniVersion: "0.2.0" }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.role !== "delegate") return;
+      const version = propertyNode(plugin.node, "cniVersion")?.children?.[1] ?? nullOf(plugin);
+      if (!version || isSpecVersion(version.value)) return;
+      yield {
+        at: version,
+        message: 'the delegate\'s "cniVersion" is no version of the specification',
+        help: `delete it, or write one of ${SPEC_VERSIONS.join(", ")}`,
+      };
+    },
+  },
 ];
+
+/** A version that is null, which other readers would take for absent. */
+function nullOf(plugin: PluginNode): Node | undefined {
+  for (const { name, value } of entries(plugin.node)) {
+    if (name === "cniVersion" && value?.type === "null") return value;
+  }
+}
 
 function chainOf(plugin: PluginNode): string | undefined {
   return plugin.type === PORT_MAPPER ? text(plugin.field("chain")) : undefined;

@@ -1,7 +1,7 @@
 /** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/version.ts";
-import type { Document, PluginNode } from "../document.ts";
+import { type Document, MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
 import { insertFirst } from "../insert.ts";
 import type { Rule } from "../rule.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
@@ -137,7 +137,7 @@ export const STRUCTURE: readonly Rule[] = [
     fixable: true,
     on: "document",
     *check({ root, source, kind, plugins }) {
-      if (property(root, "cniVersion") || property(root, "cniVersions")) return;
+      if (field(root, "cniVersion") || property(root, "cniVersions")) return;
       const isOldForm = kind === "conf" && !plugins.some(makesNoAddress);
       const wanted: SpecVersion = isOldForm ? "0.2.0" : "0.4.0";
       const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
@@ -418,6 +418,53 @@ export const STRUCTURE: readonly Rule[] = [
           help: `delete it; the list's own "${name}" counts`,
         };
       }
+    },
+  },
+  {
+    code: "CNI114",
+    name: "null-value",
+    severity: "error",
+    title: "null stands where an agent expects a value",
+    why:
+      "Plugins in Go take null for absent. The isolator and the port mapper don't: the one skips the " +
+      "file, the other refuses it.",
+    bad: bridge({ args: null }),
+    good: bridge(),
+    on: "document",
+    *check({ root, plugins }) {
+      const places = [
+        ...["cniVersion", "cniVersions", "args"].map((key) => [root, key] as const),
+        ...plugins.filter(({ role }) => role === "single" || role === "listed")
+          .map(({ node }) => [node, "capabilities"] as const),
+        ...plugins.filter(({ type }) => type === PORT_MAPPER).flatMap(({ node }) =>
+          ["backend", "snat", "excludeDevices", "delegate"].map((key) => [node, key] as const)
+        ),
+      ];
+      for (const [object, key] of places) {
+        for (const { name, value } of entries(object)) {
+          if (name !== key || value?.type !== "null") continue;
+          yield { at: value, message: `"${key}" must not be null`, help: "delete it" };
+        }
+      }
+    },
+  },
+  {
+    code: "CNI115",
+    name: "too-many-plugins",
+    severity: "warning",
+    title: `the network has more than ${MOST_PLUGINS} plugins`,
+    why: "Each is executed for each container, one after the other. The others are not looked at.",
+    bad: list(...Array<Record<string, string>>(MOST_PLUGINS + 1).fill({ type: "loopback" })),
+    good: list(bridgeFields()),
+    on: "document",
+    *check({ root, pluginCount }) {
+      if (pluginCount <= MOST_PLUGINS) return;
+      yield {
+        at: propertyNode(root, "plugins")?.children?.[0],
+        message:
+          `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
+        help: "check what wrote this file",
+      };
     },
   },
 ];

@@ -94,8 +94,10 @@ export const SYNTAX: readonly Rule[] = [
     fixable: true,
     on: "source",
     *check(source) {
-      if (!isText(source)) return;
+      if (!isText(source) || source.syntax.tooDeep) return;
       for (const at of source.syntax.trailingCommas) {
+        // Behind another mistake, no bracket is certain.
+        if (at.offset > (source.syntaxError?.offset ?? Infinity)) return;
         yield {
           at,
           message: "a comma with nothing after it",

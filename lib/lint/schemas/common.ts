@@ -1,5 +1,15 @@
 /** Fields of every plugin's config (specification section 1; types.NetConf of libcni). */
-import { any, boolean, type Fields, integer, list, map, object, string } from "../schema.ts";
+import {
+  any,
+  boolean,
+  type Fields,
+  integer,
+  list,
+  map,
+  object,
+  string,
+  type Type,
+} from "../schema.ts";
 
 /** Largest int of the plugins, 64 bits, as far as a JSON number in JavaScript holds it. */
 export const MAX_INT = Number.MAX_SAFE_INTEGER;
@@ -38,3 +48,6 @@ export const COMMON: Fields = {
 
 /** 0 leaves the size to the kernel; IPv4 takes at least 68 bytes, a virtual link at most 65535. */
 export const MTU = integer(68, 65535, true);
+
+/** bridge and ptp pass a negative number over. */
+export const VETH_MTU: Type = { ...MTU, ignoresNegative: true };

@@ -13,8 +13,8 @@ import {
   type Schema,
   string,
 } from "../schema.ts";
-import { MTU } from "./common.ts";
-import { interfaceName, mac } from "./text.ts";
+import { MTU, VETH_MTU } from "./common.ts";
+import { bridgeName, interfaceName, mac } from "./text.ts";
 
 const DOCS = "https://www.cni.dev/plugins/current/main/";
 const MASQUERADE = choice("iptables", "nftables");
@@ -27,13 +27,13 @@ export const MAIN: Readonly<Record<string, Schema>> = {
     complete: true,
     ipam: "optional",
     fields: {
-      bridge: interfaceName,
+      bridge: bridgeName,
       isGateway: boolean,
       isDefaultGateway: boolean,
       forceAddress: boolean,
       ipMasq: boolean,
       ipMasqBackend: MASQUERADE,
-      mtu: MTU,
+      mtu: VETH_MTU,
       hairpinMode: boolean,
       promiscMode: boolean,
       vlan: VLAN_ID,
@@ -54,7 +54,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
     kind: "main",
     complete: true,
     ipam: "required",
-    fields: { ipMasq: boolean, ipMasqBackend: MASQUERADE, mtu: MTU },
+    fields: { ipMasq: boolean, ipMasqBackend: MASQUERADE, mtu: VETH_MTU },
   },
   macvlan: {
     source: DOCS + "macvlan/",
@@ -148,6 +148,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
       // What a chain and a device may be called is a matter of the port mapper's rules.
       chain: string,
       backend: choice("iptables", "nftables"),
+      snat: boolean,
       excludeDevices: list(string),
       delegate: map(any),
     },

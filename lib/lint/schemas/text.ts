@@ -3,14 +3,21 @@ import { isInterfaceName } from "../../cni/config.ts";
 import { checked, type Type } from "../schema.ts";
 import { quote } from "../tree.ts";
 
-/** An interface's name: the kernel takes at most 15 bytes. */
-export const interfaceName: Type = checked((text) => {
-  if (text === "" || isInterfaceName(text)) return undefined;
+/** An interface's name: the kernel takes at most 15 bytes. Empty is as good as absent. */
+export const interfaceName: Type = checked((text) => text === "" ? undefined : badName(text));
+
+/** The bridge's name, which has a default only where the key is absent. */
+export const bridgeName: Type = checked((text) =>
+  text === "" ? "the name is empty" : badName(text)
+);
+
+function badName(text: string): string | undefined {
+  if (isInterfaceName(text)) return undefined;
   const length = new TextEncoder().encode(text).length;
   return length > 15
     ? `${quote(text)} has ${length} characters, and an interface's name at most 15`
     : `${quote(text)} is no name of an interface (no slash, colon or space)`;
-});
+}
 
 /** A hardware address as Go's net.ParseMAC reads it: 6, 8 or 20 bytes. */
 export const mac: Type = checked((text) => {

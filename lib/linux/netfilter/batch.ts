@@ -8,7 +8,7 @@ import {
   NLMSG_ERROR,
   view,
 } from "../netlink/message.ts";
-import { NETLINK_NETFILTER } from "../netlink/socket.ts";
+import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../socket.ts";
 
 /** Subsystems of nfnetlink: the high byte of a message's type. */
@@ -17,6 +17,19 @@ export const NFNL_SUBSYS_NFTABLES = 10;
 
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
+
+/**
+ * Sockets stay open: when one is closed while the kernel still frees deleted rules, close(2) waits
+ * for that, and it takes ten times as long as the deletion.
+ */
+let requests: NetlinkSocket | undefined;
+let batches: Socket | undefined;
+let sequence = 0;
+
+/** nfnetlink in this process's network namespace, for single requests. @throws {SystemError} */
+export function nfnetlink(): NetlinkSocket {
+  return requests ??= new NetlinkSocket(NETLINK_NETFILTER);
+}
 
 /** struct nfgenmsg: what every nfnetlink message begins with. */
 export function nfHeader(family: number, resource = 0): Uint8Array<ArrayBuffer> {
@@ -37,30 +50,36 @@ export interface Change {
  * @throws {SystemError} of the first change that failed; then none was made
  */
 export function applyBatch(subsystem: number, changes: readonly Change[], what: string): void {
-  using socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
-  const frame = (type: number, sequence: number) =>
-    encodeMessage(type, NLM_F_REQUEST, sequence, [nfHeader(0, subsystem)]);
+  const socket = batches ??= Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  const first = sequence + 1;
+  const frame = (type: number) =>
+    encodeMessage(type, NLM_F_REQUEST, ++sequence, [nfHeader(0, subsystem)]);
   const messages = [
-    frame(NFNL_MSG_BATCH_BEGIN, 0),
-    ...changes.map(({ type, parts }, index) =>
-      encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, index + 1, parts)
+    frame(NFNL_MSG_BATCH_BEGIN),
+    ...changes.map(({ type, parts }) =>
+      encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, ++sequence, parts)
     ),
-    frame(NFNL_MSG_BATCH_END, changes.length + 1),
+    frame(NFNL_MSG_BATCH_END),
   ];
   socket.send(concat(messages), what);
 
-  // The kernel has answered every change by the time that send returns.
+  // The kernel has answered every change by the time that send returns. All answers are read,
+  // or they would be the next batch's.
   const buffer = new Uint8Array(64 << 10);
-  for (let answered = 0; answered < changes.length;) {
+  let failure: SystemError | undefined;
+  let answered = 0;
+  while (true) {
     const length = socket.receive(buffer, what);
-    if (length === undefined) throw new Error(`${what}: the kernel's answer ended early`);
+    if (length === undefined) break;
     for (const message of decodeMessages(buffer.subarray(0, length))) {
-      if (message.type !== NLMSG_ERROR) continue;
+      if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
       const number = -view(message.body).getInt32(0, true);
-      if (number > 0) throw new SystemError(number, what);
+      if (number > 0) failure ??= new SystemError(number, what);
       answered++;
     }
   }
+  if (failure) throw failure;
+  if (answered < changes.length) throw new Error(`${what}: the kernel's answer ended early`);
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -2,9 +2,8 @@
 import { addressText } from "../inet.ts";
 import { SystemError } from "../libc.ts";
 import { attribute, Attributes, nested, u32, view } from "../netlink/message.ts";
-import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { AF_INET, AF_INET6 } from "../socket.ts";
-import { nfHeader, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
+import { nfHeader, nfnetlink, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
 
 const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
 const IPCTNL_MSG_CT_GET = message(1);
@@ -40,7 +39,7 @@ export function forgetUdpFlows(
   port: number,
   matches: (destination: string) => boolean,
 ): number {
-  using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  const socket = nfnetlink();
   const header = nfHeader(family === 4 ? AF_INET : AF_INET6);
   const protocol = attribute(CTA_PROTO_NUM, new Uint8Array([IPPROTO_UDP]));
   const portAttribute = attribute(

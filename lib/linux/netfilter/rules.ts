@@ -12,9 +12,9 @@ import {
   type Message,
   view,
 } from "../netlink/message.ts";
-import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
+import { NETLINK_NETFILTER } from "../netlink/socket.ts";
 import { AF_INET, AF_INET6, AF_NETLINK, SOCK_RAW, Socket } from "../socket.ts";
-import { applyBatch, nfHeader, NFNL_SUBSYS_NFTABLES } from "./batch.ts";
+import { applyBatch, nfHeader, nfnetlink, NFNL_SUBSYS_NFTABLES } from "./batch.ts";
 
 /** Families of tables (linux/netfilter.h). */
 export const NFPROTO = { inet: 1, ip: AF_INET, ip6: AF_INET6 } as const;
@@ -54,8 +54,8 @@ export interface RuleHandle {
 }
 
 /** nf_tables of this process's network namespace, in one family. */
-export class Rules implements Disposable {
-  readonly #socket = new NetlinkSocket(NETLINK_NETFILTER);
+export class Rules {
+  readonly #socket = nfnetlink();
 
   constructor(readonly family: TableFamily) {}
 
@@ -152,10 +152,6 @@ export class Rules implements Disposable {
       if (error instanceof SystemError && error.errno === ENOENT) return undefined;
       throw error;
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket[Symbol.dispose]();
   }
 }
 

@@ -1,5 +1,5 @@
 /** The agent itself, as the container's executor must reach it to register. */
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, hint, problem } from "../finding.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { walk } from "../rules/walk.ts";
 import { type Attached, type Scene } from "../scene.ts";
@@ -32,6 +32,15 @@ async function unreachable(
   const rule = await blockingRule(scene, attached, address, port);
   // A refusal without a rule is the agent's own: packets arrive, and no agent runs.
   if (outcome === "ECONNREFUSED" && rule.length === 0) return [];
+  if (["macvlan", "ipvlan"].includes(attached.link?.kind ?? "")) {
+    return [hint(
+      "agent_behind_master",
+      `${scene.name} does not reach the agent at ${address} port ${port}`,
+      [`a connection from inside ends: ${outcome}; ${attached.ifName} is a ${attached.link!.kind}`],
+      "such a container never reaches the addresses of the agent's device below it: an executor " +
+        "in it registers over a second network, or an address of the agent elsewhere",
+    )];
+  }
   return [problem(
     "agent_unreachable",
     `${scene.name} does not reach the agent at ${address} port ${port}`,

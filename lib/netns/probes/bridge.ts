@@ -1,4 +1,5 @@
 /** The bridge: whether it is there, up, and the container on it. */
+import type { Link } from "../../linux/netlink/mod.ts";
 import { type Finding, problem } from "../finding.ts";
 import type { Attached, Scene } from "../scene.ts";
 
@@ -6,7 +7,9 @@ export function probeBridges(scene: Scene): Finding[] {
   return scene.interfaces.flatMap((attached) => bridgeOf(scene, attached));
 }
 
-function bridgeOf({ host, name }: Scene, { bridge, hostEnd, ifName }: Attached): Finding[] {
+function bridgeOf(scene: Scene, attached: Attached): Finding[] {
+  const { host, name } = scene;
+  const { bridge, hostEnd, ifName } = attached;
   if (!bridge) return [];
   const { link } = bridge;
   if (!link) {
@@ -44,5 +47,29 @@ function bridgeOf({ host, name }: Scene, { bridge, hostEnd, ifName }: Attached):
       },
     ));
   }
-  return findings;
+  return [...findings, ...lostGateways(scene, attached, link)];
+}
+
+/** A bridge that is its network's gateway must have the gateway's address. */
+function lostGateways(
+  { host }: Scene,
+  { expected, checkpoint, routedByAgent }: Attached,
+  bridge: Link,
+): Finding[] {
+  if (!routedByAgent) return [];
+  const lost = expected.filter(({ gateway }) => gateway && !host.ownerOf(gateway));
+  const has = host.addressesOf(bridge).map(({ address }) => address).join(", ") || "none";
+  return lost.map(({ gateway, prefixLength }) =>
+    problem(
+      "gateway_address_lost",
+      `${bridge.name} has lost the gateway's address ${gateway}`,
+      [`${checkpoint!.network} makes ${bridge.name} the gateway; its addresses are: ${has}`],
+      `add ${gateway} to ${bridge.name} again; every container on the network needs it`,
+      {
+        what: `add ${gateway}/${prefixLength} to ${bridge.name}`,
+        apply: () =>
+          host.change((netlink) => netlink.addAddress(bridge.name, gateway!, prefixLength)),
+      },
+    )
+  );
 }

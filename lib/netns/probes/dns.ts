@@ -9,13 +9,22 @@ import type { Scene } from "../scene.ts";
 const MOST_SERVERS = 3;
 
 export async function probeDns(scene: Scene): Promise<Finding[]> {
-  const { container } = scene;
-  if (!container) return [];
-  const file = `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/resolv.conf`;
-  const written = readCheckpoint(file);
-  if (written === undefined) return [];
+  const file = fileOf(scene);
+  const written = file && readCheckpoint(file);
+  if (file === undefined || written === undefined) return [];
   const servers = nameservers(written);
   return [...differences(scene, file, servers), ...await unanswered(scene, servers)];
+}
+
+/** The servers that the container's programs ask. */
+export function nameserversOf(scene: Scene): string[] {
+  const file = fileOf(scene);
+  return file === undefined ? [] : nameservers(readCheckpoint(file) ?? "");
+}
+
+/** The resolv.conf that the isolator made for the container. */
+function fileOf({ container }: Scene): string | undefined {
+  return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/resolv.conf`;
 }
 
 /** The servers of a resolv.conf that are used, in their order. */

@@ -24,16 +24,13 @@ function gatewaysOf({ inside }: Scene, { expected, link }: Attached): string[] {
 
 async function probeGateway(scene: Scene, attached: Attached, gateway: string): Promise<Finding[]> {
   const { inside, host } = scene;
-  const { ifName, bridge } = attached;
+  const { ifName } = attached;
   const link = attached.link!;
   const owner = host.ownerOf(gateway);
-  const lost: Finding[] = bridge?.link && attached.routedByAgent && owner === undefined
-    ? [gatewayAddressLost(scene, attached, bridge.link, gateway)]
-    : [];
   const source = sourceFor(scene, link, gateway);
   const answers = await whoHas(inside.netns, link, gateway, source);
   if (answers.length === 0) {
-    return lost.length > 0 ? lost : [problem(
+    return [problem(
       "gateway_silent",
       `the gateway ${gateway} does not answer ${scene.name}`,
       [`asked three times on ${ifName} who has ${gateway}, nobody answered`],
@@ -42,27 +39,7 @@ async function probeGateway(scene: Scene, attached: Attached, gateway: string): 
         : `look at ${gateway}, and at what lies between: bridge, VLAN, uplink`,
     )];
   }
-  return [...lost, ...wrongAnswer(scene, attached, gateway, answers, owner)];
-}
-
-function gatewayAddressLost(
-  { host }: Scene,
-  { expected, checkpoint }: Attached,
-  bridge: Link,
-  gateway: string,
-): Finding {
-  const prefixLength = expected.find((one) => one.gateway === gateway)?.prefixLength;
-  const has = host.addressesOf(bridge).map(({ address }) => address).join(", ") || "none";
-  return problem(
-    "gateway_address_lost",
-    `${bridge.name} has lost the gateway's address ${gateway}`,
-    [`${checkpoint?.network} makes ${bridge.name} the gateway; its addresses are ${has}`],
-    `add ${gateway} to ${bridge.name} again; every container on the network needs it`,
-    prefixLength === undefined ? undefined : {
-      what: `add ${gateway}/${prefixLength} to ${bridge.name}`,
-      apply: () => host.change((netlink) => netlink.addAddress(bridge.name, gateway, prefixLength)),
-    },
-  );
+  return wrongAnswer(scene, attached, gateway, answers, owner);
 }
 
 function wrongAnswer(
@@ -78,14 +55,14 @@ function wrongAnswer(
     ? (answers.length > 1 ? answers : [])
     : answers.filter((mac) => mac !== right);
   if (wrong.length > 0) {
-    const container = scene.ownerOf(gateway)?.id ?? macOwner(scene, wrong);
+    const owners = wrong.map((mac) => `${mac} is ${scene.ownerOfMac(mac) ?? "not of this agent"}`);
     return [problem(
       "gateway_wrong_mac",
       `${wrong.join(" and ")} answer${wrong.length > 1 ? "" : "s"} for the gateway ${gateway}`,
       [
         `asked on ${ifName} who has ${gateway}, ${answers.join(", ")} answered`,
         ...right === undefined ? [] : [`${owner!.name}, whose address it is, has ${right}`],
-        ...container ? [`it is ${container}`] : [],
+        ...owners,
       ],
       "somebody else has the gateway's address, by mistake or on purpose: find him by his " +
         "hardware address and take it from him",
@@ -114,10 +91,4 @@ function sourceFor({ inside }: Scene, link: Link, gateway: string): string | und
   return inside.addressesOf(link).find(({ family, address, prefixLength }) =>
     family === "inet" && within(gateway, `${address}/${prefixLength}`)
   )?.address;
-}
-
-/** Which interface of the agent has a hardware address. */
-function macOwner({ host }: Scene, macs: readonly string[]): string | undefined {
-  const link = host.links.find(({ mac }) => mac !== undefined && macs.includes(mac));
-  return link && `${link.name} of this agent`;
 }

@@ -31,7 +31,7 @@ const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sc
 
 /** Finds `protocol . port : address . port` in what `nft -j list map` prints. */
 export function findElement(
-  listed: Json,
+  listed: unknown,
   protocol: string,
   hostPort: number,
 ): Destination | undefined {

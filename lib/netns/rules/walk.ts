@@ -84,8 +84,9 @@ function fits(match: Negatable | undefined, test: (value: string) => boolean): b
   return match === undefined || test(match.value) !== match.not;
 }
 
-/** Whether an address lies in a prefix (without a length: is that address). */
+/** Whether an address lies in a prefix (without a length: is that address); not in a wrong one. */
 export function within(address: string, prefix: string): boolean {
+  if (!ipaddr.isValid(prefix) && !ipaddr.isValidCIDR(normalMask(prefix))) return false;
   const parsed = ipaddr.parse(address);
   const [network, length] = prefix.includes("/")
     ? ipaddr.parseCIDR(normalMask(prefix))
@@ -96,8 +97,8 @@ export function within(address: string, prefix: string): boolean {
 
 /** iptables prints a mask that is no prefix length, and only such a one, in dotted form. */
 function normalMask(prefix: string): string {
-  const [address, mask] = prefix.split("/") as [string, string];
-  if (!mask.includes(".")) return prefix;
+  const [address, mask] = prefix.split("/");
+  if (!mask?.includes(".") || !ipaddr.IPv4.isValid(mask)) return prefix;
   return `${address}/${ipaddr.IPv4.parse(mask).prefixLengthFromSubnetMask() ?? 32}`;
 }
 

@@ -1,0 +1,46 @@
+import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { LAYOUT_FLAGS, layoutOf } from "./netns_target.ts";
+import { print, printJson } from "./output.ts";
+
+const FORMATS = ["tree", "mermaid", "dot", "svg"] as const;
+
+export const topology: Command = {
+  name: "netns topology",
+  summary: "bridges, veth pairs, containers, addresses and ports as a tree or a drawing",
+  flags: [
+    JSON_FLAG,
+    {
+      name: "format",
+      value: "FORMAT",
+      help: FORMATS.join(", "),
+      default: "tree",
+      complete: FORMATS,
+    },
+    ...LAYOUT_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni netns topology", what: "a tree in the terminal" },
+    { command: "mesos-cni netns topology --format=svg >agent.svg", what: "a drawing" },
+  ],
+  async run(call) {
+    const format = call.value("format") ?? "tree";
+    if (!(FORMATS as readonly string[]).includes(format)) {
+      throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);
+    }
+    const { topologyOf } = await import("../netns/topology.ts");
+    const topology = topologyOf(layoutOf(call));
+    if (call.has("json")) {
+      printJson(topology);
+      return 0;
+    }
+    const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
+    if (format === "svg") {
+      // A compiler of DOT is large, and loaded for this alone.
+      const { instance } = await import("@viz-js/viz");
+      print((await instance()).renderString(dotText(topology), { format: "svg" }).trimEnd());
+    } else {
+      print({ tree: treeText, mermaid: mermaidText, dot: dotText }[format]!(topology));
+    }
+    return 0;
+  },
+};

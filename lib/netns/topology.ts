@@ -1,0 +1,119 @@
+/** How the agent's networks hang together: bridges, veth pairs, containers. */
+import type { Layout } from "../isolator/layout.ts";
+import type { Link } from "../linux/netlink/mod.ts";
+import { getHostname } from "../linux/uts.ts";
+import { type Container, readContainers } from "./inventory.ts";
+import { networkAddresses } from "./network_address.ts";
+import { hostEnd, NamespaceView } from "./view.ts";
+
+export interface TopologyNode {
+  /** Unique in the topology. */
+  id: string;
+  kind: "agent" | "link" | "container";
+  name: string;
+  /** Addresses, ports, what is wrong: a line each. */
+  details: string[];
+}
+
+/** A connection, from the agent outwards. */
+export interface TopologyEdge {
+  from: string;
+  to: string;
+  /** Which interfaces meet, and their addresses. */
+  label: string;
+}
+
+export interface Topology {
+  nodes: TopologyNode[];
+  edges: TopologyEdge[];
+}
+
+/** The topology of this agent. */
+export function topologyOf(layout: Layout): Topology {
+  using host = new NamespaceView();
+  const containers = readContainers(layout).filter(({ mode }) => mode === "own");
+  const builder = new Builder(host);
+  for (const container of containers) builder.add(container);
+  return builder.finish();
+}
+
+const AGENT = "agent";
+
+class Builder {
+  readonly #nodes: TopologyNode[];
+  readonly #edges: TopologyEdge[] = [];
+  /** Ends of containers' veths: drawn as the edge to the container. */
+  readonly #ends = new Set<number>();
+
+  constructor(private readonly host: NamespaceView) {
+    this.#nodes = [{ id: AGENT, kind: "agent", name: getHostname(), details: [] }];
+  }
+
+  add(container: Container): void {
+    const { id, attachments, namespaceAlive, processAlive } = container;
+    const ports = attachments.flatMap(({ portMappings }) =>
+      portMappings.map(({ hostPort, containerPort, protocol }) =>
+        `port ${hostPort} → ${containerPort}/${protocol}`
+      )
+    );
+    const trouble = !namespaceAlive ? ["namespace gone"] : processAlive ? [] : ["process gone"];
+    this.#nodes.push({
+      id: containerNode(id),
+      kind: "container",
+      name: id,
+      details: [...ports, ...trouble],
+    });
+    if (namespaceAlive) this.#attach(container);
+  }
+
+  #attach({ id, netns, attachments }: Container): void {
+    using inside = new NamespaceView(netns) as NamespaceView & { netns: string };
+    for (const checkpoint of attachments) {
+      const { ifName, network } = checkpoint;
+      const link = inside.link(ifName);
+      const addresses = link
+        ? globalAddresses(inside, link)
+        : networkAddresses(checkpoint).map(({ address }) => `${address} (gone)`);
+      const end = link && hostEnd(this.host, inside, link);
+      if (end) this.#ends.add(end.index);
+      // A macvlan's other index is that of the device below it.
+      const below = end ? this.host.linkAt(end.master) : this.host.linkAt(link?.peerIndex);
+      this.#edges.push({
+        from: below ? linkNode(below) : AGENT,
+        to: containerNode(id),
+        label: `${end ? `${end.name} – ` : ""}${ifName} ${addresses.join(" ")} (${network})`,
+      });
+    }
+  }
+
+  finish(): Topology {
+    const shown = this.host.links.filter(({ index, kind }) =>
+      kind !== "loopback" && !this.#ends.has(index)
+    );
+    for (const link of shown) {
+      const state = link.flags.includes("UP") ? [] : ["down"];
+      this.#nodes.push({
+        id: linkNode(link),
+        kind: "link",
+        name: link.name,
+        details: [link.kind ?? "device", ...globalAddresses(this.host, link), ...state],
+      });
+      const master = this.host.linkAt(link.master);
+      this.#edges.push({ from: master ? linkNode(master) : AGENT, to: linkNode(link), label: "" });
+    }
+    return { nodes: this.#nodes, edges: this.#edges };
+  }
+}
+
+function containerNode(id: string): string {
+  return `container ${id}`;
+}
+
+function linkNode({ name }: Link): string {
+  return `link ${name}`;
+}
+
+function globalAddresses(view: NamespaceView, link: Link): string[] {
+  return view.addressesOf(link).filter(({ scope }) => scope === "global")
+    .map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+}

@@ -1,0 +1,368 @@
+/** `mesos-cni lint` as an operator calls it: the compiled program, files, exit codes. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { join } from "@std/path";
+import Ajv from "ajv";
+import sarifSchema from "sarif-schema" with { type: "json" };
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { RULES } from "../../lib/lint/rules/mod.ts";
+
+const GOOD = `{
+  "cniVersion": "1.0.0",
+  "name": "net",
+  "type": "bridge",
+  "bridge": "cni0",
+  "isGateway": true,
+  "ipam": {
+    "type": "host-local",
+    "subnet": "10.1.0.0/16",
+    "routes": [{ "dst": "0.0.0.0/0" }]
+  }
+}
+`;
+/** In an operator's own layout, with mistakes that --fix mends. */
+const MENDABLE = `{
+    "name" : "net",  "type" : "bridge",
+    "bridge"    : "cni0",
+    "isGatway"  : true,
+    "ipam" : { "type": "host-local",
+               "subnet": "10.1.2.3/16",
+               "routes": [ { "dst": "0.0.0.0/0" }, ] }
+}
+`;
+
+class Directory implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "mesos-cni-lint-" });
+
+  file(name: string, content: string | Uint8Array, mode = 0o644): string {
+    const path = join(this.path, name);
+    if (typeof content === "string") Deno.writeTextFileSync(path, content);
+    else Deno.writeFileSync(path, content);
+    Deno.chmodSync(path, mode);
+    return path;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+async function lint(
+  args: string[],
+  options: { stdin?: string; cwd?: string; env?: Record<string, string> } = {},
+) {
+  const child = new Deno.Command(MESOS_CNI, {
+    args: ["lint", ...args],
+    cwd: options.cwd ?? "/",
+    env: options.env,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(options.stdin ?? ""));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  return {
+    code,
+    stdout: new TextDecoder().decode(stdout),
+    stderr: new TextDecoder().decode(stderr),
+  };
+}
+
+interface Report {
+  files: number;
+  errors: number;
+  warnings: number;
+  findings: {
+    code: string;
+    severity: string;
+    file: string;
+    start: { line: number; column: number };
+    end: { line: number; column: number };
+  }[];
+}
+
+async function report(...args: string[]): Promise<Report> {
+  return JSON.parse((await lint(["--json", ...args])).stdout);
+}
+
+async function codes(...args: string[]): Promise<string[]> {
+  return (await report(...args)).findings.map((finding) => finding.code);
+}
+
+Deno.test("a clean file ends with 0, a finding with 1, a wrong call with 2", async () => {
+  using dir = new Directory();
+  const good = dir.file("good.conf", GOOD);
+  const bad = dir.file("bad.conf", GOOD.replace("true", '"true"'));
+  assertEquals((await lint([good])).code, 0);
+  assertEquals((await lint([bad])).code, 1);
+  for (
+    const args of [
+      [],
+      ["/no/such/file"],
+      ["--format=xml", good],
+      ["--explain=CNI999"],
+      ["--rule=CNI414", good],
+      ["--rule=CNI414=loud", good],
+      ["--max-warnings=x", good],
+      ["--dry-run", good],
+      ["--fix", "-"],
+      ["--config=/no/such/file", good],
+      ["--fromat=json", good],
+    ]
+  ) {
+    const { code, stdout, stderr } = await lint(args);
+    assertEquals([code, stdout], [2, ""], args.join(" "));
+    assertStringIncludes(stderr, "mesos-cni lint --help");
+  }
+});
+
+Deno.test("text shows the line, carets below the place, and what to do", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", GOOD.replace("true", '"true"'));
+  const { stdout } = await lint([file]);
+  assertEquals(
+    stdout,
+    `error[CNI502]: isGateway must not be a string
+ --> ${file}:6:16
+  |
+6 |   "isGateway": "true",
+  |                ^^^^^^
+  = help: write true or false, without quotes
+  = rule: field-type, see --explain=CNI502
+
+1 error in 1 file
+`,
+  );
+});
+
+Deno.test("a file can neither colour the terminal nor move its cursor", async () => {
+  const { stdout } = await lint(["-"], {
+    stdin: `{"name": "net", "type": "bridge", "bridge": "\x1b[31m\u202e", "\x1b]0;x\x07": 1}`,
+  });
+  // deno-lint-ignore no-control-regex
+  assert(!/[\x00-\x09\x0b-\x1f\x7f\u202e]/.test(stdout), JSON.stringify(stdout));
+});
+
+Deno.test("standard input is a file called <stdin>", async () => {
+  const { code, stdout } = await lint(["-"], { stdin: '{"name": "net"' });
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "--> <stdin>:1:15");
+});
+
+Deno.test("only infos are clean, and --max-warnings allows some warnings", async () => {
+  using dir = new Directory();
+  const info = dir.file("info.conf", GOOD.replace('"cniVersion": "1.0.0",', ""));
+  const warning = dir.file("warning.conf", GOOD.replace("isGateway", "isGatewy"));
+  assertEquals((await lint([info])).code, 0);
+  assertEquals((await lint([warning])).code, 1);
+  assertEquals((await lint(["--max-warnings=1", warning])).code, 0);
+});
+
+Deno.test("rules are switched by flags and by .mesos-cni-lint.json, and the flag wins", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", GOOD.replace("isGateway", "isGatewy"));
+  dir.file(".mesos-cni-lint.json", '{"rules": {"unknown-key": "error", "CNI509": "off"}}');
+  const severity = async (...args: string[]) => {
+    const { stdout } = await lint(["--json", ...args, file], { cwd: dir.path });
+    return (JSON.parse(stdout) as Report).findings.map((finding) => finding.severity);
+  };
+  assertEquals(await severity(), ["error"]);
+  assertEquals(await severity("--rule=CNI501=info"), ["info"]);
+  assertEquals(await severity("--rule=unknown-key=off"), []);
+
+  dir.file(".mesos-cni-lint.json", '{"rules": {"unknwon-key": "off"}}');
+  const { code, stderr } = await lint([file], { cwd: dir.path });
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "did you mean unknown-key?");
+});
+
+Deno.test("--fix mends a file and keeps its layout, mode and owner", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", MENDABLE, 0o646);
+  const dry = await lint(["--fix", "--dry-run", file]);
+  assertEquals(dry.code, 1);
+  assertEquals(Deno.readTextFileSync(file), MENDABLE);
+  assertStringIncludes(dry.stdout, '-    "isGatway"  : true,\n+    "isGateway"  : true,\n');
+
+  const { code, stdout } = await lint(["--fix", file]);
+  assertEquals([code, stdout], [0, "no findings in 1 file\n"]);
+  assertEquals(
+    Deno.readTextFileSync(file),
+    `{
+    "cniVersion": "0.2.0",
+    "name" : "net",  "type" : "bridge",
+    "bridge"    : "cni0",
+    "isGateway"  : true,
+    "ipam" : { "type": "host-local",
+               "subnet": "10.1.0.0/16",
+               "routes": [ { "dst": "0.0.0.0/0" } ] }
+}
+`,
+  );
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o644);
+  assertEquals([...Deno.readDirSync(dir.path)].map((entry) => entry.name), ["net.conf"]);
+});
+
+Deno.test("--fix --dry-run prints a patch that makes the same file", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", MENDABLE);
+  const { stdout } = await lint(["--fix", "--dry-run", file]);
+  await lint(["--fix", file]);
+  assertEquals(patched(MENDABLE, stdout), Deno.readTextFileSync(file));
+});
+
+/** What patch(1), which not every machine has, makes of a text by a unified diff. */
+function patched(text: string, diff: string): string {
+  const lines = text.split("\n");
+  const before = lines.length;
+  let at = 0;
+  for (const line of diff.trimEnd().split("\n")) {
+    const hunk = /^@@ -(\d+),\d+ \+\d+,\d+ @@$/.exec(line);
+    if (hunk) at = Number(hunk[1]) - 1 + lines.length - before;
+    else if (/^(---|\+\+\+) /.test(line)) continue;
+    else if (line.startsWith("+")) lines.splice(at++, 0, line.slice(1));
+    else {
+      assertEquals(lines[at], line.slice(1));
+      if (line.startsWith("-")) lines.splice(at, 1);
+      else at += 1;
+    }
+  }
+  return lines.join("\n");
+}
+
+Deno.test("--fix takes away a byte order mark, and follows a link to the file", async () => {
+  using dir = new Directory();
+  const target = dir.file("target", "\ufeff" + GOOD);
+  const link = join(dir.path, "net.conf");
+  Deno.symlinkSync(target, link);
+  assertEquals(await codes(link), ["CNI005"]);
+  assertEquals((await lint(["--fix", link])).code, 0);
+  assertEquals(Deno.readTextFileSync(target), GOOD);
+  assert(Deno.lstatSync(link).isSymlink);
+});
+
+Deno.test("a directory is read as an agent reads it", async () => {
+  using dir = new Directory();
+  dir.file("10-net.conf", GOOD);
+  dir.file("20-net.conf", GOOD);
+  dir.file("30-net.conf.bak", GOOD.replace('"net"', '"old"'));
+  dir.file("README", "networks of the web tier\n");
+  Deno.mkdirSync(join(dir.path, "more"));
+  Deno.symlinkSync("/no/such/file", join(dir.path, "40-net.conf"));
+  const { findings } = await report(dir.path);
+  assertEquals(
+    findings.map((finding) => `${finding.file.slice(dir.path.length + 1)} ${finding.code}`),
+    [
+      "20-net.conf CNI301",
+      "20-net.conf CNI302",
+      "30-net.conf.bak CNI203",
+      "30-net.conf.bak CNI302",
+      "40-net.conf CNI201",
+      "README CNI202",
+      "more CNI202",
+    ],
+  );
+});
+
+Deno.test("SARIF is valid against the schema of version 2.1.0", async () => {
+  using dir = new Directory();
+  dir.file("a b%.conf", MENDABLE);
+  dir.file("broken.conf", '{"name": ');
+  dir.file("empty.conf", "");
+  Deno.mkdirSync(join(dir.path, "more"));
+  const { stdout } = await lint(["--format=sarif", dir.path]);
+  const log = JSON.parse(stdout);
+  // The schema is in draft 4, whose own schema Ajv doesn't bring along.
+  const validate = new Ajv({
+    schemaId: "auto",
+    meta: false,
+    validateSchema: false,
+    unknownFormats: "ignore",
+    logger: false,
+  }).compile(sarifSchema);
+  assert(validate(log), JSON.stringify(validate.errors, null, 2));
+  assert(!validate({ ...log, version: "2.0.0" }), "the schema refuses nothing");
+  const [run] = log.runs;
+  assertEquals(run.tool.driver.rules.length, RULES.length);
+  assert(run.results.length > 5);
+  for (const result of run.results) {
+    assertEquals(run.tool.driver.rules[result.ruleIndex].id, result.ruleId);
+  }
+  const [first] = run.results;
+  assertMatch(
+    first.locations[0].physicalLocation.artifactLocation.uri,
+    /^file:\/\/.*a%20b%25\.conf$/,
+  );
+});
+
+Deno.test("github prints workflow commands, one line each, with what would break them escaped", async () => {
+  using dir = new Directory();
+  dir.file("a,b:c.conf", GOOD.replace("true", '"true"'));
+  const { stdout } = await lint(["--format=github", "a,b:c.conf"], { cwd: dir.path });
+  assertEquals(
+    stdout,
+    "::error file=a%2Cb%3Ac.conf,line=6,endLine=6,col=16,endColumn=22,title=CNI502::" +
+      "isGateway must not be a string; write true or false, without quotes\n",
+  );
+});
+
+Deno.test("columns count UTF-16 code units, and carets stand below wide characters", async () => {
+  const { stdout } = await lint(["-"], {
+    stdin: '{"name": "net", "type": "bridge", "_注": "网络", "mtu": "1", "ipam": {"type": "dhcp"}}',
+  });
+  const lines = stdout.split("\n");
+  const at = lines.findIndex((line) => line.includes("CNI502"));
+  assertStringIncludes(lines[at + 1]!, "<stdin>:1:54");
+  // Three characters before the place are two columns wide.
+  assertEquals(lines[at + 4]!.indexOf("^"), lines[at + 3]!.indexOf('"1"') + 3);
+});
+
+Deno.test("--plugins-dir finds what is not installed", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", GOOD.replace('"host-local"', '"hostlocal"'));
+  assertEquals(await codes(file), []);
+  assertEquals(await codes(`--plugins-dir=/nowhere:${CNI_PLUGINS}`, file), ["CNI206"]);
+});
+
+Deno.test("without --probe nothing but the named files is read, and nothing run", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", GOOD);
+  const trace = await new Deno.Command("strace", {
+    args: ["-f", "-e", "trace=openat,execve", MESOS_CNI, "lint", file],
+    stdout: "piped",
+    stderr: "piped",
+  }).output().catch(() => undefined);
+  if (!trace) return; // no strace on this machine
+  const calls = new TextDecoder().decode(trace.stderr).split("\n");
+  assertEquals(calls.filter((call) => call.includes("execve(")).length, 1);
+  const opened = calls.map((call) => /openat\([^"]*"([^"]+)".*= \d+$/.exec(call)?.[1])
+    .filter((path) => path?.startsWith(dir.path));
+  assertEquals(opened, [file]);
+});
+
+Deno.test("1,000 configs in one directory take less than 2 s", async () => {
+  using dir = new Directory();
+  for (let i = 0; i < 1000; i++) {
+    dir.file(
+      `${i}.conf`,
+      GOOD.replace('"net"', `"net-${i}"`).replace("cni0", `cni${i}`)
+        .replace("10.1.0.0/16", `10.${i >> 8}.${i & 255}.0/24`),
+    );
+  }
+  const start = performance.now();
+  const { stdout, code } = await lint([dir.path]);
+  const ms = performance.now() - start;
+  assertEquals([code, stdout], [0, "no findings in 1000 files\n"]);
+  assert(ms < 2000, `${ms.toFixed(0)} ms`);
+  console.log(`1,000 configs: ${ms.toFixed(0)} ms`);
+});
+
+Deno.test("--explain=all lists every rule, and a name is as good as a code", async () => {
+  const { stdout } = await lint(["--explain=all"]);
+  assertEquals(stdout.trim().split("\n").length, RULES.length);
+  assertEquals(
+    (await lint(["--explain=no-route-to-agent"])).stdout,
+    (await lint(["--explain=cni414"])).stdout,
+  );
+});

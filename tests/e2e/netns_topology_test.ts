@@ -1,0 +1,44 @@
+/** `netns topology` in all its forms. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { BRIDGE, Clinic } from "../harness/clinic.ts";
+import { bridgeNetwork } from "../harness/stock_agent.ts";
+
+Deno.test("the topology is a tree of bridges, veth pairs, containers, addresses and ports", async () => {
+  await using clinic = await Clinic.open();
+  await clinic.admit("two-nets", [
+    bridgeNetwork("net-a", "10.11.0.0/16"),
+    bridgeNetwork("net-b", "10.12.0.0/16"),
+  ]);
+  await clinic.agent.ok(["umount", `${clinic.neighbour.dir}/ns`]);
+  const veth = await clinic.veth();
+  const { code, stdout, stderr } = await clinic.netns("topology");
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /├─ wan0 {2}bridge {2}203\.0\.113\.1\/24/);
+  assertStringIncludes(
+    stdout,
+    `─ patient  ${veth} – eth0 10.1.0.2/16 (port-mapper-test)  port 8080 → 80/tcp`,
+  );
+  assertMatch(stdout, new RegExp(`─ ${BRIDGE} {2}bridge {2}10\\.1\\.0\\.1/16`));
+  assertEquals(stdout.match(/two-nets/g)?.length, 2);
+  assertMatch(stdout, /\nneighbour {2}port 8081 → 80\/tcp {2}namespace gone/);
+});
+
+Deno.test("the topology is drawn as Mermaid, DOT and SVG", async () => {
+  await using clinic = await Clinic.open();
+  const draw = async (format: string) => {
+    const { code, stdout, stderr } = await clinic.netns("topology", `--format=${format}`);
+    assertEquals([code, stderr], [0, ""]);
+    return stdout;
+  };
+  const json = JSON.parse((await clinic.netns("topology", "--json")).stdout);
+  const mermaid = await draw("mermaid");
+  assertMatch(mermaid, /^flowchart LR\n/);
+  assertEquals(mermaid.match(/ --- ?\|?/g)?.length, json.edges.length);
+  assertMatch(await draw("dot"), /^graph topology \{[^]*label="patient\\nport 8080 → 80\/tcp"/);
+  const svg = await draw("svg");
+  assertMatch(svg, /<svg [^]*<\/svg>\s*$/);
+  assertEquals(svg.match(/class="node"/g)?.length, json.nodes.length);
+  assertEquals(svg.match(/class="edge"/g)?.length, json.edges.length);
+  assert(svg.includes("patient") && svg.includes("10.1.0.2/16"));
+  assertEquals((await clinic.netns("topology", "--format=png")).code, 2);
+});

@@ -1,0 +1,128 @@
+/**
+ * What frameworks and operators may write, at its worst: a value is refused, or it reaches
+ * iptables, nft and the file system as exactly the value that it is.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import fc from "fast-check";
+import { CniError } from "../../lib/cni/error.ts";
+import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
+import type { JsonObject } from "../../lib/cni/json.ts";
+import { type Attachment, commentOf, keyOf } from "../../lib/firewall/attachment.ts";
+import { familiesOf, ownRules, structure } from "../../lib/firewall/iptables_rules.ts";
+import { addScript, deleteScript, ownElements } from "../../lib/firewall/nftables_script.ts";
+import { readConfig } from "../../plugins/port_mapper/config.ts";
+import { config, CORPUS, FIELDS } from "../harness/hostile.ts";
+import { kernelTest } from "../harness/kernel.ts";
+
+/** Attachments as ADD makes them of a config that is accepted. */
+function attachmentOf(
+  raw: JsonObject,
+  containerId = "c1",
+  ifName = "eth0",
+): Attachment | undefined {
+  try {
+    const { name, placement, mappings } = readConfig(raw);
+    return {
+      ...placement,
+      mappings,
+      containerId,
+      network: name,
+      ifName,
+      endpoints: [
+        { family: 4, address: "10.0.0.2", prefixLength: 24 },
+        { family: 6, address: "fd00::2", prefixLength: 64 },
+      ],
+    };
+  } catch (error) {
+    assert(error instanceof CniError, `${error}`);
+    assert(error.message.length < 400, "an error message as long as what it is about");
+    assert(!/[\n\0]/.test(error.message), "an error message of several lines");
+    return undefined;
+  }
+}
+
+const ID = /"container_id: [A-Za-z0-9_.~-]{1,100}"/.source;
+const CHAIN = /[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}/.source;
+const DEVICE = /[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}/.source;
+const PORT = /\d{1,5}/.source;
+const ADDRESS = /[0-9a-f.:]+/.source;
+/** All that a rule of a container can be. */
+const RULE = new RegExp(
+  `^(-d ${ADDRESS}/(32|128) )?((! )?-i ${DEVICE} )?(-s ${ADDRESS}/\\d+ -d ${ADDRESS}/(32|128) )?` +
+    `-p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport ${PORT} -m comment --comment ${ID} -j ` +
+    `(RETURN|MASQUERADE|DNAT --to-destination (10\\.0\\.0\\.2|\\[fd00::2\\]):${PORT})$`,
+);
+const ELEMENT = new RegExp(
+  `^(add|delete) element inet mesos-cni [a-z0-9_]+ \\{ ("${DEVICE}" \\. )?(${ADDRESS} \\. )?` +
+    `(tcp|udp|sctp) \\. ${PORT}( comment ${ID})?( : (10\\.0\\.0\\.2|fd00::2) \\. ${PORT})? \\}$`,
+);
+
+function assertHarmless(attachment: Attachment): void {
+  for (const family of familiesOf(attachment)) {
+    for (const { chain, spec } of ownRules(attachment, family)) {
+      assertMatch(chain, new RegExp(`^${CHAIN}$`));
+      assertMatch(spec, RULE);
+    }
+    for (const { chain } of structure(attachment, family).chains) {
+      assertMatch(chain, new RegExp(`^${CHAIN}$`));
+    }
+  }
+  const elements = ownElements(attachment);
+  const script = addScript(elements, attachment.containerId) + deleteScript(elements);
+  for (const line of script.trimEnd().split("\n")) if (line) assertMatch(line, ELEMENT);
+  assertMatch(keyOf(attachment), /^[^/\0\n]{1,200}$/);
+}
+
+Deno.test("the corpus has at least 200 different values", () => {
+  assert(new Set(CORPUS.map((value) => JSON.stringify(value))).size >= 200);
+});
+
+for (const [field, place] of Object.entries(FIELDS)) {
+  kernelTest(`no value of the corpus gets out of its place: ${field}`, () => {
+    let refused = 0;
+    for (const value of CORPUS) {
+      const attachment = attachmentOf(place(value));
+      if (attachment) assertHarmless(attachment);
+      else refused++;
+    }
+    // What is passed on without being looked at is the delegate's: labels, hostnames.
+    if (field === "label" || field === "hostname") assertEquals(refused, 0);
+    else if (field === "delegate type") assertEquals(refused, CORPUS.filter(isNoFileName).length);
+    else assert(refused > CORPUS.length / 2, `only ${refused} were refused`);
+  });
+}
+
+/** A delegate may have any name that a file has: it is executed, never given to a shell. */
+function isNoFileName(value: unknown): boolean {
+  return typeof value !== "string" || /^\.{0,2}$|[/\0]/.test(value);
+}
+
+kernelTest("no value of the corpus gets out of its place: container id, interface", () => {
+  for (const value of CORPUS) {
+    if (typeof value !== "string") continue;
+    if (isContainerId(value)) assertHarmless(attachmentOf(config({}), value)!);
+    if (isInterfaceName(value)) assertHarmless(attachmentOf(config({}), "c1", value)!);
+  }
+});
+
+kernelTest("nor does any other text, in any two fields at once", () => {
+  const text = fc.oneof(fc.string({ unit: "binary", maxLength: 40 }), fc.constantFrom(...CORPUS));
+  fc.assert(fc.property(text, text, fc.integer(), (device, protocol, port) => {
+    const attachment = attachmentOf(config({
+      excludeDevices: [device],
+      args: {
+        "org.apache.mesos": {
+          network_info: { port_mappings: [{ host_port: port, container_port: 80, protocol }] },
+        },
+      },
+    }));
+    if (attachment) assertHarmless(attachment);
+  }));
+});
+
+Deno.test("ids of any length have comments and file names of their own", () => {
+  const ids = [100, 101, 150, 300].flatMap((n) => ["a".repeat(n), "a".repeat(n - 1) + "b"]);
+  const owners = ids.map((containerId) => ({ containerId, network: "net", ifName: "eth0" }));
+  assertEquals(new Set(ids.map(commentOf)).size, ids.length);
+  assertEquals(new Set(owners.map(keyOf)).size, ids.length);
+});
