@@ -145,7 +145,9 @@ export const ROUTES: readonly Rule[] = [
       for (const { dst, node } of plugin.addressing.routes) {
         if (!dst?.value) continue;
         const key = [
-          showNetwork(dst.value),
+          dst.value.family,
+          dst.value.first,
+          dst.value.length,
           field(node, "table")?.value,
           field(node, "priority")?.value,
         ].join(" ");
