@@ -455,6 +455,22 @@ for (const [what, configs] of Object.entries(DOCUMENTED)) {
   });
 }
 
+Deno.test("a network of both families as it should be has not even an info", () => {
+  const config = {
+    cniVersion: "1.0.0",
+    name: "web",
+    ...bridge,
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: "10.20.0.0/16" }], [{ subnet: "fd20:0:0:1::/64" }]],
+      routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+    },
+  };
+  for (const severity of ["error", "warning", "info"] as const) {
+    assertEquals(found(config, severity), []);
+  }
+});
+
 function findings(directory: string): string[] {
   const path = fromFileUrl(new URL(`../../examples/${directory}`, import.meta.url));
   return lint(readSources([path]), new Settings()).filter((found) => found.severity !== "info")

@@ -61,6 +61,7 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
+      if (documents.length < 2) return;
       for (const pair of overlaps([...subnets(documents)])) {
         const [earlier, later] = inOrder(documents, ...pair);
         if (earlier.plugin.document === later.plugin.document || areApart(earlier, later)) continue;
