@@ -11,7 +11,7 @@ export class Containerizer implements AsyncDisposable {
   constructor(agent: Sandbox) {
     // As after clone(2): the agent's mounts still spread into the new namespace.
     const script = `while read order; do
-      unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 100000' &
+      unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 1000' &
     done; kill $(jobs -p)`;
     this.#shell = agent.spawn(["bash", "-c", script]);
     this.#orders = this.#shell.stdin.getWriter();

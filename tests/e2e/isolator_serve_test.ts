@@ -1,5 +1,6 @@
 /** `mesos-cni isolator serve` with real plugins: what its clients see. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { units } from "../../lib/install/units.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { ContainerProcess, Service, ServiceClient, until } from "../harness/service.ts";
@@ -495,6 +496,18 @@ Deno.test("systemd is told when it is ready, and when it stops", async () => {
     await reading;
     assertEquals((await receiver.status).code, 0);
     await receiver.stderr.cancel();
+  }
+});
+
+Deno.test("the examples of systemd units are those that install writes", async () => {
+  const written = units({
+    binary: "/usr/local/bin/mesos-cni",
+    configDir: "/etc/mesos/cni",
+    pluginsDir: "/usr/lib/cni",
+  });
+  for (const [name, text] of Object.entries(written)) {
+    const example = new URL(`../../examples/agent/${name}`, import.meta.url);
+    assertEquals(await Deno.readTextFile(example), text, name);
   }
 });
 
