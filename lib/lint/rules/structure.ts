@@ -1,9 +1,10 @@
 /** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
+import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/version.ts";
 import { type Document, MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
 import { insertFirst } from "../insert.ts";
-import type { Rule } from "../rule.ts";
+import type { Found, Rule } from "../rule.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
@@ -348,13 +349,14 @@ export const STRUCTURE: readonly Rule[] = [
           help: 'write "args": { … }, or delete it',
         };
       }
-      const reserved = propertyNode(args, "org.apache.mesos");
-      if (!reserved) return;
-      yield {
-        at: reserved.children![0],
-        message: 'args."org.apache.mesos" is the agent\'s own: it refuses this network',
-        help: "delete it; labels and port mappings come from the framework's request",
-      };
+      for (const { key, name } of entries(args)) {
+        if (name !== "org.apache.mesos") continue;
+        yield {
+          at: key,
+          message: 'args."org.apache.mesos" is the agent\'s own: it refuses this network',
+          help: "delete it; labels and port mappings come from the framework's request",
+        };
+      }
     },
   },
   {
@@ -432,18 +434,11 @@ export const STRUCTURE: readonly Rule[] = [
     good: bridge(),
     on: "document",
     *check({ root, plugins }) {
-      const places = [
-        ...["cniVersion", "cniVersions", "args"].map((key) => [root, key] as const),
-        ...plugins.filter(({ role }) => role === "single" || role === "listed")
-          .map(({ node }) => [node, "capabilities"] as const),
-        ...plugins.filter(({ type }) => type === PORT_MAPPER).flatMap(({ node }) =>
-          ["backend", "snat", "excludeDevices", "delegate"].map((key) => [node, key] as const)
-        ),
-      ];
-      for (const [object, key] of places) {
-        for (const { name, value } of entries(object)) {
-          if (name !== key || value?.type !== "null") continue;
-          yield { at: value, message: `"${key}" must not be null`, help: "delete it" };
+      yield* nulls(root, ["cniVersion", "cniVersions", "args"]);
+      for (const { node, role, type } of plugins) {
+        if (role === "single" || role === "listed") yield* nulls(node, ["capabilities"]);
+        if (type === PORT_MAPPER) {
+          yield* nulls(node, ["backend", "snat", "excludeDevices", "delegate"]);
         }
       }
     },
@@ -468,6 +463,13 @@ export const STRUCTURE: readonly Rule[] = [
     },
   },
 ];
+
+function* nulls(object: Node, keys: readonly string[]): Generator<Found> {
+  for (const { name, value } of entries(object)) {
+    if (value?.type !== "null" || !keys.includes(name)) continue;
+    yield { at: value, message: `"${name}" must not be null`, help: "delete it" };
+  }
+}
 
 /** How a message calls a plugin that may have no type. */
 function called(plugin: PluginNode): string {
