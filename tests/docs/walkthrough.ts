@@ -24,7 +24,7 @@ export async function walkThrough(name: string, blocks: readonly Block[]): Promi
   await using agent = await Sandbox.create();
   const outside = await agent.outside();
   await agent.ok(["sh", "-c", OVERLAYS]);
-  const steps = blocks.filter(({ info }) => isStep(info));
+  const steps = blocks.filter(isStep);
   const script = [
     "set -m; exec 2>&1",
     `cd ${quoted(ROOT)}`,
@@ -63,7 +63,8 @@ function faultOf(step: Block, index: number, stdout: string, expected?: Block): 
   }
 }
 
-function isStep(info: readonly string[]): boolean {
+/** Whether a block is run. */
+export function isStep({ info }: Block): boolean {
   return info[0] === "sh" && (info.includes("run") || info.includes("outside"));
 }
 

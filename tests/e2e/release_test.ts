@@ -81,7 +81,9 @@ Deno.test("the bill of materials and the notices name what is in the binary, and
     dependencies: { dependsOn: string[] }[];
   };
   const purls = bill.components.map(({ purl }) => purl);
-  assert(purls.includes(`pkg:npm/valibot@${imported.find((one) => one.includes("valibot"))!.slice(12)}`));
+  assert(
+    purls.includes(`pkg:npm/valibot@${imported.find((one) => one.includes("valibot"))!.slice(12)}`),
+  );
   assertEquals(purls.length, Object.keys(lock.npm).length + 1);
   assertEquals(bill.dependencies[0]!.dependsOn, purls);
   for (const { hashes } of bill.components.slice(1)) {
