@@ -6,6 +6,7 @@ import { detach } from "./attach.ts";
 import { removeCheckpoint } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
 import { isRunning, killMembers } from "./members.ts";
+import { unlinkNamespace } from "./namespace_link.ts";
 import { readRequest } from "./request.ts";
 
 /**
@@ -33,6 +34,7 @@ export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void
       { cause: failures[0] },
     );
   }
+  unlinkNamespace(layout, id);
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
   while (unmount(layout.namespace(id)));
   removeCheckpoint(layout.container(id));

@@ -3,9 +3,9 @@ import { OperatorError } from "../error.ts";
 import type { Layout } from "../isolator/layout.ts";
 import { isAddress } from "../linux/inet.ts";
 import { SystemError } from "../linux/libc.ts";
-import type { Route } from "../linux/netlink/mod.ts";
+import type { Link, Route } from "../linux/netlink/mod.ts";
 import type { Finding } from "./finding.ts";
-import { whoHas } from "./packets/arp.ts";
+import { answersFor } from "./packets/who_has.ts";
 import { resolveName } from "./packets/dns.ts";
 import { type ConnectOutcome, tryConnect } from "./packets/tcp.ts";
 import { probeAddresses } from "./probes/address.ts";
@@ -46,6 +46,8 @@ interface Destination {
 }
 
 const CONNECT_MS = 2000;
+/** That of the thread that everything here runs on. */
+const OWN_NAMESPACE = "/proc/thread-self/ns/net";
 const BLOCKING = new Set(["DROP", "REJECT"]);
 
 /**
@@ -159,12 +161,7 @@ async function* way(
       ],
       [`up, with a carrier${attached?.bridge ? `, on ${attached.bridge.name}` : ""}`],
     );
-    if (!nextHop.includes(":")) {
-      const answers = await whoHas(inside.netns, link, nextHop, route.source);
-      yield answers.length > 0
-        ? passed(`${nextHop} on ${link.name}`, [`${answers.join(", ")} answers for it`])
-        : stopped(`${nextHop} on ${link.name}`, ["nobody answers who has it (ARP)"]);
-    }
+    yield neighbour(nextHop, link, await answersFor(inside.netns, link, nextHop, route.source));
     if (route.gateway !== undefined && host.ownerOf(route.gateway) && attached?.ingress) {
       yield* throughAgent(scene, destination, route, attached.ingress);
     }
@@ -229,14 +226,11 @@ async function* throughAgent(
     const name = `the agent's firewall (${chain})`;
     yield BLOCKING.has(verdict.target) ? stopped(name, evidence) : passed(name, evidence);
   }
-  if (toHost || typeof route === "string" || output === undefined || family === 6) return;
+  if (toHost || typeof route === "string" || output === undefined) return;
   const egress = host.linkAt(route.link)!;
   const nextHop = route.gateway ?? target;
   const own = host.addressesOf(egress).find(({ family }) => family === "inet")?.address;
-  const answers = await whoHas("/proc/thread-self/ns/net", egress, nextHop, own);
-  yield answers.length > 0
-    ? passed(`${nextHop} on ${egress.name}`, [`${answers.join(", ")} answers for it`])
-    : stopped(`${nextHop} on ${egress.name}`, ["nobody answers who has it (ARP)"]);
+  yield neighbour(nextHop, egress, await answersFor(OWN_NAMESPACE, egress, nextHop, own));
 }
 
 /** The other container's own end. */
@@ -269,6 +263,13 @@ function atEnd(destination: Destination, connection: ConnectOutcome): Hop {
       ? `no answer within ${CONNECT_MS / 1000} s: what goes out does not come back`
       : `the connection ends: ${connection}`,
   ]);
+}
+
+function neighbour(address: string, link: Link, answers: readonly string[]): Hop {
+  const name = `${address} on ${link.name}`;
+  return answers.length > 0
+    ? passed(name, [`${answers.join(", ")} answers for it`])
+    : stopped(name, ["nobody answers who has it"]);
 }
 
 function routeOf(ask: () => Route): Route | string {

@@ -11,7 +11,7 @@ export function healthOf(container: Container): string {
 
 /** What the checkpoints and the process table tell. */
 function outsideHealth(container: Container): string | undefined {
-  const { mode, attachments, namespaceAlive, processAlive, keeper } = container;
+  const { mode, attachments, namespaceAlive, processAlive, pid, keeper } = container;
   if (mode === "own" && attachments.length === 0) {
     return keeper === "mesos-cni" ? "not attached yet" : "empty checkpoint";
   }
@@ -20,7 +20,9 @@ function outsideHealth(container: Container): string | undefined {
   if (torn) return `torn checkpoint of ${torn.ifName}`;
   const attaching = attachments.find(({ state }) => state === "attaching");
   if (attaching) return processAlive ? `${attaching.ifName} attaching` : "left half attached";
-  if (!processAlive) return "process gone";
+  if (!processAlive) {
+    return keeper === "mesos-cni" && pid === undefined ? "not started yet" : "process gone";
+  }
   return undefined;
 }
 

@@ -20,7 +20,7 @@ export interface Container {
   namespaceAlive: boolean;
   /** Its first process: the checkpointed one, else the lowest pid found in the namespace. */
   pid?: number;
-  /** Whether any process is in the namespace. */
+  /** Whether any process of it is in the namespace. */
   processAlive: boolean;
   /** When it was prepared, or its directory was made. */
   since?: Date;
@@ -56,9 +56,11 @@ export function readContainer(
     ? []
     : processes().get(namespaceInode(netns) ?? -1) ?? [];
   // A pid that now belongs to a process elsewhere has been given away anew.
-  const pid = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
+  const known = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
     ? request.pid
-    : inside[0];
+    : undefined;
+  // In its parent's namespace, the processes found may all be the parent's.
+  const pid = known ?? (mode === "own" ? inside[0] : undefined);
   return {
     id,
     mode,
@@ -66,7 +68,7 @@ export function readContainer(
     netns,
     namespaceAlive,
     pid: pid ?? request?.pid,
-    processAlive: mode === "host" ? pid !== undefined && isRunning(pid) : inside.length > 0,
+    processAlive: pid !== undefined && (mode !== "host" || isRunning(pid)),
     since: request ? new Date(request.prepared) : birth(layout.container(id)),
     hostname: request?.hostname,
     attachments: layout.listAttachments(id).map((one) => readAttachment(layout, id, one)),

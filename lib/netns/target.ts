@@ -1,8 +1,9 @@
 /** Which namespace a command is about: a container's, or any. */
+import { existsSync } from "@std/fs";
 import { OperatorError } from "../error.ts";
 import type { Layout } from "../isolator/layout.ts";
 import { type NetworkMode, readRequest } from "../isolator/request.ts";
-import { type ContainerId, rootOf } from "../mesos/container_id.ts";
+import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 
 /** A network namespace with what is known about whose it is. */
@@ -64,10 +65,9 @@ export function resolveId(
   text: string,
   choose?: (candidates: ContainerId[]) => ContainerId | undefined,
 ): ContainerId {
-  const ids = containerIds(layout);
-  const exact = ids.find((id) => id === text);
-  if (exact) return exact;
-  const candidates = ids.filter((id) => id.startsWith(text));
+  // A whole id needs no look at all the others.
+  if (isContainerId(text) && isKnown(layout, text)) return text;
+  const candidates = containerIds(layout).filter((id) => id.startsWith(text));
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length === 0) {
     throw new OperatorError(
@@ -85,6 +85,10 @@ export function resolveId(
     `${JSON.stringify(text)} begins ${candidates.length} ids; give more of the one you mean:\n` +
       shown.map((id) => `  ${id}`).join("\n") + (more > 0 ? `\n  … and ${more} more` : ""),
   );
+}
+
+function isKnown(layout: Layout, id: ContainerId): boolean {
+  return existsSync(layout.container(id)) || existsSync(layout.request(id));
 }
 
 /**

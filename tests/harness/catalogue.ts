@@ -1,5 +1,5 @@
 /** Runs the catalogue of faults: each in a clinic of its own, a few at a time. */
-import { Clinic, portMapperNetwork } from "./clinic.ts";
+import { Clinic } from "./clinic.ts";
 import { type Fault, FAULTS } from "./faults.ts";
 
 export interface Outcome {
@@ -28,9 +28,7 @@ export async function runCatalogue(): Promise<Outcome[]> {
 }
 
 async function tryFault(fault: Fault): Promise<Outcome> {
-  await using clinic = await Clinic.open(
-    fault.network ? { ...portMapperNetwork, backend: fault.network } : undefined,
-  );
+  await using clinic = await Clinic.open(fault.network);
   await fault.inject(clinic);
   const start = performance.now();
   const output = await clinic.netns("diagnose", fault.patient ?? "patient", "--json");

@@ -16,7 +16,7 @@ export const PORT = 8080;
 export const NEIGHBOUR_PORT = 8081;
 
 /** The documents' port mapper over their bridge. */
-export const portMapperNetwork: NetworkConfig = {
+const portMapperNetwork: NetworkConfig = {
   name: NETWORK,
   type: "mesos-cni-port-mapper",
   chain: CHAIN,
@@ -35,6 +35,23 @@ export const portMapperNetwork: NetworkConfig = {
   },
 };
 
+/** The documents' network, and variants of it. */
+export const NETWORKS = {
+  iptables: portMapperNetwork,
+  nftables: { ...portMapperNetwork, backend: "nftables" },
+  dualStack: {
+    ...portMapperNetwork,
+    delegate: {
+      ...portMapperNetwork.delegate as object,
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "2001:db8:1::/64" }]],
+        routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+      },
+    },
+  },
+} satisfies Record<string, NetworkConfig>;
+
 export class Clinic implements AsyncDisposable {
   readonly #extra: StockContainer[] = [];
 
@@ -49,8 +66,9 @@ export class Clinic implements AsyncDisposable {
     readonly neighbour: StockContainer,
   ) {}
 
-  /** @param network that of both containers */
-  static async open(network: NetworkConfig = portMapperNetwork): Promise<Clinic> {
+  /** @param kind the network of both containers */
+  static async open(kind: keyof typeof NETWORKS = "iptables"): Promise<Clinic> {
+    const network = NETWORKS[kind];
     const agent = await Sandbox.create();
     const outside = await agent.outside();
     const refuseFile = `${agent.dir}/refuse`;

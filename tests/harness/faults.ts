@@ -1,6 +1,15 @@
 /** Faults to make a healthy container ill with, each with the cause that must be named first. */
 import { fromFileUrl } from "@std/path";
-import { BRIDGE, CHAIN, type Clinic, end, NEIGHBOUR_PORT, NETWORK, PORT } from "./clinic.ts";
+import {
+  BRIDGE,
+  CHAIN,
+  type Clinic,
+  end,
+  NEIGHBOUR_PORT,
+  NETWORK,
+  type NETWORKS,
+  PORT,
+} from "./clinic.ts";
 
 export interface Fault {
   /** What was done. */
@@ -9,7 +18,7 @@ export interface Fault {
   inject(clinic: Clinic): Promise<unknown>;
   /** A container other than the patient that is made ill. */
   patient?: string;
-  network?: "nftables";
+  network?: keyof typeof NETWORKS;
 }
 
 const GATEWAY = "10.1.0.1";
@@ -281,6 +290,52 @@ export const FAULTS: readonly Fault[] = [
           add element ${map} { tcp . ${PORT} : ${to} . 80 }\n`,
       });
     },
+  },
+  {
+    name: "the default route for IPv6 was deleted",
+    cause: "no_default_route",
+    network: "dualStack",
+    inject: patient(...words("ip -6 route del default")),
+  },
+  {
+    name: "the IPv6 address was removed",
+    cause: "address_lost",
+    network: "dualStack",
+    inject: ({ patient }) =>
+      patient.ok(["ip", "-6", "address", "flush", "dev", "eth0", "scope", "global"]),
+  },
+  {
+    name: "the bridge has lost the gateway's IPv6 address",
+    cause: "gateway_address_lost",
+    network: "dualStack",
+    inject: agent("ip", "-6", "address", "flush", "dev", BRIDGE, "scope", "global"),
+  },
+  {
+    name: "the agent's firewall drops neighbour discovery",
+    cause: "gateway_silent",
+    network: "dualStack",
+    inject: async (clinic) => {
+      await clinic.patient.ok(words("ip -6 neighbour flush dev eth0"));
+      await clinic.agent.ok(words("ip6tables -A INPUT -p icmpv6 -j DROP"));
+    },
+  },
+  {
+    name: "IPv6 forwarding is off",
+    cause: "forwarding_off",
+    network: "dualStack",
+    inject: agent(...words("sysctl -w net.ipv6.conf.all.forwarding=0")),
+  },
+  {
+    name: "the policy of ip6tables' FORWARD is DROP",
+    cause: "forward_drop",
+    network: "dualStack",
+    inject: agent(...words("ip6tables -P FORWARD DROP")),
+  },
+  {
+    name: "ip6tables' chain of port mappings was flushed",
+    cause: "dnat_missing",
+    network: "dualStack",
+    inject: agent("ip6tables", "-t", "nat", "-F", CHAIN),
   },
   {
     name: "a process of the agent listens on the port",

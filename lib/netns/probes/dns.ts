@@ -1,4 +1,5 @@
 /** Name resolution: the container's resolv.conf, and the servers that it names. */
+import { existsSync } from "@std/fs";
 import { readCheckpoint } from "../../isolator/checkpoint.ts";
 import { isAddress } from "../../linux/inet.ts";
 import { type Finding, problem } from "../finding.ts";
@@ -10,16 +11,17 @@ const MOST_SERVERS = 3;
 
 export async function probeDns(scene: Scene): Promise<Finding[]> {
   const file = fileOf(scene);
-  const written = file && readCheckpoint(file);
-  if (file === undefined || written === undefined) return [];
-  const servers = nameservers(written);
-  return [...differences(scene, file, servers), ...await unanswered(scene, servers)];
+  const servers = nameserversOf(scene);
+  const differ = file !== undefined && existsSync(file) ? differences(scene, file, servers) : [];
+  return [...differ, ...await unanswered(scene, servers)];
 }
 
 /** The servers that the container's programs ask. */
 export function nameserversOf(scene: Scene): string[] {
   const file = fileOf(scene);
-  return file === undefined ? [] : nameservers(readCheckpoint(file) ?? "");
+  // Where no network names a server, the container is given the agent's own file.
+  const text = file && (readCheckpoint(file) ?? readCheckpoint("/etc/resolv.conf"));
+  return nameservers(text ?? "");
 }
 
 /** The resolv.conf that the isolator made for the container. */
@@ -99,8 +101,10 @@ async function unanswered(scene: Scene, servers: readonly string[]): Promise<Fin
       isLoopback
         ? `${server} is the agent's own resolver, which no other network namespace reaches: give ` +
           'the network a server by its "dns" or by --default_container_dns'
-        : refused
+        : outcome === "REFUSED"
         ? "look at the server's access list: it must allow the container's or the agent's address"
+        : refused
+        ? "look whether the server runs, and at the firewalls on the way"
         : "look at the server, and at the way to it: mesos-cni netns diagnose " +
           `--from ${scene.name} --to ${server}:53`,
     );

@@ -1,7 +1,7 @@
 /** The gateway: whether it answers, and whether it is the right one that does. */
 import type { Link } from "../../linux/netlink/mod.ts";
 import { type Finding, problem } from "../finding.ts";
-import { whoHas } from "../packets/arp.ts";
+import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { within } from "../rules/walk.ts";
 
@@ -12,13 +12,11 @@ export async function probeGateways(scene: Scene): Promise<Finding[]> {
   return (await Promise.all(findings)).flat();
 }
 
-/** IPv4 gateways of an interface: the plugin's, and those that routes name now. */
+/** The gateways of an interface: the plugin's, and those that routes name now. */
 function gatewaysOf({ inside }: Scene, { expected, link }: Attached): string[] {
   if (!link?.flags.includes("UP")) return [];
-  const given = expected.flatMap(({ family, gateway }) => family === 4 && gateway || []);
-  const routed = inside.routes.flatMap((route) =>
-    route.family === "inet" && route.link === link.index && route.gateway || []
-  );
+  const given = expected.flatMap(({ gateway }) => gateway ?? []);
+  const routed = inside.routes.flatMap((route) => route.link === link.index && route.gateway || []);
   return [...new Set([...given, ...routed])];
 }
 
@@ -28,12 +26,12 @@ async function probeGateway(scene: Scene, attached: Attached, gateway: string): 
   const link = attached.link!;
   const owner = host.ownerOf(gateway);
   const source = sourceFor(scene, link, gateway);
-  const answers = await whoHas(inside.netns, link, gateway, source);
+  const answers = await answersFor(inside.netns, link, gateway, source);
   if (answers.length === 0) {
     return [problem(
       "gateway_silent",
       `the gateway ${gateway} does not answer ${scene.name}`,
-      [`asked three times on ${ifName} who has ${gateway}, nobody answered`],
+      [`asked on ${ifName} who has ${gateway}, nobody answered`],
       owner
         ? `${gateway} is ${owner.name} of this agent: what was found above keeps it away`
         : `look at ${gateway}, and at what lies between: bridge, VLAN, uplink`,

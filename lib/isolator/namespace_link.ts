@@ -1,7 +1,10 @@
-/** Names for `ip netns`: symlinks under /var/run/netns to the namespaces of containers. */
+/**
+ * Names for `ip netns`: symlinks under /var/run/netns to the namespaces of containers. A cleanup
+ * takes the container's away; of a stock agent's container, the next use of this file does.
+ */
 import { join } from "@std/path";
 import { OperatorError } from "../error.ts";
-import type { Layout } from "../isolator/layout.ts";
+import type { Layout } from "./layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 
@@ -77,9 +80,8 @@ export function pruneLinks(layout: Layout, directory = NETNS_DIRECTORY): string[
 function linkTarget(path: string): string | undefined {
   try {
     return Deno.readLinkSync(path);
-  } catch (error) {
-    // InvalidData, or a plain Error of EINVAL, for what is no link.
-    if (error instanceof Deno.errors.NotFound) return undefined;
+  } catch {
+    // Nothing is there, or what is there is no link: not ours in either case.
     return undefined;
   }
 }
