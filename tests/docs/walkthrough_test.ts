@@ -1,4 +1,4 @@
-import { fromFileUrl, join, relative } from "@std/path";
+import { fromFileUrl, relative } from "@std/path";
 import { listMarkdown, readMarkdown } from "./markdown.ts";
 import { isStep, walkThrough } from "./walkthrough.ts";
 

@@ -39,12 +39,14 @@ Deno.test({
   ignore: !HAS_BASE, // Deno's own would have to be downloaded, and tests have no network
   async fn() {
     const sums: string[] = [];
+    // Of a release, the same everywhere: Deno's cache is in it, and its path in the binary.
+    const place = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
     for (let i = 0; i < 2; i++) {
+      await Deno.mkdir(place, { recursive: true });
       const dir = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
-      const place = "/tmp/mesos-cni-release-test";
       try {
         const repository = await committed(dir);
-        const workplace = await makeWorkplace(repository, "HEAD", place, CACHE);
+        const workplace = await makeWorkplace(repository, "HEAD", join(place, "build"), CACHE);
         const binary = join(dir, "mesos-cni");
         await compile(workplace, TARGETS[Deno.build.arch === "x86_64" ? "x64" : "arm64"], [
           "--allow-read",
