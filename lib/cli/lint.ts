@@ -80,8 +80,9 @@ export const command: Command = {
       else return await report(call);
       return 0;
     } catch (error) {
-      if (error instanceof OperatorError) throw new UsageError(error.message);
-      throw error;
+      // Settings, rules and paths that the call names wrongly; a file that resists --fix is not that.
+      const isCall = error instanceof OperatorError && error.code !== "unwritable_file";
+      throw isCall ? new UsageError(error.message) : error;
     }
   },
 };

@@ -66,11 +66,13 @@ Deno.test({
 });
 
 Deno.test("the bill of materials and the notices name what is in the binary, and its licences", async () => {
-  const all = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.lock")));
-  const imported = Object.keys(all.specifiers).filter((specifier) =>
-    /^npm:(valibot|ipaddr\.js|jsonc-parser|@viz-js\/viz)@/.test(specifier)
+  // Of the lock file's packages, those of tests are in no binary.
+  const read = async (name: string) => JSON.parse(await Deno.readTextFile(join(ROOT, name)));
+  const [map, whole] = [await read("deno.json"), await read("deno.lock")];
+  const own = ["@viz-js/viz", "ipaddr.js", "jsonc-parser", "valibot"].map((name) =>
+    map.imports[name] as string
   );
-  const { lock } = partFor(imported, { imports: {} }, all);
+  const { lock } = partFor(own, map, whole);
   const packages = await packagesOf(lock, CACHE);
   const bill = sbom({
     version: "1.2.3",
@@ -83,9 +85,7 @@ Deno.test("the bill of materials and the notices name what is in the binary, and
     dependencies: { dependsOn: string[] }[];
   };
   const purls = bill.components.map(({ purl }) => purl);
-  assert(
-    purls.includes(`pkg:npm/valibot@${imported.find((one) => one.includes("valibot"))!.slice(12)}`),
-  );
+  assert(purls.some((purl) => purl.startsWith("pkg:npm/valibot@")));
   assertEquals(purls.length, Object.keys(lock.npm).length + 1);
   assertEquals(bill.dependencies[0]!.dependsOn, purls);
   for (const { hashes } of bill.components.slice(1)) {

@@ -10,6 +10,7 @@ import {
   Agent,
   bridgeNetwork,
   containerConfig,
+  isRunning,
   portMapperNetwork,
   Running,
   until,
@@ -47,11 +48,26 @@ class Scene implements AsyncDisposable {
     assertEquals(code, 0, `${what}: ${stdout}${stderr}`);
     assertEquals(await this.agent.traces(), this.before, what);
     await this.keeper.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+    await until(() => orphans().length === 0, `${what}: the end of ${orphans().join(", ")}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.agent[Symbol.asyncDispose]();
   }
+}
+
+/** First processes of containers whose `run` is gone. */
+function orphans(): string[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name: pid }) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const line = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+      const run = line.match(/mesos-cni launch \d+ (\d+)/)?.[1];
+      return run !== undefined && !isRunning(Number(run)) ? [`${pid} (${line})`] : [];
+    } catch {
+      return []; // it has just ended
+    }
+  });
 }
 
 /** A step: the `when`-th call of a system call. */

@@ -429,6 +429,18 @@ const DOCUMENTED: Record<string, readonly Record<string, unknown>[]> = {
       capabilities: { portMappings: true },
     }),
   ],
+  "anyone who routes through an address on the wire": [
+    {
+      name: "web",
+      type: "macvlan",
+      master: "eth0",
+      ipam: {
+        type: "static",
+        addresses: [{ address: "10.20.0.5/32" }],
+        routes: [{ dst: "169.254.1.1/32" }, { dst: "0.0.0.0/0", gw: "169.254.1.1" }],
+      },
+    },
+  ],
   "a plugin that nobody has heard of": [
     {
       cniVersion: "1.0.0",

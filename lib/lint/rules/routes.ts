@@ -1,6 +1,6 @@
 /** CNI4xx: gateways and routes, and whether an executor reaches its agent by them. */
 import { type Address, bitsOf, type Prefix, showAddress, showNetwork, within } from "../address.ts";
-import { gatewayOf, isPromised } from "../addressing.ts";
+import { gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
@@ -98,7 +98,7 @@ export const ROUTES: readonly Rule[] = [
       if (subnets.length === 0 || subnets.includes(undefined)) return;
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
       // No network has that many; to look at all pairs would take seconds.
-      if (subnets.length * routes.length > 1_000_000) return;
+      if ((subnets.length + routes.length) * routes.length > 1_000_000) return;
       const own = ranges.map((range) => gatewayOf(range));
       for (const { dst, gw } of routes) {
         const family = (gw?.value ?? dst?.value)?.family;
@@ -118,6 +118,7 @@ export const ROUTES: readonly Rule[] = [
         } else if (gw?.value && !isLinkLocal(gw.value)) {
           const { value } = gw;
           const isReached = subnets.some((subnet) => within(subnet!, value)) ||
+            routes.some((route) => isOnLink(route, value)) ||
             // ptp sets a route to the network's own gateway first, wherever that is.
             (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
           if (isReached) continue;
@@ -251,6 +252,11 @@ const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device"
 function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
   return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
     usesGateway(plugin, gateway.family);
+}
+
+/** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */
+function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
+  return !gw && dst?.value !== undefined && dst.value.length > 0 && within(dst.value, address);
 }
 
 /** Whether the plugin sets a route of the family that goes through the network's gateway. */
