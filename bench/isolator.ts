@@ -1,208 +1,214 @@
 /**
  * What `mesos-cni isolator serve` costs for each container: on a plugin that does nothing, which
- * shows the service's own work, and on the Go bridge; next to a shell script that makes the
+ * leaves the service's own work, and on the Go bridge; next to a shell script that makes the
  * namespace and executes the plugin.
  */
 import { CNI_PLUGINS } from "../tests/harness/binary.ts";
 import { Sandbox } from "../tests/harness/sandbox.ts";
 import { Service } from "../tests/harness/service.ts";
+import { Containerizer, Shell } from "./containerizer.ts";
 import { goal, median, row, runProgram } from "./timing.ts";
 
+/** A bridge of the kernel has 1,023 ports. */
 const CONTAINERS = 1000;
 const AT_A_TIME = 32;
-/** How many of the first and the last attaches are compared. */
+/** Of the attaches, so many are the first and the last. */
 const PART = 0.1;
+/** Containers before those that count: the first ones meet code that was never run. */
+const WARM_UP = 50;
+/** How long, in ms, the machine gets to be done with the start of a process. */
+const SETTLE_MS = 5;
 
 const OVERHEAD_LIMIT_MS = 5;
 const GROWTH_LIMIT = 1.2;
 const MEMORY_LIMIT_MIB = 150;
 
-interface Network {
-  name: string;
-  plugin: string;
-  config: Record<string, unknown>;
+const NETWORKS = {
+  noop: {},
+  bridge: {
+    bridge: "bench0",
+    isGateway: true,
+    ipam: { type: "host-local", subnet: "10.0.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
+  },
+};
+
+/** What was measured of each container, in ms. */
+interface Measured {
+  attaches: number[];
+  detaches: number[];
+  /** Of these, the executions of the plugin; the service's as it sees them itself. */
+  plugin: number[];
 }
 
-const NETWORKS: readonly Network[] = [
-  {
-    name: "noop",
-    plugin: "noop",
-    config: { cniVersion: "1.0.0", name: "noop", type: "noop" },
-  },
-  {
-    name: "bridge",
-    plugin: "bridge",
-    config: {
-      cniVersion: "1.0.0",
-      name: "bridge",
-      type: "bridge",
-      bridge: "bench0",
-      isGateway: true,
-      ipam: { type: "host-local", subnet: "10.0.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
-    },
-  },
-];
-
-/** `./dev bench isolator [CONTAINERS]` */
-export async function run([count]: string[] = []): Promise<void> {
-  const containers = Number(count ?? CONTAINERS);
-  console.log(row("plugin, containers", "attach", "detach", "first", "last", "own work", "RSS"));
-  console.log(row(...Array(7).fill("---")));
-  for (const network of NETWORKS.slice(0, 1)) await measure(network, containers);
+/** `./dev bench isolator [CONTAINERS [noop|bridge]]` */
+export async function run([count, plugin]: string[] = []): Promise<void> {
+  for (const [type, config] of Object.entries(NETWORKS)) {
+    if (plugin === undefined || plugin === type) {
+      await measure(type, config, Number(count ?? CONTAINERS));
+    }
+  }
 }
 
-async function measure(network: Network, count: number): Promise<void> {
+async function measure(type: string, config: Record<string, unknown>, count: number) {
   await using agent = await Sandbox.create();
   const { dir } = agent;
   Deno.mkdirSync(`${dir}/networks`);
-  Deno.writeTextFileSync(`${dir}/networks/one`, JSON.stringify(network.config));
-  await runProgram("gcc", [
-    "-O2",
-    "-static",
-    "-o",
-    `${dir}/noop`,
-    new URL("noop_plugin.c", import.meta.url).pathname,
-  ]);
+  const network = { cniVersion: "1.0.0", name: type, type, ...config };
+  Deno.writeTextFileSync(`${dir}/networks/one`, JSON.stringify(network));
+  const source = new URL("noop_plugin.c", import.meta.url).pathname;
+  await runProgram("gcc", ["-O2", "-static", "-o", `${dir}/noop`, source]);
+  const cniPath = `${dir}:${CNI_PLUGINS}`;
   await using service = await Service.start(agent, `${dir}/isolator.sock`, [
     `--network_cni_config_dir=${dir}/networks`,
-    `--network_cni_plugins_dir=${dir}:${CNI_PLUGINS}`,
+    `--network_cni_plugins_dir=${cniPath}`,
   ]);
-  const bare = await barePlugin(agent, network, `${dir}:${CNI_PLUGINS}`);
+  await using containerizer = new Containerizer(agent);
+  // On an agent of its own: the mounts of `ip netns` would spread to all containers.
+  await using other = await Sandbox.create();
+  const plugin = type === "noop" ? `${dir}/noop` : `${CNI_PLUGINS}/${type}`;
+  await using shell = new Shell(other, plugin, cniPath, JSON.stringify(network));
+  const served = new Served(service, containerizer, type);
 
-  for (const atATime of [1, AT_A_TIME]) {
-    await using containerizer = new Containerizer(agent);
-    const attaches = await inTurns(count, atATime, async (i) => {
-      const path = `/v1/containers/c${i}`;
-      const prepared = await timed(() =>
-        service.ok(`${path}/prepare`, {
-          container_info: { network_infos: [{ name: network.name }] },
-        })
-      );
-      const pid = await containerizer.start();
-      const before = atATime === 1 ? await pluginSeconds(service, "ADD") : 0;
-      const isolated = await timed(() => service.ok(`${path}/isolate`, { pid }));
-      const plugin = atATime === 1 ? (await pluginSeconds(service, "ADD") - before) * 1000 : NaN;
-      return { ms: prepared + isolated, plugin };
-    });
-    const memory = memoryMiB(service.pid);
-    const detaches = await inTurns(
-      count,
-      atATime,
-      (i) => timed(() => service.ok(`/v1/containers/c${i}/cleanup`)),
-    );
-    const ms = attaches.results.map((attach) => attach.ms);
-    const own = attaches.results.map((attach) => attach.ms - attach.plugin);
-    const part = Math.ceil(count * PART);
-    const [first, last] = [own.slice(0, part), own.slice(-part)].map(median);
-    console.log(row(
-      `${network.name}, ${count} × ${atATime}`,
-      `${median(ms).toFixed(1)} ms, ${attaches.perSecond.toFixed(0)}/s`,
-      `${median(detaches.results).toFixed(1)} ms, ${detaches.perSecond.toFixed(0)}/s`,
-      first!.toFixed(2),
-      last!.toFixed(2),
-      `${median(own).toFixed(2)} bare ${bare.toFixed(2)}`,
-      `${memory.toFixed(0)} MiB`,
-    ));
-    if (atATime === 1) {
-      console.log(goal("own", median(ms) - bare, OVERHEAD_LIMIT_MS, " ms"));
-      console.log(goal("growth", last! / first!, GROWTH_LIMIT));
-    }
-    console.log(goal("memory", memory, MEMORY_LIMIT_MIB, " MiB"));
+  for (let i = count; i < count + WARM_UP; i++) {
+    await served.attach([i]);
+    await shell.step("attach", i);
+    await served.detach([i]);
+    await shell.step("detach", i);
+  }
+  const shelled: Measured = { attaches: [], detaches: [], plugin: [] };
+  const one: Measured = { attaches: [], detaches: [], plugin: [] };
+  for (let i = 0; i < count; i++) {
+    const { ms, plugin } = await served.attach([i]);
+    one.attaches.push(...ms);
+    one.plugin.push(plugin);
+    const bare = await shell.step("attach", i);
+    shelled.attaches.push(bare.ms);
+    shelled.plugin.push(bare.plugin);
+  }
+  const memory = [memoryMiB(service.pid)];
+  for (let i = 0; i < count; i++) {
+    one.detaches.push(...(await served.detach([i])).ms);
+    shelled.detaches.push((await shell.step("detach", i)).ms);
+  }
+
+  const many: Measured = { attaches: [], detaches: [], plugin: [] };
+  let [attaching, detaching] = [0, 0];
+  for (const batch of batches(count)) {
+    const { ms, all } = await served.attach(batch);
+    many.attaches.push(...ms);
+    attaching += all;
+  }
+  memory.push(memoryMiB(service.pid));
+  for (const batch of batches(count)) {
+    const { ms, all } = await served.detach(batch);
+    many.detaches.push(...ms);
+    detaching += all;
+  }
+
+  const show = (name: string, { attaches, detaches }: Measured, time: [number, number]) => {
+    const [a, d] = time.map((ms) => `${(count / ms * 1000).toFixed(0)}/s`);
+    const [attach, detach] = [attaches, detaches].map((all) => `${median(all).toFixed(1)} ms`);
+    console.log(row(name, attach!, a!, detach!, d!));
+  };
+  const sum = (all: number[]) => all.reduce((total, ms) => total + ms, 0);
+  const alone = (
+    { attaches, detaches }: Measured,
+  ): [number, number] => [sum(attaches), sum(detaches)];
+  console.log(
+    `${count} containers, plugin ${type}, load average ${Deno.loadavg()[0]!.toFixed(1)}:\n`,
+  );
+  console.log(row("how", "attach, median", "attaches", "detach, median", "detaches"));
+  console.log(row("---", "---", "---", "---", "---"));
+  show("serve, one after the other", one, alone(one));
+  show(`serve, ${AT_A_TIME} at a time`, many, [attaching, detaching]);
+  show("shell script: ip netns, plugin", shelled, alone(shelled));
+
+  const part = Math.ceil(count * PART);
+  const ends = (all: number[]) =>
+    [median(all.slice(0, part)), median(all.slice(-part))] as [number, number];
+  const [first, last] = ends(one.attaches);
+  const own = median(one.attaches.map((ms, i) => ms - shelled.plugin[i]!));
+  const shown = (ms: [number, number]) => ms.map((one) => `${one.toFixed(2)} ms`).join(", ");
+  console.log(`
+The first ${part} and the last ${part}, medians: attach ${shown([first, last])}; \
+the plugin alone, from the shell: ${shown(ends(shelled.plugin))}; \
+as the service waits for it: ${shown(ends(one.plugin))}.
+`);
+  // A real plugin has its own growth, with the number of its interfaces.
+  if (type === "noop") {
+    console.log(goal("attach less the plugin alone", own, OVERHEAD_LIMIT_MS, " ms"));
+    console.log(goal("last attaches, times the first", last / first, GROWTH_LIMIT));
+  }
+  console.log(goal("memory of serve", Math.max(...memory), MEMORY_LIMIT_MIB, " MiB"));
+  console.log();
+}
+
+/** The numbers below `count` in groups. */
+function batches(count: number): number[][] {
+  return Array.from(
+    { length: Math.ceil(count / AT_A_TIME) },
+    (_, b) =>
+      Array.from(
+        { length: Math.min(AT_A_TIME, count - b * AT_A_TIME) },
+        (_, i) => b * AT_A_TIME + i,
+      ),
+  );
+}
+
+/** Containers of a service, by their numbers. */
+class Served {
+  constructor(
+    private readonly service: Service,
+    private readonly containerizer: Containerizer,
+    private readonly network: string,
+  ) {}
+
+  /** Attaches all at the same time; what the start of their processes takes does not count. */
+  async attach(batch: readonly number[]): Promise<{ ms: number[]; all: number; plugin: number }> {
+    const body = { container_info: { network_infos: [{ name: this.network }] } };
+    const prepared = await timedEach(batch, (i) => this.#post(i, "prepare", body));
+    const pids = await Promise.all(batch.map(() => this.containerizer.start()));
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const before = await this.#pluginMs();
+    const isolated = await timedEach(batch, (i, at) => this.#post(i, "isolate", { pid: pids[at] }));
+    return {
+      ms: batch.map((_, at) => prepared.each[at]! + isolated.each[at]!),
+      all: prepared.all + isolated.all,
+      plugin: (await this.#pluginMs() - before) / batch.length,
+    };
+  }
+
+  async detach(batch: readonly number[]): Promise<{ ms: number[]; all: number }> {
+    const { each, all } = await timedEach(batch, (i) => this.#post(i, "cleanup"));
+    return { ms: each, all };
+  }
+
+  #post(i: number, operation: string, body?: unknown) {
+    return this.service.ok(`/v1/containers/c${i}/${operation}`, body);
+  }
+
+  /** How long the service has waited for ADD of its plugins so far. */
+  async #pluginMs(): Promise<number> {
+    const { text } = await this.service.get("/metrics");
+    const sum = /^mesos_cni_plugin_duration_seconds_sum\{.*command="ADD"\} (.*)$/m.exec(text);
+    return Number(sum?.[1] ?? 0) * 1000;
   }
 }
 
-/** Does `work` so often, so many at a time. */
-async function inTurns<R>(
-  count: number,
-  atATime: number,
-  work: (i: number) => Promise<R>,
-): Promise<{ results: R[]; perSecond: number }> {
-  const results: R[] = [];
-  let next = 0;
+/** Does `work` for all at the same time: how long each took, and all together, in ms. */
+async function timedEach<T>(
+  things: readonly T[],
+  work: (thing: T, i: number) => Promise<unknown>,
+): Promise<{ each: number[]; all: number }> {
   const start = performance.now();
-  await Promise.all(Array.from({ length: atATime }, async () => {
-    for (let i = next++; i < count; i = next++) results[i] = await work(i);
+  const each = await Promise.all(things.map(async (thing, i) => {
+    await work(thing, i);
+    return performance.now() - start;
   }));
-  return { results, perSecond: count / (performance.now() - start) * 1000 };
-}
-
-/** How long something took, in ms. */
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-/** What the service says that its plugins have taken so far. */
-async function pluginSeconds(service: Service, command: string): Promise<number> {
-  const { text } = await service.get("/metrics");
-  const line = new RegExp(`^mesos_cni_plugin_duration_seconds_sum\\{.*"${command}"\\} (.*)$`, "m");
-  return Number(line.exec(text)?.[1] ?? 0);
-}
-
-/** How long the plugin takes for an ADD when nothing but the kernel is between, in ms. */
-async function barePlugin(agent: Sandbox, network: Network, cniPath: string): Promise<number> {
-  const script = `
-import os, subprocess, sys, time, json
-config, cni_path, plugin = sys.argv[1:]
-file = next(f"{d}/{plugin}" for d in cni_path.split(":") if os.path.exists(f"{d}/{plugin}"))
-times = []
-for i in range(30):
-  subprocess.run(["ip", "netns", "add", f"bare{i}"], check=True)
-  env = {"CNI_CONTAINERID": f"bare{i}", "CNI_NETNS": f"/run/netns/bare{i}", "CNI_IFNAME": "eth0", "CNI_PATH": cni_path, "PATH": os.environ["PATH"]}
-  for command in "ADD", "DEL":
-    start = time.perf_counter()
-    subprocess.run([file], input=config.encode(), env={**env, "CNI_COMMAND": command}, check=True, stdout=subprocess.PIPE)
-    if command == "ADD": times.append(time.perf_counter() - start)
-  subprocess.run(["ip", "netns", "del", f"bare{i}"], check=True)
-print(json.dumps(times))
-`;
-  const argv = ["python3", "-c", script, JSON.stringify(network.config), cniPath, network.plugin];
-  return median(JSON.parse(await agent.ok(argv)) as number[]) * 1000;
+  return { each, all: performance.now() - start };
 }
 
 function memoryMiB(pid: number): number {
-  const match = /VmRSS:\s+(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`));
   return Number(match![1]) / 1024;
-}
-
-/** Starts the first processes of containers, each in namespaces of its own. */
-class Containerizer implements AsyncDisposable {
-  readonly #shell: Deno.ChildProcess;
-  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #waiting: ((pid: number) => void)[] = [];
-  readonly #reading: Promise<void>;
-
-  constructor(agent: Sandbox) {
-    // As after clone(2): mounts still spread into the new namespace.
-    const script = `while read order; do
-      unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 100000' &
-    done; kill $(jobs -p)`;
-    this.#shell = agent.spawn(["bash", "-c", script]);
-    this.#orders = this.#shell.stdin.getWriter();
-    this.#reading = this.#read();
-  }
-
-  /** @returns the process's id, once it is in its namespaces */
-  async start(): Promise<number> {
-    const pid = new Promise<number>((resolve) => this.#waiting.push(resolve));
-    await this.#orders.write(new TextEncoder().encode("\n"));
-    return await pid;
-  }
-
-  async #read(): Promise<void> {
-    let text = "";
-    for await (const chunk of this.#shell.stdout.pipeThrough(new TextDecoderStream())) {
-      const lines = (text + chunk).split("\n");
-      text = lines.pop()!;
-      for (const line of lines) this.#waiting.shift()!(Number(line));
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#orders.close();
-    await this.#shell.stderr.cancel();
-    await this.#shell.status;
-    await this.#reading;
-  }
 }

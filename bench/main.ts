@@ -7,7 +7,7 @@ import { basename, fromFileUrl } from "@std/path";
 import { writeReport } from "./report.ts";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "timing", "report", "plot"];
+const NO_BENCHMARKS = ["main", "timing", "report", "plot", "containerizer"];
 /** Set for the process that a benchmark runs in. */
 const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 

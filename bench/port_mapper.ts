@@ -29,13 +29,20 @@ export async function run(args: string[]): Promise<void> {
   const rounds = Number(args[0] ?? 15);
   await prepare();
   const results = new Map<string, Samples>();
-  for (const foreign of [0, 1000, 10_000]) {
-    await fill(foreign);
-    results.set(`${foreign} foreign rules`, await measure(rounds));
+  for (const count of [0, 1000, 10_000]) {
+    await fill("iptables", count);
+    results.set(`${count} foreign rules`, await measure(rounds, ["iptables"]));
   }
-  await fill(0);
-  await ownContainers(1000);
-  results.set("1000 containers of our own", await measure(rounds));
+  await fill("iptables", 0);
+  await ownContainers("iptables", 1000);
+  results.set("1000 containers of our own", await measure(rounds, ["iptables"]));
+  for (const count of [0, 10_000]) {
+    await fill("nftables", count);
+    results.set(`${count} foreign elements (nftables)`, await measure(rounds, ["nftables"]));
+  }
+  await fill("nftables", 0);
+  await ownContainers("nftables", 1000);
+  results.set("1000 containers of our own (nftables)", await measure(rounds, ["nftables"]));
   print(results);
   await printProfile(rounds);
   await printLatency();
@@ -71,15 +78,13 @@ async function prepare(): Promise<void> {
   }
 }
 
-/** Empties the tables, then puts rules of others into the chain, and elements into the map. */
-async function fill(count: number): Promise<void> {
+/** Empties the tables, then puts rules of others into the chain, or elements into the map. */
+async function fill(backend: Backend, count: number): Promise<void> {
   await runProgram("nft", ["flush", "ruleset"]);
   await runProgram("rm", ["-rf", "/run/mesos-cni"]);
   // What is only done once is done: chains, jumps, the examination of iptables.
-  for (const backend of ["iptables", "nftables"] as const) {
-    await portMapper(invocation("ADD", "warm", inList(backend, 1)));
-    await portMapper(invocation("DEL", "warm", inList(backend, 1)));
-  }
+  await portMapper(invocation("ADD", "warm", inList(backend, 1)));
+  await portMapper(invocation("DEL", "warm", inList(backend, 1)));
   if (count === 0) return;
   const others = Array.from({ length: count }, (_, i) => ({
     comment: `"container_id: other-${i}"`,
@@ -90,9 +95,11 @@ async function fill(count: number): Promise<void> {
     `-A ${CHAIN} ! -i mesos-cni0 -p tcp -m tcp --dport ${port} -m comment --comment ${comment} ` +
     `-j DNAT --to-destination ${to}:80`
   );
-  await runProgram("iptables-restore", ["--noflush"], {
-    stdin: ["*nat", ...rules, "COMMIT", ""].join("\n"),
-  });
+  if (backend === "iptables") {
+    const stdin = ["*nat", ...rules, "COMMIT", ""].join("\n");
+    await runProgram("iptables-restore", ["--noflush"], { stdin });
+    return;
+  }
   const elements = others.map(({ comment, port, to }) =>
     `tcp . ${port} comment ${comment} : ${to} . 80`
   );
@@ -101,16 +108,13 @@ async function fill(count: number): Promise<void> {
   });
 }
 
-async function ownContainers(count: number): Promise<void> {
-  for (const backend of ["iptables", "nftables"] as const) {
-    for (let i = 0; i < count / 2; i++) {
-      const port = (backend === "iptables" ? 20_000 : 30_000) + i;
-      await portMapper(invocation("ADD", `own-${backend}-${i}`, inList(backend, port, i)));
-    }
+async function ownContainers(backend: Backend, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await portMapper(invocation("ADD", `own-${i}`, inList(backend, 20_000 + i, i)));
   }
 }
 
-async function measure(rounds: number): Promise<Samples> {
+async function measure(rounds: number, backends: readonly Backend[]): Promise<Samples> {
   const samples: Samples = {};
   const take = async (what: string, command: "ADD" | "DEL", work: () => Promise<unknown>) => {
     const start = performance.now();
@@ -125,7 +129,7 @@ async function measure(rounds: number): Promise<Samples> {
     await take("Go portmap", "ADD", () => go("portmap", "ADD", portmap));
     await take("Go portmap", "DEL", () => go("portmap", "DEL", portmap));
     await take("Go bridge", "DEL", () => go("bridge", "DEL", BRIDGE));
-    for (const backend of ["iptables", "nftables"] as const) {
+    for (const backend of backends) {
       for (const command of ["ADD", "DEL"] as const) {
         await take(`ours, ${backend}`, command, () => program(command, wrapping(backend)));
       }
@@ -180,7 +184,7 @@ function mapped(backend: Backend, port: number): JsonObject {
     args: {
       "org.apache.mesos": {
         network_info: {
-          port_mappings: [port, port + 1000].map((host_port) => ({
+          port_mappings: [port, port + 20_000].map((host_port) => ({
             host_port,
             container_port: 80,
           })),
@@ -271,8 +275,13 @@ function print(results: Map<string, Samples>): void {
       ratio(samples, "ours in-process, iptables", "Go portmap", command);
     console.log(goal(`${command} in-process ÷ portmap, no rules`, alone(none), 0.15));
     console.log(goal(`${command} in-process ÷ portmap, 10,000`, alone(many), 0.06));
+  }
+  const [empty, full] = [0, 10_000].map((count) =>
+    results.get(`${count} foreign elements (nftables)`)!
+  );
+  for (const command of ["ADD", "DEL"] as const) {
     for (const what of ["ours, nftables", "ours in-process, nftables"]) {
-      const flat = median(many[what]![command]) / median(none[what]![command]);
+      const flat = median(full![what]![command]) / median(empty![what]![command]);
       console.log(goal(`${command} at 10,000 ÷ at 0, ${what}`, flat, 1.3));
     }
   }
@@ -301,7 +310,7 @@ async function printProfile(rounds: number): Promise<void> {
   };
   const found = new Map<string, number[]>();
   for (const count of [0, 10_000]) {
-    await fill(count);
+    await fill("iptables", count);
     for (const [name, part] of Object.entries(parts)) {
       const samples: number[] = [];
       for (let round = 0; round <= rounds; round++) {
@@ -323,7 +332,7 @@ async function printLatency(): Promise<void> {
   for (const backend of ["iptables", "nftables"] as const) {
     const medians: number[] = [];
     for (const count of [0, 10_000]) {
-      await fill(count);
+      await fill(backend, count);
       await program("ADD", wrapping(backend));
       const server = new Deno.Command("ip", {
         args: [

@@ -1,5 +1,5 @@
-import { findGarbage, type Garbage } from "../isolator/gc/mod.ts";
-import { messageOf } from "../error.ts";
+import { findGarbage } from "../isolator/gc/mod.ts";
+import { sweep } from "../isolator/gc/sweep.ts";
 import { agentContainers } from "../mesos/agent_api.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
@@ -31,31 +31,21 @@ with what is removed. Exit code 1 if something could not be removed.`,
   async run(call) {
     const isolator = isolatorOf(call);
     const url = call.value("agent");
-    const garbage = await findGarbage(isolator, url ? await agentContainers(url) : []);
     const apply = call.has("apply");
-    const errors: string[] = [];
-    const found: unknown[] = [];
-    for (const one of garbage) {
-      const error = apply ? await remove(one) : undefined;
-      if (error !== undefined) errors.push(error);
-      const { kind, what, why } = one;
-      const outcome = !apply ? "found" : error === undefined ? "removed" : "failed";
-      if (call.has("json")) found.push({ kind, what, why, outcome, error });
-      else print(`${outcome.padEnd(8)} ${kind.padEnd(10)} ${what}\n         ${why}`);
+    const swept = await sweep(
+      await findGarbage(isolator, url ? await agentContainers(url) : []),
+      apply,
+    );
+    if (call.has("json")) printJson(swept);
+    else {
+      for (const { outcome, kind, what, why } of swept) {
+        print(`${outcome.padEnd(8)} ${kind.padEnd(10)} ${what}\n         ${why}`);
+      }
+      if (swept.length === 0) print("nothing: everything belongs to a live container");
+      else if (!apply) print("\nnothing was changed; to remove these: --apply");
     }
-    if (call.has("json")) printJson(found);
-    else if (garbage.length === 0) print("nothing: everything belongs to a live container");
-    else if (!apply) print("\nnothing was changed; to remove these: --apply");
+    const errors = swept.map(({ error }) => error).filter((error) => error !== undefined);
     for (const error of errors) printError("isolator gc", error);
     return errors.length > 0 ? 1 : 0;
   },
 };
-
-async function remove(garbage: Garbage): Promise<string | undefined> {
-  try {
-    await garbage.remove();
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
-}

@@ -15,6 +15,8 @@ import type { Source } from "../lint/source.ts";
 
 const FORMATS = ["text", "json", "sarif", "github"] as const;
 
+const MOST_ROUNDS = 5;
+
 export const command: Command = {
   name: "lint",
   summary: "find what an agent, a plugin or the kernel would stumble over in network configs",
@@ -78,8 +80,9 @@ export const command: Command = {
       else return await report(call);
       return 0;
     } catch (error) {
-      if (error instanceof OperatorError) throw new UsageError(error.message);
-      throw error;
+      // Settings, rules and paths that the call names wrongly; a file that resists --fix is not that.
+      const isCall = error instanceof OperatorError && error.code !== "unwritable_file";
+      throw isCall ? new UsageError(error.message) : error;
     }
   },
 };
@@ -102,13 +105,16 @@ async function report(call: Call): Promise<number> {
   let sources = read();
   const context = await contextOf(call, sources);
   let diagnostics = lint(sources, settings, context);
-  if (call.has("fix")) {
+  if (call.has("dry-run")) {
     const planned = repairs(diagnostics);
-    if (call.has("dry-run")) {
-      const { unifiedDiff } = await import("../lint/diff.ts");
-      for (const repair of planned) print(unifiedDiff(repair));
-      return planned.length > 0 ? 1 : 0;
-    }
+    const { unifiedDiff } = await import("../lint/diff.ts");
+    for (const repair of planned) print(unifiedDiff(repair));
+    return planned.length > 0 ? 1 : 0;
+  }
+  // Fixes that touch each other take more than one round.
+  for (let round = 0; call.has("fix") && round < MOST_ROUNDS; round++) {
+    const planned = repairs(diagnostics);
+    if (planned.length === 0) break;
     for (const repair of planned) write(repair);
     sources = read();
     diagnostics = lint(sources, settings, context);

@@ -1,5 +1,5 @@
 /** What a container asks of the firewall, in values that can hold nothing bad. */
-import { createHash } from "node:crypto";
+import process from "node:process";
 import { OperatorError } from "../error.ts";
 import { addressBytes, addressText } from "../linux/inet.ts";
 
@@ -133,6 +133,8 @@ export function keyOf({ containerId, network, ifName }: Owner): string {
 /** Text of any length as one of at most `limit`; `~` is in no id, so two never meet. */
 function shortened(text: string, limit: number): string {
   if (text.length <= limit) return text;
+  // Loaded for the few ids that are this long: it would be a third of a plugin's start-up.
+  const { createHash } = process.getBuiltinModule("node:crypto");
   const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
   return `${text.slice(0, limit - 33)}~${hash}`;
 }

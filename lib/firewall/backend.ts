@@ -2,17 +2,25 @@
 import type { FileLock } from "../linux/lock.ts";
 import type { Attachment, BackendName, Owner } from "./attachment.ts";
 import type { Record } from "./state.ts";
+import type { StartedTool } from "./tool.ts";
 
 export interface Backend {
   /**
-   * Makes chains and tables where they are missing, and the rules of an attachment in the place of
-   * its earlier ones.
+   * Starts the program that {@link install} will need, while the container is being connected.
    *
-   * @param lock the {@link Record}'s callers hold: no other change of ours happens meanwhile
+   * @param lock of the attachment: not free before the program has ended
+   */
+  start(lock: FileLock): Promise<StartedTool>;
+
+  /**
+   * Makes chains and tables where they are missing, and the rules of an attachment, which has none.
+   *
+   * @param lock held by the caller: no other change of ours happens meanwhile
+   * @param started by {@link start}, if it was
    * @returns what `remove` will want to know
    * @throws {OperatorError}
    */
-  install(record: Record, lock: FileLock): Promise<Record["handles"]>;
+  install(record: Record, lock: FileLock, started?: StartedTool): Promise<Record["handles"]>;
 
   /**
    * Removes the rules of an attachment. None there is no error.
@@ -23,6 +31,9 @@ export interface Backend {
    * @throws {OperatorError}
    */
   remove(attachment: Removal, lock: FileLock): Promise<boolean>;
+
+  /** Whether its program is there at all. */
+  isInstalled(): boolean;
 
   /** What is in the kernel now. @throws {OperatorError} */
   read(): Promise<Snapshot>;

@@ -13,14 +13,16 @@ export function forgetFlows(attachment: Partial<Attachment>): void {
   using netlink = Netlink.open();
   const local = new Set(netlink.addresses().map(({ address }) => address));
   for (const family of [4, 6] as const) {
-    for (const { mapping, hostAddress } of targets(attachment as Attachment, family)) {
-      if (mapping.protocol !== "udp") continue;
-      // Flows through this host to the same port elsewhere are none of ours.
-      const isMapped = (destination: string) =>
-        hostAddress === undefined
+    const udp = targets(attachment as Attachment, family)
+      .filter(({ mapping }) => mapping.protocol === "udp");
+    // Flows through this host to the same port elsewhere are none of ours.
+    const isMapped = (destination: string, port: number) =>
+      udp.some(({ mapping: { hostPort }, hostAddress }) =>
+        hostPort === port &&
+        (hostAddress === undefined
           ? local.has(destination) || isLoopback(destination)
-          : destination === hostAddress;
-      forgetUdpFlows(family, mapping.hostPort, isMapped);
-    }
+          : destination === hostAddress)
+      );
+    forgetUdpFlows(family, udp.map(({ mapping }) => mapping.hostPort), isMapped);
   }
 }

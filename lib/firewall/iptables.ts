@@ -19,6 +19,7 @@ import {
 } from "./iptables_rules.ts";
 import { IptablesTool } from "./iptables_tool.ts";
 import type { Record } from "./state.ts";
+import type { StartedTool } from "./tool.ts";
 
 const TABLE_FAMILY: Readonly<{ [family in Family]: TableFamily }> = { 4: "ip", 6: "ip6" };
 const FAMILIES: readonly Family[] = [4, 6];
@@ -27,12 +28,22 @@ const ENOENT = 2;
 export class Iptables implements Backend {
   constructor(private readonly path: string) {}
 
-  async install(record: Record, lock: FileLock): Promise<Record["handles"]> {
+  async start(lock: FileLock): Promise<StartedTool> {
+    return (await IptablesTool.find(4, this.path)).startRestore(lock);
+  }
+
+  async install(
+    record: Record,
+    lock: FileLock,
+    started?: StartedTool,
+  ): Promise<Record["handles"]> {
     const handles: Record["handles"] = {};
-    for (const family of familiesOf(record)) {
+    const families = familiesOf(record);
+    if (!families.includes(4)) await started?.finish();
+    for (const family of families) {
       const tool = await IptablesTool.find(family, this.path);
       const install = tool.info.variant === "legacy" ? installLegacy : installOverNetlink;
-      handles[family] = await install(tool, record, lock);
+      handles[family] = await install(tool, record, lock, family === 4 ? started : undefined);
     }
     return handles;
   }
@@ -53,6 +64,10 @@ export class Iptables implements Backend {
       else removeByComment(attachment, family);
     }
     return exact;
+  }
+
+  isInstalled(): boolean {
+    return IptablesTool.isInstalled(4, this.path);
   }
 
   async read(): Promise<Snapshot> {
@@ -79,10 +94,10 @@ async function installOverNetlink(
   tool: IptablesTool,
   record: Record,
   lock: FileLock,
+  started?: StartedTool,
 ): Promise<RuleHandle[] | undefined> {
   const { family } = tool;
   const rules = new Rules(TABLE_FAMILY[family]);
-  removeByHandles(record, family);
   using news = new NewRules();
   const change = () => {
     const wanted = structure(record, family);
@@ -93,7 +108,7 @@ async function installOverNetlink(
       ),
     });
   };
-  await restore(tool, change, lock);
+  await restore(tool, change, lock, started);
   const handles = news.withComment(TABLE_FAMILY[family], commentOf(record.containerId));
   // Anything but all of them is as good as not knowing.
   return handles?.length === ownRules(record, family).length ? handles : undefined;
@@ -103,13 +118,14 @@ async function installLegacy(
   tool: IptablesTool,
   record: Record,
   lock: FileLock,
+  started?: StartedTool,
 ): Promise<undefined> {
   const { family } = tool;
   const change = async () => {
     const saved = new SavedRules(await tool.save(record.snat ? undefined : "nat"));
-    return changes(record, family, saved.missingStructure(record, family), saved);
+    return changes(record, family, saved.missingStructure(record, family));
   };
-  await restore(tool, change, lock);
+  await restore(tool, change, lock, started);
   return undefined;
 }
 
@@ -121,11 +137,12 @@ async function restore(
   tool: IptablesTool,
   change: () => Changes | Promise<Changes>,
   lock: FileLock,
+  started?: StartedTool,
 ): Promise<void> {
   const first = await change();
   if (first.isEmpty) return;
   try {
-    await tool.restore(first.toString(), lock);
+    await tool.restore(first.toString(), lock, started);
   } catch (error) {
     const second = await change();
     if (second.toString() === first.toString()) throw error;
@@ -133,8 +150,8 @@ async function restore(
   }
 }
 
-/** The attachment's rules and what is missing around them; `saved` gives its earlier rules. */
-function changes(record: Record, family: Family, missing: Structure, saved?: SavedRules): Changes {
+/** The attachment's rules and what is missing around them. */
+function changes(record: Record, family: Family, missing: Structure): Changes {
   const changes = new Changes();
   for (const { table, chain, rules } of missing.chains) {
     changes.add(table, `-N ${chain}`);
@@ -142,9 +159,6 @@ function changes(record: Record, family: Family, missing: Structure, saved?: Sav
   }
   for (const { table, chain, spec, first } of missing.jumps) {
     changes.add(table, first ? `-I ${chain} 1 ${spec}` : `-A ${chain} ${spec}`);
-  }
-  for (const { chain, spec } of saved?.ownRules(record) ?? []) {
-    changes.add("nat", `-D ${chain} ${spec}`);
   }
   for (const { table, chain, spec } of ownRules(record, family)) {
     changes.add(table, `-A ${chain} ${spec}`);

@@ -3,7 +3,7 @@ import { OperatorError } from "../error.ts";
 import { FileLock } from "../linux/lock.ts";
 import type { Family } from "./attachment.ts";
 import { STATE_DIR, writeFile } from "./state.ts";
-import { findTool, type Output, runTool } from "./tool.ts";
+import { findTool, type Output, runTool, type StartedTool, startTool } from "./tool.ts";
 
 /** `nf_tables` keeps its rules where netlink reads them; `legacy` in tables of its own. */
 export type Variant = "nf_tables" | "legacy";
@@ -73,18 +73,28 @@ export class IptablesTool {
     return output.stdout;
   }
 
+  /** Starts the program that {@link restore} will give its changes to. @throws {OperatorError} */
+  startRestore(lock: FileLock): StartedTool {
+    const args = ["--noflush", ...(this.#restoreWaits ? [`--wait=${WAIT_SECONDS}`] : [])];
+    return startTool(this.#tool("restore"), args, lock);
+  }
+
   /**
    * Makes changes, all or none of each table: one process.
    *
+   * @param started by {@link startRestore}, if it was
    * @throws {OperatorError} `iptables_failed`
    */
-  async restore(changes: string, lock: FileLock): Promise<void> {
-    const file = this.#tool("restore");
-    const waits = !isOlder(this.info.version, LOCKING_RESTORE);
-    using _ = waits ? undefined : await takeXtablesLock();
-    const args = ["--noflush", ...(waits ? [`--wait=${WAIT_SECONDS}`] : [])];
-    const output = await runTool(file, args, { stdin: changes, lock });
-    if (output.code !== 0) throw failure("could not be changed", file, output, changes);
+  async restore(changes: string, lock: FileLock, started?: StartedTool): Promise<void> {
+    using _ = this.#restoreWaits ? undefined : await takeXtablesLock();
+    const output = await (started ?? this.startRestore(lock)).finish(changes);
+    if (output.code !== 0) {
+      throw failure("could not be changed", this.#tool("restore"), output, changes);
+    }
+  }
+
+  get #restoreWaits(): boolean {
+    return !isOlder(this.info.version, LOCKING_RESTORE);
   }
 
   #tool(what: "save" | "restore"): string {

@@ -5,7 +5,7 @@
  * {@link install} once it has one, {@link remove} before it loses it. A runtime that recovers or
  * collects garbage has {@link listOwners}, {@link removeOwner} and {@link restoreMissing}.
  */
-import { OperatorError } from "../error.ts";
+import { messageOf, OperatorError } from "../error.ts";
 import { FileLock } from "../linux/lock.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 import {
@@ -35,8 +35,9 @@ import {
   unclaimed,
   writeRecord,
 } from "./state.ts";
+import type { StartedTool } from "./tool.ts";
 
-export type { Attachment, Endpoint, Mapping, Owner, Record };
+export type { Attachment, Endpoint, Mapping, Owner, Record, StartedTool };
 
 /** How long, in ms, one of our own changes may hold up another. */
 const CHANGES_TIMEOUT_MS = 60_000;
@@ -109,11 +110,27 @@ export async function cancel(owner: Owner): Promise<void> {
 }
 
 /**
+ * Starts the program that {@link install} will need, while the container is being connected: what
+ * it costs to start is then paid for already.
+ *
+ * @param lock of the attachment
+ * @throws {OperatorError}
+ */
+export async function startInstall({ backend, path }: Reservation, lock: FileLock) {
+  return await (await backendOf(backend, path)).start(lock);
+}
+
+/**
  * Puts the rules of a reserved attachment in place, instead of those of an earlier ADD.
  *
+ * @param started by {@link startInstall}
  * @throws {OperatorError} if they could not be; then {@link remove} is called for
  */
-export async function install(owner: Owner, endpoints: readonly Endpoint[]): Promise<void> {
+export async function install(
+  owner: Owner,
+  endpoints: readonly Endpoint[],
+  started?: StartedTool,
+): Promise<void> {
   using lock = await lockChanges();
   const record = readRecord(owner);
   if (!record) throw new OperatorError("not_reserved", `${owner.containerId} has no reservation`);
@@ -122,7 +139,7 @@ export async function install(owner: Owner, endpoints: readonly Endpoint[]): Pro
     await (await backendOf(earlier.backend, earlier.path)).remove(earlier, lock);
     releaseOthers(earlier, record.mappings);
   }
-  await put({ ...record, earlier: undefined, endpoints }, lock);
+  await put({ ...record, earlier: undefined, endpoints }, lock, started);
 }
 
 /** Gives the ports of a record back, but for those that are in `kept`. */
@@ -133,13 +150,23 @@ function releaseOthers(record: Record, kept: readonly Mapping[]): void {
   }
 }
 
-async function put(record: Record, lock: FileLock): Promise<void> {
+async function put(record: Record, lock: FileLock, started?: StartedTool): Promise<void> {
   // Before the rules, so that they are never without a record that leads to them.
   writeRecord({ ...record, handles: undefined });
   if (record.snat) openWays(record);
-  const handles = await (await backendOf(record.backend, record.path)).install(record, lock);
+  const backend = await backendOf(record.backend, record.path);
+  const handles = await backend.install(record, lock, started);
   writeRecord({ ...record, handles });
   forgetFlows(record);
+}
+
+/** Where the rules of an attachment may be whose record is lost. */
+export interface Whereabouts {
+  chain: string;
+  backend: BackendName;
+  path: string;
+  /** False if it asked for no mappings: then a host that has no iptables has no rules. */
+  hasMappings?: boolean;
 }
 
 /**
@@ -148,16 +175,14 @@ async function put(record: Record, lock: FileLock): Promise<void> {
  * @param where to look if the record is lost
  * @throws {OperatorError}
  */
-export async function remove(
-  owner: Owner,
-  where?: { chain: string; backend: BackendName; path: string },
-): Promise<void> {
+export async function remove(owner: Owner, where?: Whereabouts): Promise<void> {
   using lock = await lockChanges();
   const record = readRecord(owner);
   if (record) return await removeKnown(record, record.backend, lock);
   releaseAll(owner);
   if (!where) return;
-  const { chain, backend, path } = where;
+  const { chain, backend, path, hasMappings = true } = where;
+  if (!hasMappings && !(await backendOf(backend, path)).isInstalled()) return;
   await removeKnown({ ...owner, chain, path }, backend, lock);
 }
 
@@ -237,8 +262,21 @@ export async function restoreMissing(
     if (snapshot.missing(record).length > 0) containers.add(record.containerId);
   }
   const restored: Owner[] = [];
-  for (const containerId of containers) restored.push(...await putAgain(containerId, lock));
-  return restored;
+  const failures: string[] = [];
+  for (const containerId of containers) {
+    try {
+      restored.push(...await putAgain(containerId, lock));
+    } catch (error) {
+      // One container whose bridge is gone, say, must not keep the others waiting.
+      failures.push(`${containerId}: ${messageOf(error)}`);
+    }
+  }
+  if (failures.length === 0) return restored;
+  throw new OperatorError(
+    "not_restored",
+    `port mappings of ${failures.length} containers could not be put back (of ${restored.length} ` +
+      `they were): ${failures.join("; ")}`,
+  );
 }
 
 function isLive({ netns, netnsInode }: Record): boolean {

@@ -16,16 +16,21 @@ import {
   tableScript,
 } from "./nftables_script.ts";
 import type { Record } from "./state.ts";
-import { findTool, type Output, runTool } from "./tool.ts";
+import { findTool, type Output, runTool, type StartedTool, startTool } from "./tool.ts";
 
 export class Nftables implements Backend {
   constructor(private readonly path: string) {}
 
-  async install(record: Record, lock: FileLock): Promise<undefined> {
+  // deno-lint-ignore require-await
+  async start(lock: FileLock): Promise<StartedTool> {
+    return startTool(this.#file(), FROM_STDIN, lock);
+  }
+
+  async install(record: Record, lock: FileLock, started?: StartedTool): Promise<undefined> {
     const elements = ownElements(record);
     const add = addScript(elements, record.containerId) + addScript(nearbyElements(record));
     const structure = isComplete() ? "" : tableScript();
-    const first = await this.#nft(["-f", "-"], { stdin: structure + add, lock });
+    const first = await (started ?? await this.start(lock)).finish(structure + add);
     if (first.code === 0) return;
     // A set that somebody deleted, or elements of an attachment that is no more: the claims say
     // that these ports are this container's. (An element that is equal is no error.)
@@ -34,7 +39,7 @@ export class Nftables implements Backend {
       elements.some(({ set, key }) => set === element.set && `${key}` === `${element.key}`)
     );
     const script = tableScript() + deleteScript(stale.map(({ element }) => element)) + add;
-    const second = await this.#nft(["-f", "-"], { stdin: script, lock });
+    const second = await this.#nft(FROM_STDIN, { stdin: script, lock });
     if (second.code !== 0) throw failure("could not be changed", second);
   }
 
@@ -42,18 +47,22 @@ export class Nftables implements Backend {
     if (attachment.endpoints && attachment.mappings) {
       const known = ownElements(attachment as Attachment);
       if (known.length === 0) return true;
-      const { code } = await this.#nft(["-f", "-"], { stdin: deleteScript(known), lock });
+      const { code } = await this.#nft(FROM_STDIN, { stdin: deleteScript(known), lock });
       if (code === 0) return true;
     }
     const comment = commentOf(attachment.containerId);
     const own = (await this.#elements()).filter((one) => one.comment === comment);
     if (own.length === 0) return true;
-    const output = await this.#nft(["-f", "-"], {
+    const output = await this.#nft(FROM_STDIN, {
       stdin: deleteScript(own.map(({ element }) => element)),
       lock,
     });
     if (output.code !== 0) throw failure("could not be changed", output);
     return false;
+  }
+
+  isInstalled(): boolean {
+    return findTool("nft", this.path) !== undefined;
   }
 
   async read(): Promise<Snapshot> {
@@ -82,18 +91,26 @@ export class Nftables implements Backend {
     return readElements(output.stdout);
   }
 
-  async #nft(args: string[], options: { stdin?: string; lock?: FileLock } = {}): Promise<Output> {
+  async #nft(
+    args: readonly string[],
+    options: { stdin?: string; lock?: FileLock } = {},
+  ): Promise<Output> {
+    return await runTool(this.#file(), args, options);
+  }
+
+  #file(): string {
     const file = findTool("nft", this.path);
-    if (!file) {
-      throw new OperatorError(
-        "no_nft",
-        `nft is not installed: there is none in ${this.path || "the empty PATH"} nor in the ` +
-          'system\'s directories; install nftables, or use "backend": "iptables"',
-      );
-    }
-    return await runTool(file, args, options);
+    if (file) return file;
+    throw new OperatorError(
+      "no_nft",
+      `nft is not installed: there is none in ${this.path || "the empty PATH"} nor in the ` +
+        'system\'s directories; install nftables, or use "backend": "iptables"',
+    );
   }
 }
+
+/** Arguments for a script that comes by standard input; one transaction. */
+const FROM_STDIN = ["-f", "-"];
 
 /** Whether all chains have all their rules: asked of the kernel, which is quicker than a process. */
 function isComplete(): boolean {

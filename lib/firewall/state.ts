@@ -82,12 +82,18 @@ function readKey(key: string): Record | undefined {
   }
 }
 
+/** Of a record that a killed process was writing; changes hold the lock, so there is one. */
+const UNFINISHED = ".new";
+
 export function writeRecord(record: Record): void {
-  writeFile(recordFile(keyOf(record)), JSON.stringify(record));
+  const file = recordFile(keyOf(record));
+  writeFile(file, JSON.stringify(record), file + UNFINISHED);
 }
 
 export function removeRecord(owner: Owner): void {
-  removeFile(recordFile(keyOf(owner)));
+  const file = recordFile(keyOf(owner));
+  removeFile(file);
+  removeFile(file + UNFINISHED);
 }
 
 /** All records, in no order. */
@@ -132,6 +138,8 @@ export function release(mapping: Mapping, owner: Owner): void {
     const claim = `${directory}/${address}`;
     if (isHeldBy(claim, owner)) removeClaim(claim);
   }
+  // A release that was cut off may have left it empty.
+  removeIfEmpty(directory);
 }
 
 /** Gives back whatever ports an owner has, when its record is lost. */
@@ -146,10 +154,14 @@ export function releaseAll(owner: Owner): void {
 
 export function removeClaim(claim: string): void {
   removeFile(claim);
+  removeIfEmpty(claim.slice(0, claim.lastIndexOf("/")));
+}
+
+function removeIfEmpty(directory: string): void {
   try {
-    Deno.removeSync(claim.slice(0, claim.lastIndexOf("/")));
+    Deno.removeSync(directory);
   } catch {
-    // Not empty: another address of the port is claimed.
+    // Not empty, as another address of the port is claimed; or not there.
   }
 }
 
@@ -194,11 +206,19 @@ function names(directory: string): string[] {
   }
 }
 
-/** Writes a file whole or not at all. */
-export function writeFile(file: string, text: string): void {
-  const temporary = `${file}.${crypto.randomUUID()}.new`;
+/** Writes a file whole or not at all. @param temporary where, until it is whole */
+export function writeFile(
+  file: string,
+  text: string,
+  temporary = `${file}.${crypto.randomUUID()}.new`,
+): void {
   {
-    using opened = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+    using opened = Deno.openSync(temporary, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    });
     const bytes = new TextEncoder().encode(text);
     for (let written = 0; written < bytes.length;) {
       written += opened.writeSync(bytes.subarray(written));

@@ -33,44 +33,60 @@ function isAbsent(error: unknown): boolean {
     error instanceof Deno.errors.PermissionDenied;
 }
 
+/** A program that was started and waits for its input. */
+export interface StartedTool {
+  /**
+   * Gives it its input, none if it is not needed any more, and lets it end. Once it has ended,
+   * this tells again how.
+   *
+   * @throws {OperatorError} `tool_failed` if it does not end
+   */
+  finish(stdin?: string): Promise<Output>;
+}
+
 /**
- * Runs a program to its end.
+ * Starts a program, for work that will have its input only later.
  *
  * @param lock is not free before the program has ended, even if this process is killed
- * @throws {OperatorError} `tool_failed` if it can't be started or does not end
+ * @throws {OperatorError} `tool_failed` if it can't be started
  */
-export async function runTool(
-  file: string,
-  args: readonly string[],
-  options: { stdin?: string; lock?: FileLock } = {},
-): Promise<Output> {
-  const { stdin, lock } = options;
+export function startTool(file: string, args: readonly string[], lock?: FileLock): StartedTool {
   const start = () =>
     new Deno.Command(file, {
       args: [...args],
       clearEnv: true,
       env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
-      stdin: stdin === undefined ? "null" : "piped",
+      stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-  let child: Deno.ChildProcess;
   try {
-    child = lock ? lock.heldByChildren(start) : start();
+    const child = lock ? lock.heldByChildren(start) : start();
+    let ended: Promise<Output> | undefined;
+    return { finish: (stdin = "") => ended ??= finish(child, file, stdin) };
   } catch (error) {
     throw new OperatorError("tool_failed", `${file} cannot be run: ${(error as Error).message}`, {
       cause: error,
     });
   }
+}
+
+/** Runs a program to its end. @throws {OperatorError} `tool_failed` */
+export async function runTool(
+  file: string,
+  args: readonly string[],
+  options: { stdin?: string; lock?: FileLock } = {},
+): Promise<Output> {
+  return await startTool(file, args, options.lock).finish(options.stdin);
+}
+
+async function finish(child: Deno.ChildProcess, file: string, stdin: string): Promise<Output> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
   }, TIMEOUT_MS);
-  const [output] = await Promise.all([
-    child.output(),
-    stdin === undefined ? undefined : feed(child.stdin, stdin),
-  ]);
+  const [output] = await Promise.all([child.output(), feed(child.stdin, stdin)]);
   clearTimeout(timer);
   if (late) {
     throw new OperatorError("tool_failed", `${file} did not end in ${TIMEOUT_MS / 1000} s`);

@@ -17,7 +17,7 @@ export function readManifest(): Manifest | undefined {
   if (text === undefined) return undefined;
   try {
     const manifest = JSON.parse(text) as Manifest;
-    if (manifest.format === 1 && Array.isArray(manifest.files)) return manifest;
+    if (manifest.format && Array.isArray(manifest.files)) return manifest;
   } catch {
     // Said below, as for any other content that is not ours.
   }

@@ -23,9 +23,12 @@ Type=notify
 ExecStart=${binary} isolator serve \\
   --network_cni_config_dir=${configDir} \\
   --network_cni_plugins_dir=${pluginsDir}
-# What is under way is finished; state is on disk only, so a restart at any time is safe.
 Restart=on-failure
-TimeoutStopSec=90
+# A stop is for the service alone: the plugins that are at work come to their end, each in a
+# minute at most. State is on disk only, so a restart at any time is safe.
+KillMode=mixed
+TimeoutStopSec=150
+LimitNOFILE=65536
 # Namespaces of containers must show in the machine's own mount table.
 PrivateMounts=no
 

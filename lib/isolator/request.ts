@@ -2,7 +2,6 @@
  * What a container asked for, between `prepare` and `cleanup`. A stock agent keeps this in
  * memory, so its containers have none: every reader does without.
  */
-import { OperatorError } from "../error.ts";
 import { log } from "../log.ts";
 import { type ContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo } from "../mesos/messages.ts";
@@ -17,6 +16,7 @@ import type { Layout } from "./layout.ts";
 export type NetworkMode = "own" | "parent" | "host";
 
 export interface Request {
+  /** Fields are only ever added, so that older programs can clean up after newer ones. */
   format: 1;
   mode: NetworkMode;
   /** A debug container sees its parent's files: nothing is mounted for it. */
@@ -34,8 +34,6 @@ export interface Request {
   prepared: string;
 }
 
-const FORMAT = 1;
-
 export function writeRequest(layout: Layout, id: ContainerId, request: Request): void {
   // A framework's labels may hold what is nobody else's business.
   writeCheckpoint(layout.request(id), JSON.stringify(request), 0o600);
@@ -43,9 +41,8 @@ export function writeRequest(layout: Layout, id: ContainerId, request: Request):
 
 /**
  * The container's request; undefined without one, and for one that is no longer readable, with
- * a warning: then the rest of the checkpoints has to do.
- *
- * @throws {OperatorError} `newer_format` when a newer version of this program wrote it
+ * a warning: then the rest of the checkpoints has to do. One of a newer version of this program
+ * counts as far as it goes, since fields are only ever added.
  */
 export function readRequest(layout: Layout, id: ContainerId): Request | undefined {
   const path = layout.request(id);
@@ -57,14 +54,7 @@ export function readRequest(layout: Layout, id: ContainerId): Request | undefine
   } catch {
     request = null;
   }
-  if (typeof request?.format === "number" && request.format > FORMAT) {
-    throw new OperatorError(
-      "newer_format",
-      `${path} was written by a newer mesos-cni (format ${request.format}, this one reads ` +
-        `${FORMAT}): use the newer one for this container`,
-    );
-  }
-  if (request?.format !== FORMAT || !request.mode || !Array.isArray(request.networks)) {
+  if (!request?.format || !request.mode || !Array.isArray(request.networks)) {
     log.warning("ignoring an unreadable request", { container: id, file: path });
     return undefined;
   }

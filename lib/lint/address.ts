@@ -68,6 +68,11 @@ export function contains(span: Span, address: Address): boolean {
     address.value <= span.last;
 }
 
+/** Whether an address is in the network of a prefix. */
+export function within(network: Prefix, address: Address): boolean {
+  return contains({ family: network.family, first: network.first, last: network.last }, address);
+}
+
 export function overlap(a: Span, b: Span): boolean {
   return a.family === b.family && a.first <= b.last && b.first <= a.last;
 }

@@ -2,7 +2,7 @@
 import type { Node } from "jsonc-parser";
 import { type Address, parseAddress, parsePrefix, type Prefix } from "./address.ts";
 import type { PluginNode } from "./document.ts";
-import { field, items, text } from "./tree.ts";
+import { field, isTrue, items, text } from "./tree.ts";
 
 /** A field that holds an address or a prefix, with what could be made of it. */
 export interface Field<T> {
@@ -119,4 +119,10 @@ export function gatewayOf(range: RangeNode): Address | undefined {
   const subnet = range.subnet?.value;
   if (range.gateway) return range.gateway.value;
   return subnet && { family: subnet.family, value: subnet.first + 1n };
+}
+
+/** Whether the runtime may hand in addresses that the file doesn't have. */
+export function isPromised(plugin: PluginNode, capability: string): boolean {
+  return isTrue(field(plugin.field("capabilities"), capability)) ||
+    plugin.field("runtimeConfig") !== undefined;
 }

@@ -1,5 +1,6 @@
 /** Applies fixes to files: the text around them stays as it is. */
 import { dirname, join } from "@std/path";
+import { messageOf, OperatorError } from "../error.ts";
 import type { Diagnostic, Edit } from "./rule.ts";
 import type { Source } from "./source.ts";
 
@@ -36,9 +37,21 @@ export function repairs(diagnostics: readonly Diagnostic[]): Repair[] {
  * Writes repaired files, each in one step: a reader sees the old or the new one. Owner and mode
  * stay, unless the mode is what is mended; what a link points to is replaced, not the link.
  *
- * @throws {Deno.errors.PermissionDenied} and other errors of the file system
+ * @throws {OperatorError} `unwritable_file`; the file is as it was
  */
 export function write(repair: Repair): void {
+  try {
+    replace(repair);
+  } catch (error) {
+    throw new OperatorError(
+      "unwritable_file",
+      `cannot mend ${repair.source.path}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+function replace(repair: Repair): void {
   const path = Deno.realPathSync(repair.source.path);
   const { mode, uid, gid } = Deno.statSync(path);
   const isSame = repair.text === repair.source.text && !repair.source.hasBom;

@@ -1,7 +1,7 @@
 /** Applies the rules to the files. */
 import { dirname } from "@std/path";
 import { type Document, documentOf } from "./document.ts";
-import type { Context, Diagnostic, Found, Rule } from "./rule.ts";
+import type { Context, Diagnostic, Found, Range, Rule } from "./rule.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
 import type { Source } from "./source.ts";
@@ -77,11 +77,17 @@ function diagnostic(rule: Rule, source: Source, found: Found, settings: Settings
     name: rule.name,
     severity: settings.severityOf(rule, found.severity),
     source,
-    range: at ? { offset: at.offset, length: at.length } : { offset: 0, length: 0 },
+    range: within(source, at ?? { offset: 0, length: 0 }),
     message: found.message,
     help: found.help,
     fix: found.fix,
   };
+}
+
+/** A place at the end of the text is there, though no character is. */
+function within({ text }: Source, { offset, length }: Range): Range {
+  const start = Math.min(offset, text.length);
+  return { offset: start, length: Math.min(length, text.length - start) };
 }
 
 /** An agent knows the networks of one directory. */

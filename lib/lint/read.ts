@@ -17,7 +17,7 @@ export function readSources(operands: readonly string[]): Source[] {
       sources.set(operand, new Source({ path: operand, ...readEntry(operand) }));
       continue;
     }
-    const names = [...Deno.readDirSync(operand)].map((entry) => entry.name).sort();
+    const names = entriesOf(operand);
     for (const path of names.map((name) => join(operand, name))) {
       if (!sources.has(path)) {
         sources.set(path, new Source({ path, listed: true, ...readEntry(path) }));
@@ -25,6 +25,14 @@ export function readSources(operands: readonly string[]): Source[] {
     }
   }
   return [...sources.values()];
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map((entry) => entry.name).sort();
+  } catch (error) {
+    throw new OperatorError("unreadable_path", `cannot read ${directory}: ${reason(error)}`);
+  }
 }
 
 /** Standard input as a source, read no further than anyone will look. */

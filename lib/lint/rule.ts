@@ -102,3 +102,8 @@ export interface Diagnostic {
   help: string;
   fix?: Fix;
 }
+
+/** The opening bracket of an object: where to point when something is missing in it. */
+export function openingOf(object: Range): Range {
+  return { offset: object.offset, length: 1 };
+}

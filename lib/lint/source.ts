@@ -163,7 +163,7 @@ function scan(text: string): Syntax {
   const syntax: Syntax = { comments: [], trailingCommas: [] };
   let depth = 0;
   let comma: Range | undefined;
-  while (scanner.scan(), scanner.getTokenLength() > 0) {
+  while (scanner.scan(), scanner.getTokenOffset() < text.length) {
     const range = { offset: scanner.getTokenOffset(), length: scanner.getTokenLength() };
     // The first character tells the kinds apart that matter here.
     switch (text[range.offset]) {

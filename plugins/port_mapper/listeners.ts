@@ -1,6 +1,7 @@
 /** Processes of the host that already listen on a port that is about to lead to a container. */
 import { describeMapping, familyOf, type Mapping } from "../../lib/firewall/attachment.ts";
-import { listeners } from "../../lib/linux/netlink/sock_diag.ts";
+import { messageOf } from "../../lib/error.ts";
+import { type Listener, listeners } from "../../lib/linux/netlink/sock_diag.ts";
 import { log } from "../../lib/log.ts";
 
 const ANY = ["0.0.0.0", "::"];
@@ -13,7 +14,7 @@ export function warnOfListeners(mappings: readonly Mapping[]): string[] {
   return mappings.flatMap((mapping) => {
     const { protocol, hostPort, hostAddress } = mapping;
     if (protocol === "sctp") return [];
-    const inTheWay = listeners(protocol, hostPort).filter(({ address }) =>
+    const inTheWay = look(protocol, hostPort).filter(({ address }) =>
       hostAddress === undefined || ANY.includes(hostAddress) || ANY.includes(address) ||
       address === hostAddress
     );
@@ -26,4 +27,14 @@ export function warnOfListeners(mappings: readonly Mapping[]): string[] {
       return warning;
     });
   });
+}
+
+/** A kernel without sock_diag for the protocol has no answer, which stops nothing. */
+function look(protocol: "tcp" | "udp", port: number): Listener[] {
+  try {
+    return listeners(protocol, port);
+  } catch (error) {
+    log.info("cannot see who listens", { protocol, port, error: messageOf(error) });
+    return [];
+  }
 }

@@ -18,8 +18,10 @@ import {
   listOwners,
   remove,
   removeOwner,
+  type Reservation,
   reserve,
   restoreMissing,
+  startInstall,
   withAttachment,
 } from "../../lib/firewall/mod.ts";
 import type { FileLock } from "../../lib/linux/lock.ts";
@@ -61,61 +63,77 @@ async function add(invocation: Invocation): Promise<JsonObject> {
   }
   return await attached(owner, async (lock) => {
     const { mappings, placement } = config;
-    if (mappings.length === 0) return await connect(invocation, config, lock);
-
-    return await withWarnings(warnOfListeners(mappings), async () => {
-      await rules(() =>
-        reserve({ ...owner, ...placement, mappings, netns, path: invocation.path })
-      );
-      let result: JsonObject;
-      try {
-        result = await connect(invocation, config, lock);
-      } catch (error) {
-        await cancel(owner);
-        throw error;
-      }
-      try {
-        await rules(() => install(owner, endpointsOf(result, config)));
-      } catch (error) {
-        throw await undo(error as CniError, invocation, config, owner, lock);
-      }
-      return result;
-    });
+    if (mappings.length === 0) {
+      return readConnection(await connect(invocation, config, lock), config);
+    }
+    const reservation = { ...owner, ...placement, mappings, netns, path: invocation.path };
+    await rules(() => reserve(reservation));
+    const warnings: string[] = [];
+    try {
+      return await connectAndMap(invocation, config, reservation, lock, warnings);
+    } catch (error) {
+      throw error instanceof CniError ? withDetails(error, ...warnings) : error;
+    }
   });
 }
 
-/** What was noticed on the way belongs to the error, if there comes one. */
-async function withWarnings<T>(
-  warnings: readonly string[],
-  work: () => Promise<T>,
-): Promise<T> {
+async function connectAndMap(
+  invocation: Invocation,
+  config: Config,
+  reservation: Reservation,
+  lock: FileLock,
+  warnings: string[],
+): Promise<JsonObject> {
+  const connecting = connect(invocation, config, lock);
+  // While the delegate is at work. Its outcome is awaited whatever becomes of this.
+  const starting = rules(() => startInstall(reservation, lock));
+  starting.catch(() => {});
+  let printed: JsonObject | undefined;
   try {
-    return await work();
+    warnings.push(...warnOfListeners(config.mappings));
+    printed = await connecting;
   } catch (error) {
-    if (!(error instanceof CniError) || warnings.length === 0) throw error;
-    throw withDetails(error, ...warnings);
+    await connecting.catch(() => {});
+    await starting.then((tool) => tool.finish(), () => {});
+    await cancel(reservation);
+    throw error;
+  }
+  try {
+    const result = readConnection(printed, config);
+    const endpoints = endpointsOf(result, config);
+    await rules(async () => install(reservation, endpoints, await starting));
+    return result;
+  } catch (error) {
+    // A program that got no input changes nothing.
+    await starting.then((tool) => tool.finish(), () => {});
+    const story = await undo(invocation, config, reservation, lock);
+    throw error instanceof CniError ? withDetails(error, ...story) : error;
   }
 }
 
+/** What was noticed on the way belongs to the error, if there comes one. */
 function withDetails(error: CniError, ...more: readonly string[]): CniError {
   const details = [error.details, ...more].filter((text) => text).join("; ");
   return new CniError(error.cniCode, error.message, details || undefined, { cause: error });
 }
 
-/** The container's connection, in the version of the config. */
+/** What the delegate printed, or the plugin before. */
 async function connect(
   invocation: Invocation,
   config: Config,
   lock: FileLock,
-): Promise<JsonObject> {
-  const { delegate, prevResult, cniVersion } = config;
-  if (!delegate) return convertResult(prevResult!, cniVersion, "prevResult");
-  const result = await runDelegate(invocation, config, lock);
-  if (result) return convertResult(result, cniVersion, `the result of ${delegate.type}`);
-  throw new CniError(
-    CNI_CODES.delegateFailed,
-    `delegate ${delegate.type} printed no result; see what it logs, or try it on its own`,
-  );
+): Promise<JsonObject | undefined> {
+  return config.delegate ? await runDelegate(invocation, config, lock) : config.prevResult;
+}
+
+/** The container's connection, in the version of the config. */
+function readConnection(
+  printed: JsonObject | undefined,
+  { delegate, cniVersion }: Config,
+): JsonObject {
+  const source = delegate ? `the result of delegate ${delegate.type}` : "prevResult";
+  if (printed) return convertResult(printed, cniVersion, source);
+  throw new CniError(CNI_CODES.delegateFailed, `${source} is empty; try the plugin on its own`);
 }
 
 /** The first address of each family. */
@@ -146,17 +164,20 @@ function endpointsOf(result: JsonObject, { mappings, delegate }: Config): Endpoi
   return [...endpoints.values()];
 }
 
-/** After rules that could not be made: nothing may be left of the ADD. */
+/**
+ * After a connection without rules: nothing may be left of the ADD.
+ *
+ * @returns what could not be undone, as an operator would say it
+ */
 async function undo(
-  error: CniError,
   invocation: Invocation,
   config: Config,
   owner: Owner,
   lock: FileLock,
-): Promise<CniError> {
+): Promise<string[]> {
   const story: string[] = [];
   try {
-    await remove(owner, { ...config.placement, path: invocation.path });
+    await remove(owner);
   } catch (failure) {
     story.push(`what was made of the rules could not be removed: ${messageOf(failure)}`);
   }
@@ -167,14 +188,15 @@ async function undo(
       story.push(`delegate ${config.delegate.type} failed to undo its ADD: ${messageOf(failure)}`);
     }
   }
-  return withDetails(error, ...story);
+  return story;
 }
 
 /** The rules first: while they stand, the address must not become another container's. */
 async function del(invocation: Invocation): Promise<undefined> {
   const config = readForRemoval(invocation.config);
   const owner = readOwner(invocation, config);
-  const where = config.placement && { ...config.placement, path: invocation.path };
+  const { placement, hasMappings } = config;
+  const where = placement && { ...placement, hasMappings, path: invocation.path };
   await attached(owner, async (lock) => {
     await rules(() => remove(owner, where));
     if (config.delegate) await runDelegate(invocation, config, lock);
@@ -271,6 +293,7 @@ async function rules<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof CniError) throw error;
     if (!(error instanceof OperatorError)) throw error;
-    throw new CniError(CNI_CODES.rulesUnchanged, error.message, undefined, { cause: error });
+    const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.rulesUnchanged;
+    throw new CniError(code, error.message, error.details, { cause: error });
   }
 }

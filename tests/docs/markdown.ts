@@ -1,4 +1,5 @@
 /** What the tests of the documents need to know of Markdown. */
+import { join } from "@std/path";
 
 export interface Block {
   /** The words after the fence: `sh run`, `text output`. */
@@ -53,4 +54,15 @@ export function anchorOf(heading: string): string {
   return heading.toLowerCase()
     .replaceAll(/[^\p{Letter}\p{Number}\s_-]/gu, "")
     .replaceAll(/\s/g, "-");
+}
+
+/** The documents below a directory. */
+export function listMarkdown(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory) {
+      return entry.name.startsWith(".") || entry.name === "dist" ? [] : listMarkdown(path);
+    }
+    return entry.name.endsWith(".md") ? [path] : [];
+  });
 }

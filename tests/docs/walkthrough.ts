@@ -3,6 +3,7 @@
  * a fence say what a block is:
  *
  * - `sh run`: run on the agent, and it must succeed; with `fails`, it must not
+ * - `… background`: goes on, as in a terminal of its own
  * - `sh outside`: run on a host that is not the agent
  * - `… retry`: may need a moment, until what was started before is there
  * - `text output`: what the block before prints; `…` stands for anything, on a line of its own for
@@ -23,18 +24,18 @@ export async function walkThrough(name: string, blocks: readonly Block[]): Promi
   await using agent = await Sandbox.create();
   const outside = await agent.outside();
   await agent.ok(["sh", "-c", OVERLAYS]);
-  const steps = blocks.filter(({ info }) => isStep(info));
+  const steps = blocks.filter(isStep);
   const script = [
     "set -m; exec 2>&1",
     `cd ${quoted(ROOT)}`,
+    'sudo() { "$@"; }', // it is all root's, and there may be no sudo
     `outside() { nsenter --target=${outside.pid} --net -- bash -c "$1"; }`,
     ...steps.map(stepScript),
-    "kill $(jobs -p) 2>/dev/null; true",
+    "for job in $(jobs -p); do kill -- -$job; done 2>/dev/null; wait", // each job is a group
   ].join("\n");
   const { stdout } = await agent.run(["bash", "-c", script], {
     env: { NO_COLOR: "1", PS1: "", HOME: "/tmp" },
   });
-  if (Deno.env.get("DBG")) Deno.writeTextFileSync("/dev/shm/docs.out", stdout);
   const wrong = steps.flatMap((step, index) => {
     const expected = blocks[blocks.indexOf(step) + 1];
     const fault = faultOf(
@@ -62,11 +63,13 @@ function faultOf(step: Block, index: number, stdout: string, expected?: Block): 
   }
 }
 
-function isStep(info: readonly string[]): boolean {
+/** Whether a block is run. */
+export function isStep({ info }: Block): boolean {
   return info[0] === "sh" && (info.includes("run") || info.includes("outside"));
 }
 
 function stepScript({ info, text }: Block, index: number): string {
+  if (info.includes("background")) text = `${text.trimEnd()} &`;
   const call = `${info.includes("outside") ? "outside" : "eval"} ${quoted(text)}`;
   const patient = `for attempt in $(seq 50); do output=$(${call} 2>&1); code=$?; ` +
     `[ $code = 0 ] && break; sleep 0.2; done; printf '%s\\n' "$output"`;
@@ -103,4 +106,5 @@ const OVERLAYS = [
     `mkdir -p /run/over/${dir}/up /run/over/${dir}/work && mount -t overlay overlay ` +
     `-o lowerdir=/${dir},upperdir=/run/over/${dir}/up,workdir=/run/over/${dir}/work /${dir}`
   ),
+  ": >/etc/resolv.conf", // the machine's server is out of reach here
 ].join("\n");

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
+import { makeVariant } from "../harness/variant.ts";
 
 /** What install is told, for a machine that is a directory. */
 function places(agent: Sandbox) {
@@ -105,7 +106,8 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
   await using agent = await Sandbox.create();
   await agent.ok(installCall(agent));
   const other = `${agent.dir}/mesos-cni-other`;
-  await makeOtherVersion(other);
+  await makeVariant(other, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+  assertStringIncludes(await agent.ok([other, "version"]), "0.1.9");
   const plugin = `${places(agent).plugins[0]}/mesos-cni-port-mapper`;
   const replacements = 20;
 
@@ -130,28 +132,6 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
   assert(adds.length >= replacements);
   await Promise.all(adds);
 });
-
-/** A program that differs: its version says 0.1.9. */
-async function makeOtherVersion(path: string): Promise<void> {
-  const bytes = await Deno.readFile(MESOS_CNI);
-  const wanted = new TextEncoder().encode('VERSION = "');
-  let found = 0;
-  for (let at = indexOf(bytes, wanted, 0); at >= 0; at = indexOf(bytes, wanted, at + 1)) {
-    bytes[at + wanted.length + 4] = "9".charCodeAt(0);
-    found++;
-  }
-  assert(found > 0, "the program holds its version as text");
-  await Deno.writeFile(path, bytes, { mode: 0o755 });
-  const { stdout } = await new Deno.Command(path, { args: ["version"] }).output();
-  assertStringIncludes(new TextDecoder().decode(stdout), ".9 ");
-}
-
-function indexOf(bytes: Uint8Array, wanted: Uint8Array, from: number): number {
-  for (let at = bytes.indexOf(wanted[0]!, from); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
-    if (wanted.every((byte, i) => bytes[at + i] === byte)) return at;
-  }
-  return -1;
-}
 
 async function add(agent: Sandbox, plugin: string, n: number): Promise<void> {
   const netns = `/run/netns/c${n}`;
@@ -189,3 +169,40 @@ async function add(agent: Sandbox, plugin: string, n: number): Promise<void> {
     },
   });
 }
+
+Deno.test("an older and a newer program clean up after each other", async () => {
+  await using agent = await Sandbox.create();
+  const newer = `${agent.dir}/mesos-cni-newer`;
+  await makeVariant(newer, { "format: 1": "format: 2" });
+  await Deno.mkdir(`${agent.dir}/networks`);
+  await Deno.copyFile(
+    "examples/networks/port-mapper-test.conf",
+    `${agent.dir}/networks/port-mapper-test.conf`,
+  );
+  const flags = [
+    `--network_cni_config_dir=${agent.dir}/networks`,
+    `--network_cni_plugins_dir=${CNI_PLUGINS}`,
+  ];
+  const traces = () =>
+    agent.ok([
+      "sh",
+      "-c",
+      "iptables-save -t nat | grep '^-A'; find /run/mesos* /var/lib/cni -type f",
+    ]);
+  let clean: string | undefined;
+  for (const [maker, cleaner] of [[MESOS_CNI, MESOS_CNI], [newer, MESOS_CNI], [MESOS_CNI, newer]]) {
+    // The exit by SIGKILL leaves everything to the cleanup.
+    const run = [maker!, "run", "--name=web", "--networks=port-mapper-test", ...flags];
+    const command = ["--port_mappings=8080:80", "--", "sh", "-c", "kill -9 $PPID"];
+    await agent.run([...run, ...command]);
+    const request = "/run/mesos/isolators/network/mesos-cni/web.json";
+    const { format } = JSON.parse(await agent.ok(["cat", request]));
+    assertEquals(format, maker === newer ? 2 : 1);
+    assertStringIncludes(await traces(), "container_id: web");
+    await agent.ok([cleaner!, "isolator", "cleanup", "web", ...flags]);
+    const left = await traces();
+    assertEquals(left, clean ?? left);
+    clean = left;
+    assert(!left.includes("web"), left);
+  }
+});

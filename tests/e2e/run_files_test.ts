@@ -109,6 +109,16 @@ Deno.test("run: an image is the container's root, with its own files in /etc", a
   assertEquals((await agent.run(flags, ["no-such-command"])).code, 127);
 });
 
+Deno.test("run: an image has the network's resolv.conf", async () => {
+  const dns = { nameservers: ["192.0.2.1"], search: ["a.example"] };
+  await using agent = await Agent.create({ ...bridgeNetwork(), dns });
+  const flags = [...NETWORK, `--rootfs=${await image(agent)}`, PATH];
+  assertEquals(
+    await agent.ok(flags, ["cat", "/etc/resolv.conf"]),
+    "search a.example\nnameserver 192.0.2.1\n",
+  );
+});
+
 Deno.test("run: an image in the agent's network has the agent's files, read-only", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const flags = [`--rootfs=${await image(agent)}`, PATH];

@@ -1,6 +1,7 @@
 /** `mesos-cni run` on the documents' bridge network: what the container sees, and what is left. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Agent, bridgeNetwork } from "../harness/agent.ts";
+import { end } from "../harness/clinic.ts";
 import { AGENT_ADDRESS } from "../harness/sandbox.ts";
 
 const NETWORK = ["--networks=cni-test"];
@@ -34,7 +35,7 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const outside = await agent.sandbox.outside();
   // The outside host's table of connections, while the container has one to it.
-  const server = outside.run([
+  const server = outside.spawn([
     "busybox",
     "nc",
     "-l",
@@ -48,9 +49,9 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
   const { stdout, stderr } = await agent.run(NETWORK, [
     "sh",
     "-c",
-    `until sleep 0.3 | busybox nc ${outside.address} 7000; do :; done`,
+    `i=0; until [ $((i += 1)) -gt 20 ] || sleep 0.3 | busybox nc ${outside.address} 7000; do :; done`,
   ]);
-  await server;
+  await end(server);
   const hex = AGENT_ADDRESS.split(".").reverse()
     .map((byte) => Number(byte).toString(16).padStart(2, "0")).join("").toUpperCase();
   assertStringIncludes(stdout, `${hex}:`, `${stdout}${stderr}`);

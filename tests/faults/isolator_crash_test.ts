@@ -10,6 +10,8 @@ import {
   Agent,
   bridgeNetwork,
   containerConfig,
+  isRunning,
+  portMapperNetwork,
   Running,
   until,
   type Waiting,
@@ -20,6 +22,8 @@ import { FULL, sample } from "../harness/scale.ts";
 const STEPS =
   "mkdir,rename,unlink,unlinkat,rmdir,mount,umount2,unshare,setns,flock,fdatasync,openat";
 
+const NETWORKS = ["--networks=mapped,second", "--port_mappings=8080:80"];
+
 /** An agent with a container that lives, and what the agent is like with it. */
 class Scene implements AsyncDisposable {
   private constructor(readonly agent: Agent, readonly keeper: Waiting, readonly before: string) {}
@@ -27,10 +31,12 @@ class Scene implements AsyncDisposable {
   /** @param first what else leaves something on the agent that stays there */
   static async create(first: (agent: Agent) => Promise<unknown> = async () => {}): Promise<Scene> {
     const second = { ...bridgeNetwork("second", "10.1.0.0/16"), bridge: "mesos-cni1" };
-    const agent = await Agent.create(bridgeNetwork(), second);
-    await agent.ok(["--networks=cni-test,second"], ["true"]); // both bridges stay
+    const agent = await Agent.create(portMapperNetwork("mapped"), second);
+    await agent.ok([...NETWORKS], ["true"]); // both bridges stay, and the chain
     await first(agent);
-    const keeper = await agent.attach("keeper", ["cni-test"]);
+    const keeper = await agent.attach("keeper", [], {
+      network_infos: [{ name: "mapped", port_mappings: [{ host_port: 9090, container_port: 80 }] }],
+    });
     return new Scene(agent, keeper, await agent.traces());
   }
 
@@ -42,11 +48,26 @@ class Scene implements AsyncDisposable {
     assertEquals(code, 0, `${what}: ${stdout}${stderr}`);
     assertEquals(await this.agent.traces(), this.before, what);
     await this.keeper.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+    await until(() => orphans().length === 0, `${what}: the end of ${orphans().join(", ")}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.agent[Symbol.asyncDispose]();
   }
+}
+
+/** First processes of containers whose `run` is gone. */
+function orphans(): string[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name: pid }) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const line = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+      const run = line.match(/mesos-cni launch \d+ (\d+)/)?.[1];
+      return run !== undefined && !isRunning(Number(run)) ? [`${pid} (${line})`] : [];
+    } catch {
+      return []; // it has just ended
+    }
+  });
 }
 
 /** A step: the `when`-th call of a system call. */
@@ -79,7 +100,7 @@ function killedAt({ call, when }: Step, argv: string[]): string[] {
 Deno.test("crash: run, killed at each of its steps from prepare to cleanup", async () => {
   await using scene = await Scene.create();
   const { agent } = scene;
-  const argv = agent.runArgv(["--networks=cni-test,second", "--name=victim"], ["true"]);
+  const argv = agent.runArgv([...NETWORKS, "--name=victim"], ["true"]);
   const steps = await stepsOf(agent, argv);
   assertEquals(steps.length > 60, true, `${steps.length} steps are too few to be all`);
   let killed = 0;
@@ -95,7 +116,13 @@ Deno.test("crash: cleanup and recover, killed at each of their steps, and repeat
   await using scene = await Scene.create();
   const { agent } = scene;
   const victim = async () => {
-    await (await agent.attach("victim", ["cni-test", "second"])).end();
+    const process = await agent.attach("victim", [], {
+      network_infos: [
+        { name: "mapped", port_mappings: [{ host_port: 8080, container_port: 80 }] },
+        { name: "second" },
+      ],
+    });
+    await process.end();
   };
   for (const operation of [["cleanup", "victim"], ["recover"]]) {
     const argv = agent.isolatorArgv(...operation);
@@ -162,15 +189,20 @@ Deno.test("crash: at random moments under load", async () => {
   const { agent } = scene;
   const together = 8;
   const kills = FULL ? 300 : 40;
-  const argv = (name: string) =>
-    agent.runArgv(["--networks=cni-test,second", `--name=${name}`], ["true"]);
+  const argv = (name: string, i: number) =>
+    agent.runArgv(
+      ["--networks=mapped,second", `--port_mappings=${8080 + i}:80`, `--name=${name}`],
+      [
+        "true",
+      ],
+    );
   const start = performance.now();
-  await Promise.all(Array.from({ length: together }, (_, i) => agent.sandbox.ok(argv(`w${i}`))));
+  await Promise.all(Array.from({ length: together }, (_, i) => agent.sandbox.ok(argv(`w${i}`, i))));
   const duration = performance.now() - start;
   let killed = 0;
   for (let round = 0; round * together < kills; round++) {
     await Promise.all(Array.from({ length: together }, async (_, i) => {
-      const victim = new Running(agent.sandbox.spawn(argv(`v${round}-${i}`)));
+      const victim = new Running(agent.sandbox.spawn(argv(`v${round}-${i}`, i)));
       await new Promise((resolve) => setTimeout(resolve, Math.random() * duration));
       victim.kill("SIGKILL");
       if ((await victim.output()).code === 137) killed++;

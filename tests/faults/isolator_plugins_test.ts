@@ -26,7 +26,7 @@ const MISBEHAVIOURS: Misbehaviour[] = [
   { name: "crashes", script: `kill -SEGV $$`, says: ["SIGSEGV"] },
   { name: "prints garbage", script: `echo '<html>502</html>'`, says: ["<html>502</html>"] },
   { name: "prints binary garbage", script: `head -c 100000 /dev/urandom`, says: ["JSON object"] },
-  { name: "prints nothing", script: `:`, says: ["printed none"] },
+  { name: "prints nothing", script: `:`, says: ["printed no result"] },
   { name: "prints a list", script: `echo '[{"ips": []}]'`, says: ["JSON object"] },
   {
     name: "prints a result with addresses that are none",

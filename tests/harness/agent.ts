@@ -9,6 +9,7 @@ export const WORK_DIR = "/var/lib/mesos";
 export const CONTAINERS = `${RUNTIME_DIR}/isolators/network/cni`;
 export const REQUESTS = `${RUNTIME_DIR}/isolators/network/mesos-cni`;
 const IPAM_DIR = "/var/lib/cni/networks";
+const PORT_MAPPER_DIR = "/run/mesos-cni/port-mapper";
 
 /** A network config, as JSON. */
 export type Config = Record<string, unknown>;
@@ -35,6 +36,18 @@ export function containerConfig(...networks: (string | Config)[]): Config {
       network_infos: names.map((name) => ({ name })),
       ...Object.assign({}, ...info),
     },
+  };
+}
+
+/** The documents' port mapper, with their bridge as its delegate. */
+export function portMapperNetwork(name = "port-mapper-test"): Config {
+  const { name: _, ...delegate } = bridgeNetwork();
+  return {
+    name,
+    type: "mesos-cni-port-mapper",
+    excludeDevices: ["mesos-cni0"],
+    chain: "MESOS-TEST-PORT-MAPPER",
+    delegate,
   };
 }
 
@@ -198,6 +211,7 @@ export class Agent implements AsyncDisposable {
       this.list(RUNTIME_DIR),
       this.list(WORK_DIR),
       this.list(IPAM_DIR),
+      this.list(PORT_MAPPER_DIR),
     ]);
     const [ip4, ip6, links, mounts, ...files] = parts;
     return [
@@ -205,15 +219,13 @@ export class Agent implements AsyncDisposable {
       ...[ip4, ip6].map((rules) => rules.replaceAll(/^#.*\n| \[\d+:\d+\]$/gm, "")),
       ...JSON.parse(links).map((link: { ifname: string }) => link.ifname),
       ...mounts.split("\n").map((line) => line.split(" ").slice(3, 6).join(" ")).sort(),
-      ...files.flat(),
+      // What the port mapper knows of the machine's iptables belongs to no container.
+      ...files.flat().filter((file) => !/\/ip6?tables\.json$/.test(file)),
     ].join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children) {
-      child.kill("SIGKILL");
-      await child.output();
-    }
+    for (const child of this.#children) await child.end();
     await this.sandbox[Symbol.asyncDispose]();
   }
 }
@@ -224,11 +236,17 @@ export class Running {
   stderr = "";
   readonly status: Promise<Deno.CommandStatus>;
   readonly #ended: Promise<void>;
+  readonly #abandoned = new AbortController();
 
   constructor(readonly process: Deno.ChildProcess) {
     this.status = process.status;
     const collect = async (stream: ReadableStream<Uint8Array>, add: (text: string) => void) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) add(text);
+      const decoder = new TextDecoder();
+      const reader = stream.getReader();
+      this.#abandoned.signal.addEventListener("abort", () => void reader.cancel());
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+        add(decoder.decode(read.value, { stream: true }));
+      }
     };
     this.#ended = Promise.all([
       collect(process.stdout, (text) => this.stdout += text),
@@ -253,6 +271,17 @@ export class Running {
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
     }
+  }
+
+  /** Ends it, whatever it has left behind. */
+  async end(): Promise<void> {
+    this.kill("SIGTERM");
+    const slow = setTimeout(() => this.kill("SIGKILL"), 5_000);
+    await this.status;
+    clearTimeout(slow);
+    await this.process.stdin.close().catch(() => {});
+    this.#abandoned.abort(); // somebody that it started may hold its pipes
+    await this.#ended;
   }
 
   /** Its exit code (128 + n for signal n) and all it printed, once it has ended. */

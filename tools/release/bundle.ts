@@ -8,7 +8,7 @@ export interface Package {
   integrity: string;
   /** SPDX expression, as its package.json says. */
   license: string;
-  /** The text of its licence files. */
+  /** The text of its licence files; without any, what its package.json says. */
   licenseText: string;
 }
 
@@ -49,7 +49,7 @@ export function partFor(specifiers: readonly string[], importMap: ImportMap, loc
       add(keys[0]!);
     }
   };
-  for (const specifier of specifiers) add(specifier.slice("npm:".length));
+  for (const specifier of specifiers) add(/^npm:((?:@[^/]+\/)?[^/]+)/.exec(specifier)![1]!);
   return {
     importMap: {
       imports: Object.fromEntries(
@@ -75,8 +75,11 @@ export async function packagesOf({ npm }: Lock, cache: string): Promise<Package[
       const at = key.lastIndexOf("@");
       const [name, version] = [key.slice(0, at), key.slice(at + 1)];
       const directory = join(cache, "npm/registry.npmjs.org", name, version);
-      const { license } = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
-      return { name, version, integrity, license, licenseText: await licenseTextIn(directory) };
+      const about = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
+      const { license = "NOASSERTION", author = "its authors" } = about;
+      const licenseText = await licenseTextIn(directory) ||
+        `${license}, by ${author.name ?? author}; the package has no file with its licence`;
+      return { name, version, integrity, license, licenseText };
     }),
   );
 }
@@ -85,7 +88,6 @@ async function licenseTextIn(directory: string): Promise<string> {
   const names = [...Deno.readDirSync(directory)]
     .filter(({ isFile, name }) => isFile && /^(licen[cs]e|copying|notice)\b/i.test(name))
     .map(({ name }) => name).sort();
-  if (names.length === 0) throw new Error(`${directory} has no licence: nothing to put in NOTICES`);
   const texts = await Promise.all(names.map((name) => Deno.readTextFile(join(directory, name))));
   return texts.map((text) => text.trim()).join("\n\n");
 }

@@ -4,6 +4,7 @@ import type { Plugin } from "../../cni/invocation.ts";
 import { OperatorError } from "../../error.ts";
 import type { ContainerId } from "../../mesos/container_id.ts";
 import { readCheckpoint } from "../checkpoint.ts";
+import type { Swept } from "../gc/sweep.ts";
 import { knownContainers } from "../ids.ts";
 import { Isolator } from "../isolator.ts";
 import type { Recovered } from "../recover.ts";
@@ -36,8 +37,8 @@ export class MeasuredIsolator extends Isolator {
   );
   readonly #leaks = new Counter(
     "mesos_cni_leaks_total",
-    "Containers that nobody owned any more: removed, or failed to be.",
-    [{ outcome: "removed" }, { outcome: "failed" }],
+    "What no live container owned, found by recover and gc: removed, or failed to be.",
+    ["removed", "failed"].map((outcome) => ({ kind: "container", outcome })),
   );
 
   override plugin(type: string, id: ContainerId): Plugin {
@@ -87,10 +88,17 @@ export class MeasuredIsolator extends Isolator {
     this.#durations.observe({ operation: "recover" }, (performance.now() - start) / 1000);
     for (const { container, outcome } of recovered) {
       if (outcome !== "removed" && outcome !== "failed") continue;
-      this.#leaks.add({ outcome });
+      this.#leaks.add({ kind: "container", outcome });
       count(this.#detaches, before.get(container) ?? new Map(), this.#attached(container));
     }
     return recovered;
+  }
+
+  /** Counts what a garbage collection has done. */
+  swept(garbage: readonly Swept[]): void {
+    for (const { kind, outcome } of garbage) {
+      if (outcome !== "found") this.#leaks.add({ kind, outcome });
+    }
   }
 
   /** Everything, for `GET /metrics`. */

@@ -1,4 +1,5 @@
 /** What the service answers to each request: the isolator's operations by path. */
+import * as v from "valibot";
 import { messageOf, OperatorError } from "../../error.ts";
 import { CniError } from "../../cni/error.ts";
 import { log } from "../../log.ts";
@@ -7,6 +8,8 @@ import { parseContainerConfig, parseRecovery } from "../../mesos/messages.ts";
 import { VERSION } from "../../version.ts";
 import { checkAttachment } from "../attach.ts";
 import { cleanup } from "../cleanup.ts";
+import { findGarbage } from "../gc/mod.ts";
+import { sweep } from "../gc/sweep.ts";
 import { knownContainers } from "../ids.ts";
 import { isolate } from "../isolate.ts";
 import { prepare } from "../prepare.ts";
@@ -68,6 +71,12 @@ const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string)
     const known = body === "" ? undefined : parseRecovery(parseJson(body), "request body");
     return isolator.measuredRecovery(() => recover(isolator, known));
   },
+  "POST /v1/gc": async (isolator, body) => {
+    const { apply = false, containers = [] } = parseGcOrder(body);
+    const swept = await sweep(await findGarbage(isolator, containers.map(parseContainerId)), apply);
+    isolator.swept(swept);
+    return swept;
+  },
   "GET /healthz": () => ({ status: "ok", version: VERSION }),
 };
 
@@ -127,6 +136,22 @@ function parseJson(body: string): unknown {
   }
 }
 
+const gcOrder = v.strictObject({
+  apply: v.optional(v.boolean()),
+  /** Those that a containerizer knows of, whether they have a process or not. */
+  containers: v.optional(v.array(v.string())),
+});
+
+function parseGcOrder(body: string): v.InferOutput<typeof gcOrder> {
+  const result = v.safeParse(gcOrder, body === "" ? {} : parseJson(body));
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new OperatorError(
+    "bad_message",
+    `request body: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`,
+  );
+}
+
 function parsePid(message: unknown): number {
   const pid = (message as { pid?: unknown } | null)?.pid;
   if (typeof pid === "number" && Number.isSafeInteger(pid) && pid > 0) return pid;
@@ -140,8 +165,10 @@ const STATUSES: Readonly<Record<string, number>> = {
   network_twice: 400,
   unknown_network: 400,
   unknown_container: 404,
+  agents_namespace: 409,
   busy: 409,
   isolated_twice: 409,
+  no_process: 409,
   not_attached: 409,
   not_prepared: 409,
   prepared_twice: 409,

@@ -34,7 +34,7 @@ function block(
     head,
     `${gutter}${paint("34", "-->")} ${printable(source.path)}:${line}:${column}`,
   ];
-  if (range.length > 0) {
+  if (source.text !== "" && (range.length > 0 || range.offset > 0)) {
     const { excerpt, before, under } = cut(source.line(line), column - 1, range.length);
     lines.push(`${gutter} ${bar}`);
     lines.push(`${paint("34", number)} ${bar} ${excerpt}`);

@@ -61,6 +61,7 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
+      if (documents.length < 2) return;
       for (const pair of overlaps([...subnets(documents)])) {
         const [earlier, later] = inOrder(documents, ...pair);
         if (earlier.plugin.document === later.plugin.document || areApart(earlier, later)) continue;
@@ -102,6 +103,7 @@ export const ACROSS: readonly Rule[] = [
           yield {
             source: gateway.plugin.document.source,
             at: gateway.plugin.place("bridge"),
+            severity: isTrue(gateway.plugin.field("forceAddress")) ? "warning" : "error",
             message: `the bridge ${quote(gateway.bridge)} would get ${gateway.address} here and ` +
               `${earlier.address} in ${
                 earlier.plugin.document === gateway.plugin.document

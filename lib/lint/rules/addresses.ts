@@ -1,21 +1,18 @@
-/** CNI4xx: addresses, ranges and routes. */
+/** CNI4xx: the addresses that an IPAM plugin is given. */
 import {
-  type Address,
   bitsOf,
-  contains,
   overlaps,
   type Prefix,
   showAddress,
   showNetwork,
   type Span,
+  within,
 } from "../address.ts";
-import { bounds, type Field, gatewayOf, type RangeNode } from "../addressing.ts";
-import { atLeast, DEFAULT_VERSION, isSpecVersion } from "../../cni/version.ts";
-import type { PluginNode } from "../document.ts";
+import { bounds, type Field, gatewayOf, isPromised, type RangeNode } from "../addressing.ts";
 import type { Found, Rule } from "../rule.ts";
-import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
-import { field, isObject, isTrue, items, property, quote } from "../tree.ts";
-import { attached, bridge, network } from "./example.ts";
+import { schemaOf } from "../schemas/mod.ts";
+import { field, isObject, items, quote } from "../tree.ts";
+import { bridge } from "./example.ts";
 
 export const ADDRESSES: readonly Rule[] = [
   {
@@ -233,258 +230,6 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
   {
-    code: "CNI408",
-    name: "too-many-addresses",
-    severity: "error",
-    title: "a container gets more addresses than the config's version can tell",
-    why:
-      "Versions of the specification before 0.3.0 know one IPv4 and one IPv6 address for a container, " +
-      'and a config without "cniVersion" is one of them.',
-    bad: network({
-      cniVersion: "0.2.0",
-      type: "ptp",
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "10.2.0.0/16" }]],
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    }),
-    good: network({
-      type: "ptp",
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "10.2.0.0/16" }]],
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    }),
-    on: "plugin",
-    *check(plugin) {
-      const version = oldVersion(plugin);
-      if (!version) return;
-      const { ranges, fixed } = plugin.addressing;
-      const sets = new Map(ranges.map((range) => [range.set, range.subnet?.value?.family]));
-      const families = [...sets.values(), ...fixed.map((one) => one.address?.value?.family)];
-      for (const family of [4, 6] as const) {
-        const count = families.filter((one) => one === family).length;
-        if (count < 2) continue;
-        yield {
-          at: field(plugin.ipam, fixed.length ? "addresses" : "ranges"),
-          message: `a container gets ${count} IPv${family} addresses, and CNI ${version} knows one`,
-          help: 'write "cniVersion": "0.3.1" or newer',
-        };
-      }
-    },
-  },
-  {
-    code: "CNI409",
-    name: "gateway-outside",
-    severity: "error",
-    title: "the gateway is not in the subnet",
-    why:
-      "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
-      "route through one that it can't reach. ptp sets a route to its gateway and takes any. Where no " +
-      "route uses the gateway, it is a warning.",
-    bad: bridge({}, { gateway: "10.2.0.1" }),
-    good: bridge({}, { gateway: "10.1.0.1" }),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type === "ptp") return;
-      const { ranges, fixed } = plugin.addressing;
-      const pairs = [
-        ...ranges.map((range) => [range.subnet, range.gateway] as const),
-        ...fixed.map((one) => [one.address, one.gateway] as const),
-      ];
-      for (const [subnet, gateway] of pairs) {
-        if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
-        yield {
-          at: gateway.node,
-          severity: isFatal(plugin, subnet.value, gateway.value) ? "error" : "warning",
-          message: `the gateway ${quote(gateway.node.value)} is not in ${
-            showNetwork(subnet.value)
-          }`,
-          help: `use an address of the subnet, such as ${
-            showAddress({ family: subnet.value.family, value: subnet.value.first + 1n })
-          }`,
-        };
-      }
-    },
-  },
-  {
-    code: "CNI410",
-    name: "gateway-at-the-end",
-    severity: "warning",
-    title: "the gateway is the subnet's network or broadcast address",
-    why:
-      "Both ends of an IPv4 subnet are reserved; routers and the kernel drop or refuse traffic to them. " +
-      "The first address of an IPv6 subnet is every router's (RFC 4291, section 2.6.1). The kernel " +
-      "refuses a route through a broadcast address: that is an error.",
-    bad: bridge({}, { gateway: "10.1.0.0" }),
-    good: bridge({}, { gateway: "10.1.0.1" }),
-    on: "plugin",
-    *check(plugin) {
-      const { ranges, fixed } = plugin.addressing;
-      const pairs = [
-        ...ranges.map((range) => [range.subnet?.value, range.gateway] as const),
-        ...fixed.map((one) => [one.address?.value, one.gateway] as const),
-      ];
-      for (const [subnet, gateway] of pairs) {
-        if (!subnet || gateway?.value?.family !== subnet.family) continue;
-        if (subnet.length >= bitsOf(subnet.family) - 1) continue;
-        const { value } = gateway.value;
-        const isLast = subnet.family === 4 && value === subnet.last;
-        if (value !== subnet.first && !isLast) continue;
-        yield {
-          at: gateway.node,
-          severity: isLast && plugin.type !== "ptp" && usesGateway(plugin, 4) ? "error" : "warning",
-          message:
-            `${quote(gateway.node.value)} is the ${isLast ? "broadcast" : "network"} address of ` +
-            `${showNetwork(subnet)}, not a host`,
-          help: `use another address, such as ${
-            showAddress({ family: subnet.family, value: subnet.first + 1n })
-          }`,
-        };
-      }
-    },
-  },
-  {
-    code: "CNI411",
-    name: "route-out-of-reach",
-    severity: "error",
-    title: "a route's next hop can't be reached from the container",
-    why:
-      'The kernel refuses a route through a gateway ("gw") that is in none of the container\'s subnets.',
-    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.1" }] }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] }),
-    on: "plugin",
-    *check(plugin) {
-      const { ranges, fixed, routes } = plugin.addressing;
-      if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
-      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
-        .map((subnet) => subnet?.value);
-      // One subnet that can't be read, or is given elsewhere, may be the one.
-      if (subnets.length === 0 || subnets.includes(undefined)) return;
-      if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
-      // No network has that many; to look at all pairs would take seconds.
-      if (subnets.length * routes.length > 1_000_000) return;
-      const own = ranges.map((range) => gatewayOf(range));
-      for (const { dst, gw } of routes) {
-        const family = (gw?.value ?? dst?.value)?.family;
-        if (dst?.value && gw?.value && dst.value.family !== gw.value.family) {
-          yield {
-            at: gw.node,
-            message: "the destination and the next hop of a route are of different families",
-            help: "use an IPv4 next hop for IPv4, and an IPv6 one for IPv6",
-          };
-        } else if (family && !subnets.some((subnet) => subnet!.family === family)) {
-          yield {
-            at: (gw ?? dst)!.node,
-            severity: gw ? "error" : "warning",
-            message: `an IPv${family} route, and the container gets no IPv${family} address`,
-            help: `delete the route, or add an IPv${family} subnet`,
-          };
-        } else if (gw?.value && !isLinkLocal(gw.value)) {
-          const { value } = gw;
-          const isReached = subnets.some((subnet) => within(subnet!, value)) ||
-            // ptp sets a route to the network's own gateway first, wherever that is.
-            (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
-          if (isReached) continue;
-          yield {
-            at: gw.node,
-            message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
-            help: "use an address of the subnet, or leave gw out to take the network's gateway",
-          };
-        }
-      }
-    },
-  },
-  {
-    code: "CNI412",
-    name: "duplicate-route",
-    severity: "warning",
-    title: "a route stands twice",
-    why:
-      "The plugins keep the first of two routes to one destination and skip the other without a word.",
-    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0", gw: "10.1.0.2" }] }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin) {
-      const seen = new Set<string>();
-      for (const { dst, node } of plugin.addressing.routes) {
-        if (!dst?.value) continue;
-        const key = [
-          showNetwork(dst.value),
-          field(node, "table")?.value,
-          field(node, "priority")?.value,
-        ].join(" ");
-        if (seen.has(key)) {
-          yield {
-            at: dst.node,
-            message: `there is a route to ${showNetwork(dst.value)} already`,
-            help: "delete one of the two",
-          };
-        }
-        seen.add(key);
-      }
-    },
-  },
-  {
-    code: "CNI413",
-    name: "route-without-destination",
-    severity: "error",
-    title: 'a route has no "dst"',
-    why:
-      'A stock Mesos agent skips a network with such a route; a default route is {"dst": "0.0.0.0/0"}.',
-    bad: bridge({}, { routes: [{ gw: "10.1.0.1" }] }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin) {
-      for (const { node } of plugin.addressing.routes) {
-        if (field(node, "dst")) continue;
-        yield {
-          at: node,
-          message: 'a route has no "dst"',
-          help: 'add "dst": "0.0.0.0/0" for a default route',
-        };
-      }
-    },
-  },
-  {
-    code: "CNI414",
-    name: "no-route-to-agent",
-    severity: "warning",
-    title: "containers get no route by which an executor could reach the agent",
-    why:
-      "The executor runs in the container and must register with the agent. With addresses but no " +
-      "route, it reaches only its own subnet; unless the agent has an address there, the task never " +
-      "starts. A default route in ipam.routes, or isDefaultGateway of the bridge, is what is usually " +
-      "missing.",
-    bad: bridge({}, { routes: undefined }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin) {
-      const { ipam, ipamType, role, type } = plugin;
-      if (ipamType !== "host-local" && ipamType !== "static") return;
-      // Calico and others set routes of their own.
-      if (schemaOf(plugin)?.ipam === "own") return;
-      if (role === "partial" || role === "network" || plugin.isChained) return;
-      const { ranges, fixed, routes } = plugin.addressing;
-      if (ranges.length + fixed.length === 0) return;
-      if (isTrue(plugin.field("isDefaultGateway")) || routes.length > 0) return;
-      // A later plugin of the list may add routes.
-      const later = plugin.document.plugins.some((other) =>
-        other.index > plugin.index && (other.ipam || other.type === "sbr")
-      );
-      if (later) return;
-      yield {
-        at: field(ipam, "type"),
-        message: "containers get an address but no route: an executor can't reach the agent",
-        help: type === "bridge"
-          ? 'add "routes": [{ "dst": "0.0.0.0/0" }] to ipam, or "isDefaultGateway": true'
-          : 'add "routes": [{ "dst": "0.0.0.0/0" }] to ipam',
-      };
-    },
-  },
-  {
     code: "CNI415",
     name: "special-addresses",
     severity: "warning",
@@ -518,51 +263,6 @@ export const ADDRESSES: readonly Rule[] = [
       }
     },
   },
-  {
-    code: "CNI416",
-    name: "host-out-of-reach",
-    severity: "info",
-    title: "a macvlan or ipvlan container can't reach the agent on the same device",
-    why:
-      "The kernel doesn't pass traffic between a macvlan or ipvlan interface and the device below it. " +
-      "An executor reaches the agent only at an address of another device, or through a router that " +
-      "sends the traffic back.",
-    bad: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
-    good: bridge(),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type !== "macvlan" && plugin.type !== "ipvlan") return;
-      if (plugin.role === "network" || isTrue(plugin.field("linkInContainer"))) return;
-      yield {
-        at: property(plugin.node, "type"),
-        message:
-          `containers on ${plugin.type} don't reach the agent's own address on the device below`,
-        help: "let the agent listen on another device, or attach the container to a second network",
-      };
-    },
-  },
-  {
-    code: "CNI417",
-    name: "no-address-in-old-version",
-    severity: "error",
-    title: "the config's version can't tell of a container without an address",
-    why:
-      "Results of the specification before 0.3.0 hold addresses and nothing else. A plugin that is asked " +
-      'for none, in a config of such a version or without "cniVersion", fails when it prints its result.',
-    bad: network({ cniVersion: undefined, type: "bridge", bridge: "cni0" }),
-    good: network({ cniVersion: "0.4.0", type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check(plugin) {
-      const version = oldVersion(plugin);
-      if (!version || !makesNoAddress(plugin)) return;
-      yield {
-        at: property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type"),
-        message:
-          `${plugin.type} without "ipam" has no address to report, and CNI ${version} needs one`,
-        help: 'write "cniVersion": "0.4.0" or newer, or add "ipam"',
-      };
-    },
-  },
 ];
 
 function* invalid(
@@ -583,10 +283,6 @@ function* invalid(
 /** Rewrites the string of a field. */
 function replaced(field: Field<unknown>, text: string) {
   return { offset: field.node.offset, length: field.node.length, content: JSON.stringify(text) };
-}
-
-function within(subnet: Prefix, address: Address): boolean {
-  return contains({ family: subnet.family, first: subnet.first, last: subnet.last }, address);
 }
 
 function spanOf(range: RangeNode): Span | undefined {
@@ -628,39 +324,6 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
       help: "make the range larger",
     };
   }
-}
-
-/** Plugins that set the routes of their IPAM plugin by the kernel's rules. */
-const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "tap", "dummy"];
-
-/** Whether a container can't be attached with a gateway that is not in the subnet. */
-function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
-  return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
-    usesGateway(plugin, gateway.family);
-}
-
-/** Whether the plugin sets a route of the family that goes through the network's gateway. */
-function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
-  if (isTrue(plugin.field("isDefaultGateway"))) return true;
-  return plugin.addressing.routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
-}
-
-/** Whether the runtime may hand in addresses that the file doesn't have. */
-function isPromised(plugin: PluginNode, capability: string): boolean {
-  return isTrue(field(plugin.field("capabilities"), capability)) ||
-    plugin.field("runtimeConfig") !== undefined;
-}
-
-/** The version of a config that is read as one from before 0.3.0. */
-function oldVersion(plugin: PluginNode): string | undefined {
-  const { root, version = "" } = plugin.document;
-  const read = version || DEFAULT_VERSION;
-  if (property(root, "cniVersions") || !isSpecVersion(read) || atLeast(read, "0.3.0")) return;
-  return read;
-}
-
-function isLinkLocal({ family, value }: Address): boolean {
-  return family === 6 && value >> 118n === 0xfe80n >> 6n;
 }
 
 function specialUse({ family, first, length }: Prefix): string | undefined {

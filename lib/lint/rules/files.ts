@@ -1,7 +1,7 @@
 /** CNI2xx: the files themselves, and the plugins they name. */
 import { basename } from "@std/path";
 import { isPluginType } from "../../cni/config.ts";
-import type { PluginNode } from "../document.ts";
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { isExecutable } from "../plugins_dir.ts";
 import type { Rule } from "../rule.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
@@ -194,10 +194,14 @@ export const FILES: readonly Rule[] = [
     *check(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         if (!plugins || plugins.find(type)) continue;
+        const isOurs = type === PORT_MAPPER;
         yield {
           at,
+          severity: isOurs ? "warning" : "error",
           message: `there is no plugin ${JSON.stringify(type)} in ${plugins.path}`,
-          help: "install it there, or check the spelling",
+          help: isOurs
+            ? "a stock agent needs it there (mesos-cni install); mesos-cni's own isolator has it built in"
+            : "install it there, or check the spelling",
         };
       }
     },

@@ -1,10 +1,9 @@
 /** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
+import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
-import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "../../cni/version.ts";
-import { type Document, MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
-import { insertFirst } from "../insert.ts";
-import type { Rule } from "../rule.ts";
-import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
+import { MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
+import { type Found, openingOf, type Rule } from "../rule.ts";
+import { schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
@@ -17,8 +16,6 @@ import {
   text,
 } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
-
-const VERSIONS = SPEC_VERSIONS.join(", ");
 
 /** Keys that only make sense in the config of a single plugin. */
 const SINGLE_KEYS = ["type", "ipam", "capabilities", "runtimeConfig", "prevResult"];
@@ -43,7 +40,7 @@ export const STRUCTURE: readonly Rule[] = [
         };
       } else if (!name || name.value === "") {
         yield {
-          at: name ?? start(root),
+          at: name ?? openingOf(root),
           message: 'the network has no "name"',
           help: 'add "name": "…", the name that frameworks ask for',
         };
@@ -92,7 +89,7 @@ export const STRUCTURE: readonly Rule[] = [
         };
       } else if (!type && role !== "partial") {
         yield {
-          at: place ?? start(node),
+          at: place ?? openingOf(node),
           message: `${called(plugin)} has no "type"`,
           help: 'add "type": "…", the file name of the plugin',
         };
@@ -118,127 +115,6 @@ export const STRUCTURE: readonly Rule[] = [
           at: place,
           message: `${quote(type)} is no file name`,
           help: "write the file name alone; the agent has the directory",
-        };
-      }
-    },
-  },
-  {
-    code: "CNI105",
-    name: "version-missing",
-    severity: "info",
-    title: 'the network has no "cniVersion"',
-    why:
-      "A config without one is read as version 0.1.0 of the specification, which knows one IPv4 and " +
-      "one IPv6 address for a container. The fix writes 0.2.0 for a single plugin, whose results " +
-      "have the same form and are what a stock Mesos agent understands, and 0.4.0 for a list or a " +
-      "container without addresses.",
-    bad: bridge({ cniVersion: undefined }),
-    good: bridge({ cniVersion: "0.2.0" }),
-    fixable: true,
-    on: "document",
-    *check({ root, source, kind, plugins }) {
-      if (field(root, "cniVersion") || property(root, "cniVersions")) return;
-      const isOldForm = kind === "conf" && !plugins.some(makesNoAddress);
-      const wanted: SpecVersion = isOldForm ? "0.2.0" : "0.4.0";
-      const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
-        .reduce((a, b) => order(a) > order(b) ? a : b, wanted);
-      yield {
-        at: start(root),
-        message: `the network has no "cniVersion" and is read as ${DEFAULT_VERSION}`,
-        help: `add "cniVersion": "${version}"`,
-        fix: {
-          title: `add "cniVersion": "${version}"`,
-          edits: [insertFirst(source.text, root, "cniVersion", version)],
-        },
-      };
-    },
-  },
-  {
-    code: "CNI106",
-    name: "version-unknown",
-    severity: "error",
-    title: '"cniVersion" is no version of the specification',
-    why:
-      `The released versions are ${VERSIONS}. A plugin that gets another one answers with error 1, ` +
-      "incompatible CNI version.",
-    bad: network({ cniVersion: "1.0", type: "bridge" }),
-    good: network({ cniVersion: "1.0.0", type: "bridge" }),
-    on: "document",
-    *check({ root }) {
-      const version = property(root, "cniVersion");
-      const others = property(root, "cniVersions");
-      if (version && version.type !== "string") {
-        yield {
-          at: version,
-          message: `"cniVersion" must be a string, and this is ${kindOf(version)}`,
-          help: `write one of ${VERSIONS} in double quotes`,
-        };
-      } else if (version && version.value !== "" && order(version.value) < 0 && !others) {
-        yield {
-          at: version,
-          message: `${quote(version.value)} is no version of the CNI specification`,
-          help: `write one of ${VERSIONS}`,
-        };
-      }
-      if (others && items(others).length === 0 && others.type !== "array") {
-        yield {
-          at: others,
-          message: `"cniVersions" must be a list, and this is ${kindOf(others)}`,
-          help: 'write ["0.4.0", "1.0.0"]',
-        };
-      }
-      for (const one of items(others)) {
-        if (one.type === "string") continue;
-        yield {
-          at: one,
-          message: `a version must be a string, and this is ${kindOf(one)}`,
-          help: `write one of ${VERSIONS} in double quotes`,
-        };
-      }
-    },
-  },
-  {
-    code: "CNI107",
-    name: "version-unsupported",
-    severity: "error",
-    title: 'the plugin does not speak the network\'s "cniVersion"',
-    why:
-      "Some plugins came with a later version of the specification and refuse the earlier ones; a " +
-      `network without "cniVersion" counts as ${DEFAULT_VERSION}. With --probe, the plugins are asked ` +
-      "themselves.",
-    bad: json({
-      cniVersion: "0.2.0",
-      name: "net",
-      plugins: [bridgeFields(), { type: "firewall" }],
-    }),
-    good: json({
-      cniVersion: "0.4.0",
-      name: "net",
-      plugins: [bridgeFields(), { type: "firewall" }],
-    }),
-    on: "plugin",
-    *check(plugin, { plugins, machine }) {
-      const version = versionFor(plugin);
-      if (!version) return;
-      const since = schemaOf(plugin)?.since;
-      const at = property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type");
-      const file = plugin.type && isPluginType(plugin.type)
-        ? plugins?.find(plugin.type)
-        : undefined;
-      const spoken = file && machine?.pluginVersions(file.path);
-      if (spoken && !spoken.includes(version)) {
-        yield {
-          at,
-          message: `${plugin.type} here speaks CNI ${
-            spoken.join(", ")
-          }, and the network ${version}`,
-          help: "use a version that all plugins of the network speak, or update the plugin",
-        };
-      } else if (!spoken && since && order(version) < order(since)) {
-        yield {
-          at,
-          message: `${plugin.type} speaks CNI ${since} and newer, and the network ${version}`,
-          help: `write "cniVersion": "${since}" or newer`,
         };
       }
     },
@@ -314,7 +190,7 @@ export const STRUCTURE: readonly Rule[] = [
     *check({ root, source, kind }) {
       if (kind === "conf" && source.path.endsWith(".conflist")) {
         yield {
-          at: start(root),
+          at: openingOf(root),
           message: 'a .conflist has no list of "plugins"',
           help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
         };
@@ -348,13 +224,14 @@ export const STRUCTURE: readonly Rule[] = [
           help: 'write "args": { … }, or delete it',
         };
       }
-      const reserved = propertyNode(args, "org.apache.mesos");
-      if (!reserved) return;
-      yield {
-        at: reserved.children![0],
-        message: 'args."org.apache.mesos" is the agent\'s own: it refuses this network',
-        help: "delete it; labels and port mappings come from the framework's request",
-      };
+      for (const { key, name } of entries(args)) {
+        if (name !== "org.apache.mesos") continue;
+        yield {
+          at: key,
+          message: 'args."org.apache.mesos" is the agent\'s own: it refuses this network',
+          help: "delete it; labels and port mappings come from the framework's request",
+        };
+      }
     },
   },
   {
@@ -386,7 +263,7 @@ export const STRUCTURE: readonly Rule[] = [
         // A plugin with an IPAM of its own reads the rest of it all the same.
         const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
         yield {
-          at: isEmpty ? ipam : start(ipam),
+          at: isEmpty ? ipam : openingOf(ipam),
           severity: isLost ? "error" : "warning",
           message: isLost
             ? '"ipam" has no "type", so nothing assigns an address'
@@ -432,18 +309,11 @@ export const STRUCTURE: readonly Rule[] = [
     good: bridge(),
     on: "document",
     *check({ root, plugins }) {
-      const places = [
-        ...["cniVersion", "cniVersions", "args"].map((key) => [root, key] as const),
-        ...plugins.filter(({ role }) => role === "single" || role === "listed")
-          .map(({ node }) => [node, "capabilities"] as const),
-        ...plugins.filter(({ type }) => type === PORT_MAPPER).flatMap(({ node }) =>
-          ["backend", "snat", "excludeDevices", "delegate"].map((key) => [node, key] as const)
-        ),
-      ];
-      for (const [object, key] of places) {
-        for (const { name, value } of entries(object)) {
-          if (name !== key || value?.type !== "null") continue;
-          yield { at: value, message: `"${key}" must not be null`, help: "delete it" };
+      yield* nulls(root, ["cniVersion", "cniVersions", "args"]);
+      for (const { node, role, type } of plugins) {
+        if (role === "single" || role === "listed") yield* nulls(node, ["capabilities"]);
+        if (type === PORT_MAPPER) {
+          yield* nulls(node, ["backend", "snat", "excludeDevices", "delegate"]);
         }
       }
     },
@@ -469,6 +339,13 @@ export const STRUCTURE: readonly Rule[] = [
   },
 ];
 
+function* nulls(object: Node, keys: readonly string[]): Generator<Found> {
+  for (const { name, value } of entries(object)) {
+    if (value?.type !== "null" || !keys.includes(name)) continue;
+    yield { at: value, message: `"${name}" must not be null`, help: "delete it" };
+  }
+}
+
 /** How a message calls a plugin that may have no type. */
 function called(plugin: PluginNode): string {
   return {
@@ -480,28 +357,4 @@ function called(plugin: PluginNode): string {
   }[
     plugin.role
   ];
-}
-
-/** The opening bracket of an object: where to point when something is missing. */
-function start(node: { offset: number }): { offset: number; length: number } {
-  return { offset: node.offset, length: 1 };
-}
-
-function order(version: string): number {
-  return (SPEC_VERSIONS as readonly string[]).indexOf(version);
-}
-
-/** The version a plugin will be called with; undefined if other rules have refused it already. */
-function versionFor(plugin: PluginNode): SpecVersion | undefined {
-  const own = plugin.role === "delegate" || plugin.role === "network"
-    ? text(property(plugin.node, "cniVersion"))
-    : undefined;
-  const version = own || newest(plugin.document) || DEFAULT_VERSION;
-  return order(version) < 0 ? undefined : version as SpecVersion;
-}
-
-function newest(document: Document): string | undefined {
-  const offered = items(property(document.root, "cniVersions")).map((one) => text(one));
-  offered.push(document.version);
-  return SPEC_VERSIONS.findLast((version) => offered.includes(version)) ?? document.version;
 }

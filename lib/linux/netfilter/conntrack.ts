@@ -24,37 +24,40 @@ const CTA_PROTO_DST_PORT = 3;
 const FILTER_PROTO_NUM = 1 << 3;
 const FILTER_PROTO_DST_PORT = 1 << 5;
 const IPPROTO_UDP = 17;
+const NESTED = 0x8000;
 const ENOENT = 2;
 
 /**
- * Forgets tracked UDP flows to a port, so that their next packet meets the rules of now: a flow
+ * Forgets tracked UDP flows to ports, so that their next packet meets the rules of now: a flow
  * keeps the translation that it began with for as long as it lives.
  *
- * @param matches whether a flow to this destination address is meant
+ * The kernel walks its whole table for this (some ms), so it is one walk for all the ports.
+ *
+ * @param matches whether a flow to this destination is meant
  * @returns how many were forgotten
  * @throws {SystemError}
  */
 export function forgetUdpFlows(
   family: 4 | 6,
-  port: number,
-  matches: (destination: string) => boolean,
+  ports: readonly number[],
+  matches: (destination: string, port: number) => boolean,
 ): number {
+  if (ports.length === 0) return 0;
   const socket = nfnetlink();
   const header = nfHeader(family === 4 ? AF_INET : AF_INET6);
-  const protocol = attribute(CTA_PROTO_NUM, new Uint8Array([IPPROTO_UDP]));
-  const portAttribute = attribute(
-    CTA_PROTO_DST_PORT,
-    new Uint8Array([port >> 8, port & 0xff]),
-  );
+  const only = ports.length === 1 ? ports[0]! : undefined;
+  const wanted = [attribute(CTA_PROTO_NUM, new Uint8Array([IPPROTO_UDP]))];
+  if (only !== undefined) {
+    wanted.push(attribute(CTA_PROTO_DST_PORT, new Uint8Array([only >> 8, only & 0xff])));
+  }
+  const flags = FILTER_PROTO_NUM | (only === undefined ? 0 : FILTER_PROTO_DST_PORT);
   // The kernel filters since 5.8; an older one lists everything. So all is looked at here again.
   const flows = socket.dump(
     IPCTNL_MSG_CT_GET,
     [
       header,
-      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, [protocol, portAttribute])]),
-      nested(CTA_FILTER, [
-        attribute(CTA_FILTER_ORIG_FLAGS, u32(FILTER_PROTO_NUM | FILTER_PROTO_DST_PORT)),
-      ]),
+      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
+      nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
     ],
     "list tracked connections",
     ({ body }) => {
@@ -64,13 +67,13 @@ export function forgetUdpFlows(
       const address = tuple.nested(CTA_TUPLE_IP).bytes(
         family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST,
       );
-      const flowPort = proto.bytes(CTA_PROTO_DST_PORT);
-      if (!address || !flowPort || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
-      if (view(flowPort).getUint16(0) !== port || !matches(addressText(address))) return undefined;
+      const port = proto.bytes(CTA_PROTO_DST_PORT);
+      if (!address || !port || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
+      if (!matches(addressText(address), view(port).getUint16(0))) return undefined;
       return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
         const value = flow.bytes(type);
         // A copy, since the next answer comes into the same buffer.
-        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | 0x8000 : type, value)] : [];
+        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | NESTED : type, value)] : [];
       });
     },
   );

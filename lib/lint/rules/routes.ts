@@ -1,0 +1,270 @@
+/** CNI4xx: gateways and routes, and whether an executor reaches its agent by them. */
+import { type Address, bitsOf, type Prefix, showAddress, showNetwork, within } from "../address.ts";
+import { gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
+import type { PluginNode } from "../document.ts";
+import type { Rule } from "../rule.ts";
+import { schemaOf } from "../schemas/mod.ts";
+import { field, isTrue, property, quote } from "../tree.ts";
+import { attached, bridge } from "./example.ts";
+
+export const ROUTES: readonly Rule[] = [
+  {
+    code: "CNI409",
+    name: "gateway-outside",
+    severity: "error",
+    title: "the gateway is not in the subnet",
+    why:
+      "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
+      "route through one that it can't reach. ptp sets a route to its gateway and takes any. Where no " +
+      "route uses the gateway, it is a warning.",
+    bad: bridge({}, { gateway: "10.2.0.1" }),
+    good: bridge({}, { gateway: "10.1.0.1" }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type === "ptp") return;
+      const { ranges, fixed } = plugin.addressing;
+      const pairs = [
+        ...ranges.map((range) => [range.subnet, range.gateway] as const),
+        ...fixed.map((one) => [one.address, one.gateway] as const),
+      ];
+      for (const [subnet, gateway] of pairs) {
+        if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
+        yield {
+          at: gateway.node,
+          severity: isFatal(plugin, subnet.value, gateway.value) ? "error" : "warning",
+          message: `the gateway ${quote(gateway.node.value)} is not in ${
+            showNetwork(subnet.value)
+          }`,
+          help: `use an address of the subnet, such as ${
+            showAddress({ family: subnet.value.family, value: subnet.value.first + 1n })
+          }`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI410",
+    name: "gateway-at-the-end",
+    severity: "warning",
+    title: "the gateway is the subnet's network or broadcast address",
+    why:
+      "Both ends of an IPv4 subnet are reserved; routers and the kernel drop or refuse traffic to them. " +
+      "The first address of an IPv6 subnet is every router's (RFC 4291, section 2.6.1). The kernel " +
+      "refuses a route through a broadcast address: that is an error.",
+    bad: bridge({}, { gateway: "10.1.0.0" }),
+    good: bridge({}, { gateway: "10.1.0.1" }),
+    on: "plugin",
+    *check(plugin) {
+      const { ranges, fixed } = plugin.addressing;
+      const pairs = [
+        ...ranges.map((range) => [range.subnet?.value, range.gateway] as const),
+        ...fixed.map((one) => [one.address?.value, one.gateway] as const),
+      ];
+      for (const [subnet, gateway] of pairs) {
+        if (!subnet || gateway?.value?.family !== subnet.family) continue;
+        if (subnet.length >= bitsOf(subnet.family) - 1) continue;
+        const { value } = gateway.value;
+        const isLast = subnet.family === 4 && value === subnet.last;
+        if (value !== subnet.first && !isLast) continue;
+        yield {
+          at: gateway.node,
+          severity: isLast && plugin.type !== "ptp" && usesGateway(plugin, 4) ? "error" : "warning",
+          message:
+            `${quote(gateway.node.value)} is the ${isLast ? "broadcast" : "network"} address of ` +
+            `${showNetwork(subnet)}, not a host`,
+          help: `use another address, such as ${
+            showAddress({ family: subnet.family, value: subnet.first + 1n })
+          }`,
+        };
+      }
+    },
+  },
+  {
+    code: "CNI411",
+    name: "route-out-of-reach",
+    severity: "error",
+    title: "a route's next hop can't be reached from the container",
+    why:
+      'The kernel refuses a route through a gateway ("gw") that is in none of the container\'s subnets.',
+    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.1" }] }),
+    good: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] }),
+    on: "plugin",
+    *check(plugin) {
+      const { ranges, fixed, routes } = plugin.addressing;
+      if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
+      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
+        .map((subnet) => subnet?.value);
+      // One subnet that can't be read, or is given elsewhere, may be the one.
+      if (subnets.length === 0 || subnets.includes(undefined)) return;
+      if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
+      // No network has that many; to look at all pairs would take seconds.
+      if ((subnets.length + routes.length) * routes.length > 1_000_000) return;
+      const own = ranges.map((range) => gatewayOf(range));
+      for (const { dst, gw } of routes) {
+        const family = (gw?.value ?? dst?.value)?.family;
+        if (dst?.value && gw?.value && dst.value.family !== gw.value.family) {
+          yield {
+            at: gw.node,
+            message: "the destination and the next hop of a route are of different families",
+            help: "use an IPv4 next hop for IPv4, and an IPv6 one for IPv6",
+          };
+        } else if (family && !subnets.some((subnet) => subnet!.family === family)) {
+          yield {
+            at: (gw ?? dst)!.node,
+            severity: gw ? "error" : "warning",
+            message: `an IPv${family} route, and the container gets no IPv${family} address`,
+            help: `delete the route, or add an IPv${family} subnet`,
+          };
+        } else if (gw?.value && !isLinkLocal(gw.value)) {
+          const { value } = gw;
+          const isReached = subnets.some((subnet) => within(subnet!, value)) ||
+            routes.some((route) => isOnLink(route, value)) ||
+            // ptp sets a route to the network's own gateway first, wherever that is.
+            (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
+          if (isReached) continue;
+          yield {
+            at: gw.node,
+            message: `the next hop ${quote(gw.node.value)} is in none of the container's subnets`,
+            help: "use an address of the subnet, or leave gw out to take the network's gateway",
+          };
+        }
+      }
+    },
+  },
+  {
+    code: "CNI412",
+    name: "duplicate-route",
+    severity: "warning",
+    title: "a route stands twice",
+    why:
+      "The plugins keep the first of two routes to one destination and skip the other without a word.",
+    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0", gw: "10.1.0.2" }] }),
+    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
+    on: "plugin",
+    *check(plugin) {
+      const seen = new Set<string>();
+      for (const { dst, node } of plugin.addressing.routes) {
+        if (!dst?.value) continue;
+        const key = [
+          dst.value.family,
+          dst.value.first,
+          dst.value.length,
+          field(node, "table")?.value,
+          field(node, "priority")?.value,
+        ].join(" ");
+        if (seen.has(key)) {
+          yield {
+            at: dst.node,
+            message: `there is a route to ${showNetwork(dst.value)} already`,
+            help: "delete one of the two",
+          };
+        }
+        seen.add(key);
+      }
+    },
+  },
+  {
+    code: "CNI413",
+    name: "route-without-destination",
+    severity: "error",
+    title: 'a route has no "dst"',
+    why:
+      'A stock Mesos agent skips a network with such a route; a default route is {"dst": "0.0.0.0/0"}.',
+    bad: bridge({}, { routes: [{ gw: "10.1.0.1" }] }),
+    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
+    on: "plugin",
+    *check(plugin) {
+      for (const { node } of plugin.addressing.routes) {
+        if (field(node, "dst")) continue;
+        yield {
+          at: node,
+          message: 'a route has no "dst"',
+          help: 'add "dst": "0.0.0.0/0" for a default route',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI414",
+    name: "no-route-to-agent",
+    severity: "warning",
+    title: "containers get no route by which an executor could reach the agent",
+    why:
+      "The executor runs in the container and must register with the agent. With addresses but no " +
+      "route, it reaches only its own subnet; unless the agent has an address there, the task never " +
+      "starts. A default route in ipam.routes, or isDefaultGateway of the bridge, is what is usually " +
+      "missing.",
+    bad: bridge({}, { routes: undefined }),
+    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
+    on: "plugin",
+    *check(plugin) {
+      const { ipam, ipamType, role, type } = plugin;
+      if (ipamType !== "host-local" && ipamType !== "static") return;
+      // Calico and others set routes of their own.
+      if (schemaOf(plugin)?.ipam === "own") return;
+      if (role === "partial" || role === "network" || plugin.isChained) return;
+      const { ranges, fixed, routes } = plugin.addressing;
+      if (ranges.length + fixed.length === 0) return;
+      if (isTrue(plugin.field("isDefaultGateway")) || routes.length > 0) return;
+      // A later plugin of the list may add routes.
+      const later = plugin.document.plugins.some((other) =>
+        other.index > plugin.index && (other.ipam || other.type === "sbr")
+      );
+      if (later) return;
+      yield {
+        at: field(ipam, "type"),
+        message: "containers get an address but no route: an executor can't reach the agent",
+        help: type === "bridge"
+          ? 'add "routes": [{ "dst": "0.0.0.0/0" }] to ipam, or "isDefaultGateway": true'
+          : 'add "routes": [{ "dst": "0.0.0.0/0" }] to ipam',
+      };
+    },
+  },
+  {
+    code: "CNI416",
+    name: "host-out-of-reach",
+    severity: "info",
+    title: "a macvlan or ipvlan container can't reach the agent on the same device",
+    why:
+      "The kernel doesn't pass traffic between a macvlan or ipvlan interface and the device below it. " +
+      "An executor reaches the agent only at an address of another device, or through a router that " +
+      "sends the traffic back.",
+    bad: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
+    good: bridge(),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.type !== "macvlan" && plugin.type !== "ipvlan") return;
+      if (plugin.role === "network" || isTrue(plugin.field("linkInContainer"))) return;
+      yield {
+        at: property(plugin.node, "type"),
+        message:
+          `containers on ${plugin.type} don't reach the agent's own address on the device below`,
+        help: "let the agent listen on another device, or attach the container to a second network",
+      };
+    },
+  },
+];
+
+/** Plugins that set the routes of their IPAM plugin by the kernel's rules. */
+const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "tap", "dummy"];
+
+/** Whether a container can't be attached with a gateway that is not in the subnet. */
+function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
+  return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
+    usesGateway(plugin, gateway.family);
+}
+
+/** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */
+function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
+  return !gw && dst?.value !== undefined && dst.value.length > 0 && within(dst.value, address);
+}
+
+/** Whether the plugin sets a route of the family that goes through the network's gateway. */
+function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
+  if (isTrue(plugin.field("isDefaultGateway"))) return true;
+  return plugin.addressing.routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
+}
+
+function isLinkLocal({ family, value }: Address): boolean {
+  return family === 6 && value >> 118n === 0xfe80n >> 6n;
+}

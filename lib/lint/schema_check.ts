@@ -1,0 +1,157 @@
+/** Holds a plugin's config against its schema. */
+import type { Node } from "jsonc-parser";
+import { nearest } from "../nearest.ts";
+import type { PluginNode } from "./document.ts";
+import type { Found } from "./rule.ts";
+import type { Fields, Type } from "./schema.ts";
+import { COMMON } from "./schemas/common.ts";
+import { ipamSchemaOf, schemaOf } from "./schemas/mod.ts";
+import { entries, field, isObject, items, kindOf, property, quote } from "./tree.ts";
+
+/** Keys of an object that are none of `known`; `owner` is who reads them, for the message. */
+export function* unknownKeys(node: Node, known: Fields, owner: string): Generator<Found> {
+  const names = Object.keys(known);
+  const lower = new Map(names.map((name) => [name.toLowerCase(), name]));
+  for (const { key, name } of entries(node)) {
+    if (Object.hasOwn(known, name) || /^[_$]|[./]/.test(name) || name === "") continue;
+    const exact = lower.get(name.toLowerCase());
+    const guess = exact ?? (name.length <= 40 ? nearest(name, names) : undefined);
+    const isFree = guess !== undefined && !property(node, guess);
+    yield {
+      at: key,
+      severity: guess ? "warning" : "info",
+      message: exact
+        ? `${owner} spells this key ${quote(exact)}`
+        : `${owner} knows no key ${quote(name)}`,
+      help: guess
+        ? `did you mean ${quote(guess)}?`
+        : "check the spelling, or whether your version of the plugin has it",
+      fix: guess && isFree
+        ? {
+          title: `rename the key to "${guess}"`,
+          edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(guess) }],
+        }
+        : undefined,
+    };
+  }
+}
+
+/** The same for the objects inside a field. */
+export function* unknownInside(
+  node: Node | undefined,
+  type: Type,
+  owner: string,
+): Generator<Found> {
+  if (!node) return;
+  if (type.kind === "object" && isObject(node)) {
+    yield* unknownKeys(node, type.fields, owner);
+    for (const [name, inner] of Object.entries(type.fields)) {
+      yield* unknownInside(field(node, name), inner, owner);
+    }
+  } else if (type.kind === "list") {
+    for (const item of items(node)) yield* unknownInside(item, type.of, owner);
+  }
+}
+
+/** Every field of known type that is there, with the words a message calls it by. */
+export function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]> {
+  const schema = schemaOf(plugin);
+  if (schema) {
+    // What the specification's own rules check is left to them.
+    const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
+    for (const [name, type] of Object.entries({ ...common, ...schema.fields })) {
+      const value = plugin.field(name);
+      if (value) yield* typedValue(value, type, name);
+    }
+  }
+  const ipam = ipamSchemaOf(plugin);
+  if (ipam && plugin.ipam) {
+    const { type: _, ...fields } = ipam.fields;
+    yield* typed(plugin.ipam, fields, "ipam.");
+  }
+}
+
+function* typed(node: Node, fields: Fields, path: string): Generator<[Node, Type, string]> {
+  for (const [name, type] of Object.entries(fields)) {
+    const value = field(node, name);
+    if (value) yield* typedValue(value, type, path + name);
+  }
+}
+
+function* typedValue(node: Node, type: Type, path: string): Generator<[Node, Type, string]> {
+  if (node.type === "null") return;
+  yield [node, type, path];
+  if (type.kind === "list") {
+    for (const [i, item] of items(node).entries()) {
+      yield* typedValue(item, type.of, `${path}[${i}]`);
+    }
+  } else if (type.kind === "map") {
+    for (const { name, value } of entries(node)) {
+      if (value) yield* typedValue(value, type.of, `${path}.${name.slice(0, 60)}`);
+    }
+  } else if (type.kind === "object" && isObject(node)) {
+    yield* typed(node, type.fields, path + ".");
+  }
+}
+
+const WANTED = {
+  boolean: ["boolean", "true or false, without quotes"],
+  string: ["string", "a string in double quotes"],
+  choice: ["string", "a string in double quotes"],
+  integer: ["number", "a whole number, without quotes"],
+  list: ["array", "a list: [ … ]"],
+  map: ["object", "an object: { … }"],
+  object: ["object", "an object: { … }"],
+} as const;
+
+/**
+ * What is wrong with the type of a value, and what to write instead.
+ *
+ * @param source the file's text: Go cares how a number is written
+ */
+export function typeProblem(
+  node: Node,
+  type: Type,
+  source: string,
+): { what: string; help: string } | undefined {
+  if (type.kind === "any") return undefined;
+  const [wanted, words] = WANTED[type.kind];
+  if (node.type !== wanted) return { what: `must not be ${kindOf(node)}`, help: `write ${words}` };
+  // Go takes neither 1.0 nor 1e3 for an integer.
+  if (type.kind !== "integer") return undefined;
+  const literal = source.slice(node.offset, node.offset + node.length);
+  if (/^-?[0-9]+$/.test(literal)) return undefined;
+  return { what: `must be a whole number, not ${quote(literal)}`, help: "write digits only" };
+}
+
+/** What is wrong with a value of the right type. */
+export function valueProblem(
+  node: Node,
+  type: Type,
+): Pick<Found, "message" | "help" | "severity"> | undefined {
+  switch (type.kind) {
+    case "string": {
+      const problem = type.is?.(node.value);
+      return problem ? { message: problem, help: "correct the value" } : undefined;
+    }
+    case "choice": {
+      if (node.value === "" || type.values.includes(node.value)) return undefined;
+      const guess = nearest(node.value, type.values);
+      if (!type.strict && !guess) return undefined;
+      return {
+        severity: type.strict ? undefined : "warning",
+        message: `${quote(node.value)} is none of ${type.values.join(", ")}`,
+        help: guess ? `did you mean "${guess}"?` : `write one of ${type.values.join(", ")}`,
+      };
+    }
+    case "integer": {
+      const { min, max, zero } = type;
+      if ((node.value >= min && node.value <= max) || (zero && node.value === 0)) return undefined;
+      return {
+        severity: type.ignoresNegative && node.value < 0 ? "warning" : undefined,
+        message: `${node.value} is out of range`,
+        help: `write a number from ${min} to ${max}${zero ? ", or 0 for the default" : ""}`,
+      };
+    }
+  }
+}

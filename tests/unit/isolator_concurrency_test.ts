@@ -1,0 +1,51 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { concurrently } from "../../lib/isolator/concurrently.ts";
+import { Layout } from "../../lib/isolator/layout.ts";
+import { Locks } from "../../lib/isolator/locks.ts";
+import { parseContainerId } from "../../lib/mesos/container_id.ts";
+import { kernelTest } from "../harness/kernel.ts";
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+Deno.test("concurrently: never more than so many at a time, results in order", async () => {
+  let now = 0;
+  let most = 0;
+  const items = Array.from({ length: 20 }, (_, i) => i);
+  const results = await concurrently(3, items, async (item) => {
+    most = Math.max(most, ++now);
+    await pause((item * 7) % 5);
+    now--;
+    return item * 2;
+  });
+  assertEquals(results, items.map((item) => item * 2));
+  assertEquals(most, 3);
+  assertEquals(await concurrently(3, [], () => Promise.resolve(1)), []);
+});
+
+kernelTest(
+  "locks: one operation of a container after the other, of others at the same time",
+  async () => {
+    const dir = await Deno.makeTempDir();
+    const locks = new Locks(new Layout(dir));
+    const [a, b] = [parseContainerId("a"), parseContainerId("b")];
+    const log: string[] = [];
+    const work = (name: string, ms: number) => async () => {
+      log.push(`${name} begins`);
+      await pause(ms);
+      log.push(`${name} ends`);
+    };
+    await Promise.all([
+      locks.hold(a, work("a1", 40)),
+      locks.hold(a, work("a2", 1)),
+      locks.hold(b, work("b1", 1)),
+      assertRejects(() => locks.hold(a, () => Promise.reject(new Error("a3 fails"))), Error, "a3"),
+      locks.hold(a, work("a4", 1)),
+    ]);
+    const ofA = log.filter((line) => line.startsWith("a"));
+    assertEquals(ofA, ["a1 begins", "a1 ends", "a2 begins", "a2 ends", "a4 begins", "a4 ends"]);
+    assertEquals(log.indexOf("b1 ends") < log.indexOf("a1 ends"), true);
+    // Nothing of the containers is on disk, so neither are their locks.
+    assertEquals([...Deno.readDirSync(new Layout(dir).requests)], []);
+    await Deno.remove(dir, { recursive: true });
+  },
+);
