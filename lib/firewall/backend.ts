@@ -32,6 +32,9 @@ export interface Backend {
    */
   remove(attachment: Removal, lock: FileLock): Promise<boolean>;
 
+  /** Whether its program is there at all. */
+  isInstalled(): boolean;
+
   /** What is in the kernel now. @throws {OperatorError} */
   read(): Promise<Snapshot>;
 

@@ -66,6 +66,10 @@ export class Iptables implements Backend {
     return exact;
   }
 
+  isInstalled(): boolean {
+    return IptablesTool.isInstalled(4, this.path);
+  }
+
   async read(): Promise<Snapshot> {
     const saved: { [family in Family]?: SavedRules } = {};
     const load = async (family: Family) =>

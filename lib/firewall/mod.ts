@@ -5,7 +5,7 @@
  * {@link install} once it has one, {@link remove} before it loses it. A runtime that recovers or
  * collects garbage has {@link listOwners}, {@link removeOwner} and {@link restoreMissing}.
  */
-import { OperatorError } from "../error.ts";
+import { messageOf, OperatorError } from "../error.ts";
 import { FileLock } from "../linux/lock.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 import {
@@ -160,22 +160,29 @@ async function put(record: Record, lock: FileLock, started?: StartedTool): Promi
   forgetFlows(record);
 }
 
+/** Where the rules of an attachment may be whose record is lost. */
+export interface Whereabouts {
+  chain: string;
+  backend: BackendName;
+  path: string;
+  /** False if it asked for no mappings: then a host that has no iptables has no rules. */
+  hasMappings?: boolean;
+}
+
 /**
  * Removes rules, claims and record of an attachment, in this order. Nothing there is no error.
  *
  * @param where to look if the record is lost
  * @throws {OperatorError}
  */
-export async function remove(
-  owner: Owner,
-  where?: { chain: string; backend: BackendName; path: string },
-): Promise<void> {
+export async function remove(owner: Owner, where?: Whereabouts): Promise<void> {
   using lock = await lockChanges();
   const record = readRecord(owner);
   if (record) return await removeKnown(record, record.backend, lock);
   releaseAll(owner);
   if (!where) return;
-  const { chain, backend, path } = where;
+  const { chain, backend, path, hasMappings = true } = where;
+  if (!hasMappings && !(await backendOf(backend, path)).isInstalled()) return;
   await removeKnown({ ...owner, chain, path }, backend, lock);
 }
 
@@ -255,8 +262,21 @@ export async function restoreMissing(
     if (snapshot.missing(record).length > 0) containers.add(record.containerId);
   }
   const restored: Owner[] = [];
-  for (const containerId of containers) restored.push(...await putAgain(containerId, lock));
-  return restored;
+  const failures: string[] = [];
+  for (const containerId of containers) {
+    try {
+      restored.push(...await putAgain(containerId, lock));
+    } catch (error) {
+      // One container whose bridge is gone, say, must not keep the others waiting.
+      failures.push(`${containerId}: ${messageOf(error)}`);
+    }
+  }
+  if (failures.length === 0) return restored;
+  throw new OperatorError(
+    "not_restored",
+    `port mappings of ${failures.length} containers could not be put back (of ${restored.length} ` +
+      `they were): ${failures.join("; ")}`,
+  );
 }
 
 function isLive({ netns, netnsInode }: Record): boolean {

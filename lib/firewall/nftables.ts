@@ -61,6 +61,10 @@ export class Nftables implements Backend {
     return false;
   }
 
+  isInstalled(): boolean {
+    return findTool("nft", this.path) !== undefined;
+  }
+
   async read(): Promise<Snapshot> {
     const complete = isComplete();
     const present = new Set((await this.#elements()).map(({ element }) => nameOf(element)));

@@ -29,15 +29,32 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): () => Deno.StaticForeignLibraryInterface<S> {
   let opened: Deno.StaticForeignLibraryInterface<S> | undefined;
-  return () => opened ??= Deno.dlopen(LIBC, symbols).symbols;
+  return () => {
+    if (!opened) {
+      findErrno();
+      opened = Deno.dlopen(LIBC, symbols).symbols;
+    }
+    return opened;
+  };
 }
 
-const location = openLibc({ __errno_location: { parameters: [], result: "pointer" } });
+let place: Deno.UnsafePointerView | undefined;
 
-/** The calling thread's errno. Meaningful straight after a failed call only. */
+/**
+ * Where this thread's errno is. Found before the first call that may fail: to open a library
+ * after it would change the very value that is to be read (an EAGAIN became an ENOENT).
+ */
+function findErrno(): Deno.UnsafePointerView {
+  if (place) return place;
+  const { symbols } = Deno.dlopen(LIBC, {
+    __errno_location: { parameters: [], result: "pointer" },
+  });
+  return place = new Deno.UnsafePointerView(symbols.__errno_location()!);
+}
+
+/** This thread's errno. Meaningful straight after a failed call only. */
 export function errno(): number {
-  const pointer = location().__errno_location();
-  return pointer === null ? 0 : new Deno.UnsafePointerView(pointer).getInt32();
+  return findErrno().getInt32();
 }
 
 /**

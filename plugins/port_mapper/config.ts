@@ -68,18 +68,29 @@ export function readConfig(config: JsonObject): Config {
 }
 
 /**
- * What DEL needs. A config that ADD refused must not make a container that cannot be removed: the
- * mappings are not looked at, and without a chain there is nothing by that config to remove.
+ * What DEL needs. A config that ADD refused must not make a container that cannot be removed:
+ * mappings that are none count as some, and without a chain there is nothing to remove.
  *
  * @throws {CniError} invalidConfig, incompatibleVersion
  */
-export function readForRemoval(config: JsonObject): Base & { placement?: Placement } {
+export function readForRemoval(
+  config: JsonObject,
+): Base & { placement?: Placement; hasMappings: boolean } {
   const base = readBase(config);
   try {
-    return { ...base, placement: readPlacement(config) };
+    const placement = readPlacement(config);
+    return { ...base, placement, hasMappings: mayHaveMappings(config, placement) };
   } catch (error) {
     log.warning("no rules were made by this config", { reason: messageOf(error) });
-    return base;
+    return { ...base, hasMappings: false };
+  }
+}
+
+function mayHaveMappings(config: JsonObject, placement: Placement): boolean {
+  try {
+    return readMappings(config, placement).length > 0;
+  } catch {
+    return true; // it is ADD that says what is wrong with them
   }
 }
 

@@ -177,7 +177,7 @@ async function undo(
 ): Promise<string[]> {
   const story: string[] = [];
   try {
-    await remove(owner, { ...config.placement, path: invocation.path });
+    await remove(owner);
   } catch (failure) {
     story.push(`what was made of the rules could not be removed: ${messageOf(failure)}`);
   }
@@ -195,7 +195,8 @@ async function undo(
 async function del(invocation: Invocation): Promise<undefined> {
   const config = readForRemoval(invocation.config);
   const owner = readOwner(invocation, config);
-  const where = config.placement && { ...config.placement, path: invocation.path };
+  const { placement, hasMappings } = config;
+  const where = placement && { ...placement, hasMappings, path: invocation.path };
   await attached(owner, async (lock) => {
     await rules(() => remove(owner, where));
     if (config.delegate) await runDelegate(invocation, config, lock);
@@ -292,6 +293,7 @@ async function rules<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof CniError) throw error;
     if (!(error instanceof OperatorError)) throw error;
-    throw new CniError(CNI_CODES.rulesUnchanged, error.message, undefined, { cause: error });
+    const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.rulesUnchanged;
+    throw new CniError(code, error.message, error.details, { cause: error });
   }
 }

@@ -193,3 +193,49 @@ Deno.test("a port that a process of the host listens on: a warning, and details 
   assertEquals(code, 102);
   assertStringIncludes(details, "8080/tcp is listened on");
 });
+
+Deno.test("an agent without iptables can still remove containers that have no mappings", async () => {
+  await using agent = await PortMapperAgent.create();
+  const delegate = { type: "addresses" };
+  await agent.script("addresses", `cat >/dev/null; echo '{"ips":[{"address":"10.0.0.2/24"}]}'`);
+  const empty = `${agent.sandbox.dir}/empty`;
+  await Deno.mkdir(empty);
+  for (const directory of ["/usr/sbin", "/usr/local/sbin"]) {
+    await agent.sandbox.ok(["mount", "--bind", empty, directory]);
+  }
+  const none = network([], { delegate });
+  await agent.sandbox.ok(["ip", "netns", "add", "c1"]);
+  await agent.ok("ADD", "c1", none);
+  await agent.ok("DEL", "c1", none);
+  // Where there may be rules, it is an error as ever.
+  assertStringIncludes(
+    (await agent.fails("DEL", "c1", network([8080], { delegate }))).msg,
+    "iptables",
+  );
+});
+
+Deno.test("what one container lacks keeps nobody's rules from being put back", async () => {
+  await using agent = await PortMapperAgent.create();
+  const list = (bridgeName: string, address: string, port: number) => ({
+    ...network([port], { delegate: undefined, snat: true, cniVersion: "1.1.0" }),
+    prevResult: { cniVersion: "1.1.0", ips: [{ address: `${address}.2/24` }] },
+    bridgeName,
+  });
+  const ways = [list("a0", "10.1.0", 8080), list("b0", "10.2.0", 8081)];
+  for (const [i, way] of ways.entries()) {
+    const address = way.prevResult.ips[0]!.address.replace(".2/", ".1/");
+    await agent.sandbox.ok(["ip", "link", "add", way.bridgeName, "type", "bridge"]);
+    await agent.sandbox.ok(["ip", "address", "add", address, "dev", way.bridgeName]);
+    await agent.sandbox.ok(["ip", "link", "set", way.bridgeName, "up"]);
+    await agent.add(`c${i}`, way);
+  }
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
+  await agent.sandbox.ok(["ip", "link", "delete", "a0"]);
+  const { code, msg } = await agent.fails("GC", "", {
+    ...ways[0],
+    "cni.dev/valid-attachments": [0, 1].map((i) => ({ containerID: `c${i}`, ifname: "eth0" })),
+  });
+  assertEquals(code, 103);
+  assertStringIncludes(msg, "c0: ENETUNREACH");
+  assert((await agent.rules("container_id: c1")).length > 0);
+});

@@ -44,6 +44,7 @@ const NFNLGRP_NFTABLES = 7;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const ENOENT = 2;
+const ENOBUFS = 105;
 
 /** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
 export interface RuleHandle {
@@ -170,7 +171,7 @@ export class NewRules implements Disposable {
   /**
    * The rules with a comment that were added since.
    *
-   * @returns undefined if not all may have been heard
+   * @returns undefined if the kernel had more to tell than the socket could hold
    */
   withComment(family: TableFamily, comment: string): RuleHandle[] | undefined {
     const wanted = cString(comment);
@@ -187,8 +188,7 @@ export class NewRules implements Disposable {
         });
       }
     } catch (error) {
-      // Not only ENOBUFS: the kernel may leave any error of any sender on a listening socket.
-      if (error instanceof SystemError) return undefined;
+      if (error instanceof SystemError && error.errno === ENOBUFS) return undefined;
       throw error;
     }
     return found;
