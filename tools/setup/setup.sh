@@ -6,6 +6,8 @@
 readonly DENO_VERSION=2.6.8
 readonly DENO_X64_SHA512=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
 readonly DENORT_PACKAGE_SHA512=9819d05d943a0a6f98c393f7d7fef161e412c3cd085d0e5aa69b801ab00a1a48006338025acc10f21554e234cf327191e57a14ba3656bd74d190b4d3df04adff
+readonly ESBUILD_VERSION=0.25.5   # the one that this Deno's bundler runs
+readonly ESBUILD_X64_SHA512=ba18fc376a1b29313aa5267e68c51baaafb59d7c4d8d92088c28c62dfb16bd5a72ee028238beabb18d4c85187dccbb54b4023bbe980b30ae83c633bc426f6527
 readonly TOOLS="$ROOT/.tools"
 mkdir -p "$TOOLS"
 
@@ -71,6 +73,16 @@ setup_dependencies() {
   if [ "$(cat "$found")" = npm ]; then
     NETWORK_FLAGS=(--import-map="$ROOT/tools/closed_network/import_map.json" --lock="$ROOT/deno.lock" --frozen)
   fi
+}
+
+# The bundler's engine, which Deno would fetch from npm without a hash of ours.
+setup_bundler() {
+  local engine="$DENO_DIR/dl/esbuild-$ESBUILD_VERSION/esbuild-linux-x64"
+  [ ! -x "$engine" ] && [ "$(uname -m)" = x86_64 ] || return 0
+  say "fetching the bundler's esbuild $ESBUILD_VERSION from npm (10 MB) …"
+  mkdir -p "${engine%/*}"
+  fetch_npm "@esbuild/linux-x64@$ESBUILD_VERSION" "$ESBUILD_X64_SHA512" bin/esbuild "$engine.new"
+  chmod 755 "$engine.new" && mv "$engine.new" "$engine"
 }
 
 # The base binary of `deno compile`. Deno's own download wherever it works; else, for tests in
