@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
-import { packagesOf, partFor } from "../../tools/release/bundle.ts";
+import { packagesOf, partFor } from "../../tools/release/packages.ts";
 import { compile, makeWorkplace, TARGETS } from "../../tools/release/compile.ts";
 import { notices } from "../../tools/release/notices.ts";
 import { sbom } from "../../tools/release/sbom.ts";

@@ -1,7 +1,7 @@
 /** Compiling a commit so that its bytes depend on the commit alone. */
 import $ from "@david/dax";
 import { dirname, join } from "@std/path";
-import { partFor } from "./bundle.ts";
+import { partFor } from "./packages.ts";
 
 export const TARGETS = {
   x64: "x86_64-unknown-linux-gnu",
@@ -16,13 +16,15 @@ export interface Workplace {
   cache: string;
   flags: string[];
   lock: Parameters<typeof partFor>[2];
+  /** The commit's. */
+  time: Date;
 }
 
 /**
  * Checks a commit out and fetches what it needs, each package checked against deno.lock.
  *
- * The paths of the cache and the times of files end up in the binary. So both are the same
- * everywhere: a directory of a fixed name, and the commit's time.
+ * Paths and times of files end up in the binary. So both are the same everywhere: a directory of
+ * a fixed name, and the commit's time.
  *
  * @param directory must not exist; the caller removes it
  * @param seed a DENO_DIR to take packages from, where there is no network
@@ -47,8 +49,8 @@ export async function makeWorkplace(
   const time = new Date(
     (await $`git -C ${repository} show -s --format=%cI ${commit}`.text()).trim(),
   );
-  for (const path of [source, join(cache, "npm")]) await setTimes(path, time);
-  return { source, cache, flags, lock };
+  await takeBundler(cache);
+  return { source, cache, flags, lock, time };
 }
 
 /** The import map and the lock file of the program without its tests and tools. */
@@ -89,14 +91,41 @@ async function setTimes(path: string, time: Date): Promise<void> {
   for (const { name } of Deno.readDirSync(path)) await setTimes(join(path, name), time);
 }
 
-/** @param permissions what the binary may do, as flags */
+/** The bundler's engine, which `./dev` has fetched and checked. */
+async function takeBundler(cache: string): Promise<void> {
+  const checked = Deno.env.get("DENO_DIR");
+  if (checked === undefined) throw new Error("DENO_DIR is not set: call ./dev release");
+  await $`cp -r ${join(checked, "dl")} ${cache}`;
+}
+
+/**
+ * Bundles and compiles, as `./dev build` does.
+ *
+ * @param permissions what the binary may do, as flags
+ */
 export async function compile(
-  { source, cache, flags }: Workplace,
+  { source, cache, flags, time }: Workplace,
   target: string,
   permissions: readonly string[],
   output: string,
 ): Promise<void> {
-  const fixed = ["--quiet", "--no-check", "--no-code-cache", `--target=${target}`];
-  await $`${Deno.execPath()} compile ${fixed} ${flags} ${permissions} --output=${output} main.ts`
-    .cwd(source).env({ DENO_DIR: cache });
+  const bundle = join(dirname(source), "bundle");
+  const split = ["--quiet", "--code-splitting", `--outdir=${bundle}`];
+  await deno("bundle", [...split, ...flags, "main.ts"], source, cache);
+  await setTimes(bundle, time);
+  const fixed = ["--quiet", "--no-check", "--no-config", "--no-lock", "--no-code-cache"];
+  const to = [`--target=${target}`, `--output=${output}`];
+  await deno("compile", [...fixed, ...permissions, ...to, "main.js"], bundle, cache);
+}
+
+/** dax would take the subcommand `bundle` for a script. */
+async function deno(subcommand: string, args: string[], cwd: string, cache: string): Promise<void> {
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: [subcommand, ...args],
+    cwd,
+    env: { DENO_DIR: cache },
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  if (code !== 0) throw new Error(`deno ${subcommand} ended with ${code}`);
 }

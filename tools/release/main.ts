@@ -2,7 +2,7 @@
 import $ from "@david/dax";
 import { fromFileUrl, join } from "@std/path";
 import { VERSION } from "../../lib/version.ts";
-import { packagesOf } from "./bundle.ts";
+import { packagesOf } from "./packages.ts";
 import { compile, makeWorkplace, TARGETS, type Workplace } from "./compile.ts";
 import { notices } from "./notices.ts";
 import { type Release, sbom } from "./sbom.ts";

@@ -1,5 +1,5 @@
 /** The licences of what is in the binary, for THIRD_PARTY_NOTICES.txt. */
-import type { Package } from "./bundle.ts";
+import type { Package } from "./packages.ts";
 
 const DENO_LICENSE = `MIT License
 

@@ -1,5 +1,5 @@
 /** The bill of materials, as CycloneDX 1.6 (https://cyclonedx.org/docs/1.6/json/). */
-import type { Package } from "./bundle.ts";
+import type { Package } from "./packages.ts";
 
 export interface Release {
   version: string;

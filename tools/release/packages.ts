@@ -29,8 +29,7 @@ export interface Part {
 }
 
 /**
- * `deno compile` puts every package of the lock file into the binary, also those of tests. Given
- * only this part, it leaves them out.
+ * What the program itself imports, without the packages of its tests and tools.
  *
  * @param specifiers what the program imports: `npm:valibot@1.5.0`
  */
