@@ -79,9 +79,9 @@ export class Document {
     this.pluginCount = all.length;
   }
 
-  /** The text of `cniVersion`; undefined if there is none. */
+  /** The text of `cniVersion`, which of a list the runtime reads, else the plugin. */
   get version(): string | undefined {
-    return text(field(this.root, "cniVersion"));
+    return text((this.kind === "conflist" ? property : field)(this.root, "cniVersion"));
   }
 }
 

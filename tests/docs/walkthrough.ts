@@ -106,4 +106,5 @@ const OVERLAYS = [
     `mkdir -p /run/over/${dir}/up /run/over/${dir}/work && mount -t overlay overlay ` +
     `-o lowerdir=/${dir},upperdir=/run/over/${dir}/up,workdir=/run/over/${dir}/work /${dir}`
   ),
+  ": >/etc/resolv.conf", // the machine's server is out of reach here
 ].join("\n");

@@ -1,4 +1,4 @@
-import { fromFileUrl, join, relative } from "@std/path";
+import { fromFileUrl, relative } from "@std/path";
 import { listMarkdown, readMarkdown } from "./markdown.ts";
 import { isStep, walkThrough } from "./walkthrough.ts";
 
@@ -10,5 +10,10 @@ for (const path of listMarkdown(ROOT)) {
   const { blocks } = readMarkdown(Deno.readTextFileSync(path));
   if (!blocks.some(isStep)) continue;
   const name = relative(ROOT, path);
-  Deno.test(`the commands of ${name} do what it says`, () => walkThrough(name, blocks));
+  Deno.test({
+    name: `the commands of ${name} do what it says`,
+    // They install below /usr and /etc, which belong to nobody in another user's namespace.
+    ignore: Deno.statSync("/etc").uid !== 0,
+    fn: () => walkThrough(name, blocks),
+  });
 }

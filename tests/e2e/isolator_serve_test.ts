@@ -354,6 +354,10 @@ Deno.test("what is not a dead service's socket is left alone", async () => {
   assertEquals(foreign.code, 1);
   assertStringIncludes(foreign.stderr, `another program serves at ${it.socket}`);
   assert(Deno.statSync(it.socket).isSocket);
+  assertEquals(
+    [...Deno.readDirSync(it.dir)].map(({ name }) => name).sort(),
+    ["isolator.sock", "networks", "plugins"],
+  );
 
   const long = await it.agent.run([
     MESOS_CNI,

@@ -305,6 +305,24 @@ export const FAULTS: readonly Fault[] = [
       patient.ok(["ip", "-6", "address", "flush", "dev", "eth0", "scope", "global"]),
   },
   {
+    name: "another container has the same IPv6 address",
+    cause: "duplicate_address",
+    network: "dualStack",
+    inject: async ({ patient, neighbour }) => {
+      const address = patient.addresses.find((one) => one.includes(":"));
+      // The bridge plugin turns detection off; other plugins leave it on.
+      await patient.ok(words("sysctl -w net.ipv6.conf.eth0.accept_dad=1"));
+      await patient.ok(["ip", "address", "del", `${address}/64`, "dev", "eth0"]);
+      await neighbour.ok(["ip", "address", "add", `${address}/64`, "dev", "eth0", "nodad"]);
+      await patient.ok(["ip", "address", "add", `${address}/64`, "dev", "eth0"]);
+      await patient.ok([
+        "sh",
+        "-c",
+        "sleep 2.5; ip address show eth0",
+      ]);
+    },
+  },
+  {
     name: "the bridge has lost the gateway's IPv6 address",
     cause: "gateway_address_lost",
     network: "dualStack",

@@ -17,6 +17,8 @@ import { BASES, mutate, randomFrom } from "../fixtures/lint/mutations.ts";
 const COUNT = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1000 : 250;
 const SEED = Number(Deno.env.get("MESOS_CNI_TEST_SEED") ?? 20161);
 const RATE = 0.95;
+/** Not all are false: a stock agent refuses some of what the plugins take, such as an ipam without type. */
+const FALSE_ALARMS = 0.1;
 
 function errorsIn(text: string, path: string): string[] {
   const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
@@ -26,7 +28,7 @@ function errorsIn(text: string, path: string): string[] {
     .map((found) => `${found.code} ${found.message}`);
 }
 
-Deno.test("what the real plugins refuse is an error, in a thousand mutations of valid configs", async () => {
+Deno.test("what the real plugins refuse is an error, in random mutations of valid configs", async (t) => {
   await using agent = await Sandbox.create();
   const program = fromFileUrl(new URL("../fixtures/lint/attach.ts", import.meta.url));
   await Deno.symlink(MESOS_CNI, `${agent.dir}/mesos-cni-port-mapper`);
@@ -87,14 +89,18 @@ Deno.test("what the real plugins refuse is an error, in a thousand mutations of 
   assertEquals((await plugins.status).code, 0);
 
   const rate = (refused - missed.length) / refused;
-  console.log(
+  for (const one of missed) console.log(`missed: ${one}`);
+  for (const one of wrong) console.log(`reported, though the plugins take it: ${one}`);
+  // As a step's name, the rate is in the report however quiet it is.
+  await t.step(
     `${COUNT} mutations: the plugins refused ${refused}, of which the linter reported ` +
       `${refused - missed.length} (${
         (100 * rate).toFixed(1)
       } %); they took ${taken}, of which it ` +
       `reported ${wrong.length} all the same`,
+    () => {
+      assert(rate >= RATE, `the rate is below ${RATE}`);
+      assert(wrong.length <= FALSE_ALARMS * taken, `more than ${FALSE_ALARMS} are false alarms`);
+    },
   );
-  for (const one of missed) console.log(`missed: ${one}`);
-  for (const one of wrong) console.log(`reported, though the plugins take it: ${one}`);
-  assert(rate >= RATE, `the rate is below ${RATE}`);
 });

@@ -36,19 +36,22 @@ export async function serve(isolator: MeasuredIsolator, path: string): Promise<v
   Deno.mkdirSync(dirname(path), { recursive: true });
   // Held as long as the service lives: of two that start at once, one gets it.
   using lock = FileLock.tryTake(`${path}.lock`);
-  if (!lock || isListening(path)) {
-    throw new OperatorError(
-      "socket_in_use",
-      `another program serves at ${path}: stop it, or choose another --socket`,
-    );
-  }
-  removeStale(path);
+  if (!lock) throw inUse(path);
   try {
-    await run(isolator, UnixListener.at(path, 0o600));
-  } finally {
+    if (isListening(path)) throw inUse(path);
     removeStale(path);
+    await run(isolator, UnixListener.at(path, 0o600));
+    removeStale(path);
+  } finally {
     lock.remove();
   }
+}
+
+function inUse(path: string): OperatorError {
+  return new OperatorError(
+    "socket_in_use",
+    `another program serves at ${path}: stop it, or choose another --socket`,
+  );
 }
 
 /** Removes the socket that a dead service has left; anything else at its path is not ours. */

@@ -7,6 +7,7 @@ import type { Attached, Scene } from "../scene.ts";
 export async function probeAddresses(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.map(async (attached) => [
     ...missing(scene, attached),
+    ...refused(scene, attached),
     ...await duplicates(scene, attached),
   ]);
   return (await Promise.all(findings)).flat();
@@ -49,6 +50,19 @@ function missing(scene: Scene, { ifName, link, expected }: Attached): Finding[] 
   });
 }
 
+/** IPv6 finds out by itself that an address is another's, and does not use it (RFC 4862). */
+function refused(scene: Scene, { link, ifName }: Attached): Finding[] {
+  if (!link) return [];
+  return scene.inside.addressesOf(link).filter(({ flags }) => flags.includes("dadfailed")).map((
+    { address },
+  ) => {
+    const owner = scene.ownerOf(address);
+    return duplicate(scene, address, owner?.id, [
+      `the kernel refuses to use ${address} on ${ifName}: duplicate address detection failed`,
+    ]);
+  });
+}
+
 /** Nobody else may answer for an address of ours (RFC 5227). */
 async function duplicates(scene: Scene, { link, ifName }: Attached): Promise<Finding[]> {
   if (!link?.flags.includes("UP")) return [];
@@ -60,24 +74,30 @@ async function duplicates(scene: Scene, { link, ifName }: Attached): Promise<Fin
     const others = answers.filter((mac) => mac !== link.mac);
     if (others.length === 0) return [];
     const owner = scene.ownerOf(address);
-    return [problem(
-      "duplicate_address",
-      `${address} of ${scene.name} is also ${
-        owner ? `container ${owner.id}'s` : "somebody else's"
-      }`,
-      [
-        `asked on ${ifName} who has ${address}, ${
-          others.join(", ")
-        } answered; ${ifName} is ${link.mac}`,
-        ...owner ? [`the checkpoint of ${owner.id} has this address`] : [],
-      ],
-      owner
-        ? "start one of the two anew, and look why the address was given twice: two networks " +
-          "with overlapping ranges, or an IPAM store that was emptied"
-        : "find the machine by its hardware address, and keep the IPAM range to containers alone",
-    )];
+    return [duplicate(scene, address, owner?.id, [
+      `asked on ${ifName} who has ${address}, ${
+        others.join(", ")
+      } answered; ${ifName} is ${link.mac}`,
+    ])];
   });
   return (await Promise.all(findings)).flat();
+}
+
+function duplicate(
+  { name }: Scene,
+  address: string,
+  owner: string | undefined,
+  evidence: string[],
+): Finding {
+  return problem(
+    "duplicate_address",
+    `${address} of ${name} is also ${owner ? `container ${owner}'s` : "somebody else's"}`,
+    [...evidence, ...owner ? [`the checkpoint of ${owner} has this address`] : []],
+    owner
+      ? "start one of the two anew, and look why the address was given twice: two networks " +
+        "with overlapping ranges, or an IPAM store that was emptied"
+      : "find the machine by its hardware address, and keep the IPAM range to containers alone",
+  );
 }
 
 /** An interface with hundreds of addresses is none of a container's usual ones. */

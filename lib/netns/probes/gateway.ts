@@ -1,9 +1,13 @@
 /** The gateway: whether it answers, and whether it is the right one that does. */
-import type { Link } from "../../linux/netlink/mod.ts";
+import { type Address, type Link, Netlink } from "../../linux/netlink/mod.ts";
 import { type Finding, problem } from "../finding.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { within } from "../rules/walk.ts";
+import type { NamespaceView } from "../view.ts";
+
+/** Its random delay and its one question of a second (RFC 4862), and some more. */
+const DETECTION_MS = 3000;
 
 export async function probeGateways(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.flatMap((attached) =>
@@ -26,6 +30,7 @@ async function probeGateway(scene: Scene, attached: Attached, gateway: string): 
   const link = attached.link!;
   const owner = host.ownerOf(gateway);
   const source = sourceFor(scene, link, gateway);
+  if (gateway.includes(":")) await Promise.all([settled(inside), settled(host)]);
   const answers = await answersFor(inside.netns, link, gateway, source);
   if (answers.length === 0) {
     return [problem(
@@ -38,6 +43,17 @@ async function probeGateway(scene: Scene, attached: Attached, gateway: string): 
     )];
   }
   return wrongAnswer(scene, attached, gateway, answers, owner);
+}
+
+/** Waits for duplicate address detection: until it is over, an IPv6 address gives no answer. */
+async function settled({ netns }: NamespaceView): Promise<void> {
+  using netlink = Netlink.open(netns);
+  const end = performance.now() + DETECTION_MS;
+  const isTentative = ({ flags }: Address) =>
+    flags.includes("tentative") && !flags.includes("dadfailed");
+  while (performance.now() < end && netlink.addresses().some(isTentative)) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 function wrongAnswer(
