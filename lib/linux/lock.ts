@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
