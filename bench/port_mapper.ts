@@ -44,7 +44,7 @@ export async function run(args: string[]): Promise<void> {
   await ownContainers("nftables", 1000);
   results.set("1000 containers of our own (nftables)", await measure(rounds, ["nftables"]));
   print(results);
-  await printProfile(rounds);
+  await printProfile(rounds, results.get("0 foreign rules")!);
   await printLatency();
 }
 
@@ -292,7 +292,7 @@ function ratio(samples: Samples, what: string, to: string, command: "ADD" | "DEL
 }
 
 /** What the parts of an ADD cost by themselves, which is the profile behind a missed goal. */
-async function printProfile(rounds: number): Promise<void> {
+async function printProfile(rounds: number, none: Samples): Promise<void> {
   console.log("\n### The parts of an ADD by themselves: medians in ms\n");
   console.log(row("", "no rules", "10,000 rules"));
   console.log(row("---", "--:", "--:"));
@@ -322,6 +322,16 @@ async function printProfile(rounds: number): Promise<void> {
     }
   }
   for (const [name, values] of found) console.log(row(name, ...values.map((ms) => ms.toFixed(1))));
+  const [start, bridge, chain] = [
+    found.get("process start and end (VERSION)")![0]!,
+    median(none["Go bridge"]!.ADD),
+    median(none["Go chain"]!.ADD),
+  ];
+  console.log(
+    `\nOf the whole ADD without rules, starting the process (${start.toFixed(1)} ms) and the ` +
+      `delegate itself (${bridge.toFixed(1)} ms) are ${((start + bridge) / chain).toFixed(2)} × ` +
+      "the Go chain by themselves: no port mapping can be below that.",
+  );
 }
 
 /** How long a client waits for a connection through the last of 10,000 mappings. */

@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
@@ -16,7 +16,6 @@ const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
-const EAGAIN = 11;
 
 /** How often, in ms, a lock that is held is tried again: soon at first, then less often. */
 const FIRST_PAUSE_MS = 0.5;
@@ -34,11 +33,11 @@ export class FileLock implements Disposable {
   static tryTake(path: string): FileLock | undefined {
     while (true) {
       const handle = openOrMake(path);
+      // An open file and these flags leave one reason to fail: that somebody holds it. errno is not
+      // asked, since the runtime may have changed it by the time that it is read.
       if (libc().flock(handle.fd, LOCK_EX | LOCK_NB) === -1) {
-        const number = errno();
         handle.close();
-        if (number === EAGAIN) return undefined;
-        throw new SystemError(number, `lock ${path}`);
+        return undefined;
       }
       // The last holder may have removed the file between our open and our lock.
       if (isStillAt(path, handle)) return new FileLock(path, handle);

@@ -63,12 +63,12 @@ export function applyBatch(subsystem: number, changes: readonly Change[], what: 
   ];
   socket.send(concat(messages), what);
 
-  // The kernel has answered every change by the time that send returns. All answers are read,
-  // or they would be the next batch's.
+  // The kernel has answered every change, also of a batch that failed, by the time that send
+  // returns.
   const buffer = new Uint8Array(64 << 10);
   let failure: SystemError | undefined;
   let answered = 0;
-  while (true) {
+  while (answered < changes.length) {
     const length = socket.receive(buffer, what);
     if (length === undefined) break;
     for (const message of decodeMessages(buffer.subarray(0, length))) {

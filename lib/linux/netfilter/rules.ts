@@ -44,7 +44,6 @@ const NFNLGRP_NFTABLES = 7;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const ENOENT = 2;
-const ENOBUFS = 105;
 
 /** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
 export interface RuleHandle {
@@ -188,7 +187,8 @@ export class NewRules implements Disposable {
         });
       }
     } catch (error) {
-      if (error instanceof SystemError && error.errno === ENOBUFS) return undefined;
+      // ENOBUFS; but the runtime may have changed errno by the time that it is read.
+      if (error instanceof SystemError) return undefined;
       throw error;
     }
     return found;
