@@ -9,7 +9,7 @@ import { isNamespaceHandle } from "../linux/namespaces.ts";
 import { log } from "../log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, removeDirectory, writeCheckpoint } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "./layout.ts";
 import { networkInfoOf, withNetworkInfo } from "./network_info.ts";
@@ -72,7 +72,7 @@ export async function detach(
       attachedResult(isolator, id, { network: name, ifName }),
     );
   });
-  removeCheckpoint(layout.interface(id, name, ifName));
+  removeDirectory(layout.interface(id, name, ifName));
 }
 
 /**

@@ -3,7 +3,7 @@ import { messageOf, OperatorError } from "../error.ts";
 import { unmount } from "../linux/mount.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { detach } from "./attach.ts";
-import { removeCheckpoint } from "./checkpoint.ts";
+import { removeCheckpoint, removeDirectory } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
 import { isRunning, killMembers } from "./members.ts";
 import { unlinkNamespace } from "./namespace_link.ts";
@@ -37,6 +37,6 @@ export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void
   unlinkNamespace(layout, id);
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
   while (unmount(layout.namespace(id)));
-  removeCheckpoint(layout.container(id));
+  removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
 }
