@@ -100,7 +100,8 @@ const statusCommand: Command = {
   complete: "container",
   run(call) {
     const isolator = isolatorOf(call);
-    const [text] = call.operands;
+    const [text, extra] = call.operands;
+    if (extra !== undefined) throw new UsageError(`unexpected ${extra}: one container at a time`);
     const { layout } = isolator.settings;
     printJson(
       text === undefined
@@ -137,7 +138,11 @@ const checkCommand: Command = {
     const { layout } = isolator.settings;
     const id = knownContainer(call, layout);
     for (const attachment of layout.listAttachments(id)) {
-      await checkAttachment(isolator, id, attachment);
+      const asked = await checkAttachment(isolator, id, attachment);
+      const answer = asked
+        ? "as its plugins made it"
+        : `not checked: that takes a "cniVersion" of 0.4.0 or newer, without "disableCheck"`;
+      print(`${attachment.ifName} on ${attachment.network}: ${answer}`);
     }
     return 0;
   },
@@ -156,6 +161,13 @@ const cleanupCommand: Command = {
   async run(call) {
     const id = newContainer(call);
     const isolator = isolatorOf(call);
+    const { layout } = isolator.settings;
+    if (!layout.has(id)) {
+      // A beginning of an id would, at the second call, be that of another container.
+      const longer = knownContainers(layout).find((known) => known.startsWith(id));
+      const hint = longer ? ` (did you mean ${longer}? This takes the whole id)` : "";
+      print(`no container ${id}: nothing to clean up${hint}`);
+    }
     await isolator.locks.hold(id, () => cleanup(isolator, id));
     return 0;
   },

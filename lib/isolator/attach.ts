@@ -32,6 +32,8 @@ export async function attach(
   const config = JSON.stringify(withNetworkInfo(configured.raw, networkInfo, file));
   const network = parseNetwork(config, file);
 
+  // A plugin that is missing now would be missing at the cleanup too.
+  for (const { type } of network.plugins) isolator.plugin(type, id);
   // A directory before the config: without it, the interface counts as detached.
   Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
   writeCheckpoint(layout.config(id, name), config);
@@ -78,13 +80,14 @@ export async function detach(
 /**
  * Asks the network's plugins whether an interface is still as they made it.
  *
+ * @returns false if nobody was asked: the network's version is too old, or it disables this
  * @throws {OperatorError} with the first plugin's objection
  */
 export async function checkAttachment(
   isolator: Isolator,
   id: ContainerId,
   { network: name, ifName }: Attachment,
-): Promise<void> {
+): Promise<boolean> {
   const network = attachedNetwork(isolator, id, name);
   const result = attachedResult(isolator, id, { network: name, ifName });
   if (!network || !result) {
@@ -93,7 +96,7 @@ export async function checkAttachment(
       `container ${id} was never completely attached to network ${name}`,
     );
   }
-  await inContext(
+  return await inContext(
     id,
     name,
     () =>

@@ -30,7 +30,7 @@ export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void
     throw new OperatorError(
       failures[0] instanceof OperatorError ? failures[0].code : "defect",
       failures.map(messageOf).join("\n") +
-        `\nits checkpoint is kept: repeat with mesos-cni isolator cleanup ${id}`,
+        `\nits checkpoint is kept: repeat with mesos-cni isolator cleanup ${id}, and the same flags`,
       { cause: failures[0] },
     );
   }
