@@ -34,7 +34,8 @@ export async function attach(
 
   // A directory before the config: without it, the interface counts as detached.
   Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
-  writeCheckpoint(layout.config(id, name), config);
+  // As the request: a framework's labels may hold what is nobody else's business.
+  writeCheckpoint(layout.config(id, name), config, 0o600);
   const result = await inContext(
     id,
     name,

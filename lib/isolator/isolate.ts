@@ -163,9 +163,14 @@ function writeEtcFiles(
     networks.map(({ name }, i) => ({ name, dns: results[i]!.dns })),
     defaultDns,
   );
-  writeCheckpoint(`${directory}/hostname`, `${hostname}\n`);
-  writeCheckpoint(`${directory}/hosts`, hostsFile(hostname, results));
-  if (resolv !== undefined) writeCheckpoint(`${directory}/resolv.conf`, resolv);
+  const write = (name: string, text: string) => {
+    writeCheckpoint(`${directory}/${name}`, text);
+    // Every user of the container reads them, whatever the umask of this program.
+    Deno.chmodSync(`${directory}/${name}`, 0o644);
+  };
+  write("hostname", `${hostname}\n`);
+  write("hosts", hostsFile(hostname, results));
+  if (resolv !== undefined) write("resolv.conf", resolv);
   return etcFilesOf(layout, id);
 }
 
