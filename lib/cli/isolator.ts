@@ -7,6 +7,7 @@ import { prepare } from "../isolator/prepare.ts";
 import { recover } from "../isolator/recover.ts";
 import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
+import { log } from "../log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
@@ -162,11 +163,12 @@ const cleanupCommand: Command = {
     const id = newContainer(call);
     const isolator = isolatorOf(call);
     const { layout } = isolator.settings;
-    if (!layout.has(id)) {
+    const longer = layout.has(id)
+      ? undefined
+      : knownContainers(layout).find((known) => known.startsWith(id));
+    if (longer) {
       // A beginning of an id would, at the second call, be that of another container.
-      const longer = knownContainers(layout).find((known) => known.startsWith(id));
-      const hint = longer ? ` (did you mean ${longer}? This takes the whole id)` : "";
-      print(`no container ${id}: nothing to clean up${hint}`);
+      log.warning(`nothing to clean up: cleanup takes the whole id, such as ${longer}`, { id });
     }
     await isolator.locks.hold(id, () => cleanup(isolator, id));
     return 0;

@@ -174,12 +174,13 @@ function typesIn({ type, ipam, delegate }: JsonObject): string[] {
   ];
 }
 
-/** A dangling link is neither: it is left out like a file that is not there. */
+/** A link that leads nowhere, or in a circle, is none: it is left out like a file that is not there. */
 function isRegular(file: string): boolean {
   try {
     return Deno.statSync(file).isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.FilesystemLoop) return false;
     throw error;
   }
 }

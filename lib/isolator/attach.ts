@@ -36,7 +36,8 @@ export async function attach(
   for (const { type } of network.plugins) isolator.plugin(type, id);
   // A directory before the config: without it, the interface counts as detached.
   Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
-  writeCheckpoint(layout.config(id, name), config);
+  // As the request: a framework's labels may hold what is nobody else's business.
+  writeCheckpoint(layout.config(id, name), config, 0o600);
   const result = await inContext(
     id,
     name,

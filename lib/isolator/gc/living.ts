@@ -3,7 +3,7 @@ import { SystemError } from "../../linux/libc.ts";
 import { mounts } from "../../linux/mount.ts";
 import { isNamespaceHandle } from "../../linux/namespaces.ts";
 import { Netlink } from "../../linux/netlink/mod.ts";
-import { processIds } from "../../linux/processes.ts";
+import { isGone, processIds } from "../../linux/processes.ts";
 import type { ContainerId } from "../../mesos/container_id.ts";
 import type { Layout } from "../layout.ts";
 
@@ -69,9 +69,7 @@ function inodeOf(handle: string): number | undefined {
   try {
     return Deno.statSync(handle).ino ?? undefined;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-      return undefined;
-    }
+    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return undefined;
     throw error;
   }
 }
