@@ -1,10 +1,9 @@
 /** The isolator of a command's flags, with the plugins that this program contains. */
 import { Isolator } from "../isolator/isolator.ts";
-import { isRoot } from "../linux/process.ts";
-import { OperatorError } from "../error.ts";
 import { BUILT_INS } from "../../plugins/mod.ts";
 import { settingsFrom } from "./agent_flags.ts";
 import type { Call } from "./command.ts";
+import { requireRoot } from "./root.ts";
 
 /** @throws {OperatorError} `not_root` without root's rights, which every operation needs */
 export function isolatorOf(call: Call): Isolator;
@@ -15,11 +14,6 @@ export function isolatorOf<I extends Isolator>(
 ): I;
 export function isolatorOf(call: Call, kind = Isolator): Isolator {
   const settings = settingsFrom(call);
-  if (!isRoot()) {
-    throw new OperatorError(
-      "not_root",
-      "networks of containers need root: use sudo (or, to try it out, unshare -r -n -m -u)",
-    );
-  }
+  requireRoot();
   return new kind(settings, BUILT_INS);
 }

@@ -1,6 +1,8 @@
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printError, printJson } from "./output.ts";
+import type { Diagnosis } from "../netns/diagnose.ts";
+import type { Fix } from "../netns/finding.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
@@ -32,23 +34,29 @@ export const diagnose: Command = {
     "Exit code 1 if a problem was found. Questions are sent into the container's network (ARP, DNS to\n" +
     "its servers, a connection to the agent); nothing is changed without --fix.",
   async run(call) {
+    if (call.has("fix")) requireSomeoneToAsk(call);
     if (call.value("from") !== undefined || call.value("to") !== undefined) {
       return await followConnection(call);
     }
-    const { diagnose } = await import("../netns/diagnose.ts");
-    const diagnosis = await diagnose(layoutOf(call), await targetOf(call), {
-      agent: agentOf(call),
-    });
-    if (call.has("json")) {
-      printJson(diagnosis);
-    } else {
-      const { diagnosisText } = await import("../netns/diagnosis_text.ts");
-      print(diagnosisText(diagnosis, bold));
-    }
-    if (call.has("fix")) await applyFixes(diagnosis.findings);
-    return diagnosis.healthy ? 0 : 1;
+    const before = await printDiagnosis(call);
+    if (!call.has("fix") || !await applyFixes(before)) return before.healthy ? 0 : 1;
+    print("\nand now:\n");
+    return (await printDiagnosis(call)).healthy ? 0 : 1;
   },
 };
+
+async function printDiagnosis(call: Call): Promise<Diagnosis> {
+  const { diagnose } = await import("../netns/diagnose.ts");
+  const target = await targetOf(call);
+  const diagnosis = await diagnose(layoutOf(call), target, { agent: agentOf(call) });
+  if (call.has("json")) {
+    printJson(diagnosis);
+  } else {
+    const { diagnosisText } = await import("../netns/diagnosis_text.ts");
+    print(diagnosisText(diagnosis, bold));
+  }
+  return diagnosis;
+}
 
 async function followConnection(call: Call): Promise<number> {
   const from = call.value("from");
@@ -73,23 +81,30 @@ function agentOf(call: Call): { address: string; port: number } | undefined {
   return { address: match[1]!, port: Number(match[2]) };
 }
 
-/** Asks for each fix; without a terminal nobody can be asked, and nothing is changed. */
-async function applyFixes(
-  findings: readonly { fix?: { what: string; apply(): void | Promise<void> } }[],
-): Promise<void> {
-  const fixes = findings.flatMap(({ fix }) => fix ?? []);
-  if (fixes.length === 0) {
-    print("\nnothing that could be fixed safely");
-  } else if (!Deno.stdin.isTerminal()) {
+/** Before anything is looked at: without a terminal nobody can be asked, and nothing is changed. */
+function requireSomeoneToAsk(call: Call): void {
+  if (call.value("from") !== undefined || call.has("json")) {
+    throw new UsageError("--fix goes with the ID of one container, and without --json");
+  }
+  if (!Deno.stdin.isTerminal()) {
     throw new UsageError("--fix asks before each change, so it needs a terminal");
   }
+}
+
+/** Asks for each fix. @returns whether any was applied */
+async function applyFixes({ findings, healthy }: Diagnosis): Promise<boolean> {
+  const fixes: Fix[] = findings.flatMap(({ fix }) => fix ?? []);
+  if (fixes.length === 0 && !healthy) print("\nnothing that could be fixed safely");
+  let applied = false;
   for (const { what, apply } of fixes) {
     if (!confirm(`\n${what}?`)) continue;
     try {
       await apply();
+      applied = true;
       print("done");
     } catch (error) {
       printError("netns diagnose", (error as Error).message);
     }
   }
+  return applied;
 }

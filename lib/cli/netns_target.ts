@@ -4,6 +4,7 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
+import { requireRoot } from "./root.ts";
 
 export { LAYOUT_FLAGS };
 
@@ -19,8 +20,13 @@ export const TARGET_FLAGS: readonly Flag[] = [
   ...LAYOUT_FLAGS,
 ];
 
-/** Where the checkpoints are. */
+/**
+ * Where the checkpoints are.
+ *
+ * @throws {OperatorError} `not_root` for anyone who may neither read them nor enter a namespace
+ */
 export function layoutOf(call: Call): Layout {
+  requireRoot();
   return new Layout(
     call.has("network_cni_root_dir_persist")
       ? call.value("work_dir") ?? "/var/lib/mesos"
@@ -52,6 +58,11 @@ export async function containerOf(call: Call): Promise<ContainerId> {
   if (id === undefined) throw new UsageError("the container's id is missing");
   if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
   return resolveId(layoutOf(call), id, choose);
+}
+
+/** @throws {UsageError} for operands of a command that is about all containers */
+export function refuseOperands({ operands: [one] }: Call): void {
+  if (one !== undefined) throw new UsageError(`unexpected ${one}: it is about all containers`);
 }
 
 /** Lets a person in a terminal choose; a script gets an error instead. */

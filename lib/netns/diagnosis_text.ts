@@ -8,15 +8,16 @@ export function diagnosisText(
   { name, healthy, findings }: Diagnosis,
   strong: (text: string) => string,
 ): string {
+  const title = (text: string) => strong(plain(text));
   const problems = findings.filter(({ level }) => level === "problem");
   const hints = findings.filter(({ level }) => level === "hint");
   const [cause, ...consequences] = problems;
   return [
-    healthy ? strong(`${name} is healthy`) : strong(`cause: ${cause!.summary}`),
+    title(healthy ? `${name} is healthy` : `cause: ${cause!.summary}`),
     ...cause ? [details(cause)] : [],
-    ...consequences.map((one) => `also: ${one.summary}\n${details(one)}`),
-    ...hints.map((one) => `worth a look: ${one.summary}\n${details(one)}`),
-  ].map(plain).join("\n\n");
+    ...consequences.map((one) => `also: ${plain(one.summary)}\n${details(one)}`),
+    ...hints.map((one) => `worth a look: ${plain(one.summary)}\n${details(one)}`),
+  ].join("\n\n");
 }
 
 function details({ cause, evidence, remedy }: Finding): string {
@@ -24,5 +25,5 @@ function details({ cause, evidence, remedy }: Finding): string {
     ...evidence.map((one) => `  seen    ${one}`),
     `  do      ${remedy}`,
     `  code    ${cause}`,
-  ].join("\n");
+  ].map(plain).join("\n");
 }

@@ -18,6 +18,7 @@ import { networkAddresses } from "./network_address.ts";
 import { type Packet, walk } from "./rules/walk.ts";
 import { Scene } from "./scene.ts";
 import { sockets } from "./sockets.ts";
+import { plain } from "./table.ts";
 import { findTarget, requireAlive, type Target } from "./target.ts";
 
 /** A place on the way. */
@@ -312,5 +313,5 @@ export function trailText({ from, to, connection, hops }: Trail): string {
     `${marks[outcome]} ${name}`,
     ...evidence.map((one) => `    ${one}`),
   ]);
-  return [`${from} → ${to}: ${connection}`, ...lines].join("\n");
+  return [`${from} → ${to}: ${connection}`, ...lines].map(plain).join("\n");
 }

@@ -111,12 +111,14 @@ kernelTest("--fix asks before each change, and the container is healthy after th
   await agent.ok(["sysctl", "-w", "net.ipv4.ip_forward=0"]);
   await agent.ok(["iptables", "-t", "nat", "-F", CHAIN]);
   const noTerminal = await clinic.netns("diagnose", "patient", "--fix");
-  assertEquals(noTerminal.code, 2);
+  assertEquals([noTerminal.code, noTerminal.stdout], [2, ""]);
   assertMatch(noTerminal.stderr, /needs a terminal/);
 
   const command = [MESOS_CNI, "netns", "diagnose", "patient", "--fix"];
   {
-    await using pty = new Pty(agent.enter(command));
+    await using pty = new Pty(agent.enter(command), { TERM: "xterm" });
+    // deno-lint-ignore no-control-regex
+    await pty.expect(/^\x1b\[1mcause: lo is down in patient\x1b\[22m\r\n/);
     await pty.expect(/bring lo up in the container\? \[y\/N\]/);
     pty.type("n\n");
     await pty.expect(/put veth\w+ on mesos-cni0\? \[y\/N\]/);
@@ -127,8 +129,8 @@ kernelTest("--fix asks before each change, and the container is healthy after th
     pty.type("y\n");
     await pty.expect(/done[^]*put the container's port rules back\? \[y\/N\]/);
     pty.type("y\n");
-    await pty.expect(/done/);
-    await pty.ended();
+    await pty.expect(/done[^]*and now:[^]*cause: lo is down in patient/);
+    assertEquals(await pty.ended(), 1);
   }
   const after = await clinic.netns("diagnose", "patient", "--json");
   const problems = JSON.parse(after.stdout).findings

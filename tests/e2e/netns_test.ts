@@ -142,6 +142,14 @@ Deno.test("any namespace is inspected by a process or a path, without a checkpoi
   assertEquals([gone.code, gone.stderr.includes("no handle of a namespace")], [1, true]);
   assertEquals((await netns(agent, "inspect", "--pid=0")).code, 1);
   assertEquals((await netns(agent, "inspect")).code, 2);
+  for (const command of [["list"], ["topology"], ["inspect", "web"]]) {
+    const { code, stderr } = await netns(agent, ...command, "extra");
+    assertEquals([code, stderr.includes("unexpected extra")], [2, true], stderr);
+    const call = [MESOS_CNI, "netns", ...command];
+    const unprivileged = await agent.run(["setpriv", "--reuid=65534", "--clear-groups", ...call]);
+    assertEquals(unprivileged.code, 1);
+    assertMatch(unprivileged.stderr, /need root: use sudo/);
+  }
 });
 
 Deno.test("a prefix names a container; one that several have is an error that lists them", async () => {
