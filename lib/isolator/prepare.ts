@@ -11,6 +11,9 @@ import { isAlive } from "./members.ts";
 import { withNetworkInfo } from "./network_info.ts";
 import { type NetworkMode, readRequest, type Request, writeRequest } from "./request.ts";
 
+/** Files in a container's directory, where the directories of its networks are too. */
+const TAKEN_NAMES = ["ns", "hosts", "hostname", "resolv.conf"];
+
 const TEST_NETWORK = "__MESOS_TEST__";
 
 /**
@@ -91,6 +94,13 @@ function checkNetworks(
   for (const { name, networkInfo } of networks) {
     if (seen.has(name)) {
       throw new OperatorError("network_twice", `network ${name} is asked for twice`);
+    }
+    if (TAKEN_NAMES.includes(name)) {
+      throw new OperatorError(
+        "bad_config",
+        `network ${name} can't be joined: a container's own file of that name is where its ` +
+          `directory would be; rename the network`,
+      );
     }
     // Refused now, while there is nothing to undo.
     const { network, file } = isolator.networks.read(name);
