@@ -38,7 +38,7 @@ export interface DiagnoseOptions {
   agent?: { address: string; port: number };
 }
 
-/** The order of the way: namespace, interface, bridge, addresses, routes, gateway, agent, world. */
+/** The order of the way: namespace, interface, bridge, addresses, routes, gateway, world. */
 function probes(options: DiagnoseOptions): Probe[] {
   return [
     probeLinks,
@@ -52,8 +52,9 @@ function probes(options: DiagnoseOptions): Probe[] {
     probeFilter,
     probePorts,
     probeMtu,
-    probeDns,
+    // An executor that can't register ends the task; a name that is not found may wait.
     probeAgent(options.agent),
+    probeDns,
     probeIpam,
   ];
 }
@@ -77,8 +78,45 @@ export async function diagnose(
   return diagnosis(target, [...state, ...found.flat()]);
 }
 
+/** What cuts a container off from everything behind it. */
+const CUT_OFF = new Set([
+  "interface_gone",
+  "interface_down",
+  "no_carrier",
+  "bridge_gone",
+  "bridge_down",
+  "veth_off_bridge",
+  "address_lost",
+  "gateway_address_lost",
+  "host_route",
+  "rp_filter",
+  "gateway_silent",
+]);
+
+/** What is seen behind a cut, whose own usual remedies would lead astray. */
+const FOLLOWS = new Set([
+  "host_route",
+  "rp_filter",
+  "gateway_silent",
+  "gateway_wrong_mac",
+  "agent_unreachable",
+  "dns_unreachable",
+]);
+
+function withoutFalseTrails(problems: readonly Finding[]): Finding[] {
+  const cut = problems.findIndex(({ cause }) => CUT_OFF.has(cause));
+  return problems.map((finding, i) =>
+    cut >= 0 && i > cut && FOLLOWS.has(finding.cause)
+      ? {
+        ...finding,
+        remedy: "most likely a consequence of the above: repair that, and diagnose once more",
+      }
+      : finding
+  );
+}
+
 function diagnosis({ name }: Target, found: readonly Finding[]): Diagnosis {
-  const problems = found.filter(({ level }) => level === "problem");
+  const problems = withoutFalseTrails(found.filter(({ level }) => level === "problem"));
   const hints = found.filter(({ level }) => level === "hint");
   return { name, healthy: problems.length === 0, findings: [...problems, ...hints] };
 }

@@ -7,6 +7,7 @@ import type { Link, Route } from "../linux/netlink/mod.ts";
 import type { Finding } from "./finding.ts";
 import { answersFor } from "./packets/who_has.ts";
 import { resolveName } from "./packets/dns.ts";
+import { explained } from "./packets/outcome.ts";
 import { type ConnectOutcome, tryConnect } from "./packets/tcp.ts";
 import { probeAddresses } from "./probes/address.ts";
 import { probeBridges } from "./probes/bridge.ts";
@@ -103,7 +104,7 @@ async function resolve(
     evidence: servers.length === 0
       ? ["the container has no DNS server"]
       : answers.map(({ outcome, addresses }, i) =>
-        `${servers[i]} says: ${addresses.join(", ") || outcome}`
+        `${servers[i]} says: ${addresses.join(", ") || explained(outcome)}`
       ),
   });
   return address === undefined ? undefined : { address, port };
@@ -142,7 +143,7 @@ async function* way(
   const { address } = destination;
   const route = routeOf(() => inside.netlink.routeTo(address));
   if (typeof route === "string") {
-    yield stopped(`the routes of ${scene.name}`, [`no route to ${address}: ${route}`]);
+    yield stopped(`the routes of ${scene.name}`, [`no route to ${address}: ${explained(route)}`]);
     return;
   }
   const link = inside.linkAt(route.link)!;
@@ -207,7 +208,7 @@ async function* throughAgent(
     "the agent's routes",
     [...probeWayBack(scene), ...toHost ? [] : probeForwarding(scene)],
     typeof route === "string"
-      ? [`it would drop the packet: ${route}`]
+      ? [`it would drop the packet: ${explained(route)}`]
       : [toHost ? `${target} is the agent itself` : `${target} leaves by ${output}`],
     typeof route === "string",
   );
@@ -262,7 +263,7 @@ function atEnd(destination: Destination, connection: ConnectOutcome): Hop {
       ? "it answers that nothing listens there (connection refused)"
       : connection === "timed out"
       ? `no answer within ${CONNECT_MS / 1000} s: what goes out does not come back`
-      : `the connection ends: ${connection}`,
+      : `the connection ends: ${explained(connection)}`,
   ]);
 }
 
@@ -313,5 +314,5 @@ export function trailText({ from, to, connection, hops }: Trail): string {
     `${marks[outcome]} ${name}`,
     ...evidence.map((one) => `    ${one}`),
   ]);
-  return [`${from} → ${to}: ${connection}`, ...lines].map(plain).join("\n");
+  return [`${from} → ${to}: ${explained(connection)}`, ...lines].map(plain).join("\n");
 }

@@ -1,12 +1,18 @@
 /** A container's health at a glance: what can be told without sending a packet. */
 import { messageOf } from "../error.ts";
-import { type Address, Netlink } from "../linux/netlink/mod.ts";
+import type { Link } from "../linux/netlink/mod.ts";
 import type { Container } from "./inventory.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import { networkAddresses } from "./network_address.ts";
+import { hostEnd, NamespaceView } from "./view.ts";
 
-/** The first thing that is wrong with a container; `ok` for nothing. */
-export function healthOf(container: Container): string {
-  return outsideHealth(container) ?? insideHealth(container) ?? "ok";
+/**
+ * The first thing that is wrong with a container; `ok` for nothing.
+ *
+ * @param host the agent's own namespace, read once for all containers
+ */
+export function healthOf(container: Container, host: NamespaceView): string {
+  return outsideHealth(container) ?? insideHealth(container, host) ?? "ok";
 }
 
 /** What the checkpoints and the process table tell. */
@@ -27,29 +33,46 @@ function outsideHealth(container: Container): string | undefined {
 }
 
 /** What the kernel says about its interfaces. */
-function insideHealth(container: Container): string | undefined {
+function insideHealth(container: Container, host: NamespaceView): string | undefined {
   if (container.mode === "host") return undefined;
-  let links, addresses: Address[];
   try {
-    using netlink = Netlink.open(container.netns);
-    links = netlink.links();
-    addresses = netlink.addresses();
+    using inside = new NamespaceView(container.netns) as NamespaceView & { netns: string };
+    for (const checkpoint of container.attachments) {
+      const wrong = interfaceHealth(checkpoint, inside, host);
+      if (wrong !== undefined) return wrong;
+    }
+    const lo = inside.links.find(({ kind }) => kind === "loopback");
+    return lo && isUp(lo) ? undefined : "lo down";
   } catch (error) {
     return `unreadable: ${messageOf(error)}`;
   }
-  for (const checkpoint of container.attachments) {
-    const { ifName } = checkpoint;
-    const link = links.find(({ name }) => name === ifName);
-    if (!link) return `${ifName} gone`;
-    if (!link.flags.includes("UP")) return `${ifName} down`;
-    if (!link.carrier) return `${ifName} has no carrier`;
-    for (const { address, prefixLength } of networkAddresses(checkpoint)) {
-      const has = addresses.some((one) =>
-        one.link === link.index && one.address === address && one.prefixLength === prefixLength
-      );
-      if (!has) return `${address}/${prefixLength} lost`;
-    }
+}
+
+function interfaceHealth(
+  checkpoint: Checkpoint,
+  inside: NamespaceView & { netns: string },
+  host: NamespaceView,
+): string | undefined {
+  const { ifName } = checkpoint;
+  const link = inside.link(ifName);
+  if (!link) return `${ifName} gone`;
+  if (!isUp(link)) return `${ifName} down`;
+  const outer = hostEnd(host, inside, link);
+  if (outer && !isUp(outer)) return `${outer.name} down`;
+  if (!link.carrier) return `${ifName} has no carrier`;
+  const bridge = host.linkAt(outer?.master);
+  if (bridge && !isUp(bridge)) return `${bridge.name} down`;
+  if (outer && !bridge && checkpoint.plugins.some(({ type }) => type === "bridge")) {
+    return `${outer.name} on no bridge`;
   }
-  const lo = links.find(({ kind }) => kind === "loopback");
-  return lo?.flags.includes("UP") ? undefined : "lo down";
+  const lost = networkAddresses(checkpoint).find(({ address, prefixLength }) =>
+    !inside.addressesOf(link).some((one) =>
+      one.address === address && one.prefixLength === prefixLength
+    )
+  );
+  return lost && `${lost.address}/${lost.prefixLength} lost`;
+}
+
+function isUp({ flags }: Link): boolean {
+  return flags.includes("UP");
 }

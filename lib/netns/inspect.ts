@@ -40,6 +40,7 @@ export interface Inspection {
 export async function inspect(layout: Layout, target: Target): Promise<Inspection> {
   requireAlive(target);
   using view = new NamespaceView(target.netns);
+  using host = new NamespaceView();
   const container = target.id && readContainer(layout, target.id);
   const addresses = view.addresses;
   return {
@@ -52,7 +53,7 @@ export async function inspect(layout: Layout, target: Target): Promise<Inspectio
         keeper: container.keeper,
         since: container.since?.toISOString(),
         hostname: container.hostname,
-        health: healthOf(container),
+        health: healthOf(container, host),
         attachments: container.attachments,
       }
       : undefined,

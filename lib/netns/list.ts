@@ -4,6 +4,7 @@ import { healthOf } from "./health.ts";
 import { type Container, readContainers, strayEntries } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
 import { age, plain, table } from "./table.ts";
+import { NamespaceView } from "./view.ts";
 
 /** A line of the list. */
 export interface ListedContainer {
@@ -19,6 +20,7 @@ export interface ListedContainer {
 
 /** All containers, by id. */
 export function listContainers(layout: Layout): ListedContainer[] {
+  using host = new NamespaceView();
   return readContainers(layout).map((container) => ({
     id: container.id,
     mode: container.mode,
@@ -38,7 +40,7 @@ export function listContainers(layout: Layout): ListedContainer[] {
     ),
     pid: container.pid,
     since: container.since?.toISOString(),
-    health: healthOf(container),
+    health: healthOf(container, host),
   }));
 }
 

@@ -3,7 +3,7 @@ import type { JsonObject } from "../cni/json.ts";
 import { OperatorError } from "../error.ts";
 import type { Layout } from "../isolator/layout.ts";
 import type { Link } from "../linux/netlink/mod.ts";
-import { rootOf } from "../mesos/container_id.ts";
+import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type Container, onceProcesses, readContainer, readContainers } from "./inventory.ts";
 import { type NetworkAddress, networkAddresses } from "./network_address.ts";
@@ -118,15 +118,15 @@ export class Scene implements Disposable {
     );
   }
 
-  /** Whose interface has a hardware address: the agent's, or a container's. */
-  ownerOfMac(mac: string): string | undefined {
+  /** Whose interface has a hardware address: a container's, or the agent's (no `container`). */
+  ownerOfMac(mac: string): { link: string; container?: ContainerId } | undefined {
     const link = this.host.links.find((one) => one.mac === mac);
-    if (link) return `${link.name} of this agent`;
+    if (link) return { link: link.name };
     for (const { id, netns, mode, namespaceAlive } of this.containers) {
       if (mode !== "own" || !namespaceAlive) continue;
       using view = new NamespaceView(netns);
       const found = view.links.find((one) => one.mac === mac);
-      if (found) return `${found.name} of container ${id}`;
+      if (found) return { link: found.name, container: id };
     }
     return undefined;
   }

@@ -102,6 +102,48 @@ Deno.test("a finding has evidence that was measured, and a remedy", async () => 
   assertStringIncludes(findings[0].remedy, "mesos-cni isolator recover");
 });
 
+Deno.test("what keeps an executor from its agent is told apart, and comes before DNS", async () => {
+  await using clinic = await Clinic.open();
+  await clinic.admit("routeless", [
+    { ...bridgeNetwork("net-r", ""), ipam: { type: "host-local", subnet: "10.15.0.0/16" } },
+  ]);
+  const place = "203.0.113.1:5051";
+  const find = async (id: string, ...flags: string[]) => {
+    const { code, stdout } = await clinic.netns("diagnose", id, "--json", ...flags);
+    return { code, findings: JSON.parse(stdout).findings as Record<string, unknown>[] };
+  };
+  const routeless = await find("routeless");
+  assertEquals(routeless.code, 1);
+  assertEquals(routeless.findings[0]!.cause, "agent_unreachable");
+  assertMatch(`${routeless.findings[0]!.summary}`, /has no route to the agent/);
+  assertMatch(`${routeless.findings[0]!.remedy}`, /"routes"[^]* net-r [^]*CNI414/);
+  assertMatch(`${routeless.findings[0]!.evidence}`, /ENETUNREACH: network is unreachable/);
+
+  const refused = await find("patient", `--agent=${place}`);
+  assertEquals(refused.code, 1);
+  assertEquals(refused.findings[0]!.cause, "agent_unreachable");
+  assertMatch(`${refused.findings[0]!.summary}`, /listens on another address, or is not running/);
+  const guessed = await find("patient");
+  assertEquals(guessed.code, 0);
+  assertEquals(guessed.findings.map(({ level, cause }) => `${level} ${cause}`), [
+    "hint nobody_listens",
+    "hint agent_not_found",
+  ]);
+
+  await clinic.agent.ok(["iptables", "-A", "INPUT", "-p", "tcp", "--dport", "5051", "-j", "DROP"]);
+  const dropped = await find("patient", `--agent=${place}`);
+  assertMatch(`${dropped.findings[0]!.remedy}`, /firewall \(INPUT\)/);
+});
+
+Deno.test("what follows from a cut is said to follow, and leads nobody astray", async () => {
+  await using clinic = await Clinic.open();
+  await clinic.agent.ok(["ip", "link", "set", BRIDGE, "down"]);
+  const { stdout } = await clinic.netns("diagnose", "patient");
+  assertStringIncludes(stdout, "also: the agent leads answers to patient elsewhere");
+  assertStringIncludes(stdout, "most likely a consequence of the above");
+  assert(!stdout.includes("a VPN"), stdout);
+});
+
 kernelTest("--fix asks before each change, and the container is healthy after them", async () => {
   await using clinic = await Clinic.open();
   const { agent, patient } = clinic;

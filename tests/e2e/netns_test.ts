@@ -87,6 +87,32 @@ Deno.test("half-written checkpoints and dead containers are shown as what they a
   assertMatch(torn.stdout, /torn: .*network\.info is cut off or no JSON/);
 });
 
+Deno.test("list sees what is down on the agent's side", async () => {
+  await using agent = await Sandbox.create();
+  await using below = await StockContainer.launch(agent, "bridge-down", [netB]);
+  await using down = await StockContainer.launch(agent, "veth-down", [netA]);
+  await using off = await StockContainer.launch(agent, "veth-off", [netA]);
+  await using lo = await StockContainer.launch(agent, "lo-down", [netA]);
+  const outer = async (container: StockContainer) => {
+    const [{ link_index }] = JSON.parse(await container.ok(["ip", "-j", "link", "show", "eth0"]));
+    const links = JSON.parse(await agent.ok(["ip", "-j", "link"]));
+    return links.find(({ ifindex }: { ifindex: number }) => ifindex === link_index).ifname;
+  };
+  const [vethDown, vethOff] = [await outer(down), await outer(off)];
+  await agent.ok(["ip", "link", "set", "netb", "down"]);
+  await agent.ok(["ip", "link", "set", vethDown, "down"]);
+  await agent.ok(["ip", "link", "set", vethOff, "nomaster"]);
+  await lo.ok(["ip", "link", "set", "lo", "down"]);
+  const { stdout } = await netns(agent, "list", "--json");
+  const listed = JSON.parse(stdout) as { id: string; health: string }[];
+  assertEquals(Object.fromEntries(listed.map(({ id, health }) => [id, health])), {
+    [below.id]: "netb down",
+    "lo-down": "lo down",
+    "veth-down": `${vethDown} down`,
+    "veth-off": `${vethOff} on no bridge`,
+  });
+});
+
 Deno.test("inspect shows the container's links, routes, sockets, files and port rules", async () => {
   await using agent = await Sandbox.create();
   await using container = await StockContainer.launch(agent, "web", [netA], {

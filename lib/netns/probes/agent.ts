@@ -1,61 +1,108 @@
 /** The agent itself, as the container's executor must reach it to register. */
 import { type Finding, hint, problem } from "../finding.ts";
+import { explained } from "../packets/outcome.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { walk } from "../rules/walk.ts";
 import { type Attached, type Scene } from "../scene.ts";
 import { doubt } from "./filter.ts";
+import { missingRoute, routesText } from "./route.ts";
 
 /** A Mesos agent's port, if it was not told another. */
 export const AGENT_PORT = 5051;
 const TIMEOUT_MS = 1000;
 const BLOCKING = new Set(["DROP", "REJECT"]);
 
-/** @param agent `ADDRESS:PORT` of the agent; its address on its way out and 5051, if absent */
-export function probeAgent(agent?: { address: string; port: number }) {
+/** Where the agent listens. */
+interface Agent {
+  address: string;
+  port: number;
+  /** Nobody said so: it is the agent's address on its way out, and the usual port. */
+  guessed: boolean;
+}
+
+/** @param given `ADDRESS:PORT` of the agent; its address on its way out and 5051, if absent */
+export function probeAgent(given?: { address: string; port: number }) {
   return async (scene: Scene): Promise<Finding[]> => {
-    const address = agent?.address ?? scene.uplink(4)?.agentAddress ??
+    const address = given?.address ?? scene.uplink(4)?.agentAddress ??
       scene.uplink(6)?.agentAddress;
     const attached = scene.interfaces.find(({ link }) => link !== undefined);
     if (address === undefined || !attached) return [];
-    return await unreachable(scene, attached, address, agent?.port ?? AGENT_PORT);
+    const agent = { address, port: given?.port ?? AGENT_PORT, guessed: !given };
+    const outcome = await tryConnect(scene.inside.netns, address, agent.port, TIMEOUT_MS);
+    return outcome === "connected" ? [] : await unreachable(scene, attached, agent, outcome);
   };
 }
 
 async function unreachable(
   scene: Scene,
   attached: Attached,
-  address: string,
-  port: number,
+  agent: Agent,
+  outcome: string,
 ): Promise<Finding[]> {
-  const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS);
-  if (outcome === "connected") return [];
-  const rule = await blockingRule(scene, attached, address, port);
-  // A refusal without a rule is the agent's own: packets arrive, and no agent runs.
-  if (outcome === "ECONNREFUSED" && rule.length === 0) return [];
-  if (["macvlan", "ipvlan"].includes(attached.link?.kind ?? "")) {
+  const { ifName, link } = attached;
+  const seen = `a connection from inside ends: ${explained(outcome)}`;
+  if (outcome === "ENETUNREACH") return [withoutRoute(scene, agent, seen)];
+  const rule = await blockingRule(scene, attached, agent);
+  if (outcome === "ECONNREFUSED" && rule.length === 0) return [refused(agent, seen)];
+  const summary = `${scene.name} does not reach the agent at ${place(agent)}`;
+  if (["macvlan", "ipvlan"].includes(link?.kind ?? "")) {
     return [hint(
       "agent_behind_master",
-      `${scene.name} does not reach the agent at ${address} port ${port}`,
-      [`a connection from inside ends: ${outcome}; ${attached.ifName} is a ${attached.link!.kind}`],
+      summary,
+      [`${seen}; ${ifName} is a ${link!.kind}`],
       "such a container never reaches the addresses of the agent's device below it: an executor " +
         "in it registers over a second network, or an address of the agent elsewhere",
     )];
   }
   return [problem(
     "agent_unreachable",
-    `${scene.name} does not reach the agent at ${address} port ${port}`,
-    [`a connection from inside ends: ${outcome}`, ...rule],
-    "its executor can't register, and the task fails after the agent's " +
-      "--executor_registration_timeout: allow it in the agent's firewall (INPUT), and let the " +
-      "agent listen on an address that containers reach (--ip)",
+    summary,
+    [seen, ...rule],
+    outcome === "EHOSTUNREACH" && rule.length === 0
+      ? `nobody answers for ${agent.address}: let the agent listen on an address that containers ` +
+        "reach (--ip). The executor can't register until then"
+      : `allow TCP port ${agent.port} in the agent's firewall (INPUT)${
+        attached.ingress ? ` for what comes in by ${attached.ingress.name}` : ""
+      }. The executor can't register until then`,
   )];
+}
+
+function withoutRoute(scene: Scene, agent: Agent, seen: string): Finding {
+  return problem(
+    "agent_unreachable",
+    `${scene.name} has no route to the agent at ${place(agent)}`,
+    [seen, `its routes are ${routesText(scene, agent.address.includes(":") ? 6 : 4)}`],
+    `${missingRoute(scene)}. The executor can't register until then`,
+  );
+}
+
+/** A refusal without a rule is the agent's own: packets arrive, and no agent is there. */
+function refused(agent: Agent, seen: string): Finding {
+  const summary = `nothing listens at ${place(agent)}`;
+  return agent.guessed
+    ? hint(
+      "agent_not_found",
+      `${summary}, where an agent would by default`,
+      [seen],
+      "if an agent runs and listens elsewhere, say where: --agent=ADDRESS:PORT",
+    )
+    : problem(
+      "agent_unreachable",
+      `${summary}: the agent listens on another address, or is not running`,
+      [seen],
+      "see where it listens (ss -ltnp), and start it with an --ip and --port that containers " +
+        "reach. The executor can't register until then",
+    );
+}
+
+function place({ address, port }: Agent): string {
+  return `${address} port ${port}`;
 }
 
 async function blockingRule(
   scene: Scene,
   { ingress, expected }: Attached,
-  address: string,
-  port: number,
+  { address, port }: Agent,
 ): Promise<string[]> {
   const family = address.includes(":") ? 6 : 4;
   const source = expected.find((one) => one.family === family)?.address;

@@ -4,7 +4,9 @@ import { readCheckpoint } from "../../isolator/checkpoint.ts";
 import { isAddress } from "../../linux/inet.ts";
 import { type Finding, problem } from "../finding.ts";
 import { askServer } from "../packets/dns.ts";
+import { explained } from "../packets/outcome.ts";
 import type { Scene } from "../scene.ts";
+import { missingRoute } from "./route.ts";
 
 /** glibc takes no more than so many (MAXNS). */
 const MOST_SERVERS = 3;
@@ -93,7 +95,7 @@ async function unanswered(scene: Scene, servers: readonly string[]): Promise<Fin
       [
         outcome === "ECONNREFUSED"
           ? `nothing listens on ${server} port 53, or a firewall rejects it`
-          : `asked for localhost, the outcome is: ${outcome}`,
+          : `asked for localhost, the outcome is: ${explained(outcome)}`,
         ...servers.length > 1
           ? [`${servers.length - bad.length} of its ${servers.length} answer`]
           : [],
@@ -105,6 +107,8 @@ async function unanswered(scene: Scene, servers: readonly string[]): Promise<Fin
         ? "look at the server's access list: it must allow the container's or the agent's address"
         : refused
         ? "look whether the server runs, and at the firewalls on the way"
+        : outcome === "ENETUNREACH"
+        ? missingRoute(scene)
         : "look at the server, and at the way to it: mesos-cni netns diagnose " +
           `--from ${scene.name} --to ${server}:53`,
     );

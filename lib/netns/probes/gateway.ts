@@ -69,7 +69,14 @@ function wrongAnswer(
     ? (answers.length > 1 ? answers : [])
     : answers.filter((mac) => mac !== right);
   if (wrong.length > 0) {
-    const owners = wrong.map((mac) => `${mac} is ${scene.ownerOfMac(mac) ?? "not of this agent"}`);
+    const owners = wrong.map((mac) => {
+      const { link, container } = scene.ownerOfMac(mac) ?? {};
+      return `${mac} is ${
+        link === undefined
+          ? "not of this agent"
+          : `${link} of ${container === undefined ? "this agent" : `container ${container}`}`
+      }`;
+    });
     return [problem(
       "gateway_wrong_mac",
       `${wrong.join(" and ")} answer${wrong.length > 1 ? "" : "s"} for the gateway ${gateway}`,
@@ -78,8 +85,7 @@ function wrongAnswer(
         ...right === undefined ? [] : [`${owner!.name}, whose address it is, has ${right}`],
         ...owners,
       ],
-      "somebody else has the gateway's address, by mistake or on purpose: find him by his " +
-        "hardware address and take it from him",
+      wrong.map((mac) => silence(scene, mac, gateway, owner)).join("; "),
     )];
   }
   const cached = inside.neighbours.find((one) =>
@@ -98,6 +104,25 @@ function wrongAnswer(
       apply: () => inside.change((netlink) => netlink.deleteNeighbour(ifName, gateway)),
     },
   )];
+}
+
+/** How to make a hardware address answer for the gateway no more. */
+function silence(scene: Scene, mac: string, gateway: string, owner: Link | undefined): string {
+  const { link, container } = scene.ownerOfMac(mac) ?? {};
+  if (link === undefined) {
+    return "another machine has the gateway's address, by mistake or on purpose: find it by " +
+      `${mac} in the tables of the switches, and take the address from it`;
+  }
+  if (container !== undefined) {
+    return `container ${container} has the gateway's address or answers for it: stop it, or look ` +
+      `at ${link} there: mesos-cni netns exec ${container} -- ip address show ${link}`;
+  }
+  // The kernel answers on every interface for every address of the machine.
+  return owner
+    ? `${link} of this agent is on the same wire as ${owner.name} and answers for its addresses ` +
+      `too: take it off there, or: sysctl -w net.ipv4.conf.${link}.arp_ignore=1`
+    : `${link} of this agent answers for an address that the agent does not have: ` +
+      `sysctl -w net.ipv4.conf.${link}.proxy_arp=0, and look for ${gateway} in ip neighbour show proxy`;
 }
 
 /** The container's address to ask from, or none if it has none in the gateway's subnet. */

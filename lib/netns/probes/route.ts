@@ -11,6 +11,24 @@ export function probeRoutes(scene: Scene): Finding[] {
   ];
 }
 
+/** What to do where the kernel says that there is no route at all. */
+export function missingRoute({ interfaces }: Scene): string {
+  const given = interfaces.find((one) => wantsDefault(one, 4) || wantsDefault(one, 6));
+  if (given) return `${given.checkpoint!.network} gave it a default route: add it again`;
+  const networks = interfaces.flatMap(({ checkpoint }) => checkpoint?.network ?? []);
+  return networks.length === 0
+    ? "add a route"
+    : `add "routes": [{ "dst": "0.0.0.0/0" }] to the "ipam" of ${networks.join(" or ")} ` +
+      "(mesos-cni lint says so as CNI414), and start the container anew";
+}
+
+/** The destinations of the container's own routes. */
+export function routesText({ inside }: Scene, family: 4 | 6): string {
+  const name = family === 4 ? "inet" : "inet6";
+  return inside.routes.filter((route) => route.family === name && route.table === "main")
+    .map(({ destination }) => destination).join(", ") || "none";
+}
+
 function defaultRoute(scene: Scene, family: 4 | 6): Finding[] {
   const wanting = scene.interfaces.find((attached) => wantsDefault(attached, family));
   if (!wanting) return [];
@@ -27,7 +45,7 @@ function defaultRoute(scene: Scene, family: 4 | 6): Finding[] {
     `${scene.name} has no default route${family === 6 ? " for IPv6" : ""}`,
     [
       `${wanting.checkpoint!.network} gave it one${gateway ? ` via ${gateway}` : ""}`,
-      `its routes are ${routes.map(({ destination }) => destination).join(", ") || "none"}`,
+      `its routes are ${routesText(scene, family)}`,
     ],
     "add it again; nothing outside its own subnet is reached until then",
     gateway === undefined ? undefined : {
