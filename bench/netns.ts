@@ -65,9 +65,10 @@ async function makeContainers(agent: Sandbox, count: number): Promise<number[]> 
     stdin: numbers.map((i) => `c${i} ${address(i)}\n`).join(""),
   });
   await agent.ok(["ip", "-batch", "-"], {
-    stdin: numbers.map((i) =>
-      `link add v${i} type veth peer name eth0 netns c${i}\nlink set v${i} up\n`
-    ).join(""),
+    stdin: "link add cni0 type bridge\nlink set cni0 up\n" +
+      numbers.map((i) =>
+        `link add v${i} master cni0 type veth peer name eth0 netns c${i}\nlink set v${i} up\n`
+      ).join(""),
   });
   for (const i of numbers) {
     await agent.ok(["ip", "-n", `c${i}`, "-batch", "-"], {

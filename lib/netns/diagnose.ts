@@ -91,6 +91,7 @@ const CUT_OFF = new Set([
   "host_route",
   "rp_filter",
   "gateway_silent",
+  "gateway_wrong_mac",
 ]);
 
 /** What is seen behind a cut, whose own usual remedies would lead astray. */

@@ -58,9 +58,9 @@ async function unreachable(
     "agent_unreachable",
     summary,
     [seen, ...rule],
-    outcome === "EHOSTUNREACH" && rule.length === 0
-      ? `nobody answers for ${agent.address}: let the agent listen on an address that containers ` +
-        "reach (--ip). The executor can't register until then"
+    scene.host.ownerOf(agent.address) === undefined
+      ? `${agent.address} is no address of this machine: name the agent's own (--ip), or see where ` +
+        `it stops: mesos-cni netns diagnose --from=${scene.name} --to=${toText(agent)}`
       : `allow TCP port ${agent.port} in the agent's firewall (INPUT)${
         attached.ingress ? ` for what comes in by ${attached.ingress.name}` : ""
       }. The executor can't register until then`,
@@ -97,6 +97,10 @@ function refused(agent: Agent, seen: string): Finding {
 
 function place({ address, port }: Agent): string {
   return `${address} port ${port}`;
+}
+
+function toText({ address, port }: Agent): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 async function blockingRule(
