@@ -1,4 +1,5 @@
 /** Structured lines on standard error. Standard output belongs to results. */
+import { plain } from "./plain.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -18,14 +19,14 @@ function write(level: LogLevel, message: string, fields: LogFields): void {
   if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
   const line = settings.format === "json"
     ? JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })
-    : `mesos-cni: ${level}: ${oneLine(message)}${
+    : plain(`mesos-cni: ${level}: ${oneLine(message)}${
       Object.entries(fields)
         .filter(([, value]) => value !== undefined)
         .map(([key, value]) =>
           ` ${key}=${/^[\w./:@-]+$/.test(String(value)) ? value : JSON.stringify(value)}`
         )
         .join("")
-    }`;
+    }`);
   Deno.stderr.writeSync(new TextEncoder().encode(line + "\n"));
 }
 

@@ -47,7 +47,7 @@ export function settingsFrom(call: Call): Settings {
   try {
     return settingsOf({
       configDir: absolute(call.value("network_cni_config_dir")),
-      pluginsDir: call.value("network_cni_plugins_dir")?.split(":").map(absolute).join(":"),
+      pluginsDir: searchPath(call.value("network_cni_plugins_dir")),
       rootDirPersist: call.has("network_cni_root_dir_persist"),
       workDir: absolute(call.value("work_dir")),
       runtimeDir: absolute(call.value("runtime_dir")),
@@ -57,6 +57,11 @@ export function settingsFrom(call: Call): Settings {
   } catch (error) {
     throw new UsageError(messageOf(error), { cause: error });
   }
+}
+
+/** An empty part, as a colon at the end makes one, is not the working directory. */
+function searchPath(path: string | undefined): string | undefined {
+  return path?.split(":").filter((directory) => directory !== "").map(absolute).join(":");
 }
 
 /** A plugin, or another process later, may work elsewhere. */

@@ -32,7 +32,7 @@ export interface Command {
   /** More to know, below the flags of the help. */
   notes?: string;
   /** What a shell may complete the first operand to. */
-  complete?: "file" | "container";
+  complete?: "file" | "container" | readonly string[];
   /**
    * @returns the exit code: 0 done, 1 it failed or found problems
    * @throws {UsageError} for exit code 2; any other error is printed, for exit code 1

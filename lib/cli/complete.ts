@@ -35,7 +35,7 @@ export async function candidates(words: readonly string[]): Promise<string[]> {
   const matching = (all: readonly string[]) => all.filter((one) => one.startsWith(word));
 
   const [first, second] = before;
-  if (first === undefined) {
+  if (first === undefined || first === "help") {
     return matching(TABLE.filter((entry) => !entry.hidden).map((entry) => entry.name));
   }
   const loaded = await TABLE.find((entry) => entry.name === first)?.load();

@@ -6,6 +6,7 @@ export const command: Command = {
   summary: "print the completion script of a shell",
   operands: "bash|zsh|fish",
   flags: [],
+  complete: ["bash", "zsh", "fish"],
   examples: [{
     command: "mesos-cni completions bash > /etc/bash_completion.d/mesos-cni",
     what: "commands, flags, container ids and network names, at the next login",

@@ -54,7 +54,7 @@ removes. No service is started or enabled.`,
   async run(call) {
     requireRoot("installing");
     const pluginsDirs = (call.value("network_cni_plugins_dir") ?? PLUGINS_DIR).split(":")
-      .map((dir) => resolve(dir));
+      .filter((dir) => dir !== "").map((dir) => resolve(dir));
     const placed = await install({
       binDir: resolve(call.value("bin_dir") ?? "/usr/local/bin"),
       configDir: resolve(call.value("network_cni_config_dir") ?? CONFIG_DIR),

@@ -7,6 +7,7 @@ import { prepare } from "../isolator/prepare.ts";
 import { recover } from "../isolator/recover.ts";
 import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
+import { log } from "../log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
@@ -100,7 +101,8 @@ const statusCommand: Command = {
   complete: "container",
   run(call) {
     const isolator = isolatorOf(call);
-    const [text] = call.operands;
+    const [text, extra] = call.operands;
+    if (extra !== undefined) throw new UsageError(`unexpected ${extra}: one container at a time`);
     const { layout } = isolator.settings;
     printJson(
       text === undefined
@@ -137,7 +139,11 @@ const checkCommand: Command = {
     const { layout } = isolator.settings;
     const id = knownContainer(call, layout);
     for (const attachment of layout.listAttachments(id)) {
-      await checkAttachment(isolator, id, attachment);
+      const asked = await checkAttachment(isolator, id, attachment);
+      const answer = asked
+        ? "as its plugins made it"
+        : `not checked: that takes a "cniVersion" of 0.4.0 or newer, without "disableCheck"`;
+      print(`${attachment.ifName} on ${attachment.network}: ${answer}`);
     }
     return 0;
   },
@@ -156,6 +162,14 @@ const cleanupCommand: Command = {
   async run(call) {
     const id = newContainer(call);
     const isolator = isolatorOf(call);
+    const { layout } = isolator.settings;
+    const longer = layout.has(id)
+      ? undefined
+      : knownContainers(layout).find((known) => known.startsWith(id));
+    if (longer) {
+      // A beginning of an id would, at the second call, be that of another container.
+      log.warning(`nothing to clean up: cleanup takes the whole id, such as ${longer}`, { id });
+    }
     await isolator.locks.hold(id, () => cleanup(isolator, id));
     return 0;
   },

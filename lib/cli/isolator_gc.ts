@@ -4,6 +4,7 @@ import { agentContainers } from "../mesos/agent_api.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { plain } from "../plain.ts";
 import { print, printError, printJson } from "./output.ts";
 
 export const command: Command = {
@@ -39,7 +40,7 @@ with what is removed. Exit code 1 if something could not be removed.`,
     if (call.has("json")) printJson(swept);
     else {
       for (const { outcome, kind, what, why } of swept) {
-        print(`${outcome.padEnd(8)} ${kind.padEnd(10)} ${what}\n         ${why}`);
+        print(`${outcome.padEnd(8)} ${kind.padEnd(10)} ${plain(what)}\n         ${plain(why)}`);
       }
       if (swept.length === 0) print("nothing: everything belongs to a live container");
       else if (!apply) print("\nnothing was changed; to remove these: --apply");

@@ -1,4 +1,5 @@
 /** Standard output and standard error of the subcommands. */
+import { plain } from "../plain.ts";
 
 /** Prints a line of text. */
 export function print(text: string): void {
@@ -10,10 +11,10 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2));
 }
 
-/** Prints what went wrong, as `mesos-cni COMMAND: message`. */
+/** Prints what went wrong, as `mesos-cni COMMAND: message`, which may quote a framework. */
 export function printError(command: string, message: string): void {
   const name = command ? `mesos-cni ${command}` : "mesos-cni";
-  writeAll(Deno.stderr, `${bold("error:", Deno.stderr)} ${name}: ${message}\n`);
+  writeAll(Deno.stderr, `${bold("error:", Deno.stderr)} ${name}: ${plain(message)}\n`);
 }
 
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {

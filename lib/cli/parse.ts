@@ -13,7 +13,7 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     flags.filter(wanted).map((flag) => key(flag.name));
   const parsed = parseArgs(args.map(canonical(args.indexOf("--"))), {
     "--": true,
-    boolean: names((flag) => !flag.value),
+    boolean: checkSwitches(flags, args),
     string: names((flag) => !!flag.value),
     collect: names((flag) => !!flag.value),
     unknown(arg, name) {
@@ -26,6 +26,7 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     },
   });
   const valuesOf = (name: string) => parsed[key(name)] as string[];
+  checkOperands(command, parsed._);
   for (const flag of flags) {
     if (!flag.value) continue;
     const values = valuesOf(flag.name);
@@ -43,6 +44,26 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     values: valuesOf,
     has: (name) => parsed[key(name)] === true,
   };
+}
+
+/** @returns the names of the flags without a value, none of which may be given one */
+function checkSwitches(flags: readonly Flag[], args: readonly string[]): string[] {
+  const switches = flags.filter((flag) => !flag.value).map((flag) => key(flag.name));
+  const end = args.indexOf("--");
+  for (const arg of end < 0 ? args : args.slice(0, end)) {
+    const equals = arg.indexOf("=");
+    if (!arg.startsWith("--") || equals < 0) continue;
+    if (switches.includes(key(arg.slice(2, equals)))) {
+      throw new UsageError(`${arg.slice(0, equals)} takes no value`);
+    }
+  }
+  return switches;
+}
+
+function checkOperands({ operands }: Command, given: readonly unknown[]): void {
+  if (operands === undefined && given.length > 0) {
+    throw new UsageError(`unexpected ${given[0]}`);
+  }
 }
 
 function key(name: string): string {

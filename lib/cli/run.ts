@@ -66,7 +66,7 @@ if signal n ended it; 126 or 127 if it could not be executed; 1 if the container
       throw new UsageError(`unexpected ${call.operands[0]}: the command follows "--"`);
     }
     if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
-    const rootfs = call.value("rootfs") && Deno.realPathSync(call.value("rootfs")!);
+    const rootfs = imageOf(call);
     const id = parseContainerId(call.value("name") ?? crypto.randomUUID());
     return await run(isolatorOf(call), id, {
       container_info: {
@@ -78,6 +78,17 @@ if signal n ended it; 126 or 127 if it could not be executed; 1 if the container
     }, { argv: rest, env: environment(call), rootfs });
   },
 };
+
+function imageOf(call: Call): string | undefined {
+  const path = call.value("rootfs");
+  if (path === undefined) return undefined;
+  try {
+    if (Deno.statSync(path).isDirectory) return Deno.realPathSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  throw new UsageError(`--rootfs: there is no directory ${path}`);
+}
 
 function isCommand(rest: string[] | undefined): rest is [string, ...string[]] {
   return rest !== undefined && rest.length > 0;

@@ -6,6 +6,7 @@ import { messageOf, OperatorError } from "../error.ts";
 import { log } from "../log.ts";
 import { type Network, parseNetwork } from "./config.ts";
 import { findPlugin } from "./find.ts";
+import { isObject, type JsonObject } from "./json.ts";
 
 /** A config as it is on disk at this moment. */
 export interface CatalogEntry {
@@ -148,12 +149,8 @@ export class Catalog {
       });
     }
     const network = parseNetwork(text, file);
-    for (const { type, ipamType } of network.plugins) {
-      for (const needed of [type, ipamType]) {
-        if (needed !== undefined && !this.options.isBuiltIn(needed)) {
-          this.#find(needed, network, file);
-        }
-      }
+    for (const type of network.plugins.flatMap(({ raw }) => typesIn(raw))) {
+      if (!this.options.isBuiltIn(type)) this.#find(type, network, file);
     }
     return { network, file, text };
   }
@@ -168,12 +165,22 @@ export class Catalog {
   }
 }
 
-/** A dangling link is neither: it is left out like a file that is not there. */
+/** The plugins that a plugin's config names: itself, its address management, its delegate. */
+function typesIn({ type, ipam, delegate }: JsonObject): string[] {
+  const named = [type, isObject(ipam) ? ipam.type : undefined];
+  return [
+    ...named.filter((name) => typeof name === "string"),
+    ...isObject(delegate) ? typesIn(delegate) : [],
+  ];
+}
+
+/** A link that leads nowhere, or in a circle, is none: it is left out like a file that is not there. */
 function isRegular(file: string): boolean {
   try {
     return Deno.statSync(file).isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.FilesystemLoop) return false;
     throw error;
   }
 }

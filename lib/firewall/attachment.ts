@@ -125,6 +125,11 @@ export function commentOf(containerId: string): string {
   return `container_id: ${shortened(containerId, LONGEST_ID)}`;
 }
 
+/** The comments that rules of a container may have: the original plugin shortens no id. */
+export function possibleComments(containerId: string): string[] {
+  return [...new Set([commentOf(containerId), `container_id: ${containerId}`])];
+}
+
 /** The name of an owner's files: ids, networks and interfaces have no colon. */
 export function keyOf({ containerId, network, ifName }: Owner): string {
   return shortened(`${containerId}:${network}:${ifName}`, 200);

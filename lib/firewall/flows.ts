@@ -2,12 +2,30 @@
  * UDP flows through a mapping. A connection of TCP begins anew; a flow of UDP lives on in the
  * kernel's memory and keeps going where it went, past new rules and to dead containers.
  */
+import { SystemError } from "../linux/libc.ts";
 import { forgetUdpFlows } from "../linux/netfilter/conntrack.ts";
 import { Netlink } from "../linux/netlink/mod.ts";
+import { log } from "../log.ts";
 import { type Attachment, isLoopback, targets } from "./attachment.ts";
 
-/** Makes flows to an attachment's host ports find their way anew. @throws {SystemError} */
+/**
+ * Makes flows to an attachment's host ports find their way anew. Where the kernel does not let
+ * its table be changed, the mapping is worth more than that: it is said, and goes on.
+ */
 export function forgetFlows(attachment: Partial<Attachment>): void {
+  try {
+    forget(attachment);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    log.warning("flows of UDP that are under way may go on to where they went", {
+      container: attachment.containerId,
+      error: error.message,
+    });
+  }
+}
+
+/** @throws {SystemError} */
+function forget(attachment: Partial<Attachment>): void {
   const { mappings = [], endpoints = [] } = attachment;
   if (!mappings.some(({ protocol }) => protocol === "udp") || endpoints.length === 0) return;
   using netlink = Netlink.open();

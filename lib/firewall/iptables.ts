@@ -6,7 +6,7 @@
 import { SystemError } from "../linux/libc.ts";
 import type { FileLock } from "../linux/lock.ts";
 import { NewRules, type RuleHandle, Rules, type TableFamily } from "../linux/netfilter/rules.ts";
-import { type Attachment, commentOf, type Family } from "./attachment.ts";
+import { type Attachment, commentOf, type Family, possibleComments } from "./attachment.ts";
 import type { Backend, Removal, Snapshot } from "./backend.ts";
 import {
   Changes,
@@ -178,10 +178,10 @@ function removeByHandles(attachment: Removal, family: Family): boolean {
 
 function removeByComment(attachment: Removal, family: Family): void {
   const rules = new Rules(TABLE_FAMILY[family]);
-  const comment = commentOf(attachment.containerId);
+  const comments = possibleComments(attachment.containerId);
   const find = () =>
     [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
-      rules.withComment("nat", chain, comment)
+      comments.flatMap((comment) => rules.withComment("nat", chain, comment))
     );
   // An agent with the original plugin may delete some of them at the same time.
   while (!removeRules(rules, find()));
@@ -250,11 +250,12 @@ class SavedRules {
 
   /** The rules with a container's comment in the chains where ours may be, whoever wrote them. */
   ownRules({ containerId, chain }: Pick<Removal, "containerId" | "chain">) {
-    const comment = ` --comment "${commentOf(containerId)}" `;
+    const comments = possibleComments(containerId).map((comment) => ` --comment "${comment}" `);
     return [chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((name) => {
       const start = `nat -A ${name} `;
-      return this.#lines.filter((line) => line.startsWith(start) && line.includes(comment))
-        .map((line) => ({ chain: name, spec: line.slice(start.length) }));
+      return this.#lines.filter((line) =>
+        line.startsWith(start) && comments.some((comment) => line.includes(comment))
+      ).map((line) => ({ chain: name, spec: line.slice(start.length) }));
     });
   }
 

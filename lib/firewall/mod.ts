@@ -231,11 +231,19 @@ export function listOwners(): (Record & { isLive: boolean })[] {
   return readRecords().map((record) => ({ ...record, isLive: isLive(record) }));
 }
 
-/** Removes what an attachment of {@link listOwners} has. @throws {OperatorError} */
-export async function removeOwner(owner: Owner): Promise<void> {
+/**
+ * Removes what an attachment of {@link listOwners} has.
+ *
+ * @param wanted whether the attachment as it is by now is still to go
+ * @throws {OperatorError}
+ */
+export async function removeOwner(
+  owner: Owner,
+  wanted: (record: Record) => boolean = () => true,
+): Promise<void> {
   await withAttachment(owner, async () => {
     const record = readRecord(owner);
-    if (record) await remove(owner);
+    if (record && wanted(record)) await remove(owner);
   });
 }
 
@@ -279,7 +287,8 @@ export async function restoreMissing(
   );
 }
 
-function isLive({ netns, netnsInode }: Record): boolean {
+/** Whether the network namespace that an attachment was made in still exists. */
+export function isLive({ netns, netnsInode }: Record): boolean {
   return isNamespaceHandle(netns) && Deno.statSync(netns).ino === netnsInode;
 }
 

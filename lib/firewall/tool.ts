@@ -84,10 +84,18 @@ async function finish(child: Deno.ChildProcess, file: string, stdin: string): Pr
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended, and something that it started holds its output open: that can't be killed.
+    }
   }, TIMEOUT_MS);
-  const [output] = await Promise.all([child.output(), feed(child.stdin, stdin)]);
-  clearTimeout(timer);
+  let output: Deno.CommandOutput;
+  try {
+    [output] = await Promise.all([child.output(), feed(child.stdin, stdin)]);
+  } finally {
+    clearTimeout(timer);
+  }
   if (late) {
     throw new OperatorError("tool_failed", `${file} did not end in ${TIMEOUT_MS / 1000} s`);
   }

@@ -82,7 +82,8 @@ export function uninstall(layouts: readonly Layout[]): string[] {
       `${containers.length} container${
         containers.length > 1 ? "s are" : " is"
       } attached, such as ` +
-        `${first.id} in ${first.layout.containers}: clean up first, since that needs the plugin`,
+        `${first.id} in ${first.layout.containers}: clean up first, since that needs the plugin ` +
+        "(mesos-cni isolator gc shows which are dead)",
     );
   }
   const removed = (readManifest()?.files ?? []).toReversed().filter(remove);

@@ -1,6 +1,6 @@
 /** What `install` has made on this machine: all that `uninstall` removes, and nothing else. */
 import { OperatorError } from "../error.ts";
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../isolator/checkpoint.ts";
+import { readCheckpoint, removeDirectory, writeCheckpoint } from "../isolator/checkpoint.ts";
 
 export interface Manifest {
   format: 1;
@@ -33,5 +33,5 @@ export function writeManifest(files: readonly string[]): void {
 }
 
 export function removeManifest(): void {
-  removeCheckpoint(MANIFEST.slice(0, MANIFEST.lastIndexOf("/")));
+  removeDirectory(MANIFEST.slice(0, MANIFEST.lastIndexOf("/")));
 }

@@ -9,7 +9,7 @@ import { isNamespaceHandle } from "../linux/namespaces.ts";
 import { log } from "../log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, removeDirectory, writeCheckpoint } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "./layout.ts";
 import { networkInfoOf, withNetworkInfo } from "./network_info.ts";
@@ -32,9 +32,12 @@ export async function attach(
   const config = JSON.stringify(withNetworkInfo(configured.raw, networkInfo, file));
   const network = parseNetwork(config, file);
 
+  // A plugin that is missing now would be missing at the cleanup too.
+  for (const { type } of network.plugins) isolator.plugin(type, id);
   // A directory before the config: without it, the interface counts as detached.
   Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
-  writeCheckpoint(layout.config(id, name), config);
+  // As the request: a framework's labels may hold what is nobody else's business.
+  writeCheckpoint(layout.config(id, name), config, 0o600);
   const result = await inContext(
     id,
     name,
@@ -72,19 +75,20 @@ export async function detach(
       attachedResult(isolator, id, { network: name, ifName }),
     );
   });
-  removeCheckpoint(layout.interface(id, name, ifName));
+  removeDirectory(layout.interface(id, name, ifName));
 }
 
 /**
  * Asks the network's plugins whether an interface is still as they made it.
  *
+ * @returns false if nobody was asked: the network's version is too old, or it disables this
  * @throws {OperatorError} with the first plugin's objection
  */
 export async function checkAttachment(
   isolator: Isolator,
   id: ContainerId,
   { network: name, ifName }: Attachment,
-): Promise<void> {
+): Promise<boolean> {
   const network = attachedNetwork(isolator, id, name);
   const result = attachedResult(isolator, id, { network: name, ifName });
   if (!network || !result) {
@@ -93,7 +97,7 @@ export async function checkAttachment(
       `container ${id} was never completely attached to network ${name}`,
     );
   }
-  await inContext(
+  return await inContext(
     id,
     name,
     () =>

@@ -30,16 +30,24 @@ export function readCheckpoint(path: string): string | undefined {
   }
 }
 
-/**
- * Removes a file, with what a crash may have left of its write, or a directory with all that is
- * in it; none is fine too.
- */
+/** Removes a file, with what a crash may have left of its write; none is fine too. */
 export function removeCheckpoint(path: string): void {
-  for (const one of [path + UNFINISHED, path]) {
-    try {
-      Deno.removeSync(one, { recursive: true });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+  remove(path + UNFINISHED);
+  remove(path);
+}
+
+/**
+ * Removes a directory with all that is in it, and nothing beside it: `ID.new` is what the nested
+ * container `new` of ID is called. None is fine too.
+ */
+export function removeDirectory(path: string): void {
+  remove(path);
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -3,7 +3,7 @@ import { messageOf, OperatorError } from "../error.ts";
 import { unmount } from "../linux/mount.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { detach } from "./attach.ts";
-import { removeCheckpoint } from "./checkpoint.ts";
+import { removeCheckpoint, removeDirectory } from "./checkpoint.ts";
 import type { Isolator } from "./isolator.ts";
 import { isRunning, killMembers } from "./members.ts";
 import { unlinkNamespace } from "./namespace_link.ts";
@@ -30,13 +30,13 @@ export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void
     throw new OperatorError(
       failures[0] instanceof OperatorError ? failures[0].code : "defect",
       failures.map(messageOf).join("\n") +
-        `\nits checkpoint is kept: repeat with mesos-cni isolator cleanup ${id}`,
+        `\nits checkpoint is kept: repeat with mesos-cni isolator cleanup ${id}, and the same flags`,
       { cause: failures[0] },
     );
   }
   unlinkNamespace(layout, id);
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
   while (unmount(layout.namespace(id)));
-  removeCheckpoint(layout.container(id));
+  removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
 }

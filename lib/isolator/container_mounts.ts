@@ -51,11 +51,12 @@ export interface EtcMounts {
 /**
  * Binds the files in the mount namespace of a process, out of which no mount spreads.
  *
+ * @param process its directory under /proc
  * @throws {SystemError}
  */
-export function mountEtcFiles(pid: number, mounts: EtcMounts): void {
-  inNamespaces({ mnt: `/proc/${pid}/ns/mnt` }, () => {
-    mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of process ${pid}`);
+export function mountEtcFiles(process: Handle, mounts: EtcMounts): void {
+  inNamespaces({ mnt: `${process.path}/ns/mnt` }, () => {
+    mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of a container`);
     for (const file of mounts.files) {
       if (mounts.overHost) bindOverHost(file);
       if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);

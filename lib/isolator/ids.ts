@@ -17,7 +17,7 @@ export function findContainer(layout: Layout, text: string): ContainerId {
   const known = knownContainers(layout);
   const exact = known.find((id) => id === text);
   if (exact) return exact;
-  const candidates = known.filter((id) => id.startsWith(text));
+  const candidates = known.filter((id) => text !== "" && id.startsWith(text));
   const [first, second] = candidates;
   if (first && !second) return first;
   if (second) {

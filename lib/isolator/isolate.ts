@@ -1,9 +1,12 @@
 /** The second step of a container: its first process exists, and gets its networks. */
 import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../error.ts";
+import { type Handle, O_DIRECTORY, O_PATH, open } from "../linux/files.ts";
+import { SystemError } from "../linux/libc.ts";
 import { bindMount } from "../linux/mount.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../linux/namespaces.ts";
 import { Netlink } from "../linux/netlink/mod.ts";
+import { isGone } from "../linux/processes.ts";
 import { setHostname } from "../linux/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
@@ -36,25 +39,47 @@ export async function isolate(isolator: Isolator, id: ContainerId, pid: number):
       `container ${id} has its network already, as process ${request.pid}`,
     );
   }
-  checkNamespaces(id, request, pid);
-  writeRequest(layout, id, { ...request, pid });
+  using process = openProcess(id, pid);
+  const started = { ...request, pid };
+  checkNamespaces(id, started, process);
+  writeRequest(layout, id, started);
   switch (request.mode) {
     case "host":
-      return shareHostFiles(layout, request, pid);
+      return shareHostFiles(layout, request, process);
     case "parent":
-      return shareRootFiles(layout, id, request, pid);
+      return shareRootFiles(layout, id, request, process);
     case "own":
-      return await connect(isolator, id, request, pid);
+      return await connect(isolator, id, started, process);
+  }
+}
+
+type Started = Request & { pid: number };
+
+/**
+ * The directory of a process under /proc. It stays this process's: should it end while plugins are
+ * at work, nothing is mounted in the namespaces of another that got its number.
+ */
+function openProcess(id: ContainerId, pid: number): Handle {
+  try {
+    return open(`/proc/${pid}`, O_PATH | O_DIRECTORY);
+  } catch (error) {
+    if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
+    throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
   }
 }
 
 /** What is about to happen in the process's namespaces must not happen in the agent's. */
-function checkNamespaces(id: ContainerId, request: Request, pid: number): void {
+function checkNamespaces(
+  id: ContainerId,
+  request: Started,
+  process: Handle,
+): void {
+  const { pid } = request;
   for (const kind of separateNamespaces(request)) {
     try {
-      if (!isOwnNamespace(`/proc/${pid}/ns/${kind}`, kind)) continue;
+      if (!isOwnNamespace(`${process.path}/ns/${kind}`, kind)) continue;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isGone(error)) throw error;
       throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
     }
     throw new OperatorError(
@@ -71,30 +96,31 @@ function separateNamespaces({ mode, debug, test, rootfs }: Request): NamespaceKi
   return mounts ? ["mnt"] : [];
 }
 
-async function connect(isolator: Isolator, id: ContainerId, request: Request, pid: number) {
+async function connect(isolator: Isolator, id: ContainerId, request: Started, process: Handle) {
   const { layout } = isolator.settings;
   await shareContainersDirectory(layout);
-  holdNamespace(layout, id, pid);
+  holdNamespace(layout, id, process);
   const results = await attachAll(isolator, id, request);
+  checkNamespaces(id, request, process); // it may have ended while the plugins were at work
   const hostname = request.hostname ?? defaultHostname(id);
   const files = writeEtcFiles(isolator, id, request, hostname, results);
-  mountEtcFiles(pid, {
+  mountEtcFiles(process, {
     files,
     overHost: true,
     rootfs: request.rootfs,
     containers: layout.containers,
   });
-  inNamespaces({ uts: `/proc/${pid}/ns/uts` }, () => setHostname(hostname));
+  inNamespaces({ uts: `${process.path}/ns/uts` }, () => setHostname(hostname));
   using netlink = Netlink.open(layout.namespace(id));
   netlink.setLinkUp("lo");
 }
 
 /** Keeps the network namespace for as long as the container is not cleaned up. */
-function holdNamespace(layout: Layout, id: ContainerId, pid: number): void {
+function holdNamespace(layout: Layout, id: ContainerId, process: Handle): void {
   const handle = layout.namespace(id);
   Deno.mkdirSync(layout.container(id), { recursive: true });
   Deno.writeTextFileSync(handle, "");
-  bindMount(`/proc/${pid}/ns/net`, handle);
+  bindMount(`${process.path}/ns/net`, handle);
 }
 
 /**
@@ -137,9 +163,14 @@ function writeEtcFiles(
     networks.map(({ name }, i) => ({ name, dns: results[i]!.dns })),
     defaultDns,
   );
-  writeCheckpoint(`${directory}/hostname`, `${hostname}\n`);
-  writeCheckpoint(`${directory}/hosts`, hostsFile(hostname, results));
-  if (resolv !== undefined) writeCheckpoint(`${directory}/resolv.conf`, resolv);
+  const write = (name: string, text: string) => {
+    writeCheckpoint(`${directory}/${name}`, text);
+    // Every user of the container reads them, whatever the umask of this program.
+    Deno.chmodSync(`${directory}/${name}`, 0o644);
+  };
+  write("hostname", `${hostname}\n`);
+  write("hosts", hostsFile(hostname, results));
+  if (resolv !== undefined) write("resolv.conf", resolv);
   return etcFilesOf(layout, id);
 }
 
@@ -172,9 +203,14 @@ function exists({ source }: EtcFile): boolean {
   }
 }
 
-function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: number): void {
+function shareRootFiles(
+  layout: Layout,
+  id: ContainerId,
+  request: Request,
+  process: Handle,
+): void {
   if (request.debug) return;
-  mountEtcFiles(pid, {
+  mountEtcFiles(process, {
     files: etcFilesOf(layout, rootOf(id)),
     overHost: true,
     rootfs: request.rootfs,
@@ -182,9 +218,9 @@ function shareRootFiles(layout: Layout, id: ContainerId, request: Request, pid: 
   });
 }
 
-function shareHostFiles(layout: Layout, request: Request, pid: number): void {
+function shareHostFiles(layout: Layout, request: Request, process: Handle): void {
   if (request.rootfs === undefined || request.debug) return;
-  mountEtcFiles(pid, {
+  mountEtcFiles(process, {
     files: hostFiles(),
     overHost: false,
     rootfs: request.rootfs,

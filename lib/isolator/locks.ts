@@ -46,7 +46,8 @@ export class Locks {
     if (!lock) {
       throw new OperatorError(
         "busy",
-        `container ${id} is being worked on by another process, which holds ${path}`,
+        `container ${id} is being worked on by another process, which holds ${path} (if it is only ` +
+          `a daemon that a plugin has left behind, see fuser ${path}, remove that file)`,
       );
     }
     this.#held.set(id, lock);

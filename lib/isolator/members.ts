@@ -1,5 +1,5 @@
 /** The processes of a container: those that live in its network namespace. */
-import { isNamespaceHandle, isOwnNamespace } from "../linux/namespaces.ts";
+import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../linux/namespaces.ts";
 import { processesInNamespace } from "../linux/processes.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
@@ -14,8 +14,9 @@ const PATIENCE = 5_000;
 /** The ids of a container's processes; none when it shares somebody else's network. */
 export function membersOf(layout: Layout, id: ContainerId): number[] {
   const handle = layout.namespace(id);
-  // A test network's container lives in the agent's own namespace, with the agent.
-  if (!isNamespaceHandle(handle) || isOwnNamespace(handle)) return [];
+  // A test network's container lives in the agent's own namespace, with the agent. That is also
+  // the machine's: one who looks from elsewhere must not take all its processes for a container's.
+  if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return [];
   return processesInNamespace(handle);
 }
 
@@ -44,7 +45,14 @@ export function isAlive(layout: Layout, id: ContainerId, request: Request | unde
   if (request && request.pid === undefined) {
     return Date.now() - Date.parse(request.prepared) < LONGEST_LAUNCH;
   }
-  return sharesNetwork ? isRunning(request.pid!) : membersOf(layout, id).length > 0;
+  if (sharesNetwork) return isRunning(request.pid!);
+  // Called from a shell in the container's network, this very process lives in it.
+  return isInside(layout, id) || membersOf(layout, id).length > 0;
+}
+
+function isInside(layout: Layout, id: ContainerId): boolean {
+  const handle = layout.namespace(id);
+  return isNamespaceHandle(handle) && isOwnNamespace(handle);
 }
 
 export function isRunning(pid: number): boolean {

@@ -1,12 +1,18 @@
 /** The first step of a container: which networks, and which namespaces they take. */
+import type { PluginConfig } from "../cni/config.ts";
 import { OperatorError } from "../error.ts";
 import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../linux/namespaces.ts";
 import { isHostname } from "../linux/uts.ts";
 import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
 import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
+import { log } from "../log.ts";
 import type { Isolator } from "./isolator.ts";
+import { isAlive } from "./members.ts";
 import { withNetworkInfo } from "./network_info.ts";
 import { type NetworkMode, readRequest, type Request, writeRequest } from "./request.ts";
+
+/** Files in a container's directory, where the directories of its networks are too. */
+const TAKEN_NAMES = ["ns", "hosts", "hostname", "resolv.conf"];
 
 const TEST_NETWORK = "__MESOS_TEST__";
 
@@ -22,10 +28,14 @@ export function prepare(
   config: ContainerConfig,
 ): ContainerLaunchInfo {
   const { layout } = isolator.settings;
-  if (readRequest(layout, id) || layout.listAttachments(id).length > 0) {
+  const earlier = readRequest(layout, id);
+  if (earlier || layout.listAttachments(id).length > 0) {
     throw new OperatorError(
       "prepared_twice",
-      `container ${id} is prepared already: clean it up first (mesos-cni isolator cleanup ${id})`,
+      isAlive(layout, id, earlier)
+        ? `container ${id} exists and is alive: choose another id`
+        : `container ${id} has not been cleaned up since it died: do so first ` +
+          `(mesos-cni isolator cleanup ${id})`,
     );
   }
   const request = decide(isolator, id, config);
@@ -85,11 +95,28 @@ function checkNetworks(
     if (seen.has(name)) {
       throw new OperatorError("network_twice", `network ${name} is asked for twice`);
     }
+    if (TAKEN_NAMES.includes(name)) {
+      throw new OperatorError(
+        "bad_config",
+        `network ${name} can't be joined: a container's own file of that name is where its ` +
+          `directory would be; rename the network`,
+      );
+    }
     // Refused now, while there is nothing to undo.
     const { network, file } = isolator.networks.read(name);
     withNetworkInfo(network.raw, networkInfo, file);
+    if (networkInfo.port_mappings?.length && !network.plugins.some(mapsPorts)) {
+      log.warning("no plugin of the network maps ports: nothing will lead to them", {
+        network: name,
+        file,
+      });
+    }
     seen.add(name);
   }
+}
+
+function mapsPorts({ type, capabilities }: PluginConfig): boolean {
+  return type === "mesos-cni-port-mapper" || capabilities.portMappings === true;
 }
 
 /** How a container shares in its root's network, which may be the agent's. */

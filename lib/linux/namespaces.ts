@@ -134,3 +134,13 @@ export function isNamespaceHandle(path: string): boolean {
 export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boolean {
   return Deno.statSync(handle).ino === Deno.statSync(`/proc/self/ns/${kind}`).ino;
 }
+
+/** Whether a network namespace's handle is that of process 1; false where that is not told. */
+export function isInitsNamespace(handle: string): boolean {
+  try {
+    return Deno.statSync(handle).ino === Deno.statSync("/proc/1/ns/net").ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
+}

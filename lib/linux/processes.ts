@@ -1,4 +1,5 @@
 /** Which processes there are, and which share a namespace. */
+import { messageOf } from "../error.ts";
 
 /** The ids of all processes that this process can see. */
 export function processIds(): number[] {
@@ -13,11 +14,15 @@ export function processesInNamespace(handle: string): number[] {
       const other = Deno.statSync(`/proc/${pid}/ns/net`);
       return other.dev === dev && other.ino === ino;
     } catch (error) {
-      // It has ended, is a zombie, or another user namespace's.
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-        return false;
-      }
+      // A zombie, or another user namespace's.
+      if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return false;
       throw error;
     }
   });
+}
+
+/** Whether an error of looking at a process below /proc says that it has ended. */
+export function isGone(error: unknown): boolean {
+  // Deno has no class for ESRCH, which a process gives that ends in the middle of the look.
+  return error instanceof Deno.errors.NotFound || messageOf(error).includes("(os error 3)");
 }

@@ -136,11 +136,13 @@ export class Socket extends Handle {
     const poll = new DataView(new ArrayBuffer(8));
     poll.setInt32(0, this.fd, true);
     poll.setInt16(4, events, true);
-    return await waiting().poll(
+    const count = await waiting().poll(
       new Uint8Array(poll.buffer),
       1n,
       Math.max(0, Math.ceil(timeoutMs)),
-    ) > 0;
+    );
+    // Read from the buffer also so that it is not collected while the kernel still writes to it.
+    return count > 0 && poll.getInt16(6, true) !== 0;
   }
 
   /** The error that waits on the socket (SO_ERROR), which this takes off it; 0 for none. */

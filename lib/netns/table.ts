@@ -1,5 +1,7 @@
 /** Text in columns for a terminal. */
 
+export { plain } from "../plain.ts";
+
 /** Rows under headings, each column as wide as it must be. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   return columns([headings, ...rows]);
@@ -13,18 +15,6 @@ export function columns(rows: readonly (readonly string[])[]): string {
   }
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd())
     .join("\n");
-}
-
-/**
- * Text from files and frameworks, safe for a terminal: control characters, which could move the
- * cursor or change colours, are written as escapes.
- */
-export function plain(text: string): string {
-  return text.replaceAll(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /** How long ago, in the one unit that matters: `45s`, `12m`, `3h`, `8d`. */

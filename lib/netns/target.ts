@@ -67,7 +67,7 @@ export function resolveId(
 ): ContainerId {
   // A whole id needs no look at all the others.
   if (isContainerId(text) && isKnown(layout, text)) return text;
-  const candidates = containerIds(layout).filter((id) => id.startsWith(text));
+  const candidates = containerIds(layout).filter((id) => text !== "" && id.startsWith(text));
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length === 0) {
     throw new OperatorError(

@@ -163,7 +163,7 @@ Deno.test("isolator: a container destroyed before it was isolated calls no plugi
   await agent.json("prepare", ["c1"], containerConfig("__MESOS_TEST__")); // the name is free
   const twice = await agent.isolator("prepare", ["c1"], containerConfig("__MESOS_TEST__"));
   assertEquals(twice.code, 1);
-  assertStringIncludes(twice.stderr, "c1 is prepared already");
+  assertStringIncludes(twice.stderr, "container c1 exists and is alive");
 });
 
 Deno.test("isolator: a container goes on over a restart, and is cleaned up after it", async () => {

@@ -88,7 +88,7 @@ Deno.test("run: networks without their directories, or with one of them", async 
 Deno.test("run: a container of that name is there already, and stays untouched", async () => {
   await using agent = await usedAgent();
   await agent.start("web", ["--networks=cni-test"]);
-  await fails(agent, "cni-test", ["web is prepared already"], ["--name=web"]);
+  await fails(agent, "cni-test", ["container web exists and is alive"], ["--name=web"]);
   assertEquals((await agent.json("status", ["web"])).network_infos.length, 1);
 });
 

@@ -120,6 +120,13 @@ Deno.test("rules that the original plugin wrote are removed, by their exact id",
   for (const [i, id] of ["c1", "c1", "c12", "xc1"].entries()) await original(id, 8080 + i);
   await agent.ok("DEL", "c1", network());
   assertEquals((await agent.rules("container_id")).length, 2);
+
+  // Of a container in a container in a container, whose id is longer than our own comments.
+  const nested = Array.from({ length: 3 }, () => crypto.randomUUID()).join(".");
+  await original(nested, 8090);
+  await agent.container(nested);
+  await agent.ok("DEL", nested, network());
+  assertEquals((await agent.rules("container_id")).length, 2);
 });
 
 Deno.test("after an operator's save and restore of all rules, DEL still finds its own", async () => {

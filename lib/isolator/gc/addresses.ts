@@ -19,19 +19,24 @@ const PATIENCE = 10_000;
 export function findAddresses(store: string, living: Living): Garbage[] {
   return entries(store)
     .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
-    .filter((name) => ageOf(`${store}/${name}`) > LONGEST_ADD)
-    .map((name): Garbage => ({
-      kind: "address",
-      what: `${name} of container ${holderOf(`${store}/${name}`)} in ${store}`,
-      why: "no interface of any network namespace has it",
-      remove: () => release(store, name),
-    }));
+    .filter((name) => Date.now() - reservedAt(`${store}/${name}`) > LONGEST_ADD)
+    .map((name): Garbage => {
+      const reserved = reservedAt(`${store}/${name}`);
+      return {
+        kind: "address",
+        what: `${name} of container ${holderOf(`${store}/${name}`)} in ${store}`,
+        why: "no interface of any network namespace has it",
+        remove: () => release(store, name, reserved),
+      };
+    });
 }
 
-async function release(store: string, name: string): Promise<void> {
+/** Gives an address back, unless it was meanwhile, and is another container's by now. */
+async function release(store: string, name: string, reserved: number): Promise<void> {
   // host-local's own lock.
   using lock = await FileLock.take(`${store}/lock`, PATIENCE);
   if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
+  if (reservedAt(`${store}/${name}`) !== reserved) return;
   try {
     Deno.removeSync(`${store}/${name}`);
   } catch (error) {
@@ -48,11 +53,12 @@ function entries(store: string): string[] {
   }
 }
 
-function ageOf(path: string): number {
+/** When an address was reserved, in ms since 1970; in the future for one given back meanwhile. */
+function reservedAt(path: string): number {
   try {
-    return Date.now() - (Deno.statSync(path).mtime?.getTime() ?? 0);
+    return Deno.statSync(path).mtime?.getTime() ?? 0;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0; // given back meanwhile
+    if (error instanceof Deno.errors.NotFound) return Infinity;
     throw error;
   }
 }

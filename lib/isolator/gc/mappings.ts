@@ -1,6 +1,6 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
-import { listOwners, remove, removeOwner } from "../../firewall/mod.ts";
-import { listTaggedRules } from "../../firewall/tagged_rules.ts";
+import { isLive, listOwners, remove, removeOwner } from "../../firewall/mod.ts";
+import { listTaggedRules, type TaggedRule } from "../../firewall/tagged_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
@@ -10,17 +10,29 @@ export function findMappings(): Garbage[] {
     kind: "mapping",
     what: `ports of container ${owner.containerId} (${owner.ifName} on ${owner.network})`,
     why: `its network namespace ${owner.netns} is gone`,
-    remove: () => removeOwner(owner),
+    // The same container may have come back since.
+    remove: () => removeOwner(owner, (record) => !isLive(record)),
   }));
+}
+
+/** The rules of a chain, which {@link findRules} wants from before it is known what lives. */
+export async function listRules(chain: string, path: string): Promise<ListedRules> {
+  return { chain, path, rules: await listTaggedRules(chain, path) };
+}
+
+export interface ListedRules {
+  chain: string;
+  path: string;
+  rules: readonly TaggedRule[];
 }
 
 /**
  * Rules that send packets to an address that nobody has: somebody restored them, say a
  * `iptables-restore` at boot, or another program wrote and forgot them.
  */
-export async function findRules(chain: string, path: string, living: Living): Promise<Garbage[]> {
+export function findRules({ chain, path, rules }: ListedRules, living: Living): Garbage[] {
   const known = new Set(listOwners().map((owner) => owner.containerId));
-  return (await listTaggedRules(chain, path))
+  return rules
     .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
     .map(({ containerId, address, rule }) => ({
       kind: "rule",

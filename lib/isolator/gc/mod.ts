@@ -8,9 +8,9 @@ import { readRequest } from "../request.ts";
 import { findAddresses } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving } from "./living.ts";
-import { findMappings, findRules } from "./mappings.ts";
+import { findMappings, findRules, listRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
-import { findVeths } from "./veths.ts";
+import { findVeths, listPorts } from "./veths.ts";
 
 export type { Garbage };
 
@@ -42,14 +42,16 @@ export async function findGarbage(
         if (!lives(id)) await cleanup(isolator, id);
       }),
   }));
-  const living = findLiving(layout, dead);
   const { addressStores, chains, bridges } = tracesOf(isolator);
-  const rules = await Promise.all([...chains].map((chain) => findRules(chain, path, living)));
+  // What lives is found last: what a container makes that starts meanwhile is not on the lists.
+  const rules = await Promise.all([...chains].map((chain) => listRules(chain, path)));
+  const ports = listPorts(bridges);
+  const living = findLiving(layout, dead);
   return [
     ...containers,
     ...findMappings(),
-    ...rules.flat(),
+    ...rules.flatMap((listed) => findRules(listed, living)),
     ...[...addressStores].flatMap((store) => findAddresses(store, living)),
-    ...findVeths(bridges, living),
+    ...findVeths(ports, living),
   ];
 }
