@@ -15,6 +15,7 @@ import {
 export class NamespaceView implements Disposable {
   readonly netlink: Netlink;
   #links?: Link[];
+  #linksByIndex?: Map<number, Link>;
   #addresses?: Address[];
   #routes?: Route[];
   #rules?: Rule[];
@@ -53,7 +54,9 @@ export class NamespaceView implements Disposable {
   }
 
   linkAt(index: number | undefined): Link | undefined {
-    return this.links.find((link) => link.index === index);
+    // An agent's own has a link for each container, and each container's is looked up.
+    this.#linksByIndex ??= new Map(this.links.map((link) => [link.index, link]));
+    return index === undefined ? undefined : this.#linksByIndex.get(index);
   }
 
   /** The addresses of one interface. */
