@@ -41,7 +41,7 @@ export function plot(sections: readonly { name: string; text: string }[]): strin
 function barsOf(markdown: string): Bar[] {
   return markdown.split("\n").filter((line) => line.startsWith("| ")).flatMap((line) => {
     const cells = line.split("|").slice(1, -1).map((cell) => cell.trim());
-    const time = cells.findIndex((cell) => /^[\d.]+ ms\b/.test(cell));
+    const time = cells.findIndex((cell) => /^[\d.]+ (ms\b|\(least)/.test(cell));
     if (time < 1) return [];
     return [{ label: cells.slice(0, time).join(", "), ms: parseFloat(cells[time]!) }];
   });
