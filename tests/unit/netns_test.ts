@@ -61,6 +61,14 @@ Deno.test("chains that call each other in a circle end", () => {
   assertEquals(verdict(rules), ["ACCEPT", undefined, 0]);
 });
 
+Deno.test("chains that call each other many times over are walked once", () => {
+  const names = Array.from({ length: 64 }, (_, i) => `C${i}`);
+  const jumps = names.slice(1).flatMap((to, i) => Array(8).fill(`-A C${i} -j ${to}`));
+  const rules = ["-P FORWARD DROP", ...names.map((name) => `-N ${name}`), ...jumps];
+  const self = Array(8).fill("-A FORWARD -j FORWARD");
+  assertEquals(verdict([...rules, ...self, "-A FORWARD -j C0"].join("\n"))[0], "DROP");
+});
+
 Deno.test("whatever rules are printed, a packet gets a verdict", () => {
   const word = fc.oneof(
     fc.constantFrom("-A", "FORWARD", "-j", "-s", "!", "-p", "--dport", "10.0.0.0/8", "DROP", '"'),

@@ -29,13 +29,11 @@ export interface Verdict {
 
 /** Targets after which the rules go on. */
 const PASSING = new Set(["LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "TRACE", "CHECKSUM", "SET"]);
-/** Rules may call each other in a circle only by mistake, and iptables refuses it. */
-const MAX_DEPTH = 64;
 
 /** Follows a packet through a built-in chain. */
 export function walk(table: RuleTable, chain: string, packet: Packet): Verdict {
   const unsure: FirewallRule[] = [];
-  const rule = decide(table, chain, packet, unsure, 0);
+  const rule = decide(table, chain, packet, unsure, new Set());
   if (rule && rule !== "return") return { target: rule.target!, rule, unsure };
   return { target: table.policies.get(chain) ?? "ACCEPT", unsure };
 }
@@ -45,9 +43,11 @@ function decide(
   chain: string,
   packet: Packet,
   unsure: FirewallRule[],
-  depth: number,
+  entered: Set<string>,
 ): FirewallRule | "return" | undefined {
-  if (depth > MAX_DEPTH) return undefined;
+  // What a chain did not decide the first time, it does not the second; and a circle ends.
+  if (entered.has(chain)) return undefined;
+  entered.add(chain);
   for (const rule of table.chains.get(chain) ?? []) {
     if (rule.target === undefined || PASSING.has(rule.target)) continue;
     const matched = matches(rule, packet);
@@ -58,7 +58,7 @@ function decide(
     }
     if (rule.target === "RETURN") return "return";
     if (!table.chains.has(rule.target)) return rule;
-    const inner = decide(table, rule.target, packet, unsure, depth + 1);
+    const inner = decide(table, rule.target, packet, unsure, entered);
     if (inner && inner !== "return") return inner;
     if (rule.goto) return "return";
   }
