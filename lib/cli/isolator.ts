@@ -127,24 +127,31 @@ const usageCommand: Command = {
   },
 };
 
+const NOT_CHECKED = {
+  outcome: "not checked",
+  why: 'it takes a "cniVersion" of 0.4.0 or newer, and no "disableCheck"',
+};
+
 const checkCommand: Command = {
   name: "isolator check",
   summary: "ask the plugins whether a container's networks are as they made them",
   operands: "ID",
   flags: NETWORK_FLAGS,
-  examples: example("mesos-cni isolator check web-1 DIRS", "exit code 1 if one objects"),
+  examples: example(
+    "mesos-cni isolator check web-1 DIRS",
+    "an outcome for each interface; exit code 1 if a plugin objects",
+  ),
   complete: "container",
   async run(call) {
     const isolator = isolatorOf(call);
     const { layout } = isolator.settings;
     const id = knownContainer(call, layout);
+    const answers = [];
     for (const attachment of layout.listAttachments(id)) {
       const asked = await checkAttachment(isolator, id, attachment);
-      const answer = asked
-        ? "as its plugins made it"
-        : `not checked: that takes a "cniVersion" of 0.4.0 or newer, without "disableCheck"`;
-      print(`${attachment.ifName} on ${attachment.network}: ${answer}`);
+      answers.push({ ...attachment, ...asked ? { outcome: "intact" } : NOT_CHECKED });
     }
+    printJson(answers);
     return 0;
   },
 };

@@ -164,7 +164,9 @@ Deno.test("configs: a chain gets prevResult and runtimeConfig, and DEL runs back
   const process = await agent.process();
   const status = await agent.json("isolate", ["c1", `${process.pid}`]);
   assertEquals(status.network_infos[0].ip_addresses[0].ip_address, "198.51.100.2");
-  await agent.json("check", ["c1"]);
+  assertEquals(await agent.json("check", ["c1"]), [
+    { network: "chain", ifName: "eth0", outcome: "intact" },
+  ]);
   await process.end();
   await agent.json("cleanup", ["c1"]);
   const lines = Deno.readTextFileSync(log).trim().split("\n").map((line) => {
