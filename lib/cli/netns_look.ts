@@ -1,5 +1,5 @@
 import { type Call, type Command, JSON_FLAG } from "./command.ts";
-import { LAYOUT_FLAGS, layoutOf, refuseOperands, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printJson } from "./output.ts";
 
 export const list: Command = {
@@ -19,7 +19,6 @@ export const list: Command = {
   ],
   notes: `HEALTH is what can be told without sending a packet; \`netns diagnose ID\` looks closer.`,
   async run(call) {
-    refuseOperands(call);
     if (!call.has("watch")) return await printList(call);
     while (true) {
       if (Deno.stdout.isTerminal()) {

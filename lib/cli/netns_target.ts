@@ -60,11 +60,6 @@ export async function containerOf(call: Call): Promise<ContainerId> {
   return resolveId(layoutOf(call), id, choose);
 }
 
-/** @throws {UsageError} for operands of a command that is about all containers */
-export function refuseOperands({ operands: [one] }: Call): void {
-  if (one !== undefined) throw new UsageError(`unexpected ${one}: it is about all containers`);
-}
-
 /** Lets a person in a terminal choose; a script gets an error instead. */
 function choose(candidates: ContainerId[]): ContainerId | undefined {
   if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal() || candidates.length > 20) {

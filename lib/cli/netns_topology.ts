@@ -1,5 +1,5 @@
 import { type Command, JSON_FLAG, UsageError } from "./command.ts";
-import { LAYOUT_FLAGS, layoutOf, refuseOperands } from "./netns_target.ts";
+import { LAYOUT_FLAGS, layoutOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
 const FORMATS = ["tree", "mermaid", "dot", "svg"] as const;
@@ -23,7 +23,6 @@ export const topology: Command = {
     { command: "mesos-cni netns topology --format=svg >agent.svg", what: "a drawing" },
   ],
   async run(call) {
-    refuseOperands(call);
     const format = call.value("format") ?? "tree";
     if (!(FORMATS as readonly string[]).includes(format)) {
       throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);

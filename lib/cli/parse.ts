@@ -26,7 +26,7 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     },
   });
   const valuesOf = (name: string) => parsed[key(name)] as string[];
-  checkOperands(command, parsed._);
+  checkOperands(command, parsed._, args);
   for (const flag of flags) {
     if (!flag.value) continue;
     const values = valuesOf(flag.name);
@@ -60,10 +60,13 @@ function checkSwitches(flags: readonly Flag[], args: readonly string[]): string[
   return switches;
 }
 
-function checkOperands({ operands }: Command, given: readonly unknown[]): void {
-  if (operands === undefined && given.length > 0) {
-    throw new UsageError(`unexpected ${given[0]}`);
-  }
+function checkOperands(
+  { operands }: Command,
+  given: readonly unknown[],
+  args: readonly string[],
+): void {
+  if (operands === undefined && given.length > 0) throw new UsageError(`unexpected ${given[0]}`);
+  if (!operands?.includes("--") && args.includes("--")) throw new UsageError('unexpected "--"');
 }
 
 function key(name: string): string {
