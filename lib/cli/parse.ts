@@ -26,7 +26,6 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     },
   });
   const valuesOf = (name: string) => parsed[key(name)] as string[];
-  checkOperands(command, parsed._, args);
   for (const flag of flags) {
     if (!flag.value) continue;
     const values = valuesOf(flag.name);
@@ -38,7 +37,7 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     }
   }
   return {
-    operands: parsed._.map(String),
+    operands: operandsOf(command, parsed._, parsed["--"] ?? []),
     rest: args.includes("--") ? parsed["--"] : undefined,
     value: (name) => valuesOf(name).at(-1),
     values: valuesOf,
@@ -60,13 +59,15 @@ function checkSwitches(flags: readonly Flag[], args: readonly string[]): string[
   return switches;
 }
 
-function checkOperands(
+/** What is no flag. Where no command follows it, `--` only ends the flags, as everywhere. */
+function operandsOf(
   { operands }: Command,
   given: readonly unknown[],
-  args: readonly string[],
-): void {
-  if (operands === undefined && given.length > 0) throw new UsageError(`unexpected ${given[0]}`);
-  if (!operands?.includes("--") && args.includes("--")) throw new UsageError('unexpected "--"');
+  rest: readonly string[],
+): string[] {
+  const all = [...given.map(String), ...operands?.includes("--") ? [] : rest];
+  if (operands === undefined && all.length > 0) throw new UsageError(`unexpected ${all[0]}`);
+  return all;
 }
 
 function key(name: string): string {

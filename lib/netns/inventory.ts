@@ -5,7 +5,8 @@ import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../linux/namespaces.ts";
 import { type Checkpoint, readAttachment } from "./checkpoint.ts";
 import { namespaceInode, processesByNamespace } from "./processes.ts";
-import { containerIds, namespaceOf } from "./target.ts";
+import { knownContainers } from "../isolator/ids.ts";
+import { namespaceOf } from "./target.ts";
 
 /** A container with a checkpoint. */
 export interface Container {
@@ -39,7 +40,7 @@ export function onceProcesses(): Processes {
 
 /** All containers, by id: those with a directory, and those with no more than a request. */
 export function readContainers(layout: Layout, processes = onceProcesses()): Container[] {
-  return containerIds(layout).map((id) => readContainer(layout, id, processes));
+  return knownContainers(layout).map((id) => readContainer(layout, id, processes));
 }
 
 /** One container. */

@@ -1,6 +1,6 @@
 /** Which namespace a command is about: a container's, or any. */
-import { existsSync } from "@std/fs";
 import { OperatorError } from "../error.ts";
+import { knownContainers } from "../isolator/ids.ts";
 import type { Layout } from "../isolator/layout.ts";
 import { type NetworkMode, readRequest } from "../isolator/request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
@@ -50,11 +50,6 @@ export function namespaceOf(layout: Layout, id: ContainerId, mode: NetworkMode):
   return layout.namespace(mode === "parent" ? rootOf(id) : id);
 }
 
-/** The ids of all containers, sorted: those with a directory, and those with only a request. */
-export function containerIds(layout: Layout): ContainerId[] {
-  return [...new Set([...layout.listContainers(), ...layout.listRequests()])].sort();
-}
-
 /**
  * The container whose id is `text`, or begins with it.
  *
@@ -66,8 +61,8 @@ export function resolveId(
   choose?: (candidates: ContainerId[]) => ContainerId | undefined,
 ): ContainerId {
   // A whole id needs no look at all the others.
-  if (isContainerId(text) && isKnown(layout, text)) return text;
-  const candidates = containerIds(layout).filter((id) => text !== "" && id.startsWith(text));
+  if (isContainerId(text) && layout.has(text)) return text;
+  const candidates = knownContainers(layout).filter((id) => text !== "" && id.startsWith(text));
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length === 0) {
     throw new OperatorError(
@@ -85,10 +80,6 @@ export function resolveId(
     `${JSON.stringify(text)} begins ${candidates.length} ids; give more of the one you mean:\n` +
       shown.map((id) => `  ${id}`).join("\n") + (more > 0 ? `\n  … and ${more} more` : ""),
   );
-}
-
-function isKnown(layout: Layout, id: ContainerId): boolean {
-  return existsSync(layout.container(id)) || existsSync(layout.request(id));
 }
 
 /**
