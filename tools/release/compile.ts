@@ -1,7 +1,7 @@
 /** Compiling a commit so that its bytes depend on the commit alone. */
 import $ from "@david/dax";
-import { dirname, join } from "@std/path";
-import { partFor } from "./packages.ts";
+import { dirname, join, relative } from "@std/path";
+import { npmFolder, partFor } from "./packages.ts";
 
 export const TARGETS = {
   x64: "x86_64-unknown-linux-gnu",
@@ -76,11 +76,13 @@ async function writePart(source: string, seed?: string) {
 }
 
 async function seedCache(cache: string, seed: string, packages: readonly string[]): Promise<void> {
+  const from = npmFolder(seed);
+  const to = join(cache, relative(seed, from));
   for (const key of packages) {
-    const path = `npm/registry.npmjs.org/${key.replace(/@(?!.*@)/, "/")}`;
-    await Deno.mkdir(dirname(join(cache, path)), { recursive: true });
-    await $`cp -r ${join(seed, path)} ${dirname(join(cache, path))}`;
-    await $`cp ${join(seed, dirname(path), "registry.json")} ${dirname(join(cache, path))}`;
+    const path = key.replace(/@(?!.*@)/, "/");
+    await Deno.mkdir(dirname(join(to, path)), { recursive: true });
+    await $`cp -r ${join(from, path)} ${dirname(join(to, path))}`;
+    await $`cp ${join(from, dirname(path), "registry.json")} ${dirname(join(to, path))}`;
   }
 }
 

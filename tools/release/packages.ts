@@ -67,13 +67,21 @@ export function partFor(specifiers: readonly string[], importMap: ImportMap, loc
   };
 }
 
+/** Where Deno unpacks packages: below its cache, a folder for the registry in use. */
+export function npmFolder(cache: string): string {
+  const npm = join(cache, "npm");
+  const [registry] = [...Deno.readDirSync(npm)].filter((entry) => entry.isDirectory);
+  if (!registry) throw new Error(`${npm} holds no packages`);
+  return join(npm, registry.name);
+}
+
 /** @param cache DENO_DIR, in which the packages are unpacked */
 export async function packagesOf({ npm }: Lock, cache: string): Promise<Package[]> {
   return await Promise.all(
     Object.entries(npm).map(async ([key, { integrity }]) => {
       const at = key.lastIndexOf("@");
       const [name, version] = [key.slice(0, at), key.slice(at + 1)];
-      const directory = join(cache, "npm/registry.npmjs.org", name, version);
+      const directory = join(npmFolder(cache), name, version);
       const about = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
       const { license = "NOASSERTION", author = "its authors" } = about;
       const licenseText = await licenseTextIn(directory) ||
