@@ -1,4 +1,5 @@
 /** Whether a machine has what containers' networks need. */
+import { exists } from "../exists.ts";
 import { findPlugin } from "../cni/find.ts";
 
 export interface Requirement {
@@ -41,15 +42,5 @@ function hasPlugin(type: string, pluginsDir: string): boolean {
     return true;
   } catch {
     return false; // why not is for the one who uses it
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -1,4 +1,5 @@
 /** Binding files over a container's /etc, in the container's own mount namespace. */
+import { exists } from "../exists.ts";
 import { OperatorError } from "../error.ts";
 import {
   type Handle,
@@ -131,14 +132,4 @@ function protect(path: string, readOnly: boolean, what: string): void {
   mount(null, path, null, MS_PRIVATE, `protect the mount on ${what}`);
   const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | (readOnly ? MS_RDONLY : 0);
   mount(null, path, null, MS_REMOUNT | MS_BIND | flags, `protect the mount on ${what}`);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 /** The second step of a container: its first process exists, and gets its networks. */
+import { exists } from "../exists.ts";
 import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../error.ts";
 import { type Handle, O_DIRECTORY, O_PATH, open } from "../linux/files.ts";
@@ -182,7 +183,7 @@ function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
     name,
     source: `${layout.container(id)}/${name}`,
     readOnly: false,
-  })).filter(exists);
+  })).filter(({ source }) => exists(source));
   return [
     ...own,
     ...hostFiles().filter(({ name }) => !own.some((file) => file.name === name)),
@@ -190,17 +191,9 @@ function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
 }
 
 function hostFiles(): EtcFile[] {
-  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true })).filter(exists);
-}
-
-function exists({ source }: EtcFile): boolean {
-  try {
-    Deno.statSync(source);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true })).filter((
+    { source },
+  ) => exists(source));
 }
 
 function shareRootFiles(

@@ -13,6 +13,7 @@
  *   mesos-cni/.sharing.lock                  see shared_directory.ts
  * ```
  */
+import { exists } from "../exists.ts";
 import { join } from "@std/path";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 
@@ -104,16 +105,6 @@ export class Layout {
 export interface Attachment {
   network: string;
   ifName: string;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function directories(path: string): string[] {

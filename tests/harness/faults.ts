@@ -27,6 +27,8 @@ const agent = (...argv: string[]) => (clinic: Clinic) => clinic.agent.ok(argv);
 const patient = (...argv: string[]) => (clinic: Clinic) => clinic.patient.ok(argv);
 const neighbour = (...argv: string[]) => (clinic: Clinic) => clinic.neighbour.ok(argv);
 const words = (text: string) => text.split(" ");
+const refuseRegistration = (verdict: "DROP" | "REJECT") =>
+  agent(...words(`iptables -I INPUT -i ${BRIDGE} -p tcp --dport 5051 -j ${verdict}`));
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -438,36 +440,12 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the agent's firewall drops the executor's registration",
     cause: "agent_unreachable",
-    inject: agent(
-      "iptables",
-      "-I",
-      "INPUT",
-      "-i",
-      BRIDGE,
-      "-p",
-      "tcp",
-      "--dport",
-      "5051",
-      "-j",
-      "DROP",
-    ),
+    inject: refuseRegistration("DROP"),
   },
   {
     name: "the agent's firewall rejects the executor's registration",
     cause: "agent_unreachable",
-    inject: agent(
-      "iptables",
-      "-I",
-      "INPUT",
-      "-i",
-      BRIDGE,
-      "-p",
-      "tcp",
-      "--dport",
-      "5051",
-      "-j",
-      "REJECT",
-    ),
+    inject: refuseRegistration("REJECT"),
   },
   {
     name: "the table of connections is full",

@@ -28,6 +28,11 @@ async function demo(): Promise<void> {
   await $`mount -t tmpfs tmpfs /run`;
   await using outside = await makeOutside(AGENT);
 
+  note(
+    "mesos-cni gives the containers of a Mesos agent their networks. Here is one container's life,",
+  );
+  note("in a throwaway network: nothing of this machine is touched.");
+
   step("An agent, and a host that is not the agent");
   note(`  ${OUTSIDE_ADDRESS} outside  ───── wire ─────  ${AGENT} this agent (a throwaway network)`);
 
@@ -63,6 +68,9 @@ async function demo(): Promise<void> {
   const { code } = await server.status;
   note(`  exit code ${code}: 128 + SIGTERM`);
   proof(before, await traces());
+  note(
+    "\nNext: docs/tutorial.md does this step by step; dist/mesos-cni --help lists the commands.",
+  );
 }
 
 /** The config as the documents have it, but for where addresses are kept. */
