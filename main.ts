@@ -1,8 +1,11 @@
 /** Chooses the mode and nothing else: a plugin by the name it was called by, else a subcommand. */
 import process from "node:process";
-import { pluginNamed } from "./plugins/mod.ts";
+import { REGISTRY } from "./plugins/registry.ts";
 
 // Deno.execPath() is the file behind the symlink; argv0 is the name the caller used.
-const plugin = pluginNamed(process.argv0);
-const main = plugin ? await plugin() : await import("./lib/cli/main.ts");
-Deno.exit(await main.main(Deno.args));
+const load = REGISTRY.get(process.argv0.slice(process.argv0.lastIndexOf("/") + 1))?.load;
+Deno.exit(
+  load
+    ? await (await import("./lib/cni/plugin_main.ts")).main(await load(), REGISTRY)
+    : await (await import("./lib/cli/main.ts")).main(Deno.args, REGISTRY),
+);

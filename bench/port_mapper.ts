@@ -5,9 +5,11 @@
  * `./dev bench port-mapper [ROUNDS]`: 15 rounds unless told; less is for a first look.
  */
 import { fromFileUrl } from "@std/path";
+import { locatePlugin } from "../lib/cni/locate.ts";
+import { REGISTRY } from "../plugins/registry.ts";
 import type { Invocation } from "../lib/cni/invocation.ts";
-import type { JsonObject } from "../lib/cni/json.ts";
-import { readProcFile } from "../lib/linux/files.ts";
+import type { JsonObject } from "../lib/base/json.ts";
+import { readProcFile } from "../lib/kernel/files.ts";
 import { portMapper } from "../plugins/port_mapper/plugin.ts";
 import { goal, median, row, runProgram, summary } from "./timing.ts";
 
@@ -214,6 +216,7 @@ function invocation(command: "ADD" | "DEL", containerId: string, config: JsonObj
     path: PATH,
     searchPath: PLUGINS,
     config,
+    locate: (type) => locatePlugin(type, PLUGINS, REGISTRY, {}),
   };
 }
 

@@ -1,6 +1,6 @@
 /** The agent's flags about networks, for every command that works on containers. */
 import { resolve } from "@std/path";
-import { messageOf } from "../error.ts";
+import { messageOf } from "../base/error.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";

@@ -1,5 +1,7 @@
 /** What a subcommand is: the data behind parsing, `--help`, completion and the manual page. */
 
+import type { Registry } from "../cni/plugin_type.ts";
+
 /** A flag, written `--name` or `--name=VALUE`; `-` and `_` in a name are the same. */
 export interface Flag {
   /** Without the leading dashes, as the documents write it. */
@@ -40,8 +42,25 @@ export interface Command {
   run(call: Call): Promise<number>;
 }
 
+/** A line of the table of commands. */
+export interface Entry {
+  name: string;
+  summary: string;
+  /** Called by this program itself, and not shown to people. */
+  hidden?: true;
+  /** A command, or the commands of a group (`netns list`, `netns exec`, …). */
+  load(): Promise<Command | readonly Command[]>;
+}
+
+/** What this program consists of, for the commands that speak of it. */
+export interface Program {
+  commands: readonly Entry[];
+  /** The plugins that it contains or knows. */
+  plugins: Registry;
+}
+
 /** A command's arguments, parsed by its own table of flags. */
-export interface Call {
+export interface Call extends Program {
   /** The operands before `--`. */
   operands: string[];
   /** What follows `--`; undefined without a `--`. */

@@ -1,12 +1,11 @@
 /** What the completion scripts ask: the candidates for the word at the cursor. */
 import { resolve } from "@std/path";
 import { Catalog } from "../cni/catalog.ts";
-import { knownContainers } from "../isolator/ids.ts";
-import { Layout } from "../isolator/layout.ts";
-import { configureLog } from "../log.ts";
-import { type Command, COMMON_FLAGS, type Flag } from "./command.ts";
+import { knownContainers } from "../containers/ids.ts";
+import { Layout } from "../containers/layout.ts";
+import { configureLog } from "../base/log.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
 import { print } from "./output.ts";
-import { TABLE } from "./table.ts";
 
 export const command: Command = {
   name: "complete",
@@ -18,7 +17,7 @@ export const command: Command = {
   async run(call) {
     // A warning about a network config would land in the middle of the line being typed.
     configureLog({ level: "error" });
-    for (const candidate of await candidates(call.rest ?? [])) print(candidate);
+    for (const candidate of await candidates(call.commands, call.rest ?? [])) print(candidate);
     return 0;
   },
 };
@@ -27,8 +26,11 @@ export const command: Command = {
 export const FILES = "\x1bfiles";
 export const DIRECTORIES = "\x1bdirectories";
 
-/** @param words the words of the line after the program, the last one being completed */
-export async function candidates(words: readonly string[]): Promise<string[]> {
+/** @param table the commands @param words the words of the line after the program, the last one being completed */
+export async function candidates(
+  table: readonly Entry[],
+  words: readonly string[],
+): Promise<string[]> {
   const word = words.at(-1) ?? "";
   const before = words.slice(0, -1);
   if (before.includes("--")) return [FILES];
@@ -36,9 +38,9 @@ export async function candidates(words: readonly string[]): Promise<string[]> {
 
   const [first, second] = before;
   if (first === undefined || first === "help") {
-    return matching(TABLE.filter((entry) => !entry.hidden).map((entry) => entry.name));
+    return matching(table.filter((entry) => !entry.hidden).map((entry) => entry.name));
   }
-  const loaded = await TABLE.find((entry) => entry.name === first)?.load();
+  const loaded = await table.find((entry) => entry.name === first)?.load();
   if (loaded === undefined) return [];
   if (!isGroup(loaded)) return await ofCommand(loaded, before.slice(1), word);
   if (second === undefined) return matching(loaded.map(lastWord));

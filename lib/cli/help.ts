@@ -1,7 +1,7 @@
 /** The text of `--help`, from the same tables that parse the arguments. */
-import { type Command, COMMON_FLAGS, type Flag } from "./command.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
 import { bold } from "./output.ts";
-import { type Entry, TABLE } from "./table.ts";
+import { TABLE } from "./table.ts";
 
 /** The help of the whole program. */
 export function programHelp(): string {

@@ -1,9 +1,9 @@
 import { resolve } from "@std/path";
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import { install, uninstall } from "../install/install.ts";
 import { checkMachine } from "../install/machine.ts";
-import { Layout } from "../isolator/layout.ts";
-import { isRoot } from "../linux/process.ts";
+import { Layout } from "../containers/layout.ts";
+import { isRoot } from "../kernel/process.ts";
 import { type Call, type Command, JSON_FLAG } from "./command.ts";
 import { print, printJson } from "./output.ts";
 

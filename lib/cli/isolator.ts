@@ -1,13 +1,13 @@
 /** The isolator's operations as commands: JSON on standard input and output. */
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
-import { findContainer, knownContainers } from "../isolator/ids.ts";
+import { findContainer, knownContainers } from "../containers/ids.ts";
 import { isolate } from "../isolator/isolate.ts";
 import { prepare } from "../isolator/prepare.ts";
 import { recover } from "../isolator/recover.ts";
 import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
-import { log } from "../log.ts";
+import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";

@@ -4,7 +4,7 @@ import { agentContainers } from "../mesos/agent_api.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
-import { plain } from "../plain.ts";
+import { plain } from "../base/printable.ts";
 import { print, printError, printJson } from "./output.ts";
 
 export const command: Command = {

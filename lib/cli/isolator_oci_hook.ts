@@ -17,7 +17,7 @@ export const command: Command = {
 [{"name": "cni-test"}]; without it, the hooks do nothing. The container needs network, mount and
 UTS namespaces of its own.`,
   async run(call) {
-    const { HOOKS } = await import("../isolator/oci/hook.ts");
+    const { HOOKS } = await import("../oci/hook.ts");
     const [name = "", ...others] = call.operands;
     const hook = Object.hasOwn(HOOKS, name) ? HOOKS[name] : undefined;
     if (!hook || others.length > 0) {

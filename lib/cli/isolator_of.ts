@@ -1,6 +1,5 @@
 /** The isolator of a command's flags, with the plugins that this program contains. */
 import { Isolator } from "../isolator/isolator.ts";
-import { BUILT_INS } from "../../plugins/mod.ts";
 import { settingsFrom } from "./agent_flags.ts";
 import type { Call } from "./command.ts";
 import { requireRoot } from "./root.ts";
@@ -15,5 +14,5 @@ export function isolatorOf<I extends Isolator>(
 export function isolatorOf(call: Call, kind = Isolator): Isolator {
   const settings = settingsFrom(call);
   requireRoot();
-  return new kind(settings, BUILT_INS);
+  return new kind(settings, call.plugins);
 }

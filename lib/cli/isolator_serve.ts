@@ -28,7 +28,7 @@ export const command: Command = {
 restarted at any time. docs/isolator-service.md describes the requests.`,
   async run(call) {
     if (call.operands.length > 0) throw new UsageError(`unexpected ${call.operands[0]}`);
-    const { serve, MeasuredIsolator } = await import("../isolator/server/server.ts");
+    const { serve, MeasuredIsolator } = await import("../service/server.ts");
     await serve(isolatorOf(call, MeasuredIsolator), resolve(call.value("socket") ?? SOCKET));
     return 0;
   },

@@ -1,4 +1,4 @@
-import { launch } from "../isolator/launcher.ts";
+import { launch } from "../run/launcher.ts";
 import { type Command, UsageError } from "./command.ts";
 
 /** What `run` starts in a container's namespaces; nothing for people. */

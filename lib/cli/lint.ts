@@ -1,4 +1,4 @@
-import { messageOf, OperatorError } from "../error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import type { Call, Command } from "./command.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";

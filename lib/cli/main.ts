@@ -1,15 +1,19 @@
 /** The program as a command line: finds the command, parses its flags, reports its errors. */
-import { messageOf, OperatorError } from "../error.ts";
-import { configureLog, LOG_LEVELS, type LogLevel } from "../log.ts";
-import { type Call, type Command, UsageError } from "./command.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import type { Registry } from "../cni/plugin_type.ts";
+import { configureLog, LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import { type Call, type Command, type Entry, UsageError } from "./command.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { print, printError } from "./output.ts";
 import { parseCall } from "./parse.ts";
-import { type Entry, TABLE } from "./table.ts";
+import { TABLE } from "./table.ts";
 
-/** @returns the exit code: 0 done, 1 it failed or found problems, 2 the call was wrong */
-export async function main(args: readonly string[]): Promise<number> {
+/**
+ * @param plugins what the commands know of plugins
+ * @returns the exit code: 0 done, 1 it failed or found problems, 2 the call was wrong
+ */
+export async function main(args: readonly string[], plugins: Registry): Promise<number> {
   let name = "";
   try {
     const found = await find(args);
@@ -22,7 +26,7 @@ export async function main(args: readonly string[]): Promise<number> {
       print(commandHelp(found.command));
       return 0;
     }
-    const call = parseCall(found.command, found.args);
+    const call = parseCall(found.command, found.args, { commands: TABLE, plugins });
     configure(call);
     return await found.command.run(call);
   } catch (error) {

@@ -1,7 +1,6 @@
-import { VERSION } from "../version.ts";
-import { type Command, COMMON_FLAGS, type Flag } from "./command.ts";
+import { VERSION } from "../base/version.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
 import { print } from "./output.ts";
-import { TABLE } from "./table.ts";
 
 export const command: Command = {
   name: "man",
@@ -11,16 +10,16 @@ export const command: Command = {
     command: "mesos-cni man > /usr/local/share/man/man1/mesos-cni.1",
     what: "after which man mesos-cni shows it",
   }],
-  async run() {
-    print(await manualPage());
+  async run(call) {
+    print(await manualPage(call.commands));
     return 0;
   },
 };
 
 /** The manual page in the language of man(7), from the same tables as `--help`. */
-async function manualPage(): Promise<string> {
+async function manualPage(table: readonly Entry[]): Promise<string> {
   const commands: Command[] = [];
-  for (const entry of TABLE.filter((entry) => !entry.hidden)) {
+  for (const entry of table.filter((entry) => !entry.hidden)) {
     const loaded = await entry.load();
     commands.push(...(Array.isArray(loaded) ? loaded : [loaded as Command]));
   }

@@ -1,8 +1,8 @@
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printError, printJson } from "./output.ts";
-import type { Diagnosis } from "../netns/diagnose.ts";
-import type { Fix } from "../netns/finding.ts";
+import type { Diagnosis } from "../diagnose/diagnose.ts";
+import type { Fix } from "../diagnose/finding.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
@@ -46,13 +46,13 @@ export const diagnose: Command = {
 };
 
 async function printDiagnosis(call: Call): Promise<Diagnosis> {
-  const { diagnose } = await import("../netns/diagnose.ts");
+  const { diagnose } = await import("../diagnose/diagnose.ts");
   const target = await targetOf(call);
   const diagnosis = await diagnose(layoutOf(call), target, { agent: agentOf(call) });
   if (call.has("json")) {
     printJson(diagnosis);
   } else {
-    const { diagnosisText } = await import("../netns/diagnosis_text.ts");
+    const { diagnosisText } = await import("../diagnose/diagnosis_text.ts");
     print(diagnosisText(diagnosis, bold));
   }
   return diagnosis;
@@ -64,7 +64,7 @@ async function followConnection(call: Call): Promise<number> {
   if (from === undefined || to === undefined || call.operands.length > 0) {
     throw new UsageError("one connection has --from=ID and --to=ID|HOST:PORT, and no other ID");
   }
-  const { follow, trailText } = await import("../netns/follow.ts");
+  const { follow, trailText } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../netns/target.ts");
   const layout = layoutOf(call);
   const trail = await follow(layout, findTarget(layout, { id: from }), to);

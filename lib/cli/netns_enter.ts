@@ -71,7 +71,7 @@ export const link: Command = {
   examples: [{ command: "mesos-cni netns link 5f3a", what: "then: ip netns exec ID ss -t" }],
   notes: "Links to containers that are gone are removed with every `link` and `unlink`.",
   async run(call) {
-    const { linkNamespace } = await import("../isolator/namespace_link.ts");
+    const { linkNamespace } = await import("../containers/namespace_link.ts");
     const { requireAlive } = await import("../netns/target.ts");
     const id = await containerOf(call);
     const layout = layoutOf(call);
@@ -89,7 +89,7 @@ export const unlink: Command = {
   flags: LAYOUT_FLAGS,
   examples: [{ command: "mesos-cni netns unlink 5f3a", what: "no link is fine too" }],
   async run(call) {
-    const { unlinkNamespace } = await import("../isolator/namespace_link.ts");
+    const { unlinkNamespace } = await import("../containers/namespace_link.ts");
     unlinkNamespace(layoutOf(call), await containerOf(call));
     return 0;
   },

@@ -1,5 +1,5 @@
 /** Which namespace a `netns` command is about: the flags for it and what they mean. */
-import { Layout } from "../isolator/layout.ts";
+import { Layout } from "../containers/layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";

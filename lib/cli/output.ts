@@ -1,5 +1,5 @@
 /** Standard output and standard error of the subcommands. */
-import { plain } from "../plain.ts";
+import { plain } from "../base/printable.ts";
 
 /** Prints a line of text. */
 export function print(text: string): void {

@@ -1,13 +1,24 @@
 import { parseArgs } from "@std/cli";
-import { type Call, type Command, COMMON_FLAGS, type Flag, UsageError } from "./command.ts";
-import { nearest } from "../nearest.ts";
+import {
+  type Call,
+  type Command,
+  COMMON_FLAGS,
+  type Flag,
+  type Program,
+  UsageError,
+} from "./command.ts";
+import { nearest } from "../base/nearest.ts";
 
 /**
  * Parses a command's arguments by its table of flags.
  *
  * @throws {UsageError} for a flag that is unknown, lacks its value or has one too many
  */
-export function parseCall(command: Command, args: readonly string[]): Call {
+export function parseCall(
+  command: Command,
+  args: readonly string[],
+  program: Program,
+): Call {
   const flags = [...command.flags, ...COMMON_FLAGS];
   const names = (wanted: (flag: Flag) => boolean) =>
     flags.filter(wanted).map((flag) => key(flag.name));
@@ -37,6 +48,7 @@ export function parseCall(command: Command, args: readonly string[]): Call {
     }
   }
   return {
+    ...program,
     operands: operandsOf(command, parsed._, parsed["--"] ?? []),
     rest: args.includes("--") ? parsed["--"] : undefined,
     value: (name) => valuesOf(name).at(-1),

@@ -1,6 +1,6 @@
 /** What nobody but root can do. */
-import { OperatorError } from "../error.ts";
-import { isRoot } from "../linux/process.ts";
+import { OperatorError } from "../base/error.ts";
+import { isRoot } from "../kernel/process.ts";
 
 /** @throws {OperatorError} `not_root` without root's rights */
 export function requireRoot(): void {

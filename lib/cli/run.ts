@@ -1,6 +1,6 @@
 import type { NetworkInfo } from "../mesos/messages.ts";
 import { parseContainerId } from "../mesos/container_id.ts";
-import { run } from "../isolator/run.ts";
+import { run } from "../run/run.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";

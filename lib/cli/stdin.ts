@@ -1,5 +1,5 @@
 /** Standard input of the subcommands. */
-import { messageOf } from "../error.ts";
+import { messageOf } from "../base/error.ts";
 import { UsageError } from "./command.ts";
 
 /** A JSON document from standard input; undefined when that is empty, or a terminal. */

@@ -1,14 +1,5 @@
 /** All subcommands by name; each file is loaded only when its command is called or explained. */
-import type { Command } from "./command.ts";
-
-export interface Entry {
-  name: string;
-  summary: string;
-  /** Called by this program itself, and not shown to people. */
-  hidden?: true;
-  /** A command, or the commands of a group (`netns list`, `netns exec`, …). */
-  load(): Promise<Command | readonly Command[]>;
-}
+import type { Entry } from "./command.ts";
 
 export const TABLE: readonly Entry[] = [
   {

@@ -1,5 +1,5 @@
 import { SPEC_VERSIONS } from "../cni/version.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../base/version.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
 import { print, printJson } from "./output.ts";
 

@@ -2,11 +2,11 @@
  * The networks that a directory of config files defines. Only which file holds which name is
  * kept: a config is read again each time, so that an edit counts from the next container on.
  */
-import { messageOf, OperatorError } from "../error.ts";
-import { log } from "../log.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { log } from "../base/log.ts";
 import { type Network, parseNetwork } from "./config.ts";
 import { findPlugin } from "./find.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 
 /** A config as it is on disk at this moment. */
 export interface CatalogEntry {

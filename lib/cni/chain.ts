@@ -2,12 +2,12 @@
  * A network's plugins, one after the other (specification section 3): each gets the result of
  * the one before it on ADD, and the last result of ADD on CHECK and, in reverse order, on DEL.
  */
-import { log } from "../log.ts";
-import { messageOf } from "../error.ts";
+import { log } from "../base/log.ts";
+import { messageOf } from "../base/error.ts";
 import { isContainerId, isInterfaceName, type Network, type PluginConfig } from "./config.ts";
 import { CNI_CODES, CniError } from "./error.ts";
-import type { CniCommand, Plugin } from "./invocation.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import type { CniCommand, Locate, Plugin } from "./invocation.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { convertResult } from "./result.ts";
 import { atLeast } from "./version.ts";
 
@@ -25,9 +25,6 @@ export interface Attachment {
   /** By capability; handed to the plugins whose config declares that capability. */
   capabilityArgs: JsonObject;
 }
-
-/** Finds the plugin of a type; throws an `OperatorError` if there is none. */
-export type Locate = (type: string) => Plugin;
 
 /**
  * Attaches a container to a network.
@@ -49,7 +46,7 @@ export async function add(
   const chain = network.plugins.map((plugin) => ({ plugin, run: locate(plugin.type) }));
   let result: JsonObject | undefined;
   for (const { plugin, run } of chain) {
-    const printed = await invoke("ADD", network, plugin, attachment, run, result);
+    const printed = await invoke("ADD", network, plugin, attachment, run, locate, result);
     const where = describe("ADD", network, plugin, attachment);
     if (printed === undefined) {
       throw new CniError(
@@ -78,7 +75,7 @@ export async function del(
     ? readPrevious(network, attachment, prevResult)
     : undefined;
   for (const plugin of network.plugins.toReversed()) {
-    await invoke("DEL", network, plugin, attachment, locate(plugin.type), previous);
+    await invoke("DEL", network, plugin, attachment, locate(plugin.type), locate, previous);
   }
 }
 
@@ -118,7 +115,7 @@ export async function check(
   if (network.disableCheck || !atLeast(network.cniVersion, "0.4.0")) return false;
   const previous = convertResult(prevResult, network.cniVersion, "stored result");
   for (const plugin of network.plugins) {
-    await invoke("CHECK", network, plugin, attachment, locate(plugin.type), previous);
+    await invoke("CHECK", network, plugin, attachment, locate(plugin.type), locate, previous);
   }
   return true;
 }
@@ -129,6 +126,7 @@ async function invoke(
   plugin: PluginConfig,
   attachment: Attachment,
   run: Plugin,
+  locate: Locate,
   prevResult: JsonObject | undefined,
 ): Promise<JsonObject | undefined> {
   const { containerId, netns, ifName, cniArgs, path, searchPath, capabilityArgs } = attachment;
@@ -143,6 +141,7 @@ async function invoke(
       path,
       searchPath,
       config,
+      locate,
     });
   } catch (error) {
     if (!(error instanceof CniError)) throw error;

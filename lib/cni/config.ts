@@ -4,7 +4,9 @@
  * as it is in `raw`.
  */
 import { CNI_CODES, CniError } from "./error.ts";
-import { isObject, type Json, type JsonObject, parseObject, show } from "./json.ts";
+import { isObject, type Json, type JsonObject } from "../base/json.ts";
+import { quote } from "../base/json.ts";
+import { parseObject } from "./object.ts";
 import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "./version.ts";
 
 export interface PluginConfig {
@@ -101,7 +103,7 @@ function readVersion(raw: JsonObject, where: string): SpecVersion {
   if (newest) return newest;
   throw new CniError(
     CNI_CODES.incompatibleVersion,
-    `${where}: cniVersion: ${offered.map(show).join(", ")} is not supported; ` +
+    `${where}: cniVersion: ${offered.map(quote).join(", ")} is not supported; ` +
       `use one of ${SPEC_VERSIONS.join(", ")}`,
   );
 }
@@ -149,7 +151,7 @@ function readFlag(raw: JsonObject, key: string, where: string): boolean {
 }
 
 function invalid(where: string, at: string, wanted: string, found: unknown): CniError {
-  const state = found === undefined ? "is missing" : `is ${show(found)}`;
+  const state = found === undefined ? "is missing" : `is ${quote(found)}`;
   return new CniError(
     CNI_CODES.invalidConfig,
     `${where}: ${at}: ${state}; it must be ${wanted}`,

@@ -1,4 +1,4 @@
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 
 /**
  * Error codes of the CNI specification (section "Error"), and the port mapper's own from 100.

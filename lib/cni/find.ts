@@ -1,4 +1,4 @@
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import { isPluginType } from "./config.ts";
 
 /**

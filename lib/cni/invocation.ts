@@ -1,5 +1,5 @@
 /** One call of a plugin, as a value: the same for a process and for a plugin inside this program. */
-import type { JsonObject } from "./json.ts";
+import type { JsonObject } from "../base/json.ts";
 
 export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
@@ -20,6 +20,17 @@ export interface Invocation {
   searchPath: string;
   /** What the plugin reads on standard input. */
   config: JsonObject;
+  /** How the plugins that this one delegates to are found, built in or not. */
+  locate: Locate;
+}
+
+/** Finds the plugin of a type. @throws {OperatorError} if there is none */
+export type Locate = (type: string, options?: StartOptions) => Plugin;
+
+/** What the caller wants of a process that a plugin is started as. */
+export interface StartOptions {
+  /** Starts the process, for a caller that has more to do at that moment. */
+  start?: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess;
 }
 
 /**

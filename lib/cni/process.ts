@@ -2,21 +2,20 @@
  * Plugins as processes. A plugin is somebody else's program that runs as root: it gets exactly
  * the protocol's environment, and neither a hang nor a flood of output reaches the caller.
  */
-import { killTree } from "../linux/kill_tree.ts";
-import { log } from "../log.ts";
+import { killTree } from "../kernel/kill_tree.ts";
+import { log } from "../base/log.ts";
 import { CNI_CODES, CniError } from "./error.ts";
-import type { Invocation, Plugin } from "./invocation.ts";
-import { isObject, type JsonObject, show } from "./json.ts";
-import { collect, feed } from "./pipe.ts";
+import type { Invocation, StartOptions } from "./invocation.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
+import { quote } from "../base/json.ts";
+import { collect, feed } from "../program/pipe.ts";
 import { spawnPlugin } from "./spawn.ts";
 
-export interface ProcessOptions {
+export interface ProcessOptions extends StartOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
   timeoutMs?: number;
   /** Bytes of standard output that are too many for a result. Default: 4 MiB. */
   outputLimit?: number;
-  /** Starts the process, for a caller that has more to do at that moment. */
-  start?: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess;
 }
 
 /** Of standard error the end is kept, where programs say why they gave up. */
@@ -26,8 +25,13 @@ const MESSAGE_KEPT = 4 << 10;
 /** How long, in ms, pipes may stay open after the plugin's exit: a daemon it left may hold them. */
 const PIPE_GRACE_MS = 200;
 
+/** A {@link Plugin} that finds its own delegates. */
+export type ProcessPlugin = (
+  invocation: Omit<Invocation, "locate">,
+) => Promise<JsonObject | undefined>;
+
 /** The plugin that a file is. Its errors carry the plugin's own code, message and details. */
-export function processPlugin(file: string, options: ProcessOptions = {}): Plugin {
+export function processPlugin(file: string, options: ProcessOptions = {}): ProcessPlugin {
   return async (invocation) => {
     const run = await execute(file, invocation, options);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
@@ -47,7 +51,7 @@ interface Run {
 
 async function execute(
   file: string,
-  invocation: Invocation,
+  invocation: Omit<Invocation, "locate">,
   { timeoutMs = 60_000, outputLimit = 4 << 20, start = (spawn) => spawn() }: ProcessOptions,
 ): Promise<Run> {
   const child = await spawnPlugin(file, invocation, start);
@@ -92,14 +96,14 @@ function outcome(run: Run): JsonObject | undefined {
     throw failure(
       CNI_CODES.internal,
       `plugin ${file} ended with ${exit} and without an error object` +
-        (last === "" ? "" : `; the last line of its standard error: ${show(last)}`),
+        (last === "" ? "" : `; the last line of its standard error: ${quote(last)}`),
       run,
     );
   }
   if (printed || stdout.trim() === "") return printed;
   throw failure(
     CNI_CODES.undecodable,
-    `plugin ${file} printed something else than a JSON object: ${show(stdout.slice(0, 200))}`,
+    `plugin ${file} printed something else than a JSON object: ${quote(stdout.slice(0, 200))}`,
     run,
   );
 }

@@ -3,9 +3,10 @@
  * Reading is liberal in what it ignores (unknown fields, null for absent) and strict in what it
  * takes: an address is an address.
  */
-import { familyOf, familyOfCidr } from "./address.ts";
+import { familyOf, familyOfCidr } from "../base/ip.ts";
 import { CNI_CODES, CniError } from "./error.ts";
-import { isObject, type JsonObject, show } from "./json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
+import { quote } from "../base/json.ts";
 import { atLeast, DEFAULT_VERSION, type SpecVersion } from "./version.ts";
 
 /**
@@ -248,6 +249,6 @@ function isLine(value: unknown): value is string {
 }
 
 function failure(where: string, wanted: string, found: unknown): CniError {
-  const state = found === undefined ? "is missing" : `is ${show(found)}`;
+  const state = found === undefined ? "is missing" : `is ${quote(found)}`;
   return new CniError(CNI_CODES.undecodable, `${where} ${state}; it must be ${wanted}`);
 }

@@ -1,5 +1,5 @@
 /** Starting a plugin: its environment, and what the kernel may say against it. */
-import { messageOf } from "../error.ts";
+import { messageOf } from "../base/error.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { Invocation } from "./invocation.ts";
 
@@ -21,7 +21,7 @@ const inTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => strea
  */
 export async function spawnPlugin(
   file: string,
-  invocation: Invocation,
+  invocation: Omit<Invocation, "locate">,
   start: (spawn: () => Deno.ChildProcess) => Deno.ChildProcess,
 ): Promise<Deno.ChildProcess> {
   const command = new Deno.Command(file, {
@@ -53,7 +53,7 @@ export async function spawnPlugin(
 }
 
 /** Exactly the protocol's variables: nothing of our own environment reaches a plugin. */
-function environment(invocation: Invocation): Record<string, string> {
+function environment(invocation: Omit<Invocation, "locate">): Record<string, string> {
   const { command, containerId, netns, ifName, args, path, searchPath } = invocation;
   return {
     CNI_COMMAND: command,

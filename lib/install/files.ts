@@ -1,7 +1,7 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
 import { basename, dirname, join } from "@std/path";
-import { OperatorError } from "../error.ts";
-import { writeCheckpoint } from "../isolator/checkpoint.ts";
+import { OperatorError } from "../base/error.ts";
+import { writeCheckpoint } from "../base/atomic_file.ts";
 
 export type Change = "made" | "changed" | "unchanged";
 

@@ -1,8 +1,8 @@
 /** Putting this program on a machine, and taking it away again. */
 import { dirname, join } from "@std/path";
-import { OperatorError } from "../error.ts";
-import { knownContainers } from "../isolator/ids.ts";
-import type { Layout } from "../isolator/layout.ts";
+import { OperatorError } from "../base/error.ts";
+import { knownContainers } from "../containers/ids.ts";
+import type { Layout } from "../containers/layout.ts";
 import { type Change, placeProgram, placeSymlink, placeText } from "./files.ts";
 import { readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { units } from "./units.ts";

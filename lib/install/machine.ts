@@ -1,5 +1,5 @@
 /** Whether a machine has what containers' networks need. */
-import { exists } from "../exists.ts";
+import { exists } from "../base/exists.ts";
 import { findPlugin } from "../cni/find.ts";
 
 export interface Requirement {

@@ -2,18 +2,18 @@
 import * as chain from "../cni/chain.ts";
 import { type Network, parseNetwork } from "../cni/config.ts";
 import { CniError } from "../cni/error.ts";
-import { isObject, type JsonObject } from "../cni/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
-import { messageOf, OperatorError } from "../error.ts";
-import { isNamespaceHandle } from "../linux/namespaces.ts";
-import { log } from "../log.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { log } from "../base/log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
-import { readCheckpoint, removeDirectory, writeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, removeDirectory, writeCheckpoint } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import type { Attachment } from "./layout.ts";
-import { networkInfoOf, withNetworkInfo } from "./network_info.ts";
-import { readRequest } from "./request.ts";
+import type { Attachment } from "../containers/layout.ts";
+import { networkInfoOf, withNetworkInfo } from "../containers/network_info.ts";
+import { readRequest } from "../containers/request.ts";
 
 /**
  * Gives a container an interface: ADD of the network's plugins, whose config is on disk before

@@ -1,13 +1,13 @@
 /** The last step of a container: its networks are taken away, and then all trace of it. */
-import { messageOf, OperatorError } from "../error.ts";
-import { unmount } from "../linux/mount.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { unmount } from "../kernel/mount.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { detach } from "./attach.ts";
-import { removeCheckpoint, removeDirectory } from "./checkpoint.ts";
+import { removeCheckpoint, removeDirectory } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import { isRunning, killMembers } from "./members.ts";
-import { unlinkNamespace } from "./namespace_link.ts";
-import { readRequest } from "./request.ts";
+import { isRunning, killMembers } from "../containers/liveness.ts";
+import { unlinkNamespace } from "../containers/namespace_link.ts";
+import { readRequest } from "../containers/request.ts";
 
 /**
  * Detaches a container from all its networks at the same time, then removes its directory and

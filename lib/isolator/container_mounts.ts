@@ -1,6 +1,6 @@
 /** Binding files over a container's /etc, in the container's own mount namespace. */
-import { exists } from "../exists.ts";
-import { OperatorError } from "../error.ts";
+import { exists } from "../base/exists.ts";
+import { OperatorError } from "../base/error.ts";
 import {
   type Handle,
   makeDirectoryAt,
@@ -13,8 +13,8 @@ import {
   open,
   openAt,
   removeAt,
-} from "../linux/files.ts";
-import { SystemError } from "../linux/libc.ts";
+} from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
 import {
   bindMount,
   mount,
@@ -28,8 +28,8 @@ import {
   MS_REMOUNT,
   MS_SLAVE,
   unmount,
-} from "../linux/mount.ts";
-import { inNamespaces } from "../linux/namespaces.ts";
+} from "../kernel/mount.ts";
+import { inNamespaces } from "../kernel/namespaces.ts";
 
 /** A file of the agent that a container sees as `/etc/NAME`. */
 export interface EtcFile {

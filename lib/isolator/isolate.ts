@@ -1,22 +1,22 @@
 /** The second step of a container: its first process exists, and gets its networks. */
-import { exists } from "../exists.ts";
+import { exists } from "../base/exists.ts";
 import type { Result } from "../cni/result.ts";
-import { messageOf, OperatorError } from "../error.ts";
-import { type Handle, O_DIRECTORY, O_PATH, open } from "../linux/files.ts";
-import { SystemError } from "../linux/libc.ts";
-import { bindMount } from "../linux/mount.ts";
-import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../linux/namespaces.ts";
-import { Netlink } from "../linux/netlink/mod.ts";
-import { isGone } from "../linux/processes.ts";
-import { setHostname } from "../linux/uts.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { type Handle, O_DIRECTORY, O_PATH, open } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { bindMount } from "../kernel/mount.ts";
+import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
+import { Netlink } from "../netlink/mod.ts";
+import { isGone } from "../kernel/processes.ts";
+import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
-import { writeCheckpoint } from "./checkpoint.ts";
+import { writeCheckpoint } from "../base/atomic_file.ts";
 import { type EtcFile, mountEtcFiles } from "./container_mounts.ts";
 import type { Isolator } from "./isolator.ts";
-import type { Layout } from "./layout.ts";
+import type { Layout } from "../containers/layout.ts";
 import { defaultHostname, hostsFile, resolvConf } from "./network_files.ts";
-import { readRequest, type Request, writeRequest } from "./request.ts";
+import { readRequest, type Request, writeRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
 
 /**

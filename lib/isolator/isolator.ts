@@ -1,10 +1,11 @@
 /** What every operation of the isolator works with. What it knows of containers is on disk. */
 import { Catalog, type CatalogEntry } from "../cni/catalog.ts";
 import type { Plugin } from "../cni/invocation.ts";
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import { Locks } from "./locks.ts";
-import { type BuiltIns, locatePlugin } from "./plugins.ts";
+import { Locks } from "../containers/locks.ts";
+import { locatePlugin } from "../cni/locate.ts";
+import { isBuiltIn, type Registry } from "../cni/plugin_type.ts";
 import type { Settings } from "./settings.ts";
 
 type Networks = Pick<Catalog, "load" | "read" | "names" | "skipped">;
@@ -13,7 +14,7 @@ export class Isolator {
   readonly locks: Locks;
   #networks?: Networks;
 
-  constructor(readonly settings: Settings, private readonly builtIns: BuiltIns) {
+  constructor(readonly settings: Settings, readonly registry: Registry) {
     this.locks = new Locks(settings.layout);
   }
 
@@ -31,7 +32,7 @@ export class Isolator {
     const { cni } = this.settings;
     if (!cni) return HOST_NETWORK_ONLY;
     const catalog = new Catalog(cni.configDir, cni.pluginsDir, {
-      isBuiltIn: (type) => Object.hasOwn(this.builtIns, type),
+      isBuiltIn: (type) => isBuiltIn(this.registry, type),
     });
     catalog.load();
     return catalog;
@@ -48,7 +49,7 @@ export class Isolator {
    * @throws {OperatorError} if there is no such plugin
    */
   plugin(type: string, id: ContainerId): Plugin {
-    return locatePlugin(type, this.searchPath, this.builtIns, {
+    return locatePlugin(type, this.searchPath, this.registry, {
       start: (spawn) => this.locks.start(id, spawn),
     });
   }

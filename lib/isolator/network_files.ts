@@ -1,7 +1,7 @@
 /** The text of a container's hosts, hostname and resolv.conf. */
 import type { Dns, Result } from "../cni/result.ts";
-import { OperatorError } from "../error.ts";
-import { HOST_NAME_MAX } from "../linux/uts.ts";
+import { OperatorError } from "../base/error.ts";
+import { HOST_NAME_MAX } from "../kernel/uts.ts";
 import { type ContainerId, ownName } from "../mesos/container_id.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
 

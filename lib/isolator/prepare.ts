@@ -1,15 +1,20 @@
 /** The first step of a container: which networks, and which namespaces they take. */
 import type { PluginConfig } from "../cni/config.ts";
-import { OperatorError } from "../error.ts";
-import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../linux/namespaces.ts";
-import { isHostname } from "../linux/uts.ts";
+import { OperatorError } from "../base/error.ts";
+import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../kernel/namespaces.ts";
+import { isHostname } from "../kernel/uts.ts";
 import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
 import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
-import { log } from "../log.ts";
+import { log } from "../base/log.ts";
 import type { Isolator } from "./isolator.ts";
-import { isAlive } from "./members.ts";
-import { withNetworkInfo } from "./network_info.ts";
-import { type NetworkMode, readRequest, type Request, writeRequest } from "./request.ts";
+import { isAlive } from "../containers/liveness.ts";
+import { withNetworkInfo } from "../containers/network_info.ts";
+import {
+  type NetworkMode,
+  readRequest,
+  type Request,
+  writeRequest,
+} from "../containers/request.ts";
 
 /** Files in a container's directory, where the directories of its networks are too. */
 const TAKEN_NAMES = ["ns", "hosts", "hostname", "resolv.conf"];
@@ -105,7 +110,10 @@ function checkNetworks(
     // Refused now, while there is nothing to undo.
     const { network, file } = isolator.networks.read(name);
     withNetworkInfo(network.raw, networkInfo, file);
-    if (networkInfo.port_mappings?.length && !network.plugins.some(mapsPorts)) {
+    if (
+      networkInfo.port_mappings?.length &&
+      !network.plugins.some((plugin) => mapsPorts(isolator, plugin))
+    ) {
       log.warning("no plugin of the network maps ports: nothing will lead to them", {
         network: name,
         file,
@@ -115,8 +123,9 @@ function checkNetworks(
   }
 }
 
-function mapsPorts({ type, capabilities }: PluginConfig): boolean {
-  return type === "mesos-cni-port-mapper" || capabilities.portMappings === true;
+/** Mesos' form reaches our port mapper, libcni's every plugin with the capability. */
+function mapsPorts({ registry }: Isolator, { type, capabilities }: PluginConfig): boolean {
+  return capabilities.portMappings === true || registry.get(type)?.mapsPorts === "mesos";
 }
 
 /** How a container shares in its root's network, which may be the agent's. */

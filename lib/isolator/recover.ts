@@ -1,13 +1,13 @@
 /** After a restart: what is on disk against what still lives. */
-import { messageOf } from "../error.ts";
-import { log } from "../log.ts";
+import { messageOf } from "../base/error.ts";
+import { log } from "../base/log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
 import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
-import { isAlive } from "./members.ts";
-import { readRequest } from "./request.ts";
+import { isAlive } from "../containers/liveness.ts";
+import { readRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
 
 /** What was done about each container. */
@@ -69,7 +69,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
 async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
   if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
   // Loaded only where there may be mappings: most recoveries have none to do with it.
-  const { listOwners, restoreMissing } = await import("../firewall/mod.ts");
+  const { listOwners, restoreMissing } = await import("../ports/mod.ts");
   if (listOwners().length === 0) return recovered;
   const owners = await restoreMissing();
   return recovered.map((one) => {

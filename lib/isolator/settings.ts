@@ -1,7 +1,7 @@
 /** The isolator's settings, named like the agent's flags. */
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
-import { Layout } from "./layout.ts";
+import { Layout } from "../containers/layout.ts";
 
 export interface Settings {
   /** `--network_cni_config_dir` and `--network_cni_plugins_dir`; without both: host network only. */

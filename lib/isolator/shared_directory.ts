@@ -3,10 +3,10 @@
  * mount namespaces were cloned before then see the handles of others disappear at their cleanup,
  * instead of keeping dead networks alive.
  */
-import { OperatorError } from "../error.ts";
-import { FileLock } from "../linux/lock.ts";
-import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../linux/mount.ts";
-import type { Layout } from "./layout.ts";
+import { OperatorError } from "../base/error.ts";
+import { FileLock } from "../kernel/lock.ts";
+import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../kernel/mount.ts";
+import type { Layout } from "../containers/layout.ts";
 
 /** How long, in ms, another process may take for the same. */
 const PATIENCE = 10_000;

@@ -1,17 +1,17 @@
 /** What a container's networks gave it. */
-import { messageOf } from "../error.ts";
+import { messageOf } from "../base/error.ts";
 import { readResult } from "../cni/result.ts";
-import { isObject } from "../cni/json.ts";
-import { log } from "../log.ts";
+import { isObject } from "../base/json.ts";
+import { log } from "../base/log.ts";
 import { type ContainerId, parentOf } from "../mesos/container_id.ts";
 import type { ContainerStatus, NetworkInfo } from "../mesos/messages.ts";
 import { attachedResult } from "./attach.ts";
-import { readCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import type { Attachment } from "./layout.ts";
+import type { Attachment } from "../containers/layout.ts";
 import { withoutPrefix } from "./network_files.ts";
-import { networkInfoOf } from "./network_info.ts";
-import { readRequest } from "./request.ts";
+import { networkInfoOf } from "../containers/network_info.ts";
+import { readRequest } from "../containers/request.ts";
 
 /**
  * The networks that a container has joined, with the addresses it was given in place of any it

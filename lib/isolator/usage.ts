@@ -1,6 +1,6 @@
 /** What a container's interfaces have carried. */
-import { isNamespaceHandle } from "../linux/namespaces.ts";
-import { Netlink } from "../linux/netlink/mod.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { Netlink } from "../netlink/mod.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { ResourceStatistics } from "../mesos/messages.ts";
 import type { Isolator } from "./isolator.ts";

@@ -1,6 +1,6 @@
 /** The addresses in a plugin's `ipam`: ranges to allocate from, fixed addresses, routes. */
 import type { Node } from "jsonc-parser";
-import { type Address, parseAddress, parsePrefix, type Prefix } from "./address.ts";
+import { type Address, parseAddress, parsePrefix, type Prefix } from "../base/prefix.ts";
 import type { PluginNode } from "./document.ts";
 import { field, isTrue, items, text } from "./tree.ts";
 
@@ -42,11 +42,23 @@ export interface Addressing {
   routes: RouteNode[];
 }
 
+/** Read once for each plugin, however many rules look at it. */
+const READ = new WeakMap<PluginNode, Addressing>();
+
+/** The addresses of a plugin's `ipam`. */
+export function addressingOf(plugin: PluginNode): Addressing {
+  const known = READ.get(plugin);
+  if (known) return known;
+  const addressing = readAddressing(plugin);
+  READ.set(plugin, addressing);
+  return addressing;
+}
+
 /**
  * Reads `ipam` of host-local and static, whose addresses are in the file.
  * https://www.cni.dev/plugins/current/ipam/host-local/, …/static/
  */
-export function addressingOf(plugin: PluginNode): Addressing {
+function readAddressing(plugin: PluginNode): Addressing {
   const { ipam, ipamType } = plugin;
   const addressing: Addressing = { ranges: [], fixed: [], routes: [] };
   for (const node of items(field(ipam, "routes"))) {

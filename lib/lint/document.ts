@@ -1,6 +1,5 @@
 /** A network config as its readers see it: the network, its plugins, and plugins inside plugins. */
 import type { Node } from "jsonc-parser";
-import { type Addressing, addressingOf } from "./addressing.ts";
 import type { Source } from "./source.ts";
 import { field, isObject, items, property, text } from "./tree.ts";
 
@@ -23,7 +22,6 @@ export class PluginNode {
   readonly type: string | undefined;
   readonly ipam: Node | undefined;
   readonly ipamType: string | undefined;
-  #addressing?: Addressing;
 
   constructor(
     readonly document: Document,
@@ -47,10 +45,6 @@ export class PluginNode {
   /** The key with its value, or the whole config if it has no such key: a place to point at. */
   place(name: string): Node {
     return this.field(name) ?? property(this.node, "type") ?? this.node;
-  }
-
-  get addressing(): Addressing {
-    return this.#addressing ??= addressingOf(this);
   }
 
   /** Whether it works on what plugins before it made: not the first of a list. */

@@ -1,7 +1,8 @@
 /** Applies fixes to files: the text around them stays as it is. */
 import { dirname, join } from "@std/path";
-import { messageOf, OperatorError } from "../error.ts";
-import type { Diagnostic, Edit } from "./rule.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import type { Diagnostic } from "./rule.ts";
+import { type Edit } from "./range.ts";
 import type { Source } from "./source.ts";
 
 /** What a file would become. */

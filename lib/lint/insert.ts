@@ -1,6 +1,6 @@
 /** Insertions that keep a file's formatting. */
 import type { Node } from "jsonc-parser";
-import type { Edit } from "./rule.ts";
+import { type Edit } from "./range.ts";
 
 /** Puts a key before all others of an object, laid out as the first of them is. */
 export function insertFirst(text: string, object: Node, key: string, value: string): Edit {

@@ -1,7 +1,8 @@
 /** Applies the rules to the files. */
 import { dirname } from "@std/path";
 import { type Document, documentOf } from "./document.ts";
-import type { Context, Diagnostic, Found, Range, Rule } from "./rule.ts";
+import type { Context, Diagnostic, Found, Rule } from "./rule.ts";
+import { type Range } from "./range.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
 import type { Source } from "./source.ts";

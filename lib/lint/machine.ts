@@ -1,9 +1,9 @@
 /** What `--probe` asks of the machine; each question at most once, when a rule needs the answer. */
-import { Netlink } from "../linux/netlink/mod.ts";
+import { Netlink } from "../netlink/mod.ts";
 import { processPlugin } from "../cni/process.ts";
-import { messageOf } from "../error.ts";
-import { log } from "../log.ts";
-import { parsePrefix, type Prefix } from "./address.ts";
+import { messageOf } from "../base/error.ts";
+import { log } from "../base/log.ts";
+import { parsePrefix, type Prefix } from "../base/prefix.ts";
 
 export interface Device {
   name: string;

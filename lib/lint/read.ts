@@ -1,6 +1,6 @@
 /** From operands to sources: files as they are, directories as an agent reads them. */
 import { join } from "@std/path";
-import { messageOf, OperatorError } from "../error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { type Obstacle, SIZE_LIMIT, Source, type SourceOptions } from "./source.ts";
 
 /**

@@ -3,21 +3,12 @@ import type { Node } from "jsonc-parser";
 import type { Document, PluginNode } from "./document.ts";
 import type { Machine } from "./machine.ts";
 import type { PluginsDir } from "./plugins_dir.ts";
+import type { Edit, Range } from "./range.ts";
 import type { Source } from "./source.ts";
 
 /** error: an agent, a plugin or the kernel refuses it. warning: it works otherwise than it reads. */
 export const SEVERITIES = ["error", "warning", "info"] as const;
 export type Severity = (typeof SEVERITIES)[number];
-
-/** A part of a file's text, in UTF-16 code units as JavaScript counts them. */
-export interface Range {
-  offset: number;
-  length: number;
-}
-
-export interface Edit extends Range {
-  content: string;
-}
 
 /** A change that keeps what the operator meant. */
 export interface Fix {
@@ -101,9 +92,4 @@ export interface Diagnostic {
   message: string;
   help: string;
   fix?: Fix;
-}
-
-/** The opening bracket of an object: where to point when something is missing in it. */
-export function openingOf(object: Range): Range {
-  return { offset: object.offset, length: 1 };
 }

@@ -1,6 +1,6 @@
 /** Holds a plugin's config against its schema. */
 import type { Node } from "jsonc-parser";
-import { nearest } from "../nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import type { PluginNode } from "./document.ts";
 import type { Found } from "./rule.ts";
 import type { Fields, Type } from "./schema.ts";

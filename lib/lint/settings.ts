@@ -1,6 +1,6 @@
 /** Which rules are on, and how severe: `--rule=CODE=LEVEL` and `.mesos-cni-lint.json`. */
-import { OperatorError } from "../error.ts";
-import { nearest } from "../nearest.ts";
+import { OperatorError } from "../base/error.ts";
+import { nearest } from "../base/nearest.ts";
 import { type Rule, type RuleText, SEVERITIES, type Severity } from "./rule.ts";
 import { RULES } from "./rules/mod.ts";
 

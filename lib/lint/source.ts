@@ -1,6 +1,6 @@
 /** One file to lint: its text with places, and the JSON in it as a tree with places. */
 import { createScanner, type Node, type ParseError, parseTree } from "jsonc-parser";
-import type { Range } from "./rule.ts";
+import { type Range } from "./range.ts";
 
 /** Larger files are not read: a network config of a megabyte is something else by mistake. */
 export const SIZE_LIMIT = 1 << 20;

@@ -3,11 +3,12 @@
  * the permission to reach every host, which this program does without.
  */
 import * as v from "valibot";
-import { OperatorError } from "../error.ts";
-import { isAddress, socketAddress } from "../linux/inet.ts";
-import { SystemError } from "../linux/libc.ts";
-import { familyOf } from "../linux/inet.ts";
-import { SOCK_STREAM, Socket } from "../linux/socket.ts";
+import { OperatorError } from "../base/error.ts";
+import { isAddress } from "../base/ip.ts";
+import { socketAddress } from "../kernel/socket.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { addressFamilyOf } from "../kernel/socket.ts";
+import { SOCK_STREAM, Socket } from "../kernel/socket.ts";
 import type { ContainerId } from "./container_id.ts";
 import { containerIdOf, containerIdSchema } from "./messages.ts";
 
@@ -62,7 +63,7 @@ function endpointOf(url: string): { address: string; port: number } {
 async function post(address: string, port: number, path: string, body: string): Promise<string> {
   const url = `http://${address}:${port}`;
   try {
-    using socket = Socket.open(familyOf(address), SOCK_STREAM, 0);
+    using socket = Socket.open(addressFamilyOf(address), SOCK_STREAM, 0);
     socket.connect(socketAddress(address, port), url);
     if (!await socket.writable(PATIENCE)) throw bad(url, "it does not answer");
     const refused = socket.takeError();

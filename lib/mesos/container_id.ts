@@ -1,5 +1,5 @@
 /** Container ids: a word, or for nested containers words joined by dots, the root's first. */
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 
 /** As Mesos prints a ContainerID: `parent.child`. Also the directory's name and CNI_CONTAINERID. */
 export type ContainerId = string & { readonly containerId: unique symbol };

@@ -4,7 +4,7 @@
  * it goes on to the plugin.
  */
 import * as v from "valibot";
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "./container_id.ts";
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff));

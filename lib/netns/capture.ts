@@ -1,8 +1,8 @@
 /** tcpdump in a container's namespace. */
-import { OperatorError } from "../error.ts";
+import { OperatorError } from "../base/error.ts";
 import { isInterfaceName } from "../cni/config.ts";
-import type { Layout } from "../isolator/layout.ts";
-import { Netlink } from "../linux/netlink/mod.ts";
+import type { Layout } from "../containers/layout.ts";
+import { Netlink } from "../netlink/mod.ts";
 import type { Target } from "./target.ts";
 
 export interface CaptureOptions {

@@ -1,9 +1,9 @@
 /** Programs in a container's namespaces: this process enters them and becomes the program. */
-import { OperatorError } from "../error.ts";
-import { execute, exitCodeOfFailedExec } from "../linux/exec.ts";
-import type { Layout } from "../isolator/layout.ts";
-import { SystemError } from "../linux/libc.ts";
-import { enterNamespaces, type NamespaceKind } from "../linux/namespaces.ts";
+import { OperatorError } from "../base/error.ts";
+import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
+import type { Layout } from "../containers/layout.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { enterNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
 import { requireAlive, type Target } from "./target.ts";
 
 /** Which namespaces to enter besides the network's. */

@@ -1,8 +1,8 @@
 /** A container's health at a glance: what can be told without sending a packet. */
-import { messageOf } from "../error.ts";
-import type { Link } from "../linux/netlink/mod.ts";
+import { messageOf } from "../base/error.ts";
+import type { Link } from "../netlink/mod.ts";
 import type { Container } from "./inventory.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "../containers/checkpoint.ts";
 import { networkAddresses } from "./network_address.ts";
 import { hostEnd, NamespaceView } from "./view.ts";
 

@@ -1,12 +1,12 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
-import { commentOf } from "../firewall/attachment.ts";
-import { readCheckpoint } from "../isolator/checkpoint.ts";
-import type { Layout } from "../isolator/layout.ts";
-import type { Address, Link, Neighbour, Route, Rule } from "../linux/netlink/mod.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { commentOf } from "../ports/mapping.ts";
+import { readCheckpoint } from "../base/atomic_file.ts";
+import type { Layout } from "../containers/layout.ts";
+import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
+import type { Checkpoint } from "../containers/checkpoint.ts";
 import { healthOf } from "./health.ts";
 import { readContainer } from "./inventory.ts";
-import { readRules } from "./rules/read.ts";
+import { readRules } from "../packetpath/read.ts";
 import { type SocketEntry, sockets } from "./sockets.ts";
 import { requireAlive, type Target } from "./target.ts";
 import { NamespaceView } from "./view.ts";

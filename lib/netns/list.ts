@@ -1,5 +1,5 @@
 /** The list of containers with their networks. */
-import type { Layout } from "../isolator/layout.ts";
+import type { Layout } from "../containers/layout.ts";
 import { healthOf } from "./health.ts";
 import { type Container, readContainers, strayEntries } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";

@@ -1,5 +1,5 @@
 /** Which processes are in which network namespace, as far as this one may see. */
-import { readProcFile } from "../linux/files.ts";
+import { readProcFile } from "../kernel/files.ts";
 
 /** The inode of a namespace's handle, which is its identity; undefined for what can't be seen. */
 export function namespaceInode(path: string): number | undefined {

@@ -1,5 +1,5 @@
 /** The sockets of a namespace (/proc/net/tcp and its kin: Documentation/networking/proc_net_tcp.rst). */
-import { addressText } from "../linux/inet.ts";
+import { addressText } from "../base/ip.ts";
 import type { NamespaceView } from "./view.ts";
 
 /** A TCP or UDP socket. */

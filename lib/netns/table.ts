@@ -1,6 +1,6 @@
 /** Text in columns for a terminal. */
 
-export { plain } from "../plain.ts";
+export { plain } from "../base/printable.ts";
 
 /** Rows under headings, each column as wide as it must be. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {

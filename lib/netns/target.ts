@@ -1,10 +1,10 @@
 /** Which namespace a command is about: a container's, or any. */
-import { OperatorError } from "../error.ts";
-import { knownContainers } from "../isolator/ids.ts";
-import type { Layout } from "../isolator/layout.ts";
-import { type NetworkMode, readRequest } from "../isolator/request.ts";
+import { OperatorError } from "../base/error.ts";
+import { knownContainers } from "../containers/ids.ts";
+import type { Layout } from "../containers/layout.ts";
+import { type NetworkMode, readRequest } from "../containers/request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
-import { isNamespaceHandle } from "../linux/namespaces.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
 
 /** A network namespace with what is known about whose it is. */
 export interface Target {

@@ -1,7 +1,7 @@
 /** How the agent's networks hang together: bridges, veth pairs, containers. */
-import type { Layout } from "../isolator/layout.ts";
-import type { Link } from "../linux/netlink/mod.ts";
-import { getHostname } from "../linux/uts.ts";
+import type { Layout } from "../containers/layout.ts";
+import type { Link } from "../netlink/mod.ts";
+import { getHostname } from "../kernel/uts.ts";
 import { type Container, readContainers } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
 import { hostEnd, NamespaceView } from "./view.ts";

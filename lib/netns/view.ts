@@ -1,7 +1,7 @@
 /** A network namespace as it is now: everything that the kernel tells about it, read once. */
-import { SystemError } from "../linux/libc.ts";
-import { readProcFile } from "../linux/files.ts";
-import { inNamespaces } from "../linux/namespaces.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { readProcFile } from "../kernel/files.ts";
+import { inNamespaces } from "../kernel/namespaces.ts";
 import {
   type Address,
   type Link,
@@ -9,7 +9,7 @@ import {
   Netlink,
   type Route,
   type Rule,
-} from "../linux/netlink/mod.ts";
+} from "../netlink/mod.ts";
 
 /** What is in a namespace. Each list is read when first asked for, and then stays as it is. */
 export class NamespaceView implements Disposable {

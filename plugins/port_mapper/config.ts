@@ -1,7 +1,7 @@
 /** The port mapper's config, read once into values that can hold nothing bad. */
 import { isPluginType } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { isObject, type JsonObject } from "../../lib/cni/json.ts";
+import { isObject, type JsonObject } from "../../lib/base/json.ts";
 import {
   atLeast,
   DEFAULT_VERSION,
@@ -9,20 +9,20 @@ import {
   SPEC_VERSIONS,
   type SpecVersion,
 } from "../../lib/cni/version.ts";
-import { messageOf } from "../../lib/error.ts";
-import { log } from "../../lib/log.ts";
+import { messageOf } from "../../lib/base/error.ts";
+import { log } from "../../lib/base/log.ts";
 import {
   BACKENDS,
   describeMapping,
-  isLoopback,
   type Mapping,
   parseChain,
   parseDevice,
   type Placement,
-  quote,
-} from "../../lib/firewall/attachment.ts";
-import { parseHostAddress, parsePort, parseProtocol } from "../../lib/firewall/parse.ts";
-import { readPortMappings } from "../../lib/mesos/port_mapping.ts";
+} from "../../lib/ports/mapping.ts";
+import { quote } from "../../lib/base/json.ts";
+import { isLoopback } from "../../lib/base/ip.ts";
+import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
+import { readPortMappings } from "./mesos_port_mappings.ts";
 
 /** What every command needs. */
 export interface Base {

@@ -1,12 +1,10 @@
-/** The plugin that the port mapper wraps: a process, as any runtime would run it. */
+/** The plugin that the port mapper wraps: found as any runtime would find it. */
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { findPlugin } from "../../lib/cni/find.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
-import type { JsonObject } from "../../lib/cni/json.ts";
-import { processPlugin } from "../../lib/cni/process.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
 import { convertResult } from "../../lib/cni/result.ts";
-import { messageOf } from "../../lib/error.ts";
-import type { FileLock } from "../../lib/linux/lock.ts";
+import { messageOf } from "../../lib/base/error.ts";
+import type { FileLock } from "../../lib/kernel/lock.ts";
 import type { Base } from "./config.ts";
 
 /**
@@ -24,7 +22,7 @@ export async function runDelegate(
   try {
     const config: JsonObject = { ...delegate! };
     if (prevResult) config.prevResult = convertResult(prevResult, cniVersion, "prevResult");
-    const plugin = processPlugin(findPlugin(type, invocation.searchPath), {
+    const plugin = invocation.locate(type, {
       start: (spawn) => lock ? lock.heldByChildren(spawn) : spawn(),
     });
     return await plugin({ ...invocation, config });

@@ -1,8 +1,9 @@
 /** Processes of the host that already listen on a port that is about to lead to a container. */
-import { describeMapping, familyOf, type Mapping } from "../../lib/firewall/attachment.ts";
-import { messageOf } from "../../lib/error.ts";
-import { type Listener, listeners } from "../../lib/linux/netlink/sock_diag.ts";
-import { log } from "../../lib/log.ts";
+import { describeMapping, type Mapping } from "../../lib/ports/mapping.ts";
+import { familyOfKnown } from "../../lib/base/ip.ts";
+import { messageOf } from "../../lib/base/error.ts";
+import { type Listener, listeners } from "../../lib/netlink/sock_diag.ts";
+import { log } from "../../lib/base/log.ts";
 
 const ANY = ["0.0.0.0", "::"];
 
@@ -19,7 +20,7 @@ export function warnOfListeners(mappings: readonly Mapping[]): string[] {
       address === hostAddress
     );
     return inTheWay.slice(0, 1).map(({ address, uid, inode }) => {
-      const bound = familyOf(address) === 6 ? `[${address}]` : address;
+      const bound = familyOfKnown(address) === 6 ? `[${address}]` : address;
       const warning = `host port ${describeMapping(mapping)} is listened on by a process of this ` +
         `host (${bound}:${hostPort}, user ${uid}, socket ${inode}; see: ss -lnp), which gets no ` +
         "connections from outside while the mapping is there";

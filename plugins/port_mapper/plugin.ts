@@ -5,11 +5,13 @@
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
-import { isObject, type JsonObject } from "../../lib/cni/json.ts";
+import { isObject, type JsonObject } from "../../lib/base/json.ts";
 import { convertResult, readResult } from "../../lib/cni/result.ts";
 import { NEWEST_VERSION, SPEC_VERSIONS } from "../../lib/cni/version.ts";
-import { messageOf, OperatorError } from "../../lib/error.ts";
-import { type Endpoint, familyOf, type Owner, quote } from "../../lib/firewall/attachment.ts";
+import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { type Endpoint, type Owner } from "../../lib/ports/mapping.ts";
+import { quote } from "../../lib/base/json.ts";
+import { familyOfKnown } from "../../lib/base/ip.ts";
 import {
   cancel,
   checkReady,
@@ -23,8 +25,8 @@ import {
   restoreMissing,
   startInstall,
   withAttachment,
-} from "../../lib/firewall/mod.ts";
-import type { FileLock } from "../../lib/linux/lock.ts";
+} from "../../lib/ports/mod.ts";
+import type { FileLock } from "../../lib/kernel/lock.ts";
 import { type Base, type Config, delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
 import { warnOfListeners } from "./listeners.ts";
@@ -141,7 +143,7 @@ function endpointsOf(result: JsonObject, { mappings, delegate }: Config): Endpoi
   const endpoints = new Map<number, Endpoint>();
   for (const { address } of readResult(result, "the result").ips) {
     const [text, prefixLength] = address.split("/") as [string, string];
-    const family = familyOf(text);
+    const family = familyOfKnown(text);
     if (endpoints.has(family)) continue;
     endpoints.set(family, { family, address: text, prefixLength: Number(prefixLength) });
   }
@@ -153,10 +155,12 @@ function endpointsOf(result: JsonObject, { mappings, delegate }: Config): Endpoi
     );
   }
   for (const { hostAddress } of mappings) {
-    if (hostAddress !== undefined && !endpoints.has(familyOf(hostAddress))) {
+    if (hostAddress !== undefined && !endpoints.has(familyOfKnown(hostAddress))) {
       throw new CniError(
         CNI_CODES.badArgument,
-        `host address ${hostAddress} is of IPv${familyOf(hostAddress)}, and ${from} gave the ` +
+        `host address ${hostAddress} is of IPv${
+          familyOfKnown(hostAddress)
+        }, and ${from} gave the ` +
           "container no such address",
       );
     }

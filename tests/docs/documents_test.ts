@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join, relative } from "@std/path";
 import { parseCall } from "../../lib/cli/parse.ts";
+import { TABLE } from "../../lib/cli/table.ts";
+import { REGISTRY } from "../../plugins/registry.ts";
 import { allCommands, withCommands } from "../../tools/docs/commands.ts";
 import { anchorOf, type Document, listMarkdown, readMarkdown } from "./markdown.ts";
 
@@ -116,7 +118,7 @@ Deno.test("the examples of every --help are calls that the command takes", async
       assertEquals(program?.replace("./", ""), "mesos-cni", example.command);
       const own = command.name.split(" ");
       assertEquals(words.slice(0, own.length), own, example.command);
-      parseCall(command, words.slice(own.length));
+      parseCall(command, words.slice(own.length), { commands: TABLE, plugins: REGISTRY });
     }
   }
 });

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { NETWORK_FLAGS, settingsFrom } from "../../lib/cli/agent_flags.ts";
 import { parseCall } from "../../lib/cli/parse.ts";
+import { TABLE } from "../../lib/cli/table.ts";
+import { REGISTRY } from "../../plugins/registry.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
@@ -78,7 +80,10 @@ Deno.test("the isolator takes the agent's flags about networks", async () => {
     run: () => Promise.resolve(0),
   };
   const settings = settingsFrom(
-    parseCall(command, flags.map(([name, value]) => `--${name}=${value}`)),
+    parseCall(command, flags.map(([name, value]) => `--${name}=${value}`), {
+      commands: TABLE,
+      plugins: REGISTRY,
+    }),
   );
   assertEquals(settings.cni, { configDir: "/etc/mesos/cni", pluginsDir: "/usr/lib/cni" });
 });

@@ -1,8 +1,8 @@
 /** `deno run flood.ts ADDRESS`: fills the table of connections with as many UDP flows as it takes. */
-import { AF_INET, SOCK_DGRAM, Socket } from "../../lib/linux/socket.ts";
-import { socketAddress } from "../../lib/linux/inet.ts";
-import { SystemError } from "../../lib/linux/libc.ts";
-import { readProcFile } from "../../lib/linux/files.ts";
+import { AF_INET, SOCK_DGRAM, Socket } from "../../lib/kernel/socket.ts";
+import { socketAddress } from "../../lib/kernel/socket.ts";
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { readProcFile } from "../../lib/kernel/files.ts";
 
 const [address] = Deno.args as [string];
 const setting = (name: string) =>

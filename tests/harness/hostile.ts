@@ -1,5 +1,5 @@
 /** What frameworks and operators may write, at its worst, and every field that it may come by. */
-import type { JsonObject } from "../../lib/cni/json.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
 
 const SHELL = [
   "$(id)",

@@ -1,6 +1,6 @@
 /** A pseudo terminal with a shell in it, for what only shows in a terminal: keys, jobs, sizes. */
-import { openLibc } from "../../lib/linux/libc.ts";
-import { type Handle, open } from "../../lib/linux/files.ts";
+import { openLibc } from "../../lib/kernel/libc.ts";
+import { type Handle, open } from "../../lib/kernel/files.ts";
 
 const libc = openLibc({
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },

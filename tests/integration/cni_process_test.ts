@@ -12,7 +12,7 @@ import { type ProcessOptions, processPlugin } from "../../lib/cni/process.ts";
 import { CNI_PLUGINS } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
-const add: Invocation = {
+const add: Omit<Invocation, "locate"> = {
   command: "ADD",
   containerId: "c1",
   netns: "/run/netns/c1",

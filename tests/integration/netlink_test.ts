@@ -1,7 +1,7 @@
 /** What rtnetlink is decoded to equals what iproute2 prints, in a namespace with many kinds. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { SystemError } from "../../lib/linux/libc.ts";
-import { type Link, Netlink } from "../../lib/linux/netlink/mod.ts";
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { familyOf, familyOfCidr } from "../../lib/cni/address.ts";
+import { familyOf, familyOfCidr } from "../../lib/base/ip.ts";
 
 /** Addresses, and texts that are one character away from an address. */
 const nearlyAddress = fc.tuple(

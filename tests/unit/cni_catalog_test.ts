@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Catalog } from "../../lib/cni/catalog.ts";
 import { findPlugin } from "../../lib/cni/find.ts";
-import { OperatorError } from "../../lib/error.ts";
+import { OperatorError } from "../../lib/base/error.ts";
 
 /** A directory of configs and one with two plugins, gone with the test. */
 function machine() {

@@ -3,8 +3,8 @@ import { add, type Attachment, check, del } from "../../lib/cni/chain.ts";
 import { parseNetwork } from "../../lib/cni/config.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
-import type { JsonObject } from "../../lib/cni/json.ts";
-import { OperatorError } from "../../lib/error.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
+import { OperatorError } from "../../lib/base/error.ts";
 
 const network = (config: JsonObject) => parseNetwork(JSON.stringify(config), "x.conflist");
 
@@ -20,10 +20,10 @@ const attachment: Attachment = {
 
 /** Plugins inside the test: what they were called with, and an answer for each type. */
 function plugins(answers: Record<string, JsonObject | Error | undefined>) {
-  const calls: Invocation[] = [];
+  const calls: Omit<Invocation, "locate">[] = [];
   const locate = (type: string): Plugin => {
     if (!(type in answers)) throw new OperatorError("missing_plugin", `no ${type}`);
-    return (invocation) => {
+    return ({ locate: _, ...invocation }) => {
       calls.push(structuredClone(invocation));
       const answer = answers[type];
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);

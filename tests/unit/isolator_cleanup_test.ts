@@ -8,7 +8,7 @@ import { kernelTest } from "../harness/kernel.ts";
 kernelTest("a cleanup leaves a nested container alone, whatever its name", async () => {
   const runtimeDir = await Deno.makeTempDir();
   try {
-    const isolator = new Isolator(settingsOf({ runtimeDir }), {});
+    const isolator = new Isolator(settingsOf({ runtimeDir }), new Map());
     const { layout } = isolator.settings;
     const [parent, child] = ["web", "web.new"].map(parseContainerId);
     for (const id of [parent!, child!]) {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { concurrently } from "../../lib/isolator/concurrently.ts";
-import { Layout } from "../../lib/isolator/layout.ts";
-import { Locks } from "../../lib/isolator/locks.ts";
+import { Layout } from "../../lib/containers/layout.ts";
+import { Locks } from "../../lib/containers/locks.ts";
 import { parseContainerId } from "../../lib/mesos/container_id.ts";
 import { kernelTest } from "../harness/kernel.ts";
 

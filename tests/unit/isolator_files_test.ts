@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { readResult, type Result } from "../../lib/cni/result.ts";
-import { OperatorError } from "../../lib/error.ts";
+import { OperatorError } from "../../lib/base/error.ts";
 import { defaultHostname, hostsFile, resolvConf } from "../../lib/isolator/network_files.ts";
 import { parseContainerId } from "../../lib/mesos/container_id.ts";
 

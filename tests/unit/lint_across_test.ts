@@ -1,6 +1,6 @@
 /** Networks that may be together, and those that may not. */
 import { assertEquals } from "@std/assert";
-import { parseAddress, parsePrefix, showAddress, showNetwork } from "../../lib/lint/address.ts";
+import { parseAddress, parsePrefix, showAddress, showNetwork } from "../../lib/base/prefix.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
-import { check, cString, errno, openLibc, SystemError } from "../../lib/linux/libc.ts";
-import { OperatorError } from "../../lib/error.ts";
+import { check, cString, errno, openLibc, SystemError } from "../../lib/kernel/libc.ts";
+import { OperatorError } from "../../lib/base/error.ts";
 
 kernelTest("a failed call throws an error with errno's name, the call and the meaning", () => {
   const libc = openLibc({ rmdir: { parameters: ["buffer"], result: "i32" } });

@@ -2,19 +2,19 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { kernelTest } from "../harness/kernel.ts";
-import { addressBytes, addressText } from "../../lib/linux/inet.ts";
-import { OperatorError } from "../../lib/error.ts";
-import { decodeAddress } from "../../lib/linux/netlink/address.ts";
-import { decodeLink } from "../../lib/linux/netlink/link.ts";
+import { addressBytes, addressText } from "../../lib/base/ip.ts";
+import { OperatorError } from "../../lib/base/error.ts";
+import { decodeAddress } from "../../lib/netlink/address.ts";
+import { decodeLink } from "../../lib/netlink/link.ts";
 import {
   attribute,
   Attributes,
   decodeMessages,
   encodeMessage,
   nested,
-} from "../../lib/linux/netlink/message.ts";
-import { decodeNeighbour } from "../../lib/linux/netlink/neighbour.ts";
-import { decodeRoute, decodeRule } from "../../lib/linux/netlink/route.ts";
+} from "../../lib/netlink/message.ts";
+import { decodeNeighbour } from "../../lib/netlink/neighbour.ts";
+import { decodeRoute, decodeRule } from "../../lib/netlink/route.ts";
 import { parseSockets } from "../../lib/netns/sockets.ts";
 
 const bytes = fc.uint8Array({ maxLength: 300 });

@@ -1,11 +1,11 @@
 /** The parts of the debug shell that need no kernel. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { nameservers } from "../../lib/netns/probes/dns.ts";
+import { nameservers } from "../../lib/diagnose/probes/dns.ts";
 import { destinationAddress } from "../../lib/netns/inspect.ts";
-import { findElement } from "../../lib/netns/rules/nftables.ts";
-import { parseRules } from "../../lib/netns/rules/parse.ts";
-import { type Packet, walk, within } from "../../lib/netns/rules/walk.ts";
+import { findElement } from "../../lib/packetpath/nftables.ts";
+import { parseRules } from "../../lib/packetpath/parse.ts";
+import { type Packet, walk, within } from "../../lib/packetpath/walk.ts";
 import { age, plain, table } from "../../lib/netns/table.ts";
 import { dotText, mermaidText, treeText } from "../../lib/netns/topology_text.ts";
 

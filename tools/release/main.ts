@@ -1,7 +1,7 @@
 /** `./dev release`: what is published of a version, in dist/release. See README.md beside this. */
 import $ from "@david/dax";
 import { fromFileUrl, join } from "@std/path";
-import { VERSION } from "../../lib/version.ts";
+import { VERSION } from "../../lib/base/version.ts";
 import { packagesOf } from "./packages.ts";
 import { compile, makeWorkplace, TARGETS, type Workplace } from "./compile.ts";
 import { notices } from "./notices.ts";

@@ -2,7 +2,7 @@
 # The last line is "N passed, N failed".
 
 run_tests() {
-  local files=() file filter log="$TOOLS/test.log" status=0
+  local files=() file filter log=dist/test.log status=0
   while IFS= read -r file; do
     [ $# -gt 0 ] || files+=("$file")
     for filter in "$@"; do

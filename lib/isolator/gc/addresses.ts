@@ -1,6 +1,6 @@
 /** Addresses that host-local holds for containers that are gone. */
-import { OperatorError } from "../../error.ts";
-import { FileLock } from "../../linux/lock.ts";
+import { OperatorError } from "../../base/error.ts";
+import { FileLock } from "../../kernel/lock.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 

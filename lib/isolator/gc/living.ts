@@ -1,11 +1,11 @@
 /** The network namespaces in which something lives, and what they hold. */
-import { SystemError } from "../../linux/libc.ts";
-import { mounts } from "../../linux/mount.ts";
-import { isNamespaceHandle } from "../../linux/namespaces.ts";
-import { Netlink } from "../../linux/netlink/mod.ts";
-import { isGone, processIds } from "../../linux/processes.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { mounts } from "../../kernel/mount.ts";
+import { isNamespaceHandle } from "../../kernel/namespaces.ts";
+import { Netlink } from "../../netlink/mod.ts";
+import { isGone, processIds } from "../../kernel/processes.ts";
 import type { ContainerId } from "../../mesos/container_id.ts";
-import type { Layout } from "../layout.ts";
+import type { Layout } from "../../containers/layout.ts";
 
 /** What live networks use, so that it can't be garbage. */
 export interface Living {

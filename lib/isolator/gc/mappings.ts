@@ -1,6 +1,6 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
-import { isLive, listOwners, remove, removeOwner } from "../../firewall/mod.ts";
-import { listTaggedRules, type TaggedRule } from "../../firewall/tagged_rules.ts";
+import { isLive, listOwners, remove, removeOwner } from "../../ports/mod.ts";
+import { listTaggedRules, type TaggedRule } from "../../ports/tagged_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 

@@ -1,10 +1,10 @@
 /** What is left on a machine of containers that are gone. */
 import type { ContainerId } from "../../mesos/container_id.ts";
 import { cleanup } from "../cleanup.ts";
-import { knownContainers } from "../ids.ts";
+import { knownContainers } from "../../containers/ids.ts";
 import type { Isolator } from "../isolator.ts";
-import { isAlive } from "../members.ts";
-import { readRequest } from "../request.ts";
+import { isAlive } from "../../containers/liveness.ts";
+import { readRequest } from "../../containers/request.ts";
 import { findAddresses } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving } from "./living.ts";

@@ -1,5 +1,5 @@
 /** What the configured networks keep on this machine outside of containers. */
-import { isObject, type JsonObject } from "../../cni/json.ts";
+import { isObject, type JsonObject } from "../../base/json.ts";
 import type { Isolator } from "../isolator.ts";
 
 export interface Traces {
@@ -11,32 +11,24 @@ export interface Traces {
   chains: Set<string>;
 }
 
-/** Where the plugins keep things by default (containernetworking/plugins). */
-const DEFAULT_BRIDGE = "cni0";
-const DEFAULT_STORE = "/var/lib/cni/networks";
-
 /** The traces that all networks of the config directory may leave. */
-export function tracesOf({ networks }: Isolator): Traces {
+export function tracesOf({ networks, registry }: Isolator): Traces {
   const traces: Traces = { bridges: new Set(), addressStores: new Set(), chains: new Set() };
   for (const name of networks.names()) {
     for (const { raw } of networks.read(name).network.plugins) {
-      for (const plugin of withDelegates(raw)) collect(name, plugin, traces);
+      for (const plugin of pluginsIn(raw)) {
+        const left = registry.get(String(plugin.type))?.traces?.(plugin, name) ?? {};
+        if (left.bridge !== undefined) traces.bridges.add(left.bridge);
+        if (left.addressStore !== undefined) traces.addressStores.add(left.addressStore);
+        if (left.natChain !== undefined) traces.chains.add(left.natChain);
+      }
     }
   }
   return traces;
 }
 
-function withDelegates(plugin: JsonObject): JsonObject[] {
-  const { delegate } = plugin;
-  return isObject(delegate) ? [plugin, ...withDelegates(delegate)] : [plugin];
-}
-
-function collect(network: string, plugin: JsonObject, traces: Traces): void {
-  const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
-  const { type, ipam, chain } = plugin;
-  if (type === "bridge") traces.bridges.add(text(plugin.bridge, DEFAULT_BRIDGE));
-  if (type === "mesos-cni-port-mapper" && typeof chain === "string") traces.chains.add(chain);
-  if (isObject(ipam) && ipam.type === "host-local") {
-    traces.addressStores.add(`${text(ipam.dataDir, DEFAULT_STORE)}/${network}`);
-  }
+/** A plugin's config with those of the plugins that it calls. */
+function pluginsIn(plugin: JsonObject): JsonObject[] {
+  const { delegate, ipam } = plugin;
+  return [plugin, ...[delegate, ipam].filter(isObject).flatMap(pluginsIn)];
 }

@@ -1,4 +1,4 @@
-import { messageOf } from "../../error.ts";
+import { messageOf } from "../../base/error.ts";
 import type { Garbage } from "./garbage.ts";
 
 /** A piece of garbage, and what has become of it. */

@@ -1,6 +1,6 @@
 /** Ends of wires on a network's bridge whose other end is in nobody's network. */
-import { SystemError } from "../../linux/libc.ts";
-import { type Link, Netlink } from "../../linux/netlink/mod.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { type Link, Netlink } from "../../netlink/mod.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 

@@ -2,9 +2,10 @@
  * Findings as SARIF 2.1.0, for code scanning services.
  * https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
  */
-import { VERSION } from "../../version.ts";
+import { VERSION } from "../../base/version.ts";
 import { RULES } from "../rules/mod.ts";
-import type { Diagnostic, Range } from "../rule.ts";
+import type { Diagnostic } from "../rule.ts";
+import { type Range } from "../range.ts";
 import type { Source } from "../source.ts";
 
 const LEVEL = { error: "error", warning: "warning", info: "note" };

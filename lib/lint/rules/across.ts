@@ -1,7 +1,7 @@
 /** CNI3xx: what the networks of one directory do to each other. */
 import { join } from "@std/path";
-import { overlap, overlaps, type Prefix, showAddress, showNetwork } from "../address.ts";
-import { bounds, gatewayOf, type RangeNode } from "../addressing.ts";
+import { overlap, overlaps, type Prefix, showAddress, showNetwork } from "../../base/prefix.ts";
+import { addressingOf, bounds, gatewayOf, type RangeNode } from "../addressing.ts";
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { field, isTrue, items, property, quote, text } from "../tree.ts";
@@ -226,7 +226,7 @@ interface Subnet {
 
 function* subnets(documents: readonly Document[]): Generator<Subnet> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
-    for (const range of plugin.addressing.ranges) {
+    for (const range of addressingOf(plugin).ranges) {
       if (range.subnet?.value) yield { plugin, range, span: range.subnet.value };
     }
   }
@@ -260,7 +260,7 @@ function* gateways(documents: readonly Document[]): Generator<Gateway> {
     if (!isTrue(plugin.field("isGateway")) && !isTrue(plugin.field("isDefaultGateway"))) continue;
     const bridge = text(plugin.field("bridge")) || "cni0";
     const seen = new Set<number>();
-    for (const range of plugin.addressing.ranges) {
+    for (const range of addressingOf(plugin).ranges) {
       const gateway = gatewayOf(range);
       if (gateway?.family !== 4 || !range.subnet?.value) continue;
       // A set gives one address, from any of its ranges.
@@ -280,7 +280,7 @@ function valueOf(plugin: PluginNode, name: string): string {
 }
 
 function spans(plugin: PluginNode): string {
-  return plugin.addressing.ranges.map((range) => {
+  return addressingOf(plugin).ranges.map((range) => {
     const limits = bounds(range);
     return limits ? `${limits.first}-${limits.last}` : "?";
   }).sort().join(" ");

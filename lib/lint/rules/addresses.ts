@@ -7,8 +7,15 @@ import {
   showNetwork,
   type Span,
   within,
-} from "../address.ts";
-import { bounds, type Field, gatewayOf, isPromised, type RangeNode } from "../addressing.ts";
+} from "../../base/prefix.ts";
+import {
+  addressingOf,
+  bounds,
+  type Field,
+  gatewayOf,
+  isPromised,
+  type RangeNode,
+} from "../addressing.ts";
 import type { Found, Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
 import { field, isObject, items, quote } from "../tree.ts";
@@ -27,7 +34,7 @@ export const ADDRESSES: readonly Rule[] = [
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed, routes } = plugin.addressing;
+      const { ranges, fixed, routes } = addressingOf(plugin);
       for (const { subnet, start, end, gateway } of ranges) {
         yield* invalid("a subnet", "10.1.0.0/16", subnet);
         yield* invalid("an address", "10.1.0.10", start, end, gateway);
@@ -55,7 +62,7 @@ export const ADDRESSES: readonly Rule[] = [
     fixable: true,
     on: "plugin",
     *check(plugin) {
-      const { ranges, routes } = plugin.addressing;
+      const { ranges, routes } = addressingOf(plugin);
       const prefixes = [
         ...ranges.map((range) => range.subnet),
         ...routes.map((route) => route.dst),
@@ -84,7 +91,7 @@ export const ADDRESSES: readonly Rule[] = [
     fixable: true,
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed, routes } = plugin.addressing;
+      const { ranges, fixed, routes } = addressingOf(plugin);
       const networks = [...ranges.map((range) => range.subnet), ...routes.map((route) => route.dst)]
         // Host bits have a rule of their own, whose fix writes the canonical form.
         .filter((network) => network?.value?.value === network?.value?.first);
@@ -161,7 +168,7 @@ export const ADDRESSES: readonly Rule[] = [
     good: bridge({}, { subnet: "10.1.0.0/29" }),
     on: "plugin",
     *check(plugin) {
-      for (const { subnet } of plugin.addressing.ranges) {
+      for (const { subnet } of addressingOf(plugin).ranges) {
         if (!subnet?.value || subnet.value.length <= bitsOf(subnet.value.family) - 2) continue;
         yield {
           at: subnet.node,
@@ -183,7 +190,7 @@ export const ADDRESSES: readonly Rule[] = [
     good: bridge({}, { rangeStart: "10.1.0.10", rangeEnd: "10.1.0.200" }),
     on: "plugin",
     *check(plugin) {
-      for (const range of plugin.addressing.ranges) yield* rangeProblems(range);
+      for (const range of addressingOf(plugin).ranges) yield* rangeProblems(range);
     },
   },
   {
@@ -202,7 +209,7 @@ export const ADDRESSES: readonly Rule[] = [
     }),
     on: "plugin",
     *check(plugin) {
-      const spans = plugin.addressing.ranges.map((range, index) => ({
+      const spans = addressingOf(plugin).ranges.map((range, index) => ({
         range,
         index,
         span: spanOf(range),
@@ -242,7 +249,7 @@ export const ADDRESSES: readonly Rule[] = [
     good: bridge({}, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed } = plugin.addressing;
+      const { ranges, fixed } = addressingOf(plugin);
       for (
         const subnet of [
           ...ranges.map((range) => range.subnet),

@@ -1,5 +1,6 @@
 /** CNI8xx: what the configs need of the machine they are on (`--probe`). */
-import { bitsOf, contains, overlap, showAddress, showNetwork } from "../address.ts";
+import { bitsOf, contains, overlap, showAddress, showNetwork } from "../../base/prefix.ts";
+import { addressingOf } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
 import type { Found, Rule } from "../rule.ts";
@@ -116,7 +117,7 @@ export const MACHINE: readonly Rule[] = [
       // On a device of the host, the containers are meant to be in its network.
       if (!machine || (plugin.type !== "bridge" && plugin.type !== "ptp")) return;
       const own = plugin.type === "bridge" ? text(plugin.field("bridge")) || "cni0" : undefined;
-      for (const { subnet } of plugin.addressing.ranges) {
+      for (const { subnet } of addressingOf(plugin).ranges) {
         const span = subnet?.value;
         if (!span) continue;
         const device = machine.devices().find((device) =>
@@ -255,7 +256,7 @@ export const MACHINE: readonly Rule[] = [
     good: bridge(),
     on: "plugin",
     *check(plugin, { machine }) {
-      const { routes, ranges, fixed } = plugin.addressing;
+      const { routes, ranges, fixed } = addressingOf(plugin);
       if (!machine || routes.length === 0 || isTrue(plugin.field("isDefaultGateway"))) return;
       // On its own gateway address, the bridge is the agent's machine.
       if (isTrue(plugin.field("isGateway")) || plugin.type === "ptp" || plugin.isChained) return;

@@ -1,6 +1,13 @@
 /** CNI4xx: gateways and routes, and whether an executor reaches its agent by them. */
-import { type Address, bitsOf, type Prefix, showAddress, showNetwork, within } from "../address.ts";
-import { gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
+import {
+  type Address,
+  bitsOf,
+  type Prefix,
+  showAddress,
+  showNetwork,
+  within,
+} from "../../base/prefix.ts";
+import { addressingOf, gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
@@ -22,7 +29,7 @@ export const ROUTES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       if (plugin.type === "ptp") return;
-      const { ranges, fixed } = plugin.addressing;
+      const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
         ...ranges.map((range) => [range.subnet, range.gateway] as const),
         ...fixed.map((one) => [one.address, one.gateway] as const),
@@ -55,7 +62,7 @@ export const ROUTES: readonly Rule[] = [
     good: bridge({}, { gateway: "10.1.0.1" }),
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed } = plugin.addressing;
+      const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
         ...ranges.map((range) => [range.subnet?.value, range.gateway] as const),
         ...fixed.map((one) => [one.address?.value, one.gateway] as const),
@@ -90,7 +97,7 @@ export const ROUTES: readonly Rule[] = [
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] }),
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed, routes } = plugin.addressing;
+      const { ranges, fixed, routes } = addressingOf(plugin);
       if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
       const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
         .map((subnet) => subnet?.value);
@@ -143,7 +150,7 @@ export const ROUTES: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const seen = new Set<string>();
-      for (const { dst, node } of plugin.addressing.routes) {
+      for (const { dst, node } of addressingOf(plugin).routes) {
         if (!dst?.value) continue;
         const key = [
           dst.value.family,
@@ -174,7 +181,7 @@ export const ROUTES: readonly Rule[] = [
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     on: "plugin",
     *check(plugin) {
-      for (const { node } of plugin.addressing.routes) {
+      for (const { node } of addressingOf(plugin).routes) {
         if (field(node, "dst")) continue;
         yield {
           at: node,
@@ -203,7 +210,7 @@ export const ROUTES: readonly Rule[] = [
       // Calico and others set routes of their own.
       if (schemaOf(plugin)?.ipam === "own") return;
       if (role === "partial" || role === "network" || plugin.isChained) return;
-      const { ranges, fixed, routes } = plugin.addressing;
+      const { ranges, fixed, routes } = addressingOf(plugin);
       if (ranges.length + fixed.length === 0) return;
       if (isTrue(plugin.field("isDefaultGateway")) || routes.length > 0) return;
       // A later plugin of the list may add routes.
@@ -262,7 +269,7 @@ function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
 /** Whether the plugin sets a route of the family that goes through the network's gateway. */
 function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
   if (isTrue(plugin.field("isDefaultGateway"))) return true;
-  return plugin.addressing.routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
+  return addressingOf(plugin).routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
 }
 
 function isLinkLocal({ family, value }: Address): boolean {

@@ -2,7 +2,8 @@
 import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
-import { type Found, openingOf, type Rule } from "../rule.ts";
+import { type Found, type Rule } from "../rule.ts";
+import { openingOf } from "../range.ts";
 import { schemaOf } from "../schemas/mod.ts";
 import {
   entries,

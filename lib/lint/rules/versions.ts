@@ -7,9 +7,11 @@ import {
   SPEC_VERSIONS,
   type SpecVersion,
 } from "../../cni/version.ts";
+import { addressingOf } from "../addressing.ts";
 import type { Document, PluginNode } from "../document.ts";
 import { insertFirst } from "../insert.ts";
-import { openingOf, type Rule } from "../rule.ts";
+import { type Rule } from "../rule.ts";
+import { openingOf } from "../range.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { field, items, kindOf, property, quote, text } from "../tree.ts";
 import { bridge, bridgeFields, json, network } from "./example.ts";
@@ -167,7 +169,7 @@ export const VERSION_RULES: readonly Rule[] = [
     *check(plugin) {
       const version = oldVersion(plugin);
       if (!version) return;
-      const { ranges, fixed } = plugin.addressing;
+      const { ranges, fixed } = addressingOf(plugin);
       const sets = new Map(ranges.map((range) => [range.set, range.subnet?.value?.family]));
       const families = [...sets.values(), ...fixed.map((one) => one.address?.value?.family)];
       for (const family of [4, 6] as const) {

@@ -1,0 +1,43 @@
+/** Structured lines on standard error. Standard output belongs to results. */
+import { plain } from "./printable.ts";
+
+export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogFormat = "text" | "json";
+
+const settings: { level: LogLevel; format: LogFormat } = { level: "warning", format: "text" };
+
+/** Sets what is written from now on (`--log-level`, `--log-format`). */
+export function configureLog(options: { level?: LogLevel; format?: LogFormat }): void {
+  Object.assign(settings, options);
+}
+
+/** Facts that belong to a line: container, network, plugin, file, duration in ms, … */
+export type LogFields = Record<string, string | number | boolean | undefined>;
+
+function write(level: LogLevel, message: string, fields: LogFields): void {
+  if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
+  const line = settings.format === "json"
+    ? JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })
+    : plain(`mesos-cni: ${level}: ${oneLine(message)}${
+      Object.entries(fields)
+        .filter(([, value]) => value !== undefined)
+        .map(([key, value]) =>
+          ` ${key}=${/^[\w./:@-]+$/.test(String(value)) ? value : JSON.stringify(value)}`
+        )
+        .join("")
+    }`);
+  Deno.stderr.writeSync(new TextEncoder().encode(line + "\n"));
+}
+
+/** Untrusted text (a plugin's output, a label) must not forge a second line. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, "; ");
+}
+
+export const log = {
+  debug: (message: string, fields: LogFields = {}) => write("debug", message, fields),
+  info: (message: string, fields: LogFields = {}) => write("info", message, fields),
+  warning: (message: string, fields: LogFields = {}) => write("warning", message, fields),
+  error: (message: string, fields: LogFields = {}) => write("error", message, fields),
+};

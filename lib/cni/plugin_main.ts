@@ -1,0 +1,124 @@
+/**
+ * A plugin of ours as a process (specification section 2): environment and standard input in, one
+ * JSON document or nothing on standard output.
+ */
+import { CNI_CODES, CniError } from "./error.ts";
+import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
+import { locatePlugin } from "./locate.ts";
+import type { Registry } from "./plugin_type.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
+import { DEFAULT_VERSION, isSpecVersion } from "./version.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { quote } from "../base/json.ts";
+
+const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
+/** A config is some KiB; what is longer is not one. */
+const LONGEST_INPUT = 4 << 20;
+
+/**
+ * Calls a plugin as the environment and standard input say.
+ *
+ * @param registry where the plugins that it delegates to are looked up
+ * @returns the exit code: 0, or 1 with an error printed
+ */
+export async function main(plugin: Plugin, registry: Registry): Promise<number> {
+  let cniVersion: string = DEFAULT_VERSION;
+  try {
+    const command = readCommand();
+    const config = await readInput(command);
+    if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
+    const result = await plugin(readInvocation(command, config, registry));
+    if (result) print(result);
+    return 0;
+  } catch (error) {
+    const known = error instanceof CniError ? error : unexpected(error);
+    print(known.toJSON(cniVersion));
+    return 1;
+  }
+}
+
+function readCommand(): CniCommand {
+  const command = Deno.env.get("CNI_COMMAND");
+  if (command !== undefined && COMMANDS.includes(command)) return command as CniCommand;
+  if (command) {
+    throw new CniError(
+      CNI_CODES.unsupportedCommand,
+      `CNI_COMMAND ${quote(command)} is not supported; it must be one of ${COMMANDS.join(", ")}`,
+    );
+  }
+  throw new CniError(
+    CNI_CODES.invalidEnvironment,
+    "CNI_COMMAND is not set: this is a CNI plugin, which a container runtime calls; for what an " +
+      "operator calls, see: mesos-cni help",
+  );
+}
+
+function readInvocation(
+  command: CniCommand,
+  config: JsonObject,
+  registry: Registry,
+): Invocation {
+  const { env } = Deno;
+  const searchPath = env.get("CNI_PATH") ?? "";
+  return {
+    command,
+    containerId: env.get("CNI_CONTAINERID") ?? "",
+    netns: env.get("CNI_NETNS") || undefined,
+    ifName: env.get("CNI_IFNAME") ?? "",
+    args: env.get("CNI_ARGS"),
+    path: env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    searchPath,
+    config,
+    locate: (type, options = {}) => locatePlugin(type, searchPath, registry, options),
+  };
+}
+
+async function readInput(command: CniCommand): Promise<JsonObject> {
+  try {
+    const text = await readAllInput();
+    // Runtimes ask for the version without a config that matters.
+    if (command === "VERSION" && text.trim() === "") return {};
+    const config: unknown = JSON.parse(text);
+    if (!isObject(config)) throw new Error(`not a JSON object: ${quote(config)}`);
+    return config;
+  } catch (error) {
+    throw new CniError(
+      CNI_CODES.unreadableInput,
+      `standard input is not the network's config: ${messageOf(error)}`,
+      undefined,
+      { cause: error },
+    );
+  }
+}
+
+/** Read without a stream, which takes 2 ms to set up. */
+async function readAllInput(): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const chunk = new Uint8Array(64 << 10);
+  let text = "";
+  while (true) {
+    try {
+      const count = Deno.stdin.readSync(chunk);
+      if (count === null) return text + decoder.decode();
+      text += decoder.decode(chunk.subarray(0, count), { stream: true });
+      if (text.length > LONGEST_INPUT) throw new Error(`more than ${LONGEST_INPUT} characters`);
+    } catch (error) {
+      // A runtime may hand on a pipe that does not block.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+}
+
+function print(document: object): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(document) + "\n");
+  for (let written = 0; written < bytes.length;) {
+    written += Deno.stdout.writeSync(bytes.subarray(written));
+  }
+}
+
+/** What was not foreseen is a defect: its stack says where to look. */
+function unexpected(error: unknown): CniError {
+  const details = error instanceof OperatorError ? undefined : (error as Error).stack;
+  return new CniError(CNI_CODES.ioFailure, messageOf(error), details, { cause: error });
+}

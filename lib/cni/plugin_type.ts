@@ -1,0 +1,39 @@
+/**
+ * What this program knows of plugins by their type: data, so that nothing is loaded to look
+ * something up. The list itself is plugins/registry.ts; main.ts hands it down.
+ */
+import type { JsonObject } from "../base/json.ts";
+import type { Plugin } from "./invocation.ts";
+
+/** What an attachment by a plugin may leave behind on a host. */
+export interface Traces {
+  /** A bridge, by name. */
+  bridge?: string;
+  /** The directory of an address store. */
+  addressStore?: string;
+  /** A chain of the nat table whose rules carry their container's comment. */
+  natChain?: string;
+}
+
+export interface PluginType {
+  type: string;
+  /** main makes an interface, ipam gives it addresses, meta changes what another one made. */
+  kind: "main" | "ipam" | "meta";
+  /** The plugin as a function; absent for a type that is known, but not part of this program. */
+  load?: () => Promise<Plugin>;
+  /**
+   * Leads host ports to the container: those that Mesos puts into `args`, or only those of the
+   * capability `portMappings`.
+   */
+  mapsPorts?: "mesos" | "capability";
+  /** What it leaves, by its config, with the network's name where that is part of a path. */
+  traces?: (config: JsonObject, network: string) => Traces;
+}
+
+/** All known types by name. */
+export type Registry = ReadonlyMap<string, PluginType>;
+
+/** Whether this program contains the plugin of a type. */
+export function isBuiltIn(registry: Registry, type: string): boolean {
+  return registry.get(type)?.load !== undefined;
+}

@@ -1,0 +1,126 @@
+/**
+ * Where the isolator's state lies: the directories of a stock agent, so that either can clean up
+ * after the other, and beside them the requests, which a stock agent keeps in memory only.
+ *
+ * ```
+ * BASE/isolators/network/
+ *   cni/ID/                                  shared with a stock agent
+ *     ns  hosts  hostname  resolv.conf
+ *     NETWORK/network.conf
+ *     NETWORK/IFNAME/network.info
+ *   mesos-cni/ID.json                        what was asked for: see request.ts
+ *   mesos-cni/ID.lock                        see locks.ts
+ *   mesos-cni/.sharing.lock                  see shared_directory.ts
+ * ```
+ */
+import { exists } from "../base/exists.ts";
+import { join } from "@std/path";
+import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
+
+/** All paths below one base directory (`--runtime_dir`, or `--work_dir`). */
+export class Layout {
+  /** The directory of containers, which a stock agent reads as such. */
+  readonly containers: string;
+  readonly requests: string;
+
+  constructor(base: string) {
+    this.containers = join(base, "isolators/network/cni");
+    this.requests = join(base, "isolators/network/mesos-cni");
+  }
+
+  container(id: ContainerId): string {
+    return join(this.containers, id);
+  }
+
+  /** The handle of the container's network namespace. */
+  namespace(id: ContainerId): string {
+    return join(this.container(id), "ns");
+  }
+
+  request(id: ContainerId): string {
+    return join(this.requests, `${id}.json`);
+  }
+
+  /** Held by whoever works on the container. */
+  lock(id: ContainerId): string {
+    return join(this.requests, `${id}.lock`);
+  }
+
+  /** Held while the directory of containers is mounted. */
+  get sharingLock(): string {
+    return join(this.requests, ".sharing.lock");
+  }
+
+  /** Whether there is anything of a container, apart from its lock. */
+  has(id: ContainerId): boolean {
+    return [this.container(id), this.request(id)].some(exists);
+  }
+
+  /** The config that the plugin was, or is about to be, called with. */
+  config(id: ContainerId, network: string): string {
+    return join(this.container(id), network, "network.conf");
+  }
+
+  interface(id: ContainerId, network: string, ifName: string): string {
+    return join(this.container(id), network, ifName);
+  }
+
+  /** The plugin's result. */
+  result(id: ContainerId, network: string, ifName: string): string {
+    return join(this.interface(id, network, ifName), "network.info");
+  }
+
+  /** The containers with a directory, sorted. */
+  listContainers(): ContainerId[] {
+    return names(this.containers, (entry) => entry.isDirectory).filter(isContainerId);
+  }
+
+  /** The containers with a request, sorted. */
+  listRequests(): ContainerId[] {
+    return names(this.requests, (entry) => entry.isFile)
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => name.slice(0, -".json".length))
+      .filter(isContainerId);
+  }
+
+  /**
+   * The containers with anything beside the containers' directory, sorted: also with a lock or
+   * an unfinished request, which are all that a crash may leave.
+   */
+  listTraces(): ContainerId[] {
+    const ids = names(this.requests, (entry) => entry.isFile)
+      .map((name) => /^(.+)\.(json|json\.new|lock)$/.exec(name)?.[1] ?? "");
+    return [...new Set(ids.filter(isContainerId))];
+  }
+
+  /** Every interface whose DEL is still to come, eth0 first. */
+  listAttachments(id: ContainerId): Attachment[] {
+    return directories(this.container(id)).flatMap((network) =>
+      directories(join(this.container(id), network)).map((ifName) => ({ network, ifName }))
+    ).sort((a, b) => interfaceOrder(a.ifName, b.ifName));
+  }
+}
+
+/** An interface of a container on a network. */
+export interface Attachment {
+  network: string;
+  ifName: string;
+}
+
+function directories(path: string): string[] {
+  return names(path, (entry) => entry.isDirectory);
+}
+
+function names(path: string, wanted: (entry: Deno.DirEntry) => boolean): string[] {
+  try {
+    return [...Deno.readDirSync(path)].filter(wanted).map((entry) => entry.name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** eth2 before eth10. */
+function interfaceOrder(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+}

@@ -1,0 +1,87 @@
+/**
+ * Names for `ip netns`: symlinks under /var/run/netns to the namespaces of containers. A cleanup
+ * takes the container's away; of a stock agent's container, the next use of this file does.
+ */
+import { join } from "@std/path";
+import { OperatorError } from "../base/error.ts";
+import type { Layout } from "./layout.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
+
+/** Where `ip netns` looks (ip-netns(8)). */
+export const NETNS_DIRECTORY = "/var/run/netns";
+
+/**
+ * Lets `ip netns exec ID` find a container's namespace. Links to containers that are gone are
+ * taken away on the occasion.
+ *
+ * @returns the path of the link
+ * @throws {OperatorError} `link_exists` when something else has the name
+ */
+export function linkNamespace(
+  layout: Layout,
+  id: ContainerId,
+  directory = NETNS_DIRECTORY,
+): string {
+  pruneLinks(layout, directory);
+  const path = join(directory, id);
+  const target = layout.namespace(id);
+  Deno.mkdirSync(directory, { recursive: true });
+  try {
+    Deno.symlinkSync(target, path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (linkTarget(path) !== target) {
+      throw new OperatorError("link_exists", `${path} is there already, and not this container's`);
+    }
+  }
+  return path;
+}
+
+/**
+ * Takes a container's link away, and those of containers that are gone.
+ *
+ * @returns whether there was one
+ */
+export function unlinkNamespace(
+  layout: Layout,
+  id: ContainerId,
+  directory = NETNS_DIRECTORY,
+): boolean {
+  const path = join(directory, id);
+  const had = linkTarget(path) === layout.namespace(id);
+  if (had) Deno.removeSync(path);
+  pruneLinks(layout, directory);
+  return had;
+}
+
+/**
+ * Removes links to containers whose namespace is gone. What others put there is left alone.
+ *
+ * @returns the names removed
+ */
+export function pruneLinks(layout: Layout, directory = NETNS_DIRECTORY): string[] {
+  let entries: Deno.DirEntry[];
+  try {
+    entries = [...Deno.readDirSync(directory)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const dangling = entries.filter(({ name, isSymlink }) => {
+    if (!isSymlink) return false;
+    const target = linkTarget(join(directory, name));
+    return target?.startsWith(`${layout.containers}/`) && !isNamespaceHandle(target);
+  });
+  for (const { name } of dangling) Deno.removeSync(join(directory, name));
+  return dangling.map(({ name }) => name);
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    // Nothing is there, or what is there is no link: not ours in either case.
+    return undefined;
+  }
+}

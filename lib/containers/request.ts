@@ -1,0 +1,62 @@
+/**
+ * What a container asked for, between `prepare` and `cleanup`. A stock agent keeps this in
+ * memory, so its containers have none: every reader does without.
+ */
+import { log } from "../base/log.ts";
+import { type ContainerId } from "../mesos/container_id.ts";
+import { type NetworkInfo } from "../mesos/messages.ts";
+import { readCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import type { Layout } from "./layout.ts";
+
+/**
+ * How a container comes by its network:
+ * `own`: a namespace and interfaces of its own; `parent`: those of its root container;
+ * `host`: the agent's.
+ */
+export type NetworkMode = "own" | "parent" | "host";
+
+export interface Request {
+  /** Fields are only ever added, so that older programs can clean up after newer ones. */
+  format: 1;
+  mode: NetworkMode;
+  /** A debug container sees its parent's files: nothing is mounted for it. */
+  debug: boolean;
+  /** In the order of their interfaces: eth0, eth1, … Empty unless `own`. */
+  networks: { name: string; ifName: string; networkInfo: NetworkInfo }[];
+  hostname?: string;
+  /** Root directory of the container's image, on the agent. */
+  rootfs?: string;
+  /** A `__MESOS_TEST__` network: without a network namespace of its own. */
+  test?: true;
+  /** The container's first process, known since `isolate`. */
+  pid?: number;
+  /** When `prepare` was called, ISO 8601. */
+  prepared: string;
+}
+
+export function writeRequest(layout: Layout, id: ContainerId, request: Request): void {
+  // A framework's labels may hold what is nobody else's business.
+  writeCheckpoint(layout.request(id), JSON.stringify(request), 0o600);
+}
+
+/**
+ * The container's request; undefined without one, and for one that is no longer readable, with
+ * a warning: then the rest of the checkpoints has to do. One of a newer version of this program
+ * counts as far as it goes, since fields are only ever added.
+ */
+export function readRequest(layout: Layout, id: ContainerId): Request | undefined {
+  const path = layout.request(id);
+  const text = readCheckpoint(path);
+  if (text === undefined) return undefined;
+  let request: Partial<Request> | null;
+  try {
+    request = JSON.parse(text);
+  } catch {
+    request = null;
+  }
+  if (!request?.format || !request.mode || !Array.isArray(request.networks)) {
+    log.warning("ignoring an unreadable request", { container: id, file: path });
+    return undefined;
+  }
+  return request as Request;
+}

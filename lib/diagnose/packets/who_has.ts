@@ -1,0 +1,21 @@
+/** Who answers for an address on a link, in either family. */
+import type { Link } from "../../netlink/mod.ts";
+import { whoHas as askByArp } from "./arp.ts";
+import { neighbourFor } from "./neighbour.ts";
+
+/**
+ * The hardware addresses that answer for an address: of IPv4 everyone's, of IPv6 the one that the
+ * kernel settled for.
+ *
+ * @param sender our own address, for IPv4
+ */
+export async function answersFor(
+  netns: string,
+  link: Link,
+  address: string,
+  sender?: string,
+): Promise<string[]> {
+  if (!address.includes(":")) return await askByArp(netns, link, address, sender);
+  const mac = await neighbourFor(netns, link, address);
+  return mac === undefined ? [] : [mac];
+}

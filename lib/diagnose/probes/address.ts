@@ -1,0 +1,108 @@
+/** The container's addresses: lost, changed, or somebody else's too. */
+import type { Address } from "../../netlink/mod.ts";
+import { type Finding, problem } from "../finding.ts";
+import { BRIEF, whoHas } from "../packets/arp.ts";
+import type { Attached, Scene } from "../scene.ts";
+
+export async function probeAddresses(scene: Scene): Promise<Finding[]> {
+  const findings = scene.interfaces.map(async (attached) => [
+    ...missing(scene, attached),
+    ...refused(scene, attached),
+    ...await duplicates(scene, attached),
+  ]);
+  return (await Promise.all(findings)).flat();
+}
+
+function missing(scene: Scene, { ifName, link, expected }: Attached): Finding[] {
+  if (!link) return [];
+  const actual = scene.inside.addressesOf(link).filter(({ scope }) => scope === "global");
+  const given = expected.map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+  const others = actual.map(text).filter((one) => !given.includes(one));
+  return expected.filter((one) =>
+    !actual.some((has) => has.address === one.address && has.prefixLength === one.prefixLength)
+  ).map(({ address, prefixLength, family }) => {
+    const sameFamily = others.filter((one) => one.includes(":") === (family === 6));
+    const evidence = [
+      `the plugin gave it ${address}/${prefixLength}`,
+      `${ifName} has ${actual.map(text).join(", ") || "no address"}`,
+    ];
+    return sameFamily.length > 0
+      ? problem(
+        "address_differs",
+        `${ifName} of ${scene.name} has ${
+          sameFamily.join(", ")
+        } instead of ${address}/${prefixLength}`,
+        evidence,
+        "somebody changed it inside the container: what is not in the checkpoint may be given to " +
+          "another container. Put the old one back, or start the container anew",
+      )
+      : problem(
+        "address_lost",
+        `${ifName} of ${scene.name} has lost ${address}/${prefixLength}`,
+        evidence,
+        "add it again, and the routes that went with it",
+        {
+          what: `add ${address}/${prefixLength} to ${ifName}`,
+          apply: () =>
+            scene.inside.change((netlink) => netlink.addAddress(ifName, address, prefixLength)),
+        },
+      );
+  });
+}
+
+/** IPv6 finds out by itself that an address is another's, and does not use it (RFC 4862). */
+function refused(scene: Scene, { link, ifName }: Attached): Finding[] {
+  if (!link) return [];
+  return scene.inside.addressesOf(link).filter(({ flags }) => flags.includes("dadfailed")).map((
+    { address },
+  ) => {
+    const owner = scene.ownerOf(address);
+    return duplicate(scene, address, owner?.id, [
+      `the kernel refuses to use ${address} on ${ifName}: duplicate address detection failed`,
+    ]);
+  });
+}
+
+/** Nobody else may answer for an address of ours (RFC 5227). */
+async function duplicates(scene: Scene, { link, ifName }: Attached): Promise<Finding[]> {
+  if (!link?.flags.includes("UP")) return [];
+  const own = scene.inside.addressesOf(link).filter(({ family, scope }) =>
+    family === "inet" && scope === "global"
+  );
+  const findings = own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
+    const answers = await whoHas(scene.inside.netns, link, address, undefined, BRIEF);
+    const others = answers.filter((mac) => mac !== link.mac);
+    if (others.length === 0) return [];
+    const owner = scene.ownerOf(address);
+    return [duplicate(scene, address, owner?.id, [
+      `asked on ${ifName} who has ${address}, ${
+        others.join(", ")
+      } answered; ${ifName} is ${link.mac}`,
+    ])];
+  });
+  return (await Promise.all(findings)).flat();
+}
+
+function duplicate(
+  { name }: Scene,
+  address: string,
+  owner: string | undefined,
+  evidence: string[],
+): Finding {
+  return problem(
+    "duplicate_address",
+    `${address} of ${name} is also ${owner ? `container ${owner}'s` : "somebody else's"}`,
+    [...evidence, ...owner ? [`the checkpoint of ${owner} has this address`] : []],
+    owner
+      ? "start one of the two anew, and look why the address was given twice: two networks " +
+        "with overlapping ranges, or an IPAM store that was emptied"
+      : "find the machine by its hardware address, and keep the IPAM range to containers alone",
+  );
+}
+
+/** An interface with hundreds of addresses is none of a container's usual ones. */
+const MOST_ADDRESSES = 8;
+
+function text({ address, prefixLength }: Address): string {
+  return `${address}/${prefixLength}`;
+}

@@ -1,0 +1,262 @@
+/** Port mappings: whether a port of the agent leads to the container, and to nobody else. */
+import type { JsonObject } from "../../base/json.ts";
+import { commentOf } from "../../ports/mapping.ts";
+import { restoreMissing } from "../../ports/mod.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import type { PortMapping } from "../../containers/checkpoint.ts";
+import { type Finding, type Fix, hint, problem } from "../finding.ts";
+import { destinationAddress } from "../../netns/inspect.ts";
+import type { NetworkAddress } from "../../netns/network_address.ts";
+import { socketOwner } from "../../netns/processes.ts";
+import type { FirewallRule, RuleTable } from "../../packetpath/parse.ts";
+import { walk } from "../../packetpath/walk.ts";
+import { type Attached, pluginOf, type Scene } from "../scene.ts";
+import { sockets } from "../../netns/sockets.ts";
+import { doubt } from "./filter.ts";
+import { nftablesMapping } from "../../packetpath/nftables.ts";
+
+const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
+
+export async function probePorts(scene: Scene): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const attached of scene.interfaces) {
+    const { checkpoint } = attached;
+    const mappings = checkpoint?.portMappings ?? [];
+    if (mappings.length === 0) continue;
+    const mapper = pluginOf(checkpoint, ...MAPPERS);
+    if (!mapper) {
+      findings.push(noMapper(attached));
+      continue;
+    }
+    // One mapper serves all addresses; the first of a family stands for it.
+    const addresses = ([4, 6] as const).flatMap((family) =>
+      attached.expected.find((one) => one.family === family) ?? []
+    );
+    for (const mapping of mappings) {
+      for (const address of addresses) {
+        findings.push(
+          ...mapper.backend === "nftables"
+            ? await nftables(scene, mapping, address)
+            : await iptables(scene, mapper, mapping, address),
+        );
+      }
+      findings.push(...taken(mapping), ...nobodyListens(scene, mapping));
+    }
+  }
+  return findings;
+}
+
+function noMapper({ ifName, checkpoint }: Attached): Finding {
+  return problem(
+    "no_port_mapper",
+    `${checkpoint!.network} can't map ports, and ${ifName} asks for it`,
+    [`its plugins are ${checkpoint!.plugins.map(({ type }) => type).join(", ")}`],
+    "use a network whose config has mesos-cni-port-mapper (or portmap) in its chain",
+  );
+}
+
+async function iptables(
+  scene: Scene,
+  mapper: JsonObject,
+  mapping: PortMapping,
+  given: NetworkAddress,
+): Promise<Finding[]> {
+  const { family, address } = given;
+  const nat = await scene.rules("nat", family);
+  if (!nat) {
+    return family === 6 ? [] : [problem(
+      "iptables_missing",
+      "iptables is not installed, and the network's ports are mapped by it",
+      ["there is no iptables in PATH"],
+      'install iptables, or map ports by nftables: "backend": "nftables"',
+    )];
+  }
+  const uplink = scene.uplink(family);
+  const own = ownRules(nat, scene, mapping, given);
+  // The original mapper, and portmap without an IPv6 address, make rules for IPv4 alone.
+  if (family === 6 && own.length === 0 && !chainOf(nat, mapper)) return [];
+  const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
+  const device = uplink?.link.name;
+  const verdict = walk(nat, "PREROUTING", {
+    protocol: mapping.protocol,
+    source: uplink?.somewhere ?? (family === 4 ? "192.0.2.1" : "2001:db8::1"),
+    destination: uplink?.agentAddress ?? (family === 4 ? "192.0.2.2" : "2001:db8::2"),
+    sourcePort: 40000,
+    destinationPort: mapping.hostPort,
+    // Any other device, if the way out is one of those that are left alone.
+    input: device === undefined || excluded.includes(device) ? "some0" : device,
+    toHost: true,
+    state: "NEW",
+  });
+  const { rule } = verdict;
+  const leadsTo = rule?.toDestination;
+  if (rule && leadsTo !== undefined && leadsHere(leadsTo, mapping, address)) return [];
+  const fix = scene.container && restore(scene.container.id);
+  const port = `${mapping.hostPort}/${mapping.protocol}`;
+  const wanted = `${address}:${mapping.containerPort}`;
+  if (rule && own.length > 0) {
+    return [problem(
+      "dnat_shadowed",
+      `an earlier rule takes port ${port} away from ${scene.name}`,
+      [
+        `the rule that decides: ${rule.text}`,
+        `the container's own comes later: ${own[0]!.text}`,
+        ...owners(scene, leadsTo),
+      ],
+      "remove the earlier rule, or give the container another port",
+    )];
+  }
+  if (rule && leadsTo !== undefined) {
+    return [problem(
+      "dnat_elsewhere",
+      `port ${port} leads to ${leadsTo}, not to ${scene.name}`,
+      [`the rule that decides: ${rule.text}`, ...owners(scene, leadsTo)],
+      `a rule of a container that is gone, or of one that took the port over: remove it, and put ` +
+        `back the one to ${wanted}`,
+      fix,
+    )];
+  }
+  if (own.length > 0) {
+    return [problem(
+      "dnat_jump_missing",
+      `nothing leads to the rule for port ${port} of ${scene.name}`,
+      [`its rule: ${own[0]!.text}`, "no rule of nat PREROUTING leads to it", ...doubt(verdict)],
+      `jump to the chain ${own[0]!.chain} again: somebody removed that rule`,
+      fix,
+    )];
+  }
+  return [problem(
+    "dnat_missing",
+    `no rule leads port ${port} to ${scene.name}`,
+    [
+      `nat PREROUTING ${rule ? `ends at: ${rule.text}` : "has no rule for it"}`,
+      ...doubt(verdict),
+    ],
+    "somebody flushed the nat table (a firewall's reload does so): mesos-cni isolator recover " +
+      "puts back the rules of live containers",
+    fix,
+  )];
+}
+
+function chainOf(nat: RuleTable, mapper: JsonObject): FirewallRule[] | undefined {
+  return typeof mapper.chain === "string" ? nat.chains.get(mapper.chain) : undefined;
+}
+
+/** The container's rules for a mapping, wherever they stand. */
+function ownRules(
+  nat: RuleTable,
+  { container }: Scene,
+  mapping: PortMapping,
+  { address }: NetworkAddress,
+): FirewallRule[] {
+  const comment = container && commentOf(container.id);
+  return [...nat.chains.values()].flat().filter((rule) =>
+    rule.toDestination !== undefined && leadsHere(rule.toDestination, mapping, address) &&
+    (rule.comment === undefined || rule.comment === comment || !isOwnerComment(rule.comment)) &&
+    (rule.destinationPorts?.value ?? "").split(",").includes(String(mapping.hostPort)) &&
+    (rule.protocol?.value ?? mapping.protocol) === mapping.protocol
+  );
+}
+
+function isOwnerComment(comment: string): boolean {
+  return comment.startsWith(commentOf(""));
+}
+
+function leadsHere(toDestination: string, mapping: PortMapping, address: string): boolean {
+  return destinationAddress(toDestination) === address &&
+    toDestination.endsWith(`:${mapping.containerPort}`);
+}
+
+function owners(scene: Scene, toDestination: string | undefined): string[] {
+  if (toDestination === undefined) return [];
+  const address = destinationAddress(toDestination);
+  const owner = scene.ownerOf(address);
+  return [
+    owner ? `${address} is container ${owner.id}` : `${address} is no container's that is known`,
+  ];
+}
+
+function restore(id: string): Fix {
+  return {
+    what: "put the container's port rules back",
+    async apply() {
+      await restoreMissing((record) => record.containerId === id);
+    },
+  };
+}
+
+async function nftables(
+  scene: Scene,
+  mapping: PortMapping,
+  { family, address }: NetworkAddress,
+): Promise<Finding[]> {
+  const port = `${mapping.hostPort}/${mapping.protocol}`;
+  const found = await nftablesMapping(family, mapping.protocol, mapping.hostPort);
+  if (found === "no nft") {
+    return [problem(
+      "nft_missing",
+      "nft is not installed, and the network's ports are mapped by it",
+      ["there is no nft in PATH"],
+      "install nftables",
+    )];
+  }
+  const wanted = { address, port: mapping.containerPort };
+  if (found?.address === wanted.address && found.port === wanted.port) return [];
+  const fix = scene.container && restore(scene.container.id);
+  if (found) {
+    return [problem(
+      "dnat_elsewhere",
+      `port ${port} leads to ${found.address}, not to ${scene.name}`,
+      [
+        `the table mesos-cni has it lead to ${found.address}:${found.port}`,
+        ...owners(scene, found.address),
+      ],
+      "remove the element, and put back the container's",
+      fix,
+    )];
+  }
+  return [problem(
+    "dnat_missing",
+    `no rule leads port ${port} to ${scene.name}`,
+    ["the table mesos-cni of nftables has no element for it"],
+    "somebody flushed the rules: mesos-cni isolator recover puts back those of live containers",
+    fix,
+  )];
+}
+
+/** A process of the agent that listens on the port gets no connections from outside any more. */
+function taken({ protocol, hostPort }: PortMapping): Finding[] {
+  if (protocol !== "tcp" && protocol !== "udp") return [];
+  return listeners(protocol, hostPort).slice(0, 1).map(({ address, inode }) => {
+    const owner = socketOwner(inode);
+    return problem(
+      "host_port_taken",
+      `a process of the agent listens on port ${hostPort}/${protocol} as well`,
+      [
+        `socket ${address}:${hostPort}` +
+        (owner ? ` of process ${owner.pid} (${owner.name})` : ""),
+      ],
+      "connections from outside go to the container, those from the agent itself to either: " +
+        "stop the process, or give the container another port",
+    );
+  });
+}
+
+/** A mapping that leads to a port where nobody listens is refused, by the container itself. */
+function nobodyListens(
+  { inside }: Scene,
+  { protocol, hostPort, containerPort }: PortMapping,
+): Finding[] {
+  if (protocol !== "tcp" && protocol !== "udp") return [];
+  const listening = sockets(inside).some((one) =>
+    one.protocol === protocol && one.localPort === containerPort &&
+    (one.state === "LISTEN" || one.state === "UNCONN")
+  );
+  if (listening) return [];
+  return [hint(
+    "nobody_listens",
+    `nothing in the container listens on ${containerPort}/${protocol}`,
+    [`port ${hostPort} of the agent leads there`],
+    "the task may not be ready, or listens on another port, or on 127.0.0.1 alone",
+  )];
+}

@@ -1,0 +1,192 @@
+/** Sockets by FFI (socket(2)): those of other namespaces, and families that Deno does not have. */
+import { addressBytes, familyOfKnown } from "../base/ip.ts";
+import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { Handle } from "./files.ts";
+import { inNamespaces } from "./namespaces.ts";
+
+const libc = openLibc({
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+  recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "isize" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+});
+
+/** The same poll(2), on a thread of the runtime's pool, so that many sockets may wait at once. */
+const waiting = openLibc({
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
+});
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
+
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+const EAGAIN = 11;
+const EINPROGRESS = 115;
+const POLLIN = 1;
+const POLLOUT = 4;
+
+/** AF_INET or AF_INET6, of an address given as text or as its bytes. */
+export function addressFamilyOf(address: string | Uint8Array): typeof AF_INET | typeof AF_INET6 {
+  const isV6 = typeof address === "string" ? familyOfKnown(address) === 6 : address.length === 16;
+  return isV6 ? AF_INET6 : AF_INET;
+}
+
+/** The bytes of a struct sockaddr_in or sockaddr_in6. */
+export function socketAddress(address: string, port: number): Uint8Array<ArrayBuffer> {
+  const bytes = addressBytes(address);
+  const isV4 = bytes.length === 4;
+  const view = new DataView(new ArrayBuffer(isV4 ? 16 : 28));
+  view.setUint16(0, isV4 ? AF_INET : AF_INET6, true);
+  view.setUint16(2, port);
+  new Uint8Array(view.buffer).set(bytes, isV4 ? 4 : 8);
+  return new Uint8Array(view.buffer);
+}
+
+/** Longest socket address there is (struct sockaddr_storage). */
+const SOCKADDR_BYTES = 128;
+
+/** An open socket, which never blocks; closed at the end of its `using` block. */
+export class Socket extends Handle {
+  /**
+   * Opens a socket in the network namespace of this process, or of the handle `netns`. It stays
+   * a socket of that namespace wherever it is used.
+   *
+   * @throws {SystemError}
+   */
+  static open(family: number, type: number, protocol: number, netns?: string): Socket {
+    const create = () =>
+      new Socket(
+        check(
+          libc().socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol),
+          "open a socket",
+        ),
+      );
+    return netns === undefined ? create() : inNamespaces({ net: netns }, create);
+  }
+
+  /** @throws {SystemError} `EADDRINUSE` where another socket has the address */
+  bind(address: Uint8Array<ArrayBuffer>, what: string): void {
+    check(libc().bind(this.fd, address, address.length), `bind to ${what}`);
+  }
+
+  /**
+   * Starts to connect: done when {@link writable}, with what came of it in {@link takeError}.
+   *
+   * @throws {SystemError} for what is known at once, such as `ENETUNREACH`
+   */
+  connect(address: Uint8Array<ArrayBuffer>, what: string): void {
+    if (libc().connect(this.fd, address, address.length) !== -1) return;
+    const number = errno();
+    if (number !== EINPROGRESS) throw new SystemError(number, `connect to ${what}`);
+  }
+
+  /** @throws {SystemError} */
+  send(bytes: Uint8Array<ArrayBuffer>, what: string, to?: Uint8Array<ArrayBuffer>): void {
+    const sent = libc().sendto(
+      this.fd,
+      bytes,
+      BigInt(bytes.length),
+      0,
+      to ?? null,
+      to?.length ?? 0,
+    );
+    check(sent, what);
+  }
+
+  /**
+   * Receives one message, if one is there.
+   *
+   * @returns its length (more than `buffer` holds only with the flag MSG_TRUNC); undefined when
+   *   there is none
+   * @throws {SystemError} such as `ECONNREFUSED` for what an earlier message met
+   */
+  receive(buffer: Uint8Array<ArrayBuffer>, what: string, flags = 0): number | undefined {
+    return this.receiveFrom(buffer, what, flags)?.length;
+  }
+
+  /** As {@link receive}, with the sender's address. */
+  receiveFrom(
+    buffer: Uint8Array<ArrayBuffer>,
+    what: string,
+    flags = 0,
+  ): { length: number; from: Uint8Array } | undefined {
+    const from = new Uint8Array(SOCKADDR_BYTES);
+    const size = new Uint32Array([SOCKADDR_BYTES]);
+    const length = Number(
+      libc().recvfrom(
+        this.fd,
+        buffer,
+        BigInt(buffer.length),
+        flags,
+        from,
+        new Uint8Array(size.buffer),
+      ),
+    );
+    if (length >= 0) return { length, from: from.subarray(0, size[0]) };
+    const number = errno();
+    if (number === EAGAIN) return undefined;
+    throw new SystemError(number, what);
+  }
+
+  /** Waits for something to receive; false when nothing came in time. */
+  readable(timeoutMs: number): Promise<boolean> {
+    return this.#ready(POLLIN, timeoutMs);
+  }
+
+  /** Waits until something can be sent, or a connect has ended; false when it has not in time. */
+  writable(timeoutMs: number): Promise<boolean> {
+    return this.#ready(POLLOUT, timeoutMs);
+  }
+
+  async #ready(events: number, timeoutMs: number): Promise<boolean> {
+    const poll = new DataView(new ArrayBuffer(8));
+    poll.setInt32(0, this.fd, true);
+    poll.setInt16(4, events, true);
+    const count = await waiting().poll(
+      new Uint8Array(poll.buffer),
+      1n,
+      Math.max(0, Math.ceil(timeoutMs)),
+    );
+    // Read from the buffer also so that it is not collected while the kernel still writes to it.
+    return count > 0 && poll.getInt16(6, true) !== 0;
+  }
+
+  /** The error that waits on the socket (SO_ERROR), which this takes off it; 0 for none. */
+  takeError(): number {
+    const value = new Int32Array(1);
+    const size = new Uint32Array([4]);
+    check(
+      libc().getsockopt(
+        this.fd,
+        SOL_SOCKET,
+        SO_ERROR,
+        new Uint8Array(value.buffer),
+        new Uint8Array(size.buffer),
+      ),
+      "read the error of a socket",
+    );
+    return value[0]!;
+  }
+
+  /** @throws {SystemError} */
+  setOption(level: number, option: number, value: number | Uint8Array<ArrayBuffer>): void {
+    const bytes = typeof value === "number"
+      ? new Uint8Array(new Int32Array([value]).buffer)
+      : value;
+    check(
+      libc().setsockopt(this.fd, level, option, bytes, bytes.length),
+      `set option ${level}/${option} of a socket`,
+    );
+  }
+}

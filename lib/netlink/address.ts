@@ -1,0 +1,70 @@
+/** Addresses of interfaces (RTM_NEWADDR, linux/if_addr.h). */
+import { addressText } from "../base/ip.ts";
+import { AF_INET6 } from "../kernel/socket.ts";
+import { Attributes, type Message, view } from "./message.ts";
+import { scopeName } from "./names.ts";
+
+/** An address of an interface. */
+export interface Address {
+  /** Index of its interface. */
+  link: number;
+  family: "inet" | "inet6";
+  /** Without prefix length. */
+  address: string;
+  prefixLength: number;
+  /** The other end's address, on a point-to-point link. */
+  peer?: string;
+  broadcast?: string;
+  /** `global`, `link`, `host`, … */
+  scope: string;
+  /** `secondary`, `tentative`, `dadfailed`, `permanent`, … */
+  flags: string[];
+}
+
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
+const IFA_FLAGS = 8;
+const IFADDRMSG_BYTES = 8;
+
+const FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [0x01, "secondary"],
+  [0x02, "nodad"],
+  [0x04, "optimistic"],
+  [0x08, "dadfailed"],
+  [0x10, "homeaddress"],
+  [0x20, "deprecated"],
+  [0x40, "tentative"],
+  [0x80, "permanent"],
+  [0x100, "mngtmpaddr"],
+  [0x200, "noprefixroute"],
+  [0x400, "autojoin"],
+  [0x800, "stable-privacy"],
+];
+
+/** Decodes a message RTM_NEWADDR (struct ifaddrmsg and attributes). */
+export function decodeAddress(message: Message): Address {
+  const header = view(message.body);
+  const attributes = new Attributes(message.body.subarray(IFADDRMSG_BYTES));
+  const flags = attributes.u32(IFA_FLAGS) ?? header.getUint8(2);
+  const family = header.getUint8(0) === AF_INET6 ? "inet6" : "inet";
+  // IFA_ADDRESS is the prefix's address: the peer's on a point-to-point link, else the same.
+  const prefix = attributes.bytes(IFA_ADDRESS);
+  const local = attributes.bytes(IFA_LOCAL) ?? prefix!;
+  const peer = prefix && addressText(prefix);
+  const address = addressText(local);
+  const broadcast = attributes.bytes(IFA_BROADCAST);
+  return {
+    link: header.getUint32(4, true),
+    family,
+    address,
+    prefixLength: header.getUint8(1),
+    peer: peer === address ? undefined : peer,
+    broadcast: broadcast && addressText(broadcast),
+    scope: scopeName(header.getUint8(3)),
+    flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) =>
+      // The same bit: IPv6 calls a secondary address temporary.
+      name === "secondary" && family === "inet6" ? "temporary" : name
+    ),
+  };
+}

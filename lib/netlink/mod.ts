@@ -1,0 +1,225 @@
+/** Links, addresses, routes and neighbours of any network namespace, over rtnetlink(7). */
+import { addressBytes } from "../base/ip.ts";
+import { addressFamilyOf } from "../kernel/socket.ts";
+import { cString } from "../kernel/libc.ts";
+import { open } from "../kernel/files.ts";
+import { type Address, decodeAddress } from "./address.ts";
+import { decodeLink, type Link } from "./link.ts";
+import { attribute, Attributes, NLM_F_CREATE, NLM_F_EXCL, u32, view } from "./message.ts";
+import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
+import { decodeRoute, decodeRouteEntry, decodeRule, type Route, type Rule } from "./route.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+
+export type { Address, Link, Neighbour, Route, Rule };
+export type { LinkStatistics } from "./link.ts";
+export type { NextHop } from "./route.ts";
+
+/** Message types (linux/rtnetlink.h). */
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+const RTM_NEWADDR = 20;
+const RTM_GETADDR = 22;
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+const RTM_DELNEIGH = 29;
+const RTM_GETNEIGH = 30;
+const RTM_GETRULE = 34;
+const RTM_GETNSID = 90;
+
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const RTA_DST = 1;
+const RTA_SRC = 2;
+const RTA_IIF = 3;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const NDA_DST = 1;
+const NETNSA_NSID = 1;
+const NETNSA_FD = 3;
+const IFF_UP = 1;
+const RT_TABLE_MAIN = 254;
+const RTPROT_BOOT = 3;
+const RTN_UNICAST = 1;
+
+/** rtnetlink in one network namespace. */
+export class Netlink implements Disposable {
+  readonly #socket: NetlinkSocket;
+
+  private constructor(netns?: string) {
+    this.#socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  }
+
+  /**
+   * @param netns path of the namespace's handle (`/proc/PID/ns/net`, a bind mount of it); the
+   *   process's own namespace when absent
+   * @throws {SystemError}
+   */
+  static open(netns?: string): Netlink {
+    return new Netlink(netns);
+  }
+
+  /** All interfaces, by index. */
+  links(): Link[] {
+    return this.#socket.dump(RTM_GETLINK, [new Uint8Array(16)], "list links", decodeLink);
+  }
+
+  /**
+   * One interface.
+   *
+   * @throws {SystemError} `ENODEV` when there is none of that name
+   */
+  link(name: string): Link {
+    const [message] = this.#socket.request(RTM_GETLINK, 0, [
+      new Uint8Array(16),
+      attribute(IFLA_IFNAME, cString(name)),
+    ], `read the link ${name}`);
+    return decodeLink(message!);
+  }
+
+  /** All addresses of all interfaces. */
+  addresses(): Address[] {
+    return this.#socket.dump(RTM_GETADDR, [new Uint8Array(8)], "list addresses", decodeAddress);
+  }
+
+  /** The routes of all tables, IPv4 first. */
+  routes(): Route[] {
+    return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", decodeRoute);
+  }
+
+  /** The rules that choose among the tables, in the order they are tried. */
+  rules(): Rule[] {
+    return this.#socket.dump(RTM_GETRULE, [new Uint8Array(12)], "list routing rules", decodeRule);
+  }
+
+  /** The ARP and neighbour-discovery caches. */
+  neighbours(): Neighbour[] {
+    return this.#socket.dump(
+      RTM_GETNEIGH,
+      [new Uint8Array(12)],
+      "list neighbours",
+      decodeNeighbour,
+    );
+  }
+
+  /**
+   * The route that a packet to `destination` takes.
+   *
+   * @param from for a packet that is forwarded: its source and the interface it arrives by
+   * @throws {SystemError} `ENETUNREACH` without a route, `EHOSTUNREACH` or `EINVAL` for one that
+   *   the kernel would drop
+   */
+  routeTo(destination: string, from?: { source: string; inputLink: number }): Route {
+    const bytes = addressBytes(destination);
+    const header = new Uint8Array(12);
+    header[0] = addressFamilyOf(destination);
+    header[1] = bytes.length * 8;
+    const parts = [attribute(RTA_DST, bytes)];
+    if (from) {
+      header[2] = bytes.length * 8;
+      parts.push(
+        attribute(RTA_SRC, addressBytes(from.source)),
+        attribute(RTA_IIF, u32(from.inputLink)),
+      );
+    }
+    const what = `find the route to ${destination}`;
+    const [message] = this.#socket.request(RTM_GETROUTE, 0, [header, ...parts], what);
+    return decodeRouteEntry(message!);
+  }
+
+  /**
+   * Which number this namespace knows another one by, as in a link's `peerNamespaceId`.
+   *
+   * @returns undefined when it has given it none
+   * @throws {SystemError}
+   */
+  namespaceId(netns: string): number | undefined {
+    using handle = open(netns);
+    const [message] = this.#socket.request(RTM_GETNSID, 0, [
+      new Uint8Array(4),
+      attribute(NETNSA_FD, u32(handle.fd)),
+    ], `look up the id of ${netns}`);
+    const id = new Attributes(message!.body.subarray(4)).i32(NETNSA_NSID) ?? -1;
+    return id < 0 ? undefined : id;
+  }
+
+  /** Brings an interface up. @throws {SystemError} */
+  setLinkUp(name: string): void {
+    const header = new Uint8Array(16);
+    view(header).setUint32(8, IFF_UP, true);
+    view(header).setUint32(12, IFF_UP, true);
+    this.#setLink(name, header, [], "bring up");
+  }
+
+  /** @param mtu in bytes @throws {SystemError} */
+  setMtu(name: string, mtu: number): void {
+    this.#setLink(name, new Uint8Array(16), [attribute(IFLA_MTU, u32(mtu))], "set the MTU of");
+  }
+
+  /** Makes an interface a port of the bridge of that name. @throws {SystemError} */
+  setMaster(name: string, bridge: string): void {
+    const master = attribute(IFLA_MASTER, u32(this.link(bridge).index));
+    this.#setLink(name, new Uint8Array(16), [master], `attach to ${bridge}`);
+  }
+
+  #setLink(name: string, header: Uint8Array, parts: Uint8Array[], what: string): void {
+    this.#socket.request(RTM_NEWLINK, 0, [
+      header,
+      attribute(IFLA_IFNAME, cString(name)),
+      ...parts,
+    ], `${what} ${name}`);
+  }
+
+  /** Removes an interface; a veth's other end goes too. @throws {SystemError} `ENODEV` */
+  removeLink(index: number, name: string): void {
+    const header = new Uint8Array(16);
+    view(header).setInt32(4, index, true);
+    this.#socket.request(RTM_DELLINK, 0, [header], `remove ${name}`);
+  }
+
+  /** Gives an interface an address. @throws {SystemError} `EEXIST` when it has it */
+  addAddress(name: string, address: string, prefixLength: number): void {
+    const bytes = addressBytes(address);
+    const header = new Uint8Array(8);
+    header[0] = addressFamilyOf(address);
+    header[1] = prefixLength;
+    view(header).setUint32(4, this.link(name).index, true);
+    this.#socket.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, [
+      header,
+      attribute(IFA_LOCAL, bytes),
+      attribute(IFA_ADDRESS, bytes),
+    ], `add ${address}/${prefixLength} to ${name}`);
+  }
+
+  /** Forgets which hardware address an address has. @throws {SystemError} */
+  deleteNeighbour(name: string, address: string): void {
+    const header = new Uint8Array(12);
+    header[0] = addressFamilyOf(address);
+    view(header).setInt32(4, this.link(name).index, true);
+    this.#socket.request(RTM_DELNEIGH, 0, [
+      header,
+      attribute(NDA_DST, addressBytes(address)),
+    ], `forget the neighbour ${address} on ${name}`);
+  }
+
+  /** Adds a default route. @throws {SystemError} `EEXIST` when there is one */
+  addDefaultRoute(gateway: string, name: string): void {
+    const header = new Uint8Array(12);
+    header[0] = addressFamilyOf(gateway);
+    header[4] = RT_TABLE_MAIN;
+    header[5] = RTPROT_BOOT;
+    header[7] = RTN_UNICAST;
+    this.#socket.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, [
+      header,
+      attribute(RTA_GATEWAY, addressBytes(gateway)),
+      attribute(RTA_OIF, u32(this.link(name).index)),
+    ], `add a default route via ${gateway} on ${name}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}

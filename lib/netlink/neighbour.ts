@@ -1,0 +1,57 @@
+/** Neighbours: which hardware address an IP address has (RTM_NEWNEIGH, linux/neighbour.h). */
+import { addressText } from "../base/ip.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { hexPairs } from "./link.ts";
+import { Attributes, type Message, view } from "./message.ts";
+
+/** An entry of the ARP or neighbour-discovery cache. */
+export interface Neighbour {
+  /** Index of the interface. */
+  link: number;
+  address: string;
+  mac?: string;
+  /** `REACHABLE`, `STALE`, `FAILED`, `PERMANENT`, … */
+  state: string;
+  router: boolean;
+  proxy: boolean;
+}
+
+const NDMSG_BYTES = 12;
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NTF_PROXY = 0x08;
+const NTF_ROUTER = 0x80;
+
+const STATES: Readonly<Record<number, string>> = {
+  0x00: "NONE",
+  0x01: "INCOMPLETE",
+  0x02: "REACHABLE",
+  0x04: "STALE",
+  0x08: "DELAY",
+  0x10: "PROBE",
+  0x20: "FAILED",
+  0x40: "NOARP",
+  0x80: "PERMANENT",
+};
+
+/**
+ * Decodes a message RTM_NEWNEIGH (struct ndmsg and attributes); undefined for an entry of
+ * another kind, such as a bridge's forwarding table.
+ */
+export function decodeNeighbour(message: Message): Neighbour | undefined {
+  const header = view(message.body);
+  const attributes = new Attributes(message.body.subarray(NDMSG_BYTES));
+  const address = attributes.bytes(NDA_DST);
+  if (!address || ![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
+  const mac = attributes.bytes(NDA_LLADDR);
+  const state = header.getUint16(8, true);
+  const flags = header.getUint8(10);
+  return {
+    link: header.getInt32(4, true),
+    address: addressText(address),
+    mac: mac && hexPairs(mac),
+    state: STATES[state] ?? `0x${state.toString(16)}`,
+    router: (flags & NTF_ROUTER) !== 0,
+    proxy: (flags & NTF_PROXY) !== 0,
+  };
+}

@@ -1,0 +1,218 @@
+/** Routes and routing rules (RTM_NEWROUTE, RTM_NEWRULE; linux/rtnetlink.h, linux/fib_rules.h). */
+import { addressText } from "../base/ip.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { Attributes, type Message, view } from "./message.ts";
+import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
+
+/** A route. */
+export interface Route {
+  family: "inet" | "inet6";
+  /** With prefix length; `default` for all. */
+  destination: string;
+  /** `unicast`, `local`, `broadcast`, `blackhole`, … */
+  type: string;
+  /** `main`, `local`, or a number. */
+  table: string;
+  gateway?: string;
+  /** Index of the interface that packets leave by. */
+  link?: number;
+  /** The address that this host's own packets have as their source. */
+  source?: string;
+  /** The lower, the earlier; `metric` of `ip route`. */
+  metric?: number;
+  /** In bytes, where the route sets it. */
+  mtu?: number;
+  protocol: string;
+  scope: string;
+  /** `onlink`, `linkdown`, `dead`, … */
+  flags: string[];
+  /** The next hops of a multipath route, which has no `gateway` and `link` of its own. */
+  hops?: NextHop[];
+}
+
+export interface NextHop {
+  gateway?: string;
+  link: number;
+  weight: number;
+  flags: string[];
+}
+
+/** A rule that chooses the routing table. */
+export interface Rule {
+  family: "inet" | "inet6";
+  priority: number;
+  /** With prefix length; `all` for any. */
+  from: string;
+  to: string;
+  inputLink?: string;
+  outputLink?: string;
+  /** As `value/mask` in hexadecimal. */
+  mark?: string;
+  /** The table; absent for a rule that does not look one up (`action`). */
+  table?: string;
+  /** `lookup`, `goto`, `blackhole`, `unreachable`, `prohibit`, … */
+  action: string;
+  inverted: boolean;
+}
+
+const RTMSG_BYTES = 12;
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
+const RTA_MULTIPATH = 9;
+const RTA_TABLE = 15;
+const RTA_VIA = 18;
+const RTAX_MTU = 2;
+const RTNEXTHOP_BYTES = 8;
+const RTM_F_CLONED = 0x200;
+
+/** Flags of a next hop (RTNH_F_*). */
+const HOP_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [0x1, "dead"],
+  [0x4, "onlink"],
+  [0x2, "pervasive"],
+  [0x8, "offload"],
+  [0x40, "trap"],
+  [0x10, "linkdown"],
+  [0x20, "unresolved"],
+];
+
+const FRA_DST = 1;
+const FRA_SRC = 2;
+const FRA_IIFNAME = 3;
+const FRA_PRIORITY = 6;
+const FRA_FWMARK = 10;
+const FRA_TABLE = 15;
+const FRA_FWMASK = 16;
+const FRA_OIFNAME = 17;
+const FIB_RULE_INVERT = 2;
+const ACTIONS = [
+  "unspec",
+  "lookup",
+  "goto",
+  "nop",
+  "reserved",
+  "reserved",
+  "blackhole",
+  "unreachable",
+  "prohibit",
+];
+
+/**
+ * Decodes a message RTM_NEWROUTE (struct rtmsg and attributes); undefined for an entry that the
+ * kernel only keeps as a cache, and for multicast routing.
+ */
+export function decodeRoute(message: Message): Route | undefined {
+  const header = view(message.body);
+  const flags = header.getUint32(8, true);
+  if (flags & RTM_F_CLONED || !isIp(header.getUint8(0))) return undefined;
+  return decodeRouteEntry(message);
+}
+
+/** As {@link decodeRoute}, for the answer to a question, which is such a cache entry. */
+export function decodeRouteEntry(message: Message): Route {
+  const header = view(message.body);
+  const attributes = new Attributes(message.body.subarray(RTMSG_BYTES));
+  const family = familyName(header.getUint8(0));
+  const metrics = attributes.nested(RTA_METRICS);
+  const hops = attributes.bytes(RTA_MULTIPATH);
+  return {
+    family,
+    destination: prefix(attributes.bytes(RTA_DST), header.getUint8(1), family, "default"),
+    type: routeTypeName(header.getUint8(7)),
+    table: tableName(attributes.u32(RTA_TABLE) ?? header.getUint8(4)),
+    gateway: gatewayOf(attributes),
+    link: attributes.u32(RTA_OIF),
+    source: optionalAddress(attributes.bytes(RTA_PREFSRC)),
+    metric: attributes.u32(RTA_PRIORITY),
+    mtu: metrics.u32(RTAX_MTU),
+    protocol: protocolName(header.getUint8(5)),
+    scope: scopeName(header.getUint8(6)),
+    flags: flagNames(header.getUint32(8, true)),
+    hops: hops && decodeHops(hops),
+  };
+}
+
+function* eachHop(bytes: Uint8Array): Generator<Uint8Array> {
+  let rest = bytes;
+  while (rest.length >= RTNEXTHOP_BYTES) {
+    const length = view(rest).getUint16(0, true);
+    if (length < RTNEXTHOP_BYTES || length > rest.length) {
+      throw new RangeError(`a next hop of ${length} bytes in ${rest.length}`);
+    }
+    yield rest.subarray(0, length);
+    rest = rest.subarray((length + 3) & ~3);
+  }
+}
+
+/** Decodes struct rtnexthop, one after another. */
+function decodeHops(bytes: Uint8Array): NextHop[] {
+  return Array.from(eachHop(bytes), (hop) => ({
+    gateway: gatewayOf(new Attributes(hop.subarray(RTNEXTHOP_BYTES))),
+    link: view(hop).getInt32(4, true),
+    weight: view(hop).getUint8(3) + 1,
+    flags: flagNames(view(hop).getUint8(2)),
+  }));
+}
+
+/**
+ * Decodes a message RTM_NEWRULE (struct fib_rule_hdr and attributes); undefined for a rule of
+ * multicast routing, which the kernel lists with the rest.
+ */
+export function decodeRule(message: Message): Rule | undefined {
+  const header = view(message.body);
+  if (!isIp(header.getUint8(0))) return undefined;
+  const attributes = new Attributes(message.body.subarray(RTMSG_BYTES));
+  const family = familyName(header.getUint8(0));
+  const action = header.getUint8(7);
+  const mark = attributes.u32(FRA_FWMARK);
+  const mask = attributes.u32(FRA_FWMASK) ?? 0xffffffff;
+  const table = attributes.u32(FRA_TABLE) ?? header.getUint8(4);
+  return {
+    family,
+    priority: attributes.u32(FRA_PRIORITY) ?? 0,
+    from: prefix(attributes.bytes(FRA_SRC), header.getUint8(2), family, "all"),
+    to: prefix(attributes.bytes(FRA_DST), header.getUint8(1), family, "all"),
+    inputLink: attributes.text(FRA_IIFNAME),
+    outputLink: attributes.text(FRA_OIFNAME),
+    mark: mark ? `0x${mark.toString(16)}/0x${mask.toString(16)}` : undefined,
+    table: action === 1 ? tableName(table) : undefined,
+    action: ACTIONS[action] ?? String(action),
+    inverted: (header.getUint32(8, true) & FIB_RULE_INVERT) !== 0,
+  };
+}
+
+function isIp(family: number): boolean {
+  return family === AF_INET || family === AF_INET6;
+}
+
+function familyName(family: number): "inet" | "inet6" {
+  return family === AF_INET6 ? "inet6" : "inet";
+}
+
+function prefix(
+  address: Uint8Array | undefined,
+  length: number,
+  family: "inet" | "inet6",
+  all: string,
+): string {
+  if (!address) return length === 0 ? all : `${family === "inet" ? "0.0.0.0" : "::"}/${length}`;
+  return `${addressText(address)}/${length}`;
+}
+
+/** RTA_GATEWAY, or RTA_VIA (struct rtvia) for a gateway of the other family. */
+function gatewayOf(attributes: Attributes): string | undefined {
+  const via = attributes.bytes(RTA_VIA);
+  return optionalAddress(attributes.bytes(RTA_GATEWAY) ?? via?.subarray(2));
+}
+
+function optionalAddress(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && addressText(bytes);
+}
+
+function flagNames(flags: number): string[] {
+  return HOP_FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name);
+}

@@ -1,0 +1,46 @@
+/** Sockets of this network namespace (sock_diag(7), linux/inet_diag.h). */
+import { addressText } from "../base/ip.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { view } from "./message.ts";
+import { NETLINK_SOCK_DIAG, NetlinkSocket } from "./socket.ts";
+
+const SOCK_DIAG_BY_FAMILY = 20;
+/** sizeof(struct inet_diag_req_v2) */
+const REQUEST_BYTES = 56;
+const TCP_CLOSE = 7;
+const TCP_LISTEN = 10;
+const PROTOCOLS = { tcp: 6, udp: 17 } as const;
+
+/** A socket that receives what comes to a port. */
+export interface Listener {
+  /** The local address that it is bound to; 0.0.0.0 or :: for every address. */
+  address: string;
+  /** The user it belongs to. */
+  uid: number;
+  /** As in /proc/PID/fd: `socket:[inode]`. */
+  inode: number;
+}
+
+/**
+ * Sockets that listen on a port (TCP), or are bound to it without being connected (UDP).
+ *
+ * @throws {SystemError}
+ */
+export function listeners(protocol: keyof typeof PROTOCOLS, port: number): Listener[] {
+  using socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
+  return [AF_INET, AF_INET6].flatMap((family) => {
+    const request = new Uint8Array(REQUEST_BYTES);
+    request[0] = family;
+    request[1] = PROTOCOLS[protocol];
+    view(request).setUint32(4, 1 << (protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE), true);
+    view(request).setUint16(8, port);
+    return socket.dump(SOCK_DIAG_BY_FAMILY, [request], "list sockets", ({ body }) => {
+      if (view(body).getUint16(4) !== port) return undefined;
+      return {
+        address: addressText(body.slice(8, family === AF_INET ? 12 : 24)),
+        uid: view(body).getUint32(64, true),
+        inode: view(body).getUint32(68, true),
+      };
+    });
+  });
+}

@@ -1,0 +1,141 @@
+/** Requests to the kernel over netlink(7), of any protocol. */
+import { SystemError } from "../kernel/libc.ts";
+import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
+import {
+  Attributes,
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  view,
+} from "./message.ts";
+
+/** Protocols (linux/netlink.h). */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
+export const NETLINK_NETFILTER = 12;
+
+const SOL_NETLINK = 270;
+const NETLINK_EXT_ACK = 11;
+/** With a capped answer, an error's request is not repeated in full. */
+const NETLINK_CAP_ACK = 10;
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+const NLMSGERR_ATTR_MSG = 1;
+const MSG_TRUNC = 0x20;
+
+/** The kernel fills at most 32 KiB of a dump at a time, given a buffer of that size. */
+const BUFFER_BYTES = 64 << 10;
+const DUMP_ATTEMPTS = 5;
+const EBUSY = 16;
+
+/**
+ * A netlink socket in one network namespace. The kernel answers within the call that asks, so
+ * nothing here waits.
+ */
+export class NetlinkSocket implements Disposable {
+  readonly #socket: Socket;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  #sequence = 0;
+
+  /**
+   * @param netns path of the namespace's handle; the process's own when absent
+   * @throws {SystemError}
+   */
+  constructor(protocol: number, netns?: string) {
+    this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, protocol, netns);
+    this.#socket.setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1);
+    this.#socket.setOption(SOL_NETLINK, NETLINK_CAP_ACK, 1);
+  }
+
+  /**
+   * Changes something, or asks for one thing.
+   *
+   * @param what the request as an operator would say it, for the error
+   * @returns what the kernel answered before its acknowledgement
+   * @throws {SystemError} with the kernel's own explanation, where it gives one
+   */
+  request(type: number, flags: number, parts: readonly Uint8Array[], what: string): Message[] {
+    const messages: Message[] = [];
+    const sequence = this.#send(type, flags | NLM_F_ACK, parts, what);
+    for (const message of this.#answers(sequence, what)) {
+      // The next answer comes into the same buffer.
+      messages.push({ ...message, body: message.body.slice() });
+    }
+    return messages;
+  }
+
+  /**
+   * Lists everything of a kind. A list that changed while it was read is read again, a few times.
+   *
+   * @throws {SystemError}
+   */
+  dump<T>(
+    type: number,
+    parts: readonly Uint8Array[],
+    what: string,
+    decode: (message: Message) => T | undefined,
+  ): T[] {
+    for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
+      const found: T[] = [];
+      let interrupted = false;
+      const sequence = this.#send(type, NLM_F_DUMP, parts, what);
+      for (const message of this.#answers(sequence, what)) {
+        if (message.flags & NLM_F_DUMP_INTR) interrupted = true;
+        // Decoded at once, since the next answer comes into the same buffer.
+        const value = decode(message);
+        if (value !== undefined) found.push(value);
+      }
+      if (!interrupted) return found;
+    }
+    throw new SystemError(EBUSY, `${what}: it changed each time while it was read`);
+  }
+
+  #send(type: number, flags: number, parts: readonly Uint8Array[], what: string): number {
+    const sequence = ++this.#sequence;
+    this.#socket.send(encodeMessage(type, flags | NLM_F_REQUEST, sequence, parts), what);
+    return sequence;
+  }
+
+  *#answers(sequence: number, what: string): Generator<Message> {
+    while (true) {
+      const length = this.#socket.receive(this.#buffer, what, MSG_TRUNC);
+      if (length === undefined) throw new Error(`${what}: the kernel's answer ended early`);
+      if (length > this.#buffer.length) {
+        throw new Error(`${what}: the kernel answered ${length} bytes at once`);
+      }
+      for (const message of decodeMessages(this.#buffer.subarray(0, length))) {
+        if (message.sequence !== sequence) continue;
+        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+          // Both begin with 0 or a negative errno.
+          if (message.body.length >= 4) throwIfError(message, what);
+          return;
+        }
+        yield message;
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+function throwIfError(message: Message, what: string): void {
+  const number = -view(message.body).getInt32(0, true);
+  if (number <= 0) return;
+  throw new SystemError(number, what + explanation(message));
+}
+
+/** The kernel's words on an error (NLMSGERR_ATTR_MSG), behind the request it repeats. */
+function explanation(message: Message): string {
+  if (!(message.flags & NLM_F_ACK_TLVS) || message.type !== NLMSG_ERROR) return "";
+  const request = message.flags & NLM_F_CAPPED ? 16 : view(message.body).getUint32(4, true);
+  const text = new Attributes(message.body.subarray(4 + request)).text(NLMSGERR_ATTR_MSG);
+  return text ? ` (${text})` : "";
+}

@@ -1,0 +1,89 @@
+/** The connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h). */
+import { addressText } from "../base/ip.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { attribute, Attributes, nested, u32, view } from "../netlink/message.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { nfHeader, nfnetlink, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
+
+const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
+const IPCTNL_MSG_CT_GET = message(1);
+const IPCTNL_MSG_CT_DELETE = message(2);
+
+const CTA_TUPLE_ORIG = 1;
+const CTA_ID = 12;
+const CTA_ZONE = 18;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_DST = 4;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_DST_PORT = 3;
+/** Bits of CTA_FILTER_ORIG_FLAGS (net/netfilter/nf_internals.h). */
+const FILTER_PROTO_NUM = 1 << 3;
+const FILTER_PROTO_DST_PORT = 1 << 5;
+const IPPROTO_UDP = 17;
+const NESTED = 0x8000;
+const ENOENT = 2;
+
+/**
+ * Forgets tracked UDP flows to ports, so that their next packet meets the rules of now: a flow
+ * keeps the translation that it began with for as long as it lives.
+ *
+ * The kernel walks its whole table for this (some ms), so it is one walk for all the ports.
+ *
+ * @param matches whether a flow to this destination is meant
+ * @returns how many were forgotten
+ * @throws {SystemError}
+ */
+export function forgetUdpFlows(
+  family: 4 | 6,
+  ports: readonly number[],
+  matches: (destination: string, port: number) => boolean,
+): number {
+  if (ports.length === 0) return 0;
+  const socket = nfnetlink();
+  const header = nfHeader(family === 4 ? AF_INET : AF_INET6);
+  const only = ports.length === 1 ? ports[0]! : undefined;
+  const wanted = [attribute(CTA_PROTO_NUM, new Uint8Array([IPPROTO_UDP]))];
+  if (only !== undefined) {
+    wanted.push(attribute(CTA_PROTO_DST_PORT, new Uint8Array([only >> 8, only & 0xff])));
+  }
+  const flags = FILTER_PROTO_NUM | (only === undefined ? 0 : FILTER_PROTO_DST_PORT);
+  // The kernel filters since 5.8; an older one lists everything. So all is looked at here again.
+  const flows = socket.dump(
+    IPCTNL_MSG_CT_GET,
+    [
+      header,
+      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
+      nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
+    ],
+    "list tracked connections",
+    ({ body }) => {
+      const flow = new Attributes(body.subarray(4));
+      const tuple = flow.nested(CTA_TUPLE_ORIG);
+      const proto = tuple.nested(CTA_TUPLE_PROTO);
+      const address = tuple.nested(CTA_TUPLE_IP).bytes(
+        family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST,
+      );
+      const port = proto.bytes(CTA_PROTO_DST_PORT);
+      if (!address || !port || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
+      if (!matches(addressText(address), view(port).getUint16(0))) return undefined;
+      return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
+        const value = flow.bytes(type);
+        // A copy, since the next answer comes into the same buffer.
+        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | NESTED : type, value)] : [];
+      });
+    },
+  );
+  for (const identity of flows) {
+    try {
+      socket.request(IPCTNL_MSG_CT_DELETE, 0, [header, ...identity], "forget a tracked connection");
+    } catch (error) {
+      // It ended by itself in the meantime.
+      if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
+    }
+  }
+  return flows.length;
+}

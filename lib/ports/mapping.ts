@@ -1,0 +1,156 @@
+/** What a container asks of the firewall, in values that can hold nothing bad. */
+import process from "node:process";
+import { OperatorError } from "../base/error.ts";
+import { quote } from "../base/json.ts";
+import {
+  addressBytes,
+  addressText,
+  ANY_ADDRESS,
+  type Family,
+  familyOfKnown,
+  networkBytes,
+} from "../base/ip.ts";
+
+export const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+export const BACKENDS = ["iptables", "nftables"] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
+/** A port of the host that leads to a port of the container. */
+export interface Mapping {
+  protocol: Protocol;
+  hostPort: number;
+  containerPort: number;
+  /** Only for packets to this address of the host; absent: to all of both families. */
+  hostAddress?: string;
+}
+
+/** An address of the container. */
+export interface Endpoint {
+  family: Family;
+  address: string;
+  /** Of the network the address is in. */
+  prefixLength: number;
+}
+
+/** Whose rules and ports: one interface of one container. */
+export interface Owner {
+  containerId: string;
+  network: string;
+  ifName: string;
+}
+
+/** Where and how an operator wants a network's mappings. */
+export interface Placement {
+  backend: BackendName;
+  /** Of the nat table, for the DNAT rules (backend iptables). */
+  chain: string;
+  /** Ingress devices whose traffic is not redirected. */
+  excludeDevices: readonly string[];
+  /** Whether 127.0.0.1 of the host, and the container itself by the host's addresses, are led too. */
+  snat: boolean;
+}
+
+/** All that the rules of one interface of one container are made of. */
+export interface Attachment extends Owner, Placement {
+  mappings: readonly Mapping[];
+  /** At most one for each family. */
+  endpoints: readonly Endpoint[];
+}
+
+/** A mapping with the address it leads to, of one family. */
+export interface Target {
+  mapping: Mapping;
+  endpoint: Endpoint;
+  /** The mapping's host address, if it names one and not all of the family. */
+  hostAddress?: string;
+}
+
+/** What an attachment's mappings mean for the packets of one family. */
+export function targets(attachment: Attachment, family: Family): Target[] {
+  const endpoint = attachment.endpoints.find((one) => one.family === family);
+  if (!endpoint) return [];
+  return attachment.mappings.flatMap((mapping): Target[] => {
+    const { hostAddress } = mapping;
+    if (hostAddress === undefined) return [{ mapping, endpoint }];
+    if (familyOfKnown(hostAddress) !== family) return [];
+    return [
+      hostAddress === ANY_ADDRESS[family] ? { mapping, endpoint } : {
+        mapping,
+        endpoint,
+        hostAddress,
+      },
+    ];
+  });
+}
+
+/** The network of an address, such as `192.168.0.0/16`. */
+export function subnetOf({ address, prefixLength }: Endpoint): string {
+  return `${addressText(networkBytes(addressBytes(address), prefixLength))}/${prefixLength}`;
+}
+
+/** As an operator writes it: `203.0.113.1:8080/tcp`. */
+export function describeMapping({ protocol, hostPort, hostAddress }: Mapping): string {
+  const address = hostAddress === undefined
+    ? ""
+    : familyOfKnown(hostAddress) === 6
+    ? `[${hostAddress}]:`
+    : `${hostAddress}:`;
+  return `${address}${hostPort}/${protocol}`;
+}
+
+/** nftables keeps 127 bytes of a comment, of which 14 are `container_id: `. */
+const LONGEST_ID = 100;
+
+/** What marks a container's rules in both backends, and those that the original plugin wrote. */
+export function commentOf(containerId: string): string {
+  return `container_id: ${shortened(containerId, LONGEST_ID)}`;
+}
+
+/** The comments that rules of a container may have: the original plugin shortens no id. */
+export function possibleComments(containerId: string): string[] {
+  return [...new Set([commentOf(containerId), `container_id: ${containerId}`])];
+}
+
+/** The name of an owner's files: ids, networks and interfaces have no colon. */
+export function keyOf({ containerId, network, ifName }: Owner): string {
+  return shortened(`${containerId}:${network}:${ifName}`, 200);
+}
+
+/** Text of any length as one of at most `limit`; `~` is in no id, so two never meet. */
+function shortened(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  // Loaded for the few ids that are this long: it would be a third of a plugin's start-up.
+  const { createHash } = process.getBuiltinModule("node:crypto");
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
+  return `${text.slice(0, limit - 33)}~${hash}`;
+}
+
+const CHAIN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}$/;
+/** Names that are chains or targets already. */
+const RESERVED_CHAINS =
+  /^(?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|REJECT|QUEUE|RETURN|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP|LOG|MARK|MESOS-CNI-.*)$/;
+const DEVICE = /^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/;
+
+/**
+ * @throws {OperatorError} `bad_chain`
+ */
+export function parseChain(value: unknown): string {
+  if (typeof value === "string" && CHAIN.test(value) && !RESERVED_CHAINS.test(value)) return value;
+  throw new OperatorError(
+    "bad_chain",
+    "the name of an iptables chain is 1 to 28 letters, digits and _.- and none that iptables or " +
+      `this program uses itself; not ${quote(value)}`,
+  );
+}
+
+/**
+ * @throws {OperatorError} `bad_device`
+ */
+export function parseDevice(value: unknown): string {
+  if (typeof value === "string" && DEVICE.test(value)) return value;
+  throw new OperatorError(
+    "bad_device",
+    `a device's name is 1 to 15 letters, digits and _.@-; not ${quote(value)}`,
+  );
+}

@@ -1,0 +1,91 @@
+/**
+ * The first process of a container that `run` starts: a copy of this program, born in the
+ * container's namespaces, that waits there while its networks are made and then becomes the
+ * command.
+ */
+import { messageOf } from "../base/error.ts";
+import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
+import { Handle, pipe, readAll, setInherited, write } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { inNewNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
+import { dieWithParent, parentPid } from "../kernel/process.ts";
+import { enterImage } from "./image.ts";
+
+/** What the launcher is to become. */
+export interface Order {
+  argv: [string, ...string[]];
+  /** On top of the environment that it inherits. */
+  env: Record<string, string>;
+  rootfs?: string;
+}
+
+/** A launcher that waits for its order. */
+export class Launcher {
+  readonly pid: number;
+  /** The launcher's exit code, and later the command's; 128 + n if signal n ended it. */
+  readonly exitCode: Promise<number>;
+  readonly #process: Deno.ChildProcess;
+  readonly #order: Handle;
+
+  private constructor(process: Deno.ChildProcess, order: Handle) {
+    this.#process = process;
+    this.#order = order;
+    this.pid = process.pid;
+    this.exitCode = process.status.then(({ code }) => code);
+  }
+
+  /** Starts one in new namespaces. It dies with this process. */
+  static start(namespaces: readonly NamespaceKind[]): Launcher {
+    const { readEnd, writeEnd } = pipe();
+    using _ = readEnd;
+    setInherited(readEnd, true);
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["launch", String(readEnd.fd), String(Deno.pid)],
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    });
+    return new Launcher(inNewNamespaces(namespaces, () => command.spawn()), writeEnd);
+  }
+
+  /** Lets the launcher become the command. */
+  go(order: Order): void {
+    using handle = this.#order;
+    write(handle, JSON.stringify(order), "the launcher's order");
+  }
+
+  /** Passes a signal on; a process that is gone takes none. */
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+    }
+  }
+}
+
+/**
+ * The launcher's own side: waits for the order on a descriptor, and becomes the command.
+ *
+ * @returns only when that is not possible: the exit code that a shell would give
+ */
+export function launch(descriptor: number, parent: number): number {
+  dieWithParent();
+  // A parent that died before the line above will never write.
+  if (parentPid() !== parent) return 1;
+  let text: string;
+  {
+    using handle = new Handle(descriptor);
+    text = readAll(handle, "the launcher's order");
+  }
+  if (text === "") return 1;
+  const { argv, env, rootfs }: Order = JSON.parse(text);
+  try {
+    if (rootfs !== undefined) enterImage(rootfs);
+    for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    return execute(argv);
+  } catch (error) {
+    console.error(`mesos-cni run: ${messageOf(error)}`);
+    return error instanceof SystemError ? exitCodeOfFailedExec(error) : 126;
+  }
+}

@@ -1,0 +1,138 @@
+/** The isolator of a service: the same, and it counts what its plugins and operations do. */
+import { CniError } from "../cni/error.ts";
+import type { Plugin } from "../cni/invocation.ts";
+import { OperatorError } from "../base/error.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { readCheckpoint } from "../base/atomic_file.ts";
+import type { Swept } from "../isolator/gc/sweep.ts";
+import { knownContainers } from "../containers/ids.ts";
+import { Isolator } from "../isolator/isolator.ts";
+import type { Recovered } from "../isolator/recover.ts";
+import { Counter, gauge, Histogram } from "./metrics.ts";
+
+export class MeasuredIsolator extends Isolator {
+  readonly #attaches = new Counter(
+    "mesos_cni_attaches_total",
+    "Interfaces that were made, by network.",
+  );
+  readonly #detaches = new Counter(
+    "mesos_cni_detaches_total",
+    "Interfaces that were taken away, by network.",
+  );
+  readonly #failures = new Counter(
+    "mesos_cni_failures_total",
+    "Operations that failed, by the code of the error.",
+  );
+  readonly #durations = new Histogram(
+    "mesos_cni_operation_duration_seconds",
+    "How long operations took, their plugins included.",
+  );
+  readonly #pluginFailures = new Counter(
+    "mesos_cni_plugin_failures_total",
+    "Calls of plugins that failed, by the error code of CNI.",
+  );
+  readonly #pluginDurations = new Histogram(
+    "mesos_cni_plugin_duration_seconds",
+    "How long calls of plugins took.",
+  );
+  readonly #leaks = new Counter(
+    "mesos_cni_leaks_total",
+    "What no live container owned, found by recover and gc: removed, or failed to be.",
+    ["removed", "failed"].map((outcome) => ({ kind: "container", outcome })),
+  );
+
+  override plugin(type: string, id: ContainerId): Plugin {
+    const plugin = super.plugin(type, id);
+    return async (invocation) => {
+      const labels = { plugin: type, command: invocation.command };
+      const start = performance.now();
+      try {
+        return await plugin(invocation);
+      } catch (error) {
+        const code = error instanceof CniError ? error.cniCode : codeOf(error);
+        this.#pluginFailures.add({ ...labels, code });
+        throw error;
+      } finally {
+        this.#pluginDurations.observe(labels, (performance.now() - start) / 1000);
+      }
+    };
+  }
+
+  /** Measures an operation of one container, and counts the interfaces that come or go by it. */
+  async measured<R>(
+    operation: string,
+    id: ContainerId,
+    work: () => R | Promise<R>,
+  ): Promise<R> {
+    const start = performance.now();
+    const before = this.#attached(id);
+    try {
+      return await work();
+    } catch (error) {
+      this.#failures.add({ operation, code: codeOf(error) });
+      throw error;
+    } finally {
+      this.#durations.observe({ operation }, (performance.now() - start) / 1000);
+      const after = this.#attached(id);
+      count(this.#attaches, after, before);
+      count(this.#detaches, before, after);
+    }
+  }
+
+  /** Measures a recovery, which cleans up many containers. */
+  async measuredRecovery(work: () => Promise<Recovered[]>): Promise<Recovered[]> {
+    const { layout } = this.settings;
+    const before = new Map(knownContainers(layout).map((id) => [id, this.#attached(id)]));
+    const start = performance.now();
+    const recovered = await work();
+    this.#durations.observe({ operation: "recover" }, (performance.now() - start) / 1000);
+    for (const { container, outcome } of recovered) {
+      if (outcome !== "removed" && outcome !== "failed") continue;
+      this.#leaks.add({ kind: "container", outcome });
+      count(this.#detaches, before.get(container) ?? new Map(), this.#attached(container));
+    }
+    return recovered;
+  }
+
+  /** Counts what a garbage collection has done. */
+  swept(garbage: readonly Swept[]): void {
+    for (const { kind, outcome } of garbage) {
+      if (outcome !== "found") this.#leaks.add({ kind, outcome });
+    }
+  }
+
+  /** Everything, for `GET /metrics`. */
+  metrics(): string {
+    const containers = knownContainers(this.settings.layout).length;
+    return [
+      this.#attaches,
+      this.#detaches,
+      this.#failures,
+      this.#durations,
+      this.#pluginFailures,
+      this.#pluginDurations,
+      this.#leaks,
+      gauge("mesos_cni_containers", "Containers that have left anything on disk.", containers),
+    ].join("");
+  }
+
+  /** The interfaces that a container has, whose networks they are on. */
+  #attached(id: ContainerId): Map<string, string> {
+    const { layout } = this.settings;
+    const attachments = layout.listAttachments(id).filter(({ network, ifName }) =>
+      readCheckpoint(layout.result(id, network, ifName)) !== undefined
+    );
+    return new Map(attachments.map(({ network, ifName }) => [`${network}/${ifName}`, network]));
+  }
+}
+
+/** Counts, by network, what is in one set and not in the other. */
+function count(counter: Counter, set: Map<string, string>, without: Map<string, string>): void {
+  for (const [key, network] of set) {
+    if (!without.has(key)) counter.add({ network });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof OperatorError ? error.code : "defect";
+}

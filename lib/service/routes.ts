@@ -1,0 +1,195 @@
+/** What the service answers to each request: the isolator's operations by path. */
+import * as v from "valibot";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { CniError } from "../cni/error.ts";
+import { log } from "../base/log.ts";
+import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
+import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
+import { VERSION } from "../base/version.ts";
+import { checkAttachment } from "../isolator/attach.ts";
+import { cleanup } from "../isolator/cleanup.ts";
+import { findGarbage } from "../isolator/gc/mod.ts";
+import { sweep } from "../isolator/gc/sweep.ts";
+import { knownContainers } from "../containers/ids.ts";
+import { isolate } from "../isolator/isolate.ts";
+import { prepare } from "../isolator/prepare.ts";
+import { recover } from "../isolator/recover.ts";
+import { status } from "../isolator/status.ts";
+import { usage } from "../isolator/usage.ts";
+import { HttpError, type HttpRequest, type HttpResponse } from "./http.ts";
+import type { MeasuredIsolator } from "./measured.ts";
+
+/** An answer in JSON; undefined for none. */
+type Answer = unknown | Promise<unknown>;
+
+/** By method and path, in which `ID` is a container's. */
+const CONTAINER_ROUTES: Readonly<
+  Record<string, (isolator: MeasuredIsolator, id: ContainerId, body: string) => Answer>
+> = {
+  "POST prepare": (isolator, id, body) => {
+    const config = parseContainerConfig(parseJson(body), "request body");
+    return inOrder(isolator, "prepare", id, () => prepare(isolator, id, config));
+  },
+  "POST isolate": (isolator, id, body) => {
+    const pid = parsePid(parseJson(body));
+    return inOrder(isolator, "isolate", id, async () => {
+      await isolate(isolator, id, pid);
+      return status(isolator, id);
+    });
+  },
+  "POST check": (isolator, id) =>
+    inOrder(isolator, "check", id, async () => {
+      mustBeThere(isolator, id);
+      for (const attachment of isolator.settings.layout.listAttachments(id)) {
+        await checkAttachment(isolator, id, attachment);
+      }
+    }),
+  "POST cleanup": (isolator, id) => inOrder(isolator, "cleanup", id, () => cleanup(isolator, id)),
+  "GET status": (isolator, id) => {
+    mustBeThere(isolator, id);
+    return status(isolator, id);
+  },
+  "GET usage": (isolator, id) => {
+    mustBeThere(isolator, id);
+    return usage(isolator, id);
+  },
+};
+
+const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string) => Answer>> = {
+  "GET /v1/containers": (isolator) =>
+    Object.fromEntries(
+      knownContainers(isolator.settings.layout).map((id) => [id, status(isolator, id)]),
+    ),
+  "GET /v1/networks": ({ networks }) => {
+    networks.load();
+    return {
+      networks: networks.names().map((name) => ({ name, file: networks.read(name).file })),
+      skipped: networks.skipped,
+    };
+  },
+  "POST /v1/recover": (isolator, body) => {
+    const known = body === "" ? undefined : parseRecovery(parseJson(body), "request body");
+    return isolator.measuredRecovery(() => recover(isolator, known));
+  },
+  "POST /v1/gc": async (isolator, body) => {
+    const { apply = false, containers = [] } = parseGcOrder(body);
+    const swept = await sweep(await findGarbage(isolator, containers.map(parseContainerId)), apply);
+    isolator.swept(swept);
+    return swept;
+  },
+  "GET /healthz": () => ({ status: "ok", version: VERSION }),
+};
+
+/** Answers a request, with an error in JSON when it fails. */
+export async function respond(
+  isolator: MeasuredIsolator,
+  request: HttpRequest,
+): Promise<HttpResponse> {
+  try {
+    if (`${request.method} ${request.path}` === "GET /metrics") {
+      const contentType = "text/plain; version=0.0.4; charset=utf-8";
+      return { status: 200, contentType, body: isolator.metrics() };
+    }
+    const answer = await route(isolator, request);
+    return answer === undefined ? { status: 204 } : { status: 200, body: json(answer) };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function route(isolator: MeasuredIsolator, { method, path, body }: HttpRequest): Answer {
+  const own = ROUTES[`${method} ${path}`];
+  if (own) return own(isolator, body);
+  const [, id, operation] = /^\/v1\/containers\/([^/]+)\/([a-z]+)$/.exec(path) ?? [];
+  if (id !== undefined) {
+    const found = CONTAINER_ROUTES[`${method} ${operation}`];
+    if (found) return found(isolator, parseContainerId(id), body);
+  }
+  const methods = ["GET", "POST"].filter((other) =>
+    ROUTES[`${other} ${path}`] || id !== undefined && CONTAINER_ROUTES[`${other} ${operation}`] ||
+    `${other} ${path}` === "GET /metrics"
+  );
+  if (methods.length > 0) throw new HttpError(405, `${path} takes ${methods.join(" or ")}`);
+  throw new HttpError(404, `there is nothing at ${path}`);
+}
+
+/** Operations of one container go one after the other; what is measured is without the wait. */
+function inOrder<R>(
+  isolator: MeasuredIsolator,
+  operation: string,
+  id: ContainerId,
+  work: () => R | Promise<R>,
+): Promise<R> {
+  return isolator.locks.hold(id, () => isolator.measured(operation, id, work));
+}
+
+function mustBeThere({ settings: { layout } }: MeasuredIsolator, id: ContainerId): void {
+  if (layout.has(id)) return;
+  throw new OperatorError("unknown_container", `no container ${id} in ${layout.containers}`);
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (error) {
+    throw new OperatorError("bad_message", `the request body is not JSON: ${messageOf(error)}`);
+  }
+}
+
+const gcOrder = v.strictObject({
+  apply: v.optional(v.boolean()),
+  /** Those that a containerizer knows of, whether they have a process or not. */
+  containers: v.optional(v.array(v.string())),
+});
+
+function parseGcOrder(body: string): v.InferOutput<typeof gcOrder> {
+  const result = v.safeParse(gcOrder, body === "" ? {} : parseJson(body));
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new OperatorError(
+    "bad_message",
+    `request body: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`,
+  );
+}
+
+function parsePid(message: unknown): number {
+  const pid = (message as { pid?: unknown } | null)?.pid;
+  if (typeof pid === "number" && Number.isSafeInteger(pid) && pid > 0) return pid;
+  throw new OperatorError("bad_message", 'request body: pid: {"pid": PROCESS ID} is needed');
+}
+
+/** What is the caller's to mend, by the code of the error; all else is ours, or the agent's. */
+const STATUSES: Readonly<Record<string, number>> = {
+  bad_container_id: 400,
+  bad_message: 400,
+  network_twice: 400,
+  unknown_network: 400,
+  unknown_container: 404,
+  agents_namespace: 409,
+  busy: 409,
+  isolated_twice: 409,
+  no_process: 409,
+  not_attached: 409,
+  not_prepared: 409,
+  prepared_twice: 409,
+};
+
+/** The response to whatever was thrown. A defect's stack goes to the log, not to the caller. */
+export function failure(error: unknown): HttpResponse {
+  if (error instanceof HttpError) {
+    return { status: error.status, body: json({ code: "bad_request", message: error.message }) };
+  }
+  if (!(error instanceof OperatorError)) {
+    log.error("defect", { stack: (error as Error).stack ?? messageOf(error) });
+    const message = `a defect of mesos-cni, which its log describes: ${messageOf(error)}`;
+    return { status: 500, body: json({ code: "defect", message }) };
+  }
+  const { code, message, details } = error;
+  // A plugin stands behind us as a server stands behind a gateway.
+  const status = error instanceof CniError || code.startsWith("cni_") ? 502 : STATUSES[code] ?? 500;
+  return { status, body: json({ code, message, details }) };
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value) + "\n";
+}

@@ -1,0 +1,152 @@
+/** The isolator as a service: connections in, operations, responses out. */
+import { dirname } from "@std/path";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { FileLock } from "../kernel/lock.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { isListening, UnixListener, type UnixStream } from "../kernel/unix_socket.ts";
+import { log } from "../base/log.ts";
+import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
+import { MeasuredIsolator } from "./measured.ts";
+import { failure, respond } from "./routes.ts";
+import { notify, passedSocket } from "./systemd.ts";
+
+export { MeasuredIsolator };
+
+/** How long, in ms, a caller may take to send its request, or to take the response. */
+const PATIENCE = 30_000;
+
+/** Connections at a time; further ones wait in the socket's queue. */
+const MOST_CONNECTIONS = 256;
+
+/** Bytes that are read of what follows a request that was refused. */
+const MOST_DISCARDED = 8 << 20;
+
+/** Pause, in ms, after a connection could not be taken, such as for want of descriptors. */
+const ACCEPT_PAUSE = 100;
+
+/**
+ * Serves until a signal asks it to stop, then finishes what is under way.
+ *
+ * @param path of the socket; unused when systemd passes one
+ * @throws {OperatorError} when the socket can't be had
+ */
+export async function serve(isolator: MeasuredIsolator, path: string): Promise<void> {
+  const passed = passedSocket();
+  if (passed !== undefined) return await run(isolator, UnixListener.adopt(passed));
+  Deno.mkdirSync(dirname(path), { recursive: true });
+  // Held as long as the service lives: of two that start at once, one gets it.
+  using lock = FileLock.tryTake(`${path}.lock`);
+  if (!lock) throw inUse(path);
+  try {
+    if (isListening(path)) throw inUse(path);
+    removeStale(path);
+    await run(isolator, UnixListener.at(path, 0o600));
+    removeStale(path);
+  } finally {
+    lock.remove();
+  }
+}
+
+function inUse(path: string): OperatorError {
+  return new OperatorError(
+    "socket_in_use",
+    `another program serves at ${path}: stop it, or choose another --socket`,
+  );
+}
+
+/** Removes the socket that a dead service has left; anything else at its path is not ours. */
+function removeStale(path: string): void {
+  try {
+    if (!Deno.lstatSync(path).isSocket) {
+      throw new OperatorError("socket_in_use", `${path} is there and is no socket: remove it`);
+    }
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<void> {
+  let stopping = false;
+  /** Connections that have not asked for anything yet: nothing is under way there. */
+  const silent = new Set<UnixStream>();
+  const stop = () => {
+    stopping = true;
+    listener.cancel();
+    for (const stream of silent) stream.abort();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
+  const open = new Set<Promise<void>>();
+  notify("READY=1");
+  while (!stopping) {
+    try {
+      const stream = await listener.accept();
+      if (!stream) break;
+      const done = converse(isolator, stream, silent).finally(() => open.delete(done));
+      open.add(done);
+      if (open.size >= MOST_CONNECTIONS) await Promise.race(open);
+    } catch (error) {
+      log.error("no connection can be taken", { error: messageOf(error) });
+      await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
+    }
+  }
+  notify("STOPPING=1");
+  listener.close();
+  await Promise.all(open);
+}
+
+/** One connection from its beginning to its end. Never fails: there is nobody to tell. */
+async function converse(
+  isolator: MeasuredIsolator,
+  connection: UnixStream,
+  silent: Set<UnixStream>,
+): Promise<void> {
+  using stream = connection;
+  silent.add(stream);
+  try {
+    const { pid, uid } = stream.peer();
+    const request = await inTime(stream, () => readRequest(stream));
+    if (!request) return;
+    silent.delete(stream);
+    const start = performance.now();
+    const response = uid === 0 ? await respond(isolator, request) : forbidden(uid);
+    log.info(`${request.method} ${request.path}`, {
+      status: response.status,
+      ms: Math.round(performance.now() - start),
+      pid,
+    });
+    await inTime(stream, () => writeResponse(stream, response));
+  } catch (error) {
+    await refuse(stream, error);
+  } finally {
+    silent.delete(stream);
+  }
+}
+
+/** Answers what is no request. */
+async function refuse(stream: UnixStream, error: unknown): Promise<void> {
+  try {
+    if (error instanceof SystemError) throw error;
+    await inTime(stream, async () => {
+      await writeResponse(stream, failure(error));
+      // Closed with unread data, the connection would break before the answer is read.
+      await discard(stream, MOST_DISCARDED);
+    });
+  } catch (error) {
+    log.info("a connection broke", { error: messageOf(error) });
+  }
+}
+
+function forbidden(uid: number) {
+  return failure(new HttpError(403, `this service is for root only, not for user ${uid}`));
+}
+
+/** Ends a connection whose other end has stopped to send or to listen. */
+async function inTime<R>(stream: UnixStream, work: () => Promise<R>): Promise<R> {
+  const timer = setTimeout(() => stream.abort(), PATIENCE);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+  }
+}
