@@ -1,5 +1,9 @@
-/** Structured lines on standard error. Standard output belongs to results. */
-import { plain } from "./printable.ts";
+/**
+ * Structured lines on standard error. Standard output belongs to results. To log never throws and
+ * never waits: a line that nobody takes is lost.
+ */
+import { jsonText, plainLine } from "./printable.ts";
+import { writeErrorOutput } from "./streams.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -18,21 +22,15 @@ export type LogFields = Record<string, string | number | boolean | undefined>;
 function write(level: LogLevel, message: string, fields: LogFields): void {
   if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
   const line = settings.format === "json"
-    ? JSON.stringify({ time: new Date().toISOString(), level, message, ...fields })
-    : plain(`mesos-cni: ${level}: ${oneLine(message)}${
+    ? jsonText({ time: new Date().toISOString(), level, message, ...fields })
+    : plainLine(`mesos-cni: ${level}: ${message}`) +
       Object.entries(fields)
         .filter(([, value]) => value !== undefined)
         .map(([key, value]) =>
-          ` ${key}=${/^[\w./:@-]+$/.test(String(value)) ? value : JSON.stringify(value)}`
+          ` ${key}=${/^[\w./:@-]+$/.test(String(value)) ? value : jsonText(value)}`
         )
-        .join("")
-    }`);
-  Deno.stderr.writeSync(new TextEncoder().encode(line + "\n"));
-}
-
-/** Untrusted text (a plugin's output, a label) must not forge a second line. */
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, "; ");
+        .join("");
+  writeErrorOutput(line + "\n");
 }
 
 export const log = {

@@ -1,5 +1,6 @@
 /** The program as a command line: finds the command, parses its flags, reports its errors. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { errnoName } from "../base/file_error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import { configureLog, LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { type Call, type Command, type Entry, UsageError } from "./command.ts";
@@ -41,7 +42,11 @@ export async function main(args: readonly string[], plugins: Registry): Promise<
 
 /** What to tell of an error. One not thrown on purpose is a defect: its stack says where to look. */
 function explained(error: unknown): string {
-  if (!(error instanceof OperatorError)) return (error as Error).stack ?? messageOf(error);
+  if (!(error instanceof OperatorError)) {
+    // What the runtime says of a file names it, and says more to an operator than where we were.
+    if (errnoName(error) !== undefined) return messageOf(error);
+    return (error as Error).stack ?? messageOf(error);
+  }
   return error.details ? `${error.message}\n${error.details}` : error.message;
 }
 

@@ -1,30 +1,29 @@
 /** Standard output and standard error of the subcommands. */
-import { plain } from "../base/printable.ts";
+import { jsonText, plain } from "../base/printable.ts";
+import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 
-/** Prints a line of text. */
+/**
+ * Prints a line of text.
+ *
+ * @throws {OperatorError} `file` if standard output can't be written
+ */
 export function print(text: string): void {
-  writeAll(Deno.stdout, text + "\n");
+  writeOutput(text + "\n");
 }
 
-/** Prints a JSON document. */
+/**
+ * Prints a JSON document, in which no character can do anything to a terminal.
+ *
+ * @throws {OperatorError} `file` if standard output can't be written
+ */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  print(jsonText(value, 2));
 }
 
 /** Prints what went wrong, as `mesos-cni COMMAND: message`, which may quote a framework. */
 export function printError(command: string, message: string): void {
   const name = command ? `mesos-cni ${command}` : "mesos-cni";
-  writeAll(Deno.stderr, `${bold("error:", Deno.stderr)} ${name}: ${plain(message)}\n`);
-}
-
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  try {
-    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
-  } catch (error) {
-    // The reader of a pipe may have seen enough, as `head` does.
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-  }
+  writeErrorOutput(`${bold("error:", Deno.stderr)} ${name}: ${plain(message)}\n`);
 }
 
 /** Whether a stream shows colours: a terminal, unless NO_COLOR is set. */

@@ -10,6 +10,7 @@ import { isObject, type JsonObject } from "../base/json.ts";
 import { DEFAULT_VERSION, isSpecVersion } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
+import { writeOutput } from "../base/streams.ts";
 
 const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
 /** A config is some KiB; what is longer is not one. */
@@ -111,10 +112,7 @@ async function readAllInput(): Promise<string> {
 }
 
 function print(document: object): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(document) + "\n");
-  for (let written = 0; written < bytes.length;) {
-    written += Deno.stdout.writeSync(bytes.subarray(written));
-  }
+  writeOutput(JSON.stringify(document) + "\n");
 }
 
 /** What was not foreseen is a defect: its stack says where to look. */

@@ -8,6 +8,7 @@ import { CNI_CODES, CniError } from "./error.ts";
 import type { Invocation, StartOptions } from "./invocation.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
 import { quote } from "../base/json.ts";
+import { plain } from "../base/printable.ts";
 import { collect, feed } from "../program/pipe.ts";
 import { spawnPlugin } from "./spawn.ts";
 
@@ -127,10 +128,5 @@ function reported({ code, msg, details }: JsonObject, run: Run): CniError {
 function failure(code: number, message: string, { stderr }: Run, details = ""): CniError {
   const story = [details, stderr.trim() && `standard error: ${stderr.trim()}`]
     .filter((part) => part !== "").join("\n");
-  return new CniError(code, printable(message), printable(story) || undefined);
-}
-
-/** A plugin's words end up in terminals, whose control sequences they must not hold. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, "\ufffd");
+  return new CniError(code, plain(message), plain(story) || undefined);
 }

@@ -89,7 +89,8 @@ export class Layout {
    */
   listTraces(): ContainerId[] {
     const ids = names(this.requests, (entry) => entry.isFile)
-      .map((name) => /^(.+)\.(json|json\.new|lock)$/.exec(name)?.[1] ?? "");
+      .map((name) => /^(?:(.+)\.(?:json|json\.new|lock)|\.(.+)\.json\.new)$/.exec(name))
+      .map((match) => match?.[1] ?? match?.[2] ?? "");
     return [...new Set(ids.filter(isContainerId))];
   }
 

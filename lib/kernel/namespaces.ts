@@ -5,6 +5,7 @@
  * elsewhere and all other threads of the runtime are not. So the functions take synchronous
  * work only, and what such work starts with `Deno.Command` is born in the namespaces too.
  */
+import { writeErrorOutput } from "../base/streams.ts";
 import { check, openLibc } from "./libc.ts";
 import { Handle, open } from "./files.ts";
 
@@ -94,7 +95,7 @@ function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
       if (directory) check(libc().fchdir(directory.fd), "return to the working directory");
     } catch (error) {
       // What would follow happens in the container's network: better not at all.
-      console.error(`mesos-cni: cannot return to the agent's namespaces: ${error}`);
+      writeErrorOutput(`mesos-cni: cannot return to the agent's namespaces: ${error}\n`);
       Deno.exit(1);
     }
     home.forEach((handle) => handle.close());

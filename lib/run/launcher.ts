@@ -4,6 +4,8 @@
  * command.
  */
 import { messageOf } from "../base/error.ts";
+import { plain } from "../base/printable.ts";
+import { writeErrorOutput } from "../base/streams.ts";
 import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import { Handle, pipe, readAll, setInherited, write } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
@@ -85,7 +87,7 @@ export function launch(descriptor: number, parent: number): number {
     for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
     return execute(argv);
   } catch (error) {
-    console.error(`mesos-cni run: ${messageOf(error)}`);
+    writeErrorOutput(`mesos-cni run: ${plain(messageOf(error))}\n`);
     return error instanceof SystemError ? exitCodeOfFailedExec(error) : 126;
   }
 }

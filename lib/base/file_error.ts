@@ -1,0 +1,63 @@
+/** What the runtime throws of files, as an operator's error: which file, what is wrong, what to do. */
+import { messageOf, OperatorError } from "./error.ts";
+
+/** By the kernel's name of the error (errno): what it means here, and what helps. */
+const MEANINGS: Readonly<Record<string, readonly [meaning: string, remedy: string]>> = {
+  EACCES: ["permission denied", "look at the owner and mode of it and of the directories above"],
+  EBUSY: ["it is in use", "see what has it mounted or open"],
+  EDQUOT: ["the disk quota is used up", "make room there"],
+  EEXIST: ["there is something of that name", "move it away"],
+  EINVAL: ["the kernel takes no such name or value here", "correct the path"],
+  EIO: ["the disk reports an error", "look at the kernel's log (dmesg)"],
+  EISDIR: ["it is a directory", "give the path of a file"],
+  ELOOP: ["its symbolic links lead round in a circle", "correct the links"],
+  EMFILE: ["too many open files", "raise the limit of open files (ulimit -n)"],
+  ENAMETOOLONG: ["the name is too long", "choose a shorter path"],
+  ENFILE: ["the machine has too many open files", "raise fs.file-max"],
+  ENODEV: ["there is no such device", "correct the path"],
+  ENOENT: ["there is no such file or directory", "correct the path"],
+  ENOSPC: ["no space is left on the device", "make room on its file system (df, df -i)"],
+  ENOTDIR: ["a part of the path is no directory", "correct the path"],
+  ENOTEMPTY: ["the directory is not empty", "move away what is in it"],
+  ENXIO: ["nothing is behind that special file", "give the path of a regular file"],
+  EPERM: ["operation not permitted", "look at its owner, its mode and its attributes (lsattr)"],
+  EROFS: ["its file system is read-only", "mount it for writing"],
+  ETXTBSY: ["it is a program that runs", "end the program first"],
+  EXDEV: ["the two paths are on different file systems", "choose a path on the same one"],
+};
+
+/** The kernel's name of the error, `ENOSPC` say, of what the runtime threw; undefined for others. */
+export function errnoName(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return error instanceof Error && typeof code === "string" && /^E[A-Z0-9]+$/.test(code)
+    ? code
+    : undefined;
+}
+
+/**
+ * The operator's error for one that the runtime threw; one that is an operator's already is handed
+ * back, and anything else is a defect, which keeps its stack.
+ *
+ * @param doing what was tried, as a verb: `write`, `read`, `make`, `remove`
+ * @param path the file, or what it is
+ */
+export function fileError(error: unknown, doing: string, path: string): OperatorError {
+  if (error instanceof OperatorError) return error;
+  const name = errnoName(error);
+  if (name === undefined) throw error;
+  const [meaning, remedy] = MEANINGS[name] ?? [messageOf(error), undefined];
+  return new OperatorError(
+    "file",
+    `can't ${doing} ${path}: ${meaning} (${name})${remedy ? `; ${remedy}` : ""}`,
+    { cause: error },
+  );
+}
+
+/** Runs `work`, whose errors are of one file. @throws {OperatorError} `file` */
+export function withFile<R>(doing: string, path: string, work: () => R): R {
+  try {
+    return work();
+  } catch (error) {
+    throw fileError(error, doing, path);
+  }
+}

@@ -1,0 +1,52 @@
+/** Standard output and standard error, which may be closed, full, or set not to block. */
+import { fileError } from "./file_error.ts";
+import type { OperatorError } from "./error.ts";
+
+/** How long, in ms, a reader may take nothing before output is given up. */
+const PATIENCE_MS = 30_000;
+const PAUSE_MS = 5;
+
+interface Stream {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/**
+ * Writes to standard output, and waits for its reader if it has to. A pipe whose reader has seen
+ * enough, as `head` does, is no error.
+ *
+ * @throws {OperatorError} `output` if it can't be written: the disk behind it is full, say
+ */
+export function writeOutput(text: string, stream: Stream = Deno.stdout): void {
+  let bytes = new TextEncoder().encode(text);
+  let waited = 0;
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(stream.writeSync(bytes));
+      waited = 0;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return;
+      if (!(error instanceof Deno.errors.WouldBlock) || waited >= PATIENCE_MS) {
+        throw outputError(error);
+      }
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+      waited += PAUSE_MS;
+    }
+  }
+}
+
+/**
+ * Writes to standard error as far as that is possible at once. It never throws and never waits:
+ * no operation may fail, or be held up, because nobody reads what is said about it.
+ */
+export function writeErrorOutput(text: string, stream: Stream = Deno.stderr): void {
+  let bytes = new TextEncoder().encode(text);
+  try {
+    while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
+  } catch {
+    // Closed, full, or gone: there is no other place to say so.
+  }
+}
+
+function outputError(error: unknown): OperatorError {
+  return fileError(error, "write", "standard output");
+}
