@@ -3,6 +3,7 @@ import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { BASES, mutate, randomFrom } from "../fixtures/lint/mutations.ts";
+import { FULL } from "../harness/scale.ts";
 import { repairs } from "../../lib/lint/fix.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { reportGithub } from "../../lib/lint/reporters/github.ts";
@@ -83,7 +84,7 @@ const misshapen = fc.tuple(fc.nat(), fc.jsonValue({ maxDepth: 3 })).map(([seed, 
   return JSON.stringify({ ...config as object, [places[seed % places.length]!]: value });
 });
 
-const RUNS = 5000;
+const RUNS = FULL ? 5000 : 1000;
 
 for (
   const [what, text] of [

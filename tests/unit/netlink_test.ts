@@ -1,7 +1,6 @@
 /** Decoding of what the kernel sends, also when it is not what was expected. */
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { kernelTest } from "../harness/kernel.ts";
 import { addressBytes, addressText } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { decodeAddress } from "../../lib/netlink/address.ts";
@@ -51,7 +50,7 @@ Deno.test("bytes that are no message end in an error, never in a loop or a wrong
   }));
 });
 
-kernelTest("addresses are the same as text and as bytes, and nothing else is one", () => {
+Deno.test("addresses are the same as text and as bytes, and nothing else is one", () => {
   fc.assert(fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
     const canonical = addressText(addressBytes(text));
     assertEquals(addressText(addressBytes(canonical)), canonical);
@@ -62,7 +61,7 @@ kernelTest("addresses are the same as text and as bytes, and nothing else is one
   }
 });
 
-kernelTest("sockets are decoded from /proc/net/tcp and its kin", () => {
+Deno.test("sockets are decoded from /proc/net/tcp and its kin", () => {
   const text =
     `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 12345 1 0 100 0

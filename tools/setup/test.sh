@@ -1,27 +1,43 @@
-# run_tests [FILTER…]: the whole suite, or the files whose path holds a FILTER. Sourced by ./dev.
-# The last line is "N passed, N failed".
+# What `./dev unit`, `test` and `coverage` share. Sourced by ./dev.
 
-run_tests() {
-  local files=() file filter log=dist/test.log status=0
+# find_tests DIRECTORY [FILTER…]: the test files below, or those whose path holds a FILTER, in
+# ${FILES[@]}.
+find_tests() {
+  local directory=$1 file filter
+  shift
+  FILES=()
   while IFS= read -r file; do
-    [ $# -gt 0 ] || files+=("$file")
+    [ $# -gt 0 ] || FILES+=("$file")
     for filter in "$@"; do
-      [[ "$file" != *"$filter"* ]] || { files+=("$file"); break; }
+      [[ "$file" != *"$filter"* ]] || { FILES+=("$file"); break; }
     done
-  done < <(find tests -name '*_test.ts' | sort)
-  [ ${#files[@]} -gt 0 ] || die "no test file's path holds: $*"
+  done < <(find "$directory" -name '*_test.ts' | sort)
+  [ ${#FILES[@]} -gt 0 ] || die "no test file's path holds: $*"
+}
 
-  # The packages are fetched here, since the suite itself runs without the machine's network.
-  "$DENO" cache --quiet "${NETWORK_FLAGS[@]}" "${files[@]}"
-  # A test that hangs must not take the machine of CI with it.
-  timeout "${MESOS_CNI_TEST_TIMEOUT:-840}" "${THROWAWAY[@]}" "$DENO" test "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-all "${files[@]}" 2>&1 | tee "$log" || status=$?
+# Unit tests need nothing, integration tests the tools that they call, all others the binary too.
+setup_for_tests() {
+  setup_deno
+  case "${FILES[*]}" in
+    *tests/e2e/* | *tests/faults/* | *tests/docs/*) test_packages && build ;;
+    *tests/integration/*) packages nftables:/usr/sbin/nft tcpdump:/usr/bin/tcpdump && build ;;
+  esac
+}
 
-  # Deno's own closing line: "ok | 12 passed (3 steps) | 1 failed | …".
-  sed 's/\x1b\[[0-9;]*m//g' "$log" | awk -F'|' -v status="$status" '
-    /^(ok|FAILED) \| [0-9]+ passed/ { passed = $2 + 0; failed = $3 + 0 }
-    END {
-      if (status != 0 && failed == 0) failed = 1   # it broke off before it could count
-      printf "%d passed, %d failed\n", passed, failed
-      exit failed > 0
-    }'
+# run_tests [DENO-FLAG…]: runs ${FILES[@]}. The packages of npm are fetched here, since the tests
+# themselves run without the machine's network.
+run_tests() {
+  "$DENO" cache --quiet "${NETWORK_FLAGS[@]}" tools/test/main.ts "${FILES[@]}"
+  "$DENO" run "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-all tools/test/main.ts \
+    "${NETWORK_FLAGS[@]}" --quiet --no-check "$@" -- "${FILES[@]}"
+}
+
+coverage() {
+  local data=dist/coverage status=0
+  rm -rf "$data"
+  run_tests --coverage="$data/raw" || status=$?
+  "$DENO" coverage --quiet --include="^file://$ROOT/(lib|plugins|main)" "$data/raw" | tee "$data/summary.txt"
+  "$DENO" coverage --quiet --include="^file://$ROOT/(lib|plugins|main)" --lcov --output="$data/lcov.info" "$data/raw"
+  say "line by line: $data/lcov.info"
+  return "$status"
 }

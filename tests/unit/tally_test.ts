@@ -1,0 +1,27 @@
+import { assertEquals } from "@std/assert";
+import { closingLine, readTally } from "../../tools/test/tally.ts";
+
+const tally = (passed: number, failed: number, skipped = 0) => ({ passed, failed, skipped });
+
+Deno.test("the closing line of deno test is counted, in colours too", () => {
+  assertEquals(readTally("x\nok | 12 passed (3 steps) | 0 failed (2s)\n", true), tally(12, 0));
+  assertEquals(
+    readTally("\x1b[32mok\x1b[0m | 1 passed | 0 failed | 2 ignored \x1b[38m(4m46s)\x1b[0m", true),
+    tally(1, 0, 2),
+  );
+  assertEquals(
+    readTally("FAILED | 3 passed | 2 failed (1 step) (2s)\nerror: Test failed", false),
+    tally(3, 2),
+  );
+});
+
+Deno.test("tests that broke off have failed, whatever they had counted", () => {
+  assertEquals(readTally("error: module not found", false), tally(0, 1));
+  assertEquals(readTally("", true), tally(0, 1));
+  assertEquals(readTally("ok | 5 passed | 0 failed (1s)\nSegmentation fault", false), tally(5, 1));
+});
+
+Deno.test("skipped tests are said only if there are any", () => {
+  assertEquals(closingLine(tally(3, 0)), "3 passed, 0 failed");
+  assertEquals(closingLine(tally(3, 1, 2)), "3 passed, 1 failed, 2 skipped");
+});

@@ -1,0 +1,53 @@
+/** What is run in one process: all unit tests together, any other file by itself. */
+
+export interface Job {
+  name: string;
+  files: string[];
+  /** The command that makes the namespaces for the tests; empty if they need none. */
+  namespaces: string[];
+  permissions: string[];
+}
+
+/**
+ * Unit tests call no kernel and start no program: without these permissions they can't. Reading and
+ * writing is not limited to a directory, since Deno lets nobody make a symbolic link then.
+ */
+const UNIT_PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env"];
+
+export function jobsOf(files: readonly string[]): Job[] {
+  const isUnit = (file: string) => file.startsWith("tests/unit/");
+  const unit = files.filter(isUnit);
+  const jobs: Job[] = files.filter((file) => !isUnit(file)).map((file) => ({
+    name: file,
+    files: [file],
+    namespaces: throwaway(),
+    permissions: ["--allow-all"],
+  }));
+  if (unit.length === 0) return jobs;
+  const name = unit.length === 1 ? unit[0]! : "tests/unit";
+  return [...jobs, { name, files: unit, namespaces: [], permissions: UNIT_PERMISSIONS }];
+}
+
+/** Seconds of a file that was never run here: more than most take, so that it begins early. */
+const UNKNOWN = 10;
+
+/** The order in which the last job to end ends earliest. */
+export function slowestFirst(jobs: readonly Job[], times: Record<string, number>): Job[] {
+  const seconds = ({ name }: Job) => times[name] ?? UNKNOWN;
+  return jobs.toSorted((a, b) => seconds(b) - seconds(a));
+}
+
+let made: string[] | undefined;
+
+/** A network, mounts and processes that end with the tests; root's rights in them for anyone. */
+function throwaway(): string[] {
+  return made ??= (() => {
+    const user = Deno.uid() === 0 ? [] : ["--map-root-user", "--uts"];
+    const own = ["unshare", ...user, "--net", "--mount"];
+    const processes = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    // In a container /proc may be mounted in parts, and then an unprivileged user can't mount his.
+    const [command, ...args] = [...own, ...processes, "true"];
+    const { success } = new Deno.Command(command!, { args, stderr: "null" }).outputSync();
+    return success ? [...own, ...processes] : own;
+  })();
+}

@@ -1,0 +1,114 @@
+/**
+ * Runs test files side by side, each in namespaces of its own. `./dev test` calls it; the last line
+ * is "N passed, N failed", with ", N skipped" if there are any.
+ *
+ * Usage: main.ts [DENO-FLAG…] -- FILE…
+ */
+import { type Job, jobsOf, slowestFirst } from "./jobs.ts";
+import { addTallies, closingLine, readTally, type Tally } from "./tally.ts";
+
+/** Seconds for all files together; CI gives the whole run twenty minutes, downloads included. */
+const TOTAL_LIMIT = Number(Deno.env.get("MESOS_CNI_TEST_TIMEOUT") ?? 600);
+/** Tests wait more than they work. */
+const AT_A_TIME = Number(
+  Deno.env.get("MESOS_CNI_TEST_JOBS") ?? navigator.hardwareConcurrency + 1,
+);
+const OUTPUT = "dist/tests";
+const TIMES = `${OUTPUT}/times.json`;
+
+interface Outcome {
+  job: Job;
+  tally: Tally;
+  seconds: number;
+}
+
+const split = Deno.args.indexOf("--");
+const denoFlags = Deno.args.slice(0, split);
+const files = Deno.args.slice(split + 1);
+
+await Deno.mkdir(OUTPUT, { recursive: true });
+const times: Record<string, number> = await readTimes();
+const jobs = slowestFirst(jobsOf(files), times);
+const began = performance.now();
+const waiting = [...jobs];
+const outcomes: Outcome[] = [];
+
+async function work(): Promise<void> {
+  for (let job = waiting.shift(); job; job = waiting.shift()) {
+    const outcome = await run(job);
+    outcomes.push(outcome);
+    await report(outcome);
+  }
+}
+await Promise.all(Array.from({ length: Math.min(AT_A_TIME, jobs.length) }, work));
+
+for (const { job, tally, seconds } of outcomes) if (tally.failed === 0) times[job.name] = seconds;
+await Deno.writeTextFile(TIMES, JSON.stringify(times));
+const failed = outcomes.filter(({ tally }) => tally.failed > 0);
+if (failed.length > 0) console.log("\nFailed:");
+for (const { job } of failed) console.log(`  ${job.name} (${logOf(job)})`);
+const sum = addTallies(outcomes.map(({ tally }) => tally));
+console.log(closingLine(sum));
+Deno.exit(sum.failed > 0 ? 1 : 0);
+
+async function readTimes(): Promise<Record<string, number>> {
+  try {
+    return JSON.parse(await Deno.readTextFile(TIMES));
+  } catch {
+    return {}; // The order is a guess then.
+  }
+}
+
+function logOf(job: Job): string {
+  return `${OUTPUT}/${job.name.replaceAll("/", "-")}.log`;
+}
+
+/**
+ * Output goes to a file and not through a pipe, which a process that a test has left behind would
+ * keep open. The shell is the first process of the new pid namespace, where it reaps orphans as
+ * init does; with it dies every process that the tests have started.
+ */
+async function run(job: Job): Promise<Outcome> {
+  const start = performance.now();
+  const log = logOf(job);
+  const command = [
+    ...job.namespaces,
+    "sh",
+    "-c",
+    'log=$1; shift; "$@" >"$log" 2>&1; exit $?',
+    "sh",
+    log,
+    Deno.execPath(),
+    "test",
+    ...denoFlags,
+    ...job.permissions,
+    ...job.files,
+  ];
+  const child = new Deno.Command(command[0]!, {
+    args: command.slice(1),
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const left = Math.max(0, TOTAL_LIMIT * 1000 - (start - began));
+  let cutOff = false;
+  const limit = setTimeout(() => {
+    cutOff = true;
+    child.kill("SIGKILL");
+  }, left);
+  const { success } = await child.status;
+  clearTimeout(limit);
+  if (cutOff) {
+    const line = `\ncut off: all tests together have ${TOTAL_LIMIT} s (MESOS_CNI_TEST_TIMEOUT)\n`;
+    await Deno.writeTextFile(log, line, { append: true, create: true });
+  }
+  const tally = readTally(await Deno.readTextFile(log), success);
+  return { job, tally, seconds: (performance.now() - start) / 1000 };
+}
+
+/** A line for each job; of a failed one, and of a file that runs alone, all that it printed. */
+async function report({ job, tally, seconds }: Outcome): Promise<void> {
+  const verdict = tally.failed > 0 ? "FAILED" : "ok";
+  if (tally.failed > 0 || files.length === 1) console.log(await Deno.readTextFile(logOf(job)));
+  console.log(`${verdict}  ${job.name}  ${closingLine(tally)}  (${seconds.toFixed(1)} s)`);
+}

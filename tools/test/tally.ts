@@ -1,0 +1,44 @@
+/** Counting tests: what `deno test` says at its end, and what `./dev` says at its own. */
+
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+// deno-lint-ignore no-control-regex
+const COLOUR = /\x1b\[[0-9;]*m/g;
+
+/**
+ * Reads the output of `deno test`, whose closing line is
+ * `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`.
+ *
+ * @param success whether it ended with 0; if it did not and counted no failure, it broke off
+ */
+export function readTally(output: string, success: boolean): Tally {
+  const [, passed, failed, rest] = output.replaceAll(COLOUR, "")
+    .match(/^(?:ok|FAILED) \| (\d+) passed[^|]*\| (\d+) failed(.*)$/m) ?? [];
+  const skipped = rest?.match(/(\d+) ignored/)?.[1];
+  const tally = {
+    passed: Number(passed ?? 0),
+    failed: Number(failed ?? 0),
+    skipped: Number(skipped ?? 0),
+  };
+  const brokeOff = tally.failed === 0 && (!success || passed === undefined);
+  return brokeOff ? { ...tally, failed: 1 } : tally;
+}
+
+export function addTallies(tallies: readonly Tally[]): Tally {
+  return tallies.reduce(
+    (sum, one) => ({
+      passed: sum.passed + one.passed,
+      failed: sum.failed + one.failed,
+      skipped: sum.skipped + one.skipped,
+    }),
+    { passed: 0, failed: 0, skipped: 0 },
+  );
+}
+
+export function closingLine({ passed, failed, skipped }: Tally): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
