@@ -1,15 +1,19 @@
-/** Changes to netfilter over nfnetlink (linux/netfilter/nfnetlink.h), all or none of a batch. */
+/**
+ * Transactions of nf_tables over nfnetlink (linux/netfilter/nfnetlink.h): the kernel commits all
+ * changes of a batch or none.
+ */
 import { SystemError } from "../kernel/libc.ts";
 import {
   decodeMessages,
   encodeMessage,
+  type Message,
   NLM_F_ACK,
   NLM_F_REQUEST,
   NLMSG_ERROR,
   view,
 } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
-import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
+import { AF_NETLINK, SOCK_RAW, Socket, SOL_SOCKET } from "../kernel/socket.ts";
 
 /** Subsystems of nfnetlink: the high byte of a message's type. */
 export const NFNL_SUBSYS_CTNETLINK = 1;
@@ -17,13 +21,32 @@ export const NFNL_SUBSYS_NFTABLES = 10;
 
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
+/** Attribute of BATCH_BEGIN: the generation of the rule set that the batch was made for. */
+const NFNL_BATCH_GENID = 1;
+/** Of a change to rules or elements: the kernel tells this socket what became of it. */
+export const NLM_F_ECHO = 0x8;
+
+/** The kernel takes the smaller of a message and the send buffer; these pass the system's limit. */
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+
+/** The largest batch, in bytes, that is sent as one transaction. */
+export const LARGEST_BATCH = 16 << 20;
+/** How large, in bytes, the batches are into which {@link applyInSlices} divides changes. */
+const SLICE_BYTES = 96 << 10;
+const EMSGSIZE = 90;
+const ENOBUFS = 105;
 
 /**
- * Sockets stay open: when one is closed while the kernel still frees deleted rules, close(2) waits
- * for that, and it takes ten times as long as the deletion.
+ * The sockets stay open between calls: close(2) of one waits until the kernel has freed the rules
+ * that were deleted through it, which takes ten times as long as the deletion. After an error they
+ * are renewed, since a socket whose receive buffer overflowed (ENOBUFS) may still hold answers to
+ * an earlier request.
  */
 let requests: NetlinkSocket | undefined;
-let batches: Socket | undefined;
+let batches: BatchSocket | undefined;
 let sequence = 0;
 
 /** nfnetlink in this process's network namespace, for single requests. @throws {SystemError} */
@@ -31,55 +54,205 @@ export function nfnetlink(): NetlinkSocket {
   return requests ??= new NetlinkSocket(NETLINK_NETFILTER);
 }
 
+/**
+ * Asks with {@link nfnetlink}'s socket, and renews that after an error.
+ *
+ * @throws {SystemError}
+ */
+export function withNfnetlink<T>(ask: (socket: NetlinkSocket) => T): T {
+  try {
+    return ask(nfnetlink());
+  } catch (error) {
+    requests?.[Symbol.dispose]();
+    requests = undefined;
+    throw error;
+  }
+}
+
 /** struct nfgenmsg: what every nfnetlink message begins with. */
 export function nfHeader(family: number, resource = 0): Uint8Array<ArrayBuffer> {
   return new Uint8Array([family, 0, resource >> 8, resource & 0xff]);
 }
 
+/** One message of a batch. */
 export interface Change {
   /** Subsystem and message, as in the header. */
   type: number;
+  /** Flags besides NLM_F_REQUEST, such as NLM_F_CREATE. */
+  flags?: number;
   /** The message's parts, its nfgenmsg first. */
   parts: readonly Uint8Array[];
+}
+
+export interface BatchOptions {
+  /** The kernel refuses the batch (ERESTART) if the rule set is of another generation by now. */
+  generation?: number;
+  /** Whether the kernel is to tell what became of changes with NLM_F_ECHO. */
+  echo?: boolean;
 }
 
 /**
  * Applies changes in one transaction.
  *
  * @param what the changes as an operator would say them
- * @throws {SystemError} of the first change that failed; then none was made
+ * @returns what the kernel echoed, in the order of the changes; undefined if the socket could not
+ *   hold it, though the changes were made
+ * @throws {SystemError} of the first change that failed; then none was made. `EMSGSIZE` for more
+ *   than {@link LARGEST_BATCH} bytes
  */
-export function applyBatch(subsystem: number, changes: readonly Change[], what: string): void {
-  const socket = batches ??= Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+export function applyBatch(
+  subsystem: number,
+  changes: readonly Change[],
+  what: string,
+  options: BatchOptions = {},
+): Message[] | undefined {
+  if (changes.length === 0) return [];
   const first = sequence + 1;
-  const frame = (type: number) =>
-    encodeMessage(type, NLM_F_REQUEST, ++sequence, [nfHeader(0, subsystem)]);
-  const messages = [
-    frame(NFNL_MSG_BATCH_BEGIN),
-    ...changes.map(({ type, parts }) =>
-      encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, ++sequence, parts)
-    ),
-    frame(NFNL_MSG_BATCH_END),
-  ];
-  socket.send(concat(messages), what);
+  const bytes = encodeBatch(subsystem, changes, options);
+  if (bytes.length > LARGEST_BATCH) {
+    throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
+  }
+  const socket = batches ??= new BatchSocket();
+  try {
+    return socket.exchange(bytes, { first, last: sequence - 1, what, echo: options.echo });
+  } catch (error) {
+    batches?.close();
+    batches = undefined;
+    throw error;
+  }
+}
 
-  // The kernel has answered every change, also of a batch that failed, by the time that send
-  // returns.
-  const buffer = new Uint8Array(64 << 10);
-  let failure: SystemError | undefined;
-  let answered = 0;
-  while (answered < changes.length) {
-    const length = socket.receive(buffer, what);
-    if (length === undefined) break;
-    for (const message of decodeMessages(buffer.subarray(0, length))) {
-      if (message.type !== NLMSG_ERROR || message.sequence < first) continue;
+/**
+ * Applies changes that need not happen together, such as deletions, in transactions that fit the
+ * buffers every system grants.
+ *
+ * @throws {SystemError} of the first change that failed; the slices before its own were applied
+ */
+export function applyInSlices(subsystem: number, changes: readonly Change[], what: string): void {
+  let slice: Change[] = [];
+  let size = 0;
+  for (const change of changes) {
+    const bytes = change.parts.reduce((sum, part) => sum + part.length + 4, 16);
+    if (size + bytes > SLICE_BYTES && slice.length > 0) {
+      applyBatch(subsystem, slice, what);
+      slice = [];
+      size = 0;
+    }
+    slice.push(change);
+    size += bytes;
+  }
+  applyBatch(subsystem, slice, what);
+}
+
+/** Only the last change asks for an acknowledgement: errors are always told, and answers cost room. */
+function encodeBatch(
+  subsystem: number,
+  changes: readonly Change[],
+  { generation }: BatchOptions,
+): Uint8Array<ArrayBuffer> {
+  const header = nfHeader(0, subsystem);
+  const begin = [header];
+  if (generation !== undefined) begin.push(generationAttribute(generation));
+  return concat([
+    encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, ++sequence, begin),
+    ...changes.map(({ type, flags = 0, parts }, index) => {
+      const ack = index === changes.length - 1 ? NLM_F_ACK : 0;
+      return encodeMessage(type, NLM_F_REQUEST | ack | flags, ++sequence, parts);
+    }),
+    encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, ++sequence, [header]),
+  ]);
+}
+
+function generationAttribute(generation: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  view(bytes).setUint16(0, 8, true);
+  view(bytes).setUint16(2, NFNL_BATCH_GENID, true);
+  view(bytes).setUint32(4, generation);
+  return bytes;
+}
+
+/** A socket for batches, whose buffers grow with them. */
+class BatchSocket {
+  readonly #socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  #sendBuffer = 0;
+  #receiveBuffer = 0;
+
+  exchange(
+    bytes: Uint8Array<ArrayBuffer>,
+    { first, last, what, echo = false }: {
+      first: number;
+      last: number;
+      what: string;
+      echo?: boolean;
+    },
+  ): Message[] | undefined {
+    if (bytes.length > this.#sendBuffer) {
+      this.#sendBuffer = Math.max(bytes.length + 1024, 128 << 10);
+      this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, this.#sendBuffer);
+    }
+    // An echoed message takes its own size again, and the kernel's bookkeeping as much.
+    const answers = echo ? 4 * bytes.length + (256 << 10) : 0;
+    if (answers > this.#receiveBuffer) {
+      this.#receiveBuffer = answers;
+      this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, answers);
+    }
+    this.#socket.send(bytes, what);
+
+    // The kernel has answered by the time that send returns.
+    const echoed: Message[] = [];
+    let failure: SystemError | undefined;
+    let acknowledged = false;
+    let overflowed = false;
+    for (const message of this.#received(what, () => overflowed = true)) {
+      if (message.type !== NLMSG_ERROR) {
+        if (echo && message.sequence >= first) echoed.push(message);
+        continue;
+      }
+      if (message.sequence < first) continue;
       const number = -view(message.body).getInt32(0, true);
       if (number > 0) failure ??= new SystemError(number, what);
-      answered++;
+      else if (message.sequence === last) acknowledged = true;
+    }
+    if (failure) throw failure;
+    if (!acknowledged && !overflowed) throw new Error(`${what}: the kernel's answer ended early`);
+    if (!acknowledged) throw new SystemError(ENOBUFS, `${what}: the kernel's answer was lost`);
+    return overflowed ? undefined : echoed;
+  }
+
+  /** Root may pass the system's limit; root of a user namespace gets as much as the limit allows. */
+  #grow(force: number, within: number, bytes: number): void {
+    try {
+      this.#socket.setOption(SOL_SOCKET, force, bytes);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.#socket.setOption(SOL_SOCKET, within, bytes);
     }
   }
-  if (failure) throw failure;
-  if (answered < changes.length) throw new Error(`${what}: the kernel's answer ended early`);
+
+  *#received(what: string, onOverflow: () => void): Generator<Message> {
+    const buffer = new Uint8Array(64 << 10);
+    for (let overflows = 0;;) {
+      let length: number | undefined;
+      try {
+        length = this.#socket.receive(buffer, what);
+      } catch (error) {
+        if (!(error instanceof SystemError) || error.errno !== ENOBUFS || ++overflows > 8) {
+          throw error;
+        }
+        onOverflow();
+        continue;
+      }
+      if (length === undefined) return;
+      for (const message of decodeMessages(buffer.subarray(0, length))) {
+        // A copy, since the next answer comes into the same buffer.
+        yield { ...message, body: message.body.slice() };
+      }
+    }
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -1,37 +1,28 @@
 /**
- * The rules of nf_tables chains (linux/netfilter/nf_tables.h), which are also what iptables-nft
- * writes. Read and deleted here without a process, and without the whole table: what a chain of
- * ten thousand rules costs is paid only by who asks for that chain.
+ * What nf_tables holds (linux/netfilter/nf_tables.h), which is also what iptables-nft wrote. Read
+ * without a process, and without the whole table: what a chain of ten thousand rules costs is paid
+ * only by who asks for that chain.
  */
 import { cString, SystemError } from "../kernel/libc.ts";
-import {
-  attribute,
-  Attributes,
-  decodeMessages,
-  eachAttribute,
-  type Message,
-  view,
-} from "../netlink/message.ts";
-import { NETLINK_NETFILTER } from "../netlink/socket.ts";
-import { AF_INET, AF_INET6, AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
-import { applyBatch, nfHeader, nfnetlink, NFNL_SUBSYS_NFTABLES } from "./batch.ts";
+import { attribute, Attributes, eachAttribute, view } from "../netlink/message.ts";
+import { applyInSlices, nfHeader, NFNL_SUBSYS_NFTABLES, withNfnetlink } from "./batch.ts";
+import { deleteRule, nfMessage, type RuleHandle } from "./changes.ts";
+import type { Expression } from "./expressions.ts";
+import { commentIn, NFPROTO, type TableFamily } from "./wire.ts";
 
-/** Families of tables (linux/netfilter.h). */
-export const NFPROTO = { inet: 1, ip: AF_INET, ip6: AF_INET6 } as const;
-export type TableFamily = keyof typeof NFPROTO;
-
-const message = (number: number) => NFNL_SUBSYS_NFTABLES << 8 | number;
-const NFT_MSG_GETCHAIN = message(4);
-const NFT_MSG_NEWRULE = message(6);
-const NFT_MSG_GETRULE = message(7);
-const NFT_MSG_DELRULE = message(8);
+const NFT_MSG_GETTABLE = nfMessage(1);
+const NFT_MSG_GETCHAIN = nfMessage(4);
+const NFT_MSG_GETRULE = nfMessage(7);
+const NFT_MSG_GETGEN = nfMessage(16);
 
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
+const NFTA_CHAIN_HOOK = 4;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
 const NFTA_RULE_EXPRESSIONS = 4;
+const NFTA_RULE_USERDATA = 7;
 const NFTA_EXPR_NAME = 1;
 const NFTA_EXPR_DATA = 2;
 const NFTA_IMMEDIATE_DATA = 2;
@@ -39,39 +30,52 @@ const NFTA_DATA_VERDICT = 2;
 const NFTA_VERDICT_CODE = 1;
 const NFTA_VERDICT_CHAIN = 2;
 const NFT_JUMP = -3;
-
-const NFNLGRP_NFTABLES = 7;
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
+const NFT_GOTO = -4;
 const ENOENT = 2;
 
-/** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
-export interface RuleHandle {
-  table: string;
-  chain: string;
-  handle: string;
+/** A rule as the kernel lists it. */
+export interface ListedRule extends RuleHandle {
+  /** NFTA_RULE_EXPRESSIONS. */
+  expressions: Uint8Array;
+  /** Of iptables' comment match, or of nft's user data. */
+  comment?: string;
+}
+
+/**
+ * The rule set's generation, which every commit raises.
+ *
+ * @throws {SystemError}
+ */
+export function generation(): number {
+  const [answer] = withNfnetlink((socket) =>
+    socket.request(NFT_MSG_GETGEN, 0, [nfHeader(0)], "read the generation of the rules")
+  );
+  return view(new Attributes(answer!.body.subarray(4)).bytes(1)!).getUint32(0);
 }
 
 /** nf_tables of this process's network namespace, in one family. */
 export class Rules {
-  readonly #socket = nfnetlink();
-
   constructor(readonly family: TableFamily) {}
+
+  /** Whether a table exists. @throws {SystemError} */
+  hasTable(table: string): boolean {
+    return this.#ask(NFT_MSG_GETTABLE, [attribute(1, cString(table))], `look for ${table}`) !==
+      undefined;
+  }
 
   /** Whether a chain exists. @throws {SystemError} */
   hasChain(table: string, chain: string): boolean {
-    return this.#found(() =>
-      this.#socket.request(NFT_MSG_GETCHAIN, 0, [
-        nfHeader(NFPROTO[this.family]),
-        attribute(NFTA_CHAIN_TABLE, cString(table)),
-        attribute(NFTA_CHAIN_NAME, cString(chain)),
-      ], `look for the chain ${chain}`)
-    ) !== undefined;
+    return this.#chain(table, chain) !== undefined;
   }
 
-  /** The chains that a chain's rules jump to, one for each such rule. @throws {SystemError} */
+  /** Whether a chain exists that packets come to by themselves. @throws {SystemError} */
+  hasBaseChain(table: string, chain: string): boolean {
+    return this.#chain(table, chain)?.bytes(NFTA_CHAIN_HOOK) !== undefined;
+  }
+
+  /** The chains that a chain's rules jump or go to, one for each such rule. @throws {SystemError} */
   jumps(table: string, chain: string): string[] {
-    return this.#dump(table, chain, (rule) => jumpOf(rule.bytes(NFTA_RULE_EXPRESSIONS)));
+    return this.list(table, chain, ({ expressions }) => jumpOf(expressions));
   }
 
   /** How many rules a chain has. @throws {SystemError} */
@@ -79,49 +83,56 @@ export class Rules {
     return this.#dump(table, chain, () => true).length;
   }
 
-  /**
-   * The rules of a chain that carry a comment, whoever wrote them.
-   *
-   * @throws {SystemError}
-   */
-  withComment(table: string, chain: string, comment: string): RuleHandle[] {
-    const wanted = cString(comment);
-    return this.#dump(
-      table,
-      chain,
-      (rule, bytes) => holds(bytes, wanted) ? { table, chain, handle: handleOf(rule) } : undefined,
-    );
+  /** The rules of a chain for which `take` has something. @throws {SystemError} */
+  list<T>(table: string, chain: string, take: (rule: ListedRule) => T | undefined): T[] {
+    return this.#dump(table, chain, (rule) => take(listedRule(table, chain, rule)));
+  }
+
+  /** The rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
+  withComment(table: string, chain: string, comments: readonly string[]): ListedRule[] {
+    const wanted = comments.map((comment) => cString(comment));
+    return this.#dump(table, chain, (rule, bytes) => {
+      if (!wanted.some((comment) => contains(bytes, comment))) return undefined;
+      const listed = listedRule(table, chain, rule);
+      if (listed.comment === undefined || !comments.includes(listed.comment)) return undefined;
+      return { ...listed, expressions: listed.expressions.slice() };
+    });
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
   hasComment({ table, chain, handle }: RuleHandle, comment: string): boolean {
-    const [answer] = this.#found(() =>
-      this.#socket.request(NFT_MSG_GETRULE, 0, [
-        nfHeader(NFPROTO[this.family]),
-        attribute(NFTA_RULE_TABLE, cString(table)),
-        attribute(NFTA_RULE_CHAIN, cString(chain)),
-        attribute(NFTA_RULE_HANDLE, handleBytes(handle)),
-      ], `read rule ${handle} of ${chain}`)
-    ) ?? [];
-    return answer !== undefined && holds(answer.body, cString(comment));
+    const answer = this.#ask(NFT_MSG_GETRULE, [
+      attribute(NFTA_RULE_TABLE, cString(table)),
+      attribute(NFTA_RULE_CHAIN, cString(chain)),
+      attribute(NFTA_RULE_HANDLE, handleBytes(handle)),
+    ], `read rule ${handle} of ${chain}`);
+    return answer !== undefined && listedRule(table, chain, answer).comment === comment;
   }
 
-  /** Deletes rules, all or none. @throws {SystemError} `ENOENT` if one is not there */
+  /** Deletes rules, many in one transaction. @throws {SystemError} `ENOENT` if one is not there */
   remove(rules: readonly RuleHandle[]): void {
-    if (rules.length === 0) return;
-    applyBatch(
+    applyInSlices(
       NFNL_SUBSYS_NFTABLES,
-      rules.map(({ table, chain, handle }) => ({
-        type: NFT_MSG_DELRULE,
-        parts: [
-          nfHeader(NFPROTO[this.family]),
-          attribute(NFTA_RULE_TABLE, cString(table)),
-          attribute(NFTA_RULE_CHAIN, cString(chain)),
-          attribute(NFTA_RULE_HANDLE, handleBytes(handle)),
-        ],
-      })),
-      `delete ${rules.length} rules of ${this.family} ${rules[0]!.table}`,
+      rules.map((rule) => deleteRule(this.family, rule)),
+      `delete ${rules.length} rules of ${this.family} ${rules[0]?.table}`,
     );
+  }
+
+  #chain(table: string, chain: string): Attributes | undefined {
+    return this.#ask(NFT_MSG_GETCHAIN, [
+      attribute(NFTA_CHAIN_TABLE, cString(table)),
+      attribute(NFTA_CHAIN_NAME, cString(chain)),
+    ], `look for the chain ${chain}`);
+  }
+
+  #ask(type: number, parts: readonly Uint8Array[], what: string): Attributes | undefined {
+    const [answer] =
+      found(() =>
+        withNfnetlink((socket) =>
+          socket.request(type, 0, [nfHeader(NFPROTO[this.family]), ...parts], what)
+        )
+      ) ?? [];
+    return answer && new Attributes(answer.body.subarray(4));
   }
 
   #dump<T>(
@@ -129,119 +140,109 @@ export class Rules {
     chain: string,
     take: (rule: Attributes, bytes: Uint8Array) => T | undefined,
   ): T[] {
-    return this.#found(() =>
-      this.#socket.dump(
-        NFT_MSG_GETRULE,
-        [
-          nfHeader(NFPROTO[this.family]),
-          attribute(NFTA_RULE_TABLE, cString(table)),
-          attribute(NFTA_RULE_CHAIN, cString(chain)),
-        ],
-        `list the rules of ${chain}`,
-        ({ body }) => take(new Attributes(body.subarray(4)), body),
+    return found(() =>
+      withNfnetlink((socket) =>
+        socket.dump(
+          NFT_MSG_GETRULE,
+          [
+            nfHeader(NFPROTO[this.family]),
+            attribute(NFTA_RULE_TABLE, cString(table)),
+            attribute(NFTA_RULE_CHAIN, cString(chain)),
+          ],
+          `list the rules of ${chain}`,
+          ({ body }) => take(new Attributes(body.subarray(4)), body),
+        )
       )
     ) ?? [];
   }
+}
 
-  /** Undefined for what is not there, which includes a kernel that has no such table yet. */
-  #found<T>(ask: () => T): T | undefined {
-    try {
-      return ask();
-    } catch (error) {
-      if (error instanceof SystemError && error.errno === ENOENT) return undefined;
-      throw error;
-    }
+/** Undefined for what is not there, which includes a kernel that has no such table yet. */
+function found<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ENOENT) return undefined;
+    throw error;
   }
 }
 
-/**
- * Hears of new rules from when it is made: the only way to learn the handles of rules that
- * another program adds without listing a whole chain.
- */
-export class NewRules implements Disposable {
-  readonly #socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
-
-  constructor() {
-    // A socket without an address of its own is taken for the sender, and told nothing.
-    this.#socket.bind(kernelChooses(), "netlink");
-    this.#socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES);
-  }
-
-  /**
-   * The rules with a comment that were added since.
-   *
-   * @returns undefined if the kernel had more to tell than the socket could hold
-   */
-  withComment(family: TableFamily, comment: string): RuleHandle[] | undefined {
-    const wanted = cString(comment);
-    const found: RuleHandle[] = [];
-    try {
-      for (const message of this.#received()) {
-        if (message.type !== NFT_MSG_NEWRULE || message.body[0] !== NFPROTO[family]) continue;
-        if (!holds(message.body, wanted)) continue;
-        const rule = new Attributes(message.body.subarray(4));
-        found.push({
-          table: rule.text(NFTA_RULE_TABLE)!,
-          chain: rule.text(NFTA_RULE_CHAIN)!,
-          handle: handleOf(rule),
-        });
-      }
-    } catch (error) {
-      // ENOBUFS; but the runtime may have changed errno by the time that it is read.
-      if (error instanceof SystemError) return undefined;
-      throw error;
-    }
-    return found;
-  }
-
-  *#received(): Generator<Message> {
-    const buffer = new Uint8Array(64 << 10);
-    while (true) {
-      const length = this.#socket.receive(buffer, "hear of new rules");
-      if (length === undefined) return;
-      yield* decodeMessages(buffer.subarray(0, length));
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
+/** Reads a rule of an answer; its expressions lie in the answer's buffer. */
+export function listedRule(table: string, chain: string, rule: Attributes): ListedRule {
+  const expressions = rule.bytes(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array();
+  return {
+    table,
+    chain,
+    handle: view(rule.bytes(NFTA_RULE_HANDLE)!).getBigUint64(0).toString(),
+    expressions,
+    comment: commentIn(rule.bytes(NFTA_RULE_USERDATA)) ?? commentOf(expressions),
+  };
 }
 
-/** struct sockaddr_nl of any process id. */
-function kernelChooses(): Uint8Array<ArrayBuffer> {
-  const address = new Uint8Array(12);
-  view(address).setUint16(0, AF_NETLINK, true);
-  return address;
+/** The text of the rule's comment match. */
+function commentOf(expressions: Uint8Array): string | undefined {
+  for (const [, bytes] of eachAttribute(expressions)) {
+    const expression = new Attributes(bytes);
+    if (expression.text(NFTA_EXPR_NAME) !== "match") continue;
+    const match = expression.nested(NFTA_EXPR_DATA);
+    if (match.text(1) === "comment") return match.text(3);
+  }
+  return undefined;
 }
 
-function jumpOf(expressions: Uint8Array | undefined): string | undefined {
-  for (const [, bytes] of eachAttribute(expressions ?? new Uint8Array())) {
+function jumpOf(expressions: Uint8Array): string | undefined {
+  for (const [, bytes] of eachAttribute(expressions)) {
     const expression = new Attributes(bytes);
     if (expression.text(NFTA_EXPR_NAME) !== "immediate") continue;
     const verdict = expression.nested(NFTA_EXPR_DATA).nested(NFTA_IMMEDIATE_DATA)
       .nested(NFTA_DATA_VERDICT);
     const code = verdict.bytes(NFTA_VERDICT_CODE);
-    if (code && view(code).getInt32(0) === NFT_JUMP) return verdict.text(NFTA_VERDICT_CHAIN);
+    const number = code && view(code).getInt32(0);
+    if (number === NFT_JUMP || number === NFT_GOTO) return verdict.text(NFTA_VERDICT_CHAIN);
   }
   return undefined;
 }
 
 /**
- * Whether a rule holds exactly this comment (its bytes with the NUL), wherever iptables or nft
- * keep theirs: at the start of an attribute, or behind the type and length of user data.
+ * Whether a listed rule does the same as one that would be written: its expressions are equal but
+ * for what counters have counted.
  */
-function holds(bytes: Uint8Array, comment: Uint8Array): boolean {
-  for (let at = bytes.indexOf(comment[0]!); at >= 0; at = bytes.indexOf(comment[0]!, at + 1)) {
-    if (!comment.every((byte, i) => bytes[at + i] === byte)) continue;
-    const before = bytes[at - 1]!;
-    if (before < 0x20 || (before === comment.length && bytes[at - 2] === 0)) return true;
-  }
-  return false;
+export function isSameRule(listed: Uint8Array, written: readonly Expression[]): boolean {
+  const found = [...eachAttribute(listed)].map(([, bytes]) => bytes);
+  return found.length === written.length && written.every((bytes, index) => {
+    const wanted = new Attributes(bytes.subarray(4));
+    const other = new Attributes(found[index]!);
+    const name = wanted.text(NFTA_EXPR_NAME);
+    if (name !== other.text(NFTA_EXPR_NAME)) return false;
+    return name === "counter" ||
+      isCovered(wanted.bytes(2), other.bytes(2), name === "immediate");
+  });
 }
 
-function handleOf(rule: Attributes): string {
-  return view(rule.bytes(NFTA_RULE_HANDLE)!).getBigUint64(0).toString();
+/** Whether each attribute of `wanted` is in `other`: the kernel lists defaults that nobody wrote. */
+function isCovered(
+  wanted: Uint8Array | undefined,
+  other: Uint8Array | undefined,
+  isVerdict: boolean,
+): boolean {
+  const others = new Attributes(other ?? new Uint8Array());
+  for (const [type, value] of eachAttribute(wanted ?? new Uint8Array())) {
+    const found = others.bytes(type);
+    if (!found || found.length !== value.length) return false;
+    // Byte 3 of a verdict's header holds NLA_F_NESTED, which the kernel does not list.
+    const isEqual = value.every((byte, at) => byte === found[at] || (isVerdict && at === 3));
+    if (!isEqual) return false;
+  }
+  return true;
+}
+
+/** Whether `part` occurs in `bytes`: a quick look before a rule is taken apart. */
+function contains(bytes: Uint8Array, part: Uint8Array): boolean {
+  const [first] = part;
+  for (let at = bytes.indexOf(first!); at >= 0; at = bytes.indexOf(first!, at + 1)) {
+    if (part.every((byte, i) => bytes[at + i] === byte)) return true;
+  }
+  return false;
 }
 
 function handleBytes(handle: string): Uint8Array {

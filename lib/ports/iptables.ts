@@ -5,7 +5,9 @@
  */
 import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import { NewRules, type RuleHandle, Rules, type TableFamily } from "../nft/rules.ts";
+import type { RuleHandle } from "../nft/changes.ts";
+import { Rules } from "../nft/rules.ts";
+import type { TableFamily } from "../nft/wire.ts";
 import { type Attachment, commentOf, possibleComments } from "./mapping.ts";
 import { type Family } from "../base/ip.ts";
 import type { Backend, Removal, Snapshot } from "./backend.ts";
@@ -99,7 +101,6 @@ async function installOverNetlink(
 ): Promise<RuleHandle[] | undefined> {
   const { family } = tool;
   const rules = new Rules(TABLE_FAMILY[family]);
-  using news = new NewRules();
   const change = () => {
     const wanted = structure(record, family);
     return changes(record, family, {
@@ -110,9 +111,7 @@ async function installOverNetlink(
     });
   };
   await restore(tool, change, lock, started);
-  const handles = news.withComment(TABLE_FAMILY[family], commentOf(record.containerId));
-  // Anything but all of them is as good as not knowing.
-  return handles?.length === ownRules(record, family).length ? handles : undefined;
+  return undefined;
 }
 
 async function installLegacy(
@@ -182,7 +181,7 @@ function removeByComment(attachment: Removal, family: Family): void {
   const comments = possibleComments(attachment.containerId);
   const find = () =>
     [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
-      comments.flatMap((comment) => rules.withComment("nat", chain, comment))
+      rules.withComment("nat", chain, comments)
     );
   // An agent with the original plugin may delete some of them at the same time.
   while (!removeRules(rules, find()));

@@ -7,7 +7,7 @@
  * target is the key: made whole or not at all. All of it is of this boot, as rules are.
  */
 import { OperatorError } from "../base/error.ts";
-import type { RuleHandle } from "../nft/rules.ts";
+import type { RuleHandle } from "../nft/changes.ts";
 import { type Attachment, describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
 import { ANY_ADDRESS, type Family, familyOfKnown } from "../base/ip.ts";
 

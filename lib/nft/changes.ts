@@ -1,0 +1,148 @@
+/**
+ * Changes to tables, chains and rules of nf_tables, each one message of a batch
+ * (linux/netfilter/nf_tables.h). What is said to be made and is there already is no error.
+ */
+import { cString } from "../kernel/libc.ts";
+import { attribute, nested, NLM_F_CREATE } from "../netlink/message.ts";
+import { type Change, nfHeader, NFNL_SUBSYS_NFTABLES, NLM_F_ECHO } from "./batch.ts";
+import type { Expression } from "./expressions.ts";
+import { be32, be64, commentData, NFPROTO, type TableFamily } from "./wire.ts";
+
+/** The type of a message to or from nf_tables. */
+export const nfMessage = (number: number) => NFNL_SUBSYS_NFTABLES << 8 | number;
+const NFT_MSG_NEWTABLE = nfMessage(0);
+const NFT_MSG_DELTABLE = nfMessage(2);
+const NFT_MSG_NEWCHAIN = nfMessage(3);
+const NFT_MSG_DELCHAIN = nfMessage(5);
+export const NFT_MSG_NEWRULE = nfMessage(6);
+const NFT_MSG_DELRULE = nfMessage(8);
+const NLM_F_APPEND = 0x800;
+
+/** A table, by which what is in it is named. */
+export interface Table {
+  family: TableFamily;
+  name: string;
+}
+
+/** Where a base chain meets packets. */
+export interface ChainHook {
+  type: "nat" | "filter" | "route";
+  hook: keyof typeof HOOKS;
+  /** Among the chains of a hook, the smaller comes first. */
+  priority: number;
+}
+
+/** enum nf_inet_hooks. */
+const HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+const NF_ACCEPT = 1;
+
+/** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
+export interface RuleHandle {
+  table: string;
+  chain: string;
+  handle: string;
+}
+
+export function addTable({ family, name }: Table): Change {
+  return {
+    type: NFT_MSG_NEWTABLE,
+    flags: NLM_F_CREATE,
+    parts: [nfHeader(NFPROTO[family]), attribute(1, cString(name)), attribute(2, be32(0))],
+  };
+}
+
+/** With all that is in it. */
+export function deleteTable({ family, name }: Table): Change {
+  return {
+    type: NFT_MSG_DELTABLE,
+    parts: [nfHeader(NFPROTO[family]), attribute(1, cString(name))],
+  };
+}
+
+/** A chain; with a hook, one that packets come to by themselves, which accepts what it has no rule for. */
+export function addChain({ family, name }: Table, chain: string, hook?: ChainHook): Change {
+  const base = hook
+    ? [
+      nested(4, [attribute(1, be32(HOOKS[hook.hook])), attribute(2, be32(hook.priority))]),
+      attribute(5, be32(NF_ACCEPT)),
+      attribute(7, cString(hook.type)),
+    ]
+    : [];
+  return {
+    type: NFT_MSG_NEWCHAIN,
+    flags: NLM_F_CREATE,
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(name)),
+      attribute(3, cString(chain)),
+      ...base,
+    ],
+  };
+}
+
+/** A chain that nothing jumps to and that has no rules. */
+export function deleteChain({ family, name }: Table, chain: string): Change {
+  return {
+    type: NFT_MSG_DELCHAIN,
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(name)),
+      attribute(3, cString(chain)),
+    ],
+  };
+}
+
+/** All rules of a chain. */
+export function flushChain({ family, name }: Table, chain: string): Change {
+  return {
+    type: NFT_MSG_DELRULE,
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(name)),
+      attribute(2, cString(chain)),
+    ],
+  };
+}
+
+/**
+ * A rule at the end of its chain, or before all others (`first`). Two of the same are two.
+ *
+ * @param options.comment as `nft list` shows it; iptables has its comments as matches
+ * @param options.protocol of what the rule matches: an extension of iptables for one protocol is
+ *   refused (EINVAL) in a rule that is not said to be of it (NFTA_RULE_COMPAT)
+ */
+export function addRule(
+  { family, name }: Table,
+  chain: string,
+  expressions: readonly Expression[],
+  options: { first?: boolean; comment?: string; echo?: boolean; protocol?: number } = {},
+): Change {
+  const { first = false, comment, echo = false, protocol } = options;
+  return {
+    type: NFT_MSG_NEWRULE,
+    flags: NLM_F_CREATE | (first ? 0 : NLM_F_APPEND) | (echo ? NLM_F_ECHO : 0),
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(name)),
+      attribute(2, cString(chain)),
+      nested(4, expressions),
+      ...(protocol === undefined
+        ? []
+        : [nested(5, [attribute(1, be32(protocol)), attribute(2, be32(0))])]),
+      ...(comment === undefined ? [] : [attribute(7, commentData(comment))]),
+    ],
+  };
+}
+
+/** One rule; `ENOENT` if it is not there. */
+export function deleteRule(family: TableFamily, { table, chain, handle }: RuleHandle): Change {
+  return {
+    type: NFT_MSG_DELRULE,
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(table)),
+      attribute(2, cString(chain)),
+      attribute(3, be64(BigInt(handle))),
+    ],
+  };
+}

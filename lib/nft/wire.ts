@@ -1,0 +1,53 @@
+/** What nf_tables messages have in common: integers in network order, names, user data. */
+import { cString } from "../kernel/libc.ts";
+import { view } from "../netlink/message.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+
+/** Families of tables (linux/netfilter.h). */
+export const NFPROTO = { inet: 1, ip: AF_INET, bridge: 7, ip6: AF_INET6 } as const;
+export type TableFamily = keyof typeof NFPROTO;
+
+/** 4 bytes, most significant first. */
+export function be32(value: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4);
+  view(bytes).setInt32(0, value);
+  return bytes;
+}
+
+/** 8 bytes, most significant first. */
+export function be64(value: bigint): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  view(bytes).setBigUint64(0, value);
+  return bytes;
+}
+
+/** Parts, one after another. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
+}
+
+/** libnftnl's user data: type, length, value, each one byte but the value. Opaque to the kernel. */
+export function userData(type: number, value: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (value.length > 255) throw new RangeError(`user data of ${value.length} bytes`);
+  return joined([new Uint8Array([type, value.length]), value]);
+}
+
+/** NFTNL_UDATA_RULE_COMMENT and NFTNL_UDATA_SET_ELEM_COMMENT, as `nft list` shows it. */
+export function commentData(comment: string): Uint8Array<ArrayBuffer> {
+  return userData(0, cString(comment));
+}
+
+/** The comment in user data of a rule or an element. */
+export function commentIn(data: Uint8Array | undefined): string | undefined {
+  for (let at = 0; data && at + 2 <= data.length; at += 2 + data[at + 1]!) {
+    if (data[at] !== 0) continue;
+    return new TextDecoder().decode(data.subarray(at + 2, at + 1 + data[at + 1]!));
+  }
+  return undefined;
+}

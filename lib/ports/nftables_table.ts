@@ -1,0 +1,237 @@
+/**
+ * The table `inet mesos-cni` of the nftables backend: its maps and sets, its chains, their rules.
+ * One lookup leads a packet to its mapping, whether there are ten or ten thousand.
+ */
+import { ANY_ADDRESS, type Family } from "../base/ip.ts";
+import { type Change } from "../nft/batch.ts";
+import {
+  addChain,
+  addRule,
+  addTable,
+  type ChainHook,
+  flushChain,
+  type Table,
+} from "../nft/changes.ts";
+import {
+  bitwise,
+  compare,
+  conntrack,
+  dnat,
+  type Expression,
+  fibType,
+  IPS_DST_NAT,
+  lookup,
+  masquerade,
+  meta,
+  payload,
+  registerAt,
+  verdict,
+} from "../nft/expressions.ts";
+import { Rules } from "../nft/rules.ts";
+import { addProtocolSet, addSet, protocolElements, type SetDefinition } from "../nft/sets.ts";
+import { NFPROTO } from "../nft/wire.ts";
+
+export const TABLE = "mesos-cni";
+export const NFT_TABLE: Table = { family: "inet", name: TABLE };
+
+const PORT = ["meta l4proto", "th dport"] as const;
+const FAMILIES = Object.keys(ANY_ADDRESS).map(Number) as Family[];
+
+const to = (family: Family) => family === 4 ? "ip daddr" as const : "ip6 daddr" as const;
+const from = (family: Family) => family === 4 ? "ip saddr" as const : "ip6 saddr" as const;
+
+/** What there is of each family: its number is in the place of `N`. */
+const KINDS: readonly ((family: Family) => SetDefinition)[] = [
+  // Host port → container, for every address of the host.
+  (family) => ({ name: "portsN", key: PORT, value: [to(family), "th dport"] }),
+  // The same for one address of the host.
+  (family) => ({ name: "portsN_at", key: [to(family), ...PORT], value: [to(family), "th dport"] }),
+  // Ports of the host that packets from a device are not led by.
+  () => ({ name: "excludedN", key: ["iifname", ...PORT] }),
+  (family) => ({ name: "excludedN_at", key: ["iifname", to(family), ...PORT] }),
+  // The same for all devices whose name begins with something.
+  () => ({ name: "wildcardsN", key: ["iifname", ...PORT], interval: true }),
+  (family) => ({
+    name: "wildcardsN_at",
+    key: ["iifname", to(family), ...PORT],
+    interval: true,
+  }),
+  // Containers' ports whose connections from nearby must come back through this host …
+  (family) => ({ name: "snatN", key: [to(family), ...PORT] }),
+  // … and what is nearby: from where, to where.
+  (family) => ({ name: "nearbyN", key: [from(family), to(family)], interval: true }),
+];
+
+/** Host port → container for this host's own 127.0.0.0/8, of networks with "snat". */
+const LOOPBACK: SetDefinition = {
+  name: "loopback4",
+  key: PORT,
+  value: ["ip daddr", "th dport"],
+};
+
+/** Maps and sets by name. */
+export const SETS: ReadonlyMap<string, SetDefinition> = new Map(
+  [
+    ...KINDS.flatMap((kind) =>
+      FAMILIES.map((family) => {
+        const set = kind(family);
+        return { ...set, name: set.name.replace("N", `${family}`) };
+      })
+    ),
+    LOOPBACK,
+  ].map((set) => [set.name, set]),
+);
+
+/** A chain; `{ protocols: … }` stands for a lookup in an anonymous set of tcp, udp and sctp. */
+interface Chain {
+  hook?: ChainHook;
+  rules: readonly (readonly (Expression | { protocols: "in" | "not in" })[])[];
+}
+
+/** `meta nfproto ipv4` or `ipv6`. */
+function isFamily(family: Family): Expression[] {
+  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[family === 4 ? "ip" : "ip6"]]))];
+}
+
+/** Where addresses are in the header, and how long they are. */
+const SOURCE = { 4: [12, 4], 6: [8, 16] } as const;
+const DESTINATION = { 4: [16, 4], 6: [24, 16] } as const;
+
+/** Loads a concatenation of fields into the registers from the first on. */
+function key(family: Family, ...fields: ("device" | "from" | "to" | "port")[]): Expression[] {
+  let offset = 0;
+  const place = (bytes: number) => {
+    const register = registerAt(offset);
+    offset += bytes;
+    return register;
+  };
+  return fields.flatMap((field) => {
+    if (field === "device") return [meta("iifname", place(16))];
+    if (field === "port") {
+      return [meta("l4proto", place(4)), payload("transport", 2, 2, place(4))];
+    }
+    const [at, length] = (field === "from" ? SOURCE : DESTINATION)[family];
+    return [payload("network", at, length, place(length))];
+  });
+}
+
+const RETURN = verdict("return");
+
+function except(family: Family, set: string, ...fields: ("device" | "to" | "port")[]) {
+  return [...isFamily(family), ...key(family, ...fields), lookup(set), RETURN];
+}
+
+/** `dnat ip to KEY map @MAP`: the map's value is the address and the port. */
+function lead(family: Family, map: string, ...fields: ("to" | "port")[]) {
+  const length = DESTINATION[family][1];
+  return [
+    { protocols: "in" } as const,
+    // A key with an address is loaded from the header of its family; nat looks at that itself.
+    ...(fields.includes("to") ? isFamily(family) : []),
+    ...key(family, ...fields),
+    lookup(map, { to: registerAt(0) }),
+    dnat(NFPROTO[family === 4 ? "ip" : "ip6"], registerAt(0), registerAt(length)),
+  ];
+}
+
+function comeBack(family: Family): Expression[] {
+  return [
+    conntrack("status"),
+    bitwise(new Uint8Array([IPS_DST_NAT, 0, 0, 0])),
+    compare("neq", new Uint8Array(4)),
+    ...isFamily(family),
+    ...key(family, "from", "to"),
+    lookup(`nearby${family}`),
+    ...key(family, "to", "port"),
+    lookup(`snat${family}`),
+    masquerade(),
+  ];
+}
+
+const RTN_LOCAL = 2;
+const toThisHost = [fibType("daddr"), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
+const toLoopback4 = [payload("network", 16, 1), compare("eq", new Uint8Array([127]))];
+
+const CHAINS: Readonly<Record<string, Chain>> = {
+  mappings: {
+    rules: [
+      [{ protocols: "not in" }, RETURN],
+      ...FAMILIES.map((family) => except(family, `excluded${family}`, "device", "port")),
+      ...FAMILIES.map((family) => except(family, `wildcards${family}`, "device", "port")),
+      ...FAMILIES.map((family) => except(family, `excluded${family}_at`, "device", "to", "port")),
+      ...FAMILIES.map((family) => except(family, `wildcards${family}_at`, "device", "to", "port")),
+      ...FAMILIES.map((family) => lead(family, `ports${family}_at`, "to", "port")),
+      ...FAMILIES.map((family) => lead(family, `ports${family}`, "port")),
+    ],
+  },
+  prerouting: {
+    hook: { type: "nat", hook: "prerouting", priority: -100 },
+    rules: [[...toThisHost, verdict("jump", "mappings")]],
+  },
+  loopback: {
+    rules: [lead(4, "ports4_at", "to", "port"), lead(4, "loopback4", "port")],
+  },
+  output: {
+    hook: { type: "nat", hook: "output", priority: -100 },
+    rules: [
+      [...isFamily(4), ...toLoopback4, verdict("goto", "loopback")],
+      [
+        ...isFamily(6),
+        payload("network", 24, 16),
+        compare("eq", new Uint8Array(16).fill(1, 15)),
+        RETURN,
+      ],
+      [...toThisHost, verdict("jump", "mappings")],
+    ],
+  },
+  postrouting: {
+    // Before a network's own masquerading, which exempts connections inside its subnet.
+    hook: { type: "nat", hook: "postrouting", priority: 99 },
+    rules: FAMILIES.map(comeBack),
+  },
+  // Packets of others to 127.0.0.0/8, which route_localnet would let in, end before anything else.
+  loopback_guard: {
+    hook: { type: "filter", hook: "prerouting", priority: -300 },
+    rules: [[
+      meta("iifname"),
+      compare("neq", new TextEncoder().encode("lo".padEnd(16, "\0"))),
+      ...isFamily(4),
+      ...toLoopback4,
+      verdict("drop"),
+    ]],
+  },
+};
+
+/** Makes the table, or what of it is missing, and puts its rules as they must be. */
+export function tableChanges(): Change[] {
+  const changes = [addTable(NFT_TABLE)];
+  let id = 0;
+  for (const set of SETS.values()) changes.push(addSet(NFT_TABLE, set, ++id));
+  for (const [name, { hook }] of Object.entries(CHAINS)) {
+    changes.push(addChain(NFT_TABLE, name, hook), flushChain(NFT_TABLE, name));
+  }
+  for (const [name, { rules }] of Object.entries(CHAINS)) {
+    for (const rule of rules) {
+      const expressions = rule.flatMap((one) => {
+        if (one instanceof Uint8Array) return [one];
+        changes.push(
+          addProtocolSet(NFT_TABLE, "__set%d", ++id),
+          protocolElements(NFT_TABLE, "__set%d", id),
+        );
+        const inverted = one.protocols === "not in";
+        return [meta("l4proto"), lookup({ anonymous: "__set%d", id }, { inverted })];
+      });
+      changes.push(addRule(NFT_TABLE, name, expressions));
+    }
+  }
+  return changes;
+}
+
+/** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
+export function isTableComplete(): boolean {
+  const rules = new Rules("inet");
+  return Object.entries(CHAINS).every(([name, chain]) =>
+    (chain.hook === undefined || rules.hasBaseChain(TABLE, name)) &&
+    rules.count(TABLE, name) === chain.rules.length
+  );
+}
