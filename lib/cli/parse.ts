@@ -9,6 +9,12 @@ import {
 } from "./command.ts";
 import { nearest } from "../base/nearest.ts";
 
+interface Parsed {
+  _: (string | number)[];
+  "--"?: string[];
+  [name: string]: unknown;
+}
+
 /**
  * Parses a command's arguments by its table of flags.
  *
@@ -22,7 +28,8 @@ export function parseCall(
   const flags = [...command.flags, ...COMMON_FLAGS];
   const names = (wanted: (flag: Flag) => boolean) =>
     flags.filter(wanted).map((flag) => key(flag.name));
-  const parsed = parseArgs(args.map(canonical(args.indexOf("--"))), {
+  // The names of the flags come from a table, so that parseArgs can't infer the values' types.
+  const parsed: Parsed = parseArgs(args.map(canonical(args.indexOf("--"))), {
     "--": true,
     boolean: checkSwitches(flags, args),
     string: names((flag) => !!flag.value),

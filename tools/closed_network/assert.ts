@@ -1,69 +1,73 @@
 /** The functions of `@std/assert` that this project uses, over node:assert. */
 import assertion, { AssertionError } from "node:assert/strict";
+import type { Assert } from "./signatures.ts";
 
 export { AssertionError };
 
-export function assert(condition: unknown, message?: string): asserts condition {
-  assertion.ok(condition, message);
-}
+export const assert: Assert["assert"] = (expr, msg) => {
+  assertion.ok(expr, msg);
+};
 
-export function assertEquals<T>(actual: T, expected: T, message?: string): void {
-  assertion.deepStrictEqual(actual, expected, message);
-}
+export const assertEquals: Assert["assertEquals"] = (actual, expected, msg) => {
+  assertion.deepStrictEqual(actual, expected, msg);
+};
 
-export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
-  assertion.notDeepStrictEqual(actual, expected, message);
-}
+export const assertNotEquals: Assert["assertNotEquals"] = (actual, expected, msg) => {
+  assertion.notDeepStrictEqual(actual, expected, msg);
+};
 
-export function assertMatch(actual: string, expected: RegExp, message?: string): void {
-  assertion.match(actual, expected, message);
-}
+export const assertMatch: Assert["assertMatch"] = (actual, expected, msg) => {
+  assertion.match(actual, expected, msg);
+};
 
-export function assertNotMatch(actual: string, expected: RegExp, message?: string): void {
-  assertion.doesNotMatch(actual, expected, message);
-}
+export const assertNotMatch: Assert["assertNotMatch"] = (actual, expected, msg) => {
+  assertion.doesNotMatch(actual, expected, msg);
+};
 
-export function assertStringIncludes(actual: string, expected: string, message?: string): void {
-  if (!actual.includes(expected)) {
-    throw new AssertionError({
-      message: message ?? `expected to find ${JSON.stringify(expected)} in:\n${actual}`,
-    });
-  }
-}
+export const assertStringIncludes: Assert["assertStringIncludes"] = (actual, expected, msg) => {
+  if (actual.includes(expected)) return;
+  const message = msg ?? `expected to find ${JSON.stringify(expected)} in:\n${actual}`;
+  throw new AssertionError({ message });
+};
 
 // deno-lint-ignore no-explicit-any
-type ErrorClass<E extends Error> = new (...args: any[]) => E;
+type ErrorClass = abstract new (...args: any[]) => Error;
 
-export function assertThrows<E extends Error = Error>(
+export const assertThrows = ((
   fn: () => unknown,
-  errorClass?: ErrorClass<E>,
-  messageIncludes?: string,
-): E {
+  errorClass?: ErrorClass | string,
+  msgIncludes?: string,
+  msg?: string,
+): unknown => {
   try {
     fn();
   } catch (error) {
-    return checked(error, errorClass, messageIncludes);
+    return checked(error, errorClass, msgIncludes);
   }
-  throw new AssertionError({ message: "expected the function to throw" });
-}
+  const own = typeof errorClass === "string" ? errorClass : msg;
+  throw new AssertionError({ message: own ?? "expected the function to throw" });
+}) as Assert["assertThrows"];
 
-export async function assertRejects<E extends Error = Error>(
+export const assertRejects = (async (
   fn: () => PromiseLike<unknown>,
-  errorClass?: ErrorClass<E>,
-  messageIncludes?: string,
-): Promise<E> {
+  errorClass?: ErrorClass | string,
+  msgIncludes?: string,
+  msg?: string,
+): Promise<unknown> => {
   try {
     await fn();
   } catch (error) {
-    return checked(error, errorClass, messageIncludes);
+    return checked(error, errorClass, msgIncludes);
   }
-  throw new AssertionError({ message: "expected the promise to be rejected" });
-}
+  const own = typeof errorClass === "string" ? errorClass : msg;
+  throw new AssertionError({ message: own ?? "expected the promise to be rejected" });
+}) as Assert["assertRejects"];
 
-function checked<E extends Error>(error: unknown, errorClass?: ErrorClass<E>, includes = ""): E {
-  if (errorClass && !(error instanceof errorClass)) {
+function checked(error: unknown, errorClass?: ErrorClass | string, includes = ""): unknown {
+  if (typeof errorClass !== "function") return error;
+  if (!(error instanceof errorClass)) {
     throw new AssertionError({ message: `expected ${errorClass.name}, but got: ${error}` });
   }
-  assertStringIncludes((error as Error).message, includes);
-  return error as E;
+  assertStringIncludes(error.message, includes);
+  return error;
 }

@@ -1,24 +1,12 @@
 /** The functions of `@std/cli` that this project uses, over node:util. */
 import { parseArgs as parse } from "node:util";
-
-export interface ParseOptions {
-  boolean?: readonly string[];
-  string?: readonly string[];
-  /** Flags that may be repeated; their value is an array. */
-  collect?: readonly string[];
-  /** Whether what follows `--` is returned apart. */
-  "--"?: boolean;
-  /** Called for each argument that is no known flag; `false` leaves it out of the result. */
-  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
-}
-
-export type Args = Record<string, unknown> & { _: (string | number)[]; "--"?: string[] };
+import type { Args, Cli } from "./signatures.ts";
 
 /**
  * As `parseArgs` of `@std/cli`: a string flag without a value is the empty string, a boolean
  * flag that is absent is false, a collected one that is absent an empty array.
  */
-export function parseArgs(args: readonly string[], options: ParseOptions = {}): Args {
+export const parseArgs: Cli["parseArgs"] = (args, options = {}) => {
   const { boolean = [], string = [], collect = [], unknown = () => true } = options;
   const { tokens } = parse({
     args: [...args],
@@ -53,4 +41,4 @@ export function parseArgs(args: readonly string[], options: ParseOptions = {}): 
   }
   if (options["--"]) result["--"] = rest ?? [];
   return result;
-}
+};

@@ -1,11 +1,7 @@
 /** The functions of `@std/fs` that this project uses, over node:fs. */
 import { existsSync as nodeExistsSync } from "node:fs";
+import type { Fs } from "./signatures.ts";
 
-export function existsSync(path: string): boolean {
-  return nodeExistsSync(path);
-}
+export const existsSync: Fs["existsSync"] = nodeExistsSync;
 
-// deno-lint-ignore require-await
-export async function exists(path: string): Promise<boolean> {
-  return nodeExistsSync(path);
-}
+export const exists: Fs["exists"] = (path) => Promise.resolve(nodeExistsSync(path));
