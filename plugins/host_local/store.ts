@@ -134,7 +134,7 @@ export class LeaseStore implements Disposable {
   [Symbol.dispose](): void {
     try {
       if (this.index.needsSeal) {
-        const marker = BigInt(Math.floor(Date.now() / 1000)) * 1_000_000_000n +
+        const marker = BigInt(Math.floor(Date.now() / 1000) - 1) * 1_000_000_000n +
           BigInt(crypto.getRandomValues(new Uint32Array(1))[0]! % 1_000_000_000);
         setModified(this.dir, marker, this.path);
         this.index.seal(identityOf(this.dir, this.path).modified);

@@ -1,71 +1,40 @@
 /**
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
- * source. Chains and comments are the reference's (pkg/ip), so that either can undo what the other
- * made.
+ * source. Chains, comments and table are the reference's (pkg/ip), so that either can undo what the
+ * other made.
  */
-import { findTool, runTool } from "../../lib/program/tool.ts";
-import { OperatorError } from "../../lib/base/error.ts";
-import { networkBytes } from "../../lib/base/ip.ts";
-import { addressText } from "../../lib/base/ip.ts";
-import { interfaceAddress, isV6, withoutLength } from "./addresses.ts";
-import { chainName, ruleComment } from "./names.ts";
+import { findTool } from "../../lib/program/tool.ts";
+import { wrong } from "./fields.ts";
+import { addIptablesMasquerade, removeIptablesMasquerade } from "./masquerade_iptables.ts";
 import type { Call } from "./standard_plugin.ts";
 
-const TOOLS = [["iptables", false], ["ip6tables", true]] as const;
-
-/** Masquerades what these addresses send. @throws {OperatorError} */
+/** Masquerades what these addresses, in CIDR notation, send. @throws {OperatorError} */
 export async function addMasquerade(call: Call, addresses: readonly string[]): Promise<void> {
-  const { network, containerId, invocation } = call;
-  const chain = await chainName(network, containerId);
-  const comment = `-m comment --comment ${quoted(ruleComment(network, containerId))}`;
-  for (const [tool, v6] of TOOLS) {
-    const own = addresses.filter((address) => isV6(address) === v6);
-    if (own.length === 0) continue;
-    await restore(tool, invocation.path, [
-      `:${chain} - [0:0]`,
-      ...own.flatMap((address) => {
-        const { bytes, prefixLength } = interfaceAddress(address);
-        const net = `${addressText(networkBytes(bytes, prefixLength))}/${prefixLength}`;
-        return [
-          `-A ${chain} -d ${net} ${comment} -j ACCEPT`,
-          `-A ${chain} ! -d ${v6 ? "ff00::/8" : "224.0.0.0/4"} ${comment} -j MASQUERADE`,
-          `-A POSTROUTING -s ${withoutLength(address)} ${comment} -j ${chain}`,
-        ];
-      }),
-    ]);
+  const { path } = call.invocation;
+  const backend = call.config.text("ipMasqBackend") ??
+    (findTool("iptables", path) === undefined ? "nftables" : "iptables");
+  if (backend === "nftables") {
+    const { addNftablesMasquerade } = await import("./masquerade_nftables.ts");
+    return await addNftablesMasquerade(call, addresses);
   }
+  if (backend !== "iptables") {
+    throw wrong(`ipMasqBackend is ${JSON.stringify(backend)}; it must be iptables or nftables`);
+  }
+  const legacy = await import("./masquerade_legacy.ts");
+  if (legacy.isLegacyInUse(path)) return await legacy.addLegacyMasquerade(call, addresses);
+  await addIptablesMasquerade(call, addresses);
 }
 
-/** Removes what {@link addMasquerade} made, whichever the addresses were. @throws {OperatorError} */
+/**
+ * Removes what either backend made, whichever the addresses were: the config may have changed
+ * since.
+ *
+ * @throws {OperatorError}
+ */
 export async function removeMasquerade(call: Call): Promise<void> {
-  const { network, containerId, invocation: { path } } = call;
-  const chain = await chainName(network, containerId);
-  for (const [tool] of TOOLS) {
-    const file = findTool(tool, path);
-    if (file === undefined) continue;
-    const { code, stdout } = await runTool(file, ["-w", "-t", "nat", "-S"]);
-    if (code !== 0) continue;
-    const lines = stdout.split("\n");
-    if (!lines.includes(`-N ${chain}`)) continue;
-    const jumps = lines.filter((line) => line.endsWith(`-j ${chain}`));
-    await restore(tool, path, [
-      ...jumps.map((line) => line.replace("-A", "-D")),
-      `-F ${chain}`,
-      `-X ${chain}`,
-    ]);
-  }
-}
-
-async function restore(tool: string, path: string, lines: readonly string[]): Promise<void> {
-  const file = findTool(`${tool}-restore`, path);
-  if (file === undefined) {
-    throw new OperatorError("no_iptables", `${tool}-restore is not in ${path}`);
-  }
-  const stdin = ["*nat", ...lines, "COMMIT", ""].join("\n");
-  const { code, stderr } = await runTool(file, ["--noflush", "-w"], { stdin });
-  if (code !== 0) throw new OperatorError("tool_failed", `${file} refused rules: ${stderr}`);
-}
-
-function quoted(comment: string): string {
-  return `"${comment.replaceAll('"', '\\"')}"`;
+  await removeIptablesMasquerade(call);
+  const nftables = await import("./masquerade_nftables.ts");
+  await nftables.removeNftablesMasquerade(call);
+  const legacy = await import("./masquerade_legacy.ts");
+  if (legacy.isLegacyInUse(call.invocation.path)) await legacy.removeLegacyMasquerade(call);
 }
