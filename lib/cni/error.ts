@@ -12,7 +12,6 @@ export const CNI_CODES = {
   ioFailure: 5,
   undecodable: 6,
   invalidConfig: 7,
-  invalidNamespace: 8,
   tryAgainLater: 11,
   pluginNotAvailable: 50,
   limitedConnectivity: 51,

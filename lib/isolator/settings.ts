@@ -4,10 +4,7 @@ import type { ContainerDns } from "../mesos/messages.ts";
 import { Layout } from "../containers/layout.ts";
 
 export interface Settings {
-  /**
-   * `--network_cni_config_dir`, without which there is the host's network only, and
-   * `--network_cni_plugins_dir`, empty where all plugins are built in.
-   */
+  /** `--network_cni_config_dir` and `--network_cni_plugins_dir`; without both: host network only. */
   cni?: { configDir: string; pluginsDir: string };
   layout: Layout;
   defaultDns: ContainerDns;
@@ -34,18 +31,23 @@ export interface SettingValues {
 /** @throws {OperatorError} `bad_settings` */
 export function settingsOf(values: SettingValues): Settings {
   const { configDir, pluginsDir } = values;
-  if (configDir === undefined && pluginsDir !== undefined) {
+  if ((configDir === undefined) !== (pluginsDir === undefined)) {
+    const [given, missing] = configDir === undefined
+      ? ["plugins", "config"]
+      : ["config", "plugins"];
     throw new OperatorError(
       "bad_settings",
-      "--network_cni_plugins_dir is given and --network_cni_config_dir is not: networks are " +
-        "found there",
+      `--network_cni_${given}_dir is given and --network_cni_${missing}_dir is not: ` +
+        `CNI networks need both`,
     );
   }
   const base = values.rootDirPersist
     ? values.workDir ?? "/var/lib/mesos"
     : values.runtimeDir ?? "/var/run/mesos";
   return {
-    cni: configDir === undefined ? undefined : { configDir, pluginsDir: pluginsDir ?? "" },
+    cni: configDir === undefined || pluginsDir === undefined
+      ? undefined
+      : { configDir, pluginsDir },
     layout: new Layout(base),
     defaultDns: values.defaultDns ?? {},
     metrics: values.metrics ?? true,

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { packagesOf, partFor } from "../../tools/release/packages.ts";
 import { compile, makeWorkplace, TARGETS } from "../../tools/release/compile.ts";
@@ -6,6 +6,7 @@ import { notices } from "../../tools/release/notices.ts";
 import { sbom } from "../../tools/release/sbom.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const MAP = join(ROOT, "tools/closed_network/import_map.json");
 const CACHE = Deno.env.get("DENO_DIR") ?? join(ROOT, ".tools/deno_dir");
 /** What the bytes depend on, and not what they are, is tested: any base binary will do. */
 const HAS_BASE = Deno.env.get("DENORT_BIN") !== undefined;
@@ -46,7 +47,13 @@ Deno.test({
       const dir = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
       try {
         const repository = await committed(dir);
-        const workplace = await makeWorkplace(repository, "HEAD", join(place, "build"), CACHE);
+        const workplace = await makeWorkplace(
+          repository,
+          "HEAD",
+          join(place, "build"),
+          "stand-in",
+          CACHE,
+        );
         const binary = join(dir, "mesos-cni");
         await compile(workplace, TARGETS[Deno.build.arch === "x86_64" ? "x64" : "arm64"], [
           "--allow-read",
@@ -69,9 +76,7 @@ Deno.test("the bill of materials and the notices name what is in the binary, and
   // Of the lock file's packages, those of tests are in no binary.
   const read = async (name: string) => JSON.parse(await Deno.readTextFile(join(ROOT, name)));
   const [map, whole] = [await read("deno.json"), await read("deno.lock")];
-  const own = ["@viz-js/viz", "ipaddr.js", "jsonc-parser", "valibot"].map((name) =>
-    map.imports[name] as string
-  );
+  const own = ["@viz-js/viz", "jsonc-parser", "valibot"].map((name) => map.imports[name] as string);
   const { lock } = partFor(own, map, whole);
   const packages = await packagesOf(lock, CACHE);
   const bill = sbom({
@@ -100,11 +105,45 @@ Deno.test("the bill of materials and the notices name what is in the binary, and
   }
 });
 
-Deno.test("no release is made on another base binary than Deno's own", async () => {
-  const { code, stderr } = await new Deno.Command(join(ROOT, "dev"), {
-    args: ["release"],
-    env: { DENORT_BIN: "/tmp/some-other-denort" },
+Deno.test("what comes from JSR is in the bill with the lock's hash, and not made without one", () => {
+  const path = "jsr:@std/path@1.1.6";
+  const lock = {
+    version: "5",
+    specifiers: { [path]: "1.1.6", "jsr:@std/internal@^1.0.12": "1.0.14", "jsr:@std/x@1": "1.0.0" },
+    npm: {},
+  };
+  const jsr = {
+    "@std/path@1.1.6": { integrity: "ab".repeat(32), dependencies: ["jsr:@std/internal"] },
+    "@std/internal@1.0.14": { integrity: "cd".repeat(32) },
+    "@std/x@1.0.0": { integrity: "ef".repeat(32) },
+  };
+  const map = { imports: { "@std/path": path, "@std/x": "jsr:@std/x@1" } };
+  // Deno lists what a package needs beside what the program needs.
+  const used = [path, "jsr:@std/internal@^1.0.12/os"];
+  const part = partFor(used, map, { ...lock, jsr });
+  assertEquals(Object.keys(part.lock.jsr!), ["@std/path@1.1.6", "@std/internal@1.0.14"]);
+  assertEquals(Object.keys(part.lock.specifiers), [path, "jsr:@std/internal@^1.0.12"]);
+  assertEquals(part.importMap.imports, { "@std/path": path });
+  assertThrows(() => partFor([path], map, lock), Error, "./dev lock");
+});
+
+async function release(std: string, env: Record<string, string>): Promise<string> {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-check", "--allow-all", `--import-map=${MAP}`].concat(
+      [join(ROOT, "tools/release/main.ts"), std],
+    ),
+    env,
   }).output();
   assertEquals(code, 1);
-  assertStringIncludes(new TextDecoder().decode(stderr), "DENORT_BIN is set");
+  return new TextDecoder().decode(stderr);
+}
+
+Deno.test("no release is made on another base binary than Deno's own", async () => {
+  const said = await release("jsr", { DENORT_BIN: "/tmp/some-other-denort" });
+  assertStringIncludes(said, "DENORT_BIN is set");
+});
+
+Deno.test("no release is made with our own modules in place of @std", async () => {
+  const said = await release("stand-in", { DENORT_BIN: "" });
+  assertStringIncludes(said, "JSR is out of reach");
 });

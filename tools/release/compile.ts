@@ -8,6 +8,12 @@ export const TARGETS = {
   arm64: "aarch64-unknown-linux-gnu",
 } as const;
 
+/**
+ * Where `@std` comes from: `jsr`, its own registry, or `stand-in`, our modules of
+ * tools/closed_network, whose functions have the same types and only nearly the same behaviour.
+ */
+export type Std = "jsr" | "stand-in";
+
 /** A commit, checked out with what it imports. */
 export interface Workplace {
   /** The sources, whose files have the commit's time. */
@@ -33,6 +39,7 @@ export async function makeWorkplace(
   repository: string,
   commit: string,
   directory: string,
+  std: Std,
   seed?: string,
 ): Promise<Workplace> {
   await Deno.mkdir(directory, { mode: 0o700 });
@@ -42,7 +49,7 @@ export async function makeWorkplace(
   await $`git -C ${repository} archive --output=${directory}/source.tar ${commit}`;
   await $`tar -x -f ${directory}/source.tar -C ${source}`;
 
-  const { flags, lock } = await writePart(source, seed);
+  const { flags, lock } = await writePart(source, std, seed);
   await Deno.mkdir(cache);
   if (seed) await seedCache(cache, seed, Object.keys(lock.npm));
   await $`${Deno.execPath()} cache --quiet ${flags} main.ts`.cwd(source).env({ DENO_DIR: cache });
@@ -54,17 +61,19 @@ export async function makeWorkplace(
 }
 
 /** The import map and the lock file of the program without its tests and tools. */
-async function writePart(source: string, seed?: string) {
-  const map = join(source, "tools/closed_network/import_map.json");
+async function writePart(source: string, std: Std, seed?: string) {
+  const closed = join(source, "tools/closed_network/import_map.json");
+  const map = std === "jsr" ? join(source, "deno.json") : closed;
   const lock = join(source, "deno.lock");
-  const all = [`--import-map=${map}`, `--lock=${lock}`, "--frozen"];
+  const all = [...std === "jsr" ? [] : [`--import-map=${map}`], `--lock=${lock}`];
   const info = await $`${Deno.execPath()} info --json ${all} main.ts`
     .cwd(source).env(seed ? { DENO_DIR: seed } : {}).json<{ redirects: Record<string, string> }>();
   const part = partFor(
-    Object.keys(info.redirects).filter((specifier) => specifier.startsWith("npm:")).sort(),
+    Object.keys(info.redirects).filter((specifier) => /^(npm|jsr):/.test(specifier)).sort(),
     JSON.parse(await Deno.readTextFile(map)),
     JSON.parse(await Deno.readTextFile(lock)),
   );
+  // Beside the map that it is a part of: its targets are relative.
   const ownMap = join(dirname(map), "release_map.json");
   const ownLock = join(source, "release.lock");
   await Deno.writeTextFile(ownMap, JSON.stringify(part.importMap));

@@ -3,29 +3,45 @@ import $ from "@david/dax";
 import { fromFileUrl, join } from "@std/path";
 import { VERSION } from "../../lib/base/version.ts";
 import { packagesOf } from "./packages.ts";
-import { compile, makeWorkplace, TARGETS, type Workplace } from "./compile.ts";
+import { compile, makeWorkplace, type Std, TARGETS, type Workplace } from "./compile.ts";
 import { notices } from "./notices.ts";
 import { type Release, sbom } from "./sbom.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-const OUTPUT = join(ROOT, "dist/release");
 /** Its name is part of the binaries: it must be the same on every machine. */
 const WORKPLACE = "/tmp/mesos-cni-release";
+/** Makes the same files of whatever is there, to try the making. They are not to be published. */
+const REHEARSAL = "--rehearsal";
+
+const [std, ...rest] = Deno.args as [Std, ...string[]];
+const isRehearsal = rest.includes(REHEARSAL);
+const OUTPUT = join(ROOT, isRehearsal ? "dist/rehearsal" : "dist/release");
 
 try {
-  await release(Deno.args);
+  if (!isRehearsal) refuseStandIns();
+  await release(rest.filter((flag) => flag !== REHEARSAL));
 } catch (error) {
   console.error(`release: ${error instanceof Error ? error.message : error}`);
   Deno.exit(1);
 }
 
-async function release(permissions: readonly string[]): Promise<void> {
+function refuseStandIns(): void {
+  const instead = `To try the making of a release without them: ./dev release ${REHEARSAL}`;
   if (Deno.env.get("DENORT_BIN")) {
     throw new Error(
       "DENORT_BIN is set. A release is made on the base binary that Deno publishes with " +
-        `${Deno.version.deno}, and on no other: unset it`,
+        `${Deno.version.deno}, and on no other: unset it. ${instead}`,
     );
   }
+  if (std !== "jsr") {
+    throw new Error(
+      "JSR is out of reach (or was when `.tools` was made), so that @std is our own modules of " +
+        `tools/closed_network. A release has the real ones. ${instead}`,
+    );
+  }
+}
+
+async function release(permissions: readonly string[]): Promise<void> {
   const changes = await $`git -C ${ROOT} status --porcelain`.text();
   if (changes !== "") {
     throw new Error(`a release is made of a commit, and there are changes:\n${changes}`);
@@ -36,13 +52,13 @@ async function release(permissions: readonly string[]): Promise<void> {
   await makeEmpty(WORKPLACE);
   try {
     await Deno.mkdir(OUTPUT, { recursive: true });
-    await make(await makeWorkplace(ROOT, commit, join(WORKPLACE, "build")), permissions, {
+    await make(await makeWorkplace(ROOT, commit, join(WORKPLACE, "build"), std), permissions, {
       version: VERSION,
       commit,
       date: new Date(date).toISOString(),
       deno: Deno.version.deno,
     });
-    console.log(`dist/release: ${VERSION} of commit ${commit}`);
+    console.log(`${OUTPUT}: ${VERSION} of commit ${commit}`);
   } catch (error) {
     await Deno.remove(OUTPUT, { recursive: true });
     throw error;
@@ -67,6 +83,8 @@ async function make(
 ): Promise<void> {
   const binaries: Record<string, string> = {};
   for (const [arch, target] of Object.entries(TARGETS)) {
+    // A base binary of somebody's own is that of one architecture.
+    if (Deno.env.get("DENORT_BIN") && target !== Deno.build.target) continue;
     const name = `mesos-cni-${VERSION}-linux-${arch}`;
     console.log(`compiling ${name} …`);
     await compile(workplace, target, permissions, join(OUTPUT, name));

@@ -2,9 +2,10 @@
 import { join } from "@std/path";
 
 export interface Package {
+  registry: "npm" | "jsr";
   name: string;
   version: string;
-  /** As in deno.lock: `sha512-…`, base64. */
+  /** As in deno.lock: npm's `sha512-…` in base64, JSR's SHA-256 in hexadecimal. */
   integrity: string;
   /** SPDX expression, as its package.json says. */
   license: string;
@@ -12,10 +13,13 @@ export interface Package {
   licenseText: string;
 }
 
+type Locked = Record<string, { integrity: string; dependencies?: string[] }>;
+
 interface Lock {
   version: string;
   specifiers: Record<string, string>;
-  npm: Record<string, { integrity: string; dependencies?: string[] }>;
+  npm: Locked;
+  jsr?: Locked;
 }
 
 interface ImportMap {
@@ -31,40 +35,70 @@ export interface Part {
 /**
  * What the program itself imports, without the packages of its tests and tools.
  *
- * @param specifiers what the program imports: `npm:valibot@1.5.0`
+ * @param specifiers what the program imports: `npm:valibot@1.5.0`, `jsr:@std/path@1.1.6`
+ * @throws {Error} for a package of which deno.lock has no hash
  */
 export function partFor(specifiers: readonly string[], importMap: ImportMap, lock: Lock): Part {
-  const npm: Lock["npm"] = {};
-  const add = (key: string) => {
-    if (npm[key]) return;
-    const found = lock.npm[key];
-    if (!found) throw new Error(`${key} is not in deno.lock`);
-    npm[key] = found;
-    for (const name of found.dependencies ?? []) {
-      const keys = Object.keys(lock.npm).filter((key) =>
-        key === name || key.startsWith(`${name}@`)
-      );
-      if (keys.length !== 1) throw new Error(`${name} is ${keys.length} times in deno.lock`);
-      add(keys[0]!);
-    }
+  const of = (registry: string) =>
+    specifiers.filter((specifier) => specifier.startsWith(`${registry}:`)).map((specifier) => {
+      // What may follow a version is the path of a module in the package.
+      const [requirement, name, version] = /^\w+:((?:@[^/]+\/)?[^/@]+)@([^/]+)/.exec(specifier)!;
+      return `${name}@${lock.specifiers[requirement] ?? version}`;
+    });
+  const npm = closure(of("npm"), lock.npm, "");
+  const jsr = closure(of("jsr"), lock.jsr ?? {}, "jsr:");
+  const isUsed = (specifier: string) => {
+    const [, name] = /^jsr:(@[^/]+\/[^@]+)@/.exec(specifier) ?? [];
+    return specifiers.includes(specifier) ||
+      (name !== undefined && Object.keys(jsr).some((key) => key.startsWith(`${name}@`)));
   };
-  for (const specifier of specifiers) add(/^npm:((?:@[^/]+\/)?[^/]+)/.exec(specifier)![1]!);
   return {
     importMap: {
       imports: Object.fromEntries(
         Object.entries(importMap.imports).filter(([, target]) =>
-          !target.startsWith("npm:") || specifiers.includes(target)
+          !/^(npm|jsr):/.test(target) || specifiers.includes(target)
         ),
       ),
     },
     lock: {
       version: lock.version,
       specifiers: Object.fromEntries(
-        specifiers.map((specifier) => [specifier, lock.specifiers[specifier]!]),
+        Object.entries(lock.specifiers).filter(([specifier]) => isUsed(specifier)),
       ),
+      ...Object.keys(jsr).length > 0 ? { jsr } : {},
       npm,
     },
   };
+}
+
+/**
+ * Packages and what they need.
+ *
+ * @param keys names with versions, as in the lock file
+ * @param prefix what stands before a name in a list of dependencies
+ */
+function closure(keys: readonly string[], locked: Locked, prefix: string): Locked {
+  const found: Locked = {};
+  const add = (key: string) => {
+    if (found[key]) return;
+    const one = locked[key];
+    if (!one) {
+      throw new Error(
+        `deno.lock has no hash of ${prefix}${key}: run ./dev lock where its registry answers, ` +
+          "and commit deno.lock",
+      );
+    }
+    found[key] = one;
+    for (const dependency of one.dependencies ?? []) {
+      const name = dependency.slice(prefix.length);
+      const bare = name.replace(/(?!^)@.*/, "");
+      const keys = Object.keys(locked).filter((key) => key === name || key.startsWith(`${bare}@`));
+      if (keys.length !== 1) throw new Error(`${name} is ${keys.length} times in deno.lock`);
+      add(keys[0]!);
+    }
+  };
+  keys.forEach(add);
+  return found;
 }
 
 /** Where Deno unpacks packages: below its cache, a folder for the registry in use. */
@@ -76,19 +110,30 @@ export function npmFolder(cache: string): string {
 }
 
 /** @param cache DENO_DIR, in which the packages are unpacked */
-export async function packagesOf({ npm }: Lock, cache: string): Promise<Package[]> {
-  return await Promise.all(
-    Object.entries(npm).map(async ([key, { integrity }]) => {
-      const at = key.lastIndexOf("@");
-      const [name, version] = [key.slice(0, at), key.slice(at + 1)];
-      const directory = join(npmFolder(cache), name, version);
-      const about = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
-      const { license = "NOASSERTION", author = "its authors" } = about;
-      const licenseText = await licenseTextIn(directory) ||
-        `${license}, by ${author.name ?? author}; the package has no file with its licence`;
-      return { name, version, integrity, license, licenseText };
-    }),
-  );
+export async function packagesOf({ npm, jsr = {} }: Lock, cache: string): Promise<Package[]> {
+  const ofNpm = Object.entries(npm).map(async ([key, { integrity }]): Promise<Package> => {
+    const [name, version] = splitKey(key);
+    const directory = join(npmFolder(cache), name, version);
+    const about = JSON.parse(await Deno.readTextFile(join(directory, "package.json")));
+    const { license = "NOASSERTION", author = "its authors" } = about;
+    const licenseText = await licenseTextIn(directory) ||
+      `${license}, by ${author.name ?? author}; the package has no file with its licence`;
+    return { registry: "npm", name, version, integrity, license, licenseText };
+  });
+  return [...await Promise.all(ofNpm), ...Object.entries(jsr).map(ofJsr)];
+}
+
+/** JSR serves single modules and no licence file. All that this program has from it is Deno's own. */
+function ofJsr([key, { integrity }]: [string, { integrity: string }]): Package {
+  const [name, version] = splitKey(key);
+  if (!name.startsWith("@std/")) throw new Error(`the licence of ${name} is not known here`);
+  const licenseText = "Copyright 2018-2026 the Deno authors. MIT License, whose text stands above.";
+  return { registry: "jsr", name, version, integrity, license: "MIT", licenseText };
+}
+
+function splitKey(key: string): [string, string] {
+  const at = key.lastIndexOf("@");
+  return [key.slice(0, at), key.slice(at + 1)];
 }
 
 async function licenseTextIn(directory: string): Promise<string> {

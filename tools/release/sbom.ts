@@ -53,7 +53,7 @@ export function sbom(release: Release, packages: readonly Package[]): object {
         name: one.name,
         version: one.version,
         purl: purlOf(one),
-        hashes: [{ alg: "SHA-512", content: hexOf(one.integrity) }],
+        hashes: [hashOf(one)],
         licenses: [{ expression: one.license }],
       })),
     ],
@@ -61,12 +61,16 @@ export function sbom(release: Release, packages: readonly Package[]): object {
   };
 }
 
-function purlOf({ name, version }: Package): string {
-  return `pkg:npm/${name.replace("@", "%40")}@${version}`;
+function purlOf({ registry, name, version }: Package): string {
+  // No type of package URL is registered for JSR.
+  const type = registry === "npm" ? "npm" : "generic";
+  return `pkg:${type}/${name.replace("@", "%40")}@${version}`;
 }
 
-/** `sha512-BASE64`, as hexadecimal. */
-function hexOf(integrity: string): string {
+function hashOf({ registry, integrity }: Package): { alg: string; content: string } {
+  if (registry === "jsr") return { alg: "SHA-256", content: integrity };
   const bytes = atob(integrity.slice("sha512-".length));
-  return [...bytes].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0")).join("");
+  const content = [...bytes].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0"))
+    .join("");
+  return { alg: "SHA-512", content };
 }

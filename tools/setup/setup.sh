@@ -1,7 +1,7 @@
 # Everything ./dev needs on the machine, each thing fetched only when it is missing.
 # Sourced by ./dev with $ROOT set. After `setup_deno`, $DENO is the pinned Deno and
 # ${NETWORK_FLAGS[@]} what its run, check, test and compile subcommands need to find the
-# dependencies; after `setup_denort`, `deno compile` finds its base binary.
+# dependencies, $STD whose @std that is (jsr or stand-in); after `setup_denort`, `deno compile` finds its base binary.
 
 readonly DENO_VERSION=2.6.8
 readonly DENO_X64_SHA512=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
@@ -69,8 +69,9 @@ setup_dependencies() {
       say "dependencies: JSR is out of reach, so @std comes from tools/closed_network; the rest from npm"
     fi
   fi
-  NETWORK_FLAGS=()
+  NETWORK_FLAGS=() STD=jsr
   if [ "$(cat "$found")" = npm ]; then
+    STD=stand-in
     NETWORK_FLAGS=(--import-map="$ROOT/tools/closed_network/import_map.json" --lock="$ROOT/deno.lock" --frozen)
   fi
 }
