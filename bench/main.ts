@@ -1,13 +1,16 @@
 /**
  * `./dev bench [NAME [ARG…]]`: one of this folder's benchmarks, or all of them and the report
- * (RESULTS.md, results.svg). A benchmark is a file with a function `run(args)` that prints
+ * (RESULTS.md, results.svg); `./dev bench --gate`: those with ratios, held against the report. A benchmark is a file with a function `run(args)` that prints
  * Markdown as it goes; each runs in a throwaway network, /run and /var/lib of its own.
  */
 import { basename, fromFileUrl } from "@std/path";
+import { compare } from "./gate.ts";
 import { writeReport } from "./report.ts";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "timing", "report", "plot", "containerizer"];
+const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "containerizer"];
+/** What the gate runs, each with as few rounds as still give a median. */
+const GATE = [["startup"], ["netns"], ["port-mapper", "5"]];
 /** Set for the process that a benchmark runs in. */
 const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 
@@ -19,6 +22,7 @@ const names = [...Deno.readDirSync(new URL(".", import.meta.url))]
 
 const [wanted, ...args] = Deno.args;
 const name = wanted?.replaceAll("-", "_");
+if (wanted === "--gate") await runGate();
 if (name !== undefined && !names.includes(name)) {
   console.error(`bench: there is no ${wanted}; there are: ${names.join(", ")}`);
   Deno.exit(2);
@@ -38,6 +42,20 @@ async function runAll(): Promise<void> {
   }
   await writeReport(sections);
   if (failed) Deno.exit(1);
+}
+
+async function runGate(): Promise<never> {
+  let now = "";
+  let failed = false;
+  for (const args of GATE) {
+    const { code, text } = await runInside(args);
+    failed ||= code !== 0;
+    now += text;
+  }
+  const before = await Deno.readTextFile(new URL("RESULTS.md", import.meta.url));
+  const { lines, isWell } = compare(before, now);
+  console.log(`\n${lines.join("\n")}`);
+  Deno.exit(isWell && !failed ? 0 : 1);
 }
 
 /** This program again for one benchmark, whose output is shown and returned. */
