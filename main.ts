@@ -3,9 +3,9 @@ import process from "node:process";
 import { REGISTRY } from "./plugins/registry.ts";
 
 // Deno.execPath() is the file behind the symlink; argv0 is the name the caller used.
-const load = REGISTRY.get(process.argv0.slice(process.argv0.lastIndexOf("/") + 1))?.load;
+const type = REGISTRY.get(process.argv0.slice(process.argv0.lastIndexOf("/") + 1));
 Deno.exit(
-  load
-    ? await (await import("./lib/cni/plugin_main.ts")).main(await load(), REGISTRY)
+  type?.load
+    ? await (await import("./lib/cni/plugin_main.ts")).main(type, await type.load(), REGISTRY)
     : await (await import("./lib/cli/main.ts")).main(Deno.args, REGISTRY),
 );

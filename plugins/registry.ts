@@ -14,13 +14,29 @@ const TYPES: readonly PluginType[] = [
   },
   { type: "portmap", kind: "meta", mapsPorts: "capability" },
   {
+    type: "loopback",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./loopback/plugin.ts")).loopback,
+  },
+  {
     type: "bridge",
     kind: "main",
+    standard: true,
+    load: async () => (await import("./bridge/plugin.ts")).bridge,
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
+  },
+  {
+    type: "static",
+    kind: "ipam",
+    standard: true,
+    load: async () => (await import("./static/plugin.ts")).staticAddresses,
   },
   {
     type: "host-local",
     kind: "ipam",
+    standard: true,
+    load: async () => (await import("./host_local/plugin.ts")).hostLocal,
     traces: ({ dataDir }, network) => ({
       addressStore: `${text(dataDir, "/var/lib/cni/networks")}/${network}`,
     }),

@@ -15,12 +15,14 @@ export const NETWORK_FLAGS: readonly Flag[] = [
     value: "DIR",
     help: "directory of network configs",
     complete: "directory",
+    found: true,
   },
   {
     name: "network_cni_plugins_dir",
     value: "PATH",
     help: "search path of plugins, separated by colons",
     complete: "directory",
+    found: true,
   },
   ...LAYOUT_FLAGS,
   {
@@ -28,6 +30,7 @@ export const NETWORK_FLAGS: readonly Flag[] = [
     value: "JSON",
     help: "DNS for networks whose plugins name no server: JSON, or the path of a file",
     complete: "file",
+    found: true,
   },
   {
     name: "network_cni_metrics",
@@ -35,6 +38,7 @@ export const NETWORK_FLAGS: readonly Flag[] = [
     help: "whether usage is measured",
     default: "true",
     complete: ["true", "false"],
+    found: true,
   },
 ];
 

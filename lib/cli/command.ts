@@ -11,6 +11,8 @@ export interface Flag {
   /** One line, without a full stop. */
   help: string;
   repeatable?: boolean;
+  /** Of the agent: where the call does not give it, it is looked for on the machine. */
+  found?: true;
   /** Shown in the help; the command applies it. */
   default?: string;
   /** What a shell may complete the value to. */
@@ -65,8 +67,10 @@ export interface Call extends Program {
   operands: string[];
   /** What follows `--`; undefined without a `--`. */
   rest: string[] | undefined;
-  /** The value of a flag, the last one if it was repeated. */
+  /** The value of a flag, the last one if it was repeated; of an agent's flag, also one that was found. */
   value(flag: string): string | undefined;
+  /** The same, only of the call itself; a switch that was given is "true". */
+  given(flag: string): string | undefined;
   /** All values of a repeatable flag. */
   values(flag: string): string[];
   /** Whether a switch was given. */

@@ -5,6 +5,7 @@ import { knownContainers } from "../containers/ids.ts";
 import { Layout } from "../containers/layout.ts";
 import { configureLog } from "../base/log.ts";
 import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
+import { foundValue } from "./found_values.ts";
 import { print } from "./output.ts";
 
 export const command: Command = {
@@ -83,7 +84,8 @@ async function ofKind(
 }
 
 function layoutOf(words: readonly string[]): Layout {
-  const persist = words.some((word) => canonical(word) === "--network_cni_root_dir_persist");
+  const persist = words.some((word) => canonical(word) === "--network_cni_root_dir_persist") ||
+    foundValue("network_cni_root_dir_persist")?.value === "true";
   return new Layout(
     persist
       ? resolve(valueOf(words, "work_dir") ?? "/var/lib/mesos")
@@ -102,7 +104,8 @@ function networkNames(words: readonly string[]): string[] {
 }
 
 function valueOf(words: readonly string[], flag: string): string | undefined {
-  return words.map(split).findLast(([name]) => canonical(name) === flag)?.[1];
+  return words.map(split).findLast(([name]) => canonical(name) === flag)?.[1] ??
+    foundValue(flag)?.value;
 }
 
 function split(word: string): [name: string, value: string | undefined] {

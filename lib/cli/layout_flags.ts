@@ -9,6 +9,7 @@ export const LAYOUT_FLAGS: readonly Flag[] = [
     help: "where the agent keeps what a reboot ends",
     default: "/var/run/mesos",
     complete: "directory",
+    found: true,
   },
   {
     name: "work_dir",
@@ -16,9 +17,11 @@ export const LAYOUT_FLAGS: readonly Flag[] = [
     help: "where the agent keeps what survives a reboot",
     default: "/var/lib/mesos",
     complete: "directory",
+    found: true,
   },
   {
     name: "network_cni_root_dir_persist",
     help: "checkpoints are below --work_dir instead of --runtime_dir",
+    found: true,
   },
 ];

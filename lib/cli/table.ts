@@ -29,6 +29,11 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./netns.ts")).commands,
   },
   {
+    name: "config",
+    summary: "the settings in force, and where each comes from",
+    load: async () => (await import("./config.ts")).command,
+  },
+  {
     name: "install",
     summary: "put this program, its plugin and its service on the machine",
     load: async () => (await import("./install.ts")).installCommand,

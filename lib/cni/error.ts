@@ -12,6 +12,7 @@ export const CNI_CODES = {
   ioFailure: 5,
   undecodable: 6,
   invalidConfig: 7,
+  invalidNamespace: 8,
   tryAgainLater: 11,
   pluginNotAvailable: 50,
   limitedConnectivity: 51,

@@ -5,12 +5,13 @@
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
 import { locatePlugin } from "./locate.ts";
-import type { Registry } from "./plugin_type.ts";
+import type { PluginType, Registry } from "./plugin_type.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
-import { DEFAULT_VERSION, isSpecVersion } from "./version.ts";
+import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { writeOutput } from "../base/streams.ts";
+import { VERSION } from "../base/version.ts";
 
 const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
 /** A config is some KiB; what is longer is not one. */
@@ -22,28 +23,57 @@ const LONGEST_INPUT = 4 << 20;
  * @param registry where the plugins that it delegates to are looked up
  * @returns the exit code: 0, or 1 with an error printed
  */
-export async function main(plugin: Plugin, registry: Registry): Promise<number> {
+export async function main(
+  type: PluginType,
+  plugin: Plugin,
+  registry: Registry,
+): Promise<number> {
+  if (type.standard && !Deno.env.get("CNI_COMMAND")) return introduce(type);
   let cniVersion: string = DEFAULT_VERSION;
   try {
-    const command = readCommand();
-    const config = await readInput(command);
+    const command = readCommand(type);
+    if (type.standard) requireEnvironment(command);
+    const config = await readInput(command, type);
     if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
     const result = await plugin(readInvocation(command, config, registry));
     if (result) print(result);
     return 0;
   } catch (error) {
-    const known = error instanceof CniError ? error : unexpected(error);
+    const known = error instanceof CniError ? error : unexpected(error, type);
     print(known.toJSON(cniVersion));
     return 1;
   }
 }
 
-function readCommand(): CniCommand {
+/** What a standard plugin says to somebody who tries it. */
+function introduce({ type }: PluginType): number {
+  console.error(
+    `CNI plugin ${type} of mesos-cni ${VERSION}\n` +
+      `CNI protocol versions supported: ${SPEC_VERSIONS.join(", ")}`,
+  );
+  return 0;
+}
+
+/** What each command can't do without (the reference's pkg/skel). @throws {CniError} */
+function requireEnvironment(command: CniCommand): void {
+  if (command === "VERSION") return;
+  const ofContainer = ["ADD", "CHECK", "DEL"].includes(command)
+    ? ["CNI_CONTAINERID", "CNI_IFNAME", ...command === "DEL" ? [] : ["CNI_NETNS"]]
+    : [];
+  const missing = [...ofContainer, "CNI_PATH"].filter((name) => !Deno.env.get(name));
+  if (missing.length === 0) return;
+  throw new CniError(
+    CNI_CODES.invalidEnvironment,
+    `${missing.join(", ")} not set; the runtime must set what ${command} needs`,
+  );
+}
+
+function readCommand({ standard }: PluginType): CniCommand {
   const command = Deno.env.get("CNI_COMMAND");
   if (command !== undefined && COMMANDS.includes(command)) return command as CniCommand;
   if (command) {
     throw new CniError(
-      CNI_CODES.unsupportedCommand,
+      standard ? CNI_CODES.invalidEnvironment : CNI_CODES.unsupportedCommand,
       `CNI_COMMAND ${quote(command)} is not supported; it must be one of ${COMMANDS.join(", ")}`,
     );
   }
@@ -74,7 +104,11 @@ function readInvocation(
   };
 }
 
-async function readInput(command: CniCommand): Promise<JsonObject> {
+async function readInput(
+  command: CniCommand,
+  { standard }: PluginType,
+): Promise<JsonObject> {
+  if (standard && command === "VERSION") return {};
   try {
     const text = await readAllInput();
     // Runtimes ask for the version without a config that matters.
@@ -84,7 +118,7 @@ async function readInput(command: CniCommand): Promise<JsonObject> {
     return config;
   } catch (error) {
     throw new CniError(
-      CNI_CODES.unreadableInput,
+      standard ? CNI_CODES.undecodable : CNI_CODES.unreadableInput,
       `standard input is not the network's config: ${messageOf(error)}`,
       undefined,
       { cause: error },
@@ -116,7 +150,8 @@ function print(document: object): void {
 }
 
 /** What was not foreseen is a defect: its stack says where to look. */
-function unexpected(error: unknown): CniError {
+function unexpected(error: unknown, { standard }: PluginType): CniError {
   const details = error instanceof OperatorError ? undefined : (error as Error).stack;
-  return new CniError(CNI_CODES.ioFailure, messageOf(error), details, { cause: error });
+  const code = standard ? CNI_CODES.internal : CNI_CODES.ioFailure;
+  return new CniError(code, messageOf(error), details, { cause: error });
 }

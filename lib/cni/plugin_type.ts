@@ -19,6 +19,11 @@ export interface PluginType {
   type: string;
   /** main makes an interface, ipam gives it addresses, meta changes what another one made. */
   kind: "main" | "ipam" | "meta";
+  /**
+   * Of containernetworking/plugins: as a process, it answers a wrong call as those do, with the
+   * specification's codes, and a call without CNI_COMMAND by saying what it is.
+   */
+  standard?: boolean;
   /** The plugin as a function; absent for a type that is known, but not part of this program. */
   load?: () => Promise<Plugin>;
   /**

@@ -63,7 +63,7 @@ const HOST_NETWORK_ONLY: Networks = {
     throw new OperatorError(
       "unknown_network",
       `network ${JSON.stringify(name)} is asked for, but no networks are configured: ` +
-        `give --network_cni_config_dir and --network_cni_plugins_dir`,
+        `give --network_cni_config_dir`,
     );
   },
 };

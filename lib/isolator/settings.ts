@@ -4,7 +4,10 @@ import type { ContainerDns } from "../mesos/messages.ts";
 import { Layout } from "../containers/layout.ts";
 
 export interface Settings {
-  /** `--network_cni_config_dir` and `--network_cni_plugins_dir`; without both: host network only. */
+  /**
+   * `--network_cni_config_dir`, without which there is the host's network only, and
+   * `--network_cni_plugins_dir`, empty where all plugins are built in.
+   */
   cni?: { configDir: string; pluginsDir: string };
   layout: Layout;
   defaultDns: ContainerDns;
@@ -31,23 +34,18 @@ export interface SettingValues {
 /** @throws {OperatorError} `bad_settings` */
 export function settingsOf(values: SettingValues): Settings {
   const { configDir, pluginsDir } = values;
-  if ((configDir === undefined) !== (pluginsDir === undefined)) {
-    const [given, missing] = configDir === undefined
-      ? ["plugins", "config"]
-      : ["config", "plugins"];
+  if (configDir === undefined && pluginsDir !== undefined) {
     throw new OperatorError(
       "bad_settings",
-      `--network_cni_${given}_dir is given and --network_cni_${missing}_dir is not: ` +
-        `CNI networks need both`,
+      "--network_cni_plugins_dir is given and --network_cni_config_dir is not: networks are " +
+        "found there",
     );
   }
   const base = values.rootDirPersist
     ? values.workDir ?? "/var/lib/mesos"
     : values.runtimeDir ?? "/var/run/mesos";
   return {
-    cni: configDir === undefined || pluginsDir === undefined
-      ? undefined
-      : { configDir, pluginsDir },
+    cni: configDir === undefined ? undefined : { configDir, pluginsDir: pluginsDir ?? "" },
     layout: new Layout(base),
     defaultDns: values.defaultDns ?? {},
     metrics: values.metrics ?? true,

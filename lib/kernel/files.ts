@@ -14,12 +14,16 @@ const libc = openLibc({
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
+  futimens: { parameters: ["i32", "buffer"], result: "i32" },
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
 });
 
 /** Flags of open(2), asm-generic/fcntl.h; the directory flags differ on arm64. */
 const arm = Deno.build.arch === "aarch64";
 export const O_RDONLY = 0;
+export const O_RDWR = 2;
 export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
@@ -27,6 +31,17 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_DIRECTORY = arm ? 0o40000 : 0o200000;
 export const O_NOFOLLOW = arm ? 0o100000 : 0o400000;
+
+/** O_TMPFILE with the O_DIRECTORY that it implies. */
+const O_TMPFILE = 0o20000000 | O_DIRECTORY;
+const AT_FDCWD = -100;
+const AT_SYMLINK_FOLLOW = 0x400;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BYTES = 256;
+const STATX_MTIME = 112;
+const STATX_DEVICE = 136;
+const STATX_INODE = 32;
 
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -78,6 +93,54 @@ export function makeDirectoryAt(dir: Handle, name: string, mode: number, what: s
 /** Removes a file below an open directory. @throws {SystemError} whose description is `what` */
 export function removeAt(dir: Handle, name: string, what: string): void {
   check(libc().unlinkat(dir.fd, cString(name), 0), `remove ${what}`);
+}
+
+/**
+ * Makes a file with its content at once: it has no name before it is complete.
+ *
+ * @param dir is on the file's file system
+ * @throws {SystemError} `EEXIST` where there is one of that name; `EOPNOTSUPP`, or `EISDIR` on old
+ *   kernels, where the file system can't
+ */
+export function createWhole(dir: Handle, name: string, text: string, mode: number, what: string) {
+  using file = openAt(dir, ".", O_TMPFILE | O_RDWR, what, mode);
+  write(file, text, what);
+  check(
+    libc().linkat(AT_FDCWD, cString(file.path), dir.fd, cString(name), AT_SYMLINK_FOLLOW),
+    `make ${what}`,
+  );
+}
+
+/** What tells a file from others, and when it was changed. */
+export interface FileIdentity {
+  /** Device and inode. */
+  id: string;
+  /** In ns since 1970. */
+  modified: bigint;
+}
+
+/** @throws {SystemError} */
+export function identityOf(handle: Handle, what: string): FileIdentity {
+  const buffer = new Uint8Array(STATX_BYTES);
+  check(
+    libc().statx(handle.fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer),
+    `read the state of ${what}`,
+  );
+  const view = new DataView(buffer.buffer);
+  const device = `${view.getUint32(STATX_DEVICE, true)}-${view.getUint32(STATX_DEVICE + 4, true)}`;
+  return {
+    id: `${device}-${view.getBigUint64(STATX_INODE, true)}`,
+    modified: view.getBigInt64(STATX_MTIME, true) * 1_000_000_000n +
+      BigInt(view.getUint32(STATX_MTIME + 8, true)),
+  };
+}
+
+/** @param modified in ns since 1970 @throws {SystemError} */
+export function setModified(handle: Handle, modified: bigint, what: string): void {
+  const times = new BigInt64Array(4); // struct timespec of the last access, then of the change
+  times[0] = times[2] = modified / 1_000_000_000n;
+  times[1] = times[3] = modified % 1_000_000_000n;
+  check(libc().futimens(handle.fd, new Uint8Array(times.buffer)), `set the time of ${what}`);
 }
 
 /** Reads a descriptor to its end, at most `limit` bytes, as text. */

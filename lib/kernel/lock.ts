@@ -30,9 +30,9 @@ export class FileLock implements Disposable {
    *
    * @throws {SystemError}
    */
-  static tryTake(path: string): FileLock | undefined {
+  static tryTake(path: string, mode = 0o600): FileLock | undefined {
     while (true) {
-      const handle = openOrMake(path);
+      const handle = openOrMake(path, mode);
       // An open file and these flags leave one reason to fail: that somebody holds it. errno is not
       // asked, since the runtime may have changed it by the time that it is read.
       if (libc().flock(handle.fd, LOCK_EX | LOCK_NB) === -1) {
@@ -49,14 +49,19 @@ export class FileLock implements Disposable {
    * Takes the lock, waiting for other holders. It waits without blocking this process, where
    * another holder may be at work.
    *
+   * @param mode of the file, when it is made
    * @returns undefined when it was still held after `timeoutMs`
    * @throws {SystemError}
    */
-  static async take(path: string, timeoutMs: number): Promise<FileLock | undefined> {
+  static async take(
+    path: string,
+    timeoutMs: number,
+    mode?: number,
+  ): Promise<FileLock | undefined> {
     const deadline = performance.now() + timeoutMs;
     let pause = FIRST_PAUSE_MS;
     while (true) {
-      const lock = FileLock.tryTake(path);
+      const lock = FileLock.tryTake(path, mode);
       if (lock || performance.now() > deadline) return lock;
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
@@ -88,10 +93,10 @@ export class FileLock implements Disposable {
   }
 }
 
-function openOrMake(path: string): Handle {
+function openOrMake(path: string, mode: number): Handle {
   using directory = open(dirname(path), O_DIRECTORY);
   const name = path.slice(path.lastIndexOf("/") + 1);
-  return openAt(directory, name, O_WRONLY | O_CREAT, path, 0o600);
+  return openAt(directory, name, O_WRONLY | O_CREAT, path, mode);
 }
 
 function isStillAt(path: string, handle: Handle): boolean {

@@ -1,5 +1,6 @@
 /** Sockets by FFI (socket(2)): those of other namespaces, and families that Deno does not have. */
 import { addressBytes, familyOfKnown } from "../base/ip.ts";
+import { OperatorError } from "../base/error.ts";
 import { check, errno, openLibc, SystemError } from "./libc.ts";
 import { Handle } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
@@ -14,8 +15,10 @@ const libc = openLibc({
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
 });
 
-/** The same poll(2), on a thread of the runtime's pool, so that many sockets may wait at once. */
+/** Calls that wait, on a thread of the runtime's pool, so that many sockets may wait at once. */
 const waiting = openLibc({
+  // ssize_t send(int fd, const void *buf, size_t len, int flags): errno would be another thread's.
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize", nonblocking: true },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
 });
 
@@ -102,6 +105,16 @@ export class Socket extends Handle {
       to?.length ?? 0,
     );
     check(sent, what);
+  }
+
+  /**
+   * As {@link send}, on a thread of the runtime's pool, for what the receiver takes its time over.
+   *
+   * @throws {OperatorError} if it could not be sent; the reason stays on that thread
+   */
+  async sendElsewhere(bytes: Uint8Array<ArrayBuffer>, what: string): Promise<void> {
+    const sent = await waiting().send(this.fd, bytes, BigInt(bytes.length), 0);
+    if (Number(sent) === -1) throw new OperatorError("system", `${what}: it could not be sent`);
   }
 
   /**

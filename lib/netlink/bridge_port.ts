@@ -1,13 +1,87 @@
-/** Settings of the ports of a bridge (linux/if_link.h, IFLA_PROTINFO of AF_BRIDGE). */
-import { attribute, nested, view } from "./message.ts";
+/** Settings of the ports of a bridge, and their VLANs (linux/if_bridge.h, linux/if_link.h). */
+import type { Change } from "./change.ts";
+import { attribute, nested, u16, u8, view } from "./message.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
+const RTM_DELLINK = 17;
 const RTM_SETLINK = 19;
 const AF_BRIDGE = 7;
 const IFLA_PROTINFO = 12;
+const IFLA_AF_SPEC = 26;
 const IFLA_BRPORT_MODE = 4;
+const IFLA_BRPORT_ISOLATED = 33;
+const IFLA_BRIDGE_FLAGS = 0;
+const IFLA_BRIDGE_VLAN_INFO = 2;
+const BRIDGE_FLAGS_MASTER = 1;
+const BRIDGE_VLAN_INFO_PVID = 1 << 1;
+const BRIDGE_VLAN_INFO_UNTAGGED = 1 << 2;
 /** sizeof(struct ifinfomsg) */
 const IFINFOMSG_BYTES = 16;
+
+export interface PortSettings {
+  /** Whether frames may go back by the port that they came in by. */
+  hairpin?: boolean;
+  /** Whether frames of isolated ports are kept from this one. */
+  isolated?: boolean;
+}
+
+/**
+ * Changes how a bridge treats a port. The kernel's `EINVAL` or `EOPNOTSUPP`: it is no port of a
+ * bridge.
+ *
+ * @param index of the interface that is the port
+ */
+export function setPort(index: number, { hairpin, isolated }: PortSettings): Change {
+  const flag = (type: number, on?: boolean) => on === undefined ? [] : [attribute(type, u8(+on))];
+  return {
+    type: RTM_SETLINK,
+    flags: 0,
+    parts: [
+      header(index),
+      nested(IFLA_PROTINFO, [
+        ...flag(IFLA_BRPORT_MODE, hairpin),
+        ...flag(IFLA_BRPORT_ISOLATED, isolated),
+      ]),
+    ],
+    what: `change the bridge's port ${index}`,
+  };
+}
+
+/** Lets a port carry a VLAN; `native`: as its untagged one (`pvid untagged` of `bridge vlan`). */
+export function addPortVlan(index: number, id: number, native: boolean): Change {
+  const flags = native ? BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED : 0;
+  return vlanChange(RTM_SETLINK, index, id, flags, `add VLAN ${id} to the bridge's port ${index}`);
+}
+
+/** Keeps a VLAN from a port. */
+export function deletePortVlan(index: number, id: number): Change {
+  return vlanChange(RTM_DELLINK, index, id, 0, `take VLAN ${id} off the bridge's port ${index}`);
+}
+
+function vlanChange(type: number, index: number, id: number, flags: number, what: string): Change {
+  const info = new Uint8Array(4);
+  view(info).setUint16(0, flags, true);
+  view(info).setUint16(2, id, true);
+  return {
+    type,
+    flags: 0,
+    parts: [
+      header(index),
+      nested(IFLA_AF_SPEC, [
+        attribute(IFLA_BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
+        attribute(IFLA_BRIDGE_VLAN_INFO, info),
+      ]),
+    ],
+    what,
+  };
+}
+
+function header(index: number): Uint8Array {
+  const bytes = new Uint8Array(IFINFOMSG_BYTES);
+  bytes[0] = AF_BRIDGE;
+  view(bytes).setInt32(4, index, true);
+  return bytes;
+}
 
 /**
  * Lets a bridge send frames back by the port that they came in by (`hairpin on` of `bridge link`).
@@ -17,11 +91,6 @@ const IFINFOMSG_BYTES = 16;
  */
 export function setHairpin(index: number): void {
   using socket = new NetlinkSocket(NETLINK_ROUTE);
-  const header = new Uint8Array(IFINFOMSG_BYTES);
-  header[0] = AF_BRIDGE;
-  view(header).setInt32(4, index, true);
-  socket.request(RTM_SETLINK, 0, [
-    header,
-    nested(IFLA_PROTINFO, [attribute(IFLA_BRPORT_MODE, new Uint8Array([1]))]),
-  ], `set hairpin mode of interface ${index}`);
+  const { type, flags, parts } = setPort(index, { hairpin: true });
+  socket.request(type, flags, parts, `set hairpin mode of interface ${index}`);
 }

@@ -1,6 +1,7 @@
 /** The bytes of netlink (linux/netlink.h): messages and their nested attributes. */
 
 /** Flags of a message. */
+export const NLM_F_REPLACE = 0x100;
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
 export const NLM_F_DUMP_INTR = 0x10;
@@ -143,6 +144,16 @@ export function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   view(bytes).setUint32(0, value, true);
   return bytes;
+}
+
+export function u16(value: number): Uint8Array {
+  const bytes = new Uint8Array(2);
+  view(bytes).setUint16(0, value, true);
+  return bytes;
+}
+
+export function u8(value: number): Uint8Array {
+  return new Uint8Array([value]);
 }
 
 export function view(bytes: Uint8Array): DataView {

@@ -1,16 +1,17 @@
 /** Links, addresses, routes and neighbours of any network namespace, over rtnetlink(7). */
 import { addressBytes } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
-import { cString } from "../kernel/libc.ts";
+import { cString, SystemError } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
+import type { Change } from "./change.ts";
 import { decodeLink, type Link } from "./link.ts";
 import { attribute, Attributes, NLM_F_CREATE, NLM_F_EXCL, u32, view } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { decodeRoute, decodeRouteEntry, decodeRule, type Route, type Rule } from "./route.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
-export type { Address, Link, Neighbour, Route, Rule };
+export type { Address, Change, Link, Neighbour, Route, Rule };
 export type { LinkStatistics } from "./link.ts";
 export type { NextHop } from "./route.ts";
 
@@ -30,6 +31,10 @@ const RTM_GETNSID = 90;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
+const IFLA_TXQLEN = 13;
+const IFLA_LINKINFO = 18;
+const IFLA_PROMISCUITY = 30;
+const IFLA_INFO_DATA = 2;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTA_DST = 1;
@@ -38,6 +43,8 @@ const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const NDA_DST = 1;
+/** SOL_NETLINK (linux/netlink.h) */
+const NETLINK_GET_STRICT_CHK = 12;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
 const IFF_UP = 1;
@@ -45,9 +52,21 @@ const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 const RTN_UNICAST = 1;
 
+/** An interface, and what only its kind has. */
+export interface LinkDescription {
+  link: Link;
+  /** IFLA_INFO_DATA (linux/if_link.h). */
+  data: Attributes;
+  /** How many want all frames of it (`promiscuity` of `ip -d link`). */
+  promiscuity: number;
+  /** In packets. */
+  txQueueLength: number;
+}
+
 /** rtnetlink in one network namespace. */
 export class Netlink implements Disposable {
   readonly #socket: NetlinkSocket;
+  #strict = false;
 
   private constructor(netns?: string) {
     this.#socket = new NetlinkSocket(NETLINK_ROUTE, netns);
@@ -78,6 +97,75 @@ export class Netlink implements Disposable {
       attribute(IFLA_IFNAME, cString(name)),
     ], `read the link ${name}`);
     return decodeLink(message!);
+  }
+
+  /** One interface, or undefined when there is none of that name. @throws {SystemError} */
+  findLink(name: string): Link | undefined {
+    return this.describeLink(name)?.link;
+  }
+
+  /**
+   * One interface with what is particular to its kind; undefined when there is none of that name.
+   *
+   * @throws {SystemError}
+   */
+  describeLink(name: string): LinkDescription | undefined {
+    try {
+      const [message] = this.#socket.request(RTM_GETLINK, 0, [
+        new Uint8Array(16),
+        attribute(IFLA_IFNAME, cString(name)),
+      ], `read the link ${name}`);
+      const attributes = new Attributes(message!.body.subarray(16));
+      return {
+        link: decodeLink(message!),
+        data: attributes.nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA),
+        promiscuity: attributes.u32(IFLA_PROMISCUITY) ?? 0,
+        txQueueLength: attributes.u32(IFLA_TXQLEN) ?? 0,
+      };
+    } catch (error) {
+      if (error instanceof SystemError && error.errnoName === "ENODEV") return undefined;
+      throw error;
+    }
+  }
+
+  /** Makes a change. @throws {SystemError} with the kernel's reason */
+  change({ type, flags, parts, what }: Change): void {
+    this.#socket.request(type, flags, parts, what);
+  }
+
+  /**
+   * Makes several changes with one system call, one after the other; the kernel goes on after one
+   * that it refuses.
+   *
+   * @throws {SystemError} of the first that it refused
+   */
+  changeAll(changes: readonly Change[]): void {
+    if (changes.length > 0) this.#socket.requestAll(changes);
+  }
+
+  /**
+   * Makes a change for which the kernel may wait, such as 20 ms until nobody uses a deleted
+   * interface any more: on another thread, so that other work goes on.
+   *
+   * @throws {SystemError}
+   */
+  async changeElsewhere({ type, flags, parts, what }: Change): Promise<void> {
+    await this.#socket.requestElsewhere(type, flags, parts, what);
+  }
+
+  /**
+   * The addresses of one interface, which the kernel lists without a look at the others.
+   *
+   * @throws {SystemError}
+   */
+  addressesOf(index: number): Address[] {
+    // Without strict checking (Linux 4.20), a dump's header is ignored.
+    if (!this.#strict) this.#socket.setOption(NETLINK_GET_STRICT_CHK, 1);
+    this.#strict = true;
+    const header = new Uint8Array(8);
+    view(header).setUint32(4, index, true);
+    return this.#socket.dump(RTM_GETADDR, [header], "list addresses", decodeAddress)
+      .filter(({ link }) => link === index);
   }
 
   /** All addresses of all interfaces. */

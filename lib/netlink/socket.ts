@@ -1,6 +1,7 @@
 /** Requests to the kernel over netlink(7), of any protocol. */
 import { SystemError } from "../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
+import type { Change } from "./change.ts";
 import {
   Attributes,
   decodeMessages,
@@ -68,6 +69,57 @@ export class NetlinkSocket implements Disposable {
       messages.push({ ...message, body: message.body.slice() });
     }
     return messages;
+  }
+
+  /**
+   * Changes several things with one system call. The kernel takes them one after the other, and
+   * goes on after one that it refuses: for changes that stand alone, or are all undone together.
+   *
+   * @throws {SystemError} of the first that was refused, once all have been tried
+   */
+  requestAll(changes: readonly Change[]): void {
+    const first = this.#sequence + 1;
+    const messages = changes.map(({ type, flags, parts }) =>
+      encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, ++this.#sequence, parts)
+    );
+    const bytes = new Uint8Array(messages.reduce((sum, one) => sum + one.length, 0));
+    let offset = 0;
+    for (const message of messages) {
+      bytes.set(message, offset);
+      offset += message.length;
+    }
+    this.#socket.send(bytes, changes.map(({ what }) => what).join(", "));
+    let failure: unknown;
+    changes.forEach(({ what }, i) => {
+      try {
+        // A message about a change comes before its acknowledgement, and is of no interest here.
+        for (const _ of this.#answers(first + i, what));
+      } catch (error) {
+        failure ??= error;
+      }
+    });
+    if (failure !== undefined) throw failure;
+  }
+
+  /**
+   * As {@link request}, but the kernel does its work on another thread; the socket must not be
+   * used meanwhile.
+   */
+  async requestElsewhere(
+    type: number,
+    flags: number,
+    parts: readonly Uint8Array[],
+    what: string,
+  ): Promise<void> {
+    const sequence = ++this.#sequence;
+    const message = encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, parts);
+    await this.#socket.sendElsewhere(message, what);
+    for (const _ of this.#answers(sequence, what));
+  }
+
+  /** @param value of an option of SOL_NETLINK @throws {SystemError} */
+  setOption(option: number, value: number): void {
+    this.#socket.setOption(SOL_NETLINK, option, value);
   }
 
   /**

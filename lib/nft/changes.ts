@@ -43,11 +43,17 @@ export interface RuleHandle {
   handle: string;
 }
 
-export function addTable({ family, name }: Table): Change {
+/** @param comment as `nft list` shows it */
+export function addTable({ family, name }: Table, comment?: string): Change {
   return {
     type: NFT_MSG_NEWTABLE,
     flags: NLM_F_CREATE,
-    parts: [nfHeader(NFPROTO[family]), attribute(1, cString(name)), attribute(2, be32(0))],
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(name)),
+      attribute(2, be32(0)),
+      ...(comment === undefined ? [] : [attribute(6, commentData(comment))]),
+    ],
   };
 }
 
@@ -60,7 +66,12 @@ export function deleteTable({ family, name }: Table): Change {
 }
 
 /** A chain; with a hook, one that packets come to by themselves, which accepts what it has no rule for. */
-export function addChain({ family, name }: Table, chain: string, hook?: ChainHook): Change {
+export function addChain(
+  { family, name }: Table,
+  chain: string,
+  hook?: ChainHook,
+  comment?: string,
+): Change {
   const base = hook
     ? [
       nested(4, [attribute(1, be32(HOOKS[hook.hook])), attribute(2, be32(hook.priority))]),
@@ -76,6 +87,7 @@ export function addChain({ family, name }: Table, chain: string, hook?: ChainHoo
       attribute(1, cString(name)),
       attribute(3, cString(chain)),
       ...base,
+      ...(comment === undefined ? [] : [attribute(12, commentData(comment))]),
     ],
   };
 }

@@ -1,5 +1,6 @@
 /** Our port mapper and debug shell under a real, stock Mesos agent. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
 import { Framework, type NetworkInfo, task } from "./framework.ts";
 import { ADDRESS, MESOS_DIR, MesosLab, type NetworkConfig, until } from "./lab.ts";
 
@@ -142,6 +143,10 @@ mesosTest(
     );
     assertStringIncludes(seen.stdout, `nameserver ${ADDRESS}`);
     assertStringIncludes(seen.stdout, "search lab.example");
+
+    // The agent's directories are found by its command line.
+    const bare = await lab.ok([MESOS_CNI, "netns", "list", "--json"]);
+    assertEquals(JSON.parse(bare).map((one: { id: string }) => one.id), [id]);
     await mesos.kill("two");
     await lab.untilNothingIsLeft();
   },

@@ -1,0 +1,35 @@
+/** The settings in force, and where each comes from. */
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
+import { FOUND_FLAGS, foundValue, SETTINGS_FILE } from "./found_values.ts";
+import { print, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "config",
+  summary: "the settings in force, and where each comes from",
+  flags: [JSON_FLAG, ...NETWORK_FLAGS],
+  examples: [{ command: "mesos-cni config", what: "which directories the other commands use" }],
+  notes:
+    `Each is looked for in the call's flags, in the environment (MESOS_RUNTIME_DIR, …, as the agent
+reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here; else it has its default.`,
+  run(call) {
+    const settings = FOUND_FLAGS.map((name) => {
+      const given = call.given(name);
+      if (given !== undefined) return { name, value: given, from: `--${name}` };
+      const found = foundValue(name);
+      if (found) return { name, ...found };
+      const { value, default: standard } = NETWORK_FLAGS.find((flag) => flag.name === name)!;
+      return { name, value: standard ?? (value ? null : "false"), from: "default" };
+    });
+    if (call.has("json")) {
+      printJson(settings);
+    } else {
+      const width = Math.max(...settings.map(({ name }) => name.length));
+      const middle = Math.max(...settings.map(({ value }) => (value ?? "-").length));
+      for (const { name, value, from } of settings) {
+        print(`${name.padEnd(width)}  ${(value ?? "-").padEnd(middle)}  ${from}`);
+      }
+    }
+    return Promise.resolve(0);
+  },
+};

@@ -1,0 +1,88 @@
+/**
+ * Values of an agent's flags that nobody has to type: from the environment, as the agent reads it;
+ * from the file that `install` writes; from an agent that runs. What a flag of the call says comes
+ * before, what the program takes by default behind all of them.
+ */
+import { messageOf, OperatorError } from "../base/error.ts";
+import { isObject, quote } from "../base/json.ts";
+import { nearest } from "../base/nearest.ts";
+import { findRunningAgent, type RunningAgent } from "../mesos/running_agent.ts";
+
+/** A file of JSON: flags by name, as `{"network_cni_config_dir": "/etc/mesos/cni"}`. */
+export const SETTINGS_FILE = "/etc/mesos-cni.json";
+
+/** The flags that are looked for. */
+export const FOUND_FLAGS = [
+  "network_cni_config_dir",
+  "network_cni_plugins_dir",
+  "runtime_dir",
+  "work_dir",
+  "network_cni_root_dir_persist",
+  "default_container_dns",
+  "network_cni_metrics",
+] as const;
+
+export interface FoundValue {
+  value: string;
+  /** Where it comes from, as an operator would say it. */
+  from: string;
+}
+
+let file: ReadonlyMap<string, string> | undefined;
+let agent: { found: RunningAgent | undefined } | undefined;
+
+/**
+ * The value of a flag that the call does not give. Each source is read once, and only when the
+ * ones before it don't know.
+ *
+ * @param name with `_`, such as `runtime_dir`
+ * @throws {OperatorError} `bad_settings_file`
+ */
+export function foundValue(name: string): FoundValue | undefined {
+  const variable = `MESOS_${name.toUpperCase()}`;
+  const inEnvironment = Deno.env.get(variable);
+  if (inEnvironment) return { value: inEnvironment, from: `environment ${variable}` };
+  const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
+  if (inFile !== undefined) return { value: inFile, from: SETTINGS_FILE };
+  const running = runningAgent();
+  const ofAgent = running?.flags.get(name);
+  if (ofAgent === undefined) return undefined;
+  return { value: withoutScheme(ofAgent), from: `running agent ${running!.pid}` };
+}
+
+/** The agent that runs on this machine, looked for once. */
+export function runningAgent(): RunningAgent | undefined {
+  return (agent ??= { found: findRunningAgent() }).found;
+}
+
+/** @throws {OperatorError} `bad_settings_file`, naming the key */
+export function readSettingsFile(path: string): ReadonlyMap<string, string> {
+  const fail = (why: string) => new OperatorError("bad_settings_file", `${path}: ${why}`);
+  let settings: unknown;
+  try {
+    // A fifo would wait for a writer, for ever.
+    if (!Deno.statSync(path).isFile) throw fail("is not a regular file");
+    settings = JSON.parse(Deno.readTextFileSync(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Map();
+    throw error instanceof OperatorError ? error : fail(messageOf(error));
+  }
+  if (!isObject(settings)) throw fail("must be a JSON object of flags by name");
+  return new Map(
+    Object.entries(settings).map(([key, value]) => {
+      const name = key.replaceAll("-", "_");
+      if (!(FOUND_FLAGS as readonly string[]).includes(name)) {
+        const guess = nearest(name, FOUND_FLAGS);
+        throw fail(`${quote(key)} is no setting${guess ? `; did you mean "${guess}"?` : ""}`);
+      }
+      if (typeof value === "string") return [name, value];
+      if (typeof value === "boolean") return [name, String(value)];
+      throw fail(`${name} must be a string, true or false, not ${quote(value)}`);
+    }),
+  );
+}
+
+/** stout takes a path with or without it. */
+function withoutScheme(value: string): string {
+  return value.startsWith("file://") ? value.slice("file://".length) : value;
+}

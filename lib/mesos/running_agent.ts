@@ -1,0 +1,58 @@
+/** The Mesos agent that runs on this machine, and the flags that it was started with. */
+import { messageOf } from "../base/error.ts";
+import { readProcFile } from "../kernel/files.ts";
+import { isGone, processIds } from "../kernel/processes.ts";
+
+/** An agent's flags by name; a switch that is set is `true`, one that is unset `false`. */
+export interface RunningAgent {
+  pid: number;
+  /** From its command line, and from its environment (`MESOS_NAME`) where that has none. */
+  flags: ReadonlyMap<string, string>;
+}
+
+/** As the kernel cuts a program's name (TASK_COMM_LEN); a slave is what agents were called before 1.0. */
+const NAMES = ["mesos-agent", "mesos-slave", "lt-mesos-agent", "lt-mesos-slave"];
+
+/**
+ * The first agent that sees the same files as this process: the paths of one in a container mean
+ * nothing here.
+ */
+export function findRunningAgent(): RunningAgent | undefined {
+  const own = mountNamespaceOf("self");
+  for (const pid of processIds()) {
+    try {
+      if (!NAMES.includes(readProcFile(`/proc/${pid}/comm`).trim())) continue;
+      if (mountNamespaceOf(pid) !== own) continue;
+      const words = readProcFile(`/proc/${pid}/cmdline`).split("\0");
+      const environment = readProcFile(`/proc/${pid}/environ`).split("\0");
+      return { pid, flags: new Map([...ofEnvironment(environment), ...ofCommandLine(words)]) };
+    } catch (error) {
+      // It has ended, or is another user's.
+      if (!isGone(error) && !/ENOENT|ESRCH|EACCES|EPERM/.test(messageOf(error))) throw error;
+    }
+  }
+  return undefined;
+}
+
+function mountNamespaceOf(pid: number | "self"): string {
+  return Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+}
+
+/** stout's flags: `--name=value`, `--name` and `--no-name` for switches. */
+function* ofCommandLine(words: readonly string[]): Generator<[string, string]> {
+  for (const word of words.slice(1)) {
+    if (!word.startsWith("--")) continue;
+    const equals = word.indexOf("=");
+    const name = (equals < 0 ? word.slice(2) : word.slice(2, equals)).replaceAll("-", "_");
+    if (equals >= 0) yield [name, word.slice(equals + 1)];
+    else if (name.startsWith("no_")) yield [name.slice(3), "false"];
+    else yield [name, "true"];
+  }
+}
+
+function* ofEnvironment(entries: readonly string[]): Generator<[string, string]> {
+  for (const entry of entries) {
+    const [, name, value] = /^MESOS_([A-Za-z0-9_]+)=(.*)$/s.exec(entry) ?? [];
+    if (name !== undefined) yield [name.toLowerCase(), value!];
+  }
+}

@@ -1,0 +1,59 @@
+/** Giving addresses to interfaces, and taking them (RTM_NEWADDR, RTM_DELADDR; linux/if_addr.h). */
+import { addressText } from "../base/ip.ts";
+import { addressFamilyOf } from "../kernel/socket.ts";
+import type { Change } from "./change.ts";
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, view } from "./message.ts";
+
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+const IFADDRMSG_BYTES = 8;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
+
+/** An address with the length of its network's prefix. */
+export interface InterfaceAddress {
+  /** 4 or 16 bytes. */
+  bytes: Uint8Array;
+  prefixLength: number;
+}
+
+/** Gives an interface an address. The kernel's `EEXIST`: it has it. */
+export function addAddress(index: number, name: string, address: InterfaceAddress): Change {
+  return {
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [...parts(index, address), ...broadcast(address)],
+    what: `add ${show(address)} to ${name}`,
+  };
+}
+
+/** Takes an address off an interface. The kernel's `EADDRNOTAVAIL`: it does not have it. */
+export function deleteAddress(index: number, name: string, address: InterfaceAddress): Change {
+  return {
+    type: RTM_DELADDR,
+    flags: 0,
+    parts: parts(index, address),
+    what: `take ${show(address)} off ${name}`,
+  };
+}
+
+function parts(index: number, { bytes, prefixLength }: InterfaceAddress): Uint8Array[] {
+  const header = new Uint8Array(IFADDRMSG_BYTES);
+  header[0] = addressFamilyOf(bytes);
+  header[1] = prefixLength;
+  view(header).setUint32(4, index, true);
+  return [header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+}
+
+/** The last address of an IPv4 network that is large enough to have one (RFC 3021). */
+function broadcast({ bytes, prefixLength }: InterfaceAddress): Uint8Array[] {
+  if (bytes.length !== 4 || prefixLength > 30) return [];
+  const last = bytes.map((byte, i) => {
+    const bits = Math.min(8, Math.max(0, prefixLength - i * 8));
+    return byte | (0xff >> bits);
+  });
+  return [attribute(IFA_BROADCAST, last)];
+}
+
+const show = ({ bytes, prefixLength }: InterfaceAddress) => `${addressText(bytes)}/${prefixLength}`;

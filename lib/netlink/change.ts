@@ -1,0 +1,14 @@
+/**
+ * A request that changes something, as a value: written by the files of this folder that know an
+ * object (links, addresses, routes, …), sent by `Netlink.change`.
+ */
+export interface Change {
+  /** RTM_NEWLINK and the like (linux/rtnetlink.h). */
+  type: number;
+  /** NLM_F_CREATE and the like (linux/netlink.h). */
+  flags: number;
+  /** The header of its kind of message, then attributes. */
+  parts: readonly Uint8Array[];
+  /** The change as an operator would say it, for the error. */
+  what: string;
+}

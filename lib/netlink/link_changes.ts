@@ -1,0 +1,205 @@
+/** Making, changing and deleting interfaces (RTM_NEWLINK, RTM_DELLINK; linux/if_link.h). */
+import { cString } from "../kernel/libc.ts";
+import type { Handle } from "../kernel/files.ts";
+import type { Change } from "./change.ts";
+import { attribute, nested, NLM_F_CREATE, NLM_F_EXCL, u16, u32, u8, view } from "./message.ts";
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const IFINFOMSG_BYTES = 16;
+const IFF_UP = 0x1;
+const IFF_PROMISC = 0x100;
+const IFF_ALLMULTI = 0x200;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_TXQLEN = 13;
+const IFLA_LINKINFO = 18;
+const IFLA_NET_NS_PID = 19;
+const IFLA_NET_NS_FD = 28;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const VETH_INFO_PEER = 1;
+const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_MACVLAN_MODE = 1;
+const IFLA_MACVLAN_BC_QUEUE_LEN = 7;
+const IFLA_VLAN_ID = 1;
+const IFLA_IPVLAN_MODE = 1;
+const IFLA_VRF_TABLE = 1;
+
+/** What may be set of an interface, at its making or later. */
+export interface LinkSettings {
+  /** A new name; the interface must be down on older kernels. */
+  name?: string;
+  /** In bytes. */
+  mtu?: number;
+  /** Hexadecimal pairs. */
+  mac?: string;
+  /** Index of the bridge or VRF that it becomes a port of; 0: of none any more. */
+  master?: number;
+  up?: boolean;
+  promiscuous?: boolean;
+  allMulticast?: boolean;
+  /** Length of the transmit queue, in packets. */
+  txQueueLength?: number;
+  /** The namespace that it is made in, or moves to: an open handle, or a process in it. */
+  netns?: Handle | { pid: number };
+}
+
+export interface NewLink extends LinkSettings {
+  name: string;
+  kind: LinkKind;
+  /** Index of the device below, which may be in the namespace that asks while this is in `netns`. */
+  parent?: number;
+}
+
+/** What is particular to a kind of interface. */
+export type LinkKind =
+  | { kind: "bridge"; vlanFiltering?: boolean }
+  | { kind: "macvlan"; mode: keyof typeof MACVLAN_MODES; broadcastQueueLength?: number }
+  | { kind: "ipvlan"; mode: keyof typeof IPVLAN_MODES }
+  | { kind: "vlan"; id: number }
+  | { kind: "vrf"; table: number }
+  | { kind: "dummy" }
+  | { kind: "ifb" };
+
+/** MACVLAN_MODE_* (linux/if_link.h). */
+export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+/** IPVLAN_MODE_* (linux/if_link.h). */
+export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
+
+/** Makes an interface. The kernel's `EEXIST`: there is one of that name. */
+export function addLink(link: NewLink): Change {
+  const parent = link.parent === undefined ? [] : [attribute(IFLA_LINK, u32(link.parent))];
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [
+      header(0, link),
+      ...parent,
+      ...settings(link),
+      nested(IFLA_LINKINFO, [
+        attribute(IFLA_INFO_KIND, cString(link.kind.kind)),
+        ...kindData(link.kind),
+      ]),
+    ],
+    what: `make the ${link.kind.kind} ${link.name}`,
+  };
+}
+
+/**
+ * Makes both ends of a wire at once, each where it belongs: nothing is moved or renamed later, and
+ * there is no moment with one end.
+ */
+export function addVeth(
+  link: LinkSettings & { name: string },
+  peer: LinkSettings & { name: string },
+): Change {
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [
+      header(0, link),
+      ...settings(link),
+      nested(IFLA_LINKINFO, [
+        attribute(IFLA_INFO_KIND, cString("veth")),
+        nested(IFLA_INFO_DATA, [
+          attribute(VETH_INFO_PEER, joined([header(0, peer), ...settings(peer)])),
+        ]),
+      ]),
+    ],
+    what: `make the veth pair ${link.name} and ${peer.name}`,
+  };
+}
+
+/** Changes an interface. @param name for the error */
+export function setLink(index: number, name: string, change: LinkSettings): Change {
+  return {
+    type: RTM_NEWLINK,
+    flags: 0,
+    parts: [header(index, change), ...settings(change)],
+    what: `change ${name}`,
+  };
+}
+
+/** Deletes an interface; a veth's other end goes too. @param name for the error */
+export function deleteLink(index: number, name: string): Change {
+  return { type: RTM_DELLINK, flags: 0, parts: [header(index, {})], what: `delete ${name}` };
+}
+
+/** struct ifinfomsg, whose change mask names the flags that count. */
+function header(index: number, { up, promiscuous, allMulticast }: LinkSettings): Uint8Array {
+  const bytes = new Uint8Array(IFINFOMSG_BYTES);
+  const wanted = [[IFF_UP, up], [IFF_PROMISC, promiscuous], [IFF_ALLMULTI, allMulticast]] as const;
+  const sum = (choose: (on: boolean) => boolean) =>
+    wanted.reduce((bits, [bit, on]) => on !== undefined && choose(on) ? bits | bit : bits, 0);
+  view(bytes).setInt32(4, index, true);
+  view(bytes).setUint32(8, sum((on) => on), true);
+  view(bytes).setUint32(12, sum(() => true), true);
+  return bytes;
+}
+
+function settings(link: LinkSettings): Uint8Array[] {
+  const { name, mtu, mac, master, txQueueLength, netns } = link;
+  const parts: Uint8Array[] = [];
+  if (name !== undefined) parts.push(attribute(IFLA_IFNAME, cString(name)));
+  if (mtu !== undefined) parts.push(attribute(IFLA_MTU, u32(mtu)));
+  if (mac !== undefined) parts.push(attribute(IFLA_ADDRESS, macBytes(mac)));
+  if (master !== undefined) parts.push(attribute(IFLA_MASTER, u32(master)));
+  if (txQueueLength !== undefined) parts.push(attribute(IFLA_TXQLEN, u32(txQueueLength)));
+  if (netns !== undefined) {
+    parts.push(
+      "fd" in netns
+        ? attribute(IFLA_NET_NS_FD, u32(netns.fd))
+        : attribute(IFLA_NET_NS_PID, u32(netns.pid)),
+    );
+  }
+  return parts;
+}
+
+function kindData(kind: LinkKind): Uint8Array[] {
+  const parts = dataParts(kind);
+  return parts.length === 0 ? [] : [nested(IFLA_INFO_DATA, parts)];
+}
+
+function dataParts(kind: LinkKind): Uint8Array[] {
+  switch (kind.kind) {
+    case "bridge":
+      return kind.vlanFiltering ? [attribute(IFLA_BR_VLAN_FILTERING, u8(1))] : [];
+    case "macvlan":
+      return [
+        attribute(IFLA_MACVLAN_MODE, u32(MACVLAN_MODES[kind.mode])),
+        ...kind.broadcastQueueLength
+          ? [attribute(IFLA_MACVLAN_BC_QUEUE_LEN, u32(kind.broadcastQueueLength))]
+          : [],
+      ];
+    case "ipvlan":
+      return [attribute(IFLA_IPVLAN_MODE, u16(IPVLAN_MODES[kind.mode]))];
+    case "vlan":
+      return [attribute(IFLA_VLAN_ID, u16(kind.id))];
+    case "vrf":
+      return [attribute(IFLA_VRF_TABLE, u32(kind.table))];
+    case "dummy":
+    case "ifb":
+      return [];
+  }
+}
+
+/** The bytes of hexadecimal pairs. */
+export function macBytes(mac: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(mac.split(/[:-]/).map((pair) => parseInt(pair, 16)));
+}
+
+/** Parts one after the other, each padded to four bytes. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const padded = parts.map((part) => (part.length + 3) & ~3);
+  const bytes = new Uint8Array(padded.reduce((sum, length) => sum + length, 0));
+  let offset = 0;
+  parts.forEach((part, i) => {
+    bytes.set(part, offset);
+    offset += padded[i]!;
+  });
+  return bytes;
+}

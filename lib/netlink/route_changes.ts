@@ -1,0 +1,95 @@
+/** Adding and deleting routes (RTM_NEWROUTE, RTM_DELROUTE; linux/rtnetlink.h). */
+import { addressText } from "../base/ip.ts";
+import { addressFamilyOf } from "../kernel/socket.ts";
+import type { Change } from "./change.ts";
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, u32 } from "./message.ts";
+import type { InterfaceAddress } from "./address_changes.ts";
+
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTMSG_BYTES = 12;
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
+const RTA_TABLE = 15;
+const RT_TABLE_UNSPEC = 0;
+export const RT_TABLE_MAIN = 254;
+const RTPROT_BOOT = 3;
+const RTN_UNICAST = 1;
+
+/** Scopes of a route (enum rt_scope_t). */
+export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
+export const RT_SCOPE_HOST = 254;
+export const RT_SCOPE_NOWHERE = 255;
+
+/** A route through one interface. */
+export interface NewRoute {
+  /** A prefix length of 0: the default route of its family. */
+  destination: InterfaceAddress;
+  /** Index of the interface. */
+  link: number;
+  /** 4 or 16 bytes. */
+  gateway?: Uint8Array;
+  /** The address that this host's own packets have as their source. */
+  source?: Uint8Array;
+  scope?: number;
+  /** The metric: the lower, the earlier. */
+  priority?: number;
+  table?: number;
+  /** RTPROT_*, who made it. */
+  protocol?: number;
+}
+
+/** Adds a route. The kernel's `EEXIST`: there is one to that destination. */
+export function addRoute(route: NewRoute): Change {
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: parts(route, RTPROT_BOOT),
+    what: `add the route ${show(route)}`,
+  };
+}
+
+/** Adds a route, or another next hop of one of IPv6 that is there. */
+export function addRouteOrHop(route: NewRoute): Change {
+  return { ...addRoute(route), flags: NLM_F_CREATE };
+}
+
+/** Deletes a route. The kernel's `ESRCH`: there is none. */
+export function deleteRoute(route: NewRoute): Change {
+  return {
+    type: RTM_DELROUTE,
+    flags: 0,
+    parts: parts(route, 0),
+    what: `delete the route ${show(route)}`,
+  };
+}
+
+function parts(route: NewRoute, protocol: number): Uint8Array[] {
+  const { destination: { bytes, prefixLength }, gateway, source, priority } = route;
+  const table = route.table || RT_TABLE_MAIN;
+  const header = new Uint8Array(RTMSG_BYTES);
+  header[0] = addressFamilyOf(bytes);
+  header[1] = prefixLength;
+  header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
+  header[5] = route.protocol ?? protocol;
+  header[6] = route.scope ?? RT_SCOPE_UNIVERSE;
+  header[7] = protocol === 0 ? 0 : RTN_UNICAST;
+  return [
+    header,
+    attribute(RTA_DST, bytes),
+    ...gateway ? [attribute(RTA_GATEWAY, gateway)] : [],
+    ...source ? [attribute(RTA_PREFSRC, source)] : [],
+    ...table < 256 ? [] : [attribute(RTA_TABLE, u32(table))],
+    ...priority ? [attribute(RTA_PRIORITY, u32(priority))] : [],
+    attribute(RTA_OIF, u32(route.link)),
+  ];
+}
+
+function show({ destination: { bytes, prefixLength }, gateway }: NewRoute): string {
+  return `to ${addressText(bytes)}/${prefixLength}` +
+    (gateway ? ` via ${addressText(gateway)}` : "");
+}

@@ -1,0 +1,98 @@
+/** The bridge on the host: made if it is missing, and its addresses. */
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
+import { contains, parsePrefix, type Prefix } from "../../lib/base/prefix.ts";
+import { addAddress, deleteAddress } from "../../lib/netlink/address_changes.ts";
+import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
+import type { Link, Netlink } from "../../lib/netlink/mod.ts";
+import { interfaceAddress } from "../shared/addresses.ts";
+import { wrong } from "../shared/fields.ts";
+import type { BridgeConfig } from "./config.ts";
+
+/**
+ * The bridge, up.
+ *
+ * @returns also whether this call made it
+ * @throws {CniError} if something else has its name
+ * @throws {SystemError}
+ */
+export function ensureBridge(
+  host: Netlink,
+  { bridge: name, mtu, promiscuous, vlan, hasTrunk }: BridgeConfig,
+): { bridge: Link; made: boolean } {
+  let found = host.describeLink(name);
+  const made = !found && makeBridge(host, name, mtu, vlan !== undefined || hasTrunk);
+  found ??= host.describeLink(name);
+  if (!found) throw wrong(`the bridge ${name} was removed as soon as it was made`);
+  const { link } = found;
+  if (link.kind !== "bridge") throw wrong(`${name} is there and is no bridge: name another one`);
+  const isUp = link.flags.includes("UP");
+  const isPromiscuous = link.flags.includes("PROMISC");
+  if (!isUp || (promiscuous && !isPromiscuous)) {
+    // The host alone decides what it knows of routers on the bridge.
+    tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
+    host.change(setLink(link.index, name, {
+      up: true,
+      ...promiscuous ? { promiscuous: true } : {},
+    }));
+  }
+  return { bridge: link, made };
+}
+
+/** @returns false if somebody else was faster */
+function makeBridge(host: Netlink, name: string, mtu?: number, vlanFiltering?: boolean): boolean {
+  try {
+    host.change(addLink({ name, mtu, kind: { kind: "bridge", vlanFiltering } }));
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errnoName === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Gives the bridge, or the interface of its VLAN, the gateway's address.
+ *
+ * @param address in CIDR notation
+ * @param force whether addresses that are in its way are taken off
+ * @throws {CniError} if there is an address in its way
+ * @throws {SystemError}
+ */
+export function ensureAddress(host: Netlink, link: Link, address: string, force: boolean): void {
+  const wanted = parsePrefix(address)!;
+  const existing = host.addressesOf(link.index)
+    .map((one) => ({ ...one, prefix: parsePrefix(`${one.address}/${one.prefixLength}`)! }))
+    .filter(({ prefix }) => prefix.family === wanted.family);
+  if (existing.some(({ prefix }) => isSame(prefix, wanted))) return;
+  for (const { address: other, prefixLength, prefix } of existing) {
+    // An interface may have IPv6 addresses of several networks.
+    if (wanted.family === 6 && !overlaps(prefix, wanted)) continue;
+    if (!force) {
+      throw wrong(
+        `${link.name} has the address ${other}/${prefixLength}, and should have ${address}: ` +
+          "take it off, or set forceAddress",
+      );
+    }
+    host.change(
+      deleteAddress(link.index, link.name, interfaceAddress(`${other}/${prefixLength}`)),
+    );
+  }
+  try {
+    host.change(addAddress(link.index, link.name, interfaceAddress(address)));
+  } catch (error) {
+    // Another ADD was faster.
+    if (error instanceof SystemError && error.errnoName === "EEXIST") return;
+    throw error;
+  }
+  // A bridge takes the lowest hardware address of its ports, which would change with them, and with
+  // it what the containers know of their gateway: one that is set stays.
+  host.change(setLink(link.index, link.name, { mac: link.mac }));
+}
+
+const isSame = (a: Prefix, b: Prefix) => a.value === b.value && a.length === b.length;
+
+function overlaps(a: Prefix, b: Prefix): boolean {
+  return contains(spanOf(a), b) || contains(spanOf(b), a);
+}
+
+const spanOf = ({ family, first, last }: Prefix) => ({ family, first, last });

@@ -1,0 +1,90 @@
+/** The bridge plugin's config, read once. */
+import { readCniArgs } from "../shared/cni_args.ts";
+import { wrong } from "../shared/fields.ts";
+import { ipamType } from "../shared/ipam.ts";
+import { readMac } from "../shared/mac.ts";
+import type { Call } from "../shared/standard_plugin.ts";
+
+export interface BridgeConfig {
+  bridge: string;
+  isGateway: boolean;
+  isDefaultGateway: boolean;
+  forceAddress: boolean;
+  ipMasq: boolean;
+  /** In bytes; undefined: the kernel's choice. */
+  mtu?: number;
+  hairpin: boolean;
+  promiscuous: boolean;
+  /** The container's untagged VLAN. */
+  vlan?: number;
+  /** Whether VLANs are filtered though the container has none. */
+  hasTrunk: boolean;
+  /** VLANs that the container gets tagged, in order. */
+  trunk: number[];
+  preserveDefaultVlan: boolean;
+  macSpoofCheck: boolean;
+  /** Duplicate address detection. */
+  dad: boolean;
+  /** Whether the container's end stays down and without addresses. */
+  disableContainerInterface: boolean;
+  portIsolation: boolean;
+  /** The hardware address that somebody asks for. */
+  mac?: string;
+  /** Type of the IPAM plugin; undefined: no addresses. */
+  ipam?: string;
+}
+
+const LAST_VLAN = 4094;
+
+/** @throws {CniError} */
+export function readBridgeConfig(call: Call): BridgeConfig {
+  const { config, invocation } = call;
+  const { MAC } = readCniArgs(invocation.args, ["MAC"]);
+  const mac = config.object("runtimeConfig")?.text("mac") ||
+    config.object("args")?.object("cni")?.text("mac") || MAC;
+  const mtu = config.integer("mtu") ?? 0;
+  const isDefaultGateway = config.flag("isDefaultGateway");
+  const read: BridgeConfig = {
+    bridge: config.text("bridge") ?? "cni0",
+    isGateway: config.flag("isGateway") || isDefaultGateway,
+    isDefaultGateway,
+    forceAddress: config.flag("forceAddress"),
+    ipMasq: config.flag("ipMasq"),
+    mtu: mtu > 0 ? mtu : undefined,
+    hairpin: config.flag("hairpinMode"),
+    promiscuous: config.flag("promiscMode"),
+    vlan: config.integerFrom("vlan", 0, LAST_VLAN) || undefined,
+    hasTrunk: config.has("vlanTrunk"),
+    trunk: readTrunk(call),
+    preserveDefaultVlan: config.flag("preserveDefaultVlan"),
+    macSpoofCheck: config.flag("macspoofchk"),
+    dad: config.flag("enabledad"),
+    disableContainerInterface: config.flag("disableContainerInterface"),
+    portIsolation: config.flag("portIsolation"),
+    mac: mac ? readMac(mac) : undefined,
+    ipam: ipamType(call),
+  };
+  if (read.disableContainerInterface && read.ipam !== undefined) {
+    throw wrong("disableContainerInterface and ipam exclude each other: take one out");
+  }
+  if (read.hairpin && read.promiscuous) {
+    throw wrong("hairpinMode and promiscMode exclude each other: take one out");
+  }
+  return read;
+}
+
+function readTrunk({ config }: Call): number[] {
+  const ids = new Set<number>();
+  for (const entry of config.objects("vlanTrunk")) {
+    const first = entry.integerFrom("minID", 1, LAST_VLAN);
+    const last = entry.integerFrom("maxID", 1, LAST_VLAN);
+    const id = entry.integerFrom("id", 1, LAST_VLAN);
+    if ((first === undefined) !== (last === undefined)) {
+      throw wrong(`${entry.where} has one of minID and maxID; it must have both or none`);
+    }
+    if (first !== undefined && last! < first) entry.fail("maxID", "not less than minID");
+    for (let id = first ?? 1; id <= (last ?? 0); id++) ids.add(id);
+    if (id !== undefined) ids.add(id);
+  }
+  return [...ids].sort((a, b) => a - b);
+}

@@ -1,0 +1,162 @@
+/** bridge: a wire from the container to a bridge of the host (the reference's plugins/main/bridge). */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { Interface, Result } from "../../lib/cni/result.ts";
+import { deleteLink } from "../../lib/netlink/link_changes.ts";
+import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { configureInterface } from "../shared/configure_interface.ts";
+import { readDns, setsDns } from "../shared/dns.ts";
+import { wrong } from "../shared/fields.ts";
+import { enableForwarding } from "../shared/forwarding.ts";
+import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "../shared/ipam.ts";
+import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
+import { openNamespace } from "../shared/namespace.ts";
+import { removeAll } from "../shared/remove_all.ts";
+import {
+  type Call,
+  type LiveCall,
+  prevResultOf,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+import { undoingOnFailure } from "../shared/undo.ts";
+import {
+  containerInterface,
+  verifyAddressing,
+  verifyLink,
+  verifyMac,
+} from "../shared/verify_interface.ts";
+import { makeWire, removeLink, removeWire, type Wire } from "../shared/veth.ts";
+import { ensureAddress, ensureBridge } from "./bridge.ts";
+import { type BridgeConfig, readBridgeConfig } from "./config.ts";
+import { planGateways } from "./gateways.ts";
+import { setUpPort } from "./port.ts";
+import { ensureVlanInterface } from "./vlan_interface.ts";
+
+export const bridge: Plugin = standardPlugin({ add, del, check, status: statusOfIpam });
+
+async function add(call: LiveCall): Promise<Result> {
+  const config = readBridgeConfig(call);
+  return await undoingOnFailure(async (undo) => {
+    using host = Netlink.open();
+    using container = Netlink.open(call.netns);
+    if (config.ipam !== undefined) undo(() => delIpam(call, config.ipam));
+    // First, since it is the one that fails most: then nothing was made yet.
+    const leased = config.ipam === undefined ? undefined : await addIpam(call, config.ipam);
+    const plan = planGateways(leased ?? { ips: [], routes: [] }, config);
+
+    const { bridge, made } = ensureBridge(host, config);
+    if (made) undo(() => removeUnused(host, bridge));
+    const gateway = config.vlan === undefined || plan.addresses.length === 0
+      ? bridge
+      : ensureVlanInterface(host, bridge, config.vlan, config.preserveDefaultVlan);
+    for (const address of plan.addresses) {
+      ensureAddress(host, gateway, address, config.forceAddress);
+    }
+
+    const { mtu, mac } = config;
+    const wire = makeWire(host, container, call.netns, { name: call.ifName, mtu, mac }, {
+      master: bridge.index,
+      mtu,
+    });
+    undo(() => removeLink(host, wire.host));
+    setUpPort(host, bridge.name, wire.host, config);
+    if (leased) {
+      await configureInterface(container, call.netns, wire.inside, plan, settings(call, config));
+    } else if (!config.disableContainerInterface) {
+      container.setLinkUp(call.ifName);
+    }
+    if (!config.disableContainerInterface) await awaitSignal(host, wire);
+    if (config.ipMasq && leased) {
+      undo(() => removeMasquerade(call));
+      await addMasquerade(call, plan.ips.map(({ address }) => address));
+    }
+    enableForwarding(plan.addresses);
+    return {
+      interfaces: [
+        // Its hardware address may be that of its first port by now.
+        interfaceOf(host.link(bridge.name)),
+        interfaceOf(host.link(wire.host.name)),
+        { ...interfaceOf(wire.inside), sandbox: call.netns },
+        ...gateway === bridge ? [] : [interfaceOf(gateway)],
+      ],
+      ips: plan.ips,
+      routes: plan.routes,
+      dns: setsDns(call.config) ? readDns(call.config) : leased?.dns ?? {},
+    };
+  });
+}
+
+const interfaceOf = ({ name, mac }: Link): Interface => ({ name, ...mac ? { mac } : {} });
+
+/** What IPv6 does about duplicates, and that the network hears of the new address. */
+function settings({ ifName }: LiveCall, { dad }: BridgeConfig): [string, string][] {
+  return [
+    ...dad ? [[`net/ipv6/conf/${ifName}/enhanced_dad`, "1"] as [string, string]] : [],
+    [`net/ipv6/conf/${ifName}/accept_dad`, dad ? "1" : "0"],
+    [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
+  ];
+}
+
+/** How long, in ms, a port may take to carry frames. */
+const SIGNAL_TIMEOUT = 2500;
+const LONGEST_PAUSE = 50;
+
+/** A result means that packets pass: the kernel brings up a port some time after both its ends. */
+async function awaitSignal(host: Netlink, wire: Wire): Promise<void> {
+  const deadline = performance.now() + SIGNAL_TIMEOUT;
+  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const { operState } = host.link(wire.host.name);
+    if (operState === "UP") return;
+    if (performance.now() > deadline) {
+      throw wrong(`the bridge's port ${wire.host.name} stays ${operState}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/** A bridge that was made for an ADD that failed, unless another one has a port on it by now. */
+function removeUnused(host: Netlink, bridge: Link): void {
+  if (host.links().some(({ master }) => master === bridge.index)) return;
+  host.change(deleteLink(bridge.index, bridge.name));
+}
+
+async function del(call: Call): Promise<void> {
+  await removeAll([
+    () => removeMasquerade(call),
+    async () => {
+      using host = Netlink.open();
+      using container = openNamespace(call.netns);
+      await removeWire(host, container, call.ifName, prevResultOf(call));
+    },
+    () => delIpam(call, ipamType(call)),
+  ]);
+}
+
+async function check(call: LiveCall): Promise<void> {
+  const config = readBridgeConfig(call);
+  await checkIpam(call, config.ipam);
+  const result = requirePrevResult(call);
+  using host = Netlink.open();
+  using container = Netlink.open(call.netns);
+  const bridge = host.describeLink(config.bridge);
+  const made = result.interfaces.find(({ name, sandbox }) =>
+    name === config.bridge && sandbox === undefined
+  );
+  if (!made) throw wrong(`prevResult has no bridge ${config.bridge}`);
+  if (bridge?.link.kind !== "bridge") {
+    throw wrong(`the host has no bridge ${config.bridge} any more`);
+  }
+  verifyMac(bridge.link, made);
+  const isPromiscuous = bridge.promiscuity > 0;
+  if (isPromiscuous !== config.promiscuous) {
+    throw wrong(`the bridge ${config.bridge} is ${isPromiscuous ? "" : "not "}promiscuous`);
+  }
+  const inside = verifyLink(container, containerInterface(call, result), "veth");
+  const port = result.interfaces.map(({ name }) => host.findLink(name)).find((link) =>
+    link?.kind === "veth" && link.index === inside.peerIndex && link.peerIndex === inside.index
+  );
+  if (!port) throw wrong(`the host's end of the container's ${call.ifName} is gone`);
+  if (port.master !== bridge.link.index) throw wrong(`${port.name} is not on ${config.bridge}`);
+  verifyMac(port, result.interfaces.find(({ name }) => name === port.name)!);
+  verifyAddressing(container, call.ifName, result);
+}

@@ -1,0 +1,36 @@
+/** The wire's host end as a port of the bridge: its flags and VLANs. */
+import { view } from "../../lib/netlink/message.ts";
+import { addPortVlan, deletePortVlan, setPort } from "../../lib/netlink/bridge_port.ts";
+import type { Link, Netlink } from "../../lib/netlink/mod.ts";
+
+/** IFLA_BR_VLAN_DEFAULT_PVID (linux/if_link.h). */
+const IFLA_BR_VLAN_DEFAULT_PVID = 39;
+
+export interface PortConfig {
+  hairpin: boolean;
+  portIsolation: boolean;
+  vlan?: number;
+  trunk: readonly number[];
+  preserveDefaultVlan: boolean;
+}
+
+/** @throws {SystemError} */
+export function setUpPort(host: Netlink, bridge: string, port: Link, config: PortConfig): void {
+  const { hairpin, portIsolation, vlan, trunk, preserveDefaultVlan } = config;
+  const changes = [setPort(port.index, { hairpin, isolated: portIsolation })];
+  if (vlan !== undefined || trunk.length > 0) {
+    const first = preserveDefaultVlan ? undefined : defaultVlan(host, bridge);
+    if (first) changes.push(deletePortVlan(port.index, first));
+    if (vlan !== undefined) changes.push(addPortVlan(port.index, vlan, true));
+    for (const id of trunk) changes.push(addPortVlan(port.index, id, false));
+    // A trunk alone has VLAN 1 as its untagged one, as it always had.
+    if (vlan === undefined) changes.push(addPortVlan(port.index, 1, true));
+  }
+  host.changeAll(changes);
+}
+
+/** The VLAN that a bridge gives every new port; 0: none. */
+function defaultVlan(host: Netlink, bridge: string): number {
+  const bytes = host.describeLink(bridge)?.data.bytes(IFLA_BR_VLAN_DEFAULT_PVID);
+  return bytes ? view(bytes).getUint16(0, true) : 0;
+}

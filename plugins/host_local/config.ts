@@ -1,0 +1,83 @@
+/** host-local's config: `ipam`, and addresses that are asked for. */
+import type { Route } from "../../lib/cni/result.ts";
+import { atLeast } from "../../lib/cni/version.ts";
+import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
+import { quote } from "../../lib/base/json.ts";
+import { readCniArgs } from "../shared/cni_args.ts";
+import { Fields, wrong } from "../shared/fields.ts";
+import { readRoutes } from "../shared/routes.ts";
+import type { Call } from "../shared/standard_plugin.ts";
+import { checkRangeSet, type RangeSet, readRange } from "./range.ts";
+
+const DATA_DIR = "/var/lib/cni/networks";
+
+export interface HostLocalConfig {
+  /** The directory of the network's leases. */
+  store: string;
+  sets: readonly RangeSet[];
+  routes: Route[];
+  /** The file that the result's dns is read from. */
+  resolvConf?: string;
+  /** In their usual spelling. */
+  requested: string[];
+}
+
+/** @throws {CniError} */
+export function readHostLocalConfig(call: Call): HostLocalConfig {
+  const ipam = call.config.object("ipam");
+  if (!ipam) throw wrong("ipam is missing; host-local finds its ranges there");
+  return {
+    store: storeOf(call),
+    sets: readSets(call, ipam),
+    routes: readRoutes(ipam),
+    resolvConf: ipam.text("resolvConf") || undefined,
+    requested: readRequested(call),
+  };
+}
+
+/** Where the leases are. @throws {CniError} */
+export function storeOf({ config, network }: Call): string {
+  return `${config.object("ipam")?.text("dataDir") || DATA_DIR}/${network}`;
+}
+
+function readSets({ config, version }: Call, ipam: Fields): RangeSet[] {
+  const offered = readSetList(config.object("runtimeConfig"), "ipRanges");
+  const old = ipam.has("subnet") ? [[readRange(ipam)]] : [];
+  const sets: RangeSet[] = [...offered, ...old, ...readSetList(ipam, "ranges")];
+  if (sets.length === 0) throw wrong("ipam.ranges is missing; it must hold lists of ranges");
+  sets.forEach((set, i) => checkRangeSet(set, `set ${i} of ipam.ranges`));
+  for (const family of [4, 6]) {
+    const count = sets.filter((set) => set[0]!.family === family).length;
+    if (count > 1 && !atLeast(version, "0.3.0")) {
+      throw wrong(`cniVersion ${version} has no more than one address of a family`);
+    }
+  }
+  sets.forEach((set, i) => {
+    const other = sets.slice(i + 1).findIndex((two) =>
+      set.some((range) => two.some((one) => overlap(range, one)))
+    );
+    if (other >= 0) throw wrong(`sets ${i} and ${i + 1 + other} of ipam.ranges overlap`);
+  });
+  return sets;
+}
+
+function readSetList(fields: Fields | undefined, key: string): RangeSet[] {
+  return (fields?.list(key) ?? []).map((_, i) =>
+    new Fields({ [key]: fields!.list(key)[i]! }, fields!.where).objects(key).map(readRange)
+  );
+}
+
+/** The addresses that CNI_ARGS, `args.cni` and `runtimeConfig` ask for. @throws {CniError} */
+function readRequested({ invocation, config }: Call): string[] {
+  const { IP } = readCniArgs(invocation.args, ["IP"]);
+  const asked = [
+    ...IP ? [IP] : [],
+    ...config.object("args")?.object("cni")?.texts("ips") ?? [],
+    ...config.object("runtimeConfig")?.texts("ips") ?? [],
+  ];
+  return asked.map((text) => {
+    const address = parseAddress(text.replace(/\/\d+$/, ""));
+    if (!address) throw wrong(`the address ${quote(text)} is asked for, which is none`);
+    return showAddress(address);
+  });
+}

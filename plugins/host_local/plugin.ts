@@ -1,0 +1,125 @@
+/**
+ * host-local: addresses from ranges of this host (the reference's plugins/ipam/host-local), on the
+ * same store.
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { IpConfig, Result } from "../../lib/cni/result.ts";
+import { parseAddress, showAddress } from "../../lib/base/prefix.ts";
+import { wrong } from "../shared/fields.ts";
+import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
+import { type HostLocalConfig, readHostLocalConfig } from "./config.ts";
+import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
+import { readResolvConf } from "./resolv_conf.ts";
+import type { Holder } from "./holder_index.ts";
+import { LeaseStore } from "./store.ts";
+
+/** How many addresses that are taken are tried before the list of all is read. */
+const TRIES = 16;
+
+export const hostLocal: Plugin = standardPlugin({ add, del, check });
+
+async function add(call: Call): Promise<Result> {
+  const config = readHostLocalConfig(call);
+  const dns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
+  using store = await LeaseStore.open(config.store);
+  const ips: IpConfig[] = [];
+  const holder = holderOf(call);
+  try {
+    lease(store, config, holder, ips);
+  } catch (error) {
+    store.release(holder, ips.map(({ address }) => address.split("/")[0]!));
+    throw error;
+  }
+  return { interfaces: [], ips, routes: config.routes, dns };
+}
+
+function lease(store: LeaseStore, config: HostLocalConfig, holder: Holder, ips: IpConfig[]): void {
+  const held = store.addressesOf(holder);
+  const requested = new Set(config.requested);
+  config.sets.forEach((set, i) => {
+    const wanted = [...requested].find((text) => isIn(set, text));
+    if (wanted === undefined) {
+      const already = held.find((text) => isIn(set, text));
+      if (already !== undefined) {
+        throw wrong(
+          `${already} is already leased to ${holder.ifName} of container ${holder.containerId}; ` +
+            "an attachment gets one address of each range: DEL comes before another ADD",
+        );
+      }
+    } else {
+      requested.delete(wanted);
+    }
+    const [value, range] = wanted === undefined
+      ? next(store, set, i, holder)
+      : exactly(store, set, i, holder, wanted);
+    const show = (value: bigint) => showAddress({ family: range.family, value });
+    ips.push({ address: `${show(value)}/${range.subnet.length}`, gateway: show(range.gateway) });
+  });
+  if (requested.size > 0) {
+    throw wrong(`asked for ${[...requested].join(", ")}, which no range of ipam.ranges holds`);
+  }
+}
+
+function exactly(
+  store: LeaseStore,
+  set: RangeSet,
+  number: number,
+  holder: Holder,
+  wanted: string,
+): [bigint, Range] {
+  const { family, value } = parseAddress(wanted)!;
+  const range = rangeOf(set, family, value)!;
+  if (value === range.gateway) {
+    throw wrong(`asked for ${wanted}, which is the gateway of its network`);
+  }
+  if (store.reserve(wanted, holder, number)) return [value, range];
+  throw wrong(`asked for ${wanted}, which is leased: see ${store.path}/${wanted}`);
+}
+
+/** The first free address after the one that was given last. */
+function next(
+  store: LeaseStore,
+  set: RangeSet,
+  number: number,
+  holder: Holder,
+): [bigint, Range] {
+  const text = store.lastReserved(number);
+  const last = text === undefined ? undefined : parseAddress(text);
+  const known = last && rangeOf(set, last.family, last.value) ? last.value : undefined;
+  let tries = 0;
+  let leased: Set<string> | undefined;
+  for (const [value, range] of addressesAfter(set, known)) {
+    const address = showAddress({ family: range.family, value });
+    if (leased?.has(address)) continue;
+    if (store.reserve(address, holder, number)) return [value, range];
+    if (++tries === TRIES) leased = store.leased();
+  }
+  throw wrong(
+    `no address is free in ${showRanges(set)}: see ${store.path}; leases of containers that are ` +
+      "gone are found by: mesos-cni isolator gc",
+  );
+}
+
+async function del(call: Call): Promise<void> {
+  const config = readHostLocalConfig(call);
+  using store = await LeaseStore.open(config.store);
+  store.release(holderOf(call));
+}
+
+async function check(call: Call): Promise<void> {
+  const config = readHostLocalConfig(call);
+  using store = await LeaseStore.open(config.store);
+  if (store.addressesOf(holderOf(call)).length > 0) return;
+  throw wrong(
+    `${store.path} holds no address of ${call.ifName} of container ${call.containerId}`,
+  );
+}
+
+function holderOf({ containerId, ifName }: Call): Holder {
+  return { containerId, ifName };
+}
+
+function isIn(set: RangeSet, text: string): boolean {
+  const { family, value } = parseAddress(text)!;
+  return rangeOf(set, family, value) !== undefined;
+}

@@ -1,0 +1,27 @@
+/** `resolvConf`: a file whose DNS settings go into the result (resolv.conf(5)). */
+import type { Dns } from "../../lib/cni/result.ts";
+import { messageOf } from "../../lib/base/error.ts";
+import { wrong } from "../shared/fields.ts";
+
+/** @throws {CniError} when it can't be read */
+export function readResolvConf(path: string): Dns {
+  const dns: Dns = {};
+  for (const line of read(path).split("\n")) {
+    const [keyword, ...words] = line.trim().split(/\s+/);
+    const [first] = words;
+    if (first === undefined || keyword!.startsWith("#") || keyword!.startsWith(";")) continue;
+    if (keyword === "nameserver") (dns.nameservers ??= []).push(first);
+    else if (keyword === "domain") dns.domain = first;
+    else if (keyword === "search") (dns.search ??= []).push(...words);
+    else if (keyword === "options") (dns.options ??= []).push(...words);
+  }
+  return dns;
+}
+
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw wrong(`ipam.resolvConf names ${path}, which cannot be read: ${messageOf(error)}`);
+  }
+}

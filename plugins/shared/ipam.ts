@@ -1,0 +1,46 @@
+/** Addresses from the plugin that `ipam.type` names: built in or a program, the same call. */
+import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
+import type { CniCommand } from "../../lib/cni/invocation.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
+import { readResult, type Result } from "../../lib/cni/result.ts";
+import type { Call } from "./standard_plugin.ts";
+import { wrong } from "./fields.ts";
+
+/** The type of the IPAM plugin; undefined for a network without addresses. */
+export function ipamType({ config }: Call): string | undefined {
+  return config.object("ipam")?.text("type") || undefined;
+}
+
+/** @throws {CniError} the IPAM plugin's own, or for a result without addresses */
+export async function addIpam(call: Call, type: string): Promise<Result> {
+  const printed = await callIpam(call, type, "ADD");
+  if (!printed) throw new CniError(CNI_CODES.undecodable, `IPAM plugin ${type} printed no result`);
+  const result = readResult(printed, `the result of IPAM plugin ${type}`);
+  if (result.ips.length > 0) return result;
+  await delIpam(call, type);
+  throw wrong(`IPAM plugin ${type} gave no address`);
+}
+
+/** @throws {OperatorError} */
+export async function delIpam(call: Call, type: string | undefined): Promise<void> {
+  if (type !== undefined) await callIpam(call, type, "DEL");
+}
+
+/** @throws {OperatorError} */
+export async function checkIpam(call: Call, type: string | undefined): Promise<void> {
+  if (type !== undefined) await callIpam(call, type, "CHECK");
+}
+
+/** @throws {OperatorError} */
+export async function statusOfIpam(call: Call): Promise<void> {
+  const type = ipamType(call);
+  if (type !== undefined) await callIpam(call, type, "STATUS");
+}
+
+async function callIpam(
+  { invocation }: Call,
+  type: string,
+  command: CniCommand,
+): Promise<JsonObject | undefined> {
+  return await invocation.locate(type)({ ...invocation, command });
+}

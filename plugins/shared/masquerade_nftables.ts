@@ -1,0 +1,156 @@
+/** Masquerading in a table of nf_tables of its own, over netlink: no program is needed. */
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { networkBytes } from "../../lib/base/ip.ts";
+import { applyBatch, type Change, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
+import { addChain, addRule, addTable, deleteRule, flushChain } from "../../lib/nft/changes.ts";
+import {
+  bitwise,
+  compare,
+  type Expression,
+  masquerade,
+  meta,
+  payload,
+  verdict,
+} from "../../lib/nft/expressions.ts";
+import { generation, type ListedRule, Rules } from "../../lib/nft/rules.ts";
+import { interfaceAddress } from "./addresses.ts";
+import { hashOf } from "./names.ts";
+import type { Call } from "./standard_plugin.ts";
+
+const TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
+const CHAIN = "masq_checks";
+const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
+const CHAIN_COMMENT =
+  "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
+/** NF_IP_PRI_NAT_SRC */
+const SNAT_PRIORITY = 100;
+/** NFPROTO_IPV4 and NFPROTO_IPV6, as `meta nfproto` says. */
+const NFPROTO = { 4: 2, 16: 10 } as const;
+const HASH_DIGITS = 16;
+const LONGEST_COMMENT = 128;
+/** Of a batch for a rule set that another program has changed since. */
+const ERESTART = 85;
+const ATTEMPTS = 20;
+
+/** @throws {SystemError} */
+export async function addNftablesMasquerade(
+  call: Call,
+  addresses: readonly string[],
+): Promise<void> {
+  const comment = await commentOf(call);
+  const rules = addresses.map((address) => masqueradeRule(address));
+  change(call, (stale) => [
+    addTable(TABLE, TABLE_COMMENT),
+    addChain(TABLE, CHAIN, undefined, CHAIN_COMMENT),
+    addChain(TABLE, "postrouting", {
+      type: "nat",
+      hook: "postrouting",
+      priority: SNAT_PRIORITY,
+    }),
+    // The first three rules are everybody's, and written anew by each, as the reference does.
+    flushChain(TABLE, "postrouting"),
+    addRule(TABLE, "postrouting", [...destinationIn([224, 0, 0, 0], 4), verdict("return")]),
+    addRule(TABLE, "postrouting", [
+      ...destinationIn([0xff, ...new Array<number>(15).fill(0)], 8),
+      verdict("return"),
+    ]),
+    addRule(TABLE, "postrouting", [verdict("goto", CHAIN)]),
+    ...stale,
+    ...rules.map((expressions) => addRule(TABLE, CHAIN, expressions, { comment })),
+  ], await instanceHash(call));
+}
+
+/** @throws {SystemError} */
+export async function removeNftablesMasquerade(call: Call): Promise<void> {
+  change(call, (stale) => stale, await instanceHash(call));
+}
+
+/** @param plan the changes, given the deletions of the rules that the attachment has */
+function change(
+  { containerId }: Call,
+  plan: (stale: readonly Change[]) => readonly Change[],
+  hash: string,
+): void {
+  const what = `change the masquerading of container ${containerId}`;
+  for (let attempt = 1;; attempt++) {
+    const seen = generation();
+    const changes = plan(rulesOf(hash).map((rule) => deleteRule(TABLE.family, rule)));
+    if (changes.length === 0) return;
+    try {
+      applyBatch(NFNL_SUBSYS_NFTABLES, changes, what, { generation: seen });
+      return;
+    } catch (error) {
+      const isStale = error instanceof SystemError && error.errno === ERESTART;
+      if (!isStale || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+function rulesOf(hash: string): ListedRule[] {
+  return new Rules(TABLE.family).list(
+    TABLE.name,
+    CHAIN,
+    (rule) => rule.comment?.startsWith(hash) ? rule : undefined,
+  );
+}
+
+async function instanceHash({ network, ifName, containerId }: Call): Promise<string> {
+  const [of, instance] = await Promise.all([
+    hashOf(network, HASH_DIGITS),
+    hashOf(`${ifName}:${containerId}`, HASH_DIGITS),
+  ]);
+  return `${of}-${instance}`;
+}
+
+async function commentOf(call: Call): Promise<string> {
+  const { network, ifName, containerId } = call;
+  const text = `${await instanceHash(call)}, net: ${network}, if: ${
+    ifName.replaceAll('"', "")
+  }, id: ${containerId}`;
+  return text.slice(0, LONGEST_COMMENT);
+}
+
+/** `ip saddr ADDRESS ip daddr != NETWORK masquerade` */
+function masqueradeRule(address: string): Expression[] {
+  const { bytes, prefixLength } = interfaceAddress(address);
+  return [
+    ...protocol(bytes.length),
+    payload("network", bytes.length === 4 ? 12 : 8, bytes.length),
+    compare("eq", bytes),
+    ...prefixMatch("neq", networkBytes(bytes, prefixLength), prefixLength),
+    masquerade(),
+  ];
+}
+
+function destinationIn(bytes: readonly number[], prefixLength: number): Expression[] {
+  return [
+    ...protocol(bytes.length),
+    ...prefixMatch("eq", new Uint8Array(bytes), prefixLength),
+  ];
+}
+
+function protocol(bytes: number): Expression[] {
+  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[bytes === 4 ? 4 : 16]]))];
+}
+
+/** The destination's prefix: whole bytes are loaded alone, as nft does; else a mask is laid on. */
+function prefixMatch(
+  operator: "eq" | "neq",
+  network: Uint8Array,
+  prefixLength: number,
+): Expression[] {
+  const offset = network.length === 4 ? 16 : 24;
+  if (prefixLength % 8 === 0) {
+    const length = prefixLength / 8;
+    return [
+      payload("network", offset, length),
+      compare(operator, network.subarray(0, length)),
+    ];
+  }
+  const mask = networkBytes(new Uint8Array(network.length).fill(0xff), prefixLength);
+  return [
+    payload("network", offset, network.length),
+    bitwise(mask),
+    compare(operator, network),
+  ];
+}

@@ -1,0 +1,21 @@
+/** The container's network namespace, where there is one. */
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { isNamespaceHandle } from "../../lib/kernel/namespaces.ts";
+import { Netlink } from "../../lib/netlink/mod.ts";
+
+/**
+ * Opens netlink in a namespace that may be gone: after a reboot its handle is an empty file.
+ *
+ * @returns undefined where there is none
+ * @throws {SystemError}
+ */
+export function openNamespace(netns: string | undefined): Netlink | undefined {
+  if (!netns || !isNamespaceHandle(netns)) return undefined;
+  try {
+    return Netlink.open(netns);
+  } catch (error) {
+    // It went between the look and the step.
+    if (error instanceof SystemError && error.errnoName === "ENOENT") return undefined;
+    throw error;
+  }
+}

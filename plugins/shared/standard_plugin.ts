@@ -1,0 +1,195 @@
+/**
+ * What every plugin of a standard type does around its own work: the checks of a call, in the
+ * order and with the codes of the reference (containernetworking/cni, pkg/skel).
+ */
+import { isInterfaceName } from "../../lib/cni/config.ts";
+import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
+import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
+import { readResult, type Result } from "../../lib/cni/result.ts";
+import {
+  atLeast,
+  DEFAULT_VERSION,
+  isSpecVersion,
+  NEWEST_VERSION,
+  SPEC_VERSIONS,
+  type SpecVersion,
+} from "../../lib/cni/version.ts";
+import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { type JsonObject, quote } from "../../lib/base/json.ts";
+import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.ts";
+import { Fields, wrong } from "./fields.ts";
+import { writeAnswer } from "./answer.ts";
+
+/** A checked call. */
+export interface Call {
+  invocation: Invocation;
+  containerId: string;
+  ifName: string;
+  /** The path of the container's namespace; absent where DEL finds none. */
+  netns?: string;
+  /** The network's name. */
+  network: string;
+  version: SpecVersion;
+  config: Fields;
+}
+
+/** A call of ADD or CHECK, which have a namespace. */
+export type LiveCall = Call & { netns: string };
+
+/** The work of a plugin. Each rejects with an OperatorError. */
+export interface StandardPlugin {
+  /** Leaves nothing behind when it rejects. */
+  add(call: LiveCall): Promise<Result>;
+  /** Succeeds where there is nothing to remove. */
+  del(call: Call): Promise<void>;
+  check(call: LiveCall): Promise<void>;
+  status?(call: Call): Promise<void>;
+}
+
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/** The plugin as a function: rejects with a CniError only. */
+export function standardPlugin(work: StandardPlugin): Plugin {
+  return async (invocation) => {
+    try {
+      return await answer(work, invocation);
+    } catch (error) {
+      if (error instanceof CniError || !(error instanceof OperatorError)) throw error;
+      throw new CniError(CNI_CODES.internal, messageOf(error), error.details, { cause: error });
+    }
+  };
+}
+
+async function answer(
+  work: StandardPlugin,
+  invocation: Invocation,
+): Promise<JsonObject | undefined> {
+  switch (invocation.command) {
+    case "ADD": {
+      const call = readLiveCall(invocation);
+      return writeAnswer(await work.add(call), call.version);
+    }
+    case "DEL":
+      await work.del(readCall(invocation));
+      return undefined;
+    case "CHECK": {
+      requireVersion(invocation, "0.4.0");
+      await work.check(readLiveCall(invocation));
+      return undefined;
+    }
+    case "GC":
+      requireVersion(invocation, "1.1.0");
+      readNetwork(invocation);
+      return undefined;
+    case "STATUS":
+      requireVersion(invocation, "1.1.0");
+      await work.status?.(readCall(invocation));
+      return undefined;
+    case "VERSION":
+      return { cniVersion: NEWEST_VERSION, supportedVersions: [...SPEC_VERSIONS] };
+  }
+}
+
+function readCall(invocation: Invocation): Call {
+  const { containerId, ifName, netns, command } = invocation;
+  if (command !== "STATUS") {
+    if (!NAME.test(containerId)) {
+      throw new CniError(
+        CNI_CODES.invalidEnvironment,
+        `CNI_CONTAINERID is ${quote(containerId)}; it must be letters, digits and _.-`,
+      );
+    }
+    if (!isInterfaceName(ifName)) {
+      throw new CniError(
+        CNI_CODES.invalidEnvironment,
+        `CNI_IFNAME is ${quote(ifName)}; it must be a name of 1 to 15 bytes without / : or space`,
+      );
+    }
+  }
+  const network = readNetwork(invocation);
+  const version = readVersion(invocation.config);
+  if (netns !== undefined && isNamespaceHandle(netns)) requireOther(netns);
+  return {
+    invocation,
+    containerId,
+    ifName,
+    netns,
+    network,
+    version,
+    config: new Fields(invocation.config),
+  };
+}
+
+function readLiveCall(invocation: Invocation): LiveCall {
+  const { netns, ...call } = readCall(invocation);
+  if (!netns) {
+    throw new CniError(
+      CNI_CODES.invalidEnvironment,
+      "CNI_NETNS is not set; it must be the path of the container's network namespace",
+    );
+  }
+  if (!isNamespaceHandle(netns)) {
+    throw wrong(`CNI_NETNS is ${quote(netns)}, where there is no network namespace`);
+  }
+  return { ...call, netns };
+}
+
+/** To "attach" the host to itself would take its own interfaces apart. */
+function requireOther(netns: string): void {
+  if (!isOwnNamespace(netns)) return;
+  throw new CniError(
+    CNI_CODES.invalidNamespace,
+    `CNI_NETNS is ${quote(netns)}, the namespace of the host itself; it must be the container's`,
+  );
+}
+
+function readNetwork({ config }: Invocation): string {
+  const name = new Fields(config).get("name") ?? "";
+  if (typeof name !== "string") {
+    throw new CniError(CNI_CODES.undecodable, `name is ${quote(name)}; it must be a string`);
+  }
+  if (NAME.test(name)) return name;
+  throw new CniError(
+    CNI_CODES.invalidConfig,
+    name === ""
+      ? "name is missing; it must be the network's"
+      : `name is ${quote(name)}; it must be letters, digits and _.-`,
+  );
+}
+
+function readVersion(config: JsonObject): SpecVersion {
+  const version = new Fields(config).get("cniVersion") || DEFAULT_VERSION;
+  if (isSpecVersion(version)) return version;
+  throw new CniError(
+    typeof version === "string" ? CNI_CODES.incompatibleVersion : CNI_CODES.undecodable,
+    `cniVersion ${quote(version)} is not supported; use one of ${SPEC_VERSIONS.join(", ")}`,
+  );
+}
+
+function requireVersion(invocation: Invocation, least: SpecVersion): void {
+  const version = readVersion(invocation.config);
+  if (atLeast(version, least)) return;
+  throw new CniError(
+    CNI_CODES.incompatibleVersion,
+    `${invocation.command} came with version ${least} of the specification, and the config is of ` +
+      version,
+  );
+}
+
+/** The result of the plugin before, or of this one's ADD. @throws {CniError} where it is missing */
+export function requirePrevResult({ config }: Call): Result {
+  const prevResult = config.object("prevResult");
+  if (!prevResult) throw wrong("prevResult is missing; the runtime must hand on what ADD printed");
+  return readResult(prevResult.value, "prevResult");
+}
+
+/** The result of this one's ADD, where DEL is given one that can be read. */
+export function prevResultOf({ config }: Call): Result | undefined {
+  try {
+    const prevResult = config.object("prevResult");
+    return prevResult && readResult(prevResult.value, "prevResult");
+  } catch (error) {
+    if (error instanceof CniError) return undefined; // what is damaged must not keep DEL from its work
+    throw error;
+  }
+}

@@ -1,0 +1,91 @@
+/** static: the addresses that the config or the caller names (the reference's plugins/ipam/static). */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
+import { atLeast } from "../../lib/cni/version.ts";
+import {
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+  showAddress,
+  within,
+} from "../../lib/base/prefix.ts";
+import { quote } from "../../lib/base/json.ts";
+import { readCniArgs } from "../shared/cni_args.ts";
+import { readDns } from "../shared/dns.ts";
+import { type Fields, wrong } from "../shared/fields.ts";
+import { readRoutes } from "../shared/routes.ts";
+import { type Call, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
+
+interface StaticAddress {
+  prefix: Prefix;
+  gateway?: string;
+}
+
+export const staticAddresses: Plugin = standardPlugin({
+  add: (call) => Promise.resolve(add(call)),
+  del: () => Promise.resolve(),
+  check: (call) => Promise.resolve(check(call)),
+});
+
+function add(call: Call): Result {
+  const ipam = ipamOf(call);
+  const ips = readAddresses(call, ipam).map(({ prefix, gateway }): IpConfig => ({
+    address: `${showAddress(prefix)}/${prefix.length}`,
+    ...gateway === undefined ? {} : { gateway },
+  }));
+  const dns: Dns = readDns(ipam);
+  return { interfaces: [], ips, routes: readRoutes(ipam), dns };
+}
+
+function check(call: Call): void {
+  const addresses = readAddresses(call, ipamOf(call));
+  const { ips } = requirePrevResult(call);
+  for (const { prefix, gateway } of addresses) {
+    const text = showAddress(prefix);
+    const made = ips.find(({ address }) => address.split("/")[0] === text);
+    if (made && gateway !== undefined && made.gateway !== gateway) {
+      throw wrong(`the gateway of ${text} is ${gateway}, and was ${made.gateway} at ADD`);
+    }
+  }
+}
+
+function ipamOf({ config }: Call): Fields {
+  const ipam = config.object("ipam");
+  if (!ipam) throw wrong("ipam is missing; static finds its addresses there");
+  return ipam;
+}
+
+/** Those of the runtime replace the config's; those of CNI_ARGS are added to them. */
+function readAddresses({ invocation, config, version }: Call, ipam: Fields): StaticAddress[] {
+  const { IP, GATEWAY } = readCniArgs(invocation.args, ["IP", "GATEWAY"]);
+  const named = ipam.objects("addresses").map((address): StaticAddress => ({
+    prefix: address.prefix("address") ?? address.fail("address", "in CIDR notation (a.b.c.d/n)"),
+    gateway: address.address("gateway"),
+  }));
+  for (const text of IP ? IP.split(",") : []) named.push({ prefix: readPrefix(text.trim()) });
+  for (const text of GATEWAY ? GATEWAY.split(",") : []) {
+    const gateway = parseAddress(text.trim());
+    if (!gateway) throw wrong(`CNI_ARGS holds the gateway ${quote(text)}, which is no IP address`);
+    for (const address of named) {
+      if (within(address.prefix, gateway)) address.gateway = showAddress(gateway);
+    }
+  }
+  const asked = [
+    config.object("runtimeConfig")?.texts("ips") ?? [],
+    config.object("args")?.object("cni")?.texts("ips") ?? [],
+  ].find((list) => list.length > 0);
+  const addresses = asked ? asked.map((text) => ({ prefix: readPrefix(text) })) : named;
+  for (const family of [4, 6]) {
+    const count = addresses.filter(({ prefix }) => prefix.family === family).length;
+    if (count > 1 && !atLeast(version, "0.3.0")) {
+      throw wrong(`cniVersion ${version} has no more than one address of a family`);
+    }
+  }
+  return addresses;
+}
+
+function readPrefix(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (prefix) return prefix;
+  throw wrong(`the address ${quote(text)} is asked for; it must be in CIDR notation (a.b.c.d/n)`);
+}

@@ -1,0 +1,72 @@
+/** Where the agent's directories are found when nobody types them. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { type RunOptions, Sandbox } from "../harness/sandbox.ts";
+
+async function settings(host: Sandbox, args: string[] = [], options: RunOptions = {}) {
+  const out = await host.ok([MESOS_CNI, "config", "--json", ...args], options);
+  const list: { name: string; value: string | null; from: string }[] = JSON.parse(out);
+  return Object.fromEntries(list.map(({ name, value, from }) => [name, `${value} (${from})`]));
+}
+
+Deno.test("config: a flag, then the environment, then the file, then a running agent, then the default", async () => {
+  await using host = await Sandbox.create();
+  assertEquals(await settings(host), {
+    network_cni_config_dir: "null (default)",
+    network_cni_plugins_dir: "null (default)",
+    runtime_dir: "/var/run/mesos (default)",
+    work_dir: "/var/lib/mesos (default)",
+    network_cni_root_dir_persist: "false (default)",
+    default_container_dns: "null (default)",
+    network_cni_metrics: "true (default)",
+  });
+
+  // An agent is known by its program's name: a stand-in, which a copy of bash can be.
+  await host.ok(["cp", "/usr/bin/bash", "/run/mesos-agent"]);
+  const script = "read -r _";
+  const agent = host.spawn([
+    "/run/mesos-agent",
+    "-c",
+    script,
+    "--runtime_dir=/agent/run",
+    "--no-network_cni_metrics",
+  ], { env: { MESOS_NETWORK_CNI_PLUGINS_DIR: "/agent/plugins" } });
+  let found = await settings(host);
+  for (let i = 0; i < 50 && found.runtime_dir!.includes("default"); i++) {
+    found = await settings(host);
+  }
+  assertMatch(found.runtime_dir!, /^\/agent\/run \(running agent \d+\)$/);
+  assertMatch(found.network_cni_metrics!, /^false \(running agent/);
+  assertMatch(found.network_cni_plugins_dir!, /^\/agent\/plugins \(running agent/);
+  await agent.stdin.close();
+  await Promise.all([agent.status, agent.stdout.cancel(), agent.stderr.cancel()]);
+});
+
+Deno.test("config: the environment and the file are read as an agent reads its own", async () => {
+  await using host = await Sandbox.create();
+  await host.ok(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+  await host.ok(["cp", "-r", "/etc/.", "/mnt"]);
+  await host.ok(["mount", "--bind", "/mnt", "/etc"]);
+  const file = (text: string) => host.ok(["tee", "/etc/mesos-cni.json"], { stdin: text });
+  await file('{"network_cni_config_dir": "/file/configs", "network-cni-root-dir-persist": true}');
+  const env = { MESOS_WORK_DIR: "/env/work", MESOS_NETWORK_CNI_CONFIG_DIR: "/env/configs" };
+  const found = await settings(host, ["--runtime_dir=/flag/run"], { env });
+  assertEquals(found.runtime_dir, "/flag/run (--runtime_dir)");
+  assertEquals(found.work_dir, "/env/work (environment MESOS_WORK_DIR)");
+  assertEquals(
+    found.network_cni_config_dir,
+    "/env/configs (environment MESOS_NETWORK_CNI_CONFIG_DIR)",
+  );
+  assertEquals(found.network_cni_root_dir_persist, "true (/etc/mesos-cni.json)");
+
+  await file('{"network_cni_confg_dir": "/x"}');
+  const wrong = await host.run([MESOS_CNI, "config"]);
+  assertEquals(wrong.code, 1);
+  assertStringIncludes(wrong.stderr, '/etc/mesos-cni.json: "network_cni_confg_dir" is no setting');
+  assertStringIncludes(wrong.stderr, 'did you mean "network_cni_config_dir"?');
+
+  await host.ok(["rm", "/etc/mesos-cni.json"]);
+  await host.ok(["mkfifo", "/etc/mesos-cni.json"]);
+  const fifo = await host.run([MESOS_CNI, "config"]);
+  assertStringIncludes(fifo.stderr, "is not a regular file");
+});
