@@ -1,4 +1,9 @@
 /** The isolator's operations as commands: JSON on standard input and output. */
+import { OperatorError } from "../base/error.ts";
+import { plain, plainLine } from "../base/printable.ts";
+import type { Attachment } from "../containers/layout.ts";
+import { askNetworks } from "../isolator/gc/plugins.ts";
+import type { Isolator } from "../isolator/isolator.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
 import { findContainer, knownContainers } from "../containers/ids.ts";
@@ -33,16 +38,31 @@ const networks: Command = {
     "mesos-cni isolator networks DIRS",
     "one line for each network, then what is wrong with the other files",
   ),
-  run(call) {
-    const catalog = isolatorOf(call).networks;
-    const found = catalog.names().map((name) => ({ name, file: catalog.read(name).file }));
+  notes:
+    `The plugins of a network of version 1.1.0 are asked whether they would take a container (STATUS);
+exit code 1 if one would not.`,
+  async run(call) {
+    const isolator = isolatorOf(call);
+    const catalog = isolator.networks;
+    const answers = new Map((await askNetworks(isolator)).map((one) => [one.network, one]));
+    const found = catalog.names().map((name) => {
+      const { asked, error } = answers.get(name) ?? { asked: false };
+      return {
+        name,
+        file: catalog.read(name).file,
+        ...asked ? { ready: error === undefined } : {},
+        ...error === undefined ? {} : { error },
+      };
+    });
     if (call.has("json")) {
       printJson({ networks: found, skipped: catalog.skipped });
     } else {
-      for (const { name, file } of found) print(`${name}\t${file}`);
-      for (const { file, reason } of catalog.skipped) print(`skipped ${file}: ${reason}`);
+      for (const { name, file, error } of found) {
+        print(`${name}\t${file}${error === undefined ? "" : `\tnot ready: ${plainLine(error)}`}`);
+      }
+      for (const { file, reason } of catalog.skipped) print(`skipped ${file}: ${plain(reason)}`);
     }
-    return Promise.resolve(0);
+    return found.some(({ error }) => error !== undefined) ? 1 : 0;
   },
 };
 
@@ -132,6 +152,15 @@ const NOT_CHECKED = {
   why: 'it takes a "cniVersion" of 0.4.0 or newer, and no "disableCheck"',
 };
 
+async function checked(isolator: Isolator, id: ContainerId, attachment: Attachment) {
+  try {
+    return await checkAttachment(isolator, id, attachment) ? { outcome: "intact" } : NOT_CHECKED;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return { outcome: "damaged", error: error.message };
+  }
+}
+
 const checkCommand: Command = {
   name: "isolator check",
   summary: "ask the plugins whether a container's networks are as they made them",
@@ -148,11 +177,12 @@ const checkCommand: Command = {
     const id = knownContainer(call, layout);
     const answers = [];
     for (const attachment of layout.listAttachments(id)) {
-      const asked = await checkAttachment(isolator, id, attachment);
-      answers.push({ ...attachment, ...asked ? { outcome: "intact" } : NOT_CHECKED });
+      answers.push({ ...attachment, ...await checked(isolator, id, attachment) });
     }
     printJson(answers);
-    return 0;
+    const objections = answers.flatMap((answer) => "error" in answer && answer.error || []);
+    for (const objection of objections) printError("isolator check", objection);
+    return objections.length > 0 ? 1 : 0;
   },
 };
 
@@ -160,11 +190,18 @@ const cleanupCommand: Command = {
   name: "isolator cleanup",
   summary: "take a container's networks away, with all that belongs to them",
   operands: "ID",
-  flags: NETWORK_FLAGS,
+  flags: [
+    ...NETWORK_FLAGS,
+    { name: "force", help: "where plugins are gone or fail, remove what is known to be left" },
+  ],
   examples: example(
     "mesos-cni isolator cleanup web-1 DIRS",
     "may be repeated; a container that isn't there is cleaned up already",
   ),
+  notes:
+    `Nothing is changed while a plugin that is needed can't be found. With --force, the links of the
+container, its leases of host-local, its mapped ports and the rules of iptables that carry its name
+are removed all the same, and printed; what other plugins have made stays.`,
   complete: "container",
   async run(call) {
     const id = newContainer(call);
@@ -177,7 +214,9 @@ const cleanupCommand: Command = {
       // A beginning of an id would, at the second call, be that of another container.
       log.warning(`nothing to clean up: cleanup takes the whole id, such as ${longer}`, { id });
     }
-    await isolator.locks.hold(id, () => cleanup(isolator, id));
+    const force = call.has("force");
+    const removed = await isolator.locks.hold(id, () => cleanup(isolator, id, { force }));
+    if (force) { for (const line of removed) print(`removed ${plainLine(line)}`); }
     return 0;
   },
 };
@@ -199,9 +238,9 @@ cleans up itself (orphans). Without it, the containers that have a process go on
     const known = message === undefined ? undefined : parseRecovery(message, "standard input");
     const recovered = await recover(isolator, known);
     printJson(recovered);
-    const failed = recovered.filter((one) => one.outcome === "failed");
-    for (const { error } of failed) printError("isolator recover", error!);
-    return failed.length > 0 ? 1 : 0;
+    const errors = recovered.flatMap(({ error }) => error ?? []);
+    for (const error of errors) printError("isolator recover", error);
+    return errors.length > 0 ? 1 : 0;
   },
 };
 

@@ -1,4 +1,5 @@
 import { findGarbage } from "../isolator/gc/mod.ts";
+import { collectNetworks } from "../isolator/gc/plugins.ts";
 import { sweep } from "../isolator/gc/sweep.ts";
 import { agentContainers } from "../mesos/agent_api.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
@@ -37,6 +38,7 @@ with what is removed. Exit code 1 if something could not be removed.`,
       await findGarbage(isolator, url ? await agentContainers(url) : []),
       apply,
     );
+    const told = apply ? await collectNetworks(isolator) : [];
     if (call.has("json")) printJson(swept);
     else {
       for (const { outcome, kind, what, why } of swept) {
@@ -45,7 +47,7 @@ with what is removed. Exit code 1 if something could not be removed.`,
       if (swept.length === 0) print("nothing: everything belongs to a live container");
       else if (!apply) print("\nnothing was changed; to remove these: --apply");
     }
-    const errors = swept.map(({ error }) => error).filter((error) => error !== undefined);
+    const errors = [...swept, ...told].flatMap(({ error }) => error ?? []);
     for (const error of errors) printError("isolator gc", error);
     return errors.length > 0 ? 1 : 0;
   },

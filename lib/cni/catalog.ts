@@ -4,9 +4,8 @@
  */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
-import { type Network, parseNetwork } from "./config.ts";
+import { type Network, parseNetwork, typesIn } from "./config.ts";
 import { findPlugin } from "./find.ts";
-import { isObject, type JsonObject } from "../base/json.ts";
 
 /** A config as it is on disk at this moment. */
 export interface CatalogEntry {
@@ -163,15 +162,6 @@ export class Catalog {
       throw new OperatorError(error.code, `${file}: network ${name}: ${error.message}`);
     }
   }
-}
-
-/** The plugins that a plugin's config names: itself, its address management, its delegate. */
-function typesIn({ type, ipam, delegate }: JsonObject): string[] {
-  const named = [type, isObject(ipam) ? ipam.type : undefined];
-  return [
-    ...named.filter((name) => typeof name === "string"),
-    ...isObject(delegate) ? typesIn(delegate) : [],
-  ];
 }
 
 /** A link that leads nowhere, or in a circle, is none: it is left out like a file that is not there. */

@@ -3,7 +3,7 @@
  * the one before it on ADD, and the last result of ADD on CHECK and, in reverse order, on DEL.
  */
 import { log } from "../base/log.ts";
-import { messageOf } from "../base/error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { isContainerId, isInterfaceName, type Network, type PluginConfig } from "./config.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Locate, Plugin } from "./invocation.ts";
@@ -63,7 +63,8 @@ export async function add(
  * Detaches a container from a network; repeating it is no error (it is not for the plugins).
  *
  * @param prevResult the result of {@link add}, if it is known
- * @throws {OperatorError} of the first plugin that failed; those after it were not called
+ * @throws {OperatorError} when a plugin failed: all were called, whatever the ones before answered,
+ *   and all failures are told
  */
 export async function del(
   network: Network,
@@ -74,9 +75,93 @@ export async function del(
   const previous = atLeast(network.cniVersion, "0.4.0")
     ? readPrevious(network, attachment, prevResult)
     : undefined;
+  const failures: OperatorError[] = [];
   for (const plugin of network.plugins.toReversed()) {
-    await invoke("DEL", network, plugin, attachment, locate(plugin.type), locate, previous);
+    try {
+      await invoke("DEL", network, plugin, attachment, locate(plugin.type), locate, previous);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw together(failures);
+}
+
+/** Several failures as one, with the code of the first. */
+function together(failures: readonly OperatorError[]): OperatorError {
+  const [first] = failures;
+  if (failures.length === 1) return first!;
+  const message = failures.map(messageOf).join("\n");
+  const details = failures.map((one) => one.details).filter((one) => one).join("\n") || undefined;
+  return first instanceof CniError
+    ? new CniError(first.cniCode, message, details, { cause: first })
+    : new OperatorError(first!.code, message, { cause: first });
+}
+
+/**
+ * Tells each plugin of a network which attachments are still valid, so that it gives back what
+ * others hold (GC, specification 1.1).
+ *
+ * @returns false if nobody was told: GC came with specification 1.1.0
+ * @throws {OperatorError} when a plugin failed; all were called
+ */
+export async function collectGarbage(
+  network: Network,
+  environment: Pick<Attachment, "path" | "searchPath">,
+  valid: readonly { containerId: string; ifName: string }[],
+  locate: Locate,
+): Promise<boolean> {
+  if (!atLeast(network.cniVersion, "1.1.0") || network.raw.disableGC === true) return false;
+  const attachments = valid.map(({ containerId, ifName }) => ({
+    containerID: containerId,
+    ifname: ifName,
+  }));
+  const more = { "cni.dev/valid-attachments": attachments };
+  await forEach("GC", network, environment, more, locate);
+  return true;
+}
+
+/**
+ * Asks each plugin of a network whether it would take an ADD now (STATUS, specification 1.1).
+ *
+ * @returns false if nobody was asked: STATUS came with specification 1.1.0
+ * @throws {OperatorError} of those that would not
+ */
+export async function askStatus(
+  network: Network,
+  environment: Pick<Attachment, "path" | "searchPath">,
+  locate: Locate,
+): Promise<boolean> {
+  if (!atLeast(network.cniVersion, "1.1.0")) return false;
+  await forEach("STATUS", network, environment, {}, locate);
+  return true;
+}
+
+/** A call that is about no container, to every plugin. */
+async function forEach(
+  command: "GC" | "STATUS",
+  network: Network,
+  { path, searchPath }: Pick<Attachment, "path" | "searchPath">,
+  more: JsonObject,
+  locate: Locate,
+): Promise<void> {
+  const failures: OperatorError[] = [];
+  for (const plugin of network.plugins) {
+    const config = { ...requestConfig(network, plugin, {}), ...more };
+    try {
+      const run = locate(plugin.type);
+      await run({ command, containerId: "", ifName: "", path, searchPath, config, locate });
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      const message = `network ${network.name}, ${command} by ${plugin.type}: ${error.message}`;
+      failures.push(
+        error instanceof CniError
+          ? new CniError(error.cniCode, message, error.details, { cause: error })
+          : new OperatorError(error.code, message, { cause: error }),
+      );
+    }
+  }
+  if (failures.length > 0) throw together(failures);
 }
 
 /** A stored result that cannot be read must not keep a container from being cleaned up. */

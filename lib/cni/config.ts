@@ -30,6 +30,15 @@ export interface Network {
   raw: JsonObject;
 }
 
+/** The plugins that a plugin's config names: itself, its address management, its delegates. */
+export function typesIn({ type, ipam, delegate }: JsonObject): string[] {
+  const named = [type, isObject(ipam) ? ipam.type : undefined];
+  return [
+    ...named.filter((name) => typeof name === "string" && name !== "") as string[],
+    ...isObject(delegate) ? typesIn(delegate) : [],
+  ];
+}
+
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /** Whether a network may have this name: specification section 1, "name". */

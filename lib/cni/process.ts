@@ -5,7 +5,7 @@
 import { killTree } from "../kernel/kill_tree.ts";
 import { log } from "../base/log.ts";
 import { CNI_CODES, CniError } from "./error.ts";
-import type { Invocation, StartOptions } from "./invocation.ts";
+import type { CniCommand, Invocation, StartOptions } from "./invocation.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
 import { quote } from "../base/json.ts";
 import { plain } from "../base/printable.ts";
@@ -17,6 +17,8 @@ export interface ProcessOptions extends StartOptions {
   timeoutMs?: number;
   /** Bytes of standard output that are too many for a result. Default: 4 MiB. */
   outputLimit?: number;
+  /** Ends the plugin, with all that it started, when the caller gives up. */
+  signal?: AbortSignal;
 }
 
 /** Of standard error the end is kept, where programs say why they gave up. */
@@ -36,7 +38,7 @@ export function processPlugin(file: string, options: ProcessOptions = {}): Proce
   return async (invocation) => {
     const run = await execute(file, invocation, options);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
-    return outcome(run);
+    return outcome(run, invocation.command);
   };
 }
 
@@ -53,8 +55,9 @@ interface Run {
 async function execute(
   file: string,
   invocation: Omit<Invocation, "locate">,
-  { timeoutMs = 60_000, outputLimit = 4 << 20, start = (spawn) => spawn() }: ProcessOptions,
+  { timeoutMs = 60_000, outputLimit = 4 << 20, signal, start = (spawn) => spawn() }: ProcessOptions,
 ): Promise<Run> {
+  if (signal?.aborted) throw interrupted(file);
   const child = await spawnPlugin(file, invocation, start);
   const run: Run = { file, exit: "", stdout: "", stderr: "" };
   const stop = (code: number, why: string) => {
@@ -65,6 +68,8 @@ async function execute(
     () => stop(CNI_CODES.tryAgainLater, `did not finish within ${timeoutMs / 1000} s`),
     timeoutMs,
   );
+  const giveUp = () => stop(CNI_CODES.tryAgainLater, "was interrupted");
+  signal?.addEventListener("abort", giveUp);
   const stdout = collect(
     child.stdout,
     outputLimit,
@@ -77,14 +82,25 @@ async function execute(
   const status = await child.status;
   run.exit = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`;
   clearTimeout(timer);
+  signal?.removeEventListener("abort", giveUp);
   const grace = setTimeout(() => [stdout, stderr].forEach((it) => it.abandon()), PIPE_GRACE_MS);
   [run.stdout, run.stderr] = await Promise.all([stdout.text, stderr.text]);
   clearTimeout(grace);
   return run;
 }
 
-function outcome(run: Run): JsonObject | undefined {
+/** What a plugin that was not even started, since its caller has given up, ends with. */
+function interrupted(file: string): CniError {
+  return new CniError(CNI_CODES.tryAgainLater, `plugin ${file} was not started: interrupted`);
+}
+
+/** The calls that have no result (specification section 2): what they print is no answer. */
+const SILENT: readonly CniCommand[] = ["DEL", "CHECK", "GC", "STATUS"];
+
+function outcome(run: Run, command: CniCommand): JsonObject | undefined {
   const { file, stopped, exit, stdout } = run;
+  // Calico's CHECK prints "OK", and scripts echo what they like.
+  if (!stopped && exit === "exit code 0" && SILENT.includes(command)) return undefined;
   if (stopped) {
     throw failure(stopped.code, `plugin ${file} ${stopped.why} and was killed`, run);
   }

@@ -11,6 +11,7 @@
  *   mesos-cni/ID.json                        what was asked for: see request.ts
  *   mesos-cni/ID.lock                        see locks.ts
  *   mesos-cni/.sharing.lock                  see shared_directory.ts
+ *   mesos-cni/.gc.lock                       see gc/plugins.ts
  * ```
  */
 import { exists } from "../base/exists.ts";
@@ -49,6 +50,11 @@ export class Layout {
   /** Held while the directory of containers is mounted. */
   get sharingLock(): string {
     return join(this.requests, ".sharing.lock");
+  }
+
+  /** Shared by whoever attaches to a network with GC, held alone by who calls that. */
+  get collectionLock(): string {
+    return join(this.requests, ".gc.lock");
   }
 
   /** Whether there is anything of a container, apart from its lock. */

@@ -1,6 +1,11 @@
-/** The processes of a container: those that live in its network namespace. */
+/**
+ * Whether a container lives: by a process with its start time, of this boot, or by who is in its
+ * network namespace. What is only a number, a name or a path proves nothing.
+ */
+import { OperatorError } from "../base/error.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
-import { processesInNamespace } from "../kernel/processes.ts";
+import { bootId, bootTime, isRunning, startTimeOf } from "../kernel/process_identity.ts";
+import { ProcessTable } from "../kernel/processes.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
 import type { Request } from "./request.ts";
@@ -11,19 +16,41 @@ const LONGEST_LAUNCH = 600_000;
 /** How long killed processes may take to go, in ms. */
 const PATIENCE = 5_000;
 
+/** How far, in ms, a clock may have been set since a container was prepared. */
+const CLOCK_SLACK = 60_000;
+
 /** The ids of a container's processes; none when it shares somebody else's network. */
-export function membersOf(layout: Layout, id: ContainerId): number[] {
+export function membersOf(
+  layout: Layout,
+  id: ContainerId,
+  processes: ProcessTable,
+): readonly number[] {
   const handle = layout.namespace(id);
   // A test network's container lives in the agent's own namespace, with the agent. That is also
   // the machine's: one who looks from elsewhere must not take all its processes for a container's.
   if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return [];
-  return processesInNamespace(handle);
+  return processes.inNamespace(Deno.statSync(handle).ino ?? 0);
 }
 
-/** Ends what a container's command has left running in its network. */
+/**
+ * Ends what a container's command has left running in its network.
+ *
+ * @throws {OperatorError} `still_alive` for processes that do not go
+ */
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
   const deadline = Date.now() + PATIENCE;
-  for (let members = membersOf(layout, id); members.length > 0; members = membersOf(layout, id)) {
+  while (true) {
+    const members = membersOf(layout, id, await ProcessTable.look());
+    if (members.length === 0) return;
+    if (Date.now() > deadline) {
+      throw new OperatorError(
+        "still_alive",
+        `container ${id} has processes that can't be killed (${
+          members.slice(0, 10).join(", ")
+        }): ` +
+          `its networks are left as they are; see what these wait for (ps -o pid,stat,wchan)`,
+      );
+    }
     for (const pid of members) {
       try {
         Deno.kill(pid, "SIGKILL");
@@ -31,36 +58,49 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
         if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
-    if (Date.now() > deadline) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
 /**
- * Whether a container goes on: a process lives in its network or, where the network is somebody
- * else's, its first process does. One that was just prepared and has no process yet goes on too.
+ * Whether a container goes on: its first process runs, wherever that has moved to, or any process
+ * is in its network. One that was just prepared and has no process yet goes on too.
  */
-export function isAlive(layout: Layout, id: ContainerId, request: Request | undefined): boolean {
-  const sharesNetwork = request !== undefined && (request.mode !== "own" || request.test === true);
+export function isAlive(
+  layout: Layout,
+  id: ContainerId,
+  request: Request | undefined,
+  processes: ProcessTable,
+): boolean {
+  if (request && isOfAnotherBoot(request)) return false;
   if (request && request.pid === undefined) {
     return Date.now() - Date.parse(request.prepared) < LONGEST_LAUNCH;
   }
-  if (sharesNetwork) return isRunning(request.pid!);
+  if (request && hasFirstProcess(request)) return true;
+  const sharesNetwork = request !== undefined && (request.mode !== "own" || request.test === true);
+  if (sharesNetwork) return false;
   // Called from a shell in the container's network, this very process lives in it.
-  return isInside(layout, id) || membersOf(layout, id).length > 0;
+  return isInside(layout, id) || membersOf(layout, id, processes).length > 0;
+}
+
+/**
+ * Whether a container's first process runs. Of one that an earlier version started, only the
+ * number is known: it has to be taken for what it was.
+ */
+export function hasFirstProcess({ pid, startTime, bootId: boot }: Request): boolean {
+  if (pid === undefined) return false;
+  return startTime === undefined || boot === undefined
+    ? startTimeOf(pid) !== undefined
+    : isRunning({ pid, startTime, bootId: boot });
+}
+
+/** Whether a container was made before this machine was last booted: nothing of it runs. */
+export function isOfAnotherBoot({ bootId: boot, prepared }: Request): boolean {
+  if (boot !== undefined) return boot !== bootId();
+  return Date.parse(prepared) < bootTime() - CLOCK_SLACK;
 }
 
 function isInside(layout: Layout, id: ContainerId): boolean {
   const handle = layout.namespace(id);
   return isNamespaceHandle(handle) && isOwnNamespace(handle);
-}
-
-export function isRunning(pid: number): boolean {
-  try {
-    Deno.statSync(`/proc/${pid}`);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

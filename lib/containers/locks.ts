@@ -4,12 +4,28 @@
  * them, so that no DEL overtakes an ADD.
  */
 import { OperatorError } from "../base/error.ts";
+import { makeDirectory, readCheckpoint } from "../base/atomic_file.ts";
+import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
 
-/** How long to wait for another process, in ms: longer than a plugin may take. */
-const PATIENCE = 150_000;
+/** How long one plugin may take, in ms, and what an operation takes besides. */
+const LONGEST_PLUGIN = 60_000;
+const SLACK = 30_000;
+/** What a file system that takes no new file says. */
+const NO_NEW_FILE: readonly string[] = ["ENOSPC", "EDQUOT", "EROFS"];
+
+/** How many plugins the config of an attachment lists; none where it can't be read. */
+function pluginsIn(layout: Layout, id: ContainerId, network: string): number {
+  try {
+    const { plugins } = JSON.parse(readCheckpoint(layout.config(id, network)) ?? "{}");
+    return Array.isArray(plugins) ? plugins.length : 1;
+  } catch {
+    // Its damage is told by the operation that the lock is for.
+    return 1;
+  }
+}
 
 export class Locks {
   /** The last operation of each container in this process. */
@@ -41,8 +57,7 @@ export class Locks {
 
   async #locked<R>(id: ContainerId, work: () => R | Promise<R>): Promise<R> {
     const path = this.layout.lock(id);
-    Deno.mkdirSync(this.layout.requests, { recursive: true });
-    using lock = await FileLock.take(path, PATIENCE);
+    using lock = await this.#take(id, path);
     if (!lock) {
       throw new OperatorError(
         "busy",
@@ -55,7 +70,26 @@ export class Locks {
       return await work();
     } finally {
       this.#held.delete(id);
-      if (!this.layout.has(id)) lock.remove();
+      if (!this.layout.has(id) && lock.path === path) lock.remove();
     }
+  }
+
+  async #take(id: ContainerId, path: string): Promise<FileLock | undefined> {
+    makeDirectory(this.layout.requests);
+    try {
+      return FileLock.tryTake(path) ?? await FileLock.take(path, this.#patience(id));
+    } catch (error) {
+      // Removal must go on without a new file: of a container that has no lock yet, since a stock
+      // agent made it, the directory is locked, and with that all others in the same case.
+      if (!(error instanceof SystemError && NO_NEW_FILE.includes(error.errnoName))) throw error;
+      return await FileLock.take(this.layout.requests, this.#patience(id));
+    }
+  }
+
+  /** Longer than the plugins of the longest list may take, one after the other. */
+  #patience(id: ContainerId): number {
+    const networks = this.layout.listAttachments(id).map(({ network }) => network);
+    const longest = Math.max(2, ...networks.map((network) => pluginsIn(this.layout, id, network)));
+    return longest * LONGEST_PLUGIN + SLACK;
   }
 }

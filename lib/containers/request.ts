@@ -15,6 +15,27 @@ import type { Layout } from "./layout.ts";
  */
 export type NetworkMode = "own" | "parent" | "host";
 
+/** From where a container was attached: its processes, its handle and its wires are seen there. */
+export interface AgentNamespaces {
+  pid: number;
+  mnt: number;
+  net: number;
+}
+
+/**
+ * An interface of a container as the kernel knows it: neither index changes when the container
+ * renames its end, or takes it to another namespace.
+ */
+export interface Wire {
+  network: string;
+  ifName: string;
+  /** In the container's namespace. */
+  index: number;
+  kind?: string;
+  /** The end in the agent's namespace, of a kind that has one there. */
+  host?: { index: number; name: string };
+}
+
 export interface Request {
   /** Fields are only ever added, so that older programs can clean up after newer ones. */
   format: 1;
@@ -30,6 +51,18 @@ export interface Request {
   test?: true;
   /** The container's first process, known since `isolate`. */
   pid?: number;
+  /** Clock ticks from boot to the start of that process: its number alone may be another's. */
+  startTime?: number;
+  /** The boot that the process belongs to, and all that is said below. */
+  bootId?: string;
+  /** The namespaces of the program that attached the container, by their inodes. */
+  agent?: AgentNamespaces;
+  /** Inode of the container's network namespace. */
+  netns?: number;
+  /** The interfaces that the plugins made. */
+  wires?: Wire[];
+  /** The directory that each plugin was found in, by its type. */
+  pluginDirs?: Record<string, string>;
   /** When `prepare` was called, ISO 8601. */
   prepared: string;
 }

@@ -5,15 +5,27 @@ import { CniError } from "../cni/error.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { atLeast } from "../cni/version.ts";
+import { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { log } from "../base/log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
-import { readCheckpoint, removeDirectory, writeCheckpoint } from "../base/atomic_file.ts";
+import type { CatalogEntry } from "../cni/catalog.ts";
+import type { Locate } from "../cni/invocation.ts";
+import {
+  makeDirectory,
+  readCheckpoint,
+  removeDirectory,
+  writeCheckpoint,
+} from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import type { Attachment } from "../containers/layout.ts";
+import type { Attachment, Layout } from "../containers/layout.ts";
 import { networkInfoOf, withNetworkInfo } from "../containers/network_info.ts";
 import { readRequest } from "../containers/request.ts";
+
+/** How long, in ms, plugins may take to collect garbage while an attach waits. */
+const LONGEST_COLLECTION = 60_000;
 
 /**
  * Gives a container an interface: ADD of the network's plugins, whose config is on disk before
@@ -26,31 +38,38 @@ export async function attach(
   id: ContainerId,
   { network: name, ifName }: Attachment,
   networkInfo: NetworkInfo,
+  { network: configured, file }: Pick<CatalogEntry, "network" | "file">,
+  signal?: AbortSignal,
 ): Promise<Result> {
   const { layout } = isolator.settings;
-  const { network: configured, file } = isolator.networks.read(name);
   const config = JSON.stringify(withNetworkInfo(configured.raw, networkInfo, file));
   const network = parseNetwork(config, file);
+  const searchPath = isolator.searchPath();
+  const locate: Locate = (type) => isolator.plugin(type, { id, searchPath, signal });
 
   // A plugin that is missing now would be missing at the cleanup too.
-  for (const { type } of network.plugins) isolator.plugin(type, id);
+  for (const { type } of network.plugins) locate(type);
   // A directory before the config: without it, the interface counts as detached.
-  Deno.mkdirSync(layout.interface(id, name, ifName), { recursive: true });
+  makeDirectory(layout.interface(id, name, ifName));
   // As the request: a framework's labels may hold what is nobody else's business.
   writeCheckpoint(layout.config(id, name), config, 0o600);
+  using _ = atLeast(network.cniVersion, "1.1.0") ? await holdOffGarbage(layout) : undefined;
   const result = await inContext(
     id,
     name,
-    () =>
-      chain.add(
-        network,
-        invocation(isolator, id, ifName, network),
-        (type) => isolator.plugin(type, id),
-      ),
+    () => chain.add(network, invocation(isolator, id, ifName, network, searchPath), locate),
   );
   const path = layout.result(id, name, ifName);
   writeCheckpoint(path, JSON.stringify(result));
   return readResult(result, path);
+}
+
+/** While it is held, no plugin is told which attachments are valid: this one is not on the list. */
+async function holdOffGarbage({ requests, collectionLock }: Layout): Promise<FileLock> {
+  makeDirectory(requests);
+  const lock = await FileLock.take(collectionLock, LONGEST_COLLECTION, undefined, "shared");
+  if (lock) return lock;
+  throw new OperatorError("busy", `a garbage collection keeps holding ${collectionLock}`);
 }
 
 /**
@@ -65,13 +84,14 @@ export async function detach(
   { network: name, ifName }: Attachment,
 ): Promise<void> {
   const { layout } = isolator.settings;
+  const searchPath = isolator.searchPath(readRequest(layout, id));
   await inContext(id, name, async () => {
     const network = attachedNetwork(isolator, id, name);
     if (!network) return;
     await chain.del(
       network,
-      invocation(isolator, id, ifName, network),
-      (type) => isolator.plugin(type, id),
+      invocation(isolator, id, ifName, network, searchPath),
+      (type) => isolator.plugin(type, { id, searchPath }),
       attachedResult(isolator, id, { network: name, ifName }),
     );
   });
@@ -97,14 +117,15 @@ export async function checkAttachment(
       `container ${id} was never completely attached to network ${name}`,
     );
   }
+  const searchPath = isolator.searchPath(readRequest(isolator.settings.layout, id));
   return await inContext(
     id,
     name,
     () =>
       chain.check(
         network,
-        invocation(isolator, id, ifName, network),
-        (type) => isolator.plugin(type, id),
+        invocation(isolator, id, ifName, network, searchPath),
+        (type) => isolator.plugin(type, { id, searchPath }),
         result,
       ),
   );
@@ -115,6 +136,7 @@ function invocation(
   id: ContainerId,
   ifName: string,
   network: Network,
+  searchPath: string,
 ): chain.Attachment {
   const handle = isolator.settings.layout.namespace(id);
   return {
@@ -123,7 +145,7 @@ function invocation(
     netns: isNamespaceHandle(handle) ? handle : undefined,
     ifName,
     path: isolator.settings.path,
-    searchPath: isolator.searchPath,
+    searchPath,
     capabilityArgs: capabilityArgs(networkInfoOf(network.raw)),
   };
 }
@@ -145,7 +167,11 @@ function capabilityArgs(networkInfo: NetworkInfo | undefined): JsonObject {
  * The network as it was at ADD. Should its checkpoint be damaged, today's config is the best
  * guess left.
  */
-function attachedNetwork(isolator: Isolator, id: ContainerId, name: string): Network | undefined {
+export function attachedNetwork(
+  isolator: Isolator,
+  id: ContainerId,
+  name: string,
+): Network | undefined {
   const { layout } = isolator.settings;
   const path = layout.config(id, name);
   const text = readCheckpoint(path);

@@ -1,31 +1,68 @@
 /** The last step of a container: its networks are taken away, and then all trace of it. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { typesIn } from "../cni/config.ts";
+import { findPlugin } from "../cni/find.ts";
 import { unmount } from "../kernel/mount.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import { detach } from "./attach.ts";
+import { attachedNetwork, detach } from "./attach.ts";
 import { removeCheckpoint, removeDirectory } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import { isRunning, killMembers } from "../containers/liveness.ts";
+import { requireSight } from "../containers/agent_namespaces.ts";
+import type { Attachment } from "../containers/layout.ts";
+import { hasFirstProcess, killMembers } from "../containers/liveness.ts";
 import { unlinkNamespace } from "../containers/namespace_link.ts";
-import { readRequest } from "../containers/request.ts";
+import { readRequest, type Request } from "../containers/request.ts";
+import { Wires } from "../containers/wires.ts";
+
+export interface CleanupOptions {
+  /**
+   * Removes what is known to be left of a network whose plugins are gone or fail, and its
+   * checkpoint with it.
+   */
+  force?: boolean;
+}
 
 /**
  * Detaches a container from all its networks at the same time, then removes its directory and
  * its request. Of a container that is not there, there is nothing to remove: no error.
  *
+ * What can be known to fail is found out before the first change. The agent's ends of the wires go
+ * down before an address is given back, whatever the container has done to its own ends.
+ *
+ * @returns what `force` has removed, a line each
  * @throws {OperatorError} when a plugin fails; what it was called with is kept, so that the
  *   cleanup can be repeated
  */
-export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void> {
+export async function cleanup(
+  isolator: Isolator,
+  id: ContainerId,
+  { force = false }: CleanupOptions = {},
+): Promise<string[]> {
   const { layout } = isolator.settings;
-  const pid = readRequest(layout, id)?.pid;
+  const request = readRequest(layout, id);
+  requireSight(layout, id, request, "handle");
+  const attachments = layout.listAttachments(id);
+  if (!force) requirePlugins(isolator, id, request, attachments);
+
   // What its first process has left behind would go on without a network.
-  if (pid !== undefined && !isRunning(pid)) await killMembers(layout, id);
+  if (request?.pid !== undefined && !hasFirstProcess(request)) await killMembers(layout, id);
+  const wires = new Wires(layout, id, request);
+  wires.cut();
   const outcomes = await Promise.allSettled(
-    layout.listAttachments(id).map((attachment) => detach(isolator, id, attachment)),
+    attachments.map((attachment) => detach(isolator, id, attachment)),
   );
-  const failures = outcomes.filter((outcome) => outcome.status === "rejected")
-    .map((outcome) => outcome.reason);
+  const forced: string[] = [];
+  const failures: unknown[] = [];
+  for (const [i, outcome] of outcomes.entries()) {
+    if (outcome.status === "fulfilled") continue;
+    if (!force) {
+      failures.push(outcome.reason);
+      continue;
+    }
+    const { removeTraces } = await import("./force.ts");
+    forced.push(...await removeTraces(isolator, id, attachments[i]!));
+    removeDirectory(layout.interface(id, attachments[i]!.network, attachments[i]!.ifName));
+  }
   if (failures.length > 0) {
     throw new OperatorError(
       failures[0] instanceof OperatorError ? failures[0].code : "defect",
@@ -34,9 +71,59 @@ export async function cleanup(isolator: Isolator, id: ContainerId): Promise<void
       { cause: failures[0] },
     );
   }
+  forced.push(...wires.remove());
   unlinkNamespace(layout, id);
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
   while (unmount(layout.namespace(id)));
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
+  return forced;
+}
+
+/**
+ * Half a DEL is worse than none: a delegate that can't be found would be missed only after the
+ * rules are gone.
+ */
+function requirePlugins(
+  isolator: Isolator,
+  id: ContainerId,
+  request: Request | undefined,
+  attachments: readonly Attachment[],
+): void {
+  const searchPath = isolator.searchPath(request);
+  const missing = attachments.flatMap(({ network: name }) =>
+    typesAttached(isolator, id, name)
+      .filter((type) => !isolator.isBuiltIn(type) && !isFound(type, searchPath))
+      .map((type) => `${type} (network ${name})`)
+  );
+  if (missing.length === 0) return;
+  throw new OperatorError(
+    "missing_plugin",
+    `container ${id} can't be detached, and nothing of it was changed: there is no plugin ` +
+      `${[...new Set(missing)].join(", ")} in ${searchPath || "the empty search path"}. Name its ` +
+      `directory in --network_cni_plugins_dir; if it is gone for good, ` +
+      `mesos-cni isolator cleanup ${id} --force removes what is known to be left: the links, the ` +
+      `leases of host-local, the rules that carry the container's name`,
+  );
+}
+
+/** The plugins that a network's DEL calls; none where the config can't be read: DEL will say so. */
+function typesAttached(isolator: Isolator, id: ContainerId, name: string): string[] {
+  try {
+    const network = attachedNetwork(isolator, id, name);
+    return network?.plugins.flatMap(({ raw }) => typesIn(raw)) ?? [];
+  } catch (error) {
+    if (error instanceof OperatorError) return [];
+    throw error;
+  }
+}
+
+function isFound(type: string, searchPath: string): boolean {
+  try {
+    findPlugin(type, searchPath);
+    return true;
+  } catch (error) {
+    if (error instanceof OperatorError) return false;
+    throw error;
+  }
 }

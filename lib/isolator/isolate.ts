@@ -1,5 +1,9 @@
 /** The second step of a container: its first process exists, and gets its networks. */
+import { dirname } from "@std/path";
 import { exists } from "../base/exists.ts";
+import type { CatalogEntry } from "../cni/catalog.ts";
+import { typesIn } from "../cni/config.ts";
+import { findPlugin } from "../cni/find.ts";
 import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type Handle, O_DIRECTORY, O_PATH, open } from "../kernel/files.ts";
@@ -7,6 +11,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { bindMount } from "../kernel/mount.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
+import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
 import { isGone } from "../kernel/processes.ts";
 import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
@@ -16,16 +21,24 @@ import { type EtcFile, mountEtcFiles } from "./container_mounts.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Layout } from "../containers/layout.ts";
 import { defaultHostname, hostsFile, resolvConf } from "./network_files.ts";
+import { agentNamespaces } from "../containers/agent_namespaces.ts";
 import { readRequest, type Request, writeRequest } from "../containers/request.ts";
+import { findWires } from "../containers/wires.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
 
 /**
  * Connects a prepared container, whose process waits in the namespaces that `prepare` asked for.
  *
  * @param pid of the container's first process
+ * @param signal ends the plugins that are at work
  * @throws {OperatorError} after which `cleanup` removes what was made
  */
-export async function isolate(isolator: Isolator, id: ContainerId, pid: number): Promise<void> {
+export async function isolate(
+  isolator: Isolator,
+  id: ContainerId,
+  pid: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const { layout } = isolator.settings;
   const request = readRequest(layout, id);
   if (!request) {
@@ -41,16 +54,16 @@ export async function isolate(isolator: Isolator, id: ContainerId, pid: number):
     );
   }
   using process = openProcess(id, pid);
-  const started = { ...request, pid };
+  const started = { ...request, ...identityOf(id, pid), agent: agentNamespaces() };
   checkNamespaces(id, started, process);
-  writeRequest(layout, id, started);
+  if (request.mode !== "own") writeRequest(layout, id, started);
   switch (request.mode) {
     case "host":
       return shareHostFiles(layout, request, process);
     case "parent":
       return shareRootFiles(layout, id, request, process);
     case "own":
-      return await connect(isolator, id, started, process);
+      return await connect(isolator, id, started, process, signal);
   }
 }
 
@@ -67,6 +80,12 @@ function openProcess(id: ContainerId, pid: number): Handle {
     if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
     throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
   }
+}
+
+function identityOf(id: ContainerId, pid: number): ProcessIdentity {
+  const identity = identify(pid);
+  if (identity) return identity;
+  throw new OperatorError("no_process", `container ${id}: process ${pid} has ended`);
 }
 
 /** What is about to happen in the process's namespaces must not happen in the agent's. */
@@ -97,11 +116,30 @@ function separateNamespaces({ mode, debug, test, rootfs }: Request): NamespaceKi
   return mounts ? ["mnt"] : [];
 }
 
-async function connect(isolator: Isolator, id: ContainerId, request: Started, process: Handle) {
+async function connect(
+  isolator: Isolator,
+  id: ContainerId,
+  started: Started,
+  process: Handle,
+  signal: AbortSignal | undefined,
+) {
   const { layout } = isolator.settings;
+  const entries = started.networks.map(({ name }) => isolator.networks.read(name));
+  const request = {
+    ...started,
+    netns: Deno.statSync(`${process.path}/ns/net`).ino ?? 0,
+    pluginDirs: pluginDirectories(isolator, entries),
+  };
+  writeRequest(layout, id, request);
   await shareContainersDirectory(layout);
   holdNamespace(layout, id, process);
-  const results = await attachAll(isolator, id, request);
+  const results = await attachAll(isolator, id, request, entries, signal);
+  using netlink = Netlink.open(layout.namespace(id));
+  const attachments = request.networks.map(({ name, ifName }) => ({ network: name, ifName }));
+  // A test network's plugins make nothing in the agent's own namespace that is the container's.
+  if (!request.test) {
+    writeRequest(layout, id, { ...request, wires: findWires(netlink, attachments) });
+  }
   checkNamespaces(id, request, process); // it may have ended while the plugins were at work
   const hostname = request.hostname ?? defaultHostname(id);
   const files = writeEtcFiles(isolator, id, request, hostname, results);
@@ -112,15 +150,36 @@ async function connect(isolator: Isolator, id: ContainerId, request: Started, pr
     containers: layout.containers,
   });
   inNamespaces({ uts: `${process.path}/ns/uts` }, () => setHostname(hostname));
-  using netlink = Netlink.open(layout.namespace(id));
   netlink.setLinkUp("lo");
+}
+
+/**
+ * Where each plugin is, its address management and delegates included: DEL finds it there, whoever
+ * calls it with whatever flags.
+ */
+function pluginDirectories(
+  isolator: Isolator,
+  entries: readonly Pick<CatalogEntry, "network">[],
+): Record<string, string> {
+  const types = entries.flatMap(({ network }) =>
+    network.plugins.flatMap(({ raw }) => typesIn(raw))
+  );
+  return Object.fromEntries(
+    types.flatMap((type) => {
+      try {
+        return [[type, dirname(findPlugin(type, isolator.searchPath()))]];
+      } catch (error) {
+        if (error instanceof OperatorError && isolator.isBuiltIn(type)) return [];
+        throw error;
+      }
+    }),
+  );
 }
 
 /** Keeps the network namespace for as long as the container is not cleaned up. */
 function holdNamespace(layout: Layout, id: ContainerId, process: Handle): void {
   const handle = layout.namespace(id);
-  Deno.mkdirSync(layout.container(id), { recursive: true });
-  Deno.writeTextFileSync(handle, "");
+  writeCheckpoint(handle, "");
   bindMount(`${process.path}/ns/net`, handle);
 }
 
@@ -132,10 +191,12 @@ async function attachAll(
   isolator: Isolator,
   id: ContainerId,
   { networks }: Request,
+  entries: readonly CatalogEntry[],
+  signal: AbortSignal | undefined,
 ): Promise<Result[]> {
   const outcomes = await Promise.allSettled(
-    networks.map(({ name, ifName, networkInfo }) =>
-      attach(isolator, id, { network: name, ifName }, networkInfo)
+    networks.map(({ name, ifName, networkInfo }, i) =>
+      attach(isolator, id, { network: name, ifName }, networkInfo, entries[i]!, signal)
     ),
   );
   const failures = outcomes.filter((outcome) => outcome.status === "rejected")
@@ -164,11 +225,7 @@ function writeEtcFiles(
     networks.map(({ name }, i) => ({ name, dns: results[i]!.dns })),
     defaultDns,
   );
-  const write = (name: string, text: string) => {
-    writeCheckpoint(`${directory}/${name}`, text);
-    // Every user of the container reads them, whatever the umask of this program.
-    Deno.chmodSync(`${directory}/${name}`, 0o644);
-  };
+  const write = (name: string, text: string) => writeCheckpoint(`${directory}/${name}`, text);
   write("hostname", `${hostname}\n`);
   write("hosts", hostsFile(hostname, results));
   if (resolv !== undefined) write("resolv.conf", resolv);

@@ -3,6 +3,7 @@ import { Catalog, type CatalogEntry } from "../cni/catalog.ts";
 import type { Plugin } from "../cni/invocation.ts";
 import { OperatorError } from "../base/error.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
+import type { Request } from "../containers/request.ts";
 import { Locks } from "../containers/locks.ts";
 import { locatePlugin } from "../cni/locate.ts";
 import { isBuiltIn, type Registry } from "../cni/plugin_type.ts";
@@ -32,27 +33,51 @@ export class Isolator {
     const { cni } = this.settings;
     if (!cni) return HOST_NETWORK_ONLY;
     const catalog = new Catalog(cni.configDir, cni.pluginsDir, {
-      isBuiltIn: (type) => isBuiltIn(this.registry, type),
+      isBuiltIn: (type) => this.isBuiltIn(type),
     });
     catalog.load();
     return catalog;
   }
 
-  /** Where plugins are searched, as CNI_PATH has it. */
-  get searchPath(): string {
-    return this.settings.cni?.pluginsDir ?? "";
+  /**
+   * Where plugins are searched, as CNI_PATH has it: the agent's directories, and behind them those
+   * in which a container's were found at its ADD.
+   */
+  searchPath(request?: Request): string {
+    const { pluginsDir = "" } = this.settings.cni ?? {};
+    const recorded = Object.values(request?.pluginDirs ?? {});
+    return [...new Set([...pluginsDir.split(":"), ...recorded])]
+      .filter((directory) => directory !== "").join(":");
   }
 
   /**
    * The plugin of a type, for work on a container.
    *
-   * @throws {OperatorError} if there is no such plugin
+   * @throws {OperatorError} `missing_plugin` if there is no such plugin
    */
-  plugin(type: string, id: ContainerId): Plugin {
-    return locatePlugin(type, this.searchPath, this.registry, {
-      start: (spawn) => this.locks.start(id, spawn),
+  plugin(type: string, { id, searchPath, signal, timeoutMs }: PluginCall): Plugin {
+    return locatePlugin(type, searchPath, this.registry, {
+      start: (spawn) => id === undefined ? spawn() : this.locks.start(id, spawn),
+      ...signal ? { signal } : {},
+      ...timeoutMs === undefined ? {} : { timeoutMs },
     });
   }
+
+  /** The built-in plugins need no file. */
+  isBuiltIn(type: string): boolean {
+    return isBuiltIn(this.registry, type);
+  }
+}
+
+/** For whom and how a plugin is called. */
+export interface PluginCall {
+  /** The container, whose lock the plugin's process holds too; absent for a call about none. */
+  id?: ContainerId;
+  searchPath: string;
+  /** Ends the plugin when the caller gives up. */
+  signal?: AbortSignal | undefined;
+  /** Milliseconds until it is killed; a minute if not said. */
+  timeoutMs?: number;
 }
 
 const HOST_NETWORK_ONLY: Networks = {

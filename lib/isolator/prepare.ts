@@ -7,6 +7,9 @@ import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
 import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
 import { log } from "../base/log.ts";
 import type { Isolator } from "./isolator.ts";
+import { requireVersion } from "../cni/spoken_versions.ts";
+import { ProcessTable } from "../kernel/processes.ts";
+import { bootId } from "../kernel/process_identity.ts";
 import { isAlive } from "../containers/liveness.ts";
 import { withNetworkInfo } from "../containers/network_info.ts";
 import {
@@ -19,6 +22,9 @@ import {
 /** Files in a container's directory, where the directories of its networks are too. */
 const TAKEN_NAMES = ["ns", "hosts", "hostname", "resolv.conf"];
 
+/** How long, in ms, a plugin may take to tell which versions it speaks. */
+const LONGEST_VERSION = 5_000;
+
 const TEST_NETWORK = "__MESOS_TEST__";
 
 /**
@@ -27,25 +33,44 @@ const TEST_NETWORK = "__MESOS_TEST__";
  * @returns what the containerizer must do at launch; empty for a container of the host network
  * @throws {OperatorError} for an unknown network, one named twice, or a container prepared twice
  */
-export function prepare(
+export async function prepare(
   isolator: Isolator,
   id: ContainerId,
   config: ContainerConfig,
-): ContainerLaunchInfo {
+): Promise<ContainerLaunchInfo> {
   const { layout } = isolator.settings;
   const earlier = readRequest(layout, id);
   if (earlier || layout.listAttachments(id).length > 0) {
     throw new OperatorError(
       "prepared_twice",
-      isAlive(layout, id, earlier)
+      isAlive(layout, id, earlier, await ProcessTable.look())
         ? `container ${id} exists and is alive: choose another id`
         : `container ${id} has not been cleaned up since it died: do so first ` +
           `(mesos-cni isolator cleanup ${id})`,
     );
   }
   const request = decide(isolator, id, config);
+  await requireVersions(isolator, request);
   writeRequest(layout, id, request);
   return launchInfoOf(request);
+}
+
+/** Asked while there is nothing to undo: an ADD that can't be would leave a DEL that can't be. */
+async function requireVersions(isolator: Isolator, { networks }: Request): Promise<void> {
+  const searchPath = isolator.searchPath();
+  const environment = { path: isolator.settings.path, searchPath };
+  await Promise.all(networks.map(({ name }) => {
+    const { network, file } = isolator.networks.read(name);
+    return requireVersion(
+      network,
+      file,
+      environment,
+      (type) =>
+        isolator.isBuiltIn(type)
+          ? undefined
+          : isolator.plugin(type, { searchPath, timeoutMs: LONGEST_VERSION }),
+    );
+  }));
 }
 
 function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): Request {
@@ -55,7 +80,7 @@ function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): R
   }
   const info = config.container_info;
   const prepared = new Date().toISOString();
-  const rest = { format: 1, debug, rootfs: config.rootfs, prepared } as const;
+  const rest = { format: 1, debug, rootfs: config.rootfs, prepared, bootId: bootId() } as const;
 
   if (parentOf(id) && (debug || !info?.network_infos?.length)) {
     return { ...rest, mode: modeOfRoot(isolator, rootOf(id)), networks: [] };

@@ -1,11 +1,14 @@
 /** After a restart: what is on disk against what still lives. */
-import { messageOf } from "../base/error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
 import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
+import { ProcessTable } from "../kernel/processes.ts";
+import { requireSight } from "../containers/agent_namespaces.ts";
+import { collectNetworks } from "./gc/plugins.ts";
 import { isAlive } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
@@ -15,9 +18,11 @@ export interface Recovered {
   container: ContainerId;
   /**
    * `kept`: it goes on; `left`: a known orphan, whose cleanup is the containerizer's;
-   * `removed`: nobody's, and cleaned up now; `failed`: the same, but it is still there.
+   * `removed`: nobody's, and cleaned up now; `failed`: the same, but it is still there, or it
+   * could not be told whether it lives.
    */
   outcome: "kept" | "left" | "removed" | "failed";
+  /** What failed: with `kept`, its repair. */
   error?: string;
   /** Networks whose port mappings somebody had flushed, and which are back. */
   repaired?: string[];
@@ -27,27 +32,35 @@ export interface Recovered {
 const WIDTH = 16;
 
 /**
- * Removes the containers that nobody knows. One that fails doesn't stop the others.
+ * Removes the containers that nobody knows. One that fails doesn't stop the others: it is told of
+ * in its `error`.
  *
  * @param known from the containerizer; without it, the containers with a process go on
  */
 export async function recover(isolator: Isolator, known?: Recovery): Promise<Recovered[]> {
   const { layout } = isolator.settings;
   await shareContainersDirectory(layout);
-  const lives = known
-    ? (id: ContainerId) => known.states.includes(id)
-    : (id: ContainerId) => isAlive(layout, id, readRequest(layout, id));
   const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
+  // One walk of /proc for all. Looked at again, under its lock, is what is about to be removed.
+  const processes = await ProcessTable.look();
+  const lives = (id: ContainerId, table: ProcessTable) => {
+    if (known) return known.states.includes(id);
+    const request = readRequest(layout, id);
+    requireSight(layout, id, request, "processes");
+    return isAlive(layout, id, request, table);
+  };
   const recovered = await concurrently(
     WIDTH,
     containers,
     async (container): Promise<Recovered> => {
       try {
-        if (lives(container)) return { container, outcome: "kept" };
+        if (lives(container, processes)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
         return await isolator.locks.hold(container, async (): Promise<Recovered> => {
           // Whoever had the lock may just have launched it.
-          if (lives(container)) return { container, outcome: "kept" };
+          if (lives(container, known ? processes : await ProcessTable.look())) {
+            return { container, outcome: "kept" };
+          }
           await cleanup(isolator, container);
           return { container, outcome: "removed" };
         });
@@ -56,13 +69,9 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     },
   );
-  try {
-    return await withRepairs(recovered);
-  } catch (error) {
-    // The containers are recovered all the same.
-    log.error("port mappings could not be looked through", { error: messageOf(error) });
-    return recovered;
-  }
+  const repaired = await withRepairs(recovered);
+  await tellPlugins(isolator);
+  return repaired;
 }
 
 /** Puts the rules of live containers back that a reload of the firewall has taken away. */
@@ -70,10 +79,35 @@ async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
   if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
   // Loaded only where there may be mappings: most recoveries have none to do with it.
   const { listOwners, restoreMissing } = await import("../ports/mod.ts");
-  if (listOwners().length === 0) return recovered;
-  const owners = await restoreMissing();
-  return recovered.map((one) => {
-    const own = owners.filter(({ containerId }) => containerId === one.container);
-    return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
-  });
+  let known: Set<string> | undefined;
+  try {
+    known = new Set(listOwners().map(({ containerId }) => containerId));
+    if (known.size === 0) return recovered;
+    const owners = await restoreMissing();
+    return recovered.map((one) => {
+      const own = owners.filter(({ containerId }) => containerId === one.container);
+      return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
+    });
+  } catch (error) {
+    // The containers are recovered all the same; those that may lack rules say so.
+    const message = `its port mappings could not be looked through: ${messageOf(error)}`;
+    return recovered.map((one) =>
+      one.outcome === "kept" && (!known || known.has(one.container))
+        ? { ...one, error: message }
+        : one
+    );
+  }
+}
+
+/** Lets the plugins give back what they hold for others (GC of specification 1.1). */
+async function tellPlugins(isolator: Isolator): Promise<void> {
+  try {
+    for (const { network, error } of await collectNetworks(isolator)) {
+      if (error) log.error("a network's plugins failed to collect garbage", { network, error });
+    }
+  } catch (error) {
+    // The containers are recovered all the same, without the networks' directory say.
+    if (!(error instanceof OperatorError)) throw error;
+    log.error("no network's plugins could be told to collect garbage", { error: error.message });
+  }
 }

@@ -5,7 +5,7 @@ import {
   type Handle,
   O_CREAT,
   O_DIRECTORY,
-  O_WRONLY,
+  O_NOFOLLOW,
   open,
   openAt,
   setInherited,
@@ -13,6 +13,7 @@ import {
 
 const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
 
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
@@ -20,6 +21,9 @@ const LOCK_UN = 8;
 /** How often, in ms, a lock that is held is tried again: soon at first, then less often. */
 const FIRST_PAUSE_MS = 0.5;
 const LONGEST_PAUSE_MS = 8;
+
+/** Of `shared` holders there may be many, of `exclusive` ones one, and then nobody else. */
+export type LockKind = "shared" | "exclusive";
 
 /** A lock that is held until its `using` block ends or this process does. */
 export class FileLock implements Disposable {
@@ -30,12 +34,17 @@ export class FileLock implements Disposable {
    *
    * @throws {SystemError}
    */
-  static tryTake(path: string, mode = 0o600): FileLock | undefined {
+  static tryTake(
+    path: string,
+    mode = 0o600,
+    kind: LockKind = "exclusive",
+  ): FileLock | undefined {
+    const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (true) {
       const handle = openOrMake(path, mode);
       // An open file and these flags leave one reason to fail: that somebody holds it. errno is not
       // asked, since the runtime may have changed it by the time that it is read.
-      if (libc().flock(handle.fd, LOCK_EX | LOCK_NB) === -1) {
+      if (libc().flock(handle.fd, operation) === -1) {
         handle.close();
         return undefined;
       }
@@ -57,11 +66,12 @@ export class FileLock implements Disposable {
     path: string,
     timeoutMs: number,
     mode?: number,
+    kind: LockKind = "exclusive",
   ): Promise<FileLock | undefined> {
     const deadline = performance.now() + timeoutMs;
     let pause = FIRST_PAUSE_MS;
     while (true) {
-      const lock = FileLock.tryTake(path, mode);
+      const lock = FileLock.tryTake(path, mode, kind);
       if (lock || performance.now() > deadline) return lock;
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
@@ -93,10 +103,11 @@ export class FileLock implements Disposable {
   }
 }
 
+/** Read only, which a lock needs no more than, and a file system that is read-only allows. */
 function openOrMake(path: string, mode: number): Handle {
   using directory = open(dirname(path), O_DIRECTORY);
   const name = path.slice(path.lastIndexOf("/") + 1);
-  return openAt(directory, name, O_WRONLY | O_CREAT, path, mode);
+  return openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
 }
 
 function isStillAt(path: string, handle: Handle): boolean {

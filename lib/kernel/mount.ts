@@ -87,9 +87,13 @@ export interface MountInfo {
   type: string;
 }
 
-/** The mounts that the calling thread sees, in the order they were made. */
-export function mounts(): MountInfo[] {
-  return readProcFile("/proc/thread-self/mountinfo").trimEnd().split("\n").map((line) => {
+/**
+ * The mounts that a mount namespace has, in the order they were made.
+ *
+ * @param text of a mountinfo; the calling thread's when absent
+ */
+export function mounts(text = readProcFile("/proc/thread-self/mountinfo")): MountInfo[] {
+  return text.trimEnd().split("\n").map((line) => {
     const fields = line.split(" ");
     const separator = fields.indexOf("-");
     const optional = fields.slice(6, separator);

@@ -1,24 +1,99 @@
-/** Which processes there are, and which share a namespace. */
+/** Which processes there are, and which share a network namespace. */
 import { messageOf } from "../base/error.ts";
+
+/** How long, in ms, a look at all processes may hold up everything else at a time. */
+const SLICE_MS = 3;
+/** Processes between two looks at the clock. */
+const STRIDE = 64;
+/**
+ * How often /proc is listed again because processes ended and others began meanwhile: one that
+ * hands on to a child and ends, over and over, is not to be overlooked.
+ */
+const MOST_ROUNDS = 16;
+
+/** The processes of a machine by network namespace, as one walk of /proc has found them. */
+export class ProcessTable {
+  readonly #byNamespace = new Map<number, number[]>();
+  readonly #known = new Set<number>();
+
+  private constructor() {}
+
+  /**
+   * Walks /proc in slices, between which other work goes on. Calls that come while a walk is under
+   * way share the one after it: each answer is of a walk that began after the question.
+   */
+  static look(): Promise<ProcessTable> {
+    return next ??= (async () => {
+      await under?.catch(() => {}); // whoever began that one hears of it
+      under = next;
+      next = undefined;
+      const table = new ProcessTable();
+      for (const _ of table.#walk()) await new Promise((resolve) => setTimeout(resolve));
+      return table;
+    })();
+  }
+
+  /** The same at one go, for a program that has nothing else to do. */
+  static lookNow(): ProcessTable {
+    const table = new ProcessTable();
+    for (const _ of table.#walk());
+    return table;
+  }
+
+  /** The ids of the processes in the network namespace of that inode, the lowest first. */
+  inNamespace(inode: number): readonly number[] {
+    return this.#byNamespace.get(inode) ?? [];
+  }
+
+  /** Each network namespace that a process is in: its inode, and the processes. */
+  get namespaces(): ReadonlyMap<number, readonly number[]> {
+    return this.#byNamespace;
+  }
+
+  *#walk(): Generator<void> {
+    let since = performance.now();
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const fresh = processIds().filter((pid) => !this.#known.has(pid));
+      if (fresh.length === 0) break;
+      for (const [i, pid] of fresh.entries()) {
+        this.#add(pid);
+        if (i % STRIDE === STRIDE - 1 && performance.now() - since > SLICE_MS) {
+          yield;
+          since = performance.now();
+        }
+      }
+    }
+    for (const pids of this.#byNamespace.values()) pids.sort((a, b) => a - b);
+  }
+
+  #add(pid: number): void {
+    this.#known.add(pid);
+    const inode = networkOf(pid);
+    if (inode === undefined) return;
+    const others = this.#byNamespace.get(inode);
+    if (others) others.push(pid);
+    else this.#byNamespace.set(inode, [pid]);
+  }
+}
+
+/** The walk that is under way or was the last, and the one that comes after it. */
+let under: Promise<ProcessTable> | undefined;
+let next: Promise<ProcessTable> | undefined;
 
 /** The ids of all processes that this process can see. */
 export function processIds(): number[] {
   return [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter((pid) => pid > 0);
 }
 
-/** The ids of the processes in the network namespace of a handle, whatever started them. */
-export function processesInNamespace(handle: string): number[] {
-  const { dev, ino } = Deno.statSync(handle);
-  return processIds().filter((pid) => {
-    try {
-      const other = Deno.statSync(`/proc/${pid}/ns/net`);
-      return other.dev === dev && other.ino === ino;
-    } catch (error) {
-      // A zombie, or another user namespace's.
-      if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return false;
-      throw error;
-    }
-  });
+/** The inode of a process's network namespace; undefined for one that has ended or can't be seen. */
+export function networkOf(pid: number): number | undefined {
+  try {
+    return Number(/^net:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/ns/net`))?.[1]);
+  } catch (error) {
+    // A zombie, or another user namespace's.
+    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return undefined;
+    throw error;
+  }
 }
 
 /** Whether an error of looking at a process below /proc says that it has ended. */

@@ -7,34 +7,42 @@ import * as v from "valibot";
 import { OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "./container_id.ts";
 
+/** A message, with fields that we don't know; a list, which JavaScript takes for an object, is none. */
+function message<const E extends v.ObjectEntries>(entries: E) {
+  return v.pipe(
+    v.looseObject(entries),
+    v.check((value) => !Array.isArray(value), "must be an object, not a list"),
+  );
+}
+
 const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff));
 
-const portMapping = v.looseObject({
+const portMapping = message({
   host_port: port,
   container_port: port,
   protocol: v.optional(v.string()),
 });
 
-const networkInfo = v.looseObject({
+const networkInfo = message({
   name: v.optional(v.string()),
-  ip_addresses: v.optional(v.array(v.looseObject({
+  ip_addresses: v.optional(v.array(message({
     protocol: v.optional(v.string()),
     ip_address: v.optional(v.string()),
   }))),
-  labels: v.optional(v.looseObject({
-    labels: v.optional(v.array(v.looseObject({ key: v.string(), value: v.optional(v.string()) }))),
+  labels: v.optional(message({
+    labels: v.optional(v.array(message({ key: v.string(), value: v.optional(v.string()) }))),
   })),
   port_mappings: v.optional(v.array(portMapping)),
 });
 export type NetworkInfo = v.InferOutput<typeof networkInfo>;
 
-const containerInfo = v.looseObject({
+const containerInfo = message({
   type: v.optional(v.string()),
   hostname: v.optional(v.string()),
   network_infos: v.optional(v.array(networkInfo)),
 });
 
-const containerConfig = v.looseObject({
+const containerConfig = message({
   container_info: v.optional(containerInfo),
   container_class: v.optional(v.picklist(["DEFAULT", "DEBUG"])),
   /** Root directory of the container's image, on the agent. */
@@ -67,7 +75,7 @@ export interface ResourceStatistics {
   net_tx_dropped?: number;
 }
 
-const containerIdMessage: v.GenericSchema<ContainerIdMessage> = v.looseObject({
+const containerIdMessage: v.GenericSchema<ContainerIdMessage> = message({
   value: v.string(),
   parent: v.optional(v.lazy(() => containerIdMessage)),
 });
@@ -78,13 +86,13 @@ export interface ContainerIdMessage {
 /** A ContainerID, as a message or as text. */
 export const containerIdSchema = v.union([v.string(), containerIdMessage]);
 
-const recovery = v.looseObject({
-  states: v.optional(v.array(v.looseObject({ container_id: containerIdSchema }))),
+const recovery = message({
+  states: v.optional(v.array(message({ container_id: containerIdSchema }))),
   orphans: v.optional(v.array(containerIdSchema)),
 });
 
 const containerDns = v.object({
-  mesos: v.optional(v.array(v.looseObject({
+  mesos: v.optional(v.array(message({
     network_mode: v.optional(v.string()),
     network_name: v.optional(v.string()),
     dns: v.optional(v.object({

@@ -121,7 +121,8 @@ export function hexPairs(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-function decodeStatistics(bytes: Uint8Array | undefined): LinkStatistics {
+/** Decodes a struct rtnl_link_stats64 (linux/if_link.h); all zero without one. */
+export function decodeStatistics(bytes: Uint8Array | undefined): LinkStatistics {
   // Counters of 64 bits become numbers that are exact up to 2^53, which is 9 petabytes.
   const counter = (index: number) =>
     bytes && bytes.length >= index * 8 + 8 ? Number(view(bytes).getBigUint64(index * 8, true)) : 0;

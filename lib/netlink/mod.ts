@@ -5,8 +5,16 @@ import { cString, SystemError } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
 import type { Change } from "./change.ts";
-import { decodeLink, type Link } from "./link.ts";
-import { attribute, Attributes, NLM_F_CREATE, NLM_F_EXCL, u32, view } from "./message.ts";
+import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
+import {
+  attribute,
+  Attributes,
+  type Message,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  u32,
+  view,
+} from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { decodeRoute, decodeRouteEntry, decodeRule, type Route, type Rule } from "./route.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
@@ -27,6 +35,7 @@ const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const RTM_GETRULE = 34;
 const RTM_GETNSID = 90;
+const RTM_GETSTATS = 94;
 
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
@@ -35,6 +44,7 @@ const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_PROMISCUITY = 30;
 const IFLA_INFO_DATA = 2;
+const IFLA_STATS_LINK_64 = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTA_DST = 1;
@@ -122,6 +132,41 @@ export class Netlink implements Disposable {
         promiscuity: attributes.u32(IFLA_PROMISCUITY) ?? 0,
         txQueueLength: attributes.u32(IFLA_TXQLEN) ?? 0,
       };
+    } catch (error) {
+      if (error instanceof SystemError && error.errnoName === "ENODEV") return undefined;
+      throw error;
+    }
+  }
+
+  /** The interface of an index; undefined when there is none (any more). @throws {SystemError} */
+  linkAt(index: number): Link | undefined {
+    const header = new Uint8Array(16);
+    view(header).setInt32(4, index, true);
+    const message = this.#unlessGone(RTM_GETLINK, [header], `read the link of index ${index}`);
+    return message && decodeLink(message);
+  }
+
+  /**
+   * What an interface has carried. It is asked for without the rest of the interface, whose names
+   * a container may choose so long, and so many, that no answer has room for them.
+   *
+   * @returns undefined when there is no interface of that index (any more)
+   * @throws {SystemError}
+   */
+  statisticsOf(index: number): LinkStatistics | undefined {
+    // struct if_stats_msg: family, padding, index, mask of what is wanted.
+    const header = new Uint8Array(12);
+    view(header).setUint32(4, index, true);
+    view(header).setUint32(8, 1 << (IFLA_STATS_LINK_64 - 1), true);
+    const what = `read the statistics of the link of index ${index}`;
+    const message = this.#unlessGone(RTM_GETSTATS, [header], what);
+    return message &&
+      decodeStatistics(new Attributes(message.body.subarray(12)).bytes(IFLA_STATS_LINK_64));
+  }
+
+  #unlessGone(type: number, parts: readonly Uint8Array[], what: string): Message | undefined {
+    try {
+      return this.#socket.request(type, 0, parts, what)[0];
     } catch (error) {
       if (error instanceof SystemError && error.errnoName === "ENODEV") return undefined;
       throw error;
@@ -259,6 +304,14 @@ export class Netlink implements Disposable {
       attribute(IFLA_IFNAME, cString(name)),
       ...parts,
     ], `${what} ${name}`);
+  }
+
+  /** Takes an interface down: nothing passes it any more. @throws {SystemError} `ENODEV` */
+  setLinkDown(index: number, name: string): void {
+    const header = new Uint8Array(16);
+    view(header).setInt32(4, index, true);
+    view(header).setUint32(12, IFF_UP, true);
+    this.#socket.request(RTM_NEWLINK, 0, [header], `take down ${name}`);
   }
 
   /** Removes an interface; a veth's other end goes too. @throws {SystemError} `ENODEV` */

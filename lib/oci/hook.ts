@@ -32,7 +32,7 @@ async function createRuntime(isolator: Isolator, state: unknown): Promise<void> 
   const { hostname, rootfs } = readBundle(bundle);
   await isolator.locks.hold(id, async () => {
     const container_info = { type: "MESOS", hostname, network_infos: networkInfos };
-    prepare(isolator, id, { container_info, rootfs });
+    await prepare(isolator, id, { container_info, rootfs });
     try {
       await isolate(isolator, id, pid);
     } catch (error) {

@@ -6,7 +6,7 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { readCheckpoint } from "../base/atomic_file.ts";
 import type { Swept } from "../isolator/gc/sweep.ts";
 import { knownContainers } from "../containers/ids.ts";
-import { Isolator } from "../isolator/isolator.ts";
+import { Isolator, type PluginCall } from "../isolator/isolator.ts";
 import type { Recovered } from "../isolator/recover.ts";
 import { Counter, gauge, Histogram } from "./metrics.ts";
 
@@ -41,8 +41,8 @@ export class MeasuredIsolator extends Isolator {
     ["removed", "failed"].map((outcome) => ({ kind: "container", outcome })),
   );
 
-  override plugin(type: string, id: ContainerId): Plugin {
-    const plugin = super.plugin(type, id);
+  override plugin(type: string, call: PluginCall): Plugin {
+    const plugin = super.plugin(type, call);
     return async (invocation) => {
       const labels = { plugin: type, command: invocation.command };
       const start = performance.now();

@@ -9,6 +9,7 @@ import { VERSION } from "../base/version.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
 import { findGarbage } from "../isolator/gc/mod.ts";
+import { askNetworks, collectNetworks } from "../isolator/gc/plugins.ts";
 import { sweep } from "../isolator/gc/sweep.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { isolate } from "../isolator/isolate.ts";
@@ -40,11 +41,22 @@ const CONTAINER_ROUTES: Readonly<
   "POST check": (isolator, id) =>
     inOrder(isolator, "check", id, async () => {
       mustBeThere(isolator, id);
+      const failures: OperatorError[] = [];
       for (const attachment of isolator.settings.layout.listAttachments(id)) {
-        await checkAttachment(isolator, id, attachment);
+        try {
+          await checkAttachment(isolator, id, attachment);
+        } catch (error) {
+          if (!(error instanceof OperatorError)) throw error;
+          failures.push(error);
+        }
       }
+      const [first] = failures;
+      if (first) throw failures.length === 1 ? first : combined(failures);
     }),
-  "POST cleanup": (isolator, id) => inOrder(isolator, "cleanup", id, () => cleanup(isolator, id)),
+  "POST cleanup": (isolator, id) =>
+    inOrder(isolator, "cleanup", id, async () => {
+      await cleanup(isolator, id);
+    }),
   "GET status": (isolator, id) => {
     mustBeThere(isolator, id);
     return status(isolator, id);
@@ -75,10 +87,27 @@ const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string)
     const { apply = false, containers = [] } = parseGcOrder(body);
     const swept = await sweep(await findGarbage(isolator, containers.map(parseContainerId)), apply);
     isolator.swept(swept);
+    if (apply) await collectNetworks(isolator);
     return swept;
   },
   "GET /healthz": () => ({ status: "ok", version: VERSION }),
+  /** Apart from healthz, which answers at once: here plugins are asked (STATUS). */
+  "GET /readyz": async (isolator) => {
+    const unready = (await askNetworks(isolator)).flatMap(({ network, error }) =>
+      error === undefined ? [] : { network, error }
+    );
+    return { status: unready.length === 0 ? "ok" : "unready", unready };
+  },
 };
+
+/** What several plugins object to, with the code of the first. */
+function combined(failures: readonly OperatorError[]): OperatorError {
+  const message = failures.map(messageOf).join("\n");
+  const [first] = failures;
+  return first instanceof CniError
+    ? new CniError(first.cniCode, message, undefined, { cause: first })
+    : new OperatorError(first!.code, message, { cause: first });
+}
 
 /** Answers a request, with an error in JSON when it fails. */
 export async function respond(
@@ -163,10 +192,12 @@ const STATUSES: Readonly<Record<string, number>> = {
   bad_container_id: 400,
   bad_message: 400,
   network_twice: 400,
+  unsupported_version: 400,
   unknown_network: 400,
   unknown_container: 404,
   agents_namespace: 409,
   busy: 409,
+  elsewhere: 409,
   isolated_twice: 409,
   no_process: 409,
   not_attached: 409,

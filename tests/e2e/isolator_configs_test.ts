@@ -141,7 +141,8 @@ Deno.test("configs: a chain gets prevResult and runtimeConfig, and DEL runs back
   for (const name of ["one", "two"]) {
     agent.plugin(
       name,
-      `input=$(cat); echo "$CNI_COMMAND ${name} $input" >>${log}
+      `input=$(cat); [ $CNI_COMMAND != VERSION ] || exit 0
+       echo "$CNI_COMMAND ${name} $input" >>${log}
        [ $CNI_COMMAND != ADD ] ||
        echo '{"cniVersion": "1.0.0", "ips": [{"address": "198.51.100.${
         name === "one" ? 1 : 2

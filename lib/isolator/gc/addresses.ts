@@ -12,14 +12,37 @@ const LONGEST_ADD = 120_000;
 /** How long, in ms, to wait for a plugin that holds the store. */
 const PATIENCE = 10_000;
 
+/** Whose leases are whose. */
+export interface Holders {
+  /** Ids of containers that live, as leases name them. */
+  alive: ReadonlySet<string>;
+  /** Ids of containers that are known to be dead. */
+  dead: ReadonlySet<string>;
+  /**
+   * Whether something lives on a bridge of these networks, or may, that has none of the addresses
+   * that were given out: then a lease of an unknown container may be its.
+   */
+  unexplained: boolean;
+}
+
 /**
  * @param store a directory of host-local: a file for each address in use, which names its
  *   container in the first line
  */
-export function findAddresses(store: string, living: Living): Garbage[] {
+export function findAddresses(
+  store: string,
+  living: Living,
+  holders: Holders,
+): Garbage[] {
   return entries(store)
     .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
     .filter((name) => Date.now() - reservedAt(`${store}/${name}`) > LONGEST_ADD)
+    // A container may take its address off its interface, and put it back: the lease says whose
+    // it is.
+    .filter((name) => {
+      const holder = holderOf(`${store}/${name}`);
+      return !holders.alive.has(holder) && (holders.dead.has(holder) || !holders.unexplained);
+    })
     .map((name): Garbage => {
       const reserved = reservedAt(`${store}/${name}`);
       return {
@@ -29,6 +52,11 @@ export function findAddresses(store: string, living: Living): Garbage[] {
         remove: () => release(store, name, reserved),
       };
     });
+}
+
+/** The addresses that a store has given out. */
+export function listLeases(store: string): string[] {
+  return entries(store).filter((name) => /^[0-9a-f.:]+$/.test(name));
 }
 
 /** Gives an address back, unless it was meanwhile, and is another container's by now. */

@@ -5,6 +5,8 @@ export interface Garbage {
   what: string;
   /** How one can tell that nobody needs it. */
   why: string;
+  /** What kept it from being looked through: then it is not known whether there is any. */
+  failed?: string;
   /** Removes it. @throws {OperatorError} */
   remove(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 /** The network namespaces in which something lives, and what they hold. */
+import { readProcFile } from "../../kernel/files.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { mounts } from "../../kernel/mount.ts";
 import { isNamespaceHandle } from "../../kernel/namespaces.ts";
+import { ProcessTable } from "../../kernel/processes.ts";
 import { Netlink } from "../../netlink/mod.ts";
-import { isGone, processIds } from "../../kernel/processes.ts";
 import type { ContainerId } from "../../mesos/container_id.ts";
 import type { Layout } from "../../containers/layout.ts";
 
@@ -13,6 +14,13 @@ export interface Living {
   addresses: ReadonlySet<string>;
   /** Ids, in this namespace, of the live ones, as in a veth's `peerNamespaceId`. */
   namespaceIds: ReadonlySet<number>;
+  /** The ids of those that are no known container's, each with the addresses that were seen there. */
+  strangers: ReadonlyMap<number, ReadonlySet<string>>;
+  /**
+   * Whether the namespace of a stranger changed all the time: it lives, and may have addresses that
+   * were not seen. Those of a known container are its own by its id.
+   */
+  incomplete: boolean;
 }
 
 /**
@@ -21,55 +29,98 @@ export interface Living {
  */
 const NONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"];
 
-/** @param dead containers whose own handle keeps nothing alive */
-export function findLiving(layout: Layout, dead: readonly ContainerId[]): Living {
+/**
+ * @param alive containers that are known to live
+ * @param dead containers whose own handle keeps nothing alive
+ * @param processes walked after what may be garbage was listed
+ */
+export function findLiving(
+  layout: Layout,
+  alive: readonly ContainerId[],
+  dead: readonly ContainerId[],
+  processes: ProcessTable,
+): Living {
   const addresses = new Set<string>();
   const namespaceIds = new Set<number>();
+  const strangers = new Map<number, Set<string>>();
+  let incomplete = false;
+  const known = new Set(
+    alive.map((id) => layout.namespace(id)).filter(isNamespaceHandle)
+      .map((handle) => Deno.statSync(handle).ino),
+  );
   using own = Netlink.open();
-  for (const handles of liveHandles(layout, dead)) {
-    handles.some(look);
+  for (const [inode, handles] of liveHandles(layout, dead, processes)) {
+    handles.some((handle) => look(handle, !known.has(inode)));
   }
-  return { addresses, namespaceIds };
+  return { addresses, namespaceIds, strangers, incomplete };
 
   /** @returns false where there is no network to look at */
-  function look(handle: string): boolean {
+  function look(handle: string, isStranger: boolean): boolean {
     try {
       using netlink = Netlink.open(handle);
-      for (const { address } of netlink.addresses()) addresses.add(address);
       const id = own.namespaceId(handle);
+      const found = new Set<string>();
       if (id !== undefined) namespaceIds.add(id);
+      if (id !== undefined && isStranger) strangers.set(id, found);
+      for (const { address } of netlink.addresses()) {
+        addresses.add(address);
+        found.add(address);
+      }
       return true;
     } catch (error) {
-      // Any other error (no descriptors, say) would make what lives there look like garbage.
-      if (error instanceof SystemError && NONE.includes(error.errnoName)) return false;
-      throw error;
+      if (!(error instanceof SystemError)) throw error;
+      if (NONE.includes(error.errnoName)) return false;
+      // It changed each time while it was read: that one lives, and the others are looked at.
+      if (error.errnoName !== "EBUSY") throw error; // no descriptors, say: all would look like garbage
+      if (isStranger) incomplete = true;
+      return true;
     }
   }
 }
 
 /** The handles of each namespace that a process lives in, or that is mounted somewhere. */
-function liveHandles(layout: Layout, dead: readonly ContainerId[]): string[][] {
-  const ofTheDead = dead.map((id) => layout.namespace(id));
+function liveHandles(
+  layout: Layout,
+  dead: readonly ContainerId[],
+  processes: ProcessTable,
+): ReadonlyMap<number, string[]> {
+  const ofTheDead = new Set(dead.map((id) => layout.namespace(id)));
   const byInode = new Map<number, string[]>();
-  const mounted = mounts().filter((mount) => mount.type === "nsfs")
-    .map((mount) => mount.mountPoint)
-    .filter((path) => !ofTheDead.includes(path) && isNamespaceHandle(path));
-  // Mounts first: they don't go by themselves, as any one process of a container may.
-  for (const handle of [...mounted, ...processIds().map((pid) => `/proc/${pid}/ns/net`)]) {
-    const inode = inodeOf(handle);
-    if (inode === undefined) continue;
+  const add = (inode: number, handle: string) => {
     const others = byInode.get(inode);
     if (others) others.push(handle);
     else byInode.set(inode, [handle]);
+  };
+  // Mounts first: they don't go by themselves, as any one process of a container may.
+  for (const { mountPoint: path } of mounts().filter(({ type }) => type === "nsfs")) {
+    if (!ofTheDead.has(path) && isNamespaceHandle(path)) add(Deno.statSync(path).ino ?? 0, path);
   }
-  return [...byInode.values()];
+  for (const path of mountsOfInit()) {
+    if (![...ofTheDead].some((dead) => path.endsWith(dead)) && isNamespaceHandle(path)) {
+      add(Deno.statSync(path).ino ?? 0, path);
+    }
+  }
+  for (const [inode, pids] of processes.namespaces) {
+    for (const pid of pids.slice(0, MOST_HANDLES)) add(inode, `/proc/${pid}/ns/net`);
+  }
+  return byInode;
 }
 
-function inodeOf(handle: string): number | undefined {
+/** Processes of a namespace that are tried: the first may just have ended. */
+const MOST_HANDLES = 100;
+
+/**
+ * The handles that are mounted where process 1 is, as this process reaches them: one that was
+ * started with mounts of its own does not see those that came later.
+ */
+function mountsOfInit(): string[] {
   try {
-    return Deno.statSync(handle).ino ?? undefined;
+    if (Deno.statSync("/proc/1/ns/mnt").ino === Deno.statSync("/proc/self/ns/mnt").ino) return [];
+    return mounts(readProcFile("/proc/1/mountinfo")).filter(({ type }) => type === "nsfs")
+      .map(({ mountPoint }) => `/proc/1/root${mountPoint}`);
   } catch (error) {
-    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return undefined;
+    // Without rights over process 1, its mounts are another user's.
+    if (error instanceof Deno.errors.PermissionDenied || error instanceof SystemError) return [];
     throw error;
   }
 }

@@ -30,8 +30,14 @@ export interface ListedRules {
  * Rules that send packets to an address that nobody has: somebody restored them, say a
  * `iptables-restore` at boot, or another program wrote and forgot them.
  */
-export function findRules({ chain, path, rules }: ListedRules, living: Living): Garbage[] {
-  const known = new Set(listOwners().map((owner) => owner.containerId));
+export function findRules(
+  { chain, path, rules }: ListedRules,
+  living: Living,
+  alive: ReadonlySet<string>,
+): Garbage[] {
+  // In a namespace that could not be read there may be any address.
+  if (living.incomplete) return [];
+  const known = new Set([...listOwners().map((owner) => owner.containerId), ...alive]);
   return rules
     .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
     .map(({ containerId, address, rule }) => ({

@@ -5,12 +5,16 @@ import { knownContainers } from "../../containers/ids.ts";
 import type { Isolator } from "../isolator.ts";
 import { isAlive } from "../../containers/liveness.ts";
 import { readRequest } from "../../containers/request.ts";
-import { findAddresses } from "./addresses.ts";
+import { OperatorError } from "../../base/error.ts";
+import { ProcessTable } from "../../kernel/processes.ts";
+import { listOwners } from "../../ports/mod.ts";
+import { requireSight } from "../../containers/agent_namespaces.ts";
+import { findAddresses, type Holders, listLeases } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
-import { findLiving } from "./living.ts";
+import { findLiving, type Living } from "./living.ts";
 import { findMappings, findRules, listRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
-import { findVeths, listPorts } from "./veths.ts";
+import { type BridgePort, findVeths, listPorts } from "./veths.ts";
 
 export type { Garbage };
 
@@ -29,29 +33,130 @@ export async function findGarbage(
   agents: readonly ContainerId[] = [],
 ): Promise<Garbage[]> {
   const { layout, path } = isolator.settings;
-  const lives = (id: ContainerId) =>
-    agents.includes(id) || isAlive(layout, id, readRequest(layout, id));
-  const dead = knownContainers(layout).filter((id) => !lives(id));
-  const containers = dead.map((id): Garbage => ({
-    kind: "container",
-    what: `checkpoint of container ${id} in ${layout.containers}`,
-    why: "no process lives in its network" +
-      (agents.length > 0 ? ", and the agent does not know it" : ""),
-    remove: () =>
-      isolator.locks.hold(id, async () => {
-        if (!lives(id)) await cleanup(isolator, id);
-      }),
-  }));
+  const known = knownContainers(layout);
+  const { alive, dead, unjudged } = judge(isolator, known, agents, await ProcessTable.look());
+  const containers = [...unjudged, ...dead.map((id) => deadContainer(isolator, id, agents))];
+  // Where the agent's processes can't be seen, all that is strangers' would look dead too.
+  if (unjudged.some(({ isElsewhere }) => isElsewhere)) return containers;
+
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const rules = await Promise.all([...chains].map((chain) => listRules(chain, path)));
   const ports = listPorts(bridges);
-  const living = findLiving(layout, dead);
+  const leases = [...addressStores].flatMap(listLeases);
+  const living = findLiving(layout, alive, dead, await ProcessTable.look());
+  const started = knownContainers(layout).filter((id) => !known.includes(id));
+  const holders: Holders = {
+    alive: new Set([...alive, ...started, ...ownersAlive()]),
+    dead: new Set<string>(dead),
+    unexplained: living.incomplete || isUnexplained(ports, living, leases),
+  };
   return [
     ...containers,
-    ...findMappings(),
-    ...rules.flatMap((listed) => findRules(listed, living)),
-    ...[...addressStores].flatMap((store) => findAddresses(store, living)),
+    ...part("mapping", "port mappings", () => findMappings()),
+    ...rules.flatMap((listed) =>
+      part("rule", `chain ${listed.chain}`, () => findRules(listed, living, holders.alive))
+    ),
+    ...[...addressStores].flatMap((store) =>
+      part("address", store, () => findAddresses(store, living, holders))
+    ),
     ...findVeths(ports, living),
   ];
+}
+
+function lives(
+  { settings: { layout } }: Isolator,
+  id: ContainerId,
+  agents: readonly ContainerId[],
+  processes: ProcessTable,
+): boolean {
+  if (agents.includes(id)) return true;
+  const request = readRequest(layout, id);
+  requireSight(layout, id, request, "processes");
+  return isAlive(layout, id, request, processes);
+}
+
+/** Which containers live. One of which that can't be told counts as alive, and is told of. */
+function judge(
+  isolator: Isolator,
+  known: readonly ContainerId[],
+  agents: readonly ContainerId[],
+  processes: ProcessTable,
+) {
+  const alive: ContainerId[] = [];
+  const dead: ContainerId[] = [];
+  const unjudged: (Garbage & { isElsewhere: boolean })[] = [];
+  for (const id of known) {
+    try {
+      (lives(isolator, id, agents, processes) ? alive : dead).push(id);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      alive.push(id);
+      unjudged.push({
+        ...unseen("container", `container ${id}`, error),
+        isElsewhere: error.code === "elsewhere",
+      });
+    }
+  }
+  return { alive, dead, unjudged };
+}
+
+function deadContainer(
+  isolator: Isolator,
+  id: ContainerId,
+  agents: readonly ContainerId[],
+): Garbage {
+  return {
+    kind: "container",
+    what: `checkpoint of container ${id} in ${isolator.settings.layout.containers}`,
+    why: "no process lives in its network" +
+      (agents.length > 0 ? ", and the agent does not know it" : ""),
+    remove: () =>
+      isolator.locks.hold(id, async () => {
+        if (!lives(isolator, id, agents, await ProcessTable.look())) await cleanup(isolator, id);
+      }),
+  };
+}
+
+function unseen(kind: Garbage["kind"], what: string, error: OperatorError): Garbage {
+  return {
+    kind,
+    what,
+    why: "it could not be looked at",
+    failed: error.message,
+    remove: () => Promise.reject(error),
+  };
+}
+
+/** One kind of garbage: what can't be looked through is told of, and the others are all the same. */
+function part(kind: Garbage["kind"], what: string, find: () => Garbage[]): Garbage[] {
+  try {
+    return find();
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return [unseen(kind, what, error)];
+  }
+}
+
+/** The containers of live port mappings, also of other runtimes. */
+function ownersAlive(): string[] {
+  try {
+    return listOwners().filter(({ isLive }) => isLive).map(({ containerId }) => containerId);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return []; // findMappings says so
+  }
+}
+
+/** Whether something lives on one of the bridges that has none of the addresses given out. */
+function isUnexplained(
+  ports: readonly BridgePort[],
+  { strangers }: Living,
+  leases: readonly string[],
+): boolean {
+  const given = new Set(leases);
+  return ports.some(({ link: { peerNamespaceId } }) => {
+    const addresses = strangers.get(peerNamespaceId ?? -1);
+    return addresses !== undefined && ![...addresses].some((address) => given.has(address));
+  });
 }

@@ -1,5 +1,6 @@
 /** What the configured networks keep on this machine outside of containers. */
 import { isObject, type JsonObject } from "../../base/json.ts";
+import type { Registry, Traces as PluginTraces } from "../../cni/plugin_type.ts";
 import type { Isolator } from "../isolator.ts";
 
 export interface Traces {
@@ -16,8 +17,7 @@ export function tracesOf({ networks, registry }: Isolator): Traces {
   const traces: Traces = { bridges: new Set(), addressStores: new Set(), chains: new Set() };
   for (const name of networks.names()) {
     for (const { raw } of networks.read(name).network.plugins) {
-      for (const plugin of pluginsIn(raw)) {
-        const left = registry.get(String(plugin.type))?.traces?.(plugin, name) ?? {};
+      for (const left of tracesOfPlugin(registry, raw, name)) {
         if (left.bridge !== undefined) traces.bridges.add(left.bridge);
         if (left.addressStore !== undefined) traces.addressStores.add(left.addressStore);
         if (left.natChain !== undefined) traces.chains.add(left.natChain);
@@ -25,6 +25,17 @@ export function tracesOf({ networks, registry }: Isolator): Traces {
     }
   }
   return traces;
+}
+
+/** What one plugin of a network, and those that it calls, may leave. */
+export function tracesOfPlugin(
+  registry: Registry,
+  raw: JsonObject,
+  network: string,
+): PluginTraces[] {
+  return pluginsIn(raw).map((plugin) =>
+    registry.get(String(plugin.type))?.traces?.(plugin, network) ?? {}
+  );
 }
 
 /** A plugin's config with those of the plugins that it calls. */

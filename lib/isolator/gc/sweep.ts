@@ -1,4 +1,4 @@
-import { messageOf } from "../../base/error.ts";
+import { messageOf, OperatorError } from "../../base/error.ts";
 import type { Garbage } from "./garbage.ts";
 
 /** A piece of garbage, and what has become of it. */
@@ -13,6 +13,7 @@ export async function sweep(garbage: readonly Garbage[], apply: boolean): Promis
   for (const one of garbage) {
     const { kind, what, why } = one;
     try {
+      if (one.failed !== undefined) throw new OperatorError("not_seen", one.failed);
       if (apply) await one.remove();
       swept.push({ kind, what, why, outcome: apply ? "removed" : "found" });
     } catch (error) {

@@ -1,0 +1,83 @@
+/** Which versions of the specification a plugin speaks (VERSION, specification section 2). */
+import { log } from "../base/log.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+import { findPlugin } from "./find.ts";
+import type { Network } from "./config.ts";
+import type { Plugin } from "./invocation.ts";
+
+/** How many plugins are remembered: an agent has a few dozens at the most. */
+const MOST_REMEMBERED = 1000;
+
+/**
+ * What each plugin file has answered, by its identity: a file that was replaced is asked again.
+ * Undefined stands for one that gave no answer.
+ */
+const answers = new Map<string, Promise<readonly string[] | undefined>>();
+
+/**
+ * Refuses a network whose version one of its plugins does not speak: its ADD could only fail, and
+ * would leave a DEL that can only fail. A plugin that can't tell is taken to speak it.
+ *
+ * @param plugin of a type, as a process; undefined for one that is part of this program
+ * @throws {OperatorError} `unsupported_version`
+ */
+export async function requireVersion(
+  network: Network,
+  file: string,
+  environment: { path: string; searchPath: string },
+  plugin: (type: string) => Plugin | undefined,
+): Promise<void> {
+  // A config without a version goes to the plugins without one: they have always taken that.
+  if (network.raw.cniVersion === undefined && network.raw.cniVersions === undefined) return;
+  await Promise.all(network.plugins.map(async ({ type }) => {
+    const run = plugin(type);
+    if (!run) return;
+    const path = findPlugin(type, environment.searchPath);
+    const versions = await (answers.get(identityOf(path)) ?? ask(path, run, environment));
+    if (!versions || versions.includes(network.cniVersion)) return;
+    throw new OperatorError(
+      "unsupported_version",
+      `${file}: network ${network.name}: plugin ${path} does not speak version ` +
+        `${network.cniVersion} of CNI, but ${
+          versions.join(", ") || "none"
+        }: set "cniVersion" to one ` +
+        `that all plugins of the network speak, or install a newer ${type}`,
+    );
+  }));
+}
+
+function identityOf(path: string): string {
+  const { dev, ino, size, mtime, ctime } = Deno.statSync(path);
+  return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(":");
+}
+
+function ask(
+  file: string,
+  plugin: Plugin,
+  { path, searchPath }: { path: string; searchPath: string },
+): Promise<readonly string[] | undefined> {
+  const answer = (async () => {
+    try {
+      const printed = await plugin({
+        command: "VERSION",
+        containerId: "",
+        ifName: "",
+        path,
+        searchPath,
+        config: { cniVersion: "1.0.0" },
+        locate: () => plugin,
+      });
+      const versions = printed?.supportedVersions;
+      return Array.isArray(versions) && versions.every((one) => typeof one === "string")
+        ? versions as string[]
+        : undefined;
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      log.info("a plugin does not tell its versions", { file, error: messageOf(error) });
+      return undefined;
+    }
+  })();
+  if (answers.size >= MOST_REMEMBERED) answers.clear();
+  answers.set(identityOf(file), answer);
+  return answer;
+}

@@ -1,0 +1,141 @@
+/**
+ * What is known to be left of an attachment whose plugins are gone for good: leases of host-local,
+ * and rules of iptables that carry the container's name. Its links are cleanup's own to remove.
+ */
+import { messageOf, OperatorError } from "../base/error.ts";
+import { FileLock } from "../kernel/lock.ts";
+import { findTool, runTool } from "../program/tool.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { attachedNetwork } from "./attach.ts";
+import { tracesOfPlugin } from "./gc/networks.ts";
+import type { Isolator } from "./isolator.ts";
+import type { Attachment } from "../containers/layout.ts";
+import { log } from "../base/log.ts";
+
+/** How long, in ms, to wait for a plugin that holds a store of addresses. */
+const PATIENCE = 10_000;
+
+/**
+ * Removes the traces of one attachment.
+ *
+ * @returns a line for each thing that was removed
+ * @throws {OperatorError} when something could not be removed
+ */
+export async function removeTraces(
+  isolator: Isolator,
+  id: ContainerId,
+  { network: name, ifName }: Attachment,
+): Promise<string[]> {
+  const removed: string[] = [];
+  for (const store of storesOf(isolator, id, name)) {
+    removed.push(...await releaseLeases(store, id, ifName));
+  }
+  removed.push(...await removeMappings(id, name, ifName));
+  for (const family of ["iptables", "ip6tables"]) {
+    removed.push(...await removeRules(family, isolator.settings.path, id, name));
+  }
+  return removed;
+}
+
+function storesOf(isolator: Isolator, id: ContainerId, name: string): string[] {
+  try {
+    const network = attachedNetwork(isolator, id, name);
+    return (network?.plugins ?? [])
+      .flatMap(({ raw }) => tracesOfPlugin(isolator.registry, raw, name))
+      .flatMap(({ addressStore }) => addressStore ?? []);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    log.warning("the network's config is damaged: its leases are not looked for", {
+      container: id,
+      network: name,
+      error: messageOf(error),
+    });
+    return [];
+  }
+}
+
+/** Gives back every address that a store holds for an interface of a container. */
+async function releaseLeases(store: string, id: string, ifName: string): Promise<string[]> {
+  const names = leasesOf(store, id, ifName);
+  if (names.length === 0) return [];
+  // host-local's own lock.
+  using lock = await FileLock.take(`${store}/lock`, PATIENCE);
+  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
+  return leasesOf(store, id, ifName).map((name) => {
+    Deno.removeSync(`${store}/${name}`);
+    return `the lease of ${name} in ${store}`;
+  });
+}
+
+/** A lease names its container in the first line, and since host-local 0.8 the interface below. */
+function leasesOf(store: string, id: string, ifName: string): string[] {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync(store)].filter(({ isFile }) => isFile).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  return names.filter((name) => /^[0-9a-f.:]+$/.test(name)).filter((name) => {
+    const [holder, link] = Deno.readTextFileSync(`${store}/${name}`).split(/\r?\n/);
+    return holder?.trim() === id && (!link?.trim() || link.trim() === ifName);
+  });
+}
+
+/** The port mapper's own record: it is part of this program, and its delegate may be what is gone. */
+async function removeMappings(id: string, network: string, ifName: string): Promise<string[]> {
+  const { listOwners, removeOwner } = await import("../ports/mod.ts");
+  const own = listOwners().filter((owner) =>
+    owner.containerId === id && owner.network === network && owner.ifName === ifName
+  );
+  for (const owner of own) await removeOwner(owner, () => true);
+  return own.map(() => `the ports of ${ifName} on ${network}`);
+}
+
+/** The comment that Go's plugins put on a rule of an attachment (containernetworking/plugins, utils). */
+function commentsOf(id: string, network: string): string[] {
+  return ["", "dnat "].map((kind) => `${kind}name: \\"${network}\\" id: \\"${id}\\"`);
+}
+
+/** Removes the rules of the nat table that carry an attachment's comment, and the chains of its own. */
+async function removeRules(
+  program: string,
+  path: string,
+  id: string,
+  network: string,
+): Promise<string[]> {
+  const save = findTool(`${program}-save`, path);
+  const restore = findTool(`${program}-restore`, path);
+  if (!save || !restore) return [];
+  const { code, stdout } = await runTool(save, ["-t", "nat"]);
+  // Without a nat table for the family, it has no rules.
+  if (code !== 0) return [];
+  const comments = commentsOf(id, network);
+  const lines = stdout.split("\n").filter((line) => line.startsWith("-A "));
+  const rules = lines.filter((line) =>
+    comments.some((comment) => line.includes(`--comment "${comment}"`))
+  );
+  if (rules.length === 0) return [];
+  const jumps = rules.flatMap((line) => / -j (CNI-[A-Za-z0-9-]+)/.exec(line)?.[1] ?? []);
+  // Chains that every attachment shares stay.
+  const chains = [...new Set(jumps)].filter((chain) =>
+    lines.filter((line) => line.includes(` -j ${chain}`)).every((line) => rules.includes(line))
+  );
+  const outside = rules.filter((line) => !chains.some((chain) => line.startsWith(`-A ${chain} `)));
+  const changes = [
+    "*nat",
+    ...outside.map((line) => line.replace(/^-A/, "-D")),
+    ...chains.map((chain) => `-F ${chain}`),
+    ...chains.map((chain) => `-X ${chain}`),
+    "COMMIT",
+    "",
+  ].join("\n");
+  const done = await runTool(restore, ["--noflush", "--wait=30"], { stdin: changes });
+  if (done.code !== 0) {
+    throw new OperatorError(
+      "iptables_failed",
+      `${program}: the rules of container ${id} could not be removed: ${done.stderr}`,
+    );
+  }
+  return rules.map((line) => `${program} -t nat ${line}`);
+}

@@ -1,0 +1,53 @@
+/**
+ * A process as itself and not as a number: the kernel gives the number to another one later, and a
+ * container can see to it that it is one of its own.
+ */
+import { readProcFile } from "./files.ts";
+import { SystemError } from "./libc.ts";
+
+export interface ProcessIdentity {
+  pid: number;
+  /** Clock ticks from boot to its start (proc_pid_stat(5), field 22). */
+  startTime: number;
+  /** The boot that it belongs to. */
+  bootId: string;
+}
+
+/** The identity of a process that runs; undefined for one that has ended, reaped or not. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const startTime = startTimeOf(pid);
+  return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() };
+}
+
+/** Whether this very process runs. */
+export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): boolean {
+  return boot === bootId() && startTimeOf(pid) === startTime;
+}
+
+/** When a process started, in clock ticks since boot; undefined when none runs by that number. */
+export function startTimeOf(pid: number): number | undefined {
+  let stat: string;
+  try {
+    stat = readProcFile(`/proc/${pid}/stat`);
+  } catch (error) {
+    if (error instanceof SystemError && ["ENOENT", "ESRCH"].includes(error.errnoName)) return;
+    throw error;
+  }
+  // The second field is the program's name in parentheses, which it may choose at will.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const hasEnded = fields[0] === "Z" || fields[0] === "X";
+  return hasEnded ? undefined : Number(fields[19]);
+}
+
+let boot: string | undefined;
+
+/** The id of this boot, which no other boot of any machine has. */
+export function bootId(): string {
+  return boot ??= readProcFile("/proc/sys/kernel/random/boot_id").trim();
+}
+
+/** When this machine was booted, in ms since 1970, as its clock has it today. */
+export function bootTime(): number {
+  const seconds = /^btime (\d+)$/m.exec(readProcFile("/proc/stat"))?.[1];
+  return Number(seconds ?? 0) * 1000;
+}
