@@ -17,16 +17,29 @@ export function locatePlugin(
   registry: Registry,
   options: ProcessOptions,
 ): Plugin {
-  if (!isBuiltIn(registry, type)) return processPlugin(findPlugin(type, searchPath), options);
+  const file = pluginFile(type, searchPath, registry);
+  if (file !== undefined) return processPlugin(file, options);
   const load = registry.get(type)!.load!;
-  const call: Plugin = async (invocation) => await (await load())(invocation);
-  let file: string;
+  return async (invocation) => await (await load())(invocation);
+}
+
+/**
+ * The program that the plugin of a type is; undefined where it is part of this one.
+ *
+ * @throws {OperatorError} if there is no such plugin
+ */
+export function pluginFile(
+  type: string,
+  searchPath: string,
+  registry: Registry,
+): string | undefined {
+  if (!isBuiltIn(registry, type)) return findPlugin(type, searchPath);
   try {
-    file = findPlugin(type, searchPath);
+    const file = findPlugin(type, searchPath);
+    return isThisProgram(file) ? undefined : file;
   } catch {
-    return call;
+    return undefined;
   }
-  return isThisProgram(file) ? call : processPlugin(file, options);
 }
 
 /**

@@ -1,9 +1,11 @@
 /** Which versions of the specification a plugin speaks (VERSION, specification section 2). */
 import { log } from "../base/log.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
-import { findPlugin } from "./find.ts";
-import type { Network } from "./config.ts";
-import type { Plugin } from "./invocation.ts";
+import { type Network, typesIn } from "./config.ts";
+import { processPlugin } from "./process.ts";
+
+/** How long, in ms, a plugin may take to tell. */
+const LONGEST_ANSWER = 5_000;
 
 /** How many plugins are remembered: an agent has a few dozens at the most. */
 const MOST_REMEMBERED = 1000;
@@ -18,22 +20,22 @@ const answers = new Map<string, Promise<readonly string[] | undefined>>();
  * Refuses a network whose version one of its plugins does not speak: its ADD could only fail, and
  * would leave a DEL that can only fail. A plugin that can't tell is taken to speak it.
  *
- * @param plugin of a type, as a process; undefined for one that is part of this program
+ * @param fileOf a type's program; undefined for one that is part of this program
  * @throws {OperatorError} `unsupported_version`
  */
 export async function requireVersion(
   network: Network,
   file: string,
   environment: { path: string; searchPath: string },
-  plugin: (type: string) => Plugin | undefined,
+  fileOf: (type: string) => string | undefined,
 ): Promise<void> {
   // A config without a version goes to the plugins without one: they have always taken that.
   if (network.raw.cniVersion === undefined && network.raw.cniVersions === undefined) return;
-  await Promise.all(network.plugins.map(async ({ type }) => {
-    const run = plugin(type);
-    if (!run) return;
-    const path = findPlugin(type, environment.searchPath);
-    const versions = await (answers.get(identityOf(path)) ?? ask(path, run, environment));
+  const types = network.plugins.flatMap(({ raw }) => typesIn(raw));
+  await Promise.all(types.map(async (type) => {
+    const path = fileOf(type);
+    if (path === undefined) return;
+    const versions = await (answers.get(identityOf(path)) ?? ask(path, environment));
     if (!versions || versions.includes(network.cniVersion)) return;
     throw new OperatorError(
       "unsupported_version",
@@ -53,9 +55,9 @@ function identityOf(path: string): string {
 
 function ask(
   file: string,
-  plugin: Plugin,
   { path, searchPath }: { path: string; searchPath: string },
 ): Promise<readonly string[] | undefined> {
+  const plugin = processPlugin(file, { timeoutMs: LONGEST_ANSWER });
   const answer = (async () => {
     try {
       const printed = await plugin({
@@ -65,7 +67,6 @@ function ask(
         path,
         searchPath,
         config: { cniVersion: "1.0.0" },
-        locate: () => plugin,
       });
       const versions = printed?.supportedVersions;
       return Array.isArray(versions) && versions.every((one) => typeof one === "string")

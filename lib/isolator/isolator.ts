@@ -55,11 +55,10 @@ export class Isolator {
    *
    * @throws {OperatorError} `missing_plugin` if there is no such plugin
    */
-  plugin(type: string, { id, searchPath, signal, timeoutMs }: PluginCall): Plugin {
+  plugin(type: string, { id, searchPath, signal }: PluginCall): Plugin {
     return locatePlugin(type, searchPath, this.registry, {
       start: (spawn) => id === undefined ? spawn() : this.locks.start(id, spawn),
       ...signal ? { signal } : {},
-      ...timeoutMs === undefined ? {} : { timeoutMs },
     });
   }
 
@@ -76,8 +75,6 @@ export interface PluginCall {
   searchPath: string;
   /** Ends the plugin when the caller gives up. */
   signal?: AbortSignal | undefined;
-  /** Milliseconds until it is killed; a minute if not said. */
-  timeoutMs?: number;
 }
 
 const HOST_NETWORK_ONLY: Networks = {

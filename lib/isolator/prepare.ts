@@ -7,6 +7,7 @@ import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
 import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
 import { log } from "../base/log.ts";
 import type { Isolator } from "./isolator.ts";
+import { pluginFile } from "../cni/locate.ts";
 import { requireVersion } from "../cni/spoken_versions.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { bootId } from "../kernel/process_identity.ts";
@@ -21,9 +22,6 @@ import {
 
 /** Files in a container's directory, where the directories of its networks are too. */
 const TAKEN_NAMES = ["ns", "hosts", "hostname", "resolv.conf"];
-
-/** How long, in ms, a plugin may take to tell which versions it speaks. */
-const LONGEST_VERSION = 5_000;
 
 const TEST_NETWORK = "__MESOS_TEST__";
 
