@@ -63,10 +63,7 @@ async function requireVersions(isolator: Isolator, { networks }: Request): Promi
       network,
       file,
       environment,
-      (type) =>
-        isolator.isBuiltIn(type)
-          ? undefined
-          : isolator.plugin(type, { searchPath, timeoutMs: LONGEST_VERSION }),
+      (type) => pluginFile(type, searchPath, isolator.registry),
     );
   }));
 }
