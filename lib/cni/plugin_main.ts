@@ -7,6 +7,7 @@ import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
 import { locatePlugin } from "./locate.ts";
 import type { PluginType, Registry } from "./plugin_type.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
+import { withOldForm } from "./result.ts";
 import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
@@ -36,13 +37,18 @@ export async function main(
     const config = await readInput(command, type);
     if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
     const result = await plugin(readInvocation(command, config, registry));
-    if (result) print(result);
+    if (result) print(command === "ADD" && isOfMesos(config) ? withOldForm(result) : result);
     return 0;
   } catch (error) {
     const known = error instanceof CniError ? error : unexpected(error, type);
     print(known.toJSON(cniVersion));
     return 1;
   }
+}
+
+/** Whether a Mesos agent calls: it puts what it knows of the container under its own name. */
+function isOfMesos({ args }: JsonObject): boolean {
+  return isObject(args) && isObject(args["org.apache.mesos"]);
 }
 
 /** What a standard plugin says to somebody who tries it. */

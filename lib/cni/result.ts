@@ -66,8 +66,10 @@ export function readResult(value: unknown, where: string): Result {
   const result = at(value, where).required();
   const ips = result.list("ips").map(readIp);
   const routes = result.list("routes").map(readRoute);
+  // Beside `ips` they say the same once more, for a stock Mesos agent.
+  const isOld = result.value.ips === undefined || result.value.ips === null;
   for (const key of ["ip4", "ip6"] as const) {
-    const old = result.object(key);
+    const old = isOld ? result.object(key) : undefined;
     if (!old) continue;
     ips.push(compact({ address: old.cidr("ip"), gateway: old.address("gateway") }));
     routes.push(...old.list("routes").map(readRoute));
@@ -155,6 +157,15 @@ function writeOld(result: Result): JsonObject {
     });
   }
   return written;
+}
+
+/**
+ * A result that a stock Mesos agent reads too: it looks at `ip4` and `ip6` alone, whatever the
+ * version, and libcni ignores fields that it does not know. So both forms stand side by side.
+ */
+export function withOldForm(printed: JsonObject): JsonObject {
+  if (!printed.ips) return printed;
+  return { ...printed, ...writeOld(readResult(printed, "the result")) };
 }
 
 function oldRoute({ dst, gw }: Route): { dst: string; gw?: string } {

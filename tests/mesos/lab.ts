@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { REGISTRY } from "../../plugins/registry.ts";
 import type { Output, RunOptions } from "../harness/sandbox.ts";
 
 /** The unpacked Mesos; undefined where there is none. */
@@ -14,8 +15,11 @@ export const MESOS_DIR = Deno.env.get("MESOS_DIR") || undefined;
 export const ADDRESS = "10.99.0.1";
 const DEADLINE_MS = 60_000;
 
-/** Which `mesos-cni-port-mapper` is in the agent's plugins directory. */
-export type PortMapper = "ours" | "original";
+/**
+ * What is in the agent's plugins directory: Debian's plugins with our port mapper or with Mesos',
+ * or links to our file alone.
+ */
+export type Plugins = "ours" | "original" | "links";
 
 export type NetworkConfig = { name: string; [field: string]: unknown };
 
@@ -42,7 +46,7 @@ export class MesosLab implements AsyncDisposable {
 
   static async open(networks: readonly NetworkConfig[]): Promise<MesosLab> {
     const dir = Deno.makeTempDirSync({ prefix: "mesos-lab-" });
-    for (const name of ["conf", "ours", "original"]) Deno.mkdirSync(`${dir}/${name}`);
+    for (const name of ["conf", "ours", "original", "links"]) Deno.mkdirSync(`${dir}/${name}`);
     for (const network of networks) {
       Deno.writeTextFileSync(`${dir}/conf/${network.name}.conf`, JSON.stringify(network));
     }
@@ -50,6 +54,9 @@ export class MesosLab implements AsyncDisposable {
       for (const plugins of ["ours", "original"]) {
         Deno.symlinkSync(`${CNI_PLUGINS}/${name}`, `${dir}/${plugins}/${name}`);
       }
+    }
+    for (const { type, load } of REGISTRY.values()) {
+      if (load) Deno.symlinkSync(MESOS_CNI, `${dir}/links/${type}`);
     }
     const type = "mesos-cni-port-mapper";
     Deno.symlinkSync(MESOS_CNI, `${dir}/ours/${type}`);
@@ -159,7 +166,7 @@ export class MesosLab implements AsyncDisposable {
   }
 
   /** Starts the agent, instead of one that runs: that is killed, and its tasks go on. */
-  async startAgent(portMapper: PortMapper, plugins = `${this.dir}/${portMapper}`): Promise<void> {
+  async startAgent(plugins: Plugins): Promise<void> {
     await this.killAgent();
     Deno.removeSync(`${this.dir}/agent.pid`, { recursive: true });
     this.#agent = await this.#start("agent", [
@@ -177,7 +184,7 @@ export class MesosLab implements AsyncDisposable {
       `--cgroups_root=${this.#cgroup}`,
       "--isolation=filesystem/linux,network/cni,namespaces/pid,cgroups/cpu,cgroups/mem",
       `--network_cni_config_dir=${this.dir}/conf`,
-      `--network_cni_plugins_dir=${plugins}`,
+      `--network_cni_plugins_dir=${this.dir}/${plugins}`,
       "--no-systemd_enable_support",
       `--fetcher_cache_dir=${this.dir}/fetch`,
       `--docker_store_dir=${this.dir}/docker`,

@@ -48,6 +48,13 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 53))
 while True: s.sendto(*s.recvfrom(99))' & `;
 
+/** Asks an echo, and prints what comes back within two seconds. */
+const ASK = `import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(2)
+s.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
+print(s.recv(9).decode())`;
+
 const mapped = (
   name: string,
   host_port: number,
@@ -91,11 +98,7 @@ mesosTest(
     await mesos.running("udp");
     await untilServed(lab, 31601, "udp");
     await until("udp to answer", async () => {
-      const { stdout } = await lab.run([
-        "sh",
-        "-c",
-        `echo hello | busybox timeout 2 busybox nc -u -w1 ${ADDRESS} 31600`,
-      ]);
+      const { stdout } = await lab.run(["python3", "-c", ASK, ADDRESS, "31600"]);
       return stdout.trim() === "hello";
     });
     await mesos.order({
@@ -285,3 +288,31 @@ mesosTest(
     await lab.untilNothingIsLeft();
   },
 );
+
+mesosTest("links to our file are all the plugins that an agent needs", async (lab, mesos) => {
+  const configs: NetworkConfig[] = [
+    { name: "own", ...bridge("own0", "10.90.0.0/24") },
+    { name: "own-new", cniVersion: "1.0.0", ...bridge("own1", "10.91.0.0/24") },
+    // As DC/OS ships its bridge: a default gateway beside a default route.
+    mapper("ucr-default-bridge", {
+      ...bridge("ucr-br0", "172.31.254.0/24"),
+      isDefaultGateway: true,
+      forceAddress: false,
+      hairpinMode: true,
+    }, { excludeDevices: ["cali+", "ucr-br0"] }),
+  ];
+  for (const config of configs) {
+    Deno.writeTextFileSync(`${lab.dir}/conf/${config.name}.conf`, JSON.stringify(config));
+  }
+  await lab.startAgent("links");
+  for (const { name } of configs.slice(0, 2)) {
+    await mesos.order({ launch: [task(name, "sleep 300", [{ name }])] });
+    await mesos.running(name);
+  }
+  const network = mapped("ucr-default-bridge", 31500);
+  await mesos.order({ launch: [task("ucr", HTTPD("ucr"), network)] });
+  await mesos.running("ucr");
+  await untilServed(lab, 31500, "ucr");
+  for (const name of ["own", "own-new", "ucr"]) await mesos.kill(name);
+  await lab.untilNothingIsLeft();
+});
