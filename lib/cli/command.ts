@@ -1,6 +1,7 @@
 /** What a subcommand is: the data behind parsing, `--help`, completion and the manual page. */
 
 import type { Registry } from "../cni/plugin_type.ts";
+import type { FoundValue } from "./found_values.ts";
 
 /** A flag, written `--name` or `--name=VALUE`; `-` and `_` in a name are the same. */
 export interface Flag {
@@ -59,6 +60,8 @@ export interface Program {
   commands: readonly Entry[];
   /** The plugins that it contains or knows. */
   plugins: Registry;
+  /** What the machine says of an agent's flag that a call does not give; by name, with `_`. */
+  found(name: string): FoundValue | undefined;
 }
 
 /** A command's arguments, parsed by its own table of flags. */

@@ -1,7 +1,7 @@
 /** The settings in force, and where each comes from. */
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
-import { FOUND_FLAGS, foundValue, SETTINGS_FILE } from "./found_values.ts";
+import { FOUND_FLAGS, SETTINGS_FILE } from "./found_values.ts";
 import { print, printJson } from "./output.ts";
 
 export const command: Command = {
@@ -16,7 +16,7 @@ reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here; else it
     const settings = FOUND_FLAGS.map((name) => {
       const given = call.given(name);
       if (given !== undefined) return { name, value: given, from: `--${name}` };
-      const found = foundValue(name);
+      const found = call.found(name);
       if (found) return { name, ...found };
       const { value, default: standard } = NETWORK_FLAGS.find((flag) => flag.name === name)!;
       return { name, value: standard ?? (value ? null : "false"), from: "default" };

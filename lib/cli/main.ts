@@ -4,6 +4,7 @@ import { errnoName } from "../base/file_error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import { configureLog, LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { type Call, type Command, type Entry, UsageError } from "./command.ts";
+import { foundValue } from "./found_values.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
 import { nearest } from "../base/nearest.ts";
 import { print, printError } from "./output.ts";
@@ -27,7 +28,11 @@ export async function main(args: readonly string[], plugins: Registry): Promise<
       print(commandHelp(found.command));
       return 0;
     }
-    const call = parseCall(found.command, found.args, { commands: TABLE, plugins });
+    const call = parseCall(found.command, found.args, {
+      commands: TABLE,
+      plugins,
+      found: foundValue,
+    });
     configure(call);
     return await found.command.run(call);
   } catch (error) {

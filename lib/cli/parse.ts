@@ -7,7 +7,6 @@ import {
   type Program,
   UsageError,
 } from "./command.ts";
-import { foundValue } from "./found_values.ts";
 import { nearest } from "../base/nearest.ts";
 
 interface Parsed {
@@ -44,6 +43,10 @@ export function parseCall(
       throw new UsageError(`unknown flag ${arg.split("=")[0]}${hint}`);
     },
   });
+  const found = (name: string) =>
+    flags.some((flag) => flag.found && flag.name === name)
+      ? program.found(key(name))?.value
+      : undefined;
   const valuesOf = (name: string) => parsed[key(name)] as string[];
   for (const flag of flags) {
     if (!flag.value) continue;
@@ -59,21 +62,14 @@ export function parseCall(
     ...program,
     operands: operandsOf(command, parsed._, parsed["--"] ?? []),
     rest: args.includes("--") ? parsed["--"] : undefined,
-    value: (name) => valuesOf(name).at(-1) ?? found(flags, name),
+    value: (name) => valuesOf(name).at(-1) ?? found(name),
     given: (name) => {
       const value = parsed[key(name)];
       return Array.isArray(value) ? value.at(-1) : value === true ? "true" : undefined;
     },
     values: valuesOf,
-    has: (name) => parsed[key(name)] === true || found(flags, name) === "true",
+    has: (name) => parsed[key(name)] === true || found(name) === "true",
   };
-}
-
-/** What the machine says of an agent's flag. */
-function found(flags: readonly Flag[], name: string): string | undefined {
-  return flags.some((flag) => flag.found && flag.name === name)
-    ? foundValue(key(name))?.value
-    : undefined;
 }
 
 /** @returns the names of the flags without a value, none of which may be given one */

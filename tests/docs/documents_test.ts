@@ -118,7 +118,11 @@ Deno.test("the examples of every --help are calls that the command takes", async
       assertEquals(program?.replace("./", ""), "mesos-cni", example.command);
       const own = command.name.split(" ");
       assertEquals(words.slice(0, own.length), own, example.command);
-      parseCall(command, words.slice(own.length), { commands: TABLE, plugins: REGISTRY });
+      parseCall(command, words.slice(own.length), {
+        commands: TABLE,
+        plugins: REGISTRY,
+        found: () => undefined,
+      });
     }
   }
 });

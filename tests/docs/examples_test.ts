@@ -83,6 +83,7 @@ Deno.test("the isolator takes the agent's flags about networks", async () => {
     parseCall(command, flags.map(([name, value]) => `--${name}=${value}`), {
       commands: TABLE,
       plugins: REGISTRY,
+      found: () => undefined,
     }),
   );
   assertEquals(settings.cni, { configDir: "/etc/mesos/cni", pluginsDir: "/usr/lib/cni" });

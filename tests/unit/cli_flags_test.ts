@@ -16,6 +16,6 @@ Deno.test("an empty part of the plugins' path is not the working directory", () 
   const { cni } = settingsFrom(parseCall(command, [
     "--network_cni_config_dir=/etc/cni",
     "--network_cni_plugins_dir=/usr/lib/cni::/opt/cni:",
-  ], { commands: TABLE, plugins: REGISTRY }));
+  ], { commands: TABLE, plugins: REGISTRY, found: () => undefined }));
   assertEquals(cni?.pluginsDir, "/usr/lib/cni:/opt/cni");
 });
