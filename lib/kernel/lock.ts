@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { check, openLibc } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
@@ -10,6 +10,9 @@ import {
   openAt,
   setInherited,
 } from "./files.ts";
+
+/** Why no file can be made: no room or inode, quota, a file system that is read-only. */
+const CANNOT_MAKE: readonly number[] = [28, 122, 30];
 
 const libc = openLibc({ flock: { parameters: ["i32", "i32"], result: "i32" } });
 
@@ -31,6 +34,8 @@ export class FileLock implements Disposable {
 
   /**
    * Takes the lock if nobody holds it. Makes the file when it is not there; its directory must be.
+   * Where none can be made (a full disk), the directory is locked in its stead: what only removes
+   * things must not need a new file, and then waits for whoever is in the same need.
    *
    * @throws {SystemError}
    */
@@ -93,7 +98,12 @@ export class FileLock implements Disposable {
 
   /** Removes the lock's file too, for a lock that nobody will need again. */
   remove(): void {
-    Deno.removeSync(this.path);
+    try {
+      Deno.removeSync(this.path);
+    } catch (error) {
+      // None could be made; or the file system is read-only, and it stays for the next call.
+      if (!(error instanceof Error)) throw error;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -105,15 +115,24 @@ export class FileLock implements Disposable {
 
 /** Read only, which a lock needs no more than, and a file system that is read-only allows. */
 function openOrMake(path: string, mode: number): Handle {
-  using directory = open(dirname(path), O_DIRECTORY);
+  const directory = open(dirname(path), O_DIRECTORY);
   const name = path.slice(path.lastIndexOf("/") + 1);
-  return openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
+  try {
+    const handle = openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
+    directory.close();
+    return handle;
+  } catch (error) {
+    if (error instanceof SystemError && CANNOT_MAKE.includes(error.errno)) return directory;
+    directory.close();
+    throw error;
+  }
 }
 
 function isStillAt(path: string, handle: Handle): boolean {
   try {
     // A stat of /proc/self/fd/N follows to the open file.
-    return Deno.statSync(path).ino === Deno.statSync(handle.path).ino;
+    const opened = Deno.statSync(handle.path);
+    return opened.isDirectory || Deno.statSync(path).ino === opened.ino;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

@@ -1,6 +1,6 @@
 /** The port mapper's mappings in its own table of nftables. */
 import { isObject, type Json } from "../base/json.ts";
-import { TABLE } from "../ports/nftables_script.ts";
+import { TABLE } from "../ports/nftables_table.ts";
 
 /** Where a port of the agent leads. */
 export interface Destination {

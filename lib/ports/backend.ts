@@ -1,38 +1,31 @@
 /** What the two ways to write mappings into the kernel have in common. */
 import type { FileLock } from "../kernel/lock.ts";
-import type { Attachment, Owner } from "./mapping.ts";
-import type { Record } from "./state.ts";
-import type { StartedTool } from "../program/tool.ts";
+import type { Owner, PortAttachment } from "./mapping.ts";
+import type { MappingRecord } from "./record.ts";
+
+/** What a backend wants to have written into a record, to find what it made. */
+export type Traces = Pick<MappingRecord, "handles" | "variants">;
 
 export interface Backend {
-  /**
-   * Starts the program that {@link install} will need, while the container is being connected.
-   *
-   * @param lock of the attachment: not free before the program has ended
-   */
-  start(lock: FileLock): Promise<StartedTool>;
-
   /**
    * Makes chains and tables where they are missing, and the rules of an attachment, which has none.
    *
    * @param lock held by the caller: no other change of ours happens meanwhile
-   * @param started by {@link start}, if it was
-   * @returns what `remove` will want to know
    * @throws {OperatorError}
    */
-  install(record: Record, lock: FileLock, started?: StartedTool): Promise<Record["handles"]>;
+  install(record: MappingRecord, lock: FileLock): Promise<Traces>;
 
   /**
-   * Removes the rules of an attachment. None there is no error.
+   * Removes the rules of an attachment. None there is no error. Where only their comment is left
+   * to go by, those of the container's other attachments stay.
    *
    * @param attachment its record; where that is lost, its owner and the chain
-   * @returns false where it could only go by the comment, and so took the rules of the
-   *   container's other networks in the same chain with them
+   * @param others the installed records of the container's other attachments
    * @throws {OperatorError}
    */
-  remove(attachment: Removal, lock: FileLock): Promise<boolean>;
+  remove(attachment: Removal, others: readonly MappingRecord[], lock: FileLock): Promise<void>;
 
-  /** Whether its program is there at all. */
+  /** Whether there can be rules at all: false where its program never was installed. */
   isInstalled(): boolean;
 
   /** What is in the kernel now. @throws {OperatorError} */
@@ -42,9 +35,9 @@ export interface Backend {
   ready(): Promise<void>;
 }
 
-export type Removal = Owner & { chain: string; snat?: boolean } & Partial<Record>;
+export type Removal = Owner & { chain: string; snat?: boolean } & Partial<MappingRecord>;
 
 export interface Snapshot {
   /** What an attachment should have and does not, as an operator would say it. */
-  missing(attachment: Attachment): string[];
+  missing(attachment: PortAttachment): string[];
 }

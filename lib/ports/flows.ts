@@ -6,14 +6,14 @@ import { SystemError } from "../kernel/libc.ts";
 import { forgetUdpFlows } from "../nft/conntrack.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { log } from "../base/log.ts";
-import { type Attachment, targets } from "./mapping.ts";
+import { type PortAttachment, targets } from "./mapping.ts";
 import { isLoopback } from "../base/ip.ts";
 
 /**
  * Makes flows to an attachment's host ports find their way anew. Where the kernel does not let
  * its table be changed, the mapping is worth more than that: it is said, and goes on.
  */
-export function forgetFlows(attachment: Partial<Attachment>): void {
+export function forgetFlows(attachment: Partial<PortAttachment>): void {
   try {
     forget(attachment);
   } catch (error) {
@@ -26,13 +26,13 @@ export function forgetFlows(attachment: Partial<Attachment>): void {
 }
 
 /** @throws {SystemError} */
-function forget(attachment: Partial<Attachment>): void {
+function forget(attachment: Partial<PortAttachment>): void {
   const { mappings = [], endpoints = [] } = attachment;
   if (!mappings.some(({ protocol }) => protocol === "udp") || endpoints.length === 0) return;
   using netlink = Netlink.open();
   const local = new Set(netlink.addresses().map(({ address }) => address));
   for (const family of [4, 6] as const) {
-    const udp = targets(attachment as Attachment, family)
+    const udp = targets(attachment as PortAttachment, family)
       .filter(({ mapping }) => mapping.protocol === "udp");
     // Flows through this host to the same port elsewhere are none of ours.
     const isMapped = (destination: string, port: number) =>

@@ -2,11 +2,13 @@
 import { OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { type Family } from "../base/ip.ts";
-import { STATE_DIR, writeFile } from "./state.ts";
-import { findTool, type Output, runTool, type StartedTool, startTool } from "../program/tool.ts";
-
-/** `nf_tables` keeps its rules where netlink reads them; `legacy` in tables of its own. */
-export type Variant = "nf_tables" | "legacy";
+import { writeCheckpoint } from "../base/atomic_file.ts";
+import { log } from "../base/log.ts";
+import { readProcFile } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import type { IptablesVariant } from "./record.ts";
+import { STATE_DIR, STATE_MODE } from "./state_dir.ts";
+import { findTool, type Output, runTool } from "../program/tool.ts";
 
 export interface IptablesInfo {
   file: string;
@@ -14,7 +16,7 @@ export interface IptablesInfo {
   size: number;
   modified: number;
   version: string;
-  variant: Variant;
+  variant: IptablesVariant;
 }
 
 const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
@@ -30,6 +32,7 @@ export class IptablesTool {
   private constructor(
     readonly family: Family,
     readonly info: IptablesInfo,
+    private readonly name: string,
     private readonly path: string,
   ) {}
 
@@ -44,14 +47,30 @@ export class IptablesTool {
    */
   static async find(family: Family, path: string): Promise<IptablesTool> {
     const name = NAMES[family];
-    const file = findTool(name, path);
-    if (!file) {
-      throw new OperatorError(
-        "no_iptables",
-        `${name} is not installed: there is none in ${path || "the empty PATH"} nor in the ` +
-          `system's directories; install iptables ${LEAST_VERSION} or newer`,
-      );
+    const tool = await IptablesTool.#find(family, name, path);
+    if (tool) return tool;
+    throw new OperatorError(
+      "no_iptables",
+      `${name} is not installed: there is none in ${path || "the empty PATH"} nor in the ` +
+        `system's directories; install iptables ${LEAST_VERSION} or newer`,
+    );
+  }
+
+  /**
+   * The iptables of the legacy kind, if there is one: rules that were written by it stay its own
+   * when the host's iptables has become of the other kind.
+   */
+  static async findLegacy(family: Family, path: string): Promise<IptablesTool | undefined> {
+    for (const name of [NAMES[family], `${NAMES[family]}-legacy`]) {
+      const tool = await IptablesTool.#find(family, name, path);
+      if (tool?.info.variant === "legacy") return tool;
     }
+    return undefined;
+  }
+
+  static async #find(family: Family, name: string, path: string) {
+    const file = findTool(name, path);
+    if (!file) return undefined;
     const { size, mtime } = Deno.statSync(file);
     const identity = { file, size, modified: mtime?.getTime() ?? 0 };
     const memory = `${STATE_DIR}/${name}.json`;
@@ -59,11 +78,11 @@ export class IptablesTool {
     if (
       known && known.file === identity.file && known.size === identity.size &&
       known.modified === identity.modified
-    ) return new IptablesTool(family, known, path);
+    ) return new IptablesTool(family, known, name, path);
 
     const info = { ...identity, ...await examine(file, name) };
-    writeFile(memory, JSON.stringify(info));
-    return new IptablesTool(family, info, path);
+    remember(memory, info);
+    return new IptablesTool(family, info, name, path);
   }
 
   /** The rules of the nat table, or of all, as text: one process. @throws {OperatorError} */
@@ -73,21 +92,15 @@ export class IptablesTool {
     return output.stdout;
   }
 
-  /** Starts the program that {@link restore} will give its changes to. @throws {OperatorError} */
-  startRestore(lock: FileLock): StartedTool {
-    const args = ["--noflush", ...(this.#restoreWaits ? [`--wait=${WAIT_SECONDS}`] : [])];
-    return startTool(this.#tool("restore"), args, lock);
-  }
-
   /**
    * Makes changes, all or none of each table: one process.
    *
-   * @param started by {@link startRestore}, if it was
    * @throws {OperatorError} `iptables_failed`
    */
-  async restore(changes: string, lock: FileLock, started?: StartedTool): Promise<void> {
+  async restore(changes: string, lock: FileLock): Promise<void> {
     using _ = this.#restoreWaits ? undefined : await takeXtablesLock();
-    const output = await (started ?? this.startRestore(lock)).finish(changes);
+    const args = ["--noflush", ...(this.#restoreWaits ? [`--wait=${WAIT_SECONDS}`] : [])];
+    const output = await runTool(this.#tool("restore"), args, { stdin: changes, lock });
     if (output.code !== 0) {
       throw failure("could not be changed", this.#tool("restore"), output, changes);
     }
@@ -98,7 +111,7 @@ export class IptablesTool {
   }
 
   #tool(what: "save" | "restore"): string {
-    const name = `${NAMES[this.family]}-${what}`;
+    const name = `${this.name}-${what}`;
     const file = findTool(name, this.path);
     if (file) return file;
     throw new OperatorError("no_iptables", `${name} is not installed beside ${this.info.file}`);
@@ -115,7 +128,31 @@ function readMemory(file: string): IptablesInfo | undefined {
   }
 }
 
-async function examine(file: string, name: string): Promise<{ version: string; variant: Variant }> {
+/** What is not remembered is only found out anew: removal must not need room on the disk for it. */
+function remember(file: string, info: IptablesInfo): void {
+  try {
+    writeCheckpoint(file, JSON.stringify(info), STATE_MODE.file);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    log.info("what was found out about iptables is not remembered", { error: error.message });
+  }
+}
+
+/** Whether the legacy kind has ever had a nat table since the kernel was started. */
+export function hasLegacyRules(family: Family): boolean {
+  try {
+    const names = readProcFile(`/proc/net/${family === 4 ? "ip" : "ip6"}_tables_names`);
+    return names.split("\n").includes("nat");
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+async function examine(
+  file: string,
+  name: string,
+): Promise<{ version: string; variant: IptablesVariant }> {
   const { stdout, stderr, code } = await runTool(file, ["--version"]);
   const found = /v(\d+(?:\.\d+)+)(?:\s+\((\w+)\))?/.exec(stdout);
   if (code !== 0 || !found) {

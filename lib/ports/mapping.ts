@@ -52,7 +52,7 @@ export interface Placement {
 }
 
 /** All that the rules of one interface of one container are made of. */
-export interface Attachment extends Owner, Placement {
+export interface PortAttachment extends Owner, Placement {
   mappings: readonly Mapping[];
   /** At most one for each family. */
   endpoints: readonly Endpoint[];
@@ -67,7 +67,7 @@ export interface Target {
 }
 
 /** What an attachment's mappings mean for the packets of one family. */
-export function targets(attachment: Attachment, family: Family): Target[] {
+export function targets(attachment: PortAttachment, family: Family): Target[] {
   const endpoint = attachment.endpoints.find((one) => one.family === family);
   if (!endpoint) return [];
   return attachment.mappings.flatMap((mapping): Target[] => {
@@ -130,7 +130,8 @@ const CHAIN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}$/;
 /** Names that are chains or targets already. */
 const RESERVED_CHAINS =
   /^(?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|REJECT|QUEUE|RETURN|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP|LOG|MARK|MESOS-CNI-.*)$/;
-const DEVICE = /^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/;
+/** As iptables takes them: a `+` at the end stands for any rest. */
+const DEVICE = /^(?=.{1,15}$)[A-Za-z0-9_][A-Za-z0-9_.@-]*\+?$/;
 
 /**
  * @throws {OperatorError} `bad_chain`
@@ -151,6 +152,7 @@ export function parseDevice(value: unknown): string {
   if (typeof value === "string" && DEVICE.test(value)) return value;
   throw new OperatorError(
     "bad_device",
-    `a device's name is 1 to 15 letters, digits and _.@-; not ${quote(value)}`,
+    `a device's name is 1 to 15 letters, digits and _.@-, and may end with + for any rest; not ` +
+      quote(value),
   );
 }

@@ -1,73 +1,68 @@
-/** The nftables backend: the elements of one table, changed by one `nft -f -` each time. */
+// deno-lint-ignore-file require-await
+/** The nftables backend: the elements of one table, changed over netlink in one transaction. */
 import { OperatorError } from "../base/error.ts";
-import type { FileLock } from "../kernel/lock.ts";
-import { Rules } from "../nft/rules.ts";
-import { type Attachment, commentOf } from "./mapping.ts";
-import type { Backend, Removal, Snapshot } from "./backend.ts";
-import {
-  addScript,
-  CHAINS,
-  deleteScript,
-  type Element,
-  nameOf,
-  nearbyElements,
-  ownElements,
-  TABLE,
-  tableScript,
-} from "./nftables_script.ts";
-import type { Record } from "./state.ts";
-import { findTool, type Output, runTool, type StartedTool, startTool } from "../program/tool.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { applyBatch, applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
+import { addElements, deleteElements, readElements } from "../nft/sets.ts";
+import { generation, Rules } from "../nft/rules.ts";
+import type { Backend, Removal, Snapshot, Traces } from "./backend.ts";
+import { commentOf, type PortAttachment } from "./mapping.ts";
+import { nameOf, nearbyElements, ownElements, type PlacedElement } from "./nftables_elements.ts";
+import { isTableComplete, NFT_TABLE, SETS, TABLE, tableChanges } from "./nftables_table.ts";
+import type { MappingRecord } from "./record.ts";
+
+const ENOENT = 2;
+const EEXIST = 17;
 
 export class Nftables implements Backend {
-  constructor(private readonly path: string) {}
-
-  // deno-lint-ignore require-await
-  async start(lock: FileLock): Promise<StartedTool> {
-    return startTool(this.#file(), FROM_STDIN, lock);
-  }
-
-  async install(record: Record, lock: FileLock, started?: StartedTool): Promise<undefined> {
-    const elements = ownElements(record);
-    const add = addScript(elements, record.containerId) + addScript(nearbyElements(record));
-    const structure = isComplete() ? "" : tableScript();
-    const first = await (started ?? await this.start(lock)).finish(structure + add);
-    if (first.code === 0) return;
-    // A set that somebody deleted, or elements of an attachment that is no more: the claims say
-    // that these ports are this container's. (An element that is equal is no error.)
-    const stale = (await this.#elements()).filter(({ element, comment }) =>
-      comment === commentOf(record.containerId) ||
-      elements.some(({ set, key }) => set === element.set && `${key}` === `${element.key}`)
-    );
-    const script = tableScript() + deleteScript(stale.map(({ element }) => element)) + add;
-    const second = await this.#nft(FROM_STDIN, { stdin: script, lock });
-    if (second.code !== 0) throw failure("could not be changed", second);
-  }
-
-  async remove(attachment: Removal, lock: FileLock): Promise<boolean> {
-    if (attachment.endpoints && attachment.mappings) {
-      const known = ownElements(attachment as Attachment);
-      if (known.length === 0) return true;
-      const { code } = await this.#nft(FROM_STDIN, { stdin: deleteScript(known), lock });
-      if (code === 0) return true;
+  async install(record: MappingRecord): Promise<Traces> {
+    const own = ownElements(record);
+    const add = changesOf([...own, ...nearbyElements(record)], addElements);
+    const what = `write the elements of container ${record.containerId}`;
+    const structure = isTableComplete() ? [] : tableChanges();
+    try {
+      apply([...structure, ...add], what);
+    } catch (error) {
+      const isKnown = error instanceof SystemError &&
+        (error.errno === ENOENT || error.errno === EEXIST);
+      if (!isKnown) throw failure(error);
+      // A set that somebody deleted; or elements of the container that have other values.
+      const stale = staleElements(record, own);
+      try {
+        apply([...tableChanges(), ...changesOf(stale, deleteElements), ...add], what);
+      } catch (again) {
+        throw failure(again);
+      }
     }
+    return {};
+  }
+
+  async remove(attachment: Removal, others: readonly MappingRecord[]): Promise<void> {
+    if (
+      attachment.endpoints && attachment.mappings &&
+      tryRemove(ownElements(attachment as PortAttachment))
+    ) {
+      return;
+    }
+    const kept = new Set(others.flatMap(ownElements).map(nameOf));
     const comment = commentOf(attachment.containerId);
-    const own = (await this.#elements()).filter((one) => one.comment === comment);
-    if (own.length === 0) return true;
-    const output = await this.#nft(FROM_STDIN, {
-      stdin: deleteScript(own.map(({ element }) => element)),
-      lock,
-    });
-    if (output.code !== 0) throw failure("could not be changed", output);
-    return false;
+    const found = allElements().filter((element) =>
+      element.comment === comment && !kept.has(nameOf(element))
+    );
+    try {
+      removeElements(found);
+    } catch (error) {
+      throw failure(error);
+    }
   }
 
   isInstalled(): boolean {
-    return findTool("nft", this.path) !== undefined;
+    return new Rules("inet").hasTable(TABLE);
   }
 
   async read(): Promise<Snapshot> {
-    const complete = isComplete();
-    const present = new Set((await this.#elements()).map(({ element }) => nameOf(element)));
+    const complete = isTableComplete();
+    const present = new Set(allElements().map(nameOf));
     return {
       missing: (attachment) => {
         const wanted = [...ownElements(attachment), ...nearbyElements(attachment)].map(nameOf);
@@ -78,81 +73,85 @@ export class Nftables implements Backend {
   }
 
   async ready(): Promise<void> {
-    const output = await this.#nft(["-j", "list", "tables"]);
-    if (output.code !== 0) throw failure("could not be read", output);
-  }
-
-  /** All elements of the table, with their comments. */
-  async #elements(): Promise<{ element: Element; comment?: string }[]> {
-    const rules = new Rules("inet");
-    if (!rules.hasChain(TABLE, "mappings")) return [];
-    const output = await this.#nft(["-j", "list", "table", "inet", TABLE]);
-    if (output.code !== 0) throw failure("could not be read", output);
-    return readElements(output.stdout);
-  }
-
-  async #nft(
-    args: readonly string[],
-    options: { stdin?: string; lock?: FileLock } = {},
-  ): Promise<Output> {
-    return await runTool(this.#file(), args, options);
-  }
-
-  #file(): string {
-    const file = findTool("nft", this.path);
-    if (file) return file;
-    throw new OperatorError(
-      "no_nft",
-      `nft is not installed: there is none in ${this.path || "the empty PATH"} nor in the ` +
-        'system\'s directories; install nftables, or use "backend": "iptables"',
-    );
+    try {
+      generation();
+    } catch (error) {
+      throw new OperatorError(
+        "no_nftables",
+        `this kernel has no nf_tables (${
+          (error as Error).message
+        }); load the module nf_tables, or ` +
+          'use "backend": "iptables"',
+        { cause: error },
+      );
+    }
   }
 }
 
-/** Arguments for a script that comes by standard input; one transaction. */
-const FROM_STDIN = ["-f", "-"];
-
-/** Whether all chains have all their rules: asked of the kernel, which is quicker than a process. */
-function isComplete(): boolean {
-  const rules = new Rules("inet");
-  return Object.entries(CHAINS).every(([name, chain]) =>
-    rules.count(TABLE, name) === chain.rules.length
+/** All elements of the table, with their comments. @throws {SystemError} */
+export function allElements(): PlacedElement[] {
+  if (!new Rules("inet").hasTable(TABLE)) return [];
+  return [...SETS.values()].flatMap((set) =>
+    readElements(NFT_TABLE, set).map((element) => ({ set: set.name, ...element }))
   );
 }
 
-/** Elements in nft's JSON (libnftables-json(5)): of sets, and pairs of maps. */
-export function readElements(text: string): { element: Element; comment?: string }[] {
-  const objects: { set?: NftSet; map?: NftSet }[] = JSON.parse(text).nftables;
-  return objects.flatMap(({ set, map }) => {
-    const { name, elem = [] } = set ?? map ?? { name: "" };
-    return elem.map((one) => {
-      const [left, right] = map ? one as [NftKey, NftConcat] : [one as NftKey];
-      const { val, comment } = "elem" in left ? left.elem : { val: left };
-      const value = right && parts(right);
-      return { element: { set: name, key: parts(val), ...(value && { value }) }, comment };
-    });
+/**
+ * Elements of the same container that are in the way: they are of an attachment that is no more.
+ *
+ * @throws {OperatorError} `port_taken` if one is another container's
+ */
+function staleElements(record: MappingRecord, wanted: readonly PlacedElement[]): PlacedElement[] {
+  const comment = commentOf(record.containerId);
+  const byKey = new Map(wanted.map(({ set, key }) => [nameOf({ set, key }), set]));
+  const stale = allElements().filter(({ set, key, comment }) =>
+    comment !== undefined && byKey.has(nameOf({ set, key }))
+  );
+  const foreign = stale.find((element) =>
+    element.comment !== comment && !element.set.startsWith("snat")
+  );
+  if (!foreign) return stale;
+  throw new OperatorError(
+    "port_taken",
+    `host port ${foreign.key.join(" ")} leads to another container (its element of ` +
+      `@${foreign.set} says "${foreign.comment}"); choose another port, or remove that container first`,
+  );
+}
+
+/** @returns false if one of the elements was not there; then others may have gone */
+function tryRemove(elements: readonly PlacedElement[]): boolean {
+  try {
+    removeElements(elements);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === ENOENT) return false;
+    throw failure(error);
+  }
+}
+
+function removeElements(elements: readonly PlacedElement[]): void {
+  applyInSlices(
+    NFNL_SUBSYS_NFTABLES,
+    changesOf(elements, deleteElements),
+    `delete ${elements.length} elements of ${TABLE}`,
+  );
+}
+
+function changesOf(
+  elements: readonly PlacedElement[],
+  make: typeof addElements | typeof deleteElements,
+): Change[] {
+  const bySet = Map.groupBy(elements, ({ set }) => set);
+  return [...bySet].flatMap(([name, part]) => make(NFT_TABLE, SETS.get(name)!, part));
+}
+
+function apply(changes: readonly Change[], what: string): void {
+  applyBatch(NFNL_SUBSYS_NFTABLES, changes, what);
+}
+
+function failure(error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  return new OperatorError("nft_failed", `nftables rules could not be changed: ${error.message}`, {
+    cause: error,
   });
-}
-
-interface NftSet {
-  name: string;
-  elem?: (NftKey | [NftKey, NftConcat])[];
-}
-type NftKey = NftConcat | { elem: { val: NftConcat; comment?: string } };
-interface NftConcat {
-  concat: (string | number | { prefix: { addr: string; len: number } })[];
-}
-
-function parts({ concat }: NftConcat): (string | number)[] {
-  return concat.map((part) =>
-    typeof part === "object" ? `${part.prefix.addr}/${part.prefix.len}` : part
-  );
-}
-
-function failure(what: string, output: Output): OperatorError {
-  return new OperatorError(
-    "nft_failed",
-    `nftables rules ${what}: nft ended with ${output.code}: ` +
-      (output.stderr || "no message").replaceAll(/\s*\n\s*/g, "; ").slice(0, 1000),
-  );
 }

@@ -1,29 +1,71 @@
 /** What the host itself must allow for `snat`, besides rules. */
-import { writeProcFile } from "../kernel/files.ts";
+import { readProcFile, writeProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { setHairpin } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
-import type { Record } from "./state.ts";
+import { type MappingRecord, readRecords } from "./record.ts";
 
+const ENOENT = 2;
 const ENODEV = 19;
 
 /**
- * Lets packets from 127.0.0.1 out by the interface that leads to a container (the rules that go
- * with it keep others from sending to 127.0.0.0/8 by the same interface), and lets a bridge send
- * a container's own packets back to it: where bridges call iptables, it must be told to.
+ * The interface that packets from 127.0.0.1 must be let out by, to reach an attachment's container
+ * (`route_localnet`). It is set only when the rules stand that keep others from sending to
+ * 127.0.0.0/8 by the same interface.
+ *
+ * @returns undefined if there is no such interface, or an operator has set it already
+ * @throws {SystemError}
+ */
+export function localnetOf({ endpoints }: MappingRecord): string | undefined {
+  const endpoint = endpoints.find(({ family }) => family === 4);
+  if (!endpoint) return undefined;
+  using netlink = Netlink.open();
+  const route = netlink.routeTo(endpoint.address);
+  const name = netlink.links().find(({ index }) => index === route.link)?.name;
+  if (name === undefined) return undefined;
+  const isOn = readProcFile(setting(name)).trim() === "1";
+  return !isOn || usersOf(name).length > 0 ? name : undefined;
+}
+
+/** @throws {SystemError} */
+export function openLocalnet(device: string): void {
+  writeProcFile(setting(device), "1");
+}
+
+/**
+ * Takes `route_localnet` back from a record's interface, unless another mapping needs it.
  *
  * @throws {SystemError}
  */
-export function openWays({ endpoints, netns, ifName }: Record): void {
+export function closeLocalnet({ localnet }: Partial<MappingRecord>): void {
+  if (localnet === undefined || usersOf(localnet).length > 0) return;
+  try {
+    writeProcFile(setting(localnet), "0");
+  } catch (error) {
+    // The interface is gone.
+    if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
+  }
+}
+
+function setting(device: string): string {
+  return `/proc/sys/net/ipv4/conf/${device}/route_localnet`;
+}
+
+function usersOf(device: string): MappingRecord[] {
+  return readRecords().flatMap((record) => [record, ...(record.earlier ? [record.earlier] : [])])
+    .filter(({ localnet }) => localnet === device);
+}
+
+/**
+ * Lets a bridge send a container's own packets back to it (hairpin), for a container that asks for
+ * itself by the host's address.
+ *
+ * @throws {SystemError}
+ */
+export function openHairpin({ netns, ifName }: MappingRecord): void {
   using netlink = Netlink.open();
   const links = netlink.links();
-  const endpoint = endpoints.find(({ family }) => family === 4);
-  if (endpoint) {
-    const route = netlink.routeTo(endpoint.address);
-    const name = links.find(({ index }) => index === route.link)?.name;
-    if (name) writeProcFile(`/proc/sys/net/ipv4/conf/${name}/route_localnet`, "1");
-  }
   const inside = linkOf(netns, ifName);
   const port = inside?.kind === "veth"
     ? links.find(({ index, kind }) => index === inside.peerIndex && kind === "veth")

@@ -1,7 +1,6 @@
 /** DNAT rules by the comment that names their container, whoever wrote them. */
 import { type Family } from "../base/ip.ts";
 import { IptablesTool } from "./iptables_tool.ts";
-import { prepareState } from "./state.ts";
 
 export interface TaggedRule {
   family: Family;
@@ -19,16 +18,26 @@ export interface TaggedRule {
  * @throws {OperatorError}
  */
 export async function listTaggedRules(chain: string, path: string): Promise<TaggedRule[]> {
-  prepareState();
-  const rules: TaggedRule[] = [];
+  return (await listTaggedLines(path)).flatMap(({ family, line: rule, comment }) => {
+    if (!rule.startsWith(`-A ${chain} `)) return [];
+    const containerId = comment.slice("container_id: ".length);
+    const address = /--to-destination \[?([0-9a-f.:]+?)\]?(?::\d+)?(?: |$)/.exec(rule)?.[1];
+    return address ? [{ family, containerId, address, rule }] : [];
+  });
+}
+
+/** All rules of nat with a container's comment. @throws {OperatorError} */
+export async function listTaggedLines(
+  path: string,
+): Promise<{ family: Family; line: string; comment: string }[]> {
+  const found: { family: Family; line: string; comment: string }[] = [];
   for (const family of [4, 6] as const) {
     if (!IptablesTool.isInstalled(family, path)) continue;
     const saved = await (await IptablesTool.find(family, path)).save("nat");
-    for (const rule of saved.split("\n").filter((line) => line.startsWith(`-A ${chain} `))) {
-      const containerId = /--comment "container_id: ([^"]+)"/.exec(rule)?.[1];
-      const address = /--to-destination \[?([0-9a-f.:]+?)\]?(?::\d+)?(?: |$)/.exec(rule)?.[1];
-      if (containerId && address) rules.push({ family, containerId, address, rule });
+    for (const line of saved.split("\n")) {
+      const comment = /^-A .*--comment "(container_id: [^"]+)"/.exec(line)?.[1];
+      if (comment !== undefined) found.push({ family, line, comment });
     }
   }
-  return rules;
+  return found;
 }

@@ -22,7 +22,8 @@ import {
 import { quote } from "../../lib/base/json.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
 import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
-import { readPortMappings } from "./mesos_port_mappings.ts";
+import { field, withNames } from "./fields.ts";
+import { isMesosCaller, readPortMappings } from "./mesos_port_mappings.ts";
 
 /** What every command needs. */
 export interface Base {
@@ -37,7 +38,19 @@ export interface Base {
 export interface Config extends Base {
   placement: Placement;
   mappings: Mapping[];
+  /** Whether Mesos' isolator calls: what a framework wrote is in its `args`. */
+  isMesos: boolean;
+  /** Whether a framework may take ports that processes of the host listen on. */
+  allowHostPorts: boolean;
 }
+
+/** The most mappings of one attachment: their rules are written in one transaction. */
+const MOST_MAPPINGS = 1024;
+/** What this plugin reads of its config, which a Go program may have written in another case. */
+const NAMES = [
+  ...["cniVersion", "name", "type", "chain", "backend", "excludeDevices", "snat", "delegate"],
+  ...["allowHostPorts", "args", "runtimeConfig", "prevResult"],
+];
 
 const NETWORK_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 
@@ -61,10 +74,16 @@ export function readVersion(config: JsonObject): SpecVersion {
  * @throws {CniError} invalidConfig for what the operator wrote, badArgument for what a framework
  *   asks, incompatibleVersion
  */
-export function readConfig(config: JsonObject): Config {
+export function readConfig(written: JsonObject): Config {
+  const config = withNames(written, NAMES);
   const base = readBase(config);
   const placement = readPlacement(config);
-  return { ...base, placement, mappings: readMappings(config, placement) };
+  const { allowHostPorts = false } = config;
+  if (typeof allowHostPorts !== "boolean") {
+    throw invalid("allowHostPorts", "true or false", allowHostPorts);
+  }
+  const isMesos = isMesosCaller(config.args);
+  return { ...base, placement, mappings: readMappings(config, placement), isMesos, allowHostPorts };
 }
 
 /**
@@ -74,8 +93,9 @@ export function readConfig(config: JsonObject): Config {
  * @throws {CniError} invalidConfig, incompatibleVersion
  */
 export function readForRemoval(
-  config: JsonObject,
+  written: JsonObject,
 ): Base & { placement?: Placement; hasMappings: boolean } {
+  const config = withNames(written, NAMES);
   const base = readBase(config);
   try {
     const placement = readPlacement(config);
@@ -128,7 +148,13 @@ function readPlacement(config: JsonObject): Placement {
 function readMappings(config: JsonObject, placement: Placement): Mapping[] {
   const found = new Map<string, Mapping>();
   try {
-    for (const mapping of [...readPortMappings(config.args), ...readRuntimeMappings(config)]) {
+    const asked = [...readPortMappings(config.args), ...readRuntimeMappings(config)];
+    if (asked.length > MOST_MAPPINGS) {
+      throw new Error(
+        `${asked.length} port mappings are asked for; one container may have ${MOST_MAPPINGS}`,
+      );
+    }
+    for (const mapping of asked) {
       const port = describeMapping(mapping);
       const earlier = found.get(port);
       if (earlier && earlier.containerPort !== mapping.containerPort) {
@@ -160,7 +186,7 @@ function isReachable({ hostAddress }: Mapping, { snat }: Placement): boolean {
 /** `runtimeConfig.portMappings`, libcni's form (the capability `portMappings`). */
 function readRuntimeMappings(config: JsonObject): Mapping[] {
   const { runtimeConfig = {} } = config;
-  const list = isObject(runtimeConfig) ? runtimeConfig.portMappings ?? [] : runtimeConfig;
+  const list = isObject(runtimeConfig) ? field(runtimeConfig, "portMappings") ?? [] : runtimeConfig;
   if (!Array.isArray(list)) {
     throw new Error(`runtimeConfig.portMappings must be a list, not ${quote(list)}`);
   }
@@ -168,10 +194,10 @@ function readRuntimeMappings(config: JsonObject): Mapping[] {
     const at = `runtimeConfig.portMappings[${index}]`;
     if (!isObject(value)) throw new Error(`${at} must be an object, not ${quote(value)}`);
     return {
-      protocol: parseProtocol(value.protocol, `${at}.protocol`),
-      hostPort: parsePort(value.hostPort, `${at}.hostPort`),
-      containerPort: parsePort(value.containerPort, `${at}.containerPort`),
-      hostAddress: parseHostAddress(value.hostIP, `${at}.hostIP`),
+      protocol: parseProtocol(field(value, "protocol"), `${at}.protocol`),
+      hostPort: parsePort(field(value, "hostPort"), `${at}.hostPort`),
+      containerPort: parsePort(field(value, "containerPort"), `${at}.containerPort`),
+      hostAddress: parseHostAddress(field(value, "hostIP"), `${at}.hostIP`),
     };
   });
 }

@@ -4,7 +4,7 @@ import type { Invocation } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
-import type { FileLock } from "../../lib/kernel/lock.ts";
+import type { AttachmentLock } from "../../lib/ports/mod.ts";
 import type { Base } from "./config.ts";
 
 /**
@@ -16,7 +16,7 @@ import type { Base } from "./config.ts";
 export async function runDelegate(
   invocation: Invocation,
   { delegate, prevResult }: Base,
-  lock?: FileLock,
+  lock?: AttachmentLock,
 ): Promise<JsonObject | undefined> {
   const { type, cniVersion } = delegate!;
   try {

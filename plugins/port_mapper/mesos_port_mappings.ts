@@ -7,6 +7,11 @@ import { parsePort, parseProtocol } from "../../lib/ports/parse.ts";
 
 const KEY = "org.apache.mesos";
 
+/** Whether Mesos' isolator (ours or a stock agent's) calls, which hands its request on in `args`. */
+export function isMesosCaller(args: unknown): boolean {
+  return isObject(args) && isObject(args[KEY]);
+}
+
 /**
  * The port mappings of `args."org.apache.mesos".network_info`. A framework chose them: each is
  * checked whole.

@@ -220,7 +220,7 @@ export class Agent implements AsyncDisposable {
       ...JSON.parse(links).map((link: { ifname: string }) => link.ifname),
       ...mounts.split("\n").map((line) => line.split(" ").slice(3, 6).join(" ")).sort(),
       // What the port mapper knows of the machine's iptables belongs to no container.
-      ...files.flat().filter((file) => !/\/ip6?tables\.json$/.test(file)),
+      ...files.flat().filter((file) => !/\/(?:orphans|ip6?tables(?:-legacy)?)\.json$/.test(file)),
     ].join("\n");
   }
 

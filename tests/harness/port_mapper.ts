@@ -100,10 +100,23 @@ export class PortMapperAgent implements AsyncDisposable {
     await Deno.writeTextFile(`${this.pluginDir}/${name}`, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   }
 
-  /** Makes a network namespace for a container. */
+  /** Makes a network namespace for a container, with a process: its ports are a living one's. */
   async container(id: string): Promise<void> {
     await this.sandbox.ok(["ip", "netns", "add", id]);
+    const child = this.sandbox.spawn(["ip", "netns", "exec", id, "sleep", "1000000"]);
+    this.#processes.push([id, child]);
+    while (await this.sandbox.ok(["ip", "netns", "pids", id]) === "") {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
   }
+
+  /** Ends a container's process; its namespace stays until its runtime detaches it. */
+  async kill(id: string): Promise<void> {
+    const index = this.#processes.findIndex(([one]) => one === id);
+    await end(this.#processes.splice(index, 1)[0]![1]);
+  }
+
+  readonly #processes: [id: string, child: Deno.ChildProcess][] = [];
 
   /** The path of a container's namespace. */
   netns(id: string): string {
@@ -207,7 +220,7 @@ export class PortMapperAgent implements AsyncDisposable {
       "-printf",
       "%p\n",
     ]).catch(() => "");
-    const kept = /\/(?:lock|last_reserved_ip\.\d+|ip6?tables\.json)$/;
+    const kept = /\/(?:lock|last_reserved_ip\.\d+|orphans\.json|ip6?tables(?:-legacy)?\.json)$/;
     const elements = await this.elements();
     return [
       ...await this.rules("container_id"),
@@ -273,7 +286,8 @@ export class PortMapperAgent implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children.splice(0)) await end(child);
+    const processes = this.#processes.splice(0).map(([, child]) => child);
+    await Promise.all([...this.#children.splice(0), ...processes].map(end));
     await this.sandbox[Symbol.asyncDispose]();
   }
 }

@@ -75,19 +75,12 @@ Deno.test("5: the first containers of a chain may come all at once", async () =>
 Deno.test("6: rules that can't be made: the delegate's work is undone", async () => {
   await using agent = await PortMapperAgent.create();
   await agent.container("c1");
-  const bin = `${agent.sandbox.dir}/bin`;
-  await Deno.mkdir(bin);
-  // Mocked: an iptables-restore that the kernel refuses.
-  await Deno.writeTextFile(
-    `${bin}/iptables-restore`,
-    "#!/bin/sh\ncat >/dev/null; echo 'iptables-restore: line 2 failed' >&2; exit 1\n",
-    { mode: 0o755 },
-  );
-  const { code, msg } = await agent.fails("ADD", "c1", network(), {
-    env: { PATH: `${bin}:${agent.path}` },
-  });
+  // A chain that POSTROUTING leads to may not hold a DNAT: the kernel refuses it to everyone.
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-N", CHAIN]);
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-A", "POSTROUTING", "-j", CHAIN]);
+  const { code, msg } = await agent.fails("ADD", "c1", network());
   assertEquals(code, 103);
-  assertStringIncludes(msg, `(-N ${CHAIN})`);
+  assertStringIncludes(msg, "could not be changed");
   assertEquals((await agent.sandbox.ok(["ip", "-n", "c1", "-o", "link"])).includes("eth0"), false);
   assertEquals(await agent.leftovers(), []);
 });
@@ -160,7 +153,7 @@ Deno.test("11: DEL says so when it cannot remove the rules", async () => {
   await agent.sandbox.ok(["mount", "--bind", empty, "/usr/sbin"]);
   const { code, msg } = await agent.fails("DEL", "c1", network(), { env: { PATH: "/usr/bin" } });
   assertEquals(code, 103);
-  assertStringIncludes(msg, "iptables is not installed");
+  assertStringIncludes(msg, "iptables of the legacy kind, which is not installed");
   await agent.sandbox.ok(["umount", "/usr/sbin"]);
   await agent.ok("DEL", "c1", network());
   assertEquals(await agent.leftovers(), []);
@@ -179,7 +172,7 @@ Deno.test("12: CHECK finds what is missing (VERSION, GC and STATUS have tests of
   assertStringIncludes(msg, "mesos-cni isolator recover");
 });
 
-Deno.test("13: eight mappings are one iptables-restore, and DEL runs no iptables at all", async () => {
+Deno.test("13: neither ADD of eight mappings nor DEL starts iptables", async () => {
   await using agent = await PortMapperAgent.create();
   await agent.add("first", network([9000])); // what is only done once is done
   const bin = `${agent.sandbox.dir}/bin`;
@@ -199,9 +192,7 @@ Deno.test("13: eight mappings are one iptables-restore, and DEL runs no iptables
   await agent.add("warm", network([9001], { delegate }), { env });
   await Deno.writeTextFile(calls, "");
   await agent.add("c1", network(ports, { delegate }), { env });
-  assertEquals((await Deno.readTextFile(calls)).trim().split("\n"), [
-    "iptables-restore --noflush --wait=30",
-  ]);
+  assertEquals(await Deno.readTextFile(calls), "");
   assertEquals((await agent.rules("container_id: c1")).length, 8);
   await Deno.writeTextFile(calls, "");
   await agent.ok("DEL", "c1", network(ports, { delegate }), { env });

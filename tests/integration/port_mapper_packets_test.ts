@@ -90,10 +90,13 @@ for (const { name, backend, variant } of WAYS) {
     await agent.serve("agent", 99, "the agent itself");
     assertEquals(await agent.ask("127.0.0.1", 99), "agent 127.0.0.1");
     assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "no answer");
+    // No flush of the filter table takes the guard away.
+    await agent.sandbox.ok(["iptables", "-F"], { env: { PATH: agent.path } });
+    assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "no answer");
     // Without the guard it would be answered: there is something to be kept from.
     const open = backend === "nftables"
-      ? ["nft", "flush", "chain", "inet", "mesos-cni", "guard"]
-      : ["iptables", "-F", "MESOS-CNI-GUARD"];
+      ? ["nft", "flush", "chain", "inet", "mesos-cni", "loopback_guard"]
+      : ["iptables", "-t", "raw", "-F", "MESOS-CNI-GUARD"];
     await agent.sandbox.ok(open, { env: { PATH: agent.path } });
     assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "agent 192.168.0.2");
   });

@@ -7,9 +7,11 @@ import fc from "fast-check";
 import { CniError } from "../../lib/cni/error.ts";
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
-import { type Attachment, commentOf, keyOf } from "../../lib/ports/mapping.ts";
+import { commentOf, keyOf, type PortAttachment } from "../../lib/ports/mapping.ts";
 import { familiesOf, ownRules, structure } from "../../lib/ports/iptables_rules.ts";
-import { addScript, deleteScript, ownElements } from "../../lib/ports/nftables_script.ts";
+import { ownElements } from "../../lib/ports/nftables_elements.ts";
+import { SETS } from "../../lib/ports/nftables_table.ts";
+import { ruleText } from "../../lib/nft/iptables_rule.ts";
 import { readConfig } from "../../plugins/port_mapper/config.ts";
 import { config, CORPUS, FIELDS } from "../harness/hostile.ts";
 
@@ -18,7 +20,7 @@ function attachmentOf(
   raw: JsonObject,
   containerId = "c1",
   ifName = "eth0",
-): Attachment | undefined {
+): PortAttachment | undefined {
   try {
     const { name, placement, mappings } = readConfig(raw);
     return {
@@ -42,7 +44,7 @@ function attachmentOf(
 
 const ID = /"container_id: [A-Za-z0-9_.~-]{1,100}"/.source;
 const CHAIN = /[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}/.source;
-const DEVICE = /[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}/.source;
+const DEVICE = /[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}\+?/.source;
 const PORT = /\d{1,5}/.source;
 const ADDRESS = /[0-9a-f.:]+/.source;
 /** All that a rule of a container can be. */
@@ -51,24 +53,25 @@ const RULE = new RegExp(
     `-p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport ${PORT} -m comment --comment ${ID} -j ` +
     `(RETURN|MASQUERADE|DNAT --to-destination (10\\.0\\.0\\.2|\\[fd00::2\\]):${PORT})$`,
 );
-const ELEMENT = new RegExp(
-  `^(add|delete) element inet mesos-cni [a-z0-9_]+ \\{ ("${DEVICE}" \\. )?(${ADDRESS} \\. )?` +
-    `(tcp|udp|sctp) \\. ${PORT}( comment ${ID})?( : (10\\.0\\.0\\.2|fd00::2) \\. ${PORT})? \\}$`,
-);
+/** All that a part of an element can be. */
+const PART = new RegExp(`^(${DEVICE}|${ADDRESS}|tcp|udp|sctp|${PORT})$`);
 
-function assertHarmless(attachment: Attachment): void {
+function assertHarmless(attachment: PortAttachment): void {
   for (const family of familiesOf(attachment)) {
-    for (const { chain, spec } of ownRules(attachment, family)) {
+    for (const { chain, rule } of ownRules(attachment, family)) {
       assertMatch(chain, new RegExp(`^${CHAIN}$`));
-      assertMatch(spec, RULE);
+      assertMatch(ruleText(rule), RULE);
     }
     for (const { chain } of structure(attachment, family).chains) {
       assertMatch(chain, new RegExp(`^${CHAIN}$`));
     }
   }
   const elements = ownElements(attachment);
-  const script = addScript(elements, attachment.containerId) + deleteScript(elements);
-  for (const line of script.trimEnd().split("\n")) if (line) assertMatch(line, ELEMENT);
+  for (const { set, key, value = [], comment } of elements) {
+    assertEquals(key.length, SETS.get(set)!.key.length);
+    for (const part of [...key, ...value]) assertMatch(`${part}`, PART);
+    assertMatch(`"${comment}"`, new RegExp(`^${ID}$`));
+  }
   assertMatch(keyOf(attachment), /^[^/\0\n]{1,200}$/);
 }
 

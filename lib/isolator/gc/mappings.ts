@@ -1,5 +1,5 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
-import { isLive, listOwners, remove, removeOwner } from "../../ports/mod.ts";
+import { hasNamespace, listOwners, remove, removeOwner } from "../../ports/mod.ts";
 import { listTaggedRules, type TaggedRule } from "../../ports/tagged_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
@@ -11,7 +11,7 @@ export function findMappings(): Garbage[] {
     what: `ports of container ${owner.containerId} (${owner.ifName} on ${owner.network})`,
     why: `its network namespace ${owner.netns} is gone`,
     // The same container may have come back since.
-    remove: () => removeOwner(owner, (record) => !isLive(record)),
+    remove: () => removeOwner(owner, (record) => !hasNamespace(record)),
   }));
 }
 
@@ -47,6 +47,7 @@ export function findRules(
       remove: () =>
         remove(
           { containerId, network: "", ifName: "" },
+          path,
           { chain, backend: "iptables", path },
         ),
     }));

@@ -1,0 +1,116 @@
+/** The two locks of the port mapper: one for each attachment, one for all changes. */
+import { exists } from "../base/exists.ts";
+import { OperatorError } from "../base/error.ts";
+import { log } from "../base/log.ts";
+import { FileLock } from "../kernel/lock.ts";
+import { keyOf, type Owner } from "./mapping.ts";
+import { LOCKS, prepareState, removeFile, STATE_DIR } from "./state_dir.ts";
+
+/** How long, in ms, one of our own changes may hold up another. */
+const CHANGES_TIMEOUT_MS = 60_000;
+/** How long, in ms, an earlier call for the same attachment is waited for. */
+const ATTACHMENT_TIMEOUT_MS = 30_000;
+/**
+ * How old, in ms, a lock is that only a leftover can hold: longer than a call and the delegate that
+ * it waits for may take. A daemon that a delegate has started inherits the lock; when the call was
+ * killed, nobody unlocks it for as long as the daemon lives.
+ */
+const ABANDONED_MS = 240_000;
+
+/** Held while a port is claimed and while rules are changed. */
+const CHANGES_LOCK = `${STATE_DIR}/lock`;
+
+/** Where the locks are, also where no directory for them could be made. */
+function lockPath(name: string): string {
+  return exists(LOCKS) ? name : `/run/mesos-cni-${name.slice(name.lastIndexOf("/") + 1)}.lock`;
+}
+
+function attachmentLock(owner: Owner): string {
+  return lockPath(`${LOCKS}/${keyOf(owner)}`);
+}
+
+/**
+ * Makes calls for one attachment follow one another, also those whose process was killed and whose
+ * children (the delegate) are still at work. The programs that the holder starts may hold it too.
+ *
+ * @param forRemoval removal works without a directory for the state
+ * @throws {OperatorError} `attachment_busy`, naming the lock
+ */
+export async function lockAttachment(
+  owner: Owner,
+  { forRemoval = false } = {},
+): Promise<AttachmentLock> {
+  try {
+    prepareState();
+  } catch (error) {
+    if (!forRemoval) throw error;
+  }
+  const path = attachmentLock(owner);
+  const deadline = performance.now() + ATTACHMENT_TIMEOUT_MS;
+  do {
+    const lock = await FileLock.take(path, 2_000);
+    if (lock) return new AttachmentLock(lock);
+    abandon(path);
+  } while (performance.now() < deadline);
+  throw new OperatorError(
+    "attachment_busy",
+    `another call for ${owner.ifName} of container ${owner.containerId} on ${owner.network}, ` +
+      `or a program that it started, has not ended in ${
+        ATTACHMENT_TIMEOUT_MS / 1000
+      } s: it holds ` +
+      `${path} (see: fuser -v ${path}); try again later`,
+  );
+}
+
+/** Takes the name from a lock that nobody who has it will ever give back. */
+function abandon(path: string): void {
+  try {
+    const { mtime, isFile } = Deno.statSync(path);
+    if (!isFile || !mtime || Date.now() - mtime.getTime() < ABANDONED_MS) return;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  log.warning("a lock that a program left behind still holds is given up", { lock: path });
+  removeFile(path);
+}
+
+/** The lock of an attachment, until the end of its `using` block. */
+export class AttachmentLock implements Disposable {
+  constructor(private readonly lock: FileLock) {
+    try {
+      // A file that a killed call left would else look as if it had been held since then.
+      Deno.utimeSync(lock.path, new Date(), new Date());
+    } catch {
+      // There is no file, or it can't be changed: then nobody gives it up either.
+    }
+  }
+
+  /** As {@link FileLock.heldByChildren}. */
+  heldByChildren<T>(start: () => T): T {
+    return this.lock.heldByChildren(start);
+  }
+
+  [Symbol.dispose](): void {
+    this.lock.remove();
+    this.lock[Symbol.dispose]();
+  }
+}
+
+/** The attachment's lock if no call is at work for it. */
+export function tryLockAttachment(owner: Owner): AttachmentLock | undefined {
+  const lock = FileLock.tryTake(attachmentLock(owner));
+  return lock && new AttachmentLock(lock);
+}
+
+/** @throws {OperatorError} `changes_busy` */
+export async function lockChanges(): Promise<FileLock> {
+  const path = lockPath(CHANGES_LOCK);
+  const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS);
+  if (lock) return lock;
+  throw new OperatorError(
+    "changes_busy",
+    `another change of port mappings holds ${path} for more than ` +
+      `${CHANGES_TIMEOUT_MS / 1000} s (see: fuser -v ${path}); try again later`,
+  );
+}

@@ -1,0 +1,133 @@
+/**
+ * What is remembered of mappings: a record for each attachment, `attachments/KEY.json`. Its states,
+ * and who leads from one to the next:
+ *
+ *   none ── reserve ──→ reserved ── commit ──→ installed ── remove ──→ none
+ *                          └── cancel ──→ none
+ *   installed ── reserve ──→ reserved, with the installed record as `earlier` ── commit ──→ installed
+ *                               └── cancel ──→ installed, as it was
+ *
+ * A record is written before what it tells of (claims, rules, settings) and removed after it, so
+ * wherever a process dies, the record knows all there may be.
+ */
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import { messageOf } from "../base/error.ts";
+import type { Family } from "../base/ip.ts";
+import { isObject } from "../base/json.ts";
+import { log } from "../base/log.ts";
+import type { RuleHandle } from "../nft/changes.ts";
+import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
+import { DAMAGED, namesIn, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
+
+/** Which kind of iptables: `nf_tables` keeps its rules where netlink reads them. */
+export type IptablesVariant = "nf_tables" | "legacy";
+
+/** An attachment's mappings with all that is needed to find what was made for them. */
+export interface MappingRecord extends PortAttachment {
+  /** Path of the container's network namespace, and its inode at the time of ADD. */
+  netns: string;
+  netnsInode: number;
+  /** When its ports were reserved, in ms since 1970; records of earlier versions do not say. */
+  reserved?: number;
+  /** Whether its runtime starts a container's first process before it attaches it, as Mesos does. */
+  startsWithProcess?: boolean;
+  /** The kind of iptables that its rules were written for, by which they are removed. */
+  variants?: { [family in Family]?: IptablesVariant };
+  /** Where nf_tables keeps the rules; absent where that is not known. */
+  handles?: { [family in Family]?: RuleHandle[] };
+  /** The interface whose `route_localnet` was set for it, to be taken back with the last mapping. */
+  localnet?: string;
+  /** Of a record that is reserved again: the installed one, which stands until the new one does. */
+  earlier?: MappingRecord;
+}
+
+/** Whether an attachment has its addresses, and so its rules or some of them. */
+export function isInstalled({ endpoints }: PortAttachment): boolean {
+  return endpoints.length > 0;
+}
+
+/** Of a record in any state, the installed one that is in force. */
+export function installedOf(record: MappingRecord | undefined): MappingRecord | undefined {
+  if (!record) return undefined;
+  return record.earlier ?? (isInstalled(record) ? record : undefined);
+}
+
+function recordFile(key: string): string {
+  return `${RECORDS}/${key}.json`;
+}
+
+/** None where there is none, or where there was one that is damaged. */
+export function readRecord(owner: Owner): MappingRecord | undefined {
+  return readKey(keyOf(owner));
+}
+
+export function readKey(key: string): MappingRecord | undefined {
+  const text = readCheckpoint(recordFile(key));
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isMappingRecord(value) && keyOf(value) === key) return value;
+    throw new Error("it is no record of port mappings");
+  } catch (error) {
+    moveAside(key, messageOf(error));
+    return undefined;
+  }
+}
+
+function isMappingRecord(value: unknown): value is MappingRecord {
+  if (!isObject(value)) return false;
+  const { containerId, network, ifName, backend, chain, mappings, endpoints, netns } = value;
+  return [containerId, network, ifName, chain, netns].every((text) => typeof text === "string") &&
+    BACKENDS.some((name) => name === backend) &&
+    [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject));
+}
+
+/**
+ * A record that can't be read must not stop the others, nor its own container's DEL, which goes by
+ * the comment of its rules.
+ */
+function moveAside(key: string, reason: string): void {
+  const aside = `${DAMAGED}/${key}.json`;
+  try {
+    // The next reservation looks in the kernel for the ports that nobody claims now.
+    removeFile(ORPHANS);
+    Deno.mkdirSync(DAMAGED, { recursive: true, mode: STATE_MODE.directory });
+    Deno.renameSync(recordFile(key), aside);
+    log.warning("a damaged record of port mappings was moved aside", { file: aside, reason });
+  } catch (error) {
+    const file = recordFile(key);
+    log.warning("a damaged record of port mappings is ignored, and could not be moved aside", {
+      file,
+      reason,
+      error: messageOf(error),
+    });
+  }
+}
+
+/** @throws {OperatorError} `file` */
+export function writeRecord(record: MappingRecord): void {
+  writeCheckpoint(recordFile(keyOf(record)), JSON.stringify(record), STATE_MODE.file);
+}
+
+/** @throws {OperatorError} `file` */
+export function removeRecord(owner: Owner): void {
+  removeCheckpoint(recordFile(keyOf(owner)));
+}
+
+/** All records, in no order. */
+export function readRecords(): MappingRecord[] {
+  return namesIn(RECORDS).filter((name) => name.endsWith(".json") && !name.startsWith("."))
+    .flatMap((name) => readKey(name.slice(0, -".json".length)) ?? []);
+}
+
+/** The installed records of a container's other attachments. */
+export function otherRecordsOf(owner: Owner): MappingRecord[] {
+  const own = keyOf(owner);
+  const prefix = `${owner.containerId}:`;
+  return namesIn(RECORDS)
+    .filter((name) => name.startsWith(prefix.slice(0, 100)) && name.endsWith(".json"))
+    .flatMap((name) => readKey(name.slice(0, -".json".length)) ?? [])
+    .filter((record) => record.containerId === owner.containerId && keyOf(record) !== own)
+    .flatMap((record) => [record, ...(record.earlier ? [record.earlier] : [])])
+    .filter(isInstalled);
+}

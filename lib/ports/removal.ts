@@ -1,0 +1,104 @@
+/** Removing mappings: rules, settings, claims and record of an attachment, in this order. */
+import { OperatorError } from "../base/error.ts";
+import { log } from "../base/log.ts";
+import type { FileLock } from "../kernel/lock.ts";
+import type { Removal } from "./backend.ts";
+import { backendOf } from "./backends.ts";
+import { release, releaseAll } from "./claims.ts";
+import { forgetFlows } from "./flows.ts";
+import { lockAttachment, lockChanges } from "./locks.ts";
+import type { BackendName, Owner } from "./mapping.ts";
+import { closeLocalnet } from "./reach.ts";
+import { type MappingRecord, otherRecordsOf, readRecord, removeRecord } from "./record.ts";
+import { ownPath } from "./state_dir.ts";
+
+/** Where the rules of an attachment may be whose record is lost. */
+export interface Whereabouts {
+  chain: string;
+  backend: BackendName;
+  path: string;
+  /** False if it asked for no mappings: then a host that has no iptables has no rules. */
+  hasMappings?: boolean;
+}
+
+/**
+ * Removes all that an attachment has. Nothing there is no error.
+ *
+ * @param where to look if the record is lost
+ * @param path PATH of this call, for the programs that change rules
+ * @throws {OperatorError}
+ */
+export async function remove(owner: Owner, path: string, where?: Whereabouts): Promise<void> {
+  using lock = await lockChanges();
+  const record = readRecord(owner);
+  if (record) return await removeRecorded(record, path, lock);
+  evenOnAFullDisk(() => releaseAll(owner), "its claims of host ports");
+  if (!where) return;
+  const { chain, backend, hasMappings = true } = where;
+  if (!hasMappings && !(await backendOf(backend, path)).isInstalled()) return;
+  await removeRules({ ...owner, chain }, backend, path, lock);
+}
+
+/** As {@link remove}, for a caller that holds the changes lock. */
+export async function removeRecorded(
+  record: MappingRecord,
+  path: string,
+  lock: FileLock,
+): Promise<void> {
+  const { earlier } = record;
+  if (earlier) await removeRules(earlier, earlier.backend, path, lock);
+  await removeRules(record, record.backend, path, lock);
+  evenOnAFullDisk(() => {
+    for (const { mappings } of [record, ...(earlier ? [earlier] : [])]) {
+      for (const mapping of mappings) release(mapping, record);
+    }
+    removeRecord(record);
+  }, "its record and its claims of host ports");
+  if (earlier) closeLocalnet(earlier);
+  closeLocalnet(record);
+}
+
+/** The rules alone, and the flows that go by them. */
+export async function removeRules(
+  attachment: Removal,
+  name: BackendName,
+  path: string,
+  lock: FileLock,
+): Promise<void> {
+  const backend = await backendOf(name, path);
+  await backend.remove(attachment, otherRecordsOf(attachment), lock);
+  forgetFlows(attachment);
+}
+
+/**
+ * What is left on a file system that lets nothing be removed is said; it is of a container without
+ * rules, and goes when its ports are wanted, or with the next collection of garbage.
+ */
+function evenOnAFullDisk(work: () => void, what: string): void {
+  try {
+    work();
+  } catch (error) {
+    const isOfFiles = error instanceof OperatorError || error instanceof Deno.errors.NotSupported ||
+      (error as { code?: string }).code !== undefined;
+    if (!isOfFiles) throw error;
+    log.warning(`the rules of a container are removed; ${what} could not be`, {
+      error: (error as Error).message,
+    });
+  }
+}
+
+/**
+ * Removes what an attachment of {@link listOwners} has.
+ *
+ * @param wanted whether the attachment as it is by now is still to go
+ * @throws {OperatorError}
+ */
+export async function removeOwner(
+  owner: Owner,
+  wanted: (record: MappingRecord) => boolean = () => true,
+  path: string = ownPath(),
+): Promise<void> {
+  using _ = await lockAttachment(owner, { forRemoval: true });
+  const record = readRecord(owner);
+  if (record && wanted(record)) await remove(owner, path);
+}

@@ -1,0 +1,185 @@
+/**
+ * The ports of an attachment while it is being made:
+ *
+ *   using ports = await Ports.reserve(…)   the host ports are the container's, or an error says whose
+ *   … the container gets its addresses …
+ *   await ports.commit(endpoints)          the rules stand
+ *
+ * What was begun and not committed is taken back at the end of the block.
+ */
+import { messageOf, OperatorError } from "../base/error.ts";
+import type { FileLock } from "../kernel/lock.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
+import { put } from "./install.ts";
+import { goesOn, hasNamespace } from "./liveness.ts";
+import { lockChanges, tryLockAttachment } from "./locks.ts";
+import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
+import { refuseOrphans } from "./orphans.ts";
+import {
+  installedOf,
+  type MappingRecord,
+  readRecord,
+  removeRecord,
+  writeRecord,
+} from "./record.ts";
+import { removeRecorded, removeRules } from "./removal.ts";
+
+/** What is asked for: an attachment that has no address yet. */
+export type PortRequest = Omit<PortAttachment, "endpoints"> & {
+  /** Path of the container's network namespace. */
+  netns: string;
+  /** As {@link MappingRecord.startsWithProcess}. */
+  startsWithProcess: boolean;
+};
+
+/**
+ * How long, in ms, the holder of a port may take to go that has no process any more, or whose DEL
+ * is under way: an agent frees a task's ports up to a second before it detaches the container.
+ */
+const HOLDER_PATIENCE_MS = 5_000;
+const HOLDER_PAUSE_MS = 50;
+
+/** A reservation of host ports, which ends with its block unless it was committed. */
+export class Ports implements AsyncDisposable {
+  #committed = false;
+
+  private constructor(
+    private readonly request: PortRequest,
+    private readonly path: string,
+    private readonly notes: string[],
+  ) {}
+
+  /**
+   * Claims the host ports of an attachment, all or none. A port whose holder's container is gone is
+   * taken over, and that container's rules with it.
+   *
+   * @param path PATH of this call, for the programs that change rules
+   * @param notes gets what could not be undone, should it come to that
+   * @throws {OperatorError} `port_taken`, naming the holder
+   */
+  static async reserve(request: PortRequest, path: string, notes: string[]): Promise<Ports> {
+    if (!isNamespaceHandle(request.netns)) {
+      throw new OperatorError("no_namespace", `${request.netns} is no network namespace`);
+    }
+    const deadline = Date.now() + HOLDER_PATIENCE_MS;
+    while (!await tryReserve(request, path, Date.now() > deadline)) {
+      await new Promise((resolve) => setTimeout(resolve, HOLDER_PAUSE_MS));
+    }
+    return new Ports(request, path, notes);
+  }
+
+  /**
+   * Puts the rules in place, instead of those of an earlier ADD.
+   *
+   * @throws {OperatorError} if they could not be; then there are none
+   */
+  async commit(endpoints: readonly Endpoint[]): Promise<void> {
+    using lock = await lockChanges();
+    const record = readRecord(this.request);
+    if (!record) {
+      throw new OperatorError(
+        "not_reserved",
+        `the reservation of container ${this.request.containerId} is gone: somebody removed it`,
+      );
+    }
+    const { earlier, ...reserved } = record;
+    try {
+      if (earlier) {
+        await removeRules(earlier, earlier.backend, this.path, lock);
+        releaseOthers(earlier, record.mappings);
+      }
+      await put({ ...reserved, endpoints }, this.path, lock);
+      this.#committed = true;
+    } catch (error) {
+      await this.#removeAll(lock);
+      throw error;
+    }
+  }
+
+  /** Takes the reservation back. What an earlier ADD of the same attachment did stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#committed) return;
+    try {
+      using _ = await lockChanges();
+      const record = readRecord(this.request);
+      if (!record || record.endpoints.length > 0) return;
+      const { earlier } = record;
+      releaseOthers(record, earlier?.mappings ?? []);
+      if (earlier) writeRecord(earlier);
+      else removeRecord(record);
+    } catch (error) {
+      this.notes.push(`the reservation of host ports could not be undone: ${messageOf(error)}`);
+    }
+  }
+
+  /** Half of the rules may stand, and those of an earlier ADD are gone already. */
+  async #removeAll(lock: FileLock): Promise<void> {
+    try {
+      const record = readRecord(this.request);
+      if (record) await removeRecorded(record, this.path, lock);
+      this.#committed = true;
+    } catch (error) {
+      this.notes.push(`what was made of the rules could not be removed: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** @returns false if a port's holder is about to go, which another try may find done */
+async function tryReserve(request: PortRequest, path: string, isLast: boolean): Promise<boolean> {
+  using lock = await lockChanges();
+  for (const mapping of request.mappings) {
+    for (const obstacle of findObstacles(mapping, request)) {
+      if (!await clear(obstacle, mapping, path, lock, isLast)) return false;
+    }
+  }
+  await refuseOrphans(request, path);
+  const earlier = installedOf(readRecord(request));
+  const { netns } = request;
+  const netnsInode = Deno.statSync(netns).ino!;
+  writeRecord({ ...request, netnsInode, reserved: Date.now(), endpoints: [], earlier });
+  try {
+    for (const mapping of request.mappings) claim(mapping, request);
+  } catch (error) {
+    releaseOthers({ ...request, netnsInode, endpoints: [] }, earlier?.mappings ?? []);
+    if (earlier) writeRecord(earlier);
+    else removeRecord(request);
+    throw error;
+  }
+  return true;
+}
+
+/**
+ * Takes a claim out of the way, if its holder is gone.
+ *
+ * @returns false if the holder is about to go
+ * @throws {OperatorError} `port_taken`
+ */
+async function clear(
+  { claim, holder }: Obstacle,
+  mapping: Mapping,
+  path: string,
+  lock: FileLock,
+  isLast: boolean,
+): Promise<boolean> {
+  if (!holder) {
+    removeClaim(claim);
+    return true;
+  }
+  if (goesOn(holder)) throw portTaken(mapping, holder);
+  using attachment = tryLockAttachment(holder);
+  // Where the namespace is left, its runtime is about to detach the container.
+  if (!isLast && (hasNamespace(holder) || !attachment)) return false;
+  if (!attachment) throw portTaken(mapping, holder);
+  await removeRecorded(holder, path, lock);
+  return true;
+}
+
+function portTaken(mapping: Mapping, holder: MappingRecord): OperatorError {
+  return new OperatorError(
+    "port_taken",
+    `host port ${describeMapping(mapping)} is taken by container ${holder.containerId} ` +
+      `(network ${holder.network}, interface ${holder.ifName}, ${holder.netns}); ` +
+      "choose another port, or remove that container first",
+  );
+}

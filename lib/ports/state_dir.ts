@@ -1,0 +1,54 @@
+/** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
+import { makeDirectory } from "../base/atomic_file.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
+
+export const STATE_DIR = "/run/mesos-cni/port-mapper";
+export const RECORDS = `${STATE_DIR}/attachments`;
+export const CLAIMS = `${STATE_DIR}/ports`;
+export const LOCKS = `${STATE_DIR}/locks`;
+/** What was found of rules without a record; absent until the kernel was looked through. */
+export const ORPHANS = `${STATE_DIR}/orphans.json`;
+/** Records that could not be read. */
+export const DAMAGED = `${STATE_DIR}/damaged`;
+
+/** Only root's: labels and ids of others' containers are in it. */
+export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
+
+/** Makes the directories. @throws {OperatorError} `no_state` */
+export function prepareState(): void {
+  try {
+    for (const directory of [STATE_DIR, RECORDS, CLAIMS, LOCKS]) {
+      makeDirectory(directory, STATE_MODE.directory);
+    }
+  } catch (error) {
+    throw new OperatorError(
+      "no_state",
+      `${STATE_DIR} cannot be made: ${messageOf(error)}; port mappings are root's to make`,
+      { cause: error },
+    );
+  }
+}
+
+/** The names in a directory; none if there is none. */
+export function namesIn(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map((entry) => entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Removes a file, if it is there. */
+export function removeFile(file: string): void {
+  try {
+    Deno.removeSync(file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** PATH of this process, for calls that come from no runtime. */
+export function ownPath(): string {
+  return Deno.env.get("PATH") ?? "";
+}

@@ -1,0 +1,123 @@
+/** How the container is connected: by the delegate, or by the plugin before in a list. */
+import { canonicalAddress, familyOfKnown } from "../../lib/base/ip.ts";
+import { messageOf } from "../../lib/base/error.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
+import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
+import type { Invocation } from "../../lib/cni/invocation.ts";
+import { convertResult, readResult } from "../../lib/cni/result.ts";
+import type { AttachmentLock } from "../../lib/ports/mod.ts";
+import type { Endpoint } from "../../lib/ports/mapping.ts";
+import type { Config } from "./config.ts";
+import { runDelegate } from "./delegate.ts";
+
+/** @throws {CniError} invalidConfig for a config by which nothing connects the container */
+export function requireSource({ delegate, prevResult }: Config): void {
+  if (delegate || prevResult) return;
+  throw new CniError(
+    CNI_CODES.invalidConfig,
+    "delegate is missing; it must be the config of the plugin that connects the container, " +
+      "unless the port mapper follows that plugin in a list (prevResult)",
+  );
+}
+
+/** A connection, which the delegate takes back at the end of its block unless it is kept. */
+export class Connection implements AsyncDisposable {
+  #kept = false;
+
+  private constructor(
+    /** In the version of the port mapper's config. */
+    readonly result: JsonObject,
+    private readonly undo: () => Promise<void>,
+  ) {}
+
+  /**
+   * Runs the delegate's ADD, or takes the result of the plugin before.
+   *
+   * @param lock is not free before the delegate has ended, even if this process is killed
+   * @param notes gets what could not be undone, should it come to that
+   * @throws {CniError} delegateFailed
+   */
+  static async open(
+    invocation: Invocation,
+    config: Config,
+    lock: AttachmentLock,
+    notes: string[],
+  ): Promise<Connection> {
+    const { delegate } = config;
+    const undo = async () => {
+      if (!delegate) return;
+      try {
+        await runDelegate({ ...invocation, command: "DEL" }, config, lock);
+      } catch (failure) {
+        notes.push(`delegate ${delegate.type} failed to undo its ADD: ${messageOf(failure)}`);
+      }
+    };
+    const printed = delegate ? await runDelegate(invocation, config, lock) : config.prevResult;
+    try {
+      return new Connection(readConnection(printed, config), undo);
+    } catch (error) {
+      await undo();
+      throw error;
+    }
+  }
+
+  /** The connection stays. */
+  keep(): void {
+    this.#kept = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#kept) await this.undo();
+  }
+}
+
+function readConnection(printed: JsonObject | undefined, config: Config): JsonObject {
+  const { delegate, cniVersion } = config;
+  const source = delegate ? `the result of delegate ${delegate.type}` : "prevResult";
+  if (printed) return convertResult(printed, cniVersion, source);
+  throw new CniError(CNI_CODES.delegateFailed, `${source} is empty; try the plugin on its own`);
+}
+
+/**
+ * What the caller is answered. A stock Mesos agent reads `ip4` and `ip6` of 0.2.0's form alone,
+ * whatever version the config has; so they stand beside the newer form for Mesos' callers.
+ */
+export function resultFor(result: JsonObject, { isMesos }: Config): JsonObject {
+  if (!isMesos) return result;
+  const { ip4, ip6 } = convertResult(result, "0.2.0", "the result");
+  return { ...result, ...(ip4 ? { ip4 } : {}), ...(ip6 ? { ip6 } : {}) };
+}
+
+/**
+ * The first address of each family.
+ *
+ * @throws {CniError} delegateFailed if there is none, badArgument for a host address of a family
+ *   that the container has no address of
+ */
+export function endpointsOf(result: JsonObject, { mappings, delegate }: Config): Endpoint[] {
+  const endpoints = new Map<number, Endpoint>();
+  for (const { address: cidr } of readResult(result, "the result").ips) {
+    const [text, prefixLength] = cidr.split("/") as [string, string];
+    const address = canonicalAddress(text);
+    const family = familyOfKnown(address);
+    if (endpoints.has(family)) continue;
+    endpoints.set(family, { family, address, prefixLength: Number(prefixLength) });
+  }
+  const from = delegate ? `delegate ${delegate.type}` : "the plugin before";
+  if (endpoints.size === 0) {
+    throw new CniError(
+      CNI_CODES.delegateFailed,
+      `${from} gave the container no address to lead host ports to; configure its ipam`,
+    );
+  }
+  for (const { hostAddress } of mappings) {
+    if (hostAddress !== undefined && !endpoints.has(familyOfKnown(hostAddress))) {
+      throw new CniError(
+        CNI_CODES.badArgument,
+        `host address ${hostAddress} is of IPv${familyOfKnown(hostAddress)}, and ${from} gave ` +
+          "the container no such address",
+      );
+    }
+  }
+  return [...endpoints.values()];
+}
