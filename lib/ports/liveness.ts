@@ -1,6 +1,6 @@
 /** Whether the container of a record goes on, as far as a record of port mappings can tell. */
 import { isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
-import { processesInNamespace } from "../kernel/processes.ts";
+import { ProcessTable } from "../kernel/processes.ts";
 import type { MappingRecord } from "./record.ts";
 
 /** How long, in ms, an attached container may be without a process before it counts as ended. */
@@ -17,10 +17,10 @@ export function hasNamespace({ netns, netnsInode }: MappingRecord): boolean {
  *
  * A walk of /proc: for the few records that stand in somebody's way.
  */
-export function goesOn(record: MappingRecord): boolean {
+export async function goesOn(record: MappingRecord): Promise<boolean> {
   if (!hasNamespace(record)) return false;
   if (isOwnNamespace(record.netns)) return true;
-  if (processesInNamespace(record.netns).length > 0) return true;
+  if ((await ProcessTable.look()).inNamespace(record.netnsInode).length > 0) return true;
   const { startsWithProcess = false, reserved } = record;
   if (startsWithProcess) return false;
   // A record of an earlier version does not say since when.

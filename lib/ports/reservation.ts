@@ -166,7 +166,7 @@ async function clear(
     removeClaim(claim);
     return true;
   }
-  if (goesOn(holder)) throw portTaken(mapping, holder);
+  if (await goesOn(holder)) throw portTaken(mapping, holder);
   using attachment = tryLockAttachment(holder);
   // Where the namespace is left, its runtime is about to detach the container.
   if (!isLast && (hasNamespace(holder) || !attachment)) return false;

@@ -79,16 +79,6 @@ function readConnection(printed: JsonObject | undefined, config: Config): JsonOb
 }
 
 /**
- * What the caller is answered. A stock Mesos agent reads `ip4` and `ip6` of 0.2.0's form alone,
- * whatever version the config has; so they stand beside the newer form for Mesos' callers.
- */
-export function resultFor(result: JsonObject, { isMesos }: Config): JsonObject {
-  if (!isMesos) return result;
-  const { ip4, ip6 } = convertResult(result, "0.2.0", "the result");
-  return { ...result, ...(ip4 ? { ip4 } : {}), ...(ip6 ? { ip6 } : {}) };
-}
-
-/**
  * The first address of each family.
  *
  * @throws {CniError} delegateFailed if there is none, badArgument for a host address of a family

@@ -17,7 +17,7 @@ import {
   removeOwner,
   restoreMissing,
 } from "../../lib/ports/mod.ts";
-import { Connection, endpointsOf, requireSource, resultFor } from "./connection.ts";
+import { Connection, endpointsOf, requireSource } from "./connection.ts";
 import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
@@ -62,7 +62,7 @@ async function attach(invocation: Invocation, notes: string[]): Promise<JsonObje
   using lock = await lockAttachment(owner);
   if (mappings.length === 0) {
     const connection = await Connection.open(invocation, config, lock, notes);
-    return resultFor(connection.result, config);
+    return connection.result;
   }
   const request = { ...owner, ...placement, mappings, netns, startsWithProcess: isMesos };
   await using ports = await Ports.reserve(request, invocation.path, notes);
@@ -70,7 +70,7 @@ async function attach(invocation: Invocation, notes: string[]): Promise<JsonObje
   await using connection = await Connection.open(invocation, config, lock, notes);
   await ports.commit(endpointsOf(connection.result, config));
   connection.keep();
-  return resultFor(connection.result, config);
+  return connection.result;
 }
 
 /** The rules first: while they stand, the address must not become another container's. */
