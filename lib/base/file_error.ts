@@ -53,6 +53,20 @@ export function fileError(error: unknown, doing: string, path: string): Operator
   );
 }
 
+/**
+ * The runtime's own message, `No such file or directory (os error 2): readdir '/nope'` say, as an
+ * operator's: the path, and what is wrong with it.
+ *
+ * @param error one that {@link errnoName} knows
+ */
+export function fileErrorText(error: unknown): string {
+  const name = errnoName(error)!;
+  const message = messageOf(error);
+  const [meaning, remedy] = MEANINGS[name] ?? [message.replace(/ \(os error \d+\).*$/s, "")];
+  const path = /'([^']*)'/.exec(message)?.[1] ?? /\(os error \d+\): \w+ (.*)$/s.exec(message)?.[1];
+  return `${path ? `${path}: ` : ""}${meaning} (${name})${remedy ? `; ${remedy}` : ""}`;
+}
+
 /** Runs `work`, whose errors are of one file. @throws {OperatorError} `file` */
 export function withFile<R>(doing: string, path: string, work: () => R): R {
   try {

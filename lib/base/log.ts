@@ -16,6 +16,11 @@ export function configureLog(options: { level?: LogLevel; format?: LogFormat }):
   Object.assign(settings, options);
 }
 
+/** The format in force, for what is said on standard error beside the log. */
+export function logFormat(): LogFormat {
+  return settings.format;
+}
+
 /** Facts that belong to a line: container, network, plugin, file, duration in ms, … */
 export type LogFields = Record<string, string | number | boolean | undefined>;
 

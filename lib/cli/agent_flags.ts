@@ -1,6 +1,7 @@
 /** The agent's flags about networks, for every command that works on containers. */
 import { resolve } from "@std/path";
 import { messageOf } from "../base/error.ts";
+import { readTextFile } from "../base/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
@@ -79,9 +80,13 @@ function defaultDns(value: string | undefined) {
   const path = value.startsWith("file://") ? value.slice("file://".length) : value;
   const isFile = path.startsWith("/");
   try {
-    const message = JSON.parse(isFile ? Deno.readTextFileSync(path) : value);
+    const message = JSON.parse(isFile ? readTextFile(path) : value);
     return parseContainerDns(message, isFile ? path : "--default_container_dns");
   } catch (error) {
-    throw new UsageError(`--default_container_dns: ${messageOf(error)}`, { cause: error });
+    const why = error instanceof SyntaxError
+      ? `${isFile ? path : value} is neither JSON nor the absolute path of a file; such as ` +
+        `'{"mesos": [{"network_mode": "CNI", "dns": {"nameservers": ["192.0.2.53"]}}]}'`
+      : messageOf(error);
+    throw new UsageError(`--default_container_dns: ${why}`, { cause: error });
   }
 }

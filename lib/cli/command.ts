@@ -37,7 +37,7 @@ export interface Command {
   /** More to know, below the flags of the help. */
   notes?: string;
   /** What a shell may complete the first operand to. */
-  complete?: "file" | "container" | readonly string[];
+  complete?: "file" | "container" | "network" | readonly string[];
   /**
    * @returns the exit code: 0 done, 1 it failed or found problems
    * @throws {UsageError} for exit code 2; any other error is printed, for exit code 1
@@ -51,6 +51,8 @@ export interface Entry {
   summary: string;
   /** Called by this program itself, and not shown to people. */
   hidden?: true;
+  /** The short form of a command of a group, which is explained there. */
+  short?: true;
   /** A command, or the commands of a group (`netns list`, `netns exec`, …). */
   load(): Promise<Command | readonly Command[]>;
 }

@@ -11,7 +11,8 @@ export const command: Command = {
   examples: [{ command: "mesos-cni config", what: "which directories the other commands use" }],
   notes:
     `Each is looked for in the call's flags, in the environment (MESOS_RUNTIME_DIR, …, as the agent
-reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here; else it has its default.`,
+reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here or that systemd would start; else it has
+its default.`,
   run(call) {
     const settings = FOUND_FLAGS.map((name) => {
       const given = call.given(name);

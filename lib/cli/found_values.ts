@@ -1,11 +1,12 @@
 /**
  * Values of an agent's flags that nobody has to type: from the environment, as the agent reads it;
- * from the file that `install` writes; from an agent that runs. What a flag of the call says comes
- * before, what the program takes by default behind all of them.
+ * from the file that `install` writes; from an agent that runs; from the unit that would start one.
+ * What a flag of the call says comes before, what the program takes by default behind all of them.
  */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { isObject, quote } from "../base/json.ts";
 import { nearest } from "../base/nearest.ts";
+import { type AgentUnit, findAgentUnit } from "../mesos/agent_unit.ts";
 import { findRunningAgent, type RunningAgent } from "../mesos/running_agent.ts";
 
 /** A file of JSON: flags by name, as `{"network_cni_config_dir": "/etc/mesos/cni"}`. */
@@ -30,6 +31,7 @@ export interface FoundValue {
 
 let file: ReadonlyMap<string, string> | undefined;
 let agent: { found: RunningAgent | undefined } | undefined;
+let unit: { found: AgentUnit | undefined } | undefined;
 
 /**
  * The value of a flag that the call does not give. Each source is read once, and only when the
@@ -44,10 +46,22 @@ export function foundValue(name: string): FoundValue | undefined {
   if (inEnvironment) return { value: inEnvironment, from: `environment ${variable}` };
   const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
   if (inFile !== undefined) return { value: inFile, from: SETTINGS_FILE };
+  return ofAgent(name);
+}
+
+/**
+ * The value of any flag of the machine's agent: of the one that runs, or while none does, of the
+ * one that systemd would start.
+ */
+export function ofAgent(name: string): FoundValue | undefined {
   const running = runningAgent();
-  const ofAgent = running?.flags.get(name);
-  if (ofAgent === undefined) return undefined;
-  return { value: withoutScheme(ofAgent), from: `running agent ${running!.pid}` };
+  const planned = running ? undefined : (unit ??= { found: findAgentUnit() }).found;
+  const value = (running ?? planned)?.flags.get(name);
+  if (value === undefined) return undefined;
+  return {
+    value: withoutScheme(value),
+    from: running ? `running agent ${running.pid}` : planned!.file,
+  };
 }
 
 /** The agent that runs on this machine, looked for once. */

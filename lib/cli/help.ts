@@ -9,14 +9,32 @@ export function programHelp(): string {
 
 ${bold("usage:")} mesos-cni COMMAND [FLAG…] [ARG…]
 
-${rows(TABLE.filter((entry) => !entry.hidden).map((entry) => [entry.name, entry.summary]))}
+${bold("daily:")}
+${listed((entry) => DAILY.has(entry.name) || entry.short === true)}
 
+${bold("all others:")}
+${listed((entry) => !DAILY.has(entry.name) && !entry.short)}
+
+Directories are found: in the environment, in /etc/mesos-cni.json, in the flags of the agent that
+runs here; "mesos-cni config" shows them. A stock agent uses the plugin, the linter and the daily
+commands; run and isolator are for a containerizer or an OCI runtime.
 Called as mesos-cni-port-mapper (a symlink), this file is that CNI plugin.
 
 ${bold("example:")}
-  mesos-cni run --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni \\
-    --networks=cni-test -- ip address      # a command with an address of its own
-  mesos-cni help run                       # the flags of a command`;
+  mesos-cni status                  # is anything wrong on this agent?
+  mesos-cni diagnose 5f3a           # why does the container whose id begins so not answer?
+  mesos-cni help diagnose           # the flags of a command`;
+}
+
+/** What a day begins with, beside the short forms. */
+const DAILY = new Set(["status", "identify"]);
+
+function listed(wanted: (entry: Entry) => boolean): string {
+  return rows(
+    TABLE.filter((entry) => !entry.hidden && wanted(entry)).map((
+      entry,
+    ) => [entry.name, entry.summary]),
+  );
 }
 
 /** The help of a group such as `netns`. */

@@ -1,6 +1,7 @@
 import { resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { install, uninstall } from "../install/install.ts";
+import { isBuiltIn } from "../cni/plugin_type.ts";
 import { checkMachine } from "../install/machine.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
@@ -61,8 +62,11 @@ removes. No service is started or enabled.`,
       pluginsDirs,
       unitDir: resolve(call.value("unit_dir") ?? "/etc/systemd/system"),
     });
-    const missing = checkMachine(Deno.env.get("PATH") ?? "", pluginsDirs.join(":"))
-      .filter((requirement) => !requirement.found);
+    const missing = checkMachine(
+      Deno.env.get("PATH") ?? "",
+      pluginsDirs.join(":"),
+      (type) => isBuiltIn(call.plugins, type),
+    ).filter((requirement) => !requirement.found);
     if (call.has("json")) {
       printJson({ placed, missing: missing.map(({ what, remedy }) => ({ what, remedy })) });
       return 0;

@@ -1,8 +1,7 @@
 /** The isolator's operations as commands: JSON on standard input and output. */
 import { OperatorError } from "../base/error.ts";
-import { plain, plainLine } from "../base/printable.ts";
+import { plainLine } from "../base/printable.ts";
 import type { Attachment } from "../containers/layout.ts";
-import { askNetworks } from "../isolator/gc/plugins.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
@@ -22,6 +21,7 @@ import { isolatorOf } from "./isolator_of.ts";
 import { command as ociHook } from "./isolator_oci_hook.ts";
 import { command as serve } from "./isolator_serve.ts";
 import { print, printError, printJson } from "./output.ts";
+import { networks } from "./networks.ts";
 import { readJson } from "./stdin.ts";
 
 const DIRS = "--network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni";
@@ -29,42 +29,6 @@ const DIRS = "--network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=
 function example(call: string, what: string): readonly [Example] {
   return [{ command: call.replace("DIRS", DIRS), what }];
 }
-
-const networks: Command = {
-  name: "isolator networks",
-  summary: "the networks that containers can join, and the files that are skipped",
-  flags: [...NETWORK_FLAGS, { name: "json", help: "print JSON" }],
-  examples: example(
-    "mesos-cni isolator networks DIRS",
-    "one line for each network, then what is wrong with the other files",
-  ),
-  notes:
-    `The plugins of a network of version 1.1.0 are asked whether they would take a container (STATUS);
-exit code 1 if one would not.`,
-  async run(call) {
-    const isolator = isolatorOf(call);
-    const catalog = isolator.networks;
-    const answers = new Map((await askNetworks(isolator)).map((one) => [one.network, one]));
-    const found = catalog.names().map((name) => {
-      const { asked, error } = answers.get(name) ?? { asked: false };
-      return {
-        name,
-        file: catalog.read(name).file,
-        ...asked ? { ready: error === undefined } : {},
-        ...error === undefined ? {} : { error },
-      };
-    });
-    if (call.has("json")) {
-      printJson({ networks: found, skipped: catalog.skipped });
-    } else {
-      for (const { name, file, error } of found) {
-        print(`${name}\t${file}${error === undefined ? "" : `\tnot ready: ${plainLine(error)}`}`);
-      }
-      for (const { file, reason } of catalog.skipped) print(`skipped ${file}: ${plain(reason)}`);
-    }
-    return found.some(({ error }) => error !== undefined) ? 1 : 0;
-  },
-};
 
 const prepareCommand: Command = {
   name: "isolator prepare",

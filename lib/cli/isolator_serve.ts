@@ -3,7 +3,7 @@ import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 
-const SOCKET = "/run/mesos-cni/isolator.sock";
+export const SOCKET = "/run/mesos-cni/isolator.sock";
 
 export const command: Command = {
   name: "isolator serve",

@@ -1,8 +1,8 @@
 /** The program as a command line: finds the command, parses its flags, reports its errors. */
 import { messageOf, OperatorError } from "../base/error.ts";
-import { errnoName } from "../base/file_error.ts";
+import { errnoName, fileErrorText } from "../base/file_error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
-import { configureLog, LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import { configureLog, log, LOG_LEVELS, logFormat, type LogLevel } from "../base/log.ts";
 import { type Call, type Command, type Entry, UsageError } from "./command.ts";
 import { foundValue } from "./found_values.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
@@ -11,6 +11,15 @@ import { print, printError } from "./output.ts";
 import { parseCall } from "./parse.ts";
 import { TABLE } from "./table.ts";
 
+/** Codes of errors that say that a value of the call was wrong: exit code 2, as for a wrong flag. */
+const WRONG_VALUES = new Set([
+  "bad_pid",
+  "bad_container_id",
+  "bad_destination",
+  "bad_settings",
+  "bad_socket_path",
+]);
+
 /**
  * @param plugins what the commands know of plugins
  * @returns the exit code: 0 done, 1 it failed or found problems, 2 the call was wrong
@@ -18,6 +27,7 @@ import { TABLE } from "./table.ts";
 export async function main(args: readonly string[], plugins: Registry): Promise<number> {
   let name = "";
   try {
+    configureEarly(args);
     const found = await find(args);
     if (typeof found === "string") {
       print(found);
@@ -36,20 +46,35 @@ export async function main(args: readonly string[], plugins: Registry): Promise<
     configure(call);
     return await found.command.run(call);
   } catch (error) {
-    if (error instanceof UsageError) {
-      printError(name, `${error.message}\ntry: mesos-cni ${name ? `${name} ` : ""}--help`);
-      return 2;
-    }
-    printError(name, explained(error));
-    return 1;
+    return report(name, error);
   }
+}
+
+/** Says what went wrong, in the form of the log. @returns the exit code */
+function report(name: string, error: unknown): number {
+  const isWrongCall = error instanceof UsageError ||
+    error instanceof OperatorError && WRONG_VALUES.has(error.code);
+  if (logFormat() === "json") {
+    const code = error instanceof OperatorError
+      ? error.code
+      : isWrongCall
+      ? "usage"
+      : errnoName(error) ?? "defect";
+    log.error(isWrongCall ? messageOf(error) : explained(error), { command: name, code });
+  } else {
+    const help = error instanceof UsageError
+      ? `\ntry: mesos-cni ${name ? `${name} ` : ""}--help`
+      : "";
+    printError(name, (isWrongCall ? messageOf(error) : explained(error)) + help);
+  }
+  return isWrongCall ? 2 : 1;
 }
 
 /** What to tell of an error. One not thrown on purpose is a defect: its stack says where to look. */
 function explained(error: unknown): string {
   if (!(error instanceof OperatorError)) {
     // What the runtime says of a file names it, and says more to an operator than where we were.
-    if (errnoName(error) !== undefined) return messageOf(error);
+    if (errnoName(error) !== undefined) return fileErrorText(error);
     return (error as Error).stack ?? messageOf(error);
   }
   return error.details ? `${error.message}\n${error.details}` : error.message;
@@ -60,12 +85,22 @@ async function find(
   args: readonly string[],
 ): Promise<{ command: Command; args: string[] } | string> {
   const [first, ...rest] = args;
+  if (first !== undefined && /^--log[-_]/.test(first)) {
+    // A flag of every command may stand before it too.
+    const found = await find(rest);
+    return typeof found === "string" ? found : { ...found, args: [first, ...found.args] };
+  }
   if (first === undefined || first === "--help" || first === "-h") return programHelp();
   if (first === "help") return rest.length === 0 ? programHelp() : await find([...rest, "--help"]);
   if (first === "--version") return find(["version"]);
 
   const entry = TABLE.find((entry) => entry.name === first);
-  if (!entry) throw unknownCommand(first, TABLE.map((entry) => entry.name));
+  if (!entry) {
+    throw unknownCommand(
+      first,
+      TABLE.filter(({ hidden }) => !hidden).map(({ name }) => name),
+    );
+  }
   const loaded = await entry.load();
   if (!isGroup(loaded)) return { command: loaded, args: rest };
   return findInGroup(entry, loaded, rest);
@@ -73,7 +108,9 @@ async function find(
 
 function findInGroup(entry: Entry, commands: readonly Command[], args: string[]) {
   const [second, ...rest] = args;
-  if (second === "--help" || second === "-h") return groupHelp(entry, commands);
+  if (second === "--help" || second === "-h" || second === "help") {
+    return groupHelp(entry, commands);
+  }
   if (second === undefined) {
     throw new UsageError(`${entry.name} needs one of: ${commands.map(lastWord).join(", ")}`);
   }
@@ -95,14 +132,55 @@ function lastWord(command: Command): string {
   return command.name.slice(command.name.lastIndexOf(" ") + 1);
 }
 
+/** What other programs call these. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  attach: "shell",
+  clean: "cleanup",
+  containers: "list",
+  debug: "diagnose",
+  enter: "shell",
+  graph: "topology",
+  health: "status",
+  info: "status",
+  ip: "exec",
+  ls: "list",
+  nets: "networks",
+  ps: "list",
+  prune: "gc",
+  remove: "cleanup",
+  rm: "cleanup",
+  sh: "shell",
+  show: "inspect",
+  tcpdump: "capture",
+  validate: "lint",
+  who: "identify",
+};
+
 function unknownCommand(name: string, known: readonly string[]): UsageError {
-  const guess = nearest(name, known);
-  return new UsageError(`unknown command: ${name}${guess ? ` (did you mean ${guess}?)` : ""}`);
+  const last = name.slice(name.lastIndexOf(" ") + 1);
+  const group = name.slice(0, name.length - last.length);
+  const other = Object.hasOwn(OTHER_NAMES, last) ? OTHER_NAMES[last]! : undefined;
+  const words = known.map((one) => one.slice(one.lastIndexOf(" ") + 1));
+  const guess = other !== undefined && (group === "" || words.includes(other))
+    ? group + other
+    : group === ""
+    ? nearest(name, known)
+    // A group's own name is no likeness.
+    : known[words.indexOf(nearest(last, words) ?? "")];
+  const hint = guess ? `did you mean ${guess}?` : group ? `one of: ${words.join(", ")}` : "";
+  return new UsageError(`unknown command: ${name}${hint ? ` (${hint})` : ""}`);
 }
 
 function wantsHelp(args: readonly string[]): boolean {
   const end = args.indexOf("--");
   return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
+}
+
+/** What is wrong with the flags themselves is said in the form that they ask for. */
+function configureEarly(args: readonly string[]): void {
+  const end = args.indexOf("--");
+  const flags = end < 0 ? args : args.slice(0, end);
+  if (flags.some((arg) => /^--log[-_]format=json$/.test(arg))) configureLog({ format: "json" });
 }
 
 function configure(call: Call): void {

@@ -19,7 +19,7 @@ export const command: Command = {
 /** The manual page in the language of man(7), from the same tables as `--help`. */
 async function manualPage(table: readonly Entry[]): Promise<string> {
   const commands: Command[] = [];
-  for (const entry of table.filter((entry) => !entry.hidden)) {
+  for (const entry of table.filter((entry) => !entry.hidden && !entry.short)) {
     const loaded = await entry.load();
     commands.push(...(Array.isArray(loaded) ? loaded : [loaded as Command]));
   }
@@ -36,6 +36,9 @@ The network/cni isolator, the CNI plugin mesos\\-cni\\-port\\-mapper (when calle
 linter for network configs and a debug shell for container networks.
 .SH COMMANDS
 ${commands.map(section).join("\n")}
+.SH SHORT COMMANDS
+Daily commands can be called without their group:
+${table.filter((entry) => entry.short).map((entry) => `.B ${text(entry.name)}`).join(",\n")}.
 .SH FLAGS OF EVERY COMMAND
 ${COMMON_FLAGS.map(item).join("\n")}
 .SH EXIT STATUS
@@ -48,7 +51,13 @@ exit with their command's status; 128 + n if signal n ended it.
 .TP
 .B NO_COLOR
 no colours, also in a terminal
+.TP
+.B MESOS_RUNTIME_DIR, MESOS_NETWORK_CNI_CONFIG_DIR, ...
+the agent's flags, as an agent reads them
 .SH FILES
+.TP
+.I /etc/mesos-cni.json
+the agent's flags by name, where neither the call nor the environment has them
 .TP
 .I /var/run/mesos/isolators/network/cni
 checkpoints of containers, as a stock agent keeps them`;

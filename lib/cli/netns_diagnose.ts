@@ -1,5 +1,7 @@
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { isAddress } from "../base/ip.ts";
+import { ofAgent } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
 import type { Fix } from "../diagnose/finding.ts";
@@ -15,7 +17,7 @@ export const diagnose: Command = {
       name: "agent",
       value: "ADDRESS:PORT",
       help: "where executors register",
-      default: "port 5051",
+      default: "that of the running agent, or port 5051",
     },
     { name: "from", value: "ID", help: "with --to: follow one connection from this container" },
     { name: "to", value: "ID[:PORT]|HOST:PORT", help: "the other end of that connection" },
@@ -75,10 +77,20 @@ async function followConnection(call: Call): Promise<number> {
 
 function agentOf(call: Call): { address: string; port: number } | undefined {
   const value = call.value("agent");
-  if (value === undefined) return undefined;
+  if (value === undefined) return agentHere();
   const match = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value);
   if (!match) throw new UsageError(`--agent=${value} is not like 192.0.2.1:5051`);
   return { address: match[1]!, port: Number(match[2]) };
+}
+
+/** Where the machine's agent says that it listens; undefined where it lets its hostname decide. */
+function agentHere(): { address: string; port: number } | undefined {
+  const flag = (name: string) => ofAgent(`advertise_${name}`)?.value ?? ofAgent(name)?.value;
+  const address = flag("ip");
+  const port = Number(flag("port") ?? 5051);
+  const isUsable = address !== undefined && isAddress(address) && port > 0 && port < 65536;
+  // 0.0.0.0 is every address of the machine, and none that could be reached.
+  return isUsable && !/^[0.:]+$/.test(address) ? { address, port } : undefined;
 }
 
 /** Before anything is looked at: without a terminal nobody can be asked, and nothing is changed. */

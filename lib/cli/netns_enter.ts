@@ -1,6 +1,6 @@
 import { type Call, type Command, type Flag, UsageError } from "./command.ts";
 import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
-import { print, printError } from "./output.ts";
+import { bold, print, printError } from "./output.ts";
 
 const ENTER_FLAGS: readonly Flag[] = [
   { name: "mount", help: "with the container's files: its root, its /etc, its programs" },
@@ -14,26 +14,62 @@ const ENTER_NOTES = "Without --mount, the command and the files it sees are the 
 export const exec: Command = {
   name: "netns exec",
   summary: "run a command in a container's network",
-  operands: "ID [-- COMMAND [ARG…]]",
+  operands: "ID|--all [-- COMMAND [ARG…]]",
   complete: "container",
-  flags: ENTER_FLAGS,
+  flags: [
+    { name: "all", help: "in each container's network, one after the other" },
+    ...ENTER_FLAGS,
+  ],
   examples: [
     {
       command: "mesos-cni netns exec 5f3a -- curl -s localhost:80",
       what: "as the container would",
     },
     { command: "mesos-cni netns exec 5f3a --mount -- cat /etc/resolv.conf", what: "its own file" },
+    { command: "mesos-cni exec --all -- ss -tln", what: "who listens where, in every container" },
   ],
   notes: ENTER_NOTES +
-    "\nThe exit code is the command's; 126 or 127 if it could not be executed.",
+    "\nThe exit code is the command's; 126 or 127 if it could not be executed. With --all: 1 if it" +
+    "\nfailed anywhere. Without a command, exec is a shell.",
   async run(call) {
     const [command, ...args] = call.rest ?? [];
+    if (call.has("all")) return await execInAll(call, command, args);
+    const [, word] = call.operands;
+    if (word !== undefined) {
+      throw new UsageError(
+        `unexpected ${word}: the command follows "--", as in: mesos-cni exec ` +
+          `${call.operands[0]} -- ${call.operands.slice(1).join(" ")}`,
+      );
+    }
     if (command === undefined) return await enterShell(call);
     const { become, namespacesOf } = await import("../netns/enter.ts");
     const namespaces = await namespacesOf(layoutOf(call), await targetOf(call), companions(call));
     return become([command, ...args], namespaces, (message) => printError("netns exec", message));
   },
 };
+
+/** One after the other, so that each output stands below its container's name. */
+async function execInAll(call: Call, command: string | undefined, args: string[]): Promise<number> {
+  if (call.operands.length > 0) throw new UsageError("--all goes without an ID");
+  if (command === undefined) throw new UsageError("--all needs a command: --all -- COMMAND [ARG…]");
+  const alone = ["mount", "uts", "netns", "pid"].find((flag) => call.given(flag) !== undefined);
+  if (alone) throw new UsageError(`--${alone} is for one container, not for --all`);
+  const { readContainers } = await import("../netns/inventory.ts");
+  const { runInside } = await import("../netns/run_inside.ts");
+  let failed = 0;
+  for (const { id, mode, netns, namespaceAlive } of readContainers(layoutOf(call))) {
+    if (mode !== "own") continue; // another one's network, which has its own turn
+    print(bold(`== ${id}`));
+    const problem = namespaceAlive
+      ? await runInside(netns, command, args)
+      : "its network namespace is gone";
+    if (problem !== undefined) {
+      failed++;
+      printError("netns exec", `${id}: ${problem}`);
+    }
+  }
+  return failed > 0 ? 1 : 0;
+}
 
 export const shell: Command = {
   name: "netns shell",

@@ -1,4 +1,5 @@
 /** Which namespace a `netns` command is about: the flags for it and what they mean. */
+import { exists } from "../base/exists.ts";
 import { Layout } from "../containers/layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
@@ -24,9 +25,16 @@ export const TARGET_FLAGS: readonly Flag[] = [
  * Where the checkpoints are.
  *
  * @throws {OperatorError} `not_root` for anyone who may neither read them nor enter a namespace
+ * @throws {UsageError} for a directory that the call names and that is not there
  */
 export function layoutOf(call: Call): Layout {
   requireRoot();
+  for (const flag of ["runtime_dir", "work_dir"]) {
+    const given = call.given(flag);
+    if (given !== undefined && !exists(given)) {
+      throw new UsageError(`--${flag}=${given}: there is no such directory`);
+    }
+  }
   return new Layout(
     call.has("network_cni_root_dir_persist")
       ? call.value("work_dir") ?? "/var/lib/mesos"

@@ -1,7 +1,49 @@
 /** All subcommands by name; each file is loaded only when its command is called or explained. */
-import type { Entry } from "./command.ts";
+import type { Command, Entry } from "./command.ts";
+
+/** A command of a group that is also called by its last word. */
+function short(
+  name: string,
+  summary: string,
+  load: () => Promise<readonly Command[]>,
+): Entry {
+  return {
+    name,
+    summary,
+    short: true,
+    load: async () => (await load()).find((command) => command.name.endsWith(` ${name}`))!,
+  };
+}
+
+const ofNetns = async () => (await import("./netns.ts")).commands;
+const ofIsolator = async () => (await import("./isolator.ts")).commands;
 
 export const TABLE: readonly Entry[] = [
+  {
+    name: "status",
+    summary: "this agent on one screen: what runs, what is wrong, what to do",
+    load: async () => (await import("./status.ts")).command,
+  },
+  short("list", "the containers with their networks, addresses, ports and health", ofNetns),
+  short("inspect", "everything about one container's network", ofNetns),
+  short("diagnose", "find the cause of what is wrong with a container's network", ofNetns),
+  short("exec", "run a command in a container's network, or in all of them", ofNetns),
+  short("shell", "an interactive shell in a container's network", ofNetns),
+  short("capture", "tcpdump in a container's network", ofNetns),
+  short("topology", "bridges, veth pairs, containers, addresses and ports as a drawing", ofNetns),
+  {
+    name: "identify",
+    summary: "whose container a process belongs to",
+    load: async () => (await import("./identify.ts")).command,
+  },
+  short("networks", "the networks that containers can join", ofIsolator),
+  short(
+    "check",
+    "ask the plugins whether a container's networks are as they made them",
+    ofIsolator,
+  ),
+  short("cleanup", "take a container's networks away", ofIsolator),
+  short("gc", "find what no live container owns", ofIsolator),
   {
     name: "run",
     summary: "run a command in a container with networks",
@@ -10,7 +52,12 @@ export const TABLE: readonly Entry[] = [
   {
     name: "isolator",
     summary: "the network/cni isolator, step by step or as a service",
-    load: async () => (await import("./isolator.ts")).commands,
+    load: ofIsolator,
+  },
+  {
+    name: "network",
+    summary: "one network: what it is made of, who is on it; and removing what it left",
+    load: async () => (await import("./network.ts")).commands,
   },
   {
     name: "launch",
@@ -26,7 +73,7 @@ export const TABLE: readonly Entry[] = [
   {
     name: "netns",
     summary: "look into the networks of containers, and find what is wrong",
-    load: async () => (await import("./netns.ts")).commands,
+    load: ofNetns,
   },
   {
     name: "config",

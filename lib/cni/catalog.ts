@@ -3,6 +3,7 @@
  * kept: a config is read again each time, so that an edit counts from the next container on.
  */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { errnoName, fileErrorText } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
 import { type Network, parseNetwork, typesIn } from "./config.ts";
 import { findPlugin } from "./find.ts";
@@ -132,7 +133,11 @@ export class Catalog {
     } catch (error) {
       throw new OperatorError(
         "config_dir",
-        `network config directory ${this.configDir} cannot be read: ${messageOf(error)}`,
+        errnoName(error) === "ENOENT"
+          ? `there is no directory ${this.configDir} of network configs: make it, or correct ` +
+            "--network_cni_config_dir"
+          : `network config directory ${this.configDir} cannot be read: ` +
+            (errnoName(error) ? fileErrorText(error) : messageOf(error)),
         { cause: error },
       );
     }

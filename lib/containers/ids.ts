@@ -1,5 +1,6 @@
 /** Containers by the beginning of their id, as people type it. */
 import { OperatorError } from "../base/error.ts";
+import { nearest } from "../base/nearest.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
 
@@ -30,6 +31,12 @@ export function findContainer(layout: Layout, text: string): ContainerId {
   throw new OperatorError(
     "unknown_container",
     `no container ${text} in ${layout.containers}` +
-      (known.length === 0 ? ", which has none: is --runtime_dir right?" : ""),
+      (known.length === 0 ? ", which has none: is --runtime_dir right?" : likely(text, known)),
   );
+}
+
+/** What an unknown id may have meant, as the end of a sentence. */
+export function likely(text: string, known: readonly ContainerId[]): string {
+  const guess = known.find((id) => text.length > 2 && id.includes(text)) ?? nearest(text, known);
+  return guess ? ` (did you mean ${guess}?)` : "";
 }

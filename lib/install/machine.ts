@@ -13,8 +13,16 @@ const NAMESPACES = ["net", "mnt", "uts"];
 /** Plugins that most networks are made of. */
 const USUAL_PLUGINS = ["bridge", "host-local"];
 
-/** @param path PATH; @param pluginsDir the plugins' search path */
-export function checkMachine(path: string, pluginsDir: string): Requirement[] {
+/**
+ * @param path PATH
+ * @param pluginsDir the plugins' search path
+ * @param isBuiltIn whether a plugin of this type needs no file
+ */
+export function checkMachine(
+  path: string,
+  pluginsDir: string,
+  isBuiltIn: (type: string) => boolean,
+): Requirement[] {
   return [
     ...NAMESPACES.map((kind) => ({
       what: `${kind} namespaces`,
@@ -24,13 +32,13 @@ export function checkMachine(path: string, pluginsDir: string): Requirement[] {
     {
       what: "iptables or nft",
       found: ["iptables", "nft"].some((name) =>
-        path.split(":").some((dir) => exists(`${dir}/${name}`))
+        [...path.split(":"), "/usr/sbin", "/sbin"].some((dir) => exists(`${dir}/${name}`))
       ),
       remedy: "install iptables (1.4.20 or newer) or nftables: port mappings need one of them",
     },
     ...USUAL_PLUGINS.map((type) => ({
       what: `plugin ${type}`,
-      found: hasPlugin(type, pluginsDir),
+      found: isBuiltIn(type) || hasPlugin(type, pluginsDir),
       remedy: `install the CNI plugins into ${pluginsDir} (Debian: containernetworking-plugins)`,
     })),
   ];

@@ -25,7 +25,10 @@ export function findRunningAgent(): RunningAgent | undefined {
       if (mountNamespaceOf(pid) !== own) continue;
       const words = readProcFile(`/proc/${pid}/cmdline`).split("\0");
       const environment = readProcFile(`/proc/${pid}/environ`).split("\0");
-      return { pid, flags: new Map([...ofEnvironment(environment), ...ofCommandLine(words)]) };
+      return {
+        pid,
+        flags: new Map([...flagsOfEnvironment(environment), ...flagsOfCommandLine(words)]),
+      };
     } catch (error) {
       // It has ended, or is another user's.
       if (!isGone(error) && !/ENOENT|ESRCH|EACCES|EPERM/.test(messageOf(error))) throw error;
@@ -39,7 +42,7 @@ function mountNamespaceOf(pid: number | "self"): string {
 }
 
 /** stout's flags: `--name=value`, `--name` and `--no-name` for switches. */
-function* ofCommandLine(words: readonly string[]): Generator<[string, string]> {
+export function* flagsOfCommandLine(words: readonly string[]): Generator<[string, string]> {
   for (const word of words.slice(1)) {
     if (!word.startsWith("--")) continue;
     const equals = word.indexOf("=");
@@ -50,7 +53,8 @@ function* ofCommandLine(words: readonly string[]): Generator<[string, string]> {
   }
 }
 
-function* ofEnvironment(entries: readonly string[]): Generator<[string, string]> {
+/** An agent takes each flag from its environment too, as `MESOS_NAME`. */
+export function* flagsOfEnvironment(entries: readonly string[]): Generator<[string, string]> {
   for (const entry of entries) {
     const [, name, value] = /^MESOS_([A-Za-z0-9_]+)=(.*)$/s.exec(entry) ?? [];
     if (name !== undefined) yield [name.toLowerCase(), value!];

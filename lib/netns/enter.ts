@@ -31,8 +31,9 @@ export function become(
     return execute(argv);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    complain(error.message);
-    return exitCodeOfFailedExec(error);
+    const code = exitCodeOfFailedExec(error);
+    complain(code === 127 ? `there is no program ${argv[0]}` : error.message);
+    return code;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Which namespace a command is about: a container's, or any. */
 import { OperatorError } from "../base/error.ts";
-import { knownContainers } from "../containers/ids.ts";
+import { knownContainers, likely } from "../containers/ids.ts";
 import type { Layout } from "../containers/layout.ts";
 import { type NetworkMode, readRequest } from "../containers/request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
@@ -62,13 +62,14 @@ export function resolveId(
 ): ContainerId {
   // A whole id needs no look at all the others.
   if (isContainerId(text) && layout.has(text)) return text;
-  const candidates = knownContainers(layout).filter((id) => text !== "" && id.startsWith(text));
+  const known = knownContainers(layout);
+  const candidates = known.filter((id) => text !== "" && id.startsWith(text));
   if (candidates.length === 1) return candidates[0]!;
   if (candidates.length === 0) {
     throw new OperatorError(
       "unknown_container",
-      `no container ${JSON.stringify(text)} under ${layout.containers}: ` +
-        "`mesos-cni netns list` shows those there are; --runtime_dir names another place",
+      `no container ${JSON.stringify(text)} under ${layout.containers}${likely(text, known)}: ` +
+        "`mesos-cni list` shows those there are; --runtime_dir names another place",
     );
   }
   const chosen = choose?.(candidates);

@@ -87,7 +87,9 @@ export function launch(descriptor: number, parent: number): number {
     for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
     return execute(argv);
   } catch (error) {
-    writeErrorOutput(`mesos-cni run: ${plain(messageOf(error))}\n`);
-    return error instanceof SystemError ? exitCodeOfFailedExec(error) : 126;
+    const code = error instanceof SystemError ? exitCodeOfFailedExec(error) : 126;
+    const why = code === 127 ? `there is no program ${argv[0]} here` : messageOf(error);
+    writeErrorOutput(`mesos-cni run: ${plain(why)}\n`);
+    return code;
   }
 }

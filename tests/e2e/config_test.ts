@@ -70,3 +70,44 @@ Deno.test("config: the environment and the file are read as an agent reads its o
   const fifo = await host.run([MESOS_CNI, "config"]);
   assertStringIncludes(fifo.stderr, "is not a regular file");
 });
+
+Deno.test("config: while no agent runs, the unit that would start one is read", async () => {
+  await using host = await Sandbox.create();
+  await host.ok(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+  await host.ok(["cp", "-r", "/etc/.", "/mnt"]);
+  await host.ok(["mount", "--bind", "/mnt", "/etc"]);
+  await host.ok(["mkdir", "-p", "/etc/systemd/system/mesos-agent.service.d"]);
+  const write = (path: string, text: string) => host.ok(["tee", path], { stdin: text });
+  await write(
+    "/etc/systemd/system/mesos-agent.service",
+    `[Service]
+Environment=RUN=/unit/run "MESOS_NETWORK_CNI_PLUGINS_DIR=/unit/plugins dir"
+EnvironmentFile=-/etc/mesos-agent.env
+EnvironmentFile=-/etc/not-there
+# a comment
+ExecStart=/usr/sbin/mesos-agent --runtime_dir=\${RUN} \\
+# in the middle
+  --work_dir='/unit/work' --no-network_cni_metrics
+`,
+  );
+  await write("/etc/mesos-agent.env", "MESOS_NETWORK_CNI_CONFIG_DIR=/unit/configs\n");
+  const unit = "/etc/systemd/system/mesos-agent.service";
+  assertEquals(await settings(host), {
+    network_cni_config_dir: `/unit/configs (${unit})`,
+    network_cni_plugins_dir: `/unit/plugins dir (${unit})`,
+    runtime_dir: `/unit/run (${unit})`,
+    work_dir: `/unit/work (${unit})`,
+    network_cni_root_dir_persist: "false (default)",
+    default_container_dns: "null (default)",
+    network_cni_metrics: `false (${unit})`,
+  });
+
+  // A drop-in counts after the unit; an empty value takes back what was said before it.
+  await write(
+    "/etc/systemd/system/mesos-agent.service.d/50-own.conf",
+    "[Service]\nEnvironmentFile=\nExecStart=\nExecStart=/usr/sbin/mesos-agent --work_dir=/own\n",
+  );
+  const changed = await settings(host);
+  assertEquals(changed.work_dir, `/own (${unit})`);
+  assertEquals(changed.network_cni_config_dir, "null (default)");
+});

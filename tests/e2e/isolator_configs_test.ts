@@ -89,9 +89,10 @@ Deno.test("configs: the catalog, and why a file is not in it", async () => {
   await Deno.mkdir(`${agent.configDir}/directory`);
   await Deno.symlink("/nowhere", `${agent.configDir}/dangling.conf`);
   const { networks, skipped } = JSON.parse(
-    await agent.sandbox.ok([...agent.isolatorArgv("networks"), "--json"]),
+    (await agent.sandbox.run([...agent.isolatorArgv("networks"), "--json"])).stdout,
   );
-  assertEquals(networks, [
+  const found = networks.map(({ name, file }: { name: string; file: string }) => ({ name, file }));
+  assertEquals(found, [
     { name: "also", file: `${agent.configDir}/zz-also.conflist` },
     { name: "cni-test", file: `${agent.configDir}/cni-test.conf` },
   ]);
@@ -99,8 +100,9 @@ Deno.test("configs: the catalog, and why a file is not in it", async () => {
     skipped.map(({ file }: { file: string }) => file.slice(agent.configDir.length + 1)),
     ["broken.json", "empty.conf", "plugin-less.conf", "zz-second.conf"],
   );
-  const text = await agent.sandbox.ok(agent.isolatorArgv("networks"));
-  assertMatch(text, /^also\t.*zz-also\.conflist$/m);
+  const { code, stdout: text, stderr } = await agent.sandbox.run(agent.isolatorArgv("networks"));
+  assertEquals([code, stderr], [1, ""]); // each reason is said, and said once
+  assertMatch(text, /^also +bridge .*zz-also\.conflist$/m);
   assertMatch(text, /^skipped .*zz-second\.conf: network "cni-test" is already defined by/m);
 });
 

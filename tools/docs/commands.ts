@@ -14,9 +14,9 @@ const SHARED: readonly { title: string; flags: readonly Flag[] }[] = [
   { title: "Flags of every command", flags: COMMON_FLAGS },
 ];
 
-/** All commands that are shown to people, those of a group one after the other. */
+/** All commands that are shown to people, each once, those of a group one after the other. */
 export async function allCommands(): Promise<Command[]> {
-  const shown = TABLE.filter((entry) => !entry.hidden);
+  const shown = TABLE.filter((entry) => !entry.hidden && !entry.short);
   return (await Promise.all(shown.map((entry) => entry.load()))).flat();
 }
 
@@ -41,7 +41,7 @@ function section({ name, summary, operands, flags, notes, examples }: Command): 
   const own = flags.filter((flag) => !shared?.flags.includes(flag));
   return [
     `### mesos-cni ${name}`,
-    `${capital(summary)}.`,
+    `${capital(summary)}.${shortForm(name)}`,
     `\`\`\`text\nmesos-cni ${name}${flags.length > 0 ? " [FLAG…]" : ""}${
       operands ? ` ${operands}` : ""
     }\n\`\`\``,
@@ -50,6 +50,13 @@ function section({ name, summary, operands, flags, notes, examples }: Command): 
     ...notes ? [`\`\`\`text\n${notes}\n\`\`\``] : [],
     ...examples.map(({ command, what }) => `\`\`\`sh\n${command}\n\`\`\`\n\n${capital(what)}.`),
   ].join("\n\n") + "\n";
+}
+
+function shortForm(name: string): string {
+  const last = name.slice(name.lastIndexOf(" ") + 1);
+  return TABLE.some((entry) => entry.short && entry.name === last)
+    ? ` Short: \`mesos-cni ${last}\`.`
+    : "";
 }
 
 function table(flags: readonly Flag[]): string {

@@ -1,0 +1,70 @@
+/** From a process to its container. */
+import { readContainers } from "../netns/inventory.ts";
+import { namespaceInode, processName } from "../netns/processes.ts";
+import { networkAddresses } from "../netns/network_address.ts";
+import { OperatorError } from "../base/error.ts";
+import { plain } from "../base/printable.ts";
+import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { LAYOUT_FLAGS, layoutOf } from "./netns_target.ts";
+import { print, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "identify",
+  summary: "whose container a process belongs to",
+  operands: "PID",
+  flags: [JSON_FLAG, ...LAYOUT_FLAGS],
+  examples: [{
+    command: "mesos-cni identify 4711",
+    what: "the containers whose network the process is in, with their addresses",
+  }],
+  notes: "Exit code 1 if the process is in no container's network.",
+  run(call) {
+    const [text, more] = call.operands;
+    if (text === undefined) throw new UsageError("the process is missing: identify PID");
+    if (more !== undefined) throw new UsageError(`unexpected ${more}: one PID at a time`);
+    if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`${text} is no process id`);
+    const layout = layoutOf(call);
+    const inode = namespaceInode(`/proc/${text}/ns/net`);
+    if (inode === undefined) {
+      throw new OperatorError(
+        "no_process",
+        `there is no process ${text} (any more), or its namespaces may not be looked at`,
+      );
+    }
+    const isAgents = inode === namespaceInode("/proc/self/ns/net");
+    const containers = readContainers(layout)
+      .filter(({ netns, mode }) => mode !== "host" && namespaceInode(netns) === inode)
+      .map(({ id, mode, netns, attachments }) => ({
+        id,
+        mode,
+        netns,
+        networks: attachments.map((one) => ({
+          network: one.network,
+          ifName: one.ifName,
+          addresses: networkAddresses(one).map(({ address }) => address),
+        })),
+      }));
+    const name = processName(Number(text));
+    if (call.has("json")) {
+      printJson({ pid: Number(text), name, agentsNetwork: isAgents, containers });
+    } else {
+      const process = `process ${text}${name ? ` (${plain(name)})` : ""}`;
+      for (const { id, mode, networks } of containers) {
+        const joined = networks.map(({ network, ifName, addresses }) =>
+          `${ifName} on ${plain(network)}${addresses.length > 0 ? ` ${addresses.join(" ")}` : ""}`
+        );
+        const how = mode === "parent" ? "shares its parent's network" : joined.join(", ");
+        print(`${id}${how ? `  ${how}` : ""}`);
+      }
+      if (containers.length === 0) {
+        print(
+          isAgents
+            ? `${process} uses the agent's own network`
+            : `${process} is in a network of its own that is no container's under ${layout.containers}; ` +
+              `to look into it: mesos-cni inspect --pid=${text}`,
+        );
+      }
+    }
+    return Promise.resolve(containers.length > 0 ? 0 : 1);
+  },
+};

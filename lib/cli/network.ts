@@ -1,0 +1,85 @@
+/** `mesos-cni network …`: the networks of the config directory, one by one. */
+import { OperatorError } from "../base/error.ts";
+import { nearest } from "../base/nearest.ts";
+import type { Isolator } from "../isolator/isolator.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { networks } from "./networks.ts";
+import { bold, print, printJson } from "./output.ts";
+
+const show: Command = {
+  name: "network show",
+  summary: "what a network is made of, who is on it, and which addresses are free",
+  operands: "NAME",
+  complete: "network",
+  flags: [JSON_FLAG, ...NETWORK_FLAGS],
+  examples: [{
+    command: "mesos-cni network show cni-test",
+    what: "its file, plugins, subnet, containers and free addresses",
+  }],
+  async run(call) {
+    const { networkText, networkView } = await import("../netns/network.ts");
+    const isolator = isolatorOf(call);
+    const view = networkView(isolator, nameOf(call, isolator));
+    if (call.has("json")) printJson(view);
+    else print(networkText(view, bold));
+    return 0;
+  },
+};
+
+const remove: Command = {
+  name: "network rm",
+  summary: "remove what a network's plugins left on the machine: bridge, leases, chain",
+  operands: "NAME",
+  complete: "network",
+  flags: [
+    { name: "dry-run", help: "say what would be removed, and remove nothing" },
+    JSON_FLAG,
+    ...NETWORK_FLAGS,
+  ],
+  examples: [{
+    command: "mesos-cni network rm cni-test --dry-run",
+    what: "what its containers have left behind for the next ones",
+  }],
+  notes:
+    `Refused while a container is on the network, or an interface on its bridge. What another network
+uses too stays. The config is yours: remove its file first, if no container is to join any more.`,
+  async run(call) {
+    const { leftovers } = await import("../netns/network_removal.ts");
+    const isolator = isolatorOf(call);
+    const found = leftovers(isolator, nameOf(call, isolator));
+    const done: { what: string; outcome: "removed" | "found" }[] = [];
+    for (const { what, remove } of found) {
+      if (call.has("dry-run")) done.push({ what, outcome: "found" });
+      else if (await remove()) done.push({ what, outcome: "removed" });
+    }
+    if (call.has("json")) {
+      printJson(done);
+    } else {
+      for (const { what, outcome } of done) print(`${outcome.padEnd(8)} ${what}`);
+      if (done.length === 0) print("nothing: it has left nothing, or another network uses it");
+    }
+    return 0;
+  },
+};
+
+function nameOf(call: Call, isolator: Isolator): string {
+  const [name, more] = call.operands;
+  if (name === undefined) throw new UsageError("the network's name is missing");
+  if (more !== undefined) throw new UsageError(`unexpected ${more}: one network at a time`);
+  const names = isolator.networks.names();
+  if (names.includes(name) || isolator.networks.skipped.length > 0) return name;
+  const guess = nearest(name, names);
+  throw new OperatorError(
+    "unknown_network",
+    `there is no network ${JSON.stringify(name)}` +
+      (guess ? `: did you mean ${guess}?` : `; known: ${names.join(", ") || "none"}`),
+  );
+}
+
+export const commands: readonly Command[] = [
+  { ...networks, name: "network list" },
+  show,
+  remove,
+];

@@ -1,0 +1,81 @@
+/** The networks that containers can join. */
+import { askNetworks } from "../isolator/gc/plugins.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
+import { SETTINGS_FILE } from "./found_values.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { print, printError, printJson } from "./output.ts";
+import { plainLine } from "../base/printable.ts";
+import { configureLog } from "../base/log.ts";
+
+export const networks: Command = {
+  name: "isolator networks",
+  summary: "the networks that containers can join, and the files that are skipped",
+  flags: [...NETWORK_FLAGS, JSON_FLAG],
+  examples: [{
+    command: "mesos-cni networks",
+    what: "a line for each network, then what is wrong with the other files",
+  }],
+  notes:
+    `The plugins of a network of version 1.1.0 are asked whether they would take a container (STATUS).
+Exit code 1 if one would not, if a file is skipped, or if no directory of configs is known.`,
+  async run(call) {
+    const { networkView, subnetOf } = await import("../netns/network.ts");
+    // The files that are skipped are listed below: said once is enough.
+    if (call.given("log-level") === undefined) configureLog({ level: "error" });
+    const isolator = isolatorOf(call);
+    const catalog = isolator.networks;
+    const views = catalog.names().map((name) => networkView(isolator, name));
+    const answers = new Map((await askNetworks(isolator)).map((one) => [one.network, one]));
+    const unready = [...answers.values()].filter(({ error }) => error !== undefined);
+    const isConfigured = isolator.settings.cni !== undefined;
+    if (call.has("json")) {
+      printJson({
+        networks: views.map((view) => ({
+          name: view.name,
+          file: view.file,
+          type: view.plugins[0]!.type,
+          subnets: [...new Set(view.ranges.map(({ subnet }) => subnet))],
+          containers: view.containers.length,
+          ...readiness(answers.get(view.name)),
+        })),
+        skipped: catalog.skipped,
+      });
+      return isConfigured && catalog.skipped.length + unready.length === 0 ? 0 : 1;
+    }
+    if (!isConfigured) {
+      printError(
+        "isolator networks",
+        `no directory of network configs is known: give --network_cni_config_dir=DIR, or ` +
+          `name it in ${SETTINGS_FILE}`,
+      );
+      return 1;
+    }
+    if (views.length > 0) {
+      const { table } = await import("../netns/table.ts");
+      print(table(
+        ["NAME", "TYPE", "SUBNET", "CONTAINERS", "FILE"],
+        views.map((view) => [
+          view.name,
+          view.plugins.map(({ type }) => type).filter((type) => type !== "host-local").join("+"),
+          subnetOf(view),
+          String(view.containers.length),
+          view.file,
+        ]),
+      ));
+    } else {
+      print(`no network is defined in ${plainLine(isolator.settings.cni!.configDir)}`);
+    }
+    for (const { network, error } of unready) print(`not ready ${network}: ${plainLine(error!)}`);
+    for (const { file, reason } of catalog.skipped) {
+      print(`skipped ${plainLine(file)}: ${plainLine(reason)}`);
+    }
+    return catalog.skipped.length + unready.length > 0 ? 1 : 0;
+  },
+};
+
+function readiness(answer: { asked: boolean; error?: string } | undefined) {
+  if (!answer?.asked) return {};
+  const { error } = answer;
+  return error === undefined ? { ready: true } : { ready: false, error };
+}

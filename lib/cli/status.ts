@@ -1,0 +1,152 @@
+/** This agent on one screen. */
+import { checkMachine } from "../install/machine.ts";
+import { configureLog } from "../base/log.ts";
+import { messageOf } from "../base/error.ts";
+import { plainLine } from "../base/printable.ts";
+import { VERSION } from "../base/version.ts";
+import { isBuiltIn } from "../cni/plugin_type.ts";
+import { readProcFile } from "../kernel/files.ts";
+import { listContainers } from "../netns/list.ts";
+import type { Layout } from "../containers/layout.ts";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import { type Call, type Command, JSON_FLAG } from "./command.ts";
+import { foundValue, ofAgent, runningAgent } from "./found_values.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { SOCKET } from "./isolator_serve.ts";
+import { bold, print, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "status",
+  summary: "this agent on one screen: what runs, what is wrong, what to do",
+  flags: [JSON_FLAG, ...NETWORK_FLAGS],
+  examples: [{ command: "mesos-cni status", what: "the agent, its networks and its containers" }],
+  notes: "Nothing is sent and nothing is changed. Exit code 1 if anything is wrong.",
+  run(call) {
+    // What the log would say of skipped files stands in the answer.
+    if (call.given("log-level") === undefined) configureLog({ level: "error" });
+    const isolator = isolatorOf(call);
+    const { cni, layout, path } = isolator.settings;
+    const networks = networksOf(() => isolator.networks);
+    const containers = containersOf(layout);
+    const missing = checkMachine(
+      path,
+      cni?.pluginsDir ?? "",
+      (type) => isBuiltIn(call.plugins, type),
+    ).filter(({ found }) => !found);
+    const answer = {
+      version: VERSION,
+      agent: agent(),
+      service: listens(SOCKET) ? { socket: SOCKET } : null,
+      config_dir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
+      networks,
+      containers,
+      missing: missing.map(({ what, remedy }) => ({ what, remedy })),
+      healthy: networks.problem === undefined && networks.skipped.length === 0 &&
+        containers.unwell.length === 0 && missing.length === 0,
+    };
+    if (call.has("json")) printJson(answer);
+    else print(screen(answer, layout));
+    return Promise.resolve(answer.healthy ? 0 : 1);
+  },
+};
+
+interface Status {
+  version: string;
+  agent: { pid: number; address: string | null } | null;
+  service: { socket: string } | null;
+  config_dir: { path: string; from: string } | null;
+  networks: ReturnType<typeof networksOf>;
+  containers: ReturnType<typeof containersOf>;
+  missing: { what: string; remedy: string }[];
+  healthy: boolean;
+}
+
+function screen(status: Status, layout: Layout): string {
+  const { agent, service, config_dir, networks, containers, missing } = status;
+  const unwell = containers.unwell.map(({ id, health }) => `${id}: ${plainLine(health)}`);
+  const lines: [what: string, ...lines: string[]][] = [
+    [
+      "agent",
+      agent ? `process ${agent.pid}${agent.address ? `, at ${agent.address}` : ""}` : "none runs",
+    ],
+    [
+      "isolator",
+      service
+        ? `the service listens at ${service.socket}`
+        : "no service runs; a stock agent needs none",
+    ],
+    [
+      "networks",
+      config_dir
+        ? `${networks.names.length} in ${plainLine(config_dir.path)} (from ${config_dir.from})`
+        : "no directory of configs is known: mesos-cni config",
+      ...networks.names.length > 0 ? [networks.names.join(", ")] : [],
+      ...networks.skipped.map(({ file, reason }) =>
+        `skipped ${plainLine(file)}: ${plainLine(reason)}`
+      ),
+      ...networks.problem === undefined ? [] : [plainLine(networks.problem)],
+    ],
+    [
+      "containers",
+      `${containers.count} under ${layout.containers}` +
+      (containers.count > 0 ? `, ${containers.count - unwell.length} ok` : ""),
+      ...unwell,
+    ],
+    ...missing.map(({ what, remedy }): [string, string] => ["missing", `${what}: ${remedy}`]),
+  ];
+  const next = containers.unwell[0]
+    ? `mesos-cni diagnose ${containers.unwell[0].id}`
+    : networks.skipped[0] && config_dir
+    ? `mesos-cni lint ${plainLine(config_dir.path)}`
+    : undefined;
+  return [
+    bold(`mesos-cni ${status.version}: ${status.healthy ? "all is well" : "something is wrong"}`),
+    ...lines.flatMap(([what, ...texts]) =>
+      texts.map((text, i) => `${(i === 0 ? what : "").padEnd(11)} ${text}`)
+    ),
+    ...next ? [`\nnext: ${next}`] : [],
+  ].join("\n");
+}
+
+function agent(): Status["agent"] {
+  const running = runningAgent();
+  if (!running) return null;
+  const ip = ofAgent("advertise_ip") ?? ofAgent("ip");
+  const port = ofAgent("advertise_port") ?? ofAgent("port");
+  return {
+    pid: running.pid,
+    address: ip ? `${ip.value}:${port?.value ?? 5051}` : port ? `port ${port.value}` : null,
+  };
+}
+
+function networksOf(
+  look: () => { names(): string[]; skipped: readonly { file: string; reason: string }[] },
+) {
+  try {
+    const catalog = look();
+    return { names: catalog.names(), skipped: catalog.skipped, problem: undefined };
+  } catch (error) {
+    return { names: [], skipped: [], problem: messageOf(error) };
+  }
+}
+
+function containersOf(layout: Layout) {
+  const all = listContainers(layout);
+  const unwell = all.filter(({ health }) => health !== "ok").map(({ id, health }) => ({
+    id,
+    health,
+  }));
+  return { count: all.length, unwell };
+}
+
+function sourceOf(call: Call): string {
+  const name = "network_cni_config_dir";
+  return call.given(name) === undefined ? foundValue(name)?.from ?? "default" : `--${name}`;
+}
+
+/** Whether something listens at a unix socket, which its file alone does not say. */
+function listens(path: string): boolean {
+  // Of unix sockets, the kernel flags those that listen with __SO_ACCEPTCON.
+  return readProcFile("/proc/net/unix").split("\n")
+    .some((line) => line.endsWith(` ${path}`) && line.split(" ")[3] === "00010000");
+}

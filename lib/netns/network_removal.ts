@@ -1,0 +1,101 @@
+/** What a network leaves on a machine when its last container has gone. */
+import { OperatorError } from "../base/error.ts";
+import type { Isolator } from "../isolator/isolator.ts";
+import { FileLock } from "../kernel/lock.ts";
+import { deleteLink } from "../netlink/link_changes.ts";
+import { Netlink } from "../netlink/mod.ts";
+import { removeUnusedChain } from "../ports/unused_chain.ts";
+import { networkView } from "./network.ts";
+
+/** How long, in ms, to wait for a plugin that holds the store. */
+const PATIENCE_MS = 10_000;
+
+export interface Leftover {
+  what: string;
+  /** @returns false if it was not there (any more) @throws {OperatorError} if it is in use */
+  remove(): Promise<boolean>;
+}
+
+/**
+ * What is only this network's, to be removed in this order.
+ *
+ * @throws {OperatorError} `network_in_use` while a container is on it
+ */
+export function leftovers(isolator: Isolator, name: string): Leftover[] {
+  const { containers, traces } = networkView(isolator, name);
+  const [first] = containers;
+  if (first) {
+    throw new OperatorError(
+      "network_in_use",
+      `${containers.length} container${containers.length > 1 ? "s are" : " is"} on the network ` +
+        `${name}, such as ${first.id}: clean up first (mesos-cni cleanup ID)`,
+    );
+  }
+  const others = isolator.networks.names().filter((other) => other !== name)
+    .map((other) => networkView(isolator, other).traces);
+  const isOwn = (kind: keyof typeof traces) =>
+    traces[kind] !== undefined && !others.some((other) => other[kind] === traces[kind]);
+  const { bridge, addressStore, natChain } = traces;
+  return [
+    ...isOwn("bridge") && hasBridge(bridge!)
+      ? [{ what: `bridge ${bridge}`, remove: () => Promise.resolve(removeBridge(bridge!)) }]
+      : [],
+    ...isOwn("addressStore") && isStore(addressStore!)
+      ? [{ what: `leases in ${addressStore}`, remove: () => removeStore(addressStore!) }]
+      : [],
+    ...isOwn("natChain")
+      ? [{
+        what: `chain ${natChain} of the nat table, with the jumps to it`,
+        remove: () => removeUnusedChain(natChain!, isolator.settings.path),
+      }]
+      : [],
+  ];
+}
+
+function hasBridge(name: string): boolean {
+  using netlink = Netlink.open();
+  return netlink.findLink(name)?.kind === "bridge";
+}
+
+function removeBridge(name: string): boolean {
+  using netlink = Netlink.open();
+  const links = netlink.links();
+  const bridge = links.find((link) => link.name === name && link.kind === "bridge");
+  if (!bridge) return false;
+  const ports = links.filter(({ master }) => master === bridge.index);
+  if (ports.length > 0) {
+    throw new OperatorError(
+      "network_in_use",
+      `the bridge ${name} has ${ports.length} interface${ports.length > 1 ? "s" : ""}, such as ` +
+        `${ports[0]!.name}: mesos-cni topology shows whose`,
+    );
+  }
+  netlink.change(deleteLink(bridge.index, name));
+  return true;
+}
+
+function isStore(directory: string): boolean {
+  try {
+    return Deno.statSync(directory).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** host-local's directory: its lock, the last address given out, and a file for each lease. */
+async function removeStore(directory: string): Promise<boolean> {
+  using lock = await FileLock.take(`${directory}/lock`, PATIENCE_MS);
+  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${directory}/lock`);
+  const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  const strange = names.find((name) => !/^(?:lock|last_reserved_ip\.\d+)$/.test(name));
+  if (strange !== undefined) {
+    throw new OperatorError(
+      "network_in_use",
+      `${directory} still has ${strange}, which may be somebody's address: mesos-cni gc shows whose`,
+    );
+  }
+  for (const name of names) Deno.removeSync(`${directory}/${name}`);
+  Deno.removeSync(directory);
+  return true;
+}

@@ -1,0 +1,166 @@
+/** A day with the compiled program: short commands, no flags, and what it says of mistakes. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path";
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+const ENV = {
+  MESOS_NETWORK_CNI_CONFIG_DIR: fromFileUrl(new URL("../../examples/networks", import.meta.url)),
+  MESOS_NETWORK_CNI_PLUGINS_DIR: CNI_PLUGINS,
+};
+
+class Agent {
+  constructor(readonly host: Sandbox) {}
+
+  run(...args: string[]) {
+    return this.host.run([MESOS_CNI, ...args], { env: ENV });
+  }
+
+  ok(...args: string[]) {
+    return this.host.ok([MESOS_CNI, ...args], { env: ENV });
+  }
+
+  /** Starts a container that lives until its input ends. */
+  async start(id: string, ...flags: string[]): Promise<AsyncDisposable> {
+    const child = this.host.spawn(
+      [MESOS_CNI, "run", `--name=${id}`, ...flags, "--", "sh", "-c", "echo up; cat"],
+      { env: ENV },
+    );
+    const reader = child.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    assertEquals(new TextDecoder().decode(value), "up\n");
+    return {
+      async [Symbol.asyncDispose]() {
+        await child.stdin.close();
+        await Promise.all([child.stdout.cancel(), child.stderr.cancel(), child.status]);
+      },
+    };
+  }
+}
+
+Deno.test("daily commands need no group and no flag", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  {
+    await using _ = await agent.start("web-1", "--networks=cni-test");
+    await using _other = await agent.start("db-1", "--networks=cni-test");
+    assertStringIncludes(await agent.ok("list"), "web-1");
+    assertStringIncludes(await agent.ok("inspect", "web"), "192.168.0.2");
+    assertStringIncludes(await agent.ok("topology"), "web-1");
+    assertStringIncludes(await agent.ok("exec", "web-1", "--", "ip", "address"), "192.168.0.2");
+    JSON.parse(await agent.ok("check", "web-1"));
+    assertStringIncludes(await agent.ok("gc"), "nothing");
+
+    const all = await agent.ok("exec", "--all", "--", "ip", "-4", "address", "show", "eth0");
+    assertMatch(all, /== db-1\n[^=]*192\.168\.0\.3.*== web-1\n[^=]*192\.168\.0\.2/s);
+    const failing = await agent.run("exec", "--all", "--", "sh", "-c", "exit 3");
+    assertEquals(failing.code, 1);
+    assertStringIncludes(failing.stderr, "web-1: sh ended with 3");
+
+    const [{ pid }] = JSON.parse(await agent.ok("list", "--json"))
+      .filter((one: { id: string }) => one.id === "web-1");
+    assertMatch(
+      await agent.ok("identify", String(pid)),
+      /^web-1 {2}eth0 on cni-test 192\.168\.0\.2/,
+    );
+    const own = await agent.run("identify", String(host.pid));
+    assertEquals(own.code, 1);
+    assertStringIncludes(own.stdout, "the agent's own network");
+
+    assertStringIncludes(await agent.ok("status"), "all is well");
+    await host.ok([MESOS_CNI, "exec", "web-1", "--", "ip", "link", "set", "eth0", "down"]);
+    const status = await agent.run("status");
+    assertEquals(status.code, 1);
+    assertMatch(status.stdout, /web-1: eth0 down[\s\S]*next: mesos-cni diagnose web-1/);
+  }
+  await agent.ok("cleanup", "web-1"); // once more is fine
+});
+
+Deno.test("a network is shown with what is on it and what is free, and removed when nothing is", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  const flags = ["--networks=port-mapper-test", "--port_mappings=8080:80"];
+  const natRules = () => host.ok(["iptables-save", "-t", "nat"]);
+  {
+    await using _ = await agent.start("web-1", ...flags);
+    const shown = JSON.parse(await agent.ok("network", "show", "port-mapper-test", "--json"));
+    assertEquals(shown.containers.map((one: { id: string }) => one.id), ["web-1"]);
+    assertEquals(shown.ranges[0].used, 1);
+    const { size, free } = shown.ranges[0];
+    assertEquals(BigInt(size) - BigInt(free), 1n);
+    const refused = await agent.run("network", "rm", "port-mapper-test");
+    assertEquals(refused.code, 1);
+    assertStringIncludes(refused.stderr, "web-1");
+  }
+  const { natChain } =
+    JSON.parse(await agent.ok("network", "show", "port-mapper-test", "--json")).traces;
+  assertStringIncludes(await natRules(), `-j ${natChain}`);
+  await agent.ok("network", "rm", "port-mapper-test", "--dry-run");
+  assertStringIncludes(await natRules(), natChain);
+
+  await agent.ok("network", "rm", "port-mapper-test");
+  const rules = await natRules();
+  assert(!rules.includes(natChain), rules);
+  assertEquals(
+    await host.run(["ls", "/var/lib/cni/networks/port-mapper-test"]).then((o) => o.code),
+    2,
+  );
+  assertStringIncludes(await agent.ok("network", "rm", "port-mapper-test"), "nothing");
+});
+
+Deno.test("typical mistakes are told what is meant, each with one rule of exit codes", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  await using _ = await agent.start("web-1", "--networks=cni-test");
+  const cases: [args: string, code: number, said: string][] = [
+    ["ps", 2, "did you mean list?"],
+    ["ls", 2, "did you mean list?"],
+    ["prune", 2, "did you mean gc?"],
+    ["diagnos web-1", 2, "did you mean diagnose?"],
+    ["netns lst", 2, "did you mean netns list?"],
+    ["isolator ps", 2, "one of: networks, prepare"],
+    ["list --jsn", 2, "did you mean --json?"],
+    ["inspect wb-1", 1, "did you mean web-1?"],
+    ["check wb-1", 1, "did you mean web-1?"],
+    ["network show cni-tst", 1, "did you mean cni-test?"],
+    ["exec web-1 ip a", 2, "mesos-cni exec web-1 -- ip a"],
+    ["exec --all", 2, "--all -- COMMAND"],
+    ["identify x", 2, "no process id"],
+    ["inspect --pid=abc", 2, "no process id"],
+    ["diagnose --pid=abc", 2, "no process id"],
+    ["run --name=../x -- ls", 2, "no container id"],
+    ["run --networks=cni-test --port_mappings=80:80:80 -- ls", 2, "--port_mappings"],
+    ["run --networks=cni-test --port_mappings=70000:80 -- ls", 2, "1 to 65535"],
+    ["run --default_container_dns=8.8.8.8 -- ls", 2, "neither JSON nor the absolute path"],
+    ["run -- nosuchprog", 127, "there is no program nosuchprog"],
+    ["exec web-1 -- nosuchprog", 127, "there is no program nosuchprog"],
+    ["list --runtime_dir=/nope", 2, "there is no such directory"],
+    ["run --network_cni_config_dir=/nope --networks=web -- ls", 1, "there is no directory /nope"],
+    ["isolator isolate web-9 x", 2, "no process id"],
+    ["list --log-level=loud", 2, "none of debug"],
+  ];
+  for (const [args, code, said] of cases) {
+    const { code: got, stderr } = await agent.run(...args.split(" "));
+    assertEquals(got, code, `${args}\n${stderr}`);
+    assertStringIncludes(stderr, said, args);
+    assert(!/os error|\n\s+at /.test(stderr), stderr);
+  }
+  assertEquals((await agent.run("netns", "help")).code, 0);
+});
+
+Deno.test("a failure is a line of JSON where the log is to be one", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  for (
+    const [args, code] of [
+      [["inspect", "x", "--log-format=json"], "unknown_container"],
+      [["--log-format=json", "inspect", "x"], "unknown_container"],
+      [["list", "--foo", "--log-format=json"], "usage"],
+    ] as const
+  ) {
+    const { stderr } = await agent.run(...args);
+    const line = JSON.parse(stderr);
+    assertEquals([line.level, line.code], ["error", code]);
+  }
+});
