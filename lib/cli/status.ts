@@ -10,7 +10,7 @@ import { listContainers } from "../netns/list.ts";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, JSON_FLAG } from "./command.ts";
-import { foundValue, ofAgent, runningAgent } from "./found_values.ts";
+import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
 import { bold, print, printJson } from "./output.ts";
@@ -141,7 +141,7 @@ function containersOf(layout: Layout) {
 
 function sourceOf(call: Call): string {
   const name = "network_cni_config_dir";
-  return call.given(name) === undefined ? foundValue(name)?.from ?? "default" : `--${name}`;
+  return call.given(name) === undefined ? call.found(name)?.from ?? "default" : `--${name}`;
 }
 
 /** Whether something listens at a unix socket, which its file alone does not say. */

@@ -1,11 +1,9 @@
 /** What a network's last mapping leaves on purpose, for the next: its chain of the nat table. */
 import { OperatorError } from "../base/error.ts";
-import { FileLock } from "../kernel/lock.ts";
-import { Changes } from "./iptables_rules.ts";
 import { IptablesTool } from "./iptables_tool.ts";
-import { CHANGES_LOCK, prepareState } from "./state.ts";
+import { lockChanges } from "./locks.ts";
+import { prepareState } from "./state_dir.ts";
 
-const PATIENCE_MS = 30_000;
 /** What iptables takes as a chain's name. */
 const NAME = /^[A-Za-z0-9_-]{1,28}$/;
 
@@ -19,8 +17,7 @@ const NAME = /^[A-Za-z0-9_-]{1,28}$/;
 export async function removeUnusedChain(chain: string, path: string): Promise<boolean> {
   if (!NAME.test(chain)) return false;
   prepareState();
-  using lock = await FileLock.take(CHANGES_LOCK, PATIENCE_MS);
-  if (!lock) throw new OperatorError("busy", `another program keeps holding ${CHANGES_LOCK}`);
+  using lock = await lockChanges();
   let found = false;
   for (const family of [4, 6] as const) {
     if (!IptablesTool.isInstalled(family, path)) continue;
@@ -35,12 +32,9 @@ export async function removeUnusedChain(chain: string, path: string): Promise<bo
           `${rules[0]}: mesos-cni gc shows whose they are`,
       );
     }
-    const changes = new Changes();
-    for (const line of lines) {
-      if (line.endsWith(` -j ${chain}`)) changes.add("nat", line.replace(/^-A /, "-D "));
-    }
-    changes.add("nat", `-X ${chain}`);
-    await tool.restore(changes.toString(), lock);
+    const jumps = lines.filter((line) => line.endsWith(` -j ${chain}`));
+    const deletions = jumps.map((line) => line.replace(/^-A /, "-D "));
+    await tool.restore(["*nat", ...deletions, `-X ${chain}`, "COMMIT", ""].join("\n"), lock);
     found = true;
   }
   return found;
