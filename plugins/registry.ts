@@ -27,6 +27,36 @@ const TYPES: readonly PluginType[] = [
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
   },
   {
+    type: "ptp",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./ptp/plugin.ts")).ptp,
+  },
+  {
+    type: "macvlan",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./macvlan/plugin.ts")).macvlan,
+  },
+  {
+    type: "ipvlan",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./ipvlan/plugin.ts")).ipvlan,
+  },
+  {
+    type: "vlan",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./vlan/plugin.ts")).vlan,
+  },
+  {
+    type: "dummy",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./dummy/plugin.ts")).dummy,
+  },
+  {
     type: "static",
     kind: "ipam",
     standard: true,

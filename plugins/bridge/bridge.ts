@@ -25,7 +25,7 @@ export function ensureBridge(
   found ??= host.describeLink(name);
   if (!found) throw wrong(`the bridge ${name} was removed as soon as it was made`);
   const { link } = found;
-  if (link.kind !== "bridge") throw wrong(`${name} is there and is no bridge: name another one`);
+  requireKind(link);
   const isUp = link.flags.includes("UP");
   const isPromiscuous = link.flags.includes("PROMISC");
   if (!isUp || (promiscuous && !isPromiscuous)) {
@@ -37,6 +37,16 @@ export function ensureBridge(
     }));
   }
   return { bridge: link, made };
+}
+
+/** @throws {CniError} if something else has the bridge's name */
+export function requireBridge(host: Netlink, name: string): void {
+  const link = host.findLink(name);
+  if (link) requireKind(link);
+}
+
+function requireKind({ kind, name }: Link): void {
+  if (kind !== "bridge") throw wrong(`${name} is there and is no bridge: name another one`);
 }
 
 /** @returns false if somebody else was faster */

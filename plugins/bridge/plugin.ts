@@ -18,6 +18,7 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
+import { requireFree } from "../shared/stacked_link.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
 import {
   containerInterface,
@@ -26,7 +27,7 @@ import {
   verifyMac,
 } from "../shared/verify_interface.ts";
 import { makeWire, removeLink, removeWire, type Wire } from "../shared/veth.ts";
-import { ensureAddress, ensureBridge } from "./bridge.ts";
+import { ensureAddress, ensureBridge, requireBridge } from "./bridge.ts";
 import { type BridgeConfig, readBridgeConfig } from "./config.ts";
 import { planGateways } from "./gateways.ts";
 import { setUpPort } from "./port.ts";
@@ -39,8 +40,10 @@ async function add(call: LiveCall): Promise<Result> {
   return await undoingOnFailure(async (undo) => {
     using host = Netlink.open();
     using container = Netlink.open(call.netns);
+    requireFree(container, call.ifName);
+    requireBridge(host, config.bridge);
     if (config.ipam !== undefined) undo(() => delIpam(call, config.ipam));
-    // First, since it is the one that fails most: then nothing was made yet.
+    // Before anything is made, since it is the step that fails most.
     const leased = config.ipam === undefined ? undefined : await addIpam(call, config.ipam);
     const plan = planGateways(leased ?? { ips: [], routes: [] }, config);
 

@@ -20,7 +20,11 @@ export function ensureVlanInterface(
   const { mtu } = bridge;
   try {
     host.change(
-      addVeth({ name: port, mtu, master: bridge.index, up: true }, { name, mtu, up: true }),
+      addVeth({ name: port, mtu, master: bridge.index, up: true, txQueueLength: 0 }, {
+        name,
+        mtu,
+        up: true,
+      }),
     );
   } catch (error) {
     // Another ADD was faster.

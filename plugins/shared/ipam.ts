@@ -12,12 +12,12 @@ export function ipamType({ config }: Call): string | undefined {
 }
 
 /** @throws {CniError} the IPAM plugin's own, or for a result without addresses */
-export async function addIpam(call: Call, type: string): Promise<Result> {
+export async function addIpam(call: Call, type: string | undefined): Promise<Result> {
+  if (type === undefined) throw wrong("ipam.type is missing; it must be the plugin for addresses");
   const printed = await callIpam(call, type, "ADD");
   if (!printed) throw new CniError(CNI_CODES.undecodable, `IPAM plugin ${type} printed no result`);
   const result = readResult(printed, `the result of IPAM plugin ${type}`);
   if (result.ips.length > 0) return result;
-  await delIpam(call, type);
   throw wrong(`IPAM plugin ${type} gave no address`);
 }
 

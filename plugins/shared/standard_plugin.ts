@@ -44,6 +44,8 @@ export interface StandardPlugin {
   del(call: Call): Promise<void>;
   check(call: LiveCall): Promise<void>;
   status?(call: Call): Promise<void>;
+  /** The first version of the specification that it knows; 0.1.0 if nothing is said. */
+  since?: SpecVersion;
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
@@ -64,6 +66,8 @@ async function answer(
   work: StandardPlugin,
   invocation: Invocation,
 ): Promise<JsonObject | undefined> {
+  const versions = SPEC_VERSIONS.filter((version) => atLeast(version, work.since ?? "0.1.0"));
+  if (invocation.command !== "VERSION") requireKnown(invocation, versions);
   switch (invocation.command) {
     case "ADD": {
       const call = readLiveCall(invocation);
@@ -86,7 +90,7 @@ async function answer(
       await work.status?.(readCall(invocation));
       return undefined;
     case "VERSION":
-      return { cniVersion: NEWEST_VERSION, supportedVersions: [...SPEC_VERSIONS] };
+      return { cniVersion: NEWEST_VERSION, supportedVersions: versions };
   }
 }
 
@@ -163,6 +167,16 @@ function readVersion(config: JsonObject): SpecVersion {
   throw new CniError(
     typeof version === "string" ? CNI_CODES.incompatibleVersion : CNI_CODES.undecodable,
     `cniVersion ${quote(version)} is not supported; use one of ${SPEC_VERSIONS.join(", ")}`,
+  );
+}
+
+function requireKnown({ config }: Invocation, versions: readonly SpecVersion[]): void {
+  const version = readVersion(config);
+  if (versions.includes(version)) return;
+  throw new CniError(
+    CNI_CODES.incompatibleVersion,
+    `this plugin came with version ${versions[0]} of the specification, and the config is of ` +
+      version,
   );
 }
 

@@ -41,7 +41,9 @@ export function makeWire(
   for (let attempt = 1;; attempt++) {
     const name = randomVethName();
     try {
-      host.change(addVeth({ up: true, ...outside, name }, { ...inside, netns: handle }));
+      // As the reference makes it: nothing queues on the host's end.
+      const hostEnd = { up: true, txQueueLength: 0, ...outside, name };
+      host.change(addVeth(hostEnd, { ...inside, netns: handle }));
     } catch (error) {
       if (!(error instanceof SystemError) || error.errnoName !== "EEXIST") throw error;
       if (container.findLink(inside.name)) {

@@ -1,0 +1,15 @@
+/** dummy: an interface that leads nowhere, for its address (the reference's plugins/main/dummy). */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import { addLink } from "../../lib/netlink/link_changes.ts";
+import { innerPlugin } from "../shared/inner_plugin.ts";
+import { standardPlugin } from "../shared/standard_plugin.ts";
+
+export const dummy: Plugin = standardPlugin(innerPlugin({
+  kind: "dummy",
+  addresses: "required",
+  keepsDns: true,
+  plan: ({ ifName }, _host, container) => () => {
+    container.change(addLink({ name: ifName, kind: { kind: "dummy" } }));
+    return Promise.resolve(container.link(ifName));
+  },
+}));

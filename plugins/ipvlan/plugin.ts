@@ -1,0 +1,60 @@
+/**
+ * ipvlan: an interface that shares the hardware address of one of the host's (the reference's
+ * plugins/main/ipvlan).
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import { IPVLAN_MODES } from "../../lib/netlink/link_changes.ts";
+import { view } from "../../lib/netlink/message.ts";
+import { wrong } from "../shared/fields.ts";
+import { innerPlugin } from "../shared/inner_plugin.ts";
+import { findMaster, makeStacked } from "../shared/stacked_link.ts";
+import {
+  type Call,
+  type LiveCall,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+
+type Mode = keyof typeof IPVLAN_MODES;
+/** IFLA_IPVLAN_MODE (linux/if_link.h). */
+const IFLA_IPVLAN_MODE = 1;
+
+export const ipvlan: Plugin = standardPlugin(innerPlugin({
+  kind: "ipvlan",
+  addresses: "or of the plugin before",
+  // The network hears of the new address.
+  settings: (ifName) => [
+    [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
+    [`net/ipv6/conf/${ifName}/ndisc_notify`, "1"],
+  ],
+  plan(call, host, container) {
+    const mode = readMode(call);
+    const master = findMaster(call, host, container, masterBefore(call));
+    const mtu = Math.max(0, call.config.integer("mtu") ?? 0) || undefined;
+    return () => makeStacked(call, container, master, { kind: "ipvlan", mode }, { mtu });
+  },
+  verify(call, host, container) {
+    const name = call.config.text("master");
+    if (name) findMaster(call, host, container, name);
+    const wanted = readMode(call);
+    const bytes = container.describeLink(call.ifName)?.data.bytes(IFLA_IPVLAN_MODE);
+    if (!bytes || view(bytes).getUint16(0, true) !== IPVLAN_MODES[wanted]) {
+      throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
+    }
+  },
+}));
+
+function readMode({ config }: Call): Mode {
+  const mode = config.text("mode") || "l2";
+  if (mode in IPVLAN_MODES) return mode as Mode;
+  return config.fail("mode", Object.keys(IPVLAN_MODES).join(", "));
+}
+
+/** In a list without `master`, the interface that the plugin before made. */
+function masterBefore(call: LiveCall): string | undefined {
+  const { config } = call;
+  if (config.text("master") || !config.has("prevResult")) return undefined;
+  const { interfaces } = requirePrevResult(call);
+  if (interfaces.length === 1) return interfaces[0]!.name;
+  throw wrong("master is missing, and prevResult does not have just one interface to be it");
+}

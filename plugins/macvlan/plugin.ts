@@ -1,0 +1,55 @@
+/**
+ * macvlan: an interface with a hardware address of its own on one of the host's (the reference's
+ * plugins/main/macvlan).
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import { MACVLAN_MODES } from "../../lib/netlink/link_changes.ts";
+import { readCniArgs } from "../shared/cni_args.ts";
+import { wrong } from "../shared/fields.ts";
+import { innerPlugin } from "../shared/inner_plugin.ts";
+import { readMac } from "../shared/mac.ts";
+import { findMaster, makeStacked, readMtu } from "../shared/stacked_link.ts";
+import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
+
+type Mode = keyof typeof MACVLAN_MODES;
+/** IFLA_MACVLAN_MODE (linux/if_link.h). */
+const IFLA_MACVLAN_MODE = 1;
+
+export const macvlan: Plugin = standardPlugin(innerPlugin({
+  kind: "macvlan",
+  addresses: "optional",
+  // The network hears of the new address.
+  settings: (ifName) => [
+    [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
+    [`net/ipv6/conf/${ifName}/ndisc_notify`, "1"],
+  ],
+  plan(call, host, container) {
+    const mode = readMode(call);
+    const mac = readWantedMac(call);
+    const master = findMaster(call, host, container);
+    const mtu = readMtu(call, master);
+    const broadcastQueueLength = call.config.integer("bcqueuelen");
+    const kind = { kind: "macvlan", mode, broadcastQueueLength } as const;
+    return () => makeStacked(call, container, master, kind, { mtu, mac });
+  },
+  verify(call, host, container) {
+    findMaster(call, host, container);
+    const wanted = readMode(call);
+    const found = container.describeLink(call.ifName)?.data.u32(IFLA_MACVLAN_MODE);
+    if (found !== MACVLAN_MODES[wanted]) {
+      throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
+    }
+  },
+}));
+
+function readMode({ config }: Call): Mode {
+  const mode = config.text("mode") || "bridge";
+  if (mode in MACVLAN_MODES) return mode as Mode;
+  return config.fail("mode", Object.keys(MACVLAN_MODES).join(", "));
+}
+
+function readWantedMac({ config, invocation }: Call): string | undefined {
+  const { MAC } = readCniArgs(invocation.args, ["MAC"]);
+  const mac = config.object("runtimeConfig")?.text("mac") || MAC || config.text("mac");
+  return mac ? readMac(mac) : undefined;
+}
