@@ -57,6 +57,24 @@ const TYPES: readonly PluginType[] = [
     load: async () => (await import("./dummy/plugin.ts")).dummy,
   },
   {
+    type: "firewall",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./firewall/plugin.ts")).firewall,
+  },
+  {
+    type: "tuning",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./tuning/plugin.ts")).tuning,
+  },
+  {
+    type: "bandwidth",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./bandwidth/plugin.ts")).bandwidth,
+  },
+  {
     type: "static",
     kind: "ipam",
     standard: true,

@@ -17,6 +17,7 @@ import {
 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { decodeRoute, decodeRouteEntry, decodeRule, type Route, type Rule } from "./route.ts";
+import { decodeTokenBucket, disciplinesOf, type TokenBucket } from "./traffic_changes.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
 export type { Address, Change, Link, Neighbour, Route, Rule };
@@ -34,6 +35,7 @@ const RTM_GETROUTE = 26;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const RTM_GETRULE = 34;
+const RTM_GETQDISC = 38;
 const RTM_GETNSID = 90;
 const RTM_GETSTATS = 94;
 
@@ -236,6 +238,17 @@ export class Netlink implements Disposable {
       "list neighbours",
       decodeNeighbour,
     );
+  }
+
+  /** The token bucket that limits what leaves by an interface. @throws {SystemError} */
+  tokenBucketOf(index: number): TokenBucket | undefined {
+    const header = disciplinesOf(index);
+    return this.#socket.dump(
+      RTM_GETQDISC,
+      [header],
+      "list queueing disciplines",
+      ({ body }) => decodeTokenBucket(body),
+    ).find(({ link }) => link === index)?.bucket;
   }
 
   /**

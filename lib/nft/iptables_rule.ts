@@ -49,6 +49,8 @@ export interface IptablesRule {
   destination?: Network;
   /** `-i`; a `+` at its end stands for any rest. */
   inDevice?: Negatable<string>;
+  /** `-o`. */
+  outDevice?: Negatable<string>;
   /** `-p P -m P --dport N`. */
   port?: { protocol: TransportProtocol; number: number };
   /** `-m addrtype --dst-type LOCAL`. */
@@ -81,11 +83,12 @@ export function network(cidr: string, not = false): Network {
 
 /** As `iptables-save` prints it, without `-A CHAIN`: also what `iptables-restore` reads. */
 export function ruleText(rule: IptablesRule): string {
-  const { source, destination, inDevice, port, toLocal, states, comment, target } = rule;
+  const { source, destination, inDevice, outDevice, port, toLocal, states, comment, target } = rule;
   return [
     networkText("-s", source),
     networkText("-d", destination),
     inDevice && `${inDevice.not ? "! " : ""}-i ${inDevice.is}`,
+    outDevice && `${outDevice.not ? "! " : ""}-o ${outDevice.is}`,
     port && `-p ${port.protocol} -m ${port.protocol} --dport ${port.number}`,
     toLocal && "-m addrtype --dst-type LOCAL",
     states && `-m conntrack ${states.not ? "! " : ""}--ctstate ${states.is.join(",")}`,
@@ -126,9 +129,10 @@ function targetText(target: RuleTarget): string {
 
 /** The expressions that iptables-nft makes of a rule, in its order. */
 export function ruleExpressions(rule: IptablesRule, family: Family): Expression[] {
-  const { source, destination, inDevice, port, toLocal, states, comment, target } = rule;
+  const { source, destination, inDevice, outDevice, port, toLocal, states, comment, target } = rule;
   return [
-    ...device(inDevice),
+    ...device("iifname", inDevice),
+    ...device("oifname", outDevice),
     ...(port ? protocol(port.protocol) : []),
     ...address(source, family, family === 4 ? 12 : 8),
     ...address(destination, family, family === 4 ? 16 : 24),
@@ -142,12 +146,15 @@ export function ruleExpressions(rule: IptablesRule, family: Family): Expression[
 }
 
 /** A name is compared with its NUL; without it, what is before a `+` is compared alone. */
-function device(wanted: Negatable<string> | undefined): Expression[] {
+function device(
+  key: "iifname" | "oifname",
+  wanted: Negatable<string> | undefined,
+): Expression[] {
   if (!wanted || wanted.is === "+") return [];
   const name = new TextEncoder().encode(
     wanted.is.endsWith("+") ? wanted.is.slice(0, -1) : wanted.is + "\0",
   );
-  return [meta("iifname"), compare(wanted.not ? "neq" : "eq", name)];
+  return [meta(key), compare(wanted.not ? "neq" : "eq", name)];
 }
 
 function protocol(name: TransportProtocol): Expression[] {

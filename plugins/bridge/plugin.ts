@@ -29,6 +29,7 @@ import {
 import { makeWire, removeLink, removeWire, type Wire } from "../shared/veth.ts";
 import { ensureAddress, ensureBridge, requireBridge } from "./bridge.ts";
 import { type BridgeConfig, readBridgeConfig } from "./config.ts";
+import { addMacSpoofCheck, removeMacSpoofCheck } from "./mac_spoof_check.ts";
 import { planGateways } from "./gateways.ts";
 import { setUpPort } from "./port.ts";
 import { ensureVlanInterface } from "./vlan_interface.ts";
@@ -63,6 +64,10 @@ async function add(call: LiveCall): Promise<Result> {
     });
     undo(() => removeLink(host, wire.host));
     setUpPort(host, bridge.name, wire.host, config);
+    if (config.macSpoofCheck) {
+      undo(() => removeMacSpoofCheck(call));
+      addMacSpoofCheck(call, wire.host.name, wire.inside.mac!);
+    }
     if (leased) {
       await configureInterface(container, call.netns, wire.inside, plan, settings(call, config));
     } else if (!config.disableContainerInterface) {
@@ -126,6 +131,7 @@ function removeUnused(host: Netlink, bridge: Link): void {
 async function del(call: Call): Promise<void> {
   await removeAll([
     () => removeMasquerade(call),
+    () => removeMacSpoofCheck(call),
     async () => {
       using host = Netlink.open();
       using container = openNamespace(call.netns);

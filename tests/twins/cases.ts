@@ -1,6 +1,6 @@
 /** The cases of the plugins that make an interface, and of those that give addresses. */
 import type { JsonObject } from "../../lib/base/json.ts";
-import { call, DIR, host, inside, life, NS1, NS2, short, type Twin } from "./case.ts";
+import { call, DIR, host, inside, life, NS2, short, type Twin } from "./case.ts";
 
 const VERSION = "1.0.0";
 const V4 = { type: "host-local", dataDir: `${DIR}/ipam`, subnet: "10.77.0.0/24" };
@@ -300,6 +300,13 @@ const BRIDGE: Twin[] = [
   { id: "bridge-mtu", type: "bridge", steps: life(bridge({ mtu: 1400 })) },
   { id: "bridge-hairpin", type: "bridge", steps: life(bridge({ hairpinMode: true })) },
   { id: "bridge-promisc", type: "bridge", steps: life(bridge({ promiscMode: true })) },
+  { id: "bridge-mac-spoof-check", type: "bridge", steps: life(bridge({ macspoofchk: true })) },
+  { id: "bridge-port-isolation", type: "bridge", steps: life(bridge({ portIsolation: true })) },
+  {
+    id: "bridge-nftables",
+    type: "bridge",
+    steps: life(bridge({ ipMasq: true, ipMasqBackend: "nftables", ipam: DUAL })),
+  },
   { id: "bridge-no-ipam", type: "bridge", steps: life(bridge({ ipam: {} })) },
   { id: "bridge-mac", type: "bridge", steps: life(bridge(), { args: "MAC=02:11:22:33:44:55" }) },
   {

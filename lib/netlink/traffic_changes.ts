@@ -1,0 +1,172 @@
+/**
+ * Traffic control: queueing disciplines and filters (RTM_NEWQDISC, RTM_NEWTFILTER;
+ * linux/pkt_sched.h, linux/pkt_cls.h).
+ */
+import { cString } from "../kernel/libc.ts";
+import type { Change } from "./change.ts";
+import { attribute, Attributes, nested, NLM_F_CREATE, NLM_F_EXCL, u32, view } from "./message.ts";
+
+const RTM_NEWQDISC = 36;
+const RTM_DELQDISC = 37;
+const RTM_NEWTFILTER = 44;
+const TCMSG_BYTES = 20;
+const TCA_KIND = 1;
+const TCA_OPTIONS = 2;
+const TC_H_ROOT = 0xffff_ffff;
+const TC_H_INGRESS = 0xffff_fff1;
+/** `ffff:`, which the ingress discipline always has. */
+const INGRESS_HANDLE = 0xffff_0000;
+/** `1:` */
+const FIRST_HANDLE = 0x1_0000;
+const TCA_TBF_PARMS = 1;
+const TCA_TBF_RATE64 = 4;
+/** struct tc_tbf_qopt */
+const TBF_BYTES = 36;
+const TCA_U32_CLASSID = 1;
+const TCA_U32_SEL = 5;
+const TCA_U32_ACT = 7;
+const TC_U32_TERMINAL = 1;
+const TCA_ACT_KIND = 1;
+const TCA_ACT_OPTIONS = 2;
+const TCA_MIRRED_PARMS = 2;
+const TCA_EGRESS_REDIR = 1;
+const TC_ACT_OK = 0;
+const TC_ACT_STOLEN = 4;
+const ETH_P_ALL = 0x0003;
+
+/** A token bucket (tc-tbf(8)). */
+export interface TokenBucket {
+  /** In bytes a second. */
+  rate: bigint;
+  /** How many bytes may wait. */
+  limit: number;
+  /** The bucket's depth, in ticks of the packet scheduler. */
+  buffer: number;
+}
+
+/** Limits what leaves by an interface. The kernel's `EEXIST`: it is limited already. */
+export function addTokenBucket(index: number, bucket: TokenBucket): Change {
+  const options = new Uint8Array(TBF_BYTES);
+  const isLarge = bucket.rate >= 1n << 32n;
+  const rate64 = new Uint8Array(8);
+  view(rate64).setBigUint64(0, bucket.rate, true);
+  view(options).setUint32(8, Number(bucket.rate & 0xffff_ffffn), true);
+  view(options).setUint32(24, bucket.limit, true);
+  view(options).setUint32(28, bucket.buffer, true);
+  return {
+    type: RTM_NEWQDISC,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [
+      header(index, FIRST_HANDLE, TC_H_ROOT),
+      attribute(TCA_KIND, cString("tbf")),
+      nested(TCA_OPTIONS, [
+        attribute(TCA_TBF_PARMS, options),
+        ...isLarge ? [attribute(TCA_TBF_RATE64, rate64)] : [],
+      ]),
+    ],
+    what: `limit what leaves by interface ${index}`,
+  };
+}
+
+/** Undoes {@link addTokenBucket}. */
+export function deleteTokenBucket(index: number): Change {
+  return {
+    type: RTM_DELQDISC,
+    flags: 0,
+    parts: [header(index, FIRST_HANDLE, TC_H_ROOT)],
+    what: `limit interface ${index} no more`,
+  };
+}
+
+/** Undoes {@link addIngress}, with the filters there. */
+export function deleteIngress(index: number): Change {
+  return {
+    type: RTM_DELQDISC,
+    flags: 0,
+    parts: [header(index, INGRESS_HANDLE, TC_H_INGRESS)],
+    what: `let go of what comes in by interface ${index}`,
+  };
+}
+
+/** What comes in by an interface gets a discipline that filters can be added to. */
+export function addIngress(index: number): Change {
+  return {
+    type: RTM_NEWQDISC,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [
+      header(index, INGRESS_HANDLE, TC_H_INGRESS),
+      attribute(TCA_KIND, cString("ingress")),
+    ],
+    what: `take hold of what comes in by interface ${index}`,
+  };
+}
+
+/** Sends all that comes in by one interface out by another. */
+export function addRedirection(index: number, to: number): Change {
+  const selector = new Uint8Array(32); // struct tc_u32_sel with one key that all packets match
+  selector[0] = TC_U32_TERMINAL;
+  selector[2] = 1;
+  return {
+    type: RTM_NEWTFILTER,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [
+      header(index, 0, INGRESS_HANDLE, 1 << 16 | ETH_P_ALL << 8),
+      attribute(TCA_KIND, cString("u32")),
+      nested(TCA_OPTIONS, [
+        attribute(TCA_U32_SEL, selector),
+        attribute(TCA_U32_CLASSID, u32(FIRST_HANDLE | 1)),
+        // The second is never reached; the reference writes it.
+        nested(TCA_U32_ACT, [mirred(1, to, TC_ACT_STOLEN), mirred(2, to, TC_ACT_OK)]),
+      ]),
+    ],
+    what: `redirect what comes in by interface ${index}`,
+  };
+}
+
+function mirred(order: number, to: number, action: number): Uint8Array {
+  const options = new Uint8Array(28); // struct tc_mirred
+  view(options).setInt32(8, action, true);
+  view(options).setInt32(20, TCA_EGRESS_REDIR, true);
+  view(options).setUint32(24, to, true);
+  return nested(order, [
+    attribute(TCA_ACT_KIND, cString("mirred")),
+    nested(TCA_ACT_OPTIONS, [attribute(TCA_MIRRED_PARMS, options)]),
+  ]);
+}
+
+/** struct tcmsg */
+function header(index: number, handle: number, parent: number, info = 0): Uint8Array {
+  const bytes = new Uint8Array(TCMSG_BYTES);
+  view(bytes).setInt32(4, index, true);
+  view(bytes).setUint32(8, handle, true);
+  view(bytes).setUint32(12, parent, true);
+  view(bytes).setUint32(16, info, true);
+  return bytes;
+}
+
+/** struct tcmsg for a list of an interface's disciplines. */
+export function disciplinesOf(index: number): Uint8Array {
+  return header(index, 0, 0);
+}
+
+/** Decodes RTM_NEWQDISC: the index of the interface, and its token bucket if that is what it has. */
+export function decodeTokenBucket(
+  body: Uint8Array,
+): { link: number; bucket: TokenBucket } | undefined {
+  const attributes = new Attributes(body.subarray(TCMSG_BYTES));
+  if (attributes.text(TCA_KIND) !== "tbf") return undefined;
+  const options = attributes.nested(TCA_OPTIONS);
+  const parameters = options.bytes(TCA_TBF_PARMS);
+  if (!parameters) return undefined;
+  const rate64 = options.bytes(TCA_TBF_RATE64);
+  return {
+    link: view(body).getInt32(4, true),
+    bucket: {
+      rate: rate64
+        ? view(rate64).getBigUint64(0, true)
+        : BigInt(view(parameters).getUint32(8, true)),
+      limit: view(parameters).getUint32(24, true),
+      buffer: view(parameters).getUint32(28, true),
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** bandwidth's config: rates and bursts of both directions. */
+import type { Fields } from "../shared/fields.ts";
+import { wrong } from "../shared/fields.ts";
+import type { Call } from "../shared/standard_plugin.ts";
+
+/** In bits a second, and bits. */
+export interface Limit {
+  rate: number;
+  burst: number;
+}
+
+export interface BandwidthConfig {
+  /** What the container receives. */
+  ingress?: Limit;
+  /** What it sends. */
+  egress?: Limit;
+}
+
+const KEYS = ["ingressRate", "ingressBurst", "egressRate", "egressBurst"];
+const LARGEST_BURST = 8 * 0xffff_ffff;
+
+/** The config's own limits, else those of the caller (capability `bandwidth`). @throws {CniError} */
+export function readBandwidth({ config }: Call): BandwidthConfig {
+  const from = KEYS.some((key) => config.has(key))
+    ? config
+    : config.object("runtimeConfig")?.object("bandwidth");
+  if (!from) return {};
+  return { ingress: readLimit(from, "ingress"), egress: readLimit(from, "egress") };
+}
+
+function readLimit(fields: Fields, direction: "ingress" | "egress"): Limit | undefined {
+  const read = (key: string) => {
+    const value = fields.integer(key) ?? 0;
+    return value < 0 ? fields.fail(key, "0 or more") : value;
+  };
+  const [rate, burst] = [read(`${direction}Rate`), read(`${direction}Burst`)];
+  if (rate === 0 && burst === 0) return undefined;
+  if (rate === 0 || burst === 0) {
+    throw wrong(`${fields.at(`${direction}Rate`)} and ${direction}Burst must be set together`);
+  }
+  if (burst >= LARGEST_BURST) fields.fail(`${direction}Burst`, "less than 4 GB, in bits");
+  return { rate, burst };
+}

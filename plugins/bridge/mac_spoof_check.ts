@@ -1,0 +1,69 @@
+/**
+ * `macspoofchk`: a container sends with its own hardware address only. Table, chains and comments
+ * are the reference's (pkg/link), over netlink.
+ */
+import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
+import {
+  addChain,
+  addRule,
+  addTable,
+  deleteChain,
+  deleteRule,
+  flushChain,
+} from "../../lib/nft/changes.ts";
+import { compare, meta, payload, verdict } from "../../lib/nft/expressions.ts";
+import { Rules } from "../../lib/nft/rules.ts";
+import { macBytes } from "../../lib/netlink/link_changes.ts";
+import type { Call } from "../shared/standard_plugin.ts";
+
+const TABLE = { family: "bridge", name: "nat" } as const;
+const BASE = "PREROUTING";
+/** NF_BR_PRI_NAT_DST_BRIDGED */
+const PRIORITY = -300;
+/** IFNAMSIZ: what nft compares of a name. */
+const NAME_BYTES = 16;
+/** Where an Ethernet frame has its sender. */
+const SOURCE_OFFSET = 6;
+
+/** @param host name of the host's end of the wire @throws {SystemError} */
+export function addMacSpoofCheck(call: Call, host: string, mac: string): void {
+  const { chain, macChain, comment } = namesOf(call);
+  const name = new Uint8Array(NAME_BYTES);
+  name.set(new TextEncoder().encode(host));
+  applyBatch(NFNL_SUBSYS_NFTABLES, [
+    addTable(TABLE),
+    addChain(TABLE, BASE, { type: "filter", hook: "prerouting", priority: PRIORITY }),
+    addChain(TABLE, chain),
+    addChain(TABLE, macChain),
+    flushChain(TABLE, chain),
+    flushChain(TABLE, macChain),
+    addRule(TABLE, BASE, [meta("iifname"), compare("eq", name), verdict("jump", chain)], {
+      comment,
+    }),
+    addRule(TABLE, chain, [verdict("jump", macChain)], { comment }),
+    addRule(TABLE, macChain, [
+      payload("link", SOURCE_OFFSET, 6),
+      compare("eq", macBytes(mac)),
+      verdict("return"),
+    ], { comment }),
+    addRule(TABLE, macChain, [verdict("drop")], { comment }),
+  ], `hold ${host} to its hardware address`);
+}
+
+/** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
+export function removeMacSpoofCheck(call: Call): void {
+  const { chain, macChain, comment } = namesOf(call);
+  const rules = new Rules(TABLE.family);
+  const chains = [chain, macChain].filter((name) => rules.hasChain(TABLE.name, name));
+  if (chains.length === 0) return;
+  applyBatch(NFNL_SUBSYS_NFTABLES, [
+    ...rules.withComment(TABLE.name, BASE, [comment]).map((rule) => deleteRule(TABLE.family, rule)),
+    ...chains.map((name) => flushChain(TABLE, name)),
+    ...chains.map((name) => deleteChain(TABLE, name)),
+  ], `hold ${call.containerId} to its hardware address no more`);
+}
+
+function namesOf({ containerId, ifName }: Call) {
+  const chain = `cni-br-iface-${containerId}-${ifName}`;
+  return { chain, macChain: `${chain}-mac`, comment: `macspoofchk-${containerId}-${ifName}` };
+}

@@ -1,0 +1,109 @@
+/** tuning's config: settings of the kernel and of the interface. */
+import type { Json } from "../../lib/base/json.ts";
+import { isObject, quote } from "../../lib/base/json.ts";
+import { readCniArgs } from "../shared/cni_args.ts";
+import { Fields, wrong } from "../shared/fields.ts";
+import { readMac } from "../shared/mac.ts";
+import type { Call } from "../shared/standard_plugin.ts";
+
+export interface TuningConfig {
+  /** Values by path below /proc/sys. */
+  sysctls: Map<string, string>;
+  mac?: string;
+  promiscuous: boolean;
+  mtu?: number;
+  txQueueLength?: number;
+  allMulticast?: boolean;
+  /** Where it is kept how the interface was before. */
+  dataDir: string;
+}
+
+const DATA_DIR = "/run/cni/tuning";
+const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
+/** Regular expressions by an administrator; what is longer is no list of settings. */
+const LONGEST_ALLOW_LIST = 1 << 20;
+
+/** @throws {CniError} */
+export function readTuningConfig(call: Call): TuningConfig {
+  const { config, invocation } = call;
+  const own = config.object("args")?.object("cni") ?? new Fields({});
+  const { MAC } = readCniArgs(invocation.args, ["MAC"]);
+  const mac = own.text("mac") ?? (config.object("runtimeConfig")?.text("mac") || MAC ||
+    config.text("mac"));
+  const either = (key: string) => own.has(key) ? own : config;
+  return {
+    sysctls: readSysctls(call.ifName, config, own),
+    mac: mac ? readMac(mac) : undefined,
+    promiscuous: either("promisc").flag("promisc"),
+    mtu: either("mtu").integer("mtu") || undefined,
+    txQueueLength: either("txQLen").integer("txQLen"),
+    allMulticast: either("allmulti").has("allmulti")
+      ? either("allmulti").flag("allmulti")
+      : undefined,
+    dataDir: dataDirOf(call),
+  };
+}
+
+export function dataDirOf({ config }: Call): string {
+  return config.text("dataDir") || DATA_DIR;
+}
+
+function readSysctls(ifName: string, ...sources: Fields[]): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const source of sources) {
+    const sysctl = source.get("sysctl") ?? {};
+    if (!isObject(sysctl)) source.fail("sysctl", "an object of settings and their values");
+    for (const [key, value] of Object.entries(sysctl)) {
+      found.set(key, textOf(value, `${source.at("sysctl")}.${key}`));
+    }
+  }
+  requireAllowed([...found.keys()]);
+  return new Map([...found].map(([key, value]) => [pathOf(key, ifName), value]));
+}
+
+function textOf(value: Json, where: string): string {
+  if (typeof value === "string") return value;
+  throw wrong(`${where} is ${quote(value)}; it must be a string`);
+}
+
+/** Only what a network namespace has of its own: the rest is the host's. */
+function pathOf(key: string, ifName: string): string {
+  const path = key.replaceAll(".", "/").replace("IFNAME", () => ifName)
+    .split("/").filter((part) => part !== "").join("/");
+  const parts = path.split("/");
+  if (parts[0] === "net" && parts.length > 1 && !parts.includes("..") && !/[\0\n]/.test(path)) {
+    return path;
+  }
+  throw wrong(
+    `sysctl ${quote(key)} is not a setting of a network namespace: it must begin with net.`,
+  );
+}
+
+/** Where an administrator has a list, a setting must match one of its regular expressions. */
+function requireAllowed(keys: readonly string[]): void {
+  const list = readAllowList();
+  if (!list) return;
+  const forbidden = keys.find((key) => !list.some((allowed) => allowed.test(key)));
+  if (forbidden === undefined) return;
+  throw wrong(`sysctl ${quote(forbidden)} is not allowed by ${ALLOW_LIST}`);
+}
+
+function readAllowList(): RegExp[] | undefined {
+  let text: string;
+  try {
+    if (Deno.statSync(ALLOW_LIST).size > LONGEST_ALLOW_LIST) {
+      throw wrong(`${ALLOW_LIST} has more than ${LONGEST_ALLOW_LIST} bytes`);
+    }
+    text = Deno.readTextFileSync(ALLOW_LIST);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").map((line) => {
+    try {
+      return new RegExp(line);
+    } catch {
+      throw wrong(`${ALLOW_LIST} holds ${quote(line)}, which is no regular expression`);
+    }
+  });
+}
