@@ -6,14 +6,14 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   for (const candidate of candidates) {
     // The difference in length alone is that much to insert or delete.
     if (Math.abs(candidate.length - word.length) > limit) continue;
-    const distance = editDistance(word, candidate);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+    const letters = distance(word, candidate);
+    if (letters < bestDistance) [best, bestDistance] = [candidate, letters];
   }
   return best;
 }
 
 /** How many letters must be inserted, deleted or replaced to make `b` of `a` (Levenshtein). */
-function editDistance(a: string, b: string): number {
+export function distance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];

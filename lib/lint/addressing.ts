@@ -38,6 +38,8 @@ export interface RouteNode {
 export interface Addressing {
   /** host-local's ranges, outer list by set. */
   ranges: RangeNode[];
+  /** Addresses beside "ranges", where no subnet belongs to them; host-local parses them all the same. */
+  stray: Field<Address>[];
   fixed: FixedNode[];
   routes: RouteNode[];
 }
@@ -60,7 +62,7 @@ export function addressingOf(plugin: PluginNode): Addressing {
  */
 function readAddressing(plugin: PluginNode): Addressing {
   const { ipam, ipamType } = plugin;
-  const addressing: Addressing = { ranges: [], fixed: [], routes: [] };
+  const addressing: Addressing = { ranges: [], stray: [], fixed: [], routes: [] };
   for (const node of items(field(ipam, "routes"))) {
     if (node.type === "object") {
       addressing.routes.push({ node, dst: prefix(node, "dst"), gw: address(node, "gw") });
@@ -68,6 +70,10 @@ function readAddressing(plugin: PluginNode): Addressing {
   }
   if (ipamType === "host-local") {
     if (field(ipam, "subnet")) addressing.ranges.push(range(ipam!, -1));
+    else if (ipam) {
+      const { start, end, gateway } = range(ipam, -1);
+      addressing.stray.push(...[start, end, gateway].filter((one) => one !== undefined));
+    }
     items(field(ipam, "ranges")).forEach((set, i) => {
       for (const node of items(set)) {
         if (node.type === "object") addressing.ranges.push(range(node, i));

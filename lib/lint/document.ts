@@ -79,9 +79,18 @@ export class Document {
   }
 }
 
+/** Whether a file is a Kubernetes object, which has a network config in it at most. */
+export function isManifest({ root }: Source): boolean {
+  return text(property(root, "apiVersion")) !== undefined &&
+    text(property(root, "kind")) !== undefined && !property(root, "type") &&
+    !property(root, "plugins");
+}
+
 /** The network in a file, if there is an object in it. */
 export function documentOf(source: Source): Document | undefined {
-  return isObject(source.root) ? new Document(source, source.root) : undefined;
+  return isObject(source.root) && !isManifest(source)
+    ? new Document(source, source.root)
+    : undefined;
 }
 
 /** Of a longer list, only the first ones are looked at, which a rule reports. */

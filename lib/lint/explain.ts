@@ -44,7 +44,8 @@ export function ruleTable(): string {
 
 /** The files of an example by name. */
 export function exampleFiles(example: Example): Record<string, string> {
-  return typeof example === "string" ? { "net.conf": example } : { ...example };
+  if (typeof example !== "string") return { ...example };
+  return { [/^ {2}"plugins": \[/m.test(example) ? "net.conflist" : "net.conf"]: example };
 }
 
 function exampleText(example: Example): string {

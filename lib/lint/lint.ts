@@ -1,8 +1,9 @@
 /** Applies the rules to the files. */
 import { dirname } from "@std/path";
-import { type Document, documentOf } from "./document.ts";
-import type { Context, Diagnostic, Found, Rule } from "./rule.ts";
+import { type Document, documentOf, type PluginNode } from "./document.ts";
+import type { Context, Diagnostic, Found, Rule, Severity } from "./rule.ts";
 import { type Range } from "./range.ts";
+import { slipsOf } from "./rules/fields.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
 import type { Source } from "./source.ts";
@@ -35,12 +36,14 @@ export function lint(
     const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
     if (!document || !isNetwork(document)) continue;
     documents.push(document);
+    const slips = slipsIn(document);
     for (const rule of rules) {
       if (rule.on === "document") collect(rule, source, rule.check(document, context));
-      if (rule.on === "plugin") {
-        for (const plugin of document.plugins) {
-          collect(rule, source, rule.check(plugin, context));
-        }
+      if (rule.on !== "plugin") continue;
+      for (const plugin of document.plugins) {
+        const slip = rule.ofAbsence ? slips.get(plugin) : undefined;
+        if (slip === "error" || (slip && rule.severity !== "error")) continue;
+        collect(rule, source, rule.check(plugin, context));
       }
     }
   }
@@ -62,6 +65,25 @@ export function lint(
     order.get(a.source)! - order.get(b.source)! || a.range.offset - b.range.offset ||
     (a.code < b.code ? -1 : a.code > b.code ? 1 : 0)
   );
+}
+
+/**
+ * The plugins in which a key is misspelt or has a value of the wrong type, with how bad that is:
+ * of what seems to be missing there, nothing can be said.
+ */
+function slipsIn(document: Document): Map<PluginNode, Severity> {
+  const slips = new Map<PluginNode, Severity>();
+  for (const plugin of document.plugins) {
+    let count = 0;
+    for (const { severity = "error" } of slipsOf(plugin)) {
+      if (++count > MOST_OF_A_KIND || slips.get(plugin) === "error") break;
+      if (severity === "info") continue;
+      for (let one: PluginNode | undefined = plugin; one; one = one.outer) {
+        if (slips.get(one) !== "error") slips.set(one, severity);
+      }
+    }
+  }
+  return slips;
 }
 
 /** A bystander is a network only if an agent would take it for one. */

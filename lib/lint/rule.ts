@@ -2,6 +2,7 @@
 import type { Node } from "jsonc-parser";
 import type { Document, PluginNode } from "./document.ts";
 import type { Machine } from "./machine.ts";
+import type { Reader } from "./reader.ts";
 import type { PluginsDir } from "./plugins_dir.ts";
 import type { Edit, Range } from "./range.ts";
 import type { Source } from "./source.ts";
@@ -44,6 +45,8 @@ export interface Context {
   plugins?: PluginsDir;
   /** `--probe` */
   machine?: Machine;
+  /** `--for`; absent: whoever can read the file, see {@link readerOf}. */
+  reader?: Reader;
 }
 
 /** A config as an operator would write it, or several files of one directory. */
@@ -67,6 +70,11 @@ export interface RuleText {
   needs?: string;
   /** Whether `--fix` can mend it. */
   fixable?: boolean;
+  /**
+   * Whether it speaks of something that is missing: where a key is misspelt or has a value of
+   * the wrong type, that is the finding, and this one would only follow from it.
+   */
+  ofAbsence?: boolean;
 }
 
 /** A rule looks at a file's text, its network, each plugin in it, or all networks of a directory. */

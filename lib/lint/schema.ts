@@ -5,7 +5,7 @@ export type Type =
   | { kind: "any" }
   | { kind: "boolean" }
   /** `is` tells what is wrong with a text, or nothing. */
-  | { kind: "string"; is?: (text: string) => string | undefined }
+  | { kind: "string"; is?: (text: string) => string | undefined; severity?: "warning" }
   | { kind: "choice"; values: readonly string[]; strict: boolean }
   /** A whole number; outside its range the plugin or the kernel refuses it. */
   | Integer

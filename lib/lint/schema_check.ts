@@ -1,46 +1,106 @@
 /** Holds a plugin's config against its schema. */
 import type { Node } from "jsonc-parser";
-import { nearest } from "../base/nearest.ts";
+import { distance, nearest } from "../base/nearest.ts";
 import type { PluginNode } from "./document.ts";
 import type { Found } from "./rule.ts";
 import type { Fields, Type } from "./schema.ts";
 import { COMMON } from "./schemas/common.ts";
+import { meant } from "./schemas/elsewhere.ts";
 import { ipamSchemaOf, schemaOf } from "./schemas/mod.ts";
 import { entries, field, isObject, items, kindOf, property, quote } from "./tree.ts";
 
-/** Keys of an object that are none of `known`; `owner` is who reads them, for the message. */
-export function* unknownKeys(node: Node, known: Fields, owner: string): Generator<Found> {
-  const names = Object.keys(known);
-  const lower = new Map(names.map((name) => [name.toLowerCase(), name]));
+/** What the reader of an object is, for messages and for how sure a misspelling is. */
+export interface Owner {
+  /** Who reads the keys. */
+  name: string;
+  /** Whether the reader's decoder ignores case in keys, as Go's does. */
+  ignoresCase: boolean;
+  /** Whether the keys it is known to read are all there are. */
+  complete: boolean;
+  /** Keys of which one must be there, and none is. */
+  lacks?: readonly string[];
+  /** Where a key of another place belongs. */
+  home?: (name: string) => string | undefined;
+}
+
+/** Keys of an object that are none of `known`. */
+export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator<Found> {
+  const lower = new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
+  let guesses = 0;
   for (const { key, name } of entries(node)) {
+    // To look for what was meant takes time, and nobody has that many keys by mistake.
+    if (guesses > 100) return;
     if (Object.hasOwn(known, name) || /^[_$]|[./]/.test(name) || name === "") continue;
     const exact = lower.get(name.toLowerCase());
-    const guess = exact ?? (name.length <= 40 ? nearest(name, names) : undefined);
-    const isFree = guess !== undefined && !property(node, guess);
-    yield {
-      at: key,
-      severity: guess ? "warning" : "info",
-      message: exact
-        ? `${owner} spells this key ${quote(exact)}`
-        : `${owner} knows no key ${quote(name)}`,
-      help: guess
-        ? `did you mean ${quote(guess)}?`
-        : "check the spelling, or whether your version of the plugin has it",
-      fix: guess && isFree
-        ? {
-          title: `rename the key to "${guess}"`,
-          edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(guess) }],
-        }
-        : undefined,
-    };
+    if (exact && !owner.complete) continue;
+    if (exact && owner.ignoresCase) {
+      yield { ...renamed(node, key, exact, owner), severity: "info" };
+      continue;
+    }
+    guesses++;
+    if (!owner.complete) {
+      const near = closest(name, Object.keys(known));
+      if (near && !property(node, near)) yield renamed(node, key, near, owner);
+      continue;
+    }
+    const home = owner.home?.(name);
+    const guess = meant(name, known);
+    if (guess && (!home || owner.lacks?.includes(guess) || !property(node, guess))) {
+      const isFatal = owner.lacks?.includes(guess);
+      yield { ...renamed(node, key, guess, owner), severity: isFatal ? "error" : "warning" };
+    } else if (home) {
+      yield {
+        at: key,
+        severity: owner.lacks?.includes(name) ? "error" : "warning",
+        message: `${owner.name} knows no key ${quote(name)} here`,
+        help: `${home.startsWith("to ") ? `it belongs ${home}` : `move it ${home}`}`,
+      };
+    } else {
+      yield {
+        at: key,
+        severity: "info",
+        message: `${owner.name} knows no key ${quote(name)}`,
+        help: "check the spelling, or whether your version of the plugin has it",
+      };
+    }
   }
+}
+
+/** A key that is a misspelling of another one. */
+export function renamed(
+  node: Node,
+  key: Node,
+  right: string,
+  owner: { name: string; ignoresCase?: boolean },
+): Found {
+  const isCase = key.value.toLowerCase() === right.toLowerCase();
+  return {
+    at: key,
+    message: isCase
+      ? `${quote(key.value)} is ${quote(right)} to ${owner.name}`
+      : `${owner.name} knows no key ${quote(key.value)}`,
+    help: isCase ? `write ${quote(right)}` : `did you mean ${quote(right)}?`,
+    fix: property(node, right) ? undefined : {
+      title: `rename the key ${quote(key.value)} to ${quote(right)}`,
+      edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(right) }],
+    },
+  };
+}
+
+/** A candidate that a slip of the fingers makes: a letter more, less or wrong, or two swapped. */
+export function closest(word: string, candidates: readonly string[]): string | undefined {
+  const near = nearest(word, candidates);
+  if (!near || near === word) return undefined;
+  const letters = distance(word, near);
+  const isSwap = [...word].sort().join("") === [...near].sort().join("");
+  return letters === 1 || (letters === 2 && (isSwap || word.length >= 8)) ? near : undefined;
 }
 
 /** The same for the objects inside a field. */
 export function* unknownInside(
   node: Node | undefined,
   type: Type,
-  owner: string,
+  owner: Owner,
 ): Generator<Found> {
   if (!node) return;
   if (type.kind === "object" && isObject(node)) {
@@ -94,6 +154,17 @@ function* typedValue(node: Node, type: Type, path: string): Generator<[Node, Typ
   }
 }
 
+/** The brackets of a value, where they are more than one pair. */
+function example(type: Type): string | undefined {
+  if (type.kind !== "list") return undefined;
+  const inside = type.of.kind === "list"
+    ? example(type.of)
+    : type.of.kind === "object"
+    ? `{ "${Object.keys(type.of.fields)[0]}": … }`
+    : undefined;
+  return inside && `[${inside}]`;
+}
+
 const WANTED = {
   boolean: ["boolean", "true or false, without quotes"],
   string: ["string", "a string in double quotes"],
@@ -116,7 +187,9 @@ export function typeProblem(
 ): { what: string; help: string } | undefined {
   if (type.kind === "any") return undefined;
   const [wanted, words] = WANTED[type.kind];
-  if (node.type !== wanted) return { what: `must not be ${kindOf(node)}`, help: `write ${words}` };
+  if (node.type !== wanted) {
+    return { what: `must not be ${kindOf(node)}`, help: `write ${example(type) ?? words}` };
+  }
   // Go takes neither 1.0 nor 1e3 for an integer.
   if (type.kind !== "integer") return undefined;
   const literal = source.slice(node.offset, node.offset + node.length);
@@ -132,15 +205,18 @@ export function valueProblem(
   switch (type.kind) {
     case "string": {
       const problem = type.is?.(node.value);
-      return problem ? { message: problem, help: "correct the value" } : undefined;
+      return problem
+        ? { message: problem, help: "correct the value", severity: type.severity }
+        : undefined;
     }
     case "choice": {
       if (node.value === "" || type.values.includes(node.value)) return undefined;
       const guess = nearest(node.value, type.values);
-      if (!type.strict && !guess) return undefined;
       return {
         severity: type.strict ? undefined : "warning",
-        message: `${quote(node.value)} is none of ${type.values.join(", ")}`,
+        message: `${quote(node.value)} is none of ${type.values.join(", ")}${
+          type.strict ? "" : ", and stands for the default"
+        }`,
         help: guess ? `did you mean "${guess}"?` : `write one of ${type.values.join(", ")}`,
       };
     }

@@ -81,12 +81,14 @@ export class Source {
 
   /** Whether the name says that it is a network config; an agent reads the others as well. */
   get hasConfigName(): boolean {
-    return /\.(conf|conflist|json)$/.test(this.path);
+    return /\.(conf|conflist|json|cni)$/.test(this.path);
   }
 
   /** A file that only lies beside the configs: not named by the operator, nor named like one. */
   get isBystander(): boolean {
-    return this.listed && !this.hasConfigName;
+    // A name without an extension says nothing; a backup has one.
+    const isNeutral = /(^|\/)[^./~]+$/.test(this.path) && /^\s*\{/.test(this.text);
+    return this.listed && !this.hasConfigName && !isNeutral;
   }
 
   get isBlank(): boolean {

@@ -52,6 +52,8 @@ const SETTINGS: Record<string, Setting> = {
   CNI807: onMachine({ canMake: (kind) => kind !== "ipvlan" }),
   CNI808: onMachine(),
   CNI809: onMachine(),
+  CNI810: onMachine(),
+  CNI116: { context: () => ({ reader: "stock-agent" }) },
 };
 
 function latin1(utf8: Uint8Array): Uint8Array {

@@ -25,7 +25,6 @@ const DOCUMENTED: Record<string, readonly Record<string, unknown>[]> = {
       cniVersion: "1.0.0",
       name: "web",
       ...bridge,
-      isDefaultGateway: true,
       forceAddress: false,
       hairpinMode: true,
     },
@@ -109,7 +108,12 @@ const DOCUMENTED: Record<string, readonly Record<string, unknown>[]> = {
     {
       name: "web",
       type: "ptp",
-      ipam: { ...hostLocal, gateway: "169.254.1.1", resolvConf: "/etc/resolv.conf" },
+      ipam: {
+        type: "host-local",
+        subnet: "10.20.0.0/16",
+        gateway: "169.254.1.1",
+        resolvConf: "/etc/resolv.conf",
+      },
     },
   ],
   "cni.dev: tap and dummy": [

@@ -11,7 +11,7 @@ export const ACROSS: readonly Rule[] = [
   {
     code: "CNI301",
     name: "duplicate-network",
-    severity: "error",
+    severity: "warning",
     title: "two files define networks of one name",
     why:
       "An agent keeps the first file it reads and skips the other; which one that is depends on the " +
@@ -167,23 +167,17 @@ export const ACROSS: readonly Rule[] = [
     why:
       "host-local keeps its leases in dataDir/NETWORK. Two plugins that share the directory and have " +
       "different ranges take each other's last address for their own and give addresses away twice.",
-    bad: network({
-      plugins: [
-        bridgeFields(),
-        { ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) },
-      ],
-    }),
-    good: network({
-      plugins: [
-        bridgeFields(),
-        {
-          ...bridgeFields({ bridge: "cni1" }, {
-            subnet: "10.2.0.0/16",
-            dataDir: "/var/lib/cni/second",
-          }),
-        },
-      ],
-    }),
+    bad: {
+      "a.conf": bridge(),
+      "b.conf": bridge({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
+    },
+    good: {
+      "a.conf": bridge(),
+      "b.conf": bridge({ bridge: "cni1" }, {
+        subnet: "10.2.0.0/16",
+        dataDir: "/var/lib/cni/second",
+      }),
+    },
     on: "directory",
     *check(documents) {
       const first = new Map<string, { plugin: PluginNode; ranges: string }>();

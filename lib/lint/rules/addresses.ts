@@ -16,9 +16,10 @@ import {
   isPromised,
   type RangeNode,
 } from "../addressing.ts";
+import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
-import { field, isObject, items, quote } from "../tree.ts";
+import { field, isObject, items, quote, text } from "../tree.ts";
 import { bridge } from "./example.ts";
 
 export const ADDRESSES: readonly Rule[] = [
@@ -34,7 +35,8 @@ export const ADDRESSES: readonly Rule[] = [
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     on: "plugin",
     *check(plugin) {
-      const { ranges, fixed, routes } = addressingOf(plugin);
+      const { ranges, stray, fixed, routes } = addressingOf(plugin);
+      yield* invalid("an address", "10.1.0.10", ...stray);
       for (const { subnet, start, end, gateway } of ranges) {
         yield* invalid("a subnet", "10.1.0.0/16", subnet);
         yield* invalid("an address", "10.1.0.10", start, end, gateway);
@@ -56,7 +58,7 @@ export const ADDRESSES: readonly Rule[] = [
     title: "a subnet or the destination of a route has host bits",
     why:
       "host-local refuses a subnet whose address is not the network's own, and the kernel refuses " +
-      "such a route.",
+      "such an IPv4 route. Of an IPv6 route, the kernel takes the network: that is an info.",
     bad: bridge({}, { subnet: "10.1.2.3/16" }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     fixable: true,
@@ -64,14 +66,15 @@ export const ADDRESSES: readonly Rule[] = [
     *check(plugin) {
       const { ranges, routes } = addressingOf(plugin);
       const prefixes = [
-        ...ranges.map((range) => range.subnet),
-        ...routes.map((route) => route.dst),
+        ...ranges.map((range) => [range.subnet, "error"] as const),
+        ...routes.map(({ dst }) => [dst, dst?.value?.family === 6 ? "info" : "error"] as const),
       ];
-      for (const prefix of prefixes) {
+      for (const [prefix, severity] of prefixes) {
         if (!prefix?.value || prefix.value.value === prefix.value.first) continue;
         const right = showNetwork(prefix.value);
         yield {
           at: prefix.node,
+          severity,
           message: `${quote(prefix.node.value)} has host bits: the network is ${right}`,
           help: `write "${right}"`,
           fix: { title: `write "${right}"`, edits: [replaced(prefix, right)] },
@@ -113,14 +116,16 @@ export const ADDRESSES: readonly Rule[] = [
     name: "range-missing",
     severity: "error",
     title: "the IPAM plugin has nothing to assign",
+    ofAbsence: true,
     why: "host-local takes addresses from a subnet, static from a list.",
     bad: bridge({}, { subnet: undefined }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     on: "plugin",
     *check(plugin) {
       const { ipam, ipamType, role } = plugin;
-      // flannel and others fill in the addresses themselves.
-      if (!isObject(ipam) || role === "partial" || schemaOf(plugin)?.ipam === "own") return;
+      // flannel, antrea and others fill in the addresses themselves: what is unknown may as well.
+      const schema = schemaOf(plugin);
+      if (!isObject(ipam) || role === "partial" || !schema || schema.ipam === "own") return;
       if (ipamType === "static") {
         const addresses = field(ipam, "addresses");
         for (const item of items(addresses)) {
@@ -138,7 +143,7 @@ export const ADDRESSES: readonly Rule[] = [
       if (ipamType !== "host-local") return;
       const [subnet, ranges] = [field(ipam, "subnet"), field(ipam, "ranges")];
       if (!subnet && (!ranges || (ranges.type === "array" && items(ranges).length === 0))) {
-        if (isPromised(plugin, "ipRanges")) return;
+        if (isPromised(plugin, "ipRanges") || isFilledIn(plugin)) return;
         yield {
           at: ranges ?? field(ipam, "type"),
           message: "host-local has no subnet to take addresses from",
@@ -237,6 +242,33 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
   {
+    code: "CNI418",
+    name: "one-address-for-all",
+    severity: "warning",
+    title: "every container gets the same address",
+    why:
+      "static gives the addresses of the file to each container that is attached. The second one has the " +
+      "first one's address: on a bridge, packets go to whichever answered last. The runtime can give " +
+      'each its own with "capabilities": {"ips": true}.',
+    bad: bridge({ ipam: undefined }, {}).replace(
+      /"ipam": \{[^}]*\}[^}]*\}/,
+      '"ipam": { "type": "static", "addresses": [{ "address": "10.1.0.5/16" }], "routes": [{ "dst": "0.0.0.0/0", "gw": "10.1.0.1" }] }',
+    ),
+    good: bridge(),
+    on: "plugin",
+    *check(plugin) {
+      const [first] = addressingOf(plugin).fixed;
+      if (!first || plugin.role === "network" || isPromised(plugin, "ips")) return;
+      if (schemaOf(plugin)?.kind !== "main" || plugin.type === "host-device") return;
+      yield {
+        at: first.address?.node ?? first.node,
+        message: "static gives this one address to every container of the network",
+        help:
+          'use host-local, or "capabilities": { "ips": true } where the runtime chooses addresses',
+      };
+    },
+  },
+  {
     code: "CNI415",
     name: "special-addresses",
     severity: "warning",
@@ -244,12 +276,16 @@ export const ADDRESSES: readonly Rule[] = [
     why:
       "Loopback, multicast and link-local addresses are not routed, and in IPv6 only unique local " +
       "(fc00::/7) and global unicast (2000::/3) addresses are: traffic to others never leaves the " +
-      "container, or never comes back. 2001:db8::/32 is for documentation.",
+      "container, or never comes back. The kernel refuses a multicast address of IPv6: that is an error.",
     bad: bridge({}, { subnet: "fe80::/64", routes: [{ dst: "::/0" }] }),
     good: bridge({}, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
     on: "plugin",
     *check(plugin) {
       const { ranges, fixed } = addressingOf(plugin);
+      // Where the range is another network's, it is the subnet that is mistaken.
+      const mistaken = ranges.filter(({ subnet, start }) =>
+        subnet?.value && start?.value && !within(subnet.value, start.value)
+      ).map((range) => range.subnet);
       for (
         const subnet of [
           ...ranges.map((range) => range.subnet),
@@ -261,7 +297,10 @@ export const ADDRESSES: readonly Rule[] = [
         yield {
           at: subnet.node,
           // There is nothing left that is not in the subnet; host-local gives nothing away.
-          severity: subnet.value!.length === 0 ? "error" : undefined,
+          severity:
+            subnet.value!.length === 0 || isRefused(subnet.value!) || mistaken.includes(subnet)
+              ? "error"
+              : undefined,
           message: `${quote(subnet.node.value)} is ${use}`,
           help: subnet.value!.family === 4
             ? "use a private network: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
@@ -271,6 +310,11 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
 ];
+
+/** Of a placeholder, that it was not replaced. */
+function isPlaceholder(text: string): boolean {
+  return /\{\{.*\}\}|\$\{?[A-Za-z_]|^<.*>$|__[A-Z_]+__/.test(text);
+}
 
 function* invalid(
   what: string,
@@ -282,7 +326,9 @@ function* invalid(
     yield {
       at: one.node,
       message: `${quote(one.node.value)} is not ${what}`,
-      help: `write it like "${example}"`,
+      help: isPlaceholder(one.node.value)
+        ? "this is a placeholder of a template: render the file first"
+        : `write it like "${example}"`,
     };
   }
 }
@@ -324,6 +370,14 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
         : "the range is empty: nothing but the broadcast address is left",
       help: range.end ? "swap the two" : "start earlier",
     };
+  } else if (first === subnet.first || (subnet.family === 4 && last === subnet.last)) {
+    const isFirst = first === subnet.first;
+    yield {
+      at: (isFirst ? range.start : range.end)!.node,
+      severity: "warning",
+      message: `a container would get the subnet's ${isFirst ? "network" : "broadcast"} address`,
+      help: isFirst ? "start one later" : "end one earlier",
+    };
   } else if (first === last && gatewayOf(range)?.value === first) {
     yield {
       at: (range.end ?? range.start)!.node,
@@ -331,6 +385,19 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
       help: "make the range larger",
     };
   }
+}
+
+/**
+ * kube-router and kilo write the node's own ranges into a config like this one. Their bridge has
+ * the same name.
+ */
+function isFilledIn(plugin: PluginNode): boolean {
+  return plugin.type === "bridge" && text(plugin.field("bridge")) === "kube-bridge";
+}
+
+/** net/ipv6/addrconf.c: "Cannot assign multicast address". */
+function isRefused({ family, first }: Prefix): boolean {
+  return family === 6 && first >> 120n === 0xffn;
 }
 
 function specialUse({ family, first, length }: Prefix): string | undefined {
@@ -344,7 +411,6 @@ function specialUse({ family, first, length }: Prefix): string | undefined {
     if (first >> 16n === 0xa9fen && length >= 16) return "link-local, which is not routed";
     return undefined;
   }
-  if (first >> 96n === 0x20010db8n) return "for documentation only, and not routed";
   if (first >> 125n === 1n || first >> 121n === 0x7en) return undefined;
   if (first >> 120n === 0xffn) return "multicast, not for hosts";
   if (first >> 118n === 0xfe80n >> 6n) return "link-local, which is not routed";

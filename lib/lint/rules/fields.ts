@@ -1,7 +1,13 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
-import type { PluginNode } from "../document.ts";
+import { isPromised } from "../addressing.ts";
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
+import type { Node } from "jsonc-parser";
 import {
+  closest,
+  type Owner,
+  renamed,
   typedFields,
   typeProblem,
   unknownInside,
@@ -9,8 +15,21 @@ import {
   valueProblem,
 } from "../schema_check.ts";
 import { COMMON } from "../schemas/common.ts";
+import { homeOf } from "../schemas/elsewhere.ts";
+import { MAIN } from "../schemas/main.ts";
 import { ipamSchemaOf, makesNoAddress, schemaNamed, schemaOf } from "../schemas/mod.ts";
-import { entries, field, isObject, isTrue, items, property, quote, text } from "../tree.ts";
+import { misspeltSysctl } from "../schemas/sysctls.ts";
+import {
+  entries,
+  field,
+  isObject,
+  isTrue,
+  items,
+  property,
+  propertyNode,
+  quote,
+  text,
+} from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
 export const FIELDS: readonly Rule[] = [
@@ -27,22 +46,7 @@ export const FIELDS: readonly Rule[] = [
     fixable: true,
     on: "plugin",
     *check(plugin) {
-      const schema = schemaOf(plugin);
-      // The top of a list has keys of its own, which are not the plugin's.
-      if (schema?.complete) {
-        yield* unknownKeys(plugin.node, { ...COMMON, ...schema.fields }, plugin.type ?? "bridge");
-        for (const [name, type] of Object.entries(schema.fields)) {
-          yield* unknownInside(plugin.field(name), type, plugin.type ?? "bridge");
-        }
-      }
-      const ipam = ipamSchemaOf(plugin);
-      if (ipam?.complete && plugin.ipam) {
-        yield* unknownInside(
-          plugin.ipam,
-          { kind: "object", fields: ipam.fields },
-          plugin.ipamType!,
-        );
-      }
+      yield* misspelt(plugin);
     },
   },
   {
@@ -57,10 +61,7 @@ export const FIELDS: readonly Rule[] = [
     good: bridge({ mtu: 1500 }),
     on: "plugin",
     *check(plugin) {
-      for (const [node, type, path] of typedFields(plugin)) {
-        const problem = typeProblem(node, type, plugin.document.source.text);
-        if (problem) yield { at: node, message: `${path} ${problem.what}`, help: problem.help };
-      }
+      yield* mistyped(plugin);
     },
   },
   {
@@ -81,6 +82,16 @@ export const FIELDS: readonly Rule[] = [
         if (problem) yield { at: node, ...problem, message: `${path}: ${problem.message}` };
       }
       if (plugin.type === "tuning") yield* foreignSysctls(plugin);
+      const device = ["macvlan", "ipvlan", "vlan"].includes(plugin.type ?? "")
+        ? plugin.field("master")
+        : undefined;
+      if (text(device) === "lo") {
+        yield {
+          at: device,
+          message: `the kernel makes no ${plugin.type} on the loopback device`,
+          help: "name the device that is wired to the network, such as eth0",
+        };
+      }
     },
   },
   {
@@ -89,6 +100,7 @@ export const FIELDS: readonly Rule[] = [
     severity: "error",
     title: "a field is missing that the plugin can't do without",
     why: "The plugin refuses the config at the first container.",
+    ofAbsence: true,
     bad: attached({ type: "vlan", vlanId: 5 }),
     good: attached({ type: "vlan", master: "eth0", vlanId: 5 }),
     on: "plugin",
@@ -119,6 +131,7 @@ export const FIELDS: readonly Rule[] = [
     severity: "error",
     title: "the plugin needs an IPAM plugin, and the config names none",
     why: "ptp, ipvlan and vlan make an interface only together with its addresses.",
+    ofAbsence: true,
     bad: network({ type: "ptp" }),
     good: attached({ type: "ptp" }),
     on: "plugin",
@@ -224,6 +237,7 @@ export const FIELDS: readonly Rule[] = [
     name: "no-effect",
     severity: "warning",
     title: "a field has no effect without another one",
+    ofAbsence: true,
     why: "The network works, but not as the file reads.",
     bad: network({ ...bridgeFields({ isGateway: false, ipMasq: true }) }),
     good: bridge(),
@@ -261,6 +275,7 @@ export const FIELDS: readonly Rule[] = [
     name: "capability-missing",
     severity: "warning",
     title: "a plugin is not given what it works on",
+    ofAbsence: true,
     why:
       "A runtime hands port mappings to a plugin only if its config says that it wants them. Without " +
       '"capabilities": {"portMappings": true}, portmap runs and maps nothing.',
@@ -277,21 +292,218 @@ export const FIELDS: readonly Rule[] = [
         };
       }
       if (plugin.type !== "portmap") return;
-      if (isTrue(field(plugin.field("capabilities"), "portMappings"))) return;
+      const capabilities = plugin.field("capabilities");
+      const capability = property(capabilities, "portMappings");
+      if (isTrue(capability) || hasUnknownCapability(plugin)) return;
       if (field(plugin.field("runtimeConfig"), "portMappings")) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: capability ?? property(plugin.node, "type"),
         message: "portmap is never told of a port mapping",
-        help: 'add "capabilities": { "portMappings": true }',
+        help: capability
+          ? 'write "portMappings": true'
+          : 'add "capabilities": { "portMappings": true }',
       };
+    },
+  },
+  {
+    code: "CNI511",
+    name: "unknown-capability",
+    severity: "warning",
+    title: "a capability is misspelt",
+    why:
+      "A runtime compares the names of capabilities letter by letter, unlike the keys of a plugin's " +
+      "config: what is asked for by another name is never given.",
+    bad: list(bridgeFields(), { type: "portmap", capabilities: { portmappings: true } }),
+    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
+    fixable: true,
+    on: "plugin",
+    *check(plugin) {
+      for (const { key, right } of unknownCapabilities(plugin)) {
+        yield renamed(plugin.field("capabilities")!, key, right, { name: "a runtime" });
+      }
+    },
+  },
+  {
+    code: "CNI512",
+    name: "runtime-field",
+    severity: "warning",
+    title: "a key that the runtime sets",
+    why:
+      '"prevResult" and "runtimeConfig" are what a runtime adds to the config when it calls a plugin. ' +
+      "On disk they are overwritten, or taken for the facts of a container that isn't there.",
+    bad: list(bridgeFields(), {
+      type: "portmap",
+      capabilities: { portMappings: true },
+      runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+    }),
+    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
+    on: "plugin",
+    *check(plugin) {
+      if (plugin.role === "partial" || !schemaOf(plugin)?.complete) return;
+      for (const name of ["prevResult", "runtimeConfig"]) {
+        const found = propertyNode(plugin.node, name);
+        if (!found) continue;
+        yield {
+          at: found.children![0],
+          message: `"${name}" is set by the runtime, not by a file`,
+          help: name === "runtimeConfig"
+            ? 'delete it; ask for it with "capabilities"'
+            : "delete it; the runtime hands over the result of the plugin before",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI513",
+    name: "nameserver-malformed",
+    severity: "warning",
+    title: "a nameserver is no IP address",
+    why:
+      "The address is written into the container's resolv.conf as it stands; the resolver skips what it " +
+      "can't read, and names are not found or only after a wait.",
+    bad: bridge({ dns: { nameservers: ["8.8.8"] } }),
+    good: bridge({ dns: { nameservers: ["8.8.8.8"] } }),
+    on: "plugin",
+    *check(plugin) {
+      const lists = [
+        plugin.field("dns"),
+        plugin.ipamType === "static" && field(plugin.ipam, "dns"),
+      ];
+      for (const dns of lists) {
+        for (const server of items(field(dns || undefined, "nameservers"))) {
+          const value = text(server);
+          if (value === undefined || parseAddress(value.replace(/%.*$/, ""))) continue;
+          yield {
+            at: server,
+            message: `${quote(value)} is no address of a nameserver`,
+            help: 'write an IP address, such as "10.1.0.1"',
+          };
+        }
+      }
     },
   },
 ];
 
+/** What runtimes give: https://www.cni.dev/docs/conventions/ and the plugins' own documents. */
+const CAPABILITIES = [
+  ..."portMappings ipRanges bandwidth dns ips mac aliases infinibandGUID deviceID".split(" "),
+  ..."cgroupPath CNIDeviceInfoFile io.kubernetes.cri.pod-annotations tc podIps".split(" "),
+];
+
+function* unknownCapabilities(plugin: PluginNode): Generator<{ key: Node; right: string }> {
+  for (const { key, name } of entries(plugin.field("capabilities"))) {
+    if (CAPABILITIES.includes(name)) continue;
+    const same = CAPABILITIES.find((one) => one.toLowerCase() === name.toLowerCase());
+    const right = same ?? (name.length < 4 ? undefined : closest(name, CAPABILITIES));
+    if (right) yield { key, right };
+  }
+}
+
+function hasUnknownCapability(plugin: PluginNode): boolean {
+  for (const _ of unknownCapabilities(plugin)) return true;
+  return false;
+}
+
+/** Findings of keys and types, of which others only follow. */
+export function* slipsOf(plugin: PluginNode): Generator<Found> {
+  yield* misspelt(plugin);
+  yield* mistyped(plugin);
+}
+
+function* mistyped(plugin: PluginNode): Generator<Found> {
+  for (const [node, type, path] of typedFields(plugin)) {
+    const problem = typeProblem(node, type, plugin.document.source.text);
+    if (problem) yield { at: node, message: `${path} ${problem.what}`, help: problem.help };
+  }
+}
+
+function* misspelt(plugin: PluginNode): Generator<Found> {
+  const schema = schemaOf(plugin);
+  const name = plugin.type ?? "bridge";
+  // The port mapper is not written in Go; a stock agent's reads the exact keys too.
+  const ignoresCase = plugin.type !== PORT_MAPPER;
+  const lacks = lackingKeys(plugin);
+  if (schema) {
+    const { complete } = schema;
+    const owner: Owner = { name, ignoresCase, complete };
+    const { ipam: ipamField, ...common } = COMMON;
+    const known = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipamField! }) };
+    yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
+    for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
+      yield* unknownInside(plugin.field(key), type, owner);
+    }
+    if (complete) yield* unknownInside(plugin.field("dns"), COMMON.dns!, owner);
+  }
+  const ipam = ipamSchemaOf(plugin);
+  if (!ipam || !isObject(plugin.ipam)) return;
+  const owner: Owner = { name: plugin.ipamType!, ignoresCase: true, complete: ipam.complete };
+  yield* unknownKeys(plugin.ipam, ipam.fields, {
+    ...owner,
+    lacks,
+    home: (key) => homeOf(key, "ipam"),
+  });
+  for (const [key, type] of Object.entries(ipam.complete ? ipam.fields : {})) {
+    yield* unknownInside(field(plugin.ipam, key), type, owner);
+  }
+}
+
+/** Where a key of a plugin belongs that is none of its own. */
+function home(plugin: PluginNode, key: string): string | undefined {
+  if (plugin.type === PORT_MAPPER) {
+    const inner = field(plugin.node, "delegate");
+    return isObject(inner) && (key === "ipam" || homeOf(key, "plugin"))
+      ? 'into "delegate"'
+      : undefined;
+  }
+  if (plugin.role === "delegate" && Object.hasOwn(MAIN[PORT_MAPPER]!.fields, key)) {
+    return "beside the delegate, to the port mapper";
+  }
+  return homeOf(key, "plugin");
+}
+
+/** Keys of which a plugin can't do without one, and has none. */
+function lackingKeys(plugin: PluginNode): string[] {
+  const { type, ipam, ipamType, role, outer } = plugin;
+  if (role === "partial") return [];
+  const has = (key: string) => plugin.field(key) !== undefined;
+  const lacks: string[] = [];
+  const oneOf = (there: boolean, ...keys: string[]) => there || lacks.push(...keys);
+  for (const key of schemaOf(plugin)?.required ?? []) oneOf(has(key), key);
+  if (type === "host-device") oneOf(identifiesDevice(plugin), "device", "hwaddr");
+  if (type === PORT_MAPPER) {
+    oneOf(has("chain"), "chain");
+    oneOf(has("delegate") || plugin.isChained, "delegate");
+    const delegate = plugin.field("delegate");
+    if (isObject(delegate)) oneOf(field(delegate, "ipam") !== undefined, "ipam");
+  }
+  if (outer?.type === PORT_MAPPER) oneOf(property(outer.node, "chain") !== undefined, "chain");
+  if (schemaOf(plugin)?.ipam === "required" && !plugin.isChained) oneOf(has("ipam"), "ipam");
+  if (ipamType === "host-local" && schemaOf(plugin)) {
+    const isThere = field(ipam, "subnet") || field(ipam, "ranges") ||
+      isPromised(plugin, "ipRanges");
+    oneOf(Boolean(isThere), "subnet", "ranges");
+  }
+  if (ipamType === "static") {
+    const isThere = field(ipam, "addresses") || isPromised(plugin, "ips");
+    oneOf(Boolean(isThere), "addresses");
+  }
+  return lacks;
+}
+
 /** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
 function* foreignSysctls(plugin: PluginNode): Generator<Found> {
   for (const { key, name } of entries(plugin.field("sysctl"))) {
-    if (/^net[./]/.test(name)) continue;
+    if (/^net[./]/.test(name)) {
+      const right = misspeltSysctl(name);
+      if (right) {
+        yield {
+          at: key,
+          message: `sysctl: the kernel knows no ${quote(name)}`,
+          help: `did you mean ${quote(right)}?`,
+        };
+      }
+      continue;
+    }
     yield {
       at: key,
       message: `sysctl: ${quote(name)} is not one of the network's`,

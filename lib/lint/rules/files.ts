@@ -160,7 +160,7 @@ export const FILES: readonly Rule[] = [
     *check({ root, source }, { machine }) {
       const mode = source.facts?.mode ?? 0;
       for (const [key, value] of secrets(root)) {
-        if (key.endsWith("file") || key === "kubeconfig") {
+        if (/file$|^kubeconfig$/i.test(key) || value.value.startsWith("/")) {
           const itsMode = machine?.mode(value.value) ?? 0;
           if (!(itsMode & READABLE_BY_OTHERS)) continue;
           yield {

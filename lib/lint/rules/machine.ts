@@ -84,9 +84,9 @@ export const MACHINE: readonly Rule[] = [
     severity: "error",
     title: "the MTU is larger than that of the device below",
     why: "macvlan and vlan refuse it: what doesn't fit through the device can't be sent.",
-    bad: attached({ type: "macvlan", master: "lo", mtu: 65536 }),
-    needs: "--probe, on a machine where lo has an MTU of less",
-    good: attached({ type: "macvlan", master: "lo", mtu: 1500 }),
+    bad: attached({ type: "macvlan", master: "eth0", mtu: 9000 }),
+    needs: "--probe, on a machine where eth0 has an MTU of less",
+    good: attached({ type: "macvlan", master: "eth0", mtu: 1500 }),
     on: "plugin",
     *check(plugin, { machine }) {
       if (!machine || (plugin.type !== "macvlan" && plugin.type !== "vlan")) return;
@@ -199,7 +199,7 @@ export const MACHINE: readonly Rule[] = [
     title: "the kernel can't make interfaces of this kind",
     why:
       "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan or vlan.",
-    bad: attached({ type: "ipvlan", master: "lo" }),
+    bad: attached({ type: "ipvlan", master: "eth0" }),
     needs: "--probe, on a kernel without ipvlan",
     good: bridge(),
     on: "plugin",
@@ -281,6 +281,29 @@ export const MACHINE: readonly Rule[] = [
           hosts.slice(0, 3).map(showAddress).join(", ")
         })`,
         help: "add a route to the agent's address, or a default route",
+      };
+    },
+  },
+  {
+    code: "CNI810",
+    name: "resolv-conf-missing",
+    severity: "error",
+    title: "host-local is to read a file that is not there",
+    why:
+      'host-local opens "resolvConf" for each container and fails without it. Its nameservers become ' +
+      "the container's.",
+    bad: bridge({}, { resolvConf: "/nowhere/resolv.conf" }),
+    needs: "--probe",
+    good: bridge(),
+    on: "plugin",
+    *check({ ipam, ipamType }, { machine }) {
+      const node = ipamType === "host-local" ? field(ipam, "resolvConf") : undefined;
+      const path = text(node);
+      if (!machine || !path || machine.mode(path) !== undefined) return;
+      yield {
+        at: node,
+        message: `there is no file ${quote(path)} on this machine`,
+        help: "name a file in the form of resolv.conf, or delete the key",
       };
     },
   },

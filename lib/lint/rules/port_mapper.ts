@@ -20,6 +20,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
     name: "chain-missing",
     severity: "error",
     title: 'the port mapper has no "chain"',
+    ofAbsence: true,
     why: "The chain of the nat table that gets this network's rules has no default.",
     bad: portMapper({ chain: undefined }),
     good: portMapper(),
@@ -134,6 +135,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
     name: "own-bridge-not-excluded",
     severity: "warning",
     title: '"excludeDevices" lacks the bridge of the delegate',
+    ofAbsence: true,
     why:
       "Without it, traffic from one container to another's address and host port is redirected as if it " +
       "came from outside, so that containers of the network reach each other at the wrong place.",
@@ -160,6 +162,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
     name: "delegate-missing",
     severity: "error",
     title: "the port mapper has nobody to make the interface",
+    ofAbsence: true,
     why:
       'The port mapper adds port mappings to another plugin\'s interface: that of its "delegate", or, in ' +
       "a list, that of the plugins before it.",

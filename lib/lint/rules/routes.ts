@@ -9,7 +9,8 @@ import {
 } from "../../base/prefix.ts";
 import { addressingOf, gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import { readerOf } from "../reader.ts";
+import type { Found, Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
 import { field, isTrue, property, quote } from "../tree.ts";
 import { attached, bridge } from "./example.ts";
@@ -22,13 +23,12 @@ export const ROUTES: readonly Rule[] = [
     title: "the gateway is not in the subnet",
     why:
       "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
-      "route through one that it can't reach. ptp sets a route to its gateway and takes any. Where no " +
-      "route uses the gateway, it is a warning.",
+      "route through one that it can't reach. Where no route uses the gateway, it is a " +
+      "warning, and for ptp nothing: ptp makes a route to its gateway afterwards.",
     bad: bridge({}, { gateway: "10.2.0.1" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
     on: "plugin",
     *check(plugin) {
-      if (plugin.type === "ptp") return;
       const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
         ...ranges.map((range) => [range.subnet, range.gateway] as const),
@@ -36,9 +36,16 @@ export const ROUTES: readonly Rule[] = [
       ];
       for (const [subnet, gateway] of pairs) {
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
+        // Of a plugin of another project, it is not known what becomes of the gateway.
+        const isOnBridge = plugin.type === "bridge" &&
+          (isTrue(plugin.field("isGateway")) || isTrue(plugin.field("isDefaultGateway")));
+        // A link-local one is on every link, but a bridge has an address of that kind already.
+        if (!schemaOf(plugin) || (isLinkLocal(gateway.value) && !isOnBridge)) continue;
+        const isError = isFatal(plugin, subnet.value, gateway.value);
+        if (plugin.type === "ptp" && !isError) continue;
         yield {
           at: gateway.node,
-          severity: isFatal(plugin, subnet.value, gateway.value) ? "error" : "warning",
+          severity: isError ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
           }`,
@@ -75,7 +82,9 @@ export const ROUTES: readonly Rule[] = [
         if (value !== subnet.first && !isLast) continue;
         yield {
           at: gateway.node,
-          severity: isLast && plugin.type !== "ptp" && usesGateway(plugin, 4) ? "error" : "warning",
+          severity: isLast && usesGateway(plugin, 4) && SETS_ROUTES.includes(plugin.type ?? "")
+            ? "error"
+            : "warning",
           message:
             `${quote(gateway.node.value)} is the ${isLast ? "broadcast" : "network"} address of ` +
             `${showNetwork(subnet)}, not a host`,
@@ -106,7 +115,6 @@ export const ROUTES: readonly Rule[] = [
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
       // No network has that many; to look at all pairs would take seconds.
       if ((subnets.length + routes.length) * routes.length > 1_000_000) return;
-      const own = ranges.map((range) => gatewayOf(range));
       for (const { dst, gw } of routes) {
         const family = (gw?.value ?? dst?.value)?.family;
         if (dst?.value && gw?.value && dst.value.family !== gw.value.family) {
@@ -125,9 +133,7 @@ export const ROUTES: readonly Rule[] = [
         } else if (gw?.value && !isLinkLocal(gw.value)) {
           const { value } = gw;
           const isReached = subnets.some((subnet) => within(subnet!, value)) ||
-            routes.some((route) => isOnLink(route, value)) ||
-            // ptp sets a route to the network's own gateway first, wherever that is.
-            (plugin.type === "ptp" && own.some((gateway) => gateway?.value === value.value));
+            routes.some((route) => isOnLink(route, value));
           if (isReached) continue;
           yield {
             at: gw.node,
@@ -141,16 +147,20 @@ export const ROUTES: readonly Rule[] = [
   {
     code: "CNI412",
     name: "duplicate-route",
-    severity: "warning",
+    severity: "error",
     title: "a route stands twice",
     why:
-      "The plugins keep the first of two routes to one destination and skip the other without a word.",
-    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0", gw: "10.1.0.2" }] }),
+      'The kernel answers "file exists" to the second route to one destination, and since version 1.0.0 ' +
+      "the plugins fail with that; older ones skip it without a word. With isDefaultGateway, the bridge " +
+      'plugin adds a default route unless routes has one with a "gw". By another next hop, the kernel ' +
+      "takes both and uses one: that is a warning.",
+    bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     on: "plugin",
     *check(plugin) {
-      const seen = new Set<string>();
-      for (const { dst, node } of addressingOf(plugin).routes) {
+      const seen = new Map<string, string>();
+      const { routes, ranges } = addressingOf(plugin);
+      for (const { dst, gw, node } of routes) {
         if (!dst?.value) continue;
         const key = [
           dst.value.family,
@@ -159,15 +169,21 @@ export const ROUTES: readonly Rule[] = [
           field(node, "table")?.value,
           field(node, "priority")?.value,
         ].join(" ");
-        if (seen.has(key)) {
+        const own = ranges.map(gatewayOf).find((one) => one?.family === dst.value!.family);
+        const hop = String((gw?.value ?? own)?.value);
+        const earlier = seen.get(key);
+        if (earlier !== undefined) {
+          const isRefused = earlier === hop && SETS_ROUTES.includes(plugin.type ?? "");
           yield {
             at: dst.node,
+            severity: isRefused ? "error" : "warning",
             message: `there is a route to ${showNetwork(dst.value)} already`,
-            help: "delete one of the two",
+            help: isRefused ? "delete one of the two" : "delete one of the two: one is never used",
           };
         }
-        seen.add(key);
+        seen.set(key, hop);
       }
+      yield* defaultRouteTwice(plugin);
     },
   },
   {
@@ -180,7 +196,10 @@ export const ROUTES: readonly Rule[] = [
     bad: bridge({}, { routes: [{ gw: "10.1.0.1" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, context) {
+      // On Windows, and in plugins of other projects, a next hop alone is a route.
+      const reader = readerOf(plugin.document, context);
+      if (!schemaOf(plugin) && reader !== "stock-agent") return;
       for (const { node } of addressingOf(plugin).routes) {
         if (field(node, "dst")) continue;
         yield {
@@ -196,6 +215,7 @@ export const ROUTES: readonly Rule[] = [
     name: "no-route-to-agent",
     severity: "warning",
     title: "containers get no route by which an executor could reach the agent",
+    ofAbsence: true,
     why:
       "The executor runs in the container and must register with the agent. With addresses but no " +
       "route, it reaches only its own subnet; unless the agent has an address there, the task never " +
@@ -204,11 +224,13 @@ export const ROUTES: readonly Rule[] = [
     bad: bridge({}, { routes: undefined }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, { reader }) {
       const { ipam, ipamType, role, type } = plugin;
+      if (reader === "libcni") return; // no executor, no agent
       if (ipamType !== "host-local" && ipamType !== "static") return;
       // Calico and others set routes of their own.
-      if (schemaOf(plugin)?.ipam === "own") return;
+      const schema = schemaOf(plugin);
+      if (!schema || schema.ipam === "own") return;
       if (role === "partial" || role === "network" || plugin.isChained) return;
       const { ranges, fixed, routes } = addressingOf(plugin);
       if (ranges.length + fixed.length === 0) return;
@@ -239,7 +261,8 @@ export const ROUTES: readonly Rule[] = [
     bad: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
     good: bridge(),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, { reader }) {
+      if (reader === "libcni") return;
       if (plugin.type !== "macvlan" && plugin.type !== "ipvlan") return;
       if (plugin.role === "network" || isTrue(plugin.field("linkInContainer"))) return;
       yield {
@@ -254,6 +277,26 @@ export const ROUTES: readonly Rule[] = [
 
 /** Plugins that set the routes of their IPAM plugin by the kernel's rules. */
 const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "tap", "dummy"];
+
+/** bridge.go, calcGateways(): a default route of the IPAM plugin counts only if it has a next hop. */
+function* defaultRouteTwice(plugin: PluginNode): Generator<Found> {
+  if (plugin.type !== "bridge" || !isTrue(plugin.field("isDefaultGateway"))) return;
+  const { routes, ranges, fixed } = addressingOf(plugin);
+  const families = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
+    .map((prefix) => prefix?.value?.family);
+  for (const { dst, gw } of routes) {
+    if (!dst?.value || dst.value.length > 0 || !families.includes(dst.value.family)) continue;
+    const hasOwn = routes.some((other) =>
+      other.gw && other.dst?.value?.length === 0 && other.dst.value.family === dst.value!.family
+    );
+    if (gw || hasOwn) continue;
+    yield {
+      at: dst.node,
+      message: '"isDefaultGateway" adds this route as well, and the second one fails',
+      help: 'delete the route, or write "isGateway" in place of "isDefaultGateway"',
+    };
+  }
+}
 
 /** Whether a container can't be attached with a gateway that is not in the subnet. */
 function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {

@@ -4,11 +4,15 @@ import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
 import { type Found, type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
-import { schemaOf } from "../schemas/mod.ts";
+import { atLeast, isSpecVersion } from "../../cni/version.ts";
+import { readerOf } from "../reader.ts";
+import { closest, renamed } from "../schema_check.ts";
+import { misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
   isObject,
+  isTrue,
   items,
   kindOf,
   property,
@@ -89,6 +93,11 @@ export const STRUCTURE: readonly Rule[] = [
           help: "write the file name of the plugin",
         };
       } else if (!type && role !== "partial") {
+        const list = role === "single" ? strayList(node) : undefined;
+        if (list) {
+          yield renamed(node, list, "plugins", { name: "the network" });
+          return;
+        }
         yield {
           at: place ?? openingOf(node),
           message: `${called(plugin)} has no "type"`,
@@ -188,10 +197,13 @@ export const STRUCTURE: readonly Rule[] = [
     bad: { "net.conflist": bridge() },
     good: { "net.conflist": list(bridgeFields()) },
     on: "document",
-    *check({ root, source, kind }) {
+    *check({ root, source, kind }, { reader }) {
+      const severity = reader === "libcni" ? "error" : undefined;
       if (kind === "conf" && source.path.endsWith(".conflist")) {
+        if (!property(root, "type")) return; // neither the one nor the other
         yield {
           at: openingOf(root),
+          severity,
           message: 'a .conflist has no list of "plugins"',
           help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
         };
@@ -199,6 +211,8 @@ export const STRUCTURE: readonly Rule[] = [
       if (kind === "conflist" && source.path.endsWith(".conf")) {
         yield {
           at: propertyNode(root, "plugins")!.children![0],
+          // Of the three, only this program's isolator goes by what is in the file.
+          severity: reader === "isolator" ? undefined : "error",
           message: 'a .conf has a list of "plugins"',
           help: "name the file .conflist",
         };
@@ -243,13 +257,15 @@ export const STRUCTURE: readonly Rule[] = [
     why:
       "An empty ipam tells the bridge and macvlan plugins to assign no address. A stock Mesos agent " +
       "skips a network whose ipam has no type; leaving ipam out means the same to the plugin. An " +
-      "ipam with other fields and no type can't be meant: nothing reads them.",
+      "ipam with other fields and no type can't be meant: nothing reads them, and plugins that need " +
+      "addresses fail.",
     bad: network({ type: "bridge", bridge: "cni0", ipam: {} }),
     good: network({ type: "bridge", bridge: "cni0" }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, context) {
       const { ipam, role } = plugin;
       if (!isObject(ipam) || role === "partial") return;
+      const reader = readerOf(plugin.document, context);
       const type = field(ipam, "type");
       if (type && type.type !== "string") {
         yield {
@@ -263,9 +279,12 @@ export const STRUCTURE: readonly Rule[] = [
         const schema = schemaOf(plugin);
         // A plugin with an IPAM of its own reads the rest of it all the same.
         const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
+        const isSkipped = reader === "stock-agent" || reader === undefined;
+        if (!isLost && !isSkipped) return;
+        const isFatal = reader === "stock-agent" || (isLost && schema.ipam === "required");
         yield {
           at: isEmpty ? ipam : openingOf(ipam),
-          severity: isLost ? "error" : "warning",
+          severity: isFatal ? "error" : "warning",
           message: isLost
             ? '"ipam" has no "type", so nothing assigns an address'
             : 'a stock agent skips a network whose "ipam" has no "type"',
@@ -320,6 +339,134 @@ export const STRUCTURE: readonly Rule[] = [
     },
   },
   {
+    code: "CNI116",
+    name: "stock-agent",
+    severity: "error",
+    title: "a stock Mesos agent can't use the network",
+    why:
+      'Apache Mesos\' own isolator reads single plugins: it skips a file without "type". And it reads ' +
+      'results as they were before version 0.3.0, with "ip4" and "ip6": with a newer "cniVersion" the ' +
+      "plugin's answer has neither, and the task fails. Both work with this program's isolator, and its " +
+      "port mapper answers a stock agent in the old form. Found with --for=stock-agent.",
+    bad: network({ type: "bridge", bridge: "cni0" }),
+    needs: "--for=stock-agent",
+    good: json({ cniVersion: "0.2.0", name: "net", ...bridgeFields() }),
+    on: "document",
+    *check(document, context) {
+      const { root, kind, version, plugins } = document;
+      if (readerOf(document, context) !== "stock-agent") return;
+      if (kind === "conflist") {
+        yield {
+          at: propertyNode(root, "plugins")!.children![0],
+          message: 'a stock agent reads a single plugin, and skips a file with "plugins"',
+          help: "write one plugin, with the port mapper around it where ports are mapped; or use " +
+            "mesos-cni's isolator",
+        };
+      } else if (
+        version && isSpecVersion(version) && atLeast(version, "0.3.0") &&
+        plugins[0]?.type !== PORT_MAPPER
+      ) {
+        yield {
+          at: property(root, "cniVersion"),
+          message: `a stock agent finds no address in a result of version ${version}: ` +
+            "each task fails",
+          help: 'write "cniVersion": "0.2.0"',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI117",
+    name: "misspelt-type",
+    severity: "error",
+    title: "no plugin has this name, but one has nearly",
+    why:
+      "The type is the file name of the plugin. With --plugins-dir, the directory says what is there, " +
+      "and this rule is silent.",
+    bad: network({ type: "brigde", bridge: "cni0" }),
+    good: network({ type: "bridge", bridge: "cni0" }),
+    fixable: true,
+    on: "plugin",
+    *check({ node, ipam }, { plugins }) {
+      if (plugins) return;
+      for (const place of [property(node, "type"), field(ipam, "type")]) {
+        const type = text(place);
+        const right = type && misspeltType(type);
+        if (!right) continue;
+        yield {
+          at: place,
+          message: `there is no plugin ${quote(type)}`,
+          help: `did you mean "${right}"?`,
+          fix: {
+            title: `write "${right}" in place of ${quote(type)}`,
+            edits: [{
+              offset: place!.offset,
+              length: place!.length,
+              content: JSON.stringify(right),
+            }],
+          },
+        };
+      }
+    },
+  },
+  {
+    code: "CNI118",
+    name: "two-interfaces",
+    severity: "error",
+    title: "two plugins of a list make the interface",
+    why:
+      "Both make an interface of one name in the container, and the second finds it there already.",
+    bad: list(bridgeFields(), { ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) }),
+    good: list(bridgeFields()),
+    on: "document",
+    *check({ plugins }) {
+      const [first, ...others] = plugins.filter((plugin) =>
+        plugin.role === "listed" && plugin.outer === undefined && makesInterface(plugin)
+      );
+      for (const plugin of others) {
+        yield {
+          at: property(plugin.node, "type"),
+          message: `${plugin.type} makes a second interface of the name that ${
+            first!.type
+          } has made one of`,
+          help: "keep one of the two; a second interface needs a network of its own",
+        };
+      }
+    },
+  },
+  {
+    code: "CNI119",
+    name: "list-field",
+    severity: "error",
+    title: "a key of the list is misspelt, or has a value that libcni refuses",
+    why:
+      'Beside "plugins", a list has "cniVersion", "cniVersions", "name", "disableCheck", "disableGC" and ' +
+      '"loadOnlyInlinedPlugins". The switches are true or false, the first also in quotes.',
+    bad: json({ cniVersion: "1.0.0", name: "net", disableCheck: "yes", plugins: [bridgeFields()] }),
+    good: json({ cniVersion: "1.0.0", name: "net", disableCheck: true, plugins: [bridgeFields()] }),
+    on: "document",
+    *check({ root, kind }) {
+      if (kind !== "conflist") return;
+      for (const { key, name, value } of entries(root)) {
+        if (LIST_SWITCHES.includes(name)) {
+          const isSwitch = value?.type === "boolean" ||
+            (value?.type === "string" && /^(true|false)$/i.test(value.value));
+          if (isSwitch) continue;
+          yield {
+            at: value,
+            message: `"${name}" must be true or false`,
+            help: "write true or false, without quotes",
+          };
+        } else if (!LIST_KEYS.includes(name) && !SINGLE_KEYS.includes(name)) {
+          const right = closest(name, LIST_KEYS);
+          if (right) {
+            yield { ...renamed(root, key, right, { name: "a list" }), severity: "warning" };
+          }
+        }
+      }
+    },
+  },
+  {
     code: "CNI115",
     name: "too-many-plugins",
     severity: "warning",
@@ -339,6 +486,28 @@ export const STRUCTURE: readonly Rule[] = [
     },
   },
 ];
+
+const LIST_SWITCHES = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
+const LIST_KEYS = ["cniVersion", "cniVersions", "name", "plugins", ...LIST_SWITCHES];
+
+/** A list that was to be "plugins". */
+function strayList(root: Node): Node | undefined {
+  for (const { key, name, value } of entries(root)) {
+    const isList = items(value).some((item) => isObject(item) && property(item, "type"));
+    if (isList && (closest(name, ["plugins"]) || name.toLowerCase() === "plugins")) return key;
+  }
+}
+
+/** Whether the plugin makes the interface that the runtime asks for. */
+function makesInterface(plugin: PluginNode): boolean {
+  const { type } = plugin;
+  // ipvlan may stand on what was made before; a bridge may be told to make none.
+  if (type === "ipvlan" && plugin.isChained && !plugin.field("master")) return false;
+  if (isTrue(plugin.field("disableContainerInterface"))) return false;
+  return type !== undefined && INTERFACE_MAKERS.includes(type);
+}
+
+const INTERFACE_MAKERS = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "dummy"];
 
 function* nulls(object: Node, keys: readonly string[]): Generator<Found> {
   for (const { name, value } of entries(object)) {

@@ -1,10 +1,13 @@
 /** CNI0xx: whether the file is JSON at all, as every reader of it understands JSON. */
 import { printParseErrorCode } from "jsonc-parser";
 import type { Node } from "jsonc-parser";
+import { foreignFormat, slipAt } from "../foreign_text.ts";
+import type { Edit, Range } from "../range.ts";
 import type { Found, Rule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
-import { entries, kindOf, quote } from "../tree.ts";
-import { bridge } from "./example.ts";
+import { entries, kindOf, propertyNode, quote } from "../tree.ts";
+import { isManifest } from "../document.ts";
+import { bridge, json } from "./example.ts";
 
 /** Whether a rule about the text has a text to look at. */
 function isText(source: Source): boolean {
@@ -23,15 +26,21 @@ export const SYNTAX: readonly Rule[] = [
       "a consequence.",
     bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
     good: bridge(),
+    fixable: true,
     on: "source",
     *check(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
       const error = source.syntaxError;
       if (error) {
-        const length = Math.max(1, Math.min(error.length, 40));
+        const code = printParseErrorCode(error.error);
+        const foreign = foreignFormat(source) ?? slipAt(source, error.offset);
+        const { edits, ...found } = foreign ?? {
+          at: { offset: error.offset, length: Math.max(1, Math.min(error.length, 40)) },
+          ...explained(code, source, error.offset),
+        };
         yield {
-          at: { offset: error.offset, length },
-          ...explained(printParseErrorCode(error.error), source, error.offset),
+          ...found,
+          fix: edits && { title: found.help, edits },
         };
         return;
       }
@@ -60,7 +69,7 @@ export const SYNTAX: readonly Rule[] = [
     good: bridge(),
     on: "source",
     *check(source) {
-      if (isText(source)) yield* duplicates(source, source.root);
+      if (isText(source) && !source.syntaxError) yield* duplicates(source, source.root);
     },
   },
   {
@@ -231,18 +240,60 @@ export const SYNTAX: readonly Rule[] = [
       };
     },
   },
+  {
+    code: "CNI011",
+    name: "kubernetes-manifest",
+    severity: "error",
+    title: "the file is a Kubernetes manifest",
+    why:
+      "A manifest such as a NetworkAttachmentDefinition has the network config inside, as a string in " +
+      "spec.config. Multus takes it out; an agent and libcni read only the config itself.",
+    bad: json({
+      apiVersion: "k8s.cni.cncf.io/v1",
+      kind: "NetworkAttachmentDefinition",
+      metadata: { name: "net" },
+      spec: { config: '{"cniVersion": "1.0.0", "name": "net", "type": "bridge"}' },
+    }),
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (!isText(source) || !isManifest(source)) return;
+      yield {
+        at: propertyNode(source.root, "apiVersion")!.children![0],
+        message: "the file is a Kubernetes manifest, not a network config",
+        help: "write a file with the config that stands in it, such as the text of spec.config",
+      };
+    },
+  },
 ];
 
 /** What a syntax error means, in words that say what to type. */
-function explained(code: string, source: Source, offset: number): Pick<Found, "message" | "help"> {
+function explained(
+  code: string,
+  source: Source,
+  offset: number,
+): Pick<Found, "message" | "help"> & { at?: Range; edits?: Edit[] } {
   const here = source.text[offset];
   const seen = here === undefined ? "the end of the file" : quote(here);
   switch (code) {
-    case "CommaExpected":
+    case "CommaExpected": {
+      if (here === undefined || !'"{[-0123456789tfn'.includes(here)) {
+        return {
+          message: `a comma or a closing bracket must stand here, not ${seen}`,
+          help: "check that each bracket is closed by one of its own kind",
+        };
+      }
+      // The comma belongs to the end of the last entry, however far away the next one is.
+      const end = source.text.slice(0, offset).trimEnd().length;
+      const isNextLine = source.text.slice(end, offset).includes("\n");
       return {
-        message: `a comma is missing before ${seen}`,
-        help: "separate entries with a comma",
+        at: { offset: end, length: 1 },
+        message: "a comma is missing here, before the next entry",
+        help: "add a comma",
+        // On one line, it may as well be a quote that is missing.
+        edits: isNextLine ? [{ offset: end, length: 0, content: "," }] : undefined,
       };
+    }
     case "ColonExpected":
       return { message: `a colon is missing before ${seen}`, help: 'write "key": value' };
     case "PropertyNameExpected":
@@ -260,6 +311,12 @@ function explained(code: string, source: Source, offset: number): Pick<Found, "m
     case "CloseBracketExpected":
       return { message: "a ] is missing", help: "close the list" };
     case "EndOfFileExpected":
+      if (here === "{" || here === "[") {
+        return {
+          message: "a second object starts here, and a file holds one network",
+          help: "write each network in a file of its own",
+        };
+      }
       return {
         message: `nothing may follow the object, but ${seen} does`,
         help: "delete the rest",

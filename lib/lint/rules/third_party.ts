@@ -200,8 +200,8 @@ export const THIRD_PARTIES: readonly Rule[] = [
     bad: calico({ policy: { type: "k8s" }, kubernetes: { kubeconfig: "/etc/kubeconfig" } }),
     good: calico(),
     on: "plugin",
-    *check(plugin) {
-      const at = kubernetes(plugin);
+    *check(plugin, { reader }) {
+      const at = reader === "libcni" ? undefined : kubernetes(plugin);
       if (!at) return;
       yield {
         at,

@@ -28,24 +28,36 @@ export const VERSION_RULES: readonly Rule[] = [
       "A config without one is read as version 0.1.0 of the specification, which knows one IPv4 and " +
       "one IPv6 address for a container. The fix writes 0.2.0 for a single plugin, whose results " +
       "have the same form and are what a stock Mesos agent understands, and 0.4.0 for a list or a " +
-      "container without addresses.",
+      "container without addresses. An empty one means the same and looks like an oversight: a warning.",
     bad: bridge({ cniVersion: undefined }),
     good: bridge({ cniVersion: "0.2.0" }),
     fixable: true,
     on: "document",
     *check({ root, source, kind, plugins }) {
-      if (field(root, "cniVersion") || property(root, "cniVersions")) return;
+      const there = property(root, "cniVersion");
+      if (
+        property(root, "cniVersions") || (there ? there.value !== "" : field(root, "cniVersion"))
+      ) {
+        return;
+      }
       const isOldForm = kind === "conf" && !plugins.some(makesNoAddress);
       const wanted: SpecVersion = isOldForm ? "0.2.0" : "0.4.0";
       const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
         .reduce((a, b) => order(a) > order(b) ? a : b, wanted);
       yield {
-        at: openingOf(root),
-        message: `the network has no "cniVersion" and is read as ${DEFAULT_VERSION}`,
-        help: `add "cniVersion": "${version}"`,
+        at: there ?? openingOf(root),
+        severity: there ? "warning" : "info",
+        message: `the network has ${
+          there ? "an empty" : "no"
+        } "cniVersion" and is read as ${DEFAULT_VERSION}`,
+        help: `${there ? "write" : "add"} "cniVersion": "${version}"`,
         fix: {
-          title: `add "cniVersion": "${version}"`,
-          edits: [insertFirst(source.text, root, "cniVersion", version)],
+          title: `${there ? "write" : "add"} "cniVersion": "${version}"`,
+          edits: [
+            there
+              ? { offset: there.offset, length: there.length, content: JSON.stringify(version) }
+              : insertFirst(source.text, root, "cniVersion", version),
+          ],
         },
       };
     },
@@ -118,7 +130,7 @@ export const VERSION_RULES: readonly Rule[] = [
       const version = versionFor(plugin);
       if (!version) return;
       const since = schemaOf(plugin)?.since;
-      const at = property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type");
+      const at = property(plugin.document.root, "cniVersion") ?? openingOf(plugin.document.root);
       const file = plugin.type && isPluginType(plugin.type)
         ? plugins?.find(plugin.type)
         : undefined;
@@ -198,7 +210,7 @@ export const VERSION_RULES: readonly Rule[] = [
       const version = oldVersion(plugin);
       if (!version || !makesNoAddress(plugin)) return;
       yield {
-        at: property(plugin.document.root, "cniVersion") ?? property(plugin.node, "type"),
+        at: property(plugin.document.root, "cniVersion") ?? openingOf(plugin.document.root),
         message:
           `${plugin.type} without "ipam" has no address to report, and CNI ${version} needs one`,
         help: 'write "cniVersion": "0.4.0" or newer, or add "ipam"',

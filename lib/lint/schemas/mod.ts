@@ -4,7 +4,8 @@ import type { Schema } from "../schema.ts";
 import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
-import { THIRD_PARTY } from "./third_party.ts";
+import { closest } from "../schema_check.ts";
+import { OTHER_TYPES, THIRD_PARTY } from "./third_party.ts";
 
 const PLUGINS: ReadonlyMap<string, Schema> = new Map(
   Object.entries({ ...MAIN, ...META, ...IPAM, ...THIRD_PARTY }),
@@ -14,6 +15,21 @@ export const PLUGIN_TYPES: readonly string[] = [...PLUGINS.keys()];
 
 export function schemaNamed(type: string | undefined): Schema | undefined {
   return type === undefined ? undefined : PLUGINS.get(type);
+}
+
+/** The type that `type` is a misspelling of; undefined if it is one, or resembles none. */
+export function misspeltType(type: string): string | undefined {
+  if (PLUGINS.has(type) || OTHER_TYPES.includes(type)) return undefined;
+  const bare = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, "");
+  const known = [...PLUGINS.keys(), ...OTHER_TYPES];
+  const same = known.find((one) => bare(one) === bare(type)) ??
+    { portmapper: "portmap", portmapping: "portmap", ipv4ptp: "ptp" }[bare(type)];
+  if (same) return same;
+  const near = closest(type, known);
+  // A number or a suffix makes another name of it: bridge2, my-bridge.
+  if (!near || near.length < 3) return undefined;
+  const [a, b] = [type, near].map((text) => text.replaceAll(/[0-9]+$/g, ""));
+  return a === b ? undefined : near;
 }
 
 /** What is known of a plugin's own fields; the delegate of flannel is a bridge unless it says. */

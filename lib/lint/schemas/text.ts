@@ -8,7 +8,11 @@ export const interfaceName: Type = checked((text) => text === "" ? undefined : b
 
 /** The bridge's name, which has a default only where the key is absent. */
 export const bridgeName: Type = checked((text) =>
-  text === "" ? "the name is empty" : badName(text)
+  text === ""
+    ? "the name is empty"
+    : text === "lo"
+    ? '"lo" is the loopback device, and no bridge'
+    : badName(text)
 );
 
 function badName(text: string): string | undefined {

@@ -1,0 +1,162 @@
+/** What a text is that is no JSON: other formats, and the slips of those who write JSON by hand. */
+import type { Source } from "./source.ts";
+import type { Edit, Range } from "./range.ts";
+
+/** What a text is instead, where that shows, and the way out. */
+export interface Foreign {
+  at: Range;
+  message: string;
+  help: string;
+  edits?: Edit[];
+}
+
+/** Another format, or what a tool has put into the file; undefined if it looks like JSON. */
+export function foreignFormat({ text }: Source): Foreign | undefined {
+  const marker = /^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)/m.exec(text);
+  if (marker && /^<{7} /m.test(text) && /^>{7} /m.test(text)) {
+    return {
+      at: { offset: marker.index, length: 7 },
+      message: "a merge was left unfinished: git's conflict markers are in the file",
+      help:
+        "keep one side of each conflict, and delete the lines with <<<<<<<, ======= and >>>>>>>",
+    };
+  }
+  const start = /\S/.exec(text)?.index ?? 0;
+  const line = text.slice(start, (text.indexOf("\n", start) + 1 || text.length + 1) - 1).trimEnd();
+  const at = { offset: start, length: Math.min(Math.max(1, line.length), 40) };
+  const body = text.slice(start);
+  if (/^(```|~~~)/.test(line)) {
+    return {
+      at,
+      message: "the file starts with a fence of Markdown",
+      help: "delete the lines with ```, before and after the JSON",
+    };
+  }
+  if (/^(#!|(sudo |\$ )?(cat|tee|echo|printf) .*(<<|>))/.test(line)) {
+    return {
+      at,
+      message: "the file holds the shell command that was to write it",
+      help: "keep only what stands between the command and its end mark",
+    };
+  }
+  if (
+    /^(diff --git |--- |\+\+\+ |@@ )/.test(line) || (/^\+\s*[{[]/.test(line) && /^\+/m.test(body))
+  ) {
+    if (line !== "---" && !/^--- *(#|$)/.test(line)) {
+      return {
+        at,
+        message: "the file is a patch, with a + before each line",
+        help: "apply it with patch or git apply, or delete the marks",
+      };
+    }
+  }
+  if (/^<(\?xml|!doctype|html)/i.test(line)) {
+    return { at, message: "the file is XML or HTML", help: "write a network config in JSON" };
+  }
+  const isYaml = /^(---|%YAML)/.test(line) || /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/.test(line) ||
+    (/^#/.test(line) && /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/m.test(body) &&
+      !/^\s*\{/m.test(body));
+  if (isYaml && !body.startsWith("{")) {
+    return /^\s*["']?apiVersion["']?\s*:/m.test(body) && /^\s*["']?kind["']?\s*:/m.test(body)
+      ? {
+        at,
+        message: "the file is a Kubernetes manifest in YAML, not a network config",
+        help: "keep only the JSON that stands in it, such as spec.config; Mesos reads no manifests",
+      }
+      : {
+        at,
+        message: "the file is YAML, and a network config is JSON",
+        help:
+          "convert it: python3 -c 'import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin),sys.stdout)'",
+      };
+  }
+  return undefined;
+}
+
+const CURLY = /[\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\uff02]/;
+
+/** What stands at the place where a JSON parser stopped, if that has a name. */
+export function slipAt({ text }: Source, offset: number): Foreign | undefined {
+  const rest = text.slice(offset, offset + 200);
+  const word = /^[^\s,:{}[\]"]+/.exec(rest)?.[0] ?? rest.slice(0, 1);
+  const at = { offset, length: Math.min(Math.max(1, word.length), 40) };
+  if (CURLY.test(rest[0] ?? "")) {
+    return {
+      at,
+      message: "typographic quotes, which JSON doesn't know",
+      help: 'type straight ones: "',
+    };
+  }
+  if (rest.startsWith("#") || rest.startsWith("--") || rest.startsWith(";")) {
+    return {
+      at,
+      message: "JSON has no comments",
+      help: 'delete it, or keep the words in a key that no plugin reads, such as "_comment"',
+    };
+  }
+  if (
+    /^\{\{|^\{%|^\$\{|^\$[A-Za-z_(]|^<[%A-Za-z]/.test(rest) ||
+    text.slice(offset - 1, offset + 1) === "{{"
+  ) {
+    return {
+      at,
+      message: "a placeholder of a template, which was not replaced",
+      help: "render the file first, and lint what comes out",
+    };
+  }
+  if (rest[0] === "'") {
+    return { at, message: "strings take double quotes", help: "write \"…\" in place of '…'" };
+  }
+  if (rest[0] === "`") {
+    return { at, message: "strings take double quotes", help: 'write "…" in place of `…`' };
+  }
+  const literal =
+    { True: "true", TRUE: "true", False: "false", FALSE: "false", None: "null" }[word] ??
+      ({ Null: "null", NULL: "null", nil: "null", undefined: "null" } as Record<string, string>)[
+        word
+      ];
+  if (literal) {
+    return {
+      at,
+      message: `${word} is written ${literal} in JSON`,
+      help: `write ${literal}`,
+      edits: [{ ...at, content: literal }],
+    };
+  }
+  const before = text.slice(0, offset).trimEnd();
+  const isKey = /^[A-Za-z_$][\w$.-]*["']?\s*[:=]/.test(rest) && /[{,]$/.test(before);
+  if (isKey) {
+    const key = /^[\w$.-]+/.exec(rest)![0];
+    const half = rest[key.length] === '"';
+    return {
+      at: { offset, length: key.length },
+      message: half ? `the key ${key} has no opening quote` : `the key ${key} has no quotes`,
+      help: `write "${key}"`,
+      edits: [{ offset, length: key.length + (half ? 1 : 0), content: `"${key}"` }],
+    };
+  }
+  if (rest[0] === "=") {
+    return {
+      at: { offset, length: 1 },
+      message: "between a key and its value stands a colon, not =",
+      help: 'write "key": value',
+      edits: [{ offset, length: rest[1] === ">" ? 2 : 1, content: ":" }],
+    };
+  }
+  const digits = /[0-9]$/.test(before) && before.length === offset;
+  if (digits && /^[0-9]/.test(rest)) {
+    return {
+      at,
+      message: "a number has no zeros in front",
+      help: "write it without them; JSON has no octal numbers",
+    };
+  }
+  if (/^[0-9.]+[A-Za-z/.]|^[A-Za-z0-9][\w./:-]*\s*[,}\]\n]/.test(rest) && /[:[,]$/.test(before)) {
+    return {
+      at,
+      message: `${JSON.stringify(word)} has no quotes`,
+      help: "put it in double quotes",
+    };
+  }
+  return undefined;
+}
