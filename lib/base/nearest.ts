@@ -12,8 +12,17 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
+/** A candidate that a slip of the fingers makes: a letter more, less or wrong, or two swapped. */
+export function closest(word: string, candidates: readonly string[]): string | undefined {
+  const near = nearest(word, candidates);
+  if (!near || near === word) return undefined;
+  const letters = distance(word, near);
+  const isSwap = [...word].sort().join("") === [...near].sort().join("");
+  return letters === 1 || (letters === 2 && (isSwap || word.length >= 8)) ? near : undefined;
+}
+
 /** How many letters must be inserted, deleted or replaced to make `b` of `a` (Levenshtein). */
-export function distance(a: string, b: string): number {
+function distance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];

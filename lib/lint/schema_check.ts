@@ -1,6 +1,6 @@
 /** Holds a plugin's config against its schema. */
 import type { Node } from "jsonc-parser";
-import { distance, nearest } from "../base/nearest.ts";
+import { closest, nearest } from "../base/nearest.ts";
 import type { PluginNode } from "./document.ts";
 import type { Found } from "./rule.ts";
 import type { Fields, Type } from "./schema.ts";
@@ -85,15 +85,6 @@ export function renamed(
       edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(right) }],
     },
   };
-}
-
-/** A candidate that a slip of the fingers makes: a letter more, less or wrong, or two swapped. */
-export function closest(word: string, candidates: readonly string[]): string | undefined {
-  const near = nearest(word, candidates);
-  if (!near || near === word) return undefined;
-  const letters = distance(word, near);
-  const isSwap = [...word].sort().join("") === [...near].sort().join("");
-  return letters === 1 || (letters === 2 && (isSwap || word.length >= 8)) ? near : undefined;
 }
 
 /** The same for the objects inside a field. */

@@ -126,18 +126,32 @@ function shortened(text: string, limit: number): string {
   return `${text.slice(0, limit - 33)}~${hash}`;
 }
 
-const CHAIN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}$/;
+/** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */
+export const LONGEST_CHAIN = 28;
+const CHAIN = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
 /** Names that are chains or targets already. */
 const RESERVED_CHAINS =
   /^(?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING|ACCEPT|DROP|REJECT|QUEUE|RETURN|DNAT|SNAT|MASQUERADE|REDIRECT|NETMAP|LOG|MARK|MESOS-CNI-.*)$/;
 /** As iptables takes them: a `+` at the end stands for any rest. */
 const DEVICE = /^(?=.{1,15}$)[A-Za-z0-9_][A-Za-z0-9_.@-]*\+?$/;
 
+/** What is wrong with the name of a chain, if anything is. */
+export function chainProblem(name: string): "length" | "characters" | "reserved" | undefined {
+  if (!CHAIN.test(name)) return "characters";
+  if (name.length > LONGEST_CHAIN) return "length";
+  return RESERVED_CHAINS.test(name) ? "reserved" : undefined;
+}
+
+/** Whether a text names a device, or several of them by a `+` at its end. */
+export function isDevice(name: string): boolean {
+  return DEVICE.test(name);
+}
+
 /**
  * @throws {OperatorError} `bad_chain`
  */
 export function parseChain(value: unknown): string {
-  if (typeof value === "string" && CHAIN.test(value) && !RESERVED_CHAINS.test(value)) return value;
+  if (typeof value === "string" && !chainProblem(value)) return value;
   throw new OperatorError(
     "bad_chain",
     "the name of an iptables chain is 1 to 28 letters, digits and _.- and none that iptables or " +
@@ -149,7 +163,7 @@ export function parseChain(value: unknown): string {
  * @throws {OperatorError} `bad_device`
  */
 export function parseDevice(value: unknown): string {
-  if (typeof value === "string" && DEVICE.test(value)) return value;
+  if (typeof value === "string" && isDevice(value)) return value;
   throw new OperatorError(
     "bad_device",
     `a device's name is 1 to 15 letters, digits and _.@-, and may end with + for any rest; not ` +

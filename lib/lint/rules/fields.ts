@@ -1,11 +1,11 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
 import { isPromised } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import { closest } from "../../base/nearest.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
 import type { Node } from "jsonc-parser";
 import {
-  closest,
   type Owner,
   renamed,
   typedFields,

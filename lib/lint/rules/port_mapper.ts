@@ -1,18 +1,13 @@
 /** CNI6xx: the port mapper, mesos-cni-port-mapper. */
 import type { Node } from "jsonc-parser";
+import { chainProblem, isDevice, LONGEST_CHAIN } from "../../ports/mapping.ts";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
 import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
-/** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */
-const LONGEST_CHAIN = 28;
-
 const BUILT_IN = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
-const TARGETS = [
-  ..."ACCEPT DROP REJECT QUEUE RETURN DNAT SNAT MASQUERADE REDIRECT NETMAP LOG MARK".split(" "),
-];
 
 export const PORT_MAPPERS: readonly Rule[] = [
   {
@@ -47,7 +42,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const chain = chainOf(plugin);
-      if (!chain || chain.length <= LONGEST_CHAIN) return;
+      if (!chain || chainProblem(chain) !== "length") return;
       yield {
         at: plugin.field("chain"),
         message: `${quote(chain)} has ${chain.length} characters, and a chain's name at most ` +
@@ -69,15 +64,12 @@ export const PORT_MAPPERS: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const chain = chainOf(plugin);
-      if (!chain) return;
+      if (!chain || chainProblem(chain) !== "reserved") return;
       const what = BUILT_IN.includes(chain)
         ? "a chain of iptables itself"
-        : TARGETS.includes(chain)
-        ? "a target of iptables"
         : chain.startsWith("MESOS-CNI-")
         ? "reserved for mesos-cni itself"
-        : undefined;
-      if (!what) return;
+        : "a target of iptables";
       yield {
         at: plugin.field("chain"),
         message: `${quote(chain)} is ${what}`,
@@ -98,7 +90,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
     on: "plugin",
     *check(plugin) {
       const chain = chainOf(plugin);
-      if (!chain || /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(chain)) return;
+      if (!chain || chainProblem(chain) !== "characters") return;
       yield {
         at: plugin.field("chain"),
         message: `${quote(chain)} is no name of a chain`,
@@ -121,11 +113,12 @@ export const PORT_MAPPERS: readonly Rule[] = [
       if (plugin.type !== PORT_MAPPER) return;
       for (const device of items(plugin.field("excludeDevices"))) {
         if (device.type !== "string" && device.type !== "null") continue; // another rule's
-        if (/^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$/.test(device.value ?? "")) continue;
+        if (isDevice(device.value ?? "")) continue;
         yield {
           at: device,
           message: `${quote(String(device.value))} is no name of a network device`,
-          help: "write a name of at most 15 letters, digits, _ . @ and -",
+          help:
+            "write a name of at most 15 letters, digits, _ . @ and -; a + at its end is any rest",
         };
       }
     },
@@ -149,7 +142,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
       const bridge = text(property(delegate, "bridge")) || "cni0";
       const devices = plugin.field("excludeDevices");
       if (devices && devices.type !== "array") return;
-      if (items(devices).some((device) => device.value === bridge)) return;
+      if (items(devices).some((device) => isCovered(bridge, text(device)))) return;
       yield {
         at: devices ?? property(plugin.node, "type"),
         message: `"excludeDevices" lacks the delegate's own bridge, ${quote(bridge)}`,
@@ -246,6 +239,11 @@ export const PORT_MAPPERS: readonly Rule[] = [
     },
   },
 ];
+
+/** iptables: a + at the end stands for any rest. */
+function isCovered(device: string, pattern: string | undefined): boolean {
+  return pattern?.endsWith("+") ? device.startsWith(pattern.slice(0, -1)) : device === pattern;
+}
 
 /** A version that is null, which other readers would take for absent. */
 function nullOf(plugin: PluginNode): Node | undefined {

@@ -6,7 +6,8 @@ import { type Found, type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
-import { closest, renamed } from "../schema_check.ts";
+import { closest } from "../../base/nearest.ts";
+import { renamed } from "../schema_check.ts";
 import { misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,

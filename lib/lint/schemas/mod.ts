@@ -4,7 +4,7 @@ import type { Schema } from "../schema.ts";
 import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
-import { closest } from "../schema_check.ts";
+import { closest } from "../../base/nearest.ts";
 import { OTHER_TYPES, THIRD_PARTY } from "./third_party.ts";
 
 const PLUGINS: ReadonlyMap<string, Schema> = new Map(

@@ -3,7 +3,7 @@
  * nothing is said, since another kernel may have it. From /proc/sys/net of Linux 6.18, and keys
  * that older kernels have (Documentation/networking/ip-sysctl.rst).
  */
-import { closest } from "../schema_check.ts";
+import { closest } from "../../base/nearest.ts";
 
 /** By directory below /proc/sys/net. */
 const KEYS: Readonly<Record<string, string>> = {
