@@ -29,7 +29,7 @@ export async function main(
   plugin: Plugin,
   registry: Registry,
 ): Promise<number> {
-  if (type.standard && !Deno.env.get("CNI_COMMAND")) return introduce(type);
+  if (!Deno.env.get("CNI_COMMAND")) return introduce(type);
   let cniVersion: string = DEFAULT_VERSION;
   try {
     const command = readCommand(type);
@@ -51,11 +51,12 @@ function isOfMesos({ args }: JsonObject): boolean {
   return isObject(args) && isObject(args["org.apache.mesos"]);
 }
 
-/** What a standard plugin says to somebody who tries it. */
+/** What a plugin says to somebody who tries it: so runtimes find out which plugins there are. */
 function introduce({ type }: PluginType): number {
   console.error(
     `CNI plugin ${type} of mesos-cni ${VERSION}\n` +
-      `CNI protocol versions supported: ${SPEC_VERSIONS.join(", ")}`,
+      `CNI protocol versions supported: ${SPEC_VERSIONS.join(", ")}\n` +
+      "A container runtime calls it; for what an operator calls, see: mesos-cni help",
   );
   return 0;
 }
@@ -83,11 +84,7 @@ function readCommand({ standard }: PluginType): CniCommand {
       `CNI_COMMAND ${quote(command)} is not supported; it must be one of ${COMMANDS.join(", ")}`,
     );
   }
-  throw new CniError(
-    CNI_CODES.invalidEnvironment,
-    "CNI_COMMAND is not set: this is a CNI plugin, which a container runtime calls; for what an " +
-      "operator calls, see: mesos-cni help",
-  );
+  throw new CniError(CNI_CODES.invalidEnvironment, "CNI_COMMAND is not set");
 }
 
 function readInvocation(

@@ -7,7 +7,13 @@ import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
 import type { Backend, Removal, Snapshot, Traces } from "./backend.ts";
 import { commentOf, type PortAttachment } from "./mapping.ts";
-import { nameOf, nearbyElements, ownElements, type PlacedElement } from "./nftables_elements.ts";
+import {
+  covers,
+  nameOf,
+  nearbyElements,
+  ownElements,
+  type PlacedElement,
+} from "./nftables_elements.ts";
 import { isTableComplete, NFT_TABLE, SETS, TABLE, tableChanges } from "./nftables_table.ts";
 import type { MappingRecord } from "./record.ts";
 
@@ -17,7 +23,7 @@ const EEXIST = 17;
 export class Nftables implements Backend {
   async install(record: MappingRecord): Promise<Traces> {
     const own = ownElements(record);
-    const add = changesOf([...own, ...nearbyElements(record)], addElements);
+    const add = [...changesOf(own, addElements), ...nearbyChanges(record)];
     const what = `write the elements of container ${record.containerId}`;
     const structure = isTableComplete() ? [] : tableChanges();
     try {
@@ -62,11 +68,15 @@ export class Nftables implements Backend {
 
   async read(): Promise<Snapshot> {
     const complete = isTableComplete();
-    const present = new Set(allElements().map(nameOf));
+    const elements = allElements();
+    const present = new Set(elements.map(nameOf));
     return {
       missing: (attachment) => {
-        const wanted = [...ownElements(attachment), ...nearbyElements(attachment)].map(nameOf);
-        const missing = wanted.filter((name) => !present.has(name));
+        const missing = [
+          ...ownElements(attachment).filter((wanted) => !present.has(nameOf(wanted))),
+          ...nearbyElements(attachment)
+            .filter((wanted) => !elements.some((element) => covers(element, wanted))),
+        ].map(nameOf);
         return complete ? missing : [`rules of the table inet ${TABLE}`, ...missing];
       },
     };
@@ -91,9 +101,27 @@ export class Nftables implements Backend {
 /** All elements of the table, with their comments. @throws {SystemError} */
 export function allElements(): PlacedElement[] {
   if (!new Rules("inet").hasTable(TABLE)) return [];
-  return [...SETS.values()].flatMap((set) =>
-    readElements(NFT_TABLE, set).map((element) => ({ set: set.name, ...element }))
+  return [...SETS.keys()].flatMap(elementsOf);
+}
+
+function elementsOf(set: string): PlacedElement[] {
+  return readElements(NFT_TABLE, SETS.get(set)!).map((element) => ({ set, ...element }));
+}
+
+/**
+ * What is nearby and not yet said. The kernel refuses a range that overlaps another, so what a
+ * larger one holds is left out, and smaller ones make room for it.
+ */
+function nearbyChanges(record: MappingRecord): Change[] {
+  const wanted = nearbyElements(record);
+  if (wanted.length === 0) return [];
+  const present = [...new Set(wanted.map(({ set }) => set))].flatMap((set) => elementsOf(set));
+  const missing = wanted.filter((one, index) =>
+    ![...present, ...wanted.slice(0, index)].some((other) => covers(other, one)) &&
+    !wanted.slice(index + 1).some((other) => covers(other, one))
   );
+  const held = present.filter((one) => missing.some((other) => covers(other, one)));
+  return [...changesOf(held, deleteElements), ...changesOf(missing, addElements)];
 }
 
 /**

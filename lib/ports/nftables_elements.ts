@@ -4,6 +4,8 @@ import { elementName } from "../nft/sets.ts";
 import { familiesOf } from "./iptables_rules.ts";
 import { commentOf, type PortAttachment, subnetOf, type Target, targets } from "./mapping.ts";
 
+import { addressBytes, networkBytes } from "../base/ip.ts";
+
 /** An element of the map or set of that name. */
 export interface PlacedElement extends SetElement {
   set: string;
@@ -48,6 +50,20 @@ function elementsOf(
     elements.push({ set: "loopback4", key: port, value });
   }
   return elements;
+}
+
+/** Whether the networks of one element of `nearby…` hold those of another, from where and to where. */
+export function covers(outer: PlacedElement, inner: PlacedElement): boolean {
+  if (outer.set !== inner.set) return false;
+  return outer.key.every((network, index) => holds(String(network), String(inner.key[index])));
+}
+
+function holds(outer: string, inner: string): boolean {
+  const [address, length] = outer.split("/") as [string, string];
+  const [other, otherLength] = inner.split("/") as [string, string];
+  if (Number(otherLength) < Number(length)) return false;
+  const network = (text: string) => networkBytes(addressBytes(text), Number(length)).join();
+  return network(address) === network(other);
 }
 
 /** What is nearby for an attachment: shared by its network, so it has no comment and stays. */

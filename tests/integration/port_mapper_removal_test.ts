@@ -1,0 +1,281 @@
+/** What was made is what is undone, whatever happened to the host in between. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { bridge, DUAL_STACK, network, PortMapperAgent, STATE_DIR } from "../harness/port_mapper.ts";
+
+const BACKENDS = ["iptables", "nftables"] as const;
+const PLAIN = bridge({ ipMasq: false });
+
+for (const backend of BACKENDS) {
+  Deno.test(`${backend}: as many mappings as one container may have, removed as a whole; one more is refused`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const ports = Array.from({ length: 1024 }, (_, index) => 2000 + index);
+    const many = network(ports, { backend, snat: true, delegate: PLAIN });
+    await agent.container("c1");
+    const more = network([...ports, 9000], { backend, delegate: PLAIN });
+    const { code, msg } = await agent.fails("ADD", "c1", more);
+    assertEquals(code, 101);
+    assertStringIncludes(msg, "1025 port mappings are asked for; one container may have 1024");
+    await agent.ok("ADD", "c1", many);
+    await agent.ok("DEL", "c1", many);
+    assertEquals(await agent.leftovers(), []);
+    // By their comments alone.
+    await agent.ok("ADD", "c1", many);
+    await agent.sandbox.ok(["rm", "-rf", STATE_DIR]);
+    await agent.ok("DEL", "c1", many);
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  for (const fault of ["full", "without inodes", "read-only"] as const) {
+    Deno.test(`${backend}: DEL with a state directory that is ${fault}`, async () => {
+      await using agent = await PortMapperAgent.create();
+      const mount = ["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=64", "state"];
+      await agent.sandbox.ok(["mkdir", "-p", "/run/mesos-cni"]);
+      await agent.sandbox.ok([...mount, "/run/mesos-cni"]);
+      const config = network([8080, 8081], { backend, snat: true, delegate: PLAIN });
+      await agent.add("c1", config);
+      const fill = {
+        "full": "dd if=/dev/zero of=/run/mesos-cni/fill bs=4k 2>/dev/null; true",
+        "without inodes":
+          "i=0; while touch /run/mesos-cni/f$i 2>/dev/null; do i=$((i+1)); done; true",
+        "read-only": "mount -o remount,ro /run/mesos-cni",
+      }[fault];
+      await agent.sandbox.ok(["sh", "-c", fill]);
+      await agent.ok("DEL", "c1", config);
+      assertEquals(await agent.rules("container_id"), []);
+      assert(!(await agent.elements()).includes("container_id"));
+      assertEquals(
+        (await agent.sandbox.ok(["ls", "/var/lib/cni/networks/pm"])).includes("192"),
+        false,
+      );
+      if (fault === "read-only") {
+        await agent.sandbox.ok(["mount", "-o", "remount,rw", "/run/mesos-cni"]);
+        // Who comes next for the port is not kept from it by what could not be removed.
+        await agent.sandbox.ok(["ip", "netns", "delete", "c1"]);
+        await agent.add("c2", network([8080], { backend }));
+        await agent.ok("DEL", "c2", network([8080], { backend }));
+        await agent.ok("DEL", "c1", config);
+      }
+      await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/f*"]);
+      assertEquals(await agent.leftovers(), []);
+    });
+  }
+
+  Deno.test(`${backend}: a damaged record stops nobody: moved aside, and its port stays its container's`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const versions = { cniVersion: "1.1.0", backend, delegate: bridge({ cniVersion: "1.0.0" }) };
+    const config = network([8080], versions);
+    await agent.add("c1", config);
+    await agent.add("c2", network([8081], versions));
+    await agent.sandbox.ok(["truncate", "-s", "0", `${STATE_DIR}/attachments/c1:pm:eth0.json`]);
+    await agent.container("c3");
+    const { msg } = await agent.fails("ADD", "c3", config);
+    assertStringIncludes(msg, "container_id: c1");
+    await agent.ok("GC", "", {
+      ...config,
+      "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }],
+    }, { netns: null });
+    await agent.ok("DEL", "c1", config);
+    await agent.ok("DEL", "c2", network([8081], versions));
+    await agent.ok("ADD", "c3", config);
+    await agent.ok("DEL", "c3", config);
+    assertEquals(await agent.leftovers(), [`${STATE_DIR}/damaged/c1:pm:eth0.json`]);
+  });
+
+  Deno.test(`${backend}: after the state was wiped, a living container's port is not given to another`, async () => {
+    await using agent = await PortMapperAgent.create();
+    await agent.add("c1", network([8080], { backend }));
+    await agent.sandbox.ok(["rm", "-rf", "/run/mesos-cni"]);
+    await agent.container("c2");
+    const { code, msg } = await agent.fails("ADD", "c2", network([8080], { backend }));
+    assertEquals(code, 103);
+    assertStringIncludes(msg, "container_id: c1");
+    await agent.ok("ADD", "c2", network([8081], { backend }));
+    // Removed by its comment; then the port is free.
+    await agent.ok("DEL", "c1", network([8080], { backend }));
+    await agent.add("c3", network([8080], { backend }));
+  });
+
+  Deno.test(`${backend}: route_localnet is on with the first mapping that needs it, and off with the last`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const setting = async () =>
+      (await agent.sandbox.ok(["cat", "/proc/sys/net/ipv4/conf/mesos-cni0/route_localnet"])).trim();
+    const config = (port: number, snat = true) => network([port], { backend, snat });
+    await agent.add("plain", config(8070, false));
+    assertEquals(await setting(), "0");
+    await agent.add("c1", config(8080));
+    await agent.add("c2", config(8081));
+    assertEquals(await setting(), "1");
+    await agent.ok("DEL", "c1", config(8080));
+    assertEquals(await setting(), "1");
+    await agent.ok("DEL", "c2", config(8081));
+    assertEquals(await setting(), "0");
+    // What an operator has set stays.
+    await agent.sandbox.ok(["sysctl", "-qw", "net.ipv4.conf.mesos-cni0.route_localnet=1"]);
+    await agent.add("c3", config(8082));
+    await agent.ok("DEL", "c3", config(8082));
+    assertEquals(await setting(), "1");
+  });
+
+  Deno.test(`${backend}: a port used again at once: the one before has no process, or its DEL is under way`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const config = network([8080], { backend, delegate: PLAIN });
+    await agent.add("c1", config);
+    await agent.container("c2");
+    assertStringIncludes((await agent.fails("ADD", "c2", config)).msg, "is taken by container c1");
+    await agent.kill("c1");
+    // Its agent detaches it a while after it has freed the port.
+    const [, detached] = await Promise.all([
+      agent.ok("ADD", "c2", config),
+      new Promise((resolve) => setTimeout(resolve, 700)).then(() => agent.ok("DEL", "c1", config)),
+    ]);
+    assertEquals(detached, {});
+    await agent.kill("c2");
+    // An agent that never does.
+    await agent.add("c3", config);
+    const all = (await agent.rules("container_id")).join() + await agent.elements();
+    assert(all.includes("container_id: c3") && !all.includes("container_id: c2"), all);
+    await agent.ok("DEL", "c2", config);
+    await agent.ok("DEL", "c3", config);
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${backend}: CHECK knows an address however it is spelled, and networks of all addresses`, async () => {
+    await using agent = await PortMapperAgent.create();
+    await agent.container("c1");
+    await agent.sandbox.ok(["ip", "link", "add", "mesos-cni0", "type", "bridge"]);
+    await agent.sandbox.ok(["ip", "address", "add", "10.1.0.1/24", "dev", "mesos-cni0"]);
+    await agent.sandbox.ok(["ip", "link", "set", "mesos-cni0", "up"]);
+    const config = {
+      ...network([8080], { backend, cniVersion: "1.0.0", delegate: undefined, snat: true }),
+      prevResult: {
+        cniVersion: "1.0.0",
+        ips: [{ address: "10.1.0.2/0" }, { address: "2001:DB8:0::0001/64" }],
+      },
+    };
+    await agent.ok("ADD", "c1", config);
+    await agent.ok("CHECK", "c1", config);
+    await agent.ok("DEL", "c1", config);
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${backend}: excludeDevices with iptables' wildcard, among others`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const outside = await agent.sandbox.outside();
+    const config = network([8080], { backend, excludeDevices: ["none9", "wan+", "mesos-cni0"] });
+    await agent.add("c1", config);
+    await agent.serve("c1");
+    assertEquals(await agent.ask("203.0.113.1", 8080, { from: outside }), "no answer");
+    assertStringIncludes(await agent.ask("203.0.113.1", 8080), "c1 ");
+    await agent.ok("DEL", "c1", config);
+    assertEquals(await agent.leftovers(), []);
+    await agent.ok("ADD", "c1", network([8080], { backend, excludeDevices: ["xwan+"] }));
+    assertStringIncludes(await agent.ask("203.0.113.1", 8080, { from: outside }), "c1 ");
+  });
+
+  Deno.test(`${backend}: GC without a list of valid attachments, or with null: none is valid`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const versions = { cniVersion: "1.1.0", backend, delegate: bridge({ cniVersion: "1.0.0" }) };
+    for (const list of [{}, { "cni.dev/valid-attachments": null }]) {
+      await agent.container("c1");
+      await agent.ok("ADD", "c1", network([8080], versions));
+      await agent.ok("GC", "", { ...network([], versions), ...list }, { netns: null });
+      assertEquals(await agent.rules("container_id"), []);
+      assert(!(await agent.elements()).includes("container_id"));
+      await agent.ok("DEL", "c1", network([8080], versions));
+      await agent.sandbox.ok(["ip", "netns", "delete", "c1"]);
+    }
+  });
+
+  Deno.test(`${backend}: mappings as go-cni's callers write them (containerd, nerdctl, Nomad)`, async () => {
+    await using agent = await PortMapperAgent.create();
+    await agent.container("c1");
+    // Byte for byte what a Go structure without JSON tags becomes.
+    const config = {
+      ...network([], { args: undefined, backend, cniVersion: "1.0.0", delegate: DUAL_STACK }),
+      runtimeConfig: {
+        portMappings: [
+          { HostPort: 8080, ContainerPort: 80, Protocol: "tcp", HostIP: "" },
+          { HostPort: 8053, ContainerPort: 53, Protocol: "UDP", HostIP: "0.0.0.0" },
+        ],
+      },
+    };
+    const result = await agent.ok("ADD", "c1", config);
+    assert(!("ip4" in result));
+    const all = (await agent.rules("container_id")).join() + await agent.elements();
+    assert(all.includes("8080") && all.includes("8053"), all);
+    await agent.ok("DEL", "c1", config);
+    assertEquals(await agent.leftovers(), []);
+  });
+}
+
+Deno.test("rules of the legacy kind are removed after the host's iptables has become the other kind", async () => {
+  await using agent = await PortMapperAgent.create("legacy");
+  const config = network([8080], { delegate: PLAIN, snat: true });
+  await agent.add("c1", config);
+  assertEquals((await agent.rules("container_id")).length, 4);
+  const nft = agent.path.slice(agent.path.indexOf(":") + 1);
+  for (const _ of ["once", "again"]) await agent.ok("DEL", "c1", config, { env: { PATH: nft } });
+  assertEquals(await agent.rules("container_id"), []);
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("a repeated ADD leaves the mappings of the container's other network (legacy)", async () => {
+  await using agent = await PortMapperAgent.create("legacy");
+  const one = network([8080], { delegate: PLAIN });
+  const other = {
+    ...network([8081], { name: "other", delegate: undefined }),
+    prevResult: { cniVersion: "0.1.0", ip4: { ip: "10.9.0.2/24" } },
+  };
+  await agent.add("c1", other, { ifName: "eth1" });
+  const again = {
+    ...one,
+    delegate: undefined,
+    prevResult: { cniVersion: "0.1.0", ip4: { ip: "10.8.0.2/24" } },
+  };
+  await agent.ok("ADD", "c1", again);
+  await agent.ok("ADD", "c1", again);
+  assertEquals((await agent.rules("container_id")).length, 2);
+  assertEquals((await agent.rules("--dport 8081")).length, 1);
+});
+
+Deno.test("a daemon that a killed ADD's delegate left holds up no DEL for its lifetime", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.script(
+    "daemon",
+    "cat > /dev/null; if [ $CNI_COMMAND = ADD ]; then sleep 2000000 > /dev/null 2>&1 & sleep 1000; fi",
+  );
+  await agent.container("c1");
+  const config = network([8080], { delegate: { type: "daemon" } });
+  const child = agent.sandbox.spawn([agent.plugin], {
+    clearEnv: true,
+    env: agent.environment("ADD", "c1"),
+  });
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(config)));
+  await writer.close();
+  const lock = `${STATE_DIR}/locks/c1:pm:eth0`;
+  while (
+    (await agent.sandbox.run(["pgrep", "-f", "sleep 2000000"])).code !== 0 ||
+    (await agent.sandbox.run(["test", "-e", lock])).code !== 0
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  child.kill("SIGKILL");
+  await child.output();
+  // As long ago as no call and no delegate lasts.
+  await agent.sandbox.ok(["touch", "-d", "10 minutes ago", lock]);
+  await agent.ok("DEL", "c1", config);
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("called without a command it says what it is, as Go's plugins do", async () => {
+  await using agent = await PortMapperAgent.create();
+  const { code, stdout, stderr } = await agent.sandbox.run([agent.plugin], {
+    clearEnv: true,
+    env: { PATH: agent.path },
+    stdin: "",
+  });
+  assertEquals([code, stdout], [0, ""]);
+  assertStringIncludes(stderr, "mesos-cni-port-mapper");
+  assertStringIncludes(stderr, "1.1.0");
+});
