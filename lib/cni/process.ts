@@ -2,15 +2,14 @@
  * Plugins as processes. A plugin is somebody else's program that runs as root: it gets exactly
  * the protocol's environment, and neither a hang nor a flood of output reaches the caller.
  */
-import { killTree } from "../kernel/kill_tree.ts";
 import { log } from "../base/log.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, StartOptions } from "./invocation.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
+import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { plain } from "../base/printable.ts";
-import { collect, feed } from "../program/pipe.ts";
-import { spawnPlugin } from "./spawn.ts";
+import { type ProgramRun, runProgram } from "../program/run.ts";
 
 export interface ProcessOptions extends StartOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
@@ -25,8 +24,8 @@ export interface ProcessOptions extends StartOptions {
 const STDERR_KEPT = 16 << 10;
 /** What a plugin's own message may add to ours. */
 const MESSAGE_KEPT = 4 << 10;
-/** How long, in ms, pipes may stay open after the plugin's exit: a daemon it left may hold them. */
-const PIPE_GRACE_MS = 200;
+const TIMEOUT_MS = 60_000;
+const OUTPUT_LIMIT = 4 << 20;
 
 /** A {@link Plugin} that finds its own delegates. */
 export type ProcessPlugin = (
@@ -38,55 +37,35 @@ export function processPlugin(file: string, options: ProcessOptions = {}): Proce
   return async (invocation) => {
     const run = await execute(file, invocation, options);
     if (run.stderr !== "") log.info("plugin's standard error", { file, text: run.stderr });
-    return outcome(run, invocation.command);
+    return outcome(run, invocation.command, options);
   };
 }
 
-interface Run {
+interface Run extends ProgramRun {
   file: string;
-  /** Why we killed it, if we did. */
-  stopped?: { code: number; why: string };
-  /** `exit code 1`, `signal SIGSEGV`. */
-  exit: string;
-  stdout: string;
-  stderr: string;
 }
 
 async function execute(
   file: string,
   invocation: Omit<Invocation, "locate">,
-  { timeoutMs = 60_000, outputLimit = 4 << 20, signal, start = (spawn) => spawn() }: ProcessOptions,
+  { timeoutMs = TIMEOUT_MS, outputLimit = OUTPUT_LIMIT, signal, start }: ProcessOptions,
 ): Promise<Run> {
   if (signal?.aborted) throw interrupted(file);
-  const child = await spawnPlugin(file, invocation, start);
-  const run: Run = { file, exit: "", stdout: "", stderr: "" };
-  const stop = (code: number, why: string) => {
-    run.stopped ??= { code, why };
-    if (run.exit === "") killTree(child.pid);
-  };
-  const timer = setTimeout(
-    () => stop(CNI_CODES.tryAgainLater, `did not finish within ${timeoutMs / 1000} s`),
-    timeoutMs,
-  );
-  const giveUp = () => stop(CNI_CODES.tryAgainLater, "was interrupted");
-  signal?.addEventListener("abort", giveUp);
-  const stdout = collect(
-    child.stdout,
-    outputLimit,
-    () => stop(CNI_CODES.undecodable, `printed more than ${outputLimit} bytes`),
-  );
-  const stderr = collect(child.stderr, STDERR_KEPT);
-  // Not awaited: a child of the plugin that outlives it may hold the pipe without reading it.
-  feed(child.stdin, JSON.stringify(invocation.config));
-
-  const status = await child.status;
-  run.exit = status.signal === null ? `exit code ${status.code}` : `signal ${status.signal}`;
-  clearTimeout(timer);
-  signal?.removeEventListener("abort", giveUp);
-  const grace = setTimeout(() => [stdout, stderr].forEach((it) => it.abandon()), PIPE_GRACE_MS);
-  [run.stdout, run.stderr] = await Promise.all([stdout.text, stderr.text]);
-  clearTimeout(grace);
-  return run;
+  try {
+    const run = await runProgram(file, {
+      env: environment(invocation),
+      stdin: JSON.stringify(invocation.config),
+      timeoutMs,
+      outputLimit,
+      stderrKept: STDERR_KEPT,
+      signal,
+      start,
+    });
+    return { ...run, file };
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    throw new CniError(CNI_CODES.ioFailure, `plugin ${error.message}`, undefined, { cause: error });
+  }
 }
 
 /** What a plugin that was not even started, since its caller has given up, ends with. */
@@ -97,12 +76,31 @@ function interrupted(file: string): CniError {
 /** The calls that have no result (specification section 2): what they print is no answer. */
 const SILENT: readonly CniCommand[] = ["DEL", "CHECK", "GC", "STATUS"];
 
-function outcome(run: Run, command: CniCommand): JsonObject | undefined {
-  const { file, stopped, exit, stdout } = run;
+/** Exactly the protocol's variables: nothing of our own environment reaches a plugin. */
+function environment(invocation: Omit<Invocation, "locate">): Record<string, string> {
+  const { command, containerId, netns, ifName, args, path, searchPath } = invocation;
+  return {
+    CNI_COMMAND: command,
+    ...(containerId === "" ? {} : { CNI_CONTAINERID: containerId }),
+    ...(netns === undefined ? {} : { CNI_NETNS: netns }),
+    ...(ifName === "" ? {} : { CNI_IFNAME: ifName }),
+    ...(args === undefined ? {} : { CNI_ARGS: args }),
+    CNI_PATH: searchPath,
+    PATH: path,
+  };
+}
+
+function outcome(run: Run, command: CniCommand, options: ProcessOptions): JsonObject | undefined {
+  const { file, stopped, stdout } = run;
+  const exit = run.signal === undefined ? `exit code ${run.code}` : `signal ${run.signal}`;
   // Calico's CHECK prints "OK", and scripts echo what they like.
   if (!stopped && exit === "exit code 0" && SILENT.includes(command)) return undefined;
   if (stopped) {
-    throw failure(stopped.code, `plugin ${file} ${stopped.why} and was killed`, run);
+    throw failure(
+      STOPPED[stopped],
+      `plugin ${file} ${whyStopped(run, options)} and was killed`,
+      run,
+    );
   }
   const printed = parse(stdout);
   if (printed && typeof printed.msg === "string" && printed.code !== undefined) {
@@ -123,6 +121,21 @@ function outcome(run: Run, command: CniCommand): JsonObject | undefined {
     `plugin ${file} printed something else than a JSON object: ${quote(stdout.slice(0, 200))}`,
     run,
   );
+}
+
+/** The code of our error for a plugin that we killed. */
+const STOPPED = {
+  timeout: CNI_CODES.tryAgainLater,
+  interrupted: CNI_CODES.tryAgainLater,
+  output: CNI_CODES.undecodable,
+} as const;
+
+function whyStopped({ stopped }: Run, options: ProcessOptions): string {
+  if (stopped === "interrupted") return "was interrupted";
+  const { timeoutMs = TIMEOUT_MS, outputLimit = OUTPUT_LIMIT } = options;
+  return stopped === "output"
+    ? `printed more than ${outputLimit} bytes`
+    : `did not finish within ${timeoutMs / 1000} s`;
 }
 
 function parse(stdout: string): JsonObject | undefined {

@@ -118,7 +118,7 @@ function nearbyChanges(record: MappingRecord): Change[] {
   const present = [...new Set(wanted.map(({ set }) => set))].flatMap((set) => elementsOf(set));
   const missing = wanted.filter((one, index) =>
     ![...present, ...wanted.slice(0, index)].some((other) => covers(other, one)) &&
-    !wanted.slice(index + 1).some((other) => covers(other, one))
+    !wanted.slice(index + 1).some((other) => covers(other, one) && !covers(one, other))
   );
   const held = present.filter((one) => missing.some((other) => covers(other, one)));
   return [...changesOf(held, deleteElements), ...changesOf(missing, addElements)];

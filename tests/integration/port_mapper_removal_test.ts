@@ -279,3 +279,35 @@ Deno.test("called without a command it says what it is, as Go's plugins do", asy
   assertStringIncludes(stderr, "mesos-cni-port-mapper");
   assertStringIncludes(stderr, "1.1.0");
 });
+
+Deno.test("a grandchild of an iptables wrapper that keeps its pipes open holds up nobody", async () => {
+  await using agent = await PortMapperAgent.create("legacy");
+  const bin = `${agent.sandbox.dir}/bin`;
+  await Deno.mkdir(bin);
+  const real = agent.path.slice(0, agent.path.indexOf(":"));
+  await Deno.writeTextFile(
+    `${bin}/iptables-restore`,
+    `#!/bin/sh\nsleep 3000000 &\nexec ${real}/iptables-restore "$@"\n`,
+    { mode: 0o755 },
+  );
+  const env = { PATH: `${bin}:${agent.path}` };
+  const start = performance.now();
+  await agent.container("c1");
+  await agent.ok("ADD", "c1", network([8080], { delegate: PLAIN }), { env });
+  // The changes lock is free for others.
+  await agent.add("c2", network([8081], { delegate: PLAIN }));
+  await agent.ok("DEL", "c1", network([8080], { delegate: PLAIN }), { env });
+  assert(performance.now() - start < 20_000);
+});
+
+Deno.test("a standard error that is closed fails no ADD", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.container("c1");
+  const config = network([8080], { excludeDevices: [], snat: true });
+  const { code, stdout } = await agent.sandbox.run(
+    ["sh", "-c", 'exec "$0" 2>&-', agent.plugin],
+    { clearEnv: true, env: agent.environment("ADD", "c1"), stdin: JSON.stringify(config) },
+  );
+  assertEquals(code, 0, stdout);
+  await agent.ok("DEL", "c1", config);
+});
