@@ -12,7 +12,14 @@ const TYPES: readonly PluginType[] = [
     mapsPorts: "mesos",
     traces: ({ chain }: JsonObject) => typeof chain === "string" ? { natChain: chain } : {},
   },
-  { type: "portmap", kind: "meta", mapsPorts: "capability" },
+  {
+    type: "portmap",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./portmap/plugin.ts")).portmap,
+    mapsPorts: "capability",
+    traces: () => ({ natChain: "MESOS-CNI-PORTMAP" }),
+  },
   {
     type: "loopback",
     kind: "main",
@@ -73,6 +80,24 @@ const TYPES: readonly PluginType[] = [
     kind: "meta",
     standard: true,
     load: async () => (await import("./bandwidth/plugin.ts")).bandwidth,
+  },
+  {
+    type: "host-device",
+    kind: "main",
+    standard: true,
+    load: async () => (await import("./host_device/plugin.ts")).hostDevice,
+  },
+  {
+    type: "sbr",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./sbr/plugin.ts")).sbr,
+  },
+  {
+    type: "vrf",
+    kind: "meta",
+    standard: true,
+    load: async () => (await import("./vrf/plugin.ts")).vrf,
   },
   {
     type: "static",

@@ -18,6 +18,7 @@ const IFLA_MASTER = 10;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_PID = 19;
+const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
@@ -40,6 +41,8 @@ export interface LinkSettings {
   /** Index of the bridge or VRF that it becomes a port of; 0: of none any more. */
   master?: number;
   up?: boolean;
+  /** A note that `ip link` shows; empty: none any more. */
+  alias?: string;
   promiscuous?: boolean;
   allMulticast?: boolean;
   /** Length of the transmit queue, in packets. */
@@ -142,13 +145,16 @@ function header(index: number, { up, promiscuous, allMulticast }: LinkSettings):
 }
 
 function settings(link: LinkSettings): Uint8Array[] {
-  const { name, mtu, mac, master, txQueueLength, netns } = link;
+  const { name, mtu, mac, master, txQueueLength, alias, netns } = link;
   const parts: Uint8Array[] = [];
   if (name !== undefined) parts.push(attribute(IFLA_IFNAME, cString(name)));
   if (mtu !== undefined) parts.push(attribute(IFLA_MTU, u32(mtu)));
   if (mac !== undefined) parts.push(attribute(IFLA_ADDRESS, macBytes(mac)));
   if (master !== undefined) parts.push(attribute(IFLA_MASTER, u32(master)));
   if (txQueueLength !== undefined) parts.push(attribute(IFLA_TXQLEN, u32(txQueueLength)));
+  if (alias !== undefined) {
+    parts.push(attribute(IFLA_IFALIAS, new TextEncoder().encode(alias)));
+  }
   if (netns !== undefined) {
     parts.push(
       "fd" in netns

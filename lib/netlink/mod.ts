@@ -225,6 +225,20 @@ export class Netlink implements Disposable {
     return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", decodeRoute);
   }
 
+  /**
+   * The routes of the main table through one interface, with what the kernel says of each, to be
+   * copied or deleted as it is.
+   *
+   * @throws {SystemError}
+   */
+  listedRoutesOf(link: number): { route: Route; listed: Uint8Array }[] {
+    return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", (message) => {
+      const route = decodeRoute(message);
+      if (route?.link !== link || route.table !== "main") return undefined;
+      return { route, listed: message.body.slice() };
+    });
+  }
+
   /** The rules that choose among the tables, in the order they are tried. */
   rules(): Rule[] {
     return this.#socket.dump(RTM_GETRULE, [new Uint8Array(12)], "list routing rules", decodeRule);

@@ -2,10 +2,21 @@
 import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, u32 } from "./message.ts";
+import {
+  attribute,
+  eachAttribute,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  u32,
+} from "./message.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
 
 const RTM_NEWROUTE = 24;
+const RTA_METRICS = 8;
+const RTA_VIA = 18;
+/** What a listed route is made of; the rest is the kernel's own bookkeeping. */
+const OWN_ATTRIBUTES = [1, 4, 5, 6, 7, RTA_METRICS, RTA_VIA];
 const RTM_DELROUTE = 25;
 const RTMSG_BYTES = 12;
 const RTA_DST = 1;
@@ -66,6 +77,40 @@ export function deleteRoute(route: NewRoute): Change {
     parts: parts(route, 0),
     what: `delete the route ${show(route)}`,
   };
+}
+
+/** Puts a route as the kernel listed it into another table, in place of one that is there. */
+export function copyRoute(listed: Uint8Array, table: number): Change {
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_REPLACE,
+    parts: listedParts(listed, table),
+    what: `copy a route to table ${table}`,
+  };
+}
+
+/** Deletes a route as the kernel listed it in the main table. */
+export function deleteListedRoute(listed: Uint8Array): Change {
+  return {
+    type: RTM_DELROUTE,
+    flags: 0,
+    parts: listedParts(listed, RT_TABLE_MAIN),
+    what: "delete a route",
+  };
+}
+
+function listedParts(listed: Uint8Array, table: number): Uint8Array[] {
+  const header = listed.slice(0, RTMSG_BYTES);
+  header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
+  // Flags such as linkdown are told, and refused when they are asked for.
+  header.fill(0, 8);
+  return [
+    header,
+    ...[...eachAttribute(listed.subarray(RTMSG_BYTES))]
+      .filter(([type]) => OWN_ATTRIBUTES.includes(type))
+      .map(([type, value]) => attribute(type, value)),
+    ...table < 256 ? [] : [attribute(RTA_TABLE, u32(table))],
+  ];
 }
 
 function parts(route: NewRoute, protocol: number): Uint8Array[] {

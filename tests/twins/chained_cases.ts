@@ -184,4 +184,108 @@ const BANDWIDTH: Twin[] = [
   },
 ];
 
-export const CHAINED_CASES: Twin[] = [...FIREWALL, ...TUNING, ...BANDWIDTH];
+const SBR: Twin[] = [
+  { id: "sbr-life", type: "sbr", steps: after("sbr") },
+  { id: "sbr-table", type: "sbr", steps: after("sbr", { table: 77 }) },
+  {
+    id: "sbr-tables-taken",
+    type: "sbr",
+    steps: [inside("ip rule add from 10.9.9.9 table 100"), ...later(after("sbr"), 1)],
+  },
+  { id: "sbr-alone", type: "sbr", steps: [call("ADD", net("sbr"))] },
+];
+
+const DEVICE = [host("ip link add dev77 type veth peer name dev78"), host("ip link set dev77 up")];
+const IPAM = {
+  type: "host-local",
+  dataDir: `${DIR}/ipam`,
+  subnet: "10.77.0.0/24",
+  routes: [{ dst: "0.0.0.0/0" }],
+};
+
+const HOST_DEVICE: Twin[] = [
+  {
+    id: "host-device-life",
+    type: "host-device",
+    steps: [
+      ...DEVICE,
+      call("ADD", net("host-device", { device: "dev77", ipam: IPAM })),
+      call("CHECK", net("host-device", { device: "dev77", ipam: IPAM }), { prev: 2 }),
+      call("DEL", net("host-device", { device: "dev77", ipam: IPAM }), { prev: 2 }),
+    ],
+  },
+  {
+    id: "host-device-no-ipam",
+    type: "host-device",
+    steps: [
+      ...DEVICE,
+      host("ip link set dev77 address 02:00:00:00:00:99"),
+      call("ADD", net("host-device", { hwaddr: "02:00:00:00:00:99" })),
+      call("DEL", net("host-device", { hwaddr: "02:00:00:00:00:99" })),
+    ],
+  },
+  {
+    id: "host-device-mistakes",
+    type: "host-device",
+    steps: [
+      call("ADD", net("host-device")),
+      call("ADD", net("host-device", { device: "none" })),
+      call("ADD", net("host-device", { hwaddr: "x" })),
+      call("ADD", net("host-device", { kernelpath: "/etc" })),
+      call("ADD", net("host-device", { pciBusID: "0000:ff:ff.f" })),
+      call("ADD", net("host-device", { device: "lo", runtimeConfig: { deviceID: "x" } })),
+    ],
+  },
+];
+
+const PORTS = {
+  runtimeConfig: {
+    portMappings: [{ hostPort: 8077, containerPort: 80, protocol: "tcp" }],
+  },
+};
+const OWN_RULES = {
+  paths: ["host iptables", "host nft", "host sysctl", "host .*tables"],
+  why: "the rules are the port mapper's own, with its reservation",
+};
+
+const PORTMAP: Twin[] = [
+  { id: "portmap-life", type: "portmap", differs: OWN_RULES, steps: after("portmap", PORTS) },
+  { id: "portmap-none", type: "portmap", steps: after("portmap").slice(0, 3) },
+  {
+    id: "portmap-mistakes",
+    type: "portmap",
+    steps: [
+      call("ADD", BRIDGE, { type: "bridge" }),
+      call("ADD", net("portmap", { ...PORTS, backend: "x" }), { prev: 0 }),
+      call("ADD", net("portmap", { ...PORTS, markMasqBit: 32 }), { prev: 0 }),
+      call("ADD", net("portmap", { ...PORTS, markMasqBit: 3, externalSetMarkChain: "X" }), {
+        prev: 0,
+      }),
+      call(
+        "ADD",
+        net("portmap", {
+          runtimeConfig: { portMappings: [{ hostPort: 0, containerPort: 80, protocol: "tcp" }] },
+        }),
+        { prev: 0 },
+      ),
+      call("ADD", net("portmap", PORTS)),
+      call("CHECK", net("portmap", PORTS)),
+    ],
+  },
+];
+
+/** Steps that come later by as many. */
+function later(steps: Step[], by: number): Step[] {
+  return steps.map((step) =>
+    "prevResultFrom" in step ? { ...step, prevResultFrom: step.prevResultFrom! + by } : step
+  );
+}
+
+export const CHAINED_CASES: Twin[] = [
+  ...FIREWALL,
+  ...TUNING,
+  ...BANDWIDTH,
+  ...SBR,
+  ...HOST_DEVICE,
+  ...PORTMAP,
+];

@@ -1,0 +1,57 @@
+/** Rules that choose a routing table (RTM_NEWRULE, RTM_DELRULE; linux/fib_rules.h). */
+import { addressText } from "../base/ip.ts";
+import { addressFamilyOf } from "../kernel/socket.ts";
+import type { Change } from "./change.ts";
+import type { InterfaceAddress } from "./address_changes.ts";
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, u32 } from "./message.ts";
+
+const RTM_NEWRULE = 32;
+const RTM_DELRULE = 33;
+const RULE_BYTES = 12;
+const FRA_SRC = 2;
+const FRA_PRIORITY = 6;
+const FRA_TABLE = 15;
+const FR_ACT_TO_TBL = 1;
+
+/** What comes from an address looks its route up in a table. */
+export interface SourceRule {
+  source: InterfaceAddress;
+  table: number;
+  /** The kernel's choice if nothing is said. */
+  priority?: number;
+}
+
+export function addSourceRule(rule: SourceRule): Change {
+  return {
+    type: RTM_NEWRULE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: parts(rule),
+    what: `add a rule from ${show(rule)}`,
+  };
+}
+
+/** The kernel's `ENOENT`: there is none. */
+export function deleteSourceRule(rule: SourceRule): Change {
+  return {
+    type: RTM_DELRULE,
+    flags: 0,
+    parts: parts(rule),
+    what: `delete a rule from ${show(rule)}`,
+  };
+}
+
+function parts({ source, table, priority }: SourceRule): Uint8Array[] {
+  const header = new Uint8Array(RULE_BYTES); // struct fib_rule_hdr
+  header[0] = addressFamilyOf(source.bytes);
+  header[2] = source.prefixLength;
+  header[4] = table < 256 ? table : 0;
+  header[7] = FR_ACT_TO_TBL;
+  return [
+    header,
+    attribute(FRA_SRC, source.bytes),
+    ...table < 256 ? [] : [attribute(FRA_TABLE, u32(table))],
+    ...priority === undefined ? [] : [attribute(FRA_PRIORITY, u32(priority))],
+  ];
+}
+
+const show = ({ source }: SourceRule) => addressText(source.bytes);

@@ -1,0 +1,120 @@
+/**
+ * host-device: a device of the host moves into the container, and back (the reference's
+ * plugins/main/host-device).
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { IpConfig, Result } from "../../lib/cni/result.ts";
+import { open } from "../../lib/kernel/files.ts";
+import { setLink } from "../../lib/netlink/link_changes.ts";
+import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { configureInterface } from "../shared/configure_interface.ts";
+import { readDns } from "../shared/dns.ts";
+import { wrong } from "../shared/fields.ts";
+import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "../shared/ipam.ts";
+import { openNamespace } from "../shared/namespace.ts";
+import { removeAll } from "../shared/remove_all.ts";
+import { insideInterface, requireFree } from "../shared/stacked_link.ts";
+import {
+  type Call,
+  type LiveCall,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+import { undoingOnFailure } from "../shared/undo.ts";
+import { containerInterface, verifyAddressing, verifyMac } from "../shared/verify_interface.ts";
+import { findDevice, isUserspaceDevice } from "./device.ts";
+
+export const hostDevice: Plugin = standardPlugin({ add, del, check, status: statusOfIpam });
+
+async function add(call: LiveCall): Promise<Result> {
+  const ipam = ipamType(call);
+  return await undoingOnFailure(async (undo) => {
+    using host = Netlink.open();
+    using container = Netlink.open(call.netns);
+    // A device whose driver is a program's has no interface to move.
+    const device = isUserspaceDevice(call) ? undefined : findDevice(call, host);
+    if (device) requireFree(container, call.ifName);
+    if (ipam !== undefined) undo(() => delIpam(call, ipam));
+    const leased = ipam === undefined ? undefined : await addIpam(call, ipam);
+    const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
+    const routes = leased?.routes ?? [];
+    if (!device) {
+      const interfaces = [{ name: call.ifName, sandbox: call.netns }];
+      return { interfaces, ips, routes, dns: leased ? readDns(call.config) : {} };
+    }
+    moveIn(call, host, container, device, undo);
+    const link = container.link(call.ifName);
+    container.setLinkUp(call.ifName);
+    if (leased) await configureInterface(container, call.netns, link, { ips, routes }, []);
+    return {
+      interfaces: [insideInterface(call, link)],
+      ips,
+      routes,
+      dns: leased ? readDns(call.config) : {},
+    };
+  });
+}
+
+/**
+ * Moves a device in. Its name on the host is kept as its alias, by which DEL gives it back.
+ */
+function moveIn(
+  { netns, ifName }: LiveCall,
+  host: Netlink,
+  container: Netlink,
+  device: Link,
+  undo: (step: () => void) => void,
+): void {
+  const wasUp = device.flags.includes("UP");
+  using target = open(netns);
+  undo(() => {
+    const inside = container.findLink(ifName) ?? container.findLink(device.name);
+    if (inside?.mac !== device.mac) return;
+    moveOut(container, inside!, device.name);
+    const back = host.findLink(device.name);
+    if (back && wasUp) host.change(setLink(back.index, back.name, { up: true }));
+  });
+  // In one message: the kernel renames it on the way, where no other program sees it in between.
+  host.change(setLink(device.index, device.name, {
+    name: ifName,
+    alias: device.name,
+    netns: target,
+  }));
+}
+
+/** Gives a device back to the host's namespace, down, under its name there. */
+function moveOut(container: Netlink, link: Link, name: string): void {
+  using home = open("/proc/self/ns/net");
+  container.change(setLink(link.index, link.name, { up: false }));
+  container.change(setLink(link.index, link.name, { name, alias: "", netns: home }));
+}
+
+async function del(call: Call): Promise<void> {
+  await removeAll([
+    () => {
+      using container = openNamespace(call.netns);
+      const link = container?.findLink(call.ifName);
+      if (!link) return;
+      if (link.alias === undefined || link.alias === "") {
+        throw wrong(
+          `the container's ${call.ifName} does not say what it is called on the host (alias): ` +
+            "another plugin made it",
+        );
+      }
+      moveOut(container!, link, link.alias);
+    },
+    () => delIpam(call, ipamType(call)),
+  ]);
+}
+
+async function check(call: LiveCall): Promise<void> {
+  await checkIpam(call, ipamType(call));
+  const result = requirePrevResult(call);
+  const made = containerInterface(call, result);
+  if (isUserspaceDevice(call)) return;
+  using container = Netlink.open(call.netns);
+  const link = container.findLink(call.ifName);
+  if (!link) throw wrong(`the container has no interface ${call.ifName} any more`);
+  verifyMac(link, made);
+  verifyAddressing(container, call.ifName, result);
+}

@@ -1,0 +1,170 @@
+/**
+ * portmap: host ports that lead to the container, as a plugin in a list (the reference's
+ * plugins/meta/portmap). The config is the reference's; reservation and rules are those of the
+ * port mapper (lib/ports).
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
+import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { findTool } from "../../lib/program/tool.ts";
+import {
+  type BackendName,
+  BACKENDS,
+  describeMapping,
+  type Endpoint,
+  type Mapping,
+  type Owner,
+  type Placement,
+} from "../../lib/ports/mapping.ts";
+import { checkReady, findMissing, lockAttachment, Ports, remove } from "../../lib/ports/mod.ts";
+import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
+import { isV6, prefixOf, withoutLength } from "../shared/addresses.ts";
+import { wrong } from "../shared/fields.ts";
+import { removeAll } from "../shared/remove_all.ts";
+import {
+  type Call,
+  type LiveCall,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+import { removeReferenceRules } from "./reference_rules.ts";
+
+export const portmap: Plugin = standardPlugin({ add, del, check, status });
+
+/** Of the nat table; the traces of this type name it. */
+export const PORTMAP_CHAIN = "MESOS-CNI-PORTMAP";
+/** The most mappings of one attachment: their rules are written in one transaction. */
+const MOST_MAPPINGS = 1024;
+const LAST_BIT = 31;
+
+async function add(call: LiveCall): Promise<Result> {
+  const result = requirePrevResult(call);
+  const placement = readPlacement(call);
+  const mappings = readMappings(call);
+  if (mappings.length === 0) return result;
+  const owner = ownerOf(call);
+  return await trying(async () => {
+    const notes: string[] = [];
+    using _lock = await lockAttachment(owner);
+    const request = {
+      ...owner,
+      ...placement,
+      mappings,
+      netns: call.netns,
+      startsWithProcess: false,
+    };
+    await using ports = await Ports.reserve(request, call.invocation.path, notes);
+    await ports.commit(endpointsOf(call, result));
+    return result;
+  });
+}
+
+async function del(call: Call): Promise<void> {
+  const { path } = call.invocation;
+  await trying(async () => {
+    const owner = ownerOf(call);
+    using _lock = await lockAttachment(owner, { forRemoval: true });
+    await removeAll([() => remove(owner, path), () => removeReferenceRules(call)]);
+  });
+}
+
+async function check(call: LiveCall): Promise<void> {
+  requirePrevResult(call);
+  if (readMappings(call).length === 0) return;
+  const missing = await trying(() => findMissing(ownerOf(call), call.invocation.path));
+  if (missing.length > 0) throw wrong(`port mappings are not complete: ${missing.join("; ")}`);
+}
+
+async function status(call: Call): Promise<void> {
+  try {
+    await checkReady(readPlacement(call).backend, call.invocation.path);
+  } catch (error) {
+    throw new CniError(CNI_CODES.pluginNotAvailable, messageOf(error), undefined, { cause: error });
+  }
+}
+
+function ownerOf({ containerId, network, ifName }: Call): Owner {
+  return { containerId, network, ifName };
+}
+
+/** @throws {CniError} also for what the rules of this program can't do */
+function readPlacement({ config, invocation }: Call): Placement {
+  const bit = config.integerFrom("markMasqBit", 0, LAST_BIT);
+  const chain = config.text("externalSetMarkChain");
+  if (bit !== undefined && chain !== undefined) {
+    throw wrong("markMasqBit and externalSetMarkChain exclude each other: take one out");
+  }
+  const conditions = ["conditionsV4", "conditionsV6"].find((key) => config.texts(key).length > 0);
+  const unable = conditions ?? (config.flag("masqAll") ? "masqAll" : undefined);
+  if (unable !== undefined) {
+    throw wrong(
+      `${unable} is set, which the portmap of mesos-cni can't do: take it out, or put the portmap ` +
+        "of containernetworking/plugins into the plugins' directory",
+    );
+  }
+  const backend = config.text("backend") ??
+    (findTool("iptables", invocation.path) === undefined ? "nftables" : "iptables");
+  if (!(BACKENDS as readonly string[]).includes(backend)) {
+    config.fail("backend", BACKENDS.join(" or "));
+  }
+  return {
+    backend: backend as BackendName,
+    chain: PORTMAP_CHAIN,
+    excludeDevices: [],
+    snat: !config.has("snat") || config.flag("snat"),
+  };
+}
+
+/** The capability `portMappings`. @throws {CniError} */
+function readMappings({ config }: Call): Mapping[] {
+  const list = config.object("runtimeConfig")?.objects("portMappings") ?? [];
+  if (list.length > MOST_MAPPINGS) {
+    throw wrong(
+      `${list.length} port mappings are asked for; one container may have ${MOST_MAPPINGS}`,
+    );
+  }
+  const found = new Map<string, Mapping>();
+  for (const entry of list) {
+    try {
+      const mapping: Mapping = {
+        protocol: parseProtocol(entry.get("protocol"), entry.at("protocol")),
+        hostPort: parsePort(entry.get("hostPort"), entry.at("hostPort")),
+        containerPort: parsePort(entry.get("containerPort"), entry.at("containerPort")),
+        hostAddress: parseHostAddress(entry.get("hostIP"), entry.at("hostIP")),
+      };
+      found.set(describeMapping(mapping), mapping);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      throw wrong(error.message);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The first address of each family that the container's interface has. */
+function endpointsOf({ ifName }: Call, { ips, interfaces }: Result): Endpoint[] {
+  const own = ips.filter((ip) => {
+    const of = ip.interface === undefined ? undefined : interfaces[ip.interface];
+    return of === undefined || (of.name === ifName && of.sandbox !== undefined);
+  });
+  const endpoints = [4, 6].flatMap((family): Endpoint[] => {
+    const ip = own.find(({ address }) => isV6(address) === (family === 6));
+    if (!ip) return [];
+    const { length } = prefixOf(ip.address);
+    return [{ family: family as 4 | 6, address: withoutLength(ip.address), prefixLength: length }];
+  });
+  if (endpoints.length > 0) return endpoints;
+  throw wrong(`the plugin before gave ${ifName} no address to lead host ports to`);
+}
+
+/** The protocol's "try again later" where another call holds what this one needs. */
+async function trying<R>(work: () => Promise<R>): Promise<R> {
+  try {
+    return await work();
+  } catch (error) {
+    const isBusy = error instanceof OperatorError && error.code.endsWith("_busy");
+    if (!isBusy) throw error;
+    throw new CniError(CNI_CODES.tryAgainLater, messageOf(error), undefined, { cause: error });
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * sbr: what a container sends from an address of the interface leaves by the interface (the
+ * reference's plugins/meta/sbr): a routing table for each address, and a rule that leads to it.
+ */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { IpConfig, Result } from "../../lib/cni/result.ts";
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { contains, parseAddress } from "../../lib/base/prefix.ts";
+import { Netlink, type Route, type Rule } from "../../lib/netlink/mod.ts";
+import { addRoute, copyRoute, deleteListedRoute } from "../../lib/netlink/route_changes.ts";
+import { addSourceRule, deleteSourceRule } from "../../lib/netlink/rule_changes.ts";
+import { bytesOfAddress, hostNetwork, prefixOf, withoutLength } from "../shared/addresses.ts";
+import { wrong } from "../shared/fields.ts";
+import { openNamespace } from "../shared/namespace.ts";
+import {
+  type Call,
+  type LiveCall,
+  prevResultOf,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+import { undoingOnFailure } from "../shared/undo.ts";
+
+export const sbr: Plugin = standardPlugin({
+  add,
+  del: (call) => Promise.resolve(del(call)),
+  check: () => Promise.resolve(),
+});
+
+const FIRST_TABLE = 100;
+
+async function add(call: LiveCall): Promise<Result> {
+  const result = requirePrevResult(call);
+  const table = call.config.integer("table");
+  const ips = addressesOf(call, result);
+  return await undoingOnFailure((undo) => {
+    using container = Netlink.open(call.netns);
+    undo(() => removeRules(call, ips.map(({ address }) => withoutLength(address))));
+    if (table === undefined) moveRoutes(container, call.ifName, ips);
+    else for (const ip of ips) container.change(ruleOf(ip, table));
+    return Promise.resolve(result);
+  });
+}
+
+function addressesOf({ ifName }: Call, { ips, interfaces }: Result): IpConfig[] {
+  if (ips.length === 0) throw wrong(`prevResult has no address: sbr follows what makes ${ifName}`);
+  return ips.filter((ip) => {
+    const of = ip.interface === undefined ? undefined : interfaces[ip.interface];
+    return of === undefined || of.name === ifName;
+  });
+}
+
+function ruleOf({ address }: IpConfig, table: number) {
+  return addSourceRule({ source: hostNetwork(bytesOfAddress(withoutLength(address))), table });
+}
+
+/** The interface's routes go from the main table to those of its addresses. */
+function moveRoutes(container: Netlink, ifName: string, ips: readonly IpConfig[]): void {
+  const { index } = container.link(ifName);
+  const rules = container.rules();
+  const routes = container.listedRoutesOf(index);
+  let table = FIRST_TABLE;
+  for (const ip of ips) {
+    table = freeTable(rules, table);
+    container.change(ruleOf(ip, table));
+    const { family } = prefixOf(ip.address);
+    if (ip.gateway !== undefined) {
+      container.change(addRoute({
+        destination: { bytes: new Uint8Array(family === 4 ? 4 : 16), prefixLength: 0 },
+        link: index,
+        gateway: bytesOfAddress(ip.gateway),
+        table,
+      }));
+    }
+    for (const { route, listed } of routes) {
+      if (belongs(route, ip)) container.change(copyRoute(listed, table));
+    }
+    table++;
+  }
+  // Only now: the routes to gateways are needed until all of them are known.
+  for (const { listed } of routes) container.change(deleteListedRoute(listed));
+}
+
+/** The next table that no rule leads to. */
+function freeTable(rules: readonly Rule[], from: number): number {
+  const taken = new Set(rules.map(({ table }) => table));
+  let table = from;
+  while (taken.has(`${table}`)) table++;
+  return table;
+}
+
+function belongs({ source, gateway }: Route, { address }: IpConfig): boolean {
+  if (source === undefined && gateway === undefined) return true;
+  const { family, first, last } = prefixOf(address);
+  return [source, gateway].some((text) => {
+    const other = text === undefined ? undefined : parseAddress(text);
+    return other !== undefined && contains({ family, first, last }, other);
+  });
+}
+
+function del(call: Call): void {
+  removeRules(call, (prevResultOf(call)?.ips ?? []).map(({ address }) => withoutLength(address)));
+}
+
+/** The rules for what the interface has, or had at ADD. */
+function removeRules(call: Call, made: readonly string[]): void {
+  using container = openNamespace(call.netns);
+  if (!container) return;
+  const link = container.findLink(call.ifName);
+  const addresses = new Set([
+    ...made,
+    ...link ? container.addressesOf(link.index).map(({ address }) => address) : [],
+  ]);
+  const table = call.config.integer("table");
+  for (const rule of container.rules()) {
+    const source = rule.from === "all" ? undefined : withoutLength(rule.from);
+    if (source === undefined || !addresses.has(source) || !Number(rule.table)) continue;
+    if (table !== undefined && rule.table !== `${table}`) continue;
+    try {
+      container.change(deleteSourceRule({
+        source: hostNetwork(bytesOfAddress(source)),
+        table: Number(rule.table),
+        priority: rule.priority,
+      }));
+    } catch (error) {
+      if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
+    }
+  }
+}

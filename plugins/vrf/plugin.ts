@@ -1,0 +1,150 @@
+/** vrf: the container's interface in a routing domain of its own (the reference's plugins/meta/vrf). */
+import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { isInterfaceName } from "../../lib/cni/config.ts";
+import { quote } from "../../lib/base/json.ts";
+import { addAddress } from "../../lib/netlink/address_changes.ts";
+import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
+import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { copyRoute } from "../../lib/netlink/route_changes.ts";
+import { interfaceAddress } from "../shared/addresses.ts";
+import { wrong } from "../shared/fields.ts";
+import { openNamespace } from "../shared/namespace.ts";
+import {
+  type Call,
+  type LiveCall,
+  requirePrevResult,
+  standardPlugin,
+} from "../shared/standard_plugin.ts";
+import { undoingOnFailure } from "../shared/undo.ts";
+import { removeLink } from "../shared/veth.ts";
+
+/** IFLA_VRF_TABLE (linux/if_link.h). */
+const IFLA_VRF_TABLE = 1;
+const LAST_TABLE = 0xffff_ffff;
+/** How long, in ms, the kernel may take to route to an address that was given back. */
+const ROUTE_TIMEOUT = 2500;
+const LONGEST_PAUSE = 50;
+
+export const vrf: Plugin = standardPlugin({
+  since: "0.3.1",
+  add,
+  del,
+  check: (call) => Promise.resolve(check(call)),
+});
+
+interface Domain {
+  link: Link;
+  table: number;
+}
+
+async function add(call: LiveCall): Promise<Result> {
+  const name = readName(call);
+  const wanted = call.config.integerFrom("table", 0, LAST_TABLE) || undefined;
+  const result = requirePrevResult(call);
+  return await undoingOnFailure(async (undo) => {
+    using container = Netlink.open(call.netns);
+    const link = container.findLink(call.ifName);
+    if (!link) throw wrong(`the container has no interface ${call.ifName}`);
+    if (link.master) throw wrong(`${call.ifName} has a master already`);
+    const existing = findDomain(container, name);
+    if (existing && wanted !== undefined && existing.table !== wanted) {
+      throw wrong(`the VRF ${name} is there with table ${existing.table}, and not ${wanted}`);
+    }
+    const domain = existing ?? makeDomain(container, name, wanted);
+    undo(() => leave(container, call, name));
+    await join(container, link, domain);
+    return result;
+  });
+}
+
+function readName({ config }: Call): string {
+  const name = config.text("vrfname") ?? "";
+  if (isInterfaceName(name)) return name;
+  throw wrong(`vrfname is ${quote(name)}; it must be the name of an interface`);
+}
+
+function findDomain(container: Netlink, name: string): Domain | undefined {
+  const found = container.describeLink(name);
+  if (!found) return undefined;
+  if (found.link.kind !== "vrf") throw wrong(`${name} is there in the container and is no VRF`);
+  return { link: found.link, table: found.data.u32(IFLA_VRF_TABLE) ?? 0 };
+}
+
+function makeDomain(container: Netlink, name: string, wanted: number | undefined): Domain {
+  const table = wanted ?? freeTable(container);
+  container.change(addLink({ name, kind: { kind: "vrf", table } }));
+  container.setLinkUp(name);
+  return { link: container.link(name), table };
+}
+
+/** The first table that no other VRF has. */
+function freeTable(container: Netlink): number {
+  const taken = new Set(
+    container.links().filter(({ kind }) => kind === "vrf")
+      .map(({ name }) => findDomain(container, name)?.table),
+  );
+  let table = 1;
+  while (taken.has(table)) table++;
+  return table;
+}
+
+/** The kernel drops an interface's routes and its IPv6 addresses when it joins a VRF: they come back. */
+async function join(container: Netlink, link: Link, { link: vrf, table }: Domain): Promise<void> {
+  const globals = () =>
+    container.addressesOf(link.index)
+      .filter(({ family, scope }) => family === "inet6" && scope === "global")
+      .map(({ address, prefixLength }) => `${address}/${prefixLength}`);
+  const before = globals();
+  const routes = container.listedRoutesOf(link.index).filter(({ route }) =>
+    route.scope === "global"
+  );
+  container.change(setLink(link.index, link.name, { master: vrf.index }));
+  const after = globals();
+  for (const address of before.filter((one) => !after.includes(one))) {
+    container.change(addAddress(link.index, link.name, interfaceAddress(address)));
+    await awaitRoute(container, address.slice(0, address.indexOf("/")), table);
+  }
+  for (const { listed } of routes) container.change(copyRoute(listed, table));
+}
+
+async function awaitRoute(container: Netlink, address: string, table: number): Promise<void> {
+  const deadline = performance.now() + ROUTE_TIMEOUT;
+  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    const isThere = container.routes().some((route) =>
+      route.destination === `${address}/128` && route.table === `${table}`
+    );
+    if (isThere) return;
+    if (performance.now() > deadline) throw wrong(`${address} did not come into table ${table}`);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+async function del(call: Call): Promise<void> {
+  const name = readName(call);
+  using container = openNamespace(call.netns);
+  if (container) await leave(container, call, name);
+}
+
+/** The last interface that leaves takes the VRF along. */
+async function leave(container: Netlink, { ifName }: Call, name: string): Promise<void> {
+  const domain = findDomain(container, name);
+  if (!domain) return;
+  const link = container.findLink(ifName);
+  if (link?.master === domain.link.index) {
+    container.change(setLink(link.index, link.name, { master: 0 }));
+  }
+  if (container.links().some(({ master }) => master === domain.link.index)) return;
+  await removeLink(container, domain.link);
+}
+
+function check(call: LiveCall): void {
+  const name = readName(call);
+  requirePrevResult(call);
+  using container = Netlink.open(call.netns);
+  const domain = findDomain(container, name);
+  if (!domain) throw wrong(`the container has no VRF ${name} any more`);
+  if (container.findLink(call.ifName)?.master !== domain.link.index) {
+    throw wrong(`${call.ifName} is not in the VRF ${name}`);
+  }
+}
