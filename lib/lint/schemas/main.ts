@@ -150,6 +150,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
       backend: choice("iptables", "nftables"),
       snat: boolean,
       excludeDevices: list(string),
+      allowHostPorts: boolean,
       delegate: map(any),
     },
   },
