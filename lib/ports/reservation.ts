@@ -35,7 +35,8 @@ export type PortRequest = Omit<PortAttachment, "endpoints"> & {
 
 /**
  * How long, in ms, the holder of a port may take to go that has no process any more, or whose DEL
- * is under way: an agent frees a task's ports up to a second before it detaches the container.
+ * is under way; under Mesos also one that lives: an agent frees a task's ports up to a second
+ * before its executor ends and the container is detached.
  */
 const HOLDER_PATIENCE_MS = 5_000;
 const HOLDER_PAUSE_MS = 50;
@@ -130,6 +131,9 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
   using lock = await lockChanges();
   for (const mapping of request.mappings) {
     for (const obstacle of findObstacles(mapping, request)) {
+      // A master gives a task's ports out again while its executor still has a second to live.
+      const mayWait = request.startsWithProcess && !isLast;
+      if (mayWait && obstacle.holder && await goesOn(obstacle.holder)) return false;
       if (!await clear(obstacle, mapping, path, lock, isLast)) return false;
     }
   }

@@ -24,7 +24,8 @@ export function planGateways(
     plan.ips.push({ ...ip, interface: 2, ...gateway === undefined ? {} : { gateway } });
     if (isGateway) plan.addresses.push(`${gateway}/${length}`);
     const all = family === 4 ? "0.0.0.0/0" : "::/0";
-    const isThere = plan.routes.some(({ dst, gw }) => gw !== undefined && isDefault(dst, family));
+    // A default route that names no gateway goes by this one anyway.
+    const isThere = plan.routes.some(({ dst }) => isDefault(dst, family));
     if (isDefaultGateway && !isThere) plan.routes.push({ dst: all, gw: gateway });
   }
   return plan;

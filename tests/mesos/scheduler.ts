@@ -51,13 +51,25 @@ class Framework {
   }
 
   async run(): Promise<void> {
-    const response = await fetch(this.#url, {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json" },
-      body: JSON.stringify({ type: "SUBSCRIBE", subscribe: { framework_info: FRAMEWORK } }),
-    });
+    const response = await this.#subscribe();
     this.#stream = response.headers.get("mesos-stream-id")!;
     for await (const event of records(response.body!)) await this.#on(event);
+  }
+
+  /** A master that has just been started may not listen yet. */
+  async #subscribe(): Promise<Response> {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await fetch(this.#url, {
+          method: "POST",
+          headers: { "content-type": "application/json", accept: "application/json" },
+          body: JSON.stringify({ type: "SUBSCRIBE", subscribe: { framework_info: FRAMEWORK } }),
+        });
+      } catch (error) {
+        if (attempt === 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
   }
 
   // deno-lint-ignore no-explicit-any
