@@ -267,7 +267,7 @@ export class MesosLab implements AsyncDisposable {
   }
 
   get #cgroup(): string {
-    return `mesos-lab-${this.pid}`;
+    return this.dir.slice(this.dir.lastIndexOf("/") + 1);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
