@@ -3,13 +3,14 @@ import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { isAddress } from "../base/ip.ts";
 import { ofAgent } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
+import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
 import type { Fix } from "../diagnose/finding.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
   summary: "find the cause of what is wrong with a container's network",
-  operands: "ID | --from=ID --to=ID|HOST:PORT",
+  operands: "ID | --all | --from=ID --to=ID|HOST:PORT",
   complete: "container",
   flags: [
     JSON_FLAG,
@@ -66,13 +67,13 @@ async function followConnection(call: Call): Promise<number> {
   if (from === undefined || to === undefined || call.operands.length > 0) {
     throw new UsageError("one connection has --from=ID and --to=ID|HOST:PORT, and no other ID");
   }
-  const { follow, trailText } = await import("../diagnose/follow.ts");
+  const { follow, followedText } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../netns/target.ts");
   const layout = layoutOf(call);
-  const trail = await follow(layout, findTarget(layout, { id: from }), to);
-  if (call.has("json")) printJson(trail);
-  else print(trailText(trail));
-  return trail.connection === "connected" ? 0 : 1;
+  const followed = await follow(layout, findTarget(layout, { id: from }), to);
+  if (call.has("json")) printJson(followed);
+  else print(followedText(followed));
+  return followed.arrived ? 0 : 1;
 }
 
 function agentOf(call: Call): { address: string; port: number } | undefined {
@@ -105,15 +106,16 @@ function requireSomeoneToAsk(call: Call): void {
 
 /** Asks for each fix. @returns whether any was applied */
 async function applyFixes({ findings, healthy }: Diagnosis): Promise<boolean> {
+  const { applyFix } = await import("../diagnose/fix.ts");
   const fixes: Fix[] = findings.flatMap(({ fix }) => fix ?? []);
   if (fixes.length === 0 && !healthy) print("\nnothing that could be fixed safely");
   let applied = false;
-  for (const { what, apply } of fixes) {
-    if (!confirm(`\n${what}?`)) continue;
+  for (const fix of fixes) {
+    if (!confirm(`\n${plain(fix.what)}?`)) continue;
     try {
-      await apply();
+      await applyFix(fix);
       applied = true;
-      print("done");
+      print("applied");
     } catch (error) {
       printError("netns diagnose", (error as Error).message);
     }

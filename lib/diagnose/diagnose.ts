@@ -1,34 +1,43 @@
 /**
- * From "my task can't reach the database" to the cause: probes along the way of a packet, from
- * the container outwards. What is broken near the container makes everything behind it fail, so
- * the first finding is the cause, and the rest mostly its consequences.
+ * From "my task can't reach the database" to the cause: questions by real packets; for one that
+ * fails the packet is sent again and watched at every hop, and what stands at the place where it
+ * was lost is read for the reason.
  */
 import type { Layout } from "../containers/layout.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import type { Finding, Probe } from "./finding.ts";
 import { readContainer } from "../netns/inventory.ts";
-import { probeAddresses } from "./probes/address.ts";
-import { probeAgent } from "./probes/agent.ts";
-import { probeBridges } from "./probes/bridge.ts";
-import { probeConntrack } from "./probes/conntrack.ts";
-import { probeDns } from "./probes/dns.ts";
-import { probeFilter } from "./probes/filter.ts";
-import { probeForwarding } from "./probes/forwarding.ts";
-import { probeGateways } from "./probes/gateway.ts";
-import { probeIpam } from "./probes/ipam.ts";
-import { probeLinks } from "./probes/link.ts";
-import { probeMtu } from "./probes/mtu.ts";
-import { probePorts } from "./probes/ports.ts";
-import { probeRoutes } from "./probes/route.ts";
-import { probeState } from "./probes/state.ts";
-import { probeWayBack } from "./probes/way_back.ts";
-import { Scene } from "./scene.ts";
 import { requireAlive, type Target } from "../netns/target.ts";
+import { explain, UNEXPLAINED } from "./explain.ts";
+import type { Finding } from "./finding.ts";
+import type { Tokens } from "./observe/filter.ts";
+import { Session } from "./observe/session.ts";
+import { agentQuestions } from "./questions/agent.ts";
+import { dnsQuestions } from "./questions/dns.ts";
+import { gatewayQuestions } from "./questions/gateway.ts";
+import { neighbourQuestions } from "./questions/neighbour.ts";
+import { outsideQuestions } from "./questions/outside.ts";
+import { portQuestions } from "./questions/ports.ts";
+import { type Answer, type Question, unasked } from "./questions/question.ts";
+import { STATE_QUESTIONS } from "./questions/state.ts";
+import { probeState } from "./reasons/state.ts";
+import { RuleTexts } from "./reasons/rule_text.ts";
+import { resolverOf } from "./resolver.ts";
+import { Scene } from "./scene.ts";
+
+/** What was asked, and what came of it. */
+export interface Asked {
+  topic: Question["topic"];
+  text: string;
+  outcome: Answer["outcome"];
+  detail: string;
+}
 
 export interface Diagnosis {
   name: string;
-  /** No finding is a problem. */
+  /** Every question was answered, and nothing that was read is wrong. */
   healthy: boolean;
+  asked: Asked[];
   /** Problems first, the cause of all before its consequences; then hints. */
   findings: Finding[];
 }
@@ -38,25 +47,35 @@ export interface DiagnoseOptions {
   agent?: { address: string; port: number };
 }
 
-/** The order of the way: namespace, interface, bridge, addresses, routes, gateway, world. */
-function probes(options: DiagnoseOptions): Probe[] {
-  return [
-    probeLinks,
-    probeBridges,
-    probeAddresses,
-    probeRoutes,
-    probeWayBack,
-    probeGateways,
-    probeForwarding,
-    probeConntrack,
-    probeFilter,
-    probePorts,
-    probeMtu,
-    // An executor that can't register ends the task; a name that is not found may wait.
-    probeAgent(options.agent),
-    probeDns,
-    probeIpam,
-  ];
+/** Tokens are ports below those that the kernel gives out by itself. */
+const TOKENS_AT_A_TIME = 64;
+const FIRST_TOKEN = 20_480;
+const LAST_TOKEN = 32_767;
+/** Of questions that are watched after they have failed. */
+const MOST_WATCHED = 12;
+const MOST_FINDINGS = 20;
+const MOST_EVIDENCE = 12;
+const MOST_TEXT = 600;
+
+/** A range of tokens that no other diagnosis is likely to use now. */
+export class TokenRange {
+  readonly tokens: Tokens;
+  #next: number;
+
+  constructor() {
+    const ranges = Math.floor((LAST_TOKEN - FIRST_TOKEN + 1) / TOKENS_AT_A_TIME);
+    const first = FIRST_TOKEN + Math.floor(Math.random() * ranges) * TOKENS_AT_A_TIME;
+    this.tokens = { first, last: first + TOKENS_AT_A_TIME - 1 };
+    this.#next = first;
+  }
+
+  get left(): number {
+    return this.tokens.last - this.#next + 1;
+  }
+
+  take(): number {
+    return this.#next < this.tokens.last ? this.#next++ : this.tokens.last;
+  }
 }
 
 /**
@@ -70,54 +89,155 @@ export async function diagnose(
   options: DiagnoseOptions = {},
 ): Promise<Diagnosis> {
   const state = target.id === undefined ? [] : probeState(readContainer(layout, target.id));
-  if (target.id !== undefined && !isNamespaceHandle(target.netns)) return diagnosis(target, state);
+  if (target.id !== undefined && !isNamespaceHandle(target.netns)) {
+    return verdict(target.name, [], state, []);
+  }
   requireAlive(target);
+  const others: Scene[] = [];
   using scene = new Scene(layout, target);
-  // None hangs on another's answer, so those that wait for the network wait together.
-  const found = await Promise.all(probes(options).map((probe) => probe(scene)));
-  return diagnosis(target, [...state, ...found.flat()]);
+  try {
+    const questions = await questionsOf(scene, options, (other) => others.push(other));
+    const { asked, findings } = await answer(scene, questions);
+    const read = await readState(scene);
+    return verdict(target.name, [...asked, ...read.asked], [...state, ...findings], read.findings);
+  } finally {
+    for (const other of others) other[Symbol.dispose]();
+  }
 }
 
-/** What cuts a container off from everything behind it. */
-const CUT_OFF = new Set([
-  "interface_gone",
-  "interface_down",
-  "no_carrier",
-  "bridge_gone",
-  "bridge_down",
-  "veth_off_bridge",
-  "address_lost",
-  "gateway_address_lost",
-  "host_route",
-  "rp_filter",
-  "gateway_silent",
-  "gateway_wrong_mac",
-]);
+async function questionsOf(
+  scene: Scene,
+  { agent }: DiagnoseOptions,
+  open: (scene: Scene) => void,
+): Promise<Question[]> {
+  const resolver = resolverOf(scene);
+  const pings = new TokenRange();
+  return [
+    ...gatewayQuestions(scene),
+    ...neighbourQuestions(scene, open),
+    ...await outsideQuestions(scene, resolver.servers, () => pings.take()),
+    ...agentQuestions(scene, agent),
+    ...await portQuestions(scene),
+    ...dnsQuestions(scene, resolver),
+  ];
+}
 
-/** What is seen behind a cut, whose own usual remedies would lead astray. */
-const FOLLOWS = new Set([
-  "host_route",
-  "rp_filter",
-  "gateway_silent",
-  "gateway_wrong_mac",
-  "agent_unreachable",
-  "dns_unreachable",
-]);
+/** Asks everything at once; what fails is asked again and watched. */
+export async function answer(
+  scene: Scene,
+  questions: readonly Question[],
+): Promise<{ asked: Asked[]; findings: Finding[] }> {
+  const first = await askAll(questions, false);
+  const asked = questions.map(({ topic, text }, i): Asked => ({ topic, text, ...first.answers[i]! }));
+  await first.session[Symbol.asyncDispose]();
+  const failing = questions.map((question, i) => ({ question, i })).filter(({ i }) => asked[i]!.outcome === "failed");
+  if (failing.length === 0) return { asked, findings: [] };
+  const watched = failing.slice(0, MOST_WATCHED);
+  const second = await askAll(watched.map(({ question }) => question), true);
+  await using session = second.session;
+  const texts = new RuleTexts();
+  const findings: Finding[] = [];
+  for (const [n, { question, i }] of watched.entries()) {
+    const again = second.answers[n]!;
+    if (again.outcome === "answered") {
+      asked[i] = { ...asked[i]!, outcome: "answered", detail: `${again.detail}; the first time: ${asked[i]!.detail}` };
+      continue;
+    }
+    asked[i] = { ...asked[i]!, ...again };
+    if (again.outcome === "failed") {
+      findings.push(...await explain(scene, question, again, second.tokens[n]!, session, texts));
+    }
+  }
+  return { asked, findings };
+}
 
-function withoutFalseTrails(problems: readonly Finding[]): Finding[] {
-  const cut = problems.findIndex(({ cause }) => CUT_OFF.has(cause));
-  return problems.map((finding, i) =>
-    cut >= 0 && i > cut && FOLLOWS.has(finding.cause)
-      ? {
-        ...finding,
-        remedy: "most likely a consequence of the above: repair that, and diagnose once more",
-      }
-      : finding
+async function askAll(questions: readonly Question[], deep: boolean) {
+  const range = new TokenRange();
+  const tokens = questions.map(() => range.take());
+  const session = await Session.open(
+    range.tokens,
+    questions.map(({ journey, neighbours }, i) => ({ token: tokens[i]!, journey, neighbours })),
+    deep,
   );
+  const answers = await Promise.all(questions.map((question, i) => askOne(question, tokens[i]!, session)));
+  await session.finish();
+  return { tokens, session, answers };
 }
 
-function diagnosis({ name }: Target, found: readonly Finding[]): Diagnosis {
-  const problems = withoutFalseTrails(found.filter(({ level }) => level === "problem"));
-  const hints = found.filter(({ level }) => level === "hint");
-  return { name, healthy: problems.length === 0, findings: [...problems, ...hints] };
+/** One question that can't be asked does not end the others. */
+async function askOne(question: Question, token: number, session: Session): Promise<Answer> {
+  try {
+    return await question.ask(token, session);
+  } catch (error) {
+    return unasked(messageOf(error));
+  }
+}
+
+async function readState(scene: Scene): Promise<{ asked: Asked[]; findings: Finding[] }> {
+  const asked: Asked[] = [];
+  const findings: Finding[] = [];
+  const results = await Promise.all(STATE_QUESTIONS.map(async ({ text, read }) => {
+    try {
+      return { text, found: await read(scene) };
+    } catch (error) {
+      if (error instanceof OperatorError) return { text, error: error.message };
+      throw error;
+    }
+  }));
+  for (const { text, found, error } of results) {
+    if (!found) {
+      asked.push({ topic: "state", text, outcome: "unasked", detail: error! });
+      continue;
+    }
+    const problems = found.filter(({ level }) => level === "problem");
+    asked.push({
+      topic: "state",
+      text,
+      outcome: problems.length > 0 ? "failed" : "answered",
+      detail: problems[0]?.text ?? "so it is",
+    });
+    findings.push(...found);
+  }
+  return { asked, findings };
+}
+
+/**
+ * @param explained the findings of questions that failed, in the order of the way
+ * @param read what only the state told
+ */
+function verdict(name: string, asked: Asked[], explained: Finding[], read: Finding[]): Diagnosis {
+  const vague = explained.filter(({ cause }) => cause === UNEXPLAINED);
+  const clear = explained.filter(({ cause }) => cause !== UNEXPLAINED);
+  const merged: Finding[] = [];
+  for (const one of [...clear, ...read.filter(({ level }) => level === "problem"), ...vague, ...read.filter(({ level }) => level === "hint")]) {
+    const same = merged.find(({ cause, text }) => cause === one.cause && text === one.text);
+    if (same) same.evidence.push(...one.evidence.filter((line) => !same.evidence.includes(line)));
+    else merged.push({ ...one, evidence: [...one.evidence] });
+  }
+  const problems = merged.filter(({ level }) => level === "problem");
+  const hints = merged.filter(({ level }) => level === "hint");
+  const [cause] = problems;
+  // What was lost at the same place, and has no reason of its own, follows from the cause there.
+  for (const one of problems.slice(1)) {
+    if (one.cause === UNEXPLAINED && cause!.cause !== UNEXPLAINED && one.place === cause!.place) {
+      one.consequence_of = cause!.cause;
+    }
+  }
+  return {
+    name,
+    healthy: problems.length === 0 && asked.every(({ outcome }) => outcome !== "failed"),
+    asked,
+    findings: [...problems, ...hints].slice(0, MOST_FINDINGS).map(bounded),
+  };
+}
+
+/** What comes from outside may be of any length; a finding is not. */
+function bounded(finding: Finding): Finding {
+  const cut = (text: string) => text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} …` : text;
+  return {
+    ...finding,
+    text: cut(finding.text),
+    remedy: cut(finding.remedy),
+    evidence: finding.evidence.slice(0, MOST_EVIDENCE).map(cut),
+  };
 }

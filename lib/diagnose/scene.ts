@@ -45,6 +45,9 @@ export interface Uplink {
   somewhere: string;
 }
 
+/** Bridges that other runtimes make for containers and machines of their own. */
+const OTHERS_BRIDGES = /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
+
 export class Scene implements Disposable {
   readonly inside: NamespaceView & { netns: string };
   readonly host = new NamespaceView();
@@ -147,6 +150,14 @@ export class Scene implements Disposable {
     return rules;
   }
 
+  /** Whether a port mapper's rules are also for IPv6: the original's, and others', may not be. */
+  async mapsPorts6(mapper: JsonObject): Promise<boolean> {
+    if (mapper.type !== "mesos-cni-port-mapper") return false;
+    if (mapper.backend === "nftables") return true;
+    const nat = await this.rules("nat", 6);
+    return typeof mapper.chain === "string" && nat?.chains.has(mapper.chain) === true;
+  }
+
   /** The agent's way out: its default route's, else any network that is no container's. */
   uplink(family: 4 | 6): Uplink | undefined {
     const name = family === 4 ? "inet" : "inet6";
@@ -166,15 +177,24 @@ export class Scene implements Disposable {
       // A veth into another namespace is more likely a container's than a way out.
       if (!isDefault && link.peerNamespaceId !== undefined) return [];
       return [{
-        isDefault,
+        score: (isDefault ? 32 : 0) + (link.carrier ? 16 : 0) +
+          (OTHERS_BRIDGES.test(link.name) ? 0 : 8) + (this.#hasNeighbours(link) ? 4 : 0) +
+          (link.kind === "bridge" ? 0 : 2) - Math.min(1, (route.metric ?? 0) / 1e6),
         link,
         address,
         somewhere: route.gateway ?? neighbourOf(address.address),
       }];
     });
-    const best = candidates.find(({ isDefault }) => isDefault) ?? candidates[0];
+    const best = candidates.toSorted((a, b) => b.score - a.score)[0];
     return best &&
       { link: best.link, agentAddress: best.address.address, somewhere: best.somewhere };
+  }
+
+  /** Whether anybody on a link has answered lately. */
+  #hasNeighbours({ index }: Link): boolean {
+    return this.host.neighbours.some(({ link, mac, state }) =>
+      link === index && mac !== undefined && state !== "NOARP" && state !== "FAILED"
+    );
   }
 
   [Symbol.dispose](): void {
@@ -203,10 +223,11 @@ function isGateway(checkpoint: Checkpoint | undefined): boolean {
     pluginOf(checkpoint, "ptp") !== undefined;
 }
 
-/** Another address beside one: the last bit turned over. */
+/** Another address beside one: a bit turned over, but never the network's own. */
 function neighbourOf(address: string): string {
   const separator = address.includes(":") ? ":" : ".";
   const at = address.lastIndexOf(separator) + 1;
-  const last = parseInt(address.slice(at) || "0", separator === ":" ? 16 : 10) ^ 1;
-  return address.slice(0, at) + last.toString(separator === ":" ? 16 : 10);
+  const last = parseInt(address.slice(at) || "0", separator === ":" ? 16 : 10);
+  const other = last === 1 ? 3 : last ^ 1;
+  return address.slice(0, at) + other.toString(separator === ":" ? 16 : 10);
 }

@@ -169,6 +169,31 @@ export function readProcFile(path: string): string {
 }
 
 /**
+ * The bytes of a file under /proc or /sys.
+ *
+ * @throws {SystemError}
+ */
+export function readProcBytes(path: string): Uint8Array<ArrayBuffer> {
+  using handle = open(path);
+  const chunks: Uint8Array[] = [];
+  const chunk = new Uint8Array(1 << 20);
+  while (true) {
+    const count = Number(
+      check(libc().read(handle.fd, chunk, BigInt(chunk.length)), `read ${path}`),
+    );
+    if (count === 0) break;
+    chunks.push(chunk.slice(0, count));
+  }
+  const bytes = new Uint8Array(chunks.reduce((sum, one) => sum + one.length, 0));
+  let at = 0;
+  for (const one of chunks) {
+    bytes.set(one, at);
+    at += one.length;
+  }
+  return bytes;
+}
+
+/**
  * Writes a setting under /proc or /sys with a single write(2).
  *
  * @throws {SystemError}

@@ -1,39 +1,160 @@
-/** Runs the catalogue of faults: each in a clinic of its own, a few at a time. */
-import { Clinic } from "./clinic.ts";
-import { type Fault, FAULTS } from "./faults.ts";
+/**
+ * Runs faults and healthy set-ups that are described as data: each in a clinic of its own, a few at
+ * a time. A step is a shell script in the agent, the patient, the neighbour, or the host outside.
+ */
+import { Clinic, type NETWORKS } from "./clinic.ts";
+import type { Namespace } from "./sandbox.ts";
 
-export interface Outcome {
-  fault: Fault;
-  /** The cause that was named first; what was printed instead of a diagnosis. */
-  named: string;
-  right: boolean;
+export type Step = [where: "agent" | "patient" | "neighbour" | "outside", script: string];
+
+export interface Setup {
+  name: string;
+  network?: keyof typeof NETWORKS;
+  steps: Step[];
+}
+
+export interface Fault extends Setup {
+  /** What the first finding must say; several where it is a matter of view. */
+  mechanism: string | string[];
+  place: string | string[];
+  /** What its text must hold; `$NAME` is a variable of the steps. */
+  names?: string;
+}
+
+export interface NamedFinding {
+  cause: string;
+  mechanism: string;
+  place: string;
+  text: string;
+  remedy: string;
+  evidence: string[];
+  level: string;
+}
+
+export interface Outcome<S extends Setup> {
+  setup: S;
+  code: number;
+  findings: NamedFinding[];
+  asked: { text: string; outcome: string; detail: string }[];
+  stderr: string;
+  variables: Record<string, string>;
   /** How long the diagnosis took. */
   ms: number;
+  /** Whether `--fix`'s commands, run, made it healthy; absent where there were none, or not tried. */
+  mended?: boolean;
+  afterwards?: string;
+  /** Why it can't be made here; then nothing was diagnosed. */
+  impossible?: string;
 }
 
 /** They wait more than they work. */
-const AT_A_TIME = 6;
+const AT_A_TIME = Number(Deno.env.get("MESOS_CNI_TEST_CLINICS") ?? 6);
 
-export async function runCatalogue(): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  const waiting = [...FAULTS.entries()];
+export async function runSetups<S extends Setup>(
+  setups: readonly S[],
+  { mend = false } = {},
+): Promise<Outcome<S>[]> {
+  const outcomes: Outcome<S>[] = [];
+  const waiting = [...setups.entries()];
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [index, fault] = next;
-      outcomes[index] = await tryFault(fault);
+      outcomes[next[0]] = await trySetup(next[1], mend);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
   return outcomes;
 }
 
-async function tryFault(fault: Fault): Promise<Outcome> {
-  await using clinic = await Clinic.open(fault.network);
-  await fault.inject(clinic);
-  const start = performance.now();
-  const output = await clinic.netns("diagnose", fault.patient ?? "patient", "--json");
-  const ms = performance.now() - start;
-  const findings = output.stdout === "" ? [] : JSON.parse(output.stdout).findings;
-  const named = findings[0]?.cause ?? output.stderr;
-  return { fault, named, right: named === fault.cause && output.code === 1, ms };
+export async function readSetups<S extends Setup>(name: string): Promise<S[]> {
+  const file = new URL(`../fixtures/diagnosis/${name}.json`, import.meta.url);
+  return JSON.parse(await Deno.readTextFile(file));
 }
+
+async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outcome<S>> {
+  await using clinic = await Clinic.open(setup.network);
+  const variables = await variablesOf(clinic);
+  // The executor's agent, and what the containers are for.
+  await clinic.agent.ok(["busybox", "httpd", "-p", "5051", "-h", "/"]);
+  for (const container of [clinic.patient, clinic.neighbour]) await serve(container, setup);
+  // A first packet, so that tables of neighbours are filled as they are on a running agent.
+  if (setup.network !== "noGateway" && setup.network !== "v6only") {
+    await clinic.patient.run(["ping", "-c1", "-W1", clinic.outside.address]);
+  }
+  for (const [where, script] of setup.steps) {
+    const space: Namespace = clinic[where];
+    const { code, stderr } = await space.run(["sh", "-ec", script], { env: variables });
+    if (code !== 0) {
+      // Not every kernel has every mechanism.
+      return { setup, code: -1, findings: [], asked: [], stderr, variables, ms: 0, impossible: stderr };
+    }
+  }
+  const start = performance.now();
+  const output = await clinic.netns("diagnose", "patient", "--json");
+  const ms = performance.now() - start;
+  const { findings = [], asked = [] } = output.stdout === "" ? {} : JSON.parse(output.stdout);
+  const outcome: Outcome<S> = {
+    setup,
+    code: output.code,
+    findings,
+    asked,
+    stderr: output.stderr,
+    variables,
+    ms,
+  };
+  const commands: string[][] = findings[0]?.fix?.commands ?? [];
+  if (mend && commands.length > 0) {
+    for (const command of commands) await clinic.agent.run(command);
+    const after = await clinic.netns("diagnose", "patient", "--json");
+    const left: NamedFinding[] = after.stdout === "" ? [] : JSON.parse(after.stdout).findings;
+    outcome.mended = !left.some(({ cause, text, level }) =>
+      level === "problem" && cause === findings[0].cause && text === findings[0].text
+    );
+    outcome.afterwards = left[0]?.text;
+  }
+  return outcome;
+}
+
+/** Answers each datagram with itself. */
+const ECHO =
+  'use IO::Socket::INET; $s=IO::Socket::INET->new(LocalPort=>53,Proto=>"udp"); while($s->recv($b,2000)){$s->send($b)}';
+
+async function serve(container: Namespace, { network }: Setup): Promise<void> {
+  const script = network === "udp"
+    ? `perl -e '${ECHO}' >/dev/null 2>&1 </dev/null & echo $! >/run/udp.pid`
+    : "busybox httpd -f -p 80 -h / >/dev/null 2>&1 </dev/null & echo $! >/run/httpd.pid";
+  await container.ok(["sh", "-c", `mount -t tmpfs tmpfs /run; ${script}; sleep 0.05`]);
+}
+
+async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
+  const links: { ifindex: number; ifname: string }[] = JSON.parse(
+    await clinic.agent.ok(["ip", "-j", "link"]),
+  );
+  const eth0 = async (space: Namespace) => JSON.parse(await space.ok(["ip", "-j", "link", "show", "eth0"]))[0];
+  const own = await eth0(clinic.patient);
+  const other = await eth0(clinic.neighbour);
+  const endOf = (index: number) => links.find(({ ifindex }) => ifindex === index)?.ifname ?? "";
+  return {
+    VETH: endOf(own.link_index),
+    NVETH: endOf(other.link_index),
+    MAC: own.address,
+    ADDR: clinic.address,
+    NADDR: clinic.neighbour.addresses[0]!,
+    BR: "mesos-cni0",
+    CHAIN: "MESOS-TEST-PORT-MAPPER",
+    OUT: clinic.outside.address,
+    OUT6: clinic.outside.address6,
+    REFUSE: clinic.refuseFile,
+    DIR: clinic.patient.dir,
+  };
+}
+
+/** Whether the first finding is the fault. */
+export function isRight({ setup, findings, code, variables }: Outcome<Fault>): boolean {
+  const [first] = findings;
+  if (code !== 1 || first === undefined || first.level !== "problem") return false;
+  const fits = (wanted: string | string[], has: string) => [wanted].flat().includes(has);
+  const names = setup.names?.replaceAll(/\$([A-Z]+)/g, (_, name) => variables[name] ?? name);
+  return fits(setup.mechanism, first.mechanism) && fits(setup.place, first.place) &&
+    (names === undefined || `${first.text} ${first.evidence.join(" ")}`.includes(names));
+}
+

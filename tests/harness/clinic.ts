@@ -50,7 +50,53 @@ export const NETWORKS = {
       },
     },
   },
+  udp: portMapperNetwork,
+  excluded: { ...portMapperNetwork, excludeDevices: [BRIDGE, "wan0"] },
+  snat: { ...portMapperNetwork, snat: true },
+  v6only: {
+    ...portMapperNetwork,
+    delegate: {
+      ...portMapperNetwork.delegate as object,
+      ipam: {
+        type: "host-local",
+        subnet: "2001:db8:1::/64",
+        routes: [{ dst: "::/0" }],
+      },
+      dns: { nameservers: [] },
+    },
+  },
+  ptp: {
+    name: NETWORK,
+    type: "ptp",
+    ipMasq: true,
+    ipam: { type: "host-local", subnet: "10.1.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
+  },
+  macvlan: {
+    name: NETWORK,
+    type: "macvlan",
+    master: "wan0",
+    ipam: {
+      type: "host-local",
+      subnet: "203.0.113.0/24",
+      rangeStart: "203.0.113.100",
+      gateway: "203.0.113.2",
+    },
+  },
+  // Nothing leads out of it, by design; host-local names a gateway all the same.
+  noGateway: {
+    name: NETWORK,
+    type: "bridge",
+    bridge: BRIDGE,
+    ipam: { type: "host-local", subnet: "10.1.0.0/16" },
+  },
+  large: {
+    ...portMapperNetwork,
+    delegate: { ...portMapperNetwork.delegate as object, mtu: 1376 },
+  },
 } satisfies Record<string, NetworkConfig>;
+
+/** Of which the two containers map ports. */
+const MAPPING = ["mesos-cni-port-mapper"];
 
 export class Clinic implements AsyncDisposable {
   readonly #extra: StockContainer[] = [];
@@ -76,10 +122,16 @@ export class Clinic implements AsyncDisposable {
     Deno.mkdirSync(`${agent.dir}/plugins`);
     Deno.symlinkSync(MESOS_CNI, `${agent.dir}/plugins/mesos-cni-port-mapper`);
     const plugins = `${agent.dir}/plugins:${CNI_PLUGINS}`;
+    const mapping = kind === "udp"
+      ? { container_port: 53, protocol: "udp" }
+      : { container_port: 80 };
     const launch = (id: string, port: number) =>
       StockContainer.launch(agent, id, [network], {
         plugins,
-        portMappings: [{ host_port: port, container_port: 80 }],
+        portMappings: MAPPING.includes(network.type)
+          ? [{ host_port: port, ...mapping }]
+          : undefined,
+        resolvConf: kind === "noGateway" || kind === "v6only" ? "" : undefined,
       });
     const patient = await launch("patient", PORT);
     const neighbour = await launch("neighbour", NEIGHBOUR_PORT);

@@ -1,7 +1,7 @@
 /** The parts of the debug shell that need no kernel. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { nameservers } from "../../lib/diagnose/probes/dns.ts";
+import { nameservers } from "../../lib/diagnose/resolver.ts";
 import { destinationAddress } from "../../lib/netns/inspect.ts";
 import { findElement } from "../../lib/packetpath/nftables.ts";
 import { parseRules } from "../../lib/packetpath/parse.ts";

@@ -24,6 +24,9 @@ const PATIENT: Patience = { attempts: 3, ms: 300 };
 /** For one that should not come: whoever has the address answers in less. */
 export const BRIEF: Patience = { attempts: 2, ms: 150 };
 
+/** Of one question. */
+const MOST_ANSWERS = 4;
+
 /** After the first answer: another may claim the address as well. */
 const SECOND_ANSWER_MS = 150;
 
@@ -34,7 +37,7 @@ const SECOND_ANSWER_MS = 150;
  * @returns the hardware addresses that answered, each once; none if the link is down
  */
 export async function whoHas(
-  netns: string,
+  netns: string | undefined,
   link: Link,
   address: string,
   sender = "0.0.0.0",
@@ -66,7 +69,8 @@ async function collect(
 ): Promise<void> {
   let end = performance.now() + ms;
   const buffer = new Uint8Array(64);
-  while (await socket.readable(end - performance.now())) {
+  // Whoever floods the wire with ARP does not prolong the wait, nor fill the answer.
+  while (performance.now() < end && answers.size < MOST_ANSWERS && await socket.readable(end - performance.now())) {
     const length = socket.receive(buffer, "wait for an ARP answer");
     if (length === undefined || length < 28) continue;
     const view = new DataView(buffer.buffer);

@@ -1,15 +1,16 @@
-/** A DNS question by hand (RFC 1035), from inside a namespace: whether a server answers at all. */
-import { addressText } from "../../base/ip.ts";
-import { addressFamilyOf, socketAddress } from "../../kernel/socket.ts";
+/** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
+import { addressText, ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
+import { addressFamilyOf, SOCK_DGRAM, SOCK_STREAM, Socket, socketAddress } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { SOCK_DGRAM, Socket } from "../../kernel/socket.ts";
 
 const PORT = 53;
-const ATTEMPTS = 3;
-const PATIENCE_MS = 400;
 const RECURSION_DESIRED = 0x0100;
-const TYPE_A = 1;
+export const TYPE_A = 1, TYPE_NS = 2, TYPE_AAAA = 28;
 const CLASS_IN = 1;
+/** Between one question and its repetition. */
+const INTERVAL_MS = 900;
+/** Answers to others' questions, or to none, that are passed over. */
+const MOST_STRANGERS = 100;
 
 const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 
@@ -19,43 +20,90 @@ export type DnsOutcome = string;
 /** What a server says about a name. */
 export interface DnsAnswer {
   outcome: DnsOutcome;
-  /** IPv4 addresses. */
   addresses: string[];
+  ms: number;
 }
 
-/**
- * Asks a server for a name that every resolver knows without asking on (RFC 6761, localhost).
- * What the answer is does not matter, only that there is one.
- */
-export async function askServer(netns: string, server: string): Promise<DnsOutcome> {
-  return (await resolveName(netns, server, "localhost")).outcome;
+export interface DnsQuery {
+  type?: number;
+  /** How long to wait in all. */
+  ms?: number;
+  /** Port to ask from. */
+  token?: number;
 }
 
-/** Asks a server for the IPv4 addresses of a name. */
+/** Asks a server for the addresses of a name, by UDP. */
 export async function resolveName(
-  netns: string,
+  netns: string | undefined,
   server: string,
   name: string,
+  { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsAnswer> {
+  const start = performance.now();
+  const ended = (outcome: string, addresses: string[] = []) => ({ outcome, addresses, ms: performance.now() - start });
   using socket = Socket.open(addressFamilyOf(server), SOCK_DGRAM, 0, netns);
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
-  const buffer = new Uint8Array(512);
+  const buffer = new Uint8Array(1500);
+  let strangers = 0;
   try {
+    if (token !== undefined) {
+      socket.bind(socketAddress(ANY_ADDRESS[familyOfKnown(server)], token), `port ${token}`);
+    }
     socket.connect(socketAddress(server, PORT), `${server} port ${PORT}`);
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      socket.send(question(id, name), `ask ${server}`);
-      if (!await socket.readable(PATIENCE_MS)) continue;
-      const length = socket.receive(buffer, `hear from ${server}`);
-      const view = new DataView(buffer.buffer);
-      if (length === undefined || length < 12 || view.getUint16(0) !== id) continue;
-      const code = view.getUint8(3) & 0x0f;
-      return { outcome: RCODES[code] ?? `code ${code}`, addresses: answers(buffer, length) };
+    while (performance.now() - start < ms) {
+      socket.send(question(id, name, type), `ask ${server}`);
+      const end = Math.min(performance.now() + INTERVAL_MS, start + ms);
+      while (performance.now() < end && await socket.readable(end - performance.now())) {
+        const length = socket.receive(buffer, `hear from ${server}`);
+        const view = new DataView(buffer.buffer);
+        if (length === undefined || length < 12 || view.getUint16(0) !== id) {
+          if (++strangers > MOST_STRANGERS) return ended("timed out");
+          continue;
+        }
+        return ended(outcomeOf(buffer), answers(buffer, length));
+      }
     }
   } catch (error) {
-    if (error instanceof SystemError) return { outcome: error.errnoName, addresses: [] };
+    if (error instanceof SystemError) return ended(error.errnoName);
     throw error;
   }
-  return { outcome: "timed out", addresses: [] };
+  return ended("timed out");
+}
+
+/** Asks by TCP (RFC 7766), as for an answer that UDP had no room for. */
+export async function resolveByTcp(
+  netns: string | undefined,
+  server: string,
+  name: string,
+  { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
+): Promise<DnsOutcome> {
+  using socket = Socket.open(addressFamilyOf(server), SOCK_STREAM, 0, netns);
+  try {
+    if (token !== undefined) {
+      socket.bind(socketAddress(ANY_ADDRESS[familyOfKnown(server)], token), `port ${token}`);
+    }
+    socket.connect(socketAddress(server, PORT), `${server} port ${PORT}`);
+    if (!await socket.writable(ms)) return "timed out";
+    const error = socket.takeError();
+    if (error !== 0) return new SystemError(error, "connect").errnoName;
+    const message = question(1, name, type);
+    const framed = new Uint8Array(message.length + 2);
+    framed.set([message.length >> 8, message.length & 0xff]);
+    framed.set(message, 2);
+    socket.send(framed, `ask ${server}`);
+    if (!await socket.readable(ms)) return "no answer";
+    const buffer = new Uint8Array(1500);
+    const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
+    return length >= 14 ? outcomeOf(buffer.subarray(2)) : length === 0 ? "closed" : "NOERROR";
+  } catch (error) {
+    if (error instanceof SystemError) return error.errnoName;
+    throw error;
+  }
+}
+
+function outcomeOf(message: Uint8Array): DnsOutcome {
+  const code = message[3]! & 0x0f;
+  return RCODES[code] ?? `code ${code}`;
 }
 
 /** The addresses in the answer section; records of other types are passed over. */
@@ -68,8 +116,9 @@ function answers(buffer: Uint8Array<ArrayBuffer>, length: number): string[] {
     for (let i = view.getUint16(6); i > 0; i--) {
       at = afterName(view, at);
       const size = view.getUint16(at + 8);
-      if (view.getUint16(at) === TYPE_A && size === 4) {
-        found.push(addressText(buffer.subarray(at + 10, at + 14)));
+      const type = view.getUint16(at);
+      if ((type === TYPE_A && size === 4) || (type === TYPE_AAAA && size === 16)) {
+        found.push(addressText(buffer.subarray(at + 10, at + 10 + size)));
       }
       at += 10 + size;
     }
@@ -90,18 +139,18 @@ function afterName(view: DataView, at: number): number {
   }
 }
 
-function question(id: number, name: string): Uint8Array<ArrayBuffer> {
-  const labels = name.split(".").flatMap((label) => [
-    label.length,
-    ...new TextEncoder().encode(label),
-  ]);
+function question(id: number, name: string, type: number): Uint8Array<ArrayBuffer> {
+  const labels = name.split(".").filter((one) => one !== "").flatMap((label) => {
+    const bytes = new TextEncoder().encode(label).subarray(0, 63);
+    return [bytes.length, ...bytes];
+  });
   const bytes = new Uint8Array(12 + labels.length + 5);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, id);
   view.setUint16(2, RECURSION_DESIRED);
   view.setUint16(4, 1);
   bytes.set(labels, 12);
-  view.setUint16(12 + labels.length + 1, TYPE_A);
+  view.setUint16(12 + labels.length + 1, type);
   view.setUint16(12 + labels.length + 3, CLASS_IN);
   return bytes;
 }

@@ -10,7 +10,7 @@ import { neighbourFor } from "./neighbour.ts";
  * @param sender our own address, for IPv4
  */
 export async function answersFor(
-  netns: string,
+  netns: string | undefined,
   link: Link,
   address: string,
   sender?: string,

@@ -1,5 +1,5 @@
 /** From the container's end to the agent's: lo, the interface, its carrier, its peer. */
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, inNetns, problem } from "../finding.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 export function probeLinks(scene: Scene): Finding[] {
@@ -11,23 +11,25 @@ function loopback({ inside, name }: Scene): Finding[] {
   if (!lo || lo.flags.includes("UP")) return [];
   return [problem(
     "lo_down",
+    ["link", "container"],
     `lo is down in ${name}`,
     [`the flags of lo are ${lo.flags.join(", ")}`],
     "whatever talks to 127.0.0.1 fails: bring lo up",
     {
       what: "bring lo up in the container",
-      apply: () => inside.change((netlink) => netlink.setLinkUp(lo.name)),
+      commands: [inNetns(inside.netns, "ip", "link", "set", lo.name, "up")],
     },
   )];
 }
 
 function interfaceOf(scene: Scene, attached: Attached): Finding[] {
-  const { inside, host, name } = scene;
+  const { inside, name } = scene;
   const { ifName, link, hostEnd, checkpoint } = attached;
   if (!link) {
     if (checkpoint?.state === "attaching") return [];
     return [problem(
       "interface_gone",
+      ["link", "container"],
       `${ifName} is gone from ${name}`,
       [`the namespace has ${inside.links.map((one) => one.name).join(", ")}`],
       "somebody removed it, or its veth's other end on the agent: start the container anew",
@@ -38,19 +40,21 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
   if (!isUp) {
     findings.push(problem(
       "interface_down",
+      ["link", "container"],
       `${ifName} is down in ${name}`,
       [`the flags of ${ifName} are ${link.flags.join(", ")}, its state is ${link.operState}`],
       // The kernel drops an interface's routes with it, and does not bring them back.
       `bring ${ifName} up; routes that went with it must be added again`,
       {
         what: `bring ${ifName} up`,
-        apply: () => inside.change((netlink) => netlink.setLinkUp(ifName)),
+        commands: [inNetns(inside.netns, "ip", "link", "set", ifName, "up"), ...routesAgain(attached, inside.netns)],
       },
     ));
   }
   if (hostEnd && !hostEnd.flags.includes("UP")) {
     findings.push(problem(
       "no_carrier",
+      ["link", "host-veth"],
       `${hostEnd.name}, the agent's end of ${ifName}, is down`,
       [
         `${ifName} has ${link.carrier ? "a" : "no"} carrier, its state is ${link.operState}`,
@@ -59,12 +63,13 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
       `bring ${hostEnd.name} up on the agent`,
       {
         what: `bring ${hostEnd.name} up on the agent`,
-        apply: () => host.change((netlink) => netlink.setLinkUp(hostEnd.name)),
+        commands: [["ip", "link", "set", hostEnd.name, "up"]],
       },
     ));
   } else if (isUp && !link.carrier) {
     findings.push(problem(
       "no_carrier",
+      ["link", "host-veth"],
       `${ifName} has no carrier`,
       [
         `its state is ${link.operState}`,
@@ -76,4 +81,12 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
     ));
   }
   return findings;
+}
+
+/** The kernel drops an interface's routes with it, and does not bring them back. */
+function routesAgain({ checkpoint, expected, ifName }: Attached, netns: string): string[][] {
+  return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
+    const via = gw ?? expected.find(({ family }) => (family === 6) === dst.includes(":"))?.gateway;
+    return via === undefined ? [] : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", ifName)];
+  });
 }

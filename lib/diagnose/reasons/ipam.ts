@@ -31,6 +31,7 @@ function storeOfAddress(scene: Scene, directory: string, address: string): Findi
   if (holder === undefined) {
     return [problem(
       "ipam_lost",
+      ["state", "agent"],
       `the IPAM store has forgotten that ${address} is ${id}'s`,
       [`there is no ${file}, and the checkpoint has the address`],
       `host-local will give ${address} to the next container: write the container's id into ` +
@@ -39,6 +40,7 @@ function storeOfAddress(scene: Scene, directory: string, address: string): Findi
   }
   return [problem(
     "ipam_conflict",
+    ["state", "agent"],
     `the IPAM store says that ${address} of ${id} is another's`,
     [`${file} names ${JSON.stringify(holder.slice(0, 80))}`],
     `two containers may use ${address}: start anew the one that came later`,

@@ -9,6 +9,7 @@ export function probeState(container: Container): Finding[] {
   if (!namespaceAlive) {
     findings.push(problem(
       "namespace_gone",
+      ["state", "container"],
       `the network namespace of ${id} is gone`,
       [`${netns} is no handle of a namespace`],
       "the container can't have a network any more: after a reboot its isolator cleans it up; " +
@@ -17,6 +18,7 @@ export function probeState(container: Container): Finding[] {
   } else if (!processAlive) {
     findings.push(problem(
       "process_gone",
+      ["state", "container"],
       `no process is left in ${id}`,
       [
         `no process of this agent is in ${netns}`,
@@ -32,6 +34,7 @@ export function probeState(container: Container): Finding[] {
       state === "torn"
         ? problem(
           "checkpoint_torn",
+          ["state", "agent"],
           `the checkpoint of ${ifName} on ${network} is damaged`,
           [what!],
           "the file was cut off by a crash or changed by hand: start the container anew. Its " +
@@ -39,6 +42,7 @@ export function probeState(container: Container): Finding[] {
         )
         : problem(
           "attach_unfinished",
+          ["state", "agent"],
           `${ifName} was never attached to ${network}`,
           [what!],
           "the plugin is at work, has failed, or its caller was killed: the agent's log has the " +
@@ -49,6 +53,7 @@ export function probeState(container: Container): Finding[] {
   if (container.mode === "own" && attachments.length === 0) {
     findings.push(problem(
       "checkpoint_empty",
+      ["state", "agent"],
       `${id} has no network`,
       [`no network has a checkpoint beside ${netns}`],
       "its attachment has not begun, or all its networks were detached",

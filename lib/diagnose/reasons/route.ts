@@ -1,5 +1,5 @@
 /** The container's own routes. */
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, inNetns, problem } from "../finding.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
@@ -42,6 +42,7 @@ function defaultRoute(scene: Scene, family: 4 | 6): Finding[] {
   const gateway = wanting.expected.find((one) => one.family === family)?.gateway;
   return [problem(
     "no_default_route",
+    ["route", "container"],
     `${scene.name} has no default route${family === 6 ? " for IPv6" : ""}`,
     [
       `${wanting.checkpoint!.network} gave it one${gateway ? ` via ${gateway}` : ""}`,
@@ -50,8 +51,18 @@ function defaultRoute(scene: Scene, family: 4 | 6): Finding[] {
     "add it again; nothing outside its own subnet is reached until then",
     gateway === undefined ? undefined : {
       what: `add a default route via ${gateway} on ${wanting.ifName}`,
-      apply: () =>
-        scene.inside.change((netlink) => netlink.addDefaultRoute(gateway, wanting.ifName)),
+      commands: [inNetns(
+        scene.inside.netns,
+        "ip",
+        ...family === 6 ? ["-6"] : [],
+        "route",
+        "add",
+        "default",
+        "via",
+        gateway,
+        "dev",
+        wanting.ifName,
+      )],
     },
   )];
 }
@@ -65,14 +76,23 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
   if (!link) return [];
   const missing = (checkpoint?.result?.routes ?? []).filter(({ dst, table }) =>
     !DEFAULTS.includes(dst) && table === undefined &&
-    !scene.inside.routes.some(({ destination }) => destination === dst)
+    !scene.inside.routes.some(({ destination }) => destination === dst) &&
+    // Calico names a route to its own address and installs one to its gateway instead.
+    !isOwn(scene, dst)
   );
   return missing.map(({ dst, gw }) =>
     problem(
       "route_lost",
+      ["route", "container"],
       `${scene.name} has lost its route to ${dst}`,
       [`${checkpoint!.network} gave it one${gw ? ` via ${gw}` : ""}, and there is none now`],
       "add it again, or start the container anew",
     )
   );
+}
+
+/** Whether a route leads to nothing but an address of the container itself. */
+function isOwn({ inside }: Scene, dst: string): boolean {
+  const [address, length] = dst.split("/");
+  return (length === "32" || length === "128") && inside.addresses.some((one) => one.address === address);
 }

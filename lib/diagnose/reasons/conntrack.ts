@@ -11,6 +11,7 @@ export function probeConntrack({ host }: Scene): Finding[] {
   if (most === 0 || count < most * NEARLY_FULL) return [];
   return [problem(
     "conntrack_full",
+    ["conntrack", "agent"],
     "the agent's connection tracking table is full: new connections are dropped",
     [`net.netfilter.nf_conntrack_count is ${count}, its maximum (nf_conntrack_max) ${most}`],
     "find who opens so many (conntrack -L), or raise net.netfilter.nf_conntrack_max",

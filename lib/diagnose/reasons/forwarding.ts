@@ -1,5 +1,4 @@
 /** The agent as a router: whether it forwards at all. */
-import { writeProcFile } from "../../kernel/files.ts";
 import { type Finding, problem } from "../finding.ts";
 import type { NetworkAddress } from "../../netns/network_address.ts";
 import type { Attached, Scene } from "../scene.ts";
@@ -21,13 +20,14 @@ function forwarding(scene: Scene, { ingress }: Attached, { family }: NetworkAddr
   const key = `net.${off.replaceAll("/", ".")}`;
   return [problem(
     "forwarding_off",
+    ["sysctl", "agent"],
     `the agent does not forward IPv${family}`,
     [`${key} is 0`],
     `sysctl -w ${key}=1, and in /etc/sysctl.d so that it stays; something turned it off after ` +
       "the plugin had turned it on",
     {
       what: `set ${key} to 1`,
-      apply: () => writeProcFile(`/proc/sys/net/${off}`, "1\n"),
+      commands: [["sysctl", "-w", `${key}=1`]],
     },
   )];
 }

@@ -1,6 +1,7 @@
 /** The gateway: whether it answers, and whether it is the right one that does. */
 import { type Address, type Link, Netlink } from "../../netlink/mod.ts";
-import { type Finding, problem } from "../finding.ts";
+import { gatewaysOf } from "../questions/gateway.ts";
+import { type Finding, inNetns, problem } from "../finding.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { within } from "../../packetpath/walk.ts";
@@ -9,39 +10,24 @@ import type { NamespaceView } from "../../netns/view.ts";
 /** Its random delay and its one question of a second (RFC 4862), and some more. */
 const DETECTION_MS = 3000;
 
-export async function probeGateways(scene: Scene): Promise<Finding[]> {
+/** Whether somebody else answers for a gateway, or the container's table has somebody else for it. */
+export async function wrongAnswers(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.flatMap((attached) =>
-    gatewaysOf(scene, attached).map((gateway) => probeGateway(scene, attached, gateway))
+    attached.link?.flags.includes("UP")
+      ? gatewaysOf(scene, attached).map((gateway) => probeGateway(scene, attached, gateway))
+      : []
   );
   return (await Promise.all(findings)).flat();
 }
 
-/** The gateways of an interface: the plugin's, and those that routes name now. */
-function gatewaysOf({ inside }: Scene, { expected, link }: Attached): string[] {
-  if (!link?.flags.includes("UP")) return [];
-  const given = expected.flatMap(({ gateway }) => gateway ?? []);
-  const routed = inside.routes.flatMap((route) => route.link === link.index && route.gateway || []);
-  return [...new Set([...given, ...routed])];
-}
-
 async function probeGateway(scene: Scene, attached: Attached, gateway: string): Promise<Finding[]> {
   const { inside, host } = scene;
-  const { ifName } = attached;
   const link = attached.link!;
   const owner = host.ownerOf(gateway);
   const source = sourceFor(scene, link, gateway);
   if (gateway.includes(":")) await Promise.all([settled(inside), settled(host)]);
   const answers = await answersFor(inside.netns, link, gateway, source);
-  if (answers.length === 0) {
-    return [problem(
-      "gateway_silent",
-      `the gateway ${gateway} does not answer ${scene.name}`,
-      [`asked on ${ifName} who has ${gateway}, nobody answered`],
-      owner
-        ? `${gateway} is ${owner.name} of this agent: what was found above keeps it away`
-        : `look at ${gateway}, and at what lies between: bridge, VLAN, uplink`,
-    )];
-  }
+  if (answers.length === 0) return [];
   return wrongAnswer(scene, attached, gateway, answers, owner);
 }
 
@@ -58,16 +44,19 @@ async function settled({ netns }: NamespaceView): Promise<void> {
 
 function wrongAnswer(
   scene: Scene,
-  { ifName, link }: Attached,
+  attached: Attached,
   gateway: string,
   answers: readonly string[],
   owner: Link | undefined,
 ): Finding[] {
+  const { ifName, link } = attached;
   const { inside } = scene;
   const right = owner?.mac;
+  // A router of the agent's that answers by proxy ARP does so with the end of the veth.
+  const proxies = [attached.hostEnd?.mac, attached.bridge?.link?.mac];
   const wrong = right === undefined
     ? (answers.length > 1 ? answers : [])
-    : answers.filter((mac) => mac !== right);
+    : answers.filter((mac) => mac !== right && !proxies.includes(mac));
   if (wrong.length > 0) {
     const owners = wrong.map((mac) => {
       const { link, container } = scene.ownerOfMac(mac) ?? {};
@@ -79,6 +68,7 @@ function wrongAnswer(
     });
     return [problem(
       "gateway_wrong_mac",
+      ["neighbour", "container"],
       `${wrong.join(" and ")} answer${wrong.length > 1 ? "" : "s"} for the gateway ${gateway}`,
       [
         `asked on ${ifName} who has ${gateway}, ${answers.join(", ")} answered`,
@@ -94,6 +84,7 @@ function wrongAnswer(
   if (cached?.mac === undefined || answers.includes(cached.mac)) return [];
   return [problem(
     "gateway_wrong_mac",
+    ["neighbour", "container"],
     `${scene.name} sends what is for the gateway ${gateway} to ${cached.mac}`,
     [
       `its neighbour table has ${cached.mac} (${cached.state}); ${answers.join(", ")} answers`,
@@ -101,7 +92,7 @@ function wrongAnswer(
     "the entry was made by hand, or is older than the gateway: remove it",
     {
       what: `forget ${cached.mac} for ${gateway}`,
-      apply: () => inside.change((netlink) => netlink.deleteNeighbour(ifName, gateway)),
+      commands: [inNetns(inside.netns, "ip", "neighbour", "del", gateway, "dev", ifName)],
     },
   )];
 }
@@ -120,7 +111,7 @@ function silence(scene: Scene, mac: string, gateway: string, owner: Link | undef
   // The kernel answers on every interface for every address of the machine.
   return owner
     ? `${link} of this agent is on the same wire as ${owner.name} and answers for its addresses ` +
-      `too: take it off there, or: sysctl -w net.ipv4.conf.${link}.arp_ignore=1`
+      `too: take ${link} off that wire`
     : `${link} of this agent answers for an address that the agent does not have: ` +
       `sysctl -w net.ipv4.conf.${link}.proxy_arp=0, and look for ${gateway} in ip neighbour show proxy`;
 }

@@ -1,6 +1,6 @@
 /** The largest packet that the container sends, against what the way takes. */
 import type { Link } from "../../netlink/mod.ts";
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, inNetns, problem } from "../finding.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 export function probeMtu(scene: Scene): Finding[] {
@@ -26,13 +26,14 @@ function tooLarge(scene: Scene, attached: Attached): Finding[] {
   if (routed) return [];
   return [problem(
     "mtu_too_large",
+    ["mtu", "container"],
     `${ifName} of ${scene.name} sends packets larger than ${hop.name} takes`,
     [`the MTU of ${ifName} is ${link.mtu}, of ${hop.name} (${what}) ${hop.mtu}`],
     `set "mtu": ${hop.mtu} in the network's config for new containers. Until then small packets ` +
       "pass and large ones hang wherever ICMP is filtered",
     {
       what: `set the MTU of ${ifName} to ${hop.mtu}`,
-      apply: () => scene.inside.change((netlink) => netlink.setMtu(ifName, hop.mtu)),
+      commands: [inNetns(scene.inside.netns, "ip", "link", "set", ifName, "mtu", String(hop.mtu))],
     },
   )];
 }

@@ -1,6 +1,6 @@
 /** The container's addresses: lost, changed, or somebody else's too. */
 import type { Address } from "../../netlink/mod.ts";
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, inNetns, problem } from "../finding.ts";
 import { BRIEF, whoHas } from "../packets/arp.ts";
 import type { Attached, Scene } from "../scene.ts";
 
@@ -13,7 +13,8 @@ export async function probeAddresses(scene: Scene): Promise<Finding[]> {
   return (await Promise.all(findings)).flat();
 }
 
-function missing(scene: Scene, { ifName, link, expected }: Attached): Finding[] {
+function missing(scene: Scene, attached: Attached): Finding[] {
+  const { ifName, link, expected } = attached;
   if (!link) return [];
   const actual = scene.inside.addressesOf(link).filter(({ scope }) => scope === "global");
   const given = expected.map(({ address, prefixLength }) => `${address}/${prefixLength}`);
@@ -29,6 +30,7 @@ function missing(scene: Scene, { ifName, link, expected }: Attached): Finding[] 
     return sameFamily.length > 0
       ? problem(
         "address_differs",
+        ["address", "container"],
         `${ifName} of ${scene.name} has ${
           sameFamily.join(", ")
         } instead of ${address}/${prefixLength}`,
@@ -38,13 +40,16 @@ function missing(scene: Scene, { ifName, link, expected }: Attached): Finding[] 
       )
       : problem(
         "address_lost",
+        ["address", "container"],
         `${ifName} of ${scene.name} has lost ${address}/${prefixLength}`,
         evidence,
         "add it again, and the routes that went with it",
         {
           what: `add ${address}/${prefixLength} to ${ifName}`,
-          apply: () =>
-            scene.inside.change((netlink) => netlink.addAddress(ifName, address, prefixLength)),
+          commands: [
+            inNetns(scene.inside.netns, "ip", "address", "add", `${address}/${prefixLength}`, "dev", ifName),
+            ...routesOf(attached).map((route) => inNetns(scene.inside.netns, "ip", "route", "replace", ...route)),
+          ],
         },
       );
   });
@@ -91,6 +96,7 @@ function duplicate(
 ): Finding {
   return problem(
     "duplicate_address",
+    ["duplicate", "neighbour"],
     `${address} of ${name} is also ${owner ? `container ${owner}'s` : "somebody else's"}`,
     [...evidence, ...owner ? [`the checkpoint of ${owner} has this address`] : []],
     owner
@@ -105,4 +111,12 @@ const MOST_ADDRESSES = 8;
 
 function text({ address, prefixLength }: Address): string {
   return `${address}/${prefixLength}`;
+}
+
+/** The routes that went with an address, as `ip route` takes them. */
+function routesOf({ checkpoint, expected, ifName }: Attached): string[][] {
+  return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
+    const via = gw ?? expected.find(({ family }) => (family === 6) === dst.includes(":"))?.gateway;
+    return via === undefined ? [] : [[dst, "via", via, "dev", ifName]];
+  });
 }

@@ -4,51 +4,119 @@ import { commentOf } from "../../ports/mapping.ts";
 import { restoreMissing } from "../../ports/mod.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import type { PortMapping } from "../../containers/checkpoint.ts";
-import { type Finding, type Fix, hint, problem } from "../finding.ts";
+import { type Finding, type Fix, problem } from "../finding.ts";
 import { destinationAddress } from "../../netns/inspect.ts";
 import type { NetworkAddress } from "../../netns/network_address.ts";
 import { socketOwner } from "../../netns/processes.ts";
 import type { FirewallRule, RuleTable } from "../../packetpath/parse.ts";
 import { walk } from "../../packetpath/walk.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
-import { sockets } from "../../netns/sockets.ts";
-import { doubt } from "./filter.ts";
+import { doubt } from "./masquerade.ts";
+import { accepts, listenersOf, type Mapped, MAPPERS } from "../questions/ports.ts";
+import { outputIn } from "../observe/counters.ts";
 import { nftablesMapping } from "../../packetpath/nftables.ts";
 
-const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
+/** More mappings than that are not looked at. */
+const MOST_MAPPINGS = 32;
 
-export async function probePorts(scene: Scene): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const attached of scene.interfaces) {
+/** What is wrong with a port without sending anything to it. */
+export function probePortState(scene: Scene): Finding[] {
+  return scene.interfaces.flatMap((attached) => {
     const { checkpoint } = attached;
     const mappings = checkpoint?.portMappings ?? [];
-    if (mappings.length === 0) continue;
-    const mapper = pluginOf(checkpoint, ...MAPPERS);
-    if (!mapper) {
-      findings.push(noMapper(attached));
-      continue;
-    }
-    // One mapper serves all addresses; the first of a family stands for it.
-    const addresses = ([4, 6] as const).flatMap((family) =>
-      attached.expected.find((one) => one.family === family) ?? []
-    );
-    for (const mapping of mappings) {
-      for (const address of addresses) {
-        findings.push(
-          ...mapper.backend === "nftables"
-            ? await nftables(scene, mapping, address)
-            : await iptables(scene, mapper, mapping, address),
-        );
-      }
-      findings.push(...taken(mapping), ...nobodyListens(scene, mapping));
+    if (mappings.length === 0) return [];
+    if (!pluginOf(checkpoint, ...MAPPERS)) return [noMapper(attached)];
+    return mappings.slice(0, MOST_MAPPINGS).flatMap((mapping) => taken(mapping));
+  });
+}
+
+/** Why a port's question failed: what its rules say, and who listens behind it. */
+export async function portReasons(
+  scene: Scene,
+  { attached, mapping, address, uplink }: Mapped,
+  detail: string,
+  stranger?: string,
+): Promise<Finding[]> {
+  const mapper = pluginOf(attached.checkpoint, ...MAPPERS)!;
+  const listening = await listenerReasons(scene, mapping, address, detail);
+  if (listening.length > 0) return listening;
+  if (mapper.type !== MAPPERS[0]) return [];
+  const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
+  if (stranger !== undefined && excluded.includes(uplink.link.name)) {
+    return [problem(
+      "uplink_excluded",
+      ["portmap", "uplink"],
+      `"excludeDevices" of ${attached.checkpoint!.network} names ${uplink.link.name}, by which strangers come`,
+      [`its rules pass by what comes in by ${excluded.join(", ")}`],
+      `name there the container's own devices, such as ${attached.bridge?.name ?? "its bridge"}, and start it anew`,
+    )];
+  }
+  return mapper.backend === "nftables"
+    ? await nftables(scene, mapping, address)
+    : await iptables(scene, mapper, mapping, address);
+}
+
+async function listenerReasons(
+  scene: Scene,
+  mapping: PortMapping,
+  address: NetworkAddress,
+  detail: string,
+): Promise<Finding[]> {
+  if (detail !== "the container refuses the connection" && detail !== "the container refuses the packet" && detail !== "the container does not answer" && detail !== "ECONNREFUSED") {
+    return [];
+  }
+  const port = `${mapping.containerPort}/${mapping.protocol}`;
+  const listening = listenersOf(scene, mapping);
+  const open = listening.filter((one) => accepts(one, address));
+  if (detail === "the container does not answer") {
+    const full = await fullBacklog(scene, mapping);
+    return full === undefined ? [] : [problem(
+      "backlog_full",
+      ["listener", "container"],
+      `the backlog of the listener on ${port} in ${scene.name} is full: it takes no more connections`,
+      [full],
+      "its process does not accept what waits: look at that process, or let it listen with a larger backlog",
+    )];
+  }
+  if (listening.length === 0) {
+    return detail === "ECONNREFUSED" ? [] : [problem(
+      "nobody_listens",
+      ["listener", "container"],
+      `nothing in ${scene.name} listens on ${port}`,
+      [`port ${mapping.hostPort} of the agent leads there, and the container refuses`],
+      "the task may not be ready, or listens on another port",
+    )];
+  }
+  const only6 = open.length > 0 && open.every(({ localAddress }) => localAddress === "::") && address.family === 4;
+  if (open.length > 0 && !only6) return [];
+  const where = [...new Set(listening.map(({ localAddress }) => localAddress))].join(", ");
+  return [problem(
+    "listens_elsewhere",
+    ["listener", "container"],
+    only6
+      ? `the listener on ${port} in ${scene.name} takes IPv6 alone (IPV6_V6ONLY)`
+      : `the listener on ${port} in ${scene.name} is bound to ${where}, not to ${address.address}`,
+    [`port ${mapping.hostPort} of the agent leads to ${address.address}:${mapping.containerPort}, which refuses`],
+    `let it listen on ${address.family === 4 ? "0.0.0.0" : "::"}`,
+  )];
+}
+
+/** What waits to be accepted, against how much may (the queues of a listening socket). */
+async function fullBacklog({ inside }: Scene, { containerPort }: PortMapping): Promise<string | undefined> {
+  const text = await outputIn(inside.netns, "ss", ["-Hltn", `sport = :${containerPort}`]);
+  for (const line of text.split("\n")) {
+    const [, waiting, most] = /^LISTEN\s+(\d+)\s+(\d+)/.exec(line.trim()) ?? [];
+    if (most !== undefined && Number(waiting) > 0 && Number(waiting) >= Number(most)) {
+      return `${waiting} connections wait to be accepted, and it takes ${most} (Recv-Q, Send-Q)`;
     }
   }
-  return findings;
+  return undefined;
 }
 
 function noMapper({ ifName, checkpoint }: Attached): Finding {
   return problem(
     "no_port_mapper",
+    ["portmap", "agent"],
     `${checkpoint!.network} can't map ports, and ${ifName} asks for it`,
     [`its plugins are ${checkpoint!.plugins.map(({ type }) => type).join(", ")}`],
     "use a network whose config has mesos-cni-port-mapper (or portmap) in its chain",
@@ -66,6 +134,7 @@ async function iptables(
   if (!nat) {
     return family === 6 ? [] : [problem(
       "iptables_missing",
+      ["portmap", "agent"],
       "iptables is not installed, and the network's ports are mapped by it",
       ["there is no iptables in PATH"],
       'install iptables, or map ports by nftables: "backend": "nftables"',
@@ -97,6 +166,7 @@ async function iptables(
   if (rule && own.length > 0) {
     return [problem(
       "dnat_shadowed",
+      ["portmap", "agent"],
       `an earlier rule takes port ${port} away from ${scene.name}`,
       [
         `the rule that decides: ${rule.text}`,
@@ -109,6 +179,7 @@ async function iptables(
   if (rule && leadsTo !== undefined) {
     return [problem(
       "dnat_elsewhere",
+      ["portmap", "agent"],
       `port ${port} leads to ${leadsTo}, not to ${scene.name}`,
       [`the rule that decides: ${rule.text}`, ...owners(scene, leadsTo)],
       `a rule of a container that is gone, or of one that took the port over: remove it, and put ` +
@@ -119,6 +190,7 @@ async function iptables(
   if (own.length > 0) {
     return [problem(
       "dnat_jump_missing",
+      ["portmap", "agent"],
       `nothing leads to the rule for port ${port} of ${scene.name}`,
       [`its rule: ${own[0]!.text}`, "no rule of nat PREROUTING leads to it", ...doubt(verdict)],
       `jump to the chain ${own[0]!.chain} again: somebody removed that rule`,
@@ -127,6 +199,7 @@ async function iptables(
   }
   return [problem(
     "dnat_missing",
+    ["portmap", "agent"],
     `no rule leads port ${port} to ${scene.name}`,
     [
       `nat PREROUTING ${rule ? `ends at: ${rule.text}` : "has no rule for it"}`,
@@ -195,6 +268,7 @@ async function nftables(
   if (found === "no nft") {
     return [problem(
       "nft_missing",
+      ["portmap", "agent"],
       "nft is not installed, and the network's ports are mapped by it",
       ["there is no nft in PATH"],
       "install nftables",
@@ -206,6 +280,7 @@ async function nftables(
   if (found) {
     return [problem(
       "dnat_elsewhere",
+      ["portmap", "agent"],
       `port ${port} leads to ${found.address}, not to ${scene.name}`,
       [
         `the table mesos-cni has it lead to ${found.address}:${found.port}`,
@@ -217,6 +292,7 @@ async function nftables(
   }
   return [problem(
     "dnat_missing",
+    ["portmap", "agent"],
     `no rule leads port ${port} to ${scene.name}`,
     ["the table mesos-cni of nftables has no element for it"],
     "somebody flushed the rules: mesos-cni isolator recover puts back those of live containers",
@@ -231,6 +307,7 @@ function taken({ protocol, hostPort }: PortMapping): Finding[] {
     const owner = socketOwner(inode);
     return problem(
       "host_port_taken",
+      ["listener", "agent"],
       `a process of the agent listens on port ${hostPort}/${protocol} as well`,
       [
         `socket ${address}:${hostPort}` +
@@ -240,23 +317,4 @@ function taken({ protocol, hostPort }: PortMapping): Finding[] {
         "stop the process, or give the container another port",
     );
   });
-}
-
-/** A mapping that leads to a port where nobody listens is refused, by the container itself. */
-function nobodyListens(
-  { inside }: Scene,
-  { protocol, hostPort, containerPort }: PortMapping,
-): Finding[] {
-  if (protocol !== "tcp" && protocol !== "udp") return [];
-  const listening = sockets(inside).some((one) =>
-    one.protocol === protocol && one.localPort === containerPort &&
-    (one.state === "LISTEN" || one.state === "UNCONN")
-  );
-  if (listening) return [];
-  return [hint(
-    "nobody_listens",
-    `nothing in the container listens on ${containerPort}/${protocol}`,
-    [`port ${hostPort} of the agent leads there`],
-    "the task may not be ready, or listens on another port, or on 127.0.0.1 alone",
-  )];
 }

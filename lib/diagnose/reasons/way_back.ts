@@ -33,6 +33,7 @@ function wayBack(
   if (uplink && isDropped(scene, ingress!.index, device, address, uplink.agentAddress)) {
     return [problem(
       "rp_filter",
+      ["sysctl", "agent"],
       `the agent's reverse-path filter drops what comes from ${name}`,
       [
         `rp_filter of ${device} is 1 (strict), and the kernel refuses packets from ${address} there`,
@@ -44,6 +45,7 @@ function wayBack(
   }
   return [problem(
     "host_route",
+    ["route", "agent"],
     `the agent leads answers to ${name} elsewhere`,
     [
       `the agent's route to ${address} leads ${leads ? `to ${leads}` : "nowhere"}` +

@@ -1,7 +1,8 @@
 /** The bridge: whether it is there, up, and the container on it. */
 import type { Link } from "../../netlink/mod.ts";
 import { type Finding, problem } from "../finding.ts";
-import type { Attached, Scene } from "../scene.ts";
+import type { Checkpoint } from "../../containers/checkpoint.ts";
+import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
 export function probeBridges(scene: Scene): Finding[] {
   return scene.interfaces.flatMap((attached) => bridgeOf(scene, attached));
@@ -15,6 +16,7 @@ function bridgeOf(scene: Scene, attached: Attached): Finding[] {
   if (!link) {
     return [problem(
       "bridge_gone",
+      ["link", "bridge"],
       `the bridge ${bridge.name} is gone`,
       [`the agent has no interface ${bridge.name}`],
       "the next container on the network makes it anew; those that are running must be started " +
@@ -26,24 +28,26 @@ function bridgeOf(scene: Scene, attached: Attached): Finding[] {
     const master = host.linkAt(hostEnd.master)?.name;
     findings.push(problem(
       "veth_off_bridge",
+      ["bridge-port", "host-veth"],
       `${hostEnd.name}, the agent's end of ${ifName} in ${name}, is not on ${bridge.name}`,
       [`it is ${master ? `a port of ${master}` : "no bridge's port"}`],
       `make it a port of ${bridge.name} again`,
       {
         what: `put ${hostEnd.name} on ${bridge.name}`,
-        apply: () => host.change((netlink) => netlink.setMaster(hostEnd.name, bridge.name)),
+        commands: [["ip", "link", "set", hostEnd.name, "master", bridge.name]],
       },
     ));
   }
   if (!link.flags.includes("UP")) {
     findings.push(problem(
       "bridge_down",
+      ["link", "bridge"],
       `the bridge ${bridge.name} is down`,
       [`its flags are ${link.flags.join(", ")}`],
       `bring ${bridge.name} up; every container on it is cut off until then`,
       {
         what: `bring ${bridge.name} up`,
-        apply: () => host.change((netlink) => netlink.setLinkUp(bridge.name)),
+        commands: [["ip", "link", "set", bridge.name, "up"]],
       },
     ));
   }
@@ -56,20 +60,31 @@ function lostGateways(
   { expected, checkpoint, routedByAgent }: Attached,
   bridge: Link,
 ): Finding[] {
-  if (!routedByAgent) return [];
-  const lost = expected.filter(({ gateway }) => gateway && !host.ownerOf(gateway));
+  // A network is also routed by the agent when one of its two families lost the gateway.
+  const isGateway = routedByAgent && checkpoint !== undefined;
+  if (!isGateway) return [];
+  const lost = expected.filter(({ gateway, family }) =>
+    gateway && !host.ownerOf(gateway) && needsGateway(checkpoint, family)
+  );
   const has = host.addressesOf(bridge).map(({ address }) => address).join(", ") || "none";
   return lost.map(({ gateway, prefixLength }) =>
     problem(
       "gateway_address_lost",
+      ["address", "bridge"],
       `${bridge.name} has lost the gateway's address ${gateway}`,
       [`${checkpoint!.network} makes ${bridge.name} the gateway; its addresses are: ${has}`],
       `add ${gateway} to ${bridge.name} again; every container on the network needs it`,
       {
         what: `add ${gateway}/${prefixLength} to ${bridge.name}`,
-        apply: () =>
-          host.change((netlink) => netlink.addAddress(bridge.name, gateway!, prefixLength)),
+        commands: [["ip", "address", "add", `${gateway}/${prefixLength}`, "dev", bridge.name]],
       },
     )
   );
+}
+
+/** Whether routes of the network lead by its gateway; host-local names one also where none does. */
+function needsGateway(checkpoint: Checkpoint, family: 4 | 6): boolean {
+  const plugin = pluginOf(checkpoint, "bridge");
+  return plugin?.isGateway === true || plugin?.isDefaultGateway === true ||
+    (checkpoint.result?.routes ?? []).some(({ dst }) => dst.includes(":") === (family === 6));
 }

@@ -1,0 +1,58 @@
+/** From a question that failed to its cause: what the kernel told, then what stands at the place. */
+import { type Finding, type Mechanism, problem } from "./finding.ts";
+import type { Session } from "./observe/session.ts";
+import { trailOf, trailText } from "./place.ts";
+import type { Answer, Question } from "./questions/question.ts";
+import { placeReasons } from "./reasons/at_place.ts";
+import { dropReasons } from "./reasons/drops.ts";
+import { ruleReasons } from "./reasons/rules.ts";
+import type { RuleTexts } from "./reasons/rule_text.ts";
+import type { Scene } from "./scene.ts";
+
+/** What is said when nothing explains a loss. */
+export const UNEXPLAINED = "lost";
+
+/** The findings of one question, its cause first. @returns at least one */
+export async function explain(
+  scene: Scene,
+  question: Question,
+  answer: Answer,
+  token: number,
+  session: Session,
+  texts: RuleTexts,
+): Promise<Finding[]> {
+  const trail = trailOf(question.journey, session, token);
+  const met = session.rules(token);
+  const drops = session.drops(token);
+  const evidence = [`asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)];
+  const found = [
+    ...await ruleReasons(scene, question, met, texts),
+    ...dropReasons(scene, question, drops, session.grown),
+  ];
+  if (found.length === 0) found.push(...await question.reasons?.(scene, answer) ?? []);
+  if (found.length === 0) {
+    found.push(...await placeReasons({ scene, question, answer, trail, session, token, met, texts }));
+  }
+  if (found.length === 0) {
+    const told = drops.map(({ reason, device, location }) => `the kernel dropped it on ${device}: ${reason}${location ? ` in ${location}` : ""}`);
+    found.push(problem(
+      UNEXPLAINED,
+      [mechanismAt(trail.place, question), trail.place],
+      `${scene.name} fails: it ${question.text}, and ${trailText(trail).at(-1)}`,
+      [...told, ...session.blind.slice(0, 3).map((one) => `not observed: ${one}`)],
+      "nothing that was read explains it: look at what is between the last hop where it was seen and the next",
+    ));
+  }
+  return found.slice(0, 2).map((one) => ({ ...one, evidence: [...one.evidence, ...evidence] }));
+}
+
+function mechanismAt(place: Finding["place"], { topic }: Question): Mechanism {
+  if (topic === "dns") return "dns";
+  return place === "host-veth" || place === "bridge"
+    ? "bridge-port"
+    : place === "container"
+    ? "link"
+    : place === "agent"
+    ? "route"
+    : "neighbour";
+}

@@ -1,0 +1,173 @@
+/** The hops that a packet of a question passes, there and back: where to watch for it. */
+import type { Link } from "../netlink/mod.ts";
+import type { Place } from "./finding.ts";
+import type { Attached, Scene } from "./scene.ts";
+import type { TapPoint } from "./observe/tap.ts";
+import type { Sighting } from "./observe/tap.ts";
+
+/** A link that is watched. */
+export interface Stop {
+  point: TapPoint;
+  place: Place;
+  link: Link;
+}
+
+/** A passage by a link. */
+export interface Leg {
+  stop: Stop;
+  direction: "out" | "in";
+  /** Whether it is the question or its answer. */
+  way: "there" | "back";
+}
+
+export interface Journey {
+  legs: Leg[];
+  /** Who sends the question, and who answers. */
+  from: Place;
+  to: Place;
+}
+
+type Hop = [stop: Stop, direction: "out" | "in"];
+
+/** A journey whose answer comes back by the same links. */
+export function journey(from: Place, to: Place, there: readonly (Hop | undefined)[]): Journey {
+  const hops = there.filter((one) => one !== undefined);
+  const back = hops.toReversed().map(([stop, direction]): Hop => [stop, direction === "out" ? "in" : "out"]);
+  return {
+    from,
+    to,
+    legs: [
+      ...hops.map(([stop, direction]): Leg => ({ stop, direction, way: "there" })),
+      ...back.map(([stop, direction]): Leg => ({ stop, direction, way: "back" })),
+    ],
+  };
+}
+
+/** The stops of one container's interface. */
+export interface Ends {
+  attached: Attached;
+  eth: Stop;
+  /** The agent's end of a veth; of a macvlan, the device below it. */
+  veth?: Stop;
+  bridge?: Stop;
+}
+
+const ARPHRD_WITH_HEADER = (link: Link) => link.mac !== undefined && link.kind !== "tun" && link.kind !== "ipip";
+
+export function stopOf(link: Link, place: Place, netns?: string, owner?: string): Stop {
+  return {
+    link,
+    place,
+    point: {
+      name: owner === undefined ? link.name : `${link.name} of ${owner}`,
+      index: link.index,
+      netns,
+      ethernet: ARPHRD_WITH_HEADER(link),
+    },
+  };
+}
+
+/** @returns undefined for an interface that is gone */
+export function endsOf(scene: Scene, attached: Attached, place: Place = "container"): Ends | undefined {
+  const { link, hostEnd, bridge } = attached;
+  if (!link) return undefined;
+  const below = hostEnd ? undefined : belowOf(scene, link);
+  return {
+    attached,
+    eth: stopOf(link, place, scene.inside.netns, scene.name),
+    veth: hostEnd
+      ? stopOf(hostEnd, place === "neighbour" ? "neighbour" : "host-veth")
+      : below
+      ? stopOf(below, "uplink")
+      : undefined,
+    bridge: hostEnd?.master !== undefined && bridge?.link && hostEnd.master === bridge.link.index
+      ? stopOf(bridge.link, "bridge")
+      : undefined,
+  };
+}
+
+/** The device below a macvlan or ipvlan. */
+function belowOf({ host }: Scene, link: Link): Link | undefined {
+  return link.kind === "macvlan" || link.kind === "ipvlan" ? host.linkAt(link.peerIndex) : undefined;
+}
+
+/** From the container to the agent itself. */
+export function toAgent({ eth, veth, bridge, attached }: Ends): Journey {
+  if (!attached.hostEnd) return toWire({ attached, eth, veth });
+  return journey("container", "agent", [[eth, "out"], veth && [veth, "in"], bridge && [bridge, "in"]]);
+}
+
+/** From a macvlan to its wire. */
+export function toWire({ eth, veth }: Ends): Journey {
+  return journey("container", "outside", [[eth, "out"], veth && [veth, "out"]]);
+}
+
+/** Through the agent to the other side of a link of it. */
+export function through(ends: Ends, uplink: Link | undefined): Journey {
+  const { eth, veth, bridge, attached } = ends;
+  if (!attached.hostEnd) return toWire(ends);
+  return journey("container", "outside", [
+    [eth, "out"],
+    veth && [veth, "in"],
+    bridge && [bridge, "in"],
+    uplink && [stopOf(uplink, "uplink"), "out"],
+  ]);
+}
+
+/** From a link of the agent, as a stranger's packet comes, to the container. */
+export function fromOutside({ eth, veth, bridge }: Ends, uplink: Link): Journey {
+  return journey("outside", "container", [
+    [stopOf(uplink, "uplink"), "in"],
+    bridge && [bridge, "out"],
+    veth && [veth, "out"],
+    [eth, "in"],
+  ]);
+}
+
+/** From a process of the agent. */
+export function fromAgent({ eth, veth, bridge }: Ends): Journey {
+  return journey("agent", "container", [bridge && [bridge, "out"], veth && [veth, "out"], [eth, "in"]]);
+}
+
+/** From a container to another: over their bridge, or routed by the agent. */
+export function between(ends: Ends, other: Ends): Journey {
+  const same = ends.bridge && other.bridge && ends.bridge.link.index === other.bridge.link.index;
+  return journey("container", "neighbour", [
+    [ends.eth, "out"],
+    ends.veth && [ends.veth, ends.attached.hostEnd ? "in" : "out"],
+    !same && ends.bridge ? [ends.bridge, "in"] : undefined,
+    !same && other.bridge ? [other.bridge, "out"] : undefined,
+    other.attached.hostEnd && other.veth ? [other.veth, "out"] : undefined,
+    [other.eth, "in"],
+  ]);
+}
+
+/** By a port of the agent back to itself. */
+export function hairpin({ eth, veth, bridge }: Ends): Journey {
+  return journey("container", "container", [
+    [eth, "out"],
+    veth && [veth, "in"],
+    bridge && [bridge, "in"],
+    bridge && [bridge, "out"],
+    veth && [veth, "out"],
+    [eth, "in"],
+  ]);
+}
+
+/** Whether a sighting is the passage of a leg. */
+export function isAt({ stop, direction, way }: Leg, sighting: Sighting, token: number): boolean {
+  if (sighting.at !== stop.point.name || sighting.direction !== direction) return false;
+  const { packet } = sighting;
+  if (packet.protocol === "icmp") {
+    return (way === "there") === (packet.flags === 8 || packet.flags === 128);
+  }
+  if (packet.protocol !== "tcp" && packet.protocol !== "udp") return false;
+  return way === "there" ? packet.sourcePort === token : packet.destinationPort === token;
+}
+
+/** What a leg is called in a report. */
+export function legText({ stop, direction, way }: Leg): string {
+  return `${way === "there" ? "" : "the answer "}${direction === "out" ? "leaving" : "arriving"} ${
+    direction === "out" ? "by" : "on"
+  } ${stop.point.name}`;
+}

@@ -1,0 +1,155 @@
+/** Watches some probes at all their hops at once: taps, the trace of rules, drops, counters. */
+import { SystemError } from "../../kernel/libc.ts";
+import { messageOf } from "../../base/error.ts";
+import type { Journey, Stop } from "../journey.ts";
+import { countersOf, type Counters, grownCounters } from "./counters.ts";
+import { type Drop, Drops } from "./drops.ts";
+import { probeFilter, type Tokens } from "./filter.ts";
+import { type Sighting, Tap } from "./tap.ts";
+import { type RuleMet, Trace } from "./trace.ts";
+
+/** One probe, as the session must know it. */
+export interface Watched {
+  token: number;
+  journey: Journey;
+  /** Addresses whose hardware address somebody on the way must ask for. */
+  neighbours: readonly string[];
+}
+
+/** How long packets may be under way after the last answer, in ms. */
+const SETTLE_MS = 60;
+/** Of distinct neighbours that are asked for, and of links. */
+const MOST_NEIGHBOURS = 24;
+const MOST_LINKS = 48;
+
+export class Session implements AsyncDisposable {
+  readonly #taps: Tap[] = [];
+  readonly #traces: Trace[] = [];
+  #drops?: Drops;
+  #before?: Counters;
+  readonly #sightings: Sighting[] = [];
+  #met: RuleMet[] = [];
+  #dropped: Drop[] = [];
+  #grown: string[] = [];
+  /** What can't be observed here, and why. */
+  readonly blind: string[] = [];
+
+  private constructor(
+    private readonly tokens: Tokens,
+    private readonly watched: readonly Watched[],
+  ) {}
+
+  /** @param deep also rules, drops and counters, for what has failed */
+  static async open(tokens: Tokens, watched: readonly Watched[], deep: boolean): Promise<Session> {
+    const session = new Session(tokens, watched);
+    session.#tap();
+    if (deep) await session.#look();
+    return session;
+  }
+
+  get #stops(): Stop[] {
+    const stops = new Map<string, Stop>();
+    for (const { journey } of this.watched) {
+      for (const { stop } of journey.legs) stops.set(stop.point.name, stop);
+    }
+    return [...stops.values()].slice(0, MOST_LINKS);
+  }
+
+  get #neighbours(): string[] {
+    return [...new Set(this.watched.flatMap(({ neighbours }) => neighbours))].slice(0, MOST_NEIGHBOURS);
+  }
+
+  #tap(): void {
+    const filter = probeFilter(this.tokens, this.#neighbours);
+    for (const { point } of this.#stops) {
+      try {
+        this.#taps.push(new Tap(point, filter));
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error;
+        this.blind.push(`${point.name}: ${error.message}`);
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    const traced = { tokens: this.tokens, addresses: this.#neighbours };
+    const spaces = new Map<string | undefined, string[]>([[undefined, []]]);
+    for (const { point } of this.#stops) {
+      const devices = spaces.get(point.netns) ?? [];
+      devices.push(point.name.split(" ")[0]!);
+      spaces.set(point.netns, devices);
+    }
+    for (const [netns, devices] of spaces) {
+      try {
+        const trace = new Trace(traced, devices, netns);
+        this.#traces.push(trace);
+        for (const missing of trace.missing) this.blind.push(`${missing} are not traced`);
+      } catch (error) {
+        if (!(error instanceof SystemError)) throw error;
+        this.blind.push(`rules are not traced: ${error.message}`);
+      }
+    }
+    try {
+      this.#drops = new Drops(this.tokens);
+    } catch (error) {
+      this.blind.push(`the kernel's reasons for drops are not told: ${messageOf(error)}`);
+    }
+    this.#before = await countersOf(this.#stops);
+  }
+
+  /** Hears what has come so far. */
+  drain(): void {
+    for (const tap of this.#taps) this.#sightings.push(...tap.sightings());
+  }
+
+  /** What was seen of a probe so far. */
+  of(token: number): Sighting[] {
+    this.drain();
+    return this.#sightings.filter(({ packet }) =>
+      [packet, packet.quoted].some((one) => one?.sourcePort === token || one?.destinationPort === token)
+    );
+  }
+
+  /** ARP and neighbour discovery about an address. */
+  about(address: string): Sighting[] {
+    return this.#sightings.filter(({ packet }) => packet.target === address);
+  }
+
+  /** Waits for what is under way, and takes everything. */
+  async finish(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    this.drain();
+    this.#met = this.#traces.flatMap((trace) => trace.met());
+    this.#dropped = this.#drops?.seen() ?? [];
+    if (this.#before) this.#grown = grownCounters(this.#before, await countersOf(this.#stops));
+  }
+
+  /** The rules that a probe met. */
+  rules(token: number): RuleMet[] {
+    return this.#met.filter(({ packet }) => packet && (packet.sourcePort === token || packet.destinationPort === token));
+  }
+
+  /** The rules that ARP and neighbour discovery about an address met. */
+  rulesAbout(address: string): RuleMet[] {
+    return this.#met.filter(({ packet }) => packet?.target === address);
+  }
+
+  drops(token: number): Drop[] {
+    return this.#dropped.filter(({ packet, location }) =>
+      packet && (packet.sourcePort === token || packet.destinationPort === token) &&
+      !location?.startsWith("bpf_")
+    );
+  }
+
+  /** Counters of drops that grew while the probes were under way. */
+  get grown(): readonly string[] {
+    return this.#grown;
+  }
+
+  // deno-lint-ignore require-await
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#drops?.[Symbol.dispose]();
+    for (const trace of this.#traces) trace[Symbol.dispose]();
+    for (const tap of this.#taps) tap[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,99 @@
+/** A packet socket on a link (packet(7)): sees what of a probe passes there, in both directions. */
+import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
+import { SOL_SOCKET } from "../../kernel/socket.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { hexPairs } from "../../netlink/link.ts";
+import { readPacket, type Seen } from "../packets/frame.ts";
+import { SNAP_BYTES } from "./filter.ts";
+
+const ETH_P_ALL = 3;
+const SO_ATTACH_FILTER = 26;
+const PACKET_OUTGOING = 4;
+/** What one tap keeps of a flood that looks like the probe. */
+const MOST_SIGHTINGS = 200;
+const MSG_TRUNC = 0x20;
+
+/** A link, and the namespace it is in. */
+export interface TapPoint {
+  /** Unique on the path, such as `eth0`. */
+  name: string;
+  index: number;
+  netns?: string;
+  /** Whether its frames have Ethernet's header of 14 bytes. */
+  ethernet: boolean;
+}
+
+/** A packet of the probe, where it was seen. */
+export interface Sighting {
+  at: string;
+  /** Whether the packet left by the link or came in by it. */
+  direction: "out" | "in";
+  packet: Seen;
+  /** Hardware addresses. */
+  from?: string;
+  to?: string;
+  /** Bytes from the network header on. */
+  length: number;
+}
+
+export class Tap implements Disposable {
+  readonly #socket: Socket;
+
+  /** @throws {SystemError} */
+  constructor(readonly point: TapPoint, filter: Uint8Array<ArrayBuffer>) {
+    // Protocol 0: nothing is received before the filter is there and the socket bound.
+    this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, point.netns);
+    try {
+      const program = new Uint8Array(16);
+      const view = new DataView(program.buffer);
+      view.setUint16(0, filter.length / 8, true);
+      view.setBigUint64(8, BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter))), true);
+      this.#socket.setOption(SOL_SOCKET, SO_ATTACH_FILTER, program);
+      const address = new Uint8Array(20);
+      const to = new DataView(address.buffer);
+      to.setUint16(0, AF_PACKET, true);
+      to.setUint16(2, ETH_P_ALL);
+      to.setInt32(4, point.index, true);
+      this.#socket.bind(address, point.name);
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
+  }
+
+  /** What came by since the last time. */
+  *sightings(): Generator<Sighting> {
+    const buffer = new Uint8Array(SNAP_BYTES + 64);
+    for (let i = 0; i < MOST_SIGHTINGS; i++) {
+      const received = this.#receive(buffer);
+      if (!received) return;
+      const { length, from } = received;
+      const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+      const offset = this.point.ethernet ? 14 : 0;
+      const packet = readPacket(view.getUint16(2), buffer.slice(offset, Math.min(length, SNAP_BYTES)));
+      if (!packet) continue;
+      yield {
+        at: this.point.name,
+        direction: from[10] === PACKET_OUTGOING ? "out" : "in",
+        packet,
+        to: this.point.ethernet ? hexPairs(buffer.subarray(0, 6)) : undefined,
+        from: this.point.ethernet ? hexPairs(buffer.subarray(6, 12)) : undefined,
+        length: length - offset,
+      };
+    }
+  }
+
+  #receive(buffer: Uint8Array<ArrayBuffer>) {
+    try {
+      return this.#socket.receiveFrom(buffer, `watch ${this.point.name}`, MSG_TRUNC);
+    } catch (error) {
+      // ENETDOWN is told once to each socket on a link that goes down.
+      if (error instanceof SystemError) return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}

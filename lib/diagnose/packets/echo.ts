@@ -1,0 +1,76 @@
+/** ICMP echoes (RFC 792, RFC 4443) from inside a namespace, with an identifier of our own. */
+import { SystemError } from "../../kernel/libc.ts";
+import { AF_INET6, addressFamilyOf, SOCK_RAW, Socket, socketAddress } from "../../kernel/socket.ts";
+import { checksum, echo } from "./frame.ts";
+
+const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
+const SOL_IP = 0, IP_MTU_DISCOVER = 10, SOL_IPV6 = 41, IPV6_MTU_DISCOVER = 23, IPV6_DONTFRAG = 62;
+/** Sets DF, and goes by what is known of the path (IP_PMTUDISC_DO). */
+const PMTUDISC_DO = 2;
+const ATTEMPTS = 2;
+
+export interface EchoOptions {
+  /** Bytes of the whole packet; those of the smallest echo when absent. */
+  size?: number;
+  ms?: number;
+  attempts?: number;
+}
+
+/** `answered`, `timed out`, `too big MTU`, `unreachable CODE from ADDRESS`, or errno's name. */
+export type EchoOutcome = string;
+
+/** Asks until an answer comes; whoever floods the socket does not prolong it. */
+export async function tryEcho(
+  netns: string | undefined,
+  address: string,
+  id: number,
+  { size = 0, ms = 500, attempts = ATTEMPTS }: EchoOptions = {},
+): Promise<EchoOutcome> {
+  const isV6 = addressFamilyOf(address) === AF_INET6;
+  const headers = (isV6 ? 40 : 20) + 8;
+  const payload = new Uint8Array(Math.max(16, size - headers)).fill(0x6d);
+  try {
+    using socket = Socket.open(isV6 ? AF_INET6 : 2, SOCK_RAW, isV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, netns);
+    if (isV6) {
+      socket.setOption(SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO);
+      socket.setOption(SOL_IPV6, IPV6_DONTFRAG, 1);
+    } else {
+      socket.setOption(SOL_IP, IP_MTU_DISCOVER, PMTUDISC_DO);
+    }
+    // A raw socket takes no port.
+    const to = socketAddress(address, 0);
+    for (let attempt = 1; attempt <= attempts; attempt++) {
+      const packet = echo(isV6, id, payload, false, attempt);
+      if (!isV6) new DataView(packet.buffer).setUint16(2, checksum([packet]));
+      socket.send(packet, `ask ${address}`, to);
+      const outcome = await answer(socket, isV6, id, ms);
+      if (outcome !== undefined) return outcome;
+    }
+    return "timed out";
+  } catch (error) {
+    if (error instanceof SystemError) return error.errnoName;
+    throw error;
+  }
+}
+
+async function answer(socket: Socket, isV6: boolean, id: number, ms: number): Promise<EchoOutcome | undefined> {
+  const end = performance.now() + ms;
+  const buffer = new Uint8Array(2048);
+  while (performance.now() < end && await socket.readable(end - performance.now())) {
+    const received = socket.receiveFrom(buffer, "hear an echo");
+    if (!received) continue;
+    const view = new DataView(buffer.buffer, 0, received.length);
+    const at = isV6 ? 0 : (buffer[0]! & 15) * 4;
+    if (received.length < at + 8) continue;
+    const type = buffer[at]!;
+    if (type === (isV6 ? 129 : 0) && view.getUint16(at + 4) === id) return "answered";
+    const quoted = at + 8 + (isV6 ? 40 : 20);
+    const isError = isV6 ? type < 5 : type === 3 || type === 11;
+    if (!isError || received.length < quoted + 8 || view.getUint16(quoted + 4) !== id) continue;
+    if (isV6 ? type === 2 : type === 3 && buffer[at + 1] === 4) {
+      return `too big ${isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6)}`;
+    }
+    return `unreachable ${buffer[at + 1]}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,228 @@
+/** Packets by hand: IPv4, IPv6, TCP, UDP, ICMP and ARP, written and read. */
+import { addressBytes, addressText } from "../../base/ip.ts";
+
+export const ETH_P_IP = 0x0800;
+export const ETH_P_ARP = 0x0806;
+export const ETH_P_IPV6 = 0x86dd;
+export const IPPROTO = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
+export type Protocol = "tcp" | "udp" | "icmp";
+
+/** What a probe sends: both ends, and the number that tells it from every other packet. */
+export interface Flow {
+  protocol: Protocol;
+  source: string;
+  destination: string;
+  /** A port nobody uses, or the identifier of an ICMP echo. */
+  token: number;
+  /** Of TCP and UDP. */
+  port: number;
+}
+
+/** TCP's flags. */
+export const FIN = 1, SYN = 2, RST = 4, ACK = 16;
+
+/** An IP packet of a flow, without the header of the link. */
+export function ipPacket(
+  { protocol, source, destination, token, port }: Flow,
+  { flags = SYN, sequence = 0x6d636e69, acknowledge = 0, payload = new Uint8Array(), reply = false } = {},
+): Uint8Array<ArrayBuffer> {
+  const from = addressBytes(source);
+  const to = addressBytes(destination);
+  const body = protocol === "tcp"
+    ? tcp(token, port, flags, sequence, acknowledge)
+    : protocol === "udp"
+    ? udp(token, port, payload)
+    : echo(from.length === 16, token, payload, reply);
+  const number = protocol === "icmp" ? (from.length === 16 ? 58 : 1) : IPPROTO[protocol];
+  const pseudo = from.length === 16 ? pseudo6(from, to, body.length, number) : pseudo4(from, to, body.length, number);
+  const at = protocol === "tcp" ? 16 : protocol === "udp" ? 6 : 2;
+  const sum = checksum(protocol === "icmp" && from.length === 4 ? [body] : [pseudo, body]);
+  new DataView(body.buffer).setUint16(at, sum === 0 && protocol === "udp" ? 0xffff : sum);
+  return concat([header(from, to, number, body.length), body]);
+}
+
+function header(from: Uint8Array, to: Uint8Array, protocol: number, length: number): Uint8Array {
+  if (from.length === 16) {
+    const bytes = new Uint8Array(40);
+    const view = new DataView(bytes.buffer);
+    bytes[0] = 0x60;
+    view.setUint16(4, length);
+    bytes[6] = protocol;
+    bytes[7] = 64;
+    bytes.set(from, 8);
+    bytes.set(to, 24);
+    return bytes;
+  }
+  const bytes = new Uint8Array(20);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = 0x45;
+  view.setUint16(2, 20 + length);
+  view.setUint16(6, 0x4000);
+  bytes[8] = 64;
+  bytes[9] = protocol;
+  bytes.set(from, 12);
+  bytes.set(to, 16);
+  view.setUint16(10, checksum([bytes]));
+  return bytes;
+}
+
+function tcp(from: number, to: number, flags: number, sequence: number, acknowledge: number): Uint8Array<ArrayBuffer> {
+  const isSyn = (flags & SYN) !== 0;
+  const bytes = new Uint8Array(isSyn ? 24 : 20);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, from);
+  view.setUint16(2, to);
+  view.setUint32(4, sequence);
+  view.setUint32(8, acknowledge);
+  bytes[12] = (bytes.length / 4) << 4;
+  bytes[13] = flags;
+  view.setUint16(14, 64240);
+  // The one option that every SYN has: the largest segment.
+  if (isSyn) bytes.set([2, 4, 0x05, 0xb4], 20);
+  return bytes;
+}
+
+function udp(from: number, to: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8 + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, from);
+  view.setUint16(2, to);
+  view.setUint16(4, bytes.length);
+  bytes.set(payload, 8);
+  return bytes;
+}
+
+/** An ICMP echo, also without its checksum for a socket that computes it. */
+export function echo(isV6: boolean, id: number, payload: Uint8Array, reply = false, sequence = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8 + payload.length);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = isV6 ? (reply ? 129 : 128) : reply ? 0 : 8;
+  view.setUint16(4, id);
+  view.setUint16(6, sequence);
+  bytes.set(payload, 8);
+  return bytes;
+}
+
+function pseudo4(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
+  const bytes = new Uint8Array(12);
+  bytes.set(from, 0);
+  bytes.set(to, 4);
+  bytes[9] = protocol;
+  new DataView(bytes.buffer).setUint16(10, length);
+  return bytes;
+}
+
+function pseudo6(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
+  const bytes = new Uint8Array(40);
+  bytes.set(from, 0);
+  bytes.set(to, 16);
+  new DataView(bytes.buffer).setUint32(32, length);
+  bytes[39] = protocol;
+  return bytes;
+}
+
+/** RFC 1071. */
+export function checksum(parts: readonly Uint8Array[]): number {
+  let sum = 0;
+  for (const part of parts) {
+    for (let i = 0; i < part.length; i += 2) sum += part[i]! << 8 | (part[i + 1] ?? 0);
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return ~sum & 0xffff;
+}
+
+/** A frame for Ethernet. */
+export function frame(to: string, from: string, type: number, packet: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(14 + packet.length);
+  bytes.set(macBytes(to), 0);
+  bytes.set(macBytes(from), 6);
+  new DataView(bytes.buffer).setUint16(12, type);
+  bytes.set(packet, 14);
+  return bytes;
+}
+
+export function macBytes(mac: string): Uint8Array {
+  return new Uint8Array(mac.split(":").map((pair) => parseInt(pair, 16)));
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** A packet as it was seen. */
+export interface Seen {
+  protocol: "tcp" | "udp" | "icmp" | "icmp error" | "arp request" | "arp reply" | "nd request" | "nd reply";
+  source: string;
+  destination: string;
+  sourcePort: number;
+  destinationPort: number;
+  /** TCP's flags, or ICMP's type. */
+  flags: number;
+  /** ICMP's code. */
+  code: number;
+  sequence: number;
+  acknowledge: number;
+  /** Who is asked for, or answers, of ARP and neighbour discovery. */
+  target?: string;
+  /** What an ICMP error quotes. */
+  quoted?: Seen;
+}
+
+const NOTHING = { sourcePort: 0, destinationPort: 0, flags: 0, code: 0, sequence: 0, acknowledge: 0 };
+
+/** Reads a packet from its network header on; undefined for what no probe sends or hears. */
+export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (type === ETH_P_ARP) {
+    if (bytes.length < 28) return undefined;
+    return {
+      ...NOTHING,
+      protocol: view.getUint16(6) === 1 ? "arp request" : "arp reply",
+      source: addressText(bytes.subarray(14, 18)),
+      destination: addressText(bytes.subarray(24, 28)),
+      target: addressText(view.getUint16(6) === 1 ? bytes.subarray(24, 28) : bytes.subarray(14, 18)),
+    };
+  }
+  const isV6 = type === ETH_P_IPV6;
+  const size = isV6 ? 40 : ((bytes[0] ?? 0) & 15) * 4;
+  if ((!isV6 && type !== ETH_P_IP) || size < 20 || bytes.length < size + 8) return undefined;
+  const base = {
+    ...NOTHING,
+    source: addressText(isV6 ? bytes.subarray(8, 24) : bytes.subarray(12, 16)),
+    destination: addressText(isV6 ? bytes.subarray(24, 40) : bytes.subarray(16, 20)),
+  };
+  const number = isV6 ? bytes[6] : bytes[9];
+  if (number === IPPROTO.tcp || number === IPPROTO.udp) {
+    const isTcp = number === IPPROTO.tcp;
+    const whole = isTcp && bytes.length >= size + 14;
+    return {
+      ...base,
+      protocol: isTcp ? "tcp" : "udp",
+      sourcePort: view.getUint16(size),
+      destinationPort: view.getUint16(size + 2),
+      sequence: isTcp ? view.getUint32(size + 4) : 0,
+      acknowledge: whole ? view.getUint32(size + 8) : 0,
+      flags: whole ? bytes[size + 13]! : 0,
+    };
+  }
+  if (number !== IPPROTO.icmp && number !== IPPROTO.icmp6) return undefined;
+  const kind = bytes[size]!;
+  const common = { ...base, flags: kind, code: bytes[size + 1]! };
+  if (isV6 ? kind < 5 : [3, 11, 12, 5].includes(kind)) {
+    return { ...common, protocol: "icmp error", quoted: readPacket(type, bytes.subarray(size + 8)) };
+  }
+  if (isV6 && (kind === 135 || kind === 136) && bytes.length >= size + 24) {
+    return {
+      ...common,
+      protocol: kind === 135 ? "nd request" : "nd reply",
+      target: addressText(bytes.subarray(size + 8, size + 24)),
+    };
+  }
+  return { ...common, protocol: "icmp", sourcePort: view.getUint16(size + 4), destinationPort: view.getUint16(size + 4) };
+}

@@ -1,0 +1,51 @@
+/** Where a packet was last seen, and on which side of which hop it was lost. */
+import type { Place } from "./finding.ts";
+import { isAt, type Journey, type Leg, legText } from "./journey.ts";
+import type { Session } from "./observe/session.ts";
+import type { Sighting } from "./observe/tap.ts";
+
+export interface Trail {
+  journey: Journey;
+  /** For each leg, what was seen there of the packet. */
+  seen: (Sighting | undefined)[];
+  /** Index of the last leg where it was seen; -1 for none. */
+  last: number;
+  /** The legs between which it was lost; absent beyond both ends. */
+  before?: Leg;
+  after?: Leg;
+  place: Place;
+}
+
+/** Finds the place of a loss. */
+export function trailOf(journey: Journey, session: Session, token: number): Trail {
+  const sightings = session.of(token);
+  const seen = journey.legs.map((leg) => sightings.find((one) => isAt(leg, one, token)));
+  const last = seen.findLastIndex((one) => one !== undefined);
+  const before = journey.legs[last];
+  const after = journey.legs[last + 1];
+  return { journey, seen, last, before, after, place: placeBetween(journey, before, after) };
+}
+
+/** A gap belongs to the side that must act next: who received last, or sent and was not heard. */
+function placeBetween(journey: Journey, before: Leg | undefined, after: Leg | undefined): Place {
+  if (!before) return journey.from;
+  if (before.way === "there" && after?.way === "back") {
+    return before.direction === "out" && before.stop.place === "uplink" ? "outside" : journey.to;
+  }
+  if (!after) return journey.from;
+  if (before.direction === "in" && after.direction === "out" && before.stop.place !== after.stop.place) {
+    return before.stop.place === "container" || before.stop.place === "neighbour" ? before.stop.place : "agent";
+  }
+  return after.stop.place;
+}
+
+/** `seen leaving by eth0, never seen arriving on veth1234` */
+export function trailText({ journey, seen, before, after }: Trail): string[] {
+  const ticks = journey.legs.filter((_, i) => seen[i]).map(legText);
+  const lost = after
+    ? `${before ? "" : "it was seen nowhere; "}never seen ${legText(after)}`
+    : before
+    ? "seen at every hop"
+    : "no hop of it can be watched";
+  return [[ticks.length > 0 ? `seen ${ticks.join(", ")}` : undefined, lost].filter(Boolean).join("; ")];
+}

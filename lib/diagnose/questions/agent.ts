@@ -1,0 +1,82 @@
+/** Can an executor reach the agent, by an address of the container's own family? */
+import { endsOf, through, toAgent, toWire } from "../journey.ts";
+import { tryConnect } from "../packets/tcp.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import { problem } from "../finding.ts";
+import type { Attached, Scene } from "../scene.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
+
+/** A Mesos agent's port, if it was not told another. */
+export const AGENT_PORT = 5051;
+const TIMEOUT_MS = 1000;
+
+export function agentQuestions(
+  scene: Scene,
+  given?: { address: string; port: number },
+): Question[] {
+  const attached = scene.interfaces.find(({ link }) => link !== undefined);
+  const ends = attached && endsOf(scene, attached);
+  if (!attached || !ends) return [];
+  const families = new Set(scene.interfaces.flatMap(({ expected }) => expected.map(({ family }) => family)));
+  // A macvlan never reaches the device below it: nobody expects it to.
+  const isBelow = ["macvlan", "ipvlan"].includes(attached.link!.kind ?? "");
+  const family = families.has(4) || families.size === 0 ? 4 : 6;
+  const address = given?.address ?? scene.uplink(family)?.agentAddress;
+  if (address === undefined) return [];
+  const port = given?.port ?? AGENT_PORT;
+  const place = `${address} port ${port}`;
+  const isLocal = scene.host.ownerOf(address) !== undefined;
+  return [{
+    topic: "agent",
+    text: `reaches the agent at ${place}`,
+    family: address.includes(":") ? 6 : 4,
+    journey: isBelow ? toWire(ends) : isLocal ? toAgent(ends) : through(ends, undefined),
+    protocol: "tcp",
+    destination: address,
+    port,
+    neighbours: [...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []), ...attached.expected.map((one) => one.address)],
+    async ask(token, session) {
+      const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
+      if (outcome === "connected") return answered("it takes the connection");
+      if (!given && outcome === "ECONNREFUSED" && isLocal && listeners("tcp", port).length === 0) {
+        const arrived = session.of(token).some(({ direction, packet }) => direction === "in" && packet.sourcePort === token);
+        if (arrived) return unasked("packets arrive there; nobody listens, where an agent would by default");
+      }
+      if (!given && isBelow) return unasked("a container on a macvlan never reaches the agent's device below it");
+      if (!given && outcome === "ENETUNREACH" && isClosed(attached)) {
+        return unasked("its network leads nowhere, by its config");
+      }
+      return failed(outcome);
+    },
+    reasons: (_, { detail }) => {
+      const listening = isLocal ? listeners("tcp", port) : [];
+      const fits = listening.filter((one) =>
+        one.address === address || one.address === "::" || (family === 4 && one.address === "0.0.0.0")
+      );
+      if (detail !== "ECONNREFUSED" || !isLocal || fits.length > 0) return [];
+      return [
+        listening.length > 0
+          ? problem(
+            "agent_listens_elsewhere",
+            ["listener", "agent"],
+            `the agent listens on ${listening.map((one) => one.address).join(", ")} port ${port}, not on ${address}`,
+            [`a connection from inside to ${place} ends: ${detail}`],
+            `start it with an --ip that containers reach, such as ${address}`,
+          )
+          : problem(
+            "agent_unreachable",
+            ["agent", "agent"],
+            `nothing listens at ${place}: the agent listens on another address, or is not running`,
+            [`a connection from inside ends: ${detail}`],
+            "see where it listens (ss -ltnp), and start it with an --ip and --port that containers " +
+              "reach. The executor can't register until then",
+          ),
+      ];
+    },
+  }];
+}
+
+/** A network without routes on which the agent has no address of its own is meant to be closed. */
+function isClosed({ checkpoint, routedByAgent }: Attached): boolean {
+  return (checkpoint?.result?.routes.length ?? 0) === 0 && !routedByAgent;
+}

@@ -1,0 +1,70 @@
+/** Can it reach its gateway, for each network and family that has one? */
+import { endsOf, toAgent, toWire } from "../journey.ts";
+import { tryEcho } from "../packets/echo.ts";
+import { answersFor } from "../packets/who_has.ts";
+import type { Attached, Scene } from "../scene.ts";
+import { answered, failed, type Question } from "./question.ts";
+
+const MOST = 4;
+
+/** The gateways of an interface: those that routes name now, and those that its network's routes need. */
+export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: Attached): string[] {
+  if (!link) return [];
+  const routed = inside.routes.flatMap((route) => [
+    ...route.link === link.index && route.gateway && route.type === "unicast" ? [route.gateway] : [],
+    ...route.hops?.flatMap((hop) => hop.link === link.index && hop.gateway ? [hop.gateway] : []) ?? [],
+  ]);
+  // host-local names a gateway also where no route leads by it, and then nobody need have it.
+  const wanted = expected.flatMap(({ gateway, family }) =>
+    gateway !== undefined &&
+      checkpoint?.result?.routes.some(({ dst, gw }) =>
+        dst.includes(":") === (family === 6) && (gw === undefined || gw === gateway)
+      )
+      ? [gateway]
+      : []
+  );
+  return [...new Set([...wanted, ...routed])].filter((one) => !one.startsWith("fe80:")).slice(0, MOST);
+}
+
+export function gatewayQuestions(scene: Scene): Question[] {
+  return scene.interfaces.flatMap((attached) => {
+    const ends = endsOf(scene, attached);
+    if (!ends) return [];
+    return gatewaysOf(scene, attached).map((gateway): Question => {
+      const isOwn = scene.host.ownerOf(gateway) !== undefined;
+      return {
+        topic: "gateway",
+        text: `reaches its gateway ${gateway} by ${attached.ifName}`,
+        family: gateway.includes(":") ? 6 : 4,
+        journey: attached.hostEnd ? toAgent(ends) : toWire(ends),
+        protocol: "icmp",
+        destination: gateway,
+        port: 0,
+        neighbours: [gateway],
+        async ask(token, session) {
+          const outcome = await tryEcho(scene.inside.netns, gateway, token);
+          if (outcome === "answered") return answered("it answers an echo");
+          // A gateway need not answer echoes; what is for others is all that it must take.
+          const arrived = session.of(token).some(({ at, direction }) =>
+            direction === "in" && (at === ends.bridge?.point.name || (!ends.bridge && at === ends.veth?.point.name))
+          );
+          const link = attached.link!;
+          const own = scene.inside.addressesOf(link).find((one) =>
+            (one.family === "inet6") === gateway.includes(":") && one.scope === "global"
+          )?.address;
+          const answers = await answersFor(scene.inside.netns, link, gateway, own);
+          if (arrived && isOwn) return answered("the agent receives what is sent to it");
+          if (answers.length > 0 && !isOwn && outcome === "timed out") {
+            const entry = scene.inside.netlink.neighbours().find((one) =>
+              one.address === gateway && one.link === link.index
+            );
+            if (entry?.mac === undefined || answers.includes(entry.mac)) {
+              return answered(`${answers[0]} answers for it`);
+            }
+          }
+          return failed(outcome === "timed out" ? "no answer to an echo" : outcome);
+        },
+      };
+    });
+  });
+}

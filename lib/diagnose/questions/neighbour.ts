@@ -1,0 +1,73 @@
+/** Can it reach its neighbours on the network, by TCP? */
+import { between, type Ends, endsOf } from "../journey.ts";
+import { tryConnect } from "../packets/tcp.ts";
+import { pluginOf, Scene } from "../scene.ts";
+import { sockets } from "../../netns/sockets.ts";
+import { networkAddresses } from "../../netns/network_address.ts";
+import { answered, failed, type Question } from "./question.ts";
+
+/** One is enough to tell; a second tells whether it is the neighbour's own. */
+const MOST = 2;
+/** Discard (RFC 863): usually nobody listens there, and the kernel says so. */
+const CLOSED_PORT = 9;
+const TIMEOUT_MS = 900;
+
+/** @param open keeps the scenes of the neighbours until the diagnosis is over */
+export function neighbourQuestions(scene: Scene, open: (scene: Scene) => void): Question[] {
+  if (!scene.container) return [];
+  return scene.interfaces.flatMap((attached) => {
+    const ends = endsOf(scene, attached);
+    const bridge = attached.bridge?.name;
+    if (!ends || bridge === undefined) return [];
+    const others = scene.containers.filter((other) =>
+      other.id !== scene.container!.id && other.mode === "own" && other.namespaceAlive && other.processAlive &&
+      other.attachments.some((one) =>
+        one.network === attached.checkpoint?.network && pluginOf(one, "bridge") !== undefined
+      )
+    ).slice(0, MOST);
+    return others.flatMap((other) => {
+      const theirs = new Scene(scene.layout, { name: other.id, netns: other.netns, id: other.id });
+      open(theirs);
+      const their = theirs.interfaces.find(({ bridge: one, checkpoint }) =>
+        one?.name === bridge && checkpoint?.network === attached.checkpoint?.network
+      );
+      const far = their && endsOf(theirs, their, "neighbour");
+      return far ? ask(scene, ends, theirs, far) : [];
+    });
+  });
+}
+
+function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
+  const families = ([4, 6] as const).filter((family) =>
+    ends.attached.expected.some((one) => one.family === family)
+  );
+  return families.flatMap((family): Question[] => {
+    const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)?.address;
+    if (address === undefined) return [];
+    const port = sockets(theirs.inside).find(({ protocol, state, localAddress }) =>
+      protocol === "tcp" && state === "LISTEN" &&
+      (localAddress === address || localAddress === "::" || (family === 4 && localAddress === "0.0.0.0"))
+    )?.localPort ?? CLOSED_PORT;
+    return [{
+      topic: "neighbour",
+      text: `reaches its neighbour ${theirs.name} at ${address}`,
+      family,
+      journey: between(ends, far),
+      protocol: "tcp",
+      destination: address,
+      port,
+      neighbours: [address, ...ends.attached.expected.map((one) => one.address)],
+      async ask(token, session) {
+        const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
+        if (outcome === "connected") return answered(`port ${port} takes a connection`);
+        const refusedThere = session.of(token).some(({ at, direction, packet }) =>
+          at === far.eth.point.name && direction === "out" && packet.destinationPort === token
+        );
+        if (outcome === "ECONNREFUSED" && refusedThere) {
+          return answered(`it answers that nobody listens on ${port}`);
+        }
+        return failed(outcome);
+      },
+    }];
+  });
+}

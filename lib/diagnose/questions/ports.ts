@@ -1,0 +1,240 @@
+/** For each mapped port: does a connection from outside arrive, from the agent, from the container? */
+import { receiveAs } from "../../kernel/bpf.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import type { PortMapping } from "../../containers/checkpoint.ts";
+import { isObject } from "../../base/json.ts";
+import type { NetworkAddress } from "../../netns/network_address.ts";
+import type { NamespaceView } from "../../netns/view.ts";
+import { sockets, type SocketEntry } from "../../netns/sockets.ts";
+import { type Ends, endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
+import type { Session } from "../observe/session.ts";
+import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
+import { sendPacket } from "../packets/raw.ts";
+import { tryConnect } from "../packets/tcp.ts";
+import { type Attached, pluginOf, type Scene, type Uplink } from "../scene.ts";
+import { portReasons } from "../reasons/portmap.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
+
+export const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
+const TIMEOUT_MS = 900;
+const WAIT_MS = 450;
+/** More mappings than anyone has are not all asked. */
+const MOST_MAPPINGS = 8;
+/** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
+const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["2001:db8:ffff::77"] };
+/** Locally administered, and of nobody. */
+const STRANGER_MAC = "02:6d:63:6e:69:01";
+const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
+
+export interface Mapped {
+  attached: Attached;
+  ends: Ends;
+  mapping: PortMapping;
+  address: NetworkAddress;
+  uplink: Uplink;
+  /** The agent's address that the port is mapped on. */
+  at: string;
+  snat: boolean;
+}
+
+export async function portQuestions(scene: Scene): Promise<Question[]> {
+  const questions: Question[] = [];
+  for (const attached of scene.interfaces) {
+    const mapper = pluginOf(attached.checkpoint, ...MAPPERS);
+    const ends = endsOf(scene, attached);
+    const mappings = (attached.checkpoint?.portMappings ?? []).slice(0, MOST_MAPPINGS);
+    if (!mapper || !ends) continue;
+    for (const mapping of mappings) {
+      if (mapping.protocol !== "tcp" && mapping.protocol !== "udp") continue;
+      for (const family of [4, 6] as const) {
+        const address = attached.expected.find((one) => one.family === family);
+        const uplink = scene.uplink(family);
+        if (!address || !uplink || !attached.hostEnd) continue;
+        if (family === 6 && !await scene.mapsPorts6(mapper)) continue;
+        const at = hostAddressOf(attached, mapping, family) ?? uplink.agentAddress;
+        if (at.includes(":") !== (family === 6)) continue;
+        const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
+        for (const stranger of strangersOf(scene, uplink, family)) questions.push(outsider(scene, mapped, stranger));
+        if (mapping.protocol === "tcp") {
+          questions.push(local(scene, mapped, at));
+          if (mapper.snat === true && family === 4 && mapper.type === MAPPERS[0]) questions.push(local(scene, mapped, "127.0.0.1"));
+          const excluded = Array.isArray(mapper.excludeDevices) && mapper.excludeDevices.includes(attached.ingress?.name ?? "");
+          if (mapper.snat === true && !excluded) questions.push(itself(scene, mapped));
+        }
+      }
+    }
+  }
+  return questions;
+}
+
+/** The address of the agent that a mapping is bound to, if it is to one. */
+function hostAddressOf({ checkpoint }: Attached, { hostPort }: PortMapping, family: 4 | 6): string | undefined {
+  const entries = checkpoint!.plugins.flatMap((plugin) => {
+    const runtime = isObject(plugin.runtimeConfig) ? plugin.runtimeConfig.portMappings : undefined;
+    return Array.isArray(runtime) ? runtime.filter(isObject) : [];
+  });
+  const found = entries.find((one) => one.hostPort === hostPort)?.hostIP;
+  return typeof found === "string" && found !== "" && found.includes(":") === (family === 6) &&
+      found !== "0.0.0.0" && found !== "::"
+    ? found
+    : undefined;
+}
+
+/** Who a connection from outside may come from: a neighbour on the uplink, and somebody far away. */
+function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
+  const name = family === 4 ? "inet" : "inet6";
+  const own = new Set(host.addresses.map(({ address }) => address));
+  const near = host.neighbours.find((one) =>
+    one.link === uplink.link.index && one.mac !== undefined && one.address.includes(":") === (family === 6) &&
+    isSomebody(one.address) && !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
+  )?.address ?? uplink.somewhere;
+  const isDefault = host.routes.some((route) =>
+    route.family === name && route.destination === "default" && route.table === "main" && route.link === uplink.link.index
+  );
+  const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
+  return [near, ...isDefault && far ? [far] : []].filter((one) => !own.has(one) && !one.startsWith("fe80:"));
+}
+
+function leadsBy(host: NamespaceView, address: string, { link }: Uplink): boolean {
+  try {
+    const route = host.netlink.routeTo(address);
+    return route.link === link.index && route.type === "unicast";
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** Not a link's own, nor a group's. */
+function isSomebody(address: string): boolean {
+  return !/^(fe80:|ff|2(2[4-9]|3\d)\.|255\.)/.test(address);
+}
+
+function common({ mapping, address, at }: Mapped) {
+  return {
+    topic: "port" as const,
+    family: address.family,
+    protocol: mapping.protocol as "tcp" | "udp",
+    destination: at,
+    port: mapping.hostPort,
+    realPort: mapping.containerPort,
+    realDestination: address.address,
+  };
+}
+
+function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
+  const { mapping, ends, uplink, address, at } = mapped;
+  const path = fromOutside(ends, uplink.link);
+  return {
+    ...common(mapped),
+    text: `port ${mapping.hostPort}/${mapping.protocol} is reached from ${stranger} by ${uplink.link.name}`,
+    journey: path,
+    neighbours: [address.address, stranger, uplink.somewhere],
+    async ask(token, session) {
+      const flow: Flow = { protocol: mapping.protocol as "tcp" | "udp", source: stranger, destination: at, token, port: mapping.hostPort };
+      if (uplink.link.mac === undefined) return unasked(`${uplink.link.name} has no Ethernet to send a frame by`);
+      const type = address.family === 6 ? ETH_P_IPV6 : ETH_P_IP;
+      const enter = (packet: Uint8Array) => receiveAs(uplink.link.index, frame(uplink.link.mac!, STRANGER_MAC, type, packet));
+      try {
+        enter(ipPacket(flow, { payload: PAYLOAD }));
+      } catch (error) {
+        if (error instanceof SystemError) return unasked(`no frame can be let in by ${uplink.link.name}: ${error.message}`);
+        throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS / 2));
+      if (mapping.protocol === "udp") answerUdp(scene, mapped, token, session);
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS / 2));
+      const seen = session.of(token);
+      const at0 = (i: number, way: "there" | "back") => {
+        const legs = path.legs.filter((leg) => leg.way === way);
+        return seen.filter((one) => isAt(legs.at(i)!, one, token));
+      };
+      const arrived = at0(-1, "there").length > 0;
+      const back = at0(-1, "back");
+      // The last hop is also reached when the agent asks who has the stranger's address.
+      const askedFor = [stranger, uplink.somewhere].flatMap((one) => session.about(one))
+        .some((one) => one.at === uplink.link.name && one.direction === "out");
+      const reply = at0(0, "back");
+      const syn = reply.find(({ packet }) => packet.flags & SYN);
+      if (syn && mapping.protocol === "tcp") {
+        enter(ipPacket(flow, { flags: RST, sequence: syn.packet.acknowledge }));
+      }
+      if (!arrived) return failed("the packet does not arrive in the container");
+      if (mapping.protocol === "tcp" && reply.some(({ packet }) => packet.flags & RST)) {
+        return failed("the container refuses the connection");
+      }
+      const errors = seen.filter(({ at: where, direction, packet }) =>
+        where === ends.eth.point.name && direction === "out" && packet.protocol === "icmp error"
+      );
+      if (errors.length > 0) return failed("the container refuses the packet");
+      if (reply.length === 0) return failed("the container does not answer");
+      if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
+      return failed("its answer does not leave");
+    },
+    reasons: (_, answer) => portReasons(scene, mapped, answer.detail, stranger),
+  };
+}
+
+/** What a server's answer would be, since most servers do not answer to what they do not know. */
+function answerUdp(scene: Scene, { ends, address, mapping }: Mapped, token: number, session: Session): void {
+  const arrived = session.of(token).find(({ at, direction, packet }) =>
+    at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
+  );
+  if (!arrived || !listenersOf(scene, mapping).some((one) => accepts(one, address))) return;
+  try {
+    sendPacket(scene.inside.netns, {
+      protocol: "udp",
+      source: address.address,
+      destination: arrived.packet.source,
+      token: mapping.containerPort,
+      port: arrived.packet.sourcePort,
+    }, PAYLOAD);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
+
+function local(scene: Scene, mapped: Mapped, at: string): Question {
+  const { mapping, ends, address } = mapped;
+  return {
+    ...common(mapped),
+    destination: at,
+    text: `port ${mapping.hostPort}/tcp is reached from the agent itself at ${at}`,
+    journey: fromAgent(ends),
+    neighbours: [address.address],
+    async ask(token) {
+      const outcome = await tryConnect(undefined, at, mapping.hostPort, TIMEOUT_MS, token);
+      return outcome === "connected" ? answered("it takes the connection") : failed(outcome);
+    },
+    reasons: (_, answer) => portReasons(scene, mapped, answer.detail),
+  };
+}
+
+function itself(scene: Scene, mapped: Mapped): Question {
+  const { mapping, ends, address, at } = mapped;
+  return {
+    ...common(mapped),
+    text: `port ${mapping.hostPort}/tcp is reached from the container itself`,
+    journey: hairpin(ends),
+    neighbours: [address.address],
+    async ask(token) {
+      const outcome = await tryConnect(scene.inside.netns, at, mapping.hostPort, TIMEOUT_MS, token);
+      return outcome === "connected" ? answered("it takes the connection") : failed(outcome);
+    },
+    reasons: (_, answer) => portReasons(scene, mapped, answer.detail),
+  };
+}
+
+/** The sockets in the container that wait on a mapping's port, on whatever address. */
+export function listenersOf({ inside }: Scene, { protocol, containerPort }: PortMapping): SocketEntry[] {
+  return sockets(inside).filter((one) =>
+    one.protocol === protocol && one.localPort === containerPort &&
+    (one.state === "LISTEN" || one.state === "UNCONN")
+  );
+}
+
+/** Whether a socket hears what comes to an address. */
+export function accepts({ localAddress }: SocketEntry, { address, family }: { address: string; family: 4 | 6 }): boolean {
+  return localAddress === address || localAddress === "::" || (family === 4 && localAddress === "0.0.0.0");
+}
+

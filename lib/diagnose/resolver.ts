@@ -1,0 +1,65 @@
+/** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
+import { readCheckpoint } from "../base/atomic_file.ts";
+import { readProcFile } from "../kernel/files.ts";
+import type { Scene } from "./scene.ts";
+
+/** glibc takes no more than so many (MAXNS). */
+const MOST_SERVERS = 3;
+const MOST_BYTES = 64 << 10;
+
+export interface Resolver {
+  servers: string[];
+  search: string[];
+  /** With fewer dots than this, a name is tried with each search domain first. */
+  ndots: number;
+  /** Seconds that a server is waited for. */
+  timeout: number;
+  /** Where that stands. */
+  file: string;
+  hosts: { address: string; names: string[] }[];
+}
+
+export function resolverOf(scene: Scene): Resolver {
+  const { text, file } = seen(scene, "resolv.conf");
+  const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
+  const last = (keyword: string) => lines.filter(([first]) => first === keyword).at(-1)?.slice(1);
+  const options = lines.filter(([first]) => first === "options").flat();
+  const number = (name: string, fallback: number) =>
+    Number(options.find((one) => one.startsWith(`${name}:`))?.slice(name.length + 1) ?? fallback);
+  return {
+    servers: nameservers(text),
+    search: last("search") ?? last("domain") ?? [],
+    ndots: number("ndots", 1),
+    timeout: number("timeout", 5),
+    file,
+    hosts: seen(scene, "hosts").text.split("\n").flatMap((line) => {
+      const [address, ...names] = line.replace(/#.*/, "").trim().split(/\s+/);
+      return address && names.length > 0 ? [{ address, names }] : [];
+    }).slice(0, 200),
+  };
+}
+
+/** The file as a process of the container sees it, else as the isolator made it. */
+function seen(scene: Scene, name: string): { text: string; file: string } {
+  const { container } = scene;
+  const own = container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
+  if (container?.processAlive && container.pid !== undefined) {
+    const file = `/proc/${container.pid}/root/etc/${name}`;
+    try {
+      return { text: readProcFile(file).slice(0, MOST_BYTES), file };
+    } catch {
+      // Not every image has one.
+    }
+  }
+  // Where no network names a server, the container is given the agent's own file.
+  const text = own && (readCheckpoint(own) ?? (name === "resolv.conf" ? readCheckpoint("/etc/resolv.conf") : undefined));
+  return { text: (text ?? "").slice(0, MOST_BYTES), file: own ?? `/etc/${name}` };
+}
+
+/** The servers of a resolv.conf that are used, in their order. */
+export function nameservers(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    const [keyword, server] = line.trim().split(/\s+/);
+    return keyword === "nameserver" && server !== undefined ? [server] : [];
+  }).slice(0, MOST_SERVERS);
+}

@@ -1,0 +1,137 @@
+/** The ports of bridges as they are, and which port a bridge sends a frame to (linux/if_link.h, linux/neighbour.h). */
+import { attribute, Attributes, eachAttribute, u32, view } from "./message.ts";
+import { hexPairs } from "./link.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+
+const RTM_GETLINK = 18;
+const RTM_GETNEIGH = 30;
+const AF_BRIDGE = 7;
+const IFINFOMSG_BYTES = 16;
+const NDMSG_BYTES = 12;
+const IFLA_MASTER = 10, IFLA_PROTINFO = 12;
+const NDA_LLADDR = 2, NDA_VLAN = 5, NDA_MASTER = 9;
+const NUD_PERMANENT = 0x80, NUD_NOARP = 0x40;
+
+const STATES = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
+
+export interface BridgePort {
+  index: number;
+  master: number;
+  state: (typeof STATES)[number];
+  hairpin: boolean;
+  learning: boolean;
+  /** Whether frames to a hardware address that no port is known for go out here. */
+  unicastFlood: boolean;
+  multicastFlood: boolean;
+  broadcastFlood: boolean;
+  /** Talks to ports that are not isolated only. */
+  isolated: boolean;
+  /** Takes frames only from hardware addresses that are in the forwarding table. */
+  locked: boolean;
+  /** Answers ARP instead of letting it through, if it can. */
+  neighbourSuppress: boolean;
+}
+
+/** @throws {SystemError} */
+export function bridgePorts(netns?: string): BridgePort[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  const header = new Uint8Array(IFINFOMSG_BYTES);
+  header[0] = AF_BRIDGE;
+  return socket.dump(RTM_GETLINK, [header], "list ports of bridges", ({ body }) => {
+    const attributes = new Attributes(body.subarray(IFINFOMSG_BYTES));
+    const port = attributes.nested(IFLA_PROTINFO);
+    const state = port.u8(1);
+    const master = attributes.u32(IFLA_MASTER);
+    if (state === undefined || master === undefined) return undefined;
+    const flag = (type: number, otherwise: boolean) => {
+      const value = port.u8(type);
+      return value === undefined ? otherwise : value !== 0;
+    };
+    return {
+      index: view(body).getInt32(4, true),
+      master,
+      state: STATES[state] ?? "disabled",
+      hairpin: flag(4, false),
+      learning: flag(8, true),
+      unicastFlood: flag(9, true),
+      multicastFlood: flag(27, true),
+      broadcastFlood: flag(30, true),
+      neighbourSuppress: flag(32, false),
+      isolated: flag(33, false),
+      locked: flag(39, false),
+    };
+  });
+}
+
+/** An entry of a bridge's forwarding table. */
+export interface ForwardingEntry {
+  mac: string;
+  /** Index of the port, or of the bridge itself. */
+  link: number;
+  master?: number;
+  vlan?: number;
+  permanent: boolean;
+  /** `static` of `bridge fdb`: never learned anew. */
+  fixed: boolean;
+}
+
+/** @throws {SystemError} */
+export function forwardingTable(netns?: string): ForwardingEntry[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  const header = new Uint8Array(NDMSG_BYTES);
+  header[0] = AF_BRIDGE;
+  return socket.dump(RTM_GETNEIGH, [header], "list forwarding entries", ({ body }) => {
+    if (body[0] !== AF_BRIDGE) return undefined;
+    const attributes = new Attributes(body.subarray(NDMSG_BYTES));
+    const mac = attributes.bytes(NDA_LLADDR);
+    if (!mac) return undefined;
+    const state = view(body).getUint16(8, true);
+    return {
+      mac: hexPairs(mac),
+      link: view(body).getInt32(4, true),
+      master: attributes.u32(NDA_MASTER),
+      vlan: attributes.bytes(NDA_VLAN) && view(attributes.bytes(NDA_VLAN)!).getUint16(0, true),
+      permanent: (state & NUD_PERMANENT) !== 0,
+      fixed: (state & NUD_NOARP) !== 0,
+    };
+  });
+}
+
+export interface PortVlan {
+  id: number;
+  /** Whether untagged frames that come in belong to it. */
+  pvid: boolean;
+}
+
+const IFLA_EXT_MASK = 29, IFLA_AF_SPEC = 26, IFLA_LINKINFO = 18;
+const RTEXT_FILTER_BRVLAN = 2;
+const IFLA_BRIDGE_VLAN_INFO = 2;
+const BRIDGE_VLAN_INFO_PVID = 2;
+const IFLA_INFO_DATA = 2, IFLA_BR_VLAN_FILTERING = 7;
+
+/** The VLANs of each port and bridge by their indices, and which bridges filter by them. @throws {SystemError} */
+export function bridgeVlans(netns?: string): { filtering: Set<number>; ports: Map<number, PortVlan[]> } {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  const filtering = new Set<number>();
+  socket.dump(RTM_GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
+    const data = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA);
+    const kind = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).text(1);
+    if (kind === "bridge" && data.u8(IFLA_BR_VLAN_FILTERING) === 1) filtering.add(view(body).getInt32(4, true));
+    return undefined;
+  });
+  const ports = new Map<number, PortVlan[]>();
+  if (filtering.size === 0) return { filtering, ports };
+  const header = new Uint8Array(IFINFOMSG_BYTES);
+  header[0] = AF_BRIDGE;
+  socket.dump(RTM_GETLINK, [header, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))], "list VLANs", ({ body }) => {
+    const spec = new Attributes(body.subarray(IFINFOMSG_BYTES)).bytes(IFLA_AF_SPEC);
+    const vlans: PortVlan[] = [];
+    for (const [type, value] of eachAttribute(spec ?? new Uint8Array())) {
+      if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
+      vlans.push({ id: view(value).getUint16(2, true), pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0 });
+    }
+    ports.set(view(body).getInt32(4, true), vlans);
+    return undefined;
+  });
+  return { filtering, ports };
+}
