@@ -14,7 +14,7 @@ import type { Tokens } from "./observe/filter.ts";
 import { Session } from "./observe/session.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { dnsQuestions } from "./questions/dns.ts";
-import { gatewayQuestions } from "./questions/gateway.ts";
+import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
 import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
@@ -114,6 +114,7 @@ async function questionsOf(
   const pings = new TokenRange();
   return [
     ...gatewayQuestions(scene),
+    ...foundQuestions(scene),
     ...neighbourQuestions(scene, open),
     ...await outsideQuestions(scene, resolver.servers, () => pings.take()),
     ...agentQuestions(scene, agent),

@@ -3,7 +3,7 @@ import { type Finding, type Mechanism, problem } from "./finding.ts";
 import type { Session } from "./observe/session.ts";
 import { trailOf, trailText } from "./place.ts";
 import type { Answer, Question } from "./questions/question.ts";
-import { placeReasons } from "./reasons/at_place.ts";
+import { linkReasons, placeReasons, translationReasons } from "./reasons/at_place.ts";
 import { dropReasons } from "./reasons/drops.ts";
 import { ruleReasons } from "./reasons/rules.ts";
 import type { RuleTexts } from "./reasons/rule_text.ts";
@@ -25,13 +25,14 @@ export async function explain(
   const met = session.rules(token);
   const drops = session.drops(token);
   const evidence = [`asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)];
-  const found = [
-    ...await ruleReasons(scene, question, met, texts),
-    ...dropReasons(scene, question, drops, session.grown),
-  ];
+  const found = await ruleReasons(scene, question, met, texts);
+  if (found.length === 0) found.push(...linkReasons({ scene, question, trail }));
+  if (found.length === 0) found.push(...dropReasons(scene, question, drops, session.grown));
+  const one = { scene, question, answer, trail, session, token, met, texts };
+  if (found.length === 0) found.push(...await translationReasons(one));
   if (found.length === 0) found.push(...await question.reasons?.(scene, answer) ?? []);
   if (found.length === 0) {
-    found.push(...await placeReasons({ scene, question, answer, trail, session, token, met, texts }));
+    found.push(...await placeReasons(one));
   }
   if (found.length === 0) {
     const told = drops.map(({ reason, device, location }) => `the kernel dropped it on ${device}: ${reason}${location ? ` in ${location}` : ""}`);

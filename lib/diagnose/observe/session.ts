@@ -37,11 +37,13 @@ export class Session implements AsyncDisposable {
   private constructor(
     private readonly tokens: Tokens,
     private readonly watched: readonly Watched[],
+    /** Whether this is the second time, when patience has been shown. */
+    readonly deep: boolean,
   ) {}
 
   /** @param deep also rules, drops and counters, for what has failed */
   static async open(tokens: Tokens, watched: readonly Watched[], deep: boolean): Promise<Session> {
-    const session = new Session(tokens, watched);
+    const session = new Session(tokens, watched, deep);
     session.#tap();
     if (deep) await session.#look();
     return session;

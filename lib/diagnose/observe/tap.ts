@@ -3,7 +3,7 @@ import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { SOL_SOCKET } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
-import { readPacket, type Seen } from "../packets/frame.ts";
+import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { SNAP_BYTES } from "./filter.ts";
 
 const ETH_P_ALL = 3;
@@ -34,6 +34,12 @@ export interface Sighting {
   to?: string;
   /** Bytes from the network header on. */
   length: number;
+}
+
+/** What the IP header says, since a filter cuts what is received. */
+function ipLength(type: number, bytes: Uint8Array): number | undefined {
+  if (type === ETH_P_IP) return bytes[2]! << 8 | bytes[3]!;
+  return type === ETH_P_IPV6 ? 40 + (bytes[4]! << 8 | bytes[5]!) : undefined;
 }
 
 export class Tap implements Disposable {
@@ -78,7 +84,7 @@ export class Tap implements Disposable {
         packet,
         to: this.point.ethernet ? hexPairs(buffer.subarray(0, 6)) : undefined,
         from: this.point.ethernet ? hexPairs(buffer.subarray(6, 12)) : undefined,
-        length: length - offset,
+        length: ipLength(view.getUint16(2), buffer.subarray(offset)) ?? length - offset,
       };
     }
   }

@@ -1,4 +1,5 @@
 /** What the kernel tells of the rules that a probe met (NFT_MSG_TRACE). */
+import { addressBytes } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { Attributes, decodeMessages, view } from "../../netlink/message.ts";
@@ -56,7 +57,10 @@ export class Trace implements Disposable {
   readonly #packets = new Map<number, Seen>();
 
   /** @throws {SystemError} */
+  readonly #traced: Traced;
+
   constructor(traced: Traced, devices: readonly string[], readonly netns?: string) {
+    this.#traced = traced;
     this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
     try {
       const address = new Uint8Array(12);
@@ -116,7 +120,7 @@ export class Trace implements Disposable {
         ? ETH_P_IPV6
         : ETH_P_IP;
       const packet = readPacket(type, concat([network, transport]));
-      if (packet) this.#packets.set(id, packet);
+      if (packet) this.#packets.set(id, { ...packet, ...discovery(network, transport, this.#traced.addresses) });
     }
     const verdict = attributes.nested(5);
     const code = verdict.bytes(1);
@@ -143,4 +147,26 @@ export class Trace implements Disposable {
     this.#tables[Symbol.dispose]();
     this.#socket.close();
   }
+}
+
+/**
+ * Whom neighbour discovery is about. A trace holds 20 bytes of it, which end within the target: the
+ * rest is told by the group that it is sent to (RFC 4291, 2.7.1), or by who answers.
+ */
+function discovery(
+  network: Uint8Array,
+  transport: Uint8Array,
+  addresses: readonly string[],
+): Partial<Seen> {
+  if (network[0]! >> 4 !== 6 || network[6] !== 58 || transport.length < 20) return {};
+  const type = transport[0];
+  if (type !== 135 && type !== 136) return {};
+  const tail = type === 136 ? network.subarray(21, 24) : network.subarray(37, 40);
+  const target = addresses.find((one) => {
+    if (!one.includes(":")) return false;
+    const bytes = addressBytes(one);
+    return transport.subarray(8, 20).every((byte, i) => byte === bytes[i]) &&
+      tail.every((byte, i) => byte === bytes[13 + i]);
+  });
+  return { protocol: type === 135 ? "nd request" : "nd reply", target };
 }

@@ -11,6 +11,8 @@ import { answered, failed, type Question } from "./question.ts";
 
 /** A server may be slow; a resolver waits five seconds for it. */
 const PATIENCE_MS = 2800;
+/** When it is asked again, and watched. */
+const AGAIN_MS = 1000;
 const ANSWERS = ["NOERROR", "NXDOMAIN"];
 /** The agent's search domains are what names are completed with, so a server must know of them. */
 const MOST_NAMES = 2;
@@ -34,8 +36,8 @@ export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
       ...common,
       text: `resolves names by ${server}`,
       protocol: "udp",
-      async ask(token) {
-        const answers = await asked(scene, server, resolver, token);
+      async ask(token, session) {
+        const answers = await asked(scene, server, resolver, token, session.deep ? AGAIN_MS : PATIENCE_MS);
         const best = answers.find(({ outcome }) => ANSWERS.includes(outcome));
         if (best) {
           const wrong = disagreement(scene, answers);
@@ -49,7 +51,7 @@ export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
       text: `resolves names by ${server} over TCP`,
       protocol: "tcp",
       async ask(token) {
-        const outcome = await resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1500, token });
+        const outcome = await resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1100, token });
         if (outcome === "ECONNREFUSED") return { outcome: "unasked", detail: "the server has no TCP" };
         return outcome === "timed out" || outcome.startsWith("E") ? failed(outcome) : answered(outcome);
       },
@@ -76,13 +78,13 @@ function pathTo(scene: Scene, server: string): Journey {
  * Asks for the root, which every recursive server knows, and for the domains that names are
  * completed with. A server may refuse the one or know nothing of the other.
  */
-async function asked(scene: Scene, server: string, { search }: Resolver, token: number): Promise<DnsAnswer[]> {
+async function asked(scene: Scene, server: string, { search }: Resolver, token: number, ms: number): Promise<DnsAnswer[]> {
   const { netns } = scene.inside;
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_NAMES);
   return await Promise.all([
-    resolveName(netns, server, ".", { type: TYPE_NS, ms: PATIENCE_MS, token }),
-    ...domains.map((name) => resolveName(netns, server, name, { ms: PATIENCE_MS })),
-    ...domains.length > 0 ? [] : [resolveName(netns, server, "mesos-cni.test", { ms: PATIENCE_MS })],
+    resolveName(netns, server, ".", { type: TYPE_NS, ms, token }),
+    ...domains.map((name) => resolveName(netns, server, name, { ms })),
+    ...domains.length > 0 ? [] : [resolveName(netns, server, "mesos-cni.test", { ms })],
   ]);
 }
 

@@ -1,9 +1,10 @@
 /** Can it reach its gateway, for each network and family that has one? */
-import { endsOf, toAgent, toWire } from "../journey.ts";
+import { wrongAnswers } from "../reasons/neighbour.ts";
+import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";
-import { answered, failed, type Question } from "./question.ts";
+import { answered, failed, NOBODY_ANSWERS, type Question } from "./question.ts";
 
 const MOST = 4;
 
@@ -42,6 +43,8 @@ export function gatewayQuestions(scene: Scene): Question[] {
         port: 0,
         neighbours: [gateway],
         async ask(token, session) {
+          const wrong = await heard(scene, attached, gateway);
+          if (wrong) return failed(wrong);
           const outcome = await tryEcho(scene.inside.netns, gateway, token);
           if (outcome === "answered") return answered("it answers an echo");
           // A gateway need not answer echoes; what is for others is all that it must take.
@@ -64,7 +67,51 @@ export function gatewayQuestions(scene: Scene): Question[] {
           }
           return failed(outcome === "timed out" ? "no answer to an echo" : outcome);
         },
+        reasons: (_, { detail }) => detail.startsWith(ANOTHER_ANSWERS) ? wrongAnswers(scene) : [],
       };
     });
+  });
+}
+
+const ANOTHER_ANSWERS = "another answers";
+
+/** What is wrong with who answers ARP for a gateway, whatever the table of neighbours holds now. */
+async function heard(scene: Scene, { link, expected, hostEnd, bridge }: Attached, gateway: string): Promise<string | undefined> {
+  if (gateway.includes(":") || !link!.flags.includes("UP") || link!.flags.includes("NOARP")) return undefined;
+  const own = scene.inside.addressesOf(link!).find(({ family, scope }) => family === "inet" && scope === "global")?.address ??
+    expected.find(({ family }) => family === 4)?.address;
+  const answers = await answersFor(scene.inside.netns, link!, gateway, own);
+  if (answers.length === 0) return `${NOBODY_ANSWERS} ${gateway}`;
+  const owner = scene.host.ownerOf(gateway);
+  const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
+  return owner && hostEnd && answers.some((mac) => !right.includes(mac)) ? `${ANOTHER_ANSWERS}: ${answers.join(", ")}` : undefined;
+}
+
+/** Does the agent find the container, by ARP? What comes from elsewhere must. */
+export function foundQuestions(scene: Scene): Question[] {
+  return scene.interfaces.flatMap((attached) => {
+    const ends = endsOf(scene, attached);
+    const { ingress, hostEnd, link, routedByAgent } = attached;
+    const own = ingress && scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
+    const address = attached.expected.find(({ family }) => family === 4)?.address;
+    if (!ends || !hostEnd || !ingress || !own || !address || !link || !routedByAgent) return [];
+    return [{
+      topic: "gateway",
+      text: `is found by the agent at ${address} on ${ingress.name}`,
+      family: 4,
+      journey: fromAgent(ends),
+      protocol: "icmp",
+      destination: address,
+      port: 0,
+      neighbours: [address],
+      async ask() {
+        if (!ingress.flags.includes("UP")) return failed(`${ingress.name} is down`);
+        const answers = await answersFor(undefined, ingress, address, own);
+        if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${address}`);
+        return answers.includes(link.mac!)
+          ? answered(`${link.mac} answers`)
+          : failed(`${answers.join(", ")} answers, which is not ${attached.ifName}`);
+      },
+    }];
   });
 }

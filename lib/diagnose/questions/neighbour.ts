@@ -4,7 +4,8 @@ import { tryConnect } from "../packets/tcp.ts";
 import { pluginOf, Scene } from "../scene.ts";
 import { sockets } from "../../netns/sockets.ts";
 import { networkAddresses } from "../../netns/network_address.ts";
-import { answered, failed, type Question } from "./question.ts";
+import { answersFor } from "../packets/who_has.ts";
+import { answered, failed, NOBODY_ANSWERS, type Question, unasked } from "./question.ts";
 
 /** One is enough to tell; a second tells whether it is the neighbour's own. */
 const MOST = 2;
@@ -68,6 +69,31 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
         }
         return failed(outcome);
       },
-    }];
+    }, ...foundBy(scene, ends, theirs, far, family)];
   });
+}
+
+/** Whether the neighbour finds the container, by ARP. */
+function foundBy(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
+  const own = ends.attached.expected.find((one) => one.family === family)?.address;
+  const their = far.attached.expected.find((one) => one.family === family)?.address;
+  const { link } = ends.attached;
+  if (family === 6 || own === undefined || their === undefined || !link) return [];
+  const path = between(far, ends);
+  return [{
+    topic: "neighbour",
+    text: `is found by its neighbour ${theirs.name} at ${own}`,
+    family,
+    journey: { ...path, from: "neighbour", to: "container" },
+    protocol: "icmp",
+    destination: own,
+    port: 0,
+    neighbours: [own],
+    async ask() {
+      if (!far.eth.link.flags.includes("UP")) return unasked(`${far.eth.point.name} is down`);
+      const answers = await answersFor(theirs.inside.netns, far.eth.link, own, their);
+      if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${own}`);
+      return answers.includes(link.mac!) ? answered(`${link.mac} answers`) : failed(`${answers.join(", ")} answers for it`);
+    },
+  }];
 }

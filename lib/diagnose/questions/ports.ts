@@ -17,7 +17,7 @@ import { answered, failed, type Question, unasked } from "./question.ts";
 
 export const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
 const TIMEOUT_MS = 900;
-const WAIT_MS = 450;
+const WAIT_MS = 900;
 /** More mappings than anyone has are not all asked. */
 const MOST_MAPPINGS = 8;
 /** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
@@ -141,9 +141,13 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
         if (error instanceof SystemError) return unasked(`no frame can be let in by ${uplink.link.name}: ${error.message}`);
         throw error;
       }
-      await new Promise((resolve) => setTimeout(resolve, WAIT_MS / 2));
-      if (mapping.protocol === "udp") answerUdp(scene, mapped, token, session);
-      await new Promise((resolve) => setTimeout(resolve, WAIT_MS / 2));
+      const lastLeg = path.legs.at(-1)!;
+      const end = performance.now() + WAIT_MS;
+      let isAnswered = mapping.protocol !== "udp";
+      while (performance.now() < end && !session.of(token).some((one) => isAt(lastLeg, one, token))) {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        isAnswered ||= answerUdp(scene, mapped, token, session);
+      }
       const seen = session.of(token);
       const at0 = (i: number, way: "there" | "back") => {
         const legs = path.legs.filter((leg) => leg.way === way);
@@ -176,11 +180,12 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
 }
 
 /** What a server's answer would be, since most servers do not answer to what they do not know. */
-function answerUdp(scene: Scene, { ends, address, mapping }: Mapped, token: number, session: Session): void {
+function answerUdp(scene: Scene, { ends, address, mapping }: Mapped, token: number, session: Session): boolean {
   const arrived = session.of(token).find(({ at, direction, packet }) =>
     at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
   );
-  if (!arrived || !listenersOf(scene, mapping).some((one) => accepts(one, address))) return;
+  if (!arrived) return false;
+  if (!listenersOf(scene, mapping).some((one) => accepts(one, address))) return true;
   try {
     sendPacket(scene.inside.netns, {
       protocol: "udp",
@@ -192,6 +197,7 @@ function answerUdp(scene: Scene, { ends, address, mapping }: Mapped, token: numb
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
   }
+  return true;
 }
 
 function local(scene: Scene, mapped: Mapped, at: string): Question {

@@ -36,6 +36,9 @@ export interface Question {
   reasons?(scene: Scene, answer: Answer): Promise<Finding[]> | Finding[];
 }
 
+/** How an answer begins when nobody tells the hardware address of the one that is asked. */
+export const NOBODY_ANSWERS = "nobody answers who has";
+
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
 export const failed = (detail: string): Answer => ({ outcome: "failed", detail });
 export const unasked = (detail: string): Answer => ({ outcome: "unasked", detail });

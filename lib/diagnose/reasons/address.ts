@@ -13,7 +13,8 @@ export async function probeAddresses(scene: Scene): Promise<Finding[]> {
   return (await Promise.all(findings)).flat();
 }
 
-function missing(scene: Scene, attached: Attached): Finding[] {
+/** Addresses that an interface was given and has no more. */
+export function missing(scene: Scene, attached: Attached): Finding[] {
   const { ifName, link, expected } = attached;
   if (!link) return [];
   const actual = scene.inside.addressesOf(link).filter(({ scope }) => scope === "global");

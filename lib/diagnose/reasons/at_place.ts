@@ -2,24 +2,24 @@
 import { SystemError } from "../../kernel/libc.ts";
 import { tcxPrograms } from "../../kernel/bpf.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
-import type { Leg, Stop } from "../journey.ts";
+import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { outputIn } from "../observe/counters.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Trail } from "../place.ts";
-import type { Answer, Question } from "../questions/question.ts";
-import type { Scene } from "../scene.ts";
+import { type Answer, NOBODY_ANSWERS, type Question } from "../questions/question.ts";
+import type { Attached, Scene } from "../scene.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
-import { probeBridges } from "./bridge.ts";
-import { probeForwarding } from "./forwarding.ts";
-import { probeLinks } from "./link.ts";
+import { bridgeOf, probeBridges } from "./bridge.ts";
+import { forwardingReasons } from "./forwarding.ts";
+import { interfaceReasons } from "./link.ts";
 import { wrongAnswers } from "./neighbour.ts";
 import { masqueradeReasons } from "./masquerade.ts";
-import { routeReasons, agentRouteReasons } from "./route_of.ts";
+import { agentRouteReasons, routeReasons, wrongSource } from "./route_of.ts";
 import { probeWayBack } from "./way_back.ts";
-import { probeAddresses } from "./address.ts";
+import { missing, probeAddresses } from "./address.ts";
 import type { RuleTexts } from "./rule_text.ts";
 
 export interface Case {
@@ -35,7 +35,12 @@ export interface Case {
 
 /** Tries the readers of the place, nearest first, until one explains it. */
 export async function placeReasons(one: Case): Promise<Finding[]> {
-  const readers = [linkReasons, hardwareReasons, neighbourReasons, ...gapReaders(one.trail)];
+  const readers: Reader[] = [
+    sourceReasons,
+    hardwareReasons,
+    neighbourReasons,
+    ...gapReaders(one.trail),
+  ];
   for (const reader of readers) {
     const found = (await reader(one)).filter(({ level }) => level === "problem");
     if (found.length > 0) return found;
@@ -66,12 +71,16 @@ function gapReaders({ before, after, journey }: Trail): Reader[] {
   return readers;
 }
 
-/** Links of this container that are down, gone, or off their bridge. */
-async function linkReasons({ scene, trail }: Case): Promise<Finding[]> {
-  const links = probeLinks(scene).filter(({ cause }) => cause !== "lo_down");
-  if (links.length > 0) return links;
-  const bridges = probeBridges(scene);
-  if (bridges.length > 0) return bridges;
+/** Links on the way that are down, gone, off their bridge, or without their address. */
+export function linkReasons({ scene, trail, question }: Pick<Case, "scene" | "trail" | "question">): Finding[] {
+  for (const attached of onTheWay(scene, trail)) {
+    const found = [
+      ...interfaceReasons(scene, attached),
+      ...bridgeOf(scene, attached),
+      ...missing(scene, attached).filter(({ text }) => text.includes(":") === (question.family === 6)),
+    ];
+    if (found.length > 0) return found;
+  }
   const stop = trail.after?.stop;
   if (stop && !stop.link.flags.includes("UP")) {
     const netns = stop.point.netns;
@@ -94,7 +103,49 @@ async function linkReasons({ scene, trail }: Case): Promise<Finding[]> {
       "look at its other end, or its ports",
     )];
   }
-  return await Promise.resolve([]);
+  return [];
+}
+
+/** The interfaces of the container that a question goes by; all, if it is not known. */
+function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
+  const found = interfaces.filter(({ link }) =>
+    journey.legs.some(({ stop }) => stop.link === link || stop.link.index === link?.index && stop.place === "container")
+  );
+  return found.length > 0 ? found : interfaces;
+}
+
+/** A packet that leaves the container from an address that is not its own there. */
+function sourceReasons({ scene, trail, question }: Case): Finding[] {
+  const first = trail.seen.find((one) => one !== undefined);
+  if (!first || trail.journey.from !== "container" || first.at !== trail.journey.legs[0]!.stop.point.name) return [];
+  const given = scene.interfaces.flatMap(({ expected }) => expected).filter(({ family }) => family === question.family)
+    .map(({ address }) => address);
+  if (given.length === 0 || given.includes(first.packet.source)) return [];
+  const attached = scene.interfaces.find(({ link }) => link?.index === trail.journey.legs[0]!.stop.link.index);
+  return wrongSource(scene, first.packet.source, attached, question.destination);
+}
+
+/** A rule that leads a mapped port to somebody else. */
+export async function translationReasons({ scene, question, met, texts, trail }: Case): Promise<Finding[]> {
+  if (question.topic !== "port" || question.realDestination === undefined) return [];
+  const prerouting = met.filter(({ kind, netns, jump }) => kind === "rule" && netns === undefined && jump === undefined);
+  for (const one of prerouting) {
+    const text = await texts.of(one);
+    if (!/\b(dnat|redirect|DNAT|REDIRECT|tproxy|TPROXY)\b/.test(text.text)) continue;
+    if (text.text.includes(question.realDestination) || one.table === "mesos-cni") return [];
+    return [problem(
+      "port_taken_by_rule",
+      ["portmap", "agent"],
+      `a rule of ${text.program} ${one.table} ${one.chain} takes port ${question.port}/${question.protocol} away from ${scene.name}: ${text.text}`,
+      [
+        `the kernel's trace: ${one.family} ${one.table} ${one.chain} rule handle ${one.handle}`,
+        ...trail.last < 0 ? [] : [`the port should lead to ${question.realDestination}:${question.realPort}`],
+      ],
+      text.remove ? `if it is not meant so, delete it: ${shellText(text.remove)}` : "look at that rule",
+      text.remove && { what: "delete that rule", commands: [text.remove] },
+    )];
+  }
+  return [];
 }
 
 /** A frame that was sent to the wrong hardware address, by a table entry that is wrong. */
@@ -103,6 +154,12 @@ function hardwareReasons({ scene, trail, question }: Case): Finding[] {
   for (let i = 0; i < seen.length - 1; i++) {
     const sighting = seen[i];
     const leg = journey.legs[i]!;
+    if (sighting && leg.direction === "out" && leg.stop.link.flags.includes("NOARP")) {
+      return noArp(leg.stop.link.name, leg.stop.place, leg.stop.point.netns, [
+        `the frame leaving by ${leg.stop.point.name} went to ${sighting.to}`,
+        `its flags are ${leg.stop.link.flags.join(", ")}`,
+      ]);
+    }
     if (!sighting || leg.direction !== "out" || sighting.to === undefined) continue;
     const wanted = receiverMacs(scene, trail, i);
     if (!wanted || wanted.includes(sighting.to)) continue;
@@ -150,14 +207,14 @@ function receiverMacs(_scene: Scene, { journey }: Trail, i: number): string[] | 
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
 async function neighbourReasons(one: Case): Promise<Finding[]> {
-  const { scene, question, trail, session } = one;
+  const { scene, question, trail, session, answer } = one;
   for (const address of question.neighbours) {
     const about = session.about(address);
     const requests = about.filter(({ packet }) => packet.protocol.endsWith("request"));
     if (requests.length === 0) continue;
-    const asker = askerOf(trail, requests);
+    const asker = answer.detail.startsWith(NOBODY_ANSWERS) ? trail.journey.legs[0] : askerOf(trail, requests);
     if (!asker) continue;
-    const heard = about.some(({ at, direction, packet }) =>
+    const heard = !answer.detail.startsWith(NOBODY_ANSWERS) && about.some(({ at, direction, packet }) =>
       packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
     );
     if (heard) continue;
@@ -166,9 +223,37 @@ async function neighbourReasons(one: Case): Promise<Finding[]> {
       const { ruleReasons } = await import("./rules.ts");
       return await ruleReasons(scene, question, [drop], one.texts);
     }
-    return await silent(one, address, asker, about);
+    const lost = await lostOnTheWire(one, asker, about);
+    return lost.length > 0 ? lost : await silent(one, address, asker, about);
   }
   return [];
+}
+
+/** ARP and neighbour discovery pass the same links as the packet that waits for them. */
+async function lostOnTheWire(one: Case, asker: Leg, about: readonly Sighting[]): Promise<Finding[]> {
+  const { journey } = one.trail;
+  const start = journey.legs.indexOf(asker);
+  const there: [Stop, "out" | "in"][] = [];
+  for (const leg of journey.legs.slice(start)) {
+    if (leg.way !== asker.way) break;
+    there.push([leg.stop, leg.direction]);
+    // Who takes a frame in for itself is the end of the wire: no port, but a bridge or a container's end.
+    if (leg.direction === "in" && leg.stop.link.master === undefined) break;
+  }
+  const path = journeyOf(journey.from, journey.to, there);
+  const seen = path.legs.map((leg) =>
+    about.find(({ at, direction, packet }) =>
+      at === leg.stop.point.name && direction === leg.direction &&
+      packet.protocol.endsWith(leg.way === "there" ? "request" : "reply")
+    )
+  );
+  const last = seen.findLastIndex((sighting) => sighting !== undefined);
+  const [before, after] = [path.legs[last], path.legs[last + 1]];
+  // At the far end of the wire it is for who was asked to answer.
+  if (!before || !after || before.way !== after.way) return [];
+  const trail: Trail = { journey: path, seen, last, before, after, place: after.stop.place };
+  const ports = bridgeReasons({ ...one, trail });
+  return ports.length > 0 ? ports : await hooks({ ...one, trail });
 }
 
 /** Who asks is whose next step is to send by that link. */
@@ -198,7 +283,7 @@ async function silent(
     (at === attached.bridge?.name || (!attached.bridge && at === attached.hostEnd?.name))
   );
   if (netns === scene.inside.netns && owner) {
-    const ports = portReasonsOfBridge(scene, attached, about);
+    const ports = portReasonsOfBridge(scene, attached, about, trail);
     if (!arrivedAtAgent && ports.length > 0) return ports;
     if (!arrivedAtAgent) return await hooks({ scene, question, session, trail } as Case);
     const arp = arpSettings(scene, owner.name, attached.ingress?.name ?? owner.name, address, evidence);
@@ -214,7 +299,9 @@ async function silent(
   if (netns === scene.inside.netns) {
     const wrong = await gatewayAddress(scene, attached, address, evidence);
     if (wrong.length > 0) return wrong;
-    const ports = portReasonsOfBridge(scene, attached, about);
+    const duplicate = (await probeAddresses(scene)).filter(({ mechanism }) => mechanism === "duplicate");
+    if (duplicate.length > 0) return duplicate;
+    const ports = portReasonsOfBridge(scene, attached, about, trail);
     if (ports.length > 0) return ports;
     const other = scene.ownerOf(address);
     return [problem(
@@ -279,14 +366,21 @@ async function gatewayAddress(scene: Scene, attached: Case["scene"]["interfaces"
   )];
 }
 
+function noArp(device: string, place: Place, netns: string | undefined, evidence: string[]): Finding[] {
+  const command = inNetns(netns, "ip", "link", "set", device, "arp", "on");
+  return [problem("noarp", ["link", place], `ARP is off on ${device}${netns ? " of the container" : ""}: no hardware address is asked for, and none is told`, evidence, shellText(command), {
+    what: `turn ARP on for ${device}`,
+    commands: [command],
+  })];
+}
+
 /** Settings by which a host does not answer for an address that it has. */
 function arpSettings(scene: Scene, owner: string, device: string, address: string, evidence: string[], netns?: string): Finding[] {
   const view = netns === undefined ? scene.host : scene.inside;
   const link = view.link(device);
   const place: Place = netns === undefined ? (device === scene.interfaces[0]?.bridge?.name ? "bridge" : "agent") : "container";
   if (link?.flags.includes("NOARP")) {
-    const command = inNetns(netns, "ip", "link", "set", device, "arp", "on");
-    return [problem("noarp", ["link", place], `ARP is off on ${device}${netns ? ` of ${scene.name}` : ""}`, [...evidence, `its flags are ${link.flags.join(", ")}`], shellText(command), { what: `turn ARP on for ${device}`, commands: [command] })];
+    return noArp(device, place, netns, [...evidence, `its flags are ${link.flags.join(", ")}`]);
   }
   if (address.includes(":")) return [];
   for (const name of ["all", device]) {
@@ -372,19 +466,21 @@ function containerRoutes({ scene, question, answer, trail }: Case): Finding[] {
 }
 
 function agentRoutes({ scene, question, trail }: Case): Finding[] {
-  const way = trail.before?.way ?? "there";
-  const found = [
+  const input = trail.before?.direction === "in" ? trail.before.stop.link.name : undefined;
+  const forwards = trail.journey.to !== "agent" && trail.journey.from !== "agent";
+  return [
+    ...forwards ? forwardingReasons(scene, question.family, input) : [],
     ...agentRouteReasons(scene, question, trail),
-    ...trail.journey.from === "container" || trail.journey.from === "outside" ? probeForwarding(scene).filter((one) => one.text.includes(`IPv${question.family}`)) : [],
-    ...way === "back" || trail.journey.to === "container" ? probeWayBack(scene) : [],
-  ];
-  return found.slice(0, 1);
+    ...trail.before?.way === "back" || trail.journey.to === "container" ? probeWayBack(scene) : [],
+  ].slice(0, 1);
 }
 
 /** The packet has left the agent, and nothing comes back. */
 async function outside(one: Case): Promise<Finding[]> {
   const { scene, question, trail, session } = one;
   const sent = trail.seen[trail.last]!;
+  const back = agentRouteReasons(scene, question, trail, true);
+  if (back.length > 0) return back;
   const masquerade = await masqueradeReasons(scene, question, sent.packet.source, one);
   if (masquerade.length > 0) return masquerade;
   const link = trail.before!.stop.link;
@@ -439,9 +535,15 @@ function routeOr<T>(ask: () => T): T | undefined {
 
 /** The packet has arrived at who must answer, and no answer leaves. */
 async function receiver({ scene, question, answer, trail }: Case): Promise<Finding[]> {
+  if (trail.journey.to === "agent") {
+    const back = agentRouteReasons(scene, question, trail, true);
+    if (back.length > 0) return back;
+  }
   const wrong = await wrongAnswers(scene);
   if (wrong.length > 0) return wrong;
   const lost = (await probeAddresses(scene)).filter(({ level }) => level === "problem");
+  const duplicate = lost.filter(({ mechanism }) => mechanism === "duplicate");
+  if (duplicate.length > 0) return duplicate;
   if (lost.length > 0 && trail.journey.to === "container") return lost;
   if (trail.journey.to === "container" || trail.before?.stop.place === "container") {
     const target = trail.seen[trail.last]?.packet;

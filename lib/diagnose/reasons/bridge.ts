@@ -8,7 +8,8 @@ export function probeBridges(scene: Scene): Finding[] {
   return scene.interfaces.flatMap((attached) => bridgeOf(scene, attached));
 }
 
-function bridgeOf(scene: Scene, attached: Attached): Finding[] {
+/** What is wrong with the bridge of one interface. */
+export function bridgeOf(scene: Scene, attached: Attached): Finding[] {
   const { host, name } = scene;
   const { bridge, hostEnd, ifName } = attached;
   if (!bridge) return [];

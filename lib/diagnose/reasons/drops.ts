@@ -76,9 +76,6 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
       return finding("backlog_full", ["listener", question.journey.to], `the listener on port ${question.realPort ?? question.port} has no room for another connection`, "its process does not accept what waits: look at that process, or let it listen with a larger backlog");
     case "PKT_TOO_BIG":
       return finding("mtu_too_small", ["mtu", place], `${device} takes no packet of that size`, `compare the MTU of ${device} with that of the container's interface`);
-    case "IP_INVALID_SOURCE":
-    case "IP_LOCAL_SOURCE":
-      return finding("own_source", ["address", place], `the packet's source ${drop.packet?.source} is not taken on ${device}: it is this side's own, or of no use as one`, "look for two sides that have one address");
     case "UNICAST_IN_L2_MULTICAST":
     case "OTHERHOST":
       return undefined;

@@ -6,6 +6,11 @@ export function probeLinks(scene: Scene): Finding[] {
   return [...loopback(scene), ...scene.interfaces.flatMap((one) => interfaceOf(scene, one))];
 }
 
+/** What is wrong with one interface and its other end. */
+export function interfaceReasons(scene: Scene, attached: Attached): Finding[] {
+  return interfaceOf(scene, attached);
+}
+
 function loopback({ inside, name }: Scene): Finding[] {
   const lo = inside.links.find(({ kind }) => kind === "loopback");
   if (!lo || lo.flags.includes("UP")) return [];

@@ -19,7 +19,9 @@ export function routeReasons(scene: Scene, destination: string, family: 4 | 6, o
   const lost = probeRoutes(scene).filter(({ level }) => level === "problem");
   const route = ask(inside, destination);
   if (typeof route !== "string" && !REFUSING.includes(route.type)) {
-    if (!attached?.link || route.link === attached.link.index || route.type === "local") return wrongSource(scene, route, attached);
+    if (!attached?.link || route.link === attached.link.index || route.type === "local") {
+      return route.source === undefined || route.type === "local" ? [] : wrongSource(scene, route.source, attached, destination);
+    }
     if (scene.interfaces.some(({ link }) => link?.index === route.link)) return [];
     const by = inside.linkAt(route.link)?.name ?? "another link";
     const culprit = culpritOf(inside, destination, family);
@@ -55,27 +57,35 @@ export function routeReasons(scene: Scene, destination: string, family: 4 | 6, o
 }
 
 /** A route that gives packets a source which is not the container's on that network. */
-function wrongSource(scene: Scene, route: Route, attached: Scene["interfaces"][number] | undefined): Finding[] {
-  if (!attached?.link || route.source === undefined || route.type === "local") return [];
+export function wrongSource(
+  scene: Scene,
+  source: string,
+  attached: Scene["interfaces"][number] | undefined,
+  destination: string,
+): Finding[] {
+  if (!attached?.link) return [];
   const own = attached.expected.map(({ address }) => address);
-  if (own.length === 0 || own.includes(route.source)) return [];
-  const sameFamily = own.filter((one) => one.includes(":") === route.source!.includes(":"));
-  if (sameFamily.length === 0) return [];
-  const entry = scene.inside.routes.find((one) => one.source === route.source && one.table === "main");
-  const remove = entry && inNetns(
-    scene.inside.netns,
+  const sameFamily = own.filter((one) => one.includes(":") === source.includes(":"));
+  if (sameFamily.length === 0 || own.includes(source)) return [];
+  const { inside } = scene;
+  const entry = best(
+    inside.routes.filter((one) => one.source === source && one.table === "main" && one.link === attached.link!.index),
+    destination,
+  );
+  const command = entry && inNetns(
+    inside.netns,
     "ip",
     "route",
     "replace",
-    ...routeWords({ ...entry, source: sameFamily[0] }, scene.inside),
+    ...routeWords({ ...entry, source: sameFamily[0] }, inside),
   );
   return [problem(
-    "wrong_source",
-    ["route", "container"],
-    `${scene.name} sends from ${route.source}, which is not its address on ${attached.ifName} (${sameFamily[0]})`,
-    [`its route: ${route.destination} src ${route.source}`],
-    remove ? shellText(remove) : `see who gave ${attached.ifName} ${route.source}`,
-    remove && { what: `send from ${sameFamily[0]}`, commands: [remove] },
+    entry ? "wrong_source" : "address_differs",
+    [entry ? "route" : "address", "container"],
+    `${scene.name} sends from ${source}, which is not the address that it was given on ${attached.ifName} (${sameFamily[0]})`,
+    [entry ? `its route: ${routeWords(entry, inside).join(" ")}` : `its addresses: ${inside.addressesOf(attached.link).map(({ address }) => address).join(", ")}`],
+    command ? shellText(command) : `see who gave ${attached.ifName} ${source}, and take it off`,
+    command && { what: `send from ${sameFamily[0]}`, commands: [command] },
   )];
 }
 
@@ -156,10 +166,10 @@ function ruleWords({ from, to, inputLink, outputLink, mark, inverted }: Rule): s
 }
 
 /** Why the agent does not lead a packet on: to outside, or back to the container. */
-export function agentRouteReasons(scene: Scene, question: Question, trail: Trail): Finding[] {
+export function agentRouteReasons(scene: Scene, question: Question, trail: Trail, back = false): Finding[] {
   const { host } = scene;
   const sighting = trail.seen[trail.last];
-  const toContainer = (trail.before?.way === "back") === (trail.journey.from === "container") && trail.journey.to !== "neighbour";
+  const toContainer = back || (trail.before?.way === "back") === (trail.journey.from === "container") && trail.journey.to !== "neighbour";
   const attached = scene.interfaces.find(({ expected, link }) => link && expected.some((one) => one.family === question.family));
   const address = attached?.expected.find((one) => one.family === question.family)?.address;
   if (!attached || address === undefined) return [];
@@ -168,11 +178,17 @@ export function agentRouteReasons(scene: Scene, question: Question, trail: Trail
   const input = trail.before?.direction === "in" ? trail.before.stop.link : undefined;
   const route = ask(host, target, source !== undefined && input ? { source, inputLink: input.index } : undefined);
   const wanted = toContainer ? attached.ingress?.index : undefined;
-  const isRight = typeof route !== "string" && !REFUSING.includes(route.type) &&
+  const isLocal = !toContainer && typeof route !== "string" && route.type === "local" &&
+    (trail.journey.to === "agent" || host.ownerOf(target) !== undefined);
+  const isRight = isLocal || typeof route !== "string" && !REFUSING.includes(route.type) &&
     (wanted === undefined ? trail.after === undefined || route.link === trail.after.stop.link.index : route.link === wanted);
   if (isRight) return [];
   // A question that was asked of a link that does not exist any more says nothing of routes.
   if (typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) && source !== undefined && !culpritOf(host, target, question.family, source, input?.name, true)) return [];
+  if (typeof route === "string" && !toContainer) {
+    const down = downLinks(scene, target, question.family);
+    if (down.length > 0) return down;
+  }
   const culprit = culpritOf(host, target, question.family, source ?? question.destination, input?.name, true);
   const place: Place = "agent";
   const leads = typeof route === "string" ? route : REFUSING.includes(route.type) ? route.type : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
@@ -198,4 +214,26 @@ function ask(view: NamespaceView, destination: string, from?: { source: string; 
     if (error instanceof SystemError) return error.errnoName;
     throw error;
   }
+}
+
+/** A link of the agent that is down and would lead to an address, or led everywhere. */
+function downLinks({ host, interfaces }: Scene, target: string, family: 4 | 6): Finding[] {
+  const own = new Set(interfaces.flatMap(({ ingress, hostEnd }) => [ingress?.index, hostEnd?.index]));
+  const down = host.links.filter((link) =>
+    !own.has(link.index) && link.kind !== "loopback" && !link.flags.includes("UP") &&
+    host.addressesOf(link).some((one) => (one.family === "inet6") === (family === 6) && one.scope === "global")
+  );
+  const leads = down.find((link) =>
+    host.addressesOf(link).some(({ address, prefixLength }) => within(target, `${address}/${prefixLength}`))
+  ) ?? down[0];
+  if (!leads) return [];
+  const command = ["ip", "link", "set", leads.name, "up"];
+  return [problem(
+    "uplink_down",
+    ["link", "uplink"],
+    `${leads.name}, by which the agent reaches ${target}, is down`,
+    [`its flags are ${leads.flags.join(", ")}`, `the agent has no route to ${target}`],
+    `${shellText(command)}; routes that went with it must be added again`,
+    { what: `bring ${leads.name} up`, commands: [command] },
+  )];
 }
