@@ -21,7 +21,19 @@ export const diagnose: Command = {
       default: "that of the running agent, or port 5051",
     },
     { name: "from", value: "ID", help: "with --to: follow one connection from this container" },
-    { name: "to", value: "ID[:PORT]|HOST:PORT", help: "the other end of that connection" },
+    {
+      name: "to",
+      value: "ID[:PORT]|HOST:PORT",
+      help: "the other end; /udp or /icmp behind it for another protocol",
+    },
+    { name: "all", help: "every container, as a matrix of questions" },
+    {
+      name: "format",
+      value: "FORMAT",
+      help: "with --all: text, or html for one file to keep",
+      default: "text",
+      complete: ["text", "html"],
+    },
     { name: "fix", help: "apply what can't make it worse, each after asking" },
     ...TARGET_FLAGS,
   ],
@@ -32,11 +44,18 @@ export const diagnose: Command = {
       command: "mesos-cni netns diagnose --from=5f3a --to=db.example:5432",
       what: "at which hop a connection stops",
     },
+    {
+      command: "mesos-cni netns diagnose --all --format=html >agent.html",
+      what: "the whole agent, for a ticket",
+    },
   ],
   notes:
-    "Exit code 1 if a problem was found. Questions are sent into the container's network (ARP, DNS to\n" +
-    "its servers, a connection to the agent); nothing is changed without --fix.",
+    "Exit code 1 if a problem was found. Questions are sent into the container's network as real packets,\n" +
+    "and into the agent's uplink as a stranger's would come; for one that fails, the rules that its packet\n" +
+    "meets are traced while it is sent again. Nothing of that stays, and nothing is changed without --fix.",
   async run(call) {
+    if (call.has("all")) return await diagnoseEverything(call);
+    if (call.value("format") !== undefined) throw new UsageError("--format goes with --all");
     if (call.has("fix")) requireSomeoneToAsk(call);
     if (call.value("from") !== undefined || call.value("to") !== undefined) {
       return await followConnection(call);
@@ -59,6 +78,30 @@ async function printDiagnosis(call: Call): Promise<Diagnosis> {
     print(diagnosisText(diagnosis, bold));
   }
   return diagnosis;
+}
+
+async function diagnoseEverything(call: Call): Promise<number> {
+  const others = ["from", "to", "netns", "pid"].filter((one) => call.value(one) !== undefined);
+  if (call.operands.length > 0 || others.length > 0 || call.has("fix")) {
+    throw new UsageError("--all takes no ID, and no --from, --to, --netns, --pid or --fix");
+  }
+  const format = call.value("format") ?? "text";
+  if (format !== "text" && format !== "html") {
+    throw new UsageError(`--format=${format} is none of text, html`);
+  }
+  const { diagnoseAll, matrixText } = await import("../diagnose/all.ts");
+  const layout = layoutOf(call);
+  const all = await diagnoseAll(layout, { agent: agentOf(call) });
+  if (call.has("json")) {
+    printJson(all);
+  } else if (format === "html") {
+    const { topologyOf } = await import("../netns/topology.ts");
+    const { reportHtml } = await import("../diagnose/report_html.ts");
+    print(reportHtml(all, topologyOf(layout)));
+  } else {
+    print(matrixText(all, bold));
+  }
+  return all.healthy ? 0 : 1;
 }
 
 async function followConnection(call: Call): Promise<number> {

@@ -57,14 +57,18 @@ const MOST_FINDINGS = 20;
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
 
+const RANGES = Math.floor((LAST_TOKEN - FIRST_TOKEN + 1) / TOKENS_AT_A_TIME);
+/** Another program's begins elsewhere; this one's follow each other. */
+let nextRange = Math.floor(Math.random() * RANGES);
+
 /** A range of tokens that no other diagnosis is likely to use now. */
 export class TokenRange {
   readonly tokens: Tokens;
   #next: number;
 
   constructor() {
-    const ranges = Math.floor((LAST_TOKEN - FIRST_TOKEN + 1) / TOKENS_AT_A_TIME);
-    const first = FIRST_TOKEN + Math.floor(Math.random() * ranges) * TOKENS_AT_A_TIME;
+    const first = FIRST_TOKEN + nextRange * TOKENS_AT_A_TIME;
+    nextRange = (nextRange + 1) % RANGES;
     this.tokens = { first, last: first + TOKENS_AT_A_TIME - 1 };
     this.#next = first;
   }
@@ -129,9 +133,15 @@ export async function answer(
   questions: readonly Question[],
 ): Promise<{ asked: Asked[]; findings: Finding[] }> {
   const first = await askAll(questions, false);
-  const asked = questions.map(({ topic, text }, i): Asked => ({ topic, text, ...first.answers[i]! }));
+  const asked = questions.map(({ topic, text }, i): Asked => ({
+    topic,
+    text,
+    ...first.answers[i]!,
+  }));
   await first.session[Symbol.asyncDispose]();
-  const failing = questions.map((question, i) => ({ question, i })).filter(({ i }) => asked[i]!.outcome === "failed");
+  const failing = questions.map((question, i) => ({ question, i })).filter(({ i }) =>
+    asked[i]!.outcome === "failed"
+  );
   if (failing.length === 0) return { asked, findings: [] };
   const watched = failing.slice(0, MOST_WATCHED);
   const second = await askAll(watched.map(({ question }) => question), true);
@@ -141,7 +151,11 @@ export async function answer(
   for (const [n, { question, i }] of watched.entries()) {
     const again = second.answers[n]!;
     if (again.outcome === "answered") {
-      asked[i] = { ...asked[i]!, outcome: "answered", detail: `${again.detail}; the first time: ${asked[i]!.detail}` };
+      asked[i] = {
+        ...asked[i]!,
+        outcome: "answered",
+        detail: `${again.detail}; the first time: ${asked[i]!.detail}`,
+      };
       continue;
     }
     asked[i] = { ...asked[i]!, ...again };
@@ -160,7 +174,9 @@ async function askAll(questions: readonly Question[], deep: boolean) {
     questions.map(({ journey, neighbours }, i) => ({ token: tokens[i]!, journey, neighbours })),
     deep,
   );
-  const answers = await Promise.all(questions.map((question, i) => askOne(question, tokens[i]!, session)));
+  const answers = await Promise.all(
+    questions.map((question, i) => askOne(question, tokens[i]!, session)),
+  );
   await session.finish();
   return { tokens, session, answers };
 }
@@ -210,7 +226,14 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
   const vague = explained.filter(({ cause }) => cause === UNEXPLAINED);
   const clear = explained.filter(({ cause }) => cause !== UNEXPLAINED);
   const merged: Finding[] = [];
-  for (const one of [...clear, ...read.filter(({ level }) => level === "problem"), ...vague, ...read.filter(({ level }) => level === "hint")]) {
+  for (
+    const one of [
+      ...clear,
+      ...read.filter(({ level }) => level === "problem"),
+      ...vague,
+      ...read.filter(({ level }) => level === "hint"),
+    ]
+  ) {
     const same = merged.find(({ cause, text }) => cause === one.cause && text === one.text);
     if (same) same.evidence.push(...one.evidence.filter((line) => !same.evidence.includes(line)));
     else merged.push({ ...one, evidence: [...one.evidence] });

@@ -3,7 +3,11 @@ import { plain } from "../netns/table.ts";
 import type { Asked, Diagnosis } from "./diagnose.ts";
 import type { Finding } from "./finding.ts";
 
-const MARKS: Readonly<Record<Asked["outcome"], string>> = { answered: "✓", failed: "✗", unasked: "–" };
+const MARKS: Readonly<Record<Asked["outcome"], string>> = {
+  answered: "✓",
+  failed: "✗",
+  unasked: "–",
+};
 
 /** @param strong marks what matters most, such as bold */
 export function diagnosisText(
@@ -15,10 +19,14 @@ export function diagnosisText(
   const hints = findings.filter(({ level }) => level === "hint");
   const [cause, ...others] = problems;
   return [
-    title(healthy ? `${name} is healthy` : cause ? `cause: ${cause.text}` : `${name} is not healthy`),
+    title(
+      healthy ? `${name} is healthy` : cause ? `cause: ${cause.text}` : `${name} is not healthy`,
+    ),
     ...cause ? [details(cause)] : [],
     ...others.map((one) =>
-      `also: ${plain(one.text)}${one.consequence_of ? ` (a consequence of ${one.consequence_of})` : ""}\n${details(one)}`
+      `also: ${plain(one.text)}${
+        one.consequence_of ? ` (a consequence of ${one.consequence_of})` : ""
+      }\n${details(one)}`
     ),
     ...hints.map((one) => `worth a look: ${plain(one.text)}\n${details(one)}`),
     ...asked.length > 0 ? [askedText(asked)] : [],

@@ -35,7 +35,9 @@ export async function explain(
     found.push(...await placeReasons(one));
   }
   if (found.length === 0) {
-    const told = drops.map(({ reason, device, location }) => `the kernel dropped it on ${device}: ${reason}${location ? ` in ${location}` : ""}`);
+    const told = drops.map(({ reason, device, location }) =>
+      `the kernel dropped it on ${device}: ${reason}${location ? ` in ${location}` : ""}`
+    );
     found.push(problem(
       UNEXPLAINED,
       [mechanismAt(trail.place, question), trail.place],

@@ -97,7 +97,9 @@ export function hint(
 
 /** A command for a shell, for people to read and paste. */
 export function shellText(command: readonly string[]): string {
-  return command.map((word) => /^[\w@%+=:,.\/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+  return command.map((word) =>
+    /^[\w@%+=:,.\/-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+  )
     .join(" ");
 }
 

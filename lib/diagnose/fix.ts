@@ -10,7 +10,9 @@ export async function applyFix({ commands = [], apply }: Fix): Promise<void> {
     const file = findTool(program!, Deno.env.get("PATH") ?? "");
     if (file === undefined) throw new OperatorError("fix_failed", `there is no ${program} in PATH`);
     const { code, stderr } = await runTool(file, args);
-    if (code !== 0) throw new OperatorError("fix_failed", `${shellText(command)}: ${stderr || `exit ${code}`}`);
+    if (code !== 0) {
+      throw new OperatorError("fix_failed", `${shellText(command)}: ${stderr || `exit ${code}`}`);
+    }
   }
   await apply?.();
 }

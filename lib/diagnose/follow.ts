@@ -10,7 +10,17 @@ import { findTarget, requireAlive, type Target } from "../netns/target.ts";
 import { TokenRange } from "./diagnose.ts";
 import { explain } from "./explain.ts";
 import type { Finding } from "./finding.ts";
-import { between, type Ends, endsOf, journey, type Journey, legText, through, toAgent, toWire } from "./journey.ts";
+import {
+  between,
+  type Ends,
+  endsOf,
+  type Journey,
+  journey,
+  legText,
+  through,
+  toAgent,
+  toWire,
+} from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { resolveName, TYPE_AAAA } from "./packets/dns.ts";
 import { tryEcho } from "./packets/echo.ts";
@@ -67,7 +77,9 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
   try {
     const hops: Hop[] = [];
     const destination = await resolve(layout, scene, to, hops);
-    if (!destination) return { from: from.name, to, connection: "no address", arrived: false, hops, findings: [] };
+    if (!destination) {
+      return { from: from.name, to, connection: "no address", arrived: false, hops, findings: [] };
+    }
     const question = questionOf(scene, destination, (other) => others.push(other));
     const range = new TokenRange();
     const token = range.take();
@@ -79,8 +91,20 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
       const seen = trail.seen[i];
       hops.push({
         name: legText(leg),
-        outcome: seen ? "passed" : i > trail.last + 1 ? "unknown" : answer.outcome === "answered" ? "unknown" : "stopped",
-        evidence: seen ? [`${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${seen.to ? ` to ${seen.to}` : ""}`] : [],
+        outcome: seen
+          ? "passed"
+          : i > trail.last + 1
+          ? "unknown"
+          : answer.outcome === "answered"
+          ? "unknown"
+          : "stopped",
+        evidence: seen
+          ? [
+            `${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${
+              seen.to ? ` to ${seen.to}` : ""
+            }`,
+          ]
+          : [],
       });
     }
     const findings = answer.outcome === "answered"
@@ -99,7 +123,11 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
   }
 }
 
-function questionOf(scene: Scene, destination: Destination, open: (scene: Scene) => void): Question {
+function questionOf(
+  scene: Scene,
+  destination: Destination,
+  open: (scene: Scene) => void,
+): Question {
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
@@ -113,7 +141,11 @@ function questionOf(scene: Scene, destination: Destination, open: (scene: Scene)
     protocol,
     destination: address,
     port,
-    neighbours: [...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []), address, ...attached?.expected.map((one) => one.address) ?? []],
+    neighbours: [
+      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
+      address,
+      ...attached?.expected.map((one) => one.address) ?? [],
+    ],
     async ask(token, session) {
       if (protocol === "icmp") {
         const outcome = await tryEcho(netns, address, token);
@@ -124,8 +156,12 @@ function questionOf(scene: Scene, destination: Destination, open: (scene: Scene)
         if (outcome === "answered") return answered("an answer came");
         const there = path.legs.filter(({ way }) => way === "there").at(-1);
         const arrived = container !== undefined && there !== undefined &&
-          session.of(token).some(({ at, direction }) => at === there.stop.point.name && direction === "in");
-        return outcome === "no answer" && arrived ? answered("it arrived; nothing answered, as UDP need not") : failed(outcome);
+          session.of(token).some(({ at, direction }) =>
+            at === there.stop.point.name && direction === "in"
+          );
+        return outcome === "no answer" && arrived
+          ? answered("it arrived; nothing answered, as UDP need not")
+          : failed(outcome);
       }
       const outcome = await tryConnect(netns, address, port, CONNECT_MS, token);
       return outcome === "connected" ? answered(outcome) : failed(outcome);
@@ -136,13 +172,19 @@ function questionOf(scene: Scene, destination: Destination, open: (scene: Scene)
 
 /** A refusal that came from the far end itself. */
 function listeners({ container, port, protocol, address }: Destination, scene: Scene): Finding[] {
-  const place = container ? "neighbour" as const : scene.host.ownerOf(address) ? "agent" as const : "outside" as const;
+  const place = container
+    ? "neighbour" as const
+    : scene.host.ownerOf(address)
+    ? "agent" as const
+    : "outside" as const;
   return [{
     cause: "nobody_listens",
     level: "problem",
     mechanism: "listener",
     place,
-    text: `${container ? container.name : address} refuses: nothing there listens on ${port}/${protocol}`,
+    text: `${
+      container ? container.name : address
+    } refuses: nothing there listens on ${port}/${protocol}`,
     evidence: ["a refusal came back, and no rule was seen that made it"],
     remedy: container
       ? `see what listens there: mesos-cni netns inspect ${container.name}`
@@ -161,12 +203,21 @@ function attachedTo(scene: Scene, address: string): Attached | undefined {
   return scene.interfaces.find(({ link }) => link !== undefined);
 }
 
-function pathTo(scene: Scene, ends: Ends, { address, container, port, protocol }: Destination, open: (scene: Scene) => void): Journey {
+function pathTo(
+  scene: Scene,
+  ends: Ends,
+  { address, container, port, protocol }: Destination,
+  open: (scene: Scene) => void,
+): Journey {
   const to = container ?? mappedTo(scene, address, port, protocol);
   if (to) {
     const theirs = new Scene(scene.layout, to);
     open(theirs);
-    const their = theirs.interfaces.find(({ expected }) => container === undefined || expected.some((one) => one.address === address)) ??
+    const their = theirs.interfaces.find(({ expected }) =>
+      container === undefined || expected.some((one) =>
+        one.address === address
+      )
+    ) ??
       theirs.interfaces[0];
     const far = their && endsOf(theirs, their, "neighbour");
     if (far) return between(ends, far);
@@ -183,7 +234,12 @@ function pathTo(scene: Scene, ends: Ends, { address, container, port, protocol }
 }
 
 /** The container that a port of the agent leads to. */
-function mappedTo(scene: Scene, address: string, port: number, protocol: Protocol): Target | undefined {
+function mappedTo(
+  scene: Scene,
+  address: string,
+  port: number,
+  protocol: Protocol,
+): Target | undefined {
   if (!scene.host.ownerOf(address)) return undefined;
   const found = scene.containers.find(({ id, namespaceAlive, attachments }) =>
     namespaceAlive && id !== scene.container?.id &&
@@ -201,9 +257,11 @@ async function resolve(
   hops: Hop[],
 ): Promise<Destination | undefined> {
   const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
-  const container = findContainer(layout, place) ?? findContainer(layout, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
+  const container = findContainer(layout, place) ??
+    findContainer(layout, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
   const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
-  const [, name = place, digits] = bracketed ?? (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
+  const [, name = place, digits] = bracketed ??
+    (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   const protocol = (given ?? (port === undefined && !container ? "icmp" : "tcp")) as Protocol;
   if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
@@ -216,20 +274,29 @@ async function resolve(
   const resolver = resolverOf(scene);
   const entry = resolver.hosts.find(({ names }) => names.includes(name));
   if (entry && isAddress(entry.address)) {
-    hops.push({ name: `the name ${name}`, outcome: "passed", evidence: [`/etc/hosts: ${entry.address}`] });
+    hops.push({
+      name: `the name ${name}`,
+      outcome: "passed",
+      evidence: [`/etc/hosts: ${entry.address}`],
+    });
     return { address: entry.address, port: port ?? 0, protocol };
   }
   const servers = resolver.servers.filter(isAddress);
   const dots = name.split(".").length - 1;
   const completed = resolver.search.map((domain) => `${name}.${domain}`);
-  const names = name.endsWith(".") ? [name] : dots >= resolver.ndots ? [name, ...completed] : [...completed, name];
+  const names = name.endsWith(".")
+    ? [name]
+    : dots >= resolver.ndots
+    ? [name, ...completed]
+    : [...completed, name];
   const evidence: string[] = [];
   for (const full of names.slice(0, 7)) {
     for (const server of servers) {
       const answer = await resolveName(scene.inside.netns, server, full);
-      const found = answer.addresses[0] ?? (answer.outcome === "NOERROR"
-        ? (await resolveName(scene.inside.netns, server, full, { type: TYPE_AAAA })).addresses[0]
-        : undefined);
+      const found = answer.addresses[0] ??
+        (answer.outcome === "NOERROR"
+          ? (await resolveName(scene.inside.netns, server, full, { type: TYPE_AAAA })).addresses[0]
+          : undefined);
       evidence.push(`${server} says of ${full}: ${found ?? explained(answer.outcome)}`);
       if (found !== undefined) {
         hops.push({ name: `the name ${name}`, outcome: "passed", evidence });
@@ -264,12 +331,21 @@ function findContainer(layout: Layout, id: string): Target | undefined {
   }
 }
 
-function ofContainer(layout: Layout, target: Target, wanted: number | undefined, protocol: Protocol): Destination {
+function ofContainer(
+  layout: Layout,
+  target: Target,
+  wanted: number | undefined,
+  protocol: Protocol,
+): Destination {
   using scene = new Scene(layout, target);
   const address = scene.container?.attachments.flatMap(networkAddresses)[0]?.address;
   const port = protocol === "icmp" ? 0 : wanted ??
-    sockets(scene.inside).find((one) => one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN"))?.localPort;
-  if (address !== undefined && port !== undefined) return { address, port, protocol, container: target };
+    sockets(scene.inside).find((one) =>
+      one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN")
+    )?.localPort;
+  if (address !== undefined && port !== undefined) {
+    return { address, port, protocol, container: target };
+  }
   throw new OperatorError(
     "bad_destination",
     address === undefined
@@ -280,7 +356,9 @@ function ofContainer(layout: Layout, target: Target, wanted: number | undefined,
 
 function endpoint({ address, port, protocol }: Destination): string {
   const host = address.includes(":") ? `[${address}]` : address;
-  return protocol === "icmp" ? `${address}/icmp` : `${host}:${port}${protocol === "udp" ? "/udp" : ""}`;
+  return protocol === "icmp"
+    ? `${address}/icmp`
+    : `${host}:${port}${protocol === "udp" ? "/udp" : ""}`;
 }
 
 /** A followed packet as text for a terminal. */

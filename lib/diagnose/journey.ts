@@ -32,7 +32,9 @@ type Hop = [stop: Stop, direction: "out" | "in"];
 /** A journey whose answer comes back by the same links. */
 export function journey(from: Place, to: Place, there: readonly (Hop | undefined)[]): Journey {
   const hops = there.filter((one) => one !== undefined);
-  const back = hops.toReversed().map(([stop, direction]): Hop => [stop, direction === "out" ? "in" : "out"]);
+  const back = hops.toReversed().map((
+    [stop, direction],
+  ): Hop => [stop, direction === "out" ? "in" : "out"]);
   return {
     from,
     to,
@@ -52,7 +54,8 @@ export interface Ends {
   bridge?: Stop;
 }
 
-const ARPHRD_WITH_HEADER = (link: Link) => link.mac !== undefined && link.kind !== "tun" && link.kind !== "ipip";
+const ARPHRD_WITH_HEADER = (link: Link) =>
+  link.mac !== undefined && link.kind !== "tun" && link.kind !== "ipip";
 
 export function stopOf(link: Link, place: Place, netns?: string, owner?: string): Stop {
   return {
@@ -68,7 +71,11 @@ export function stopOf(link: Link, place: Place, netns?: string, owner?: string)
 }
 
 /** @returns undefined for an interface that is gone */
-export function endsOf(scene: Scene, attached: Attached, place: Place = "container"): Ends | undefined {
+export function endsOf(
+  scene: Scene,
+  attached: Attached,
+  place: Place = "container",
+): Ends | undefined {
   const { link, hostEnd, bridge } = attached;
   if (!link) return undefined;
   const below = hostEnd ? undefined : belowOf(scene, link);
@@ -88,13 +95,19 @@ export function endsOf(scene: Scene, attached: Attached, place: Place = "contain
 
 /** The device below a macvlan or ipvlan. */
 function belowOf({ host }: Scene, link: Link): Link | undefined {
-  return link.kind === "macvlan" || link.kind === "ipvlan" ? host.linkAt(link.peerIndex) : undefined;
+  return link.kind === "macvlan" || link.kind === "ipvlan"
+    ? host.linkAt(link.peerIndex)
+    : undefined;
 }
 
 /** From the container to the agent itself. */
 export function toAgent({ eth, veth, bridge, attached }: Ends): Journey {
   if (!attached.hostEnd) return toWire({ attached, eth, veth });
-  return journey("container", "agent", [[eth, "out"], veth && [veth, "in"], bridge && [bridge, "in"]]);
+  return journey("container", "agent", [
+    [eth, "out"],
+    veth && [veth, "in"],
+    bridge && [bridge, "in"],
+  ]);
 }
 
 /** From a macvlan to its wire. */
@@ -126,7 +139,10 @@ export function fromOutside({ eth, veth, bridge }: Ends, uplink: Link): Journey 
 
 /** From a process of the agent. */
 export function fromAgent({ eth, veth, bridge }: Ends): Journey {
-  return journey("agent", "container", [bridge && [bridge, "out"], veth && [veth, "out"], [eth, "in"]]);
+  return journey("agent", "container", [bridge && [bridge, "out"], veth && [veth, "out"], [
+    eth,
+    "in",
+  ]]);
 }
 
 /** From a container to another: over their bridge, or routed by the agent. */

@@ -33,8 +33,12 @@ function placeBetween(journey: Journey, before: Leg | undefined, after: Leg | un
     return before.direction === "out" && before.stop.place === "uplink" ? "outside" : journey.to;
   }
   if (!after) return journey.from;
-  if (before.direction === "in" && after.direction === "out" && before.stop.place !== after.stop.place) {
-    return before.stop.place === "container" || before.stop.place === "neighbour" ? before.stop.place : "agent";
+  if (
+    before.direction === "in" && after.direction === "out" && before.stop.place !== after.stop.place
+  ) {
+    return before.stop.place === "container" || before.stop.place === "neighbour"
+      ? before.stop.place
+      : "agent";
   }
   return after.stop.place;
 }
@@ -47,5 +51,7 @@ export function trailText({ journey, seen, before, after }: Trail): string[] {
     : before
     ? "seen at every hop"
     : "no hop of it can be watched";
-  return [[ticks.length > 0 ? `seen ${ticks.join(", ")}` : undefined, lost].filter(Boolean).join("; ")];
+  return [
+    [ticks.length > 0 ? `seen ${ticks.join(", ")}` : undefined, lost].filter(Boolean).join("; "),
+  ];
 }

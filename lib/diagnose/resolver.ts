@@ -52,7 +52,9 @@ function seen(scene: Scene, name: string): { text: string; file: string } {
     }
   }
   // Where no network names a server, the container is given the agent's own file.
-  const text = own && (readCheckpoint(own) ?? (name === "resolv.conf" ? readCheckpoint("/etc/resolv.conf") : undefined));
+  const text = own &&
+    (readCheckpoint(own) ??
+      (name === "resolv.conf" ? readCheckpoint("/etc/resolv.conf") : undefined));
   return { text: (text ?? "").slice(0, MOST_BYTES), file: own ?? `/etc/${name}` };
 }
 

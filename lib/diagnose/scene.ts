@@ -46,7 +46,8 @@ export interface Uplink {
 }
 
 /** Bridges that other runtimes make for containers and machines of their own. */
-const OTHERS_BRIDGES = /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
+const OTHERS_BRIDGES =
+  /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
 
 export class Scene implements Disposable {
   readonly inside: NamespaceView & { netns: string };

@@ -28,7 +28,9 @@ const HELPER_CLONE_REDIRECT = 13;
 
 /** Nothing that a call reads may be collected before it returns. */
 function bpf(command: number, attr: Attr, what: string): number {
-  return Number(check(libc().syscall(SYS_BPF, BigInt(command), attr.bytes, BigInt(ATTR_BYTES)), what));
+  return Number(
+    check(libc().syscall(SYS_BPF, BigInt(command), attr.bytes, BigInt(ATTR_BYTES)), what),
+  );
 }
 
 /** union bpf_attr, written field by field. */

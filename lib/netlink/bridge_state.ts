@@ -110,28 +110,42 @@ const BRIDGE_VLAN_INFO_PVID = 2;
 const IFLA_INFO_DATA = 2, IFLA_BR_VLAN_FILTERING = 7;
 
 /** The VLANs of each port and bridge by their indices, and which bridges filter by them. @throws {SystemError} */
-export function bridgeVlans(netns?: string): { filtering: Set<number>; ports: Map<number, PortVlan[]> } {
+export function bridgeVlans(
+  netns?: string,
+): { filtering: Set<number>; ports: Map<number, PortVlan[]> } {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const filtering = new Set<number>();
   socket.dump(RTM_GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
-    const data = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA);
+    const data = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).nested(
+      IFLA_INFO_DATA,
+    );
     const kind = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).text(1);
-    if (kind === "bridge" && data.u8(IFLA_BR_VLAN_FILTERING) === 1) filtering.add(view(body).getInt32(4, true));
+    if (kind === "bridge" && data.u8(IFLA_BR_VLAN_FILTERING) === 1) {
+      filtering.add(view(body).getInt32(4, true));
+    }
     return undefined;
   });
   const ports = new Map<number, PortVlan[]>();
   if (filtering.size === 0) return { filtering, ports };
   const header = new Uint8Array(IFINFOMSG_BYTES);
   header[0] = AF_BRIDGE;
-  socket.dump(RTM_GETLINK, [header, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))], "list VLANs", ({ body }) => {
-    const spec = new Attributes(body.subarray(IFINFOMSG_BYTES)).bytes(IFLA_AF_SPEC);
-    const vlans: PortVlan[] = [];
-    for (const [type, value] of eachAttribute(spec ?? new Uint8Array())) {
-      if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
-      vlans.push({ id: view(value).getUint16(2, true), pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0 });
-    }
-    ports.set(view(body).getInt32(4, true), vlans);
-    return undefined;
-  });
+  socket.dump(
+    RTM_GETLINK,
+    [header, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
+    "list VLANs",
+    ({ body }) => {
+      const spec = new Attributes(body.subarray(IFINFOMSG_BYTES)).bytes(IFLA_AF_SPEC);
+      const vlans: PortVlan[] = [];
+      for (const [type, value] of eachAttribute(spec ?? new Uint8Array())) {
+        if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
+        vlans.push({
+          id: view(value).getUint16(2, true),
+          pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0,
+        });
+      }
+      ports.set(view(body).getInt32(4, true), vlans);
+      return undefined;
+    },
+  );
   return { filtering, ports };
 }

@@ -85,7 +85,16 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
     const { code, stderr } = await space.run(["sh", "-ec", script], { env: variables });
     if (code !== 0) {
       // Not every kernel has every mechanism.
-      return { setup, code: -1, findings: [], asked: [], stderr, variables, ms: 0, impossible: stderr };
+      return {
+        setup,
+        code: -1,
+        findings: [],
+        asked: [],
+        stderr,
+        variables,
+        ms: 0,
+        impossible: stderr,
+      };
     }
   }
   const start = performance.now();
@@ -129,7 +138,8 @@ async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
   const links: { ifindex: number; ifname: string }[] = JSON.parse(
     await clinic.agent.ok(["ip", "-j", "link"]),
   );
-  const eth0 = async (space: Namespace) => JSON.parse(await space.ok(["ip", "-j", "link", "show", "eth0"]))[0];
+  const eth0 = async (space: Namespace) =>
+    JSON.parse(await space.ok(["ip", "-j", "link", "show", "eth0"]))[0];
   const own = await eth0(clinic.patient);
   const other = await eth0(clinic.neighbour);
   const endOf = (index: number) => links.find(({ ifindex }) => ifindex === index)?.ifname ?? "";
@@ -157,4 +167,3 @@ export function isRight({ setup, findings, code, variables }: Outcome<Fault>): b
   return fits(setup.mechanism, first.mechanism) && fits(setup.place, first.place) &&
     (names === undefined || `${first.text} ${first.evidence.join(" ")}`.includes(names));
 }
-

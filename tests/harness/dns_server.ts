@@ -25,7 +25,9 @@ socket.on("message", (question, from) => {
   const refused = mode === "localhost" && question.includes(LOCALHOST);
   const code = mode === undefined || mode === "slow" || mode === "localhost"
     ? undefined
-    : mode === "" ? REFUSED : Number(mode);
+    : mode === ""
+    ? REFUSED
+    : Number(mode);
   const answer = Buffer.concat([question, ...known ? [RECORD, octets] : []]);
   answer[2] = 0x81;
   answer[3] = 0x80 | (refused ? REFUSED : code ?? (known ? 0 : NXDOMAIN));

@@ -42,8 +42,16 @@ export function kernelTypes(): KernelTypes | undefined {
   const networkHeader = skb && btf.offset(skb, "network_header");
   const at = skb && btf.offset(skb, "dev");
   const name = device && btf.offset(device, "name");
-  if (head === undefined || networkHeader === undefined || at === undefined || name === undefined) return undefined;
-  return { head, networkHeader, device: at, deviceName: name, reasons: reasons ? btf.values(reasons) : new Map() };
+  if (head === undefined || networkHeader === undefined || at === undefined || name === undefined) {
+    return undefined;
+  }
+  return {
+    head,
+    networkHeader,
+    device: at,
+    deviceName: name,
+    reasons: reasons ? btf.values(reasons) : new Map(),
+  };
 }
 
 class Btf {
@@ -84,7 +92,9 @@ class Btf {
 
   find(kind: number, name: string): number | undefined {
     const wanted = new TextEncoder().encode(name + "\0");
-    return this.#types.find((at, i) => i > 0 && this.#kind(at) === kind && this.#count(at) > 0 && this.#isNamed(at, wanted));
+    return this.#types.find((at, i) =>
+      i > 0 && this.#kind(at) === kind && this.#count(at) > 0 && this.#isNamed(at, wanted)
+    );
   }
 
   /** Where a member is, in bytes, also within structures and unions without a name. */
@@ -120,7 +130,10 @@ class Btf {
     const found = new Map<number, string>();
     for (let i = 0; i < this.#count(at); i++) {
       const entry = at + 12 + i * 8;
-      found.set(this.#view.getUint32(entry + 4, true), this.#name(entry).replace("SKB_DROP_REASON_", ""));
+      found.set(
+        this.#view.getUint32(entry + 4, true),
+        this.#name(entry).replace("SKB_DROP_REASON_", ""),
+      );
     }
     return found;
   }

@@ -8,7 +8,10 @@ import type { Stop } from "../journey.ts";
 /** What counts → how much so far. */
 export type Counters = Map<string, number>;
 
-const LEGACY = { "iptables-legacy": "ip_tables_names", "ip6tables-legacy": "ip6_tables_names" } as const;
+const LEGACY = {
+  "iptables-legacy": "ip_tables_names",
+  "ip6tables-legacy": "ip6_tables_names",
+} as const;
 
 /** Reads them in every namespace of the stops. */
 export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
@@ -33,7 +36,9 @@ export function grownCounters(before: Counters, after: Counters): string[] {
 
 /** Whether iptables-legacy has tables in a namespace. */
 export function hasLegacy(netns?: string): boolean {
-  return Object.values(LEGACY).some((names) => procIn(netns, `/proc/thread-self/net/${names}`).trim() !== "");
+  return Object.values(LEGACY).some((names) =>
+    procIn(netns, `/proc/thread-self/net/${names}`).trim() !== ""
+  );
 }
 
 function procIn(netns: string | undefined, path: string): string {
@@ -49,15 +54,25 @@ function procIn(netns: string | undefined, path: string): string {
 }
 
 /** Runs a program in a namespace; nothing if it is not there or fails. */
-export async function outputIn(netns: string | undefined, name: string, args: readonly string[]): Promise<string> {
+export async function outputIn(
+  netns: string | undefined,
+  name: string,
+  args: readonly string[],
+): Promise<string> {
   const file = findTool(name, Deno.env.get("PATH") ?? "");
   if (file === undefined) return "";
   const start = () => startTool(file, args);
-  const { code, stdout } = await (netns === undefined ? start() : inNamespaces({ net: netns }, () => [start()])[0]!).finish();
+  const { code, stdout } =
+    await (netns === undefined ? start() : inNamespaces({ net: netns }, () => [start()])[0]!)
+      .finish();
   return code === 0 ? stdout : "";
 }
 
-async function legacy(counters: Counters, program: string, netns: string | undefined): Promise<void> {
+async function legacy(
+  counters: Counters,
+  program: string,
+  netns: string | undefined,
+): Promise<void> {
   let table = "";
   for (const line of (await outputIn(netns, program, ["-c"])).split("\n")) {
     if (line.startsWith("*")) table = line.slice(1);
@@ -70,7 +85,8 @@ async function legacy(counters: Counters, program: string, netns: string | undef
 }
 
 async function tc(counters: Counters, device: string, netns: string | undefined): Promise<void> {
-  const read = async (...args: string[]) => await outputIn(netns, "tc", ["-s", ...args, "dev", device]);
+  const read = async (...args: string[]) =>
+    await outputIn(netns, "tc", ["-s", ...args, "dev", device]);
   const qdiscs = await read("qdisc", "show");
   let name = "";
   for (const line of qdiscs.split("\n")) {

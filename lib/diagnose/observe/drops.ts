@@ -9,7 +9,7 @@ import { ArrayMap, instruction, TracepointProgram } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import type { Tokens } from "./filter.ts";
-import { kernelTypes, type KernelTypes } from "./btf.ts";
+import { type KernelTypes, kernelTypes } from "./btf.ts";
 
 /** A packet of a probe that the kernel dropped. */
 export interface Drop {
@@ -51,7 +51,10 @@ export class Drops implements Disposable {
   /** All drops since the start. */
   seen(): Drop[] {
     const count = Number(new DataView(this.#map.get(0).buffer).getBigUint64(0, true));
-    return Array.from({ length: Math.min(count, SLOTS - 1) }, (_, i) => this.#read(this.#map.get(i + 1)));
+    return Array.from(
+      { length: Math.min(count, SLOTS - 1) },
+      (_, i) => this.#read(this.#map.get(i + 1)),
+    );
   }
 
   #read(value: Uint8Array<ArrayBuffer>): Drop {
@@ -94,7 +97,9 @@ function symbolAt(address: bigint): string | undefined {
     else high = middle;
   }
   const found = symbols[low - 1];
-  return found && found[0] > 0n ? found[1].replace(/\.(cold|isra|constprop|part).*$/, "") : undefined;
+  return found && found[0] > 0n
+    ? found[1].replace(/\.(cold|isra|constprop|part).*$/, "")
+    : undefined;
 }
 
 /** r6: the packet, r7: where, r8: why; the stack: -8 head, -16 offset, -80 packet, -96 name, -104 key. */

@@ -5,7 +5,13 @@ import { addressBytes } from "../../base/ip.ts";
 const NET = -0x100000;
 /** The protocol of the packet (SKF_AD_OFF + SKF_AD_PROTOCOL). */
 const PROTOCOL = -0x1000;
-const LOAD_WORD = 0x20, LOAD_HALF = 0x28, LOAD_BYTE = 0x30, JUMP_EQUAL = 0x15, JUMP_LEAST = 0x35, JUMP_ABOVE = 0x25, RETURN = 0x06;
+const LOAD_WORD = 0x20,
+  LOAD_HALF = 0x28,
+  LOAD_BYTE = 0x30,
+  JUMP_EQUAL = 0x15,
+  JUMP_LEAST = 0x35,
+  JUMP_ABOVE = 0x25,
+  RETURN = 0x06;
 /** As much of a packet as is looked at. */
 export const SNAP_BYTES = 256;
 
@@ -29,10 +35,15 @@ type Step = {
  * The bytes of a filter that lets pass what has one of the tokens as a port or an echo's identifier, errors
  * that quote such a packet, and ARP and neighbour discovery about one of the addresses.
  */
-export function probeFilter({ first, last }: Tokens, addresses: readonly string[]): Uint8Array<ArrayBuffer> {
+export function probeFilter(
+  { first, last }: Tokens,
+  addresses: readonly string[],
+): Uint8Array<ArrayBuffer> {
   const steps: Step[] = [];
-  const load = (code: number, offset: number, label?: string) => steps.push({ code, k: offset, label });
-  const equal = (k: number, yes?: string, no?: string) => steps.push({ code: JUMP_EQUAL, k, yes, no });
+  const load = (code: number, offset: number, label?: string) =>
+    steps.push({ code, k: offset, label });
+  const equal = (k: number, yes?: string, no?: string) =>
+    steps.push({ code: JUMP_EQUAL, k, yes, no });
   const isToken = () => {
     steps.push({ code: JUMP_LEAST, k: first, skip: 1 });
     steps.push({ code: JUMP_ABOVE, k: last, no: "take" });

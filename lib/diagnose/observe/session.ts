@@ -2,7 +2,7 @@
 import { SystemError } from "../../kernel/libc.ts";
 import { messageOf } from "../../base/error.ts";
 import type { Journey, Stop } from "../journey.ts";
-import { countersOf, type Counters, grownCounters } from "./counters.ts";
+import { type Counters, countersOf, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
 import { probeFilter, type Tokens } from "./filter.ts";
 import { type Sighting, Tap } from "./tap.ts";
@@ -58,7 +58,10 @@ export class Session implements AsyncDisposable {
   }
 
   get #neighbours(): string[] {
-    return [...new Set(this.watched.flatMap(({ neighbours }) => neighbours))].slice(0, MOST_NEIGHBOURS);
+    return [...new Set(this.watched.flatMap(({ neighbours }) => neighbours))].slice(
+      0,
+      MOST_NEIGHBOURS,
+    );
   }
 
   #tap(): void {
@@ -108,7 +111,9 @@ export class Session implements AsyncDisposable {
   of(token: number): Sighting[] {
     this.drain();
     return this.#sightings.filter(({ packet }) =>
-      [packet, packet.quoted].some((one) => one?.sourcePort === token || one?.destinationPort === token)
+      [packet, packet.quoted].some((one) =>
+        one?.sourcePort === token || one?.destinationPort === token
+      )
     );
   }
 
@@ -128,7 +133,9 @@ export class Session implements AsyncDisposable {
 
   /** The rules that a probe met. */
   rules(token: number): RuleMet[] {
-    return this.#met.filter(({ packet }) => packet && (packet.sourcePort === token || packet.destinationPort === token));
+    return this.#met.filter(({ packet }) =>
+      packet && (packet.sourcePort === token || packet.destinationPort === token)
+    );
   }
 
   /** The rules that ARP and neighbour discovery about an address met. */

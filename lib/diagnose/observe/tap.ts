@@ -76,7 +76,10 @@ export class Tap implements Disposable {
       const { length, from } = received;
       const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
       const offset = this.point.ethernet ? 14 : 0;
-      const packet = readPacket(view.getUint16(2), buffer.slice(offset, Math.min(length, SNAP_BYTES)));
+      const packet = readPacket(
+        view.getUint16(2),
+        buffer.slice(offset, Math.min(length, SNAP_BYTES)),
+      );
       if (!packet) continue;
       yield {
         at: this.point.name,

@@ -15,7 +15,14 @@ const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const SO_RCVBUF = 8;
 const SOL_SOCKET = 1;
-const FAMILIES: Readonly<Record<number, string>> = { 1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6" };
+const FAMILIES: Readonly<Record<number, string>> = {
+  1: "inet",
+  2: "ip",
+  3: "arp",
+  5: "netdev",
+  7: "bridge",
+  10: "ip6",
+};
 const MOST_EVENTS = 2000;
 const TABLE_OF_OURS = "mesos_cni_trace_";
 
@@ -30,7 +37,16 @@ export interface RuleMet {
   /** Absent for a chain's policy. */
   handle?: string;
   kind: "rule" | "policy" | "return";
-  verdict: "accept" | "drop" | "continue" | "jump" | "goto" | "return" | "stolen" | "queue" | "break";
+  verdict:
+    | "accept"
+    | "drop"
+    | "continue"
+    | "jump"
+    | "goto"
+    | "return"
+    | "stolen"
+    | "queue"
+    | "break";
   jump?: string;
   input?: number;
   output?: number;
@@ -120,7 +136,12 @@ export class Trace implements Disposable {
         ? ETH_P_IPV6
         : ETH_P_IP;
       const packet = readPacket(type, concat([network, transport]));
-      if (packet) this.#packets.set(id, { ...packet, ...discovery(network, transport, this.#traced.addresses) });
+      if (packet) {
+        this.#packets.set(id, {
+          ...packet,
+          ...discovery(network, transport, this.#traced.addresses),
+        });
+      }
     }
     const verdict = attributes.nested(5);
     const code = verdict.bytes(1);

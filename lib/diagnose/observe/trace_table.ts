@@ -193,8 +193,12 @@ export function removeStale(netns?: string): void {
   for (const family of NFPROTO_ANY_FAMILIES) {
     let names: string[];
     try {
-      names = socket.dump(NFT_MSG_GETTABLE, [nfHeader(family)], "list tables", ({ body }) =>
-        body[0] === family ? new Attributes(body.subarray(4)).text(1) : undefined);
+      names = socket.dump(
+        NFT_MSG_GETTABLE,
+        [nfHeader(family)],
+        "list tables",
+        ({ body }) => body[0] === family ? new Attributes(body.subarray(4)).text(1) : undefined,
+      );
     } catch (error) {
       if (error instanceof SystemError) continue;
       throw error;
@@ -213,11 +217,15 @@ export function removeStale(netns?: string): void {
 
 function removeTable(family: number, name: string, netns?: string): void {
   using socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
-  const frame = (type: number) => encodeMessage(type, NLM_F_REQUEST, 1, [nfHeader(0, NFNL_SUBSYS_NFTABLES)]);
+  const frame = (type: number) =>
+    encodeMessage(type, NLM_F_REQUEST, 1, [nfHeader(0, NFNL_SUBSYS_NFTABLES)]);
   socket.send(
     concat([
       frame(NFNL_MSG_BATCH_BEGIN),
-      encodeMessage(NFT_MSG_DELTABLE, NLM_F_REQUEST, 2, [nfHeader(family), attribute(1, cString(name))]),
+      encodeMessage(NFT_MSG_DELTABLE, NLM_F_REQUEST, 2, [
+        nfHeader(family),
+        attribute(1, cString(name)),
+      ]),
       frame(NFNL_MSG_BATCH_END),
     ]),
     `remove the table ${name}`,

@@ -70,7 +70,10 @@ async function collect(
   let end = performance.now() + ms;
   const buffer = new Uint8Array(64);
   // Whoever floods the wire with ARP does not prolong the wait, nor fill the answer.
-  while (performance.now() < end && answers.size < MOST_ANSWERS && await socket.readable(end - performance.now())) {
+  while (
+    performance.now() < end && answers.size < MOST_ANSWERS &&
+    await socket.readable(end - performance.now())
+  ) {
     const length = socket.receive(buffer, "wait for an ARP answer");
     if (length === undefined || length < 28) continue;
     const view = new DataView(buffer.buffer);

@@ -1,6 +1,12 @@
 /** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
 import { addressText, ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
-import { addressFamilyOf, SOCK_DGRAM, SOCK_STREAM, Socket, socketAddress } from "../../kernel/socket.ts";
+import {
+  addressFamilyOf,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  Socket,
+  socketAddress,
+} from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 
 const PORT = 53;
@@ -40,7 +46,11 @@ export async function resolveName(
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsAnswer> {
   const start = performance.now();
-  const ended = (outcome: string, addresses: string[] = []) => ({ outcome, addresses, ms: performance.now() - start });
+  const ended = (outcome: string, addresses: string[] = []) => ({
+    outcome,
+    addresses,
+    ms: performance.now() - start,
+  });
   using socket = Socket.open(addressFamilyOf(server), SOCK_DGRAM, 0, netns);
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
   const buffer = new Uint8Array(1500);

@@ -1,6 +1,6 @@
 /** ICMP echoes (RFC 792, RFC 4443) from inside a namespace, with an identifier of our own. */
 import { SystemError } from "../../kernel/libc.ts";
-import { AF_INET6, addressFamilyOf, SOCK_RAW, Socket, socketAddress } from "../../kernel/socket.ts";
+import { addressFamilyOf, AF_INET6, SOCK_RAW, Socket, socketAddress } from "../../kernel/socket.ts";
 import { checksum, echo } from "./frame.ts";
 
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
@@ -30,7 +30,12 @@ export async function tryEcho(
   const headers = (isV6 ? 40 : 20) + 8;
   const payload = new Uint8Array(Math.max(16, size - headers)).fill(0x6d);
   try {
-    using socket = Socket.open(isV6 ? AF_INET6 : 2, SOCK_RAW, isV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, netns);
+    using socket = Socket.open(
+      isV6 ? AF_INET6 : 2,
+      SOCK_RAW,
+      isV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
+      netns,
+    );
     if (isV6) {
       socket.setOption(SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO);
       socket.setOption(SOL_IPV6, IPV6_DONTFRAG, 1);
@@ -53,7 +58,12 @@ export async function tryEcho(
   }
 }
 
-async function answer(socket: Socket, isV6: boolean, id: number, ms: number): Promise<EchoOutcome | undefined> {
+async function answer(
+  socket: Socket,
+  isV6: boolean,
+  id: number,
+  ms: number,
+): Promise<EchoOutcome | undefined> {
   const end = performance.now() + ms;
   const buffer = new Uint8Array(2048);
   while (performance.now() < end && await socket.readable(end - performance.now())) {

@@ -24,7 +24,13 @@ export const FIN = 1, SYN = 2, RST = 4, ACK = 16;
 /** An IP packet of a flow, without the header of the link. */
 export function ipPacket(
   { protocol, source, destination, token, port }: Flow,
-  { flags = SYN, sequence = 0x6d636e69, acknowledge = 0, payload = new Uint8Array(), reply = false } = {},
+  {
+    flags = SYN,
+    sequence = 0x6d636e69,
+    acknowledge = 0,
+    payload = new Uint8Array(),
+    reply = false,
+  } = {},
 ): Uint8Array<ArrayBuffer> {
   const from = addressBytes(source);
   const to = addressBytes(destination);
@@ -34,7 +40,9 @@ export function ipPacket(
     ? udp(token, port, payload)
     : echo(from.length === 16, token, payload, reply);
   const number = protocol === "icmp" ? (from.length === 16 ? 58 : 1) : IPPROTO[protocol];
-  const pseudo = from.length === 16 ? pseudo6(from, to, body.length, number) : pseudo4(from, to, body.length, number);
+  const pseudo = from.length === 16
+    ? pseudo6(from, to, body.length, number)
+    : pseudo4(from, to, body.length, number);
   const at = protocol === "tcp" ? 16 : protocol === "udp" ? 6 : 2;
   const sum = checksum(protocol === "icmp" && from.length === 4 ? [body] : [pseudo, body]);
   new DataView(body.buffer).setUint16(at, sum === 0 && protocol === "udp" ? 0xffff : sum);
@@ -66,7 +74,13 @@ function header(from: Uint8Array, to: Uint8Array, protocol: number, length: numb
   return bytes;
 }
 
-function tcp(from: number, to: number, flags: number, sequence: number, acknowledge: number): Uint8Array<ArrayBuffer> {
+function tcp(
+  from: number,
+  to: number,
+  flags: number,
+  sequence: number,
+  acknowledge: number,
+): Uint8Array<ArrayBuffer> {
   const isSyn = (flags & SYN) !== 0;
   const bytes = new Uint8Array(isSyn ? 24 : 20);
   const view = new DataView(bytes.buffer);
@@ -93,7 +107,13 @@ function udp(from: number, to: number, payload: Uint8Array): Uint8Array<ArrayBuf
 }
 
 /** An ICMP echo, also without its checksum for a socket that computes it. */
-export function echo(isV6: boolean, id: number, payload: Uint8Array, reply = false, sequence = 1): Uint8Array<ArrayBuffer> {
+export function echo(
+  isV6: boolean,
+  id: number,
+  payload: Uint8Array,
+  reply = false,
+  sequence = 1,
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(8 + payload.length);
   const view = new DataView(bytes.buffer);
   bytes[0] = isV6 ? (reply ? 129 : 128) : reply ? 0 : 8;
@@ -132,7 +152,12 @@ export function checksum(parts: readonly Uint8Array[]): number {
 }
 
 /** A frame for Ethernet. */
-export function frame(to: string, from: string, type: number, packet: Uint8Array): Uint8Array<ArrayBuffer> {
+export function frame(
+  to: string,
+  from: string,
+  type: number,
+  packet: Uint8Array,
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(14 + packet.length);
   bytes.set(macBytes(to), 0);
   bytes.set(macBytes(from), 6);
@@ -157,7 +182,15 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 /** A packet as it was seen. */
 export interface Seen {
-  protocol: "tcp" | "udp" | "icmp" | "icmp error" | "arp request" | "arp reply" | "nd request" | "nd reply";
+  protocol:
+    | "tcp"
+    | "udp"
+    | "icmp"
+    | "icmp error"
+    | "arp request"
+    | "arp reply"
+    | "nd request"
+    | "nd reply";
   source: string;
   destination: string;
   sourcePort: number;
@@ -174,7 +207,14 @@ export interface Seen {
   quoted?: Seen;
 }
 
-const NOTHING = { sourcePort: 0, destinationPort: 0, flags: 0, code: 0, sequence: 0, acknowledge: 0 };
+const NOTHING = {
+  sourcePort: 0,
+  destinationPort: 0,
+  flags: 0,
+  code: 0,
+  sequence: 0,
+  acknowledge: 0,
+};
 
 /** Reads a packet from its network header on; undefined for what no probe sends or hears. */
 export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
@@ -186,7 +226,9 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
       protocol: view.getUint16(6) === 1 ? "arp request" : "arp reply",
       source: addressText(bytes.subarray(14, 18)),
       destination: addressText(bytes.subarray(24, 28)),
-      target: addressText(view.getUint16(6) === 1 ? bytes.subarray(24, 28) : bytes.subarray(14, 18)),
+      target: addressText(
+        view.getUint16(6) === 1 ? bytes.subarray(24, 28) : bytes.subarray(14, 18),
+      ),
     };
   }
   const isV6 = type === ETH_P_IPV6;
@@ -215,7 +257,11 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
   const kind = bytes[size]!;
   const common = { ...base, flags: kind, code: bytes[size + 1]! };
   if (isV6 ? kind < 5 : [3, 11, 12, 5].includes(kind)) {
-    return { ...common, protocol: "icmp error", quoted: readPacket(type, bytes.subarray(size + 8)) };
+    return {
+      ...common,
+      protocol: "icmp error",
+      quoted: readPacket(type, bytes.subarray(size + 8)),
+    };
   }
   if (isV6 && (kind === 135 || kind === 136) && bytes.length >= size + 24) {
     return {
@@ -224,5 +270,10 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
       target: addressText(bytes.subarray(size + 8, size + 24)),
     };
   }
-  return { ...common, protocol: "icmp", sourcePort: view.getUint16(size + 4), destinationPort: view.getUint16(size + 4) };
+  return {
+    ...common,
+    protocol: "icmp",
+    sourcePort: view.getUint16(size + 4),
+    destinationPort: view.getUint16(size + 4),
+  };
 }

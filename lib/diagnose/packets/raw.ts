@@ -5,8 +5,16 @@ import { type Flow, ipPacket } from "./frame.ts";
 const IPPROTO_RAW = 255;
 
 /** @throws {SystemError} such as `EPERM` from a rule, or `ENETUNREACH` */
-export function sendPacket(netns: string | undefined, flow: Flow, payload: Uint8Array<ArrayBuffer>): void {
+export function sendPacket(
+  netns: string | undefined,
+  flow: Flow,
+  payload: Uint8Array<ArrayBuffer>,
+): void {
   const isV6 = flow.source.includes(":");
   using socket = Socket.open(isV6 ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_RAW, netns);
-  socket.send(ipPacket(flow, { payload }), `send to ${flow.destination}`, socketAddress(flow.destination, 0));
+  socket.send(
+    ipPacket(flow, { payload }),
+    `send to ${flow.destination}`,
+    socketAddress(flow.destination, 0),
+  );
 }

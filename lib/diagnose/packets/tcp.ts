@@ -2,7 +2,13 @@
 import { ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
 import { ERRNO_NAMES } from "../../kernel/errno.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { addressFamilyOf, SOCK_STREAM, Socket, socketAddress, SOL_SOCKET } from "../../kernel/socket.ts";
+import {
+  addressFamilyOf,
+  SOCK_STREAM,
+  Socket,
+  socketAddress,
+  SOL_SOCKET,
+} from "../../kernel/socket.ts";
 
 /** `connected`, `timed out`, or errno's name such as `ECONNREFUSED`. */
 export type ConnectOutcome = string;

@@ -17,7 +17,9 @@ export function agentQuestions(
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
   const ends = attached && endsOf(scene, attached);
   if (!attached || !ends) return [];
-  const families = new Set(scene.interfaces.flatMap(({ expected }) => expected.map(({ family }) => family)));
+  const families = new Set(
+    scene.interfaces.flatMap(({ expected }) => expected.map(({ family }) => family)),
+  );
   // A macvlan never reaches the device below it: nobody expects it to.
   const isBelow = ["macvlan", "ipvlan"].includes(attached.link!.kind ?? "");
   const family = families.has(4) || families.size === 0 ? 4 : 6;
@@ -34,15 +36,24 @@ export function agentQuestions(
     protocol: "tcp",
     destination: address,
     port,
-    neighbours: [...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []), ...attached.expected.map((one) => one.address)],
+    neighbours: [
+      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
+      ...attached.expected.map((one) => one.address),
+    ],
     async ask(token, session) {
       const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
       if (outcome === "connected") return answered("it takes the connection");
       if (!given && outcome === "ECONNREFUSED" && isLocal && listeners("tcp", port).length === 0) {
-        const arrived = session.of(token).some(({ direction, packet }) => direction === "in" && packet.sourcePort === token);
-        if (arrived) return unasked("packets arrive there; nobody listens, where an agent would by default");
+        const arrived = session.of(token).some(({ direction, packet }) =>
+          direction === "in" && packet.sourcePort === token
+        );
+        if (arrived) {
+          return unasked("packets arrive there; nobody listens, where an agent would by default");
+        }
       }
-      if (!given && isBelow) return unasked("a container on a macvlan never reaches the agent's device below it");
+      if (!given && isBelow) {
+        return unasked("a container on a macvlan never reaches the agent's device below it");
+      }
       if (!given && outcome === "ENETUNREACH" && isClosed(attached)) {
         return unasked("its network leads nowhere, by its config");
       }
@@ -51,7 +62,8 @@ export function agentQuestions(
     reasons: (_, { detail }) => {
       const listening = isLocal ? listeners("tcp", port) : [];
       const fits = listening.filter((one) =>
-        one.address === address || one.address === "::" || (family === 4 && one.address === "0.0.0.0")
+        one.address === address || one.address === "::" ||
+        (family === 4 && one.address === "0.0.0.0")
       );
       if (detail !== "ECONNREFUSED" || !isLocal || fits.length > 0) return [];
       return [
@@ -59,7 +71,9 @@ export function agentQuestions(
           ? problem(
             "agent_listens_elsewhere",
             ["listener", "agent"],
-            `the agent listens on ${listening.map((one) => one.address).join(", ")} port ${port}, not on ${address}`,
+            `the agent listens on ${
+              listening.map((one) => one.address).join(", ")
+            } port ${port}, not on ${address}`,
             [`a connection from inside to ${place} ends: ${detail}`],
             `start it with an --ip that containers reach, such as ${address}`,
           )

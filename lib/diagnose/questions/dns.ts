@@ -30,14 +30,24 @@ export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
       journey: path,
       destination: server,
       port: 53,
-      neighbours: [...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []), server, ...attached.expected.map((one) => one.address)],
+      neighbours: [
+        ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
+        server,
+        ...attached.expected.map((one) => one.address),
+      ],
     };
     return [{
       ...common,
       text: `resolves names by ${server}`,
       protocol: "udp",
       async ask(token, session) {
-        const answers = await asked(scene, server, resolver, token, session.deep ? AGAIN_MS : PATIENCE_MS);
+        const answers = await asked(
+          scene,
+          server,
+          resolver,
+          token,
+          session.deep ? AGAIN_MS : PATIENCE_MS,
+        );
         const best = answers.find(({ outcome }) => ANSWERS.includes(outcome));
         if (best) {
           const wrong = disagreement(scene, answers);
@@ -51,9 +61,17 @@ export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
       text: `resolves names by ${server} over TCP`,
       protocol: "tcp",
       async ask(token) {
-        const outcome = await resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1100, token });
-        if (outcome === "ECONNREFUSED") return { outcome: "unasked", detail: "the server has no TCP" };
-        return outcome === "timed out" || outcome.startsWith("E") ? failed(outcome) : answered(outcome);
+        const outcome = await resolveByTcp(scene.inside.netns, server, ".", {
+          type: TYPE_NS,
+          ms: 1100,
+          token,
+        });
+        if (outcome === "ECONNREFUSED") {
+          return { outcome: "unasked", detail: "the server has no TCP" };
+        }
+        return outcome === "timed out" || outcome.startsWith("E")
+          ? failed(outcome)
+          : answered(outcome);
       },
     }];
   });
@@ -78,7 +96,13 @@ function pathTo(scene: Scene, server: string): Journey {
  * Asks for the root, which every recursive server knows, and for the domains that names are
  * completed with. A server may refuse the one or know nothing of the other.
  */
-async function asked(scene: Scene, server: string, { search }: Resolver, token: number, ms: number): Promise<DnsAnswer[]> {
+async function asked(
+  scene: Scene,
+  server: string,
+  { search }: Resolver,
+  token: number,
+  ms: number,
+): Promise<DnsAnswer[]> {
   const { netns } = scene.inside;
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_NAMES);
   return await Promise.all([
@@ -96,8 +120,13 @@ function disagreement(_scene: Scene, answers: readonly DnsAnswer[]): string | un
 function reasons(scene: Scene, server: string, { servers }: Resolver, outcome: string): Finding[] {
   const name = scene.name;
   const isLoopback = server.startsWith("127.") || server === "::1";
-  const of = servers.length > 1 ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`] : [];
-  const seen = [`asked for the root and for its domains, the outcome is: ${explained(outcome)}`, ...of];
+  const of = servers.length > 1
+    ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`]
+    : [];
+  const seen = [
+    `asked for the root and for its domains, the outcome is: ${explained(outcome)}`,
+    ...of,
+  ];
   if (isLoopback && outcome !== "NOERROR") {
     return [problem(
       "dns_refused",

@@ -12,8 +12,11 @@ const MOST = 4;
 export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: Attached): string[] {
   if (!link) return [];
   const routed = inside.routes.flatMap((route) => [
-    ...route.link === link.index && route.gateway && route.type === "unicast" ? [route.gateway] : [],
-    ...route.hops?.flatMap((hop) => hop.link === link.index && hop.gateway ? [hop.gateway] : []) ?? [],
+    ...route.link === link.index && route.gateway && route.type === "unicast"
+      ? [route.gateway]
+      : [],
+    ...route.hops?.flatMap((hop) => hop.link === link.index && hop.gateway ? [hop.gateway] : []) ??
+      [],
   ]);
   // host-local names a gateway also where no route leads by it, and then nobody need have it.
   const wanted = expected.flatMap(({ gateway, family }) =>
@@ -24,7 +27,10 @@ export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: At
       ? [gateway]
       : []
   );
-  return [...new Set([...wanted, ...routed])].filter((one) => !one.startsWith("fe80:")).slice(0, MOST);
+  return [...new Set([...wanted, ...routed])].filter((one) => !one.startsWith("fe80:")).slice(
+    0,
+    MOST,
+  );
 }
 
 export function gatewayQuestions(scene: Scene): Question[] {
@@ -49,7 +55,8 @@ export function gatewayQuestions(scene: Scene): Question[] {
           if (outcome === "answered") return answered("it answers an echo");
           // A gateway need not answer echoes; what is for others is all that it must take.
           const arrived = session.of(token).some(({ at, direction }) =>
-            direction === "in" && (at === ends.bridge?.point.name || (!ends.bridge && at === ends.veth?.point.name))
+            direction === "in" &&
+            (at === ends.bridge?.point.name || (!ends.bridge && at === ends.veth?.point.name))
           );
           const link = attached.link!;
           const own = scene.inside.addressesOf(link).find((one) =>
@@ -76,15 +83,26 @@ export function gatewayQuestions(scene: Scene): Question[] {
 const ANOTHER_ANSWERS = "another answers";
 
 /** What is wrong with who answers ARP for a gateway, whatever the table of neighbours holds now. */
-async function heard(scene: Scene, { link, expected, hostEnd, bridge }: Attached, gateway: string): Promise<string | undefined> {
-  if (gateway.includes(":") || !link!.flags.includes("UP") || link!.flags.includes("NOARP")) return undefined;
-  const own = scene.inside.addressesOf(link!).find(({ family, scope }) => family === "inet" && scope === "global")?.address ??
-    expected.find(({ family }) => family === 4)?.address;
+async function heard(
+  scene: Scene,
+  { link, expected, hostEnd, bridge }: Attached,
+  gateway: string,
+): Promise<string | undefined> {
+  if (gateway.includes(":") || !link!.flags.includes("UP") || link!.flags.includes("NOARP")) {
+    return undefined;
+  }
+  const own =
+    scene.inside.addressesOf(link!).find(({ family, scope }) =>
+      family === "inet" && scope === "global"
+    )?.address ??
+      expected.find(({ family }) => family === 4)?.address;
   const answers = await answersFor(scene.inside.netns, link!, gateway, own);
   if (answers.length === 0) return `${NOBODY_ANSWERS} ${gateway}`;
   const owner = scene.host.ownerOf(gateway);
   const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
-  return owner && hostEnd && answers.some((mac) => !right.includes(mac)) ? `${ANOTHER_ANSWERS}: ${answers.join(", ")}` : undefined;
+  return owner && hostEnd && answers.some((mac) => !right.includes(mac))
+    ? `${ANOTHER_ANSWERS}: ${answers.join(", ")}`
+    : undefined;
 }
 
 /** Does the agent find the container, by ARP? What comes from elsewhere must. */
@@ -92,7 +110,8 @@ export function foundQuestions(scene: Scene): Question[] {
   return scene.interfaces.flatMap((attached) => {
     const ends = endsOf(scene, attached);
     const { ingress, hostEnd, link, routedByAgent } = attached;
-    const own = ingress && scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
+    const own = ingress &&
+      scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
     const address = attached.expected.find(({ family }) => family === 4)?.address;
     if (!ends || !hostEnd || !ingress || !own || !address || !link || !routedByAgent) return [];
     return [{

@@ -21,7 +21,8 @@ export function neighbourQuestions(scene: Scene, open: (scene: Scene) => void): 
     const bridge = attached.bridge?.name;
     if (!ends || bridge === undefined) return [];
     const others = scene.containers.filter((other) =>
-      other.id !== scene.container!.id && other.mode === "own" && other.namespaceAlive && other.processAlive &&
+      other.id !== scene.container!.id && other.mode === "own" && other.namespaceAlive &&
+      other.processAlive &&
       other.attachments.some((one) =>
         one.network === attached.checkpoint?.network && pluginOf(one, "bridge") !== undefined
       )
@@ -43,11 +44,13 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
     ends.attached.expected.some((one) => one.family === family)
   );
   return families.flatMap((family): Question[] => {
-    const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)?.address;
+    const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)
+      ?.address;
     if (address === undefined) return [];
     const port = sockets(theirs.inside).find(({ protocol, state, localAddress }) =>
       protocol === "tcp" && state === "LISTEN" &&
-      (localAddress === address || localAddress === "::" || (family === 4 && localAddress === "0.0.0.0"))
+      (localAddress === address || localAddress === "::" ||
+        (family === 4 && localAddress === "0.0.0.0"))
     )?.localPort ?? CLOSED_PORT;
     return [{
       topic: "neighbour",
@@ -57,7 +60,12 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
       protocol: "tcp",
       destination: address,
       port,
-      neighbours: [address, ...ends.attached.expected.map((one) => one.address)],
+      neighbours: [
+        address,
+        ...ends.attached.expected.map((one) =>
+          one.address
+        ),
+      ],
       async ask(token, session) {
         const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
         if (outcome === "connected") return answered(`port ${port} takes a connection`);
@@ -69,12 +77,12 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
         }
         return failed(outcome);
       },
-    }, ...foundBy(scene, ends, theirs, far, family)];
+    }, ...foundBy(ends, theirs, far, family)];
   });
 }
 
 /** Whether the neighbour finds the container, by ARP. */
-function foundBy(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
+function foundBy(ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
   const own = ends.attached.expected.find((one) => one.family === family)?.address;
   const their = far.attached.expected.find((one) => one.family === family)?.address;
   const { link } = ends.attached;
@@ -93,7 +101,9 @@ function foundBy(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 |
       if (!far.eth.link.flags.includes("UP")) return unasked(`${far.eth.point.name} is down`);
       const answers = await answersFor(theirs.inside.netns, far.eth.link, own, their);
       if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${own}`);
-      return answers.includes(link.mac!) ? answered(`${link.mac} answers`) : failed(`${answers.join(", ")} answers for it`);
+      return answers.includes(link.mac!)
+        ? answered(`${link.mac} answers`)
+        : failed(`${answers.join(", ")} answers for it`);
     },
   }];
 }

@@ -24,19 +24,29 @@ export async function findOutside(
   return { address: tried.find((_, i) => outcomes[i] === "answered"), tried, uplink };
 }
 
-function candidates(scene: Scene, family: 4 | 6, uplink: Uplink, servers: readonly string[]): string[] {
+function candidates(
+  scene: Scene,
+  family: 4 | 6,
+  uplink: Uplink,
+  servers: readonly string[],
+): string[] {
   const { host } = scene;
   const name = family === 4 ? "inet" : "inet6";
   const gateways = host.routes.filter((route) =>
     route.family === name && route.link === uplink.link.index && route.destination === "default"
   ).flatMap(({ gateway }) => gateway ?? []);
-  const beyond = servers.filter((one) => one.includes(":") === (family === 6) && leadsBy(scene, one, uplink));
+  const beyond = servers.filter((one) =>
+    one.includes(":") === (family === 6) && leadsBy(scene, one, uplink)
+  );
   const neighbours = host.neighbours.filter((one) =>
-    one.link === uplink.link.index && KNOWN.has(one.state) && one.address.includes(":") === (family === 6) &&
+    one.link === uplink.link.index && KNOWN.has(one.state) &&
+    one.address.includes(":") === (family === 6) &&
     !one.address.startsWith("fe80:") && one.mac !== undefined
   ).map(({ address }) => address);
   const own = new Set(host.addresses.map(({ address }) => address));
-  return [...new Set([...gateways.filter((one) => !one.startsWith("fe80:")), ...beyond, ...neighbours])]
+  return [
+    ...new Set([...gateways.filter((one) => !one.startsWith("fe80:")), ...beyond, ...neighbours]),
+  ]
     .filter((one) => !own.has(one)).slice(0, MOST_CANDIDATES);
 }
 
@@ -51,7 +61,11 @@ function leadsBy({ host }: Scene, address: string, { link }: Uplink): boolean {
 }
 
 /** Whether a container is meant to leave its subnet by this family. */
-export function isMeantOutside(scene: Scene, { checkpoint, link }: Attached, family: 4 | 6): boolean {
+export function isMeantOutside(
+  scene: Scene,
+  { checkpoint, link }: Attached,
+  family: 4 | 6,
+): boolean {
   const all = family === 4 ? "0.0.0.0/0" : "::/0";
   const name = family === 4 ? "inet" : "inet6";
   return checkpoint?.result?.routes.some(({ dst }) => dst === all) ||
@@ -69,8 +83,14 @@ export async function outsideQuestions(
   const questions: Question[] = [];
   for (const family of [4, 6] as const) {
     const attached = scene.interfaces.find((one) =>
-      isMeantOutside(scene, one, family) && one.expected.some((address) => address.family === family)
-    ) ?? (scene.container ? undefined : scene.interfaces.find((one) => isMeantOutside(scene, one, family)));
+      isMeantOutside(scene, one, family) && one.expected.some((address) =>
+        address.family === family
+      )
+    ) ?? (scene.container
+      ? undefined
+      : scene.interfaces.find((one) =>
+        isMeantOutside(scene, one, family)
+      ));
     const ends = attached && endsOf(scene, attached);
     if (!attached || !ends) continue;
     const first = tokens();
@@ -86,24 +106,30 @@ export async function outsideQuestions(
       journey: attached.hostEnd ? through(ends, uplink?.link) : toWire(ends),
       protocol: "icmp" as const,
       port: 0,
-      neighbours: [...gateway ? [gateway] : [], ...destination ? [destination] : [], ...attached.expected.map((one) => one.address)],
+      neighbours: [
+        ...gateway ? [gateway] : [],
+        ...destination ? [destination] : [],
+        ...attached.expected.map((one) => one.address),
+      ],
     };
     if (destination === undefined) {
       questions.push({
         ...common,
         text: `reaches outside by IPv${family}`,
         destination: "",
-        ask: () => Promise.resolve(unasked(
-          uplink
-            ? `nobody beyond ${uplink.link.name} is known who could be asked`
-            : `the agent has no way out for IPv${family}`,
-        )),
+        ask: () =>
+          Promise.resolve(unasked(
+            uplink
+              ? `nobody beyond ${uplink.link.name} is known who could be asked`
+              : `the agent has no way out for IPv${family}`,
+          )),
       });
       continue;
     }
     const link = attached.link!;
     const mtu = scene.inside.routes.find((route) =>
-      route.destination === "default" && (route.family === "inet6") === (family === 6) && route.link === link.index
+      route.destination === "default" && (route.family === "inet6") === (family === 6) &&
+      route.link === link.index
     )?.mtu ?? link.mtu;
     questions.push({
       ...common,
@@ -111,16 +137,28 @@ export async function outsideQuestions(
       destination,
       async ask(token, session) {
         const outcome = await tryEcho(scene.inside.netns, destination, token);
-        if (outcome === "answered") return answered("it answers an echo");
-        if (address !== undefined || outcome !== "timed out") return failed(outcome);
+        if (outcome === "answered") {
+          return answered("it answers an echo");
+        }
+        if (address !== undefined || outcome !== "timed out") {
+          return failed(outcome);
+        }
         // Nobody outside answers the agent either: how far the packet gets is all that can be told.
-        const left = session.of(token).some(({ at, direction }) => at === uplink!.link.name && direction === "out");
+        const left = session.of(token).some(({ at, direction }) =>
+          at === uplink!.link.name && direction === "out"
+        );
         return left
-          ? unasked(`the packet leaves by ${uplink!.link.name}, and nobody outside answers the agent itself`)
+          ? unasked(
+            `the packet leaves by ${
+              uplink!.link.name
+            }, and nobody outside answers the agent itself`,
+          )
           : failed(outcome);
       },
     });
-    if (address === undefined) continue;
+    if (address === undefined) {
+      continue;
+    }
     questions.push({
       ...common,
       text: `reaches ${destination} outside with packets of ${mtu} bytes`,
@@ -132,12 +170,16 @@ export async function outsideQuestions(
         for (let i = 0; i < 3; i++) {
           const outcome = await tryEcho(netns, destination, token, { size, ms: 400 });
           if (outcome === "answered") {
-            return answered(size === mtu ? "it answers" : `it answers with ${size}, as a hop asks for`);
+            return answered(
+              size === mtu ? "it answers" : `it answers with ${size}, as a hop asks for`,
+            );
           }
           const limit = /^too big (\d+)$/.exec(outcome)?.[1];
-          if (limit !== undefined && Number(limit) < size && Number(limit) >= 68) size = Number(limit);
-          else if (outcome === "EMSGSIZE") size = learned(scene, destination) ?? size;
-          else return failed(outcome === "timed out" ? `no answer to ${size} bytes` : outcome);
+          if (limit !== undefined && Number(limit) < size && Number(limit) >= 68) {
+            size = Number(limit);
+          } else if (outcome === "EMSGSIZE") {
+            size = learned(scene, destination) ?? size;
+          } else return failed(outcome === "timed out" ? `no answer to ${size} bytes` : outcome);
         }
         return failed("the path's size changes with each packet");
       },
@@ -155,4 +197,3 @@ function learned({ inside }: Scene, destination: string): number | undefined {
     throw error;
   }
 }
-

@@ -5,7 +5,7 @@ import type { PortMapping } from "../../containers/checkpoint.ts";
 import { isObject } from "../../base/json.ts";
 import type { NetworkAddress } from "../../netns/network_address.ts";
 import type { NamespaceView } from "../../netns/view.ts";
-import { sockets, type SocketEntry } from "../../netns/sockets.ts";
+import { type SocketEntry, sockets } from "../../netns/sockets.ts";
 import { type Ends, endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
@@ -54,11 +54,16 @@ export async function portQuestions(scene: Scene): Promise<Question[]> {
         const at = hostAddressOf(attached, mapping, family) ?? uplink.agentAddress;
         if (at.includes(":") !== (family === 6)) continue;
         const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
-        for (const stranger of strangersOf(scene, uplink, family)) questions.push(outsider(scene, mapped, stranger));
+        for (const stranger of strangersOf(scene, uplink, family)) {
+          questions.push(outsider(scene, mapped, stranger));
+        }
         if (mapping.protocol === "tcp") {
           questions.push(local(scene, mapped, at));
-          if (mapper.snat === true && family === 4 && mapper.type === MAPPERS[0]) questions.push(local(scene, mapped, "127.0.0.1"));
-          const excluded = Array.isArray(mapper.excludeDevices) && mapper.excludeDevices.includes(attached.ingress?.name ?? "");
+          if (mapper.snat === true && family === 4 && mapper.type === MAPPERS[0]) {
+            questions.push(local(scene, mapped, "127.0.0.1"));
+          }
+          const excluded = Array.isArray(mapper.excludeDevices) &&
+            mapper.excludeDevices.includes(attached.ingress?.name ?? "");
           if (mapper.snat === true && !excluded) questions.push(itself(scene, mapped));
         }
       }
@@ -68,7 +73,11 @@ export async function portQuestions(scene: Scene): Promise<Question[]> {
 }
 
 /** The address of the agent that a mapping is bound to, if it is to one. */
-function hostAddressOf({ checkpoint }: Attached, { hostPort }: PortMapping, family: 4 | 6): string | undefined {
+function hostAddressOf(
+  { checkpoint }: Attached,
+  { hostPort }: PortMapping,
+  family: 4 | 6,
+): string | undefined {
   const entries = checkpoint!.plugins.flatMap((plugin) => {
     const runtime = isObject(plugin.runtimeConfig) ? plugin.runtimeConfig.portMappings : undefined;
     return Array.isArray(runtime) ? runtime.filter(isObject) : [];
@@ -84,15 +93,20 @@ function hostAddressOf({ checkpoint }: Attached, { hostPort }: PortMapping, fami
 function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
   const name = family === 4 ? "inet" : "inet6";
   const own = new Set(host.addresses.map(({ address }) => address));
-  const near = host.neighbours.find((one) =>
-    one.link === uplink.link.index && one.mac !== undefined && one.address.includes(":") === (family === 6) &&
-    isSomebody(one.address) && !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
-  )?.address ?? uplink.somewhere;
+  const near =
+    host.neighbours.find((one) =>
+      one.link === uplink.link.index && one.mac !== undefined &&
+      one.address.includes(":") === (family === 6) &&
+      isSomebody(one.address) && !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
+    )?.address ?? uplink.somewhere;
   const isDefault = host.routes.some((route) =>
-    route.family === name && route.destination === "default" && route.table === "main" && route.link === uplink.link.index
+    route.family === name && route.destination === "default" && route.table === "main" &&
+    route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
-  return [near, ...isDefault && far ? [far] : []].filter((one) => !own.has(one) && !one.startsWith("fe80:"));
+  return [near, ...isDefault && far ? [far] : []].filter((one) =>
+    !own.has(one) && !one.startsWith("fe80:")
+  );
 }
 
 function leadsBy(host: NamespaceView, address: string, { link }: Uplink): boolean {
@@ -127,24 +141,38 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
   const path = fromOutside(ends, uplink.link);
   return {
     ...common(mapped),
-    text: `port ${mapping.hostPort}/${mapping.protocol} is reached from ${stranger} by ${uplink.link.name}`,
+    text:
+      `port ${mapping.hostPort}/${mapping.protocol} is reached from ${stranger} by ${uplink.link.name}`,
     journey: path,
     neighbours: [address.address, stranger, uplink.somewhere],
     async ask(token, session) {
-      const flow: Flow = { protocol: mapping.protocol as "tcp" | "udp", source: stranger, destination: at, token, port: mapping.hostPort };
-      if (uplink.link.mac === undefined) return unasked(`${uplink.link.name} has no Ethernet to send a frame by`);
+      const flow: Flow = {
+        protocol: mapping.protocol as "tcp" | "udp",
+        source: stranger,
+        destination: at,
+        token,
+        port: mapping.hostPort,
+      };
+      if (uplink.link.mac === undefined) {
+        return unasked(`${uplink.link.name} has no Ethernet to send a frame by`);
+      }
       const type = address.family === 6 ? ETH_P_IPV6 : ETH_P_IP;
-      const enter = (packet: Uint8Array) => receiveAs(uplink.link.index, frame(uplink.link.mac!, STRANGER_MAC, type, packet));
+      const enter = (packet: Uint8Array) =>
+        receiveAs(uplink.link.index, frame(uplink.link.mac!, STRANGER_MAC, type, packet));
       try {
         enter(ipPacket(flow, { payload: PAYLOAD }));
       } catch (error) {
-        if (error instanceof SystemError) return unasked(`no frame can be let in by ${uplink.link.name}: ${error.message}`);
+        if (error instanceof SystemError) {
+          return unasked(`no frame can be let in by ${uplink.link.name}: ${error.message}`);
+        }
         throw error;
       }
       const lastLeg = path.legs.at(-1)!;
       const end = performance.now() + WAIT_MS;
       let isAnswered = mapping.protocol !== "udp";
-      while (performance.now() < end && !session.of(token).some((one) => isAt(lastLeg, one, token))) {
+      while (
+        performance.now() < end && !session.of(token).some((one) => isAt(lastLeg, one, token))
+      ) {
         await new Promise((resolve) => setTimeout(resolve, 40));
         isAnswered ||= answerUdp(scene, mapped, token, session);
       }
@@ -180,7 +208,12 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
 }
 
 /** What a server's answer would be, since most servers do not answer to what they do not know. */
-function answerUdp(scene: Scene, { ends, address, mapping }: Mapped, token: number, session: Session): boolean {
+function answerUdp(
+  scene: Scene,
+  { ends, address, mapping }: Mapped,
+  token: number,
+  session: Session,
+): boolean {
   const arrived = session.of(token).find(({ at, direction, packet }) =>
     at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
   );
@@ -232,7 +265,10 @@ function itself(scene: Scene, mapped: Mapped): Question {
 }
 
 /** The sockets in the container that wait on a mapping's port, on whatever address. */
-export function listenersOf({ inside }: Scene, { protocol, containerPort }: PortMapping): SocketEntry[] {
+export function listenersOf(
+  { inside }: Scene,
+  { protocol, containerPort }: PortMapping,
+): SocketEntry[] {
   return sockets(inside).filter((one) =>
     one.protocol === protocol && one.localPort === containerPort &&
     (one.state === "LISTEN" || one.state === "UNCONN")
@@ -240,7 +276,10 @@ export function listenersOf({ inside }: Scene, { protocol, containerPort }: Port
 }
 
 /** Whether a socket hears what comes to an address. */
-export function accepts({ localAddress }: SocketEntry, { address, family }: { address: string; family: 4 | 6 }): boolean {
-  return localAddress === address || localAddress === "::" || (family === 4 && localAddress === "0.0.0.0");
+export function accepts(
+  { localAddress }: SocketEntry,
+  { address, family }: { address: string; family: 4 | 6 },
+): boolean {
+  return localAddress === address || localAddress === "::" ||
+    (family === 4 && localAddress === "0.0.0.0");
 }
-

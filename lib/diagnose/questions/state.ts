@@ -23,5 +23,8 @@ export const STATE_QUESTIONS: readonly StateQuestion[] = [
   { text: "its ports have rules, and no process of the agent has them", read: probePortState },
   { text: "its resolv.conf is the one that was made for it", read: probeResolvConf },
   { text: "its leases are its own", read: probeIpam },
-  { text: "the table of connections has room, and nothing stale of its ports", read: probeConntrack },
+  {
+    text: "the table of connections has room, and nothing stale of its ports",
+    read: probeConntrack,
+  },
 ];

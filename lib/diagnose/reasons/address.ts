@@ -48,8 +48,18 @@ export function missing(scene: Scene, attached: Attached): Finding[] {
         {
           what: `add ${address}/${prefixLength} to ${ifName}`,
           commands: [
-            inNetns(scene.inside.netns, "ip", "address", "add", `${address}/${prefixLength}`, "dev", ifName),
-            ...routesOf(attached).map((route) => inNetns(scene.inside.netns, "ip", "route", "replace", ...route)),
+            inNetns(
+              scene.inside.netns,
+              "ip",
+              "address",
+              "add",
+              `${address}/${prefixLength}`,
+              "dev",
+              ifName,
+            ),
+            ...routesOf(attached).map((route) =>
+              inNetns(scene.inside.netns, "ip", "route", "replace", ...route)
+            ),
           ],
         },
       );

@@ -56,11 +56,16 @@ function gapReaders({ before, after, journey }: Trail): Reader[] {
   if (!before) {
     readers.push(journey.from === "container" ? containerRoutes : agentRoutes);
   }
-  if (at(after, "host-veth") || at(after, "bridge") || at(before, "host-veth") || at(before, "bridge")) {
+  if (
+    at(after, "host-veth") || at(after, "bridge") || at(before, "host-veth") || at(before, "bridge")
+  ) {
     readers.push(bridgeReasons);
   }
   readers.push(hooks);
-  if (before?.direction === "in" && (at(before, "bridge") || at(before, "host-veth") || at(before, "uplink"))) {
+  if (
+    before?.direction === "in" &&
+    (at(before, "bridge") || at(before, "host-veth") || at(before, "uplink"))
+  ) {
     readers.push(agentRoutes);
   }
   if (before && after && before.way === "there" && after.way === "back") {
@@ -72,12 +77,16 @@ function gapReaders({ before, after, journey }: Trail): Reader[] {
 }
 
 /** Links on the way that are down, gone, off their bridge, or without their address. */
-export function linkReasons({ scene, trail, question }: Pick<Case, "scene" | "trail" | "question">): Finding[] {
+export function linkReasons(
+  { scene, trail, question }: Pick<Case, "scene" | "trail" | "question">,
+): Finding[] {
   for (const attached of onTheWay(scene, trail)) {
     const found = [
       ...interfaceReasons(scene, attached),
       ...bridgeOf(scene, attached),
-      ...missing(scene, attached).filter(({ text }) => text.includes(":") === (question.family === 6)),
+      ...missing(scene, attached).filter(({ text }) =>
+        text.includes(":") === (question.family === 6)
+      ),
     ];
     if (found.length > 0) return found;
   }
@@ -109,7 +118,9 @@ export function linkReasons({ scene, trail, question }: Pick<Case, "scene" | "tr
 /** The interfaces of the container that a question goes by; all, if it is not known. */
 function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
   const found = interfaces.filter(({ link }) =>
-    journey.legs.some(({ stop }) => stop.link === link || stop.link.index === link?.index && stop.place === "container")
+    journey.legs.some(({ stop }) =>
+      stop.link === link || stop.link.index === link?.index && stop.place === "container"
+    )
   );
   return found.length > 0 ? found : interfaces;
 }
@@ -117,18 +128,29 @@ function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
 /** A packet that leaves the container from an address that is not its own there. */
 function sourceReasons({ scene, trail, question }: Case): Finding[] {
   const first = trail.seen.find((one) => one !== undefined);
-  if (!first || trail.journey.from !== "container" || first.at !== trail.journey.legs[0]!.stop.point.name) return [];
-  const given = scene.interfaces.flatMap(({ expected }) => expected).filter(({ family }) => family === question.family)
+  if (
+    !first || trail.journey.from !== "container" ||
+    first.at !== trail.journey.legs[0]!.stop.point.name
+  ) return [];
+  const given = scene.interfaces.flatMap(({ expected }) => expected).filter(({ family }) =>
+    family === question.family
+  )
     .map(({ address }) => address);
   if (given.length === 0 || given.includes(first.packet.source)) return [];
-  const attached = scene.interfaces.find(({ link }) => link?.index === trail.journey.legs[0]!.stop.link.index);
+  const attached = scene.interfaces.find(({ link }) =>
+    link?.index === trail.journey.legs[0]!.stop.link.index
+  );
   return wrongSource(scene, first.packet.source, attached, question.destination);
 }
 
 /** A rule that leads a mapped port to somebody else. */
-export async function translationReasons({ scene, question, met, texts, trail }: Case): Promise<Finding[]> {
+export async function translationReasons(
+  { scene, question, met, texts, trail }: Case,
+): Promise<Finding[]> {
   if (question.topic !== "port" || question.realDestination === undefined) return [];
-  const prerouting = met.filter(({ kind, netns, jump }) => kind === "rule" && netns === undefined && jump === undefined);
+  const prerouting = met.filter(({ kind, netns, jump }) =>
+    kind === "rule" && netns === undefined && jump === undefined
+  );
   for (const one of prerouting) {
     const text = await texts.of(one);
     if (!/\b(dnat|redirect|DNAT|REDIRECT|tproxy|TPROXY)\b/.test(text.text)) continue;
@@ -139,9 +161,13 @@ export async function translationReasons({ scene, question, met, texts, trail }:
       `a rule of ${text.program} ${one.table} ${one.chain} takes port ${question.port}/${question.protocol} away from ${scene.name}: ${text.text}`,
       [
         `the kernel's trace: ${one.family} ${one.table} ${one.chain} rule handle ${one.handle}`,
-        ...trail.last < 0 ? [] : [`the port should lead to ${question.realDestination}:${question.realPort}`],
+        ...trail.last < 0
+          ? []
+          : [`the port should lead to ${question.realDestination}:${question.realPort}`],
       ],
-      text.remove ? `if it is not meant so, delete it: ${shellText(text.remove)}` : "look at that rule",
+      text.remove
+        ? `if it is not meant so, delete it: ${shellText(text.remove)}`
+        : "look at that rule",
       text.remove && { what: "delete that rule", commands: [text.remove] },
     )];
   }
@@ -164,26 +190,43 @@ function hardwareReasons({ scene, trail, question }: Case): Finding[] {
     const wanted = receiverMacs(scene, trail, i);
     if (!wanted || wanted.includes(sighting.to)) continue;
     const netns = leg.stop.point.netns;
-    const view = netns === scene.inside.netns ? scene.inside : netns === undefined ? scene.host : undefined;
+    const view = netns === scene.inside.netns
+      ? scene.inside
+      : netns === undefined
+      ? scene.host
+      : undefined;
     const entry = view?.netlink.neighbours().find((one) =>
       one.mac === sighting.to && one.link === leg.stop.link.index
     );
     const owner = scene.ownerOfMac(sighting.to);
-    const place: Place = netns === undefined ? leg.stop.place === "uplink" ? "uplink" : "agent" : leg.stop.place;
+    const place: Place = netns === undefined
+      ? leg.stop.place === "uplink" ? "uplink" : "agent"
+      : leg.stop.place;
     const whose = owner
-      ? `${sighting.to} is ${owner.link} of ${owner.container === undefined ? "this agent" : `container ${owner.container}`}`
+      ? `${sighting.to} is ${owner.link} of ${
+        owner.container === undefined ? "this agent" : `container ${owner.container}`
+      }`
       : `nobody on this agent has ${sighting.to}`;
-    const command = entry && inNetns(netns, "ip", "neighbour", "del", entry.address, "dev", leg.stop.link.name);
+    const command = entry &&
+      inNetns(netns, "ip", "neighbour", "del", entry.address, "dev", leg.stop.link.name);
     return [problem(
       "wrong_mac",
       ["neighbour", place],
-      `${netns === undefined ? "the agent" : scene.name} sends what is for ${entry?.address ?? question.destination} on ${leg.stop.link.name} to ${sighting.to}, which is not its hardware address`,
+      `${netns === undefined ? "the agent" : scene.name} sends what is for ${
+        entry?.address ?? question.destination
+      } on ${leg.stop.link.name} to ${sighting.to}, which is not its hardware address`,
       [
-        `the frame leaving by ${leg.stop.point.name} went to ${sighting.to}; ${wanted.join(" or ")} is right`,
+        `the frame leaving by ${leg.stop.point.name} went to ${sighting.to}; ${
+          wanted.join(" or ")
+        } is right`,
         whose,
-        ...entry ? [`its neighbour table: ${entry.address} lladdr ${entry.mac} ${entry.state}`] : [],
+        ...entry
+          ? [`its neighbour table: ${entry.address} lladdr ${entry.mac} ${entry.state}`]
+          : [],
       ],
-      command ? `forget it: ${shellText(command)}` : `find who answers for ${question.destination} with ${sighting.to}`,
+      command
+        ? `forget it: ${shellText(command)}`
+        : `find who answers for ${question.destination} with ${sighting.to}`,
       command && { what: `forget ${sighting.to} for ${entry!.address}`, commands: [command] },
     )];
   }
@@ -212,11 +255,14 @@ async function neighbourReasons(one: Case): Promise<Finding[]> {
     const about = session.about(address);
     const requests = about.filter(({ packet }) => packet.protocol.endsWith("request"));
     if (requests.length === 0) continue;
-    const asker = answer.detail.startsWith(NOBODY_ANSWERS) ? trail.journey.legs[0] : askerOf(trail, requests);
+    const asker = answer.detail.startsWith(NOBODY_ANSWERS)
+      ? trail.journey.legs[0]
+      : askerOf(trail, requests);
     if (!asker) continue;
-    const heard = !answer.detail.startsWith(NOBODY_ANSWERS) && about.some(({ at, direction, packet }) =>
-      packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
-    );
+    const heard = !answer.detail.startsWith(NOBODY_ANSWERS) &&
+      about.some(({ at, direction, packet }) =>
+        packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
+      );
     if (heard) continue;
     const drop = session.rulesAbout(address).find(({ verdict }) => verdict === "drop");
     if (drop) {
@@ -230,7 +276,11 @@ async function neighbourReasons(one: Case): Promise<Finding[]> {
 }
 
 /** ARP and neighbour discovery pass the same links as the packet that waits for them. */
-async function lostOnTheWire(one: Case, asker: Leg, about: readonly Sighting[]): Promise<Finding[]> {
+async function lostOnTheWire(
+  one: Case,
+  asker: Leg,
+  about: readonly Sighting[],
+): Promise<Finding[]> {
   const { journey } = one.trail;
   const start = journey.legs.indexOf(asker);
   const there: [Stop, "out" | "in"][] = [];
@@ -257,13 +307,20 @@ async function lostOnTheWire(one: Case, asker: Leg, about: readonly Sighting[]):
 }
 
 /** Who asks is whose next step is to send by that link. */
-function askerOf({ after, before, journey }: Trail, requests: readonly Sighting[]): Leg | undefined {
+function askerOf(
+  { after, before, journey }: Trail,
+  requests: readonly Sighting[],
+): Leg | undefined {
   const asks = (leg: Leg | undefined) =>
-    leg?.direction === "out" && requests.some(({ at, direction }) => at === leg.stop.point.name && direction === "out");
+    leg?.direction === "out" &&
+    requests.some(({ at, direction }) => at === leg.stop.point.name && direction === "out");
   if (asks(after)) return after;
   // Routed, the agent's next hop to a container is on the far side of its bridge.
   const candidates = journey.legs.filter((leg) => asks(leg));
-  return candidates.find((leg) => leg.way === (before?.way ?? "there") && journey.legs.indexOf(leg) > journey.legs.indexOf(before!));
+  return candidates.find((leg) =>
+    leg.way === (before?.way ?? "there") &&
+    journey.legs.indexOf(leg) > journey.legs.indexOf(before!)
+  );
 }
 
 async function silent(
@@ -273,11 +330,18 @@ async function silent(
   about: readonly Sighting[],
 ): Promise<Finding[]> {
   const netns = asker.stop.point.netns;
-  const seenAt = [...new Set(about.map(({ at, direction, packet }) => `${packet.protocol} ${direction === "out" ? "leaving by" : "arriving on"} ${at}`))];
+  const seenAt = [
+    ...new Set(
+      about.map(({ at, direction, packet }) =>
+        `${packet.protocol} ${direction === "out" ? "leaving by" : "arriving on"} ${at}`
+      ),
+    ),
+  ];
   const evidence = [`asked who has ${address}; seen: ${seenAt.join(", ")}`];
   const owner = scene.host.ownerOf(address);
   const isOurs = scene.inside.ownerOf(address) !== undefined;
-  const attached = scene.interfaces.find(({ link }) => link?.index === asker.stop.link.index) ?? scene.interfaces[0]!;
+  const attached = scene.interfaces.find(({ link }) => link?.index === asker.stop.link.index) ??
+    scene.interfaces[0]!;
   const arrivedAtAgent = about.some(({ at, direction, packet }) =>
     packet.protocol.endsWith("request") && direction === "in" &&
     (at === attached.bridge?.name || (!attached.bridge && at === attached.hostEnd?.name))
@@ -286,7 +350,13 @@ async function silent(
     const ports = portReasonsOfBridge(scene, attached, about, trail);
     if (!arrivedAtAgent && ports.length > 0) return ports;
     if (!arrivedAtAgent) return await hooks({ scene, question, session, trail } as Case);
-    const arp = arpSettings(scene, owner.name, attached.ingress?.name ?? owner.name, address, evidence);
+    const arp = arpSettings(
+      scene,
+      owner.name,
+      attached.ingress?.name ?? owner.name,
+      address,
+      evidence,
+    );
     if (arp.length > 0) return arp;
     return [problem(
       "gateway_silent",
@@ -299,7 +369,9 @@ async function silent(
   if (netns === scene.inside.netns) {
     const wrong = await gatewayAddress(scene, attached, address, evidence);
     if (wrong.length > 0) return wrong;
-    const duplicate = (await probeAddresses(scene)).filter(({ mechanism }) => mechanism === "duplicate");
+    const duplicate = (await probeAddresses(scene)).filter(({ mechanism }) =>
+      mechanism === "duplicate"
+    );
     if (duplicate.length > 0) return duplicate;
     const ports = portReasonsOfBridge(scene, attached, about, trail);
     if (ports.length > 0) return ports;
@@ -307,17 +379,31 @@ async function silent(
     return [problem(
       "neighbour_silent",
       ["neighbour", other ? "neighbour" : trail.journey.to === "outside" ? "outside" : "neighbour"],
-      `nobody answers ${scene.name} who has ${address}${other ? `, which is container ${other.id}'s` : ""}`,
+      `nobody answers ${scene.name} who has ${address}${
+        other ? `, which is container ${other.id}'s` : ""
+      }`,
       evidence,
-      other ? `look at it: mesos-cni netns diagnose ${other.id}` : `look whether anybody has ${address} on that wire`,
+      other
+        ? `look at it: mesos-cni netns diagnose ${other.id}`
+        : `look whether anybody has ${address} on that wire`,
     )];
   }
-  if (isOurs || scene.interfaces.some(({ expected }) => expected.some((one) => one.address === address))) {
+  if (
+    isOurs ||
+    scene.interfaces.some(({ expected }) => expected.some((one) => one.address === address))
+  ) {
     const ports = portReasonsOfBridge(scene, attached, about);
     if (ports.length > 0) return ports;
     const lost = (await probeAddresses(scene)).filter(({ level }) => level === "problem");
     if (lost.length > 0) return lost;
-    const inner = arpSettings(scene, attached.ifName, attached.ifName, address, evidence, scene.inside.netns);
+    const inner = arpSettings(
+      scene,
+      attached.ifName,
+      attached.ifName,
+      address,
+      evidence,
+      scene.inside.netns,
+    );
     if (inner.length > 0) return inner;
     return [problem(
       "container_silent",
@@ -337,10 +423,16 @@ async function silent(
 }
 
 /** The network's own gateway against the one that is asked for. */
-async function gatewayAddress(scene: Scene, attached: Case["scene"]["interfaces"][number], address: string, evidence: string[]): Promise<Finding[]> {
+async function gatewayAddress(
+  scene: Scene,
+  attached: Case["scene"]["interfaces"][number],
+  address: string,
+  evidence: string[],
+): Promise<Finding[]> {
   const lost = probeBridges(scene);
   if (lost.length > 0) return lost;
-  const right = attached.expected.find((one) => (one.family === 6) === address.includes(":"))?.gateway;
+  const right = attached.expected.find((one) => (one.family === 6) === address.includes(":"))
+    ?.gateway;
   if (right === undefined || right === address) return [];
   const routed = scene.inside.routes.find(({ gateway }) => gateway === address);
   if (!routed) return [];
@@ -366,19 +458,44 @@ async function gatewayAddress(scene: Scene, attached: Case["scene"]["interfaces"
   )];
 }
 
-function noArp(device: string, place: Place, netns: string | undefined, evidence: string[]): Finding[] {
+function noArp(
+  device: string,
+  place: Place,
+  netns: string | undefined,
+  evidence: string[],
+): Finding[] {
   const command = inNetns(netns, "ip", "link", "set", device, "arp", "on");
-  return [problem("noarp", ["link", place], `ARP is off on ${device}${netns ? " of the container" : ""}: no hardware address is asked for, and none is told`, evidence, shellText(command), {
-    what: `turn ARP on for ${device}`,
-    commands: [command],
-  })];
+  return [
+    problem(
+      "noarp",
+      ["link", place],
+      `ARP is off on ${device}${
+        netns ? " of the container" : ""
+      }: no hardware address is asked for, and none is told`,
+      evidence,
+      shellText(command),
+      {
+        what: `turn ARP on for ${device}`,
+        commands: [command],
+      },
+    ),
+  ];
 }
 
 /** Settings by which a host does not answer for an address that it has. */
-function arpSettings(scene: Scene, owner: string, device: string, address: string, evidence: string[], netns?: string): Finding[] {
+function arpSettings(
+  scene: Scene,
+  owner: string,
+  device: string,
+  address: string,
+  evidence: string[],
+  netns?: string,
+): Finding[] {
   const view = netns === undefined ? scene.host : scene.inside;
   const link = view.link(device);
-  const place: Place = netns === undefined ? (device === scene.interfaces[0]?.bridge?.name ? "bridge" : "agent") : "container";
+  const place: Place = netns === undefined
+    ? (device === scene.interfaces[0]?.bridge?.name ? "bridge" : "agent")
+    : "container";
   if (link?.flags.includes("NOARP")) {
     return noArp(device, place, netns, [...evidence, `its flags are ${link.flags.join(", ")}`]);
   }
@@ -387,11 +504,29 @@ function arpSettings(scene: Scene, owner: string, device: string, address: strin
     const ignore = Number(view.setting(`ipv4/conf/${name}/arp_ignore`) ?? 0);
     if (ignore >= 3 || (ignore > 0 && owner !== device)) {
       const command = inNetns(netns, "sysctl", "-w", `net.ipv4.conf.${name}.arp_ignore=0`);
-      return [problem("arp_ignore", ["sysctl", place], `net.ipv4.conf.${name}.arp_ignore is ${ignore}: ARP for ${address} is not answered on ${device}`, evidence, shellText(command), { what: `set arp_ignore of ${name} to 0`, commands: [command] })];
+      return [
+        problem(
+          "arp_ignore",
+          ["sysctl", place],
+          `net.ipv4.conf.${name}.arp_ignore is ${ignore}: ARP for ${address} is not answered on ${device}`,
+          evidence,
+          shellText(command),
+          { what: `set arp_ignore of ${name} to 0`, commands: [command] },
+        ),
+      ];
     }
     if (view.setting(`ipv4/conf/${name}/arp_filter`) === "1") {
       const command = inNetns(netns, "sysctl", "-w", `net.ipv4.conf.${name}.arp_filter=0`);
-      return [problem("arp_filter", ["sysctl", place], `net.ipv4.conf.${name}.arp_filter is 1, and the route to who asks does not lead by ${device}`, evidence, shellText(command), { what: `set arp_filter of ${name} to 0`, commands: [command] })];
+      return [
+        problem(
+          "arp_filter",
+          ["sysctl", place],
+          `net.ipv4.conf.${name}.arp_filter is 1, and the route to who asks does not lead by ${device}`,
+          evidence,
+          shellText(command),
+          { what: `set arp_filter of ${name} to 0`, commands: [command] },
+        ),
+      ];
     }
   }
   return [];
@@ -411,7 +546,16 @@ async function hooks({ trail, session }: Case): Promise<Finding[]> {
   for (const stop of stops) {
     const xdp = await xdpOf(stop);
     if (xdp !== undefined && trail.after?.direction === "in" && stop === trail.after.stop) {
-      const command = inNetns(stop.point.netns, "ip", "link", "set", "dev", stop.link.name, "xdp", "off");
+      const command = inNetns(
+        stop.point.netns,
+        "ip",
+        "link",
+        "set",
+        "dev",
+        stop.link.name,
+        "xdp",
+        "off",
+      );
       return [problem(
         "xdp_drop",
         ["xdp", stop.place],
@@ -424,18 +568,32 @@ async function hooks({ trail, session }: Case): Promise<Finding[]> {
   }
   const grown = session.grown.filter((one) => one.startsWith("tc\t")).map((one) => one.split("\t"));
   for (const stop of stops) {
-    const hit = grown.find(([, netns, device]) => (netns || undefined) === stop.point.netns && device === stop.link.name);
+    const hit = grown.find(([, netns, device]) =>
+      (netns || undefined) === stop.point.netns && device === stop.link.name
+    );
     if (!hit) continue;
     const [, , device, kind, name] = hit as [string, string, string, string, string];
-    const command = inNetns(stop.point.netns, ...kind === "qdisc"
-      ? ["tc", "qdisc", "del", "dev", device, name.includes("ingress") || name.includes("clsact") ? "clsact" : "root"]
-      : ["tc", "filter", "del", "dev", device, kind.split(" ")[1]!]);
+    const command = inNetns(
+      stop.point.netns,
+      ...kind === "qdisc"
+        ? [
+          "tc",
+          "qdisc",
+          "del",
+          "dev",
+          device,
+          name.includes("ingress") || name.includes("clsact") ? "clsact" : "root",
+        ]
+        : ["tc", "filter", "del", "dev", device, kind.split(" ")[1]!],
+    );
     return [problem(
       "tc_drop",
       ["tc", stop.place],
       `tc's ${kind} on ${device} drops packets: ${name}`,
       ["its counter of drops grew while the packet was lost"],
-      `look at it (tc -s ${kind.split(" ")[0]} show dev ${device}), and delete it if it is not meant so: ${shellText(command)}`,
+      `look at it (tc -s ${
+        kind.split(" ")[0]
+      } show dev ${device}), and delete it if it is not meant so: ${shellText(command)}`,
       { what: `delete that ${kind} of ${device}`, commands: [command] },
     )];
   }
@@ -446,7 +604,9 @@ async function hooks({ trail, session }: Case): Promise<Finding[]> {
     return [problem(
       "tcx_not_judged",
       ["tc", stop.place],
-      `${count} program${count > 1 ? "s" : ""} of tcx at the ${direction} of ${stop.point.name} stand where the packet is lost`,
+      `${count} program${
+        count > 1 ? "s" : ""
+      } of tcx at the ${direction} of ${stop.point.name} stand where the packet is lost`,
       ["what they do can't be read"],
       `see whose they are: bpftool net show dev ${stop.link.name}`,
     )];
@@ -461,7 +621,9 @@ async function xdpOf({ point, link }: Stop): Promise<string | undefined> {
 
 /** The container's own routes, rules and answers. */
 function containerRoutes({ scene, question, answer, trail }: Case): Finding[] {
-  const target = trail.before ? trail.seen[trail.last]?.packet.source ?? question.destination : question.destination;
+  const target = trail.before
+    ? trail.seen[trail.last]?.packet.source ?? question.destination
+    : question.destination;
   return routeReasons(scene, target, question.family, answer.detail);
 }
 
@@ -477,7 +639,7 @@ function agentRoutes({ scene, question, trail }: Case): Finding[] {
 
 /** The packet has left the agent, and nothing comes back. */
 async function outside(one: Case): Promise<Finding[]> {
-  const { scene, question, trail, session } = one;
+  const { scene, question, trail } = one;
   const sent = trail.seen[trail.last]!;
   const back = agentRouteReasons(scene, question, trail, true);
   if (back.length > 0) return back;
@@ -486,15 +648,21 @@ async function outside(one: Case): Promise<Finding[]> {
   const link = trail.before!.stop.link;
   const route = routeOr(() => scene.host.netlink.routeTo(question.destination));
   const nextHop = route?.gateway ?? question.destination;
-  const own = scene.host.addressesOf(link).find(({ family }) => (family === "inet6") === (question.family === 6))?.address;
+  const own = scene.host.addressesOf(link).find(({ family }) =>
+    (family === "inet6") === (question.family === 6)
+  )?.address;
   const answers = await answersFor(undefined, link, nextHop, own);
   if (sent.to !== undefined && answers.length > 0 && !answers.includes(sent.to)) {
-    const entry = scene.host.netlink.neighbours().find((two) => two.address === nextHop && two.link === link.index);
+    const entry = scene.host.netlink.neighbours().find((two) =>
+      two.address === nextHop && two.link === link.index
+    );
     const command = ["ip", "neighbour", "del", nextHop, "dev", link.name];
     return [problem(
       "wrong_mac",
       ["neighbour", "uplink"],
-      `the agent sends what is for ${nextHop} on ${link.name} to ${sent.to}; ${answers.join(", ")} answers for it`,
+      `the agent sends what is for ${nextHop} on ${link.name} to ${sent.to}; ${
+        answers.join(", ")
+      } answers for it`,
       [`its neighbour table: ${nextHop} lladdr ${entry?.mac} ${entry?.state}`],
       shellText(command),
       { what: `forget ${sent.to} for ${nextHop}`, commands: [command] },
@@ -518,7 +686,9 @@ async function outside(one: Case): Promise<Finding[]> {
       : `${question.destination} does not answer: the packet leaves by ${link.name}, and nothing comes back`,
     [
       `it left as ${sent.packet.source} → ${sent.packet.destination} to ${sent.to}`,
-      answers.length === 0 ? `nobody answers who has ${nextHop} on ${link.name}` : `${answers.join(", ")} answers for ${nextHop}`,
+      answers.length === 0
+        ? `nobody answers who has ${nextHop} on ${link.name}`
+        : `${answers.join(", ")} answers for ${nextHop}`,
     ],
     `look at ${question.destination}: whether it is up, its firewall, and its route back to ${sent.packet.source}`,
   )];
@@ -547,7 +717,13 @@ async function receiver({ scene, question, answer, trail }: Case): Promise<Findi
   if (lost.length > 0 && trail.journey.to === "container") return lost;
   if (trail.journey.to === "container" || trail.before?.stop.place === "container") {
     const target = trail.seen[trail.last]?.packet;
-    const back = target && routeReasons(scene, trail.before?.direction === "in" ? target.source : question.destination, question.family, answer.detail);
+    const back = target &&
+      routeReasons(
+        scene,
+        trail.before?.direction === "in" ? target.source : question.destination,
+        question.family,
+        answer.detail,
+      );
     if (back && back.length > 0) return back;
   }
   return [];

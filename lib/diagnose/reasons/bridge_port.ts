@@ -23,12 +23,21 @@ export function portReasonsOfBridge(
   const ports = safe(() => bridgePorts()) ?? [];
   const own = ports.find(({ index }) => index === hostEnd.index);
   const other = trail?.journey.legs.map(({ stop }) => stop).find((stop) =>
-    stop.link.index !== hostEnd.index && stop.point.netns === undefined && stop.link.master === bridge.link!.index
+    stop.link.index !== hostEnd.index && stop.point.netns === undefined &&
+    stop.link.master === bridge.link!.index
   );
-  const others = ports.filter(({ index, master }) => master === bridge.link!.index && index !== hostEnd.index);
+  const others = ports.filter(({ index, master }) =>
+    master === bridge.link!.index && index !== hostEnd.index
+  );
   const far = others.find(({ index }) => index === other?.link.index);
   const found: Finding[] = [];
-  const finding = (cause: string, [mechanism, place]: Reason, text: string, evidence: string[], command: string[]) =>
+  const finding = (
+    cause: string,
+    [mechanism, place]: Reason,
+    text: string,
+    evidence: string[],
+    command: string[],
+  ) =>
     found.push(problem(cause, [mechanism, place], text, evidence, shellText(command), {
       what: `undo it: ${shellText(command)}`,
       commands: [command],
@@ -38,15 +47,35 @@ export function portReasonsOfBridge(
     const name = host.linkAt(port.index)?.name ?? String(port.index);
     const place = port === own ? "host-veth" : "neighbour";
     if (port.state !== "forwarding" && host.linkAt(port.index)?.carrier) {
-      finding("port_state", ["bridge-port", place], `the port ${name} of ${bridge.name} is in the state ${port.state}, not forwarding`, [`bridge link: state ${port.state}`], ["bridge", "link", "set", "dev", name, "state", "3"]);
+      finding(
+        "port_state",
+        ["bridge-port", place],
+        `the port ${name} of ${bridge.name} is in the state ${port.state}, not forwarding`,
+        [`bridge link: state ${port.state}`],
+        ["bridge", "link", "set", "dev", name, "state", "3"],
+      );
     }
     if (port.locked) {
-      finding("port_locked", ["bridge-port", place], `the port ${name} of ${bridge.name} is locked: it takes frames of known hardware addresses only`, ["bridge link: locked on"], ["bridge", "link", "set", "dev", name, "locked", "off"]);
+      finding(
+        "port_locked",
+        ["bridge-port", place],
+        `the port ${name} of ${bridge.name} is locked: it takes frames of known hardware addresses only`,
+        ["bridge link: locked on"],
+        ["bridge", "link", "set", "dev", name, "locked", "off"],
+      );
     }
   }
   if (own?.isolated && far?.isolated) {
     const name = hostEnd.name;
-    finding("port_isolated", ["bridge-port", "host-veth"], `the ports ${name} and ${other!.link.name} of ${bridge.name} are isolated: they do not talk to each other`, ["bridge link: isolated on, at both"], ["bridge", "link", "set", "dev", name, "isolated", "off"]);
+    finding(
+      "port_isolated",
+      ["bridge-port", "host-veth"],
+      `the ports ${name} and ${
+        other!.link.name
+      } of ${bridge.name} are isolated: they do not talk to each other`,
+      ["bridge link: isolated on, at both"],
+      ["bridge", "link", "set", "dev", name, "isolated", "off"],
+    );
   }
   found.push(...forwarding(scene, attached, seen, bridge.link.index));
   for (const port of [own, far]) {
@@ -59,17 +88,36 @@ export function portReasonsOfBridge(
       ...port.broadcastFlood ? [] : ["bcast_flood"],
     ];
     if (flood.length > 0) {
-      finding("port_flood", ["bridge-port", place], `the port ${name} of ${bridge.name} is not flooded (${flood.join(", ")} off): ARP, neighbour discovery or frames to who has been silent do not reach it`, [`bridge link: ${flood.map((one) => `${one} off`).join(" ")}`], ["bridge", "link", "set", "dev", name, ...flood.flatMap((one) => [one, "on"])]);
+      finding(
+        "port_flood",
+        ["bridge-port", place],
+        `the port ${name} of ${bridge.name} is not flooded (${
+          flood.join(", ")
+        } off): ARP, neighbour discovery or frames to who has been silent do not reach it`,
+        [`bridge link: ${flood.map((one) => `${one} off`).join(" ")}`],
+        ["bridge", "link", "set", "dev", name, ...flood.flatMap((one) => [one, "on"])],
+      );
     }
     if (port.neighbourSuppress) {
-      finding("neigh_suppress", ["bridge-port", place], `the port ${name} of ${bridge.name} suppresses ARP and neighbour discovery`, ["bridge link: neigh_suppress on"], ["bridge", "link", "set", "dev", name, "neigh_suppress", "off"]);
+      finding(
+        "neigh_suppress",
+        ["bridge-port", place],
+        `the port ${name} of ${bridge.name} suppresses ARP and neighbour discovery`,
+        ["bridge link: neigh_suppress on"],
+        ["bridge", "link", "set", "dev", name, "neigh_suppress", "off"],
+      );
     }
   }
   return [...found, ...vlans(scene, attached)];
 }
 
 /** An entry of the forwarding table that leads a hardware address to another port. */
-function forwarding({ host }: Scene, { link, hostEnd, bridge }: Attached, seen: readonly Sighting[], master: number): Finding[] {
+function forwarding(
+  { host }: Scene,
+  { link, hostEnd, bridge }: Attached,
+  seen: readonly Sighting[],
+  master: number,
+): Finding[] {
   const entries = safe(() => forwardingTable()) ?? [];
   const wanted: [mac: string | undefined, port: number, whose: string][] = [
     [link?.mac, hostEnd!.index, "the container"],
@@ -81,12 +129,27 @@ function forwarding({ host }: Scene, { link, hostEnd, bridge }: Attached, seen: 
     if (!wrong) continue;
     const name = host.linkAt(wrong.link)?.name ?? String(wrong.link);
     const isSelf = wrong.link === master || wrong.permanent;
-    const command = ["bridge", "fdb", "del", mac!, "dev", name, ...isSelf && wrong.master === undefined ? ["self"] : ["master"]];
+    const command = [
+      "bridge",
+      "fdb",
+      "del",
+      mac!,
+      "dev",
+      name,
+      ...isSelf && wrong.master === undefined ? ["self"] : ["master"],
+    ];
     return [problem(
       "fdb_wrong",
       ["bridge-port", "bridge"],
-      `the forwarding table of ${bridge!.name} leads ${mac}, which is ${whose}, to ${name} instead of ${hostEnd!.name}`,
-      [`bridge fdb: ${mac} dev ${name}${wrong.permanent ? " permanent" : wrong.fixed ? " static" : ""}`, ...seen.slice(0, 1).map(({ at }) => `a frame was last seen at ${at}`)],
+      `the forwarding table of ${
+        bridge!.name
+      } leads ${mac}, which is ${whose}, to ${name} instead of ${hostEnd!.name}`,
+      [
+        `bridge fdb: ${mac} dev ${name}${
+          wrong.permanent ? " permanent" : wrong.fixed ? " static" : ""
+        }`,
+        ...seen.slice(0, 1).map(({ at }) => `a frame was last seen at ${at}`),
+      ],
       `forget it: ${shellText(command)}; if it comes back, somebody else sends with that address`,
       { what: `forget ${mac} on ${name}`, commands: [command] },
     )];
@@ -96,19 +159,34 @@ function forwarding({ host }: Scene, { link, hostEnd, bridge }: Attached, seen: 
 
 /** A bridge that filters VLANs passes what its ports are members of, by their PVID when untagged. */
 function vlans({ host }: Scene, { hostEnd, bridge }: Attached): Finding[] {
-  const { filtering, ports } = safe(() => bridgeVlans()) ?? { filtering: new Set<number>(), ports: new Map() };
+  const { filtering, ports } = safe(() => bridgeVlans()) ??
+    { filtering: new Set<number>(), ports: new Map() };
   if (!filtering.has(bridge!.link!.index)) return [];
   const pvid = (index: number) => ports.get(index)?.find(({ pvid }: { pvid: boolean }) => pvid)?.id;
   const own = pvid(hostEnd!.index);
   const at = pvid(bridge!.link!.index);
   if (own !== undefined && own === at) return [];
   const name = host.linkAt(hostEnd!.index)!.name;
-  const command = ["bridge", "vlan", "add", "dev", name, "vid", String(at ?? 1), "pvid", "untagged"];
+  const command = [
+    "bridge",
+    "vlan",
+    "add",
+    "dev",
+    name,
+    "vid",
+    String(at ?? 1),
+    "pvid",
+    "untagged",
+  ];
   return [problem(
     "vlan_differs",
     ["vlan", "host-veth"],
-    `${bridge!.name} filters VLANs: ${name} is in ${own ?? "none"}, and ${bridge!.name} itself in ${at ?? "none"}`,
-    [`bridge vlan: the PVID of ${name} is ${own ?? "not set"}, of ${bridge!.name} ${at ?? "not set"}`],
+    `${bridge!.name} filters VLANs: ${name} is in ${own ?? "none"}, and ${bridge!.name} itself in ${
+      at ?? "none"
+    }`,
+    [`bridge vlan: the PVID of ${name} is ${own ?? "not set"}, of ${bridge!.name} ${
+      at ?? "not set"
+    }`],
     shellText(command),
     { what: `put ${name} into VLAN ${at ?? 1}`, commands: [command] },
   )];

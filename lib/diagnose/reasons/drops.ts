@@ -12,7 +12,9 @@ export function placeOfDevice(scene: Scene, device: string): Place {
     if (bridge?.name === device) return "bridge";
     if (ifName === device) return scene.host.link(device) ? "uplink" : "container";
   }
-  return scene.uplink(4)?.link.name === device || scene.uplink(6)?.link.name === device ? "uplink" : "agent";
+  return scene.uplink(4)?.link.name === device || scene.uplink(6)?.link.name === device
+    ? "uplink"
+    : "agent";
 }
 
 export function dropReasons(
@@ -33,8 +35,18 @@ export function dropReasons(
 function explain(scene: Scene, question: Question, drop: Drop): Finding | undefined {
   const { reason, device, location } = drop;
   const place = placeOfDevice(scene, device);
-  const seen = [`the kernel dropped the packet on ${device || "no device"}: ${reason}${location ? ` in ${location}` : ""}`];
-  const finding = (cause: string, of: Reason, text: string, remedy: string, commands?: string[][]) =>
+  const seen = [
+    `the kernel dropped the packet on ${device || "no device"}: ${reason}${
+      location ? ` in ${location}` : ""
+    }`,
+  ];
+  const finding = (
+    cause: string,
+    of: Reason,
+    text: string,
+    remedy: string,
+    commands?: string[][],
+  ) =>
     problem(
       cause,
       of,
@@ -47,35 +59,75 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
   switch (reason) {
     case "IP_RPFILTER": {
       const view = netns === undefined ? scene.host : scene.inside;
-      const strict = ["all", device].filter((one) => view.setting(`ipv4/conf/${one}/rp_filter`) === "1");
+      const strict = ["all", device].filter((one) =>
+        view.setting(`ipv4/conf/${one}/rp_filter`) === "1"
+      );
       return finding(
         "rp_filter",
         ["sysctl", place],
-        `the reverse-path filter (rp_filter) of ${device}${netns ? ` in ${scene.name}` : ""} drops what comes from ${drop.packet?.source}`,
+        `the reverse-path filter (rp_filter) of ${device}${
+          netns ? ` in ${scene.name}` : ""
+        } drops what comes from ${drop.packet?.source}`,
         `its route to ${drop.packet?.source} leads elsewhere: correct that route, or make the filter loose`,
         [inNetns(netns, "sysctl", "-w", `net.ipv4.conf.${strict.at(-1) ?? device}.rp_filter=2`)],
       );
     }
     case "XDP":
-      return finding("xdp_drop", ["xdp", place], `a program of XDP on ${device} drops the packet`, "see which it is and whose (ip link show, bpftool net), and take it off", [inNetns(netns, "ip", "link", "set", "dev", device, "xdp", "off")]);
+      return finding(
+        "xdp_drop",
+        ["xdp", place],
+        `a program of XDP on ${device} drops the packet`,
+        "see which it is and whose (ip link show, bpftool net), and take it off",
+        [inNetns(netns, "ip", "link", "set", "dev", device, "xdp", "off")],
+      );
     case "TC_INGRESS":
     case "TC_EGRESS": {
       const direction = reason === "TC_INGRESS" ? "ingress" : "egress";
-      return finding("tc_drop", ["tc", place], `a filter of tc at the ${direction} of ${device} drops the packet`, `see it and delete it`, [inNetns(netns, "tc", "filter", "del", "dev", device, direction)]);
+      return finding(
+        "tc_drop",
+        ["tc", place],
+        `a filter of tc at the ${direction} of ${device} drops the packet`,
+        `see it and delete it`,
+        [inNetns(netns, "tc", "filter", "del", "dev", device, direction)],
+      );
     }
     case "QDISC_DROP":
     case "QDISC_OVERLIMIT":
     case "QDISC_CONGESTED":
     case "FQ_BAND_LIMIT":
     case "FQ_FLOW_LIMIT":
-      return finding("qdisc_drop", ["tc", place], `the queue (qdisc) of ${device} drops the packet`, `look at its limits (tc -s qdisc show dev ${device})`, [inNetns(netns, "tc", "qdisc", "del", "dev", device, "root")]);
+      return finding(
+        "qdisc_drop",
+        ["tc", place],
+        `the queue (qdisc) of ${device} drops the packet`,
+        `look at its limits (tc -s qdisc show dev ${device})`,
+        [inNetns(netns, "tc", "qdisc", "del", "dev", device, "root")],
+      );
     case "BRIDGE_INGRESS_STP_STATE":
-      return finding("port_state", ["bridge-port", "host-veth"], `the bridge's port ${device} is not in the state forwarding`, "put it there", [["bridge", "link", "set", "dev", device, "state", "3"]]);
+      return finding(
+        "port_state",
+        ["bridge-port", "host-veth"],
+        `the bridge's port ${device} is not in the state forwarding`,
+        "put it there",
+        [["bridge", "link", "set", "dev", device, "state", "3"]],
+      );
     case "SOCKET_BACKLOG":
     case "TCP_LISTEN_OVERFLOW":
-      return finding("backlog_full", ["listener", question.journey.to], `the listener on port ${question.realPort ?? question.port} has no room for another connection`, "its process does not accept what waits: look at that process, or let it listen with a larger backlog");
+      return finding(
+        "backlog_full",
+        ["listener", question.journey.to],
+        `the listener on port ${
+          question.realPort ?? question.port
+        } has no room for another connection`,
+        "its process does not accept what waits: look at that process, or let it listen with a larger backlog",
+      );
     case "PKT_TOO_BIG":
-      return finding("mtu_too_small", ["mtu", place], `${device} takes no packet of that size`, `compare the MTU of ${device} with that of the container's interface`);
+      return finding(
+        "mtu_too_small",
+        ["mtu", place],
+        `${device} takes no packet of that size`,
+        `compare the MTU of ${device} with that of the container's interface`,
+      );
     case "UNICAST_IN_L2_MULTICAST":
     case "OTHERHOST":
       return undefined;
@@ -83,7 +135,13 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
       const count = Number(scene.host.setting("netfilter/nf_conntrack_count") ?? 0);
       const most = Number(scene.host.setting("netfilter/nf_conntrack_max") ?? 0);
       if (most > 0 && count >= most * 0.9) {
-        return finding("conntrack_full", ["conntrack", "agent"], "the agent's connection tracking table is full: new connections are dropped", "make room", [["sysctl", "-w", `net.netfilter.nf_conntrack_max=${most * 2}`]]);
+        return finding(
+          "conntrack_full",
+          ["conntrack", "agent"],
+          "the agent's connection tracking table is full: new connections are dropped",
+          "make room",
+          [["sysctl", "-w", `net.netfilter.nf_conntrack_max=${most * 2}`]],
+        );
       }
       return undefined;
     }
@@ -93,20 +151,39 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
 }
 
 /** Rules of iptables-legacy are not traced: what counted while the probe was dropped did it. */
-function legacyReasons(scene: Scene, question: Question, drops: readonly Drop[], grown: readonly string[]): Finding[] {
+function legacyReasons(
+  scene: Scene,
+  question: Question,
+  drops: readonly Drop[],
+  grown: readonly string[],
+): Finding[] {
   if (drops.length > 0 && !drops.some(({ reason }) => reason === "NETFILTER_DROP")) return [];
   return grown.filter((one) => one.startsWith("legacy\t")).flatMap((one) => {
-    const [, program, space, table, rule] = one.split("\t") as [string, string, string, string, string];
+    const [, program, space, table, rule] = one.split("\t") as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     if (program.startsWith("ip6") !== (question.family === 6)) return [];
     const netns = space === "" ? undefined : space;
-    const place: Place = netns === undefined ? "agent" : netns === scene.inside.netns ? "container" : "neighbour";
+    const place: Place = netns === undefined
+      ? "agent"
+      : netns === scene.inside.netns
+      ? "container"
+      : "neighbour";
     const chain = rule.split(" ")[1]!;
     const isPolicy = rule.startsWith("-P");
     const attached = scene.interfaces[0];
     const device = attached?.ingress?.name ?? attached?.ifName ?? "lo";
     const remove = isPolicy
-      ? ["-i", "-o"].filter((way) => !(chain === "INPUT" && way === "-o") && !(chain === "OUTPUT" && way === "-i"))
-        .map((way) => inNetns(netns, program, "-w", "-t", table, "-I", chain, way, device, "-j", "ACCEPT"))
+      ? ["-i", "-o"].filter((way) =>
+        !(chain === "INPUT" && way === "-o") && !(chain === "OUTPUT" && way === "-i")
+      )
+        .map((way) =>
+          inNetns(netns, program, "-w", "-t", table, "-I", chain, way, device, "-j", "ACCEPT")
+        )
       : [inNetns(netns, program, "-w", "-t", table, "-D", ...words(rule).slice(1))];
     return [problem(
       isPolicy ? "policy_drop" : "rule_drop",
@@ -115,7 +192,9 @@ function legacyReasons(scene: Scene, question: Question, drops: readonly Drop[],
         ? `the policy of ${program} ${table} ${chain} drops the packet`
         : `a rule of ${program} ${table} ${chain} drops the packet: ${rule}`,
       ["its counter grew while the packet was lost"],
-      `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${remove.map(shellText).join(" && ")}`,
+      `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${
+        remove.map(shellText).join(" && ")
+      }`,
       { what: isPolicy ? `let it pass in ${chain}` : "delete that rule", commands: remove },
     )];
   }).slice(0, 1);

@@ -14,9 +14,13 @@ export function forwardingReasons({ host }: Scene, family: 4 | 6, input?: string
   return [problem(
     "forwarding_off",
     ["sysctl", "agent"],
-    `the agent does not forward IPv${family}${off.includes("conf/") && !off.includes("all") ? ` that comes in by ${input}` : ""}: ${key} is 0`,
+    `the agent does not forward IPv${family}${
+      off.includes("conf/") && !off.includes("all") ? ` that comes in by ${input}` : ""
+    }: ${key} is 0`,
     [`${key} is 0`],
-    `${shellText(command)}, and in /etc/sysctl.d so that it stays; something turned it off after the plugin had turned it on`,
+    `${
+      shellText(command)
+    }, and in /etc/sysctl.d so that it stays; something turned it off after the plugin had turned it on`,
     { what: `set ${key} to 1`, commands: [command] },
   )];
 }

@@ -52,7 +52,10 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
       `bring ${ifName} up; routes that went with it must be added again`,
       {
         what: `bring ${ifName} up`,
-        commands: [inNetns(inside.netns, "ip", "link", "set", ifName, "up"), ...routesAgain(attached, inside.netns)],
+        commands: [
+          inNetns(inside.netns, "ip", "link", "set", ifName, "up"),
+          ...routesAgain(attached, inside.netns),
+        ],
       },
     ));
   }
@@ -92,6 +95,8 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
 function routesAgain({ checkpoint, expected, ifName }: Attached, netns: string): string[][] {
   return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
     const via = gw ?? expected.find(({ family }) => (family === 6) === dst.includes(":"))?.gateway;
-    return via === undefined ? [] : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", ifName)];
+    return via === undefined
+      ? []
+      : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", ifName)];
   });
 }

@@ -12,7 +12,9 @@ export async function masqueradeReasons(
   source: string,
   { met, texts, trail }: Case,
 ): Promise<Finding[]> {
-  const attached = scene.interfaces.find(({ expected }) => expected.some(({ address }) => address === source));
+  const attached = scene.interfaces.find(({ expected }) =>
+    expected.some(({ address }) => address === source)
+  );
   const uplink = trail.before!.stop.link.name;
   const plugin = pluginOf(attached?.checkpoint, "bridge", "ptp");
   const own = scene.host.addresses.some(({ address }) => address === source);
@@ -20,12 +22,18 @@ export async function masqueradeReasons(
   if (!attached) {
     // Translated, but to an address that is not the agent's.
     if (scene.inside.ownerOf(source)) return [];
-    const rules = await Promise.all(met.filter(({ kind, chain }) => kind === "rule" && /post/i.test(chain)).map((one) => texts.of(one)));
+    const rules = await Promise.all(
+      met.filter(({ kind, chain }) => kind === "rule" && /post/i.test(chain)).map((one) =>
+        texts.of(one)
+      ),
+    );
     const rule = rules.find(({ text }) => /SNAT|snat|MASQ|masq|NETMAP/.test(text));
     return [problem(
       "wrong_snat",
       ["masquerade", "agent"],
-      `what ${scene.name} sends leaves by ${uplink} from ${source}, which is no address of the agent${rule ? `: ${rule.text}` : ""}`,
+      `what ${scene.name} sends leaves by ${uplink} from ${source}, which is no address of the agent${
+        rule ? `: ${rule.text}` : ""
+      }`,
       [`seen leaving by ${uplink} from ${source}`],
       rule?.remove ? shellText(rule.remove) : "correct the rule that translates it",
       rule?.remove && { what: "delete that rule", commands: [rule.remove] },
@@ -33,19 +41,28 @@ export async function masqueradeReasons(
   }
   if (plugin?.ipMasq !== true) return [];
   // What came before the container's own rule, and took the packet.
-  const passed = met.filter(({ kind, verdict, chain, netns }) => netns === undefined && kind === "rule" && verdict === "accept" && /post/i.test(chain));
+  const passed = met.filter(({ kind, verdict, chain, netns }) =>
+    netns === undefined && kind === "rule" && verdict === "accept" && /post/i.test(chain)
+  );
   const taken = passed[0] && await texts.of(passed[0]);
   if (taken?.remove) {
     return [problem(
       "masquerade_shadowed",
       ["masquerade", "agent"],
       `a rule takes what ${scene.name} sends before it is masqueraded: ${taken.text}`,
-      [`seen leaving by ${uplink} from ${source}, its own address`, `the kernel's trace: ${passed[0]!.table} ${passed[0]!.chain} (verdict accept)`],
+      [
+        `seen leaving by ${uplink} from ${source}, its own address`,
+        `the kernel's trace: ${passed[0]!.table} ${passed[0]!.chain} (verdict accept)`,
+      ],
       `if it is not meant so, delete it: ${shellText(taken.remove)}`,
       { what: "delete that rule", commands: [taken.remove] },
     )];
   }
-  const raw = await Promise.all(met.filter(({ kind, chain, netns }) => netns === undefined && kind === "rule" && /pre/i.test(chain)).map((one) => texts.of(one)));
+  const raw = await Promise.all(
+    met.filter(({ kind, chain, netns }) =>
+      netns === undefined && kind === "rule" && /pre/i.test(chain)
+    ).map((one) => texts.of(one)),
+  );
   const untracked = raw.find(({ text }) => /notrack|-j CT --notrack|NOTRACK/.test(text));
   if (untracked?.remove) {
     return [problem(
@@ -81,7 +98,9 @@ export async function masqueradeReasons(
     ["masquerade", "agent"],
     `nothing masquerades what ${scene.name} sends out`,
     [
-      `${attached.checkpoint!.network} has "ipMasq", and its packet was seen leaving by ${uplink} from ${source}`,
+      `${
+        attached.checkpoint!.network
+      } has "ipMasq", and its packet was seen leaving by ${uplink} from ${source}`,
       "no rule of postrouting translated it",
     ],
     `somebody flushed the nat table: start the container anew, or: ${shellText(command)}`,

@@ -46,9 +46,13 @@ export async function portReasons(
     return [problem(
       "uplink_excluded",
       ["portmap", "uplink"],
-      `"excludeDevices" of ${attached.checkpoint!.network} names ${uplink.link.name}, by which strangers come`,
+      `"excludeDevices" of ${
+        attached.checkpoint!.network
+      } names ${uplink.link.name}, by which strangers come`,
       [`its rules pass by what comes in by ${excluded.join(", ")}`],
-      `name there the container's own devices, such as ${attached.bridge?.name ?? "its bridge"}, and start it anew`,
+      `name there the container's own devices, such as ${
+        attached.bridge?.name ?? "its bridge"
+      }, and start it anew`,
     )];
   }
   return mapper.backend === "nftables"
@@ -62,7 +66,11 @@ async function listenerReasons(
   address: NetworkAddress,
   detail: string,
 ): Promise<Finding[]> {
-  if (detail !== "the container refuses the connection" && detail !== "the container refuses the packet" && detail !== "the container does not answer" && detail !== "ECONNREFUSED") {
+  if (
+    detail !== "the container refuses the connection" &&
+    detail !== "the container refuses the packet" && detail !== "the container does not answer" &&
+    detail !== "ECONNREFUSED"
+  ) {
     return [];
   }
   const port = `${mapping.containerPort}/${mapping.protocol}`;
@@ -87,7 +95,8 @@ async function listenerReasons(
       "the task may not be ready, or listens on another port",
     )];
   }
-  const only6 = open.length > 0 && open.every(({ localAddress }) => localAddress === "::") && address.family === 4;
+  const only6 = open.length > 0 && open.every(({ localAddress }) => localAddress === "::") &&
+    address.family === 4;
   if (open.length > 0 && !only6) return [];
   const where = [...new Set(listening.map(({ localAddress }) => localAddress))].join(", ");
   return [problem(
@@ -102,7 +111,10 @@ async function listenerReasons(
 }
 
 /** What waits to be accepted, against how much may (the queues of a listening socket). */
-async function fullBacklog({ inside }: Scene, { containerPort }: PortMapping): Promise<string | undefined> {
+async function fullBacklog(
+  { inside }: Scene,
+  { containerPort }: PortMapping,
+): Promise<string | undefined> {
   const text = await outputIn(inside.netns, "ss", ["-Hltn", `sport = :${containerPort}`]);
   for (const line of text.split("\n")) {
     const [, waiting, most] = /^LISTEN\s+(\d+)\s+(\d+)/.exec(line.trim()) ?? [];

@@ -94,5 +94,6 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
 /** Whether a route leads to nothing but an address of the container itself. */
 function isOwn({ inside }: Scene, dst: string): boolean {
   const [address, length] = dst.split("/");
-  return (length === "32" || length === "128") && inside.addresses.some((one) => one.address === address);
+  return (length === "32" || length === "128") &&
+    inside.addresses.some((one) => one.address === address);
 }

@@ -12,15 +12,25 @@ import { missingRoute, probeRoutes, routesText } from "./route.ts";
 const REFUSING = ["blackhole", "unreachable", "prohibit"];
 
 /** Why the container's own routes do not lead a packet out by its interface. */
-export function routeReasons(scene: Scene, destination: string, family: 4 | 6, outcome: string): Finding[] {
+export function routeReasons(
+  scene: Scene,
+  destination: string,
+  family: 4 | 6,
+  outcome: string,
+): Finding[] {
   const { inside, name } = scene;
-  const attached = scene.interfaces.find(({ expected, link }) => link && expected.some((one) => one.family === family)) ??
-    scene.interfaces[0];
+  const attached =
+    scene.interfaces.find(({ expected, link }) =>
+      link && expected.some((one) => one.family === family)
+    ) ??
+      scene.interfaces[0];
   const lost = probeRoutes(scene).filter(({ level }) => level === "problem");
   const route = ask(inside, destination);
   if (typeof route !== "string" && !REFUSING.includes(route.type)) {
     if (!attached?.link || route.link === attached.link.index || route.type === "local") {
-      return route.source === undefined || route.type === "local" ? [] : wrongSource(scene, route.source, attached, destination);
+      return route.source === undefined || route.type === "local"
+        ? []
+        : wrongSource(scene, route.source, attached, destination);
     }
     if (scene.interfaces.some(({ link }) => link?.index === route.link)) return [];
     const by = inside.linkAt(route.link)?.name ?? "another link";
@@ -29,7 +39,9 @@ export function routeReasons(scene: Scene, destination: string, family: 4 | 6, o
       culprit?.mechanism === "rule" ? "rule_elsewhere" : "route_elsewhere",
       [culprit?.mechanism ?? "route", "container"],
       `${name} leads what is for ${destination} by ${by}${culprit ? `: ${culprit.text}` : ""}`,
-      [`asked for the route to ${destination}: dev ${by}${route.gateway ? ` via ${route.gateway}` : ""} (table ${route.table})`],
+      [`asked for the route to ${destination}: dev ${by}${
+        route.gateway ? ` via ${route.gateway}` : ""
+      } (table ${route.table})`],
       culprit ? shellText(inNetns(inside.netns, ...culprit.remove)) : "correct that route",
       culprit && { what: "delete it", commands: [inNetns(inside.netns, ...culprit.remove)] },
     )];
@@ -69,7 +81,9 @@ export function wrongSource(
   if (sameFamily.length === 0 || own.includes(source)) return [];
   const { inside } = scene;
   const entry = best(
-    inside.routes.filter((one) => one.source === source && one.table === "main" && one.link === attached.link!.index),
+    inside.routes.filter((one) =>
+      one.source === source && one.table === "main" && one.link === attached.link!.index
+    ),
     destination,
   );
   const command = entry && inNetns(
@@ -82,8 +96,16 @@ export function wrongSource(
   return [problem(
     entry ? "wrong_source" : "address_differs",
     [entry ? "route" : "address", "container"],
-    `${scene.name} sends from ${source}, which is not the address that it was given on ${attached.ifName} (${sameFamily[0]})`,
-    [entry ? `its route: ${routeWords(entry, inside).join(" ")}` : `its addresses: ${inside.addressesOf(attached.link).map(({ address }) => address).join(", ")}`],
+    `${scene.name} sends from ${source}, which is not the address that it was given on ${attached.ifName} (${
+      sameFamily[0]
+    })`,
+    [
+      entry
+        ? `its route: ${routeWords(entry, inside).join(" ")}`
+        : `its addresses: ${
+          inside.addressesOf(attached.link).map(({ address }) => address).join(", ")
+        }`,
+    ],
     command ? shellText(command) : `see who gave ${attached.ifName} ${source}, and take it off`,
     command && { what: `send from ${sameFamily[0]}`, commands: [command] },
   )];
@@ -96,47 +118,82 @@ interface Culprit {
 }
 
 /** The rule or the route that decides over a destination, if it is not what a network is given. */
-function culpritOf(view: NamespaceView, destination: string, family: 4 | 6, source?: string, input?: string, mark?: boolean): Culprit | undefined {
+function culpritOf(
+  view: NamespaceView,
+  destination: string,
+  family: 4 | 6,
+  source?: string,
+  input?: string,
+  mark?: boolean,
+): Culprit | undefined {
   const name = family === 4 ? "inet" : "inet6";
   const flag = family === 6 ? ["-6"] : [];
   const rules = view.rules.filter((rule) => rule.family === name);
   for (const rule of rules) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
       if (rule.table !== "main") continue;
-      const route = best(view.routes.filter((one) => one.family === name && one.table === "main"), destination);
+      const route = best(
+        view.routes.filter((one) => one.family === name && one.table === "main"),
+        destination,
+      );
       if (!route) continue;
       if (REFUSING.includes(route.type) || route.destination !== "default") {
         if (route.protocol === "kernel") return undefined;
-        return { mechanism: "route", text: `the route ${routeWords(route, view).join(" ")}`, remove: ["ip", ...flag, "route", "del", ...routeWords(route, view)] };
+        return {
+          mechanism: "route",
+          text: `the route ${routeWords(route, view).join(" ")}`,
+          remove: ["ip", ...flag, "route", "del", ...routeWords(route, view)],
+        };
       }
       return undefined;
     }
     if (!applies(rule, destination, source, input, mark)) continue;
     const text = ruleWords(rule);
-    if (REFUSING.includes(rule.action)) return { mechanism: "rule", text: `the policy rule ${rule.priority}: ${text.join(" ")} ${rule.action}`, remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)] };
+    if (REFUSING.includes(rule.action)) {
+      return {
+        mechanism: "rule",
+        text: `the policy rule ${rule.priority}: ${text.join(" ")} ${rule.action}`,
+        remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
+      };
+    }
     if (rule.action !== "lookup") continue;
-    const route = best(view.routes.filter((one) => one.family === name && one.table === rule.table), destination);
+    const route = best(
+      view.routes.filter((one) => one.family === name && one.table === rule.table),
+      destination,
+    );
     if (!route || route.type === "throw") continue;
     return {
       mechanism: "rule",
-      text: `the policy rule ${rule.priority}: ${text.join(" ")} lookup ${rule.table}, whose route is ${routeWords(route, view).join(" ")}`,
+      text: `the policy rule ${rule.priority}: ${
+        text.join(" ")
+      } lookup ${rule.table}, whose route is ${routeWords(route, view).join(" ")}`,
       remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
     };
   }
   return undefined;
 }
 
-function applies({ from, to, inputLink, outputLink, mark, inverted }: Rule, destination: string, source?: string, input?: string, marked?: boolean): boolean {
+function applies(
+  { from, to, inputLink, outputLink, mark, inverted }: Rule,
+  destination: string,
+  source?: string,
+  input?: string,
+  marked?: boolean,
+): boolean {
   const fits = (to === "all" || within(destination, to)) &&
     (from === "all" || (source !== undefined && within(source, from))) &&
-    (inputLink === undefined || inputLink === input || (input === undefined && inputLink === "lo")) &&
+    (inputLink === undefined || inputLink === input ||
+      (input === undefined && inputLink === "lo")) &&
     outputLink === undefined && (mark === undefined || marked === true);
   return fits !== inverted;
 }
 
 function best(routes: readonly Route[], destination: string): Route | undefined {
-  const length = ({ destination }: Route) => destination === "default" ? 0 : Number(destination.split("/")[1]);
-  return routes.filter((route) => route.destination === "default" || within(destination, route.destination))
+  const length = ({ destination }: Route) =>
+    destination === "default" ? 0 : Number(destination.split("/")[1]);
+  return routes.filter((route) =>
+    route.destination === "default" || within(destination, route.destination)
+  )
     .sort((a, b) => length(b) - length(a) || (a.metric ?? 0) - (b.metric ?? 0))[0];
 }
 
@@ -166,32 +223,65 @@ function ruleWords({ from, to, inputLink, outputLink, mark, inverted }: Rule): s
 }
 
 /** Why the agent does not lead a packet on: to outside, or back to the container. */
-export function agentRouteReasons(scene: Scene, question: Question, trail: Trail, back = false): Finding[] {
+export function agentRouteReasons(
+  scene: Scene,
+  question: Question,
+  trail: Trail,
+  back = false,
+): Finding[] {
   const { host } = scene;
   const sighting = trail.seen[trail.last];
-  const toContainer = back || (trail.before?.way === "back") === (trail.journey.from === "container") && trail.journey.to !== "neighbour";
-  const attached = scene.interfaces.find(({ expected, link }) => link && expected.some((one) => one.family === question.family));
+  const toContainer = back ||
+    (trail.before?.way === "back") === (trail.journey.from === "container") &&
+      trail.journey.to !== "neighbour";
+  const attached = scene.interfaces.find(({ expected, link }) =>
+    link && expected.some((one) => one.family === question.family)
+  );
   const address = attached?.expected.find((one) => one.family === question.family)?.address;
   if (!attached || address === undefined) return [];
-  const target = toContainer ? address : question.realDestination && trail.journey.from !== "container" ? question.realDestination : question.destination;
+  const target = toContainer
+    ? address
+    : question.realDestination && trail.journey.from !== "container"
+    ? question.realDestination
+    : question.destination;
   const source = toContainer ? undefined : sighting?.packet.source;
   const input = trail.before?.direction === "in" ? trail.before.stop.link : undefined;
-  const route = ask(host, target, source !== undefined && input ? { source, inputLink: input.index } : undefined);
+  const route = ask(
+    host,
+    target,
+    source !== undefined && input ? { source, inputLink: input.index } : undefined,
+  );
   const wanted = toContainer ? attached.ingress?.index : undefined;
   const isLocal = !toContainer && typeof route !== "string" && route.type === "local" &&
     (trail.journey.to === "agent" || host.ownerOf(target) !== undefined);
   const isRight = isLocal || typeof route !== "string" && !REFUSING.includes(route.type) &&
-    (wanted === undefined ? trail.after === undefined || route.link === trail.after.stop.link.index : route.link === wanted);
+      (wanted === undefined
+        ? trail.after === undefined || route.link === trail.after.stop.link.index
+        : route.link === wanted);
   if (isRight) return [];
   // A question that was asked of a link that does not exist any more says nothing of routes.
-  if (typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) && source !== undefined && !culpritOf(host, target, question.family, source, input?.name, true)) return [];
+  if (
+    typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) && source !== undefined &&
+    !culpritOf(host, target, question.family, source, input?.name, true)
+  ) return [];
   if (typeof route === "string" && !toContainer) {
     const down = downLinks(scene, target, question.family);
     if (down.length > 0) return down;
   }
-  const culprit = culpritOf(host, target, question.family, source ?? question.destination, input?.name, true);
+  const culprit = culpritOf(
+    host,
+    target,
+    question.family,
+    source ?? question.destination,
+    input?.name,
+    true,
+  );
   const place: Place = "agent";
-  const leads = typeof route === "string" ? route : REFUSING.includes(route.type) ? route.type : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
+  const leads = typeof route === "string"
+    ? route
+    : REFUSING.includes(route.type)
+    ? route.type
+    : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
   const whose = toContainer ? `${target}, which is ${scene.name}` : target;
   return [problem(
     culprit?.mechanism === "rule" ? "host_rule" : toContainer ? "host_route" : "no_host_route",
@@ -207,7 +297,11 @@ export function agentRouteReasons(scene: Scene, question: Question, trail: Trail
   )];
 }
 
-function ask(view: NamespaceView, destination: string, from?: { source: string; inputLink: number }): Route | string {
+function ask(
+  view: NamespaceView,
+  destination: string,
+  from?: { source: string; inputLink: number },
+): Route | string {
   try {
     return view.netlink.routeTo(destination, from);
   } catch (error) {
@@ -218,14 +312,21 @@ function ask(view: NamespaceView, destination: string, from?: { source: string; 
 
 /** A link of the agent that is down and would lead to an address, or led everywhere. */
 function downLinks({ host, interfaces }: Scene, target: string, family: 4 | 6): Finding[] {
-  const own = new Set(interfaces.flatMap(({ ingress, hostEnd }) => [ingress?.index, hostEnd?.index]));
+  const own = new Set(
+    interfaces.flatMap(({ ingress, hostEnd }) => [ingress?.index, hostEnd?.index]),
+  );
   const down = host.links.filter((link) =>
     !own.has(link.index) && link.kind !== "loopback" && !link.flags.includes("UP") &&
-    host.addressesOf(link).some((one) => (one.family === "inet6") === (family === 6) && one.scope === "global")
+    host.addressesOf(link).some((one) =>
+      (one.family === "inet6") === (family === 6) && one.scope === "global"
+    )
   );
-  const leads = down.find((link) =>
-    host.addressesOf(link).some(({ address, prefixLength }) => within(target, `${address}/${prefixLength}`))
-  ) ?? down[0];
+  const leads =
+    down.find((link) =>
+      host.addressesOf(link).some(({ address, prefixLength }) =>
+        within(target, `${address}/${prefixLength}`)
+      )
+    ) ?? down[0];
   if (!leads) return [];
   const command = ["ip", "link", "set", leads.name, "up"];
   return [problem(

@@ -24,10 +24,16 @@ export class RuleTexts {
   async of(met: RuleMet): Promise<RuleText> {
     const { netns, family, table, chain, handle } = met;
     const nft = await this.#list(netns, "nft", ["-a", "-n", "list", "chain", family, table, chain]);
-    const lines = nft.split("\n").filter((line) => /# handle \d+$/.test(line) && !/^\s*chain /.test(line));
+    const lines = nft.split("\n").filter((line) =>
+      /# handle \d+$/.test(line) && !/^\s*chain /.test(line)
+    );
     const index = lines.findIndex((line) => line.endsWith(`# handle ${handle}`));
     const owner = ownerOf(family, table, chain);
-    const shown = (index >= 0 ? lines[index]!.trim().replace(/ # handle \d+$/, "") : `handle ${handle}`).slice(0, MOST_TEXT);
+    const shown =
+      (index >= 0 ? lines[index]!.trim().replace(/ # handle \d+$/, "") : `handle ${handle}`).slice(
+        0,
+        MOST_TEXT,
+      );
     if (handle === undefined) {
       return { mechanism: owner.mechanism, program: owner.program, text: `policy ${met.verdict}` };
     }
@@ -47,7 +53,12 @@ export class RuleTexts {
     const remove = owner.program === "nft" || index < 0
       ? ["nft", "delete", "rule", family, table, chain, "handle", handle]
       : [owner.program, "-t", table, "-D", chain, String(index + 1)];
-    return { mechanism: owner.mechanism, program: owner.program, text: shown, remove: inNetns(netns, ...remove) };
+    return {
+      mechanism: owner.mechanism,
+      program: owner.program,
+      text: shown,
+      remove: inNetns(netns, ...remove),
+    };
   }
 
   #list(netns: string | undefined, program: string, args: string[]): Promise<string> {
@@ -59,7 +70,11 @@ export class RuleTexts {
 }
 
 /** Which program keeps a table. Chains of iptables are written in capitals, as those of its tables. */
-function ownerOf(family: string, table: string, _chain: string): { mechanism: Mechanism; program: string } {
+function ownerOf(
+  family: string,
+  table: string,
+  _chain: string,
+): { mechanism: Mechanism; program: string } {
   if (IPTABLES_TABLES.has(table)) {
     if (family === "ip") return { mechanism: "iptables", program: "iptables" };
     if (family === "ip6") return { mechanism: "iptables", program: "ip6tables" };

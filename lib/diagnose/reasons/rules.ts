@@ -16,7 +16,9 @@ export async function ruleReasons(
   if (!drop) return [];
   const text = await texts.of(drop);
   const place = placeOf(scene, drop);
-  const where = `${text.program} ${drop.family === "ip" || drop.family === "ip6" || text.program !== "nft" ? "" : `${drop.family} `}${drop.table} ${drop.chain}`;
+  const where = `${text.program} ${
+    drop.family === "ip" || drop.family === "ip6" || text.program !== "nft" ? "" : `${drop.family} `
+  }${drop.table} ${drop.chain}`;
   const isPolicy = drop.kind === "policy";
   const fix = isPolicy ? accept(scene, question, drop, text) : text.remove && {
     what: `delete that rule of ${drop.table} ${drop.chain}`,
@@ -27,8 +29,12 @@ export async function ruleReasons(
     isPolicy ? "policy_drop" : "rule_drop",
     [text.mechanism, place],
     isPolicy
-      ? `the policy of ${where} drops ${what(packet?.protocol)}${inside(scene, drop, " in ")}: no rule takes it`
-      : `a rule of ${where} drops ${what(packet?.protocol)}${inside(scene, drop, " in ")}: ${text.text}`,
+      ? `the policy of ${where} drops ${what(packet?.protocol)}${
+        inside(scene, drop, " in ")
+      }: no rule takes it`
+      : `a rule of ${where} drops ${what(packet?.protocol)}${
+        inside(scene, drop, " in ")
+      }: ${text.text}`,
     [
       `the kernel's trace: ${drop.family} ${drop.table} ${drop.chain} ${
         isPolicy ? "policy" : `rule handle ${drop.handle}`
@@ -36,18 +42,28 @@ export async function ruleReasons(
       ...packet ? [`the packet: ${packet.protocol} ${packet.source} → ${packet.destination}`] : [],
     ],
     fix?.commands
-      ? `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${fix.commands.map(shellText).join(" && ")}`
+      ? `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${
+        fix.commands.map(shellText).join(" && ")
+      }`
       : "look at that rule",
     fix,
   )];
 }
 
 function what(protocol: string | undefined): string {
-  return protocol?.startsWith("arp") ? "ARP" : protocol?.startsWith("nd") ? "neighbour discovery" : "the packet";
+  return protocol?.startsWith("arp")
+    ? "ARP"
+    : protocol?.startsWith("nd")
+    ? "neighbour discovery"
+    : "the packet";
 }
 
 function inside({ inside, name }: Scene, { netns }: RuleMet, before: string): string {
-  return netns === undefined ? "" : netns === inside.netns ? `${before}${name}` : `${before}the neighbour`;
+  return netns === undefined
+    ? ""
+    : netns === inside.netns
+    ? `${before}${name}`
+    : `${before}the neighbour`;
 }
 
 /** Where a hook is. */
@@ -64,7 +80,9 @@ export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet)
 /** What lets a question and its answer pass a chain whose policy drops. */
 function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText): Fix | undefined {
   const { packet, netns, family, table, chain } = drop;
-  if (!packet || packet.protocol === "arp request" || packet.protocol === "arp reply") return undefined;
+  if (!packet || packet.protocol === "arp request" || packet.protocol === "arp reply") {
+    return undefined;
+  }
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
   const device = netns === undefined ? attached?.ingress?.name : attached?.ifName;
   const address = attached?.expected.find((one) => one.family === question.family)?.address;
@@ -78,7 +96,10 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
   const toContainer = question.journey.to === "container";
   const commands: string[][] = [];
   if (text.mechanism === "iptables") {
-    const add = (...rule: string[]) => commands.push(inNetns(netns, text.program, "-w", "-t", table, "-I", chain, ...rule, "-j", "ACCEPT"));
+    const add = (...rule: string[]) =>
+      commands.push(
+        inNetns(netns, text.program, "-w", "-t", table, "-I", chain, ...rule, "-j", "ACCEPT"),
+      );
     const ports = port === undefined ? [] : ["--dport", String(port)];
     const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"];
     if (isInput) add("-i", device, "-p", protocol, ...ports);
@@ -92,10 +113,16 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
     }
   } else if (text.mechanism === "nftables") {
     const ip = question.family === 6 ? "ip6" : "ip";
-    const add = (...rule: string[]) => commands.push(inNetns(netns, "nft", "insert", "rule", family, table, chain, ...rule, "accept"));
-    const ports = port === undefined || protocol.includes("icmp") ? ["meta", "l4proto", protocol] : [protocol, "dport", String(port)];
-    if (family === "netdev" || family === "bridge") add(ip, isOutput ? "daddr" : "saddr", packet.source);
-    else if (isInput) add("iifname", device, ...ports);
+    const add = (...rule: string[]) =>
+      commands.push(
+        inNetns(netns, "nft", "insert", "rule", family, table, chain, ...rule, "accept"),
+      );
+    const ports = port === undefined || protocol.includes("icmp")
+      ? ["meta", "l4proto", protocol]
+      : [protocol, "dport", String(port)];
+    if (family === "netdev" || family === "bridge") {
+      add(ip, isOutput ? "daddr" : "saddr", packet.source);
+    } else if (isInput) add("iifname", device, ...ports);
     else if (isOutput) add("oifname", device);
     else if (toContainer) {
       add("oifname", device, ip, "daddr", address, ...ports);
@@ -105,5 +132,7 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
       add("oifname", device, ip, "daddr", address, "ct", "state", "established,related");
     }
   }
-  return commands.length === 0 ? undefined : { what: `let it pass in ${table} ${chain}, and its answers`, commands };
+  return commands.length === 0
+    ? undefined
+    : { what: `let it pass in ${table} ${chain}, and its answers`, commands };
 }

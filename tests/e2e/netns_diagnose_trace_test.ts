@@ -1,0 +1,71 @@
+/** What a diagnosis adds to the system: bounded in time and size, and gone afterwards. */
+import { assert, assertEquals } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { BRIDGE, Clinic } from "../harness/clinic.ts";
+import { kernelTest } from "../harness/kernel.ts";
+
+/** All that a diagnosis could leave, as text. */
+async function traces({ agent, patient }: Clinic): Promise<string> {
+  const parts = await Promise.all([agent, patient].flatMap((space) => [
+    space.ok(["ip", "-o", "link"]).then((text) => text.replaceAll(/state \w+|qlen \d+/g, "")),
+    space.ok(["nft", "list", "tables"]).then((text) => text.split("\n").sort().join("\n")),
+    space.ok(["tc", "qdisc"]),
+    space.ok(["ip", "rule"]),
+    space.ok(["ip", "route"]),
+  ]));
+  return parts.join("\n");
+}
+
+kernelTest("nothing of a diagnosis is left, also after kill -9 at any moment", async () => {
+  await using clinic = await Clinic.open();
+  const { agent, patient } = clinic;
+  await agent.ok(["iptables", "-A", "FORWARD", "-s", clinic.address, "-j", "DROP"]);
+  await clinic.netns("diagnose", "patient");
+  await patient.run(["nft", "list", "tables"]);
+  const before = await traces(clinic);
+  assert(!before.includes("mesos_cni_trace"), before);
+  let cut = 0;
+  for (let ms = 150; ms < 4500; ms += 350) {
+    const child = agent.spawn([MESOS_CNI, "netns", "diagnose", "patient"]);
+    // nsenter has become the program itself, so this is its id.
+    const timer = setTimeout(() => child.kill("SIGKILL"), ms);
+    const { signal } = await child.output();
+    clearTimeout(timer);
+    await child.stdin.close().catch(() => {});
+    if (signal === "SIGKILL") cut++;
+    assertEquals(await traces(clinic), before, `after ${ms} ms`);
+  }
+  assert(cut >= 5, `only ${cut} were cut`);
+});
+
+kernelTest("a flooding neighbour does not hang a diagnosis, nor fill it", async () => {
+  await using clinic = await Clinic.open();
+  await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  // Gratuitous ARP for the gateway and for the patient, as fast as it goes.
+  const flood = [1, 2].map(() =>
+    clinic.neighbour.spawn([
+      "sh",
+      "-c",
+      `while :; do busybox arping -U -c 200 -I eth0 ${clinic.address} >/dev/null; done`,
+    ])
+  );
+  const start = performance.now();
+  const { stdout } = await clinic.netns("diagnose", "patient", "--json");
+  const seconds = (performance.now() - start) / 1000;
+  for (const child of flood) {
+    child.kill("SIGKILL");
+    await child.output();
+    await child.stdin.close().catch(() => {});
+  }
+  assert(seconds < 15, `${seconds} s`);
+  assert(stdout.length < 100_000, `${stdout.length} bytes`);
+});
+
+Deno.test("a fault is diagnosed in a bounded time, whatever is cut off", async () => {
+  await using clinic = await Clinic.open("dualStack");
+  await clinic.agent.ok(["ip", "link", "set", BRIDGE, "down"]);
+  const start = performance.now();
+  const { code } = await clinic.netns("diagnose", "patient");
+  assertEquals(code, 1);
+  assert(performance.now() - start < 15_000);
+});
