@@ -1,5 +1,5 @@
 /** How often `netns diagnose` names the right cause first, and how long it takes. */
-import { runCatalogue } from "../tests/harness/catalogue.ts";
+import { type Fault, isRight, readSetups, runSetups } from "../tests/harness/catalogue.ts";
 import { Clinic } from "../tests/harness/clinic.ts";
 import { median, row } from "./timing.ts";
 
@@ -8,13 +8,15 @@ const HEALTHY_RUNS = 100;
 export async function run(): Promise<void> {
   console.log(row("fault", "named first", "right", "ms"));
   console.log(row("---", "---", "---", "---"));
-  const outcomes = await runCatalogue();
-  for (const { fault, named, right, ms } of outcomes) {
-    console.log(
-      row(fault.name, `\`${named}\``, right ? "yes" : `no: ${fault.cause}`, ms.toFixed(0)),
-    );
+  const outcomes = (await runSetups(await readSetups<Fault>("faults")))
+    .filter(({ impossible }) => impossible === undefined);
+  for (const outcome of outcomes) {
+    const { setup, findings, ms } = outcome;
+    const wanted = `${[setup.mechanism].flat()} at ${[setup.place].flat()}`;
+    const named = findings[0] ? `\`${findings[0].cause}\`` : "-";
+    console.log(row(setup.name, named, isRight(outcome) ? "yes" : `no: ${wanted}`, ms.toFixed(0)));
   }
-  const right = outcomes.filter((outcome) => outcome.right).length;
+  const right = outcomes.filter(isRight).length;
 
   await using clinic = await Clinic.open();
   const times: number[] = [];

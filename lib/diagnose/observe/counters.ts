@@ -2,7 +2,8 @@
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { findTool, startTool } from "../../program/tool.ts";
+import { runProgram } from "../../program/run.ts";
+import { findTool } from "../../program/tool.ts";
 import type { Stop } from "../journey.ts";
 
 /** What counts → how much so far. */
@@ -53,7 +54,13 @@ function procIn(netns: string | undefined, path: string): string {
   return netns === undefined ? read() : inNamespaces({ net: netns }, read);
 }
 
-/** Runs a program in a namespace; nothing if it is not there or fails. */
+/** No list of rules, links or sockets takes longer than this. */
+const TIMEOUT_MS = 5000;
+const OUTPUT_LIMIT = 32 << 20;
+const STDERR_KEPT = 4096;
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What a program prints in a namespace; nothing if it is not there, fails, or prints without end. */
 export async function outputIn(
   netns: string | undefined,
   name: string,
@@ -61,11 +68,15 @@ export async function outputIn(
 ): Promise<string> {
   const file = findTool(name, Deno.env.get("PATH") ?? "");
   if (file === undefined) return "";
-  const start = () => startTool(file, args);
-  const { code, stdout } =
-    await (netns === undefined ? start() : inNamespaces({ net: netns }, () => [start()])[0]!)
-      .finish();
-  return code === 0 ? stdout : "";
+  const { code, stdout, stopped } = await runProgram(file, {
+    args,
+    env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
+    timeoutMs: TIMEOUT_MS,
+    outputLimit: OUTPUT_LIMIT,
+    stderrKept: STDERR_KEPT,
+    start: (spawn) => netns === undefined ? spawn() : inNamespaces({ net: netns }, spawn),
+  });
+  return code === 0 && !stopped ? stdout : "";
 }
 
 async function legacy(
