@@ -3,19 +3,17 @@ import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import type { PortMapping } from "../../containers/checkpoint.ts";
 import { isObject } from "../../base/json.ts";
-import type { NetworkAddress } from "../../netns/network_address.ts";
 import type { NamespaceView } from "../../netns/view.ts";
-import { type SocketEntry, sockets } from "../../netns/sockets.ts";
-import { type Ends, endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
+import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
 import { sendPacket } from "../packets/raw.ts";
 import { tryConnect } from "../packets/tcp.ts";
+import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
 import { type Attached, pluginOf, type Scene, type Uplink } from "../scene.ts";
 import { portReasons } from "../reasons/portmap.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
-export const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
 const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
 /** More mappings than anyone has are not all asked. */
@@ -25,17 +23,6 @@ const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["200
 /** Locally administered, and of nobody. */
 const STRANGER_MAC = "02:6d:63:6e:69:01";
 const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
-
-export interface Mapped {
-  attached: Attached;
-  ends: Ends;
-  mapping: PortMapping;
-  address: NetworkAddress;
-  uplink: Uplink;
-  /** The agent's address that the port is mapped on. */
-  at: string;
-  snat: boolean;
-}
 
 export async function portQuestions(scene: Scene): Promise<Question[]> {
   const questions: Question[] = [];
@@ -262,24 +249,4 @@ function itself(scene: Scene, mapped: Mapped): Question {
     },
     reasons: (_, answer) => portReasons(scene, mapped, answer.detail),
   };
-}
-
-/** The sockets in the container that wait on a mapping's port, on whatever address. */
-export function listenersOf(
-  { inside }: Scene,
-  { protocol, containerPort }: PortMapping,
-): SocketEntry[] {
-  return sockets(inside).filter((one) =>
-    one.protocol === protocol && one.localPort === containerPort &&
-    (one.state === "LISTEN" || one.state === "UNCONN")
-  );
-}
-
-/** Whether a socket hears what comes to an address. */
-export function accepts(
-  { localAddress }: SocketEntry,
-  { address, family }: { address: string; family: 4 | 6 },
-): boolean {
-  return localAddress === address || localAddress === "::" ||
-    (family === 4 && localAddress === "0.0.0.0");
 }

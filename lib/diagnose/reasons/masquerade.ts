@@ -3,7 +3,7 @@ import { type Finding, problem, shellText } from "../finding.ts";
 import type { Verdict } from "../../packetpath/walk.ts";
 import type { Question } from "../questions/question.ts";
 import { pluginOf, type Scene } from "../scene.ts";
-import type { Case } from "./at_place.ts";
+import type { Case } from "../case.ts";
 
 /** A packet that leaves with the container's own address gets no answer where nobody knows it. */
 export async function masqueradeReasons(

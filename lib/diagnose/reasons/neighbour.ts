@@ -1,6 +1,6 @@
 /** The gateway: whether it answers, and whether it is the right one that does. */
 import { type Address, type Link, Netlink } from "../../netlink/mod.ts";
-import { gatewaysOf } from "../questions/gateway.ts";
+import { gatewaysOf } from "../gateways.ts";
 import { type Finding, inNetns, problem } from "../finding.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";

@@ -12,7 +12,7 @@ import type { FirewallRule, RuleTable } from "../../packetpath/parse.ts";
 import { walk } from "../../packetpath/walk.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
 import { doubt } from "./masquerade.ts";
-import { accepts, listenersOf, type Mapped, MAPPERS } from "../questions/ports.ts";
+import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
 import { outputIn } from "../observe/counters.ts";
 import { nftablesMapping } from "../../packetpath/nftables.ts";
 
