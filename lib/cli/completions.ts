@@ -21,8 +21,8 @@ export const command: Command = {
   },
 };
 
-/** Each asks `mesos-cni complete`, and knows files and directories by itself. */
-const SCRIPTS: Readonly<Record<string, string>> = {
+/** The scripts by shell. Each asks `mesos-cni complete`, and knows files and directories by itself. */
+export const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `
 # bash completion of mesos-cni
 _mesos_cni() {

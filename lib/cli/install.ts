@@ -1,19 +1,24 @@
-import { resolve } from "@std/path";
+import { dirname, join, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { install, uninstall } from "../install/install.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
+import { install, uninstall } from "../install/install.ts";
 import { checkMachine } from "../install/machine.ts";
+import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
-import { type Call, type Command, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, type Flag, JSON_FLAG } from "./command.ts";
+import { SCRIPTS } from "./completions.ts";
+import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
+import { manualPage } from "./man.ts";
 import { print, printJson } from "./output.ts";
 
 const PLUGINS_DIR = "/usr/lib/cni";
 const CONFIG_DIR = "/etc/mesos/cni";
+const DRY_RUN: Flag = { name: "dry-run", help: "say what would be done, and do nothing" };
 
 export const installCommand: Command = {
   name: "install",
-  summary: "put this program, its plugin and its service on the machine",
+  summary: "put this program, its plugin, service, manual page and completions on the machine",
   flags: [
     {
       name: "bin_dir",
@@ -26,15 +31,17 @@ export const installCommand: Command = {
       name: "network_cni_plugins_dir",
       value: "PATH",
       help: "search path of plugins: each directory gets the port mapper",
-      default: PLUGINS_DIR,
+      default: `the agent's, or ${PLUGINS_DIR}`,
       complete: "directory",
+      found: true,
     },
     {
       name: "network_cni_config_dir",
       value: "DIR",
-      help: "directory of network configs, for the service",
-      default: CONFIG_DIR,
+      help: "directory of network configs",
+      default: `the agent's, or ${CONFIG_DIR}`,
       complete: "directory",
+      found: true,
     },
     {
       name: "unit_dir",
@@ -43,44 +50,88 @@ export const installCommand: Command = {
       default: "/etc/systemd/system",
       complete: "directory",
     },
+    {
+      name: "share_dir",
+      value: "DIR",
+      help: "where the manual page and the completions go",
+      default: "share, beside --bin_dir",
+      complete: "directory",
+    },
+    DRY_RUN,
     JSON_FLAG,
   ],
-  examples: [{
-    command: "sudo ./mesos-cni install --network_cni_plugins_dir=/usr/lib/cni",
-    what: "also the way to upgrade: nothing that runs is disturbed",
-  }],
+  examples: [
+    {
+      command: "sudo ./mesos-cni install",
+      what: "also the way to upgrade: nothing that runs is disturbed",
+    },
+    { command: "sudo ./mesos-cni install --dry-run", what: "what it would make or change" },
+  ],
   notes:
-    `What was made is listed in /var/lib/mesos-cni/install.json, and is what "mesos-cni uninstall"
-removes. No service is started or enabled.`,
+    `Directories that are not the usual ones must be there. They are written to ${SETTINGS_FILE}, where
+all commands find them. What was made is listed in /var/lib/mesos-cni/install.json, and is what
+"mesos-cni uninstall" removes. No service is started or enabled.`,
   async run(call) {
     requireRoot("installing");
+    const dryRun = call.has("dry-run");
     const pluginsDirs = (call.value("network_cni_plugins_dir") ?? PLUGINS_DIR).split(":")
       .filter((dir) => dir !== "").map((dir) => resolve(dir));
+    const configDir = resolve(call.value("network_cni_config_dir") ?? CONFIG_DIR);
+    const binDir = resolve(call.value("bin_dir") ?? "/usr/local/bin");
+    const unitDir = resolve(call.value("unit_dir") ?? "/etc/systemd/system");
+    const shareDir = resolve(call.value("share_dir") ?? join(dirname(binDir), "share"));
+    for (const dir of pluginsDirs) checkPlace(dir, "network_cni_plugins_dir");
+    checkPlace(configDir, "network_cni_config_dir");
+    checkPlace(binDir, "bin_dir");
+    checkPlace(unitDir, "unit_dir");
+    if (call.value("share_dir") !== undefined) checkPlace(shareDir, "share_dir");
+    const pluginsDir = pluginsDirs.join(":");
     const placed = await install({
-      binDir: resolve(call.value("bin_dir") ?? "/usr/local/bin"),
-      configDir: resolve(call.value("network_cni_config_dir") ?? CONFIG_DIR),
+      binDir,
       pluginsDirs,
-      unitDir: resolve(call.value("unit_dir") ?? "/etc/systemd/system"),
-    });
+      unitDir,
+      shareDir,
+      shared: {
+        "man/man1/mesos-cni.1": await manualPage(call.commands) + "\n",
+        "bash-completion/completions/mesos-cni": SCRIPTS.bash!.trim() + "\n",
+        "zsh/site-functions/_mesos-cni": SCRIPTS.zsh!.trim() + "\n",
+        "fish/vendor_completions.d/mesos-cni.fish": SCRIPTS.fish!.trim() + "\n",
+      },
+      settings: { path: SETTINGS_FILE, text: settingsText(configDir, pluginsDir) },
+    }, dryRun);
     const missing = checkMachine(
       Deno.env.get("PATH") ?? "",
-      pluginsDirs.join(":"),
+      pluginsDir,
       (type) => isBuiltIn(call.plugins, type),
     ).filter((requirement) => !requirement.found);
     if (call.has("json")) {
       printJson({ placed, missing: missing.map(({ what, remedy }) => ({ what, remedy })) });
       return 0;
     }
-    for (const { path, change } of placed) print(`${change.padEnd(10)} ${path}`);
+    const shown = { made: "would make", changed: "would change", unchanged: "unchanged" };
+    for (const { path, change } of placed) {
+      print(`${(dryRun ? shown[change] : change).padEnd(dryRun ? 12 : 10)} ${path}`);
+    }
     for (const { what, remedy } of missing) print(`missing    ${what}: ${remedy}`);
-    if (placed.some(({ change }) => change !== "unchanged")) {
-      print(
-        "\nto start the service: systemctl daemon-reload && systemctl enable --now mesos-cni.socket",
-      );
+    if (!dryRun && placed.some(({ change }) => change !== "unchanged")) {
+      print(`
+A stock Mesos agent needs no more: it calls the plugin (docs/tutorial.md).
+For a containerizer or an OCI runtime, which calls the isolator as a service:
+  systemctl daemon-reload && systemctl enable --now mesos-cni.socket`);
     }
     return 0;
   },
 };
+
+/** What the file has already stays, but for the two directories. */
+function settingsText(configDir: string, pluginsDir: string): string {
+  const settings = {
+    ...Object.fromEntries(readSettingsFile(SETTINGS_FILE)),
+    network_cni_config_dir: configDir,
+    network_cni_plugins_dir: pluginsDir,
+  };
+  return JSON.stringify(settings, null, 2) + "\n";
+}
 
 export const uninstallCommand: Command = {
   name: "uninstall",
@@ -92,6 +143,7 @@ export const uninstallCommand: Command = {
       help: "where to look for containers that are still attached",
       default: "/var/run/mesos",
       complete: "directory",
+      found: true,
     },
     {
       name: "work_dir",
@@ -99,22 +151,30 @@ export const uninstallCommand: Command = {
       help: "where else to look",
       default: "/var/lib/mesos",
       complete: "directory",
+      found: true,
     },
+    DRY_RUN,
     JSON_FLAG,
   ],
   examples: [{
     command: "sudo mesos-cni uninstall",
     what: "refuses while a container is attached",
   }],
-  run(call: Call) {
+  notes: `${SETTINGS_FILE} stays if it was changed after install wrote it.`,
+  async run(call: Call) {
     requireRoot("uninstalling");
-    const removed = uninstall([
+    const dryRun = call.has("dry-run");
+    const { removed, kept } = await uninstall([
       new Layout(resolve(call.value("runtime_dir") ?? "/var/run/mesos")),
       new Layout(resolve(call.value("work_dir") ?? "/var/lib/mesos")),
-    ]);
-    if (call.has("json")) printJson({ removed });
-    else for (const path of removed) print(`removed    ${path}`);
-    return Promise.resolve(0);
+    ], dryRun);
+    if (call.has("json")) {
+      printJson({ removed, kept });
+      return 0;
+    }
+    for (const path of removed) print(`${dryRun ? "would remove" : "removed   "} ${path}`);
+    for (const path of kept) print(`kept       ${path}, which was changed after install wrote it`);
+    return 0;
   },
 };
 

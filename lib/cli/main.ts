@@ -14,6 +14,7 @@ import { TABLE } from "./table.ts";
 /** Codes of errors that say that a value of the call was wrong: exit code 2, as for a wrong flag. */
 const WRONG_VALUES = new Set([
   "bad_pid",
+  "bad_place",
   "bad_container_id",
   "bad_destination",
   "bad_settings",

@@ -17,7 +17,7 @@ export const command: Command = {
 };
 
 /** The manual page in the language of man(7), from the same tables as `--help`. */
-async function manualPage(table: readonly Entry[]): Promise<string> {
+export async function manualPage(table: readonly Entry[]): Promise<string> {
   const commands: Command[] = [];
   for (const entry of table.filter((entry) => !entry.hidden && !entry.short)) {
     const loaded = await entry.load();

@@ -1,74 +1,122 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
-import { basename, dirname, join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { writeCheckpoint } from "../base/atomic_file.ts";
+import { replaceFile, writeCheckpoint } from "../base/atomic_file.ts";
+import { errnoName, withFile } from "../base/file_error.ts";
 
 export type Change = "made" | "changed" | "unchanged";
 
-/** Writes a text file. */
-export function placeText(path: string, text: string): Change {
-  let before: string | undefined;
+const ROOT = 0;
+
+/** Something of ours at a path: how it differs from what is there, and how it gets there. */
+export interface Piece {
+  path: string;
+  /** What putting it there would do. @throws {OperatorError} `in_the_way` if it must not */
+  change(): Change;
+  /** @throws {OperatorError} `file`; what was at `path` is then still there */
+  place(): void;
+}
+
+/** A text that everyone may read and root may write. */
+export function textPiece(path: string, text: string): Piece {
+  return filePiece(path, new TextEncoder().encode(text), 0o644, () => writeCheckpoint(path, text));
+}
+
+/** A program, from its bytes. */
+export function programPiece(path: string, bytes: Uint8Array<ArrayBuffer>): Piece {
+  return filePiece(path, bytes, 0o755, () =>
+    replaceFile(path, (temporary) => {
+      // Exclusively: whatever is at the name, a link to somewhere else say, is not written to.
+      using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+      for (let rest = bytes; rest.length > 0;) rest = rest.subarray(file.writeSync(rest));
+      Deno.chmodSync(temporary, 0o755);
+      file.syncSync();
+    }));
+}
+
+/** A symlink to `target`. Another symlink is replaced, and nothing else is. */
+export function symlinkPiece(path: string, target: string): Piece {
+  return {
+    path,
+    change() {
+      const found = look(path);
+      if (!found) return "made";
+      if (!found.isSymlink) {
+        throw new OperatorError(
+          "in_the_way",
+          `${path} is there and not ours: move it away first, for instance with ` +
+            `mv ${path} ${path}.original`,
+        );
+      }
+      return Deno.readLinkSync(path) === target ? "unchanged" : "changed";
+    },
+    place: () => replaceFile(path, (temporary) => Deno.symlinkSync(target, temporary)),
+  };
+}
+
+/** A file is ours as it should be if its bytes, its owner and its mode are. */
+function filePiece(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  place: () => void,
+): Piece {
+  return {
+    path,
+    place,
+    change() {
+      const found = look(path);
+      if (!found) return "made";
+      if (found.isDirectory) {
+        throw new OperatorError("in_the_way", `${path} is a directory: move it away first`);
+      }
+      const isAsItShould = found.isFile && found.size === bytes.length &&
+        ((found.mode ?? 0) & 0o7777) === mode && found.uid === ROOT &&
+        equal(withFile("read", path, () => Deno.readFileSync(path)), bytes);
+      return isAsItShould ? "unchanged" : "changed";
+    },
+  };
+}
+
+/** What is at a path, links not followed. */
+function look(path: string): Deno.FileInfo | undefined {
   try {
-    before = Deno.readTextFileSync(path);
+    return Deno.lstatSync(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    return withFile("look at", path, () => {
+      throw error;
+    });
   }
-  if (before === text) return "unchanged";
-  writeCheckpoint(path, text);
-  return before === undefined ? "made" : "changed";
+}
+
+/** By words of four bytes: a program has a hundred million, and a call for each would take seconds. */
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  const [x, y] = [words(a), words(b)];
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  for (let i = x.length * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function words(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
 }
 
 /**
- * Makes `path` a symlink to `target`. Another symlink is replaced.
+ * Removes a file or symlink.
  *
- * @throws {OperatorError} `in_the_way` if anything else is there
+ * @returns false if there is none, which is so too where its directory is none
+ * @throws {OperatorError} `file`
  */
-export function placeSymlink(path: string, target: string): Change {
-  const before = symlinkAt(path);
-  if (before === target) return "unchanged";
-  Deno.mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.new-${basename(path)}`);
-  try {
-    Deno.removeSync(temporary);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  Deno.symlinkSync(target, temporary);
-  Deno.renameSync(temporary, path);
-  return before === undefined ? "made" : "changed";
-}
-
-function symlinkAt(path: string): string | undefined {
-  try {
-    if (!Deno.lstatSync(path).isSymlink) {
-      throw new OperatorError(
-        "in_the_way",
-        `${path} is there and not ours: move it away first, for instance with ` +
-          `mv ${path} ${path}.original`,
-      );
+export function removePiece(path: string): boolean {
+  return withFile("remove", path, () => {
+    try {
+      Deno.removeSync(path);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || errnoName(error) === "ENOTDIR") return false;
+      throw error;
     }
-    return Deno.readLinkSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** Copies a program, flushed to the disk before it gets its name. */
-export function placeProgram(source: string, path: string): Change {
-  try {
-    if (Deno.statSync(path).size === Deno.statSync(source).size) return "unchanged";
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  Deno.mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.new-${basename(path)}`);
-  Deno.copyFileSync(source, temporary);
-  Deno.chmodSync(temporary, 0o755);
-  {
-    using file = Deno.openSync(temporary);
-    file.syncDataSync();
-  }
-  Deno.renameSync(temporary, path);
-  return "made";
+  });
 }

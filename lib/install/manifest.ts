@@ -6,6 +6,13 @@ export interface Manifest {
   format: 1;
   /** Absolute paths of files and symlinks, in the order they were made. */
   files: string[];
+  /** The file of settings as it was written: it is the operator's from then on. */
+  settings?: Settings;
+}
+
+export interface Settings {
+  path: string;
+  text: string;
 }
 
 /** One installation a machine, wherever its parts are. */
@@ -27,8 +34,8 @@ export function readManifest(): Manifest | undefined {
   );
 }
 
-export function writeManifest(files: readonly string[]): void {
-  const manifest: Manifest = { format: 1, files: [...new Set(files)] };
+export function writeManifest(files: readonly string[], settings: Settings): void {
+  const manifest: Manifest = { format: 1, files: [...new Set(files)], settings };
   writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");
 }
 

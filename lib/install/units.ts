@@ -1,16 +1,15 @@
 /** The systemd units of `isolator serve`. */
 
 export interface UnitValues {
+  /** Absolute, without control characters. */
   binary: string;
-  configDir: string;
-  pluginsDir: string;
 }
 
 export const SERVICE = "mesos-cni.service";
 export const SOCKET = "mesos-cni.socket";
 
 /** The text of each unit by its file name. */
-export function units({ binary, configDir, pluginsDir }: UnitValues): Record<string, string> {
+export function units({ binary }: UnitValues): Record<string, string> {
   return {
     [SERVICE]: `[Unit]
 Description=Networks for containers (network/cni isolator)
@@ -20,9 +19,8 @@ After=${SOCKET} network.target
 
 [Service]
 Type=notify
-ExecStart=${binary} isolator serve \\
-  --network_cni_config_dir=${configDir} \\
-  --network_cni_plugins_dir=${pluginsDir}
+# Directories are those of /etc/mesos-cni.json.
+ExecStart=${quoted(binary)} isolator serve
 Restart=on-failure
 # A stop is for the service alone: the plugins that are at work come to their end, each in a
 # minute at most. State is on disk only, so a restart at any time is safe.
@@ -47,4 +45,10 @@ RemoveOnStop=yes
 WantedBy=sockets.target
 `,
   };
+}
+
+/** A word of a command line as systemd.service(5) has it: no specifier, no variable, one word. */
+function quoted(word: string): string {
+  const escaped = word.replaceAll("%", "%%").replaceAll("$", "$$$$");
+  return /^[\w./%$@+:-]+$/.test(escaped) ? escaped : `"${escaped.replaceAll(/["\\]/g, "\\$&")}"`;
 }

@@ -3,6 +3,18 @@ import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { makeVariant } from "../harness/variant.ts";
 
+/** A machine whose /etc can be written to without it being that of the test's. */
+async function machine(): Promise<Sandbox> {
+  const host = await Sandbox.create();
+  await host.ok(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+  await host.ok(["cp", "-r", "/etc/.", "/mnt"]);
+  await host.ok(["mount", "--bind", "/mnt", "/etc"]);
+  await host.ok(["rm", "-f", "/etc/mesos-cni.json"]);
+  const { bin, plugins, units } = places(host);
+  await host.ok(["mkdir", "-p", bin, ...plugins, units, `${host.dir}/networks`]);
+  return host;
+}
+
 /** What install is told, for a machine that is a directory. */
 function places(agent: Sandbox) {
   return {
@@ -26,10 +38,14 @@ function installCall(agent: Sandbox, program = MESOS_CNI): string[] {
 }
 
 const listing = (agent: Sandbox) =>
-  agent.ok(["find", agent.dir, "/var/lib", "-not", "-type", "d", "-printf", "%p %l %s %T@\\n"]);
+  agent.ok([
+    "find",
+    ...[agent.dir, "/var/lib", "/etc/mesos-cni.json"],
+    ...["-not", "-type", "d", "-printf", "%p %l %s %T@\\n"],
+  ]);
 
 Deno.test("install puts everything in its place, and again changes nothing", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   const { bin, plugins, units } = places(agent);
   const first = JSON.parse(await agent.ok(installCall(agent)));
   assert(first.placed.every((one: { change: string }) => one.change === "made"));
@@ -53,19 +69,127 @@ Deno.test("install puts everything in its place, and again changes nothing", asy
   assertEquals([...Deno.readDirSync(units)].length, 2);
 
   await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
-  assertEquals((await listing(agent)).trim(), "");
+  const left = await agent.run(["find", agent.dir, "/var/lib", "-not", "-type", "d"]);
+  assertEquals(left.stdout.trim(), "");
+  assertEquals((await agent.run(["ls", "/etc/mesos-cni.json"])).code, 2);
+});
+
+Deno.test("what install wrote is what the other commands find", async () => {
+  await using agent = await machine();
+  const { bin, plugins } = places(agent);
+  await agent.ok(["tee", "/etc/mesos-cni.json"], { stdin: '{"work_dir": "/srv/mesos"}' });
+  await agent.ok(installCall(agent));
+  const settings = JSON.parse(await agent.ok([`${bin}/mesos-cni`, "config", "--json"]));
+  const value = (name: string) =>
+    settings.find((one: { name: string }) => one.name === name) as { value: string; from: string };
+  assertEquals(value("network_cni_plugins_dir").value, plugins.join(":"));
+  assertEquals(value("network_cni_config_dir").from, "/etc/mesos-cni.json");
+  assertEquals(value("work_dir").value, "/srv/mesos"); // what was there stays
+
+  // Once it is changed it is the operator's.
+  await agent.ok(["sed", "-i", "s/srv/data/", "/etc/mesos-cni.json"]);
+  const removed = JSON.parse(await agent.ok([`${bin}/mesos-cni`, "uninstall", "--json"]));
+  assertEquals(removed.kept, ["/etc/mesos-cni.json"]);
+  await agent.ok(["ls", "/etc/mesos-cni.json"]);
+});
+
+Deno.test("install refuses what may be a typo before it changes anything", async () => {
+  await using agent = await machine();
+  await agent.ok(["tee", `${agent.dir}/file`], { stdin: "x" });
+  const before = (await agent.run(["find", agent.dir, "/var/lib"])).stdout;
+  const cases: [flag: string, said: string][] = [
+    ["--network_cni_plugins_dir=/nope", "mkdir -p /nope"],
+    [`--network_cni_plugins_dir=${agent.dir}:/nope`, "mkdir -p /nope"],
+    ["--network_cni_config_dir=/nope", "there is no such directory"],
+    [`--bin_dir=${agent.dir}/file`, "it is no directory"],
+    [`--bin_dir=${agent.dir}/file/bin`, "no directory"],
+    ["--unit_dir=/dev/null", "it is no directory"],
+    [`--unit_dir=${agent.dir}/units\nExecStart=/bin/sh`, "control characters"],
+    [`--share_dir=${agent.dir}/shared`, "there is no such directory"],
+  ];
+  const usual = installCall(agent);
+  for (const [flag, said] of cases) {
+    const name = flag.slice(0, flag.indexOf("="));
+    const call = [...usual.filter((word) => !word.startsWith(`${name}=`)), flag];
+    const { code, stderr } = await agent.run(call);
+    assertEquals(code, 2, flag + stderr);
+    assertStringIncludes(stderr, said);
+    assert(!stderr.includes("    at "), stderr);
+    assertEquals((await agent.run(["find", agent.dir, "/var/lib"])).stdout, before);
+  }
+  // Nor does it stop in the middle: the last thing is in the way, and the first is not made.
+  await agent.ok(["mkdir", `${places(agent).units}/mesos-cni.socket`]);
+  const { code, stderr } = await agent.run(usual);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "mesos-cni.socket is a directory");
+  assertEquals((await agent.run(["ls", places(agent).bin])).stdout, "");
+  const dry = await agent.run([...usual, "--dry-run"]);
+  assertEquals(dry.code, 1);
+  await agent.ok(["rmdir", `${places(agent).units}/mesos-cni.socket`]);
+  const planned = JSON.parse(await agent.ok([...usual, "--dry-run"]));
+  assert(planned.placed.every((one: { change: string }) => one.change === "made"));
+  assertEquals((await agent.run(["ls", places(agent).bin])).stdout, "");
+});
+
+Deno.test("install takes no planted file for its own, and follows no planted link", async () => {
+  await using agent = await machine();
+  const { bin } = places(agent);
+  const { placed } = JSON.parse(await agent.ok([...installCall(agent), "--dry-run"]));
+  const program: string = placed[0].path;
+  const size = (await Deno.stat(MESOS_CNI)).size;
+  await agent.ok(["truncate", `--size=${size}`, program]);
+  await agent.ok(["tee", `${agent.dir}/victim`], { stdin: "untouched" });
+  const name = program.slice(program.lastIndexOf("/") + 1);
+  for (const temporary of [`.${name}.new`, `.new-${name}`, ".mesos-cni.new"]) {
+    await agent.ok(["ln", "-s", `${agent.dir}/victim`, `${bin}/${temporary}`]);
+  }
+  await agent.ok(installCall(agent));
+  assertStringIncludes(await agent.ok([`${bin}/mesos-cni`, "version"]), "mesos-cni ");
+  assertEquals(await Deno.readTextFile(`${agent.dir}/victim`), "untouched");
+
+  // Neither does a mode that lets others write pass for ours.
+  await agent.ok(["chmod", "0777", program]);
+  const again = JSON.parse(await agent.ok(installCall(agent)));
+  assertEquals(again.placed[0].change, "changed");
+  assertEquals((await Deno.stat(program)).mode! & 0o777, 0o755);
+});
+
+Deno.test("two installs at once, and one that is killed, leave a program that works", async () => {
+  await using agent = await machine();
+  const { bin } = places(agent);
+  const both = await Promise.all([agent.run(installCall(agent)), agent.run(installCall(agent))]);
+  assertEquals(both.map(({ code }) => code), [0, 0]);
+  await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
+  for (let milliseconds = 100; milliseconds < 500; milliseconds += 40) {
+    await agent.run(["timeout", "-s", "KILL", String(milliseconds / 1000), ...installCall(agent)]);
+  }
+  await agent.ok(installCall(agent));
+  await agent.ok([`${bin}/mesos-cni`, "version"]);
+  await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
+  const left = await agent.run(["find", agent.dir, "/var/lib/mesos-cni", "-not", "-type", "d"]);
+  assertEquals(left.stdout, "");
+});
+
+Deno.test("uninstall refuses while another runtime's container has ports", async () => {
+  await using agent = await machine();
+  await agent.ok(installCall(agent));
+  const plugin = `${places(agent).plugins[0]}/mesos-cni-port-mapper`;
+  await add(agent, plugin, 1);
+  const refused = await agent.run([`${places(agent).bin}/mesos-cni`, "uninstall"]);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, "upgrade-1");
+  await agent.ok(["test", "-x", plugin]);
 });
 
 Deno.test("install says what the machine lacks, and leaves a foreign plugin alone", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   const { plugins } = places(agent);
   const report = JSON.parse(await agent.ok(installCall(agent)));
   assertEquals(report.missing, []); // bridge and host-local are built in
   const bare = `${agent.dir}/empty`;
   await Deno.mkdir(bare);
   for (const dir of ["/usr/sbin", "/sbin"]) await agent.run(["mount", "--bind", bare, dir]);
-  const [program, ...args] = installCall(agent);
-  const without = JSON.parse(await agent.ok([program!, ...args], { env: { PATH: bare } }));
+  const without = JSON.parse(await agent.ok(["env", `PATH=${bare}`, ...installCall(agent)]));
   assertEquals(without.missing.map((one: { what: string }) => one.what), ["iptables or nft"]);
 
   await Deno.remove(`${plugins[0]}/mesos-cni-port-mapper`);
@@ -77,7 +201,7 @@ Deno.test("install says what the machine lacks, and leaves a foreign plugin alon
 });
 
 Deno.test("the units are ones that systemd accepts, and those of the examples", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   await agent.ok(installCall(agent));
   const { units } = places(agent);
   const verify = await agent.run([
@@ -94,7 +218,7 @@ Deno.test("the units are ones that systemd accepts, and those of the examples", 
 });
 
 Deno.test("uninstall refuses while a container is attached", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   await agent.ok(installCall(agent));
   await agent.ok(["mkdir", "-p", "/run/mesos/isolators/network/cni/web-1"]);
   const refused = await agent.run([
@@ -108,7 +232,7 @@ Deno.test("uninstall refuses while a container is attached", async () => {
 });
 
 Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all succeed", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   await agent.ok(installCall(agent));
   const other = `${agent.dir}/mesos-cni-other`;
   await makeVariant(other, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
@@ -176,10 +300,9 @@ async function add(agent: Sandbox, plugin: string, n: number): Promise<void> {
 }
 
 Deno.test("an older and a newer program clean up after each other", async () => {
-  await using agent = await Sandbox.create();
+  await using agent = await machine();
   const newer = `${agent.dir}/mesos-cni-newer`;
   await makeVariant(newer, { "format: 1": "format: 2" });
-  await Deno.mkdir(`${agent.dir}/networks`);
   await Deno.copyFile(
     "examples/networks/port-mapper-test.conf",
     `${agent.dir}/networks/port-mapper-test.conf`,

@@ -68,7 +68,11 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
     JSON.parse(await it.agent.ok([MESOS_CNI, "isolator", ...args, ...it.networkFlags]));
 
   const networks = await service.get("/v1/networks");
-  assertEquals(networks.json, await command("networks", "--json"));
+  const listed = await command("networks", "--json");
+  // The command says more of each: its type, its subnets, how many containers it has.
+  const parts = listed.networks.map((one: Record<string, unknown>) => ({ ...one }));
+  for (const one of parts) for (const key of ["type", "subnets", "containers"]) delete one[key];
+  assertEquals(networks.json, { ...listed, networks: parts });
   assertEquals(networks.json.networks.length, 3);
 
   const launchInfo = await service.ok(`${path}/prepare`, ON_BRIDGE);
@@ -366,7 +370,7 @@ Deno.test("what is not a dead service's socket is left alone", async () => {
     "serve",
     `--socket=/run/${"x".repeat(120)}`,
   ]);
-  assertEquals(long.code, 1);
+  assertEquals(long.code, 2);
   assertStringIncludes(long.stderr, "1 to 107 bytes");
 });
 
@@ -507,8 +511,6 @@ Deno.test("systemd is told when it is ready, and when it stops", async () => {
 Deno.test("the examples of systemd units are those that install writes", async () => {
   const written = units({
     binary: "/usr/local/bin/mesos-cni",
-    configDir: "/etc/mesos/cni",
-    pluginsDir: "/usr/lib/cni",
   });
   for (const [name, text] of Object.entries(written)) {
     const example = new URL(`../../examples/agent/${name}`, import.meta.url);
