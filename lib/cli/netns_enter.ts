@@ -1,5 +1,6 @@
 import { type Call, type Command, type Flag, UsageError } from "./command.ts";
 import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import type { Target } from "../netns/target.ts";
 import { bold, print, printError } from "./output.ts";
 
 const ENTER_FLAGS: readonly Flag[] = [
@@ -8,8 +9,11 @@ const ENTER_FLAGS: readonly Flag[] = [
   ...TARGET_FLAGS,
 ];
 
-const ENTER_NOTES = "Without --mount, the command and the files it sees are the agent's own; " +
-  "only the network is\nthe container's.";
+const ENTER_NOTES =
+  `Without --mount, the command and the files it sees are the agent's own; only the network is
+the container's. With it, programs of the container run: in all of its namespaces, with the
+capabilities of its processes (a seccomp filter is told of, and not applied), with an environment
+that is made (PATH, HOME, and TERM, LANG, LC_*, TZ of yours) and no descriptors but the three.`;
 
 export const exec: Command = {
   name: "netns exec",
@@ -42,9 +46,14 @@ export const exec: Command = {
       );
     }
     if (command === undefined) return await enterShell(call);
+    const complain = (message: string) => printError("netns exec", message);
+    if (call.has("mount")) {
+      await seal(call);
+      return await enterFully(call, await targetOf(call), [command, ...args], {}, complain);
+    }
     const { become, namespacesOf } = await import("../netns/enter.ts");
     const namespaces = await namespacesOf(layoutOf(call), await targetOf(call), companions(call));
-    return become([command, ...args], namespaces, (message) => printError("netns exec", message));
+    return become([command, ...args], namespaces, complain);
   },
 };
 
@@ -86,12 +95,34 @@ export const shell: Command = {
 };
 
 async function enterShell(call: Call): Promise<number> {
+  const complain = (message: string) => printError("netns shell", message);
   const { become, namespacesOf, shellCommand } = await import("../netns/enter.ts");
+  if (call.has("mount")) await seal(call);
   const target = await targetOf(call);
-  const namespaces = await namespacesOf(layoutOf(call), target, companions(call));
   const { argv, env } = shellCommand(target, companions(call));
+  if (call.has("mount")) return await enterFully(call, target, argv, env, complain);
+  const namespaces = await namespacesOf(layoutOf(call), target, companions(call));
   for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
-  return become(argv, namespaces, (message) => printError("netns shell", message));
+  return become(argv, namespaces, complain);
+}
+
+/** Starts this program again from a read-only mount, before anybody is asked anything. */
+async function seal(call: Call): Promise<void> {
+  layoutOf(call); // says who may do this at all
+  const { sealProgram } = await import("../netns/contained.ts");
+  sealProgram(Deno.args);
+}
+
+/** With the container's files, its programs run: they get its rights, and nothing of the agent's. */
+async function enterFully(
+  call: Call,
+  target: Target,
+  argv: readonly [string, ...string[]],
+  env: Record<string, string>,
+  complain: (message: string) => void,
+): Promise<number> {
+  const { runContained } = await import("../netns/contained.ts");
+  return await runContained(argv, layoutOf(call), target, env, complain);
 }
 
 function companions(call: Call) {
@@ -152,7 +183,7 @@ export const capture: Command = {
     const { tcpdump } = await import("../netns/capture.ts");
     const layout = layoutOf(call);
     const target = await targetOf(call);
-    const namespaces = await namespacesOf(layout, target, { mount: false, uts: false });
+    const namespaces = await namespacesOf(layout, target, { uts: false });
     const argv = tcpdump(layout, target, {
       interface: call.value("interface"),
       file: call.value("write"),

@@ -59,7 +59,12 @@ export const command: Command = {
   ],
   notes:
     `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n
-if signal n ended it; 126 or 127 if it could not be executed; 1 if the container could not be made.`,
+if signal n ended it; 126 or 127 if it could not be executed; 1 if the container could not be made.
+
+The command has networks, mounts and a hostname of its own, and that is all: it runs as you, with
+your capabilities, and sees the agent's processes, devices and (without --rootfs) files. It is no
+sandbox. Of your environment it has PATH, HOME, USER, LOGNAME, SHELL, TERM, LANG, LC_*, TZ,
+LIBPROCESS_IP, and what --env says; of your descriptors standard input, output and error.`,
   async run(call) {
     const { rest } = call;
     if (call.operands.length > 0) {

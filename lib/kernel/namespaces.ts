@@ -15,17 +15,23 @@ const libc = openLibc({
   fchdir: { parameters: ["i32"], result: "i32" },
 });
 
-export type NamespaceKind = "net" | "mnt" | "uts";
+export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "cgroup" | "pid";
 
 /** Flags of clone(2), linux/sched.h. */
 const CLONE_FS = 0x200;
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_NEWUTS = 0x4000000;
 export const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWCGROUP = 0x2000000;
+const CLONE_NEWIPC = 0x8000000;
+const CLONE_NEWPID = 0x20000000;
 const CLONE_FLAGS: Readonly<Record<NamespaceKind, number>> = {
   mnt: CLONE_NEWNS,
   uts: CLONE_NEWUTS,
   net: CLONE_NEWNET,
+  ipc: CLONE_NEWIPC,
+  cgroup: CLONE_NEWCGROUP,
+  pid: CLONE_NEWPID,
 };
 
 /** A result that is no promise: nothing may be awaited in a namespace. */
@@ -66,6 +72,46 @@ export function inNamespaces<R>(
     }
     return work();
   });
+}
+
+/**
+ * A pid namespace for children to be born in; the thread itself never changes its own. Its handles
+ * are open, since entering other namespaces may hide their paths.
+ */
+export class Birthplace implements Disposable {
+  readonly #home = open("/proc/self/ns/pid");
+  readonly #there: Handle;
+
+  /** @throws {SystemError} */
+  constructor(path: string) {
+    this.#there = open(path);
+  }
+
+  /**
+   * Starts a program there. Nothing else may happen meanwhile: a thread can't be made while
+   * children are born elsewhere.
+   *
+   * @throws {SystemError}
+   */
+  start<R>(spawn: () => Synchronous<R>): R {
+    setns(this.#there, "pid", "the container's");
+    try {
+      return spawn();
+    } finally {
+      setns(this.#home, "pid", "this program's own");
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#home.close();
+    this.#there.close();
+  }
+}
+
+/** Gives the main thread new namespaces for good. @throws {SystemError} */
+export function makeNamespaces(kinds: readonly NamespaceKind[]): void {
+  const flags = kinds.reduce((sum, kind) => sum | CLONE_FLAGS[kind], 0);
+  check(libc().unshare(flags), `make new namespaces (${kinds.join(", ")})`);
 }
 
 /**

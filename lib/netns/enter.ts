@@ -1,4 +1,7 @@
-/** Programs in a container's namespaces: this process enters them and becomes the program. */
+/**
+ * Programs in a container's network: this process enters the namespace and becomes the program.
+ * With the container's files it is the container's programs that run; contained.ts starts those.
+ */
 import { OperatorError } from "../base/error.ts";
 import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -8,7 +11,7 @@ import { requireAlive, type Target } from "./target.ts";
 
 /** Which namespaces to enter besides the network's. */
 export interface Companions {
-  /** The container's files, so that its own /etc, root and programs are seen. */
+  /** The container's files, so that its own /etc, root and programs are seen, and only they. */
   mount: boolean;
   /** The container's hostname. */
   uts: boolean;
@@ -45,24 +48,29 @@ export function become(
 export async function namespacesOf(
   layout: Layout,
   target: Target,
-  companions: Companions,
+  companions: Pick<Companions, "uts">,
 ): Promise<Partial<Record<NamespaceKind, string>>> {
   requireAlive(target);
   const { netns } = target;
-  if (!companions.mount && !companions.uts) return { net: netns };
+  if (!companions.uts) return { net: netns };
+  const pid = await requireProcess(layout, target);
+  return { net: netns, uts: `/proc/${pid}/ns/uts` };
+}
+
+/**
+ * A process of the target.
+ *
+ * @throws {OperatorError} `namespace_gone`, or `no_process` when there is none
+ */
+export async function requireProcess(layout: Layout, target: Target): Promise<number> {
+  requireAlive(target);
   const pid = target.pid ?? await processOf(layout, target);
-  if (pid === undefined) {
-    throw new OperatorError(
-      "no_process",
-      `${target.name} has no process (any more), and only a process keeps mount and UTS ` +
-        "namespaces: try it without --mount and --uts",
-    );
-  }
-  return {
-    net: netns,
-    ...companions.uts ? { uts: `/proc/${pid}/ns/uts` } : {},
-    ...companions.mount ? { mnt: `/proc/${pid}/ns/mnt` } : {},
-  };
+  if (pid !== undefined) return pid;
+  throw new OperatorError(
+    "no_process",
+    `${target.name} has no process (any more), and only a process keeps mount and UTS ` +
+      "namespaces: try it without --mount and --uts",
+  );
 }
 
 /** A process of the container. Most calls need none, so what finds it is loaded here. */

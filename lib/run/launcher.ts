@@ -10,13 +10,20 @@ import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import { Handle, pipe, readAll, setInherited, write } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { inNewNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
+import { closeOthersOnExec } from "../kernel/privileges.ts";
 import { dieWithParent, parentPid } from "../kernel/process.ts";
 import { enterImage } from "./image.ts";
+
+/**
+ * The variables that a command has of whoever called `run`: where programs are, who calls, how the
+ * terminal wants to be spoken to, and the address that an executor of Mesos binds to. The others may hold what is nobody else's business.
+ */
+const INHERITED = /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|COLORTERM|LANG|LC_[A-Z]+|TZ|LIBPROCESS_IP)$/;
 
 /** What the launcher is to become. */
 export interface Order {
   argv: [string, ...string[]];
-  /** On top of the environment that it inherits. */
+  /** On top of the few variables that it has of the environment of `run`. */
   env: Record<string, string>;
   rootfs?: string;
 }
@@ -84,7 +91,11 @@ export function launch(descriptor: number, parent: number): number {
   const { argv, env, rootfs }: Order = JSON.parse(text);
   try {
     if (rootfs !== undefined) enterImage(rootfs);
+    for (const name of Object.keys(Deno.env.toObject())) {
+      if (!INHERITED.test(name)) Deno.env.delete(name);
+    }
     for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    closeOthersOnExec();
     return execute(argv);
   } catch (error) {
     const code = error instanceof SystemError ? exitCodeOfFailedExec(error) : 126;
