@@ -4,7 +4,7 @@ import type { Owner, PortAttachment } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
 /** What a backend wants to have written into a record, to find what it made. */
-export type Traces = Pick<MappingRecord, "handles" | "variants">;
+export type Traces = Pick<MappingRecord, "handles" | "variants" | "path">;
 
 export interface Backend {
   /**

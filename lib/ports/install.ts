@@ -12,7 +12,7 @@ import { type MappingRecord, writeRecord } from "./record.ts";
  * @throws {OperatorError}
  */
 export async function put(record: MappingRecord, path: string, lock: FileLock): Promise<void> {
-  const { handles: _, variants: __, localnet: ___, ...bare } = record;
+  const { handles: _, variants: __, path: ___, localnet: ____, ...bare } = record;
   writeRecord(bare);
   const localnet = record.snat ? localnetOf(record) : undefined;
   const traces = await (await backendOf(record.backend, path)).install(record, lock);

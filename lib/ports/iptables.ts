@@ -2,6 +2,7 @@
  * The iptables backend. Where iptables keeps its rules in nf_tables, they are changed over netlink
  * without a process; the legacy kind, and a kernel that refuses, are left to iptables-restore.
  */
+import { dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
@@ -34,7 +35,10 @@ export class Iptables implements Backend {
   constructor(private readonly path: string) {}
 
   async install(record: MappingRecord, lock: FileLock): Promise<Traces> {
-    const traces: Required<Traces> = { handles: {}, variants: {} };
+    const traces: Traces & Required<Pick<Traces, "handles" | "variants">> = {
+      handles: {},
+      variants: {},
+    };
     for (const family of familiesOf(record)) {
       const tool = await IptablesTool.find(family, this.path);
       traces.variants[family] = tool.info.variant;
@@ -52,6 +56,7 @@ export class Iptables implements Backend {
           });
         }
       } else {
+        traces.path = dirname(tool.info.file);
         log.debug("rules are written by iptables-restore, as iptables is of the legacy kind", {
           container: record.containerId,
           family,

@@ -33,6 +33,11 @@ export interface MappingRecord extends PortAttachment {
   startsWithProcess?: boolean;
   /** The kind of iptables that its rules were written for, by which they are removed. */
   variants?: { [family in Family]?: IptablesVariant };
+  /**
+   * Where the iptables of the legacy kind is that wrote the rules. Only written: versions up to 0.1
+   * run it from there, should the agent go back to one of them.
+   */
+  path?: string;
   /** Where nf_tables keeps the rules; absent where that is not known. */
   handles?: { [family in Family]?: RuleHandle[] };
   /** The interface whose `route_localnet` was set for it, to be taken back with the last mapping. */
