@@ -20,10 +20,10 @@ export interface Backend {
    * to go by, those of the container's other attachments stay.
    *
    * @param attachment its record; where that is lost, its owner and the chain
-   * @param others the installed records of the container's other attachments
+   * @param others asked only where the comment is all there is, since it looks through all records
    * @throws {OperatorError}
    */
-  remove(attachment: Removal, others: readonly MappingRecord[], lock: FileLock): Promise<void>;
+  remove(attachment: Removal, others: OtherRecords, lock: FileLock): Promise<void>;
 
   /** Whether there can be rules at all: false where its program never was installed. */
   isInstalled(): boolean;
@@ -34,6 +34,9 @@ export interface Backend {
   /** Rejects if rules could not be changed on this host, and says why. @throws {OperatorError} */
   ready(): Promise<void>;
 }
+
+/** The installed records of the container's other attachments. */
+export type OtherRecords = () => readonly MappingRecord[];
 
 export type Removal = Owner & { chain: string; snat?: boolean } & Partial<MappingRecord>;
 

@@ -17,7 +17,7 @@ export async function put(record: MappingRecord, path: string, lock: FileLock): 
   const localnet = record.snat ? localnetOf(record) : undefined;
   const traces = await (await backendOf(record.backend, path)).install(record, lock);
   writeRecord({ ...bare, ...traces, localnet });
-  if (localnet !== undefined) openLocalnet(localnet);
+  if (localnet !== undefined) openLocalnet(localnet, record);
   if (record.snat) openHairpin(record);
   forgetFlows(record);
 }

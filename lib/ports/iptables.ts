@@ -12,7 +12,7 @@ import type { RuleHandle } from "../nft/changes.ts";
 import { type IptablesChange, IptablesTables } from "../nft/iptables_tables.ts";
 import { isSameRule, type ListedRule } from "../nft/rules.ts";
 import { ruleExpressions } from "../nft/iptables_rule.ts";
-import type { Backend, Removal, Snapshot, Traces } from "./backend.ts";
+import type { Backend, OtherRecords, Removal, Snapshot, Traces } from "./backend.ts";
 import {
   familiesOf,
   ownRules,
@@ -69,7 +69,7 @@ export class Iptables implements Backend {
 
   async remove(
     attachment: Removal,
-    others: readonly MappingRecord[],
+    others: OtherRecords,
     lock: FileLock,
   ): Promise<void> {
     for (const family of FAMILIES) {
@@ -85,7 +85,7 @@ export class Iptables implements Backend {
   /** The kind that the record names; both kinds where there is no telling. */
   async #removeByComment(
     attachment: Removal,
-    others: readonly MappingRecord[],
+    others: OtherRecords,
     family: Family,
     lock: FileLock,
   ): Promise<void> {
@@ -182,7 +182,7 @@ function removeByHandles(attachment: Removal, family: Family): boolean {
 /** An agent with the original plugin may delete some of the rules at the same time. */
 function removeOverNetlink(
   attachment: Removal,
-  others: readonly MappingRecord[],
+  others: OtherRecords,
   family: Family,
 ): void {
   const { rules } = new IptablesTables(family);
@@ -202,11 +202,12 @@ function removeOverNetlink(
 /** Leaves out the rules of the container's other attachments. */
 function withoutOthers(
   found: readonly ListedRule[],
-  others: readonly MappingRecord[],
+  others: OtherRecords,
   family: Family,
 ): ListedRule[] {
-  if (others.length === 0) return [...found];
-  const wanted = others.flatMap((other) => ownRules(other, family)).map(
+  const records = found.length === 0 ? [] : others();
+  if (records.length === 0) return [...found];
+  const wanted = records.flatMap((other) => ownRules(other, family)).map(
     ({ chain, rule }: PlacedRule) => ({ chain, expressions: ruleExpressions(rule, family) }),
   );
   return found.filter(({ chain, expressions }) =>

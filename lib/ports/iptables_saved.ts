@@ -5,7 +5,7 @@
 import type { Family } from "../base/ip.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { type IptablesTable, ruleText } from "../nft/iptables_rule.ts";
-import type { Removal } from "./backend.ts";
+import type { OtherRecords, Removal } from "./backend.ts";
 import {
   ownRules,
   placedText,
@@ -39,10 +39,10 @@ export async function installWithProgram(
 export async function removeWithProgram(
   tool: IptablesTool,
   attachment: Removal,
-  others: readonly MappingRecord[],
+  others: OtherRecords,
   lock: FileLock,
 ): Promise<void> {
-  const kept = new Set(others.flatMap((one) => ownRules(one, tool.family)).map(placedText));
+  const kept = new Set(others().flatMap((one) => ownRules(one, tool.family)).map(placedText));
   await restore(tool, lock, async () => {
     const changes = new Changes();
     for (const rule of new SavedRules(await tool.save("nat")).ofContainer(attachment)) {

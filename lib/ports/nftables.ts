@@ -5,7 +5,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { applyBatch, applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
 import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
-import type { Backend, Removal, Snapshot, Traces } from "./backend.ts";
+import type { Backend, OtherRecords, Removal, Snapshot, Traces } from "./backend.ts";
 import { commentOf, type PortAttachment } from "./mapping.ts";
 import {
   covers,
@@ -43,14 +43,14 @@ export class Nftables implements Backend {
     return {};
   }
 
-  async remove(attachment: Removal, others: readonly MappingRecord[]): Promise<void> {
+  async remove(attachment: Removal, others: OtherRecords): Promise<void> {
     if (
       attachment.endpoints && attachment.mappings &&
       tryRemove(ownElements(attachment as PortAttachment))
     ) {
       return;
     }
-    const kept = new Set(others.flatMap(ownElements).map(nameOf));
+    const kept = new Set(others().flatMap(ownElements).map(nameOf));
     const comment = commentOf(attachment.containerId);
     const found = allElements().filter((element) =>
       element.comment === comment && !kept.has(nameOf(element))

@@ -1,10 +1,13 @@
 /** What the host itself must allow for `snat`, besides rules. */
+import { dirname } from "@std/path";
 import { readProcFile, writeProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { setHairpin } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
-import { type MappingRecord, readRecords } from "./record.ts";
+import { keyOf, type Owner } from "./mapping.ts";
+import type { MappingRecord } from "./record.ts";
+import { LOCALNET, namesIn, removeFile, STATE_MODE } from "./state_dir.ts";
 
 const ENOENT = 2;
 const ENODEV = 19;
@@ -28,8 +31,15 @@ export function localnetOf({ endpoints }: MappingRecord): string | undefined {
   return !isOn || usersOf(name).length > 0 ? name : undefined;
 }
 
-/** @throws {SystemError} */
-export function openLocalnet(device: string): void {
+/** Who needs the setting is marked before it is set. @throws {SystemError} */
+export function openLocalnet(device: string, owner: Owner): void {
+  const mark = markOf(device, owner);
+  Deno.mkdirSync(dirname(mark), { recursive: true, mode: STATE_MODE.directory });
+  try {
+    Deno.symlinkSync(setting(device), mark);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
   writeProcFile(setting(device), "1");
 }
 
@@ -38,23 +48,33 @@ export function openLocalnet(device: string): void {
  *
  * @throws {SystemError}
  */
-export function closeLocalnet({ localnet }: Partial<MappingRecord>): void {
-  if (localnet === undefined || usersOf(localnet).length > 0) return;
+export function closeLocalnet(record: MappingRecord): void {
+  const { localnet: device } = record;
+  if (device === undefined) return;
+  const own = markOf(device, record);
+  if (usersOf(device).some((name) => `${LOCALNET}/${device}/${name}` !== own)) {
+    return removeFile(own);
+  }
   try {
-    writeProcFile(setting(localnet), "0");
+    writeProcFile(setting(device), "0");
   } catch (error) {
     // The interface is gone.
     if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
   }
+  removeFile(own);
+}
+
+function markOf(device: string, owner: Owner): string {
+  return `${LOCALNET}/${device}/${keyOf(owner)}`;
 }
 
 function setting(device: string): string {
   return `/proc/sys/net/ipv4/conf/${device}/route_localnet`;
 }
 
-function usersOf(device: string): MappingRecord[] {
-  return readRecords().flatMap((record) => [record, ...(record.earlier ? [record.earlier] : [])])
-    .filter(({ localnet }) => localnet === device);
+/** The marks of the attachments that need the setting. */
+function usersOf(device: string): string[] {
+  return namesIn(`${LOCALNET}/${device}`);
 }
 
 /**

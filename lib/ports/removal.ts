@@ -52,10 +52,10 @@ export async function removeRecorded(
     for (const { mappings } of [record, ...(earlier ? [earlier] : [])]) {
       for (const mapping of mappings) release(mapping, record);
     }
+    if (earlier) closeLocalnet(earlier);
+    closeLocalnet(record);
     removeRecord(record);
   }, "its record and its claims of host ports");
-  if (earlier) closeLocalnet(earlier);
-  closeLocalnet(record);
 }
 
 /** The rules alone, and the flows that go by them. */
@@ -66,7 +66,7 @@ export async function removeRules(
   lock: FileLock,
 ): Promise<void> {
   const backend = await backendOf(name, path);
-  await backend.remove(attachment, otherRecordsOf(attachment), lock);
+  await backend.remove(attachment, () => otherRecordsOf(attachment), lock);
   forgetFlows(attachment);
 }
 

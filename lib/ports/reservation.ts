@@ -23,6 +23,7 @@ import {
   removeRecord,
   writeRecord,
 } from "./record.ts";
+import { closeLocalnet } from "./reach.ts";
 import { removeRecorded, removeRules } from "./removal.ts";
 
 /** What is asked for: an attachment that has no address yet. */
@@ -92,6 +93,7 @@ export class Ports implements AsyncDisposable {
       }
       await put({ ...reserved, endpoints }, this.path, lock);
       this.#committed = true;
+      if (earlier && !reserved.snat) closeLocalnet(earlier);
     } catch (error) {
       await this.#removeAll(lock);
       throw error;

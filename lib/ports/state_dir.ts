@@ -5,6 +5,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 export const STATE_DIR = "/run/mesos-cni/port-mapper";
 export const RECORDS = `${STATE_DIR}/attachments`;
 export const CLAIMS = `${STATE_DIR}/ports`;
+/** For each interface whose `route_localnet` was set, a mark of each attachment that needs it. */
+export const LOCALNET = `${STATE_DIR}/localnet`;
 export const LOCKS = `${STATE_DIR}/locks`;
 /** What was found of rules without a record; absent until the kernel was looked through. */
 export const ORPHANS = `${STATE_DIR}/orphans.json`;
