@@ -76,6 +76,8 @@ export async function runContained(
   env: Record<string, string>,
   complain: (message: string) => void,
 ): Promise<number> {
+  // Before there is a command: a signal that comes as it starts is for it too.
+  using signals = new PassedSignals();
   using process = await openProcess(layout, target);
   const privileges = parsePrivileges(readProcFile(`${process.path}/status`));
   if (privileges.isFiltered) {
@@ -96,7 +98,9 @@ export async function runContained(
   const spawn = () => start(argv, made, complain);
   const child = birthplace ? birthplace.start(spawn) : spawn();
   limit.limitThread();
-  return typeof child === "number" ? child : await endOf(child);
+  if (typeof child === "number") return child;
+  signals.passTo(child);
+  return (await child.status).code;
 }
 
 /** A process of the target, which stays this process, whatever its number is given to. */
@@ -162,18 +166,37 @@ function start(
   }
 }
 
-async function endOf(child: Deno.ChildProcess): Promise<number> {
-  for (const signal of PASSED_ON) {
-    // The terminal has sent these to the command as well: whoever waits only must not end.
-    const isTyped = (signal === "SIGINT" || signal === "SIGQUIT") && Deno.stdin.isTerminal();
-    Deno.addSignalListener(signal, () => {
-      if (isTyped) return;
-      try {
-        child.kill(signal);
-      } catch {
-        // It has ended.
-      }
-    });
+/** Signals that are for the command, while this process waits for its end. */
+class PassedSignals implements Disposable {
+  #child?: Deno.ChildProcess;
+  /** Those that came before there was a command. */
+  readonly #early: Deno.Signal[] = [];
+  readonly #listeners = PASSED_ON.map((signal) => [signal, () => this.#pass(signal)] as const);
+
+  constructor() {
+    for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
   }
-  return (await child.status).code;
+
+  passTo(child: Deno.ChildProcess): void {
+    this.#child = child;
+    for (const signal of this.#early) this.#pass(signal);
+  }
+
+  #pass(signal: Deno.Signal): void {
+    // The terminal has sent these to the command as well.
+    if ((signal === "SIGINT" || signal === "SIGQUIT") && Deno.stdin.isTerminal()) return;
+    if (!this.#child) {
+      this.#early.push(signal);
+      return;
+    }
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
+  }
 }
