@@ -9,7 +9,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readContainer } from "../netns/inventory.ts";
 import { requireAlive, type Target } from "../netns/target.ts";
 import { explain, UNEXPLAINED } from "./explain.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, shellText } from "./finding.ts";
 import type { Tokens } from "./observe/filter.ts";
 import { Session } from "./observe/session.ts";
 import { agentQuestions } from "./questions/agent.ts";
@@ -56,6 +56,8 @@ const MOST_WATCHED = 12;
 const MOST_FINDINGS = 20;
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
+/** A remedy that is cut off can not be run. */
+const MOST_REMEDY = 4000;
 
 const RANGES = Math.floor((LAST_TOKEN - FIRST_TOKEN + 1) / TOKENS_AT_A_TIME);
 /** Another program's begins elsewhere; this one's follow each other. */
@@ -148,21 +150,19 @@ export async function answer(
   await using session = second.session;
   const texts = new RuleTexts();
   const findings: Finding[] = [];
-  for (const [n, { question, i }] of watched.entries()) {
+  const explained = await Promise.all(watched.map(async ({ question, i }, n) => {
     const again = second.answers[n]!;
     if (again.outcome === "answered") {
-      asked[i] = {
-        ...asked[i]!,
-        outcome: "answered",
-        detail: `${again.detail}; the first time: ${asked[i]!.detail}`,
-      };
-      continue;
+      const detail = `${again.detail}; the first time: ${asked[i]!.detail}`;
+      asked[i] = { ...asked[i]!, outcome: "answered", detail };
+      return [];
     }
     asked[i] = { ...asked[i]!, ...again };
-    if (again.outcome === "failed") {
-      findings.push(...await explain(scene, question, again, second.tokens[n]!, session, texts));
-    }
-  }
+    return again.outcome === "failed"
+      ? await explain(scene, question, again, second.tokens[n]!, session, texts)
+      : [];
+  }));
+  findings.push(...explained.flat());
   return { asked, findings };
 }
 
@@ -235,7 +235,7 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
     ]
   ) {
     const same = merged.find(({ cause, text }) => cause === one.cause && text === one.text);
-    if (same) same.evidence.push(...one.evidence.filter((line) => !same.evidence.includes(line)));
+    if (same) join(same, one);
     else merged.push({ ...one, evidence: [...one.evidence] });
   }
   const problems = merged.filter(({ level }) => level === "problem");
@@ -255,13 +255,25 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
   };
 }
 
+/** One cause that several questions met: its remedy must do for all of them. */
+function join(same: Finding, one: Finding): void {
+  same.evidence.push(...one.evidence.filter((line) => !same.evidence.includes(line)));
+  if (!same.fix?.commands || !one.fix?.commands) return;
+  const has = new Set(same.fix.commands.map(shellText));
+  const more = one.fix.commands.filter((command) => !has.has(shellText(command)));
+  if (more.length === 0) return;
+  same.fix = { ...same.fix, commands: [...same.fix.commands, ...more] };
+  same.remedy += more.map((command) => ` && ${shellText(command)}`).join("");
+}
+
 /** What comes from outside may be of any length; a finding is not. */
 function bounded(finding: Finding): Finding {
-  const cut = (text: string) => text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)} …` : text;
+  const cut = (text: string, most = MOST_TEXT) =>
+    text.length > most ? `${text.slice(0, most)} …` : text;
   return {
     ...finding,
     text: cut(finding.text),
-    remedy: cut(finding.remedy),
-    evidence: finding.evidence.slice(0, MOST_EVIDENCE).map(cut),
+    remedy: cut(finding.remedy, MOST_REMEDY),
+    evidence: finding.evidence.slice(0, MOST_EVIDENCE).map((line) => cut(line)),
   };
 }

@@ -112,7 +112,16 @@ export class Trace implements Disposable {
         if (one.type === NFT_MSG_TRACE) found.push(this.#read(one.body));
       }
     }
-    for (const one of found) one.packet = this.#packets.get(one.id);
+    // The kernel names the links of a packet once in each hook, with its first rule.
+    const links = new Map<number, { input?: number; output?: number }>();
+    for (const one of found) {
+      one.packet = this.#packets.get(one.id);
+      if (one.input !== undefined || one.output !== undefined) links.set(one.id, one);
+      else {Object.assign(one, {
+          input: links.get(one.id)?.input,
+          output: links.get(one.id)?.output,
+        });}
+    }
     return found.filter(({ table }) => !table.startsWith(TABLE_OF_OURS));
   }
 

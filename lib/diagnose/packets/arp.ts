@@ -28,7 +28,7 @@ export const BRIEF: Patience = { attempts: 2, ms: 150 };
 const MOST_ANSWERS = 4;
 
 /** After the first answer: another may claim the address as well. */
-const SECOND_ANSWER_MS = 150;
+const SECOND_ANSWER_MS = 300;
 
 /**
  * Asks on a link who has an address.

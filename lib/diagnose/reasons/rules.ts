@@ -91,8 +91,10 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
     ? (question.family === 6 ? "ipv6-icmp" : "icmp")
     : packet.protocol;
   const port = question.protocol === "icmp" ? undefined : question.realPort ?? question.port;
-  const isInput = /input/i.test(chain);
-  const isOutput = /output/i.test(chain);
+  // A hook of forward knows both links, those of input and output one.
+  const isInput = drop.input !== undefined && drop.output === undefined;
+  const isOutput = drop.output !== undefined && drop.input === undefined;
+  const isDiscovery = packet.protocol.startsWith("nd");
   const toContainer = question.journey.to === "container";
   const commands: string[][] = [];
   if (text.mechanism === "iptables") {
@@ -102,7 +104,8 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
       );
     const ports = port === undefined ? [] : ["--dport", String(port)];
     const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"];
-    if (isInput) add("-i", device, "-p", protocol, ...ports);
+    if (isDiscovery) add("-p", protocol);
+    else if (isInput) add("-i", device, "-p", protocol, ...ports);
     else if (isOutput) add("-o", device);
     else if (toContainer) {
       add("-o", device, "-d", address, "-p", protocol, ...ports);
@@ -122,7 +125,8 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
       : [protocol, "dport", String(port)];
     if (family === "netdev" || family === "bridge") {
       add(ip, isOutput ? "daddr" : "saddr", packet.source);
-    } else if (isInput) add("iifname", device, ...ports);
+    } else if (isDiscovery) add("meta", "l4proto", protocol);
+    else if (isInput) add("iifname", device, ...ports);
     else if (isOutput) add("oifname", device);
     else if (toContainer) {
       add("oifname", device, ip, "daddr", address, ...ports);
