@@ -4,6 +4,7 @@ import { fromFileUrl, join } from "@std/path";
 import { VERSION } from "../../lib/base/version.ts";
 import { packagesOf } from "./packages.ts";
 import { compile, makeWorkplace, type Std, TARGETS, type Workplace } from "./compile.ts";
+import { DEBIAN_ARCH, makeDeb } from "./deb.ts";
 import { notices } from "./notices.ts";
 import { type Release, sbom } from "./sbom.ts";
 
@@ -98,7 +99,26 @@ async function make(
     notices(about.deno, packages),
   );
   await Deno.copyFile(join(ROOT, "LICENSE"), join(OUTPUT, "LICENSE"));
+  await makeDebs(Object.keys(binaries), about.date);
   await writeChecksums();
+}
+
+/** A Debian package of each binary. */
+async function makeDebs(names: readonly string[], date: string): Promise<void> {
+  for (const name of names) {
+    const arch = DEBIAN_ARCH[name.slice(name.lastIndexOf("-") + 1)]!;
+    const workplace = await Deno.makeTempDir({ dir: WORKPLACE });
+    await makeDeb({
+      binary: join(OUTPUT, name),
+      version: VERSION,
+      arch,
+      time: Math.floor(Date.parse(date) / 1000),
+      license: await Deno.readTextFile(join(ROOT, "LICENSE")),
+      notices: await Deno.readTextFile(join(OUTPUT, "THIRD_PARTY_NOTICES.txt")),
+      workplace,
+      output: join(OUTPUT, `mesos-cni_${VERSION}_${arch}.deb`),
+    });
+  }
 }
 
 async function writeChecksums(): Promise<void> {

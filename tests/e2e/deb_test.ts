@@ -1,0 +1,105 @@
+/** The Debian package, installed, upgraded and removed by dpkg on a throwaway machine. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { makeDeb } from "../../tools/release/deb.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+import { makeVariant } from "../harness/variant.ts";
+
+const ARCH = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+/** A package's files are root's. */
+const NEEDS_ROOT = (Deno.uid() ?? 0) !== 0;
+
+async function deb(host: Sandbox, binary: string, version: string, name = version) {
+  const workplace = `${host.dir}/work-${name}`;
+  await Deno.mkdir(workplace);
+  const output = `${host.dir}/mesos-cni_${name}.deb`;
+  await makeDeb({
+    binary,
+    version,
+    arch: ARCH,
+    time: 1_700_000_000,
+    license: await Deno.readTextFile("LICENSE"),
+    notices: "notices\n",
+    workplace,
+    output,
+  });
+  return output;
+}
+
+/** /usr and /etc as they are, but what is changed in them is gone with the sandbox. */
+async function machine(): Promise<Sandbox> {
+  const host = await Sandbox.create();
+  const script = [
+    "mkdir -p /run/layers /run/dpkg/info /run/dpkg/updates /run/dpkg/triggers",
+    "mount -t tmpfs none /run/layers",
+    ...["usr", "etc"].flatMap((name) => [
+      `mkdir -p /run/layers/${name}/up /run/layers/${name}/work`,
+      `mount -t overlay overlay -o lowerdir=/${name},upperdir=/run/layers/${name}/up,` +
+      `workdir=/run/layers/${name}/work /${name}`,
+    ]),
+    "touch /run/dpkg/status /run/dpkg/available",
+  ].join(" && ");
+  await host.ok(["sh", "-c", script]);
+  return host;
+}
+
+const dpkg = (...args: string[]) => [
+  "dpkg",
+  "--admindir=/run/dpkg",
+  "--force-depends",
+  "--log=/dev/null",
+  ...args,
+];
+
+Deno.test({
+  name: "the Debian package installs, upgrades and goes, and stays while a container is attached",
+  ignore: NEEDS_ROOT,
+  async fn() {
+    await using host = await machine();
+    const first = await deb(host, MESOS_CNI, "0.1.0");
+    const newer = `${host.dir}/mesos-cni-newer`;
+    await makeVariant(newer, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+    const second = await deb(host, newer, "0.1.9");
+
+    await host.ok(dpkg("-i", first));
+    assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
+    const plugin = await host.run(["/usr/lib/cni/mesos-cni-port-mapper"], {
+      env: { CNI_COMMAND: "VERSION" },
+      stdin: '{"cniVersion":"1.0.0"}',
+    });
+    assertStringIncludes(plugin.stdout, "supportedVersions");
+    assertStringIncludes(
+      await host.ok(["cat", "/usr/lib/systemd/system/mesos-cni.service"]),
+      "/usr/bin/mesos-cni isolator serve",
+    );
+    assertStringIncludes(await host.ok(["zcat", "/usr/share/man/man1/mesos-cni.1.gz"]), ".TH");
+    assertEquals((await host.run(dpkg("--verify", "mesos-cni"))).stdout, "");
+
+    await host.ok(dpkg("-i", second));
+    assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.9");
+    assertEquals((await host.ok(["ls", "/usr/lib/mesos-cni"])).trim().split("\n").length, 1);
+    await host.ok(dpkg("-i", "--force-downgrade", first));
+    assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
+
+    const record = "/run/mesos/isolators/network/cni/web-1";
+    await host.ok(["mkdir", "-p", "/var/run/mesos", record]);
+    const refused = await host.run(dpkg("-r", "mesos-cni"));
+    assert(refused.code !== 0);
+    assertStringIncludes(refused.stderr, "web-1");
+    await host.ok(["mesos-cni", "version"]);
+    await host.ok(["rmdir", record]);
+    await host.ok(dpkg("-r", "mesos-cni"));
+    const left = await host.run(["find", "/usr", "-name", "*mesos-cni*", "-newer", first]);
+    assertEquals(left.stdout, "");
+    assertEquals((await host.run(["ls", "/usr/lib/cni/mesos-cni-port-mapper"])).code, 2);
+  },
+});
+
+Deno.test("the same files and time give the same package", async () => {
+  await using host = await Sandbox.create();
+  const [one, other] = [
+    await deb(host, "/bin/true", "1.0.0", "one"),
+    await deb(host, "/bin/true", "1.0.0", "other"),
+  ];
+  assertEquals(await Deno.readFile(one), await Deno.readFile(other));
+});

@@ -1,0 +1,208 @@
+/**
+ * A Debian package of one binary: the same pieces as `mesos-cni install` puts on a machine, at
+ * the places of a package. Made with dpkg-deb, the same bytes from the same files and time.
+ */
+import { join } from "@std/path";
+import { SCRIPTS } from "../../lib/cli/completions.ts";
+import { manualPage } from "../../lib/cli/man.ts";
+import { TABLE } from "../../lib/cli/table.ts";
+import { units } from "../../lib/install/units.ts";
+
+/** Debian's names of the architectures that releases are made for. */
+export const DEBIAN_ARCH: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+export interface DebOptions {
+  /** The compiled program. */
+  binary: string;
+  version: string;
+  /** Debian's name. */
+  arch: string;
+  /** Seconds since 1970: of all files in the package. */
+  time: number;
+  license: string;
+  notices: string;
+  /** An empty directory to build in, and the file to make. */
+  workplace: string;
+  output: string;
+}
+
+const MAINTAINER = "the mesos-cni authors <mesos-cni@localhost>";
+
+/** @throws {Error} if dpkg-deb is not installed, or refuses */
+export async function makeDeb(options: DebOptions): Promise<void> {
+  const { binary, version, arch, time, license, notices, workplace, output } = options;
+  const root = join(workplace, "root");
+  const write = async (path: string, text: string | Uint8Array, mode = 0o644) => {
+    const file = join(root, path);
+    await Deno.mkdir(join(file, ".."), { recursive: true });
+    const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+    await Deno.writeFile(file, bytes);
+    await Deno.chmod(file, mode);
+  };
+  const link = async (path: string, target: string) => {
+    await Deno.mkdir(join(root, path, ".."), { recursive: true });
+    await Deno.symlink(target, join(root, path));
+  };
+
+  // A program that is just starting opens its own file once more: an upgrade brings another name,
+  // and dpkg removes the old one when the new one is in place.
+  const bytes = await Deno.readFile(binary);
+  const name = `mesos-cni-${(await sha256(bytes)).slice(0, 12)}`;
+  await write(`usr/lib/mesos-cni/${name}`, bytes, 0o755);
+  await link("usr/bin/mesos-cni", `../lib/mesos-cni/${name}`);
+  await link("usr/lib/cni/mesos-cni-port-mapper", "../../bin/mesos-cni");
+  for (const [file, text] of Object.entries(units({ binary: "/usr/bin/mesos-cni" }))) {
+    await write(`usr/lib/systemd/system/${file}`, text);
+  }
+  await write("usr/share/man/man1/mesos-cni.1.gz", await gzip(await manualPage(TABLE) + "\n"));
+  await write("usr/share/bash-completion/completions/mesos-cni", SCRIPTS.bash!.trim() + "\n");
+  await write("usr/share/zsh/vendor-completions/_mesos-cni", SCRIPTS.zsh!.trim() + "\n");
+  await write("usr/share/fish/vendor_completions.d/mesos-cni.fish", SCRIPTS.fish!.trim() + "\n");
+  const doc = "usr/share/doc/mesos-cni";
+  await write(`${doc}/copyright`, copyright(license));
+  await write(`${doc}/THIRD_PARTY_NOTICES.gz`, await gzip(notices));
+  await write(`${doc}/changelog.gz`, await gzip(changelog(version, time)));
+  await write("usr/share/lintian/overrides/mesos-cni", OVERRIDES);
+
+  await write("DEBIAN/control", control(version, arch, await sizeOf(root)));
+  await write("DEBIAN/md5sums", await md5sums(root));
+  for (const [script, text] of Object.entries(SCRIPTS_OF_DPKG)) {
+    await write(`DEBIAN/${script}`, text, 0o755);
+  }
+  await run("chmod", ["-R", "u=rwX,go=rX", root]);
+  // Below another umask a directory could have been made with other rights.
+  await run("dpkg-deb", ["--root-owner-group", "-Zxz", "-z1", "--build", root, output], {
+    SOURCE_DATE_EPOCH: String(time),
+  });
+}
+
+function control(version: string, arch: string, kib: number): string {
+  return `Package: mesos-cni
+Version: ${version}
+Architecture: ${arch}
+Maintainer: ${MAINTAINER}
+Installed-Size: ${kib}
+Depends: libc6 (>= 2.31), libgcc-s1
+Recommends: iptables | nftables
+Suggests: containernetworking-plugins, tcpdump
+Section: net
+Priority: optional
+Description: networks for the containers of an Apache Mesos agent
+ One file that is the CNI plugin mesos-cni-port-mapper, a linter for network
+ configs, a debug shell for the networks of containers, and the network/cni
+ isolator as a service for a containerizer or an OCI runtime.
+`;
+}
+
+/** What dpkg calls. A container's cleanup needs the plugin, so it stays while one is attached. */
+const SCRIPTS_OF_DPKG: Readonly<Record<string, string>> = {
+  preinst: `#!/bin/sh
+set -e
+# The original plugin is a program of that name: it is not overwritten.
+plugin=/usr/lib/cni/mesos-cni-port-mapper
+if [ "$1" = install ] && [ -e "$plugin" ] && [ ! -L "$plugin" ]; then
+  echo "$plugin is there and not ours: move it away first (mv $plugin $plugin.original)" >&2
+  exit 1
+fi
+`,
+  postinst: `#!/bin/sh
+set -e
+if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
+  systemctl daemon-reload || true
+  systemctl try-restart mesos-cni.service || true
+fi
+`,
+  prerm: `#!/bin/sh
+set -e
+if [ "$1" = remove ]; then
+  mesos-cni uninstall --dry-run >/dev/null
+  if [ -d /run/systemd/system ]; then
+    systemctl --quiet disable --now mesos-cni.service mesos-cni.socket || true
+  fi
+fi
+`,
+  postrm: `#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload || true
+fi
+`,
+};
+
+/** What the compiled program has to be, whatever lintian would rather have. */
+const OVERRIDES =
+  `# The program carries its own runtime behind the end of its ELF image: stripping would cut it off.
+mesos-cni: unstripped-binary-or-object [usr/lib/mesos-cni/*]
+mesos-cni: embedded-library *
+mesos-cni: hardening-no-fortify-functions [usr/lib/mesos-cni/*]
+# It is called by the name of a plugin too.
+mesos-cni: no-manual-page [usr/lib/mesos-cni/*]
+`;
+
+function copyright(license: string): string {
+  const indented = license.trimEnd().split("\n").map((line) => ` ${line.trim() ? line : "."}`);
+  return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Upstream-Name: mesos-cni
+Comment: the libraries within the program have the licences in THIRD_PARTY_NOTICES.gz beside this.
+
+Files: *
+Copyright: the mesos-cni authors
+License: Apache-2.0
+
+License: Apache-2.0
+${indented.join("\n")}
+`;
+}
+
+function changelog(version: string, time: number): string {
+  const date = new Date(time * 1000).toUTCString().replace("GMT", "+0000");
+  return `mesos-cni (${version}) unstable; urgency=medium
+
+  * Release ${version}: see CHANGELOG.md of the source.
+
+ -- ${MAINTAINER}  ${date}
+`;
+}
+
+/** As Debian's policy counts it: KiB, rounded up for each file. */
+async function sizeOf(root: string): Promise<number> {
+  let kib = 0;
+  for await (const path of files(root)) kib += Math.ceil((await Deno.lstat(path)).size / 1024);
+  return kib;
+}
+
+async function md5sums(root: string): Promise<string> {
+  const lines: string[] = [];
+  for await (const path of files(root)) {
+    const relative = path.slice(root.length + 1);
+    if (relative.startsWith("DEBIAN/")) continue;
+    lines.push(`${(await run("md5sum", [path])).slice(0, 32)}  ${relative}\n`);
+  }
+  return lines.sort().join("");
+}
+
+/** The regular files. */
+async function* files(directory: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(directory)) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory) yield* files(path);
+    else if (entry.isFile) yield path;
+  }
+}
+
+/** The same bytes at any time: gzip's header has neither name nor time. */
+async function gzip(text: string): Promise<Uint8Array> {
+  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function run(command: string, args: string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await new Deno.Command(command, { args, env }).output();
+  if (code !== 0) throw new Error(`${command}: ${new TextDecoder().decode(stderr)}`);
+  return new TextDecoder().decode(stdout);
+}
