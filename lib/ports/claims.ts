@@ -4,6 +4,7 @@
  */
 import { ANY_ADDRESS, familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
+import { fileError, withFile } from "../base/file_error.ts";
 import { describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
 import { type MappingRecord, readKey } from "./record.ts";
 import { CLAIMS, namesIn, removeFile, STATE_MODE } from "./state_dir.ts";
@@ -29,17 +30,19 @@ export function findObstacles(mapping: Mapping, claimant: Owner): Obstacle[] {
 /**
  * Takes a port. One's own claim of an earlier ADD is kept.
  *
- * @throws {OperatorError} `port_taken` if another has it
+ * @throws {OperatorError} `port_taken` if another has it; `file`
  */
 export function claim(mapping: Mapping, owner: Owner): void {
   const directory = claimDirectory(mapping);
-  Deno.mkdirSync(directory, { recursive: true, mode: STATE_MODE.directory });
+  withFile("make", directory, () => {
+    Deno.mkdirSync(directory, { recursive: true, mode: STATE_MODE.directory });
+  });
   for (const address of claimedAddresses(mapping)) {
     const path = `${directory}/${address}`;
     try {
       Deno.symlinkSync(keyOf(owner), path);
     } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw fileError(error, "make", path);
       if (isHeldBy(path, owner)) continue;
       throw new OperatorError(
         "port_taken",

@@ -1,5 +1,6 @@
 /** What the host itself must allow for `snat`, besides rules. */
 import { dirname } from "@std/path";
+import { withFile } from "../base/file_error.ts";
 import { readProcFile, writeProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
@@ -31,15 +32,17 @@ export function localnetOf({ endpoints }: MappingRecord): string | undefined {
   return !isOn || usersOf(name).length > 0 ? name : undefined;
 }
 
-/** Who needs the setting is marked before it is set. @throws {SystemError} */
+/** Who needs the setting is marked before it is set. @throws {OperatorError} `file`, `system` */
 export function openLocalnet(device: string, owner: Owner): void {
   const mark = markOf(device, owner);
-  Deno.mkdirSync(dirname(mark), { recursive: true, mode: STATE_MODE.directory });
-  try {
-    Deno.symlinkSync(setting(device), mark);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
+  withFile("make", mark, () => {
+    Deno.mkdirSync(dirname(mark), { recursive: true, mode: STATE_MODE.directory });
+    try {
+      Deno.symlinkSync(setting(device), mark);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  });
   writeProcFile(setting(device), "1");
 }
 

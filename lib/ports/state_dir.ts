@@ -1,5 +1,6 @@
 /** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
 import { makeDirectory } from "../base/atomic_file.ts";
+import { fileError } from "../base/file_error.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 
 export const STATE_DIR = "/run/mesos-cni/port-mapper";
@@ -41,12 +42,12 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** Removes a file, if it is there. */
+/** Removes a file, if it is there. @throws {OperatorError} `file` */
 export function removeFile(file: string): void {
   try {
     Deno.removeSync(file);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error, "remove", file);
   }
 }
 

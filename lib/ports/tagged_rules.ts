@@ -1,13 +1,16 @@
 /** DNAT rules by the comment that names their container, whoever wrote them. */
-import { type Family } from "../base/ip.ts";
+import { type Family, familyOfKnown } from "../base/ip.ts";
 import { IptablesTool } from "./iptables_tool.ts";
+import type { BackendName } from "./mapping.ts";
+import { nameOf } from "./nftables_elements.ts";
 
 export interface TaggedRule {
+  backend: BackendName;
   family: Family;
   containerId: string;
   /** Where it sends packets, without the port. */
   address: string;
-  /** As `iptables -S` prints it. */
+  /** As `iptables -S` prints it; an element as its map, key and value. */
   rule: string;
 }
 
@@ -22,7 +25,20 @@ export async function listTaggedRules(chain: string, path: string): Promise<Tagg
     if (!rule.startsWith(`-A ${chain} `)) return [];
     const containerId = comment.slice("container_id: ".length);
     const address = /--to-destination \[?([0-9a-f.:]+?)\]?(?::\d+)?(?: |$)/.exec(rule)?.[1];
-    return address ? [{ family, containerId, address, rule }] : [];
+    return address ? [{ backend: "iptables", family, containerId, address, rule }] : [];
+  });
+}
+
+/** The elements of the nftables backend that lead to a container. @throws {OperatorError} */
+export async function listTaggedElements(): Promise<TaggedRule[]> {
+  const { allElements } = await import("./nftables.ts");
+  return allElements().flatMap((element): TaggedRule[] => {
+    const { set, value, comment = "" } = element;
+    const containerId = /^container_id: (.+)$/.exec(comment)?.[1];
+    if (!set.startsWith("ports") || !value || !containerId) return [];
+    const address = String(value[0]);
+    const rule = `@${nameOf(element)}`;
+    return [{ backend: "nftables", family: familyOfKnown(address), containerId, address, rule }];
   });
 }
 

@@ -25,6 +25,35 @@ for (const backend of BACKENDS) {
     assertEquals(await agent.leftovers(), []);
   });
 
+  Deno.test(`${backend}: ADD with a state directory that is full says so and leaves nothing`, async () => {
+    await using agent = await PortMapperAgent.create();
+    await agent.sandbox.ok(["mkdir", "-p", "/run/mesos-cni"]);
+    const options = "size=256k,nr_inodes=32";
+    await agent.sandbox.ok(["mount", "-t", "tmpfs", "-o", options, "state", "/run/mesos-cni"]);
+    const config = network([8080, 8081], { backend, snat: true, delegate: PLAIN });
+    await agent.add("c1", config);
+    await agent.container("c2");
+    // From no room at all to nearly enough: it may end between any two steps.
+    const fill = "i=0; while touch /run/mesos-cni/f$i 2>/dev/null; do i=$((i+1)); done; true";
+    await agent.sandbox.ok(["sh", "-c", fill]);
+    const other = network([8090, 8091], { backend, snat: true, delegate: PLAIN });
+    let failures = 0;
+    for (let room = 0; room < 12; room++) {
+      const { code, stdout, json } = await agent.call("ADD", "c2", other);
+      if (code === 0) break;
+      failures++;
+      assertEquals(json!.code, 103, stdout);
+      assertStringIncludes(stdout, "no space is left");
+      await agent.ok("DEL", "c2", other);
+      await agent.sandbox.ok(["rm", `/run/mesos-cni/f${room}`]);
+    }
+    assert(failures > 2);
+    await agent.ok("DEL", "c2", other);
+    await agent.ok("DEL", "c1", config);
+    await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/f*"]);
+    assertEquals(await agent.leftovers(), []);
+  });
+
   for (const fault of ["full", "without inodes", "read-only"] as const) {
     Deno.test(`${backend}: DEL with a state directory that is ${fault}`, async () => {
       await using agent = await PortMapperAgent.create();

@@ -1,6 +1,6 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
 import { hasNamespace, listOwners, remove, removeOwner } from "../../ports/mod.ts";
-import { listTaggedRules, type TaggedRule } from "../../ports/tagged_rules.ts";
+import { listTaggedElements, listTaggedRules, type TaggedRule } from "../../ports/tagged_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
@@ -18,6 +18,11 @@ export function findMappings(): Garbage[] {
 /** The rules of a chain, which {@link findRules} wants from before it is known what lives. */
 export async function listRules(chain: string, path: string): Promise<ListedRules> {
   return { chain, path, rules: await listTaggedRules(chain, path) };
+}
+
+/** The same for the elements of the nftables backend, which all networks share. */
+export async function listElements(path: string): Promise<ListedRules> {
+  return { chain: "inet mesos-cni", path, rules: await listTaggedElements() };
 }
 
 export interface ListedRules {
@@ -40,7 +45,7 @@ export function findRules(
   const known = new Set([...listOwners().map((owner) => owner.containerId), ...alive]);
   return rules
     .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
-    .map(({ containerId, address, rule }) => ({
+    .map(({ containerId, address, rule, backend }) => ({
       kind: "rule",
       what: rule,
       why: `no container ${containerId} has ports on record, and nobody has ${address}`,
@@ -48,7 +53,7 @@ export function findRules(
         remove(
           { containerId, network: "", ifName: "" },
           path,
-          { chain, backend: "iptables", path },
+          { chain, backend, path },
         ),
     }));
 }

@@ -12,7 +12,7 @@ import { requireSight } from "../../containers/agent_namespaces.ts";
 import { findAddresses, type Holders, listLeases } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
-import { findMappings, findRules, listRules } from "./mappings.ts";
+import { findMappings, findRules, listElements, listRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { type BridgePort, findVeths, listPorts } from "./veths.ts";
 
@@ -41,7 +41,10 @@ export async function findGarbage(
 
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
-  const rules = await Promise.all([...chains].map((chain) => listRules(chain, path)));
+  const rules = await Promise.all([
+    ...[...chains].map((chain) => listRules(chain, path)),
+    listElements(path),
+  ]);
   const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
   const living = findLiving(layout, alive, dead, await ProcessTable.look());
