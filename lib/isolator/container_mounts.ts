@@ -1,5 +1,6 @@
 /** Binding files over a container's /etc, in the container's own mount namespace. */
 import { exists } from "../base/exists.ts";
+import { readTextFile } from "../base/read_file.ts";
 import { OperatorError } from "../base/error.ts";
 import {
   type Handle,
@@ -31,6 +32,11 @@ import {
 } from "../kernel/mount.ts";
 import { inNamespaces } from "../kernel/namespaces.ts";
 
+/** Bytes of one of the files: a hosts file is some hundred, one with thousands of lines below this. */
+const LARGEST_FILE = 256 << 10;
+/** A tmpfs for all three, as a container may write them. */
+const FILE_SYSTEM = "size=1m,nr_inodes=8,mode=755";
+
 /** A file of the agent that a container sees as `/etc/NAME`. */
 export interface EtcFile {
   name: "hosts" | "hostname" | "resolv.conf";
@@ -58,13 +64,36 @@ export interface EtcMounts {
 export function mountEtcFiles(process: Handle, mounts: EtcMounts): void {
   inNamespaces({ mnt: `${process.path}/ns/mnt` }, () => {
     mount(null, "/", null, MS_SLAVE | MS_REC, `separate the mounts of a container`);
-    for (const file of mounts.files) {
+    const files = copyWritable(mounts.files, mounts.containers);
+    for (const file of files) {
       if (mounts.overHost) bindOverHost(file);
       if (mounts.rootfs !== undefined) bindInImage(file, mounts.rootfs);
     }
     // The container's copies of the other handles go, and it gets none of those to come: each
     // would be one more mount for every container there is.
-    unmount(mounts.containers);
+    while (unmount(mounts.containers));
+  });
+}
+
+/**
+ * What the container may write to is a copy in a file system of its own, which is full long before
+ * the agent's is: it is mounted over the directory of containers, where it has a path for as long
+ * as the files are bound, and lives on by those.
+ */
+function copyWritable(files: readonly EtcFile[], directory: string): EtcFile[] {
+  const texts = files.map(({ source, readOnly }) =>
+    readOnly ? undefined : readTextFile(source, LARGEST_FILE)
+  );
+  if (texts.every((text) => text === undefined)) return [...files];
+  const what = "mount a file system for the files of a container";
+  mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, what, FILE_SYSTEM);
+  return files.map((file, i) => {
+    const text = texts[i];
+    if (text === undefined) return file;
+    const source = `${directory}/${file.name}`;
+    Deno.writeTextFileSync(source, text);
+    Deno.chmodSync(source, 0o644);
+    return { ...file, source };
   });
 }
 

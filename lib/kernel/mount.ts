@@ -27,6 +27,7 @@ const ENOENT = 2;
  * Mounts, or with MS_REMOUNT or a propagation flag changes a mount.
  *
  * @param what as an operator would say it, where the arguments do not
+ * @param options of the file system, such as `size=64k`
  * @throws {SystemError}
  */
 export function mount(
@@ -35,10 +36,11 @@ export function mount(
   type: string | null,
   flags: number,
   what = source ? `mount ${source} on ${target}` : `change the mount ${target}`,
+  options: string | null = null,
 ): void {
   const text = (value: string | null) => value === null ? null : cString(value);
   check(
-    libc().mount(text(source), cString(target), text(type), BigInt(flags), null),
+    libc().mount(text(source), cString(target), text(type), BigInt(flags), text(options)),
     what,
   );
 }

@@ -80,8 +80,18 @@ async function launchAndWait(
 ): Promise<number> {
   const launcher = Launcher.start(namespaces);
   try {
-    await isolator.locks.hold(id, () => isolate(isolator, id, launcher.pid));
-    if (signals.received) return signals.received.exitCode;
+    // A plugin that is at work is ended by a signal too: what it has begun is undone by its DEL.
+    const ending = new AbortController();
+    signals.onReceived = () => ending.abort();
+    try {
+      if (!signals.received) {
+        await isolator.locks.hold(id, () => isolate(isolator, id, launcher.pid, ending.signal));
+      }
+    } catch (error) {
+      if (!ending.signal.aborted || !(error instanceof OperatorError)) throw error;
+    }
+    const { received } = signals;
+    if (received) return received.exitCode;
     const typedKeysArrive = isForeground();
     launcher.go(order);
     signals.relay((signal) => {

@@ -10,6 +10,8 @@ const ENDING: readonly Relayed[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"];
 export class SignalRelay implements Disposable {
   /** The first signal that asked to end before there was anyone to pass it to. */
   received?: { signal: Relayed; exitCode: number };
+  /** Called when {@link received} is set. */
+  onReceived?: () => void;
   #target?: (signal: Relayed) => void;
   readonly #listeners: (readonly [Relayed, () => void])[];
 
@@ -27,8 +29,9 @@ export class SignalRelay implements Disposable {
 
   #arrived(signal: Relayed): void {
     if (this.#target) this.#target(signal);
-    else if (ENDING.includes(signal)) {
-      this.received ??= { signal, exitCode: 128 + NUMBERS[signal] };
+    else if (ENDING.includes(signal) && !this.received) {
+      this.received = { signal, exitCode: 128 + NUMBERS[signal] };
+      this.onReceived?.();
     }
   }
 

@@ -18,6 +18,10 @@ const PATIENCE = 30_000;
 /** Connections at a time; further ones wait in the socket's queue. */
 const MOST_CONNECTIONS = 256;
 
+/** The same of users who are not root, and how long, in ms, one of them may take. */
+const MOST_STRANGERS = 16;
+const STRANGERS_PATIENCE = 2_000;
+
 /** Bytes that are read of what follows a request that was refused. */
 const MOST_DISCARDED = 8 << 20;
 
@@ -70,10 +74,11 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
   let stopping = false;
   /** Connections that have not asked for anything yet: nothing is under way there. */
   const silent = new Set<UnixStream>();
+  const strangers = new Set<UnixStream>();
   const stop = () => {
     stopping = true;
     listener.cancel();
-    for (const stream of silent) stream.abort();
+    for (const stream of [...silent, ...strangers]) stream.abort();
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
   const open = new Set<Promise<void>>();
@@ -82,9 +87,19 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
     try {
       const stream = await listener.accept();
       if (!stream) break;
-      const done = converse(isolator, stream, silent).finally(() => open.delete(done));
+      // Known before it may wait for anything, or keep anybody waiting.
+      const { pid, uid } = stream.peer();
+      if (uid !== 0) {
+        turnAway(stream, uid, strangers);
+        continue;
+      }
+      if (open.size >= MOST_CONNECTIONS) {
+        // Of those that have asked for nothing yet, the one that has had the most time.
+        silent.values().next().value?.abort();
+        await Promise.race(open);
+      }
+      const done = converse(isolator, stream, pid, silent).finally(() => open.delete(done));
       open.add(done);
-      if (open.size >= MOST_CONNECTIONS) await Promise.race(open);
     } catch (error) {
       log.error("no connection can be taken", { error: messageOf(error) });
       await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE));
@@ -99,17 +114,17 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
 async function converse(
   isolator: MeasuredIsolator,
   connection: UnixStream,
+  pid: number,
   silent: Set<UnixStream>,
 ): Promise<void> {
   using stream = connection;
   silent.add(stream);
   try {
-    const { pid, uid } = stream.peer();
     const request = await inTime(stream, () => readRequest(stream));
     if (!request) return;
     silent.delete(stream);
     const start = performance.now();
-    const response = uid === 0 ? await respond(isolator, request) : forbidden(uid);
+    const response = await respond(isolator, request);
     log.info(`${request.method} ${request.path}`, {
       status: response.status,
       ms: Math.round(performance.now() - start),
@@ -137,13 +152,40 @@ async function refuse(stream: UnixStream, error: unknown): Promise<void> {
   }
 }
 
-function forbidden(uid: number) {
-  return failure(new HttpError(403, `this service is for root only, not for user ${uid}`));
+/**
+ * Tells a stranger to go, once it has asked. Strangers keep nobody waiting but each other: they are
+ * few at a time, and the one that has had the most time makes room.
+ */
+async function turnAway(
+  connection: UnixStream,
+  uid: number,
+  strangers: Set<UnixStream>,
+): Promise<void> {
+  using stream = connection;
+  if (strangers.size >= MOST_STRANGERS) strangers.values().next().value?.abort();
+  strangers.add(stream);
+  const message = `this service is for root only, not for user ${uid}`;
+  try {
+    await inTime(stream, () => readRequest(stream), STRANGERS_PATIENCE);
+    await inTime(
+      stream,
+      () => writeResponse(stream, failure(new HttpError(403, message))),
+      STRANGERS_PATIENCE,
+    );
+  } catch (error) {
+    log.info("a stranger's connection broke", { uid, error: messageOf(error) });
+  } finally {
+    strangers.delete(stream);
+  }
 }
 
 /** Ends a connection whose other end has stopped to send or to listen. */
-async function inTime<R>(stream: UnixStream, work: () => Promise<R>): Promise<R> {
-  const timer = setTimeout(() => stream.abort(), PATIENCE);
+async function inTime<R>(
+  stream: UnixStream,
+  work: () => Promise<R>,
+  patience = PATIENCE,
+): Promise<R> {
+  const timer = setTimeout(() => stream.abort(), patience);
   try {
     return await work();
   } finally {
