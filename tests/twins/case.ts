@@ -27,8 +27,10 @@ export type Step = CallStep | OtherStep;
 export interface Twin {
   id: string;
   type: string;
-  /** Why the outcome may differ, as docs/plugins.md has it; the differences must be these. */
-  differs?: { paths: string[]; why: string };
+  /** Why the outcome may differ, as docs/plugins.md has it; regular expressions of the lines that may differ. */
+  differs?: { lines: string[]; why: string };
+  /** What Debian's release of the reference does otherwise than the newest, which is followed. */
+  newer?: string;
   steps: Step[];
 }
 

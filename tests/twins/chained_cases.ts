@@ -51,11 +51,13 @@ const FIREWALL: Twin[] = [
   },
   {
     id: "firewall-same-bridge",
+    newer: "other comments",
     type: "firewall",
     steps: after("firewall", { backend: "iptables", ingressPolicy: "same-bridge" }),
   },
   {
     id: "firewall-isolated",
+    newer: "the policy isolated",
     type: "firewall",
     steps: after("firewall", { backend: "iptables", ingressPolicy: "isolated" }),
   },
@@ -82,6 +84,7 @@ const FIREWALL: Twin[] = [
 const TUNING: Twin[] = [
   {
     id: "tuning-sysctl",
+    newer: "CHECK compares with a line break",
     type: "tuning",
     steps: after("tuning", {
       sysctl: { "net.core.somaxconn": "500", "net.ipv4.conf.IFNAME.arp_filter": "1" },
@@ -128,6 +131,7 @@ const TUNING: Twin[] = [
   },
   {
     id: "tuning-allow-list",
+    newer: "the list of what is allowed",
     type: "tuning",
     steps: [
       {
@@ -164,7 +168,12 @@ const BANDWIDTH: Twin[] = [
       runtimeConfig: { bandwidth: { egressRate: 16_000_000, egressBurst: 320_000 } },
     }),
   },
-  { id: "bandwidth-none", type: "bandwidth", steps: after("bandwidth").slice(0, 3) },
+  {
+    id: "bandwidth-none",
+    newer: "CHECK breaks down",
+    type: "bandwidth",
+    steps: after("bandwidth").slice(0, 3),
+  },
   {
     id: "bandwidth-large",
     type: "bandwidth",
@@ -186,7 +195,7 @@ const BANDWIDTH: Twin[] = [
 
 const SBR: Twin[] = [
   { id: "sbr-life", type: "sbr", steps: after("sbr") },
-  { id: "sbr-table", type: "sbr", steps: after("sbr", { table: 77 }) },
+  { id: "sbr-table", newer: "table", type: "sbr", steps: after("sbr", { table: 77 }) },
   {
     id: "sbr-tables-taken",
     type: "sbr",
@@ -206,6 +215,7 @@ const IPAM = {
 const HOST_DEVICE: Twin[] = [
   {
     id: "host-device-life",
+    newer: "the alias goes at DEL",
     type: "host-device",
     steps: [
       ...DEVICE,
@@ -216,6 +226,7 @@ const HOST_DEVICE: Twin[] = [
   },
   {
     id: "host-device-no-ipam",
+    newer: "the alias goes at DEL",
     type: "host-device",
     steps: [
       ...DEVICE,
@@ -244,7 +255,7 @@ const PORTS = {
   },
 };
 const OWN_RULES = {
-  paths: ["host iptables", "host nft", "host sysctl", "host .*tables"],
+  lines: [""],
   why: "the rules are the port mapper's own, with its reservation",
 };
 
@@ -253,6 +264,7 @@ const PORTMAP: Twin[] = [
   { id: "portmap-none", type: "portmap", steps: after("portmap").slice(0, 3) },
   {
     id: "portmap-mistakes",
+    newer: "backend",
     type: "portmap",
     steps: [
       call("ADD", BRIDGE, { type: "bridge" }),

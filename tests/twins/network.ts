@@ -1,0 +1,135 @@
+/** A throwaway network for a case, and all that can be seen of it. */
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { type Output, Sandbox } from "../harness/sandbox.ts";
+import type { JsonObject } from "../../lib/base/json.ts";
+import { type CallStep, DIR, NS1, NS2, type Step, type Twin } from "./case.ts";
+
+/** The reference: Debian's plugins, or another build of them. */
+export const REFERENCE = Deno.env.get("TWINS_REFERENCE") ?? CNI_PLUGINS;
+/** Where, in a case's own /run, ours are: links of their types to the program. */
+export const OURS = "/run/twins/ours";
+
+const TYPES = [
+  ...["bridge", "ptp", "macvlan", "ipvlan", "vlan", "loopback", "host-device", "dummy"],
+  ...["host-local", "static", "portmap", "firewall", "tuning", "bandwidth", "sbr", "vrf"],
+];
+
+/** What a step came to, and the network after it. */
+export interface Seen {
+  code: number;
+  /** The result, or the error. */
+  printed: JsonObject | undefined;
+  state: string;
+}
+
+const PREPARE = [
+  "mkdir -p /run/twins/dir /run/twins/ours /etc/cni",
+  "mount -t tmpfs tmpfs /etc/cni",
+  "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",
+  ...TYPES.map((type) => `ln -s ${MESOS_CNI} ${OURS}/${type}`),
+  ...[NS1, NS2].flatMap((ns) => [`touch ${ns}`, `unshare --net=${ns} true`]),
+  ...["", `nsenter --net=${NS1} `, `nsenter --net=${NS2} `].map((inside) =>
+    `${inside}sysctl -qw net.ipv6.conf.default.dad_transmits=0 net.ipv6.conf.all.dad_transmits=0 ` +
+    "net.ipv6.conf.default.router_solicitations=0"
+  ),
+].join("\n");
+
+/** Sysctls that plugins change, of every interface. */
+const SYSCTLS = "cat /proc/sys/net/ipv4/ip_forward; cd /proc/sys/net; " +
+  "grep -H . ipv4/conf/*/arp_notify ipv4/conf/*/arp_filter ipv4/conf/*/route_localnet " +
+  "ipv6/conf/*/accept_dad ipv6/conf/*/enhanced_dad ipv6/conf/*/accept_ra " +
+  "ipv6/conf/*/disable_ipv6 ipv6/conf/*/ndisc_notify ipv6/conf/*/keep_addr_on_down " +
+  "ipv6/conf/*/forwarding core/somaxconn; cd /";
+const NET = [
+  "ip -d -j address",
+  "echo; ip -d -j -4 route show table all",
+  "echo; ip -d -j -6 route show table all",
+  "echo; ip -j -4 rule; echo; ip -j -6 rule",
+  "echo; bridge -d -j link; echo; bridge -j vlan; echo; tc -d -j qdisc",
+  `echo; ${SYSCTLS}`,
+  "iptables-save | grep -v ^#; ip6tables-save | grep -v ^#; nft -n list ruleset 2>/dev/null",
+  "true",
+].join("\n");
+const CAPTURE = [
+  `for i in 1 2 3 4 5 6 7 8 9; do
+     ip -o address | grep -q tentative || { ip -o link | grep -q 'NO-CARRIER.*LOWER_UP'; } || break
+     sleep 0.1
+   done`,
+  "echo '## host'",
+  NET,
+  ...[NS1, NS2].map((ns) =>
+    `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}'`
+  ),
+  "echo '## files'",
+  `find ${DIR} /var/lib/cni /run/cni -type f 2>/dev/null | sort | while read f; do ` +
+  `echo "$f"; cat "$f"; echo; done`,
+].join("\n");
+
+export class TwinNetwork implements AsyncDisposable {
+  private constructor(private readonly sandbox: Sandbox) {}
+
+  static async create(): Promise<TwinNetwork> {
+    const sandbox = await Sandbox.create();
+    await sandbox.ok(["sh", "-ec", PREPARE]);
+    return new TwinNetwork(sandbox);
+  }
+
+  /**
+   * Does the steps of a case.
+   *
+   * @param directory of the plugins that a call runs, by its number
+   */
+  async run(twin: Twin, directory: (step: number) => string): Promise<Seen[]> {
+    const seen: Seen[] = [];
+    for (const [i, step] of twin.steps.entries()) {
+      const output = await this.#do(twin, step, directory(i), seen);
+      seen.push({
+        code: output.code,
+        printed: parse(output.stdout),
+        state: await this.#capture(),
+      });
+    }
+    return seen;
+  }
+
+  async #do(twin: Twin, step: Step, directory: string, seen: readonly Seen[]): Promise<Output> {
+    if ("host" in step) return await this.sandbox.run(step.host);
+    if ("in" in step) {
+      return await this.sandbox.run(["nsenter", `--net=${step.in}`, "--", ...step.argv]);
+    }
+    return await this.#call(twin, step, directory, seen);
+  }
+
+  async #call(
+    { type }: Twin,
+    { command, env, config, stdin, prevResultFrom, type: other }: CallStep,
+    directory: string,
+    seen: readonly Seen[],
+  ): Promise<Output> {
+    const variables = Object.entries({ CNI_COMMAND: command, CNI_PATH: directory, ...env })
+      .filter((entry): entry is [string, string] => entry[1] !== null);
+    const full = { ...config };
+    if (prevResultFrom !== undefined) full.prevResult = seen[prevResultFrom]!.printed ?? null;
+    return await this.sandbox.run([`${directory}/${other ?? type}`], {
+      stdin: stdin ?? JSON.stringify(full),
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...Object.fromEntries(variables) },
+      clearEnv: true,
+    });
+  }
+
+  async #capture(): Promise<string> {
+    return await this.sandbox.ok(["sh", "-c", CAPTURE]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sandbox[Symbol.asyncDispose]();
+  }
+}
+
+function parse(text: string): JsonObject | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
