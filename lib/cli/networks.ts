@@ -35,6 +35,7 @@ Exit code 1 if one would not, if a file is skipped, or if no directory of config
           name: view.name,
           file: view.file,
           type: view.plugins[0]!.type,
+          plugins: view.plugins,
           subnets: [...new Set(view.ranges.map(({ subnet }) => subnet))],
           containers: view.containers.length,
           ...readiness(answers.get(view.name)),
@@ -54,12 +55,13 @@ Exit code 1 if one would not, if a file is skipped, or if no directory of config
     if (views.length > 0) {
       const { table } = await import("../netns/table.ts");
       print(table(
-        ["NAME", "TYPE", "SUBNET", "CONTAINERS", "FILE"],
+        ["NAME", "TYPE", "SUBNET", "CONTAINERS", "PLUGINS", "FILE"],
         views.map((view) => [
           view.name,
           view.plugins.map(({ type }) => type).filter((type) => type !== "host-local").join("+"),
           subnetOf(view),
           String(view.containers.length),
+          programsOf(view.plugins),
           view.file,
         ]),
       ));
@@ -73,6 +75,16 @@ Exit code 1 if one would not, if a file is skipped, or if no directory of config
     return catalog.skipped.length + unready.length > 0 ? 1 : 0;
   },
 };
+
+/** Which programs the plugins are: directories, or this one. */
+function programsOf(plugins: readonly { type: string; implementation: string }[]): string {
+  const places = plugins.map(({ implementation }) =>
+    implementation.startsWith("/")
+      ? implementation.slice(0, implementation.lastIndexOf("/"))
+      : implementation
+  );
+  return [...new Set(places)].join(", ");
+}
 
 function readiness(answer: { asked: boolean; error?: string } | undefined) {
   if (!answer?.asked) return {};

@@ -14,6 +14,7 @@ import {
   symlinkPiece,
   textPiece,
 } from "./files.ts";
+import { type PluginChoice, pluginLinks, restoreAside } from "./plugin_links.ts";
 import { readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { units } from "./units.ts";
 
@@ -29,6 +30,9 @@ export interface InstallOptions {
   binDir: string;
   /** Directories of plugins, each of which gets the port mapper. */
   pluginsDirs: readonly string[];
+  /** Types of the other plugins that this program contains, and which of them get a link. */
+  types: readonly string[];
+  plugins: PluginChoice;
   unitDir: string;
   /** Where the manual page and the completions go, by the usual names below it. */
   shareDir: string;
@@ -62,6 +66,7 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
     programPiece(file, bytes),
     symlinkPiece(program, file),
     ...pluginsDirs.map((dir) => symlinkPiece(join(dir, PLUGIN), program)),
+    ...pluginLinks(options.types, pluginsDirs, program, options.plugins),
     ...Object.entries(units({ binary: program }))
       .map(([name, text]) => textPiece(join(unitDir, name), text)),
     ...Object.entries(shared).map(([name, text]) => textPiece(join(shareDir, name), text)),
@@ -116,6 +121,7 @@ export async function uninstall(
   const kept = settings && !isOwn && isThere(settings.path) ? [settings.path] : [];
   if (dryRun) return { removed: paths.filter(isThere), kept };
   const removed = paths.filter(removePiece);
+  paths.forEach(restoreAside);
   removeManifest();
   return { removed, kept };
 }

@@ -2,8 +2,8 @@
 import { isObject, type JsonObject } from "../base/json.ts";
 import { parseAddress, parsePrefix, showAddress, showNetwork } from "../base/prefix.ts";
 import { plain } from "../base/printable.ts";
-import { findPlugin } from "../cni/find.ts";
-import { isBuiltIn, type Traces } from "../cni/plugin_type.ts";
+import { pluginFile } from "../cni/locate.ts";
+import type { Traces } from "../cni/plugin_type.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { readContainers } from "./inventory.ts";
@@ -104,15 +104,13 @@ function pluginsIn(plugin: JsonObject): JsonObject[] {
   return [plugin, ...called.flatMap(pluginsIn)];
 }
 
+/** A program of the plugins' directories is what runs, unless it is this very program. */
 function implementationOf(isolator: Isolator, type: string): string {
-  let file: string | undefined;
   try {
-    file = findPlugin(type, isolator.searchPath());
+    return pluginFile(type, isolator.searchPath(), isolator.registry) ?? "built in";
   } catch {
-    // It is in no directory, which is fine for one that is built in.
+    return "missing";
   }
-  if (isBuiltIn(isolator.registry, type)) return file ? `built in; in ${file} too` : "built in";
-  return file ?? "missing";
 }
 
 function rangesOf({ subnet, rangeStart, rangeEnd, gateway, ranges }: JsonObject): JsonObject[] {

@@ -38,9 +38,10 @@ export const bridge: Plugin = standardPlugin({ add, del, check, status: statusOf
 
 async function add(call: LiveCall): Promise<Result> {
   const config = readBridgeConfig(call);
+  // Open until all is undone, should it come to that.
+  using host = Netlink.open();
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure(async (undo) => {
-    using host = Netlink.open();
-    using container = Netlink.open(call.netns);
     requireFree(container, call.ifName);
     requireBridge(host, config.bridge);
     if (config.ipam !== undefined) undo(() => delIpam(call, config.ipam));

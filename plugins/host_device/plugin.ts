@@ -28,9 +28,10 @@ export const hostDevice: Plugin = standardPlugin({ add, del, check, status: stat
 
 async function add(call: LiveCall): Promise<Result> {
   const ipam = ipamType(call);
+  // Open until all is undone, should it come to that.
+  using host = Netlink.open();
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure(async (undo) => {
-    using host = Netlink.open();
-    using container = Netlink.open(call.netns);
     // A device whose driver is a program's has no interface to move.
     const device = isUserspaceDevice(call) ? undefined : findDevice(call, host);
     if (device) requireFree(container, call.ifName);

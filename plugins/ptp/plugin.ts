@@ -48,9 +48,10 @@ async function add(call: LiveCall): Promise<Result> {
   const ipam = ipamType(call);
   const ipMasq = config.flag("ipMasq");
   const mtu = config.integer("mtu") || undefined;
+  // Open until all is undone, should it come to that.
+  using host = Netlink.open();
+  using container = Netlink.open(netns);
   return await undoingOnFailure(async (undo) => {
-    using host = Netlink.open();
-    using container = Netlink.open(netns);
     requireFree(container, ifName);
     undo(() => delIpam(call, ipam));
     const { routes, dns, ips: leased } = await addIpam(call, ipam);

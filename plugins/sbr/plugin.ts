@@ -33,8 +33,9 @@ async function add(call: LiveCall): Promise<Result> {
   const result = requirePrevResult(call);
   const table = call.config.integer("table");
   const ips = addressesOf(call, result);
+  // Open until all is undone, should it come to that.
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure((undo) => {
-    using container = Netlink.open(call.netns);
     undo(() => removeRules(call, ips.map(({ address }) => withoutLength(address))));
     if (table === undefined) moveRoutes(container, call.ifName, ips);
     else for (const ip of ips) container.change(ruleOf(ip, table));

@@ -51,9 +51,10 @@ export function innerPlugin(plugin: InnerPlugin): StandardPlugin {
 
 async function add(plugin: InnerPlugin, call: LiveCall): Promise<Result> {
   const ipam = ipamType(call);
+  // Open until all is undone, should it come to that.
+  using host = Netlink.open();
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure(async (undo) => {
-    using host = Netlink.open();
-    using container = Netlink.open(call.netns);
     requireFree(container, call.ifName);
     const make = plugin.plan(call, host, container);
     const before = ipam === undefined && plugin.addresses === "or of the plugin before"

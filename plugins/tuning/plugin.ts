@@ -35,8 +35,9 @@ export const tuning: Plugin = standardPlugin({
 async function add(call: LiveCall): Promise<Result> {
   const config = readTuningConfig(call);
   const result = requirePrevResult(call);
+  // Open until all is undone, should it come to that.
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure((undo) => {
-    using container = Netlink.open(call.netns);
     if (changesLink(config)) {
       const before = requireLink(container, call);
       const { link } = before;

@@ -42,8 +42,9 @@ async function add(call: LiveCall): Promise<Result> {
   const name = readName(call);
   const wanted = call.config.integerFrom("table", 0, LAST_TABLE) || undefined;
   const result = requirePrevResult(call);
+  // Open until all is undone, should it come to that.
+  using container = Netlink.open(call.netns);
   return await undoingOnFailure(async (undo) => {
-    using container = Netlink.open(call.netns);
     const link = container.findLink(call.ifName);
     if (!link) throw wrong(`the container has no interface ${call.ifName}`);
     if (link.master) throw wrong(`${call.ifName} has a master already`);

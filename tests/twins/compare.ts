@@ -68,14 +68,23 @@ function described({ printed, state }: Seen, own: string): string[] {
   // that all are the same word is enough to see one too many or too few.
   return [...result, ...lines].map((line) =>
     line.replaceAll(RANDOM, (text) => own.includes(text) ? text : "RANDOM")
-  ).filter((line) => !/^\S+ *$|"dst":"RANDOM"/.test(line)).sort();
+  ).filter((line) => !/^\S+ *$|"dst":"(?:RANDOM|fe80::)"/.test(line)).sort();
 }
 
 function flat(line: string): string[] {
-  const isList = line.startsWith("[") || line.startsWith("{");
-  if (!isList) return [line.replaceAll(/\[\d+:\d+\]|counter packets \d+ bytes \d+/g, "")];
-  const value: Json = JSON.parse(line);
+  const value = parse(line);
+  if (!value) return [line.replaceAll(/\[\d+:\d+\]|counter packets \d+ bytes \d+/g, "")];
   return (Array.isArray(value) ? value : [value]).map((one) => JSON.stringify(kept(one)));
+}
+
+/** A file's line may begin as a list does. */
+function parse(line: string): Json | undefined {
+  if (!line.startsWith("[") && !line.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 function kept(value: Json): Json {

@@ -1,0 +1,80 @@
+/** Links by which a runtime finds the plugins that this program contains. */
+import { join } from "@std/path";
+import { OperatorError } from "../base/error.ts";
+import { replaceFile } from "../base/atomic_file.ts";
+import { type Piece, symlinkPiece } from "./files.ts";
+
+/**
+ * `missing`: for the types that no directory has; `all`: also for those of other programs, which
+ * are moved aside until `uninstall`; `none`: for the port mapper alone.
+ */
+export const PLUGIN_CHOICES = ["missing", "all", "none"] as const;
+export type PluginChoice = typeof PLUGIN_CHOICES[number];
+
+/** What a program is called while ours has its name. */
+const ASIDE = ".before-mesos-cni";
+
+/**
+ * @param types that this program contains, but for the port mapper, whose links are made anyway
+ * @param directories the search path: what is found first runs
+ * @param program what the links lead to
+ */
+export function pluginLinks(
+  types: readonly string[],
+  directories: readonly string[],
+  program: string,
+  choice: PluginChoice,
+): Piece[] {
+  const [first] = directories;
+  if (choice === "none" || first === undefined) return [];
+  return types.flatMap((type) => {
+    const others = directories.map((dir) => join(dir, type)).filter((path) =>
+      isOther(path, program)
+    );
+    if (others.length === 0) return [symlinkPiece(join(first, type), program)];
+    return choice === "all" ? others.map((path) => replacingPiece(path, program)) : [];
+  });
+}
+
+/** Gives a program its name back that was moved aside, once ours has gone from there. */
+export function restoreAside(path: string): void {
+  try {
+    Deno.renameSync(path + ASIDE, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return;
+    throw error;
+  }
+}
+
+function replacingPiece(path: string, program: string): Piece {
+  return {
+    path,
+    change() {
+      if (Deno.lstatSync(path).isDirectory) {
+        throw new OperatorError("in_the_way", `${path} is a directory: move it away first`);
+      }
+      return "changed";
+    },
+    place() {
+      // First a second name, then the link in place of the first: a runtime always finds one.
+      const aside = path + ASIDE;
+      replaceFile(aside, (temporary) => {
+        if (Deno.lstatSync(path).isSymlink) Deno.symlinkSync(Deno.readLinkSync(path), temporary);
+        else Deno.linkSync(path, temporary);
+      });
+      replaceFile(path, (temporary) => Deno.symlinkSync(program, temporary));
+    },
+  };
+}
+
+/** Whether there is something else than a link to this program. */
+function isOther(path: string, program: string): boolean {
+  try {
+    return !Deno.lstatSync(path).isSymlink || Deno.readLinkSync(path) !== program;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,276 @@
+/** The plugins inside the program, in a container and side by side with the reference's. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { type Output, Sandbox } from "../harness/sandbox.ts";
+
+const NS = "/run/ns";
+const NETWORK = {
+  cniVersion: "1.0.0",
+  name: "net",
+  type: "bridge",
+  bridge: "br0",
+  isGateway: true,
+  ipMasq: true,
+  ipam: {
+    type: "host-local",
+    ranges: [[{ subnet: "10.9.0.0/16" }], [{ subnet: "fd09::/64" }]],
+    routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+  },
+};
+const LEASES = "/var/lib/cni/networks/net";
+
+/** A machine with links to the program in /run/ours, and namespaces for containers. */
+class Machine implements AsyncDisposable {
+  private constructor(readonly sandbox: Sandbox) {}
+
+  static async create(types: readonly string[] = ["bridge", "host-local"]): Promise<Machine> {
+    const sandbox = await Sandbox.create();
+    await sandbox.ok(["mkdir", "-p", "/run/ours", NS]);
+    for (const type of types) await sandbox.ok(["ln", "-s", MESOS_CNI, `/run/ours/${type}`]);
+    return new Machine(sandbox);
+  }
+
+  async namespace(id: string): Promise<void> {
+    await this.sandbox.ok(["touch", `${NS}/${id}`]);
+    await this.sandbox.ok(["unshare", `--net=${NS}/${id}`, "true"]);
+  }
+
+  call(
+    command: string,
+    id: string,
+    config: object,
+    directory = "/run/ours",
+    prefix: string[] = [],
+  ): Promise<Output> {
+    const { type } = config as { type: string };
+    return this.sandbox.run([...prefix, `${directory}/${type}`], {
+      stdin: JSON.stringify(config),
+      clearEnv: true,
+      env: {
+        PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+        CNI_COMMAND: command,
+        CNI_CONTAINERID: id,
+        CNI_NETNS: `${NS}/${id}`,
+        CNI_IFNAME: "eth0",
+        CNI_PATH: directory,
+      },
+    });
+  }
+
+  async ok(...call: Parameters<Machine["call"]>) {
+    const { code, stdout, stderr } = await this.call(...call);
+    assertEquals(code, 0, stdout + stderr);
+    return stdout === "" ? undefined : JSON.parse(stdout);
+  }
+
+  inside(id: string, argv: string[]): Promise<Output> {
+    return this.sandbox.run(["nsenter", `--net=${NS}/${id}`, "--", ...argv]);
+  }
+
+  async leases(): Promise<string[]> {
+    const { stdout } = await this.sandbox.run(["ls", LEASES]);
+    return stdout.split("\n").filter((name) => /^[0-9a-f.:]+$/.test(name));
+  }
+
+  /** Nothing of containers: no wire, lease or rule. */
+  async assertEmpty(): Promise<void> {
+    assertEquals(await this.leases(), []);
+    const links = await this.sandbox.ok(["ip", "-o", "link"]);
+    assert(!links.includes("veth"), links);
+    const rules = await this.sandbox.ok([
+      "sh",
+      "-c",
+      "iptables-save; ip6tables-save; nft list ruleset",
+    ]);
+    assert(!/id: |masquerade comment/.test(rules), rules);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sandbox[Symbol.asyncDispose]();
+  }
+}
+
+Deno.test("a run without a plugins' directory starts no program but its command", async () => {
+  await using machine = await Machine.create([]);
+  const { sandbox } = machine;
+  await sandbox.ok(["mkdir", "/run/networks", "/run/plugins"]);
+  for (const backend of ["iptables", "nftables"]) {
+    await sandbox.ok(["tee", "/run/networks/net.conf"], {
+      stdin: JSON.stringify({ ...NETWORK, ipMasqBackend: backend }),
+    });
+    await sandbox.ok([
+      ...["strace", "-f", "-qq", "-e", "trace=execve", "-o", "/run/trace", MESOS_CNI, "run"],
+      ...["--network_cni_config_dir=/run/networks", "--network_cni_plugins_dir=/run/plugins"],
+      ...["--networks=net", "--", "/usr/bin/ping", "-c1", "-W2", "10.9.0.1"],
+    ]);
+    const trace = await sandbox.ok(["cat", "/run/trace"]);
+    const programs = [...trace.matchAll(/execve\("([^"]+)".*= 0$/gm)].map(([, file]) => file)
+      .filter((file) => file !== MESOS_CNI);
+    assertEquals(programs, ["/usr/bin/ping"]);
+  }
+  await machine.assertEmpty();
+});
+
+Deno.test("64 at once on a bridge that is not there yet get 64 addresses", async () => {
+  await using machine = await Machine.create();
+  const ids = Array.from({ length: 64 }, (_, i) => `c${i}`);
+  for (const id of ids) await machine.namespace(id);
+  const results = await Promise.all(ids.map((id) => machine.ok("ADD", id, NETWORK)));
+  const addresses = results.map(({ ips }) => ips[0].address);
+  assertEquals(new Set(addresses).size, 64);
+  assertEquals((await machine.leases()).length, 128);
+  await Promise.all(ids.map((id) => machine.ok("DEL", id, NETWORK)));
+  await machine.assertEmpty();
+});
+
+Deno.test("both implementations at once on one store give no address twice", async () => {
+  await using machine = await Machine.create();
+  const ids = Array.from({ length: 24 }, (_, i) => `c${i}`);
+  for (const id of ids) await machine.namespace(id);
+  const of = (i: number) => i % 2 === 0 ? "/run/ours" : CNI_PLUGINS;
+  const results = await Promise.all(ids.map((id, i) => machine.ok("ADD", id, NETWORK, of(i))));
+  assertEquals(new Set(results.map(({ ips }) => ips[0].address)).size, 24);
+  // Each takes away what the other has made.
+  await Promise.all(
+    ids.map((id, i) => machine.ok("DEL", id, { ...NETWORK, prevResult: results[i] }, of(i + 1))),
+  );
+  await machine.assertEmpty();
+});
+
+for (
+  const [by, other] of [["/run/ours", CNI_PLUGINS], [CNI_PLUGINS, "/run/ours"]] as const
+) {
+  const name = by === CNI_PLUGINS ? "the reference's" : "ours";
+  const types = ["bridge", "ptp", "macvlan", "host-local", "static", "loopback"];
+  Deno.test(`crossed: what ${name} attach, the others check and detach`, async () => {
+    await using machine = await Machine.create(types);
+    await machine.sandbox.ok(["ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1"]);
+    await machine.sandbox.ok(["ip", "link", "set", "up0", "up"]);
+    const configs = [
+      NETWORK,
+      { ...NETWORK, ipMasq: false, type: "ptp" },
+      { ...NETWORK, type: "ptp" },
+      { ...NETWORK, type: "macvlan", master: "up0" },
+      { cniVersion: "1.0.0", name: "net", type: "loopback" },
+      { ...NETWORK, ipam: { type: "static", addresses: [{ address: "10.9.0.9/16" }] } },
+    ];
+    for (const [i, config] of configs.entries()) {
+      const id = `c${i}`;
+      await machine.namespace(id);
+      const prevResult = await machine.ok("ADD", id, config, by);
+      await machine.ok("CHECK", id, { ...config, prevResult }, other);
+      await machine.ok("DEL", id, { ...config, prevResult }, other);
+      await machine.ok("DEL", id, config, other);
+      assertEquals(await machine.leases(), []);
+    }
+    await machine.sandbox.ok(["ip", "link", "del", "up0"]);
+    await machine.assertEmpty();
+  });
+}
+
+Deno.test("packets: to the gateway, a neighbour and outside, and back", async () => {
+  await using machine = await Machine.create(["bridge", "ptp", "macvlan", "host-local"]);
+  const { sandbox } = machine;
+  const outside = await sandbox.outside();
+  await sandbox.ok(["ip", "link", "add", "up0", "type", "bridge"]);
+  await sandbox.ok(["ip", "address", "add", "10.9.0.1/16", "dev", "up0"]);
+  await sandbox.ok(["ip", "link", "set", "up0", "up"]);
+  const pings = async (id: string, address: string) => {
+    const { code, stdout } = await machine.inside(id, ["ping", "-c1", "-W2", address]);
+    assertEquals(code, 0, `${id} to ${address}: ${stdout}`);
+  };
+  for (const type of ["macvlan", "ptp", "bridge"]) {
+    const config = { ...NETWORK, type, master: "up0", ipMasq: type !== "macvlan" };
+    const results = [];
+    for (const id of [`${type}-a`, `${type}-b`]) {
+      await machine.namespace(id);
+      results.push(await machine.ok("ADD", id, config));
+    }
+    const neighbour = results[1].ips[0].address.split("/")[0];
+    // A macvlan does not reach the host's own addresses below it.
+    if (type !== "macvlan") await pings(`${type}-a`, "10.9.0.1");
+    await pings(`${type}-a`, neighbour);
+    // Outside knows no route to the container: what comes back was masqueraded.
+    if (type !== "macvlan") await pings(`${type}-a`, outside.address);
+    for (const id of [`${type}-a`, `${type}-b`]) await machine.ok("DEL", id, config);
+    if (type === "macvlan") await sandbox.ok(["ip", "link", "del", "up0"]);
+  }
+  await machine.assertEmpty();
+});
+
+Deno.test("an ADD that fails leaves nothing, and says what was wrong", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  const broken = { ...NETWORK, ipMasqBackend: "ebtables" };
+  const { code, stdout } = await machine.call("ADD", "a", broken);
+  assertEquals(code, 1);
+  assertStringIncludes(JSON.parse(stdout).msg, "ipMasqBackend");
+  await machine.assertEmpty();
+  assert(!(await machine.sandbox.ok(["ip", "link"])).includes("br0"));
+});
+
+Deno.test("DEL finds the wire whose container renamed its end, or is out of reach", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  const prevResult = await machine.ok("ADD", "a", NETWORK);
+  await machine.inside("a", ["ip", "link", "set", "eth0", "name", "mine"]);
+  await machine.ok("DEL", "a", { ...NETWORK, prevResult });
+  await machine.assertEmpty();
+});
+
+Deno.test("10,000 leases cost what ten cost, and the store stays the reference's", async () => {
+  await using machine = await Machine.create();
+  await machine.sandbox.ok([
+    "sh",
+    "-c",
+    `mkdir -p ${LEASES}; cd ${LEASES}; i=0
+    while [ $i -lt 10000 ]; do
+      printf 'old%s\\r\\neth0' $i > 10.9.$((i / 250 + 1)).$((i % 250 + 1)); i=$((i + 1))
+    done; printf 10.9.1.1 > last_reserved_ip.0`,
+  ]);
+  const only4 = { ...NETWORK, ipMasq: false, ipam: { type: "host-local", subnet: "10.9.0.0/16" } };
+  await machine.namespace("a");
+  await machine.namespace("b");
+  // The first call reads the store, and finds the next free address behind all that are leased.
+  const first = await machine.ok("ADD", "a", only4);
+  assertEquals(first.ips[0].address, "10.9.1.251/16");
+  const opened = async (command: string) => {
+    await machine.ok(command, "b", only4, "/run/ours", [
+      ...["strace", "-f", "-qq", "-e", "trace=openat", "-o", "/run/trace"],
+    ]);
+    return (await machine.sandbox.ok(["cat", "/run/trace"])).split("\n").length;
+  };
+  assert(await opened("ADD") < 400);
+  assert(await opened("DEL") < 400);
+  await machine.ok("DEL", "a", only4);
+  assertEquals((await machine.leases()).length, 10_000);
+});
+
+Deno.test("an index of leases that can't be written or is wrong changes nothing", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  await machine.ok("ADD", "a", NETWORK);
+  await machine.sandbox.ok([
+    "sh",
+    "-c",
+    "for f in /run/mesos-cni/leases/*/*; do echo x > $f; done",
+  ]);
+  await machine.ok("CHECK", "a", {
+    ...NETWORK,
+    type: "host-local",
+    prevResult: { cniVersion: "1.0.0" },
+  });
+  await machine.sandbox.ok(["mount", "--bind", "-o", "ro", "/run/mesos-cni", "/run/mesos-cni"]);
+  await machine.ok("DEL", "a", NETWORK);
+  await machine.assertEmpty();
+});
+
+Deno.test("without CNI_COMMAND a plugin says what it is", async () => {
+  await using machine = await Machine.create();
+  const { code, stdout, stderr } = await machine.sandbox.run(["/run/ours/bridge"]);
+  assertEquals([code, stdout], [0, ""]);
+  assertMatch(
+    stderr,
+    /^CNI plugin bridge of mesos-cni .*\nCNI protocol versions supported: 0\.1\.0,/,
+  );
+});
