@@ -70,7 +70,12 @@ function mesosTest(name: string, body: (lab: MesosLab, framework: Framework) => 
     fn: async () => {
       await using lab = await MesosLab.open(NETWORKS);
       await using framework = new Framework(lab);
-      await body(lab, framework);
+      try {
+        await body(lab, framework);
+      } catch (error) {
+        console.error(lab.log("agent").slice(-6000));
+        throw error;
+      }
     },
   });
 }
