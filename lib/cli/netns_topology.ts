@@ -34,13 +34,9 @@ export const topology: Command = {
       return 0;
     }
     const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
-    if (format === "svg") {
-      // A compiler of DOT is large, and loaded for this alone.
-      const { instance } = await import("@viz-js/viz");
-      print((await instance()).renderString(dotText(topology), { format: "svg" }).trimEnd());
-    } else {
-      print({ tree: treeText, mermaid: mermaidText, dot: dotText }[format]!(topology));
-    }
+    const { svgText } = await import("../netns/topology_svg.ts");
+    const texts = { tree: treeText, mermaid: mermaidText, dot: dotText, svg: svgText };
+    print(texts[format as keyof typeof texts](topology));
     return 0;
   },
 };

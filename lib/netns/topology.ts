@@ -13,6 +13,8 @@ export interface TopologyNode {
   name: string;
   /** Addresses, ports, what is wrong: a line each. */
   details: string[];
+  /** Whether something is wrong with it. */
+  isIll?: boolean;
 }
 
 /** A connection, from the agent outwards. */

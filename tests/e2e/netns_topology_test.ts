@@ -37,7 +37,7 @@ Deno.test("the topology is drawn as Mermaid, DOT and SVG", async () => {
   assertMatch(await draw("dot"), /^graph topology \{[^]*label="patient\\nport 8080 → 80\/tcp"/);
   const svg = await draw("svg");
   assertMatch(svg, /<svg [^]*<\/svg>\s*$/);
-  assertEquals(svg.match(/class="node"/g)?.length, json.nodes.length);
+  assertEquals(svg.match(/class="node /g)?.length, json.nodes.length);
   assertEquals(svg.match(/class="edge"/g)?.length, json.edges.length);
   assert(svg.includes("patient") && svg.includes("10.1.0.2/16"));
   assertEquals((await clinic.netns("topology", "--format=png")).code, 2);

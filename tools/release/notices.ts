@@ -22,16 +22,6 @@ COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
 IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
 CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
 
-/** What a package has compiled into it, and does not tell by its own licence. */
-const WITHIN: Readonly<Record<string, string>> = {
-  "@viz-js/viz": `It is Michael Daines' WebAssembly build of two programs:
-
-Graphviz, under the Eclipse Public License, which offers its source at
-https://gitlab.com/graphviz/graphviz (the licence is its file LICENSE);
-Expat, under the MIT License, with its source at
-https://github.com/libexpat/libexpat (the licence is its file expat/COPYING).`,
-};
-
 export function notices(deno: string, packages: readonly Package[]): string {
   const sections = [
     {
@@ -43,7 +33,7 @@ https://github.com/denoland/deno/tree/v${deno}`,
     },
     ...packages.map(({ name, version, license, licenseText }) => ({
       title: `${name} ${version} (${license})`,
-      text: [licenseText, WITHIN[name]].filter((text) => text).join("\n\n"),
+      text: licenseText,
     })),
   ];
   return [
