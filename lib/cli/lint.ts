@@ -1,26 +1,26 @@
 import { messageOf, OperatorError } from "../base/error.ts";
 import type { Call, Command } from "./command.ts";
+import { ofAgent } from "./found_values.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";
 import { explain, ruleList } from "../lint/explain.ts";
-import { repairs, write } from "../lint/fix.ts";
+import { write } from "../lint/fix.ts";
 import { lint } from "../lint/lint.ts";
 import { pluginFiles, type PluginsDir, pluginsDir } from "../lint/plugins_dir.ts";
 import { readSources, readStdin } from "../lint/read.ts";
-import { countOf } from "../lint/reporters/summary.ts";
+import { type Reader, READERS } from "../lint/reader.ts";
+import { countOf, statisticsText, summary } from "../lint/reporters/summary.ts";
 import type { Context, Diagnostic } from "../lint/rule.ts";
-import { readSettings, ruleNamed, Settings } from "../lint/settings.ts";
+import { parseReader, readSettings, ruleNamed, Settings } from "../lint/settings.ts";
 import { SETTINGS_FILE } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
 
 const FORMATS = ["text", "json", "sarif", "github"] as const;
 
-const MOST_ROUNDS = 5;
-
 export const command: Command = {
   name: "lint",
   summary: "find what an agent, a plugin or the kernel would stumble over in network configs",
-  operands: "PATH…",
+  operands: "[PATH…]",
   complete: "file",
   flags: [
     {
@@ -32,14 +32,43 @@ export const command: Command = {
     },
     JSON_FLAG,
     {
-      name: "plugins-dir",
+      name: "for",
+      value: "READER",
+      help: READERS.join(", "),
+      default: "who can read the file",
+      complete: READERS,
+    },
+    {
+      name: "network_cni_config_dir",
+      value: "DIR",
+      help: "what is read without a PATH",
+      complete: "directory",
+      found: true,
+    },
+    {
+      name: "network_cni_plugins_dir",
       value: "PATH",
       help: "look for the plugins there (colon separated)",
+      complete: "directory",
+      found: true,
+    },
+    {
+      name: "plugins-dir",
+      value: "PATH",
+      help: "the same",
       complete: "directory",
     },
     { name: "probe", help: "ask this machine: plugins, interfaces, iptables, kernel" },
     { name: "fix", help: "mend what can be mended safely, and report the rest" },
     { name: "dry-run", help: "with --fix: show the changes, and make none" },
+    {
+      name: "select",
+      value: "CODE,…",
+      help: "look for these alone: codes, their beginnings (CNI4) or names",
+      repeatable: true,
+    },
+    { name: "ignore", value: "CODE,…", help: "don't look for these", repeatable: true },
+    { name: "statistics", help: "how often each rule found something, and no more" },
     {
       name: "rule",
       value: "CODE=LEVEL",
@@ -59,13 +88,15 @@ export const command: Command = {
       help: "exit with 0 in spite of up to N warnings",
       default: "0",
     },
+    { name: "schema", help: "print a JSON Schema of network configs, for editors" },
+    { name: "lsp", help: "serve an editor as a language server on standard input and output" },
     { name: "explain", value: "CODE", help: "what a rule is about; all lists the rules" },
   ],
   examples: [
     { command: "mesos-cni lint /etc/mesos/cni", what: "every file that an agent would read there" },
     {
-      command: "mesos-cni lint --plugins-dir=/usr/lib/cni --probe /etc/mesos/cni",
-      what: "on an agent: whether this machine has what the configs need",
+      command: "mesos-cni lint --probe",
+      what: "on an agent: its own directories, and whether this machine has what the configs need",
     },
     { command: "mesos-cni lint --fix --dry-run net.conf", what: "what --fix would change" },
     { command: "mesos-cni lint --explain=CNI414", what: "the background of a finding" },
@@ -77,6 +108,8 @@ export const command: Command = {
       const explained = call.value("explain");
       if (explained === "all") print(ruleList());
       else if (explained) print(explain(ruleNamed(explained, "--explain"), bold));
+      else if (call.has("schema")) printJson((await import("../lint/json_schema.ts")).jsonSchema());
+      else if (call.has("lsp")) return await serve(call);
       else return await report(call);
       return 0;
     } catch (error) {
@@ -87,9 +120,21 @@ export const command: Command = {
   },
 };
 
+/** The only thing that loads the protocol's library. */
+async function serve(call: Call): Promise<number> {
+  if (call.operands.length > 0) throw new UsageError("--lsp takes its files from the editor");
+  const settings = settingsOf(call);
+  const path = call.value("plugins-dir") ?? call.given("network_cni_plugins_dir");
+  const reader = call.value("for");
+  const { serve } = await import("../lint/lsp.ts");
+  return await serve(settings, {
+    plugins: path === undefined ? undefined : pluginsDir(path),
+    reader: reader === undefined ? settings.reader : parseReader(reader, "--for"),
+  });
+}
+
 async function report(call: Call): Promise<number> {
-  const { operands } = call;
-  if (operands.length === 0) throw new UsageError("which files or directories?");
+  const operands = operandsOf(call);
   const format = formatOf(call);
   const limit = warningLimit(call);
   const settings = settingsOf(call);
@@ -98,46 +143,61 @@ async function report(call: Call): Promise<number> {
     throw new UsageError("--fix changes files: it can't be used with standard input");
   }
 
-  const read = () => [
+  const read = [
     ...(operands.includes("-") ? [readStdin()] : []),
     ...readSources(operands.filter((operand) => operand !== "-")),
   ];
-  let sources = read();
-  const context = await contextOf(call, sources);
-  let diagnostics = lint(sources, settings, context);
+  const context = await contextOf(call, read, settings);
+  const check = (sources: readonly Source[]) => lint(sources, settings, context);
+  if (!call.has("fix")) return await show(call, format, check(read), read.length, limit);
+
+  const { describe, mend } = await import("../lint/mend.ts");
+  const { diagnostics, repairs } = mend(read, check);
+  const mended = repairs.flatMap(describe);
   if (call.has("dry-run")) {
-    const planned = repairs(diagnostics);
     const { unifiedDiff } = await import("../lint/diff.ts");
-    for (const repair of planned) print(unifiedDiff(repair));
-    return planned.length > 0 ? 1 : 0;
+    for (const one of mended) print(`# would mend ${one}`);
+    for (const repair of repairs) print(unifiedDiff(repair));
+    return repairs.length > 0 ? 1 : 0;
   }
-  // Fixes that touch each other take more than one round.
-  for (let round = 0; call.has("fix") && round < MOST_ROUNDS; round++) {
-    const planned = repairs(diagnostics);
-    if (planned.length === 0) break;
-    for (const repair of planned) write(repair);
-    sources = read();
-    diagnostics = lint(sources, settings, context);
-  }
-  await show(format, diagnostics, sources);
-  const failed = countOf(diagnostics, "error") > 0 || countOf(diagnostics, "warning") > limit;
-  return failed ? 1 : 0;
+  for (const repair of repairs) write(repair);
+  return await show(call, format, diagnostics, read.length, limit, mended);
+}
+
+/** What to read: the operands, else the directory of this machine's agent. */
+function operandsOf(call: Call): readonly string[] {
+  if (call.operands.length > 0) return call.operands;
+  const directory = call.value("network_cni_config_dir");
+  if (directory) return [directory];
+  throw new UsageError(
+    "which files or directories? No agent was found here that has a --network_cni_config_dir",
+  );
 }
 
 async function show(
+  call: Call,
   format: typeof FORMATS[number],
   diagnostics: readonly Diagnostic[],
-  sources: readonly Source[],
-): Promise<void> {
+  files: number,
+  limit: number,
+  mended?: readonly string[],
+): Promise<number> {
+  const withStatistics = call.has("statistics");
   switch (format) {
     case "text": {
+      for (const one of mended ?? []) print(`mended ${one}`);
+      if (withStatistics) {
+        if (diagnostics.length > 0) print(statisticsText(diagnostics));
+        print(summary(diagnostics, files));
+        break;
+      }
       const { reportText } = await import("../lint/reporters/text.ts");
-      print(reportText(diagnostics, { files: sources.length, color: hasColor() }));
+      print(reportText(diagnostics, { files, color: hasColor() }));
       break;
     }
     case "json": {
       const { reportJson } = await import("../lint/reporters/json.ts");
-      printJson(reportJson(diagnostics, sources.length));
+      printJson(reportJson(diagnostics, files, { mended, withStatistics }));
       break;
     }
     case "sarif": {
@@ -150,6 +210,8 @@ async function show(
       if (diagnostics.length > 0) print(reportGithub(diagnostics));
     }
   }
+  const failed = countOf(diagnostics, "error") > 0 || countOf(diagnostics, "warning") > limit;
+  return failed ? 1 : 0;
 }
 
 function formatOf(call: Call): typeof FORMATS[number] {
@@ -186,18 +248,37 @@ function settingsOf(call: Call): Settings {
     }
     settings.set(rule!, level, `--rule=${text}`);
   }
+  for (const rules of call.values("select")) settings.select(rules, "--select");
+  for (const rules of call.values("ignore")) settings.ignore(rules, "--ignore");
   return settings;
 }
 
 function pluginsOf(call: Call): PluginsDir | undefined {
-  const path = call.value("plugins-dir");
+  const path = call.value("plugins-dir") ?? call.given("network_cni_plugins_dir") ??
+    // Of an agent whose networks were not named either.
+    (call.operands.length === 0 ? call.value("network_cni_plugins_dir") : undefined);
   return path === undefined ? undefined : pluginsDir(path);
 }
 
+/** Who reads the files: as the call or the settings say, else as this machine's agent does. */
+function readerFor(call: Call, settings: Settings): Reader | undefined {
+  const named = call.value("for");
+  if (named !== undefined) return parseReader(named, "--for");
+  if (settings.reader || call.operands.length > 0) return settings.reader;
+  const isolation = ofAgent("isolation")?.value;
+  if (isolation === undefined) return undefined;
+  return isolation.split(",").includes("network/cni") ? "stock-agent" : "isolator";
+}
+
 /** What rules may ask besides the files; the machine is only loaded for --probe. */
-async function contextOf(call: Call, sources: readonly Source[]): Promise<Context> {
+async function contextOf(
+  call: Call,
+  sources: readonly Source[],
+  settings: Settings,
+): Promise<Context> {
   const plugins = pluginsOf(call);
-  if (!call.has("probe")) return { plugins };
+  const reader = readerFor(call, settings);
+  if (!call.has("probe")) return { plugins, reader };
   const { probe } = await import("../lint/machine.ts");
-  return { plugins, machine: await probe(pluginFiles(sources, plugins)) };
+  return { plugins, reader, machine: await probe(pluginFiles(sources, plugins)) };
 }

@@ -139,6 +139,12 @@ export function gatewayOf(range: RangeNode): Address | undefined {
   return subnet && { family: subnet.family, value: subnet.first + 1n };
 }
 
+/** Whether the plugin sets a route of the family that goes through the network's gateway. */
+export function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
+  if (isTrue(plugin.field("isDefaultGateway"))) return true;
+  return addressingOf(plugin).routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
+}
+
 /** Whether the runtime may hand in addresses that the file doesn't have. */
 export function isPromised(plugin: PluginNode, capability: string): boolean {
   return isTrue(field(plugin.field("capabilities"), capability)) ||

@@ -18,6 +18,7 @@ export function explain(rule: RuleText, bold: (text: string) => string): string 
     "",
     rule.fixable ? "--fix mends it." : "It has no automatic fix.",
     `Switch it: --rule=${rule.code}=off, or {"rules": {"${rule.name}": "off"}} in .mesos-cni-lint.json`,
+    `In one place: "_lint_ignore": "${rule.name}" in the object; of a network: {"networks": {"NAME": {"${rule.name}": "off"}}}`,
   ].join("\n");
 }
 

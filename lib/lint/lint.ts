@@ -15,8 +15,9 @@ const MOST_OF_A_KIND = 50;
 export function lint(
   sources: readonly Source[],
   settings: Settings,
-  context: Context = {},
+  given: Context = {},
 ): Diagnostic[] {
+  const context = { ...given, rules: RULES };
   const diagnostics: Diagnostic[] = [];
   const collect = (rule: Rule, source: Source, found: Iterable<Found>) => {
     let count = 0;
@@ -60,8 +61,9 @@ export function lint(
       }
     }
   }
+  const shown = diagnostics.map((one) => settings.applied(one)).filter((one) => one !== undefined);
   const order = new Map(sources.map((source, i) => [source, i]));
-  return diagnostics.sort((a, b) =>
+  return shown.sort((a, b) =>
     order.get(a.source)! - order.get(b.source)! || a.range.offset - b.range.offset ||
     (a.code < b.code ? -1 : a.code > b.code ? 1 : 0)
   );

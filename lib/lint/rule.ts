@@ -47,6 +47,8 @@ export interface Context {
   machine?: Machine;
   /** `--for`; absent: whoever can read the file, see {@link readerOf}. */
   reader?: Reader;
+  /** All rules there are, for the rule that looks at their names. */
+  rules?: readonly RuleText[];
 }
 
 /** A config as an operator would write it, or several files of one directory. */

@@ -108,6 +108,11 @@ export class Source {
     return { line: low + 1, column: offset - starts[low]! + 1 };
   }
 
+  /** Where a line starts, numbered from 1; the end of the text for one behind the last. */
+  lineStart(number: number): number {
+    return (this.#lineStarts ??= lineStarts(this.text))[number - 1] ?? this.text.length;
+  }
+
   /** The text of a line, numbered from 1, without its end. */
   line(number: number): string {
     const starts = this.#lineStarts ??= lineStarts(this.text);

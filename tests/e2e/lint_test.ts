@@ -186,7 +186,14 @@ Deno.test("--fix mends a file and keeps its layout, mode and owner", async () =>
   assertStringIncludes(dry.stdout, '-    "isGatway"  : true,\n+    "isGateway"  : true,\n');
 
   const { code, stdout } = await lint(["--fix", file]);
-  assertEquals([code, stdout], [0, "no findings in 1 file\n"]);
+  const says = stdout.trimEnd().split("\n");
+  assertEquals([code, says.at(-1)], [0, "no findings in 1 file"]);
+  // What the dry run announced, and nothing else.
+  assertEquals(
+    says.slice(0, -1).map((line) => line.replace(/^mended /, "# would mend ")),
+    dry.stdout.split("\n").filter((line) => line.startsWith("# would mend ")),
+  );
+  assertStringIncludes(stdout, `net.conf:4: rename the key "isGatway" to "isGateway" (CNI501)`);
   assertEquals(
     Deno.readTextFileSync(file),
     `{
@@ -220,7 +227,7 @@ function patched(text: string, diff: string): string {
   for (const line of diff.trimEnd().split("\n")) {
     const hunk = /^@@ -(\d+),\d+ \+\d+,\d+ @@$/.exec(line);
     if (hunk) at = Number(hunk[1]) - 1 + lines.length - before;
-    else if (/^(---|\+\+\+) /.test(line)) continue;
+    else if (/^(---|\+\+\+|#) /.test(line)) continue;
     else if (line.startsWith("+")) lines.splice(at++, 0, line.slice(1));
     else {
       assertEquals(lines[at], line.slice(1));
@@ -321,8 +328,87 @@ Deno.test("columns count UTF-16 code units, and carets stand below wide characte
 Deno.test("--plugins-dir finds what is not installed", async () => {
   using dir = new Directory();
   const file = dir.file("net.conf", GOOD.replace('"host-local"', '"hostlocal"'));
-  assertEquals(await codes(file), []);
+  assertEquals(await codes(file), ["CNI117"]);
+  const flag = `--network_cni_plugins_dir=/nowhere:${CNI_PLUGINS}`;
+  assertEquals(await codes(flag, file), ["CNI206"]);
   assertEquals(await codes(`--plugins-dir=/nowhere:${CNI_PLUGINS}`, file), ["CNI206"]);
+});
+
+Deno.test("rules are chosen by --select and --ignore, counted by --statistics", async () => {
+  using dir = new Directory();
+  const file = dir.file(
+    "net.conf",
+    GOOD.replace("10.1.0.0/16", "10.1.2.3/16").replace("isGateway", "isGatway"),
+  );
+  assertEquals(await codes(file), ["CNI501", "CNI402"]);
+  assertEquals(await codes("--select=CNI4", file), ["CNI402"]);
+  assertEquals(await codes("--select=unknown-key,host-bits", "--ignore=CNI402", file), ["CNI501"]);
+  assertEquals((await lint(["--select=CNI999", file])).code, 2);
+  const { stdout } = await lint(["--statistics", file]);
+  assertMatch(stdout, /^1 {2}CNI402 {2}host-bits +error\n1 {2}CNI501 {2}unknown-key +warning\n/);
+});
+
+Deno.test("a finding is spared in one place, in one network, and nowhere else", async () => {
+  using dir = new Directory();
+  const routeless = GOOD.replace(/,\s+"routes".*/, "");
+  const file = dir.file("net.conf", routeless);
+  assertEquals(await codes(file), ["CNI414"]);
+  const spared = routeless.replace('"type": "host', '"_lint_ignore": "CNI414", "type": "host');
+  assertEquals(await codes(dir.file("spared.conf", spared)), []);
+  const elsewhere = routeless.replace(
+    '"bridge": "cni0"',
+    '"bridge": "cni0", "dns": {"_lint_ignore": ["no-route-to-agent"]}',
+  );
+  assertEquals(await codes(dir.file("elsewhere.conf", elsewhere)), ["CNI414"]);
+  const typo = routeless.replace('"type": "host', '"_lint_ignore": "CNI999", "type": "host');
+  assertEquals(await codes(dir.file("typo.conf", typo)), ["CNI120", "CNI414"]);
+
+  const settings = dir.file(
+    "settings.json",
+    JSON.stringify({ networks: { net: { "no-route-to-agent": "off" } } }),
+  );
+  const other = dir.file("other.conf", routeless.replace('"net"', '"other"'));
+  assertEquals(await codes(`--config=${settings}`, file), []);
+  assertEquals(await codes(`--config=${settings}`, other), ["CNI414"]);
+});
+
+Deno.test("without a path, the directory of the agent is read", async () => {
+  using dir = new Directory();
+  dir.file("net.conf", GOOD.replace("true", '"true"'));
+  const env = { MESOS_NETWORK_CNI_CONFIG_DIR: dir.path };
+  assertStringIncludes((await lint([], { env })).stdout, `${dir.path}/net.conf:6:16`);
+  const { stdout } = await lint([`--network_cni_config_dir=${dir.path}`]);
+  assertStringIncludes(stdout, `${dir.path}/net.conf:6:16`);
+});
+
+Deno.test("--for says who reads the file: a stock agent takes no list, and no new version", async () => {
+  using dir = new Directory();
+  const file = dir.file("net.conf", GOOD);
+  assertEquals(await codes("--for=isolator", file), []);
+  assertEquals(await codes("--for=stock-agent", file), ["CNI116"]);
+  const list = dir.file("net.conflist", `{"cniVersion":"1.0.0","name":"net","plugins":[${GOOD}]}`);
+  assertEquals(await codes("--for=libcni", list), []);
+  assertEquals((await codes("--for=stock-agent", list)).filter((one) => one !== "CNI113"), [
+    "CNI116",
+  ]);
+  assertEquals((await lint(["--for=docker", file])).code, 2);
+});
+
+Deno.test("a thousand files take less than a second, and the start with them", async () => {
+  using dir = new Directory();
+  for (let i = 0; i < 1000; i++) {
+    const text = GOOD.replace('"net"', `"net${i}"`).replace("cni0", `cni${i}`)
+      .replace("10.1.0.0/16", `10.${i >> 8}.${i & 255}.0/24`);
+    dir.file(`${i}.conf`, text);
+  }
+  const times: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const start = performance.now();
+    assertEquals((await lint([dir.path])).code, 0);
+    times.push(performance.now() - start);
+  }
+  // The least of three: the machine may have other work.
+  assert(Math.min(...times) < 1000, `${times.map(Math.round)} ms`);
 });
 
 Deno.test("without --probe nothing but the named files is read, and nothing run", async () => {

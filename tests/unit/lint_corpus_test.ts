@@ -14,7 +14,7 @@ import { Source } from "../../lib/lint/source.ts";
 import { fakeMachine } from "../fixtures/lint/machine.ts";
 
 const FIXTURES = join(dirname(fromFileUrl(import.meta.url)), "../fixtures/lint/corpus");
-const HALVES = ["open"];
+const HALVES = ["open", "held"];
 
 interface Config {
   file: string;
@@ -41,6 +41,8 @@ interface Breakage {
 /** Of what is expected, what the linter doesn't say for a reason. */
 const EXCEPTIONS: Record<string, string> = {
   "279.conf": "ipvlan without ipam fails; the kernel it was tried on has no ipvlan",
+  "115.conf": "a string for portIsolation: only plugins that are older than the key take it",
+  "207.conf": "its stub called no IPAM plugin; host-local refuses the subnet",
 };
 
 function read<T>(name: string): T[] {

@@ -13,11 +13,23 @@ export function reportText(
 ): string {
   const paint = (code: string, text: string) =>
     options.color ? `\x1b[${code}m${text}\x1b[0m` : text;
-  const blocks = diagnostics.map((diagnostic) => block(diagnostic, paint));
-  return [...blocks, summary(diagnostics, options.files)].join("\n");
+  const blocks = diagnostics.filter(({ severity }) => severity !== "info")
+    .map((diagnostic) => block(diagnostic, paint));
+  const infos = diagnostics.filter(({ severity }) => severity === "info")
+    .map((diagnostic) => line(diagnostic, paint));
+  if (infos.length > 0) infos.push("");
+  return [...blocks, ...infos, summary(diagnostics, options.files)].join("\n");
 }
 
 type Paint = (code: string, text: string) => string;
+
+/** An info is good to know, and takes no more room than that. */
+function line({ code, source, range, message, help, fix }: Diagnostic, paint: Paint): string {
+  const { line, column } = source.position(range.offset);
+  return `${paint(`1;${COLOR.info}`, `info[${code}]`)} ${
+    printable(source.path)
+  }:${line}:${column}: ${printable(message)}; ${printable(help)}${fix ? " (--fix does it)" : ""}`;
+}
 
 function block(
   { code, name, severity, source, range, message, help, fix }: Diagnostic,

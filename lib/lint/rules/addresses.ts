@@ -15,6 +15,7 @@ import {
   gatewayOf,
   isPromised,
   type RangeNode,
+  usesGateway,
 } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
@@ -297,10 +298,10 @@ export const ADDRESSES: readonly Rule[] = [
         yield {
           at: subnet.node,
           // There is nothing left that is not in the subnet; host-local gives nothing away.
-          severity:
-            subnet.value!.length === 0 || isRefused(subnet.value!) || mistaken.includes(subnet)
-              ? "error"
-              : undefined,
+          severity: subnet.value!.length === 0 || isRefused(subnet.value!, plugin) ||
+              mistaken.includes(subnet)
+            ? "error"
+            : undefined,
           message: `${quote(subnet.node.value)} is ${use}`,
           help: subnet.value!.family === 4
             ? "use a private network: 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
@@ -395,9 +396,14 @@ function isFilledIn(plugin: PluginNode): boolean {
   return plugin.type === "bridge" && text(plugin.field("bridge")) === "kube-bridge";
 }
 
-/** net/ipv6/addrconf.c: "Cannot assign multicast address". */
-function isRefused({ family, first }: Prefix): boolean {
-  return family === 6 && first >> 120n === 0xffn;
+/**
+ * net/ipv6/addrconf.c: "Cannot assign multicast address"; net/ipv4/fib_semantics.c takes no
+ * next hop but a unicast address.
+ */
+function isRefused({ family, first }: Prefix, plugin: PluginNode): boolean {
+  return family === 6
+    ? first >> 120n === 0xffn
+    : first >> 28n === 0xen && usesGateway(plugin, 4) && schemaOf(plugin)?.kind === "main";
 }
 
 function specialUse({ family, first, length }: Prefix): string | undefined {

@@ -309,7 +309,7 @@ export const FIELDS: readonly Rule[] = [
     code: "CNI511",
     name: "unknown-capability",
     severity: "warning",
-    title: "a capability is misspelt",
+    title: "a capability is misspelt, or of no use to the plugin",
     why:
       "A runtime compares the names of capabilities letter by letter, unlike the keys of a plugin's " +
       "config: what is asked for by another name is never given.",
@@ -320,6 +320,16 @@ export const FIELDS: readonly Rule[] = [
     *check(plugin) {
       for (const { key, right } of unknownCapabilities(plugin)) {
         yield renamed(plugin.field("capabilities")!, key, right, { name: "a runtime" });
+      }
+      if (!schemaOf(plugin)?.complete) return;
+      for (const { key, name, value } of entries(plugin.field("capabilities"))) {
+        const takers = TAKERS[name];
+        if (!takers || takers.includes(plugin.type ?? "") || !isTrue(value)) continue;
+        yield {
+          at: key,
+          message: `${plugin.type} makes nothing of the capability ${quote(name)}`,
+          help: `give it to ${takers.join(" or ")}`,
+        };
       }
     },
   },
@@ -389,6 +399,12 @@ const CAPABILITIES = [
   ..."portMappings ipRanges bandwidth dns ips mac aliases infinibandGUID deviceID".split(" "),
   ..."cgroupPath CNIDeviceInfoFile io.kubernetes.cri.pod-annotations tc podIps".split(" "),
 ];
+
+/** Whom a capability is for. */
+const TAKERS: Readonly<Record<string, readonly string[]>> = {
+  portMappings: ["portmap", PORT_MAPPER],
+  bandwidth: ["bandwidth"],
+};
 
 function* unknownCapabilities(plugin: PluginNode): Generator<{ key: Node; right: string }> {
   for (const { key, name } of entries(plugin.field("capabilities"))) {
@@ -477,7 +493,10 @@ function lackingKeys(plugin: PluginNode): string[] {
     if (isObject(delegate)) oneOf(field(delegate, "ipam") !== undefined, "ipam");
   }
   if (outer?.type === PORT_MAPPER) oneOf(property(outer.node, "chain") !== undefined, "chain");
-  if (schemaOf(plugin)?.ipam === "required" && !plugin.isChained) oneOf(has("ipam"), "ipam");
+  const { root, version = "" } = plugin.document;
+  const isOld = !property(root, "cniVersions") && /^(0\.[12]\.0)?$/.test(version);
+  const needsIpam = schemaOf(plugin)?.ipam === "required" || (isOld && makesNoAddress(plugin));
+  if (needsIpam && !plugin.isChained) oneOf(has("ipam"), "ipam");
   if (ipamType === "host-local" && schemaOf(plugin)) {
     const isThere = field(ipam, "subnet") || field(ipam, "ranges") ||
       isPromised(plugin, "ipRanges");

@@ -4,6 +4,7 @@ import { isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { isExecutable } from "../plugins_dir.ts";
 import type { Rule } from "../rule.ts";
+import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
 import { entries, field, property, text } from "../tree.ts";
 import { bridge, json } from "./example.ts";
@@ -201,6 +202,8 @@ export const FILES: readonly Rule[] = [
           message: `there is no plugin ${JSON.stringify(type)} in ${plugins.path}`,
           help: isOurs
             ? "a stock agent needs it there (mesos-cni install); mesos-cni's own isolator has it built in"
+            : misspeltType(type)
+            ? `did you mean "${misspeltType(type)}"?`
             : "install it there, or check the spelling",
         };
       }

@@ -7,7 +7,7 @@ import {
   showNetwork,
   within,
 } from "../../base/prefix.ts";
-import { addressingOf, gatewayOf, isPromised, type RouteNode } from "../addressing.ts";
+import { addressingOf, gatewayOf, isPromised, type RouteNode, usesGateway } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import { readerOf } from "../reader.ts";
 import type { Found, Rule } from "../rule.ts";
@@ -300,6 +300,8 @@ function* defaultRouteTwice(plugin: PluginNode): Generator<Found> {
 
 /** Whether a container can't be attached with a gateway that is not in the subnet. */
 function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
+  // ptp's own route names the container's address as its source, which must be of one family.
+  if (plugin.type === "ptp" && subnet.family !== gateway.family) return true;
   return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
     usesGateway(plugin, gateway.family);
 }
@@ -307,12 +309,6 @@ function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean 
 /** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */
 function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
   return !gw && dst?.value !== undefined && dst.value.length > 0 && within(dst.value, address);
-}
-
-/** Whether the plugin sets a route of the family that goes through the network's gateway. */
-function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
-  if (isTrue(plugin.field("isDefaultGateway"))) return true;
-  return addressingOf(plugin).routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
 }
 
 function isLinkLocal({ family, value }: Address): boolean {

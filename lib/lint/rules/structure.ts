@@ -5,6 +5,7 @@ import { MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
 import { type Found, type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { atLeast, isSpecVersion } from "../../cni/version.ts";
+import { IGNORE_KEY, ignoresIn, names } from "../ignore.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
@@ -45,6 +46,16 @@ export const STRUCTURE: readonly Rule[] = [
           help: 'write "name": "…"',
         };
       } else if (!name || name.value === "") {
+        const inner = items(property(root, "plugins")).map((plugin) => propertyNode(plugin, "name"))
+          .find((one) => one !== undefined);
+        if (!name && inner) {
+          yield {
+            at: inner.children![0],
+            message: 'the "name" stands in a plugin, and the network has none',
+            help: 'move it beside "plugins"',
+          };
+          return;
+        }
         yield {
           at: name ?? openingOf(root),
           message: 'the network has no "name"',
@@ -65,8 +76,10 @@ export const STRUCTURE: readonly Rule[] = [
     bad: network({ name: "web/tier 1", type: "bridge" }),
     good: network({ name: "web-tier-1", type: "bridge" }),
     on: "document",
-    *check({ root, name }) {
-      if (!name || isNetworkName(name)) return;
+    *check({ root, name }, { reader }) {
+      // Agents take an underscore in front as well, which older networks have.
+      const named = reader === "libcni" ? name : name?.replace(/^_+/, "");
+      if (!name || isNetworkName(named!)) return;
       yield {
         at: property(root, "name"),
         message: `${quote(name)} is no network name`,
@@ -173,8 +186,17 @@ export const STRUCTURE: readonly Rule[] = [
     bad: json({ cniVersion: "1.0.0", name: "net", type: "bridge", plugins: [bridgeFields()] }),
     good: list(bridgeFields()),
     on: "document",
-    *check({ root, kind }) {
+    *check({ root, source, kind }) {
       if (kind !== "conflist") return;
+      if (source.path.endsWith(".conf") && property(root, "type")) {
+        yield {
+          at: propertyNode(root, "plugins")!.children![0],
+          message:
+            '"plugins" beside "type" has no effect in a .conf but with this program\'s isolator',
+          help: 'name the file .conflist and delete "type", or delete "plugins"',
+        };
+        return;
+      }
       for (const key of SINGLE_KEYS) {
         const found = propertyNode(root, key);
         if (!found) continue;
@@ -209,7 +231,7 @@ export const STRUCTURE: readonly Rule[] = [
           help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
         };
       }
-      if (kind === "conflist" && source.path.endsWith(".conf")) {
+      if (kind === "conflist" && source.path.endsWith(".conf") && !property(root, "type")) {
         yield {
           at: propertyNode(root, "plugins")!.children![0],
           // Of the three, only this program's isolator goes by what is in the file.
@@ -464,6 +486,28 @@ export const STRUCTURE: readonly Rule[] = [
             yield { ...renamed(root, key, right, { name: "a list" }), severity: "warning" };
           }
         }
+      }
+    },
+  },
+  {
+    code: "CNI120",
+    name: "unknown-ignore",
+    severity: "warning",
+    title: `"${IGNORE_KEY}" names no rule`,
+    why:
+      `"${IGNORE_KEY}" in an object keeps findings in it from being shown: a name or code of a rule, ` +
+      "the beginning of a code, or a list of these. What names no rule silences nothing.",
+    bad: bridge({ [IGNORE_KEY]: "no-route-to-agnt" }),
+    good: bridge({ [IGNORE_KEY]: "no-route-to-agent" }),
+    on: "document",
+    *check({ source }, { rules }) {
+      for (const { rule, at } of ignoresIn(source)) {
+        if (!rules || rules.some((one) => names(rule, one))) continue;
+        yield {
+          at,
+          message: `there is no rule ${quote(rule)}`,
+          help: "mesos-cni lint --explain=all lists the rules",
+        };
       }
     },
   },

@@ -200,6 +200,7 @@ export const VERSION_RULES: readonly Rule[] = [
     name: "no-address-in-old-version",
     severity: "error",
     title: "the config's version can't tell of a container without an address",
+    ofAbsence: true,
     why:
       "Results of the specification before 0.3.0 hold addresses and nothing else. A plugin that is asked " +
       'for none, in a config of such a version or without "cniVersion", fails when it prints its result.',

@@ -42,9 +42,11 @@ export function meant(name: string, known: Fields): string | undefined {
   const nearBare = nearest(plain, names.map(bare));
   if (nearBare) return names.find((one) => bare(one) === nearBare);
   // Half of a word is still the word: `hairpin`, `bridgeName`.
-  return plain.length < 5
-    ? undefined
-    : names.find((one) => bare(one).startsWith(plain) && plain.length * 2 > one.length);
+  return plain.length < 5 ? undefined : names.find((one) => {
+    const known = bare(one);
+    return (known.startsWith(plain) && plain.length * 2 > known.length) ||
+      (plain.startsWith(known) && known.length * 2 > plain.length);
+  });
 }
 
 /** Without what spellings differ in: `ip-masq`, `ip_masq`, `ipMasq`. */

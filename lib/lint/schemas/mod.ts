@@ -23,7 +23,12 @@ export function misspeltType(type: string): string | undefined {
   const bare = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, "");
   const known = [...PLUGINS.keys(), ...OTHER_TYPES];
   const same = known.find((one) => bare(one) === bare(type)) ??
-    { portmapper: "portmap", portmapping: "portmap", ipv4ptp: "ptp" }[bare(type)];
+    {
+      portmapper: "portmap",
+      portmapping: "portmap",
+      mesosportmapper: "mesos-cni-port-mapper",
+      cniportmapper: "mesos-cni-port-mapper",
+    }[bare(type)];
   if (same) return same;
   const near = closest(type, known);
   // A number or a suffix makes another name of it: bridge2, my-bridge.

@@ -1,0 +1,48 @@
+/**
+ * Findings that somebody has looked at and wants no more: of a network by the settings file, of a
+ * place by the key `_lint_ignore` in its object, which no plugin reads (JSON has no comments).
+ */
+import type { Node } from "jsonc-parser";
+import type { Source } from "./source.ts";
+import { entries, items, propertyNode, text } from "./tree.ts";
+
+export const IGNORE_KEY = "_lint_ignore";
+
+/** Objects that hold the key are looked for down to here. */
+const DEPTH = 10;
+
+export interface Ignore {
+  /** The object in which the findings are. */
+  within: Node;
+  /** A code, the beginning of one, or a name. */
+  rule: string;
+  at: Node;
+}
+
+const READ = new WeakMap<Source, Ignore[]>();
+
+/** What a file itself wants no findings of. */
+export function ignoresIn(source: Source): readonly Ignore[] {
+  let found = READ.get(source);
+  if (!found) {
+    // Most files have none, and are not walked.
+    found = source.text.includes(IGNORE_KEY) && source.root ? [...walk(source.root, 0)] : [];
+    READ.set(source, found);
+  }
+  return found;
+}
+
+function* walk(node: Node, depth: number): Generator<Ignore> {
+  const value = propertyNode(node, IGNORE_KEY)?.children?.[1];
+  for (const at of value?.type === "array" ? items(value) : value ? [value] : []) {
+    yield { within: node, rule: text(at) ?? "", at };
+  }
+  if (depth === DEPTH) return;
+  for (const { value } of entries(node)) if (value) yield* walk(value, depth + 1);
+  for (const item of items(node)) yield* walk(item, depth + 1);
+}
+
+/** Whether `rule` names a rule: its code or the beginning of it, or its name. */
+export function names(rule: string, { code, name }: { code: string; name: string }): boolean {
+  return rule === name || (/^CNI[0-9]{0,3}$/i.test(rule) && code.startsWith(rule.toUpperCase()));
+}
