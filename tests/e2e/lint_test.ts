@@ -394,21 +394,21 @@ Deno.test("--for says who reads the file: a stock agent takes no list, and no ne
   assertEquals((await lint(["--for=docker", file])).code, 2);
 });
 
-Deno.test("a thousand files take less than a second, and the start with them", async () => {
+Deno.test("a thousand files take less than a second of the processor, and the start with them", async () => {
   using dir = new Directory();
   for (let i = 0; i < 1000; i++) {
     const text = GOOD.replace('"net"', `"net${i}"`).replace("cni0", `cni${i}`)
       .replace("10.1.0.0/16", `10.${i >> 8}.${i & 255}.0/24`);
     dir.file(`${i}.conf`, text);
   }
-  const times: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const start = performance.now();
-    assertEquals((await lint([dir.path])).code, 0);
-    times.push(performance.now() - start);
-  }
-  // The least of three: the machine may have other work.
-  assert(Math.min(...times) < 1000, `${times.map(Math.round)} ms`);
+  // What it takes of the processor: the time on the wall is that of a machine with other work.
+  const script = 'TIMEFORMAT="%U %S"; time "$0" lint "$1" >/dev/null';
+  const { code, stderr } = await new Deno.Command("bash", {
+    args: ["-c", script, MESOS_CNI, dir.path],
+  }).output();
+  assertEquals(code, 0);
+  const [user, system] = new TextDecoder().decode(stderr).trim().split(" ").map(Number);
+  assert(user! + system! < 1, `${user} s and ${system} s`);
 });
 
 Deno.test("without --probe nothing but the named files is read, and nothing run", async () => {
