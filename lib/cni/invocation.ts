@@ -10,6 +10,8 @@ export interface Invocation {
   containerId: string;
   /** CNI_NETNS, the path of the network namespace; absent for a DEL after the namespace is gone. */
   netns?: string;
+  /** CNI_NETNS_OVERRIDE: the namespace may be that of the plugin itself. */
+  netnsOverride?: boolean;
   /** CNI_IFNAME; empty: not set. */
   ifName: string;
   /** CNI_ARGS, `K=V;K=V`. */

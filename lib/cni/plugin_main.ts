@@ -98,6 +98,7 @@ function readInvocation(
     command,
     containerId: env.get("CNI_CONTAINERID") ?? "",
     netns: env.get("CNI_NETNS") || undefined,
+    netnsOverride: /^(?:1|true)$/i.test(env.get("CNI_NETNS_OVERRIDE") ?? ""),
     ifName: env.get("CNI_IFNAME") ?? "",
     args: env.get("CNI_ARGS"),
     path: env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

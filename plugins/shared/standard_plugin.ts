@@ -44,6 +44,8 @@ export interface StandardPlugin {
   del(call: Call): Promise<void>;
   check(call: LiveCall): Promise<void>;
   status?(call: Call): Promise<void>;
+  /** Whether results have the newest form, whatever the version. */
+  newestForm?: boolean;
   /** The first version of the specification that it knows; 0.1.0 if nothing is said. */
   since?: SpecVersion;
 }
@@ -71,7 +73,9 @@ async function answer(
   switch (invocation.command) {
     case "ADD": {
       const call = readLiveCall(invocation);
-      return writeAnswer(await work.add(call), call.version);
+      const result = await work.add(call);
+      if (!work.newestForm) return writeAnswer(result, call.version);
+      return { ...writeAnswer(result, NEWEST_VERSION), cniVersion: call.version };
     }
     case "DEL":
       await work.del(readCall(invocation));
@@ -112,7 +116,9 @@ function readCall(invocation: Invocation): Call {
   }
   const network = readNetwork(invocation);
   const version = readVersion(invocation.config);
-  if (netns !== undefined && isNamespaceHandle(netns)) requireOther(netns);
+  if (netns !== undefined && !invocation.netnsOverride && isNamespaceHandle(netns)) {
+    requireOther(netns);
+  }
   return {
     invocation,
     containerId,

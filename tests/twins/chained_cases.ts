@@ -92,6 +92,7 @@ const TUNING: Twin[] = [
   },
   {
     id: "tuning-link",
+    newer: "txQLen",
     type: "tuning",
     steps: after("tuning", {
       dataDir: `${DIR}/tuning`,
