@@ -10,8 +10,9 @@ import { type ContainerId, parseContainerId } from "./container_id.ts";
 /** A message, with fields that we don't know; a list, which JavaScript takes for an object, is none. */
 function message<const E extends v.ObjectEntries>(entries: E) {
   return v.pipe(
-    v.looseObject(entries),
+    v.unknown(),
     v.check((value) => !Array.isArray(value), "must be an object, not a list"),
+    v.looseObject(entries),
   );
 }
 
@@ -75,7 +76,7 @@ export interface ResourceStatistics {
   net_tx_dropped?: number;
 }
 
-const containerIdMessage: v.GenericSchema<ContainerIdMessage> = message({
+const containerIdMessage: v.GenericSchema<unknown, ContainerIdMessage> = message({
   value: v.string(),
   parent: v.optional(v.lazy(() => containerIdMessage)),
 });

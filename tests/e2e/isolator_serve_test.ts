@@ -387,6 +387,75 @@ Deno.test("only root is answered, whatever the socket's file allows", async () =
   assertEquals((await service.get("/v1/containers")).status, 200);
 });
 
+Deno.test("hundreds of silent callers, root's and others', keep nobody waiting", async () => {
+  await using it = await machine();
+  await using service = await Service.start(it.agent, it.socket, it.networkFlags);
+  Deno.chmodSync(it.dir, 0o755);
+  Deno.chmodSync(it.socket, 0o666);
+  for (const who of [["setpriv", "--reuid=65534", "--clear-groups"], []]) {
+    const crowd = it.agent.spawn([
+      ...who,
+      "python3",
+      "-c",
+      `
+import socket, sys
+crowd = []
+for _ in range(300):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect(sys.argv[1])
+    crowd.append(one)
+print("here", flush=True)
+sys.stdin.read()
+`,
+      it.socket,
+    ]);
+    const reader = crowd.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+    const start = performance.now();
+    assertEquals((await service.get("/healthz")).status, 200);
+    const waited = performance.now() - start;
+    assert(waited < 1000, `${who[0] ?? "root"}: healthz took ${waited} ms`);
+    await crowd.stdin.close();
+    await crowd.output();
+  }
+});
+
+Deno.test("a service goes on when its own file is deleted and nobody reads its log", async () => {
+  await using it = await machine();
+  const program = `${it.dir}/mesos-cni`;
+  Deno.copyFileSync(MESOS_CNI, program);
+  const child = it.agent.spawn([
+    "sh",
+    "-c",
+    'exec 2>/dev/full; exec "$@"',
+    "sh",
+    program,
+    ...["isolator", "serve", `--socket=${it.socket}`, "--log-level=debug", ...it.networkFlags],
+  ]);
+  await until(() => {
+    try {
+      return Deno.lstatSync(it.socket).isSocket;
+    } catch {
+      return false;
+    }
+  }, "the service");
+  Deno.removeSync(program);
+  await using container = await ContainerProcess.start(it.agent);
+  const call = (path: string, body?: unknown) =>
+    it.agent.ok([
+      ...["curl", "-sS", "--fail-with-body", "--unix-socket", it.socket],
+      ...body === undefined ? ["-X", "POST"] : ["-d", JSON.stringify(body)],
+      `http://localhost${path}`,
+    ]);
+  await call("/v1/containers/c1/prepare", ON_BRIDGE);
+  await call("/v1/containers/c1/isolate", { pid: container.pid });
+  await call("/v1/containers/c1/cleanup");
+  child.kill("SIGTERM");
+  await child.stdin.close();
+  assertEquals((await child.output()).code, 0);
+});
+
 Deno.test("a caller that breaks off or talks nonsense disturbs nobody", async () => {
   await using it = await machine();
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);

@@ -127,7 +127,7 @@ Deno.test("ADD does not take a missing or impossible result for success", async 
   }
 });
 
-Deno.test("DEL goes backwards, with the result of ADD from 0.4.0 on, and stops at a failure", async () => {
+Deno.test("DEL goes backwards, with the result of ADD from 0.4.0 on, and calls all whatever one answers", async () => {
   const { calls, order, locate } = plugins({
     bridge: undefined,
     tuning: undefined,
@@ -153,7 +153,7 @@ Deno.test("DEL goes backwards, with the result of ADD from 0.4.0 on, and stops a
     CniError,
     "DEL by tuning",
   );
-  assertEquals(failing.order(), ["DEL portmap", "DEL tuning"]);
+  assertEquals(failing.order(), ["DEL portmap", "DEL tuning", "DEL bridge"]);
 });
 
 Deno.test("DEL goes on without a result, and without one that cannot be read", async () => {
