@@ -18,7 +18,10 @@ const PATIENCE = 30_000;
 /** Connections at a time; further ones wait in the socket's queue. */
 const MOST_CONNECTIONS = 256;
 
-/** The same of users who are not root, and how long, in ms, one of them may take. */
+/** How long, in ms, a caller may say nothing while others wait for its place. */
+const LONGEST_SILENCE = 500;
+
+/** Connections of users who are not root at a time, and how long, in ms, one of them may take. */
 const MOST_STRANGERS = 16;
 const STRANGERS_PATIENCE = 2_000;
 
@@ -72,13 +75,13 @@ function removeStale(path: string): void {
 
 async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<void> {
   let stopping = false;
-  /** Connections that have not asked for anything yet: nothing is under way there. */
-  const silent = new Set<UnixStream>();
+  /** Connections that have not asked for anything yet, and since when: nothing is under way there. */
+  const silent = new Map<UnixStream, number>();
   const strangers = new Set<UnixStream>();
   const stop = () => {
     stopping = true;
     listener.cancel();
-    for (const stream of [...silent, ...strangers]) stream.abort();
+    for (const stream of [...silent.keys(), ...strangers]) stream.abort();
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
   const open = new Set<Promise<void>>();
@@ -93,11 +96,7 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
         turnAway(stream, uid, strangers);
         continue;
       }
-      if (open.size >= MOST_CONNECTIONS) {
-        // Of those that have asked for nothing yet, the one that has had the most time.
-        silent.values().next().value?.abort();
-        await Promise.race(open);
-      }
+      while (open.size >= MOST_CONNECTIONS) await makeRoom(open, silent);
       const done = converse(isolator, stream, pid, silent).finally(() => open.delete(done));
       open.add(done);
     } catch (error) {
@@ -110,15 +109,34 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
   await Promise.all(open);
 }
 
+/**
+ * Waits for one of too many connections to end. Of those that have asked for nothing yet, the one
+ * that has had the most time has to go, once it has had some.
+ */
+async function makeRoom(
+  open: ReadonlySet<Promise<void>>,
+  silent: ReadonlyMap<UnixStream, number>,
+): Promise<void> {
+  const [oldest] = silent;
+  const rest = oldest ? oldest[1] + LONGEST_SILENCE - performance.now() : undefined;
+  if (oldest && rest! <= 0) oldest[0].abort();
+  let timer: number | undefined;
+  const pause = new Promise<void>((resolve) => {
+    if (rest !== undefined && rest > 0) timer = setTimeout(resolve, rest);
+  });
+  await Promise.race([...open, pause]);
+  clearTimeout(timer);
+}
+
 /** One connection from its beginning to its end. Never fails: there is nobody to tell. */
 async function converse(
   isolator: MeasuredIsolator,
   connection: UnixStream,
   pid: number,
-  silent: Set<UnixStream>,
+  silent: Map<UnixStream, number>,
 ): Promise<void> {
   using stream = connection;
-  silent.add(stream);
+  silent.set(stream, performance.now());
   try {
     const request = await inTime(stream, () => readRequest(stream));
     if (!request) return;

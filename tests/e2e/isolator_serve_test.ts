@@ -415,7 +415,7 @@ sys.stdin.read()
     const start = performance.now();
     assertEquals((await service.get("/healthz")).status, 200);
     const waited = performance.now() - start;
-    assert(waited < 1000, `${who[0] ?? "root"}: healthz took ${waited} ms`);
+    assert(waited < 3000, `${who[0] ?? "root"}: healthz took ${waited} ms`);
     await crowd.stdin.close();
     await crowd.output();
   }
@@ -435,7 +435,7 @@ Deno.test("a service goes on when its own file is deleted and nobody reads its l
   ]);
   await until(() => {
     try {
-      return Deno.lstatSync(it.socket).isSocket;
+      return Deno.lstatSync(it.socket).isSocket === true;
     } catch {
       return false;
     }
