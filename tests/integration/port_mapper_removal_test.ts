@@ -340,3 +340,47 @@ Deno.test("a standard error that is closed fails no ADD", async () => {
   assertEquals(code, 0, stdout);
   await agent.ok("DEL", "c1", config);
 });
+
+Deno.test("what is put back takes no port that is claimed by another, and stops nobody else's", async () => {
+  await using agent = await PortMapperAgent.create();
+  const versions = { cniVersion: "1.1.0", delegate: bridge({ cniVersion: "1.0.0" }) };
+  await agent.add("c1", network([8080], versions));
+  await agent.add("c2", network([8081], versions));
+  await agent.sandbox.ok([
+    ...["ln", "-sfn", "c1:pm:eth0"],
+    `${STATE_DIR}/ports/tcp-8081/0.0.0.0`,
+  ]);
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
+  const { code, msg } = await agent.fails("GC", "", {
+    ...network([], versions),
+    "cni.dev/valid-attachments": ["c1", "c2"].map((containerID) => ({
+      containerID,
+      ifname: "eth0",
+    })),
+  }, { netns: null });
+  assertEquals(code, 103);
+  assertStringIncludes(msg, "host port 8081/tcp is claimed by another container");
+  assertEquals((await agent.rules("container_id: c1")).length, 1);
+  assertEquals((await agent.rules("container_id: c2")).length, 0);
+});
+
+Deno.test("nothing that an ADD leaves names its caller's PATH, or is open to other users under any umask", async () => {
+  for (const variant of ["nft", "legacy"] as const) {
+    await using agent = await PortMapperAgent.create(variant);
+    await agent.container("c1");
+    const env = agent.environment("ADD", "c1");
+    const { code, stdout } = await agent.sandbox.run(
+      ["sh", "-c", 'umask 0; exec "$0"', agent.plugin],
+      {
+        clearEnv: true,
+        env: { ...env, PATH: `/callers/own:${env.PATH}` },
+        stdin: JSON.stringify(network([8080], { snat: true })),
+      },
+    );
+    assertEquals(code, 0, stdout);
+    const { stdout: found } = await agent.sandbox.run(["grep", "-r", "/callers/own", STATE_DIR]);
+    assertEquals(found, "");
+    const open = await agent.sandbox.ok(["find", STATE_DIR, "!", "-type", "l", "-perm", "/077"]);
+    assertEquals(open, "");
+  }
+});
