@@ -33,7 +33,7 @@ export const list: Command = {
 async function printList(call: Call): Promise<number> {
   const { listContainers, listText } = await import("../netns/list.ts");
   const layout = layoutOf(call);
-  const containers = listContainers(layout);
+  const containers = await listContainers(layout);
   if (call.has("json")) printJson(containers);
   else print(listText(layout, containers));
   return 0;

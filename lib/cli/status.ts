@@ -21,13 +21,13 @@ export const command: Command = {
   flags: [JSON_FLAG, ...NETWORK_FLAGS],
   examples: [{ command: "mesos-cni status", what: "the agent, its networks and its containers" }],
   notes: "Nothing is sent and nothing is changed. Exit code 1 if anything is wrong.",
-  run(call) {
+  async run(call) {
     // What the log would say of skipped files stands in the answer.
     if (call.given("log-level") === undefined) configureLog({ level: "error" });
     const isolator = isolatorOf(call);
     const { cni, layout, path } = isolator.settings;
     const networks = networksOf(() => isolator.networks);
-    const containers = containersOf(layout);
+    const containers = await containersOf(layout);
     const missing = checkMachine(
       path,
       cni?.pluginsDir ?? "",
@@ -56,7 +56,7 @@ interface Status {
   service: { socket: string } | null;
   config_dir: { path: string; from: string } | null;
   networks: ReturnType<typeof networksOf>;
-  containers: ReturnType<typeof containersOf>;
+  containers: Awaited<ReturnType<typeof containersOf>>;
   missing: { what: string; remedy: string }[];
   healthy: boolean;
 }
@@ -130,8 +130,8 @@ function networksOf(
   }
 }
 
-function containersOf(layout: Layout) {
-  const all = listContainers(layout);
+async function containersOf(layout: Layout) {
+  const all = await listContainers(layout);
   const unwell = all.filter(({ health }) => health !== "ok").map(({ id, health }) => ({
     id,
     health,

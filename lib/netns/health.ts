@@ -10,9 +10,15 @@ import { hostEnd, NamespaceView } from "./view.ts";
  * The first thing that is wrong with a container; `ok` for nothing.
  *
  * @param host the agent's own namespace, read once for all containers
+ * @param troubles what was found of all containers together
  */
-export function healthOf(container: Container, host: NamespaceView): string {
-  return outsideHealth(container) ?? insideHealth(container, host) ?? "ok";
+export function healthOf(
+  container: Container,
+  host: NamespaceView,
+  troubles?: ReadonlyMap<string, string[]>,
+): string {
+  return outsideHealth(container) ?? insideHealth(container, host) ??
+    troubles?.get(container.id)?.[0] ?? "ok";
 }
 
 /** What the checkpoints and the process table tell. */

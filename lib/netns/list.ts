@@ -4,6 +4,7 @@ import { healthOf } from "./health.ts";
 import { type Container, readContainers, strayEntries } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
 import { age, plain, table } from "./table.ts";
+import { troublesOf } from "./troubles.ts";
 import { NamespaceView } from "./view.ts";
 
 /** A line of the list. */
@@ -19,9 +20,11 @@ export interface ListedContainer {
 }
 
 /** All containers, by id. */
-export function listContainers(layout: Layout): ListedContainer[] {
+export async function listContainers(layout: Layout): Promise<ListedContainer[]> {
   using host = new NamespaceView();
-  return readContainers(layout).map((container) => ({
+  const containers = readContainers(layout);
+  const troubles = await troublesOf(containers);
+  return containers.map((container) => ({
     id: container.id,
     mode: container.mode,
     keeper: container.keeper,
@@ -40,7 +43,7 @@ export function listContainers(layout: Layout): ListedContainer[] {
     ),
     pid: container.pid,
     since: container.since?.toISOString(),
-    health: healthOf(container, host),
+    health: healthOf(container, host, troubles),
   }));
 }
 

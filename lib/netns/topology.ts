@@ -4,6 +4,7 @@ import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
 import { type Container, readContainers } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
+import { troublesOf } from "./troubles.ts";
 import { hostEnd, NamespaceView } from "./view.ts";
 
 export interface TopologyNode {
@@ -31,10 +32,10 @@ export interface Topology {
 }
 
 /** The topology of this agent. */
-export function topologyOf(layout: Layout): Topology {
+export async function topologyOf(layout: Layout): Promise<Topology> {
   using host = new NamespaceView();
   const containers = readContainers(layout).filter(({ mode }) => mode === "own");
-  const builder = new Builder(host);
+  const builder = new Builder(host, await troublesOf(containers));
   for (const container of containers) builder.add(container);
   return builder.finish();
 }
@@ -47,7 +48,10 @@ class Builder {
   /** Ends of containers' veths: drawn as the edge to the container. */
   readonly #ends = new Set<number>();
 
-  constructor(private readonly host: NamespaceView) {
+  constructor(
+    private readonly host: NamespaceView,
+    private readonly troubles: ReadonlyMap<string, string[]>,
+  ) {
     this.#nodes = [{ id: AGENT, kind: "agent", name: getHostname(), details: [] }];
   }
 
@@ -63,7 +67,7 @@ class Builder {
       id: containerNode(id),
       kind: "container",
       name: id,
-      details: [...ports, ...trouble],
+      details: [...ports, ...trouble, ...this.troubles.get(id) ?? []],
     });
     if (namespaceAlive) this.#attach(container);
   }
@@ -83,7 +87,9 @@ class Builder {
       this.#edges.push({
         from: below ? linkNode(below) : AGENT,
         to: containerNode(id),
-        label: `${end ? `${end.name} – ` : ""}${ifName} ${addresses.join(" ")} (${network})`,
+        label: `${end ? `${end.name}${downText(end)} – ` : ""}${ifName}${downText(link)} ${
+          addresses.join(" ")
+        } (${network})`,
       });
     }
   }
@@ -105,6 +111,11 @@ class Builder {
     }
     return { nodes: this.#nodes, edges: this.#edges };
   }
+}
+
+/** A link that is there and not up. */
+function downText(link: Link | undefined): string {
+  return link && !link.flags.includes("UP") ? " (down)" : "";
 }
 
 function containerNode(id: string): string {

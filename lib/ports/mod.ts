@@ -9,4 +9,4 @@ export { type AttachmentLock, lockAttachment } from "./locks.ts";
 export { hasNamespace } from "./liveness.ts";
 export { type PortRequest, Ports } from "./reservation.ts";
 export { remove, removeOwner, type Whereabouts } from "./removal.ts";
-export { checkReady, findMissing, listOwners, restoreMissing } from "./restore.ts";
+export { checkReady, findMissing, listMissing, listOwners, restoreMissing } from "./restore.ts";

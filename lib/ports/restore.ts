@@ -22,6 +22,26 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
   ];
 }
 
+/**
+ * What of live attachments' rules is not there, by container; each backend is read once.
+ *
+ * @throws {OperatorError} where the rules can't be read
+ */
+export async function listMissing(path: string = ownPath()): Promise<Map<string, string[]>> {
+  const snapshots = new Map<BackendName, Snapshot>();
+  const found = new Map<string, string[]>();
+  for (const record of readRecords()) {
+    if (!isInstalled(record) || !hasNamespace(record)) continue;
+    const snapshot = snapshots.get(record.backend) ??
+      await (await backendOf(record.backend, path)).read();
+    snapshots.set(record.backend, snapshot);
+    const missing = snapshot.missing(record);
+    if (missing.length === 0) continue;
+    found.set(record.containerId, [...found.get(record.containerId) ?? [], ...missing]);
+  }
+  return found;
+}
+
 /** Rejects if mappings could not be made on this host, and says why. @throws {OperatorError} */
 export async function checkReady(name: BackendName, path: string): Promise<void> {
   prepareState();

@@ -1,32 +1,20 @@
 /** host-local's store of addresses, against the checkpoint. */
-import { join } from "@std/path";
-import { isObject } from "../../base/json.ts";
-import { readCheckpoint } from "../../base/atomic_file.ts";
+import { leaseFile, leaseHolder } from "../../netns/lease.ts";
 import { type Finding, problem } from "../finding.ts";
-import type { Attached, Scene } from "../scene.ts";
-
-/** Default of the plugin's `dataDir`. */
-const DATA_DIR = "/var/lib/cni/networks";
+import type { Scene } from "../scene.ts";
 
 export function probeIpam(scene: Scene): Finding[] {
-  return scene.interfaces.flatMap((attached) => {
-    const directory = storeOf(attached);
-    return directory === undefined
-      ? []
-      : attached.expected.flatMap(({ address }) => storeOfAddress(scene, directory, address));
-  });
+  return scene.interfaces.flatMap(({ checkpoint, expected }) =>
+    expected.flatMap(({ address }) => {
+      const file = checkpoint && leaseFile(checkpoint, address);
+      return file === undefined ? [] : storeOfAddress(scene, file, address);
+    })
+  );
 }
 
-function storeOf({ checkpoint }: Attached): string | undefined {
-  const ipam = checkpoint?.plugins.map((plugin) => plugin.ipam).find(isObject);
-  if (ipam?.type !== "host-local") return undefined;
-  return join(typeof ipam.dataDir === "string" ? ipam.dataDir : DATA_DIR, checkpoint!.network);
-}
-
-function storeOfAddress(scene: Scene, directory: string, address: string): Finding[] {
+function storeOfAddress(scene: Scene, file: string, address: string): Finding[] {
   const id = scene.container!.id;
-  const file = join(directory, address);
-  const holder = readCheckpoint(file)?.split(/\r?\n/)[0]?.trim();
+  const holder = leaseHolder(file);
   if (holder === id) return [];
   if (holder === undefined) {
     return [problem(
