@@ -2,10 +2,17 @@
  * Runs faults and healthy set-ups that are described as data: each in a clinic of its own, a few at
  * a time. A step is a shell script in the agent, the patient, the neighbour, or the host outside.
  */
-import { Clinic, type NETWORKS } from "./clinic.ts";
+import { Clinic, end, type NETWORKS } from "./clinic.ts";
 import type { Namespace } from "./sandbox.ts";
 
-export type Step = [where: "agent" | "patient" | "neighbour" | "outside", script: string];
+type Where = "agent" | "patient" | "neighbour" | "outside";
+
+/** A shell script; or a command, a file that is written, or a service that is stopped. */
+export type Step =
+  | [where: Where, script: string]
+  | { in: Where; argv: string[]; background?: boolean }
+  | { in: Where; file: string; text: string }
+  | { in: Where; stop: string };
 
 export interface Setup {
   name: string;
@@ -19,6 +26,8 @@ export interface Fault extends Setup {
   place: string | string[];
   /** What its text must hold; `$NAME` is a variable of the steps. */
   names?: string;
+  /** Of a pair, the other one; either may be named first. */
+  second?: { mechanism: string; place: string; detail?: string };
 }
 
 export interface NamedFinding {
@@ -74,16 +83,18 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
   await using clinic = await Clinic.open(setup.network);
   const variables = await variablesOf(clinic);
   // The executor's agent, and what the containers are for.
-  await clinic.agent.ok(["busybox", "httpd", "-p", "5051", "-h", "/"]);
-  for (const container of [clinic.patient, clinic.neighbour]) await serve(container, setup);
+  if (!setup.network?.startsWith("services")) {
+    await clinic.agent.ok(["busybox", "httpd", "-p", "5051", "-h", "/"]);
+    for (const container of [clinic.patient, clinic.neighbour]) await serve(container, setup);
+  }
   // A first packet, so that tables of neighbours are filled as they are on a running agent.
   if (setup.network !== "noGateway" && setup.network !== "v6only") {
     await clinic.patient.run(["ping", "-c1", "-W1", clinic.outside.address]);
   }
-  for (const [where, script] of setup.steps) {
-    const space: Namespace = clinic[where];
-    const { code, stderr } = await space.run(["sh", "-ec", script], { env: variables });
-    if (code !== 0) {
+  await using background = new AsyncDisposableStack();
+  for (const step of setup.steps) {
+    const stderr = await take(clinic, step, variables, background);
+    if (stderr !== undefined) {
       // Not every kernel has every mechanism.
       return {
         setup,
@@ -127,6 +138,38 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
 const ECHO =
   'use IO::Socket::INET; $s=IO::Socket::INET->new(LocalPort=>53,Proto=>"udp"); while($s->recv($b,2000)){$s->send($b)}';
 
+/** @returns what a step that failed said */
+async function take(
+  clinic: Clinic,
+  step: Step,
+  variables: Record<string, string>,
+  background: AsyncDisposableStack,
+): Promise<string | undefined> {
+  const [where, argv] = "in" in step
+    ? [step.in, "argv" in step ? step.argv : []]
+    : [step[0], ["sh", "-ec", step[1]]];
+  const space: Namespace = clinic[where];
+  if ("stop" in step) {
+    const name = `${where} ${step.stop}`;
+    await end(clinic.services.get(name)!);
+    clinic.services.delete(name);
+    return undefined;
+  }
+  if ("file" in step) {
+    const { code, stderr } = await space.run(["tee", step.file], { stdin: step.text });
+    return code === 0 ? undefined : stderr;
+  }
+  const command = argv.map((word) => word.replaceAll(/\bN?VETH\b/g, (name) => variables[name]!));
+  if ("in" in step && "argv" in step && step.background) {
+    const child = space.spawn("in" in step ? command : argv);
+    background.defer(() => end(child));
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    return undefined;
+  }
+  const { code, stderr } = await space.run("in" in step ? command : argv, { env: variables });
+  return code === 0 ? undefined : stderr || `exit ${code}`;
+}
+
 async function serve(container: Namespace, { network }: Setup): Promise<void> {
   const script = network === "udp"
     ? `perl -e '${ECHO}' >/dev/null 2>&1 </dev/null & echo $! >/run/udp.pid`
@@ -158,12 +201,18 @@ async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
   };
 }
 
-/** Whether the first finding is the fault. */
+/** Whether the first finding is the fault; of a pair, either. */
 export function isRight({ setup, findings, code, variables }: Outcome<Fault>): boolean {
   const [first] = findings;
   if (code !== 1 || first === undefined || first.level !== "problem") return false;
-  const fits = (wanted: string | string[], has: string) => [wanted].flat().includes(has);
-  const names = setup.names?.replaceAll(/\$([A-Z]+)/g, (_, name) => variables[name] ?? name);
-  return fits(setup.mechanism, first.mechanism) && fits(setup.place, first.place) &&
-    (names === undefined || `${first.text} ${first.evidence.join(" ")}`.includes(names));
+  const one = (mechanism: string | string[], place: string | string[], names?: string) => {
+    const wanted = names?.replaceAll(/\$([A-Z]+)/g, (_, name) => variables[name] ?? name)
+      .replaceAll(/\bN?VETH\b/g, (name) => variables[name]!).toLowerCase();
+    const said = `${first.text} ${first.evidence.join(" ")} ${first.remedy}`.toLowerCase();
+    return [mechanism].flat().includes(first.mechanism) && [place].flat().includes(first.place) &&
+      (wanted === undefined || said.includes(wanted));
+  };
+  return one(setup.mechanism, setup.place, setup.names) ||
+    (setup.second !== undefined &&
+      one(setup.second.mechanism, setup.second.place, setup.second.detail));
 }

@@ -4,7 +4,7 @@
  */
 import { fromFileUrl } from "@std/path";
 import { CNI_PLUGINS, MESOS_CNI } from "./binary.ts";
-import { type Output, type Outside, Sandbox } from "./sandbox.ts";
+import { type Namespace, type Output, type Outside, Sandbox } from "./sandbox.ts";
 import { pathWithout } from "./path_without.ts";
 import { type NetworkConfig, StockContainer } from "./stock_agent.ts";
 
@@ -51,6 +51,20 @@ export const NETWORKS = {
     },
   },
   udp: portMapperNetwork,
+  // With everything served by programs that a step can stop, and a way out by default.
+  services: portMapperNetwork,
+  servicesNftables: { ...portMapperNetwork, backend: "nftables" },
+  servicesDual: {
+    ...portMapperNetwork,
+    delegate: {
+      ...portMapperNetwork.delegate as object,
+      ipam: {
+        type: "host-local",
+        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "2001:db8:1::/64" }]],
+        routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+      },
+    },
+  },
   excluded: { ...portMapperNetwork, excludeDevices: [BRIDGE, "wan0"] },
   snat: { ...portMapperNetwork, snat: true },
   v6only: {
@@ -104,7 +118,8 @@ export class Clinic implements AsyncDisposable {
   private constructor(
     readonly agent: Sandbox,
     readonly outside: Outside,
-    readonly dns: Deno.ChildProcess,
+    /** What is served, such as `patient http`, for tests to stop. */
+    readonly services: Map<string, Deno.ChildProcess>,
     /** While this file exists, the DNS server refuses everybody. */
     readonly refuseFile: string,
     readonly plugins: string,
@@ -118,7 +133,12 @@ export class Clinic implements AsyncDisposable {
     const agent = await Sandbox.create();
     const outside = await agent.outside();
     const refuseFile = `${agent.dir}/refuse`;
-    const dns = await serveDns(outside, refuseFile);
+    const isServed = kind.startsWith("services");
+    const services = new Map<string, Deno.ChildProcess>();
+    const dns = isServed
+      ? await serve(outside, "dns", [outside.address])
+      : await serveDns(outside, refuseFile);
+    services.set("outside dns", dns);
     Deno.mkdirSync(`${agent.dir}/plugins`);
     Deno.symlinkSync(MESOS_CNI, `${agent.dir}/plugins/mesos-cni-port-mapper`);
     const plugins = `${agent.dir}/plugins:${CNI_PLUGINS}`;
@@ -129,13 +149,29 @@ export class Clinic implements AsyncDisposable {
       StockContainer.launch(agent, id, [network], {
         plugins,
         portMappings: MAPPING.includes(network.type)
-          ? [{ host_port: port, ...mapping }]
+          ? [
+            { host_port: port, ...mapping },
+            ...isServed && id === "patient"
+              ? [{ host_port: 5353, container_port: 53, protocol: "udp" }]
+              : [],
+          ]
           : undefined,
         resolvConf: kind === "noGateway" || kind === "v6only" ? "" : undefined,
       });
     const patient = await launch("patient", PORT);
     const neighbour = await launch("neighbour", NEIGHBOUR_PORT);
-    return new Clinic(agent, outside, dns, refuseFile, plugins, patient, neighbour);
+    if (isServed) {
+      const all = kind === "servicesDual" ? ["0.0.0.0", "::"] : ["0.0.0.0"];
+      services.set("patient http", await serve(patient, "http", all));
+      services.set("patient udp", await serve(patient, "udp", all));
+      services.set("neighbour http", await serve(neighbour, "http", all));
+      services.set("agent 5051", await serve(agent, "5051", ["0.0.0.0"]));
+      await agent.ok(["ip", "route", "add", "default", "via", outside.address]);
+      if (kind === "servicesDual") {
+        await agent.ok(["ip", "-6", "route", "add", "default", "via", outside.address6]);
+      }
+    }
+    return new Clinic(agent, outside, services, refuseFile, plugins, patient, neighbour);
   }
 
   /** Another container, on any networks. */
@@ -170,15 +206,26 @@ export class Clinic implements AsyncDisposable {
     for (const child of [this.patient, this.neighbour, ...this.#extra]) {
       await child[Symbol.asyncDispose]();
     }
-    await end(this.dns);
+    for (const service of this.services.values()) await end(service);
     await this.agent[Symbol.asyncDispose]();
   }
+}
+
+async function serve(space: Namespace, kind: string, addresses: string[]) {
+  const script = fromFileUrl(new URL("serve.py", import.meta.url));
+  return await started(space.spawn(["python3", script, kind, ...addresses]));
 }
 
 async function serveDns(outside: Outside, refuseFile: string): Promise<Deno.ChildProcess> {
   const script = fromFileUrl(new URL("dns_server.ts", import.meta.url));
   const flags = ["run", "--quiet", "--no-config", "--no-check", "--allow-all"];
-  const server = outside.spawn([Deno.execPath(), ...flags, script, outside.address, refuseFile]);
+  return await started(
+    outside.spawn([Deno.execPath(), ...flags, script, outside.address, refuseFile]),
+  );
+}
+
+/** Waits for a server to say that it listens. */
+async function started(server: Deno.ChildProcess): Promise<Deno.ChildProcess> {
   const reader = server.stdout.getReader();
   const { done } = await reader.read();
   reader.releaseLock();
