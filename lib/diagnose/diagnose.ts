@@ -3,6 +3,7 @@
  * fails the packet is sent again and watched at every hop, and what stands at the place where it
  * was lost is read for the reason.
  */
+import { isAddress } from "../base/ip.ts";
 import type { Layout } from "../containers/layout.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
@@ -122,7 +123,7 @@ async function questionsOf(
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
     ...neighbourQuestions(scene, open),
-    ...await outsideQuestions(scene, resolver.servers, () => pings.take()),
+    ...await outsideQuestions(scene, resolver.servers.filter(isAddress), () => pings.take()),
     ...agentQuestions(scene, agent),
     ...await portQuestions(scene),
     ...dnsQuestions(scene, resolver),

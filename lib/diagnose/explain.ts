@@ -32,6 +32,19 @@ export async function explain(
   const one = { scene, question, answer, trail, session, token, met, texts };
   if (found.length === 0) found.push(...await translationReasons(one));
   if (found.length === 0) found.push(...await question.reasons?.(scene, answer) ?? []);
+  const last = trail.seen[trail.last];
+  if (
+    found.length === 0 && question.topic === "dns" && trail.before?.way === "back" && last &&
+    last.packet.source !== question.destination && trail.before.stop.place === "uplink"
+  ) {
+    found.push(problem(
+      "dns_wrong_source",
+      ["dns", "outside"],
+      `the DNS server ${question.destination} answers from another address, ${last.packet.source}`,
+      [`its answer was seen arriving on ${trail.before.stop.point.name} from ${last.packet.source}`],
+      `let it answer from ${question.destination}: resolvers take no answer of another`,
+    ));
+  }
   if (found.length === 0) {
     found.push(...await placeReasons(one));
   }

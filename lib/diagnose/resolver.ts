@@ -14,6 +14,10 @@ export interface Resolver {
   ndots: number;
   /** Seconds that a server is waited for. */
   timeout: number;
+  /** How often each server is asked. */
+  attempts: number;
+  /** What `hosts` of nsswitch.conf says, where there is one. */
+  lookups?: string[];
   /** Where that stands. */
   file: string;
   hosts: { address: string; names: string[] }[];
@@ -31,6 +35,12 @@ export function resolverOf(scene: Scene): Resolver {
     search: last("search") ?? last("domain") ?? [],
     ndots: number("ndots", 1),
     timeout: number("timeout", 5),
+    attempts: number("attempts", 2),
+    lookups: /^hosts:\s*(.*)$/m.exec(seen(scene, "nsswitch.conf").text)?.[1]?.replace(
+      /\[.*?\]/g,
+      "",
+    )
+      .split(/\s+/).filter((one) => one !== ""),
     file,
     hosts: seen(scene, "hosts").text.split("\n").flatMap((line) => {
       const [address, ...names] = line.replace(/#.*/, "").trim().split(/\s+/);

@@ -15,10 +15,13 @@ const EVERY = FULL ? 1 : 4;
 
 const sample = <S>(setups: readonly S[]) => setups.filter((_, i) => i % EVERY === 0);
 
-for (const list of ["faults", "outside"] as const) {
+/** The lists, and what of them must be right: outside.json is by an author who had not seen this. */
+const LISTS = { faults: GOAL, ...FULL ? { outside: GOAL } : {} };
+
+for (const [list, goal] of Object.entries(LISTS)) {
   Deno.test(`of the faults in ${list}.json, the right cause is named first in 95 of 100, and none is called healthy`, async () => {
     const faults = await readSetups<Fault>(list);
-    const outcomes = (await runSetups(sample(faults), { mend: true }))
+    const outcomes = (await runSetups(sample(faults), { mend: list === "faults" }))
       .filter(({ impossible }) => impossible === undefined);
     const wrong = outcomes.filter((one) => !isRight(one));
     for (const { setup, findings } of wrong) {
@@ -27,7 +30,7 @@ for (const list of ["faults", "outside"] as const) {
     }
     console.log(`${outcomes.length - wrong.length} of ${outcomes.length} causes right`);
     assertEquals(outcomes.filter(({ code }) => code === 0).map(({ setup }) => setup.name), []);
-    assert(wrong.length <= Math.ceil(outcomes.length * (1 - GOAL)), `${wrong.length} wrong`);
+    assert(wrong.length <= Math.ceil(outcomes.length * (1 - goal)), `${wrong.length} wrong`);
     const unmended = outcomes.filter(({ mended }) => mended === false)
       .map(({ setup, findings }) => `${setup.name}: ${findings[0]!.remedy}`);
     assertEquals(unmended, [], "remedies that were run and mended nothing");

@@ -156,7 +156,10 @@ async function take(
     return undefined;
   }
   if ("file" in step) {
-    const { code, stderr } = await space.run(["tee", step.file], { stdin: step.text });
+    // Over the machine's own file, which the namespace shares, and never into it.
+    const copy = `${clinic.agent.dir}/${where}${step.file.replaceAll("/", "-")}`;
+    await Deno.writeTextFile(copy, step.text);
+    const { code, stderr } = await space.run(["mount", "--bind", copy, step.file]);
     return code === 0 ? undefined : stderr;
   }
   const command = argv.map((word) => word.replaceAll(/\bN?VETH\b/g, (name) => variables[name]!));

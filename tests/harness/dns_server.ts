@@ -20,7 +20,9 @@ const octets = Buffer.from(address.split(".").map(Number));
 
 const socket = createSocket("udp4");
 socket.on("message", (question, from) => {
+  // Every server knows the root, whose name is empty.
   const known = question.includes(NAME);
+  const isRoot = question[12] === 0;
   const mode = existsSync(refuseFile) ? readFileSync(refuseFile, "utf8").trim() : undefined;
   const refused = mode === "localhost" && question.includes(LOCALHOST);
   const code = mode === undefined || mode === "slow" || mode === "localhost"
@@ -30,7 +32,7 @@ socket.on("message", (question, from) => {
     : Number(mode);
   const answer = Buffer.concat([question, ...known ? [RECORD, octets] : []]);
   answer[2] = 0x81;
-  answer[3] = 0x80 | (refused ? REFUSED : code ?? (known ? 0 : NXDOMAIN));
+  answer[3] = 0x80 | (refused ? REFUSED : code ?? (known || isRoot ? 0 : NXDOMAIN));
   answer[7] = known ? 1 : 0;
   setTimeout(() => socket.send(answer, from.port, from.address), mode === "slow" ? 1500 : 0);
 });

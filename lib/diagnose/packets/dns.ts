@@ -28,6 +28,10 @@ export interface DnsAnswer {
   outcome: DnsOutcome;
   addresses: string[];
   ms: number;
+  /** Whether the server had more to say than UDP has room for. */
+  truncated: boolean;
+  /** Answers that came and fit no question. */
+  strange: number;
 }
 
 export interface DnsQuery {
@@ -46,15 +50,17 @@ export async function resolveName(
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsAnswer> {
   const start = performance.now();
-  const ended = (outcome: string, addresses: string[] = []) => ({
+  let strangers = 0;
+  const ended = (outcome: string, addresses: string[] = [], truncated = false) => ({
     outcome,
     addresses,
     ms: performance.now() - start,
+    truncated,
+    strange: strangers,
   });
   using socket = Socket.open(addressFamilyOf(server), SOCK_DGRAM, 0, netns);
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
   const buffer = new Uint8Array(1500);
-  let strangers = 0;
   try {
     if (token !== undefined) {
       socket.bind(socketAddress(ANY_ADDRESS[familyOfKnown(server)], token), `port ${token}`);
@@ -70,7 +76,7 @@ export async function resolveName(
           if (++strangers > MOST_STRANGERS) return ended("timed out");
           continue;
         }
-        return ended(outcomeOf(buffer), answers(buffer, length));
+        return ended(outcomeOf(buffer), answers(buffer, length), (buffer[2]! & 2) !== 0);
       }
     }
   } catch (error) {

@@ -1,9 +1,8 @@
 /** Does its DNS work the way the container resolves? */
 import { isAddress } from "../../base/ip.ts";
-import { type Finding, problem } from "../finding.ts";
-import { endsOf, type Journey, through, toAgent, toWire } from "../journey.ts";
+import { endsOf, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
-import { explained } from "../packets/outcome.ts";
+import { dnsReasons, resolverReasons } from "../reasons/dns.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Scene } from "../scene.ts";
 import { SystemError } from "../../kernel/libc.ts";
@@ -12,69 +11,143 @@ import { answered, failed, type Question } from "./question.ts";
 /** A server may be slow; a resolver waits five seconds for it. */
 const PATIENCE_MS = 2800;
 /** When it is asked again, and watched. */
-const AGAIN_MS = 1000;
-const ANSWERS = ["NOERROR", "NXDOMAIN"];
-/** The agent's search domains are what names are completed with, so a server must know of them. */
-const MOST_NAMES = 2;
+const AGAIN_MS = 2000;
+/** Reserved for documentation, and known to every server that knows the Internet (RFC 2606). */
+const KNOWN_NAME = "example.com";
+/** Domains that names are completed with, of which each is asked. */
+const MOST_DOMAINS = 2;
+const SEARCHED = "mesos-cni-asks";
 
 export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
   const ends = attached && endsOf(scene, attached);
   if (!attached || !ends) return [];
-  return resolver.servers.filter(isAddress).flatMap((server): Question[] => {
-    const family = server.includes(":") ? 6 : 4;
-    const path = pathTo(scene, server);
-    const common = {
-      topic: "dns" as const,
-      family: family as 4 | 6,
-      journey: path,
-      destination: server,
-      port: 53,
-      neighbours: [
-        ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
-        server,
-        ...attached.expected.map((one) => one.address),
-      ],
-    };
-    return [{
-      ...common,
-      text: `resolves names by ${server}`,
-      protocol: "udp",
-      async ask(token, session) {
-        const answers = await asked(
-          scene,
-          server,
-          resolver,
-          token,
-          session.deep ? AGAIN_MS : PATIENCE_MS,
-        );
-        const best = answers.find(({ outcome }) => ANSWERS.includes(outcome));
-        if (best) {
-          const wrong = disagreement(scene, answers);
-          return wrong ? failed(wrong) : answered(`${best.outcome} in ${Math.round(best.ms)} ms`);
-        }
-        return failed(answers[0]!.outcome);
-      },
-      reasons: (_, { detail }) => reasons(scene, server, resolver, detail),
-    }, {
-      ...common,
-      text: `resolves names by ${server} over TCP`,
-      protocol: "tcp",
-      async ask(token) {
-        const outcome = await resolveByTcp(scene.inside.netns, server, ".", {
-          type: TYPE_NS,
-          ms: 1100,
-          token,
-        });
-        if (outcome === "ECONNREFUSED") {
-          return { outcome: "unasked", detail: "the server has no TCP" };
-        }
-        return outcome === "timed out" || outcome.startsWith("E")
-          ? failed(outcome)
-          : answered(outcome);
-      },
-    }];
-  });
+  return [
+    ...configQuestions(scene, resolver),
+    ...resolver.servers.filter(isAddress).flatMap((server) =>
+      serverQuestions(scene, resolver, server)
+    ),
+  ];
+}
+
+/** What is wrong with the configuration before anybody is asked. */
+function configQuestions(scene: Scene, resolver: Resolver): Question[] {
+  const wrong = resolverReasons(scene, resolver);
+  if (wrong.length === 0) return [];
+  return [{
+    topic: "dns",
+    text: "has a resolver's configuration that leads to a server",
+    family: 4,
+    journey: journey("container", "outside", []),
+    protocol: "udp",
+    destination: "",
+    port: 53,
+    neighbours: [],
+    ask: () => Promise.resolve(failed(wrong[0]!.text)),
+    reasons: () => wrong,
+  }];
+}
+
+function serverQuestions(scene: Scene, resolver: Resolver, server: string): Question[] {
+  const attached = scene.interfaces.find(({ link }) => link !== undefined)!;
+  const common = {
+    topic: "dns" as const,
+    family: (server.includes(":") ? 6 : 4) as 4 | 6,
+    journey: pathTo(scene, server),
+    destination: server,
+    port: 53,
+    neighbours: [
+      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
+      server,
+      ...attached.expected.map((one) => one.address),
+    ],
+  };
+  const overTcp = (token?: number) =>
+    resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1100, token });
+  return [{
+    ...common,
+    text: `resolves names by ${server}`,
+    protocol: "udp",
+    async ask(token, session) {
+      const ms = session.deep ? AGAIN_MS : PATIENCE_MS;
+      const answers = await asked(scene, server, resolver, token, ms);
+      const wrong = wrongIn(answers, resolver);
+      if (wrong !== undefined) return failed(wrong);
+      if (answers.known.truncated && await overTcp() === "ECONNREFUSED") return failed("truncated");
+      return answered(`${answers.root.outcome} in ${Math.round(answers.root.ms)} ms`);
+    },
+    reasons: (_, { detail }) => dnsReasons(scene, server, resolver, detail),
+  }, {
+    ...common,
+    text: `resolves names by ${server} over TCP`,
+    protocol: "tcp",
+    async ask(token) {
+      const outcome = await overTcp(token);
+      if (outcome === "ECONNREFUSED") {
+        return { outcome: "unasked", detail: "the server has no TCP" };
+      }
+      return outcome === "timed out" || outcome.startsWith("E")
+        ? failed(outcome)
+        : answered(outcome);
+    },
+  }];
+}
+
+interface Answers {
+  root: DnsAnswer;
+  known: DnsAnswer;
+  /** A name that nobody has, in each domain that names are completed with. */
+  searched: [domain: string, answer: DnsAnswer][];
+}
+
+/**
+ * Asks for the root, which every recursive server knows, for a name that the Internet has, and in
+ * the domains that names are completed with. A server may refuse one of them or not know it.
+ */
+async function asked(
+  scene: Scene,
+  server: string,
+  { search }: Resolver,
+  token: number,
+  ms: number,
+): Promise<Answers> {
+  const { netns } = scene.inside;
+  const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_DOMAINS);
+  const [root, known, ...searched] = await Promise.all([
+    resolveName(netns, server, ".", { type: TYPE_NS, ms, token }),
+    resolveName(netns, server, KNOWN_NAME, { ms }),
+    ...domains.map((domain) => resolveName(netns, server, `${SEARCHED}.${domain}`, { ms })),
+  ]);
+  return { root, known, searched: domains.map((domain, i) => [domain, searched[i]!]) };
+}
+
+/** What is wrong with the answers; undefined if a name can be resolved by them. */
+function wrongIn(
+  { root, known, searched }: Answers,
+  { ndots, timeout, attempts }: Resolver,
+): string | undefined {
+  const both = [root, known];
+  if (both.every(({ outcome }) => outcome === "timed out")) {
+    return both.some(({ strange }) => strange > 0) ? "answers that fit no question" : "timed out";
+  }
+  for (const code of ["SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"]) {
+    if (both.every(({ outcome }) => outcome === code)) return code;
+  }
+  const failing = both.find(({ outcome }) => outcome.startsWith("E"));
+  if (failing && both.every(({ outcome }) => outcome === failing.outcome)) return failing.outcome;
+  if (root.outcome === "NXDOMAIN") return "NXDOMAIN";
+  if (known.outcome === "NOERROR" && known.addresses.length === 0 && !known.truncated) {
+    return "NODATA";
+  }
+  const first = both.find(({ outcome }) => outcome === "NOERROR" || outcome === "NXDOMAIN");
+  if (first && first.ms > timeout * 1000 && attempts * timeout < 5) {
+    return `slow ${Math.round(first.ms)} ms`;
+  }
+  for (const [domain, answer] of searched) {
+    if (answer.addresses.length > 0 && ndots > 1) return `wildcard ${domain}`;
+    if (answer.outcome === "timed out") return `deaf ${domain}`;
+  }
+  return undefined;
 }
 
 /** The way to a server: the agent's own, a container of it, or outside. */
@@ -90,71 +163,4 @@ function pathTo(scene: Scene, server: string): Journey {
     if (error instanceof SystemError) return through(ends, undefined);
     throw error;
   }
-}
-
-/**
- * Asks for the root, which every recursive server knows, and for the domains that names are
- * completed with. A server may refuse the one or know nothing of the other.
- */
-async function asked(
-  scene: Scene,
-  server: string,
-  { search }: Resolver,
-  token: number,
-  ms: number,
-): Promise<DnsAnswer[]> {
-  const { netns } = scene.inside;
-  const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_NAMES);
-  return await Promise.all([
-    resolveName(netns, server, ".", { type: TYPE_NS, ms, token }),
-    ...domains.map((name) => resolveName(netns, server, name, { ms })),
-    ...domains.length > 0 ? [] : [resolveName(netns, server, "mesos-cni.test", { ms })],
-  ]);
-}
-
-function disagreement(_scene: Scene, answers: readonly DnsAnswer[]): string | undefined {
-  // One name that fails by SERVFAIL, beside others that are answered, is that name's own matter.
-  return answers.every(({ outcome }) => outcome === "SERVFAIL") ? "SERVFAIL" : undefined;
-}
-
-function reasons(scene: Scene, server: string, { servers }: Resolver, outcome: string): Finding[] {
-  const name = scene.name;
-  const isLoopback = server.startsWith("127.") || server === "::1";
-  const of = servers.length > 1
-    ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`]
-    : [];
-  const seen = [
-    `asked for the root and for its domains, the outcome is: ${explained(outcome)}`,
-    ...of,
-  ];
-  if (isLoopback && outcome !== "NOERROR") {
-    return [problem(
-      "dns_refused",
-      ["dns", "container"],
-      `${name} is told to ask ${server}, where nothing listens in its own network`,
-      seen,
-      `${server} is the agent's own resolver, which no other network namespace reaches: give ` +
-        'the network a server by its "dns" or by --default_container_dns',
-    )];
-  }
-  const place = scene.host.ownerOf(server) ? "agent" : "outside";
-  if (outcome === "SERVFAIL") {
-    return [problem(
-      "dns_servfail",
-      ["dns", place],
-      `the DNS server ${server} answers SERVFAIL: it can't resolve by itself`,
-      seen,
-      `look at ${server}: its forwarders, or its way to the servers that know`,
-    )];
-  }
-  if (outcome === "REFUSED" || outcome === "NOTIMP" || outcome === "FORMERR") {
-    return [problem(
-      "dns_refused",
-      ["dns", place],
-      `the DNS server ${server} refuses ${name} (${outcome})`,
-      seen,
-      "look at the server's access list: it must allow the container's or the agent's address",
-    )];
-  }
-  return [];
 }

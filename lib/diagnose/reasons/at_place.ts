@@ -74,25 +74,33 @@ function sourceReasons({ scene, trail, question }: Case): Finding[] {
 
 /** A rule that leads a mapped port to somebody else. */
 export async function translationReasons(
-  { scene, question, met, texts, trail }: Case,
+  { question, met, texts, trail }: Case,
 ): Promise<Finding[]> {
-  if (question.topic !== "port" || question.realDestination === undefined) return [];
   const prerouting = met.filter(({ kind, netns, jump }) =>
     kind === "rule" && netns === undefined && jump === undefined
   );
   for (const one of prerouting) {
     const text = await texts.of(one);
     if (!/\b(dnat|redirect|DNAT|REDIRECT|tproxy|TPROXY)\b/.test(text.text)) continue;
-    if (text.text.includes(question.realDestination) || one.table === "mesos-cni") return [];
+    const isOurs = question.realDestination !== undefined &&
+      text.text.includes(question.realDestination);
+    if (isOurs || one.table === "mesos-cni") return [];
+    const mechanism = question.topic === "port"
+      ? "portmap"
+      : question.topic === "agent"
+      ? "agent"
+      : text.mechanism;
     return [problem(
       "port_taken_by_rule",
-      ["portmap", "agent"],
-      `a rule of ${text.program} ${one.table} ${one.chain} takes port ${question.port}/${question.protocol} away from ${scene.name}: ${text.text}`,
+      [mechanism, "agent"],
+      `a rule of ${text.program} ${one.table} ${one.chain} leads what is for ${question.destination} port ${question.port}/${question.protocol} elsewhere: ${text.text}`,
       [
         `the kernel's trace: ${one.family} ${one.table} ${one.chain} rule handle ${one.handle}`,
-        ...trail.last < 0
-          ? []
-          : [`the port should lead to ${question.realDestination}:${question.realPort}`],
+        ...trail.last < 0 ? [] : [
+          `it should lead to ${question.realDestination ?? question.destination} port ${
+            question.realPort ?? question.port
+          }`,
+        ],
       ],
       text.remove
         ? `if it is not meant so, delete it: ${shellText(text.remove)}`

@@ -14,6 +14,7 @@ export function linkReasons(
   for (const attached of onTheWay(scene, trail)) {
     const found = [
       ...interfaceReasons(scene, attached),
+      ...question.family === 6 ? withoutIpv6(scene, attached) : [],
       ...bridgeOf(scene, attached),
       ...missing(scene, attached).filter(({ text }) =>
         text.includes(":") === (question.family === 6)
@@ -54,4 +55,47 @@ function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
     )
   );
   return found.length > 0 ? found : interfaces;
+}
+
+/** The least that IPv6 needs (RFC 8200). */
+const LEAST_MTU = 1280;
+
+/** IPv6 is switched off on a link, or by an MTU that is too small for it: its addresses are gone. */
+function withoutIpv6(scene: Scene, { link, bridge, ifName, expected }: Attached): Finding[] {
+  if (!expected.some(({ family }) => family === 6)) return [];
+  const sides = [
+    [scene.inside, link, "container", scene.inside.netns],
+    [scene.host, bridge?.link, "bridge", undefined],
+  ] as const;
+  for (const [view, one, place, netns] of sides) {
+    if (!one) continue;
+    const whose = place === "container" ? `${ifName} of ${scene.name}` : one.name;
+    const off = ["all", one.name].find((name) =>
+      view.setting(`ipv6/conf/${name}/disable_ipv6`) === "1" &&
+      (name !== "all" || view.setting(`ipv6/conf/${one.name}/disable_ipv6`) === "1")
+    );
+    if (off !== undefined) {
+      const command = inNetns(netns, "sysctl", "-w", `net.ipv6.conf.${off}.disable_ipv6=0`);
+      return [problem(
+        "ipv6_disabled",
+        ["sysctl", place],
+        `IPv6 is switched off on ${whose}: net.ipv6.conf.${off}.disable_ipv6 is 1`,
+        [`its addresses are gone with it`],
+        `${shellText(command)}, and add its addresses again`,
+        { what: `switch IPv6 on on ${whose}`, commands: [command] },
+      )];
+    }
+    if (one.mtu < LEAST_MTU) {
+      const command = inNetns(netns, "ip", "link", "set", one.name, "mtu", "1500");
+      return [problem(
+        "mtu_too_small",
+        ["mtu", place],
+        `the MTU of ${whose} is ${one.mtu}, and IPv6 needs ${LEAST_MTU}: the kernel has taken its IPv6 addresses away`,
+        [`the MTU of ${whose} is ${one.mtu}`],
+        `${shellText(command)}, and add its addresses again`,
+        { what: `give ${whose} an MTU of 1500`, commands: [command] },
+      )];
+    }
+  }
+  return [];
 }

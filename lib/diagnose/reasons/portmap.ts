@@ -55,9 +55,13 @@ export async function portReasons(
       }, and start it anew`,
     )];
   }
-  return mapper.backend === "nftables"
-    ? await nftables(scene, mapping, address)
-    : await iptables(scene, mapper, mapping, address);
+  return mapper.backend === "nftables" ? await nftables(scene, mapping, address) : await iptables(
+    scene,
+    mapper,
+    mapping,
+    address,
+    stranger === undefined ? "OUTPUT" : "PREROUTING",
+  );
 }
 
 async function listenerReasons(
@@ -78,13 +82,7 @@ async function listenerReasons(
   const open = listening.filter((one) => accepts(one, address));
   if (detail === "the container does not answer") {
     const full = await fullBacklog(scene, mapping);
-    return full === undefined ? [] : [problem(
-      "backlog_full",
-      ["listener", "container"],
-      `the backlog of the listener on ${port} in ${scene.name} is full: it takes no more connections`,
-      [full],
-      "its process does not accept what waits: look at that process, or let it listen with a larger backlog",
-    )];
+    return full === undefined ? [] : [backlogFull(scene, port, full)];
   }
   if (listening.length === 0) {
     return detail === "ECONNREFUSED" ? [] : [problem(
@@ -97,6 +95,18 @@ async function listenerReasons(
   }
   const only6 = open.length > 0 && open.every(({ localAddress }) => localAddress === "::") &&
     address.family === 4;
+  const full = open.length > 0 && !only6 ? await fullBacklog(scene, mapping) : undefined;
+  if (full !== undefined) return [backlogFull(scene, port, full)];
+  const bound = open.length > 0 && !only6 ? await boundDevice(scene, mapping) : undefined;
+  if (bound !== undefined) {
+    return [problem(
+      "listens_elsewhere",
+      ["listener", "container"],
+      `the listener on ${port} in ${scene.name} is bound to the device ${bound} (SO_BINDTODEVICE)`,
+      [`port ${mapping.hostPort} of the agent leads to ${address.address}:${mapping.containerPort}, which refuses`],
+      "let it listen on every device",
+    )];
+  }
   if (open.length > 0 && !only6) return [];
   const where = [...new Set(listening.map(({ localAddress }) => localAddress))].join(", ");
   return [problem(
@@ -108,6 +118,28 @@ async function listenerReasons(
     [`port ${mapping.hostPort} of the agent leads to ${address.address}:${mapping.containerPort}, which refuses`],
     `let it listen on ${address.family === 4 ? "0.0.0.0" : "::"}`,
   )];
+}
+
+function backlogFull({ name }: Scene, port: string, seen: string): Finding {
+  return problem(
+    "backlog_full",
+    ["listener", "container"],
+    `the backlog of the listener on ${port} in ${name} is full: it takes no more connections`,
+    [seen],
+    "its process does not accept what waits: look at that process, or let it listen with a larger backlog",
+  );
+}
+
+/** The device that a listener is bound to. */
+async function boundDevice(
+  { inside }: Scene,
+  { containerPort, protocol }: PortMapping,
+): Promise<string | undefined> {
+  const text = await outputIn(inside.netns, "ss", [
+    protocol === "udp" ? "-Hlnu" : "-Hlnt",
+    `sport = :${containerPort}`,
+  ]);
+  return /%([^:\s\]]+)[\]]?:\d+/.exec(text)?.[1];
 }
 
 /** What waits to be accepted, against how much may (the queues of a listening socket). */
@@ -140,6 +172,7 @@ async function iptables(
   mapper: JsonObject,
   mapping: PortMapping,
   given: NetworkAddress,
+  hook: "PREROUTING" | "OUTPUT",
 ): Promise<Finding[]> {
   const { family, address } = given;
   const nat = await scene.rules("nat", family);
@@ -158,14 +191,18 @@ async function iptables(
   if (family === 6 && own.length === 0 && !chainOf(nat, mapper)) return [];
   const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
   const device = uplink?.link.name;
-  const verdict = walk(nat, "PREROUTING", {
+  const verdict = walk(nat, hook, {
     protocol: mapping.protocol,
     source: uplink?.somewhere ?? (family === 4 ? "192.0.2.1" : "2001:db8::1"),
     destination: uplink?.agentAddress ?? (family === 4 ? "192.0.2.2" : "2001:db8::2"),
     sourcePort: 40000,
     destinationPort: mapping.hostPort,
     // Any other device, if the way out is one of those that are left alone.
-    input: device === undefined || excluded.includes(device) ? "some0" : device,
+    input: hook === "OUTPUT"
+      ? undefined
+      : device === undefined || excluded.includes(device)
+      ? "some0"
+      : device,
     toHost: true,
     state: "NEW",
   });
@@ -204,7 +241,7 @@ async function iptables(
       "dnat_jump_missing",
       ["portmap", "agent"],
       `nothing leads to the rule for port ${port} of ${scene.name}`,
-      [`its rule: ${own[0]!.text}`, "no rule of nat PREROUTING leads to it", ...doubt(verdict)],
+      [`its rule: ${own[0]!.text}`, `no rule of nat ${hook} leads to it`, ...doubt(verdict)],
       `jump to the chain ${own[0]!.chain} again: somebody removed that rule`,
       fix,
     )];
@@ -214,7 +251,7 @@ async function iptables(
     ["portmap", "agent"],
     `no rule leads port ${port} to ${scene.name}`,
     [
-      `nat PREROUTING ${rule ? `ends at: ${rule.text}` : "has no rule for it"}`,
+      `nat ${hook} ${rule ? `ends at: ${rule.text}` : "has no rule for it"}`,
       ...doubt(verdict),
     ],
     "somebody flushed the nat table (a firewall's reload does so): mesos-cni isolator recover " +

@@ -256,7 +256,7 @@ export function agentRouteReasons(
     (trail.journey.to === "agent" || host.ownerOf(target) !== undefined);
   const isRight = isLocal || typeof route !== "string" && !REFUSING.includes(route.type) &&
       (wanted === undefined
-        ? trail.after === undefined || route.link === trail.after.stop.link.index
+        ? trail.after?.direction !== "out" || route.link === trail.after.stop.link.index
         : route.link === wanted);
   if (isRight) return [];
   // A question that was asked of a link that does not exist any more says nothing of routes.

@@ -70,11 +70,18 @@ function inside({ inside, name }: Scene, { netns }: RuleMet, before: string): st
 export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet): Place {
   if (netns !== undefined) return netns === scene.inside.netns ? "container" : "neighbour";
   if (family === "bridge") return "bridge";
-  if (family !== "netdev") return "agent";
+  if (family !== "netdev") {
+    // br_netfilter shows what is only bridged to these hooks too: in and out is the bridge.
+    return input !== undefined && input === output && isBridge(scene, input) ? "bridge" : "agent";
+  }
   const device = input ?? output;
   if (scene.interfaces.some(({ hostEnd }) => hostEnd?.index === device)) return "host-veth";
   if (scene.interfaces.some(({ bridge }) => bridge?.link?.index === device)) return "bridge";
   return "uplink";
+}
+
+function isBridge({ interfaces }: Scene, index: number): boolean {
+  return interfaces.some(({ bridge }) => bridge?.link?.index === index);
 }
 
 /** What lets a question and its answer pass a chain whose policy drops. */

@@ -94,6 +94,17 @@ async function silent(
   about: readonly Sighting[],
 ): Promise<Finding[]> {
   const netns = asker.stop.point.netns;
+  if (
+    question.topic === "dns" && address === question.destination && !scene.host.ownerOf(address)
+  ) {
+    return [problem(
+      "nameserver_absent",
+      ["dns", "container"],
+      `${scene.name} is told to ask the DNS server ${address}, and nobody is there`,
+      [`nobody on ${asker.stop.point.name} answers who has ${address}`],
+      'look whether that server is up; else name another in resolv.conf: the network\'s "dns"',
+    )];
+  }
   const seenAt = [
     ...new Set(
       about.map(({ at, direction, packet }) =>
