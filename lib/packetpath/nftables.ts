@@ -1,6 +1,6 @@
-/** The port mapper's mappings in its own table of nftables. */
-import { isObject, type Json } from "../base/json.ts";
-import { TABLE } from "../ports/nftables_table.ts";
+/** The port mapper's mappings in its own table of nftables, read over netlink. */
+import { NFT_TABLE, SETS } from "../ports/nftables_table.ts";
+import { readElements } from "../nft/sets.ts";
 
 /** Where a port of the agent leads. */
 export interface Destination {
@@ -8,51 +8,19 @@ export interface Destination {
   port: number;
 }
 
-/** @returns undefined when there is no such element; `no nft` where nft is not installed */
-export async function nftablesMapping(
+/**
+ * Where the table leads a port that comes to any address of the agent.
+ *
+ * @returns undefined when it has no such element, or there is no such table
+ * @throws {SystemError}
+ */
+export function nftablesMapping(
   family: 4 | 6,
   protocol: string,
   hostPort: number,
-): Promise<Destination | "no nft" | undefined> {
-  let output;
-  try {
-    const args = ["-j", "-n", "list", "map", "inet", TABLE, `ports${family}`];
-    output = await new Deno.Command("nft", { args, stdin: "null" }).output();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "no nft";
-    throw error;
-  }
-  // No table means no mappings.
-  if (!output.success) return undefined;
-  return findElement(JSON.parse(new TextDecoder().decode(output.stdout)), protocol, hostPort);
-}
-
-const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 };
-
-/** Finds `protocol . port : address . port` in what `nft -j list map` prints. */
-export function findElement(
-  listed: unknown,
-  protocol: string,
-  hostPort: number,
 ): Destination | undefined {
-  const items = isObject(listed) && Array.isArray(listed.nftables) ? listed.nftables : [];
-  const elements = items.flatMap((item) =>
-    isObject(item) && isObject(item.map) && Array.isArray(item.map.elem) ? item.map.elem : []
-  );
-  for (const element of elements) {
-    if (!Array.isArray(element)) continue;
-    const [key, value] = element.map(concatenation);
-    if (!key || !value) continue;
-    const isProtocol = key[0] === protocol || key[0] === PROTOCOL_NUMBERS[protocol];
-    if (!isProtocol || Number(key[1]) !== hostPort) continue;
-    return { address: String(value[0]), port: Number(value[1]) };
-  }
-  return undefined;
-}
-
-/** The parts of `{"concat": […]}`, also inside the `{"elem": {"val": …}}` of one with a comment. */
-function concatenation(value: Json): Json[] | undefined {
-  if (!isObject(value)) return undefined;
-  if (isObject(value.elem)) return concatenation(value.elem.val ?? null);
-  return Array.isArray(value.concat) ? value.concat : undefined;
+  const element = readElements(NFT_TABLE, SETS.get(`ports${family}`)!)
+    .find(({ key }) => key[0] === protocol && key[1] === hostPort);
+  const [address, port] = element?.value ?? [];
+  return address === undefined ? undefined : { address: String(address), port: Number(port) };
 }

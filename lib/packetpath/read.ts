@@ -1,5 +1,6 @@
 /** The agent's rules, by iptables itself. */
 import { OperatorError } from "../base/error.ts";
+import { findTool, runTool } from "../program/tool.ts";
 import { parseRules, type RuleTable } from "./parse.ts";
 
 /** How long iptables waits for another one that holds its lock, in seconds. */
@@ -16,17 +17,13 @@ export async function readRules(
   program: "iptables" | "ip6tables" = "iptables",
 ): Promise<RuleTable | undefined> {
   const args = ["-w", LOCK_SECONDS, "-t", table, "-S"];
-  let output;
-  try {
-    output = await new Deno.Command(program, { args, stdin: "null" }).output();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (output.success) return parseRules(decode(output.stdout));
+  // Also where administrators' programs are: cron's PATH has no sbin.
+  const file = findTool(program, Deno.env.get("PATH") ?? "");
+  if (!file) return undefined;
+  const output = await runTool(file, args);
+  if (output.code === 0) return parseRules(output.stdout);
   throw new OperatorError(
     "iptables_failed",
-    `${program} ${args.join(" ")}: ${decode(output.stderr).trim() || `exit ${output.code}`}`,
+    `${program} ${args.join(" ")}: ${output.stderr || `exit ${output.code}`}`,
   );
 }

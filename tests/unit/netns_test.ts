@@ -3,7 +3,6 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
 import { nameservers } from "../../lib/diagnose/resolver.ts";
 import { destinationAddress } from "../../lib/netns/inspect.ts";
-import { findElement } from "../../lib/packetpath/nftables.ts";
 import { parseRules } from "../../lib/packetpath/parse.ts";
 import { type Packet, walk, within } from "../../lib/packetpath/walk.ts";
 import { age, plain, table } from "../../lib/netns/table.ts";
@@ -90,26 +89,6 @@ Deno.test("an address is in a prefix of its own family, or is that address", () 
   assertEquals(within("10.1.0.2", "2001:db8::/32"), false);
   assertEquals(within("2001:db8::1", "2001:db8::/32"), true);
   assertEquals(within("10.1.0.2", "10.1.0.0/255.255.0.0"), true);
-});
-
-Deno.test("an element of an nftables map is found by protocol and port", () => {
-  const listed = {
-    nftables: [{ metainfo: {} }, {
-      map: {
-        name: "ports4",
-        elem: [
-          [{ elem: { val: { concat: ["tcp", 8080] }, comment: "container_id: a" } }, {
-            concat: ["10.1.0.2", 80],
-          }],
-          [{ concat: [17, 53] }, { concat: ["10.1.0.3", 5353] }],
-        ],
-      },
-    }],
-  };
-  assertEquals(findElement(listed, "tcp", 8080), { address: "10.1.0.2", port: 80 });
-  assertEquals(findElement(listed, "udp", 53), { address: "10.1.0.3", port: 5353 });
-  assertEquals(findElement(listed, "udp", 8080), undefined);
-  assertEquals(findElement(null, "udp", 8080), undefined);
 });
 
 Deno.test("the destination of a DNAT rule is read with and without port, in both families", () => {

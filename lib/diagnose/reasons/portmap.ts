@@ -55,7 +55,7 @@ export async function portReasons(
       }, and start it anew`,
     )];
   }
-  return mapper.backend === "nftables" ? await nftables(scene, mapping, address) : await iptables(
+  return mapper.backend === "nftables" ? nftables(scene, mapping, address) : await iptables(
     scene,
     mapper,
     mapping,
@@ -307,22 +307,13 @@ function restore(id: string): Fix {
   };
 }
 
-async function nftables(
+function nftables(
   scene: Scene,
   mapping: PortMapping,
   { family, address }: NetworkAddress,
-): Promise<Finding[]> {
+): Finding[] {
   const port = `${mapping.hostPort}/${mapping.protocol}`;
-  const found = await nftablesMapping(family, mapping.protocol, mapping.hostPort);
-  if (found === "no nft") {
-    return [problem(
-      "nft_missing",
-      ["portmap", "agent"],
-      "nft is not installed, and the network's ports are mapped by it",
-      ["there is no nft in PATH"],
-      "install nftables",
-    )];
-  }
+  const found = nftablesMapping(family, mapping.protocol, mapping.hostPort);
   const wanted = { address, port: mapping.containerPort };
   if (found?.address === wanted.address && found.port === wanted.port) return [];
   const fix = scene.container && restore(scene.container.id);
