@@ -118,6 +118,7 @@ async function readInput(
     // Runtimes ask for the version without a config that matters.
     if (command === "VERSION" && text.trim() === "") return {};
     const config: unknown = JSON.parse(text);
+    if (standard && config === null) return {};
     if (!isObject(config)) throw new Error(`not a JSON object: ${quote(config)}`);
     return config;
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The bridge plugin's config, read once. */
+import { isInterfaceName } from "../../lib/cni/config.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { wrong } from "../shared/fields.ts";
 import { ipamType } from "../shared/ipam.ts";
@@ -45,7 +46,7 @@ export function readBridgeConfig(call: Call): BridgeConfig {
   const mtu = config.integer("mtu") ?? 0;
   const isDefaultGateway = config.flag("isDefaultGateway");
   const read: BridgeConfig = {
-    bridge: config.text("bridge") ?? "cni0",
+    bridge: readBridgeName(call),
     isGateway: config.flag("isGateway") || isDefaultGateway,
     isDefaultGateway,
     forceAddress: config.flag("forceAddress"),
@@ -71,6 +72,11 @@ export function readBridgeConfig(call: Call): BridgeConfig {
     throw wrong("hairpinMode and promiscMode exclude each other: take one out");
   }
   return read;
+}
+
+function readBridgeName({ config }: Call): string {
+  const name = config.text("bridge") ?? "cni0";
+  return isInterfaceName(name) ? name : config.fail("bridge", "the name of an interface");
 }
 
 function readTrunk({ config }: Call): number[] {

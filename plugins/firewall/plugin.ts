@@ -21,6 +21,7 @@ import { addIsolation, readIngressPolicy } from "./ingress_policy.ts";
 
 export const firewall: Plugin = standardPlugin({
   since: "0.4.0",
+  ignoresNamespace: true,
   add,
   del: (call) => Promise.resolve(del(call)),
   check: (call) => Promise.resolve(check(call)),

@@ -6,7 +6,7 @@
  * through this gives the directory a random time at the end, and any other program that adds or
  * removes a lease changes that.
  */
-import { readCheckpoint, removeDirectory } from "../../lib/base/atomic_file.ts";
+import { readCheckpoint, removeCheckpoint, removeDirectory } from "../../lib/base/atomic_file.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { log } from "../../lib/base/log.ts";
 
@@ -19,11 +19,14 @@ export interface Holder {
 const DIRECTORY = "/run/mesos-cni/leases";
 /** File names have at most 255 bytes; holders whose names begin alike for longer share a file. */
 const LONGEST_NAME = 240;
+/** A mark, which no holder's file is called as: those have a colon. */
+const LOST = "lost";
 /** How many leases are read before other work of this program gets its turn. */
 const SLICE = 500;
 
 export class HolderIndex {
   #needsSeal = false;
+  #mayHaveLost = false;
   /** What the store says, where the index can't be written: on a full disk, leases must still go. */
   #memory?: Map<string, string[]>;
 
@@ -50,13 +53,17 @@ export class HolderIndex {
   }
 
   async #rebuild(leases: Iterable<[address: string, Holder]>): Promise<void> {
+    const before = this.#addresses();
+    const left = new Set<string>();
     const known = new Map<string, string[]>();
     let count = 0;
     for (const [address, holder] of leases) {
       const file = this.#fileOf(holder);
       known.set(file, [...known.get(file) ?? [], address]);
+      left.add(address);
       if (++count % SLICE === 0) await othersTurn();
     }
+    this.#mayHaveLost = !before || before.some((address) => !left.has(address));
     try {
       removeDirectory(this.path);
       Deno.mkdirSync(this.path, { recursive: true, mode: 0o700 });
@@ -72,6 +79,34 @@ export class HolderIndex {
         error: messageOf(error),
       });
       this.#memory = known;
+    }
+  }
+
+  /**
+   * Whether live containers may have addresses that no lease names: a lease has gone of which this
+   * heard nothing, or nothing is known of the time before.
+   */
+  get mayHaveLost(): boolean {
+    return this.#mayHaveLost || readCheckpoint(`${this.path}/${LOST}`) !== undefined;
+  }
+
+  /** Notes whether the next call has to look for such addresses again. */
+  setLost(lost: boolean): void {
+    this.#mayHaveLost = lost;
+    this.#trying(() => {
+      if (lost) Deno.writeTextFileSync(`${this.path}/${LOST}`, "");
+      else removeCheckpoint(`${this.path}/${LOST}`);
+    });
+  }
+
+  /** All that the index as it is on disk names; undefined without one. */
+  #addresses(): string[] | undefined {
+    try {
+      return [...Deno.readDirSync(this.path)].filter(({ name }) => name.includes(":"))
+        .flatMap(({ name }) => readCheckpoint(`${this.path}/${name}`)?.split("\n") ?? []);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
     }
   }
 

@@ -4,10 +4,13 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
+import { log } from "../../lib/base/log.ts";
 import { parseAddress, showAddress } from "../../lib/base/prefix.ts";
+import { exists } from "../../lib/base/exists.ts";
+import { CniError } from "../../lib/cni/error.ts";
 import { wrong } from "../shared/fields.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
-import { type HostLocalConfig, readHostLocalConfig } from "./config.ts";
+import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
 import type { Holder } from "./holder_index.ts";
@@ -16,7 +19,7 @@ import { LeaseStore } from "./store.ts";
 /** How many addresses that are taken are tried before the list of all is read. */
 const TRIES = 16;
 
-export const hostLocal: Plugin = standardPlugin({ add, del, check });
+export const hostLocal: Plugin = standardPlugin({ ignoresNamespace: true, add, del, check });
 
 async function add(call: Call): Promise<Result> {
   const config = readHostLocalConfig(call);
@@ -25,7 +28,8 @@ async function add(call: Call): Promise<Result> {
   const ips: IpConfig[] = [];
   const holder = holderOf(call);
   try {
-    lease(store, config, holder, ips);
+    const inUse = await store.unleased((text) => config.sets.some((set) => isIn(set, text)));
+    lease(store, config, holder, ips, inUse);
   } catch (error) {
     store.release(holder, ips.map(({ address }) => address.split("/")[0]!));
     throw error;
@@ -33,7 +37,13 @@ async function add(call: Call): Promise<Result> {
   return { interfaces: [], ips, routes: config.routes, dns };
 }
 
-function lease(store: LeaseStore, config: HostLocalConfig, holder: Holder, ips: IpConfig[]): void {
+function lease(
+  store: LeaseStore,
+  config: HostLocalConfig,
+  holder: Holder,
+  ips: IpConfig[],
+  inUse: ReadonlySet<string>,
+): void {
   const held = store.addressesOf(holder);
   const requested = new Set(config.requested);
   config.sets.forEach((set, i) => {
@@ -50,8 +60,8 @@ function lease(store: LeaseStore, config: HostLocalConfig, holder: Holder, ips: 
       requested.delete(wanted);
     }
     const [value, range] = wanted === undefined
-      ? next(store, set, i, holder)
-      : exactly(store, set, i, holder, wanted);
+      ? next(store, set, i, holder, inUse)
+      : exactly(store, set, i, holder, wanted, inUse);
     const show = (value: bigint) => showAddress({ family: range.family, value });
     ips.push({ address: `${show(value)}/${range.subnet.length}`, gateway: show(range.gateway) });
   });
@@ -66,11 +76,15 @@ function exactly(
   number: number,
   holder: Holder,
   wanted: string,
+  inUse: ReadonlySet<string>,
 ): [bigint, Range] {
   const { family, value } = parseAddress(wanted)!;
   const range = rangeOf(set, family, value)!;
   if (value === range.gateway) {
     throw wrong(`asked for ${wanted}, which is the gateway of its network`);
+  }
+  if (inUse.has(wanted)) {
+    throw wrong(`asked for ${wanted}, which a container has that is alive, and no lease names`);
   }
   if (store.reserve(wanted, holder, number)) return [value, range];
   throw wrong(`asked for ${wanted}, which is leased: see ${store.path}/${wanted}`);
@@ -82,6 +96,7 @@ function next(
   set: RangeSet,
   number: number,
   holder: Holder,
+  inUse: ReadonlySet<string>,
 ): [bigint, Range] {
   const text = store.lastReserved(number);
   const last = text === undefined ? undefined : parseAddress(text);
@@ -91,6 +106,13 @@ function next(
   for (const [value, range] of addressesAfter(set, known)) {
     const address = showAddress({ family: range.family, value });
     if (leased?.has(address)) continue;
+    if (inUse.has(address)) {
+      log.warning("an address is skipped: a live container has it, and no lease names it", {
+        address,
+        store: store.path,
+      });
+      continue;
+    }
     if (store.reserve(address, holder, number)) return [value, range];
     if (++tries === TRIES) leased = store.leased();
   }
@@ -100,10 +122,22 @@ function next(
   );
 }
 
+/** What ADD refused, DEL must not: it only needs to know where the leases are. */
 async function del(call: Call): Promise<void> {
-  const config = readHostLocalConfig(call);
-  using store = await LeaseStore.open(config.store);
+  const path = storeOf(call);
+  if (!exists(path) && !isUsable(call)) return;
+  using store = await LeaseStore.open(path);
   store.release(holderOf(call));
+}
+
+function isUsable(call: Call): boolean {
+  try {
+    readHostLocalConfig(call);
+    return true;
+  } catch (error) {
+    if (error instanceof CniError) return false;
+    throw error;
+  }
 }
 
 async function check(call: Call): Promise<void> {

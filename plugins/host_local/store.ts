@@ -12,6 +12,7 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
+  O_TRUNC,
   O_WRONLY,
   open,
   openAt,
@@ -22,6 +23,7 @@ import {
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
+import { addressesInUse } from "./unleased.ts";
 import { type Holder, HolderIndex } from "./holder_index.ts";
 
 /** How long, in ms, to wait for other programs at work on the store. */
@@ -85,7 +87,7 @@ export class LeaseStore implements Disposable {
       throw error;
     }
     this.index.add(holder, address);
-    Deno.writeTextFileSync(`${this.path}/last_reserved_ip.${range}`, address, { mode: LEASE_MODE });
+    this.#overwrite(`last_reserved_ip.${range}`, address);
     return true;
   }
 
@@ -107,9 +109,31 @@ export class LeaseStore implements Disposable {
     return isAddress(text) ? text : undefined;
   }
 
+  /**
+   * Addresses that live containers have and no lease names; usually none, without a look.
+   *
+   * @param isOfRange whether an address is one that this store gives out
+   * @throws {SystemError}
+   */
+  async unleased(isOfRange: (address: string) => boolean): Promise<ReadonlySet<string>> {
+    if (!this.index.mayHaveLost) return new Set();
+    const leased = this.leased();
+    const found = [...await addressesInUse()]
+      .filter((address) => isOfRange(address) && !leased.has(address));
+    this.index.setLost(found.length > 0);
+    return new Set(found);
+  }
+
   /** Every address that is leased, without a look at who holds it. */
   leased(): Set<string> {
     return new Set(addressesIn(this.path));
+  }
+
+  /** A file that is there keeps its mode. */
+  #overwrite(name: string, text: string): void {
+    const what = `${this.path}/${name}`;
+    using file = openAt(this.dir, name, O_WRONLY | O_CREAT | O_TRUNC, what, LEASE_MODE);
+    write(file, text, what);
   }
 
   #create(name: string, text: string): void {

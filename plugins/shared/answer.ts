@@ -5,6 +5,9 @@ import { atLeast, type SpecVersion } from "../../lib/cni/version.ts";
 
 export function writeAnswer(result: Result, version: SpecVersion): JsonObject {
   const written = writeResult(result, version);
+  // What 1.1.0 brought is printed in the form before it as well, and of routes in older ones.
+  if (version === "1.0.0") written.interfaces = result.interfaces.map((one) => ({ ...one }));
+  if (atLeast(version, "0.3.0")) written.routes = result.routes.map((route) => ({ ...route }));
   for (const key of ["interfaces", "ips", "routes"]) {
     const list = written[key];
     if (Array.isArray(list) && list.length === 0) delete written[key];

@@ -1,6 +1,10 @@
 /** Masquerading in the tables of iptables-nft: a chain for each container, over netlink. */
 import { type IptablesChange, IptablesTables } from "../../lib/nft/iptables_tables.ts";
-import { type IptablesRule, network as networkMatch } from "../../lib/nft/iptables_rule.ts";
+import {
+  type IptablesRule,
+  network as networkMatch,
+  ruleText,
+} from "../../lib/nft/iptables_rule.ts";
 import { isV6, withoutLength } from "./addresses.ts";
 import { chainName, ruleComment } from "./names.ts";
 import type { Call } from "./standard_plugin.ts";
@@ -35,9 +39,13 @@ export async function addIptablesMasquerade(
           target: { jump: chain },
         }],
       ]);
+      // Several addresses of a family share the rule about multicast.
+      const once = [
+        ...new Map(wanted.map((one) => [`${one[0]} ${ruleText(one[1])}`, one])).values(),
+      ];
       const missing = isNew
-        ? wanted
-        : wanted.filter(([where, rule]) => tables.find("nat", where, rule).length === 0);
+        ? once
+        : once.filter(([where, rule]) => tables.find("nat", where, rule).length === 0);
       return [
         ...isNew ? [{ add: "chain", table: "nat", chain } as const] : [],
         ...missing.map(([where, rule]): IptablesChange => ({

@@ -44,6 +44,8 @@ export interface StandardPlugin {
   del(call: Call): Promise<void>;
   check(call: LiveCall): Promise<void>;
   status?(call: Call): Promise<void>;
+  /** Whether ADD and CHECK do without a look at the container's namespace. */
+  ignoresNamespace?: boolean;
   /** Whether results have the newest form, whatever the version. */
   newestForm?: boolean;
   /** The first version of the specification that it knows; 0.1.0 if nothing is said. */
@@ -69,10 +71,11 @@ async function answer(
   invocation: Invocation,
 ): Promise<JsonObject | undefined> {
   const versions = SPEC_VERSIONS.filter((version) => atLeast(version, work.since ?? "0.1.0"));
+  requireComparable(invocation);
   if (invocation.command !== "VERSION") requireKnown(invocation, versions);
   switch (invocation.command) {
     case "ADD": {
-      const call = readLiveCall(invocation);
+      const call = readLiveCall(invocation, work);
       const result = await work.add(call);
       if (!work.newestForm) return writeAnswer(result, call.version);
       return { ...writeAnswer(result, NEWEST_VERSION), cniVersion: call.version };
@@ -82,7 +85,7 @@ async function answer(
       return undefined;
     case "CHECK": {
       requireVersion(invocation, "0.4.0");
-      await work.check(readLiveCall(invocation));
+      await work.check(readLiveCall(invocation, work));
       return undefined;
     }
     case "GC":
@@ -130,7 +133,7 @@ function readCall(invocation: Invocation): Call {
   };
 }
 
-function readLiveCall(invocation: Invocation): LiveCall {
+function readLiveCall(invocation: Invocation, { ignoresNamespace }: StandardPlugin): LiveCall {
   const { netns, ...call } = readCall(invocation);
   if (!netns) {
     throw new CniError(
@@ -138,7 +141,7 @@ function readLiveCall(invocation: Invocation): LiveCall {
       "CNI_NETNS is not set; it must be the path of the container's network namespace",
     );
   }
-  if (!isNamespaceHandle(netns)) {
+  if (!ignoresNamespace && !isNamespaceHandle(netns)) {
     throw wrong(`CNI_NETNS is ${quote(netns)}, where there is no network namespace`);
   }
   return { ...call, netns };
@@ -165,6 +168,17 @@ function readNetwork({ config }: Invocation): string {
       ? "name is missing; it must be the network's"
       : `name is ${quote(name)}; it must be letters, digits and _.-`,
   );
+}
+
+/** Three numbers, some of which may be missing. */
+const VERSION = /^[+-]?\d+(?:\.[+-]?\d+){0,2}$/;
+
+/** Commands that came later compare versions, and so need one that is a version. */
+function requireComparable({ command, config }: Invocation): void {
+  const version = new Fields(config).get("cniVersion") || DEFAULT_VERSION;
+  if (!["CHECK", "GC", "STATUS"].includes(command)) return;
+  if (typeof version !== "string" || VERSION.test(version)) return;
+  throw new CniError(CNI_CODES.undecodable, `cniVersion ${quote(version)} is no version`);
 }
 
 function readVersion(config: JsonObject): SpecVersion {

@@ -22,6 +22,7 @@ interface StaticAddress {
 }
 
 export const staticAddresses: Plugin = standardPlugin({
+  ignoresNamespace: true,
   add: (call) => Promise.resolve(add(call)),
   del: () => Promise.resolve(),
   check: (call) => Promise.resolve(check(call)),

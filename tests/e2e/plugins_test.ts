@@ -178,6 +178,26 @@ Deno.test("an index of leases that can't be written or is wrong changes nothing"
   await machine.assertEmpty();
 });
 
+Deno.test("a live container's address is not given out again, also when the store was lost", async () => {
+  await using machine = await Machine.create();
+  const only4 = { ...NETWORK, ipMasq: false, ipam: { type: "host-local", subnet: "10.9.0.0/29" } };
+  for (const id of ["a", "b", "c", "d", "e"]) await machine.namespace(id);
+  const addressOf = async (id: string) => (await machine.ok("ADD", id, only4)).ips[0].address;
+  assertEquals(await addressOf("a"), "10.9.0.2/29");
+  assertEquals(await addressOf("b"), "10.9.0.3/29");
+  await machine.sandbox.ok(["rm", "-r", LEASES]);
+  assertEquals(await addressOf("c"), "10.9.0.4/29");
+  assertEquals(await addressOf("d"), "10.9.0.5/29");
+  assertEquals(await addressOf("e"), "10.9.0.6/29");
+  await machine.ok("DEL", "d", only4);
+  // All others are somebody's, with a lease or without.
+  assertEquals(await addressOf("d"), "10.9.0.5/29");
+  await machine.ok("DEL", "a", only4);
+  await machine.ok("DEL", "e", only4);
+  assertEquals(await addressOf("e"), "10.9.0.6/29");
+  assertEquals(await addressOf("a"), "10.9.0.2/29");
+});
+
 Deno.test("without CNI_COMMAND a plugin says what it is", async () => {
   await using machine = await Machine.create();
   const { code, stdout, stderr } = await machine.sandbox.run(["/run/ours/bridge"]);
