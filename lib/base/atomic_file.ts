@@ -6,6 +6,7 @@
  * to its users.
  */
 import { basename, dirname, join } from "@std/path";
+import { OperatorError } from "./error.ts";
 import { exists } from "./exists.ts";
 import { errnoName, fileError, withFile } from "./file_error.ts";
 
@@ -91,6 +92,9 @@ export function makeDirectory(path: string, mode = DIRECTORY_MODE): void {
   });
 }
 
+/** Bytes that no file of state has: a container may have written to a stock agent's hosts file. */
+const LONGEST = 16 << 20;
+
 /**
  * The text of a file, or undefined if there is none.
  *
@@ -98,6 +102,9 @@ export function makeDirectory(path: string, mode = DIRECTORY_MODE): void {
  */
 export function readCheckpoint(path: string): string | undefined {
   try {
+    if (Deno.statSync(path).size > LONGEST) {
+      throw new OperatorError("file", `can't read ${path}: it has more than ${LONGEST} bytes`);
+    }
     return Deno.readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;

@@ -15,7 +15,7 @@
  * ```
  */
 import { exists } from "../base/exists.ts";
-import { join } from "@std/path";
+import { join, resolve } from "@std/path";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 
 /** All paths below one base directory (`--runtime_dir`, or `--work_dir`). */
@@ -25,8 +25,9 @@ export class Layout {
   readonly requests: string;
 
   constructor(base: string) {
-    this.containers = join(base, "isolators/network/cni");
-    this.requests = join(base, "isolators/network/mesos-cni");
+    // Links and mounts that lead here must do so from everywhere.
+    this.containers = join(resolve(base), "isolators/network/cni");
+    this.requests = join(resolve(base), "isolators/network/mesos-cni");
   }
 
   container(id: ContainerId): string {

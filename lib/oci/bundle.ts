@@ -4,6 +4,7 @@
  */
 import { join, resolve } from "@std/path";
 import * as v from "valibot";
+import { readTextFile } from "../base/read_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo, parseNetworkInfo } from "../mesos/messages.ts";
@@ -95,7 +96,7 @@ export function readBundle(directory: string): Bundle {
   const file = join(directory, "config.json");
   let value: unknown;
   try {
-    value = JSON.parse(Deno.readTextFileSync(file));
+    value = JSON.parse(readTextFile(file));
   } catch (error) {
     throw new OperatorError("bad_message", `${file} can't be read: ${messageOf(error)}`);
   }

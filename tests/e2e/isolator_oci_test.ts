@@ -272,7 +272,7 @@ Deno.test("the hooks by hand: a repeated poststop is fine, a wrong call is exit 
       [["poststop"], '{"bundle":"/x"}', 1, "state on standard input: id: "],
       [["createRuntime"], state(), 1, "state on standard input: pid: is missing"],
       [["createRuntime"], state({ pid: 1 }), 1, "/nowhere/config.json can't be read"],
-      [["createRuntime"], state({ id: "../x", pid: 1 }), 1, "can't join networks"],
+      [["createRuntime"], state({ id: "../x", pid: 1 }), 2, "can't join networks"],
     ] as const
   ) {
     const output = await hook([...args], stdin);
