@@ -102,6 +102,13 @@ async function del(call: Call): Promise<void> {
             "another plugin made it",
         );
       }
+      using host = Netlink.open();
+      if (host.findLink(link.alias)) {
+        throw wrong(
+          `the container's ${call.ifName} is the host's ${link.alias}, and the host has another ` +
+            `${link.alias} by now: rename that one, and try again`,
+        );
+      }
       moveOut(container!, link, link.alias);
     },
     () => delIpam(call, ipamType(call)),

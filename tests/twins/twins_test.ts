@@ -7,6 +7,7 @@ import { CNI_PLUGINS } from "../harness/binary.ts";
 import type { Twin } from "./case.ts";
 import { CASES } from "./cases.ts";
 import { CHAINED_CASES } from "./chained_cases.ts";
+import { heldOutCases } from "./held_out.ts";
 import { differences } from "./compare.ts";
 import { OURS, REFERENCE, TwinNetwork } from "./network.ts";
 
@@ -18,7 +19,7 @@ const OLDER = ["/keep_addr_on_down:", "/ndisc_notify:"];
 
 const only = Deno.env.get("TWINS_ONLY");
 const isDebians = REFERENCE === CNI_PLUGINS;
-const cases = [...CASES, ...CHAINED_CASES]
+const cases = [...CASES, ...CHAINED_CASES, ...isDebians ? [] : heldOutCases()]
   .filter(({ id }) => only === undefined || id.includes(only))
   .filter(({ newer }) => !(isDebians && newer !== undefined));
 
