@@ -69,9 +69,8 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
 
   const networks = await service.get("/v1/networks");
   const listed = await command("networks", "--json");
-  // The command says more of each: its type, its subnets, how many containers it has.
-  const parts = listed.networks.map((one: Record<string, unknown>) => ({ ...one }));
-  for (const one of parts) for (const key of ["type", "subnets", "containers"]) delete one[key];
+  // The command says more of each: its plugins, its subnets, how many containers it has.
+  const parts = listed.networks.map(({ name, file }: Record<string, unknown>) => ({ name, file }));
   assertEquals(networks.json, { ...listed, networks: parts });
   assertEquals(networks.json.networks.length, 3);
 

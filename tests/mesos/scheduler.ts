@@ -56,15 +56,17 @@ class Framework {
     for await (const event of records(response.body!)) await this.#on(event);
   }
 
-  /** A master that has just been started may not listen yet. */
+  /** A master that has just been started may not listen yet, or not have recovered (503). */
   async #subscribe(): Promise<Response> {
     for (let attempt = 1;; attempt++) {
       try {
-        return await fetch(this.#url, {
+        const response = await fetch(this.#url, {
           method: "POST",
           headers: { "content-type": "application/json", accept: "application/json" },
           body: JSON.stringify({ type: "SUBSCRIBE", subscribe: { framework_info: FRAMEWORK } }),
         });
+        if (response.status === 200) return response;
+        throw new Error(`SUBSCRIBE: ${response.status} ${await response.text()}`);
       } catch (error) {
         if (attempt === 100) throw error;
         await new Promise((resolve) => setTimeout(resolve, 100));

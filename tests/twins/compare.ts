@@ -87,11 +87,16 @@ function parse(line: string): Json | undefined {
   }
 }
 
+/**
+ * Without what the kernel makes in its own time: IPv6 addresses of a link, and the local routes of
+ * IPv6 addresses, which themselves count.
+ */
 function kept(value: Json): Json {
   if (Array.isArray(value)) {
     return value.filter((one) =>
       !OF_THE_MOMENT.includes(one as string) &&
-      !(isObject(one) && one.scope === "link" && one.family === "inet6")
+      !(isObject(one) && one.scope === "link" && one.family === "inet6") &&
+      !(isObject(one) && one.table === "local" && String(one.dst).includes(":"))
     ).map(kept);
   }
   if (!isObject(value)) return value;

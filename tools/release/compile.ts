@@ -1,5 +1,6 @@
 /** Compiling a commit so that its bytes depend on the commit alone. */
 import $ from "@david/dax";
+import { exists } from "@std/fs";
 import { dirname, join, relative } from "@std/path";
 import { npmFolder, partFor } from "./packages.ts";
 
@@ -91,7 +92,9 @@ async function seedCache(cache: string, seed: string, packages: readonly string[
     const path = key.replace(/@(?!.*@)/, "/");
     await Deno.mkdir(dirname(join(to, path)), { recursive: true });
     await $`cp -r ${join(from, path)} ${dirname(join(to, path))}`;
-    await $`cp ${join(from, dirname(path), "registry.json")} ${dirname(join(to, path))}`;
+    // What its registry says of a package is fetched only where the lock file does not say it.
+    const registry = join(from, dirname(path), "registry.json");
+    if (await exists(registry)) await $`cp ${registry} ${dirname(join(to, path))}`;
   }
 }
 
