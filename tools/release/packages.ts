@@ -39,17 +39,20 @@ export interface Part {
  * @throws {Error} for a package of which deno.lock has no hash
  */
 export function partFor(specifiers: readonly string[], importMap: ImportMap, lock: Lock): Part {
+  // What may follow a version is the path of a module in the package; the lock file has none.
+  const requirements = specifiers.map((specifier) =>
+    /^\w+:(?:@[^/]+\/)?[^/@]+@[^/]+/.exec(specifier)![0]
+  );
   const of = (registry: string) =>
-    specifiers.filter((specifier) => specifier.startsWith(`${registry}:`)).map((specifier) => {
-      // What may follow a version is the path of a module in the package.
-      const [requirement, name, version] = /^\w+:((?:@[^/]+\/)?[^/@]+)@([^/]+)/.exec(specifier)!;
+    requirements.filter((specifier) => specifier.startsWith(`${registry}:`)).map((specifier) => {
+      const [requirement, name, version] = /^\w+:(.+)@(.+)$/.exec(specifier)!;
       return `${name}@${lock.specifiers[requirement] ?? version}`;
     });
   const npm = closure(of("npm"), lock.npm, "");
   const jsr = closure(of("jsr"), lock.jsr ?? {}, "jsr:");
   const isUsed = (specifier: string) => {
     const [, name] = /^jsr:(@[^/]+\/[^@]+)@/.exec(specifier) ?? [];
-    return specifiers.includes(specifier) ||
+    return requirements.includes(specifier) ||
       (name !== undefined && Object.keys(jsr).some((key) => key.startsWith(`${name}@`)));
   };
   return {
