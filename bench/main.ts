@@ -68,7 +68,11 @@ async function runInside(args: string[]): Promise<{ code: number; text: string }
     ...args,
   ];
   const child = new Deno.Command("unshare", {
-    args: ["--net", "--mount", "sh", "-c", `${mounts} && exec "$@"`, "sh", ...deno],
+    // What a benchmark starts ends with it, also where it was ended itself.
+    args: [
+      ...["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
+      ...["sh", "-c", `${mounts} && exec "$@"`, "sh", ...deno],
+    ],
     env: { [INSIDE]: "1" },
     stdin: "null",
     stdout: "piped",

@@ -61,13 +61,15 @@ const AT_A_TIME = Number(Deno.env.get("MESOS_CNI_TEST_CLINICS") ?? 6);
 
 export async function runSetups<S extends Setup>(
   setups: readonly S[],
-  { mend = false } = {},
+  { mend = false, each }: { mend?: boolean; each?: (outcome: Outcome<S>) => void } = {},
 ): Promise<Outcome<S>[]> {
   const outcomes: Outcome<S>[] = [];
   const waiting = [...setups.entries()];
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      outcomes[next[0]] = await trySetup(next[1], mend);
+      const outcome = await trySetup(next[1], mend);
+      outcomes[next[0]] = outcome;
+      each?.(outcome);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, work));

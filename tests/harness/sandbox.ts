@@ -4,6 +4,7 @@
  * one `cat` that ends with the test.
  */
 import { assertEquals } from "@std/assert";
+import { endProcessesIn } from "./processes.ts";
 
 export interface Output {
   code: number;
@@ -85,7 +86,9 @@ export class Namespace implements AsyncDisposable {
     return output.stdout;
   }
 
+  /** Ends everything that was started in it, services that left their parents too. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await endProcessesIn(this.pid);
     await this.holder.stdin.close().catch(() => {});
     await this.holder.stdout.cancel().catch(() => {});
     await this.holder.status;

@@ -1,0 +1,45 @@
+/** The processes of a namespace: what a test started there must not outlive it. */
+
+/** More often than a service can start another one while it is being ended. */
+const MOST_ROUNDS = 20;
+
+/**
+ * Ends, by their ids, all processes in the network or the mounts of a process, except itself: also
+ * those that have become services of their own. Mounts count only where they are not this program's.
+ */
+export async function endProcessesIn(pid: number): Promise<void> {
+  const net = namespaceOf(pid, "net");
+  const mnt = namespaceOf(pid, "mnt");
+  const isIn = (other: number) =>
+    (net !== undefined && namespaceOf(other, "net") === net) ||
+    (mnt !== undefined && mnt !== namespaceOf(Deno.pid, "mnt") &&
+      namespaceOf(other, "mnt") === mnt);
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const left = processes().filter((other) => other !== pid && other !== Deno.pid && isIn(other));
+    if (left.length === 0) return;
+    for (const one of left) kill(one);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** The ids of all processes that /proc shows. */
+export function processes(): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter((pid) => pid > 0);
+}
+
+/** `net:[4026531840]`; undefined for a process that has ended. */
+export function namespaceOf(pid: number, kind: "net" | "mnt"): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/ns/${kind}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
