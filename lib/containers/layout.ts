@@ -12,6 +12,7 @@
  *   mesos-cni/ID.lock                        see locks.ts
  *   mesos-cni/.sharing.lock                  see shared_directory.ts
  *   mesos-cni/.gc.lock                       see gc/plugins.ts
+ *   mesos-cni/handles/ID                     see handles.ts
  * ```
  */
 import { exists } from "../base/exists.ts";
@@ -37,6 +38,24 @@ export class Layout {
   /** The handle of the container's network namespace. */
   namespace(id: ContainerId): string {
     return join(this.container(id), "ns");
+  }
+
+  /** Where the handles of network namespaces are mounted, and `ns` of a container leads. */
+  get handles(): string {
+    return join(this.requests, "handles");
+  }
+
+  handle(id: ContainerId): string {
+    return join(this.handles, id);
+  }
+
+  /** The same as a link in the container's directory has it, true below any root. */
+  handleFromContainer(id: ContainerId): string {
+    return `../../mesos-cni/handles/${id}`;
+  }
+
+  get seal(): string {
+    return join(this.handles, ".seal");
   }
 
   request(id: ContainerId): string {
@@ -91,14 +110,15 @@ export class Layout {
   }
 
   /**
-   * The containers with anything beside the containers' directory, sorted: also with a lock or
-   * an unfinished request, which are all that a crash may leave.
+   * The containers with anything beside the containers' directory, sorted: also with a handle, a
+   * lock or an unfinished request, which are all that a crash may leave.
    */
   listTraces(): ContainerId[] {
     const ids = names(this.requests, (entry) => entry.isFile)
       .map((name) => /^(?:(.+)\.(?:json|json\.new|lock)|\.(.+)\.json\.new)$/.exec(name))
       .map((match) => match?.[1] ?? match?.[2] ?? "");
-    return [...new Set(ids.filter(isContainerId))];
+    const handles = names(this.handles, (entry) => entry.isFile);
+    return [...new Set([...ids, ...handles].filter(isContainerId))].sort();
   }
 
   /** Every interface whose DEL is still to come, eth0 first. */

@@ -2,12 +2,12 @@
 import { messageOf, OperatorError } from "../base/error.ts";
 import { typesIn } from "../cni/config.ts";
 import { findPlugin } from "../cni/find.ts";
-import { unmount } from "../kernel/mount.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork, detach } from "./attach.ts";
 import { removeCheckpoint, removeDirectory } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
 import { requireSight } from "../containers/agent_namespaces.ts";
+import { releaseNamespace } from "../containers/handles.ts";
 import type { Attachment } from "../containers/layout.ts";
 import { hasFirstProcess, killMembers } from "../containers/liveness.ts";
 import { unlinkNamespace } from "../containers/namespace_link.ts";
@@ -73,8 +73,7 @@ export async function cleanup(
   }
   forced.push(...wires.remove());
   unlinkNamespace(layout, id);
-  // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
-  while (unmount(layout.namespace(id)));
+  releaseNamespace(layout, id);
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
   return forced;

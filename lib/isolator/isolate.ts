@@ -8,7 +8,6 @@ import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type Handle, O_DIRECTORY, O_PATH, open } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { bindMount } from "../kernel/mount.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
@@ -19,6 +18,7 @@ import { attach } from "./attach.ts";
 import { writeCheckpoint } from "../base/atomic_file.ts";
 import { type EtcFile, mountEtcFiles } from "./container_mounts.ts";
 import type { Isolator } from "./isolator.ts";
+import { holdNamespace } from "../containers/handles.ts";
 import type { Layout } from "../containers/layout.ts";
 import { defaultHostname, hostsFile, resolvConf } from "./network_files.ts";
 import { agentNamespaces } from "../containers/agent_namespaces.ts";
@@ -132,7 +132,7 @@ async function connect(
   };
   writeRequest(layout, id, request);
   await shareContainersDirectory(layout);
-  holdNamespace(layout, id, process);
+  await holdNamespace(layout, id, process);
   const results = await attachAll(isolator, id, request, entries, signal);
   using netlink = Netlink.open(layout.namespace(id));
   const attachments = request.networks.map(({ name, ifName }) => ({ network: name, ifName }));
@@ -174,13 +174,6 @@ function pluginDirectories(
       }
     }),
   );
-}
-
-/** Keeps the network namespace for as long as the container is not cleaned up. */
-function holdNamespace(layout: Layout, id: ContainerId, process: Handle): void {
-  const handle = layout.namespace(id);
-  writeCheckpoint(handle, "");
-  bindMount(`${process.path}/ns/net`, handle);
 }
 
 /**

@@ -6,14 +6,18 @@
  * work only, and what such work starts with `Deno.Command` is born in the namespaces too.
  */
 import { writeErrorOutput } from "../base/streams.ts";
-import { check, openLibc } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle, open } from "./files.ts";
 
 const libc = openLibc({
   unshare: { parameters: ["i32"], result: "i32" },
   setns: { parameters: ["i32", "i32"], result: "i32" },
   fchdir: { parameters: ["i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "u64"], result: "i32" },
 });
+
+/** ioctl_nsfs(2): the flag of clone(2) that makes a namespace of this kind. */
+const NS_GET_NSTYPE = 0xb703n;
 
 export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "cgroup" | "pid";
 
@@ -162,17 +166,21 @@ function leaveSharedDirectory(): void {
 }
 
 /**
- * Whether `path` is a handle of a namespace, and not, say, the empty file that is left of a bind
- * mount after a reboot.
+ * Whether `path` is a handle of a namespace of that kind, and not, say, the empty file that is left
+ * of a bind mount after a reboot.
  */
-export function isNamespaceHandle(path: string): boolean {
+export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
   try {
     // Every handle lies on the kernel's one nsfs.
-    return Deno.statSync(path).dev === Deno.statSync("/proc/self/ns/net").dev;
+    if (Deno.statSync(path).dev !== Deno.statSync("/proc/self/ns/net").dev) return false;
+    using handle = open(path);
+    const flag = check(libc().ioctl(handle.fd, NS_GET_NSTYPE), `ask what ${path} is a handle of`);
+    return flag === CLONE_FLAGS[kind];
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return false;
     }
+    if (error instanceof SystemError && error.errnoName === "ENOENT") return false;
     throw error;
   }
 }

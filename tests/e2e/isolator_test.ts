@@ -9,6 +9,7 @@ import {
   containerConfig,
   REQUESTS,
   RUNTIME_DIR,
+  STANDING,
   WORK_DIR,
 } from "../harness/agent.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
@@ -77,7 +78,7 @@ Deno.test("isolator: checkpoints lie where a stock agent has them, and go at cle
   await process.end();
   await agent.json("cleanup", ["c1"]);
   assertEquals(await agent.list(agent.checkpoint("")), []);
-  assertEquals(await agent.list(REQUESTS), [`${REQUESTS}/.sharing.lock`]);
+  assertEquals(await agent.list(REQUESTS), STANDING);
 });
 
 Deno.test("isolator: a plugin gets exactly its variables, and the config it was attached with", async () => {

@@ -3,7 +3,14 @@
  * files; a full disk, a stock agent or an editor can.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Agent, bridgeNetwork, CONTAINERS, REQUESTS, RUNTIME_DIR } from "../harness/agent.ts";
+import {
+  Agent,
+  bridgeNetwork,
+  CONTAINERS,
+  REQUESTS,
+  RUNTIME_DIR,
+  STANDING,
+} from "../harness/agent.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
 const FILES = ["request", "mock/network.conf", "mock/eth0/network.info", "hosts", "ns"] as const;
@@ -46,7 +53,7 @@ async function damage(
     const target = file === "request" ? agent.request(id) : agent.checkpoint(id, file);
     return `cp -r ${CONTAINERS}/original ${CONTAINERS}/${id}
       cp ${agent.request("original")} ${agent.request(id)}
-      cp ${agent.sandbox.dir}/text-${i} ${target}`;
+      cp --remove-destination ${agent.sandbox.dir}/text-${i} ${target}`;
   });
   containers.forEach(({ text }, i) => {
     Deno.writeTextFileSync(`${agent.sandbox.dir}/text-${i}`, text);
@@ -86,7 +93,7 @@ for (const file of FILES) {
       ids.map((container) => ({ container, outcome: "removed" })),
     );
     assertEquals(await agent.list(CONTAINERS), []);
-    assertEquals(await agent.list(REQUESTS), [`${REQUESTS}/.sharing.lock`]);
+    assertEquals(await agent.list(REQUESTS), STANDING);
     const deleted = Deno.readTextFileSync(`${agent.sandbox.dir}/deleted`).trim().split("\n");
     assertEquals(deleted.filter((id) => id !== "original").sort(), ids);
   });

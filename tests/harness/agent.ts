@@ -8,6 +8,10 @@ export const RUNTIME_DIR = "/run/mesos";
 export const WORK_DIR = "/var/lib/mesos";
 export const CONTAINERS = `${RUNTIME_DIR}/isolators/network/cni`;
 export const REQUESTS = `${RUNTIME_DIR}/isolators/network/mesos-cni`;
+/** What stays there when all containers are gone. */
+export const STANDING = [".sharing.lock", "handles", "handles/.seal"].map((name) =>
+  `${REQUESTS}/${name}`
+);
 const IPAM_DIR = "/var/lib/cni/networks";
 const PORT_MAPPER_DIR = "/run/mesos-cni/port-mapper";
 

@@ -84,7 +84,7 @@ function liveHandles(
   dead: readonly ContainerId[],
   processes: ProcessTable,
 ): ReadonlyMap<number, string[]> {
-  const ofTheDead = new Set(dead.map((id) => layout.namespace(id)));
+  const ofTheDead = new Set(dead.flatMap((id) => [layout.namespace(id), layout.handle(id)]));
   const byInode = new Map<number, string[]>();
   const add = (inode: number, handle: string) => {
     const others = byInode.get(inode);
