@@ -45,7 +45,7 @@ export function findLiving(
   const strangers = new Map<number, Set<string>>();
   let incomplete = false;
   const known = new Set(
-    alive.map((id) => layout.namespace(id)).filter(isNamespaceHandle)
+    alive.map((id) => layout.namespace(id)).filter((handle) => isNamespaceHandle(handle))
       .map((handle) => Deno.statSync(handle).ino),
   );
   using own = Netlink.open();
