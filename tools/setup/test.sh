@@ -19,12 +19,15 @@ find_tests() {
 setup_for_tests() {
   setup_deno
   case "${FILES[*]}" in
-    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/*)
+    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/*)
       test_packages && build ;;
     *tests/integration/*) packages nftables:/usr/sbin/nft tcpdump:/usr/bin/tcpdump && build ;;
   esac
   case "${FILES[*]}" in
     *tests/runtimes/*) packages podman:/usr/bin/podman containerd:/usr/bin/containerd ;;
+  esac
+  case "${FILES[*]}" in
+    *tests/machine/*) (setup_machine) || say "virtual machines: not to be had here, so their tests are skipped" ;;
   esac
   case "${FILES[*]}" in
     *tests/mesos/*) packages python3:/usr/bin/python3 procps:/usr/bin/pgrep ;;

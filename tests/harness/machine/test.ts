@@ -1,0 +1,6 @@
+import { KERNELS } from "./kernels.ts";
+
+/** A test that needs a virtual machine: skipped where QEMU or a kernel can't be had. */
+export function machineTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
+  Deno.test({ name, fn, ignore: KERNELS.length === 0 });
+}
