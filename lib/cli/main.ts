@@ -60,7 +60,9 @@ function report(name: string, error: unknown): number {
       ? error.code
       : isWrongCall
       ? "usage"
-      : errnoName(error) ?? "defect";
+      : errnoName(error) !== undefined
+      ? "file"
+      : "defect";
     log.error(isWrongCall ? messageOf(error) : explained(error), { command: name, code });
   } else {
     const help = error instanceof UsageError

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { fromFileUrl, join, relative } from "@std/path";
 import { parseCall } from "../../lib/cli/parse.ts";
 import { TABLE } from "../../lib/cli/table.ts";
@@ -89,27 +89,6 @@ Deno.test("the reference has the commands as the program has them", async () => 
   const reference = await Deno.readTextFile(join(ROOT, "docs/reference.md"));
   assertEquals(reference, await withCommands(reference), "run ./dev docs");
 });
-
-Deno.test("the reference explains every word by which an error is known", async () => {
-  const reference = await Deno.readTextFile(join(ROOT, "docs/reference.md"));
-  const words = new Set<string>();
-  for (const directory of ["lib", "plugins"]) {
-    for (const path of listSources(join(ROOT, directory))) {
-      const source = await Deno.readTextFile(path);
-      for (const [, word] of source.matchAll(/OperatorError\(\s*"([a-z_]+)"/g)) words.add(word!);
-    }
-  }
-  assert(words.size > 40);
-  const unexplained = [...words].filter((word) => !reference.includes(`| \`${word}\` |`));
-  assertEquals(unexplained, [], "add them to docs/reference.md");
-});
-
-function listSources(directory: string): string[] {
-  return [...Deno.readDirSync(directory)].flatMap((entry) => {
-    const path = join(directory, entry.name);
-    return entry.isDirectory ? listSources(path) : entry.name.endsWith(".ts") ? [path] : [];
-  });
-}
 
 Deno.test("the examples of every --help are calls that the command takes", async () => {
   for (const command of await allCommands()) {
