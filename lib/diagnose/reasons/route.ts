@@ -77,7 +77,7 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
   const missing = (checkpoint?.result?.routes ?? []).filter(({ dst, table }) =>
     !DEFAULTS.includes(dst) && table === undefined &&
     !scene.inside.routes.some(({ destination }) => destination === dst) &&
-    // Calico names a route to its own address and installs one to its gateway instead.
+    // Calico names a route to the block of its own address, and installs one to its gateway instead.
     !isOwn(scene, dst)
   );
   return missing.map(({ dst, gw }) =>
@@ -91,9 +91,8 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
   );
 }
 
-/** Whether a route leads to nothing but an address of the container itself. */
+/** Whether a route is named after the container's own address, with whichever length of prefix. */
 function isOwn({ inside }: Scene, dst: string): boolean {
-  const [address, length] = dst.split("/");
-  return (length === "32" || length === "128") &&
-    inside.addresses.some((one) => one.address === address);
+  const [address] = dst.split("/");
+  return inside.addresses.some((one) => one.address === address);
 }
