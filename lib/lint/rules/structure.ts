@@ -9,7 +9,7 @@ import { IGNORE_KEY, ignoresIn, names } from "../ignore.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
-import { misspeltType, schemaOf } from "../schemas/mod.ts";
+import { mayBeAnother, misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
@@ -416,9 +416,13 @@ export const STRUCTURE: readonly Rule[] = [
         const type = text(place);
         const right = type && misspeltType(type);
         if (!right) continue;
+        const isUnsure = mayBeAnother(type, right);
         yield {
           at: place,
-          message: `there is no plugin ${quote(type)}`,
+          severity: isUnsure ? "warning" : undefined,
+          message: isUnsure
+            ? `no plugin is known by the name ${quote(type)}`
+            : `there is no plugin ${quote(type)}`,
           help: `did you mean "${right}"?`,
           fix: {
             title: `write "${right}" in place of ${quote(type)}`,

@@ -1,7 +1,7 @@
 /** CNI7xx: Calico, flannel, multus and others of their kind. */
 import type { PluginNode } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
-import { field, isObject, items, property, quote, text } from "../tree.ts";
+import { field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { network } from "./example.ts";
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
@@ -136,8 +136,8 @@ export const THIRD_PARTIES: readonly Rule[] = [
     severity: "error",
     title: "flannel's delegate has what flannel sets itself",
     why:
-      'flannel refuses a delegate with a "name", and sets its "ipam" from the lease that flanneld got; ' +
-      'an "ipam" to start from belongs beside "delegate".',
+      'flannel refuses a delegate with a "name" or an "ipam": it sets both itself, the addresses from the ' +
+      'lease that flanneld got. An "ipam" to start from belongs beside "delegate".',
     bad: network({ type: "flannel", delegate: { name: "inner", isDefaultGateway: true } }),
     good: network({ type: "flannel", delegate: { isDefaultGateway: true } }),
     on: "plugin",
@@ -148,8 +148,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
         if (!value) continue;
         yield {
           at: value,
-          severity: key === "name" ? "error" : "warning",
-          message: `flannel sets "${key}" of its delegate itself`,
+          message: `flannel refuses a delegate with "${key}", which it sets itself`,
           help: key === "name" ? "delete it" : 'move it beside "delegate", or delete it',
         };
       }
@@ -210,7 +209,39 @@ export const THIRD_PARTIES: readonly Rule[] = [
       };
     },
   },
+  {
+    code: "CNI709",
+    name: "whereabouts-range",
+    severity: "error",
+    title: "whereabouts has no range to take addresses from",
+    why:
+      'What others call a subnet, whereabouts calls "range", or several of them "ipRanges". Without ' +
+      'them it fails, unless a file named by "configuration_path" has them.',
+    bad: macvlan({ subnet: "10.1.0.0/16" }),
+    good: macvlan({ range: "10.1.0.0/16" }),
+    fixable: true,
+    ofAbsence: true,
+    on: "plugin",
+    *check({ ipam, ipamType }) {
+      if (ipamType !== "whereabouts") return;
+      if (["range", "ipRanges", "configuration_path"].some((key) => field(ipam, key))) return;
+      const subnet = propertyNode(ipam, "subnet")?.children![0];
+      yield {
+        at: subnet ?? field(ipam, "type"),
+        message: "whereabouts has no range to take addresses from",
+        help: subnet ? 'write "range" in place of "subnet"' : 'add "range": "10.1.0.0/16"',
+        fix: subnet && {
+          title: 'rename "subnet" to "range"',
+          edits: [{ offset: subnet.offset, length: subnet.length, content: '"range"' }],
+        },
+      };
+    },
+  },
 ];
+
+function macvlan(ipam: Record<string, unknown>): string {
+  return network({ type: "macvlan", master: "eth0", ipam: { type: "whereabouts", ...ipam } });
+}
 
 function calico(fields: Record<string, unknown> = {}): string {
   return network({

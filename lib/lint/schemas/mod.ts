@@ -37,6 +37,20 @@ export function misspeltType(type: string): string | undefined {
   return a === b ? undefined : near;
 }
 
+/**
+ * Whether a name with one letter more than a known one can be another plugin's: firewalld, vxlan.
+ * Twice the same letter is a slip of the fingers.
+ */
+export function mayBeAnother(type: string, right: string): boolean {
+  if (type.length !== right.length + 1) return false;
+  for (let i = 0; i < type.length; i++) {
+    if (type.slice(0, i) + type.slice(i + 1) === right) {
+      return type[i] !== type[i - 1] && type[i] !== type[i + 1] && /[a-z0-9]/.test(type[i]!);
+    }
+  }
+  return false;
+}
+
 /** What is known of a plugin's own fields; the delegate of flannel is a bridge unless it says. */
 export function schemaOf(plugin: PluginNode): Schema | undefined {
   return schemaNamed(plugin.type ?? (plugin.role === "partial" ? "bridge" : undefined));

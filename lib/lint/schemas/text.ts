@@ -30,5 +30,14 @@ export const mac: Type = checked((text) => {
     new RegExp(`^[0-9a-f]{2}([:-])([0-9a-f]{2}\\1){${bytes - 2}}[0-9a-f]{2}$`, "i").test(text) ||
     new RegExp(`^([0-9a-f]{4}\\.){${bytes / 2 - 1}}[0-9a-f]{4}$`, "i").test(text)
   );
-  return isMac ? undefined : `${quote(text)} is no hardware address, such as 02:42:ac:11:00:02`;
+  if (!isMac) return `${quote(text)} is no hardware address, such as 02:42:ac:11:00:02`;
+  const digits = text.replaceAll(/[:.-]/g, "");
+  // The kernel's is_valid_ether_addr(): the lowest bit of the first byte is that of groups.
+  if (digits.length === 12 && parseInt(digits.slice(0, 2), 16) % 2 === 1) {
+    return `${quote(text)} is a multicast address, which no interface can have (the second digit ` +
+      "must be even)";
+  }
+  return /^0+$/.test(digits)
+    ? `${quote(text)} is no address that an interface can have`
+    : undefined;
 });

@@ -188,6 +188,8 @@ export const OTHER_TYPES: readonly string[] = [
   ..."vethPlugin vpc-branch-eni vpc-branch-pat-eni vpc-bridge vpc-eni vpc-shared-eni".split(" "),
   ..."vpc-tunnel vrouter weave whereabouts win-bridge win-overlay wincni.exe wireguard".split(" "),
   ..."contrail-k8s-cni cni-ipvlan-vpc-k8s-ipam cni-ipvlan-vpc-k8s-ipvlan vhost-user".split(" "),
+  // Named like one of the above, with a letter more or less.
+  ..."cnv-bridge cnv-tuning firewalld isolation macvtap route-overwrite veth vxlan".split(" "),
   ..."cni-ipvlan-vpc-k8s-unnumbered-ptp cni-nftables-portmap cni-nftables-firewall afxdp".split(
     " ",
   ),
