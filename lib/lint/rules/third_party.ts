@@ -225,7 +225,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
     *check({ ipam, ipamType }) {
       if (ipamType !== "whereabouts") return;
       if (["range", "ipRanges", "configuration_path"].some((key) => field(ipam, key))) return;
-      const subnet = propertyNode(ipam, "subnet")?.children![0];
+      const subnet = propertyNode(ipam, "subnet")?.children?.[0];
       yield {
         at: subnet ?? field(ipam, "type"),
         message: "whereabouts has no range to take addresses from",
