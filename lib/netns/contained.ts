@@ -5,7 +5,14 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
-import { type Handle, O_DIRECTORY, O_PATH, open, readProcFile } from "../kernel/files.ts";
+import {
+  type Handle,
+  O_DIRECTORY,
+  O_PATH,
+  open,
+  readProcFile,
+  setInherited,
+} from "../kernel/files.ts";
 import {
   bindMount,
   mount,
@@ -27,7 +34,7 @@ import type { Layout } from "../containers/layout.ts";
 import { requireProcess } from "./enter.ts";
 import type { Target } from "./target.ts";
 
-/** Marks the second start of {@link sealProgram}. It only ever makes this program do less. */
+/** In the second start of {@link sealProgram}: the descriptor of the agent's mount namespace. */
 const SEALED = "MESOS_CNI_SEALED";
 
 /** The container's mounts come last: they may hide the handles of the others. */
@@ -51,13 +58,20 @@ const PASSED_ON = ["SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT
  * @throws {OperatorError}
  */
 export function sealProgram(argv: readonly string[]): void {
-  if (Deno.env.get(SEALED) === "1") return;
+  const sealed = Deno.env.get(SEALED);
+  if (sealed !== undefined) {
+    // The running file stays read-only; handles of containers lie among the agent's mounts alone.
+    enterNamespaces({ mnt: `/proc/self/fd/${Number(sealed)}` });
+    return;
+  }
   const file = Deno.execPath();
+  const agents = open("/proc/self/ns/mnt");
+  setInherited(agents, true);
   makeNamespaces(["mnt"]);
   mount(null, "/", null, MS_SLAVE | MS_REC, "separate the mounts of this program");
   bindMount(file, file);
   mount(null, file, null, MS_REMOUNT | MS_BIND | MS_RDONLY, `make ${file} read-only`);
-  Deno.env.set(SEALED, "1");
+  Deno.env.set(SEALED, String(agents.fd));
   execute([file, ...argv]);
 }
 
