@@ -11,6 +11,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
+import { end, serveDns } from "../harness/clinic.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import type { Block } from "./markdown.ts";
 
@@ -23,7 +24,8 @@ const CHANGED = ["etc", "usr", "tmp"];
 export async function walkThrough(name: string, blocks: readonly Block[]): Promise<void> {
   await using agent = await Sandbox.create();
   const outside = await agent.outside();
-  await agent.ok(["sh", "-c", OVERLAYS]);
+  await agent.ok(["sh", "-c", `${OVERLAYS}\necho nameserver ${outside.address} >/etc/resolv.conf`]);
+  const dns = await serveDns(outside, "/nonexistent");
   const steps = blocks.filter(isStep);
   const script = [
     "set -m; exec 2>&1",
@@ -36,6 +38,7 @@ export async function walkThrough(name: string, blocks: readonly Block[]): Promi
   const { stdout } = await agent.run(["bash", "-c", script], {
     env: { NO_COLOR: "1", PS1: "", HOME: "/tmp" },
   });
+  await end(dns);
   const wrong = steps.flatMap((step, index) => {
     const expected = blocks[blocks.indexOf(step) + 1];
     const fault = faultOf(
@@ -106,5 +109,4 @@ const OVERLAYS = [
     `mkdir -p /run/over/${dir}/up /run/over/${dir}/work && mount -t overlay overlay ` +
     `-o lowerdir=/${dir},upperdir=/run/over/${dir}/up,workdir=/run/over/${dir}/work /${dir}`
   ),
-  ": >/etc/resolv.conf", // the machine's server is out of reach here
 ].join("\n");

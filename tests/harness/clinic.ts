@@ -216,7 +216,8 @@ async function serve(space: Namespace, kind: string, addresses: string[]) {
   return await started(space.spawn(["python3", script, kind, ...addresses]));
 }
 
-async function serveDns(outside: Outside, refuseFile: string): Promise<Deno.ChildProcess> {
+/** A DNS server on an outside host, until its process ends; see dns_server.ts. */
+export async function serveDns(outside: Outside, refuseFile: string): Promise<Deno.ChildProcess> {
   const script = fromFileUrl(new URL("dns_server.ts", import.meta.url));
   const flags = ["run", "--quiet", "--no-config", "--no-check", "--allow-all"];
   return await started(
