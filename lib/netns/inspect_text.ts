@@ -107,7 +107,8 @@ function containerText({ name, netns, pid, container }: Inspection): string {
       ["kept by", container.keeper === "agent" ? "a stock agent" : "mesos-cni"],
     );
     for (const one of container.attachments) {
-      const plugins = one.plugins.map((plugin) => plugin.type).join(" → ");
+      // A delegate may leave its type to the plugin that calls it.
+      const plugins = one.plugins.flatMap((plugin) => plugin.type ?? []).join(" → ");
       const ports = one.portMappings.map(({ hostPort, containerPort, protocol }) =>
         `, port ${hostPort} → ${containerPort}/${protocol}`
       ).join("");

@@ -40,7 +40,9 @@ export function onceProcesses(): Processes {
 
 /** All containers, by id: those with a directory, and those with no more than a request. */
 export function readContainers(layout: Layout, processes = onceProcesses()): Container[] {
-  return knownContainers(layout).map((id) => readContainer(layout, id, processes));
+  return knownContainers(layout).map((id) => readContainer(layout, id, processes))
+    // One that was cleaned up meanwhile is read in parts, or not at all.
+    .filter(({ id }) => layout.has(id));
 }
 
 /** One container. */
@@ -93,6 +95,11 @@ function isRunning(pid: number): boolean {
 }
 
 function birth(path: string): Date | undefined {
-  const { birthtime, mtime } = Deno.statSync(path);
-  return birthtime ?? mtime ?? undefined;
+  try {
+    const { birthtime, mtime } = Deno.statSync(path);
+    return birthtime ?? mtime ?? undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined; // it has just been cleaned up
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@
 import type { Layout } from "../containers/layout.ts";
 import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
+import { healthOf } from "./health.ts";
 import { type Container, readContainers } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
 import { troublesOf } from "./troubles.ts";
@@ -68,6 +69,7 @@ class Builder {
       kind: "container",
       name: id,
       details: [...ports, ...trouble, ...this.troubles.get(id) ?? []],
+      isIll: healthOf(container, this.host, this.troubles) !== "ok",
     });
     if (namespaceAlive) this.#attach(container);
   }
@@ -99,12 +101,15 @@ class Builder {
       kind !== "loopback" && !this.#ends.has(index)
     );
     for (const link of shown) {
-      const state = link.flags.includes("UP") ? [] : ["down"];
+      const isDown = !link.flags.includes("UP");
+      // An interface that nothing hangs on may be down as it likes.
+      const isUsed = this.#edges.some(({ from }) => from === linkNode(link));
       this.#nodes.push({
         id: linkNode(link),
         kind: "link",
         name: link.name,
-        details: [link.kind ?? "device", ...globalAddresses(this.host, link), ...state],
+        details: [link.kind ?? "device", ...globalAddresses(this.host, link), ...isDown ? ["down"] : []],
+        isIll: isDown && isUsed,
       });
       const master = this.host.linkAt(link.master);
       this.#edges.push({ from: master ? linkNode(master) : AGENT, to: linkNode(link), label: "" });

@@ -1,26 +1,28 @@
 /** What is wrong with containers beyond each one's own namespace: read once for all of them. */
 import { OperatorError } from "../base/error.ts";
 import { listMissing } from "../ports/mod.ts";
+import type { Checkpoint } from "../containers/checkpoint.ts";
 import type { Container } from "./inventory.ts";
 import { leaseFile, leaseHolder } from "./lease.ts";
 import { networkAddresses } from "./network_address.ts";
+import { hostEnd, NamespaceView } from "./view.ts";
 
 /** For each container, in a few words: lost port rules, lost leases, an address that two have. */
 export async function troublesOf(containers: readonly Container[]): Promise<Map<string, string[]>> {
   const troubles = new Map<string, string[]>();
   const add = (id: string, text: string) => troubles.set(id, [...troubles.get(id) ?? [], text]);
-  for (const { id, attachments, namespaceAlive } of containers) {
+  using host = new NamespaceView();
+  const holders = holdersOf(containers);
+  for (const container of containers) {
+    const { id, attachments, namespaceAlive } = container;
     if (!namespaceAlive) continue;
     for (const checkpoint of attachments) {
       for (const { address } of networkAddresses(checkpoint)) {
-        const others = containers.filter((other) =>
-          other.id !== id && other.namespaceAlive &&
-          other.attachments.some((one) =>
-            one.network === checkpoint.network &&
-            networkAddresses(one).some((their) => their.address === address)
-          )
-        );
-        for (const other of others) add(id, `${address} is ${other.id}'s too`);
+        for (const other of holders.get(address) ?? []) {
+          if (other.container.id !== id && onOneWire(host, { container, checkpoint }, other)) {
+            add(id, `${address} is ${other.container.id}'s too`);
+          }
+        }
         const file = leaseFile(checkpoint, address);
         const holder = file && leaseHolder(file);
         if (file !== undefined && holder !== id) {
@@ -36,6 +38,45 @@ export async function troublesOf(containers: readonly Container[]): Promise<Map<
     add(id, `port rules missing (${missing.length})`);
   }
   return troubles;
+}
+
+/** An interface that has an address. */
+interface Holder {
+  container: Container;
+  checkpoint: Checkpoint;
+}
+
+function holdersOf(containers: readonly Container[]): Map<string, Holder[]> {
+  const holders = new Map<string, Holder[]>();
+  for (const container of containers) {
+    if (!container.namespaceAlive) continue;
+    for (const checkpoint of container.attachments) {
+      for (const { address } of networkAddresses(checkpoint)) {
+        const known = holders.get(address);
+        if (known) known.push({ container, checkpoint });
+        else holders.set(address, [{ container, checkpoint }]);
+      }
+    }
+  }
+  return holders;
+}
+
+/** Whether two interfaces meet: on one network, or by two networks on one bridge. */
+function onOneWire(host: NamespaceView, one: Holder, other: Holder): boolean {
+  if (one.checkpoint.network === other.checkpoint.network) return true;
+  const bridge = bridgeOf(host, one);
+  return bridge !== undefined && bridge === bridgeOf(host, other);
+}
+
+function bridgeOf(host: NamespaceView, { container, checkpoint }: Holder): number | undefined {
+  try {
+    using inside = new NamespaceView(container.netns) as NamespaceView & { netns: string };
+    const link = inside.link(checkpoint.ifName);
+    return link && hostEnd(host, inside, link)?.master;
+  } catch (error) {
+    if (error instanceof OperatorError) return undefined; // it has just ended
+    throw error;
+  }
 }
 
 /** Who may not read rules, or has no program for them, is not told of them. */

@@ -10,21 +10,21 @@ const ENV = {
 };
 
 class Agent {
-  constructor(readonly host: Sandbox) {}
+  constructor(readonly host: Sandbox, private readonly env: Record<string, string> = ENV) {}
 
   run(...args: string[]) {
-    return this.host.run([MESOS_CNI, ...args], { env: ENV });
+    return this.host.run([MESOS_CNI, ...args], { env: this.env });
   }
 
   ok(...args: string[]) {
-    return this.host.ok([MESOS_CNI, ...args], { env: ENV });
+    return this.host.ok([MESOS_CNI, ...args], { env: this.env });
   }
 
   /** Starts a container that lives until its input ends. */
   async start(id: string, ...flags: string[]): Promise<AsyncDisposable> {
     const child = this.host.spawn(
       [MESOS_CNI, "run", `--name=${id}`, ...flags, "--", "sh", "-c", "echo up; cat"],
-      { env: ENV },
+      { env: this.env },
     );
     const reader = child.stdout.getReader();
     const { value } = await reader.read();
@@ -163,4 +163,49 @@ Deno.test("a failure is a line of JSON where the log is to be one", async () => 
     const line = JSON.parse(stderr);
     assertEquals([line.level, line.code], ["error", code]);
   }
+});
+
+Deno.test("HEALTH tells of an address that two networks of one bridge gave twice", async () => {
+  await using host = await Sandbox.create();
+  const network = (name: string, dataDir: string) =>
+    JSON.stringify({
+      cniVersion: "1.0.0",
+      name,
+      type: "bridge",
+      bridge: "shared0",
+      isGateway: true,
+      ipam: { type: "host-local", subnet: "10.8.0.0/24", dataDir: `/run/${dataDir}` },
+    });
+  const dir = `${host.dir}/net.d`;
+  Deno.mkdirSync(dir);
+  for (const [name, dataDir] of [["one", "a"], ["two", "b"]] as const) {
+    Deno.writeTextFileSync(`${dir}/${name}.conf`, network(name, dataDir));
+  }
+  // The same addresses on a bridge of its own are nobody else's.
+  Deno.writeTextFileSync(`${dir}/apart.conf`, network("apart", "c").replace("shared0", "apart0"));
+  const env = { ...ENV, MESOS_NETWORK_CNI_CONFIG_DIR: dir };
+  const agent = new Agent(host, env);
+  await using _one = await agent.start("web-1", "--networks=one");
+  await using _two = await agent.start("web-2", "--networks=two");
+  await using _apart = await agent.start("web-3", "--networks=apart");
+  const listed: { id: string; health: string }[] = JSON.parse(await agent.ok("list", "--json"));
+  assertEquals(listed.map(({ id, health }) => [id, health]), [
+    ["web-1", "10.8.0.2 is web-2's too"],
+    ["web-2", "10.8.0.2 is web-1's too"],
+    ["web-3", "ok"],
+  ]);
+});
+
+Deno.test("list goes on while containers come and go", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  const coming = host.run(["sh", "-c", `for i in $(seq 12); do ${MESOS_CNI} run --name=c-$i ` +
+    "--networks=cni-test -- true & done; wait"], { env: ENV });
+  let over = false;
+  coming.then(() => over = true);
+  while (!over) {
+    const { code, stderr } = await agent.run("list");
+    assertEquals([code, stderr], [0, ""]);
+  }
+  assertEquals((await coming).code, 0);
 });

@@ -42,3 +42,19 @@ Deno.test("the topology is drawn as Mermaid, DOT and SVG", async () => {
   assert(svg.includes("patient") && svg.includes("10.1.0.2/16"));
   assertEquals((await clinic.netns("topology", "--format=png")).code, 2);
 });
+
+Deno.test("the drawing shows who is ill, and who is not", async () => {
+  await using clinic = await Clinic.open();
+  const boxes = async () => {
+    const svg = (await clinic.netns("topology", "--format=svg")).stdout;
+    return [...svg.matchAll(/<g class="node (\w+)( ill)?">.*?<text[^>]*>([^<]*)</gs)]
+      .filter(([, , ill]) => ill).map(([, , , name]) => name).toSorted();
+  };
+  assertEquals(await boxes(), []);
+  await clinic.agent.ok(["ip", "link", "set", BRIDGE, "down"]);
+  // Both containers are on it.
+  assertEquals(await boxes(), [BRIDGE, "neighbour", "patient"].toSorted());
+  await clinic.agent.ok(["ip", "link", "set", BRIDGE, "up"]);
+  await clinic.agent.ok(["iptables", "-t", "nat", "-F"]);
+  assertEquals(await boxes(), ["neighbour", "patient"]);
+});
