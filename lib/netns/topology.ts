@@ -108,7 +108,11 @@ class Builder {
         id: linkNode(link),
         kind: "link",
         name: link.name,
-        details: [link.kind ?? "device", ...globalAddresses(this.host, link), ...isDown ? ["down"] : []],
+        details: [
+          link.kind ?? "device",
+          ...globalAddresses(this.host, link),
+          ...isDown ? ["down"] : [],
+        ],
         isIll: isDown && isUsed,
       });
       const master = this.host.linkAt(link.master);

@@ -199,8 +199,12 @@ Deno.test("HEALTH tells of an address that two networks of one bridge gave twice
 Deno.test("list goes on while containers come and go", async () => {
   await using host = await Sandbox.create();
   const agent = new Agent(host);
-  const coming = host.run(["sh", "-c", `for i in $(seq 12); do ${MESOS_CNI} run --name=c-$i ` +
-    "--networks=cni-test -- true & done; wait"], { env: ENV });
+  const coming = host.run([
+    "sh",
+    "-c",
+    `for i in $(seq 12); do ${MESOS_CNI} run --name=c-$i ` +
+    "--networks=cni-test -- true & done; wait",
+  ], { env: ENV });
   let over = false;
   coming.then(() => over = true);
   while (!over) {
