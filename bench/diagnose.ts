@@ -63,7 +63,7 @@ function report(outcome: Outcome<Fault>): string {
     : "no: healthy";
   const right = isWell(outcome) ? "yes" : wanted;
   const remedy = mended === false ? "; its remedy mended nothing" : "";
-  const cause = first ? `\`${first.cause}\` (${first.mechanism} at ${first.place})` : "-";
+  const cause = first ? `\`${first.code}\` (${first.mechanism} at ${first.place})` : "-";
   return row(setup.name, cause, right + remedy, ms.toFixed(0));
 }
 

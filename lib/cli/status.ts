@@ -37,7 +37,7 @@ export const command: Command = {
       version: VERSION,
       agent: agent(),
       service: listens(SOCKET) ? { socket: SOCKET } : null,
-      config_dir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
+      configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
       networks,
       containers,
       missing: missing.map(({ what, remedy }) => ({ what, remedy })),
@@ -54,7 +54,7 @@ interface Status {
   version: string;
   agent: { pid: number; address: string | null } | null;
   service: { socket: string } | null;
-  config_dir: { path: string; from: string } | null;
+  configDir: { path: string; from: string } | null;
   networks: ReturnType<typeof networksOf>;
   containers: Awaited<ReturnType<typeof containersOf>>;
   missing: { what: string; remedy: string }[];
@@ -62,7 +62,7 @@ interface Status {
 }
 
 function screen(status: Status, layout: Layout): string {
-  const { agent, service, config_dir, networks, containers, missing } = status;
+  const { agent, service, configDir, networks, containers, missing } = status;
   const unwell = containers.unwell.map(({ id, health }) => `${id}: ${plainLine(health)}`);
   const lines: [what: string, ...lines: string[]][] = [
     [
@@ -77,8 +77,8 @@ function screen(status: Status, layout: Layout): string {
     ],
     [
       "networks",
-      config_dir
-        ? `${networks.names.length} in ${plainLine(config_dir.path)} (from ${config_dir.from})`
+      configDir
+        ? `${networks.names.length} in ${plainLine(configDir.path)} (from ${configDir.from})`
         : "no directory of configs is known: mesos-cni config",
       ...networks.names.length > 0 ? [networks.names.join(", ")] : [],
       ...networks.skipped.map(({ file, reason }) =>
@@ -96,8 +96,8 @@ function screen(status: Status, layout: Layout): string {
   ];
   const next = containers.unwell[0]
     ? `mesos-cni diagnose ${containers.unwell[0].id}`
-    : networks.skipped[0] && config_dir
-    ? `mesos-cni lint ${plainLine(config_dir.path)}`
+    : networks.skipped[0] && configDir
+    ? `mesos-cni lint ${plainLine(configDir.path)}`
     : undefined;
   return [
     bold(`mesos-cni ${status.version}: ${status.healthy ? "all is well" : "something is wrong"}`),

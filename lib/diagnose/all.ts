@@ -90,7 +90,7 @@ export function matrixText({ rows }: AgentDiagnosis, strong: (text: string) => s
       return outcome === undefined ? "" : MARKS[outcome];
     }),
     plain(
-      skipped ?? diagnosis!.findings.find(({ level }) => level === "problem")?.cause ?? "healthy",
+      skipped ?? diagnosis!.findings.find(({ level }) => level === "problem")?.code ?? "healthy",
     ),
   ]);
   const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];

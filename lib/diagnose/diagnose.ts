@@ -224,8 +224,8 @@ async function readState(scene: Scene): Promise<{ asked: Asked[]; findings: Find
  * @param read what only the state told
  */
 function verdict(name: string, asked: Asked[], explained: Finding[], read: Finding[]): Diagnosis {
-  const vague = explained.filter(({ cause }) => cause === UNEXPLAINED);
-  const clear = explained.filter(({ cause }) => cause !== UNEXPLAINED);
+  const vague = explained.filter(({ code }) => code === UNEXPLAINED);
+  const clear = explained.filter(({ code }) => code !== UNEXPLAINED);
   const merged: Finding[] = [];
   for (
     const one of [
@@ -235,7 +235,7 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
       ...read.filter(({ level }) => level === "hint"),
     ]
   ) {
-    const same = merged.find(({ cause, text }) => cause === one.cause && text === one.text);
+    const same = merged.find(({ code, text }) => code === one.code && text === one.text);
     if (same) join(same, one);
     else merged.push({ ...one, evidence: [...one.evidence] });
   }
@@ -244,8 +244,8 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
   const [cause] = problems;
   // What was lost at the same place, and has no reason of its own, follows from the cause there.
   for (const one of problems.slice(1)) {
-    if (one.cause === UNEXPLAINED && cause!.cause !== UNEXPLAINED && one.place === cause!.place) {
-      one.consequence_of = cause!.cause;
+    if (one.code === UNEXPLAINED && cause!.code !== UNEXPLAINED && one.place === cause!.place) {
+      one.consequenceOf = cause!.code;
     }
   }
   return {

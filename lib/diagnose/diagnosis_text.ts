@@ -25,7 +25,7 @@ export function diagnosisText(
     ...cause ? [details(cause)] : [],
     ...others.map((one) =>
       `also: ${plain(one.text)}${
-        one.consequence_of ? ` (a consequence of ${one.consequence_of})` : ""
+        one.consequenceOf ? ` (a consequence of ${one.consequenceOf})` : ""
       }\n${details(one)}`
     ),
     ...hints.map((one) => `worth a look: ${plain(one.text)}\n${details(one)}`),
@@ -42,10 +42,10 @@ function askedText(asked: readonly Asked[]): string {
   return [`asked${missing > 0 ? ` (– could not be asked: ${missing})` : ""}:`, ...lines].join("\n");
 }
 
-function details({ cause, mechanism, place, evidence, remedy }: Finding): string {
+function details({ code, mechanism, place, evidence, remedy }: Finding): string {
   return [
     ...evidence.map((one) => `  seen    ${one}`),
     `  do      ${remedy}`,
-    `  code    ${cause} (${mechanism} at ${place})`,
+    `  code    ${code} (${mechanism} at ${place})`,
   ].map(plain).join("\n");
 }

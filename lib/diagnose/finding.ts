@@ -41,7 +41,7 @@ export type Place =
 /** Something that is wrong with a container's network. */
 export interface Finding {
   /** A stable word for scripts, such as `bridge_down`. */
-  cause: string;
+  code: string;
   /** `hint` for what may be meant so: it makes nobody ill. */
   level: "problem" | "hint";
   mechanism: Mechanism;
@@ -53,8 +53,8 @@ export interface Finding {
   /** What to do about it. */
   remedy: string;
   fix?: Fix;
-  /** The cause of the finding that this one follows from. */
-  consequence_of?: string;
+  /** The code of the finding that this one follows from. */
+  consequenceOf?: string;
 }
 
 /** A change that follows from what was seen. */
@@ -74,25 +74,25 @@ export type Reason = [mechanism: Mechanism, place: Place];
 
 /** A finding of a problem. */
 export function problem(
-  cause: string,
+  code: string,
   [mechanism, place]: Reason,
   text: string,
   evidence: string[],
   remedy: string,
   fix?: Fix,
 ): Finding {
-  return { cause, level: "problem", mechanism, place, text, evidence, remedy, fix };
+  return { code, level: "problem", mechanism, place, text, evidence, remedy, fix };
 }
 
 /** A finding that is worth a look. */
 export function hint(
-  cause: string,
+  code: string,
   [mechanism, place]: Reason,
   text: string,
   evidence: string[],
   remedy: string,
 ): Finding {
-  return { cause, level: "hint", mechanism, place, text, evidence, remedy };
+  return { code, level: "hint", mechanism, place, text, evidence, remedy };
 }
 
 /** A command for a shell, for people to read and paste. */

@@ -178,7 +178,7 @@ function listeners({ container, port, protocol, address }: Destination, scene: S
     ? "agent" as const
     : "outside" as const;
   return [{
-    cause: "nobody_listens",
+    code: "nobody_listens",
     level: "problem",
     mechanism: "listener",
     place,

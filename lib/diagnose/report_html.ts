@@ -128,14 +128,14 @@ function container({ id, diagnosis }: Row): string {
 }
 
 function findingHtml(
-  { level, text, evidence, remedy, cause, mechanism, place, consequence_of }: Finding,
+  { level, text, evidence, remedy, code, mechanism, place, consequenceOf }: Finding,
 ): string {
   return `<div class="finding ${level}"><p><strong>${html(text)}</strong></p><ul>${
     evidence.map((one) => `<li>${html(one)}</li>`).join("")
   }</ul><p>${html(remedy)}</p><p class="dim"><code>${
-    html(cause)
+    html(code)
   }</code> (${mechanism} at ${place})${
-    consequence_of ? `, a consequence of <code>${html(consequence_of)}</code>` : ""
+    consequenceOf ? `, a consequence of <code>${html(consequenceOf)}</code>` : ""
   }</p></div>`;
 }
 

@@ -27,7 +27,7 @@ Deno.test("all containers are a matrix, and the exit code tells whether one is i
   assertEquals(ill.code, 1);
   const { rows } = JSON.parse(ill.stdout);
   const of = (id: string) => rows.find((row: { id: string }) => row.id === id).diagnosis;
-  assertEquals(of("patient").findings[0].cause, "no_default_route");
+  assertEquals(of("patient").findings[0].code, "no_default_route");
   assert(of(IDS[0]!).healthy && of(IDS[1]!).healthy);
   for (const wrong of [["web"], ["--from=patient"], ["--fix"], ["--format=pdf"]]) {
     assertEquals((await clinic.netns("diagnose", "--all", ...wrong)).code, 2, wrong.join());

@@ -97,7 +97,7 @@ Deno.test("a finding names the rule, and has evidence and a remedy that follows"
   await clinic.agent.ok(["iptables", "-A", "FORWARD", "-s", clinic.address, "-j", "DROP"]);
   const { findings } = JSON.parse((await clinic.netns("diagnose", "patient", "--json")).stdout);
   const [first] = findings;
-  assertEquals([first.cause, first.mechanism, first.place], ["rule_drop", "iptables", "agent"]);
+  assertEquals([first.code, first.mechanism, first.place], ["rule_drop", "iptables", "agent"]);
   assertStringIncludes(first.text, `-A FORWARD -s ${clinic.address}/32 -j DROP`);
   assertStringIncludes(first.evidence.join(), "the kernel's trace: ip filter FORWARD");
   assertStringIncludes(first.evidence.join(), `arriving on ${BRIDGE}; never seen leaving by wan0`);
@@ -124,7 +124,7 @@ Deno.test("what keeps an executor from its agent is told apart", async () => {
   assertMatch(`${routeless.findings[0]!.remedy}`, /"routes"[^]* net-r [^]*CNI414/);
 
   const refused = await find("patient", `--agent=${place}`);
-  assertEquals([refused.code, refused.findings[0]!.cause], [1, "agent_unreachable"]);
+  assertEquals([refused.code, refused.findings[0]!.code], [1, "agent_unreachable"]);
   assertMatch(`${refused.findings[0]!.text}`, /listens on another address, or is not running/);
   assertEquals((await find("patient")).code, 0);
 

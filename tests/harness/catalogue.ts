@@ -31,7 +31,7 @@ export interface Fault extends Setup {
 }
 
 export interface NamedFinding {
-  cause: string;
+  code: string;
   mechanism: string;
   place: string;
   text: string;
@@ -128,8 +128,8 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
     for (const command of commands) await clinic.agent.run(command);
     const after = await clinic.netns("diagnose", "patient", "--json");
     const left: NamedFinding[] = after.stdout === "" ? [] : JSON.parse(after.stdout).findings;
-    outcome.mended = !left.some(({ cause, text, level }) =>
-      level === "problem" && cause === findings[0].cause && text === findings[0].text
+    outcome.mended = !left.some(({ code, text, level }) =>
+      level === "problem" && code === findings[0].code && text === findings[0].text
     );
     outcome.afterwards = left[0]?.text;
   }
