@@ -132,9 +132,7 @@ function findingHtml(
 ): string {
   return `<div class="finding ${level}"><p><strong>${html(text)}</strong></p><ul>${
     evidence.map((one) => `<li>${html(one)}</li>`).join("")
-  }</ul><p>${html(remedy)}</p><p class="dim"><code>${
-    html(code)
-  }</code> (${mechanism} at ${place})${
+  }</ul><p>${html(remedy)}</p><p class="dim"><code>${html(code)}</code> (${mechanism} at ${place})${
     consequenceOf ? `, a consequence of <code>${html(consequenceOf)}</code>` : ""
   }</p></div>`;
 }

@@ -47,7 +47,10 @@ async function recipes(machine: Machine): Promise<void> {
   );
   await serves(machine, stranger, 8080, "hello");
   assertStringIncludes(await machine.ok("mesos-cni list"), "8080:80/tcp");
-  assertStringIncludes(await machine.ok("mesos-cni exec web -- ip address"), "inet 192.168.128.1/16");
+  assertStringIncludes(
+    await machine.ok("mesos-cni exec web -- ip address"),
+    "inet 192.168.128.1/16",
+  );
   // The machine has no name server, and no way out; all else is well.
   const diagnosis = JSON.parse((await machine.run("mesos-cni diagnose web --json")).stdout);
   assertEquals(diagnosis.findings.map((one: { code: string }) => one.code), ["dns_refused"]);
