@@ -3,20 +3,50 @@
  * that opens a file in it, so that those of a container are reached from inside of its namespace.
  */
 import { messageOf } from "../base/error.ts";
-import { readProcFile, writeProcFile } from "./files.ts";
+import {
+  type Handle,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  open,
+  openAt,
+  readAll,
+  write,
+} from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
+import { openOwnProc } from "./own_proc.ts";
 
 /** A setting's path below /proc/sys, with slashes: names of interfaces may hold dots. */
 export type SysctlPath = string;
 
+/** The /proc by which the settings of another namespace are reached while this thread is there. */
+let elsewhere: Handle | undefined;
+/** The one for its own, opened at the first use. */
+let own: Handle | undefined;
+
+const openProc = () => openOwnProc() ?? open("/proc", O_PATH | O_DIRECTORY);
+
+function openSetting(path: SysctlPath, flags: number): Handle {
+  const proc = elsewhere ?? (own ??= openProc());
+  return openAt(proc, `sys/${path}`, flags, `/proc/sys/${path}`);
+}
+
 /** @throws {SystemError} `ENOENT` where there is no such setting */
 export function readSysctl(path: SysctlPath): string {
-  return readProcFile(`/proc/sys/${path}`).trim();
+  using handle = openSetting(path, O_RDONLY);
+  return readAll(handle, `/proc/sys/${path}`).trim();
+}
+
+/** Writes a setting, also where it has the value. @throws {SystemError} */
+export function setSysctl(path: SysctlPath, value: string): void {
+  using handle = openSetting(path, O_WRONLY);
+  write(handle, value, `/proc/sys/${path}`);
 }
 
 /** Writes a setting unless it has the value. @throws {SystemError} */
 export function writeSysctl(path: SysctlPath, value: string): void {
-  if (readSysctl(path) !== value) writeProcFile(`/proc/sys/${path}`, value);
+  if (readSysctl(path) !== value) setSysctl(path, value);
 }
 
 /**
@@ -25,7 +55,15 @@ export function writeSysctl(path: SysctlPath, value: string): void {
  * @throws {SystemError}
  */
 export function withSysctlsOf(netns: string, work: () => undefined): void {
-  inNamespaces({ net: netns }, work);
+  using proc = openProc();
+  inNamespaces({ net: netns }, () => {
+    elsewhere = proc;
+    try {
+      return work();
+    } finally {
+      elsewhere = undefined;
+    }
+  });
 }
 
 /**
@@ -37,7 +75,7 @@ export function tryWriteSysctls(settings: Iterable<readonly [SysctlPath, string]
   const failures: string[] = [];
   for (const [path, value] of settings) {
     try {
-      writeProcFile(`/proc/sys/${path}`, value);
+      setSysctl(path, value);
     } catch (error) {
       failures.push(messageOf(error));
     }

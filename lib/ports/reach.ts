@@ -1,9 +1,9 @@
 /** What the host itself must allow for `snat`, besides rules. */
 import { dirname } from "@std/path";
 import { withFile } from "../base/file_error.ts";
-import { readProcFile, writeProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
 import { setHairpin } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
@@ -26,9 +26,9 @@ export function localnetOf({ endpoints }: MappingRecord): string | undefined {
   if (!endpoint) return undefined;
   using netlink = Netlink.open();
   const route = netlink.routeTo(endpoint.address);
-  const name = netlink.links().find(({ index }) => index === route.link)?.name;
+  const name = route.link === undefined ? undefined : netlink.linkAt(route.link)?.name;
   if (name === undefined) return undefined;
-  const isOn = readProcFile(setting(name)).trim() === "1";
+  const isOn = readSysctl(setting(name)) === "1";
   return !isOn || usersOf(name).length > 0 ? name : undefined;
 }
 
@@ -38,12 +38,12 @@ export function openLocalnet(device: string, owner: Owner): void {
   withFile("make", mark, () => {
     Deno.mkdirSync(dirname(mark), { recursive: true, mode: STATE_MODE.directory });
     try {
-      Deno.symlinkSync(setting(device), mark);
+      Deno.symlinkSync(`/proc/sys/${setting(device)}`, mark);
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
   });
-  writeProcFile(setting(device), "1");
+  setSysctl(setting(device), "1");
 }
 
 /**
@@ -59,7 +59,7 @@ export function closeLocalnet(record: MappingRecord): void {
     return removeFile(own);
   }
   try {
-    writeProcFile(setting(device), "0");
+    setSysctl(setting(device), "0");
   } catch (error) {
     // The interface is gone.
     if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
@@ -71,8 +71,8 @@ function markOf(device: string, owner: Owner): string {
   return `${LOCALNET}/${device}/${keyOf(owner)}`;
 }
 
-function setting(device: string): string {
-  return `/proc/sys/net/ipv4/conf/${device}/route_localnet`;
+function setting(device: string): SysctlPath {
+  return `net/ipv4/conf/${device}/route_localnet`;
 }
 
 /** The marks of the attachments that need the setting. */
@@ -88,16 +88,11 @@ function usersOf(device: string): string[] {
  */
 export function openHairpin({ netns, ifName }: MappingRecord): void {
   using netlink = Netlink.open();
-  const links = netlink.links();
   const inside = linkOf(netns, ifName);
-  const port = inside?.kind === "veth"
-    ? links.find(({ index, kind }) => index === inside.peerIndex && kind === "veth")
-    : undefined;
-  if (port?.master !== undefined && isBridge(links, port.master)) setHairpin(port.index);
-}
-
-function isBridge(links: readonly Link[], wanted: number): boolean {
-  return links.some(({ index, kind }) => index === wanted && kind === "bridge");
+  if (inside?.kind !== "veth" || inside.peerIndex === undefined) return;
+  const port = netlink.linkAt(inside.peerIndex);
+  if (port?.kind !== "veth" || port.master === undefined) return;
+  if (netlink.linkAt(port.master)?.kind === "bridge") setHairpin(port.index);
 }
 
 /** The container's interface, if it has one of that name. */

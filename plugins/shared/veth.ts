@@ -25,7 +25,8 @@ export interface Wire {
 }
 
 /**
- * Makes a wire, whose ends are born where they belong, with the host's end up.
+ * Makes a wire, whose ends are born where they belong, with the host's end up unless it is said
+ * to be down.
  *
  * @throws {CniError} if the container has an interface of that name
  * @throws {SystemError}

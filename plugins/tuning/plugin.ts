@@ -3,8 +3,7 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { writeProcFile } from "../../lib/kernel/files.ts";
-import { readSysctl, withSysctlsOf } from "../../lib/kernel/sysctl.ts";
+import { readSysctl, setSysctl, withSysctlsOf } from "../../lib/kernel/sysctl.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { type LinkDescription, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "../shared/fields.ts";
@@ -56,7 +55,7 @@ async function add(call: LiveCall): Promise<Result> {
     withSysctlsOf(call.netns, () => {
       for (const [path, value] of config.sysctls) {
         before.set(path, readSysctl(path));
-        writeProcFile(`/proc/sys/${path}`, value);
+        setSysctl(path, value);
       }
       return undefined;
     });
@@ -86,7 +85,7 @@ function setNow(netns: string, index: number, settings: ReturnType<typeof settin
 
 function writeAll(netns: string, values: ReadonlyMap<string, string>): void {
   withSysctlsOf(netns, () => {
-    for (const [path, value] of values) writeProcFile(`/proc/sys/${path}`, value);
+    for (const [path, value] of values) setSysctl(path, value);
     return undefined;
   });
 }

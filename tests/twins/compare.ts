@@ -25,6 +25,10 @@ const LEFT_OUT = new Set([
   ],
 ]);
 const RANDOM = /\bveth[0-9a-f]{8}\b|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\bfe80::[0-9a-f:]{4,}/g;
+/** With ours, a port of a bridge has no IPv6 of its own; with the reference it has, and no use for it. */
+const IPV6_OF_A_PORT = new RegExp(
+  '^host (?:ipv6/conf/RANDOM/disable_ipv6:|{"dev":"RANDOM","dst":"(?:ff00::/8|fe80::/64)")',
+);
 /** What the kernel says of a signal a little later, and of addresses that it makes itself. */
 const OF_THE_MOMENT = ["NO-CARRIER", "LOWER_UP", "M-DOWN", "linkdown", "dead"];
 
@@ -68,13 +72,15 @@ function described({ printed, state }: Seen, own: string): string[] {
   // that all are the same word is enough to see one too many or too few.
   return [...result, ...lines].map((line) =>
     line.replaceAll(RANDOM, (text) => own.includes(text) ? text : "RANDOM")
-  ).filter((line) => !/^\S+ *$|"dst":"(?:RANDOM|fe80::)"/.test(line)).sort();
+  ).filter((line) => !/^\S+ *$|"dst":"(?:RANDOM|fe80::)"/.test(line) && !IPV6_OF_A_PORT.test(line))
+    .sort();
 }
 
 function flat(line: string): string[] {
   const value = parse(line);
   if (!value) return [line.replaceAll(/\[\d+:\d+\]|counter packets \d+ bytes \d+/g, "")];
-  return (Array.isArray(value) ? value : [value]).map((one) => JSON.stringify(kept(one)));
+  const all = kept(Array.isArray(value) ? value : [value]) as Json[];
+  return all.map((one) => JSON.stringify(one));
 }
 
 /** A file's line may begin as a list does. */
