@@ -3,7 +3,7 @@
  * often a healthy container alarms, and how long it takes.
  *
  * `./dev bench diagnose [LIST…] [--part=K/N] [--only=WORD] [--out=FILE]`: the catalogue, or lists of
- * it; of each the K-th of N parts, or what has WORD in its name; FILE gets a line of JSON for each.
+ * it; of each the K-th of N parts, or what has one of WORD,WORD in its name; FILE gets a line of JSON for each.
  */
 import {
   type Fault,
@@ -24,25 +24,27 @@ export async function run(args: string[]): Promise<void> {
     args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
   const named = args.filter((arg) => !arg.startsWith("--"));
   const [part, parts] = (option("part") ?? "0/1").split("/").map(Number) as [number, number];
-  const only = option("only") ?? "";
-  const lines: string[] = [];
+  const only = (option("only") ?? "").split(",");
+  const file = option("out");
+  if (file) await Deno.writeTextFile(file, "");
   const sums: string[] = [];
   for (const list of named.length > 0 ? named : LISTS) {
     const setups = (await readSetups<Fault>(list)).filter((_, i) => i % parts === part % parts)
-      .filter(({ name }) => name.includes(only));
+      .filter(({ name }) => only.some((word) => name.includes(word)));
     console.log(`\n### ${list}\n`);
     console.log(row("set-up", "named first", "right", "ms"));
     console.log(row("---", "---", "---", "---"));
     const outcomes = await runSetups(setups, {
       mend: true,
-      each: (outcome) => console.log(report(outcome)),
+      each: (outcome) => {
+        console.log(report(outcome));
+        const line = JSON.stringify({ list, right: isWell(outcome), ...outcome });
+        if (file) Deno.writeTextFileSync(file, `${line}\n`, { append: true });
+      },
     });
     const made = outcomes.filter(({ impossible }) => impossible === undefined);
     sums.push(`- ${list}: ${summary(made)}`);
-    lines.push(...outcomes.map((one) => JSON.stringify({ list, right: isWell(one), ...one })));
   }
-  const file = option("out");
-  if (file) await Deno.writeTextFile(file, lines.join("\n") + "\n");
   console.log(`\n${sums.join("\n")}`);
   if (args.length === 0) await repeat();
 }

@@ -27,8 +27,9 @@ export async function explain(
   const drops = session.drops(token);
   const evidence = [`asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)];
   const found = await ruleReasons(scene, question, met, texts);
+  if (found.length === 0) found.push(...await silencedReasons(scene, question, session, texts));
   if (found.length === 0) found.push(...linkReasons({ scene, question, trail }));
-  if (found.length === 0) found.push(...dropReasons(scene, question, drops, session.grown));
+  if (found.length === 0) found.push(...dropReasons(scene, question, drops, session.grown, trail));
   const one = { scene, question, answer, trail, session, token, met, texts };
   if (found.length === 0) found.push(...await translationReasons(one));
   if (found.length === 0) found.push(...await question.reasons?.(scene, answer) ?? []);
@@ -61,6 +62,20 @@ export async function explain(
     ));
   }
   return found.slice(0, 2).map((one) => ({ ...one, evidence: [...one.evidence, ...evidence] }));
+}
+
+/** A hop says that the packet is too large for it, and a rule keeps its word away. */
+async function silencedReasons(
+  scene: Scene,
+  question: Question,
+  session: Session,
+  texts: RuleTexts,
+): Promise<Finding[]> {
+  if (question.sizes !== true) return [];
+  const met = session.rulesOfErrors().filter(({ packet }) =>
+    packet!.source.includes(":") === (question.family === 6)
+  );
+  return await ruleReasons(scene, question, met, texts);
 }
 
 function mechanismAt(place: Finding["place"], { topic }: Question): Mechanism {

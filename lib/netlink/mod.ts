@@ -16,13 +16,21 @@ import {
   view,
 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
-import { decodeRoute, decodeRouteEntry, decodeRule, type Route, type Rule } from "./route.ts";
+import {
+  decodeRoute,
+  decodeRouteEntry,
+  decodeRule,
+  type Flow,
+  flowAttributes,
+  type Route,
+  type Rule,
+} from "./route.ts";
 import { decodeTokenBucket, disciplinesOf, type TokenBucket } from "./traffic_changes.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
 export type { Address, Change, Link, Neighbour, Route, Rule };
 export type { LinkStatistics } from "./link.ts";
-export type { NextHop } from "./route.ts";
+export type { Flow, NextHop } from "./route.ts";
 
 /** Message types (linux/rtnetlink.h). */
 const RTM_NEWLINK = 16;
@@ -269,10 +277,15 @@ export class Netlink implements Disposable {
    * The route that a packet to `destination` takes.
    *
    * @param from for a packet that is forwarded: its source and the interface it arrives by
+   * @param flow what policy rules may ask for besides
    * @throws {SystemError} `ENETUNREACH` without a route, `EHOSTUNREACH` or `EINVAL` for one that
    *   the kernel would drop
    */
-  routeTo(destination: string, from?: { source: string; inputLink: number }): Route {
+  routeTo(
+    destination: string,
+    from?: { source: string; inputLink: number },
+    flow?: Flow,
+  ): Route {
     const bytes = addressBytes(destination);
     const header = new Uint8Array(12);
     header[0] = addressFamilyOf(destination);
@@ -285,6 +298,7 @@ export class Netlink implements Disposable {
         attribute(RTA_IIF, u32(from.inputLink)),
       );
     }
+    if (flow) parts.push(...flowAttributes(flow));
     const what = `find the route to ${destination}`;
     const [message] = this.#socket.request(RTM_GETROUTE, 0, [header, ...parts], what);
     return decodeRouteEntry(message!);

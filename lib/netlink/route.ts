@@ -1,7 +1,7 @@
 /** Routes and routing rules (RTM_NEWROUTE, RTM_NEWRULE; linux/rtnetlink.h, linux/fib_rules.h). */
 import { addressText } from "../base/ip.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { Attributes, type Message, view } from "./message.ts";
+import { attribute, Attributes, type Message, view } from "./message.ts";
 import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
 
 /** A route. */
@@ -48,11 +48,24 @@ export interface Rule {
   outputLink?: string;
   /** As `value/mask` in hexadecimal. */
   mark?: string;
+  /** The number of the transport protocol, such as 17. */
+  protocol?: number;
+  /** First and last of a range. */
+  sourcePorts?: [first: number, last: number];
+  destinationPorts?: [first: number, last: number];
   /** The table; absent for a rule that does not look one up (`action`). */
   table?: string;
   /** `lookup`, `goto`, `blackhole`, `unreachable`, `prohibit`, … */
   action: string;
   inverted: boolean;
+}
+
+/** What a policy rule may ask for besides addresses and links. */
+export interface Flow {
+  /** The number of the transport protocol. */
+  protocol: number;
+  sourcePort: number;
+  destinationPort: number;
 }
 
 const RTMSG_BYTES = 12;
@@ -65,7 +78,12 @@ const RTA_METRICS = 8;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RTA_VIA = 18;
+const RTA_IP_PROTO = 27;
+const RTA_SPORT = 28;
+const RTA_DPORT = 29;
 const RTAX_MTU = 2;
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
 const RTNEXTHOP_BYTES = 8;
 const RTM_F_CLONED = 0x200;
 
@@ -88,6 +106,9 @@ const FRA_FWMARK = 10;
 const FRA_TABLE = 15;
 const FRA_FWMASK = 16;
 const FRA_OIFNAME = 17;
+const FRA_IP_PROTO = 22;
+const FRA_SPORT_RANGE = 23;
+const FRA_DPORT_RANGE = 24;
 const FIB_RULE_INVERT = 2;
 const ACTIONS = [
   "unspec",
@@ -136,6 +157,17 @@ export function decodeRouteEntry(message: Message): Route {
   };
 }
 
+/** A flow, for a question about its route. The kernel knows ports of TCP and UDP alone. */
+export function flowAttributes({ protocol, sourcePort, destinationPort }: Flow): Uint8Array[] {
+  const port = (number: number) => new Uint8Array([number >> 8, number & 0xff]);
+  return [
+    attribute(RTA_IP_PROTO, new Uint8Array([protocol])),
+    ...protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
+      ? [attribute(RTA_SPORT, port(sourcePort)), attribute(RTA_DPORT, port(destinationPort))]
+      : [],
+  ];
+}
+
 function* eachHop(bytes: Uint8Array): Generator<Uint8Array> {
   let rest = bytes;
   while (rest.length >= RTNEXTHOP_BYTES) {
@@ -179,10 +211,19 @@ export function decodeRule(message: Message): Rule | undefined {
     inputLink: attributes.text(FRA_IIFNAME),
     outputLink: attributes.text(FRA_OIFNAME),
     mark: mark ? `0x${mark.toString(16)}/0x${mask.toString(16)}` : undefined,
+    protocol: attributes.u8(FRA_IP_PROTO),
+    sourcePorts: ports(attributes.bytes(FRA_SPORT_RANGE)),
+    destinationPorts: ports(attributes.bytes(FRA_DPORT_RANGE)),
     table: action === 1 ? tableName(table) : undefined,
     action: ACTIONS[action] ?? String(action),
     inverted: (header.getUint32(8, true) & FIB_RULE_INVERT) !== 0,
   };
+}
+
+/** struct fib_rule_port_range, in the machine's own order. */
+function ports(bytes: Uint8Array | undefined): [number, number] | undefined {
+  if (!bytes || bytes.length < 4) return undefined;
+  return [view(bytes).getUint16(0, true), view(bytes).getUint16(2, true)];
 }
 
 function isIp(family: number): boolean {

@@ -91,6 +91,17 @@ export class NamespaceView implements Disposable {
     return this.proc(`sys/net/${name}`)?.trim();
   }
 
+  /** Whether a setting is one that this namespace may change: some are the whole machine's. */
+  mayChange(name: string): boolean {
+    const look = () => Deno.statSync(`/proc/sys/net/${name}`).mode! & 0o200;
+    try {
+      return (this.netns === undefined ? look() : inNamespaces({ net: this.netns }, look)) !== 0;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
   /** Changes something there, also when this view is closed. @throws {SystemError} */
   change(work: (netlink: Netlink) => void): void {
     using netlink = Netlink.open(this.netns);

@@ -114,6 +114,7 @@ Deno.test("what keeps an executor from its agent is told apart", async () => {
   ]);
   await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
   const place = "203.0.113.1:5051";
+  const nowhere = "203.0.113.1:5050";
   const find = async (id: string, ...flags: string[]) => {
     const { code, stdout } = await clinic.netns("diagnose", id, "--json", ...flags);
     return { code, findings: JSON.parse(stdout).findings as Record<string, unknown>[] };
@@ -123,7 +124,7 @@ Deno.test("what keeps an executor from its agent is told apart", async () => {
   assertMatch(`${routeless.findings[0]!.text}`, /routeless has no route to 203\.0\.113\.1/);
   assertMatch(`${routeless.findings[0]!.remedy}`, /"routes"[^]* net-r [^]*CNI414/);
 
-  const refused = await find("patient", `--agent=${place}`);
+  const refused = await find("patient", `--agent=${nowhere}`);
   assertEquals([refused.code, refused.findings[0]!.code], [1, "agent_unreachable"]);
   assertMatch(`${refused.findings[0]!.text}`, /listens on another address, or is not running/);
   assertEquals((await find("patient")).code, 0);

@@ -18,6 +18,8 @@ export interface Setup {
   name: string;
   network?: keyof typeof NETWORKS;
   steps: Step[];
+  /** Why more than one answer is right, or why it is made otherwise than its author meant. */
+  why?: string;
 }
 
 export interface Fault extends Setup {
@@ -49,7 +51,7 @@ export interface Outcome<S extends Setup> {
   variables: Record<string, string>;
   /** How long the diagnosis took. */
   ms: number;
-  /** Whether `--fix`'s commands, run, made it healthy; absent where there were none, or not tried. */
+  /** Whether the questions pass once `--fix`'s commands have run; absent where there were none, or not tried. */
   mended?: boolean;
   afterwards?: string;
   /** Why it can't be made here; then nothing was diagnosed. */
@@ -84,9 +86,7 @@ export async function readSetups<S extends Setup>(name: string): Promise<S[]> {
 async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outcome<S>> {
   await using clinic = await Clinic.open(setup.network);
   const variables = await variablesOf(clinic);
-  // The executor's agent, and what the containers are for.
   if (!setup.network?.startsWith("services")) {
-    await clinic.agent.ok(["busybox", "httpd", "-p", "5051", "-h", "/"]);
     for (const container of [clinic.patient, clinic.neighbour]) await serve(container, setup);
   }
   // A first packet, so that tables of neighbours are filled as they are on a running agent.
@@ -128,10 +128,17 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
     for (const command of commands) await clinic.agent.run(command);
     const after = await clinic.netns("diagnose", "patient", "--json");
     const left: NamedFinding[] = after.stdout === "" ? [] : JSON.parse(after.stdout).findings;
-    outcome.mended = !left.some(({ code, text, level }) =>
+    const again: Outcome<S>["asked"] = after.stdout === "" ? [] : JSON.parse(after.stdout).asked;
+    const failing = again.filter(({ outcome, text }) =>
+      outcome === "failed" &&
+      findings[0].evidence.some((line: string) => line.startsWith(`asked: it ${text};`))
+    );
+    const isThere = left.some(({ code, text, level }) =>
       level === "problem" && code === findings[0].code && text === findings[0].text
     );
-    outcome.afterwards = left[0]?.text;
+    // Of a pair, the other one may still be in the way of the question.
+    outcome.mended = !isThere && ("second" in setup || failing.length === 0);
+    outcome.afterwards = [left[0]?.text, ...failing.map(({ text }) => text)].join("; ");
   }
   return outcome;
 }
@@ -141,7 +148,7 @@ const ECHO =
   'use IO::Socket::INET; $s=IO::Socket::INET->new(LocalPort=>53,Proto=>"udp"); while($s->recv($b,2000)){$s->send($b)}';
 
 /** @returns what a step that failed said */
-async function take(
+export async function take(
   clinic: Clinic,
   step: Step,
   variables: Record<string, string>,
@@ -182,7 +189,7 @@ async function serve(container: Namespace, { network }: Setup): Promise<void> {
   await container.ok(["sh", "-c", `mount -t tmpfs tmpfs /run; ${script}; sleep 0.05`]);
 }
 
-async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
+export async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
   const links: { ifindex: number; ifname: string }[] = JSON.parse(
     await clinic.agent.ok(["ip", "-j", "link"]),
   );
@@ -206,6 +213,18 @@ async function variablesOf(clinic: Clinic): Promise<Record<string, string>> {
   };
 }
 
+/** Rules of packet filters, which stand at hooks of a machine and not at a link of it. */
+const FILTERS = new Set(["iptables", "iptables-legacy", "nftables", "ebtables", "arptables"]);
+/** One machine: where on it a hook is, is a matter of view. */
+const AGENT_SIDE = new Set(["agent", "uplink", "bridge", "host-veth"]);
+
+function isPlace(found: NamedFinding, place: string | string[]): boolean {
+  return [place].flat().some((one) =>
+    one === found.place ||
+    (FILTERS.has(found.mechanism) && AGENT_SIDE.has(one) && AGENT_SIDE.has(found.place))
+  );
+}
+
 /** Whether the first finding is the fault; of a pair, either. */
 export function isRight({ setup, findings, code, variables }: Outcome<Fault>): boolean {
   const [first] = findings;
@@ -214,7 +233,7 @@ export function isRight({ setup, findings, code, variables }: Outcome<Fault>): b
     const wanted = names?.replaceAll(/\$([A-Z]+)/g, (_, name) => variables[name] ?? name)
       .replaceAll(/\bN?VETH\b/g, (name) => variables[name]!).toLowerCase();
     const said = `${first.text} ${first.evidence.join(" ")} ${first.remedy}`.toLowerCase();
-    return [mechanism].flat().includes(first.mechanism) && [place].flat().includes(first.place) &&
+    return [mechanism].flat().includes(first.mechanism) && isPlace(first, place) &&
       (wanted === undefined || said.includes(wanted));
   };
   return one(setup.mechanism, setup.place, setup.names) ||

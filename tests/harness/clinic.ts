@@ -158,6 +158,8 @@ export class Clinic implements AsyncDisposable {
           : undefined,
         resolvConf: kind === "noGateway" || kind === "v6only" ? "" : undefined,
       });
+    // The executors' agent; one that is served otherwise can be stopped.
+    if (!isServed) await agent.ok(["busybox", "httpd", "-p", "5051", "-h", "/"]);
     const patient = await launch("patient", PORT);
     const neighbour = await launch("neighbour", NEIGHBOUR_PORT);
     if (isServed) {

@@ -87,7 +87,7 @@ async function legacy(
   let table = "";
   for (const line of (await outputIn(netns, program, ["-c"])).split("\n")) {
     if (line.startsWith("*")) table = line.slice(1);
-    const rule = /^\[(\d+):\d+\] (-A .* -j (?:DROP|REJECT).*)$/.exec(line);
+    const rule = /^\[(\d+):\d+\] (-A .* -[jg] .*)$/.exec(line);
     const policy = /^:(\S+) DROP \[(\d+):\d+\]$/.exec(line);
     const prefix = `legacy\t${program.replace("-save", "")}\t${netns ?? ""}\t${table}\t`;
     if (rule) counters.set(`${prefix}${rule[2]}`, Number(rule[1]));

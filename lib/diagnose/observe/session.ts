@@ -143,6 +143,11 @@ export class Session implements AsyncDisposable {
     return this.#met.filter(({ packet }) => packet?.target === address);
   }
 
+  /** The rules that errors met which quote a probe; a trace is too short to tell which probe. */
+  rulesOfErrors(): RuleMet[] {
+    return this.#met.filter(({ packet }) => packet?.protocol === "icmp error");
+  }
+
   drops(token: number): Drop[] {
     return this.#dropped.filter(({ packet, location }) =>
       packet && (packet.sourcePort === token || packet.destinationPort === token) &&

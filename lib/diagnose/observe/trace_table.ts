@@ -245,9 +245,21 @@ function rulesFor(family: number, { tokens, addresses }: Traced): Uint8Array[][]
   const arp = family === ARP || family === NETDEV;
   const ports = [6, 17].flatMap((protocol) => [0, 2].map((offset) => [protocol, offset] as const));
   const echoes = [1, 58].map((protocol) => [protocol, 4] as const);
+  // The ports, or the identifier, of what an error quotes, behind its own header and the quoted one.
+  const errors = [[1, 3, 28], [58, 2, 48]].flatMap(([protocol, type, at]) =>
+    [0, 2, 4].map((offset) => [protocol!, type!, at! + offset] as const)
+  );
   return [
     ...family === ARP ? [] : [...ports, ...echoes].map(([protocol, offset]) => [
       ...l4(protocol),
+      load(BASE_TRANSPORT, offset, 2),
+      compare(GREATER_OR_EQUAL, big16(tokens.first)),
+      compare(LESS_OR_EQUAL, big16(tokens.last)),
+    ]),
+    ...family === ARP ? [] : errors.map(([protocol, type, offset]) => [
+      ...l4(protocol),
+      load(BASE_TRANSPORT, 0, 1),
+      equal(new Uint8Array([type])),
       load(BASE_TRANSPORT, offset, 2),
       compare(GREATER_OR_EQUAL, big16(tokens.first)),
       compare(LESS_OR_EQUAL, big16(tokens.last)),

@@ -3,6 +3,7 @@ import { endsOf, through, toAgent, toWire } from "../journey.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { problem } from "../finding.ts";
+import { fullBacklog } from "../reasons/backlog.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
@@ -43,7 +44,12 @@ export function agentQuestions(
     async ask(token, session) {
       const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
       if (outcome === "connected") return answered("it takes the connection");
-      if (!given && outcome === "ECONNREFUSED" && isLocal && listeners("tcp", port).length === 0) {
+      // A stock agent's container has an executor that must register; others may have no agent at all.
+      const isExecutor = scene.container?.keeper === "agent";
+      if (
+        !given && !isExecutor && outcome === "ECONNREFUSED" && isLocal &&
+        listeners("tcp", port).length === 0
+      ) {
         const arrived = session.of(token).some(({ direction, packet }) =>
           direction === "in" && packet.sourcePort === token
         );
@@ -59,7 +65,19 @@ export function agentQuestions(
       }
       return failed(outcome);
     },
-    reasons: (_, { detail }) => {
+    reasons: async (_, { detail }) => {
+      const full = detail === "timed out" && isLocal
+        ? await fullBacklog(undefined, port)
+        : undefined;
+      if (full !== undefined) {
+        return [problem(
+          "backlog_full",
+          ["agent", "agent"],
+          `the backlog of the agent on port ${port} is full: it takes no more connections`,
+          [full],
+          "its process does not accept what waits: look whether the agent hangs, and at who connects",
+        )];
+      }
       const listening = isLocal ? listeners("tcp", port) : [];
       const fits = listening.filter((one) =>
         one.address === address || one.address === "::" ||
@@ -70,7 +88,7 @@ export function agentQuestions(
         listening.length > 0
           ? problem(
             "agent_listens_elsewhere",
-            ["listener", "agent"],
+            ["agent", "agent"],
             `the agent listens on ${
               listening.map((one) => one.address).join(", ")
             } port ${port}, not on ${address}`,

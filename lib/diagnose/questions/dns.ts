@@ -1,6 +1,6 @@
 /** Does its DNS work the way the container resolves? */
 import { isAddress } from "../../base/ip.ts";
-import { endsOf, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
+import { endsOf, isAt, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
 import { dnsReasons, resolverReasons } from "../reasons/dns.ts";
 import type { Resolver } from "../resolver.ts";
@@ -81,9 +81,13 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     ...common,
     text: `resolves names by ${server} over TCP`,
     protocol: "tcp",
-    async ask(token) {
+    async ask(token, session) {
       const outcome = await overTcp(token);
-      if (outcome === "ECONNREFUSED") {
+      // Nothing but the server's own word tells that it has none.
+      const first = common.journey.legs.find(({ way }) => way === "back");
+      const isItsOwn = first === undefined ||
+        session.of(token).some((one) => isAt(first, one, token));
+      if (outcome === "ECONNREFUSED" && isItsOwn) {
         return { outcome: "unasked", detail: "the server has no TCP" };
       }
       return outcome === "timed out" || outcome.startsWith("E")

@@ -37,6 +37,12 @@ export function gatewayQuestions(scene: Scene): Question[] {
             (one.family === "inet6") === gateway.includes(":") && one.scope === "global"
           )?.address;
           const answers = await answersFor(scene.inside.netns, link, gateway, own);
+          const back = ends.bridge ?? ends.veth;
+          const isAnswered = session.of(token).some(({ at, direction, packet }) =>
+            at === back?.point.name && direction === "out" && packet.protocol === "icmp" &&
+            (packet.flags === 0 || packet.flags === 129)
+          );
+          if (isAnswered) return failed("its answer does not come back");
           if (arrived && isOwn) return answered("the agent receives what is sent to it");
           if (answers.length > 0 && !isOwn && outcome === "timed out") {
             const entry = scene.inside.netlink.neighbours().find((one) =>

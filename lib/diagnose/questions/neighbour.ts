@@ -52,33 +52,67 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
       (localAddress === address || localAddress === "::" ||
         (family === 4 && localAddress === "0.0.0.0"))
     )?.localPort ?? CLOSED_PORT;
-    return [{
-      topic: "neighbour",
-      text: `reaches its neighbour ${theirs.name} at ${address}`,
-      family,
-      journey: between(ends, far),
-      protocol: "tcp",
-      destination: address,
-      port,
-      neighbours: [
-        address,
-        ...ends.attached.expected.map((one) =>
-          one.address
-        ),
-      ],
-      async ask(token, session) {
-        const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
-        if (outcome === "connected") return answered(`port ${port} takes a connection`);
-        const refusedThere = session.of(token).some(({ at, direction, packet }) =>
-          at === far.eth.point.name && direction === "out" && packet.destinationPort === token
-        );
-        if (outcome === "ECONNREFUSED" && refusedThere) {
-          return answered(`it answers that nobody listens on ${port}`);
-        }
-        return failed(outcome);
+    return [
+      {
+        topic: "neighbour",
+        text: `reaches its neighbour ${theirs.name} at ${address}`,
+        family,
+        journey: between(ends, far),
+        protocol: "tcp",
+        destination: address,
+        port,
+        far: { scene: theirs, attached: far.attached },
+        neighbours: [
+          address,
+          ...ends.attached.expected.map((one) =>
+            one.address
+          ),
+        ],
+        async ask(token, session) {
+          const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
+          if (outcome === "connected") {
+            return answered(`port ${port} takes a connection`);
+          }
+          const refusedThere = session.of(token).some(({ at, direction, packet }) =>
+            at === far.eth.point.name && direction === "out" && packet.destinationPort === token
+          );
+          if (outcome === "ECONNREFUSED" && refusedThere) {
+            return answered(`it answers that nobody listens on ${port}`);
+          }
+          return failed(outcome);
+        },
       },
-    }, ...foundBy(ends, theirs, far, family)];
+      ...finds(scene, ends, theirs, far, family),
+      ...foundBy(ends, theirs, far, family),
+    ];
   });
+}
+
+/** Whether the container finds the neighbour, by ARP: what it knows of it already may be old. */
+function finds(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
+  const own = ends.attached.expected.find((one) => one.family === family)?.address;
+  const their = far.attached.expected.find((one) => one.family === family)?.address;
+  const mac = far.attached.link?.mac;
+  if (family === 6 || own === undefined || their === undefined || mac === undefined) return [];
+  return [{
+    topic: "neighbour",
+    text: `finds its neighbour ${theirs.name} at ${their}`,
+    family,
+    journey: between(ends, far),
+    protocol: "icmp",
+    destination: their,
+    port: 0,
+    far: { scene: theirs, attached: far.attached },
+    neighbours: [their],
+    async ask() {
+      if (!ends.eth.link.flags.includes("UP")) return unasked(`${ends.eth.point.name} is down`);
+      const answers = await answersFor(scene.inside.netns, ends.eth.link, their, own);
+      if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${their}`);
+      return answers.includes(mac)
+        ? answered(`${mac} answers`)
+        : failed(`${answers.join(", ")} answers for it`);
+    },
+  }];
 }
 
 /** Whether the neighbour finds the container, by ARP. */

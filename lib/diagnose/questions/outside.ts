@@ -1,5 +1,6 @@
 /** Can it reach outside: the far side of the agent's uplink, with packets as large as its own? */
 import { endsOf, through, toWire } from "../journey.ts";
+import { answersFor } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
 import type { Attached, Scene, Uplink } from "../scene.ts";
 import { SystemError } from "../../kernel/libc.ts";
@@ -147,6 +148,10 @@ export async function outsideQuestions(
         const left = session.of(token).some(({ at, direction }) =>
           at === uplink!.link.name && direction === "out"
         );
+        const wrong = left ? await wrongHardware(scene, uplink!, destination) : undefined;
+        if (wrong !== undefined) {
+          return failed(wrong);
+        }
         return left
           ? unasked(
             `the packet leaves by ${
@@ -161,6 +166,7 @@ export async function outsideQuestions(
     }
     questions.push({
       ...common,
+      sizes: true,
       text: `reaches ${destination} outside with packets of ${mtu} bytes`,
       destination,
       async ask(token) {
@@ -186,6 +192,28 @@ export async function outsideQuestions(
     });
   }
   return questions;
+}
+
+/** The agent sends to a hardware address by which nobody answers for the next hop. */
+async function wrongHardware(
+  { host }: Scene,
+  { link, agentAddress }: Uplink,
+  destination: string,
+): Promise<string | undefined> {
+  let nextHop = destination;
+  try {
+    nextHop = host.netlink.routeTo(destination).gateway ?? destination;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+  const entry = host.netlink.neighbours().find((one) =>
+    one.address === nextHop && one.link === link.index
+  );
+  if (entry?.mac === undefined) return undefined;
+  const answers = await answersFor(undefined, link, nextHop, agentAddress);
+  return answers.length === 0 || answers.includes(entry.mac)
+    ? undefined
+    : `the agent sends what is for ${nextHop} to ${entry.mac}, and ${answers.join(", ")} answers`;
 }
 
 /** What the kernel has learned of the path. */

@@ -12,7 +12,7 @@ import { tryConnect } from "../packets/tcp.ts";
 import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
 import { type Attached, pluginOf, type Scene, type Uplink } from "../scene.ts";
 import { portReasons } from "../reasons/portmap.ts";
-import { answered, failed, type Question, unasked } from "./question.ts";
+import { answered, failed, type Question, unasked, UNTRANSLATED } from "./question.ts";
 
 const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
@@ -187,6 +187,14 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
       );
       if (errors.length > 0) return failed("the container refuses the packet");
       if (reply.length === 0) return failed("the container does not answer");
+      const strange = back.find(({ packet }) =>
+        packet.protocol === mapping.protocol &&
+        (packet.source !== at || packet.sourcePort !== mapping.hostPort)
+      );
+      if (strange) {
+        const { source, sourcePort } = strange.packet;
+        return failed(`${UNTRANSLATED} ${source} port ${sourcePort}, where nobody asked`);
+      }
       if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
       return failed("its answer does not leave");
     },

@@ -2,7 +2,7 @@
 import type { Finding } from "../finding.ts";
 import type { Journey } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
-import type { Scene } from "../scene.ts";
+import type { Attached, Scene } from "../scene.ts";
 
 export type Topic = "gateway" | "neighbour" | "outside" | "dns" | "agent" | "port" | "state";
 
@@ -28,6 +28,10 @@ export interface Question {
   realPort?: number;
   /** The address that its receiver has, where a rule leads it there. */
   realDestination?: string;
+  /** Whether it asks for packets of a size: then errors of the way are an answer. */
+  sizes?: true;
+  /** The other container, where one of this agent answers. */
+  far?: { scene: Scene; attached: Attached };
   /** Whose hardware addresses are asked for on the way. */
   neighbours: readonly string[];
   /** Sends the packet. It has a port or an identifier of its own, by which it is recognised. */
@@ -38,6 +42,9 @@ export interface Question {
 
 /** How an answer begins when nobody tells the hardware address of the one that is asked. */
 export const NOBODY_ANSWERS = "nobody answers who has";
+
+/** How an answer begins whose translation was not undone. */
+export const UNTRANSLATED = "its answer comes from";
 
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
 export const failed = (detail: string): Answer => ({ outcome: "failed", detail });

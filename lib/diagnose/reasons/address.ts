@@ -1,6 +1,6 @@
 /** The container's addresses: lost, changed, or somebody else's too. */
 import type { Address } from "../../netlink/mod.ts";
-import { type Finding, inNetns, problem } from "../finding.ts";
+import { type Finding, inNetns, problem, shellText } from "../finding.ts";
 import { BRIEF, whoHas } from "../packets/arp.ts";
 import type { Attached, Scene } from "../scene.ts";
 
@@ -66,8 +66,47 @@ export function missing(scene: Scene, attached: Attached): Finding[] {
   });
 }
 
+/** An address or a hardware address of the container's that the agent has too. */
+export function sharedWithAgent(scene: Scene, attached: Attached): Finding[] {
+  const { host, name } = scene;
+  const { expected, link, bridge, ifName } = attached;
+  const addresses = expected.flatMap(({ address, prefixLength }) => {
+    const owner = host.ownerOf(address);
+    if (!owner) return [];
+    const at = host.addressesOf(owner).find((one) => one.address === address);
+    const command = [
+      "ip",
+      "address",
+      "del",
+      `${address}/${at?.prefixLength ?? prefixLength}`,
+      "dev",
+      owner.name,
+    ];
+    return [problem(
+      "duplicate_address",
+      ["duplicate", "agent"],
+      `${address} of ${name} is also the agent's, on ${owner.name}: what is for the container the agent takes itself`,
+      [`ip address: ${address} on ${owner.name}`],
+      shellText(command),
+      { what: `take ${address} off ${owner.name}`, commands: [command] },
+    )];
+  });
+  const mac = link?.mac;
+  if (mac === undefined || !bridge?.link || bridge.link.mac !== mac) return addresses;
+  return [
+    ...addresses,
+    problem(
+      "duplicate_mac",
+      ["duplicate", "container"],
+      `${ifName} of ${name} and ${bridge.name} have one hardware address, ${mac}: the bridge takes what is for the container itself`,
+      [`ip link: ${bridge.name} ${mac}, ${ifName} ${mac}`],
+      `give one of them another: ip link set ${bridge.name} address …`,
+    ),
+  ];
+}
+
 /** IPv6 finds out by itself that an address is another's, and does not use it (RFC 4862). */
-function refused(scene: Scene, { link, ifName }: Attached): Finding[] {
+export function refused(scene: Scene, { link, ifName }: Attached): Finding[] {
   if (!link) return [];
   return scene.inside.addressesOf(link).filter(({ flags }) => flags.includes("dadfailed")).map((
     { address },

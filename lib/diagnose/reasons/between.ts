@@ -7,9 +7,9 @@ import { outputIn } from "../observe/counters.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
 
 /** Where a frame gets lost within the bridge. */
-export function bridgeReasons({ scene, trail, session, token }: Case): Finding[] {
+export function bridgeReasons({ scene, trail, session, token, question }: Case): Finding[] {
   const found = scene.interfaces.flatMap((attached) =>
-    portReasonsOfBridge(scene, attached, session.of(token), trail)
+    portReasonsOfBridge(scene, attached, session.of(token), trail, question.far)
   );
   return found.slice(0, 1);
 }

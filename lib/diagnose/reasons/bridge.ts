@@ -1,6 +1,6 @@
 /** The bridge: whether it is there, up, and the container on it. */
-import type { Link } from "../../netlink/mod.ts";
-import { type Finding, problem } from "../finding.ts";
+import type { Address, Link } from "../../netlink/mod.ts";
+import { type Finding, problem, shellText } from "../finding.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
@@ -53,6 +53,58 @@ export function bridgeOf(scene: Scene, attached: Attached): Finding[] {
     ));
   }
   return [...findings, ...lostGateways(scene, attached, link)];
+}
+
+/** A gateway's address that is on another link of the agent than the bridge. */
+export function movedGateways({ host }: Scene, attached: Attached, of: 4 | 6): Finding[] {
+  const { expected, checkpoint, bridge, routedByAgent } = attached;
+  const link = bridge?.link;
+  if (!link || !routedByAgent || !checkpoint) return [];
+  return expected.flatMap(({ gateway, prefixLength, family }) => {
+    const owner = gateway === undefined ? undefined : host.ownerOf(gateway);
+    if (family !== of || !owner || owner.master === link.index) return [];
+    if (!needsGateway(checkpoint, family)) return [];
+    const at = host.addressesOf(owner).find(({ address }) => address === gateway)!;
+    if (owner.index === link.index) {
+      return at.prefixLength > prefixLength ? [narrowGateway(at, prefixLength, link)] : [];
+    }
+    const commands = [
+      ["ip", "address", "del", `${gateway}/${at.prefixLength}`, "dev", owner.name],
+      ["ip", "address", "add", `${gateway}/${prefixLength}`, "dev", link.name],
+    ];
+    return [problem(
+      "gateway_moved",
+      ["address", "bridge"],
+      `the gateway's address ${gateway} is on ${owner.name} instead of ${link.name}`,
+      [
+        `${checkpoint.network} makes ${link.name} the gateway; its addresses are: ${
+          host.addressesOf(link).map(({ address }) => address).join(", ") || "none"
+        }`,
+      ],
+      `move it back: ${commands.map(shellText).join(" && ")}`,
+      { what: `move ${gateway} to ${link.name}`, commands },
+    )];
+  });
+}
+
+/** A gateway's address whose mask leaves out the containers. */
+function narrowGateway(
+  { address, prefixLength }: Address,
+  wanted: number,
+  { name }: Link,
+): Finding {
+  const commands = [
+    ["ip", "address", "del", `${address}/${prefixLength}`, "dev", name],
+    ["ip", "address", "add", `${address}/${wanted}`, "dev", name],
+  ];
+  return problem(
+    "gateway_mask",
+    ["address", "bridge"],
+    `${name} has the gateway's address as ${address}/${prefixLength}, and its network is /${wanted}: the containers are outside of it`,
+    [`the plugin gave the containers addresses of /${wanted}`],
+    commands.map(shellText).join(" && "),
+    { what: `give ${name} ${address}/${wanted}`, commands },
+  );
 }
 
 /** A bridge that is its network's gateway must have the gateway's address. */

@@ -3,7 +3,9 @@ import { SystemError } from "../../kernel/libc.ts";
 import { bridgePorts, bridgeVlans, forwardingTable } from "../../netlink/bridge_state.ts";
 import { type Finding, problem, type Reason, shellText } from "../finding.ts";
 import type { Sighting } from "../observe/tap.ts";
+import type { Link } from "../../netlink/mod.ts";
 import type { Trail } from "../place.ts";
+import type { Question } from "../questions/question.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 /**
@@ -16,6 +18,7 @@ export function portReasonsOfBridge(
   attached: Attached,
   seen: readonly Sighting[],
   trail?: Trail,
+  far?: Question["far"],
 ): Finding[] {
   const { host } = scene;
   const { hostEnd, bridge } = attached;
@@ -29,7 +32,7 @@ export function portReasonsOfBridge(
   const others = ports.filter(({ index, master }) =>
     master === bridge.link!.index && index !== hostEnd.index
   );
-  const far = others.find(({ index }) => index === other?.link.index);
+  const farPort = others.find(({ index }) => index === other?.link.index);
   const found: Finding[] = [];
   const finding = (
     cause: string,
@@ -42,7 +45,7 @@ export function portReasonsOfBridge(
       what: `undo it: ${shellText(command)}`,
       commands: [command],
     }));
-  for (const port of [own, far]) {
+  for (const port of [own, farPort]) {
     if (!port) continue;
     const name = host.linkAt(port.index)?.name ?? String(port.index);
     const place = port === own ? "host-veth" : "neighbour";
@@ -65,7 +68,7 @@ export function portReasonsOfBridge(
       );
     }
   }
-  if (own?.isolated && far?.isolated) {
+  if (own?.isolated && farPort?.isolated) {
     const name = hostEnd.name;
     finding(
       "port_isolated",
@@ -77,8 +80,8 @@ export function portReasonsOfBridge(
       ["bridge", "link", "set", "dev", name, "isolated", "off"],
     );
   }
-  found.push(...forwarding(scene, attached, seen, bridge.link.index));
-  for (const port of [own, far]) {
+  found.push(...forwarding(scene, attached, seen, bridge.link.index, far));
+  for (const port of [own, farPort]) {
     if (!port) continue;
     const name = host.linkAt(port.index)?.name ?? String(port.index);
     const place = port === own ? "host-veth" : "neighbour";
@@ -93,7 +96,7 @@ export function portReasonsOfBridge(
         ["bridge-port", place],
         `the port ${name} of ${bridge.name} is not flooded (${
           flood.join(", ")
-        } off): ARP, neighbour discovery or frames to who has been silent do not reach it`,
+        } off): broadcasts such as ARP, multicasts such as neighbour discovery, or frames to who has been silent do not reach it`,
         [`bridge link: ${flood.map((one) => `${one} off`).join(" ")}`],
         ["bridge", "link", "set", "dev", name, ...flood.flatMap((one) => [one, "on"])],
       );
@@ -117,14 +120,21 @@ function forwarding(
   { link, hostEnd, bridge }: Attached,
   seen: readonly Sighting[],
   master: number,
+  far: Question["far"],
 ): Finding[] {
   const entries = safe(() => forwardingTable()) ?? [];
-  const wanted: [mac: string | undefined, port: number, whose: string][] = [
-    [link?.mac, hostEnd!.index, "the container"],
+  const their = far?.attached;
+  const wanted: [mac: string | undefined, port: Link, whose: string][] = [
+    [link?.mac, hostEnd!, "the container"],
   ];
+  if (their?.hostEnd) {
+    wanted.push([their.link?.mac, their.hostEnd, `container ${far!.scene.name}`]);
+  }
   for (const [mac, port, whose] of wanted) {
     const wrong = entries.find((one) =>
-      one.mac === mac && one.link !== port && (one.master === master || one.link === master)
+      // A port's own address is local there; that of who is behind it must not be.
+      one.mac === mac && (one.link !== port.index || one.permanent) &&
+      (one.master === master || one.link === master)
     );
     if (!wrong) continue;
     const name = host.linkAt(wrong.link)?.name ?? String(wrong.link);
@@ -140,10 +150,10 @@ function forwarding(
     ];
     return [problem(
       "fdb_wrong",
-      ["bridge-port", "bridge"],
-      `the forwarding table of ${
-        bridge!.name
-      } leads ${mac}, which is ${whose}, to ${name} instead of ${hostEnd!.name}`,
+      ["bridge-port", wrong.link === port.index ? "host-veth" : "bridge"],
+      `the forwarding table of ${bridge!.name} leads ${mac}, which is ${whose}, to ${
+        wrong.link === port.index ? "the bridge itself" : name
+      } instead of ${port.name}`,
       [
         `bridge fdb: ${mac} dev ${name}${
           wrong.permanent ? " permanent" : wrong.fixed ? " static" : ""

@@ -1,7 +1,8 @@
 /** Name resolution: what the answers of a server say, and what the container's configuration does. */
 import { isAddress } from "../../base/ip.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, inNetns, problem, shellText } from "../finding.ts";
+import { BRIEF, whoHas } from "../packets/arp.ts";
 import { explained } from "../packets/outcome.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Scene } from "../scene.ts";
@@ -44,12 +45,12 @@ export function resolverReasons(scene: Scene, { servers, file, lookups }: Resolv
 }
 
 /** @param outcome what the question ended with */
-export function dnsReasons(
+export async function dnsReasons(
   scene: Scene,
   server: string,
   { servers, timeout, ndots, file }: Resolver,
   outcome: string,
-): Finding[] {
+): Promise<Finding[]> {
   const { name } = scene;
   const of = servers.length > 1
     ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`]
@@ -61,6 +62,22 @@ export function dnsReasons(
   const isOwn = scene.host.ownerOf(server) !== undefined;
   const place = isOwn ? "agent" as const : "outside" as const;
   const [word, domain] = outcome.split(" ") as [string, string?];
+  const here = scene.inside.ownerOf(server);
+  if (here && here.kind !== "loopback" || here && !server.startsWith("127.") && server !== "::1") {
+    const at = scene.inside.addressesOf(here).find(({ address }) => address === server)!;
+    const command = inNetns(
+      scene.inside.netns,
+      ...["ip", "address", "del", `${server}/${at.prefixLength}`, "dev", here.name],
+    );
+    return [problem(
+      "duplicate_address",
+      ["duplicate", "container"],
+      `${name} has the address of its DNS server, ${server}, itself, on ${here.name}: it asks itself`,
+      seen,
+      shellText(command),
+      { what: `take ${server} off ${here.name}`, commands: [command] },
+    )];
+  }
   if (server.startsWith("127.") || server === "::1") {
     return [problem(
       "dns_refused",
@@ -73,6 +90,8 @@ export function dnsReasons(
   }
   if (outcome === "ECONNREFUSED") {
     const isAbsent = isOwn && listeners("udp", 53).length === 0;
+    const shared = isAbsent ? await sharedServer(scene, server) : [];
+    if (shared.length > 0) return shared;
     return [problem(
       "dns_refused",
       ["dns", isAbsent ? "container" : place],
@@ -166,4 +185,26 @@ export function dnsReasons(
     )];
   }
   return [];
+}
+
+/** An address that the agent has, and somebody beyond its uplink too. */
+async function sharedServer(scene: Scene, server: string): Promise<Finding[]> {
+  const { host } = scene;
+  const way = scene.uplink(server.includes(":") ? 6 : 4);
+  const owner = host.ownerOf(server);
+  if (!way || !owner || server.includes(":")) return [];
+  const answers = (await whoHas(undefined, way.link, server, undefined, BRIEF)).filter((mac) =>
+    host.links.every((link) => link.mac !== mac)
+  );
+  if (answers.length === 0) return [];
+  const length = host.addressesOf(owner).find(({ address }) => address === server)!.prefixLength;
+  const command = ["ip", "address", "del", `${server}/${length}`, "dev", owner.name];
+  return [problem(
+    "duplicate_address",
+    ["duplicate", "agent"],
+    `${server}, the DNS server of ${scene.name}, is also an address of the agent, on ${owner.name}: what is for the server the agent takes itself`,
+    [`asked on ${way.link.name} who has ${server}, ${answers.join(", ")} answered`],
+    shellText(command),
+    { what: `take ${server} off ${owner.name}`, commands: [command] },
+  )];
 }

@@ -3,6 +3,7 @@ import { type Finding, inNetns, type Place, problem, type Reason, shellText } fr
 import type { Drop } from "../observe/drops.ts";
 import { words } from "./rule_text.ts";
 import type { Question } from "../questions/question.ts";
+import type { Trail } from "../place.ts";
 import type { Scene } from "../scene.ts";
 
 /** Where a device is. */
@@ -22,19 +23,28 @@ export function dropReasons(
   question: Question,
   drops: readonly Drop[],
   grown: readonly string[],
+  trail: Trail,
 ): Finding[] {
   const legacy = legacyReasons(scene, question, drops, grown);
   if (legacy.length > 0) return legacy;
   for (const drop of drops) {
-    const found = explain(scene, question, drop);
+    const found = explain(scene, question, drop, grown, trail);
     if (found) return [found];
   }
   return [];
 }
 
-function explain(scene: Scene, question: Question, drop: Drop): Finding | undefined {
+function explain(
+  scene: Scene,
+  question: Question,
+  drop: Drop,
+  grown: readonly string[],
+  { before, after, journey }: Trail,
+): Finding | undefined {
   const { reason, device, location } = drop;
-  const place = placeOfDevice(scene, device);
+  // Two namespaces have links of one name: the one where the packet was lost is meant.
+  const stop = [after, before, ...journey.legs].find((leg) => leg?.stop.link.name === device)?.stop;
+  const place = stop?.place ?? placeOfDevice(scene, device);
   const seen = [
     `the kernel dropped the packet on ${device || "no device"}: ${reason}${
       location ? ` in ${location}` : ""
@@ -55,7 +65,7 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
       commands ? `${remedy}: ${commands.map(shellText).join(" && ")}` : remedy,
       commands && { what: remedy, commands },
     );
-  const netns = place === "container" ? scene.inside.netns : undefined;
+  const netns = stop ? stop.point.netns : place === "container" ? scene.inside.netns : undefined;
   switch (reason) {
     case "IP_RPFILTER": {
       const view = netns === undefined ? scene.host : scene.inside;
@@ -95,14 +105,18 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
     case "QDISC_OVERLIMIT":
     case "QDISC_CONGESTED":
     case "FQ_BAND_LIMIT":
-    case "FQ_FLOW_LIMIT":
+    case "FQ_FLOW_LIMIT": {
+      const queue = grown.map((one) => one.split("\t")).filter(([kind, space, name, what]) =>
+        kind === "tc" && (space || undefined) === netns && name === device && what === "qdisc"
+      ).map((one) => one[4]).join(", ");
       return finding(
         "qdisc_drop",
         ["tc", place],
-        `the queue (qdisc) of ${device} drops the packet`,
+        `the queue (qdisc${queue ? ` ${queue}` : ""}) of ${device} drops the packet`,
         `look at its limits (tc -s qdisc show dev ${device})`,
         [inNetns(netns, "tc", "qdisc", "del", "dev", device, "root")],
       );
+    }
     case "BRIDGE_INGRESS_STP_STATE":
       return finding(
         "port_state",
@@ -115,7 +129,7 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
     case "TCP_LISTEN_OVERFLOW":
       return finding(
         "backlog_full",
-        ["listener", question.journey.to],
+        [question.topic === "agent" ? "agent" : "listener", question.journey.to],
         `the listener on port ${
           question.realPort ?? question.port
         } has no room for another connection`,
@@ -135,12 +149,16 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
       const count = Number(scene.host.setting("netfilter/nf_conntrack_count") ?? 0);
       const most = Number(scene.host.setting("netfilter/nf_conntrack_max") ?? 0);
       if (most > 0 && count >= most * 0.9) {
+        // It is the machine's, and only its first network namespace may change it.
+        const isOurs = scene.host.mayChange("netfilter/nf_conntrack_max");
         return finding(
           "conntrack_full",
           ["conntrack", "agent"],
           "the agent's connection tracking table is full: new connections are dropped",
-          "make room",
-          [["sysctl", "-w", `net.netfilter.nf_conntrack_max=${most * 2}`]],
+          isOurs
+            ? "make room"
+            : `make room: raise net.netfilter.nf_conntrack_max, now ${most}, in the machine's first network namespace`,
+          isOurs ? [["sysctl", "-w", `net.netfilter.nf_conntrack_max=${most * 2}`]] : undefined,
         );
       }
       return undefined;
@@ -148,6 +166,22 @@ function explain(scene: Scene, question: Question, drop: Drop): Finding | undefi
     default:
       return undefined;
   }
+}
+
+/** A rule of iptables-legacy that counted while the probe was under way. */
+export interface LegacyRule {
+  program: string;
+  netns?: string;
+  table: string;
+  /** As iptables-save writes it. */
+  rule: string;
+}
+
+export function grownLegacy(grown: readonly string[], family: 4 | 6): LegacyRule[] {
+  return grown.filter((one) => one.startsWith("legacy\t")).map((one) => {
+    const [, program = "", space, table = "", rule = ""] = one.split("\t");
+    return { program, netns: space || undefined, table, rule };
+  }).filter(({ program }) => program.startsWith("ip6") === (family === 6));
 }
 
 /** Rules of iptables-legacy are not traced: what counted while the probe was dropped did it. */
@@ -158,16 +192,8 @@ function legacyReasons(
   grown: readonly string[],
 ): Finding[] {
   if (drops.length > 0 && !drops.some(({ reason }) => reason === "NETFILTER_DROP")) return [];
-  return grown.filter((one) => one.startsWith("legacy\t")).flatMap((one) => {
-    const [, program, space, table, rule] = one.split("\t") as [
-      string,
-      string,
-      string,
-      string,
-      string,
-    ];
-    if (program.startsWith("ip6") !== (question.family === 6)) return [];
-    const netns = space === "" ? undefined : space;
+  return grownLegacy(grown, question.family).flatMap(({ program, netns, table, rule }) => {
+    if (!/^-P| -j (DROP|REJECT)\b/.test(rule)) return [];
     const place: Place = netns === undefined
       ? "agent"
       : netns === scene.inside.netns

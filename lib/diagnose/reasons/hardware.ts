@@ -1,7 +1,10 @@
 /** Frames that go to the wrong hardware address. */
 import type { Case } from "../case.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
+import type { NamespaceView } from "../../netns/view.ts";
 import type { Trail } from "../place.ts";
+import type { Scene } from "../scene.ts";
+import { routeWords } from "./policy.ts";
 
 /** A frame that was sent to the wrong hardware address, by a table entry that is wrong. */
 export function hardwareReasons({ scene, trail, question }: Case): Finding[] {
@@ -28,6 +31,8 @@ export function hardwareReasons({ scene, trail, question }: Case): Finding[] {
       one.mac === sighting.to && one.link === leg.stop.link.index
     );
     const owner = scene.ownerOfMac(sighting.to);
+    const routed = view && entry && owner && routedBy(scene, view, entry.address, owner.container);
+    if (routed) return [routed];
     const place: Place = netns === undefined
       ? leg.stop.place === "uplink" ? "uplink" : "agent"
       : leg.stop.place;
@@ -60,6 +65,33 @@ export function hardwareReasons({ scene, trail, question }: Case): Finding[] {
     )];
   }
   return [];
+}
+
+/** A route by somebody who is who he says, and no gateway: the table of neighbours is right then. */
+function routedBy(
+  scene: Scene,
+  view: NamespaceView,
+  nextHop: string,
+  container: string | undefined,
+): Finding | undefined {
+  if (container === undefined || scene.ownerOf(nextHop)?.id !== container) return undefined;
+  const route = view.routes.find(({ gateway, type }) => gateway === nextHop && type === "unicast");
+  if (!route) return undefined;
+  const isInside = view === scene.inside;
+  const words = routeWords(route, view);
+  const command = inNetns(view.netns, "ip", "route", "del", ...words);
+  return problem(
+    "gateway_wrong",
+    ["route", isInside ? "container" : "agent"],
+    `${
+      isInside ? scene.name : "the agent"
+    } has a route by ${nextHop}, which is container ${container} and no gateway: ${
+      words.join(" ")
+    }`,
+    [`ip route: ${words.join(" ")}`],
+    shellText(command),
+    { what: `delete the route by ${nextHop}`, commands: [command] },
+  );
 }
 
 /** The hardware addresses that are right for what leaves by a leg. */

@@ -1,17 +1,20 @@
 /** The source that a container's packets leave the agent with. */
 import { type Finding, problem, shellText } from "../finding.ts";
-import type { Verdict } from "../../packetpath/walk.ts";
+import { type Verdict, within } from "../../packetpath/walk.ts";
 import type { Question } from "../questions/question.ts";
 import { pluginOf, type Scene } from "../scene.ts";
 import type { Case } from "../case.ts";
+import { alteringFinding, alteringRule } from "./altered.ts";
+import { UNTRACKING } from "./conntrack.ts";
 
 /** A packet that leaves with the container's own address gets no answer where nobody knows it. */
 export async function masqueradeReasons(
   scene: Scene,
   { family }: Question,
   source: string,
-  { met, texts, trail }: Case,
+  one: Case,
 ): Promise<Finding[]> {
+  const { met, texts, trail } = one;
   const attached = scene.interfaces.find(({ expected }) =>
     expected.some(({ address }) => address === source)
   );
@@ -41,8 +44,11 @@ export async function masqueradeReasons(
   }
   if (plugin?.ipMasq !== true) return [];
   // What came before the container's own rule, and took the packet.
-  const passed = met.filter(({ kind, verdict, chain, netns }) =>
-    netns === undefined && kind === "rule" && verdict === "accept" && /post/i.test(chain)
+  const called = new Set(met.flatMap(({ jump }) => jump ?? []));
+  const passed = met.filter(({ kind, verdict, chain, table, netns }) =>
+    netns === undefined && kind === "rule" && /post/i.test(chain) && table !== "mangle" &&
+    // To return from a chain that no other has called is to go by its policy.
+    (verdict === "accept" || (verdict === "return" && !called.has(chain)))
   );
   const taken = passed[0] && await texts.of(passed[0]);
   if (taken?.remove) {
@@ -52,26 +58,21 @@ export async function masqueradeReasons(
       `a rule takes what ${scene.name} sends before it is masqueraded: ${taken.text}`,
       [
         `seen leaving by ${uplink} from ${source}, its own address`,
-        `the kernel's trace: ${passed[0]!.table} ${passed[0]!.chain} (verdict accept)`,
+        `the kernel's trace: ${passed[0]!.table} ${passed[0]!.chain} (verdict ${
+          passed[0]!.verdict
+        })`,
       ],
       `if it is not meant so, delete it: ${shellText(taken.remove)}`,
       { what: "delete that rule", commands: [taken.remove] },
     )];
   }
-  const raw = await Promise.all(
-    met.filter(({ kind, chain, netns }) =>
-      netns === undefined && kind === "rule" && /pre/i.test(chain)
-    ).map((one) => texts.of(one)),
-  );
-  const untracked = raw.find(({ text }) => /notrack|-j CT --notrack|NOTRACK/.test(text));
-  if (untracked?.remove) {
-    return [problem(
+  const untracking = await alteringRule(one, UNTRACKING);
+  if (untracking) {
+    return [alteringFinding(
       "notrack",
-      ["conntrack", "agent"],
-      `a rule keeps what ${scene.name} sends out of connection tracking, and so out of NAT: ${untracked.text}`,
+      untracking,
+      `keeps what ${scene.name} sends out of connection tracking, and so out of NAT`,
       [`seen leaving by ${uplink} from ${source}, its own address`],
-      `if it is not meant so, delete it: ${shellText(untracked.remove)}`,
-      { what: "delete that rule", commands: [untracked.remove] },
     )];
   }
   const subnet = attached.expected.find(({ address }) => address === source)!;
@@ -102,10 +103,21 @@ export async function masqueradeReasons(
         attached.checkpoint!.network
       } has "ipMasq", and its packet was seen leaving by ${uplink} from ${source}`,
       "no rule of postrouting translated it",
+      ...await nearly(scene, source, family),
     ],
     `somebody flushed the nat table: start the container anew, or: ${shellText(command)}`,
     { what: `masquerade what ${source} sends out by ${uplink}`, commands: [command] },
   )];
+}
+
+/** Rules that masquerade the container elsewhere, or others. */
+async function nearly(scene: Scene, source: string, family: 4 | 6): Promise<string[]> {
+  const nat = await scene.rules("nat", family);
+  return [...nat?.chains.values() ?? []].flat().filter(({ text }) =>
+    /-j (MASQUERADE|SNAT)/.test(text)
+  ).filter(({ source: from }) => from === undefined || within(source, from.value)).slice(0, 2).map((
+    { text },
+  ) => `one that did not fit: ${text}`);
 }
 
 /** Rules that might have decided before, by a match that was not followed. */

@@ -1,11 +1,13 @@
 /** Links of the container that a question goes by. */
 import type { Case } from "../case.ts";
 import { type Finding, inNetns, problem, shellText } from "../finding.ts";
+import { legText } from "../journey.ts";
 import type { Trail } from "../place.ts";
 import type { Attached, Scene } from "../scene.ts";
-import { missing } from "./address.ts";
-import { bridgeOf } from "./bridge.ts";
+import { missing, refused, sharedWithAgent } from "./address.ts";
+import { bridgeOf, movedGateways } from "./bridge.ts";
 import { interfaceReasons } from "./link.ts";
+import { withoutPort } from "./way_out.ts";
 
 /** Links on the way that are down, gone, off their bridge, or without their address. */
 export function linkReasons(
@@ -16,12 +18,17 @@ export function linkReasons(
       ...interfaceReasons(scene, attached),
       ...question.family === 6 ? withoutIpv6(scene, attached) : [],
       ...bridgeOf(scene, attached),
+      ...movedGateways(scene, attached, question.family),
+      ...sharedWithAgent(scene, attached),
+      ...question.family === 6 ? refused(scene, attached) : [],
       ...missing(scene, attached).filter(({ text }) =>
         text.includes(":") === (question.family === 6)
       ),
     ];
     if (found.length > 0) return found;
   }
+  const narrow = tooNarrow(trail);
+  if (narrow) return [narrow];
   const stop = trail.after?.stop;
   if (stop && !stop.link.flags.includes("UP")) {
     const netns = stop.point.netns;
@@ -35,6 +42,10 @@ export function linkReasons(
       { what: `bring ${stop.point.name} up`, commands: [command] },
     )];
   }
+  if (stop?.place === "uplink") {
+    const portless = withoutPort(scene, stop.link);
+    if (portless.length > 0) return portless;
+  }
   if (stop && !stop.link.carrier && stop.link.operState === "DOWN") {
     return [problem(
       "no_carrier",
@@ -45,6 +56,46 @@ export function linkReasons(
     )];
   }
   return [];
+}
+
+/** The next link takes no packet as large as the one that was sent: it drops it without a word. */
+function tooNarrow({ seen, last, before, after, journey }: Trail): Finding | undefined {
+  const sent = seen[last];
+  if (!sent || !after || before?.stop.link.index === after.stop.link.index) return undefined;
+  const { link, point, place } = after.stop;
+  if (sent.length <= link.mtu) return undefined;
+  const others = journey.legs.map(({ stop }) => stop.link).filter(({ index }) =>
+    index !== link.index && index !== before?.stop.link.index
+  );
+  // Where all others take no more either, it is the sender that is the odd one.
+  const sender = before?.stop;
+  if (sender && others.length > 0 && others.every(({ mtu }) => mtu < sent.length)) {
+    const least = Math.min(link.mtu, ...others.map(({ mtu }) => mtu));
+    const command = inNetns(
+      sender.point.netns,
+      ...["ip", "link", "set", sender.link.name, "mtu", String(least)],
+    );
+    return problem(
+      "mtu_too_large",
+      ["mtu", sender.place],
+      `the MTU of ${sender.point.name} is ${sender.link.mtu}, and that of ${point.name} ${link.mtu}: what is larger is dropped without a word`,
+      [`a packet of ${sent.length} bytes was seen ${legText(before)}`],
+      shellText(command),
+      { what: `set the MTU of ${sender.point.name} to ${least}`, commands: [command] },
+    );
+  }
+  const wanted = before?.stop.link.mtu ?? sent.length;
+  const command = inNetns(point.netns, "ip", "link", "set", link.name, "mtu", String(wanted));
+  return problem(
+    "mtu_too_small",
+    ["mtu", place],
+    `the MTU of ${point.name} is ${link.mtu}: it drops packets of ${sent.length} bytes, which ${
+      before?.stop.point.name ?? "its other end"
+    } sends`,
+    [`a packet of ${sent.length} bytes was seen ${before ? legText(before) : "before"}`],
+    `${shellText(command)}; or set a smaller "mtu" for the network`,
+    { what: `set the MTU of ${point.name} to ${wanted}`, commands: [command] },
+  );
 }
 
 /** The interfaces of the container that a question goes by; all, if it is not known. */

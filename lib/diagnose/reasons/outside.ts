@@ -2,15 +2,18 @@
 import { SystemError } from "../../kernel/libc.ts";
 import type { Case } from "../case.ts";
 import { type Finding, problem, shellText } from "../finding.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { BRIEF, whoHas } from "../packets/arp.ts";
 import { answersFor } from "../packets/who_has.ts";
+import { withoutPort } from "./way_out.ts";
 import { masqueradeReasons } from "./masquerade.ts";
 import { agentRouteReasons } from "./route_of.ts";
 
 /** Masquerading, the far side's hardware address, its size limit, or the far side itself. */
 export async function outsideReasons(one: Case): Promise<Finding[]> {
-  const { scene, question, trail } = one;
+  const { scene, question, trail, token } = one;
   const sent = trail.seen[trail.last]!;
-  const back = agentRouteReasons(scene, question, trail, true);
+  const back = agentRouteReasons(scene, question, trail, token, true);
   if (back.length > 0) return back;
   const masquerade = await masqueradeReasons(scene, question, sent.packet.source, one);
   if (masquerade.length > 0) return masquerade;
@@ -37,8 +40,28 @@ export async function outsideReasons(one: Case): Promise<Finding[]> {
       { what: `forget ${sent.to} for ${nextHop}`, commands: [command] },
     )];
   }
+  const portless = withoutPort(scene, link);
+  if (portless.length > 0) return portless;
+  const taken = await duplicateOfAgent(link, own);
+  if (taken.length > 0) return taken;
   const large = sent.length > 1000;
   if (large) {
+    const port = scene.host.links.find(({ master, mtu }) =>
+      master === link.index && mtu < sent.length
+    );
+    if (port) {
+      const command = ["ip", "link", "set", port.name, "mtu", String(link.mtu)];
+      return [problem(
+        "mtu_too_small",
+        ["mtu", "uplink"],
+        `${port.name}, a port of ${link.name}, takes packets of at most ${port.mtu} bytes, and the bridge drops larger ones without a word`,
+        [`the MTU of ${port.name} is ${port.mtu}, of ${link.name} ${link.mtu}`],
+        `${
+          shellText(command)
+        }; or, if the wire takes no more, ip link set ${link.name} mtu ${port.mtu}`,
+        { what: `set the MTU of ${port.name} to ${link.mtu}`, commands: [command] },
+      )];
+    }
     return [problem(
       "pmtu_black_hole",
       ["mtu", "outside"],
@@ -60,6 +83,26 @@ export async function outsideReasons(one: Case): Promise<Finding[]> {
         : `${answers.join(", ")} answers for ${nextHop}`,
     ],
     `look at ${question.destination}: whether it is up, its firewall, and its route back to ${sent.packet.source}`,
+  )];
+}
+
+/** Somebody beyond who has the agent's own address takes its packets for his own. */
+async function duplicateOfAgent(link: Link, own: string | undefined): Promise<Finding[]> {
+  if (own === undefined || own.includes(":")) return [];
+  const others = (await whoHas(undefined, link, own, undefined, BRIEF)).filter((mac) =>
+    mac !== link.mac
+  );
+  if (others.length === 0) return [];
+  return [problem(
+    "duplicate_address",
+    ["duplicate", "outside"],
+    `${own} of the agent is also somebody else's on ${link.name}: ${
+      others.join(", ")
+    } answers for it`,
+    [`asked on ${link.name} who has ${own}, ${
+      others.join(", ")
+    } answered; ${link.name} is ${link.mac}`],
+    "find the machine by its hardware address in the tables of the switches, and give it another address",
   )];
 }
 

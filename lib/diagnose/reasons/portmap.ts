@@ -14,6 +14,7 @@ import { type Attached, pluginOf, type Scene } from "../scene.ts";
 import { doubt } from "./masquerade.ts";
 import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
 import { outputIn } from "../observe/counters.ts";
+import { fullBacklog } from "./backlog.ts";
 import { nftablesMapping } from "../../packetpath/nftables.ts";
 
 /** More mappings than that are not looked at. */
@@ -81,7 +82,7 @@ async function listenerReasons(
   const listening = listenersOf(scene, mapping);
   const open = listening.filter((one) => accepts(one, address));
   if (detail === "the container does not answer") {
-    const full = await fullBacklog(scene, mapping);
+    const full = await fullBacklog(scene.inside.netns, mapping.containerPort);
     return full === undefined ? [] : [backlogFull(scene, port, full)];
   }
   if (listening.length === 0) {
@@ -95,7 +96,9 @@ async function listenerReasons(
   }
   const only6 = open.length > 0 && open.every(({ localAddress }) => localAddress === "::") &&
     address.family === 4;
-  const full = open.length > 0 && !only6 ? await fullBacklog(scene, mapping) : undefined;
+  const full = open.length > 0 && !only6
+    ? await fullBacklog(scene.inside.netns, mapping.containerPort)
+    : undefined;
   if (full !== undefined) return [backlogFull(scene, port, full)];
   const bound = open.length > 0 && !only6 ? await boundDevice(scene, mapping) : undefined;
   if (bound !== undefined) {
@@ -113,7 +116,7 @@ async function listenerReasons(
     "listens_elsewhere",
     ["listener", "container"],
     only6
-      ? `the listener on ${port} in ${scene.name} takes IPv6 alone (IPV6_V6ONLY)`
+      ? `the listener on ${port} in ${scene.name} is bound to :: and takes IPv6 alone (IPV6_V6ONLY)`
       : `the listener on ${port} in ${scene.name} is bound to ${where}, not to ${address.address}`,
     [`port ${mapping.hostPort} of the agent leads to ${address.address}:${mapping.containerPort}, which refuses`],
     `let it listen on ${address.family === 4 ? "0.0.0.0" : "::"}`,
@@ -140,21 +143,6 @@ async function boundDevice(
     `sport = :${containerPort}`,
   ]);
   return /%([^:\s\]]+)[\]]?:\d+/.exec(text)?.[1];
-}
-
-/** What waits to be accepted, against how much may (the queues of a listening socket). */
-async function fullBacklog(
-  { inside }: Scene,
-  { containerPort }: PortMapping,
-): Promise<string | undefined> {
-  const text = await outputIn(inside.netns, "ss", ["-Hltn", `sport = :${containerPort}`]);
-  for (const line of text.split("\n")) {
-    const [, waiting, most] = /^LISTEN\s+(\d+)\s+(\d+)/.exec(line.trim()) ?? [];
-    if (most !== undefined && Number(waiting) > 0 && Number(waiting) >= Number(most)) {
-      return `${waiting} connections wait to be accepted, and it takes ${most} (Recv-Q, Send-Q)`;
-    }
-  }
-  return undefined;
 }
 
 function noMapper({ ifName, checkpoint }: Attached): Finding {
@@ -252,12 +240,27 @@ async function iptables(
     `no rule leads port ${port} to ${scene.name}`,
     [
       `nat ${hook} ${rule ? `ends at: ${rule.text}` : "has no rule for it"}`,
+      ...typeof mapper.chain === "string"
+        ? [
+          chainOf(nat, mapper)
+            ? `nor has the chain ${mapper.chain}`
+            : `there is no chain ${mapper.chain}`,
+        ]
+        : [],
+      ...nearly(nat, mapper, mapping).map(({ text }) => `one that is nearly it: ${text}`),
       ...doubt(verdict),
     ],
     "somebody flushed the nat table (a firewall's reload does so): mesos-cni isolator recover " +
       "puts back the rules of live containers",
     fix,
   )];
+}
+
+/** Rules of the mapper's chain for the port that are for another protocol, or lead elsewhere. */
+function nearly(nat: RuleTable, mapper: JsonObject, { hostPort }: PortMapping): FirewallRule[] {
+  return (chainOf(nat, mapper) ?? []).filter(({ destinationPorts }) =>
+    (destinationPorts?.value ?? "").split(",").includes(String(hostPort))
+  ).slice(0, 2);
 }
 
 function chainOf(nat: RuleTable, mapper: JsonObject): FirewallRule[] | undefined {

@@ -1,15 +1,14 @@
 /** Routes and policy rules, of the container and of the agent, for one packet. */
-import { SystemError } from "../../kernel/libc.ts";
-import type { Route, Rule } from "../../netlink/mod.ts";
-import type { NamespaceView } from "../../netns/view.ts";
+import { addressBytes, addressText } from "../../base/ip.ts";
 import { within } from "../../packetpath/walk.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
 import type { Trail } from "../place.ts";
 import type { Question } from "../questions/question.ts";
+import type { NamespaceView } from "../../netns/view.ts";
+import type { Flow, Link } from "../../netlink/mod.ts";
 import type { Scene } from "../scene.ts";
+import { best, culpritOf, flowOf, REFUSING, routeOf, routeWords } from "./policy.ts";
 import { missingRoute, probeRoutes, routesText } from "./route.ts";
-
-const REFUSING = ["blackhole", "unreachable", "prohibit"];
 
 /** Why the container's own routes do not lead a packet out by its interface. */
 export function routeReasons(
@@ -17,6 +16,7 @@ export function routeReasons(
   destination: string,
   family: 4 | 6,
   outcome: string,
+  flow?: Flow,
 ): Finding[] {
   const { inside, name } = scene;
   const attached =
@@ -25,8 +25,15 @@ export function routeReasons(
     ) ??
       scene.interfaces[0];
   const lost = probeRoutes(scene).filter(({ level }) => level === "problem");
-  const route = ask(inside, destination);
-  if (typeof route !== "string" && !REFUSING.includes(route.type)) {
+  const source = attached?.expected.find((one) => one.family === family)?.address;
+  const packet = { source, flow };
+  const withoutMain = mainRuleGone(inside, family, name, "container");
+  if (withoutMain.length > 0) return withoutMain;
+  const route = routeOf(inside, destination, undefined, flow);
+  const refused = outcome === "EACCES" || outcome === "EPERM"
+    ? culpritOf(inside, destination, family, packet)
+    : undefined;
+  if (typeof route !== "string" && !REFUSING.includes(route.type) && !refused) {
     if (!attached?.link || route.link === attached.link.index || route.type === "local") {
       return route.source === undefined || route.type === "local"
         ? []
@@ -34,7 +41,7 @@ export function routeReasons(
     }
     if (scene.interfaces.some(({ link }) => link?.index === route.link)) return [];
     const by = inside.linkAt(route.link)?.name ?? "another link";
-    const culprit = culpritOf(inside, destination, family);
+    const culprit = culpritOf(inside, destination, family, packet);
     return [problem(
       culprit?.mechanism === "rule" ? "rule_elsewhere" : "route_elsewhere",
       [culprit?.mechanism ?? "route", "container"],
@@ -46,7 +53,7 @@ export function routeReasons(
       culprit && { what: "delete it", commands: [inNetns(inside.netns, ...culprit.remove)] },
     )];
   }
-  const culprit = culpritOf(inside, destination, family);
+  const culprit = culpritOf(inside, destination, family, packet);
   if (culprit) {
     return [problem(
       culprit.mechanism === "rule" ? "rule_refuses" : "route_refuses",
@@ -111,122 +118,12 @@ export function wrongSource(
   )];
 }
 
-interface Culprit {
-  mechanism: "route" | "rule";
-  text: string;
-  remove: string[];
-}
-
-/** The rule or the route that decides over a destination, if it is not what a network is given. */
-function culpritOf(
-  view: NamespaceView,
-  destination: string,
-  family: 4 | 6,
-  source?: string,
-  input?: string,
-  mark?: boolean,
-): Culprit | undefined {
-  const name = family === 4 ? "inet" : "inet6";
-  const flag = family === 6 ? ["-6"] : [];
-  const rules = view.rules.filter((rule) => rule.family === name);
-  for (const rule of rules) {
-    if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
-      if (rule.table !== "main") continue;
-      const route = best(
-        view.routes.filter((one) => one.family === name && one.table === "main"),
-        destination,
-      );
-      if (!route) continue;
-      if (REFUSING.includes(route.type) || route.destination !== "default") {
-        if (route.protocol === "kernel") return undefined;
-        return {
-          mechanism: "route",
-          text: `the route ${routeWords(route, view).join(" ")}`,
-          remove: ["ip", ...flag, "route", "del", ...routeWords(route, view)],
-        };
-      }
-      return undefined;
-    }
-    if (!applies(rule, destination, source, input, mark)) continue;
-    const text = ruleWords(rule);
-    if (REFUSING.includes(rule.action)) {
-      return {
-        mechanism: "rule",
-        text: `the policy rule ${rule.priority}: ${text.join(" ")} ${rule.action}`,
-        remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
-      };
-    }
-    if (rule.action !== "lookup") continue;
-    const route = best(
-      view.routes.filter((one) => one.family === name && one.table === rule.table),
-      destination,
-    );
-    if (!route || route.type === "throw") continue;
-    return {
-      mechanism: "rule",
-      text: `the policy rule ${rule.priority}: ${
-        text.join(" ")
-      } lookup ${rule.table}, whose route is ${routeWords(route, view).join(" ")}`,
-      remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
-    };
-  }
-  return undefined;
-}
-
-function applies(
-  { from, to, inputLink, outputLink, mark, inverted }: Rule,
-  destination: string,
-  source?: string,
-  input?: string,
-  marked?: boolean,
-): boolean {
-  const fits = (to === "all" || within(destination, to)) &&
-    (from === "all" || (source !== undefined && within(source, from))) &&
-    (inputLink === undefined || inputLink === input ||
-      (input === undefined && inputLink === "lo")) &&
-    outputLink === undefined && (mark === undefined || marked === true);
-  return fits !== inverted;
-}
-
-function best(routes: readonly Route[], destination: string): Route | undefined {
-  const length = ({ destination }: Route) =>
-    destination === "default" ? 0 : Number(destination.split("/")[1]);
-  return routes.filter((route) =>
-    route.destination === "default" || within(destination, route.destination)
-  )
-    .sort((a, b) => length(b) - length(a) || (a.metric ?? 0) - (b.metric ?? 0))[0];
-}
-
-function routeWords(route: Route, view: NamespaceView): string[] {
-  const link = view.linkAt(route.link)?.name;
-  return [
-    ...route.type === "unicast" ? [] : [route.type],
-    route.destination,
-    ...route.gateway ? ["via", route.gateway] : [],
-    ...link ? ["dev", link] : [],
-    ...route.table === "main" ? [] : ["table", route.table],
-    ...route.source ? ["src", route.source] : [],
-    ...route.metric ? ["metric", String(route.metric)] : [],
-  ];
-}
-
-function ruleWords({ from, to, inputLink, outputLink, mark, inverted }: Rule): string[] {
-  return [
-    ...inverted ? ["not"] : [],
-    "from",
-    from,
-    ...to === "all" ? [] : ["to", to],
-    ...inputLink ? ["iif", inputLink] : [],
-    ...outputLink ? ["oif", outputLink] : [],
-    ...mark ? ["fwmark", mark] : [],
-  ];
-}
-
 /** Why the agent does not lead a packet on: to outside, or back to the container. */
 export function agentRouteReasons(
   scene: Scene,
   question: Question,
   trail: Trail,
+  token: number,
   back = false,
 ): Finding[] {
   const { host } = scene;
@@ -239,49 +136,59 @@ export function agentRouteReasons(
   );
   const address = attached?.expected.find((one) => one.family === question.family)?.address;
   if (!attached || address === undefined) return [];
+  const isAnswer = trail.before?.way === "back" && !toContainer && sighting !== undefined;
   const target = toContainer
     ? address
+    : isAnswer
+    ? sighting.packet.destination
     : question.realDestination && trail.journey.from !== "container"
     ? question.realDestination
     : question.destination;
   const source = toContainer ? undefined : sighting?.packet.source;
   const input = trail.before?.direction === "in" ? trail.before.stop.link : undefined;
-  const route = ask(
+  const packet = {
+    source: source ?? question.destination,
+    input: input?.name,
+    isMarked: true,
+    flow: flowOf(question, token, (trail.before?.way === "back") || back),
+  };
+  const route = routeOf(
     host,
     target,
     source !== undefined && input ? { source, inputLink: input.index } : undefined,
+    packet.flow,
   );
   const wanted = toContainer ? attached.ingress?.index : undefined;
   const isLocal = !toContainer && typeof route !== "string" && route.type === "local" &&
     (trail.journey.to === "agent" || host.ownerOf(target) !== undefined);
   const isRight = isLocal || typeof route !== "string" && !REFUSING.includes(route.type) &&
       (wanted === undefined
-        ? trail.after?.direction !== "out" || route.link === trail.after.stop.link.index
+        ? trail.after?.direction !== "out" || leadsBy(route.link, trail.after.stop.link)
         : route.link === wanted);
   if (isRight) return [];
+  const withoutMain = mainRuleGone(host, question.family, "the agent", "agent");
+  if (withoutMain.length > 0) return withoutMain;
   // A question that was asked of a link that does not exist any more says nothing of routes.
   if (
     typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) && source !== undefined &&
-    !culpritOf(host, target, question.family, source, input?.name, true)
+    !culpritOf(host, target, question.family, packet)
   ) return [];
   if (typeof route === "string" && !toContainer) {
-    const down = downLinks(scene, target, question.family);
+    const down = [
+      ...downLinks(scene, target, question.family),
+      ...withoutAddress(scene, target, question.family),
+    ].slice(0, 1);
     if (down.length > 0) return down;
   }
-  const culprit = culpritOf(
-    host,
-    target,
-    question.family,
-    source ?? question.destination,
-    input?.name,
-    true,
-  );
+  const culprit = culpritOf(host, target, question.family, packet);
   const place: Place = "agent";
   const leads = typeof route === "string"
     ? route
     : REFUSING.includes(route.type)
     ? route.type
     : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
+  const connected = culprit ? undefined : connectedGone(scene, target, question.family);
+  if (connected) return [connected];
   const whose = toContainer ? `${target}, which is ${scene.name}` : target;
   return [problem(
     culprit?.mechanism === "rule" ? "host_rule" : toContainer ? "host_route" : "no_host_route",
@@ -297,17 +204,88 @@ export function agentRouteReasons(
   )];
 }
 
-function ask(
-  view: NamespaceView,
-  destination: string,
-  from?: { source: string; inputLink: number },
-): Route | string {
-  try {
-    return view.netlink.routeTo(destination, from);
-  } catch (error) {
-    if (error instanceof SystemError) return error.errnoName;
-    throw error;
+/** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */
+function connectedGone({ host }: Scene, target: string, family: 4 | 6): Finding | undefined {
+  const name = family === 4 ? "inet" : "inet6";
+  for (
+    const { address, prefixLength, link, scope } of host.addresses.filter((one) =>
+      one.family === name
+    )
+  ) {
+    const device = host.linkAt(link);
+    const isNear = scope === "global" && within(target, `${address}/${prefixLength}`);
+    if (!isNear || !device?.flags.includes("UP") || prefixLength >= (family === 4 ? 31 : 127)) {
+      continue;
+    }
+    const has = host.routes.some((route) =>
+      route.family === name && route.link === link && route.destination !== "default" &&
+      within(target, route.destination) && Number(route.destination.split("/")[1]) >= prefixLength
+    );
+    if (has) continue;
+    const subnet = subnetOf(address, prefixLength);
+    const command = [
+      "ip",
+      "route",
+      "add",
+      subnet,
+      "dev",
+      device.name,
+      ...family === 4 ? ["src", address] : [],
+    ];
+    return problem(
+      "connected_route_gone",
+      ["route", "agent"],
+      `the agent has lost its route to ${subnet} on ${device.name}, where ${target} is`,
+      [`${device.name} has ${address}/${prefixLength}, and no route to that subnet`],
+      shellText(command),
+      { what: `add the route to ${subnet} again`, commands: [command] },
+    );
   }
+  return undefined;
+}
+
+/** `10.1.0.0/16` of an address and its prefix length. */
+function subnetOf(address: string, prefixLength: number): string {
+  const bytes = addressBytes(address).map((byte, i) =>
+    byte & (0xff << Math.max(0, Math.min(8, 8 * (i + 1) - prefixLength)))
+  );
+  return `${addressText(bytes)}/${prefixLength}`;
+}
+
+/** Without its rule nobody looks into the main table, where almost all routes are. */
+function mainRuleGone(
+  { rules, netns }: NamespaceView,
+  family: 4 | 6,
+  whose: string,
+  place: Place,
+): Finding[] {
+  const own = rules.filter((rule) => rule.family === (family === 4 ? "inet" : "inet6"));
+  if (
+    own.length === 0 || own.some(({ table, action }) => table === "main" && action === "lookup")
+  ) {
+    return [];
+  }
+  const command = inNetns(
+    netns,
+    "ip",
+    ...family === 6 ? ["-6"] : [],
+    ...["rule", "add", "priority", "32766", "table", "main"],
+  );
+  return [problem(
+    "main_rule_gone",
+    ["rule", place],
+    `${whose} has lost the policy rule of the main table: its routes are not looked at`,
+    [`ip rule: ${
+      own.map(({ priority, table, action }) => `${priority}: ${action} ${table ?? ""}`).join(", ")
+    }`],
+    shellText(command),
+    { what: "add the rule of the main table", commands: [command] },
+  )];
+}
+
+/** A route to a bridge is one to its ports. */
+function leadsBy(by: number | undefined, { index, master }: Link): boolean {
+  return by !== undefined && (by === index || by === master);
 }
 
 /** A link of the agent that is down and would lead to an address, or led everywhere. */
@@ -336,5 +314,31 @@ function downLinks({ host, interfaces }: Scene, target: string, family: 4 | 6): 
     [`its flags are ${leads.flags.join(", ")}`, `the agent has no route to ${target}`],
     `${shellText(command)}; routes that went with it must be added again`,
     { what: `bring ${leads.name} up`, commands: [command] },
+  )];
+}
+
+/** A link of the agent that is up and has addresses of the other family alone, and no route. */
+function withoutAddress({ host, interfaces }: Scene, target: string, family: 4 | 6): Finding[] {
+  const own = new Set(
+    interfaces.flatMap(({ ingress, hostEnd }) => [ingress?.index, hostEnd?.index]),
+  );
+  const isGlobal = (link: Link) => (ofFamily: 4 | 6) =>
+    host.addressesOf(link).some((one) =>
+      (one.family === "inet6") === (ofFamily === 6) && one.scope === "global"
+    );
+  const bare = host.links.find((link) =>
+    !own.has(link.index) && link.kind !== "loopback" && link.flags.includes("UP") &&
+    link.master === undefined && link.carrier && !isGlobal(link)(family) &&
+    isGlobal(link)(family === 4 ? 6 : 4)
+  );
+  if (!bare) return [];
+  return [problem(
+    "uplink_address_lost",
+    ["address", "uplink"],
+    `the agent has no route to ${target}: ${bare.name} is up and has no address of IPv${family}`,
+    [
+      `its addresses: ${host.addressesOf(bare).map(({ address }) => address).join(", ")}`,
+    ],
+    `give ${bare.name} its address again; the routes that went with it must be added again`,
   )];
 }

@@ -1,5 +1,8 @@
 /** The rule that dropped a packet, as the kernel traced it, and what undoes that. */
 import { type Finding, type Fix, inNetns, type Place, problem, shellText } from "../finding.ts";
+import { readProcFile } from "../../kernel/files.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { inNamespaces } from "../../kernel/namespaces.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import type { Question } from "../questions/question.ts";
 import type { Scene } from "../scene.ts";
@@ -13,7 +16,7 @@ export async function ruleReasons(
   texts: RuleTexts,
 ): Promise<Finding[]> {
   const drop = met.find(({ verdict }) => verdict === "drop");
-  if (!drop) return [];
+  if (!drop) return await takenReasons(scene, met, texts);
   const text = await texts.of(drop);
   const place = placeOf(scene, drop);
   const where = `${text.program} ${
@@ -40,6 +43,13 @@ export async function ruleReasons(
         isPolicy ? "policy" : `rule handle ${drop.handle}`
       } (verdict drop)`,
       ...packet ? [`the packet: ${packet.protocol} ${packet.source} → ${packet.destination}`] : [],
+      // br_netfilter shows what is only bridged to these hooks too: in and out is the bridge.
+      ...drop.family !== "bridge" && drop.input !== undefined && drop.input === drop.output &&
+          isBridge(scene, drop.input)
+        ? [
+          "what is only bridged meets the rules of IP as well (net.bridge.bridge-nf-call-iptables)",
+        ]
+        : [],
     ],
     fix?.commands
       ? `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${
@@ -48,6 +58,63 @@ export async function ruleReasons(
       : "look at that rule",
     fix,
   )];
+}
+
+/** A rule that gives the packet to somebody else (queue, fwd): after it there is no other. */
+async function takenReasons(
+  scene: Scene,
+  met: readonly RuleMet[],
+  texts: RuleTexts,
+): Promise<Finding[]> {
+  const taken = met.find((one) =>
+    (one.verdict === "queue" || one.verdict === "stolen") && one.kind === "rule" &&
+    met.findLast(({ id }) => id === one.id) === one
+  );
+  if (!taken) return [];
+  const text = await texts.of(taken);
+  const isQueue = taken.verdict === "queue";
+  const readers = isQueue ? queueReaders(taken.netns) : [];
+  return [problem(
+    isQueue ? "rule_queues" : "rule_takes",
+    [text.mechanism, placeOf(scene, taken)],
+    isQueue
+      ? `a rule of ${text.program} ${taken.table} ${taken.chain} hands the packet to a queue of NFQUEUE${
+        readers.length === 0 ? ", which no program reads" : ", and it does not come back from there"
+      }: ${text.text}`
+      : `a rule of ${text.program} ${taken.table} ${taken.chain} takes the packet away: ${text.text}`,
+    [
+      `the kernel's trace: ${taken.family} ${taken.table} ${taken.chain} rule handle ${taken.handle} (verdict ${taken.verdict})`,
+      ...readers.length > 0
+        ? [`queues that are read, by whom: ${readers.join(", ")}`]
+        : isQueue
+        ? ["/proc/net/netfilter/nfnetlink_queue names no reader"]
+        : [],
+    ],
+    text.remove
+      ? `${
+        isQueue ? "start the program that should read it, or" : "if it is not meant so,"
+      } delete it: ${shellText(text.remove)}`
+      : "look at that rule",
+    text.remove &&
+      { what: `delete that rule of ${taken.table} ${taken.chain}`, commands: [text.remove] },
+  )];
+}
+
+/** `queue 5 by port 1234`, of each queue that a program has bound. */
+function queueReaders(netns: string | undefined): string[] {
+  const read = () => {
+    try {
+      return readProcFile("/proc/thread-self/net/netfilter/nfnetlink_queue");
+    } catch (error) {
+      if (error instanceof SystemError) return "";
+      throw error;
+    }
+  };
+  const text = netns === undefined ? read() : inNamespaces({ net: netns }, read);
+  return text.split("\n").filter((line) => line.trim() !== "").map((line) => {
+    const [queue, port] = line.trim().split(/\s+/);
+    return `queue ${queue} by port ${port}`;
+  });
 }
 
 function what(protocol: string | undefined): string {
@@ -70,10 +137,7 @@ function inside({ inside, name }: Scene, { netns }: RuleMet, before: string): st
 export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet): Place {
   if (netns !== undefined) return netns === scene.inside.netns ? "container" : "neighbour";
   if (family === "bridge") return "bridge";
-  if (family !== "netdev") {
-    // br_netfilter shows what is only bridged to these hooks too: in and out is the bridge.
-    return input !== undefined && input === output && isBridge(scene, input) ? "bridge" : "agent";
-  }
+  if (family !== "netdev") return "agent";
   const device = input ?? output;
   if (scene.interfaces.some(({ hostEnd }) => hostEnd?.index === device)) return "host-veth";
   if (scene.interfaces.some(({ bridge }) => bridge?.link?.index === device)) return "bridge";
@@ -101,6 +165,8 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
   // A hook of forward knows both links, those of input and output one.
   const isInput = drop.input !== undefined && drop.output === undefined;
   const isOutput = drop.output !== undefined && drop.input === undefined;
+  // What comes in from the port that was asked is an answer.
+  const isAnswer = isInput && port !== undefined && packet.sourcePort === port;
   const isDiscovery = packet.protocol.startsWith("nd");
   const toContainer = question.journey.to === "container";
   const commands: string[][] = [];
@@ -112,6 +178,7 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
     const ports = port === undefined ? [] : ["--dport", String(port)];
     const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"];
     if (isDiscovery) add("-p", protocol);
+    else if (isAnswer) add("-i", device, ...answers);
     else if (isInput) add("-i", device, "-p", protocol, ...ports);
     else if (isOutput) add("-o", device);
     else if (toContainer) {
@@ -133,6 +200,7 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
     if (family === "netdev" || family === "bridge") {
       add(ip, isOutput ? "daddr" : "saddr", packet.source);
     } else if (isDiscovery) add("meta", "l4proto", protocol);
+    else if (isAnswer) add("iifname", device, "ct", "state", "established,related");
     else if (isInput) add("iifname", device, ...ports);
     else if (isOutput) add("oifname", device);
     else if (toContainer) {

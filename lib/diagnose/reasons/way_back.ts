@@ -1,7 +1,8 @@
 /** The agent's own route to the container, which its reverse-path filter goes by too. */
 import { SystemError } from "../../kernel/libc.ts";
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, problem, shellText } from "../finding.ts";
 import type { NetworkAddress } from "../../netns/network_address.ts";
+import { placeOfDevice } from "./drops.ts";
 import type { Attached, Scene } from "../scene.ts";
 
 /** A strict filter drops even the container's ARP questions, so this comes before the gateway. */
@@ -31,16 +32,18 @@ function wayBack(
   const leads = route && host.linkAt(route.link)?.name;
   if (leads === device) return [];
   if (uplink && isDropped(scene, ingress!.index, device, address, uplink.agentAddress)) {
+    const loose = ["sysctl", "-w", `net.ipv4.conf.${device}.rp_filter=2`];
     return [problem(
       "rp_filter",
-      ["sysctl", "agent"],
+      ["sysctl", placeOfDevice(scene, device)],
       `the agent's reverse-path filter drops what comes from ${name}`,
       [
         `rp_filter of ${device} is 1 (strict), and the kernel refuses packets from ${address} there`,
         `the agent's route to ${address} leads ${leads ? `to ${leads}` : "nowhere"}`,
       ],
-      `correct the agent's route to ${address} (a VPN or another network may claim it), or ` +
-        "set rp_filter to 2 (loose)",
+      `correct the agent's route to ${address} (a VPN or another network may claim it), or make ` +
+        `the filter loose: ${shellText(loose)}`,
+      { what: `make the filter of ${device} loose`, commands: [loose] },
     )];
   }
   return [problem(

@@ -10,7 +10,10 @@ import { probeAddresses } from "./address.ts";
 import { bridgeReasons, hooks } from "./between.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
 import { probeBridges } from "./bridge.ts";
+import { farReasons } from "./far.ts";
 import { noArp } from "./hardware.ts";
+import { ruleTo } from "./policy.ts";
+import { probeWayBack } from "./way_back.ts";
 import { ruleReasons } from "./rules.ts";
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
@@ -19,7 +22,14 @@ export async function neighbourReasons(one: Case): Promise<Finding[]> {
   for (const address of question.neighbours) {
     const about = session.about(address);
     const requests = about.filter(({ packet }) => packet.protocol.endsWith("request"));
-    if (requests.length === 0) continue;
+    if (requests.length === 0) {
+      // It may be dropped before it is on the link, by a rule for ARP alone.
+      const unseen = session.rulesAbout(address).find(({ verdict, packet }) =>
+        verdict === "drop" && packet?.protocol.endsWith("request")
+      );
+      if (unseen) return await ruleReasons(scene, question, [unseen], one.texts);
+      continue;
+    }
     const asker = answer.detail.startsWith(NOBODY_ANSWERS)
       ? trail.journey.legs[0]
       : askerOf(trail, requests);
@@ -28,8 +38,9 @@ export async function neighbourReasons(one: Case): Promise<Finding[]> {
       about.some(({ at, direction, packet }) =>
         packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
       );
-    if (heard) continue;
+    // An answer that was heard on the link may be dropped behind it.
     const drop = session.rulesAbout(address).find(({ verdict }) => verdict === "drop");
+    if (heard && !drop) continue;
     if (drop) {
       return await ruleReasons(scene, question, [drop], one.texts);
     }
@@ -88,11 +99,12 @@ function askerOf(
 }
 
 async function silent(
-  { scene, question, session, trail }: Case,
+  one: Case,
   address: string,
   asker: Leg,
   about: readonly Sighting[],
 ): Promise<Finding[]> {
+  const { scene, question, session, trail } = one;
   const netns = asker.stop.point.netns;
   if (
     question.topic === "dns" && address === question.destination && !scene.host.ownerOf(address)
@@ -122,9 +134,11 @@ async function silent(
     (at === attached.bridge?.name || (!attached.bridge && at === attached.hostEnd?.name))
   );
   if (netns === scene.inside.netns && owner) {
-    const ports = portReasonsOfBridge(scene, attached, about, trail);
+    const ports = portReasonsOfBridge(scene, attached, about, trail, question.far);
     if (!arrivedAtAgent && ports.length > 0) return ports;
     if (!arrivedAtAgent) return await hooks({ session, trail });
+    const filtered = probeWayBack(scene).filter(({ code }) => code === "rp_filter");
+    if (filtered.length > 0) return filtered;
     const arp = arpSettings(
       scene,
       owner.name,
@@ -142,13 +156,20 @@ async function silent(
     )];
   }
   if (netns === scene.inside.netns) {
-    const wrong = await gatewayAddress(scene, attached, address, evidence);
+    const theirs = farReasons(one);
+    if (theirs.length > 0) return theirs;
+    const wrong = await gatewayAddress(
+      scene,
+      attached,
+      address,
+      evidence,
+    );
     if (wrong.length > 0) return wrong;
     const duplicate = (await probeAddresses(scene)).filter(({ mechanism }) =>
       mechanism === "duplicate"
     );
     if (duplicate.length > 0) return duplicate;
-    const ports = portReasonsOfBridge(scene, attached, about, trail);
+    const ports = portReasonsOfBridge(scene, attached, about, trail, question.far);
     if (ports.length > 0) return ports;
     const other = scene.ownerOf(address);
     return [problem(
@@ -211,6 +232,20 @@ async function gatewayAddress(
   if (right === undefined || right === address) return [];
   const routed = scene.inside.routes.find(({ gateway }) => gateway === address);
   if (!routed) return [];
+  const culprit = routed.table === "main"
+    ? undefined
+    : ruleTo(scene.inside, routed, address.includes(":") ? 6 : 4);
+  if (culprit) {
+    const remove = inNetns(scene.inside.netns, ...culprit.remove);
+    return [problem(
+      "rule_elsewhere",
+      [culprit.mechanism, "container"],
+      `${scene.name} is led to ${address}, where nobody is, by ${culprit.text}`,
+      evidence,
+      shellText(remove),
+      { what: "delete that rule", commands: [remove] },
+    )];
+  }
   const command = inNetns(
     scene.inside.netns,
     "ip",
