@@ -41,7 +41,9 @@ export const command: Command = {
         networks: attachments.map((one) => ({
           network: one.network,
           ifName: one.ifName,
-          addresses: networkAddresses(one).map(({ address }) => address),
+          addresses: networkAddresses(one).map(({ address, prefixLength }) =>
+            `${address}/${prefixLength}`
+          ),
         })),
       }));
     const name = processName(Number(text));

@@ -5,10 +5,11 @@ import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 import { healthOf } from "./health.ts";
-import { readContainer } from "./inventory.ts";
+import { readContainer, readContainers } from "./inventory.ts";
 import { readRules } from "../packetpath/read.ts";
 import { type SocketEntry, sockets } from "./sockets.ts";
 import { requireAlive, type Target } from "./target.ts";
+import { troublesOf } from "./troubles.ts";
 import { NamespaceView } from "./view.ts";
 
 /** What `inspect` shows. Links refer to each other, and addresses to links, by index. */
@@ -53,7 +54,7 @@ export async function inspect(layout: Layout, target: Target): Promise<Inspectio
         keeper: container.keeper,
         since: container.since?.toISOString(),
         hostname: container.hostname,
-        health: healthOf(container, host),
+        health: healthOf(container, host, await troublesOf(readContainers(layout))),
         attachments: container.attachments,
       }
       : undefined,

@@ -1,5 +1,11 @@
 /** `./dev docs`: writes what the documents have from the code. */
 import { withCommands } from "./commands.ts";
+import { withFields } from "./json.ts";
 
-const file = new URL("../../docs/reference.md", import.meta.url);
-await Deno.writeTextFile(file, await withCommands(await Deno.readTextFile(file)));
+await rewrite("reference.md", withCommands);
+await rewrite("json.md", withFields);
+
+async function rewrite(name: string, written: (text: string) => string | Promise<string>) {
+  const file = new URL(`../../docs/${name}`, import.meta.url);
+  await Deno.writeTextFile(file, await written(await Deno.readTextFile(file)));
+}
