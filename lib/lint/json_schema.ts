@@ -4,6 +4,7 @@
  */
 import { SPEC_VERSIONS } from "../cni/version.ts";
 import { IGNORE_KEY } from "./ignore.ts";
+import { PORT_MAPPER } from "./document.ts";
 import type { Fields, Schema, Type } from "./schema.ts";
 import { COMMON } from "./schemas/common.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
@@ -90,9 +91,9 @@ function onlyFor(type: string, { fields, required, source }: Schema): JsonSchema
     then: {
       $comment: source,
       properties: {
-        ...properties(without(fields, "type")),
+        ...properties(without(fields, "type"), type !== PORT_MAPPER),
         // The plugin that another one calls gets its name and version from it.
-        ...(type === "mesos-cni-port-mapper" &&
+        ...(type === PORT_MAPPER &&
           { delegate: { description: DESCRIPTIONS.delegate, $ref: "#/definitions/plugin" } }),
       },
       ...(required && { required }),
@@ -104,9 +105,20 @@ function without(fields: Fields, ...names: string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 }
 
-function properties(fields: Fields): JsonSchema {
+/** @param orNull whether null is as good as absent, as it is to plugins in Go */
+function properties(fields: Fields, orNull = false): JsonSchema {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, type]) => [name, described(name, schemaOf(type))]),
+    Object.entries(fields).map(([name, type]) => {
+      const { type: kind, enum: values, ...rest } = schemaOf(type);
+      return [
+        name,
+        described(name, {
+          ...(kind !== undefined && { type: orNull ? [kind, "null"] : kind }),
+          ...(values !== undefined && { enum: orNull ? [...values as string[], null] : values }),
+          ...rest,
+        }),
+      ];
+    }),
   );
 }
 
@@ -139,6 +151,6 @@ function schemaOf(type: Type): JsonSchema {
     case "map":
       return { type: "object", additionalProperties: schemaOf(type.of) };
     case "object":
-      return { type: "object", properties: properties(type.fields) };
+      return { type: "object", properties: properties(type.fields, true) };
   }
 }

@@ -30,7 +30,8 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
   for (const { key, name } of entries(node)) {
     // To look for what was meant takes time, and nobody has that many keys by mistake.
     if (guesses > 100) return;
-    if (Object.hasOwn(known, name) || /^[_$]|[./]/.test(name) || name === "") continue;
+    if (Object.hasOwn(known, name) || /^[_$]/.test(name) || name === "") continue;
+    if (/[./]/.test(name) && !SYSCTL.test(name)) continue;
     const exact = lower.get(name.toLowerCase());
     if (exact && !owner.complete) continue;
     if (exact && owner.ignoresCase) {
@@ -66,6 +67,12 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
   }
 }
 
+/** A key that is a sysctl's, and no extension with a name of its owner's domain. */
+const SYSCTL = /^net[./](core|ipv4|ipv6|netfilter)[./]/;
+
+/** Spaces of any width and marks of none, as web pages and word processors put them in. */
+const INVISIBLE = /[\s\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]/g;
+
 /** A key that is a misspelling of another one. */
 export function renamed(
   node: Node,
@@ -74,12 +81,15 @@ export function renamed(
   owner: { name: string; ignoresCase?: boolean },
 ): Found {
   const isCase = key.value.toLowerCase() === right.toLowerCase();
+  const isInvisible = key.value !== right && key.value.replaceAll(INVISIBLE, "") === right;
   return {
     at: key,
-    message: isCase
+    message: isInvisible
+      ? `the key ${quote(key.value)} has a character in it that editors don't show`
+      : isCase
       ? `${quote(key.value)} is ${quote(right)} to ${owner.name}`
       : `${owner.name} knows no key ${quote(key.value)}`,
-    help: isCase ? `write ${quote(right)}` : `did you mean ${quote(right)}?`,
+    help: isCase || isInvisible ? `write ${quote(right)}` : `did you mean ${quote(right)}?`,
     fix: property(node, right) ? undefined : {
       title: `rename the key ${quote(key.value)} to ${quote(right)}`,
       edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(right) }],

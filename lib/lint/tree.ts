@@ -56,6 +56,13 @@ export function* entries(
   }
 }
 
+/** A key, exactly spelled, whose value is null. */
+export function nullKey(object: Node | undefined, key: string): Node | undefined {
+  for (const { key: node, name, value } of entries(object)) {
+    if (name === key && value?.type === "null") return node;
+  }
+}
+
 /** The items of an array; none of anything else. */
 export function items(array: Node | undefined): readonly Node[] {
   return array?.type === "array" ? array.children! : [];

@@ -18,6 +18,7 @@ import {
   StreamMessageWriter,
 } from "vscode-languageserver-protocol";
 import Ajv from "ajv";
+import { realConfigs, textOf } from "../fixtures/lint/corpus.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 
 const URI = "file:///etc/mesos/cni/net.conf";
@@ -157,10 +158,13 @@ Deno.test("the schema takes what the linter takes, and names the place of a mist
   const { stdout } = await new Deno.Command(MESOS_CNI, { args: ["lint", "--schema"] }).output();
   const schema = JSON.parse(new TextDecoder().decode(stdout));
   const validate = new Ajv({ allErrors: true }).compile(schema);
-  const corpus = new URL("../fixtures/lint/corpus/configs-open.json", import.meta.url);
-  for (const { file, expect, text } of JSON.parse(Deno.readTextFileSync(corpus))) {
-    if (expect !== "ok") continue;
-    assert(validate(JSON.parse(text)), `${file}: ${JSON.stringify(validate.errors)}`);
+  for (const config of realConfigs()) {
+    if (config.expect !== "ok") continue;
+    const { repo, path } = config;
+    assert(
+      validate(JSON.parse(textOf(config))),
+      `${repo} ${path}: ${JSON.stringify(validate.errors)}`,
+    );
   }
   assert(!validate(JSON.parse(TEXT.replace('"isGatway": true', '"isGateway": "true"'))));
   assertStringIncludes(JSON.stringify(validate.errors), "isGateway");

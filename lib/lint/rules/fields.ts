@@ -15,8 +15,10 @@ import {
   valueProblem,
 } from "../schema_check.ts";
 import { COMMON } from "../schemas/common.ts";
-import { homeOf } from "../schemas/elsewhere.ts";
+import { homeOf, meant } from "../schemas/elsewhere.ts";
+import type { Schema } from "../schema.ts";
 import { MAIN } from "../schemas/main.ts";
+import { META } from "../schemas/meta.ts";
 import { ipamSchemaOf, makesNoAddress, schemaNamed, schemaOf } from "../schemas/mod.ts";
 import { misspeltSysctl } from "../schemas/sysctls.ts";
 import {
@@ -446,7 +448,7 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
     const known = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipamField! }) };
     yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
     for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
-      yield* unknownInside(plugin.field(key), type, owner);
+      yield* unknownInside(plugin.field(key), type, { ...owner, home: outside(key, schema) });
     }
     if (complete) yield* unknownInside(plugin.field("dns"), COMMON.dns!, owner);
   }
@@ -459,8 +461,13 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
     home: (key) => homeOf(key, "ipam"),
   });
   for (const [key, type] of Object.entries(ipam.complete ? ipam.fields : {})) {
-    yield* unknownInside(field(plugin.ipam, key), type, owner);
+    yield* unknownInside(field(plugin.ipam, key), type, { ...owner, home: outside(key, ipam) });
   }
+}
+
+/** Where a key inside the field `key` belongs that is one of the fields beside it. */
+function outside(key: string, { fields }: Schema): Owner["home"] {
+  return (name) => Object.hasOwn(fields, name) ? `beside "${key}"` : undefined;
 }
 
 /** Where a key of a plugin belongs that is none of its own. */
@@ -474,6 +481,8 @@ function home(plugin: PluginNode, key: string): string | undefined {
   if (plugin.role === "delegate" && Object.hasOwn(MAIN[PORT_MAPPER]!.fields, key)) {
     return "beside the delegate, to the port mapper";
   }
+  if (key === plugin.type) return 'out of its braces, beside "type"';
+  if (/^net[./]/.test(key)) return `into "sysctl"${plugin.type === "tuning" ? "" : " of tuning"}`;
   return homeOf(key, "plugin");
 }
 
@@ -491,6 +500,10 @@ function lackingKeys(plugin: PluginNode): string[] {
     oneOf(has("delegate") || plugin.isChained, "delegate");
     const delegate = plugin.field("delegate");
     if (isObject(delegate)) oneOf(field(delegate, "ipam") !== undefined, "ipam");
+  }
+  for (const direction of type === "bandwidth" ? ["ingress", "egress"] : []) {
+    const pair = [`${direction}Rate`, `${direction}Burst`];
+    if (pair.some(has)) { for (const key of pair) oneOf(has(key), key); }
   }
   if (outer?.type === PORT_MAPPER) oneOf(property(outer.node, "chain") !== undefined, "chain");
   const { root, version = "" } = plugin.document;
@@ -512,6 +525,14 @@ function lackingKeys(plugin: PluginNode): string[] {
 /** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
 function* foreignSysctls(plugin: PluginNode): Generator<Found> {
   for (const { key, name } of entries(plugin.field("sysctl"))) {
+    if (/(^|\/)\.\.(\/|$)/.test(name)) {
+      yield {
+        at: key,
+        message: `sysctl: ${quote(name)} leads out of its directory`,
+        help: "write the name as sysctl(8) shows it, such as net.core.somaxconn",
+      };
+      continue;
+    }
     if (/^net[./]/.test(name)) {
       const right = misspeltSysctl(name);
       if (right) {
@@ -561,9 +582,14 @@ function* rateProblems(plugin: PluginNode, rate: string, burst: string): Generat
   const [hasRate, hasBurst] = [rateNode, burstNode].map((node) => (node?.value ?? 0) !== 0);
   if (hasRate === hasBurst) return;
   const [there, missing] = hasRate ? [rate, burst] : [burst, rate];
+  const { fields } = META.bandwidth!;
+  for (const { name } of entries(plugin.node)) {
+    if (name !== there && meant(name, fields) === missing && !Object.hasOwn(fields, name)) return;
+  }
+  const zero = hasRate ? burstNode : rateNode;
   yield {
-    at: hasRate ? rateNode : burstNode,
-    message: `"${there}" needs "${missing}"`,
+    at: zero ?? (hasRate ? rateNode : burstNode),
+    message: `"${there}" needs "${missing}"${zero ? ", and 0 is as good as none" : ""}`,
     help: `add "${missing}"; a rate is in bits per second and a burst in bits`,
   };
 }

@@ -302,8 +302,16 @@ function* defaultRouteTwice(plugin: PluginNode): Generator<Found> {
 function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean {
   // ptp's own route names the container's address as its source, which must be of one family.
   if (plugin.type === "ptp" && subnet.family !== gateway.family) return true;
-  return SETS_ROUTES.includes(plugin.type ?? "") && subnet.family === gateway.family &&
-    usesGateway(plugin, gateway.family);
+  return SETS_ROUTES.includes(plugin.type ?? "") && usesGateway(plugin, gateway.family) &&
+    (subnet.family === gateway.family || !hasAddress(plugin, gateway.family));
+}
+
+/** Whether the container gets an address of a family, as far as the file says. */
+function hasAddress(plugin: PluginNode, family: 4 | 6): boolean {
+  const { ranges, fixed } = addressingOf(plugin);
+  return isPromised(plugin, "ipRanges") || isPromised(plugin, "ips") ||
+    [...ranges.map(({ subnet }) => subnet), ...fixed.map(({ address }) => address)]
+      .some((prefix) => !prefix?.value || prefix.value.family === family);
 }
 
 /** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */

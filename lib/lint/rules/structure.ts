@@ -9,6 +9,7 @@ import { IGNORE_KEY, ignoresIn, names } from "../ignore.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
+import { homeOf } from "../schemas/elsewhere.ts";
 import { mayBeAnother, misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
@@ -17,6 +18,7 @@ import {
   isTrue,
   items,
   kindOf,
+  nullKey,
   property,
   propertyNode,
   quote,
@@ -56,8 +58,13 @@ export const STRUCTURE: readonly Rule[] = [
           };
           return;
         }
+        const near = misspelt(root, "name");
+        if (near) {
+          yield { ...renamed(root, near, "name", { name: "the network" }) };
+          return;
+        }
         yield {
-          at: name ?? openingOf(root),
+          at: name ?? nullKey(root, "name") ?? openingOf(root),
           message: 'the network has no "name"',
           help: 'add "name": "…", the name that frameworks ask for',
         };
@@ -112,8 +119,13 @@ export const STRUCTURE: readonly Rule[] = [
           yield renamed(node, list, "plugins", { name: "the network" });
           return;
         }
+        const near = misspelt(node, "type");
+        if (near) {
+          yield renamed(node, near, "type", { name: called(plugin) });
+          return;
+        }
         yield {
-          at: place ?? openingOf(node),
+          at: place ?? nullKey(node, "type") ?? openingOf(node),
           message: `${called(plugin)} has no "type"`,
           help: 'add "type": "…", the file name of the plugin',
         };
@@ -197,13 +209,13 @@ export const STRUCTURE: readonly Rule[] = [
         };
         return;
       }
-      for (const key of SINGLE_KEYS) {
-        const found = propertyNode(root, key);
-        if (!found) continue;
+      for (const { key, name } of entries(root)) {
+        if (LIST_KEYS.includes(name)) continue;
+        if (!SINGLE_KEYS.includes(name) && !homeOf(name, "plugin")) continue;
         yield {
-          at: found.children![0],
-          message: `"${key}" beside "plugins" has no effect in a list`,
-          help: `move "${key}" into the plugin it belongs to, or delete it`,
+          at: key,
+          message: `${quote(name)} beside "plugins" has no effect in a list`,
+          help: `move it into the plugin it belongs to, or delete it`,
         };
       }
     },
@@ -305,9 +317,15 @@ export const STRUCTURE: readonly Rule[] = [
         const isSkipped = reader === "stock-agent" || reader === undefined;
         if (!isLost && !isSkipped) return;
         const isFatal = reader === "stock-agent" || (isLost && schema.ipam === "required");
+        const severity = isFatal ? "error" : "warning";
+        const near = misspelt(ipam, "type");
+        if (near) {
+          yield { ...renamed(ipam, near, "type", { name: '"ipam"' }), severity };
+          return;
+        }
         yield {
-          at: isEmpty ? ipam : openingOf(ipam),
-          severity: isFatal ? "error" : "warning",
+          at: isEmpty ? ipam : nullKey(ipam, "type") ?? openingOf(ipam),
+          severity,
           message: isLost
             ? '"ipam" has no "type", so nothing assigns an address'
             : 'a stock agent skips a network whose "ipam" has no "type"',
@@ -538,6 +556,13 @@ export const STRUCTURE: readonly Rule[] = [
 
 const LIST_SWITCHES = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
 const LIST_KEYS = ["cniVersion", "cniVersions", "name", "plugins", ...LIST_SWITCHES];
+
+/** A key with a string that was to be `right`, of which there is none. */
+function misspelt(object: Node, right: string): Node | undefined {
+  for (const { key, name, value } of entries(object)) {
+    if (value?.type === "string" && value.value !== "" && closest(name, [right])) return key;
+  }
+}
 
 /** A list that was to be "plugins". */
 function strayList(root: Node): Node | undefined {

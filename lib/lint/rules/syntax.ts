@@ -307,9 +307,9 @@ function explained(
         help: "write a string, number, object, list, true, false or null",
       };
     case "CloseBraceExpected":
-      return { message: "a } is missing", help: "close the object" };
+      return { ...behind(source, offset), message: "a } is missing", help: "close the object" };
     case "CloseBracketExpected":
-      return { message: "a ] is missing", help: "close the list" };
+      return { ...behind(source, offset), message: "a ] is missing", help: "close the list" };
     case "EndOfFileExpected":
       if (here === "{" || here === "[") {
         return {
@@ -342,6 +342,12 @@ function explained(
     default:
       return { message: `this is not JSON (${code})`, help: "write plain JSON (RFC 8259)" };
   }
+}
+
+/** Where a text that ends too early ends: behind what is there, not on an empty line below. */
+function behind({ text }: Source, offset: number): { at?: Range } {
+  if (offset < text.length) return {};
+  return { at: { offset: text.trimEnd().length, length: 1 } };
 }
 
 function* duplicates(source: Source, node: Node | undefined): Generator<Found> {

@@ -10,6 +10,7 @@ import {
 import { addressingOf } from "../addressing.ts";
 import type { Document, PluginNode } from "../document.ts";
 import { insertFirst } from "../insert.ts";
+import { readerOf } from "../reader.ts";
 import { type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
@@ -207,14 +208,19 @@ export const VERSION_RULES: readonly Rule[] = [
     bad: network({ cniVersion: undefined, type: "bridge", bridge: "cni0" }),
     good: network({ cniVersion: "0.4.0", type: "bridge", bridge: "cni0" }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, context) {
       const version = oldVersion(plugin);
       if (!version || !makesNoAddress(plugin)) return;
+      // A stock agent reads no newer version.
+      const isBound = readerOf(plugin.document, context) === "stock-agent";
+      const { root } = plugin.document;
       yield {
-        at: property(plugin.document.root, "cniVersion") ?? openingOf(plugin.document.root),
+        at: isBound
+          ? property(plugin.node, "type")
+          : property(root, "cniVersion") ?? openingOf(root),
         message:
           `${plugin.type} without "ipam" has no address to report, and CNI ${version} needs one`,
-        help: 'write "cniVersion": "0.4.0" or newer, or add "ipam"',
+        help: isBound ? 'add "ipam"' : 'write "cniVersion": "0.4.0" or newer, or add "ipam"',
       };
     },
   },

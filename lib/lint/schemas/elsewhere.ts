@@ -24,7 +24,14 @@ const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   addr: ["address"],
   vlan: ["vlanId"],
   nameserver: ["nameservers"],
+  rangebegin: ["rangeStart"],
+  rangefirst: ["rangeStart"],
+  rangelast: ["rangeEnd"],
+  rangestop: ["rangeEnd"],
 };
+
+/** What people put behind a word to say what it is. */
+const SUFFIX = /(interface|iface|device|dev|link|name|address|addr|mode|enabled?|list|id)$/;
 
 const STANDARD: Readonly<Record<string, Schema>> = { ...MAIN, ...META };
 
@@ -45,8 +52,8 @@ export function meant(name: string, known: Fields): string | undefined {
   return plain.length < 5 ? undefined : names.find((one) => {
     const known = bare(one);
     return (known.startsWith(plain) && plain.length * 2 > known.length) ||
-      (plain.startsWith(known) && known.length * 2 > plain.length);
-  });
+      (plain.startsWith(known) && known.length * 2 >= plain.length);
+  }) ?? names.find((one) => bare(one) === plain.replace(SUFFIX, ""));
 }
 
 /** Without what spellings differ in: `ip-masq`, `ip_masq`, `ipMasq`. */
@@ -68,6 +75,10 @@ export function homeOf(name: string, place: "plugin" | "ipam"): string | undefin
     }
     if (ipam.length > 0) return `to the IPAM plugin ${ipam.map(([type]) => type).join(" or ")}`;
   }
-  if (types.length === 0) return undefined;
+  if (types.length === 0) {
+    return Object.hasOwn(META, name) && place === "plugin"
+      ? "into a list of plugins, as a plugin of its own"
+      : undefined;
+  }
   return `to ${types.slice(0, 3).join(", ").replace(/, ([^,]*)$/, " and $1")}`;
 }

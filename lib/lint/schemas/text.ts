@@ -1,5 +1,6 @@
 /** Grammars of strings in the configs: each says what is wrong, or nothing. */
 import { isInterfaceName } from "../../cni/config.ts";
+import { parseAddress, parsePrefix } from "../../base/prefix.ts";
 import { checked, type Type } from "../schema.ts";
 import { quote } from "../tree.ts";
 
@@ -40,4 +41,15 @@ export const mac: Type = checked((text) => {
   return /^0+$/.test(digits)
     ? `${quote(text)} is no address that an interface can have`
     : undefined;
+});
+
+/** What whereabouts gives addresses from: 10.1.0.0/16, or 10.1.0.5-10.1.0.9/16. */
+export const rangeOfAddresses: Type = checked((text) => {
+  const [first, last, ...more] = text.split("-");
+  const isRange = last === undefined
+    ? parsePrefix(first!) !== undefined
+    : more.length === 0 && parseAddress(first!) !== undefined && parsePrefix(last) !== undefined;
+  return isRange || text === ""
+    ? undefined
+    : `${quote(text)} is no range of addresses, such as 10.1.0.0/16`;
 });

@@ -2,6 +2,7 @@
 import {
   any,
   boolean,
+  choice,
   type Fields,
   integer,
   list,
@@ -9,8 +10,20 @@ import {
   object,
   type Schema,
   string,
+  type Type,
 } from "../schema.ts";
-import { MAX_INT } from "./common.ts";
+import { DNS, MAX_INT, ROUTE } from "./common.ts";
+import { rangeOfAddresses } from "./text.ts";
+
+const number = integer(-MAX_INT, MAX_INT);
+
+/** Of one range or of several, in `ipRanges`. */
+const WHEREABOUTS_RANGE: Fields = {
+  range: rangeOfAddresses,
+  range_start: string,
+  range_end: string,
+  exclude: list(string),
+};
 
 export const THIRD_PARTY: Readonly<Record<string, Schema>> = {
   calico: {
@@ -34,11 +47,17 @@ export const THIRD_PARTY: Readonly<Record<string, Schema>> = {
       nodename_file_optional: boolean,
       policy: object({ type: string }),
       kubernetes: map(any),
+      include_default_routes: boolean,
+      hostname: string,
+      log_file_max_age: number,
+      log_file_max_count: number,
+      log_file_max_size: number,
+      endpoint_status_dir: string,
+      policy_setup_timeout_seconds: number,
+      num_queues: number,
+      windows_use_single_network: boolean,
       ...anyOf(
-        "container_settings feature_control include_default_routes hostname ipAddrsNoIpam",
-        "log_file_max_age log_file_max_count log_file_max_size endpoint_status_dir",
-        "policy_setup_timeout_seconds vethPrefix num_queues windows_use_single_network",
-        "windows_pause_container_wait",
+        "container_settings feature_control ipAddrsNoIpam vethPrefix windows_pause_container_wait",
       ),
     },
   },
@@ -106,38 +125,76 @@ export const THIRD_PARTY: Readonly<Record<string, Schema>> = {
     "https://github.com/k8snetworkplumbingwg/multus-cni/blob/master/docs/thick-plugin.md",
     "daemonSocketDir logLevel logFile logToStderr clusterNetwork defaultNetworks",
   ),
-  whereabouts: other(
-    "ipam",
-    "https://github.com/k8snetworkplumbingwg/whereabouts/blob/master/doc/extended-configuration.md",
-    "type range range_start range_end exclude ipRanges routes gateway addresses dns datastore",
-    "kubernetes etcd_host etcd_username etcd_password etcd_key_file etcd_cert_file log_file",
-    "log_level overlapping_ranges enable_overlapping_ranges leader_lease_duration network_name",
-    "leader_renew_deadline leader_retry_period configuration_path reconciler_cron_expression",
-    "node_slice_size sleep_for_race omitRange optimistic_ipam",
-  ),
-  sriov: other(
-    "main",
-    "https://github.com/k8snetworkplumbingwg/sriov-cni/blob/master/docs/configuration-reference.md",
-    "deviceID vlan vlanQoS vlanProto mac spoofchk trust link_state min_tx_rate max_tx_rate",
-    "logLevel logFile pciBusID mtu",
-  ),
-  "istio-cni": other(
-    "meta",
-    "https://github.com/istio/istio/tree/master/cni",
-    "log_level plugin_log_level kubernetes log_uds_address cni_event_address cni_agent_run_dir",
-    "ambient_enabled exclude_namespaces enablement_selectors pod_namespace native_nftables",
-    "enable_ambient_detection_retry",
-  ),
+  whereabouts: {
+    source:
+      "https://github.com/k8snetworkplumbingwg/whereabouts/blob/master/doc/extended-configuration.md",
+    kind: "ipam",
+    complete: false,
+    ipam: "own",
+    fields: {
+      type: string,
+      ...WHEREABOUTS_RANGE,
+      ipRanges: list(object(WHEREABOUTS_RANGE)),
+      routes: list(object(ROUTE)),
+      gateway: string,
+      dns: object(DNS),
+      enable_overlapping_ranges: boolean,
+      leader_lease_duration: number,
+      leader_renew_deadline: number,
+      leader_retry_period: number,
+      sleep_for_race: number,
+      ...strings(
+        "datastore etcd_host etcd_username etcd_password etcd_key_file etcd_cert_file log_file",
+        "log_level network_name configuration_path reconciler_cron_expression node_slice_size",
+      ),
+      ...anyOf("addresses kubernetes overlapping_ranges omitRange optimistic_ipam"),
+    },
+  },
+  sriov: {
+    source:
+      "https://github.com/k8snetworkplumbingwg/sriov-cni/blob/master/docs/configuration-reference.md",
+    kind: "main",
+    complete: false,
+    ipam: "own",
+    fields: {
+      vlan: integer(0, 4094),
+      vlanQoS: integer(0, 7),
+      min_tx_rate: number,
+      max_tx_rate: number,
+      link_state: choice("auto", "enable", "disable"),
+      ...strings("deviceID vlanProto mac spoofchk trust vlan_trunk logLevel logFile"),
+      ...anyOf("pciBusID mtu"),
+    },
+  },
+  "istio-cni": {
+    source: "https://github.com/istio/istio/tree/master/cni",
+    kind: "meta",
+    complete: false,
+    ipam: "own",
+    fields: {
+      exclude_namespaces: list(string),
+      ambient_enabled: boolean,
+      native_nftables: boolean,
+      ...strings("plugin_log_level cni_agent_run_dir pod_namespace"),
+      ...anyOf(
+        "log_level kubernetes log_uds_address cni_event_address enablement_selectors",
+        "enable_ambient_detection_retry",
+      ),
+    },
+  },
   "linkerd-cni": other(
     "meta",
     "https://github.com/linkerd/linkerd2-proxy-init/tree/main/cni-plugin",
     "log_level log-format policy kubernetes linkerd",
   ),
-  "aws-cni": other(
-    "main",
-    "https://github.com/aws/amazon-vpc-cni-k8s/blob/master/README.md",
-    "vethPrefix mtu podSGEnforcingMode pluginLogFile pluginLogLevel",
-  ),
+  "aws-cni": {
+    source: "https://github.com/aws/amazon-vpc-cni-k8s/blob/master/README.md",
+    kind: "main",
+    complete: false,
+    ipam: "own",
+    // Its mtu is a string: "9001".
+    fields: strings("vethPrefix mtu podSGEnforcingMode pluginLogFile pluginLogLevel"),
+  },
   "egress-cni": other(
     "meta",
     "https://github.com/aws/amazon-vpc-cni-k8s/tree/master/cmd/egress-cni-plugin",
@@ -164,7 +221,15 @@ function other(kind: Schema["kind"], source: string, ...keys: string[]): Schema 
 }
 
 function anyOf(...keys: string[]): Fields {
-  return Object.fromEntries(keys.join(" ").split(" ").map((key) => [key, any]));
+  return fieldsOf(any, keys);
+}
+
+function strings(...keys: string[]): Fields {
+  return fieldsOf(string, keys);
+}
+
+function fieldsOf(type: Type, keys: readonly string[]): Fields {
+  return Object.fromEntries(keys.join(" ").split(" ").map((key) => [key, type]));
 }
 
 /** File names of other plugins that are in use, of which no field is known. */
