@@ -10,7 +10,7 @@ import { writeReport } from "./report.ts";
 /** Shared by the benchmarks, and none itself. */
 const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "containerizer"];
 /** What the gate runs, each with as few rounds as still give a median. */
-const GATE = [["startup"], ["netns"], ["port-mapper", "5"]];
+const GATE = [["startup"], ["netns"], ["attach", "5", "100"]];
 /** Set for the process that a benchmark runs in. */
 const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 

@@ -35,6 +35,9 @@ const BUFFER_BYTES = 64 << 10;
 const DUMP_ATTEMPTS = 5;
 const EBUSY = 16;
 
+/** The kernel's answer to what it did not do. It is a whole answer: the socket is as good as new. */
+export class Refusal extends SystemError {}
+
 /**
  * A netlink socket in one network namespace. The kernel answers within the call that asks, so
  * nothing here waits.
@@ -181,7 +184,7 @@ export class NetlinkSocket implements Disposable {
 function throwIfError(message: Message, what: string): void {
   const number = -view(message.body).getInt32(0, true);
   if (number <= 0) return;
-  throw new SystemError(number, what + explanation(message));
+  throw new Refusal(number, what + explanation(message));
 }
 
 /** The kernel's words on an error (NLMSGERR_ATTR_MSG), behind the request it repeats. */

@@ -12,7 +12,7 @@ import {
   NLMSG_ERROR,
   view,
 } from "../netlink/message.ts";
-import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
+import { NETLINK_NETFILTER, NetlinkSocket, Refusal } from "../netlink/socket.ts";
 import { AF_NETLINK, SOCK_RAW, Socket, SOL_SOCKET } from "../kernel/socket.ts";
 
 /** Subsystems of nfnetlink: the high byte of a message's type. */
@@ -43,7 +43,7 @@ const ENOBUFS = 105;
  * The sockets stay open between calls: close(2) of one waits until the kernel has freed the rules
  * that were deleted through it, which takes ten times as long as the deletion. After an error they
  * are renewed, since a socket whose receive buffer overflowed (ENOBUFS) may still hold answers to
- * an earlier request.
+ * an earlier request; not after a refusal, which is the answer and all of it.
  */
 let requests: NetlinkSocket | undefined;
 let batches: BatchSocket | undefined;
@@ -63,8 +63,10 @@ export function withNfnetlink<T>(ask: (socket: NetlinkSocket) => T): T {
   try {
     return ask(nfnetlink());
   } catch (error) {
-    requests?.[Symbol.dispose]();
-    requests = undefined;
+    if (!(error instanceof Refusal)) {
+      requests?.[Symbol.dispose]();
+      requests = undefined;
+    }
     throw error;
   }
 }
@@ -116,8 +118,10 @@ export function applyBatch(
   try {
     return socket.exchange(bytes, { first, last: sequence - 1, what, echo: options.echo });
   } catch (error) {
-    batches?.close();
-    batches = undefined;
+    if (!(error instanceof Refusal)) {
+      batches?.close();
+      batches = undefined;
+    }
     throw error;
   }
 }
@@ -210,7 +214,7 @@ class BatchSocket {
       }
       if (message.sequence < first) continue;
       const number = -view(message.body).getInt32(0, true);
-      if (number > 0) failure ??= new SystemError(number, what);
+      if (number > 0) failure ??= new Refusal(number, what);
       else if (message.sequence === last) acknowledged = true;
     }
     if (failure) throw failure;

@@ -19,7 +19,7 @@ const OLDER = ["/keep_addr_on_down:", "/ndisc_notify:"];
 
 const only = Deno.env.get("TWINS_ONLY");
 const isDebians = REFERENCE === CNI_PLUGINS;
-const cases = [...CASES, ...CHAINED_CASES, ...isDebians ? [] : heldOutCases()]
+const cases = [...CASES, ...CHAINED_CASES, ...heldOutCases(isDebians)]
   .filter(({ id }) => only === undefined || id.includes(only))
   .filter(({ newer }) => !(isDebians && newer !== undefined));
 

@@ -1,0 +1,184 @@
+/**
+ * Attaching a container to a bridge with two ports, and detaching it: ours in the service and as a
+ * program, beside Go's `bridge` and `portmap` as a chain and netavark, by turns; alone, among
+ * 10,000 mappings of others, and with many containers on the bridge.
+ *
+ * `./dev bench attach [ROUNDS [CONTAINERS]]`. GO_PLUGINS is the directory of a newer build of Go's
+ * plugins than Debian's, which have no backend nftables; NETAVARK a build of netavark.
+ */
+import { goChain, mapOthersOfGo } from "./attach/go.ts";
+import { asProgram, inService, mapOthers } from "./attach/ours.ts";
+import { netavark } from "./attach/netavark.ts";
+import type { Backend, Peer } from "./attach/peer.ts";
+import { goal, median, row, runProgram, shown, summary } from "./timing.ts";
+
+const OTHERS = 10_000;
+const LEASED = 10_000;
+const BACKENDS: readonly Backend[] = ["iptables", "nftables"];
+
+/** The medians of a peer, in ms. */
+interface Times {
+  attach: number;
+  detach: number;
+}
+
+export async function run(args: string[]): Promise<void> {
+  const [rounds = 15, count = 1000] = args.map(Number);
+  await runProgram("sh", ["-ec", "ip link set lo up; mkdir -p /run/netns; ip netns add bench"]);
+  const peers = [
+    ...BACKENDS.map(inService),
+    ...await Promise.all(BACKENDS.map(asProgram)),
+    ...await goChains(),
+    ...netavark(),
+  ];
+  const alone = await measure("alone", peers, rounds);
+  judgeAlone(alone);
+
+  const own = peers.filter(({ name }) => !name.startsWith("netavark"));
+  for (const backend of BACKENDS) await mapOthers(backend, OTHERS);
+  if (peers.some(({ name }) => name === GO.nftables)) await mapOthersOfGo(OTHERS);
+  const among = await measure(`among ${OTHERS} mappings of others`, own, rounds);
+  judgeAmong(alone, among);
+
+  await containers(count);
+  await leases("svc-iptables", LEASED);
+  const crowd = `${count} containers on the bridge, ${LEASED} leases`;
+  const many = await measure(crowd, [inService("iptables")], rounds);
+  const [few, lots] = [among.get(OURS.iptables)!, many.get(OURS.iptables)!];
+  console.log(goal(`attach with ${crowd}, beside without`, lots.attach / few.attach, 1.3));
+  console.log(goal(`detach with ${crowd}, beside without`, lots.detach / few.detach, 1.3));
+  await printFloor(rounds);
+}
+
+const OURS = { iptables: inService("iptables").name, nftables: inService("nftables").name };
+const GO = { iptables: goChain("iptables").name, nftables: goChain("nftables").name };
+const PROGRAM = {
+  iptables: "ours, a program, iptables",
+  nftables: "ours, a program, nftables",
+};
+
+/** Debian's plugins are older than the backend nftables, and take no notice of it. */
+async function goChains(): Promise<Peer[]> {
+  const chains = [goChain("iptables")];
+  const newer = goChain("nftables");
+  await newer.attach("probe");
+  const rules = await runProgram("nft", ["list", "ruleset"]);
+  await newer.detach("probe");
+  return rules.includes("cni_hostport") ? [...chains, newer] : chains;
+}
+
+/** By turns, so that what disturbs the machine disturbs all alike. The first round warms up. */
+async function measure(
+  scenario: string,
+  peers: readonly Peer[],
+  rounds: number,
+): Promise<Map<string, Times>> {
+  const samples = new Map(
+    peers.map(({ name }) => [name, { attach: [] as number[], detach: [] as number[] }]),
+  );
+  for (let round = 0; round <= rounds; round++) {
+    for (const peer of peers) {
+      for (const work of ["attach", "detach"] as const) {
+        const start = performance.now();
+        await peer[work](`bench-${round}`);
+        if (round > 0) samples.get(peer.name)![work].push(performance.now() - start);
+      }
+    }
+  }
+  console.log(`\n### ${scenario}\n`);
+  console.log(row("", "attach", "detach"));
+  console.log(row("---", "--:", "--:"));
+  for (const [name, { attach, detach }] of samples) {
+    console.log(row(name, shown(summary(attach)), shown(summary(detach))));
+  }
+  console.log("");
+  return new Map(
+    [...samples].map((
+      [name, { attach, detach }],
+    ) => [name, { attach: median(attach), detach: median(detach) }]),
+  );
+}
+
+/** The least of those that were measured. */
+function best(times: Map<string, Times>, names: readonly string[], work: keyof Times): number {
+  return Math.min(...names.flatMap((name) => times.get(name)?.[work] ?? []));
+}
+
+function judgeAlone(alone: Map<string, Times>): void {
+  const go = Object.values(GO);
+  for (
+    const [what, names, limits] of [
+      ["in the service", Object.values(OURS), { attach: 0.1, detach: 0.16 }],
+      ["as a program", Object.values(PROGRAM), { attach: 0.6, detach: 0.6 }],
+    ] as const
+  ) {
+    for (const work of ["attach", "detach"] as const) {
+      const ratio = best(alone, names, work) / best(alone, go, work);
+      console.log(goal(`${work} ${what}, alone, beside Go's better backend`, ratio, limits[work]));
+    }
+  }
+  const rust = alone.get("netavark, nftables");
+  if (rust) {
+    const ratio = best(alone, Object.values(OURS), "attach") / rust.attach;
+    console.log(goal("attach in the service, alone, beside netavark", ratio, 0.3));
+  }
+}
+
+function judgeAmong(alone: Map<string, Times>, among: Map<string, Times>): void {
+  const ratio = (ours: string, theirs: string) =>
+    among.get(ours)!.attach / among.get(theirs)!.attach;
+  for (
+    const [backend, limits] of [
+      ["iptables", { service: 0.02, program: 0.06 }],
+      ["nftables", { service: 0.12, program: 0.6 }],
+    ] as const
+  ) {
+    if (among.has(GO[backend])) {
+      const beside = `among ${OTHERS} mappings, beside Go's on ${backend}`;
+      const { service, program } = limits;
+      console.log(
+        goal(`attach in the service ${beside}`, ratio(OURS[backend], GO[backend]), service),
+      );
+      console.log(
+        goal(`attach as a program ${beside}`, ratio(PROGRAM[backend], GO[backend]), program),
+      );
+    }
+    for (const work of ["attach", "detach"] as const) {
+      const flat = among.get(OURS[backend])![work] / alone.get(OURS[backend])![work];
+      console.log(goal(`${work} among ${OTHERS} mappings, beside alone, ${backend}`, flat, 1.2));
+    }
+  }
+}
+
+/** Other containers' wires on the bridge. */
+async function containers(count: number): Promise<void> {
+  const lines = Array.from(
+    { length: count },
+    (_, i) =>
+      `link add other${i} type veth peer name peer${i}\n` +
+      `link set other${i} master svc-iptables up`,
+  );
+  await runProgram("ip", ["-batch", "-"], { stdin: lines.join("\n") });
+}
+
+async function leases(network: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const address = `10.50.${100 + Math.floor(i / 250)}.${i % 250 + 1}`;
+    await Deno.writeTextFile(`/var/lib/cni/networks/${network}/${address}`, `old${i}\r\neth0`);
+  }
+}
+
+/** What the kernel alone takes to delete a wire, during which it only waits. */
+async function printFloor(rounds: number): Promise<void> {
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await runProgram("ip", ["link", "add", "floor0", "type", "veth", "peer", "name", "floor1"]);
+    const start = performance.now();
+    await runProgram("ip", ["link", "del", "floor0"]);
+    times.push(performance.now() - start);
+  }
+  console.log("\n### what the kernel takes\n");
+  console.log(row("", "detach"));
+  console.log(row("---", "--:"));
+  console.log(row("deleting a pair of veths (ip link del)", shown(summary(times))));
+}

@@ -1,0 +1,113 @@
+/** The port mapper with the built-in bridge, as the service calls them and as a program. */
+import { fromFileUrl } from "@std/path";
+import type { JsonObject } from "../../lib/base/json.ts";
+import type { CniCommand, Invocation } from "../../lib/cni/invocation.ts";
+import { locatePlugin } from "../../lib/cni/locate.ts";
+import { portMapper } from "../../plugins/port_mapper/plugin.ts";
+import { REGISTRY } from "../../plugins/registry.ts";
+import { runProgram } from "../timing.ts";
+import {
+  type Backend,
+  bridgeConfig,
+  environment,
+  mappings,
+  NETNS,
+  PATH,
+  type Peer,
+} from "./peer.ts";
+
+export const BINARY = fromFileUrl(new URL("../../dist/mesos-cni", import.meta.url));
+export const CHAIN = "MESOS-BENCH";
+/** Links to the program, as `install` makes them. */
+const LINKS = "/run/ours";
+const TYPES = ["mesos-cni-port-mapper", "bridge", "host-local"];
+
+/** As the service does it: functions of this process. */
+export function inService(backend: Backend): Peer {
+  const config = wrapping(`svc-${backend}`, backend === "iptables" ? 50 : 51, backend);
+  const call = async (command: CniCommand, containerId: string) => {
+    await portMapper(invocation(command, containerId, config));
+  };
+  return {
+    name: `ours, in the service, ${backend}`,
+    attach: (id) => call("ADD", id),
+    detach: (id) => call("DEL", id),
+  };
+}
+
+/** As an agent does it: a program for the port mapper, in which the bridge is a function. */
+export async function asProgram(backend: Backend): Promise<Peer> {
+  await Deno.mkdir(LINKS, { recursive: true });
+  for (const type of TYPES) await Deno.symlink(BINARY, `${LINKS}/${type}`).catch(ifThere);
+  const config = wrapping(`prog-${backend}`, backend === "iptables" ? 52 : 53, backend);
+  const call = async (command: CniCommand, id: string) => {
+    await runProgram(`${LINKS}/mesos-cni-port-mapper`, [], {
+      clearEnv: true,
+      env: environment(command, id, LINKS),
+      stdin: JSON.stringify(config),
+    });
+  };
+  return {
+    name: `ours, a program, ${backend}`,
+    attach: (id) => call("ADD", id),
+    detach: (id) => call("DEL", id),
+  };
+}
+
+function ifThere(error: unknown): void {
+  if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+}
+
+function wrapping(name: string, net: number, backend: Backend): JsonObject {
+  const { name: _name, cniVersion: _version, ...delegate } = bridgeConfig(name, net, backend);
+  return {
+    cniVersion: "1.0.0",
+    name,
+    type: "mesos-cni-port-mapper",
+    backend,
+    chain: CHAIN,
+    excludeDevices: [name],
+    delegate,
+    runtimeConfig: { portMappings: mappings(2_000 + 10 * net) },
+  };
+}
+
+/** Where the ports of other containers begin. */
+const OTHER_PORTS: Readonly<Record<Backend, number>> = { iptables: 20_000, nftables: 30_000 };
+
+/** Mappings of other containers: fifty each, after a bridge that is not measured. */
+export async function mapOthers(backend: Backend, count: number): Promise<void> {
+  for (let first = 0; first < count; first += 50) {
+    const host = first / 50;
+    await portMapper(invocation("ADD", `other-${host}`, {
+      cniVersion: "1.0.0",
+      name: `others-${backend}`,
+      type: "mesos-cni-port-mapper",
+      backend,
+      chain: CHAIN,
+      prevResult: {
+        cniVersion: "1.0.0",
+        ips: [{ address: `10.60.${host >> 8}.${host & 255}/16` }],
+      },
+      runtimeConfig: {
+        portMappings: Array.from({ length: 50 }, (_, i) => ({
+          hostPort: OTHER_PORTS[backend] + first + i,
+          containerPort: 80,
+        })),
+      },
+    }));
+  }
+}
+
+function invocation(command: CniCommand, containerId: string, config: JsonObject): Invocation {
+  return {
+    command,
+    containerId,
+    netns: NETNS,
+    ifName: "eth0",
+    path: PATH,
+    searchPath: "",
+    config,
+    locate: (type) => locatePlugin(type, "", REGISTRY, {}),
+  };
+}
