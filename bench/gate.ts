@@ -1,4 +1,6 @@
 /**
+ * What makes `./dev bench` fail: a goal that RESULTS.md holds as met, and that is missed now.
+ *
  * `./dev bench --gate`: fails when a ratio has become worse by half. What is compared are the goals
  * that have no unit (so much of what something else takes in the same run, which a slow machine
  * changes little), with those that RESULTS.md holds.
@@ -28,4 +30,11 @@ export function compare(before: string, now: string): { lines: string[]; isWell:
   });
   if (lines.length === 0) return { lines: ["no ratio was measured"], isWell: false };
   return { lines, isWell };
+}
+
+/** The goals that were met before and are missed now, as they read now. */
+export function newlyMissed(before: string, now: string): string[] {
+  const met = new Set([...before.matchAll(/^goal met: (.+): [\d.]+/gm)].map(([, what]) => what!));
+  return [...now.matchAll(/^goal MISSED: (.+): [\d.]+.*$/gm)]
+    .filter(([, what]) => met.has(what!)).map(([line]) => line);
 }

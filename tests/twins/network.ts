@@ -50,20 +50,23 @@ const NET = [
   "iptables-save | grep -v ^#; ip6tables-save | grep -v ^#; nft -n list ruleset 2>/dev/null",
   "true",
 ].join("\n");
-const CAPTURE = [
-  `for i in 1 2 3 4 5 6 7 8 9; do
+/** All that can be seen after a step, in the namespaces that a case uses. */
+function capture(namespaces: readonly string[]): string {
+  return [
+    `for i in 1 2 3 4 5 6 7 8 9; do
      ip -o address | grep -q tentative || { ip -o link | grep -q 'NO-CARRIER.*LOWER_UP'; } || break
      sleep 0.1
    done`,
-  "echo '## host'",
-  NET,
-  ...[NS1, NS2].map((ns) =>
-    `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}'`
-  ),
-  "echo '## files'",
-  `find ${DIR} /var/lib/cni /run/cni -type f 2>/dev/null | sort | while read f; do ` +
-  `echo "$f"; cat "$f"; echo; done`,
-].join("\n");
+    "echo '## host'",
+    NET,
+    ...namespaces.map((ns) =>
+      `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}'`
+    ),
+    "echo '## files'",
+    `find ${DIR} /var/lib/cni /run/cni -type f 2>/dev/null | sort | while read f; do ` +
+    `echo "$f"; cat "$f"; echo; done`,
+  ].join("\n");
+}
 
 export class TwinNetwork implements AsyncDisposable {
   private constructor(private readonly sandbox: Sandbox) {}
@@ -81,12 +84,14 @@ export class TwinNetwork implements AsyncDisposable {
    */
   async run(twin: Twin, directory: (step: number) => string): Promise<Seen[]> {
     const seen: Seen[] = [];
+    const usesSecond = JSON.stringify(twin.steps).includes(NS2);
+    const all = capture(usesSecond ? [NS1, NS2] : [NS1]);
     for (const [i, step] of twin.steps.entries()) {
       const output = await this.#do(twin, step, directory(i), seen);
       seen.push({
         code: output.code,
         printed: parse(output.stdout),
-        state: await this.#capture(),
+        state: await this.sandbox.ok(["sh", "-c", all]),
       });
     }
     return seen;
@@ -115,10 +120,6 @@ export class TwinNetwork implements AsyncDisposable {
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...Object.fromEntries(variables) },
       clearEnv: true,
     });
-  }
-
-  async #capture(): Promise<string> {
-    return await this.sandbox.ok(["sh", "-c", CAPTURE]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

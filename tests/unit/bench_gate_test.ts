@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { compare, ratiosOf } from "../../bench/gate.ts";
+import { compare, newlyMissed, ratiosOf } from "../../bench/gate.ts";
 
 const BEFORE = `goal MISSED: ADD ÷ Go chain, 10,000: 1.20 (at most 0.9)
 goal met: memory of serve: 119.76 MiB (at most 150 MiB)
@@ -26,4 +26,14 @@ Deno.test("a ratio that is worse by half closes the gate, whether its goal is me
 
 Deno.test("a run that measured nothing does not pass", () => {
   assertEquals(compare(BEFORE, "killed").isWell, false);
+});
+
+Deno.test("a goal that was met and is missed now is told; one that was missed before is not", () => {
+  const now = `goal MISSED: ADD ÷ Go chain, 10,000: 1.30 (at most 0.9)
+goal MISSED: memory of serve: 151.00 MiB (at most 150 MiB)
+goal met: in-process ÷ portmap: 0.02 (at most 0.15)
+`;
+  assertEquals(newlyMissed(BEFORE, now), [
+    "goal MISSED: memory of serve: 151.00 MiB (at most 150 MiB)",
+  ]);
 });
