@@ -1,56 +1,177 @@
 /**
- * bridge with host-local killed at its system calls, one after the other, then DEL: nothing is
- * left, and the next ADD works. Every call with MESOS_CNI_TEST_SCALE=full.
+ * Every plugin killed at its system calls, one after the other, then DEL: the machine is as after
+ * an undisturbed ADD and DEL, and the next ADD works. By default a sample, every call with
+ * MESOS_CNI_TEST_SCALE=full.
  */
 import { assert, assertEquals } from "@std/assert";
 import { NETWORK, PluginMachine } from "../harness/plugin_machine.ts";
+import { FULL, sample } from "../harness/scale.ts";
 
 /** Those that change something, or come just before or after one that does. */
 const CALLS = [
   ...["sendto", "linkat", "unlinkat", "unlink", "rename", "mkdir", "utimensat", "flock"],
   ...["setns", "statx", "write", "openat"],
 ];
-const isFull = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full";
+/** Where a sample is taken of what bridge and host-local share with the others. */
+const FEW_CALLS = ["sendto", "unlink", "rename", "write"];
 /** Files that the runtime opens before the plugin begins. */
 const STARTUP = /openat\(.*\/(?:lib|proc\/self\/exe|etc)|dist\/mesos-cni/;
 
-for (const command of ["ADD", "DEL"]) {
-  Deno.test(`bridge and host-local killed at the system calls of ${command}`, async () => {
-    await using machine = await PluginMachine.create();
-    await machine.namespace("a");
+interface Victim {
+  type: string;
+  config: Record<string, unknown>;
+  /** What attaches the container before, as in a list. */
+  after?: Record<string, unknown>;
+  calls: readonly string[];
+  /** How many moments of each call are tried where not all are. */
+  moments: number;
+}
+
+const LEASED = { type: "host-local", subnet: "10.9.0.0/16", routes: [{ dst: "0.0.0.0/0" }] };
+const network = (type: string, more: Record<string, unknown>) => ({
+  cniVersion: "1.0.0",
+  name: "net",
+  type,
+  ...more,
+});
+const sampled = { calls: FULL ? CALLS : FEW_CALLS, moments: 2 };
+const chained = (type: string, more: Record<string, unknown>): Victim => (
+  { type, config: network(type, more), after: NETWORK, ...sampled }
+);
+
+const VICTIMS: readonly Victim[] = [
+  { type: "bridge", config: NETWORK, calls: CALLS, moments: 6 },
+  { type: "ptp", config: network("ptp", { ipMasq: true, ipam: LEASED }), ...sampled },
+  {
+    type: "macvlan",
+    config: network("macvlan", {
+      master: "up0",
+      ipam: { type: "static", addresses: [{ address: "10.8.0.2/24", gateway: "10.8.0.1" }] },
+    }),
+    ...sampled,
+  },
+  {
+    type: "host-device",
+    config: network("host-device", { device: "dev0", ipam: LEASED }),
+    ...sampled,
+  },
+  chained("portmap", {
+    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+  }),
+  chained("firewall", { backend: "iptables" }),
+  chained("tuning", {
+    mtu: 1400,
+    promisc: true,
+    sysctl: { "net.ipv4.conf.IFNAME.arp_filter": "1" },
+  }),
+  chained("bandwidth", {
+    ...{ ingressRate: 1_000_000, ingressBurst: 1_000_000 },
+    ...{ egressRate: 1_000_000, egressBurst: 1_000_000 },
+  }),
+  chained("sbr", {}),
+];
+
+for (const victim of VICTIMS) {
+  Deno.test(`${victim.type} killed at its system calls, and deleted`, async () => {
+    await using machine = await PluginMachine.create(VICTIMS.map(({ type }) => type));
+    await using attempt = new Attempt(machine, victim);
+    await attempt.prepare();
     let killed = 0;
-    for (const call of CALLS) {
-      const all = await callsOf(machine, command, call);
-      const moments = all.map((line, i) => [line, i + 1] as const)
-        .filter(([line]) => !STARTUP.test(line)).map(([, moment]) => moment);
-      const step = isFull ? 1 : Math.max(1, Math.ceil(moments.length / 6));
-      for (let i = 0; i < moments.length; i += step) {
-        if (command === "DEL") await machine.ok("ADD", "a", NETWORK);
-        const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
-        const inject = ["-e", `inject=${call}:signal=KILL:when=${moments[i]}`];
-        const { code } = await machine.call(command, "a", NETWORK, "/run/ours", [
-          ...strace,
-          ...inject,
-        ]);
-        if (code !== 0) killed++;
-        await machine.ok("DEL", "a", NETWORK);
-        await machine.assertEmpty();
+    for (const command of ["ADD", "DEL"] as const) {
+      for (const call of victim.calls) {
+        for (const moment of await attempt.moments(command, call)) {
+          await attempt.before(command);
+          const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
+          const inject = ["-e", `inject=${call}:signal=KILL:when=${moment}`];
+          const { code } = await attempt.call(command, [...strace, ...inject]);
+          if (code !== 0) killed++;
+          await attempt.undo();
+          assertEquals(
+            await attempt.state(),
+            attempt.clean,
+            `${command} killed at ${call} ${moment}`,
+          );
+        }
       }
     }
-    assert(killed >= 15, `only ${killed} calls were killed`);
-    assertEquals((await machine.ok("ADD", "a", NETWORK)).ips.length, 2);
-    await machine.ok("DEL", "a", NETWORK);
-    await machine.assertEmpty();
+    assert(killed >= (victim.moments > 2 ? 30 : 4), `only ${killed} calls were killed`);
+    await attempt.before("DEL");
+    await attempt.undo();
   });
 }
 
-/** The lines of one kind of system call, in a call that nobody disturbs. */
-async function callsOf(machine: PluginMachine, command: string, call: string): Promise<string[]> {
-  if (command === "DEL") await machine.ok("ADD", "a", NETWORK);
-  await machine.ok(command, "a", NETWORK, "/run/ours", [
-    ...["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${call}`],
-  ]);
-  await machine.ok("DEL", "a", NETWORK);
-  const trace = await machine.sandbox.ok(["cat", "/run/trace"]);
-  return trace.split("\n").filter((line) => line.includes(`${call}(`));
+/** One container that is attached and detached again and again. */
+class Attempt implements AsyncDisposable {
+  clean = "";
+  #prevResult: unknown;
+
+  constructor(private readonly machine: PluginMachine, private readonly victim: Victim) {}
+
+  /** The machine, as it is after an ADD and a DEL that nobody disturbs. */
+  async prepare(): Promise<void> {
+    const { machine } = this;
+    await machine.namespace("a");
+    for (const name of ["up0", "dev0"]) {
+      await machine.sandbox.ok(["ip", "link", "add", name, "type", "veth", "peer", `${name}-peer`]);
+    }
+    await this.before("DEL");
+    await this.undo();
+    this.clean = await this.state();
+  }
+
+  /** What comes before a command: for DEL that is its ADD. */
+  async before(command: "ADD" | "DEL"): Promise<void> {
+    if (this.victim.after) this.#prevResult = await this.machine.ok("ADD", "a", this.victim.after);
+    if (command === "DEL") {
+      const { code, stdout } = await this.call("ADD");
+      assertEquals(code, 0, stdout);
+    }
+  }
+
+  call(command: "ADD" | "DEL", prefix: string[] = []) {
+    const config = this.#prevResult === undefined
+      ? this.victim.config
+      : { ...this.victim.config, prevResult: this.#prevResult };
+    return this.machine.call(command, "a", config, "/run/ours", prefix);
+  }
+
+  /** DEL as a runtime calls it, in the reverse order. */
+  async undo(): Promise<void> {
+    const { code, stdout } = await this.call("DEL");
+    assertEquals(code, 0, stdout);
+    if (this.victim.after) await this.machine.ok("DEL", "a", this.victim.after);
+  }
+
+  /** The moments of a system call that are tried, by their number. */
+  async moments(command: "ADD" | "DEL", call: string): Promise<number[]> {
+    await this.before(command);
+    const trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${call}`];
+    const { code, stdout } = await this.call(command, trace);
+    assertEquals(code, 0, stdout);
+    await this.undo();
+    const lines = (await this.machine.sandbox.ok(["cat", "/run/trace"])).split("\n")
+      .filter((line) => line.includes(`${call}(`));
+    const moments = lines.map((line, i) => [line, i + 1] as const)
+      .filter(([line]) => !STARTUP.test(line)).map(([, moment]) => moment);
+    return sample(moments, this.victim.moments);
+  }
+
+  /** Links, addresses, routes, rules, queues and files. */
+  async state(): Promise<string> {
+    const links = "ip -o link | sed 's/^[0-9]*: //; s/@[^:]*//; s/state [A-Z]*//; s/qlen [0-9]*//'";
+    const text = await this.machine.sandbox.ok([
+      "sh",
+      "-c",
+      `${links} | grep -v '^br0:' | sort; tc qdisc | grep -v ' 0: ' | sort
+       iptables-save | grep -v '^[#:]'; ip6tables-save | grep -v '^[#:]'; nft list ruleset
+       find /run /var/lib/cni -type f ! -path '/run/ours/*' ! -path '/run/trace' \
+         ! -name '*lock*' ! -name 'last_reserved*' | sort`,
+    ]);
+    const inside = await this.machine.inside("a", ["ip", "-o", "link"]);
+    return (text + inside.stdout).replaceAll(/counter packets \d+ bytes \d+|link-netnsid \d+/g, "");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.call("DEL");
+  }
 }
