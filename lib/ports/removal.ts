@@ -32,7 +32,10 @@ export async function remove(owner: Owner, path: string, where?: Whereabouts): P
   using lock = await lockChanges();
   const record = readRecord(owner);
   if (record) return await removeRecorded(record, path, lock);
-  evenOnAFullDisk(() => releaseAll(owner), "its claims of host ports");
+  evenOnAFullDisk(() => {
+    releaseAll(owner);
+    removeRecord(owner); // of which a write that was cut off may have left a part
+  }, "its claims of host ports");
   if (!where) return;
   const { chain, backend, hasMappings = true } = where;
   if (!hasMappings && !(await backendOf(backend, path)).isInstalled()) return;

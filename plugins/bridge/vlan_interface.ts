@@ -6,7 +6,12 @@ import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { randomVethName } from "../shared/veth.ts";
 import { setUpPort } from "./port.ts";
 
-/** `BRIDGE.VLAN`, made if it is missing. @throws {SystemError} */
+/**
+ * `BRIDGE.VLAN`, made if it is missing. It is up once its port has the VLAN: what an ADD that was
+ * cut off has begun, the next one finishes.
+ *
+ * @throws {SystemError}
+ */
 export function ensureVlanInterface(
   host: Netlink,
   bridge: Link,
@@ -15,29 +20,41 @@ export function ensureVlanInterface(
 ): Link {
   const name = `${bridge.name}.${vlan}`;
   const existing = host.findLink(name);
-  if (existing) return existing;
-  const port = randomVethName();
-  const { mtu } = bridge;
-  try {
-    host.change(
-      addVeth({ name: port, mtu, master: bridge.index, up: true, txQueueLength: 0 }, {
-        name,
-        mtu,
-        up: true,
-      }),
+  if (existing?.flags.includes("UP")) return existing;
+  if (!existing) makeWireTo(host, bridge, name);
+  const made = host.link(name);
+  const port = host.links().find(({ index }) => index === made.peerIndex);
+  if (port?.master === bridge.index) {
+    tryWriteSysctls([[`net/ipv6/conf/${port.name}/accept_ra`, "0"]]);
+    withoutAbsent(() =>
+      setUpPort(host, bridge.name, port, {
+        hairpin: false,
+        portIsolation: false,
+        vlan,
+        trunk: [],
+        preserveDefaultVlan,
+      })
     );
+  }
+  host.setLinkUp(name);
+  return host.link(name);
+}
+
+function makeWireTo(host: Netlink, { index: master, mtu }: Link, name: string): void {
+  const port = { name: randomVethName(), mtu, master, up: true, txQueueLength: 0 };
+  try {
+    host.change(addVeth(port, { name, mtu }));
   } catch (error) {
     // Another ADD was faster.
-    if (error instanceof SystemError && error.errnoName === "EEXIST") return host.link(name);
-    throw error;
+    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
   }
-  tryWriteSysctls([[`net/ipv6/conf/${port}/accept_ra`, "0"]]);
-  setUpPort(host, bridge.name, host.link(port), {
-    hairpin: false,
-    portIsolation: false,
-    vlan,
-    trunk: [],
-    preserveDefaultVlan,
-  });
-  return host.link(name);
+}
+
+/** All changes are tried; the default VLAN may have been taken from the port before. */
+function withoutAbsent(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
+  }
 }

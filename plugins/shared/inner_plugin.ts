@@ -6,7 +6,7 @@ import { readDns } from "./dns.ts";
 import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "./ipam.ts";
 import { openNamespace } from "./namespace.ts";
 import { removeAll } from "./remove_all.ts";
-import { insideInterface, requireFree } from "./stacked_link.ts";
+import { insideInterface, nameUntilMade, requireFree } from "./stacked_link.ts";
 import {
   type Call,
   type LiveCall,
@@ -88,8 +88,9 @@ async function del(call: Call): Promise<void> {
   await removeAll([
     async () => {
       using container = openNamespace(call.netns);
-      const link = container?.findLink(call.ifName);
-      if (container) await removeLink(container, link);
+      if (!container) return;
+      await removeLink(container, container.findLink(call.ifName));
+      await removeLink(container, container.findLink(await nameUntilMade(call)));
     },
     () => delIpam(call, ipamType(call)),
   ]);

@@ -8,7 +8,8 @@ import { addLink, type LinkKind, setLink } from "../../lib/netlink/link_changes.
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "./fields.ts";
 import type { Call, LiveCall } from "./standard_plugin.ts";
-import { randomVethName, removeLink } from "./veth.ts";
+import { hashOf } from "./names.ts";
+import { removeLink } from "./veth.ts";
 
 /** The interface below, and netlink in its namespace. */
 export interface Master {
@@ -52,7 +53,8 @@ export function readMtu({ config }: Call, { link }: Master): number | undefined 
 
 /**
  * Makes the container's interface. It gets its name in a second step: the kernel looks for the
- * name in the namespace of the interface below first, where it may be another one's.
+ * name in the namespace of the interface below first, where it may be another one's. What it is
+ * called until then follows from the attachment, so that DEL finds it if ADD was cut off.
  *
  * @throws {SystemError} with nothing left behind
  */
@@ -64,7 +66,8 @@ export async function makeStacked(
   settings: { mtu?: number; mac?: string },
 ): Promise<Link> {
   const { ifName, netns } = call;
-  const name = randomVethName();
+  const name = await nameUntilMade(call);
+  await removeLink(container, container.findLink(name));
   {
     using handle = open(netns);
     master.netlink.change(
@@ -79,6 +82,11 @@ export async function makeStacked(
     throw error;
   }
   return { ...made, name: ifName };
+}
+
+/** The name of an interface that is being made, which no other attachment's has. */
+export async function nameUntilMade({ containerId, ifName }: Call): Promise<string> {
+  return `veth${await hashOf(`${containerId} ${ifName}`, 8)}`;
 }
 
 /** @throws {CniError} if the container has an interface of the name that is to be made */

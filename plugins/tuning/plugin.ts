@@ -105,11 +105,12 @@ function withMac(result: Result, { ifName }: Call, { mac }: TuningConfig): Resul
 function del(call: Call): void {
   const file = backupFile(dataDirOf(call), call);
   const settings = readBackup(file);
-  if (settings === undefined) return;
-  using container = openNamespace(call.netns);
-  const link = container?.findLink(call.ifName);
-  if (link) container!.change(setLink(link.index, link.name, settings));
-  removeBackup(file);
+  if (settings !== undefined) {
+    using container = openNamespace(call.netns);
+    const link = container?.findLink(call.ifName);
+    if (link) container!.change(setLink(link.index, link.name, settings));
+  }
+  removeBackup(file); // also of a write that was cut off
 }
 
 function check(call: LiveCall): void {

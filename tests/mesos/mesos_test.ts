@@ -9,8 +9,14 @@ const bridge = (bridge: string, subnet: string, more: Record<string, unknown> = 
   bridge,
   isGateway: true,
   ipMasq: true,
-  ipam: { type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] },
+  ipam: leased(subnet),
   ...more,
+});
+
+const leased = (subnet: string) => ({
+  type: "host-local",
+  subnet,
+  routes: [{ dst: "0.0.0.0/0" }],
 });
 
 const mapper = (name: string, delegate: Record<string, unknown>, more = {}): NetworkConfig => ({
@@ -298,6 +304,14 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
   const configs: NetworkConfig[] = [
     { name: "own", ...bridge("own0", "10.90.0.0/24") },
     { name: "own-new", cniVersion: "1.0.0", ...bridge("own1", "10.91.0.0/24") },
+    { name: "own-ptp", type: "ptp", ipMasq: true, ipam: leased("10.92.0.0/24") },
+    {
+      name: "own-macvlan",
+      type: "macvlan",
+      master: "host0",
+      ipam: { type: "static", addresses: [{ address: "10.93.0.2/24" }] },
+    },
+    { name: "own-device", type: "host-device", device: "dev0", ipam: leased("10.94.0.0/24") },
     // As DC/OS ships its bridge: a default gateway beside a default route.
     mapper("ucr-default-bridge", {
       ...bridge("ucr-br0", "172.31.254.0/24"),
@@ -310,7 +324,9 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
     Deno.writeTextFileSync(`${lab.dir}/conf/${config.name}.conf`, JSON.stringify(config));
   }
   await lab.startAgent("links");
-  for (const { name } of configs.slice(0, 2)) {
+  await lab.ok(["ip", "link", "add", "dev0", "link", "host0", "type", "macvlan"]);
+  const own = configs.map(({ name }) => name).filter((name) => name.startsWith("own"));
+  for (const name of own) {
     await mesos.order({ launch: [task(name, "sleep 300", [{ name }])] });
     await mesos.running(name);
   }
@@ -318,6 +334,7 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
   await mesos.order({ launch: [task("ucr", HTTPD("ucr"), network)] });
   await mesos.running("ucr");
   await untilServed(lab, 31500, "ucr");
-  for (const name of ["own", "own-new", "ucr"]) await mesos.kill(name);
+  for (const name of [...own, "ucr"]) await mesos.kill(name);
   await lab.untilNothingIsLeft();
+  await lab.ok(["ip", "link", "show", "dev0"]);
 });
