@@ -300,6 +300,16 @@ mesosTest(
   },
 );
 
+const SIBLINGS = `link add lower0 type veth peer name lower1
+link set lower0 up
+link set lower1 up
+link add mac0 link lower0 type macvlan mode bridge
+link add dev0 link lower0 type macvlan mode bridge
+address add 10.93.0.1/24 dev mac0
+address add 10.94.0.1/24 dev mac0
+link set mac0 up
+`;
+
 mesosTest("links to our file are all the plugins that an agent needs", async (lab, mesos) => {
   const configs: NetworkConfig[] = [
     { name: "own", ...bridge("own0", "10.90.0.0/24") },
@@ -308,10 +318,19 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
     {
       name: "own-macvlan",
       type: "macvlan",
-      master: "host0",
-      ipam: { type: "static", addresses: [{ address: "10.93.0.2/24" }] },
+      master: "lower0",
+      ipam: {
+        type: "static",
+        addresses: [{ address: "10.93.0.2/24", gateway: "10.93.0.1" }],
+        routes: [{ dst: "0.0.0.0/0" }],
+      },
     },
-    { name: "own-device", type: "host-device", device: "dev0", ipam: leased("10.94.0.0/24") },
+    {
+      name: "own-device",
+      type: "host-device",
+      device: "dev0",
+      ipam: leased("10.94.0.0/24"),
+    },
     // As DC/OS ships its bridge: a default gateway beside a default route.
     mapper("ucr-default-bridge", {
       ...bridge("ucr-br0", "172.31.254.0/24"),
@@ -323,8 +342,10 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
   for (const config of configs) {
     Deno.writeTextFileSync(`${lab.dir}/conf/${config.name}.conf`, JSON.stringify(config));
   }
+  Deno.writeTextFileSync(`${lab.dir}/siblings`, SIBLINGS);
   await lab.startAgent("links");
-  await lab.ok(["ip", "link", "add", "dev0", "link", "host0", "type", "macvlan"]);
+  // An executor registers with the agent, which a macvlan reaches by a sibling only.
+  await lab.ok(["ip", "-batch", `${lab.dir}/siblings`]);
   const own = configs.map(({ name }) => name).filter((name) => name.startsWith("own"));
   for (const name of own) {
     await mesos.order({ launch: [task(name, "sleep 300", [{ name }])] });
@@ -335,6 +356,10 @@ mesosTest("links to our file are all the plugins that an agent needs", async (la
   await mesos.running("ucr");
   await untilServed(lab, 31500, "ucr");
   for (const name of [...own, "ucr"]) await mesos.kill(name);
+  await until(
+    "the device to be back",
+    async () => (await lab.run(["ip", "link", "show", "dev0"])).code === 0,
+  );
+  await lab.ok(["ip", "link", "del", "lower0"]);
   await lab.untilNothingIsLeft();
-  await lab.ok(["ip", "link", "show", "dev0"]);
 });
