@@ -189,7 +189,10 @@ export function typeProblem(
   if (type.kind === "any") return undefined;
   const [wanted, words] = WANTED[type.kind];
   if (node.type !== wanted) {
-    return { what: `must not be ${kindOf(node)}`, help: `write ${example(type) ?? words}` };
+    // An item of a list of lists: what is wrong is the brackets of the whole.
+    const isItem = node.parent?.type === "array" && type.kind === "list";
+    const shape = isItem ? `[${example(type)}]` : example(type);
+    return { what: `must not be ${kindOf(node)}`, help: `write ${shape ?? words}` };
   }
   // Go takes neither 1.0 nor 1e3 for an integer.
   if (type.kind !== "integer") return undefined;

@@ -128,7 +128,7 @@ Deno.test("text shows the line, carets below the place, and what to do", async (
   |
 6 |   "isGateway": "true",
   |                ^^^^^^
-  = help: write true or false, without quotes
+  = help: write true or false, without quotes (--fix does it)
   = rule: field-type, see --explain=CNI502
 
 1 error in 1 file
@@ -237,6 +237,27 @@ function patched(text: string, diff: string): string {
   }
   return lines.join("\n");
 }
+
+Deno.test("--fix writes values in the type that they plainly have, and leaves what could be two things", async () => {
+  using dir = new Directory();
+  const text = GOOD.replace('"isGateway": true', '"isGateway": "True", "mtu": "1500"')
+    .replace('"subnet": "10.1.0.0/16"', '"ranges": [{ "subnet": "10.1.0.0/16" }]')
+    .replace('[{ "dst": "0.0.0.0/0" }]', '{ "dst": "0.0.0.0/0" }')
+    .replace(
+      "\n}\n",
+      ',\n  "dns": { "nameservers": "10.1.0.1", "search": "a.example b.example" }\n}\n',
+    );
+  const file = dir.file("net.conf", text);
+  await lint(["--fix", file]);
+  assertEquals(
+    Deno.readTextFileSync(file),
+    text.replace('"True"', "true").replace('"1500"', "1500")
+      .replace('[{ "subnet": "10.1.0.0/16" }]', '[[{ "subnet": "10.1.0.0/16" }]]')
+      .replace('"routes": { "dst": "0.0.0.0/0" }', '"routes": [{ "dst": "0.0.0.0/0" }]')
+      .replace('"10.1.0.1",', '["10.1.0.1"],'),
+  );
+  assertEquals(await codes(file), ["CNI502"]);
+});
 
 Deno.test("--fix takes away a byte order mark, and follows a link to the file", async () => {
   using dir = new Directory();

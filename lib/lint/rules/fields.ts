@@ -5,6 +5,7 @@ import { closest } from "../../base/nearest.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
 import type { Node } from "jsonc-parser";
+import { retyped } from "../retype.ts";
 import {
   type Owner,
   renamed,
@@ -61,6 +62,7 @@ export const FIELDS: readonly Rule[] = [
       "makes them refuse the whole config at the first container.",
     bad: bridge({ mtu: "1500" }),
     good: bridge({ mtu: 1500 }),
+    fixable: true,
     on: "plugin",
     *check(plugin) {
       yield* mistyped(plugin);
@@ -429,9 +431,16 @@ export function* slipsOf(plugin: PluginNode): Generator<Found> {
 }
 
 function* mistyped(plugin: PluginNode): Generator<Found> {
+  const source = plugin.document.source.text;
   for (const [node, type, path] of typedFields(plugin)) {
-    const problem = typeProblem(node, type, plugin.document.source.text);
-    if (problem) yield { at: node, message: `${path} ${problem.what}`, help: problem.help };
+    const problem = typeProblem(node, type, source);
+    if (!problem) continue;
+    yield {
+      at: node,
+      message: `${path} ${problem.what}`,
+      help: problem.help,
+      fix: retyped(node, type, source),
+    };
   }
 }
 
