@@ -1,6 +1,7 @@
 /** After a restart: what is on disk against what still lives. */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
+import { Pace } from "../base/pace.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
@@ -49,10 +50,12 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
     requireSight(layout, id, request, "processes");
     return isAlive(layout, id, request, table);
   };
+  const pace = new Pace();
   const recovered = await concurrently(
     WIDTH,
     containers,
     async (container): Promise<Recovered> => {
+      await pace.rest();
       try {
         if (lives(container, processes)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
@@ -84,9 +87,10 @@ async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
     known = new Set(listOwners().map(({ containerId }) => containerId));
     if (known.size === 0) return recovered;
     const owners = await restoreMissing();
+    const repaired = Map.groupBy(owners, ({ containerId }) => containerId);
     return recovered.map((one) => {
-      const own = owners.filter(({ containerId }) => containerId === one.container);
-      return own.length === 0 ? one : { ...one, repaired: own.map(({ network }) => network) };
+      const own = repaired.get(one.container);
+      return own ? { ...one, repaired: own.map(({ network }) => network) } : one;
     });
   } catch (error) {
     // The containers are recovered all the same; those that may lack rules say so.

@@ -82,6 +82,8 @@ export function mountIdOf(directory: string): string {
 /** A line of /proc/PID/mountinfo (Documentation/filesystems/proc.rst, section 3.5). */
 export interface MountInfo {
   mountPoint: string;
+  /** What of its file system is mounted: a path there, of nsfs a namespace, `net:[4026532342]`. */
+  root: string;
   /** Peer group of a shared mount. */
   shared?: string;
   /** Peer group that this mount receives from. */
@@ -103,6 +105,7 @@ export function mounts(text = readProcFile("/proc/thread-self/mountinfo")): Moun
       optional.find((field) => field.startsWith(`${name}:`))?.slice(name.length + 1);
     return {
       mountPoint: unescape(fields[4]!),
+      root: unescape(fields[3]!),
       shared: tag("shared"),
       master: tag("master"),
       type: fields[separator + 1]!,

@@ -165,6 +165,9 @@ function leaveSharedDirectory(): void {
   check(libc().unshare(CLONE_FS), "separate the working directory");
 }
 
+/** The device of that file system. */
+let nsfs: number | undefined;
+
 /**
  * Whether `path` is a handle of a namespace of that kind, and not, say, the empty file that is left
  * of a bind mount after a reboot.
@@ -172,7 +175,8 @@ function leaveSharedDirectory(): void {
 export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
   try {
     // Every handle lies on the kernel's one nsfs.
-    if (Deno.statSync(path).dev !== Deno.statSync("/proc/self/ns/net").dev) return false;
+    nsfs ??= Deno.statSync("/proc/self/ns/net").dev;
+    if (Deno.statSync(path).dev !== nsfs) return false;
     using handle = open(path);
     const flag = check(libc().ioctl(handle.fd, NS_GET_NSTYPE), `ask what ${path} is a handle of`);
     return flag === CLONE_FLAGS[kind];

@@ -1,8 +1,7 @@
 /** Which processes there are, and which share a network namespace. */
 import { messageOf } from "../base/error.ts";
+import { Pace } from "../base/pace.ts";
 
-/** How long, in ms, a look at all processes may hold up everything else at a time. */
-const SLICE_MS = 3;
 /** Processes between two looks at the clock. */
 const STRIDE = 64;
 /**
@@ -28,7 +27,8 @@ export class ProcessTable {
       under = next;
       next = undefined;
       const table = new ProcessTable();
-      for (const _ of table.#walk()) await new Promise((resolve) => setTimeout(resolve));
+      const pace = new Pace();
+      for (const _ of table.#walk()) await pace.rest();
       return table;
     })();
   }
@@ -51,16 +51,12 @@ export class ProcessTable {
   }
 
   *#walk(): Generator<void> {
-    let since = performance.now();
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const fresh = processIds().filter((pid) => !this.#known.has(pid));
       if (fresh.length === 0) break;
       for (const [i, pid] of fresh.entries()) {
         this.#add(pid);
-        if (i % STRIDE === STRIDE - 1 && performance.now() - since > SLICE_MS) {
-          yield;
-          since = performance.now();
-        }
+        if (i % STRIDE === STRIDE - 1) yield;
       }
     }
     for (const pids of this.#byNamespace.values()) pids.sort((a, b) => a - b);

@@ -2,6 +2,7 @@
 import { CniError } from "../cni/error.ts";
 import type { Plugin } from "../cni/invocation.ts";
 import { OperatorError } from "../base/error.ts";
+import { Pace } from "../base/pace.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { readCheckpoint } from "../base/atomic_file.ts";
 import type { Swept } from "../isolator/gc/sweep.ts";
@@ -82,7 +83,12 @@ export class MeasuredIsolator extends Isolator {
   /** Measures a recovery, which cleans up many containers. */
   async measuredRecovery(work: () => Promise<Recovered[]>): Promise<Recovered[]> {
     const { layout } = this.settings;
-    const before = new Map(knownContainers(layout).map((id) => [id, this.#attached(id)]));
+    const before = new Map<ContainerId, Map<string, string>>();
+    const pace = new Pace();
+    for (const id of knownContainers(layout)) {
+      before.set(id, this.#attached(id));
+      await pace.rest();
+    }
     const start = performance.now();
     const recovered = await work();
     this.#durations.observe({ operation: "recover" }, (performance.now() - start) / 1000);

@@ -1,10 +1,11 @@
 /** What the service answers to each request: the isolator's operations by path. */
 import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { Pace } from "../base/pace.ts";
 import { CniError } from "../cni/error.ts";
 import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
-import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
+import { type ContainerStatus, parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { VERSION } from "../base/version.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
@@ -68,10 +69,15 @@ const CONTAINER_ROUTES: Readonly<
 };
 
 const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string) => Answer>> = {
-  "GET /v1/containers": (isolator) =>
-    Object.fromEntries(
-      knownContainers(isolator.settings.layout).map((id) => [id, status(isolator, id)]),
-    ),
+  "GET /v1/containers": async (isolator) => {
+    const pace = new Pace();
+    const all: [ContainerId, ContainerStatus][] = [];
+    for (const id of knownContainers(isolator.settings.layout)) {
+      all.push([id, status(isolator, id)]);
+      await pace.rest();
+    }
+    return Object.fromEntries(all);
+  },
   "GET /v1/networks": ({ networks }) => {
     networks.load();
     return {

@@ -1,7 +1,8 @@
 /** The network namespaces in which something lives, and what they hold. */
+import { Pace } from "../../base/pace.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { mounts } from "../../kernel/mount.ts";
+import { type MountInfo, mounts } from "../../kernel/mount.ts";
 import { isNamespaceHandle } from "../../kernel/namespaces.ts";
 import { ProcessTable } from "../../kernel/processes.ts";
 import { Netlink } from "../../netlink/mod.ts";
@@ -34,23 +35,26 @@ const NONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"]
  * @param dead containers whose own handle keeps nothing alive
  * @param processes walked after what may be garbage was listed
  */
-export function findLiving(
+export async function findLiving(
   layout: Layout,
   alive: readonly ContainerId[],
   dead: readonly ContainerId[],
   processes: ProcessTable,
-): Living {
+): Promise<Living> {
   const addresses = new Set<string>();
   const namespaceIds = new Set<number>();
   const strangers = new Map<number, Set<string>>();
   let incomplete = false;
-  const known = new Set(
-    alive.map((id) => layout.namespace(id)).filter((handle) => isNamespaceHandle(handle))
-      .map((handle) => Deno.statSync(handle).ino),
-  );
+  const known = new Set<number>();
   using own = Netlink.open();
-  for (const [inode, handles] of liveHandles(layout, dead, processes)) {
+  const pace = new Pace();
+  for (const handle of alive.map((id) => layout.namespace(id))) {
+    if (isNamespaceHandle(handle)) known.add(Deno.statSync(handle).ino ?? 0);
+    await pace.rest();
+  }
+  for (const [inode, handles] of await liveHandles(layout, dead, processes)) {
     handles.some((handle) => look(handle, !known.has(inode)));
+    await pace.rest();
   }
   return { addresses, namespaceIds, strangers, incomplete };
 
@@ -79,12 +83,13 @@ export function findLiving(
 }
 
 /** The handles of each namespace that a process lives in, or that is mounted somewhere. */
-function liveHandles(
+async function liveHandles(
   layout: Layout,
   dead: readonly ContainerId[],
   processes: ProcessTable,
-): ReadonlyMap<number, string[]> {
-  const ofTheDead = new Set(dead.flatMap((id) => [layout.namespace(id), layout.handle(id)]));
+): Promise<ReadonlyMap<number, string[]>> {
+  const ofTheDead = new Set(dead.flatMap((id) => layout.handlePlaces(id)));
+  const pace = new Pace();
   const byInode = new Map<number, string[]>();
   const add = (inode: number, handle: string) => {
     const others = byInode.get(inode);
@@ -92,13 +97,11 @@ function liveHandles(
     else byInode.set(inode, [handle]);
   };
   // Mounts first: they don't go by themselves, as any one process of a container may.
-  for (const { mountPoint: path } of mounts().filter(({ type }) => type === "nsfs")) {
-    if (!ofTheDead.has(path) && isNamespaceHandle(path)) add(Deno.statSync(path).ino ?? 0, path);
-  }
-  for (const path of mountsOfInit()) {
-    if (![...ofTheDead].some((dead) => path.endsWith(dead)) && isNamespaceHandle(path)) {
+  for (const [mountPoint, path] of [...mountsHere(), ...mountsOfInit()]) {
+    if (!ofTheDead.has(mountPoint) && isNamespaceHandle(path)) {
       add(Deno.statSync(path).ino ?? 0, path);
     }
+    await pace.rest();
   }
   for (const [inode, pids] of processes.namespaces) {
     for (const pid of pids.slice(0, MOST_HANDLES)) add(inode, `/proc/${pid}/ns/net`);
@@ -109,15 +112,27 @@ function liveHandles(
 /** Processes of a namespace that are tried: the first may just have ended. */
 const MOST_HANDLES = 100;
 
+/** A mount point as the mounts' own namespace has it, and its path from here. */
+type Place = readonly [mountPoint: string, path: string];
+
+function mountsHere(): Place[] {
+  return networksIn(mounts()).map((mountPoint) => [mountPoint, mountPoint]);
+}
+
+function networksIn(all: readonly MountInfo[]): string[] {
+  return all.filter(({ type, root }) => type === "nsfs" && root.startsWith("net:"))
+    .map(({ mountPoint }) => mountPoint);
+}
+
 /**
  * The handles that are mounted where process 1 is, as this process reaches them: one that was
  * started with mounts of its own does not see those that came later.
  */
-function mountsOfInit(): string[] {
+function mountsOfInit(): Place[] {
   try {
     if (Deno.statSync("/proc/1/ns/mnt").ino === Deno.statSync("/proc/self/ns/mnt").ino) return [];
-    return mounts(readProcFile("/proc/1/mountinfo")).filter(({ type }) => type === "nsfs")
-      .map(({ mountPoint }) => `/proc/1/root${mountPoint}`);
+    return networksIn(mounts(readProcFile("/proc/1/mountinfo")))
+      .map((mountPoint) => [mountPoint, `/proc/1/root${mountPoint}`]);
   } catch (error) {
     // Without rights over process 1, its mounts are another user's.
     if (error instanceof Deno.errors.PermissionDenied || error instanceof SystemError) return [];

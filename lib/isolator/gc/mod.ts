@@ -6,6 +6,7 @@ import type { Isolator } from "../isolator.ts";
 import { isAlive } from "../../containers/liveness.ts";
 import { readRequest } from "../../containers/request.ts";
 import { OperatorError } from "../../base/error.ts";
+import { Pace } from "../../base/pace.ts";
 import { ProcessTable } from "../../kernel/processes.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { requireSight } from "../../containers/agent_namespaces.ts";
@@ -34,7 +35,8 @@ export async function findGarbage(
 ): Promise<Garbage[]> {
   const { layout, path } = isolator.settings;
   const known = knownContainers(layout);
-  const { alive, dead, unjudged } = judge(isolator, known, agents, await ProcessTable.look());
+  const processes = await ProcessTable.look();
+  const { alive, dead, unjudged } = await judge(isolator, known, agents, processes);
   const containers = [...unjudged, ...dead.map((id) => deadContainer(isolator, id, agents))];
   // Where the agent's processes can't be seen, all that is strangers' would look dead too.
   if (unjudged.some(({ isElsewhere }) => isElsewhere)) return containers;
@@ -47,7 +49,7 @@ export async function findGarbage(
   ]);
   const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
-  const living = findLiving(layout, alive, dead, await ProcessTable.look());
+  const living = await findLiving(layout, alive, dead, await ProcessTable.look());
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {
     alive: new Set([...alive, ...started, ...ownersAlive()]),
@@ -80,12 +82,13 @@ function lives(
 }
 
 /** Which containers live. One of which that can't be told counts as alive, and is told of. */
-function judge(
+async function judge(
   isolator: Isolator,
   known: readonly ContainerId[],
   agents: readonly ContainerId[],
   processes: ProcessTable,
 ) {
+  const pace = new Pace();
   const alive: ContainerId[] = [];
   const dead: ContainerId[] = [];
   const unjudged: (Garbage & { isElsewhere: boolean })[] = [];
@@ -100,6 +103,7 @@ function judge(
         isElsewhere: error.code === "elsewhere",
       });
     }
+    await pace.rest();
   }
   return { alive, dead, unjudged };
 }

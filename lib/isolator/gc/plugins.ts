@@ -2,6 +2,7 @@
 import { askStatus, collectGarbage } from "../../cni/chain.ts";
 import { makeDirectory } from "../../base/atomic_file.ts";
 import { messageOf, OperatorError } from "../../base/error.ts";
+import { Pace } from "../../base/pace.ts";
 import { FileLock } from "../../kernel/lock.ts";
 import { atLeast } from "../../cni/version.ts";
 import type { Locate } from "../../cni/invocation.ts";
@@ -35,10 +36,14 @@ export async function collectNetworks(isolator: Isolator): Promise<NetworkAnswer
     );
   }
   const valid = new Map<string, { containerId: string; ifName: string }[]>();
+  const pace = new Pace();
   for (const containerId of layout.listContainers()) {
     for (const { network, ifName } of layout.listAttachments(containerId)) {
-      valid.set(network, [...valid.get(network) ?? [], { containerId, ifName }]);
+      const others = valid.get(network);
+      if (others) others.push({ containerId, ifName });
+      else valid.set(network, [{ containerId, ifName }]);
     }
+    await pace.rest();
   }
   return await ask(
     isolator,
