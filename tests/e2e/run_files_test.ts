@@ -72,11 +72,14 @@ Deno.test("run: resolv.conf is the network's, else the default, else the agent's
 Deno.test("run: the agent's own files and hostname stay as they are", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const before = await agent.sandbox.ok(["sh", "-c", `hostname; cat /etc/hosts /etc/resolv.conf`]);
-  await agent.ok([...NETWORK, "--hostname=other"], [
+  const inside = await agent.ok([...NETWORK, "--hostname=other"], [
     "sh",
     "-c",
-    "echo 6.6.6.6 evil >>/etc/hosts; echo nameserver 6.6.6.6 >/etc/resolv.conf; true",
+    "echo 6.6.6.6 evil >>/etc/hosts; tail -n 1 /etc/hosts; " +
+    "echo nameserver 6.6.6.6 >/etc/resolv.conf && echo written; true",
   ]);
+  // The network names no server, so its resolv.conf is the agent's own, and not to be changed.
+  assertEquals(inside, "6.6.6.6 evil\n");
   const after = await agent.sandbox.ok(["sh", "-c", `hostname; cat /etc/hosts /etc/resolv.conf`]);
   assertEquals(after, before);
 });

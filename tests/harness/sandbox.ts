@@ -99,6 +99,10 @@ export class Namespace implements AsyncDisposable {
 export const AGENT_ADDRESS = "203.0.113.1";
 export const AGENT_ADDRESS_6 = "2001:db8:113::1";
 
+/** The machine's own files, which a container without a file system of its own would write into. */
+const GUARD_ETC = "for file in hosts hostname resolv.conf; do [ ! -f /etc/$file ] || " +
+  "{ mount --bind /etc/$file /etc/$file && mount -o remount,bind,ro /etc/$file; } || exit 1; done";
+
 /** An agent: its own network, its own /run and /var/lib, and a directory for the test's files. */
 export class Sandbox extends Namespace {
   /** A directory outside the sandbox's tmpfs mounts, gone with the sandbox. */
@@ -115,6 +119,7 @@ export class Sandbox extends Namespace {
     const script = [
       "mount -t tmpfs tmpfs /run",
       "mount -t tmpfs tmpfs /var/lib",
+      GUARD_ETC,
       "ip link set lo up",
       "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
       "echo $$",

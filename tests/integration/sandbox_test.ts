@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { namespaceOf, processes } from "../harness/processes.ts";
 import { StockContainer } from "../harness/stock_agent.ts";
 import { AGENT_ADDRESS, AGENT_ADDRESS_6, Sandbox } from "../harness/sandbox.ts";
@@ -11,6 +11,10 @@ Deno.test("a sandbox is a network of its own, with outside hosts that reach the 
   const own = Deno.readLinkSync("/proc/self/ns/net");
   assertNotEquals((await agent.ok(["readlink", "/proc/self/ns/net"])).trim(), own);
   assertEquals((await agent.ok(["stat", "-f", "-c", "%T", "/run"])).trim(), "tmpfs");
+  for (const file of ["hosts", "hostname", "resolv.conf"]) {
+    const { stderr } = await agent.run(["sh", "-c", `>>/etc/${file}`]);
+    assertStringIncludes(stderr, "Read-only", `/etc/${file} is the machine's own`);
+  }
 });
 
 Deno.test("services that were started in a sandbox end with it, whoever is their parent by then", async () => {
