@@ -8,7 +8,7 @@ import { type Job, jobsOf, slowestFirst } from "./jobs.ts";
 import { addTallies, closingLine, readTally, type Tally } from "./tally.ts";
 
 /** Seconds for all files together; CI gives the whole run twenty minutes, downloads included. */
-const TOTAL_LIMIT = Number(Deno.env.get("MESOS_CNI_TEST_TIMEOUT") ?? 600);
+const TOTAL_LIMIT = Number(Deno.env.get("MESOS_CNI_TEST_TIMEOUT") ?? 900);
 /** Tests wait more than they work. */
 const AT_A_TIME = Number(
   Deno.env.get("MESOS_CNI_TEST_JOBS") ?? navigator.hardwareConcurrency + 1,
