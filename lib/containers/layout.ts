@@ -54,24 +54,6 @@ export class Layout {
     return `../../mesos-cni/handles/${id}`;
   }
 
-  /**
-   * The mount points that a handle may have, as the kernel names them: /var/run is often a link.
-   */
-  handlePlaces(id: ContainerId): string[] {
-    const real = (path: string) => {
-      try {
-        return Deno.realPathSync(path);
-      } catch {
-        return path; // it is not there, and neither is a mount
-      }
-    };
-    this.#places ??= [real(this.containers), real(this.handles)];
-    const [containers, handles] = this.#places;
-    return [join(containers, id, "ns"), join(handles, id)];
-  }
-
-  #places?: readonly [containers: string, handles: string];
-
   get seal(): string {
     return join(this.handles, ".seal");
   }

@@ -29,8 +29,9 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
     const command = await agent.start(
       `sig-${signal}`,
       NETWORK,
-      `trap 'echo got ${signal}; exit 42' ${signal}; while :; do sleep 0.05; done`,
+      `trap 'echo got ${signal}; exit 42' ${signal}; echo armed; while :; do sleep 0.05; done`,
     );
+    await command.printed(/armed/); // a signal that comes before its trap ends the shell
     command.kill(`SIG${signal}`);
     const { code, stdout } = await command.output();
     assertEquals(code, 42, signal);

@@ -32,13 +32,11 @@ const NONE: readonly string[] = ["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"]
 
 /**
  * @param alive containers that are known to live
- * @param dead containers whose own handle keeps nothing alive
  * @param processes walked after what may be garbage was listed
  */
 export async function findLiving(
   layout: Layout,
   alive: readonly ContainerId[],
-  dead: readonly ContainerId[],
   processes: ProcessTable,
 ): Promise<Living> {
   const addresses = new Set<string>();
@@ -52,7 +50,7 @@ export async function findLiving(
     if (isNamespaceHandle(handle)) known.add(Deno.statSync(handle).ino ?? 0);
     await pace.rest();
   }
-  for (const [inode, handles] of await liveHandles(layout, dead, processes)) {
+  for (const [inode, handles] of await liveHandles(processes)) {
     handles.some((handle) => look(handle, !known.has(inode)));
     await pace.rest();
   }
@@ -82,13 +80,11 @@ export async function findLiving(
   }
 }
 
-/** The handles of each namespace that a process lives in, or that is mounted somewhere. */
-async function liveHandles(
-  layout: Layout,
-  dead: readonly ContainerId[],
-  processes: ProcessTable,
-): Promise<ReadonlyMap<number, string[]>> {
-  const ofTheDead = new Set(dead.flatMap((id) => layout.handlePlaces(id)));
+/**
+ * The handles of each namespace that a process lives in, or that is mounted somewhere. That of a dead
+ * container is among them: what it has is its cleanup's to give back, and is told of with it.
+ */
+async function liveHandles(processes: ProcessTable): Promise<ReadonlyMap<number, string[]>> {
   const pace = new Pace();
   const byInode = new Map<number, string[]>();
   const add = (inode: number, handle: string) => {
@@ -97,10 +93,8 @@ async function liveHandles(
     else byInode.set(inode, [handle]);
   };
   // Mounts first: they don't go by themselves, as any one process of a container may.
-  for (const [mountPoint, path] of [...mountsHere(), ...mountsOfInit()]) {
-    if (!ofTheDead.has(mountPoint) && isNamespaceHandle(path)) {
-      add(Deno.statSync(path).ino ?? 0, path);
-    }
+  for (const path of [...networksIn(mounts()), ...mountsOfInit()]) {
+    if (isNamespaceHandle(path)) add(Deno.statSync(path).ino ?? 0, path);
     await pace.rest();
   }
   for (const [inode, pids] of processes.namespaces) {
@@ -112,13 +106,6 @@ async function liveHandles(
 /** Processes of a namespace that are tried: the first may just have ended. */
 const MOST_HANDLES = 100;
 
-/** A mount point as the mounts' own namespace has it, and its path from here. */
-type Place = readonly [mountPoint: string, path: string];
-
-function mountsHere(): Place[] {
-  return networksIn(mounts()).map((mountPoint) => [mountPoint, mountPoint]);
-}
-
 function networksIn(all: readonly MountInfo[]): string[] {
   return all.filter(({ type, root }) => type === "nsfs" && root.startsWith("net:"))
     .map(({ mountPoint }) => mountPoint);
@@ -128,11 +115,11 @@ function networksIn(all: readonly MountInfo[]): string[] {
  * The handles that are mounted where process 1 is, as this process reaches them: one that was
  * started with mounts of its own does not see those that came later.
  */
-function mountsOfInit(): Place[] {
+function mountsOfInit(): string[] {
   try {
     if (Deno.statSync("/proc/1/ns/mnt").ino === Deno.statSync("/proc/self/ns/mnt").ino) return [];
     return networksIn(mounts(readProcFile("/proc/1/mountinfo")))
-      .map((mountPoint) => [mountPoint, `/proc/1/root${mountPoint}`]);
+      .map((mountPoint) => `/proc/1/root${mountPoint}`);
   } catch (error) {
     // Without rights over process 1, its mounts are another user's.
     if (error instanceof Deno.errors.PermissionDenied || error instanceof SystemError) return [];

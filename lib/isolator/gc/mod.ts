@@ -49,7 +49,7 @@ export async function findGarbage(
   ]);
   const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
-  const living = await findLiving(layout, alive, dead, await ProcessTable.look());
+  const living = await findLiving(layout, alive, await ProcessTable.look());
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {
     alive: new Set([...alive, ...started, ...ownersAlive()]),
