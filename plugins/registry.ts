@@ -1,8 +1,12 @@
 /** The types of plugins: the one place where their names are written. */
 import type { JsonObject } from "../lib/base/json.ts";
-import type { PluginType, Registry } from "../lib/cni/plugin_type.ts";
+import type { LiveAttachment, PluginType, Registry } from "../lib/cni/plugin_type.ts";
 
 const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
+
+async function restoreMasquerade(config: JsonObject, attachment: LiveAttachment) {
+  return await (await import("./shared/masquerade.ts")).restoreMasquerade(config, attachment);
+}
 
 const TYPES: readonly PluginType[] = [
   {
@@ -32,12 +36,14 @@ const TYPES: readonly PluginType[] = [
     standard: true,
     load: async () => (await import("./bridge/plugin.ts")).bridge,
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
+    repair: restoreMasquerade,
   },
   {
     type: "ptp",
     kind: "main",
     standard: true,
     load: async () => (await import("./ptp/plugin.ts")).ptp,
+    repair: restoreMasquerade,
   },
   {
     type: "macvlan",

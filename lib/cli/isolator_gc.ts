@@ -10,7 +10,7 @@ import { print, printError, printJson } from "./output.ts";
 
 export const command: Command = {
   name: "isolator gc",
-  summary: "find what no live container owns: checkpoints, addresses, rules, wires",
+  summary: "find what no live container owns: checkpoints, addresses, rules, veths",
   flags: [
     ...NETWORK_FLAGS,
     { name: "apply", help: "remove it, instead of only saying what would be removed" },
@@ -27,7 +27,7 @@ export const command: Command = {
     what: "changes nothing: one line for each find, with the reason",
   }],
   notes:
-    `A container lives if it has a process, or if the agent knows it. Addresses, rules and wires of
+    `A container lives if it has a process, or if the agent knows it. Addresses, rules and veths of
 other programs' containers are left alone: no network namespace of the machine may have to do
 with what is removed. Exit code 1 if something could not be removed.`,
   async run(call) {

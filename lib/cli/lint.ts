@@ -102,7 +102,7 @@ export const command: Command = {
     { command: "mesos-cni lint --explain=CNI414", what: "the background of a finding" },
   ],
   notes: "PATH is a file, a directory (read as an agent reads it) or - for standard input.\n" +
-    "Exit code: 0 nothing but infos, 1 errors or more than --max-warnings warnings, 2 a wrong call.",
+    "Exit code: 0 nothing but infos, 1 errors or more than --max-warnings warnings, 2 wrong usage.",
   async run(call) {
     try {
       const explained = call.value("explain");

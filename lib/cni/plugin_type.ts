@@ -33,6 +33,23 @@ export interface PluginType {
   mapsPorts?: "mesos" | "capability";
   /** What it leaves, by its config, with the network's name where that is part of a path. */
   traces?: (config: JsonObject, network: string) => Traces;
+  /**
+   * Puts back rules of the type's plugin that somebody flushed, whichever program is the plugin.
+   *
+   * @returns whether any were missing
+   */
+  repair?: (config: JsonObject, attachment: LiveAttachment) => Promise<boolean>;
+}
+
+/** An attachment whose container goes on. */
+export interface LiveAttachment {
+  network: string;
+  containerId: string;
+  ifName: string;
+  /** With prefix lengths. */
+  addresses: readonly string[];
+  /** Where programs are looked for. */
+  path: string;
 }
 
 /** All known types by name. */

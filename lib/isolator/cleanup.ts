@@ -49,7 +49,7 @@ export async function cleanup(
   const wires = new Wires(layout, id, request);
   wires.cut();
   const outcomes = await Promise.allSettled(
-    attachments.map((attachment) => detach(isolator, id, attachment)),
+    attachments.map((attachment) => detachAsItWas(isolator, id, attachment)),
   );
   const forced: string[] = [];
   const failures: unknown[] = [];
@@ -67,7 +67,7 @@ export async function cleanup(
     throw new OperatorError(
       failures[0] instanceof OperatorError ? failures[0].code : "defect",
       failures.map(messageOf).join("\n") +
-        `\nits checkpoint is kept: repeat with mesos-cni isolator cleanup ${id}, and the same flags`,
+        `\nits checkpoint is kept: repeat with mesos-cni cleanup ${id}`,
       { cause: failures[0] },
     );
   }
@@ -77,6 +77,22 @@ export async function cleanup(
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
   return forced;
+}
+
+/** Some plugins' DEL fails where rules have been flushed: they get them back, and another try. */
+async function detachAsItWas(
+  isolator: Isolator,
+  id: ContainerId,
+  attachment: Attachment,
+): Promise<void> {
+  try {
+    await detach(isolator, id, attachment);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    const { repairAttachment } = await import("./repair.ts");
+    if (!await repairAttachment(isolator, id, attachment)) throw error;
+    await detach(isolator, id, attachment);
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import { cleanup } from "./cleanup.ts";
 import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
 import { ProcessTable } from "../kernel/processes.ts";
+import { repairAttachment } from "./repair.ts";
 import { requireSight } from "../containers/agent_namespaces.ts";
 import { collectNetworks } from "./gc/plugins.ts";
 import { isAlive } from "../containers/liveness.ts";
@@ -25,7 +26,7 @@ export interface Recovered {
   outcome: "kept" | "left" | "removed" | "failed";
   /** What failed: with `kept`, its repair. */
   error?: string;
-  /** Networks whose port mappings somebody had flushed, and which are back. */
+  /** Networks whose rules somebody had flushed, and which are back. */
   repaired?: string[];
 }
 
@@ -72,7 +73,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     },
   );
-  const repaired = await withRepairs(recovered);
+  const repaired = await withRules(isolator, await withRepairs(recovered));
   await tellPlugins(isolator);
   return repaired;
 }
@@ -101,6 +102,27 @@ async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
         : one
     );
   }
+}
+
+/** The same for the rules of other plugins. */
+async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Recovered[]> {
+  return await concurrently(WIDTH, recovered, async (one): Promise<Recovered> => {
+    if (one.outcome !== "kept") return one;
+    try {
+      const repaired = [];
+      for (const attachment of isolator.settings.layout.listAttachments(one.container)) {
+        if (await repairAttachment(isolator, one.container, attachment)) {
+          repaired.push(attachment.network);
+        }
+      }
+      return repaired.length === 0
+        ? one
+        : { ...one, repaired: [...new Set([...one.repaired ?? [], ...repaired])] };
+    } catch (error) {
+      const message = `its plugins' rules could not be looked through: ${messageOf(error)}`;
+      return { ...one, error: one.error ?? message };
+    }
+  });
 }
 
 /** Lets the plugins give back what they hold for others (GC of specification 1.1). */

@@ -3,16 +3,30 @@
  * source. Chains, comments and table are the reference's (pkg/ip), so that either can undo what the
  * other made.
  */
+import type { JsonObject } from "../../lib/base/json.ts";
+import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import { findTool } from "../../lib/program/tool.ts";
-import { wrong } from "./fields.ts";
-import { addIptablesMasquerade, removeIptablesMasquerade } from "./masquerade_iptables.ts";
+import { Fields, wrong } from "./fields.ts";
+import {
+  addIptablesMasquerade,
+  hasIptablesMasquerade,
+  removeIptablesMasquerade,
+} from "./masquerade_iptables.ts";
 import type { Call } from "./standard_plugin.ts";
 
+/** What rules are named after, and the programs that may write them. */
+export type Masqueraded = Pick<Call, "network" | "containerId" | "ifName"> & {
+  config: Fields;
+  invocation: { path: string };
+};
+
 /** Masquerades what these addresses, in CIDR notation, send. @throws {OperatorError} */
-export async function addMasquerade(call: Call, addresses: readonly string[]): Promise<void> {
+export async function addMasquerade(
+  call: Masqueraded,
+  addresses: readonly string[],
+): Promise<void> {
   const { path } = call.invocation;
-  const backend = call.config.text("ipMasqBackend") ??
-    (findTool("iptables", path) === undefined ? "nftables" : "iptables");
+  const backend = backendOf(call);
   if (backend === "nftables") {
     const { addNftablesMasquerade } = await import("./masquerade_nftables.ts");
     return await addNftablesMasquerade(call, addresses);
@@ -26,12 +40,45 @@ export async function addMasquerade(call: Call, addresses: readonly string[]): P
 }
 
 /**
+ * Masquerades again what somebody has flushed. Without that, the reference's DEL fails as well, since
+ * it deletes a jump to a chain that is not there.
+ *
+ * @returns whether it was missing
+ * @throws {OperatorError}
+ */
+export async function restoreMasquerade(
+  config: JsonObject,
+  { addresses, path, ...owner }: LiveAttachment,
+): Promise<boolean> {
+  const call: Masqueraded = { ...owner, config: new Fields(config), invocation: { path } };
+  if (!call.config.flag("ipMasq") || addresses.length === 0) return false;
+  if (await isMasqueraded(call)) return false;
+  await addMasquerade(call, addresses);
+  return true;
+}
+
+async function isMasqueraded(call: Masqueraded): Promise<boolean> {
+  if (backendOf(call) === "nftables") {
+    return await (await import("./masquerade_nftables.ts")).hasNftablesMasquerade(call);
+  }
+  const legacy = await import("./masquerade_legacy.ts");
+  return legacy.isLegacyInUse(call.invocation.path)
+    ? await legacy.hasLegacyMasquerade(call)
+    : await hasIptablesMasquerade(call);
+}
+
+function backendOf({ config, invocation: { path } }: Masqueraded): string {
+  return config.text("ipMasqBackend") ??
+    (findTool("iptables", path) === undefined ? "nftables" : "iptables");
+}
+
+/**
  * Removes what either backend made, whichever the addresses were: the config may have changed
  * since.
  *
  * @throws {OperatorError}
  */
-export async function removeMasquerade(call: Call): Promise<void> {
+export async function removeMasquerade(call: Masqueraded): Promise<void> {
   await removeIptablesMasquerade(call);
   const nftables = await import("./masquerade_nftables.ts");
   await nftables.removeNftablesMasquerade(call);

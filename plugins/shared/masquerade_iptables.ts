@@ -15,7 +15,7 @@ const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
 /** @throws {SystemError} */
 export async function addIptablesMasquerade(
-  { network, containerId }: Call,
+  { network, containerId }: Pick<Call, "network" | "containerId">,
   addresses: readonly string[],
 ): Promise<void> {
   const chain = await chainName(network, containerId);
@@ -59,8 +59,21 @@ export async function addIptablesMasquerade(
   }
 }
 
+/** Whether a container's chain has rules, in any family. @throws {SystemError} */
+export async function hasIptablesMasquerade(
+  { network, containerId }: Pick<Call, "network" | "containerId">,
+): Promise<boolean> {
+  const chain = await chainName(network, containerId);
+  return FAMILIES.some((family) => {
+    const { rules } = new IptablesTables(family);
+    return rules.hasChain("nat", chain) && rules.count("nat", chain) > 0;
+  });
+}
+
 /** @throws {SystemError} */
-export async function removeIptablesMasquerade({ network, containerId }: Call): Promise<void> {
+export async function removeIptablesMasquerade(
+  { network, containerId }: Pick<Call, "network" | "containerId">,
+): Promise<void> {
   const chain = await chainName(network, containerId);
   const comment = ruleComment(network, containerId);
   for (const family of FAMILIES) {

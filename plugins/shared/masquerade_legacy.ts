@@ -5,7 +5,7 @@ import { addressText, networkBytes } from "../../lib/base/ip.ts";
 import { readProcFile } from "../../lib/kernel/files.ts";
 import { interfaceAddress, isV6, withoutLength } from "./addresses.ts";
 import { chainName, ruleComment } from "./names.ts";
-import type { Call } from "./standard_plugin.ts";
+import type { Masqueraded } from "./masquerade.ts";
 
 /** Whether the host's iptables is the legacy one, or its nat table is in use beside nf_tables. */
 export function isLegacyInUse(path: string): boolean {
@@ -25,7 +25,10 @@ function holdsNat(names: string): boolean {
 const TOOLS = [["iptables", false], ["ip6tables", true]] as const;
 
 /** Masquerades what these addresses send. @throws {OperatorError} */
-export async function addLegacyMasquerade(call: Call, addresses: readonly string[]): Promise<void> {
+export async function addLegacyMasquerade(
+  call: Masqueraded,
+  addresses: readonly string[],
+): Promise<void> {
   const { network, containerId, invocation } = call;
   const chain = await chainName(network, containerId);
   const comment = `-m comment --comment ${quoted(ruleComment(network, containerId))}`;
@@ -48,7 +51,7 @@ export async function addLegacyMasquerade(call: Call, addresses: readonly string
 }
 
 /** Removes what {@link addLegacyMasquerade} made, whichever the addresses were. @throws {OperatorError} */
-export async function removeLegacyMasquerade(call: Call): Promise<void> {
+export async function removeLegacyMasquerade(call: Masqueraded): Promise<void> {
   const { network, containerId, invocation: { path } } = call;
   const chain = await chainName(network, containerId);
   for (const [tool] of TOOLS) {
@@ -65,6 +68,20 @@ export async function removeLegacyMasquerade(call: Call): Promise<void> {
       `-X ${chain}`,
     ]);
   }
+}
+
+/** Whether a container's chain is there. @throws {OperatorError} */
+export async function hasLegacyMasquerade(
+  { network, containerId, invocation: { path } }: Masqueraded,
+): Promise<boolean> {
+  const chain = await chainName(network, containerId);
+  for (const [tool] of TOOLS) {
+    const file = findTool(tool, path);
+    if (file === undefined) continue;
+    const { code, stdout } = await runTool(file, ["-w", "-t", "nat", "-S", chain]);
+    if (code === 0 && stdout.includes(`-A ${chain} `)) return true;
+  }
+  return false;
 }
 
 async function restore(tool: string, path: string, lines: readonly string[]): Promise<void> {

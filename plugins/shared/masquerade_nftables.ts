@@ -17,6 +17,8 @@ import { interfaceAddress } from "./addresses.ts";
 import { hashOf } from "./names.ts";
 import type { Call } from "./standard_plugin.ts";
 
+type Owner = Pick<Call, "network" | "containerId" | "ifName">;
+
 const TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
 const CHAIN = "masq_checks";
 const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
@@ -34,7 +36,7 @@ const ATTEMPTS = 20;
 
 /** @throws {SystemError} */
 export async function addNftablesMasquerade(
-  call: Call,
+  call: Owner,
   addresses: readonly string[],
 ): Promise<void> {
   const comment = await commentOf(call);
@@ -61,13 +63,18 @@ export async function addNftablesMasquerade(
 }
 
 /** @throws {SystemError} */
-export async function removeNftablesMasquerade(call: Call): Promise<void> {
+export async function removeNftablesMasquerade(call: Owner): Promise<void> {
   change(call, (stale) => stale, await instanceHash(call));
+}
+
+/** @throws {SystemError} */
+export async function hasNftablesMasquerade(call: Owner): Promise<boolean> {
+  return rulesOf(await instanceHash(call)).length > 0;
 }
 
 /** @param plan the changes, given the deletions of the rules that the attachment has */
 function change(
-  { containerId }: Call,
+  { containerId }: Owner,
   plan: (stale: readonly Change[]) => readonly Change[],
   hash: string,
 ): void {
@@ -94,7 +101,7 @@ function rulesOf(hash: string): ListedRule[] {
   );
 }
 
-async function instanceHash({ network, ifName, containerId }: Call): Promise<string> {
+async function instanceHash({ network, ifName, containerId }: Owner): Promise<string> {
   const [of, instance] = await Promise.all([
     hashOf(network, HASH_DIGITS),
     hashOf(`${ifName}:${containerId}`, HASH_DIGITS),
@@ -102,7 +109,7 @@ async function instanceHash({ network, ifName, containerId }: Call): Promise<str
   return `${of}-${instance}`;
 }
 
-async function commentOf(call: Call): Promise<string> {
+async function commentOf(call: Owner): Promise<string> {
   const { network, ifName, containerId } = call;
   const text = `${await instanceHash(call)}, net: ${network}, if: ${
     ifName.replaceAll('"', "")

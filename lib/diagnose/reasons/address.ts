@@ -37,7 +37,7 @@ export function missing(scene: Scene, attached: Attached): Finding[] {
         } instead of ${address}/${prefixLength}`,
         evidence,
         "somebody changed it inside the container: what is not in the checkpoint may be given to " +
-          "another container. Put the old one back, or start the container anew",
+          "another container. Put the old one back, or restart the container",
       )
       : problem(
         "address_lost",
@@ -150,7 +150,7 @@ function duplicate(
     `${address} of ${name} is also ${owner ? `container ${owner}'s` : "somebody else's"}`,
     [...evidence, ...owner ? [`the checkpoint of ${owner} has this address`] : []],
     owner
-      ? "start one of the two anew, and look why the address was given twice: two networks " +
+      ? "restart one of the two, and look why the address was given twice: two networks " +
         "with overlapping ranges, or an IPAM store that was emptied"
       : "find the machine by its hardware address, and keep the IPAM range to containers alone",
   );

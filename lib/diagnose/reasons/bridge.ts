@@ -20,8 +20,8 @@ export function bridgeOf(scene: Scene, attached: Attached): Finding[] {
       ["link", "bridge"],
       `the bridge ${bridge.name} is gone`,
       [`the agent has no interface ${bridge.name}`],
-      "the next container on the network makes it anew; those that are running must be started " +
-        "anew, since their veth's were its ports",
+      "the next container on the network makes it again; those that are running must be " +
+        "restarted, since their veths were its ports",
     )];
   }
   const findings: Finding[] = [];

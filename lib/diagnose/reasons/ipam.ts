@@ -23,7 +23,7 @@ function storeOfAddress(scene: Scene, file: string, address: string): Finding[] 
       `the IPAM store has forgotten that ${address} is ${id}'s`,
       [`there is no ${file}, and the checkpoint has the address`],
       `host-local will give ${address} to the next container: write the container's id into ` +
-        "that file, or start the container anew",
+        "that file, or restart the container",
     )];
   }
   return [problem(
@@ -31,6 +31,6 @@ function storeOfAddress(scene: Scene, file: string, address: string): Finding[] 
     ["state", "agent"],
     `the IPAM store says that ${address} of ${id} is another's`,
     [`${file} names ${JSON.stringify(holder.slice(0, 80))}`],
-    `two containers may use ${address}: start anew the one that came later`,
+    `two containers may use ${address}: restart the one that came later`,
   )];
 }

@@ -37,7 +37,7 @@ function interfaceOf(scene: Scene, attached: Attached): Finding[] {
       ["link", "container"],
       `${ifName} is gone from ${name}`,
       [`the namespace has ${inside.links.map((one) => one.name).join(", ")}`],
-      "somebody removed it, or its veth's other end on the agent: start the container anew",
+      "somebody removed it, or its veth's other end on the agent: restart the container",
     )];
   }
   const findings: Finding[] = [];

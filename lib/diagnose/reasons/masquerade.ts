@@ -105,7 +105,7 @@ export async function masqueradeReasons(
       "no rule of postrouting translated it",
       ...await nearly(scene, source, family),
     ],
-    `somebody flushed the nat table: start the container anew, or: ${shellText(command)}`,
+    `somebody flushed the nat table: restart the container, or: ${shellText(command)}`,
     { what: `masquerade what ${source} sends out by ${uplink}`, commands: [command] },
   )];
 }

@@ -53,7 +53,7 @@ export async function portReasons(
       [`its rules pass by what comes in by ${excluded.join(", ")}`],
       `name there the container's own devices, such as ${
         attached.bridge?.name ?? "its bridge"
-      }, and start it anew`,
+      }, and restart it`,
     )];
   }
   return mapper.backend === "nftables" ? nftables(scene, mapping, address) : await iptables(

@@ -29,8 +29,8 @@ function differences(scene: Scene, file: string, servers: string[]): Finding[] {
       ["dns", "container"],
       `the resolv.conf of ${scene.name} is not what its networks say`,
       [`the networks name ${wanted.join(", ")}; ${file} has ${servers.join(", ") || "no server"}`],
-      "somebody changed it, from inside the container or on the agent: write it anew, or start " +
-        "the container anew",
+      "somebody changed it, from inside the container or on the agent: write it again, or restart " +
+        "the container",
     )];
   }
   if (!processAlive || pid === undefined) return [];
@@ -46,7 +46,7 @@ function differences(scene: Scene, file: string, servers: string[]): Finding[] {
         seen === undefined ? "can't be read" : `is file ${seen}`
       }`,
     ],
-    "it was replaced or unmounted inside the container: start the container anew",
+    "it was replaced or unmounted inside the container: restart the container",
   )];
 }
 

@@ -19,7 +19,7 @@ export function missingRoute({ interfaces }: Scene): string {
   return networks.length === 0
     ? "add a route"
     : `add "routes": [{ "dst": "0.0.0.0/0" }] to the "ipam" of ${networks.join(" or ")} ` +
-      "(mesos-cni lint says so as CNI414), and start the container anew";
+      "(mesos-cni lint says so as CNI414), and restart the container";
 }
 
 /** The destinations of the container's own routes. */
@@ -86,7 +86,7 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Finding[] {
       ["route", "container"],
       `${scene.name} has lost its route to ${dst}`,
       [`${checkpoint!.network} gave it one${gw ? ` via ${gw}` : ""}, and there is none now`],
-      "add it again, or start the container anew",
+      "add it again, or restart the container",
     )
   );
 }

@@ -37,7 +37,7 @@ export function probeState(container: Container): Finding[] {
           ["state", "agent"],
           `the checkpoint of ${ifName} on ${network} is damaged`,
           [what!],
-          "the file was cut off by a crash or changed by hand: start the container anew. Its " +
+          "the file was cut off by a crash or changed by hand: restart the container. Its " +
             "cleanup works without a result, and with a config from a backup",
         )
         : problem(
@@ -46,7 +46,7 @@ export function probeState(container: Container): Finding[] {
           `${ifName} was never attached to ${network}`,
           [what!],
           "the plugin is at work, has failed, or its caller was killed: the agent's log has the " +
-            "plugin's error; a container that stays so must be cleaned up and started anew",
+            "plugin's error; a container that stays so must be cleaned up and started again",
         ),
     );
   }

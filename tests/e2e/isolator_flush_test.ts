@@ -1,0 +1,71 @@
+/** A firewall that is reloaded: what recover puts back, and that containers still go away. */
+import { assertEquals, assertMatch } from "@std/assert";
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+/** Without a program of the plugins' directory, the one that is built in is used. */
+const BRIDGES = [
+  { whose: "the reference's bridge", plugins: CNI_PLUGINS },
+  { whose: "the built-in bridge", plugins: "/run/none" },
+];
+
+for (const { whose, plugins } of BRIDGES) {
+  for (const backend of ["iptables", "nftables"]) {
+    // The version that Debian has knows no other than iptables.
+    if (backend === "nftables" && plugins === CNI_PLUGINS) continue;
+    Deno.test(`${whose}, masquerading by ${backend}: flushed rules come back as they were`, async () => {
+      await using host = await Sandbox.create();
+      await host.ok(["mkdir", "/run/net.d", "/run/none"]);
+      const network = {
+        cniVersion: "1.0.0",
+        name: "out",
+        type: "bridge",
+        bridge: "out0",
+        isGateway: true,
+        ipMasq: true,
+        ipMasqBackend: backend,
+        ipam: {
+          type: "host-local",
+          ranges: [[{ subnet: "10.66.0.0/24" }], [{ subnet: "fd66::/64" }]],
+        },
+      };
+      await host.ok(["sh", "-c", "cat >/run/net.d/out.conf"], { stdin: JSON.stringify(network) });
+      const env = {
+        MESOS_NETWORK_CNI_CONFIG_DIR: "/run/net.d",
+        MESOS_NETWORK_CNI_PLUGINS_DIR: plugins,
+      };
+      const run = host.spawn(
+        [MESOS_CNI, "run", "--name=c", "--networks=out", "--", "sh", "-c", "echo up; cat"],
+        { env },
+      );
+      const reader = run.stdout.getReader();
+      assertEquals(new TextDecoder().decode((await reader.read()).value), "up\n");
+      reader.releaseLock();
+
+      const rules = async () =>
+        (await host.ok(["nft", "list", "ruleset"])).replaceAll(
+          / counter packets \d+ bytes \d+/g,
+          "",
+        );
+      const before = await rules();
+      assertMatch(before, /masquerade/i);
+      await host.ok(["nft", "flush", "ruleset"]);
+      const recovered = JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env }));
+      assertEquals(recovered, [{ container: "c", outcome: "kept", repaired: ["out"] }]);
+      assertEquals(await rules(), before);
+      const again = JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env }));
+      assertEquals(again, [{ container: "c", outcome: "kept" }]);
+
+      // And once more, with nobody to recover before it ends.
+      await host.ok(["nft", "flush", "ruleset"]);
+      await run.stdin.close();
+      const { code, stderr } = await run.output();
+      assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+      assertEquals(
+        (await host.run([MESOS_CNI, "list"], { env })).stdout.slice(0, 13),
+        "no containers",
+      );
+      assertEquals((await rules()).includes("10.66.0."), false);
+    });
+  }
+}
