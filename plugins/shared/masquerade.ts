@@ -12,13 +12,7 @@ import {
   hasIptablesMasquerade,
   removeIptablesMasquerade,
 } from "./masquerade_iptables.ts";
-import type { Call } from "./standard_plugin.ts";
-
-/** What rules are named after, and the programs that may write them. */
-export type Masqueraded = Pick<Call, "network" | "containerId" | "ifName"> & {
-  config: Fields;
-  invocation: { path: string };
-};
+import type { Masqueraded } from "./masqueraded.ts";
 
 /** Masquerades what these addresses, in CIDR notation, send. @throws {OperatorError} */
 export async function addMasquerade(

@@ -5,7 +5,7 @@ import { addressText, networkBytes } from "../../lib/base/ip.ts";
 import { readProcFile } from "../../lib/kernel/files.ts";
 import { interfaceAddress, isV6, withoutLength } from "./addresses.ts";
 import { chainName, ruleComment } from "./names.ts";
-import type { Masqueraded } from "./masquerade.ts";
+import type { Masqueraded } from "./masqueraded.ts";
 
 /** Whether the host's iptables is the legacy one, or its nat table is in use beside nf_tables. */
 export function isLegacyInUse(path: string): boolean {
