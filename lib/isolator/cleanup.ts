@@ -49,7 +49,7 @@ export async function cleanup(
   const wires = new Wires(layout, id, request);
   wires.cut();
   const outcomes = await Promise.allSettled(
-    attachments.map((attachment) => detachAsItWas(isolator, id, attachment)),
+    attachments.map((attachment) => detachAtLast(isolator, id, attachment)),
   );
   const forced: string[] = [];
   const failures: unknown[] = [];
@@ -79,8 +79,11 @@ export async function cleanup(
   return forced;
 }
 
-/** Some plugins' DEL fails where rules have been flushed: they get them back, and another try. */
-async function detachAsItWas(
+/**
+ * DEL of the reference's bridge fails where its rules have been flushed, at its very last step; the
+ * next one has nothing left to do.
+ */
+async function detachAtLast(
   isolator: Isolator,
   id: ContainerId,
   attachment: Attachment,
@@ -88,9 +91,8 @@ async function detachAsItWas(
   try {
     await detach(isolator, id, attachment);
   } catch (error) {
-    if (!(error instanceof OperatorError)) throw error;
-    const { repairAttachment } = await import("./repair.ts");
-    if (!await repairAttachment(isolator, id, attachment)) throw error;
+    const types = typesAttached(isolator, id, attachment.network);
+    if (!types.some((type) => isolator.registry.get(type)?.repair)) throw error;
     await detach(isolator, id, attachment);
   }
 }
