@@ -96,7 +96,8 @@ export const shell: Command = {
 
 async function enterShell(call: Call): Promise<number> {
   const complain = (message: string) => printError("netns shell", message);
-  const { become, namespacesOf, shellCommand } = await import("../netns/enter.ts");
+  const { become, namespacesOf } = await import("../netns/enter.ts");
+  const { shellCommand } = await import("../netns/shell.ts");
   if (call.has("mount")) await seal(call);
   const target = await targetOf(call);
   const { argv, env } = shellCommand(target, companions(call));

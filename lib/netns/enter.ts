@@ -83,30 +83,3 @@ async function processOf(layout: Layout, { id, netns }: Target): Promise<number 
   const { namespaceInode, processesByNamespace } = await import("./processes.ts");
   return processesByNamespace().get(namespaceInode(netns) ?? -1)?.[0];
 }
-
-/**
- * An interactive shell, and what it needs in the environment to say where it is: bash sets its
- * prompt from its own files, so it is told anew before each; other shells take PS1.
- */
-export function shellCommand(
-  target: Target,
-  options: Companions,
-): { argv: [string]; env: Record<string, string> } {
-  const wanted = Deno.env.get("SHELL");
-  // With the container's files, the shell is its own.
-  const shell = options.mount ? "/bin/sh" : wanted?.startsWith("/") ? wanted : "/bin/sh";
-  const mark = `[netns ${shortName(target.name)}]`;
-  return {
-    argv: [shell],
-    env: {
-      PS1: `${mark} \\w \\$ `.replace(/\\[w$]/g, shell.endsWith("/bash") ? "$&" : "$"),
-      PROMPT_COMMAND: `case $PS1 in "${mark}"*) ;; *) PS1="${mark} $PS1" ;; esac`,
-    },
-  };
-}
-
-/** A name that fits a prompt, of letters that mean nothing to a shell. */
-function shortName(name: string): string {
-  const safe = name.replaceAll(/[^\w./ -]/g, "_");
-  return safe.length > 24 ? `${safe.slice(0, 23)}…` : safe;
-}
