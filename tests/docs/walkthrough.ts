@@ -31,7 +31,7 @@ export async function walkThrough(name: string, blocks: readonly Block[]): Promi
     "set -m; exec 2>&1",
     `cd ${quoted(ROOT)}`,
     'sudo() { "$@"; }', // it is all root's, and there may be no sudo
-    `outside() { nsenter --target=${outside.pid} --net -- bash -c "$1"; }`,
+    `outside() { nsenter --target=${outside.pid} --net -- bash -ec "$1"; }`,
     ...steps.map(stepScript),
     "for job in $(jobs -p); do kill -- -$job; done 2>/dev/null; wait", // each job is a group
   ].join("\n");
