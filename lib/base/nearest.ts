@@ -17,12 +17,17 @@ export function closest(word: string, candidates: readonly string[]): string | u
   const near = nearest(word, candidates);
   if (!near || near === word) return undefined;
   const letters = distance(word, near);
+  // Of the same letters in another order: swapped further apart.
   const isSwap = [...word].sort().join("") === [...near].sort().join("");
   return letters === 1 || (letters === 2 && (isSwap || word.length >= 8)) ? near : undefined;
 }
 
-/** How many letters must be inserted, deleted or replaced to make `b` of `a` (Levenshtein). */
+/**
+ * How many letters must be inserted, deleted or replaced, or swapped with the next one, to make
+ * `b` of `a` (optimal string alignment).
+ */
 function distance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
@@ -32,8 +37,11 @@ function distance(a: string, b: string): number {
         current[j - 1]! + 1,
         previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
       );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        current[j] = Math.min(current[j]!, beforePrevious[j - 2]! + 1);
+      }
     }
-    previous = current;
+    [beforePrevious, previous] = [previous, current];
   }
   return previous[b.length]!;
 }

@@ -495,6 +495,9 @@ function home(plugin: PluginNode, key: string): string | undefined {
   return homeOf(key, "plugin");
 }
 
+/** Plugins of other projects that put a subnet into host-local's config. */
+const FILL_IN_SUBNETS = ["antrea", "consul-cni"];
+
 /** Keys of which a plugin can't do without one, and has none. */
 function lackingKeys(plugin: PluginNode): string[] {
   const { type, ipam, ipamType, role, outer } = plugin;
@@ -519,7 +522,8 @@ function lackingKeys(plugin: PluginNode): string[] {
   const isOld = !property(root, "cniVersions") && /^(0\.[12]\.0)?$/.test(version);
   const needsIpam = schemaOf(plugin)?.ipam === "required" || (isOld && makesNoAddress(plugin));
   if (needsIpam && !plugin.isChained) oneOf(has("ipam"), "ipam");
-  if (ipamType === "host-local" && schemaOf(plugin)) {
+  // Whoever writes a subnet, by whatever name, has no plugin that fills it in; but for these.
+  if (ipamType === "host-local" && !FILL_IN_SUBNETS.includes(type ?? "")) {
     const isThere = field(ipam, "subnet") || field(ipam, "ranges") ||
       isPromised(plugin, "ipRanges");
     oneOf(Boolean(isThere), "subnet", "ranges");

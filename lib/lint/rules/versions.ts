@@ -74,21 +74,26 @@ export const VERSION_RULES: readonly Rule[] = [
     bad: network({ cniVersion: "1.0", type: "bridge" }),
     good: network({ cniVersion: "1.0.0", type: "bridge" }),
     on: "document",
-    *check({ root }) {
-      const version = property(root, "cniVersion");
+    *check({ root, plugins }) {
       const others = property(root, "cniVersions");
-      if (version && version.type !== "string") {
-        yield {
-          at: version,
-          message: `"cniVersion" must be a string, and this is ${kindOf(version)}`,
-          help: `write one of ${VERSIONS} in double quotes`,
-        };
-      } else if (version && version.value !== "" && order(version.value) < 0 && !others) {
-        yield {
-          at: version,
-          message: `${quote(version.value)} is no version of the CNI specification`,
-          help: `write one of ${VERSIONS}`,
-        };
+      const delegates = plugins.filter(({ type }) => type === "multus")
+        .flatMap(({ node }) => items(field(node, "delegates")));
+      for (const object of [root, ...delegates]) {
+        const version = property(object, "cniVersion");
+        if (version && version.type !== "string") {
+          yield {
+            at: version,
+            message: `"cniVersion" must be a string, and this is ${kindOf(version)}`,
+            help: `write one of ${VERSIONS} in double quotes`,
+          };
+        } else if (version && version.value !== "" && order(version.value) < 0) {
+          if (object === root && others) continue;
+          yield {
+            at: version,
+            message: `${quote(version.value)} is no version of the CNI specification`,
+            help: `write one of ${VERSIONS}`,
+          };
+        }
       }
       if (others && items(others).length === 0 && others.type !== "array") {
         yield {
