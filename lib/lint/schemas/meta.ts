@@ -3,11 +3,37 @@
  * https://www.cni.dev/plugins/current/meta/ and from the configs that containernetworking/plugins
  * 1.1 to 1.9 decode.
  */
-import { any, boolean, choice, integer, list, map, type Schema, string } from "../schema.ts";
+import {
+  any,
+  boolean,
+  choice,
+  type Fields,
+  integer,
+  list,
+  map,
+  object,
+  type Schema,
+  string,
+} from "../schema.ts";
 import { MAX_INT, MTU } from "./common.ts";
 import { interfaceName, mac } from "./text.ts";
 
 const DOCS = "https://www.cni.dev/plugins/current/meta/";
+
+const MAPPING: Fields = {
+  hostPort: integer(1, 65535),
+  containerPort: integer(1, 65535),
+  protocol: string,
+  hostIP: string,
+};
+
+const RATES: Fields = {
+  ingressRate: integer(0, MAX_INT),
+  // In bits; the kernel's burst is 32 bits of bytes.
+  ingressBurst: integer(0, 8 * 0xffffffff - 1),
+  egressRate: integer(0, MAX_INT),
+  egressBurst: integer(0, 8 * 0xffffffff - 1),
+};
 
 export const META: Readonly<Record<string, Schema>> = {
   portmap: {
@@ -24,6 +50,7 @@ export const META: Readonly<Record<string, Schema>> = {
       masqAll: boolean,
       markMasqBit: integer(0, 31),
       externalSetMarkChain: string,
+      runtimeConfig: object({ portMappings: list(object(MAPPING)) }),
     },
   },
   bandwidth: {
@@ -34,11 +61,9 @@ export const META: Readonly<Record<string, Schema>> = {
     chained: true,
     since: "0.3.0",
     fields: {
-      ingressRate: integer(0, MAX_INT),
-      // In bits; the kernel's burst is 32 bits of bytes.
-      ingressBurst: integer(0, 8 * 0xffffffff - 1),
-      egressRate: integer(0, MAX_INT),
-      egressBurst: integer(0, 8 * 0xffffffff - 1),
+      ...RATES,
+      // On disk, it stays what it is unless a runtime has something to say.
+      runtimeConfig: object({ bandwidth: object(RATES) }),
     },
   },
   firewall: {
