@@ -29,7 +29,9 @@ export async function explain(
   const found = await ruleReasons(scene, question, met, texts);
   if (found.length === 0) found.push(...await silencedReasons(scene, question, session, texts));
   if (found.length === 0) found.push(...linkReasons({ scene, question, trail }));
-  if (found.length === 0) found.push(...dropReasons(scene, question, drops, session.grown, trail));
+  if (found.length === 0) {
+    found.push(...await dropReasons(scene, question, drops, session.grown, trail));
+  }
   const one = { scene, question, answer, trail, session, token, met, texts };
   if (found.length === 0) found.push(...await translationReasons(one));
   if (found.length === 0) found.push(...await question.reasons?.(scene, answer) ?? []);

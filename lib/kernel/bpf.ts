@@ -1,5 +1,5 @@
 /** bpf(2) by FFI: a program that is run once, one that watches a tracepoint, and who is attached. */
-import { check, cString, errno, openLibc, SystemError } from "./libc.ts";
+import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { Handle } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
 
@@ -17,6 +17,9 @@ const BPF_PROG_LOAD = 5;
 const BPF_PROG_TEST_RUN = 10;
 const BPF_PROG_QUERY = 16;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
+const BPF_OBJ_GET_INFO_BY_FD = 15;
+const BPF_LINK_GET_FD_BY_ID = 30;
+const BPF_LINK_GET_NEXT_ID = 31;
 
 const BPF_PROG_TYPE_SCHED_CLS = 3;
 const BPF_PROG_TYPE_RAW_TRACEPOINT = 17;
@@ -165,11 +168,64 @@ export class TracepointProgram implements Disposable {
  *
  * @returns 0 where the kernel does not know of tcx
  */
-export function tcxPrograms(index: number, direction: "ingress" | "egress"): number {
+export function tcxPrograms(
+  index: number,
+  direction: "ingress" | "egress",
+  netns?: string,
+): number {
   const attr = new Attr().u32(0, index)
     .u32(4, direction === "ingress" ? BPF_TCX_INGRESS : BPF_TCX_EGRESS);
-  const result = libc().syscall(SYS_BPF, BigInt(BPF_PROG_QUERY), attr.bytes, BigInt(ATTR_BYTES));
-  // Read at once, so that nothing comes between a failure and its errno.
-  if (Number(result) === -1 && errno() !== 0) return 0;
-  return attr.get(24);
+  const query = () => {
+    try {
+      bpf(BPF_PROG_QUERY, attr, "count programs of tcx");
+      return attr.get(24);
+    } catch (error) {
+      if (error instanceof SystemError) return 0;
+      throw error;
+    }
+  };
+  return netns === undefined ? query() : inNamespaces({ net: netns }, query);
+}
+
+/** A program that hangs at a hook by a descriptor that somebody holds (bpf_link). */
+export interface BpfLink {
+  id: number;
+  program: number;
+  kind: "xdp" | "tcx";
+  /** Index of the interface, in a namespace that is not told. */
+  device: number;
+}
+
+const LINK_KINDS: Readonly<Record<number, BpfLink["kind"]>> = { 6: "xdp", 11: "tcx" };
+const LINK_INFO_BYTES = 64;
+const MOST_LINKS = 1000;
+
+/** All such links of the machine; none where the kernel or these rights do not tell. */
+export function bpfLinks(): BpfLink[] {
+  const found: BpfLink[] = [];
+  try {
+    for (let id = 0, seen = 0; seen < MOST_LINKS; seen++) {
+      const next = new Attr().u32(0, id);
+      bpf(BPF_LINK_GET_NEXT_ID, next, "list programs at hooks");
+      id = next.get(4);
+      const fd = new Attr().u32(0, id);
+      using handle = new Handle(bpf(BPF_LINK_GET_FD_BY_ID, fd, "look at a program at a hook"));
+      const bytes = new Uint8Array(LINK_INFO_BYTES);
+      const info = new Attr().u32(0, handle.fd).u32(4, LINK_INFO_BYTES).pointer(8, bytes);
+      bpf(BPF_OBJ_GET_INFO_BY_FD, info, "look at a program at a hook");
+      const view = new DataView(bytes.buffer);
+      const kind = LINK_KINDS[view.getUint32(0, true)];
+      if (!kind) continue;
+      found.push({
+        id: view.getUint32(4, true),
+        program: view.getUint32(8, true),
+        kind,
+        device: view.getUint32(16, true),
+      });
+    }
+  } catch (error) {
+    // ENOENT ends the list.
+    if (!(error instanceof SystemError)) throw error;
+  }
+  return found;
 }

@@ -2,7 +2,8 @@
  * Runs faults and healthy set-ups that are described as data: each in a clinic of its own, a few at
  * a time. A step is a shell script in the agent, the patient, the neighbour, or the host outside.
  */
-import { Clinic, end, type NETWORKS } from "./clinic.ts";
+import { Clinic, end, type NETWORKS, PYTHON } from "./clinic.ts";
+import { isWaiting } from "./processes.ts";
 import type { Namespace } from "./sandbox.ts";
 
 type Where = "agent" | "patient" | "neighbour" | "outside";
@@ -171,11 +172,13 @@ export async function take(
     const { code, stderr } = await space.run(["mount", "--bind", copy, step.file]);
     return code === 0 ? undefined : stderr;
   }
-  const command = argv.map((word) => word.replaceAll(/\bN?VETH\b/g, (name) => variables[name]!));
+  const command = [argv[0] === "python3" ? PYTHON : argv[0]!, ...argv.slice(1)].map((word) =>
+    word.replaceAll(/\bN?VETH\b/g, (name) => variables[name]!)
+  );
   if ("in" in step && "argv" in step && step.background) {
-    const child = space.spawn("in" in step ? command : argv);
+    const child = space.spawn(command);
     background.defer(() => end(child));
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await isWaiting(child.pid);
     return undefined;
   }
   const { code, stderr } = await space.run("in" in step ? command : argv, { env: variables });

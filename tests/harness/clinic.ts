@@ -3,6 +3,7 @@
  * network, an outside host with a DNS server.
  */
 import { fromFileUrl } from "@std/path";
+import { exists } from "../../lib/base/exists.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "./binary.ts";
 import { type Namespace, type Output, type Outside, Sandbox } from "./sandbox.ts";
 import { pathWithout } from "./path_without.ts";
@@ -112,6 +113,9 @@ export const NETWORKS = {
 /** Of which the two containers map ports. */
 const MAPPING = ["mesos-cni-port-mapper"];
 
+/** Not what a version manager has put before it in PATH: that one takes its time. */
+export const PYTHON = exists("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
+
 export class Clinic implements AsyncDisposable {
   readonly #extra: StockContainer[] = [];
 
@@ -215,7 +219,7 @@ export class Clinic implements AsyncDisposable {
 
 async function serve(space: Namespace, kind: string, addresses: string[]) {
   const script = fromFileUrl(new URL("serve.py", import.meta.url));
-  return await started(space.spawn(["python3", script, kind, ...addresses]));
+  return await started(space.spawn([PYTHON, script, kind, ...addresses]));
 }
 
 /** A DNS server on an outside host, until its process ends; see dns_server.ts. */

@@ -36,6 +36,33 @@ export function namespaceOf(pid: number, kind: "net" | "mnt"): string | undefine
   }
 }
 
+const LOOKS = 6;
+const LOOK_MS = 50;
+const MOST_WAIT_MS = 10_000;
+
+/** Waits until a program has done what it begins with: it sleeps, and has not worked for a while. */
+export async function isWaiting(pid: number): Promise<void> {
+  const end = performance.now() + MOST_WAIT_MS;
+  let before = "";
+  for (let same = 0; same < LOOKS && performance.now() < end;) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const now = workOf(pid);
+    if (now === undefined) return;
+    same = now === before && now.startsWith("S") ? same + 1 : 0;
+    before = now;
+  }
+}
+
+/** Its state, and its clock ticks so far; undefined for a process that has ended. */
+function workOf(pid: number): string | undefined {
+  try {
+    const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /, "").split(" ");
+    return `${fields[0]} ${fields[11]} ${fields[12]}`;
+  } catch {
+    return undefined;
+  }
+}
+
 function kill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");

@@ -79,7 +79,8 @@ async function heard(
   const answers = await answersFor(scene.inside.netns, link!, gateway, own);
   if (answers.length === 0) return `${NOBODY_ANSWERS} ${gateway}`;
   const owner = scene.host.ownerOf(gateway);
-  const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
+  // The agent answers on all its links, and takes what comes by any: an echo tells whether it does.
+  const right = [...scene.host.links.map(({ mac }) => mac), hostEnd?.mac, bridge?.link?.mac];
   return owner && hostEnd && answers.some((mac) => !right.includes(mac))
     ? `${ANOTHER_ANSWERS}: ${answers.join(", ")}`
     : undefined;

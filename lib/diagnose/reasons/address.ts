@@ -6,11 +6,19 @@ import type { Attached, Scene } from "../scene.ts";
 
 export async function probeAddresses(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.map(async (attached) => [
-    ...missing(scene, attached),
+    ...missing(scene, attached).map((one) => isMask(scene, attached, one)),
     ...refused(scene, attached),
     ...await duplicates(scene, attached),
   ]);
   return (await Promise.all(findings)).flat();
+}
+
+/** With another mask an address is still its own: what fails by it, a question tells. */
+function isMask({ inside }: Scene, { link, expected }: Attached, finding: Finding): Finding {
+  const has = new Set(inside.addressesOf(link!).map(({ address }) => address));
+  const isThere = finding.code === "address_differs" &&
+    expected.every(({ address }) => has.has(address));
+  return isThere ? { ...finding, level: "hint" } : finding;
 }
 
 /** Addresses that an interface was given and has no more. */
@@ -164,7 +172,7 @@ function text({ address, prefixLength }: Address): string {
 }
 
 /** The routes that went with an address, as `ip route` takes them. */
-function routesOf({ checkpoint, expected, ifName }: Attached): string[][] {
+export function routesOf({ checkpoint, expected, ifName }: Attached): string[][] {
   return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
     const via = gw ?? expected.find(({ family }) => (family === 6) === dst.includes(":"))?.gateway;
     return via === undefined ? [] : [[dst, "via", via, "dev", ifName]];

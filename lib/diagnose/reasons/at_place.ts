@@ -14,7 +14,7 @@ import { forwardingReasons } from "./forwarding.ts";
 import { hardwareReasons } from "./hardware.ts";
 import { wrongAnswers } from "./neighbour.ts";
 import { outsideReasons } from "./outside.ts";
-import { agentRouteReasons, routeReasons, wrongSource } from "./route_of.ts";
+import { agentRouteReasons, refusedByMark, routeReasons, wrongSource } from "./route_of.ts";
 import { flowOf } from "./policy.ts";
 import type { RuleText } from "./rule_text.ts";
 import { probeWayBack } from "./way_back.ts";
@@ -157,10 +157,12 @@ function containerRoutes({ scene, question, answer, trail, token }: Case): Findi
   return routeReasons(scene, target, question.family, answer.detail, flow);
 }
 
-function agentRoutes({ scene, question, trail, token }: Case): Finding[] {
+function agentRoutes(one: Case): Finding[] {
+  const { scene, question, trail, token } = one;
   const input = trail.before?.direction === "in" ? trail.before.stop.link.name : undefined;
   const forwards = trail.journey.to !== "agent" && trail.journey.from !== "agent";
   return [
+    ...refusedByMark(one),
     ...forwards ? forwardingReasons(scene, question.family, input) : [],
     ...agentRouteReasons(scene, question, trail, token),
     ...trail.before?.way === "back" || trail.journey.to === "container" ? probeWayBack(scene) : [],

@@ -2,9 +2,8 @@
 import { tcxPrograms } from "../../kernel/bpf.ts";
 import type { Case } from "../case.ts";
 import { type Finding, inNetns, problem, shellText } from "../finding.ts";
-import type { Stop } from "../journey.ts";
-import { outputIn } from "../observe/counters.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
+import { xdpFinding, xdpOf } from "./programs.ts";
 
 /** Where a frame gets lost within the bridge. */
 export function bridgeReasons({ scene, trail, session, token, question }: Case): Finding[] {
@@ -22,24 +21,7 @@ export async function hooks(
   for (const stop of stops) {
     const xdp = await xdpOf(stop);
     if (xdp !== undefined && trail.after?.direction === "in" && stop === trail.after.stop) {
-      const command = inNetns(
-        stop.point.netns,
-        "ip",
-        "link",
-        "set",
-        "dev",
-        stop.link.name,
-        "xdp",
-        "off",
-      );
-      return [problem(
-        "xdp_drop",
-        ["xdp", stop.place],
-        `a program of XDP on ${stop.point.name} (${xdp}) stands where the packet is lost`,
-        ["what it does can't be read; nothing else is between these hops"],
-        `see whose it is (bpftool net), and take it off: ${shellText(command)}`,
-        { what: `take the program off ${stop.point.name}`, commands: [command] },
-      )];
+      return [xdpFinding(stop, xdp, ["nothing else is between these hops"])];
     }
   }
   const grown = session.grown.filter((one) => one.startsWith("tc\t")).map((one) => one.split("\t"));
@@ -75,7 +57,7 @@ export async function hooks(
   }
   for (const stop of stops) {
     const direction = stop === trail.before?.stop ? "ingress" : "egress";
-    const count = stop.point.netns === undefined ? tcxPrograms(stop.link.index, direction) : 0;
+    const count = tcxPrograms(stop.link.index, direction, stop.point.netns);
     if (count === 0) continue;
     return [problem(
       "tcx_not_judged",
@@ -88,9 +70,4 @@ export async function hooks(
     )];
   }
   return [];
-}
-
-async function xdpOf({ point, link }: Stop): Promise<string | undefined> {
-  const text = await outputIn(point.netns, "ip", ["-d", "link", "show", "dev", link.name]);
-  return /\bprog\/xdp\w* id \d+/.exec(text)?.[0];
 }

@@ -4,6 +4,7 @@ import { listeners } from "../../netlink/sock_diag.ts";
 import { type Finding, inNetns, problem, shellText } from "../finding.ts";
 import { BRIEF, whoHas } from "../packets/arp.ts";
 import { explained } from "../packets/outcome.ts";
+import { isWithoutServer } from "./resolv_conf.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Scene } from "../scene.ts";
 
@@ -14,7 +15,7 @@ export function resolverReasons(scene: Scene, { servers, file, lookups }: Resolv
     (checkpoint?.result?.routes.length ?? 0) > 0
   );
   const found: Finding[] = [];
-  if (servers.length === 0 && isMeantOutside) {
+  if (servers.length === 0 && isMeantOutside && !isWithoutServer(scene)) {
     found.push(problem(
       "no_nameserver",
       ["dns", "container"],

@@ -1,6 +1,8 @@
 /** What the kernel itself says of a drop (enum skb_drop_reason), and of rules that are only counted. */
+import { tcxPrograms } from "../../kernel/bpf.ts";
 import { type Finding, inNetns, type Place, problem, type Reason, shellText } from "../finding.ts";
 import type { Drop } from "../observe/drops.ts";
+import { tcxFinding, xdpFinding, xdpOf } from "./programs.ts";
 import { words } from "./rule_text.ts";
 import type { Question } from "../questions/question.ts";
 import type { Trail } from "../place.ts";
@@ -18,29 +20,29 @@ export function placeOfDevice(scene: Scene, device: string): Place {
     : "agent";
 }
 
-export function dropReasons(
+export async function dropReasons(
   scene: Scene,
   question: Question,
   drops: readonly Drop[],
   grown: readonly string[],
   trail: Trail,
-): Finding[] {
+): Promise<Finding[]> {
   const legacy = legacyReasons(scene, question, drops, grown);
   if (legacy.length > 0) return legacy;
   for (const drop of drops) {
-    const found = explain(scene, question, drop, grown, trail);
+    const found = await explain(scene, question, drop, grown, trail);
     if (found) return [found];
   }
   return [];
 }
 
-function explain(
+async function explain(
   scene: Scene,
   question: Question,
   drop: Drop,
   grown: readonly string[],
   { before, after, journey }: Trail,
-): Finding | undefined {
+): Promise<Finding | undefined> {
   const { reason, device, location } = drop;
   // Two namespaces have links of one name: the one where the packet was lost is meant.
   const stop = [after, before, ...journey.legs].find((leg) => leg?.stop.link.name === device)?.stop;
@@ -83,16 +85,12 @@ function explain(
       );
     }
     case "XDP":
-      return finding(
-        "xdp_drop",
-        ["xdp", place],
-        `a program of XDP on ${device} drops the packet`,
-        "see which it is and whose (ip link show, bpftool net), and take it off",
-        [inNetns(netns, "ip", "link", "set", "dev", device, "xdp", "off")],
-      );
+      return stop && xdpFinding(stop, await xdpOf(stop), seen);
     case "TC_INGRESS":
     case "TC_EGRESS": {
       const direction = reason === "TC_INGRESS" ? "ingress" : "egress";
+      const isTcx = stop && tcxPrograms(stop.link.index, direction, netns) > 0;
+      if (isTcx) return tcxFinding(stop, direction, seen);
       return finding(
         "tc_drop",
         ["tc", place],

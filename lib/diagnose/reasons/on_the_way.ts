@@ -4,7 +4,7 @@ import { type Finding, inNetns, problem, shellText } from "../finding.ts";
 import { legText } from "../journey.ts";
 import type { Trail } from "../place.ts";
 import type { Attached, Scene } from "../scene.ts";
-import { missing, refused, sharedWithAgent } from "./address.ts";
+import { missing, refused, routesOf, sharedWithAgent } from "./address.ts";
 import { bridgeOf, movedGateways } from "./bridge.ts";
 import { interfaceReasons } from "./link.ts";
 import { withoutPort } from "./way_out.ts";
@@ -61,12 +61,12 @@ export function linkReasons(
 /** The next link takes no packet as large as the one that was sent: it drops it without a word. */
 function tooNarrow({ seen, last, before, after, journey }: Trail): Finding | undefined {
   const sent = seen[last];
-  if (!sent || !after || before?.stop.link.index === after.stop.link.index) return undefined;
+  if (!sent || !after || before?.stop.point.name === after.stop.point.name) return undefined;
   const { link, point, place } = after.stop;
   if (sent.length <= link.mtu) return undefined;
-  const others = journey.legs.map(({ stop }) => stop.link).filter(({ index }) =>
-    index !== link.index && index !== before?.stop.link.index
-  );
+  const others = journey.legs.map(({ stop }) => stop).filter(({ point: { name } }) =>
+    name !== point.name && name !== before?.stop.point.name
+  ).map(({ link }) => link);
   // Where all others take no more either, it is the sender that is the odd one.
   const sender = before?.stop;
   if (sender && others.length > 0 && others.every(({ mtu }) => mtu < sent.length)) {
@@ -112,7 +112,8 @@ function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
 const LEAST_MTU = 1280;
 
 /** IPv6 is switched off on a link, or by an MTU that is too small for it: its addresses are gone. */
-function withoutIpv6(scene: Scene, { link, bridge, ifName, expected }: Attached): Finding[] {
+function withoutIpv6(scene: Scene, attached: Attached): Finding[] {
+  const { link, bridge, ifName, expected } = attached;
   if (!expected.some(({ family }) => family === 6)) return [];
   const sides = [
     [scene.inside, link, "container", scene.inside.netns],
@@ -126,27 +127,58 @@ function withoutIpv6(scene: Scene, { link, bridge, ifName, expected }: Attached)
       (name !== "all" || view.setting(`ipv6/conf/${one.name}/disable_ipv6`) === "1")
     );
     if (off !== undefined) {
-      const command = inNetns(netns, "sysctl", "-w", `net.ipv6.conf.${off}.disable_ipv6=0`);
+      const commands = [
+        inNetns(netns, "sysctl", "-w", `net.ipv6.conf.${off}.disable_ipv6=0`),
+        ...addressesAgain(attached, place, netns),
+      ];
       return [problem(
         "ipv6_disabled",
         ["sysctl", place],
         `IPv6 is switched off on ${whose}: net.ipv6.conf.${off}.disable_ipv6 is 1`,
         [`its addresses are gone with it`],
-        `${shellText(command)}, and add its addresses again`,
-        { what: `switch IPv6 on on ${whose}`, commands: [command] },
+        commands.map(shellText).join(" && "),
+        { what: `switch IPv6 on on ${whose}, and add its addresses again`, commands },
       )];
     }
     if (one.mtu < LEAST_MTU) {
-      const command = inNetns(netns, "ip", "link", "set", one.name, "mtu", "1500");
+      const commands = [
+        inNetns(netns, "ip", "link", "set", one.name, "mtu", "1500"),
+        ...addressesAgain(attached, place, netns),
+      ];
       return [problem(
         "mtu_too_small",
         ["mtu", place],
         `the MTU of ${whose} is ${one.mtu}, and IPv6 needs ${LEAST_MTU}: the kernel has taken its IPv6 addresses away`,
         [`the MTU of ${whose} is ${one.mtu}`],
-        `${shellText(command)}, and add its addresses again`,
-        { what: `give ${whose} an MTU of 1500`, commands: [command] },
+        commands.map(shellText).join(" && "),
+        { what: `give ${whose} an MTU of 1500, and its addresses again`, commands },
       )];
     }
   }
   return [];
+}
+
+/** The IPv6 addresses that a link had, and the container's routes that went with them. */
+function addressesAgain(
+  attached: Attached,
+  place: "container" | "bridge",
+  netns: string | undefined,
+): string[][] {
+  const { expected, ifName, bridge } = attached;
+  const device = place === "container" ? ifName : bridge!.name;
+  const own = expected.filter(({ family }) => family === 6);
+  return [
+    ...own.flatMap(({ address, gateway, prefixLength }) => {
+      const wanted = place === "container" ? address : gateway;
+      return wanted === undefined ? [] : [inNetns(
+        netns,
+        ...["ip", "address", "replace", `${wanted}/${prefixLength}`, "dev", device, "nodad"],
+      )];
+    }),
+    ...place === "container"
+      ? routesOf(attached).filter(([destination]) => destination!.includes(":")).map((route) =>
+        inNetns(netns, "ip", "route", "replace", ...route)
+      )
+      : [],
+  ];
 }

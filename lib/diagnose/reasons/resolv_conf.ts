@@ -1,7 +1,7 @@
 /** The container's resolv.conf: whether it is the one that was made for it. */
 import { existsSync } from "@std/fs";
 import { readCheckpoint } from "../../base/atomic_file.ts";
-import { type Finding, problem } from "../finding.ts";
+import { type Finding, hint, problem } from "../finding.ts";
 import type { Scene } from "../scene.ts";
 import { nameservers } from "../resolver.ts";
 
@@ -12,6 +12,13 @@ export function probeResolvConf(scene: Scene): Finding[] {
   const file = fileOf(scene);
   if (file === undefined || !existsSync(file)) return [];
   return differences(scene, file, nameservers(readCheckpoint(file) ?? ""));
+}
+
+/** Whether the container was made without a server, as its networks and the agent have none. */
+export function isWithoutServer(scene: Scene): boolean {
+  const file = fileOf(scene);
+  return file !== undefined && existsSync(file) &&
+    nameservers(readCheckpoint(file) ?? "").length === 0;
 }
 
 /** The resolv.conf that the isolator made for the container. */
@@ -37,7 +44,8 @@ function differences(scene: Scene, file: string, servers: string[]): Finding[] {
   // Bound over the container's own, it is the same file and not only the same text.
   const [ours, seen] = [file, `/proc/${pid}/root/etc/resolv.conf`].map(identity);
   if (ours === undefined || ours === seen) return [];
-  return [problem(
+  // Images and tasks may bring their own: the questions go by what is seen.
+  return [hint(
     "resolv_conf_differs",
     ["dns", "container"],
     `${scene.name} sees another resolv.conf than the isolator made for it`,
@@ -46,7 +54,7 @@ function differences(scene: Scene, file: string, servers: string[]): Finding[] {
         seen === undefined ? "can't be read" : `is file ${seen}`
       }`,
     ],
-    "it was replaced or unmounted inside the container: restart the container",
+    "it was replaced or unmounted inside the container; if that is not meant so, restart the container",
   )];
 }
 

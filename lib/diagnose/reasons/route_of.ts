@@ -1,6 +1,7 @@
 /** Routes and policy rules, of the container and of the agent, for one packet. */
 import { addressBytes, addressText } from "../../base/ip.ts";
 import { within } from "../../packetpath/walk.ts";
+import type { Case } from "../case.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
 import type { Trail } from "../place.ts";
 import type { Question } from "../questions/question.ts";
@@ -201,6 +202,34 @@ export function agentRouteReasons(
     [`asked for the route to ${target}${source ? ` from ${source}` : ""}: ${leads}`],
     culprit ? shellText(culprit.remove) : `add a route to ${target}`,
     culprit && { what: "delete it", commands: [culprit.remove] },
+  )];
+}
+
+/** Where the kernel says that it has refused a packet for its route. */
+const REFUSED_AT = /^ip_error$|^ip6_pkt_(discard|prohibit)/;
+
+/** The kernel refuses a packet whose route seems right: a mark leads it elsewhere. */
+export function refusedByMark({ scene, question, trail, session, token }: Case): Finding[] {
+  const { host } = scene;
+  const last = trail.seen[trail.last];
+  const marked = host.rules.some(({ mark }) => mark !== undefined);
+  if (!last || !marked) return [];
+  if (!session.drops(token).some(({ location }) => REFUSED_AT.test(location ?? ""))) return [];
+  const target = last.packet.destination;
+  const culprit = culpritOf(host, target, question.family, {
+    source: last.packet.source,
+    input: trail.before?.stop.link.name,
+    isMarked: true,
+    flow: flowOf(question, token, trail.before?.way === "back"),
+  });
+  if (culprit?.mechanism !== "rule") return [];
+  return [problem(
+    "host_rule",
+    ["rule", "agent"],
+    `the agent leads what is for ${target} elsewhere: ${culprit.text}`,
+    ["the kernel refused the packet for its route, and without a mark its route is another"],
+    shellText(culprit.remove),
+    { what: "delete that rule", commands: [culprit.remove] },
   )];
 }
 
