@@ -10,7 +10,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readContainer } from "../netns/inventory.ts";
 import { requireAlive, type Target } from "../netns/target.ts";
 import { explain, UNEXPLAINED } from "./explain.ts";
-import { type Finding, shellText } from "./finding.ts";
+import { complete, type Finding, shellText } from "./finding.ts";
 import type { Tokens } from "./observe/filter.ts";
 import { Session } from "./observe/session.ts";
 import { agentQuestions } from "./questions/agent.ts";
@@ -252,7 +252,7 @@ function verdict(name: string, asked: Asked[], explained: Finding[], read: Findi
     name,
     healthy: problems.length === 0 && asked.every(({ outcome }) => outcome !== "failed"),
     asked,
-    findings: [...problems, ...hints].slice(0, MOST_FINDINGS).map(bounded),
+    findings: [...problems, ...hints].slice(0, MOST_FINDINGS).map(complete).map(bounded),
   };
 }
 
@@ -263,7 +263,10 @@ function join(same: Finding, one: Finding): void {
   const has = new Set(same.fix.commands.map(shellText));
   const more = one.fix.commands.filter((command) => !has.has(shellText(command)));
   if (more.length === 0) return;
+  // Where words alone told what to do, all commands are put before them in the end.
+  const isShown = same.remedy.includes(shellText(same.fix.commands[0]!));
   same.fix = { ...same.fix, commands: [...same.fix.commands, ...more] };
+  if (!isShown) return;
   same.remedy += more.map((command) => ` && ${shellText(command)}`).join("");
 }
 

@@ -103,6 +103,13 @@ export function shellText(command: readonly string[]): string {
     .join(" ");
 }
 
+/** The finding with its commands in its remedy, where that has told in words alone what they do. */
+export function complete(finding: Finding): Finding {
+  const commands = (finding.fix?.commands ?? []).map(shellText);
+  if (commands.length === 0 || finding.remedy.includes(commands[0]!)) return finding;
+  return { ...finding, remedy: `${commands.join(" && ")}: ${finding.remedy}` };
+}
+
 /** A command in a container's network. */
 export function inNetns(netns: string | undefined, ...command: string[]): string[] {
   return netns === undefined ? command : ["nsenter", `--net=${netns}`, ...command];

@@ -9,7 +9,7 @@ import { plain } from "../netns/table.ts";
 import { findTarget, requireAlive, type Target } from "../netns/target.ts";
 import { TokenRange } from "./diagnose.ts";
 import { explain } from "./explain.ts";
-import type { Finding } from "./finding.ts";
+import { complete, type Finding } from "./finding.ts";
 import {
   between,
   type Ends,
@@ -109,7 +109,7 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
     }
     const findings = answer.outcome === "answered"
       ? []
-      : await explain(scene, question, answer, token, session, new RuleTexts());
+      : (await explain(scene, question, answer, token, session, new RuleTexts())).map(complete);
     return {
       from: from.name,
       to: endpoint(destination),

@@ -14,8 +14,8 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; } p { margin: .3rem 0; } .dim { co
 code, .id { font-family: ui-monospace, monospace; font-size: .88em; }
 .good { color: var(--good); } .bad { color: var(--bad); } .none { color: var(--none); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
-th, td { padding: .3rem .55rem; border: 1px solid var(--line); text-align: left; vertical-align: top; } th { background: var(--soft); font-weight: 600; }
-td.mark { text-align: center; width: 4.5rem; } th.id, td.id { min-width: 11rem; max-width: 22rem; }
+th, td { padding: .3rem .55rem; border: 1px solid var(--line); text-align: left; vertical-align: top; } th { background: var(--soft); font-weight: 600; overflow-wrap: normal; white-space: nowrap; }
+th.mark, td.mark { text-align: center; } th.id, td.id { min-width: 11rem; max-width: 22rem; } td.cause { min-width: 16rem; }
 ul.tree, ul.tree ul { list-style: none; margin: 0; padding-left: 1.1rem; border-left: 1px solid var(--line); } ul.tree { border: 0; padding: 0; }
 ul.tree li { padding: .12rem 0 .12rem .5rem; } .node { display: inline-block; max-width: 100%; padding: .1rem .5rem; border: 1px solid var(--line); border-radius: .3rem; background: var(--soft); }
 .node.bad { border-color: var(--bad); } .node.good { border-color: var(--good); } .node .more { color: var(--dim); }
@@ -89,7 +89,7 @@ function tree({ nodes, edges }: Topology, rows: readonly Row[]): string {
 
 function matrix(rows: readonly Row[]): string {
   const head = ["container", ...TOPICS, "cause"].map((one, i) =>
-    `<th${i === 0 ? ' class="id"' : ""}>${html(one)}</th>`
+    `<th${i === 0 ? ' class="id"' : i <= TOPICS.length ? ' class="mark"' : ""}>${html(one)}</th>`
   );
   const body = rows.map(({ id, diagnosis, skipped }) => {
     const cells = TOPICS.map((topic) => {
@@ -99,7 +99,7 @@ function matrix(rows: readonly Row[]): string {
       return `<td class="mark ${tone}" title="${word}">${mark}</td>`;
     });
     const cause = diagnosis?.findings.find(({ level }) => level === "problem");
-    return `<tr><td class="id">${html(id)}</td>${cells.join("")}<td>${
+    return `<tr><td class="id">${html(id)}</td>${cells.join("")}<td class="cause">${
       html(skipped ?? cause?.text ?? "healthy")
     }</td></tr>`;
   });

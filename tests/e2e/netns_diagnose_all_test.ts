@@ -57,7 +57,9 @@ Deno.test("the report is one HTML file that loads nothing, and no name spills in
       "</body>",
       `<script>const d = document.documentElement; const s = getComputedStyle(document.body);
       const wide = [...document.querySelectorAll(".node, td.id")].filter((one) => one.scrollWidth > one.clientWidth + 1);
-      d.dataset.measured = [d.scrollWidth <= d.clientWidth, wide.length, s.color, s.backgroundColor].join("|");</script></body>`,
+      const broken = [...document.querySelectorAll("th")].filter((one) => one.offsetHeight > 48);
+      const narrow = [...document.querySelectorAll("td.cause")].filter((one) => one.offsetWidth < 200);
+      d.dataset.measured = [d.scrollWidth <= d.clientWidth, wide.length + broken.length + narrow.length, s.color, s.backgroundColor].join("|");</script></body>`,
     );
     Deno.writeTextFileSync(`${dir}/report.html`, measured);
     const seen: string[] = [];

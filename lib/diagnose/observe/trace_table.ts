@@ -2,7 +2,7 @@
  * Tables of ours that ask the kernel to trace the rules that a probe meets (`meta nftrace set 1`).
  *
  * They belong to the socket that made them (NFT_TABLE_F_OWNER, Linux 5.12), so the kernel removes
- * them when it is closed, also by kill -9. An older kernel keeps them by their name, which ends in
+ * them when it is closed, also by kill -9. An older kernel keeps them by their name, which holds
  * the pid of their maker: whose maker is gone, the next run removes.
  */
 import { addressBytes } from "../../base/ip.ts";
@@ -53,13 +53,16 @@ export interface Traced {
   addresses: readonly string[];
 }
 
+let made = 0;
+
 /** The tables in one namespace, until they are disposed of. */
 export class TraceTables implements Disposable {
   readonly #socket: Socket;
   #sequence = 0;
   readonly #families: number[] = [];
   #owned = true;
-  readonly #name = `${PREFIX}${Deno.pid}`;
+  // Several diagnoses of one process trace in the agent's namespace at once.
+  readonly #name = `${PREFIX}${Deno.pid}_${++made}`;
   /** Why some rules are not traced, for the report. */
   readonly missing: string[] = [];
 
@@ -204,7 +207,7 @@ export function removeStale(netns?: string): void {
       throw error;
     }
     for (const name of names) {
-      const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length)) : NaN;
+      const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split("_")[0]) : NaN;
       if (!pid || pid === Deno.pid || isRunning(pid)) continue;
       try {
         removeTable(family, name, netns);
