@@ -1,9 +1,13 @@
 /**
  * `./dev demo`: the port-mapper network of the documents, from an agent without anything to a
  * page read from outside, and back. Runs in a throwaway network, which `./dev` has made.
+ *
+ * It needs no CNI plugin and no program for networks; iptables and nft, where they are, only show
+ * what was made.
  */
 import $ from "@david/dax";
 import { MESOS_CNI } from "../../tests/harness/binary.ts";
+import { Netlink } from "../../lib/netlink/mod.ts";
 import { command, note, output, step } from "./story.ts";
 import { makeOutside, OUTSIDE_ADDRESS } from "./outside.ts";
 
@@ -54,14 +58,11 @@ async function demo(): Promise<void> {
   output(await answer(outside.pid));
 
   step("What the container has");
-  for (const argv of [["ip", "-4", "address", "show", "eth0"], ["ip", "route"]]) {
-    command(`mesos-cni netns exec ${ID} -- ${argv.join(" ")}`);
-    output(await $`${MESOS_CNI} netns exec ${ID} -- ${argv}`.text());
-  }
+  command(`mesos-cni inspect ${ID}`);
+  output(await $`${MESOS_CNI} inspect ${ID}`.text());
 
   step("What leads there: the agent's rules for the port");
-  command("iptables -t nat -S MESOS-TEST-PORT-MAPPER");
-  output(await $`iptables -t nat -S MESOS-TEST-PORT-MAPPER`.text());
+  await showRules();
 
   step("The server is stopped, and so is its container");
   Deno.kill(server.pid, "SIGTERM");
@@ -71,6 +72,18 @@ async function demo(): Promise<void> {
   note(
     "\nNext: docs/tutorial.md does this step by step; dist/mesos-cni --help lists the commands.",
   );
+}
+
+/** By the program that there is, if any. */
+async function showRules(): Promise<void> {
+  const argv = await $.which("iptables")
+    ? ["iptables", "-t", "nat", "-S", "MESOS-TEST-PORT-MAPPER"]
+    : ["nft", "list", "map", "inet", "mesos-cni", "ports4"];
+  if (!await $.which(argv[0]!)) {
+    return note("  (there is no iptables or nft in PATH to list them; `inspect` has them above)");
+  }
+  command(argv.join(" "));
+  output(await $`${argv}`.text());
 }
 
 /** The config as the documents have it, but for where addresses are kept. */
@@ -90,7 +103,6 @@ function start(): Deno.ChildProcess {
     args: [
       "run",
       `--network_cni_config_dir=${dir}/networks`,
-      "--network_cni_plugins_dir=/usr/lib/cni",
       "--networks=port-mapper-test",
       "--port_mappings=8080:80",
       `--name=${ID}`,
@@ -119,19 +131,36 @@ async function answer(outside: number): Promise<string> {
 
 /** Everything of which a container leaves traces, by name. */
 async function traces(): Promise<Record<string, string[]>> {
-  const lines = (text: string) => text.split("\n").filter((line) => line.trim() !== "");
+  using netlink = Netlink.open();
   return {
-    "firewall rules": lines(await $`iptables-save`.text()).filter((line) => line.startsWith("-A")),
-    "interfaces": lines(await $`ip -brief link`.text()).map((line) => line.split(/[\s@]/)[0]!),
+    "firewall rules": await rules(),
+    "interfaces": netlink.links().map(({ name }) => name),
     "addresses in use": lines(
       await $`find ${dir}/ipam -name ${"1*"}`.stderr("null").noThrow().text(),
     ),
     "namespaces held": lines(await $`cat /proc/self/mountinfo`.text())
-      .filter((line) => line.includes("nsfs")),
+      // The seal is the agent's, below which all containers' handles lie.
+      .filter((line) => line.includes("nsfs") && !line.includes("/.seal ")),
     "checkpoints": lines(
       await $`find /run/mesos/isolators -type f -not -name ${".*"}`.stderr("null").noThrow().text(),
     ),
   };
+}
+
+function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() !== "");
+}
+
+async function rules(): Promise<string[]> {
+  const all: string[] = [];
+  if (await $.which("iptables-save")) {
+    all.push(...lines(await $`iptables-save`.text()).filter((line) => line.startsWith("-A")));
+  }
+  if (await $.which("nft")) {
+    const map = await $`nft list map inet mesos-cni ports4`.stderr("null").noThrow().text();
+    all.push(...lines(map).filter((line) => line.includes("elements")));
+  }
+  return all;
 }
 
 function proof(before: Record<string, string[]>, after: Record<string, string[]>): void {

@@ -1,5 +1,9 @@
 /** A host that is not the agent: a network namespace behind a wire. */
-import $ from "@david/dax";
+import { interfaceAddress } from "../../plugins/shared/addresses.ts";
+import { open } from "../../lib/kernel/files.ts";
+import { addAddress } from "../../lib/netlink/address_changes.ts";
+import { addVeth } from "../../lib/netlink/link_changes.ts";
+import { Netlink } from "../../lib/netlink/mod.ts";
 
 export const OUTSIDE_ADDRESS = "203.0.113.2";
 
@@ -8,6 +12,7 @@ export interface Outside extends AsyncDisposable {
   pid: number;
 }
 
+/** Made over netlink, as the program itself does it: a machine may have no `ip`. */
 export async function makeOutside(agent: string): Promise<Outside> {
   const holder = new Deno.Command("unshare", {
     args: ["--net", "sh", "-c", "echo && exec cat"],
@@ -17,15 +22,19 @@ export async function makeOutside(agent: string): Promise<Outside> {
   const reader = holder.stdout.getReader();
   await reader.read();
   reader.releaseLock();
-  const { pid } = holder;
-  await $`ip link set lo up`;
-  await $`ip link add wan0 type veth peer name eth0 netns ${pid}`;
-  await $`ip address add ${agent}/24 dev wan0`;
-  await $`ip link set wan0 up`;
-  await $`nsenter --target=${pid} --net ip address add ${OUTSIDE_ADDRESS}/24 dev eth0`;
-  await $`nsenter --target=${pid} --net ip link set eth0 up`;
+  const netns = `/proc/${holder.pid}/ns/net`;
+  using here = Netlink.open();
+  using there = Netlink.open(netns);
+  using handle = open(netns);
+  here.setLinkUp("lo");
+  here.change(addVeth({ name: "wan0" }, { name: "eth0", netns: handle }));
+  const ends = [[here, "wan0", agent], [there, "eth0", OUTSIDE_ADDRESS]] as const;
+  for (const [netlink, name, address] of ends) {
+    netlink.change(addAddress(netlink.link(name).index, name, interfaceAddress(`${address}/24`)));
+    netlink.setLinkUp(name);
+  }
   return {
-    pid,
+    pid: holder.pid,
     async [Symbol.asyncDispose]() {
       await holder.stdin.close();
       await holder.stdout.cancel();
