@@ -85,6 +85,8 @@ export interface Call extends Program {
 /** The call itself was wrong: exit code 2, with a pointer to the help. */
 export class UsageError extends Error {
   override name = "UsageError";
+  /** The group whose help is pointed to, where it is not known yet which command is meant. */
+  group?: string;
 }
 
 /** Flags that every command takes; `main.ts` acts on them. */

@@ -1,5 +1,6 @@
 /** The isolator's operations as commands: JSON on standard input and output. */
 import { OperatorError } from "../base/error.ts";
+import { nearest } from "../base/nearest.ts";
 import { plainLine } from "../base/printable.ts";
 import type { Attachment } from "../containers/layout.ts";
 import type { Isolator } from "../isolator/isolator.ts";
@@ -177,6 +178,9 @@ are removed all the same, and printed; what other plugins have made stays.`,
     if (longer) {
       // A beginning of an id would, at the second call, be that of another container.
       log.warning(`nothing to clean up: cleanup takes the whole id, such as ${longer}`, { id });
+    } else if (!layout.has(id)) {
+      const guess = nearest(id, knownContainers(layout));
+      if (guess) log.warning(`nothing to clean up: did you mean ${guess}?`, { id });
     }
     const force = call.has("force");
     const removed = await isolator.locks.hold(id, () => cleanup(isolator, id, { force }));

@@ -1,6 +1,7 @@
 import { resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Command, UsageError } from "./command.ts";
+import { writeErrorOutput } from "../base/streams.ts";
+import type { Command } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 
 export const SOCKET = "/run/mesos-cni/isolator.sock";
@@ -27,9 +28,11 @@ export const command: Command = {
     `A stop signal (SIGTERM, SIGINT) finishes what is under way. All state is on disk: it can be
 restarted at any time. docs/isolator-service.md describes the requests.`,
   async run(call) {
-    if (call.operands.length > 0) throw new UsageError(`unexpected ${call.operands[0]}`);
     const { serve, MeasuredIsolator } = await import("../service/server.ts");
-    await serve(isolatorOf(call, MeasuredIsolator), resolve(call.value("socket") ?? SOCKET));
+    const path = resolve(call.value("socket") ?? SOCKET);
+    // Never in the way of the service: there may be nobody to read it.
+    const ready = (where: string) => writeErrorOutput(`mesos-cni: listening at ${where}\n`);
+    await serve(isolatorOf(call, MeasuredIsolator), path, ready);
     return 0;
   },
 };

@@ -147,6 +147,9 @@ async function report(call: Call): Promise<number> {
     ...(operands.includes("-") ? [readStdin()] : []),
     ...readSources(operands.filter((operand) => operand !== "-")),
   ];
+  if (read.length === 0) {
+    throw new UsageError(`there is no config in ${operands.join(", ")}: nothing was checked`);
+  }
   const context = await contextOf(call, read, settings);
   const check = (sources: readonly Source[]) => lint(sources, settings, context);
   if (!call.has("fix")) return await show(call, format, check(read), read.length, limit);

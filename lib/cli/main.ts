@@ -66,7 +66,7 @@ function report(name: string, error: unknown): number {
     log.error(isWrongCall ? messageOf(error) : explained(error), { command: name, code });
   } else {
     const help = error instanceof UsageError
-      ? `\ntry: mesos-cni ${name ? `${name} ` : ""}--help`
+      ? `\ntry: ${["mesos-cni", name || error.group, "--help"].filter(Boolean).join(" ")}`
       : "";
     printError(name, (isWrongCall ? messageOf(error) : explained(error)) + help);
   }
@@ -115,16 +115,24 @@ function findInGroup(entry: Entry, commands: readonly Command[], args: string[])
     return groupHelp(entry, commands);
   }
   if (second === undefined) {
-    throw new UsageError(`${entry.name} needs one of: ${commands.map(lastWord).join(", ")}`);
+    throw ofGroup(
+      entry,
+      new UsageError(`${entry.name} needs one of: ${commands.map(lastWord).join(", ")}`),
+    );
   }
   const command = commands.find((command) => lastWord(command) === second);
   if (!command) {
-    throw unknownCommand(
-      `${entry.name} ${second}`,
-      commands.map((command) => command.name),
+    throw ofGroup(
+      entry,
+      unknownCommand(`${entry.name} ${second}`, commands.map((command) => command.name)),
     );
   }
   return { command, args: rest };
+}
+
+function ofGroup({ name }: Entry, error: UsageError): UsageError {
+  error.group = name;
+  return error;
 }
 
 function isGroup(loaded: Command | readonly Command[]): loaded is readonly Command[] {
@@ -136,37 +144,48 @@ function lastWord(command: Command): string {
 }
 
 /** What other programs call these. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  attach: "shell",
-  clean: "cleanup",
-  containers: "list",
-  debug: "diagnose",
-  enter: "shell",
-  graph: "topology",
-  health: "status",
-  info: "status",
-  ip: "exec",
-  ls: "list",
-  nets: "networks",
-  ps: "list",
-  prune: "gc",
-  remove: "cleanup",
-  rm: "cleanup",
-  sh: "shell",
-  show: "inspect",
-  tcpdump: "capture",
-  validate: "lint",
-  who: "identify",
+const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  attach: ["shell"],
+  clean: ["cleanup"],
+  containers: ["list"],
+  debug: ["diagnose"],
+  delete: ["cleanup", "rm"],
+  doctor: ["diagnose"],
+  enter: ["shell"],
+  get: ["show", "inspect"],
+  graph: ["topology"],
+  health: ["status"],
+  info: ["status", "show"],
+  inspect: ["show"],
+  ip: ["exec"],
+  logs: ["diagnose"],
+  ls: ["list"],
+  map: ["topology"],
+  nets: ["networks"],
+  ping: ["diagnose"],
+  ps: ["list"],
+  prune: ["gc"],
+  remove: ["cleanup", "rm"],
+  rm: ["cleanup"],
+  sh: ["shell"],
+  show: ["inspect"],
+  start: ["run"],
+  stop: ["cleanup"],
+  tcpdump: ["capture"],
+  test: ["diagnose"],
+  trace: ["diagnose"],
+  upgrade: ["install"],
+  validate: ["lint"],
+  who: ["identify"],
 };
 
 function unknownCommand(name: string, known: readonly string[]): UsageError {
   const last = name.slice(name.lastIndexOf(" ") + 1);
   const group = name.slice(0, name.length - last.length);
-  const other = Object.hasOwn(OTHER_NAMES, last) ? OTHER_NAMES[last]! : undefined;
   const words = known.map((one) => one.slice(one.lastIndexOf(" ") + 1));
-  const guess = other !== undefined && (group === "" || words.includes(other))
-    ? group + other
-    : group === ""
+  const others = Object.hasOwn(OTHER_NAMES, last) ? OTHER_NAMES[last]! : [];
+  const other = others.find((one) => words.includes(one));
+  const guess = other !== undefined ? group + other : group === ""
     ? nearest(name, known)
     // A group's own name is no likeness.
     : known[words.indexOf(nearest(last, words) ?? "")];

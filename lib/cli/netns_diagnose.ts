@@ -123,8 +123,13 @@ function agentOf(call: Call): { address: string; port: number } | undefined {
   const value = call.value("agent");
   if (value === undefined) return agentHere();
   const match = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value);
-  if (!match) throw new UsageError(`--agent=${value} is not like 192.0.2.1:5051`);
-  return { address: match[1]!, port: Number(match[2]) };
+  const [, address, port] = match ?? [];
+  if (!address || !isAddress(address) || Number(port) < 1 || Number(port) > 65535) {
+    throw new UsageError(
+      `--agent=${value} is not like 192.0.2.1:5051, with a port from 1 to 65535`,
+    );
+  }
+  return { address, port: Number(port) };
 }
 
 /** Where the machine's agent says that it listens; undefined where it lets its hostname decide. */

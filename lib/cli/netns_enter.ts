@@ -89,7 +89,13 @@ export const shell: Command = {
   examples: [{ command: "mesos-cni netns shell 5f3a", what: "the prompt says where you are" }],
   notes: ENTER_NOTES,
   async run(call) {
-    if (call.rest) throw new UsageError("a command goes with `netns exec`");
+    if (call.rest) {
+      throw new UsageError(
+        `a command is run by exec: ${
+          ["mesos-cni exec", call.operands[0] ?? "ID", "--", ...call.rest].join(" ")
+        }`,
+      );
+    }
     return await enterShell(call);
   },
 };
@@ -182,13 +188,24 @@ export const capture: Command = {
   async run(call) {
     const { become, namespacesOf } = await import("../netns/enter.ts");
     const { tcpdump } = await import("../netns/capture.ts");
+    const [id, word] = call.operands;
+    if (word !== undefined) {
+      throw new UsageError(
+        `unexpected ${word}: the filter follows "--", as in: mesos-cni capture ${id} -- ` +
+          call.operands.slice(1).join(" "),
+      );
+    }
+    const count = call.value("count");
+    if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
+      throw new UsageError(`--count=${count} is no number of packets`);
+    }
     const layout = layoutOf(call);
     const target = await targetOf(call);
     const namespaces = await namespacesOf(layout, target, { uts: false });
     const argv = tcpdump(layout, target, {
       interface: call.value("interface"),
       file: call.value("write"),
-      count: call.value("count"),
+      count,
       filter: call.rest ?? [],
     });
     return become(argv, namespaces, (message) => printError("netns capture", message));

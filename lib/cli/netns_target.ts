@@ -52,8 +52,13 @@ export async function targetOf(call: Call): Promise<Target> {
   const [id, more] = call.operands;
   const netns = call.value("netns");
   const pid = call.value("pid");
-  if ([id, netns, pid].filter((one) => one !== undefined).length !== 1) {
-    throw new UsageError("one namespace is needed: ID, --netns=PATH or --pid=PID");
+  const given = [id, netns, pid].filter((one) => one !== undefined).length;
+  if (given !== 1) {
+    throw new UsageError(
+      given === 0
+        ? "the container is missing: give its ID (mesos-cni list shows them), --netns=PATH or --pid=PID"
+        : "one namespace at a time: ID, --netns=PATH or --pid=PID",
+    );
   }
   if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
   return findTarget(layoutOf(call), { id, netns, pid }, choose);

@@ -93,7 +93,9 @@ function operandsOf(
   rest: readonly string[],
 ): string[] {
   const all = [...given.map(String), ...operands?.includes("--") ? [] : rest];
-  if (operands === undefined && all.length > 0) throw new UsageError(`unexpected ${all[0]}`);
+  if (operands === undefined && all.length > 0) {
+    throw new UsageError(`unexpected ${all[0]}: this command takes flags only`);
+  }
   return all;
 }
 

@@ -1,3 +1,6 @@
+import { OperatorError } from "../base/error.ts";
+import type { Isolator } from "../isolator/isolator.ts";
+import { portMapping } from "../isolator/prepare.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
 import { parseContainerId } from "../mesos/container_id.ts";
 import { run } from "../run/run.ts";
@@ -29,7 +32,7 @@ export const command: Command = {
     {
       name: "port_mappings",
       value: "HOST:CONTAINER[/PROTOCOL],…",
-      help: "ports of the agent that lead to the container, on the first of its networks",
+      help: "ports of the agent that lead to the container, on the first network that maps ports",
       repeatable: true,
     },
     {
@@ -68,19 +71,32 @@ LIBPROCESS_IP, and what --env says; of your descriptors standard input, output a
   async run(call) {
     const { rest } = call;
     if (call.operands.length > 0) {
-      throw new UsageError(`unexpected ${call.operands[0]}: the command follows "--"`);
+      throw new UsageError(
+        `unexpected ${call.operands[0]}: the command follows "--", as in: mesos-cni run -- ` +
+          call.operands.join(" "),
+      );
     }
     if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
     const rootfs = imageOf(call);
     const id = parseContainerId(call.value("name") ?? crypto.randomUUID());
-    return await run(isolatorOf(call), id, {
+    const isolator = isolatorOf(call);
+    const config = {
       container_info: {
         type: "MESOS",
         hostname: call.value("hostname"),
-        network_infos: networkInfos(call),
+        network_infos: networkInfos(call, isolator),
       },
       rootfs,
-    }, { argv: rest, env: environment(call), rootfs });
+    } as const;
+    try {
+      return await run(isolator, id, config, { argv: rest, env: environment(call), rootfs });
+    } catch (error) {
+      // The message was made of the flags.
+      if (error instanceof OperatorError && error.code === "bad_message") {
+        throw new UsageError(error.message);
+      }
+      throw error;
+    }
   },
 };
 
@@ -99,26 +115,43 @@ function isCommand(rest: string[] | undefined): rest is [string, ...string[]] {
   return rest !== undefined && rest.length > 0;
 }
 
-function networkInfos(call: Call): NetworkInfo[] {
+function networkInfos(call: Call, isolator: Isolator): NetworkInfo[] {
   const names = list(call, "networks");
   const labels = list(call, "labels").map(label);
-  const mappings = list(call, "port_mappings").map(portMapping);
+  const mappings = list(call, "port_mappings").map(parseMapping);
   if (mappings.length > 0 && names.length === 0) {
     throw new UsageError("--port_mappings needs a network to map to: --networks=NET");
   }
-  return names.map((name, i) => ({
+  const mapped = mappings.length > 0 ? mappingNetwork(isolator, names) : undefined;
+  return names.map((name) => ({
     name,
     ...labels.length > 0 ? { labels: { labels } } : {},
-    ...mappings.length > 0 && i === 0 ? { port_mappings: mappings } : {},
+    ...name === mapped ? { port_mappings: mappings } : {},
   }));
 }
 
-function portMapping(text: string) {
-  const match = /^(\d{1,5}):(\d{1,5})(?:\/([A-Za-z]+))?$/.exec(text);
+/** The first network whose plugins map ports; else one of whose plugins that is not known. */
+function mappingNetwork(isolator: Isolator, names: readonly string[]): string {
+  const can = (name: string) => portMapping(isolator, name);
+  const found = names.find((name) => can(name) === "yes") ??
+    names.find((name) => can(name) === "unknown");
+  if (found !== undefined) return found;
+  const other = isolator.networks.names().find((name) => can(name) === "yes");
+  throw new UsageError(
+    `--port_mappings: no plugin of ${names.join(", ")} maps ports` +
+      (other === undefined
+        ? ": add mesos-cni-port-mapper to the network"
+        : `; ask for a network that does, such as ${other}`),
+  );
+}
+
+function parseMapping(text: string) {
+  const match = /^(\d{1,5}):(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(text);
   const ports = match?.slice(1, 3).map(Number) ?? [];
   if (!match || ports.some((port) => port < 1 || port > 65535)) {
     throw new UsageError(
-      `--port_mappings: ${text} is not like 8080:80 or 5353:53/udp, ports from 1 to 65535`,
+      `--port_mappings: ${text} is not like 8080:80 or 5353:53/udp: ports from 1 to 65535, ` +
+        "protocols tcp, udp and sctp",
     );
   }
   const [host_port, container_port] = ports as [number, number];

@@ -143,6 +143,17 @@ function checkNetworks(
   }
 }
 
+/**
+ * Whether a network leads ports to its containers; `unknown` where a plugin is not known.
+ *
+ * @throws {OperatorError} for a network that can't be read
+ */
+export function portMapping(isolator: Isolator, name: string): "yes" | "no" | "unknown" {
+  const { plugins } = isolator.networks.read(name).network;
+  if (plugins.some((plugin) => mapsPorts(isolator, plugin))) return "yes";
+  return plugins.every(({ type }) => isolator.registry.has(type)) ? "no" : "unknown";
+}
+
 /** Mesos' form reaches our port mapper, libcni's every plugin with the capability. */
 function mapsPorts({ registry }: Isolator, { type, capabilities }: PluginConfig): boolean {
   return capabilities.portMappings === true || registry.get(type)?.mapsPorts === "mesos";

@@ -172,7 +172,9 @@ function start(
     }).spawn();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      complain(`${command}: there is no such program in the container`);
+      complain(
+        `${command}: there is no such program in the container; without --mount, the agent's are run`,
+      );
       return 127;
     }
     complain(`${command} can't be executed in the container: ${(error as Error).message}`);

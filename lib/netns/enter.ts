@@ -35,7 +35,13 @@ export function become(
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     const code = exitCodeOfFailedExec(error);
-    complain(code === 127 ? `there is no program ${argv[0]}` : error.message);
+    const [program] = argv;
+    complain(
+      code === 127
+        ? `there is no program ${program} on this agent: install it, or run the container's own ` +
+          "with --mount"
+        : `${program} can't be executed (${error.errnoName}): it must be an executable file`,
+    );
     return code;
   }
 }

@@ -4,6 +4,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isListening, UnixListener, type UnixStream } from "../kernel/unix_socket.ts";
+import { exists } from "../base/exists.ts";
+import { withFile } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
 import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
 import { MeasuredIsolator } from "./measured.ts";
@@ -35,23 +37,40 @@ const ACCEPT_PAUSE = 100;
  * Serves until a signal asks it to stop, then finishes what is under way.
  *
  * @param path of the socket; unused when systemd passes one
+ * @param ready called once it listens, with where
  * @throws {OperatorError} when the socket can't be had
  */
-export async function serve(isolator: MeasuredIsolator, path: string): Promise<void> {
+export async function serve(
+  isolator: MeasuredIsolator,
+  path: string,
+  ready: (where: string) => void,
+): Promise<void> {
   const passed = passedSocket();
-  if (passed !== undefined) return await run(isolator, UnixListener.adopt(passed));
-  Deno.mkdirSync(dirname(path), { recursive: true });
+  if (passed !== undefined) {
+    const listener = UnixListener.adopt(passed);
+    ready("the socket that systemd passed");
+    return await run(isolator, listener);
+  }
+  makePlace(dirname(path));
   // Held as long as the service lives: of two that start at once, one gets it.
   using lock = FileLock.tryTake(`${path}.lock`);
   if (!lock) throw inUse(path);
   try {
     if (isListening(path)) throw inUse(path);
     removeStale(path);
-    await run(isolator, UnixListener.at(path, 0o600));
+    const listener = UnixListener.at(path, 0o600);
+    ready(path);
+    await run(isolator, listener);
     removeStale(path);
   } finally {
     lock.remove();
   }
+}
+
+/** One directory: a path that is not there at all is a slip of the fingers. */
+function makePlace(directory: string): void {
+  if (exists(directory)) return;
+  withFile("make", directory, () => Deno.mkdirSync(directory));
 }
 
 function inUse(path: string): OperatorError {

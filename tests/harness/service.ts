@@ -80,13 +80,17 @@ export class Service extends ServiceClient implements AsyncDisposable {
     return service;
   }
 
-  /** Asks it to stop; what it said and how it ended. */
+  /** Asks it to stop; what it said besides where it listens, and how it ended. */
   async stop(
     signal: Deno.Signal = "SIGTERM",
   ): Promise<{ code: number; signal: Deno.Signal | null; stderr: string }> {
     this.process.kill(signal);
     const { code, signal: endedBy, stderr } = await this.process.output();
-    return { code, signal: endedBy, stderr: new TextDecoder().decode(stderr) };
+    const said = new TextDecoder().decode(stderr).replace(
+      `mesos-cni: listening at ${this.socket}\n`,
+      "",
+    );
+    return { code, signal: endedBy, stderr: said };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
