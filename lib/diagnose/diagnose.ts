@@ -9,7 +9,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readContainer } from "../netns/inventory.ts";
 import { requireAlive, type Target } from "../netns/target.ts";
-import { explain, UNEXPLAINED } from "./explain.ts";
+import { explain, UNEXPLAINED, unexplained } from "./explain.ts";
+import { trailOf } from "./place.ts";
 import { complete, type Finding, shellText } from "./finding.ts";
 import type { Tokens } from "./observe/filter.ts";
 import { Session } from "./observe/session.ts";
@@ -54,6 +55,7 @@ const FIRST_TOKEN = 20_480;
 const LAST_TOKEN = 32_767;
 /** Of questions that are watched after they have failed. */
 const MOST_WATCHED = 12;
+const MOST_EXPLAINING_MS = 4000;
 const MOST_FINDINGS = 20;
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
@@ -159,12 +161,29 @@ export async function answer(
       return [];
     }
     asked[i] = { ...asked[i]!, ...again };
-    return again.outcome === "failed"
-      ? await explain(scene, question, again, second.tokens[n]!, session, texts)
-      : [];
+    if (again.outcome !== "failed") return [];
+    return await withinTime(
+      explain(scene, question, again, second.tokens[n]!, session, texts),
+      () => [
+        unexplained(scene, question, again, trailOf(question.journey, session, second.tokens[n]!)),
+      ],
+    );
   }));
   findings.push(...explained.flat());
   return { asked, findings };
+}
+
+/** What has not come to an end by then is not waited for. */
+async function withinTime<T>(work: Promise<T>, otherwise: () => T): Promise<T> {
+  let timer: number | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise()), MOST_EXPLAINING_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function askAll(questions: readonly Question[], deep: boolean) {

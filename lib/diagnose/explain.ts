@@ -1,7 +1,7 @@
 /** From a question that failed to its cause: what the kernel told, then what stands at the place. */
 import { type Finding, type Mechanism, problem } from "./finding.ts";
 import type { Session } from "./observe/session.ts";
-import { trailOf, trailText } from "./place.ts";
+import { type Trail, trailOf, trailText } from "./place.ts";
 import type { Answer, Question } from "./questions/question.ts";
 import { placeReasons, translationReasons } from "./reasons/at_place.ts";
 import { linkReasons } from "./reasons/on_the_way.ts";
@@ -55,15 +55,27 @@ export async function explain(
     const told = drops.map(({ reason, device, location }) =>
       `the kernel dropped it on ${device}: ${reason}${location ? ` in ${location}` : ""}`
     );
-    found.push(problem(
-      UNEXPLAINED,
-      [mechanismAt(trail.place, question), trail.place],
-      `${scene.name} fails: it ${question.text}, and ${trailText(trail).at(-1)}`,
-      [...told, ...session.blind.slice(0, 3).map((one) => `not observed: ${one}`)],
-      "nothing that was read explains it: look at what is between the last hop where it was seen and the next",
-    ));
+    const blind = session.blind.slice(0, 3).map((one) => `not observed: ${one}`);
+    return [unexplained(scene, question, answer, trail, [...told, ...blind])];
   }
   return found.slice(0, 2).map((one) => ({ ...one, evidence: [...one.evidence, ...evidence] }));
+}
+
+/** What is known of a loss when nothing explains it, or there was no time to. */
+export function unexplained(
+  scene: Scene,
+  question: Question,
+  answer: Answer,
+  trail: Trail,
+  told: string[] = [],
+): Finding {
+  return problem(
+    UNEXPLAINED,
+    [mechanismAt(trail.place, question), trail.place],
+    `${scene.name} fails: it ${question.text}, and ${trailText(trail).at(-1)}`,
+    [...told, `asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)],
+    "nothing that was read explains it: look at what is between the last hop where it was seen and the next",
+  );
 }
 
 /** A hop says that the packet is too large for it, and a rule keeps its word away. */

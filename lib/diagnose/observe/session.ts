@@ -21,6 +21,8 @@ const SETTLE_MS = 60;
 /** Of distinct neighbours that are asked for, and of links. */
 const MOST_NEIGHBOURS = 24;
 const MOST_LINKS = 48;
+const MOST_ALIKE = 16;
+const MOST_SIGHTINGS = 20_000;
 
 export class Session implements AsyncDisposable {
   readonly #taps: Tap[] = [];
@@ -28,6 +30,8 @@ export class Session implements AsyncDisposable {
   #drops?: Drops;
   #before?: Counters;
   readonly #sightings: Sighting[] = [];
+  /** How often the same was seen at a hop: whoever floods is not kept more often than he must. */
+  readonly #alike = new Map<string, number>();
   #met: RuleMet[] = [];
   #dropped: Drop[] = [];
   #grown: string[] = [];
@@ -104,7 +108,17 @@ export class Session implements AsyncDisposable {
 
   /** Hears what has come so far. */
   drain(): void {
-    for (const tap of this.#taps) this.#sightings.push(...tap.sightings());
+    for (const tap of this.#taps) {
+      for (const sighting of tap.sightings()) {
+        const { packet, at, direction } = sighting;
+        const ports = `${packet.sourcePort} ${packet.destinationPort}`;
+        const key = [at, direction, packet.protocol, packet.source, packet.target, ports].join();
+        const seen = this.#alike.get(key) ?? 0;
+        if (seen >= MOST_ALIKE || this.#sightings.length >= MOST_SIGHTINGS) continue;
+        this.#alike.set(key, seen + 1);
+        this.#sightings.push(sighting);
+      }
+    }
   }
 
   /** What was seen of a probe so far. */

@@ -4,7 +4,16 @@ import { type Finding, inNetns, problem, shellText } from "../finding.ts";
 import { BRIEF, whoHas } from "../packets/arp.ts";
 import type { Attached, Scene } from "../scene.ts";
 
-export async function probeAddresses(scene: Scene): Promise<Finding[]> {
+/** Asked once of a container, however many questions come to it. */
+const asked = new WeakMap<Scene, Promise<Finding[]>>();
+
+export function probeAddresses(scene: Scene): Promise<Finding[]> {
+  let found = asked.get(scene);
+  if (!found) asked.set(scene, found = askForAddresses(scene));
+  return found;
+}
+
+async function askForAddresses(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.map(async (attached) => [
     ...missing(scene, attached).map((one) => isMask(scene, attached, one)),
     ...refused(scene, attached),

@@ -11,7 +11,16 @@ import type { NamespaceView } from "../../netns/view.ts";
 const DETECTION_MS = 3000;
 
 /** Whether somebody else answers for a gateway, or the container's table has somebody else for it. */
-export async function wrongAnswers(scene: Scene): Promise<Finding[]> {
+export function wrongAnswers(scene: Scene): Promise<Finding[]> {
+  let found = asked.get(scene);
+  if (!found) asked.set(scene, found = askForGateways(scene));
+  return found;
+}
+
+/** Asked once of a container, however many questions come to it. */
+const asked = new WeakMap<Scene, Promise<Finding[]>>();
+
+async function askForGateways(scene: Scene): Promise<Finding[]> {
   const findings = scene.interfaces.flatMap((attached) =>
     attached.link?.flags.includes("UP")
       ? gatewaysOf(scene, attached).map((gateway) => probeGateway(scene, attached, gateway))

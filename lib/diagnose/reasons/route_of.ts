@@ -56,13 +56,34 @@ export function routeReasons(
   }
   const culprit = culpritOf(inside, destination, family, packet);
   if (culprit) {
+    // What has taken the default route's place leaves none.
+    const gateway = attached?.expected.find((one) => one.family === family)?.gateway;
+    const isDefault = culprit.mechanism === "route" && /\bdefault\b/.test(culprit.text);
+    const commands = [
+      inNetns(inside.netns, ...culprit.remove),
+      ...isDefault && gateway !== undefined
+        ? [
+          inNetns(
+            inside.netns,
+            "ip",
+            "route",
+            "replace",
+            "default",
+            "via",
+            gateway,
+            "dev",
+            attached!.ifName,
+          ),
+        ]
+        : [],
+    ];
     return [problem(
       culprit.mechanism === "rule" ? "rule_refuses" : "route_refuses",
       [culprit.mechanism, "container"],
       `${name} refuses what is for ${destination} itself: ${culprit.text}`,
       [`a packet to ${destination} ends: ${typeof route === "string" ? route : route.type}`],
-      shellText(inNetns(inside.netns, ...culprit.remove)),
-      { what: "delete it", commands: [inNetns(inside.netns, ...culprit.remove)] },
+      commands.map(shellText).join(" && "),
+      { what: "delete it", commands },
     )];
   }
   if (lost.length > 0) return lost;

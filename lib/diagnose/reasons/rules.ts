@@ -178,7 +178,10 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
     const ports = port === undefined ? [] : ["--dport", String(port)];
     const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"];
     if (isDiscovery) add("-p", protocol);
-    else if (isAnswer) add("-i", device, ...answers);
+    if (isDiscovery && (isInput || isOutput)) {
+      return { what: `let it pass in ${table} ${chain}`, commands };
+    }
+    if (isAnswer) add("-i", device, ...answers);
     else if (isInput) add("-i", device, "-p", protocol, ...ports);
     else if (isOutput) add("-o", device);
     else if (toContainer) {
@@ -199,7 +202,7 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
       : [protocol, "dport", String(port)];
     if (family === "netdev" || family === "bridge") {
       add(ip, isOutput ? "daddr" : "saddr", packet.source);
-    } else if (isDiscovery) add("meta", "l4proto", protocol);
+    } else if (isDiscovery && (isInput || isOutput)) add("meta", "l4proto", protocol);
     else if (isAnswer) add("iifname", device, "ct", "state", "established,related");
     else if (isInput) add("iifname", device, ...ports);
     else if (isOutput) add("oifname", device);
@@ -207,6 +210,7 @@ function accept(scene: Scene, question: Question, drop: RuleMet, text: RuleText)
       add("oifname", device, ip, "daddr", address, ...ports);
       add("iifname", device, ip, "saddr", address, "ct", "state", "established,related");
     } else {
+      if (isDiscovery) add("meta", "l4proto", protocol);
       add("iifname", device, ip, "saddr", address);
       add("oifname", device, ip, "daddr", address, "ct", "state", "established,related");
     }

@@ -1,0 +1,97 @@
+/** A diagnosis among hostile containers and among many: bounded in time and in size. */
+import { fromFileUrl } from "@std/path";
+import { assert, assertEquals } from "@std/assert";
+import { Clinic, end, PYTHON } from "../harness/clinic.ts";
+import { kernelTest } from "../harness/kernel.ts";
+import { FULL } from "../harness/scale.ts";
+import { bridgeNetwork } from "../harness/stock_agent.ts";
+
+/** Seconds for one container: with all of the machine, and beside other tests. */
+const MOST_SECONDS = FULL ? 10 : 25;
+/** For `--all`, and of how many. */
+const [CONTAINERS, MOST_FOR_ALL] = FULL ? [50, 30] : [12, 40];
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+  const start = performance.now();
+  return [await work(), (performance.now() - start) / 1000];
+}
+
+kernelTest("a neighbour that floods neither hangs a diagnosis nor fills it", async () => {
+  await using clinic = await Clinic.open();
+  await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  await using stack = new AsyncDisposableStack();
+  const script = fromFileUrl(new URL("../harness/hostile_neighbour.py", import.meta.url));
+  for (let i = 0; i < 2; i++) {
+    const flood = clinic.neighbour.spawn([PYTHON, script, "10.1.0.1", clinic.address]);
+    stack.defer(() => end(flood));
+    const reader = flood.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+  }
+  const [{ stdout, stderr }, seconds] = await timed(() =>
+    clinic.netns("diagnose", "patient", "--json")
+  );
+  console.log(`beside a flood: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+  assertEquals(stderr, "");
+  // Who answers for the gateway with another's address is what is wrong here.
+  const { findings } = JSON.parse(stdout);
+  assert(
+    ["duplicate", "neighbour"].includes(findings[0].mechanism),
+    JSON.stringify(findings[0], null, 1),
+  );
+  assert(stdout.length < 100_000, `${stdout.length} bytes`);
+  assert(seconds < MOST_SECONDS, `${seconds} s`);
+});
+
+kernelTest("a container that does all it can to hang its diagnosis does not", async () => {
+  await using clinic = await Clinic.open();
+  const { patient } = clinic;
+  // Addresses, routes and rules without number, a resolv.conf without end, a queue that swallows all.
+  const lines = [
+    ...Array.from({ length: 2000 }, (_, i) => `address add 10.99.${i >> 8}.${i & 255}/32 dev lo`),
+    ...Array.from({ length: 2000 }, (_, i) => `route add 172.16.${i >> 8}.${i & 255}/32 dev eth0`),
+    ...Array.from({ length: 200 }, (_, i) => `rule add from 10.99.0.${i} table ${i + 100}`),
+  ];
+  await patient.ok(["ip", "-batch", "-"], { stdin: lines.join("\n") + "\n" });
+  const text = "nameserver 192.0.2.1\nsearch a.test\n".repeat(50_000);
+  await Deno.writeTextFile(`${clinic.agent.dir}/resolv.conf`, text);
+  await patient.ok(["mount", "--bind", `${clinic.agent.dir}/resolv.conf`, "/etc/resolv.conf"]);
+  await patient.ok(["iptables", "-A", "OUTPUT", "-j", "NFQUEUE", "--queue-num", "3"]);
+  await patient.ok(["iptables", "-A", "INPUT", "-j", "NFQUEUE", "--queue-num", "4"]);
+  const [{ code, stdout }, seconds] = await timed(() =>
+    clinic.netns("diagnose", "patient", "--json")
+  );
+  console.log(`a hostile container: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+  assertEquals(code, 1);
+  assertEquals(JSON.parse(stdout).findings[0].code, "rule_queues");
+  assert(stdout.length < 100_000, `${stdout.length} bytes`);
+  assert(seconds < MOST_SECONDS, `${seconds} s`);
+});
+
+kernelTest(
+  "all containers of an agent are diagnosed in bounded time, the ill among them",
+  async () => {
+    await using clinic = await Clinic.open();
+    for (const container of [clinic.patient, clinic.neighbour]) {
+      await container.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+    }
+    const network = bridgeNetwork("crowd", "10.40.0.0/16");
+    for (let i = 2; i < CONTAINERS; i++) {
+      const one = await clinic.admit(`crowd-${i}`, [network]);
+      // Each tenth is ill.
+      if (i % 10 === 5) await one.ok(["ip", "route", "del", "default"]);
+    }
+    const [{ stdout }, seconds] = await timed(() => clinic.netns("diagnose", "--all", "--json"));
+    const { rows } = JSON.parse(stdout);
+    console.log(`${rows.length} containers: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+    assertEquals(rows.length, CONTAINERS);
+    type Row = { id: string; diagnosis: { healthy: boolean } };
+    assertEquals(
+      rows.filter(({ diagnosis }: Row) => !diagnosis.healthy).map(({ id }: Row) => id).sort(),
+      Array.from({ length: CONTAINERS }, (_, i) => i).filter((i) => i % 10 === 5).map((i) =>
+        `crowd-${i}`
+      ).sort(),
+    );
+    assert(seconds < MOST_FOR_ALL, `${seconds} s`);
+  },
+);
