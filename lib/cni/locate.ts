@@ -48,7 +48,8 @@ export function pluginFile(
  */
 const OWN = Deno.build.os === "linux" ? Deno.statSync("/proc/self/exe") : undefined;
 
-function isThisProgram(file: string): boolean {
+/** Whether a file that is there is the program that runs. */
+export function isThisProgram(file: string): boolean {
   const other = Deno.statSync(file);
   return OWN?.dev === other.dev && OWN.ino === other.ino;
 }

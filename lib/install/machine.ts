@@ -1,6 +1,9 @@
 /** Whether a machine has what containers' networks need. */
 import { exists } from "../base/exists.ts";
 import { findPlugin } from "../cni/find.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { generation } from "../nft/rules.ts";
+import { findTool } from "../program/tool.ts";
 
 export interface Requirement {
   what: string;
@@ -30,11 +33,10 @@ export function checkMachine(
       remedy: "a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS and CONFIG_UTS_NS",
     })),
     {
-      what: "iptables or nft",
-      found: ["iptables", "nft"].some((name) =>
-        [...path.split(":"), "/usr/sbin", "/sbin"].some((dir) => exists(`${dir}/${name}`))
-      ),
-      remedy: "install iptables (1.4.20 or newer) or nftables: port mappings need one of them",
+      what: "iptables or nf_tables",
+      found: findTool("iptables", path) !== undefined || hasNfTables(),
+      remedy: "install iptables (1.4.20 or newer), or a kernel with CONFIG_NF_TABLES: port " +
+        "mappings need one of them",
     },
     ...USUAL_PLUGINS.map((type) => ({
       what: `plugin ${type}`,
@@ -42,6 +44,17 @@ export function checkMachine(
       remedy: `install the CNI plugins into ${pluginsDir} (Debian: containernetworking-plugins)`,
     })),
   ];
+}
+
+/** The kernel loads the module for the question. */
+function hasNfTables(): boolean {
+  try {
+    generation();
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
 }
 
 function hasPlugin(type: string, pluginsDir: string): boolean {

@@ -1,5 +1,6 @@
 /** What `--probe` asks of the machine; each question at most once, when a rule needs the answer. */
 import { Netlink } from "../netlink/mod.ts";
+import { isThisProgram } from "../cni/locate.ts";
 import { processPlugin } from "../cni/process.ts";
 import { messageOf } from "../base/error.ts";
 import { log } from "../base/log.ts";
@@ -26,6 +27,8 @@ export interface Machine {
   canMake(kind: string): boolean | undefined;
   /** The versions that a plugin says it speaks; undefined if it didn't answer. */
   pluginVersions(file: string): readonly string[] | undefined;
+  /** Whether a plugin's file is this very program. */
+  isThisProgram(file: string): boolean;
   /** The type and permission bits of a file; undefined if there is none. */
   mode(path: string): number | undefined;
 }
@@ -58,6 +61,7 @@ export async function probe(plugins: readonly string[]): Promise<Machine> {
       return kinds.get(kind);
     },
     pluginVersions: (file) => versions.get(file),
+    isThisProgram,
     mode: modeOf,
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "../../lib/cni/version.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { log } from "../../lib/base/log.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   BACKENDS,
   describeMapping,
@@ -71,13 +72,14 @@ export function readVersion(config: JsonObject): SpecVersion {
 }
 
 /**
+ * @param path where to look for iptables first
  * @throws {CniError} invalidConfig for what the operator wrote, badArgument for what a framework
  *   asks, incompatibleVersion
  */
-export function readConfig(written: JsonObject): Config {
+export function readConfig(written: JsonObject, path: string): Config {
   const config = withNames(written, NAMES);
   const base = readBase(config);
-  const placement = readPlacement(config);
+  const placement = readPlacement(config, path);
   const { allowHostPorts = false } = config;
   if (typeof allowHostPorts !== "boolean") {
     throw invalid("allowHostPorts", "true or false", allowHostPorts);
@@ -90,15 +92,17 @@ export function readConfig(written: JsonObject): Config {
  * What DEL needs. A config that ADD refused must not make a container that cannot be removed:
  * mappings that are none count as some, and without a chain there is nothing to remove.
  *
+ * @param path where to look for iptables first
  * @throws {CniError} invalidConfig, incompatibleVersion
  */
 export function readForRemoval(
   written: JsonObject,
+  path: string,
 ): Base & { placement?: Placement; hasMappings: boolean } {
   const config = withNames(written, NAMES);
   const base = readBase(config);
   try {
-    const placement = readPlacement(config);
+    const placement = readPlacement(config, path);
     return { ...base, placement, hasMappings: mayHaveMappings(config, placement) };
   } catch (error) {
     log.warning("no rules were made by this config", { reason: messageOf(error) });
@@ -127,8 +131,8 @@ function readBase(config: JsonObject): Base {
   return { cniVersion, name, delegate, prevResult };
 }
 
-function readPlacement(config: JsonObject): Placement {
-  const { backend = "iptables", excludeDevices = [], snat = false } = config;
+function readPlacement(config: JsonObject, path: string): Placement {
+  const { backend = usualBackend(path), excludeDevices = [], snat = false } = config;
   const known = BACKENDS.find((one) => one === backend);
   if (!known) throw invalid("backend", BACKENDS.join(" or "), backend);
   if (typeof snat !== "boolean") throw invalid("snat", "true or false", snat);

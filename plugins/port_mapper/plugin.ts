@@ -54,7 +54,7 @@ async function add(invocation: Invocation): Promise<JsonObject> {
 
 /** Ports, connection, rules; what was begun and not finished is undone from the last to the first. */
 async function attach(invocation: Invocation, notes: string[]): Promise<JsonObject> {
-  const config = readConfig(invocation.config);
+  const config = readConfig(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   const netns = readNamespace(invocation);
   requireSource(config);
@@ -75,7 +75,7 @@ async function attach(invocation: Invocation, notes: string[]): Promise<JsonObje
 
 /** The rules first: while they stand, the address must not become another container's. */
 async function del(invocation: Invocation): Promise<undefined> {
-  const config = readForRemoval(invocation.config);
+  const config = readForRemoval(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   const { placement, hasMappings } = config;
   const where = placement && { ...placement, hasMappings, path: invocation.path };
@@ -85,7 +85,7 @@ async function del(invocation: Invocation): Promise<undefined> {
 }
 
 async function check(invocation: Invocation): Promise<undefined> {
-  const config = readConfig(invocation.config);
+  const config = readConfig(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   using lock = await lockAttachment(owner);
   if (delegateKnows(config, "0.4.0")) await runDelegate(invocation, config, lock);
@@ -102,7 +102,7 @@ async function check(invocation: Invocation): Promise<undefined> {
 
 /** What belongs to no attachment any more goes; what the others lost comes back. */
 async function collectGarbage(invocation: Invocation): Promise<undefined> {
-  const config = readConfig(invocation.config);
+  const config = readConfig(invocation.config, invocation.path);
   const isValid = readValidAttachments(invocation.config);
   const { path } = invocation;
   for (const owner of listOwners()) {
@@ -114,7 +114,7 @@ async function collectGarbage(invocation: Invocation): Promise<undefined> {
 }
 
 async function status(invocation: Invocation): Promise<undefined> {
-  const config = readConfig(invocation.config);
+  const config = readConfig(invocation.config, invocation.path);
   try {
     await checkReady(config.placement.backend, invocation.path);
   } catch (error) {

@@ -7,7 +7,7 @@ import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
-import { findTool } from "../../lib/program/tool.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   type BackendName,
   BACKENDS,
@@ -103,8 +103,7 @@ function readPlacement({ config, invocation }: Call): Placement {
         "of containernetworking/plugins into the plugins' directory",
     );
   }
-  const backend = config.text("backend") ??
-    (findTool("iptables", invocation.path) === undefined ? "nftables" : "iptables");
+  const backend = config.text("backend") ?? usualBackend(invocation.path);
   if (!(BACKENDS as readonly string[]).includes(backend)) {
     config.fail("backend", BACKENDS.join(" or "));
   }

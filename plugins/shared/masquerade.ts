@@ -5,7 +5,7 @@
  */
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
-import { findTool } from "../../lib/program/tool.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "./fields.ts";
 import {
   addIptablesMasquerade,
@@ -63,7 +63,7 @@ async function isMasqueraded(call: Masqueraded): Promise<boolean> {
 
 function backendOf({ config, invocation: { path } }: Masqueraded): string {
   return config.text("ipMasqBackend") ??
-    (findTool("iptables", path) === undefined ? "nftables" : "iptables");
+    usualBackend(path);
 }
 
 /**

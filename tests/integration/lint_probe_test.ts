@@ -99,6 +99,19 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
   await t.step("iptables that is missing or too old", async () => {
     const config = { ...bridge, ipam: ipam("10.1.0.0/16") };
     assertEquals(await codes(agent, config, { path: "/nowhere" }), ["CNI805"]);
+    // The plugins of this program take nftables then, unless they are told not to.
+    const own = join(agent.dir, "own");
+    Deno.mkdirSync(own);
+    for (const type of ["bridge", "host-local", "mesos-cni-port-mapper"]) {
+      Deno.symlinkSync(MESOS_CNI, join(own, type));
+    }
+    const without = { path: "/nowhere", flags: ["--probe", `--plugins-dir=${own}`] };
+    const mapping = { type: "mesos-cni-port-mapper", chain: "MESOS-NET", delegate: config };
+    assertEquals(await codes(agent, { ...mapping, excludeDevices: ["cni0"] }, without), []);
+    assertEquals(
+      await codes(agent, { ...mapping, excludeDevices: ["cni0"], backend: "iptables" }, without),
+      ["CNI805"],
+    );
     const fake = join(agent.dir, "iptables");
     Deno.writeTextFileSync(
       fake,

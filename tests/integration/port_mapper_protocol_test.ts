@@ -159,12 +159,17 @@ Deno.test("STATUS: fine, or code 50 with what is missing", async () => {
   for (const directory of ["/usr/sbin", "/usr/local/sbin"]) {
     await agent.sandbox.ok(["mount", "--bind", empty, directory]);
   }
-  const missing = network([], { cniVersion: "1.1.0", delegate: undefined });
+  const missing = network([], {
+    cniVersion: "1.1.0",
+    delegate: undefined,
+    backend: "iptables",
+  });
   const { code, msg } = await agent.fails("STATUS", "", missing);
   assertEquals(code, 50);
   assertStringIncludes(msg, "iptables is not installed");
-  // The other backend needs the kernel alone.
+  // The other backend needs the kernel alone, and is the one of a network that names none.
   await agent.ok("STATUS", "", { ...missing, backend: "nftables" });
+  await agent.ok("STATUS", "", { ...missing, backend: undefined });
 });
 
 Deno.test("GC removes what belongs to no valid attachment, and no other network's", async () => {

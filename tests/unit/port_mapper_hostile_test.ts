@@ -22,7 +22,7 @@ function attachmentOf(
   ifName = "eth0",
 ): PortAttachment | undefined {
   try {
-    const { name, placement, mappings } = readConfig(raw);
+    const { name, placement, mappings } = readConfig(raw, "/usr/sbin");
     return {
       ...placement,
       mappings,

@@ -3,6 +3,7 @@ import { bitsOf, contains, overlap, showAddress, showNetwork } from "../../base/
 import { addressingOf } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
+import type { PluginsDir } from "../plugins_dir.ts";
 import type { Found, Rule } from "../rule.ts";
 import { field, isTrue, property, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
@@ -146,21 +147,27 @@ export const MACHINE: readonly Rule[] = [
     name: "iptables-missing",
     severity: "error",
     title: "there is no iptables, or one that is too old",
-    why: `ipMasq, portmap, firewall and the port mapper run iptables. The port mapper needs ` +
-      `${OLDEST_IPTABLES} for its -w option, which waits for others that change rules.`,
+    why:
+      "ipMasq, portmap, firewall and the port mapper write the rules of iptables. The plugins of " +
+      "mesos-cni take nftables where there is none, unless the config names iptables; others fail. " +
+      `The port mapper needs ${OLDEST_IPTABLES} for its -w option, which waits for others that ` +
+      "change rules.",
     bad: portMapper(),
     needs: "--probe, on a machine without iptables",
     good: portMapper(),
     on: "plugin",
-    *check(plugin, { machine }) {
+    *check(plugin, { machine, plugins }) {
       const at = machine && usesIptables(plugin);
       if (!at) return;
       const version = machine.iptablesVersion();
       if (!version) {
+        if (doesWithoutIptables(plugin, machine, plugins)) return;
         yield {
           at,
           message: `${plugin.type} needs iptables, which is not on this machine`,
-          help: "install iptables",
+          help: plugin.type === PORT_MAPPER
+            ? 'install iptables, or write "backend": "nftables"'
+            : "install iptables",
         };
       } else if (plugin.type === PORT_MAPPER && isOlder(version, OLDEST_IPTABLES)) {
         yield {
@@ -334,6 +341,15 @@ function usesIptables(plugin: PluginNode): Found["at"] {
     case "firewall":
       return text(plugin.field("backend")) === "iptables" ? type : undefined;
   }
+}
+
+/** What is in no directory is part of this program as well. */
+function doesWithoutIptables(plugin: PluginNode, machine: Machine, plugins?: PluginsDir): boolean {
+  if (!plugins) return false;
+  const file = plugins.find(plugin.type ?? "");
+  const named = text(plugin.field("backend")) === "iptables";
+  const isMapper = plugin.type === "portmap" || plugin.type === PORT_MAPPER;
+  return (file === undefined || machine.isThisProgram(file.path)) && !(named && isMapper);
 }
 
 function isOlder(version: string, than: string): boolean {
