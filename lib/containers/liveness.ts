@@ -74,7 +74,8 @@ export function isAlive(
 ): boolean {
   if (request && isOfAnotherBoot(request)) return false;
   if (request && request.pid === undefined) {
-    return Date.now() - Date.parse(request.prepared) < LONGEST_LAUNCH;
+    // In the future, it is of a clock that has been set back.
+    return Math.abs(Date.now() - Date.parse(request.prepared)) < LONGEST_LAUNCH;
   }
   if (request && hasFirstProcess(request)) return true;
   const sharesNetwork = request !== undefined && (request.mode !== "own" || request.test === true);

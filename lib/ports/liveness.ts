@@ -24,5 +24,6 @@ export async function goesOn(record: MappingRecord): Promise<boolean> {
   const { startsWithProcess = false, reserved } = record;
   if (startsWithProcess) return false;
   // A record of an earlier version does not say since when.
-  return reserved === undefined || Date.now() - reserved < LONGEST_LAUNCH_MS;
+  // In the future, it is of a clock that has been set back.
+  return reserved === undefined || Math.abs(Date.now() - reserved) < LONGEST_LAUNCH_MS;
 }

@@ -2,6 +2,36 @@ import { assertEquals } from "@std/assert";
 import { findAddresses } from "../../lib/isolator/gc/addresses.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
+const NOTHING_LIVES = {
+  addresses: new Set<string>(),
+  namespaceIds: new Set<number>(),
+  strangers: new Map(),
+  incomplete: false,
+};
+const NOBODY = { alive: new Set<string>(), dead: new Set<string>(), unexplained: false };
+
+kernelTest(
+  "gc leaves an address alone that may be of an ADD under way, whatever the clock does",
+  async () => {
+    const store = await Deno.makeTempDir();
+    try {
+      const at = { "10.0.0.2": 0, "10.0.0.3": -60, "10.0.0.4": 60, "10.0.0.5": 3600 };
+      for (const [name, seconds] of Object.entries(at)) {
+        await Deno.writeTextFile(`${store}/${name}`, "dead\r\neth0");
+        const time = new Date(Date.now() + seconds * 1000);
+        await Deno.utime(`${store}/${name}`, time, time);
+      }
+      const found = findAddresses(store, NOTHING_LIVES, NOBODY).map(({ what }) =>
+        what.split(" ")[0]
+      );
+      // The clock has been set back since the last one was reserved.
+      assertEquals(found, ["10.0.0.5"]);
+    } finally {
+      await Deno.remove(store, { recursive: true });
+    }
+  },
+);
+
 kernelTest("gc leaves an address alone that went to another container meanwhile", async () => {
   const store = await Deno.makeTempDir();
   try {
@@ -10,15 +40,8 @@ kernelTest("gc leaves an address alone that went to another container meanwhile"
       await Deno.writeTextFile(`${store}/${name}`, "dead\r\neth0");
       await Deno.utime(`${store}/${name}`, longAgo, longAgo);
     }
-    const living = {
-      addresses: new Set<string>(),
-      namespaceIds: new Set<number>(),
-      strangers: new Map(),
-      incomplete: false,
-    };
-    const none = new Set<string>();
+    const [living, holders] = [NOTHING_LIVES, NOBODY];
     // Where something may have the address without showing it, or its holder lives, it stays.
-    const holders = { alive: none, dead: none, unexplained: false };
     assertEquals(findAddresses(store, living, { ...holders, unexplained: true }), []);
     assertEquals(findAddresses(store, living, { ...holders, alive: new Set(["dead"]) }), []);
     const garbage = findAddresses(store, living, holders);

@@ -1,6 +1,7 @@
 /** Addresses that host-local holds for containers that are gone. */
 import { OperatorError } from "../../base/error.ts";
 import { FileLock } from "../../kernel/lock.ts";
+import { bootTime } from "../../kernel/process_identity.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
@@ -36,7 +37,7 @@ export function findAddresses(
 ): Garbage[] {
   return entries(store)
     .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
-    .filter((name) => Date.now() - reservedAt(`${store}/${name}`) > LONGEST_ADD)
+    .filter((name) => !mayBeUnderWay(reservedAt(`${store}/${name}`)))
     // A container may take its address off its interface, and put it back: the lease says whose
     // it is.
     .filter((name) => {
@@ -52,6 +53,15 @@ export function findAddresses(
         remove: () => release(store, name, reserved),
       };
     });
+}
+
+/**
+ * Whether the ADD that reserved an address may still be at work: not one from before this machine
+ * was booted, nor one in the future, which is of a clock that has been set back.
+ */
+function mayBeUnderWay(reserved: number): boolean {
+  if (reserved === Infinity) return true;
+  return reserved >= bootTime() && Math.abs(Date.now() - reserved) <= LONGEST_ADD;
 }
 
 /** The addresses that a store has given out. */

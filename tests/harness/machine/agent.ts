@@ -96,8 +96,8 @@ export async function leftovers(machine: Machine): Promise<string[]> {
     /observer/nft list ruleset | grep -E '192\\.168\\.|container_id'
     ip -o link | grep master | cut -d' ' -f2
     find /run/mesos-cni/port-mapper/attachments /run/mesos-cni/port-mapper/ports -mindepth 1 2>/dev/null
-    find /run/mesos /var/lib/mesos -mindepth 5 2>/dev/null
-    cut -d' ' -f5 /proc/self/mountinfo | grep /network/cni/
+    find /run/mesos /var/lib/mesos -mindepth 5 ! -name .seal 2>/dev/null
+    cut -d' ' -f5 /proc/self/mountinfo | grep -E '/network/(cni|mesos-cni/handles)/[^.]'
     true`);
   return seen.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 }
