@@ -1,4 +1,7 @@
 /** What `--probe` asks of the machine; each question at most once, when a rule needs the answer. */
+import { SystemError } from "../kernel/libc.ts";
+import { inNewNamespaces } from "../kernel/namespaces.ts";
+import { probeKind } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { isThisProgram } from "../cni/locate.ts";
 import { processPlugin } from "../cni/process.ts";
@@ -114,14 +117,20 @@ function readRoutes() {
   };
 }
 
-/**
- * Asks the kernel to make a link without what it needs: a kind that it knows is refused for
- * that, and an unknown one for being unknown. In a network namespace that ends with the question.
- */
+/** Whether the kernel knows a kind, asked in a network that ends with the question. */
 function canMake(kind: string): boolean | undefined {
-  const answer = run("unshare", "--net", "ip", "link", "add", "probe0", "type", kind);
-  if (!answer || /unshare|Operation not permitted/.test(answer.text)) return undefined;
-  return !/Unknown device type|not supported/i.test(answer.text);
+  let isIn = false;
+  try {
+    inNewNamespaces(["net"], () => {
+      isIn = true;
+      using netlink = Netlink.open();
+      netlink.change(probeKind(kind));
+    });
+    return true;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return isIn ? error.errnoName !== "EOPNOTSUPP" : undefined; // only root may make a network
+  }
 }
 
 /** What a program printed, on either stream; undefined if it can't be started. */

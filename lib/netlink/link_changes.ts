@@ -93,6 +93,19 @@ export function addLink(link: NewLink): Change {
 }
 
 /**
+ * Asks for an interface of a kind without what that kind needs: the kernel refuses a kind that it
+ * doesn't know with `EOPNOTSUPP`, and one that it knows for what is missing, if it refuses it.
+ */
+export function probeKind(kind: string): Change {
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: [header(0, {}), nested(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, cString(kind))])],
+    what: `make a ${kind}`,
+  };
+}
+
+/**
  * Makes both ends of a wire at once, each where it belongs: nothing is moved or renamed later, and
  * there is no moment with one end.
  */

@@ -5,7 +5,7 @@
 setup_machine() {
   [ "$(uname -m)" = x86_64 ] || die "virtual machines are of this machine's kind here, and only x86_64 is provided for"
   setup_packages qemu-system-x86:/usr/bin/qemu-system-x86_64 kmod:/usr/sbin/depmod \
-    busybox:/usr/bin/busybox e2fsprogs:/usr/sbin/mke2fs || return
+    busybox:/usr/bin/busybox e2fsprogs:/usr/sbin/mke2fs socat:/usr/bin/socat || return
   setup_kernel linux-image-cloud-amd64 || die "no kernel to be had: apt-get download failed; its output is in .tools/apt.log"
   setup_kernel linux-image-6.12-cloud-amd64 || say "this distribution has no second kernel: tests run on the first alone"
 }

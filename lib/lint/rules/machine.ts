@@ -17,6 +17,12 @@ const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> 
   calico: { daemon: "calico-node", file: "/var/lib/calico/nodename" },
 };
 
+/** The kind of interface that a plugin makes. */
+const KIND_OF: Readonly<Record<string, string>> = {
+  ...{ macvlan: "macvlan", ipvlan: "ipvlan", vlan: "vlan", bridge: "bridge", ptp: "veth" },
+  ...{ dummy: "dummy", vrf: "vrf" },
+};
+
 export const MACHINE: readonly Rule[] = [
   {
     code: "CNI801",
@@ -205,16 +211,13 @@ export const MACHINE: readonly Rule[] = [
     severity: "error",
     title: "the kernel can't make interfaces of this kind",
     why:
-      "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan or vlan.",
+      "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan, vlan, dummy or vrf.",
     bad: attached({ type: "ipvlan", master: "eth0" }),
     needs: "--probe, on a kernel without ipvlan",
     good: bridge(),
     on: "plugin",
     *check(plugin, { machine }) {
-      const kind =
-        { macvlan: "macvlan", ipvlan: "ipvlan", vlan: "vlan", bridge: "bridge", ptp: "veth" }[
-          plugin.type ?? ""
-        ];
+      const kind = KIND_OF[plugin.type ?? ""];
       if (!machine || !kind || machine.canMake(kind) !== false) return;
       yield {
         at: property(plugin.node, "type"),

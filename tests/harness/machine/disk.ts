@@ -17,6 +17,8 @@ export const PARTS = {
   plugins: ["/usr/lib/cni"],
   /** What sets up networks that the program doesn't. */
   iproute2: ["/usr/sbin/ip", "/usr/sbin/tc", "/usr/sbin/bridge"],
+  /** What talks SCTP. */
+  socat: ["/usr/bin/socat"],
 } satisfies Record<string, string[]>;
 
 export type Part = keyof typeof PARTS;
@@ -40,7 +42,7 @@ export async function makeDisk(
   await copyProgram("/usr/bin/busybox", root);
   for (const applet of (await output("busybox", "--list-full")).trim().split("\n")) {
     const path = `${root}/${applet.startsWith("usr/") ? applet : `usr/${applet}`}`;
-    if (!path.endsWith("/busybox")) await Deno.symlink("/usr/bin/busybox", path);
+    if (!path.endsWith("/busybox")) await Deno.symlink("../bin/busybox", path);
   }
   await copy(kernelFile(kernel, "lib/modules"), `${root}/lib/modules`);
   for (const part of parts.flatMap((part) => PARTS[part])) await copyProgram(part, root);
@@ -110,7 +112,7 @@ async function copyProgram(source: string, root: string, target = source): Promi
 /** Links become what they lead to: on this machine, some lead to alternatives in /etc. */
 async function copy(source: string, target: string): Promise<void> {
   await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
-  await output("cp", "-rL", "--preserve=mode", source, target);
+  await output("cp", "-rL", "--preserve=mode", "--remove-destination", source, target);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,0 +1,169 @@
+/** What other kernels have and this machine's may lack: kinds of interfaces, SCTP, faults to find. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  example,
+  install,
+  leftovers,
+  OBSERVER,
+  outside,
+  start,
+  stop,
+  webServer,
+} from "../harness/machine/agent.ts";
+import { KERNELS } from "../harness/machine/kernels.ts";
+import { Machine } from "../harness/machine/machine.ts";
+import { machineTest } from "../harness/machine/test.ts";
+
+const local = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] });
+
+/** Networks on the wire to the host outside, which has an address of each. */
+const NETWORKS = {
+  vlan: { type: "vlan", master: "wan0", vlanId: 10, ipam: local("192.168.10.0/24") },
+  ipvlan: { type: "ipvlan", master: "wan0", mode: "l2", ipam: local("192.168.20.0/24") },
+  dummy: { type: "dummy", ipam: local("192.168.30.0/24") },
+};
+/** A bridge's container with its interface in a routing domain of its own. */
+const IN_VRF = {
+  cniVersion: "1.0.0",
+  name: "vrf",
+  plugins: [
+    { ...example("cni-test"), name: undefined, bridge: "vrf0", ipam: local("192.168.40.0/24") },
+    { type: "vrf", vrfname: "red" },
+  ],
+};
+
+for (const kernel of KERNELS) {
+  machineTest(`on ${kernel}: interfaces and SCTP that this machine may lack`, async (t) => {
+    await using machine = await Machine.start({
+      kernel,
+      parts: ["iptables", "iproute2", "socat"],
+      files: OBSERVER,
+    });
+    const networks = Object.entries(NETWORKS)
+      .map(([name, config]) => ({ cniVersion: "1.0.0", name, ...config }));
+    await install(machine, example("port-mapper-test"), IN_VRF, ...networks);
+    const stranger = await outside(machine);
+    await machine.ok(`
+      ${stranger} sh -c '
+        wire=$(ip -o link | sed -n "s/^[0-9]*: \\([^@]*\\)@if.*/\\1/p")
+        ip link add link $wire name vlan10 type vlan id 10
+        ip address add 192.168.10.254/24 dev vlan10
+        ip link set vlan10 up
+        ip address add 192.168.20.254/24 dev $wire'`);
+
+    await t.step("lint says what the kernel lacks, and nothing else", async () => {
+      await machine.ok("mesos-cni lint --probe --select=CNI807");
+      await machine.ok("mkdir /gone && mv $(find /lib/modules -name ipvlan -o -name 8021q) /gone");
+      const { stdout } = await machine.run("mesos-cni lint --probe --select=CNI807");
+      await machine.ok(
+        "cd /lib/modules/*/kernel && mv /gone/ipvlan drivers/net && mv /gone/8021q net",
+      );
+      assertEquals(
+        stdout.match(/can't make \w+/g),
+        ["can't make ipvlan", "can't make vlan"],
+        stdout,
+      );
+    });
+
+    for (const [name, peer] of [["vlan", "192.168.10.254"], ["ipvlan", "192.168.20.254"]]) {
+      await t.step(`${name} attaches, talks, and goes away`, async () => {
+        const ping = `ping -c 1 -W 10 ${peer}`;
+        await machine.ok(`mesos-cni run --networks=${name} -- ${ping}`);
+        assertEquals(await leftovers(machine), []);
+      });
+    }
+    await t.step("dummy has its address, and goes away", async () => {
+      const shown = await machine.ok("mesos-cni run --networks=dummy -- ip -d address show eth0");
+      assertStringIncludes(shown, "dummy");
+      assertStringIncludes(shown, "inet 192.168.30.");
+      assertEquals(await leftovers(machine), []);
+    });
+    await t.step("vrf routes by a table of its own, and goes away", async () => {
+      const shown = await machine.ok(
+        "mesos-cni run --networks=vrf -- sh -c 'ip link show master red; ping -c 1 -W 10 -I red 192.168.40.1'",
+      );
+      assertStringIncludes(shown, "eth0@");
+      assertStringIncludes(shown, "1 packets received");
+      assertEquals(await leftovers(machine), []);
+    });
+    await t.step("a port of SCTP is mapped", async () => {
+      const flags = "--networks=port-mapper-test --port_mappings=9000:90/sctp";
+      await start(
+        machine,
+        "sctp",
+        flags,
+        'exec socat -u SYSTEM:"echo over sctp" SCTP-LISTEN:90,fork',
+      );
+      const said = await machine.ok(`timeout 20 ${stranger} socat -u SCTP:203.0.113.1:9000 -`);
+      assertEquals(said, "over sctp\n");
+      await stop(machine, "sctp");
+      assertEquals(await leftovers(machine), []);
+    });
+    await t.step("faults are found that only such a kernel can have", async () => {
+      await start(
+        machine,
+        "patient",
+        "--networks=port-mapper-test --port_mappings=8080:80",
+        webServer("patient"),
+      );
+      for (const fault of FAULTS) await finds(machine, fault);
+      await stop(machine, "patient");
+    });
+  });
+}
+
+interface Fault {
+  /** Makes the container ill; `$VETH` is its wire's end at the agent. */
+  make: string;
+  undo: string;
+  /** The mechanism of the first finding, and what its text has. */
+  mechanism: string;
+  text: RegExp;
+}
+
+const FAULTS: Fault[] = [
+  {
+    make: "tc qdisc add dev $VETH root netem loss 100%",
+    undo: "tc qdisc del dev $VETH root",
+    mechanism: "tc",
+    text: /netem/,
+  },
+  {
+    make: "ip link set mesos-cni0 type bridge vlan_filtering 1; bridge vlan del vid 1 dev $VETH",
+    undo: "bridge vlan add vid 1 pvid untagged dev $VETH; " +
+      "ip link set mesos-cni0 type bridge vlan_filtering 0",
+    mechanism: "vlan",
+    text: /VLAN/i,
+  },
+  {
+    make: "tc qdisc add dev $VETH clsact; " +
+      "tc filter add dev $VETH ingress protocol ip u32 match ip protocol 6 0xff action drop",
+    undo: "tc qdisc del dev $VETH clsact",
+    mechanism: "tc",
+    text: /u32|tc/,
+  },
+  {
+    make: "tc qdisc add dev $VETH clsact; " +
+      "tc filter add dev $VETH egress protocol ip flower ip_proto tcp action drop",
+    undo: "tc qdisc del dev $VETH clsact",
+    mechanism: "tc",
+    text: /flower|tc/,
+  },
+  {
+    make:
+      "ip link add red type vrf table 10; ip link set red up; ip link set mesos-cni0 master red",
+    undo: "ip link del red",
+    mechanism: "rule",
+    text: /red/,
+  },
+];
+
+async function finds(machine: Machine, { make, undo, mechanism, text }: Fault): Promise<void> {
+  const wire = "VETH=$(ip -o link show master mesos-cni0 | sed 's/^[0-9]*: \\([^@]*\\)@.*/\\1/')";
+  await machine.ok(`${wire}; ${make}`);
+  const { stdout, stderr } = await machine.run("mesos-cni diagnose patient --json");
+  await machine.ok(`${wire}; ${undo}`);
+  const [first] = JSON.parse(stdout || '{"findings":[]}').findings;
+  assertEquals(first?.mechanism, mechanism, `${make}\n${stdout}${stderr}`);
+  assertMatch(first.text, text, make);
+}
