@@ -12,7 +12,7 @@ import {
 } from "../harness/machine/agent.ts";
 import { KERNELS } from "../harness/machine/kernels.ts";
 import { Machine } from "../harness/machine/machine.ts";
-import { machineTest } from "../harness/machine/test.ts";
+import { longMachineTest } from "../harness/machine/test.ts";
 
 const local = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] });
 
@@ -33,7 +33,7 @@ const IN_VRF = {
 };
 
 for (const kernel of KERNELS) {
-  machineTest(`on ${kernel}: interfaces and SCTP that this machine may lack`, async (t) => {
+  longMachineTest(`on ${kernel}: interfaces and SCTP that this machine may lack`, async (t) => {
     await using machine = await Machine.start({
       kernel,
       parts: ["iptables", "iproute2", "socat"],

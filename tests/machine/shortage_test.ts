@@ -15,12 +15,12 @@ import {
   webServer,
 } from "../harness/machine/agent.ts";
 import { Machine } from "../harness/machine/machine.ts";
-import { machineTest } from "../harness/machine/test.ts";
+import { longMachineTest } from "../harness/machine/test.ts";
 
 const WEB = (port: number) => `--networks=port-mapper-test --port_mappings=${port}:80`;
 const ATTACH = `mesos-cni run --name=more ${WEB(8081)} -- true`;
 
-machineTest("shortages", async (t) => {
+longMachineTest("shortages", async (t) => {
   await using machine = await Machine.start({ parts: ["iptables"], files: OBSERVER });
   await machine.write("/etc/mesos-cni.json", '{"network_cni_root_dir_persist": true}');
   await install(machine, example("port-mapper-test"));
