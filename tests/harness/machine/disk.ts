@@ -17,8 +17,9 @@ export const PARTS = {
   plugins: ["/usr/lib/cni"],
   /** What sets up networks that the program doesn't. */
   iproute2: ["/usr/sbin/ip", "/usr/sbin/tc", "/usr/sbin/bridge"],
-  /** What talks SCTP. */
+  /** What talks SCTP, and to unix sockets. */
   socat: ["/usr/bin/socat"],
+  systemd: ["/usr/lib/systemd", "/usr/bin/systemctl", "/usr/bin/journalctl"],
 } satisfies Record<string, string[]>;
 
 export type Part = keyof typeof PARTS;
@@ -52,10 +53,23 @@ export async function makeDisk(
   for (const name of ["inittab", "start", "control"]) {
     await copy(new URL(name, GUEST).pathname, `${root}/etc/${name}`);
   }
+  if (parts.includes("systemd")) await startBySystemd(root);
   const disk = `${dir}/disk.img`;
   await output("mke2fs", "-q", "-t", "ext4", "-d", root, disk, "1G");
   await Deno.remove(root, { recursive: true });
   return { disk, initramfs: await makeInitramfs(kernel, dir) };
+}
+
+/** systemd is the first process then, and what takes commands a service like the others. */
+async function startBySystemd(root: string): Promise<void> {
+  const units = `${root}/etc/systemd/system`;
+  await Deno.mkdir(units, { recursive: true });
+  await copy(new URL("control.service", GUEST).pathname, `${units}/control.service`);
+  await Deno.remove(`${root}/usr/sbin/init`);
+  await Deno.symlink("../lib/systemd/systemd", `${root}/usr/sbin/init`);
+  await Deno.symlink("control.service", `${units}/default.target`);
+  // A machine id and a writable /tmp it makes itself.
+  await Deno.writeTextFile(`${root}/etc/machine-id`, "");
 }
 
 /** As Debian has it: the old directories of programs are links. */
