@@ -12,9 +12,9 @@ import {
   webServer,
 } from "../harness/machine/agent.ts";
 import { Machine } from "../harness/machine/machine.ts";
-import { machineTest } from "../harness/machine/test.ts";
+import { longMachineTest, machineTest } from "../harness/machine/test.ts";
 
-machineTest("a clean agent with iptables takes the recipes as they are", async () => {
+longMachineTest("a clean agent with iptables takes the recipes as they are", async () => {
   await using machine = await Machine.start({ parts: ["iptables"], files: OBSERVER });
   const before = await files(machine);
   await install(machine, example("cni-test"), example("port-mapper-test"));

@@ -3,12 +3,12 @@
  * lost. After each start no damaged file stops anything, and nothing leaks.
  *
  * The moments are spread over the time that the operation takes when it comes to its end: thirty in
- * all, or four without MESOS_CNI_TEST_SCALE=full.
+ * all, or two without MESOS_CNI_TEST_SCALE=full.
  */
 import { assert, assertEquals } from "@std/assert";
 import { define, example, leftovers, OBSERVER, start, stop } from "../harness/machine/agent.ts";
 import { DOWNLOADED, Machine } from "../harness/machine/machine.ts";
-import { machineTest } from "../harness/machine/test.ts";
+import { longMachineTest, machineTest } from "../harness/machine/test.ts";
 import { FULL } from "../harness/scale.ts";
 import { makeVariant } from "../harness/variant.ts";
 
@@ -42,7 +42,7 @@ machineTest("a power cut in the middle of ADD or DEL", async () => {
   }
 });
 
-machineTest("a power cut in the middle of an installation or an upgrade", async () => {
+longMachineTest("a power cut in the middle of an installation or an upgrade", async () => {
   const newer = await Deno.makeTempFile();
   try {
     await makeVariant(newer, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });

@@ -12,7 +12,7 @@ import {
   webServer,
 } from "../harness/machine/agent.ts";
 import { DOWNLOADED, Machine } from "../harness/machine/machine.ts";
-import { machineTest } from "../harness/machine/test.ts";
+import { longMachineTest, machineTest } from "../harness/machine/test.ts";
 
 /** A network with one address to give, which its next container can only have once it is free. */
 const NARROW = {
@@ -26,7 +26,7 @@ const WEB = "--networks=port-mapper-test,narrow --port_mappings=8080:80";
 /** What finds out which containers are gone, and frees what they held. */
 const AFTER_REBOOT = "mesos-cni isolator recover </dev/null && mesos-cni gc --apply";
 
-machineTest(
+longMachineTest(
   "checkpoints in memory: what the Go plugins held is freed by this program's",
   async () => {
     await using machine = await Machine.start({ parts: ["iptables", "plugins"], files: OBSERVER });
