@@ -152,10 +152,11 @@ export function isDevice(name: string): boolean {
  */
 export function parseChain(value: unknown): string {
   if (typeof value === "string" && !chainProblem(value)) return value;
+  const rule = "the name of an iptables chain is 1 to 28 letters, digits and _.- and none that " +
+    "iptables or this program uses itself";
   throw new OperatorError(
     "bad_chain",
-    "the name of an iptables chain is 1 to 28 letters, digits and _.- and none that iptables or " +
-      `this program uses itself; not ${quote(value)}`,
+    value === undefined ? `it is missing; ${rule}` : `${rule}; not ${quote(value)}`,
   );
 }
 

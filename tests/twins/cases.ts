@@ -317,6 +317,10 @@ const BRIDGE: Twin[] = [
     id: "bridge-nftables",
     newer: "ipMasqBackend",
     type: "bridge",
+    differs: {
+      lines: ["- host (?:\\*nat|:[A-Z]+ ACCEPT|COMMIT|table ip6? nat|\\}$)"],
+      why: "DEL makes no table of iptables only to look for rules that nftables has",
+    },
     steps: life(bridge({ ipMasq: true, ipMasqBackend: "nftables", ipam: DUAL })),
   },
   {
