@@ -6,6 +6,7 @@ import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 import { healthOf } from "./health.ts";
 import { readContainer, readContainers } from "./inventory.ts";
+import { nftablesElements } from "../packetpath/nftables.ts";
 import { readRules } from "../packetpath/read.ts";
 import { type SocketEntry, sockets } from "./sockets.ts";
 import { requireAlive, type Target } from "./target.ts";
@@ -33,7 +34,10 @@ export interface Inspection {
   sockets: SocketEntry[];
   /** The container's etc-files as the isolator wrote them; absent without a container. */
   files: { resolvConf?: string; hosts?: string; hostname?: string };
-  /** The agent's rules that send traffic to it; absent when iptables is not installed. */
+  /**
+   * The agent's rules and elements of nftables that send traffic to it; absent when iptables is not
+   * installed and nftables has none.
+   */
   portRules?: string[];
 }
 
@@ -80,13 +84,16 @@ async function rulesFor(
   id: string | undefined,
   addresses: readonly string[],
 ): Promise<string[] | undefined> {
+  const comment = id === undefined ? undefined : commentOf(id);
+  const elements = nftablesElements(comment, addresses);
   const tables = await Promise.all([readRules("nat"), readRules("nat", "ip6tables")]);
-  if (tables.every((table) => !table)) return undefined;
-  return tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
+  if (tables.every((table) => !table)) return elements.length > 0 ? elements : undefined;
+  const rules = tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
     rule.toDestination !== undefined &&
-    (id !== undefined && rule.comment === commentOf(id) ||
+    (comment !== undefined && rule.comment === comment ||
       addresses.includes(destinationAddress(rule.toDestination)))
-  ).map(({ text }) => text);
+  );
+  return [...rules.map(({ text }) => text), ...elements];
 }
 
 /** The address of `192.0.2.1:80`, `[2001:db8::1]:80` or either without a port. */

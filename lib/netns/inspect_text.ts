@@ -88,7 +88,7 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
     ],
     [
       "rules on the agent that lead here",
-      (seen.portRules ?? ["iptables is not installed"]).join("\n"),
+      (seen.portRules ?? ["none of nftables, and iptables is not installed"]).join("\n"),
     ],
     ["resolv.conf", seen.files.resolvConf ?? ""],
     ["hosts", seen.files.hosts ?? ""],

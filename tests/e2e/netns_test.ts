@@ -129,6 +129,15 @@ Deno.test("inspect shows the container's links, routes, sockets, files and port 
     "container_id: web2",
     ..."-j DNAT --to-destination 10.1.0.3:80".split(" "),
   ]);
+  await agent.ok(["nft", "-f", "-"], {
+    stdin: `table inet mesos-cni {
+      map ports4 {
+        type inet_proto . inet_service : ipv4_addr . inet_service
+        elements = { udp . 53 comment "container_id: web" : 10.1.0.2 . 53,
+          udp . 54 comment "container_id: web2" : 10.1.0.3 . 53 }
+      }
+    }`,
+  });
   const output = await netns(agent, "inspect", "we", "--json");
   assertEquals(output.code, 0, output.stderr);
   const seen = JSON.parse(output.stdout);
@@ -143,7 +152,9 @@ Deno.test("inspect shows the container's links, routes, sockets, files and port 
     seen.sockets.map(({ localPort, state }: Record<string, unknown>) => [localPort, state]),
     [[8081, "LISTEN"]],
   );
-  assertEquals(seen.portRules.length, 1);
+  assertEquals(seen.portRules.slice(1), [
+    'map inet mesos-cni ports4: udp . 53 comment "container_id: web" : 10.1.0.2 . 53',
+  ]);
   assertStringIncludes(seen.portRules[0], "--to-destination 10.1.0.2:80");
   const text = (await netns(agent, "inspect", "web")).stdout;
   assertMatch(text, /default +10\.1\.0\.1 +eth0/);
