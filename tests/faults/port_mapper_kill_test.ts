@@ -4,15 +4,14 @@
  */
 import { assertEquals } from "@std/assert";
 import { network, PortMapperAgent } from "../harness/port_mapper.ts";
+import { randomFrom, SEED } from "../harness/random.ts";
 
 const MOMENTS = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 300 : 30;
-/** Chosen so that a failure can be repeated. */
-const SEED = Number(Deno.env.get("MESOS_CNI_TEST_SEED") ?? Date.now() % 100_000);
 
 for (const backend of ["iptables", "nftables"]) {
   Deno.test(`${backend}: killed at ${MOMENTS / 2} random moments (seed ${SEED})`, async () => {
     await using agent = await PortMapperAgent.create();
-    const random = generator(SEED);
+    const random = randomFrom(SEED);
     const config = network([8080, { host_port: 8080, container_port: 53, protocol: "udp" }], {
       backend,
       snat: true,
@@ -70,14 +69,4 @@ async function killedAfter(
   }
   const { signal } = await child.output();
   return signal === "SIGKILL";
-}
-
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). */
-function generator(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -11,7 +11,8 @@ import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { lines } from "../fixtures/lint/lines.ts";
-import { BASES, mutate, randomFrom } from "../fixtures/lint/mutations.ts";
+import { BASES, mutate } from "../fixtures/lint/mutations.ts";
+import { randomFrom } from "../harness/random.ts";
 
 /** The whole run takes minutes: by default a part of it. */
 const COUNT = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1000 : 250;

@@ -2,7 +2,8 @@
 import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { BASES, mutate, randomFrom } from "../fixtures/lint/mutations.ts";
+import { BASES, mutate } from "../fixtures/lint/mutations.ts";
+import { randomFrom } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 import { repairs } from "../../lib/lint/fix.ts";
 import { lint } from "../../lib/lint/lint.ts";

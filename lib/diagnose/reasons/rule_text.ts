@@ -16,6 +16,8 @@ export interface RuleText {
 
 const IPTABLES_TABLES = new Set(["filter", "nat", "mangle", "raw", "security"]);
 const MOST_TEXT = 300;
+/** Matches with a state of their own, by which iptables does not find its own rule again. */
+const STATEFUL = / -m (connlimit|quota|statistic|rateest) /;
 
 /** Reads chains at most once for one diagnosis. */
 export class RuleTexts {
@@ -46,7 +48,9 @@ export class RuleTexts {
           mechanism: "iptables",
           program: owner.program,
           text: rule.slice(0, MOST_TEXT),
-          remove: inNetns(netns, owner.program, "-w", "-t", table, "-D", ...words(rule).slice(1)),
+          remove: STATEFUL.test(rule)
+            ? inNetns(netns, "nft", "delete", "rule", family, table, chain, "handle", handle)
+            : inNetns(netns, owner.program, "-w", "-t", table, "-D", ...words(rule).slice(1)),
         };
       }
     }

@@ -12,7 +12,7 @@ import { portReasonsOfBridge } from "./bridge_port.ts";
 import { probeBridges } from "./bridge.ts";
 import { farReasons } from "./far.ts";
 import { noArp } from "./hardware.ts";
-import { ruleTo } from "./policy.ts";
+import { routeWords, ruleTo } from "./policy.ts";
 import { probeWayBack } from "./way_back.ts";
 import { ruleReasons } from "./rules.ts";
 
@@ -246,25 +246,24 @@ async function gatewayAddress(
       { what: "delete that rule", commands: [remove] },
     )];
   }
-  const command = inNetns(
-    scene.inside.netns,
-    "ip",
-    "route",
-    "replace",
-    routed.destination,
-    "via",
-    right,
-    "dev",
-    attached.ifName,
+  const isThere = scene.inside.routes.some(({ destination, gateway, type }) =>
+    destination === routed.destination && gateway === right && type === "unicast"
   );
+  // A route of another metric is not replaced, and one that leads nowhere is in the way of that.
+  const commands = [
+    ["ip", "route", "del", ...routeWords(routed, scene.inside)],
+    ...isThere
+      ? []
+      : [["ip", "route", "add", routed.destination, "via", right, "dev", attached.ifName]],
+  ].map((command) => inNetns(scene.inside.netns, ...command));
   await Promise.resolve();
   return [problem(
     "gateway_wrong",
     ["route", "container"],
     `the route of ${scene.name} to ${routed.destination} leads by ${address}, where nobody is; the network's gateway is ${right}`,
     evidence,
-    shellText(command),
-    { what: `lead ${routed.destination} by ${right}`, commands: [command] },
+    commands.map(shellText).join(" && "),
+    { what: `lead ${routed.destination} by ${right}`, commands },
   )];
 }
 
