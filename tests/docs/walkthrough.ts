@@ -72,7 +72,7 @@ export function isStep({ info }: Block): boolean {
 }
 
 function stepScript({ info, text }: Block, index: number): string {
-  if (info.includes("background")) text = `${text.trimEnd()} &`;
+  if (info.includes("background")) text = `{ ${text.trimEnd()}\n} >/dev/null 2>&1 &`;
   const call = `${info.includes("outside") ? "outside" : "eval"} ${quoted(text)}`;
   const patient = `for attempt in $(seq 50); do output=$(${call} 2>&1); code=$?; ` +
     `[ $code = 0 ] && break; sleep 0.2; done; printf '%s\\n' "$output"`;
