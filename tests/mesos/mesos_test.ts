@@ -166,6 +166,42 @@ mesosTest(
   },
 );
 
+mesosTest("beside a stock agent, the daily commands need no flag", async (lab, mesos) => {
+  await lab.startAgent("ours");
+  await mesos.order({ launch: [task("day", HTTPD("day"), mapped("cni-pm", 31500))] });
+  await mesos.running("day");
+  await untilServed(lab, 31500, "day");
+  const [id] = lab.containers() as [string];
+  const bare = (...args: string[]) => lab.run([MESOS_CNI, ...args]);
+
+  const [listed] = JSON.parse((await bare("list", "--json")).stdout);
+  assertEquals([listed.id, listed.health, listed.ports], [id, "ok", ["31500:8080/tcp"]]);
+  const status = await bare("status");
+  assertEquals([status.code, status.stderr], [0, ""], status.stdout);
+  assertMatch(status.stdout, new RegExp(`agent +process \\d+, at ${ADDRESS}:\\d+`));
+  assertStringIncludes((await bare("networks")).stdout, "cni-pm");
+  assertStringIncludes((await bare("network", "show", "cni-pm")).stdout, id);
+  assertStringIncludes((await bare("identify", String(listed.pid))).stdout, id);
+  const check = await bare("check", id.slice(0, 8));
+  assertEquals([check.code, check.stderr], [0, ""], check.stdout);
+  assertEquals((await bare("gc")).stdout, "nothing: everything belongs to a live container\n");
+
+  // The agent's own address and port are found too, and it answers there.
+  const diagnosis = JSON.parse((await bare("diagnose", id, "--json")).stdout);
+  const asked = diagnosis.asked.filter(({ topic }: { topic: string }) => topic === "agent");
+  assertEquals(asked.map(({ outcome }: { outcome: string }) => outcome), ["answered"]);
+  assertStringIncludes(asked[0].text, ADDRESS);
+  // There is no name server in the lab; all else is well.
+  const codes = diagnosis.findings.map(({ code }: { code: string }) => code);
+  assertEquals(codes.filter((code: string) => !/dns|nameserver/.test(code)), []);
+
+  const cleanup = await bare("cleanup", id);
+  assertEquals([cleanup.code, cleanup.stderr], [0, ""], cleanup.stdout);
+  // Nobody can tell the executor to end, either: it had the same network.
+  assertEquals((await get(lab, 31500)).code === 0, false);
+  await lab.untilNothingIsLeft();
+});
+
 mesosTest(
   "a pod shares its executor's network, and its containers are known",
   async (lab, mesos) => {
