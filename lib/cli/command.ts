@@ -9,6 +9,8 @@ export interface Flag {
   name: string;
   /** The placeholder of the value in the help; absent for a switch. */
   value?: string;
+  /** One letter that stands for it, as in `-q`. */
+  short?: string;
   /** One line, without a full stop. */
   help: string;
   repeatable?: boolean;

@@ -65,7 +65,9 @@ ${examples.join("\n")}`;
 }
 
 function spelled(flag: Flag): string {
-  return `--${flag.name}${flag.value ? `=${flag.value}` : ""}${flag.repeatable ? " …" : ""}`;
+  return `${flag.short ? `-${flag.short}, ` : ""}--${flag.name}${
+    flag.value ? `=${flag.value}` : ""
+  }${flag.repeatable ? " …" : ""}`;
 }
 
 function explained(flag: Flag): string {

@@ -1,20 +1,45 @@
-import { type Call, type Command, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
-import { bold, print, printJson } from "./output.ts";
+import { bold, print, printJson, red } from "./output.ts";
+
+/** What a list can be filtered and sorted by: lib/netns/list_text.ts, which only a list loads. */
+const KEYS = {
+  filter: ["id", "network", "address", "port", "health", "keeper", "mode"],
+  sort: ["id", "network", "address", "pid", "age", "health"],
+};
 
 export const list: Command = {
   name: "netns list",
   summary: "the containers with their networks, addresses, ports and health",
   flags: [
     JSON_FLAG,
+    { name: "quiet", short: "q", help: "ids only, each on a line" },
+    {
+      name: "filter",
+      value: "KEY=VALUE",
+      help: `only those whose KEY begins with VALUE: ${KEYS.filter.join(", ")}; health also ill`,
+      repeatable: true,
+    },
+    {
+      name: "sort",
+      value: "KEY",
+      help: KEYS.sort.join(", "),
+      default: "id",
+      complete: KEYS.sort,
+    },
+    { name: "no-trunc", help: "whole ids and columns, also where the terminal is too narrow" },
     { name: "watch", help: "again every two seconds, until Ctrl-C" },
     ...LAYOUT_FLAGS,
   ],
   examples: [
     { command: "mesos-cni netns list", what: "a line for each container" },
     {
+      command: "mesos-cni netns list --filter=health=ill --filter=network=web -q",
+      what: "the ids of those on the network web that need a look",
+    },
+    {
       command: "mesos-cni netns list --json | jq -r '.[] | select(.health != \"ok\") | .id'",
-      what: "the containers that need a look",
+      what: "the same of all networks, for a program",
     },
   ],
   notes: `HEALTH is what can be told without sending a packet; \`netns diagnose ID\` looks closer.`,
@@ -31,12 +56,38 @@ export const list: Command = {
 };
 
 async function printList(call: Call): Promise<number> {
-  const { listContainers, listText } = await import("../netns/list.ts");
+  const order = call.value("sort") ?? "id";
+  if (!KEYS.sort.includes(order)) {
+    throw new UsageError(`--sort=${order} is none of ${KEYS.sort.join(", ")}`);
+  }
+  const filters = call.values("filter").map(filterOf);
+  const { listContainers } = await import("../netns/list.ts");
+  const { listText, select } = await import("../netns/list_text.ts");
   const layout = layoutOf(call);
-  const containers = await listContainers(layout);
+  const containers = select(await listContainers(layout), filters, order);
   if (call.has("json")) printJson(containers);
-  else print(listText(layout, containers));
+  else if (call.has("quiet")) { for (const { id } of containers) print(id); }
+  else if (containers.length === 0 && filters.length > 0) print("no such containers");
+  else print(listText(layout, containers, { width: terminalWidth(call), ill: red }));
   return 0;
+}
+
+function filterOf(text: string): [key: string, wanted: string] {
+  const equals = text.indexOf("=");
+  const key = text.slice(0, equals);
+  if (equals < 1 || !KEYS.filter.includes(key)) {
+    throw new UsageError(
+      `--filter=${text} is not like network=web; it goes by ${KEYS.filter.join(", ")}`,
+    );
+  }
+  return [key, text.slice(equals + 1)];
+}
+
+/** Columns to fit into; a file or a pipe takes any. */
+function terminalWidth(call: Call): number | undefined {
+  if (call.has("no-trunc") || !Deno.stdout.isTerminal()) return undefined;
+  const { columns } = Deno.consoleSize();
+  return columns > 0 ? columns : undefined;
 }
 
 export const inspect: Command = {

@@ -31,6 +31,11 @@ export function hasColor(stream: { isTerminal(): boolean } = Deno.stdout): boole
   return stream.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
 }
 
+/** Text in red, where standard output shows it. */
+export function red(text: string): string {
+  return hasColor() ? `\x1b[31m${text}\x1b[39m` : text;
+}
+
 /** Text in bold, where the stream shows it. */
 export function bold(text: string, stream: { isTerminal(): boolean } = Deno.stdout): string {
   return hasColor(stream) ? `\x1b[1m${text}\x1b[22m` : text;

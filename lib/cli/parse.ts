@@ -29,7 +29,7 @@ export function parseCall(
   const names = (wanted: (flag: Flag) => boolean) =>
     flags.filter(wanted).map((flag) => key(flag.name));
   // The names of the flags come from a table, so that parseArgs can't infer the values' types.
-  const parsed: Parsed = parseArgs(args.map(canonical(args.indexOf("--"))), {
+  const parsed: Parsed = parseArgs(args.map(canonical(args.indexOf("--"), flags)), {
     "--": true,
     boolean: checkSwitches(flags, args),
     string: names((flag) => !!flag.value),
@@ -103,9 +103,14 @@ function key(name: string): string {
   return name.replaceAll("-", "_");
 }
 
-/** Writes a flag's name with `_`, whichever way it came; what follows `--` is not ours. */
-function canonical(end: number): (arg: string, index: number) => string {
+/** Writes a flag's name with `_`, whichever way it came; what follows `--` is the command's. */
+function canonical(
+  end: number,
+  flags: readonly Flag[],
+): (arg: string, index: number) => string {
   return (arg, index) => {
+    const short = flags.find(({ short }) => short !== undefined && arg === `-${short}`);
+    if (short && (end < 0 || index < end)) return `--${key(short.name)}`;
     if (!arg.startsWith("--") || arg === "--" || (end >= 0 && index > end)) return arg;
     const [name, ...value] = arg.slice(2).split("=");
     return `--${[key(name!), ...value].join("=")}`;

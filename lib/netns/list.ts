@@ -1,9 +1,8 @@
 /** The list of containers with their networks. */
 import type { Layout } from "../containers/layout.ts";
 import { healthOf } from "./health.ts";
-import { type Container, readContainers, strayEntries } from "./inventory.ts";
+import { type Container, readContainers } from "./inventory.ts";
 import { networkAddresses } from "./network_address.ts";
-import { age, plain, table } from "./table.ts";
 import { troublesOf } from "./troubles.ts";
 import { NamespaceView } from "./view.ts";
 
@@ -45,31 +44,4 @@ export async function listContainers(layout: Layout): Promise<ListedContainer[]>
     since: container.since?.toISOString(),
     health: healthOf(container, host, troubles),
   }));
-}
-
-/** The list as a table, with a word on what lies beside the containers. */
-export function listText(layout: Layout, containers: readonly ListedContainer[]): string {
-  const strays = strayEntries(layout).map((name) =>
-    `not a container's: ${layout.containers}/${plain(name)}`
-  );
-  if (containers.length === 0) {
-    return [`no containers under ${layout.containers}`, ...strays].join("\n");
-  }
-  const rows = containers.map((container) => [
-    container.id,
-    networksText(container),
-    container.networks.flatMap(({ addresses }) => addresses).join(" ") || "-",
-    plain(container.ports.join(" ")) || "-",
-    container.pid?.toString() ?? "-",
-    age(container.since ? new Date(container.since) : undefined),
-    container.health,
-  ]);
-  const headings = ["ID", "NETWORKS", "ADDRESSES", "PORTS", "PID", "AGE", "HEALTH"];
-  return [table(headings, rows), ...strays].join("\n");
-}
-
-function networksText({ mode, networks }: ListedContainer): string {
-  if (mode === "host") return "(the agent's network)";
-  if (mode === "parent") return "(its parent's)";
-  return networks.map(({ ifName, network }) => `${ifName}=${plain(network)}`).join(" ") || "-";
 }

@@ -17,6 +17,12 @@ export function columns(rows: readonly (readonly string[])[]): string {
     .join("\n");
 }
 
+/** How wide the widest of rows is. */
+export function widthOf(rows: readonly (readonly string[])[], gap: number): number {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
+  return widths.reduce((sum, one) => sum + one + gap, -gap);
+}
+
 /** How long ago, in the one unit that matters: `45s`, `12m`, `3h`, `8d`. */
 export function age(since: Date | undefined, now = new Date()): string {
   if (!since || Number.isNaN(since.getTime())) return "?";

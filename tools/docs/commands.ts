@@ -60,10 +60,10 @@ function shortForm(name: string): string {
 }
 
 function table(flags: readonly Flag[]): string {
-  const rows = flags.map(({ name, value, help, repeatable, default: standard }) =>
-    `| \`--${name}${value ? `=${value}` : ""}\`${repeatable ? " (repeatable)" : ""} | ${
-      help.replaceAll("|", "\\|")
-    } | ${standard ? `\`${standard}\`` : ""} |`
+  const rows = flags.map(({ name, short, value, help, repeatable, default: standard }) =>
+    `| ${short ? `\`-${short}\`, ` : ""}\`--${name}${value ? `=${value}` : ""}\`${
+      repeatable ? " (repeatable)" : ""
+    } | ${help.replaceAll("|", "\\|")} | ${standard ? `\`${standard}\`` : ""} |`
   );
   return ["| flag | | default |", "| --- | --- | --- |", ...rows].join("\n");
 }
