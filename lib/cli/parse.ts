@@ -40,7 +40,9 @@ export function parseCall(
       const hint = guess
         ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`
         : "";
-      throw new UsageError(`unknown flag ${arg.split("=")[0]}${hint}`);
+      // As it was written, and not as it is compared.
+      const given = args.find((one) => /^--?[^-]/.test(one) && sameFlag(one, arg)) ?? arg;
+      throw new UsageError(`unknown flag ${given.split("=")[0]}${hint}`);
     },
   });
   const found = (name: string) =>
@@ -97,6 +99,10 @@ function operandsOf(
     throw new UsageError(`unexpected ${all[0]}: this command takes flags only`);
   }
   return all;
+}
+
+function sameFlag(one: string, other: string): boolean {
+  return key(one.split("=")[0]!) === key(other.split("=")[0]!);
 }
 
 function key(name: string): string {

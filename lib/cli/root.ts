@@ -7,6 +7,8 @@ export function requireRoot(): void {
   if (isRoot()) return;
   throw new OperatorError(
     "not_root",
-    "networks of containers need root: use sudo (or, to try it out, unshare -r -n -m -u)",
+    "networks of containers need root: use sudo. To try it out without, in a network that ends with " +
+      "the shell: unshare -r -n -m -u sh -c 'mount -t tmpfs none /run && mount -t tmpfs none " +
+      "/var/lib && ip link set lo up && exec sh'",
   );
 }

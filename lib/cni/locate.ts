@@ -1,4 +1,6 @@
 /** Finding the plugin of a type: a program of the plugins' directories, or part of this one. */
+import { messageOf } from "../base/error.ts";
+import { log } from "../base/log.ts";
 import { findPlugin } from "./find.ts";
 import type { Plugin } from "./invocation.ts";
 import { isBuiltIn, type Registry } from "./plugin_type.ts";
@@ -18,9 +20,33 @@ export function locatePlugin(
   options: ProcessOptions,
 ): Plugin {
   const file = pluginFile(type, searchPath, registry);
-  if (file !== undefined) return processPlugin(file, options);
+  if (file !== undefined) return told(type, file, processPlugin(file, options));
   const load = registry.get(type)!.load!;
-  return async (invocation) => await (await load())(invocation);
+  return told(type, "built in", async (invocation) => await (await load())(invocation));
+}
+
+/** A plugin whose calls the log tells of, with their time. */
+function told(type: string, program: string, plugin: Plugin): Plugin {
+  return async (invocation) => {
+    const { command, containerId, ifName } = invocation;
+    const started = performance.now();
+    const tell = (outcome: string) =>
+      log.debug(`${command} by ${type}`, {
+        program,
+        container: containerId || undefined,
+        interface: ifName || undefined,
+        outcome,
+        ms: Math.round(performance.now() - started),
+      });
+    try {
+      const result = await plugin(invocation);
+      tell("done");
+      return result;
+    } catch (error) {
+      tell(messageOf(error));
+      throw error;
+    }
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Layout } from "../containers/layout.ts";
 import { type NetworkMode, readRequest } from "../containers/request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { namespaceInode } from "./processes.ts";
 
 /** A network namespace with what is known about whose it is. */
 export interface Target {
@@ -37,11 +38,21 @@ export function findTarget(
   { id, netns, pid }: TargetOptions,
   choose?: (candidates: ContainerId[]) => ContainerId | undefined,
 ): Target {
-  if (pid !== undefined) return { ...ofPath(`/proc/${checkedPid(pid)}/ns/net`), pid: Number(pid) };
+  if (pid !== undefined) return ofProcess(layout, checkedPid(pid));
   if (netns !== undefined) return ofPath(netns);
   const container = resolveId(layout, id!, choose);
   const mode = readRequest(layout, container)?.mode ?? "own";
   return { name: container, netns: namespaceOf(layout, container, mode), id: container };
+}
+
+/** A process's namespace: its container's, if it is in one that has its own. */
+function ofProcess(layout: Layout, pid: number): Target {
+  const target = ofPath(`/proc/${pid}/ns/net`);
+  const inode = namespaceInode(target.netns);
+  const id = knownContainers(layout).find((id) =>
+    readRequest(layout, id)?.mode !== "parent" && namespaceInode(layout.namespace(id)) === inode
+  );
+  return id === undefined ? { ...target, pid } : { name: id, netns: layout.namespace(id), id, pid };
 }
 
 /** The handle of the network namespace that a container is in. */

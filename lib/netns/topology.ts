@@ -1,4 +1,5 @@
 /** How the agent's networks hang together: bridges, veth pairs, containers. */
+import type { Checkpoint } from "../containers/checkpoint.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
@@ -25,6 +26,8 @@ export interface TopologyEdge {
   to: string;
   /** Which interfaces meet, and their addresses. */
   label: string;
+  /** Of the node's details, those that this connection has alone. */
+  details?: string[];
 }
 
 export interface Topology {
@@ -58,11 +61,7 @@ class Builder {
 
   add(container: Container): void {
     const { id, attachments, namespaceAlive, processAlive } = container;
-    const ports = attachments.flatMap(({ portMappings }) =>
-      portMappings.map(({ hostPort, containerPort, protocol }) =>
-        `port ${hostPort} → ${containerPort}/${protocol}`
-      )
-    );
+    const ports = attachments.flatMap(portsOf);
     const trouble = !namespaceAlive ? ["namespace gone"] : processAlive ? [] : ["process gone"];
     this.#nodes.push({
       id: containerNode(id),
@@ -92,6 +91,7 @@ class Builder {
         label: `${end ? `${end.name}${downText(end)} – ` : ""}${ifName}${downText(link)} ${
           addresses.join(" ")
         } (${network})`,
+        ...checkpoint.portMappings.length > 0 ? { details: portsOf(checkpoint) } : {},
       });
     }
   }
@@ -120,6 +120,12 @@ class Builder {
     }
     return { nodes: this.#nodes, edges: this.#edges };
   }
+}
+
+function portsOf({ portMappings }: Checkpoint): string[] {
+  return portMappings.map(({ hostPort, containerPort, protocol }) =>
+    `port ${hostPort} → ${containerPort}/${protocol}`
+  );
 }
 
 /** A link that is there and not up. */

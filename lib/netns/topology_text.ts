@@ -2,16 +2,20 @@
 import { plain } from "./table.ts";
 import type { Topology, TopologyNode } from "./topology.ts";
 
-/** A tree from the agent down; a container on two networks hangs on both. */
+/** A tree from the agent down; a container on two networks hangs on both, with each one's ports. */
 export function treeText({ nodes, edges }: Topology): string {
+  const others = new Set(
+    edges.flatMap(({ to, details }) => details?.map((d) => `${to} ${d}`) ?? []),
+  );
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const lines: string[] = [];
   const walk = (id: string, prefix: string) => {
     const children = edges.filter(({ from }) => from === id);
-    children.forEach(({ to, label }, i) => {
+    children.forEach(({ to, label, details }, i) => {
       const last = i === children.length - 1;
       const node = byId.get(to)!;
-      const words = [node.name, ...label ? [label] : [], ...node.details];
+      const common = node.details.filter((detail) => !others.has(`${to} ${detail}`));
+      const words = [node.name, ...label ? [label] : [], ...details ?? [], ...common];
       lines.push(`${prefix}${last ? "└─ " : "├─ "}${plain(words.join("  "))}`);
       walk(to, prefix + (last ? "   " : "│  "));
     });

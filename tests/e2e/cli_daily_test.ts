@@ -213,3 +213,40 @@ Deno.test("list goes on while containers come and go", async () => {
   }
   assertEquals((await coming).code, 0);
 });
+
+Deno.test("a process's own container, and a port on the network that it was asked for", async () => {
+  await using host = await Sandbox.create();
+  const dir = `${host.dir}/net.d`;
+  Deno.mkdirSync(dir);
+  const examples = ENV.MESOS_NETWORK_CNI_CONFIG_DIR;
+  Deno.copyFileSync(`${examples}/port-mapper-test.conf`, `${dir}/port-mapper-test.conf`);
+  const other = Deno.readTextFileSync(`${examples}/cni-test.conf`).replaceAll("cni-test", "other")
+    .replace("mesos-cni0", "other0").replace("192.168.0.0/16", "10.55.0.0/24")
+    .replace("192.168.127.255", "10.55.0.9");
+  Deno.writeTextFileSync(`${dir}/other.conf`, other);
+  const agent = new Agent(host, { ...ENV, MESOS_NETWORK_CNI_CONFIG_DIR: dir });
+  const flags = ["--networks=other,port-mapper-test", "--port_mappings=8080:80"];
+  await using _ = await agent.start("web-1", ...flags);
+  const tree = await agent.ok("topology");
+  assertMatch(
+    tree,
+    /web-1 .*eth1 192\.168\.128\.1\/16 \(port-mapper-test\) {2}port 8080 → 80\/tcp\n/,
+  );
+  assertMatch(tree, /web-1 .*eth0 10\.55\.0\.2\/24 \(other\)\n/);
+  const [{ pid }] = JSON.parse(await agent.ok("list", "--json"));
+  assertMatch(await agent.ok("inspect", `--pid=${pid}`), /name +web-1\n[^]*kept by +mesos-cni/);
+});
+
+Deno.test("the log at the level debug tells of every plugin's call, with its time", async () => {
+  await using host = await Sandbox.create();
+  const agent = new Agent(host);
+  const flags = ["--networks=port-mapper-test", "--port_mappings=8080:80", "--name=web-1"];
+  const { code, stderr } = await agent.run("run", ...flags, "--log-level=debug", "--", "true");
+  assertEquals(code, 0);
+  for (const call of ["ADD by mesos-cni-port-mapper", "ADD by bridge", "DEL by bridge"]) {
+    assertMatch(
+      stderr,
+      new RegExp(`debug: ${call} program=.* container=web-1 interface=eth0 outcome=done ms=\\d+`),
+    );
+  }
+});

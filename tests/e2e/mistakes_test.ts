@@ -29,6 +29,7 @@ const WORDS: Mistake[] = [
   ["network remove cni-test", 2, "did you mean network rm?"],
   ["network get cni-test", 2, "did you mean network show?"],
   ["list --jsn", 2, "unknown flag --jsn", "did you mean --json?"],
+  ["list --dry-run", 2, "unknown flag --dry-run"],
   ["list --json=true", 2, "--json takes no value"],
   ["list web-1", 2, "unexpected web-1", "flags only"],
   ["gc web-1", 2, "unexpected web-1", "flags only"],

@@ -22,7 +22,9 @@ kernelTest("list fits a terminal of 80 columns, with ids that every command take
   };
   await show(
     "",
-    /\r\n5baff64c +eth0=net-a[^\n]*\r\n9f1c2a77 [^\n]*\x1b\[31meth0 down\x1b\[39m\r\nthe end/,
+    new RegExp(
+      "\\r\\n5baff64c +eth0=net-a[^\\n]*\\r\\n9f1c2a77 [^\\n]*\x1b\\[31meth0 down\x1b\\[39m\\r\\nthe end",
+    ),
   );
   await show("--no-trunc", new RegExp(`\r\n${IDS[0]} [^]*\r\n${IDS[1]} [^]*the end`));
   assertStringIncludes(await host.ok([MESOS_CNI, "inspect", "9f1c2a77"]), IDS[1]!);
