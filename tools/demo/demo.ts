@@ -48,9 +48,12 @@ async function demo(): Promise<void> {
   step("A web server in a container of its own, at the agent's port 8080");
   await Deno.mkdir(`${dir}/www`);
   await Deno.writeTextFile(`${dir}/www/index.html`, PAGE);
+  // As the agent's own environment would say it; later commands need no flag either.
+  Deno.env.set("MESOS_NETWORK_CNI_CONFIG_DIR", `${dir}/networks`);
   const server = start();
+  command(`export MESOS_NETWORK_CNI_CONFIG_DIR=${dir}/networks`);
   command(
-    `mesos-cni run --networks=port-mapper-test --port_mappings=8080:80 --name=${ID} -- busybox httpd -f -h www`,
+    `mesos-cni run --networks=port-mapper-test --port_mappings=8080:80 --name=${ID} -- busybox httpd -f -h ${dir}/www`,
   );
 
   step("The host outside asks the agent, and the container answers");
@@ -91,7 +94,7 @@ async function networkConfig(): Promise<string> {
   const example = new URL("../../examples/networks/port-mapper-test.conf", import.meta.url);
   const text = (await Deno.readTextFile(example)).replace(
     '"type": "host-local",',
-    `"type": "host-local",\n        "dataDir": "${dir}/ipam",`,
+    `"type": "host-local",\n      "dataDir": "${dir}/ipam",`,
   );
   await Deno.mkdir(`${dir}/networks`);
   await Deno.writeTextFile(`${dir}/networks/port-mapper-test.conf`, text);
@@ -102,7 +105,6 @@ function start(): Deno.ChildProcess {
   return new Deno.Command(MESOS_CNI, {
     args: [
       "run",
-      `--network_cni_config_dir=${dir}/networks`,
       "--networks=port-mapper-test",
       "--port_mappings=8080:80",
       `--name=${ID}`,
