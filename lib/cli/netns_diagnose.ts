@@ -49,8 +49,7 @@ export const diagnose: Command = {
       what: "the whole agent, for a ticket",
     },
   ],
-  notes:
-    "--to=ID without a port goes to the first that something there listens on.\n" +
+  notes: "--to=ID without a port goes to the first that something there listens on.\n" +
     "Exit code 1 if a problem was found. Questions are sent into the container's network as real packets,\n" +
     "and into the agent's uplink as a stranger's would come; for one that fails, the rules that its packet\n" +
     "meets are traced while it is sent again. Nothing of that stays, and nothing is changed without --fix.",
