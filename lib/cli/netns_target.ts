@@ -29,17 +29,22 @@ export const TARGET_FLAGS: readonly Flag[] = [
  */
 export function layoutOf(call: Call): Layout {
   requireRoot();
-  for (const flag of ["runtime_dir", "work_dir"]) {
-    const given = call.given(flag);
-    if (given !== undefined && !exists(given)) {
-      throw new UsageError(`--${flag}=${given}: there is no such directory`);
-    }
-  }
+  requireDirectories(call, ["runtime_dir", "work_dir"]);
   return new Layout(
     call.has("network_cni_root_dir_persist")
       ? call.value("work_dir") ?? "/var/lib/mesos"
       : call.value("runtime_dir") ?? "/var/run/mesos",
   );
+}
+
+/** @throws {UsageError} for a directory, or one of a search path, that the call names and is not there */
+export function requireDirectories(call: Call, flags: readonly string[]): void {
+  for (const flag of flags) {
+    const missing = call.given(flag)?.split(":").find((directory) => !exists(directory));
+    if (missing !== undefined) {
+      throw new UsageError(`--${flag}=${missing}: there is no such directory`);
+    }
+  }
 }
 
 /**

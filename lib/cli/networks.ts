@@ -4,6 +4,7 @@ import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
 import { SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { requireDirectories } from "./netns_target.ts";
 import { print, printError, printJson } from "./output.ts";
 import { plainLine } from "../base/printable.ts";
 import { configureLog } from "../base/log.ts";
@@ -23,6 +24,7 @@ Exit code 1 if one would not, if a file is skipped, or if no directory of config
     const { networkView, subnetOf } = await import("../netns/network.ts");
     // The files that are skipped are listed below: said once is enough.
     if (call.given("log-level") === undefined) configureLog({ level: "error" });
+    requireDirectories(call, ["network_cni_config_dir", "network_cni_plugins_dir"]);
     const isolator = isolatorOf(call);
     const catalog = isolator.networks;
     const views = catalog.names().map((name) => networkView(isolator, name));

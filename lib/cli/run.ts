@@ -7,6 +7,7 @@ import { run } from "../run/run.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
+import { requireDirectories } from "./netns_target.ts";
 
 export const command: Command = {
   name: "run",
@@ -77,6 +78,7 @@ LIBPROCESS_IP, and what --env says; of your descriptors standard input, output a
       );
     }
     if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
+    requireDirectories(call, ["network_cni_config_dir", "network_cni_plugins_dir"]);
     const rootfs = imageOf(call);
     const id = parseContainerId(call.value("name") ?? crypto.randomUUID());
     const isolator = isolatorOf(call);

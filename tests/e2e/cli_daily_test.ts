@@ -136,7 +136,7 @@ Deno.test("typical mistakes are told what is meant, each with one rule of exit c
     ["run -- nosuchprog", 127, "there is no program nosuchprog"],
     ["exec web-1 -- nosuchprog", 127, "there is no program nosuchprog"],
     ["list --runtime_dir=/nope", 2, "there is no such directory"],
-    ["run --network_cni_config_dir=/nope --networks=web -- ls", 1, "there is no directory /nope"],
+    ["run --network_cni_config_dir=/nope --networks=web -- ls", 2, "there is no such directory"],
     ["isolator isolate web-9 x", 2, "no process id"],
     ["list --log-level=loud", 2, "none of debug"],
   ];

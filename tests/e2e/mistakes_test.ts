@@ -115,11 +115,16 @@ const RUNS: Mistake[] = [
   ["run --env=x -- true", 2, "not like NAME=VALUE"],
   ["run --networks=cni-test -- nosuch", 127, "there is no program nosuch"],
   ["run --default_container_dns=8.8.8.8 -- true", 2, "neither JSON nor the absolute path"],
-  ["run --network_cni_config_dir=/nope --networks=web -- true", 1, "no directory /nope", "make it"],
+  ["run --network_cni_config_dir=/nope --networks=web -- true", 2, "=/nope: there is no such"],
+  [
+    "run --network_cni_plugins_dir=/nope --networks=cni-test -- true",
+    2,
+    "=/nope: there is no such",
+  ],
 ];
 
 const NETWORKS: Mistake[] = [
-  ["networks --network_cni_config_dir=/nope", 1, "there is no directory /nope", "make it"],
+  ["networks --network_cni_config_dir=/nope", 2, "=/nope: there is no such directory"],
   ["network show", 2, "the network's name is missing"],
   ["network show cni-tst", 1, 'no network "cni-tst"', "did you mean cni-test?"],
   ["network rm cni-test", 1, "web-2", "clean up first", "mesos-cni cleanup ID"],

@@ -95,7 +95,7 @@ Deno.test("run: a container of that name is there already, and stays untouched",
 
 Deno.test("run: names, hostnames, labels and ports that could do harm", async () => {
   await using agent = await usedAgent();
-  await fails(agent, "cni-test", ["is no hostname"], ["--hostname=a\nnameserver 6.6.6.6"]);
+  await fails(agent, "cni-test", ["is no hostname"], ["--hostname=a\nnameserver 6.6.6.6"], 2);
   await fails(agent, "cni-test", ["is no container id"], ["--name=../../../etc"], 2);
   await fails(agent, "cni-test", ["is no container id"], ["--name=.."], 2);
   const { code, stderr } = await agent.run(["--networks=cni-test", "--port_mappings=1:99999"], [
