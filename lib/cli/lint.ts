@@ -2,6 +2,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import type { Call, Command } from "./command.ts";
 import { ofAgent } from "./found_values.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
+import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";
 import { explain, ruleList } from "../lint/explain.ts";
 import { write } from "../lint/fix.ts";
@@ -15,7 +16,7 @@ import { parseReader, readSettings, ruleNamed, Settings } from "../lint/settings
 import { SETTINGS_FILE } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
 
-const FORMATS = ["text", "json", "sarif", "github"] as const;
+const FORMATS = ["text", "concise", "json", "sarif", "github", "gitlab"] as const;
 
 export const command: Command = {
   name: "lint",
@@ -83,6 +84,12 @@ export const command: Command = {
       complete: "file",
     },
     {
+      name: "stdin-filename",
+      value: "PATH",
+      help: "what to take standard input for: reports name it, and its ending counts",
+      complete: "file",
+    },
+    {
       name: "max-warnings",
       value: "N",
       help: "exit with 0 in spite of up to N warnings",
@@ -101,7 +108,9 @@ export const command: Command = {
     { command: "mesos-cni lint --fix --dry-run net.conf", what: "what --fix would change" },
     { command: "mesos-cni lint --explain=CNI414", what: "the background of a finding" },
   ],
-  notes: "PATH is a file, a directory (read as an agent reads it) or - for standard input.\n" +
+  notes:
+    "PATH is a file, a directory (read as an agent reads it) or - for standard input. --fix\n" +
+    "prints what standard input becomes, and reports to standard error.\n" +
     "Exit code: 0 nothing but infos, 1 errors or more than --max-warnings warnings, 2 wrong usage.",
   async run(call) {
     try {
@@ -139,14 +148,24 @@ async function report(call: Call): Promise<number> {
   const limit = warningLimit(call);
   const settings = settingsOf(call);
   if (call.has("dry-run") && !call.has("fix")) throw new UsageError("--dry-run goes with --fix");
-  if (call.has("fix") && operands.includes("-")) {
-    throw new UsageError("--fix changes files: it can't be used with standard input");
+  const name = call.value("stdin-filename");
+  const isFilter = call.has("fix") && operands.includes("-") && !call.has("dry-run");
+  if (isFilter && (operands.length > 1 || format !== "text")) {
+    throw new UsageError(
+      "--fix prints what becomes of standard input: alone, and in no other form",
+    );
+  }
+  if (name !== undefined && !operands.includes("-")) {
+    throw new UsageError("--stdin-filename says what - is: there is no - among the paths");
   }
 
   const read = [
-    ...(operands.includes("-") ? [readStdin()] : []),
+    ...(operands.includes("-") ? [readStdin(name)] : []),
     ...readSources(operands.filter((operand) => operand !== "-")),
   ];
+  if (isFilter && (read[0]!.isTooLarge || read[0]!.encoding)) {
+    throw new UsageError("standard input is no text of a config's size: it can't be mended");
+  }
   if (read.length === 0) {
     throw new UsageError(`there is no config in ${operands.join(", ")}: nothing was checked`);
   }
@@ -157,6 +176,13 @@ async function report(call: Call): Promise<number> {
   const { describe, mend } = await import("../lint/mend.ts");
   const { diagnostics, repairs } = mend(read, check);
   const mended = repairs.flatMap(describe);
+  if (isFilter) {
+    writeOutput(repairs[0]?.text ?? read[0]!.text);
+    const { reportText } = await import("../lint/reporters/text.ts");
+    const color = hasColor(Deno.stderr);
+    writeErrorOutput(reportText(diagnostics, { files: 1, color }) + "\n");
+    return exitCode(diagnostics, limit);
+  }
   if (call.has("dry-run")) {
     const { unifiedDiff } = await import("../lint/diff.ts");
     for (const one of mended) print(`# would mend ${one}`);
@@ -198,6 +224,16 @@ async function show(
       print(reportText(diagnostics, { files, color: hasColor() }));
       break;
     }
+    case "concise": {
+      const { reportConcise } = await import("../lint/reporters/concise.ts");
+      if (diagnostics.length > 0) print(reportConcise(diagnostics));
+      break;
+    }
+    case "gitlab": {
+      const { reportGitlab } = await import("../lint/reporters/gitlab.ts");
+      printJson(reportGitlab(diagnostics));
+      break;
+    }
     case "json": {
       const { reportJson } = await import("../lint/reporters/json.ts");
       printJson(reportJson(diagnostics, files, { mended, withStatistics }));
@@ -213,6 +249,10 @@ async function show(
       if (diagnostics.length > 0) print(reportGithub(diagnostics));
     }
   }
+  return exitCode(diagnostics, limit);
+}
+
+function exitCode(diagnostics: readonly Diagnostic[], limit: number): number {
   const failed = countOf(diagnostics, "error") > 0 || countOf(diagnostics, "warning") > limit;
   return failed ? 1 : 0;
 }

@@ -35,9 +35,9 @@ function entriesOf(directory: string): string[] {
   }
 }
 
-/** Standard input as a source, read no further than anyone will look. */
-export function readStdin(): Source {
-  return new Source({ path: "<stdin>", content: readUpTo(Deno.stdin) });
+/** Standard input as a source, read no further than anyone will look; `path` is its file's name. */
+export function readStdin(path = "<stdin>"): Source {
+  return new Source({ path, content: readUpTo(Deno.stdin) });
 }
 
 /** Whether a named path is a directory. */

@@ -59,8 +59,9 @@ async function lint(
     stderr: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(options.stdin ?? ""));
-  await writer.close();
+  // It reads no further than it looks.
+  await writer.write(new TextEncoder().encode(options.stdin ?? "")).then(() => writer.close())
+    .catch(() => {});
   const { code, stdout, stderr } = await child.output();
   return {
     code,
@@ -106,7 +107,9 @@ Deno.test("a clean file ends with 0, a finding with 1, a wrong call with 2", asy
       ["--rule=CNI414=loud", good],
       ["--max-warnings=x", good],
       ["--dry-run", good],
-      ["--fix", "-"],
+      ["--fix", "--format=json", "-"],
+      ["--fix", "-", good],
+      ["--stdin-filename=net.conf", good],
       ["--config=/no/such/file", good],
       ["--fromat=json", good],
     ]
@@ -148,6 +151,43 @@ Deno.test("standard input is a file called <stdin>", async () => {
   const { code, stdout } = await lint(["-"], { stdin: '{"name": "net"' });
   assertEquals(code, 1);
   assertStringIncludes(stdout, "--> <stdin>:1:15");
+});
+
+Deno.test("--fix is a filter of standard input, which --stdin-filename gives a name", async () => {
+  const fixed = await lint(["--fix", "-"], { stdin: MENDABLE });
+  assertEquals(fixed.code, 0);
+  assertStringIncludes(fixed.stdout, '    "isGateway"  : true,\n');
+  assertStringIncludes(fixed.stderr, "no findings in 1 file");
+  const rest = GOOD.replace("10.1.0.0/16", "10.1.0.0/33");
+  const left = await lint(["--fix", "--stdin-filename=/etc/cni/net.conf", "-"], { stdin: rest });
+  assertEquals([left.code, left.stdout], [1, rest]);
+  assertStringIncludes(left.stderr, "--> /etc/cni/net.conf:9:15");
+  // What can't be mended must not come out as nothing.
+  const large = await lint(["--fix", "-"], { stdin: GOOD + " ".repeat(2 << 20) });
+  assertEquals([large.code, large.stdout], [2, ""]);
+
+  const list = `{"cniVersion":"1.0.0","name":"net","plugins":[${GOOD}]}`;
+  const named = async (name: string) =>
+    (await lint(["--for=libcni", "--format=concise", `--stdin-filename=${name}`, "-"], {
+      stdin: list,
+    })).stdout;
+  assert(!(await named("net.conflist")).includes("CNI110"));
+  assertMatch(await named("net.conf"), /^net\.conf:1:36: error CNI110 .+; .+$/m);
+});
+
+Deno.test("gitlab gets a report whose fingerprints stay when lines move", async () => {
+  using dir = new Directory();
+  const text = GOOD.replace("true", '"true"');
+  dir.file("net.conf", text);
+  const run = async () =>
+    JSON.parse((await lint(["--format=gitlab", "net.conf"], { cwd: dir.path })).stdout);
+  const [before, ...others] = await run();
+  assertEquals(others, []);
+  assertEquals([before.check_name, before.severity], ["CNI502", "major"]);
+  assertEquals(before.location, { path: "net.conf", lines: { begin: 6 } });
+  dir.file("net.conf", "\n" + text);
+  const [after] = await run();
+  assertEquals([after.fingerprint, after.location.lines.begin], [before.fingerprint, 7]);
 });
 
 Deno.test("only infos are clean, and --max-warnings allows some warnings", async () => {
