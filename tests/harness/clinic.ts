@@ -108,7 +108,28 @@ export const NETWORKS = {
     ...portMapperNetwork,
     delegate: { ...portMapperNetwork.delegate as object, mtu: 1376 },
   },
+  // As other projects make them, by plugins of the same names in lookalikes/.
+  calico: { name: NETWORK, type: "calico" },
+  cilium: { name: NETWORK, type: "cilium" },
+  weave: { name: NETWORK, type: "weave" },
+  flannel: {
+    name: NETWORK,
+    type: "bridge",
+    bridge: "cni0",
+    mtu: 1450,
+    isDefaultGateway: true,
+    hairpinMode: true,
+    ipMasq: false,
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: "10.244.1.0/24" }]],
+      routes: [{ dst: "10.244.0.0/16" }],
+    },
+  },
 } satisfies Record<string, NetworkConfig>;
+
+/** Networks that go by the agent's default route. */
+const LOOKALIKES = ["calico", "cilium", "weave", "flannel"];
 
 /** Of which the two containers map ports. */
 const MAPPING = ["mesos-cni-port-mapper"];
@@ -145,6 +166,12 @@ export class Clinic implements AsyncDisposable {
     services.set("outside dns", dns);
     Deno.mkdirSync(`${agent.dir}/plugins`);
     Deno.symlinkSync(MESOS_CNI, `${agent.dir}/plugins/mesos-cni-port-mapper`);
+    const isLike = LOOKALIKES.includes(kind);
+    for (const name of isLike && kind !== "flannel" ? [kind, "common.sh"] : []) {
+      const file = fromFileUrl(new URL(`lookalikes/${name}`, import.meta.url));
+      Deno.symlinkSync(file, `${agent.dir}/plugins/${name}`);
+    }
+    if (isLike) await agent.ok(["ip", "route", "add", "default", "via", outside.address]);
     const plugins = `${agent.dir}/plugins:${CNI_PLUGINS}`;
     const mapping = kind === "udp"
       ? { container_port: 53, protocol: "udp" }
