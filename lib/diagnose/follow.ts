@@ -1,12 +1,10 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
-import { OperatorError } from "../base/error.ts";
 import type { Layout } from "../containers/layout.ts";
-import { isAddress } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { networkAddresses } from "../netns/network_address.ts";
-import { sockets } from "../netns/sockets.ts";
 import { plain } from "../netns/table.ts";
-import { findTarget, requireAlive, type Target } from "../netns/target.ts";
+import { requireAlive, type Target } from "../netns/target.ts";
+import { type Destination, endpoint, resolve } from "./destination.ts";
 import { TokenRange } from "./diagnose.ts";
 import { explain } from "./explain.ts";
 import { complete, type Finding } from "./finding.ts";
@@ -22,7 +20,6 @@ import {
   toWire,
 } from "./journey.ts";
 import { Session } from "./observe/session.ts";
-import { resolveName, TYPE_AAAA } from "./packets/dns.ts";
 import { tryEcho } from "./packets/echo.ts";
 import type { Protocol } from "./packets/frame.ts";
 import { explained } from "./packets/outcome.ts";
@@ -31,7 +28,6 @@ import { tryDatagram } from "./packets/udp.ts";
 import { trailOf } from "./place.ts";
 import { answered, failed, type Question } from "./questions/question.ts";
 import { RuleTexts } from "./reasons/rule_text.ts";
-import { resolverOf } from "./resolver.ts";
 import { type Attached, Scene } from "./scene.ts";
 
 /** A place on the way. */
@@ -53,13 +49,6 @@ export interface FollowedPacket {
   arrived: boolean;
   hops: Hop[];
   findings: Finding[];
-}
-
-interface Destination {
-  address: string;
-  port: number;
-  protocol: Protocol;
-  container?: Target;
 }
 
 const CONNECT_MS = 1500;
@@ -131,7 +120,10 @@ function questionOf(
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
-  const path = ends ? pathTo(scene, ends, destination, open) : journey("container", "outside", []);
+  const mapped = container ? undefined : mappedTo(scene, address, port, protocol);
+  const path = ends
+    ? pathTo(scene, ends, destination, open, mapped?.target)
+    : journey("container", "outside", []);
   const { netns } = scene.inside;
   return {
     topic: "outside",
@@ -141,6 +133,8 @@ function questionOf(
     protocol,
     destination: address,
     port,
+    realDestination: mapped?.address,
+    realPort: mapped?.port,
     neighbours: [
       ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
       address,
@@ -166,12 +160,24 @@ function questionOf(
       const outcome = await tryConnect(netns, address, port, CONNECT_MS, token);
       return outcome === "connected" ? answered(outcome) : failed(outcome);
     },
-    reasons: (_, { detail }) => detail === "ECONNREFUSED" ? listeners(destination, scene) : [],
+    reasons: (_, { detail }) =>
+      detail === "ECONNREFUSED" ? listeners(destination, scene, mapped) : [],
   };
 }
 
 /** A refusal that came from the far end itself. */
-function listeners({ container, port, protocol, address }: Destination, scene: Scene): Finding[] {
+function listeners(
+  { container, port, protocol, address }: Destination,
+  scene: Scene,
+  mapped: Mapped | undefined,
+): Finding[] {
+  if (mapped) {
+    return listeners(
+      { address: mapped.address, port: mapped.port, protocol, container: mapped.target },
+      scene,
+      undefined,
+    );
+  }
   const place = container
     ? "neighbour" as const
     : scene.host.ownerOf(address)
@@ -206,10 +212,11 @@ function attachedTo(scene: Scene, address: string): Attached | undefined {
 function pathTo(
   scene: Scene,
   ends: Ends,
-  { address, container, port, protocol }: Destination,
+  { address, container }: Destination,
   open: (scene: Scene) => void,
+  mapped: Target | undefined,
 ): Journey {
-  const to = container ?? mappedTo(scene, address, port, protocol);
+  const to = container ?? mapped;
   if (to) {
     const theirs = new Scene(scene.layout, to);
     open(theirs);
@@ -233,132 +240,35 @@ function pathTo(
   }
 }
 
+/** Where a port of the agent leads to. */
+interface Mapped {
+  target: Target;
+  address: string;
+  port: number;
+}
+
 /** The container that a port of the agent leads to. */
 function mappedTo(
   scene: Scene,
   address: string,
   port: number,
   protocol: Protocol,
-): Target | undefined {
+): Mapped | undefined {
   if (!scene.host.ownerOf(address)) return undefined;
-  const found = scene.containers.find(({ id, namespaceAlive, attachments }) =>
-    namespaceAlive && id !== scene.container?.id &&
-    attachments.some(({ portMappings }) =>
-      portMappings.some((one) => one.hostPort === port && one.protocol === protocol)
-    )
-  );
-  return found && { name: found.id, netns: found.netns, id: found.id };
-}
-
-async function resolve(
-  layout: Layout,
-  scene: Scene,
-  to: string,
-  hops: Hop[],
-): Promise<Destination | undefined> {
-  const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
-  const container = findContainer(layout, place) ??
-    findContainer(layout, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
-  const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
-  const [, name = place, digits] = bracketed ??
-    (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
-  const port = digits === undefined ? undefined : Number(digits);
-  const protocol = (given ?? (port === undefined && !container ? "icmp" : "tcp")) as Protocol;
-  if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
-  if (container) return ofContainer(layout, container, port, protocol);
-  if (isAddress(name)) {
-    if (port === undefined && protocol !== "icmp") throw bad(to);
-    return { address: name, port: port ?? 0, protocol };
-  }
-  if (port === undefined && given !== "icmp") throw bad(to);
-  const resolver = resolverOf(scene);
-  const entry = resolver.hosts.find(({ names }) => names.includes(name));
-  if (entry && isAddress(entry.address)) {
-    hops.push({
-      name: `the name ${name}`,
-      outcome: "passed",
-      evidence: [`/etc/hosts: ${entry.address}`],
-    });
-    return { address: entry.address, port: port ?? 0, protocol };
-  }
-  const servers = resolver.servers.filter(isAddress);
-  const dots = name.split(".").length - 1;
-  const completed = resolver.search.map((domain) => `${name}.${domain}`);
-  const names = name.endsWith(".")
-    ? [name]
-    : dots >= resolver.ndots
-    ? [name, ...completed]
-    : [...completed, name];
-  const evidence: string[] = [];
-  for (const full of names.slice(0, 7)) {
-    for (const server of servers) {
-      const answer = await resolveName(scene.inside.netns, server, full);
-      const found = answer.addresses[0] ??
-        (answer.outcome === "NOERROR"
-          ? (await resolveName(scene.inside.netns, server, full, { type: TYPE_AAAA })).addresses[0]
-          : undefined);
-      evidence.push(`${server} says of ${full}: ${found ?? explained(answer.outcome)}`);
-      if (found !== undefined) {
-        hops.push({ name: `the name ${name}`, outcome: "passed", evidence });
-        return { address: found, port: port ?? 0, protocol };
-      }
-      // The next server is asked only when this one could not say.
-      if (answer.outcome === "NOERROR" || answer.outcome === "NXDOMAIN") break;
+  for (const { id, netns, namespaceAlive, attachments } of scene.containers) {
+    if (!namespaceAlive || id === scene.container?.id) continue;
+    for (const checkpoint of attachments) {
+      const mapping = checkpoint.portMappings.find((one) =>
+        one.hostPort === port && one.protocol === protocol
+      );
+      const to = networkAddresses(checkpoint).find((one) =>
+        (one.family === 6) === address.includes(":")
+      );
+      if (!mapping || !to) continue;
+      return { target: { name: id, netns, id }, address: to.address, port: mapping.containerPort };
     }
   }
-  hops.push({
-    name: `the name ${name}`,
-    outcome: "stopped",
-    evidence: servers.length === 0 ? ["the container has no DNS server"] : evidence,
-  });
   return undefined;
-}
-
-function bad(to: string): OperatorError {
-  return new OperatorError(
-    "bad_destination",
-    `--to=${to} is no container, and not like 192.0.2.1:80, db.example:5432, 192.0.2.1:53/udp or 192.0.2.1/icmp`,
-  );
-}
-
-function findContainer(layout: Layout, id: string): Target | undefined {
-  if (id === "") return undefined;
-  try {
-    return findTarget(layout, { id });
-  } catch (error) {
-    if (error instanceof OperatorError && error.code === "unknown_container") return undefined;
-    throw error;
-  }
-}
-
-function ofContainer(
-  layout: Layout,
-  target: Target,
-  wanted: number | undefined,
-  protocol: Protocol,
-): Destination {
-  using scene = new Scene(layout, target);
-  const address = scene.container?.attachments.flatMap(networkAddresses)[0]?.address;
-  const port = protocol === "icmp" ? 0 : wanted ??
-    sockets(scene.inside).find((one) =>
-      one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN")
-    )?.localPort;
-  if (address !== undefined && port !== undefined) {
-    return { address, port, protocol, container: target };
-  }
-  throw new OperatorError(
-    "bad_destination",
-    address === undefined
-      ? `${target.name} has no address of its own`
-      : `nothing in ${target.name} listens, so say which port: --to=${target.name}:PORT`,
-  );
-}
-
-function endpoint({ address, port, protocol }: Destination): string {
-  const host = address.includes(":") ? `[${address}]` : address;
-  return protocol === "icmp"
-    ? `${address}/icmp`
-    : `${host}:${port}${protocol === "udp" ? "/udp" : ""}`;
 }
 
 /** A followed packet as text for a terminal. */

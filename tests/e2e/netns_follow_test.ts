@@ -1,6 +1,6 @@
 /** `diagnose --from --to`: one packet hop by hop, and the hop where it is lost. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { BRIDGE, Clinic } from "../harness/clinic.ts";
+import { BRIDGE, Clinic, end, serve } from "../harness/clinic.ts";
 import { AGENT_ADDRESS } from "../harness/sandbox.ts";
 import { bridgeNetwork } from "../harness/stock_agent.ts";
 
@@ -107,6 +107,27 @@ Deno.test("the hop where a packet is lost is named, with the reason", async () =
       (clinic) => clinic.agent.ok("iptables -A FORWARD -p tcp --dport 80 -j DROP".split(" ")),
     ],
     [
+      "a wrong entry in the table of neighbours",
+      "203.0.113.2:80",
+      /^arriving on mesos-cni0$/,
+      /sends what is for 10\.1\.0\.1 on eth0 to 02:00:00:00:00:99/,
+      (clinic) =>
+        clinic.patient.ok(
+          "ip neigh replace 10.1.0.1 lladdr 02:00:00:00:00:99 dev eth0 nud permanent".split(" "),
+        ),
+    ],
+    [
+      "a rule of the bridge between containers",
+      "neighbour:80",
+      /^leaving by veth/,
+      /nft bridge fw f/,
+      (clinic) =>
+        clinic.agent.ok([
+          "nft",
+          "add table bridge fw; add chain bridge fw f { type filter hook forward priority 0; }; add rule bridge fw f tcp dport 80 drop",
+        ]),
+    ],
+    [
       "a rule for UDP",
       "203.0.113.2:53/udp",
       /^leaving by wan0$/,
@@ -162,6 +183,26 @@ Deno.test("a port of the agent is followed to the container that it leads to", a
   assertEquals(connection, "connected");
   const last = hops.find(({ name }: { name: string }) => name === "arriving on eth0 of neighbour");
   assertMatch(last.evidence[0], /→ 10\.1\.0\.3,/);
+});
+
+Deno.test("a port of UDP is followed to the container, and over IPv6", async () => {
+  await using udp = await Clinic.open("udp");
+  await udp.admit("far", [bridgeNetwork("net-a", "10.11.0.0/16")]);
+  await using stack = new AsyncDisposableStack();
+  const echo = await serve(udp.neighbour, "udp", ["0.0.0.0"]);
+  stack.defer(() => end(echo));
+  const mapped = await udp.netns("diagnose", "--from=far", `--to=${AGENT_ADDRESS}:8081/udp`);
+  assertMatch(mapped.stdout, /^far → 203\.0\.113\.1:8081\/udp: an answer came\n/);
+  assertMatch(mapped.stdout, /✓ arriving on eth0 of neighbour\n {4}\S+ → 10\.1\.0\.3, /);
+  const refused = await udp.netns("diagnose", "--from=far", `--to=${AGENT_ADDRESS}:8080/udp`);
+  assertMatch(refused.stdout, /cause: patient refuses: nothing there listens on 53\/udp\n/);
+  await using dual = await Clinic.open("dualStack");
+  await dual.outside.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  for (const to of ["[2001:db8:113::2]:80", "2001:db8:113::2/icmp", "2001:db8:1::3/icmp"]) {
+    const { code, stdout } = await dual.netns("diagnose", "--from=patient", `--to=${to}`);
+    assertEquals(code, 0, stdout);
+    assertEquals(/[✗?]/.test(stdout), false, stdout);
+  }
 });
 
 Deno.test("a destination that can't be understood, and half of a pair, are errors", async () => {

@@ -244,7 +244,12 @@ export class Clinic implements AsyncDisposable {
   }
 }
 
-async function serve(space: Namespace, kind: string, addresses: string[]) {
+/** Starts one of the services of serve.py. */
+export async function serve(
+  space: Namespace,
+  kind: string,
+  addresses: string[],
+): Promise<Deno.ChildProcess> {
   const script = fromFileUrl(new URL("serve.py", import.meta.url));
   return await started(space.spawn([PYTHON, script, kind, ...addresses]));
 }

@@ -12,8 +12,10 @@ export function probeState(container: Container): Finding[] {
       ["state", "container"],
       `the network namespace of ${id} is gone`,
       [`${netns} is no handle of a namespace`],
-      "the container can't have a network any more: after a reboot its isolator cleans it up; " +
-        `else do so: mesos-cni isolator cleanup ${id}`,
+      processAlive && pid !== undefined
+        ? `its process ${pid} lives: mount its namespace there again, mount --bind /proc/${pid}/ns/net ${netns}`
+        : "the container can't have a network any more: after a reboot its isolator cleans it up; " +
+          `else do so: mesos-cni isolator cleanup ${id}`,
     ));
   } else if (!processAlive) {
     findings.push(problem(

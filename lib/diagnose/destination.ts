@@ -1,0 +1,147 @@
+/** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
+import { OperatorError } from "../base/error.ts";
+import { isAddress } from "../base/ip.ts";
+import type { Layout } from "../containers/layout.ts";
+import { networkAddresses } from "../netns/network_address.ts";
+import { sockets } from "../netns/sockets.ts";
+import { findTarget, type Target } from "../netns/target.ts";
+import { resolveName, TYPE_AAAA } from "./packets/dns.ts";
+import type { Protocol } from "./packets/frame.ts";
+import { explained } from "./packets/outcome.ts";
+import { resolverOf } from "./resolver.ts";
+import { Scene } from "./scene.ts";
+
+/** How a name was resolved, in the form of a hop. */
+export interface NameHop {
+  name: string;
+  outcome: "passed" | "stopped";
+  evidence: string[];
+}
+
+export interface Destination {
+  address: string;
+  port: number;
+  protocol: Protocol;
+  container?: Target;
+}
+
+/** @param hops told how a name was resolved. @throws {OperatorError} for what can't be understood */
+export async function resolve(
+  layout: Layout,
+  scene: Scene,
+  to: string,
+  hops: { push(hop: NameHop): unknown },
+): Promise<Destination | undefined> {
+  const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
+  const container = findContainer(layout, place) ??
+    findContainer(layout, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
+  const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
+  const [, name = place, digits] = bracketed ??
+    (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
+  const port = digits === undefined ? undefined : Number(digits);
+  const protocol = (given ?? (port === undefined && !container ? "icmp" : "tcp")) as Protocol;
+  if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
+  if (container) return ofContainer(layout, container, port, protocol);
+  if (isAddress(name)) {
+    if (port === undefined && protocol !== "icmp") throw bad(to);
+    const owner = scene.ownerOf(name);
+    return {
+      address: name,
+      port: port ?? 0,
+      protocol,
+      container: owner?.namespaceAlive
+        ? { name: owner.id, netns: owner.netns, id: owner.id }
+        : undefined,
+    };
+  }
+  if (port === undefined && given !== "icmp") throw bad(to);
+  const resolver = resolverOf(scene);
+  const entry = resolver.hosts.find(({ names }) => names.includes(name));
+  if (entry && isAddress(entry.address)) {
+    hops.push({
+      name: `the name ${name}`,
+      outcome: "passed",
+      evidence: [`/etc/hosts: ${entry.address}`],
+    });
+    return { address: entry.address, port: port ?? 0, protocol };
+  }
+  const servers = resolver.servers.filter(isAddress);
+  const dots = name.split(".").length - 1;
+  const completed = resolver.search.map((domain) => `${name}.${domain}`);
+  const names = name.endsWith(".")
+    ? [name]
+    : dots >= resolver.ndots
+    ? [name, ...completed]
+    : [...completed, name];
+  const evidence: string[] = [];
+  for (const full of names.slice(0, 7)) {
+    for (const server of servers) {
+      const answer = await resolveName(scene.inside.netns, server, full);
+      const found = answer.addresses[0] ??
+        (answer.outcome === "NOERROR"
+          ? (await resolveName(scene.inside.netns, server, full, { type: TYPE_AAAA })).addresses[0]
+          : undefined);
+      evidence.push(`${server} says of ${full}: ${found ?? explained(answer.outcome)}`);
+      if (found !== undefined) {
+        hops.push({ name: `the name ${name}`, outcome: "passed", evidence });
+        return { address: found, port: port ?? 0, protocol };
+      }
+      // The next server is asked only when this one could not say.
+      if (answer.outcome === "NOERROR" || answer.outcome === "NXDOMAIN") break;
+    }
+  }
+  hops.push({
+    name: `the name ${name}`,
+    outcome: "stopped",
+    evidence: servers.length === 0 ? ["the container has no DNS server"] : evidence,
+  });
+  return undefined;
+}
+
+function bad(to: string): OperatorError {
+  return new OperatorError(
+    "bad_destination",
+    `--to=${to} is no container, and not like 192.0.2.1:80, db.example:5432, 192.0.2.1:53/udp or 192.0.2.1/icmp`,
+  );
+}
+
+function findContainer(layout: Layout, id: string): Target | undefined {
+  if (id === "") return undefined;
+  try {
+    return findTarget(layout, { id });
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === "unknown_container") return undefined;
+    throw error;
+  }
+}
+
+function ofContainer(
+  layout: Layout,
+  target: Target,
+  wanted: number | undefined,
+  protocol: Protocol,
+): Destination {
+  using scene = new Scene(layout, target);
+  const address = scene.container?.attachments.flatMap(networkAddresses)[0]?.address;
+  const port = protocol === "icmp" ? 0 : wanted ??
+    sockets(scene.inside).find((one) =>
+      one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN")
+    )?.localPort;
+  if (address !== undefined && port !== undefined) {
+    return { address, port, protocol, container: target };
+  }
+  throw new OperatorError(
+    "bad_destination",
+    address === undefined
+      ? `${target.name} has no address of its own`
+      : `nothing in ${target.name} listens, so say which port: --to=${target.name}:PORT`,
+  );
+}
+
+/** `ADDRESS:PORT/PROTOCOL` */
+export function endpoint({ address, port, protocol }: Destination): string {
+  const host = address.includes(":") ? `[${address}]` : address;
+  return protocol === "icmp"
+    ? `${address}/icmp`
+    : `${host}:${port}${protocol === "udp" ? "/udp" : ""}`;
+}
