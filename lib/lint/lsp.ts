@@ -9,6 +9,9 @@ import {
   type CodeAction,
   CodeActionKind,
   CodeActionRequest,
+  type CompletionItem,
+  CompletionItemKind,
+  CompletionRequest,
   createProtocolConnection,
   type Diagnostic as LspDiagnostic,
   DiagnosticSeverity,
@@ -30,9 +33,11 @@ import {
   type TextEdit,
 } from "vscode-languageserver-protocol";
 import { VERSION } from "../base/version.ts";
+import { type Action, fixingAll, ignoring } from "./code_actions.ts";
+import { type Completion, completions } from "./completion.ts";
 import { explain } from "./explain.ts";
 import { lint } from "./lint.ts";
-import type { Range } from "./range.ts";
+import type { Edit, Range } from "./range.ts";
 import type { Context, Diagnostic, Severity } from "./rule.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
 import { ruleNamed, type Settings } from "./settings.ts";
@@ -76,7 +81,10 @@ export function serve(settings: Settings, context: Context): Promise<number> {
       // The whole text comes with each change: a config is small, and nothing can get out of step.
       textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full },
       hoverProvider: true,
-      codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+      completionProvider: { triggerCharacters: ['"'] },
+      codeActionProvider: {
+        codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll],
+      },
     },
   }));
   connection.onNotification(DidOpenTextDocumentNotification.type, ({ textDocument }) => {
@@ -98,9 +106,24 @@ export function serve(settings: Settings, context: Context): Promise<number> {
     const file = files.get(textDocument.uri);
     return file ? hover(file, offsetOf(file.source, position)) : null;
   });
-  connection.onRequest(CodeActionRequest.type, ({ textDocument, range }): CodeAction[] => {
+  connection.onRequest(CompletionRequest.type, ({ textDocument, position }): CompletionItem[] => {
+    const source = files.get(textDocument.uri)?.source;
+    return source ? completions(source, offsetOf(source, position)).map(item(source)) : [];
+  });
+  connection.onRequest(CodeActionRequest.type, ({ textDocument, range, context: { only } }) => {
     const file = files.get(textDocument.uri);
-    return file ? actions(file, textDocument.uri, range) : [];
+    const wants = (kind: string) => !only || only.some((one) => `${kind}.`.startsWith(`${one}.`));
+    if (!file) return [];
+    const { uri } = textDocument;
+    const all: CodeAction[] = wants(CodeActionKind.QuickFix) ? actions(file, uri, range) : [];
+    // Only where it is asked for, such as on saving: to mend takes as long as a few keystrokes.
+    if (only && wants(CodeActionKind.SourceFixAll)) {
+      const action = fixingAll(file.source, (sources) => lint(sources, settings, context));
+      if (action) {
+        all.push({ ...edited(file.source, uri, action), kind: CodeActionKind.SourceFixAll });
+      }
+    }
+    return all;
   });
   connection.onRequest(ShutdownRequest.type, () => {
     isShutDown = true;
@@ -178,22 +201,34 @@ function hover({ source, diagnostics }: Open, offset: number): Hover | null {
 function actions({ source, diagnostics }: Open, uri: string, range: LspRange): CodeAction[] {
   const [from, to] = [offsetOf(source, range.start), offsetOf(source, range.end)];
   return diagnostics.flatMap((found): CodeAction[] => {
-    const edits = found.fix?.edits ?? [];
     const isThere = found.range.offset <= to && from <= found.range.offset + found.range.length;
-    if (edits.length === 0 || !isThere) return [];
-    return [{
-      title: found.fix!.title,
+    if (!isThere) return [];
+    const { title, edits = [] } = found.fix ?? {};
+    const fix = title && edits.length > 0 ? { title, edits } : undefined;
+    return [fix, ignoring(found)].filter((action) => action !== undefined).map((action) => ({
+      ...edited(source, uri, action),
       kind: CodeActionKind.QuickFix,
       diagnostics: [shown(found)],
-      isPreferred: true,
-      edit: {
-        changes: {
-          [uri]: edits.map((edit): TextEdit => ({
-            range: rangeIn(source, edit),
-            newText: edit.content,
-          })),
-        },
-      },
-    }];
+      isPreferred: action === fix,
+    }));
+  });
+}
+
+function edited(source: Source, uri: string, { title, edits }: Action): CodeAction {
+  return { title, edit: { changes: { [uri]: edits.map((edit) => textEdit(source, edit)) } } };
+}
+
+function textEdit(source: Source, edit: Edit): TextEdit {
+  return { range: rangeIn(source, edit), newText: edit.content };
+}
+
+function item(source: Source): (completion: Completion) => CompletionItem {
+  return ({ label, description, edit }) => ({
+    label,
+    kind: description === undefined ? CompletionItemKind.Value : CompletionItemKind.Property,
+    detail: description,
+    // Editors compare with what stands in the range, quotes and all.
+    filterText: edit.content,
+    textEdit: textEdit(source, edit),
   });
 }

@@ -4,6 +4,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   CodeActionRequest,
+  CompletionRequest,
   createProtocolConnection,
   DidChangeTextDocumentNotification,
   DidOpenTextDocumentNotification,
@@ -129,6 +130,78 @@ Deno.test("an editor gets findings as the text changes, their background and the
   assertEquals(fixed.diagnostics, []);
   const broken = await editor.change(TEXT.replace(',\n  "name', '\n  "name'), 3);
   assertEquals(broken.diagnostics.map(({ code }) => code), ["CNI001"]);
+});
+
+Deno.test("an editor is offered the keys of the plugin at hand, and their values", async () => {
+  await using editor = await Editor.start();
+  /** The completions at the mark, and what the text becomes with the one of that label. */
+  const at = async (marked: string, label = "") => {
+    const offset = marked.indexOf("|");
+    const text = marked.replace("|", "");
+    await editor.open(text);
+    const before = marked.slice(0, offset).split("\n");
+    const found = await editor.connection.sendRequest(CompletionRequest.type, {
+      textDocument: { uri: URI },
+      position: { line: before.length - 1, character: before.at(-1)!.length },
+    });
+    assert(Array.isArray(found));
+    const chosen = found.find((one) => one.label === label)?.textEdit;
+    assert(!chosen || "range" in chosen);
+    const lines = text.split("\n");
+    if (chosen) {
+      const { start, end } = chosen.range;
+      const line = lines[start.line]!;
+      lines[start.line] = line.slice(0, start.character) + chosen.newText +
+        line.slice(end.character);
+    }
+    return { labels: found.map((one) => one.label), text: lines.join("\n") };
+  };
+  const bridge = TEXT.replace('"isGatway": true,', '"isG|');
+  const { labels, text } = await at(bridge, "isGateway");
+  assert(labels.includes("hairpinMode") && !labels.includes("vlanId"), labels.join());
+  assert(!labels.includes("type"), "it is there already");
+  assertStringIncludes(text, '  "isGateway": \n');
+  const type = TEXT.replace('"bridge"', '"|"');
+  assertStringIncludes((await at(type, '"macvlan"')).text, '"type": "macvlan",');
+  const inner = TEXT.replace('"type": "host-local"', '"type": "|"');
+  assert((await at(inner)).labels.includes('"whereabouts"'));
+  assert(!(await at(inner)).labels.includes('"bridge"'));
+  const range = TEXT.replace('"subnet": "10.1.0.0/16"', '"ranges": [[{ "|" }]]');
+  assertEquals((await at(range)).labels, ["subnet", "rangeStart", "rangeEnd", "gateway"]);
+  const list = '{ "plugins": [{ "type": "macvlan", "mode": | }] }';
+  assertEquals((await at(list, '"vepa"')).text, list.replace("|", '"vepa"'));
+  assertEquals((await at('{ "plugins": [], | }')).labels.includes("disableCheck"), true);
+  assertEquals((await at('{ "type": "unheard-of", "x": "|" }')).labels, []);
+});
+
+Deno.test("an editor can mend all on saving, and spare a finding in its place", async () => {
+  await using editor = await Editor.start();
+  const text = TEXT.replace("10.1.0.0/16", "10.1.2.3/16");
+  const { diagnostics } = await editor.open(text);
+  const range = { start: { line: 0, character: 0 }, end: { line: 7, character: 0 } };
+  const act = async (only?: string[]) =>
+    (await editor.connection.sendRequest(CodeActionRequest.type, {
+      textDocument: { uri: URI },
+      range,
+      context: { diagnostics, only },
+    }) ?? []).map((action) => {
+      assert("edit" in action);
+      return { title: action.title, edits: action.edit!.changes![URI]! };
+    });
+  const [all, ...others] = await act(["source.fixAll"]);
+  assertEquals(others, []);
+  const mended = text.replace("isGatway", "isGateway").replace("10.1.2.3", "10.1.0.0");
+  assertEquals(all!.edits.map(({ newText }) => newText), [mended]);
+
+  const spare = (await act()).find(({ title }) => title.startsWith("spare unknown-key"));
+  const { start, end } = spare!.edits[0]!.range;
+  assertEquals(start, end);
+  const lines = text.split("\n");
+  lines[start.line] = lines[start.line]!.slice(0, start.character) + spare!.edits[0]!.newText +
+    lines[start.line]!.slice(start.character);
+  const after = await editor.change(lines.join("\n"), 2);
+  assertEquals(after.diagnostics.map(({ code }) => code), ["CNI402"]);
+  assertEquals(await act(["refactor"]), []);
 });
 
 Deno.test("a keystroke takes less than 50 ms, at the median of 100", async () => {

@@ -1,7 +1,7 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
 import { isPromised } from "../addressing.ts";
+import { hasUnknownCapability, TAKERS, unknownCapabilities } from "../capabilities.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import { closest } from "../../base/nearest.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
 import type { Node } from "jsonc-parser";
@@ -397,32 +397,6 @@ export const FIELDS: readonly Rule[] = [
     },
   },
 ];
-
-/** What runtimes give: https://www.cni.dev/docs/conventions/ and the plugins' own documents. */
-const CAPABILITIES = [
-  ..."portMappings ipRanges bandwidth dns ips mac aliases infinibandGUID deviceID".split(" "),
-  ..."cgroupPath CNIDeviceInfoFile io.kubernetes.cri.pod-annotations tc podIps".split(" "),
-];
-
-/** Whom a capability is for. */
-const TAKERS: Readonly<Record<string, readonly string[]>> = {
-  portMappings: ["portmap", PORT_MAPPER],
-  bandwidth: ["bandwidth"],
-};
-
-function* unknownCapabilities(plugin: PluginNode): Generator<{ key: Node; right: string }> {
-  for (const { key, name } of entries(plugin.field("capabilities"))) {
-    if (CAPABILITIES.includes(name)) continue;
-    const same = CAPABILITIES.find((one) => one.toLowerCase() === name.toLowerCase());
-    const right = same ?? (name.length < 4 ? undefined : closest(name, CAPABILITIES));
-    if (right) yield { key, right };
-  }
-}
-
-function hasUnknownCapability(plugin: PluginNode): boolean {
-  for (const _ of unknownCapabilities(plugin)) return true;
-  return false;
-}
 
 /** Findings of keys and types, of which others only follow. */
 export function* slipsOf(plugin: PluginNode): Generator<Found> {

@@ -1,0 +1,131 @@
+/** What an editor offers at a place in a config: the keys that belong there, and values of a key. */
+import { getLocation, type JSONPath, type Node } from "jsonc-parser";
+import { SPEC_VERSIONS } from "../cni/version.ts";
+import { CAPABILITIES } from "./capabilities.ts";
+import { PORT_MAPPER } from "./document.ts";
+import type { Edit } from "./range.ts";
+import { boolean, type Fields, list, object, string, type Type } from "./schema.ts";
+import { COMMON } from "./schemas/common.ts";
+import { DESCRIPTIONS } from "./schemas/descriptions.ts";
+import { PLUGIN_TYPES, schemaNamed } from "./schemas/mod.ts";
+import type { Source } from "./source.ts";
+import { entries, field, items, text } from "./tree.ts";
+
+export interface Completion {
+  /** A key, or a value as JSON has it. */
+  label: string;
+  /** What it is for, in a sentence. */
+  description?: string;
+  /** What to type at the place. */
+  edit: Edit;
+}
+
+/** The completions at an offset; none where nothing is known of what belongs there. */
+export function completions(source: Source, offset: number): Completion[] {
+  const { path, previousNode, isAtPropertyKey } = getLocation(source.text, offset);
+  const place = placeOf(source.root, isAtPropertyKey ? path.slice(0, -1) : path);
+  // What is being typed is replaced, with the quote that it has so far.
+  const isInside = previousNode !== undefined && previousNode.type !== "null" &&
+    previousNode.offset <= offset && offset <= previousNode.offset + previousNode.length;
+  const range = isInside
+    ? { offset: previousNode.offset, length: previousNode.length }
+    : { offset, length: 0 };
+  if (!isAtPropertyKey) {
+    return place.values.map((value) => {
+      const label = JSON.stringify(value);
+      return { label, edit: { ...range, content: label } };
+    });
+  }
+  const rest = source.text.slice(range.offset + range.length);
+  const colon = /^\s*:/.test(rest) ? "" : ": ";
+  const there = new Set(
+    [...entries(place.node)].map(({ key, name }) => key.offset === range.offset ? undefined : name),
+  );
+  return Object.keys(place.fields).filter((name) => !there.has(name)).map((name) => ({
+    label: name,
+    description: DESCRIPTIONS[name],
+    edit: { ...range, content: JSON.stringify(name) + colon },
+  }));
+}
+
+/** What belongs at a place. */
+interface Place {
+  node: Node | undefined;
+  /** Of an object. */
+  fields: Fields;
+  /** Of anything else. */
+  values: readonly (string | boolean)[];
+}
+
+/** Follows the path from the network, by what is known of each step. */
+function placeOf(root: Node | undefined, path: JSONPath): Place {
+  let node = root;
+  let type: Type = object(networkFields(root));
+  for (const step of path) {
+    const parent: Node | undefined = node;
+    if (typeof step === "number") {
+      node = items(parent)[step];
+      type = type.kind === "list" ? type.of : { kind: "any" };
+    } else {
+      node = field(parent, step);
+      type = type.kind === "object"
+        ? type.fields[step] ?? { kind: "any" }
+        : type.kind === "map"
+        ? type.of
+        : { kind: "any" };
+    }
+    type = known(type, node);
+  }
+  return {
+    node,
+    fields: type.kind === "object" ? type.fields : {},
+    values: type.kind === "boolean" ? [true, false] : type.kind === "choice" ? type.values : [],
+  };
+}
+
+const PLUGIN: Type = object({});
+const IPAM: Type = object({});
+const NETWORK: Type = object({});
+
+/** A type that depends on what the object says it is. */
+function known(type: Type, node: Node | undefined): Type {
+  if (type === PLUGIN) return object(pluginFields(node));
+  if (type === NETWORK) return object(networkFields(node));
+  if (type !== IPAM) return type;
+  const schema = schemaNamed(text(field(node, "type")));
+  return object({ ...(schema?.kind === "ipam" && schema.fields), type: named(["ipam"]) });
+}
+
+function networkFields(node: Node | undefined): Fields {
+  const network: Fields = {
+    cniVersion: { kind: "choice", values: SPEC_VERSIONS, strict: true },
+    cniVersions: list({ kind: "choice", values: SPEC_VERSIONS, strict: true }),
+    name: string,
+  };
+  const isList = field(node, "plugins") !== undefined;
+  const plugins = list(PLUGIN);
+  if (isList) return { ...network, disableCheck: boolean, disableGC: boolean, plugins };
+  // Of a network that is neither yet.
+  return { ...network, ...pluginFields(node), ...(!field(node, "type") && { plugins }) };
+}
+
+function pluginFields(node: Node | undefined): Fields {
+  const type = text(field(node, "type"));
+  const schema = schemaNamed(type);
+  return {
+    type: named(["main", "meta"]),
+    ...schema?.fields,
+    // What works on another plugin's interface has no addresses of its own.
+    ...(schema?.kind !== "meta" && { ipam: IPAM }),
+    dns: COMMON.dns!,
+    args: COMMON.args!,
+    capabilities: object(Object.fromEntries(CAPABILITIES.map((name) => [name, boolean]))),
+    ...((type === PORT_MAPPER || type === "flannel") && { delegate: PLUGIN }),
+    ...(type === "multus" && { delegates: list(NETWORK) }),
+  };
+}
+
+function named(kinds: readonly string[]): Type {
+  const values = PLUGIN_TYPES.filter((type) => kinds.includes(schemaNamed(type)!.kind));
+  return { kind: "choice", values, strict: false };
+}
