@@ -4,7 +4,6 @@ import { hasUnknownCapability, TAKERS, unknownCapabilities } from "../capabiliti
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
-import type { Node } from "jsonc-parser";
 import { retyped } from "../retype.ts";
 import {
   type Owner,
