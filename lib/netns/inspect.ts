@@ -8,6 +8,8 @@ import { healthOf } from "./health.ts";
 import { readContainer, readContainers } from "./inventory.ts";
 import { nftablesElements } from "../packetpath/nftables.ts";
 import { readRules } from "../packetpath/read.ts";
+import { within } from "../packetpath/walk.ts";
+import { namespaceInode, processesByNamespace, socketOwners } from "./processes.ts";
 import { type SocketEntry, sockets } from "./sockets.ts";
 import { requireAlive, type Target } from "./target.ts";
 import { troublesOf } from "./troubles.ts";
@@ -31,7 +33,7 @@ export interface Inspection {
   routes: Route[];
   rules: Rule[];
   neighbours: Neighbour[];
-  sockets: SocketEntry[];
+  sockets: (SocketEntry & { process?: { pid: number; name: string } })[];
   /** The container's etc-files as the isolator wrote them; absent without a container. */
   files: { resolvConf?: string; hosts?: string; hostname?: string };
   /**
@@ -39,6 +41,8 @@ export interface Inspection {
    * installed and nftables has none.
    */
   portRules?: string[];
+  /** The agent's rules by which its packets leave with another source, and those before them. */
+  sourceRules?: string[];
 }
 
 /** @throws {OperatorError} `namespace_gone` */
@@ -67,10 +71,36 @@ export async function inspect(layout: Layout, target: Target): Promise<Inspectio
     routes: view.routes,
     rules: view.rules,
     neighbours: view.neighbours,
-    sockets: sockets(view),
+    sockets: ownedSockets(view),
     files: container ? etcFiles(layout, container.netns) : {},
     portRules: await rulesFor(target.id, addresses.map(({ address }) => address)),
+    sourceRules: await rulesFrom(addresses.map(({ address }) => address)),
   };
+}
+
+function ownedSockets(view: NamespaceView): Inspection["sockets"] {
+  const all = sockets(view);
+  if (all.length === 0) return all;
+  const inode = namespaceInode(view.netns!);
+  const owners = socketOwners(processesByNamespace().get(inode ?? -1) ?? []);
+  return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
+}
+
+/** Where a rule of postrouting leads, and what has no source but is gone to from one that has. */
+async function rulesFrom(addresses: readonly string[]): Promise<string[] | undefined> {
+  const tables = await Promise.all([readRules("nat"), readRules("nat", "ip6tables")]);
+  const found: string[] = [];
+  for (const table of tables) {
+    const of = (chain: string) => table?.chains.get(chain) ?? [];
+    const own = of("POSTROUTING").filter(({ source }) =>
+      source !== undefined && !source.not &&
+      addresses.some((address) => within(address, source.value))
+    );
+    found.push(
+      ...own.flatMap((rule) => [rule, ...of(rule.target ?? "")]).map(({ text }) => text),
+    );
+  }
+  return tables.some((table) => table) ? found : undefined;
 }
 
 function etcFiles(layout: Layout, netns: string): Inspection["files"] {

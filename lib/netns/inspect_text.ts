@@ -1,5 +1,6 @@
 /** An inspection as text for a terminal. */
 import type { Inspection } from "./inspect.ts";
+import type { NextHop, Rule } from "../netlink/mod.ts";
 import { age, plain, table } from "./table.ts";
 
 /** Local addresses' own routes and multicast prefixes are the kernel's housekeeping. */
@@ -49,17 +50,25 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
     [
       "routes",
       table(
-        ["DESTINATION", "GATEWAY", "LINK", "SOURCE", "METRIC", "TABLE"],
+        ["DESTINATION", "GATEWAY", "LINK", "SOURCE", "METRIC", "MTU", "TABLE"],
         routes.flatMap((route) =>
           (route.hops ?? [route]).map((hop) => [
             route.type === "unicast" ? route.destination : `${route.type} ${route.destination}`,
-            hop.gateway ?? "-",
+            `${hop.gateway ?? "-"}${route.hops ? ` weight ${(hop as NextHop).weight}` : ""}`,
             nameOf(hop.link),
             route.source ?? "-",
             `${route.metric ?? 0}`,
+            route.mtu === undefined ? "-" : `${route.mtu}`,
             route.table,
           ])
         ),
+      ),
+    ],
+    [
+      "policy rules",
+      table(
+        ["PRIORITY", "RULE", "ACTION"],
+        seen.rules.map((rule) => [`${rule.priority}`, selector(rule), action(rule)]),
       ),
     ],
     [
@@ -77,15 +86,19 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
     [
       "sockets",
       table(
-        ["PROTOCOL", "LOCAL", "REMOTE", "STATE"],
+        ["PROTOCOL", "LOCAL", "REMOTE", "STATE", "RECV-Q", "SEND-Q", "PROCESS"],
         seen.sockets.map((one) => [
           one.protocol,
           endpoint(one.localAddress, one.localPort),
           one.remotePort ? endpoint(one.remoteAddress, one.remotePort) : "-",
           one.state,
+          `${one.receiveQueue}`,
+          `${one.sendQueue}`,
+          one.process ? `${one.process.pid} ${one.process.name}` : "-",
         ]),
       ),
     ],
+    ["rules on the agent for what it sends", (seen.sourceRules ?? []).join("\n")],
     [
       "rules on the agent that lead here",
       (seen.portRules ?? ["none of nftables, and iptables is not installed"]).join("\n"),
@@ -96,6 +109,27 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
   return sections.filter(([, text]) => text.trim() !== "")
     .map(([title, text]) => `${heading(title)}\n${indented(plain(text.trimEnd()))}`)
     .join("\n\n");
+}
+
+/** As `ip rule` writes it. */
+function selector(rule: Rule): string {
+  const ports = (name: string, range?: [number, number]) =>
+    range ? [name, range[0] === range[1] ? `${range[0]}` : range.join("-")] : [];
+  return [
+    ...rule.inverted ? ["not"] : [],
+    ...["from", rule.from],
+    ...rule.to === "all" ? [] : ["to", rule.to],
+    ...rule.inputLink ? ["iif", rule.inputLink] : [],
+    ...rule.outputLink ? ["oif", rule.outputLink] : [],
+    ...rule.mark ? ["fwmark", rule.mark] : [],
+    ...rule.protocol ? ["ipproto", `${rule.protocol}`] : [],
+    ...ports("sport", rule.sourcePorts),
+    ...ports("dport", rule.destinationPorts),
+  ].join(" ");
+}
+
+function action({ family, action, table }: Rule): string {
+  return `${action}${table ? ` ${table}` : ""}${family === "inet6" ? " (IPv6)" : ""}`;
 }
 
 function containerText({ name, netns, pid, container }: Inspection): string {

@@ -40,6 +40,23 @@ export function processName(pid: number): string | undefined {
   }
 }
 
+/** The first process of some that has each socket open, by the socket's inode. */
+export function socketOwners(among: readonly number[]): Map<number, { pid: number; name: string }> {
+  const found = new Map<number, { pid: number; name: string }>();
+  for (const pid of among) {
+    try {
+      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+        const inode = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${name}`))?.[1];
+        if (inode === undefined || found.has(Number(inode))) continue;
+        found.set(Number(inode), { pid, name: processName(pid) ?? "?" });
+      }
+    } catch {
+      // It ended, or closed a file, while we looked; or it is another user's root's.
+    }
+  }
+  return found;
+}
+
 /** The process that has a socket open; undefined if none can be seen. */
 export function socketOwner(inode: number): { pid: number; name: string } | undefined {
   const wanted = `socket:[${inode}]`;

@@ -119,6 +119,13 @@ Deno.test("inspect shows the container's links, routes, sockets, files and port 
     resolvConf: "nameserver 192.0.2.53\n",
   });
   const server = container.spawn(["busybox", "httpd", "-f", "-p", "8081"]);
+  for (
+    const line of [
+      "route add 10.77.0.0/16 via 10.1.0.1 mtu 1300",
+      "route add 10.78.0.0/16 nexthop via 10.1.0.1 weight 2 nexthop via 10.1.0.9",
+      "rule add to 10.9.0.0/16 ipproto udp dport 53 table 77 priority 70",
+    ]
+  ) await container.ok(["ip", ...line.split(" ")]);
   await agent.ok([
     ..."iptables -t nat -A PREROUTING -p tcp --dport 8080 -m comment --comment".split(" "),
     "container_id: web",
@@ -158,6 +165,14 @@ Deno.test("inspect shows the container's links, routes, sockets, files and port 
   assertStringIncludes(seen.portRules[0], "--to-destination 10.1.0.2:80");
   const text = (await netns(agent, "inspect", "web")).stdout;
   assertMatch(text, /default +10\.1\.0\.1 +eth0/);
+  assertMatch(text, /10\.77\.0\.0\/16 +10\.1\.0\.1 +eth0 +- +0 +1300 +main\n/);
+  assertMatch(text, /10\.78\.0\.0\/16 +10\.1\.0\.1 weight 2 +eth0[^]*10\.1\.0\.9 weight 1 +eth0/);
+  assertMatch(text, /\b70 +from all to 10\.9\.0\.0\/16 ipproto 17 dport 53 +lookup 77\n/);
+  assertMatch(text, /tcp +\S*:8081 +- +LISTEN +0 +0 +\d+ busybox\n/);
+  assertMatch(
+    text,
+    /rules on the agent for what it sends\n {2}-A POSTROUTING -s 10\.1\.0\.2\/32 .*\n[^]*MASQUERADE\n/,
+  );
   assertStringIncludes(text, "nameserver 192.0.2.53");
   server.kill();
   await server.status;
