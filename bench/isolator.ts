@@ -4,9 +4,10 @@
  * namespace and executes the plugin.
  */
 import { CNI_PLUGINS } from "../tests/harness/binary.ts";
+import { Containerizer } from "../tests/harness/containerizer.ts";
 import { Sandbox } from "../tests/harness/sandbox.ts";
 import { Service } from "../tests/harness/service.ts";
-import { Containerizer, Shell } from "./containerizer.ts";
+import { Shell } from "./shell.ts";
 import { goal, median, row, runProgram } from "./timing.ts";
 
 /** A bridge of the kernel has 1,023 ports. */

@@ -11,7 +11,7 @@ import { compare, newlyMissed } from "./gate.ts";
 import { writeReport } from "./report.ts";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "containerizer"];
+const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "shell"];
 /** What the gate runs, each with as few rounds as still give a median. */
 const GATE = [["startup"], ["netns"], ["attach", "5", "100"]];
 /** Set for the process that a benchmark runs in. */
