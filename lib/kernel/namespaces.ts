@@ -8,6 +8,7 @@
 import { writeErrorOutput } from "../base/streams.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle, open } from "./files.ts";
+import { isWorker } from "./threads.ts";
 
 const libc = openLibc({
   unshare: { parameters: ["i32"], result: "i32" },
@@ -146,6 +147,8 @@ function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
     } catch (error) {
       // What would follow happens in the container's network: better not at all.
       writeErrorOutput(`mesos-cni: cannot return to the agent's namespaces: ${error}\n`);
+      // In a worker, an exit would end the worker alone.
+      if (isWorker) Deno.kill(Deno.pid, "SIGKILL");
       Deno.exit(1);
     }
     home.forEach((handle) => handle.close());

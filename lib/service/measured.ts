@@ -11,6 +11,12 @@ import { Isolator, type PluginCall } from "../isolator/isolator.ts";
 import type { Recovered } from "../isolator/recover.ts";
 import { Counter, gauge, Histogram } from "./metrics.ts";
 
+/** What one thread has counted, on its way to another. */
+export interface Counts {
+  counters: ReturnType<Counter["drain"]>[];
+  histograms: ReturnType<Histogram["drain"]>[];
+}
+
 export class MeasuredIsolator extends Isolator {
   readonly #attaches = new Counter(
     "mesos_cni_attaches_total",
@@ -105,6 +111,28 @@ export class MeasuredIsolator extends Isolator {
     for (const { kind, outcome } of garbage) {
       if (outcome !== "found") this.#leaks.add({ kind, outcome });
     }
+  }
+
+  /** What was counted since the last time, and is to be counted elsewhere. */
+  drain(): Counts {
+    return {
+      counters: this.#counters.map((one) => one.drain()),
+      histograms: this.#histograms.map((one) => one.drain()),
+    };
+  }
+
+  /** Counts what another isolator of this service has done. */
+  absorb({ counters, histograms }: Counts): void {
+    this.#counters.forEach((one, i) => one.absorb(counters[i]!));
+    this.#histograms.forEach((one, i) => one.absorb(histograms[i]!));
+  }
+
+  get #counters(): Counter[] {
+    return [this.#attaches, this.#detaches, this.#failures, this.#pluginFailures, this.#leaks];
+  }
+
+  get #histograms(): Histogram[] {
+    return [this.#durations, this.#pluginDurations];
   }
 
   /** Everything, for `GET /metrics`. */

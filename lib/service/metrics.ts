@@ -18,26 +18,63 @@ export class Counter {
     this.#values.set(key, (this.#values.get(key) ?? 0) + count);
   }
 
+  /** What was counted since the last time, for another thread's {@link absorb}. */
+  drain(): [key: string, value: number][] {
+    const all = [...this.#values];
+    this.#values.clear();
+    return all;
+  }
+
+  absorb(counted: ReturnType<Counter["drain"]>): void {
+    for (const [key, count] of counted) this.#values.set(key, (this.#values.get(key) ?? 0) + count);
+  }
+
   toString(): string {
     return family(this, "counter", [...this.#values].map(([key, value]) => [key, value]));
   }
 }
 
+interface Series {
+  labels: Labels;
+  counts: number[];
+  sum: number;
+}
+
 export class Histogram {
-  readonly #series = new Map<string, { labels: Labels; counts: number[]; sum: number }>();
+  readonly #series = new Map<string, Series>();
 
   constructor(readonly name: string, readonly help: string) {}
 
   observe(labels: Labels, seconds: number): void {
+    const series = this.#of(labels);
+    const bucket = BUCKETS.findIndex((bound) => seconds <= bound);
+    series.counts[bucket < 0 ? BUCKETS.length : bucket]! += 1;
+    series.sum += seconds;
+  }
+
+  #of(labels: Labels): Series {
     const key = labelText(labels);
     let series = this.#series.get(key);
     if (!series) {
       series = { labels, counts: [...BUCKETS, Infinity].map(() => 0), sum: 0 };
       this.#series.set(key, series);
     }
-    const bucket = BUCKETS.findIndex((bound) => seconds <= bound);
-    series.counts[bucket < 0 ? BUCKETS.length : bucket]! += 1;
-    series.sum += seconds;
+    return series;
+  }
+
+  /** What was observed since the last time, for another thread's {@link absorb}. */
+  drain(): Series[] {
+    const all = [...this.#series.values()];
+    this.#series.clear();
+    return all;
+  }
+
+  absorb(observed: readonly Series[]): void {
+    for (const { labels, counts, sum } of observed) {
+      const own = this.#of(labels);
+      counts.forEach((count, i) => own.counts[i]! += count);
+      own.sum += sum;
+    }
   }
 
   toString(): string {

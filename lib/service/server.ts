@@ -6,10 +6,12 @@ import { SystemError } from "../kernel/libc.ts";
 import { isListening, UnixListener, type UnixStream } from "../kernel/unix_socket.ts";
 import { exists } from "../base/exists.ts";
 import { withFile } from "../base/file_error.ts";
+import { isWorker } from "../kernel/threads.ts";
 import { log } from "../base/log.ts";
 import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
 import { MeasuredIsolator } from "./measured.ts";
-import { failure, respond } from "./routes.ts";
+import { Lanes, work } from "./lanes.ts";
+import { failure } from "./routes.ts";
 import { notify, passedSocket } from "./systemd.ts";
 
 export { MeasuredIsolator };
@@ -45,6 +47,7 @@ export async function serve(
   path: string,
   ready: (where: string) => void,
 ): Promise<void> {
+  if (isWorker) return await work(isolator);
   const passed = passedSocket();
   if (passed !== undefined) {
     const listener = UnixListener.adopt(passed);
@@ -104,6 +107,7 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
   const open = new Set<Promise<void>>();
+  using lanes = new Lanes(isolator);
   notify("READY=1");
   while (!stopping) {
     try {
@@ -116,7 +120,7 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
         continue;
       }
       while (open.size >= MOST_CONNECTIONS) await makeRoom(open, silent);
-      const done = converse(isolator, stream, pid, silent).finally(() => open.delete(done));
+      const done = converse(lanes, stream, pid, silent).finally(() => open.delete(done));
       open.add(done);
     } catch (error) {
       log.error("no connection can be taken", { error: messageOf(error) });
@@ -149,7 +153,7 @@ async function makeRoom(
 
 /** One connection from its beginning to its end. Never fails: there is nobody to tell. */
 async function converse(
-  isolator: MeasuredIsolator,
+  lanes: Lanes,
   connection: UnixStream,
   pid: number,
   silent: Map<UnixStream, number>,
@@ -161,7 +165,7 @@ async function converse(
     if (!request) return;
     silent.delete(stream);
     const start = performance.now();
-    const response = await respond(isolator, request);
+    const response = await lanes.respond(request);
     log.info(`${request.method} ${request.path}`, {
       status: response.status,
       ms: Math.round(performance.now() - start),
