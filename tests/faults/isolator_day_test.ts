@@ -15,14 +15,14 @@ import {
 import { Service } from "../harness/service.ts";
 import { FULL } from "../harness/scale.ts";
 
-const CYCLES = FULL ? 20_000 : 240;
+const CYCLES = FULL ? 20_000 : 60;
 /** After so many, what there is counts as what there should be. */
-const FIRST = 100;
+const FIRST = FULL ? 100 : 30;
 const AT_A_TIME = 8;
 /** A look at everything comes after so many. */
-const BETWEEN_LOOKS = FULL ? 1_000 : 80;
+const BETWEEN_LOOKS = FULL ? 1_000 : 30;
 /** Processes of the neighbour. */
-const CROWD = FULL ? 6_000 : 300;
+const CROWD = FULL ? 6_000 : 100;
 /**
  * How long, in ms, 99 of 100 answers may take. By default other tests have the machine's CPUs as
  * well; a service that is blocked by the neighbour is so for seconds.
