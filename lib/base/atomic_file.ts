@@ -127,6 +127,15 @@ export function removeCheckpoint(path: string): void {
 }
 
 /**
+ * Removes what a crash may have left of a write of {@link replaceFile}, and not the file itself.
+ *
+ * @throws {Error} what the file system says
+ */
+export function removeUnfinished(path: string): void {
+  remove(unfinished(path));
+}
+
+/**
  * Removes a directory with all that is in it, and nothing beside it; none is fine too.
  *
  * @throws {OperatorError} `file`

@@ -1,6 +1,6 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
 import { OperatorError } from "../base/error.ts";
-import { replaceFile, writeCheckpoint } from "../base/atomic_file.ts";
+import { removeUnfinished, replaceFile, writeCheckpoint } from "../base/atomic_file.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
 
 export type Change = "made" | "changed" | "unchanged";
@@ -104,7 +104,7 @@ function words(bytes: Uint8Array): Uint32Array {
 }
 
 /**
- * Removes a file or symlink.
+ * Removes a file or symlink, with what a power cut may have left of its making.
  *
  * @returns false if there is none, which is so too where its directory is none
  * @throws {OperatorError} `file`
@@ -112,6 +112,7 @@ function words(bytes: Uint8Array): Uint32Array {
 export function removePiece(path: string): boolean {
   return withFile("remove", path, () => {
     try {
+      removeUnfinished(path);
       Deno.removeSync(path);
       return true;
     } catch (error) {

@@ -74,6 +74,20 @@ Deno.test("install puts everything in its place, and again changes nothing", asy
   assertEquals((await agent.run(["ls", "/etc/mesos-cni.json"])).code, 2);
 });
 
+Deno.test("uninstall takes away what a power cut left of an installation", async () => {
+  await using agent = await machine();
+  const { bin, units } = places(agent);
+  const { placed } = JSON.parse(await agent.ok(installCall(agent)));
+  const program: string = placed[0].path;
+  const unfinished = [program, `${units}/mesos-cni.service`].map((path) =>
+    path.replace(/\/([^/]*)$/, "/.$1.new")
+  );
+  for (const path of unfinished) await agent.ok(["tee", path], { stdin: "half" });
+  await agent.ok(["rm", program]);
+  await agent.ok([MESOS_CNI, "uninstall"]);
+  assertEquals((await agent.run(["find", bin, units, "-not", "-type", "d"])).stdout, "");
+});
+
 Deno.test("what install wrote is what the other commands find", async () => {
   await using agent = await machine();
   const { bin, plugins } = places(agent);
