@@ -64,10 +64,11 @@ export async function makeDisk(
 async function startBySystemd(root: string): Promise<void> {
   const units = `${root}/etc/systemd/system`;
   await Deno.mkdir(units, { recursive: true });
-  await copy(new URL("control.service", GUEST).pathname, `${units}/control.service`);
+  for (const unit of ["control.service", "default.target"]) {
+    await copy(new URL(unit, GUEST).pathname, `${units}/${unit}`);
+  }
   await Deno.remove(`${root}/usr/sbin/init`);
   await Deno.symlink("../lib/systemd/systemd", `${root}/usr/sbin/init`);
-  await Deno.symlink("control.service", `${units}/default.target`);
   // A machine id and a writable /tmp it makes itself.
   await Deno.writeTextFile(`${root}/etc/machine-id`, "");
 }

@@ -128,7 +128,10 @@ echo ${encoded} | base64 -d >'${path}'`);
       ...["-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", `${this.memory}`],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
       ...["-kernel", kernelFile(this.kernel, "vmlinuz"), "-initrd", this.initramfs],
-      ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0"],
+      ...[
+        "-append",
+        "console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 systemd.show_status=1",
+      ],
       ...["-serial", `file:${this.#console}`],
       // Nothing of the disk is kept in this machine's memory: a power cut is one.
       ...["-drive", `file=${this.disk},if=virtio,format=raw,cache=none`],
