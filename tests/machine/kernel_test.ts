@@ -54,7 +54,7 @@ for (const kernel of KERNELS) {
     await t.step("lint says what the kernel lacks, and nothing else", async () => {
       await machine.ok("mesos-cni lint --probe --select=CNI807");
       await machine.ok(
-        "rmmod ipvlan 8021q; rmmod ipvlan 8021q; mkdir /gone && mv $(find /lib/modules -name ipvlan -o -name 8021q) /gone",
+        "rmmod ipvlan 8021q; mkdir /gone && mv $(find /lib/modules -name ipvlan -o -name 8021q) /gone",
       );
       const { stdout } = await machine.run("mesos-cni lint --probe --select=CNI807");
       await machine.ok(

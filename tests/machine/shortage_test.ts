@@ -62,11 +62,11 @@ longMachineTest("shortages", async (t) => {
       "mkdir -p /sys/fs/cgroup/small && echo 0 >/sys/fs/cgroup/small/memory.swap.max",
     );
     let killed = 0;
-    for (const mebibytes of [20, 40, 60, 80]) {
+    for (const mebibytes of [48, 64, 96]) {
       const { code } = await machine.run(`
         echo ${mebibytes}M >/sys/fs/cgroup/small/memory.max
         echo $$ >/sys/fs/cgroup/small/cgroup.procs
-        ${ATTACH} 2>/dev/null`);
+        timeout -s KILL 60 ${ATTACH} 2>/dev/null`);
       if (code !== 0) killed++;
       await machine.ok("mesos-cni isolator recover </dev/null && mesos-cni gc --apply");
       assertEquals(await leftovers(machine), [], `${mebibytes} MiB`);

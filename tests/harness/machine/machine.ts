@@ -26,7 +26,7 @@ export const DOWNLOADED = "/root/mesos-cni";
 const EMULATED = "mitigations=off init_on_alloc=0 no_timer_check";
 
 /** Seconds in which a machine is up, and a command ends, on the slowest machine. */
-const PATIENCE = 120;
+const PATIENCE = 300;
 const DIR = fromFileUrl(new URL("../../../dist/machines", import.meta.url));
 
 export class Machine implements AsyncDisposable {
