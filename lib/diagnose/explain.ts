@@ -5,6 +5,7 @@ import { type Trail, trailOf, trailText } from "./place.ts";
 import type { Answer, Question } from "./questions/question.ts";
 import { placeReasons, translationReasons } from "./reasons/at_place.ts";
 import { linkReasons } from "./reasons/on_the_way.ts";
+import { queueReasons } from "./reasons/between.ts";
 import { dropReasons } from "./reasons/drops.ts";
 import { ruleReasons } from "./reasons/rules.ts";
 import type { RuleTexts } from "./reasons/rule_text.ts";
@@ -50,6 +51,10 @@ export async function explain(
   }
   if (found.length === 0) {
     found.push(...await placeReasons(one));
+  }
+  // ARP has no ports to be known by: it is seen nowhere, and lost anywhere on the way.
+  if (found.length === 0 && trail.seen.length === 0) {
+    found.push(...queueReasons(session, question.journey.legs.map(({ stop }) => stop)));
   }
   if (found.length === 0) {
     const told = drops.map(({ reason, device, location }) =>

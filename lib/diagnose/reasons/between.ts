@@ -1,6 +1,7 @@
 /** What stands between two hops: settings of the bridge, and programs that hook in there. */
 import { tcxPrograms } from "../../kernel/bpf.ts";
 import type { Case } from "../case.ts";
+import type { Stop } from "../journey.ts";
 import { type Finding, inNetns, problem, shellText } from "../finding.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
 import { xdpFinding, xdpOf } from "./programs.ts";
@@ -24,6 +25,27 @@ export async function hooks(
       return [xdpFinding(stop, xdp, ["nothing else is between these hops"])];
     }
   }
+  const queue = queueReasons(session, stops);
+  if (queue.length > 0) return queue;
+  for (const stop of stops) {
+    const direction = stop === trail.before?.stop ? "ingress" : "egress";
+    const count = tcxPrograms(stop.link.index, direction, stop.point.netns);
+    if (count === 0) continue;
+    return [problem(
+      "tcx_not_judged",
+      ["tc", stop.place],
+      `${count} program${
+        count > 1 ? "s" : ""
+      } of tcx at the ${direction} of ${stop.point.name} stand where the packet is lost`,
+      ["what they do can't be read"],
+      `see whose they are: bpftool net show dev ${stop.link.name}`,
+    )];
+  }
+  return [];
+}
+
+/** A queue or a filter of tc at one of these stops whose counter of drops grew meanwhile. */
+export function queueReasons(session: Case["session"], stops: readonly Stop[]): Finding[] {
   const grown = session.grown.filter((one) => one.startsWith("tc\t")).map((one) => one.split("\t"));
   for (const stop of stops) {
     const hit = grown.find(([, netns, device]) =>
@@ -53,20 +75,6 @@ export async function hooks(
         kind.split(" ")[0]
       } show dev ${device}), and delete it if it is not meant so: ${shellText(command)}`,
       { what: `delete that ${kind} of ${device}`, commands: [command] },
-    )];
-  }
-  for (const stop of stops) {
-    const direction = stop === trail.before?.stop ? "ingress" : "egress";
-    const count = tcxPrograms(stop.link.index, direction, stop.point.netns);
-    if (count === 0) continue;
-    return [problem(
-      "tcx_not_judged",
-      ["tc", stop.place],
-      `${count} program${
-        count > 1 ? "s" : ""
-      } of tcx at the ${direction} of ${stop.point.name} stand where the packet is lost`,
-      ["what they do can't be read"],
-      `see whose they are: bpftool net show dev ${stop.link.name}`,
     )];
   }
   return [];
