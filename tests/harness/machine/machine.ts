@@ -90,8 +90,11 @@ export class Machine implements AsyncDisposable {
   /** Shuts it down and switches it on again, as `reboot` does. */
   async reboot(): Promise<void> {
     const { qemu } = this.#running!;
-    await this.run("reboot").catch(() => {}); // It may be off before it has answered.
+    // It may be off before it has answered.
+    await this.run("systemctl reboot 2>/dev/null || reboot").catch(() => {});
+    const late = setTimeout(() => qemu.kill("SIGKILL"), PATIENCE * 1000);
     await qemu.status;
+    clearTimeout(late);
     await this.cut();
     await this.on();
   }
