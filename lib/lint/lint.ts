@@ -3,9 +3,9 @@ import { dirname } from "@std/path";
 import { type Document, documentOf, type PluginNode } from "./document.ts";
 import type { Context, Diagnostic, Found, Rule, Severity } from "./rule.ts";
 import { type Range } from "./range.ts";
-import { slipsOf } from "./rules/fields.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
+import { slipsOf } from "./slips.ts";
 import type { Source } from "./source.ts";
 
 /** More findings of one rule in one file tell nothing new. */

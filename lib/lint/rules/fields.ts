@@ -1,37 +1,14 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
-import { isPromised } from "../addressing.ts";
-import { hasUnknownCapability, TAKERS, unknownCapabilities } from "../capabilities.ts";
-import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import { type PluginNode } from "../document.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
-import { retyped } from "../retype.ts";
-import {
-  type Owner,
-  renamed,
-  typedFields,
-  typeProblem,
-  unknownInside,
-  unknownKeys,
-  valueProblem,
-} from "../schema_check.ts";
-import { COMMON } from "../schemas/common.ts";
-import { homeOf, meant } from "../schemas/elsewhere.ts";
-import type { Schema } from "../schema.ts";
-import { MAIN } from "../schemas/main.ts";
+import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
+import { identifiesDevice, misspelt, mistyped } from "../slips.ts";
+import { meant } from "../schemas/elsewhere.ts";
 import { META } from "../schemas/meta.ts";
-import { ipamSchemaOf, makesNoAddress, schemaNamed, schemaOf } from "../schemas/mod.ts";
+import { schemaNamed, schemaOf } from "../schemas/mod.ts";
 import { misspeltSysctl } from "../schemas/sysctls.ts";
-import {
-  entries,
-  field,
-  isObject,
-  isTrue,
-  items,
-  property,
-  propertyNode,
-  quote,
-  text,
-} from "../tree.ts";
+import { entries, field, isObject, isTrue, items, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
 export const FIELDS: readonly Rule[] = [
@@ -274,99 +251,6 @@ export const FIELDS: readonly Rule[] = [
     },
   },
   {
-    code: "CNI510",
-    name: "capability-missing",
-    severity: "warning",
-    title: "a plugin is not given what it works on",
-    ofAbsence: true,
-    why:
-      "A runtime hands port mappings to a plugin only if its config says that it wants them. Without " +
-      '"capabilities": {"portMappings": true}, portmap runs and maps nothing.',
-    bad: list(bridgeFields(), { type: "portmap" }),
-    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type === "sbr" && makesNoAddress(plugin.document.plugins[0]!)) {
-        yield {
-          at: property(plugin.node, "type"),
-          severity: "error",
-          message: "sbr routes by the container's addresses, and the plugin before it assigns none",
-          help: 'add "ipam" to the plugin that makes the interface',
-        };
-      }
-      if (plugin.type !== "portmap") return;
-      const capabilities = plugin.field("capabilities");
-      const capability = property(capabilities, "portMappings");
-      if (isTrue(capability) || hasUnknownCapability(plugin)) return;
-      if (field(plugin.field("runtimeConfig"), "portMappings")) return;
-      yield {
-        at: capability ?? property(plugin.node, "type"),
-        message: "portmap is never told of a port mapping",
-        help: capability
-          ? 'write "portMappings": true'
-          : 'add "capabilities": { "portMappings": true }',
-      };
-    },
-  },
-  {
-    code: "CNI511",
-    name: "unknown-capability",
-    severity: "warning",
-    title: "a capability is misspelt, or of no use to the plugin",
-    why:
-      "A runtime compares the names of capabilities letter by letter, unlike the keys of a plugin's " +
-      "config: what is asked for by another name is never given.",
-    bad: list(bridgeFields(), { type: "portmap", capabilities: { portmappings: true } }),
-    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    fixable: true,
-    on: "plugin",
-    *check(plugin) {
-      for (const { key, right } of unknownCapabilities(plugin)) {
-        yield renamed(plugin.field("capabilities")!, key, right, { name: "a runtime" });
-      }
-      if (!schemaOf(plugin)?.complete) return;
-      for (const { key, name, value } of entries(plugin.field("capabilities"))) {
-        const takers = TAKERS[name];
-        if (!takers || takers.includes(plugin.type ?? "") || !isTrue(value)) continue;
-        yield {
-          at: key,
-          message: `${plugin.type} makes nothing of the capability ${quote(name)}`,
-          help: `give it to ${takers.join(" or ")}`,
-        };
-      }
-    },
-  },
-  {
-    code: "CNI512",
-    name: "runtime-field",
-    severity: "warning",
-    title: "a key that the runtime sets",
-    why:
-      '"prevResult" and "runtimeConfig" are what a runtime adds to the config when it calls a plugin. ' +
-      "On disk they are overwritten, or taken for the facts of a container that isn't there.",
-    bad: list(bridgeFields(), {
-      type: "portmap",
-      capabilities: { portMappings: true },
-      runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
-    }),
-    good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.role === "partial" || !schemaOf(plugin)?.complete) return;
-      for (const name of ["prevResult", "runtimeConfig"]) {
-        const found = propertyNode(plugin.node, name);
-        if (!found) continue;
-        yield {
-          at: found.children![0],
-          message: `"${name}" is set by the runtime, not by a file`,
-          help: name === "runtimeConfig"
-            ? 'delete it; ask for it with "capabilities"'
-            : "delete it; the runtime hands over the result of the plugin before",
-        };
-      }
-    },
-  },
-  {
     code: "CNI513",
     name: "nameserver-malformed",
     severity: "warning",
@@ -397,117 +281,6 @@ export const FIELDS: readonly Rule[] = [
   },
 ];
 
-/** Findings of keys and types, of which others only follow. */
-export function* slipsOf(plugin: PluginNode): Generator<Found> {
-  yield* misspelt(plugin);
-  yield* mistyped(plugin);
-}
-
-function* mistyped(plugin: PluginNode): Generator<Found> {
-  const source = plugin.document.source.text;
-  for (const [node, type, path] of typedFields(plugin)) {
-    const problem = typeProblem(node, type, source);
-    if (!problem) continue;
-    yield {
-      at: node,
-      message: `${path} ${problem.what}`,
-      help: problem.help,
-      fix: retyped(node, type, source),
-    };
-  }
-}
-
-function* misspelt(plugin: PluginNode): Generator<Found> {
-  const schema = schemaOf(plugin);
-  const name = plugin.type ?? "bridge";
-  // The port mapper is not written in Go; a stock agent's reads the exact keys too.
-  const ignoresCase = plugin.type !== PORT_MAPPER;
-  const lacks = lackingKeys(plugin);
-  if (schema) {
-    const { complete } = schema;
-    const owner: Owner = { name, ignoresCase, complete };
-    const { ipam: ipamField, ...common } = COMMON;
-    const known = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipamField! }) };
-    yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
-    for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
-      yield* unknownInside(plugin.field(key), type, { ...owner, home: outside(key, schema) });
-    }
-    if (complete) yield* unknownInside(plugin.field("dns"), COMMON.dns!, owner);
-  }
-  const ipam = ipamSchemaOf(plugin);
-  if (!ipam || !isObject(plugin.ipam)) return;
-  const owner: Owner = { name: plugin.ipamType!, ignoresCase: true, complete: ipam.complete };
-  yield* unknownKeys(plugin.ipam, ipam.fields, {
-    ...owner,
-    lacks,
-    home: (key) => homeOf(key, "ipam"),
-  });
-  for (const [key, type] of Object.entries(ipam.complete ? ipam.fields : {})) {
-    yield* unknownInside(field(plugin.ipam, key), type, { ...owner, home: outside(key, ipam) });
-  }
-}
-
-/** Where a key inside the field `key` belongs that is one of the fields beside it. */
-function outside(key: string, { fields }: Schema): Owner["home"] {
-  return (name) => Object.hasOwn(fields, name) ? `beside "${key}"` : undefined;
-}
-
-/** Where a key of a plugin belongs that is none of its own. */
-function home(plugin: PluginNode, key: string): string | undefined {
-  if (plugin.type === PORT_MAPPER) {
-    const inner = field(plugin.node, "delegate");
-    return isObject(inner) && (key === "ipam" || homeOf(key, "plugin"))
-      ? 'into "delegate"'
-      : undefined;
-  }
-  if (plugin.role === "delegate" && Object.hasOwn(MAIN[PORT_MAPPER]!.fields, key)) {
-    return "beside the delegate, to the port mapper";
-  }
-  if (key === plugin.type) return 'out of its braces, beside "type"';
-  if (/^net[./]/.test(key)) return `into "sysctl"${plugin.type === "tuning" ? "" : " of tuning"}`;
-  return homeOf(key, "plugin");
-}
-
-/** Plugins of other projects that put a subnet into host-local's config. */
-const FILL_IN_SUBNETS = ["antrea", "consul-cni"];
-
-/** Keys of which a plugin can't do without one, and has none. */
-function lackingKeys(plugin: PluginNode): string[] {
-  const { type, ipam, ipamType, role, outer } = plugin;
-  if (role === "partial") return [];
-  const has = (key: string) => plugin.field(key) !== undefined;
-  const lacks: string[] = [];
-  const oneOf = (there: boolean, ...keys: string[]) => there || lacks.push(...keys);
-  for (const key of schemaOf(plugin)?.required ?? []) oneOf(has(key), key);
-  if (type === "host-device") oneOf(identifiesDevice(plugin), "device", "hwaddr");
-  if (type === PORT_MAPPER) {
-    oneOf(has("chain"), "chain");
-    oneOf(has("delegate") || plugin.isChained, "delegate");
-    const delegate = plugin.field("delegate");
-    if (isObject(delegate)) oneOf(field(delegate, "ipam") !== undefined, "ipam");
-  }
-  for (const direction of type === "bandwidth" ? ["ingress", "egress"] : []) {
-    const pair = [`${direction}Rate`, `${direction}Burst`];
-    if (pair.some(has)) { for (const key of pair) oneOf(has(key), key); }
-  }
-  if (outer?.type === PORT_MAPPER) oneOf(property(outer.node, "chain") !== undefined, "chain");
-  const { root, version = "" } = plugin.document;
-  const isOld = !property(root, "cniVersions") && /^(0\.[12]\.0)?$/.test(version);
-  const needsIpam = schemaOf(plugin)?.ipam === "required" || (isOld && makesNoAddress(plugin));
-  if (needsIpam && !plugin.isChained) oneOf(has("ipam"), "ipam");
-  // Whoever writes a subnet, by whatever name, has no plugin that fills it in; but for these.
-  if (ipamType === "host-local" && !FILL_IN_SUBNETS.includes(type ?? "")) {
-    const isThere = field(ipam, "subnet") || field(ipam, "ranges") ||
-      isPromised(plugin, "ipRanges");
-    oneOf(Boolean(isThere), "subnet", "ranges");
-  }
-  if (ipamType === "static") {
-    const isThere = field(ipam, "addresses") || isPromised(plugin, "ips");
-    oneOf(Boolean(isThere), "addresses");
-  }
-  return lacks;
-}
-
 /** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
 function* foreignSysctls(plugin: PluginNode): Generator<Found> {
   for (const { key, name } of entries(plugin.field("sysctl"))) {
@@ -536,14 +309,6 @@ function* foreignSysctls(plugin: PluginNode): Generator<Found> {
       help: "use keys that start with net., in lower case",
     };
   }
-}
-
-function identifiesDevice(plugin: PluginNode): boolean {
-  return ["device", "hwaddr", "kernelpath", "pciBusID"].some((name) => {
-    const node = plugin.field(name);
-    return node !== undefined && node.value !== "";
-  }) || plugin.field("runtimeConfig") !== undefined ||
-    isTrue(field(plugin.field("capabilities"), "deviceID"));
 }
 
 /** vlanTrunk: each item a pair of ends or an id. */

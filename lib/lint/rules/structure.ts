@@ -1,21 +1,18 @@
 /** CNI1xx: the keys that the specification and an agent read, before any plugin does. */
 import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
-import { MOST_PLUGINS, type PluginNode, PORT_MAPPER } from "../document.ts";
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { type Found, type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { atLeast, isSpecVersion } from "../../cni/version.ts";
-import { IGNORE_KEY, ignoresIn, names } from "../ignore.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
-import { homeOf } from "../schemas/elsewhere.ts";
 import { mayBeAnother, misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
   isObject,
-  isTrue,
   items,
   kindOf,
   nullKey,
@@ -25,9 +22,6 @@ import {
   text,
 } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
-
-/** Keys that only make sense in the config of a single plugin. */
-const SINGLE_KEYS = ["type", "ipam", "capabilities", "runtimeConfig", "prevResult"];
 
 export const STRUCTURE: readonly Rule[] = [
   {
@@ -151,105 +145,6 @@ export const STRUCTURE: readonly Rule[] = [
           at: place,
           message: `${quote(type)} is no file name`,
           help: "write the file name alone; the agent has the directory",
-        };
-      }
-    },
-  },
-  {
-    code: "CNI108",
-    name: "plugins-empty",
-    severity: "error",
-    title: '"plugins" is not a list of at least one plugin',
-    why: "A chain of no plugins attaches a container to nothing.",
-    bad: network({ plugins: [] }),
-    good: list(bridgeFields()),
-    on: "document",
-    *check({ root }) {
-      const plugins = propertyNode(root, "plugins")?.children?.[1];
-      if (!plugins) return;
-      if (plugins.type !== "array") {
-        yield {
-          at: plugins,
-          message: `"plugins" must be a list, and this is ${kindOf(plugins)}`,
-          help: 'write "plugins": [ … ]',
-        };
-      } else if (plugins.children!.length === 0) {
-        yield { at: plugins, message: '"plugins" is empty', help: "add at least one plugin" };
-      }
-      for (const plugin of items(plugins)) {
-        if (isObject(plugin)) continue;
-        yield {
-          at: plugin,
-          message: `a plugin must be an object, and this is ${kindOf(plugin)}`,
-          help: 'write { "type": … }',
-        };
-      }
-    },
-  },
-  {
-    code: "CNI109",
-    name: "conf-and-conflist",
-    severity: "warning",
-    title: 'the network has both "plugins" and the fields of a single plugin',
-    why:
-      "A stock Mesos agent takes such a file for a single plugin and ignores the list; every other " +
-      "runtime takes it for a list and ignores the single plugin's fields. One of the two will " +
-      "surprise you.",
-    bad: json({ cniVersion: "1.0.0", name: "net", type: "bridge", plugins: [bridgeFields()] }),
-    good: list(bridgeFields()),
-    on: "document",
-    *check({ root, source, kind }) {
-      if (kind !== "conflist") return;
-      if (source.path.endsWith(".conf") && property(root, "type")) {
-        yield {
-          at: propertyNode(root, "plugins")!.children![0],
-          message:
-            '"plugins" beside "type" has no effect in a .conf but with this program\'s isolator',
-          help: 'name the file .conflist and delete "type", or delete "plugins"',
-        };
-        return;
-      }
-      for (const { key, name } of entries(root)) {
-        if (LIST_KEYS.includes(name)) continue;
-        if (!SINGLE_KEYS.includes(name) && !homeOf(name, "plugin")) continue;
-        yield {
-          at: key,
-          message: `${quote(name)} beside "plugins" has no effect in a list`,
-          help: `move it into the plugin it belongs to, or delete it`,
-        };
-      }
-    },
-  },
-  {
-    code: "CNI110",
-    name: "wrong-extension",
-    severity: "warning",
-    title: "a .conf holds a list of plugins, or a .conflist a single one",
-    why:
-      "An agent reads every file whatever its name, but containerd, podman and Nomad choose the " +
-      'parser by it: they refuse a .conflist without "plugins" and a .conf with them. A stock ' +
-      'Mesos agent knows single plugins only and skips a file without "type".',
-    bad: { "net.conflist": bridge() },
-    good: { "net.conflist": list(bridgeFields()) },
-    on: "document",
-    *check({ root, source, kind }, { reader }) {
-      const severity = reader === "libcni" ? "error" : undefined;
-      if (kind === "conf" && source.path.endsWith(".conflist")) {
-        if (!property(root, "type")) return; // neither the one nor the other
-        yield {
-          at: openingOf(root),
-          severity,
-          message: 'a .conflist has no list of "plugins"',
-          help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
-        };
-      }
-      if (kind === "conflist" && source.path.endsWith(".conf") && !property(root, "type")) {
-        yield {
-          at: propertyNode(root, "plugins")!.children![0],
-          // Of the three, only this program's isolator goes by what is in the file.
-          severity: reader === "isolator" ? undefined : "error",
-          message: 'a .conf has a list of "plugins"',
-          help: "name the file .conflist",
         };
       }
     },
@@ -454,108 +349,7 @@ export const STRUCTURE: readonly Rule[] = [
       }
     },
   },
-  {
-    code: "CNI118",
-    name: "two-interfaces",
-    severity: "error",
-    title: "two plugins of a list make the interface",
-    why:
-      "Both make an interface of one name in the container, and the second finds it there already.",
-    bad: list(bridgeFields(), { ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) }),
-    good: list(bridgeFields()),
-    on: "document",
-    *check({ plugins }) {
-      const [first, ...others] = plugins.filter((plugin) =>
-        plugin.role === "listed" && plugin.outer === undefined && makesInterface(plugin)
-      );
-      for (const plugin of others) {
-        yield {
-          at: property(plugin.node, "type"),
-          message: `${plugin.type} makes a second interface of the name that ${
-            first!.type
-          } has made one of`,
-          help: "keep one of the two; a second interface needs a network of its own",
-        };
-      }
-    },
-  },
-  {
-    code: "CNI119",
-    name: "list-field",
-    severity: "error",
-    title: "a key of the list is misspelt, or has a value that libcni refuses",
-    why:
-      'Beside "plugins", a list has "cniVersion", "cniVersions", "name", "disableCheck", "disableGC" and ' +
-      '"loadOnlyInlinedPlugins". The switches are true or false, the first also in quotes.',
-    bad: json({ cniVersion: "1.0.0", name: "net", disableCheck: "yes", plugins: [bridgeFields()] }),
-    good: json({ cniVersion: "1.0.0", name: "net", disableCheck: true, plugins: [bridgeFields()] }),
-    on: "document",
-    *check({ root, kind }) {
-      if (kind !== "conflist") return;
-      for (const { key, name, value } of entries(root)) {
-        if (LIST_SWITCHES.includes(name)) {
-          const isSwitch = value?.type === "boolean" ||
-            (value?.type === "string" && /^(true|false)$/i.test(value.value));
-          if (isSwitch) continue;
-          yield {
-            at: value,
-            message: `"${name}" must be true or false`,
-            help: "write true or false, without quotes",
-          };
-        } else if (!LIST_KEYS.includes(name) && !SINGLE_KEYS.includes(name)) {
-          const right = closest(name, LIST_KEYS);
-          if (right) {
-            yield { ...renamed(root, key, right, { name: "a list" }), severity: "warning" };
-          }
-        }
-      }
-    },
-  },
-  {
-    code: "CNI120",
-    name: "unknown-ignore",
-    severity: "warning",
-    title: `"${IGNORE_KEY}" names no rule`,
-    why:
-      `"${IGNORE_KEY}" in an object keeps findings in it from being shown: a name or code of a rule, ` +
-      "the beginning of a code, or a list of these. What names no rule silences nothing.",
-    bad: bridge({ [IGNORE_KEY]: "no-route-to-agnt" }),
-    good: bridge({ [IGNORE_KEY]: "no-route-to-agent" }),
-    on: "document",
-    *check({ source }, { rules }) {
-      for (const { rule, at } of ignoresIn(source)) {
-        if (!rules || rules.some((one) => names(rule, one))) continue;
-        yield {
-          at,
-          message: `there is no rule ${quote(rule)}`,
-          help: "mesos-cni lint --explain=all lists the rules",
-        };
-      }
-    },
-  },
-  {
-    code: "CNI115",
-    name: "too-many-plugins",
-    severity: "warning",
-    title: `the network has more than ${MOST_PLUGINS} plugins`,
-    why: "Each is executed for each container, one after the other. The others are not looked at.",
-    bad: list(...Array<Record<string, string>>(MOST_PLUGINS + 1).fill({ type: "loopback" })),
-    good: list(bridgeFields()),
-    on: "document",
-    *check({ root, pluginCount }) {
-      if (pluginCount <= MOST_PLUGINS) return;
-      yield {
-        at: propertyNode(root, "plugins")?.children?.[0],
-        message:
-          `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
-        help: "check what wrote this file",
-      };
-    },
-  },
 ];
-
-const LIST_SWITCHES = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
-const LIST_KEYS = ["cniVersion", "cniVersions", "name", "plugins", ...LIST_SWITCHES];
 
 /** A key with a string that was to be `right`, of which there is none. */
 function misspelt(object: Node, right: string): Node | undefined {
@@ -571,17 +365,6 @@ function strayList(root: Node): Node | undefined {
     if (isList && (closest(name, ["plugins"]) || name.toLowerCase() === "plugins")) return key;
   }
 }
-
-/** Whether the plugin makes the interface that the runtime asks for. */
-function makesInterface(plugin: PluginNode): boolean {
-  const { type } = plugin;
-  // ipvlan may stand on what was made before; a bridge may be told to make none.
-  if (type === "ipvlan" && plugin.isChained && !plugin.field("master")) return false;
-  if (isTrue(plugin.field("disableContainerInterface"))) return false;
-  return type !== undefined && INTERFACE_MAKERS.includes(type);
-}
-
-const INTERFACE_MAKERS = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "dummy"];
 
 function* nulls(object: Node, keys: readonly string[]): Generator<Found> {
   for (const { name, value } of entries(object)) {
