@@ -64,13 +64,7 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
         ),
       ),
     ],
-    [
-      "policy rules",
-      table(
-        ["PRIORITY", "RULE", "ACTION"],
-        seen.rules.map((rule) => [`${rule.priority}`, selector(rule), action(rule)]),
-      ),
-    ],
+    ["policy rules", policyRules(seen.rules)],
     [
       "neighbours",
       table(
@@ -109,6 +103,20 @@ export function inspectionText(seen: Inspection, heading: (title: string) => str
   return sections.filter(([, text]) => text.trim() !== "")
     .map(([title, text]) => `${heading(title)}\n${indented(plain(text.trimEnd()))}`)
     .join("\n\n");
+}
+
+/** Nothing where there are no others than every namespace has. */
+function policyRules(rules: readonly Rule[]): string {
+  if (rules.every(isKernelsOwn)) return "";
+  const rows = rules.map((rule) => [`${rule.priority}`, selector(rule), action(rule)]);
+  return table(["PRIORITY", "RULE", "ACTION"], rows);
+}
+
+/** The rules that every namespace has from its birth. */
+function isKernelsOwn(rule: Rule): boolean {
+  const { priority, table } = rule;
+  const wanted = { 0: "local", 32766: "main", 32767: "default" }[priority];
+  return table === wanted && selector(rule) === "from all";
 }
 
 /** As `ip rule` writes it. */
