@@ -75,7 +75,7 @@ function chartsOf(section: string, markdown: string): Chart[] {
   const open = new Map<string, Chart>();
   for (const line of markdown.split("\n")) {
     const heading = /^### (.*)/.exec(line)?.[1];
-    if (heading) title = `${section.replaceAll("_", " ")}: ${heading}`;
+    if (heading) title = heading;
     if (!line.startsWith("| ")) {
       head = undefined;
       open.clear();
