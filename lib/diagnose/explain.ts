@@ -1,7 +1,8 @@
 /** From a question that failed to its cause: what the kernel told, then what stands at the place. */
 import { type Finding, type Mechanism, problem } from "./finding.ts";
 import type { Session } from "./observe/session.ts";
-import { type Trail, trailOf, trailText } from "./place.ts";
+import type { RuleMet } from "./observe/trace.ts";
+import { placeBetween, type Trail, trailOf, trailText } from "./place.ts";
 import type { Answer, Question } from "./questions/question.ts";
 import { placeReasons, translationReasons } from "./reasons/at_place.ts";
 import { linkReasons } from "./reasons/on_the_way.ts";
@@ -23,8 +24,8 @@ export async function explain(
   session: Session,
   texts: RuleTexts,
 ): Promise<Finding[]> {
-  const trail = trailOf(question.journey, session, token);
   const met = session.rules(token);
+  const trail = await beyondPorts(trailOf(question.journey, session, token), scene, met, texts);
   const drops = session.drops(token);
   const evidence = [`asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)];
   const found = await ruleReasons(scene, question, met, texts);
@@ -64,6 +65,50 @@ export async function explain(
     return [unexplained(scene, question, answer, trail, [...told, ...blind])];
   }
   return found.slice(0, 2).map((one) => ({ ...one, evidence: [...one.evidence, ...evidence] }));
+}
+
+/** A source that is translated to a port of chance (`--random`, `--random-fully`, `fully-random`). */
+const RANDOM_PORT = /-j (MASQUERADE|SNAT) .*--random|\b(masquerade|snat)\b.*\brandom\b/;
+
+/**
+ * Behind a rule that gives it another port, a packet is not recognised any more. Nothing comes after
+ * that rule but the link itself, so there it has left.
+ */
+async function beyondPorts(
+  trail: Trail,
+  scene: Scene,
+  met: readonly RuleMet[],
+  texts: RuleTexts,
+): Promise<Trail> {
+  const { after, before, journey } = trail;
+  if (after?.way !== "there" || after.direction !== "out" || after.stop.place !== "uplink") {
+    return trail;
+  }
+  if (before?.way !== "there") return trail;
+  const last = trail.seen[trail.last];
+  for (const one of met.filter(({ kind, netns }) => kind === "rule" && netns === undefined)) {
+    if (!last || !RANDOM_PORT.test((await texts.of(one)).text)) continue;
+    const isV6 = last.packet.source.includes(":");
+    const source = scene.uplink(isV6 ? 6 : 4)?.agentAddress ?? last.packet.source;
+    const at = trail.last + 1;
+    const seen = trail.seen.with(at, {
+      ...last,
+      at: after.stop.point.name,
+      direction: "out",
+      packet: { ...last.packet, source },
+      to: undefined,
+    });
+    const next = journey.legs[at + 1];
+    return {
+      journey,
+      seen,
+      last: at,
+      before: after,
+      after: next,
+      place: placeBetween(journey, after, next),
+    };
+  }
+  return trail;
 }
 
 /** What is known of a loss when nothing explains it, or there was no time to. */

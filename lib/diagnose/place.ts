@@ -10,6 +10,8 @@ export interface Trail {
   seen: (Sighting | undefined)[];
   /** Index of the last leg where it was seen; -1 for none. */
   last: number;
+  /** The leg that was not seen, and that it must have passed: why. */
+  inferred?: { leg: number; why: string };
   /** The legs between which it was lost; absent beyond both ends. */
   before?: Leg;
   after?: Leg;
@@ -27,7 +29,11 @@ export function trailOf(journey: Journey, session: Session, token: number): Trai
 }
 
 /** A gap belongs to the side that must act next: who received last, or sent and was not heard. */
-function placeBetween(journey: Journey, before: Leg | undefined, after: Leg | undefined): Place {
+export function placeBetween(
+  journey: Journey,
+  before: Leg | undefined,
+  after: Leg | undefined,
+): Place {
   if (!before) return journey.from;
   if (before.way === "there" && after?.way === "back") {
     return before.direction === "out" && before.stop.place === "uplink" ? "outside" : journey.to;
@@ -44,8 +50,9 @@ function placeBetween(journey: Journey, before: Leg | undefined, after: Leg | un
 }
 
 /** `seen leaving by eth0, never seen arriving on veth1234` */
-export function trailText({ journey, seen, before, after }: Trail): string[] {
-  const ticks = journey.legs.filter((_, i) => seen[i]).map(legText);
+export function trailText({ journey, seen, before, after, inferred }: Trail): string[] {
+  const ticks = journey.legs.filter((_, i) => seen[i] && i !== inferred?.leg).map(legText);
+  if (inferred) ticks.push(`and must be ${legText(journey.legs[inferred.leg]!)}: ${inferred.why}`);
   const lost = after
     ? `${before ? "" : "it was seen nowhere; "}never seen ${legText(after)}`
     : before

@@ -77,7 +77,9 @@ export async function outsideReasons(one: Case): Promise<Finding[]> {
       ? `the DNS server ${question.destination} does not answer: the question leaves by ${link.name}, and nothing comes back`
       : `${question.destination} does not answer: the packet leaves by ${link.name}, and nothing comes back`,
     [
-      `it left as ${sent.packet.source} → ${sent.packet.destination} to ${sent.to}`,
+      `it left as ${sent.packet.source} → ${sent.packet.destination}${
+        sent.to ? ` to ${sent.to}` : ""
+      }`,
       answers.length === 0
         ? `nobody answers who has ${nextHop} on ${link.name}`
         : `${answers.join(", ")} answers for ${nextHop}`,
