@@ -27,7 +27,7 @@ export async function explain(
   const met = session.rules(token);
   const trail = await beyondPorts(trailOf(question.journey, session, token), scene, met, texts);
   const drops = session.drops(token);
-  const evidence = [`asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)];
+  const evidence = [`asked: ${sentence(question)}; ${answer.detail}`, ...trailText(trail)];
   const found = await ruleReasons(scene, question, met, texts);
   if (found.length === 0) found.push(...await silencedReasons(scene, question, session, texts));
   if (found.length === 0) found.push(...linkReasons({ scene, question, trail }));
@@ -122,8 +122,8 @@ export function unexplained(
   return problem(
     UNEXPLAINED,
     [mechanismAt(trail.place, question), trail.place],
-    `${scene.name} fails: it ${question.text}, and ${trailText(trail).at(-1)}`,
-    [...told, `asked: it ${question.text}; ${answer.detail}`, ...trailText(trail)],
+    `${scene.name} fails: ${sentence(question)}, and ${trailText(trail).at(-1)}`,
+    [...told, `asked: ${sentence(question)}; ${answer.detail}`, ...trailText(trail)],
     "nothing that was read explains it: look at what is between the last hop where it was seen and the next",
   );
 }
@@ -151,4 +151,9 @@ function mechanismAt(place: Finding["place"], { topic }: Question): Mechanism {
     : place === "agent"
     ? "route"
     : "neighbour";
+}
+
+/** A question's text has the container as its subject, or a port of it. */
+function sentence({ text }: Question): string {
+  return text.startsWith("port ") ? text : `it ${text}`;
 }

@@ -80,9 +80,9 @@ Deno.test("a healthy container is healthy on several networks, and so is its nei
   assertMatch(stdout, /✓ port 8081\/tcp is reached from 203\.0\.113\.2 by wan0\n/);
 });
 
-Deno.test("any namespace is diagnosed by a process, without a checkpoint", async () => {
+Deno.test("any namespace is diagnosed by its handle, without a checkpoint", async () => {
   await using clinic = await Clinic.open();
-  const flag = `--pid=${clinic.patient.pid}`;
+  const flag = `--netns=/proc/${clinic.patient.pid}/ns/net`;
   const healthy = await clinic.netns("diagnose", flag);
   assertEquals(healthy.code, 0, healthy.stdout);
   await clinic.agent.ok(["ip", "link", "set", BRIDGE, "down"]);
