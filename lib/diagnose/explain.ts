@@ -103,6 +103,7 @@ async function beyondPorts(
       journey,
       seen,
       last: at,
+      inferred: { leg: at, why: "a rule gives it a port of chance, by which it is not recognised" },
       before: after,
       after: next,
       place: placeBetween(journey, after, next),
