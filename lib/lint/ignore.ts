@@ -3,6 +3,7 @@
  * place by the key `_lint_ignore` in its object, which no plugin reads (JSON has no comments).
  */
 import type { Node } from "jsonc-parser";
+import type { Range } from "./range.ts";
 import type { Source } from "./source.ts";
 import { entries, items, propertyNode, text } from "./tree.ts";
 
@@ -40,6 +41,11 @@ function* walk(node: Node, depth: number): Generator<Ignore> {
   if (depth === DEPTH) return;
   for (const { value } of entries(node)) if (value) yield* walk(value, depth + 1);
   for (const item of items(node)) yield* walk(item, depth + 1);
+}
+
+/** Whether a finding is in an object. */
+export function contains(within: Range, { offset }: Range): boolean {
+  return within.offset <= offset && offset < within.offset + within.length;
 }
 
 /** Whether `rule` names a rule: its code or the beginning of it, or its name. */

@@ -3,6 +3,7 @@ import { dirname } from "@std/path";
 import { type Document, documentOf, type PluginNode } from "./document.ts";
 import type { Context, Diagnostic, Found, Rule, Severity } from "./rule.ts";
 import { type Range } from "./range.ts";
+import { READERS } from "./reader.ts";
 import { RULES } from "./rules/mod.ts";
 import type { Settings } from "./settings.ts";
 import { slipsOf } from "./slips.ts";
@@ -17,36 +18,21 @@ export function lint(
   settings: Settings,
   given: Context = {},
 ): Diagnostic[] {
-  const context = { ...given, rules: RULES };
-  const diagnostics: Diagnostic[] = [];
-  const collect = (rule: Rule, source: Source, found: Iterable<Found>) => {
-    let count = 0;
-    for (const one of found) {
-      diagnostics.push(diagnostic(rule, source, one, settings));
-      if (++count === MOST_OF_A_KIND) break;
-    }
-  };
-
   const rules = RULES.filter((rule) => settings.isOn(rule));
+  const context: Context = {
+    ...given,
+    rules: RULES,
+    unspared: (source) =>
+      READERS.flatMap((reader) =>
+        ofFile(source, { rules: RULES, settings, context: { reader } }).found
+      ),
+  };
+  const diagnostics: Diagnostic[] = [];
   const documents: Document[] = [];
   for (const source of sources) {
-    for (const rule of rules) {
-      if (rule.on === "source") collect(rule, source, rule.check(source, context));
-    }
-    // In a text that is broken somewhere, what is missing may only be unreadable.
-    const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
-    if (!document || !isNetwork(document)) continue;
-    documents.push(document);
-    const slips = slipsIn(document);
-    for (const rule of rules) {
-      if (rule.on === "document") collect(rule, source, rule.check(document, context));
-      if (rule.on !== "plugin") continue;
-      for (const plugin of document.plugins) {
-        const slip = rule.ofAbsence ? slips.get(plugin) : undefined;
-        if (slip === "error" || (slip && rule.severity !== "error")) continue;
-        collect(rule, source, rule.check(plugin, context));
-      }
-    }
+    const { document, found } = ofFile(source, { rules, settings, context });
+    if (document) documents.push(document);
+    diagnostics.push(...found);
   }
   for (const together of byDirectory(documents)) {
     for (const rule of rules) {
@@ -67,6 +53,38 @@ export function lint(
     order.get(a.source)! - order.get(b.source)! || a.range.offset - b.range.offset ||
     (a.code < b.code ? -1 : a.code > b.code ? 1 : 0)
   );
+}
+
+/** What rules find in a file alone. */
+function ofFile(
+  source: Source,
+  { rules, settings, context }: { rules: readonly Rule[]; settings: Settings; context: Context },
+): { document?: Document; found: Diagnostic[] } {
+  const diagnostics: Diagnostic[] = [];
+  const collect = (rule: Rule, found: Iterable<Found>) => {
+    let count = 0;
+    for (const one of found) {
+      diagnostics.push(diagnostic(rule, source, one, settings));
+      if (++count === MOST_OF_A_KIND) break;
+    }
+  };
+  for (const rule of rules) {
+    if (rule.on === "source") collect(rule, rule.check(source, context));
+  }
+  // In a text that is broken somewhere, what is missing may only be unreadable.
+  const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
+  if (!document || !isNetwork(document)) return { found: diagnostics };
+  const slips = slipsIn(document);
+  for (const rule of rules) {
+    if (rule.on === "document") collect(rule, rule.check(document, context));
+    if (rule.on !== "plugin") continue;
+    for (const plugin of document.plugins) {
+      const slip = rule.ofAbsence ? slips.get(plugin) : undefined;
+      if (slip === "error" || (slip && rule.severity !== "error")) continue;
+      collect(rule, rule.check(plugin, context));
+    }
+  }
+  return { document, found: diagnostics };
 }
 
 /**

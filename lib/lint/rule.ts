@@ -49,6 +49,8 @@ export interface Context {
   reader?: Reader;
   /** All rules there are, for the rule that looks at their names. */
   rules?: readonly RuleText[];
+  /** What is found in a file before anything is spared, whoever reads it. */
+  unspared?: (source: Source) => readonly Diagnostic[];
 }
 
 /** A config as an operator would write it, or several files of one directory. */

@@ -4,7 +4,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
-import { ignoresIn, names } from "./ignore.ts";
+import { contains, ignoresIn, names } from "./ignore.ts";
 import { type Reader, READERS } from "./reader.ts";
 import { type Diagnostic, type Rule, type RuleText, SEVERITIES, type Severity } from "./rule.ts";
 import { RULES } from "./rules/mod.ts";
@@ -76,8 +76,7 @@ export class Settings {
   applied(found: Diagnostic): Diagnostic | undefined {
     const { source, range } = found;
     const isSpared = ignoresIn(source).some(({ within, rule }) =>
-      names(rule, found) && within.offset <= range.offset &&
-      range.offset < within.offset + within.length
+      names(rule, found) && contains(within, range)
     );
     if (isSpared) return undefined;
     if (this.#networks.size === 0) return found;

@@ -420,9 +420,21 @@ Deno.test("a finding is spared in one place, in one network, and nowhere else", 
     '"bridge": "cni0"',
     '"bridge": "cni0", "dns": {"_lint_ignore": ["no-route-to-agent"]}',
   );
-  assertEquals(await codes(dir.file("elsewhere.conf", elsewhere)), ["CNI414"]);
+  assertEquals(await codes(dir.file("elsewhere.conf", elsewhere)), ["CNI121", "CNI414"]);
   const typo = routeless.replace('"type": "host', '"_lint_ignore": "CNI999", "type": "host');
   assertEquals(await codes(dir.file("typo.conf", typo)), ["CNI120", "CNI414"]);
+
+  // Of no use any more, whoever reads the file: of two, one goes, and then the key.
+  const useless = GOOD.replace(
+    '"type": "host',
+    '"_lint_ignore": ["CNI414", "CNI405"], "type": "host',
+  );
+  const two = dir.file("two.conf", useless);
+  assertEquals(await codes(two), ["CNI121", "CNI121"]);
+  assertEquals((await lint([two])).code, 0);
+  await lint(["--fix", two]);
+  assertEquals(Deno.readTextFileSync(two), GOOD);
+  assertEquals(await codes("--for=libcni", dir.file("agents.conf", spared)), []);
 
   const settings = dir.file(
     "settings.json",
