@@ -8,6 +8,10 @@ async function restoreMasquerade(config: JsonObject, attachment: LiveAttachment)
   return await (await import("./shared/masquerade.ts")).restoreMasquerade(config, attachment);
 }
 
+async function missingMasquerade(config: JsonObject, attachment: LiveAttachment) {
+  return await (await import("./shared/masquerade.ts")).missingMasquerade(config, attachment);
+}
+
 const TYPES: readonly PluginType[] = [
   {
     type: "mesos-cni-port-mapper",
@@ -37,6 +41,7 @@ const TYPES: readonly PluginType[] = [
     load: async () => (await import("./bridge/plugin.ts")).bridge,
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
     repair: restoreMasquerade,
+    missing: missingMasquerade,
   },
   {
     type: "ptp",
@@ -44,6 +49,7 @@ const TYPES: readonly PluginType[] = [
     standard: true,
     load: async () => (await import("./ptp/plugin.ts")).ptp,
     repair: restoreMasquerade,
+    missing: missingMasquerade,
   },
   {
     type: "macvlan",

@@ -97,7 +97,7 @@ async function diagnoseEverything(call: Call): Promise<number> {
   } else if (format === "html") {
     const { topologyOf } = await import("../netns/topology.ts");
     const { reportHtml } = await import("../diagnose/report_html.ts");
-    print(reportHtml(all, await topologyOf(layout)));
+    print(reportHtml(all, await topologyOf(layout, call.plugins)));
   } else {
     print(matrixText(all, bold));
   }

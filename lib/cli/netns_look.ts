@@ -64,7 +64,7 @@ async function printList(call: Call): Promise<number> {
   const { listContainers } = await import("../netns/list.ts");
   const { listText, select } = await import("../netns/list_text.ts");
   const layout = layoutOf(call);
-  const containers = select(await listContainers(layout), filters, order);
+  const containers = select(await listContainers(layout, call.plugins), filters, order);
   if (call.has("json")) printJson(containers);
   else if (call.has("quiet")) { for (const { id } of containers) print(id); }
   else if (containers.length === 0 && filters.length > 0) print("no such containers");
@@ -102,7 +102,7 @@ export const inspect: Command = {
   ],
   async run(call) {
     const { inspect } = await import("../netns/inspect.ts");
-    const inspection = await inspect(layoutOf(call), await targetOf(call));
+    const inspection = await inspect(layoutOf(call), await targetOf(call), call.plugins);
     if (call.has("json")) {
       printJson(inspection);
     } else {

@@ -28,7 +28,7 @@ export const topology: Command = {
       throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);
     }
     const { topologyOf } = await import("../netns/topology.ts");
-    const topology = await topologyOf(layoutOf(call));
+    const topology = await topologyOf(layoutOf(call), call.plugins);
     if (call.has("json")) {
       printJson(topology);
       return 0;

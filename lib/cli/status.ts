@@ -7,6 +7,7 @@ import { VERSION } from "../base/version.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { listContainers } from "../netns/list.ts";
+import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, JSON_FLAG } from "./command.ts";
@@ -27,7 +28,7 @@ export const command: Command = {
     const isolator = isolatorOf(call);
     const { cni, layout, path } = isolator.settings;
     const networks = networksOf(() => isolator.networks);
-    const containers = await containersOf(layout);
+    const containers = await containersOf(layout, call.plugins);
     const missing = checkMachine(
       path,
       cni?.pluginsDir ?? "",
@@ -130,8 +131,8 @@ function networksOf(
   }
 }
 
-async function containersOf(layout: Layout) {
-  const all = await listContainers(layout);
+async function containersOf(layout: Layout, plugins: Registry) {
+  const all = await listContainers(layout, plugins);
   const unwell = all.filter(({ health }) => health !== "ok").map(({ id, health }) => ({
     id,
     health,

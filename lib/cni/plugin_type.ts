@@ -39,6 +39,8 @@ export interface PluginType {
    * @returns whether any were missing
    */
   repair?: (config: JsonObject, attachment: LiveAttachment) => Promise<boolean>;
+  /** What of that is missing, in a few words; undefined where nothing is, or it can't be told. */
+  missing?: (config: JsonObject, attachment: LiveAttachment) => Promise<string | undefined>;
 }
 
 /** An attachment whose container goes on. */

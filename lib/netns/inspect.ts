@@ -1,6 +1,7 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
 import { commentOf } from "../ports/mapping.ts";
 import { readCheckpoint } from "../base/atomic_file.ts";
+import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
@@ -46,7 +47,11 @@ export interface Inspection {
 }
 
 /** @throws {OperatorError} `namespace_gone` */
-export async function inspect(layout: Layout, target: Target): Promise<Inspection> {
+export async function inspect(
+  layout: Layout,
+  target: Target,
+  plugins: Registry,
+): Promise<Inspection> {
   requireAlive(target);
   using view = new NamespaceView(target.netns);
   using host = new NamespaceView();
@@ -62,7 +67,7 @@ export async function inspect(layout: Layout, target: Target): Promise<Inspectio
         keeper: container.keeper,
         since: container.since?.toISOString(),
         hostname: container.hostname,
-        health: healthOf(container, host, await troublesOf(readContainers(layout))),
+        health: healthOf(container, host, await troublesOf(readContainers(layout), plugins)),
         attachments: container.attachments,
       }
       : undefined,

@@ -1,4 +1,5 @@
 /** The list of containers with their networks. */
+import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import { healthOf } from "./health.ts";
 import { type Container, readContainers } from "./inventory.ts";
@@ -19,10 +20,13 @@ export interface ListedContainer {
 }
 
 /** All containers, by id. */
-export async function listContainers(layout: Layout): Promise<ListedContainer[]> {
+export async function listContainers(
+  layout: Layout,
+  plugins: Registry,
+): Promise<ListedContainer[]> {
   using host = new NamespaceView();
   const containers = readContainers(layout);
-  const troubles = await troublesOf(containers);
+  const troubles = await troublesOf(containers, plugins);
   return containers.map((container) => ({
     id: container.id,
     mode: container.mode,

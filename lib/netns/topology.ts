@@ -1,5 +1,6 @@
 /** How the agent's networks hang together: bridges, veth pairs, containers. */
 import type { Checkpoint } from "../containers/checkpoint.ts";
+import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
@@ -36,10 +37,10 @@ export interface Topology {
 }
 
 /** The topology of this agent. */
-export async function topologyOf(layout: Layout): Promise<Topology> {
+export async function topologyOf(layout: Layout, plugins: Registry): Promise<Topology> {
   using host = new NamespaceView();
   const containers = readContainers(layout).filter(({ mode }) => mode === "own");
-  const builder = new Builder(host, await troublesOf(containers));
+  const builder = new Builder(host, await troublesOf(containers, plugins));
   for (const container of containers) builder.add(container);
   return builder.finish();
 }

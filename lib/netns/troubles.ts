@@ -1,14 +1,22 @@
 /** What is wrong with containers beyond each one's own namespace: read once for all of them. */
 import { OperatorError } from "../base/error.ts";
 import { listMissing } from "../ports/mod.ts";
+import type { Registry } from "../cni/plugin_type.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 import type { Container } from "./inventory.ts";
 import { leaseFile, leaseHolder } from "./lease.ts";
 import { networkAddresses } from "./network_address.ts";
 import { hostEnd, NamespaceView } from "./view.ts";
 
-/** For each container, in a few words: lost port rules, lost leases, an address that two have. */
-export async function troublesOf(containers: readonly Container[]): Promise<Map<string, string[]>> {
+/**
+ * For each container, in a few words: lost rules, lost leases, an address that two have.
+ *
+ * @param plugins what is known of the rules of each type
+ */
+export async function troublesOf(
+  containers: readonly Container[],
+  plugins: Registry,
+): Promise<Map<string, string[]>> {
   const troubles = new Map<string, string[]>();
   const add = (id: string, text: string) => troubles.set(id, [...troubles.get(id) ?? [], text]);
   using host = new NamespaceView();
@@ -17,6 +25,7 @@ export async function troublesOf(containers: readonly Container[]): Promise<Map<
     const { id, attachments, namespaceAlive } = container;
     if (!namespaceAlive) continue;
     for (const checkpoint of attachments) {
+      for (const text of await lostOf(id, checkpoint, plugins)) add(id, text);
       for (const { address } of networkAddresses(checkpoint)) {
         for (const other of holders.get(address) ?? []) {
           if (other.container.id !== id && onOneWire(host, { container, checkpoint }, other)) {
@@ -38,6 +47,30 @@ export async function troublesOf(containers: readonly Container[]): Promise<Map<
     add(id, `port rules missing (${missing.length})`);
   }
   return troubles;
+}
+
+/** What the types of its plugins know to be missing. */
+async function lostOf(
+  containerId: string,
+  { network, ifName, plugins, result }: Checkpoint,
+  registry: Registry,
+): Promise<string[]> {
+  if (!result) return [];
+  const addresses = result.ips.map(({ address }) => address);
+  const path = Deno.env.get("PATH") ?? "";
+  const found: string[] = [];
+  for (const config of plugins) {
+    const missing = registry.get(String(config.type))?.missing;
+    if (!missing) continue;
+    try {
+      const text = await missing(config, { network, containerId, ifName, addresses, path });
+      if (text !== undefined) found.push(text);
+    } catch (error) {
+      // Who may not read rules, or has a kernel without them, is not told of them.
+      if (!(error instanceof OperatorError)) throw error;
+    }
+  }
+  return found;
 }
 
 /** An interface that has an address. */

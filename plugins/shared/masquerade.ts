@@ -51,6 +51,26 @@ export async function restoreMasquerade(
   return true;
 }
 
+/**
+ * Whether no backend has anything of a container that is to be masqueraded. Of iptables-legacy, only
+ * its own program could tell: that takes too long for a list.
+ *
+ * @throws {SystemError}
+ */
+export async function missingMasquerade(
+  config: JsonObject,
+  { addresses, path, ...owner }: LiveAttachment,
+): Promise<string | undefined> {
+  if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
+  const [legacy, nftables] = await Promise.all([
+    import("./masquerade_legacy.ts"),
+    import("./masquerade_nftables.ts"),
+  ]);
+  const isThere = legacy.isLegacyInUse(path) || await hasIptablesMasquerade(owner) ||
+    await nftables.hasNftablesMasquerade(owner);
+  return isThere ? undefined : "masquerading missing";
+}
+
 async function isMasqueraded(call: Masqueraded): Promise<boolean> {
   if (backendOf(call) === "nftables") {
     return await (await import("./masquerade_nftables.ts")).hasNftablesMasquerade(call);

@@ -48,10 +48,15 @@ for (const { whose, plugins } of BRIDGES) {
           .replaceAll(/ counter packets \d+ bytes \d+/g, "").split("\n").toSorted().join("\n");
       const before = await rules();
       assertMatch(before, /masquerade/i);
+      const health = async () =>
+        JSON.parse(await host.ok([MESOS_CNI, "list", "--json"], { env }))[0].health;
+      assertEquals(await health(), "ok");
       await host.ok(["nft", "flush", "ruleset"]);
+      assertEquals(await health(), "masquerading missing");
       const recovered = JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env }));
       assertEquals(recovered, [{ container: "c", outcome: "kept", repaired: ["out"] }]);
       assertEquals(await rules(), before);
+      assertEquals(await health(), "ok");
       const again = JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env }));
       assertEquals(again, [{ container: "c", outcome: "kept" }]);
 
