@@ -18,6 +18,7 @@ import {
   DidChangeTextDocumentNotification,
   DidCloseTextDocumentNotification,
   DidOpenTextDocumentNotification,
+  DidSaveTextDocumentNotification,
   ExitNotification,
   type Hover,
   HoverRequest,
@@ -41,6 +42,7 @@ import type { Edit, Range } from "./range.ts";
 import type { Context, Diagnostic, Severity } from "./rule.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
 import { ruleNamed, type Settings } from "./settings.ts";
+import { siblingsOf } from "./siblings.ts";
 import { Source } from "./source.ts";
 
 const SEVERITY: Record<Severity, DiagnosticSeverity> = {
@@ -52,6 +54,8 @@ const SEVERITY: Record<Severity, DiagnosticSeverity> = {
 /** A file that is open in the editor, as it is there. */
 interface Open {
   source: Source;
+  /** The files beside it, when it was opened or saved. */
+  siblings: readonly Source[];
   diagnostics: readonly Diagnostic[];
 }
 
@@ -64,10 +68,15 @@ export function serve(settings: Settings, context: Context): Promise<number> {
   const files = new Map<string, Open>();
   let isShutDown = false;
 
-  const look = (uri: string, text: string, version?: number) => {
+  const look = (uri: string, text: string, version?: number, isNew = false) => {
     const source = new Source({ path: pathOf(uri), content: new TextEncoder().encode(text) });
-    const diagnostics = lint([source], settings, context);
-    files.set(uri, { source, diagnostics });
+    const known = isNew ? undefined : files.get(uri)?.siblings;
+    const siblings = known ?? siblingsOf(source.path);
+    const open = new Map([...files.values()].map((file) => [file.source.path, file.source]));
+    // It comes last, so that what two files do to each other is said in this one.
+    const together = [...siblings.map((one) => open.get(one.path) ?? one), source];
+    const diagnostics = lint(together, settings, context).filter((one) => one.source === source);
+    files.set(uri, { source, siblings, diagnostics });
     connection.sendNotification(PublishDiagnosticsNotification.type, {
       uri,
       version,
@@ -79,7 +88,7 @@ export function serve(settings: Settings, context: Context): Promise<number> {
     serverInfo: { name: "mesos-cni lint", version: VERSION },
     capabilities: {
       // The whole text comes with each change: a config is small, and nothing can get out of step.
-      textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full },
+      textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
       hoverProvider: true,
       completionProvider: { triggerCharacters: ['"'] },
       codeActionProvider: {
@@ -97,6 +106,9 @@ export function serve(settings: Settings, context: Context): Promise<number> {
       if (last) look(textDocument.uri, last.text, textDocument.version);
     },
   );
+  connection.onNotification(DidSaveTextDocumentNotification.type, () => {
+    for (const [uri, { source }] of files) look(uri, source.text, undefined, true);
+  });
   connection.onNotification(DidCloseTextDocumentNotification.type, ({ textDocument }) => {
     files.delete(textDocument.uri);
     const { uri } = textDocument;

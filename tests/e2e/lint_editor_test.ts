@@ -72,18 +72,18 @@ class Editor implements AsyncDisposable {
     return await found;
   }
 
-  open(text: string): Promise<PublishDiagnosticsParams> {
+  open(text: string, uri = URI): Promise<PublishDiagnosticsParams> {
     return this.findings(() =>
       this.connection.sendNotification(DidOpenTextDocumentNotification.type, {
-        textDocument: { uri: URI, languageId: "json", version: 1, text },
+        textDocument: { uri, languageId: "json", version: 1, text },
       })
     );
   }
 
-  change(text: string, version: number): Promise<PublishDiagnosticsParams> {
+  change(text: string, version: number, uri = URI): Promise<PublishDiagnosticsParams> {
     return this.findings(() =>
       this.connection.sendNotification(DidChangeTextDocumentNotification.type, {
-        textDocument: { uri: URI, version },
+        textDocument: { uri, version },
         contentChanges: [{ text }],
       })
     );
@@ -204,17 +204,49 @@ Deno.test("an editor can mend all on saving, and spare a finding in its place", 
   assertEquals(await act(["refactor"]), []);
 });
 
-Deno.test("a keystroke takes less than 50 ms, at the median of 100", async () => {
-  await using editor = await Editor.start();
-  await editor.open(TEXT);
-  const times: number[] = [];
-  for (let i = 0; i < 100; i++) {
-    const start = performance.now();
-    await editor.change(TEXT + " ".repeat(i), i + 2);
-    times.push(performance.now() - start);
+Deno.test("a keystroke takes less than 50 ms, at the median of 100, among 20 other files", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-lint-" });
+  try {
+    for (let i = 0; i < 20; i++) {
+      const text = TEXT.replace('"net"', `"net${i}"`).replace("10.1.0.0", `10.${i + 2}.0.0`);
+      await Deno.writeTextFile(`${dir}/${i}.conf`, text);
+    }
+    await using editor = await Editor.start();
+    const uri = `file://${dir}/net.conf`;
+    await editor.open(TEXT, uri);
+    const times: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      const start = performance.now();
+      await editor.change(TEXT + " ".repeat(i), i + 2, uri);
+      times.push(performance.now() - start);
+    }
+    const median = times.sort((a, b) => a - b)[50]!;
+    assert(median < 50, `${median.toFixed(1)} ms`);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
   }
-  const median = times.sort((a, b) => a - b)[50]!;
-  assert(median < 50, `${median.toFixed(1)} ms`);
+});
+
+Deno.test("an editor hears of what a file does to its neighbours, saved or open", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-lint-" });
+  try {
+    const good = TEXT.replace("isGatway", "isGateway");
+    await Deno.writeTextFile(`${dir}/z.conf`, good);
+    await using editor = await Editor.start();
+    const uri = `file://${dir}/a.conf`;
+    const codes = ({ diagnostics }: PublishDiagnosticsParams) =>
+      diagnostics.map(({ code }) => code);
+    assertEquals(codes(await editor.open(good, uri)), ["CNI301", "CNI302"]);
+    const other = good.replace('"net"', '"other"').replace("10.1.0.0", "10.2.0.0");
+    const apart = other.replace('"bridge",', '"bridge",\n  "bridge": "cni1",');
+    assertEquals(codes(await editor.change(apart, 2, uri)), []);
+    // The neighbour as it is in the editor, not on disk.
+    const neighbour = `file://${dir}/z.conf`;
+    assertEquals(codes(await editor.open(apart, neighbour)), []);
+    assertEquals(codes(await editor.change(apart + " ", 3, uri)), ["CNI301", "CNI302"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("the server takes --for, and ends by itself when the editor is gone", async () => {
