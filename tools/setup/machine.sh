@@ -26,14 +26,11 @@ setup_kernel() {
   # Busybox' modprobe reads no compressed modules, and a machine of ours has no other hardware.
   find "$work/lib/modules" -name '*.ko.xz' -exec xz --decompress {} +
   rm -rf "$work/lib/modules/$version/kernel"/drivers/{comedi,hid,infiniband,scsi,md,target,ata,nvme,net/ethernet,net/hyperv}
-  depmod --basedir "$work" "$version"
   target="$TOOLS/machine/linux-$(cut -d. -f1,2 <<<"$version")"
-  if [ ! -e "$target" ]; then
-    mkdir "$work/kernel"
-    mv "$work/boot/vmlinuz-$version" "$work/kernel/vmlinuz"
-    mv "$work/lib" "$work/kernel/lib"
-    mv "$work/kernel" "$target"
-  fi
+  [ -e "$target" ] ||
+    { depmod --basedir "$work" "$version" && mkdir "$work/kernel" &&
+      mv "$work/boot/vmlinuz-$version" "$work/kernel/vmlinuz" &&
+      mv "$work/lib" "$work/kernel/lib" && mv "$work/kernel" "$target"; } || { rm -rf "$work"; return 1; }
   rm -rf "$work"
   echo "$image" >"$TOOLS/machine/$package"
 }
