@@ -7,7 +7,7 @@ import { plain, table } from "../netns/table.ts";
 import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./diagnose.ts";
 
 /** They wait more than they work. */
-const AT_A_TIME = 8;
+const AT_A_TIME = 16;
 
 export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 

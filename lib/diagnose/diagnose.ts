@@ -55,7 +55,7 @@ const FIRST_TOKEN = 20_480;
 const LAST_TOKEN = 32_767;
 /** Of questions that are watched after they have failed. */
 const MOST_WATCHED = 12;
-const MOST_EXPLAINING_MS = 4000;
+const MOST_EXPLAINING_MS = 3000;
 const MOST_FINDINGS = 20;
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
@@ -106,8 +106,10 @@ export async function diagnose(
   using scene = new Scene(layout, target);
   try {
     const questions = await questionsOf(scene, options, (other) => others.push(other));
-    const { asked, findings } = await answer(scene, questions);
-    const read = await readState(scene);
+    const [{ asked, findings }, read] = await Promise.all([
+      answer(scene, questions),
+      readState(scene),
+    ]);
     return verdict(target.name, [...asked, ...read.asked], [...state, ...findings], read.findings);
   } finally {
     for (const other of others) other[Symbol.dispose]();

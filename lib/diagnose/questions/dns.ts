@@ -137,8 +137,12 @@ function wrongIn(
   for (const code of ["SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"]) {
     if (both.every(({ outcome }) => outcome === code)) return code;
   }
-  const failing = both.find(({ outcome }) => outcome.startsWith("E"));
-  if (failing && both.every(({ outcome }) => outcome === failing.outcome)) return failing.outcome;
+  // A refusal by a hop is told to one question, and of the next there may be no word.
+  if (both.every(({ outcome }) => outcome !== "NOERROR" && outcome !== "NXDOMAIN")) {
+    const told = both.find(({ outcome }) => outcome.startsWith("E")) ??
+      both.find(({ outcome }) => outcome !== "timed out")!;
+    return told.outcome;
+  }
   if (root.outcome === "NXDOMAIN") return "NXDOMAIN";
   if (known.outcome === "NOERROR" && known.addresses.length === 0 && !known.truncated) {
     return "NODATA";

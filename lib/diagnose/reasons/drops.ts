@@ -183,7 +183,7 @@ export function grownLegacy(grown: readonly string[], family: 4 | 6): LegacyRule
 }
 
 /** Rules of iptables-legacy are not traced: what counted while the probe was dropped did it. */
-function legacyReasons(
+export function legacyReasons(
   scene: Scene,
   question: Question,
   drops: readonly Drop[],

@@ -10,6 +10,7 @@ import { probeAddresses } from "./address.ts";
 import { bridgeReasons, hooks } from "./between.ts";
 import { portReasonsOfBridge } from "./bridge_port.ts";
 import { probeBridges } from "./bridge.ts";
+import { legacyReasons } from "./drops.ts";
 import { farReasons } from "./far.ts";
 import { noArp } from "./hardware.ts";
 import { routeWords, ruleTo } from "./policy.ts";
@@ -78,7 +79,10 @@ async function lostOnTheWire(
   if (!before || !after || before.way !== after.way) return [];
   const trail: Trail = { journey: path, seen, last, before, after, place: after.stop.place };
   const ports = bridgeReasons({ ...one, trail });
-  return ports.length > 0 ? ports : await hooks({ ...one, trail });
+  if (ports.length > 0) return ports;
+  const found = await hooks({ ...one, trail });
+  // What is bridged meets the rules of IP too, and those of iptables-legacy are only counted.
+  return found.length > 0 ? found : legacyReasons(one.scene, one.question, [], one.session.grown);
 }
 
 /** Who asks is whose next step is to send by that link. */
