@@ -16,6 +16,8 @@ import {
   until,
   type Waiting,
 } from "../harness/agent.ts";
+import { CNI_PLUGINS } from "../harness/binary.ts";
+import { randomFrom, SEED } from "../harness/random.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
 /** System calls by which the isolator changes anything outside of itself. */
@@ -28,10 +30,20 @@ const NETWORKS = ["--networks=mapped,second", "--port_mappings=8080:80"];
 class Scene implements AsyncDisposable {
   private constructor(readonly agent: Agent, readonly keeper: Waiting, readonly before: string) {}
 
-  /** @param first what else leaves something on the agent that stays there */
-  static async create(first: (agent: Agent) => Promise<unknown> = async () => {}): Promise<Scene> {
+  /**
+   * @param first what else leaves something on the agent that stays there
+   * @param search where plugins are besides the agent's own; undefined: inside of the program
+   */
+  static async create(
+    { first = async () => {}, backend = "iptables", search }: {
+      first?: (agent: Agent) => Promise<unknown>;
+      backend?: string;
+      search: string | undefined;
+    },
+  ): Promise<Scene> {
     const second = { ...bridgeNetwork("second", "10.1.0.0/16"), bridge: "mesos-cni1" };
-    const agent = await Agent.create(portMapperNetwork("mapped"), second);
+    const agent = await Agent.create({ ...portMapperNetwork("mapped"), backend }, second);
+    agent.search = search;
     await agent.ok([...NETWORKS], ["true"]); // both bridges stay, and the chain
     await first(agent);
     const keeper = await agent.attach("keeper", [], {
@@ -98,7 +110,7 @@ function killedAt({ call, when }: Step, argv: string[]): string[] {
 }
 
 Deno.test("crash: run, killed at each of its steps from prepare to cleanup", async () => {
-  await using scene = await Scene.create();
+  await using scene = await Scene.create({ search: CNI_PLUGINS });
   const { agent } = scene;
   const argv = agent.runArgv([...NETWORKS, "--name=victim"], ["true"]);
   const steps = await stepsOf(agent, argv);
@@ -113,7 +125,7 @@ Deno.test("crash: run, killed at each of its steps from prepare to cleanup", asy
 });
 
 Deno.test("crash: cleanup and recover, killed at each of their steps, and repeated", async () => {
-  await using scene = await Scene.create();
+  await using scene = await Scene.create({ search: CNI_PLUGINS });
   const { agent } = scene;
   const victim = async () => {
     const process = await agent.attach("victim", [], {
@@ -137,7 +149,7 @@ Deno.test("crash: cleanup and recover, killed at each of their steps, and repeat
 });
 
 Deno.test("crash: killed by its plugin, which stops too or goes on, before and after its work", async () => {
-  await using scene = await Scene.create(async (agent) => {
+  const first = async (agent: Agent) => {
     agent.plugin(
       "killer",
       `order=$(cat ${agent.sandbox.dir}/order)
@@ -151,7 +163,8 @@ Deno.test("crash: killed by its plugin, which stops too or goes on, before and a
     agent.define({ ...bridgeNetwork("killer"), type: "killer", bridge: "mesos-cni0" });
     agent.write(`${agent.sandbox.dir}/order`, "none");
     await agent.ok(["--networks=killer"], ["true"]);
-  });
+  };
+  await using scene = await Scene.create({ first, search: CNI_PLUGINS });
   const { agent } = scene;
   const order = `${agent.sandbox.dir}/order`;
   for (const command of ["ADD", "DEL"]) {
@@ -168,7 +181,7 @@ Deno.test("crash: killed by its plugin, which stops too or goes on, before and a
 });
 
 Deno.test("crash: recover at the same time as a container is made keeps it", async () => {
-  await using scene = await Scene.create();
+  await using scene = await Scene.create({ search: CNI_PLUGINS });
   const { agent } = scene;
   agent.plugin("slow", `[ $CNI_COMMAND != ADD ] || sleep 0.7; exec /usr/lib/cni/bridge`);
   agent.define({ ...bridgeNetwork("slow"), type: "slow", bridge: "mesos-cni0" });
@@ -184,30 +197,39 @@ Deno.test("crash: recover at the same time as a container is made keeps it", asy
   await process.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
 });
 
-Deno.test("crash: at random moments under load", async () => {
-  await using scene = await Scene.create();
-  const { agent } = scene;
-  const together = 8;
-  const kills = FULL ? 300 : 40;
-  const argv = (name: string, i: number) =>
-    agent.runArgv(
-      ["--networks=mapped,second", `--port_mappings=${8080 + i}:80`, `--name=${name}`],
-      [
-        "true",
-      ],
+const KINDS = ["iptables", "nftables"].flatMap((backend) => [
+  { backend, plugins: "the reference's plugins", search: CNI_PLUGINS },
+  { backend, plugins: "our own plugins", search: undefined },
+]);
+
+for (const { backend, plugins, search } of KINDS) {
+  Deno.test(`crash: at random moments under load, ${backend}, ${plugins} (seed ${SEED})`, async () => {
+    await using scene = await Scene.create({ backend, search });
+    const { agent } = scene;
+    const together = 8;
+    const kills = FULL ? 256 : 16;
+    const random = randomFrom(SEED);
+    const argv = (name: string, i: number) =>
+      agent.runArgv(
+        ["--networks=mapped,second", `--port_mappings=${8080 + i}:80`, `--name=${name}`],
+        ["true"],
+      );
+    const start = performance.now();
+    await Promise.all(
+      Array.from({ length: together }, (_, i) => agent.sandbox.ok(argv(`w${i}`, i))),
     );
-  const start = performance.now();
-  await Promise.all(Array.from({ length: together }, (_, i) => agent.sandbox.ok(argv(`w${i}`, i))));
-  const duration = performance.now() - start;
-  let killed = 0;
-  for (let round = 0; round * together < kills; round++) {
-    await Promise.all(Array.from({ length: together }, async (_, i) => {
-      const victim = new Running(agent.sandbox.spawn(argv(`v${round}-${i}`, i)));
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * duration));
-      victim.kill("SIGKILL");
-      if ((await victim.output()).code === 137) killed++;
-    }));
-    await scene.recoveredFrom(`round ${round}`);
-  }
-  assertEquals(killed > kills / 2, true, `only ${killed} of ${kills} were killed`);
-});
+    const duration = performance.now() - start;
+    let killed = 0;
+    for (let round = 0; round * together < kills; round++) {
+      const moments = Array.from({ length: together }, () => random() * duration);
+      await Promise.all(moments.map(async (moment, i) => {
+        const victim = new Running(agent.sandbox.spawn(argv(`v${round}-${i}`, i)));
+        await new Promise((resolve) => setTimeout(resolve, moment));
+        victim.kill("SIGKILL");
+        if ((await victim.output()).code === 137) killed++;
+      }));
+      await scene.recoveredFrom(`round ${round}`);
+    }
+    assertEquals(killed > kills / 3, true, `only ${killed} of ${kills} were killed`);
+  });
+}

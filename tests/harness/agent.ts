@@ -63,6 +63,8 @@ export class Agent implements AsyncDisposable {
   readonly configDir: string;
   /** The first directory of `--network_cni_plugins_dir`; Debian's plugins are the second. */
   readonly pluginDir: string;
+  /** Where else plugins are; undefined for nowhere, so that they are those inside of the program. */
+  search: string | undefined = CNI_PLUGINS;
   readonly #children: Running[] = [];
 
   private constructor(readonly sandbox: Sandbox) {
@@ -103,7 +105,7 @@ export class Agent implements AsyncDisposable {
   get flags(): string[] {
     return [
       `--network_cni_config_dir=${this.configDir}`,
-      `--network_cni_plugins_dir=${this.pluginDir}:${CNI_PLUGINS}`,
+      `--network_cni_plugins_dir=${[this.pluginDir, this.search ?? []].flat().join(":")}`,
       `--runtime_dir=${RUNTIME_DIR}`,
     ];
   }

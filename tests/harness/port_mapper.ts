@@ -71,6 +71,8 @@ export interface CallOptions {
 
 export class PortMapperAgent implements AsyncDisposable {
   readonly pluginDir: string;
+  /** Where other plugins are searched; undefined for none, so that they are those inside ours. */
+  search: string | undefined = CNI_PLUGINS;
   /** Where the plugin finds iptables. */
   readonly path: string;
 
@@ -129,7 +131,7 @@ export class PortMapperAgent implements AsyncDisposable {
       CNI_COMMAND: command,
       CNI_CONTAINERID: id,
       CNI_IFNAME: ifName,
-      CNI_PATH: `${this.pluginDir}:${CNI_PLUGINS}`,
+      CNI_PATH: [this.pluginDir, this.search ?? []].flat().join(":"),
       PATH: this.path,
       ...(netns === null ? {} : { CNI_NETNS: netns }),
       ...env,
