@@ -222,7 +222,9 @@ export class PortMapperAgent implements AsyncDisposable {
       "-printf",
       "%p\n",
     ]).catch(() => "");
-    const kept = /\/(?:lock|last_reserved_ip\.\d+|orphans\.json|ip6?tables(?:-legacy)?\.json)$/;
+    // What the index of leases says of itself is about the store, and no container's.
+    const kept =
+      /\/(?:lock|leases\/[^/]+\/(?:sealed|lost)|last_reserved_ip\.\d+|orphans\.json|ip6?tables(?:-legacy)?\.json)$/;
     const elements = await this.elements();
     return [
       ...await this.rules("container_id"),
