@@ -10,7 +10,8 @@ export class Containerizer implements AsyncDisposable {
 
   constructor(agent: Sandbox) {
     // As after clone(2): the agent's mounts still spread into the new namespace.
-    const script = `while read order; do
+    // It would tell of each process that a test has killed, and die of it once nobody listens.
+    const script = `exec 2>/dev/null; while read order; do
       unshare --net --mount --propagation=unchanged --uts sh -c 'echo $$; exec sleep 1000' &
     done; kill $(jobs -p)`;
     this.#shell = agent.spawn(["bash", "-c", script]);
