@@ -87,7 +87,8 @@ function section(command: Command): string {
 function item(flag: Flag): string {
   const value = flag.value ? `=\\fI${text(flag.value)}\\fR` : "";
   const standard = flag.default ? ` (default: ${text(flag.default)})` : "";
-  return `.TP\n\\fB${text(`--${flag.name}`)}\\fR${value}${flag.repeatable ? " ..." : ""}\n${
+  const short = flag.short ? `\\fB${text(`-${flag.short}`)}\\fR, ` : "";
+  return `.TP\n${short}\\fB${text(`--${flag.name}`)}\\fR${value}${flag.repeatable ? " ..." : ""}\n${
     text(flag.help)
   }${standard}`;
 }
