@@ -25,7 +25,6 @@ export async function troublesOf(
     const { id, attachments, namespaceAlive } = container;
     if (!namespaceAlive) continue;
     for (const checkpoint of attachments) {
-      for (const text of await lostOf(id, checkpoint, plugins)) add(id, text);
       for (const { address } of networkAddresses(checkpoint)) {
         for (const other of holders.get(address) ?? []) {
           if (other.container.id !== id && onOneWire(host, { container, checkpoint }, other)) {
@@ -45,6 +44,12 @@ export async function troublesOf(
   }
   for (const [id, missing] of await lostRules()) {
     add(id, `port rules missing (${missing.length})`);
+  }
+  for (const { id, attachments, namespaceAlive } of containers) {
+    if (!namespaceAlive) continue;
+    for (const checkpoint of attachments) {
+      for (const text of await lostOf(id, checkpoint, plugins)) add(id, text);
+    }
   }
   return troubles;
 }
