@@ -31,8 +31,11 @@ if (name !== undefined && !names.includes(name)) {
   Deno.exit(2);
 }
 if (name === undefined) await runAll();
-else if (Deno.env.has(INSIDE)) await (await import(`./${name}.ts`)).run(args);
-else await runOne([name, ...args]);
+else if (Deno.env.has(INSIDE)) {
+  endWithCaller();
+  await (await import(`./${name}.ts`)).run(args);
+  Deno.exit(0);
+} else await runOne([name, ...args]);
 
 async function runOne(args: string[]): Promise<never> {
   const before = await lastReport();
@@ -96,7 +99,7 @@ async function runInside(args: string[]): Promise<{ code: number; text: string }
       ...["sh", "-c", `${mounts} && exec "$@"`, "sh", ...deno],
     ],
     env: { [INSIDE]: "1" },
-    stdin: "null",
+    stdin: "piped",
     stdout: "piped",
   }).spawn();
   let text = "";
@@ -106,6 +109,11 @@ async function runInside(args: string[]): Promise<{ code: number; text: string }
     text += decoder.decode(chunk, { stream: true });
   }
   return { code: (await child.status).code, text };
+}
+
+/** The caller holds the other end of the input, and nothing is written there: it closes with the caller. */
+function endWithCaller(): void {
+  Deno.stdin.readable.pipeTo(new WritableStream()).finally(() => Deno.exit(1));
 }
 
 /** How this program was called: what stands before the name of this file. */
