@@ -4,9 +4,9 @@
  */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
-import { findTool, runTool } from "../program/tool.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork } from "./attach.ts";
+import { removeAttachmentRules } from "./attachment_rules.ts";
 import { tracesOfPlugin } from "./gc/networks.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "../containers/layout.ts";
@@ -32,7 +32,7 @@ export async function removeTraces(
   }
   removed.push(...await removeMappings(id, name, ifName));
   for (const family of ["iptables", "ip6tables"]) {
-    removed.push(...await removeRules(family, isolator.settings.path, id, name));
+    removed.push(...await removeAttachmentRules(family, isolator.settings.path, id, name));
   }
   return removed;
 }
@@ -90,52 +90,4 @@ async function removeMappings(id: string, network: string, ifName: string): Prom
   );
   for (const owner of own) await removeOwner(owner, () => true);
   return own.map(() => `the ports of ${ifName} on ${network}`);
-}
-
-/** The comment that Go's plugins put on a rule of an attachment (containernetworking/plugins, utils). */
-function commentsOf(id: string, network: string): string[] {
-  return ["", "dnat "].map((kind) => `${kind}name: \\"${network}\\" id: \\"${id}\\"`);
-}
-
-/** Removes the rules of the nat table that carry an attachment's comment, and the chains of its own. */
-async function removeRules(
-  program: string,
-  path: string,
-  id: string,
-  network: string,
-): Promise<string[]> {
-  const save = findTool(`${program}-save`, path);
-  const restore = findTool(`${program}-restore`, path);
-  if (!save || !restore) return [];
-  const { code, stdout } = await runTool(save, ["-t", "nat"]);
-  // Without a nat table for the family, it has no rules.
-  if (code !== 0) return [];
-  const comments = commentsOf(id, network);
-  const lines = stdout.split("\n").filter((line) => line.startsWith("-A "));
-  const rules = lines.filter((line) =>
-    comments.some((comment) => line.includes(`--comment "${comment}"`))
-  );
-  if (rules.length === 0) return [];
-  const jumps = rules.flatMap((line) => / -j (CNI-[A-Za-z0-9-]+)/.exec(line)?.[1] ?? []);
-  // Chains that every attachment shares stay.
-  const chains = [...new Set(jumps)].filter((chain) =>
-    lines.filter((line) => line.includes(` -j ${chain}`)).every((line) => rules.includes(line))
-  );
-  const outside = rules.filter((line) => !chains.some((chain) => line.startsWith(`-A ${chain} `)));
-  const changes = [
-    "*nat",
-    ...outside.map((line) => line.replace(/^-A/, "-D")),
-    ...chains.map((chain) => `-F ${chain}`),
-    ...chains.map((chain) => `-X ${chain}`),
-    "COMMIT",
-    "",
-  ].join("\n");
-  const done = await runTool(restore, ["--noflush", "--wait=30"], { stdin: changes });
-  if (done.code !== 0) {
-    throw new OperatorError(
-      "iptables_failed",
-      `${program}: the rules of container ${id} could not be removed: ${done.stderr}`,
-    );
-  }
-  return rules.map((line) => `${program} -t nat ${line}`);
 }

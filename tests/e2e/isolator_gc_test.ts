@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { Agent, bridgeNetwork, REQUESTS } from "../harness/agent.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
 const CHAIN = "GC-TEST";
@@ -85,6 +86,33 @@ Deno.test("gc finds what a killed container left, says why, and removes only tha
   assertStringIncludes(after, "container_id: live");
   assertEquals(await gc(agent, flags), []);
   await end(live, "SIGTERM");
+});
+
+Deno.test("gc removes the masquerading of a container that nobody remembers, and of no other", async () => {
+  await using agent = await Agent.create(bridgeNetwork("masked", "10.214.0.0/16"));
+  const live = await agent.attach("live", ["masked"]);
+  const lost = await agent.attach("lost", ["masked"]);
+  await lost.end();
+  const rules = async () => (await agent.sandbox.ok(["iptables-save", "-t", "nat"])).split("\n");
+  const named = async (id: string) =>
+    (await rules()).filter((line) => line.includes(`id: \\"${id}\\"`)).length;
+  const chains = async () => (await rules()).filter((line) => line.startsWith(":CNI-")).length;
+  assertEquals([await named("lost") > 1, await chains()], [true, 2]);
+  // All that is known of it goes; a lease that is left would be told of as well.
+  await agent.sandbox.ok([
+    ...["sh", "-ec"],
+    `umount ${agent.checkpoint("lost", "ns")}; umount ${REQUESTS}/handles/lost
+     rm -r ${agent.checkpoint("lost")} ${REQUESTS}/handles/lost ${agent.request("lost")}
+     grep -l lost /var/lib/cni/networks/masked/10.* | xargs rm`,
+  ]);
+  const found = await agent.json("gc", ["--json", "--apply"]);
+  const kinds = found.map(({ kind, outcome }: Found) => [kind, outcome]);
+  assertEquals(kinds.filter(([kind]: string[]) => kind !== "veth"), [["rule", "removed"]]);
+  assertEquals([await named("lost"), await chains()], [0, 1]);
+  assert(await named("live") > 1);
+  await live.ok(["busybox", "ping", "-c1", "-W5", "10.214.0.1"]);
+  assertEquals(await agent.json("gc", ["--json"]), []);
+  await live.end();
 });
 
 Deno.test("gc removes rules that a restored firewall brought back", async () => {

@@ -94,6 +94,58 @@ Deno.test("owned: usage goes by the link, whatever it is called", async () => {
   await process.end();
 });
 
+Deno.test("owned: hundreds of other names of a link hide neither it nor what it carries", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const process = await agent.attach("named", ["cni-test"]);
+  const names = Array.from({ length: 480 }, (_, i) => `altname n${i}-${"x".repeat(110)}`);
+  for (let i = 0; i < names.length; i += 60) {
+    const some = names.slice(i, i + 60).flatMap((name) => name.split(" "));
+    await process.ok(["ip", "link", "property", "add", "dev", "eth0", ...some]);
+  }
+  await process.ok(["ping", "-c", "2", "-i", "0.2", "192.168.0.1"]);
+  const { net_tx_packets } = await agent.json("usage", ["named"]);
+  assertEquals(net_tx_packets >= 2, true, `${net_tx_packets} packets`);
+  await process.end();
+  await agent.json("cleanup", ["named"]);
+  assertEquals([await wires(agent), await leases(agent)], [[], []]);
+});
+
+Deno.test("owned: a macvlan goes though the container renamed it and keeps its network", async () => {
+  const { name: _, ...bridge } = bridgeNetwork();
+  await using agent = await Agent.create({
+    name: "lan",
+    type: "macvlan",
+    master: "lan0",
+    ipam: bridge.ipam,
+  });
+  const wire = ["ip", "link", "add", "lan0", "type", "veth", "peer", "lan1"];
+  await agent.sandbox.ok([
+    "sh",
+    "-ec",
+    `${wire.join(" ")}; ip link set lan0 up; ip link set lan1 up`,
+  ]);
+  const process = await agent.attach("keeper", ["lan"]);
+  const holder = agent.spawn([
+    ...["nsenter", `--target=${process.pid}`, "--net", "--", "python3", "-c"],
+    `
+import ctypes, os, subprocess, sys
+kept = os.open("/proc/self/ns/net", os.O_RDONLY)
+subprocess.run("ip link set eth0 down; ip link set eth0 name other0; ip link set other0 up", shell=True)
+ctypes.CDLL(None).unshare(0x40000000)
+print(os.getpid(), kept, flush=True)
+sys.stdin.read()
+`,
+  ]);
+  const [, pid, kept] = await holder.printed(/(\d+) (\d+)\n/);
+  const inside = ["nsenter", `--net=/proc/${pid}/fd/${kept}`, "ip", "-brief", "link"];
+  assertStringIncludes(await agent.sandbox.ok(inside), "other0");
+  await process.end();
+  await agent.json("cleanup", ["keeper"]);
+  assertEquals((await agent.sandbox.ok(inside)).includes("other0"), false);
+  assertEquals(await leases(agent, "/var/lib/cni/networks/lan"), []);
+  await holder.end();
+});
+
 Deno.test("owned: cleanup finds the plugins where they were, and changes nothing without them", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   // A type that is no part of this program, so that its file is needed.

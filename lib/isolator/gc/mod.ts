@@ -11,6 +11,8 @@ import { ProcessTable } from "../../kernel/processes.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { requireSight } from "../../containers/agent_namespaces.ts";
 import { findAddresses, type Holders, listLeases } from "./addresses.ts";
+import { listRuledAttachments } from "../attachment_rules.ts";
+import { findAttachmentRules } from "./attachment_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
 import { findMappings, findRules, listElements, listRules } from "./mappings.ts";
@@ -47,6 +49,9 @@ export async function findGarbage(
     ...[...chains].map((chain) => listRules(chain, path)),
     listElements(path),
   ]);
+  const ruled = (await Promise.all(
+    ["iptables", "ip6tables"].map((program) => listRuledAttachments(program, path)),
+  )).flat();
   const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
   const living = await findLiving(layout, alive, await ProcessTable.look());
@@ -62,6 +67,7 @@ export async function findGarbage(
     ...rules.flatMap((listed) =>
       part("rule", `chain ${listed.chain}`, () => findRules(listed, living, holders.alive))
     ),
+    ...findAttachmentRules(ruled, path, living, holders),
     ...[...addressStores].flatMap((store) =>
       part("address", store, () => findAddresses(store, living, holders))
     ),
