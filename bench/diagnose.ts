@@ -37,7 +37,10 @@ export async function run(args: string[]): Promise<void> {
     const outcomes = await runSetups(setups, {
       mend: true,
       each: (outcome) => {
-        console.log(report(outcome));
+        // Of hundreds, the report keeps those that are worth a look.
+        if (args.length > 0 || !isWell(outcome) || outcome.mended === false) {
+          console.log(report(outcome));
+        }
         const line = JSON.stringify({ list, right: isWell(outcome), ...outcome });
         if (file) Deno.writeTextFileSync(file, `${line}\n`, { append: true });
       },

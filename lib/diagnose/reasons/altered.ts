@@ -82,8 +82,7 @@ export async function bridgeNatReasons(one: Case): Promise<Finding[]> {
   );
   for (const rule of rules) {
     const { text, program, mechanism, remove } = await one.texts.of(rule);
-    if (!/dnat|snat|redirect/i.test(text) && rule.verdict !== "accept") continue;
-    if (!one.trail.after) continue;
+    if (!/dnat|snat|redirect/i.test(text) || !one.trail.after) continue;
     return [{
       ...alteringFinding(
         "bridge_nat",
@@ -146,7 +145,9 @@ export async function rewrittenReasons(one: Case): Promise<Finding[]> {
   );
   return rule
     ? [alteringFinding("rule_rewrites", rule, "writes the packet anew", [
-      "it was seen with another destination than it was sent to",
+      isStrange
+        ? "it was seen with another destination than it was sent to"
+        : "the kernel's trace has the packet meet it",
     ])]
     : [];
 }
