@@ -130,7 +130,7 @@ const NETWORKS: Mistake[] = [
   ["network rm cni-test", 1, "web-2", "clean up first", "mesos-cni cleanup ID"],
   ["lint /nope", 2, "cannot lint /nope", "no such file"],
   ["lint /run/empty", 2, "there is no config in /run/empty", "nothing was checked"],
-  ["lint --format=xml /run", 2, "none of text, json"],
+  ["lint --format=xml /run", 2, "none of text, concise, json"],
   ["lint --explain=CNI999", 2, 'no rule "CNI999"', "did you mean"],
   ["lint --dry-run /run", 2, "--dry-run goes with --fix"],
   ["lint --rule=CNI414 /run", 2, "CODE=LEVEL", "CNI414=off"],
