@@ -1,0 +1,87 @@
+/** Containers that can't be ended, or looked at: what is said, and that nobody else is concerned. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { Agent, bridgeNetwork, until } from "../harness/agent.ts";
+
+/** A control group of version 1, in which even SIGKILL waits for the thaw. */
+const FREEZER = "/run/freezer";
+const hasFreezer = /^freezer\t/m.test(Deno.readTextFileSync("/proc/cgroups"));
+
+Deno.test({
+  name: "stubborn: a process that can't be killed keeps its container's networks, and is told of",
+  ignore: !hasFreezer,
+  fn: async () => {
+    await using agent = await Agent.create(bridgeNetwork());
+    const first = await agent.attach("frozen", ["cni-test"]);
+    const other = agent.spawn(["nsenter", `--target=${first.pid}`, "--net", "sleep", "1000"]);
+    const group = `${FREEZER}/mesos-cni-test-${Deno.pid}`;
+    await agent.sandbox.ok([
+      ...["sh", "-ec"],
+      `mkdir ${FREEZER}; mount -t cgroup -o freezer none ${FREEZER}; mkdir ${group}
+       echo ${other.pid} >${group}/tasks; echo FROZEN >${group}/freezer.state
+       until grep -q FROZEN ${group}/freezer.state; do sleep 0.05; done`,
+    ]);
+    try {
+      await first.end();
+      const { code, stderr } = await agent.isolator("cleanup", ["frozen"]);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `container frozen has processes that can't be killed (`);
+      assertStringIncludes(stderr, "its networks are left as they are");
+      assertEquals((await agent.json("status", ["frozen"])).network_infos.length, 1);
+      assertStringIncludes(await agent.sandbox.ok(["ip", "-brief", "link"]), "veth");
+    } finally {
+      await agent.sandbox.ok(["sh", "-ec", `echo THAWED >${group}/freezer.state`]);
+      await other.status;
+      await agent.sandbox.ok(["rmdir", group]);
+    }
+    await agent.json("cleanup", ["frozen"]);
+    assertEquals(await agent.list(agent.checkpoint("")), []);
+    assertEquals((await agent.sandbox.ok(["ip", "-brief", "link"])).includes("veth"), false);
+  },
+});
+
+Deno.test("stubborn: one that changes its addresses all the time is alive, and hides nobody", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const busy = await agent.attach("busy", ["cni-test"]);
+  const changes = Array.from({ length: 200 }, (_, i) => i).flatMap((i) => [
+    `address add 198.51.100.${i}/32 dev eth0`,
+    `address del 198.51.100.${i}/32 dev eth0`,
+  ]).join("\n");
+  agent.write(`${agent.sandbox.dir}/changes`, changes);
+  const script =
+    `i=0; while :; do ip -batch ${agent.sandbox.dir}/changes; echo round $((i+=1)); done`;
+  const changing = agent.spawn([
+    ...["nsenter", `--target=${busy.pid}`, "--net", "--", "sh", "-c"],
+    // Two of them, so that there is hardly a moment without a change.
+    `(${script}) & ${script.replaceAll("198.51.100", "198.51.101")}`,
+  ]);
+  await changing.printed(/round/);
+  const dead = await agent.attach("dead", ["cni-test"]);
+  await dead.end();
+  const alive = await agent.attach("alive", ["cni-test"]);
+
+  for (let i = 0; i < 3; i++) {
+    const found = await agent.json("gc", ["--json"]);
+    assertEquals(found.map(({ kind }: { kind: string }) => kind), ["container"]);
+    assertStringIncludes(found[0].what, "dead");
+    const flags = agent.flags.filter((flag) => flag.startsWith("--runtime_dir"));
+    for (const view of ["list", "topology"]) {
+      const { code, stdout, stderr } = await agent.sandbox.run([
+        MESOS_CNI,
+        "netns",
+        view,
+        ...flags,
+      ]);
+      assertEquals([0, 1].includes(code), true, stderr);
+      for (const id of ["busy", "alive"]) assertStringIncludes(stdout, id);
+    }
+  }
+  assertEquals(
+    (await agent.json("recover")).map(({ outcome }: { outcome: string }) => outcome),
+    ["kept", "kept", "removed"],
+  );
+  const before = changing.stdout.length;
+  await until(() => changing.stdout.length > before, "it still changes");
+  await changing.end();
+  for (const one of [busy, alive]) await one.end();
+});
