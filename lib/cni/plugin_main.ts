@@ -29,9 +29,9 @@ export async function main(
   plugin: Plugin,
   registry: Registry,
 ): Promise<number> {
-  if (!Deno.env.get("CNI_COMMAND")) return introduce(type);
   let cniVersion: string = DEFAULT_VERSION;
   try {
+    if (!variable("CNI_COMMAND")) return introduce(type);
     const command = readCommand(type);
     if (type.standard) requireEnvironment(command);
     const config = await readInput(command, type);
@@ -61,13 +61,23 @@ function introduce({ type }: PluginType): number {
   return 0;
 }
 
+/** A variable of the environment. @throws {CniError} if its bytes are no text */
+function variable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    throw new CniError(CNI_CODES.invalidEnvironment, `${name} is no UTF-8`);
+  }
+}
+
 /** What each command can't do without (the reference's pkg/skel). @throws {CniError} */
 function requireEnvironment(command: CniCommand): void {
   if (command === "VERSION") return;
   const ofContainer = ["ADD", "CHECK", "DEL"].includes(command)
     ? ["CNI_CONTAINERID", "CNI_IFNAME", ...command === "DEL" ? [] : ["CNI_NETNS"]]
     : [];
-  const missing = [...ofContainer, "CNI_PATH"].filter((name) => !Deno.env.get(name));
+  const missing = [...ofContainer, "CNI_PATH"].filter((name) => !variable(name));
   if (missing.length === 0) return;
   throw new CniError(
     CNI_CODES.invalidEnvironment,
@@ -76,7 +86,7 @@ function requireEnvironment(command: CniCommand): void {
 }
 
 function readCommand({ standard }: PluginType): CniCommand {
-  const command = Deno.env.get("CNI_COMMAND");
+  const command = variable("CNI_COMMAND");
   if (command !== undefined && COMMANDS.includes(command)) return command as CniCommand;
   if (command) {
     throw new CniError(
@@ -92,16 +102,15 @@ function readInvocation(
   config: JsonObject,
   registry: Registry,
 ): Invocation {
-  const { env } = Deno;
-  const searchPath = env.get("CNI_PATH") ?? "";
+  const searchPath = variable("CNI_PATH") ?? "";
   return {
     command,
-    containerId: env.get("CNI_CONTAINERID") ?? "",
-    netns: env.get("CNI_NETNS") || undefined,
-    netnsOverride: /^(?:1|true)$/i.test(env.get("CNI_NETNS_OVERRIDE") ?? ""),
-    ifName: env.get("CNI_IFNAME") ?? "",
-    args: env.get("CNI_ARGS"),
-    path: env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    containerId: variable("CNI_CONTAINERID") ?? "",
+    netns: variable("CNI_NETNS") || undefined,
+    netnsOverride: /^(?:1|true)$/i.test(variable("CNI_NETNS_OVERRIDE") ?? ""),
+    ifName: variable("CNI_IFNAME") ?? "",
+    args: variable("CNI_ARGS"),
+    path: variable("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     searchPath,
     config,
     locate: (type, options = {}) => locatePlugin(type, searchPath, registry, options),

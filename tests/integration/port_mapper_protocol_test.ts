@@ -221,3 +221,18 @@ Deno.test("input that is no config, and commands that are none, are errors of th
   assertStringIncludes(missing.msg, agent.pluginDir);
   assertEquals(await agent.leftovers(), []);
 });
+
+Deno.test("a variable that is no UTF-8 is an error with a code, and without a stack", async () => {
+  await using agent = await PortMapperAgent.create();
+  for (const name of ["CNI_CONTAINERID", "CNI_NETNS", "CNI_COMMAND"]) {
+    // Only a shell can make such a variable here: Deno would not pass it on.
+    const script = `export ${name}="$(printf 'a\\377')"; exec ${agent.plugin}`;
+    const { code, stdout } = await agent.sandbox.run(["sh", "-c", script], {
+      clearEnv: true,
+      env: agent.environment("DEL", "c1"),
+      stdin: JSON.stringify(network()),
+    });
+    const { code: cniCode, msg, details } = JSON.parse(stdout);
+    assertEquals([code, cniCode, msg, details], [1, 4, `${name} is no UTF-8`, undefined]);
+  }
+});
