@@ -4,16 +4,15 @@
 const MOST_ROUNDS = 20;
 
 /**
- * Ends, by their ids, all processes in the network or the mounts of a process, except itself: also
- * those that have become services of their own. Mounts count only where they are not this program's.
+ * Ends, by their ids, all processes in a namespace of a process, except itself: also those that have
+ * become services of their own.
+ *
+ * @param kind the mounts where they are its own: a network is also visited by who looks at it
  */
-export async function endProcessesIn(pid: number): Promise<void> {
-  const net = namespaceOf(pid, "net");
-  const mnt = namespaceOf(pid, "mnt");
-  const isIn = (other: number) =>
-    (net !== undefined && namespaceOf(other, "net") === net) ||
-    (mnt !== undefined && mnt !== namespaceOf(Deno.pid, "mnt") &&
-      namespaceOf(other, "mnt") === mnt);
+export async function endProcessesIn(pid: number, kind: "net" | "mnt"): Promise<void> {
+  const wanted = namespaceOf(pid, kind);
+  if (wanted === undefined || wanted === namespaceOf(Deno.pid, kind)) return;
+  const isIn = (other: number) => namespaceOf(other, kind) === wanted;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const left = processes().filter((other) => other !== pid && other !== Deno.pid && isIn(other));
     if (left.length === 0) return;

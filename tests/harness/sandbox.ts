@@ -25,6 +25,9 @@ const root = (Deno.uid() ?? 0) === 0;
 
 /** A set of namespaces held open by a process of their own. */
 export class Namespace implements AsyncDisposable {
+  /** Of its namespaces, the one that nothing else is in. */
+  protected readonly own: "net" | "mnt" = "mnt";
+
   protected constructor(readonly pid: number, private readonly holder: Deno.ChildProcess) {}
 
   /** Starts `argv`, which must print a line once it is ready and then read standard input to its end. */
@@ -88,7 +91,7 @@ export class Namespace implements AsyncDisposable {
 
   /** Ends everything that was started in it, services that left their parents too. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await endProcessesIn(this.pid);
+    await endProcessesIn(this.pid, this.own);
     await this.holder.stdin.close().catch(() => {});
     await this.holder.stdout.cancel().catch(() => {});
     await this.holder.status;
@@ -146,6 +149,9 @@ export class Sandbox extends Namespace {
 
 /** A host that is not the agent. Hosts share one bridge `wan0`, which carries the agent's address. */
 export class Outside extends Namespace {
+  /** Its mounts are the agent's. */
+  protected override readonly own = "net";
+
   private constructor(
     pid: number,
     holder: Deno.ChildProcess,
