@@ -1,7 +1,7 @@
 /**
  * What `mesos-cni isolator serve` costs for each container: on a plugin that does nothing, which
- * leaves the service's own work, and on the Go bridge; next to a shell script that makes the
- * namespace and executes the plugin.
+ * leaves the service's own work, and on our own bridge; next to a shell script that makes the namespace
+ * and executes the plugin, of Go for the bridge.
  */
 import { CNI_PLUGINS } from "../tests/harness/binary.ts";
 import { Containerizer } from "../tests/harness/containerizer.ts";
@@ -10,11 +10,12 @@ import { Service } from "../tests/harness/service.ts";
 import { Shell } from "./shell.ts";
 import { goal, median, row, runProgram } from "./timing.ts";
 
-/** A bridge of the kernel has 1,023 ports. */
-const CONTAINERS = 1000;
+const CONTAINERS = 2000;
+/** A bridge of the kernel has 1,023 ports: there are as many networks as it takes. */
+const PER_NETWORK = 1000;
 const AT_A_TIME = 32;
-/** Of the attaches, so many are the first and the last. */
-const PART = 0.1;
+/** So many are the first and the last, of attaches as of detaches. */
+const PART = 100;
 /** Containers before those that count: the first ones meet code that was never run. */
 const WARM_UP = 50;
 /** How long, in ms, the machine gets to be done with the start of a process. */
@@ -24,13 +25,14 @@ const OVERHEAD_LIMIT_MS = 5;
 const GROWTH_LIMIT = 1.2;
 const MEMORY_LIMIT_MIB = 150;
 
+/** The config of each type's network of a number. */
 const NETWORKS = {
-  noop: {},
-  bridge: {
-    bridge: "bench0",
+  noop: () => ({}),
+  bridge: (number: number) => ({
+    bridge: `bench${number}`,
     isGateway: true,
-    ipam: { type: "host-local", subnet: "10.0.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
-  },
+    ipam: { type: "host-local", subnet: `10.${number}.0.0/16`, routes: [{ dst: "0.0.0.0/0" }] },
+  }),
 };
 
 /** What was measured of each container, in ms. */
@@ -50,24 +52,35 @@ export async function run([count, plugin]: string[] = []): Promise<void> {
   }
 }
 
-async function measure(type: string, config: Record<string, unknown>, count: number) {
+async function measure(
+  type: string,
+  configOf: (number: number) => Record<string, unknown>,
+  count: number,
+) {
   await using agent = await Sandbox.create();
   const { dir } = agent;
   Deno.mkdirSync(`${dir}/networks`);
-  const network = { cniVersion: "1.0.0", name: type, type, ...config };
-  Deno.writeTextFileSync(`${dir}/networks/one`, JSON.stringify(network));
+  const networkOf = (number: number) => ({
+    cniVersion: "1.0.0",
+    name: `${type}-${number}`,
+    type,
+    ...configOf(number),
+  });
+  for (let number = 0; number <= (count + WARM_UP) / PER_NETWORK; number++) {
+    Deno.writeTextFileSync(`${dir}/networks/${number}`, JSON.stringify(networkOf(number)));
+  }
   const source = new URL("noop_plugin.c", import.meta.url).pathname;
   await runProgram("gcc", ["-O2", "-static", "-o", `${dir}/noop`, source]);
   const cniPath = `${dir}:${CNI_PLUGINS}`;
   await using service = await Service.start(agent, `${dir}/isolator.sock`, [
     `--network_cni_config_dir=${dir}/networks`,
-    `--network_cni_plugins_dir=${cniPath}`,
+    `--network_cni_plugins_dir=${dir}`,
   ]);
   await using containerizer = new Containerizer(agent);
   // On an agent of its own: the mounts of `ip netns` would spread to all containers.
   await using other = await Sandbox.create();
   const plugin = type === "noop" ? `${dir}/noop` : `${CNI_PLUGINS}/${type}`;
-  await using shell = new Shell(other, plugin, cniPath, JSON.stringify(network));
+  await using shell = new Shell(other, plugin, cniPath, JSON.stringify(networkOf(0)));
   const served = new Served(service, containerizer, type);
 
   for (let i = count; i < count + WARM_UP; i++) {
@@ -82,6 +95,7 @@ async function measure(type: string, config: Record<string, unknown>, count: num
     const { ms, plugin } = await served.attach([i]);
     one.attaches.push(...ms);
     one.plugin.push(plugin);
+    if (i >= PER_NETWORK) continue; // the script knows one network
     const bare = await shell.step("attach", i);
     shelled.attaches.push(bare.ms);
     shelled.plugin.push(bare.plugin);
@@ -89,7 +103,7 @@ async function measure(type: string, config: Record<string, unknown>, count: num
   const memory = [memoryMiB(service.pid)];
   for (let i = 0; i < count; i++) {
     one.detaches.push(...(await served.detach([i])).ms);
-    shelled.detaches.push((await shell.step("detach", i)).ms);
+    if (i < PER_NETWORK) shelled.detaches.push((await shell.step("detach", i)).ms);
   }
 
   const many: Measured = { attaches: [], detaches: [], plugin: [] };
@@ -107,8 +121,9 @@ async function measure(type: string, config: Record<string, unknown>, count: num
   }
 
   const show = (name: string, { attaches, detaches }: Measured, time: [number, number]) => {
-    const [a, d] = time.map((ms) => `${(count / ms * 1000).toFixed(0)}/s`);
-    const [attach, detach] = [attaches, detaches].map((all) => `${median(all).toFixed(1)} ms`);
+    const [a, d] = time.map((ms) => `${(attaches.length / ms * 1000).toFixed(0)}/s`);
+    const [attach, detach] = [attaches, detaches]
+      .map((all) => `${median(all).toFixed(1)} ms (p99 ${p99(all).toFixed(0)})`);
     console.log(row(name, attach!, a!, detach!, d!));
   };
   const sum = (all: number[]) => all.reduce((total, ms) => total + ms, 0);
@@ -124,24 +139,31 @@ async function measure(type: string, config: Record<string, unknown>, count: num
   show(`serve, ${AT_A_TIME} at a time`, many, [attaching, detaching]);
   show("shell script: ip netns, plugin", shelled, alone(shelled));
 
-  const part = Math.ceil(count * PART);
   const ends = (all: number[]) =>
-    [median(all.slice(0, part)), median(all.slice(-part))] as [number, number];
+    [median(all.slice(0, PART)), median(all.slice(-PART))] as [number, number];
   const [first, last] = ends(one.attaches);
-  const own = median(one.attaches.map((ms, i) => ms - shelled.plugin[i]!));
+  const [fullest, emptiest] = ends(one.detaches);
+  const own = median(shelled.plugin.map((ms, i) => one.attaches[i]! - ms));
   const shown = (ms: [number, number]) => ms.map((one) => `${one.toFixed(2)} ms`).join(", ");
   console.log(`
-The first ${part} and the last ${part}, medians: attach ${shown([first, last])}; \
+The first ${PART} and the last ${PART}, medians: attach ${shown([first, last])}; \
+detach ${shown([fullest, emptiest])}; \
 the plugin alone, from the shell: ${shown(ends(shelled.plugin))}; \
 as the service waits for it: ${shown(ends(one.plugin))}.
 `);
-  // A real plugin has its own growth, with the number of its interfaces.
   if (type === "noop") {
     console.log(goal("attach less the plugin alone", own, OVERHEAD_LIMIT_MS, " ms"));
-    console.log(goal("last attaches, times the first", last / first, GROWTH_LIMIT));
   }
+  console.log(goal("last attaches, times the first", last / first, GROWTH_LIMIT));
+  console.log(
+    goal("detaches among the most, times among the fewest", fullest / emptiest, GROWTH_LIMIT),
+  );
   console.log(goal("memory of serve", Math.max(...memory), MEMORY_LIMIT_MIB, " MiB"));
   console.log();
+}
+
+function p99(all: readonly number[]): number {
+  return all.toSorted((a, b) => a - b)[Math.floor(all.length * 0.99)]!;
 }
 
 /** The numbers below `count` in groups. */
@@ -161,13 +183,15 @@ class Served {
   constructor(
     private readonly service: Service,
     private readonly containerizer: Containerizer,
-    private readonly network: string,
+    private readonly type: string,
   ) {}
 
   /** Attaches all at the same time; what the start of their processes takes does not count. */
   async attach(batch: readonly number[]): Promise<{ ms: number[]; all: number; plugin: number }> {
-    const body = { container_info: { network_infos: [{ name: this.network }] } };
-    const prepared = await timedEach(batch, (i) => this.#post(i, "prepare", body));
+    const prepared = await timedEach(batch, (i) => {
+      const name = `${this.type}-${Math.floor(i / PER_NETWORK)}`;
+      return this.#post(i, "prepare", { container_info: { network_infos: [{ name }] } });
+    });
     const pids = await Promise.all(batch.map(() => this.containerizer.start()));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const before = await this.#pluginMs();

@@ -31,6 +31,18 @@ Deno.test("a name for ip netns goes with the container", async () => {
   assertEquals(JSON.parse((await netns(agent, "list", "--json")).stdout), []);
 });
 
+Deno.test("a name for ip netns leads to its container from everywhere, wherever it was made", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const running = await agent.start("web-1", ["--networks=cni-test"], "read line");
+  const argv = [MESOS_CNI, "netns", "link", "web-1", "--runtime_dir=mesos"];
+  await agent.sandbox.ok(["sh", "-ec", 'cd /run; exec "$@"', "sh", ...argv]);
+  assertMatch(
+    await agent.sandbox.ok(["sh", "-ec", "cd /; ip netns exec web-1 ip address"]),
+    /192\.168\.0\.2/,
+  );
+  await running.output();
+});
+
 Deno.test("a nested container without networks of its own is in its parent's", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   await agent.start("pod", ["--networks=cni-test"]);
