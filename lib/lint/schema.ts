@@ -11,7 +11,8 @@ export type Type =
   | Integer
   | { kind: "list"; of: Type }
   | { kind: "map"; of: Type }
-  | { kind: "object"; fields: Fields };
+  /** `required`: keys that it means nothing without. */
+  | { kind: "object"; fields: Fields; required?: readonly string[] };
 
 export interface Integer {
   kind: "integer";
@@ -37,7 +38,11 @@ export const integer = (min: number, max: number, zero = false): Integer => ({
 export const choice = (...values: string[]): Type => ({ kind: "choice", values, strict: true });
 export const list = (of: Type): Type => ({ kind: "list", of });
 export const map = (of: Type): Type => ({ kind: "map", of });
-export const object = (fields: Fields): Type => ({ kind: "object", fields });
+export const object = (fields: Fields, required?: readonly string[]): Type => ({
+  kind: "object",
+  fields,
+  required,
+});
 export const checked = (is: (text: string) => string | undefined): Type => ({ kind: "string", is });
 
 /** What is known of a plugin. */

@@ -105,7 +105,8 @@ export function* unknownInside(
 ): Generator<Found> {
   if (!node) return;
   if (type.kind === "object" && isObject(node)) {
-    yield* unknownKeys(node, type.fields, owner);
+    const lacks = type.required?.filter((name) => !field(node, name));
+    yield* unknownKeys(node, type.fields, { ...owner, lacks });
     for (const [name, inner] of Object.entries(type.fields)) {
       yield* unknownInside(field(node, name), inner, owner);
     }

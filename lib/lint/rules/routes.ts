@@ -11,8 +11,10 @@ import { addressingOf, gatewayOf, isPromised, type RouteNode, usesGateway } from
 import type { PluginNode } from "../document.ts";
 import { readerOf } from "../reader.ts";
 import type { Found, Rule } from "../rule.ts";
-import { schemaOf } from "../schemas/mod.ts";
-import { field, isTrue, property, quote } from "../tree.ts";
+import { ROUTE } from "../schemas/common.ts";
+import { meant } from "../schemas/elsewhere.ts";
+import { ipamSchemaOf, schemaOf } from "../schemas/mod.ts";
+import { entries, field, isTrue, property, quote } from "../tree.ts";
 import { attached, bridge } from "./example.ts";
 
 export const ROUTES: readonly Rule[] = [
@@ -202,6 +204,10 @@ export const ROUTES: readonly Rule[] = [
       if (!schemaOf(plugin) && reader !== "stock-agent") return;
       for (const { node } of addressingOf(plugin).routes) {
         if (field(node, "dst")) continue;
+        // A misspelt key is reported as that.
+        const isMisspelt = ipamSchemaOf(plugin)?.complete &&
+          [...entries(node)].some(({ name }) => meant(name, ROUTE) === "dst");
+        if (isMisspelt) continue;
         yield {
           at: node,
           message: 'a route has no "dst"',
