@@ -12,3 +12,6 @@ export function sample<T>(all: readonly T[], count: number): T[] {
     (_, i) => all[Math.floor(i * step)]!,
   );
 }
+
+/** Whether the processor is emulated (`./dev unit --arm64`), which is slow and lacks some calls. */
+export const EMULATED: boolean = Deno.env.get("MESOS_CNI_TEST_EMULATED") === "1";

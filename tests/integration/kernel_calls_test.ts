@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
+import { EMULATED } from "../harness/scale.ts";
 import { onSomeCpu } from "../../lib/kernel/cpus.ts";
 import {
   createWhole,
@@ -42,9 +43,6 @@ import { UnixListener, UnixStream } from "../../lib/kernel/unix_socket.ts";
 import { getHostname, setHostname } from "../../lib/kernel/uts.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
 import { addVeth } from "../../lib/netlink/link_changes.ts";
-
-/** Whether the processor is emulated (`./dev unit --arm64`), which leaves out some system calls. */
-const EMULATED = Deno.env.get("MESOS_CNI_TEST_EMULATED") === "1";
 
 async function inDirectory(work: (path: string) => void | Promise<void>): Promise<void> {
   const path = await Deno.makeTempDir();

@@ -43,14 +43,6 @@ for (const kernel of KERNELS) {
       .map(([name, config]) => ({ cniVersion: "1.0.0", name, ...config }));
     await install(machine, example("port-mapper-test"), IN_VRF, ...networks);
     const stranger = await outside(machine);
-    await machine.ok(`
-      ${stranger} sh -c '
-        wire=$(ip -o link | sed -n "s/^[0-9]*: \\([^@]*\\)@if.*/\\1/p")
-        ip link add link $wire name vlan10 type vlan id 10
-        ip address add 192.168.10.254/24 dev vlan10
-        ip link set vlan10 up
-        ip address add 192.168.20.254/24 dev $wire'`);
-
     await t.step("lint says what the kernel lacks, and nothing else", async () => {
       await machine.ok("mesos-cni lint --probe --select=CNI807");
       await machine.ok(
@@ -66,6 +58,14 @@ for (const kernel of KERNELS) {
         stdout,
       );
     });
+
+    await machine.ok(`
+      ${stranger} sh -c '
+        wire=$(ip -o link | sed -n "s/^[0-9]*: \\([^@]*\\)@if.*/\\1/p")
+        ip link add link $wire name vlan10 type vlan id 10
+        ip address add 192.168.10.254/24 dev vlan10
+        ip link set vlan10 up
+        ip address add 192.168.20.254/24 dev $wire'`);
 
     for (const [name, peer] of [["vlan", "192.168.10.254"], ["ipvlan", "192.168.20.254"]]) {
       await t.step(`${name} attaches, talks, and goes away`, async () => {
