@@ -88,7 +88,7 @@ export function ownRules(attachment: PortAttachment, family: Family): PlacedRule
   const comment = commentOf(attachment.containerId);
   const rules = targets(attachment, family).flatMap((target) => [
     ...redirections(attachment, target, comment),
-    ...(attachment.snat ? returns(target, comment) : []),
+    ...(attachment.snat ? returns(attachment, target, comment) : []),
   ]);
   // Two host ports that lead to one container port need one rule for the way back.
   return [...new Map(rules.map((rule) => [placedText(rule), rule])).values()];
@@ -101,10 +101,11 @@ export function placedText({ chain, rule }: Pick<PlacedRule, "chain" | "rule">):
 
 function redirections(attachment: PortAttachment, target: Target, comment: string): PlacedRule[] {
   const { mapping: { protocol, hostPort, containerPort }, endpoint, hostAddress } = target;
-  const { chain, excludeDevices, snat } = attachment;
+  const { chain, excludeDevices, snat, conditions } = attachment;
   const port = { protocol, number: hostPort };
   const matches = {
-    destination: hostAddress === undefined ? undefined : single(hostAddress),
+    ...conditions?.[endpoint.family],
+    ...hostAddress === undefined ? {} : { destination: single(hostAddress) },
     port,
     comment,
   };
@@ -116,20 +117,30 @@ function redirections(attachment: PortAttachment, target: Target, comment: strin
     chain,
     rule: { ...matches, inDevice: { is: device }, target: { verdict: "RETURN" } },
   }));
-  const inDevice = last === undefined ? undefined : { is: last, not: true };
-  rules.push({ table: "nat", chain, rule: { ...matches, inDevice, target: dnat } });
+  const inDevice = last === undefined ? {} : { inDevice: { is: last, not: true } };
+  rules.push({ table: "nat", chain, rule: { ...matches, ...inDevice, target: dnat } });
   if (snat && endpoint.family === 4 && (hostAddress === undefined || isLoopback(hostAddress))) {
     rules.push({ table: "nat", chain: LOOPBACK_CHAIN, rule: { ...matches, target: dnat } });
   }
   return rules;
 }
 
-/** Connections from 127.0.0.1, and from the container's own network, come back by this host. */
-function returns({ mapping, endpoint }: Target, comment: string): PlacedRule[] {
+/**
+ * Connections from 127.0.0.1, and from the container's own network, come back by this host; all of
+ * them, where that is wanted.
+ */
+function returns(
+  { masqueradeAll }: PortAttachment,
+  { mapping, endpoint }: Target,
+  comment: string,
+): PlacedRule[] {
   const { protocol, containerPort } = mapping;
   const { address, prefixLength } = endpoint;
-  const sources: Network[] = endpoint.family === 4 ? [network("127.0.0.0/8")] : [];
-  return [...sources, { address, prefixLength }].map((source) => ({
+  const nearby: Network[] = [
+    ...endpoint.family === 4 ? [network("127.0.0.0/8")] : [],
+    { address, prefixLength },
+  ];
+  return (masqueradeAll ? [undefined] : nearby).map((source) => ({
     table: "nat",
     chain: SNAT_CHAIN,
     rule: {

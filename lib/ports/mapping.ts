@@ -10,6 +10,7 @@ import {
   familyOfKnown,
   networkBytes,
 } from "../base/ip.ts";
+import type { IptablesRule } from "../nft/iptables_rule.ts";
 
 export const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
@@ -49,7 +50,14 @@ export interface Placement {
   excludeDevices: readonly string[];
   /** Whether 127.0.0.1 of the host, and the container itself by the host's addresses, are led too. */
   snat: boolean;
+  /** With `snat`: connections from anywhere come back by this host (backend iptables). */
+  masqueradeAll?: boolean;
+  /** What packets must meet besides, of each family (backend iptables). */
+  conditions?: { [family in Family]?: Conditions };
 }
+
+/** Matches of iptables. */
+export type Conditions = Pick<IptablesRule, "source" | "destination" | "inDevice">;
 
 /** All that the rules of one interface of one container are made of. */
 export interface PortAttachment extends Owner, Placement {

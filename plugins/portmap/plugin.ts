@@ -28,6 +28,7 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
+import { readConditions, requireOneDestination } from "./conditions.ts";
 import { removeReferenceRules } from "./reference_rules.ts";
 
 export const portmap: Plugin = standardPlugin({ add, del, check, status });
@@ -43,6 +44,7 @@ async function add(call: LiveCall): Promise<Result> {
   const placement = readPlacement(call);
   const mappings = readMappings(call);
   if (mappings.length === 0) return result;
+  requireOneDestination(placement, mappings);
   const owner = ownerOf(call);
   return await trying(async () => {
     const notes: string[] = [];
@@ -95,23 +97,22 @@ function readPlacement({ config, invocation }: Call): Placement {
   if (bit !== undefined && chain !== undefined) {
     throw wrong("markMasqBit and externalSetMarkChain exclude each other: take one out");
   }
-  const conditions = ["conditionsV4", "conditionsV6"].find((key) => config.texts(key).length > 0);
-  const unable = conditions ?? (config.flag("masqAll") ? "masqAll" : undefined);
-  if (unable !== undefined) {
-    throw wrong(
-      `${unable} is set, which the portmap of mesos-cni can't do: take it out, or put the portmap ` +
-        "of containernetworking/plugins into the plugins' directory",
-    );
-  }
   const backend = config.text("backend") ?? usualBackend(invocation.path);
   if (!(BACKENDS as readonly string[]).includes(backend)) {
     config.fail("backend", BACKENDS.join(" or "));
+  }
+  const conditions = readConditions(config, backend);
+  const masqueradeAll = config.flag("masqAll");
+  if (masqueradeAll && backend === "nftables") {
+    throw wrong('masqAll is of the backend "iptables": take it out, or choose that backend');
   }
   return {
     backend: backend as BackendName,
     chain: PORTMAP_CHAIN,
     excludeDevices: [],
     snat: !config.has("snat") || config.flag("snat"),
+    ...masqueradeAll ? { masqueradeAll } : {},
+    ...conditions ? { conditions } : {},
   };
 }
 

@@ -239,3 +239,45 @@ Deno.test("without CNI_COMMAND a plugin says what it is", async () => {
     /^CNI plugin bridge of mesos-cni .*\nCNI protocol versions supported: 0\.1\.0,/,
   );
 });
+
+Deno.test("portmap leads what meets its conditions, and masquerades all of it with masqAll", async () => {
+  await using machine = await Machine.create(["bridge", "host-local", "portmap"]);
+  await machine.namespace("a");
+  const prevResult = await machine.ok("ADD", "a", NETWORK);
+  const portMappings = [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }];
+  const config = {
+    ...{ cniVersion: "1.0.0", name: "net", type: "portmap", prevResult },
+    runtimeConfig: { portMappings },
+  };
+  const conditionsV4 = ["!", "-s", "192.0.2.0/24", "-i", "eth+"];
+  const limited = { ...config, conditionsV4, masqAll: true };
+  await machine.ok("ADD", "a", limited);
+  await machine.ok("CHECK", "a", limited);
+  const rules = await machine.sandbox.ok(["iptables-save", "-t", "nat"]);
+  assertMatch(
+    rules,
+    /-A MESOS-CNI-PORTMAP ! -s 192\.0\.2\.0\/24 -i eth\+ -p tcp .*--to-destination 10\./,
+  );
+  const back = rules.split("\n").filter((line) => /^-A MESOS-CNI-SNAT .*MASQUERADE/.test(line));
+  assertEquals(back.length, 1, rules);
+  assert(!back[0]!.includes(" -s "), back[0]);
+  await machine.ok("DEL", "a", limited);
+  assert(!(await machine.sandbox.ok(["iptables-save"])).includes("dport 8080"));
+
+  for (
+    const [wrong, says] of [
+      [{ conditionsV4: ["-m", "mark"] }, '"-m" is neither'],
+      [{ conditionsV4: ["-s", "fd00::1"] }, "IPv4 address"],
+      [{ conditionsV4: ["-s"] }, "IPv4 address"],
+      [{ conditionsV6: ["-i", "a b"] }, "a device behind -i"],
+      [{ conditionsV6: ["!"] }, 'behind "!"'],
+      [{ conditionsV4, backend: "nftables" }, "conditionsV4 is of the backend"],
+      [{ masqAll: true, backend: "nftables" }, "masqAll is of the backend"],
+    ] as const
+  ) {
+    const { code, stdout } = await machine.call("ADD", "a", { ...config, ...wrong });
+    assertEquals(code, 1);
+    assertStringIncludes(JSON.parse(stdout).msg, says);
+  }
+  await machine.ok("DEL", "a", { ...NETWORK, prevResult });
+});
