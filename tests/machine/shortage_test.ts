@@ -18,7 +18,8 @@ import { Machine } from "../harness/machine/machine.ts";
 import { longMachineTest } from "../harness/machine/test.ts";
 
 const WEB = (port: number) => `--networks=port-mapper-test --port_mappings=${port}:80`;
-const ATTACH = `mesos-cni run --name=more ${WEB(8081)} -- true`;
+const attach = (id: string) => `mesos-cni run --name=${id} ${WEB(8081)} -- true`;
+const ATTACH = attach("more");
 
 longMachineTest("shortages", async (t) => {
   await using machine = await Machine.start({ parts: ["iptables"], files: OBSERVER });
@@ -67,7 +68,9 @@ longMachineTest("shortages", async (t) => {
       const { code } = await machine.run(`
         cd /sys/fs/cgroup/small
         echo ${mebibytes}M >memory.max
-        timeout -s KILL 40 sh -c 'echo $$ >cgroup.procs; exec ${ATTACH}' 2>/dev/null
+        timeout -s KILL 40 sh -c 'echo $$ >cgroup.procs; exec ${
+        attach(`in-${mebibytes}`)
+      }' 2>/dev/null
         code=$?
         echo 1 >cgroup.kill
         exit $code`);
