@@ -111,7 +111,7 @@ Deno.test("run: a cleanup that fails is said, and can be repeated", async () => 
   agent.define({ ...bridgeNetwork("stubborn"), type: "stubborn" });
   const { code, stderr } = await agent.run(["--networks=stubborn", "--name=web"], ["true"]);
   assertEquals(code, 1);
-  for (const words of ["DEL by stubborn", "not yet", "mesos-cni isolator cleanup web"]) {
+  for (const words of ["DEL by stubborn", "not yet", "mesos-cni cleanup web"]) {
     assertStringIncludes(stderr, words);
   }
   assertEquals((await agent.json("status", ["web"])).network_infos.length, 1);

@@ -204,6 +204,7 @@ export class Clinic implements AsyncDisposable {
         await agent.ok(["ip", "-6", "route", "add", "default", "via", outside.address6]);
       }
     }
+    await untilSettled(agent);
     return new Clinic(agent, outside, services, refuseFile, plugins, patient, neighbour);
   }
 
@@ -282,4 +283,12 @@ export async function end(child: Deno.ChildProcess): Promise<void> {
   await child.status;
   await child.stdin.close().catch(() => {});
   await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+}
+
+/** A bridge's IPv6 address answers nobody until the kernel knows that nobody else has it. */
+async function untilSettled(agent: Sandbox): Promise<void> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    if (await agent.ok(["ip", "-6", "-o", "address", "show", "tentative"]) === "") return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
