@@ -142,10 +142,13 @@ Deno.test("gc gives back addresses that no interface has, once no ADD can be und
     await agent.ok(["tee", `${store}/${address}`], { stdin: "ghost\r\neth0" });
   }
   await agent.ok(["touch", "--date=1 hour ago", `${store}/10.213.9.9`]);
+  // As a power cut leaves it: made, and never written.
+  await agent.ok(["touch", `${store}/10.213.9.7`]);
 
   const found = await gc(agent, flags, "--apply");
-  assertEquals(found.map(({ kind }) => kind), ["address"]);
-  assertStringIncludes(found[0]!.what, "10.213.9.9 of container ghost");
+  assertEquals(found.map(({ kind }) => kind), ["address", "address"]);
+  assertStringIncludes(found[0]!.what, "10.213.9.7 of container (none named)");
+  assertStringIncludes(found[1]!.what, "10.213.9.9 of container ghost");
   const left = (await agent.ok(["ls", store])).trim().split("\n");
   assertEquals(left, ["10.213.0.2", "10.213.9.8", "last_reserved_ip.0", "lock"]);
   await end(live, "SIGTERM");

@@ -37,7 +37,10 @@ export function findAddresses(
 ): Garbage[] {
   return entries(store)
     .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
-    .filter((name) => !mayBeUnderWay(reservedAt(`${store}/${name}`)))
+    .filter((name) => {
+      const path = `${store}/${name}`;
+      return holderOf(path) === NOBODY || !mayBeUnderWay(reservedAt(path));
+    })
     // A container may take its address off its interface, and put it back: the lease says whose
     // it is.
     .filter((name) => {
@@ -46,11 +49,12 @@ export function findAddresses(
     })
     .map((name): Garbage => {
       const reserved = reservedAt(`${store}/${name}`);
+      const holder = holderOf(`${store}/${name}`);
       return {
         kind: "address",
-        what: `${name} of container ${holderOf(`${store}/${name}`)} in ${store}`,
+        what: `${name} of container ${holder} in ${store}`,
         why: "no interface of any network namespace has it",
-        remove: () => release(store, name, reserved),
+        remove: () => release(store, name, { reserved, holder }),
       };
     });
 }
@@ -70,11 +74,16 @@ export function listLeases(store: string): string[] {
 }
 
 /** Gives an address back, unless it was meanwhile, and is another container's by now. */
-async function release(store: string, name: string, reserved: number): Promise<void> {
+async function release(
+  store: string,
+  name: string,
+  { reserved, holder }: { reserved: number; holder: string },
+): Promise<void> {
   // host-local's own lock.
   using lock = await FileLock.take(`${store}/lock`, PATIENCE);
   if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
-  if (reservedAt(`${store}/${name}`) !== reserved) return;
+  const path = `${store}/${name}`;
+  if (reservedAt(path) !== reserved || holderOf(path) !== holder) return;
   try {
     Deno.removeSync(`${store}/${name}`);
   } catch (error) {
@@ -101,9 +110,15 @@ function reservedAt(path: string): number {
   }
 }
 
+/**
+ * What stands for the holder of an address that names none: a power cut has come between. A plugin
+ * at work names it while it holds the lock of the store, so that it is never taken for one.
+ */
+const NOBODY = "(none named)";
+
 function holderOf(path: string): string {
   try {
-    return Deno.readTextFileSync(path).split(/\s/)[0] || "(none named)";
+    return Deno.readTextFileSync(path).split(/\s/)[0] || NOBODY;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "(given back meanwhile)";
     throw error;
