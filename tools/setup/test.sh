@@ -15,6 +15,13 @@ find_tests() {
   [ ${#FILES[@]} -gt 0 ] || die "no test file's path holds: $*"
 }
 
+# leave_out PREFIX: the files of ${FILES[@]} without those whose path begins so.
+leave_out() {
+  local kept=() file
+  for file in "${FILES[@]}"; do [[ "$file" == "$1"* ]] || kept+=("$file"); done
+  FILES=("${kept[@]}")
+}
+
 # Unit tests need nothing, integration tests the tools that they call, all others the binary too.
 setup_for_tests() {
   setup_deno
