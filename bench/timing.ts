@@ -89,7 +89,8 @@ export async function runProgram(
   const text = new TextDecoder().decode(stdout);
   if (code !== 0) {
     throw new Error(
-      `${file} ${args.join(" ")}: exit code ${code}\n${text}${new TextDecoder().decode(stderr)}`,
+      `${file} ${args.join(" ")}: exit code ${code}\n` +
+        `${text}${new TextDecoder().decode(stderr)}`.slice(0, 2000),
     );
   }
   return text;

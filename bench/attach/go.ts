@@ -46,8 +46,8 @@ export async function mapOthersOfGo(count: number): Promise<void> {
   const rules = Array.from(
     { length: count },
     (_, i) =>
-      `add rule inet cni_hostport hostports tcp dport ${20_000 + i} ` +
-      `dnat ip to 10.61.${i >> 8}.${i & 255}:80 comment "other-${i}"`,
+      `add rule ip cni_hostport hostports tcp dport ${20_000 + i} ` +
+      `dnat to 10.61.${i >> 8}.${i & 255}:80 comment "other-${i}"`,
   );
   await runProgram("nft", ["-f", "-"], { stdin: rules.join("\n") + "\n" });
 }
