@@ -41,12 +41,21 @@ let unit: { found: AgentUnit | undefined } | undefined;
  * @throws {OperatorError} `bad_settings_file`
  */
 export function foundValue(name: string): FoundValue | undefined {
+  return settledValue(name) ?? ofAgent(name);
+}
+
+/**
+ * The same without a look for an agent, which takes one at each process of the machine: what the
+ * environment or the settings file says.
+ *
+ * @throws {OperatorError} `bad_settings_file`
+ */
+export function settledValue(name: string): FoundValue | undefined {
   const variable = `MESOS_${name.toUpperCase()}`;
   const inEnvironment = Deno.env.get(variable);
   if (inEnvironment) return { value: inEnvironment, from: `environment ${variable}` };
   const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
-  if (inFile !== undefined) return { value: inFile, from: SETTINGS_FILE };
-  return ofAgent(name);
+  return inFile === undefined ? undefined : { value: inFile, from: SETTINGS_FILE };
 }
 
 /**

@@ -1,13 +1,16 @@
 /** Which namespace a `netns` command is about: the flags for it and what they mean. */
 import { exists } from "../base/exists.ts";
 import { Layout } from "../containers/layout.ts";
-import type { ContainerId } from "../mesos/container_id.ts";
+import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
+import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { requireRoot } from "./root.ts";
 
 export { LAYOUT_FLAGS };
+
+const USUAL_RUNTIME_DIR = "/var/run/mesos";
 
 /** For commands that work on any namespace. */
 export const TARGET_FLAGS: readonly Flag[] = [
@@ -30,11 +33,26 @@ export const TARGET_FLAGS: readonly Flag[] = [
 export function layoutOf(call: Call): Layout {
   requireRoot();
   requireDirectories(call, ["runtime_dir", "work_dir"]);
-  return new Layout(
+  return usualLayoutOf(call) ?? new Layout(
     call.has("network_cni_root_dir_persist")
       ? call.value("work_dir") ?? "/var/lib/mesos"
-      : call.value("runtime_dir") ?? "/var/run/mesos",
+      : call.value("runtime_dir") ?? USUAL_RUNTIME_DIR,
   );
+}
+
+/**
+ * The directories of an agent with its defaults, where the container of a whole id is in them: ids
+ * are unique, so that nobody needs to know whether an agent runs with others.
+ */
+function usualLayoutOf(call: Call): Layout | undefined {
+  const [id] = call.operands;
+  if (id === undefined || !isContainerId(id)) return undefined;
+  const isSettled = LAYOUT_FLAGS.some(({ name }) =>
+    call.given(name) !== undefined || settledValue(name) !== undefined
+  );
+  if (isSettled) return undefined;
+  const layout = new Layout(USUAL_RUNTIME_DIR);
+  return exists(layout.container(id)) ? layout : undefined;
 }
 
 /** @throws {UsageError} for a directory, or one of a search path, that the call names and is not there */

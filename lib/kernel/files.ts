@@ -147,7 +147,8 @@ export function setModified(handle: Handle, modified: bigint, what: string): voi
 /** Reads a descriptor to its end, at most `limit` bytes, as text. */
 export function readAll(handle: Handle, what: string, limit = 64 << 20): string {
   const decoder = new TextDecoder();
-  const chunk = new Uint8Array(64 << 10);
+  // Most files under /proc are a line, and a command that looks at each process reads thousands.
+  let chunk = new Uint8Array(4 << 10);
   let text = "";
   while (text.length < limit) {
     const count = Number(
@@ -155,6 +156,7 @@ export function readAll(handle: Handle, what: string, limit = 64 << 20): string 
     );
     if (count === 0) break;
     text += decoder.decode(chunk.subarray(0, count), { stream: true });
+    if (count === chunk.length) chunk = new Uint8Array(64 << 10);
   }
   return text + decoder.decode();
 }

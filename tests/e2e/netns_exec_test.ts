@@ -1,5 +1,11 @@
 /** `netns exec` and `netns shell`: the command is the process, with its terminal and signals. */
-import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { Pty } from "../harness/pty.ts";
@@ -28,6 +34,31 @@ Deno.test("exec gives the command's output and exit code, and 126 or 127 for non
   // The runtime ignores SIGPIPE; the command must not.
   const piped = await exec("--", "sh", "-c", "yes | head -1");
   assertEquals([piped.code, piped.stdout, piped.stderr], [0, "y\n", ""]);
+});
+
+Deno.test("exec of a whole id looks at no other process, and still finds an agent elsewhere", async () => {
+  await using agent = await Sandbox.create();
+  await using _container = await StockContainer.launch(agent, "web", [netA]);
+  const looks = async (id: string) => {
+    const exec = [MESOS_CNI, "netns", "exec", id, "--", "true"];
+    const { code } = await agent.run(["strace", "-f", "-o", "/run/trace", ...exec]);
+    assertEquals(code, 0);
+    return (await agent.ok(["cat", "/run/trace"])).match(/"\/proc\/\d+\/comm"/g)?.length ?? 0;
+  };
+  assertEquals(await looks("web"), 0);
+  assert(await looks("we") > 0, "the beginning of an id may be anywhere");
+
+  // An agent is known by its program's name: a stand-in, which a copy of bash can be.
+  await agent.ok(["sh", "-c", "mkdir -p /run/other && mv /var/run/mesos/* /run/other"]);
+  await agent.ok(["cp", "/usr/bin/bash", "/run/mesos-agent"]);
+  const other = agent.spawn(["/run/mesos-agent", "-c", "read -r _", "--runtime_dir=/run/other"]);
+  const deadline = Date.now() + 10_000;
+  const exec = () => agent.run([MESOS_CNI, "netns", "exec", "web", "--", "hostname", "-I"]);
+  let seen = await exec();
+  while (seen.code !== 0 && Date.now() < deadline) seen = await exec();
+  assertStringIncludes(seen.stdout, "10.1.0.2", seen.stderr);
+  await other.stdin.close();
+  await Promise.all([other.status, other.stdout.cancel(), other.stderr.cancel()]);
 });
 
 Deno.test("exec is the process itself: no parent that waits, standard input its own", async () => {

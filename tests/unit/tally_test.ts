@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { closingLine, readTally } from "../../tools/test/tally.ts";
+import { closingLine, errorsIn, readTally } from "../../tools/test/tally.ts";
 
 const tally = (passed: number, failed: number, skipped = 0) => ({ passed, failed, skipped });
 
@@ -24,4 +24,11 @@ Deno.test("tests that broke off have failed, whatever they had counted", () => {
 Deno.test("skipped tests are said only if there are any", () => {
   assertEquals(closingLine(tally(3, 0)), "3 passed, 0 failed");
   assertEquals(closingLine(tally(3, 1, 2)), "3 passed, 1 failed, 2 skipped");
+});
+
+Deno.test("why tests failed is shown again without the rest", () => {
+  const output = "a ... ok\n\x1b[1m ERRORS \x1b[0m\n\nb => ./b_test.ts:1:1\nerror: 1 !== 0\n\n" +
+    " FAILURES \n\nb\n\nFAILED | 1 passed | 1 failed (1s)\n";
+  assertEquals(errorsIn(output), ["b => ./b_test.ts:1:1", "error: 1 !== 0"]);
+  assertEquals(errorsIn("x\n\nSegmentation fault\n"), ["x", "Segmentation fault"]);
 });

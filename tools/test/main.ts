@@ -5,7 +5,7 @@
  * Usage: main.ts [DENO-FLAG…] -- FILE…
  */
 import { type Job, jobsOf, slowestFirst } from "./jobs.ts";
-import { addTallies, closingLine, readTally, type Tally } from "./tally.ts";
+import { addTallies, closingLine, errorsIn, readTally, type Tally } from "./tally.ts";
 
 /** Seconds for all files together; CI gives the whole run twenty minutes, downloads included. */
 const TOTAL_LIMIT = Number(Deno.env.get("MESOS_CNI_TEST_TIMEOUT") ?? 900);
@@ -49,7 +49,11 @@ for (const { job, tally, seconds } of outcomes) if (tally.failed === 0) times[jo
 await Deno.writeTextFile(TIMES, JSON.stringify(times));
 const failed = outcomes.filter(({ tally }) => tally.failed > 0);
 if (failed.length > 0) console.log("\nFailed:");
-for (const { job } of failed) console.log(`  ${job.name} (${logOf(job)})`);
+for (const { job } of failed) {
+  console.log(`  ${job.name} (${logOf(job)})`);
+  // Once more, since whoever keeps only the end of a long output needs to see why.
+  for (const line of errorsIn(await Deno.readTextFile(logOf(job)))) console.log(`    ${line}`);
+}
 const sum = addTallies(outcomes.map(({ tally }) => tally));
 console.log(closingLine(sum));
 Deno.exit(sum.failed > 0 ? 1 : 0);

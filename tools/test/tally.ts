@@ -28,6 +28,19 @@ export function readTally(output: string, success: boolean): Tally {
   return brokeOff ? { ...tally, failed: 1 } : tally;
 }
 
+/** Lines of a test's errors that are shown again at the end of all output. */
+const MOST_LINES = 30;
+
+/** What `deno test` says of its errors, without colours: the end of the output if it broke off. */
+export function errorsIn(output: string): string[] {
+  const lines = output.replaceAll(COLOUR, "").split("\n").map((line) => line.trimEnd())
+    .filter((line) => line !== "");
+  const from = lines.findIndex((line) => /^ *ERRORS$/.test(line));
+  if (from < 0) return lines.slice(-MOST_LINES);
+  const to = lines.findIndex((line) => /^ *FAILURES$/.test(line));
+  return lines.slice(from + 1, to < 0 ? undefined : to).slice(0, MOST_LINES);
+}
+
 export function addTallies(tallies: readonly Tally[]): Tally {
   return tallies.reduce(
     (sum, one) => ({
