@@ -151,6 +151,19 @@ const checkCommand: Command = {
   },
 };
 
+/** Once nothing is there, a cleanup is done; who mistyped the id must still hear of it. */
+function tellOfNothing(id: ContainerId, known: readonly ContainerId[]): void {
+  // A beginning of an id would, at the second call, be that of another container.
+  const longer = known.find((one) => one.startsWith(id));
+  const guess = nearest(id, known);
+  const hint = longer
+    ? `: cleanup takes the whole id, such as ${longer}`
+    : guess
+    ? `: did you mean ${guess}?`
+    : `: there is no container ${id}; mesos-cni list shows those there are`;
+  log.warning(`nothing to clean up${hint}`, { id });
+}
+
 const cleanupCommand: Command = {
   name: "isolator cleanup",
   summary: "take a container's networks away, with all that belongs to them",
@@ -172,16 +185,7 @@ are removed all the same, and printed; what other plugins have made stays.`,
     const id = newContainer(call);
     const isolator = isolatorOf(call);
     const { layout } = isolator.settings;
-    const longer = layout.has(id)
-      ? undefined
-      : knownContainers(layout).find((known) => known.startsWith(id));
-    if (longer) {
-      // A beginning of an id would, at the second call, be that of another container.
-      log.warning(`nothing to clean up: cleanup takes the whole id, such as ${longer}`, { id });
-    } else if (!layout.has(id)) {
-      const guess = nearest(id, knownContainers(layout));
-      if (guess) log.warning(`nothing to clean up: did you mean ${guess}?`, { id });
-    }
+    if (!layout.has(id)) tellOfNothing(id, knownContainers(layout));
     const force = call.has("force");
     const removed = await isolator.locks.hold(id, () => cleanup(isolator, id, { force }));
     if (force) { for (const line of removed) print(`removed ${plainLine(line)}`); }

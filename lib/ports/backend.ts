@@ -43,4 +43,7 @@ export type Removal = Owner & { chain: string; snat?: boolean } & Partial<Mappin
 export interface Snapshot {
   /** What an attachment should have and does not, as an operator would say it. */
   missing(attachment: PortAttachment): string[];
+
+  /** Whether what all attachments share is an earlier version's: it serves, and is to be renewed. */
+  isEarlier?: boolean;
 }

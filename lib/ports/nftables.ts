@@ -14,7 +14,14 @@ import {
   ownElements,
   type PlacedElement,
 } from "./nftables_elements.ts";
-import { isTableComplete, NFT_TABLE, SETS, TABLE, tableChanges } from "./nftables_table.ts";
+import {
+  isTableComplete,
+  isTableEarlier,
+  NFT_TABLE,
+  SETS,
+  TABLE,
+  tableChanges,
+} from "./nftables_table.ts";
 import type { MappingRecord } from "./record.ts";
 
 const ENOENT = 2;
@@ -68,16 +75,18 @@ export class Nftables implements Backend {
 
   async read(): Promise<Snapshot> {
     const complete = isTableComplete();
+    const isEarlier = !complete && isTableEarlier();
     const elements = allElements();
     const present = new Set(elements.map(nameOf));
     return {
+      isEarlier,
       missing: (attachment) => {
         const missing = [
           ...ownElements(attachment).filter((wanted) => !present.has(nameOf(wanted))),
           ...nearbyElements(attachment)
             .filter((wanted) => !elements.some((element) => covers(element, wanted))),
         ].map(nameOf);
-        return complete ? missing : [`rules of the table inet ${TABLE}`, ...missing];
+        return complete || isEarlier ? missing : [`rules of the table inet ${TABLE}`, ...missing];
       },
     };
   }

@@ -54,7 +54,8 @@ export function listOwners(): (MappingRecord & { isLive: boolean })[] {
 }
 
 /**
- * Puts back the rules of live attachments that somebody flushed.
+ * Puts back the rules of live attachments that somebody flushed, and renews those of an earlier
+ * version.
  *
  * @param wanted which attachments are looked at; all whose network namespace exists, if absent
  * @param path where to look for the programs that change rules; this process's PATH if absent
@@ -77,7 +78,7 @@ export async function restoreMissing(
         await (await backendOf(record.backend, path)).read();
       snapshots.set(record.backend, snapshot);
       for (const mapping of record.mappings) claim(mapping, record);
-      if (snapshot.missing(record).length === 0) continue;
+      if (snapshot.missing(record).length === 0 && !snapshot.isEarlier) continue;
       await removeRules(record, record.backend, path, lock);
       await put(record, path, lock);
       restored.push(record);
