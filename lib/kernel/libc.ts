@@ -30,13 +30,42 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
 ): () => Deno.StaticForeignLibraryInterface<S> {
   let opened: Deno.StaticForeignLibraryInterface<S> | undefined;
   return () => {
-    if (!opened) {
-      findErrno();
-      opened = Deno.dlopen(LIBC, symbols).symbols;
-    }
-    return opened;
+    if (opened) return opened;
+    const place = findErrno();
+    const calls = Object.entries(Deno.dlopen(LIBC, symbols).symbols).map(([name, call]) =>
+      [name, settled(name, call as Call, () => place.getInt32())] as const
+    );
+    return opened = Object.fromEntries(calls) as Deno.StaticForeignLibraryInterface<S>;
   };
 }
+
+// deno-lint-ignore no-explicit-any
+type Call = (...values: any[]) => unknown;
+
+const EINTR = 4;
+/** Calls that have done their work when a signal interrupts them: a second close closes another file. */
+const NEVER_REPEATED: readonly string[] = ["close"];
+
+/**
+ * A function of the C library whose errno is taken before anything else happens, since whatever
+ * the runtime does next (collecting garbage, say) may change it; and that is called again when a
+ * signal has interrupted it.
+ *
+ * @param readErrno what this thread's errno is at that moment
+ */
+export function settled(name: string, call: Call, readErrno: () => number): Call {
+  return (...values) => {
+    while (true) {
+      const result = call(...values);
+      if (result !== -1 && result !== -1n) return result;
+      failure = readErrno();
+      if (failure !== EINTR || NEVER_REPEATED.includes(name)) return result;
+    }
+  };
+}
+
+/** errno of the last call in this thread that failed. */
+let failure = 0;
 
 let place: Deno.UnsafePointerView | undefined;
 
@@ -52,9 +81,9 @@ function findErrno(): Deno.UnsafePointerView {
   return place = new Deno.UnsafePointerView(symbols.__errno_location()!);
 }
 
-/** This thread's errno. Meaningful straight after a failed call only. */
+/** The errno of the last call of {@link openLibc}'s functions that failed, in this thread. */
 export function errno(): number {
-  return findErrno().getInt32();
+  return failure;
 }
 
 /**

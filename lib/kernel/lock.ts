@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { check, openLibc, SystemError } from "./libc.ts";
+import { check, errno, openLibc, SystemError } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
@@ -20,6 +20,7 @@ const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
+const EWOULDBLOCK = 11;
 
 /** How often, in ms, a lock that is held is tried again: soon at first, then less often. */
 const FIRST_PAUSE_MS = 0.5;
@@ -47,11 +48,11 @@ export class FileLock implements Disposable {
     const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (true) {
       const handle = openOrMake(path, mode);
-      // An open file and these flags leave one reason to fail: that somebody holds it. errno is not
-      // asked, since the runtime may have changed it by the time that it is read.
       if (libc().flock(handle.fd, operation) === -1) {
+        const number = errno();
         handle.close();
-        return undefined;
+        if (number === EWOULDBLOCK) return undefined;
+        throw new SystemError(number, `lock ${path}`); // a file system without locks, say
       }
       // The last holder may have removed the file between our open and our lock.
       if (isStillAt(path, handle)) return new FileLock(path, handle);

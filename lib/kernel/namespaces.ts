@@ -69,7 +69,7 @@ export function inNamespaces<R>(
   const kinds = Object.keys(paths) as NamespaceKind[];
   return andBack(kinds, () => {
     // All handles are opened before the first step, which may hide their paths.
-    const handles = kinds.map((kind) => open(paths[kind]!));
+    const handles = openAll(kinds.map((kind) => paths[kind]!));
     try {
       kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
     } finally {
@@ -84,12 +84,12 @@ export function inNamespaces<R>(
  * are open, since entering other namespaces may hide their paths.
  */
 export class Birthplace implements Disposable {
-  readonly #home = open("/proc/self/ns/pid");
+  readonly #home: Handle;
   readonly #there: Handle;
 
   /** @throws {SystemError} */
   constructor(path: string) {
-    this.#there = open(path);
+    [this.#home, this.#there] = openAll(["/proc/self/ns/pid", path]) as [Handle, Handle];
   }
 
   /**
@@ -127,14 +127,15 @@ export function makeNamespaces(kinds: readonly NamespaceKind[]): void {
 export function enterNamespaces(paths: Readonly<Partial<Record<NamespaceKind, string>>>): void {
   const kinds = Object.keys(paths) as NamespaceKind[];
   if (kinds.includes("mnt")) leaveSharedDirectory();
-  const handles = kinds.map((kind) => open(paths[kind]!));
+  const handles = openAll(kinds.map((kind) => paths[kind]!));
   kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
   handles.forEach((handle) => handle.close());
 }
 
 function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
-  const home = kinds.map((kind) => open(`/proc/thread-self/ns/${kind}`));
-  const directory = kinds.includes("mnt") ? open(".") : undefined;
+  const own = kinds.map((kind) => `/proc/thread-self/ns/${kind}`);
+  const home = openAll(kinds.includes("mnt") ? [...own, "."] : own);
+  const directory = home[kinds.length];
   if (directory) leaveSharedDirectory();
   try {
     return work();
@@ -152,7 +153,18 @@ function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
       Deno.exit(1);
     }
     home.forEach((handle) => handle.close());
-    directory?.close();
+  }
+}
+
+/** Opens all of the files, or none. @throws {SystemError} */
+function openAll(paths: readonly string[]): Handle[] {
+  const opened: Handle[] = [];
+  try {
+    for (const path of paths) opened.push(open(path));
+    return opened;
+  } catch (error) {
+    opened.forEach((handle) => handle.close());
+    throw error;
   }
 }
 

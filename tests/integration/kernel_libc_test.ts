@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
-import { check, cString, errno, openLibc, SystemError } from "../../lib/kernel/libc.ts";
+import { check, cString, errno, openLibc, settled, SystemError } from "../../lib/kernel/libc.ts";
+import { inNamespaces } from "../../lib/kernel/namespaces.ts";
+import { FileLock } from "../../lib/kernel/lock.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 
 kernelTest("a failed call throws an error with errno's name, the call and the meaning", () => {
@@ -12,6 +14,34 @@ kernelTest("a failed call throws an error with errno's name, the call and the me
   assertEquals(error.message, "ENOENT: rmdir /nowhere/at/all: no such file or directory");
   assertEquals(error.errno, 2);
   assertEquals(errno(), 2);
+});
+
+kernelTest("errno is that of the call, whatever the runtime has done since", () => {
+  const libc = openLibc({ rmdir: { parameters: ["buffer"], result: "i32" } });
+  const result = libc().rmdir(cString("/nowhere/at/all"));
+  assertThrows(() => Deno.statSync("/etc/passwd/x"), Deno.errors.NotADirectory); // ENOTDIR
+  assertThrows(() => check(result, "rmdir /nowhere/at/all"), SystemError, "ENOENT");
+});
+
+Deno.test("a call that a signal interrupts is repeated, except for close", () => {
+  const EINTR = 4, ENOENT = 2;
+  for (const [name, calls] of [["read", 3], ["close", 1]] as const) {
+    let called = 0;
+    const call = settled(name, () => (called++, -1n), () => called < 3 ? EINTR : ENOENT);
+    assertEquals(call(), -1n);
+    assertEquals([called, errno()], [calls, name === "close" ? EINTR : ENOENT]);
+  }
+});
+
+kernelTest("what fails halfway leaves no descriptor open", () => {
+  const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const before = descriptors();
+  for (const path of ["/nowhere/at/all", "/etc/passwd"]) {
+    const paths = { net: "/proc/self/ns/net", mnt: path };
+    assertThrows(() => inNamespaces(paths, () => {}), SystemError);
+    assertThrows(() => FileLock.tryTake(`${path}/lock`), SystemError);
+  }
+  assertEquals(descriptors(), before);
 });
 
 Deno.test("a NUL in a string is refused, since C would read only what stands before it", () => {
