@@ -3,6 +3,44 @@
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [key: string]: Json };
 
+/**
+ * As JSON.parse, whose own error quotes the text: that may be a file that is no config, and whose
+ * content is not everybody's to see.
+ *
+ * @throws {SyntaxError} with line and column
+ */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!isQuoting(error)) throw error;
+    const before = text.slice(0, unexpectedIn(text)).split("\n");
+    const place = `line ${before.length} column ${before.at(-1)!.length + 1}`;
+    throw new SyntaxError(`Unexpected character in JSON at ${place}`);
+  }
+}
+
+/** Whether an error is of the kind that quotes the text and has no place: an unexpected token. */
+function isQuoting(error: unknown): boolean {
+  return error instanceof SyntaxError && error.message.endsWith("is not valid JSON");
+}
+
+/** Where that token is: what ends before it is incomplete, and not wrong in this way. */
+function unexpectedIn(text: string): number {
+  let [good, bad] = [0, text.length];
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    try {
+      JSON.parse(text.slice(0, middle));
+      good = middle;
+    } catch (error) {
+      if (isQuoting(error)) bad = middle;
+      else good = middle;
+    }
+  }
+  return good;
+}
+
 /** Whether a value is a JSON object (not an array, not null). */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

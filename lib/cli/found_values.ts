@@ -4,8 +4,10 @@
  * What a flag of the call says comes before, what the program takes by default behind all of them.
  */
 import { messageOf, OperatorError } from "../base/error.ts";
-import { isObject, quote } from "../base/json.ts";
+import { exists } from "../base/exists.ts";
+import { isObject, parseJson, quote } from "../base/json.ts";
 import { nearest } from "../base/nearest.ts";
+import { readTextFile } from "../base/read_file.ts";
 import { type AgentUnit, findAgentUnit } from "../mesos/agent_unit.ts";
 import { findRunningAgent, type RunningAgent } from "../mesos/running_agent.ts";
 
@@ -83,12 +85,10 @@ export function readSettingsFile(path: string): ReadonlyMap<string, string> {
   const fail = (why: string) => new OperatorError("bad_settings_file", `${path}: ${why}`);
   let settings: unknown;
   try {
-    // A fifo would wait for a writer, for ever.
-    if (!Deno.statSync(path).isFile) throw fail("is not a regular file");
-    settings = JSON.parse(Deno.readTextFileSync(path));
+    settings = exists(path) ? parseJson(readTextFile(path)) : {};
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return new Map();
-    throw error instanceof OperatorError ? error : fail(messageOf(error));
+    if (!(error instanceof SyntaxError)) throw error;
+    throw fail(messageOf(error));
   }
   if (!isObject(settings)) throw fail("must be a JSON object of flags by name");
   return new Map(

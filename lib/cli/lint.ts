@@ -1,4 +1,6 @@
-import { messageOf, OperatorError } from "../base/error.ts";
+import { OperatorError } from "../base/error.ts";
+import { exists } from "../base/exists.ts";
+import { readTextFile } from "../base/read_file.ts";
 import type { Call, Command } from "./command.ts";
 import { ofAgent } from "./found_values.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
@@ -278,11 +280,11 @@ function settingsOf(call: Call): Settings {
   const named = call.value("config");
   const file = named ?? SETTINGS_FILE;
   try {
-    readSettings(settings, Deno.readTextFileSync(file), file);
+    const isAbsent = named === undefined && !exists(file);
+    readSettings(settings, isAbsent ? "{}" : readTextFile(file), file);
   } catch (error) {
-    const isAbsent = error instanceof Deno.errors.NotFound && named === undefined;
-    if (error instanceof OperatorError) throw error;
-    if (!isAbsent) throw new UsageError(`cannot read ${file}: ${messageOf(error)}`);
+    if (!(error instanceof OperatorError) || error.code !== "file") throw error;
+    throw new UsageError(error.message, { cause: error });
   }
   for (const text of call.values("rule")) {
     const [rule, level, ...rest] = text.split("=");

@@ -1,5 +1,5 @@
 /** Text that must be one JSON object: a config, or what a plugin printed. */
-import { isObject, type JsonObject, quote } from "../base/json.ts";
+import { isObject, type JsonObject, parseJson, quote } from "../base/json.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 
 /**
@@ -11,7 +11,7 @@ import { CNI_CODES, CniError } from "./error.ts";
 export function parseObject(text: string, where: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new CniError(CNI_CODES.undecodable, `${where}: not JSON: ${(error as Error).message}`);
   }

@@ -6,7 +6,7 @@ import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
 import { locatePlugin } from "./locate.ts";
 import type { PluginType, Registry } from "./plugin_type.ts";
-import { isObject, type JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject, parseJson } from "../base/json.ts";
 import { withOldForm } from "./result.ts";
 import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
@@ -126,7 +126,7 @@ async function readInput(
     const text = await readAllInput();
     // Runtimes ask for the version without a config that matters.
     if (command === "VERSION" && text.trim() === "") return {};
-    const config: unknown = JSON.parse(text);
+    const config: unknown = parseJson(text);
     if (standard && config === null) return {};
     if (!isObject(config)) throw new Error(`not a JSON object: ${quote(config)}`);
     return config;

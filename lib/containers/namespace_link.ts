@@ -3,6 +3,7 @@
  * takes the container's away; of a stock agent's container, the next use of this file does.
  */
 import { join } from "@std/path";
+import { makeDirectory } from "../base/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Layout } from "./layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -26,7 +27,7 @@ export function linkNamespace(
   pruneLinks(layout, directory);
   const path = join(directory, id);
   const target = layout.namespace(id);
-  Deno.mkdirSync(directory, { recursive: true });
+  makeDirectory(directory);
   try {
     Deno.symlinkSync(target, path);
   } catch (error) {

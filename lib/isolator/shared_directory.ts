@@ -4,6 +4,7 @@
  * instead of keeping dead networks alive.
  */
 import { OperatorError } from "../base/error.ts";
+import { makeDirectory } from "../base/atomic_file.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../kernel/mount.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -20,7 +21,7 @@ const seen = new Map<string, string>();
 /** @throws {OperatorError} */
 export async function shareContainersDirectory(layout: Layout): Promise<void> {
   const { containers } = layout;
-  Deno.mkdirSync(containers, { recursive: true });
+  makeDirectory(containers);
   const path = Deno.realPathSync(containers);
   if (seen.get(path) === mountIdOf(path)) return;
   await share(path, layout);
@@ -29,7 +30,7 @@ export async function shareContainersDirectory(layout: Layout): Promise<void> {
 
 async function share(path: string, { requests, sharingLock }: Layout): Promise<void> {
   if (isShared(path)) return;
-  Deno.mkdirSync(requests, { recursive: true });
+  makeDirectory(requests);
   // Of two that mount at the same time, the second would hide the handles of the first.
   using lock = await FileLock.take(sharingLock, PATIENCE);
   if (!lock) {

@@ -3,6 +3,7 @@
  * `.mesos-cni-lint.json`.
  */
 import { OperatorError } from "../base/error.ts";
+import { parseJson } from "../base/json.ts";
 import { nearest } from "../base/nearest.ts";
 import { contains, ignoresIn, names } from "./ignore.ts";
 import { type Reader, READERS } from "./reader.ts";
@@ -125,7 +126,7 @@ export function readSettings(settings: Settings, text: string, file: string): vo
     );
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw wrong((error as Error).message);
   }

@@ -140,7 +140,7 @@ export class IptablesTables {
       if (!("add" in change)) continue;
       const { table, chain } = change;
       once(table, () => this.rules.hasTable(table), () => addTable(this.#table(table)));
-      const hook = BASE_CHAINS[table][chain];
+      const hook = Object.hasOwn(BASE_CHAINS[table], chain) && BASE_CHAINS[table][chain];
       if (!hook) continue;
       once(
         `${table} ${chain}`,

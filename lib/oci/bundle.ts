@@ -4,6 +4,7 @@
  */
 import { join, resolve } from "@std/path";
 import * as v from "valibot";
+import { parseJson } from "../base/json.ts";
 import { readTextFile } from "../base/read_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
@@ -63,7 +64,7 @@ function parseAnnotation(text: string): NetworkInfo[] {
   const where = `annotation ${NETWORKS_ANNOTATION}`;
   let list: unknown;
   try {
-    list = JSON.parse(text);
+    list = parseJson(text);
   } catch (error) {
     throw new OperatorError("bad_message", `${where}: not JSON: ${messageOf(error)}`);
   }
@@ -96,7 +97,7 @@ export function readBundle(directory: string): Bundle {
   const file = join(directory, "config.json");
   let value: unknown;
   try {
-    value = JSON.parse(readTextFile(file));
+    value = parseJson(readTextFile(file));
   } catch (error) {
     throw new OperatorError("bad_message", `${file} can't be read: ${messageOf(error)}`);
   }

@@ -13,7 +13,7 @@
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
-import { isObject } from "../base/json.ts";
+import { isObject, parseJson } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
@@ -70,7 +70,7 @@ export function readKey(key: string): MappingRecord | undefined {
   const text = readCheckpoint(recordFile(key));
   if (text === undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (isMappingRecord(value) && keyOf(value) === key) return value;
     throw new Error("it is no record of port mappings");
   } catch (error) {

@@ -1,6 +1,7 @@
 /** What the service answers to each request: the isolator's operations by path. */
 import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { parseJson } from "../base/json.ts";
 import { Pace } from "../base/pace.ts";
 import { CniError } from "../cni/error.ts";
 import { log } from "../base/log.ts";
@@ -29,11 +30,11 @@ const CONTAINER_ROUTES: Readonly<
   Record<string, (isolator: MeasuredIsolator, id: ContainerId, body: string) => Answer>
 > = {
   "POST prepare": (isolator, id, body) => {
-    const config = parseContainerConfig(parseJson(body), "request body");
+    const config = parseContainerConfig(parseBody(body), "request body");
     return inOrder(isolator, "prepare", id, () => prepare(isolator, id, config));
   },
   "POST isolate": (isolator, id, body) => {
-    const pid = parsePid(parseJson(body));
+    const pid = parsePid(parseBody(body));
     return inOrder(isolator, "isolate", id, async () => {
       await isolate(isolator, id, pid);
       return status(isolator, id);
@@ -86,7 +87,7 @@ const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string)
     };
   },
   "POST /v1/recover": (isolator, body) => {
-    const known = body === "" ? undefined : parseRecovery(parseJson(body), "request body");
+    const known = body === "" ? undefined : parseRecovery(parseBody(body), "request body");
     return isolator.measuredRecovery(() => recover(isolator, known));
   },
   "POST /v1/gc": async (isolator, body) => {
@@ -163,9 +164,9 @@ function mustBeThere({ settings: { layout } }: MeasuredIsolator, id: ContainerId
   throw new OperatorError("unknown_container", `no container ${id} in ${layout.containers}`);
 }
 
-function parseJson(body: string): unknown {
+function parseBody(body: string): unknown {
   try {
-    return JSON.parse(body);
+    return parseJson(body);
   } catch (error) {
     throw new OperatorError("bad_message", `the request body is not JSON: ${messageOf(error)}`);
   }
@@ -178,7 +179,7 @@ const gcOrder = v.strictObject({
 });
 
 function parseGcOrder(body: string): v.InferOutput<typeof gcOrder> {
-  const result = v.safeParse(gcOrder, body === "" ? {} : parseJson(body));
+  const result = v.safeParse(gcOrder, body === "" ? {} : parseBody(body));
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new OperatorError(

@@ -73,7 +73,7 @@ export async function serve(
 /** One directory: a path that is not there at all is a slip of the fingers. */
 function makePlace(directory: string): void {
   if (exists(directory)) return;
-  withFile("make", directory, () => Deno.mkdirSync(directory));
+  withFile("make", directory, () => Deno.mkdirSync(directory, { mode: 0o755 }));
 }
 
 function inUse(path: string): OperatorError {

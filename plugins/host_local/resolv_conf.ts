@@ -1,6 +1,7 @@
 /** `resolvConf`: a file whose DNS settings go into the result (resolv.conf(5)). */
 import type { Dns } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
+import { readTextFile } from "../../lib/base/read_file.ts";
 import { wrong } from "../shared/fields.ts";
 
 /** @throws {CniError} when it can't be read */
@@ -20,8 +21,8 @@ export function readResolvConf(path: string): Dns {
 
 function read(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFile(path); // a pipe would be waited for, by all who want an address there
   } catch (error) {
-    throw wrong(`ipam.resolvConf names ${path}, which cannot be read: ${messageOf(error)}`);
+    throw wrong(`ipam.resolvConf: ${messageOf(error)}`);
   }
 }

@@ -3,8 +3,8 @@
  * container. Addresses and devices are known here; what else iptables can match is refused, since
  * to leave a condition out would let through more than was asked for.
  */
-import { parsePrefix } from "../../lib/base/prefix.ts";
-import type { Family } from "../../lib/base/ip.ts";
+import { bitsOf, parsePrefix, showNetwork } from "../../lib/base/prefix.ts";
+import { type Family, familyOf } from "../../lib/base/ip.ts";
 import { network } from "../../lib/nft/iptables_rule.ts";
 import {
   type Conditions,
@@ -46,29 +46,32 @@ function parse(config: Fields, key: string, words: readonly string[], family: Fa
   const conditions: Conditions = {};
   let not = false;
   for (let i = 0; i < words.length; i++) {
-    if (words[i] === "!") {
+    if (words[i] === "!" && !not) {
       not = true;
       continue;
     }
-    const match = MATCHES[words[i]!];
+    const word = words[i]!;
+    const match = Object.hasOwn(MATCHES, word) ? MATCHES[word] : undefined;
     if (!match || conditions[match]) {
       return config.fail(
         key,
         `-s, -d and -i, each once and with "!" in front or not, but no more: ${
-          quote(words[i])
+          quote(word)
         } is neither`,
       );
     }
     const value = words[++i] ?? "";
     if (match === "inDevice") {
-      if (!isDevice(value)) return config.fail(key, `a device behind ${words[i - 1]}`);
+      if (!isDevice(value)) return config.fail(key, `a device behind ${word}`);
       conditions.inDevice = { is: value, not };
     } else {
-      const cidr = value.includes("/") ? value : `${value}/${family === 4 ? 32 : 128}`;
-      if (parsePrefix(cidr)?.family !== family) {
-        return config.fail(key, `an IPv${family} address or network behind ${words[i - 1]}`);
+      const prefix = parsePrefix(value.includes("/") ? value : `${value}/${bitsOf(family)}`);
+      // An IPv4-mapped address is one of IPv6 to iptables.
+      if (prefix?.family !== family || familyOf(value.split("/")[0]!) !== family) {
+        return config.fail(key, `an IPv${family} address or network behind ${word}`);
       }
-      conditions[match] = network(cidr, not);
+      if (not && prefix.length === 0) return config.fail(key, "one that some packet can meet");
+      conditions[match] = network(showNetwork(prefix), not);
     }
     not = false;
   }

@@ -1,6 +1,8 @@
 /** tuning's config: settings of the kernel and of the interface. */
+import { exists } from "../../lib/base/exists.ts";
 import type { Json } from "../../lib/base/json.ts";
 import { isObject, quote } from "../../lib/base/json.ts";
+import { readTextFile } from "../../lib/base/read_file.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import { readMac } from "../shared/mac.ts";
@@ -89,16 +91,8 @@ function requireAllowed(keys: readonly string[]): void {
 }
 
 function readAllowList(): RegExp[] | undefined {
-  let text: string;
-  try {
-    if (Deno.statSync(ALLOW_LIST).size > LONGEST_ALLOW_LIST) {
-      throw wrong(`${ALLOW_LIST} has more than ${LONGEST_ALLOW_LIST} bytes`);
-    }
-    text = Deno.readTextFileSync(ALLOW_LIST);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  if (!exists(ALLOW_LIST)) return undefined;
+  const text = readTextFile(ALLOW_LIST, LONGEST_ALLOW_LIST);
   return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").map((line) => {
     try {
       return new RegExp(line);

@@ -68,7 +68,10 @@ Deno.test("config: the environment and the file are read as an agent reads its o
   await host.ok(["rm", "/etc/mesos-cni.json"]);
   await host.ok(["mkfifo", "/etc/mesos-cni.json"]);
   const fifo = await host.run([MESOS_CNI, "config"]);
-  assertStringIncludes(fifo.stderr, "is not a regular file");
+  assertStringIncludes(fifo.stderr, "it is no regular file");
+  const lint = await host.run([MESOS_CNI, "lint", "--config=/etc/mesos-cni.json", host.dir]);
+  assertEquals(lint.code, 2);
+  assertStringIncludes(lint.stderr, "it is no regular file");
 });
 
 Deno.test("config: while no agent runs, the unit that would start one is read", async () => {

@@ -421,21 +421,22 @@ sys.stdin.read()
   }
 });
 
-Deno.test("a service goes on when its own file is deleted and nobody reads its log", async () => {
+Deno.test("a service goes on when its own file is deleted and nobody reads its log, and opens nothing to others", async () => {
   await using it = await machine();
   const program = `${it.dir}/mesos-cni`;
+  const socket = `${it.dir}/own/isolator.sock`;
   Deno.copyFileSync(MESOS_CNI, program);
   const child = it.agent.spawn([
     "sh",
     "-c",
-    'exec 2>/dev/full; exec "$@"',
+    'umask 0; exec 2>/dev/full; exec "$@"',
     "sh",
     program,
-    ...["isolator", "serve", `--socket=${it.socket}`, "--log-level=debug", ...it.networkFlags],
+    ...["isolator", "serve", `--socket=${socket}`, "--log-level=debug", ...it.networkFlags],
   ]);
   await until(() => {
     try {
-      return Deno.lstatSync(it.socket).isSocket === true;
+      return Deno.lstatSync(socket).isSocket === true;
     } catch {
       return false;
     }
@@ -444,12 +445,14 @@ Deno.test("a service goes on when its own file is deleted and nobody reads its l
   await using container = await ContainerProcess.start(it.agent);
   const call = (path: string, body?: unknown) =>
     it.agent.ok([
-      ...["curl", "-sS", "--fail-with-body", "--unix-socket", it.socket],
+      ...["curl", "-sS", "--fail-with-body", "--unix-socket", socket],
       ...body === undefined ? ["-X", "POST"] : ["-d", JSON.stringify(body)],
       `http://localhost${path}`,
     ]);
   await call("/v1/containers/c1/prepare", ON_BRIDGE);
   await call("/v1/containers/c1/isolate", { pid: container.pid });
+  const open = ["find", "-L", `${it.dir}/own`, "/run/mesos", "/var/lib/cni", "-perm", "/022"];
+  assertEquals(await it.agent.ok([...open, "-not", "-type", "c"]), "");
   await call("/v1/containers/c1/cleanup");
   child.kill("SIGTERM");
   await child.stdin.close();

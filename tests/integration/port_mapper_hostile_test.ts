@@ -23,10 +23,17 @@ Deno.test("hostile values in any field are errors, or mappings that DEL removes 
     const delegate = hostile.delegate ?? {};
     const isOurs = JSON.stringify(delegate) === '{"type":"bridge"}';
     const own = isOurs ? { ...hostile, delegate: { type: "addresses" } } : hostile;
-    await agent.call("ADD", "c1", own);
+    const { stdout } = await agent.call("ADD", "c1", own);
+    assertEquals(stdout.includes("\\n    at "), false, `a defect: ${stdout}`);
     await agent.call("DEL", "c1", own);
     assertEquals(await agent.leftovers(), [], JSON.stringify(hostile).slice(0, 500));
   }
+  // A chain's name that every object of JavaScript has something behind.
+  const inherited = { ...usual, chain: "toString" };
+  await agent.ok("ADD", "c1", inherited);
+  await agent.ok("DEL", "c1", inherited);
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-X"]);
   assertEquals(await state(agent), before);
 });
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   isContainerId,
@@ -6,7 +6,11 @@ import {
   isNetworkName,
   parseNetwork,
 } from "../../lib/cni/config.ts";
+import { OperatorError } from "../../lib/base/error.ts";
+import { parseJson } from "../../lib/base/json.ts";
 import { CniError } from "../../lib/cni/error.ts";
+import { readSettings, Settings } from "../../lib/lint/settings.ts";
+import { NETWORKS_ANNOTATION as ANNOTATION, parseState } from "../../lib/oci/bundle.ts";
 
 const parse = (config: unknown) => parseNetwork(JSON.stringify(config), "/etc/cni/x.conf");
 
@@ -98,6 +102,34 @@ Deno.test("broken JSON is reported with line and column", () => {
   const error = assertThrows(() => parseNetwork(text, "/etc/cni/x.conf"), CniError);
   assertEquals(error.message.startsWith("/etc/cni/x.conf: not JSON: "), true, error.message);
   assertEquals(error.message.includes("line 3 column 10"), true, error.message);
+});
+
+Deno.test("what is no JSON is not quoted, but told with line and column", () => {
+  const secret = "root:$6$SECRET:19000";
+  const texts: [text: string, place: string][] = [
+    [secret, "line 1 column 1"],
+    [`{"a": [1,\n  ${secret}`, "line 2 column 3"],
+    [`{\n"a": nul${secret}\n}`, "line 2 column 9"],
+    [`{"a": tru`, "end of JSON input"],
+  ];
+  for (const [text, place] of texts) {
+    const error = assertThrows(() => parseJson(text), SyntaxError);
+    assertEquals([error.message.includes("SEC"), error.message.includes("root")], [false, false]);
+    assertStringIncludes(error.message, place);
+  }
+  assertEquals(parseJson('{"a": 1}'), { a: 1 });
+  // Each place that reads a file or a message which may be anything.
+  for (
+    const read of [
+      () => parseNetwork(secret, "/x"),
+      () => readSettings(new Settings(), secret, "/x"),
+      () => parseState({ id: "a", bundle: "/", annotations: { [ANNOTATION]: secret } }, "x"),
+    ]
+  ) {
+    const error = assertThrows(read, OperatorError);
+    assertStringIncludes(error.message, "line 1 column 1");
+    assertEquals(error.message.includes("root"), false, error.message);
+  }
 });
 
 Deno.test("members named like JavaScript's own are data", () => {

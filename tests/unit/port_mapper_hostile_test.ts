@@ -2,7 +2,7 @@
  * What frameworks and operators may write, at its worst: a value is refused, or it reaches
  * iptables, nft and the file system as exactly the value that it is.
  */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { CniError } from "../../lib/cni/error.ts";
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
@@ -13,6 +13,8 @@ import { ownElements } from "../../lib/ports/nftables_elements.ts";
 import { SETS } from "../../lib/ports/nftables_table.ts";
 import { ruleText } from "../../lib/nft/iptables_rule.ts";
 import { readConfig } from "../../plugins/port_mapper/config.ts";
+import { readConditions } from "../../plugins/portmap/conditions.ts";
+import { Fields } from "../../plugins/shared/fields.ts";
 import { config, CORPUS, FIELDS } from "../harness/hostile.ts";
 
 /** Attachments as ADD makes them of a config that is accepted. */
@@ -127,4 +129,45 @@ Deno.test("ids of any length have comments and file names of their own", () => {
   const owners = ids.map((containerId) => ({ containerId, network: "net", ifName: "eth0" }));
   assertEquals(new Set(ids.map(commentOf)).size, ids.length);
   assertEquals(new Set(owners.map(keyOf)).size, ids.length);
+});
+
+Deno.test("conditions of portmap are matches that say what they seem to, or refused", () => {
+  const read = (key: string, words: readonly unknown[]) =>
+    readConditions(new Fields({ [key]: words } as JsonObject), "iptables");
+  const spelled = ["!", "-s", "10.1.2.3/8", "--dst", "10.0.0.1", "-i", "eth+"];
+  assertEquals(read("conditionsV4", spelled)?.[4], {
+    source: { address: "10.0.0.0", prefixLength: 8, not: true },
+    destination: { address: "10.0.0.1", prefixLength: 32, not: false },
+    inDevice: { is: "eth+", not: false },
+  });
+  const wrong: [family: 4 | 6, words: string[]][] = [
+    [4, ["constructor", "10.0.0.1"]],
+    [4, ["__proto__", "10.0.0.1"]],
+    [4, ["-s", "::ffff:10.0.0.1/24"]],
+    [6, ["-s", "::ffff:10.0.0.1"]],
+    [6, ["-s", "10.0.0.1"]],
+    [4, ["!", "-s", "0.0.0.0/0"]],
+    [4, ["!", "!", "-s", "10.0.0.1"]],
+    [4, ["-s", "10.0.0.1", "!"]],
+    [4, ["-s", "10.0.0.1", "--source", "10.0.0.2"]],
+    [4, ["-s", "10.0.0.1,10.0.0.2"]],
+    [4, ["-s"]],
+    [4, ["-j", "ACCEPT"]],
+  ];
+  for (const [family, words] of wrong) {
+    assertThrows(() => read(`conditionsV${family}`, words), CniError, `conditionsV${family} is`);
+  }
+  for (const value of CORPUS) {
+    for (const flag of ["-s", "-d", "-i"]) {
+      let found;
+      try {
+        found = read("conditionsV4", [flag, value])?.[4] ?? {};
+      } catch (error) {
+        assert(error instanceof CniError, `${error}`);
+        continue;
+      }
+      const text = ruleText({ ...found, target: { verdict: "DROP" } });
+      assertMatch(text, new RegExp(`^((-[sd] ${ADDRESS}/\\d+|-i ${DEVICE}) )?-j DROP$`));
+    }
+  }
 });
