@@ -6,6 +6,7 @@ import { inNamespaces } from "../../kernel/namespaces.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import type { Question } from "../questions/question.ts";
 import type { Scene } from "../scene.ts";
+import { firewalldRemedy } from "./firewalld.ts";
 import type { RuleText, RuleTexts } from "./rule_text.ts";
 
 /** @param met all rules that the packet met, in their order */
@@ -28,6 +29,11 @@ export async function ruleReasons(
     commands: [text.remove],
   };
   const packet = drop.packet;
+  const ingress = scene.interfaces.find(({ ingress }) =>
+    ingress !== undefined && ingress.index === drop.input
+  )?.ingress;
+  const zone = !isPolicy && drop.netns === undefined && ingress &&
+    firewalldRemedy(drop, ingress.name);
   return [problem(
     isPolicy ? "policy_drop" : "rule_drop",
     [text.mechanism, place],
@@ -51,12 +57,14 @@ export async function ruleReasons(
         ]
         : [],
     ],
-    fix?.commands
+    zone
+      ? zone
+      : fix?.commands
       ? `${isPolicy ? "let it pass" : "if it is not meant so, delete it"}: ${
         fix.commands.map(shellText).join(" && ")
       }`
       : "look at that rule",
-    fix,
+    zone ? undefined : fix,
   )];
 }
 
