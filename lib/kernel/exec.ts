@@ -1,5 +1,5 @@
 /** Becoming another program (execvp(3)). */
-import { cString, errno, openLibc, SystemError } from "./libc.ts";
+import { cString, openLibc, SystemError } from "./libc.ts";
 
 const libc = openLibc({
   execvp: { parameters: ["buffer", "buffer"], result: "i32" },
@@ -28,8 +28,8 @@ export function execute(argv: readonly [string, ...string[]]): never {
   // The runtime ignores SIGPIPE, and an ignored signal stays ignored through exec.
   libc().signal(SIGPIPE, SIG_DFL);
   libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
-  libc().execvp(strings[0]!, new Uint8Array(pointers.buffer));
-  throw new SystemError(errno(), `execute ${argv[0]}`);
+  const failed = libc().execvp(strings[0]!, new Uint8Array(pointers.buffer));
+  throw new SystemError(-failed, `execute ${argv[0]}`);
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { ERRNO_NAMES } from "./errno.ts";
+import { openWithErrno } from "./own_errno.ts";
 
 const LIBC = "libc.so.6";
 
@@ -23,18 +24,17 @@ export class SystemError extends OperatorError {
 
 /**
  * Opens the C library for the named functions. Each file of this folder opens the few that it
- * needs, when it first needs them: a mode that touches no namespace pays for none.
+ * needs, when it first needs them: a mode that touches no namespace pays for none. Where C's
+ * function returns -1, this one returns what errno says of it, negated.
  */
-export function openLibc<const S extends Deno.ForeignLibraryInterface>(
+export function openLibc<const S extends Record<string, Deno.ForeignFunction>>(
   symbols: S,
 ): () => Deno.StaticForeignLibraryInterface<S> {
   let opened: Deno.StaticForeignLibraryInterface<S> | undefined;
   return () => {
     if (opened) return opened;
-    const place = findErrno();
-    const calls = Object.entries(Deno.dlopen(LIBC, symbols).symbols).map(([name, call]) =>
-      [name, settled(name, call as Call, () => place.getInt32())] as const
-    );
+    const calls = Object.entries(openWithErrno(LIBC, symbols))
+      .map(([name, call]) => [name, settled(name, call as Call)] as const);
     return opened = Object.fromEntries(calls) as Deno.StaticForeignLibraryInterface<S>;
   };
 }
@@ -46,53 +46,24 @@ const EINTR = 4;
 /** Calls that have done their work when a signal interrupts them: a second close closes another file. */
 const NEVER_REPEATED: readonly string[] = ["close"];
 
-/**
- * A function of the C library whose errno is taken before anything else happens, since whatever
- * the runtime does next (collecting garbage, say) may change it; and that is called again when a
- * signal has interrupted it.
- *
- * @param readErrno what this thread's errno is at that moment
- */
-export function settled(name: string, call: Call, readErrno: () => number): Call {
+/** A function that is called again when a signal has interrupted it. */
+export function settled(name: string, call: Call): Call {
+  if (NEVER_REPEATED.includes(name)) return call;
   return (...values) => {
     while (true) {
       const result = call(...values);
-      if (result !== -1 && result !== -1n) return result;
-      failure = readErrno();
-      if (failure !== EINTR || NEVER_REPEATED.includes(name)) return result;
+      if (result !== -EINTR && result !== BigInt(-EINTR)) return result;
     }
   };
 }
 
-/** errno of the last call in this thread that failed. */
-let failure = 0;
-
-let place: Deno.UnsafePointerView | undefined;
-
 /**
- * Where this thread's errno is. Found before the first call that may fail: to open a library
- * after it would change the very value that is to be read (an EAGAIN became an ENOENT).
- */
-function findErrno(): Deno.UnsafePointerView {
-  if (place) return place;
-  const { symbols } = Deno.dlopen(LIBC, {
-    __errno_location: { parameters: [], result: "pointer" },
-  });
-  return place = new Deno.UnsafePointerView(symbols.__errno_location()!);
-}
-
-/** The errno of the last call of {@link openLibc}'s functions that failed, in this thread. */
-export function errno(): number {
-  return failure;
-}
-
-/**
- * Passes a result on, or throws what the C library's `-1` stands for.
+ * Passes a result on, or throws what a negative one stands for.
  *
  * @throws {SystemError} with errno's name and `what`
  */
 export function check<R extends number | bigint>(result: R, what: string): R {
-  if (Number(result) === -1) throw new SystemError(errno(), what);
+  if (result < 0) throw new SystemError(-Number(result), what);
   return result;
 }
 

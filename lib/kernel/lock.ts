@@ -1,6 +1,6 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
 import { dirname } from "@std/path";
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 import {
   type Handle,
   O_CREAT,
@@ -48,11 +48,11 @@ export class FileLock implements Disposable {
     const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (true) {
       const handle = openOrMake(path, mode);
-      if (libc().flock(handle.fd, operation) === -1) {
-        const number = errno();
+      const result = libc().flock(handle.fd, operation);
+      if (result !== 0) {
         handle.close();
-        if (number === EWOULDBLOCK) return undefined;
-        throw new SystemError(number, `lock ${path}`); // a file system without locks, say
+        if (result === -EWOULDBLOCK) return undefined;
+        throw new SystemError(-result, `lock ${path}`); // a file system without locks, say
       }
       // The last holder may have removed the file between our open and our lock.
       if (isStillAt(path, handle)) return new FileLock(path, handle);

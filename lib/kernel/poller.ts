@@ -2,7 +2,7 @@
  * Waiting for many descriptors with one thread (epoll(7)). Deno does not take descriptors from
  * outside, and each wait of its own by FFI would hold one of the few threads of its pool.
  */
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc } from "./libc.ts";
 import { Handle } from "./files.ts";
 
 const libc = openLibc({
@@ -69,7 +69,7 @@ export class Poller {
     this.#running = true;
     const events = new DataView(new ArrayBuffer(EVENT_BYTES * MAX_EVENTS));
     while (this.#waiting.size > 0) {
-      // -1 is a signal that came in between: errno is that of another thread here.
+      // Less than 0 is a signal that came in between.
       const count = await waiting().epoll_wait(
         this.#epoll.fd,
         new Uint8Array(events.buffer),
@@ -93,9 +93,9 @@ export class Poller {
     event.setUint32(0, events, true);
     event.setInt32(DATA_OFFSET, fd, true);
     const bytes = new Uint8Array(event.buffer);
-    if (libc().epoll_ctl(this.#epoll.fd, EPOLL_CTL_MOD, fd, bytes) === 0) return;
-    const number = errno();
-    if (number !== ENOENT) throw new SystemError(number, `watch descriptor ${fd}`);
-    check(libc().epoll_ctl(this.#epoll.fd, EPOLL_CTL_ADD, fd, bytes), `watch descriptor ${fd}`);
+    const what = `watch descriptor ${fd}`;
+    const changed = libc().epoll_ctl(this.#epoll.fd, EPOLL_CTL_MOD, fd, bytes);
+    if (changed !== -ENOENT) check(changed, what);
+    else check(libc().epoll_ctl(this.#epoll.fd, EPOLL_CTL_ADD, fd, bytes), what);
   }
 }

@@ -1,7 +1,6 @@
 /** Sockets by FFI (socket(2)): those of other namespaces, and families that Deno does not have. */
 import { addressBytes, familyOfKnown } from "../base/ip.ts";
-import { OperatorError } from "../base/error.ts";
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
 
@@ -17,7 +16,6 @@ const libc = openLibc({
 
 /** Calls that wait, on a thread of the runtime's pool, so that many sockets may wait at once. */
 const waiting = openLibc({
-  // ssize_t send(int fd, const void *buf, size_t len, int flags): errno would be another thread's.
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize", nonblocking: true },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
 });
@@ -89,9 +87,8 @@ export class Socket extends Handle {
    * @throws {SystemError} for what is known at once, such as `ENETUNREACH`
    */
   connect(address: Uint8Array<ArrayBuffer>, what: string): void {
-    if (libc().connect(this.fd, address, address.length) !== -1) return;
-    const number = errno();
-    if (number !== EINPROGRESS) throw new SystemError(number, `connect to ${what}`);
+    const result = libc().connect(this.fd, address, address.length);
+    if (result !== -EINPROGRESS) check(result, `connect to ${what}`);
   }
 
   /** @throws {SystemError} */
@@ -110,11 +107,10 @@ export class Socket extends Handle {
   /**
    * As {@link send}, on a thread of the runtime's pool, for what the receiver takes its time over.
    *
-   * @throws {OperatorError} if it could not be sent; the reason stays on that thread
+   * @throws {SystemError}
    */
   async sendElsewhere(bytes: Uint8Array<ArrayBuffer>, what: string): Promise<void> {
-    const sent = await waiting().send(this.fd, bytes, BigInt(bytes.length), 0);
-    if (Number(sent) === -1) throw new OperatorError("system", `${what}: it could not be sent`);
+    check(await waiting().send(this.fd, bytes, BigInt(bytes.length), 0), what);
   }
 
   /**
@@ -147,9 +143,8 @@ export class Socket extends Handle {
       ),
     );
     if (length >= 0) return { length, from: from.subarray(0, size[0]) };
-    const number = errno();
-    if (number === EAGAIN) return undefined;
-    throw new SystemError(number, what);
+    if (length === -EAGAIN) return undefined;
+    throw new SystemError(-length, what);
   }
 
   /** Waits for something to receive; false when nothing came in time. */

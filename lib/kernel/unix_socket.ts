@@ -3,7 +3,7 @@
  * has opened (systemd's socket activation), nor who is at the other end (SO_PEERCRED).
  */
 import { OperatorError } from "../base/error.ts";
-import { check, errno, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle, setInherited } from "./files.ts";
 import { EPOLLIN, EPOLLOUT, Poller } from "./poller.ts";
 import { SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "./socket.ts";
@@ -128,7 +128,7 @@ export class UnixListener extends Handle {
     while (await (poller ??= new Poller()).wait(this.fd, EPOLLIN)) {
       const fd = libc().accept4(this.fd, null, null, SOCK_CLOEXEC_NONBLOCK);
       if (fd >= 0) return new UnixStream(fd);
-      const error = new SystemError(errno(), "accept a connection");
+      const error = new SystemError(-fd, "accept a connection");
       if (!PASSING.includes(error.errnoName)) throw error;
     }
   }
@@ -164,7 +164,7 @@ export class UnixStream extends Handle {
     while (true) {
       const count = Number(libc().recv(this.fd, buffer, BigInt(buffer.length), 0));
       if (count >= 0) return count;
-      await this.#after(errno(), EPOLLIN, "read from a socket");
+      await this.#after(-count, EPOLLIN, "read from a socket");
     }
   }
 
@@ -173,7 +173,7 @@ export class UnixStream extends Handle {
     while (bytes.length > 0) {
       const count = Number(libc().send(this.fd, bytes, BigInt(bytes.length), MSG_NOSIGNAL));
       if (count >= 0) bytes = bytes.subarray(count);
-      else await this.#after(errno(), EPOLLOUT, "write to a socket");
+      else await this.#after(-count, EPOLLOUT, "write to a socket");
     }
   }
 

@@ -1,0 +1,152 @@
+/**
+ * Functions of the C library whose failure is their result. C leaves the reason in `errno`, which
+ * can't be read from here in time: between a call's return and the look, the runtime may do a system
+ * call of its own on this thread (a lock that another of its threads holds, a file that it looks
+ * for), and ENOENT stood there for EAGAIN once in some four thousand calls. So each function is
+ * called by a few machine instructions that read errno before anything else can run, and return it
+ * as the kernel itself does: `-errno` for what the C library says as `-1`.
+ */
+
+/** Of mmap(2) and mprotect(2), the same on x64 and arm64. */
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const PROT_EXEC = 4;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+/** A multiple of every page size that Linux has. */
+const PAGE_BYTES = 64 << 10;
+
+/** Room for one function's instructions, and the two addresses that end it. */
+const STUB_BYTES = 64;
+const FUNCTION_AT = 48;
+const ERRNO_AT = 56;
+
+/**
+ * The instructions of each architecture, for a result of 32 and one of 64 bits. Arguments and stack
+ * are as the caller has left them, and no function has more arguments than registers (six).
+ */
+const CODE: Readonly<Record<"x86_64" | "aarch64", Readonly<Record<32 | 64, readonly number[]>>>> = {
+  x86_64: {
+    32: [
+      ...[0x48, 0x83, 0xec, 0x08], // sub rsp, 8       the stack is aligned to 16 in a call
+      ...[0xff, 0x15, 0x26, 0, 0, 0], // call [rip+38] the function
+      ...[0x83, 0xf8, 0xff], // cmp eax, -1
+      ...[0x75, 0x0a], // jne done
+      ...[0xff, 0x15, 0x23, 0, 0, 0], // call [rip+35] __errno_location
+      ...[0x8b, 0x00], // mov eax, [rax]
+      ...[0xf7, 0xd8], // neg eax
+      ...[0x48, 0x83, 0xc4, 0x08], // done: add rsp, 8
+      0xc3, // ret
+    ],
+    64: [
+      ...[0x48, 0x83, 0xec, 0x08], // sub rsp, 8
+      ...[0xff, 0x15, 0x26, 0, 0, 0], // call [rip+38] the function
+      ...[0x48, 0x83, 0xf8, 0xff], // cmp rax, -1
+      ...[0x75, 0x0b], // jne done
+      ...[0xff, 0x15, 0x22, 0, 0, 0], // call [rip+34] __errno_location
+      ...[0x8b, 0x00], // mov eax, [rax]           which clears the upper half of rax
+      ...[0x48, 0xf7, 0xd8], // neg rax
+      ...[0x48, 0x83, 0xc4, 0x08], // done: add rsp, 8
+      0xc3, // ret
+    ],
+  },
+  aarch64: {
+    32: words(
+      0xa9bf7bfd, // stp x29, x30, [sp, #-16]!
+      0x910003fd, // mov x29, sp
+      0x58000150, // ldr x16, +40                  the function
+      0xd63f0200, // blr x16
+      0x3100041f, // cmn w0, #1
+      0x540000a1, // b.ne done
+      0x58000110, // ldr x16, +32                  __errno_location
+      0xd63f0200, // blr x16
+      0xb9400000, // ldr w0, [x0]
+      0x4b0003e0, // neg w0, w0
+      0xa8c17bfd, // done: ldp x29, x30, [sp], #16
+      0xd65f03c0, // ret
+    ),
+    64: words(
+      0xa9bf7bfd, // stp x29, x30, [sp, #-16]!
+      0x910003fd, // mov x29, sp
+      0x58000150, // ldr x16, +40                  the function
+      0xd63f0200, // blr x16
+      0xb100041f, // cmn x0, #1
+      0x540000a1, // b.ne done
+      0x58000110, // ldr x16, +32                  __errno_location
+      0xd63f0200, // blr x16
+      0xb9400000, // ldr w0, [x0]                  which clears the upper half of x0
+      0xcb0003e0, // neg x0, x0
+      0xa8c17bfd, // done: ldp x29, x30, [sp], #16
+      0xd65f03c0, // ret
+    ),
+  },
+};
+
+function words(...instructions: number[]): number[] {
+  return [...new Uint8Array(new Uint32Array(instructions).buffer)];
+}
+
+/** Which results are as wide as a register; all others are of 32 bits. */
+const WIDE = new Set<unknown>(["isize", "usize", "i64", "u64", "pointer"]);
+
+type Functions = Record<string, Deno.ForeignFunction>;
+
+/**
+ * Opens functions of the C library that return `-errno` where C's return -1.
+ *
+ * @throws {Error} if the system grants no memory for instructions, without which the runtime could
+ *   not run either
+ */
+export function openWithErrno<const S extends Functions>(
+  library: string,
+  symbols: S,
+): Deno.StaticForeignLibraryInterface<S> {
+  const addresses = Deno.dlopen(
+    library,
+    Object.fromEntries(
+      Object.entries(symbols)
+        .map(([key, { name = key }]) => [key, { name, type: "pointer" as const }]),
+    ),
+  ).symbols;
+  const { mmap, mprotect, errnoLocation } = memoryOf(library);
+  const size = BigInt(PAGE_BYTES);
+  const memory = mmap(0n, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
+  if (memory === null || BigInt(Deno.UnsafePointer.value(memory)) === MAP_FAILED) {
+    throw new Error("the system grants no memory for calls of the C library");
+  }
+  const bytes = new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(memory, PAGE_BYTES));
+  const view = new DataView(bytes.buffer);
+  const opened = Object.entries(symbols).map(([key, definition], i) => {
+    const at = i * STUB_BYTES;
+    bytes.set(CODE[Deno.build.arch][WIDE.has(definition.result) ? 64 : 32], at);
+    view.setBigUint64(at + FUNCTION_AT, BigInt(Deno.UnsafePointer.value(addresses[key]!)), true);
+    view.setBigUint64(at + ERRNO_AT, errnoLocation, true);
+    const stub = Deno.UnsafePointer.offset(memory, at) as Deno.PointerObject<S[string]>;
+    const pointer = new Deno.UnsafeFnPointer(stub, definition);
+    return [
+      key,
+      (...args: unknown[]) => pointer.call(...(args as Parameters<typeof pointer.call>)),
+    ];
+  });
+  // Never writable and executable at once.
+  if (mprotect(memory, size, PROT_READ | PROT_EXEC) !== 0) {
+    throw new Error("the system lets no new memory be executed, which calls of the C library need");
+  }
+  return Object.fromEntries(opened);
+}
+
+let memory: ReturnType<typeof openMemory> | undefined;
+
+function memoryOf(library: string) {
+  return memory ??= openMemory(library);
+}
+
+function openMemory(library: string) {
+  const { mmap, mprotect, errno } = Deno.dlopen(library, {
+    mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+    mprotect: { parameters: ["pointer", "usize", "i32"], result: "i32" },
+    errno: { name: "__errno_location", type: "pointer" },
+  }).symbols;
+  return { mmap, mprotect, errnoLocation: BigInt(Deno.UnsafePointer.value(errno)) };
+}
