@@ -2,6 +2,8 @@
  * Structured lines on standard error. Standard output belongs to results. To log never throws and
  * never waits: a line that nobody takes is lost.
  */
+import { messageOf, OperatorError } from "./error.ts";
+import { errnoName } from "./file_error.ts";
 import { jsonText, plainLine } from "./printable.ts";
 import { writeErrorOutput } from "./streams.ts";
 
@@ -44,3 +46,14 @@ export const log = {
   warning: (message: string, fields: LogFields = {}) => write("warning", message, fields),
   error: (message: string, fields: LogFields = {}) => write("error", message, fields),
 };
+
+/**
+ * The message of what one of many has failed by, where work goes on with the others. What was not
+ * foreseen is a defect, whose stack goes to the log: nobody else would get to see it.
+ */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof OperatorError) && errnoName(error) === undefined) {
+    log.error("defect", { stack: (error as Error).stack ?? messageOf(error) });
+  }
+  return messageOf(error);
+}

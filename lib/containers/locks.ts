@@ -77,19 +77,22 @@ export class Locks {
   async #take(id: ContainerId, path: string): Promise<FileLock | undefined> {
     makeDirectory(this.layout.requests);
     try {
-      return FileLock.tryTake(path) ?? await FileLock.take(path, this.#patience(id));
+      return FileLock.tryTake(path) ?? await FileLock.take(path, patienceFor(this.layout, id));
     } catch (error) {
       // Removal must go on without a new file: of a container that has no lock yet, since a stock
       // agent made it, the directory is locked, and with that all others in the same case.
       if (!(error instanceof SystemError && NO_NEW_FILE.includes(error.errnoName))) throw error;
-      return await FileLock.take(this.layout.requests, this.#patience(id));
+      return await FileLock.take(this.layout.requests, patienceFor(this.layout, id));
     }
   }
+}
 
-  /** Longer than the plugins of the longest list may take, one after the other. */
-  #patience(id: ContainerId): number {
-    const networks = this.layout.listAttachments(id).map(({ network }) => network);
-    const longest = Math.max(2, ...networks.map((network) => pluginsIn(this.layout, id, network)));
-    return longest * LONGEST_PLUGIN + SLACK;
-  }
+/**
+ * How long, in ms, another operation on a container is waited for: longer than the plugins of its
+ * longest list may take, one after the other.
+ */
+export function patienceFor(layout: Layout, id: ContainerId): number {
+  const networks = layout.listAttachments(id).map(({ network }) => network);
+  const longest = Math.max(2, ...networks.map((network) => pluginsIn(layout, id, network)));
+  return longest * LONGEST_PLUGIN + SLACK;
 }

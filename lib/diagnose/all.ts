@@ -1,5 +1,5 @@
 /** All containers of an agent, diagnosed a few at a time: which question fails where. */
-import { messageOf } from "../base/error.ts";
+import { reasonOf } from "../base/log.ts";
 import type { Layout } from "../containers/layout.ts";
 import { getHostname } from "../kernel/uts.ts";
 import { readContainers } from "../netns/inventory.ts";
@@ -52,7 +52,7 @@ export async function diagnoseAll(
         rows[i] = { id, diagnosis: await diagnose(layout, { name: id, netns, id }, options) };
       } catch (error) {
         // A container may end while the others are asked.
-        rows[i] = { id, skipped: messageOf(error) };
+        rows[i] = { id, skipped: reasonOf(error) };
       }
     }
   };

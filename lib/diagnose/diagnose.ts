@@ -5,7 +5,8 @@
  */
 import { isAddress } from "../base/ip.ts";
 import type { Layout } from "../containers/layout.ts";
-import { messageOf, OperatorError } from "../base/error.ts";
+import { OperatorError } from "../base/error.ts";
+import { reasonOf } from "../base/log.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readContainer } from "../netns/inventory.ts";
 import { requireAlive, type Target } from "../netns/target.ts";
@@ -208,7 +209,7 @@ async function askOne(question: Question, token: number, session: Session): Prom
   try {
     return await question.ask(token, session);
   } catch (error) {
-    return unasked(messageOf(error));
+    return unasked(reasonOf(error));
   }
 }
 

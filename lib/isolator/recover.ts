@@ -1,6 +1,6 @@
 /** After a restart: what is on disk against what still lives. */
-import { messageOf, OperatorError } from "../base/error.ts";
-import { log } from "../base/log.ts";
+import { OperatorError } from "../base/error.ts";
+import { log, reasonOf } from "../base/log.ts";
 import { Pace } from "../base/pace.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
@@ -69,7 +69,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
           return { container, outcome: "removed" };
         });
       } catch (error) {
-        return { container, outcome: "failed", error: messageOf(error) };
+        return { container, outcome: "failed", error: reasonOf(error) };
       }
     },
   );
@@ -95,7 +95,7 @@ async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
     });
   } catch (error) {
     // The containers are recovered all the same; those that may lack rules say so.
-    const message = `its port mappings could not be looked through: ${messageOf(error)}`;
+    const message = `its port mappings could not be looked through: ${reasonOf(error)}`;
     return recovered.map((one) =>
       one.outcome === "kept" && (!known || known.has(one.container))
         ? { ...one, error: message }
@@ -119,7 +119,7 @@ async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Re
         ? one
         : { ...one, repaired: [...new Set([...one.repaired ?? [], ...repaired])] };
     } catch (error) {
-      const message = `its plugins' rules could not be looked through: ${messageOf(error)}`;
+      const message = `its plugins' rules could not be looked through: ${reasonOf(error)}`;
       return { ...one, error: one.error ?? message };
     }
   });

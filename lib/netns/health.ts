@@ -1,5 +1,5 @@
 /** A container's health at a glance: what can be told without sending a packet. */
-import { messageOf } from "../base/error.ts";
+import { reasonOf } from "../base/log.ts";
 import type { Link } from "../netlink/mod.ts";
 import type { Container } from "./inventory.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
@@ -50,7 +50,7 @@ function insideHealth(container: Container, host: NamespaceView): string | undef
     const lo = inside.links.find(({ kind }) => kind === "loopback");
     return lo && isUp(lo) ? undefined : "lo down";
   } catch (error) {
-    return `unreadable: ${messageOf(error)}`;
+    return `unreadable: ${reasonOf(error)}`;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { SystemError } from "../kernel/libc.ts";
 import type { Family } from "../base/ip.ts";
+import { tryAgain } from "../base/try_again.ts";
 import { Attributes } from "../netlink/message.ts";
 import { applyBatch, type Change, NFNL_SUBSYS_NFTABLES } from "./batch.ts";
 import {
@@ -88,17 +89,12 @@ export class IptablesTables {
    * @throws {SystemError} for which nothing was changed
    */
   change(plan: () => readonly IptablesChange[], what: string): RuleHandle[] | undefined {
-    for (let attempt = 1;; attempt++) {
+    const isStale = (error: unknown) => error instanceof SystemError && error.errno === ERESTART;
+    return tryAgain(ATTEMPTS, isStale, () => {
       const seen = generation();
       const changes = plan();
-      if (changes.length === 0) return [];
-      try {
-        return this.#apply(changes, what, seen);
-      } catch (error) {
-        const isStale = error instanceof SystemError && error.errno === ERESTART;
-        if (!isStale || attempt === ATTEMPTS) throw error;
-      }
-    }
+      return changes.length === 0 ? [] : this.#apply(changes, what, seen);
+    });
   }
 
   /** The rules of a chain that do the same as one that would be written. @throws {SystemError} */

@@ -5,6 +5,7 @@
 import { dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
+import { tryAgain } from "../base/try_again.ts";
 import { log } from "../base/log.ts";
 import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
@@ -187,16 +188,12 @@ function removeOverNetlink(
 ): void {
   const { rules } = new IptablesTables(family);
   const comments = possibleComments(attachment.containerId);
-  for (let attempt = 1;; attempt++) {
+  tryAgain(REMOVAL_ATTEMPTS, isAbsent, () => {
     const found = possibleChains(attachment).flatMap((chain) =>
       rules.withComment("nat", chain, comments)
     );
-    try {
-      return rules.remove(withoutOthers(found, others, family));
-    } catch (error) {
-      if (!isAbsent(error) || attempt === REMOVAL_ATTEMPTS) throw error;
-    }
-  }
+    rules.remove(withoutOthers(found, others, family));
+  });
 }
 
 /** Leaves out the rules of the container's other attachments. */

@@ -7,7 +7,8 @@
  *
  * What was begun and not committed is taken back at the end of the block.
  */
-import { messageOf, OperatorError } from "../base/error.ts";
+import { OperatorError } from "../base/error.ts";
+import { reasonOf } from "../base/log.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
@@ -112,7 +113,7 @@ export class Ports implements AsyncDisposable {
       if (earlier) writeRecord(earlier);
       else removeRecord(record);
     } catch (error) {
-      this.notes.push(`the reservation of host ports could not be undone: ${messageOf(error)}`);
+      this.notes.push(`the reservation of host ports could not be undone: ${reasonOf(error)}`);
     }
   }
 
@@ -123,7 +124,7 @@ export class Ports implements AsyncDisposable {
       if (record) await removeRecorded(record, this.path, lock);
       this.#committed = true;
     } catch (error) {
-      this.notes.push(`what was made of the rules could not be removed: ${messageOf(error)}`);
+      this.notes.push(`what was made of the rules could not be removed: ${reasonOf(error)}`);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** One container from its start to its end: what mesos-execute does, on this machine alone. */
-import { messageOf, OperatorError } from "../base/error.ts";
+import { OperatorError } from "../base/error.ts";
+import { log, reasonOf } from "../base/log.ts";
 import { isForeground } from "../kernel/process.ts";
-import { log } from "../base/log.ts";
 import {
   CLONE_NEWNET,
   CLONE_NEWNS,
@@ -113,7 +113,7 @@ async function cleanUp(isolator: Isolator, id: ContainerId): Promise<boolean> {
     await isolator.locks.hold(id, () => cleanup(isolator, id));
     return true;
   } catch (error) {
-    log.error(messageOf(error), { container: id });
+    log.error(reasonOf(error), { container: id });
     return false;
   }
 }

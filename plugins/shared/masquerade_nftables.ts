@@ -1,4 +1,5 @@
 /** Masquerading in a table of nf_tables of its own, over netlink: no program is needed. */
+import { tryAgain } from "../../lib/base/try_again.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { networkBytes } from "../../lib/base/ip.ts";
 import { applyBatch, type Change, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
@@ -79,18 +80,14 @@ function change(
   hash: string,
 ): void {
   const what = `change the masquerading of container ${containerId}`;
-  for (let attempt = 1;; attempt++) {
+  const isStale = (error: unknown) => error instanceof SystemError && error.errno === ERESTART;
+  tryAgain(ATTEMPTS, isStale, () => {
     const seen = generation();
     const changes = plan(rulesOf(hash).map((rule) => deleteRule(TABLE.family, rule)));
-    if (changes.length === 0) return;
-    try {
+    if (changes.length > 0) {
       applyBatch(NFNL_SUBSYS_NFTABLES, changes, what, { generation: seen });
-      return;
-    } catch (error) {
-      const isStale = error instanceof SystemError && error.errno === ERESTART;
-      if (!isStale || attempt === ATTEMPTS) throw error;
     }
-  }
+  });
 }
 
 function rulesOf(hash: string): ListedRule[] {

@@ -3,6 +3,7 @@ import {
   makeDirectory,
   readCheckpoint,
   removeCheckpoint,
+  removeDirectory,
   writeCheckpoint,
 } from "../../lib/base/atomic_file.ts";
 import { OperatorError } from "../../lib/base/error.ts";
@@ -56,6 +57,30 @@ inDirectory("what an interrupted write left is taken away with the file", (dir) 
   assertEquals(names(dir), []);
   removeCheckpoint(`${dir}/file`);
   assertEquals(readCheckpoint(`${dir}/file`), undefined);
+});
+
+inDirectory("what a name leads to is flushed before it, and its directory after it", (dir) => {
+  const { syncSync } = Deno.FsFile.prototype;
+  const flushed: string[] = [];
+  Deno.FsFile.prototype.syncSync = function () {
+    flushed.push(this.statSync().isDirectory ? `directory of ${names(dir)}` : "file");
+    syncSync.call(this);
+  };
+  try {
+    writeCheckpoint(`${dir}/state`, "text");
+    removeCheckpoint(`${dir}/state`);
+    makeDirectory(`${dir}/deep`);
+    removeDirectory(`${dir}/deep`);
+  } finally {
+    Deno.FsFile.prototype.syncSync = syncSync;
+  }
+  assertEquals(flushed, [
+    "file",
+    "directory of state",
+    "directory of ",
+    "directory of deep",
+    "directory of ",
+  ]);
 });
 
 inDirectory("an error of a file names it, and says what to do", (dir) => {

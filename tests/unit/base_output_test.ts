@@ -1,6 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { OperatorError } from "../../lib/base/error.ts";
+import { withFile } from "../../lib/base/file_error.ts";
+import { reasonOf } from "../../lib/base/log.ts";
 import { jsonText, plain, plainLine } from "../../lib/base/printable.ts";
+import { sweep } from "../../lib/isolator/gc/sweep.ts";
 import { writeErrorOutput, writeOutput } from "../../lib/base/streams.ts";
 
 /** A character of each kind that can do something to a terminal, or show what is not there. */
@@ -68,5 +71,40 @@ Deno.test("output waits for a reader that is slow, and stops with one that is go
 Deno.test("what is said on standard error neither throws nor waits", () => {
   for (const refusal of [Deno.errors.WouldBlock, Deno.errors.BrokenPipe, TypeError]) {
     writeErrorOutput("a line\n", slow(() => new refusal()));
+  }
+});
+
+/** What is said on standard error meanwhile. */
+async function said(work: () => unknown): Promise<string> {
+  const { writeSync } = Deno.stderr;
+  let text = "";
+  Deno.stderr.writeSync = (bytes) => (text += new TextDecoder().decode(bytes), bytes.length);
+  try {
+    await work();
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+  return text;
+}
+
+Deno.test("a defect is no operator's error, and keeps its stack where work goes on", async () => {
+  const defect = () => (undefined as unknown as { member: string }).member;
+  assertThrows(() => withFile("read", "/a/file", defect), TypeError);
+  const garbage = {
+    kind: "rule",
+    what: "a rule",
+    why: "",
+    remove: () => Promise.resolve(defect()),
+  };
+  let outcome: string | undefined;
+  const stack = await said(async () => {
+    outcome = (await sweep([garbage as never], true))[0]!.outcome;
+  });
+  assertEquals(outcome, "failed");
+  assertEquals([stack.includes("TypeError"), stack.includes("base_output_test.ts")], [true, true]);
+  const foreseen = [new OperatorError("busy", "it is held"), new Deno.errors.NotFound("gone")];
+  Object.assign(foreseen[1]!, { code: "ENOENT" });
+  for (const error of foreseen) {
+    assertEquals(await said(() => assertEquals(reasonOf(error), error.message)), "");
   }
 });

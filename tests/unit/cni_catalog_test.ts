@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Catalog } from "../../lib/cni/catalog.ts";
 import { findPlugin } from "../../lib/cni/find.ts";
+import { findTool } from "../../lib/program/tool.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 
 /** A directory of configs and one with two plugins, gone with the test. */
@@ -148,5 +149,23 @@ Deno.test("a plugin is the first executable file of its name in the search path"
   assertThrows(() => findPlugin("bridge", ""), OperatorError, "the empty search path");
   for (const type of ["", ".", "..", "../plugins/bridge", "/bin/sh", "a\0"]) {
     assertThrows(() => findPlugin(type, path), OperatorError, "is not a plugin's file name");
+  }
+});
+
+Deno.test("administrators' programs are found in any PATH, and never in a relative directory", () => {
+  using it = machine();
+  Deno.mkdirSync(`${it.root}/sh`);
+  Deno.symlinkSync("/bin/sh", `${it.plugins}/sh`);
+  // cron's PATH, and one whose entries are no directories, or have one of that name.
+  for (const path of ["", "/nowhere", `/etc/passwd:${it.root}`]) {
+    assertEquals(/^\/(usr\/)?(local\/)?s?bin\/sh$/.test(findTool("sh", path) ?? ""), true, path);
+  }
+  assertEquals(findTool("sh", `/nowhere:${it.plugins}`), `${it.plugins}/sh`);
+  const directory = Deno.cwd();
+  Deno.chdir(it.plugins);
+  try {
+    for (const path of [".", "", "..:bin"]) assertEquals(findTool("host-local", path), undefined);
+  } finally {
+    Deno.chdir(directory);
   }
 });

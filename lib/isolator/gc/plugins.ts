@@ -1,7 +1,8 @@
 /** GC and STATUS of specification 1.1, for the networks that are configured. */
 import { askStatus, collectGarbage } from "../../cni/chain.ts";
 import { makeDirectory } from "../../base/atomic_file.ts";
-import { messageOf, OperatorError } from "../../base/error.ts";
+import { OperatorError } from "../../base/error.ts";
+import { reasonOf } from "../../base/log.ts";
 import { Pace } from "../../base/pace.ts";
 import { FileLock } from "../../kernel/lock.ts";
 import { atLeast } from "../../cni/version.ts";
@@ -86,7 +87,7 @@ async function ask(
       try {
         return { network, asked: await call(network, environment, locate) };
       } catch (error) {
-        return { network, asked: true, error: messageOf(error) };
+        return { network, asked: true, error: reasonOf(error) };
       }
     }),
   );

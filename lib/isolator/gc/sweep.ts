@@ -1,4 +1,5 @@
-import { messageOf, OperatorError } from "../../base/error.ts";
+import { OperatorError } from "../../base/error.ts";
+import { reasonOf } from "../../base/log.ts";
 import type { Garbage } from "./garbage.ts";
 
 /** A piece of garbage, and what has become of it. */
@@ -17,7 +18,7 @@ export async function sweep(garbage: readonly Garbage[], apply: boolean): Promis
       if (apply) await one.remove();
       swept.push({ kind, what, why, outcome: apply ? "removed" : "found" });
     } catch (error) {
-      swept.push({ kind, what, why, outcome: "failed", error: messageOf(error) });
+      swept.push({ kind, what, why, outcome: "failed", error: reasonOf(error) });
     }
   }
   return swept;
