@@ -1,6 +1,7 @@
 /** Which namespace a `netns` command is about: the flags for it and what they mean. */
 import { exists } from "../base/exists.ts";
 import { Layout } from "../containers/layout.ts";
+import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../netns/target.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
@@ -41,8 +42,9 @@ export function layoutOf(call: Call): Layout {
 }
 
 /**
- * The directories of an agent with its defaults, where the container of a whole id is in them: ids
- * are unique, so that nobody needs to know whether an agent runs with others.
+ * The directories of an agent with its defaults, where the container of a whole id has its network
+ * in them: ids are unique, so that nobody needs to know whether an agent runs with others. What is
+ * only left of a container there does not hide one of that name elsewhere.
  */
 function usualLayoutOf(call: Call): Layout | undefined {
   const [id] = call.operands;
@@ -52,7 +54,7 @@ function usualLayoutOf(call: Call): Layout | undefined {
   );
   if (isSettled) return undefined;
   const layout = new Layout(USUAL_RUNTIME_DIR);
-  return exists(layout.container(id)) ? layout : undefined;
+  return isNamespaceHandle(layout.namespace(id)) ? layout : undefined;
 }
 
 /** @throws {UsageError} for a directory, or one of a search path, that the call names and is not there */

@@ -199,6 +199,24 @@ print("ready", flush=True)
 sys.stdin.read()
 `;
 
+Deno.test("gc from other mounts than the agent's takes no runtime's network for garbage", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  const store = "/var/lib/cni/networks/gc-test";
+  // Process 1, which has the handle mounted, and a gc whose mounts are a copy from before.
+  const script = `mkdir -p ${store} && printf 'ghost\\r\\neth0' >${store}/10.213.9.9
+    touch --date='1 hour ago' ${store}/10.213.9.9
+    ip link add gc0 type bridge && ip link set gc0 up
+    mkdir -p /run/netns && mount --make-private --bind /run/netns /run/netns
+    ip netns add stranger && ip link add wire0 type veth peer name wire1
+    ip link set wire0 master gc0 && ip link set wire1 netns stranger
+    ip -n stranger address add 10.213.9.9/16 dev wire1
+    unshare --mount sh -c 'umount -l /run/netns/stranger && exec "$@"' sh "$@"`;
+  const init = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-ec", script, "sh"];
+  const found = await agent.ok([...init, MESOS_CNI, "isolator", "gc", "--json", ...flags]);
+  assertEquals(JSON.parse(found), []);
+});
+
 Deno.test("gc leaves containers alone that the agent knows", async () => {
   const { agent, flags } = await agentWithNetwork();
   await using _ = agent;
