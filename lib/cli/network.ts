@@ -5,7 +5,7 @@ import type { Isolator } from "../isolator/isolator.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
-import { networks } from "./networks.ts";
+import { networks, noConfigDir } from "./networks.ts";
 import { bold, print, printJson } from "./output.ts";
 
 const show: Command = {
@@ -42,23 +42,27 @@ const remove: Command = {
     command: "mesos-cni network rm cni-test --dry-run",
     what: "what its containers have left behind for the next ones",
   }],
-  notes:
-    `Refused while a container is on the network, or an interface on its bridge. What another network
-uses too stays. The config is yours: remove its file first, if no container is to join any more.`,
+  notes: `Refused while a container is on the network, or an interface on its bridge. What
+containers of another network use stays. The config is yours: remove its file first, if no container is to join any more.`,
   async run(call) {
     const { leftovers } = await import("../netns/network_removal.ts");
     const isolator = isolatorOf(call);
-    const found = leftovers(isolator, nameOf(call, isolator));
-    const done: { what: string; outcome: "removed" | "found" }[] = [];
-    for (const { what, remove } of found) {
-      if (call.has("dry-run")) done.push({ what, outcome: "found" });
+    const found = await leftovers(isolator, nameOf(call, isolator));
+    const done: { what: string; outcome: "removed" | "found" | "kept"; usedBy?: string }[] = [];
+    for (const { what, usedBy, remove } of found) {
+      if (usedBy !== undefined) done.push({ what, outcome: "kept", usedBy });
+      else if (call.has("dry-run")) done.push({ what, outcome: "found" });
       else if (await remove()) done.push({ what, outcome: "removed" });
     }
     if (call.has("json")) {
       printJson(done);
     } else {
-      for (const { what, outcome } of done) print(`${outcome.padEnd(8)} ${what}`);
-      if (done.length === 0) print("nothing: it has left nothing, or another network uses it");
+      for (const { what, outcome, usedBy } of done) {
+        print(
+          `${outcome.padEnd(8)} ${what}${usedBy ? `: containers of ${usedBy} use it too` : ""}`,
+        );
+      }
+      if (done.length === 0) print("nothing: it has left nothing");
     }
     return 0;
   },
@@ -70,10 +74,12 @@ function nameOf(call: Call, isolator: Isolator): string {
   if (more !== undefined) throw new UsageError(`unexpected ${more}: one network at a time`);
   const names = isolator.networks.names();
   if (names.includes(name) || isolator.networks.skipped.length > 0) return name;
+  const directory = isolator.settings.cni?.configDir;
+  if (directory === undefined) throw noConfigDir();
   const guess = nearest(name, names);
   throw new OperatorError(
     "unknown_network",
-    `there is no network ${JSON.stringify(name)}` +
+    `there is no network ${JSON.stringify(name)} in ${directory}` +
       (guess ? `: did you mean ${guess}?` : `; known: ${names.join(", ") || "none"}`),
   );
 }

@@ -6,6 +6,7 @@ import { SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { requireDirectories } from "./netns_target.ts";
 import { print, printError, printJson } from "./output.ts";
+import { OperatorError } from "../base/error.ts";
 import { plainLine } from "../base/printable.ts";
 import { configureLog } from "../base/log.ts";
 
@@ -47,11 +48,7 @@ Exit code 1 if one would not, if a file is skipped, or if no directory of config
       return isConfigured && catalog.skipped.length + unready.length === 0 ? 0 : 1;
     }
     if (!isConfigured) {
-      printError(
-        "isolator networks",
-        `no directory of network configs is known: give --network_cni_config_dir=DIR, or ` +
-          `name it in ${SETTINGS_FILE}`,
-      );
+      printError("isolator networks", noConfigDir().message);
       return 1;
     }
     if (views.length > 0) {
@@ -92,4 +89,13 @@ function readiness(answer: { asked: boolean; error?: string } | undefined) {
   if (!answer?.asked) return {};
   const { error } = answer;
   return error === undefined ? { ready: true } : { ready: false, error };
+}
+
+/** Without a directory of configs, no network can be known. */
+export function noConfigDir(): OperatorError {
+  return new OperatorError(
+    "bad_settings",
+    `no directory of network configs is known: give --network_cni_config_dir=DIR, or ` +
+      `name it in ${SETTINGS_FILE}`,
+  );
 }

@@ -4,7 +4,7 @@ import type { Isolator } from "../isolator/isolator.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { deleteLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
-import { removeUnusedChain } from "../ports/unused_chain.ts";
+import { hasNatChain, removeUnusedChain } from "../ports/unused_chain.ts";
 import { networkView } from "./network.ts";
 
 /** How long, in ms, to wait for a plugin that holds the store. */
@@ -12,16 +12,18 @@ const PATIENCE_MS = 10_000;
 
 export interface Leftover {
   what: string;
+  /** Another network whose containers use it too: it stays. */
+  usedBy?: string;
   /** @returns false if it was not there (any more) @throws {OperatorError} if it is in use */
   remove(): Promise<boolean>;
 }
 
 /**
- * What is only this network's, to be removed in this order.
+ * What the network has left, to be removed in this order; and what another one's containers use.
  *
  * @throws {OperatorError} `network_in_use` while a container is on it
  */
-export function leftovers(isolator: Isolator, name: string): Leftover[] {
+export async function leftovers(isolator: Isolator, name: string): Promise<Leftover[]> {
   const { containers, traces } = networkView(isolator, name);
   const [first] = containers;
   if (first) {
@@ -32,24 +34,33 @@ export function leftovers(isolator: Isolator, name: string): Leftover[] {
     );
   }
   const others = isolator.networks.names().filter((other) => other !== name)
-    .map((other) => networkView(isolator, other).traces);
-  const isOwn = (kind: keyof typeof traces) =>
-    traces[kind] !== undefined && !others.some((other) => other[kind] === traces[kind]);
+    .map((other) => networkView(isolator, other));
+  const userOf = (kind: keyof typeof traces) =>
+    others.find((one) => one.containers.length > 0 && one.traces[kind] === traces[kind])?.name;
   const { bridge, addressStore, natChain } = traces;
-  return [
-    ...isOwn("bridge") && hasBridge(bridge!)
-      ? [{ what: `bridge ${bridge}`, remove: () => Promise.resolve(removeBridge(bridge!)) }]
-      : [],
-    ...isOwn("addressStore") && isStore(addressStore!)
-      ? [{ what: `leases in ${addressStore}`, remove: () => removeStore(addressStore!) }]
-      : [],
-    ...isOwn("natChain")
-      ? [{
-        what: `chain ${natChain} of the nat table, with the jumps to it`,
-        remove: () => removeUnusedChain(natChain!, isolator.settings.path),
-      }]
-      : [],
-  ];
+  const found: Leftover[] = [];
+  if (bridge !== undefined && hasBridge(bridge)) {
+    found.push({
+      what: `bridge ${bridge}`,
+      usedBy: userOf("bridge"),
+      remove: () => Promise.resolve(removeBridge(bridge)),
+    });
+  }
+  if (addressStore !== undefined && isStore(addressStore)) {
+    found.push({
+      what: `leases in ${addressStore}`,
+      usedBy: userOf("addressStore"),
+      remove: () => removeStore(addressStore),
+    });
+  }
+  if (natChain !== undefined && await hasNatChain(natChain, isolator.settings.path)) {
+    found.push({
+      what: `chain ${natChain} of the nat table, with the jumps to it`,
+      usedBy: userOf("natChain"),
+      remove: () => removeUnusedChain(natChain, isolator.settings.path),
+    });
+  }
+  return found;
 }
 
 function hasBridge(name: string): boolean {

@@ -7,6 +7,12 @@ import { prepareState } from "./state_dir.ts";
 /** What iptables takes as a chain's name. */
 const NAME = /^[A-Za-z0-9_-]{1,28}$/;
 
+/** Whether the nat table of a family has the chain. @throws {OperatorError} */
+export async function hasNatChain(chain: string, path: string): Promise<boolean> {
+  for await (const _ of tablesWith(chain, path)) return true;
+  return false;
+}
+
 /**
  * Removes an empty chain of the nat table with the jumps to it, in both families.
  *
@@ -15,15 +21,10 @@ const NAME = /^[A-Za-z0-9_-]{1,28}$/;
  * @throws {OperatorError} `chain_in_use` if it has rules
  */
 export async function removeUnusedChain(chain: string, path: string): Promise<boolean> {
-  if (!NAME.test(chain)) return false;
   prepareState();
   using lock = await lockChanges();
   let found = false;
-  for (const family of [4, 6] as const) {
-    if (!IptablesTool.isInstalled(family, path)) continue;
-    const tool = await IptablesTool.find(family, path);
-    const lines = (await tool.save("nat")).split("\n");
-    if (!lines.some((line) => line.startsWith(`:${chain} `))) continue;
+  for await (const { tool, lines } of tablesWith(chain, path)) {
     const rules = lines.filter((line) => line.startsWith(`-A ${chain} `));
     if (rules.length > 0) {
       throw new OperatorError(
@@ -38,4 +39,18 @@ export async function removeUnusedChain(chain: string, path: string): Promise<bo
     found = true;
   }
   return found;
+}
+
+/** The nat tables that have a chain, as iptables-save writes them. */
+async function* tablesWith(
+  chain: string,
+  path: string,
+): AsyncGenerator<{ tool: IptablesTool; lines: string[] }> {
+  if (!NAME.test(chain)) return;
+  for (const family of [4, 6] as const) {
+    if (!IptablesTool.isInstalled(family, path)) continue;
+    const tool = await IptablesTool.find(family, path);
+    const lines = (await tool.save("nat")).split("\n");
+    if (lines.some((line) => line.startsWith(`:${chain} `))) yield { tool, lines };
+  }
 }

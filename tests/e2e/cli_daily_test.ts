@@ -99,14 +99,23 @@ Deno.test("a network is shown with what is on it and what is free, and removed w
   await agent.ok("network", "rm", "port-mapper-test", "--dry-run");
   assertStringIncludes(await natRules(), natChain);
 
-  await agent.ok("network", "rm", "port-mapper-test");
+  {
+    // What another network's containers use stays, and is said.
+    await using _ = await agent.start("db-1", "--networks=cni-test");
+    assertMatch(
+      await agent.ok("network", "rm", "port-mapper-test"),
+      /^kept +bridge mesos-cni0: containers of cni-test use it too\nremoved +leases/,
+    );
+  }
   const rules = await natRules();
   assert(!rules.includes(natChain), rules);
   assertEquals(
     await host.run(["ls", "/var/lib/cni/networks/port-mapper-test"]).then((o) => o.code),
     2,
   );
-  assertStringIncludes(await agent.ok("network", "rm", "port-mapper-test"), "nothing");
+  const again = () => agent.ok("network", "rm", "port-mapper-test");
+  assertEquals(await again(), "removed  bridge mesos-cni0\n");
+  assertStringIncludes(await again(), "nothing");
 });
 
 Deno.test("typical mistakes are told what is meant, each with one rule of exit codes", async () => {
