@@ -1,4 +1,5 @@
 /** Everything that the probes look at, read at most once: the container, its namespace, the agent. */
+import { SystemError } from "../kernel/libc.ts";
 import type { JsonObject } from "../base/json.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -43,6 +44,17 @@ export interface Uplink {
   agentAddress: string;
   /** An address behind it; nothing is ever sent there. */
   somewhere: string;
+}
+
+/** Whether the agent sends packets to an address out by that uplink. */
+export function leadsBy(host: NamespaceView, address: string, { link }: Uplink): boolean {
+  try {
+    const route = host.netlink.routeTo(address);
+    return route.link === link.index && route.type === "unicast";
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
 }
 
 /** Bridges that other runtimes make for containers and machines of their own. */

@@ -21,8 +21,8 @@ import {
   decodeRouteEntry,
   decodeRule,
   type Flow,
-  flowAttributes,
   type Route,
+  routeQuestion,
   type Rule,
 } from "./route.ts";
 import { decodeTokenBucket, disciplinesOf, type TokenBucket } from "./traffic_changes.ts";
@@ -38,7 +38,6 @@ const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
-const RTM_NEWROUTE = 24;
 const RTM_GETROUTE = 26;
 const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
@@ -57,20 +56,12 @@ const IFLA_INFO_DATA = 2;
 const IFLA_STATS_LINK_64 = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
-const RTA_DST = 1;
-const RTA_SRC = 2;
-const RTA_IIF = 3;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
 const NDA_DST = 1;
 /** SOL_NETLINK (linux/netlink.h) */
 const NETLINK_GET_STRICT_CHK = 12;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
 const IFF_UP = 1;
-const RT_TABLE_MAIN = 254;
-const RTPROT_BOOT = 3;
-const RTN_UNICAST = 1;
 
 /** An interface, and what only its kind has. */
 export interface LinkDescription {
@@ -286,21 +277,9 @@ export class Netlink implements Disposable {
     from?: { source: string; inputLink: number },
     flow?: Flow,
   ): Route {
-    const bytes = addressBytes(destination);
-    const header = new Uint8Array(12);
-    header[0] = addressFamilyOf(destination);
-    header[1] = bytes.length * 8;
-    const parts = [attribute(RTA_DST, bytes)];
-    if (from) {
-      header[2] = bytes.length * 8;
-      parts.push(
-        attribute(RTA_SRC, addressBytes(from.source)),
-        attribute(RTA_IIF, u32(from.inputLink)),
-      );
-    }
-    if (flow) parts.push(...flowAttributes(flow));
+    const parts = routeQuestion(destination, from, flow);
     const what = `find the route to ${destination}`;
-    const [message] = this.#socket.request(RTM_GETROUTE, 0, [header, ...parts], what);
+    const [message] = this.#socket.request(RTM_GETROUTE, 0, parts, what);
     return decodeRouteEntry(message!);
   }
 
@@ -385,20 +364,6 @@ export class Netlink implements Disposable {
       header,
       attribute(NDA_DST, addressBytes(address)),
     ], `forget the neighbour ${address} on ${name}`);
-  }
-
-  /** Adds a default route. @throws {SystemError} `EEXIST` when there is one */
-  addDefaultRoute(gateway: string, name: string): void {
-    const header = new Uint8Array(12);
-    header[0] = addressFamilyOf(gateway);
-    header[4] = RT_TABLE_MAIN;
-    header[5] = RTPROT_BOOT;
-    header[7] = RTN_UNICAST;
-    this.#socket.request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, [
-      header,
-      attribute(RTA_GATEWAY, addressBytes(gateway)),
-      attribute(RTA_OIF, u32(this.link(name).index)),
-    ], `add a default route via ${gateway} on ${name}`);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,7 @@
 /** Routes and routing rules (RTM_NEWROUTE, RTM_NEWRULE; linux/rtnetlink.h, linux/fib_rules.h). */
-import { addressText } from "../base/ip.ts";
-import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { attribute, Attributes, type Message, view } from "./message.ts";
+import { addressBytes, addressText } from "../base/ip.ts";
+import { addressFamilyOf, AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { attribute, Attributes, type Message, u32, view } from "./message.ts";
 import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
 
 /** A route. */
@@ -70,6 +70,8 @@ export interface Flow {
 
 const RTMSG_BYTES = 12;
 const RTA_DST = 1;
+const RTA_SRC = 2;
+const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
@@ -157,8 +159,29 @@ export function decodeRouteEntry(message: Message): Route {
   };
 }
 
+/** What asks for the route of a packet: see `Netlink.routeTo`. */
+export function routeQuestion(
+  destination: string,
+  from?: { source: string; inputLink: number },
+  flow?: Flow,
+): Uint8Array[] {
+  const bytes = addressBytes(destination);
+  const header = new Uint8Array(RTMSG_BYTES);
+  header[0] = addressFamilyOf(destination);
+  header[1] = bytes.length * 8;
+  const parts = [header, attribute(RTA_DST, bytes)];
+  if (from) {
+    header[2] = bytes.length * 8;
+    parts.push(
+      attribute(RTA_SRC, addressBytes(from.source)),
+      attribute(RTA_IIF, u32(from.inputLink)),
+    );
+  }
+  return flow ? [...parts, ...flowAttributes(flow)] : parts;
+}
+
 /** A flow, for a question about its route. The kernel knows ports of TCP and UDP alone. */
-export function flowAttributes({ protocol, sourcePort, destinationPort }: Flow): Uint8Array[] {
+function flowAttributes({ protocol, sourcePort, destinationPort }: Flow): Uint8Array[] {
   const port = (number: number) => new Uint8Array([number >> 8, number & 0xff]);
   return [
     attribute(RTA_IP_PROTO, new Uint8Array([protocol])),

@@ -1,7 +1,9 @@
 /** What rtnetlink is decoded to equals what iproute2 prints, in a namespace with many kinds. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { addressBytes } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { addRoute } from "../../lib/netlink/route_changes.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";
@@ -204,7 +206,7 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
   netlink.setMaster("b", "br9");
   netlink.addAddress("a", "198.51.100.2", 24);
   netlink.addAddress("a", "2001:db8::2", 64);
-  netlink.addDefaultRoute("198.51.100.1", "a");
+  netlink.change(defaultRoute("198.51.100.1", netlink.link("a").index));
   const link = netlink.link("a");
   assertEquals([link.flags.includes("UP"), link.mtu, link.kind], [true, 1400, "veth"]);
   assertEquals(netlink.link("b").master, netlink.link("br9").index);
@@ -220,11 +222,16 @@ kernelTest("an error says what was tried, and why the kernel refused", async () 
   assertThrows(() => netlink.setLinkUp("eth7"), SystemError, "ENODEV: bring up eth7");
   assertThrows(() => netlink.routeTo("192.0.2.1"), SystemError, "ENETUNREACH");
   assertThrows(
-    () => netlink.addDefaultRoute("192.0.2.1", "lo"),
+    () => netlink.change(defaultRoute("192.0.2.1", netlink.link("lo").index)),
     SystemError,
     "Nexthop has invalid gateway",
   );
 });
+
+function defaultRoute(gateway: string, link: number) {
+  const destination = { bytes: new Uint8Array(4), prefixLength: 0 };
+  return addRoute({ destination, link, gateway: addressBytes(gateway) });
+}
 
 function withLength(destination: string, family: string): string {
   if (destination === "default" || destination.includes("/")) return destination;

@@ -2,7 +2,7 @@
 import { endsOf, through, toWire } from "../journey.ts";
 import { answersFor } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
-import type { Attached, Scene, Uplink } from "../scene.ts";
+import { type Attached, leadsBy, type Scene, type Uplink } from "../scene.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
@@ -37,7 +37,7 @@ function candidates(
     route.family === name && route.link === uplink.link.index && route.destination === "default"
   ).flatMap(({ gateway }) => gateway ?? []);
   const beyond = servers.filter((one) =>
-    one.includes(":") === (family === 6) && leadsBy(scene, one, uplink)
+    one.includes(":") === (family === 6) && leadsBy(scene.host, one, uplink)
   );
   const neighbours = host.neighbours.filter((one) =>
     one.link === uplink.link.index && KNOWN.has(one.state) &&
@@ -49,16 +49,6 @@ function candidates(
     ...new Set([...gateways.filter((one) => !one.startsWith("fe80:")), ...beyond, ...neighbours]),
   ]
     .filter((one) => !own.has(one)).slice(0, MOST_CANDIDATES);
-}
-
-function leadsBy({ host }: Scene, address: string, { link }: Uplink): boolean {
-  try {
-    const route = host.netlink.routeTo(address);
-    return route.link === link.index && route.type === "unicast";
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
 }
 
 /** Whether a container is meant to leave its subnet by this family. */

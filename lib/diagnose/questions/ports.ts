@@ -3,14 +3,13 @@ import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import type { PortMapping } from "../../containers/checkpoint.ts";
 import { isObject } from "../../base/json.ts";
-import type { NamespaceView } from "../../netns/view.ts";
 import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
 import { sendPacket } from "../packets/raw.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
-import { type Attached, pluginOf, type Scene, type Uplink } from "../scene.ts";
+import { type Attached, leadsBy, pluginOf, type Scene, type Uplink } from "../scene.ts";
 import { portReasons } from "../reasons/portmap.ts";
 import { answered, failed, type Question, unasked, UNTRANSLATED } from "./question.ts";
 
@@ -94,16 +93,6 @@ function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
   return [near, ...isDefault && far ? [far] : []].filter((one) =>
     !own.has(one) && !one.startsWith("fe80:")
   );
-}
-
-function leadsBy(host: NamespaceView, address: string, { link }: Uplink): boolean {
-  try {
-    const route = host.netlink.routeTo(address);
-    return route.link === link.index && route.type === "unicast";
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
 }
 
 /** Not a link's own, nor a group's. */
