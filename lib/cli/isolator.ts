@@ -160,7 +160,7 @@ function tellOfNothing(id: ContainerId, known: readonly ContainerId[]): void {
     ? `: cleanup takes the whole id, such as ${longer}`
     : guess
     ? `: did you mean ${guess}?`
-    : `: there is no container ${id}; mesos-cni list shows those there are`;
+    : `: there is no such container; mesos-cni list shows those there are`;
   log.warning(`nothing to clean up${hint}`, { id });
 }
 

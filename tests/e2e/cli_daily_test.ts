@@ -174,7 +174,7 @@ Deno.test("a failure is a line of JSON where the log is to be one", async () => 
   }
 });
 
-Deno.test("HEALTH tells of an address that two networks of one bridge gave twice", async () => {
+Deno.test("HEALTH tells of an address that two networks of one bridge gave twice, and of lost leases", async () => {
   await using host = await Sandbox.create();
   const network = (name: string, dataDir: string) =>
     JSON.stringify({
@@ -197,12 +197,17 @@ Deno.test("HEALTH tells of an address that two networks of one bridge gave twice
   await using _one = await agent.start("web-1", "--networks=one");
   await using _two = await agent.start("web-2", "--networks=two");
   await using _apart = await agent.start("web-3", "--networks=apart");
-  const listed: { id: string; health: string }[] = JSON.parse(await agent.ok("list", "--json"));
-  assertEquals(listed.map(({ id, health }) => [id, health]), [
-    ["web-1", "10.8.0.2 is web-2's too"],
-    ["web-2", "10.8.0.2 is web-1's too"],
-    ["web-3", "ok"],
-  ]);
+  const health = async () =>
+    JSON.parse(await agent.ok("list", "--json"))
+      .map((one: { id: string; health: string }) => [one.id, one.health]);
+  const twice = [["web-1", "10.8.0.2 is web-2's too"], ["web-2", "10.8.0.2 is web-1's too"]];
+  assertEquals(await health(), [...twice, ["web-3", "ok"]]);
+  // Of a lease that is not there, and of one that says another's name.
+  await host.ok(["mv", "/run/c/apart/10.8.0.2", "/run/lease"]);
+  assertEquals(await health(), [...twice, ["web-3", "lease of 10.8.0.2 lost"]]);
+  await host.ok(["tee", "/run/c/apart/10.8.0.2"], { stdin: "web-9\neth0" });
+  assertEquals(await health(), [...twice, ["web-3", "lease of 10.8.0.2 is another's"]]);
+  await host.ok(["mv", "/run/lease", "/run/c/apart/10.8.0.2"]);
 });
 
 Deno.test("list goes on while containers come and go", async () => {

@@ -61,6 +61,9 @@ Deno.test("install puts everything in its place, and again changes nothing", asy
     assertStringIncludes(answer.stdout, "supportedVersions");
   }
   const before = await listing(agent);
+  for (const place of ["man/man1/mesos-cni.1", "bash-completion/", "zsh/", "fish/"]) {
+    assertStringIncludes(before, `${agent.dir}/share/${place}`);
+  }
   const second = JSON.parse(await agent.ok(installCall(agent)));
   assert(second.placed.every((one: { change: string }) => one.change === "unchanged"));
   const withoutManifest = (text: string) =>

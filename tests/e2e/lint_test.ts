@@ -257,6 +257,16 @@ Deno.test("--fix --dry-run prints a patch that makes the same file", async () =>
   const { stdout } = await lint(["--fix", "--dry-run", file]);
   await lint(["--fix", file]);
   assertEquals(patched(MENDABLE, stdout), Deno.readTextFileSync(file));
+  // What stands before the braces stays there, once.
+  const commented = dir.file(
+    "commented.conf",
+    '// ours\n{\n  "name": "x",\n  "type": "loopback"\n}\n',
+  );
+  await lint(["--fix", commented]);
+  assertEquals(
+    Deno.readTextFileSync(commented),
+    '// ours\n{\n  "cniVersion": "0.2.0",\n  "name": "x",\n  "type": "loopback"\n}\n',
+  );
 });
 
 /** What patch(1), which not every machine has, makes of a text by a unified diff. */

@@ -65,7 +65,7 @@ const CONTAINERS: Mistake[] = [
   ["cleanup", 2, "one container id is needed"],
   ["cleanup web", 0, "nothing to clean up", "the whole id, such as web-"],
   ["cleanup wb-1", 0, "nothing to clean up: did you mean web-1?"],
-  ["cleanup nobody", 0, "nothing to clean up: there is no container nobody", "mesos-cni list"],
+  ["cleanup nobody", 0, "nothing to clean up: there is no such container", "mesos-cni list"],
   ["isolator isolate web-9 x", 2, "x is no process id"],
   ["isolator isolate web-9 1", 1, "container web-9 is not prepared", "isolator prepare web-9"],
   ["isolator serve --socket=/nope/x/y", 1, "can't make /nope/x", "no such file"],

@@ -43,6 +43,9 @@ Deno.test("list for scripts: whole ids, filters, an order, and no colours", asyn
   assertMatch((await list("--filter=network=nothing")).stdout, /no such containers/);
   const json = JSON.parse((await list("--json", "--filter=address=10.1.0.2")).stdout);
   assertEquals(json.map((one: { id: string }) => one.id), [IDS[0]]);
+  const full = await host.run(["sh", "-c", `${MESOS_CNI} list >/dev/full`]);
+  assertEquals([full.code, full.stderr.split("\n").length], [1, 2], full.stderr);
+  assertStringIncludes(full.stderr, "can't write standard output: no space is left");
   const text = (await list()).stdout;
   assert(!text.includes("\x1b"), text);
   for (

@@ -111,6 +111,8 @@ Deno.test("list sees what is down on the agent's side", async () => {
     "veth-down": `${vethDown} down`,
     "veth-off": `${vethOff} on no bridge`,
   });
+  const tree = await netns(agent, "topology");
+  assertMatch(tree.stdout, new RegExp(`─ veth-down +${vethDown} \\(down\\) – eth0 `));
 });
 
 Deno.test("inspect shows the container's links, routes, sockets, files and port rules", async () => {
@@ -202,6 +204,20 @@ Deno.test("any namespace is inspected by a process or a path, without a checkpoi
     assertEquals(unprivileged.code, 1);
     assertMatch(unprivileged.stderr, /need root: use sudo/);
   }
+  // Whether one may look at it depends on whose machine it is.
+  const { code, stderr } = await netns(agent, "inspect", "--pid=1");
+  assert(code === 0 || /^error: .*\n$/.test(stderr), stderr);
+});
+
+Deno.test("what users without root are told to do works as it is printed", async () => {
+  await using agent = await Sandbox.create();
+  const nobody = ["setpriv", "--reuid=65534", "--clear-groups"];
+  const { stderr } = await agent.run([...nobody, MESOS_CNI, "list"]);
+  const hint = /: (unshare -r .*)\n$/.exec(stderr)![1]!;
+  const { stdout } = await agent.run([...nobody, "sh", "-c", hint], {
+    stdin: `${MESOS_CNI} run --name=tried -- ${MESOS_CNI} list -q`,
+  });
+  assertEquals(stdout, "tried\n");
 });
 
 Deno.test("a prefix names a container; one that several have is an error that lists them", async () => {

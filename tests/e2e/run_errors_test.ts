@@ -1,6 +1,7 @@
 /** `mesos-cni run` that can't make its container: it says why, exits with 1 and leaves nothing. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Agent, bridgeNetwork } from "../harness/agent.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
 
 /** Runs what must fail, and holds the agent against what it was before. */
 async function fails(
@@ -77,6 +78,9 @@ Deno.test("run: networks without the directory of their configs, or of plugins",
   ]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "give --network_cni_config_dir");
+  const networks = await agent.sandbox.run([MESOS_CNI, "networks"]);
+  assertEquals(networks.code, 1);
+  assertStringIncludes(networks.stderr, "no directory of network configs is known: give");
   const without = (flag: string) =>
     agent.runArgv(["--networks=cni-test"], ["true"]).filter((arg) => !arg.startsWith(flag));
   const output = await agent.sandbox.run(without("--network_cni_config_dir"));

@@ -1,6 +1,6 @@
 /** `mesos-cni run` with ports of the agent that lead to the container. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Agent, portMapperNetwork, until } from "../harness/agent.ts";
+import { Agent, portMapperNetwork, RUNTIME_DIR, until } from "../harness/agent.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { AGENT_ADDRESS, type Outside } from "../harness/sandbox.ts";
 
@@ -99,8 +99,16 @@ Deno.test("ports: rules that a reload of the firewall took away are back after r
   await agent.start("web", [NETWORK, "--port_mappings=8080:80"], server("here"));
   await until(async () => await ask(outside, 8080) === "here", "an answer");
   await agent.sandbox.ok(["iptables", "-t", "nat", "-F", "MESOS-TEST-PORT-MAPPER"]);
+  const health = async () =>
+    JSON.parse(
+      await agent.sandbox.ok([MESOS_CNI, "list", "--json", `--runtime_dir=${RUNTIME_DIR}`]),
+    )[
+      0
+    ].health;
+  assertEquals(await health(), "port rules missing (1)");
   assertEquals(await agent.json("recover"), [
     { container: "web", outcome: "kept", repaired: ["port-mapper-test"] },
   ]);
+  assertEquals(await health(), "ok");
   await until(async () => await ask(outside, 8080) === "here", "an answer again");
 });
