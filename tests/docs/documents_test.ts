@@ -115,3 +115,13 @@ function ownCall(line: string): string[] {
   const call = calls.find((call) => /^(\.\/)?mesos-cni /.test(call)) ?? "";
   return call.split(/ [<>]/)[0]!.trim().split(/\s+/);
 }
+
+Deno.test("who types from the README has a first container of their own within a minute", () => {
+  const blocks = documents.get("README.md")!.blocks.filter(({ info }) => info[0] === "sh");
+  const first = blocks.findIndex(({ info }) => info.includes("run"));
+  // The clone and the demo, which also builds, at five characters a second.
+  const typed = ["git clone https://example.com/them/mesos-cni && cd mesos-cni", "./dev demo"]
+    .concat(blocks[first]!.text.trimEnd()).join("\n");
+  assertEquals(blocks[first - 1]!.text.startsWith("./dev demo"), true);
+  assertEquals(typed.length / 5 < 60, true, `${typed.length / 5} s`);
+});
