@@ -1,6 +1,7 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
 import { readCheckpoint } from "../base/atomic_file.ts";
-import { readProcFile } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { readInRoot } from "../kernel/other_root.ts";
 import type { Scene } from "./scene.ts";
 
 /** glibc takes no more than so many (MAXNS). */
@@ -54,11 +55,13 @@ function seen(scene: Scene, name: string): { text: string; file: string } {
   const { container } = scene;
   const own = container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
   if (container?.processAlive && container.pid !== undefined) {
-    const file = `/proc/${container.pid}/root/etc/${name}`;
+    const root = `/proc/${container.pid}/root`;
     try {
-      return { text: readProcFile(file).slice(0, MOST_BYTES), file };
-    } catch {
+      const text = readInRoot(root, `etc/${name}`, MOST_BYTES);
+      return { text: text.slice(0, MOST_BYTES), file: `${root}/etc/${name}` };
+    } catch (error) {
       // Not every image has one.
+      if (!(error instanceof SystemError)) throw error;
     }
   }
   // Where no network names a server, the container is given the agent's own file.

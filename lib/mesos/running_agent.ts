@@ -15,14 +15,15 @@ const NAMES = ["mesos-agent", "mesos-slave", "lt-mesos-agent", "lt-mesos-slave"]
 
 /**
  * The first agent that sees the same files as this process: the paths of one in a container mean
- * nothing here.
+ * nothing here. Its flags name programs that root runs, so what only has an agent's name, and is
+ * another user's or was started by one, is none.
  */
 export function findRunningAgent(): RunningAgent | undefined {
   const own = mountNamespaceOf("self");
   for (const pid of processIds()) {
     try {
       if (!NAMES.includes(readProcFile(`/proc/${pid}/comm`).trim())) continue;
-      if (mountNamespaceOf(pid) !== own) continue;
+      if (mountNamespaceOf(pid) !== own || !isRootsOrOwn(pid)) continue;
       const words = readProcFile(`/proc/${pid}/cmdline`).split("\0");
       const environment = readProcFile(`/proc/${pid}/environ`).split("\0");
       return {
@@ -39,6 +40,17 @@ export function findRunningAgent(): RunningAgent | undefined {
 
 function mountNamespaceOf(pid: number | "self"): string {
   return Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+}
+
+/** Whether all of a process's user ids are root's or this process's: a set-user-id program keeps its caller's. */
+function isRootsOrOwn(pid: number): boolean {
+  const trusted = ["0", ...userIdsOf("self")];
+  return userIdsOf(pid).every((id) => trusted.includes(id));
+}
+
+/** Real, effective, saved and file system's: proc_pid_status(5). */
+function userIdsOf(pid: number | "self"): string[] {
+  return /^Uid:\s+(.*)$/m.exec(readProcFile(`/proc/${pid}/status`))![1]!.split(/\s+/);
 }
 
 /** stout's flags: `--name=value`, `--name` and `--no-name` for switches. */

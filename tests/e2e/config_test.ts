@@ -40,7 +40,28 @@ Deno.test("config: a flag, then the environment, then the file, then a running a
   assertMatch(found.network_cni_plugins_dir!, /^\/agent\/plugins \(running agent/);
   await agent.stdin.close();
   await Promise.all([agent.status, agent.stdout.cancel(), agent.stderr.cancel()]);
+
+  // Another user's program of that name, and root's that another user has started (set-user-id).
+  for (const ids of ["65534, 65534, 65534", "65534, 0, 0"]) {
+    const impostor = host.spawn([
+      ...["python3", "-c", IMPOSTOR.replace("IDS", ids)],
+      "--network_cni_plugins_dir=/tmp/evil",
+    ]);
+    const reader = impostor.stdout.getReader();
+    await reader.read();
+    assertEquals((await settings(host)).network_cni_plugins_dir, "null (default)", ids);
+    await impostor.stdin.close();
+    await Promise.all([impostor.status, reader.cancel(), impostor.stderr.cancel()]);
+  }
 });
+
+const IMPOSTOR = `
+import os, sys
+open("/proc/self/comm", "w").write("mesos-agent")
+os.setresuid(IDS)
+print("up", flush=True)
+sys.stdin.read()
+`;
 
 Deno.test("config: the environment and the file are read as an agent reads its own", async () => {
   await using host = await Sandbox.create();

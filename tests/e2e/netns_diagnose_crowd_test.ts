@@ -57,6 +57,13 @@ kernelTest("a container that does all it can to hang its diagnosis does not", as
   const text = "nameserver 192.0.2.1\nsearch a.test\n".repeat(50_000);
   await Deno.writeTextFile(`${clinic.agent.dir}/resolv.conf`, text);
   await patient.ok(["mount", "--bind", `${clinic.agent.dir}/resolv.conf`, "/etc/resolv.conf"]);
+  // A pipe that nobody writes to in place of a file.
+  await patient.ok([
+    "sh",
+    "-ec",
+    `mkfifo $0 && mount --bind $0 /etc/hosts`,
+    `${clinic.agent.dir}/pipe`,
+  ]);
   await patient.ok(["iptables", "-A", "OUTPUT", "-j", "NFQUEUE", "--queue-num", "3"]);
   await patient.ok(["iptables", "-A", "INPUT", "-j", "NFQUEUE", "--queue-num", "4"]);
   const [{ code, stdout }, seconds] = await timed(() =>

@@ -35,6 +35,7 @@ import {
   isNamespaceHandle,
   isOwnNamespace,
 } from "../../lib/kernel/namespaces.ts";
+import { readInRoot } from "../../lib/kernel/other_root.ts";
 import { openOwnProc } from "../../lib/kernel/own_proc.ts";
 import { parentPid } from "../../lib/kernel/process.ts";
 import { identify, isRunning } from "../../lib/kernel/process_identity.ts";
@@ -217,6 +218,28 @@ kernelTest("processes are known by their start, and threads choose a CPU", async
   assert(!onSomeCpu(() => (tried++, false)));
   assert(tried > 0);
 });
+
+kernelTest(
+  "files below another root are read there, and only regular ones",
+  () =>
+    inDirectory((path) => {
+      const root = `${path}/root`;
+      Deno.mkdirSync(`${root}/etc`, { recursive: true });
+      Deno.writeTextFileSync(`${path}/secret`, "the host's");
+      Deno.writeTextFileSync(`${root}/secret`, "its own");
+      Deno.symlinkSync("/secret", `${root}/etc/absolute`);
+      Deno.symlinkSync("../../../secret", `${root}/etc/upwards`);
+      Deno.symlinkSync("/dev/zero", `${root}/etc/device`);
+      Deno.symlinkSync("/proc/self/root/etc/passwd", `${root}/etc/magic`);
+      assert(new Deno.Command("mkfifo", { args: [`${root}/etc/pipe`] }).outputSync().success);
+      for (const name of ["absolute", "upwards"]) {
+        assertEquals(readInRoot(root, `etc/${name}`, 100), "its own");
+      }
+      for (const name of ["device", "magic", "pipe", "none", "."]) {
+        assertThrows(() => readInRoot(root, `etc/${name}`, 100), SystemError);
+      }
+    }),
+);
 
 kernelTest("a /proc of one's own", () => {
   using proc = openOwnProc();

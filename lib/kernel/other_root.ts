@@ -1,0 +1,81 @@
+/** Files as processes with another root directory see them. */
+import { check, cString, openLibc, SystemError } from "./libc.ts";
+import {
+  Handle,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_PATH,
+  open,
+  openAt,
+  readAll,
+} from "./files.ts";
+
+const libc = openLibc({
+  // glibc has no function for openat2(2).
+  openat2: {
+    name: "syscall",
+    parameters: ["i64", "i32", "buffer", "buffer", "usize"],
+    result: "i64",
+  },
+});
+
+/** Number of asm-generic/unistd.h, the same on every architecture. */
+const SYS_OPENAT2 = 437n;
+/** linux/openat2.h */
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_IN_ROOT = 0x10n;
+
+/**
+ * The text of a regular file below `root`. Whoever is at work there may have made anything of it:
+ * links lead no further than to `root`, and neither a device nor a pipe is opened, which could have
+ * an effect, or be waited for without end.
+ *
+ * @param root such as `/proc/PID/root`
+ * @param path below it, such as `etc/hosts`
+ * @param limit bytes that are read at most, or some KiB more
+ * @throws {SystemError} also for what is no regular file
+ */
+export function readInRoot(root: string, path: string, limit: number): string {
+  const what = `${root}/${path}`;
+  using directory = open(root, O_PATH | O_DIRECTORY);
+  using found = find(directory, path, what);
+  if (!Deno.statSync(found.path).isFile) throw new SystemError(22, `read ${what}, no regular file`);
+  using file = open(found.path, O_NONBLOCK);
+  return readAll(file, what, limit);
+}
+
+function find(root: Handle, path: string, what: string): Handle {
+  const how = new BigUint64Array([
+    BigInt(O_PATH | O_CLOEXEC),
+    0n,
+    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+  ]);
+  const bytes = new Uint8Array(how.buffer);
+  try {
+    const size = BigInt(bytes.length);
+    const fd = libc().openat2(SYS_OPENAT2, root.fd, cString(path), bytes, size);
+    return new Handle(Number(check(fd, `open ${what}`)));
+  } catch (error) {
+    // Linux before 5.6 has no such call.
+    if (!(error instanceof SystemError) || error.errnoName !== "ENOSYS") throw error;
+    return findWithoutLinks(root, path, what);
+  }
+}
+
+function findWithoutLinks(root: Handle, path: string, what: string): Handle {
+  const names = path.split("/");
+  const last = names.pop()!;
+  let directory = root;
+  try {
+    for (const name of names) {
+      const next = openAt(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, what);
+      if (directory !== root) directory.close();
+      directory = next;
+    }
+    return openAt(directory, last, O_PATH | O_NOFOLLOW, what);
+  } finally {
+    if (directory !== root) directory.close();
+  }
+}
