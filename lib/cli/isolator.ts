@@ -220,7 +220,9 @@ cleans up itself (orphans). Without it, the containers that have a process go on
 function newContainer(call: Call, operands = 1): ContainerId {
   if (call.operands.length !== operands) {
     throw new UsageError(
-      operands === 1 ? "one container id is needed" : "an ID and a PID are needed",
+      operands === 1
+        ? "one container id is needed (mesos-cni list shows them)"
+        : "an ID and a PID are needed",
     );
   }
   return parseContainerId(call.operands[0]!);
@@ -230,7 +232,9 @@ function knownContainer(
   call: Call,
   layout: Parameters<typeof findContainer>[0],
 ): ContainerId {
-  if (call.operands.length !== 1) throw new UsageError("one container id is needed");
+  if (call.operands.length !== 1) {
+    throw new UsageError("one container id is needed (mesos-cni list shows them)");
+  }
   return findContainer(layout, call.operands[0]!);
 }
 

@@ -145,6 +145,8 @@ function lastWord(command: Command): string {
 
 /** What other programs call these. */
 const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
+  "-V": ["version"],
+  "-v": ["version"],
   attach: ["shell"],
   clean: ["cleanup"],
   containers: ["list"],
@@ -152,6 +154,7 @@ const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   delete: ["cleanup", "rm"],
   doctor: ["diagnose"],
   enter: ["shell"],
+  explain: ["lint"],
   get: ["show", "inspect"],
   graph: ["topology"],
   health: ["status"],
@@ -164,6 +167,7 @@ const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   nets: ["networks"],
   ping: ["diagnose"],
   ps: ["list"],
+  port: ["list"],
   prune: ["gc"],
   remove: ["cleanup", "rm"],
   rm: ["cleanup"],
@@ -171,8 +175,10 @@ const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   show: ["inspect"],
   start: ["run"],
   stop: ["cleanup"],
+  stats: ["inspect"],
   tcpdump: ["capture"],
   test: ["diagnose"],
+  top: ["list"],
   trace: ["diagnose"],
   upgrade: ["install"],
   validate: ["lint"],

@@ -108,7 +108,11 @@ async function followConnection(call: Call): Promise<number> {
   const from = call.value("from");
   const to = call.value("to");
   if (from === undefined || to === undefined || call.operands.length > 0) {
-    throw new UsageError("one connection has --from=ID and --to=ID|HOST:PORT, and no other ID");
+    const [id = from ?? "ID"] = call.operands;
+    throw new UsageError(
+      "one connection has --from=ID and --to=ID|HOST:PORT, and no other ID, as in: " +
+        `mesos-cni diagnose --from=${id} --to=${to ?? "HOST:PORT"}`,
+    );
   }
   const { follow, followedText } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../netns/target.ts");

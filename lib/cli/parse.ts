@@ -36,7 +36,9 @@ export function parseCall(
     collect: names((flag) => !!flag.value),
     unknown(arg, name) {
       if (name === undefined) return true;
-      const guess = nearest(name, flags.map((flag) => key(flag.name)));
+      const known = flags.map((flag) => key(flag.name));
+      const guess = (OTHER_FLAGS[name] ?? []).find((other) => known.includes(other)) ??
+        nearest(name, known);
       const hint = guess
         ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`
         : "";
@@ -73,6 +75,22 @@ export function parseCall(
     has: (name) => parsed[key(name)] === true || found(name) === "true",
   };
 }
+
+/** What other programs call these, with `_`. */
+const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  e: ["env"],
+  f: ["filter"],
+  format: ["json"],
+  i: ["interface"],
+  n: ["dry_run"],
+  o: ["json"],
+  output: ["json"],
+  p: ["port_mappings"],
+  publish: ["port_mappings"],
+  ports: ["port_mappings"],
+  w: ["write", "watch"],
+  yes: ["apply"],
+};
 
 /** @returns the names of the flags without a value, none of which may be given one */
 function checkSwitches(flags: readonly Flag[], args: readonly string[]): string[] {

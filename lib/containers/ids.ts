@@ -31,7 +31,9 @@ export function findContainer(layout: Layout, text: string): ContainerId {
   throw new OperatorError(
     "unknown_container",
     `no container ${text} in ${layout.containers}` +
-      (known.length === 0 ? ", which has none: is --runtime_dir right?" : likely(text, known)),
+      (known.length === 0
+        ? ", which has none: is --runtime_dir right?"
+        : `${likely(text, known)}: mesos-cni list shows those there are`),
   );
 }
 
