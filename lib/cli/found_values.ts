@@ -3,6 +3,7 @@
  * from the file that `install` writes; from an agent that runs; from the unit that would start one.
  * What a flag of the call says comes before, what the program takes by default behind all of them.
  */
+import { variable } from "../base/environment.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { isObject, parseJson, quote } from "../base/json.ts";
@@ -53,9 +54,9 @@ export function foundValue(name: string): FoundValue | undefined {
  * @throws {OperatorError} `bad_settings_file`
  */
 export function settledValue(name: string): FoundValue | undefined {
-  const variable = `MESOS_${name.toUpperCase()}`;
-  const inEnvironment = Deno.env.get(variable);
-  if (inEnvironment) return { value: inEnvironment, from: `environment ${variable}` };
+  const inEnvironment = `MESOS_${name.toUpperCase()}`;
+  const value = variable(inEnvironment);
+  if (value) return { value, from: `environment ${inEnvironment}` };
   const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
   return inFile === undefined ? undefined : { value: inFile, from: SETTINGS_FILE };
 }

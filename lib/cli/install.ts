@@ -1,3 +1,4 @@
+import { variable } from "../base/environment.ts";
 import { dirname, join, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
@@ -118,7 +119,7 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
       settings: { path: SETTINGS_FILE, text: settingsText(configDir, pluginsDir) },
     }, dryRun);
     const missing = checkMachine(
-      Deno.env.get("PATH") ?? "",
+      variable("PATH") ?? "",
       pluginsDir,
       (type) => isBuiltIn(call.plugins, type),
     ).filter((requirement) => !requirement.found);

@@ -1,4 +1,5 @@
 /** Standard output and standard error of the subcommands. */
+import { wish } from "../base/environment.ts";
 import { jsonText, plain } from "../base/printable.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 
@@ -28,7 +29,7 @@ export function printError(command: string, message: string): void {
 
 /** Whether a stream shows colours: a terminal, unless NO_COLOR is set. */
 export function hasColor(stream: { isTerminal(): boolean } = Deno.stdout): boolean {
-  return stream.isTerminal() && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
+  return stream.isTerminal() && !wish("NO_COLOR") && wish("TERM") !== "dumb";
 }
 
 /** Text in red, where standard output shows it. */

@@ -2,6 +2,7 @@
  * A plugin of ours as a process (specification section 2): environment and standard input in, one
  * JSON document or nothing on standard output.
  */
+import * as environment from "../base/environment.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
 import { locatePlugin } from "./locate.ts";
@@ -64,10 +65,9 @@ function introduce({ type }: PluginType): number {
 /** A variable of the environment. @throws {CniError} if its bytes are no text */
 function variable(name: string): string | undefined {
   try {
-    return Deno.env.get(name);
+    return environment.variable(name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new CniError(CNI_CODES.invalidEnvironment, `${name} is no UTF-8`);
+    throw new CniError(CNI_CODES.invalidEnvironment, messageOf(error));
   }
 }
 

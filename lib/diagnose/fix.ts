@@ -1,4 +1,5 @@
 /** Applies what a remedy says. */
+import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { findTool, runTool } from "../program/tool.ts";
 import { type Fix, shellText } from "./finding.ts";
@@ -7,7 +8,7 @@ import { type Fix, shellText } from "./finding.ts";
 export async function applyFix({ commands = [], apply }: Fix): Promise<void> {
   for (const command of commands) {
     const [program, ...args] = command;
-    const file = findTool(program!, Deno.env.get("PATH") ?? "");
+    const file = findTool(program!, variable("PATH") ?? "");
     if (file === undefined) throw new OperatorError("fix_failed", `there is no ${program} in PATH`);
     const { code, stderr } = await runTool(file, args);
     if (code !== 0) {

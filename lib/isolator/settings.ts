@@ -1,4 +1,5 @@
 /** The isolator's settings, named like the agent's flags. */
+import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
 import { Layout } from "../containers/layout.ts";
@@ -49,6 +50,6 @@ export function settingsOf(values: SettingValues): Settings {
     layout: new Layout(base),
     defaultDns: values.defaultDns ?? {},
     metrics: values.metrics ?? true,
-    path: Deno.env.get("PATH") || DEFAULT_PATH,
+    path: variable("PATH") || DEFAULT_PATH,
   };
 }

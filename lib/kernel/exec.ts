@@ -4,6 +4,7 @@ import { cString, openLibc, SystemError } from "./libc.ts";
 const libc = openLibc({
   execvp: { parameters: ["buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
+  clearenv: { parameters: [], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "usize"], result: "i32" },
 });
 
@@ -30,6 +31,11 @@ export function execute(argv: readonly [string, ...string[]]): never {
   libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
   const failed = libc().execvp(strings[0]!, new Uint8Array(pointers.buffer));
   throw new SystemError(-failed, `execute ${argv[0]}`);
+}
+
+/** Takes all variables from this program's environment, also those that are no text. */
+export function clearEnvironment(): void {
+  libc().clearenv();
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What `--probe` asks of the machine; each question at most once, when a rule needs the answer. */
+import { variable } from "../base/environment.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { inNewNamespaces } from "../kernel/namespaces.ts";
 import { probeKind } from "../netlink/link_changes.ts";
@@ -75,7 +76,7 @@ async function versionsOf(file: string): Promise<string[] | undefined> {
       command: "VERSION",
       containerId: "",
       ifName: "",
-      path: Deno.env.get("PATH") ?? "",
+      path: variable("PATH") ?? "",
       searchPath: "",
       config: { cniVersion: "1.0.0" },
     });

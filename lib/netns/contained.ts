@@ -3,6 +3,7 @@
  * get the container's namespaces and no more rights than its processes have, an environment that is
  * made, and three descriptors.
  */
+import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import {
@@ -58,7 +59,7 @@ const PASSED_ON = ["SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT
  * @throws {OperatorError}
  */
 export function sealProgram(argv: readonly string[]): void {
-  const sealed = Deno.env.get(SEALED);
+  const sealed = variable(SEALED);
   if (sealed !== undefined) {
     // The running file stays read-only; handles of containers lie among the agent's mounts alone.
     enterNamespaces({ mnt: `/proc/self/fd/${Number(sealed)}` });

@@ -7,6 +7,7 @@
  * - fish: a command at the start, which wraps the function that prints the prompt
  * - others take PS1 as it is
  */
+import { wish } from "../base/environment.ts";
 import { basename, join } from "@std/path";
 import { makeDirectory, writeCheckpoint } from "../base/atomic_file.ts";
 import { isRoot } from "../kernel/process.ts";
@@ -39,7 +40,7 @@ export function shellCommand(
   target: Target,
   options: Companions,
 ): { argv: [string, ...string[]]; env: Record<string, string> } {
-  const wanted = Deno.env.get("SHELL");
+  const wanted = wish("SHELL");
   // With the container's files, the shell is its own.
   const shell = options.mount ? "/bin/sh" : wanted?.startsWith("/") ? wanted : "/bin/sh";
   const mark = `[netns ${shortName(target.name)}]`;
@@ -58,7 +59,7 @@ export function shellCommand(
       writeCheckpoint(join(ZSH_DIR, ".zshrc"), ZSHRC, 0o644);
       return {
         argv: [shell],
-        env: { ...env, ZDOTDIR: ZSH_DIR, MESOS_CNI_ZDOTDIR: Deno.env.get("ZDOTDIR") ?? "" },
+        env: { ...env, ZDOTDIR: ZSH_DIR, MESOS_CNI_ZDOTDIR: wish("ZDOTDIR") ?? "" },
       };
     case "fish":
       return { argv: [shell, `--init-command=${FISH_INIT}`], env };

@@ -1,4 +1,5 @@
 /** What is wrong with containers beyond each one's own namespace: read once for all of them. */
+import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { listMissing } from "../ports/mod.ts";
 import type { Registry } from "../cni/plugin_type.ts";
@@ -62,7 +63,7 @@ async function lostOf(
 ): Promise<string[]> {
   if (!result) return [];
   const addresses = result.ips.map(({ address }) => address);
-  const path = Deno.env.get("PATH") ?? "";
+  const path = variable("PATH") ?? "";
   const found: string[] = [];
   for (const config of plugins) {
     const missing = registry.get(String(config.type))?.missing;

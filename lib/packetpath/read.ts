@@ -1,4 +1,5 @@
 /** The agent's rules, by iptables itself. */
+import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { findTool, runTool } from "../program/tool.ts";
 import { parseRules, type RuleTable } from "./parse.ts";
@@ -18,7 +19,7 @@ export async function readRules(
 ): Promise<RuleTable | undefined> {
   const args = ["-w", LOCK_SECONDS, "-t", table, "-S"];
   // Also where administrators' programs are: cron's PATH has no sbin.
-  const file = findTool(program, Deno.env.get("PATH") ?? "");
+  const file = findTool(program, variable("PATH") ?? "");
   if (!file) return undefined;
   const output = await runTool(file, args);
   if (output.code === 0) return parseRules(output.stdout);

@@ -1,4 +1,5 @@
 /** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
+import { variable } from "../base/environment.ts";
 import { makeDirectory } from "../base/atomic_file.ts";
 import { fileError } from "../base/file_error.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
@@ -53,5 +54,5 @@ export function removeFile(file: string): void {
 
 /** PATH of this process, for calls that come from no runtime. */
 export function ownPath(): string {
-  return Deno.env.get("PATH") ?? "";
+  return variable("PATH") ?? "";
 }

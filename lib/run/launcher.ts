@@ -6,7 +6,7 @@
 import { messageOf } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
 import { writeErrorOutput } from "../base/streams.ts";
-import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
+import { clearEnvironment, execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import { Handle, pipe, readAll, setInherited, write } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { inNewNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
@@ -91,10 +91,9 @@ export function launch(descriptor: number, parent: number): number {
   const { argv, env, rootfs }: Order = JSON.parse(text);
   try {
     if (rootfs !== undefined) enterImage(rootfs);
-    for (const name of Object.keys(Deno.env.toObject())) {
-      if (!INHERITED.test(name)) Deno.env.delete(name);
-    }
-    for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+    const own = Object.entries(Deno.env.toObject()).filter(([name]) => INHERITED.test(name));
+    clearEnvironment();
+    for (const [name, value] of [...own, ...Object.entries(env)]) Deno.env.set(name, value);
     closeOthersOnExec();
     return execute(argv);
   } catch (error) {

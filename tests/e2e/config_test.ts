@@ -80,6 +80,14 @@ Deno.test("config: the environment and the file are read as an agent reads its o
   );
   assertEquals(found.network_cni_root_dir_persist, "true (/etc/mesos-cni.json)");
 
+  const noText = 'export MESOS_WORK_DIR="$(printf "\\377")"; exec "$1" config';
+  const refused = await host.run(["sh", "-c", noText, "sh", MESOS_CNI]);
+  assertEquals(refused.code, 1);
+  assertEquals(
+    refused.stderr,
+    "error: mesos-cni config: MESOS_WORK_DIR is no UTF-8; correct or unset it\n",
+  );
+
   await file('{"network_cni_confg_dir": "/x"}');
   const wrong = await host.run([MESOS_CNI, "config"]);
   assertEquals(wrong.code, 1);

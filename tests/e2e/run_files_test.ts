@@ -90,6 +90,19 @@ Deno.test("run: --env, and LIBPROCESS_IP as executors need it", async () => {
   const print = ["sh", "-c", 'echo "$A|$LIBPROCESS_IP"'];
   const flags = ["--env=A=b=c d", ...NETWORK];
   assertEquals(await agent.ok(flags, print, { env }), "b=c d|0.0.0.0\n");
+  // Nothing else of who calls, not even what is no text; and of their descriptors the three.
+  const script = 'export BAD="$(printf "\\377")" SECRET=1; exec 9</etc/passwd; exec "$@"';
+  const look = [
+    "sh",
+    "-c",
+    "env | cut -d= -f1 | sort | tr '\\n' ' '; ls /proc/self/fd | tr '\\n' ' '",
+  ];
+  const shell = ["sh", "-c", script, "sh", ...agent.runArgv(["--env=A=1"], look)];
+  const listed = await agent.sandbox.ok(shell, {
+    clearEnv: true,
+    env: { PATH: "/usr/bin:/bin:/usr/sbin:/sbin", TERM: "dumb" },
+  });
+  assertEquals(listed, "A PATH PWD TERM 0 1 2 3 "); // PWD is the shell's, 3 that of ls
   // In the agent's network the agent's address is the right one.
   assertEquals(await agent.ok(["--env=A=1"], print, { env }), "1|198.51.100.1\n");
 });

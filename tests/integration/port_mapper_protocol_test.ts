@@ -233,6 +233,11 @@ Deno.test("a variable that is no UTF-8 is an error with a code, and without a st
       stdin: JSON.stringify(network()),
     });
     const { code: cniCode, msg, details } = JSON.parse(stdout);
-    assertEquals([code, cniCode, msg, details], [1, 4, `${name} is no UTF-8`, undefined]);
+    assertEquals([code, cniCode, msg, details], [
+      1,
+      4,
+      `${name} is no UTF-8; correct or unset it`,
+      undefined,
+    ]);
   }
 });

@@ -1,4 +1,5 @@
 /** Counters of drops that no trace tells of: rules of iptables-legacy, qdiscs and filters of tc. */
+import { variable } from "../../base/environment.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { SystemError } from "../../kernel/libc.ts";
@@ -66,7 +67,7 @@ export async function outputIn(
   name: string,
   args: readonly string[],
 ): Promise<string> {
-  const file = findTool(name, Deno.env.get("PATH") ?? "");
+  const file = findTool(name, variable("PATH") ?? "");
   if (file === undefined) return "";
   const { code, stdout, stopped } = await runProgram(file, {
     args,
