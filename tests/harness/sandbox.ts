@@ -46,6 +46,14 @@ export class Namespace implements AsyncDisposable {
     return [pid, holder];
   }
 
+  /**
+   * Where its file system is seen from here. An absolute symlink in it, such as /var/run, leads into
+   * the file system of who follows it.
+   */
+  get root(): string {
+    return `/proc/${this.pid}/root`;
+  }
+
   /** The arguments that put a command into this namespace. */
   enter(argv: string[]): string[] {
     const user = root ? [] : ["--user", "--preserve-credentials"];
@@ -104,7 +112,7 @@ export const AGENT_ADDRESS_6 = "2001:db8:113::1";
 
 /** The machine's own files, which a container without a file system of its own would write into. */
 const GUARD_ETC = "for file in hosts hostname resolv.conf; do [ ! -f /etc/$file ] || " +
-  "{ mount --bind /etc/$file /etc/$file && mount -o remount,bind,ro /etc/$file; } || exit 1; done";
+  "mount -o bind,ro /etc/$file /etc/$file || exit 1; done";
 
 /** An agent: its own network, its own /run and /var/lib, and a directory for the test's files. */
 export class Sandbox extends Namespace {

@@ -27,7 +27,7 @@ const LEFT_OUT = new Set([
 const RANDOM = /\bveth[0-9a-f]{8}\b|\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b|\bfe80::[0-9a-f:]{4,}/g;
 /** With ours, a port of a bridge has no IPv6 of its own; with the reference it has, and no use for it. */
 const IPV6_OF_A_PORT = new RegExp(
-  '^host (?:ipv6/conf/RANDOM/disable_ipv6:|{"dev":"RANDOM","dst":"(?:ff00::/8|fe80::/64)")',
+  '^host (?:ipv6/conf/RANDOM/disable_ipv6:|{"dev":"RANDOM","dst":"ff00::/8")',
 );
 /** What the kernel says of a signal a little later, and of addresses that it makes itself. */
 const OF_THE_MOMENT = ["NO-CARRIER", "LOWER_UP", "M-DOWN", "linkdown", "dead"];
@@ -94,14 +94,16 @@ function parse(line: string): Json | undefined {
 }
 
 /**
- * Without what the kernel makes in its own time: IPv6 addresses of a link, and the local routes of
- * IPv6 addresses, which themselves count.
+ * Without what the kernel makes in its own time: IPv6 addresses of a link and the route to their
+ * prefix, which it makes when it has seen the link's signal, and the local routes of IPv6 addresses,
+ * which themselves count. Whether a link has IPv6 at all is among the sysctls.
  */
 function kept(value: Json): Json {
   if (Array.isArray(value)) {
     return value.filter((one) =>
       !OF_THE_MOMENT.includes(one as string) &&
       !(isObject(one) && one.scope === "link" && one.family === "inet6") &&
+      !(isObject(one) && one.dst === "fe80::/64" && one.protocol === "kernel") &&
       !(isObject(one) && one.table === "local" && String(one.dst).includes(":"))
     ).map(kept);
   }

@@ -22,49 +22,59 @@ export interface Seen {
   state: string;
 }
 
+const QUIET_IPV6 = "net.ipv6.conf.default.dad_transmits=0 net.ipv6.conf.all.dad_transmits=0 " +
+  "net.ipv6.conf.default.router_solicitations=0";
 const PREPARE = [
   "mkdir -p /run/twins/dir /run/twins/ours /etc/cni",
   "mount -t tmpfs tmpfs /etc/cni",
-  "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0",
-  ...TYPES.map((type) => `ln -s ${MESOS_CNI} ${OURS}/${type}`),
-  ...[NS1, NS2].flatMap((ns) => [`touch ${ns}`, `unshare --net=${ns} true`]),
-  ...["", `nsenter --net=${NS1} `, `nsenter --net=${NS2} `].map((inside) =>
-    `${inside}sysctl -qw net.ipv6.conf.default.dad_transmits=0 net.ipv6.conf.all.dad_transmits=0 ` +
-    "net.ipv6.conf.default.router_solicitations=0"
-  ),
+  `sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 ${QUIET_IPV6}`,
+  ...[NS1, NS2].map((ns) => `: >${ns}; unshare --net=${ns} sysctl -qw ${QUIET_IPV6}`),
 ].join("\n");
 
 /** Sysctls that plugins change, of every interface. */
-const SYSCTLS = "cat /proc/sys/net/ipv4/ip_forward; cd /proc/sys/net; " +
-  "grep -H . ipv4/conf/*/arp_notify ipv4/conf/*/arp_filter ipv4/conf/*/route_localnet " +
+const SYSCTLS = "cd /proc/sys/net; grep -H . ipv4/ip_forward ipv4/conf/*/arp_notify " +
+  "ipv4/conf/*/arp_filter ipv4/conf/*/route_localnet " +
   "ipv6/conf/*/accept_dad ipv6/conf/*/enhanced_dad ipv6/conf/*/accept_ra " +
   "ipv6/conf/*/disable_ipv6 ipv6/conf/*/ndisc_notify ipv6/conf/*/keep_addr_on_down " +
   "ipv6/conf/*/forwarding core/somaxconn; cd /";
-const NET = [
-  "ip -d -j address",
-  "echo; ip -d -j -4 route show table all",
-  "echo; ip -d -j -6 route show table all",
-  "echo; ip -j -4 rule; echo; ip -j -6 rule",
-  "echo; bridge -d -j link; echo; bridge -j vlan; echo; tc -d -j qdisc",
-  `echo; ${SYSCTLS}`,
-  "iptables-save | grep -v ^#; ip6tables-save | grep -v ^#; nft -n list ruleset 2>/dev/null",
-  "true",
-].join("\n");
+/**
+ * A shell function that prints a network. Processes are most of what the twins cost, so that what
+ * can't be there is not asked for: ports without a bridge, or iptables' rules where neither
+ * nf_tables nor the older iptables has any.
+ */
+const NET = `net() {
+  links=$(printf 'address\\nroute show table all\\nrule\\n' | ip -d -j -batch -)
+  echo "$links"
+  ip -j -6 rule
+  case $links in *bridge*) echo; bridge -d -j link; echo; bridge -j vlan;; esac
+  echo; tc -d -j qdisc
+  echo; ${SYSCTLS}
+  rules=$(nft -n list ruleset 2>/dev/null)
+  [ -z "$rules" ] && [ ! -s /proc/net/ip_tables_names ] && [ ! -s /proc/net/ip6_tables_names ] ||
+    { iptables-save; ip6tables-save; echo "$rules"; }
+}`;
+/** Waits a moment for addresses and signals that are still on their way. */
+const SETTLE = `for i in 1 2 3 4 5 6 7 8 9; do
+  case $(ip address) in
+    *tentative*) ;;
+    *NO-CARRIER*) ip -o link | grep -q 'NO-CARRIER.*LOWER_UP' || break;;
+    *) break;;
+  esac
+  sleep 0.1
+done`;
 /** All that can be seen after a step, in the namespaces that a case uses. */
 function capture(namespaces: readonly string[]): string {
   return [
-    `for i in 1 2 3 4 5 6 7 8 9; do
-     ip -o address | grep -q tentative || { ip -o link | grep -q 'NO-CARRIER.*LOWER_UP'; } || break
-     sleep 0.1
-   done`,
-    "echo '## host'",
     NET,
+    SETTLE,
+    "echo '## host'",
+    "net",
     ...namespaces.map((ns) =>
-      `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}'`
+      `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}; net'`
     ),
     "echo '## files'",
-    `find ${DIR} /var/lib/cni /run/cni -type f 2>/dev/null | sort | while read f; do ` +
-    `echo "$f"; cat "$f"; echo; done`,
+    // sed ends the last line of a file, unlike cat.
+    `find ${DIR} /var/lib/cni /run/cni -type f -print -exec sed '' {} + 2>/dev/null; true`,
   ].join("\n");
 }
 
@@ -74,6 +84,7 @@ export class TwinNetwork implements AsyncDisposable {
   static async create(): Promise<TwinNetwork> {
     const sandbox = await Sandbox.create();
     await sandbox.ok(["sh", "-ec", PREPARE]);
+    for (const type of TYPES) Deno.symlinkSync(MESOS_CNI, `${sandbox.root}${OURS}/${type}`);
     return new TwinNetwork(sandbox);
   }
 
@@ -91,7 +102,8 @@ export class TwinNetwork implements AsyncDisposable {
       seen.push({
         code: output.code,
         printed: parse(output.stdout),
-        state: await this.sandbox.ok(["sh", "-c", all]),
+        // iptables-save says when it ran.
+        state: (await this.sandbox.ok(["sh", "-c", all])).replaceAll(/^# .*\n/gm, ""),
       });
     }
     return seen;
