@@ -44,6 +44,6 @@ export interface Snapshot {
   /** What an attachment should have and does not, as an operator would say it. */
   missing(attachment: PortAttachment): string[];
 
-  /** Whether what all attachments share is an earlier version's: it serves, and is to be renewed. */
-  isEarlier?: boolean;
+  /** Whether what it shares with others is an earlier version's: it serves, and is to be renewed. */
+  isEarlier(attachment: PortAttachment): boolean;
 }

@@ -116,6 +116,7 @@ export class Iptables implements Backend {
     // A host without ip6tables has no IPv6 mappings to miss.
     saved[6] = await readSaved(6, this.path).catch(() => undefined);
     return {
+      isEarlier: ({ snat }) => snat && saved[4]!.hasEarlierGuard,
       missing: (attachment) =>
         familiesOf(attachment).flatMap((family) =>
           saved[family]?.missing(attachment, family) ?? [`all rules of IPv${family}`]

@@ -22,6 +22,9 @@ export const SNAT_CHAIN = "MESOS-CNI-SNAT";
  */
 export const GUARD_CHAIN = "MESOS-CNI-GUARD";
 
+/** Where an earlier version kept the guard, behind the routing. */
+export const EARLIER_GUARD = { table: "filter", jump: `-A INPUT -d 127.0.0.0/8 -j ${GUARD_CHAIN}` };
+
 /** A rule and where it stands. */
 export interface PlacedRule {
   table: IptablesTable;

@@ -7,6 +7,8 @@ import type { FileLock } from "../kernel/lock.ts";
 import { type IptablesTable, ruleText } from "../nft/iptables_rule.ts";
 import type { OtherRecords, Removal } from "./backend.ts";
 import {
+  EARLIER_GUARD,
+  GUARD_CHAIN,
   ownRules,
   placedText,
   possibleChains,
@@ -135,8 +137,18 @@ export class SavedRules {
     };
   }
 
+  /** Whether the guard of 127.0.0.0/8 is an earlier version's, and there is no other. */
+  get hasEarlierGuard(): boolean {
+    return this.#rules.has(`${EARLIER_GUARD.table} ${EARLIER_GUARD.jump}`) &&
+      this.#chains.has(`${EARLIER_GUARD.table} ${GUARD_CHAIN}`) &&
+      !this.#chains.has(`raw ${GUARD_CHAIN}`);
+  }
+
   missing(attachment: PortAttachment, family: Family): string[] {
-    const { chains, jumps } = this.missingStructure(attachment, family);
+    const all = this.missingStructure(attachment, family);
+    const isGuarded = this.hasEarlierGuard;
+    const isWanted = ({ table }: { table: string }) => !(isGuarded && table === "raw");
+    const [chains, jumps] = [all.chains.filter(isWanted), all.jumps.filter(isWanted)];
     return [
       ...chains.map(({ table, chain }) => `chain ${chain} of table ${table}`),
       ...jumps.map(placedText),

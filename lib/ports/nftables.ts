@@ -79,7 +79,7 @@ export class Nftables implements Backend {
     const elements = allElements();
     const present = new Set(elements.map(nameOf));
     return {
-      isEarlier,
+      isEarlier: () => isEarlier,
       missing: (attachment) => {
         const missing = [
           ...ownElements(attachment).filter((wanted) => !present.has(nameOf(wanted))),

@@ -78,7 +78,7 @@ export async function restoreMissing(
         await (await backendOf(record.backend, path)).read();
       snapshots.set(record.backend, snapshot);
       for (const mapping of record.mappings) claim(mapping, record);
-      if (snapshot.missing(record).length === 0 && !snapshot.isEarlier) continue;
+      if (snapshot.missing(record).length === 0 && !snapshot.isEarlier(record)) continue;
       await removeRules(record, record.backend, path, lock);
       await put(record, path, lock);
       restored.push(record);

@@ -20,6 +20,24 @@ function earlier(listed: string): string {
       );
 }
 
+const EARLIER_GUARD = `*raw
+-D PREROUTING -d 127.0.0.0/8 -j MESOS-CNI-GUARD
+-F MESOS-CNI-GUARD
+-X MESOS-CNI-GUARD
+COMMIT
+*filter
+-N MESOS-CNI-GUARD
+-A MESOS-CNI-GUARD ! -i lo -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP
+-I INPUT -d 127.0.0.0/8 -j MESOS-CNI-GUARD
+COMMIT
+`;
+const NO_EARLIER_GUARD = `*filter
+-D INPUT -d 127.0.0.0/8 -j MESOS-CNI-GUARD
+-F MESOS-CNI-GUARD
+-X MESOS-CNI-GUARD
+COMMIT
+`;
+
 for (const { name, backend, variant } of WAYS) {
   Deno.test(`${name}: DEL after all state is lost, twice, and without CNI_NETNS`, async () => {
     await using agent = await PortMapperAgent.create(variant);
@@ -43,7 +61,12 @@ for (const { name, backend, variant } of WAYS) {
 
   Deno.test(`${name}: rules that somebody flushed: CHECK misses them, GC puts them back`, async () => {
     await using agent = await PortMapperAgent.create(variant);
-    const versions = { cniVersion: "1.1.0", backend, delegate: bridge({ cniVersion: "1.0.0" }) };
+    const versions = {
+      cniVersion: "1.1.0",
+      backend,
+      snat: true,
+      delegate: bridge({ cniVersion: "1.0.0" }),
+    };
     const config = network([8080], versions);
     const prevResult = await agent.add("c1", config);
     await agent.add("dead", network([8081], versions));
@@ -72,6 +95,19 @@ for (const { name, backend, variant } of WAYS) {
       await agent.ok("CHECK", "c1", own);
       await agent.sandbox.ok(["nft", "flush", "chain", "inet", "mesos-cni", "loopback"]);
       assertStringIncludes((await agent.fails("CHECK", "c1", own)).msg, "table inet mesos-cni");
+    }
+    if (backend === "iptables") {
+      // The same of its guard of 127.0.0.0/8, which stood behind the routing.
+      const guard = (change: string) =>
+        agent.sandbox.ok(["iptables-restore", "--noflush"], {
+          stdin: change,
+          env: { PATH: agent.path },
+        });
+      await guard(EARLIER_GUARD);
+      await agent.ok("CHECK", "c1", own);
+      await collect();
+      await guard(NO_EARLIER_GUARD);
+      await agent.ok("CHECK", "c1", own);
     }
     const all = (await agent.rules()).join("\n") + await agent.elements();
     assert(!all.includes("container_id: dead"));
