@@ -198,7 +198,11 @@ Deno.test("a port of UDP is followed to the container, and over IPv6", async () 
   assertMatch(refused.stdout, /cause: patient refuses: nothing there listens on 53\/udp\n/);
   await using dual = await Clinic.open("dualStack");
   await dual.outside.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
-  for (const to of ["[2001:db8:113::2]:80", "2001:db8:113::2/icmp", "2001:db8:1::3/icmp"]) {
+  const places = [
+    ...["[2001:db8:113::2]:80", "2001:db8:113::2/icmp", "2001:db8:1::3/icmp"],
+    "six.outside.test:80", // which has no address of IPv4
+  ];
+  for (const to of places) {
     const { code, stdout } = await dual.netns("diagnose", "--from=patient", `--to=${to}`);
     assertEquals(code, 0, stdout);
     assertEquals(/[✗?]/.test(stdout), false, stdout);

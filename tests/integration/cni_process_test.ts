@@ -180,6 +180,8 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
     export self="$0"
     setsid sh -c 'echo $$ >> "$self.pids"; sleep 1001 & echo $! >> "$self.pids"; wait' &
     (while :; do sleep 0.001; done) & echo $! >> "$0.pids"
+    # One whose parent has ended, as a daemon's has.
+    (setsid sleep 1002 > /dev/null 2>&1 < /dev/null & echo $! > "$0.daemon")
     echo waiting >&2; wait`);
   const start = performance.now();
   const error = await failure(it.run({}, { timeoutMs: 300 }));
@@ -190,6 +192,8 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
   const pids = Deno.readTextFileSync(`${it.file}.pids`).trim().split("\n");
   assertEquals(pids.length, 5);
   for (const pid of pids) await gone(pid);
+  // It can't be told from one that is meant to stay, so that it lives on, and nobody waits for it.
+  Deno.kill(Number(Deno.readTextFileSync(`${it.file}.daemon`)), "SIGKILL");
 });
 
 /** Waits until a process is gone, or a zombie that nobody here can reap. */
