@@ -16,9 +16,11 @@ setup_arm64() {
   chmod 755 "$work/deno.bin"
   fetch_arm64_packages "$work" libc6 libgcc-s1 >>"$TOOLS/apt.log" 2>&1 ||
     die "Debian's packages for arm64 could not be had; see .tools/apt.log"
-  cat >"$work/deno" <<WRAPPER
+  # By where it is called, since a checkout may be moved.
+  cat >"$work/deno" <<'WRAPPER'
 #!/bin/sh
-exec qemu-aarch64-static -L "$dir/root" "$dir/deno.bin" "\$@"
+dir=$(dirname "$0")
+exec qemu-aarch64-static -L "$dir/root" "$dir/deno.bin" "$@"
 WRAPPER
   chmod 755 "$work/deno"
   rm -rf "$dir" && mv "$work" "$dir"
