@@ -121,6 +121,9 @@ async function silent(
       'look whether that server is up; else name another in resolv.conf: the network\'s "dns"',
     )];
   }
+  // Neighbour discovery is IPv6 and meets its rules, which ARP does not.
+  const dropped = question.family === 6 ? legacyReasons(scene, question, [], session.grown) : [];
+  if (dropped.length > 0) return dropped;
   const seenAt = [
     ...new Set(
       about.map(({ at, direction, packet }) =>
