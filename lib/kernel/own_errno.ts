@@ -23,63 +23,44 @@ const FUNCTION_AT = 48;
 const ERRNO_AT = 56;
 
 /**
- * The instructions of each architecture, for a result of 32 and one of 64 bits. Arguments and stack
- * are as the caller has left them, and no function has more arguments than registers (six).
+ * The instructions of each architecture, for results as wide as a register (64 bits) or half of it.
+ * Arguments and stack are as the caller has left them, and no function has more arguments than there
+ * are registers for them (six).
  */
-const CODE: Readonly<Record<"x86_64" | "aarch64", Readonly<Record<32 | 64, readonly number[]>>>> = {
-  x86_64: {
-    32: [
+const CODE: Readonly<Record<"x86_64" | "aarch64", (isWide: boolean) => number[]>> = {
+  x86_64(isWide) {
+    const wide = isWide ? [0x48] : []; // the prefix REX.W
+    const done = isWide ? 11 : 10;
+    const call = 0x06 + 4; // where the first call ends, from which its address is counted
+    const second = call + (isWide ? 4 : 3) + 2 + 6;
+    return [
       ...[0x48, 0x83, 0xec, 0x08], // sub rsp, 8       the stack is aligned to 16 in a call
-      ...[0xff, 0x15, 0x26, 0, 0, 0], // call [rip+38] the function
-      ...[0x83, 0xf8, 0xff], // cmp eax, -1
-      ...[0x75, 0x0a], // jne done
-      ...[0xff, 0x15, 0x23, 0, 0, 0], // call [rip+35] __errno_location
-      ...[0x8b, 0x00], // mov eax, [rax]
-      ...[0xf7, 0xd8], // neg eax
+      ...[0xff, 0x15, FUNCTION_AT - call, 0, 0, 0], // call [rip + …]: the function
+      ...[...wide, 0x83, 0xf8, 0xff], // cmp rax, -1
+      ...[0x75, done], // jne done
+      ...[0xff, 0x15, ERRNO_AT - second, 0, 0, 0], // call [rip + …]: __errno_location
+      ...[0x8b, 0x00], // mov eax, [rax]   which clears the upper half
+      ...[...wide, 0xf7, 0xd8], // neg rax
       ...[0x48, 0x83, 0xc4, 0x08], // done: add rsp, 8
       0xc3, // ret
-    ],
-    64: [
-      ...[0x48, 0x83, 0xec, 0x08], // sub rsp, 8
-      ...[0xff, 0x15, 0x26, 0, 0, 0], // call [rip+38] the function
-      ...[0x48, 0x83, 0xf8, 0xff], // cmp rax, -1
-      ...[0x75, 0x0b], // jne done
-      ...[0xff, 0x15, 0x22, 0, 0, 0], // call [rip+34] __errno_location
-      ...[0x8b, 0x00], // mov eax, [rax]           which clears the upper half of rax
-      ...[0x48, 0xf7, 0xd8], // neg rax
-      ...[0x48, 0x83, 0xc4, 0x08], // done: add rsp, 8
-      0xc3, // ret
-    ],
+    ];
   },
-  aarch64: {
-    32: words(
+  aarch64(isWide) {
+    const wide = isWide ? 0x80000000 : 0; // the bit sf
+    return words(
       0xa9bf7bfd, // stp x29, x30, [sp, #-16]!
       0x910003fd, // mov x29, sp
-      0x58000150, // ldr x16, +40                  the function
+      0x58000010 | (FUNCTION_AT - 8) << 3, // ldr x16, …: the function
       0xd63f0200, // blr x16
-      0x3100041f, // cmn w0, #1
+      0x3100041f | wide, // cmn x0, #1
       0x540000a1, // b.ne done
-      0x58000110, // ldr x16, +32                  __errno_location
+      0x58000010 | (ERRNO_AT - 24) << 3, // ldr x16, …: __errno_location
       0xd63f0200, // blr x16
-      0xb9400000, // ldr w0, [x0]
-      0x4b0003e0, // neg w0, w0
+      0xb9400000, // ldr w0, [x0]     which clears the upper half
+      0x4b0003e0 | wide, // neg x0, x0
       0xa8c17bfd, // done: ldp x29, x30, [sp], #16
       0xd65f03c0, // ret
-    ),
-    64: words(
-      0xa9bf7bfd, // stp x29, x30, [sp, #-16]!
-      0x910003fd, // mov x29, sp
-      0x58000150, // ldr x16, +40                  the function
-      0xd63f0200, // blr x16
-      0xb100041f, // cmn x0, #1
-      0x540000a1, // b.ne done
-      0x58000110, // ldr x16, +32                  __errno_location
-      0xd63f0200, // blr x16
-      0xb9400000, // ldr w0, [x0]                  which clears the upper half of x0
-      0xcb0003e0, // neg x0, x0
-      0xa8c17bfd, // done: ldp x29, x30, [sp], #16
-      0xd65f03c0, // ret
-    ),
+    );
   },
 };
 
@@ -119,7 +100,7 @@ export function openWithErrno<const S extends Functions>(
   const view = new DataView(bytes.buffer);
   const opened = Object.entries(symbols).map(([key, definition], i) => {
     const at = i * STUB_BYTES;
-    bytes.set(CODE[Deno.build.arch][WIDE.has(definition.result) ? 64 : 32], at);
+    bytes.set(CODE[Deno.build.arch](WIDE.has(definition.result)), at);
     view.setBigUint64(at + FUNCTION_AT, BigInt(Deno.UnsafePointer.value(addresses[key]!)), true);
     view.setBigUint64(at + ERRNO_AT, errnoLocation, true);
     const stub = Deno.UnsafePointer.offset(memory, at) as Deno.PointerObject<S[string]>;
