@@ -13,11 +13,19 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    if (!isQuoting(error)) throw error;
+    if (!isQuoting(error)) throw placed(error);
     const before = text.slice(0, unexpectedIn(text)).split("\n");
     const place = `line ${before.length} column ${before.at(-1)!.length + 1}`;
     throw new SyntaxError(`Unexpected character in JSON at ${place}`);
   }
+}
+
+/** The parser's words, without its own count of characters. */
+function placed(error: unknown): unknown {
+  if (!(error instanceof SyntaxError)) return error;
+  const [, what, place] =
+    /^(.*?)(?: in JSON)? at position \d+ \((line \d+ column \d+)\)$/s.exec(error.message) ?? [];
+  return place === undefined ? error : new SyntaxError(`${what} at ${place}`, { cause: error });
 }
 
 /** Whether an error is of the kind that quotes the text and has no place: an unexpected token. */

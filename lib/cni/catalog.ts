@@ -21,24 +21,34 @@ export interface Skipped {
   reason: string;
 }
 
+/** What else may be known of such a file: the network that it would define. */
+interface Unusable extends Skipped {
+  network?: string;
+}
+
 export class Catalog {
   #files = new Map<string, string>();
-  #skipped: Skipped[] = [];
+  #skipped: Unusable[] = [];
+  /** Those of them that nobody has been told of. */
+  #untold: Unusable[] = [];
 
   /**
    * @param configDir every regular file in it is a config, whatever its name
    * @param cniPath where plugins are, separated by colons
    * @param options.isBuiltIn whether a plugin of this type needs no file
+   * @param options.types what a type that is nowhere may be a misspelling of
    */
   constructor(
     readonly configDir: string,
     readonly cniPath: string,
-    readonly options: { isBuiltIn: (type: string) => boolean } = { isBuiltIn: () => false },
+    readonly options: { isBuiltIn: (type: string) => boolean; types?: readonly string[] } = {
+      isBuiltIn: () => false,
+    },
   ) {}
 
   /** The files that {@link load} left out, with the reason of each. */
   get skipped(): readonly Skipped[] {
-    return this.#skipped;
+    return this.#skipped.map(({ file, reason }) => ({ file, reason }));
   }
 
   /** The names that are known, in order. */
@@ -47,16 +57,18 @@ export class Catalog {
   }
 
   /**
-   * Reads the directory. A file that cannot be used is skipped, with a warning at the first time.
+   * Reads the directory. A file that cannot be used is skipped, with a warning as soon as another
+   * one is read: where none can be, the error tells.
    *
    * @throws {OperatorError} `config_dir` if the directory cannot be read
    */
   load(): void {
     const files = new Map<string, string>();
-    const skipped: Skipped[] = [];
+    const skipped: Unusable[] = [];
     for (const file of this.#list()) {
+      let name: string | undefined;
       try {
-        const { network } = this.#open(file);
+        const { network } = this.#open(file, (parsed) => name = parsed);
         const first = files.get(network.name);
         if (first !== undefined) {
           throw new OperatorError(
@@ -67,13 +79,13 @@ export class Catalog {
         files.set(network.name, file);
       } catch (error) {
         if (!(error instanceof OperatorError)) throw error;
-        skipped.push({ file, reason: error.message.replace(`${file}: `, "") });
+        skipped.push({ file, reason: error.message.replace(`${file}: `, ""), network: name });
       }
     }
-    for (const { file, reason } of skipped) {
-      const known = this.#skipped.some((old) => old.file === file && old.reason === reason);
-      if (!known) log.warning("network config skipped", { file, reason });
-    }
+    this.#untold = skipped.filter(({ file, reason }) => {
+      const isOld = (old: Skipped) => old.file === file && old.reason === reason;
+      return !this.#skipped.some(isOld) || this.#untold.some(isOld);
+    });
     this.#files = files;
     this.#skipped = skipped;
   }
@@ -104,7 +116,12 @@ export class Catalog {
   /** @throws {OperatorError} also if the file defines another network than it did */
   #openAs(name: string, file: string): CatalogEntry {
     const entry = this.#open(file);
-    if (entry.network.name === name) return entry;
+    if (entry.network.name === name) {
+      for (const { file, reason } of this.#untold.splice(0)) {
+        log.warning("network config skipped", { file, reason });
+      }
+      return entry;
+    }
     throw new OperatorError(
       "unknown_network",
       `network ${JSON.stringify(name)} is no longer defined: ${file}, which defined it, now ` +
@@ -114,11 +131,19 @@ export class Catalog {
 
   #unknown(name: string): OperatorError {
     const names = this.names().join(", ") || "none";
-    const skipped = this.#skipped.map(({ file, reason }) => `\n  skipped ${file}: ${reason}`);
+    // What may define it: the file that does, or one that can't be read so far.
+    const own = this.#skipped.filter(({ network }) => network === name);
+    const [first, more] = own.length > 0 ? own : this.#skipped.filter((one) => !one.network);
+    const count = this.#skipped.length;
+    const skipped = first && !more
+      ? `; skipped there: ${first.file}: ${first.reason}`
+      : count === 0
+      ? ""
+      : `; skipped there: ${count} file${count > 1 ? "s" : ""}, mesos-cni networks says why`;
     return new OperatorError(
       "unknown_network",
       `network ${JSON.stringify(name)} is not defined in ${this.configDir} (known: ${names})` +
-        skipped.join(""),
+        skipped,
     );
   }
 
@@ -143,7 +168,8 @@ export class Catalog {
     }
   }
 
-  #open(file: string): CatalogEntry {
+  /** @param named told the network's name, also if its plugins are not there */
+  #open(file: string, named?: (name: string) => void): CatalogEntry {
     let text: string;
     try {
       text = Deno.readTextFileSync(file);
@@ -153,6 +179,7 @@ export class Catalog {
       });
     }
     const network = parseNetwork(text, file);
+    named?.(network.name);
     for (const type of network.plugins.flatMap(({ raw }) => typesIn(raw))) {
       if (!this.options.isBuiltIn(type)) this.#find(type, network, file);
     }
@@ -161,7 +188,7 @@ export class Catalog {
 
   #find(type: string, { name }: Network, file: string): void {
     try {
-      findPlugin(type, this.cniPath);
+      findPlugin(type, this.cniPath, this.options.types);
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
       throw new OperatorError(error.code, `${file}: network ${name}: ${error.message}`);

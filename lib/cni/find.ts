@@ -1,4 +1,5 @@
 import { OperatorError } from "../base/error.ts";
+import { nearest } from "../base/nearest.ts";
 import { isPluginType } from "./config.ts";
 
 /**
@@ -7,9 +8,14 @@ import { isPluginType } from "./config.ts";
  *
  * @param cniPath directories, separated by colons; empty ones are ignored, since the current
  *   directory must never decide what runs as root
+ * @param types what the type may be a misspelling of, beside the files that are there
  * @throws {OperatorError} `missing_plugin`, with the directories that were searched
  */
-export function findPlugin(type: string, cniPath: string): string {
+export function findPlugin(
+  type: string,
+  cniPath: string,
+  types: readonly string[] = [],
+): string {
   if (!isPluginType(type)) {
     throw new OperatorError(
       "missing_plugin",
@@ -24,14 +30,27 @@ export function findPlugin(type: string, cniPath: string): string {
     if (reason === undefined) return file;
     if (reason !== "absent") unusable.push(`${file} ${reason}`);
   }
+  const guess = nearest(type, [...types, ...directories.flatMap(namesIn)]);
   throw new OperatorError(
     "missing_plugin",
     `plugin ${JSON.stringify(type)} is not in ${
       directories.join(", ") || "the empty search path"
     }` +
       unusable.map((reason) => `; ${reason}`).join("") +
-      "; install it there or correct the plugins directory",
+      (guess !== undefined && guess !== type
+        ? `; did you mean ${JSON.stringify(guess)}?`
+        : "; install it there or correct the plugins directory"),
   );
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => name);
+  } catch (error) {
+    // What can't be read has been searched all the same, and is named.
+    if (error instanceof Error) return [];
+    throw error;
+  }
 }
 
 function whyUnusable(file: string): string | undefined {

@@ -8,7 +8,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { atLeast } from "../cni/version.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import { log } from "../base/log.ts";
+import { log, type LogFields } from "../base/log.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { NetworkInfo } from "../mesos/messages.ts";
 import type { CatalogEntry } from "../cni/catalog.ts";
@@ -166,11 +166,14 @@ function capabilityArgs(networkInfo: NetworkInfo | undefined): JsonObject {
 /**
  * The network as it was at ADD. Should its checkpoint be damaged, today's config is the best
  * guess left.
+ *
+ * @param warn told of that
  */
 export function attachedNetwork(
   isolator: Isolator,
   id: ContainerId,
   name: string,
+  warn: (message: string, fields: LogFields) => void = log.warning,
 ): Network | undefined {
   const { layout } = isolator.settings;
   const path = layout.config(id, name);
@@ -181,7 +184,7 @@ export function attachedNetwork(
     networkInfoOf(network.raw);
     return network;
   } catch (error) {
-    log.warning("a damaged checkpoint: using the network's config as it is now", {
+    warn("a damaged checkpoint: using the network's config as it is now", {
       container: id,
       network: name,
       file: path,

@@ -67,7 +67,8 @@ export async function cleanup(
     throw new OperatorError(
       failures[0] instanceof OperatorError ? failures[0].code : "defect",
       failures.map(messageOf).join("\n") +
-        `\nits checkpoint is kept: repeat with mesos-cni cleanup ${id}`,
+        `\nits checkpoint is kept: repeat with mesos-cni cleanup ${id}; should ` +
+        "that never succeed, --force removes what is known to be left",
       { cause: failures[0] },
     );
   }
@@ -119,7 +120,7 @@ function requirePlugins(
     `container ${id} can't be detached, and nothing of it was changed: there is no plugin ` +
       `${[...new Set(missing)].join(", ")} in ${searchPath || "the empty search path"}. Name its ` +
       `directory in --network_cni_plugins_dir; if it is gone for good, ` +
-      `mesos-cni isolator cleanup ${id} --force removes what is known to be left: the links, the ` +
+      `mesos-cni cleanup ${id} --force removes what is known to be left: the links, the ` +
       `leases of host-local, the rules that carry the container's name`,
   );
 }
@@ -127,7 +128,8 @@ function requirePlugins(
 /** The plugins that a network's DEL calls; none where the config can't be read: DEL will say so. */
 function typesAttached(isolator: Isolator, id: ContainerId, name: string): string[] {
   try {
-    const network = attachedNetwork(isolator, id, name);
+    // Its detach tells of a damaged checkpoint.
+    const network = attachedNetwork(isolator, id, name, () => {});
     return network?.plugins.flatMap(({ raw }) => typesIn(raw)) ?? [];
   } catch (error) {
     if (error instanceof OperatorError) return [];

@@ -34,6 +34,7 @@ export class Isolator {
     if (!cni) return HOST_NETWORK_ONLY;
     const catalog = new Catalog(cni.configDir, cni.pluginsDir, {
       isBuiltIn: (type) => this.isBuiltIn(type),
+      types: [...this.registry.keys()],
     });
     catalog.load();
     return catalog;

@@ -44,7 +44,7 @@ export async function prepare(
       isAlive(layout, id, earlier, await ProcessTable.look())
         ? `container ${id} exists and is alive: choose another id`
         : `container ${id} has not been cleaned up since it died: do so first ` +
-          `(mesos-cni isolator cleanup ${id})`,
+          `(mesos-cni cleanup ${id})`,
     );
   }
   const request = decide(isolator, id, config);

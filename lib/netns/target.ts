@@ -104,7 +104,7 @@ export function requireAlive(target: Target): void {
   throw new OperatorError(
     "namespace_gone",
     `the network namespace of ${target.name} is gone: ${target.netns} is no namespace handle ` +
-      "(any more). After a reboot that is so until the isolator has cleaned up",
+      "(any more). After a reboot that is so until it is cleaned up: mesos-cni gc shows what is left",
   );
 }
 

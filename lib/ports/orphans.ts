@@ -39,7 +39,7 @@ export async function refuseOrphans(
     "port_taken",
     `host port ${describeMapping({ ...orphan, containerPort: 0 })} leads to a container that is ` +
       `not on record ("${orphan.comment}"): if it lives, choose another port; if it does not, ` +
-      "remove its rules with: mesos-cni isolator gc --apply",
+      "remove its rules with: mesos-cni gc --apply",
   );
 }
 

@@ -118,7 +118,7 @@ function next(
   }
   throw wrong(
     `no address is free in ${showRanges(set)}: see ${store.path}; leases of containers that are ` +
-      "gone are found by: mesos-cni isolator gc",
+      "gone are found by: mesos-cni gc",
   );
 }
 

@@ -104,6 +104,14 @@ Deno.test("configs: the catalog, and why a file is not in it", async () => {
   assertEquals([code, stderr], [1, ""]); // each reason is said, and said once
   assertMatch(text, /^also +bridge .*zz-also\.conflist$/m);
   assertMatch(text, /^skipped .*zz-second\.conf: network "cni-test" is already defined by/m);
+  // Who asks for one of them hears of that file, and once; who asks for another, of all.
+  const asked = await agent.run(["--networks=plugin-less"], ["true"]);
+  assertMatch(
+    asked.stderr,
+    /^error: [^\n]*; skipped there: [^\n]*\/plugin-less\.conf: [^\n]*"no-such-plugin" is not in[^\n]*\n$/,
+  );
+  const other = await agent.run(["--networks=cni-test"], ["true"]);
+  assertEquals([other.code, other.stderr.match(/ skipped /g)?.length], [0, 4]);
 });
 
 Deno.test("configs: containers come and go while the config is written over and over", async () => {

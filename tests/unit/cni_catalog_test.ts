@@ -42,6 +42,7 @@ Deno.test("the catalog holds each network that can be used and the reason why an
   Deno.mkdirSync(`${it.configs}/dir`);
   it.write("broken", "{");
   it.write("empty", "");
+  it.write("misspelt", { name: "m", type: "brigde" });
   it.write("no-plugin", { name: "c", type: "vxlan" });
   it.write("no-ipam", { ...bridge("d"), ipam: { type: "dhcp" } });
   it.write("no-second", { name: "e", plugins: [{ type: "bridge" }, { type: "portmap" }] });
@@ -55,6 +56,7 @@ Deno.test("the catalog holds each network that can be used and the reason why an
     "broken",
     "empty",
     "link-to-b",
+    "misspelt",
     "no-ipam",
     "no-plugin",
     "no-second",
@@ -62,6 +64,7 @@ Deno.test("the catalog holds each network that can be used and the reason why an
   const text = reasons.map(([, reason]) => reason).join("\n");
   assertEquals(text.startsWith("not JSON: Expected property name"), true, text);
   assertStringIncludes(text, `network "b" is already defined by ${it.configs}/b.conf`);
+  assertStringIncludes(text, 'did you mean "bridge"?');
   assertStringIncludes(text, `plugin "vxlan" is not in /nowhere, ${it.plugins}`);
   assertStringIncludes(text, `network d: plugin "dhcp" is not in`);
   assertStringIncludes(text, `network e: plugin "portmap" is not in`);

@@ -15,7 +15,7 @@ export function probeState(container: Container): Finding[] {
       processAlive && pid !== undefined
         ? `its process ${pid} lives: mount its namespace there again, mount --bind /proc/${pid}/ns/net ${netns}`
         : "the container can't have a network any more: after a reboot its isolator cleans it up; " +
-          `else do so: mesos-cni isolator cleanup ${id}`,
+          `else do so: mesos-cni cleanup ${id}`,
     ));
   } else if (!processAlive) {
     findings.push(problem(
@@ -27,7 +27,7 @@ export function probeState(container: Container): Finding[] {
         ...pid === undefined ? [] : [`its first process, ${pid}, has ended`],
       ],
       "the container has ended and was not cleaned up: the task's own log says why; " +
-        `mesos-cni isolator cleanup ${id} releases its addresses and ports`,
+        `mesos-cni cleanup ${id} releases its addresses and ports`,
     ));
   }
   for (const { ifName, network, state, problem: what } of attachments) {

@@ -187,7 +187,7 @@ async function silent(
       }`,
       evidence,
       other
-        ? `look at it: mesos-cni netns diagnose ${other.id}`
+        ? `look at it: mesos-cni diagnose ${other.id}`
         : `look whether anybody has ${address} on that wire`,
     )];
   }
