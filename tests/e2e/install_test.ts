@@ -268,7 +268,7 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
   let running = 0;
   while (replaced < replacements) {
     // Every 50 ms, unless the machine is so slow that they would hold up the installation.
-    while (running >= 3) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (running >= 2) await new Promise((resolve) => setTimeout(resolve, 5));
     running++;
     const added = add(agent, plugin, adds.length);
     added.catch(() => {}).finally(() => running--); // looked at when all have ended

@@ -7,6 +7,18 @@ import type { Sandbox } from "./sandbox.ts";
  */
 export async function crowdedNetwork(agent: Sandbox): Promise<void> {
   const outside = await agent.outside();
+  // The kernel asks again, seconds later, whether a neighbour is there: counters would change then.
+  const still = (link: string) =>
+    ["delay_first_probe_time=3600", "base_reachable_time_ms=3600000"].map((setting) =>
+      `net.ipv4.neigh.${link}.${setting}`
+    );
+  await agent.ok(["sysctl", "-qw", ...still("wan0")]);
+  await outside.ok([
+    "sysctl",
+    "-qw",
+    ...still("eth0"),
+    "net.ipv6.conf.eth0.router_solicitations=0",
+  ]);
   const addresses = Array.from(
     { length: 500 },
     (_, i) => `address add 10.9.${i >> 8}.${i & 255}/16 dev many`,
