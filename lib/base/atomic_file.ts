@@ -107,7 +107,7 @@ export function readCheckpoint(path: string): string | undefined {
     }
     return Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isAbsent(error)) return undefined;
     throw fileError(error, "read", path);
   }
 }
@@ -152,9 +152,14 @@ function remove(path: string): boolean {
     Deno.removeSync(path, { recursive: true });
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (isAbsent(error)) return false;
     throw error;
   }
+}
+
+/** Nothing has a name that is longer than names can be: what could not be made is no hindrance. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || errnoName(error) === "ENAMETOOLONG";
 }
 
 /** Flushes a directory: a name that was made or taken away in it is so after a power cut too. */

@@ -6,7 +6,7 @@
 import { cString } from "../kernel/libc.ts";
 import { attribute, view } from "../netlink/message.ts";
 import { type Expression, expression } from "./expressions.ts";
-import { be32 } from "./wire.ts";
+import { be32, commentTooLong } from "./wire.ts";
 
 /** A match by name, revision and the bytes of its structure. */
 export function xtMatch(name: string, revision: number, info: Uint8Array): Expression {
@@ -33,7 +33,7 @@ const COMMENT_BYTES = 256;
 export function commentMatch(comment: string): Expression {
   const info = new Uint8Array(COMMENT_BYTES);
   const text = cString(comment);
-  if (text.length > COMMENT_BYTES) throw new RangeError(`a comment of ${text.length} bytes`);
+  if (text.length > COMMENT_BYTES) throw commentTooLong(comment);
   info.set(text);
   return xtMatch("comment", 0, info);
 }

@@ -32,6 +32,7 @@ const NFTA_VERDICT_CHAIN = 2;
 const NFT_JUMP = -3;
 const NFT_GOTO = -4;
 const ENOENT = 2;
+const ERANGE = 34;
 
 /** A rule as the kernel lists it. */
 export interface ListedRule extends RuleHandle {
@@ -162,7 +163,8 @@ function found<T>(ask: () => T): T | undefined {
   try {
     return ask();
   } catch (error) {
-    if (error instanceof SystemError && error.errno === ENOENT) return undefined;
+    // Nothing has a name that is longer than names can be.
+    if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
     throw error;
   }
 }

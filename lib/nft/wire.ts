@@ -1,4 +1,6 @@
 /** What nf_tables messages have in common: integers in network order, names, user data. */
+import { OperatorError } from "../base/error.ts";
+import { quote } from "../base/json.ts";
 import { cString } from "../kernel/libc.ts";
 import { view } from "../netlink/message.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
@@ -32,15 +34,29 @@ export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+const LONGEST_USER_DATA = 255;
+
+/** What a comment is that no rule has room for: ids of nested containers are as long as frameworks like. */
+export function commentTooLong(comment: string): OperatorError {
+  return new OperatorError(
+    "bad_comment",
+    `a rule has no room for a comment of ${comment.length} characters: ${
+      quote(comment)
+    }; the container's id or the network's name must be shorter`,
+  );
+}
+
 /** libnftnl's user data: type, length, value, each one byte but the value. Opaque to the kernel. */
 export function userData(type: number, value: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (value.length > 255) throw new RangeError(`user data of ${value.length} bytes`);
+  if (value.length > LONGEST_USER_DATA) throw new RangeError(`user data of ${value.length} bytes`);
   return joined([new Uint8Array([type, value.length]), value]);
 }
 
 /** NFTNL_UDATA_RULE_COMMENT and NFTNL_UDATA_SET_ELEM_COMMENT, as `nft list` shows it. */
 export function commentData(comment: string): Uint8Array<ArrayBuffer> {
-  return userData(0, cString(comment));
+  const text = cString(comment);
+  if (text.length > LONGEST_USER_DATA) throw commentTooLong(comment);
+  return userData(0, text);
 }
 
 /** The comment in user data of a rule or an element. */

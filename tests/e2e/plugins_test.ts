@@ -155,6 +155,25 @@ Deno.test("an ADD that fails leaves nothing, and says what was wrong", async () 
   assertEquals(code, 1);
   assertStringIncludes(JSON.parse(stdout).msg, "ipMasqBackend");
   await machine.assertEmpty();
+  // As long as a framework may make the id of a nested container.
+  const long = `${"a".repeat(235)}.b.c`;
+  await machine.namespace(long);
+  const masked = { ...NETWORK, isGateway: true, ipMasq: true };
+  for (
+    const [config, isMade] of [
+      [{ ...masked, ipMasqBackend: "iptables" }, false],
+      [{ ...masked, ipMasqBackend: "nftables" }, true],
+      [{ ...masked, ipMasq: false, macspoofchk: true }, false],
+    ] as const
+  ) {
+    const added = await machine.call("ADD", long, config);
+    assertEquals(added.code, isMade ? 0 : 1, added.stdout);
+    if (!isMade) assertStringIncludes(JSON.parse(added.stdout).msg, "no room for a comment");
+    assert(!added.stdout.includes("    at "), added.stdout);
+    await machine.ok("DEL", long, config);
+    await machine.assertEmpty();
+  }
+  await machine.sandbox.ok(["ip", "link", "del", "br0"]);
   assert(!(await machine.sandbox.ok(["ip", "link"])).includes("br0"));
 });
 
