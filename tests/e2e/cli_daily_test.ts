@@ -118,49 +118,10 @@ Deno.test("a network is shown with what is on it and what is free, and removed w
   assertStringIncludes(await again(), "nothing");
 });
 
-Deno.test("typical mistakes are told what is meant, each with one rule of exit codes", async () => {
-  await using host = await Sandbox.create();
-  const agent = new Agent(host);
-  await using _ = await agent.start("web-1", "--networks=cni-test");
-  const cases: [args: string, code: number, said: string][] = [
-    ["ps", 2, "did you mean list?"],
-    ["ls", 2, "did you mean list?"],
-    ["prune", 2, "did you mean gc?"],
-    ["diagnos web-1", 2, "did you mean diagnose?"],
-    ["netns lst", 2, "did you mean netns list?"],
-    ["isolator ps", 2, "one of: networks, prepare"],
-    ["list --jsn", 2, "did you mean --json?"],
-    ["inspect wb-1", 1, "did you mean web-1?"],
-    ["check wb-1", 1, "did you mean web-1?"],
-    ["network show cni-tst", 1, "did you mean cni-test?"],
-    ["exec web-1 ip a", 2, "mesos-cni exec web-1 -- ip a"],
-    ["exec --all", 2, "--all -- COMMAND"],
-    ["identify x", 2, "no process id"],
-    ["inspect --pid=abc", 2, "no process id"],
-    ["diagnose --pid=abc", 2, "no process id"],
-    ["run --name=../x -- ls", 2, "no container id"],
-    ["run --networks=cni-test --port_mappings=80:80:80 -- ls", 2, "--port_mappings"],
-    ["run --networks=cni-test --port_mappings=70000:80 -- ls", 2, "1 to 65535"],
-    ["run --default_container_dns=8.8.8.8 -- ls", 2, "neither JSON nor the absolute path"],
-    ["run -- nosuchprog", 127, "there is no program nosuchprog"],
-    ["exec web-1 -- nosuchprog", 127, "there is no program nosuchprog"],
-    ["list --runtime_dir=/nope", 2, "there is no such directory"],
-    ["run --network_cni_config_dir=/nope --networks=web -- ls", 2, "there is no such directory"],
-    ["isolator isolate web-9 x", 2, "no process id"],
-    ["list --log-level=loud", 2, "none of debug"],
-  ];
-  for (const [args, code, said] of cases) {
-    const { code: got, stderr } = await agent.run(...args.split(" "));
-    assertEquals(got, code, `${args}\n${stderr}`);
-    assertStringIncludes(stderr, said, args);
-    assert(!/os error|\n\s+at /.test(stderr), stderr);
-  }
-  assertEquals((await agent.run("netns", "help")).code, 0);
-});
-
 Deno.test("a failure is a line of JSON where the log is to be one", async () => {
   await using host = await Sandbox.create();
   const agent = new Agent(host);
+  assertEquals((await agent.run("netns", "help")).code, 0);
   for (
     const [args, code] of [
       [["inspect", "x", "--log-format=json"], "unknown_container"],
