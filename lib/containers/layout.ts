@@ -19,6 +19,12 @@ import { exists } from "../base/exists.ts";
 import { join, resolve } from "@std/path";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 
+/**
+ * Of the directory of requests: where no file can be made, the directory itself is locked, and only
+ * who may open it can hold that lock.
+ */
+export const REQUESTS_MODE = 0o700;
+
 /** All paths below one base directory (`--runtime_dir`, or `--work_dir`). */
 export class Layout {
   /** The directory of containers, which a stock agent reads as such. */

@@ -8,7 +8,7 @@ import { makeDirectory, readCheckpoint } from "../base/atomic_file.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, REQUESTS_MODE } from "./layout.ts";
 
 /** How long one plugin may take, in ms, and what an operation takes besides. */
 const LONGEST_PLUGIN = 60_000;
@@ -75,7 +75,7 @@ export class Locks {
   }
 
   async #take(id: ContainerId, path: string): Promise<FileLock | undefined> {
-    makeDirectory(this.layout.requests);
+    makeDirectory(this.layout.requests, REQUESTS_MODE);
     try {
       return FileLock.tryTake(path) ?? await FileLock.take(path, patienceFor(this.layout, id));
     } catch (error) {

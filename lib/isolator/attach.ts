@@ -20,7 +20,7 @@ import {
   writeCheckpoint,
 } from "../base/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import type { Attachment, Layout } from "../containers/layout.ts";
+import { type Attachment, type Layout, REQUESTS_MODE } from "../containers/layout.ts";
 import { networkInfoOf, withNetworkInfo } from "../containers/network_info.ts";
 import { readRequest } from "../containers/request.ts";
 
@@ -66,7 +66,7 @@ export async function attach(
 
 /** While it is held, no plugin is told which attachments are valid: this one is not on the list. */
 async function holdOffGarbage({ requests, collectionLock }: Layout): Promise<FileLock> {
-  makeDirectory(requests);
+  makeDirectory(requests, REQUESTS_MODE);
   const lock = await FileLock.take(collectionLock, LONGEST_COLLECTION, undefined, "shared");
   if (lock) return lock;
   throw new OperatorError("busy", `a garbage collection keeps holding ${collectionLock}`);

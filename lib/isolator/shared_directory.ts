@@ -7,7 +7,7 @@ import { OperatorError } from "../base/error.ts";
 import { makeDirectory } from "../base/atomic_file.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../kernel/mount.ts";
-import type { Layout } from "../containers/layout.ts";
+import { type Layout, REQUESTS_MODE } from "../containers/layout.ts";
 
 /** How long, in ms, another process may take for the same. */
 const PATIENCE = 10_000;
@@ -30,7 +30,7 @@ export async function shareContainersDirectory(layout: Layout): Promise<void> {
 
 async function share(path: string, { requests, sharingLock }: Layout): Promise<void> {
   if (isShared(path)) return;
-  makeDirectory(requests);
+  makeDirectory(requests, REQUESTS_MODE);
   // Of two that mount at the same time, the second would hide the handles of the first.
   using lock = await FileLock.take(sharingLock, PATIENCE);
   if (!lock) {

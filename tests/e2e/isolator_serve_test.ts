@@ -423,6 +423,13 @@ sys.stdin.read()
 
 Deno.test("a service goes on when its own file is deleted and nobody reads its log, and opens nothing to others", async () => {
   await using it = await machine();
+  const { name: _, ...delegate } = BRIDGE;
+  Deno.writeTextFileSync(
+    `${it.dir}/networks/mapped.conf`,
+    JSON.stringify({ name: "mapped", type: "mesos-cni-port-mapper", chain: "MAPPED", delegate }),
+  );
+  const mapping = { host_port: 8080, container_port: 80 };
+  const network = { name: "mapped", port_mappings: [mapping] };
   const program = `${it.dir}/mesos-cni`;
   const socket = `${it.dir}/own/isolator.sock`;
   Deno.copyFileSync(MESOS_CNI, program);
@@ -449,10 +456,12 @@ Deno.test("a service goes on when its own file is deleted and nobody reads its l
       ...body === undefined ? ["-X", "POST"] : ["-d", JSON.stringify(body)],
       `http://localhost${path}`,
     ]);
-  await call("/v1/containers/c1/prepare", ON_BRIDGE);
+  await call("/v1/containers/c1/prepare", { container_info: { network_infos: [network] } });
   await call("/v1/containers/c1/isolate", { pid: container.pid });
   const open = ["find", "-L", `${it.dir}/own`, "/run/mesos", "/var/lib/cni", "-perm", "/022"];
   assertEquals(await it.agent.ok([...open, "-not", "-type", "c"]), "");
+  const requests = "/run/mesos/isolators/network/mesos-cni"; // locked where no file can be made
+  assertEquals((await it.agent.ok(["stat", "-c", "%a", requests])).trim(), "700");
   await call("/v1/containers/c1/cleanup");
   child.kill("SIGTERM");
   await child.stdin.close();

@@ -7,6 +7,7 @@ import { Pace } from "../../base/pace.ts";
 import { FileLock } from "../../kernel/lock.ts";
 import { atLeast } from "../../cni/version.ts";
 import type { Locate } from "../../cni/invocation.ts";
+import { REQUESTS_MODE } from "../../containers/layout.ts";
 import type { Isolator } from "../isolator.ts";
 
 /** How long, in ms, to wait for attaches that are under way: longer than one plugin may take. */
@@ -27,7 +28,7 @@ export interface NetworkAnswer {
 export async function collectNetworks(isolator: Isolator): Promise<NetworkAnswer[]> {
   const { layout } = isolator.settings;
   if (!isolator.networks.names().some((name) => isNew(isolator, name))) return [];
-  makeDirectory(layout.requests);
+  makeDirectory(layout.requests, REQUESTS_MODE);
   // What an ADD takes between the list and the call would be given back under it.
   using lock = await FileLock.take(layout.collectionLock, PATIENCE);
   if (!lock) {
