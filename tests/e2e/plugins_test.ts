@@ -4,7 +4,7 @@ import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { LEASES, NETWORK, PluginMachine as Machine } from "../harness/plugin_machine.ts";
 import { FULL } from "../harness/scale.ts";
 
-Deno.test("a run without a plugins' directory starts no program but its command", async () => {
+Deno.test("a run without a plugins' directory starts no program but its command, and opens nothing in /tmp", async () => {
   await using machine = await Machine.create([]);
   const { sandbox } = machine;
   await sandbox.ok(["mkdir", "/run/networks", "/run/plugins"]);
@@ -13,7 +13,17 @@ Deno.test("a run without a plugins' directory starts no program but its command"
       stdin: JSON.stringify({ ...NETWORK, ipMasqBackend: backend }),
     });
     await sandbox.ok([
-      ...["strace", "-f", "-qq", "-e", "trace=execve", "-o", "/run/trace", MESOS_CNI, "run"],
+      ...[
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        "trace=execve,open,openat",
+        "-o",
+        "/run/trace",
+        MESOS_CNI,
+        "run",
+      ],
       ...["--network_cni_config_dir=/run/networks", "--network_cni_plugins_dir=/run/plugins"],
       ...["--networks=net", "--", "/usr/bin/ping", "-c1", "-W2", "10.9.0.1"],
     ]);
@@ -21,6 +31,8 @@ Deno.test("a run without a plugins' directory starts no program but its command"
     const programs = [...trace.matchAll(/execve\("([^"]+)".*= 0$/gm)].map(([, file]) => file)
       .filter((file) => file !== MESOS_CNI);
     assertEquals(programs, ["/usr/bin/ping"]);
+    // Where anyone may have put something: no code of the runtime's, nor of ours.
+    assertEquals(trace.match(/open(at)?\(.*"\/tmp\/.*/g), null);
   }
   await machine.assertEmpty();
 });
