@@ -1,7 +1,8 @@
 /**
- * A day of a service in minutes, with a neighbour that does what it can to be in the way: 20,000
- * containers come and go with MESOS_CNI_TEST_SCALE=full. At the end, the service and the machine have
- * what they had after the first hundred, and nobody else has waited for the neighbour.
+ * A day of a service in minutes, with a neighbour that does what it can to be in the way: 10,000
+ * containers come and go with MESOS_CNI_TEST_SCALE=full, each on two networks. At the end, the service
+ * and the machine have what they had after the first hundred, and nobody else has waited for the
+ * neighbour.
  */
 import { assert, assertEquals } from "@std/assert";
 import { Containerizer } from "../harness/containerizer.ts";
@@ -15,7 +16,7 @@ import {
 import { Service } from "../harness/service.ts";
 import { FULL } from "../harness/scale.ts";
 
-const CYCLES = FULL ? 20_000 : 60;
+const CYCLES = FULL ? 10_000 : 60;
 /** After so many, what there is counts as what there should be. */
 const FIRST = FULL ? 100 : 30;
 const AT_A_TIME = 8;
