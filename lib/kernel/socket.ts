@@ -33,6 +33,9 @@ export const SO_ERROR = 4;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const EAGAIN = 11;
+const EBUSY = 16;
+/** Messages of others that are passed over. */
+const MOST_OTHERS = 10_000;
 const EINPROGRESS = 115;
 const POLLIN = 1;
 const POLLOUT = 4;
@@ -145,6 +148,27 @@ export class Socket extends Handle {
     if (length >= 0) return { length, from: from.subarray(0, size[0]) };
     if (length === -EAGAIN) return undefined;
     throw new SystemError(-length, what);
+  }
+
+  /**
+   * As {@link receive}, for a netlink socket: what the kernel has sent. Any process with rights over
+   * the network that the socket is of, a container's too, can send to it as well.
+   *
+   * @throws {SystemError} `EBUSY` where others do so without end
+   */
+  receiveFromKernel(
+    buffer: Uint8Array<ArrayBuffer>,
+    what: string,
+    flags = 0,
+  ): number | undefined {
+    for (let others = 0; others < MOST_OTHERS; others++) {
+      const received = this.receiveFrom(buffer, what, flags);
+      // struct sockaddr_nl: the kernel's own port is 0.
+      if (!received || received.from.subarray(4, 8).every((byte) => byte === 0)) {
+        return received?.length;
+      }
+    }
+    throw new SystemError(EBUSY, `${what}: others keep sending to this socket`);
   }
 
   /** Waits for something to receive; false when nothing came in time. */

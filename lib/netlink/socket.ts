@@ -159,7 +159,7 @@ export class NetlinkSocket implements Disposable {
 
   *#answers(sequence: number, what: string): Generator<Message> {
     while (true) {
-      const length = this.#socket.receive(this.#buffer, what, MSG_TRUNC);
+      const length = this.#socket.receiveFromKernel(this.#buffer, what, MSG_TRUNC);
       if (length === undefined) throw new Error(`${what}: the kernel's answer ended early`);
       if (length > this.#buffer.length) {
         throw new Error(`${what}: the kernel answered ${length} bytes at once`);

@@ -238,7 +238,7 @@ class BatchSocket {
     for (let overflows = 0;;) {
       let length: number | undefined;
       try {
-        length = this.#socket.receive(buffer, what);
+        length = this.#socket.receiveFromKernel(buffer, what);
       } catch (error) {
         if (!(error instanceof SystemError) || error.errno !== ENOBUFS || ++overflows > 8) {
           throw error;

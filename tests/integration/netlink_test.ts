@@ -228,6 +228,30 @@ kernelTest("an error says what was tried, and why the kernel refused", async () 
   );
 });
 
+kernelTest(
+  "what others send to a socket of their network is no answer of the kernel's",
+  async () => {
+    await using agent = await Sandbox.create();
+    using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
+    // The kernel binds a socket to a port at its first use.
+    assertEquals(netlink.links().length, 1);
+    assertEquals(await agent.ok(["python3", "-c", FORGER]), "forged 1\n");
+    assertEquals(netlink.links().map(({ name }) => name), ["lo"]);
+  },
+);
+
+/** Says EPERM to every socket of rtnetlink that there is, as the answer to its next requests. */
+const FORGER = `
+import socket, struct
+lines = [line.split() for line in open("/proc/net/netlink")]
+ports = [int(line[2]) for line in lines if line[1] == "0" and int(line[2]) != 0]
+own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+for port in ports:
+    for sequence in range(1, 50):
+        own.sendto(struct.pack("IHHIIi", 20, 2, 0, sequence, 0, -1), (port, 0))
+print("forged", len(ports))
+`;
+
 function defaultRoute(gateway: string, link: number) {
   const destination = { bytes: new Uint8Array(4), prefixLength: 0 };
   return addRoute({ destination, link, gateway: addressBytes(gateway) });

@@ -23,6 +23,7 @@ const FAMILIES: Readonly<Record<number, string>> = {
   7: "bridge",
   10: "ip6",
 };
+const MOST_OVERFLOWS = 8;
 const MOST_EVENTS = 2000;
 const TABLE_OF_OURS = "mesos_cni_trace_";
 
@@ -99,13 +100,16 @@ export class Trace implements Disposable {
   met(): RuleMet[] {
     const buffer = new Uint8Array(64 << 10);
     const found: RuleMet[] = [];
+    let overflows = 0;
     while (found.length < MOST_EVENTS) {
       let length;
       try {
-        length = this.#socket.receive(buffer, "hear of rules");
+        length = this.#socket.receiveFromKernel(buffer, "hear of rules");
       } catch (error) {
-        if (error instanceof SystemError) continue;
-        throw error;
+        if (!(error instanceof SystemError)) throw error;
+        // What has overflowed is lost, and what came after it is not.
+        if (error.errnoName === "ENOBUFS" && ++overflows < MOST_OVERFLOWS) continue;
+        break;
       }
       if (length === undefined) break;
       for (const one of decodeMessages(buffer.subarray(0, length))) {

@@ -166,7 +166,7 @@ export class TraceTables implements Disposable {
     const buffer = new Uint8Array(64 << 10);
     let failure: SystemError | undefined;
     for (let answered = 0; answered < changes.length;) {
-      const length = this.#socket.receive(buffer, "trace a probe");
+      const length = this.#socket.receiveFromKernel(buffer, "trace a probe");
       if (length === undefined) break;
       for (const one of decodeMessages(buffer.subarray(0, length))) {
         if (one.type !== NLMSG_ERROR || one.sequence < first) continue;
