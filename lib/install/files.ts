@@ -71,7 +71,7 @@ function filePiece(
       }
       const isAsItShould = found.isFile && found.size === bytes.length &&
         ((found.mode ?? 0) & 0o7777) === mode && found.uid === ROOT &&
-        equal(withFile("read", path, () => Deno.readFileSync(path)), bytes);
+        withFile("read", path, () => holds(path, bytes));
       return isAsItShould ? "unchanged" : "changed";
     },
   };
@@ -87,6 +87,21 @@ function look(path: string): Deno.FileInfo | undefined {
       throw error;
     });
   }
+}
+
+/** Bytes that are compared at a time. */
+const PART = 1024 * 1024;
+
+/** Whether a file has these bytes and no others; it is not all read into memory. */
+function holds(path: string, bytes: Uint8Array): boolean {
+  using file = Deno.openSync(path);
+  const part = new Uint8Array(PART);
+  let at = 0;
+  for (let length = file.readSync(part); length !== null; length = file.readSync(part)) {
+    if (!equal(part.subarray(0, length), bytes.subarray(at, at + length))) return false;
+    at += length;
+  }
+  return at === bytes.length;
 }
 
 /** By words of four bytes: a program has a hundred million, and a call for each would take seconds. */

@@ -16,12 +16,12 @@ import {
 import { Service } from "../harness/service.ts";
 import { FULL } from "../harness/scale.ts";
 
-const CYCLES = FULL ? 10_000 : 60;
+const CYCLES = FULL ? 10_000 : 32;
 /** After so many, what there is counts as what there should be. */
-const FIRST = FULL ? 100 : 30;
+const FIRST = FULL ? 100 : 16;
 const AT_A_TIME = 8;
 /** A look at everything comes after so many. */
-const BETWEEN_LOOKS = FULL ? 1_000 : 30;
+const BETWEEN_LOOKS = FULL ? 1_000 : 16;
 /** Processes of the neighbour. */
 const CROWD = FULL ? 6_000 : 100;
 /**

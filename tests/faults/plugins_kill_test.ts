@@ -40,7 +40,7 @@ const chained = (type: string, more: Record<string, unknown>): Victim => (
 );
 
 const VICTIMS: readonly Victim[] = [
-  { type: "bridge", config: NETWORK, calls: CALLS, moments: 6 },
+  { type: "bridge", config: NETWORK, calls: CALLS, moments: 4 },
   { type: "ptp", config: network("ptp", { ipMasq: true, ipam: LEASED }), ...sampled },
   {
     type: "macvlan",
