@@ -4,6 +4,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
+import { killInNetwork } from "../kernel/kill_in_network.ts";
 import { bootId, bootTime, isRunning, startTimeOf } from "../kernel/process_identity.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -25,11 +26,17 @@ export function membersOf(
   id: ContainerId,
   processes: ProcessTable,
 ): readonly number[] {
+  const inode = ownNetworkOf(layout, id);
+  return inode === undefined ? [] : processes.inNamespace(inode);
+}
+
+/** The inode of a container's network namespace; undefined when it shares somebody else's. */
+function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
   const handle = layout.namespace(id);
   // A test network's container lives in the agent's own namespace, with the agent. That is also
   // the machine's: one who looks from elsewhere must not take all its processes for a container's.
-  if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return [];
-  return processes.inNamespace(Deno.statSync(handle).ino ?? 0);
+  if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return;
+  return Deno.statSync(handle).ino ?? undefined;
 }
 
 /**
@@ -40,7 +47,9 @@ export function membersOf(
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
   const deadline = Date.now() + PATIENCE;
   while (true) {
-    const members = membersOf(layout, id, await ProcessTable.look());
+    const inode = ownNetworkOf(layout, id);
+    if (inode === undefined) return;
+    const members = (await ProcessTable.look()).inNamespace(inode);
     if (members.length === 0) return;
     if (Date.now() > deadline) {
       throw new OperatorError(
@@ -51,13 +60,7 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
           `its networks are left as they are; see what these wait for (ps -o pid,stat,wchan)`,
       );
     }
-    for (const pid of members) {
-      try {
-        Deno.kill(pid, "SIGKILL");
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    for (const pid of members) killInNetwork(pid, inode);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -26,6 +26,7 @@ import {
   write,
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
+import { killInNetwork } from "../../lib/kernel/kill_in_network.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { bindMount, mount, mounts, MS_NOSUID, unmount } from "../../lib/kernel/mount.ts";
 import { bindSeal } from "../../lib/kernel/mount_seal.ts";
@@ -240,6 +241,16 @@ kernelTest(
       }
     }),
 );
+
+kernelTest("a process is killed in its network alone, whoever has the number", async () => {
+  const own = Deno.statSync("/proc/self/ns/net").ino!;
+  const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+  killInNetwork(child.pid, own + 1);
+  assert(identify(child.pid) !== undefined);
+  killInNetwork(child.pid, own);
+  assertEquals((await child.status).signal, "SIGKILL");
+  killInNetwork(child.pid, own); // it has ended
+});
 
 kernelTest("a /proc of one's own", () => {
   using proc = openOwnProc();
