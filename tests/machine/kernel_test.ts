@@ -1,5 +1,5 @@
 /** What other kernels have and this machine's may lack: kinds of interfaces, SCTP, faults to find. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   example,
   install,
@@ -22,6 +22,8 @@ const NETWORKS = {
   ipvlan: { type: "ipvlan", master: "wan0", mode: "l2", ipam: local("192.168.20.0/24") },
   dummy: { type: "dummy", ipam: local("192.168.30.0/24") },
 };
+const networks = () =>
+  Object.entries(NETWORKS).map(([name, config]) => ({ cniVersion: "1.0.0", name, ...config }));
 /** A bridge's container with its interface in a routing domain of its own. */
 const IN_VRF = {
   cniVersion: "1.0.0",
@@ -39,9 +41,7 @@ for (const kernel of KERNELS) {
       parts: ["iptables", "iproute2", "socat"],
       files: OBSERVER,
     });
-    const networks = Object.entries(NETWORKS)
-      .map(([name, config]) => ({ cniVersion: "1.0.0", name, ...config }));
-    await install(machine, example("port-mapper-test"), IN_VRF, ...networks);
+    await install(machine, example("port-mapper-test"), IN_VRF, ...networks());
     const stranger = await outside(machine);
     await t.step("lint says what the kernel lacks, and nothing else", async () => {
       await machine.ok("mesos-cni lint --probe --select=CNI807");
@@ -115,6 +115,44 @@ for (const kernel of KERNELS) {
     });
   });
 }
+
+/** Moments at which each kind is killed, spread over its requests to the kernel. */
+const MOMENTS = 6;
+
+longMachineTest(
+  "kinds of interfaces that this machine may lack, killed at their requests",
+  async (t) => {
+    const parts = ["iptables", "iproute2", "strace"] as const;
+    await using machine = await Machine.start({ parts, files: OBSERVER });
+    await install(machine, IN_VRF, ...networks());
+    await outside(machine);
+    for (const name of [...Object.keys(NETWORKS), "vrf"]) {
+      await t.step(name, async () => {
+        const run = `mesos-cni run --networks=${name} -- true`;
+        const state = async () => [
+          await leftovers(machine),
+          await machine.ok("ip -o link | cut -d: -f2 | sort"),
+        ];
+        await machine.ok(run);
+        const before = await state();
+        const strace = "strace -qq -e trace=sendto";
+        const requests = Number(
+          await machine.ok(`${strace} -o /run/trace ${run}; grep -c 'sendto(' /run/trace`),
+        );
+        let killed = 0;
+        for (let i = 0; i < MOMENTS; i++) {
+          const moment = 1 + Math.floor(i * requests / MOMENTS);
+          const inject = `-o /dev/null -e inject=sendto:signal=KILL:when=${moment}`;
+          if ((await machine.run(`${strace} ${inject} ${run}`)).code !== 0) killed++;
+          await machine.ok("mesos-cni isolator recover </dev/null && mesos-cni gc --apply");
+          assertEquals(await state(), before, `killed at request ${moment} of ${requests}`);
+        }
+        assert(killed > MOMENTS / 2, `only ${killed} were killed`);
+        await machine.ok(run);
+      });
+    }
+  },
+);
 
 interface Fault {
   /** Makes the container ill; `$VETH` is its wire's end at the agent. */

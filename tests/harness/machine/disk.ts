@@ -17,6 +17,7 @@ export const PARTS = {
   plugins: ["/usr/lib/cni"],
   /** What sets up networks that the program doesn't. */
   iproute2: ["/usr/sbin/ip", "/usr/sbin/tc", "/usr/sbin/bridge"],
+  strace: ["/usr/bin/strace"],
   /** What talks SCTP, and to unix sockets. */
   socat: ["/usr/bin/socat"],
   systemd: ["/usr/lib/systemd", "/usr/bin/systemctl", "/usr/bin/journalctl"],
