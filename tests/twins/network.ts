@@ -37,13 +37,16 @@ const SYSCTLS = "cd /proc/sys/net; grep -H . ipv4/ip_forward ipv4/conf/*/arp_not
   "ipv6/conf/*/accept_dad ipv6/conf/*/enhanced_dad ipv6/conf/*/accept_ra " +
   "ipv6/conf/*/disable_ipv6 ipv6/conf/*/ndisc_notify ipv6/conf/*/keep_addr_on_down " +
   "ipv6/conf/*/forwarding core/somaxconn; cd /";
+/** What ip is asked in one process. */
+const BATCH = "/run/twins/batch";
+const LINKS = `ip -d -j -batch ${BATCH}`;
 /**
  * A shell function that prints a network. Processes are most of what the twins cost, so that what
  * can't be there is not asked for: ports without a bridge, or iptables' rules where neither
  * nf_tables nor the older iptables has any.
  */
 const NET = `net() {
-  links=$(printf 'address\\nroute show table all\\nrule\\n' | ip -d -j -batch -)
+  [ -n "$links" ] || links=$(${LINKS})
   echo "$links"
   ip -j -6 rule
   case $links in *bridge*) echo; bridge -d -j link; echo; bridge -j vlan;; esac
@@ -54,13 +57,14 @@ const NET = `net() {
     { iptables-save; ip6tables-save; echo "$rules"; }
 }`;
 /** Waits a moment for addresses and signals that are still on their way. */
-const SETTLE = `for i in 1 2 3 4 5 6 7 8 9; do
-  case $(ip address) in
-    *tentative*) ;;
+const SETTLE = `for i in 1 2 3 4 5 6 7 8 9 10; do
+  links=$(${LINKS})
+  case $links in
+    *'"tentative":true'*) ;;
     *NO-CARRIER*) ip -o link | grep -q 'NO-CARRIER.*LOWER_UP' || break;;
     *) break;;
   esac
-  sleep 0.1
+  [ $i = 10 ] || sleep 0.1
 done`;
 /** All that can be seen after a step, in the namespaces that a case uses. */
 function capture(namespaces: readonly string[]): string {
@@ -84,6 +88,7 @@ export class TwinNetwork implements AsyncDisposable {
   static async create(): Promise<TwinNetwork> {
     const sandbox = await Sandbox.create();
     await sandbox.ok(["sh", "-ec", PREPARE]);
+    Deno.writeTextFileSync(`${sandbox.root}${BATCH}`, "address\nroute show table all\nrule\n");
     for (const type of TYPES) Deno.symlinkSync(MESOS_CNI, `${sandbox.root}${OURS}/${type}`);
     return new TwinNetwork(sandbox);
   }
