@@ -58,7 +58,7 @@ function find(root: Handle, path: string, what: string): Handle {
     const fd = libc().openat2(SYS_OPENAT2, root.fd, cString(path), bytes, size);
     return new Handle(Number(check(fd, `open ${what}`)));
   } catch (error) {
-    // Linux before 5.6 has no such call.
+    // Linux before 5.6 has no such call. Links are then not followed at all.
     if (!(error instanceof SystemError) || error.errnoName !== "ENOSYS") throw error;
     return findWithoutLinks(root, path, what);
   }

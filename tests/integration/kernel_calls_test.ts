@@ -233,10 +233,14 @@ kernelTest(
       Deno.symlinkSync("/dev/zero", `${root}/etc/device`);
       Deno.symlinkSync("/proc/self/root/etc/passwd", `${root}/etc/magic`);
       assert(new Deno.Command("mkfifo", { args: [`${root}/etc/pipe`] }).outputSync().success);
-      for (const name of ["absolute", "upwards"]) {
+      Deno.writeTextFileSync(`${root}/etc/plain`, "a file");
+      assertEquals(readInRoot(root, "etc/plain", 100), "a file");
+      // Without openat2(2), as in the emulator, no link is followed at all.
+      const links = ["absolute", "upwards"];
+      for (const name of EMULATED ? [] : links) {
         assertEquals(readInRoot(root, `etc/${name}`, 100), "its own");
       }
-      for (const name of ["device", "magic", "pipe", "none", "."]) {
+      for (const name of [...EMULATED ? links : [], "device", "magic", "pipe", "none", "."]) {
         assertThrows(() => readInRoot(root, `etc/${name}`, 100), SystemError);
       }
     }),
