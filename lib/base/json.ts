@@ -54,6 +54,14 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/**
+ * What a table has under a word that may be anything: its own members alone, not those that every
+ * object of JavaScript has, as `constructor`.
+ */
+export function lookup<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {
+  return Object.hasOwn(table, word) ? table[word] : undefined;
+}
+
 /** A value as an error message quotes it: JSON, cut to a readable length. */
 export function quote(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);

@@ -1,4 +1,5 @@
 /** The program as a command line: finds the command, parses its flags, reports its errors. */
+import { lookup } from "../base/json.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { errnoName, fileErrorText } from "../base/file_error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
@@ -189,7 +190,7 @@ function unknownCommand(name: string, known: readonly string[]): UsageError {
   const last = name.slice(name.lastIndexOf(" ") + 1);
   const group = name.slice(0, name.length - last.length);
   const words = known.map((one) => one.slice(one.lastIndexOf(" ") + 1));
-  const others = Object.hasOwn(OTHER_NAMES, last) ? OTHER_NAMES[last]! : [];
+  const others = lookup(OTHER_NAMES, last) ?? [];
   const other = others.find((one) => words.includes(one));
   const guess = other !== undefined ? group + other : group === ""
     ? nearest(name, known)

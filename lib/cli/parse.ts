@@ -1,3 +1,4 @@
+import { lookup } from "../base/json.ts";
 import { parseArgs } from "@std/cli";
 import {
   type Call,
@@ -37,7 +38,7 @@ export function parseCall(
     unknown(arg, name) {
       if (name === undefined) return true;
       const known = flags.map((flag) => key(flag.name));
-      const guess = (OTHER_FLAGS[name] ?? []).find((other) => known.includes(other)) ??
+      const guess = (lookup(OTHER_FLAGS, name) ?? []).find((other) => known.includes(other)) ??
         nearest(name, known);
       const hint = guess
         ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`

@@ -1,4 +1,5 @@
 /** What an editor offers at a place in a config: the keys that belong there, and values of a key. */
+import { lookup } from "../base/json.ts";
 import { getLocation, type JSONPath, type Node } from "jsonc-parser";
 import { SPEC_VERSIONS } from "../cni/version.ts";
 import { CAPABILITIES } from "./capabilities.ts";
@@ -69,7 +70,7 @@ function placeOf(root: Node | undefined, path: JSONPath): Place {
     } else {
       node = field(parent, step);
       type = type.kind === "object"
-        ? type.fields[step] ?? { kind: "any" }
+        ? lookup(type.fields, step) ?? { kind: "any" }
         : type.kind === "map"
         ? type.of
         : { kind: "any" };

@@ -1,4 +1,5 @@
 /** What a text is that is no JSON: other formats, and the slips of those who write JSON by hand. */
+import { lookup } from "../base/json.ts";
 import type { Source } from "./source.ts";
 import type { Edit, Range } from "./range.ts";
 
@@ -75,6 +76,19 @@ export function foreignFormat({ text }: Source): Foreign | undefined {
 
 const CURLY = /[\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\uff02]/;
 
+/** What other languages write for the words of JSON. */
+const LITERALS = {
+  True: "true",
+  TRUE: "true",
+  False: "false",
+  FALSE: "false",
+  None: "null",
+  Null: "null",
+  NULL: "null",
+  nil: "null",
+  undefined: "null",
+};
+
 /** What stands at the place where a JSON parser stopped, if that has a name. */
 export function slipAt({ text }: Source, offset: number): Foreign | undefined {
   const rest = text.slice(offset, offset + 200);
@@ -110,11 +124,7 @@ export function slipAt({ text }: Source, offset: number): Foreign | undefined {
   if (rest[0] === "`") {
     return { at, message: "strings take double quotes", help: 'write "…" in place of `…`' };
   }
-  const literal =
-    { True: "true", TRUE: "true", False: "false", FALSE: "false", None: "null" }[word] ??
-      ({ Null: "null", NULL: "null", nil: "null", undefined: "null" } as Record<string, string>)[
-        word
-      ];
+  const literal = lookup(LITERALS, word);
   if (literal) {
     return {
       at,

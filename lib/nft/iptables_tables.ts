@@ -2,6 +2,7 @@
  * The tables of iptables-nft, changed without its program: the same chains, hooks and rules, so
  * that `iptables-save` shows what it would show after `iptables-restore`.
  */
+import { lookup } from "../base/json.ts";
 import { SystemError } from "../kernel/libc.ts";
 import type { Family } from "../base/ip.ts";
 import { tryAgain } from "../base/try_again.ts";
@@ -136,7 +137,7 @@ export class IptablesTables {
       if (!("add" in change)) continue;
       const { table, chain } = change;
       once(table, () => this.rules.hasTable(table), () => addTable(this.#table(table)));
-      const hook = Object.hasOwn(BASE_CHAINS[table], chain) && BASE_CHAINS[table][chain];
+      const hook = lookup(BASE_CHAINS[table], chain);
       if (!hook) continue;
       once(
         `${table} ${chain}`,

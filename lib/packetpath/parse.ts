@@ -1,4 +1,5 @@
 /** The rules that `iptables -S` prints, decoded as far as the path of a packet needs it. */
+import { lookup } from "../base/json.ts";
 
 /** A rule of a chain. What a match means that is not decoded here stands in `unknown`. */
 export interface FirewallRule {
@@ -82,7 +83,7 @@ function parseRule(chain: string, words: string[], text: string): FirewallRule {
       not = true;
       continue;
     }
-    const match = MATCHES[word];
+    const match = lookup(MATCHES, word);
     if (match) {
       Object.assign(rule, { [match]: { value: words[++i] ?? "", not } });
     } else if (word === "-m") {

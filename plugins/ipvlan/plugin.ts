@@ -46,7 +46,7 @@ export const ipvlan: Plugin = standardPlugin(innerPlugin({
 
 function readMode({ config }: Call): Mode {
   const mode = config.text("mode") || "l2";
-  if (mode in IPVLAN_MODES) return mode as Mode;
+  if (Object.hasOwn(IPVLAN_MODES, mode)) return mode as Mode;
   return config.fail("mode", Object.keys(IPVLAN_MODES).join(", "));
 }
 

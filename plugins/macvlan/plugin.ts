@@ -44,7 +44,7 @@ export const macvlan: Plugin = standardPlugin(innerPlugin({
 
 function readMode({ config }: Call): Mode {
   const mode = config.text("mode") || "bridge";
-  if (mode in MACVLAN_MODES) return mode as Mode;
+  if (Object.hasOwn(MACVLAN_MODES, mode)) return mode as Mode;
   return config.fail("mode", Object.keys(MACVLAN_MODES).join(", "));
 }
 

@@ -13,7 +13,7 @@ import {
   type Placement,
 } from "../../lib/ports/mapping.ts";
 import { type Fields, wrong } from "../shared/fields.ts";
-import { quote } from "../../lib/base/json.ts";
+import { lookup, quote } from "../../lib/base/json.ts";
 
 /** iptables(8): the flags of the matches, by what they match. */
 const MATCHES: Readonly<Record<string, keyof Conditions>> = {
@@ -51,7 +51,7 @@ function parse(config: Fields, key: string, words: readonly string[], family: Fa
       continue;
     }
     const word = words[i]!;
-    const match = Object.hasOwn(MATCHES, word) ? MATCHES[word] : undefined;
+    const match = lookup(MATCHES, word);
     if (!match || conditions[match]) {
       return config.fail(
         key,

@@ -1,4 +1,5 @@
 /** The linter against anything: it neither crashes nor hangs, and its judgement of JSON is right. */
+import { lookup } from "../../lib/base/json.ts";
 import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -210,3 +211,24 @@ function fastest(work: () => unknown, enough: number): number {
   }
   return best;
 }
+
+Deno.test("a word that every object of JavaScript has something behind is a word like others", () => {
+  for (const word of ["constructor", "toString", "__proto__", "hasOwnProperty"]) {
+    const own = `"${word}": "${word}"`;
+    const texts = [
+      `{"name": "a", "type": "${word}", "cniVersion": "${word}", ${own}, "ipam": {"type": "${word}", ${own}}}`,
+      `{"cniVersion": "1.0.0", "name": "a", "plugins": [
+        {"type": "bridge", ${own}, "ipam": {"type": "host-local", ${own}, "routes": [{${own}}]}},
+        {"type": "tuning", "capabilities": {"${word}": true}, "sysctl": {${own}, "net.${word}": "1"}},
+        {"type": "portmap", "backend": "${word}", "conditionsV4": ["${word}"]}]}`,
+      `{"name": "a", "type": "mesos-cni-port-mapper", "chain": "${word}", "delegate": {"type": "${word}", ${own}}}`,
+      `{"name": ${word}, "type": "bridge"}`,
+    ];
+    for (const text of texts) {
+      const found = checkText(text);
+      assert(found.length > 0, text);
+      assert(!/native code|\[object/.test(JSON.stringify(found)), text);
+    }
+    assertEquals(lookup({ word: 1 }, word), undefined);
+  }
+});

@@ -1,4 +1,5 @@
 /** CNI8xx: what the configs need of the machine they are on (`--probe`). */
+import { lookup } from "../../base/json.ts";
 import { bitsOf, contains, overlap, showAddress, showNetwork } from "../../base/prefix.ts";
 import { addressingOf } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
@@ -217,7 +218,7 @@ export const MACHINE: readonly Rule[] = [
     good: bridge(),
     on: "plugin",
     *check(plugin, { machine }) {
-      const kind = KIND_OF[plugin.type ?? ""];
+      const kind = lookup(KIND_OF, plugin.type ?? "");
       if (!machine || !kind || machine.canMake(kind) !== false) return;
       yield {
         at: property(plugin.node, "type"),
@@ -242,7 +243,7 @@ export const MACHINE: readonly Rule[] = [
     on: "plugin",
     *check(plugin, { machine }) {
       if (!machine) return;
-      const main = DAEMONS[plugin.type ?? ""];
+      const main = lookup(DAEMONS, plugin.type ?? "");
       if (main && !isTrue(plugin.field("nodename_file_optional")) && !plugin.field("nodename")) {
         const file = (main.field && text(plugin.field(main.field))) || main.file;
         yield* missingDaemon(machine, file, main.daemon, property(plugin.node, "type"));

@@ -1,4 +1,5 @@
 /** CNI5xx: what a runtime hands to a plugin besides its config. */
+import { lookup } from "../../base/json.ts";
 import { hasUnknownCapability, TAKERS, unknownCapabilities } from "../capabilities.ts";
 import type { Rule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
@@ -60,7 +61,7 @@ export const RUNTIME: readonly Rule[] = [
       }
       if (!schemaOf(plugin)?.complete) return;
       for (const { key, name, value } of entries(plugin.field("capabilities"))) {
-        const takers = TAKERS[name];
+        const takers = lookup(TAKERS, name);
         if (!takers || takers.includes(plugin.type ?? "") || !isTrue(value)) continue;
         yield {
           at: key,

@@ -1,5 +1,6 @@
 /** Where a key belongs that stands in a place where nobody reads it. */
 import type { Fields, Schema } from "../schema.ts";
+import { lookup } from "../../base/json.ts";
 import { nearest } from "../../base/nearest.ts";
 import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
@@ -41,7 +42,7 @@ export function meant(name: string, known: Fields): string | undefined {
   const plain = bare(name);
   const same = names.find((one) => bare(one) === plain);
   if (same) return same;
-  const other = OTHER_WORDS[plain]?.find((one) => Object.hasOwn(known, one));
+  const other = lookup(OTHER_WORDS, plain)?.find((one) => Object.hasOwn(known, one));
   if (other) return other;
   if (name.length > 40) return undefined;
   const near = nearest(name, names);

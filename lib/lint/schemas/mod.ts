@@ -1,4 +1,5 @@
 /** The plugins that are known, by type. */
+import { lookup } from "../../base/json.ts";
 import type { PluginNode } from "../document.ts";
 import type { Schema } from "../schema.ts";
 import { IPAM } from "./ipam.ts";
@@ -17,18 +18,21 @@ export function schemaNamed(type: string | undefined): Schema | undefined {
   return type === undefined ? undefined : PLUGINS.get(type);
 }
 
+/** What people call a type, without dashes. */
+const OTHER_NAMES = {
+  portmapper: "portmap",
+  portmapping: "portmap",
+  mesosportmapper: "mesos-cni-port-mapper",
+  cniportmapper: "mesos-cni-port-mapper",
+};
+
 /** The type that `type` is a misspelling of; undefined if it is one, or resembles none. */
 export function misspeltType(type: string): string | undefined {
   if (PLUGINS.has(type) || OTHER_TYPES.includes(type)) return undefined;
   const bare = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, "");
   const known = [...PLUGINS.keys(), ...OTHER_TYPES];
   const same = known.find((one) => bare(one) === bare(type)) ??
-    {
-      portmapper: "portmap",
-      portmapping: "portmap",
-      mesosportmapper: "mesos-cni-port-mapper",
-      cniportmapper: "mesos-cni-port-mapper",
-    }[bare(type)];
+    lookup(OTHER_NAMES, bare(type));
   if (same) return same;
   const near = closest(type, known);
   // A number or a suffix makes another name of it: bridge2, my-bridge.
