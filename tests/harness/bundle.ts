@@ -55,17 +55,24 @@ export async function makeBundle(
   Deno.writeTextFileSync(file, JSON.stringify(config));
 }
 
+/** The machine's busybox and the libraries that it needs; found once. */
+let busyboxFiles: Promise<string[]> | undefined;
+
+async function findBusybox(agent: Sandbox): Promise<string[]> {
+  const busybox = (await agent.ok(["which", "busybox"])).trim();
+  const linked = await agent.run(["ldd", busybox]);
+  return [busybox, ...linked.code === 0 ? linked.stdout.match(/\/lib\S+/g) ?? [] : []];
+}
+
 async function makeImage(agent: Sandbox, rootfs: string): Promise<void> {
   for (const name of ["bin", "etc", "proc", "sys", "dev", "www"]) {
     Deno.mkdirSync(`${rootfs}/${name}`, { recursive: true });
   }
-  const busybox = (await agent.ok(["which", "busybox"])).trim();
-  const linked = await agent.run(["ldd", busybox]);
-  const libraries = linked.code === 0 ? linked.stdout.match(/\/lib\S+/g) ?? [] : [];
+  const [busybox, ...libraries] = await (busyboxFiles ??= findBusybox(agent));
   for (const file of libraries) {
     Deno.mkdirSync(dirname(rootfs + file), { recursive: true });
     Deno.copyFileSync(file, rootfs + file);
   }
-  Deno.copyFileSync(busybox, `${rootfs}/bin/busybox`);
+  Deno.copyFileSync(busybox!, `${rootfs}/bin/busybox`);
   Deno.writeTextFileSync(`${rootfs}/www/index.html`, "hello from an OCI container\n");
 }
