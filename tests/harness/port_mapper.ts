@@ -69,6 +69,18 @@ export interface CallOptions {
   stdin?: string | Uint8Array<ArrayBuffer>;
 }
 
+/** How long an answer that must come is waited for; more than it takes on a busy machine. */
+const PATIENCE_MS = 20_000;
+/** How long one that must not come could take. */
+const SILENCE_MS = 1000;
+const NO_ANSWER = "no answer";
+
+export interface AskOptions {
+  from?: Namespace | string;
+  protocol?: "tcp" | "udp";
+  fromPort?: number;
+}
+
 export class PortMapperAgent implements AsyncDisposable {
   readonly pluginDir: string;
   /** Where other plugins are searched; undefined for none, so that they are those inside ours. */
@@ -267,26 +279,24 @@ export class PortMapperAgent implements AsyncDisposable {
   }
 
   /** What a client on `from` (the agent itself if absent) is answered at an address. */
-  async ask(
-    address: string,
-    port: number,
-    options: { from?: Namespace | string; protocol?: "tcp" | "udp"; fromPort?: number } = {},
-  ): Promise<string> {
+  ask(address: string, port: number, options: AskOptions = {}): Promise<string> {
+    return this.#ask(address, port, options, PATIENCE_MS);
+  }
+
+  /** That a client gets no answer there. */
+  async assertSilent(address: string, port: number, options: AskOptions = {}): Promise<void> {
+    const answer = await this.#ask(address, port, options, SILENCE_MS);
+    assertEquals(answer, NO_ANSWER, `${address}:${port} answers`);
+  }
+
+  async #ask(address: string, port: number, options: AskOptions, ms: number): Promise<string> {
     const { from = this.sandbox, protocol = "tcp", fromPort = 0 } = options;
-    const client = [...deno(), ECHO, "ask", protocol, address, `${port}`, `${fromPort}`];
+    const where = [protocol, address, `${port}`, `${fromPort}`];
+    const client = [...deno(), ECHO, "ask", ...where, `${ms}`];
     const answer = typeof from === "string"
       ? await this.sandbox.ok(["ip", "netns", "exec", from, ...client])
       : await from.ok(client);
     return answer.trim();
-  }
-
-  /** As {@link ask}, a few times. */
-  async askUntilAnswered(...args: Parameters<PortMapperAgent["ask"]>): Promise<string> {
-    for (let attempt = 1; attempt < 8; attempt++) {
-      const answer = await this.ask(...args);
-      if (answer !== "no answer") return answer;
-    }
-    return await this.ask(...args);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

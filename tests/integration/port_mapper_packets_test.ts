@@ -37,10 +37,10 @@ for (const { name, backend, variant } of WAYS) {
         `c1 ${outside.address}`,
       );
       assertMatch(await agent.ask(AGENT, 8080, { protocol }), /^c1 /);
-      assertEquals(await agent.ask("127.0.0.1", 8080, { protocol }), "no answer");
+      await agent.assertSilent("127.0.0.1", 8080, { protocol });
     }
     await agent.ok("DEL", "c1", config);
-    assertEquals(await agent.ask(AGENT, 8080, { from: outside }), "no answer");
+    await agent.assertSilent(AGENT, 8080, { from: outside });
     assertEquals(await agent.leftovers(), []);
   });
 
@@ -65,7 +65,7 @@ for (const { name, backend, variant } of WAYS) {
     }
     await agent.ok("DEL", "c1", config);
     await agent.ok("DEL", "c2", network([8082], { backend }));
-    assertEquals(await agent.ask("127.0.0.1", 8080), "no answer");
+    await agent.assertSilent("127.0.0.1", 8080);
     assertEquals(await agent.leftovers(), []);
   });
 
@@ -89,10 +89,10 @@ for (const { name, backend, variant } of WAYS) {
     ]);
     await agent.serve("agent", 99, "the agent itself");
     assertEquals(await agent.ask("127.0.0.1", 99), "agent 127.0.0.1");
-    assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "no answer");
+    await agent.assertSilent("127.0.0.1", 99, { from: "c1" });
     // No flush of the filter table takes the guard away.
     await agent.sandbox.ok(["iptables", "-F"], { env: { PATH: agent.path } });
-    assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "no answer");
+    await agent.assertSilent("127.0.0.1", 99, { from: "c1" });
     // Without the guard it would be answered: there is something to be kept from.
     const open = backend === "nftables"
       ? ["nft", "flush", "chain", "inet", "mesos-cni", "loopback_guard"]
@@ -136,8 +136,8 @@ for (const { name, backend, variant } of WAYS) {
     await agent.serve("c1");
     await agent.serve("c2");
     assertMatch(await agent.ask(AGENT, 8080, { from: outside }), /^c1 /);
-    assertEquals(await agent.ask(AGENT, 8080, { from: "c2" }), "no answer");
-    assertEquals(await agent.ask(AGENT, 8081, { from: outside }), "no answer");
+    await agent.assertSilent(AGENT, 8080, { from: "c2" });
+    await agent.assertSilent(AGENT, 8081, { from: outside });
     assertMatch(await agent.ask(AGENT, 8081), /^c2 /);
   });
 
@@ -156,7 +156,7 @@ for (const { name, backend, variant } of WAYS) {
     await outside.ok(["ip", "-6", "route", "add", "fd00:1::/64", "via", AGENT_6]);
     for (const protocol of ["tcp", "udp"] as const) {
       const from = { from: outside, protocol };
-      assertEquals(await agent.askUntilAnswered(AGENT_6, 8080, from), `c1 ${outside.address6}`);
+      assertEquals(await agent.ask(AGENT_6, 8080, from), `c1 ${outside.address6}`);
       assertEquals(await agent.ask(AGENT, 8080, from), `c1 ${outside.address}`);
       assertEquals(await agent.ask(AGENT_6, 8080, { from: "c1", protocol }), "c1 fd00:1::1");
     }
