@@ -7,6 +7,7 @@ import { parseRules } from "../../lib/packetpath/parse.ts";
 import { type Packet, walk, within } from "../../lib/packetpath/walk.ts";
 import { age, plain, table } from "../../lib/netns/table.ts";
 import { dotText, mermaidText, treeText } from "../../lib/netns/topology_text.ts";
+import { RuleTexts } from "../../lib/diagnose/reasons/rule_text.ts";
 
 const PACKET: Packet = {
   protocol: "tcp",
@@ -140,4 +141,28 @@ Deno.test("ages are told in the one unit that matters", () => {
 
 Deno.test("columns are as wide as they must be", () => {
   assertEquals(table(["A", "B"], [["long", "x"], ["y", ""]]), "A     B\nlong  x\ny");
+});
+
+Deno.test("no name that a container has given to a chain is an option of a program", async () => {
+  const met = {
+    id: 1,
+    family: "ip",
+    table: "filter",
+    chain: "INPUT",
+    verdict: "drop",
+    handle: "7",
+  };
+  for (
+    const odd of [
+      { chain: "--modprobe=/proc/1/root/evil" },
+      { chain: "X --modprobe=/proc/1/root/evil" },
+      { chain: "X; flush ruleset" },
+      { chain: "-f/proc/1/root/script" },
+      { table: "-f" },
+      { chain: "X\n-A X" },
+    ]
+  ) {
+    const found = await new RuleTexts().of({ ...met, ...odd } as never);
+    assertEquals([found.text, found.remove], ["handle 7", undefined]);
+  }
 });

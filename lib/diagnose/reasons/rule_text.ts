@@ -16,6 +16,18 @@ export interface RuleText {
 
 const IPTABLES_TABLES = new Set(["filter", "nat", "mangle", "raw", "security"]);
 const MOST_TEXT = 300;
+/**
+ * What a program is given as the name of a table or chain. The kernel takes any text for one, so
+ * that a container can make one that is an option of iptables: `--modprobe`, which names a program.
+ */
+const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@/-]*$/;
+
+/** Whether a line of `iptables -S` is of the chain, and holds no option that starts a program. */
+function isPlain(rule: string, chain: string): boolean {
+  return rule.startsWith(`-A ${chain} `) &&
+    !words(rule).some((word) => /^(?:-M|--mod)/.test(word));
+}
+
 /** Matches with a state of their own, by which iptables does not find its own rule again. */
 const STATEFUL = / -m (connlimit|quota|statistic|rateest) /;
 
@@ -25,6 +37,10 @@ export class RuleTexts {
 
   async of(met: RuleMet): Promise<RuleText> {
     const { netns, family, table, chain, handle } = met;
+    if (![table, chain].every((name) => PLAIN_NAME.test(name))) {
+      const { mechanism, program } = ownerOf(family, table, chain);
+      return { mechanism, program, text: handle === undefined ? "a policy" : `handle ${handle}` };
+    }
     const nft = await this.#list(netns, "nft", ["-a", "-n", "list", "chain", family, table, chain]);
     const lines = nft.split("\n").filter((line) =>
       /# handle \d+$/.test(line) && !/^\s*chain /.test(line)
@@ -48,7 +64,7 @@ export class RuleTexts {
           mechanism: "iptables",
           program: owner.program,
           text: rule.slice(0, MOST_TEXT),
-          remove: STATEFUL.test(rule)
+          remove: STATEFUL.test(rule) || !isPlain(rule, chain)
             ? inNetns(netns, "nft", "delete", "rule", family, table, chain, "handle", handle)
             : inNetns(netns, owner.program, "-w", "-t", table, "-D", ...words(rule).slice(1)),
         };
