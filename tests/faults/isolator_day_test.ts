@@ -25,6 +25,11 @@ const BETWEEN_LOOKS = FULL ? 1_000 : 16;
 /** Processes of the neighbour. */
 const CROWD = FULL ? 6_000 : 100;
 /**
+ * How long the neighbour rests after each attack, in its durations. One that never rests keeps the
+ * kernel's lock of all networks for so much of the time that a day would take one.
+ */
+const REST = FULL ? 9 : 0;
+/**
  * How long, in ms, 99 of 100 answers may take. By default other tests have the machine's CPUs as
  * well; a service that is blocked by the neighbour is so for seconds.
  */
@@ -38,8 +43,13 @@ const MEMORY_SLACK_MIB = 40;
 
 /** Renames and flushes, makes and removes, without end; a flood of packets; a crowd of processes. */
 const HOSTILE = `
-import ctypes, os, socket, subprocess, sys
-crowd = int(sys.argv[1])
+import ctypes, os, socket, subprocess, sys, time
+crowd, rest = int(sys.argv[1]), int(sys.argv[2])
+def attack(work):
+    while True:
+        begin = time.monotonic()
+        work()
+        time.sleep(rest * (time.monotonic() - begin))
 os.nice(5)
 if os.fork() == 0:
     for i in range(crowd):
@@ -48,10 +58,11 @@ if os.fork() == 0:
 if os.fork() == 0:
     flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     flood.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    while True:
+    def send():
         for port in range(1024, 2024):
             try: flood.sendto(b"x" * 64, ("192.168.0.1", port))
             except OSError: pass
+    attack(send)
 print("ready", flush=True)
 lines = []
 for i in range(60):
@@ -61,8 +72,8 @@ for i in range(60):
     lines += [f"address del 198.51.100.{i}/32 dev eth0", f"link del h{i}"]
 lines += ["address del 2001:db8::%d/128 dev eth0" % i for i in range(60)]
 batch = "\\n".join(lines)
-while True:
-    subprocess.run(["ip", "-force", "-batch", "-"], input=batch, text=True, stderr=subprocess.DEVNULL)
+ip = ["ip", "-force", "-batch", "-"]
+attack(lambda: subprocess.run(ip, input=batch, text=True, stderr=subprocess.DEVNULL))
 `;
 
 /** What may not grow. */
@@ -138,7 +149,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
   const inside = (pid: number, argv: string[]) => ["nsenter", `--target=${pid}`, "--net", ...argv];
   const attacker = agent.spawn([
     ...["unshare", "--pid", "--fork", "--kill-child"],
-    ...inside(hostile, ["python3", "-c", HOSTILE, `${CROWD}`]),
+    ...inside(hostile, ["python3", "-c", HOSTILE, `${CROWD}`, `${REST}`]),
   ]);
   await attacker.printed(/ready/);
 

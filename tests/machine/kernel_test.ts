@@ -12,6 +12,7 @@ import {
 } from "../harness/machine/agent.ts";
 import { KERNELS } from "../harness/machine/kernels.ts";
 import { Machine } from "../harness/machine/machine.ts";
+import { FULL } from "../harness/scale.ts";
 import { longMachineTest } from "../harness/machine/test.ts";
 
 const local = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] });
@@ -117,7 +118,7 @@ for (const kernel of KERNELS) {
 }
 
 /** Moments at which each kind is killed, spread over its requests to the kernel. */
-const MOMENTS = 6;
+const MOMENTS = FULL ? 6 : 2;
 
 longMachineTest(
   "kinds of interfaces that this machine may lack, killed at their requests",

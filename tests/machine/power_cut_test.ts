@@ -3,16 +3,20 @@
  * lost. After each start no damaged file stops anything, and nothing leaks.
  *
  * The moments are spread over the time that the operation takes when it comes to its end: thirty in
- * all, or two without MESOS_CNI_TEST_SCALE=full.
+ * all with MESOS_CNI_TEST_SCALE=full, eight by `./dev machine`, two in CI.
  */
 import { assert, assertEquals } from "@std/assert";
 import { define, example, leftovers, OBSERVER, start, stop } from "../harness/machine/agent.ts";
 import { DOWNLOADED, Machine } from "../harness/machine/machine.ts";
-import { longMachineTest, machineTest } from "../harness/machine/test.ts";
+import { ALL, longMachineTest, machineTest } from "../harness/machine/test.ts";
 import { FULL } from "../harness/scale.ts";
 import { makeVariant } from "../harness/variant.ts";
 
-const MOMENTS = FULL ? { attachment: 10, installation: 5 } : { attachment: 1, installation: 1 };
+const MOMENTS = FULL
+  ? { attachment: 10, installation: 5 }
+  : ALL
+  ? { attachment: 3, installation: 1 }
+  : { attachment: 1, installation: 1 };
 const NEWER = "/root/mesos-cni-newer";
 const FLAGS = "--networks=port-mapper-test --port_mappings=8080:80";
 

@@ -6,7 +6,10 @@ export function machineTest(name: string, fn: (t: Deno.TestContext) => Promise<v
   Deno.test({ name, fn, ignore: KERNELS.length === 0 });
 }
 
-/** One that takes minutes: only `./dev machine` and `MESOS_CNI_TEST_SCALE=full` run it. */
+/** Whether all scenarios are run: by `./dev machine`, and with `MESOS_CNI_TEST_SCALE=full`. */
+export const ALL: boolean = FULL || Deno.env.get("MESOS_CNI_TEST_MACHINES") === "all";
+
+/** One that takes minutes. */
 export function longMachineTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
-  Deno.test({ name, fn, ignore: KERNELS.length === 0 || !FULL });
+  Deno.test({ name, fn, ignore: KERNELS.length === 0 || !ALL });
 }
