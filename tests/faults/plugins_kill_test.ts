@@ -78,8 +78,8 @@ for (const victim of VICTIMS) {
     await attempt.prepare();
     let killed = 0;
     for (const command of ["ADD", "DEL"] as const) {
-      for (const call of victim.calls) {
-        for (const moment of await attempt.moments(command, call)) {
+      for (const [call, moments] of await attempt.moments(command)) {
+        for (const moment of moments) {
           await attempt.before(command);
           const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
           const inject = ["-e", `inject=${call}:signal=KILL:when=${moment}`];
@@ -142,18 +142,21 @@ class Attempt implements AsyncDisposable {
     if (this.victim.after) await this.machine.ok("DEL", "a", this.victim.after);
   }
 
-  /** The moments of a system call that are tried, by their number. */
-  async moments(command: "ADD" | "DEL", call: string): Promise<number[]> {
+  /** The moments of each system call that are tried, by their number. */
+  async moments(command: "ADD" | "DEL"): Promise<[call: string, moments: number[]][]> {
+    const { calls, moments } = this.victim;
     await this.before(command);
-    const trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${call}`];
+    const trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${calls.join(",")}`];
     const { code, stdout } = await this.call(command, trace);
     assertEquals(code, 0, stdout);
     await this.undo();
-    const lines = (await this.machine.sandbox.ok(["cat", "/run/trace"])).split("\n")
-      .filter((line) => line.includes(`${call}(`));
-    const moments = lines.map((line, i) => [line, i + 1] as const)
-      .filter(([line]) => !STARTUP.test(line)).map(([, moment]) => moment);
-    return sample(moments, this.victim.moments);
+    const lines = (await this.machine.sandbox.ok(["cat", "/run/trace"])).split("\n");
+    return calls.map((call) => {
+      const numbered = lines.filter((line) => line.includes(`${call}(`))
+        .map((line, i) => [line, i + 1] as const)
+        .filter(([line]) => !STARTUP.test(line)).map(([, moment]) => moment);
+      return [call, sample(numbered, moments)];
+    });
   }
 
   /** Links, addresses, routes, rules, queues and files. */
