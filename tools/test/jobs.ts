@@ -41,6 +41,7 @@ const SLOW = [
   "tests/e2e/netns_follow_test.ts",
   "tests/e2e/plugins_test.ts",
   "tests/faults/isolator_crash_test.ts",
+  "tests/faults/isolator_refused_test.ts",
   "tests/faults/plugins_kill_test.ts",
   "tests/integration/lint_mutation_test.ts",
   "tests/integration/port_mapper_packets_test.ts",
