@@ -6,6 +6,6 @@ import { REGISTRY } from "./plugins/registry.ts";
 const type = REGISTRY.get(process.argv0.slice(process.argv0.lastIndexOf("/") + 1));
 Deno.exit(
   type?.load
-    ? await (await import("./lib/cni/plugin_main.ts")).main(type, await type.load(), REGISTRY)
+    ? await (await import("./lib/cni/plugin_main.ts")).main(type, type.load, REGISTRY)
     : await (await import("./lib/cli/main.ts")).main(Deno.args, REGISTRY),
 );

@@ -1,6 +1,7 @@
 /** The types of plugins: the one place where their names are written. */
 import type { JsonObject } from "../lib/base/json.ts";
 import type { LiveAttachment, PluginType, Registry } from "../lib/cni/plugin_type.ts";
+import { SINCE } from "./shared/since.ts";
 
 const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
 
@@ -79,6 +80,7 @@ const TYPES: readonly PluginType[] = [
     type: "firewall",
     kind: "meta",
     standard: true,
+    since: SINCE.firewall,
     load: async () => (await import("./firewall/plugin.ts")).firewall,
   },
   {
@@ -91,6 +93,7 @@ const TYPES: readonly PluginType[] = [
     type: "bandwidth",
     kind: "meta",
     standard: true,
+    since: SINCE.bandwidth,
     load: async () => (await import("./bandwidth/plugin.ts")).bandwidth,
   },
   {
@@ -109,6 +112,7 @@ const TYPES: readonly PluginType[] = [
     type: "vrf",
     kind: "meta",
     standard: true,
+    since: SINCE.vrf,
     load: async () => (await import("./vrf/plugin.ts")).vrf,
   },
   {

@@ -9,7 +9,7 @@ import { locatePlugin } from "./locate.ts";
 import type { PluginType, Registry } from "./plugin_type.ts";
 import { isObject, type JsonObject, parseJson } from "../base/json.ts";
 import { withOldForm } from "./result.ts";
-import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS } from "./version.ts";
+import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS, versionAnswer } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { writeOutput } from "../base/streams.ts";
@@ -27,7 +27,7 @@ const LONGEST_INPUT = 4 << 20;
  */
 export async function main(
   type: PluginType,
-  plugin: Plugin,
+  load: () => Promise<Plugin>,
   registry: Registry,
 ): Promise<number> {
   let cniVersion: string = DEFAULT_VERSION;
@@ -37,6 +37,9 @@ export async function main(
     if (type.standard) requireEnvironment(command);
     const config = await readInput(command, type);
     if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
+    // Asked before each ADD, and answered without the plugin, which takes its time to load.
+    if (command === "VERSION") return print(versionAnswer(type.since));
+    const plugin = await load();
     const result = await plugin(readInvocation(command, config, registry));
     if (result) print(command === "ADD" && isOfMesos(config) ? withOldForm(result) : result);
     return 0;
@@ -159,8 +162,10 @@ async function readAllInput(): Promise<string> {
   }
 }
 
-function print(document: object): void {
+/** @returns 0, which prints what succeeded; an error's code is its caller's to say */
+function print(document: object): number {
   writeOutput(JSON.stringify(document) + "\n");
+  return 0;
 }
 
 /** What was not foreseen is a defect: its stack says where to look. */

@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { Plugin } from "./invocation.ts";
+import type { SpecVersion } from "./version.ts";
 
 /** What an attachment by a plugin may leave behind on a host. */
 export interface Traces {
@@ -24,6 +25,8 @@ export interface PluginType {
    * specification's codes, and a call without CNI_COMMAND by saying what it is.
    */
   standard?: boolean;
+  /** The oldest version of the specification that it speaks, where it is not the first. */
+  since?: SpecVersion;
   /** The plugin as a function; absent for a type that is known, but not part of this program. */
   load?: () => Promise<Plugin>;
   /**

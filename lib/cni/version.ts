@@ -19,6 +19,14 @@ export function isSpecVersion(text: unknown): text is SpecVersion {
   return (SPEC_VERSIONS as readonly unknown[]).includes(text);
 }
 
+/** The answer to VERSION of a plugin that speaks all versions, or those from one on. */
+export function versionAnswer(oldest: SpecVersion = SPEC_VERSIONS[0]) {
+  return {
+    cniVersion: NEWEST_VERSION,
+    supportedVersions: SPEC_VERSIONS.filter((version) => atLeast(version, oldest)),
+  };
+}
+
 /** Whether `version` is `least` or newer. */
 export function atLeast(version: SpecVersion, least: SpecVersion): boolean {
   return SPEC_VERSIONS.indexOf(version) >= SPEC_VERSIONS.indexOf(least);

@@ -25,10 +25,11 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
+import { SINCE } from "../shared/since.ts";
 import { removeLink } from "../shared/veth.ts";
 import { type Limit, readBandwidth } from "./config.ts";
 
-export const bandwidth: Plugin = standardPlugin({ since: "0.3.0", add, del, check });
+export const bandwidth: Plugin = standardPlugin({ since: SINCE.bandwidth, add, del, check });
 
 /** How long, in s, a packet may wait. */
 const LATENCY = 0.025;

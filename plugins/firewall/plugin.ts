@@ -16,11 +16,12 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
+import { SINCE } from "../shared/since.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
 import { addIsolation, readIngressPolicy } from "./ingress_policy.ts";
 
 export const firewall: Plugin = standardPlugin({
-  since: "0.4.0",
+  since: SINCE.firewall,
   ignoresNamespace: true,
   add,
   del: (call) => Promise.resolve(del(call)),

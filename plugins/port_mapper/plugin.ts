@@ -5,7 +5,7 @@
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
-import { NEWEST_VERSION, SPEC_VERSIONS } from "../../lib/cni/version.ts";
+import { versionAnswer } from "../../lib/cni/version.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import {
   checkReady,
@@ -39,7 +39,7 @@ const COMMANDS: Readonly<Record<Invocation["command"], Plugin>> = {
   GC: collectGarbage,
   STATUS: status,
   // deno-lint-ignore require-await
-  VERSION: async () => ({ cniVersion: NEWEST_VERSION, supportedVersions: [...SPEC_VERSIONS] }),
+  VERSION: async () => versionAnswer(),
 };
 
 async function add(invocation: Invocation): Promise<JsonObject> {

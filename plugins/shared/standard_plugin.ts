@@ -13,6 +13,7 @@ import {
   NEWEST_VERSION,
   SPEC_VERSIONS,
   type SpecVersion,
+  versionAnswer,
 } from "../../lib/cni/version.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
@@ -70,7 +71,7 @@ async function answer(
   work: StandardPlugin,
   invocation: Invocation,
 ): Promise<JsonObject | undefined> {
-  const versions = SPEC_VERSIONS.filter((version) => atLeast(version, work.since ?? "0.1.0"));
+  const { supportedVersions: versions } = versionAnswer(work.since);
   requireComparable(invocation);
   if (invocation.command !== "VERSION") requireKnown(invocation, versions);
   switch (invocation.command) {
@@ -97,7 +98,7 @@ async function answer(
       await work.status?.(readCall(invocation));
       return undefined;
     case "VERSION":
-      return { cniVersion: NEWEST_VERSION, supportedVersions: versions };
+      return versionAnswer(work.since);
   }
 }
 

@@ -17,6 +17,7 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
+import { SINCE } from "../shared/since.ts";
 import { removeLink } from "../shared/veth.ts";
 
 /** IFLA_VRF_TABLE (linux/if_link.h). */
@@ -27,7 +28,7 @@ const ROUTE_TIMEOUT = 2500;
 const LONGEST_PAUSE = 50;
 
 export const vrf: Plugin = standardPlugin({
-  since: "0.3.1",
+  since: SINCE.vrf,
   add,
   del,
   check: (call) => Promise.resolve(check(call)),
