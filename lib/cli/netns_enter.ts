@@ -52,7 +52,9 @@ export const exec: Command = {
       return await enterFully(call, await targetOf(call), [command, ...args], {}, complain);
     }
     const { become, namespacesOf } = await import("../netns/enter.ts");
-    const namespaces = await namespacesOf(layoutOf(call), await targetOf(call), companions(call));
+    const layout = layoutOf(call);
+    const target = await targetOf(call, layout);
+    const namespaces = await namespacesOf(layout, target, companions(call));
     return become([command, ...args], namespaces, complain);
   },
 };
@@ -200,7 +202,7 @@ export const capture: Command = {
       throw new UsageError(`--count=${count} is no number of packets`);
     }
     const layout = layoutOf(call);
-    const target = await targetOf(call);
+    const target = await targetOf(call, layout);
     const namespaces = await namespacesOf(layout, target, { uts: false });
     const argv = tcpdump(layout, target, {
       interface: call.value("interface"),

@@ -72,7 +72,7 @@ export function requireDirectories(call: Call, flags: readonly string[]): void {
  *
  * @throws {UsageError} unless exactly one of ID, --netns and --pid is given
  */
-export async function targetOf(call: Call): Promise<Target> {
+export async function targetOf(call: Call, layout: Layout = layoutOf(call)): Promise<Target> {
   const { findTarget } = await import("../netns/target.ts");
   const [id, more] = call.operands;
   const netns = call.value("netns");
@@ -86,7 +86,7 @@ export async function targetOf(call: Call): Promise<Target> {
     );
   }
   if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
-  return findTarget(layoutOf(call), { id, netns, pid }, choose);
+  return findTarget(layout, { id, netns, pid }, choose);
 }
 
 /** The id in a call that works on containers alone. */
