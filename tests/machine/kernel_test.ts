@@ -1,5 +1,5 @@
 /** What other kernels have and this machine's may lack: kinds of interfaces, SCTP, faults to find. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   example,
   install,
@@ -11,29 +11,9 @@ import {
   webServer,
 } from "../harness/machine/agent.ts";
 import { KERNELS } from "../harness/machine/kernels.ts";
+import { IN_VRF, networks } from "../harness/machine/kinds.ts";
 import { Machine } from "../harness/machine/machine.ts";
-import { FULL } from "../harness/scale.ts";
 import { longMachineTest } from "../harness/machine/test.ts";
-
-const local = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: "0.0.0.0/0" }] });
-
-/** Networks on the wire to the host outside, which has an address of each. */
-const NETWORKS = {
-  vlan: { type: "vlan", master: "wan0", vlanId: 10, ipam: local("192.168.10.0/24") },
-  ipvlan: { type: "ipvlan", master: "wan0", mode: "l2", ipam: local("192.168.20.0/24") },
-  dummy: { type: "dummy", ipam: local("192.168.30.0/24") },
-};
-const networks = () =>
-  Object.entries(NETWORKS).map(([name, config]) => ({ cniVersion: "1.0.0", name, ...config }));
-/** A bridge's container with its interface in a routing domain of its own. */
-const IN_VRF = {
-  cniVersion: "1.0.0",
-  name: "vrf",
-  plugins: [
-    { ...example("cni-test"), name: undefined, bridge: "vrf0", ipam: local("192.168.40.0/24") },
-    { type: "vrf", vrfname: "red" },
-  ],
-};
 
 for (const kernel of KERNELS) {
   longMachineTest(`on ${kernel}: interfaces and SCTP that this machine may lack`, async (t) => {
@@ -116,44 +96,6 @@ for (const kernel of KERNELS) {
     });
   });
 }
-
-/** Moments at which each kind is killed, spread over its requests to the kernel. */
-const MOMENTS = FULL ? 6 : 2;
-
-longMachineTest(
-  "kinds of interfaces that this machine may lack, killed at their requests",
-  async (t) => {
-    const parts = ["iptables", "iproute2", "strace"] as const;
-    await using machine = await Machine.start({ parts, files: OBSERVER });
-    await install(machine, IN_VRF, ...networks());
-    await outside(machine);
-    for (const name of [...Object.keys(NETWORKS), "vrf"]) {
-      await t.step(name, async () => {
-        const run = `mesos-cni run --networks=${name} -- true`;
-        const state = async () => [
-          await leftovers(machine),
-          await machine.ok("ip -o link | cut -d: -f2 | sort"),
-        ];
-        await machine.ok(run);
-        const before = await state();
-        const strace = "strace -qq -e trace=sendto";
-        const requests = Number(
-          await machine.ok(`${strace} -o /run/trace ${run}; grep -c 'sendto(' /run/trace`),
-        );
-        let killed = 0;
-        for (let i = 0; i < MOMENTS; i++) {
-          const moment = 1 + Math.floor(i * requests / MOMENTS);
-          const inject = `-o /dev/null -e inject=sendto:signal=KILL:when=${moment}`;
-          if ((await machine.run(`${strace} ${inject} ${run}`)).code !== 0) killed++;
-          await machine.ok("mesos-cni isolator recover </dev/null && mesos-cni gc --apply");
-          assertEquals(await state(), before, `killed at request ${moment} of ${requests}`);
-        }
-        assert(killed > MOMENTS / 2, `only ${killed} were killed`);
-        await machine.ok(run);
-      });
-    }
-  },
-);
 
 interface Fault {
   /** Makes the container ill; `$VETH` is its wire's end at the agent. */
