@@ -42,7 +42,8 @@ export function openLibc<const S extends Record<string, Deno.ForeignFunction>>(
 // deno-lint-ignore no-explicit-any
 type Call = (...values: any[]) => unknown;
 
-const EINTR = 4;
+/** -EINTR, of either width. */
+const INTERRUPTED: readonly unknown[] = [-4, -4n];
 /** Calls that have done their work when a signal interrupts them: a second close closes another file. */
 const NEVER_REPEATED: readonly string[] = ["close"];
 
@@ -52,7 +53,7 @@ export function settled(name: string, call: Call): Call {
   return (...values) => {
     while (true) {
       const result = call(...values);
-      if (result !== -EINTR && result !== BigInt(-EINTR)) return result;
+      if (!INTERRUPTED.includes(result)) return result;
     }
   };
 }
