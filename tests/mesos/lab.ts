@@ -13,7 +13,8 @@ export const MESOS_DIR = Deno.env.get("MESOS_DIR") || undefined;
 
 /** The address of master and agent. */
 export const ADDRESS = "10.99.0.1";
-const DEADLINE_MS = 60_000;
+/** An agent whose first registration is lost tries again after up to a minute (REGISTER_RETRY_INTERVAL_MAX). */
+const DEADLINE_MS = 150_000;
 
 /**
  * What is in the agent's plugins directory: Debian's plugins with our port mapper or with Mesos',
