@@ -73,6 +73,12 @@ const WIDE = new Set<unknown>(["isize", "usize", "i64", "u64", "pointer"]);
 
 type Functions = Record<string, Deno.ForeignFunction>;
 
+const MMAP = {
+  parameters: ["usize", "usize", "i32", "i32", "i32", "i64"],
+  result: "pointer",
+} as const;
+const MPROTECT = { parameters: ["pointer", "usize", "i32"], result: "i32" } as const;
+
 /**
  * Opens functions of the C library that return `-errno` where C's return -1.
  *
@@ -83,13 +89,10 @@ export function openWithErrno<const S extends Functions>(
   library: string,
   symbols: S,
 ): Deno.StaticForeignLibraryInterface<S> {
-  const addresses = Deno.dlopen(
+  const addresses = addressesOf(
     library,
-    Object.fromEntries(
-      Object.entries(symbols)
-        .map(([key, { name = key }]) => [key, { name, type: "pointer" as const }]),
-    ),
-  ).symbols;
+    Object.fromEntries(Object.entries(symbols).map(([key, { name = key }]) => [key, name])),
+  );
   const { mmap, mprotect, errnoLocation } = memoryOf(library);
   const size = BigInt(PAGE_BYTES);
   const memory = mmap(0n, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
@@ -124,10 +127,38 @@ function memoryOf(library: string) {
 }
 
 function openMemory(library: string) {
-  const { mmap, mprotect, errno } = Deno.dlopen(library, {
-    mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
-    mprotect: { parameters: ["pointer", "usize", "i32"], result: "i32" },
-    errno: { name: "__errno_location", type: "pointer" },
-  }).symbols;
-  return { mmap, mprotect, errnoLocation: BigInt(Deno.UnsafePointer.value(errno)) };
+  const addresses = addressesOf(library, {
+    mmap: "mmap",
+    mprotect: "mprotect",
+    errno: "__errno_location",
+  });
+  const mmap = new Deno.UnsafeFnPointer(
+    addresses.mmap as Deno.PointerObject<typeof MMAP>,
+    MMAP,
+  );
+  const mprotect = new Deno.UnsafeFnPointer(
+    addresses.mprotect as Deno.PointerObject<typeof MPROTECT>,
+    MPROTECT,
+  );
+  return {
+    mmap: (...args: Parameters<typeof mmap.call>) => mmap.call(...args),
+    mprotect: (...args: Parameters<typeof mprotect.call>) => mprotect.call(...args),
+    errnoLocation: BigInt(Deno.UnsafePointer.value(addresses.errno)),
+  };
+}
+
+/**
+ * Where functions are, by their names in the library. Not the functions themselves: the runtime
+ * compiles code for each that it opens, half a millisecond for the first and a tenth for others.
+ */
+function addressesOf<K extends string>(
+  library: string,
+  names: Readonly<Record<K, string>>,
+): Record<K, Deno.PointerValue> {
+  return Deno.dlopen(
+    library,
+    Object.fromEntries(
+      Object.entries<string>(names).map(([key, name]) => [key, { name, type: "pointer" as const }]),
+    ),
+  ).symbols as Record<K, Deno.PointerValue>;
 }

@@ -13,7 +13,7 @@ import {
   payload,
   verdict,
 } from "../../lib/nft/expressions.ts";
-import { generation, type ListedRule, Rules } from "../../lib/nft/rules.ts";
+import { generation, isSameRule, type ListedRule, Rules } from "../../lib/nft/rules.ts";
 import { interfaceAddress } from "./addresses.ts";
 import { hashOf } from "./names.ts";
 import type { Call } from "./standard_plugin.ts";
@@ -22,6 +22,7 @@ type Owner = Pick<Call, "network" | "containerId" | "ifName">;
 
 const TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
 const CHAIN = "masq_checks";
+const BASE_CHAIN = "postrouting";
 const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
 const CHAIN_COMMENT =
   "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
@@ -43,24 +44,43 @@ export async function addNftablesMasquerade(
   const comment = await commentOf(call);
   const rules = addresses.map((address) => masqueradeRule(address));
   change(call, (stale) => [
-    addTable(TABLE, TABLE_COMMENT),
-    addChain(TABLE, CHAIN, undefined, CHAIN_COMMENT),
-    addChain(TABLE, "postrouting", {
-      type: "nat",
-      hook: "postrouting",
-      priority: SNAT_PRIORITY,
-    }),
-    // The first three rules are everybody's, and written anew by each, as the reference does.
-    flushChain(TABLE, "postrouting"),
-    addRule(TABLE, "postrouting", [...destinationIn([224, 0, 0, 0], 4), verdict("return")]),
-    addRule(TABLE, "postrouting", [
-      ...destinationIn([0xff, ...new Array<number>(15).fill(0)], 8),
-      verdict("return"),
-    ]),
-    addRule(TABLE, "postrouting", [verdict("goto", CHAIN)]),
+    ...isSharedComplete() ? [] : sharedChanges(),
     ...stale,
     ...rules.map((expressions) => addRule(TABLE, CHAIN, expressions, { comment })),
   ], await instanceHash(call));
+}
+
+/** The first rules, which are everybody's. */
+const SHARED_RULES: readonly (readonly Expression[])[] = [
+  [...destinationIn([224, 0, 0, 0], 4), verdict("return")],
+  [...destinationIn([0xff, ...new Array<number>(15).fill(0)], 8), verdict("return")],
+  [verdict("goto", CHAIN)],
+];
+
+/** Makes what is missing of the table, and puts its shared rules as they must be. */
+function sharedChanges(): Change[] {
+  return [
+    addTable(TABLE, TABLE_COMMENT),
+    addChain(TABLE, CHAIN, undefined, CHAIN_COMMENT),
+    addChain(TABLE, BASE_CHAIN, { type: "nat", hook: "postrouting", priority: SNAT_PRIORITY }),
+    flushChain(TABLE, BASE_CHAIN),
+    ...SHARED_RULES.map((expressions) => addRule(TABLE, BASE_CHAIN, expressions)),
+  ];
+}
+
+/**
+ * Whether the shared rules are there and nothing else is. The reference writes them anew each time;
+ * but the kernel frees what a transaction replaces some milliseconds later, and a process that made
+ * one does not end before.
+ */
+function isSharedComplete(): boolean {
+  const rules = new Rules(TABLE.family);
+  if (!rules.hasBaseChain(TABLE.name, BASE_CHAIN) || !rules.hasChain(TABLE.name, CHAIN)) {
+    return false;
+  }
+  const found = rules.list(TABLE.name, BASE_CHAIN, ({ expressions }) => expressions.slice());
+  return found.length === SHARED_RULES.length &&
+    SHARED_RULES.every((written, index) => isSameRule(found[index]!, written));
 }
 
 /** @throws {SystemError} */
