@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { makeDeb } from "../../tools/release/deb.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
-import { makeVariant } from "../harness/variant.ts";
+import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
 const ARCH = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
 /** A package's files are root's. */
@@ -65,7 +65,7 @@ Deno.test({
     await using host = await machine();
     const first = await deb(host, MESOS_CNI, "0.1.0", { compression: "none" });
     const newer = `${host.dir}/mesos-cni-newer`;
-    await makeVariant(newer, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+    await makeVariant(newer, NEXT_VERSION);
     const second = await deb(host, newer, "0.1.9", { compression: "none" });
 
     await host.ok(dpkg("-i", first));

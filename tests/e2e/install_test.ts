@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { FULL } from "../harness/scale.ts";
-import { makeVariant } from "../harness/variant.ts";
+import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
 /** A machine whose /etc can be written to without it being that of the test's. */
 async function machine(): Promise<Sandbox> {
@@ -253,7 +253,7 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
   await using agent = await machine();
   await agent.ok(installCall(agent));
   const other = `${agent.dir}/mesos-cni-other`;
-  await makeVariant(other, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+  await makeVariant(other, NEXT_VERSION);
   assertStringIncludes(await agent.ok([other, "version"]), "0.1.9");
   const plugin = `${places(agent).plugins[0]}/mesos-cni-port-mapper`;
   const replacements = FULL ? 20 : 8;
@@ -320,7 +320,11 @@ async function add(agent: Sandbox, plugin: string, n: number): Promise<void> {
 Deno.test("an older and a newer program clean up after each other", async () => {
   await using agent = await machine();
   const newer = `${agent.dir}/mesos-cni-newer`;
-  await makeVariant(newer, { "format: 1": "format: 2" });
+  await makeVariant(newer, {
+    "lib/install/manifest.ts": ["format: 1", "format: 2"],
+    "lib/isolator/prepare.ts": ["format: 1", "format: 2"],
+    "lib/containers/request.ts": ["format: 1", "format: 2"],
+  });
   await Deno.copyFile(
     "examples/networks/port-mapper-test.conf",
     `${agent.dir}/networks/port-mapper-test.conf`,

@@ -55,9 +55,9 @@ Deno.test({
           CACHE,
         );
         const binary = join(dir, "mesos-cni");
-        await compile(workplace, TARGETS[Deno.build.arch === "x86_64" ? "x64" : "arm64"], [
-          "--allow-read",
-        ], binary);
+        const allowed = ["read", "write", "env", "run", "ffi"].map((what) => `--allow-${what}`);
+        const target = TARGETS[Deno.build.arch === "x86_64" ? "x64" : "arm64"];
+        await compile(workplace, target, allowed, binary);
         const version = await new Deno.Command(binary, { args: ["version"] }).output();
         assertStringIncludes(new TextDecoder().decode(version.stdout), "mesos-cni ");
         const bytes = await Deno.readFile(binary);

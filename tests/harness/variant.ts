@@ -1,34 +1,43 @@
-/** The compiled program with a constant changed, as a release before or after it might have it. */
-import { assert } from "@std/assert";
-import { MESOS_CNI } from "./binary.ts";
+/** The program compiled of changed sources, as a release before or after it might be. */
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl, join } from "@std/path";
 
-/** Of the runtime, which comes first, nothing is changed: what is ours lies at the end. */
-const OURS = 16 * 1024 * 1024;
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+/** What `./dev build` reads. */
+const SOURCES = ["dev", "deno.json", "deno.lock", "main.ts", "lib", "plugins", "tools"];
 
 /**
- * Copies the program and replaces text in it.
+ * Builds the program with other constants.
  *
- * @param changes old text to new text of the same length
+ * @param path where it is put
+ * @param changes of each file, the text that is replaced and what with
  */
-export async function makeVariant(path: string, changes: Record<string, string>): Promise<void> {
-  const bytes = await Deno.readFile(MESOS_CNI);
-  const ours = bytes.subarray(-OURS);
-  for (const [before, after] of Object.entries(changes)) {
-    const [wanted, put] = [before, after].map((text) => new TextEncoder().encode(text));
-    assert(wanted!.length === put!.length, "a change of length would move what follows");
-    let found = 0;
-    for (let at = find(ours, wanted!, 0); at >= 0; at = find(ours, wanted!, at + 1)) {
-      ours.set(put!, at);
-      found++;
+export async function makeVariant(
+  path: string,
+  changes: Readonly<Record<string, readonly [before: string, after: string]>>,
+): Promise<void> {
+  const checkout = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
+  try {
+    await run("cp", ["-r", ...SOURCES, checkout], ROOT);
+    await Deno.symlink(join(ROOT, ".tools"), join(checkout, ".tools"));
+    for (const [file, [before, after]] of Object.entries(changes)) {
+      const text = await Deno.readTextFile(join(checkout, file));
+      assert(text.includes(before), `${file} holds ${before}`);
+      await Deno.writeTextFile(join(checkout, file), text.replaceAll(before, after));
     }
-    assert(found > 0, `the program holds ${before}`);
+    await run("./dev", ["build"], checkout);
+    await Deno.copyFile(join(checkout, "dist/mesos-cni"), path);
+  } finally {
+    await Deno.remove(checkout, { recursive: true });
   }
-  await Deno.writeFile(path, bytes, { mode: 0o755 });
 }
 
-function find(bytes: Uint8Array, wanted: Uint8Array, from: number): number {
-  for (let at = bytes.indexOf(wanted[0]!, from); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
-    if (wanted.every((byte, i) => bytes[at + i] === byte)) return at;
-  }
-  return -1;
+async function run(command: string, args: string[], cwd: string): Promise<void> {
+  const { code, stderr } = await new Deno.Command(command, { args, cwd }).output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
 }
+
+/** The next version, of the same program. */
+export const NEXT_VERSION = {
+  "lib/base/version.ts": ['VERSION = "0.1.0"', 'VERSION = "0.1.9"'],
+} as const;

@@ -10,7 +10,7 @@ import { define, example, leftovers, OBSERVER, start, stop } from "../harness/ma
 import { DOWNLOADED, Machine } from "../harness/machine/machine.ts";
 import { ALL, longMachineTest, machineTest } from "../harness/machine/test.ts";
 import { FULL } from "../harness/scale.ts";
-import { makeVariant } from "../harness/variant.ts";
+import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
 const MOMENTS = FULL
   ? { attachment: 10, installation: 5 }
@@ -51,7 +51,7 @@ machineTest("a power cut in the middle of ADD or DEL", async () => {
 longMachineTest("a power cut in the middle of an installation or an upgrade", async () => {
   const newer = await Deno.makeTempFile();
   try {
-    await makeVariant(newer, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+    await makeVariant(newer, NEXT_VERSION);
     await using machine = await Machine.start({ files: { [NEWER]: newer } });
     const without = await files(machine);
     const install = () => machine.ok(`${DOWNLOADED} install`);

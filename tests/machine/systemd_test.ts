@@ -3,7 +3,7 @@ import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert
 import { example, install, start } from "../harness/machine/agent.ts";
 import { Machine } from "../harness/machine/machine.ts";
 import { longMachineTest } from "../harness/machine/test.ts";
-import { makeVariant } from "../harness/variant.ts";
+import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
 const NEWER = "/root/mesos-cni-newer";
 const SERVICE = "mesos-cni.service";
@@ -13,7 +13,7 @@ longMachineTest(
   async () => {
     const newer = await Deno.makeTempFile();
     try {
-      await makeVariant(newer, { 'VERSION = "0.1.0"': 'VERSION = "0.1.9"' });
+      await makeVariant(newer, NEXT_VERSION);
       await using machine = await Machine.start({
         parts: ["iptables", "socat", "systemd"],
         files: { [NEWER]: newer },

@@ -1,0 +1,65 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { dirname, join } from "@std/path";
+import { MESOS_CNI } from "../harness/binary.ts";
+
+const DIST = dirname(MESOS_CNI);
+const PROGRAM = join(DIST, "program");
+/** The program with another loader: it fails where V8 does not take what was made of a script. */
+const TRAINER = join(DIST, "trainer");
+
+async function withScripts(test: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
+  try {
+    for (const { name } of Deno.readDirSync(PROGRAM)) {
+      await Deno.copyFile(join(PROGRAM, name), join(directory, name));
+    }
+    await test(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function version(scripts: string) {
+  const { code, stdout, stderr } = await new Deno.Command(TRAINER, {
+    args: ["version"],
+    env: { MESOS_CNI_TRAINER: scripts },
+  }).output();
+  const [said, complained] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, said: said!, complained: complained! };
+}
+
+Deno.test("the calls that somebody waits for run code that was compiled with the program", () => {
+  for (const name of ["attach.js", "version-attach.js", "version-attach-exec.js", "exec.js"]) {
+    const script = Deno.statSync(join(PROGRAM, name)).size;
+    const made = Deno.statSync(join(PROGRAM, `${name}.made`)).size;
+    assertEquals(made > script / 2, true, `of ${name} (${script} bytes), ${made} bytes were made`);
+  }
+});
+
+Deno.test("V8 takes what it made, and what is not its own is refused", async () => {
+  await withScripts(async (directory) => {
+    const { code, said, complained } = await version(directory);
+    assertEquals({ code, complained }, { code: 0, complained: "" });
+    assertStringIncludes(said, "mesos-cni ");
+  });
+  await withScripts(async (directory) => {
+    const made = join(directory, "main.js.made");
+    const bytes = await Deno.readFile(made);
+    bytes[8]! ^= 1; // of the version's hash
+    await Deno.writeFile(made, bytes);
+    const { code, complained } = await version(directory);
+    assertEquals(code, 1);
+    assertStringIncludes(complained, "V8 does not take what was made of ./main.js");
+  });
+});
+
+Deno.test("a script of which nothing was made runs all the same", async () => {
+  await withScripts(async (directory) => {
+    for (const { name } of Deno.readDirSync(directory)) {
+      if (name.endsWith(".made")) await Deno.writeFile(join(directory, name), new Uint8Array());
+    }
+    const { code, said } = await version(directory);
+    assertEquals(code, 0);
+    assertStringIncludes(said, "mesos-cni ");
+  });
+});

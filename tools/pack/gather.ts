@@ -1,0 +1,137 @@
+/**
+ * Gathers the program's modules into the few scripts that the calls need on which somebody waits:
+ * a plugin's answer to VERSION, a container that is attached or detached, `exec`.
+ *
+ *     gather.ts BUNDLE PROGRAM
+ */
+import { rolldown } from "rolldown";
+import { ENTRY } from "./loader.ts";
+
+/** The sources with which each of these calls begins, and those that it loads on its way. */
+const CALLS: Readonly<Record<string, readonly string[]>> = {
+  version: ["main.ts", "lib/cni/plugin_main.ts"],
+  attach: [
+    "main.ts",
+    "lib/cni/plugin_main.ts",
+    "plugins/port_mapper/plugin.ts",
+    "plugins/bridge/plugin.ts",
+    "plugins/host_local/plugin.ts",
+    "plugins/shared/masquerade_legacy.ts",
+    "plugins/shared/masquerade_nftables.ts",
+    "lib/ports/iptables.ts",
+    "lib/ports/nftables.ts",
+  ],
+  exec: [
+    "main.ts",
+    "lib/cli/main.ts",
+    "lib/cli/netns.ts",
+    "lib/netns/enter.ts",
+    "lib/netns/target.ts",
+  ],
+};
+
+/**
+ * Modules that the same calls need become one script; what none of them needs stays as it is.
+ *
+ * @param modules a directory of ES modules, as `deno bundle --code-splitting` makes it of `main.ts`
+ * @param output a directory that is there
+ */
+export async function gather(modules: string, output: string): Promise<void> {
+  const bundle = readBundle(modules);
+  const reached = Object.entries(CALLS).map(([call, sources]) =>
+    [call, bundle.reachedFrom(sources)] as const
+  );
+  const callsOf = (file: string) =>
+    reached.filter(([, files]) => files.has(file)).map(([call]) => call).join("-");
+  const groups = [...new Set(bundle.files.map(callsOf))].filter((name) => name !== "");
+
+  const build = await rolldown({
+    input: `${modules}/main.js`,
+    external: [/^node:/],
+    platform: "neutral",
+    // For createRequire of packages, which only load modules of the runtime with it.
+    transform: { define: { "import.meta.url": '"file:///mesos-cni"' } },
+    preserveEntrySignatures: "allow-extension",
+  });
+  const { output: scripts } = await build.generate({
+    format: "cjs",
+    exports: "named",
+    chunkFileNames: "[name].js",
+    // The names of functions stay, and lines, for the stack of a defect.
+    minify: {
+      compress: { keepNames: { function: true, class: true } },
+      mangle: { keepNames: true },
+      codegen: { removeWhitespace: false },
+    },
+    codeSplitting: {
+      includeDependenciesRecursively: false,
+      groups: groups.map((name) => ({
+        name,
+        test: (id: string) => {
+          const file = id.slice(id.lastIndexOf("/") + 1);
+          return !bundle.entries.has(file) && callsOf(file) === name;
+        },
+      })),
+    },
+  });
+  await build.close();
+  for (const script of scripts) {
+    if (script.type !== "chunk") throw new Error(`${script.fileName} is no script`);
+    const body = `(function(exports, require, module) { "use strict";\n${script.code}\n})\n`;
+    await Deno.writeTextFile(`${output}/${script.fileName}`, body);
+    await Deno.writeFile(`${output}/${script.fileName}.made`, new Uint8Array());
+  }
+}
+
+interface Bundle {
+  files: string[];
+  /** What is loaded by itself: the program's entry, and what `import()` names. */
+  entries: ReadonlySet<string>;
+  /** The files that hold these sources, with all that they import at once. */
+  reachedFrom(sources: readonly string[]): Set<string>;
+}
+
+function readBundle(directory: string): Bundle {
+  const texts = new Map(
+    [...Deno.readDirSync(directory)].map(({ name }) =>
+      [name, Deno.readTextFileSync(`${directory}/${name}`)] as const
+    ),
+  );
+  const named = (pattern: RegExp, text: string) =>
+    [...text.matchAll(pattern)].map(([, file]) => file!);
+  const imports = new Map(
+    [...texts].map(([name, text]) =>
+      [name, named(/(?:from|^import) "\.\/([^"]+)"/gm, text)] as const
+    ),
+  );
+  const holderOf = (source: string) => {
+    // The bundler writes each source's path above it.
+    const holders = [...texts].filter(([, text]) => `\n${text}`.includes(`\n// ${source}\n`));
+    if (holders.length !== 1) {
+      throw new Error(`${source} is in ${holders.length} files of the bundle`);
+    }
+    return holders[0]![0];
+  };
+  const add = (reached: Set<string>, file: string) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    for (const imported of imports.get(file)!) add(reached, imported);
+  };
+  return {
+    files: [...texts.keys()],
+    entries: new Set([
+      ENTRY.slice("./".length),
+      ...[...texts.values()].flatMap((text) => named(/import\("\.\/([^"]+)"\)/g, text)),
+    ]),
+    reachedFrom(sources) {
+      const reached = new Set<string>();
+      for (const source of sources) add(reached, holderOf(source));
+      return reached;
+    },
+  };
+}
+
+if (import.meta.main) {
+  const [bundle, program] = Deno.args;
+  await gather(bundle!, program!);
+}

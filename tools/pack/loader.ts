@@ -1,0 +1,48 @@
+/**
+ * How the compiled program loads its code: as scripts, each beside what V8 has made of it when the
+ * program was built (`train.ts`). V8 takes that as it is; without it, or when it is of another V8, it
+ * compiles the script as any other, which only takes longer.
+ */
+import process from "node:process";
+import { Script } from "node:vm";
+
+/** The script of `main.ts`, as scripts name each other. */
+export const ENTRY = "./main.js";
+
+type Exports = Record<string, unknown>;
+type Module = { exports: Exports };
+type Body = (exports: Exports, require: (name: string) => Exports, module: Module) => void;
+
+export class Loader {
+  readonly #directory: string;
+  readonly #modules = new Map<string, Module>();
+  /** What has been loaded, by name. */
+  readonly scripts = new Map<string, Script>();
+
+  /** @param directory where `gather.ts` has put the scripts */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** What a script exports; it runs when it is first asked for. */
+  readonly require = (name: string): Exports => {
+    if (name.startsWith("node:")) return process.getBuiltinModule(name) as Exports;
+    const known = this.#modules.get(name);
+    if (known) return known.exports;
+    const module: Module = { exports: {} };
+    this.#modules.set(name, module);
+    this.#body(name)(module.exports, this.require, module);
+    return module.exports;
+  };
+
+  #body(name: string): Body {
+    const path = `${this.#directory}/${name.slice("./".length)}`;
+    const made = Deno.readFileSync(`${path}.made`);
+    const script = new Script(Deno.readTextFileSync(path), {
+      filename: `mesos-cni/${name.slice("./".length)}`,
+      cachedData: made.length > 0 ? made : undefined,
+    });
+    this.scripts.set(name, script);
+    return script.runInThisContext();
+  }
+}

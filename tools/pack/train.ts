@@ -1,0 +1,148 @@
+/**
+ * Calls the program as agents do, so that V8 keeps what it makes of the functions that these calls
+ * need. In a throwaway network and mount table, since containers are attached in earnest.
+ *
+ *     unshare --net --mount deno run train.ts TRAINER PROGRAM
+ */
+
+/** Long enough for all calls. */
+const CONTAINER_SECONDS = "60";
+const ID = "trained";
+const RUNTIME_DIR = "/run/mesos/isolators/network/cni";
+
+interface Call {
+  /** Its first word is the name that the program is called by. */
+  words: readonly [string, ...string[]];
+  env?: Record<string, string>;
+  stdin?: string;
+  /** Exit code. */
+  code: number;
+}
+
+/**
+ * @param trainer `trainer.ts`, compiled
+ * @param scripts the directory of `gather.ts`, to which what V8 made is written
+ * @returns what is to be said of calls that did not end as they must: their functions are missing
+ */
+async function train(trainer: string, scripts: string): Promise<string[]> {
+  await run("mount", ["-t", "tmpfs", "tmpfs", "/run"]);
+  const container = new Deno.Command("unshare", { args: ["--net", "sleep", CONTAINER_SECONDS] })
+    .spawn();
+  try {
+    const netns = `/proc/${container.pid}/ns/net`;
+    await untilOther(netns, "/proc/self/ns/net");
+    await Deno.mkdir(`${RUNTIME_DIR}/${ID}`, { recursive: true });
+    await Deno.writeTextFile(`${RUNTIME_DIR}/${ID}/ns`, "");
+    await run("mount", ["--bind", netns, `${RUNTIME_DIR}/${ID}/ns`]);
+    const failures: string[] = [];
+    for (const call of calls(netns)) failures.push(...await make(call, trainer, scripts));
+    return failures;
+  } finally {
+    container.kill();
+    await container.status;
+  }
+}
+
+function calls(netns: string): Call[] {
+  const attachments = ["nftables", "iptables"].flatMap((backend, i) =>
+    ["ADD", "DEL"].map((command): Call => ({
+      words: ["mesos-cni-port-mapper"],
+      env: plugin(command, netns),
+      stdin: JSON.stringify(config(backend, i)),
+      code: 0,
+    }))
+  );
+  return [
+    {
+      words: ["bridge"],
+      env: { CNI_COMMAND: "VERSION" },
+      stdin: '{"cniVersion": "1.0.0"}',
+      code: 0,
+    },
+    ...attachments,
+    // Becoming the command would end the program before it has written anything.
+    { words: ["mesos-cni", "netns", "exec", ID, "--", "/no/such/program"], code: 127 },
+  ];
+}
+
+function plugin(command: string, netns: string): Record<string, string> {
+  return {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: ID,
+    CNI_NETNS: netns,
+    CNI_IFNAME: "eth0",
+    CNI_PATH: "/run/trained",
+  };
+}
+
+function config(backend: string, index: number) {
+  return {
+    cniVersion: "1.0.0",
+    name: `trained${index}`,
+    type: "mesos-cni-port-mapper",
+    backend,
+    chain: "TRAINED",
+    excludeDevices: [`trained${index}`],
+    delegate: {
+      type: "bridge",
+      bridge: `trained${index}`,
+      isGateway: true,
+      ipMasq: true,
+      ipMasqBackend: backend,
+      ipam: {
+        type: "host-local",
+        dataDir: "/run/leases",
+        subnet: `10.${index}.0.0/16`,
+        routes: [{ dst: "0.0.0.0/0" }],
+      },
+    },
+    runtimeConfig: {
+      portMappings: [
+        { hostPort: 8080, containerPort: 80 },
+        { hostPort: 8443, containerPort: 443, protocol: "udp" },
+      ],
+    },
+  };
+}
+
+async function make(
+  { words, env = {}, stdin, code }: Call,
+  trainer: string,
+  scripts: string,
+): Promise<string[]> {
+  const [name, ...args] = words;
+  await Deno.mkdir("/run/trained", { recursive: true });
+  await Deno.symlink(trainer, `/run/trained/${name}`).catch(() => {}); // of a call before
+  const child = new Deno.Command(`/run/trained/${name}`, {
+    args,
+    env: { ...env, MESOS_CNI_TRAINER: scripts },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdin ?? ""));
+  await writer.close();
+  const output = await child.output();
+  if (output.code === code) return [];
+  const said = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return [`${[...words, env.CNI_COMMAND].join(" ")} ended with ${output.code}: ${said.join("")}`];
+}
+
+async function untilOther(handle: string, own: string): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if (await Deno.readLink(handle) !== await Deno.readLink(own)) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error("unshare made no network for the container");
+}
+
+async function run(command: string, args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(command, { args, stderr: "piped" }).output();
+  if (!success) throw new Error(`${command}: ${new TextDecoder().decode(stderr)}`);
+}
+
+const [trainer, program] = Deno.args;
+const failures = await train(await Deno.realPath(trainer!), await Deno.realPath(program!));
+for (const failure of failures) console.error(failure);
+Deno.exit(failures.length === 0 ? 0 : 1);
