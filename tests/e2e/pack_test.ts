@@ -29,9 +29,9 @@ async function version(scripts: string) {
 }
 
 Deno.test("the calls that somebody waits for run code that was compiled with the program", () => {
-  for (const name of ["attach.js", "version-attach.js", "version-attach-exec.js", "exec.js"]) {
-    const script = Deno.statSync(join(PROGRAM, name)).size;
-    const made = Deno.statSync(join(PROGRAM, `${name}.made`)).size;
+  for (const name of ["attach", "version-attach", "version-attach-exec", "exec"]) {
+    const script = Deno.statSync(join(PROGRAM, `${name}.script`)).size;
+    const made = Deno.statSync(join(PROGRAM, `${name}.script.made`)).size;
     assertEquals(made > script / 2, true, `of ${name} (${script} bytes), ${made} bytes were made`);
   }
 });
@@ -43,13 +43,13 @@ Deno.test("V8 takes what it made, and what is not its own is refused", async () 
     assertStringIncludes(said, "mesos-cni ");
   });
   await withScripts(async (directory) => {
-    const made = join(directory, "main.js.made");
+    const made = join(directory, "main.script.made");
     const bytes = await Deno.readFile(made);
     bytes[8]! ^= 1; // of the version's hash
     await Deno.writeFile(made, bytes);
     const { code, complained } = await version(directory);
     assertEquals(code, 1);
-    assertStringIncludes(complained, "V8 does not take what was made of ./main.js");
+    assertStringIncludes(complained, "V8 does not take what was made of ./main.script");
   });
 });
 

@@ -4,8 +4,11 @@
  *
  *     gather.ts BUNDLE PROGRAM
  */
+import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
-import { ENTRY } from "./loader.ts";
+
+/** The bundle's file of `main.ts`. */
+const ENTRY_MODULE = "main.js";
 
 /** The sources with which each of these calls begins, and those that it loads on its way. */
 const CALLS: Readonly<Record<string, readonly string[]>> = {
@@ -31,7 +34,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Modules that the same calls need become one script; what none of them needs stays as it is.
+ * Modules that the same calls need become one script; what none of them needs is compressed.
  *
  * @param modules a directory of ES modules, as `deno bundle --code-splitting` makes it of `main.ts`
  * @param output a directory that is there
@@ -46,7 +49,7 @@ export async function gather(modules: string, output: string): Promise<void> {
   const groups = [...new Set(bundle.files.map(callsOf))].filter((name) => name !== "");
 
   const build = await rolldown({
-    input: `${modules}/main.js`,
+    input: `${modules}/${ENTRY_MODULE}`,
     external: [/^node:/],
     platform: "neutral",
     // For createRequire of packages, which only load modules of the runtime with it.
@@ -56,7 +59,9 @@ export async function gather(modules: string, output: string): Promise<void> {
   const { output: scripts } = await build.generate({
     format: "cjs",
     exports: "named",
-    chunkFileNames: "[name].js",
+    // Not .js, since deno compile would take them for modules.
+    entryFileNames: "[name].script",
+    chunkFileNames: "[name].script",
     // The names of functions stay, and lines, for the stack of a defect.
     minify: {
       compress: { keepNames: { function: true, class: true } },
@@ -67,21 +72,25 @@ export async function gather(modules: string, output: string): Promise<void> {
       includeDependenciesRecursively: false,
       groups: groups.map((name) => ({
         name,
-        test: (id: string) => {
-          const file = id.slice(id.lastIndexOf("/") + 1);
-          return !bundle.entries.has(file) && callsOf(file) === name;
-        },
+        test: (id: string) => !bundle.entries.has(fileOf(id)) && callsOf(fileOf(id)) === name,
       })),
     },
   });
   await build.close();
   for (const script of scripts) {
     if (script.type !== "chunk") throw new Error(`${script.fileName} is no script`);
+    const path = `${output}/${script.fileName}`;
     const body = `(function(exports, require, module) { "use strict";\n${script.code}\n})\n`;
-    await Deno.writeTextFile(`${output}/${script.fileName}`, body);
-    await Deno.writeFile(`${output}/${script.fileName}.made`, new Uint8Array());
+    // The whole file is read at each start, half a mebibyte in a millisecond.
+    const isRare = script.moduleIds.every((id) => isModule(id) && callsOf(fileOf(id)) === "");
+    await Deno.writeFile(path, isRare ? gzipSync(body) : new TextEncoder().encode(body));
+    if (!isRare) await Deno.writeFile(`${path}.made`, new Uint8Array());
   }
 }
+
+const fileOf = (id: string) => id.slice(id.lastIndexOf("/") + 1);
+/** Not the bundler's own, which all scripts share. */
+const isModule = (id: string) => id.startsWith("/");
 
 interface Bundle {
   files: string[];
@@ -117,15 +126,21 @@ function readBundle(directory: string): Bundle {
     reached.add(file);
     for (const imported of imports.get(file)!) add(reached, imported);
   };
+  const entries = new Set([
+    ENTRY_MODULE,
+    ...[...texts.values()].flatMap((text) => named(/import\("\.\/([^"]+)"\)/g, text)),
+  ]);
+  /** Entries that have no source of their own, since another call needs it as well. */
+  const doors = [...entries].filter((file) => !/^\/\/ /m.test(texts.get(file)!));
   return {
     files: [...texts.keys()],
-    entries: new Set([
-      ENTRY.slice("./".length),
-      ...[...texts.values()].flatMap((text) => named(/import\("\.\/([^"]+)"\)/g, text)),
-    ]),
+    entries,
     reachedFrom(sources) {
       const reached = new Set<string>();
       for (const source of sources) add(reached, holderOf(source));
+      for (const door of doors) {
+        if (imports.get(door)!.every((file) => reached.has(file))) reached.add(door);
+      }
       return reached;
     },
   };

@@ -7,7 +7,12 @@ import process from "node:process";
 import { Script } from "node:vm";
 
 /** The script of `main.ts`, as scripts name each other. */
-export const ENTRY = "./main.js";
+export const ENTRY = "./main.script";
+
+/** How a script begins that few calls need (RFC 1952). */
+const GZIP = 0x1f;
+const NOTHING = new Uint8Array();
+const decoder = new TextDecoder();
 
 type Exports = Record<string, unknown>;
 type Module = { exports: Exports };
@@ -16,7 +21,7 @@ type Body = (exports: Exports, require: (name: string) => Exports, module: Modul
 export class Loader {
   readonly #directory: string;
   readonly #modules = new Map<string, Module>();
-  /** What has been loaded, by name. */
+  /** What has been loaded of that for which V8 works in advance, by name. */
   readonly scripts = new Map<string, Script>();
 
   /** @param directory where `gather.ts` has put the scripts */
@@ -37,12 +42,18 @@ export class Loader {
 
   #body(name: string): Body {
     const path = `${this.#directory}/${name.slice("./".length)}`;
-    const made = Deno.readFileSync(`${path}.made`);
-    const script = new Script(Deno.readTextFileSync(path), {
+    const file = Deno.readFileSync(path);
+    const isRare = file[0] === GZIP;
+    const made = isRare ? NOTHING : Deno.readFileSync(`${path}.made`);
+    const script = new Script(decoder.decode(isRare ? gunzip(file) : file), {
       filename: `mesos-cni/${name.slice("./".length)}`,
       cachedData: made.length > 0 ? made : undefined,
     });
-    this.scripts.set(name, script);
+    if (!isRare) this.scripts.set(name, script);
     return script.runInThisContext();
   }
+}
+
+function gunzip(bytes: Uint8Array): Uint8Array {
+  return (process.getBuiltinModule("node:zlib") as typeof import("node:zlib")).gunzipSync(bytes);
 }
