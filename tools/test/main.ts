@@ -11,7 +11,7 @@ import { addTallies, closingLine, errorsIn, readTally, type Tally } from "./tall
 const TOTAL_LIMIT = Number(Deno.env.get("MESOS_CNI_TEST_TIMEOUT") ?? 900);
 /** Tests wait more than they work. */
 const AT_A_TIME = Number(
-  Deno.env.get("MESOS_CNI_TEST_JOBS") ?? 2 * navigator.hardwareConcurrency + 1,
+  Deno.env.get("MESOS_CNI_TEST_JOBS") ?? 3 * navigator.hardwareConcurrency,
 );
 /** Who runs the tests: the Deno that runs this, or an emulated one with a cache of its own. */
 const DENO = Deno.env.get("MESOS_CNI_TEST_DENO") ?? Deno.execPath();
