@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "@std/path";
 import { MESOS_CNI } from "../harness/binary.ts";
 
@@ -34,6 +34,18 @@ Deno.test("the calls that somebody waits for run code that was compiled with the
     const made = Deno.statSync(join(PROGRAM, `${name}.script.made`)).size;
     assertEquals(made > script / 2, true, `of ${name} (${script} bytes), ${made} bytes were made`);
   }
+});
+
+Deno.test("scripts call each other's functions without a getter", () => {
+  const text = Deno.readTextFileSync(join(PROGRAM, "attach.script"));
+  const functions = new Set(
+    [...text.matchAll(/^(?:async )?function\*? (\w+)\(/gm)].map(([, name]) => name!),
+  );
+  const behindGetters = [...text.matchAll(/return (\w+);\s*\}\s*\}\)/g)].map(([, name]) => name!);
+  assert(behindGetters.length > 0, "constants have getters");
+  const slow = behindGetters.filter((name) => functions.has(name));
+  // Where a variable has the function's name as well, it is not taken apart which of them is meant.
+  assert(slow.length < functions.size / 20, slow.join(" "));
 });
 
 Deno.test("V8 takes what it made, and what is not its own is refused", async () => {

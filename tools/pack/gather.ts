@@ -80,12 +80,29 @@ export async function gather(modules: string, output: string): Promise<void> {
   for (const script of scripts) {
     if (script.type !== "chunk") throw new Error(`${script.fileName} is no script`);
     const path = `${output}/${script.fileName}`;
-    const body = `(function(exports, require, module) { "use strict";\n${script.code}\n})\n`;
+    const body = `(function(exports, require, module) { "use strict";\n${
+      directly(script.code)
+    }\n})\n`;
     // The whole file is read at each start, half a mebibyte in a millisecond.
     const isRare = script.moduleIds.every((id) => isModule(id) && callsOf(fileOf(id)) === "");
     await Deno.writeFile(path, isRare ? gzipSync(body) : new TextEncoder().encode(body));
     if (!isRare) await Deno.writeFile(`${path}.made`, new Uint8Array());
   }
+}
+
+/**
+ * Exports functions by themselves where the bundler writes a getter, which each call from another
+ * script would have to call first. Nothing but its declaration gives such a name its value.
+ */
+function directly(code: string): string {
+  const getter =
+    /Object\.defineProperty\(exports, "(\w+)", \{\s*enumerable: !0,\s*get: function\(\) \{\s*return (\w+);\s*\}\s*\}\)/g;
+  return code.replace(getter, (whole, exported, name) => {
+    const declaration = new RegExp(`^(?:async )?function\\*? ${name}\\(`, "m");
+    const assignment = new RegExp(`\\b${name} (?:[-+*/%&|^?]*)= `);
+    const isFixed = declaration.test(code) && !assignment.test(code);
+    return isFixed ? `exports.${exported} = ${name}` : whole;
+  });
 }
 
 const fileOf = (id: string) => id.slice(id.lastIndexOf("/") + 1);
