@@ -36,7 +36,13 @@ export class Loader {
     if (known) return known.exports;
     const module: Module = { exports: {} };
     this.#modules.set(name, module);
-    this.#body(name)(module.exports, this.require, module);
+    try {
+      this.#body(name)(module.exports, this.require, module);
+    } catch (error) {
+      // Else it would be taken for whole the next time.
+      this.#modules.delete(name);
+      throw error;
+    }
     return module.exports;
   };
 
