@@ -75,3 +75,20 @@ Deno.test("a script of which nothing was made runs all the same", async () => {
     assertStringIncludes(said, "mesos-cni ");
   });
 });
+
+Deno.test("what somebody puts where the program seems to have its scripts is not read", async () => {
+  await withScripts(async (directory) => {
+    const seeming = join(directory, "deno-compile-mesos-cni");
+    await Deno.mkdir(seeming);
+    for (const { name } of Deno.readDirSync(PROGRAM)) {
+      const text = name.endsWith(".made") ? "" : "(function() { Deno.exit(66) })";
+      await Deno.writeTextFile(join(seeming, name), text);
+    }
+    const { code, stdout } = await new Deno.Command(MESOS_CNI, {
+      args: ["version"],
+      env: { TMPDIR: directory },
+    }).output();
+    assertEquals(code, 0);
+    assertStringIncludes(new TextDecoder().decode(stdout), "mesos-cni ");
+  });
+});
