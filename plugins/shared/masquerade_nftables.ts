@@ -44,6 +44,7 @@ export async function addNftablesMasquerade(
   const comment = await commentOf(call);
   const rules = addresses.map((address) => masqueradeRule(address));
   change(call, (stale) => [
+    addTable(TABLE, TABLE_COMMENT), // which also wakes one that somebody has put to sleep
     ...isSharedComplete() ? [] : sharedChanges(),
     ...stale,
     ...rules.map((expressions) => addRule(TABLE, CHAIN, expressions, { comment })),
@@ -57,10 +58,9 @@ const SHARED_RULES: readonly (readonly Expression[])[] = [
   [verdict("goto", CHAIN)],
 ];
 
-/** Makes what is missing of the table, and puts its shared rules as they must be. */
+/** Makes the chains that are missing, and puts the shared rules as they must be. */
 function sharedChanges(): Change[] {
   return [
-    addTable(TABLE, TABLE_COMMENT),
     addChain(TABLE, CHAIN, undefined, CHAIN_COMMENT),
     addChain(TABLE, BASE_CHAIN, { type: "nat", hook: "postrouting", priority: SNAT_PRIORITY }),
     flushChain(TABLE, BASE_CHAIN),
