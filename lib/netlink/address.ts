@@ -1,7 +1,6 @@
 /** Addresses of interfaces (RTM_NEWADDR, linux/if_addr.h). */
-import { addressText } from "../base/ip.ts";
-import { AF_INET6 } from "../kernel/socket.ts";
-import { Attributes, type Message, view } from "./message.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { type Message, opened } from "./message.ts";
 import { scopeName } from "./names.ts";
 
 /** An address of an interface. */
@@ -42,25 +41,26 @@ const FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [0x800, "stable-privacy"],
 ];
 
-/** Decodes a message RTM_NEWADDR (struct ifaddrmsg and attributes). */
-export function decodeAddress(message: Message): Address {
-  const header = view(message.body);
-  const attributes = new Attributes(message.body.subarray(IFADDRMSG_BYTES));
+/**
+ * Decodes a message RTM_NEWADDR (struct ifaddrmsg and attributes); undefined for an address of
+ * another family, such as MCTP, of which a container can give its loopback interface one.
+ */
+export function decodeAddress(message: Message): Address | undefined {
+  const [header, attributes] = opened(message.body, IFADDRMSG_BYTES);
+  if (![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
   const flags = attributes.u32(IFA_FLAGS) ?? header.getUint8(2);
   const family = header.getUint8(0) === AF_INET6 ? "inet6" : "inet";
   // IFA_ADDRESS is the prefix's address: the peer's on a point-to-point link, else the same.
-  const prefix = attributes.bytes(IFA_ADDRESS);
-  const local = attributes.bytes(IFA_LOCAL) ?? prefix!;
-  const peer = prefix && addressText(prefix);
-  const address = addressText(local);
-  const broadcast = attributes.bytes(IFA_BROADCAST);
+  const peer = attributes.address(IFA_ADDRESS);
+  const address = attributes.address(IFA_LOCAL) ?? peer;
+  if (address === undefined) return undefined;
   return {
     link: header.getUint32(4, true),
     family,
     address,
     prefixLength: header.getUint8(1),
     peer: peer === address ? undefined : peer,
-    broadcast: broadcast && addressText(broadcast),
+    broadcast: attributes.address(IFA_BROADCAST),
     scope: scopeName(header.getUint8(3)),
     flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) =>
       // The same bit: IPv6 calls a secondary address temporary.

@@ -1,5 +1,5 @@
 /** The ports of bridges as they are, and which port a bridge sends a frame to (linux/if_link.h, linux/neighbour.h). */
-import { attribute, Attributes, eachAttribute, u32, view } from "./message.ts";
+import { attribute, eachAttribute, type Message, opened, u32, view } from "./message.ts";
 import { hexPairs } from "./link.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
@@ -37,30 +37,33 @@ export function bridgePorts(netns?: string): BridgePort[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const header = new Uint8Array(IFINFOMSG_BYTES);
   header[0] = AF_BRIDGE;
-  return socket.dump(RTM_GETLINK, [header], "list ports of bridges", ({ body }) => {
-    const attributes = new Attributes(body.subarray(IFINFOMSG_BYTES));
-    const port = attributes.nested(IFLA_PROTINFO);
-    const state = port.u8(1);
-    const master = attributes.u32(IFLA_MASTER);
-    if (state === undefined || master === undefined) return undefined;
-    const flag = (type: number, otherwise: boolean) => {
-      const value = port.u8(type);
-      return value === undefined ? otherwise : value !== 0;
-    };
-    return {
-      index: view(body).getInt32(4, true),
-      master,
-      state: STATES[state] ?? "disabled",
-      hairpin: flag(4, false),
-      learning: flag(8, true),
-      unicastFlood: flag(9, true),
-      multicastFlood: flag(27, true),
-      broadcastFlood: flag(30, true),
-      neighbourSuppress: flag(32, false),
-      isolated: flag(33, false),
-      locked: flag(39, false),
-    };
-  });
+  return socket.dump(RTM_GETLINK, [header], "list ports of bridges", decodePort);
+}
+
+/** Decodes RTM_NEWLINK of the family AF_BRIDGE; undefined for the bridge itself. */
+export function decodePort({ body }: Message): BridgePort | undefined {
+  const [header, attributes] = opened(body, IFINFOMSG_BYTES);
+  const port = attributes.nested(IFLA_PROTINFO);
+  const state = port.u8(1);
+  const master = attributes.u32(IFLA_MASTER);
+  if (state === undefined || master === undefined) return undefined;
+  const flag = (type: number, otherwise: boolean) => {
+    const value = port.u8(type);
+    return value === undefined ? otherwise : value !== 0;
+  };
+  return {
+    index: header.getInt32(4, true),
+    master,
+    state: STATES[state] ?? "disabled",
+    hairpin: flag(4, false),
+    learning: flag(8, true),
+    unicastFlood: flag(9, true),
+    multicastFlood: flag(27, true),
+    broadcastFlood: flag(30, true),
+    neighbourSuppress: flag(32, false),
+    isolated: flag(33, false),
+    locked: flag(39, false),
+  };
 }
 
 /** An entry of a bridge's forwarding table. */
@@ -80,21 +83,23 @@ export function forwardingTable(netns?: string): ForwardingEntry[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const header = new Uint8Array(NDMSG_BYTES);
   header[0] = AF_BRIDGE;
-  return socket.dump(RTM_GETNEIGH, [header], "list forwarding entries", ({ body }) => {
-    if (body[0] !== AF_BRIDGE) return undefined;
-    const attributes = new Attributes(body.subarray(NDMSG_BYTES));
-    const mac = attributes.bytes(NDA_LLADDR);
-    if (!mac) return undefined;
-    const state = view(body).getUint16(8, true);
-    return {
-      mac: hexPairs(mac),
-      link: view(body).getInt32(4, true),
-      master: attributes.u32(NDA_MASTER),
-      vlan: attributes.bytes(NDA_VLAN) && view(attributes.bytes(NDA_VLAN)!).getUint16(0, true),
-      permanent: (state & NUD_PERMANENT) !== 0,
-      fixed: (state & NUD_NOARP) !== 0,
-    };
-  });
+  return socket.dump(RTM_GETNEIGH, [header], "list forwarding entries", decodeForwarding);
+}
+
+/** Decodes RTM_NEWNEIGH of the family AF_BRIDGE; undefined for another one. */
+export function decodeForwarding({ body }: Message): ForwardingEntry | undefined {
+  const [header, attributes] = opened(body, NDMSG_BYTES);
+  const mac = attributes.bytes(NDA_LLADDR);
+  if (body[0] !== AF_BRIDGE || !mac) return undefined;
+  const state = header.getUint16(8, true);
+  return {
+    mac: hexPairs(mac),
+    link: header.getInt32(4, true),
+    master: attributes.u32(NDA_MASTER),
+    vlan: attributes.u16(NDA_VLAN),
+    permanent: (state & NUD_PERMANENT) !== 0,
+    fixed: (state & NUD_NOARP) !== 0,
+  };
 }
 
 export interface PortVlan {
@@ -116,13 +121,10 @@ export function bridgeVlans(
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const filtering = new Set<number>();
   socket.dump(RTM_GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
-    const data = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).nested(
-      IFLA_INFO_DATA,
-    );
-    const kind = new Attributes(body.subarray(IFINFOMSG_BYTES)).nested(IFLA_LINKINFO).text(1);
-    if (kind === "bridge" && data.u8(IFLA_BR_VLAN_FILTERING) === 1) {
-      filtering.add(view(body).getInt32(4, true));
-    }
+    const [header, attributes] = opened(body, IFINFOMSG_BYTES);
+    const info = attributes.nested(IFLA_LINKINFO);
+    const isFiltering = info.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING) === 1;
+    if (info.text(1) === "bridge" && isFiltering) filtering.add(header.getInt32(4, true));
     return undefined;
   });
   const ports = new Map<number, PortVlan[]>();
@@ -133,19 +135,25 @@ export function bridgeVlans(
     RTM_GETLINK,
     [header, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
     "list VLANs",
-    ({ body }) => {
-      const spec = new Attributes(body.subarray(IFINFOMSG_BYTES)).bytes(IFLA_AF_SPEC);
-      const vlans: PortVlan[] = [];
-      for (const [type, value] of eachAttribute(spec ?? new Uint8Array())) {
-        if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
-        vlans.push({
-          id: view(value).getUint16(2, true),
-          pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0,
-        });
-      }
-      ports.set(view(body).getInt32(4, true), vlans);
+    (message) => {
+      const { index, vlans } = decodePortVlans(message);
+      ports.set(index, vlans);
       return undefined;
     },
   );
   return { filtering, ports };
+}
+
+/** Decodes the VLANs of RTM_NEWLINK of the family AF_BRIDGE. */
+export function decodePortVlans({ body }: Message): { index: number; vlans: PortVlan[] } {
+  const [header, attributes] = opened(body, IFINFOMSG_BYTES);
+  const vlans: PortVlan[] = [];
+  for (const [type, value] of eachAttribute(attributes.bytes(IFLA_AF_SPEC) ?? new Uint8Array())) {
+    if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
+    vlans.push({
+      id: view(value).getUint16(2, true),
+      pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0,
+    });
+  }
+  return { index: header.getInt32(4, true), vlans };
 }

@@ -1,5 +1,5 @@
 /** Network interfaces as the kernel describes them (RTM_NEWLINK, linux/if_link.h). */
-import { Attributes, type Message, view } from "./message.ts";
+import { type Message, opened, view } from "./message.ts";
 
 /** A network interface. */
 export interface Link {
@@ -93,8 +93,7 @@ const IFINFOMSG_BYTES = 16;
 
 /** Decodes a message RTM_NEWLINK (struct ifinfomsg and attributes). */
 export function decodeLink(message: Message): Link {
-  const header = view(message.body);
-  const attributes = new Attributes(message.body.subarray(IFINFOMSG_BYTES));
+  const [header, attributes] = opened(message.body, IFINFOMSG_BYTES);
   const type = header.getUint16(2, true);
   const flags = header.getUint32(8, true);
   const mac = attributes.bytes(IFLA_ADDRESS);

@@ -1,4 +1,10 @@
-/** The bytes of netlink (linux/netlink.h): messages and their nested attributes. */
+/**
+ * The bytes of netlink (linux/netlink.h): messages and their nested attributes. A container chooses
+ * much of what the kernel says of its namespace, so whatever is read here is a value or an
+ * OperatorError `kernel_answer`, never a defect.
+ */
+import { addressText } from "../base/ip.ts";
+import { OperatorError } from "../base/error.ts";
 
 /** Flags of a message. */
 export const NLM_F_REPLACE = 0x100;
@@ -46,14 +52,30 @@ export function encodeMessage(
   return bytes;
 }
 
-/** The messages in a received datagram. */
+/** What is said of an answer that is not as its protocol has it. */
+export function malformed(what: string): OperatorError {
+  return new OperatorError("kernel_answer", `the kernel's answer can't be read: ${what}`);
+}
+
+/** What a message begins with, of so many bytes. @throws {OperatorError} `kernel_answer` */
+export function fixedPart(body: Uint8Array, bytes: number): DataView {
+  if (body.length < bytes) throw malformed(`a message of ${body.length} bytes, not ${bytes}`);
+  return view(body);
+}
+
+/** The same, and the attributes behind it. @throws {OperatorError} `kernel_answer` */
+export function opened(body: Uint8Array, bytes: number): [header: DataView, Attributes] {
+  return [fixedPart(body, bytes), new Attributes(body.subarray(bytes))];
+}
+
+/** The messages in a received datagram. @throws {OperatorError} `kernel_answer` */
 export function* decodeMessages(bytes: Uint8Array): Generator<Message> {
   let rest = bytes;
   while (rest.length >= HEADER_BYTES) {
     const header = view(rest);
     const length = header.getUint32(0, true);
     if (length < HEADER_BYTES || length > rest.length) {
-      throw new RangeError(`a netlink message of ${length} bytes in ${rest.length}`);
+      throw malformed(`a message of ${length} bytes in ${rest.length}`);
     }
     yield {
       type: header.getUint16(4, true),
@@ -86,10 +108,14 @@ export function nested(type: number, parts: readonly Uint8Array[]): Uint8Array {
   return attribute(type | NESTED, value);
 }
 
-/** Attributes by type; of several of one type, the last. */
+/**
+ * Attributes by type; of several of one type, the last. A number is undefined where its attribute is
+ * absent or too short.
+ */
 export class Attributes {
   readonly #values = new Map<number, Uint8Array>();
 
+  /** @throws {OperatorError} `kernel_answer` */
   constructor(bytes: Uint8Array) {
     for (const [type, value] of eachAttribute(bytes)) this.#values.set(type, value);
   }
@@ -102,9 +128,40 @@ export class Attributes {
     return this.#values.get(type)?.[0];
   }
 
+  u16(type: number): number | undefined {
+    return this.#fields(type, 2)?.getUint16(0, true);
+  }
+
   u32(type: number): number | undefined {
+    return this.#fields(type, 4)?.getUint32(0, true);
+  }
+
+  u64(type: number): bigint | undefined {
+    return this.#fields(type, 8)?.getBigUint64(0, true);
+  }
+
+  /** A number in network order, as nf_tables has them. */
+  be16(type: number): number | undefined {
+    return this.#fields(type, 2)?.getUint16(0);
+  }
+
+  be32(type: number): number | undefined {
+    return this.#fields(type, 4)?.getUint32(0);
+  }
+
+  be64(type: number): bigint | undefined {
+    return this.#fields(type, 8)?.getBigUint64(0);
+  }
+
+  #fields(type: number, bytes: number): DataView | undefined {
     const value = this.#values.get(type);
-    return value && value.length >= 4 ? view(value).getUint32(0, true) : undefined;
+    return value && value.length >= bytes ? view(value) : undefined;
+  }
+
+  /** An IP address. @throws {OperatorError} `kernel_answer` for one of another length */
+  address(type: number): string | undefined {
+    const value = this.#values.get(type);
+    return value && addressOf(value);
   }
 
   i32(type: number): number | undefined {
@@ -125,14 +182,24 @@ export class Attributes {
   }
 }
 
-/** Each attribute in `bytes`, in their order, with its type's flags taken off. */
+/** The text of an IP address. @throws {OperatorError} `kernel_answer` unless it has 4 or 16 bytes */
+export function addressOf(bytes: Uint8Array): string {
+  if (bytes.length === 4 || bytes.length === 16) return addressText(bytes);
+  throw malformed(`an address of ${bytes.length} bytes`);
+}
+
+/**
+ * Each attribute in `bytes`, in their order, with its type's flags taken off.
+ *
+ * @throws {OperatorError} `kernel_answer`
+ */
 export function* eachAttribute(bytes: Uint8Array): Generator<[type: number, value: Uint8Array]> {
   let rest = bytes;
   while (rest.length >= 4) {
     const header = view(rest);
     const length = header.getUint16(0, true);
     if (length < 4 || length > rest.length) {
-      throw new RangeError(`a netlink attribute of ${length} bytes in ${rest.length}`);
+      throw malformed(`an attribute of ${length} bytes in ${rest.length}`);
     }
     yield [header.getUint16(2, true) & TYPE_MASK, rest.subarray(4, length)];
     rest = rest.subarray(align(length));

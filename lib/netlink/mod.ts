@@ -8,10 +8,11 @@ import type { Change } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
 import {
   attribute,
-  Attributes,
+  type Attributes,
   type Message,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  opened,
   u32,
   view,
 } from "./message.ts";
@@ -126,7 +127,7 @@ export class Netlink implements Disposable {
         new Uint8Array(16),
         attribute(IFLA_IFNAME, cString(name)),
       ], `read the link ${name}`);
-      const attributes = new Attributes(message!.body.subarray(16));
+      const [, attributes] = opened(message!.body, 16);
       return {
         link: decodeLink(message!),
         data: attributes.nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA),
@@ -162,7 +163,7 @@ export class Netlink implements Disposable {
     const what = `read the statistics of the link of index ${index}`;
     const message = this.#unlessGone(RTM_GETSTATS, [header], what);
     return message &&
-      decodeStatistics(new Attributes(message.body.subarray(12)).bytes(IFLA_STATS_LINK_64));
+      decodeStatistics(opened(message.body, 12)[1].bytes(IFLA_STATS_LINK_64));
   }
 
   #unlessGone(type: number, parts: readonly Uint8Array[], what: string): Message | undefined {
@@ -295,7 +296,7 @@ export class Netlink implements Disposable {
       new Uint8Array(4),
       attribute(NETNSA_FD, u32(handle.fd)),
     ], `look up the id of ${netns}`);
-    const id = new Attributes(message!.body.subarray(4)).i32(NETNSA_NSID) ?? -1;
+    const id = opened(message!.body, 4)[1].i32(NETNSA_NSID) ?? -1;
     return id < 0 ? undefined : id;
   }
 

@@ -1,8 +1,7 @@
 /** Neighbours: which hardware address an IP address has (RTM_NEWNEIGH, linux/neighbour.h). */
-import { addressText } from "../base/ip.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { hexPairs } from "./link.ts";
-import { Attributes, type Message, view } from "./message.ts";
+import { type Message, opened } from "./message.ts";
 
 /** An entry of the ARP or neighbour-discovery cache. */
 export interface Neighbour {
@@ -39,16 +38,16 @@ const STATES: Readonly<Record<number, string>> = {
  * another kind, such as a bridge's forwarding table.
  */
 export function decodeNeighbour(message: Message): Neighbour | undefined {
-  const header = view(message.body);
-  const attributes = new Attributes(message.body.subarray(NDMSG_BYTES));
-  const address = attributes.bytes(NDA_DST);
-  if (!address || ![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
+  const [header, attributes] = opened(message.body, NDMSG_BYTES);
+  if (![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
+  const address = attributes.address(NDA_DST);
+  if (address === undefined) return undefined;
   const mac = attributes.bytes(NDA_LLADDR);
   const state = header.getUint16(8, true);
   const flags = header.getUint8(10);
   return {
     link: header.getInt32(4, true),
-    address: addressText(address),
+    address,
     mac: mac && hexPairs(mac),
     state: STATES[state] ?? `0x${state.toString(16)}`,
     router: (flags & NTF_ROUTER) !== 0,

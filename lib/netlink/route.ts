@@ -1,7 +1,17 @@
 /** Routes and routing rules (RTM_NEWROUTE, RTM_NEWRULE; linux/rtnetlink.h, linux/fib_rules.h). */
-import { addressBytes, addressText } from "../base/ip.ts";
+import { addressBytes } from "../base/ip.ts";
 import { addressFamilyOf, AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { attribute, Attributes, type Message, u32, view } from "./message.ts";
+import {
+  addressOf,
+  attribute,
+  Attributes,
+  fixedPart,
+  malformed,
+  type Message,
+  opened,
+  u32,
+  view,
+} from "./message.ts";
 import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
 
 /** A route. */
@@ -129,7 +139,7 @@ const ACTIONS = [
  * kernel only keeps as a cache, and for multicast routing.
  */
 export function decodeRoute(message: Message): Route | undefined {
-  const header = view(message.body);
+  const header = fixedPart(message.body, RTMSG_BYTES);
   const flags = header.getUint32(8, true);
   if (flags & RTM_F_CLONED || !isIp(header.getUint8(0))) return undefined;
   return decodeRouteEntry(message);
@@ -137,8 +147,7 @@ export function decodeRoute(message: Message): Route | undefined {
 
 /** As {@link decodeRoute}, for the answer to a question, which is such a cache entry. */
 export function decodeRouteEntry(message: Message): Route {
-  const header = view(message.body);
-  const attributes = new Attributes(message.body.subarray(RTMSG_BYTES));
+  const [header, attributes] = opened(message.body, RTMSG_BYTES);
   const family = familyName(header.getUint8(0));
   const metrics = attributes.nested(RTA_METRICS);
   const hops = attributes.bytes(RTA_MULTIPATH);
@@ -149,7 +158,7 @@ export function decodeRouteEntry(message: Message): Route {
     table: tableName(attributes.u32(RTA_TABLE) ?? header.getUint8(4)),
     gateway: gatewayOf(attributes),
     link: attributes.u32(RTA_OIF),
-    source: optionalAddress(attributes.bytes(RTA_PREFSRC)),
+    source: attributes.address(RTA_PREFSRC),
     metric: attributes.u32(RTA_PRIORITY),
     mtu: metrics.u32(RTAX_MTU),
     protocol: protocolName(header.getUint8(5)),
@@ -196,7 +205,7 @@ function* eachHop(bytes: Uint8Array): Generator<Uint8Array> {
   while (rest.length >= RTNEXTHOP_BYTES) {
     const length = view(rest).getUint16(0, true);
     if (length < RTNEXTHOP_BYTES || length > rest.length) {
-      throw new RangeError(`a next hop of ${length} bytes in ${rest.length}`);
+      throw malformed(`a next hop of ${length} bytes in ${rest.length}`);
     }
     yield rest.subarray(0, length);
     rest = rest.subarray((length + 3) & ~3);
@@ -218,9 +227,8 @@ function decodeHops(bytes: Uint8Array): NextHop[] {
  * multicast routing, which the kernel lists with the rest.
  */
 export function decodeRule(message: Message): Rule | undefined {
-  const header = view(message.body);
+  const [header, attributes] = opened(message.body, RTMSG_BYTES);
   if (!isIp(header.getUint8(0))) return undefined;
-  const attributes = new Attributes(message.body.subarray(RTMSG_BYTES));
   const family = familyName(header.getUint8(0));
   const action = header.getUint8(7);
   const mark = attributes.u32(FRA_FWMARK);
@@ -264,17 +272,13 @@ function prefix(
   all: string,
 ): string {
   if (!address) return length === 0 ? all : `${family === "inet" ? "0.0.0.0" : "::"}/${length}`;
-  return `${addressText(address)}/${length}`;
+  return `${addressOf(address)}/${length}`;
 }
 
 /** RTA_GATEWAY, or RTA_VIA (struct rtvia) for a gateway of the other family. */
 function gatewayOf(attributes: Attributes): string | undefined {
   const via = attributes.bytes(RTA_VIA);
-  return optionalAddress(attributes.bytes(RTA_GATEWAY) ?? via?.subarray(2));
-}
-
-function optionalAddress(bytes: Uint8Array | undefined): string | undefined {
-  return bytes && addressText(bytes);
+  return attributes.address(RTA_GATEWAY) ?? (via && addressOf(via.subarray(2)));
 }
 
 function flagNames(flags: number): string[] {

@@ -1,12 +1,13 @@
 /** Sockets of this network namespace (sock_diag(7), linux/inet_diag.h). */
-import { addressText } from "../base/ip.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { view } from "./message.ts";
+import { addressOf, fixedPart, type Message, view } from "./message.ts";
 import { NETLINK_SOCK_DIAG, NetlinkSocket } from "./socket.ts";
 
 const SOCK_DIAG_BY_FAMILY = 20;
 /** sizeof(struct inet_diag_req_v2) */
 const REQUEST_BYTES = 56;
+/** sizeof(struct inet_diag_msg) */
+const ANSWER_BYTES = 72;
 const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
@@ -34,13 +35,26 @@ export function listeners(protocol: keyof typeof PROTOCOLS, port: number): Liste
     request[1] = PROTOCOLS[protocol];
     view(request).setUint32(4, 1 << (protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE), true);
     view(request).setUint16(8, port);
-    return socket.dump(SOCK_DIAG_BY_FAMILY, [request], "list sockets", ({ body }) => {
-      if (view(body).getUint16(4) !== port) return undefined;
-      return {
-        address: addressText(body.slice(8, family === AF_INET ? 12 : 24)),
-        uid: view(body).getUint32(64, true),
-        inode: view(body).getUint32(68, true),
-      };
-    });
+    return socket.dump(
+      SOCK_DIAG_BY_FAMILY,
+      [request],
+      "list sockets",
+      (message) => decodeListener(message, family, port),
+    );
   });
+}
+
+/** Decodes struct inet_diag_msg; undefined for a socket that is not bound to `port`. */
+export function decodeListener(
+  { body }: Message,
+  family: number,
+  port: number,
+): Listener | undefined {
+  const socket = fixedPart(body, ANSWER_BYTES);
+  if (socket.getUint16(4) !== port) return undefined;
+  return {
+    address: addressOf(body.subarray(8, family === AF_INET ? 12 : 24)),
+    uid: socket.getUint32(64, true),
+    inode: socket.getUint32(68, true),
+  };
 }

@@ -6,6 +6,7 @@ import {
   Attributes,
   decodeMessages,
   encodeMessage,
+  fixedPart,
   type Message,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -13,7 +14,6 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
-  view,
 } from "./message.ts";
 
 /** Protocols (linux/netlink.h). */
@@ -182,7 +182,7 @@ export class NetlinkSocket implements Disposable {
 }
 
 function throwIfError(message: Message, what: string): void {
-  const number = -view(message.body).getInt32(0, true);
+  const number = -fixedPart(message.body, 4).getInt32(0, true);
   if (number <= 0) return;
   throw new Refusal(number, what + explanation(message));
 }
@@ -190,7 +190,7 @@ function throwIfError(message: Message, what: string): void {
 /** The kernel's words on an error (NLMSGERR_ATTR_MSG), behind the request it repeats. */
 function explanation(message: Message): string {
   if (!(message.flags & NLM_F_ACK_TLVS) || message.type !== NLMSG_ERROR) return "";
-  const request = message.flags & NLM_F_CAPPED ? 16 : view(message.body).getUint32(4, true);
+  const request = message.flags & NLM_F_CAPPED ? 16 : fixedPart(message.body, 8).getUint32(4, true);
   const text = new Attributes(message.body.subarray(4 + request)).text(NLMSGERR_ATTR_MSG);
   return text ? ` (${text})` : "";
 }

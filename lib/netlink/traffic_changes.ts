@@ -4,7 +4,7 @@
  */
 import { cString } from "../kernel/libc.ts";
 import type { Change } from "./change.ts";
-import { attribute, Attributes, nested, NLM_F_CREATE, NLM_F_EXCL, u32, view } from "./message.ts";
+import { attribute, nested, NLM_F_CREATE, NLM_F_EXCL, opened, u32, view } from "./message.ts";
 
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
@@ -153,18 +153,16 @@ export function disciplinesOf(index: number): Uint8Array {
 export function decodeTokenBucket(
   body: Uint8Array,
 ): { link: number; bucket: TokenBucket } | undefined {
-  const attributes = new Attributes(body.subarray(TCMSG_BYTES));
+  const [header, attributes] = opened(body, TCMSG_BYTES);
   if (attributes.text(TCA_KIND) !== "tbf") return undefined;
   const options = attributes.nested(TCA_OPTIONS);
   const parameters = options.bytes(TCA_TBF_PARMS);
-  if (!parameters) return undefined;
-  const rate64 = options.bytes(TCA_TBF_RATE64);
+  if (!parameters || parameters.length < TBF_BYTES) return undefined;
+  const rate64 = options.u64(TCA_TBF_RATE64);
   return {
-    link: view(body).getInt32(4, true),
+    link: header.getInt32(4, true),
     bucket: {
-      rate: rate64
-        ? view(rate64).getBigUint64(0, true)
-        : BigInt(view(parameters).getUint32(8, true)),
+      rate: rate64 ?? BigInt(view(parameters).getUint32(8, true)),
       limit: view(parameters).getUint32(24, true),
       buffer: view(parameters).getUint32(28, true),
     },

@@ -6,6 +6,7 @@ import { SystemError } from "../kernel/libc.ts";
 import {
   decodeMessages,
   encodeMessage,
+  fixedPart,
   type Message,
   NLM_F_ACK,
   NLM_F_REQUEST,
@@ -213,7 +214,7 @@ class BatchSocket {
         continue;
       }
       if (message.sequence < first) continue;
-      const number = -view(message.body).getInt32(0, true);
+      const number = -fixedPart(message.body, 4).getInt32(0, true);
       if (number > 0) failure ??= new Refusal(number, what);
       else if (message.sequence === last) acknowledged = true;
     }

@@ -1,7 +1,6 @@
 /** The connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h). */
-import { addressText } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { attribute, Attributes, nested, u32, view } from "../netlink/message.ts";
+import { attribute, type Message, nested, opened, u32 } from "../netlink/message.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { nfHeader, nfnetlink, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
 
@@ -26,6 +25,29 @@ const FILTER_PROTO_DST_PORT = 1 << 5;
 const IPPROTO_UDP = 17;
 const NESTED = 0x8000;
 const ENOENT = 2;
+
+/**
+ * Decodes a tracked connection (IPCTNL_MSG_CT_NEW), with the attributes that it is deleted by;
+ * undefined if it is not of UDP.
+ */
+export function decodeUdpFlow(
+  { body }: Message,
+  family: 4 | 6,
+): { destination: string; port: number; identity: Uint8Array[] } | undefined {
+  const [, flow] = opened(body, 4);
+  const tuple = flow.nested(CTA_TUPLE_ORIG);
+  const proto = tuple.nested(CTA_TUPLE_PROTO);
+  const destination = tuple.nested(CTA_TUPLE_IP)
+    .address(family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
+  const port = proto.be16(CTA_PROTO_DST_PORT);
+  if (proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP || !destination || port === undefined) return;
+  const identity = [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
+    const value = flow.bytes(type);
+    // A copy, since the next answer comes into the same buffer.
+    return value ? [attribute(type === CTA_TUPLE_ORIG ? type | NESTED : type, value)] : [];
+  });
+  return { destination, port, identity };
+}
 
 /**
  * Forgets tracked UDP flows to ports, so that their next packet meets the rules of now: a flow
@@ -60,21 +82,9 @@ export function forgetUdpFlows(
       nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
     ],
     "list tracked connections",
-    ({ body }) => {
-      const flow = new Attributes(body.subarray(4));
-      const tuple = flow.nested(CTA_TUPLE_ORIG);
-      const proto = tuple.nested(CTA_TUPLE_PROTO);
-      const address = tuple.nested(CTA_TUPLE_IP).bytes(
-        family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST,
-      );
-      const port = proto.bytes(CTA_PROTO_DST_PORT);
-      if (!address || !port || proto.u8(CTA_PROTO_NUM) !== IPPROTO_UDP) return undefined;
-      if (!matches(addressText(address), view(port).getUint16(0))) return undefined;
-      return [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
-        const value = flow.bytes(type);
-        // A copy, since the next answer comes into the same buffer.
-        return value ? [attribute(type === CTA_TUPLE_ORIG ? type | NESTED : type, value)] : [];
-      });
+    (message) => {
+      const flow = decodeUdpFlow(message, family);
+      return flow && matches(flow.destination, flow.port) ? flow.identity : undefined;
     },
   );
   for (const identity of flows) {

@@ -4,7 +4,14 @@
  * only by who asks for that chain.
  */
 import { cString, SystemError } from "../kernel/libc.ts";
-import { attribute, Attributes, eachAttribute, view } from "../netlink/message.ts";
+import {
+  attribute,
+  Attributes,
+  eachAttribute,
+  malformed,
+  opened,
+  view,
+} from "../netlink/message.ts";
 import { applyInSlices, nfHeader, NFNL_SUBSYS_NFTABLES, withNfnetlink } from "./batch.ts";
 import { deleteRule, nfMessage, type RuleHandle } from "./changes.ts";
 import type { Expression } from "./expressions.ts";
@@ -51,7 +58,7 @@ export function generation(): number {
   const [answer] = withNfnetlink((socket) =>
     socket.request(NFT_MSG_GETGEN, 0, [nfHeader(0)], "read the generation of the rules")
   );
-  return view(new Attributes(answer!.body.subarray(4)).bytes(1)!).getUint32(0);
+  return opened(answer!.body, 4)[1].be32(1)!;
 }
 
 /** nf_tables of this process's network namespace, in one family. */
@@ -133,7 +140,7 @@ export class Rules {
           socket.request(type, 0, [nfHeader(NFPROTO[this.family]), ...parts], what)
         )
       ) ?? [];
-    return answer && new Attributes(answer.body.subarray(4));
+    return answer && opened(answer.body, 4)[1];
   }
 
   #dump<T>(
@@ -151,7 +158,7 @@ export class Rules {
             attribute(NFTA_RULE_CHAIN, cString(chain)),
           ],
           `list the rules of ${chain}`,
-          ({ body }) => take(new Attributes(body.subarray(4)), body),
+          ({ body }) => take(opened(body, 4)[1], body),
         )
       )
     ) ?? [];
@@ -169,13 +176,19 @@ function found<T>(ask: () => T): T | undefined {
   }
 }
 
-/** Reads a rule of an answer; its expressions lie in the answer's buffer. */
+/**
+ * Reads a rule of an answer; its expressions lie in the answer's buffer.
+ *
+ * @throws {OperatorError} `kernel_answer`
+ */
 export function listedRule(table: string, chain: string, rule: Attributes): ListedRule {
   const expressions = rule.bytes(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array();
+  const handle = rule.be64(NFTA_RULE_HANDLE);
+  if (handle === undefined) throw malformed("a rule without a handle");
   return {
     table,
     chain,
-    handle: view(rule.bytes(NFTA_RULE_HANDLE)!).getBigUint64(0).toString(),
+    handle: handle.toString(),
     expressions,
     comment: commentIn(rule.bytes(NFTA_RULE_USERDATA)) ?? commentOf(expressions),
   };
@@ -192,15 +205,15 @@ function commentOf(expressions: Uint8Array): string | undefined {
   return undefined;
 }
 
-function jumpOf(expressions: Uint8Array): string | undefined {
+/** The chain that a rule jumps or goes to. @throws {OperatorError} `kernel_answer` */
+export function jumpOf(expressions: Uint8Array): string | undefined {
   for (const [, bytes] of eachAttribute(expressions)) {
     const expression = new Attributes(bytes);
     if (expression.text(NFTA_EXPR_NAME) !== "immediate") continue;
     const verdict = expression.nested(NFTA_EXPR_DATA).nested(NFTA_IMMEDIATE_DATA)
       .nested(NFTA_DATA_VERDICT);
-    const code = verdict.bytes(NFTA_VERDICT_CODE);
-    const number = code && view(code).getInt32(0);
-    if (number === NFT_JUMP || number === NFT_GOTO) return verdict.text(NFTA_VERDICT_CHAIN);
+    const code = (verdict.be32(NFTA_VERDICT_CODE) ?? 0) | 0;
+    if (code === NFT_JUMP || code === NFT_GOTO) return verdict.text(NFTA_VERDICT_CHAIN);
   }
   return undefined;
 }

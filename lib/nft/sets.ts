@@ -4,15 +4,18 @@
  * `nft` shows a key by the expressions that it was made of (`typeof meta l4proto . th dport`).
  * The kernel keeps these as user data, in a format of libnftables.
  */
-import { addressBytes, addressText } from "../base/ip.ts";
+import { addressBytes } from "../base/ip.ts";
 import { cString, SystemError } from "../kernel/libc.ts";
 import {
+  addressOf,
   attribute,
   Attributes,
   eachAttribute,
+  malformed,
+  type Message,
   nested,
   NLM_F_CREATE,
-  view,
+  opened,
 } from "../netlink/message.ts";
 import { type Change, nfHeader, withNfnetlink } from "./batch.ts";
 import { nfMessage, type Table } from "./changes.ts";
@@ -194,10 +197,7 @@ export function readElements(table: Table, set: SetDefinition): SetElement[] {
         NFT_MSG_GETSETELEM,
         elementsOf(table, set.name),
         `list the elements of ${set.name}`,
-        ({ body }) => {
-          const list = new Attributes(body.subarray(4)).bytes(3) ?? new Uint8Array();
-          return [...eachAttribute(list)].flatMap(([, bytes]) => decodeElement(set, bytes) ?? []);
-        },
+        (message) => decodeElements(message, set),
       )
     );
     return lists.flat();
@@ -205,6 +205,12 @@ export function readElements(table: Table, set: SetDefinition): SetElement[] {
     if (error instanceof SystemError && error.errno === ENOENT) return [];
     throw error;
   }
+}
+
+/** Decodes NFT_MSG_NEWSETELEM. @throws {OperatorError} `kernel_answer` */
+export function decodeElements({ body }: Message, set: SetDefinition): SetElement[] {
+  const list = opened(body, 4)[1].bytes(3) ?? new Uint8Array();
+  return [...eachAttribute(list)].flatMap(([, bytes]) => decodeElement(set, bytes) ?? []);
 }
 
 /** By which two elements of a set are the same. */
@@ -259,9 +265,9 @@ function deviceBytes(name: string, end: "first" | "last"): Uint8Array {
 
 function decodeElement(set: SetDefinition, bytes: Uint8Array): SetElement | undefined {
   const element = new Attributes(bytes);
-  const flags = element.bytes(3);
-  if (flags && view(flags).getUint32(0) & NFT_SET_ELEM_INTERVAL_END) return undefined;
-  const first = element.nested(1).bytes(1)!;
+  if ((element.be32(3) ?? 0) & NFT_SET_ELEM_INTERVAL_END) return undefined;
+  const first = element.nested(1).bytes(1);
+  if (!first) return undefined;
   const last = element.nested(10).bytes(1);
   const value = element.nested(2).bytes(1);
   return {
@@ -278,7 +284,13 @@ function decodeFields(
 ): FieldValues {
   let offset = 0;
   return fields.map((field) => {
-    const slice = (bytes: Uint8Array) => bytes.slice(offset, offset + FIELDS[field].bytes);
+    const slice = (bytes: Uint8Array) => {
+      const end = offset + FIELDS[field].bytes;
+      if (bytes.length < end) {
+        throw malformed(`a key or value of ${bytes.length} bytes, not ${end}`);
+      }
+      return bytes.slice(offset, end);
+    };
     const [from, to] = [slice(first), last && slice(last)];
     offset += registerBytes(field);
     const text = decodeField(field, from);
@@ -291,7 +303,7 @@ function decodeFields(
 function decodeField(field: SetField, bytes: Uint8Array): string | number {
   if (field === "th dport") return bytes[0]! << 8 | bytes[1]!;
   if (field === "iifname") return new TextDecoder().decode(bytes.subarray(0, end(bytes)));
-  if (field !== "meta l4proto") return addressText(bytes);
+  if (field !== "meta l4proto") return addressOf(bytes);
   const known = Object.entries(PROTOCOL_NUMBERS).find(([, number]) => number === bytes[0]);
   return known ? known[0] : bytes[0]!;
 }

@@ -1,5 +1,4 @@
 /** The wire's host end as a port of the bridge: its flags and VLANs. */
-import { view } from "../../lib/netlink/message.ts";
 import { addPortVlan, deletePortVlan, setPort } from "../../lib/netlink/bridge_port.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
@@ -41,6 +40,5 @@ export function setUpPort(host: Netlink, bridge: string, port: Link, config: Por
 
 /** The VLAN that a bridge gives every new port; 0: none. */
 function defaultVlan(host: Netlink, bridge: string): number {
-  const bytes = host.describeLink(bridge)?.data.bytes(IFLA_BR_VLAN_DEFAULT_PVID);
-  return bytes ? view(bytes).getUint16(0, true) : 0;
+  return host.describeLink(bridge)?.data.u16(IFLA_BR_VLAN_DEFAULT_PVID) ?? 0;
 }

@@ -4,7 +4,6 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import { IPVLAN_MODES } from "../../lib/netlink/link_changes.ts";
-import { view } from "../../lib/netlink/message.ts";
 import { wrong } from "../shared/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { findMaster, makeStacked } from "../shared/stacked_link.ts";
@@ -37,8 +36,8 @@ export const ipvlan: Plugin = standardPlugin(innerPlugin({
     const name = call.config.text("master");
     if (name) findMaster(call, host, container, name);
     const wanted = readMode(call);
-    const bytes = container.describeLink(call.ifName)?.data.bytes(IFLA_IPVLAN_MODE);
-    if (!bytes || view(bytes).getUint16(0, true) !== IPVLAN_MODES[wanted]) {
+    const mode = container.describeLink(call.ifName)?.data.u16(IFLA_IPVLAN_MODE);
+    if (mode !== IPVLAN_MODES[wanted]) {
       throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
     }
   },

@@ -4,7 +4,6 @@ import { wrong } from "../shared/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { findMaster, makeStacked, readMtu } from "../shared/stacked_link.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
-import { view } from "../../lib/netlink/message.ts";
 
 const LAST_VLAN = 4094;
 /** IFLA_VLAN_ID (linux/if_link.h). */
@@ -23,8 +22,7 @@ export const vlan: Plugin = standardPlugin(innerPlugin({
   verify(call, host, container) {
     findMaster(call, host, container);
     const wanted = readId(call);
-    const bytes = container.describeLink(call.ifName)?.data.bytes(IFLA_VLAN_ID);
-    if (!bytes || view(bytes).getUint16(0, true) !== wanted) {
+    if (container.describeLink(call.ifName)?.data.u16(IFLA_VLAN_ID) !== wanted) {
       throw wrong(`${call.ifName} is not of VLAN ${wanted} any more`);
     }
   },

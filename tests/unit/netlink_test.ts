@@ -1,54 +1,9 @@
-/** Decoding of what the kernel sends, also when it is not what was expected. */
+/** Addresses, and the sockets that the kernel lists as text. */
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { addressBytes, addressText } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
-import { decodeAddress } from "../../lib/netlink/address.ts";
-import { decodeLink } from "../../lib/netlink/link.ts";
-import {
-  attribute,
-  Attributes,
-  decodeMessages,
-  encodeMessage,
-  nested,
-} from "../../lib/netlink/message.ts";
-import { decodeNeighbour } from "../../lib/netlink/neighbour.ts";
-import { decodeRoute, decodeRule } from "../../lib/netlink/route.ts";
 import { parseSockets } from "../../lib/netns/sockets.ts";
-
-const bytes = fc.uint8Array({ maxLength: 300 });
-
-Deno.test("messages and attributes are read as they were written", () => {
-  fc.assert(fc.property(fc.array(fc.tuple(fc.nat(0x3fff), bytes), { maxLength: 6 }), (list) => {
-    const parts = list.map(([type, value]) => attribute(type, value));
-    const [message, ...more] = decodeMessages(encodeMessage(42, 5, 7, parts));
-    assertEquals([message!.type, message!.flags, message!.sequence, more.length], [42, 5, 7, 0]);
-    const read = new Attributes(message!.body);
-    const wanted = new Map(list);
-    for (const [type, value] of wanted) assertEquals(read.bytes(type)?.slice(), value.slice());
-    const inner = new Attributes(nested(9, parts)).nested(9);
-    for (const [type, value] of wanted) assertEquals(inner.bytes(type)?.slice(), value.slice());
-  }));
-});
-
-Deno.test("bytes that are no message end in an error, never in a loop or a wrong place", () => {
-  const decoders = [decodeLink, decodeAddress, decodeRoute, decodeRule, decodeNeighbour];
-  fc.assert(fc.property(bytes, (garbage) => {
-    for (const decode of decoders) {
-      try {
-        decode({ type: 0, flags: 0, sequence: 0, body: garbage });
-      } catch (error) {
-        // RangeError: cut off; TypeError: an address of a length that none has.
-        if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-      }
-    }
-    try {
-      [...decodeMessages(garbage)];
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-    }
-  }));
-});
 
 Deno.test("addresses are the same as text and as bytes, and nothing else is one", () => {
   fc.assert(fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {

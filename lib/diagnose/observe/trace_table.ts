@@ -13,6 +13,7 @@ import {
   Attributes,
   decodeMessages,
   encodeMessage,
+  fixedPart,
   nested,
   NLM_F_ACK,
   NLM_F_CREATE,
@@ -170,7 +171,7 @@ export class TraceTables implements Disposable {
       if (length === undefined) break;
       for (const one of decodeMessages(buffer.subarray(0, length))) {
         if (one.type !== NLMSG_ERROR || one.sequence < first) continue;
-        const number = -view(one.body).getInt32(0, true);
+        const number = -fixedPart(one.body, 4).getInt32(0, true);
         if (number > 0) failure ??= new SystemError(number, "trace a probe");
         answered++;
       }

@@ -1,0 +1,212 @@
+/**
+ * What the kernel sends, and what a container chose of it: any bytes are read or refused with an
+ * operator's error, and what we write ourselves is read as it was meant.
+ */
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { addressBytes, addressText } from "../../lib/base/ip.ts";
+import { decodeAddress } from "../../lib/netlink/address.ts";
+import { addAddress } from "../../lib/netlink/address_changes.ts";
+import { addPortVlan } from "../../lib/netlink/bridge_port.ts";
+import { decodeForwarding, decodePort, decodePortVlans } from "../../lib/netlink/bridge_state.ts";
+import { decodeLink } from "../../lib/netlink/link.ts";
+import { addLink } from "../../lib/netlink/link_changes.ts";
+import {
+  attribute,
+  Attributes,
+  decodeMessages,
+  eachAttribute,
+  encodeMessage,
+  type Message,
+  nested,
+} from "../../lib/netlink/message.ts";
+import { decodeNeighbour } from "../../lib/netlink/neighbour.ts";
+import { decodeRoute, decodeRouteEntry, decodeRule } from "../../lib/netlink/route.ts";
+import { addRoute } from "../../lib/netlink/route_changes.ts";
+import { addSourceRule } from "../../lib/netlink/rule_changes.ts";
+import { decodeListener } from "../../lib/netlink/sock_diag.ts";
+import { addTokenBucket, decodeTokenBucket } from "../../lib/netlink/traffic_changes.ts";
+import { decodeUdpFlow } from "../../lib/nft/conntrack.ts";
+import { jumpOf, listedRule } from "../../lib/nft/rules.ts";
+import { decodeElements } from "../../lib/nft/sets.ts";
+import { commentIn } from "../../lib/nft/wire.ts";
+import { bodyOf, forAll, hostileBody, mutated, readOrRefused } from "../harness/generated.ts";
+import { SETS } from "../../lib/ports/nftables_table.ts";
+
+const message = (body: Uint8Array): Message => ({ type: 0, flags: 0, sequence: 0, body });
+
+/** Each decoder with the bytes of its message's fixed part. */
+const DECODERS: Readonly<Record<string, [fixed: number, decode: (message: Message) => unknown]>> = {
+  "addresses": [8, decodeAddress],
+  "bridge ports": [16, decodePort],
+  "bridge VLANs": [16, decodePortVlans],
+  "elements of nf_tables": [
+    4,
+    (message) => [...SETS.values()].map((set) => decodeElements(message, set)),
+  ],
+  "forwarding entries": [12, decodeForwarding],
+  "links": [16, decodeLink],
+  "neighbours": [12, decodeNeighbour],
+  "queueing disciplines": [20, ({ body }) => decodeTokenBucket(body)],
+  "routes": [12, (message) => [decodeRoute(message), decodeRouteEntry(message)]],
+  "routing rules": [12, decodeRule],
+  "rules of nf_tables": [4, ({ body }) => {
+    const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
+    return [rule, jumpOf(rule.expressions)];
+  }],
+  "sockets": [72, (message) => [decodeListener(message, 2, 0), decodeListener(message, 10, 0)]],
+  "tracked connections": [4, (message) => [decodeUdpFlow(message, 4), decodeUdpFlow(message, 6)]],
+};
+
+Deno.test("messages and attributes are read as they were written", () => {
+  const bytes = fc.uint8Array({ maxLength: 300 });
+  forAll(fc.array(fc.tuple(fc.nat(0x3fff), bytes), { maxLength: 6 }), (list) => {
+    const parts = list.map(([type, value]) => attribute(type, value));
+    const [message, ...more] = decodeMessages(encodeMessage(42, 5, 7, parts));
+    assertEquals([message!.type, message!.flags, message!.sequence, more.length], [42, 5, 7, 0]);
+    for (
+      const read of [new Attributes(message!.body), new Attributes(nested(9, parts)).nested(9)]
+    ) {
+      for (const [type, value] of new Map(list)) {
+        assertEquals(read.bytes(type)?.slice(), value.slice());
+      }
+    }
+  });
+});
+
+Deno.test("of no bytes there are more messages or attributes than have room in them", () => {
+  const count = (all: Iterable<unknown>, most: number) => {
+    let found = 0;
+    for (const _ of all) assert(++found <= most, "it reads without end");
+  };
+  forAll(hostileBody(16), (bytes) => {
+    readOrRefused(() => count(decodeMessages(bytes), bytes.length / 16));
+    readOrRefused(() => count(eachAttribute(bytes), bytes.length / 4));
+  });
+});
+
+for (const [what, [fixed, decode]] of Object.entries(DECODERS)) {
+  Deno.test(`any bytes are read or refused: ${what}`, () => {
+    forAll(hostileBody(fixed), (body) => void readOrRefused(() => decode(message(body))));
+  });
+}
+
+Deno.test("any bytes are read or refused: user data", () => {
+  forAll(
+    mutated(fc.uint8Array({ minLength: 1, maxLength: 300 })),
+    (bytes) => void commentIn(bytes),
+  );
+});
+
+const OWN = { noNullPrototype: true };
+const index = fc.integer({ min: 1, max: 0x7fffffff });
+const name = fc.string({ unit: fc.constantFrom(..."abyz019_.-+é"), minLength: 1, maxLength: 15 });
+const ip = fc.oneof(fc.ipV4(), fc.ipV6()).map(addressBytes);
+const prefix = ip.chain((bytes) =>
+  fc.record({
+    bytes: fc.constant(bytes),
+    prefixLength: fc.integer({ min: 1, max: bytes.length * 8 }),
+  })
+);
+
+Deno.test("what we write is read as it was meant: links", () => {
+  const mac = fc.uint8Array({ minLength: 6, maxLength: 6 }).map((bytes) =>
+    Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":")
+  );
+  const kind = fc.constantFrom(
+    { kind: "bridge", vlanFiltering: true },
+    { kind: "vlan", id: 7 },
+    { kind: "vrf", table: 9 },
+    { kind: "dummy" },
+  );
+  const link = fc.record({
+    name,
+    kind,
+    mtu: fc.nat(0xffffffff),
+    mac,
+    master: index,
+    parent: index,
+    alias: fc.string({ unit: "grapheme", minLength: 1, maxLength: 60 }).filter((text) =>
+      !text.includes("\0")
+    ),
+    up: fc.boolean(),
+  });
+  forAll(link, (link) => {
+    const read = decodeLink(message(bodyOf(addLink(link as Parameters<typeof addLink>[0]))));
+    assertEquals(
+      [read.name, read.kind, read.mtu, read.mac, read.master, read.peerIndex, read.alias],
+      [link.name, link.kind.kind, link.mtu, link.mac, link.master, link.parent, link.alias],
+    );
+    assertEquals(read.flags.includes("UP"), link.up);
+  });
+});
+
+Deno.test("what we write is read as it was meant: addresses, routes, routing rules", () => {
+  forAll(fc.tuple(index, prefix), ([link, address]) => {
+    const read = decodeAddress(message(bodyOf(addAddress(link, "eth0", address))))!;
+    assertEquals(
+      [read.link, read.address, read.prefixLength, read.family, read.peer],
+      [
+        link,
+        addressText(address.bytes),
+        address.prefixLength,
+        address.bytes.length === 4 ? "inet" : "inet6",
+        undefined,
+      ],
+    );
+  });
+  const table = fc.oneof(
+    fc.integer({ min: 1, max: 252 }),
+    fc.integer({ min: 256, max: 0xffffffff }),
+  );
+  const route = fc.record({
+    destination: prefix,
+    link: index,
+    gateway: ip,
+    source: ip,
+    priority: index,
+    table,
+  });
+  forAll(route, (route) => {
+    const { bytes, prefixLength } = route.destination;
+    const read = decodeRoute(message(bodyOf(addRoute(route))))!;
+    assertEquals(
+      [read.destination, read.link, read.gateway, read.source, read.metric, read.table],
+      [
+        `${addressText(bytes)}/${prefixLength}`,
+        route.link,
+        addressText(route.gateway),
+        addressText(route.source),
+        route.priority,
+        `${route.table}`,
+      ],
+    );
+  });
+  forAll(fc.record({ source: prefix, table, priority: index }), (rule) => {
+    const { bytes, prefixLength } = rule.source;
+    const read = decodeRule(message(bodyOf(addSourceRule(rule))))!;
+    assertEquals(
+      [read.from, read.to, read.table, read.priority],
+      [`${addressText(bytes)}/${prefixLength}`, "all", `${rule.table}`, rule.priority],
+    );
+  });
+});
+
+Deno.test("what we write is read as it was meant: token buckets, VLANs of ports", () => {
+  const bucket = fc.record({ rate: fc.bigInt(1n, 1n << 63n), limit: index, buffer: index }, OWN);
+  forAll(fc.tuple(index, bucket), ([link, bucket]) => {
+    assertEquals(decodeTokenBucket(bodyOf(addTokenBucket(link, bucket))), { link, bucket });
+  });
+  forAll(fc.tuple(index, fc.integer({ min: 1, max: 4094 }), fc.boolean()), ([index, id, pvid]) => {
+    const read = decodePortVlans(message(bodyOf(addPortVlan(index, id, pvid))));
+    assertEquals(read, { index, vlans: [{ id, pvid }] });
+  });
+});
+
+Deno.test("an address of a family that is neither IPv4 nor IPv6 is none, and hides no other", () => {
+  // As the kernel tells of an endpoint id of MCTP, which a container may give its loopback.
+  const body = bodyOf({
+    parts: [new Uint8Array([45, 0, 0, 0, 1, 0, 0, 0]), attribute(2, new Uint8Array([8]))],
+  });
+  assertEquals(decodeAddress(message(body)), undefined);
+});
