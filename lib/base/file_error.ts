@@ -26,26 +26,28 @@ const MEANINGS: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EXDEV: ["the two paths are on different file systems", "choose a path on the same one"],
 };
 
-/** The kernel's name of the error, `ENOSPC` say, of what the runtime threw; undefined for others. */
+/** The kernel's name of the error, `ENOSPC` say, of what a system call threw; undefined for others. */
 export function errnoName(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | undefined)?.code;
+  // The runtime's errors have it as their code, lib/kernel's beside their code.
+  const fields = (error ?? {}) as { code?: unknown; errnoName?: unknown };
+  const code = fields.errnoName ?? fields.code;
   return error instanceof Error && typeof code === "string" && /^E[A-Z0-9]+$/.test(code)
     ? code
     : undefined;
 }
 
 /**
- * The operator's error for one that the runtime threw; one that is an operator's already is handed
- * back, and anything else is a defect, which keeps its stack.
+ * The operator's error for one that a system call threw; another one that is an operator's already is
+ * handed back, and anything else is a defect, which keeps its stack.
  *
  * @param doing what was tried, as a verb: `write`, `read`, `make`, `remove`
  * @param path the file, or what it is
  */
 export function fileError(error: unknown, doing: string, path: string): OperatorError {
-  if (error instanceof OperatorError) return error;
   const name = errnoName(error);
+  if (error instanceof OperatorError && name === undefined) return error;
   if (name === undefined) throw error;
-  const [meaning, remedy] = MEANINGS[name] ?? [messageOf(error), undefined];
+  const [meaning, remedy] = MEANINGS[name] ?? [messageOf(error)];
   return new OperatorError(
     "file",
     `can't ${doing} ${path}: ${meaning} (${name})${remedy ? `; ${remedy}` : ""}`,

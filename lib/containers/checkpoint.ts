@@ -5,7 +5,7 @@
 import { isObject, type JsonObject } from "../base/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf } from "../base/error.ts";
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Attachment, Layout } from "./layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 

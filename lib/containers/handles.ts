@@ -14,7 +14,7 @@
  * costs more than the one before it. Whoever opens, unmounts or removes `ns` sees no difference.
  */
 import { log } from "../base/log.ts";
-import { makeDirectory, removeCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import { makeDirectory, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { withFile } from "../base/file_error.ts";
 import type { Handle } from "../kernel/files.ts";

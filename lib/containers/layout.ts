@@ -121,7 +121,7 @@ export class Layout {
    */
   listTraces(): ContainerId[] {
     const ids = names(this.requests, (entry) => entry.isFile)
-      .map((name) => /^(?:(.+)\.(?:json|json\.new|lock)|\.(.+)\.json\.new)$/.exec(name))
+      .map((name) => /^(?:(.+)\.(?:json|lock)|\.(.+)\.json\.new)$/.exec(name))
       .map((match) => match?.[1] ?? match?.[2] ?? "");
     const handles = names(this.handles, (entry) => entry.isFile);
     return [...new Set([...ids, ...handles].filter(isContainerId))].sort();

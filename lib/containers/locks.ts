@@ -4,7 +4,7 @@
  * them, so that no DEL overtakes an ADD.
  */
 import { OperatorError } from "../base/error.ts";
-import { makeDirectory, readCheckpoint } from "../base/atomic_file.ts";
+import { makeDirectory, readCheckpoint } from "../kernel/atomic_file.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";

@@ -3,7 +3,7 @@
  * takes the container's away; of a stock agent's container, the next use of this file does.
  */
 import { join } from "@std/path";
-import { makeDirectory } from "../base/atomic_file.ts";
+import { makeDirectory } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Layout } from "./layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";

@@ -5,7 +5,7 @@
 import { log } from "../base/log.ts";
 import { type ContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo } from "../mesos/messages.ts";
-import { readCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Layout } from "./layout.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { readInRoot } from "../kernel/other_root.ts";
 import type { Scene } from "./scene.ts";

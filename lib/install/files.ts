@@ -1,6 +1,6 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
 import { OperatorError } from "../base/error.ts";
-import { removeUnfinished, replaceFile, writeCheckpoint } from "../base/atomic_file.ts";
+import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
 
 export type Change = "made" | "changed" | "unchanged";
@@ -18,19 +18,12 @@ export interface Piece {
 
 /** A text that everyone may read and root may write. */
 export function textPiece(path: string, text: string): Piece {
-  return filePiece(path, new TextEncoder().encode(text), 0o644, () => writeCheckpoint(path, text));
+  return filePiece(path, new TextEncoder().encode(text), 0o644);
 }
 
 /** A program, from its bytes. */
 export function programPiece(path: string, bytes: Uint8Array<ArrayBuffer>): Piece {
-  return filePiece(path, bytes, 0o755, () =>
-    replaceFile(path, (temporary) => {
-      // Exclusively: whatever is at the name, a link to somewhere else say, is not written to.
-      using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
-      for (let rest = bytes; rest.length > 0;) rest = rest.subarray(file.writeSync(rest));
-      Deno.chmodSync(temporary, 0o755);
-      file.syncSync();
-    }));
+  return filePiece(path, bytes, 0o755);
 }
 
 /** A symlink to `target`. Another symlink is replaced, and nothing else is. */
@@ -49,20 +42,15 @@ export function symlinkPiece(path: string, target: string): Piece {
       }
       return Deno.readLinkSync(path) === target ? "unchanged" : "changed";
     },
-    place: () => replaceFile(path, (temporary) => Deno.symlinkSync(target, temporary)),
+    place: () => writeLink(path, target),
   };
 }
 
 /** A file is ours as it should be if its bytes, its owner and its mode are. */
-function filePiece(
-  path: string,
-  bytes: Uint8Array,
-  mode: number,
-  place: () => void,
-): Piece {
+function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): Piece {
   return {
     path,
-    place,
+    place: () => writeCheckpoint(path, bytes, mode),
     change() {
       const found = look(path);
       if (!found) return "made";

@@ -1,7 +1,7 @@
 /** Putting this program on a machine, and taking it away again. */
 import { dirname, join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { makeDirectory } from "../base/atomic_file.ts";
+import { makeDirectory } from "../kernel/atomic_file.ts";
 import { knownContainers } from "../containers/ids.ts";
 import type { Layout } from "../containers/layout.ts";
 import { FileLock } from "../kernel/lock.ts";

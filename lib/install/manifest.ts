@@ -1,6 +1,6 @@
 /** What `install` has made on this machine: all that `uninstall` removes, and nothing else. */
 import { OperatorError } from "../base/error.ts";
-import { readCheckpoint, removeDirectory, writeCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint, removeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 
 export interface Manifest {
   format: 1;

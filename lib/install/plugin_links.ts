@@ -1,7 +1,7 @@
 /** Links by which a runtime finds the plugins that this program contains. */
 import { join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { replaceFile } from "../base/atomic_file.ts";
+import { writeLink, writeName } from "../kernel/atomic_file.ts";
 import { type Piece, symlinkPiece } from "./files.ts";
 
 /**
@@ -57,12 +57,8 @@ function replacingPiece(path: string, program: string): Piece {
     },
     place() {
       // First a second name, then the link in place of the first: a runtime always finds one.
-      const aside = path + ASIDE;
-      replaceFile(aside, (temporary) => {
-        if (Deno.lstatSync(path).isSymlink) Deno.symlinkSync(Deno.readLinkSync(path), temporary);
-        else Deno.linkSync(path, temporary);
-      });
-      replaceFile(path, (temporary) => Deno.symlinkSync(program, temporary));
+      writeName(path + ASIDE, path);
+      writeLink(path, program);
     },
   };
 }

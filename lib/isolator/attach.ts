@@ -18,7 +18,7 @@ import {
   readCheckpoint,
   removeDirectory,
   writeCheckpoint,
-} from "../base/atomic_file.ts";
+} from "../kernel/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
 import { type Attachment, type Layout, REQUESTS_MODE } from "../containers/layout.ts";
 import { networkInfoOf, withNetworkInfo } from "../containers/network_info.ts";

@@ -4,7 +4,7 @@ import { typesIn } from "../cni/config.ts";
 import { findPlugin } from "../cni/find.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork, detach } from "./attach.ts";
-import { removeCheckpoint, removeDirectory } from "../base/atomic_file.ts";
+import { removeCheckpoint, removeDirectory } from "../kernel/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
 import { requireSight } from "../containers/agent_namespaces.ts";
 import { releaseNamespace } from "../containers/handles.ts";

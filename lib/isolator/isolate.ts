@@ -15,7 +15,7 @@ import { isGone } from "../kernel/processes.ts";
 import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
-import { writeCheckpoint } from "../base/atomic_file.ts";
+import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import { type EtcFile, mountEtcFiles } from "./container_mounts.ts";
 import type { Isolator } from "./isolator.ts";
 import { holdNamespace } from "../containers/handles.ts";

@@ -4,7 +4,7 @@
  * instead of keeping dead networks alive.
  */
 import { OperatorError } from "../base/error.ts";
-import { makeDirectory } from "../base/atomic_file.ts";
+import { makeDirectory } from "../kernel/atomic_file.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../kernel/mount.ts";
 import { type Layout, REQUESTS_MODE } from "../containers/layout.ts";

@@ -6,7 +6,7 @@ import { log } from "../base/log.ts";
 import { type ContainerId, parentOf } from "../mesos/container_id.ts";
 import type { ContainerStatus, NetworkInfo } from "../mesos/messages.ts";
 import { attachedResult } from "./attach.ts";
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "../containers/layout.ts";
 import { withoutPrefix } from "./network_files.ts";

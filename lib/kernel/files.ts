@@ -207,14 +207,16 @@ export function writeProcFile(path: string, text: string): void {
   write(handle, text, path);
 }
 
-/** Writes all of `text` to a descriptor. */
-export function write(handle: Handle, text: string, what: string): void {
-  let bytes = new TextEncoder().encode(text);
+export type Content = string | Uint8Array<ArrayBuffer>;
+
+/** Writes all of `content` to a descriptor. */
+export function write(handle: Handle, content: Content, what: string): void {
+  let bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   while (bytes.length > 0) {
     const count = Number(
       check(libc().write(handle.fd, bytes, BigInt(bytes.length)), `write ${what}`),
     );
-    bytes = bytes.slice(count);
+    bytes = bytes.subarray(count);
   }
 }
 

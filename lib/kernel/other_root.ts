@@ -21,10 +21,12 @@ const libc = openLibc({
   },
 });
 
+const AT_FDCWD = -100;
 /** Number of asm-generic/unistd.h, the same on every architecture. */
 const SYS_OPENAT2 = 437n;
 /** linux/openat2.h */
 const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_IN_ROOT = 0x10n;
 
 /**
@@ -46,22 +48,37 @@ export function readInRoot(root: string, path: string, limit: number): string {
   return readAll(file, what, limit);
 }
 
-function find(root: Handle, path: string, what: string): Handle {
-  const how = new BigUint64Array([
-    BigInt(O_PATH | O_CLOEXEC),
-    0n,
-    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-  ]);
-  const bytes = new Uint8Array(how.buffer);
+/** Opens a path none of whose parts is a symbolic link. @throws {SystemError} `ELOOP` if one is */
+export function openWithoutLinks(path: string, flags: number): Handle {
   try {
-    const size = BigInt(bytes.length);
-    const fd = libc().openat2(SYS_OPENAT2, root.fd, cString(path), bytes, size);
-    return new Handle(Number(check(fd, `open ${what}`)));
+    return openResolved(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS, path);
   } catch (error) {
-    // Linux before 5.6 has no such call. Links are then not followed at all.
+    // Linux before 5.6 has no such call: then only the last part is looked at.
+    if (!(error instanceof SystemError) || error.errnoName !== "ENOSYS") throw error;
+    return open(path, flags | O_NOFOLLOW);
+  }
+}
+
+function find(root: Handle, path: string, what: string): Handle {
+  try {
+    return openResolved(root.fd, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, what);
+  } catch (error) {
+    // Links are then not followed at all.
     if (!(error instanceof SystemError) || error.errnoName !== "ENOSYS") throw error;
     return findWithoutLinks(root, path, what);
   }
+}
+
+function openResolved(
+  dir: number,
+  path: string,
+  flags: number,
+  resolve: bigint,
+  what: string,
+): Handle {
+  const how = new Uint8Array(new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, resolve]).buffer);
+  const fd = libc().openat2(SYS_OPENAT2, dir, cString(path), how, BigInt(how.length));
+  return new Handle(Number(check(fd, `open ${what}`)));
 }
 
 function findWithoutLinks(root: Handle, path: string, what: string): Handle {

@@ -1,6 +1,6 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
 import { commentOf } from "../ports/mapping.ts";
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";

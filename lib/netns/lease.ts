@@ -1,6 +1,6 @@
 /** Who host-local's store says that an address belongs to. */
 import { join } from "@std/path";
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { isObject } from "../base/json.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 

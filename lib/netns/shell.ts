@@ -9,7 +9,7 @@
  */
 import { wish } from "../base/environment.ts";
 import { basename, join } from "@std/path";
-import { makeDirectory, writeCheckpoint } from "../base/atomic_file.ts";
+import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { isRoot } from "../kernel/process.ts";
 import type { Companions } from "./enter.ts";
 import type { Target } from "./target.ts";

@@ -2,7 +2,7 @@
 import { OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { type Family } from "../base/ip.ts";
-import { writeCheckpoint } from "../base/atomic_file.ts";
+import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import { log } from "../base/log.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";

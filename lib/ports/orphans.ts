@@ -2,7 +2,7 @@
  * Rules without a record: somebody wiped the state, or a record was damaged, while containers that
  * have ports live on. Their ports must not be given to others, though nobody claims them.
  */
-import { readCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
 import { ANY_ADDRESS } from "../base/ip.ts";
 import { log } from "../base/log.ts";

@@ -10,7 +10,7 @@
  * A record is written before what it tells of (claims, rules, settings) and removed after it, so
  * wherever a process dies, the record knows all there may be.
  */
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
 import { isObject, parseJson } from "../base/json.ts";

@@ -1,6 +1,6 @@
 /** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
 import { variable } from "../base/environment.ts";
-import { makeDirectory } from "../base/atomic_file.ts";
+import { makeDirectory } from "../kernel/atomic_file.ts";
 import { fileError } from "../base/file_error.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 

@@ -4,7 +4,7 @@ import type { Plugin } from "../cni/invocation.ts";
 import { OperatorError } from "../base/error.ts";
 import { Pace } from "../base/pace.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import { readCheckpoint } from "../base/atomic_file.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Swept } from "../isolator/gc/sweep.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { Isolator, type PluginCall } from "../isolator/isolator.ts";

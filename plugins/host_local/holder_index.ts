@@ -6,7 +6,7 @@
  * through this gives the directory a random time at the end, and any other program that adds or
  * removes a lease changes that.
  */
-import { readCheckpoint, removeCheckpoint, removeDirectory } from "../../lib/base/atomic_file.ts";
+import { readCheckpoint, removeCheckpoint, removeDirectory } from "../../lib/kernel/atomic_file.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { log } from "../../lib/base/log.ts";
 

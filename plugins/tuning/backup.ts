@@ -1,6 +1,6 @@
 /** How an interface was before it was tuned, on disk until DEL (the reference's files). */
 import { isObject, type JsonObject } from "../../lib/base/json.ts";
-import { readCheckpoint, removeCheckpoint, replaceFile } from "../../lib/base/atomic_file.ts";
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../../lib/kernel/atomic_file.ts";
 import type { LinkSettings } from "../../lib/netlink/link_changes.ts";
 import type { LinkDescription } from "../../lib/netlink/mod.ts";
 import { Fields } from "../shared/fields.ts";
@@ -22,16 +22,8 @@ export function backupOf(config: TuningConfig, { link, txQueueLength }: LinkDesc
   return backup;
 }
 
-export function writeBackup(dataDir: string, file: string, backup: JsonObject): void {
-  Deno.mkdirSync(dataDir, { recursive: true, mode: 0o600 });
-  replaceFile(
-    file,
-    (temporary) =>
-      Deno.writeTextFileSync(temporary, JSON.stringify(backup, null, 1), {
-        mode: 0o600,
-        createNew: true,
-      }),
-  );
+export function writeBackup(file: string, backup: JsonObject): void {
+  writeCheckpoint(file, JSON.stringify(backup, null, 1), 0o600);
 }
 
 /** The settings of a backup; none where it is damaged, which must not keep DEL from its work. */

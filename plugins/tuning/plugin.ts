@@ -43,7 +43,7 @@ async function add(call: LiveCall): Promise<Result> {
       const backup = backupOf(config, before);
       const file = backupFile(config.dataDir, call);
       undo(() => removeBackup(file));
-      writeBackup(config.dataDir, file, backup);
+      writeBackup(file, backup);
       undo(() => setNow(call.netns, link.index, settingsOf(backup)));
       // One after the other, since the kernel may refuse each for reasons of its own.
       for (const settings of separately(config)) {

@@ -3,14 +3,15 @@ import {
   makeDirectory,
   readCheckpoint,
   removeCheckpoint,
-  removeDirectory,
   writeCheckpoint,
-} from "../../lib/base/atomic_file.ts";
+} from "../../lib/kernel/atomic_file.ts";
+import { kernelTest } from "../harness/kernel.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { readTextFile } from "../../lib/base/read_file.ts";
+import { rewriteFile } from "../../lib/kernel/rewrite_file.ts";
 
 function inDirectory(name: string, test: (dir: string) => void): void {
-  Deno.test(name, () => {
+  kernelTest(name, () => {
     const dir = Deno.makeTempDirSync();
     const umask = Deno.umask();
     try {
@@ -43,14 +44,13 @@ inDirectory("a file and its directories have their modes, whatever the umask is"
 inDirectory("a link that waits at the temporary name is not followed", (dir) => {
   Deno.writeTextFileSync(`${dir}/victim`, "as it was");
   Deno.symlinkSync(`${dir}/victim`, `${dir}/.file.new`);
-  Deno.symlinkSync(`${dir}/victim`, `${dir}/file.new`);
   writeCheckpoint(`${dir}/file`, "text");
   assertEquals(Deno.readTextFileSync(`${dir}/victim`), "as it was");
   assertEquals(Deno.lstatSync(`${dir}/file`).isFile, true);
 });
 
 inDirectory("what an interrupted write left is taken away with the file", (dir) => {
-  for (const name of ["file", ".file.new", "file.new"]) {
+  for (const name of ["file", ".file.new"]) {
     Deno.writeTextFileSync(`${dir}/${name}`, "");
   }
   removeCheckpoint(`${dir}/file`);
@@ -59,28 +59,128 @@ inDirectory("what an interrupted write left is taken away with the file", (dir) 
   assertEquals(readCheckpoint(`${dir}/file`), undefined);
 });
 
-inDirectory("what a name leads to is flushed before it, and its directory after it", (dir) => {
-  const { syncSync } = Deno.FsFile.prototype;
-  const flushed: string[] = [];
-  Deno.FsFile.prototype.syncSync = function () {
-    flushed.push(this.statSync().isDirectory ? `directory of ${names(dir)}` : "file");
-    syncSync.call(this);
-  };
+/** Runs a script that uses these files, under strace. */
+async function traced(dir: string, script: string, ...options: string[]): Promise<string[]> {
+  const file = (name: string) => new URL(`../../lib/kernel/${name}.ts`, import.meta.url).href;
+  Deno.writeTextFileSync(
+    `${dir}.ts`,
+    `import * as checkpoint from "${file("atomic_file")}";
+     import { rewriteFile } from "${file("rewrite_file")}";
+     ${script}`,
+  );
+  const imports = new URL("../../tools/closed_network/import_map.json", import.meta.url).pathname;
+  const flags = ["-A", "--quiet", "--no-check", "--no-config", `--import-map=${imports}`];
+  const run = [Deno.execPath(), "run", ...flags];
+  const strace = ["-f", "-qq", "-y", "-o", `${dir}.trace`, ...options];
   try {
-    writeCheckpoint(`${dir}/state`, "text");
-    removeCheckpoint(`${dir}/state`);
-    makeDirectory(`${dir}/deep`);
-    removeDirectory(`${dir}/deep`);
+    const { success, stderr } = await new Deno.Command("strace", {
+      args: [...strace, ...run, `${dir}.ts`],
+      stdout: "null",
+    }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    return Deno.readTextFileSync(`${dir}.trace`).split("\n");
   } finally {
-    Deno.FsFile.prototype.syncSync = syncSync;
+    for (const end of ["ts", "trace"]) Deno.removeSync(`${dir}.${end}`);
   }
-  assertEquals(flushed, [
-    "file",
-    "directory of state",
-    "directory of ",
-    "directory of deep",
-    "directory of ",
+}
+
+Deno.test("what a name leads to is flushed before it, and its directory after it", async () => {
+  const dir = Deno.makeTempDirSync();
+  const lines = await traced(
+    dir,
+    `checkpoint.writeCheckpoint("${dir}/state", "text");
+     checkpoint.removeCheckpoint("${dir}/state");
+     checkpoint.makeDirectory("${dir}/deep");
+     checkpoint.removeDirectory("${dir}/deep");`,
+    "-e",
+    "trace=fsync,renameat,renameat2,rename,unlinkat,unlink,mkdirat,rmdir",
+  );
+  Deno.removeSync(dir, { recursive: true });
+  const calls = lines.filter((line) =>
+    /[/>]/.test(line.split(dir)[1]?.[0] ?? "") && !line.includes("ENOENT")
+  )
+    .map((line) => line.replace(/^\d+ +/, "").replaceAll(dir, "DIR").replaceAll(/\d+</g, "<"))
+    .map((line) => line.replace(/^(unlink|rmdir)(?:at)?\(.*$/, "removal").replace(/ = .*$/, ""));
+  assertEquals(calls, [
+    "fsync(<DIR/.state.new>)",
+    'renameat(<DIR>, ".state.new", <DIR>, "state")',
+    "fsync(<DIR>)",
+    "removal",
+    "fsync(<DIR>)",
+    'mkdirat(<DIR>, "deep", 0700)',
+    "fsync(<DIR>)",
+    "removal",
+    "fsync(<DIR>)",
   ]);
+});
+
+/** Runs a script whose calls that set a mode or owner wait, while another has the temporary name. */
+async function racing(dir: string, script: string): Promise<void> {
+  const running = traced(
+    dir,
+    script,
+    ...["-e", "trace=fchmod,chmod,fchmodat,fchown,chown,fchownat,lchown"],
+    ...["-e", "inject=fchmod,chmod,fchmodat,fchown,chown,fchownat:delay_enter=1s"],
+  );
+  const isUnfinished = (name: string) => name.startsWith(".");
+  let name: string | undefined;
+  while (name === undefined) {
+    name = names(dir).find(isUnfinished);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  Deno.removeSync(`${dir}/${name}`);
+  Deno.symlinkSync(`${dir}.victim`, `${dir}/${name}`);
+  await running;
+}
+
+const ATTACKED = [
+  ["written", (file: string) => `checkpoint.writeCheckpoint("${file}", "text", 0o666);`],
+  ["rewritten", (file: string) => `rewriteFile("${file}", "text", 0o666);`],
+] as const;
+for (const [what, script] of ATTACKED) {
+  Deno.test(`a file that is ${what} gives its mode and owner to no other`, async () => {
+    const dir = Deno.makeTempDirSync();
+    const victim = `${dir}.victim`;
+    Deno.writeTextFileSync(victim, "secret", { mode: 0o600 });
+    Deno.writeTextFileSync(`${dir}/file`, "before");
+    Deno.chownSync(`${dir}/file`, 0, 0);
+    await racing(dir, script(`${dir}/file`));
+    // The link is at the name: it came in time.
+    assertEquals(Deno.readLinkSync(`${dir}/file`), victim);
+    assertEquals([modeOf(victim), Deno.readTextFileSync(victim)], [0o600, "secret"]);
+    Deno.removeSync(dir, { recursive: true });
+    Deno.removeSync(victim);
+  });
+}
+
+inDirectory("a file that is rewritten keeps its owner, its mode and its attributes", (dir) => {
+  const text = (value: string) => new TextEncoder().encode(`${value}\0`);
+  const libc = Deno.dlopen("libc.so.6", {
+    setxattr: { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" },
+    getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isize" },
+  });
+  const path = `${dir}/file`;
+  const attribute = ["security.test", "of the file"] as const;
+  Deno.writeTextFileSync(path, "before");
+  Deno.chmodSync(path, 0o640);
+  assertEquals(
+    libc.symbols.setxattr(text(path), text(attribute[0]), text(attribute[1]), 11n, 0),
+    0,
+  );
+  Deno.symlinkSync("file", `${dir}/link`);
+
+  rewriteFile(`${dir}/link`, "after");
+  assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["after", 0o640]);
+  assertEquals(Deno.readLinkSync(`${dir}/link`), "file");
+  const value = new Uint8Array(100);
+  assertEquals(libc.symbols.getxattr(text(path), text(attribute[0]), value, 100n), 11n);
+  assertEquals(new TextDecoder().decode(value.subarray(0, 11)), attribute[1]);
+
+  rewriteFile(path, undefined, 0o600);
+  assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["after", 0o600]);
+  rewriteFile(path, "mended", 0o644);
+  assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["mended", 0o644]);
+  assertEquals(names(dir).sort(), ["file", "link"]);
 });
 
 inDirectory("an error of a file names it, and says what to do", (dir) => {

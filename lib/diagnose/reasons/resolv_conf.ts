@@ -1,6 +1,6 @@
 /** The container's resolv.conf: whether it is the one that was made for it. */
 import { existsSync } from "@std/fs";
-import { readCheckpoint } from "../../base/atomic_file.ts";
+import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { type Finding, hint, problem } from "../finding.ts";
 import type { Scene } from "../scene.ts";
 import { nameservers } from "../resolver.ts";

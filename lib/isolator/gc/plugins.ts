@@ -1,6 +1,6 @@
 /** GC and STATUS of specification 1.1, for the networks that are configured. */
 import { askStatus, collectGarbage } from "../../cni/chain.ts";
-import { makeDirectory } from "../../base/atomic_file.ts";
+import { makeDirectory } from "../../kernel/atomic_file.ts";
 import { OperatorError } from "../../base/error.ts";
 import { reasonOf } from "../../base/log.ts";
 import { Pace } from "../../base/pace.ts";

@@ -1,0 +1,67 @@
+/**
+ * Changing a file of somebody else's, in a directory where he may put anything at any name at any
+ * time: all is done by descriptors of the one directory and the one file that were opened.
+ */
+import { basename, dirname } from "@std/path";
+import { withFile } from "../base/file_error.ts";
+import { makeFile, replaceIn, setMode, sync } from "./atomic_file.ts";
+import { type Handle, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, openAt } from "./files.ts";
+import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { openWithoutLinks } from "./other_root.ts";
+
+const libc = openLibc({
+  fchown: { parameters: ["i32", "u32", "u32"], result: "i32" },
+  flistxattr: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  fgetxattr: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },
+  fsetxattr: { parameters: ["i32", "buffer", "buffer", "usize", "i32"], result: "i32" },
+});
+
+const EINVAL = 22;
+/** -EOPNOTSUPP: the file system has no extended attributes. */
+const NO_ATTRIBUTES = -95n;
+/** The kernel's limit of a list of names, and of a value (linux/limits.h, XATTR_LIST_MAX). */
+const ATTRIBUTE_BYTES = 64 << 10;
+
+/**
+ * Gives a file another text in one step: a reader sees the old one or the new one. Owner, mode and
+ * extended attributes (access lists, security labels) stay; what a link leads to is changed, not the
+ * link.
+ *
+ * @param text undefined leaves it as it is
+ * @param mode undefined leaves it as it is
+ * @throws {OperatorError} `file`; the file is then as it was
+ */
+export function rewriteFile(path: string, text: string | undefined, mode?: number): void {
+  withFile("write", path, () => {
+    const real = Deno.realPathSync(path);
+    // A link that has come into the path since would lead to a directory of another's.
+    using dir = openWithoutLinks(dirname(real), O_DIRECTORY);
+    const name = basename(real);
+    using old = openAt(dir, name, O_NOFOLLOW | O_NONBLOCK, path);
+    const found = Deno.statSync(old.path);
+    if (!found.isFile) throw new SystemError(EINVAL, `write ${path}, no regular file`);
+    if (text === undefined) return mode === undefined ? undefined : setMode(old, mode, path);
+    replaceIn(dir, name, path, (temporary) => {
+      using file = makeFile(dir, temporary, text, path);
+      const what = `give ${path} its owner`;
+      check(libc().fchown(file.fd, found.uid!, found.gid!), what);
+      copyAttributes(old, file, path);
+      // Last: an access list has a mode of its own.
+      setMode(file, mode ?? found.mode! & 0o7777, path);
+      sync(file, path);
+    });
+  });
+}
+
+function copyAttributes(from: Handle, to: Handle, path: string): void {
+  const what = `keep the extended attributes of ${path}`;
+  const buffer = new Uint8Array(ATTRIBUTE_BYTES);
+  const size = BigInt(ATTRIBUTE_BYTES);
+  const length = libc().flistxattr(from.fd, buffer, size);
+  if (length === NO_ATTRIBUTES) return;
+  const list = new TextDecoder().decode(buffer.slice(0, Number(check(length, what))));
+  for (const name of list.split("\0").filter((name) => name !== "").map(cString)) {
+    const bytes = check(libc().fgetxattr(from.fd, name, buffer, size), what);
+    check(libc().fsetxattr(to.fd, name, buffer, BigInt(bytes), 0), what);
+  }
+}
