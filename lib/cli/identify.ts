@@ -1,7 +1,7 @@
 /** From a process to its container. */
-import { readContainers } from "../netns/inventory.ts";
-import { namespaceInode, processName } from "../netns/processes.ts";
-import { networkAddresses } from "../netns/network_address.ts";
+import { readContainers } from "../containers/inventory.ts";
+import { namespaceInode, processName } from "../containers/processes.ts";
+import { networkAddresses } from "../containers/network_address.ts";
 import { OperatorError } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
 import { type Command, JSON_FLAG, UsageError } from "./command.ts";

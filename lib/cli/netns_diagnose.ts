@@ -115,7 +115,7 @@ async function followConnection(call: Call): Promise<number> {
     );
   }
   const { follow, followedText } = await import("../diagnose/follow.ts");
-  const { findTarget } = await import("../netns/target.ts");
+  const { findTarget } = await import("../containers/target.ts");
   const layout = layoutOf(call);
   const followed = await follow(layout, findTarget(layout, { id: from }), to);
   if (call.has("json")) printJson(followed);

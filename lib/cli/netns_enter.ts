@@ -1,6 +1,6 @@
 import { type Call, type Command, type Flag, UsageError } from "./command.ts";
 import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
-import type { Target } from "../netns/target.ts";
+import type { Target } from "../containers/target.ts";
 import { bold, print, printError } from "./output.ts";
 
 const ENTER_FLAGS: readonly Flag[] = [
@@ -65,7 +65,7 @@ async function execInAll(call: Call, command: string | undefined, args: string[]
   if (command === undefined) throw new UsageError("--all needs a command: --all -- COMMAND [ARG…]");
   const alone = ["mount", "uts", "netns", "pid"].find((flag) => call.given(flag) !== undefined);
   if (alone) throw new UsageError(`--${alone} is for one container, not for --all`);
-  const { readContainers } = await import("../netns/inventory.ts");
+  const { readContainers } = await import("../containers/inventory.ts");
   const { runInside } = await import("../netns/run_inside.ts");
   let failed = 0;
   for (const { id, mode, netns, namespaceAlive } of readContainers(layoutOf(call))) {
@@ -148,7 +148,7 @@ export const link: Command = {
   notes: "Links to containers that are gone are removed with every `link` and `unlink`.",
   async run(call) {
     const { linkNamespace } = await import("../containers/namespace_link.ts");
-    const { requireAlive } = await import("../netns/target.ts");
+    const { requireAlive } = await import("../containers/target.ts");
     const id = await containerOf(call);
     const layout = layoutOf(call);
     requireAlive({ name: id, netns: layout.namespace(id) });

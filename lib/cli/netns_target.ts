@@ -3,7 +3,7 @@ import { exists } from "../base/exists.ts";
 import { Layout } from "../containers/layout.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
-import type { Target } from "../netns/target.ts";
+import type { Target } from "../containers/target.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
@@ -73,7 +73,7 @@ export function requireDirectories(call: Call, flags: readonly string[]): void {
  * @throws {UsageError} unless exactly one of ID, --netns and --pid is given
  */
 export async function targetOf(call: Call, layout: Layout = layoutOf(call)): Promise<Target> {
-  const { findTarget } = await import("../netns/target.ts");
+  const { findTarget } = await import("../containers/target.ts");
   const [id, more] = call.operands;
   const netns = call.value("netns");
   const pid = call.value("pid");
@@ -91,7 +91,7 @@ export async function targetOf(call: Call, layout: Layout = layoutOf(call)): Pro
 
 /** The id in a call that works on containers alone. */
 export async function containerOf(call: Call): Promise<ContainerId> {
-  const { resolveId } = await import("../netns/target.ts");
+  const { resolveId } = await import("../containers/target.ts");
   const [id, more] = call.operands;
   if (id === undefined) throw new UsageError("the container's id is missing");
   if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);

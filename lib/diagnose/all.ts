@@ -2,7 +2,7 @@
 import { reasonOf } from "../base/log.ts";
 import type { Layout } from "../containers/layout.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { readContainers } from "../netns/inventory.ts";
+import { readContainers } from "../containers/inventory.ts";
 import { plain, table } from "../netns/table.ts";
 import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./diagnose.ts";
 

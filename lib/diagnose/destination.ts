@@ -2,9 +2,9 @@
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
 import type { Layout } from "../containers/layout.ts";
-import { networkAddresses } from "../netns/network_address.ts";
-import { sockets } from "../netns/sockets.ts";
-import { findTarget, type Target } from "../netns/target.ts";
+import { networkAddresses } from "../containers/network_address.ts";
+import { sockets } from "../netlink/sockets.ts";
+import { findTarget, type Target } from "../containers/target.ts";
 import { resolveName, TYPE_AAAA } from "./packets/dns.ts";
 import type { Protocol } from "./packets/frame.ts";
 import { explained } from "./packets/outcome.ts";

@@ -1,9 +1,9 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
 import type { Layout } from "../containers/layout.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { networkAddresses } from "../netns/network_address.ts";
+import { networkAddresses } from "../containers/network_address.ts";
 import { plain } from "../netns/table.ts";
-import { requireAlive, type Target } from "../netns/target.ts";
+import { requireAlive, type Target } from "../containers/target.ts";
 import { type Destination, endpoint, resolve } from "./destination.ts";
 import { TokenRange } from "./diagnose.ts";
 import { explain } from "./explain.ts";

@@ -1,7 +1,7 @@
 /** A port of the agent that leads to the container, and who listens behind it. */
 import type { PortMapping } from "../containers/checkpoint.ts";
-import type { NetworkAddress } from "../netns/network_address.ts";
-import { type SocketEntry, sockets } from "../netns/sockets.ts";
+import type { NetworkAddress } from "../containers/network_address.ts";
+import { type SocketEntry, sockets } from "../netlink/sockets.ts";
 import type { Ends } from "./journey.ts";
 import type { Attached, Scene, Uplink } from "./scene.ts";
 

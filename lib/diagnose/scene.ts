@@ -11,12 +11,12 @@ import {
   onceProcesses,
   readContainer,
   readContainers,
-} from "../netns/inventory.ts";
-import { type NetworkAddress, networkAddresses } from "../netns/network_address.ts";
+} from "../containers/inventory.ts";
+import { type NetworkAddress, networkAddresses } from "../containers/network_address.ts";
 import type { RuleTable } from "../packetpath/parse.ts";
 import { readRules } from "../packetpath/read.ts";
-import type { Target } from "../netns/target.ts";
-import { hostEnd, NamespaceView } from "../netns/view.ts";
+import type { Target } from "../containers/target.ts";
+import { hostEnd, NamespaceView } from "../netlink/view.ts";
 
 /** An interface of the container and what belongs to it on the agent. */
 export interface Attached {

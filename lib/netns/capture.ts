@@ -3,7 +3,7 @@ import { OperatorError } from "../base/error.ts";
 import { isInterfaceName } from "../cni/config.ts";
 import type { Layout } from "../containers/layout.ts";
 import { Netlink } from "../netlink/mod.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "../containers/target.ts";
 
 export interface CaptureOptions {
   /** The interface; by default the container's first on a network, `any` for all. */

@@ -33,7 +33,7 @@ import {
 import { closeOthersOnExec, hideFromOthers, Limit, parsePrivileges } from "../kernel/privileges.ts";
 import type { Layout } from "../containers/layout.ts";
 import { requireProcess } from "./enter.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "../containers/target.ts";
 
 /** In the second start of {@link sealProgram}: the descriptor of the agent's mount namespace. */
 const SEALED = "MESOS_CNI_SEALED";

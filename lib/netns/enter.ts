@@ -7,7 +7,7 @@ import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import type { Layout } from "../containers/layout.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { enterNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
-import { requireAlive, type Target } from "./target.ts";
+import { requireAlive, type Target } from "../containers/target.ts";
 
 /** Which namespaces to enter besides the network's. */
 export interface Companions {
@@ -81,11 +81,11 @@ export async function requireProcess(layout: Layout, target: Target): Promise<nu
 
 /** A process of the container. Most calls need none, so what finds it is loaded here. */
 async function processOf(layout: Layout, { id, netns }: Target): Promise<number | undefined> {
-  const { readContainer } = await import("./inventory.ts");
+  const { readContainer } = await import("../containers/inventory.ts");
   if (id !== undefined) {
     const { pid, processAlive } = readContainer(layout, id);
     return processAlive ? pid : undefined;
   }
-  const { namespaceInode, processesByNamespace } = await import("./processes.ts");
+  const { namespaceInode, processesByNamespace } = await import("../containers/processes.ts");
   return processesByNamespace().get(namespaceInode(netns) ?? -1)?.[0];
 }

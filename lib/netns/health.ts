@@ -1,10 +1,10 @@
 /** A container's health at a glance: what can be told without sending a packet. */
 import { reasonOf } from "../base/log.ts";
 import type { Link } from "../netlink/mod.ts";
-import type { Container } from "./inventory.ts";
+import type { Container } from "../containers/inventory.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
-import { networkAddresses } from "./network_address.ts";
-import { hostEnd, NamespaceView } from "./view.ts";
+import { networkAddresses } from "../containers/network_address.ts";
+import { hostEnd, NamespaceView } from "../netlink/view.ts";
 
 /**
  * The first thing that is wrong with a container; `ok` for nothing.

@@ -6,15 +6,15 @@ import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 import { healthOf } from "./health.ts";
-import { readContainer, readContainers } from "./inventory.ts";
+import { readContainer, readContainers } from "../containers/inventory.ts";
 import { nftablesElements } from "../packetpath/nftables.ts";
 import { readRules } from "../packetpath/read.ts";
 import { within } from "../packetpath/walk.ts";
-import { namespaceInode, processesByNamespace, socketOwners } from "./processes.ts";
-import { type SocketEntry, sockets } from "./sockets.ts";
-import { requireAlive, type Target } from "./target.ts";
+import { namespaceInode, processesByNamespace, socketOwners } from "../containers/processes.ts";
+import { type SocketEntry, sockets } from "../netlink/sockets.ts";
+import { requireAlive, type Target } from "../containers/target.ts";
 import { troublesOf } from "./troubles.ts";
-import { NamespaceView } from "./view.ts";
+import { NamespaceView } from "../netlink/view.ts";
 
 /** What `inspect` shows. Links refer to each other, and addresses to links, by index. */
 export interface Inspection {

@@ -2,10 +2,10 @@
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import { healthOf } from "./health.ts";
-import { type Container, readContainers } from "./inventory.ts";
-import { networkAddresses } from "./network_address.ts";
+import { type Container, readContainers } from "../containers/inventory.ts";
+import { networkAddresses } from "../containers/network_address.ts";
 import { troublesOf } from "./troubles.ts";
-import { NamespaceView } from "./view.ts";
+import { NamespaceView } from "../netlink/view.ts";
 
 /** A line of the list. */
 export interface ListedContainer {

@@ -1,6 +1,6 @@
 /** The list of containers for people: which of them, in which order, and as wide as a terminal is. */
 import type { Layout } from "../containers/layout.ts";
-import { strayEntries } from "./inventory.ts";
+import { strayEntries } from "../containers/inventory.ts";
 import type { ListedContainer } from "./list.ts";
 import { age, plain, table, widthOf } from "./table.ts";
 

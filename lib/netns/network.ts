@@ -6,8 +6,8 @@ import { pluginFile } from "../cni/locate.ts";
 import type { Traces } from "../cni/plugin_type.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Isolator } from "../isolator/isolator.ts";
-import { readContainers } from "./inventory.ts";
-import { networkAddresses } from "./network_address.ts";
+import { readContainers } from "../containers/inventory.ts";
+import { networkAddresses } from "../containers/network_address.ts";
 
 export interface NetworkView {
   name: string;

@@ -12,7 +12,7 @@ import { basename, join } from "@std/path";
 import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { isRoot } from "../kernel/process.ts";
 import type { Companions } from "./enter.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "../containers/target.ts";
 
 /** Where zsh finds its .zshrc; gone with a reboot. */
 const ZSH_DIR = "/run/mesos-cni/zsh";

@@ -5,10 +5,10 @@ import type { Layout } from "../containers/layout.ts";
 import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
 import { healthOf } from "./health.ts";
-import { type Container, readContainers } from "./inventory.ts";
-import { networkAddresses } from "./network_address.ts";
+import { type Container, readContainers } from "../containers/inventory.ts";
+import { networkAddresses } from "../containers/network_address.ts";
 import { troublesOf } from "./troubles.ts";
-import { hostEnd, NamespaceView } from "./view.ts";
+import { hostEnd, NamespaceView } from "../netlink/view.ts";
 
 export interface TopologyNode {
   /** Unique in the topology. */

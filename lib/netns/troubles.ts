@@ -4,10 +4,10 @@ import { OperatorError } from "../base/error.ts";
 import { listMissing } from "../ports/mod.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
-import type { Container } from "./inventory.ts";
-import { leaseFile, leaseHolder } from "./lease.ts";
-import { networkAddresses } from "./network_address.ts";
-import { hostEnd, NamespaceView } from "./view.ts";
+import type { Container } from "../containers/inventory.ts";
+import { leaseFile, leaseHolder } from "../containers/lease.ts";
+import { networkAddresses } from "../containers/network_address.ts";
+import { hostEnd, NamespaceView } from "../netlink/view.ts";
 
 /**
  * For each container, in a few words: lost rules, lost leases, an address that two have.

@@ -3,7 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { addressBytes, addressText } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
-import { parseSockets } from "../../lib/netns/sockets.ts";
+import { parseSockets } from "../../lib/netlink/sockets.ts";
 
 Deno.test("addresses are the same as text and as bytes, and nothing else is one", () => {
   fc.assert(fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {

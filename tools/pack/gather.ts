@@ -29,7 +29,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     "lib/cli/main.ts",
     "lib/cli/netns.ts",
     "lib/netns/enter.ts",
-    "lib/netns/target.ts",
+    "lib/containers/target.ts",
   ],
 };
 

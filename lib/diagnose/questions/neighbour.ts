@@ -2,8 +2,8 @@
 import { between, type Ends, endsOf } from "../journey.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { pluginOf, Scene } from "../scene.ts";
-import { sockets } from "../../netns/sockets.ts";
-import { networkAddresses } from "../../netns/network_address.ts";
+import { sockets } from "../../netlink/sockets.ts";
+import { networkAddresses } from "../../containers/network_address.ts";
 import { answersFor } from "../packets/who_has.ts";
 import { answered, failed, NOBODY_ANSWERS, type Question, unasked } from "./question.ts";
 

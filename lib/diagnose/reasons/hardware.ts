@@ -1,7 +1,7 @@
 /** Frames that go to the wrong hardware address. */
 import type { Case } from "../case.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
-import type { NamespaceView } from "../../netns/view.ts";
+import type { NamespaceView } from "../../netlink/view.ts";
 import type { Trail } from "../place.ts";
 import type { Scene } from "../scene.ts";
 import { routeWords } from "./policy.ts";

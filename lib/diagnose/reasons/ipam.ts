@@ -1,5 +1,5 @@
 /** host-local's store of addresses, against the checkpoint. */
-import { leaseFile, leaseHolder } from "../../netns/lease.ts";
+import { leaseFile, leaseHolder } from "../../containers/lease.ts";
 import { type Finding, problem } from "../finding.ts";
 import type { Scene } from "../scene.ts";
 

@@ -5,7 +5,7 @@ import { type Finding, inNetns, problem } from "../finding.ts";
 import { answersFor } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { within } from "../../packetpath/walk.ts";
-import type { NamespaceView } from "../../netns/view.ts";
+import type { NamespaceView } from "../../netlink/view.ts";
 
 /** Its random delay and its one question of a second (RFC 4862), and some more. */
 const DETECTION_MS = 3000;

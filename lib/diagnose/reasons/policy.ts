@@ -1,7 +1,7 @@
 /** Which policy rule or route decides over a packet, and how it is taken away. */
 import { SystemError } from "../../kernel/libc.ts";
 import type { Flow, Route, Rule } from "../../netlink/mod.ts";
-import type { NamespaceView } from "../../netns/view.ts";
+import type { NamespaceView } from "../../netlink/view.ts";
 import { within } from "../../packetpath/walk.ts";
 import type { Question } from "../questions/question.ts";
 

@@ -1,7 +1,7 @@
 /** Programs of XDP and tcx at a link: which they are, and whether a command of ours takes them off. */
 import { bpfLinks } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
-import { pids, processName } from "../../netns/processes.ts";
+import { pids, processName } from "../../containers/processes.ts";
 import { type Finding, inNetns, problem, type Reason, shellText } from "../finding.ts";
 import type { Stop } from "../journey.ts";
 import { outputIn } from "../observe/counters.ts";

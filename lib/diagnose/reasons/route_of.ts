@@ -5,7 +5,7 @@ import type { Case } from "../case.ts";
 import { type Finding, inNetns, type Place, problem, shellText } from "../finding.ts";
 import type { Trail } from "../place.ts";
 import type { Question } from "../questions/question.ts";
-import type { NamespaceView } from "../../netns/view.ts";
+import type { NamespaceView } from "../../netlink/view.ts";
 import type { Flow, Link } from "../../netlink/mod.ts";
 import type { Scene } from "../scene.ts";
 import { best, culpritOf, flowOf, REFUSING, routeOf, routeWords } from "./policy.ts";

@@ -1,5 +1,5 @@
 /** What the checkpoints and the process table say: before any look into the namespace. */
-import type { Container } from "../../netns/inventory.ts";
+import type { Container } from "../../containers/inventory.ts";
 import { type Finding, problem } from "../finding.ts";
 
 /** @returns findings; with `namespace_gone` among them there is nothing else to look at */

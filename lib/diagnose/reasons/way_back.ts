@@ -1,7 +1,7 @@
 /** The agent's own route to the container, which its reverse-path filter goes by too. */
 import { SystemError } from "../../kernel/libc.ts";
 import { type Finding, problem, shellText } from "../finding.ts";
-import type { NetworkAddress } from "../../netns/network_address.ts";
+import type { NetworkAddress } from "../../containers/network_address.ts";
 import { placeOfDevice } from "./drops.ts";
 import type { Attached, Scene } from "../scene.ts";
 

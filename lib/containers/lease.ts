@@ -2,7 +2,7 @@
 import { join } from "@std/path";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { isObject } from "../base/json.ts";
-import type { Checkpoint } from "../containers/checkpoint.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 
 /** Default of the plugin's `dataDir`. */
 const DATA_DIR = "/var/lib/cni/networks";

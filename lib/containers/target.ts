@@ -1,8 +1,8 @@
 /** Which namespace a command is about: a container's, or any. */
 import { OperatorError } from "../base/error.ts";
-import { knownContainers, likely } from "../containers/ids.ts";
-import type { Layout } from "../containers/layout.ts";
-import { type NetworkMode, readRequest } from "../containers/request.ts";
+import { knownContainers, likely } from "./ids.ts";
+import type { Layout } from "./layout.ts";
+import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { namespaceInode } from "./processes.ts";

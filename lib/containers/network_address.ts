@@ -1,5 +1,5 @@
 /** The addresses that a plugin's result gives to one interface. */
-import type { Checkpoint } from "../containers/checkpoint.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 
 /** An address as a plugin gives it. */
 export interface NetworkAddress {

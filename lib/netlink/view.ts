@@ -2,14 +2,7 @@
 import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { inNamespaces } from "../kernel/namespaces.ts";
-import {
-  type Address,
-  type Link,
-  type Neighbour,
-  Netlink,
-  type Route,
-  type Rule,
-} from "../netlink/mod.ts";
+import { type Address, type Link, type Neighbour, Netlink, type Route, type Rule } from "./mod.ts";
 
 /** What is in a namespace. Each list is read when first asked for, and then stays as it is. */
 export class NamespaceView implements Disposable {

@@ -1,11 +1,11 @@
 /** The containers of an agent: what the checkpoints say, and what is left of it alive. */
-import type { Layout } from "../containers/layout.ts";
-import { type NetworkMode, readRequest } from "../containers/request.ts";
+import type { Layout } from "./layout.ts";
+import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import { type Checkpoint, readAttachment } from "../containers/checkpoint.ts";
+import { type Checkpoint, readAttachment } from "./checkpoint.ts";
 import { namespaceInode, processesByNamespace } from "./processes.ts";
-import { knownContainers } from "../containers/ids.ts";
+import { knownContainers } from "./ids.ts";
 import { namespaceOf } from "./target.ts";
 
 /** A container with a checkpoint. */
