@@ -37,3 +37,10 @@ reference_programs() {
     [[ "$directory" == */windows/ ]] || echo "$directory"
   done
 }
+
+# setup_upstream: the reference, and its own suites ready to judge programs.
+setup_upstream() {
+  setup_reference && setup_deno &&
+    "$DENO" run --quiet --no-config --no-lock --allow-all tools/upstream/build.ts "$REFERENCE" 2>>"$TOOLS/reference/log" ||
+    { say "the reference's suites can't be built; see .tools/reference/log"; return 1; }
+}

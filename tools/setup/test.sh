@@ -26,7 +26,7 @@ leave_out() {
 setup_for_tests() {
   setup_deno
   case "${FILES[*]}" in
-    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/*)
+    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/* | *tests/upstream/*)
       test_packages && build ;;
     *tests/integration/*) packages nftables:/usr/sbin/nft tcpdump:/usr/bin/tcpdump && build ;;
   esac
@@ -35,6 +35,9 @@ setup_for_tests() {
   esac
   case "${FILES[*]}" in
     *tests/machine/*) (setup_machine) || say "virtual machines: not to be had here, so their tests are skipped" ;;
+  esac
+  case "${FILES[*]}" in
+    *tests/upstream/*) if setup_upstream; then export UPSTREAM_REFERENCE="$REFERENCE"; fi ;;
   esac
   case "${FILES[*]}" in
     *tests/mesos/*) packages python3:/usr/bin/python3 procps:/usr/bin/pgrep ;;

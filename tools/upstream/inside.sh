@@ -1,0 +1,14 @@
+#!/bin/sh
+# inside.sh DIRECTORY PROGRAM [ARG…]: the suite of a directory, in a network and mounts of its own.
+set -e
+mount --make-rprivate /
+mkdir -p /var/lib/cni /etc/cni
+for directory in /run /var/lib/cni /etc/cni; do mount -t tmpfs tmpfs "$directory"; done
+mkdir -p /run/netns /run/lock
+mount -t sysfs sysfs /sys
+ip link set lo up
+cd "$1"
+shift
+# Specs of cnitool look for the plugins where the reference builds them.
+if [ -d ../bin ]; then mount --bind "$UPSTREAM_PROGRAMS" ../bin; fi
+exec "$@"

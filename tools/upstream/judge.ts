@@ -1,0 +1,73 @@
+/** What a suite says of our programs, measured by what it says of two controls. */
+import type { Exception } from "./exceptions.ts";
+import type { Reference } from "./reference.ts";
+import { judgesOf, type Report } from "./report.ts";
+import { failingPrograms, runSuite } from "./run.ts";
+
+export interface Verdict {
+  suite: string;
+  /** All specs that ran. */
+  specs: number;
+  /** Those that the reference's programs pass and that programs which always fail don't. */
+  judged: number;
+  passed: number;
+  /** Exceptions that failed, as they may. */
+  excepted: string[];
+  /** Specs that failed and are no exceptions, with why. */
+  failed: string[];
+  /** Exceptions that passed: they are none. */
+  needless: string[];
+}
+
+/**
+ * The specs of a suite that judge on this kernel, found out once.
+ *
+ * @throws if none does
+ */
+export async function judges(
+  reference: Reference,
+  suite: string,
+  focus?: string,
+): Promise<string[]> {
+  const kernel = Deno.osRelease();
+  const directory = `${reference.directory}/controls-${kernel}`;
+  const kept = `${directory}/${suite}${focus === undefined ? "" : `-${slug(focus)}`}.json`;
+  try {
+    return JSON.parse(await Deno.readTextFile(kept));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const control = (name: string, programs: string) =>
+    runSuite(reference, suite, programs, `${directory}/${name}`, focus);
+  const theirs = await control("reference", reference.programs);
+  const failing = await failingPrograms(`${reference.directory}/failing`);
+  const found = judgesOf(theirs, await control("failing", failing));
+  if (found.length === 0) throw new Error(`no spec of ${suite} judges on the kernel ${kernel}`);
+  await Deno.writeTextFile(`${kept}.new`, JSON.stringify(found, null, 1));
+  await Deno.rename(`${kept}.new`, kept);
+  return found;
+}
+
+const slug = (focus: string) => focus.replaceAll(/\W+/g, "-");
+
+export function verdictOf(
+  suite: string,
+  judging: readonly string[],
+  ours: Report,
+  exceptions: readonly Exception[],
+): Verdict {
+  const excused = new Set(exceptions.filter((one) => one.suite === suite).flatMap((e) => e.specs));
+  const failed = judging.filter((name) => !ours.get(name)?.passed);
+  return {
+    suite,
+    specs: ours.size,
+    judged: judging.length,
+    passed: judging.length - failed.length,
+    excepted: failed.filter((name) => excused.has(name)),
+    failed: failed.filter((name) => !excused.has(name))
+      .map((name) =>
+        `${suite}: ${name}\n    ${ours.get(name)?.why.slice(0, 600) ?? "did not run"}`
+      ),
+    needless: judging.filter((name) => excused.has(name) && ours.get(name)?.passed),
+  };
+}
