@@ -4,12 +4,19 @@ export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [key: string]: Json };
 
 /**
+ * How many lists and objects may stand in one another (RFC 8259, section 9, leaves that to the
+ * reader): what reads a value calls itself for what is inside, and would run out of stack.
+ */
+const DEEPEST = 500;
+
+/**
  * As JSON.parse, whose own error quotes the text: that may be a file that is no config, and whose
  * content is not everybody's to see.
  *
- * @throws {SyntaxError} with line and column
+ * @throws {SyntaxError} with line and column; also for more than 500 lists and objects in one another
  */
 export function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw new SyntaxError(`Lists and objects deeper than ${DEEPEST}`);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -18,6 +25,21 @@ export function parseJson(text: string): unknown {
     const place = `line ${before.length} column ${before.at(-1)!.length + 1}`;
     throw new SyntaxError(`Unexpected character in JSON at ${place}`);
   }
+}
+
+function isTooDeep(text: string): boolean {
+  if (text.length <= 2 * DEEPEST) return false;
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') isText = !isText;
+    else if (isText) at += character === "\\" ? 1 : 0;
+    else if (character === "[" || character === "{") depth++;
+    else if (character === "]" || character === "}") depth--;
+    if (depth > DEEPEST) return true;
+  }
+  return false;
 }
 
 /** The parser's words, without its own count of characters. */

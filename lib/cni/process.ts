@@ -5,9 +5,8 @@
 import { log } from "../base/log.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, StartOptions } from "./invocation.ts";
-import { isObject, type JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject, parseJson, quote } from "../base/json.ts";
 import { OperatorError } from "../base/error.ts";
-import { quote } from "../base/json.ts";
 import { plain } from "../base/printable.ts";
 import { type ProgramRun, runProgram } from "../program/run.ts";
 
@@ -140,7 +139,7 @@ function whyStopped({ stopped }: Run, options: ProcessOptions): string {
 
 function parse(stdout: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(stdout);
+    const value = parseJson(stdout);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined; // outcome() says so where it matters

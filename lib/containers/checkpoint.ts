@@ -2,7 +2,7 @@
  * What the isolator, ours or a stock agent's, left on disk about one interface of a container.
  * A crash or a bug may have left anything: what can't be read is said in `state`, never thrown.
  */
-import { isObject, type JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject, parseJson } from "../base/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf } from "../base/error.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
@@ -85,7 +85,7 @@ function readJson(file: string): { value?: unknown; problem?: string; missing?: 
   if (text === undefined) return { problem: `${file} is missing`, missing: true };
   if (text.trim() === "") return { problem: `${file} is empty` };
   try {
-    return { value: JSON.parse(text) };
+    return { value: parseJson(text) };
   } catch {
     return { problem: `${file} is cut off or no JSON` };
   }

@@ -2,6 +2,7 @@
  * What a container asked for, between `prepare` and `cleanup`. A stock agent keeps this in
  * memory, so its containers have none: every reader does without.
  */
+import { isObject, parseJson } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { type ContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo } from "../mesos/messages.ts";
@@ -81,15 +82,25 @@ export function readRequest(layout: Layout, id: ContainerId): Request | undefine
   const path = layout.request(id);
   const text = readCheckpoint(path);
   if (text === undefined) return undefined;
-  let request: Partial<Request> | null;
+  const request = decodeRequest(text);
+  if (!request) log.warning("ignoring an unreadable request", { container: id, file: path });
+  return request;
+}
+
+/** The request that a text is; undefined for one that no version of this program has written. */
+export function decodeRequest(text: string): Request | undefined {
+  let value: unknown;
   try {
-    request = JSON.parse(text);
+    value = parseJson(text);
   } catch {
-    request = null;
-  }
-  if (!request?.format || !request.mode || !Array.isArray(request.networks)) {
-    log.warning("ignoring an unreadable request", { container: id, file: path });
     return undefined;
   }
-  return request as Request;
+  if (!isObject(value) || !value.format || !value.mode) return undefined;
+  const { networks, wires = [] } = value;
+  const areNamed = (list: unknown, ...names: string[]) =>
+    Array.isArray(list) &&
+    list.every((one) => isObject(one) && names.every((name) => typeof one[name] === "string"));
+  return areNamed(networks, "name", "ifName") && areNamed(wires, "network", "ifName")
+    ? value as unknown as Request
+    : undefined;
 }

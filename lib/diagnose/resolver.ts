@@ -26,24 +26,32 @@ export interface Resolver {
 
 export function resolverOf(scene: Scene): Resolver {
   const { text, file } = seen(scene, "resolv.conf");
+  const [nsswitch, hosts] = ["nsswitch.conf", "hosts"].map((name) => seen(scene, name).text);
+  return { ...parseResolver(text, nsswitch!, hosts!), file };
+}
+
+/** Reads the three files, which are as the container wants them. */
+export function parseResolver(
+  text: string,
+  nsswitch: string,
+  hosts: string,
+): Omit<Resolver, "file"> {
   const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
   const last = (keyword: string) => lines.filter(([first]) => first === keyword).at(-1)?.slice(1);
   const options = lines.filter(([first]) => first === "options").flat();
-  const number = (name: string, fallback: number) =>
-    Number(options.find((one) => one.startsWith(`${name}:`))?.slice(name.length + 1) ?? fallback);
+  const number = (name: string, fallback: number) => {
+    const value = options.find((one) => one.startsWith(`${name}:`))?.slice(name.length + 1);
+    return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : fallback;
+  };
   return {
     servers: nameservers(text),
     search: last("search") ?? last("domain") ?? [],
     ndots: number("ndots", 1),
     timeout: number("timeout", 5),
     attempts: number("attempts", 2),
-    lookups: /^hosts:\s*(.*)$/m.exec(seen(scene, "nsswitch.conf").text)?.[1]?.replace(
-      /\[.*?\]/g,
-      "",
-    )
+    lookups: /^hosts:\s*(.*)$/m.exec(nsswitch)?.[1]?.replace(/\[[^\][]*\]/g, "")
       .split(/\s+/).filter((one) => one !== ""),
-    file,
-    hosts: seen(scene, "hosts").text.split("\n").flatMap((line) => {
+    hosts: hosts.split("\n").flatMap((line) => {
       const [address, ...names] = line.replace(/#.*/, "").trim().split(/\s+/);
       return address && names.length > 0 ? [{ address, names }] : [];
     }).slice(0, 200),

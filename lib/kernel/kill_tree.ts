@@ -1,6 +1,7 @@
 /** Ending a child together with the programs that it started. */
 import { readProcFile } from "./files.ts";
 import { SystemError } from "./libc.ts";
+import { parseStat } from "./process_identity.ts";
 import { processIds } from "./processes.ts";
 
 /**
@@ -23,12 +24,10 @@ export function killTree(child: number): void {
   for (const pid of tree) signal(pid, "SIGKILL");
 }
 
-/** 0 for a process that has ended. The fourth field of proc_pid_stat(5). */
+/** 0 for a process that has ended. */
 function parentOf(pid: number): number {
   try {
-    const stat = readProcFile(`/proc/${pid}/stat`);
-    // The second field is the program's name in parentheses, which it may choose at will.
-    return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[2]);
+    return parseStat(readProcFile(`/proc/${pid}/stat`)).parent;
   } catch (error) {
     if (error instanceof SystemError) return 0;
     throw error;

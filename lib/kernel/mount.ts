@@ -97,19 +97,21 @@ export interface MountInfo {
  * @param text of a mountinfo; the calling thread's when absent
  */
 export function mounts(text = readProcFile("/proc/thread-self/mountinfo")): MountInfo[] {
-  return text.trimEnd().split("\n").map((line) => {
+  return text.split("\n").flatMap((line) => {
     const fields = line.split(" ");
-    const separator = fields.indexOf("-");
+    const separator = fields.indexOf("-", 6);
+    // Of a process whose root is mounted no more, there is nothing to list.
+    if (separator < 0) return [];
     const optional = fields.slice(6, separator);
     const tag = (name: string) =>
       optional.find((field) => field.startsWith(`${name}:`))?.slice(name.length + 1);
-    return {
+    return [{
       mountPoint: unescape(fields[4]!),
       root: unescape(fields[3]!),
       shared: tag("shared"),
       master: tag("master"),
-      type: fields[separator + 1]!,
-    };
+      type: fields[separator + 1] ?? "",
+    }];
   });
 }
 

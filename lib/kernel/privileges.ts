@@ -38,7 +38,8 @@ export interface Privileges {
 
 /** @param status the text of a file /proc/PID/status */
 export function parsePrivileges(status: string): Privileges {
-  const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1] ?? "0";
+  const field = (name: string) =>
+    new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0";
   return {
     bounding: BigInt(`0x${field("CapBnd")}`),
     permitted: BigInt(`0x${field("CapPrm")}`),

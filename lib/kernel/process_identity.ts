@@ -33,10 +33,15 @@ export function startTimeOf(pid: number): number | undefined {
     if (error instanceof SystemError && ["ENOENT", "ESRCH"].includes(error.errnoName)) return;
     throw error;
   }
+  const { state, startTime } = parseStat(stat);
+  return state === "Z" || state === "X" ? undefined : startTime;
+}
+
+/** What is read of /proc/PID/stat (proc_pid_stat(5)). */
+export function parseStat(stat: string): { state: string; parent: number; startTime: number } {
   // The second field is the program's name in parentheses, which it may choose at will.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const hasEnded = fields[0] === "Z" || fields[0] === "X";
-  return hasEnded ? undefined : Number(fields[19]);
+  return { state: fields[0]!, parent: Number(fields[1]), startTime: Number(fields[19]) };
 }
 
 let boot: string | undefined;

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
+import { parseJson } from "../base/json.ts";
 import { socketAddress } from "../kernel/socket.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
@@ -39,7 +40,7 @@ export async function agentContainers(url: string): Promise<ContainerId[]> {
   const answer = await post(address, port, "/api/v1", JSON.stringify(call));
   let message: unknown;
   try {
-    message = JSON.parse(answer);
+    message = parseJson(answer);
   } catch {
     throw bad(url, `it answers no JSON: ${answer.slice(0, 200)}`);
   }

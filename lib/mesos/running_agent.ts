@@ -48,9 +48,13 @@ function isRootsOrOwn(pid: number): boolean {
   return userIdsOf(pid).every((id) => trusted.includes(id));
 }
 
-/** Real, effective, saved and file system's: proc_pid_status(5). */
 function userIdsOf(pid: number | "self"): string[] {
-  return /^Uid:\s+(.*)$/m.exec(readProcFile(`/proc/${pid}/status`))![1]!.split(/\s+/);
+  return parseUserIds(readProcFile(`/proc/${pid}/status`));
+}
+
+/** Real, effective, saved and file system's: proc_pid_status(5). Unknown where it does not say. */
+export function parseUserIds(status: string): string[] {
+  return /^Uid:\s+(\d.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? ["unknown"];
 }
 
 /** stout's flags: `--name=value`, `--name` and `--no-name` for switches. */

@@ -46,8 +46,9 @@ export function parseSockets(text: string, protocol: "tcp" | "udp"): SocketEntry
   return text.trim().split("\n").slice(1).flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     if (fields.length < 10) return [];
-    const [localAddress, localPort] = endpoint(fields[1]!);
-    const [remoteAddress, remotePort] = endpoint(fields[2]!);
+    const [local, remote] = [endpoint(fields[1]!), endpoint(fields[2]!)];
+    if (!local || !remote) return [];
+    const [[localAddress, localPort], [remoteAddress, remotePort]] = [local, remote];
     const state = STATES[parseInt(fields[3]!, 16)] ?? fields[3]!;
     const [sendQueue, receiveQueue] = fields[4]!.split(":").map((hex) => parseInt(hex, 16));
     return [{
@@ -65,13 +66,14 @@ export function parseSockets(text: string, protocol: "tcp" | "udp"): SocketEntry
 }
 
 /** An address is written as 32-bit words in the machine's order, the port as a number. */
-function endpoint(text: string): [string, number] {
-  const [hex, port] = text.split(":") as [string, string];
+function endpoint(text: string): [string, number] | undefined {
+  const [, hex, port] = /^((?:[0-9A-F]{8}|[0-9A-F]{32})):([0-9A-F]{4})$/.exec(text) ?? [];
+  if (hex === undefined) return undefined;
   const bytes = new Uint8Array(hex.length / 2);
   for (let word = 0; word < bytes.length; word += 4) {
     for (let i = 0; i < 4; i++) {
       bytes[word + i] = parseInt(hex.slice((word + 3 - i) * 2, (word + 4 - i) * 2), 16);
     }
   }
-  return [addressText(bytes), parseInt(port, 16)];
+  return [addressText(bytes), parseInt(port!, 16)];
 }

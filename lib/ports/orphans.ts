@@ -5,6 +5,7 @@
 import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
 import { ANY_ADDRESS } from "../base/ip.ts";
+import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { overlap } from "./claims.ts";
 import { commentOf, describeMapping, type Mapping, PROTOCOLS } from "./mapping.ts";
@@ -54,7 +55,7 @@ function read(): Orphan[] | undefined {
   try {
     const text = readCheckpoint(ORPHANS);
     const list: unknown = text === undefined ? undefined : JSON.parse(text);
-    return Array.isArray(list) ? list : undefined;
+    return Array.isArray(list) && list.every(isObject) ? list as unknown as Orphan[] : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -70,21 +70,28 @@ export function readKey(key: string): MappingRecord | undefined {
   const text = readCheckpoint(recordFile(key));
   if (text === undefined) return undefined;
   try {
-    const value: unknown = parseJson(text);
-    if (isMappingRecord(value) && keyOf(value) === key) return value;
-    throw new Error("it is no record of port mappings");
+    return decodeRecord(text, key);
   } catch (error) {
     moveAside(key, messageOf(error));
     return undefined;
   }
 }
 
+/** @throws {Error} if it is not the record of that key */
+export function decodeRecord(text: string, key: string): MappingRecord {
+  const value = parseJson(text);
+  if (isMappingRecord(value) && keyOf(value) === key) return value;
+  throw new Error("it is no record of port mappings");
+}
+
 function isMappingRecord(value: unknown): value is MappingRecord {
   if (!isObject(value)) return false;
-  const { containerId, network, ifName, backend, chain, mappings, endpoints, netns } = value;
+  const { containerId, network, ifName, backend, chain, mappings, endpoints, netns, earlier } =
+    value;
   return [containerId, network, ifName, chain, netns].every((text) => typeof text === "string") &&
     BACKENDS.some((name) => name === backend) &&
-    [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject));
+    [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject)) &&
+    (earlier === undefined || isMappingRecord(earlier));
 }
 
 /**

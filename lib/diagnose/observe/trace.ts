@@ -2,7 +2,7 @@
 import { addressBytes } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../../kernel/socket.ts";
-import { Attributes, decodeMessages, view } from "../../netlink/message.ts";
+import { type Attributes, decodeMessages, opened, view } from "../../netlink/message.ts";
 import { NETLINK_NETFILTER } from "../../netlink/socket.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
@@ -130,57 +130,66 @@ export class Trace implements Disposable {
   }
 
   #read(body: Uint8Array): RuleMet {
-    const attributes = new Attributes(body.subarray(4));
-    const big = (type: number) => {
-      const bytes = attributes.bytes(type);
-      return bytes && bytes.length >= 4 ? view(bytes).getUint32(0) : undefined;
-    };
-    const id = big(6) ?? 0;
-    const network = attributes.bytes(8);
-    const family = body[0]!;
-    if (network && !this.#packets.has(id)) {
-      const transport = attributes.bytes(9) ?? new Uint8Array();
-      const link = attributes.bytes(7);
-      const type = family === 3
-        ? ETH_P_ARP
-        : link && link.length >= 14
-        ? view(link).getUint16(12)
-        : network[0]! >> 4 === 6
-        ? ETH_P_IPV6
-        : ETH_P_IP;
-      const packet = readPacket(type, concat([network, transport]));
-      if (packet) {
-        this.#packets.set(id, {
-          ...packet,
-          ...discovery(network, transport, this.#traced.addresses),
-        });
-      }
-    }
-    const verdict = attributes.nested(5);
-    const code = verdict.bytes(1);
-    const policy = big(16);
-    const kind = ({ 1: "policy", 2: "return", 3: "rule" } as const)[big(4) ?? 0] ?? "rule";
-    const number = kind === "policy" ? policy ?? 1 : code ? view(code).getInt32(0) : -1;
-    const handle = attributes.bytes(3);
-    return {
-      netns: this.netns,
-      id,
-      family: FAMILIES[family] ?? String(family),
-      table: attributes.text(1) ?? "",
-      chain: attributes.text(2) ?? "",
-      handle: kind === "rule" && handle ? view(handle).getBigUint64(0).toString() : undefined,
-      kind,
-      verdict: VERDICTS[number] ?? VERDICTS[number & 0xff] ?? "continue",
-      jump: verdict.text(2),
-      input: big(10),
-      output: big(12),
-    };
+    const { met, packet } = decodeTrace(body, this.#traced.addresses);
+    if (packet && !this.#packets.has(met.id)) this.#packets.set(met.id, packet);
+    return { netns: this.netns, ...met };
   }
 
   [Symbol.dispose](): void {
     this.#tables[Symbol.dispose]();
     this.#socket.close();
   }
+}
+
+/**
+ * Decodes NFT_MSG_TRACE, with the packet where it is told of.
+ *
+ * @param addresses whom neighbour discovery may be about
+ * @throws {OperatorError} `kernel_answer`
+ */
+export function decodeTrace(
+  body: Uint8Array,
+  addresses: readonly string[],
+): { met: RuleMet; packet?: Seen } {
+  const [header, attributes] = opened(body, 4);
+  const family = header.getUint8(0);
+  const verdict = attributes.nested(5);
+  const kind = ({ 1: "policy", 2: "return", 3: "rule" } as const)[attributes.be32(4) ?? 0] ??
+    "rule";
+  const number = kind === "policy" ? attributes.be32(16) ?? 1 : (verdict.be32(1) ?? 0xffffffff) | 0;
+  const met: RuleMet = {
+    id: attributes.be32(6) ?? 0,
+    family: FAMILIES[family] ?? String(family),
+    table: attributes.text(1) ?? "",
+    chain: attributes.text(2) ?? "",
+    handle: kind === "rule" ? attributes.be64(3)?.toString() : undefined,
+    kind,
+    verdict: VERDICTS[number] ?? VERDICTS[number & 0xff] ?? "continue",
+    jump: verdict.text(2),
+    input: attributes.be32(10),
+    output: attributes.be32(12),
+  };
+  return { met, packet: packetIn(family, attributes, addresses) };
+}
+
+function packetIn(
+  family: number,
+  attributes: Attributes,
+  addresses: readonly string[],
+): Seen | undefined {
+  const network = attributes.bytes(8);
+  if (!network) return undefined;
+  const transport = attributes.bytes(9) ?? new Uint8Array();
+  const link = attributes.bytes(7);
+  const type = family === 3
+    ? ETH_P_ARP
+    : link && link.length >= 14
+    ? view(link).getUint16(12)
+    : network[0]! >> 4 === 6
+    ? ETH_P_IPV6
+    : ETH_P_IP;
+  const packet = readPacket(type, concat([network, transport]));
+  return packet && { ...packet, ...discovery(network, transport, addresses) };
 }
 
 /**

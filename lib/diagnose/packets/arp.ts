@@ -1,15 +1,13 @@
 /** ARP by hand (RFC 826, RFC 5227): who answers for an address, seen from inside a namespace. */
-import { addressBytes, addressText } from "../../base/ip.ts";
+import { addressBytes } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { AF_PACKET, SOCK_DGRAM, Socket } from "../../kernel/socket.ts";
+import { ETH_P_ARP, ETH_P_IP, readPacket } from "./frame.ts";
 
-const ETH_P_ARP = 0x0806;
-const ETH_P_IP = 0x0800;
 const ARPHRD_ETHER = 1;
 const REQUEST = 1;
-const REPLY = 2;
 const BROADCAST = new Uint8Array(6).fill(0xff);
 
 /** How often to ask, and how long each time to wait for an answer, in ms. */
@@ -75,16 +73,23 @@ async function collect(
     await socket.readable(end - performance.now())
   ) {
     const length = socket.receive(buffer, "wait for an ARP answer");
-    if (length === undefined || length < 28) continue;
-    const view = new DataView(buffer.buffer);
-    if (view.getUint16(6) !== REPLY || addressText(buffer.subarray(14, 18)) !== address) continue;
+    const mac = length === undefined ? undefined : ownerIn(buffer.subarray(0, length), address);
+    if (mac === undefined) continue;
     if (answers.size === 0) end = Math.min(end, performance.now() + SECOND_ANSWER_MS);
-    answers.add(hexPairs(buffer.subarray(8, 14)));
+    answers.add(mac);
   }
 }
 
+/** The hardware address that an ARP reply gives for an address; undefined if it is of another. */
+export function ownerIn(reply: Uint8Array, address: string): string | undefined {
+  const seen = readPacket(ETH_P_ARP, reply);
+  return seen?.protocol === "arp reply" && seen.source === address
+    ? hexPairs(reply.subarray(8, 14))
+    : undefined;
+}
+
 /** An ARP request for Ethernet and IPv4. */
-function request(mac: string, sender: string, target: string): Uint8Array<ArrayBuffer> {
+export function request(mac: string, sender: string, target: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(28);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, ARPHRD_ETHER);

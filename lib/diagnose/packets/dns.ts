@@ -76,7 +76,8 @@ export async function resolveName(
           if (++strangers > MOST_STRANGERS) return ended("timed out");
           continue;
         }
-        return ended(outcomeOf(buffer), answers(buffer, length), (buffer[2]! & 2) !== 0);
+        const answer = buffer.subarray(0, length);
+        return ended(outcomeOf(answer), addressesIn(answer), (answer[2]! & 2) !== 0);
       }
     }
   } catch (error) {
@@ -123,8 +124,8 @@ function outcomeOf(message: Uint8Array): DnsOutcome {
 }
 
 /** The addresses in the answer section; records of other types are passed over. */
-function answers(buffer: Uint8Array<ArrayBuffer>, length: number): string[] {
-  const view = new DataView(buffer.buffer, 0, length);
+export function addressesIn(message: Uint8Array): string[] {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
   const found: string[] = [];
   try {
     let at = 12;
@@ -133,10 +134,11 @@ function answers(buffer: Uint8Array<ArrayBuffer>, length: number): string[] {
       at = afterName(view, at);
       const size = view.getUint16(at + 8);
       const type = view.getUint16(at);
-      if ((type === TYPE_A && size === 4) || (type === TYPE_AAAA && size === 16)) {
-        found.push(addressText(buffer.subarray(at + 10, at + 10 + size)));
-      }
       at += 10 + size;
+      if (at > message.length) break;
+      if ((type === TYPE_A && size === 4) || (type === TYPE_AAAA && size === 16)) {
+        found.push(addressText(message.subarray(at - size, at)));
+      }
     }
   } catch (error) {
     // A message that ends early has no more answers.
@@ -155,7 +157,8 @@ function afterName(view: DataView, at: number): number {
   }
 }
 
-function question(id: number, name: string, type: number): Uint8Array<ArrayBuffer> {
+/** A question about a name (RFC 1035, 4.1). */
+export function question(id: number, name: string, type: number): Uint8Array<ArrayBuffer> {
   const labels = name.split(".").filter((one) => one !== "").flatMap((label) => {
     const bytes = new TextEncoder().encode(label).subarray(0, 63);
     return [bytes.length, ...bytes];

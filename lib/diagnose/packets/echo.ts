@@ -68,19 +68,24 @@ async function answer(
   const buffer = new Uint8Array(2048);
   while (performance.now() < end && await socket.readable(end - performance.now())) {
     const received = socket.receiveFrom(buffer, "hear an echo");
-    if (!received) continue;
-    const view = new DataView(buffer.buffer, 0, received.length);
-    const at = isV6 ? 0 : (buffer[0]! & 15) * 4;
-    if (received.length < at + 8) continue;
-    const type = buffer[at]!;
-    if (type === (isV6 ? 129 : 0) && view.getUint16(at + 4) === id) return "answered";
-    const quoted = at + 8 + (isV6 ? 40 : 20);
-    const isError = isV6 ? type < 5 : type === 3 || type === 11;
-    if (!isError || received.length < quoted + 8 || view.getUint16(quoted + 4) !== id) continue;
-    if (isV6 ? type === 2 : type === 3 && buffer[at + 1] === 4) {
-      return `too big ${isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6)}`;
-    }
-    return `unreachable ${buffer[at + 1]}`;
+    const outcome = received && outcomeIn(buffer.subarray(0, received.length), isV6, id);
+    if (outcome !== undefined) return outcome;
   }
   return undefined;
+}
+
+/** What a packet says of our echo, from its IP header on (IPv6: behind it); undefined for another's. */
+export function outcomeIn(packet: Uint8Array, isV6: boolean, id: number): EchoOutcome | undefined {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const at = isV6 ? 0 : ((packet[0] ?? 0) & 15) * 4;
+  if (packet.length < at + 8) return undefined;
+  const type = packet[at]!;
+  if (type === (isV6 ? 129 : 0) && view.getUint16(at + 4) === id) return "answered";
+  const quoted = at + 8 + (isV6 ? 40 : 20);
+  const isError = isV6 ? type < 5 : type === 3 || type === 11;
+  if (!isError || packet.length < quoted + 8 || view.getUint16(quoted + 4) !== id) return undefined;
+  if (isV6 ? type === 2 : type === 3 && packet[at + 1] === 4) {
+    return `too big ${isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6)}`;
+  }
+  return `unreachable ${packet[at + 1]}`;
 }

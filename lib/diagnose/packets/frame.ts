@@ -221,15 +221,12 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (type === ETH_P_ARP) {
     if (bytes.length < 28) return undefined;
-    return {
-      ...NOTHING,
-      protocol: view.getUint16(6) === 1 ? "arp request" : "arp reply",
-      source: addressText(bytes.subarray(14, 18)),
-      destination: addressText(bytes.subarray(24, 28)),
-      target: addressText(
-        view.getUint16(6) === 1 ? bytes.subarray(24, 28) : bytes.subarray(14, 18),
-      ),
-    };
+    const protocol = ({ 1: "arp request", 2: "arp reply" } as const)[view.getUint16(6)];
+    if (!protocol) return undefined;
+    const source = addressText(bytes.subarray(14, 18));
+    const destination = addressText(bytes.subarray(24, 28));
+    const target = protocol === "arp request" ? destination : source;
+    return { ...NOTHING, protocol, source, destination, target };
   }
   const isV6 = type === ETH_P_IPV6;
   const size = isV6 ? 40 : ((bytes[0] ?? 0) & 15) * 4;
