@@ -5,7 +5,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { OperatorError } from "../../lib/base/error.ts";
-import { attribute, nested } from "../../lib/netlink/message.ts";
+import { attribute, eachAttribute, nested } from "../../lib/netlink/message.ts";
 import { concat } from "../../lib/diagnose/packets/frame.ts";
 import { EMULATED, FULL } from "./scale.ts";
 
@@ -106,18 +106,45 @@ const attributes = fc.letrec<{ one: Uint8Array; list: Uint8Array[] }>((tie) => (
   ).map(([type, held]) => Array.isArray(held) ? nested(type, held) : attribute(type, held)),
 })).list;
 
-/**
- * The body of a netlink message: a fixed part of so many bytes, which begins with an address family,
- * and attributes, all of it mutated.
- */
-export function hostileBody(fixed: number): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
-  const family = fc.constantFrom(2, 10, 7, 0, 45, 255);
-  const header = fc.uint8Array({ minLength: fixed, maxLength: fixed });
-  return mutated(
-    fc.tuple(family, header, attributes).map(([family, header, list]) =>
-      concat([new Uint8Array([family]), header.subarray(1), ...list.map(padded)])
+/** Attributes of which one, at any depth, is shorter than it was; its length says so. */
+function shortened(list: Uint8Array, [place, ...deeper]: readonly number[]): Uint8Array {
+  if (place === undefined) return list;
+  const all = deeper.length === 0 ? [] : attributesIn(list);
+  if (all.length === 0) return list.subarray(0, place % (list.length + 1));
+  return concat(
+    all.map(([type, value], i) =>
+      padded(attribute(type, i === place % all.length ? shortened(value, deeper) : value))
     ),
   );
+}
+
+function attributesIn(bytes: Uint8Array): [type: number, value: Uint8Array][] {
+  try {
+    return [...eachAttribute(bytes)];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The body of a netlink message, mutated: a fixed part of so many bytes, which begins with an address
+ * family, and any attributes, or those of a valid body.
+ */
+export function hostileBody(
+  fixed: number,
+  valid: readonly Uint8Array[] = [],
+): fc.Arbitrary<Uint8Array<ArrayBuffer>> {
+  const family = fc.constantFrom(2, 10, 7, 0, 45, 255);
+  const header = fc.uint8Array({ minLength: fixed, maxLength: fixed });
+  const soup = fc.tuple(family, header, attributes).map(([family, header, list]) =>
+    concat([new Uint8Array([family]), header.subarray(1), ...list.map(padded)])
+  );
+  if (valid.length === 0) return mutated(soup);
+  const place = fc.array(fc.nat(), { maxLength: 5 });
+  const one = fc.tuple(fc.constantFrom(...valid), place).map(([body, place]) =>
+    concat([body.subarray(0, fixed), shortened(body.subarray(fixed), place)])
+  );
+  return fc.oneof(mutated(soup), one, mutated(one));
 }
 
 /** As a message has it: with what fills it up to four bytes. */

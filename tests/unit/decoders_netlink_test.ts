@@ -4,13 +4,13 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { addressBytes, addressText } from "../../lib/base/ip.ts";
+import { addressBytes, addressText, canonicalAddress, networkBytes } from "../../lib/base/ip.ts";
 import { decodeAddress } from "../../lib/netlink/address.ts";
 import { addAddress } from "../../lib/netlink/address_changes.ts";
 import { addPortVlan } from "../../lib/netlink/bridge_port.ts";
 import { decodeForwarding, decodePort, decodePortVlans } from "../../lib/netlink/bridge_state.ts";
 import { decodeLink } from "../../lib/netlink/link.ts";
-import { addLink } from "../../lib/netlink/link_changes.ts";
+import { addLink, type NewLink } from "../../lib/netlink/link_changes.ts";
 import {
   attribute,
   Attributes,
@@ -28,34 +28,76 @@ import { decodeListener } from "../../lib/netlink/sock_diag.ts";
 import { addTokenBucket, decodeTokenBucket } from "../../lib/netlink/traffic_changes.ts";
 import { decodeUdpFlow } from "../../lib/nft/conntrack.ts";
 import { jumpOf, listedRule } from "../../lib/nft/rules.ts";
-import { decodeElements } from "../../lib/nft/sets.ts";
+import { addElements, decodeElements, type SetElement } from "../../lib/nft/sets.ts";
+import { addRule } from "../../lib/nft/changes.ts";
+import { commentMatch } from "../../lib/nft/compat.ts";
+import { counter, verdict } from "../../lib/nft/expressions.ts";
+import { concat } from "../../lib/diagnose/packets/frame.ts";
 import { commentIn } from "../../lib/nft/wire.ts";
 import { bodyOf, forAll, hostileBody, mutated, readOrRefused } from "../harness/generated.ts";
-import { SETS } from "../../lib/ports/nftables_table.ts";
+import { NFT_TABLE, SETS } from "../../lib/ports/nftables_table.ts";
 
+type Written = { parts: readonly Uint8Array[] };
 const message = (body: Uint8Array): Message => ({ type: 0, flags: 0, sequence: 0, body });
 
-/** Each decoder with the bytes of its message's fixed part. */
-const DECODERS: Readonly<Record<string, [fixed: number, decode: (message: Message) => unknown]>> = {
-  "addresses": [8, decodeAddress],
+const LINK: NewLink = {
+  name: "br0",
+  kind: { kind: "bridge", vlanFiltering: true },
+  mtu: 1500,
+  alias: "a",
+};
+const CIDR = { bytes: addressBytes("10.0.0.2"), prefixLength: 24 };
+const ROUTE = { destination: CIDR, link: 1, gateway: CIDR.bytes, source: CIDR.bytes };
+/** Two next hops of 16 bytes, each struct rtnexthop and its gateway. */
+const MULTIPATH = concat(
+  [1, 2].map((link) =>
+    concat([new Uint8Array([16, 0, 0, 0, link, 0, 0, 0]), attribute(5, CIDR.bytes)])
+  ),
+);
+const BUCKET = { rate: 1n << 33n, limit: 1, buffer: 2 };
+const PORTS4 = SETS.get("ports4")!;
+const ELEMENT = { key: ["tcp", 80], value: ["10.0.0.2", 8080], comment: "container_id: a" };
+const UDP_FLOW = nested(1, [
+  nested(1, [attribute(1, addressBytes("10.0.0.1")), attribute(2, addressBytes("10.0.0.2"))]),
+  nested(2, [attribute(1, new Uint8Array([17])), attribute(3, new Uint8Array([0, 53]))]),
+]);
+const NAT = { family: "ip", name: "nat" } as const;
+const RULE = addRule(NAT, "C", [commentMatch("a"), counter(), verdict("jump", "D")]);
+const HANDLE = attribute(3, new Uint8Array(8));
+
+/** Each decoder with the bytes of its message's fixed part, and what is valid of such messages. */
+const DECODERS: Readonly<
+  Record<string, [fixed: number, decode: (message: Message) => unknown, ...valid: Written[]]>
+> = {
+  "addresses": [8, decodeAddress, addAddress(1, "eth0", CIDR)],
   "bridge ports": [16, decodePort],
-  "bridge VLANs": [16, decodePortVlans],
+  "bridge VLANs": [16, decodePortVlans, addPortVlan(1, 7, true)],
   "elements of nf_tables": [
     4,
     (message) => [...SETS.values()].map((set) => decodeElements(message, set)),
   ],
+  "elements of a map": [
+    4,
+    (message) => decodeElements(message, PORTS4),
+    ...addElements(NFT_TABLE, PORTS4, [ELEMENT]),
+  ],
   "forwarding entries": [12, decodeForwarding],
-  "links": [16, decodeLink],
+  "links": [16, decodeLink, addLink(LINK)],
   "neighbours": [12, decodeNeighbour],
-  "queueing disciplines": [20, ({ body }) => decodeTokenBucket(body)],
-  "routes": [12, (message) => [decodeRoute(message), decodeRouteEntry(message)]],
-  "routing rules": [12, decodeRule],
+  "queueing disciplines": [20, ({ body }) => decodeTokenBucket(body), addTokenBucket(1, BUCKET)],
+  "routes": [12, decodeRoute, addRoute(ROUTE)],
+  "routes of several hops": [12, decodeRouteEntry, {
+    parts: [new Uint8Array([2, ...new Uint8Array(11)]), attribute(9, MULTIPATH)],
+  }],
+  "routing rules": [12, decodeRule, addSourceRule({ source: CIDR, table: 300, priority: 1 })],
   "rules of nf_tables": [4, ({ body }) => {
     const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
     return [rule, jumpOf(rule.expressions)];
-  }],
+  }, { parts: [...RULE.parts, HANDLE] }],
   "sockets": [72, (message) => [decodeListener(message, 2, 0), decodeListener(message, 10, 0)]],
-  "tracked connections": [4, (message) => [decodeUdpFlow(message, 4), decodeUdpFlow(message, 6)]],
+  "tracked connections": [4, (message) => decodeUdpFlow(message, 4), {
+    parts: [new Uint8Array(4), UDP_FLOW],
+  }],
 };
 
 Deno.test("messages and attributes are read as they were written", () => {
@@ -85,9 +127,11 @@ Deno.test("of no bytes there are more messages or attributes than have room in t
   });
 });
 
-for (const [what, [fixed, decode]] of Object.entries(DECODERS)) {
+for (const [what, [fixed, decode, ...valid]] of Object.entries(DECODERS)) {
   Deno.test(`any bytes are read or refused: ${what}`, () => {
-    forAll(hostileBody(fixed), (body) => void readOrRefused(() => decode(message(body))));
+    const bodies = valid.map(bodyOf);
+    for (const body of bodies) assert(decode(message(body)) !== undefined);
+    forAll(hostileBody(fixed, bodies), (body) => void readOrRefused(() => decode(message(body))));
   });
 }
 
@@ -209,4 +253,57 @@ Deno.test("an address of a family that is neither IPv4 nor IPv6 is none, and hid
     parts: [new Uint8Array([45, 0, 0, 0, 1, 0, 0, 0]), attribute(2, new Uint8Array([8]))],
   });
   assertEquals(decodeAddress(message(body)), undefined);
+});
+
+const VALUES = {
+  "meta l4proto": fc.constantFrom("tcp", "udp", "sctp"),
+  "th dport": fc.integer({ min: 1, max: 65535 }),
+  "ip saddr": fc.ipV4(),
+  "ip daddr": fc.ipV4(),
+  "ip6 saddr": fc.ipV6().map(canonicalAddress),
+  "ip6 daddr": fc.ipV6().map(canonicalAddress),
+  "iifname": fc.constantFrom("eth0", "lo", "abcdefghijklmno"),
+} as const;
+type Field = keyof typeof VALUES;
+
+/** A network, or names that begin alike. */
+function range(field: Field): fc.Arbitrary<unknown> {
+  if (field === "iifname") return fc.constantFrom("eth0", "cali+");
+  if (!field.startsWith("ip")) return VALUES[field];
+  const bits = field.startsWith("ip6") ? 128 : 32;
+  const address = VALUES[field] as fc.Arbitrary<string>;
+  return fc.tuple(address, fc.integer({ min: 0, max: bits })).map(([text, length]) =>
+    `${addressText(networkBytes(addressBytes(text), length))}/${length}`
+  );
+}
+
+Deno.test("what we write is read as it was meant: elements, rules", () => {
+  const comment = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 })
+    .filter((text) => !text.includes("\0"));
+  for (const set of SETS.values()) {
+    const fields = (names: readonly Field[], values: (field: Field) => fc.Arbitrary<unknown>) =>
+      fc.tuple(...names.map(values));
+    const element = fc.record({
+      key: fields(set.key, set.interval ? range : (field) => VALUES[field]),
+      ...set.value ? { value: fields(set.value, (field) => VALUES[field]) } : {},
+      comment,
+    }, OWN) as unknown as fc.Arbitrary<SetElement>;
+    forAll(element, (element) => {
+      const [change] = addElements(NFT_TABLE, set, [element]);
+      assertEquals(decodeElements(message(bodyOf(change!)), set), [element]);
+    });
+  }
+  forAll(fc.tuple(comment, comment), ([comment, chain]) => {
+    const jump = verdict("jump", chain);
+    for (
+      const { parts } of [
+        addRule(NAT, "C", [jump], { comment }),
+        addRule(NAT, "C", [commentMatch(comment), jump]),
+      ]
+    ) {
+      const body = bodyOf({ parts: [...parts, HANDLE] });
+      const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
+      assertEquals([rule.comment, rule.handle, jumpOf(rule.expressions)], [comment, "0", chain]);
+    }
+  });
 });

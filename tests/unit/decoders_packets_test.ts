@@ -16,7 +16,15 @@ import {
   readPacket,
 } from "../../lib/diagnose/packets/frame.ts";
 import { parseResolver } from "../../lib/diagnose/resolver.ts";
-import { damaged, forAll, hostileBody, mutated, readOrRefused } from "../harness/generated.ts";
+import {
+  bodyOf,
+  damaged,
+  forAll,
+  hostileBody,
+  mutated,
+  readOrRefused,
+} from "../harness/generated.ts";
+import { attribute, nested } from "../../lib/netlink/message.ts";
 
 const port = fc.integer({ min: 1, max: 65535 });
 const addresses = fc.oneof(
@@ -41,6 +49,14 @@ const packet = fc.letrec<{ any: Uint8Array; quoting: Uint8Array }>((tie) => ({
     return concat([head, quoted]);
   }),
 })).any;
+
+const PROBE = {
+  protocol: "tcp",
+  source: "10.0.0.1",
+  destination: "10.0.0.2",
+  token: 7,
+  port: 80,
+} as const;
 
 Deno.test("any bytes are a packet or none", () => {
   const types = [ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, 0];
@@ -109,7 +125,22 @@ Deno.test("the addresses of a DNS answer are read, as far as it goes and no furt
 
 Deno.test("any bytes are read or refused: what met a rule", () => {
   const about = ["10.0.0.1", "fd00::1"];
-  forAll(hostileBody(4), (body) => void readOrRefused(() => decodeTrace(body, about)));
+  const valid = bodyOf({
+    parts: [
+      new Uint8Array([2, 0, 0, 0]),
+      attribute(1, new TextEncoder().encode("nat\0")),
+      attribute(3, new Uint8Array(8)),
+      attribute(4, new Uint8Array([0, 0, 0, 3])),
+      nested(5, [attribute(1, new Uint8Array([255, 255, 255, 253]))]),
+      attribute(6, new Uint8Array([0, 0, 0, 9])),
+      attribute(7, new Uint8Array([...new Uint8Array(12), 8, 0])),
+      attribute(8, ipPacket(PROBE).subarray(0, 20)),
+      attribute(9, ipPacket(PROBE).subarray(20)),
+    ],
+  });
+  const { met, packet } = decodeTrace(valid, about);
+  assertEquals([met.verdict, met.table, packet?.source], ["jump", "nat", PROBE.source]);
+  forAll(hostileBody(4, [valid]), (body) => void readOrRefused(() => decodeTrace(body, about)));
 });
 
 Deno.test("any resolv.conf, nsswitch.conf and hosts are read, with numbers that are numbers", () => {
