@@ -10,7 +10,7 @@ import {
   flagsOfEnvironment,
   parseUserIds,
 } from "../../lib/mesos/running_agent.ts";
-import { parseSockets } from "../../lib/netns/sockets.ts";
+import { parseSockets } from "../../lib/netlink/sockets.ts";
 import { addressBytes } from "../../lib/base/ip.ts";
 import { anyText, damaged, forAll } from "../harness/generated.ts";
 
