@@ -1,6 +1,7 @@
 /** From a process to its container. */
 import { readContainers } from "../containers/inventory.ts";
-import { namespaceInode, processName } from "../containers/processes.ts";
+import { findInode } from "../kernel/proc.ts";
+import { processName } from "../containers/processes.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { OperatorError } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
@@ -24,16 +25,16 @@ export const command: Command = {
     if (more !== undefined) throw new UsageError(`unexpected ${more}: one PID at a time`);
     if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`${text} is no process id`);
     const layout = layoutOf(call);
-    const inode = namespaceInode(`/proc/${text}/ns/net`);
+    const inode = findInode(`/proc/${text}/ns/net`);
     if (inode === undefined) {
       throw new OperatorError(
         "no_process",
         `there is no process ${text} (any more), or its namespaces may not be looked at`,
       );
     }
-    const isAgents = inode === namespaceInode("/proc/self/ns/net");
+    const isAgents = inode === findInode("/proc/self/ns/net");
     const containers = readContainers(layout)
-      .filter(({ netns, mode }) => mode !== "host" && namespaceInode(netns) === inode)
+      .filter(({ netns, mode }) => mode !== "host" && findInode(netns) === inode)
       .map(({ id, mode, netns, attachments }) => ({
         id,
         mode,

@@ -1,4 +1,5 @@
 /** Finding the plugin of a type: a program of the plugins' directories, or part of this one. */
+import { type FileState, isGone, stateOf } from "../kernel/proc.ts";
 import { messageOf } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import { findPlugin } from "./find.ts";
@@ -69,13 +70,22 @@ export function pluginFile(
 }
 
 /**
- * The file that runs, by its device and inode: they stay when an upgrade takes its name away, and
- * the kernel then calls it "(deleted)".
+ * The file that runs, by its device and inode: they stay when an upgrade takes its name away. Undefined
+ * where that has happened already.
  */
-const OWN = Deno.build.os === "linux" ? Deno.statSync("/proc/self/exe") : undefined;
+const OWN = Deno.build.os === "linux" ? find(Deno.execPath()) : undefined;
+
+function find(path: string): FileState | undefined {
+  try {
+    return stateOf(path);
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
 
 /** Whether a file that is there is the program that runs. */
 export function isThisProgram(file: string): boolean {
-  const other = Deno.statSync(file);
-  return OWN?.dev === other.dev && OWN.ino === other.ino;
+  const other = stateOf(file);
+  return OWN?.device === other.device && OWN.inode === other.inode;
 }

@@ -2,6 +2,7 @@
  * From where one looks at containers. Their processes are seen in the agent's pid namespace, their
  * handles in its mount namespace: from elsewhere, all that lives looks dead.
  */
+import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
@@ -14,7 +15,7 @@ let own: AgentNamespaces | undefined;
 
 /** The namespaces of this process, by their inodes. */
 export function agentNamespaces(): AgentNamespaces {
-  const inode = (kind: string) => Deno.statSync(`/proc/self/ns/${kind}`).ino ?? 0;
+  const inode = (kind: string) => inodeOf(`/proc/self/ns/${kind}`);
   return own ??= { pid: inode("pid"), mnt: inode("mnt"), net: inode("net") };
 }
 

@@ -4,7 +4,8 @@ import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type Checkpoint, readAttachment } from "./checkpoint.ts";
-import { namespaceInode, processesByNamespace } from "./processes.ts";
+import { findInode } from "../kernel/proc.ts";
+import { networkOf, ProcessTable } from "../kernel/processes.ts";
 import { knownContainers } from "./ids.ts";
 import { namespaceOf } from "./target.ts";
 
@@ -30,12 +31,12 @@ export interface Container {
 }
 
 /** The processes by namespace, looked up once and only if asked for. */
-export type Processes = () => Map<number, number[]>;
+export type Processes = () => ProcessTable;
 
 /** Looks at /proc when first called, and gives the same answer from then on. */
 export function onceProcesses(): Processes {
-  let found: Map<number, number[]> | undefined;
-  return () => found ??= processesByNamespace();
+  let found: ProcessTable | undefined;
+  return () => found ??= ProcessTable.lookNow();
 }
 
 /** All containers, by id: those with a directory, and those with no more than a request. */
@@ -57,7 +58,7 @@ export function readContainer(
   const namespaceAlive = isNamespaceHandle(netns);
   const inside = mode === "host" || !namespaceAlive
     ? []
-    : processes().get(namespaceInode(netns) ?? -1) ?? [];
+    : processes().inNamespace(findInode(netns) ?? -1);
   // A pid that now belongs to a process elsewhere has been given away anew.
   const known = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
     ? request.pid
@@ -91,7 +92,7 @@ export function strayEntries(layout: Layout): string[] {
 }
 
 function isRunning(pid: number): boolean {
-  return namespaceInode(`/proc/${pid}/ns/net`) !== undefined;
+  return networkOf(pid) !== undefined;
 }
 
 function birth(path: string): Date | undefined {

@@ -2,6 +2,7 @@
  * Whether a container lives: by a process with its start time, of this boot, or by who is in its
  * network namespace. What is only a number, a name or a path proves nothing.
  */
+import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { killInNetwork } from "../kernel/kill_in_network.ts";
@@ -36,7 +37,7 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
   // A test network's container lives in the agent's own namespace, with the agent. That is also
   // the machine's: one who looks from elsewhere must not take all its processes for a container's.
   if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return;
-  return Deno.statSync(handle).ino ?? undefined;
+  return inodeOf(handle);
 }
 
 /**

@@ -1,35 +1,7 @@
-/** Which processes are in which network namespace, as far as this one may see. */
+/** Processes by name and by the sockets that they have open, as far as this one may see. */
 import { readProcFile } from "../kernel/files.ts";
-
-/** The inode of a namespace's handle, which is its identity; undefined for what can't be seen. */
-export function namespaceInode(path: string): number | undefined {
-  try {
-    return Deno.statSync(path).ino ?? undefined;
-  } catch {
-    // It is gone, or the process ended while we looked, or it belongs to another user's root.
-    return undefined;
-  }
-}
-
-/** The pids of all processes, the lowest first. */
-export function pids(): number[] {
-  return [...Deno.readDirSync("/proc")]
-    .flatMap(({ name }) => /^\d+$/.test(name) ? [Number(name)] : [])
-    .sort((a, b) => a - b);
-}
-
-/** The pids in each network namespace, by the namespace's inode. One look at /proc. */
-export function processesByNamespace(): Map<number, number[]> {
-  const found = new Map<number, number[]>();
-  for (const pid of pids()) {
-    const inode = namespaceInode(`/proc/${pid}/ns/net`);
-    if (inode === undefined) continue;
-    const list = found.get(inode);
-    if (list) list.push(pid);
-    else found.set(inode, [pid]);
-  }
-  return found;
-}
+import { entriesOf, linkTarget } from "../kernel/proc.ts";
+import { processIds } from "../kernel/processes.ts";
 
 /** The name of a process as `ps` shows it (at most 15 bytes); undefined once it has ended. */
 export function processName(pid: number): string | undefined {
@@ -45,8 +17,8 @@ export function socketOwners(among: readonly number[]): Map<number, { pid: numbe
   const found = new Map<number, { pid: number; name: string }>();
   for (const pid of among) {
     try {
-      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
-        const inode = /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${name}`))?.[1];
+      for (const name of entriesOf(`/proc/${pid}/fd`)) {
+        const inode = /^socket:\[(\d+)\]$/.exec(linkTarget(`/proc/${pid}/fd/${name}`))?.[1];
         if (inode === undefined || found.has(Number(inode))) continue;
         found.set(Number(inode), { pid, name: processName(pid) ?? "?" });
       }
@@ -60,10 +32,10 @@ export function socketOwners(among: readonly number[]): Map<number, { pid: numbe
 /** The process that has a socket open; undefined if none can be seen. */
 export function socketOwner(inode: number): { pid: number; name: string } | undefined {
   const wanted = `socket:[${inode}]`;
-  for (const pid of pids()) {
+  for (const pid of processIds()) {
     try {
-      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
-        if (Deno.readLinkSync(`/proc/${pid}/fd/${name}`) !== wanted) continue;
+      for (const name of entriesOf(`/proc/${pid}/fd`)) {
+        if (linkTarget(`/proc/${pid}/fd/${name}`) !== wanted) continue;
         return { pid, name: processName(pid) ?? "?" };
       }
     } catch {

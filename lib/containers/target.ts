@@ -5,7 +5,7 @@ import type { Layout } from "./layout.ts";
 import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import { namespaceInode } from "./processes.ts";
+import { findInode } from "../kernel/proc.ts";
 
 /** A network namespace with what is known about whose it is. */
 export interface Target {
@@ -48,9 +48,9 @@ export function findTarget(
 /** A process's namespace: its container's, if it is in one that has its own. */
 function ofProcess(layout: Layout, pid: number): Target {
   const target = ofPath(`/proc/${pid}/ns/net`);
-  const inode = namespaceInode(target.netns);
+  const inode = findInode(target.netns);
   const id = knownContainers(layout).find((id) =>
-    readRequest(layout, id)?.mode !== "parent" && namespaceInode(layout.namespace(id)) === inode
+    readRequest(layout, id)?.mode !== "parent" && findInode(layout.namespace(id)) === inode
   );
   return id === undefined ? { ...target, pid } : { name: id, netns: layout.namespace(id), id, pid };
 }

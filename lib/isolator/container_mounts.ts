@@ -1,4 +1,5 @@
 /** Binding files over a container's /etc, in the container's own mount namespace. */
+import { stateOf } from "../kernel/proc.ts";
 import { exists } from "../base/exists.ts";
 import { readTextFile } from "../base/read_file.ts";
 import { OperatorError } from "../base/error.ts";
@@ -143,7 +144,7 @@ function openTarget(etc: Handle, name: string, what: string): Handle {
   const openExisting = () => openAt(etc, name, O_PATH | O_NOFOLLOW, what);
   try {
     const existing = openExisting();
-    if (!Deno.statSync(existing.path).isSymlink) return existing;
+    if (!stateOf(existing.path).isSymlink) return existing;
     existing.close();
     removeAt(etc, name, what);
   } catch (error) {

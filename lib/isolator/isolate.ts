@@ -11,7 +11,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
-import { isGone } from "../kernel/processes.ts";
+import { findInode, isGone } from "../kernel/proc.ts";
 import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
@@ -127,7 +127,7 @@ async function connect(
   const entries = started.networks.map(({ name }) => isolator.networks.read(name));
   const request = {
     ...started,
-    netns: Deno.statSync(`${process.path}/ns/net`).ino ?? 0,
+    netns: findInode(`${process.path}/ns/net`) ?? 0,
     pluginDirs: pluginDirectories(isolator, entries),
   };
   writeRequest(layout, id, request);

@@ -1,7 +1,7 @@
 /** Ending processes by the network that they are in (pidfd_open(2)). */
 import { Handle } from "./files.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
-import { isGone, networkOf } from "./processes.ts";
+import { networkOf } from "./processes.ts";
 
 const libc = openLibc({
   // glibc has functions for these since 2.36 only.
@@ -44,6 +44,6 @@ function killByNumber(pid: number, inode: number): void {
   try {
     if (networkOf(pid) === inode) Deno.kill(pid, "SIGKILL");
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -1,4 +1,5 @@
 /** Locks between processes (flock(2)). The kernel frees them when their last holder dies. */
+import { inodeOf, isGone, stateOf } from "./proc.ts";
 import { dirname } from "@std/path";
 import { check, openLibc, SystemError } from "./libc.ts";
 import {
@@ -132,10 +133,10 @@ function openOrMake(path: string, mode: number): Handle {
 function isStillAt(path: string, handle: Handle): boolean {
   try {
     // A stat of /proc/self/fd/N follows to the open file.
-    const opened = Deno.statSync(handle.path);
-    return opened.isDirectory || Deno.statSync(path).ino === opened.ino;
+    const opened = stateOf(handle.path);
+    return opened.isDirectory || inodeOf(path) === opened.inode;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (isGone(error)) return false;
     throw error;
   }
 }

@@ -5,8 +5,9 @@
  * elsewhere and all other threads of the runtime are not. So the functions take synchronous
  * work only, and what such work starts with `Deno.Command` is born in the namespaces too.
  */
+import { inodeOf, isGone, isRefused, stateOf } from "./proc.ts";
 import { writeErrorOutput } from "../base/streams.ts";
-import { check, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc } from "./libc.ts";
 import { Handle, open } from "./files.ts";
 import { isWorker } from "./threads.ts";
 
@@ -181,7 +182,7 @@ function leaveSharedDirectory(): void {
 }
 
 /** The device of that file system. */
-let nsfs: number | undefined;
+let nsfs: string | undefined;
 
 /**
  * Whether `path` is a handle of a namespace of that kind, and not, say, the empty file that is left
@@ -190,31 +191,28 @@ let nsfs: number | undefined;
 export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
   try {
     // Every handle lies on the kernel's one nsfs.
-    nsfs ??= Deno.statSync("/proc/self/ns/net").dev;
-    if (Deno.statSync(path).dev !== nsfs) return false;
+    nsfs ??= stateOf("/proc/self/ns/net").device;
+    if (stateOf(path).device !== nsfs) return false;
     using handle = open(path);
     const flag = check(libc().ioctl(handle.fd, NS_GET_NSTYPE), `ask what ${path} is a handle of`);
     return flag === CLONE_FLAGS[kind];
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
-    if (error instanceof SystemError && error.errnoName === "ENOENT") return false;
+    if (isGone(error)) return false;
     throw error;
   }
 }
 
 /** Whether a namespace's handle is that of this process's own. */
 export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boolean {
-  return Deno.statSync(handle).ino === Deno.statSync(`/proc/self/ns/${kind}`).ino;
+  return inodeOf(handle) === inodeOf(`/proc/self/ns/${kind}`);
 }
 
 /** Whether a network namespace's handle is that of process 1; false where that is not told. */
 export function isInitsNamespace(handle: string): boolean {
   try {
-    return Deno.statSync(handle).ino === Deno.statSync("/proc/1/ns/net").ino;
+    return inodeOf(handle) === inodeOf("/proc/1/ns/net");
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return false;
+    if (isRefused(error)) return false;
     throw error;
   }
 }

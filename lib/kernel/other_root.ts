@@ -1,4 +1,5 @@
 /** Files as processes with another root directory see them. */
+import { stateOf } from "./proc.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import {
   Handle,
@@ -43,7 +44,7 @@ export function readInRoot(root: string, path: string, limit: number): string {
   const what = `${root}/${path}`;
   using directory = open(root, O_PATH | O_DIRECTORY);
   using found = find(directory, path, what);
-  if (!Deno.statSync(found.path).isFile) throw new SystemError(22, `read ${what}, no regular file`);
+  if (!stateOf(found.path).isFile) throw new SystemError(22, `read ${what}, no regular file`);
   using file = open(found.path, O_NONBLOCK);
   return readAll(file, what, limit);
 }

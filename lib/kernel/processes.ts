@@ -1,6 +1,6 @@
 /** Which processes there are, and which share a network namespace. */
-import { messageOf } from "../base/error.ts";
 import { Pace } from "../base/pace.ts";
+import { entriesOf, findInode } from "./proc.ts";
 
 /** Processes between two looks at the clock. */
 const STRIDE = 64;
@@ -76,24 +76,13 @@ export class ProcessTable {
 let under: Promise<ProcessTable> | undefined;
 let next: Promise<ProcessTable> | undefined;
 
-/** The ids of all processes that this process can see. */
+/** The ids of all processes that this process can see, the lowest first. */
 export function processIds(): number[] {
-  return [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter((pid) => pid > 0);
+  return entriesOf("/proc").map(Number).filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
 /** The inode of a process's network namespace; undefined for one that has ended or can't be seen. */
 export function networkOf(pid: number): number | undefined {
-  try {
-    return Number(/^net:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/ns/net`))?.[1]);
-  } catch (error) {
-    // A zombie, or another user namespace's.
-    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return undefined;
-    throw error;
-  }
-}
-
-/** Whether an error of looking at a process below /proc says that it has ended. */
-export function isGone(error: unknown): boolean {
-  // Deno has no class for ESRCH, which a process gives that ends in the middle of the look.
-  return error instanceof Deno.errors.NotFound || messageOf(error).includes("(os error 3)");
+  // Not there for a zombie, refused for another user namespace's.
+  return findInode(`/proc/${pid}/ns/net`);
 }

@@ -1,7 +1,7 @@
 /** The Mesos agent that runs on this machine, and the flags that it was started with. */
-import { messageOf } from "../base/error.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { isGone, processIds } from "../kernel/processes.ts";
+import { isGone, isRefused, linkTarget } from "../kernel/proc.ts";
+import { processIds } from "../kernel/processes.ts";
 
 /** An agent's flags by name; a switch that is set is `true`, one that is unset `false`. */
 export interface RunningAgent {
@@ -32,14 +32,14 @@ export function findRunningAgent(): RunningAgent | undefined {
       };
     } catch (error) {
       // It has ended, or is another user's.
-      if (!isGone(error) && !/ENOENT|ESRCH|EACCES|EPERM/.test(messageOf(error))) throw error;
+      if (!isGone(error) && !isRefused(error)) throw error;
     }
   }
   return undefined;
 }
 
 function mountNamespaceOf(pid: number | "self"): string {
-  return Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+  return linkTarget(`/proc/${pid}/ns/mnt`);
 }
 
 /** Whether all of a process's user ids are root's or this process's: a set-user-id program keeps its caller's. */

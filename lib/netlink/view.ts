@@ -1,4 +1,5 @@
 /** A network namespace as it is now: everything that the kernel tells about it, read once. */
+import { isGone, stateOf } from "../kernel/proc.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { inNamespaces } from "../kernel/namespaces.ts";
@@ -86,11 +87,11 @@ export class NamespaceView implements Disposable {
 
   /** Whether a setting is one that this namespace may change: some are the whole machine's. */
   mayChange(name: string): boolean {
-    const look = () => Deno.statSync(`/proc/sys/net/${name}`).mode! & 0o200;
+    const look = () => stateOf(`/proc/sys/net/${name}`).mode & 0o200;
     try {
       return (this.netns === undefined ? look() : inNamespaces({ net: this.netns }, look)) !== 0;
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
+      if (isGone(error)) return false;
       throw error;
     }
   }

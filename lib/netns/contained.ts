@@ -3,6 +3,7 @@
  * get the container's namespaces and no more rights than its processes have, an environment that is
  * made, and three descriptors.
  */
+import { inodeOf } from "../kernel/proc.ts";
 import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
@@ -144,10 +145,6 @@ function namespacesOf(process: Handle, { name }: Target): Partial<Record<Namespa
   return Object.fromEntries(
     KINDS.filter((kind) => !isOwn(kind)).map((kind) => [kind, `${process.path}/ns/${kind}`]),
   );
-}
-
-function inodeOf(path: string): number {
-  return Deno.statSync(path).ino ?? 0;
 }
 
 function environment(more: Record<string, string>): Record<string, string> {

@@ -2,6 +2,7 @@
  * Programs in a container's network: this process enters the namespace and becomes the program.
  * With the container's files it is the container's programs that run; contained.ts starts those.
  */
+import { findInode } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -86,6 +87,6 @@ async function processOf(layout: Layout, { id, netns }: Target): Promise<number 
     const { pid, processAlive } = readContainer(layout, id);
     return processAlive ? pid : undefined;
   }
-  const { namespaceInode, processesByNamespace } = await import("../containers/processes.ts");
-  return processesByNamespace().get(namespaceInode(netns) ?? -1)?.[0];
+  const { ProcessTable } = await import("../kernel/processes.ts");
+  return ProcessTable.lookNow().inNamespace(findInode(netns) ?? -1)[0];
 }

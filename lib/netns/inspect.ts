@@ -10,7 +10,9 @@ import { readContainer, readContainers } from "../containers/inventory.ts";
 import { nftablesElements } from "../packetpath/nftables.ts";
 import { readRules } from "../packetpath/read.ts";
 import { within } from "../packetpath/walk.ts";
-import { namespaceInode, processesByNamespace, socketOwners } from "../containers/processes.ts";
+import { findInode } from "../kernel/proc.ts";
+import { ProcessTable } from "../kernel/processes.ts";
+import { socketOwners } from "../containers/processes.ts";
 import { type SocketEntry, sockets } from "../netlink/sockets.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import { troublesOf } from "./troubles.ts";
@@ -86,8 +88,8 @@ export async function inspect(
 function ownedSockets(view: NamespaceView): Inspection["sockets"] {
   const all = sockets(view);
   if (all.length === 0) return all;
-  const inode = namespaceInode(view.netns!);
-  const owners = socketOwners(processesByNamespace().get(inode ?? -1) ?? []);
+  const inode = findInode(view.netns!);
+  const owners = socketOwners(ProcessTable.lookNow().inNamespace(inode ?? -1));
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 

@@ -1,4 +1,5 @@
 /** Whether the container of a record goes on, as far as a record of port mappings can tell. */
+import { inodeOf } from "../kernel/proc.ts";
 import { isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import type { MappingRecord } from "./record.ts";
@@ -8,7 +9,7 @@ const LONGEST_LAUNCH_MS = 600_000;
 
 /** Whether the network namespace that an attachment was made in still exists. */
 export function hasNamespace({ netns, netnsInode }: MappingRecord): boolean {
-  return isNamespaceHandle(netns) && Deno.statSync(netns).ino === netnsInode;
+  return isNamespaceHandle(netns) && inodeOf(netns) === netnsInode;
 }
 
 /**

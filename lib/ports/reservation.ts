@@ -7,6 +7,7 @@
  *
  * What was begun and not committed is taken back at the end of the block.
  */
+import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
 import type { FileLock } from "../kernel/lock.ts";
@@ -143,7 +144,7 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
   await refuseOrphans(request, path);
   const earlier = installedOf(readRecord(request));
   const { netns } = request;
-  const netnsInode = Deno.statSync(netns).ino!;
+  const netnsInode = inodeOf(netns);
   writeRecord({ ...request, netnsInode, reserved: Date.now(), endpoints: [], earlier });
   try {
     for (const mapping of request.mappings) claim(mapping, request);

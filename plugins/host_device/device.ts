@@ -1,6 +1,6 @@
 /** The device that a config names: by name, hardware address, path in /sys, or bus. */
 import { isInterfaceName } from "../../lib/cni/config.ts";
-import { exists } from "../../lib/base/exists.ts";
+import { entriesOf, findInode, linkTarget } from "../../lib/kernel/proc.ts";
 import { quote } from "../../lib/base/json.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "../shared/fields.ts";
@@ -37,7 +37,7 @@ export function isUserspaceDevice(call: Call): boolean {
   const bus = busPath(call);
   if (bus === undefined || !bus.startsWith(PCI)) return false;
   try {
-    const driver = Deno.readLinkSync(`${bus}/driver`);
+    const driver = linkTarget(`${bus}/driver`);
     return USERSPACE_DRIVERS.includes(driver.slice(driver.lastIndexOf("/") + 1));
   } catch (error) {
     throw wrong(`${bus} has no driver: ${(error as Error).message}`);
@@ -48,7 +48,7 @@ export function isUserspaceDevice(call: Call): boolean {
 function busPath({ config }: Call): string | undefined {
   const asked = config.object("runtimeConfig")?.text("deviceID") || undefined;
   if (asked !== undefined) {
-    const path = [PCI, AUXILIARY].map((bus) => `${bus}/${readBusName(asked)}`).find(exists);
+    const path = [PCI, AUXILIARY].map((bus) => `${bus}/${readBusName(asked)}`).find(isThere);
     if (path !== undefined) return path;
     throw wrong(`runtimeConfig.deviceID is ${quote(asked)}, which no bus has a device of`);
   }
@@ -69,18 +69,20 @@ function readPath(path: string): string {
 
 /** virtio devices have their network device one level further down. */
 function netDirectory(bus: string): string {
-  if (exists(`${bus}/net`)) return `${bus}/net`;
+  if (isThere(`${bus}/net`)) return `${bus}/net`;
   const virtio = listDirectory(bus).find((name) => name.startsWith("virtio"));
   if (virtio !== undefined) return `${bus}/${virtio}/net`;
   throw wrong(`${bus} has no network device`);
 }
 
+const isThere = (path: string) => findInode(path) !== undefined;
+
 function listDirectory(path: string): string[] {
-  return Array.from(Deno.readDirSync(path), ({ name }) => name).sort();
+  return entriesOf(path).sort();
 }
 
 function inDirectory(host: Netlink, directory: string): Link {
-  const [name] = exists(directory) ? listDirectory(directory) : [];
+  const [name] = isThere(directory) ? listDirectory(directory) : [];
   if (name !== undefined) return requireLink(host, name);
   throw wrong(`there is no network device in ${directory}`);
 }

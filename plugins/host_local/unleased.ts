@@ -4,7 +4,8 @@
  */
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { mounts } from "../../lib/kernel/mount.ts";
-import { isGone, processIds } from "../../lib/kernel/processes.ts";
+import { findInode } from "../../lib/kernel/proc.ts";
+import { processIds } from "../../lib/kernel/processes.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
 
 const OWN = "/proc/self/ns/net";
@@ -28,22 +29,13 @@ export async function addressesInUse(): Promise<Set<string>> {
 /** A handle of each namespace that a process lives in, or that is mounted. */
 function namespaces(): Iterable<string> {
   const byInode = new Map<number, string>();
-  const own = inodeOf(OWN);
+  const own = findInode(OWN);
   const mounted = mounts().filter(({ type }) => type === "nsfs").map((one) => one.mountPoint);
   for (const handle of [...mounted, ...processIds().map((pid) => `/proc/${pid}/ns/net`)]) {
-    const inode = inodeOf(handle);
+    const inode = findInode(handle);
     if (inode !== undefined && inode !== own) byInode.set(inode, handle);
   }
   return byInode.values();
-}
-
-function inodeOf(handle: string): number | undefined {
-  try {
-    return Deno.statSync(handle).ino ?? undefined;
-  } catch (error) {
-    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) return undefined;
-    throw error;
-  }
 }
 
 function look(handle: string, found: Set<string>): void {

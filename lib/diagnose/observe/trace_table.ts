@@ -5,6 +5,7 @@
  * them when it is closed, also by kill -9. An older kernel keeps them by their name, which holds
  * the pid of their maker: whose maker is gone, the next run removes.
  */
+import { inodeOf } from "../../kernel/proc.ts";
 import { addressBytes } from "../../base/ip.ts";
 import { cString, SystemError } from "../../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../../kernel/socket.ts";
@@ -238,7 +239,7 @@ function removeTable(family: number, name: string, netns?: string): void {
 
 function isRunning(pid: number): boolean {
   try {
-    Deno.statSync(`/proc/${pid}`);
+    inodeOf(`/proc/${pid}`);
     return true;
   } catch {
     return false;

@@ -1,7 +1,9 @@
 /** Programs of XDP and tcx at a link: which they are, and whether a command of ours takes them off. */
 import { bpfLinks } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
-import { pids, processName } from "../../containers/processes.ts";
+import { entriesOf } from "../../kernel/proc.ts";
+import { processIds } from "../../kernel/processes.ts";
+import { processName } from "../../containers/processes.ts";
 import { type Finding, inNetns, problem, type Reason, shellText } from "../finding.ts";
 import type { Stop } from "../journey.ts";
 import { outputIn } from "../observe/counters.ts";
@@ -61,9 +63,9 @@ function heldText(link: number): string {
 
 /** The process that holds a link of bpf open: `17 (cilium-agent)`. */
 function holderOf(link: number): string | undefined {
-  for (const pid of pids()) {
+  for (const pid of processIds()) {
     try {
-      for (const { name } of Deno.readDirSync(`/proc/${pid}/fdinfo`)) {
+      for (const name of entriesOf(`/proc/${pid}/fdinfo`)) {
         const text = readProcFile(`/proc/${pid}/fdinfo/${name}`);
         if (!new RegExp(`^link_id:\\s*${link}$`, "m").test(text)) continue;
         return `${pid} (${processName(pid) ?? "?"})`;

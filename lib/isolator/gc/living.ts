@@ -1,4 +1,5 @@
 /** The network namespaces in which something lives, and what they hold. */
+import { inodeOf } from "../../kernel/proc.ts";
 import { Pace } from "../../base/pace.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { SystemError } from "../../kernel/libc.ts";
@@ -47,7 +48,7 @@ export async function findLiving(
   using own = Netlink.open();
   const pace = new Pace();
   for (const handle of alive.map((id) => layout.namespace(id))) {
-    if (isNamespaceHandle(handle)) known.add(Deno.statSync(handle).ino ?? 0);
+    if (isNamespaceHandle(handle)) known.add(inodeOf(handle));
     await pace.rest();
   }
   for (const [inode, handles] of await liveHandles(processes)) {
@@ -94,7 +95,7 @@ async function liveHandles(processes: ProcessTable): Promise<ReadonlyMap<number,
   };
   // Mounts first: they don't go by themselves, as any one process of a container may.
   for (const path of [...networksIn(mounts()), ...mountsOfInit()]) {
-    if (isNamespaceHandle(path)) add(Deno.statSync(path).ino ?? 0, path);
+    if (isNamespaceHandle(path)) add(inodeOf(path), path);
     await pace.rest();
   }
   for (const [inode, pids] of processes.namespaces) {
@@ -117,12 +118,12 @@ function networksIn(all: readonly MountInfo[]): string[] {
  */
 function mountsOfInit(): string[] {
   try {
-    if (Deno.statSync("/proc/1/ns/mnt").ino === Deno.statSync("/proc/self/ns/mnt").ino) return [];
+    if (inodeOf("/proc/1/ns/mnt") === inodeOf("/proc/self/ns/mnt")) return [];
     return networksIn(mounts(readProcFile("/proc/1/mountinfo")))
       .map((mountPoint) => `/proc/1/root${mountPoint}`);
   } catch (error) {
     // Without rights over process 1, its mounts are another user's.
-    if (error instanceof Deno.errors.PermissionDenied || error instanceof SystemError) return [];
+    if (error instanceof SystemError) return [];
     throw error;
   }
 }
