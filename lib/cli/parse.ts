@@ -33,7 +33,8 @@ export function parseCall(
   const parsed: Parsed = parseArgs(args.map(canonical(args.indexOf("--"), flags)), {
     "--": true,
     boolean: checkSwitches(flags, args),
-    string: names((flag) => !!flag.value),
+    // "_" are the operands: parseArgs would make numbers of ids such as 7e12 and 0x1f.
+    string: ["_", ...names((flag) => !!flag.value)],
     collect: names((flag) => !!flag.value),
     unknown(arg, name) {
       if (name === undefined) return true;

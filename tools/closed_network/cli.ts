@@ -4,7 +4,8 @@ import type { Args, Cli } from "./signatures.ts";
 
 /**
  * As `parseArgs` of `@std/cli`: a string flag without a value is the empty string, a boolean
- * flag that is absent is false, a collected one that is absent an empty array.
+ * flag that is absent is false, a collected one that is absent an empty array; operands that look like
+ * numbers become numbers unless "_" is among the strings.
  */
 export const parseArgs: Cli["parseArgs"] = (args, options = {}) => {
   const { boolean = [], string = [], collect = [], unknown = () => true } = options;
@@ -18,6 +19,8 @@ export const parseArgs: Cli["parseArgs"] = (args, options = {}) => {
       ...string.map((name) => [name, { type: "string" as const, multiple: true }]),
     ]),
   });
+  const isNumber = (text: string) => /\S/.test(text) && Number.isFinite(Number(text));
+  const operand = (text: string) => !string.includes("_") && isNumber(text) ? Number(text) : text;
   const result: Args = { _: [] };
   for (const name of boolean) result[name] = false;
   for (const name of collect) result[name] = [];
@@ -27,7 +30,7 @@ export const parseArgs: Cli["parseArgs"] = (args, options = {}) => {
       rest = [];
     } else if (token.kind === "positional") {
       if (rest && options["--"]) rest.push(token.value);
-      else if (unknown(token.value) !== false) result._.push(token.value);
+      else if (unknown(token.value) !== false) result._.push(operand(token.value));
     } else if (boolean.includes(token.name)) {
       result[token.name] = token.value === undefined || token.value === "true";
     } else if (string.includes(token.name)) {
