@@ -1,10 +1,18 @@
 # Everything ./dev needs on the machine, each thing fetched only when it is missing.
-# Sourced by ./dev with $ROOT set. After `setup_deno`, $DENO is the pinned Deno and
+# Sourced by ./dev with $ROOT set. After `setup_deno`, $DENO is the runtime (see setup_runtime) and
 # ${NETWORK_FLAGS[@]} what its run, check, test and compile subcommands need to find the
-# dependencies, $STD whose @std that is (jsr or stand-in); after `setup_denort`, `deno compile` finds its base binary.
+# dependencies, $STD whose @std that is (jsr, directory or stand-in); after `setup_denort`, `deno compile`
+# finds its base binary.
 
-readonly DENO_VERSION=2.6.8
-readonly DENO_X64_SHA512=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
+# The runtime of releases: the newest of the supported line that npm has as well.
+readonly RELEASE_DENO=2.9.6
+# What a closed network compiles with: no base binary of the other one is on npm.
+readonly CLOSED_DENO=2.6.8
+declare -rA DENO_SHA512=(
+  [x64-2.9.6]=de67784ca2c2bb3b0b0e67cea02e4a37b34065ac525643209bae2f83a7e80f4d090400c2a584b6ff942a5dfce09cfe59433de22cff6f05026d120735d7a380a1
+  [arm64-2.9.6]=a68aa1a07f41de7625a2280430f4f9b7c1d8fb005e8ae79ad409f943b7ea809ccfd126265aca12fe852758efe9122038a1fcc8072d4496dfe29f9f312adc44a1
+  [x64-2.6.8]=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
+)
 readonly DENORT_PACKAGE_SHA512=9819d05d943a0a6f98c393f7d7fef161e412c3cd085d0e5aa69b801ab00a1a48006338025acc10f21554e234cf327191e57a14ba3656bd74d190b4d3df04adff
 readonly ESBUILD_VERSION=0.25.5   # the one that this Deno's bundler runs
 readonly ESBUILD_X64_SHA512=ba18fc376a1b29313aa5267e68c51baaafb59d7c4d8d92088c28c62dfb16bd5a72ee028238beabb18d4c85187dccbb54b4023bbe980b30ae83c633bc426f6527
@@ -14,7 +22,6 @@ mkdir -p "$TOOLS"
 # Behind a proxy with a certificate authority of its own, Deno trusts only Mozilla's list
 # unless it is told to read the system's as well.
 export DENO_TLS_CA_STORE="${DENO_TLS_CA_STORE:-system,mozilla}"
-export DENO_DIR="${DENO_DIR:-$TOOLS/deno_dir}"
 export DENO_NO_UPDATE_CHECK=1 DENO_NO_PROMPT=1
 
 say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
@@ -36,82 +43,124 @@ fetch_npm() {
   rm -rf "$work"
 }
 
-setup_deno() {
-  if [ "$(deno --version 2>/dev/null | awk 'NR == 1 { print $2 }')" = "$DENO_VERSION" ]; then
+# fetch_deno ARCHITECTURE VERSION: as $TOOLS/deno-VERSION (x64) or $TOOLS/deno-VERSION-arm64; its path on
+# standard output. One of that version on PATH will do.
+fetch_deno() {
+  local architecture=$1 version=$2 file="$TOOLS/deno-$2" sha512=${DENO_SHA512[$1-$2]:-}
+  [ "$architecture" = x64 ] || file+="-$architecture"
+  if [ ! -x "$file" ]; then
+    [ -n "$sha512" ] || die "npm has no Deno $version for $architecture: install that version and put it on PATH"
+    say "fetching Deno $version for $architecture from npm (48 MB) …"
+    fetch_npm "@deno/linux-$architecture-glibc@$version" "$sha512" deno "$file.$$"
+    chmod 755 "$file.$$" && mv "$file.$$" "$file"
+  fi
+  echo "$file"
+}
+
+machine_architecture() { case "$(uname -m)" in x86_64) echo x64 ;; aarch64) echo arm64 ;; *) uname -m ;; esac; }
+
+# use_deno VERSION: sets $DENO and $DENO_VERSION, and DENO_DIR, which two versions can't share.
+use_deno() {
+  DENO_VERSION=$1
+  if [ "$(deno --version 2>/dev/null | awk 'NR == 1 { print $2 }')" = "$1" ]; then
     DENO=$(command -v deno)
   else
-    DENO="$TOOLS/deno-$DENO_VERSION"
-    if [ ! -x "$DENO" ]; then
-      case "$(uname -m)" in
-        x86_64)
-          say "fetching Deno $DENO_VERSION from npm (48 MB) …"
-          fetch_npm "@deno/linux-x64-glibc@$DENO_VERSION" "$DENO_X64_SHA512" deno "$DENO.new" ;;
-        *) die "npm has no Deno $DENO_VERSION for $(uname -m): install that version and put it on PATH" ;;
-      esac
-      chmod 755 "$DENO.new" && mv "$DENO.new" "$DENO"
-    fi
+    DENO=$(fetch_deno "$(machine_architecture)" "$1")
   fi
+  export DENO_DIR="$TOOLS/deno_dir-$1"
+}
+
+# The release's runtime wherever `deno compile` finds a base binary for it: Deno's own download, or the
+# one that DENORT_BIN names. In a closed network the program is compiled by an older Deno on the base that
+# npm carries, and MESOS_CNI_RUNTIME=release has the release's runtime run the same scripts uncompiled.
+# Found out once; `rm -rf .tools` asks again.
+setup_runtime() {
+  local found="$TOOLS/runtime"
+  case "${MESOS_CNI_RUNTIME:-}" in
+    release) use_deno "$RELEASE_DENO" ;;
+    closed) use_deno "$CLOSED_DENO" ;;
+    "")
+      if [ ! -s "$found" ]; then
+        use_deno "$RELEASE_DENO"
+        say "looking for the base binary of deno compile (up to 120 s) …"
+        local probe
+        probe=$(mktemp -d "$TOOLS/probe.XXXXXX")
+        echo 'export {};' >"$probe/probe.ts"
+        if timeout 120 "$DENO" compile --quiet --no-config --output "$probe/probe" "$probe/probe.ts" 2>/dev/null; then
+          echo "$RELEASE_DENO" >"$found"
+          say "runtime: Deno $RELEASE_DENO, as releases have it"
+        else
+          [ "$(uname -m)" = x86_64 ] ||
+            die "Deno's download site is out of reach, and there is no other base binary for $(uname -m): set DENORT_BIN"
+          echo "$CLOSED_DENO" >"$found"
+          say "runtime: Deno's site is out of reach, so the program is compiled with Deno $CLOSED_DENO (fit for tests, never for a release)"
+        fi
+        rm -rf "$probe"
+      fi
+      use_deno "$(cat "$found")" ;;
+    *) die "MESOS_CNI_RUNTIME is release or closed, not $MESOS_CNI_RUNTIME" ;;
+  esac
+}
+
+setup_deno() {
+  [ -z "${DENO:-}" ] || return 0
+  setup_runtime
   setup_dependencies
 }
 
-# Where JSR answers, deno.json's own imports are used. Where it doesn't, the import map names
-# the same modules over Deno's built-in node: modules, and only npm is contacted. Found out
-# once; `rm -rf .tools` asks again.
+# With MESOS_CNI_STD=DIR, @std is that of DIR (DIR/cli/deno.json …). Else, where JSR answers, deno.json's
+# own imports are used; where it doesn't, the import map names the same functions over Deno's built-in
+# node: modules. Except for the second, only npm is contacted. Found out once; `rm -rf .tools` asks again.
 setup_dependencies() {
-  local found="$TOOLS/dependencies"
-  if [ ! -s "$found" ]; then
-    say "looking for JSR (up to 10 s) …"
-    if timeout 10 "$DENO" cache --quiet --no-lock "$ROOT/tools/setup/jsr_probe.ts" 2>/dev/null; then
-      echo jsr >"$found"
-      say "dependencies: @std from JSR, the rest from npm"
-    else
-      echo npm >"$found"
-      say "dependencies: JSR is out of reach, so @std comes from tools/closed_network; the rest from npm"
+  local found="$TOOLS/dependencies" map="$ROOT/tools/closed_network/import_map.json"
+  NETWORK_FLAGS=()
+  if [ -n "${MESOS_CNI_STD:-}" ]; then
+    STD=directory
+    map="$TOOLS/std-$(realpath "$MESOS_CNI_STD" | cksum | cut -d' ' -f1).json"
+    "$DENO" run --quiet --no-config --no-lock --allow-read tools/setup/std_map.ts deno.json "$MESOS_CNI_STD" >"$map.$$" ||
+      die "MESOS_CNI_STD: $MESOS_CNI_STD does not hold the packages of @std that deno.json names"
+    mv "$map.$$" "$map"
+  else
+    if [ ! -s "$found" ]; then
+      say "looking for JSR (up to 10 s) …"
+      if timeout 10 "$DENO" cache --quiet --no-lock "$ROOT/tools/setup/jsr_probe.ts" 2>/dev/null; then
+        echo jsr >"$found"
+        say "dependencies: @std from JSR, the rest from npm"
+      else
+        echo stand-in >"$found"
+        say "dependencies: JSR is out of reach, so @std comes from tools/closed_network; the rest from npm"
+      fi
     fi
+    STD=$(cat "$found")
   fi
-  NETWORK_FLAGS=() STD=jsr
-  if [ "$(cat "$found")" = npm ]; then
-    STD=stand-in
-    NETWORK_FLAGS=(--import-map="$ROOT/tools/closed_network/import_map.json" --lock="$ROOT/deno.lock" --frozen)
-  fi
+  [ "$STD" = jsr ] || NETWORK_FLAGS=(--import-map="$map" --lock="$ROOT/deno.lock" --frozen)
 }
 
 # The bundler's engine, which Deno would fetch from npm without a hash of ours.
 setup_bundler() {
-  local engine="$DENO_DIR/dl/esbuild-$ESBUILD_VERSION/esbuild-linux-x64"
+  local engine="$DENO_DIR/dl/esbuild-$ESBUILD_VERSION"
+  [ "$DENO_VERSION" = "$CLOSED_DENO" ] || engine+=-1 # the suffix is Deno's
+  engine+=/esbuild-linux-x64
   [ ! -x "$engine" ] && [ "$(uname -m)" = x86_64 ] || return 0
   say "fetching the bundler's esbuild $ESBUILD_VERSION from npm (10 MB) …"
   mkdir -p "${engine%/*}"
-  fetch_npm "@esbuild/linux-x64@$ESBUILD_VERSION" "$ESBUILD_X64_SHA512" bin/esbuild "$engine.new"
-  chmod 755 "$engine.new" && mv "$engine.new" "$engine"
+  fetch_npm "@esbuild/linux-x64@$ESBUILD_VERSION" "$ESBUILD_X64_SHA512" bin/esbuild "$engine.$$"
+  chmod 755 "$engine.$$" && mv "$engine.$$" "$engine"
 }
 
-# The base binary of `deno compile`. Deno's own download wherever it works; else, for tests in
-# a closed network and never for a release, the same program as the head of a compiled program
-# that npm carries.
+# The base binary of `deno compile` in a closed network: the head of a compiled program that npm carries.
 setup_denort() {
-  [ -n "${DENORT_BIN:-}" ] && return
-  local found="$TOOLS/denort" fallback="$TOOLS/denort-2.6.10"
-  if [ ! -s "$found" ]; then
-    say "looking for the base binary of deno compile (up to 120 s) …"
-    echo 'export {};' >"$TOOLS/probe.ts"
-    if timeout 120 "$DENO" compile --quiet --no-config --output "$TOOLS/probe" "$TOOLS/probe.ts" 2>/dev/null; then
-      echo deno >"$found"
-      say "deno compile: base binary from Deno's own site"
-    else
-      [ "$(uname -m)" = x86_64 ] || die "Deno's download site is out of reach, and there is no fallback for $(uname -m): set DENORT_BIN"
-      say "fetching the fallback base binary from npm (30 MB) …"
-      fetch_npm "@mcp-stress/linux-x64@0.2.1" "$DENORT_PACKAGE_SHA512" bin/mcp-stress "$fallback.whole"
-      head -c 92183912 "$fallback.whole" >"$fallback.new" && rm "$fallback.whole"
-      echo "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2  $fallback.new" |
-        sha256sum --check --status || die "the fallback base binary does not have the pinned hash"
-      chmod 755 "$fallback.new" && mv "$fallback.new" "$fallback"
-      echo npm >"$found"
-      say "deno compile: Deno's site is out of reach, so the base binary comes from npm (fit for tests, never for a release)"
-    fi
-    rm -f "$TOOLS/probe" "$TOOLS/probe.ts"
+  [ "$DENO_VERSION" = "$CLOSED_DENO" ] && [ -z "${DENORT_BIN:-}" ] || return 0
+  local base="$TOOLS/denort-2.6.10"
+  if [ ! -x "$base" ]; then
+    say "fetching the base binary of deno compile from npm (30 MB) …"
+    fetch_npm "@mcp-stress/linux-x64@0.2.1" "$DENORT_PACKAGE_SHA512" bin/mcp-stress "$base.whole.$$"
+    head -c 92183912 "$base.whole.$$" >"$base.$$" && rm "$base.whole.$$"
+    echo "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2  $base.$$" |
+      sha256sum --check --status || die "the base binary from npm does not have the pinned hash"
+    chmod 755 "$base.$$" && mv "$base.$$" "$base"
   fi
-  [ "$(cat "$found")" = deno ] || export DENORT_BIN="$fallback"
+  export DENORT_BIN="$base"
 }
 
 # setup_packages PACKAGE:FILE …: Debian packages whose file is missing.
