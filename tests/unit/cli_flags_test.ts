@@ -28,7 +28,7 @@ Deno.test("operands and values stay what was typed, also where they look like nu
     summary: "look at it",
     operands: "ID…",
     flags: [{ name: "name", value: "NAME", help: "a name" }],
-    examples: [],
+    examples: [{ command: "", what: "" }],
     run: () => Promise.resolve(0),
   };
   const typed = ["7e12", "0x1f", "007", "1.0", "1e400", "Infinity", " 1", "0b1", "0"];
