@@ -13,7 +13,7 @@ import { pluginFiles, type PluginsDir, pluginsDir } from "../lint/plugins_dir.ts
 import { readSources, readStdin } from "../lint/read.ts";
 import { type Reader, READERS } from "../lint/reader.ts";
 import { countOf, statisticsText, summary } from "../lint/reporters/summary.ts";
-import type { Context, Diagnostic } from "../lint/rule.ts";
+import { type Context, type Diagnostic, SAFETIES } from "../lint/rule.ts";
 import { parseReader, readSettings, ruleNamed, Settings } from "../lint/settings.ts";
 import { SETTINGS_FILE } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
@@ -63,6 +63,7 @@ export const command: Command = {
     },
     { name: "probe", help: "ask this machine: plugins, interfaces, iptables, kernel" },
     { name: "fix", help: "mend what can be mended safely, and report the rest" },
+    { name: "unsafe-fixes", help: "with --fix: make changes too whose intention is a guess" },
     { name: "dry-run", help: "with --fix: show the changes, and make none" },
     {
       name: "select",
@@ -149,7 +150,9 @@ async function report(call: Call): Promise<number> {
   const format = formatOf(call);
   const limit = warningLimit(call);
   const settings = settingsOf(call);
-  if (call.has("dry-run") && !call.has("fix")) throw new UsageError("--dry-run goes with --fix");
+  for (const flag of ["dry-run", "unsafe-fixes"]) {
+    if (call.has(flag) && !call.has("fix")) throw new UsageError(`--${flag} goes with --fix`);
+  }
   const name = call.value("stdin-filename");
   const isFilter = call.has("fix") && operands.includes("-") && !call.has("dry-run");
   if (isFilter && (operands.length > 1 || format !== "text")) {
@@ -176,7 +179,11 @@ async function report(call: Call): Promise<number> {
   if (!call.has("fix")) return await show(call, format, check(read), read.length, limit);
 
   const { describe, mend } = await import("../lint/mend.ts");
-  const { diagnostics, repairs } = mend(read, check);
+  const { diagnostics, repairs } = mend(
+    read,
+    check,
+    call.has("unsafe-fixes") ? SAFETIES : ["safe"],
+  );
   const mended = repairs.flatMap(describe);
   if (isFilter) {
     writeOutput(repairs[0]?.text ?? read[0]!.text);

@@ -1,7 +1,7 @@
 /** What an editor can do about findings, as changes to the text. */
 import { findNodeAtOffset, type Node } from "jsonc-parser";
 import { IGNORE_KEY } from "./ignore.ts";
-import { insertFirst } from "./insert.ts";
+import { insertFirst } from "./edits.ts";
 import { mend } from "./mend.ts";
 import type { Edit } from "./range.ts";
 import type { Diagnostic } from "./rule.ts";
@@ -44,7 +44,7 @@ export function fixingAll(
   source: Source,
   check: (sources: readonly Source[]) => Diagnostic[],
 ): Action | undefined {
-  const [repair] = mend([source], check).repairs;
+  const [repair] = mend([source], check, ["safe"]).repairs;
   if (!repair || repair.text === source.text) return undefined;
   return {
     title: "mend what can be mended (mesos-cni lint --fix)",

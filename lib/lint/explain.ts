@@ -16,7 +16,11 @@ export function explain(rule: RuleText, bold: (text: string) => string): string 
     bold("good:"),
     indent(exampleText(rule.good)),
     "",
-    rule.fixable ? "--fix mends it." : "It has no automatic fix.",
+    rule.fix === "safe"
+      ? "--fix mends it."
+      : rule.fix === "unsafe"
+      ? "--fix --unsafe-fixes mends it, by a guess."
+      : "It has no automatic fix.",
     `Switch it: --rule=${rule.code}=off, or {"rules": {"${rule.name}": "off"}} in .mesos-cni-lint.json`,
     `In one place: "_lint_ignore": "${rule.name}" in the object; of a network: {"networks": {"NAME": {"${rule.name}": "off"}}}`,
   ].join("\n");
@@ -37,7 +41,7 @@ export function ruleTable(): string {
     "| --- | --- | --- | --- | --- |",
     ...RULES.map((rule) =>
       `| ${rule.code} | ${rule.name} | ${rule.severity} | ${rule.title.replaceAll("|", "\\|")} | ${
-        rule.fixable ? "yes" : ""
+        rule.fix ?? ""
       } |`
     ),
   ].join("\n");

@@ -14,15 +14,22 @@ export interface Repair {
   fixes: Diagnostic[];
 }
 
-/** Collects the fixes of findings, by file. Of two that touch, the first is taken. */
-export function repairs(diagnostics: readonly Diagnostic[]): Repair[] {
+/**
+ * Collects the fixes of findings, by file. Of two that touch, the first is taken.
+ *
+ * @param oneByOne of which files only one fix is to be made
+ */
+export function repairs(
+  diagnostics: readonly Diagnostic[],
+  oneByOne: (source: Source) => boolean = () => false,
+): Repair[] {
   const bySource = Map.groupBy(
     diagnostics.filter((diagnostic) => diagnostic.fix),
     (diagnostic) => diagnostic.source,
   );
   return [...bySource].map(([source, found]) => {
     const edits: Edit[] = [];
-    const fixes = found.filter(({ fix }) => {
+    const fixes = (oneByOne(source) ? found.slice(0, 1) : found).filter(({ fix }) => {
       const wanted = fix!.edits ?? [];
       if (wanted.some((edit) => edits.some((other) => touches(edit, other)))) return false;
       edits.push(...wanted);

@@ -221,7 +221,7 @@ function actions({ source, diagnostics }: Open, uri: string, range: LspRange): C
       ...edited(source, uri, action),
       kind: CodeActionKind.QuickFix,
       diagnostics: [shown(found)],
-      isPreferred: action === fix,
+      isPreferred: action === fix && found.fix!.safety === "safe",
     }));
   });
 }

@@ -1,10 +1,15 @@
 /** Values of a wrong type whose right form is plain to see. */
 import type { Node } from "jsonc-parser";
-import type { Fix } from "./rule.ts";
+import type { Fix, Safety } from "./rule.ts";
 import type { Type } from "./schema.ts";
 
 /** What a value becomes; undefined if it could be meant in more than one way. */
-export function retyped(node: Node, type: Type, source: string): Fix | undefined {
+export function retyped(
+  node: Node,
+  type: Type,
+  source: string,
+  safety: Safety,
+): Fix | undefined {
   const literal = source.slice(node.offset, node.offset + node.length);
   const content = rewritten(node, type, literal);
   if (content === undefined) return undefined;
@@ -20,6 +25,7 @@ export function retyped(node: Node, type: Type, source: string): Fix | undefined
   }
   const shown = (text: string) => text.length > 40 ? text.slice(0, 39).trimEnd() + "…" : text;
   return {
+    safety,
     title: node.type === "object"
       ? "put the object into brackets"
       : `write ${shown(content)} in place of ${shown(literal)}`,

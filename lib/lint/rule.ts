@@ -11,8 +11,17 @@ import type { Source } from "./source.ts";
 export const SEVERITIES = ["error", "warning", "info"] as const;
 export type Severity = (typeof SEVERITIES)[number];
 
-/** A change that keeps what the operator meant. */
+/**
+ * safe: what it changes was refused before or is read by nobody, and it says plainly what was
+ * meant; `--fix` applies it. unsafe: what was meant is a guess, or a plugin's own type or
+ * configuration of a plugin that is not known in full; shown, and applied with `--unsafe-fixes`.
+ */
+export const SAFETIES = ["safe", "unsafe"] as const;
+export type Safety = (typeof SAFETIES)[number];
+
+/** A change of a file that a finding proposes. */
 export interface Fix {
+  safety: Safety;
   /** What it does, as an imperative: `rename the key to "isGateway"`. */
   title: string;
   /** Changes to the text, not overlapping. */
@@ -72,8 +81,8 @@ export interface RuleText {
   good: Example;
   /** What an example needs besides its text: `chmod 666 net.conf`, `--probe`. */
   needs?: string;
-  /** Whether `--fix` can mend it. */
-  fixable?: boolean;
+  /** The best fix that it offers, if any. */
+  fix?: Safety;
   /**
    * Whether it speaks of something that is missing: where a key is misspelt or has a value of
    * the wrong type, that is the finding, and this one would only follow from it.

@@ -2,6 +2,7 @@
 import type { Node } from "jsonc-parser";
 import { closest, nearest } from "../base/nearest.ts";
 import type { PluginNode } from "./document.ts";
+import { replacing } from "./edits.ts";
 import type { Found } from "./rule.ts";
 import type { Fields, Type } from "./schema.ts";
 import { COMMON } from "./schemas/common.ts";
@@ -73,12 +74,15 @@ const SYSCTL = /^net[./](core|ipv4|ipv6|netfilter)[./]/;
 /** Spaces of any width and marks of none, as web pages and word processors put them in. */
 const INVISIBLE = /[\s\u00ad\u200b-\u200f\u2028-\u202f\u2060-\u2069\ufeff]/g;
 
-/** A key that is a misspelling of another one. */
+/**
+ * A key that is a misspelling of another one. To rename it is safe where a slip of the fingers made
+ * it and its owner has no other keys; what was meant by another word is a guess.
+ */
 export function renamed(
   node: Node,
   key: Node,
   right: string,
-  owner: { name: string; ignoresCase?: boolean },
+  owner: { name: string; complete?: boolean },
 ): Found {
   const isCase = key.value.toLowerCase() === right.toLowerCase();
   const isInvisible = key.value !== right && key.value.replaceAll(INVISIBLE, "") === right;
@@ -90,10 +94,14 @@ export function renamed(
       ? `${quote(key.value)} is ${quote(right)} to ${owner.name}`
       : `${owner.name} knows no key ${quote(key.value)}`,
     help: isCase || isInvisible ? `write ${quote(right)}` : `did you mean ${quote(right)}?`,
-    fix: property(node, right) ? undefined : {
-      title: `rename the key ${quote(key.value)} to ${quote(right)}`,
-      edits: [{ offset: key.offset, length: key.length, content: JSON.stringify(right) }],
-    },
+    fix: property(node, right) ? undefined : replacing(
+      key,
+      right,
+      `rename the key ${quote(key.value)} to ${quote(right)}`,
+      owner.complete && right !== "type" && (isCase || isInvisible || closest(key.value, [right]))
+        ? "safe"
+        : "unsafe",
+    ),
   };
 }
 

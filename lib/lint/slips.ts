@@ -14,7 +14,7 @@ import {
 import { COMMON } from "./schemas/common.ts";
 import { homeOf } from "./schemas/elsewhere.ts";
 import { MAIN } from "./schemas/main.ts";
-import { ipamSchemaOf, makesNoAddress, schemaOf } from "./schemas/mod.ts";
+import { ipamSchemaOf, isKnown, makesNoAddress, schemaOf } from "./schemas/mod.ts";
 import { field, isObject, isTrue, property } from "./tree.ts";
 
 /** Findings of keys and types, of which others only follow. */
@@ -33,7 +33,7 @@ export function* mistyped(plugin: PluginNode): Generator<Found> {
       at: node,
       message: `${path} ${problem.what}`,
       help: problem.help,
-      fix: retyped(node, type, source),
+      fix: retyped(node, type, source, isKnown(plugin) ? "safe" : "unsafe"),
     };
   }
 }

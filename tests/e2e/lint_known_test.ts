@@ -211,7 +211,7 @@ const CASES: Case[] = [
   {
     what: "a misspelt type, without the plugins' directory",
     text: net({ type: "brige", bridge: "cni0" }),
-    expect: ["error CNI117 4"],
+    expect: ["warning CNI117 4"],
     says: 'did you mean "bridge"?',
   },
   {

@@ -1,5 +1,5 @@
 /** Findings for people: the line with carets below it, as compilers show them. */
-import type { Diagnostic, Severity } from "../rule.ts";
+import type { Diagnostic, Fix, Severity } from "../rule.ts";
 import { summary } from "./summary.ts";
 
 /** Wider lines are cut around the place. */
@@ -21,6 +21,10 @@ export function reportText(
   return [...blocks, ...infos, summary(diagnostics, options.files)].join("\n");
 }
 
+function mends(fix: Fix | undefined): string {
+  return fix ? ` (--fix${fix.safety === "safe" ? "" : " --unsafe-fixes"} does it)` : "";
+}
+
 type Paint = (code: string, text: string) => string;
 
 /** An info is good to know, and takes no more room than that. */
@@ -28,7 +32,7 @@ function line({ code, source, range, message, help, fix }: Diagnostic, paint: Pa
   const { line, column } = source.position(range.offset);
   return `${paint(`1;${COLOR.info}`, `info[${code}]`)} ${
     printable(source.path)
-  }:${line}:${column}: ${printable(message)}; ${printable(help)}${fix ? " (--fix does it)" : ""}`;
+  }:${line}:${column}: ${printable(message)}; ${printable(help)}${mends(fix)}`;
 }
 
 function block(
@@ -55,7 +59,7 @@ function block(
     );
   }
   lines.push(
-    `${gutter} ${paint("34", "=")} help: ${printable(help)}${fix ? " (--fix does it)" : ""}`,
+    `${gutter} ${paint("34", "=")} help: ${printable(help)}${mends(fix)}`,
   );
   lines.push(`${gutter} ${paint("34", "=")} rule: ${name}, see --explain=${code}`, "");
   return lines.join("\n");

@@ -16,8 +16,9 @@ import {
   type RangeNode,
 } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
+import { replacing } from "../edits.ts";
 import type { Found, Rule } from "../rule.ts";
-import { schemaOf } from "../schemas/mod.ts";
+import { isKnown, schemaOf } from "../schemas/mod.ts";
 import { field, isObject, items, quote, text } from "../tree.ts";
 import { bridge } from "./example.ts";
 
@@ -60,7 +61,7 @@ export const ADDRESSES: readonly Rule[] = [
       "such an IPv4 route. Of an IPv6 route, the kernel takes the network: that is an info.",
     bad: bridge({}, { subnet: "10.1.2.3/16" }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
-    fixable: true,
+    fix: "safe",
     on: "plugin",
     *check(plugin) {
       const { ranges, routes } = addressingOf(plugin);
@@ -76,7 +77,7 @@ export const ADDRESSES: readonly Rule[] = [
           severity,
           message: `${quote(prefix.node.value)} has host bits: the network is ${right}`,
           help: `write "${right}"`,
-          fix: { title: `write "${right}"`, edits: [replaced(prefix, right)] },
+          fix: isKnown(plugin) ? replacing(prefix.node, right, `write "${right}"`) : undefined,
         };
       }
     },
@@ -90,7 +91,7 @@ export const ADDRESSES: readonly Rule[] = [
       "Rules, logs and leases show the form of RFC 5952; a search for what the file has finds nothing.",
     bad: bridge({}, { subnet: "FD00:0:0:1::/64", routes: [{ dst: "::/0" }] }),
     good: bridge({}, { subnet: "fd00:0:0:1::/64", routes: [{ dst: "::/0" }] }),
-    fixable: true,
+    fix: "safe",
     on: "plugin",
     *check(plugin) {
       const { ranges, fixed, routes } = addressingOf(plugin);
@@ -105,7 +106,7 @@ export const ADDRESSES: readonly Rule[] = [
           at: prefix.node,
           message: `${quote(prefix.node.value)} is written ${right}`,
           help: `write "${right}"`,
-          fix: { title: `write "${right}"`, edits: [replaced(prefix, right)] },
+          fix: isKnown(plugin) ? replacing(prefix.node, right, `write "${right}"`) : undefined,
         };
       }
     },
@@ -289,11 +290,6 @@ function* invalid(
         : `write it like "${example}"`,
     };
   }
-}
-
-/** Rewrites the string of a field. */
-function replaced(field: Field<unknown>, text: string) {
-  return { offset: field.node.offset, length: field.node.length, content: JSON.stringify(text) };
 }
 
 function spanOf(range: RangeNode): Span | undefined {

@@ -22,7 +22,7 @@ export const FIELDS: readonly Rule[] = [
       "counts as info. Keys that start with _ or $ or hold a dot or slash are left alone.",
     bad: network({ type: "bridge", bridge: "cni0", isGatway: true }),
     good: bridge({ _comment: "for the web tier" }),
-    fixable: true,
+    fix: "safe",
     on: "plugin",
     *check(plugin) {
       yield* misspelt(plugin);
@@ -38,7 +38,7 @@ export const FIELDS: readonly Rule[] = [
       "makes them refuse the whole config at the first container.",
     bad: bridge({ mtu: "1500" }),
     good: bridge({ mtu: 1500 }),
-    fixable: true,
+    fix: "safe",
     on: "plugin",
     *check(plugin) {
       yield* mistyped(plugin);

@@ -3,7 +3,7 @@ import { basename } from "@std/path";
 import { isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { isExecutable } from "../plugins_dir.ts";
-import type { Rule } from "../rule.ts";
+import type { Fix, Rule, Safety } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
 import { entries, field, property, text } from "../tree.ts";
@@ -108,7 +108,7 @@ export const FILES: readonly Rule[] = [
     bad: bridge(),
     needs: "mode 0666",
     good: bridge(),
-    fixable: true,
+    fix: "safe",
     on: "source",
     *check({ facts, isBystander }, { machine }) {
       if (!facts || isBystander) return;
@@ -120,7 +120,7 @@ export const FILES: readonly Rule[] = [
             `${mode & WRITABLE_BY_OTHERS ? "every user" : "the file's group"} may change what ` +
             `is executed as root here (mode ${octal(mode)})`,
           help: `chmod ${octal(mode & ~unwanted)}`,
-          fix: { title: `make the mode ${octal(mode & ~unwanted)}`, mode: mode & ~unwanted },
+          fix: becoming(mode & ~unwanted, "safe"),
         };
       }
       if (machine && uid !== 0) {
@@ -156,7 +156,7 @@ export const FILES: readonly Rule[] = [
       etcd_ca_cert_file: "/etc/calico/ca.pem",
       kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" },
     }),
-    fixable: true,
+    fix: "unsafe",
     on: "document",
     *check({ root, source }, { machine }) {
       const mode = source.facts?.mode ?? 0;
@@ -174,7 +174,8 @@ export const FILES: readonly Rule[] = [
             at: value,
             message: `every user can read "${key}" here (mode ${octal(mode)})`,
             help: `chmod ${octal(mode & ~0o077)}`,
-            fix: { title: `make the mode ${octal(mode & ~0o077)}`, mode: mode & ~0o077 },
+            // Who else reads the file is not known.
+            fix: becoming(mode & ~0o077, "unsafe"),
           };
         }
       }
@@ -296,6 +297,10 @@ function* secrets(node: Node, depth = 0): Generator<[string, Node]> {
   for (const item of node.type === "array" && depth < 4 ? node.children! : []) {
     yield* secrets(item, depth + 1);
   }
+}
+
+function becoming(mode: number, safety: Safety): Fix {
+  return { safety, title: `make the mode ${octal(mode)}`, mode };
 }
 
 function octal(mode: number): string {

@@ -39,7 +39,7 @@ export const IGNORES: readonly Rule[] = [
       "nothing is said.",
     bad: bridge({ [IGNORE_KEY]: "no-route-to-agent" }),
     good: bridge({ [IGNORE_KEY]: "no-route-to-agent" }, { routes: undefined }),
-    fixable: true,
+    fix: "safe",
     on: "document",
     *check({ source }, { rules, unspared }) {
       const ignores = ignoresIn(source);
@@ -78,6 +78,7 @@ function withoutItem(text: string, value: Node): Fix | undefined {
   const from = after || !before ? entry.offset : before.offset + before.length;
   const to = after ? after.offset : entry.offset + entry.length;
   return {
+    safety: "safe",
     title: `delete ${quote(text.slice(entry.offset, entry.offset + entry.length))}`,
     edits: [{ offset: from, length: to - from, content: "" }],
   };

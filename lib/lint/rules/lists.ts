@@ -190,7 +190,10 @@ export const LISTS: readonly Rule[] = [
         } else if (!LIST_KEYS.includes(name) && !SINGLE_KEYS.includes(name)) {
           const right = closest(name, LIST_KEYS);
           if (right) {
-            yield { ...renamed(root, key, right, { name: "a list" }), severity: "warning" };
+            yield {
+              ...renamed(root, key, right, { name: "a list", complete: true }),
+              severity: "warning",
+            };
           }
         }
       }

@@ -53,11 +53,14 @@ export const RUNTIME: readonly Rule[] = [
       "config: what is asked for by another name is never given.",
     bad: list(bridgeFields(), { type: "portmap", capabilities: { portmappings: true } }),
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    fixable: true,
+    fix: "safe",
     on: "plugin",
     *check(plugin) {
       for (const { key, right } of unknownCapabilities(plugin)) {
-        yield renamed(plugin.field("capabilities")!, key, right, { name: "a runtime" });
+        yield renamed(plugin.field("capabilities")!, key, right, {
+          name: "a runtime",
+          complete: true,
+        });
       }
       if (!schemaOf(plugin)?.complete) return;
       for (const { key, name, value } of entries(plugin.field("capabilities"))) {

@@ -8,7 +8,7 @@ import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
-import { mayBeAnother, misspeltType, schemaOf } from "../schemas/mod.ts";
+import { misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
@@ -54,7 +54,7 @@ export const STRUCTURE: readonly Rule[] = [
         }
         const near = misspelt(root, "name");
         if (near) {
-          yield { ...renamed(root, near, "name", { name: "the network" }) };
+          yield { ...renamed(root, near, "name", { name: "the network", complete: true }) };
           return;
         }
         yield {
@@ -110,7 +110,7 @@ export const STRUCTURE: readonly Rule[] = [
       } else if (!type && role !== "partial") {
         const list = role === "single" ? strayList(node) : undefined;
         if (list) {
-          yield renamed(node, list, "plugins", { name: "the network" });
+          yield renamed(node, list, "plugins", { name: "the network", complete: true });
           return;
         }
         const near = misspelt(node, "type");
@@ -314,14 +314,14 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI117",
     name: "misspelt-type",
-    severity: "error",
-    title: "no plugin has this name, but one has nearly",
+    severity: "warning",
+    title: "no plugin is known by this name, and one has nearly the same",
     why:
-      "The type is the file name of the plugin. With --plugins-dir, the directory says what is there, " +
-      "and this rule is silent.",
+      "The type is the file name of the plugin, and any file may be one: what this program does not know " +
+      "may be there all the same. With --plugins-dir, the directory says what is there, and CNI206 what " +
+      "is not.",
     bad: network({ type: "brigde", bridge: "cni0" }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    fixable: true,
     on: "plugin",
     *check({ node, ipam }, { plugins }) {
       if (plugins) return;
@@ -329,22 +329,10 @@ export const STRUCTURE: readonly Rule[] = [
         const type = text(place);
         const right = type && misspeltType(type);
         if (!right) continue;
-        const isUnsure = mayBeAnother(type, right);
         yield {
           at: place,
-          severity: isUnsure ? "warning" : undefined,
-          message: isUnsure
-            ? `no plugin is known by the name ${quote(type)}`
-            : `there is no plugin ${quote(type)}`,
-          help: `did you mean "${right}"?`,
-          fix: {
-            title: `write "${right}" in place of ${quote(type)}`,
-            edits: [{
-              offset: place!.offset,
-              length: place!.length,
-              content: JSON.stringify(right),
-            }],
-          },
+          message: `no plugin is known by the name ${quote(type)}, and no directory was looked at`,
+          help: `did you mean "${right}"? --plugins-dir=DIR says whether there is one`,
         };
       }
     },

@@ -26,7 +26,7 @@ export const SYNTAX: readonly Rule[] = [
       "a consequence.",
     bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
     good: bridge(),
-    fixable: true,
+    fix: "safe",
     on: "source",
     *check(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
@@ -40,7 +40,7 @@ export const SYNTAX: readonly Rule[] = [
         };
         yield {
           ...found,
-          fix: edits && { title: found.help, edits },
+          fix: edits && { safety: "safe", title: found.help, edits },
         };
         return;
       }
@@ -100,7 +100,7 @@ export const SYNTAX: readonly Rule[] = [
     why: "Neither an agent nor a plugin accepts it; the file is skipped.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
     good: bridge(),
-    fixable: true,
+    fix: "safe",
     on: "source",
     *check(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
@@ -111,7 +111,7 @@ export const SYNTAX: readonly Rule[] = [
           at,
           message: "a comma with nothing after it",
           help: "delete the comma",
-          fix: { title: "delete the comma", edits: [{ ...at, content: "" }] },
+          fix: { safety: "safe", title: "delete the comma", edits: [{ ...at, content: "" }] },
         };
       }
     },
@@ -125,7 +125,7 @@ export const SYNTAX: readonly Rule[] = [
       "parsers refuse them, and no editor shows them.",
     bad: '\ufeff{\n  "name": "net",\n  "type": "bridge"\n}\n',
     good: bridge(),
-    fixable: true,
+    fix: "safe",
     on: "source",
     *check(source) {
       if (!source.hasBom || source.isTooLarge || source.isBystander) return;
@@ -133,7 +133,7 @@ export const SYNTAX: readonly Rule[] = [
         message: "the file starts with a byte order mark, which JSON parsers refuse",
         help: "save it as UTF-8 without a byte order mark",
         // Writing the text back is the fix: it is kept without the mark.
-        fix: { title: "delete the byte order mark", edits: [] },
+        fix: { safety: "safe", title: "delete the byte order mark", edits: [] },
       };
     },
   },

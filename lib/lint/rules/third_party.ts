@@ -1,5 +1,6 @@
 /** CNI7xx: Calico, flannel, multus and others of their kind. */
 import type { PluginNode } from "../document.ts";
+import { replacing } from "../edits.ts";
 import type { Found, Rule } from "../rule.ts";
 import { field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { network } from "./example.ts";
@@ -219,7 +220,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       'them it fails, unless a file named by "configuration_path" has them.',
     bad: macvlan({ subnet: "10.1.0.0/16" }),
     good: macvlan({ range: "10.1.0.0/16" }),
-    fixable: true,
+    fix: "unsafe",
     ofAbsence: true,
     on: "plugin",
     *check({ ipam, ipamType }) {
@@ -230,10 +231,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
         at: subnet ?? field(ipam, "type"),
         message: "whereabouts has no range to take addresses from",
         help: subnet ? 'write "range" in place of "subnet"' : 'add "range": "10.1.0.0/16"',
-        fix: subnet && {
-          title: 'rename "subnet" to "range"',
-          edits: [{ offset: subnet.offset, length: subnet.length, content: '"range"' }],
-        },
+        fix: subnet && replacing(subnet, "range", 'rename "subnet" to "range"', "unsafe"),
       };
     },
   },

@@ -9,11 +9,11 @@ import {
 } from "../../cni/version.ts";
 import { addressingOf } from "../addressing.ts";
 import type { Document, PluginNode } from "../document.ts";
-import { insertFirst } from "../insert.ts";
+import { insertFirst, replacing } from "../edits.ts";
 import { readerOf } from "../reader.ts";
 import { type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
-import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
+import { isKnown, makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { field, items, kindOf, property, quote, text } from "../tree.ts";
 import { bridge, bridgeFields, json, network } from "./example.ts";
 
@@ -32,7 +32,7 @@ export const VERSION_RULES: readonly Rule[] = [
       "container without addresses. An empty one means the same and looks like an oversight: a warning.",
     bad: bridge({ cniVersion: undefined }),
     good: bridge({ cniVersion: "0.2.0" }),
-    fixable: true,
+    fix: "safe",
     on: "document",
     *check({ root, source, kind, plugins }) {
       const there = property(root, "cniVersion");
@@ -41,25 +41,27 @@ export const VERSION_RULES: readonly Rule[] = [
       ) {
         return;
       }
+      // JSON that is no network.
+      if (plugins.every(({ type }) => type === undefined)) return;
       const isOldForm = kind === "conf" && !plugins.some(makesNoAddress);
       const wanted: SpecVersion = isOldForm ? "0.2.0" : "0.4.0";
       const version = plugins.map((plugin) => schemaOf(plugin)?.since ?? wanted)
         .reduce((a, b) => order(a) > order(b) ? a : b, wanted);
+      const title = `${there ? "write" : "add"} "cniVersion": "${version}"`;
+      const edit = insertFirst(source.text, root, "cniVersion", version);
       yield {
         at: there ?? openingOf(root),
         severity: there ? "warning" : "info",
         message: `the network has ${
           there ? "an empty" : "no"
         } "cniVersion" and is read as ${DEFAULT_VERSION}`,
-        help: `${there ? "write" : "add"} "cniVersion": "${version}"`,
-        fix: {
-          title: `${there ? "write" : "add"} "cniVersion": "${version}"`,
-          edits: [
-            there
-              ? { offset: there.offset, length: there.length, content: JSON.stringify(version) }
-              : insertFirst(source.text, root, "cniVersion", version),
-          ],
-        },
+        help: title,
+        // What a plugin makes of another version is known of those alone that are.
+        fix: !plugins.every(isKnown)
+          ? undefined
+          : there
+          ? replacing(there, version, title)
+          : { safety: "safe", title, edits: [edit] },
       };
     },
   },

@@ -6,7 +6,7 @@ import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
 import { closest } from "../../base/nearest.ts";
-import { OTHER_TYPES, THIRD_PARTY } from "./third_party.ts";
+import { THIRD_PARTY } from "./third_party.ts";
 
 const PLUGINS: ReadonlyMap<string, Schema> = new Map(
   Object.entries({ ...MAIN, ...META, ...IPAM, ...THIRD_PARTY }),
@@ -26,33 +26,24 @@ const OTHER_NAMES = {
   cniportmapper: "mesos-cni-port-mapper",
 };
 
-/** The type that `type` is a misspelling of; undefined if it is one, or resembles none. */
+/**
+ * The known type that `type` is most likely a misspelling of; undefined if it is one, or may as well
+ * be the name of a plugin that is not known here: bridge2, vxlan, firewalld.
+ */
 export function misspeltType(type: string): string | undefined {
-  if (PLUGINS.has(type) || OTHER_TYPES.includes(type)) return undefined;
+  if (PLUGINS.has(type)) return undefined;
   const bare = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, "");
-  const known = [...PLUGINS.keys(), ...OTHER_TYPES];
-  const same = known.find((one) => bare(one) === bare(type)) ??
+  const same = PLUGIN_TYPES.find((one) => bare(one) === bare(type)) ??
     lookup(OTHER_NAMES, bare(type));
   if (same) return same;
-  const near = closest(type, known);
-  // A number or a suffix makes another name of it: bridge2, my-bridge.
-  if (!near || near.length < 3) return undefined;
-  const [a, b] = [type, near].map((text) => text.replaceAll(/[0-9]+$/g, ""));
-  return a === b ? undefined : near;
-}
-
-/**
- * Whether a name with one letter more than a known one can be another plugin's: firewalld, vxlan.
- * Twice the same letter is a slip of the fingers.
- */
-export function mayBeAnother(type: string, right: string): boolean {
-  if (type.length !== right.length + 1) return false;
-  for (let i = 0; i < type.length; i++) {
-    if (type.slice(0, i) + type.slice(i + 1) === right) {
-      return type[i] !== type[i - 1] && type[i] !== type[i + 1] && /[a-z0-9]/.test(type[i]!);
-    }
-  }
-  return false;
+  const near = closest(type, PLUGIN_TYPES);
+  if (!near || near.replace(/[0-9]+$/, "") === type.replace(/[0-9]+$/, "")) return undefined;
+  // A letter more makes another word of it, unless it is the same letter twice.
+  const hasOneMore = [...type].some((letter, i) =>
+    /[a-z0-9]/.test(letter) && letter !== type[i - 1] && letter !== type[i + 1] &&
+    type.slice(0, i) + type.slice(i + 1) === near
+  );
+  return hasOneMore ? undefined : near;
 }
 
 /** What is known of a plugin's own fields; the delegate of flannel is a bridge unless it says. */
@@ -64,6 +55,12 @@ export function schemaOf(plugin: PluginNode): Schema | undefined {
 export function ipamSchemaOf(plugin: PluginNode): Schema | undefined {
   const schema = schemaNamed(plugin.ipamType);
   return schema?.kind === "ipam" ? schema : undefined;
+}
+
+/** Whether all keys are known that the plugin and its IPAM plugin read. */
+export function isKnown(plugin: PluginNode): boolean {
+  return Boolean(schemaOf(plugin)?.complete) &&
+    (!plugin.ipamType || Boolean(ipamSchemaOf(plugin)?.complete));
 }
 
 /** Whether the plugin makes an interface that gets no address. */

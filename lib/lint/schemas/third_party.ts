@@ -231,31 +231,3 @@ function strings(...keys: string[]): Fields {
 function fieldsOf(type: Type, keys: readonly string[]): Fields {
   return Object.fromEntries(keys.join(" ").split(" ").map((key) => [key, type]));
 }
-
-/** File names of other plugins that are in use, of which no field is known. */
-export const OTHER_TYPES: readonly string[] = [
-  ..."accelerated-bridge antrea aws-bridge aws-cni azure-cns azure-ipam azure-vnet azure-vnet-ipam"
-    .split(" "),
-  ..."azure-vnet-telemetry bond calico-python canal cilium coil consul-cni contivk8s coordinator"
-    .split(" "),
-  ..."danm dcos-l4lb dnsname ecs-bridge ecs-eni ecs-ipam ecs-serviceconnect egress-cni".split(" "),
-  ..."egress-v4-cni egress-v6-cni fabric galaxy-bridge galaxy-flannel galaxy-k8s-vlan galaxy-sdn"
-    .split(" "),
-  ..."galaxy-underlay-veth galaxy-veth genie gke hybridnet ib-sriov istio-cni k8s-vlan".split(" "),
-  ..."kindnet kube-ovn kube-router kuma-cni l2bridge linkerd-cni loopback-calico lxd".split(" "),
-  ..."minuteman multus-shim nat netavark nuage-cni-k8s nuage-cni-mesos opflex-agent-cni".split(" "),
-  ..."opflex-agent-cni-ipam openshift-sdn ovn-k8s-cni-overlay ovs ovs-cni ovs-mirror-consumer"
-    .split(" "),
-  ..."ovs-mirror-producer rdma romana romana-ipam route-override sdnbridge spiderpool spire".split(
-    " ",
-  ),
-  ..."sriov sriov-cni tc-redirect-tap terway terway-plugin tungsten-fabric userspace".split(" "),
-  ..."vethPlugin vpc-branch-eni vpc-branch-pat-eni vpc-bridge vpc-eni vpc-shared-eni".split(" "),
-  ..."vpc-tunnel vrouter weave whereabouts win-bridge win-overlay wincni.exe wireguard".split(" "),
-  ..."contrail-k8s-cni cni-ipvlan-vpc-k8s-ipam cni-ipvlan-vpc-k8s-ipvlan vhost-user".split(" "),
-  // Named like one of the above, with a letter more or less.
-  ..."cnv-bridge cnv-tuning firewalld isolation macvtap route-overwrite veth vxlan".split(" "),
-  ..."cni-ipvlan-vpc-k8s-unnumbered-ptp cni-nftables-portmap cni-nftables-firewall afxdp".split(
-    " ",
-  ),
-];
