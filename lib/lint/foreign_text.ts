@@ -11,6 +11,46 @@ export interface Foreign {
   edits?: Edit[];
 }
 
+/** Of a file that is no JSON from its first line on: the line, what it is, and the way out. */
+const FORMATS: readonly [RegExp, string, string][] = [
+  [
+    /^(```|~~~)/,
+    "the file starts with a fence of Markdown",
+    "delete the lines with ```, before and after the JSON",
+  ],
+  [
+    /^(#!|(sudo |[$#] )?(cat|tee|echo|printf) .*(<<|>))/,
+    "the file holds the shell command that was to write it",
+    "keep only what stands between the command and its end mark",
+  ],
+  [
+    /^([$#>] \S|\S+@\S+[:~ ].*[$#] |# cat )/,
+    "the file holds what stood on a terminal, with its prompt",
+    "keep only the JSON",
+  ],
+  [
+    /^(diff |Index: |--- \S+[/.]|\+\+\+ |@@ |\*\*\* \S+[/.]|[+] *[{[])/,
+    "the file is a patch, with a mark before each line",
+    "apply it with patch or git apply, or delete the marks",
+  ],
+  [/^<(\?xml|!doctype|html)/i, "the file is XML or HTML", "write a network config in JSON"],
+  [
+    /^[0-9]+[:.]?\s+[{[]/,
+    "the lines are numbered, as an editor or a web page shows them",
+    "delete the numbers",
+  ],
+  [
+    /^\w+( "[^"]*")* \{|^\w+\s*=\s*(["{[]|<<)/,
+    "the file is HCL, as Nomad and Terraform have it",
+    "write a network config in JSON: jsonencode() of Terraform makes it",
+  ],
+  [
+    /^\[[\w .-]+\]$|^\w+=\S/,
+    "the file is INI or a list of variables",
+    "write a network config in JSON",
+  ],
+];
+
 /** Another format, or what a tool has put into the file; undefined if it looks like JSON. */
 export function foreignFormat({ text }: Source): Foreign | undefined {
   const marker = /^(?:<{7}|={7}|>{7}|\|{7})(?= |\r?$)/m.exec(text);
@@ -25,53 +65,25 @@ export function foreignFormat({ text }: Source): Foreign | undefined {
   const start = /\S/.exec(text)?.index ?? 0;
   const line = text.slice(start, (text.indexOf("\n", start) + 1 || text.length + 1) - 1).trimEnd();
   const at = { offset: start, length: Math.min(Math.max(1, line.length), 40) };
+  const format = FORMATS.find(([pattern]) => pattern.test(line));
+  if (format) return { at, message: format[1], help: format[2] };
   const body = text.slice(start);
-  if (/^(```|~~~)/.test(line)) {
-    return {
-      at,
-      message: "the file starts with a fence of Markdown",
-      help: "delete the lines with ```, before and after the JSON",
-    };
-  }
-  if (/^(#!|(sudo |\$ )?(cat|tee|echo|printf) .*(<<|>))/.test(line)) {
-    return {
-      at,
-      message: "the file holds the shell command that was to write it",
-      help: "keep only what stands between the command and its end mark",
-    };
-  }
-  if (
-    /^(diff --git |--- |\+\+\+ |@@ )/.test(line) || (/^\+\s*[{[]/.test(line) && /^\+/m.test(body))
-  ) {
-    if (line !== "---" && !/^--- *(#|$)/.test(line)) {
-      return {
-        at,
-        message: "the file is a patch, with a + before each line",
-        help: "apply it with patch or git apply, or delete the marks",
-      };
-    }
-  }
-  if (/^<(\?xml|!doctype|html)/i.test(line)) {
-    return { at, message: "the file is XML or HTML", help: "write a network config in JSON" };
-  }
   const isYaml = /^(---|%YAML)/.test(line) || /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/.test(line) ||
     (/^#/.test(line) && /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/m.test(body) &&
       !/^\s*\{/m.test(body));
-  if (isYaml && !body.startsWith("{")) {
-    return /^\s*["']?apiVersion["']?\s*:/m.test(body) && /^\s*["']?kind["']?\s*:/m.test(body)
-      ? {
-        at,
-        message: "the file is a Kubernetes manifest in YAML, not a network config",
-        help: "keep only the JSON that stands in it, such as spec.config; Mesos reads no manifests",
-      }
-      : {
-        at,
-        message: "the file is YAML, and a network config is JSON",
-        help:
-          "convert it: python3 -c 'import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin),sys.stdout)'",
-      };
-  }
-  return undefined;
+  if (!isYaml) return undefined;
+  return /^\s*["']?apiVersion["']?\s*:/m.test(body) && /^\s*["']?kind["']?\s*:/m.test(body)
+    ? {
+      at,
+      message: "the file is a Kubernetes manifest in YAML, not a network config",
+      help: "keep only the JSON that stands in it, such as spec.config; Mesos reads no manifests",
+    }
+    : {
+      at,
+      message: "the file is YAML, and a network config is JSON",
+      help:
+        "convert it: python3 -c 'import json,sys,yaml; json.dump(yaml.safe_load(sys.stdin),sys.stdout)'",
+    };
 }
 
 const CURLY = /[\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u300c\u300d\uff02]/;
@@ -101,21 +113,22 @@ export function slipAt({ text }: Source, offset: number): Foreign | undefined {
       help: 'type straight ones: "',
     };
   }
+  const strange = /^[\0\u00a0\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]+/.exec(rest)?.[0];
+  if (strange) {
+    const code = strange.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    return {
+      at: { offset, length: strange.length },
+      message: strange[0] === "\0"
+        ? "a byte with the value 0, as a file has that was not written to its end"
+        : `a character that looks like a space or like nothing (U+${code}), and is none of JSON's`,
+      help: strange[0] === "\0" ? "write the file anew" : "type a space in its place",
+    };
+  }
   if (rest.startsWith("#") || rest.startsWith("--") || rest.startsWith(";")) {
     return {
       at,
       message: "JSON has no comments",
       help: 'delete it, or keep the words in a key that no plugin reads, such as "_comment"',
-    };
-  }
-  if (
-    /^\{\{|^\{%|^\$\{|^\$[A-Za-z_(]|^<[%A-Za-z]/.test(rest) ||
-    text.slice(offset - 1, offset + 1) === "{{"
-  ) {
-    return {
-      at,
-      message: "a placeholder of a template, which was not replaced",
-      help: "render the file first, and lint what comes out",
     };
   }
   if (rest[0] === "'") {

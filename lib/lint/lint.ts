@@ -4,7 +4,9 @@ import { type Document, documentOf, type PluginNode } from "./document.ts";
 import type { Context, Diagnostic, Found, Rule, Severity } from "./rule.ts";
 import { type Range } from "./range.ts";
 import { READERS } from "./reader.ts";
+import { mayBeTemplate, placeholderAt, unreplaced } from "./placeholder.ts";
 import { RULES } from "./rules/mod.ts";
+import { TEMPLATE } from "./rules/syntax.ts";
 import type { Settings } from "./settings.ts";
 import { slipsOf } from "./slips.ts";
 import type { Source } from "./source.ts";
@@ -73,7 +75,9 @@ function ofFile(
   }
   // In a text that is broken somewhere, what is missing may only be unreadable.
   const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
-  if (!document || !isNetwork(document)) return { found: diagnostics };
+  if (!document || !isNetwork(document)) {
+    return { found: withoutConsequences(diagnostics, rules) };
+  }
   const slips = slipsIn(document);
   for (const rule of rules) {
     if (rule.on === "document") collect(rule, rule.check(document, context));
@@ -84,7 +88,30 @@ function ofFile(
       collect(rule, rule.check(plugin, context));
     }
   }
-  return { document, found: diagnostics };
+  return { document, found: withoutConsequences(diagnostics, rules) };
+}
+
+/** Of a file with placeholders, one finding says so, and none what follows from them. */
+function withoutConsequences(found: Diagnostic[], rules: readonly Rule[]): Diagnostic[] {
+  const rule = rules.find(({ code }) => code === TEMPLATE);
+  const literal = ({ source: { text }, range }: Diagnostic) =>
+    text.slice(range.offset, range.offset + range.length);
+  const others = rule
+    ? found.filter((one) =>
+      one.code !== TEMPLATE &&
+      (one.code === "CNI001"
+        ? placeholderAt(one.source.text, one.range.offset).length > 0
+        : literal(one).startsWith('"') && mayBeTemplate(literal(one)))
+    )
+    : [];
+  if (!rule || others.length === 0) return found;
+  const first = found.find(({ code }) => code === TEMPLATE) ??
+    { ...others[0]!, ...unreplaced(literal(others[0]!)), code: rule.code, name: rule.name };
+  const severity = others.some((one) => one.severity === "error") ? "error" : first.severity;
+  return [
+    { ...first, severity, fix: undefined },
+    ...found.filter((one) => one.code !== TEMPLATE && !others.includes(one)),
+  ];
 }
 
 /**

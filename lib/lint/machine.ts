@@ -2,8 +2,10 @@
 import { variable } from "../base/environment.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { inNewNamespaces } from "../kernel/namespaces.ts";
+import { O_PATH, open } from "../kernel/files.ts";
 import { probeKind } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
+import { findTool } from "../program/tool.ts";
 import { isThisProgram } from "../cni/locate.ts";
 import { processPlugin } from "../cni/process.ts";
 import { messageOf } from "../base/error.ts";
@@ -27,6 +29,10 @@ export interface Machine {
   /** Such as `1.8.9`; undefined if there is no iptables. */
   iptablesVersion(): string | undefined;
   hasCommentMatch(): boolean;
+  /** Whether the nat table has a chain of this name; undefined if only root is told. */
+  hasNatChain(name: string): boolean | undefined;
+  /** Whether a new network has the file below /proc/sys; undefined if that can't be found out. */
+  hasSysctl(path: string): boolean | undefined;
   /** Whether the kernel can make links of this kind; undefined if that can't be found out. */
   canMake(kind: string): boolean | undefined;
   /** The versions that a plugin says it speaks; undefined if it didn't answer. */
@@ -60,6 +66,13 @@ export async function probe(plugins: readonly string[]): Promise<Machine> {
       /v(\d+(\.\d+)+)/.exec(run("iptables", "--version")?.text ?? "")?.[1]
     ),
     hasCommentMatch: once(() => run("iptables", "-m", "comment", "--help")?.code === 0),
+    // 1: there is none of that name; 4: this user may not ask.
+    hasNatChain: (name) =>
+      ({ 0: true, 1: false })[run("iptables", "-w", "-t", "nat", "-n", "-L", name)?.code ?? 4],
+    hasSysctl: (path) =>
+      inNewNetwork(() => {
+        using _ = open(`/proc/sys/${path}`, O_PATH);
+      }, "ENOENT"),
     canMake(kind) {
       if (!kinds.has(kind)) kinds.set(kind, canMake(kind));
       return kinds.get(kind);
@@ -120,30 +133,39 @@ function readRoutes() {
 
 /** Whether the kernel knows a kind, asked in a network that ends with the question. */
 function canMake(kind: string): boolean | undefined {
+  return inNewNetwork(() => {
+    using netlink = Netlink.open();
+    netlink.change(probeKind(kind));
+  }, "EOPNOTSUPP");
+}
+
+/**
+ * Tries something in a network that ends with it.
+ *
+ * @param no the error that stands for no; any other means that it is there
+ * @returns undefined if no network can be made: only root may
+ */
+function inNewNetwork(act: () => void, no: string): boolean | undefined {
   let isIn = false;
   try {
     inNewNamespaces(["net"], () => {
       isIn = true;
-      using netlink = Netlink.open();
-      netlink.change(probeKind(kind));
+      act();
     });
     return true;
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return isIn ? error.errnoName !== "EOPNOTSUPP" : undefined; // only root may make a network
+    return isIn ? error.errnoName !== no : undefined;
   }
 }
 
-/** What a program printed, on either stream; undefined if it can't be started. */
-function run(program: string, ...args: string[]): { code: number; text: string } | undefined {
-  try {
-    const { code, stdout, stderr } = new Deno.Command(program, { args, stdin: "null" })
-      .outputSync();
-    return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+/** What a program printed; undefined if there is none, also where administrators' programs are. */
+function run(name: string, ...args: string[]): { code: number; text: string } | undefined {
+  const file = findTool(name, variable("PATH") ?? "");
+  if (!file) return undefined;
+  const { code, stdout } = new Deno.Command(file, { args, stdin: "null", stderr: "null" })
+    .outputSync();
+  return { code, text: new TextDecoder().decode(stdout) };
 }
 
 function modeOf(path: string): number | undefined {

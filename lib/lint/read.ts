@@ -17,14 +17,22 @@ export function readSources(operands: readonly string[]): Source[] {
       sources.set(operand, new Source({ path: operand, ...readEntry(operand) }));
       continue;
     }
-    const names = entriesOf(operand);
-    for (const path of names.map((name) => join(operand, name))) {
-      if (!sources.has(path)) {
-        sources.set(path, new Source({ path, listed: true, ...readEntry(path) }));
-      }
+    const directoryMode = modeOf(operand);
+    for (const name of entriesOf(operand)) {
+      const path = join(operand, name);
+      if (sources.has(path)) continue;
+      const { content, facts } = readEntry(path);
+      sources.set(
+        path,
+        new Source({ path, listed: true, content, facts: facts && { ...facts, directoryMode } }),
+      );
     }
   }
   return [...sources.values()];
+}
+
+function modeOf(path: string): number {
+  return (Deno.statSync(path).mode ?? 0) & 0o7777;
 }
 
 function entriesOf(directory: string): string[] {
@@ -66,7 +74,11 @@ function readEntry(path: string): Pick<SourceOptions, "content" | "facts"> {
     if (error instanceof Deno.errors.NotFound && isLink(path)) {
       return obstacle("dangling link", Deno.readLinkSync(path));
     }
-    return obstacle("unreadable", reason(error));
+    return obstacle(
+      "unreadable",
+      // What is no UTF-8 in a name comes as U+FFFD, by which no file is found.
+      path.includes("\ufffd") ? "its name is not UTF-8" : reason(error),
+    );
   }
 }
 

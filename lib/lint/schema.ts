@@ -59,6 +59,8 @@ export interface Schema {
   since?: SpecVersion;
   /** What becomes of `ipam`: refused without, used if there, its own affair. */
   ipam: "required" | "optional" | "own";
+  /** The first release of the plugin that does without `ipam`, where that is new. */
+  ipamOptionalSince?: string;
   /** Whether it must stand behind another plugin. */
   chained?: boolean;
 }

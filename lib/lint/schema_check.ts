@@ -36,7 +36,16 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
     const exact = lower.get(name.toLowerCase());
     if (exact && !owner.complete) continue;
     if (exact && owner.ignoresCase) {
-      yield { ...renamed(node, key, exact, owner), severity: "info" };
+      yield property(node, exact)
+        ? {
+          at: key,
+          message: `${quote(name)} is ${
+            quote(exact)
+          } to ${owner.name}, and that stands there as well`,
+          help:
+            "keep one: plugins in Go take the last of the two, those of mesos-cni the exact one",
+        }
+        : { ...renamed(node, key, exact, owner), severity: "info" };
       continue;
     }
     guesses++;

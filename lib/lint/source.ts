@@ -13,6 +13,8 @@ export interface FileFacts {
   /** Permission bits. */
   mode: number;
   uid: number;
+  /** Permission bits of its directory, if that was what the operator named. */
+  directoryMode?: number;
 }
 
 /** Why an entry has no content. */

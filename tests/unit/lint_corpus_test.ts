@@ -36,8 +36,8 @@ function isReported(breakage: Breakage): boolean {
   const others = (breakage.with ?? []).map((other) => source(other.name, other.text));
   const found = lint([...others, mine], new Settings(), {
     reader: breakage.for,
-    // What a path leads to is only asked with --probe.
-    machine: breakage.kind.includes("resolvConf") ? fakeMachine() : undefined,
+    // What a path leads to, and what the kernel knows, is only asked with --probe.
+    machine: /resolvConf|sysctl/.test(breakage.kind) ? fakeMachine() : undefined,
   });
   return found.some((one) =>
     one.source === mine && one.severity === breakage.severity && isThere(one, breakage)

@@ -52,7 +52,15 @@ const SETTINGS: Record<string, Setting> = {
   CNI807: onMachine({ canMake: (kind) => kind !== "ipvlan" }),
   CNI808: onMachine(),
   CNI809: onMachine(),
+  CNI209: {
+    source: (options, isBad) => ({
+      ...options,
+      facts: { mode: 0o600, uid: 0, directoryMode: isBad ? 0o777 : 0o755 },
+    }),
+  },
   CNI810: onMachine(),
+  CNI811: onMachine({ hasNatChain: () => false }),
+  CNI812: onMachine(),
   CNI116: { context: () => ({ reader: "stock-agent" }) },
 };
 

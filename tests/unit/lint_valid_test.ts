@@ -488,8 +488,11 @@ Deno.test("a network of both families as it should be has not even an info", () 
 });
 
 Deno.test("the examples have no findings, not even infos", () => {
-  for (const directory of ["networks", "recipes"]) {
-    const path = fromFileUrl(new URL(`../../examples/${directory}`, import.meta.url));
-    assertEquals(lint(readSources([path]), new Settings()).map(({ message }) => message), []);
-  }
+  const found = (sources: readonly Source[]) =>
+    lint(sources, new Settings()).map(({ message }) => message);
+  const networks = fromFileUrl(new URL("../../examples/networks", import.meta.url));
+  assertEquals(found(readSources([networks])), []);
+  // No agent has all of them.
+  const recipes = fromFileUrl(new URL("../../examples/recipes", import.meta.url));
+  for (const source of readSources([recipes])) assertEquals(found([source]), []);
 });

@@ -1,9 +1,16 @@
 /** CNI3xx: what the networks of one directory do to each other. */
 import { join } from "@std/path";
-import { overlap, overlaps, type Prefix, showAddress, showNetwork } from "../../base/prefix.ts";
+import {
+  contains,
+  overlap,
+  overlaps,
+  type Prefix,
+  showAddress,
+  showNetwork,
+} from "../../base/prefix.ts";
 import { addressingOf, bounds, gatewayOf, type RangeNode } from "../addressing.ts";
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import type { FoundIn, Rule } from "../rule.ts";
 import { field, isTrue, items, property, quote, text } from "../tree.ts";
 import { bridge, bridgeFields, network, portMapper } from "./example.ts";
 
@@ -74,6 +81,7 @@ export const ACROSS: readonly Rule[] = [
           help: "give each network a subnet of its own, or disjoint ranges of one subnet",
         };
       }
+      yield* fixedInRanges(documents);
     },
   },
   {
@@ -99,7 +107,16 @@ export const ACROSS: readonly Rule[] = [
       for (const gateway of gateways(documents)) {
         const earlier = first.get(gateway.bridge);
         if (!earlier) first.set(gateway.bridge, gateway);
-        else if (earlier.address !== gateway.address) {
+        else if (isLeaseTwice(earlier, gateway)) {
+          yield {
+            source: gateway.plugin.document.source,
+            at: gateway.plugin.place("subnetFile"),
+            severity: "warning",
+            message: `the containers of ${earlier.plugin.document.source.path} are on the bridge ` +
+              `${quote(gateway.bridge)} too, and get the same addresses: ${gateway.address}`,
+            help: 'use one network, or give each a "subnetFile" and a bridge of its own',
+          };
+        } else if (earlier.address !== gateway.address) {
           yield {
             source: gateway.plugin.document.source,
             at: gateway.plugin.place("bridge"),
@@ -232,6 +249,29 @@ function inOrder(documents: readonly Document[], a: Subnet, b: Subnet): [Subnet,
     : [b, a];
 }
 
+/** Addresses of static that another network's host-local gives to somebody else. */
+function* fixedInRanges(documents: readonly Document[]): Generator<FoundIn> {
+  const ranges = [...subnets(documents)];
+  for (const plugin of documents.flatMap((document) => document.plugins)) {
+    for (const { address } of addressingOf(plugin).fixed.slice(0, 50)) {
+      const other = address?.value &&
+        ranges.find(({ plugin: { document }, range, span }) =>
+          document !== plugin.document &&
+          contains({ family: span.family, ...bounds(range)! }, address.value!)
+        );
+      if (!other) continue;
+      yield {
+        source: plugin.document.source,
+        at: address.node,
+        message: `the network in ${other.plugin.document.source.path} gives ${
+          showAddress(address.value!)
+        } to its own containers`,
+        help: "use an address outside the other network's range",
+      };
+    }
+  }
+}
+
 /** Two networks may split one subnet of one bridge between them by disjoint ranges. */
 function areApart(a: Subnet, b: Subnet): boolean {
   if (showNetwork(a.span) !== showNetwork(b.span)) return false;
@@ -247,9 +287,16 @@ interface Gateway {
   address: string;
 }
 
-/** The IPv4 addresses that bridge plugins give to their bridges. */
+/** host-local keeps the leases of two networks apart, and both give away the same subnet. */
+function isLeaseTwice(a: Gateway, b: Gateway): boolean {
+  return a.plugin.type === "flannel" && b.plugin.type === "flannel" && a.address === b.address &&
+    a.plugin.document.name !== b.plugin.document.name;
+}
+
+/** The IPv4 addresses that bridge plugins give to their bridges, flannel's among them. */
 function* gateways(documents: readonly Document[]): Generator<Gateway> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
+    if (plugin.type === "flannel") yield* ofLease(plugin);
     if (plugin.type !== "bridge" || plugin.role === "partial") continue;
     if (!isTrue(plugin.field("isGateway")) && !isTrue(plugin.field("isDefaultGateway"))) continue;
     const bridge = text(plugin.field("bridge")) || "cni0";
@@ -262,7 +309,23 @@ function* gateways(documents: readonly Document[]): Generator<Gateway> {
       seen.add(range.set);
       yield { plugin, bridge, address: `${showAddress(gateway)}/${range.subnet.value.length}` };
     }
+    for (const { address, gateway } of addressingOf(plugin).fixed) {
+      if (address?.value?.family !== 4) continue;
+      const value = gateway?.value ?? { family: 4, value: address.value.first + 1n };
+      yield { plugin, bridge, address: `${showAddress(value)}/${address.value.length}` };
+    }
   }
+}
+
+/** The bridge that flannel delegates to unless it is told otherwise gets the lease's gateway. */
+function* ofLease(plugin: PluginNode): Generator<Gateway> {
+  const delegate = plugin.field("delegate");
+  const type = field(delegate, "type");
+  const isGateway = field(delegate, "isGateway");
+  if ((type && type.value !== "bridge") || (isGateway && !isTrue(isGateway))) return;
+  const file = text(plugin.field("subnetFile")) || "/run/flannel/subnet.env";
+  const bridge = text(field(delegate, "bridge")) || "cni0";
+  yield { plugin, bridge, address: `the gateway of the lease in ${file}` };
 }
 
 function valueOf(plugin: PluginNode, name: string): string {

@@ -121,7 +121,7 @@ export const ADDRESSES: readonly Rule[] = [
     bad: bridge({}, { subnet: undefined }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, { reader }) {
       const { ipam, ipamType, role } = plugin;
       // flannel, antrea and others fill in the addresses themselves: what is unknown may as well.
       const schema = schemaOf(plugin);
@@ -134,8 +134,11 @@ export const ADDRESSES: readonly Rule[] = [
         }
         if (addresses && (addresses.type !== "array" || items(addresses).length > 0)) return;
         if (isPromised(plugin, "ips") || field(plugin.field("args"), "cni")) return;
+        // An agent hands in none; who else calls it may, by CNI_ARGS.
+        if (reader === "libcni") return;
         yield {
           at: addresses ?? field(ipam, "type"),
+          severity: reader ? "error" : "warning",
           message: "static has no address to assign",
           help: 'add "addresses": [{ "address": "10.1.0.5/16", "gateway": "10.1.0.1" }]',
         };
@@ -143,9 +146,10 @@ export const ADDRESSES: readonly Rule[] = [
       if (ipamType !== "host-local") return;
       const [subnet, ranges] = [field(ipam, "subnet"), field(ipam, "ranges")];
       if (!subnet && (!ranges || (ranges.type === "array" && items(ranges).length === 0))) {
-        if (isPromised(plugin, "ipRanges") || isFilledIn(plugin)) return;
+        if (isPromised(plugin, "ipRanges") || (isFilledIn(plugin) && reader === "libcni")) return;
         yield {
           at: ranges ?? field(ipam, "type"),
+          severity: isFilledIn(plugin) && !reader ? "warning" : "error",
           message: "host-local has no subnet to take addresses from",
           help: 'add "subnet": "10.1.0.0/16", or "ranges"',
         };
@@ -256,12 +260,14 @@ export const ADDRESSES: readonly Rule[] = [
     ),
     good: bridge(),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, { reader }) {
       const [first] = addressingOf(plugin).fixed;
       if (!first || plugin.role === "network" || isPromised(plugin, "ips")) return;
       if (schemaOf(plugin)?.kind !== "main" || plugin.type === "host-device") return;
       yield {
         at: first.address?.node ?? first.node,
+        // A network of Kubernetes may be that of a single pod.
+        severity: reader === "libcni" ? "info" : "warning",
         message: "static gives this one address to every container of the network",
         help:
           'use host-local, or "capabilities": { "ips": true } where the runtime chooses addresses',
@@ -269,11 +275,6 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
 ];
-
-/** Of a placeholder, that it was not replaced. */
-function isPlaceholder(text: string): boolean {
-  return /\{\{.*\}\}|\$\{?[A-Za-z_]|^<.*>$|__[A-Z_]+__/.test(text);
-}
 
 function* invalid(
   what: string,
@@ -285,9 +286,7 @@ function* invalid(
     yield {
       at: one.node,
       message: `${quote(one.node.value)} is not ${what}`,
-      help: isPlaceholder(one.node.value)
-        ? "this is a placeholder of a template: render the file first"
-        : `write it like "${example}"`,
+      help: `write it like "${example}"`,
     };
   }
 }
@@ -342,8 +341,8 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
 }
 
 /**
- * kube-router and kilo write the node's own ranges into a config like this one. Their bridge has
- * the same name.
+ * On a node of Kubernetes, kube-router and kilo write the node's own ranges into a config like this
+ * one. Their bridge has the same name.
  */
 function isFilledIn(plugin: PluginNode): boolean {
   return plugin.type === "bridge" && text(plugin.field("bridge")) === "kube-bridge";

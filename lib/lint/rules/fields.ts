@@ -7,7 +7,6 @@ import { identifiesDevice, misspelt, mistyped } from "../slips.ts";
 import { meant } from "../schemas/elsewhere.ts";
 import { META } from "../schemas/meta.ts";
 import { schemaNamed, schemaOf } from "../schemas/mod.ts";
-import { misspeltSysctl } from "../schemas/sysctls.ts";
 import { entries, field, isObject, isTrue, items, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
@@ -62,6 +61,8 @@ export const FIELDS: readonly Rule[] = [
         if (problem) yield { at: node, ...problem, message: `${path}: ${problem.message}` };
       }
       if (plugin.type === "tuning") yield* foreignSysctls(plugin);
+      if (plugin.type === "portmap") yield* joinedConditions(plugin);
+      if (plugin.type === "bandwidth") yield* smallRates(plugin);
       const device = ["macvlan", "ipvlan", "vlan"].includes(plugin.type ?? "")
         ? plugin.field("master")
         : undefined;
@@ -110,7 +111,8 @@ export const FIELDS: readonly Rule[] = [
     name: "ipam-missing",
     severity: "error",
     title: "the plugin needs an IPAM plugin, and the config names none",
-    why: "ptp, ipvlan and vlan make an interface only together with its addresses.",
+    why:
+      "ptp and ipvlan make an interface only together with its addresses, and vlan does before 1.10.0.",
     ofAbsence: true,
     bad: network({ type: "ptp" }),
     good: attached({ type: "ptp" }),
@@ -119,9 +121,11 @@ export const FIELDS: readonly Rule[] = [
       if (plugin.role === "partial" || plugin.ipamType || plugin.isChained) return;
       if (schemaOf(plugin)?.ipam !== "required") return;
       if (plugin.ipam && (!isObject(plugin.ipam) || plugin.ipam.children!.length > 0)) return;
+      const since = schemaOf(plugin)!.ipamOptionalSince;
       yield {
         at: plugin.ipam ?? property(plugin.node, "type"),
-        message: `${plugin.type} needs "ipam"`,
+        severity: since ? "warning" : "error",
+        message: `${plugin.type} needs "ipam"${since ? ` before version ${since} of it` : ""}`,
         help: 'add "ipam": { "type": "host-local", "subnet": … }',
       };
     },
@@ -292,22 +296,50 @@ function* foreignSysctls(plugin: PluginNode): Generator<Found> {
       };
       continue;
     }
-    if (/^net[./]/.test(name)) {
-      const right = misspeltSysctl(name);
-      if (right) {
-        yield {
-          at: key,
-          message: `sysctl: the kernel knows no ${quote(name)}`,
-          help: `did you mean ${quote(right)}?`,
-        };
-      }
-      continue;
-    }
+    if (/^net[./]/.test(name)) continue;
     yield {
       at: key,
       message: `sysctl: ${quote(name)} is not one of the network's`,
       help: "use keys that start with net., in lower case",
     };
+  }
+}
+
+/** Each word of a condition is an argument of iptables' own. */
+function* joinedConditions(plugin: PluginNode): Generator<Found> {
+  for (const key of ["conditionsV4", "conditionsV6"]) {
+    for (const item of items(plugin.field(key))) {
+      const words = text(item)?.trim().split(/\s+/) ?? [];
+      if (words.length < 2 || !/^(-|!$)/.test(words[0]!)) continue;
+      yield {
+        at: item,
+        message: `${key}: ${quote(item.value)} is one argument to iptables, which knows none such`,
+        help: `write ${words.map((word) => JSON.stringify(word)).join(", ")}`,
+      };
+    }
+  }
+}
+
+/** Both are in bits: what reads like megabits or kilobytes lets hardly anything through. */
+function* smallRates(plugin: PluginNode): Generator<Found> {
+  for (const direction of ["ingress", "egress"]) {
+    const rate = plugin.field(`${direction}Rate`);
+    const burst = plugin.field(`${direction}Burst`);
+    if (rate?.value > 0 && rate!.value < 1000) {
+      yield {
+        at: rate,
+        severity: "warning",
+        message: `${direction}Rate: ${rate!.value} bits a second are less than a packet a second`,
+        help: "write the rate in bits a second, such as 8000000 for a megabyte",
+      };
+    } else if (rate?.value > 0 && burst?.value > 0 && burst!.value < 8 * 1500) {
+      yield {
+        at: burst,
+        severity: "warning",
+        message: `${direction}Burst: packets of more than ${burst!.value >> 3} bytes are dropped`,
+        help: "write the burst in bits, of several packets of 12000 bits each",
+      };
+    }
   }
 }
 

@@ -109,12 +109,15 @@ export const LISTS: readonly Rule[] = [
           help: 'name the file .conf, or put the plugin into "plugins": [ … ]',
         };
       }
-      if (kind === "conflist" && source.path.endsWith(".conf") && !property(root, "type")) {
+      const name = /\.(conf|json)$/.exec(source.path)?.[0];
+      // Agents read a .json as they read a .conf.
+      if (name === ".json" && reader !== "libcni") return;
+      if (kind === "conflist" && name && !property(root, "type")) {
         yield {
           at: propertyNode(root, "plugins")!.children![0],
           // Of the three, only this program's isolator goes by what is in the file.
           severity: reader === "isolator" ? undefined : "error",
-          message: 'a .conf has a list of "plugins"',
+          message: `a ${name} has a list of "plugins"`,
           help: "name the file .conflist",
         };
       }

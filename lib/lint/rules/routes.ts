@@ -25,32 +25,34 @@ export const ROUTES: readonly Rule[] = [
     title: "the gateway is not in the subnet",
     why:
       "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
-      "route through one that it can't reach. Where no route uses the gateway, it is a " +
-      "warning, and for ptp nothing: ptp makes a route to its gateway afterwards.",
+      "route through one that it can't reach. Where no route uses the gateway, it is a warning, since " +
+      "host-local 1.10.0 and newer refuse it all the same. 0.0.0.0 of static stands for no gateway.",
     bad: bridge({}, { gateway: "10.2.0.1" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
     on: "plugin",
     *check(plugin) {
       const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
-        ...ranges.map((range) => [range.subnet, range.gateway] as const),
-        ...fixed.map((one) => [one.address, one.gateway] as const),
+        ...ranges.map((range) => [range.subnet, range.gateway, true] as const),
+        ...fixed.map((one) => [one.address, one.gateway, false] as const),
       ];
-      for (const [subnet, gateway] of pairs) {
+      for (const [subnet, gateway, isOfRange] of pairs) {
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
         // Of a plugin of another project, it is not known what becomes of the gateway.
         const isOnBridge = plugin.type === "bridge" &&
           (isTrue(plugin.field("isGateway")) || isTrue(plugin.field("isDefaultGateway")));
         // A link-local one is on every link, but a bridge has an address of that kind already.
-        if (!schemaOf(plugin) || (isLinkLocal(gateway.value) && !isOnBridge)) continue;
-        const isError = isFatal(plugin, subnet.value, gateway.value);
-        if (plugin.type === "ptp" && !isError) continue;
+        const isFine = isUnspecified(gateway.value) ||
+          (isLinkLocal(gateway.value) && !isOnBridge);
+        const isError = !isFine && isFatal(plugin, subnet.value, gateway.value);
+        const isTaken = isFine || !schemaOf(plugin) || plugin.type === "ptp";
+        if (!isOfRange && isTaken && !isError) continue;
         yield {
           at: gateway.node,
           severity: isError ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
-          }`,
+          }${isOfRange && !isError ? ", and host-local 1.10.0 and newer refuse it" : ""}`,
           help: `use an address of the subnet, such as ${
             showAddress({ family: subnet.value.family, value: subnet.value.first + 1n })
           }`,
@@ -132,7 +134,7 @@ export const ROUTES: readonly Rule[] = [
             message: `an IPv${family} route, and the container gets no IPv${family} address`,
             help: `delete the route, or add an IPv${family} subnet`,
           };
-        } else if (gw?.value && !isLinkLocal(gw.value)) {
+        } else if (gw?.value && !isLinkLocal(gw.value) && !isUnspecified(gw.value)) {
           const { value } = gw;
           const isReached = subnets.some((subnet) => within(subnet!, value)) ||
             routes.some((route) => isOnLink(route, value));
@@ -323,6 +325,11 @@ function hasAddress(plugin: PluginNode, family: 4 | 6): boolean {
 /** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */
 function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
   return !gw && dst?.value !== undefined && dst.value.length > 0 && within(dst.value, address);
+}
+
+/** 0.0.0.0 and ::, as a next hop: none. */
+function isUnspecified({ value }: Address): boolean {
+  return value === 0n;
 }
 
 function isLinkLocal({ family, value }: Address): boolean {

@@ -185,11 +185,10 @@ export const STRUCTURE: readonly Rule[] = [
     severity: "warning",
     title: '"ipam" has no "type"',
     why:
-      "An empty ipam tells the bridge and macvlan plugins to assign no address. A stock Mesos agent " +
-      "skips a network whose ipam has no type; leaving ipam out means the same to the plugin. An " +
-      "ipam with other fields and no type can't be meant: nothing reads them, and plugins that need " +
-      "addresses fail.",
-    bad: network({ type: "bridge", bridge: "cni0", ipam: {} }),
+      "An empty ipam tells the bridge, macvlan and vlan plugins to assign no address; a stock Mesos agent " +
+      "skips such a network, for which leaving ipam out means the same. An ipam with other fields and no " +
+      "type can't be meant: nothing reads them, and plugins that need addresses fail.",
+    bad: network({ type: "bridge", bridge: "cni0", ipam: { subnet: "10.1.0.0/16" } }),
     good: network({ type: "bridge", bridge: "cni0" }),
     on: "plugin",
     *check(plugin, context) {
@@ -209,8 +208,7 @@ export const STRUCTURE: readonly Rule[] = [
         const schema = schemaOf(plugin);
         // A plugin with an IPAM of its own reads the rest of it all the same.
         const isLost = !isEmpty && schema !== undefined && schema.ipam !== "own";
-        const isSkipped = reader === "stock-agent" || reader === undefined;
-        if (!isLost && !isSkipped) return;
+        if (!isLost && reader !== "stock-agent") return;
         const isFatal = reader === "stock-agent" || (isLost && schema.ipam === "required");
         const severity = isFatal ? "error" : "warning";
         const near = misspelt(ipam, "type");

@@ -7,7 +7,11 @@ import type { Found, Rule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
 import { entries, kindOf, propertyNode, quote } from "../tree.ts";
 import { isManifest } from "../document.ts";
+import { isTemplate, placeholderAt, unreplaced } from "../placeholder.ts";
 import { bridge, json } from "./example.ts";
+
+/** The rule that stands for all that follows from a placeholder. */
+export const TEMPLATE = "CNI012";
 
 /** Whether a rule about the text has a text to look at. */
 function isText(source: Source): boolean {
@@ -265,7 +269,44 @@ export const SYNTAX: readonly Rule[] = [
       };
     },
   },
+  {
+    code: TEMPLATE,
+    name: "placeholder",
+    severity: "warning",
+    title: "a placeholder of a template was not replaced",
+    why:
+      "What a template has for a value, such as {{ subnet }}, ${SUBNET}, __SUBNET__, @SUBNET@ or <subnet>, " +
+      "is text like any other to an agent. Where it makes the file no JSON, or is no value that the " +
+      "plugin takes, it is an error. It is reported once a file, and nothing that follows from it.",
+    bad: bridge({}, { dataDir: "{{ leases }}" }),
+    good: bridge(),
+    on: "source",
+    *check(source) {
+      if (!isText(source) || source.syntax.tooDeep) return;
+      const error = source.syntaxError;
+      const places = error
+        ? [placeholderAt(source.text, error.offset)].filter(({ length }) => length > 0)
+        : templates(source.root);
+      const at = places[0];
+      if (!at) return;
+      yield {
+        at,
+        severity: error ? "error" : "warning",
+        ...unreplaced(source.text.slice(at.offset, at.offset + at.length)),
+      };
+    },
+  },
 ];
+
+/** Strings that are placeholders, or hold one; none of what is said to people. */
+function templates(node: Node | undefined, depth = 0): Node[] {
+  if (!node || depth > 20) return [];
+  if (node.type === "string") return isTemplate(node.value) ? [node] : [];
+  if (node.type === "array") return node.children!.flatMap((item) => templates(item, depth + 1));
+  return [...entries(node)].flatMap(({ key, name, value }) =>
+    name.startsWith("_") ? [] : [...templates(key), ...templates(value, depth + 1)]
+  );
+}
 
 /** What a syntax error means, in words that say what to type. */
 function explained(
@@ -357,8 +398,11 @@ function* duplicates(source: Source, node: Node | undefined): Generator<Found> {
       const earlier = first.get(name);
       if (earlier) {
         const { line } = source.position(earlier.offset);
+        // tuning looks for it, and refuses it.
+        const isSysctl = node.parent?.children?.[0]?.value === "sysctl";
         yield {
           at: key,
+          severity: isSysctl ? "error" : undefined,
           message: `the key ${
             quote(name)
           } stands here again; the one of line ${line} has no effect`,

@@ -259,6 +259,8 @@ function endpoints(plugin: PluginNode): string[] {
 
 function kubernetes(plugin: PluginNode): Found["at"] {
   if (plugin.type === "multus") return plugin.place("kubeconfig");
+  const chain = plugin.type === "portmap" ? plugin.field("externalSetMarkChain") : undefined;
+  if (text(chain)?.startsWith("KUBE-")) return chain;
   if (plugin.type !== "calico") return undefined;
   if (text(field(plugin.field("policy"), "type")) === "k8s") return plugin.field("policy");
   if (text(plugin.field("datastore_type")) === "kubernetes") return plugin.field("datastore_type");

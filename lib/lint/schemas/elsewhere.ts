@@ -5,6 +5,7 @@ import { nearest } from "../../base/nearest.ts";
 import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
+import { THIRD_PARTY } from "./third_party.ts";
 
 /** What people call a key who have the word of another program in mind. */
 const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
@@ -64,7 +65,10 @@ function bare(name: string): string {
 
 /** In words, where a key of a plugin belongs instead; `place` is where it stands. */
 export function homeOf(name: string, place: "plugin" | "ipam"): string | undefined {
-  const ipam = Object.entries(IPAM).filter(([, { fields }]) => Object.hasOwn(fields, name));
+  const ipam = Object.entries(
+    place === "ipam" ? { ...IPAM, whereabouts: THIRD_PARTY.whereabouts! } : IPAM,
+  )
+    .filter(([, { fields }]) => Object.hasOwn(fields, name));
   if (place === "plugin" && ipam.length > 0 && name !== "type" && name !== "name") {
     return 'into "ipam"';
   }

@@ -1,6 +1,6 @@
 /**
  * IPAM plugins: the fields of `ipam`. Facts from https://www.cni.dev/plugins/current/ipam/ and
- * from the configs that containernetworking/plugins 1.1 to 1.9 decode.
+ * from the configs that containernetworking/plugins 1.1 to 1.10 decode.
  */
 import {
   any,

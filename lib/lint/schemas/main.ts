@@ -1,6 +1,6 @@
 /**
  * Plugins that make an interface. Facts from https://www.cni.dev/plugins/current/main/ and from
- * the configs that containernetworking/plugins 1.1 to 1.9 decode.
+ * the configs that containernetworking/plugins 1.1 to 1.10 decode.
  */
 import {
   any,
@@ -87,6 +87,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
     kind: "main",
     complete: true,
     ipam: "required",
+    ipamOptionalSince: "1.10.0",
     required: ["master"],
     fields: {
       master: interfaceName,
@@ -106,6 +107,7 @@ export const MAIN: Readonly<Record<string, Schema>> = {
       kernelpath: string,
       pciBusID: string,
       DPDKMode: boolean,
+      useInterfaceNetwork: boolean,
     },
   },
   loopback: {

@@ -1,7 +1,7 @@
 /**
  * Plugins that work on an interface of another plugin. Facts from
  * https://www.cni.dev/plugins/current/meta/ and from the configs that containernetworking/plugins
- * 1.1 to 1.9 decode.
+ * 1.1 to 1.10 decode.
  */
 import {
   any,

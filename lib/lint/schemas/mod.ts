@@ -66,7 +66,7 @@ export function isKnown(plugin: PluginNode): boolean {
 /** Whether the plugin makes an interface that gets no address. */
 export function makesNoAddress(plugin: PluginNode): boolean {
   const { type, role, ipam } = plugin;
-  if (!type || !["bridge", "macvlan", "host-device", "tap"].includes(type)) return false;
+  if (!type || !["bridge", "macvlan", "vlan", "host-device", "tap"].includes(type)) return false;
   const isTop = role === "single" || role === "delegate" ||
     (role === "listed" && plugin.index === 0);
   return isTop && (!ipam || (ipam.type === "object" && ipam.children!.length === 0));

@@ -45,7 +45,8 @@ export const mac: Type = checked((text) => {
 
 /** What whereabouts gives addresses from: 10.1.0.0/16, or 10.1.0.5-10.1.0.9/16. */
 export const rangeOfAddresses: Type = checked((text) => {
-  const [first, last, ...more] = text.split("-");
+  // Its author reads decimal numbers with zeros in front on purpose.
+  const [first, last, ...more] = text.replaceAll(/\b0+(?=[0-9])/g, "").split("-");
   const isRange = last === undefined
     ? parsePrefix(first!) !== undefined
     : more.length === 0 && parseAddress(first!) !== undefined && parsePrefix(last) !== undefined;
