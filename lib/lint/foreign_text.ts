@@ -11,8 +11,17 @@ export interface Foreign {
   edits?: Edit[];
 }
 
+/** The first line, what it shows the file to be, and the way out. */
+type Format = [RegExp, string, string];
+
+const PATCH: Format = [
+  /^(diff |Index: |--- \S+[/.]|\+\+\+ |@@ |\*\*\* \S+[/.]|[+] *[{[])/,
+  "the file is a patch, with a mark before each line",
+  "apply it with patch or git apply, or delete the marks",
+];
+
 /** Of a file that is no JSON from its first line on: the line, what it is, and the way out. */
-const FORMATS: readonly [RegExp, string, string][] = [
+const FORMATS: readonly Format[] = [
   [
     /^(```|~~~)/,
     "the file starts with a fence of Markdown",
@@ -28,11 +37,7 @@ const FORMATS: readonly [RegExp, string, string][] = [
     "the file holds what stood on a terminal, with its prompt",
     "keep only the JSON",
   ],
-  [
-    /^(diff |Index: |--- \S+[/.]|\+\+\+ |@@ |\*\*\* \S+[/.]|[+] *[{[])/,
-    "the file is a patch, with a mark before each line",
-    "apply it with patch or git apply, or delete the marks",
-  ],
+  PATCH,
   [/^<(\?xml|!doctype|html)/i, "the file is XML or HTML", "write a network config in JSON"],
   [
     /^[0-9]+[:.]?\s+[{[]/,
@@ -65,9 +70,11 @@ export function foreignFormat({ text }: Source): Foreign | undefined {
   const start = /\S/.exec(text)?.index ?? 0;
   const line = text.slice(start, (text.indexOf("\n", start) + 1 || text.length + 1) - 1).trimEnd();
   const at = { offset: start, length: Math.min(Math.max(1, line.length), 40) };
-  const format = FORMATS.find(([pattern]) => pattern.test(line));
-  if (format) return { at, message: format[1], help: format[2] };
   const body = text.slice(start);
+  const isPatch = /^[+-]\s*["{}[\]]/m.test(text) &&
+    text.split("\n").every((line) => line.trim() === "" || /^[ +\t-]/.test(line));
+  const format = isPatch ? PATCH : FORMATS.find(([pattern]) => pattern.test(line));
+  if (format) return { at, message: format[1], help: format[2] };
   const isYaml = /^(---|%YAML)/.test(line) || /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/.test(line) ||
     (/^#/.test(line) && /^["']?[A-Za-z_][\w./-]*["']?\s*:(\s|$)/m.test(body) &&
       !/^\s*\{/m.test(body));
@@ -145,6 +152,9 @@ export function slipAt({ text }: Source, offset: number): Foreign | undefined {
       help: `write ${literal}`,
       edits: [{ ...at, content: literal }],
     };
+  }
+  if (/^[+-]?(NaN|Infinity)\b/.test(rest)) {
+    return { at, message: `${word} is no number in JSON`, help: "write a number" };
   }
   const before = text.slice(0, offset).trimEnd();
   const isKey = /^[A-Za-z_$][\w$.-]*["']?\s*[:=]/.test(rest) && /[{,]$/.test(before);
