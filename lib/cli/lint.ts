@@ -5,6 +5,7 @@ import type { Call, Command } from "./command.ts";
 import { ofAgent } from "./found_values.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
+import { plainLine } from "../base/printable.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";
 import { explain, ruleList } from "../lint/explain.ts";
 import { write } from "../lint/fix.ts";
@@ -194,9 +195,9 @@ async function report(call: Call): Promise<number> {
   }
   if (call.has("dry-run")) {
     const { unifiedDiff } = await import("../lint/diff.ts");
-    for (const one of mended) print(`# would mend ${one}`);
+    for (const one of mended) print(plainLine(`# would mend ${one}`));
     for (const repair of repairs) print(unifiedDiff(repair));
-    return repairs.length > 0 ? 1 : 0;
+    return repairs.length > 0 ? 1 : exitCode(diagnostics, limit);
   }
   for (const repair of repairs) write(repair);
   return await show(call, format, diagnostics, read.length, limit, mended);
@@ -223,7 +224,7 @@ async function show(
   const withStatistics = call.has("statistics");
   switch (format) {
     case "text": {
-      for (const one of mended ?? []) print(`mended ${one}`);
+      for (const one of mended ?? []) print(plainLine(`mended ${one}`));
       if (withStatistics) {
         if (diagnostics.length > 0) print(statisticsText(diagnostics));
         print(summary(diagnostics, files));

@@ -94,21 +94,30 @@ function replace(path: string, make: (dir: Handle, temporary: string) => void): 
   });
 }
 
-/** As {@link replace}, in a directory that is open. @param path for errors */
+/**
+ * As {@link replace}, in a directory that is open.
+ *
+ * @param path for errors
+ * @param below where the temporary name is, on the same file system
+ */
 export function replaceIn(
   dir: Handle,
   name: string,
   path: string,
   make: (temporary: string) => void,
+  below: Handle = dir,
 ): void {
   const temporary = unfinished(name);
   try {
-    removeIn(dir, temporary, path);
+    removeIn(below, temporary, path);
     make(temporary);
-    check(libc().renameat(dir.fd, cString(temporary), dir.fd, cString(name)), `rename to ${path}`);
+    check(
+      libc().renameat(below.fd, cString(temporary), dir.fd, cString(name)),
+      `rename to ${path}`,
+    );
   } catch (error) {
     try {
-      removeIn(dir, temporary, path);
+      removeIn(below, temporary, path);
     } catch {
       // The first error says more.
     }

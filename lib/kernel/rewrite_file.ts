@@ -3,19 +3,28 @@
  * time: all is done by descriptors of the one directory and the one file that were opened.
  */
 import { basename, dirname } from "@std/path";
-import { withFile } from "../base/file_error.ts";
+import { errnoName, withFile } from "../base/file_error.ts";
 import { makeFile, replaceIn, setMode, sync } from "./atomic_file.ts";
-import { type Handle, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, openAt } from "./files.ts";
+import {
+  type Handle,
+  makeDirectoryAt,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  openAt,
+} from "./files.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { openWithoutLinks } from "./other_root.ts";
 
 const libc = openLibc({
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   fchown: { parameters: ["i32", "u32", "u32"], result: "i32" },
   flistxattr: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   fgetxattr: { parameters: ["i32", "buffer", "buffer", "usize"], result: "isize" },
   fsetxattr: { parameters: ["i32", "buffer", "buffer", "usize", "i32"], result: "i32" },
 });
 
+const AT_REMOVEDIR = 0x200;
 const EINVAL = 22;
 /** -EOPNOTSUPP: the file system has no extended attributes. */
 const NO_ATTRIBUTES = -95n;
@@ -41,16 +50,36 @@ export function rewriteFile(path: string, text: string | undefined, mode?: numbe
     const found = Deno.statSync(old.path);
     if (!found.isFile) throw new SystemError(EINVAL, `write ${path}, no regular file`);
     if (text === undefined) return mode === undefined ? undefined : setMode(old, mode, path);
+    // Who reads every file of the directory, as a Mesos agent does, reads none below it: a crash
+    // leaves nothing that could be taken for one.
+    using below = openWorkplace(dir, path);
     replaceIn(dir, name, path, (temporary) => {
-      using file = makeFile(dir, temporary, text, path);
+      using file = makeFile(below, temporary, text, path);
       const what = `give ${path} its owner`;
       check(libc().fchown(file.fd, found.uid!, found.gid!), what);
       copyAttributes(old, file, path);
       // Last: an access list has a mode of its own.
       setMode(file, mode ?? found.mode! & 0o7777, path);
       sync(file, path);
-    });
+    }, below);
+    removeWorkplace(dir);
   });
+}
+
+const WORKPLACE = ".mesos-cni.new";
+
+function openWorkplace(dir: Handle, path: string): Handle {
+  try {
+    makeDirectoryAt(dir, WORKPLACE, 0o700, path);
+  } catch (error) {
+    if (errnoName(error) !== "EEXIST") throw error;
+  }
+  return openAt(dir, WORKPLACE, O_DIRECTORY | O_NOFOLLOW, path);
+}
+
+/** Another call may be at work there as well. */
+function removeWorkplace(dir: Handle): void {
+  libc().unlinkat(dir.fd, cString(WORKPLACE), AT_REMOVEDIR);
 }
 
 function copyAttributes(from: Handle, to: Handle, path: string): void {

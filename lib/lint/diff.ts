@@ -1,5 +1,6 @@
 /** What a repair changes, as a unified diff that `patch` understands. */
 import { FILE_HEADERS_ONLY, formatPatch, structuredPatch } from "diff";
+import { plain } from "../base/printable.ts";
 import type { Repair } from "./fix.ts";
 
 const CONTEXT = 3;
@@ -18,7 +19,11 @@ export function unifiedDiff({ source, text, mode }: Repair): string {
     });
     lines.push(formatPatch(patch, FILE_HEADERS_ONLY).trimEnd());
   }
-  return lines.join("\n");
+  // The end of a line in a file of Windows is left as it is: it is part of the patch.
+  return lines.join("\n").split("\n").map((line) =>
+    plain(line.replace(/\r$/, "")) + (line.endsWith("\r") ? "\r" : "")
+  )
+    .join("\n");
 }
 
 function octal(mode: number): string {

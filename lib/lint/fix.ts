@@ -1,6 +1,6 @@
 /** Applies fixes to files: the text around them stays as it is. */
-import { dirname, join } from "@std/path";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { rewriteFile } from "../kernel/rewrite_file.ts";
 import type { Diagnostic } from "./rule.ts";
 import { type Edit } from "./range.ts";
 import type { Source } from "./source.ts";
@@ -42,48 +42,18 @@ export function repairs(
 }
 
 /**
- * Writes repaired files, each in one step: a reader sees the old or the new one. Owner and mode
- * stay, unless the mode is what is mended; what a link points to is replaced, not the link.
+ * Writes repaired files, each in one step: a reader sees the old or the new one. Owner, attributes
+ * and mode stay, unless the mode is what is mended; what a link points to is replaced, not the link.
  *
  * @throws {OperatorError} `unwritable_file`; the file is as it was
  */
-export function write(repair: Repair): void {
+export function write({ source, text, mode }: Repair): void {
   try {
-    replace(repair);
+    const isSame = text === source.text && !source.hasBom;
+    rewriteFile(source.path, isSame ? undefined : text, mode);
   } catch (error) {
-    throw new OperatorError(
-      "unwritable_file",
-      `cannot mend ${repair.source.path}: ${messageOf(error)}`,
-      { cause: error },
-    );
-  }
-}
-
-function replace(repair: Repair): void {
-  const path = Deno.realPathSync(repair.source.path);
-  const { mode, uid, gid } = Deno.statSync(path);
-  const isSame = repair.text === repair.source.text && !repair.source.hasBom;
-  const wanted = repair.mode ?? (mode ?? 0o644) & 0o7777;
-  if (isSame) {
-    Deno.chmodSync(path, wanted);
-    return;
-  }
-  const temporary = join(dirname(path), `.mesos-cni-lint-${crypto.randomUUID()}`);
-  try {
-    using file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
-    let bytes = new TextEncoder().encode(repair.text);
-    while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
-    file.syncSync();
-    if (uid !== null && gid !== null) Deno.chownSync(temporary, uid, gid);
-    Deno.chmodSync(temporary, wanted);
-    Deno.renameSync(temporary, path);
-  } catch (error) {
-    try {
-      Deno.removeSync(temporary);
-    } catch {
-      // not made, or renamed already
-    }
-    throw error;
+    const message = `cannot mend ${source.path}: ${messageOf(error)}`;
+    throw new OperatorError("unwritable_file", message, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import {
   removeCheckpoint,
   writeCheckpoint,
 } from "../../lib/kernel/atomic_file.ts";
+import { exists } from "../../lib/base/exists.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { readTextFile } from "../../lib/base/read_file.ts";
@@ -115,7 +116,7 @@ Deno.test("what a name leads to is flushed before it, and its directory after it
 });
 
 /** Runs a script whose calls that set a mode or owner wait, while another has the temporary name. */
-async function racing(dir: string, script: string): Promise<void> {
+async function racing(dir: string, script: string, below: string): Promise<void> {
   const running = traced(
     dir,
     script,
@@ -125,26 +126,26 @@ async function racing(dir: string, script: string): Promise<void> {
   const isUnfinished = (name: string) => name.startsWith(".");
   let name: string | undefined;
   while (name === undefined) {
-    name = names(dir).find(isUnfinished);
+    if (exists(below)) name = names(below).find(isUnfinished);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  Deno.removeSync(`${dir}/${name}`);
-  Deno.symlinkSync(`${dir}.victim`, `${dir}/${name}`);
+  Deno.removeSync(`${below}/${name}`);
+  Deno.symlinkSync(`${dir}.victim`, `${below}/${name}`);
   await running;
 }
 
 const ATTACKED = [
-  ["written", (file: string) => `checkpoint.writeCheckpoint("${file}", "text", 0o666);`],
-  ["rewritten", (file: string) => `rewriteFile("${file}", "text", 0o666);`],
+  ["written", "", (file: string) => `checkpoint.writeCheckpoint("${file}", "text", 0o666);`],
+  ["rewritten", ".mesos-cni.new", (file: string) => `rewriteFile("${file}", "text", 0o666);`],
 ] as const;
-for (const [what, script] of ATTACKED) {
+for (const [what, below, script] of ATTACKED) {
   Deno.test(`a file that is ${what} gives its mode and owner to no other`, async () => {
     const dir = Deno.makeTempDirSync();
     const victim = `${dir}.victim`;
     Deno.writeTextFileSync(victim, "secret", { mode: 0o600 });
     Deno.writeTextFileSync(`${dir}/file`, "before");
     Deno.chownSync(`${dir}/file`, 0, 0);
-    await racing(dir, script(`${dir}/file`));
+    await racing(dir, script(`${dir}/file`), `${dir}/${below}`);
     // The link is at the name: it came in time.
     assertEquals(Deno.readLinkSync(`${dir}/file`), victim);
     assertEquals([modeOf(victim), Deno.readTextFileSync(victim)], [0o600, "secret"]);

@@ -2,7 +2,9 @@
  * Findings as workflow commands of GitHub Actions, which show them beside the changed lines.
  * https://docs.github.com/actions/using-workflows/workflow-commands-for-github-actions
  */
+import { plain } from "../../base/printable.ts";
 import type { Diagnostic } from "../rule.ts";
+import { inCheckout } from "./fingerprint.ts";
 
 const LEVEL = { error: "error", warning: "warning", info: "notice" };
 
@@ -11,7 +13,7 @@ export function reportGithub(diagnostics: readonly Diagnostic[]): string {
     const start = source.position(range.offset);
     const end = source.position(range.offset + range.length);
     const properties: Record<string, string | number> = {
-      file: source.path,
+      file: inCheckout(source.path),
       line: start.line,
       endLine: end.line,
       // Columns only count within one line.
@@ -24,7 +26,7 @@ export function reportGithub(diagnostics: readonly Diagnostic[]): string {
 }
 
 function data(text: string): string {
-  return text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+  return plain(text).replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
 }
 
 function property(value: string | number): string {

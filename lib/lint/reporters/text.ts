@@ -1,4 +1,5 @@
 /** Findings for people: the line with carets below it, as compilers show them. */
+import { plain } from "../../base/printable.ts";
 import type { Diagnostic, Fix, Severity } from "../rule.ts";
 import { summary } from "./summary.ts";
 
@@ -78,11 +79,9 @@ function cut(line: string, start: number, length: number) {
   };
 }
 
-/** A file's text must not steer the terminal. */
+/** A file's text must not steer the terminal; a tab is two columns wide here. */
 function printable(text: string): string {
-  return text.replaceAll("\t", "  ")
-    // deno-lint-ignore no-control-regex
-    .replaceAll(/[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "\ufffd");
+  return plain(text.replaceAll("\t", "  ").replaceAll("\n", "\ufffd"));
 }
 
 /** Columns of a terminal: characters of East Asian scripts take two. */

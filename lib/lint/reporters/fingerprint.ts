@@ -1,0 +1,24 @@
+/** What services know findings and files by, from one run to the next. */
+import { createHash } from "node:crypto";
+import { relative } from "@std/path";
+import type { Diagnostic } from "../rule.ts";
+
+/**
+ * A name of each finding that stays when lines above it come or go: of the file, the rule and the
+ * message, and of the how manieth of these it is.
+ */
+export function fingerprints(diagnostics: readonly Diagnostic[]): string[] {
+  const seen = new Map<string, number>();
+  return diagnostics.map(({ code, message, source }) => {
+    const same = [inCheckout(source.path), code, message].join("\0");
+    const count = seen.get(same) ?? 0;
+    seen.set(same, count + 1);
+    return createHash("sha256").update(`${same}\0${count}`).digest("hex");
+  });
+}
+
+/** A path below the working directory, where a pipeline has its checkout, as a relative one. */
+export function inCheckout(path: string): string {
+  const below = relative(Deno.cwd(), path);
+  return below === "" || below.startsWith("..") ? path : below;
+}
