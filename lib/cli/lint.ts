@@ -1,5 +1,5 @@
+import { dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { exists } from "../base/exists.ts";
 import { readTextFile } from "../base/read_file.ts";
 import type { Call, Command } from "./command.ts";
 import { ofAgent } from "./found_values.ts";
@@ -16,7 +16,7 @@ import { type Reader, READERS } from "../lint/reader.ts";
 import { countOf, statisticsText, summary } from "../lint/reporters/summary.ts";
 import { type Context, type Diagnostic, SAFETIES } from "../lint/rule.ts";
 import { parseReader, readSettings, ruleNamed, Settings } from "../lint/settings.ts";
-import { SETTINGS_FILE } from "../lint/settings_file.ts";
+import { SETTINGS_FILE, settingsFileFor } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
 
 const FORMATS = ["text", "concise", "json", "sarif", "github", "gitlab"] as const;
@@ -84,7 +84,7 @@ export const command: Command = {
       name: "config",
       value: "FILE",
       help: "settings of the rules",
-      default: `${SETTINGS_FILE} if there is one`,
+      default: `${SETTINGS_FILE} of the file's directory or one above`,
       complete: "file",
     },
     {
@@ -136,13 +136,13 @@ export const command: Command = {
 /** The only thing that loads the protocol's library. */
 async function serve(call: Call): Promise<number> {
   if (call.operands.length > 0) throw new UsageError("--lsp takes its files from the editor");
-  const settings = settingsOf(call);
+  settingsOf(call); // what the call itself says wrongly
   const path = call.value("plugins-dir") ?? call.given("network_cni_plugins_dir");
   const reader = call.value("for");
   const { serve } = await import("../lint/lsp.ts");
-  return await serve(settings, {
+  return await serve((file) => settingsOf(call, file), {
     plugins: path === undefined ? undefined : pluginsDir(path),
-    reader: reader === undefined ? settings.reader : parseReader(reader, "--for"),
+    reader: reader === undefined ? undefined : parseReader(reader, "--for"),
   });
 }
 
@@ -150,7 +150,7 @@ async function report(call: Call): Promise<number> {
   const operands = operandsOf(call);
   const format = formatOf(call);
   const limit = warningLimit(call);
-  const settings = settingsOf(call);
+  settingsOf(call);
   for (const flag of ["dry-run", "unsafe-fixes"]) {
     if (call.has(flag) && !call.has("fix")) throw new UsageError(`--${flag} goes with --fix`);
   }
@@ -175,8 +175,7 @@ async function report(call: Call): Promise<number> {
   if (read.length === 0) {
     throw new UsageError(`there is no config in ${operands.join(", ")}: nothing was checked`);
   }
-  const context = await contextOf(call, read, settings);
-  const check = (sources: readonly Source[]) => lint(sources, settings, context);
+  const check = checkOf(call, await contextOf(call, read));
   if (!call.has("fix")) return await show(call, format, check(read), read.length, limit);
 
   const { describe, mend } = await import("../lint/mend.ts");
@@ -283,13 +282,29 @@ function warningLimit(call: Call): number {
   return Number(text);
 }
 
-function settingsOf(call: Call): Settings {
+/** What lints files, each by the settings of its directory. */
+function checkOf(call: Call, context: Context): (sources: readonly Source[]) => Diagnostic[] {
+  const known = new Map<string, Settings>();
+  const settingsFor = ({ path }: Source) => {
+    const directory = call.value("config") ?? dirname(path);
+    const settings = known.get(directory) ?? settingsOf(call, path);
+    known.set(directory, settings);
+    return settings;
+  };
+  return (sources) => {
+    const order = new Map(sources.map((source, i) => [source, i]));
+    return [...Map.groupBy(sources, settingsFor)].flatMap(([settings, together]) =>
+      lint(together, settings, { ...context, reader: readerFor(call, settings) })
+    ).sort((a, b) => order.get(a.source)! - order.get(b.source)!);
+  };
+}
+
+/** The settings of a call, and of a file that is linted. */
+function settingsOf(call: Call, linted?: string): Settings {
   const settings = new Settings();
-  const named = call.value("config");
-  const file = named ?? SETTINGS_FILE;
+  const file = call.value("config") ?? (linted && settingsFileFor(linted));
   try {
-    const isAbsent = named === undefined && !exists(file);
-    readSettings(settings, isAbsent ? "{}" : readTextFile(file), file);
+    if (file) readSettings(settings, readTextFile(file), file);
   } catch (error) {
     if (!(error instanceof OperatorError) || error.code !== "file") throw error;
     throw new UsageError(error.message, { cause: error });
@@ -324,14 +339,9 @@ function readerFor(call: Call, settings: Settings): Reader | undefined {
 }
 
 /** What rules may ask besides the files; the machine is only loaded for --probe. */
-async function contextOf(
-  call: Call,
-  sources: readonly Source[],
-  settings: Settings,
-): Promise<Context> {
+async function contextOf(call: Call, sources: readonly Source[]): Promise<Context> {
   const plugins = pluginsOf(call);
-  const reader = readerFor(call, settings);
-  if (!call.has("probe")) return { plugins, reader };
+  if (!call.has("probe")) return { plugins };
   const { probe } = await import("../lint/machine.ts");
-  return { plugins, reader, machine: await probe(pluginFiles(sources, plugins)) };
+  return { plugins, machine: await probe(pluginFiles(sources, plugins)) };
 }

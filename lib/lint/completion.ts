@@ -13,7 +13,7 @@ import type { Source } from "./source.ts";
 import { entries, field, items, text } from "./tree.ts";
 
 export interface Completion {
-  /** A key, or a value as JSON has it. */
+  /** A key or a value, without quotes: editors compare it with what stands in the place so far. */
   label: string;
   /** What it is for, in a sentence. */
   description?: string;
@@ -25,28 +25,38 @@ export interface Completion {
 export function completions(source: Source, offset: number): Completion[] {
   const { path, previousNode, isAtPropertyKey } = getLocation(source.text, offset);
   const place = placeOf(source.root, isAtPropertyKey ? path.slice(0, -1) : path);
-  // What is being typed is replaced, with the quote that it has so far.
   const isInside = previousNode !== undefined && previousNode.type !== "null" &&
     previousNode.offset <= offset && offset <= previousNode.offset + previousNode.length;
-  const range = isInside
-    ? { offset: previousNode.offset, length: previousNode.length }
-    : { offset, length: 0 };
+  const { offset: start } = isInside ? previousNode : { offset };
+  const end = isInside ? endOf(previousNode, source.text, offset) : offset;
+  // What is being typed is replaced, but for the quote in front: some editors compare no quotes.
+  const quote = isInside && source.text[start] === '"' && start < offset ? 1 : 0;
+  const offered = (value: string | boolean, behind = ""): Completion => ({
+    label: String(value),
+    edit: {
+      offset: start + quote,
+      length: end - start - quote,
+      content: JSON.stringify(value).slice(typeof value === "string" ? quote : 0) + behind,
+    },
+  });
   if (!isAtPropertyKey) {
-    return place.values.map((value) => {
-      const label = JSON.stringify(value);
-      return { label, edit: { ...range, content: label } };
-    });
+    return place.values.filter((value) => quote === 0 || typeof value === "string")
+      .map((value) => offered(value));
   }
-  const rest = source.text.slice(range.offset + range.length);
-  const colon = /^\s*:/.test(rest) ? "" : ": ";
+  const colon = /^\s*:/.test(source.text.slice(end)) ? "" : ": ";
   const there = new Set(
-    [...entries(place.node)].map(({ key, name }) => key.offset === range.offset ? undefined : name),
+    [...entries(place.node)].map(({ key, name }) => key.offset === start ? undefined : name),
   );
   return Object.keys(place.fields).filter((name) => !there.has(name)).map((name) => ({
-    label: name,
+    ...offered(name, colon),
     description: DESCRIPTIONS[name],
-    edit: { ...range, content: JSON.stringify(name) + colon },
   }));
+}
+
+/** Where a value ends; of a string without its closing quote, where it was typed to. */
+function endOf({ offset, length }: Node, text: string, typed: number): number {
+  const end = offset + length;
+  return text[offset] === '"' && (length < 2 || text[end - 1] !== '"') ? typed : end;
 }
 
 /** What belongs at a place. */

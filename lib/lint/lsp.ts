@@ -4,7 +4,7 @@
  * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/
  */
 import process from "node:process";
-import { fromFileUrl } from "@std/path";
+import { dirname, fromFileUrl } from "@std/path";
 import {
   type CodeAction,
   CodeActionKind,
@@ -16,23 +16,29 @@ import {
   type Diagnostic as LspDiagnostic,
   DiagnosticSeverity,
   DidChangeTextDocumentNotification,
+  DidChangeWatchedFilesNotification,
   DidCloseTextDocumentNotification,
   DidOpenTextDocumentNotification,
   DidSaveTextDocumentNotification,
   ExitNotification,
   type Hover,
   HoverRequest,
+  InitializedNotification,
   InitializeRequest,
   type InitializeResult,
   MarkupKind,
+  MessageType,
   PublishDiagnosticsNotification,
   type Range as LspRange,
+  RegistrationRequest,
+  ShowMessageNotification,
   ShutdownRequest,
   StreamMessageReader,
   StreamMessageWriter,
   TextDocumentSyncKind,
   type TextEdit,
 } from "vscode-languageserver-protocol";
+import { messageOf } from "../base/error.ts";
 import { VERSION } from "../base/version.ts";
 import { type Action, fixingAll, ignoring } from "./code_actions.ts";
 import { type Completion, completions } from "./completion.ts";
@@ -41,7 +47,8 @@ import { lint } from "./lint.ts";
 import type { Edit, Range } from "./range.ts";
 import type { Context, Diagnostic, Severity } from "./rule.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
-import { ruleNamed, type Settings } from "./settings.ts";
+import { ruleNamed, Settings } from "./settings.ts";
+import { SETTINGS_FILE } from "./settings_file.ts";
 import { siblingsOf } from "./siblings.ts";
 import { Source } from "./source.ts";
 
@@ -54,65 +61,122 @@ const SEVERITY: Record<Severity, DiagnosticSeverity> = {
 /** A file that is open in the editor, as it is there. */
 interface Open {
   source: Source;
-  /** The files beside it, when it was opened or saved. */
+  version?: number;
+  /** The files beside it as they were on disk, which is looked at when something may have changed. */
   siblings: readonly Source[];
   diagnostics: readonly Diagnostic[];
 }
 
-/** Serves until the client says exit or goes away. @returns the exit code */
-export function serve(settings: Settings, context: Context): Promise<number> {
+/**
+ * Serves until the client says exit or goes away.
+ *
+ * @param settingsFor the settings of a file, looked for anew
+ * @returns the exit code
+ */
+export function serve(
+  settingsFor: (path: string) => Settings,
+  given: Context,
+): Promise<number> {
   const connection = createProtocolConnection(
     new StreamMessageReader(process.stdin),
     new StreamMessageWriter(process.stdout),
   );
   const files = new Map<string, Open>();
   let isShutDown = false;
+  let canWatch = false;
 
-  const look = (uri: string, text: string, version?: number, isNew = false) => {
-    const source = new Source({ path: pathOf(uri), content: new TextEncoder().encode(text) });
-    const known = isNew ? undefined : files.get(uri)?.siblings;
-    const siblings = known ?? siblingsOf(source.path);
-    const open = new Map([...files.values()].map((file) => [file.source.path, file.source]));
+  const check = (sources: readonly Source[], path: string) => {
+    let settings = new Settings();
+    try {
+      settings = settingsFor(path);
+    } catch (error) {
+      connection.sendNotification(ShowMessageNotification.type, {
+        type: MessageType.Error,
+        message: messageOf(error),
+      });
+    }
+    return lint(sources, settings, { ...given, reader: given.reader ?? settings.reader });
+  };
+  /** Looks at a file again, and says what it found if that is new. */
+  const look = (uri: string, file: Open) => {
+    const { source, siblings, version } = file;
+    const beside = new Map([
+      ...siblings.map((one) => [one.path, one] as const),
+      ...[...files.values()].map((one) => [one.source.path, one.source] as const)
+        .filter(([path]) => dirname(path) === dirname(source.path)),
+    ]);
+    beside.delete(source.path);
     // It comes last, so that what two files do to each other is said in this one.
-    const together = [...siblings.map((one) => open.get(one.path) ?? one), source];
-    const diagnostics = lint(together, settings, context).filter((one) => one.source === source);
-    files.set(uri, { source, siblings, diagnostics });
-    connection.sendNotification(PublishDiagnosticsNotification.type, {
-      uri,
-      version,
-      diagnostics: diagnostics.map(shown),
-    });
+    const found = check([...beside.values(), source], source.path)
+      .filter((one) => one.source === source);
+    const diagnostics = found.map(shown);
+    const isKnown = files.get(uri) === file &&
+      JSON.stringify(diagnostics) === JSON.stringify(file.diagnostics.map(shown));
+    files.set(uri, { ...file, diagnostics: found });
+    if (isKnown) return;
+    connection.sendNotification(PublishDiagnosticsNotification.type, { uri, version, diagnostics });
+  };
+  const change = (uri: string, text: string, version: number, siblings?: readonly Source[]) => {
+    const source = new Source({ path: pathOf(uri), content: new TextEncoder().encode(text) });
+    const beside = siblings ?? siblingsOf(source.path);
+    look(uri, { source, version, siblings: beside, diagnostics: [] });
+    lookBeside(uri);
+  };
+  /** What a file does to those beside it is said in them, too. */
+  const lookBeside = (uri: string) => {
+    for (const [other, file] of files) {
+      if (other !== uri && dirname(pathOf(other)) === dirname(pathOf(uri))) look(other, file);
+    }
+  };
+  const lookAtDisk = () => {
+    for (const [uri, file] of files) {
+      const siblings = siblingsOf(file.source.path);
+      const { diagnostics } = file;
+      files.set(uri, { ...file, siblings, diagnostics });
+      look(uri, files.get(uri)!);
+    }
   };
 
-  connection.onRequest(InitializeRequest.type, (): InitializeResult => ({
-    serverInfo: { name: "mesos-cni lint", version: VERSION },
-    capabilities: {
-      // The whole text comes with each change: a config is small, and nothing can get out of step.
-      textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
-      hoverProvider: true,
-      completionProvider: { triggerCharacters: ['"'] },
-      codeActionProvider: {
-        codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll],
+  connection.onRequest(InitializeRequest.type, ({ capabilities }): InitializeResult => {
+    canWatch = capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration ?? false;
+    return {
+      serverInfo: { name: "mesos-cni lint", version: VERSION },
+      capabilities: {
+        // The whole text comes with each change: a config is small, and nothing can get out of step.
+        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
+        hoverProvider: true,
+        completionProvider: { triggerCharacters: ['"'] },
+        codeActionProvider: {
+          codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll],
+        },
       },
-    },
-  }));
+    };
+  });
+  connection.onNotification(InitializedNotification.type, () => {
+    if (!canWatch) return;
+    const watchers = ["**/*.{conf,conflist,json}", `**/${SETTINGS_FILE}`]
+      .map((globPattern) => ({ globPattern }));
+    const method = DidChangeWatchedFilesNotification.method;
+    connection.sendRequest(RegistrationRequest.type, {
+      registrations: [{ id: "files", method, registerOptions: { watchers } }],
+    }).catch(() => {}); // a client that changed its mind
+  });
+  connection.onNotification(DidChangeWatchedFilesNotification.type, lookAtDisk);
   connection.onNotification(DidOpenTextDocumentNotification.type, ({ textDocument }) => {
-    look(textDocument.uri, textDocument.text, textDocument.version);
+    change(textDocument.uri, textDocument.text, textDocument.version);
   });
   connection.onNotification(
     DidChangeTextDocumentNotification.type,
-    ({ textDocument, contentChanges }) => {
+    ({ textDocument: { uri, version }, contentChanges }) => {
       const last = contentChanges.at(-1);
-      if (last) look(textDocument.uri, last.text, textDocument.version);
+      if (last) change(uri, last.text, version, files.get(uri)?.siblings);
     },
   );
-  connection.onNotification(DidSaveTextDocumentNotification.type, () => {
-    for (const [uri, { source }] of files) look(uri, source.text, undefined, true);
-  });
-  connection.onNotification(DidCloseTextDocumentNotification.type, ({ textDocument }) => {
-    files.delete(textDocument.uri);
-    const { uri } = textDocument;
+  connection.onNotification(DidSaveTextDocumentNotification.type, lookAtDisk);
+  connection.onNotification(DidCloseTextDocumentNotification.type, ({ textDocument: { uri } }) => {
+    files.delete(uri);
     connection.sendNotification(PublishDiagnosticsNotification.type, { uri, diagnostics: [] });
+    lookBeside(uri);
   });
   connection.onRequest(HoverRequest.type, ({ textDocument, position }): Hover | null => {
     const file = files.get(textDocument.uri);
@@ -130,7 +194,7 @@ export function serve(settings: Settings, context: Context): Promise<number> {
     const all: CodeAction[] = wants(CodeActionKind.QuickFix) ? actions(file, uri, range) : [];
     // Only where it is asked for, such as on saving: to mend takes as long as a few keystrokes.
     if (only && wants(CodeActionKind.SourceFixAll)) {
-      const action = fixingAll(file.source, (sources) => lint(sources, settings, context));
+      const action = fixingAll(file.source, (sources) => check(sources, file.source.path));
       if (action) {
         all.push({ ...edited(file.source, uri, action), kind: CodeActionKind.SourceFixAll });
       }
@@ -239,8 +303,6 @@ function item(source: Source): (completion: Completion) => CompletionItem {
     label,
     kind: description === undefined ? CompletionItemKind.Value : CompletionItemKind.Property,
     detail: description,
-    // Editors compare with what stands in the range, quotes and all.
-    filterText: edit.content,
     textEdit: textEdit(source, edit),
   });
 }

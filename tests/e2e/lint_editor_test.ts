@@ -7,13 +7,16 @@ import {
   CompletionRequest,
   createProtocolConnection,
   DidChangeTextDocumentNotification,
+  DidChangeWatchedFilesNotification,
   DidOpenTextDocumentNotification,
   ExitNotification,
   HoverRequest,
+  InitializedNotification,
   InitializeRequest,
   type ProtocolConnection,
   PublishDiagnosticsNotification,
   type PublishDiagnosticsParams,
+  RegistrationRequest,
   ShutdownRequest,
   StreamMessageReader,
   StreamMessageWriter,
@@ -34,7 +37,9 @@ const TEXT = `{
 
 /** An editor's side of the protocol, on the compiled program. */
 class Editor implements AsyncDisposable {
-  #waiting: ((found: PublishDiagnosticsParams) => void)[] = [];
+  #waiting: { uri: string; tell: (found: PublishDiagnosticsParams) => void }[] = [];
+  /** What the server wants to hear of. */
+  readonly watched: string[] = [];
 
   private constructor(
     readonly child: ChildProcessWithoutNullStreams,
@@ -42,8 +47,14 @@ class Editor implements AsyncDisposable {
   ) {
     connection.onNotification(
       PublishDiagnosticsNotification.type,
-      (found) => this.#waiting.shift()?.(found),
+      (found) => {
+        const place = this.#waiting.findIndex(({ uri }) => uri === found.uri);
+        if (place >= 0) this.#waiting.splice(place, 1)[0]!.tell(found);
+      },
     );
+    connection.onRequest(RegistrationRequest.type, ({ registrations }) => {
+      for (const { method } of registrations) this.watched.push(method);
+    });
     connection.listen();
   }
 
@@ -59,33 +70,43 @@ class Editor implements AsyncDisposable {
     const { capabilities } = await editor.connection.sendRequest(InitializeRequest.type, {
       processId: Deno.pid,
       rootUri: null,
-      capabilities: {},
+      capabilities: { workspace: { didChangeWatchedFiles: { dynamicRegistration: true } } },
     });
+    await editor.connection.sendNotification(InitializedNotification.type, {});
     assertEquals(capabilities.hoverProvider, true);
     return editor;
   }
 
-  /** The findings that come after `act`. */
-  async findings(act: () => Promise<void>): Promise<PublishDiagnosticsParams> {
-    const found = new Promise<PublishDiagnosticsParams>((resolve) => this.#waiting.push(resolve));
+  /** The findings of a file that come after `act`. */
+  async findings(act: () => Promise<void>, uri = URI): Promise<PublishDiagnosticsParams> {
+    const found = this.next(uri);
     await act();
     return await found;
   }
 
+  /** The next findings of a file. */
+  next(uri: string): Promise<PublishDiagnosticsParams> {
+    return new Promise((tell) => this.#waiting.push({ uri, tell }));
+  }
+
   open(text: string, uri = URI): Promise<PublishDiagnosticsParams> {
-    return this.findings(() =>
-      this.connection.sendNotification(DidOpenTextDocumentNotification.type, {
-        textDocument: { uri, languageId: "json", version: 1, text },
-      })
+    return this.findings(
+      () =>
+        this.connection.sendNotification(DidOpenTextDocumentNotification.type, {
+          textDocument: { uri, languageId: "json", version: 1, text },
+        }),
+      uri,
     );
   }
 
   change(text: string, version: number, uri = URI): Promise<PublishDiagnosticsParams> {
-    return this.findings(() =>
-      this.connection.sendNotification(DidChangeTextDocumentNotification.type, {
-        textDocument: { uri, version },
-        contentChanges: [{ text }],
-      })
+    return this.findings(
+      () =>
+        this.connection.sendNotification(DidChangeTextDocumentNotification.type, {
+          textDocument: { uri, version },
+          contentChanges: [{ text }],
+        }),
+      uri,
     );
   }
 
@@ -162,14 +183,14 @@ Deno.test("an editor is offered the keys of the plugin at hand, and their values
   assert(!labels.includes("type"), "it is there already");
   assertStringIncludes(text, '  "isGateway": \n');
   const type = TEXT.replace('"bridge"', '"|"');
-  assertStringIncludes((await at(type, '"macvlan"')).text, '"type": "macvlan",');
+  assertStringIncludes((await at(type, "macvlan")).text, '"type": "macvlan",');
   const inner = TEXT.replace('"type": "host-local"', '"type": "|"');
-  assert((await at(inner)).labels.includes('"whereabouts"'));
-  assert(!(await at(inner)).labels.includes('"bridge"'));
+  assert((await at(inner)).labels.includes("whereabouts"));
+  assert(!(await at(inner)).labels.includes("bridge"));
   const range = TEXT.replace('"subnet": "10.1.0.0/16"', '"ranges": [[{ "|" }]]');
   assertEquals((await at(range)).labels, ["subnet", "rangeStart", "rangeEnd", "gateway"]);
   const list = '{ "plugins": [{ "type": "macvlan", "mode": | }] }';
-  assertEquals((await at(list, '"vepa"')).text, list.replace("|", '"vepa"'));
+  assertEquals((await at(list, "vepa")).text, list.replace("|", '"vepa"'));
   assertEquals((await at('{ "plugins": [], | }')).labels.includes("disableCheck"), true);
   assertEquals((await at('{ "type": "unheard-of", "x": "|" }')).labels, []);
 });
@@ -242,8 +263,44 @@ Deno.test("an editor hears of what a file does to its neighbours, saved or open"
     assertEquals(codes(await editor.change(apart, 2, uri)), []);
     // The neighbour as it is in the editor, not on disk.
     const neighbour = `file://${dir}/z.conf`;
-    assertEquals(codes(await editor.open(apart, neighbour)), []);
+    assertEquals(codes(await editor.open(apart, neighbour)), ["CNI301", "CNI302"]);
     assertEquals(codes(await editor.change(apart + " ", 3, uri)), ["CNI301", "CNI302"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("what is mended in one buffer is gone in the other, and so is what changed on disk", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-lint-" });
+  try {
+    await using editor = await Editor.start();
+    const codes = ({ diagnostics }: PublishDiagnosticsParams) =>
+      diagnostics.map(({ code }) => code);
+    const good = TEXT.replace("isGatway", "isGateway");
+    const [a, b] = ["a", "b"].map((name) => `file://${dir}/${name}.conf`) as [string, string];
+    assertEquals(codes(await editor.open(good, a)), []);
+    const told = editor.next(a);
+    assertEquals(codes(await editor.open(good, b)), ["CNI301", "CNI302"]);
+    assertEquals(codes(await told), ["CNI301", "CNI302"]);
+    const other = good.replace('"net"', '"other"').replace("10.1.0.0", "10.2.0.0")
+      .replace('"bridge",', '"bridge",\n  "bridge": "cni1",');
+    const cleared = editor.next(a);
+    assertEquals(codes(await editor.change(other, 2, b)), []);
+    assertEquals(codes(await cleared), []);
+
+    assertEquals(editor.watched, ["workspace/didChangeWatchedFiles"]);
+    const changed = (name: string) =>
+      editor.findings(
+        () =>
+          editor.connection.sendNotification(DidChangeWatchedFilesNotification.type, {
+            changes: [{ uri: `file://${dir}/${name}`, type: 1 }],
+          }),
+        a,
+      );
+    await Deno.writeTextFile(`${dir}/c.conf`, good);
+    assertEquals(codes(await changed("c.conf")), ["CNI301", "CNI302"]);
+    await Deno.writeTextFile(`${dir}/.mesos-cni-lint.json`, '{"rules": {"CNI301": "off"}}');
+    assertEquals(codes(await changed(".mesos-cni-lint.json")), ["CNI302"]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -107,6 +107,7 @@ Deno.test("a clean file ends with 0, a finding with 1, a wrong call with 2", asy
       ["--rule=CNI414=loud", good],
       ["--max-warnings=x", good],
       ["--dry-run", good],
+      ["--unsafe-fixes", good],
       ["--fix", "--format=json", "-"],
       ["--fix", "-", good],
       ["--stdin-filename=net.conf", good],
@@ -188,6 +189,105 @@ Deno.test("gitlab gets a report whose fingerprints stay when lines move", async 
   dir.file("net.conf", "\n" + text);
   const [after] = await run();
   assertEquals([after.fingerprint, after.location.lines.begin], [before.fingerprint, 7]);
+  // However the path was named, the report has the one that the repository knows.
+  for (const path of [dir.path, `${dir.path}/net.conf`, "./net.conf"]) {
+    const [found] = JSON.parse(
+      (await lint(["--format=gitlab", path], { cwd: dir.path })).stdout,
+    );
+    assertEquals(found, after, path);
+  }
+});
+
+Deno.test("a file's text and name can't steer the terminal in what --fix and github print", async () => {
+  using dir = new Directory();
+  const name = "\x1b[31mred\u202e.conf";
+  const file = dir.file(
+    name,
+    MENDABLE.replace('"name" : "net"', '"name" : "net", "_comment": "\x1b]0;x\x07"'),
+  );
+  const broken = dir.file("broken.conf", MENDABLE.replace('"name"', '// \x1b[2J\n"name"'));
+  for (
+    const args of [
+      ["--fix", "--dry-run", file, broken],
+      ["--format=github", dir.path],
+      ["--format=gitlab", dir.path],
+      ["--format=sarif", dir.path],
+      ["--format=concise", dir.path],
+      ["--fix", file, broken],
+    ]
+  ) {
+    const { stdout } = await lint(args);
+    assert(stdout.length > 100, args.join(" "));
+    // deno-lint-ignore no-control-regex
+    assert(!/[\x00-\x09\x0b-\x1f\x7f\u202e]/.test(stdout), args + JSON.stringify(stdout));
+  }
+});
+
+Deno.test("a dry run without anything to mend ends as the findings say", async () => {
+  using dir = new Directory();
+  const hopeless = dir.file("bad.conf", GOOD.replace("10.1.0.0/16", "10.1.0.0/33"));
+  const good = dir.file("good.conf", GOOD);
+  assertEquals((await lint(["--fix", "--dry-run", hopeless])).code, 1);
+  assertEquals((await lint(["--fix", "--dry-run", good])).code, 0);
+});
+
+Deno.test("a guess is shown, and made when it is asked for", async () => {
+  using dir = new Directory();
+  const text = GOOD.replace('"isGateway": true', '"isGateway": true, "hairpin": true');
+  const file = dir.file("net.conf", text);
+  assertStringIncludes((await lint([file])).stdout, "(--fix --unsafe-fixes does it)");
+  await lint(["--fix", file]);
+  assertEquals(Deno.readTextFileSync(file), text);
+  const [found] = JSON.parse((await lint(["--json", file])).stdout).findings;
+  assertEquals(found.fix.safety, "unsafe");
+  assertEquals((await lint(["--fix", "--unsafe-fixes", file])).code, 0);
+  assertEquals(Deno.readTextFileSync(file), text.replace("hairpin", "hairpinMode"));
+});
+
+Deno.test("a kill of --fix at any step leaves nothing that an agent takes for a network", async (t) => {
+  const calls = "openat:when=1..400 fchown fchmod fsync renameat unlinkat".split(" ");
+  for (const call of calls) {
+    using dir = new Directory();
+    const file = dir.file("net.conf", MENDABLE);
+    const [name, when = "when=1"] = call.split(":");
+    // Of the many files that are opened, only those of the directory count.
+    const only = name === "openat" ? ["-P", `${dir.path}/.mesos-cni.new`] : [];
+    const { signal } = await new Deno.Command("strace", {
+      args: [
+        ...["-f", "-qq", "-o", "/dev/null", "-e", `trace=${name}`, ...only],
+        ...["-e", `inject=${name}:signal=SIGKILL:${when}`, MESOS_CNI, "lint", "--fix", file],
+      ],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    await t.step(`at ${name}`, async () => {
+      const files = [...Deno.readDirSync(dir.path)].filter((entry) => !entry.isDirectory);
+      assertEquals(files.map((entry) => entry.name), ["net.conf"]);
+      const { stdout } = await lint(["--fix", file]);
+      assertStringIncludes(stdout, "no findings in 1 file");
+      assertEquals([...Deno.readDirSync(dir.path)].map((entry) => entry.name), ["net.conf"]);
+      if (name === "renameat") assertEquals(signal, "SIGKILL", "the program was not killed");
+    });
+  }
+});
+
+Deno.test("settings are looked for above the file, and then above the working directory", async () => {
+  using dir = new Directory();
+  const deep = join(dir.path, "networks", "web");
+  Deno.mkdirSync(deep, { recursive: true });
+  const file = dir.file("networks/web/net.conf", GOOD.replace("isGateway", "isGatewy"));
+  const other = dir.file("networks/other.conf", GOOD.replace("isGateway", "isGatewy"));
+  dir.file(".mesos-cni-lint.json", '{"rules": {"unknown-key": "error"}}');
+  const severities = async (path: string, cwd = "/") =>
+    (JSON.parse((await lint(["--json", path], { cwd })).stdout) as Report).findings
+      .map(({ severity }) => severity);
+  assertEquals(await severities(file), ["error"]);
+  dir.file("networks/web/.mesos-cni-lint.json", '{"rules": {"unknown-key": "off"}}');
+  assertEquals([await severities(file), await severities(other)], [[], ["error"]]);
+  using elsewhere = new Directory();
+  const far = elsewhere.file("net.conf", GOOD.replace("isGateway", "isGatewy"));
+  assertEquals(await severities(far), ["warning"]);
+  assertEquals(await severities(far, deep), []);
 });
 
 Deno.test("only infos are clean, and --max-warnings allows some warnings", async () => {
@@ -366,7 +466,13 @@ Deno.test("SARIF is valid against the schema of version 2.1.0", async () => {
   assert(run.results.length > 5);
   for (const result of run.results) {
     assertEquals(run.tool.driver.rules[result.ruleIndex].id, result.ruleId);
+    assertMatch(result.partialFingerprints.primaryLocationLineHash, /^[0-9a-f]{64}$/);
   }
+  const hashes = run.results.map((result: { partialFingerprints: unknown }) =>
+    JSON.stringify(result.partialFingerprints)
+  );
+  assertEquals(new Set(hashes).size, run.results.length);
+  for (const rule of run.tool.driver.rules) assertMatch(rule.helpUri, /^https:\/\//);
   const [first] = run.results;
   assertMatch(
     first.locations[0].physicalLocation.artifactLocation.uri,

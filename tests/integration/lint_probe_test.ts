@@ -9,9 +9,9 @@ const ipam = (subnet: string) => ({ type: "host-local", subnet, routes: [{ dst: 
 async function codes(
   agent: Sandbox,
   config: Record<string, unknown>,
-  options: { path?: string; flags?: string[] } = {},
+  options: { path?: string; flags?: string[]; name?: string } = {},
 ): Promise<string[]> {
-  const file = join(agent.dir, "net.conf");
+  const file = join(agent.dir, options.name ?? "net.conf");
   Deno.writeTextFileSync(file, JSON.stringify({ cniVersion: "1.0.0", name: "net", ...config }));
   Deno.chmodSync(file, 0o644);
   const flags = options.flags ?? ["--probe", `--plugins-dir=${CNI_PLUGINS}`];
@@ -98,20 +98,25 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
   });
   await t.step("iptables that is missing or too old", async () => {
     const config = { ...bridge, ipam: ipam("10.1.0.0/16") };
-    assertEquals(await codes(agent, config, { path: "/nowhere" }), ["CNI805"]);
+    // Users other than root have no directory of administrators' programs in their PATH.
+    assertEquals(await codes(agent, config, { path: "/usr/bin:/bin" }), []);
+    const iptables = Deno.realPathSync("/usr/sbin/iptables");
+    await agent.ok(["mount", "--bind", "/dev/null", iptables]);
+    assertEquals(await codes(agent, config), ["CNI805"]);
     // The plugins of this program take nftables then, unless they are told not to.
     const own = join(agent.dir, "own");
     Deno.mkdirSync(own);
     for (const type of ["bridge", "host-local", "mesos-cni-port-mapper"]) {
       Deno.symlinkSync(MESOS_CNI, join(own, type));
     }
-    const without = { path: "/nowhere", flags: ["--probe", `--plugins-dir=${own}`] };
+    const without = { flags: ["--probe", `--plugins-dir=${own}`] };
     const mapping = { type: "mesos-cni-port-mapper", chain: "MESOS-NET", delegate: config };
     assertEquals(await codes(agent, { ...mapping, excludeDevices: ["cni0"] }, without), []);
     assertEquals(
       await codes(agent, { ...mapping, excludeDevices: ["cni0"], backend: "iptables" }, without),
       ["CNI805"],
     );
+    await agent.ok(["umount", iptables]);
     const fake = join(agent.dir, "iptables");
     Deno.writeTextFileSync(
       fake,
@@ -127,6 +132,25 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
     const path = `${agent.dir}:${Deno.env.get("PATH")}`;
     assertEquals(await codes(agent, mapper, { path, flags: ["--probe"] }), ["CNI805", "CNI806"]);
     assertEquals(await codes(agent, mapper, { flags: ["--probe"] }), []);
+  });
+  await t.step("a chain and a sysctl that are not here", async () => {
+    const list = (plugin: Record<string, unknown>) => ({
+      plugins: [{ ...bridge, ipam: ipam("10.1.0.0/16") }, plugin],
+    });
+    const marked = list({
+      type: "portmap",
+      capabilities: { portMappings: true },
+      externalSetMarkChain: "KUBE-MARK-MASQ",
+    });
+    const name = "net.conflist";
+    assertEquals(await codes(agent, marked, { name }), ["CNI811"]);
+    await agent.ok(["iptables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
+    assertEquals(await codes(agent, marked, { name }), []);
+    const tuned = (sysctl: string) => list({ type: "tuning", sysctl: { [sysctl]: "500" } });
+    assertEquals(await codes(agent, tuned("net.core.somaxcon"), { name }), ["CNI812"]);
+    for (const sysctl of ["net.core.somaxconn", "net/ipv4/conf/IFNAME/log_martians"]) {
+      assertEquals(await codes(agent, tuned(sysctl), { name }), []);
+    }
   });
   await t.step("a kernel without the interfaces", async () => {
     const { stderr } = await agent.run([
