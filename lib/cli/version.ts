@@ -7,10 +7,14 @@ export const command: Command = {
   name: "version",
   summary: "print the version",
   flags: [JSON_FLAG],
-  examples: [{ command: "mesos-cni version", what: "the version and the CNI versions it speaks" }],
+  examples: [{
+    command: "mesos-cni version",
+    what: "the version, the runtime and the CNI versions it speaks",
+  }],
   run(call) {
-    if (call.has("json")) printJson({ version: VERSION, cniVersions: SPEC_VERSIONS });
-    else print(`mesos-cni ${VERSION} (CNI ${SPEC_VERSIONS.join(", ")})`);
+    const { deno: runtime } = Deno.version;
+    if (call.has("json")) printJson({ version: VERSION, runtime, cniVersions: SPEC_VERSIONS });
+    else print(`mesos-cni ${VERSION} (Deno ${runtime}; CNI ${SPEC_VERSIONS.join(", ")})`);
     return Promise.resolve(0);
   },
 };

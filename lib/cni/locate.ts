@@ -69,11 +69,15 @@ export function pluginFile(
   }
 }
 
-/**
- * The file that runs, by its device and inode: they stay when an upgrade takes its name away. Undefined
- * where that has happened already.
- */
-const OWN = Deno.build.os === "linux" ? find(Deno.execPath()) : undefined;
+/** The file that runs, as it is first asked for: undefined where an upgrade has taken its name away. */
+let own: FileState | undefined | "unknown" = "unknown";
+
+/** Whether a file that is there is the program that runs. */
+export function isThisProgram(file: string): boolean {
+  if (own === "unknown") own = find(Deno.execPath());
+  const other = stateOf(file);
+  return own?.device === other.device && own.inode === other.inode;
+}
 
 function find(path: string): FileState | undefined {
   try {
@@ -82,10 +86,4 @@ function find(path: string): FileState | undefined {
     if (isGone(error)) return undefined;
     throw error;
   }
-}
-
-/** Whether a file that is there is the program that runs. */
-export function isThisProgram(file: string): boolean {
-  const other = stateOf(file);
-  return OWN?.device === other.device && OWN.inode === other.inode;
 }
