@@ -1,7 +1,7 @@
 /** Whether a machine has what containers' networks need. */
-import { exists } from "../base/exists.ts";
 import { findPlugin } from "../cni/find.ts";
 import { SystemError } from "../kernel/libc.ts";
+import { findInode } from "../kernel/proc.ts";
 import { generation } from "../nft/rules.ts";
 import { findTool } from "../program/tool.ts";
 
@@ -29,7 +29,7 @@ export function checkMachine(
   return [
     ...NAMESPACES.map((kind) => ({
       what: `${kind} namespaces`,
-      found: exists(`/proc/self/ns/${kind}`),
+      found: findInode(`/proc/self/ns/${kind}`) !== undefined,
       remedy: "a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS and CONFIG_UTS_NS",
     })),
     {

@@ -1,8 +1,11 @@
 /** The plugins inside the program, in a container and side by side with the reference's. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { CNI_PLUGINS, IS_COMPILED, MESOS_CNI } from "../harness/binary.ts";
 import { LEASES, NETWORK, PluginMachine as Machine } from "../harness/plugin_machine.ts";
 import { FULL } from "../harness/scale.ts";
+
+/** What a launcher in place of the compiled program becomes at once. */
+const RUNTIME = IS_COMPILED ? undefined : await Deno.realPath(Deno.execPath());
 
 Deno.test("a run without a plugins' directory starts no program but its command, and opens nothing in /tmp", async () => {
   await using machine = await Machine.create([]);
@@ -29,7 +32,7 @@ Deno.test("a run without a plugins' directory starts no program but its command,
     ]);
     const trace = await sandbox.ok(["cat", "/run/trace"]);
     const programs = [...trace.matchAll(/execve\("([^"]+)".*= 0$/gm)].map(([, file]) => file)
-      .filter((file) => file !== MESOS_CNI);
+      .filter((file) => file !== MESOS_CNI && file !== RUNTIME);
     assertEquals(programs, ["/usr/bin/ping"]);
     // Where anyone may have put something: no code of the runtime's, nor of ours.
     const opened = [...trace.matchAll(/open(?:at)?\(.*?"(\/tmp\/[^"]*)"/g)].map(([, file]) => file)

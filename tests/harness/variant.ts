@@ -1,6 +1,7 @@
 /** The program compiled of changed sources, as a release before or after it might be. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { IS_COMPILED } from "./binary.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** What `./dev build` reads. */
@@ -9,14 +10,15 @@ const SOURCES = ["dev", "deno.json", "deno.lock", "main.ts", "lib", "plugins", "
 /**
  * Builds the program with other constants.
  *
- * @param path where it is put
+ * @param path where it is put; of a program that is not compiled, its sources stay beside it
  * @param changes of each file, the text that is replaced and what with
  */
 export async function makeVariant(
   path: string,
   changes: Readonly<Record<string, readonly [before: string, after: string]>>,
 ): Promise<void> {
-  const checkout = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
+  const checkout = `${path}.sources`;
+  await Deno.mkdir(checkout);
   try {
     await run("cp", ["-r", ...SOURCES, checkout], ROOT);
     await Deno.symlink(join(ROOT, ".tools"), join(checkout, ".tools"));
@@ -26,9 +28,11 @@ export async function makeVariant(
       await Deno.writeTextFile(join(checkout, file), text.replaceAll(before, after));
     }
     await run("./dev", ["build"], checkout);
-    await Deno.copyFile(join(checkout, "dist/mesos-cni"), path);
+    const built = IS_COMPILED ? "dist/mesos-cni" : "dist/uncompiled/mesos-cni";
+    await Deno.copyFile(join(checkout, built), path);
   } finally {
-    await Deno.remove(checkout, { recursive: true });
+    // A launcher runs the scripts that lie there.
+    if (IS_COMPILED) await Deno.remove(checkout, { recursive: true });
   }
 }
 
