@@ -21,7 +21,7 @@ import {
   parseRecovery,
 } from "../../lib/mesos/messages.ts";
 import { ruleText } from "../../lib/nft/iptables_rule.ts";
-import { parseState } from "../../lib/oci/bundle.ts";
+import { NETWORKS_ANNOTATION, parseState } from "../../lib/oci/bundle.ts";
 import { parseRules } from "../../lib/packetpath/parse.ts";
 import { SavedRules } from "../../lib/ports/iptables_saved.ts";
 import { keyOf } from "../../lib/ports/mapping.ts";
@@ -93,7 +93,7 @@ const STATE = {
   id: "a",
   pid: 7,
   bundle: "/b",
-  annotations: { "org.apache.mesos.network_infos": JSON.stringify([NETWORK_INFO]) },
+  annotations: { [NETWORKS_ANNOTATION]: JSON.stringify([NETWORK_INFO]) },
 };
 const DNS = { mesos: [{ network_mode: "CNI", dns: { nameservers: ["192.0.2.1"] } }] };
 const CONTAINER = {
@@ -121,6 +121,10 @@ const ofJson = (read: (value: unknown) => unknown) => (text: string) => {
 const DECODERS: Readonly<Record<string, [valid: Json | object, read: (text: string) => unknown]>> =
   {
     "configs of networks": [CONFIG, (text) => typesIn(parseNetwork(text, "file").raw)],
+    "annotations of OCI bundles": [[NETWORK_INFO], (text) => {
+      const annotations = { [NETWORKS_ANNOTATION]: text };
+      parseState({ ...STATE, annotations }, "input");
+    }],
     "containers of Mesos": [CONTAINER, ofJson((value) => parseContainerConfig(value, "input"))],
     "default DNS": [DNS, ofJson((value) => parseContainerDns(value, "input"))],
     "network infos": [NETWORK_INFO, ofJson((value) => parseNetworkInfo(value, "input"))],
@@ -172,6 +176,7 @@ for (const [what, [valid, read]] of Object.entries(DECODERS)) {
   Deno.test(`any text is read or refused: ${what}`, () => {
     const text = fc.constant(JSON.stringify(valid));
     read(JSON.stringify(valid));
+    for (const text of eachReplaced(valid as JsonObject)) readOrRefused(() => read(text));
     const members = Object.keys(valid as object).map((key) => `"${key}":`);
     const words = [...members, "null", '{"toString":1}', '"__proto__":{}', "[]", "{}", "-1"];
     const anything = fc.oneof(
@@ -194,6 +199,18 @@ Deno.test("any text is read or refused, however deep it is", () => {
   parseJson(JSON.stringify(["[".repeat(2000), "\\".repeat(999) + '"' + "{".repeat(2000)]));
   parseJson(JSON.stringify(Array(2000).fill([{}])));
 });
+
+/** A value with each member, at any depth, replaced by each kind of JSON. */
+function* eachReplaced(value: Json): Generator<string> {
+  for (const place of membersOf(value).keys()) {
+    for (const other of [null, 0, -1, 0.5, "", "x", true, [], {}, [null], [[]]]) {
+      const copy = structuredClone(value);
+      const [holder, key] = membersOf(copy)[place]!;
+      (holder as JsonObject)[key] = other;
+      yield JSON.stringify(copy);
+    }
+  }
+}
 
 /** A value with one member, at any depth, replaced by anything. */
 function replaced(value: Json): fc.Arbitrary<string> {

@@ -2,7 +2,8 @@
  * What the kernel sends, and what a container chose of it: any bytes are read or refused with an
  * operator's error, and what we write ourselves is read as it was meant.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { OperatorError } from "../../lib/base/error.ts";
 import fc from "fast-check";
 import { addressBytes, addressText, canonicalAddress, networkBytes } from "../../lib/base/ip.ts";
 import { decodeAddress } from "../../lib/netlink/address.ts";
@@ -253,6 +254,14 @@ Deno.test("an address of a family that is neither IPv4 nor IPv6 is none, and hid
     parts: [new Uint8Array([45, 0, 0, 0, 1, 0, 0, 0]), attribute(2, new Uint8Array([8]))],
   });
   assertEquals(decodeAddress(message(body)), undefined);
+});
+
+Deno.test("a key that is shorter than those of its set is refused", () => {
+  const short = nested(3, [
+    nested(1, [nested(1, [attribute(1, new Uint8Array([6, 0, 0, 0, 0]))])]),
+  ]);
+  const body = bodyOf({ parts: [new Uint8Array(4), short] });
+  assertThrows(() => decodeElements(message(body), PORTS4), OperatorError, "of 5 bytes, not 6");
 });
 
 const VALUES = {
