@@ -6,7 +6,7 @@
  * A benchmark is a file with a function `run(args)` that prints Markdown as it goes; each runs in a
  * throwaway network, /run and /var/lib of its own.
  */
-import { basename, fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path";
 import { compare, newlyMissed } from "./gate.ts";
 import { writeReport } from "./report.ts";
 
@@ -19,7 +19,7 @@ const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 
 const names = [...Deno.readDirSync(new URL(".", import.meta.url))]
   .filter((entry) => entry.isFile && entry.name.endsWith(".ts"))
-  .map((entry) => basename(entry.name, ".ts"))
+  .map((entry) => entry.name.slice(0, -".ts".length))
   .filter((name) => !NO_BENCHMARKS.includes(name))
   .sort();
 

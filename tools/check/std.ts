@@ -4,11 +4,9 @@
  */
 import * as assert from "@std/assert";
 import * as cli from "@std/cli";
-import * as fs from "@std/fs";
 import * as path from "@std/path";
-import type { Assert, Cli, Fs, Path } from "../closed_network/signatures.ts";
+import type { Assert, Cli, Path } from "../closed_network/signatures.ts";
 
 assert satisfies Assert;
 cli satisfies Cli;
-fs satisfies Fs;
 path satisfies Path;

@@ -3,9 +3,10 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Path } from "./signatures.ts";
 
-export const basename: Path["basename"] = path.basename;
-export const dirname: Path["dirname"] = path.dirname;
-export const extname: Path["extname"] = path.extname;
+/** Of the root, `@std` says that it is called `/`. */
+export const basename: Path["basename"] = (of) => /^\/+$/.test(of) ? "/" : path.basename(of);
+/** With no slash at its end, of whichever node: leaves one. */
+export const dirname: Path["dirname"] = (of) => path.dirname(of).replace(/\/+$/, "") || "/";
 export const fromFileUrl: Path["fromFileUrl"] = fileURLToPath;
 export const isAbsolute: Path["isAbsolute"] = path.isAbsolute;
 export const join: Path["join"] = path.join;

@@ -1,24 +1,18 @@
 /**
- * What this project uses of `@std`, as `@std` declares it (cli 1.0.32, path 1.1.6, fs 1.0.24,
- * assert 1.0.19): never more than is true of the real functions, so that what compiles against
+ * What this project uses of `@std`, as `@std` declares it (cli 1.0.32, path 1.1.6, assert
+ * 1.0.19): never more than is true of the real functions, so that what compiles against
  * these compiles against those. Our own modules have these types, and `tools/check/std.ts` holds
  * whichever `@std` there is against them: the real one wherever JSR answers.
  */
 
 export interface Path {
-  basename: (path: string, suffix?: string) => string;
+  basename: (path: string) => string;
   dirname: (path: string) => string;
-  extname: (path: string) => string;
   fromFileUrl: (url: string | URL) => string;
   isAbsolute: (path: string) => boolean;
   join: (path: string, ...paths: string[]) => string;
   relative: (from: string, to: string) => string;
   resolve: (...pathSegments: string[]) => string;
-}
-
-export interface Fs {
-  exists: (path: string | URL) => Promise<boolean>;
-  existsSync: (path: string | URL) => boolean;
 }
 
 /**
@@ -54,24 +48,17 @@ export interface Assert {
   assertEquals: <T>(actual: T, expected: T, msg?: string) => void;
   assertNotEquals: <T>(actual: T, expected: T, msg?: string) => void;
   assertMatch: (actual: string, expected: RegExp, msg?: string) => void;
-  assertNotMatch: (actual: string, expected: RegExp, msg?: string) => void;
   assertStringIncludes: (actual: string, expected: string, msg?: string) => void;
-  assertThrows: {
-    (fn: () => unknown, msg?: string): unknown;
-    <E extends Error = Error>(
-      fn: () => unknown,
-      errorClass: ErrorClass<E>,
-      msgIncludes?: string,
-      msg?: string,
-    ): E;
-  };
-  assertRejects: {
-    (fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-    <E extends Error = Error>(
-      fn: () => PromiseLike<unknown>,
-      errorClass: ErrorClass<E>,
-      msgIncludes?: string,
-      msg?: string,
-    ): Promise<E>;
-  };
+  assertThrows: <E extends Error = Error>(
+    fn: () => unknown,
+    errorClass: ErrorClass<E>,
+    msgIncludes?: string,
+    msg?: string,
+  ) => E;
+  assertRejects: <E extends Error = Error>(
+    fn: () => PromiseLike<unknown>,
+    errorClass: ErrorClass<E>,
+    msgIncludes?: string,
+    msg?: string,
+  ) => Promise<E>;
 }

@@ -1,7 +1,7 @@
 /** Compiling a commit so that its bytes depend on the commit alone. */
 import $ from "@david/dax";
-import { exists } from "@std/fs";
 import { dirname, join, relative } from "@std/path";
+import { exists } from "../../lib/base/exists.ts";
 import { gather } from "../pack/gather.ts";
 import { npmFolder, partFor } from "./packages.ts";
 
@@ -95,7 +95,7 @@ async function seedCache(cache: string, seed: string, packages: readonly string[
     await $`cp -r ${join(from, path)} ${dirname(join(to, path))}`;
     // What its registry says of a package is fetched only where the lock file does not say it.
     const registry = join(from, dirname(path), "registry.json");
-    if (await exists(registry)) await $`cp ${registry} ${dirname(join(to, path))}`;
+    if (exists(registry)) await $`cp ${registry} ${dirname(join(to, path))}`;
   }
 }
 

@@ -1,5 +1,4 @@
 /** The container's resolv.conf: whether it is the one that was made for it. */
-import { existsSync } from "@std/fs";
 import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { type Finding, hint, problem } from "../finding.ts";
 import type { Scene } from "../scene.ts";
@@ -10,15 +9,15 @@ const MOST_SERVERS = 3;
 
 export function probeResolvConf(scene: Scene): Finding[] {
   const file = fileOf(scene);
-  if (file === undefined || !existsSync(file)) return [];
-  return differences(scene, file, nameservers(readCheckpoint(file) ?? ""));
+  const text = file && readCheckpoint(file);
+  return text === undefined ? [] : differences(scene, file!, nameservers(text));
 }
 
 /** Whether the container was made without a server, as its networks and the agent have none. */
 export function isWithoutServer(scene: Scene): boolean {
   const file = fileOf(scene);
-  return file !== undefined && existsSync(file) &&
-    nameservers(readCheckpoint(file) ?? "").length === 0;
+  const text = file && readCheckpoint(file);
+  return text !== undefined && nameservers(text).length === 0;
 }
 
 /** The resolv.conf that the isolator made for the container. */
