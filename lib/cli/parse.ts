@@ -27,28 +27,20 @@ export function parseCall(
   program: Program,
 ): Call {
   const flags = [...command.flags, ...COMMON_FLAGS];
-  const names = (wanted: (flag: Flag) => boolean) =>
-    flags.filter(wanted).map((flag) => key(flag.name));
+  const valued = flags.filter(({ value }) => value).map(({ name }) => key(name));
+  const end = args.indexOf("--");
+  const own = end < 0 ? args : args.slice(0, end);
   // The names of the flags come from a table, so that parseArgs can't infer the values' types.
-  const parsed: Parsed = parseArgs(args.map(canonical(args.indexOf("--"), flags)), {
-    "--": true,
-    boolean: checkSwitches(flags, args),
-    // "_" are the operands: parseArgs would make numbers of ids such as 7e12 and 0x1f.
-    string: ["_", ...names((flag) => !!flag.value)],
-    collect: names((flag) => !!flag.value),
-    unknown(arg, name) {
-      if (name === undefined) return true;
-      const known = flags.map((flag) => key(flag.name));
-      const guess = (lookup(OTHER_FLAGS, name) ?? []).find((other) => known.includes(other)) ??
-        nearest(name, known);
-      const hint = guess
-        ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`
-        : "";
-      // As it was written, and not as it is compared.
-      const given = args.find((one) => /^--?[^-]/.test(one) && sameFlag(one, arg)) ?? arg;
-      throw new UsageError(`unknown flag ${given.split("=")[0]}${hint}`);
+  const parsed: Parsed = parseArgs(
+    [...own.map((arg) => canonical(arg, flags)), ...args.slice(own.length)],
+    {
+      "--": true,
+      boolean: flags.filter(({ value }) => !value).map(({ name }) => key(name)),
+      // "_" are the operands: parseArgs would make numbers of ids such as 7e12 and 0x1f.
+      string: ["_", ...valued],
+      collect: valued,
     },
-  });
+  );
   const found = (name: string) =>
     flags.some((flag) => flag.found && flag.name === name)
       ? program.found(key(name))?.value
@@ -94,20 +86,6 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   yes: ["apply"],
 };
 
-/** @returns the names of the flags without a value, none of which may be given one */
-function checkSwitches(flags: readonly Flag[], args: readonly string[]): string[] {
-  const switches = flags.filter((flag) => !flag.value).map((flag) => key(flag.name));
-  const end = args.indexOf("--");
-  for (const arg of end < 0 ? args : args.slice(0, end)) {
-    const equals = arg.indexOf("=");
-    if (!arg.startsWith("--") || equals < 0) continue;
-    if (switches.includes(key(arg.slice(2, equals)))) {
-      throw new UsageError(`${arg.slice(0, equals)} takes no value`);
-    }
-  }
-  return switches;
-}
-
 /** What is no flag. Where no command follows it, `--` only ends the flags, as everywhere. */
 function operandsOf(
   { operands }: Command,
@@ -121,24 +99,37 @@ function operandsOf(
   return all;
 }
 
-function sameFlag(one: string, other: string): boolean {
-  return key(one.split("=")[0]!) === key(other.split("=")[0]!);
-}
-
 function key(name: string): string {
   return name.replaceAll("-", "_");
 }
 
-/** Writes a flag's name with `_`, whichever way it came; what follows `--` is the command's. */
-function canonical(
-  end: number,
-  flags: readonly Flag[],
-): (arg: string, index: number) => string {
-  return (arg, index) => {
-    const short = flags.find(({ short }) => short !== undefined && arg === `-${short}`);
-    if (short && (end < 0 || index < end)) return `--${key(short.name)}`;
-    if (!arg.startsWith("--") || arg === "--" || (end >= 0 && index > end)) return arg;
-    const [name, ...value] = arg.slice(2).split("=");
-    return `--${[key(name!), ...value].join("=")}`;
-  };
+/**
+ * Writes a flag's name with `_`, whichever way it came, and a switch with its value: else parseArgs
+ * would take for that an operand which is called "true". No value begins with a dash unless it is
+ * written with "=".
+ *
+ * @throws {UsageError} for a flag that is none of these, and for a switch with a value
+ */
+function canonical(arg: string, flags: readonly Flag[]): string {
+  if (!arg.startsWith("-") || arg === "-") return arg;
+  const [given, ...value] = arg.split("=") as [string, ...string[]];
+  const flag = flags.find(({ name, short }) =>
+    arg === `-${short}` || given.startsWith("--") && key(given.slice(2)) === key(name)
+  );
+  if (!flag) throw unknownFlag(given, flags);
+  if (flag.value) return `--${[key(flag.name), ...value].join("=")}`;
+  if (value.length > 0) throw new UsageError(`${given} takes no value`);
+  return `--${key(flag.name)}=true`;
+}
+
+function unknownFlag(given: string, flags: readonly Flag[]): UsageError {
+  const known = flags.map(({ name }) => key(name));
+  // Of several letters behind one dash, the first.
+  const name = given.startsWith("--") ? key(given.slice(2)) : given.slice(1, 2);
+  const guess = (lookup(OTHER_FLAGS, name) ?? []).find((other) => known.includes(other)) ??
+    nearest(name, known);
+  const hint = guess
+    ? ` (did you mean --${flags.find((flag) => key(flag.name) === guess)!.name}?)`
+    : "";
+  return new UsageError(`unknown flag ${given}${hint}`);
 }

@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { NETWORK_FLAGS, settingsFrom } from "../../lib/cli/agent_flags.ts";
-import type { Command } from "../../lib/cli/command.ts";
+import { type Command, UsageError } from "../../lib/cli/command.ts";
+import fc from "fast-check";
+import { anyText, forAll } from "../harness/generated.ts";
 import { parseCall } from "../../lib/cli/parse.ts";
 import { TABLE } from "../../lib/cli/table.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
@@ -36,4 +38,68 @@ Deno.test("operands and values stay what was typed, also where they look like nu
   assertEquals(operands, typed);
   assertEquals(value("name"), "0x1f");
   assertEquals(parseCall(command, ["--", ...typed], PROGRAM).operands, typed);
+});
+
+Deno.test("any command line is a call, or wrong", () => {
+  const command: Command = {
+    name: "look",
+    summary: "look at it",
+    operands: "ID…",
+    flags: [{ name: "name", value: "NAME", help: "", repeatable: true }, {
+      name: "dry-run",
+      short: "n",
+      help: "",
+    }],
+    examples: [{ command: "", what: "" }],
+    run: () => Promise.resolve(0),
+  };
+  const word = fc.oneof(
+    fc.constantFrom(
+      "true",
+      "false",
+      "7e12",
+      "",
+      "-",
+      "a",
+      "--",
+      "---",
+      "--_",
+      "--_=1",
+      "-_",
+      "-n",
+      "-nn",
+      "-1",
+    ),
+    fc.constantFrom(
+      "--dry-run",
+      "--dry_run=true",
+      "--name",
+      "--name=",
+      "--name=-1",
+      "--no-name",
+      "--__proto__",
+    ),
+    fc.constantFrom("--name.a=1", "--constructor=1", "--=", "-=", "--name=--"),
+    anyText(3),
+  );
+  forAll(fc.array(word, { maxLength: 5 }), (args) => {
+    let call;
+    try {
+      call = parseCall(command, args, PROGRAM);
+    } catch (error) {
+      if (error instanceof UsageError) return;
+      throw error;
+    }
+    // Each word is an operand or belongs to a flag, as it was typed.
+    const isFlag = (arg: string) => arg.startsWith("-") && arg !== "-";
+    const end = args.includes("--") ? args.indexOf("--") : args.length;
+    const plain = args.filter((arg, i) =>
+      i > end || i < end && !isFlag(arg) && !(arg !== "" && arg !== "-" && args[i - 1] === "--name")
+    );
+    assertEquals(call.operands, plain);
+    assertEquals(
+      call.has("dry-run"),
+      args.slice(0, end).some((arg) => ["-n", "--dry-run"].includes(arg)),
+    );
+  });
 });

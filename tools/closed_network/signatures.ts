@@ -20,18 +20,17 @@ export interface Path {
  * only, so that there is nothing to infer: each value is of unknown type.
  */
 export interface Cli {
-  parseArgs: (args: string[], options?: ParseOptions) => Args;
+  parseArgs: (args: string[], options: ParseOptions) => Args;
 }
 
 export interface ParseOptions {
-  boolean?: string[];
-  string?: string[];
-  /** Flags that may be repeated; their value is an array. */
-  collect?: string[];
-  /** Whether what follows `--` is returned apart. */
-  "--"?: boolean;
-  /** Called for each argument that is no known flag; `false` leaves it out of the result. */
-  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  boolean: string[];
+  /** With "_", since operands that look like numbers would become numbers. */
+  string: string[];
+  /** Flags that may be repeated, their value an array: all of `string` but "_". */
+  collect: string[];
+  /** What follows `--` is returned apart. */
+  "--": true;
 }
 
 export interface Args {
