@@ -53,9 +53,10 @@ export function addPortVlan(index: number, id: number, native: boolean): Change 
   return vlanChange(RTM_SETLINK, index, id, flags, `add VLAN ${id} to the bridge's port ${index}`);
 }
 
-/** Keeps a VLAN from a port. */
+/** Keeps a VLAN from a port, if it has it. */
 export function deletePortVlan(index: number, id: number): Change {
-  return vlanChange(RTM_DELLINK, index, id, 0, `take VLAN ${id} off the bridge's port ${index}`);
+  const what = `take VLAN ${id} off the bridge's port ${index}`;
+  return { ...vlanChange(RTM_DELLINK, index, id, 0, what), unless: "ENOENT" };
 }
 
 function vlanChange(type: number, index: number, id: number, flags: number, what: string): Change {

@@ -11,4 +11,6 @@ export interface Change {
   parts: readonly Uint8Array[];
   /** The change as an operator would say it, for the error. */
   what: string;
+  /** By which of its errors the kernel says that it is so already, such as `ENOENT`. */
+  unless?: string;
 }

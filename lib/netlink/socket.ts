@@ -78,7 +78,8 @@ export class NetlinkSocket implements Disposable {
    * Changes several things with one system call. The kernel takes them one after the other, and
    * goes on after one that it refuses: for changes that stand alone, or are all undone together.
    *
-   * @throws {SystemError} of the first that was refused, once all have been tried
+   * @throws {SystemError} of the first that was refused, with what is said of the others, once all
+   *   have been tried
    */
   requestAll(changes: readonly Change[]): void {
     const first = this.#sequence + 1;
@@ -92,16 +93,20 @@ export class NetlinkSocket implements Disposable {
       offset += message.length;
     }
     this.#socket.send(bytes, changes.map(({ what }) => what).join(", "));
-    let failure: unknown;
-    changes.forEach(({ what }, i) => {
+    const refusals: Refusal[] = [];
+    changes.forEach(({ what, unless }, i) => {
       try {
         // A message about a change comes before its acknowledgement, and is of no interest here.
         for (const _ of this.#answers(first + i, what));
       } catch (error) {
-        failure ??= error;
+        if (!(error instanceof Refusal)) throw error;
+        if (error.errnoName !== unless) refusals.push(error);
       }
     });
-    if (failure !== undefined) throw failure;
+    const [refusal, ...others] = refusals;
+    if (!refusal) return;
+    refusal.message = [refusal, ...others].map(({ message }) => message).join("; ");
+    throw refusal;
   }
 
   /**

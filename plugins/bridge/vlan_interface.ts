@@ -26,15 +26,8 @@ export function ensureVlanInterface(
   const port = host.links().find(({ index }) => index === made.peerIndex);
   if (port?.master === bridge.index) {
     tryWriteSysctls([[`net/ipv6/conf/${port.name}/accept_ra`, "0"]]);
-    withoutAbsent(() =>
-      setUpPort(host, bridge.name, port, {
-        hairpin: false,
-        portIsolation: false,
-        vlan,
-        trunk: [],
-        preserveDefaultVlan,
-      })
-    );
+    const config = { hairpin: false, portIsolation: false, vlan, trunk: [], preserveDefaultVlan };
+    setUpPort(host, bridge.name, port, config);
   }
   host.setLinkUp(name);
   return host.link(name);
@@ -47,14 +40,5 @@ function makeWireTo(host: Netlink, { index: master, mtu }: Link, name: string): 
   } catch (error) {
     // Another ADD was faster.
     if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
-  }
-}
-
-/** All changes are tried; the default VLAN may have been taken from the port before. */
-function withoutAbsent(change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
   }
 }
