@@ -1,4 +1,5 @@
 /** The bridge on the host: made if it is missing, and its addresses. */
+import { readProcFile } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { contains, parsePrefix, type Prefix } from "../../lib/base/prefix.ts";
@@ -10,18 +11,17 @@ import { wrong } from "../shared/fields.ts";
 import type { BridgeConfig } from "./config.ts";
 
 /**
- * The bridge, up.
+ * The bridge, up. It stays if the ADD that made it fails: another one may use it by then.
  *
- * @returns also whether this call made it
  * @throws {CniError} if something else has its name
  * @throws {SystemError}
  */
 export function ensureBridge(
   host: Netlink,
   { bridge: name, mtu, promiscuous, vlan, hasTrunk }: BridgeConfig,
-): { bridge: Link; made: boolean } {
+): Link {
   let found = host.describeLink(name);
-  const made = !found && makeBridge(host, name, mtu, vlan !== undefined || hasTrunk);
+  if (!found) makeBridge(host, name, mtu, vlan !== undefined || hasTrunk);
   found ??= host.describeLink(name);
   if (!found) throw wrong(`the bridge ${name} was removed as soon as it was made`);
   const { link } = found;
@@ -36,7 +36,7 @@ export function ensureBridge(
       ...promiscuous ? { promiscuous: true } : {},
     }));
   }
-  return { bridge: link, made };
+  return link;
 }
 
 /** @throws {CniError} if something else has the bridge's name */
@@ -49,14 +49,12 @@ function requireKind({ kind, name }: Link): void {
   if (kind !== "bridge") throw wrong(`${name} is there and is no bridge: name another one`);
 }
 
-/** @returns false if somebody else was faster */
-function makeBridge(host: Netlink, name: string, mtu?: number, vlanFiltering?: boolean): boolean {
+function makeBridge(host: Netlink, name: string, mtu?: number, vlanFiltering?: boolean): void {
   try {
     host.change(addLink({ name, mtu, kind: { kind: "bridge", vlanFiltering } }));
-    return true;
   } catch (error) {
-    if (error instanceof SystemError && error.errnoName === "EEXIST") return false;
-    throw error;
+    // Another ADD was faster.
+    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
   }
 }
 
@@ -73,7 +71,7 @@ export function ensureAddress(host: Netlink, link: Link, address: string, force:
   const existing = host.addressesOf(link.index)
     .map((one) => ({ ...one, prefix: parsePrefix(`${one.address}/${one.prefixLength}`)! }))
     .filter(({ prefix }) => prefix.family === wanted.family);
-  if (existing.some(({ prefix }) => isSame(prefix, wanted))) return;
+  if (existing.some(({ prefix }) => isSame(prefix, wanted))) return pinMac(host, link);
   for (const { address: other, prefixLength, prefix } of existing) {
     // An interface may have IPv6 addresses of several networks.
     if (wanted.family === 6 && !overlaps(prefix, wanted)) continue;
@@ -91,12 +89,41 @@ export function ensureAddress(host: Netlink, link: Link, address: string, force:
     host.change(addAddress(link.index, link.name, interfaceAddress(address)));
   } catch (error) {
     // Another ADD was faster.
-    if (error instanceof SystemError && error.errnoName === "EEXIST") return;
+    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
+  }
+  pinMac(host, link);
+}
+
+/** What the kernel calls a hardware address that somebody has set (NET_ADDR_SET). */
+const IS_SET = "3";
+
+/**
+ * A bridge takes the lowest hardware address of its ports, which would change with them, and with it
+ * what the containers know of their gateway: one that is set stays. One that has lost its last port
+ * has none, and gets one as the kernel makes them.
+ */
+function pinMac(host: Netlink, { index, name, mac }: Link): void {
+  if (assignmentOf(name, index) === IS_SET) return;
+  host.change(setLink(index, name, { mac: mac && /[1-9a-f]/.test(mac) ? mac : randomMac() }));
+}
+
+/** How an interface came to its hardware address; undefined where /sys is of another namespace. */
+function assignmentOf(name: string, index: number): string | undefined {
+  const directory = `/sys/class/net/${name}`;
+  try {
+    if (readProcFile(`${directory}/ifindex`).trim() !== `${index}`) return undefined;
+    return readProcFile(`${directory}/addr_assign_type`).trim();
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
     throw error;
   }
-  // A bridge takes the lowest hardware address of its ports, which would change with them, and with
-  // it what the containers know of their gateway: one that is set stays.
-  host.change(setLink(link.index, link.name, { mac: link.mac }));
+}
+
+/** A unicast address that is administered locally (IEEE 802). */
+function randomMac(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  bytes[0] = bytes[0]! & 0xfe | 0x02;
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
 const isSame = (a: Prefix, b: Prefix) => a.value === b.value && a.length === b.length;

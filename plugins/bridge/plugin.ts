@@ -1,13 +1,12 @@
 /** bridge: a wire from the container to a bridge of the host (the reference's plugins/main/bridge). */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Interface, Result } from "../../lib/cni/result.ts";
-import { deleteLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
 import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
-import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "../shared/ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
@@ -34,7 +33,7 @@ import { planGateways } from "./gateways.ts";
 import { setUpPort } from "./port.ts";
 import { ensureVlanInterface } from "./vlan_interface.ts";
 
-export const bridge: Plugin = standardPlugin({ add, del, check, status: statusOfIpam });
+export const bridge: Plugin = standardPlugin({ add, del, check, ...FORWARDED });
 
 async function add(call: LiveCall): Promise<Result> {
   const config = readBridgeConfig(call);
@@ -49,8 +48,7 @@ async function add(call: LiveCall): Promise<Result> {
     const leased = config.ipam === undefined ? undefined : await addIpam(call, config.ipam);
     const plan = planGateways(leased ?? { ips: [], routes: [] }, config);
 
-    const { bridge, made } = ensureBridge(host, config);
-    if (made) undo(() => removeUnused(host, bridge));
+    const bridge = ensureBridge(host, config);
     const gateway = config.vlan === undefined || plan.addresses.length === 0
       ? bridge
       : ensureVlanInterface(host, bridge, config.vlan, config.preserveDefaultVlan);
@@ -124,12 +122,6 @@ async function awaitSignal(host: Netlink, wire: Wire): Promise<void> {
     }
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-}
-
-/** A bridge that was made for an ADD that failed, unless another one has a port on it by now. */
-function removeUnused(host: Netlink, bridge: Link): void {
-  if (host.links().some(({ master }) => master === bridge.index)) return;
-  host.change(deleteLink(bridge.index, bridge.name));
 }
 
 async function del(call: Call): Promise<void> {
