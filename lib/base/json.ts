@@ -3,6 +3,20 @@
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [key: string]: Json };
 
+/** JSON.parse source text access (ECMAScript, stage 4), of which TypeScript's library has nothing yet. */
+const { rawJSON, isRawJSON } = JSON as unknown as {
+  rawJSON(text: string): JsonObject;
+  isRawJSON(value: unknown): boolean;
+};
+/** What may be a number that a double does not hold, or writes otherwise: long, `1.0`, `1e3`, `-0`. */
+const PRECISE = /(?:^|[:[,\s])(?:-?\d{16}|-?\d+[.eE]|-0)/;
+
+/** Keeps the digits of a number for whoever the document is handed on to. */
+function keepDigits(_key: string, value: unknown, { source }: { source?: string }): unknown {
+  const isNumber = typeof value === "number" && source !== undefined;
+  return isNumber && String(value) !== source ? rawJSON(source) : value;
+}
+
 /**
  * How many lists and objects may stand in one another (RFC 8259, section 9, leaves that to the
  * reader): what reads a value calls itself for what is inside, and would run out of stack.
@@ -11,14 +25,17 @@ const DEEPEST = 500;
 
 /**
  * As JSON.parse, whose own error quotes the text: that may be a file that is no config, and whose
- * content is not everybody's to see.
+ * content is not everybody's to see. A number that JavaScript would write with other digits than it
+ * came with is kept as text: JSON.stringify writes it as it came, and no reader takes it for a number.
  *
  * @throws {SyntaxError} with line and column; also for more than 500 lists and objects in one another
  */
 export function parseJson(text: string): unknown {
   if (isTooDeep(text)) throw new SyntaxError(`Lists and objects deeper than ${DEEPEST}`);
   try {
-    return JSON.parse(text);
+    return PRECISE.test(text)
+      ? JSON.parse(text, keepDigits as Parameters<typeof JSON.parse>[1])
+      : JSON.parse(text);
   } catch (error) {
     if (!isQuoting(error)) throw placed(error);
     const before = text.slice(0, unexpectedIn(text)).split("\n");
@@ -73,7 +90,7 @@ function unexpectedIn(text: string): number {
 
 /** Whether a value is a JSON object (not an array, not null). */
 export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJSON(value);
 }
 
 /**

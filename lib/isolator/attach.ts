@@ -2,7 +2,7 @@
 import * as chain from "../cni/chain.ts";
 import { type Network, parseNetwork } from "../cni/config.ts";
 import { CniError } from "../cni/error.ts";
-import { isObject, type JsonObject } from "../base/json.ts";
+import { isObject, type JsonObject, parseJson } from "../base/json.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { atLeast } from "../cni/version.ts";
@@ -208,7 +208,7 @@ export function attachedResult(
 ): JsonObject | undefined {
   const path = layout.result(id, network, ifName);
   try {
-    const result = JSON.parse(readCheckpoint(path) ?? "null");
+    const result = parseJson(readCheckpoint(path) ?? "null");
     if (!isObject(result)) return undefined;
     readResult(result, path);
     return result;
