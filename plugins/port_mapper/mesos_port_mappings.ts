@@ -23,13 +23,13 @@ export function readPortMappings(args: unknown): Mapping[] {
   const mesos = object(args, "args")[KEY];
   const info = object(mesos, `args."${KEY}"`).network_info;
   const where = `args."${KEY}".network_info`;
-  const { port_mappings: mappings = [] } = object(info, where);
+  const mappings = object(info, where).port_mappings ?? [];
   if (!Array.isArray(mappings)) throw wrong(`${where}.port_mappings`, "a list", mappings);
   return mappings.map((value, index) => {
     const at = `${where}.port_mappings[${index}]`;
     const { host_port, container_port, protocol } = object(value, at);
     return {
-      protocol: parseProtocol(protocol, `${at}.protocol`),
+      protocol: parseProtocol(protocol ?? undefined, `${at}.protocol`),
       hostPort: parsePort(host_port, `${at}.host_port`),
       containerPort: parsePort(container_port, `${at}.container_port`),
     };
