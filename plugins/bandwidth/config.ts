@@ -35,9 +35,9 @@ function readLimit(fields: Fields, direction: "ingress" | "egress"): Limit | und
   };
   const [rate, burst] = [read(`${direction}Rate`), read(`${direction}Burst`)];
   if (rate === 0 && burst === 0) return undefined;
-  if (rate === 0 || burst === 0) {
-    throw wrong(`${fields.at(`${direction}Rate`)} and ${direction}Burst must be set together`);
-  }
+  // In the reference's words, which callers may look for.
+  if (rate === 0) throw wrong("if burst is set, rate must also be set");
+  if (burst === 0) throw wrong("if rate is set, burst must also be set");
   if (burst >= LARGEST_BURST) fields.fail(`${direction}Burst`, "less than 4 GB, in bits");
   return { rate, burst };
 }

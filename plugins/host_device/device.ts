@@ -29,7 +29,7 @@ export function findDevice(call: Call, host: Netlink): Link {
   }
   if (bus === undefined && kernelPath) return inDirectory(host, `${readPath(kernelPath)}/net`);
   if (bus !== undefined) return inDirectory(host, netDirectory(bus));
-  throw wrong("device is missing; name a device by device, hwaddr, kernelpath or pciBusID");
+  throw wrong('specify either "device", "hwaddr", "kernelpath" or "pciBusID"');
 }
 
 /** Whether the config names a device that a program drives, which has no interface. */

@@ -5,6 +5,7 @@ import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { Fields, wrong } from "../shared/fields.ts";
+import { missingIpam } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 import { checkRangeSet, type RangeSet, readRange } from "./range.ts";
@@ -25,7 +26,7 @@ export interface HostLocalConfig {
 /** @throws {CniError} */
 export function readHostLocalConfig(call: Call): HostLocalConfig {
   const ipam = call.config.object("ipam");
-  if (!ipam) throw wrong("ipam is missing; host-local finds its ranges there");
+  if (!ipam) throw missingIpam();
   return {
     store: storeOf(call),
     sets: readSets(call, ipam),
@@ -49,7 +50,7 @@ function readSets({ config, version }: Call, ipam: Fields): RangeSet[] {
   for (const family of [4, 6]) {
     const count = sets.filter((set) => set[0]!.family === family).length;
     if (count > 1 && !atLeast(version, "0.3.0")) {
-      throw wrong(`cniVersion ${version} has no more than one address of a family`);
+      throw wrong(`CNI version ${version} does not support more than 1 address per family`);
     }
   }
   sets.forEach((set, i) => {

@@ -10,16 +10,18 @@ import { exists } from "../../lib/base/exists.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { wrong } from "../shared/fields.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
+import { readValidAttachments } from "../shared/valid_attachments.ts";
 import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
 import type { Holder } from "./holder_index.ts";
 import { LeaseStore } from "./store.ts";
+import { addressesInUse } from "./unleased.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */
 const TRIES = 16;
 
-export const hostLocal: Plugin = standardPlugin({ ignoresNamespace: true, add, del, check });
+export const hostLocal: Plugin = standardPlugin({ ignoresNamespace: true, add, del, check, gc });
 
 async function add(call: Call): Promise<Result> {
   const config = readHostLocalConfig(call);
@@ -31,7 +33,7 @@ async function add(call: Call): Promise<Result> {
     const inUse = await store.unleased((text) => config.sets.some((set) => isIn(set, text)));
     lease(store, config, holder, ips, inUse);
   } catch (error) {
-    store.release(holder, ips.map(({ address }) => address.split("/")[0]!));
+    store.cancel(holder, ips.map(({ address }) => address.split("/")[0]!));
     throw error;
   }
   return { interfaces: [], ips, routes: config.routes, dns };
@@ -66,7 +68,10 @@ function lease(
     ips.push({ address: `${show(value)}/${range.subnet.length}`, gateway: show(range.gateway) });
   });
   if (requested.size > 0) {
-    throw wrong(`asked for ${[...requested].join(", ")}, which no range of ipam.ranges holds`);
+    const left = [...requested].join(", ");
+    throw wrong(
+      `failed to allocate all requested IPs: ${left}: no range of ipam.ranges holds them`,
+    );
   }
 }
 
@@ -156,4 +161,32 @@ function holderOf({ containerId, ifName }: Call): Holder {
 function isIn(set: RangeSet, text: string): boolean {
   const { family, value } = parseAddress(text)!;
   return rangeOf(set, family, value) !== undefined;
+}
+
+/**
+ * Gives back the leases of attachments that the runtime does not name as valid. An address that a
+ * live container has is kept all the same: given out again, two would have it.
+ */
+async function gc(call: Call): Promise<void> {
+  const isValid = readValidAttachments(call.config);
+  const path = storeOf(call);
+  if (!exists(path)) return;
+  using store = await LeaseStore.open(path);
+  const stale = [...store.holders()].filter(([, holder]) => !isValid(holder));
+  if (stale.length === 0) return;
+  const inUse = await addressesInUse();
+  for (const [address, holder] of stale) {
+    if (!inUse.has(address)) {
+      store.release(holder, [address]);
+      continue;
+    }
+    log.warning(
+      "a lease stays, though no valid attachment has it: a live container has its address",
+      {
+        address,
+        container: holder.containerId,
+        store: path,
+      },
+    );
+  }
 }

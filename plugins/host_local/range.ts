@@ -36,17 +36,11 @@ export function readRange(fields: Fields): Range {
     }
     return address?.value;
   };
-  const gateway = fields.address("gateway");
+  const gateway = within("gateway") ?? network + 1n;
   const first = within("rangeStart") ?? network + 1n;
   const last = within("rangeEnd") ?? end;
   if (last < first) fields.fail("rangeEnd", `not before rangeStart, ${show(family, first)}`);
-  return {
-    family,
-    first,
-    last,
-    subnet,
-    gateway: gateway === undefined ? network + 1n : parseAddress(gateway)!.value,
-  };
+  return { family, first, last, subnet, gateway };
 }
 
 /** @throws {CniError} for an empty set, mixed families and ranges that overlap */

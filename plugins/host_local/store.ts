@@ -35,6 +35,9 @@ const LONGEST_LEASE = 4096;
 
 /** A store whose lock is held, until the end of its `using` block. */
 export class LeaseStore implements Disposable {
+  /** How each mark was before this call moved it; empty: not there. */
+  readonly #marks = new Map<string, string>();
+
   private constructor(
     readonly path: string,
     private readonly dir: Handle,
@@ -87,25 +90,30 @@ export class LeaseStore implements Disposable {
       throw error;
     }
     this.index.add(holder, address);
-    this.#overwrite(`last_reserved_ip.${range}`, address);
+    const mark = markOf(range);
+    if (!this.#marks.has(mark)) this.#marks.set(mark, this.#read(mark));
+    this.#overwrite(mark, address);
     return true;
+  }
+
+  /** Takes back what was reserved since the store was opened. */
+  cancel(holder: Holder, addresses: readonly string[]): void {
+    this.release(holder, addresses);
+    for (const [mark, text] of this.#marks) {
+      if (text === "") this.#remove(mark);
+      else this.#overwrite(mark, text);
+    }
   }
 
   /** Gives addresses back, if they still are this holder's. */
   release(holder: Holder, addresses: readonly string[] = this.addressesOf(holder)): void {
-    for (const address of addresses) {
-      try {
-        removeAt(this.dir, address, `${this.path}/${address}`);
-      } catch (error) {
-        if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
-      }
-    }
+    for (const address of addresses) this.#remove(address);
     if (addresses.length > 0) this.index.remove(holder, addresses);
   }
 
   /** The address that a range set gave last, if that is known. */
   lastReserved(range: number): string | undefined {
-    const text = this.#read(`last_reserved_ip.${range}`);
+    const text = this.#read(markOf(range));
     return isAddress(text) ? text : undefined;
   }
 
@@ -127,6 +135,19 @@ export class LeaseStore implements Disposable {
   /** Every address that is leased, without a look at who holds it. */
   leased(): Set<string> {
     return new Set(addressesIn(this.path));
+  }
+
+  /** Every lease with its holder. */
+  holders(): Iterable<[address: string, Holder]> {
+    return leasesIn(this.path, this.dir);
+  }
+
+  #remove(name: string): void {
+    try {
+      removeAt(this.dir, name, `${this.path}/${name}`);
+    } catch (error) {
+      if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
+    }
   }
 
   /** A file that is there keeps its mode. */
@@ -172,6 +193,9 @@ export class LeaseStore implements Disposable {
 
 /** What file systems without unnamed files say to O_TMPFILE. */
 const NO_TMPFILE = ["EOPNOTSUPP", "EISDIR", "EINVAL", "ENOENT"];
+
+/** The file that says which address a range set gave last. */
+const markOf = (range: number) => `last_reserved_ip.${range}`;
 
 function leaseText({ containerId, ifName }: Holder): string {
   return `${containerId}\r\n${ifName}`;

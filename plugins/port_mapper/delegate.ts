@@ -6,6 +6,10 @@ import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import type { AttachmentLock } from "../../lib/ports/mod.ts";
 import type { Base } from "./config.ts";
+import { field } from "./fields.ts";
+
+/** What GC is told; without it, a delegate would take every attachment for stale. */
+const VALID = "cni.dev/valid-attachments";
 
 /**
  * Runs the delegate with its own config.
@@ -22,6 +26,8 @@ export async function runDelegate(
   try {
     const config: JsonObject = { ...delegate! };
     if (prevResult) config.prevResult = convertResult(prevResult, cniVersion, "prevResult");
+    const valid = field(invocation.config, VALID);
+    if (valid !== undefined) config[VALID] = valid;
     const plugin = invocation.locate(type, {
       start: (spawn) => lock ? lock.heldByChildren(spawn) : spawn(),
     });

@@ -2,9 +2,8 @@
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
-import { isObject, type JsonObject, quote } from "../../lib/base/json.ts";
+import { quote } from "../../lib/base/json.ts";
 import type { Owner } from "../../lib/ports/mapping.ts";
-import { field } from "./fields.ts";
 
 /** @throws {CniError} invalidEnvironment */
 export function readOwner({ containerId, ifName }: Invocation, network: string): Owner {
@@ -29,29 +28,4 @@ function environment(variable: string, wanted: string, found: string | undefined
     CNI_CODES.invalidEnvironment,
     `${variable} ${state}; the runtime must set it to ${wanted}`,
   );
-}
-
-/**
- * Specification 1.1.0, section 2, "GC": `cni.dev/valid-attachments`. libcni leaves it out, or
- * writes null, where none is valid.
- *
- * @throws {CniError} invalidConfig
- */
-export function readValidAttachments(config: JsonObject): (owner: Owner) => boolean {
-  const list = field(config, "cni.dev/valid-attachments") ?? [];
-  if (!Array.isArray(list)) {
-    throw new CniError(
-      CNI_CODES.invalidConfig,
-      `cni.dev/valid-attachments must be a list, not ${quote(list)}`,
-    );
-  }
-  const valid = new Set(list.map((one) => {
-    const [id, ifName] = isObject(one) ? [field(one, "containerID"), field(one, "ifname")] : [];
-    if (typeof id === "string" && typeof ifName === "string") return `${id}:${ifName}`;
-    throw new CniError(
-      CNI_CODES.invalidConfig,
-      `cni.dev/valid-attachments has an entry without containerID and ifname: ${quote(one)}`,
-    );
-  }));
-  return ({ containerId, ifName }) => valid.has(`${containerId}:${ifName}`);
 }

@@ -21,7 +21,9 @@ import { Connection, endpointsOf, requireSource } from "./connection.ts";
 import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
-import { readNamespace, readOwner, readValidAttachments } from "./parameters.ts";
+import { readNamespace, readOwner } from "./parameters.ts";
+import { Fields } from "../shared/fields.ts";
+import { readValidAttachments } from "../shared/valid_attachments.ts";
 
 /** See docs/port-mapper.md. Rejects with a CniError only, but for defects. */
 export const portMapper: Plugin = async (invocation) => {
@@ -103,7 +105,7 @@ async function check(invocation: Invocation): Promise<undefined> {
 /** What belongs to no attachment any more goes; what the others lost comes back. */
 async function collectGarbage(invocation: Invocation): Promise<undefined> {
   const config = readConfig(invocation.config, invocation.path);
-  const isValid = readValidAttachments(invocation.config);
+  const isValid = readValidAttachments(new Fields(invocation.config));
   const { path } = invocation;
   for (const owner of listOwners()) {
     if (owner.network !== config.name || isValid(owner)) continue;

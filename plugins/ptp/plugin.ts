@@ -19,7 +19,7 @@ import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
 import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
-import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "../shared/ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
@@ -35,7 +35,7 @@ import { undoingOnFailure } from "../shared/undo.ts";
 import { containerInterface, verifyAddressing, verifyLink } from "../shared/verify_interface.ts";
 import { makeWire, removeLink, removeWire } from "../shared/veth.ts";
 
-export const ptp: Plugin = standardPlugin({ add, del, check, status: statusOfIpam });
+export const ptp: Plugin = standardPlugin({ add, del, check, ...FORWARDED });
 
 /** An address of the container with what the host has on its end of the wire. */
 interface Pair {

@@ -3,7 +3,7 @@ import type { IpConfig, Result, Route } from "../../lib/cni/result.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "./configure_interface.ts";
 import { readDns } from "./dns.ts";
-import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "./ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "./ipam.ts";
 import { openNamespace } from "./namespace.ts";
 import { removeAll } from "./remove_all.ts";
 import { insideInterface, nameUntilMade, requireFree } from "./stacked_link.ts";
@@ -45,7 +45,7 @@ export function innerPlugin(plugin: InnerPlugin): StandardPlugin {
     add: (call) => add(plugin, call),
     del,
     check: (call) => check(plugin, call),
-    status: statusOfIpam,
+    ...FORWARDED,
   };
 }
 

@@ -45,6 +45,7 @@ export interface StandardPlugin {
   del(call: Call): Promise<void>;
   check(call: LiveCall): Promise<void>;
   status?(call: Call): Promise<void>;
+  gc?(call: Call): Promise<void>;
   /** Whether ADD and CHECK do without a look at the container's namespace. */
   ignoresNamespace?: boolean;
   /** Whether results have the newest form, whatever the version. */
@@ -91,7 +92,7 @@ async function answer(
     }
     case "GC":
       requireVersion(invocation, "1.1.0");
-      readNetwork(invocation);
+      await work.gc?.(readCall(invocation));
       return undefined;
     case "STATUS":
       requireVersion(invocation, "1.1.0");
@@ -104,7 +105,7 @@ async function answer(
 
 function readCall(invocation: Invocation): Call {
   const { containerId, ifName, netns, command } = invocation;
-  if (command !== "STATUS") {
+  if (command !== "STATUS" && command !== "GC") {
     if (!NAME.test(containerId)) {
       throw new CniError(
         CNI_CODES.invalidEnvironment,
@@ -206,8 +207,8 @@ function requireVersion(invocation: Invocation, least: SpecVersion): void {
   if (atLeast(version, least)) return;
   throw new CniError(
     CNI_CODES.incompatibleVersion,
-    `${invocation.command} came with version ${least} of the specification, and the config is of ` +
-      version,
+    // In the reference's words, which callers may look for.
+    `config version does not allow ${invocation.command}`,
   );
 }
 

@@ -13,6 +13,7 @@ import { quote } from "../../lib/base/json.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { readDns } from "../shared/dns.ts";
 import { type Fields, wrong } from "../shared/fields.ts";
+import { missingIpam } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import { type Call, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
 
@@ -52,7 +53,7 @@ function check(call: Call): void {
 
 function ipamOf({ config }: Call): Fields {
   const ipam = config.object("ipam");
-  if (!ipam) throw wrong("ipam is missing; static finds its addresses there");
+  if (!ipam) throw missingIpam();
   return ipam;
 }
 
@@ -60,10 +61,12 @@ function ipamOf({ config }: Call): Fields {
 function readAddresses({ invocation, config, version }: Call, ipam: Fields): StaticAddress[] {
   const { IP, GATEWAY } = readCniArgs(invocation.args, ["IP", "GATEWAY"]);
   const named = ipam.objects("addresses").map((address): StaticAddress => ({
-    prefix: address.prefix("address") ?? address.fail("address", "in CIDR notation (a.b.c.d/n)"),
+    prefix: readPrefix(address.text("address") ?? "", "the 'address' field is expected to be"),
     gateway: address.address("gateway"),
   }));
-  for (const text of IP ? IP.split(",") : []) named.push({ prefix: readPrefix(text.trim()) });
+  for (const text of IP ? IP.split(",") : []) {
+    named.push({ prefix: readPrefix(text.trim(), "the 'ip' field is expected to be") });
+  }
   for (const text of GATEWAY ? GATEWAY.split(",") : []) {
     const gateway = parseAddress(text.trim());
     if (!gateway) throw wrong(`CNI_ARGS holds the gateway ${quote(text)}, which is no IP address`);
@@ -75,18 +78,21 @@ function readAddresses({ invocation, config, version }: Call, ipam: Fields): Sta
     config.object("runtimeConfig")?.texts("ips") ?? [],
     config.object("args")?.object("cni")?.texts("ips") ?? [],
   ].find((list) => list.length > 0);
-  const addresses = asked ? asked.map((text) => ({ prefix: readPrefix(text) })) : named;
+  const addresses = asked
+    ? asked.map((text) => ({ prefix: readPrefix(text, "an entry in the 'ips' field is NOT") }))
+    : named;
   for (const family of [4, 6]) {
     const count = addresses.filter(({ prefix }) => prefix.family === family).length;
     if (count > 1 && !atLeast(version, "0.3.0")) {
-      throw wrong(`cniVersion ${version} has no more than one address of a family`);
+      throw wrong(`CNI version ${version} does not support more than 1 address per family`);
     }
   }
   return addresses;
 }
 
-function readPrefix(text: string): Prefix {
+/** @param wanted the reference's words, which callers may look for */
+function readPrefix(text: string, wanted: string): Prefix {
   const prefix = parsePrefix(text);
   if (prefix) return prefix;
-  throw wrong(`the address ${quote(text)} is asked for; it must be in CIDR notation (a.b.c.d/n)`);
+  throw wrong(`${wanted} in CIDR notation, got: '${text}'`);
 }
