@@ -226,22 +226,30 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * The routes of the main table through one interface, with what the kernel says of each, to be
-   * copied or deleted as it is.
+   * The routes of all tables through one interface, with what the kernel says of each, to be copied
+   * or deleted as it is.
    *
    * @throws {SystemError}
    */
   listedRoutesOf(link: number): { route: Route; listed: Uint8Array }[] {
     return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", (message) => {
       const route = decodeRoute(message);
-      if (route?.link !== link || route.table !== "main") return undefined;
-      return { route, listed: message.body.slice() };
+      return route?.link === link ? { route, listed: message.body.slice() } : undefined;
     });
   }
 
   /** The rules that choose among the tables, in the order they are tried. */
   rules(): Rule[] {
-    return this.#socket.dump(RTM_GETRULE, [new Uint8Array(12)], "list routing rules", decodeRule);
+    return this.listedRules().map(({ rule }) => rule);
+  }
+
+  /** As {@link rules}, with what the kernel says of each, to be copied as it is. */
+  listedRules(): { rule: Rule; listed: Uint8Array }[] {
+    const what = "list routing rules";
+    return this.#socket.dump(RTM_GETRULE, [new Uint8Array(12)], what, (message) => {
+      const rule = decodeRule(message);
+      return rule && { rule, listed: message.body.slice() };
+    });
   }
 
   /** The ARP and neighbour-discovery caches. */

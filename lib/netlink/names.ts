@@ -52,3 +52,10 @@ export const scopeName = (scope: number): string => SCOPES[scope] ?? String(scop
 export const tableName = (table: number): string => TABLES[table] ?? String(table);
 export const protocolName = (protocol: number): string => PROTOCOLS[protocol] ?? String(protocol);
 export const routeTypeName = (type: number): string => ROUTE_TYPES[type] ?? String(type);
+
+export const scopeNumber = (name: string): number => numberOf(SCOPES, name);
+export const tableNumber = (name: string): number => numberOf(TABLES, name);
+
+function numberOf(names: Readonly<Record<number, string>>, name: string): number {
+  return Number(Object.keys(names).find((number) => names[Number(number)] === name) ?? name);
+}

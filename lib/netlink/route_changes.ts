@@ -14,9 +14,11 @@ import type { InterfaceAddress } from "./address_changes.ts";
 
 const RTM_NEWROUTE = 24;
 const RTA_METRICS = 8;
+const RTA_TABLE = 15;
 const RTA_VIA = 18;
 /** What a listed route is made of; the rest is the kernel's own bookkeeping. */
-const OWN_ATTRIBUTES = [1, 4, 5, 6, 7, RTA_METRICS, RTA_VIA];
+const OWN_ATTRIBUTES = [1, 4, 5, 6, 7, RTA_METRICS, RTA_TABLE, RTA_VIA];
+const RTNH_F_ONLINK = 4;
 const RTM_DELROUTE = 25;
 const RTMSG_BYTES = 12;
 const RTA_DST = 1;
@@ -24,7 +26,6 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
-const RTA_TABLE = 15;
 const RT_TABLE_UNSPEC = 0;
 export const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
@@ -69,6 +70,11 @@ export function addRouteOrHop(route: NewRoute): Change {
   return { ...addRoute(route), flags: NLM_F_CREATE };
 }
 
+/** Adds a route in place of one to that destination. */
+export function replaceRoute(route: NewRoute): Change {
+  return { ...addRoute(route), flags: NLM_F_CREATE | NLM_F_REPLACE };
+}
+
 /** Deletes a route. The kernel's `ESRCH`: there is none. */
 export function deleteRoute(route: NewRoute): Change {
   return {
@@ -84,32 +90,49 @@ export function copyRoute(listed: Uint8Array, table: number): Change {
   return {
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_REPLACE,
-    parts: listedParts(listed, table),
+    parts: listedParts(listed, { table }),
     what: `copy a route to table ${table}`,
   };
 }
 
-/** Deletes a route as the kernel listed it in the main table. */
+/** Adds a route as the kernel listed it, through another interface, unless it is there. */
+export function moveRoute(listed: Uint8Array, link: number): Change {
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    parts: listedParts(listed, { link }),
+    what: "move a route",
+    unless: "EEXIST",
+  };
+}
+
+/** Deletes a route as the kernel listed it. */
 export function deleteListedRoute(listed: Uint8Array): Change {
   return {
     type: RTM_DELROUTE,
     flags: 0,
-    parts: listedParts(listed, RT_TABLE_MAIN),
+    parts: listedParts(listed, {}),
     what: "delete a route",
   };
 }
 
-function listedParts(listed: Uint8Array, table: number): Uint8Array[] {
+function listedParts(
+  listed: Uint8Array,
+  { table, link }: { table?: number; link?: number },
+): Uint8Array[] {
   const header = listed.slice(0, RTMSG_BYTES);
-  header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
   // Flags such as linkdown are told, and refused when they are asked for.
+  const isOnLink = header[8]! & RTNH_F_ONLINK;
   header.fill(0, 8);
+  header[8] = isOnLink;
+  const others = new Map(table === undefined ? [] : [[RTA_TABLE, u32(table)]]);
+  if (table !== undefined) header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
+  if (link !== undefined) others.set(RTA_OIF, u32(link));
   return [
     header,
     ...[...eachAttribute(listed.subarray(RTMSG_BYTES))]
       .filter(([type]) => OWN_ATTRIBUTES.includes(type))
-      .map(([type, value]) => attribute(type, value)),
-    ...table < 256 ? [] : [attribute(RTA_TABLE, u32(table))],
+      .map(([type, value]) => attribute(type, others.get(type) ?? value)),
   ];
 }
 

@@ -30,6 +30,12 @@ export function addSourceRule(rule: SourceRule): Change {
   };
 }
 
+/** Adds a rule as the kernel listed it in another namespace, unless it is there. */
+export function copyRule(listed: Uint8Array): Change {
+  const flags = NLM_F_CREATE | NLM_F_EXCL;
+  return { type: RTM_NEWRULE, flags, parts: [listed], what: "copy a rule", unless: "EEXIST" };
+}
+
 /** The kernel's `ENOENT`: there is none. */
 export function deleteSourceRule(rule: SourceRule): Change {
   return {

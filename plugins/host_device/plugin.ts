@@ -10,7 +10,7 @@ import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns } from "../shared/dns.ts";
 import { wrong } from "../shared/fields.ts";
-import { addIpam, checkIpam, delIpam, ipamType, statusOfIpam } from "../shared/ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import { insideInterface, requireFree } from "../shared/stacked_link.ts";
@@ -23,8 +23,9 @@ import {
 import { undoingOnFailure } from "../shared/undo.ts";
 import { containerInterface, verifyAddressing, verifyMac } from "../shared/verify_interface.ts";
 import { findDevice, isUserspaceDevice } from "./device.ts";
+import { type InterfaceNetwork, networkOfDevice, NO_NETWORK } from "./interface_network.ts";
 
-export const hostDevice: Plugin = standardPlugin({ add, del, check, status: statusOfIpam });
+export const hostDevice: Plugin = standardPlugin({ add, del, check, ...FORWARDED });
 
 async function add(call: LiveCall): Promise<Result> {
   const ipam = ipamType(call);
@@ -35,22 +36,30 @@ async function add(call: LiveCall): Promise<Result> {
     // A device whose driver is a program's has no interface to move.
     const device = isUserspaceDevice(call) ? undefined : findDevice(call, host);
     if (device) requireFree(container, call.ifName);
+    const keepsNetwork = call.config.flag("useInterfaceNetwork");
+    if (keepsNetwork && !device) {
+      throw wrong("useInterfaceNetwork is set, and the device has no interface: take it out");
+    }
+    const network = keepsNetwork ? networkOfDevice(host, device!) : NO_NETWORK;
     if (ipam !== undefined) undo(() => delIpam(call, ipam));
-    const leased = ipam === undefined ? undefined : await addIpam(call, ipam);
+    const leased = ipam === undefined
+      ? undefined
+      : await addIpam(call, ipam, { mayBeEmpty: keepsNetwork });
     const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
     const routes = leased?.routes ?? [];
     if (!device) {
       const interfaces = [{ name: call.ifName, sandbox: call.netns }];
       return { interfaces, ips, routes, dns: leased ? readDns(call.config) : {} };
     }
-    moveIn(call, host, container, device, undo);
+    moveIn(call, host, container, device, undo, network);
     const link = container.link(call.ifName);
     container.setLinkUp(call.ifName);
+    container.changeAll(network.changes(link));
     if (leased) await configureInterface(container, call.netns, link, { ips, routes }, []);
     return {
       interfaces: [insideInterface(call, link)],
-      ips,
-      routes,
+      ips: [...ips, ...network.ips],
+      routes: [...routes, ...network.routes],
       dns: leased ? readDns(call.config) : {},
     };
   });
@@ -65,6 +74,7 @@ function moveIn(
   container: Netlink,
   device: Link,
   undo: (step: () => void) => void,
+  network: InterfaceNetwork,
 ): void {
   const wasUp = device.flags.includes("UP");
   using target = open(netns);
@@ -73,7 +83,9 @@ function moveIn(
     if (inside?.mac !== device.mac) return;
     moveOut(container, inside!, device.name);
     const back = host.findLink(device.name);
-    if (back && wasUp) host.change(setLink(back.index, back.name, { up: true }));
+    if (!back || !wasUp) return;
+    host.change(setLink(back.index, back.name, { up: true }));
+    host.changeAll(network.changes(back));
   });
   // In one message: the kernel renames it on the way, where no other program sees it in between.
   host.change(setLink(device.index, device.name, {

@@ -5,11 +5,24 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { contains, parseAddress } from "../../lib/base/prefix.ts";
+import { bytesOf, contains, parseAddress } from "../../lib/base/prefix.ts";
 import { Netlink, type Route, type Rule } from "../../lib/netlink/mod.ts";
-import { addRoute, copyRoute, deleteListedRoute } from "../../lib/netlink/route_changes.ts";
+import {
+  addRoute,
+  copyRoute,
+  deleteListedRoute,
+  replaceRoute,
+  RT_SCOPE_LINK,
+} from "../../lib/netlink/route_changes.ts";
 import { addSourceRule, deleteSourceRule } from "../../lib/netlink/rule_changes.ts";
-import { bytesOfAddress, hostNetwork, prefixOf, withoutLength } from "../shared/addresses.ts";
+import {
+  bytesOfAddress,
+  hostNetwork,
+  interfaceAddress,
+  networkOf,
+  prefixOf,
+  withoutLength,
+} from "../shared/addresses.ts";
 import { wrong } from "../shared/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
@@ -37,7 +50,7 @@ async function add(call: LiveCall): Promise<Result> {
   using container = Netlink.open(call.netns);
   return await undoingOnFailure((undo) => {
     undo(() => removeRules(call, ips.map(({ address }) => withoutLength(address))));
-    if (table === undefined) moveRoutes(container, call.ifName, ips);
+    if (table === undefined) moveRoutes(container, call, ips);
     else for (const ip of ips) container.change(ruleOf(ip, table));
     return Promise.resolve(result);
   });
@@ -55,31 +68,52 @@ function ruleOf({ address }: IpConfig, table: number) {
   return addSourceRule({ source: hostNetwork(bytesOfAddress(withoutLength(address))), table });
 }
 
-/** The interface's routes go from the main table to those of its addresses. */
-function moveRoutes(container: Netlink, ifName: string, ips: readonly IpConfig[]): void {
-  const { index } = container.link(ifName);
+/** `gateways`, by family: they count more than what the plugin before says. @throws {CniError} */
+function readGateways({ config }: Call): Map<4 | 6, Uint8Array> {
+  const gateways = new Map<4 | 6, Uint8Array>();
+  for (const text of config.texts("gateways")) {
+    const address = parseAddress(text);
+    if (!address) return config.fail("gateways", "a list of IP addresses");
+    if (gateways.has(address.family)) config.fail("gateways", "at most one address of each family");
+    gateways.set(address.family, bytesOf(address));
+  }
+  return gateways;
+}
+
+/**
+ * The interface's routes go from the main table to those of its addresses. With `addSourceHints`, the
+ * main table keeps those to the networks of the addresses, and with them the address to send from.
+ */
+function moveRoutes(container: Netlink, call: LiveCall, ips: readonly IpConfig[]): void {
+  const { index } = container.link(call.ifName);
+  const gateways = readGateways(call);
+  const hints = call.config.flag("addSourceHints");
   const rules = container.rules();
-  const routes = container.listedRoutesOf(index);
+  const routes = container.listedRoutesOf(index).filter(({ route }) => route.table === "main");
   let table = FIRST_TABLE;
   for (const ip of ips) {
     table = freeTable(rules, table);
     container.change(ruleOf(ip, table));
     const { family } = prefixOf(ip.address);
-    if (ip.gateway !== undefined) {
-      container.change(addRoute({
-        destination: { bytes: new Uint8Array(family === 4 ? 4 : 16), prefixLength: 0 },
-        link: index,
-        gateway: bytesOfAddress(ip.gateway),
-        table,
-      }));
+    const gateway = gateways.get(family) ?? (ip.gateway && bytesOfAddress(ip.gateway));
+    if (gateway) {
+      const destination = { bytes: new Uint8Array(family === 4 ? 4 : 16), prefixLength: 0 };
+      container.change(addRoute({ destination, link: index, gateway, table }));
     }
     for (const { route, listed } of routes) {
       if (belongs(route, ip)) container.change(copyRoute(listed, table));
     }
     table++;
   }
+  for (const { address } of hints ? ips : []) {
+    const own = interfaceAddress(address);
+    const route = { destination: networkOf(own), link: index, source: own.bytes };
+    container.change(replaceRoute({ ...route, scope: RT_SCOPE_LINK }));
+  }
   // Only now: the routes to gateways are needed until all of them are known.
-  for (const { listed } of routes) container.change(deleteListedRoute(listed));
+  for (const { route, listed } of routes) {
+    if (!hints || route.scope !== "link") container.change(deleteListedRoute(listed));
+  }
 }
 
 /** The next table that no rule leads to. */

@@ -3,6 +3,8 @@ import type { Interface, Result } from "../../lib/cni/result.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { prefixOf, withoutLength } from "./addresses.ts";
 import { showNetwork } from "../../lib/base/prefix.ts";
+import { tableNumber } from "../../lib/netlink/names.ts";
+import { RT_TABLE_MAIN } from "../../lib/netlink/route_changes.ts";
 import { wrong } from "./fields.ts";
 import type { LiveCall } from "./standard_plugin.ts";
 
@@ -36,7 +38,8 @@ export function verifyMac(link: Link, made: Interface): void {
 export function verifyAddressing(container: Netlink, ifName: string, result: Result): void {
   const link = container.link(ifName);
   const addresses = container.addressesOf(link.index);
-  const routes = container.routes().filter(({ table }) => table === "main");
+  const all = container.routes();
+  const routes = all.filter(({ table }) => table === "main");
   for (const { address } of result.ips) {
     const prefix = prefixOf(address);
     const has = addresses.some((one) =>
@@ -47,10 +50,11 @@ export function verifyAddressing(container: Netlink, ifName: string, result: Res
       throw wrong(`the container has lost the route to its network, ${showNetwork(prefix)}`);
     }
   }
-  for (const { dst, gw } of result.routes) {
+  for (const { dst, gw, table } of result.routes) {
     const prefix = prefixOf(dst);
     const destination = prefix.length === 0 ? "default" : showNetwork(prefix);
-    const has = routes.some((route) =>
+    const has = all.some((route) =>
+      tableNumber(route.table) === (table || RT_TABLE_MAIN) &&
       route.destination === destination &&
       (route.family === "inet6") === (prefix.family === 6) &&
       (gw === undefined || prefix.length === 0 || route.gateway === gw)

@@ -11,7 +11,7 @@ const IFLA_VLAN_ID = 1;
 
 export const vlan: Plugin = standardPlugin(innerPlugin({
   kind: "vlan",
-  addresses: "required",
+  addresses: "optional",
   plan(call, host, container) {
     const id = readId(call);
     if (!call.config.text("master")) throw wrong("master is missing; it must be an interface");

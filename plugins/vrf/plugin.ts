@@ -99,7 +99,7 @@ async function join(container: Netlink, link: Link, { link: vrf, table }: Domain
       .map(({ address, prefixLength }) => `${address}/${prefixLength}`);
   const before = globals();
   const routes = container.listedRoutesOf(link.index).filter(({ route }) =>
-    route.scope === "global"
+    route.table === "main" && route.scope === "global"
   );
   container.change(setLink(link.index, link.name, { master: vrf.index }));
   const after = globals();
