@@ -55,10 +55,18 @@ function isOfMesos({ args }: JsonObject): boolean {
   return isObject(args) && isObject(args["org.apache.mesos"]);
 }
 
-/** What a plugin says to somebody who tries it: so runtimes find out which plugins there are. */
-function introduce({ type }: PluginType): number {
+/** The release of containernetworking/plugins whose fields and behaviour the standard plugins have. */
+export const REFERENCE_VERSION = "v1.10.0";
+
+/**
+ * What a plugin says to somebody who tries it: so runtimes find out which plugins there are. Nomad
+ * takes the first version that it sees for the plugin's, and nerdctl wants the first line as the
+ * reference writes it.
+ */
+function introduce({ type, standard }: PluginType): number {
   console.error(
-    `CNI plugin ${type} of mesos-cni ${VERSION}\n` +
+    (standard ? `CNI ${type} plugin ${REFERENCE_VERSION}\n` : "") +
+      `CNI plugin ${type} of mesos-cni ${VERSION}\n` +
       `CNI protocol versions supported: ${SPEC_VERSIONS.join(", ")}\n` +
       "A container runtime calls it; for what an operator calls, see: mesos-cni help",
   );

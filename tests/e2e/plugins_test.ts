@@ -276,7 +276,7 @@ Deno.test("without CNI_COMMAND a plugin says what it is", async () => {
   assertEquals([code, stdout], [0, ""]);
   assertMatch(
     stderr,
-    /^CNI plugin bridge of mesos-cni .*\nCNI protocol versions supported: 0\.1\.0,/,
+    /^CNI bridge plugin v1\.10\.0\nCNI plugin bridge of mesos-cni .*\nCNI protocol versions supported: 0\.1\.0,/,
   );
 });
 
