@@ -31,6 +31,7 @@ export async function runSuite(
     env: {
       UPSTREAM_PROGRAMS: programs,
       UPSTREAM_TOOLS: tools,
+      UPSTREAM_OUTPUT: output,
       PATH: `${programs}:${tools}:${Deno.env.get("PATH")}`,
       // A busy machine is not a failure: a spec that names no limit of its own has these.
       GOMEGA_DEFAULT_EVENTUALLY_TIMEOUT: "20s",
