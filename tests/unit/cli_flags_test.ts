@@ -102,4 +102,5 @@ Deno.test("any command line is a call, or wrong", () => {
       args.slice(0, end).some((arg) => ["-n", "--dry-run"].includes(arg)),
     );
   });
+  assertEquals(parseCall(command, ["--dry-run", "true"], PROGRAM).operands, ["true"]);
 });

@@ -102,6 +102,10 @@ const compared = fc.letrec((tie) => ({
   key: fc.constantFrom<unknown>(0, -0, NaN, "0", "a", null, undefined, 1n),
 })).any;
 const pair = fc.oneof(
+  fc.constantFrom([0, -0], [[0], [-0]], [{ a: 0 }, { a: -0 }], [
+    new Map([[1, 0]]),
+    new Map([[1, -0]]),
+  ]),
   fc.tuple(compared, compared),
   compared.map((one) => [one, one]),
   compared.map((one) => [one, structuredCloneOf(one)]),
@@ -201,14 +205,27 @@ test("command lines", () => {
     collect: ["name", "n"],
   };
   const word = fc.oneof(
-    fc.constantFrom("", "-", "0x1f", "7e12", " 1", "true", "false", "json", "a=b", "_", "."),
+    fc.constantFrom(
+      "",
+      "-",
+      "0x1f",
+      "7e12",
+      " 1",
+      "true",
+      "false",
+      "json",
+      "a=b",
+      "a\nb",
+      "_",
+      ".",
+    ),
     anyText(3).filter((text) => !text.startsWith("-")),
   );
   const flag = fc.oneof(
     fc.constantFrom("--json=true", "--json=false", "--dry_run=", "--json=x", "--name", "--n"),
     fc.tuple(
       fc.constantFrom("name", "n"),
-      fc.oneof(word, fc.constantFrom("-1", "--", "--json", "=")),
+      fc.oneof(word, fc.constantFrom("-1", "--", "--json", "=", "a\nb")),
     )
       .map(([name, value]) => `--${name}=${value}`),
   );
