@@ -74,7 +74,11 @@ function readGateways({ config }: Call): Map<4 | 6, Uint8Array> {
   for (const text of config.texts("gateways")) {
     const address = parseAddress(text);
     if (!address) return config.fail("gateways", "a list of IP addresses");
-    if (gateways.has(address.family)) config.fail("gateways", "at most one address of each family");
+    if (gateways.has(address.family)) {
+      throw wrong(
+        `gateways list contains multiple IPv${address.family} addresses: ${text} is one more`,
+      );
+    }
     gateways.set(address.family, bytesOf(address));
   }
   return gateways;

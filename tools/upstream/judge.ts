@@ -40,6 +40,11 @@ export async function judges(
   const control = (name: string, programs: string) =>
     runSuite(reference, suite, programs, `${directory}/${name}`, focus);
   const theirs = await control("reference", reference.programs);
+  // What a busy machine made fail passes the next time.
+  if ([...theirs.values()].some(({ passed }) => !passed)) {
+    const again = await control("reference", reference.programs);
+    for (const [name, outcome] of again) if (outcome.passed) theirs.set(name, outcome);
+  }
   const failing = await failingPrograms(`${reference.directory}/failing`);
   const found = judgesOf(theirs, await control("failing", failing));
   if (found.length === 0) throw new Error(`no spec of ${suite} judges on the kernel ${kernel}`);
