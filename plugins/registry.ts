@@ -1,17 +1,18 @@
 /** The types of plugins: the one place where their names are written. */
 import type { JsonObject } from "../lib/base/json.ts";
-import type { LiveAttachment, PluginType, Registry } from "../lib/cni/plugin_type.ts";
+import type { PluginType, Registry } from "../lib/cni/plugin_type.ts";
 import { SINCE } from "./shared/since.ts";
 
 const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
 
-async function restoreMasquerade(config: JsonObject, attachment: LiveAttachment) {
-  return await (await import("./shared/masquerade.ts")).restoreMasquerade(config, attachment);
-}
+const masquerade = () => import("./shared/masquerade.ts");
+const passage = () => import("./firewall/plugin.ts");
 
-async function missingMasquerade(config: JsonObject, attachment: LiveAttachment) {
-  return await (await import("./shared/masquerade.ts")).missingMasquerade(config, attachment);
-}
+/** What two types have for `ipMasq`. */
+const MASQUERADES: Pick<PluginType, "repair" | "missing"> = {
+  repair: async (...call) => await (await masquerade()).restoreMasquerade(...call),
+  missing: async (...call) => await (await masquerade()).missingMasquerade(...call),
+};
 
 const TYPES: readonly PluginType[] = [
   {
@@ -41,16 +42,14 @@ const TYPES: readonly PluginType[] = [
     standard: true,
     load: async () => (await import("./bridge/plugin.ts")).bridge,
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
-    repair: restoreMasquerade,
-    missing: missingMasquerade,
+    ...MASQUERADES,
   },
   {
     type: "ptp",
     kind: "main",
     standard: true,
     load: async () => (await import("./ptp/plugin.ts")).ptp,
-    repair: restoreMasquerade,
-    missing: missingMasquerade,
+    ...MASQUERADES,
   },
   {
     type: "macvlan",
@@ -81,7 +80,9 @@ const TYPES: readonly PluginType[] = [
     kind: "meta",
     standard: true,
     since: SINCE.firewall,
-    load: async () => (await import("./firewall/plugin.ts")).firewall,
+    load: async () => (await passage()).firewall,
+    repair: async (...call) => await (await passage()).restorePassage(...call),
+    missing: async (...call) => await (await passage()).missingPassage(...call),
   },
   {
     type: "tuning",

@@ -4,6 +4,7 @@
  */
 import { log } from "../base/log.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { FirewallTransaction } from "../firewall/transaction.ts";
 import { isContainerId, isInterfaceName, type Network, type PluginConfig } from "./config.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Locate, Plugin } from "./invocation.ts";
@@ -45,8 +46,11 @@ export async function add(
   // Found before the first one runs: a chain that cannot be completed is not begun.
   const chain = network.plugins.map((plugin) => ({ plugin, run: locate(plugin.type) }));
   let result: JsonObject | undefined;
+  // The rules of all plugins in one transaction, once all else has been done.
+  const firewall = new FirewallTransaction(attachment.path);
   for (const { plugin, run } of chain) {
-    const printed = await invoke("ADD", network, plugin, attachment, run, locate, result);
+    const add: Plugin = (invocation) => run({ ...invocation, firewall });
+    const printed = await invoke("ADD", network, plugin, attachment, add, locate, result);
     const where = describe("ADD", network, plugin, attachment);
     if (printed === undefined) {
       throw new CniError(
@@ -56,6 +60,7 @@ export async function add(
     }
     result = convertResult(printed, network.cniVersion, `${where}: result`);
   }
+  await firewall.commit();
   return result!;
 }
 

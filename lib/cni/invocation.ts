@@ -1,5 +1,6 @@
 /** One call of a plugin, as a value: the same for a process and for a plugin inside this program. */
 import type { JsonObject } from "../base/json.ts";
+import type { FirewallTransaction } from "../firewall/transaction.ts";
 
 export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "STATUS" | "VERSION";
 
@@ -22,6 +23,8 @@ export interface Invocation {
   searchPath: string;
   /** What the plugin reads on standard input. */
   config: JsonObject;
+  /** Of an ADD, whose rules its caller commits with those of others; and undoes, if that fails. */
+  firewall?: FirewallTransaction;
   /** How the plugins that this one delegates to are found, built in or not. */
   locate: Locate;
 }

@@ -3,6 +3,7 @@
  * something up. The list itself is plugins/registry.ts; main.ts hands it down.
  */
 import type { JsonObject } from "../base/json.ts";
+import type { FirewallView } from "../firewall/view.ts";
 import type { Plugin } from "./invocation.ts";
 import type { SpecVersion } from "./version.ts";
 
@@ -42,8 +43,16 @@ export interface PluginType {
    * @returns whether any were missing
    */
   repair?: (config: JsonObject, attachment: LiveAttachment) => Promise<boolean>;
-  /** What of that is missing, in a few words; undefined where nothing is, or it can't be told. */
-  missing?: (config: JsonObject, attachment: LiveAttachment) => Promise<string | undefined>;
+  /**
+   * What of that is missing, in a few words; undefined where nothing is.
+   *
+   * @param views all that there is of the host's rules (`Firewall.every`), looked at once for many
+   */
+  missing?: (
+    config: JsonObject,
+    attachment: LiveAttachment,
+    views: readonly FirewallView[],
+  ) => Promise<string | undefined>;
 }
 
 /** An attachment whose container goes on. */

@@ -50,6 +50,8 @@ async function execute(
   { timeoutMs = TIMEOUT_MS, outputLimit = OUTPUT_LIMIT, signal, start }: ProcessOptions,
 ): Promise<Run> {
   if (signal?.aborted) throw interrupted(file);
+  // Another program looks for what the plugins before it made.
+  await invocation.firewall?.commit();
   try {
     const run = await runProgram(file, {
       env: environment(invocation),

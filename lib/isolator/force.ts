@@ -6,7 +6,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork } from "./attach.ts";
-import { removeAttachmentRules } from "./attachment_rules.ts";
+import { removePassage } from "../firewall/passage.ts";
+import { removeAttachedRules } from "./gc/rules.ts";
 import { tracesOfPlugin } from "./gc/networks.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "../containers/layout.ts";
@@ -31,9 +32,11 @@ export async function removeTraces(
     removed.push(...await releaseLeases(store, id, ifName));
   }
   removed.push(...await removeMappings(id, name, ifName));
-  for (const family of ["iptables", "ip6tables"]) {
-    removed.push(...await removeAttachmentRules(family, isolator.settings.path, id, name));
+  const { path } = isolator.settings;
+  if (await removeAttachedRules({ network: name, containerId: id }, path)) {
+    removed.push(`the rules of the nat table that carry its name, on ${name}`);
   }
+  await removePassage({ containerId: id, network: name, ifName }, path);
   return removed;
 }
 

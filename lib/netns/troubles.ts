@@ -1,6 +1,8 @@
 /** What is wrong with containers beyond each one's own namespace: read once for all of them. */
 import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
+import { Firewall } from "../firewall/firewall.ts";
+import type { FirewallView } from "../firewall/view.ts";
 import { listMissing } from "../ports/mod.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
@@ -46,13 +48,25 @@ export async function troublesOf(
   for (const [id, missing] of await lostRules()) {
     add(id, `port rules missing (${missing.length})`);
   }
+  const views = await viewsOf();
   for (const { id, attachments, namespaceAlive } of containers) {
     if (!namespaceAlive) continue;
     for (const checkpoint of attachments) {
-      for (const text of await lostOf(id, checkpoint, plugins)) add(id, text);
+      for (const text of await lostOf(id, checkpoint, plugins, views)) add(id, text);
     }
   }
   return troubles;
+}
+
+/** All that there is of rules, for all containers. */
+async function viewsOf(): Promise<FirewallView[]> {
+  try {
+    const firewalls = await Firewall.every(variable("PATH") ?? "");
+    return await Promise.all(firewalls.map((firewall) => firewall.look()));
+  } catch (error) {
+    if (error instanceof OperatorError) return [];
+    throw error;
+  }
 }
 
 /** What the types of its plugins know to be missing. */
@@ -60,8 +74,9 @@ async function lostOf(
   containerId: string,
   { network, ifName, plugins, result }: Checkpoint,
   registry: Registry,
+  views: readonly FirewallView[],
 ): Promise<string[]> {
-  if (!result) return [];
+  if (!result || views.length === 0) return [];
   const addresses = result.ips.map(({ address }) => address);
   const path = variable("PATH") ?? "";
   const found: string[] = [];
@@ -69,7 +84,11 @@ async function lostOf(
     const missing = registry.get(String(config.type))?.missing;
     if (!missing) continue;
     try {
-      const text = await missing(config, { network, containerId, ifName, addresses, path });
+      const text = await missing(
+        config,
+        { network, containerId, ifName, addresses, path },
+        views,
+      );
       if (text !== undefined) found.push(text);
     } catch (error) {
       // Who may not read rules, or has a kernel without them, is not told of them.

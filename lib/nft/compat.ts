@@ -49,8 +49,14 @@ export function localDestination(): Expression {
 }
 
 /** States of `--ctstate` as bits (XT_CONNTRACK_STATE_*). */
-const STATES = { RELATED: 0x4, ESTABLISHED: 0x2, NEW: 0x8, SNAT: 0x40, DNAT: 0x80 } as const;
-export type ConntrackState = keyof typeof STATES;
+export const CONNTRACK_STATES = {
+  RELATED: 0x4,
+  ESTABLISHED: 0x2,
+  NEW: 0x8,
+  SNAT: 0x40,
+  DNAT: 0x80,
+} as const;
+export type ConntrackState = keyof typeof CONNTRACK_STATES;
 const XT_CONNTRACK_STATE = 1;
 
 /** `-m conntrack [!] --ctstate STATES`: struct xt_conntrack_mtinfo3. */
@@ -59,7 +65,7 @@ export function conntrackState(states: readonly ConntrackState[], inverted: bool
   const fields = view(info);
   fields.setUint16(146, XT_CONNTRACK_STATE, true);
   fields.setUint16(148, inverted ? XT_CONNTRACK_STATE : 0, true);
-  fields.setUint16(150, states.reduce((bits, state) => bits | STATES[state], 0), true);
+  fields.setUint16(150, states.reduce((bits, state) => bits | CONNTRACK_STATES[state], 0), true);
   return xtMatch("conntrack", 3, info);
 }
 

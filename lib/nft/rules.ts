@@ -25,6 +25,7 @@ const NFT_MSG_GETGEN = nfMessage(16);
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_HOOK = 4;
+const NFTA_CHAIN_POLICY = 5;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
@@ -32,12 +33,6 @@ const NFTA_RULE_EXPRESSIONS = 4;
 const NFTA_RULE_USERDATA = 7;
 const NFTA_EXPR_NAME = 1;
 const NFTA_EXPR_DATA = 2;
-const NFTA_IMMEDIATE_DATA = 2;
-const NFTA_DATA_VERDICT = 2;
-const NFTA_VERDICT_CODE = 1;
-const NFTA_VERDICT_CHAIN = 2;
-const NFT_JUMP = -3;
-const NFT_GOTO = -4;
 const ENOENT = 2;
 const ERANGE = 34;
 
@@ -81,9 +76,10 @@ export class Rules {
     return this.#chain(table, chain)?.bytes(NFTA_CHAIN_HOOK) !== undefined;
   }
 
-  /** The chains that a chain's rules jump or go to, one for each such rule. @throws {SystemError} */
-  jumps(table: string, chain: string): string[] {
-    return this.list(table, chain, ({ expressions }) => jumpOf(expressions));
+  /** What a base chain does with packets that no rule decided over. @throws {SystemError} */
+  policy(table: string, chain: string): "ACCEPT" | "DROP" | undefined {
+    const policy = this.#chain(table, chain)?.be32(NFTA_CHAIN_POLICY);
+    return policy === undefined ? undefined : policy === 0 ? "DROP" : "ACCEPT";
   }
 
   /** How many rules a chain has. @throws {SystemError} */
@@ -91,20 +87,30 @@ export class Rules {
     return this.#dump(table, chain, () => true).length;
   }
 
-  /** The rules of a chain for which `take` has something. @throws {SystemError} */
-  list<T>(table: string, chain: string, take: (rule: ListedRule) => T | undefined): T[] {
-    return this.#dump(table, chain, (rule) => take(listedRule(table, chain, rule)));
+  /**
+   * The rules of a chain for which `take` has something.
+   *
+   * @param marks asked about are only rules that hold one of these bytes
+   * @throws {SystemError}
+   */
+  list<T>(
+    table: string,
+    chain: string,
+    take: (rule: ListedRule) => T | undefined,
+    marks?: readonly Uint8Array[],
+  ): T[] {
+    return this.#dump(table, chain, (rule, bytes) => {
+      if (marks && !marks.some((mark) => contains(bytes, mark))) return undefined;
+      return take(listedRule(table, chain, rule));
+    });
   }
 
   /** The rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
   withComment(table: string, chain: string, comments: readonly string[]): ListedRule[] {
-    const wanted = comments.map((comment) => cString(comment));
-    return this.#dump(table, chain, (rule, bytes) => {
-      if (!wanted.some((comment) => contains(bytes, comment))) return undefined;
-      const listed = listedRule(table, chain, rule);
+    return this.list(table, chain, (listed) => {
       if (listed.comment === undefined || !comments.includes(listed.comment)) return undefined;
       return { ...listed, expressions: listed.expressions.slice() };
-    });
+    }, comments.map((comment) => cString(comment)));
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
@@ -201,19 +207,6 @@ function commentOf(expressions: Uint8Array): string | undefined {
     if (expression.text(NFTA_EXPR_NAME) !== "match") continue;
     const match = expression.nested(NFTA_EXPR_DATA);
     if (match.text(1) === "comment") return match.text(3);
-  }
-  return undefined;
-}
-
-/** The chain that a rule jumps or goes to. @throws {OperatorError} `kernel_answer` */
-export function jumpOf(expressions: Uint8Array): string | undefined {
-  for (const [, bytes] of eachAttribute(expressions)) {
-    const expression = new Attributes(bytes);
-    if (expression.text(NFTA_EXPR_NAME) !== "immediate") continue;
-    const verdict = expression.nested(NFTA_EXPR_DATA).nested(NFTA_IMMEDIATE_DATA)
-      .nested(NFTA_DATA_VERDICT);
-    const code = (verdict.be32(NFTA_VERDICT_CODE) ?? 0) | 0;
-    if (code === NFT_JUMP || code === NFT_GOTO) return verdict.text(NFTA_VERDICT_CHAIN);
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** The port mapper's mappings in its own table of nftables, read over netlink. */
-import { NFT_TABLE, SETS, TABLE } from "../ports/nftables_table.ts";
+import { NFT_TABLE, SETS, TABLE } from "../firewall/port_table.ts";
 import { readElements, type SetElement } from "../nft/sets.ts";
 
 /** Where a port of the agent leads. */

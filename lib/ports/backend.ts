@@ -1,10 +1,12 @@
 /** What the two ways to write mappings into the kernel have in common. */
+import type { Firewall } from "../firewall/firewall.ts";
+import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import type { Owner, PortAttachment } from "./mapping.ts";
+import type { Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
 /** What a backend wants to have written into a record, to find what it made. */
-export type Traces = Pick<MappingRecord, "handles" | "variants" | "path">;
+export type Traces = Pick<MappingRecord, "handles" | "variants">;
 
 export interface Backend {
   /**
@@ -13,7 +15,12 @@ export interface Backend {
    * @param lock held by the caller: no other change of ours happens meanwhile
    * @throws {OperatorError}
    */
-  install(record: MappingRecord, lock: FileLock): Promise<Traces>;
+  install(
+    record: MappingRecord,
+    lock: FileLock,
+    change: ChangeRules,
+    firewall: Firewall,
+  ): Promise<Traces>;
 
   /**
    * Removes the rules of an attachment. None there is no error. Where only their comment is left
@@ -42,8 +49,5 @@ export type Removal = Owner & { chain: string; snat?: boolean } & Partial<Mappin
 
 export interface Snapshot {
   /** What an attachment should have and does not, as an operator would say it. */
-  missing(attachment: PortAttachment): string[];
-
-  /** Whether what it shares with others is an earlier version's: it serves, and is to be renewed. */
-  isEarlier(attachment: PortAttachment): boolean;
+  missing(record: MappingRecord): Promise<string[]>;
 }

@@ -1,8 +1,10 @@
 /** Putting the rules of an attachment in place, with what the host must allow for them. */
+import type { Firewall } from "../firewall/firewall.ts";
+import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
-import { localnetOf, openHairpin, openLocalnet } from "./reach.ts";
+import { closeLocalnet, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { type MappingRecord, writeRecord } from "./record.ts";
 
 /**
@@ -11,13 +13,20 @@ import { type MappingRecord, writeRecord } from "./record.ts";
  *
  * @throws {OperatorError}
  */
-export async function put(record: MappingRecord, path: string, lock: FileLock): Promise<void> {
-  const { handles: _, variants: __, path: ___, localnet: ____, ...bare } = record;
+export async function put(
+  record: MappingRecord,
+  path: string,
+  lock: FileLock,
+  change: ChangeRules,
+  firewall: Firewall,
+): Promise<void> {
+  const { handles: _, variants: __, ...bare } = record;
   writeRecord(bare);
-  const localnet = record.snat ? localnetOf(record) : undefined;
-  const traces = await (await backendOf(record.backend, path)).install(record, lock);
-  writeRecord({ ...bare, ...traces, localnet });
-  if (localnet !== undefined) openLocalnet(localnet, record);
+  const backend = await backendOf(record.backend, path);
+  writeRecord({ ...bare, ...await backend.install(record, lock, change, firewall) });
+  const device = record.snat ? localnetOf(record) : undefined;
+  if (device !== undefined) openLocalnet(device, record);
+  closeLocalnet(record, device);
   if (record.snat) openHairpin(record);
   forgetFlows(record);
 }

@@ -2,14 +2,16 @@
  * An attachment's rules for iptables. All values come from parsed types, none of which has a quote,
  * a blank or a line break.
  */
-import { ANY_ADDRESS, type Family, familyOfKnown, isLoopback } from "../base/ip.ts";
+import { ANY_ADDRESS, type Family, isLoopback } from "../base/ip.ts";
 import {
-  type IptablesRule,
-  type IptablesTable,
+  type FirewallRule,
+  type Matches,
   type Network,
   network,
-  ruleText,
-} from "../nft/iptables_rule.ts";
+  type Place,
+  ruleLine,
+  single,
+} from "../firewall/rule.ts";
 import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
 
 /** nat: mappings for packets of this host to its own 127.0.0.0/8 (networks with `snat`). */
@@ -22,87 +24,64 @@ export const SNAT_CHAIN = "MESOS-CNI-SNAT";
  */
 export const GUARD_CHAIN = "MESOS-CNI-GUARD";
 
-/** Where an earlier version kept the guard, behind the routing. */
-export const EARLIER_GUARD = { table: "filter", jump: `-A INPUT -d 127.0.0.0/8 -j ${GUARD_CHAIN}` };
-
-/** A rule and where it stands. */
-export interface PlacedRule {
-  table: IptablesTable;
-  chain: string;
-  rule: IptablesRule;
-}
-
 /** A rule of a built-in chain that leads to one of ours. */
-export interface Jump extends PlacedRule {
-  target: string;
+export interface Jump {
+  rule: FirewallRule;
   /** Before all others of its chain, instead of after. */
   first: boolean;
 }
 
 /** The chains of a family that an attachment needs, whoever else uses them. */
 export interface Structure {
-  chains: readonly { table: IptablesTable; chain: string; rules: readonly IptablesRule[] }[];
+  chains: readonly { place: Place; rules: readonly FirewallRule[] }[];
   jumps: readonly Jump[];
 }
 
 export function structure(attachment: PortAttachment, family: Family): Structure {
   const { chain, snat } = attachment;
   const ownAddresses = family === 4 ? "127.0.0.0/8" : "::1/128";
-  const jump = (
-    table: IptablesTable,
-    from: string,
-    target: string,
-    matches: Omit<IptablesRule, "target">,
-    first = false,
-  ): Jump => ({
-    table,
-    chain: from,
-    target,
-    rule: { ...matches, target: { jump: target } },
+  const at = (table: Place["table"], chain: string): Place => ({ family, table, chain });
+  const jump = (from: Place, to: string, matches: Matches, first = false): Jump => ({
+    rule: { ...from, ...matches, target: { jump: to } },
     first,
   });
 
-  const chains: Structure["chains"][number][] = [{ table: "nat", chain, rules: [] }];
+  const chains: Structure["chains"][number][] = [{ place: at("nat", chain), rules: [] }];
   const jumps = [
-    jump("nat", "PREROUTING", chain, { toLocal: true }),
-    jump("nat", "OUTPUT", chain, { destination: network(ownAddresses, true), toLocal: true }),
+    jump(at("nat", "PREROUTING"), chain, { toLocal: true }),
+    jump(at("nat", "OUTPUT"), chain, { destination: network(ownAddresses, true), toLocal: true }),
   ];
   if (!snat) return { chains, jumps };
 
   // First, since a network's own masquerading exempts connections inside its subnet.
-  chains.push({ table: "nat", chain: SNAT_CHAIN, rules: [] });
-  jumps.push(jump("nat", "POSTROUTING", SNAT_CHAIN, { states: { is: ["DNAT"] } }, true));
+  chains.push({ place: at("nat", SNAT_CHAIN), rules: [] });
+  jumps.push(jump(at("nat", "POSTROUTING"), SNAT_CHAIN, { states: { is: ["DNAT"] } }, true));
   if (family === 4) {
     const toLoopback = { destination: network("127.0.0.0/8") };
-    chains.push({ table: "nat", chain: LOOPBACK_CHAIN, rules: [] });
-    jumps.push(jump("nat", "OUTPUT", LOOPBACK_CHAIN, toLoopback));
+    chains.push({ place: at("nat", LOOPBACK_CHAIN), rules: [] });
+    jumps.push(jump(at("nat", "OUTPUT"), LOOPBACK_CHAIN, toLoopback));
+    const guard = at("raw", GUARD_CHAIN);
     chains.push({
-      table: "raw",
-      chain: GUARD_CHAIN,
-      rules: [{ inDevice: { is: "lo", not: true }, target: { verdict: "DROP" } }],
+      place: guard,
+      rules: [{ ...guard, inDevice: { is: "lo", not: true }, target: { verdict: "DROP" } }],
     });
-    jumps.push(jump("raw", "PREROUTING", GUARD_CHAIN, toLoopback, true));
+    jumps.push(jump(at("raw", "PREROUTING"), GUARD_CHAIN, toLoopback, true));
   }
   return { chains, jumps };
 }
 
 /** The rules of the attachment itself, each with its container's comment. */
-export function ownRules(attachment: PortAttachment, family: Family): PlacedRule[] {
+export function ownRules(attachment: PortAttachment, family: Family): FirewallRule[] {
   const comment = commentOf(attachment.containerId);
   const rules = targets(attachment, family).flatMap((target) => [
     ...redirections(attachment, target, comment),
     ...(attachment.snat ? returns(attachment, target, comment) : []),
   ]);
   // Two host ports that lead to one container port need one rule for the way back.
-  return [...new Map(rules.map((rule) => [placedText(rule), rule])).values()];
+  return [...new Map(rules.map((rule) => [ruleLine(rule), rule])).values()];
 }
 
-/** As `iptables-save` prints it. */
-export function placedText({ chain, rule }: Pick<PlacedRule, "chain" | "rule">): string {
-  return `-A ${chain} ${ruleText(rule)}`;
-}
-
-function redirections(attachment: PortAttachment, target: Target, comment: string): PlacedRule[] {
+function redirections(attachment: PortAttachment, target: Target, comment: string): FirewallRule[] {
   const { mapping: { protocol, hostPort, containerPort }, endpoint, hostAddress } = target;
   const { chain, excludeDevices, snat, conditions } = attachment;
   const port = { protocol, number: hostPort };
@@ -113,17 +92,19 @@ function redirections(attachment: PortAttachment, target: Target, comment: strin
     comment,
   };
   const dnat = { dnat: { address: endpoint.address, port: containerPort } };
+  const own: Place = { family: endpoint.family, table: "nat", chain };
   // A rule can except one device. All but the last have a rule of their own that ends the chain.
   const last = excludeDevices.at(-1);
-  const rules = excludeDevices.slice(0, -1).map((device): PlacedRule => ({
-    table: "nat",
-    chain,
-    rule: { ...matches, inDevice: { is: device }, target: { verdict: "RETURN" } },
+  const rules = excludeDevices.slice(0, -1).map((device): FirewallRule => ({
+    ...own,
+    ...matches,
+    inDevice: { is: device },
+    target: { verdict: "RETURN" },
   }));
   const inDevice = last === undefined ? {} : { inDevice: { is: last, not: true } };
-  rules.push({ table: "nat", chain, rule: { ...matches, ...inDevice, target: dnat } });
+  rules.push({ ...own, ...matches, ...inDevice, target: dnat });
   if (snat && endpoint.family === 4 && (hostAddress === undefined || isLoopback(hostAddress))) {
-    rules.push({ table: "nat", chain: LOOPBACK_CHAIN, rule: { ...matches, target: dnat } });
+    rules.push({ ...own, chain: LOOPBACK_CHAIN, ...matches, target: dnat });
   }
   return rules;
 }
@@ -136,7 +117,7 @@ function returns(
   { masqueradeAll }: PortAttachment,
   { mapping, endpoint }: Target,
   comment: string,
-): PlacedRule[] {
+): FirewallRule[] {
   const { protocol, containerPort } = mapping;
   const { address, prefixLength } = endpoint;
   const nearby: Network[] = [
@@ -144,25 +125,20 @@ function returns(
     { address, prefixLength },
   ];
   return (masqueradeAll ? [undefined] : nearby).map((source) => ({
+    family: endpoint.family,
     table: "nat",
     chain: SNAT_CHAIN,
-    rule: {
-      source,
-      destination: single(address),
-      port: { protocol, number: containerPort },
-      comment,
-      target: { masquerade: true },
-    },
+    ...source ? { source } : {},
+    destination: single(address),
+    port: { protocol, number: containerPort },
+    comment,
+    target: { masquerade: true },
   }));
 }
 
 /** The chains of nat where an attachment's rules may be, whoever wrote them. */
 export function possibleChains({ chain }: { chain: string }): string[] {
   return [chain, LOOPBACK_CHAIN, SNAT_CHAIN];
-}
-
-function single(address: string): Network {
-  return { address, prefixLength: familyOfKnown(address) === 6 ? 128 : 32 };
 }
 
 /** Which families an attachment has rules for. */

@@ -24,7 +24,6 @@ export async function goesOn(record: MappingRecord): Promise<boolean> {
   if ((await ProcessTable.look()).inNamespace(record.netnsInode).length > 0) return true;
   const { startsWithProcess = false, reserved } = record;
   if (startsWithProcess) return false;
-  // A record of an earlier version does not say since when.
   // In the future, it is of a clock that has been set back.
-  return reserved === undefined || Math.abs(Date.now() - reserved) < LONGEST_LAUNCH_MS;
+  return Math.abs(Date.now() - reserved) < LONGEST_LAUNCH_MS;
 }

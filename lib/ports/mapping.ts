@@ -1,5 +1,4 @@
 /** What a container asks of the firewall, in values that can hold nothing bad. */
-import process from "node:process";
 import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import {
@@ -10,7 +9,10 @@ import {
   familyOfKnown,
   networkBytes,
 } from "../base/ip.ts";
-import type { IptablesRule } from "../nft/iptables_rule.ts";
+import { keyOf, type Owner, shortened } from "../firewall/owner.ts";
+import type { Matches } from "../firewall/rule.ts";
+
+export { keyOf, type Owner };
 
 export const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
@@ -34,13 +36,6 @@ export interface Endpoint {
   prefixLength: number;
 }
 
-/** Whose rules and ports: one interface of one container. */
-export interface Owner {
-  containerId: string;
-  network: string;
-  ifName: string;
-}
-
 /** Where and how an operator wants a network's mappings. */
 export interface Placement {
   backend: BackendName;
@@ -57,7 +52,7 @@ export interface Placement {
 }
 
 /** Matches of iptables. */
-export type Conditions = Pick<IptablesRule, "source" | "destination" | "inDevice">;
+export type Conditions = Pick<Matches, "source" | "destination" | "inDevice">;
 
 /** All that the rules of one interface of one container are made of. */
 export interface PortAttachment extends Owner, Placement {
@@ -118,20 +113,6 @@ export function commentOf(containerId: string): string {
 /** The comments that rules of a container may have: the original plugin shortens no id. */
 export function possibleComments(containerId: string): string[] {
   return [...new Set([commentOf(containerId), `container_id: ${containerId}`])];
-}
-
-/** The name of an owner's files: ids, networks and interfaces have no colon. */
-export function keyOf({ containerId, network, ifName }: Owner): string {
-  return shortened(`${containerId}:${network}:${ifName}`, 200);
-}
-
-/** Text of any length as one of at most `limit`; `~` is in no id, so two never meet. */
-function shortened(text: string, limit: number): string {
-  if (text.length <= limit) return text;
-  // Loaded for the few ids that are this long: it would be a third of a plugin's start-up.
-  const { createHash } = process.getBuiltinModule("node:crypto");
-  const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
-  return `${text.slice(0, limit - 33)}~${hash}`;
 }
 
 /** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */

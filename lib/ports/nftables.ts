@@ -2,7 +2,9 @@
 /** The nftables backend: the elements of one table, changed over netlink in one transaction. */
 import { OperatorError } from "../base/error.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { applyBatch, applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
+import type { ChangeRules } from "../firewall/transaction.ts";
+import type { FileLock } from "../kernel/lock.ts";
+import { applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
 import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
 import type { Backend, OtherRecords, Removal, Snapshot, Traces } from "./backend.ts";
@@ -14,38 +16,34 @@ import {
   ownElements,
   type PlacedElement,
 } from "./nftables_elements.ts";
-import {
-  isTableComplete,
-  isTableEarlier,
-  NFT_TABLE,
-  SETS,
-  TABLE,
-  tableChanges,
-} from "./nftables_table.ts";
+import { isTableComplete, NFT_TABLE, SETS, TABLE, tableChanges } from "../firewall/port_table.ts";
 import type { MappingRecord } from "./record.ts";
 
 const ENOENT = 2;
 const EEXIST = 17;
 
 export class Nftables implements Backend {
-  async install(record: MappingRecord): Promise<Traces> {
+  async install(record: MappingRecord, _lock: FileLock, change: ChangeRules): Promise<Traces> {
     const own = ownElements(record);
-    const add = [...changesOf(own, addElements), ...nearbyChanges(record)];
-    const what = `write the elements of container ${record.containerId}`;
-    const structure = isTableComplete() ? [] : tableChanges();
     try {
-      apply([...structure, ...add], what);
+      await change({
+        families: [],
+        plan: (_, refused) => {
+          const isKnown = refused?.errno === ENOENT || refused?.errno === EEXIST;
+          if (refused && !isKnown) throw refused;
+          // A set that somebody deleted; or elements of the container that have other values.
+          const stale = refused ? changesOf(staleElements(record, own), deleteElements) : [];
+          return [
+            ...refused || !isTableComplete() ? tableChanges() : [],
+            ...stale,
+            ...changesOf(own, addElements),
+            ...nearbyChanges(record),
+          ].map((nft) => ({ nft }));
+        },
+        what: `write the elements of container ${record.containerId}`,
+      });
     } catch (error) {
-      const isKnown = error instanceof SystemError &&
-        (error.errno === ENOENT || error.errno === EEXIST);
-      if (!isKnown) throw failure(error);
-      // A set that somebody deleted; or elements of the container that have other values.
-      const stale = staleElements(record, own);
-      try {
-        apply([...tableChanges(), ...changesOf(stale, deleteElements), ...add], what);
-      } catch (again) {
-        throw failure(again);
-      }
+      throw failure(error);
     }
     return {};
   }
@@ -74,20 +72,18 @@ export class Nftables implements Backend {
   }
 
   async read(): Promise<Snapshot> {
-    const complete = isTableComplete();
-    const isEarlier = !complete && isTableEarlier();
+    const isComplete = isTableComplete();
     const elements = allElements();
     const present = new Set(elements.map(nameOf));
     return {
-      isEarlier: () => isEarlier,
-      missing: (attachment) => {
-        const missing = [
+      missing: async (attachment) => [
+        ...isComplete ? [] : [`rules of the table inet ${TABLE}`],
+        ...[
           ...ownElements(attachment).filter((wanted) => !present.has(nameOf(wanted))),
           ...nearbyElements(attachment)
             .filter((wanted) => !elements.some((element) => covers(element, wanted))),
-        ].map(nameOf);
-        return complete || isEarlier ? missing : [`rules of the table inet ${TABLE}`, ...missing];
-      },
+        ].map(nameOf),
+      ],
     };
   }
 
@@ -180,10 +176,6 @@ function changesOf(
 ): Change[] {
   const bySet = Map.groupBy(elements, ({ set }) => set);
   return [...bySet].flatMap(([name, part]) => make(NFT_TABLE, SETS.get(name)!, part));
-}
-
-function apply(changes: readonly Change[], what: string): void {
-  applyBatch(NFNL_SUBSYS_NFTABLES, changes, what);
 }
 
 function failure(error: unknown): unknown {

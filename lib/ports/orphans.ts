@@ -8,7 +8,7 @@ import { ANY_ADDRESS } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { overlap } from "./claims.ts";
-import { commentOf, describeMapping, type Mapping, PROTOCOLS } from "./mapping.ts";
+import { commentOf, describeMapping, type Mapping } from "./mapping.ts";
 import { readRecords } from "./record.ts";
 import { ORPHANS, STATE_MODE } from "./state_dir.ts";
 
@@ -64,38 +64,17 @@ function read(): Orphan[] | undefined {
 
 /** The rules and elements with a container's comment, without those that a record explains. */
 async function look(path: string): Promise<Orphan[]> {
-  const { allElements } = await import("./nftables.ts");
+  const { listTagged } = await import("./tagged_rules.ts");
   const recorded = new Set(readRecords().map(({ containerId }) => commentOf(containerId)));
-  return [...await ofIptables(path), ...ofElements(allElements())]
-    .filter(({ comment }) => !recorded.has(comment));
-}
-
-async function ofIptables(path: string): Promise<Orphan[]> {
-  const { listTaggedLines } = await import("./tagged_rules.ts");
   try {
-    return (await listTaggedLines(path)).flatMap(({ line, comment }) => {
-      const [, protocol, port] = /-p (\w+) .*--dport (\d+) .*-j DNAT/.exec(line) ?? [];
-      const known = PROTOCOLS.find((one) => one === protocol);
-      if (!known || !port) return [];
-      const hostAddress = /-d ([0-9a-f.:]+)\/(?:32|128) /.exec(line)?.[1];
-      return [{ protocol: known, hostPort: Number(port), hostAddress, comment }];
-    });
+    return (await listTagged(path)).filter(({ comment }) => !recorded.has(comment))
+      .map(({ protocol, hostPort, hostAddress, comment }) => ({
+        ...{ protocol, hostPort, comment },
+        ...hostAddress === undefined ? {} : { hostAddress },
+      }));
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
     log.info("cannot look for rules without a record", { error: error.message });
     return [];
   }
-}
-
-function ofElements(
-  elements: readonly { set: string; key: readonly (string | number)[]; comment?: string }[],
-): Orphan[] {
-  return elements.flatMap(({ set, key, comment }) => {
-    if (!set.startsWith("ports") || comment === undefined) return [];
-    const [port, protocol, address] = [...key].reverse();
-    const known = PROTOCOLS.find((one) => one === protocol);
-    if (!known) return [];
-    const hostAddress = address === undefined ? undefined : String(address);
-    return [{ protocol: known, hostPort: Number(port), hostAddress, comment }];
-  });
 }

@@ -47,24 +47,24 @@ export function openLocalnet(device: string, owner: Owner): void {
 }
 
 /**
- * Takes `route_localnet` back from a record's interface, unless another mapping needs it.
+ * Takes `route_localnet` back from the interfaces that an owner is marked at, unless another mapping
+ * needs it there. The marks say all there may be, wherever a call was killed.
  *
+ * @param kept the interface that it still needs
  * @throws {SystemError}
  */
-export function closeLocalnet(record: MappingRecord): void {
-  const { localnet: device } = record;
-  if (device === undefined) return;
-  const own = markOf(device, record);
-  if (usersOf(device).some((name) => `${LOCALNET}/${device}/${name}` !== own)) {
-    return removeFile(own);
+export function closeLocalnet(owner: Owner, kept?: string): void {
+  for (const device of namesIn(LOCALNET)) {
+    const users = usersOf(device);
+    if (device === kept || !users.includes(keyOf(owner))) continue;
+    try {
+      if (users.length === 1) setSysctl(setting(device), "0");
+    } catch (error) {
+      // The interface is gone.
+      if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
+    }
+    removeFile(markOf(device, owner));
   }
-  try {
-    setSysctl(setting(device), "0");
-  } catch (error) {
-    // The interface is gone.
-    if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
-  }
-  removeFile(own);
 }
 
 function markOf(device: string, owner: Owner): string {
@@ -75,7 +75,7 @@ function setting(device: string): SysctlPath {
   return `net/ipv4/conf/${device}/route_localnet`;
 }
 
-/** The marks of the attachments that need the setting. */
+/** The keys of the attachments that need the setting. */
 function usersOf(device: string): string[] {
   return namesIn(`${LOCALNET}/${device}`);
 }

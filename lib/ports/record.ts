@@ -13,35 +13,26 @@
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
+import type { Kind } from "../firewall/tool.ts";
 import { isObject, parseJson } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
 import { DAMAGED, namesIn, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
 
-/** Which kind of iptables: `nf_tables` keeps its rules where netlink reads them. */
-export type IptablesVariant = "nf_tables" | "legacy";
-
 /** An attachment's mappings with all that is needed to find what was made for them. */
 export interface MappingRecord extends PortAttachment {
   /** Path of the container's network namespace, and its inode at the time of ADD. */
   netns: string;
   netnsInode: number;
-  /** When its ports were reserved, in ms since 1970; records of earlier versions do not say. */
-  reserved?: number;
+  /** When its ports were reserved, in ms since 1970. */
+  reserved: number;
   /** Whether its runtime starts a container's first process before it attaches it, as Mesos does. */
   startsWithProcess?: boolean;
   /** The kind of iptables that its rules were written for, by which they are removed. */
-  variants?: { [family in Family]?: IptablesVariant };
-  /**
-   * Where the iptables of the legacy kind is that wrote the rules. Only written: versions up to 0.1
-   * run it from there, should the agent go back to one of them.
-   */
-  path?: string;
+  variants?: { [family in Family]?: Kind };
   /** Where nf_tables keeps the rules; absent where that is not known. */
   handles?: { [family in Family]?: RuleHandle[] };
-  /** The interface whose `route_localnet` was set for it, to be taken back with the last mapping. */
-  localnet?: string;
   /** Of a record that is reserved again: the installed one, which stands until the new one does. */
   earlier?: MappingRecord;
 }

@@ -33,6 +33,7 @@ export async function remove(owner: Owner, path: string, where?: Whereabouts): P
   const record = readRecord(owner);
   if (record) return await removeRecorded(record, path, lock);
   evenOnAFullDisk(() => {
+    closeLocalnet(owner);
     releaseAll(owner);
     removeRecord(owner); // of which a write that was cut off may have left a part
   }, "its claims of host ports");
@@ -55,7 +56,6 @@ export async function removeRecorded(
     for (const { mappings } of [record, ...(earlier ? [earlier] : [])]) {
       for (const mapping of mappings) release(mapping, record);
     }
-    if (earlier) closeLocalnet(earlier);
     closeLocalnet(record);
     removeRecord(record);
   }, "its record and its claims of host ports");

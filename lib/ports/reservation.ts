@@ -10,6 +10,12 @@
 import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
+import type { Firewall } from "../firewall/firewall.ts";
+import {
+  type ChangeRules,
+  changeRules,
+  type FirewallTransaction,
+} from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
@@ -25,7 +31,6 @@ import {
   removeRecord,
   writeRecord,
 } from "./record.ts";
-import { closeLocalnet } from "./reach.ts";
 import { removeRecorded, removeRules } from "./removal.ts";
 
 /** What is asked for: an attachment that has no address yet. */
@@ -74,11 +79,33 @@ export class Ports implements AsyncDisposable {
   }
 
   /**
-   * Puts the rules in place, instead of those of an earlier ADD.
+   * Puts the rules in place, instead of those of an earlier ADD: now, or with the transaction's
+   * commit.
    *
    * @throws {OperatorError} if they could not be; then there are none
    */
-  async commit(endpoints: readonly Endpoint[]): Promise<void> {
+  async commit(
+    endpoints: readonly Endpoint[],
+    transaction: FirewallTransaction | undefined,
+  ): Promise<void> {
+    await changeRules(
+      transaction,
+      this.path,
+      "ports",
+      (change, firewall) => this.#install(endpoints, change, firewall),
+    );
+  }
+
+  /** Leaves the reservation to who commits the transaction, and undoes what fails. */
+  keep(): void {
+    this.#committed = true;
+  }
+
+  async #install(
+    endpoints: readonly Endpoint[],
+    change: ChangeRules,
+    firewall: Firewall,
+  ): Promise<void> {
     using lock = await lockChanges();
     const record = readRecord(this.request);
     if (!record) {
@@ -93,9 +120,8 @@ export class Ports implements AsyncDisposable {
         await removeRules(earlier, earlier.backend, this.path, lock);
         releaseOthers(earlier, record.mappings);
       }
-      await put({ ...reserved, endpoints }, this.path, lock);
+      await put({ ...reserved, endpoints }, this.path, lock, change, firewall);
       this.#committed = true;
-      if (earlier && !reserved.snat) closeLocalnet(earlier);
     } catch (error) {
       await this.#removeAll(lock);
       throw error;
@@ -145,11 +171,12 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
   const earlier = installedOf(readRecord(request));
   const { netns } = request;
   const netnsInode = inodeOf(netns);
-  writeRecord({ ...request, netnsInode, reserved: Date.now(), endpoints: [], earlier });
+  const record = { ...request, netnsInode, reserved: Date.now(), endpoints: [] };
+  writeRecord({ ...record, ...earlier ? { earlier } : {} });
   try {
     for (const mapping of request.mappings) claim(mapping, request);
   } catch (error) {
-    releaseOthers({ ...request, netnsInode, endpoints: [] }, earlier?.mappings ?? []);
+    releaseOthers(record, earlier?.mappings ?? []);
     if (earlier) writeRecord(earlier);
     else removeRecord(request);
     throw error;

@@ -1,5 +1,6 @@
 /** Mappings that lost something: what is missing, and putting it back. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { changeRules } from "../firewall/transaction.ts";
 import type { Snapshot } from "./backend.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
@@ -17,7 +18,7 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
   if (!record) return ["the record of the attachment"];
   const backend = await backendOf(record.backend, path);
   return [
-    ...(await backend.read()).missing(record),
+    ...await (await backend.read()).missing(record),
     ...unclaimed(record).map((port) => `the reservation of ${port}`),
   ];
 }
@@ -35,7 +36,7 @@ export async function listMissing(path: string = ownPath()): Promise<Map<string,
     const snapshot = snapshots.get(record.backend) ??
       await (await backendOf(record.backend, path)).read();
     snapshots.set(record.backend, snapshot);
-    const missing = snapshot.missing(record);
+    const missing = await snapshot.missing(record);
     if (missing.length === 0) continue;
     found.set(record.containerId, [...found.get(record.containerId) ?? [], ...missing]);
   }
@@ -54,8 +55,7 @@ export function listOwners(): (MappingRecord & { isLive: boolean })[] {
 }
 
 /**
- * Puts back the rules of live attachments that somebody flushed, and renews those of an earlier
- * version.
+ * Puts back the rules of live attachments that somebody flushed.
  *
  * @param wanted which attachments are looked at; all whose network namespace exists, if absent
  * @param path where to look for the programs that change rules; this process's PATH if absent
@@ -78,9 +78,14 @@ export async function restoreMissing(
         await (await backendOf(record.backend, path)).read();
       snapshots.set(record.backend, snapshot);
       for (const mapping of record.mappings) claim(mapping, record);
-      if (snapshot.missing(record).length === 0 && !snapshot.isEarlier(record)) continue;
+      if ((await snapshot.missing(record)).length === 0) continue;
       await removeRules(record, record.backend, path, lock);
-      await put(record, path, lock);
+      await changeRules(
+        undefined,
+        path,
+        "ports",
+        (change, firewall) => put(record, path, lock, change, firewall),
+      );
       restored.push(record);
     } catch (error) {
       // One container whose bridge is gone, say, must not keep the others waiting.

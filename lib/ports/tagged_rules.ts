@@ -1,12 +1,15 @@
-/** DNAT rules by the comment that names their container, whoever wrote them. */
-import { type Family, familyOfKnown } from "../base/ip.ts";
-import { IptablesTool } from "./iptables_tool.ts";
-import type { BackendName } from "./mapping.ts";
+/** DNAT rules and elements by the comment that names their container, whoever wrote them. */
+import { FAMILIES, Firewall } from "../firewall/firewall.ts";
+import { type FoundRule, ruleLine } from "../firewall/rule.ts";
+import { type BackendName, type Mapping, PROTOCOLS } from "./mapping.ts";
 import { nameOf } from "./nftables_elements.ts";
 
-export interface TaggedRule {
+export interface TaggedRule extends Omit<Mapping, "containerPort"> {
   backend: BackendName;
-  family: Family;
+  /** Of iptables. */
+  chain: string;
+  comment: string;
+  /** As the comment names it. */
   containerId: string;
   /** Where it sends packets, without the port. */
   address: string;
@@ -14,46 +17,60 @@ export interface TaggedRule {
   rule: string;
 }
 
+const COMMENT = /^container_id: (.+)$/;
+
 /**
- * The rules of a nat chain, in both families; none where iptables is not installed.
+ * The rules of all chains that mapped packets are led to, in every kind of iptables, and the elements of
+ * the nftables backend.
  *
  * @param path PATH, to find iptables
+ * @param chains of nat, which are looked at also where nothing leads to them
  * @throws {OperatorError}
  */
-export async function listTaggedRules(chain: string, path: string): Promise<TaggedRule[]> {
-  return (await listTaggedLines(path)).flatMap(({ family, line: rule, comment }) => {
-    if (!rule.startsWith(`-A ${chain} `)) return [];
-    const containerId = comment.slice("container_id: ".length);
-    const address = /--to-destination \[?([0-9a-f.:]+?)\]?(?::\d+)?(?: |$)/.exec(rule)?.[1];
-    return address ? [{ backend: "iptables", family, containerId, address, rule }] : [];
-  });
-}
-
-/** The elements of the nftables backend that lead to a container. @throws {OperatorError} */
-export async function listTaggedElements(): Promise<TaggedRule[]> {
-  const { allElements } = await import("./nftables.ts");
-  return allElements().flatMap((element): TaggedRule[] => {
-    const { set, value, comment = "" } = element;
-    const containerId = /^container_id: (.+)$/.exec(comment)?.[1];
-    if (!set.startsWith("ports") || !value || !containerId) return [];
-    const address = String(value[0]);
-    const rule = `@${nameOf(element)}`;
-    return [{ backend: "nftables", family: familyOfKnown(address), containerId, address, rule }];
-  });
-}
-
-/** All rules of nat with a container's comment. @throws {OperatorError} */
-export async function listTaggedLines(
+export async function listTagged(
   path: string,
-): Promise<{ family: Family; line: string; comment: string }[]> {
-  const found: { family: Family; line: string; comment: string }[] = [];
-  for (const family of [4, 6] as const) {
-    if (!IptablesTool.isInstalled(family, path)) continue;
-    const saved = await (await IptablesTool.find(family, path)).save("nat");
-    for (const line of saved.split("\n")) {
-      const comment = /^-A .*--comment "(container_id: [^"]+)"/.exec(line)?.[1];
-      if (comment !== undefined) found.push({ family, line, comment });
+  chains: Iterable<string> = [],
+): Promise<TaggedRule[]> {
+  const found = await listElements();
+  for (const firewall of await Firewall.every(path)) {
+    const view = await firewall.look();
+    for (const family of FAMILIES) {
+      const at = (chain: string) => ({ family, table: "nat", chain } as const);
+      const led = ["PREROUTING", "OUTPUT"].flatMap((chain) => view.rules(at(chain)))
+        .flatMap(({ target }) => target && "jump" in target ? [target.jump] : []);
+      for (const chain of new Set([...led, ...chains])) {
+        found.push(...view.rules(at(chain)).flatMap(taggedRule));
+      }
     }
   }
   return found;
+}
+
+function taggedRule(rule: FoundRule): TaggedRule[] {
+  const { family, comment = "", chain, port, target, destination } = rule;
+  const containerId = COMMENT.exec(comment)?.[1];
+  if (!containerId || !port || !target || !("dnat" in target)) return [];
+  return [{
+    ...{ backend: "iptables", chain, comment, containerId, address: target.dnat.address },
+    ...{ protocol: port.protocol, hostPort: port.number, rule: ruleLine(rule) },
+    ...destination && !destination.not && destination.prefixLength >= (family === 4 ? 32 : 128)
+      ? { hostAddress: destination.address }
+      : {},
+  }];
+}
+
+async function listElements(): Promise<TaggedRule[]> {
+  const { allElements } = await import("./nftables.ts");
+  return allElements().flatMap((element): TaggedRule[] => {
+    const { set, key, value, comment = "" } = element;
+    const containerId = COMMENT.exec(comment)?.[1];
+    const [port, protocol, address] = [...key].reverse();
+    const known = PROTOCOLS.find((one) => one === protocol);
+    if (!set.startsWith("ports") || !value || !containerId || !known) return [];
+    return [{
+      ...{ backend: "nftables", chain: "", comment, containerId, address: String(value[0]) },
+      ...{ protocol: known, hostPort: Number(port), rule: `@${nameOf(element)}` },
+      ...address === undefined ? {} : { hostAddress: String(address) },
+    }];
+  });
 }

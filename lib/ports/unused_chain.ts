@@ -1,15 +1,16 @@
 /** What a network's last mapping leaves on purpose, for the next: its chain of the nat table. */
 import { OperatorError } from "../base/error.ts";
-import { IptablesTool } from "./iptables_tool.ts";
+import { FAMILIES, Firewall } from "../firewall/firewall.ts";
+import { ruleLine } from "../firewall/rule.ts";
+import type { FirewallChange, FirewallView } from "../firewall/view.ts";
 import { lockChanges } from "./locks.ts";
 import { prepareState } from "./state_dir.ts";
 
-/** What iptables takes as a chain's name. */
-const NAME = /^[A-Za-z0-9_-]{1,28}$/;
-
 /** Whether the nat table of a family has the chain. @throws {OperatorError} */
 export async function hasNatChain(chain: string, path: string): Promise<boolean> {
-  for await (const _ of tablesWith(chain, path)) return true;
+  for (const firewall of await Firewall.every(path)) {
+    if (placesOf(await firewall.look(), chain).length > 0) return true;
+  }
   return false;
 }
 
@@ -24,33 +25,32 @@ export async function removeUnusedChain(chain: string, path: string): Promise<bo
   prepareState();
   using lock = await lockChanges();
   let found = false;
-  for await (const { tool, lines } of tablesWith(chain, path)) {
-    const rules = lines.filter((line) => line.startsWith(`-A ${chain} `));
-    if (rules.length > 0) {
-      throw new OperatorError(
-        "chain_in_use",
-        `the chain ${chain} has ${rules.length} rule${rules.length > 1 ? "s" : ""}, such as ` +
-          `${rules[0]}: mesos-cni gc shows whose they are`,
-      );
-    }
-    const jumps = lines.filter((line) => line.endsWith(` -j ${chain}`));
-    const deletions = jumps.map((line) => line.replace(/^-A /, "-D "));
-    await tool.restore(["*nat", ...deletions, `-X ${chain}`, "COMMIT", ""].join("\n"), lock);
-    found = true;
+  for (const firewall of await Firewall.every(path)) {
+    const plan = (view: FirewallView) => removal(view, chain);
+    const what = `remove the chain ${chain}`;
+    const changed = await firewall.change({ families: FAMILIES, plan, what, lock });
+    found ||= changed.length > 0;
   }
   return found;
 }
 
-/** The nat tables that have a chain, as iptables-save writes them. */
-async function* tablesWith(
-  chain: string,
-  path: string,
-): AsyncGenerator<{ tool: IptablesTool; lines: string[] }> {
-  if (!NAME.test(chain)) return;
-  for (const family of [4, 6] as const) {
-    if (!IptablesTool.isInstalled(family, path)) continue;
-    const tool = await IptablesTool.find(family, path);
-    const lines = (await tool.save("nat")).split("\n");
-    if (lines.some((line) => line.startsWith(`:${chain} `))) yield { tool, lines };
-  }
+function placesOf(view: FirewallView, chain: string) {
+  return FAMILIES.map((family) => ({ family, table: "nat", chain } as const))
+    .filter((place) => view.hasChain(place));
+}
+
+function removal(view: FirewallView, chain: string): FirewallChange[] {
+  return placesOf(view, chain).flatMap((place) => {
+    const rules = view.rules(place);
+    if (rules.length > 0) {
+      throw new OperatorError(
+        "chain_in_use",
+        `the chain ${chain} has ${rules.length} rule${rules.length > 1 ? "s" : ""}, such as ` +
+          `${ruleLine(rules[0]!)}: mesos-cni gc shows whose they are`,
+      );
+    }
+    const jumps = ["PREROUTING", "OUTPUT"].flatMap((from) => view.rules({ ...place, chain: from }))
+      .filter(({ target }) => target && "jump" in target && target.jump === chain);
+    return [...jumps.map((remove) => ({ remove })), { removeChain: place }];
+  });
 }

@@ -17,7 +17,7 @@ import {
   type TokenBucket,
 } from "../../lib/netlink/traffic_changes.ts";
 import { wrong } from "../shared/fields.ts";
-import { hashOf } from "../shared/names.ts";
+import { hashOf } from "../../lib/firewall/attachment_chains.ts";
 import {
   type Call,
   type LiveCall,

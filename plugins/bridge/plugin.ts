@@ -28,7 +28,7 @@ import {
 import { makeWire, removeLink, removeWire, type Wire } from "../shared/veth.ts";
 import { ensureAddress, ensureBridge, requireBridge } from "./bridge.ts";
 import { type BridgeConfig, readBridgeConfig } from "./config.ts";
-import { addMacSpoofCheck, removeMacSpoofCheck } from "./mac_spoof_check.ts";
+import { addMacSpoofCheck, removeMacSpoofCheck } from "../../lib/firewall/mac_spoof_check.ts";
 import { planGateways } from "./gateways.ts";
 import { setUpPort } from "./port.ts";
 import { ensureVlanInterface } from "./vlan_interface.ts";

@@ -1,9 +1,9 @@
 /** `ingressPolicy`: which packets may reach the containers of a bridge (as the reference writes it). */
 import type { Result } from "../../lib/cni/result.ts";
 import { isInterfaceName } from "../../lib/cni/config.ts";
-import { type IptablesChange, IptablesTables } from "../../lib/nft/iptables_tables.ts";
-import type { IptablesRule } from "../../lib/nft/iptables_rule.ts";
-import { isV6 } from "../shared/addresses.ts";
+import type { Family } from "../../lib/base/ip.ts";
+import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
+import type { FirewallChange, FirewallView } from "../../lib/firewall/view.ts";
 import { wrong } from "../shared/fields.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
@@ -22,54 +22,51 @@ export function readIngressPolicy({ config }: Call): IngressPolicy {
   return config.fail("ingressPolicy", POLICIES.join(", "));
 }
 
+/** The bridge that the plugin before made. @throws {CniError} */
+export function bridgeOf({ interfaces }: Result): string {
+  const bridge = interfaces[0]?.name;
+  if (bridge !== undefined && isInterfaceName(bridge)) return bridge;
+  throw wrong("ingressPolicy needs the bridge that the plugin before made, and there is none");
+}
+
 /**
  * Keeps other bridges' containers out, and with `isolated` those of the same one. The rules are the
  * bridge's, and stay when a container goes.
- *
- * @throws {OperatorError}
  */
-export function addIsolation({ interfaces, ips }: Result, policy: IngressPolicy): void {
-  const bridge = interfaces[0]?.name;
-  if (bridge === undefined || !isInterfaceName(bridge)) {
-    throw wrong("ingressPolicy needs the bridge that the plugin before made, and there is none");
-  }
-  const families = new Set(ips.map(({ address }) => isV6(address) ? 6 : 4 as const));
-  for (const family of families) {
-    const tables = new IptablesTables(family as 4 | 6);
-    tables.change(() => changes(tables, bridge, policy), `isolate ${bridge}`);
-  }
-}
-
-function changes(tables: IptablesTables, bridge: string, policy: IngressPolicy): IptablesChange[] {
+export function isolation(
+  view: FirewallView,
+  bridge: string,
+  policy: IngressPolicy,
+  family: Family,
+): FirewallChange[] {
   const comment = `CNI firewall plugin rules (ingressPolicy: ${policy})`;
   const [own, other] = [{ is: bridge }, { is: bridge, not: true }];
-  const wanted: [chain: string, rule: IptablesRule, first: boolean][] = [
-    ["FORWARD", { comment: COMMENT, target: { jump: STAGE_1 } }, true],
-    [STAGE_1, { inDevice: own, outDevice: other, comment, target: { jump: STAGE_2 } }, true],
-  ];
-  if (policy === "isolated") {
-    wanted.push([STAGE_1, {
+  const at = (chain: string): Place => ({ family, table: "filter", chain });
+  const isolated: [FirewallRule, boolean] = [{
+    ...at(STAGE_1),
+    inDevice: own,
+    outDevice: own,
+    comment,
+    target: { verdict: "DROP" },
+  }, true];
+  const wanted: [rule: FirewallRule, first: boolean][] = [
+    [{ ...at("FORWARD"), comment: COMMENT, target: { jump: STAGE_1 } }, true],
+    [{
+      ...at(STAGE_1),
       inDevice: own,
-      outDevice: own,
+      outDevice: other,
       comment,
-      target: { verdict: "DROP" },
-    }, true]);
-  }
-  wanted.push(
-    [STAGE_1, { comment: COMMENT, target: { verdict: "RETURN" } }, false],
-    [STAGE_2, { outDevice: own, comment: COMMENT, target: { verdict: "DROP" } }, true],
-    [STAGE_2, { comment: COMMENT, target: { verdict: "RETURN" } }, false],
-  );
+      target: { jump: STAGE_2 },
+    }, true],
+    ...policy === "isolated" ? [isolated] : [],
+    [{ ...at(STAGE_1), comment: COMMENT, target: { verdict: "RETURN" } }, false],
+    [{ ...at(STAGE_2), outDevice: own, comment: COMMENT, target: { verdict: "DROP" } }, true],
+    [{ ...at(STAGE_2), comment: COMMENT, target: { verdict: "RETURN" } }, false],
+  ];
   return [
-    ...[STAGE_1, STAGE_2].filter((chain) => !tables.rules.hasChain("filter", chain))
-      .map((chain) => ({ add: "chain", table: "filter", chain } as const)),
-    ...wanted.filter(([chain, rule]) => tables.find("filter", chain, rule).length === 0)
-      .map(([chain, rule, first]): IptablesChange => ({
-        add: "rule",
-        table: "filter",
-        chain,
-        rule,
-        first,
-      })),
+    ...[STAGE_1, STAGE_2].map(at).filter((place) => !view.hasChain(place))
+      .map((addChain) => ({ addChain })),
+    ...wanted.filter(([rule]) => view.missing([rule]).length > 0)
+      .map(([add, first]) => ({ add, first })),
   ];
 }

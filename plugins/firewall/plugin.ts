@@ -1,15 +1,26 @@
 /**
  * firewall: the container's packets are let through the host's filter (the reference's
- * plugins/meta/firewall), in the tables of iptables-nft and without its program.
+ * plugins/meta/firewall): by rules of iptables, or as a source of a zone of firewalld.
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
+import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { type IptablesChange, IptablesTables } from "../../lib/nft/iptables_tables.ts";
-import { type IptablesRule, network } from "../../lib/nft/iptables_rule.ts";
-import { exists } from "../../lib/base/exists.ts";
-import { quote } from "../../lib/base/json.ts";
-import { isV6, withoutLength } from "../shared/addresses.ts";
-import { wrong } from "../shared/fields.ts";
+import type { Family } from "../../lib/base/ip.ts";
+import { type JsonObject, quote } from "../../lib/base/json.ts";
+import { FAMILIES, Firewall } from "../../lib/firewall/firewall.ts";
+import { addSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
+import type { Owner } from "../../lib/firewall/owner.ts";
+import {
+  PASSAGE_CHAIN,
+  passageRules,
+  recordPassage,
+  removePassage,
+} from "../../lib/firewall/passage.ts";
+import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
+import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
+import type { FirewallChange, FirewallView } from "../../lib/firewall/view.ts";
+import { withoutLength } from "../shared/addresses.ts";
+import { Fields, wrong } from "../shared/fields.ts";
 import {
   type Call,
   prevResultOf,
@@ -17,124 +28,172 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { SINCE } from "../shared/since.ts";
-import { undoingOnFailure } from "../shared/undo.ts";
-import { addIsolation, readIngressPolicy } from "./ingress_policy.ts";
+import { bridgeOf, isolation, readIngressPolicy } from "./ingress_policy.ts";
 
 export const firewall: Plugin = standardPlugin({
   since: SINCE.firewall,
   ignoresNamespace: true,
   add,
-  del: (call) => Promise.resolve(del(call)),
-  check: (call) => Promise.resolve(check(call)),
+  del,
+  check,
 });
 
-const CHAIN = "CNI-FORWARD";
 const ADMIN_CHAIN = "CNI-ADMIN";
-const FAMILIES = [4, 6] as const;
-type Family = typeof FAMILIES[number];
+const ZONE = "trusted";
+
+/** Who is let through, by which way. */
+interface Way extends Owner {
+  addresses: readonly string[];
+  /** Of firewalld; else by rules. */
+  zone?: string;
+  /** Where operators' own rules are. */
+  admin: string;
+}
 
 async function add(call: Call): Promise<Result> {
   const result = requirePrevResult(call);
-  const admin = readAdminChain(call);
   const policy = readIngressPolicy(call);
-  return await undoingOnFailure((undo) => {
-    for (const family of FAMILIES) {
-      const wanted = rulesOf(result, family);
-      if (wanted.length === 0) continue;
-      undo(() => remove(result, family));
-      const tables = new IptablesTables(family);
-      tables.change(() => [
-        ...chain(tables, CHAIN),
-        ...chain(tables, admin),
-        ...missing(tables, "FORWARD", JUMP, true),
-        ...missing(tables, CHAIN, adminJump(admin), true),
-        ...wanted.flatMap((rule) => missing(tables, CHAIN, rule)),
-      ], `let ${call.containerId} through`);
+  const way = wayOf(call, call.config, addressesOf(result));
+  const bridge = policy === "open" ? undefined : bridgeOf(result);
+  const more = bridge === undefined
+    ? () => []
+    : (view: FirewallView, family: Family) => isolation(view, bridge, policy, family);
+  await letThrough(way, call.invocation, more);
+  return result;
+}
+
+async function letThrough(
+  way: Way,
+  { path, firewall }: { path: string; firewall?: FirewallTransaction },
+  more: (view: FirewallView, family: Family) => FirewallChange[] = () => [],
+): Promise<void> {
+  const { addresses, zone, admin } = way;
+  const families = FAMILIES.filter((family) => passageRules(addresses, family).length > 0);
+  await changeRules(firewall, path, "firewall", async (change) => {
+    recordPassage(way);
+    try {
+      await change({
+        families,
+        plan: (view) =>
+          families.flatMap((family) => [
+            ...zone === undefined ? passage(view, addresses, admin, family) : [],
+            ...more(view, family),
+          ]),
+        what: `let container ${way.containerId} through`,
+      });
+      if (zone !== undefined) await addSources(zone, addresses, path);
+    } catch (error) {
+      await removePassage(way, path);
+      throw error;
     }
-    if (policy !== "open") addIsolation(result, policy);
-    return Promise.resolve(result);
   });
 }
 
-function del(call: Call): void {
+function passage(
+  view: FirewallView,
+  addresses: readonly string[],
+  admin: string,
+  family: Family,
+): FirewallChange[] {
+  const at = (chain: string): Place => ({ family, table: "filter", chain });
+  return [
+    ...[PASSAGE_CHAIN, admin].map(at).filter((place) => !view.hasChain(place))
+      .map((addChain) => ({ addChain })),
+    ...view.missing(leading(family, admin)).map((add) => ({ add, first: true })),
+    ...view.missing(passageRules(addresses, family)).map((add) => ({ add })),
+  ];
+}
+
+/** What leads to the containers' rules, and to the operators' own before them. */
+function leading(family: Family, admin: string): FirewallRule[] {
+  const at = (chain: string): Place => ({ family, table: "filter", chain });
+  return [
+    {
+      ...at("FORWARD"),
+      comment: "CNI firewall plugin rules",
+      target: { jump: PASSAGE_CHAIN },
+    },
+    {
+      ...at(PASSAGE_CHAIN),
+      comment: "CNI firewall plugin admin overrides",
+      target: { jump: admin },
+    },
+  ];
+}
+
+/** By the record; what an earlier program or the reference made, by the result. */
+async function del(call: Call): Promise<void> {
   const result = prevResultOf(call);
-  if (result) { for (const family of FAMILIES) remove(result, family); }
+  await removePassage(call, call.invocation.path, result ? addressesOf(result) : []);
 }
 
-function check(call: Call): void {
-  const result = requirePrevResult(call);
-  const admin = readAdminChain(call);
-  for (const family of FAMILIES) {
-    const wanted = rulesOf(result, family);
-    if (wanted.length === 0) continue;
-    const tables = new IptablesTables(family);
-    const all = [["FORWARD", JUMP], [CHAIN, adminJump(admin)]] as [string, IptablesRule][];
-    for (const [where, rule] of [...all, ...wanted.map((rule) => [CHAIN, rule] as const)]) {
-      if (tables.find("filter", where, rule).length > 0) continue;
-      const what = rule.source ?? rule.destination;
-      throw wrong(`a rule of ${where} is gone${what ? `: that of ${what.address}` : ""}`);
-    }
+async function check(call: Call): Promise<void> {
+  const { path } = call.invocation;
+  const way = wayOf(call, call.config, addressesOf(requirePrevResult(call)));
+  const view = await (await Firewall.of(path)).look();
+  const missing = await missingOf(way, view, path);
+  if (missing !== undefined) throw wrong(missing);
+}
+
+async function missingOf(way: Way, view: FirewallView, path: string): Promise<string | undefined> {
+  const { addresses, zone, admin } = way;
+  if (zone !== undefined) {
+    const [lost] = await missingSources(zone, addresses, path);
+    return lost && `${lost} is no source of firewalld's zone ${zone}`;
   }
-}
-
-const JUMP: IptablesRule = { comment: "CNI firewall plugin rules", target: { jump: CHAIN } };
-
-function adminJump(chain: string): IptablesRule {
-  return { comment: "CNI firewall plugin admin overrides", target: { jump: chain } };
-}
-
-/** The answers to what a container asked, and all that it sends. */
-function rulesOf({ ips }: Result, family: Family): IptablesRule[] {
-  return ips.filter(({ address }) => isV6(address) === (family === 6)).flatMap(({ address }) => {
-    const own = network(`${withoutLength(address)}/${family === 4 ? 32 : 128}`);
-    return [
-      {
-        destination: own,
-        states: { is: ["RELATED", "ESTABLISHED"] },
-        target: { verdict: "ACCEPT" },
-      },
-      { source: own, target: { verdict: "ACCEPT" } },
-    ] satisfies IptablesRule[];
+  const [lost] = FAMILIES.flatMap((family) => {
+    const own = passageRules(addresses, family);
+    return own.length > 0 ? view.missing([...leading(family, admin), ...own]) : [];
   });
+  if (!lost) return undefined;
+  const what = lost.source ?? lost.destination;
+  return `a rule of ${lost.chain} is gone${what ? `: that of ${what.address}` : ""}`;
 }
 
-function chain(tables: IptablesTables, name: string): IptablesChange[] {
-  if (tables.rules.hasChain("filter", name)) return [];
-  return [{ add: "chain", table: "filter", chain: name }];
+/** Lets an attachment through again that somebody's flush or reload has shut out. */
+export async function restorePassage(
+  config: JsonObject,
+  { path, addresses, ...owner }: LiveAttachment,
+): Promise<boolean> {
+  const way = wayOf(owner, new Fields(config), addresses.map(withoutLength));
+  const view = await (await Firewall.of(path)).look();
+  if (await missingOf(way, view, path) === undefined) return false;
+  await letThrough(way, { path });
+  return true;
 }
 
-function missing(
-  tables: IptablesTables,
-  where: string,
-  rule: IptablesRule,
-  first = false,
-): IptablesChange[] {
-  if (tables.find("filter", where, rule).length > 0) return [];
-  return [{ add: "rule", table: "filter", chain: where, rule, first }];
-}
-
-function remove(result: Result, family: Family): void {
-  const tables = new IptablesTables(family);
-  tables.change(
-    () =>
-      rulesOf(result, family).flatMap((rule) => tables.find("filter", CHAIN, rule))
-        .map((rule) => ({ delete: "rule", rule } as const)),
-    "take back what let a container through",
-  );
-}
-
-/** @throws {CniError} also for a host whose filter is another program's */
-function readAdminChain({ config }: Call): string {
-  const backend = config.text("backend") ?? "";
-  const isFirewalld = backend === "firewalld" ||
-    (backend !== "iptables" && exists("/run/firewalld.pid"));
-  if (isFirewalld) {
-    throw wrong(
-      "this host's filter is firewalld's, which this plugin does not talk to: set backend to " +
-        "iptables, or install the firewall plugin of containernetworking/plugins",
-    );
+/** @param views all that there is of the host's rules */
+export async function missingPassage(
+  config: JsonObject,
+  { path, addresses, ...owner }: LiveAttachment,
+  views: readonly FirewallView[],
+): Promise<string | undefined> {
+  const way = wayOf(owner, new Fields(config), addresses.map(withoutLength));
+  for (const view of views) {
+    if (await missingOf(way, view, path) === undefined) return undefined;
   }
-  const name = config.text("iptablesAdminChainName") || ADMIN_CHAIN;
-  if (/^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/.test(name)) return name;
-  throw wrong(`iptablesAdminChainName is ${quote(name)}; it must be a chain's name`);
+  return way.zone === undefined ? "firewall rules missing" : `not in firewalld's zone ${way.zone}`;
+}
+
+function addressesOf({ ips }: Result): string[] {
+  return ips.map(({ address }) => withoutLength(address));
+}
+
+/** @throws {CniError} */
+function wayOf(
+  { containerId, network, ifName }: Owner,
+  config: Fields,
+  addresses: readonly string[],
+): Way {
+  const backend = config.text("backend") ?? "";
+  const isFirewalld = backend === "firewalld" || (backend !== "iptables" && runsFirewalld());
+  const zone = config.text("firewalldZone") || ZONE;
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(zone)) {
+    throw wrong(`firewalldZone is ${quote(zone)}; it must be a zone's name`);
+  }
+  const admin = config.text("iptablesAdminChainName") || ADMIN_CHAIN;
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/.test(admin)) {
+    throw wrong(`iptablesAdminChainName is ${quote(admin)}; it must be a chain's name`);
+  }
+  return { containerId, network, ifName, addresses, admin, ...isFirewalld ? { zone } : {} };
 }

@@ -7,6 +7,7 @@ import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { versionAnswer } from "../../lib/cni/version.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import {
   checkReady,
   findMissing,
@@ -67,10 +68,15 @@ async function attach(invocation: Invocation, notes: string[]): Promise<JsonObje
     return connection.result;
   }
   const request = { ...owner, ...placement, mappings, netns, startsWithProcess: isMesos };
+  // The delegate's masquerading and the ports in one transaction; or with those of a whole list.
+  const handed = invocation.firewall;
+  const firewall = handed ?? new FirewallTransaction(invocation.path);
   await using ports = await Ports.reserve(request, invocation.path, notes);
   notes.push(...checkListeners(config));
-  await using connection = await Connection.open(invocation, config, lock, notes);
-  await ports.commit(endpointsOf(connection.result, config));
+  await using connection = await Connection.open({ ...invocation, firewall }, config, lock, notes);
+  await ports.commit(endpointsOf(connection.result, config), firewall);
+  if (!handed) await firewall.commit();
+  ports.keep();
   connection.keep();
   return connection.result;
 }

@@ -5,7 +5,7 @@
  */
 import { bitsOf, parsePrefix, showNetwork } from "../../lib/base/prefix.ts";
 import { type Family, familyOf } from "../../lib/base/ip.ts";
-import { network } from "../../lib/nft/iptables_rule.ts";
+import { network } from "../../lib/firewall/rule.ts";
 import {
   type Conditions,
   isDevice,

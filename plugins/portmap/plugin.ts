@@ -57,7 +57,8 @@ async function add(call: LiveCall): Promise<Result> {
       startsWithProcess: false,
     };
     await using ports = await Ports.reserve(request, call.invocation.path, notes);
-    await ports.commit(endpointsOf(call, result));
+    await ports.commit(endpointsOf(call, result), call.invocation.firewall);
+    ports.keep();
     return result;
   });
 }

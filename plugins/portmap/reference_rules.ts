@@ -1,44 +1,20 @@
 /** What the portmap of containernetworking/plugins left of a container, in either of its backends. */
-import { applyInSlices, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
-import { deleteRule } from "../../lib/nft/changes.ts";
-import { IptablesTables } from "../../lib/nft/iptables_tables.ts";
-import { Rules } from "../../lib/nft/rules.ts";
-import { chainName } from "../shared/names.ts";
+import { removeReferencePorts } from "../../lib/firewall/attachment_chains.ts";
+import { FAMILIES, Firewall } from "../../lib/firewall/firewall.ts";
+import { removeTablePorts } from "../../lib/firewall/hostport_table.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
-const TOP_CHAIN = "CNI-HOSTPORT-DNAT";
-const NFTABLES_TABLE = "cni_hostport";
-const NFTABLES_CHAINS = ["hostports", "hostip_hostports", "masquerading"];
-const LONGEST_COMMENT = 255;
-
-/** @throws {SystemError} */
-export async function removeReferenceRules({ network, containerId }: Call): Promise<void> {
-  const chain = await chainName(network, containerId, "DN-");
-  const comment = `dnat name: "${network}" id: "${containerId}"`;
-  const shortened = comment.length <= LONGEST_COMMENT ? comment : `${comment.slice(0, 253)}...`;
-  for (const family of [4, 6] as const) {
-    const tables = new IptablesTables(family);
-    tables.change(() => {
-      if (!tables.rules.hasChain("nat", chain)) return [];
-      return [
-        ...tables.rules.withComment("nat", TOP_CHAIN, [shortened])
-          .map((rule) => ({ delete: "rule", rule } as const)),
-        { flush: "chain", table: "nat", chain },
-        { delete: "chain", table: "nat", chain },
-      ];
-    }, `remove the rules of portmap for ${containerId}`);
-  }
-  for (const family of ["ip", "ip6"] as const) {
-    const rules = new Rules(family);
-    if (!rules.hasTable(NFTABLES_TABLE)) continue;
-    const own = NFTABLES_CHAINS.flatMap((name) =>
-      rules.withComment(NFTABLES_TABLE, name, [containerId])
-    );
-    if (own.length === 0) continue;
-    applyInSlices(
-      NFNL_SUBSYS_NFTABLES,
-      own.map((rule) => deleteRule(family, rule)),
-      `remove the rules of portmap for ${containerId}`,
-    );
+/** @throws {OperatorError} */
+export async function removeReferenceRules(call: Call): Promise<void> {
+  const chains = await removeReferencePorts(call);
+  for (const firewall of await Firewall.every(call.invocation.path)) {
+    await firewall.change({
+      families: FAMILIES,
+      plan: (view) => [
+        ...chains(view),
+        ...firewall.kinds[4] === "nf_tables" ? removeTablePorts(call.containerId) : [],
+      ],
+      what: `remove the rules of portmap for ${call.containerId}`,
+    });
   }
 }

@@ -1,36 +1,66 @@
 /**
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
- * source. Chains, comments and table are the reference's (pkg/ip), so that either can undo what the
- * other made.
+ * source. The rules are the reference's (pkg/ip), so that either can undo what the other made.
  */
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
+import {
+  addMasquerade as addChain,
+  type Attached,
+  hasMasquerade,
+  removeMasquerade as removeChain,
+} from "../../lib/firewall/attachment_chains.ts";
+import { FAMILIES, Firewall } from "../../lib/firewall/firewall.ts";
+import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
+import type { FirewallView } from "../../lib/firewall/view.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "./fields.ts";
-import {
-  addIptablesMasquerade,
-  hasIptablesMasquerade,
-  removeIptablesMasquerade,
-} from "./masquerade_iptables.ts";
-import type { Masqueraded } from "./masqueraded.ts";
+
+/** Whose masquerading it is, and how it is done. */
+type Masqueraded = Attached & {
+  ifName: string;
+  config: Fields;
+  invocation: { path: string; firewall?: FirewallTransaction };
+};
 
 /** Masquerades what these addresses, in CIDR notation, send. @throws {OperatorError} */
 export async function addMasquerade(
   call: Masqueraded,
   addresses: readonly string[],
 ): Promise<void> {
-  const { path } = call.invocation;
-  const backend = backendOf(call);
-  if (backend === "nftables") {
-    const { addNftablesMasquerade } = await import("./masquerade_nftables.ts");
-    return await addNftablesMasquerade(call, addresses);
+  const { firewall, path } = call.invocation;
+  const plan = isInOwnTable(call)
+    ? await (await ownTable()).addTableMasquerade(call, addresses)
+    : await addChain(call, addresses);
+  const families = FAMILIES.filter((family) =>
+    addresses.some((address) => (address.includes(":") ? 6 : 4) === family)
+  );
+  const what = `masquerade container ${call.containerId}`;
+  await changeRules(firewall, path, "masquerade", async (change) => {
+    await change({ families, plan, what });
+  });
+}
+
+/**
+ * Removes what either backend made, in whichever kind of iptables and whichever the addresses were:
+ * the config and the host may have changed since.
+ *
+ * @throws {OperatorError}
+ */
+export async function removeMasquerade(call: Masqueraded): Promise<void> {
+  const [chain, table] = [
+    await removeChain(call),
+    await (await ownTable()).removeTableMasquerade(call),
+  ];
+  const what = `masquerade container ${call.containerId} no more`;
+  for (const firewall of await Firewall.every(call.invocation.path)) {
+    const isOfTables = firewall.kinds[4] === "nf_tables";
+    await firewall.change({
+      families: FAMILIES,
+      plan: (view) => [...chain(view), ...isOfTables ? table(view) : []],
+      what,
+    });
   }
-  if (backend !== "iptables") {
-    throw wrong(`ipMasqBackend is ${JSON.stringify(backend)}; it must be iptables or nftables`);
-  }
-  const legacy = await import("./masquerade_legacy.ts");
-  if (legacy.isLegacyInUse(path)) return await legacy.addLegacyMasquerade(call, addresses);
-  await addIptablesMasquerade(call, addresses);
 }
 
 /**
@@ -46,56 +76,37 @@ export async function restoreMasquerade(
 ): Promise<boolean> {
   const call: Masqueraded = { ...owner, config: new Fields(config), invocation: { path } };
   if (!call.config.flag("ipMasq") || addresses.length === 0) return false;
-  if (await isMasqueraded(call)) return false;
+  const isThere = isInOwnTable(call)
+    ? await (await ownTable()).hasTableMasquerade(call)
+    : await hasMasquerade(call, await (await Firewall.of(path)).look());
+  if (isThere) return false;
   await addMasquerade(call, addresses);
   return true;
 }
 
 /**
- * Whether no backend has anything of a container that is to be masqueraded. Of iptables-legacy, only
- * its own program could tell: that takes too long for a list.
+ * Whether no backend has anything of a container that is to be masqueraded.
  *
+ * @param views all that there is of the host's rules
  * @throws {SystemError}
  */
 export async function missingMasquerade(
   config: JsonObject,
-  { addresses, path, ...owner }: LiveAttachment,
+  { addresses, ...owner }: LiveAttachment,
+  views: readonly FirewallView[],
 ): Promise<string | undefined> {
   if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
-  const [legacy, nftables] = await Promise.all([
-    import("./masquerade_legacy.ts"),
-    import("./masquerade_nftables.ts"),
-  ]);
-  const isThere = legacy.isLegacyInUse(path) || await hasIptablesMasquerade(owner) ||
-    await nftables.hasNftablesMasquerade(owner);
-  return isThere ? undefined : "masquerading missing";
+  for (const view of views) if (await hasMasquerade(owner, view)) return undefined;
+  return await (await ownTable()).hasTableMasquerade(owner) ? undefined : "masquerading missing";
 }
 
-async function isMasqueraded(call: Masqueraded): Promise<boolean> {
-  if (backendOf(call) === "nftables") {
-    return await (await import("./masquerade_nftables.ts")).hasNftablesMasquerade(call);
-  }
-  const legacy = await import("./masquerade_legacy.ts");
-  return legacy.isLegacyInUse(call.invocation.path)
-    ? await legacy.hasLegacyMasquerade(call)
-    : await hasIptablesMasquerade(call);
+async function ownTable() {
+  return await import("../../lib/firewall/masquerade_table.ts");
 }
 
-function backendOf({ config, invocation: { path } }: Masqueraded): string {
-  return config.text("ipMasqBackend") ??
-    usualBackend(path);
-}
-
-/**
- * Removes what either backend made, whichever the addresses were: the config may have changed
- * since.
- *
- * @throws {OperatorError}
- */
-export async function removeMasquerade(call: Masqueraded): Promise<void> {
-  await removeIptablesMasquerade(call);
-  const nftables = await import("./masquerade_nftables.ts");
-  await nftables.removeNftablesMasquerade(call);
-  const legacy = await import("./masquerade_legacy.ts");
-  if (legacy.isLegacyInUse(call.invocation.path)) await legacy.removeLegacyMasquerade(call);
+/** @throws {CniError} */
+function isInOwnTable({ config, invocation: { path } }: Masqueraded): boolean {
+  const backend = config.text("ipMasqBackend") ?? usualBackend(path);
+  if (backend === "nftables" || backend === "iptables") return backend === "nftables";
+  throw wrong(`ipMasqBackend is ${JSON.stringify(backend)}; it must be iptables or nftables`);
 }

@@ -3,13 +3,15 @@ import type { Family } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { applyBatch, applyInSlices, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
 import { addTable, deleteRule, type Table } from "../../lib/nft/changes.ts";
+import { Firewall } from "../../lib/firewall/firewall.ts";
 import {
-  type IptablesRule,
-  type IptablesTable,
+  type FirewallRule,
   network,
+  type Place,
+  ruleLine,
   type RuleTarget,
-} from "../../lib/nft/iptables_rule.ts";
-import { type IptablesChange, IptablesTables } from "../../lib/nft/iptables_tables.ts";
+} from "../../lib/firewall/rule.ts";
+import type { FirewallChange } from "../../lib/firewall/view.ts";
 import { Rules } from "../../lib/nft/rules.ts";
 import {
   addElements,
@@ -20,10 +22,15 @@ import {
 } from "../../lib/nft/sets.ts";
 
 export interface Shape {
-  table: IptablesTable;
+  table: Place["table"];
   chain: string;
-  rule: IptablesRule;
+  rule: Omit<FirewallRule, keyof Place>;
   first?: boolean;
+}
+
+/** A shape as the rule that it is in a family. */
+export function ruleOf(family: Family, { table, chain, rule }: Shape): FirewallRule {
+  return { family, table, chain, ...rule };
 }
 
 /** Every kind of rule that this program writes, in a family. */
@@ -133,21 +140,41 @@ export function SHAPES(family: Family): Shape[] {
   ];
 }
 
-function writeShapes(family: Family): unknown {
+const HOST = Firewall.ofKind("nf_tables", "");
+
+async function writeShapes(family: Family): Promise<unknown> {
   const shapes = SHAPES(family);
   const chains = new Map(
-    shapes.filter(({ chain }) => /[a-z]/.test(chain)).map((
-      one,
-    ) => [`${one.table} ${one.chain}`, one]),
+    shapes.filter(({ chain }) => /[a-z]/.test(chain))
+      .map(({ table, chain }) => [`${table} ${chain}`, { family, table, chain }]),
   );
-  return new IptablesTables(family).change(() => [
-    ...[...chains.values()].map(({ table, chain }): IptablesChange => ({
-      add: "chain",
-      table,
-      chain,
-    })),
-    ...shapes.map((shape): IptablesChange => ({ add: "rule", ...shape })),
-  ], "write the rules");
+  const ids = await HOST.change({
+    families: [family],
+    plan: () => [
+      ...[...chains.values()].map((addChain): FirewallChange => ({ addChain })),
+      ...shapes.map((shape): FirewallChange => ({
+        add: ruleOf(family, shape),
+        ...shape.first ? { first: true } : {},
+      })),
+    ],
+    what: "write the rules",
+  });
+  return ids.filter((id) => id !== undefined);
+}
+
+/** What is there, as this program understands it: tables, chains, rules in the words of iptables. */
+async function readShapes(family: Family): Promise<unknown> {
+  const view = await HOST.look([family]);
+  const shapes = SHAPES(family);
+  const found = view.find(shapes.map((shape) => ruleOf(family, shape)));
+  const places = new Map(shapes.map(({ table, chain }) => [`${table} ${chain}`, { table, chain }]));
+  return {
+    found: found.length,
+    missing: view.missing(shapes.map((shape) => ruleOf(family, shape))).map(ruleLine),
+    lines: [...places.values()].flatMap((place) =>
+      view.rules({ family, ...place }).map((rule) => `${place.table} ${ruleLine(rule)}`)
+    ),
+  };
 }
 
 const TABLE: Table = { family: "inet", name: "many" };
@@ -157,25 +184,23 @@ const SET: SetDefinition = {
   value: ["ip daddr", "th dport"],
 };
 
-function many(count: number): string {
-  const tables = new IptablesTables(4);
-  const rules = Array.from({ length: count }, (_, index): IptablesChange => ({
-    add: "rule",
-    table: "nat",
-    chain: "ports",
-    rule: {
+async function many(count: number): Promise<string> {
+  const place = { family: 4, table: "nat", chain: "ports" } as const;
+  const rules = Array.from({ length: count }, (_, index): FirewallChange => ({
+    add: {
+      ...place,
       port: { protocol: "tcp", number: index + 1 },
       comment: "many",
       target: { dnat: { address: "10.0.0.1", port: 80 } },
     },
   }));
-  const handles = tables.change(
-    () => [{ add: "chain", table: "nat", chain: "ports" }, ...rules],
-    "add",
-  )!;
-  const before = tables.rules.count("nat", "ports");
-  tables.rules.remove(handles);
-  const after = tables.rules.count("nat", "ports");
+  const change = (plan: () => FirewallChange[]) =>
+    HOST.change({ families: [4], plan, what: "many rules" });
+  const count4 = async () => (await HOST.look()).rules(place).length;
+  const ids = (await change(() => [{ addChain: place }, ...rules])).flatMap((id) => id ?? []);
+  const before = await count4();
+  await change(() => ids.map((id) => ({ remove: { ...place, id } })));
+  const after = await count4();
   const elements = Array.from({ length: count }, (_, index) => ({
     key: ["udp", index + 1],
     value: ["10.0.0.1", 80],
@@ -188,7 +213,7 @@ function many(count: number): string {
   ], "add elements");
   const there = readElements(TABLE, SET);
   applyInSlices(NFNL_SUBSYS_NFTABLES, deleteElements(TABLE, SET, there), "delete elements");
-  return `${handles.length} ${before} ${after} elements ${there.length} ${
+  return `${ids.length} ${before} ${after} elements ${there.length} ${
     readElements(TABLE, SET).length
   }`;
 }
@@ -213,14 +238,11 @@ function errors(): string {
 
 if (import.meta.main) {
   const [what, argument] = Deno.args;
-  if (what === "iptables") console.log(JSON.stringify(writeShapes(Number(argument) as Family)));
-  if (what === "find") {
-    const family = Number(argument) as Family;
-    const tables = new IptablesTables(family);
-    const count = ({ table, chain, rule }: Shape) => tables.find(table, chain, rule).length;
-    console.log(JSON.stringify(SHAPES(family).map(count)));
+  if (what === "iptables") {
+    console.log(JSON.stringify(await writeShapes(Number(argument) as Family)));
   }
-  if (what === "many") console.log(many(Number(argument)));
+  if (what === "read") console.log(JSON.stringify(await readShapes(Number(argument) as Family)));
+  if (what === "many") console.log(await many(Number(argument)));
   if (what === "errors") console.log(errors());
   // Reading the handles of what was listed needs the reader too.
   if (what === "count") console.log(new Rules("ip").count("nat", argument!));

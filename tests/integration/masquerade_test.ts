@@ -1,6 +1,7 @@
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
-import { addNftablesMasquerade } from "../../plugins/shared/masquerade_nftables.ts";
+import { Firewall } from "../../lib/firewall/firewall.ts";
+import { addTableMasquerade } from "../../lib/firewall/masquerade_table.ts";
 
 const TABLE = ["inet", "cni_plugins_masquerade"];
 
@@ -11,8 +12,11 @@ async function nft(...args: string[]): Promise<string> {
 }
 
 const shared = (...flags: string[]) => nft(...flags, "list", "chain", ...TABLE, "postrouting");
-const add = (id: string) =>
-  addNftablesMasquerade({ network: "net", containerId: id, ifName: "eth0" }, ["10.1.0.2/24"]);
+async function add(id: string): Promise<void> {
+  const owner = { network: "net", containerId: id, ifName: "eth0" };
+  const plan = await addTableMasquerade(owner, ["10.1.0.2/24"]);
+  await Firewall.ofKind("nf_tables", "").change({ families: [], plan, what: "masquerade" });
+}
 
 kernelTest(
   "the shared rules are left as they are, and mended where somebody has changed them",

@@ -5,13 +5,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { Sandbox } from "../harness/sandbox.ts";
-import {
-  type IptablesRule,
-  network,
-  type RuleTarget,
-  ruleText,
-} from "../../lib/nft/iptables_rule.ts";
-import { type Shape, SHAPES } from "../harness/nft_program.ts";
+import { type FirewallRule, network, ruleLine } from "../../lib/firewall/rule.ts";
+import { ruleOf, type Shape, SHAPES } from "../harness/nft_program.ts";
 
 const PROGRAM = fromFileUrl(new URL("../harness/nft_program.ts", import.meta.url));
 
@@ -36,6 +31,7 @@ for (const family of [4, 6] as const) {
   const tool = family === 4 ? "iptables" : "ip6tables";
   Deno.test(`IPv${family}: ${tool}-save is the same after ${tool}-restore and over netlink`, async () => {
     const shapes = SHAPES(family);
+    const textOf = (shape: Shape) => ruleLine(ruleOf(family, shape)).slice(4 + shape.chain.length);
     assert(shapes.length > 60);
     await using restored = await Sandbox.create();
     const tables = ["raw", "filter", "nat"].map((table) => {
@@ -46,8 +42,10 @@ for (const family of [4, 6] as const) {
       return [
         `*${table}`,
         ...chains.map((chain) => `-N ${chain}`),
-        ...own.map(({ chain, rule, first }: Shape) =>
-          `${first ? "-I" : "-A"} ${chain} ${first ? "1 " : ""}${ruleText(rule)}`
+        ...own.map((shape) =>
+          shape.first
+            ? `-I ${shape.chain} 1 ${textOf(shape)}`
+            : `-A ${shape.chain} ${textOf(shape)}`
         ),
         "COMMIT\n",
       ].join("\n");
@@ -61,16 +59,26 @@ for (const family of [4, 6] as const) {
       plain(await written.ok([`${tool}-save`])),
     ];
     assertEquals(found, wanted);
-    // Each is found again by what it does, also among those that iptables wrote.
+    // Each is found again by what it does, also among those that iptables wrote, and is understood.
     for (const sandbox of [restored, written]) {
-      const counts: number[] = JSON.parse(await inside(sandbox, "find", `${family}`));
-      assert(counts.every((count) => count === 1), counts.join());
+      const read = JSON.parse(await inside(sandbox, "read", `${family}`));
+      assertEquals([read.found, read.missing], [shapes.length, []]);
+      assertEquals(read.lines.toSorted(), linesOf(wanted).toSorted());
     }
     // The program deletes what netlink wrote.
-    for (const { table, chain, rule } of shapes) {
-      await written.ok([tool, "-t", table, "-D", chain, ...words(ruleText(rule))]);
+    for (const shape of shapes) {
+      await written.ok([tool, "-t", shape.table, "-D", shape.chain, ...words(textOf(shape))]);
     }
     assertEquals(plain(await written.ok([`${tool}-save`])).filter((line) => line[0] === "-"), []);
+  });
+}
+
+/** The rules of `iptables-save`, each with its table. */
+function linesOf(saved: readonly string[]): string[] {
+  let table = "";
+  return saved.flatMap((line) => {
+    if (line.startsWith("*")) table = line.slice(1);
+    return line.startsWith("-A ") ? [`${table} ${line}`] : [];
   });
 }
 
@@ -90,7 +98,11 @@ Deno.test("after an error the next batch is answered as if there had been none",
 });
 
 Deno.test("a rule that could end a line of iptables-restore is refused", () => {
-  const target: RuleTarget = { verdict: "DROP" };
-  const rule: IptablesRule = { source: network("10.0.0.0/8"), comment: "a\n-A INPUT", target };
-  assertThrows(() => ruleText(rule), Error, "line break");
+  const rule: FirewallRule = {
+    ...{ family: 4, table: "filter", chain: "FORWARD" },
+    source: network("10.0.0.0/8"),
+    comment: "a\n-A INPUT",
+    target: { verdict: "DROP" },
+  };
+  assertThrows(() => ruleLine(rule), Error, "line break");
 });

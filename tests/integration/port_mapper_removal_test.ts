@@ -50,7 +50,7 @@ for (const backend of BACKENDS) {
     assert(failures > 2);
     await agent.ok("DEL", "c2", other);
     await agent.ok("DEL", "c1", config);
-    await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/f*"]);
+    await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/fill /run/mesos-cni/f[0-9]*"]);
     assertEquals(await agent.leftovers(), []);
   });
 
@@ -84,7 +84,7 @@ for (const backend of BACKENDS) {
         await agent.ok("DEL", "c2", network([8080], { backend }));
         await agent.ok("DEL", "c1", config);
       }
-      await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/f*"]);
+      await agent.sandbox.ok(["sh", "-c", "rm -f /run/mesos-cni/fill /run/mesos-cni/f[0-9]*"]);
       assertEquals(await agent.leftovers(), []);
     });
   }

@@ -23,7 +23,7 @@ function plugins(answers: Record<string, JsonObject | Error | undefined>) {
   const calls: Omit<Invocation, "locate">[] = [];
   const locate = (type: string): Plugin => {
     if (!(type in answers)) throw new OperatorError("missing_plugin", `no ${type}`);
-    return ({ locate: _, ...invocation }) => {
+    return ({ locate: _, firewall: __, ...invocation }) => {
       calls.push(structuredClone(invocation));
       const answer = answers[type];
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);

@@ -20,10 +20,10 @@ import {
   parseNetworkInfo,
   parseRecovery,
 } from "../../lib/mesos/messages.ts";
-import { ruleText } from "../../lib/nft/iptables_rule.ts";
+import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
+import { SavedView } from "../../lib/firewall/saved.ts";
 import { NETWORKS_ANNOTATION, parseState } from "../../lib/oci/bundle.ts";
 import { parseRules } from "../../lib/packetpath/parse.ts";
-import { SavedRules } from "../../lib/ports/iptables_saved.ts";
 import { keyOf } from "../../lib/ports/mapping.ts";
 import { decodeRecord, installedOf, type MappingRecord } from "../../lib/ports/record.ts";
 import { destinationAddress } from "../../lib/netns/inspect.ts";
@@ -61,6 +61,7 @@ const RECORD: MappingRecord = {
   mappings: [{ protocol: "tcp", hostPort: 80, containerPort: 8080 }],
   endpoints: [],
   netns: "/run/netns/a",
+  reserved: 1,
   netnsInode: 7,
 };
 RECORD.earlier = { ...RECORD, endpoints: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }] };
@@ -309,8 +310,11 @@ const rule = fc.record({
 
 Deno.test("a rule that we write in iptables' words is read as it was meant", () => {
   forAll(rule, (rule) => {
-    const text = ruleText(rule as Parameters<typeof ruleText>[0]);
-    const { chains } = parseRules(`-P FORWARD DROP\n-N C\n-A C ${text}\n`);
+    const place = { family: 4, table: "nat", chain: "C" } as const;
+    const text = ruleLine({ ...place, ...rule } as FirewallRule);
+    const { chains } = parseRules(`-P FORWARD DROP\n-N C\n${text}\n`);
+    const [saved] = new SavedView(`*nat\n:C - [0:0]\n${text}\nCOMMIT\n`).rules(place);
+    assertEquals([ruleLine(saved!), saved!.comment, saved!.unknown], [text, rule.comment, []]);
     const [read] = chains.get("C")!;
     assertEquals(
       [
@@ -338,13 +342,10 @@ Deno.test("whatever iptables prints is read", () => {
     damaged(printed, ["-A C ", "-j", "!", "--comment", "-N constructor\n", "-A __proto__ "]),
     (text) => {
       for (const rules of parseRules(text).chains.values()) assert(rules.length < text.length);
-      const saved = new SavedRules(text);
-      for (const rule of saved.ofContainer({ containerId: "a", chain: "C" })) {
-        assert(
-          rule.startsWith("-A "),
-        );
-      }
-      saved.missing({ ...RECORD, endpoints: RECORD.earlier!.endpoints }, 4);
+      const saved = new SavedView(text);
+      const place = { family: 4, table: "nat", chain: "C" } as const;
+      for (const rule of saved.rules(place)) assert(rule.id.startsWith("-A C"));
+      assert(saved.withComment(place, ["a b"]).every(({ comment }) => comment === "a b"));
     },
   );
 });

@@ -28,7 +28,8 @@ import { addSourceRule } from "../../lib/netlink/rule_changes.ts";
 import { decodeListener } from "../../lib/netlink/sock_diag.ts";
 import { addTokenBucket, decodeTokenBucket } from "../../lib/netlink/traffic_changes.ts";
 import { decodeUdpFlow } from "../../lib/nft/conntrack.ts";
-import { jumpOf, listedRule } from "../../lib/nft/rules.ts";
+import { listedRule } from "../../lib/nft/rules.ts";
+import { decodeRule as decodeFirewallRule } from "../../lib/firewall/encode.ts";
 import { addElements, decodeElements, type SetElement } from "../../lib/nft/sets.ts";
 import { addRule } from "../../lib/nft/changes.ts";
 import { commentMatch } from "../../lib/nft/compat.ts";
@@ -36,7 +37,7 @@ import { counter, verdict } from "../../lib/nft/expressions.ts";
 import { concat } from "../../lib/diagnose/packets/frame.ts";
 import { commentIn } from "../../lib/nft/wire.ts";
 import { bodyOf, forAll, hostileBody, mutated, readOrRefused } from "../harness/generated.ts";
-import { NFT_TABLE, SETS } from "../../lib/ports/nftables_table.ts";
+import { NFT_TABLE, SETS } from "../../lib/firewall/port_table.ts";
 
 type Written = { parts: readonly Uint8Array[] };
 const message = (body: Uint8Array): Message => ({ type: 0, flags: 0, sequence: 0, body });
@@ -67,6 +68,8 @@ const RULE = addRule(NAT, "C", [commentMatch("a"), counter(), verdict("jump", "D
 const HANDLE = attribute(3, new Uint8Array(8));
 
 /** Each decoder with the bytes of its message's fixed part, and what is valid of such messages. */
+const PLACE = { family: 4, table: "nat", chain: "C" } as const;
+
 const DECODERS: Readonly<
   Record<string, [fixed: number, decode: (message: Message) => unknown, ...valid: Written[]]>
 > = {
@@ -93,7 +96,7 @@ const DECODERS: Readonly<
   "routing rules": [12, decodeRule, addSourceRule({ source: CIDR, table: 300, priority: 1 })],
   "rules of nf_tables": [4, ({ body }) => {
     const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
-    return [rule, jumpOf(rule.expressions)];
+    return [rule, decodeFirewallRule(PLACE, rule)];
   }, { parts: [...RULE.parts, HANDLE] }],
   "sockets": [72, (message) => [decodeListener(message, 2, 0), decodeListener(message, 10, 0)]],
   "tracked connections": [4, (message) => decodeUdpFlow(message, 4), {
@@ -312,7 +315,8 @@ Deno.test("what we write is read as it was meant: elements, rules", () => {
     ) {
       const body = bodyOf({ parts: [...parts, HANDLE] });
       const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
-      assertEquals([rule.comment, rule.handle, jumpOf(rule.expressions)], [comment, "0", chain]);
+      const { target } = decodeFirewallRule(PLACE, rule);
+      assertEquals([rule.comment, rule.handle, target], [comment, "0", { jump: chain }]);
     }
   });
 });

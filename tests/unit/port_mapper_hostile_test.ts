@@ -10,8 +10,8 @@ import type { JsonObject } from "../../lib/base/json.ts";
 import { commentOf, keyOf, type PortAttachment } from "../../lib/ports/mapping.ts";
 import { familiesOf, ownRules, structure } from "../../lib/ports/iptables_rules.ts";
 import { ownElements } from "../../lib/ports/nftables_elements.ts";
-import { SETS } from "../../lib/ports/nftables_table.ts";
-import { ruleText } from "../../lib/nft/iptables_rule.ts";
+import { SETS } from "../../lib/firewall/port_table.ts";
+import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
 import { readConfig } from "../../plugins/port_mapper/config.ts";
 import { readConditions } from "../../plugins/portmap/conditions.ts";
 import { Fields } from "../../plugins/shared/fields.ts";
@@ -44,6 +44,11 @@ function attachmentOf(
   }
 }
 
+/** A rule as iptables has it, without its chain. */
+function ruleText(rule: FirewallRule): string {
+  return ruleLine(rule).slice(`-A ${rule.chain} `.length);
+}
+
 const ID = /"container_id: [A-Za-z0-9_.~-]{1,100}"/.source;
 const CHAIN = /[A-Za-z0-9_][A-Za-z0-9_.-]{0,27}/.source;
 const DEVICE = /[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}\+?/.source;
@@ -60,12 +65,12 @@ const PART = new RegExp(`^(${DEVICE}|${ADDRESS}|tcp|udp|sctp|${PORT})$`);
 
 function assertHarmless(attachment: PortAttachment): void {
   for (const family of familiesOf(attachment)) {
-    for (const { chain, rule } of ownRules(attachment, family)) {
-      assertMatch(chain, new RegExp(`^${CHAIN}$`));
+    for (const rule of ownRules(attachment, family)) {
+      assertMatch(rule.chain, new RegExp(`^${CHAIN}$`));
       assertMatch(ruleText(rule), RULE);
     }
-    for (const { chain } of structure(attachment, family).chains) {
-      assertMatch(chain, new RegExp(`^${CHAIN}$`));
+    for (const { place } of structure(attachment, family).chains) {
+      assertMatch(place.chain, new RegExp(`^${CHAIN}$`));
     }
   }
   const elements = ownElements(attachment);
@@ -166,7 +171,8 @@ Deno.test("conditions of portmap are matches that say what they seem to, or refu
         assert(error instanceof CniError, `${error}`);
         continue;
       }
-      const text = ruleText({ ...found, target: { verdict: "DROP" } });
+      const place = { family: 4, table: "nat", chain: "c" } as const;
+      const text = ruleText({ ...place, ...found, target: { verdict: "DROP" } });
       assertMatch(text, new RegExp(`^((-[sd] ${ADDRESS}/\\d+|-i ${DEVICE}) )?-j DROP$`));
     }
   }

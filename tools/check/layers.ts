@@ -15,6 +15,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/containers"],
   ["lib/mesos"],
   ["lib/ports", "lib/cni"],
+  ["lib/firewall"],
   ["lib/nft"],
   ["lib/netlink"],
   ["lib/program"],

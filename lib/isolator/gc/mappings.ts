@@ -1,6 +1,6 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
 import { hasNamespace, listOwners, remove, removeOwner } from "../../ports/mod.ts";
-import { listTaggedElements, listTaggedRules, type TaggedRule } from "../../ports/tagged_rules.ts";
+import type { TaggedRule } from "../../ports/tagged_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
@@ -15,28 +15,13 @@ export function findMappings(): Garbage[] {
   }));
 }
 
-/** The rules of a chain, which {@link findRules} wants from before it is known what lives. */
-export async function listRules(chain: string, path: string): Promise<ListedRules> {
-  return { chain, path, rules: await listTaggedRules(chain, path) };
-}
-
-/** The same for the elements of the nftables backend, which all networks share. */
-export async function listElements(path: string): Promise<ListedRules> {
-  return { chain: "inet mesos-cni", path, rules: await listTaggedElements() };
-}
-
-export interface ListedRules {
-  chain: string;
-  path: string;
-  rules: readonly TaggedRule[];
-}
-
 /**
  * Rules that send packets to an address that nobody has: somebody restored them, say a
  * `iptables-restore` at boot, or another program wrote and forgot them.
  */
 export function findRules(
-  { chain, path, rules }: ListedRules,
+  rules: readonly TaggedRule[],
+  path: string,
   living: Living,
   alive: ReadonlySet<string>,
 ): Garbage[] {
@@ -45,7 +30,7 @@ export function findRules(
   const known = new Set([...listOwners().map((owner) => owner.containerId), ...alive]);
   return rules
     .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
-    .map(({ containerId, address, rule, backend }) => ({
+    .map(({ containerId, address, rule, backend, chain }) => ({
       kind: "rule",
       what: rule,
       why: `no container ${containerId} has ports on record, and nobody has ${address}`,

@@ -11,12 +11,12 @@ import { ProcessTable } from "../../kernel/processes.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { requireSight } from "../../containers/agent_namespaces.ts";
 import { findAddresses, type Holders, listLeases } from "./addresses.ts";
-import { listRuledAttachments } from "../attachment_rules.ts";
-import { findAttachmentRules } from "./attachment_rules.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
-import { findMappings, findRules, listElements, listRules } from "./mappings.ts";
+import { listTagged } from "../../ports/tagged_rules.ts";
+import { findMappings, findRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
+import { findNamedRules, listNamedRules } from "./rules.ts";
 import { type BridgePort, findVeths, listPorts } from "./veths.ts";
 
 export type { Garbage };
@@ -45,13 +45,8 @@ export async function findGarbage(
 
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
-  const rules = await Promise.all([
-    ...[...chains].map((chain) => listRules(chain, path)),
-    listElements(path),
-  ]);
-  const ruled = (await Promise.all(
-    ["iptables", "ip6tables"].map((program) => listRuledAttachments(program, path)),
-  )).flat();
+  const mapped = await listTagged(path, chains);
+  const named = await listNamedRules(path);
   const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
   const living = await findLiving(layout, alive, await ProcessTable.look());
@@ -64,10 +59,8 @@ export async function findGarbage(
   return [
     ...containers,
     ...part("mapping", "port mappings", () => findMappings()),
-    ...rules.flatMap((listed) =>
-      part("rule", `chain ${listed.chain}`, () => findRules(listed, living, holders.alive))
-    ),
-    ...findAttachmentRules(ruled, path, living, holders),
+    ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders.alive)),
+    ...findNamedRules(named, living, holders),
     ...[...addressStores].flatMap((store) =>
       part("address", store, () => findAddresses(store, living, holders))
     ),

@@ -237,28 +237,10 @@ const COMPLETE: Shape = Object.fromEntries(
   ]),
 );
 
-const { loopback_guard, ...SHARED } = COMPLETE;
-
-/** Before there were wildcards of devices, and with a guard of 127.0.0.0/8 behind the routing. */
-const EARLIER: Shape = {
-  ...SHARED,
-  mappings: { rules: 9, isBase: false },
-  guard: loopback_guard!,
-};
-
 /** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
 export function isTableComplete(): boolean {
-  return hasShape(COMPLETE);
-}
-
-/** Whether the table is as an earlier version made it, whole. @throws {SystemError} */
-export function isTableEarlier(): boolean {
-  return hasShape(EARLIER);
-}
-
-function hasShape(shape: Shape): boolean {
   const rules = new Rules("inet");
-  return Object.entries(shape).every(([name, chain]) =>
+  return Object.entries(COMPLETE).every(([name, chain]) =>
     (!chain.isBase || rules.hasBaseChain(TABLE, name)) &&
     rules.count(TABLE, name) === chain.rules
   );

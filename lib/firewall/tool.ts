@@ -1,37 +1,38 @@
-/** The iptables of this host: which of the two kinds it is, whether it will do, and running it. */
+/** The programs of iptables: which of the two kinds they are, whether they will do, running them. */
+import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
-import { FileLock } from "../kernel/lock.ts";
-import { type Family } from "../base/ip.ts";
-import { writeCheckpoint } from "../kernel/atomic_file.ts";
+import type { Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
-import type { IptablesVariant } from "./record.ts";
-import { STATE_DIR, STATE_MODE } from "./state_dir.ts";
+import type { FileLock } from "../kernel/lock.ts";
 import { findTool, type Output, runTool } from "../program/tool.ts";
 
-export interface IptablesInfo {
+/** Where iptables keeps its rules: in nf_tables, which netlink reads, or in tables of its own. */
+export type Kind = "nf_tables" | "legacy";
+
+export interface ToolInfo {
   file: string;
   /** Of `file`, by which a replaced program is noticed. */
   size: number;
   modified: number;
   version: string;
-  variant: IptablesVariant;
+  variant: Kind;
 }
 
+/** What is known of rules beside those in the kernel, for as long as this boot. */
+export const STATE_DIR = "/run/mesos-cni/firewall";
+export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
+
 const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
-/** The first with `-w`, which waits for other programs' changes. */
-const LEAST_VERSION = "1.4.20";
-/** The first whose iptables-restore takes the lock itself. */
-const LOCKING_RESTORE = "1.6.2";
-const XTABLES_LOCK = "/run/xtables.lock";
+/** The first of two kinds, which say which they are; both wait for other programs' changes. */
+const LEAST_VERSION = "1.8";
 const WAIT_SECONDS = 30;
 
 /** iptables for one family of addresses. */
 export class IptablesTool {
   private constructor(
-    readonly family: Family,
-    readonly info: IptablesInfo,
+    readonly info: ToolInfo,
     private readonly name: string,
     private readonly path: string,
   ) {}
@@ -45,15 +46,20 @@ export class IptablesTool {
    *
    * @throws {OperatorError} `no_iptables`, `old_iptables`, `no_comment_match`
    */
-  static async find(family: Family, path: string): Promise<IptablesTool> {
-    const name = NAMES[family];
-    const tool = await IptablesTool.#find(family, name, path);
+  static async require(family: Family, path: string): Promise<IptablesTool> {
+    const tool = await IptablesTool.find(family, path);
     if (tool) return tool;
     throw new OperatorError(
       "no_iptables",
-      `${name} is not installed: there is none in ${path || "the empty PATH"} nor in the ` +
+      `${NAMES[family]} is not installed: there is none in ${
+        path || "the empty PATH"
+      } nor in the ` +
         `system's directories; install iptables ${LEAST_VERSION} or newer`,
     );
+  }
+
+  static async find(family: Family, path: string): Promise<IptablesTool | undefined> {
+    return await IptablesTool.#find(NAMES[family], path);
   }
 
   /**
@@ -62,13 +68,13 @@ export class IptablesTool {
    */
   static async findLegacy(family: Family, path: string): Promise<IptablesTool | undefined> {
     for (const name of [NAMES[family], `${NAMES[family]}-legacy`]) {
-      const tool = await IptablesTool.#find(family, name, path);
+      const tool = await IptablesTool.#find(name, path);
       if (tool?.info.variant === "legacy") return tool;
     }
     return undefined;
   }
 
-  static async #find(family: Family, name: string, path: string) {
+  static async #find(name: string, path: string): Promise<IptablesTool | undefined> {
     const file = findTool(name, path);
     if (!file) return undefined;
     const { size, mtime } = Deno.statSync(file);
@@ -78,14 +84,14 @@ export class IptablesTool {
     if (
       known && known.file === identity.file && known.size === identity.size &&
       known.modified === identity.modified
-    ) return new IptablesTool(family, known, name, path);
+    ) return new IptablesTool(known, name, path);
 
     const info = { ...identity, ...await examine(file, name) };
     remember(memory, info);
-    return new IptablesTool(family, info, name, path);
+    return new IptablesTool(info, name, path);
   }
 
-  /** The rules of the nat table, or of all, as text: one process. @throws {OperatorError} */
+  /** The rules of a table, or of all that there are, as text. @throws {OperatorError} */
   async save(table?: string): Promise<string> {
     const output = await runTool(this.#tool("save"), table ? ["-t", table] : []);
     if (output.code !== 0) throw failure("could not be read", this.#tool("save"), output);
@@ -93,21 +99,16 @@ export class IptablesTool {
   }
 
   /**
-   * Makes changes, all or none of each table: one process.
+   * Makes changes, all or none of each table. The program itself waits for the lock of all
+   * iptables.
    *
    * @throws {OperatorError} `iptables_failed`
    */
-  async restore(changes: string, lock: FileLock): Promise<void> {
-    using _ = this.#restoreWaits ? undefined : await takeXtablesLock();
-    const args = ["--noflush", ...(this.#restoreWaits ? [`--wait=${WAIT_SECONDS}`] : [])];
-    const output = await runTool(this.#tool("restore"), args, { stdin: changes, lock });
-    if (output.code !== 0) {
-      throw failure("could not be changed", this.#tool("restore"), output, changes);
-    }
-  }
-
-  get #restoreWaits(): boolean {
-    return !isOlder(this.info.version, LOCKING_RESTORE);
+  async restore(changes: string, lock?: FileLock): Promise<void> {
+    const file = this.#tool("restore");
+    const args = ["--noflush", `--wait=${WAIT_SECONDS}`];
+    const output = await runTool(file, args, { stdin: changes, ...lock ? { lock } : {} });
+    if (output.code !== 0) throw failure("could not be changed", file, output, changes);
   }
 
   #tool(what: "save" | "restore"): string {
@@ -118,19 +119,23 @@ export class IptablesTool {
   }
 }
 
-function readMemory(file: string): IptablesInfo | undefined {
+function readMemory(file: string): ToolInfo | undefined {
   try {
     return JSON.parse(Deno.readTextFileSync(file));
   } catch (error) {
-    // Half a file is as good as none: it is written again.
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    // Half a file is as good as none: it is written again. Another user may not read it.
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof SyntaxError ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return undefined;
     throw error;
   }
 }
 
 /** What is not remembered is only found out anew: removal must not need room on the disk for it. */
-function remember(file: string, info: IptablesInfo): void {
+function remember(file: string, info: ToolInfo): void {
   try {
+    makeDirectory(STATE_DIR, STATE_MODE.directory);
     writeCheckpoint(file, JSON.stringify(info), STATE_MODE.file);
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
@@ -138,32 +143,29 @@ function remember(file: string, info: IptablesInfo): void {
   }
 }
 
-/** Whether the legacy kind has ever had a nat table since the kernel was started. */
-export function hasLegacyRules(family: Family): boolean {
+/** The tables that the legacy kind has had since the kernel was started, in this namespace. */
+export function legacyTables(family: Family): string[] {
   try {
     const names = readProcFile(`/proc/net/${family === 4 ? "ip" : "ip6"}_tables_names`);
-    return names.split("\n").includes("nat");
+    return names.split("\n").filter((name) => name !== "");
   } catch (error) {
-    if (error instanceof SystemError) return false;
+    if (error instanceof SystemError) return [];
     throw error;
   }
 }
 
-async function examine(
-  file: string,
-  name: string,
-): Promise<{ version: string; variant: IptablesVariant }> {
+async function examine(file: string, name: string): Promise<{ version: string; variant: Kind }> {
   const { stdout, stderr, code } = await runTool(file, ["--version"]);
   const found = /v(\d+(?:\.\d+)+)(?:\s+\((\w+)\))?/.exec(stdout);
   if (code !== 0 || !found) {
     throw new OperatorError("old_iptables", `${file} --version says: ${stdout || stderr}`);
   }
   const version = found[1]!;
-  if (isOlder(version, LEAST_VERSION)) {
+  // Since 1.8 each says of which kind it is.
+  if (!found[2]) {
     throw new OperatorError(
       "old_iptables",
-      `${file} is ${name} ${version}; needed is ${LEAST_VERSION} or newer, which can wait for ` +
-        "other programs' changes (-w)",
+      `${file} is ${name} ${version}; needed is ${LEAST_VERSION} or newer`,
     );
   }
   const match = await runTool(file, ["-m", "comment", "--help"]);
@@ -175,24 +177,6 @@ async function examine(
     );
   }
   return { version, variant: found[2] === "nf_tables" ? "nf_tables" : "legacy" };
-}
-
-function isOlder(version: string, than: string): boolean {
-  const [a, b] = [version, than].map((text) => text.split(".").map(Number)) as [number[], number[]];
-  for (let i = 0; i < Math.max(a.length, b.length); i++) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
-}
-
-async function takeXtablesLock(): Promise<FileLock> {
-  const lock = await FileLock.take(XTABLES_LOCK, WAIT_SECONDS * 1000);
-  if (lock) return lock;
-  throw new OperatorError(
-    "iptables_busy",
-    `another program has held ${XTABLES_LOCK} for ${WAIT_SECONDS} s; try again later`,
-  );
 }
 
 function failure(what: string, file: string, output: Output, changes = ""): OperatorError {

@@ -2,7 +2,7 @@
  * `macspoofchk`: a container sends with its own hardware address only. Table, chains and comments
  * are the reference's (pkg/link), over netlink.
  */
-import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
+import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
 import {
   addChain,
   addRule,
@@ -10,11 +10,15 @@ import {
   deleteChain,
   deleteRule,
   flushChain,
-} from "../../lib/nft/changes.ts";
-import { compare, meta, payload, verdict } from "../../lib/nft/expressions.ts";
-import { Rules } from "../../lib/nft/rules.ts";
-import { macBytes } from "../../lib/netlink/link_changes.ts";
-import type { Call } from "../shared/standard_plugin.ts";
+} from "../nft/changes.ts";
+import { compare, meta, payload, verdict } from "../nft/expressions.ts";
+import { Rules } from "../nft/rules.ts";
+import { macBytes } from "../netlink/link_changes.ts";
+
+interface Owner {
+  containerId: string;
+  ifName: string;
+}
 
 const TABLE = { family: "bridge", name: "nat" } as const;
 const BASE = "PREROUTING";
@@ -26,7 +30,7 @@ const NAME_BYTES = 16;
 const SOURCE_OFFSET = 6;
 
 /** @param host name of the host's end of the wire @throws {SystemError} */
-export function addMacSpoofCheck(call: Call, host: string, mac: string): void {
+export function addMacSpoofCheck(call: Owner, host: string, mac: string): void {
   const { chain, macChain, comment } = namesOf(call);
   const name = new Uint8Array(NAME_BYTES);
   name.set(new TextEncoder().encode(host));
@@ -51,7 +55,7 @@ export function addMacSpoofCheck(call: Call, host: string, mac: string): void {
 }
 
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
-export function removeMacSpoofCheck(call: Call): void {
+export function removeMacSpoofCheck(call: Owner): void {
   const { chain, macChain, comment } = namesOf(call);
   const rules = new Rules(TABLE.family);
   const chains = [chain, macChain].filter((name) => rules.hasChain(TABLE.name, name));
@@ -63,7 +67,7 @@ export function removeMacSpoofCheck(call: Call): void {
   ], `hold ${call.containerId} to its hardware address no more`);
 }
 
-function namesOf({ containerId, ifName }: Call) {
+function namesOf({ containerId, ifName }: Owner) {
   const chain = `cni-br-iface-${containerId}-${ifName}`;
   return { chain, macChain: `${chain}-mac`, comment: `macspoofchk-${containerId}-${ifName}` };
 }

@@ -1,0 +1,172 @@
+/**
+ * Rules that are named after an attachment, as the reference's plugins write them (pkg/ip, pkg/utils,
+ * portmap), so that either can undo what the other made: a chain of the nat table for each, whose
+ * name is a hash, and a comment with both names.
+ */
+import type { Family } from "../base/ip.ts";
+import {
+  type FirewallRule,
+  type FoundRule,
+  network,
+  type Place,
+  ruleLine,
+  single,
+} from "./rule.ts";
+import type { FirewallChange, FirewallView, Plan } from "./view.ts";
+
+/** What the names are made of. */
+export interface Attached {
+  network: string;
+  containerId: string;
+}
+
+/** Longest name of a chain that iptables takes. */
+const CHAIN_LENGTH = 28;
+/** Containers may reach others of their network by multicast as who they are. */
+const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
+const FAMILIES: readonly Family[] = [4, 6];
+
+/** The first digits of a SHA-512, in hexadecimal. */
+export async function hashOf(text: string, digits: number): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-512", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash, 0, Math.ceil(digits / 2)), hex).join("").slice(0, digits);
+}
+
+const hex = (byte: number) => byte.toString(16).padStart(2, "0");
+
+/** `CNI-`, a prefix and as much of the hash as fits. */
+async function chainName({ network, containerId }: Attached, prefix = ""): Promise<string> {
+  const start = `CNI-${prefix}`;
+  return start + await hashOf(network + containerId, CHAIN_LENGTH - start.length);
+}
+
+/** Both names hold letters, digits and _.- only. */
+function commentOf({ network, containerId }: Attached): string {
+  return `name: "${network}" id: "${containerId}"`;
+}
+
+/** What each of the reference's plugins has of an attachment: its chain, and where that is jumped to. */
+interface Own {
+  chain: string;
+  comment: string;
+  /** The chain that the jumps are in. */
+  from: string;
+}
+
+const LONGEST_COMMENT = 255;
+
+async function masqueradeOf(attached: Attached): Promise<Own> {
+  const chain = await chainName(attached);
+  return { chain, comment: commentOf(attached), from: "POSTROUTING" };
+}
+
+async function portsOf(attached: Attached): Promise<Own> {
+  const comment = `dnat ${commentOf(attached)}`;
+  return {
+    chain: await chainName(attached, "DN-"),
+    comment: comment.length <= LONGEST_COMMENT ? comment : `${comment.slice(0, 253)}...`,
+    from: "CNI-HOSTPORT-DNAT",
+  };
+}
+
+/**
+ * Masquerades what these addresses send out of their networks.
+ *
+ * @param addresses with prefix lengths
+ */
+export async function addMasquerade(
+  attached: Attached,
+  addresses: readonly string[],
+): Promise<Plan> {
+  const { chain, comment, from } = await masqueradeOf(attached);
+  return (view) =>
+    FAMILIES.flatMap((family) => {
+      const own = addresses.filter((address) => (address.includes(":") ? 6 : 4) === family);
+      if (own.length === 0) return [];
+      const at = (chain: string): Place => ({ family, table: "nat", chain });
+      const wanted = own.flatMap((address): FirewallRule[] => [
+        {
+          ...at(chain),
+          destination: network(address),
+          comment,
+          target: { verdict: "ACCEPT" },
+        },
+        {
+          ...at(chain),
+          destination: network(MULTICAST[family], true),
+          comment,
+          target: { masquerade: true },
+        },
+        { ...at(from), source: single(address.split("/")[0]!), comment, target: { jump: chain } },
+      ]);
+      // Several addresses of a family share the rule about multicast.
+      const once = [...new Map(wanted.map((rule) => [ruleLine(rule), rule])).values()];
+      const isNew = !view.hasChain(at(chain));
+      return [
+        ...isNew ? [{ addChain: at(chain) }] : [],
+        ...(isNew ? once : view.missing(once)).map((add): FirewallChange => ({ add })),
+      ];
+    });
+}
+
+/** Whether an attachment's masquerading is there, in any family. */
+export async function hasMasquerade(attached: Attached, view: FirewallView): Promise<boolean> {
+  const { chain } = await masqueradeOf(attached);
+  return FAMILIES.some((family) => view.rules({ family, table: "nat", chain }).length > 0);
+}
+
+/** Removes masquerading, whichever the addresses were. */
+export async function removeMasquerade(attached: Attached): Promise<Plan> {
+  return removal([await masqueradeOf(attached)]);
+}
+
+/** Removes what the reference's portmap left of a container. */
+export async function removeReferencePorts(attached: Attached): Promise<Plan> {
+  return removal([await portsOf(attached)]);
+}
+
+/** Removes all of that, where the plugins can't. */
+export async function removeAttached(attached: Attached): Promise<Plan> {
+  return removal([await masqueradeOf(attached), await portsOf(attached)]);
+}
+
+function removal(all: readonly Own[]): Plan {
+  return (view) =>
+    FAMILIES.flatMap((family) =>
+      all.flatMap(({ chain, comment, from }): FirewallChange[] => {
+        const own: Place = { family, table: "nat", chain };
+        // Without the chain there are no jumps to it, for which all of `from` would be read.
+        if (!view.hasChain(own)) return [];
+        const jumps = view.withComment({ ...own, chain: from }, [comment]);
+        return [...jumps.map((remove) => ({ remove })), { removeChain: own }];
+      })
+    );
+}
+
+/** An attachment that rules are named after, and the addresses that they are about. */
+export interface NamedAttachment extends Attached {
+  addresses: ReadonlySet<string>;
+}
+
+/** The attachments that rules are named after, whoever wrote them. */
+export function listAttached(view: FirewallView): NamedAttachment[] {
+  const found = new Map<string, Attached & { addresses: Set<string> }>();
+  for (const rule of namedRules(view)) {
+    const [, network, containerId] =
+      /^(?:dnat )?name: "([^"]+)" id: "([^"]+)"$/.exec(rule.comment ?? "") ?? [];
+    if (network === undefined || containerId === undefined) continue;
+    const key = `${network} ${containerId}`;
+    const one = found.get(key) ?? { network, containerId, addresses: new Set() };
+    found.set(key, one);
+    if (rule.source) one.addresses.add(rule.source.address);
+  }
+  return [...found.values()];
+}
+
+function namedRules(view: FirewallView): FoundRule[] {
+  return FAMILIES.flatMap((family) =>
+    ["POSTROUTING", "CNI-HOSTPORT-DNAT"].flatMap((chain) =>
+      view.rules({ family, table: "nat", chain })
+    )
+  );
+}

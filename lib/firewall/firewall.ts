@@ -1,0 +1,190 @@
+/** The firewall of this host, as one thing: what is there, and changes of it as one transaction. */
+import { OperatorError } from "../base/error.ts";
+import type { Family } from "../base/ip.ts";
+import { log } from "../base/log.ts";
+import { SystemError } from "../kernel/libc.ts";
+import type { FileLock } from "../kernel/lock.ts";
+import { decideKind, type Kinds } from "./kind.ts";
+import { placeOf, Programs } from "./legacy.ts";
+import { currentGeneration, NfTables } from "./nf_tables.ts";
+import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
+import {
+  type ApplyOptions,
+  byPlace,
+  type Driver,
+  type FirewallChange,
+  type FirewallView,
+  type Plan,
+  Stale,
+} from "./view.ts";
+
+export const FAMILIES: readonly Family[] = [4, 6];
+
+/** How often changes are planned anew that others' changes came between. */
+const ATTEMPTS = 20;
+
+/** Changes that somebody wants, with what they are about. */
+export interface RuleRequest {
+  /** Those that are looked at, or changed. */
+  families: readonly Family[];
+  plan: Plan;
+  /** As an operator would say it: `write the rules of container a`. */
+  what: string;
+  /** Is not free before a program that changes rules has ended, even if this process is killed. */
+  lock?: FileLock;
+}
+
+/** Of each change that a plan made, the id of the rule that it added, where that is known. */
+export type Ids = readonly (string | undefined)[];
+
+export class Firewall {
+  readonly #drivers: Readonly<Record<Kind, Driver>>;
+
+  private constructor(readonly kinds: Kinds, private readonly path: string) {
+    this.#drivers = { nf_tables: new NfTables(), legacy: Programs.legacy(path) };
+  }
+
+  /**
+   * Where rules are made on this host.
+   *
+   * @param path where to look for iptables first
+   * @throws {OperatorError}
+   */
+  static async of(path: string): Promise<Firewall> {
+    const [four, six] = await Promise.all(FAMILIES.map((family) => decideKind(family, path)));
+    return new Firewall({ 4: four!.kind, 6: six!.kind }, path);
+  }
+
+  /** Where they were made, as a record says. */
+  static ofKind(kind: Kind, path: string): Firewall {
+    return new Firewall({ 4: kind, 6: kind }, path);
+  }
+
+  /** Wherever there may be rules: for what looks for them, or removes them. @throws {OperatorError} */
+  static async every(path: string): Promise<Firewall[]> {
+    const kinds: Kind[] = [];
+    if (currentGeneration() !== undefined) kinds.push("nf_tables");
+    for (const family of FAMILIES) {
+      const isThere = !kinds.includes("legacy") && legacyTables(family).length > 0 &&
+        await IptablesTool.findLegacy(family, path);
+      if (isThere) kinds.push("legacy");
+    }
+    return kinds.map((kind) => Firewall.ofKind(kind, path));
+  }
+
+  /** What is there, of these families. @throws {OperatorError} */
+  async look(families: readonly Family[] = FAMILIES): Promise<FirewallView> {
+    const views = new Map<Family, FirewallView>();
+    for (const family of families) {
+      views.set(family, await this.#drivers[this.kinds[family]].look(family));
+    }
+    return both(views);
+  }
+
+  /** @throws {OperatorError} `no_iptables` where rules of iptables would be written that it can't list */
+  async requireProgram(families: readonly Family[]): Promise<void> {
+    for (const family of families) await IptablesTool.require(family, this.path);
+  }
+
+  /** Makes changes. @throws {OperatorError} */
+  async change(request: RuleRequest): Promise<Ids> {
+    return (await this.changeAll([request]))[0]!;
+  }
+
+  /**
+   * Makes all changes that somebody wants in one transaction (legacy: in one of each table).
+   *
+   * @throws {OperatorError} of the first that is refused; then none was made, where nf_tables has
+   *   them
+   */
+  async changeAll(requests: readonly RuleRequest[]): Promise<Ids[]> {
+    const families = FAMILIES.filter((family) =>
+      requests.some((request) => request.families.includes(family))
+    );
+    const what = requests.map((request) => request.what).join(", and ");
+    const lock = requests.find((request) => request.lock)?.lock;
+    let refused: OperatorError | undefined;
+    for (let attempt = 1;; attempt++) {
+      const generation = currentGeneration();
+      const view = await this.look(families);
+      const plans = requests.map(({ plan }) =>
+        plan(view, refused instanceof SystemError ? refused : undefined)
+      );
+      try {
+        return partsOf(plans, await this.#apply(plans.flat(), what, { generation, lock }));
+      } catch (error) {
+        if (error instanceof Stale && attempt < ATTEMPTS) continue;
+        if (!(error instanceof OperatorError)) throw error;
+        if (refused) return await this.#byProgram(requests, families, what, error, lock);
+        // Another program may have changed the same thing unseen: so it is looked once more.
+        refused = error;
+      }
+    }
+  }
+
+  /** One batch for all of nf_tables; it takes tables of our own along on every host. */
+  async #apply(
+    changes: readonly FirewallChange[],
+    what: string,
+    options: ApplyOptions,
+  ): Promise<Ids> {
+    const ids: (string | undefined)[] = changes.map(() => undefined);
+    for (const kind of ["nf_tables", "legacy"] as const) {
+      const own = [...changes.keys()].filter((at) => this.#kindOf(changes[at]!) === kind);
+      if (own.length === 0) continue;
+      const part = own.map((at) => changes[at]!);
+      const made = await this.#drivers[kind].apply(part, what, options);
+      own.forEach((at, i) => ids[at] = made[i]);
+    }
+    return ids;
+  }
+
+  #kindOf(change: FirewallChange): Kind {
+    return "nft" in change ? "nf_tables" : this.kinds[placeOf(change).family];
+  }
+
+  /** What the kernel refuses over netlink (its buffers are too small, say), iptables itself may do. */
+  async #byProgram(
+    requests: readonly RuleRequest[],
+    families: readonly Family[],
+    what: string,
+    error: OperatorError,
+    lock?: FileLock,
+  ): Promise<Ids[]> {
+    const programs = new Programs((family) => IptablesTool.find(family, this.path));
+    for (const family of families) {
+      const variant = (await IptablesTool.find(family, this.path))?.info.variant;
+      if (this.kinds[family] === "legacy" || variant !== "nf_tables") throw error;
+    }
+    const views = new Map<Family, FirewallView>();
+    for (const family of families) views.set(family, await programs.look(family));
+    const plans = requests.map(({ plan }) => plan(both(views)));
+    const changes = plans.flat();
+    if (changes.some((change) => "nft" in change)) throw error;
+    log.info("the kernel refused rules over netlink; iptables-restore writes them", {
+      what,
+      error: error.message,
+    });
+    return partsOf(plans, await programs.apply(changes, what, { lock }));
+  }
+}
+
+/** What belongs to each of the plans. */
+function partsOf(plans: readonly (readonly unknown[])[], ids: Ids): Ids[] {
+  let at = 0;
+  return plans.map(({ length }) => ids.slice(at, at += length));
+}
+
+/** The views of several families as one. */
+function both(views: ReadonlyMap<Family, FirewallView>): FirewallView {
+  const of = ({ family }: { family: Family }) => views.get(family)!;
+  return {
+    hasChain: (place) => of(place).hasChain(place),
+    policy: (place) => of(place).policy(place),
+    rules: (place) => of(place).rules(place),
+    find: (rules) => byPlace(rules).flatMap((ofChain) => of(ofChain[0]!).find(ofChain)),
+    missing: (rules) => byPlace(rules).flatMap((ofChain) => of(ofChain[0]!).missing(ofChain)),
+    withComment: (place, comments) => of(place).withComment(place, comments),
+    recall: (rules, comment) => rules.every((rule) => of(rule).recall?.([rule], comment) === true),
+  };
+}

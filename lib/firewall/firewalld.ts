@@ -1,0 +1,86 @@
+/**
+ * firewalld, by firewall-cmd, which is there where it runs: containers are sources of a zone that
+ * lets everything through. As the reference's, the changes are of the runtime: a reload forgets them.
+ */
+import { OperatorError } from "../base/error.ts";
+import { familyOfKnown } from "../base/ip.ts";
+import { readProcFile } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { findTool, type Output, runTool } from "../program/tool.ts";
+
+const PID_FILE = "/run/firewalld.pid";
+
+/** Whether firewalld runs; a killed one leaves its file. */
+export function runsFirewalld(): boolean {
+  try {
+    const pid = Deno.readTextFileSync(PID_FILE).trim();
+    return /^\d+$/.test(pid) && readProcFile(`/proc/${pid}/cmdline`).includes("firewalld");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
+/** Makes addresses sources of a zone. One that is one already is no error. @throws {OperatorError} */
+export async function addSources(
+  zone: string,
+  addresses: readonly string[],
+  path: string,
+): Promise<void> {
+  for (const address of addresses) await change(zone, "add", address, path);
+}
+
+/** @throws {OperatorError} */
+export async function removeSources(
+  zone: string,
+  addresses: readonly string[],
+  path: string,
+): Promise<void> {
+  // What does not run has no zones, and begins without these sources.
+  if (!runsFirewalld()) return;
+  for (const address of addresses) await change(zone, "remove", address, path);
+}
+
+/** Those of addresses that are no sources of a zone. @throws {OperatorError} */
+export async function missingSources(
+  zone: string,
+  addresses: readonly string[],
+  path: string,
+): Promise<string[]> {
+  const { stdout } = await firewallCmd(path, [`--zone=${zone}`, "--list-sources"]);
+  const sources = new Set(stdout.split(/\s+/));
+  return addresses.filter((address) => !sources.has(sourceOf(address)));
+}
+
+async function change(
+  zone: string,
+  what: "add" | "remove",
+  address: string,
+  path: string,
+): Promise<void> {
+  await firewallCmd(path, [`--zone=${zone}`, `--${what}-source=${sourceOf(address)}`]);
+}
+
+function sourceOf(address: string): string {
+  return `${address}/${familyOfKnown(address) === 6 ? 128 : 32}`;
+}
+
+/** What is as it is wanted already. */
+const HARMLESS = /ALREADY_ENABLED|ALREADY_SET|NOT_ENABLED|UNKNOWN_SOURCE/;
+
+async function firewallCmd(path: string, args: readonly string[]): Promise<Output> {
+  const file = findTool("firewall-cmd", path);
+  if (!file) {
+    throw new OperatorError(
+      "no_firewalld",
+      "this host's filter is firewalld's, and firewall-cmd is not installed; install it, or set " +
+        "backend to iptables",
+    );
+  }
+  const output = await runTool(file, args);
+  if (output.code === 0 || HARMLESS.test(output.stderr)) return output;
+  throw new OperatorError(
+    "firewalld_failed",
+    `${file} ${args.join(" ")} ended with ${output.code}: ${output.stderr || output.stdout}`,
+  );
+}

@@ -1,0 +1,52 @@
+/**
+ * Which firewall a host speaks. Where iptables has rules of both of its kinds, packets meet both;
+ * ours go where the host's own are, since it is there that a policy drops what has no rule.
+ */
+import type { Family } from "../base/ip.ts";
+import { currentGeneration, NfTables } from "./nf_tables.ts";
+import type { FoundRule } from "./rule.ts";
+import { SavedView } from "./saved.ts";
+import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
+import type { FirewallView } from "./view.ts";
+
+export type Kinds = Readonly<Record<Family, Kind>>;
+
+/** A kind, and what it was decided by, in a few words. */
+export interface Decision {
+  kind: Kind;
+  by: string;
+}
+
+/** @param path where to look for iptables first @throws {OperatorError} */
+export async function decideKind(family: Family, path: string): Promise<Decision> {
+  const tool = await IptablesTool.find(family, path);
+  const legacy = tool?.info.variant === "legacy"
+    ? tool
+    : legacyTables(family).length > 0
+    ? await IptablesTool.findLegacy(family, path)
+    : undefined;
+  const usual: Decision = tool
+    ? { kind: tool.info.variant, by: `${tool.info.file} ${tool.info.version}` }
+    : { kind: "nf_tables", by: "no iptables is installed" };
+  if (!legacy || currentGeneration() === undefined) return usual;
+  const own: Readonly<Record<Kind, boolean>> = {
+    legacy: legacyTables(family).includes("filter") &&
+      filters(new SavedView(await legacy.save("filter")), family),
+    nf_tables: filters(await new NfTables().look(family), family),
+  };
+  const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
+  if (!own[other] || own[usual.kind]) return usual;
+  return { kind: other, by: `the host's own rules are there, and none where ${usual.by} looks` };
+}
+
+/** Whether somebody but the plugins of containers has rules in the filter. */
+function filters(view: FirewallView, family: Family): boolean {
+  return ["INPUT", "FORWARD", "OUTPUT"].some((chain) => {
+    const place = { family, table: "filter", chain } as const;
+    return view.policy(place) === "DROP" || view.rules(place).some((rule) => !isPlugins(rule));
+  });
+}
+
+function isPlugins({ target }: FoundRule): boolean {
+  return target !== undefined && "jump" in target && /^(?:MESOS-)?CNI-/.test(target.jump);
+}

@@ -1,0 +1,170 @@
+/**
+ * Masquerading in a table of nf_tables of its own, for which no program is needed. Table, chains and
+ * comments are the reference's (pkg/ip).
+ */
+import { addressBytes, networkBytes } from "../base/ip.ts";
+import type { Change } from "../nft/batch.ts";
+import { addChain, addRule, addTable, deleteRule, flushChain } from "../nft/changes.ts";
+import {
+  compare,
+  type Expression,
+  masquerade,
+  meta,
+  payload,
+  verdict,
+} from "../nft/expressions.ts";
+import { isSameRule, type ListedRule, Rules } from "../nft/rules.ts";
+import { type Attached, hashOf } from "./attachment_chains.ts";
+import { decodeRule, prefixMatch } from "./encode.ts";
+import type { Firewall } from "./firewall.ts";
+import type { Plan } from "./view.ts";
+
+type Owner = Attached & { ifName: string };
+
+const TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
+const CHAIN = "masq_checks";
+const BASE_CHAIN = "postrouting";
+const TABLE_COMMENT = "Masquerading for plugins from github.com/containernetworking/plugins";
+const CHAIN_COMMENT =
+  "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
+/** NF_IP_PRI_NAT_SRC */
+const SNAT_PRIORITY = 100;
+/** NFPROTO_IPV4 and NFPROTO_IPV6, as `meta nfproto` says, by the length of an address. */
+const NFPROTO = { 4: 2, 16: 10 } as const;
+const HASH_DIGITS = 16;
+const LONGEST_COMMENT = 128;
+
+/** @param addresses with prefix lengths */
+export async function addTableMasquerade(
+  owner: Owner,
+  addresses: readonly string[],
+): Promise<Plan> {
+  const hash = await instanceHash(owner);
+  const comment = commentOf(owner, hash);
+  return () =>
+    [
+      addTable(TABLE, TABLE_COMMENT), // which also wakes one that somebody has put to sleep
+      ...isSharedComplete() ? [] : sharedChanges(),
+      ...staleOf(hash),
+      ...addresses.map((address) => addRule(TABLE, CHAIN, masqueradeRule(address), { comment })),
+    ].map((nft) => ({ nft }));
+}
+
+export async function removeTableMasquerade(owner: Owner): Promise<Plan> {
+  const hash = await instanceHash(owner);
+  return () => staleOf(hash).map((nft) => ({ nft }));
+}
+
+/** @throws {SystemError} */
+export async function hasTableMasquerade(owner: Owner): Promise<boolean> {
+  return rulesOf(await instanceHash(owner)).length > 0;
+}
+
+/** The first rules, which are everybody's. */
+const SHARED_RULES: readonly (readonly Expression[])[] = [
+  [...destinationIn([224, 0, 0, 0], 4), verdict("return")],
+  [...destinationIn([0xff, ...new Array<number>(15).fill(0)], 8), verdict("return")],
+  [verdict("goto", CHAIN)],
+];
+
+/** Makes the chains that are missing, and puts the shared rules as they must be. */
+function sharedChanges(): Change[] {
+  return [
+    addChain(TABLE, CHAIN, undefined, CHAIN_COMMENT),
+    addChain(TABLE, BASE_CHAIN, { type: "nat", hook: "postrouting", priority: SNAT_PRIORITY }),
+    flushChain(TABLE, BASE_CHAIN),
+    ...SHARED_RULES.map((expressions) => addRule(TABLE, BASE_CHAIN, expressions)),
+  ];
+}
+
+/**
+ * Whether the shared rules are there and nothing else is. The reference writes them anew each time;
+ * but the kernel frees what a transaction replaces some milliseconds later, and a process that made
+ * one does not end before.
+ */
+function isSharedComplete(): boolean {
+  const rules = new Rules(TABLE.family);
+  if (!rules.hasBaseChain(TABLE.name, BASE_CHAIN) || !rules.hasChain(TABLE.name, CHAIN)) {
+    return false;
+  }
+  const found = rules.list(TABLE.name, BASE_CHAIN, ({ expressions }) => expressions.slice());
+  return found.length === SHARED_RULES.length &&
+    SHARED_RULES.every((written, index) => isSameRule(found[index]!, written));
+}
+
+/** The rules of all owners: each says in its comment whose it is. @throws {SystemError} */
+export function listTableMasquerades(firewall: Firewall) {
+  const rules = new Rules(TABLE.family).list(TABLE.name, CHAIN, (rule) => {
+    const [, hash, network, containerId] =
+      /^([0-9a-f]+-[0-9a-f]+), net: (.+), if: .*, id: (.+)$/.exec(rule.comment ?? "") ?? [];
+    const address = [4, 6].map((family) =>
+      decodeRule({ family: family as 4 | 6, table: "nat", chain: CHAIN }, rule).source?.address
+    ).find((one) => one !== undefined);
+    return hash && containerId && address ? { hash, network, containerId, address } : undefined;
+  });
+  return [...Map.groupBy(rules, ({ hash }) => hash)].map(([hash, own]) => ({
+    containerId: own[0]!.containerId,
+    addresses: new Set(own.map(({ address }) => address)),
+    what:
+      `masquerading of container ${own[0]!.containerId} on ${own[0]!.network} in the table inet ` +
+      TABLE.name,
+    remove: async () => {
+      const plan = () => staleOf(hash).map((nft) => ({ nft }));
+      await firewall.change({ families: [], plan, what: "remove what is masqueraded" });
+    },
+  }));
+}
+
+function staleOf(hash: string): Change[] {
+  return rulesOf(hash).map((rule) => deleteRule(TABLE.family, rule));
+}
+
+function rulesOf(hash: string): ListedRule[] {
+  return new Rules(TABLE.family).list(
+    TABLE.name,
+    CHAIN,
+    (rule) => rule.comment?.startsWith(hash) ? rule : undefined,
+  );
+}
+
+async function instanceHash({ network, ifName, containerId }: Owner): Promise<string> {
+  const [of, instance] = await Promise.all([
+    hashOf(network, HASH_DIGITS),
+    hashOf(`${ifName}:${containerId}`, HASH_DIGITS),
+  ]);
+  return `${of}-${instance}`;
+}
+
+function commentOf({ network, ifName, containerId }: Owner, hash: string): string {
+  const name = ifName.replaceAll('"', "");
+  return `${hash}, net: ${network}, if: ${name}, id: ${containerId}`.slice(0, LONGEST_COMMENT);
+}
+
+/** `ip saddr ADDRESS ip daddr != NETWORK masquerade` */
+function masqueradeRule(cidr: string): Expression[] {
+  const [address, length] = cidr.split("/") as [string, string];
+  const bytes = addressBytes(address);
+  const prefixLength = Number(length);
+  return [
+    ...protocol(bytes.length),
+    payload("network", bytes.length === 4 ? 12 : 8, bytes.length),
+    compare("eq", bytes),
+    ...toNetwork("neq", networkBytes(bytes, prefixLength), prefixLength),
+    masquerade(),
+  ];
+}
+
+function destinationIn(bytes: readonly number[], prefixLength: number): Expression[] {
+  return [
+    ...protocol(bytes.length),
+    ...toNetwork("eq", new Uint8Array(bytes), prefixLength),
+  ];
+}
+
+function protocol(bytes: number): Expression[] {
+  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[bytes === 4 ? 4 : 16]]))];
+}
+
+function toNetwork(operator: "eq" | "neq", network: Uint8Array, length: number): Expression[] {
+  return prefixMatch(operator, network.length === 4 ? 16 : 24, network, length);
+}

@@ -1,0 +1,127 @@
+/**
+ * Containers that the host's filter lets through. The rules are the reference's (plugins/meta/firewall)
+ * and carry no name, so that either can remove the other's: whose they are is on record, written
+ * before they are made.
+ */
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
+import { makeDirectory } from "../kernel/atomic_file.ts";
+import type { Family } from "../base/ip.ts";
+import { isObject } from "../base/json.ts";
+import { log } from "../base/log.ts";
+import { FAMILIES, Firewall } from "./firewall.ts";
+import { removeSources } from "./firewalld.ts";
+import { keyOf, type Owner } from "./owner.ts";
+import { type FirewallRule, type FoundRule, type Place, single } from "./rule.ts";
+import { STATE_DIR, STATE_MODE } from "./tool.ts";
+import type { FirewallView } from "./view.ts";
+
+export const PASSAGE_CHAIN = "CNI-FORWARD";
+const RECORDS = `${STATE_DIR}/passages`;
+
+/** Whom the host lets through, and by what. */
+export interface Passage extends Owner {
+  /** Without prefix lengths. */
+  addresses: readonly string[];
+  /** The zone of firewalld that they are sources of; absent for rules of iptables. */
+  zone?: string;
+}
+
+/** The answers to what a container asked, and all that it sends. */
+export function passageRules(addresses: readonly string[], family: Family): FirewallRule[] {
+  const place: Place = { family, table: "filter", chain: PASSAGE_CHAIN };
+  return addresses.filter((address) => (address.includes(":") ? 6 : 4) === family)
+    .flatMap((address): FirewallRule[] => [
+      {
+        ...place,
+        destination: single(address),
+        states: { is: ["RELATED", "ESTABLISHED"] },
+        target: { verdict: "ACCEPT" },
+      },
+      { ...place, source: single(address), target: { verdict: "ACCEPT" } },
+    ]);
+}
+
+/** @throws {OperatorError} `file` */
+export function recordPassage({ containerId, network, ifName, addresses, zone }: Passage): void {
+  makeDirectory(RECORDS, STATE_MODE.directory);
+  const record = { containerId, network, ifName, addresses, ...zone === undefined ? {} : { zone } };
+  writeCheckpoint(fileOf(record), JSON.stringify(record), STATE_MODE.file);
+}
+
+/** Of all containers, in no order; what can't be read is said, and is nobody's. */
+export function listPassages(): Passage[] {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync(RECORDS)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  return names.filter((name) => name.endsWith(".json") && !name.startsWith("."))
+    .flatMap((name) => read(`${RECORDS}/${name}`) ?? []);
+}
+
+/**
+ * Takes back what lets a container through, in every kind of iptables and in firewalld's zone, then
+ * the record. Nothing there is no error.
+ *
+ * @param addresses that are known besides those on record
+ * @throws {OperatorError}
+ */
+export async function removePassage(
+  owner: Owner,
+  path: string,
+  addresses: readonly string[] = [],
+): Promise<void> {
+  const record = read(fileOf(owner));
+  const all = [...new Set([...record?.addresses ?? [], ...addresses])];
+  if (all.length > 0) {
+    for (const firewall of await Firewall.every(path)) {
+      await firewall.change({
+        families: FAMILIES.filter((family) => passageRules(all, family).length > 0),
+        plan: (view) =>
+          view.find(FAMILIES.flatMap((family) => passageRules(all, family)))
+            .map((remove) => ({ remove })),
+        what: `let container ${owner.containerId} through no more`,
+      });
+    }
+  }
+  if (record?.zone !== undefined) await removeSources(record.zone, all, path);
+  removeCheckpoint(fileOf(owner));
+}
+
+/** The addresses that rules let through. */
+export function passedAddresses(view: FirewallView): Map<string, FoundRule[]> {
+  const rules = FAMILIES.flatMap((family) =>
+    view.rules({ family, table: "filter", chain: PASSAGE_CHAIN })
+  );
+  const found = rules.flatMap((rule) => {
+    const one = rule.source ?? rule.destination;
+    const isHost = one && !one.not && one.prefixLength === (rule.family === 4 ? 32 : 128);
+    return isHost ? [{ address: one.address, rule }] : [];
+  });
+  return new Map(
+    [...Map.groupBy(found, ({ address }) => address)].map((
+      [address, some],
+    ) => [address, some.map(({ rule }) => rule)]),
+  );
+}
+
+function fileOf(owner: Owner): string {
+  return `${RECORDS}/${keyOf(owner)}.json`;
+}
+
+function read(file: string): Passage | undefined {
+  const text = readCheckpoint(file);
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    const isWhole = isObject(value) && Array.isArray(value.addresses) &&
+      ["containerId", "network", "ifName"].every((key) => typeof value[key] === "string");
+    if (isWhole) return value as unknown as Passage;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  log.warning("a damaged record of the firewall plugin is ignored", { file });
+  return undefined;
+}

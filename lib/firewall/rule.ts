@@ -1,0 +1,137 @@
+/** Rules as values: all that this program writes, and as much as it understands of others'. */
+import { OperatorError } from "../base/error.ts";
+import { addressBytes, addressText, type Family, familyOfKnown, networkBytes } from "../base/ip.ts";
+import type { ConntrackState } from "../nft/compat.ts";
+
+export type TransportProtocol = "tcp" | "udp" | "sctp";
+/** IPPROTO_*. */
+export const PROTOCOL_NUMBERS: Readonly<Record<TransportProtocol, number>> = {
+  tcp: 6,
+  udp: 17,
+  sctp: 132,
+};
+
+/** Tables that iptables has. */
+export type TableName = "nat" | "filter" | "raw" | "mangle";
+
+/** A chain of iptables (family 4) or ip6tables (6). */
+export interface Place {
+  family: Family;
+  table: TableName;
+  chain: string;
+}
+
+/** What a rule does with a packet that it matches. */
+export type RuleTarget =
+  | { verdict: "ACCEPT" | "DROP" | "RETURN" }
+  | { jump: string }
+  | { dnat: { address: string; port: number } }
+  | { masquerade: true };
+
+/** What a packet must be, listed in the order in which iptables prints it. */
+export interface Matches {
+  /** `-s`. */
+  source?: Network;
+  /** `-d`. */
+  destination?: Network;
+  /** `-i`; a `+` at its end stands for any rest. */
+  inDevice?: Negatable<string>;
+  /** `-o`. */
+  outDevice?: Negatable<string>;
+  /** `-p P -m P --dport N`. */
+  port?: { protocol: TransportProtocol; number: number };
+  /** `-m addrtype --dst-type LOCAL`. */
+  toLocal?: true;
+  /** `-m conntrack --ctstate …`. */
+  states?: Negatable<readonly ConntrackState[]>;
+}
+
+export interface FirewallRule extends Place, Matches {
+  /** `-m comment --comment …`, at most 255 bytes without line breaks: says whose the rule is. */
+  comment?: string;
+  target: RuleTarget;
+}
+
+/** A rule that is there, whoever wrote it: `unknown` holds what this program has no word for. */
+export interface FoundRule extends Place, Matches {
+  comment?: string;
+  /** Absent for a rule that only counts. */
+  target?: RuleTarget | { goto: string } | { other: string };
+  unknown: readonly string[];
+  /** By which its driver finds it again: the kernel's handle, or the line of `iptables-save`. */
+  id: string;
+}
+
+/** With `not`, the rule matches everything else. */
+export interface Negatable<T> {
+  is: T;
+  not?: boolean;
+}
+
+/** An address with the length of its prefix. */
+export interface Network {
+  address: string;
+  prefixLength: number;
+  not?: boolean;
+}
+
+/** `192.168.0.0/16` as a value. */
+export function network(cidr: string, not = false): Network {
+  const [address, length] = cidr.split("/");
+  return { address: address!, prefixLength: Number(length), not };
+}
+
+/** The network that holds one address. */
+export function single(address: string): Network {
+  return { address, prefixLength: familyOfKnown(address) === 6 ? 128 : 32 };
+}
+
+/** As `iptables-save` prints it: also what `iptables-restore` reads. */
+export function ruleLine(rule: FirewallRule | FoundRule): string {
+  const { chain, source, destination, inDevice, outDevice, port, toLocal, states, comment } = rule;
+  return [
+    `-A ${chain}`,
+    networkText("-s", source),
+    networkText("-d", destination),
+    inDevice && `${inDevice.not ? "! " : ""}-i ${inDevice.is}`,
+    outDevice && `${outDevice.not ? "! " : ""}-o ${outDevice.is}`,
+    port && `-p ${port.protocol} -m ${port.protocol} --dport ${port.number}`,
+    toLocal && "-m addrtype --dst-type LOCAL",
+    states && `-m conntrack ${states.not ? "! " : ""}--ctstate ${states.is.join(",")}`,
+    ..."unknown" in rule ? rule.unknown : [],
+    comment !== undefined && `-m comment --comment ${quoted(comment)}`,
+    rule.target && targetText(rule.target),
+  ].filter((part) => part).join(" ");
+}
+
+/** iptables prints no match for a prefix of length 0, which every address has. */
+function networkText(flag: string, wanted: Network | undefined): string | undefined {
+  if (!wanted || wanted.prefixLength === 0) return undefined;
+  const { address, prefixLength, not } = wanted;
+  const text = addressText(networkBytes(addressBytes(address), prefixLength));
+  return `${not ? "! " : ""}${flag} ${text}/${prefixLength}`;
+}
+
+/** iptables puts quotes around what is more than one plain word (xtables_save_string). */
+function quoted(comment: string): string {
+  if (/[\n\r\0]/.test(comment)) {
+    throw new OperatorError(
+      "bad_comment",
+      `a comment with a line break: ${JSON.stringify(comment)}`,
+    );
+  }
+  return /^[A-Za-z0-9_-]+$/.test(comment)
+    ? comment
+    : `"${comment.replaceAll(/(["\\'])/g, "\\$1")}"`;
+}
+
+function targetText(target: NonNullable<FoundRule["target"]>): string {
+  if ("verdict" in target) return `-j ${target.verdict}`;
+  if ("jump" in target) return `-j ${target.jump}`;
+  if ("goto" in target) return `-g ${target.goto}`;
+  if ("other" in target) return `-j ${target.other}`;
+  if ("masquerade" in target) return "-j MASQUERADE";
+  const { address, port } = target.dnat;
+  const host = familyOfKnown(address) === 6 ? `[${address}]` : address;
+  return `-j DNAT --to-destination ${host}:${port}`;
+}

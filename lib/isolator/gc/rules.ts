@@ -1,0 +1,106 @@
+/** Rules that name a container which is gone: a DEL that was never called leaves them. */
+import { listAttached, removeAttached } from "../../firewall/attachment_chains.ts";
+import { FAMILIES, Firewall } from "../../firewall/firewall.ts";
+import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
+import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
+import type { Holders } from "./addresses.ts";
+import type { Garbage } from "./garbage.ts";
+import type { Living } from "./living.ts";
+
+/** Rules of one owner, as far as it can be told from them. */
+export interface NamedRules {
+  /** Whose they are; absent where only addresses say. */
+  containerId?: string;
+  addresses: ReadonlySet<string>;
+  /** What they are, for an operator. */
+  what: string;
+  /** @throws {OperatorError} */
+  remove(): Promise<void>;
+}
+
+/** All rules that have an owner but the port mapper's, which has its own list. @throws {OperatorError} */
+export async function listNamedRules(path: string): Promise<NamedRules[]> {
+  const passages = listPassages();
+  const recorded = new Set(passages.flatMap(({ addresses }) => addresses));
+  const found = passages.map((passage): NamedRules => ({
+    containerId: passage.containerId,
+    addresses: new Set(passage.addresses),
+    what: `what lets container ${passage.containerId} on ${passage.network} through the filter`,
+    remove: () => removePassage(passage, path),
+  }));
+  for (const firewall of await Firewall.every(path)) {
+    const view = await firewall.look();
+    const kind = firewall.kinds[4] === "legacy" ? "iptables-legacy" : "iptables";
+    for (const attached of listAttached(view)) {
+      const { containerId, network, addresses } = attached;
+      found.push({
+        ...{ containerId, addresses },
+        what: `rules of container ${containerId} on ${network} in the nat table of ${kind}`,
+        remove: async () => {
+          await removeAttachedRules(attached, path);
+        },
+      });
+    }
+    for (const [address, rules] of passedAddresses(view)) {
+      if (recorded.has(address)) continue;
+      found.push({
+        addresses: new Set([address]),
+        what: `what lets ${address} through the filter of ${kind}`,
+        remove: async () => {
+          await firewall.change({
+            families: FAMILIES,
+            plan: (now) =>
+              (passedAddresses(now).get(address) ?? [])
+                .filter(({ id }) => rules.some((rule) => rule.id === id))
+                .map((remove) => ({ remove })),
+            what: `let ${address} through no more`,
+          });
+        },
+      });
+    }
+    if (kind === "iptables") found.push(...listTableMasquerades(firewall));
+  }
+  return found;
+}
+
+/**
+ * Removes the chains and rules of the nat table that carry an attachment's name.
+ *
+ * @returns whether there were any
+ * @throws {OperatorError}
+ */
+export async function removeAttachedRules(
+  attached: { network: string; containerId: string },
+  path: string,
+): Promise<boolean> {
+  const plan = await removeAttached(attached);
+  let found = false;
+  for (const firewall of await Firewall.every(path)) {
+    const what = `remove the rules of container ${attached.containerId}`;
+    const changed = await firewall.change({ families: FAMILIES, plan, what });
+    found ||= changed.length > 0;
+  }
+  return found;
+}
+
+/** @param listed from before it was known what lives */
+export function findNamedRules(
+  listed: readonly NamedRules[],
+  living: Living,
+  { alive, dead, unexplained }: Holders,
+): Garbage[] {
+  // In a namespace that could not be read, or has none of the leased addresses, there may be any.
+  if (unexplained) return [];
+  return listed
+    // A dead container's are its cleanup's to remove. Without an address, there is no telling.
+    .filter(({ containerId: id, addresses }) =>
+      (id === undefined || (!alive.has(id) && !dead.has(id))) && addresses.size > 0 &&
+      [...addresses].every((address) => !living.addresses.has(address))
+    )
+    .map(({ addresses, what, remove }) => ({
+      kind: "rule",
+      what,
+      why: `no such container lives, and nobody has ${[...addresses].join(", ")}`,
+      remove,
+    }));
+}
