@@ -114,7 +114,9 @@ export class Firewall {
         return partsOf(plans, await this.#apply(plans.flat(), what, { generation, lock }));
       } catch (error) {
         if (error instanceof Stale && attempt < ATTEMPTS) continue;
-        if (!(error instanceof OperatorError)) throw error;
+        const isRefusal = error instanceof SystemError ||
+          (error instanceof OperatorError && error.code === "iptables_failed");
+        if (!isRefusal) throw error;
         if (refused) return await this.#byProgram(requests, families, what, error, lock);
         // Another program may have changed the same thing unseen: so it is looked once more.
         refused = error;
@@ -153,8 +155,10 @@ export class Firewall {
   ): Promise<Ids[]> {
     const programs = new Programs((family) => IptablesTool.find(family, this.path));
     for (const family of families) {
-      const variant = (await IptablesTool.find(family, this.path))?.info.variant;
-      if (this.kinds[family] === "legacy" || variant !== "nf_tables") throw error;
+      const kind = (await IptablesTool.find(family, this.path))?.kind;
+      if (
+        !(error instanceof SystemError) || this.kinds[family] === "legacy" || kind !== "nf_tables"
+      ) throw error;
     }
     const views = new Map<Family, FirewallView>();
     for (const family of families) views.set(family, await programs.look(family));

@@ -65,8 +65,8 @@ function sourceOf(address: string): string {
   return `${address}/${familyOfKnown(address) === 6 ? 128 : 32}`;
 }
 
-/** What is as it is wanted already. */
-const HARMLESS = /ALREADY_ENABLED|ALREADY_SET|NOT_ENABLED|UNKNOWN_SOURCE/;
+/** Of a source that is to be removed and is none. To add one that is there is no failure. */
+const HARMLESS = /UNKNOWN_SOURCE/;
 
 async function firewallCmd(path: string, args: readonly string[]): Promise<Output> {
   const file = findTool("firewall-cmd", path);

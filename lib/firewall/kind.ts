@@ -20,13 +20,13 @@ export interface Decision {
 /** @param path where to look for iptables first @throws {OperatorError} */
 export async function decideKind(family: Family, path: string): Promise<Decision> {
   const tool = await IptablesTool.find(family, path);
-  const legacy = tool?.info.variant === "legacy"
+  const legacy = tool?.kind === "legacy"
     ? tool
     : legacyTables(family).length > 0
     ? await IptablesTool.findLegacy(family, path)
     : undefined;
   const usual: Decision = tool
-    ? { kind: tool.info.variant, by: `${tool.info.file} ${tool.info.version}` }
+    ? { kind: tool.kind, by: tool.file }
     : { kind: "nf_tables", by: "no iptables is installed" };
   if (!legacy || currentGeneration() === undefined) return usual;
   const own: Readonly<Record<Kind, boolean>> = {

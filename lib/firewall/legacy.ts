@@ -21,7 +21,7 @@ export class Programs implements Driver {
   /** Only what is there: to list a table that is not would make it. */
   async look(family: Family): Promise<FirewallView> {
     const tool = await this.find(family);
-    const isLegacy = !tool || tool.info.variant === "legacy";
+    const isLegacy = !tool || tool.kind === "legacy";
     if (isLegacy && legacyTables(family).length === 0) return new SavedView("");
     return new SavedView(await (tool ?? missing(family)).save());
   }

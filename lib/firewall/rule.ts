@@ -2,6 +2,7 @@
 import { OperatorError } from "../base/error.ts";
 import { addressBytes, addressText, type Family, familyOfKnown, networkBytes } from "../base/ip.ts";
 import type { ConntrackState } from "../nft/compat.ts";
+import { commentTooLong } from "../nft/wire.ts";
 
 export type TransportProtocol = "tcp" | "udp" | "sctp";
 /** IPPROTO_*. */
@@ -112,6 +113,9 @@ function networkText(flag: string, wanted: Network | undefined): string | undefi
   return `${not ? "! " : ""}${flag} ${text}/${prefixLength}`;
 }
 
+/** XT_MAX_COMMENT_LEN less the NUL: iptables-restore cuts what is longer. */
+const LONGEST_COMMENT = 255;
+
 /** iptables puts quotes around what is more than one plain word (xtables_save_string). */
 function quoted(comment: string): string {
   if (/[\n\r\0]/.test(comment)) {
@@ -120,6 +124,7 @@ function quoted(comment: string): string {
       `a comment with a line break: ${JSON.stringify(comment)}`,
     );
   }
+  if (comment.length > LONGEST_COMMENT) throw commentTooLong(comment);
   return /^[A-Za-z0-9_-]+$/.test(comment)
     ? comment
     : `"${comment.replaceAll(/(["\\'])/g, "\\$1")}"`;

@@ -121,15 +121,18 @@ function parseRule(place: Place, line: string): FoundRule {
       continue;
     }
     const option = lookup(OPTIONS, word);
+    const value = words[i + 1];
     // The module's name alone says nothing: its options do.
     if (word === "-m") i++;
     else if (word === "-j" || word === "-g") {
       rule.target = targetOf(word, words.slice(i + 1));
       break;
-    } else if (!option?.(rule, words[++i] ?? "", not)) {
-      const hasValue = option || (words[i] !== undefined && !/^[-!]/.test(words[i]!));
-      unknown.push([not ? "!" : "", word, hasValue ? words[i] : ""].filter(Boolean).join(" "));
-      if (!hasValue) i--;
+    } else {
+      const hasValue = value !== undefined && (option !== undefined || !/^[-!]/.test(value));
+      if (hasValue) i++;
+      if (!option?.(rule, value ?? "", not)) {
+        unknown.push([not ? "!" : "", word, hasValue ? value : ""].filter(Boolean).join(" "));
+      }
     }
     not = false;
   }

@@ -11,7 +11,8 @@ import { findTool, type Output, runTool } from "../program/tool.ts";
 /** Where iptables keeps its rules: in nf_tables, which netlink reads, or in tables of its own. */
 export type Kind = "nf_tables" | "legacy";
 
-export interface ToolInfo {
+/** What was found out about a program, remembered as long as it is the same. */
+interface Examined {
   file: string;
   /** Of `file`, by which a replaced program is noticed. */
   size: number;
@@ -28,11 +29,13 @@ const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" 
 /** The first of two kinds, which say which they are; both wait for other programs' changes. */
 const LEAST_VERSION = "1.8";
 const WAIT_SECONDS = 30;
+const KINDS_BY_FILE: Readonly<Record<string, Kind>> = { nft: "nf_tables", legacy: "legacy" };
 
 /** iptables for one family of addresses. */
 export class IptablesTool {
   private constructor(
-    readonly info: ToolInfo,
+    readonly file: string,
+    readonly kind: Kind,
     private readonly name: string,
     private readonly path: string,
   ) {}
@@ -46,14 +49,13 @@ export class IptablesTool {
    *
    * @throws {OperatorError} `no_iptables`, `old_iptables`, `no_comment_match`
    */
-  static async require(family: Family, path: string): Promise<IptablesTool> {
-    const tool = await IptablesTool.find(family, path);
-    if (tool) return tool;
+  static async require(family: Family, path: string): Promise<void> {
+    const name = NAMES[family];
+    const file = findTool(name, path);
+    if (file) return void await examined(file, name);
     throw new OperatorError(
       "no_iptables",
-      `${NAMES[family]} is not installed: there is none in ${
-        path || "the empty PATH"
-      } nor in the ` +
+      `${name} is not installed: there is none in ${path || "the empty PATH"} nor in the ` +
         `system's directories; install iptables ${LEAST_VERSION} or newer`,
     );
   }
@@ -69,26 +71,18 @@ export class IptablesTool {
   static async findLegacy(family: Family, path: string): Promise<IptablesTool | undefined> {
     for (const name of [NAMES[family], `${NAMES[family]}-legacy`]) {
       const tool = await IptablesTool.#find(name, path);
-      if (tool?.info.variant === "legacy") return tool;
+      if (tool?.kind === "legacy") return tool;
     }
     return undefined;
   }
 
+  /** The file that distributions link to says of which kind it is, without being run. */
   static async #find(name: string, path: string): Promise<IptablesTool | undefined> {
     const file = findTool(name, path);
     if (!file) return undefined;
-    const { size, mtime } = Deno.statSync(file);
-    const identity = { file, size, modified: mtime?.getTime() ?? 0 };
-    const memory = `${STATE_DIR}/${name}.json`;
-    const known = readMemory(memory);
-    if (
-      known && known.file === identity.file && known.size === identity.size &&
-      known.modified === identity.modified
-    ) return new IptablesTool(known, name, path);
-
-    const info = { ...identity, ...await examine(file, name) };
-    remember(memory, info);
-    return new IptablesTool(info, name, path);
+    const linked = /-(nft|legacy)-multi$/.exec(Deno.realPathSync(file))?.[1];
+    const kind = linked ? KINDS_BY_FILE[linked]! : (await examined(file, name)).variant;
+    return new IptablesTool(file, kind, name, path);
   }
 
   /** The rules of a table, or of all that there are, as text. @throws {OperatorError} */
@@ -115,11 +109,23 @@ export class IptablesTool {
     const name = `${this.name}-${what}`;
     const file = findTool(name, this.path);
     if (file) return file;
-    throw new OperatorError("no_iptables", `${name} is not installed beside ${this.info.file}`);
+    throw new OperatorError("no_iptables", `${name} is not installed beside ${this.file}`);
   }
 }
 
-function readMemory(file: string): ToolInfo | undefined {
+async function examined(file: string, name: string): Promise<Examined> {
+  const { size, mtime } = Deno.statSync(file);
+  const modified = mtime?.getTime() ?? 0;
+  const memory = `${STATE_DIR}/${name}.json`;
+  const known = readMemory(memory);
+  const isSame = known?.file === file && known.size === size && known.modified === modified;
+  if (known && isSame) return known;
+  const found = { file, size, modified, ...await examine(file, name) };
+  remember(memory, found);
+  return found;
+}
+
+function readMemory(file: string): Examined | undefined {
   try {
     return JSON.parse(Deno.readTextFileSync(file));
   } catch (error) {
@@ -133,7 +139,7 @@ function readMemory(file: string): ToolInfo | undefined {
 }
 
 /** What is not remembered is only found out anew: removal must not need room on the disk for it. */
-function remember(file: string, info: ToolInfo): void {
+function remember(file: string, info: Examined): void {
   try {
     makeDirectory(STATE_DIR, STATE_MODE.directory);
     writeCheckpoint(file, JSON.stringify(info), STATE_MODE.file);

@@ -28,7 +28,7 @@ export type FirewallChange =
   | { add: FirewallRule; first?: boolean }
   /** A chain of one's own, which is not there. */
   | { addChain: Place }
-  | { remove: Place & { id: string } }
+  | { remove: FoundRule }
   /** With its rules; nothing may jump to it. */
   | { removeChain: Place }
   /** Of a table of our own in nf_tables. */

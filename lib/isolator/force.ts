@@ -33,9 +33,7 @@ export async function removeTraces(
   }
   removed.push(...await removeMappings(id, name, ifName));
   const { path } = isolator.settings;
-  if (await removeAttachedRules({ network: name, containerId: id }, path)) {
-    removed.push(`the rules of the nat table that carry its name, on ${name}`);
-  }
+  removed.push(...await removeAttachedRules({ network: name, containerId: id }, path));
   await removePassage({ containerId: id, network: name, ifName }, path);
   return removed;
 }

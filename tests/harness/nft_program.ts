@@ -199,7 +199,7 @@ async function many(count: number): Promise<string> {
   const count4 = async () => (await HOST.look()).rules(place).length;
   const ids = (await change(() => [{ addChain: place }, ...rules])).flatMap((id) => id ?? []);
   const before = await count4();
-  await change(() => ids.map((id) => ({ remove: { ...place, id } })));
+  await change(() => ids.map((id) => ({ remove: { ...place, id, unknown: [] } })));
   const after = await count4();
   const elements = Array.from({ length: count }, (_, index) => ({
     key: ["udp", index + 1],

@@ -65,6 +65,8 @@ export interface CallOptions {
   netns?: string | null;
   ifName?: string;
   env?: Record<string, string>;
+  /** Which plugin of the program, instead of the port mapper; or a file. */
+  type?: string;
   /** Standard input instead of the config. */
   stdin?: string | Uint8Array<ArrayBuffer>;
 }
@@ -150,13 +152,24 @@ export class PortMapperAgent implements AsyncDisposable {
     };
   }
 
+  #program(type: string | undefined): string {
+    if (type === undefined || type.startsWith("/")) return type ?? this.plugin;
+    const link = `${this.pluginDir}/${type}`;
+    try {
+      Deno.symlinkSync(MESOS_CNI, link);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+    return link;
+  }
+
   get plugin(): string {
     return `${this.pluginDir}/mesos-cni-port-mapper`;
   }
 
   /** Calls the plugin. Whatever happens, standard output is one JSON document or nothing. */
   async call(command: string, id: string, config: Json, options: CallOptions = {}): Promise<Reply> {
-    const output = await this.sandbox.run([this.plugin], {
+    const output = await this.sandbox.run([this.#program(options.type)], {
       clearEnv: true,
       env: this.environment(command, id, options),
       stdin: options.stdin ?? JSON.stringify(config),

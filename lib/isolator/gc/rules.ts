@@ -3,6 +3,7 @@ import { listAttached, removeAttached } from "../../firewall/attachment_chains.t
 import { FAMILIES, Firewall } from "../../firewall/firewall.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
 import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
+import { ruleLine } from "../../firewall/rule.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
@@ -66,21 +67,35 @@ export async function listNamedRules(path: string): Promise<NamedRules[]> {
 /**
  * Removes the chains and rules of the nat table that carry an attachment's name.
  *
- * @returns whether there were any
+ * @returns the rules, a line each
  * @throws {OperatorError}
  */
 export async function removeAttachedRules(
   attached: { network: string; containerId: string },
   path: string,
-): Promise<boolean> {
+): Promise<string[]> {
   const plan = await removeAttached(attached);
-  let found = false;
+  const removed: string[] = [];
   for (const firewall of await Firewall.every(path)) {
-    const what = `remove the rules of container ${attached.containerId}`;
-    const changed = await firewall.change({ families: FAMILIES, plan, what });
-    found ||= changed.length > 0;
+    let lines: string[] = [];
+    await firewall.change({
+      families: FAMILIES,
+      plan: (view) => {
+        const changes = plan(view);
+        lines = changes.flatMap((change) =>
+          "remove" in change
+            ? [change.remove]
+            : "removeChain" in change
+            ? view.rules(change.removeChain)
+            : []
+        ).map((rule) => `${rule.family === 4 ? "iptables" : "ip6tables"} -t nat ${ruleLine(rule)}`);
+        return changes;
+      },
+      what: `remove the rules of container ${attached.containerId}`,
+    });
+    removed.push(...lines);
   }
-  return found;
+  return removed;
 }
 
 /** @param listed from before it was known what lives */

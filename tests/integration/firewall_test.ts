@@ -1,0 +1,278 @@
+/**
+ * Every driver of the firewall with every client of it, by real packets, on hosts whose own filter
+ * drops what has no rule (as Docker leaves it). Another list of drivers and clients than the code's:
+ * what is missing here is missing.
+ */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { type Json, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
+import type { Outside } from "../harness/sandbox.ts";
+
+const AGENT = "203.0.113.1";
+const DRIVERS: { name: string; variant: Variant; save: string }[] = [
+  { name: "nf_tables", variant: "nft", save: "iptables-nft-save" },
+  { name: "legacy", variant: "legacy", save: "iptables-legacy-save" },
+];
+
+const BRIDGE = {
+  type: "bridge",
+  bridge: "fw0",
+  isGateway: true,
+  ipMasq: true,
+  ipam: { type: "host-local", subnet: "10.77.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+};
+const LIST: Json[] = [
+  BRIDGE,
+  { type: "portmap", snat: true, runtimeConfig: { portMappings: [portMapping(8080)] } },
+  { type: "firewall" },
+];
+
+function portMapping(hostPort: number): Json {
+  return { hostPort, containerPort: 80, protocol: "tcp" };
+}
+
+/** A host that drops what it forwards, but for answers. */
+async function host(variant: Variant): Promise<[PortMapperAgent, Outside]> {
+  const agent = await PortMapperAgent.create(variant);
+  agent.search = undefined;
+  const outside = await agent.sandbox.outside();
+  const env = { PATH: agent.path };
+  await agent.sandbox.ok(["iptables", "-P", "FORWARD", "DROP"], { env });
+  return [agent, outside];
+}
+
+/** The rules of both families without counters, and what is on record. */
+async function state(agent: PortMapperAgent, save: string): Promise<string[]> {
+  const texts = await Promise.all(
+    [save, save.replace("ip", "ip6")].map((tool) => agent.sandbox.ok([tool])),
+  );
+  const files = await agent.sandbox.run(
+    ["find", "/run/mesos-cni/firewall/passages", "-name", "*.json"],
+  );
+  return [
+    ...texts.flatMap((text) => text.split("\n")).filter((line) => line.startsWith("-A ")),
+    ...files.stdout.split("\n").filter((line) => line !== ""),
+  ];
+}
+
+const versions = { cniVersion: "1.0.0", name: "fw" };
+
+/** As a runtime calls the plugins of a list, each as a program. */
+async function addList(
+  agent: PortMapperAgent,
+  id: string,
+  plugins: readonly Json[] = LIST,
+  directory = "",
+): Promise<Json> {
+  await agent.container(id);
+  let prevResult: Json = {};
+  for (const plugin of plugins) {
+    const config = { ...versions, ...plugin, prevResult };
+    if (plugin === plugins[0]) delete (config as Json).prevResult;
+    prevResult = await agent.ok("ADD", id, config, { type: `${directory}${plugin.type}` });
+  }
+  return prevResult;
+}
+
+async function delList(agent: PortMapperAgent, id: string, prevResult?: Json): Promise<void> {
+  for (const plugin of LIST.toReversed()) {
+    const config = { ...versions, ...plugin, ...prevResult ? { prevResult } : {} };
+    await agent.ok("DEL", id, config, { type: `${plugin.type}` });
+  }
+}
+
+/** Serves on a host outside, and says who a client is seen as. */
+async function serveOutside(outside: Outside): Promise<Disposable> {
+  const child = outside.spawn([
+    ...["python3", "-c"],
+    `
+import socket
+s = socket.create_server(("", 7000))
+print("ready", flush=True)
+while True:
+    c, who = s.accept()
+    c.sendall(who[0].encode())
+    c.close()
+`,
+  ]);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+  return {
+    [Symbol.dispose]() {
+      child.kill("SIGKILL");
+      child.stdin.close().catch(() => {});
+      child.stdout.cancel().catch(() => {});
+      child.stderr.cancel().catch(() => {});
+    },
+  };
+}
+
+/** As whom a container is seen outside; empty where no packet comes through. */
+async function seenOutside(agent: PortMapperAgent, id: string, outside: Outside): Promise<string> {
+  const client = `
+import socket
+s = socket.socket()
+s.settimeout(3)
+try:
+    s.connect(("${outside.address}", 7000))
+    print(s.recv(100).decode(), end="")
+except OSError:
+    pass
+`;
+  return await agent.sandbox.ok(["ip", "netns", "exec", id, "python3", "-c", client]);
+}
+
+for (const { name, variant, save } of DRIVERS) {
+  Deno.test(`${name}: bridge, portmap and firewall, each a program: ADD, CHECK, flush, DEL`, async () => {
+    const [agent, outside] = await host(variant);
+    await using _ = agent;
+    using _server = await serveOutside(outside);
+    const before = await state(agent, save);
+    await addList(agent, "shut", LIST.slice(0, 1));
+    assertEquals(await seenOutside(agent, "shut", outside), "", "the policy drops without a rule");
+
+    const prevResult = await addList(agent, "c1");
+    await agent.serve("c1");
+    assertEquals(await seenOutside(agent, "c1", outside), AGENT);
+    // What comes to a port is for the operator's own chain to let through, as with the reference.
+    const env = { PATH: agent.path };
+    const dnat = ["-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"];
+    await agent.assertSilent(AGENT, 8080, { from: outside });
+    await agent.sandbox.ok(["iptables", "-A", "CNI-ADMIN", ...dnat], { env });
+    assertEquals(await agent.ask(AGENT, 8080, { from: outside }), `c1 ${outside.address}`);
+    assertStringIncludes(await agent.ask("127.0.0.1", 8080), "c1 ");
+    const check = async (type: string) => {
+      const plugin = LIST.find((one) => one.type === type)!;
+      const config = { ...versions, ...plugin, prevResult };
+      return await agent.call("CHECK", "c1", config, { type });
+    };
+    for (const { type } of LIST) assertEquals((await check(`${type}`)).code, 0, `${type}`);
+
+    await agent.sandbox.ok(["iptables", "-F", "CNI-FORWARD"], { env });
+    assertEquals((await check("firewall")).code, 1, "CHECK sees the flush");
+    assertEquals(await seenOutside(agent, "c1", outside), "");
+    await delList(agent, "c1", prevResult);
+    await agent.ok("DEL", "shut", { ...versions, ...BRIDGE }, { type: "bridge" });
+    const shared = /-j (CNI-ADMIN|CNI-FORWARD|MESOS-CNI-\w+)$|-A (?:MESOS-CNI-GUARD|CNI-ADMIN) /;
+    const after = (await state(agent, save)).filter((line) => !shared.test(line));
+    assertEquals(after, before);
+  });
+
+  Deno.test(`${name}: DEL of firewall without a result goes by its record`, async () => {
+    const [agent] = await host(variant);
+    await using _ = agent;
+    await addList(agent, "c1");
+    const own = async () => (await state(agent, save)).filter((line) => line.includes("10.77.0."));
+    assert((await own()).some((line) => line.startsWith("-A CNI-FORWARD ")));
+    await delList(agent, "c1");
+    assertEquals(await own(), []);
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${name}: what the reference attached is detached`, async () => {
+    const [agent, outside] = await host(variant);
+    await using _ = agent;
+    agent.search = CNI_PLUGINS;
+    using _server = await serveOutside(outside);
+    const prevResult = await addList(agent, "c1", LIST, `${CNI_PLUGINS}/`);
+    assertEquals(await seenOutside(agent, "c1", outside), AGENT);
+    const own = async () =>
+      (await state(agent, save)).filter((line) =>
+        /10\.77\.0\.\d+\/32| id: |CNI-(?:DN-)?[0-9a-f]{8}/.test(line)
+      );
+    assert((await own()).length >= 8);
+    await delList(agent, "c1", prevResult);
+    assertEquals(await own(), []);
+  });
+
+  Deno.test(`${name}: a list by the isolator: recover puts back what was flushed, gc and network rm what is left`, async () => {
+    const [agent, outside] = await host(variant);
+    await using _ = agent;
+    using _server = await serveOutside(outside);
+    const configs = `${agent.sandbox.dir}/networks`;
+    await Deno.mkdir(configs);
+    const [bridge, , firewall] = LIST;
+    const mapper = { type: "mesos-cni-port-mapper", chain: "FW.TEST", snat: true };
+    await Deno.writeTextFile(
+      `${configs}/fw.conflist`,
+      JSON.stringify({ ...versions, plugins: [bridge, mapper, firewall] }),
+    );
+    const env = { PATH: agent.path };
+    const cni = async (...args: string[]) =>
+      await agent.sandbox.run([
+        MESOS_CNI,
+        ...args,
+        `--network_cni_config_dir=${configs}`,
+        "--runtime_dir=/run/mesos",
+      ], { env });
+    const start = async (id: string, port: number) => {
+      const child = agent.sandbox.spawn([
+        ...[MESOS_CNI, "run", `--network_cni_config_dir=${configs}`, "--runtime_dir=/run/mesos"],
+        ...["--networks=fw", `--name=${id}`, `--port_mappings=${port}:80`, "--"],
+        ...["sh", "-c", "echo ready; exec sleep 1000"],
+      ], { env });
+      const reader = child.stdout.getReader();
+      const { value } = await reader.read();
+      reader.releaseLock();
+      assertEquals(new TextDecoder().decode(value), "ready\n", await errorsOf(child, value));
+      return child;
+    };
+    const before = await state(agent, save);
+    const child = await start("c1", 8080);
+    const inside = `/run/mesos/isolators/network/cni/c1/ns`;
+    const seen = async () => {
+      await agent.sandbox.run(["mkdir", "-p", "/run/netns"]);
+      await agent.sandbox.run(["touch", "/run/netns/c1"]);
+      await agent.sandbox.run(["mount", "--bind", inside, "/run/netns/c1"]);
+      const answer = await seenOutside(agent, "c1", outside);
+      await agent.sandbox.run(["umount", "/run/netns/c1"]);
+      return answer;
+    };
+    assertEquals(await seen(), AGENT);
+    for (const table of ["nat", "filter", "raw"]) {
+      await agent.sandbox.ok(["iptables", "-t", table, "-F"], { env });
+    }
+    assertEquals(await seen(), "");
+    const status = await cni("status");
+    assertStringIncludes(status.stdout, "c1: ");
+    assertEquals((await cni("isolator", "recover")).code, 0);
+    assertEquals(await seen(), AGENT);
+    assertEquals((await cni("status")).stdout.includes("c1: "), false, status.stdout);
+
+    // A second one wants the same port: nothing of it is left, of the first one everything.
+    const held = await state(agent, save);
+    const second = await agent.sandbox.run([
+      ...[MESOS_CNI, "run", `--network_cni_config_dir=${configs}`, "--runtime_dir=/run/mesos"],
+      ...["--networks=fw", "--name=c2", "--port_mappings=8080:80", "--", "true"],
+    ], { env });
+    assertStringIncludes(second.stderr, "taken by container c1");
+    assertEquals(await state(agent, save), held);
+
+    // The state and the container are gone, its rules are not.
+    child.kill("SIGKILL");
+    await child.status;
+    await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()])
+      .catch(() => {});
+    await agent.sandbox.ok([
+      "sh",
+      "-c",
+      "umount -l /run/mesos/isolators/network/mesos-cni/handles/*; " +
+      "umount -l /run/mesos/isolators/network/cni/c1/ns; rm -rf /run/mesos /run/mesos-cni /var/lib/cni; " +
+      "ip link delete fw0; true",
+    ]);
+    const garbage = JSON.parse((await cni("isolator", "gc", "--apply", "--json")).stdout);
+    assertEquals(garbage.map(({ outcome }: Json) => outcome), garbage.map(() => "removed"));
+    const own = (line: string) => /10\.77\.0\.\d+|container_id| id: /.test(line);
+    assertEquals((await state(agent, save)).filter(own), []);
+    assertStringIncludes((await state(agent, save)).join("\n"), "-j FW.TEST");
+    const removed = await cni("network", "rm", "fw");
+    assertEquals(removed.code, 0, removed.stdout + removed.stderr);
+    assert(!(await state(agent, save)).join("\n").includes("FW.TEST"));
+    assertEquals(before, []);
+  });
+}
+
+async function errorsOf(child: Deno.ChildProcess, ready: unknown): Promise<string> {
+  return ready === undefined ? new TextDecoder().decode((await child.output()).stderr) : "";
+}
