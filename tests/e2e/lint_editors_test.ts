@@ -45,14 +45,17 @@ async function inHome<T>(act: (home: string, file: string) => Promise<T>): Promi
   }
 }
 
-async function run(home: string, command: string[]): Promise<string> {
+async function run(home: string, command: string[], isOwnHome = true): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(command[0]!, {
     args: command.slice(1),
     cwd: home,
-    env: { HOME: home, XDG_CONFIG_HOME: home, PATH: `${home}/bin:${Deno.env.get("PATH")}` },
+    env: {
+      ...isOwnHome && { HOME: home, XDG_CONFIG_HOME: home },
+      PATH: `${home}/bin:${Deno.env.get("PATH")}`,
+    },
   }).output();
   const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assertEquals(code, 0, said);
+  if (code !== 0) throw new Error(`${command.join(" ")}: ${said}`);
   return said;
 }
 
@@ -128,7 +131,8 @@ Deno.test(
   { ignore: !has("npm") || !has("node") },
   () =>
     inHome(async (home, file) => {
-      await run(home, [join(VSCODE, "package.sh"), MESOS_CNI]);
+      // Where packages are fetched from is a matter of the user's own settings of npm.
+      await run(home, [join(VSCODE, "package.sh"), MESOS_CNI], false);
       const vsix = join(dirname(MESOS_CNI), "mesos-cni.vsix");
       await run(home, ["busybox", "unzip", "-q", vsix, "-d", home]);
       const extension = join(home, "extension");

@@ -7,6 +7,7 @@ import { fromFileUrl } from "@std/path";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { pluginsDir } from "../../lib/lint/plugins_dir.ts";
 import { lint } from "../../lib/lint/lint.ts";
+import { mend } from "../../lib/lint/mend.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -27,6 +28,13 @@ function errorsIn(text: string, path: string): string[] {
     found.severity === "error"
   )
     .map((found) => `${found.code} ${found.message}`);
+}
+
+/** What --fix makes of a config. */
+function mended(text: string): string {
+  const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
+  return mend([source], (sources) => lint(sources, new Settings()), ["safe"]).repairs[0]?.text ??
+    text;
 }
 
 Deno.test("what the real plugins refuse is an error, in random mutations of valid configs", async (t) => {
@@ -69,8 +77,10 @@ Deno.test("what the real plugins refuse is an error, in random mutations of vali
   const random = randomFrom(SEED);
   const missed: string[] = [];
   const wrong: string[] = [];
+  const harmed: string[] = [];
   let refused = 0;
   let taken = 0;
+  let fixed = 0;
   for (let i = 0; i < COUNT; i++) {
     const { config, what } = mutate(BASES[i % BASES.length]!, random);
     const text = JSON.stringify(config, null, 2);
@@ -83,6 +93,11 @@ Deno.test("what the real plugins refuse is an error, in random mutations of vali
     } else {
       taken += 1;
       if (errors.length > 0) wrong.push(describe(errors.join("; ")));
+      const after = mended(text);
+      if (after === text) continue;
+      fixed += 1;
+      const then = await attach(after);
+      if (then !== null) harmed.push(describe(`${then}\n${after}`));
     }
   }
   await writer.close();
@@ -90,6 +105,13 @@ Deno.test("what the real plugins refuse is an error, in random mutations of vali
   assertEquals((await plugins.status).code, 0);
 
   const rate = (refused - missed.length) / refused;
+  await t.step(
+    `${fixed} that the plugins took were mended, and the plugins take them still`,
+    () => {
+      assert(fixed > 0);
+      assertEquals(harmed, []);
+    },
+  );
   for (const one of missed) console.log(`missed: ${one}`);
   for (const one of wrong) console.log(`reported, though the plugins take it: ${one}`);
   // As a step's name, the rate is in the report however quiet it is.

@@ -10,6 +10,10 @@ import { fromFileUrl, join } from "@std/path";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { type RealConfig, realConfigs, textOf } from "../fixtures/lint/corpus.ts";
+import { lint } from "../../lib/lint/lint.ts";
+import { mend } from "../../lib/lint/mend.ts";
+import { Settings } from "../../lib/lint/settings.ts";
+import { Source } from "../../lib/lint/source.ts";
 import { lines } from "../fixtures/lint/lines.ts";
 
 const CONFIGS = realConfigs();
@@ -78,6 +82,16 @@ for (const who of ["debian", "ours"] as const) {
     const configs = CONFIGS.filter(isStandard).filter((_, i) => i % EVERY === 0);
     const errors = await errorsIn(configs, () => "isolator");
     const answers = await attachAll(configs, who);
+    // Of what the plugins take, --fix takes nothing away.
+    const mended = configs.filter((_, i) => answers[i] === null).flatMap((config) => {
+      const text = fixed(textOf(config));
+      return text === textOf(config) ? [] : [{ ...config, config: JSON.parse(text) }];
+    });
+    const after = await attachAll(mended, who);
+    await t.step(`${mended.length} that --fix changes are taken as before`, () => {
+      assert(mended.length > 0);
+      assertEquals(after.filter((answer) => answer !== null), []);
+    });
     let agree = 0;
     let explained = 0;
     const wrong: string[] = [];
@@ -95,6 +109,13 @@ for (const who of ["debian", "ours"] as const) {
       assert(explained <= Math.max(1, 0.015 * agree));
     });
   });
+}
+
+/** What --fix makes of a config. */
+function fixed(text: string): string {
+  const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
+  return mend([source], (sources) => lint(sources, new Settings()), ["safe"]).repairs[0]?.text ??
+    text;
 }
 
 /** Whether only plugins that are here have a say in it, whose daemons need not run. */
