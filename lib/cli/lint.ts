@@ -1,4 +1,4 @@
-import { dirname } from "@std/path";
+import { dirname, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { readTextFile } from "../base/read_file.ts";
 import type { Call, Command } from "./command.ts";
@@ -238,24 +238,20 @@ async function show(
       if (diagnostics.length > 0) print(reportConcise(diagnostics));
       break;
     }
-    case "gitlab": {
-      const { reportGitlab } = await import("../lint/reporters/gitlab.ts");
-      printJson(reportGitlab(diagnostics));
-      break;
-    }
-    case "json": {
-      const { reportJson } = await import("../lint/reporters/json.ts");
-      printJson(reportJson(diagnostics, files, { mended, withStatistics }));
-      break;
-    }
-    case "sarif": {
-      const { reportSarif } = await import("../lint/reporters/sarif.ts");
-      printJson(reportSarif(diagnostics));
-      break;
-    }
     case "github": {
       const { reportGithub } = await import("../lint/reporters/github.ts");
       if (diagnostics.length > 0) print(reportGithub(diagnostics));
+      break;
+    }
+    case "gitlab":
+      printJson((await import("../lint/reporters/gitlab.ts")).reportGitlab(diagnostics));
+      break;
+    case "sarif":
+      printJson((await import("../lint/reporters/sarif.ts")).reportSarif(diagnostics));
+      break;
+    case "json": {
+      const { reportJson } = await import("../lint/reporters/json.ts");
+      printJson(reportJson(diagnostics, files, { mended, withStatistics }));
     }
   }
   return exitCode(diagnostics, limit);
@@ -328,13 +324,17 @@ function pluginsOf(call: Call): PluginsDir | undefined {
   return path === undefined ? undefined : pluginsDir(path);
 }
 
-/** Who reads the files: as the call or the settings say, else as this machine's agent does. */
+/** Who reads the files: as the call or the settings say; of the agent's own directory, the agent. */
 function readerFor(call: Call, settings: Settings): Reader | undefined {
   const named = call.value("for");
   if (named !== undefined) return parseReader(named, "--for");
-  if (settings.reader || call.operands.length > 0) return settings.reader;
+  if (settings.reader) return settings.reader;
   const isolation = ofAgent("isolation")?.value;
-  if (isolation === undefined) return undefined;
+  const own = ofAgent("network_cni_config_dir")?.value;
+  const isOwn = call.operands.every((path) =>
+    own && `${resolve(path)}/`.startsWith(`${resolve(own)}/`)
+  );
+  if (isolation === undefined || !isOwn) return undefined;
   return isolation.split(",").includes("network/cni") ? "stock-agent" : "isolator";
 }
 

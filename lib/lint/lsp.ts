@@ -5,39 +5,7 @@
  */
 import process from "node:process";
 import { dirname, fromFileUrl } from "@std/path";
-import {
-  type CodeAction,
-  CodeActionKind,
-  CodeActionRequest,
-  type CompletionItem,
-  CompletionItemKind,
-  CompletionRequest,
-  createProtocolConnection,
-  type Diagnostic as LspDiagnostic,
-  DiagnosticSeverity,
-  DidChangeTextDocumentNotification,
-  DidChangeWatchedFilesNotification,
-  DidCloseTextDocumentNotification,
-  DidOpenTextDocumentNotification,
-  DidSaveTextDocumentNotification,
-  ExitNotification,
-  type Hover,
-  HoverRequest,
-  InitializedNotification,
-  InitializeRequest,
-  type InitializeResult,
-  MarkupKind,
-  MessageType,
-  PublishDiagnosticsNotification,
-  type Range as LspRange,
-  RegistrationRequest,
-  ShowMessageNotification,
-  ShutdownRequest,
-  StreamMessageReader,
-  StreamMessageWriter,
-  TextDocumentSyncKind,
-  type TextEdit,
-} from "vscode-languageserver-protocol";
+import * as lsp from "vscode-languageserver-protocol";
 import { messageOf } from "../base/error.ts";
 import { VERSION } from "../base/version.ts";
 import { type Action, fixingAll, ignoring } from "./code_actions.ts";
@@ -52,10 +20,10 @@ import { SETTINGS_FILE } from "./settings_file.ts";
 import { siblingsOf } from "./siblings.ts";
 import { Source } from "./source.ts";
 
-const SEVERITY: Record<Severity, DiagnosticSeverity> = {
-  error: DiagnosticSeverity.Error,
-  warning: DiagnosticSeverity.Warning,
-  info: DiagnosticSeverity.Information,
+const SEVERITY: Record<Severity, lsp.DiagnosticSeverity> = {
+  error: lsp.DiagnosticSeverity.Error,
+  warning: lsp.DiagnosticSeverity.Warning,
+  info: lsp.DiagnosticSeverity.Information,
 };
 
 /** A file that is open in the editor, as it is there. */
@@ -77,9 +45,9 @@ export function serve(
   settingsFor: (path: string) => Settings,
   given: Context,
 ): Promise<number> {
-  const connection = createProtocolConnection(
-    new StreamMessageReader(process.stdin),
-    new StreamMessageWriter(process.stdout),
+  const connection = lsp.createProtocolConnection(
+    new lsp.StreamMessageReader(process.stdin),
+    new lsp.StreamMessageWriter(process.stdout),
   );
   const files = new Map<string, Open>();
   let isShutDown = false;
@@ -90,8 +58,8 @@ export function serve(
     try {
       settings = settingsFor(path);
     } catch (error) {
-      connection.sendNotification(ShowMessageNotification.type, {
-        type: MessageType.Error,
+      connection.sendNotification(lsp.ShowMessageNotification.type, {
+        type: lsp.MessageType.Error,
         message: messageOf(error),
       });
     }
@@ -114,7 +82,11 @@ export function serve(
       JSON.stringify(diagnostics) === JSON.stringify(file.diagnostics.map(shown));
     files.set(uri, { ...file, diagnostics: found });
     if (isKnown) return;
-    connection.sendNotification(PublishDiagnosticsNotification.type, { uri, version, diagnostics });
+    connection.sendNotification(lsp.PublishDiagnosticsNotification.type, {
+      uri,
+      version,
+      diagnostics,
+    });
   };
   const change = (uri: string, text: string, version: number, siblings?: readonly Source[]) => {
     const source = new Source({ path: pathOf(uri), content: new TextEncoder().encode(text) });
@@ -137,75 +109,86 @@ export function serve(
     }
   };
 
-  connection.onRequest(InitializeRequest.type, ({ capabilities }): InitializeResult => {
+  connection.onRequest(lsp.InitializeRequest.type, ({ capabilities }): lsp.InitializeResult => {
     canWatch = capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration ?? false;
     return {
       serverInfo: { name: "mesos-cni lint", version: VERSION },
       capabilities: {
         // The whole text comes with each change: a config is small, and nothing can get out of step.
-        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
+        textDocumentSync: { openClose: true, change: lsp.TextDocumentSyncKind.Full, save: true },
         hoverProvider: true,
         completionProvider: { triggerCharacters: ['"'] },
         codeActionProvider: {
-          codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll],
+          codeActionKinds: [lsp.CodeActionKind.QuickFix, lsp.CodeActionKind.SourceFixAll],
         },
       },
     };
   });
-  connection.onNotification(InitializedNotification.type, () => {
+  connection.onNotification(lsp.InitializedNotification.type, () => {
     if (!canWatch) return;
     const watchers = ["**/*.{conf,conflist,json}", `**/${SETTINGS_FILE}`]
       .map((globPattern) => ({ globPattern }));
-    const method = DidChangeWatchedFilesNotification.method;
-    connection.sendRequest(RegistrationRequest.type, {
+    const method = lsp.DidChangeWatchedFilesNotification.method;
+    connection.sendRequest(lsp.RegistrationRequest.type, {
       registrations: [{ id: "files", method, registerOptions: { watchers } }],
     }).catch(() => {}); // a client that changed its mind
   });
-  connection.onNotification(DidChangeWatchedFilesNotification.type, lookAtDisk);
-  connection.onNotification(DidOpenTextDocumentNotification.type, ({ textDocument }) => {
+  connection.onNotification(lsp.DidChangeWatchedFilesNotification.type, lookAtDisk);
+  connection.onNotification(lsp.DidOpenTextDocumentNotification.type, ({ textDocument }) => {
     change(textDocument.uri, textDocument.text, textDocument.version);
   });
   connection.onNotification(
-    DidChangeTextDocumentNotification.type,
+    lsp.DidChangeTextDocumentNotification.type,
     ({ textDocument: { uri, version }, contentChanges }) => {
       const last = contentChanges.at(-1);
       if (last) change(uri, last.text, version, files.get(uri)?.siblings);
     },
   );
-  connection.onNotification(DidSaveTextDocumentNotification.type, lookAtDisk);
-  connection.onNotification(DidCloseTextDocumentNotification.type, ({ textDocument: { uri } }) => {
-    files.delete(uri);
-    connection.sendNotification(PublishDiagnosticsNotification.type, { uri, diagnostics: [] });
-    lookBeside(uri);
-  });
-  connection.onRequest(HoverRequest.type, ({ textDocument, position }): Hover | null => {
+  connection.onNotification(lsp.DidSaveTextDocumentNotification.type, lookAtDisk);
+  connection.onNotification(
+    lsp.DidCloseTextDocumentNotification.type,
+    ({ textDocument: { uri } }) => {
+      files.delete(uri);
+      connection.sendNotification(lsp.PublishDiagnosticsNotification.type, {
+        uri,
+        diagnostics: [],
+      });
+      lookBeside(uri);
+    },
+  );
+  connection.onRequest(lsp.HoverRequest.type, ({ textDocument, position }): lsp.Hover | null => {
     const file = files.get(textDocument.uri);
     return file ? hover(file, offsetOf(file.source, position)) : null;
   });
-  connection.onRequest(CompletionRequest.type, ({ textDocument, position }): CompletionItem[] => {
-    const source = files.get(textDocument.uri)?.source;
-    return source ? completions(source, offsetOf(source, position)).map(item(source)) : [];
-  });
-  connection.onRequest(CodeActionRequest.type, ({ textDocument, range, context: { only } }) => {
+  connection.onRequest(
+    lsp.CompletionRequest.type,
+    ({ textDocument, position }): lsp.CompletionItem[] => {
+      const source = files.get(textDocument.uri)?.source;
+      return source ? completions(source, offsetOf(source, position)).map(item(source)) : [];
+    },
+  );
+  connection.onRequest(lsp.CodeActionRequest.type, ({ textDocument, range, context: { only } }) => {
     const file = files.get(textDocument.uri);
     const wants = (kind: string) => !only || only.some((one) => `${kind}.`.startsWith(`${one}.`));
     if (!file) return [];
     const { uri } = textDocument;
-    const all: CodeAction[] = wants(CodeActionKind.QuickFix) ? actions(file, uri, range) : [];
+    const all: lsp.CodeAction[] = wants(lsp.CodeActionKind.QuickFix)
+      ? actions(file, uri, range)
+      : [];
     // Only where it is asked for, such as on saving: to mend takes as long as a few keystrokes.
-    if (only && wants(CodeActionKind.SourceFixAll)) {
+    if (only && wants(lsp.CodeActionKind.SourceFixAll)) {
       const action = fixingAll(file.source, (sources) => check(sources, file.source.path));
       if (action) {
-        all.push({ ...edited(file.source, uri, action), kind: CodeActionKind.SourceFixAll });
+        all.push({ ...edited(file.source, uri, action), kind: lsp.CodeActionKind.SourceFixAll });
       }
     }
     return all;
   });
-  connection.onRequest(ShutdownRequest.type, () => {
+  connection.onRequest(lsp.ShutdownRequest.type, () => {
     isShutDown = true;
   });
   return new Promise((resolve) => {
-    connection.onNotification(ExitNotification.type, () => resolve(isShutDown ? 0 : 1));
+    connection.onNotification(lsp.ExitNotification.type, () => resolve(isShutDown ? 0 : 1));
     // An editor that was killed says nothing; its end of the pipe is closed.
     process.stdin.on("end", () => resolve(isShutDown ? 0 : 1));
     connection.listen();
@@ -220,7 +203,7 @@ function pathOf(uri: string): string {
   }
 }
 
-function shown({ code, severity, source, range, message, help }: Diagnostic): LspDiagnostic {
+function shown({ code, severity, source, range, message, help }: Diagnostic): lsp.Diagnostic {
   return {
     range: rangeIn(source, range),
     severity: SEVERITY[severity],
@@ -231,7 +214,7 @@ function shown({ code, severity, source, range, message, help }: Diagnostic): Ls
 }
 
 /** Lines and characters count from 0 there; both sides count UTF-16 code units. */
-function rangeIn(source: Source, { offset, length }: Range): LspRange {
+function rangeIn(source: Source, { offset, length }: Range): lsp.Range {
   const at = (offset: number) => {
     const { line, column } = source.position(offset);
     return { line: line - 1, character: column - 1 };
@@ -239,13 +222,13 @@ function rangeIn(source: Source, { offset, length }: Range): LspRange {
   return { start: at(offset), end: at(offset + length) };
 }
 
-function offsetOf(source: Source, { line, character }: LspRange["start"]): number {
+function offsetOf(source: Source, { line, character }: lsp.Range["start"]): number {
   const start = source.lineStart(line + 1);
   return Math.min(start + character, source.text.length);
 }
 
 /** What is wrong under the pointer, else what the key there is for. */
-function hover({ source, diagnostics }: Open, offset: number): Hover | null {
+function hover({ source, diagnostics }: Open, offset: number): lsp.Hover | null {
   const found = diagnostics.filter(({ range }) =>
     range.offset <= offset && offset <= range.offset + range.length
   );
@@ -255,7 +238,7 @@ function hover({ source, diagnostics }: Open, offset: number): Hover | null {
       return "```text\n" + text + "\n```";
     }).join("\n\n");
     return {
-      contents: { kind: MarkupKind.Markdown, value },
+      contents: { kind: lsp.MarkupKind.Markdown, value },
       range: rangeIn(source, found[0]!.range),
     };
   }
@@ -267,41 +250,43 @@ function hover({ source, diagnostics }: Open, offset: number): Hover | null {
     if (!description || column < match.index || column > end) continue;
     const start = offset - column + match.index;
     return {
-      contents: { kind: MarkupKind.PlainText, value: description },
+      contents: { kind: lsp.MarkupKind.PlainText, value: description },
       range: rangeIn(source, { offset: start, length: end - match.index }),
     };
   }
   return null;
 }
 
-function actions({ source, diagnostics }: Open, uri: string, range: LspRange): CodeAction[] {
+function actions({ source, diagnostics }: Open, uri: string, range: lsp.Range): lsp.CodeAction[] {
   const [from, to] = [offsetOf(source, range.start), offsetOf(source, range.end)];
-  return diagnostics.flatMap((found): CodeAction[] => {
+  return diagnostics.flatMap((found): lsp.CodeAction[] => {
     const isThere = found.range.offset <= to && from <= found.range.offset + found.range.length;
     if (!isThere) return [];
     const { title, edits = [] } = found.fix ?? {};
     const fix = title && edits.length > 0 ? { title, edits } : undefined;
     return [fix, ignoring(found)].filter((action) => action !== undefined).map((action) => ({
       ...edited(source, uri, action),
-      kind: CodeActionKind.QuickFix,
+      kind: lsp.CodeActionKind.QuickFix,
       diagnostics: [shown(found)],
       isPreferred: action === fix && found.fix!.safety === "safe",
     }));
   });
 }
 
-function edited(source: Source, uri: string, { title, edits }: Action): CodeAction {
+function edited(source: Source, uri: string, { title, edits }: Action): lsp.CodeAction {
   return { title, edit: { changes: { [uri]: edits.map((edit) => textEdit(source, edit)) } } };
 }
 
-function textEdit(source: Source, edit: Edit): TextEdit {
+function textEdit(source: Source, edit: Edit): lsp.TextEdit {
   return { range: rangeIn(source, edit), newText: edit.content };
 }
 
-function item(source: Source): (completion: Completion) => CompletionItem {
+function item(source: Source): (completion: Completion) => lsp.CompletionItem {
   return ({ label, description, edit }) => ({
     label,
-    kind: description === undefined ? CompletionItemKind.Value : CompletionItemKind.Property,
+    kind: description === undefined
+      ? lsp.CompletionItemKind.Value
+      : lsp.CompletionItemKind.Property,
     detail: description,
     textEdit: textEdit(source, edit),
   });

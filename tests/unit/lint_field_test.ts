@@ -117,6 +117,16 @@ const SPOKE: Case[] = [
     expect: ["warning CNI501"],
     says: "it belongs to the IPAM plugin whereabouts",
   },
+  {
+    what: "a port mapper whose containers are to reach the host's ports",
+    files: net({
+      type: "mesos-cni-port-mapper",
+      chain: "MESOS-NET",
+      snat: true,
+      delegate: { type: "bridge", bridge: "cni0", isGateway: true, ipam: hostLocal() },
+    }),
+    expect: [],
+  },
 ];
 
 const SILENT: Case[] = [

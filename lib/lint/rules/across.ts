@@ -8,6 +8,7 @@ import {
   showAddress,
   showNetwork,
 } from "../../base/prefix.ts";
+import { again } from "../again.ts";
 import { addressingOf, bounds, gatewayOf, type RangeNode } from "../addressing.ts";
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { FoundIn, Rule } from "../rule.ts";
@@ -30,22 +31,14 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      const first = new Map<string, Document>();
-      for (const document of documents) {
-        const { name } = document;
-        if (!name) continue;
-        const earlier = first.get(name);
-        if (earlier) {
-          yield {
-            source: document.source,
-            at: property(document.root, "name"),
-            message: `the network ${quote(name)} is defined in ${earlier.source.path} already: ` +
-              "an agent skips one of the two",
-            help: "rename one of the networks, or delete one of the files",
-          };
-        } else {
-          first.set(name, document);
-        }
+      for (const [earlier, { source, root, name }] of again(documents, ({ name }) => name)) {
+        yield {
+          source,
+          at: property(root, "name"),
+          message: `the network ${quote(name!)} is defined in ${earlier.source.path} already: ` +
+            "an agent skips one of the two",
+          help: "rename one of the networks, or delete one of the files",
+        };
       }
     },
   },
@@ -103,11 +96,8 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      const first = new Map<string, Gateway>();
-      for (const gateway of gateways(documents)) {
-        const earlier = first.get(gateway.bridge);
-        if (!earlier) first.set(gateway.bridge, gateway);
-        else if (isLeaseTwice(earlier, gateway)) {
+      for (const [earlier, gateway] of again(gateways(documents), ({ bridge }) => bridge)) {
+        if (isLeaseTwice(earlier, gateway)) {
           yield {
             source: gateway.plugin.document.source,
             at: gateway.plugin.place("subnetFile"),
@@ -153,23 +143,18 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      const first = new Map<string, { plugin: PluginNode; setUp: string[] }>();
-      for (const plugin of documents.flatMap((document) => document.plugins)) {
-        const chain = text(plugin.field("chain"));
-        if (plugin.type !== PORT_MAPPER || !chain) continue;
-        const setUp = SHARED.map((name) => valueOf(plugin, name));
-        const earlier = first.get(chain);
-        if (!earlier) {
-          first.set(chain, { plugin, setUp });
-          continue;
-        }
+      const mappers = documents.flatMap((document) => document.plugins)
+        .filter(({ type }) => type === PORT_MAPPER)
+        .map((plugin) => ({ plugin, setUp: SHARED.map((name) => valueOf(plugin, name)) }));
+      const chainOf = ({ plugin }: { plugin: PluginNode }) => text(plugin.field("chain"));
+      for (const [earlier, { plugin, setUp }] of again(mappers, chainOf)) {
         const differing = SHARED.find((_, i) => setUp[i] !== earlier.setUp[i]);
         if (!differing) continue;
         yield {
           source: plugin.document.source,
           at: plugin.field("chain"),
           message: `the chain ${
-            quote(chain)
+            quote(chainOf({ plugin })!)
           } has other ${differing} in ${earlier.plugin.document.source.path}`,
           help: "use a chain for each network, or the same settings",
         };
@@ -197,34 +182,31 @@ export const ACROSS: readonly Rule[] = [
     },
     on: "directory",
     *check(documents) {
-      const first = new Map<string, { plugin: PluginNode; ranges: string }>();
-      for (const plugin of documents.flatMap((document) => document.plugins)) {
-        const name = text(property(plugin.node, "name")) ?? plugin.document.name;
-        if (plugin.ipamType !== "host-local" || !name || plugin.role === "partial") continue;
-        const dataDir = text(field(plugin.ipam, "dataDir")) || "/var/lib/cni/networks";
-        const leases = join(
-          dataDir,
-          plugin.role === "network" ? name : plugin.document.name ?? name,
-        );
-        const ranges = spans(plugin);
-        const earlier = first.get(leases);
-        if (!earlier) first.set(leases, { plugin, ranges });
-        else if (earlier.ranges !== ranges) {
-          yield {
-            source: plugin.document.source,
-            at: field(plugin.ipam, "dataDir") ?? field(plugin.ipam, "type"),
-            message: `the leases in ${leases} are also those of ${
-              earlier.plugin.document === plugin.document
-                ? "another plugin of this file"
-                : earlier.plugin.document.source.path
-            }, with other ranges`,
-            help: 'give one of the two a "dataDir" of its own',
-          };
-        }
+      const plugins = documents.flatMap((document) => document.plugins);
+      for (const [earlier, plugin] of again(plugins, leasesOf)) {
+        if (spans(earlier) === spans(plugin)) continue;
+        yield {
+          source: plugin.document.source,
+          at: field(plugin.ipam, "dataDir") ?? field(plugin.ipam, "type"),
+          message: `the leases in ${leasesOf(plugin)} are also those of ${
+            earlier.document === plugin.document
+              ? "another plugin of this file"
+              : earlier.document.source.path
+          }, with other ranges`,
+          help: 'give one of the two a "dataDir" of its own',
+        };
       }
     },
   },
 ];
+
+/** The directory of a plugin's leases, if it is host-local's. */
+function leasesOf(plugin: PluginNode): string | undefined {
+  const own = text(property(plugin.node, "name"));
+  const name = plugin.role === "network" ? own : plugin.document.name ?? own;
+  if (plugin.ipamType !== "host-local" || !name || plugin.role === "partial") return undefined;
+  return join(text(field(plugin.ipam, "dataDir")) || "/var/lib/cni/networks", name);
+}
 
 /** What all port mappers of a chain must have in common. */
 const SHARED = ["excludeDevices", "backend"];

@@ -1,3 +1,5 @@
+import type { Node } from "jsonc-parser";
+import { again } from "../again.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { quote, text } from "../tree.ts";
@@ -18,35 +20,30 @@ export const rule: Rule = {
   good: { "a.conf": device("a") },
   on: "directory",
   *check(documents) {
-    const first = new Map<string, { plugin: PluginNode; use: string }>();
-    for (const plugin of documents.flatMap(({ plugins }) => plugins)) {
-      const use = useOf(plugin);
-      const node = plugin.field(plugin.type === "host-device" ? "device" : "master");
-      const name = text(node);
-      if (!use || !name) continue;
-      const earlier = first.get(name);
-      if (!earlier) first.set(name, { plugin, use });
-      else if (plugin.document !== earlier.plugin.document && !areShared(use, earlier.use)) {
-        yield {
-          source: plugin.document.source,
-          at: node,
-          message: `${
-            quote(name)
-          } is for one network at a time, and ${earlier.use} of ${earlier.plugin.document.source.path} takes it too`,
-          help: "use another device, or one network for both",
-        };
-      }
+    const users = documents.flatMap(({ plugins }) => plugins).filter(useOf);
+    for (const [earlier, plugin] of again(users, (one) => text(deviceOf(one)))) {
+      const [use, other] = [useOf(plugin), useOf(earlier)];
+      const areTogether = use === other && (use === "macvlan" || use === "ipvlan");
+      if (plugin.document === earlier.document || areTogether) continue;
+      yield {
+        source: plugin.document.source,
+        at: deviceOf(plugin),
+        message: `${
+          quote(deviceOf(plugin)!.value)
+        } is for one network at a time, and ${other} of ${earlier.document.source.path} takes it too`,
+        help: "use another device, or one network for both",
+      };
     }
   },
 };
+
+function deviceOf(plugin: PluginNode): Node | undefined {
+  return plugin.field(plugin.type === "host-device" ? "device" : "master");
+}
 
 /** What becomes of the device; undefined where others may have it as well. */
 function useOf(plugin: PluginNode): string | undefined {
   const { type } = plugin;
   if (type !== "macvlan") return type === "host-device" || type === "ipvlan" ? type : undefined;
   return text(plugin.field("mode")) === "passthru" ? "macvlan in mode passthru" : "macvlan";
-}
-
-function areShared(a: string, b: string): boolean {
-  return a === b && (a === "macvlan" || a === "ipvlan");
 }

@@ -1,5 +1,4 @@
-import type { Node } from "jsonc-parser";
-import type { PluginNode } from "../document.ts";
+import { again } from "../again.ts";
 import type { Rule } from "../rule.ts";
 import { field, items } from "../tree.ts";
 import { bridgeFields, list } from "./example.ts";
@@ -24,30 +23,23 @@ export const rule: Rule = {
   good: { "a.conflist": mapped(8080) },
   on: "directory",
   *check(documents) {
-    const first = new Map<string, PluginNode>();
-    for (const plugin of documents.flatMap(({ plugins }) => plugins)) {
-      for (const [port, at] of portsOf(plugin)) {
-        const earlier = first.get(port);
-        first.set(port, earlier ?? plugin);
-        if (!earlier) continue;
-        yield {
-          source: plugin.document.source,
-          at,
-          message: `the port ${port} of the host is mapped ${
-            earlier.document === plugin.document ? "here" : `in ${earlier.document.source.path}`
-          } already`,
-          help: "map another port, or leave the mappings to the runtime",
-        };
-      }
+    const ports = documents.flatMap(({ plugins }) => plugins).flatMap((plugin) =>
+      items(field(plugin.field("runtimeConfig"), "portMappings")).map((at) => ({
+        source: plugin.document.source,
+        at,
+        port: ["hostPort", "protocol", "hostIP"].map((key) => field(at, key)?.value)
+          .filter(Boolean).join("/"),
+      }))
+    );
+    for (const [earlier, { source, at, port }] of again(ports, ({ port }) => port || undefined)) {
+      yield {
+        source,
+        at: field(at, "hostPort") ?? at,
+        message: `the port ${port} of the host is mapped ${
+          earlier.source === source ? "here" : `in ${earlier.source.path}`
+        } already`,
+        help: "map another port, or leave the mappings to the runtime",
+      };
     }
   },
 };
-
-function* portsOf(plugin: PluginNode): Generator<[string, Node]> {
-  for (const mapping of items(field(plugin.field("runtimeConfig"), "portMappings"))) {
-    const port = field(mapping, "hostPort");
-    if (port?.type !== "number") continue;
-    const protocol = field(mapping, "protocol")?.value ?? "tcp";
-    yield [[port.value, protocol, field(mapping, "hostIP")?.value].filter(Boolean).join("/"), port];
-  }
-}

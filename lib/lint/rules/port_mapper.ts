@@ -3,8 +3,8 @@ import type { Node } from "jsonc-parser";
 import { chainProblem, isDevice, LONGEST_CHAIN } from "../../ports/mapping.ts";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import type { Found, Rule } from "../rule.ts";
-import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import type { Found, Rule, RuleText } from "../rule.ts";
+import { entries, isObject, isTrue, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
 const BUILT_IN = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -31,73 +31,39 @@ export const PORT_MAPPERS: readonly Rule[] = [
       };
     },
   },
-  {
+  ofChain("length", "MESOS-PORT-MAPPER-FOR-THE-WEB-TIER", {
     code: "CNI602",
     name: "chain-too-long",
-    severity: "error",
     title: `the chain's name is longer than ${LONGEST_CHAIN} characters`,
     why: "iptables refuses it, at the first container with a port mapping.",
-    bad: portMapper({ chain: "MESOS-PORT-MAPPER-FOR-THE-WEB-TIER" }),
-    good: portMapper({ chain: "MESOS-WEB" }),
-    on: "plugin",
-    *check(plugin) {
-      const chain = chainOf(plugin);
-      if (!chain || chainProblem(chain) !== "length") return;
-      yield {
-        at: plugin.field("chain"),
-        message: `${quote(chain)} has ${chain.length} characters, and a chain's name at most ` +
-          LONGEST_CHAIN,
-        help: "shorten it",
-      };
-    },
-  },
-  {
+    what: (chain) => `has ${chain.length} characters, and a chain's name at most ${LONGEST_CHAIN}`,
+    help: "shorten it",
+  }),
+  ofChain("reserved", "PREROUTING", {
     code: "CNI603",
     name: "chain-reserved",
-    severity: "error",
     title: "the chain's name is iptables' own",
     why:
       "Rules in a built-in chain would apply to all of the host's traffic and be deleted with the " +
       "first container; a target's name can't be a chain's. MESOS-CNI- begins chains of this program.",
-    bad: portMapper({ chain: "PREROUTING" }),
-    good: portMapper({ chain: "MESOS-WEB" }),
-    on: "plugin",
-    *check(plugin) {
-      const chain = chainOf(plugin);
-      if (!chain || chainProblem(chain) !== "reserved") return;
-      const what = BUILT_IN.includes(chain)
-        ? "a chain of iptables itself"
+    what: (chain) =>
+      BUILT_IN.includes(chain)
+        ? "is a chain of iptables itself"
         : chain.startsWith("MESOS-CNI-")
-        ? "reserved for mesos-cni itself"
-        : "a target of iptables";
-      yield {
-        at: plugin.field("chain"),
-        message: `${quote(chain)} is ${what}`,
-        help: "choose a name of your own, such as MESOS-WEB",
-      };
-    },
-  },
-  {
+        ? "is reserved for mesos-cni itself"
+        : "is a target of iptables",
+    help: "choose a name of your own, such as MESOS-WEB",
+  }),
+  ofChain("characters", "MESOS WEB; DROP", {
     code: "CNI604",
     name: "chain-malformed",
-    severity: "error",
     title: "the chain's name has characters that a chain can't have",
     why:
       "Letters, digits and _ . - are taken. Anything else is refused: iptables reads spaces, quotes, " +
       "leading dashes and exclamation marks as something else.",
-    bad: portMapper({ chain: "MESOS WEB; DROP" }),
-    good: portMapper({ chain: "MESOS-WEB" }),
-    on: "plugin",
-    *check(plugin) {
-      const chain = chainOf(plugin);
-      if (!chain || chainProblem(chain) !== "characters") return;
-      yield {
-        at: plugin.field("chain"),
-        message: `${quote(chain)} is no name of a chain`,
-        help: "use letters, digits, _ . and -, and start with a letter or digit",
-      };
-    },
-  },
+    what: () => "is no name of a chain",
+    help: "use letters, digits, _ . and -, and start with a letter or digit",
+  }),
   {
     code: "CNI605",
     name: "exclude-devices-malformed",
@@ -131,12 +97,13 @@ export const PORT_MAPPERS: readonly Rule[] = [
     ofAbsence: true,
     why:
       "Without it, traffic from one container to another's address and host port is redirected as if it " +
-      "came from outside, so that containers of the network reach each other at the wrong place.",
+      "came from outside, so that containers of the network reach each other at the wrong place. With " +
+      '"snat" they are to reach the ports of the host, and nothing is said.',
     bad: portMapper({ excludeDevices: [] }),
     good: portMapper({ excludeDevices: ["cni0"] }),
     on: "plugin",
     *check(plugin) {
-      if (plugin.type !== PORT_MAPPER) return;
+      if (plugin.type !== PORT_MAPPER || isTrue(plugin.field("snat"))) return;
       const delegate = plugin.field("delegate");
       if (text(property(delegate, "type")) !== "bridge") return;
       const bridge = text(property(delegate, "bridge")) || "cni0";
@@ -252,8 +219,30 @@ function nullOf(plugin: PluginNode): Node | undefined {
   }
 }
 
-function chainOf(plugin: PluginNode): string | undefined {
-  return plugin.type === PORT_MAPPER ? text(plugin.field("chain")) : undefined;
+interface ChainRule extends Pick<RuleText, "code" | "name" | "title" | "why"> {
+  what: (chain: string) => string;
+  help: string;
+}
+
+/** A rule about the name of a chain, with a name that it refuses. */
+function ofChain(
+  problem: ReturnType<typeof chainProblem>,
+  bad: string,
+  { what, help, ...texts }: ChainRule,
+): Rule {
+  return {
+    ...texts,
+    severity: "error",
+    bad: portMapper({ chain: bad }),
+    good: portMapper({ chain: "MESOS-WEB" }),
+    on: "plugin",
+    *check(plugin) {
+      const at = plugin.type === PORT_MAPPER ? plugin.field("chain") : undefined;
+      const chain = text(at);
+      if (!chain || chainProblem(chain) !== problem) return;
+      yield { at, message: `${quote(chain)} ${what(chain)}`, help };
+    },
+  };
 }
 
 function lost(at: Found["at"], key: string): Found {

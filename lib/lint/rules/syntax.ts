@@ -1,6 +1,7 @@
 /** CNI0xx: whether the file is JSON at all, as every reader of it understands JSON. */
 import { printParseErrorCode } from "jsonc-parser";
 import type { Node } from "jsonc-parser";
+import { lookup } from "../../base/json.ts";
 import { foreignFormat, slipAt } from "../foreign_text.ts";
 import type { Edit, Range } from "../range.ts";
 import type { Found, Rule } from "../rule.ts";
@@ -335,55 +336,51 @@ function explained(
         edits: isNextLine ? [{ offset: end, length: 0, content: "," }] : undefined,
       };
     }
-    case "ColonExpected":
-      return { message: `a colon is missing before ${seen}`, help: 'write "key": value' };
-    case "PropertyNameExpected":
-      return {
-        message: `a key in double quotes must stand here, not ${seen}`,
-        help: 'write "key": value',
-      };
-    case "ValueExpected":
-      return {
-        message: `a value must stand here, not ${seen}`,
-        help: "write a string, number, object, list, true, false or null",
-      };
     case "CloseBraceExpected":
       return { ...behind(source, offset), message: "a } is missing", help: "close the object" };
     case "CloseBracketExpected":
       return { ...behind(source, offset), message: "a ] is missing", help: "close the list" };
     case "EndOfFileExpected":
-      if (here === "{" || here === "[") {
-        return {
-          message: "a second object starts here, and a file holds one network",
-          help: "write each network in a file of its own",
-        };
-      }
+      if (here !== "{" && here !== "[") break;
       return {
-        message: `nothing may follow the object, but ${seen} does`,
-        help: "delete the rest",
+        message: "a second object starts here, and a file holds one network",
+        help: "write each network in a file of its own",
       };
-    case "InvalidSymbol":
-      return {
-        message: here === "'" ? "strings take double quotes" : "this is no JSON value",
-        help: "put strings in double quotes; true, false and null are in lower case",
-      };
-    case "UnexpectedEndOfString":
-      return { message: "the string has no closing quote", help: 'close it with "' };
-    case "InvalidCharacter":
-      return {
-        message: "a control character inside a string",
-        help: "write it as an escape: \\n, \\t or \\u0000",
-      };
-    case "InvalidEscapeCharacter":
-    case "InvalidUnicode":
-      return { message: "a backslash starts no known escape", help: "write a backslash as \\\\" };
-    case "InvalidNumberFormat":
-    case "UnexpectedEndOfNumber":
-      return { message: "this is no number", help: "write digits, as in 1500 or -1" };
-    default:
-      return { message: `this is not JSON (${code})`, help: "write plain JSON (RFC 8259)" };
   }
+  const [message, help] = lookup(PROBLEMS, code) ??
+    [`this is not JSON (${code})`, "write plain JSON (RFC 8259)"];
+  return { message: message.replace("SEEN", () => seen), help };
 }
+
+const NO_ESCAPE = ["a backslash starts no known escape", "write a backslash as \\\\"] as const;
+const NO_NUMBER = ["this is no number", "write digits, as in 1500 or -1"] as const;
+
+/** What the parser's errors mean, and what to type. */
+const PROBLEMS: Readonly<Record<string, readonly [string, string]>> = {
+  ColonExpected: ["a colon is missing before SEEN", 'write "key": value'],
+  PropertyNameExpected: [
+    "a key in double quotes must stand here, not SEEN",
+    'write "key": value',
+  ],
+  ValueExpected: [
+    "a value must stand here, not SEEN",
+    "write a string, number, object, list, true, false or null",
+  ],
+  EndOfFileExpected: ["nothing may follow the object, but SEEN does", "delete the rest"],
+  InvalidSymbol: [
+    "this is no JSON value",
+    "put strings in double quotes; true, false and null are in lower case",
+  ],
+  UnexpectedEndOfString: ["the string has no closing quote", 'close it with "'],
+  InvalidCharacter: [
+    "a control character inside a string",
+    "write it as an escape: \\n, \\t or \\u0000",
+  ],
+  InvalidEscapeCharacter: NO_ESCAPE,
+  InvalidUnicode: NO_ESCAPE,
+  InvalidNumberFormat: NO_NUMBER,
+  UnexpectedEndOfNumber: NO_NUMBER,
+};
 
 /** Where a text that ends too early ends: behind what is there, not on an empty line below. */
 function behind({ text }: Source, offset: number): { at?: Range } {
