@@ -121,9 +121,8 @@ function withoutConsequences(found: Diagnostic[], rules: readonly Rule[]): Diagn
 function slipsIn(document: Document): Map<PluginNode, Severity> {
   const slips = new Map<PluginNode, Severity>();
   for (const plugin of document.plugins) {
-    let count = 0;
-    for (const { severity = "error" } of slipsOf(plugin)) {
-      if (++count > MOST_OF_A_KIND || slips.get(plugin) === "error") break;
+    const { misspelt, mistyped } = slipsOf(plugin);
+    for (const { severity = "error" } of [...misspelt, ...mistyped]) {
       if (severity === "info") continue;
       for (let one: PluginNode | undefined = plugin; one; one = one.outer) {
         if (slips.get(one) !== "error") slips.set(one, severity);

@@ -4,7 +4,7 @@ import { closest, nearest } from "../base/nearest.ts";
 import type { PluginNode } from "./document.ts";
 import { replacing } from "./edits.ts";
 import type { Found } from "./rule.ts";
-import type { Fields, Type } from "./schema.ts";
+import type { Fields, Schema, Type } from "./schema.ts";
 import { COMMON } from "./schemas/common.ts";
 import { meant } from "./schemas/elsewhere.ts";
 import { ipamSchemaOf, schemaOf } from "./schemas/mod.ts";
@@ -19,20 +19,21 @@ export interface Owner {
   /** Whether the keys it is known to read are all there are. */
   complete: boolean;
   /** Keys of which one must be there, and none is. */
-  lacks?: readonly string[];
+  lacks?: () => readonly string[];
   /** Where a key of another place belongs. */
   home?: (name: string) => string | undefined;
 }
 
 /** Keys of an object that are none of `known`. */
 export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator<Found> {
-  const lower = new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
+  let lower: Map<string, string> | undefined;
   let guesses = 0;
   for (const { key, name } of entries(node)) {
     // To look for what was meant takes time, and nobody has that many keys by mistake.
     if (guesses > 100) return;
     if (Object.hasOwn(known, name) || /^[_$]/.test(name) || name === "") continue;
     if (/[./]/.test(name) && !SYSCTL.test(name)) continue;
+    lower ??= new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
     const exact = lower.get(name.toLowerCase());
     if (exact && !owner.complete) continue;
     if (exact && owner.ignoresCase) {
@@ -56,13 +57,14 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
     }
     const home = owner.home?.(name);
     const guess = meant(name, known);
-    if (guess && (!home || owner.lacks?.includes(guess) || !property(node, guess))) {
-      const isFatal = owner.lacks?.includes(guess);
+    const lacks = owner.lacks?.();
+    if (guess && (!home || lacks?.includes(guess) || !property(node, guess))) {
+      const isFatal = lacks?.includes(guess);
       yield { ...renamed(node, key, guess, owner), severity: isFatal ? "error" : "warning" };
     } else if (home) {
       yield {
         at: key,
-        severity: owner.lacks?.includes(name) ? "error" : "warning",
+        severity: lacks?.includes(name) ? "error" : "warning",
         message: `${owner.name} knows no key ${quote(name)} here`,
         help: `${home.startsWith("to ") ? `it belongs ${home}` : `move it ${home}`}`,
       };
@@ -122,7 +124,7 @@ export function* unknownInside(
 ): Generator<Found> {
   if (!node) return;
   if (type.kind === "object" && isObject(node)) {
-    const lacks = type.required?.filter((name) => !field(node, name));
+    const lacks = () => type.required?.filter((name) => !field(node, name)) ?? [];
     yield* unknownKeys(node, type.fields, { ...owner, lacks });
     for (const [name, inner] of Object.entries(type.fields)) {
       yield* unknownInside(field(node, name), inner, owner);
@@ -136,9 +138,7 @@ export function* unknownInside(
 export function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]> {
   const schema = schemaOf(plugin);
   if (schema) {
-    // What the specification's own rules check is left to them.
-    const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
-    for (const [name, type] of Object.entries({ ...common, ...schema.fields })) {
+    for (const [name, type] of typesOf(schema)) {
       const value = plugin.field(name);
       if (value) yield* typedValue(value, type, name);
     }
@@ -148,6 +148,18 @@ export function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]
     const { type: _, ...fields } = ipam.fields;
     yield* typed(plugin.ipam, fields, "ipam.");
   }
+}
+
+const TYPES = new WeakMap<Schema, [string, Type][]>();
+
+/** The fields that are checked; what the specification's own rules check is left to them. */
+function typesOf(schema: Schema): [string, Type][] {
+  let types = TYPES.get(schema);
+  if (!types) {
+    const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
+    TYPES.set(schema, types = Object.entries({ ...common, ...schema.fields }));
+  }
+  return types;
 }
 
 function* typed(node: Node, fields: Fields, path: string): Generator<[Node, Type, string]> {

@@ -3,7 +3,7 @@ import { isPromised } from "./addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "./document.ts";
 import { retyped } from "./retype.ts";
 import type { Found } from "./rule.ts";
-import type { Schema } from "./schema.ts";
+import type { Fields, Schema } from "./schema.ts";
 import {
   type Owner,
   typedFields,
@@ -17,14 +17,33 @@ import { MAIN } from "./schemas/main.ts";
 import { ipamSchemaOf, isKnown, makesNoAddress, schemaOf } from "./schemas/mod.ts";
 import { field, isObject, isTrue, property } from "./tree.ts";
 
-/** Findings of keys and types, of which others only follow. */
-export function* slipsOf(plugin: PluginNode): Generator<Found> {
-  yield* misspelt(plugin);
-  yield* mistyped(plugin);
+/** More of a kind in one plugin tell nothing new. */
+const MOST = 50;
+
+/** Keys and types of a plugin that are wrong, of which other findings only follow. */
+export interface Slips {
+  /** Keys that the plugin or its IPAM plugin doesn't know. */
+  misspelt: readonly Found[];
+  /** Values of the wrong type. */
+  mistyped: readonly Found[];
 }
 
-/** Values of the wrong type. */
-export function* mistyped(plugin: PluginNode): Generator<Found> {
+/** Looked for once for each plugin: three look at them. */
+const KNOWN = new WeakMap<PluginNode, Slips>();
+
+export function slipsOf(plugin: PluginNode): Slips {
+  let slips = KNOWN.get(plugin);
+  if (!slips) {
+    slips = {
+      misspelt: [...misspelt(plugin).take(MOST)],
+      mistyped: [...mistyped(plugin).take(MOST)],
+    };
+    KNOWN.set(plugin, slips);
+  }
+  return slips;
+}
+
+function* mistyped(plugin: PluginNode): Generator<Found> {
   const source = plugin.document.source.text;
   for (const [node, type, path] of typedFields(plugin)) {
     const problem = typeProblem(node, type, source);
@@ -38,18 +57,16 @@ export function* mistyped(plugin: PluginNode): Generator<Found> {
   }
 }
 
-/** Keys that the plugin or its IPAM plugin doesn't know. */
-export function* misspelt(plugin: PluginNode): Generator<Found> {
+function* misspelt(plugin: PluginNode): Generator<Found> {
   const schema = schemaOf(plugin);
   const name = plugin.type ?? "bridge";
   // The port mapper is not written in Go; a stock agent's reads the exact keys too.
   const ignoresCase = plugin.type !== PORT_MAPPER;
-  const lacks = lackingKeys(plugin);
+  const lacks = () => lackingKeys(plugin);
   if (schema) {
     const { complete } = schema;
     const owner: Owner = { name, ignoresCase, complete };
-    const { ipam: ipamField, ...common } = COMMON;
-    const known = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipamField! }) };
+    const known = knownTo(schema, ignoresCase);
     yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
     for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
       yield* unknownInside(plugin.field(key), type, { ...owner, home: outside(key, schema) });
@@ -67,6 +84,19 @@ export function* misspelt(plugin: PluginNode): Generator<Found> {
   for (const [key, type] of Object.entries(ipam.complete ? ipam.fields : {})) {
     yield* unknownInside(field(plugin.ipam, key), type, { ...owner, home: outside(key, ipam) });
   }
+}
+
+const KEYS = new WeakMap<Schema, Fields>();
+
+/** The keys of a plugin, with those that all have. */
+function knownTo(schema: Schema, ignoresCase: boolean): Fields {
+  let keys = KEYS.get(schema);
+  if (!keys) {
+    const { ipam, ...common } = COMMON;
+    keys = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipam! }) };
+    KEYS.set(schema, keys);
+  }
+  return keys;
 }
 
 /** Where a key inside the field `key` belongs that is one of the fields beside it. */

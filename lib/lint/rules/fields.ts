@@ -3,7 +3,7 @@ import { type PluginNode } from "../document.ts";
 import { parseAddress } from "../../base/prefix.ts";
 import type { Found, Rule } from "../rule.ts";
 import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
-import { identifiesDevice, misspelt, mistyped } from "../slips.ts";
+import { identifiesDevice, slipsOf } from "../slips.ts";
 import { meant } from "../schemas/elsewhere.ts";
 import { META } from "../schemas/meta.ts";
 import { schemaNamed, schemaOf } from "../schemas/mod.ts";
@@ -23,9 +23,7 @@ export const FIELDS: readonly Rule[] = [
     good: bridge({ _comment: "for the web tier" }),
     fix: "safe",
     on: "plugin",
-    *check(plugin) {
-      yield* misspelt(plugin);
-    },
+    check: (plugin) => slipsOf(plugin).misspelt,
   },
   {
     code: "CNI502",
@@ -39,9 +37,7 @@ export const FIELDS: readonly Rule[] = [
     good: bridge({ mtu: 1500 }),
     fix: "safe",
     on: "plugin",
-    *check(plugin) {
-      yield* mistyped(plugin);
-    },
+    check: (plugin) => slipsOf(plugin).mistyped,
   },
   {
     code: "CNI503",
