@@ -55,6 +55,7 @@ export interface Outcome<S extends Setup> {
   /** Whether the questions pass once `--fix`'s commands have run; absent where there were none, or not tried. */
   mended?: boolean;
   afterwards?: string;
+  remedies?: { argv: string[]; code: number; stderr: string }[];
   /** Why it can't be made here; then nothing was diagnosed. */
   impossible?: string;
 }
@@ -126,7 +127,11 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
   };
   const commands: string[][] = findings[0]?.fix?.commands ?? [];
   if (mend && commands.length > 0) {
-    for (const command of commands) await clinic.agent.run(command);
+    outcome.remedies = [];
+    for (const argv of commands) {
+      const { code, stderr } = await clinic.agent.run(argv);
+      outcome.remedies.push({ argv, code, stderr });
+    }
     const after = await clinic.netns("diagnose", "patient", "--json");
     const left: NamedFinding[] = after.stdout === "" ? [] : JSON.parse(after.stdout).findings;
     const again: Outcome<S>["asked"] = after.stdout === "" ? [] : JSON.parse(after.stdout).asked;
