@@ -1,5 +1,6 @@
 /** Twins: the same calls on the reference and on our plugins, as data. */
 import type { JsonObject } from "../../lib/base/json.ts";
+import type { ExceptionName } from "./exceptions.ts";
 
 /** Where a case's files and namespaces are, the same for both. */
 export const DIR = "/run/twins/dir";
@@ -24,11 +25,18 @@ export interface CallStep {
 export type OtherStep = { host: string[] } | { in: string; argv: string[] };
 export type Step = CallStep | OtherStep;
 
+/** The release of the reference that is the judge. */
+export type Release = "debians" | "newest";
+
+export type Differs = Readonly<Partial<Record<ExceptionName, readonly number[]>>>;
+
 export interface Twin {
   id: string;
   type: string;
-  /** Why the outcome may differ, as docs/plugins.md has it; regular expressions of the lines that may differ. */
-  differs?: { lines: string[]; why: string };
+  /** What differs on purpose: at which steps, from 0, which exception is seen. */
+  differs?: Differs;
+  /** The same, beside Debian's release alone. */
+  older?: Differs;
   /** What Debian's release of the reference does otherwise than the newest, which is followed. */
   newer?: string;
   steps: Step[];

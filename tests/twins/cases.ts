@@ -139,16 +139,17 @@ const HOST_LOCAL: Twin[] = [
   },
   {
     id: "host-local-asked-args",
+    differs: { "what a failed ADD changed is as before": [5, 6, 7] },
     type: "host-local",
     steps: [
       call("ADD", local(), { args: "IP=10.77.0.33" }),
       call("ADD", local(), { id: "b", args: "IP=10.77.0.33" }),
       call("ADD", local(), { id: "c", args: "IP=10.77.0.1" }),
+      call("ADD", local(), { id: "g", args: "FOO=1;IgnoreUnknown=1" }),
+      call("ADD", local(), { id: "h" }),
       call("ADD", local(), { id: "d", args: "IP=10.99.0.1" }),
       call("ADD", local(), { id: "e", args: "IP=nonsense" }),
       call("ADD", local(), { id: "f", args: "FOO=1" }),
-      call("ADD", local(), { id: "g", args: "FOO=1;IgnoreUnknown=1" }),
-      call("ADD", local(), { id: "h" }),
     ],
   },
   {
@@ -179,16 +180,21 @@ const HOST_LOCAL: Twin[] = [
     ["overlap", { ranges: [[{ subnet: "10.77.0.128/25" }]] }],
     ["mixed", { ranges: [[{ subnet: "10.80.0.0/24" }, { subnet: "fd00::/64" }]] }],
     ["no-resolv-conf", { resolvConf: `${DIR}/none` }],
-    ["gateway-of-elsewhere", { gateway: "10.99.0.1" }],
   ] as [string, JsonObject][]).map(([id, ipam]): Twin => ({
     id: `host-local-${id}`,
     type: "host-local",
     steps: [call("ADD", local(ipam))],
   })),
   {
-    id: "host-local-refused-and-deleted",
+    id: "host-local-gateway-of-elsewhere",
+    newer: "a gateway outside its network is refused",
     type: "host-local",
-    differs: { lines: ["^step 1: "], why: "DEL of what ADD refused is a success" },
+    steps: [call("ADD", local({ gateway: "10.99.0.1" }))],
+  },
+  {
+    id: "host-local-refused-and-deleted",
+    differs: { "DEL of nothing": [1] },
+    type: "host-local",
     steps: [call("ADD", local({ subnet: "x" })), call("DEL", local({ subnet: "x" }))],
   },
   {
@@ -315,27 +321,21 @@ const BRIDGE: Twin[] = [
   },
   {
     id: "bridge-nftables",
+    differs: { "no empty tables": [2, 3] },
     newer: "ipMasqBackend",
     type: "bridge",
-    differs: {
-      lines: ["- host (?:\\*nat|:[A-Z]+ ACCEPT|COMMIT|table ip6? nat|\\}$)"],
-      why: "DEL makes no table of iptables only to look for rules that nftables has",
-    },
     steps: life(bridge({ ipMasq: true, ipMasqBackend: "nftables", ipam: DUAL })),
   },
   {
     id: "bridge-no-ipam",
+    older: { "mended since Debian's": [1] },
     type: "bridge",
-    differs: {
-      lines: ["step 1: (?:exit 1 \\| 0|- result error 999)"],
-      why: "CHECK without ipam is a success",
-    },
     steps: life(bridge({ ipam: {} })),
   },
   {
     id: "bridge-mac",
+    differs: { "a failed ADD leaves nothing": [0, 1, 2, 3], "DEL of nothing": [2, 3] },
     type: "bridge",
-    differs: { lines: [""], why: "host-local refuses MAC, and an ADD that fails leaves nothing" },
     steps: life(bridge(), { args: "MAC=02:11:22:33:44:55" }),
   },
   {
@@ -382,8 +382,8 @@ const BRIDGE: Twin[] = [
   },
   {
     id: "bridge-other-address",
+    differs: { "a failed ADD leaves nothing": [2] },
     type: "bridge",
-    differs: { lines: [""], why: "an ADD that fails leaves nothing" },
     steps: [
       host("ip link add br77 type bridge"),
       host("ip address add 10.78.0.1/24 dev br77"),
@@ -406,24 +406,24 @@ const BRIDGE: Twin[] = [
   },
   {
     id: "bridge-interface-there",
+    differs: { "a failed ADD leaves nothing": [1] },
     type: "bridge",
-    differs: { lines: [""], why: "an ADD that fails makes no bridge" },
     steps: [inside("ip link add eth0 type bridge"), call("ADD", bridge())],
   },
   {
     id: "bridge-no-namespace",
+    differs: { "a failed ADD leaves nothing": [0] },
     type: "bridge",
-    differs: { lines: [""], why: "an ADD that fails makes no bridge" },
     steps: [call("ADD", bridge(), { ns: "/nowhere" })],
   },
   {
     id: "bridge-del-no-namespace",
+    differs: { "DEL finds what was made": [1] },
     type: "bridge",
     steps: [
       call("ADD", bridge()),
       call("DEL", bridge(), { ns: "/nowhere", prev: 0 }),
     ],
-    differs: { lines: [""], why: "DEL finds the host's end by prevResult" },
   },
   {
     id: "bridge-check-gone",
@@ -462,8 +462,8 @@ const BRIDGE: Twin[] = [
   },
   {
     id: "bridge-ipam-fails",
+    differs: { "a failed ADD leaves nothing": [0] },
     type: "bridge",
-    differs: { lines: [""], why: "an ADD that fails leaves nothing" },
     steps: [call("ADD", bridge({ ipam: { ...V4, subnet: "x" } }))],
   },
   { id: "bridge-static", type: "bridge", steps: life(bridge({ ipam: fixed().ipam! })) },

@@ -1,11 +1,12 @@
 /** A throwaway network for a case, and all that can be seen of it. */
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
-import { type Output, Sandbox } from "../harness/sandbox.ts";
+import { type Output, type RunOptions, Sandbox } from "../harness/sandbox.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
-import { type CallStep, DIR, NS1, NS2, type Step, type Twin } from "./case.ts";
+import { type CallStep, DIR, NS1, NS2, type Release, type Step, type Twin } from "./case.ts";
 
 /** The reference: Debian's plugins, or another build of them. */
-export const REFERENCE = Deno.env.get("TWINS_REFERENCE") ?? CNI_PLUGINS;
+export const REFERENCE: string = Deno.env.get("TWINS_REFERENCE") ?? CNI_PLUGINS;
+export const RELEASE: Release = REFERENCE === CNI_PLUGINS ? "debians" : "newest";
 /** Where, in a case's own /run, ours are: links of their types to the program. */
 export const OURS = "/run/twins/ours";
 
@@ -24,8 +25,11 @@ export interface Seen {
 
 const QUIET_IPV6 = "net.ipv6.conf.default.dad_transmits=0 net.ipv6.conf.all.dad_transmits=0 " +
   "net.ipv6.conf.default.router_solicitations=0";
+/** What ip is asked in one process. */
+const BATCH = "/run/twins/batch";
 const PREPARE = [
   "mkdir -p /run/twins/dir /run/twins/ours /etc/cni",
+  `printf 'address\\nroute show table all\\nrule\\n' >${BATCH}`,
   "mount -t tmpfs tmpfs /etc/cni",
   `sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 ${QUIET_IPV6}`,
   ...[NS1, NS2].map((ns) => `: >${ns}; unshare --net=${ns} sysctl -qw ${QUIET_IPV6}`),
@@ -37,8 +41,6 @@ const SYSCTLS = "cd /proc/sys/net; grep -H . ipv4/ip_forward ipv4/conf/*/arp_not
   "ipv6/conf/*/accept_dad ipv6/conf/*/enhanced_dad ipv6/conf/*/accept_ra " +
   "ipv6/conf/*/disable_ipv6 ipv6/conf/*/ndisc_notify ipv6/conf/*/keep_addr_on_down " +
   "ipv6/conf/*/forwarding core/somaxconn; cd /";
-/** What ip is asked in one process. */
-const BATCH = "/run/twins/batch";
 const LINKS = `ip -d -j -batch ${BATCH}`;
 /**
  * A shell function that prints a network. Processes are most of what the twins cost, so that what
@@ -54,7 +56,7 @@ const NET = `net() {
   echo; ${SYSCTLS}
   rules=$(nft -n list ruleset 2>/dev/null)
   [ -z "$rules" ] && [ ! -s /proc/net/ip_tables_names ] && [ ! -s /proc/net/ip6_tables_names ] ||
-    { iptables-save; ip6tables-save; echo "$rules"; }
+    { echo iptables; iptables-save; echo ip6tables; ip6tables-save; echo nft; echo "$rules"; }
 }`;
 /** Waits a moment for addresses and signals that are still on their way. */
 const SETTLE = `for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -77,20 +79,27 @@ function capture(namespaces: readonly string[]): string {
       `echo '## ${ns}'; nsenter --net=${ns} sh -c '${NET.replaceAll("'", `'\\''`)}; net'`
     ),
     "echo '## files'",
-    // sed ends the last line of a file, unlike cat.
-    `find ${DIR} /var/lib/cni /run/cni -type f -print -exec sed '' {} + 2>/dev/null; true`,
+    `find ${DIR} /var/lib/cni /run/cni -type f -exec ` +
+    `sh -c 'for f; do echo "file $f"; awk 1 "$f"; done' sh {} + 2>/dev/null; true`,
   ].join("\n");
 }
 
-export class TwinNetwork implements AsyncDisposable {
-  private constructor(private readonly sandbox: Sandbox) {}
+/** Where commands run as root: a network, mounts, and /run and /var/lib, of their own. */
+export interface Place extends AsyncDisposable {
+  run(argv: string[], options?: RunOptions): Promise<Output>;
+  /** The standard output of a command that must succeed. */
+  ok(argv: string[], options?: RunOptions): Promise<string>;
+}
 
-  static async create(): Promise<TwinNetwork> {
-    const sandbox = await Sandbox.create();
-    await sandbox.ok(["sh", "-ec", PREPARE]);
-    Deno.writeTextFileSync(`${sandbox.root}${BATCH}`, "address\nroute show table all\nrule\n");
-    for (const type of TYPES) Deno.symlinkSync(MESOS_CNI, `${sandbox.root}${OURS}/${type}`);
-    return new TwinNetwork(sandbox);
+export class TwinNetwork implements AsyncDisposable {
+  private constructor(private readonly place: Place) {}
+
+  /** @param program the path of ours in that place */
+  static async create(place?: Place, program = MESOS_CNI): Promise<TwinNetwork> {
+    const own = place ?? await Sandbox.create();
+    const links = TYPES.map((type) => `ln -s ${program} ${OURS}/${type}`);
+    await own.ok(["sh", "-ec", [PREPARE, ...links].join("\n")]);
+    return new TwinNetwork(own);
   }
 
   /**
@@ -107,17 +116,24 @@ export class TwinNetwork implements AsyncDisposable {
       seen.push({
         code: output.code,
         printed: parse(output.stdout),
-        // iptables-save says when it ran.
-        state: (await this.sandbox.ok(["sh", "-c", all])).replaceAll(/^# .*\n/gm, ""),
+        // The kernel takes a namespace that nobody holds apart in its own time.
+        state: "host" in step && step.host.join(" ").includes("umount")
+          ? ""
+          : await this.#state(all),
       });
     }
     return seen;
   }
 
+  /** Without the time at which iptables-save ran. */
+  async #state(capture: string): Promise<string> {
+    return (await this.place.ok(["sh", "-c", capture])).replaceAll(/^# .*\n/gm, "");
+  }
+
   async #do(twin: Twin, step: Step, directory: string, seen: readonly Seen[]): Promise<Output> {
-    if ("host" in step) return await this.sandbox.run(step.host);
+    if ("host" in step) return await this.place.run(step.host);
     if ("in" in step) {
-      return await this.sandbox.run(["nsenter", `--net=${step.in}`, "--", ...step.argv]);
+      return await this.place.run(["nsenter", `--net=${step.in}`, "--", ...step.argv]);
     }
     return await this.#call(twin, step, directory, seen);
   }
@@ -132,7 +148,7 @@ export class TwinNetwork implements AsyncDisposable {
       .filter((entry): entry is [string, string] => entry[1] !== null);
     const full = { ...config };
     if (prevResultFrom !== undefined) full.prevResult = seen[prevResultFrom]!.printed ?? null;
-    return await this.sandbox.run([`${directory}/${other ?? type}`], {
+    return await this.place.run([`${directory}/${other ?? type}`], {
       stdin: stdin ?? JSON.stringify(full),
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...Object.fromEntries(variables) },
       clearEnv: true,
@@ -140,7 +156,7 @@ export class TwinNetwork implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.sandbox[Symbol.asyncDispose]();
+    await this.place[Symbol.asyncDispose]();
   }
 }
 

@@ -26,7 +26,7 @@ leave_out() {
 setup_for_tests() {
   setup_deno
   case "${FILES[*]}" in
-    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/* | *tests/upstream/*)
+    *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/* | *tests/twins/* | *tests/upstream/*)
       test_packages && build ;;
     *tests/integration/*) packages nftables:/usr/sbin/nft tcpdump:/usr/bin/tcpdump && build ;;
   esac
