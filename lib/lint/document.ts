@@ -37,9 +37,9 @@ export class PluginNode {
     this.ipamType = text(field(this.ipam, "type"));
   }
 
-  /** A field of the plugin, as the plugin finds it: ours is not written in Go. */
+  /** A field of the plugin, as the plugin finds it. */
   field(name: string): Node | undefined {
-    return this.type === PORT_MAPPER ? property(this.node, name) : field(this.node, name);
+    return field(this.node, name);
   }
 
   /** The key with its value, or the whole config if it has no such key: a place to point at. */

@@ -91,7 +91,7 @@ function onlyFor(type: string, { fields, required, source }: Schema): JsonSchema
     then: {
       $comment: source,
       properties: {
-        ...properties(without(fields, "type"), type !== PORT_MAPPER),
+        ...properties(without(fields, "type"), true),
         // The plugin that another one calls gets its name and version from it.
         ...(type === PORT_MAPPER &&
           { delegate: { description: DESCRIPTIONS.delegate, $ref: "#/definitions/plugin" } }),

@@ -14,8 +14,6 @@ import { entries, field, isObject, items, kindOf, property, quote } from "./tree
 export interface Owner {
   /** Who reads the keys. */
   name: string;
-  /** Whether the reader's decoder ignores case in keys, as Go's does. */
-  ignoresCase: boolean;
   /** Whether the keys it is known to read are all there are. */
   complete: boolean;
   /** Keys of which one must be there, and none is. */
@@ -36,7 +34,7 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
     lower ??= new Map(Object.keys(known).map((name) => [name.toLowerCase(), name]));
     const exact = lower.get(name.toLowerCase());
     if (exact && !owner.complete) continue;
-    if (exact && owner.ignoresCase) {
+    if (exact) {
       yield property(node, exact)
         ? {
           at: key,

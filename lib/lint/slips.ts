@@ -60,13 +60,11 @@ function* mistyped(plugin: PluginNode): Generator<Found> {
 function* misspelt(plugin: PluginNode): Generator<Found> {
   const schema = schemaOf(plugin);
   const name = plugin.type ?? "bridge";
-  // The port mapper is not written in Go; a stock agent's reads the exact keys too.
-  const ignoresCase = plugin.type !== PORT_MAPPER;
   const lacks = () => lackingKeys(plugin);
   if (schema) {
     const { complete } = schema;
-    const owner: Owner = { name, ignoresCase, complete };
-    const known = knownTo(schema, ignoresCase);
+    const owner: Owner = { name, complete };
+    const known = knownTo(schema, plugin.type !== PORT_MAPPER);
     yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
     for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
       yield* unknownInside(plugin.field(key), type, { ...owner, home: outside(key, schema) });
@@ -75,7 +73,7 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
   }
   const ipam = ipamSchemaOf(plugin);
   if (!ipam || !isObject(plugin.ipam)) return;
-  const owner: Owner = { name: plugin.ipamType!, ignoresCase: true, complete: ipam.complete };
+  const owner: Owner = { name: plugin.ipamType!, complete: ipam.complete };
   yield* unknownKeys(plugin.ipam, ipam.fields, {
     ...owner,
     lacks,
@@ -89,11 +87,11 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
 const KEYS = new WeakMap<Schema, Fields>();
 
 /** The keys of a plugin, with those that all have. */
-function knownTo(schema: Schema, ignoresCase: boolean): Fields {
+function knownTo(schema: Schema, hasIpam: boolean): Fields {
   let keys = KEYS.get(schema);
   if (!keys) {
     const { ipam, ...common } = COMMON;
-    keys = { ...common, ...schema.fields, ...(ignoresCase && { ipam: ipam! }) };
+    keys = { ...common, ...schema.fields, ...(hasIpam && { ipam: ipam! }) };
     KEYS.set(schema, keys);
   }
   return keys;
@@ -142,7 +140,7 @@ function lackingKeys(plugin: PluginNode): string[] {
     const pair = [`${direction}Rate`, `${direction}Burst`];
     if (pair.some(has)) { for (const key of pair) oneOf(has(key), key); }
   }
-  if (outer?.type === PORT_MAPPER) oneOf(property(outer.node, "chain") !== undefined, "chain");
+  if (outer?.type === PORT_MAPPER) oneOf(outer.field("chain") !== undefined, "chain");
   const { root, version = "" } = plugin.document;
   const isOld = !property(root, "cniVersions") && /^(0\.[12]\.0)?$/.test(version);
   const needsIpam = schemaOf(plugin)?.ipam === "required" || (isOld && makesNoAddress(plugin));

@@ -118,6 +118,17 @@ const SPOKE: Case[] = [
     says: "it belongs to the IPAM plugin whereabouts",
   },
   {
+    what: "the port mapper takes keys in any case, and null for absent",
+    files: net({
+      type: "mesos-cni-port-mapper",
+      Chain: "MESOS-NET",
+      backend: null,
+      ExcludeDevices: ["cni0"],
+      delegate: { type: "bridge", bridge: "cni0", isGateway: true, ipam: hostLocal() },
+    }),
+    expect: [],
+  },
+  {
     what: "a port mapper whose containers are to reach the host's ports",
     files: net({
       type: "mesos-cni-port-mapper",
@@ -258,6 +269,17 @@ const SILENT: Case[] = [
     name: "net.conflist",
     expect: ["error CNI503"],
     says: '"-s", "10.0.0.0/8"',
+  },
+  {
+    what: "a match of iptables that mesos-cni's portmap doesn't know",
+    files: chain({
+      type: "portmap",
+      capabilities: { portMappings: true },
+      conditionsV4: ["-m", "mark", "--mark", "1"],
+    }),
+    name: "net.conflist",
+    expect: ["warning CNI503"],
+    says: "which others take",
   },
   {
     what: "an MTU that IPv6 can't be used with",

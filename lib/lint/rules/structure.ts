@@ -256,19 +256,14 @@ export const STRUCTURE: readonly Rule[] = [
     name: "null-value",
     severity: "error",
     title: "null stands where an agent expects a value",
-    why:
-      "Plugins in Go take null for absent. The isolator and the port mapper don't: the one skips the " +
-      "file, the other refuses it.",
+    why: "Plugins take null for absent. An agent doesn't: it skips the file.",
     bad: bridge({ args: null }),
     good: bridge(),
     on: "document",
     *check({ root, plugins }) {
       yield* nulls(root, ["cniVersion", "cniVersions", "args"]);
-      for (const { node, role, type } of plugins) {
+      for (const { node, role } of plugins) {
         if (role === "single" || role === "listed") yield* nulls(node, ["capabilities"]);
-        if (type === PORT_MAPPER) {
-          yield* nulls(node, ["backend", "snat", "excludeDevices", "delegate"]);
-        }
       }
     },
   },
