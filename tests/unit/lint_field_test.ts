@@ -170,13 +170,13 @@ const SILENT: Case[] = [
       hostLocal({ subnet: "fd00::/64", gateway: "fe80::1", routes: [{ dst: "::/0" }] }),
     ),
     expect: ["warning CNI409"],
-    says: "1.10.0 and newer refuse it",
+    says: "refuses since 1.10.0",
   },
   {
     what: "host-local 1.10.0 refuses a gateway outside, also of ptp",
     files: net({ type: "ptp", ipam: hostLocal({ gateway: "169.254.1.1", routes: [] }) }),
     expect: ["warning CNI409", "warning CNI414"],
-    says: "1.10.0 and newer refuse it",
+    says: "refuses since 1.10.0",
   },
   ...[
     ["a string", "10.1.0.5", "error CNI419"],

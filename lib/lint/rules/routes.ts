@@ -26,7 +26,7 @@ export const ROUTES: readonly Rule[] = [
     why:
       "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
       "route through one that it can't reach. Where no route uses the gateway, it is a warning, since " +
-      "host-local 1.10.0 and newer refuse it all the same. 0.0.0.0 of static stands for no gateway.",
+      "host-local refuses it all the same since 1.10.0, and mesos-cni's does. 0.0.0.0 of static stands for no gateway.",
     bad: bridge({}, { gateway: "10.2.0.1" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
     on: "plugin",
@@ -52,7 +52,11 @@ export const ROUTES: readonly Rule[] = [
           severity: isError ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
-          }${isOfRange && !isError ? ", and host-local 1.10.0 and newer refuse it" : ""}`,
+          }${
+            isOfRange && !isError
+              ? ", which host-local refuses since 1.10.0, and mesos-cni's too"
+              : ""
+          }`,
           help: `use an address of the subnet, such as ${
             showAddress({ family: subnet.value.family, value: subnet.value.first + 1n })
           }`,
