@@ -25,7 +25,7 @@ const TYPES = "bridge ptp macvlan ipvlan vlan host-device loopback dummy tuning 
 const STANDARD = new Set(TYPES.split(" "));
 /** What is said where a device, a version or a daemon is not to be had; of the config, nothing. */
 const NOT_HERE =
-  /operation not supported|Unknown device type|incompatible CNI versions|firewalld|dbus|is not in \//;
+  /operation not supported|Unknown device type|incompatible CNI versions|firewalld|dbus|system bus|is not in \//;
 
 /** The errors in each config, as the compiled program reports them, by its place in the list. */
 async function errorsIn(
