@@ -59,8 +59,10 @@ make_file() {
   else
     setup_packages gcc:/usr/bin/cc
     local words
+    # One module for both, since a service's workers begin with it as well.
+    printf 'import "%s";\nawait import("%s");\n' "$ROOT/tools/pack/launched.js" "$(realpath "$script")" >"$script.launched.js"
     words=$(printf '"%s", ' run --quiet --no-config --no-lock --no-remote --no-npm --no-code-cache "$ENGINE" \
-      "${PERMISSIONS[@]}" "--preload=$ROOT/tools/pack/launched.js" "$(realpath "$script")")
+      "${PERMISSIONS[@]}" "$(realpath "$script.launched.js")")
     cc -O1 -static -DDENO="\"$(realpath "$DENO")\"" -DWORDS="${words%, }" -o "$output" tools/pack/launcher.c
   fi
 }
