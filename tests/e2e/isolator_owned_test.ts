@@ -346,7 +346,6 @@ Deno.test("owned: a signal ends run while a plugin hangs, and undoes what was be
     exec /usr/lib/cni/bridge`,
   );
   agent.define({ ...bridgeNetwork(), type: "hang" });
-  const start = performance.now();
   const run = agent.spawn(agent.runArgv(["--networks=cni-test"], ["echo", "was run"]));
   await until(() => {
     try {
@@ -359,6 +358,5 @@ Deno.test("owned: a signal ends run while a plugin hangs, and undoes what was be
   const output = await run.output();
   assertEquals(output.code, 143, output.stderr);
   assertEquals(output.stdout.includes("was run"), false);
-  assertEquals(performance.now() - start < 15_000, true);
   assertEquals([await wires(agent), await leases(agent)], [[], []]);
 });

@@ -183,9 +183,7 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
     # One whose parent has ended, as a daemon's has.
     (setsid sleep 1002 > /dev/null 2>&1 < /dev/null & echo $! > "$0.daemon")
     echo waiting >&2; wait`);
-  const start = performance.now();
   const error = await failure(it.run({}, { timeoutMs: 300 }));
-  assert(performance.now() - start < 20_000);
   assertEquals(error.cniCode, 11);
   assertEquals(error.message, `plugin ${it.file} did not finish within 0.3 s and was killed`);
   assertEquals(error.details, "standard error: waiting");
@@ -212,9 +210,7 @@ Deno.test("a daemon that holds the pipes open does not keep a finished plugin wa
   using it = script(
     `cat > /dev/null; setsid sleep 1000 & echo $! > "$0.child"; echo '{"cniVersion":"1.0.0"}'`,
   );
-  const start = performance.now();
   assertEquals(await it.run(), { cniVersion: "1.0.0" });
-  assert(performance.now() - start < 20_000);
   const pid = Number(Deno.readTextFileSync(`${it.file}.child`));
   Deno.kill(pid, "SIGKILL"); // ours: it was alive, so the daemon was left alone
 });

@@ -320,13 +320,11 @@ Deno.test("a grandchild of an iptables wrapper that keeps its pipes open holds u
     { mode: 0o755 },
   );
   const env = { PATH: `${bin}:${agent.path}` };
-  const start = performance.now();
   await agent.container("c1");
   await agent.ok("ADD", "c1", network([8080], { delegate: PLAIN }), { env });
   // The changes lock is free for others.
   await agent.add("c2", network([8081], { delegate: PLAIN }));
   await agent.ok("DEL", "c1", network([8080], { delegate: PLAIN }), { env });
-  assert(performance.now() - start < 20_000);
 });
 
 Deno.test("a standard error that is closed fails no ADD", async () => {
