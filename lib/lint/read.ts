@@ -74,11 +74,7 @@ function readEntry(path: string): Pick<SourceOptions, "content" | "facts"> {
     if (error instanceof Deno.errors.NotFound && isLink(path)) {
       return obstacle("dangling link", Deno.readLinkSync(path));
     }
-    return obstacle(
-      "unreadable",
-      // What is no UTF-8 in a name comes as U+FFFD, by which no file is found.
-      path.includes("\ufffd") ? "its name is not UTF-8" : reason(error),
-    );
+    return obstacle("unreadable", reason(error));
   }
 }
 
