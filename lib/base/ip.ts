@@ -119,3 +119,19 @@ export function networkBytes(address: Uint8Array, prefixLength: number): Uint8Ar
     return byte & (0xff << (8 - bits));
   }));
 }
+
+/** Whether an address lies in a prefix (without a length: is that address); not in a wrong one. */
+export function within(address: string, prefix: string): boolean {
+  const [network, length] = prefix.split("/") as [string, string?];
+  const bytes = parseAddressBytes(address);
+  const wanted = parseAddressBytes(network);
+  if (!bytes || !wanted || bytes.length !== wanted.length) return false;
+  const bits = length === undefined ? bytes.length * 8 : Number(length);
+  if (!(bits >= 0 && bits <= bytes.length * 8)) return false;
+  return networkBytes(bytes, bits).every((byte, i) => byte === networkBytes(wanted, bits)[i]);
+}
+
+/** `10.1.0.0/16`, the network of an address with the length of its prefix. */
+export function networkText(address: string, prefixLength: number): string {
+  return `${addressText(networkBytes(addressBytes(address), prefixLength))}/${prefixLength}`;
+}

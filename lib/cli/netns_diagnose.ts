@@ -1,11 +1,11 @@
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
-import { layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { messageOf } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
 import { ofAgent } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
 import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
-import type { Fix } from "../diagnose/finding.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
@@ -34,7 +34,7 @@ export const diagnose: Command = {
       default: "text",
       complete: ["text", "html"],
     },
-    { name: "fix", help: "apply what can't make it worse, each after asking" },
+    { name: "fix", help: "run the commands that would mend it, each after asking" },
     ...TARGET_FLAGS,
   ],
   examples: [
@@ -68,13 +68,16 @@ export const diagnose: Command = {
 };
 
 async function printDiagnosis(call: Call): Promise<Diagnosis> {
+  const { Agent } = await import("../facts/agent.ts");
   const { diagnose } = await import("../diagnose/diagnose.ts");
   const target = await targetOf(call);
-  const diagnosis = await diagnose(layoutOf(call), target, { agent: agentOf(call) });
+  using agent = new Agent(sourcesOf(call));
+  const diagnosis = await diagnose(agent, target, { agent: agentOf(call) });
   if (call.has("json")) {
-    printJson(diagnosis);
+    const { diagnosisJson } = await import("../diagnose/render/finding.ts");
+    printJson(diagnosisJson(diagnosis));
   } else {
-    const { diagnosisText } = await import("../diagnose/diagnosis_text.ts");
+    const { diagnosisText } = await import("../diagnose/render/text.ts");
     print(diagnosisText(diagnosis, bold));
   }
   return diagnosis;
@@ -89,19 +92,29 @@ async function diagnoseEverything(call: Call): Promise<number> {
   if (format !== "text" && format !== "html") {
     throw new UsageError(`--format=${format} is none of text, html`);
   }
-  const { diagnoseAll, matrixText } = await import("../diagnose/all.ts");
-  const layout = layoutOf(call);
-  const all = await diagnoseAll(layout, { agent: agentOf(call) });
+  const { Agent } = await import("../facts/agent.ts");
+  const { diagnoseAll } = await import("../diagnose/all.ts");
+  using agent = new Agent(sourcesOf(call));
+  const all = await diagnoseAll(agent, { agent: agentOf(call) }, tellProgress);
   if (call.has("json")) {
-    printJson(all);
+    const { agentJson } = await import("../diagnose/render/finding.ts");
+    printJson(agentJson(all));
   } else if (format === "html") {
     const { topologyOf } = await import("../netns/topology.ts");
-    const { reportHtml } = await import("../diagnose/report_html.ts");
-    print(reportHtml(all, await topologyOf(layout, call.plugins)));
+    const { reportHtml } = await import("../diagnose/render/html.ts");
+    print(reportHtml(all, await topologyOf(agent)));
   } else {
-    print(matrixText(all, bold));
+    const { agentText } = await import("../diagnose/render/text.ts");
+    print(agentText(all, bold));
   }
   return all.healthy ? 0 : 1;
+}
+
+/** On a terminal, one line that is written over and gone at the end. */
+function tellProgress(done: number, all: number): void {
+  if (!Deno.stderr.isTerminal()) return;
+  const line = done < all ? `\r${done} of ${all} containers` : "\r\x1b[K";
+  Deno.stderr.writeSync(new TextEncoder().encode(line));
 }
 
 async function followConnection(call: Call): Promise<number> {
@@ -114,12 +127,18 @@ async function followConnection(call: Call): Promise<number> {
         `mesos-cni diagnose --from=${id} --to=${to ?? "HOST:PORT"}`,
     );
   }
-  const { follow, followedText } = await import("../diagnose/follow.ts");
+  const { Agent } = await import("../facts/agent.ts");
+  const { follow } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../containers/target.ts");
-  const layout = layoutOf(call);
-  const followed = await follow(layout, findTarget(layout, { id: from }), to);
-  if (call.has("json")) printJson(followed);
-  else print(followedText(followed));
+  using agent = new Agent(sourcesOf(call));
+  const followed = await follow(agent, findTarget(agent.sources.layout, { id: from }), to);
+  if (call.has("json")) {
+    const { followedJson } = await import("../diagnose/render/finding.ts");
+    printJson(followedJson(followed));
+  } else {
+    const { followedText } = await import("../diagnose/render/text.ts");
+    print(followedText(followed));
+  }
   return followed.arrived ? 0 : 1;
 }
 
@@ -156,20 +175,26 @@ function requireSomeoneToAsk(call: Call): void {
   }
 }
 
-/** Asks for each fix. @returns whether any was applied */
-async function applyFixes({ findings, healthy }: Diagnosis): Promise<boolean> {
+/** Asks for each fix by its very commands. @returns whether any was applied */
+async function applyFixes({ causes, healthy }: Diagnosis): Promise<boolean> {
   const { applyFix } = await import("../diagnose/fix.ts");
-  const fixes: Fix[] = findings.flatMap(({ fix }) => fix ?? []);
-  if (fixes.length === 0 && !healthy) print("\nnothing that could be fixed safely");
+  const { shellText } = await import("../facts/sentences.ts");
+  // One command may be the remedy of several causes.
+  const fixes = new Map(
+    causes.flatMap(({ fix }) => fix ? [[JSON.stringify(fix.commands), fix]] : []),
+  );
+  if (fixes.size === 0 && !healthy) print("\nnothing that could be fixed safely");
   let applied = false;
-  for (const fix of fixes) {
-    if (!confirm(`\n${plain(fix.what)}?`)) continue;
+  for (const fix of fixes.values()) {
+    print(["", ...fix.commands.map((command) => `  ${shellText(command)}`)].map(plain).join("\n"));
+    if (fix.removes !== undefined) print(plain(`This removes ${fix.removes}.`));
+    if (!confirm(fix.commands.length > 1 ? "run these?" : "run this?")) continue;
     try {
       await applyFix(fix);
       applied = true;
-      print("applied");
+      print("done");
     } catch (error) {
-      printError("netns diagnose", (error as Error).message);
+      printError("netns diagnose", messageOf(error));
     }
   }
   return applied;

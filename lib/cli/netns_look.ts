@@ -1,5 +1,5 @@
 import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
-import { LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { LAYOUT_FLAGS, layoutOf, sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printJson, red } from "./output.ts";
 
 /** What a list can be filtered and sorted by: lib/netns/list_text.ts, which only a list loads. */
@@ -61,10 +61,12 @@ async function printList(call: Call): Promise<number> {
     throw new UsageError(`--sort=${order} is none of ${KEYS.sort.join(", ")}`);
   }
   const filters = call.values("filter").map(filterOf);
+  const { Agent } = await import("../facts/agent.ts");
   const { listContainers } = await import("../netns/list.ts");
   const { listText, select } = await import("../netns/list_text.ts");
-  const layout = layoutOf(call);
-  const containers = select(await listContainers(layout, call.plugins), filters, order);
+  using agent = new Agent(sourcesOf(call));
+  const { layout } = agent.sources;
+  const containers = select(await listContainers(agent), filters, order);
   if (call.has("json")) printJson(containers);
   else if (call.has("quiet")) { for (const { id } of containers) print(id); }
   else if (containers.length === 0 && filters.length > 0) print("no such containers");

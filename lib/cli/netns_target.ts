@@ -4,6 +4,7 @@ import { Layout } from "../containers/layout.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../containers/target.ts";
+import type { Sources } from "../facts/agent.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
@@ -39,6 +40,11 @@ export function layoutOf(call: Call): Layout {
       ? call.value("work_dir") ?? "/var/lib/mesos"
       : call.value("runtime_dir") ?? USUAL_RUNTIME_DIR,
   );
+}
+
+/** What the readers of facts go by. */
+export function sourcesOf(call: Call): Sources {
+  return { layout: layoutOf(call), plugins: call.plugins };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Command, JSON_FLAG, UsageError } from "./command.ts";
-import { LAYOUT_FLAGS, layoutOf } from "./netns_target.ts";
+import { LAYOUT_FLAGS, sourcesOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
 const FORMATS = ["tree", "mermaid", "dot", "svg"] as const;
@@ -28,7 +28,9 @@ export const topology: Command = {
       throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);
     }
     const { topologyOf } = await import("../netns/topology.ts");
-    const topology = await topologyOf(layoutOf(call), call.plugins);
+    const { Agent } = await import("../facts/agent.ts");
+    using agent = new Agent(sourcesOf(call));
+    const topology = await topologyOf(agent);
     if (call.has("json")) {
       printJson(topology);
       return 0;

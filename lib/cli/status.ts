@@ -6,8 +6,10 @@ import { plainLine } from "../base/printable.ts";
 import { VERSION } from "../base/version.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { listContainers } from "../netns/list.ts";
-import type { Registry } from "../cni/plugin_type.ts";
+import { Agent } from "../facts/agent.ts";
+import { type Cause, isProblem } from "../facts/cause.ts";
+import { agentHealth, type Health, healthOf, isHealthy } from "../facts/facts.ts";
+import { briefOf, remedyOf, textOf } from "../facts/sentences.ts";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, JSON_FLAG } from "./command.ts";
@@ -28,7 +30,17 @@ export const command: Command = {
     const isolator = isolatorOf(call);
     const { cni, layout, path } = isolator.settings;
     const networks = networksOf(() => isolator.networks);
-    const containers = await containersOf(layout, call.plugins);
+    using facts = new Agent({
+      layout,
+      plugins: call.plugins,
+      pluginsDir: cni?.pluginsDir,
+      catalog: cni && (() => isolator.networks),
+      // What an agent's own isolator calls is in its directory, whatever this program contains.
+      isStock: runningAgent() !== undefined && !listens(SOCKET),
+    });
+    const containers = await containersOf(facts);
+    const own = await agentHealth(facts);
+    const problems = own.causes.filter(isProblem);
     const missing = checkMachine(
       path,
       cni?.pluginsDir ?? "",
@@ -41,8 +53,11 @@ export const command: Command = {
       configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
       networks,
       containers,
+      causes: problems.map(toldCause),
+      unread: [...own.unread, ...containers.unread],
       missing: missing.map(({ what, remedy }) => ({ what, remedy })),
-      healthy: networks.problem === undefined && networks.skipped.length === 0 &&
+      healthy: problems.length === 0 && networks.problem === undefined &&
+        networks.skipped.length === 0 &&
         containers.unwell.length === 0 && missing.length === 0,
     };
     if (call.has("json")) printJson(answer);
@@ -58,12 +73,16 @@ interface Status {
   configDir: { path: string; from: string } | null;
   networks: ReturnType<typeof networksOf>;
   containers: Awaited<ReturnType<typeof containersOf>>;
+  /** What is wrong with the agent itself. */
+  causes: ReturnType<typeof toldCause>[];
+  /** What could not be read, and why: of it nothing is said. */
+  unread: string[];
   missing: { what: string; remedy: string }[];
   healthy: boolean;
 }
 
 function screen(status: Status, layout: Layout): string {
-  const { agent, service, configDir, networks, containers, missing } = status;
+  const { agent, service, configDir, networks, containers, causes, unread, missing } = status;
   const unwell = containers.unwell.map(({ id, health }) => `${id}: ${plainLine(health)}`);
   const lines: [what: string, ...lines: string[]][] = [
     [
@@ -93,7 +112,12 @@ function screen(status: Status, layout: Layout): string {
       (containers.count > 0 ? `, ${containers.count - unwell.length} ok` : ""),
       ...unwell,
     ],
+    ...causes.map(({ text, remedy }): [string, string] => [
+      "wrong",
+      plainLine(`${text}: ${remedy}`),
+    ]),
     ...missing.map(({ what, remedy }): [string, string] => ["missing", `${what}: ${remedy}`]),
+    ["not read", ...unread.map(plainLine)],
   ];
   const next = containers.unwell[0]
     ? `mesos-cni diagnose ${containers.unwell[0].id}`
@@ -101,7 +125,7 @@ function screen(status: Status, layout: Layout): string {
     ? `mesos-cni lint ${plainLine(configDir.path)}`
     : undefined;
   return [
-    bold(`mesos-cni ${status.version}: ${status.healthy ? "all is well" : "something is wrong"}`),
+    bold(`mesos-cni ${status.version}: ${verdictOf(status)}`),
     ...lines.flatMap(([what, ...texts]) =>
       texts.map((text, i) => `${(i === 0 ? what : "").padEnd(11)} ${text}`)
     ),
@@ -131,13 +155,25 @@ function networksOf(
   }
 }
 
-async function containersOf(layout: Layout, plugins: Registry) {
-  const all = await listContainers(layout, plugins);
-  const unwell = all.filter(({ health }) => health !== "ok").map(({ id, health }) => ({
-    id,
-    health,
-  }));
-  return { count: all.length, unwell };
+async function containersOf(facts: Agent) {
+  const all: [id: string, health: Health][] = [];
+  for (const one of facts.containers) all.push([one.id, await healthOf(facts, one)]);
+  const unwell = all.filter(([, health]) => !isHealthy(health)).map(([id, { causes }]) => {
+    const problems = causes.filter(isProblem);
+    return { id, health: briefOf(problems[0]!), causes: problems.map(toldCause) };
+  });
+  const unread = all.flatMap(([id, { unread }]) => unread.map((why) => `${id}: ${why}`));
+  return { count: all.length, unwell, unread };
+}
+
+function toldCause(cause: Cause) {
+  return { code: cause.code, text: textOf(cause), remedy: remedyOf(cause) };
+}
+
+/** All is well where all was read. */
+function verdictOf({ healthy, unread }: Status): string {
+  if (!healthy) return "something is wrong";
+  return unread.length === 0 ? "all is well" : "nothing wrong was found, and not all could be read";
 }
 
 function sourceOf(call: Call): string {

@@ -1,13 +1,14 @@
-/** All containers of an agent, diagnosed a few at a time: which question fails where. */
+/** An agent and all of its containers: what concerns the agent once, then causes with who has them. */
 import { reasonOf } from "../base/log.ts";
-import type { Layout } from "../containers/layout.ts";
+import type { Agent } from "../facts/agent.ts";
+import { type Cause, isProblem } from "../facts/cause.ts";
+import { OF_AGENT, OF_MACHINE, readFacts } from "../facts/facts.ts";
+import { textOf } from "../facts/sentences.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { readContainers } from "../containers/inventory.ts";
-import { plain, table } from "../netns/table.ts";
 import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./diagnose.ts";
 
 /** They wait more than they work. */
-const AT_A_TIME = 16;
+const AT_A_TIME = 12;
 
 export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 
@@ -17,6 +18,16 @@ export interface Row {
   diagnosis?: Diagnosis;
   /** Such as: it uses the agent's own network. */
   skipped?: string;
+  /** Why it could not be asked: which is no health. */
+  error?: string;
+}
+
+/** A cause with all whose first cause it is. */
+export interface Group {
+  cause: Cause;
+  ids: string[];
+  /** Whether it was read of the agent itself. */
+  isAgents: boolean;
 }
 
 export interface AgentDiagnosis {
@@ -24,45 +35,82 @@ export interface AgentDiagnosis {
   /** When it was asked, as RFC 3339 has it. */
   time: string;
   healthy: boolean;
+  groups: Group[];
   rows: Row[];
 }
 
-/** Diagnoses every container with a network of its own. */
+/** Diagnoses every container with a network of its own. @param progress told after each */
 export async function diagnoseAll(
-  layout: Layout,
+  agent: Agent,
   options: DiagnoseOptions,
+  progress: (done: number, all: number) => void = () => {},
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
-  const containers = readContainers(layout);
+  const [agentFacts, machine] = await Promise.all([
+    readFacts(OF_AGENT, agent),
+    readFacts(OF_MACHINE, agent),
+  ]);
+  const { containers } = agent;
   const rows: Row[] = [];
   const waiting = [...containers.entries()];
+  let done = 0;
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [i, { id, netns, mode }] = next;
-      if (mode !== "own") {
-        rows[i] = {
+      rows[i] = mode === "own"
+        ? await rowOf(
+          id,
+          () => diagnose(agent, { name: id, netns, id }, { ...options, agentFacts }),
+        )
+        : {
           id,
           skipped: mode === "host"
             ? "it uses the agent's own network"
             : "it uses its parent's network",
         };
-        continue;
-      }
-      try {
-        rows[i] = { id, diagnosis: await diagnose(layout, { name: id, netns, id }, options) };
-      } catch (error) {
-        // A container may end while the others are asked.
-        rows[i] = { id, skipped: reasonOf(error) };
-      }
+      progress(++done, containers.length);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  const ofAgent = [...agentFacts, ...machine].flatMap(({ causes }) => causes).filter(isProblem);
   return {
     agent: getHostname(),
     time,
-    healthy: rows.every(({ diagnosis }) => diagnosis === undefined || diagnosis.healthy),
+    healthy: ofAgent.length === 0 &&
+      rows.every(({ diagnosis, error }) => error === undefined && (diagnosis?.healthy ?? true)),
+    groups: groupsOf(ofAgent, rows),
     rows,
   };
+}
+
+async function rowOf(id: string, ask: () => Promise<Diagnosis>): Promise<Row> {
+  try {
+    return { id, diagnosis: await ask() };
+  } catch (error) {
+    // A container may end while the others are asked.
+    return { id, error: reasonOf(error) };
+  }
+}
+
+/** What concerns the agent first, then what most have. */
+export function groupsOf(ofAgent: readonly Cause[], rows: readonly Row[]): Group[] {
+  const keyOf = (cause: Cause) =>
+    cause.container === undefined
+      ? `${cause.code}\t${textOf(cause)}`
+      : `${cause.code}\t${cause.place}\t${cause.network ?? ""}`;
+  const groups = new Map<string, Group>(
+    ofAgent.map((cause) => [keyOf(cause), { cause, ids: [], isAgents: true }]),
+  );
+  for (const { id, diagnosis } of rows) {
+    const cause = diagnosis?.causes.find(isProblem);
+    if (!cause) continue;
+    const known = groups.get(keyOf(cause));
+    if (known) known.ids.push(id);
+    else groups.set(keyOf(cause), { cause, ids: [id], isAgents: false });
+  }
+  return [...groups.values()].toSorted((a, b) =>
+    Number(b.isAgents) - Number(a.isAgents) || b.ids.length - a.ids.length
+  );
 }
 
 /** What came of all questions of a topic: the worst of it; undefined where there was none. */
@@ -72,35 +120,4 @@ export function outcomeOf(
 ): Asked["outcome"] | undefined {
   const outcomes = asked.filter((one) => one.topic === topic).map(({ outcome }) => outcome);
   return (["failed", "answered", "unasked"] as const).find((one) => outcomes.includes(one));
-}
-
-const MARKS: Readonly<Record<Asked["outcome"], string>> = {
-  answered: "✓",
-  failed: "✗",
-  unasked: "–",
-};
-
-/** The matrix for a terminal, and the causes below it. */
-export function matrixText({ rows }: AgentDiagnosis, strong: (text: string) => string): string {
-  if (rows.length === 0) return "no containers";
-  const lines = rows.map(({ id, diagnosis, skipped }) => [
-    id,
-    ...TOPICS.map((topic) => {
-      const outcome = diagnosis && outcomeOf(diagnosis, topic);
-      return outcome === undefined ? "" : MARKS[outcome];
-    }),
-    plain(
-      skipped ?? diagnosis!.findings.find(({ level }) => level === "problem")?.code ?? "healthy",
-    ),
-  ]);
-  const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
-  const causes = rows.flatMap(({ id, diagnosis }) => {
-    const cause = diagnosis?.findings.find(({ level }) => level === "problem");
-    return cause
-      ? [`${strong(plain(id))}: ${plain(cause.text)}\n  do      ${plain(cause.remedy)}`]
-      : [];
-  });
-  return [table(headings, lines), "✓ answered   ✗ failed   – could not be asked", ...causes].join(
-    "\n\n",
-  );
 }

@@ -1,15 +1,16 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
-import type { Layout } from "../containers/layout.ts";
+import type { Agent } from "../facts/agent.ts";
+import { Scene } from "../facts/scene.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { sockets } from "../netlink/sockets.ts";
+import type { NamespaceView } from "../netlink/view.ts";
 import { findTarget, type Target } from "../containers/target.ts";
 import { resolveName, TYPE_AAAA } from "./packets/dns.ts";
 import type { Protocol } from "./packets/frame.ts";
-import { explained } from "./packets/outcome.ts";
+import { explained } from "./render/failure.ts";
 import { resolverOf } from "./resolver.ts";
-import { Scene } from "./scene.ts";
 
 /** How a name was resolved, in the form of a hop. */
 export interface NameHop {
@@ -27,32 +28,24 @@ export interface Destination {
 
 /** @param hops told how a name was resolved. @throws {OperatorError} for what can't be understood */
 export async function resolve(
-  layout: Layout,
+  agent: Agent,
   scene: Scene,
   to: string,
   hops: { push(hop: NameHop): unknown },
 ): Promise<Destination | undefined> {
   const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
-  const container = findContainer(layout, place) ??
-    findContainer(layout, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
+  const container = findContainer(agent, place) ??
+    findContainer(agent, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
   const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
   const [, name = place, digits] = bracketed ??
     (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   const protocol = (given ?? (port === undefined && !container ? "icmp" : "tcp")) as Protocol;
   if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
-  if (container) return ofContainer(layout, container, port, protocol);
+  if (container) return ofContainer(agent, container, port, protocol);
   if (isAddress(name)) {
     if (port === undefined && protocol !== "icmp") throw bad(to);
-    const owner = scene.ownerOf(name);
-    return {
-      address: name,
-      port: port ?? 0,
-      protocol,
-      container: owner?.namespaceAlive
-        ? { name: owner.id, netns: owner.netns, id: owner.id }
-        : undefined,
-    };
+    return ofAddress(scene, name, port, protocol);
   }
   if (port === undefined && given !== "icmp") throw bad(to);
   const resolver = resolverOf(scene);
@@ -63,7 +56,7 @@ export async function resolve(
       outcome: "passed",
       evidence: [`/etc/hosts: ${entry.address}`],
     });
-    return { address: entry.address, port: port ?? 0, protocol };
+    return ofAddress(scene, entry.address, port, protocol);
   }
   const servers = resolver.servers.filter(isAddress);
   const dots = name.split(".").length - 1;
@@ -84,7 +77,7 @@ export async function resolve(
       evidence.push(`${server} says of ${full}: ${found ?? explained(answer.outcome)}`);
       if (found !== undefined) {
         hops.push({ name: `the name ${name}`, outcome: "passed", evidence });
-        return { address: found, port: port ?? 0, protocol };
+        return ofAddress(scene, found, port, protocol);
       }
       // The next server is asked only when this one could not say.
       if (answer.outcome === "NOERROR" || answer.outcome === "NXDOMAIN") break;
@@ -105,10 +98,28 @@ function bad(to: string): OperatorError {
   );
 }
 
-function findContainer(layout: Layout, id: string): Target | undefined {
+/** However it was named, an address of another container is that container's. */
+function ofAddress(
+  scene: Scene,
+  address: string,
+  port: number | undefined,
+  protocol: Protocol,
+): Destination {
+  const owner = scene.ownerOf(address);
+  return {
+    address,
+    port: port ?? 0,
+    protocol,
+    container: owner?.namespaceAlive
+      ? { name: owner.id, netns: owner.netns, id: owner.id }
+      : undefined,
+  };
+}
+
+function findContainer(agent: Agent, id: string): Target | undefined {
   if (id === "") return undefined;
   try {
-    return findTarget(layout, { id });
+    return findTarget(agent.sources.layout, { id });
   } catch (error) {
     if (error instanceof OperatorError && error.code === "unknown_container") return undefined;
     throw error;
@@ -116,15 +127,15 @@ function findContainer(layout: Layout, id: string): Target | undefined {
 }
 
 function ofContainer(
-  layout: Layout,
+  agent: Agent,
   target: Target,
   wanted: number | undefined,
   protocol: Protocol,
 ): Destination {
-  using scene = new Scene(layout, target);
+  using scene = Scene.of(agent, target);
   const address = scene.container?.attachments.flatMap(networkAddresses)[0]?.address;
   const port = protocol === "icmp" ? 0 : wanted ??
-    sockets(scene.inside).find((one) =>
+    sockets(scene.inside as NamespaceView).find((one) =>
       one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN")
     )?.localPort;
   if (address !== undefined && port !== undefined) {

@@ -1,13 +1,14 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
-import type { Layout } from "../containers/layout.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { networkAddresses } from "../containers/network_address.ts";
-import { plain } from "../netns/table.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import { type Destination, endpoint, resolve } from "./destination.ts";
-import { TokenRange } from "./diagnose.ts";
-import { explain } from "./explain.ts";
-import { complete, type Finding } from "./finding.ts";
+import type { Agent } from "../facts/agent.ts";
+import type { Cause } from "../facts/cause.ts";
+import { type Attached, Scene } from "../facts/scene.ts";
+import { evidenceOf } from "./evidence.ts";
+import { askKernel } from "./observe/kernel.ts";
+import { KnownRules } from "./observe/rules.ts";
+import { TokenRange } from "./tokens.ts";
 import {
   between,
   type Ends,
@@ -22,13 +23,12 @@ import {
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
 import type { Protocol } from "./packets/frame.ts";
-import { explained } from "./packets/outcome.ts";
 import { tryConnect } from "./packets/tcp.ts";
 import { tryDatagram } from "./packets/udp.ts";
 import { trailOf } from "./place.ts";
-import { answered, failed, type Question } from "./questions/question.ts";
-import { RuleTexts } from "./reasons/rule_text.ts";
-import { type Attached, Scene } from "./scene.ts";
+import { failedByEcho } from "./questions/outside.ts";
+import { type Answer, answered, failedBy, type Question } from "./questions/question.ts";
+import { explain } from "./readers/table.ts";
 
 /** A place on the way. */
 export interface Hop {
@@ -43,12 +43,12 @@ export interface FollowedPacket {
   from: string;
   /** `ADDRESS:PORT/PROTOCOL` */
   to: string;
-  /** What became of it. */
-  connection: string;
+  /** What became of it; absent where the destination has no address. */
+  answer?: Answer;
   /** Whether an answer came, or of UDP the packet arrived. */
   arrived: boolean;
   hops: Hop[];
-  findings: Finding[];
+  causes: Cause[];
 }
 
 const CONNECT_MS = 1500;
@@ -59,34 +59,33 @@ const CONNECT_MS = 1500;
  *
  * @throws {OperatorError} for a destination that can't be understood
  */
-export async function follow(layout: Layout, from: Target, to: string): Promise<FollowedPacket> {
+export async function follow(agent: Agent, from: Target, to: string): Promise<FollowedPacket> {
   requireAlive(from);
   const others: Scene[] = [];
-  using scene = new Scene(layout, from);
+  using scene = Scene.of(agent, from);
   try {
     const hops: Hop[] = [];
-    const destination = await resolve(layout, scene, to, hops);
+    const destination = await resolve(agent, scene, to, hops);
     if (!destination) {
-      return { from: from.name, to, connection: "no address", arrived: false, hops, findings: [] };
+      return { from: from.name, to, arrived: false, hops, causes: [] };
     }
-    const question = questionOf(scene, destination, (other) => others.push(other));
+    const question = questionOf(agent, scene, destination, (other) => others.push(other));
     const range = new TokenRange();
     const token = range.take();
     await using session = await Session.open(range.tokens, [{ token, ...question }], true);
     const answer = await question.ask(token, session);
     await session.finish();
-    const trail = trailOf(question.journey, session, token);
+    const trail = trailOf(question.journey, session.of(token), token);
     for (const [i, leg] of question.journey.legs.entries()) {
       const seen = trail.seen[i];
       hops.push({
         name: legText(leg),
+        // A hop that saw nothing before one that did is not where it stopped.
         outcome: seen
           ? "passed"
-          : i > trail.last + 1
-          ? "unknown"
-          : answer.outcome === "answered"
-          ? "unknown"
-          : "stopped",
+          : i === trail.last + 1 && answer.outcome !== "answered"
+          ? "stopped"
+          : "unknown",
         evidence: seen
           ? [
             `${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${
@@ -96,16 +95,17 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
           : [],
       });
     }
-    const findings = answer.outcome === "answered"
-      ? []
-      : (await explain(scene, question, answer, token, session, new RuleTexts())).map(complete);
+    const rules = new KnownRules();
+    const causes = answer.outcome !== "failed" ? [] : await explain(
+      evidenceOf(scene, question, answer, token, session, (met) => rules.of(met), askKernel()),
+    );
     return {
       from: from.name,
       to: endpoint(destination),
-      connection: answer.detail,
+      answer,
       arrived: answer.outcome === "answered",
       hops,
-      findings,
+      causes,
     };
   } finally {
     for (const other of others) other[Symbol.dispose]();
@@ -113,6 +113,7 @@ export async function follow(layout: Layout, from: Target, to: string): Promise<
 }
 
 function questionOf(
+  agent: Agent,
   scene: Scene,
   destination: Destination,
   open: (scene: Scene) => void,
@@ -121,12 +122,19 @@ function questionOf(
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
   const mapped = container ? undefined : mappedTo(scene, address, port, protocol);
+  const far = container ?? mapped?.target;
+  const theirs = far && Scene.of(agent, far);
+  if (theirs) open(theirs);
+  const their =
+    theirs?.interfaces.find(({ expected }) =>
+      container === undefined || expected.some((one) => one.address === address)
+    ) ?? theirs?.interfaces[0];
   const path = ends
-    ? pathTo(scene, ends, destination, open, mapped?.target)
+    ? pathTo(scene, ends, address, theirs && their && endsOf(theirs, their, "neighbour"))
     : journey("container", "outside", []);
   const { netns } = scene.inside;
   return {
-    topic: "outside",
+    topic: "followed",
     text: `reaches ${endpoint(destination)}`,
     family: address.includes(":") ? 6 : 4,
     journey: path,
@@ -135,6 +143,7 @@ function questionOf(
     port,
     realDestination: mapped?.address,
     realPort: mapped?.port,
+    far: theirs && their && { scene: theirs, attached: their },
     neighbours: [
       ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
       address,
@@ -143,7 +152,7 @@ function questionOf(
     async ask(token, session) {
       if (protocol === "icmp") {
         const outcome = await tryEcho(netns, address, token);
-        return outcome === "answered" ? answered("it answers an echo") : failed(outcome);
+        return outcome === "answered" ? answered("it answers an echo") : failedByEcho(outcome);
       }
       if (protocol === "udp") {
         const outcome = await tryDatagram(netns, address, port, token);
@@ -155,89 +164,27 @@ function questionOf(
           );
         return outcome === "no answer" && arrived
           ? answered("it arrived; nothing answered, as UDP need not")
-          : failed(outcome);
+          : failedBy(outcome);
       }
       const outcome = await tryConnect(netns, address, port, CONNECT_MS, token);
-      return outcome === "connected" ? answered(outcome) : failed(outcome);
+      return outcome === "connected" ? answered(outcome) : failedBy(outcome);
     },
-    reasons: (_, { detail }) =>
-      detail === "ECONNREFUSED" ? listeners(destination, scene, mapped) : [],
   };
 }
 
-/** A refusal that came from the far end itself. */
-function listeners(
-  { container, port, protocol, address }: Destination,
-  scene: Scene,
-  mapped: Mapped | undefined,
-): Finding[] {
-  if (mapped) {
-    return listeners(
-      { address: mapped.address, port: mapped.port, protocol, container: mapped.target },
-      scene,
-      undefined,
-    );
-  }
-  const place = container
-    ? "neighbour" as const
-    : scene.host.ownerOf(address)
-    ? "agent" as const
-    : "outside" as const;
-  return [{
-    code: "nobody_listens",
-    level: "problem",
-    mechanism: "listener",
-    place,
-    text: `${
-      container ? container.name : address
-    } refuses: nothing there listens on ${port}/${protocol}`,
-    evidence: ["a refusal came back, and no rule was seen that made it"],
-    remedy: container
-      ? `see what listens there: mesos-cni netns inspect ${container.name}`
-      : `see whether the service runs on ${address}`,
-  }];
-}
-
 function attachedTo(scene: Scene, address: string): Attached | undefined {
-  try {
-    const route = scene.inside.netlink.routeTo(address);
-    const found = scene.interfaces.find(({ link }) => link?.index === route.link);
-    if (found) return found;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-  }
-  return scene.interfaces.find(({ link }) => link !== undefined);
+  const route = scene.inside.routeTo(address);
+  const by = typeof route === "string" ? undefined : route.link;
+  return scene.interfaces.find(({ link }) => link !== undefined && link.index === by) ??
+    scene.interfaces.find(({ link }) => link !== undefined);
 }
 
-function pathTo(
-  scene: Scene,
-  ends: Ends,
-  { address, container }: Destination,
-  open: (scene: Scene) => void,
-  mapped: Target | undefined,
-): Journey {
-  const to = container ?? mapped;
-  if (to) {
-    const theirs = new Scene(scene.layout, to);
-    open(theirs);
-    const their = theirs.interfaces.find(({ expected }) =>
-      container === undefined || expected.some((one) =>
-        one.address === address
-      )
-    ) ??
-      theirs.interfaces[0];
-    const far = their && endsOf(theirs, their, "neighbour");
-    if (far) return between(ends, far);
-  }
+function pathTo(scene: Scene, ends: Ends, address: string, far: Ends | undefined): Journey {
+  if (far) return between(ends, far);
   if (scene.host.ownerOf(address)) return ends.attached.hostEnd ? toAgent(ends) : toWire(ends);
-  try {
-    const route = scene.host.netlink.routeTo(address);
-    const link = scene.host.linkAt(route.link);
-    return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
-  } catch (error) {
-    if (error instanceof SystemError) return through(ends, undefined);
-    throw error;
-  }
+  const route = scene.host.routeTo(address);
+  const link = typeof route === "string" ? undefined : scene.host.linkAt(route.link);
+  return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
 }
 
 /** Where a port of the agent leads to. */
@@ -255,7 +202,7 @@ function mappedTo(
   protocol: Protocol,
 ): Mapped | undefined {
   if (!scene.host.ownerOf(address)) return undefined;
-  for (const { id, netns, namespaceAlive, attachments } of scene.containers) {
+  for (const { id, netns, namespaceAlive, attachments } of scene.agent.containers) {
     if (!namespaceAlive || id === scene.container?.id) continue;
     for (const checkpoint of attachments) {
       const mapping = checkpoint.portMappings.find((one) =>
@@ -269,19 +216,4 @@ function mappedTo(
     }
   }
   return undefined;
-}
-
-/** A followed packet as text for a terminal. */
-export function followedText({ from, to, connection, hops, findings }: FollowedPacket): string {
-  const marks = { passed: "✓", stopped: "✗", unknown: "?" };
-  const lines = hops.flatMap(({ name, outcome, evidence }) => [
-    `${marks[outcome]} ${name}`,
-    ...evidence.map((one) => `    ${one}`),
-  ]);
-  const causes = findings.flatMap(({ text, evidence, remedy }, i) => [
-    `${i === 0 ? "cause" : "also"}: ${text}`,
-    ...evidence.map((one) => `  seen    ${one}`),
-    `  do      ${remedy}`,
-  ]);
-  return [`${from} → ${to}: ${explained(connection)}`, ...lines, ...causes].map(plain).join("\n");
 }

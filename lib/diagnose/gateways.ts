@@ -1,25 +1,25 @@
 /** The gateways that a container has. */
 import type { Route } from "../netlink/mod.ts";
-import type { Attached, Scene } from "./scene.ts";
+import type { Attached, Scene } from "../facts/scene.ts";
 
 const MOST = 4;
 
-/** Whether no other route to the same place comes first: those behind it are for when it is gone. */
-function isUsed(
-  routes: readonly Route[],
-  { family, destination, table, metric = 0 }: Route,
-): boolean {
-  return table === "main" &&
-    !routes.some((other) =>
-      other.family === family && other.destination === destination && other.table === table &&
-      (other.metric ?? 0) < metric
-    );
+/** Of routes to the same place the first: those behind it are for when it is gone. */
+function usedOf(routes: readonly Route[]): Route[] {
+  const main = routes.filter(({ table }) => table === "main");
+  const least = new Map<string, number>();
+  const keyOf = ({ family, destination }: Route) => `${family} ${destination}`;
+  for (const one of main) {
+    const metric = Math.min(one.metric ?? 0, least.get(keyOf(one)) ?? Infinity);
+    least.set(keyOf(one), metric);
+  }
+  return main.filter((one) => (one.metric ?? 0) === least.get(keyOf(one)));
 }
 
 /** The gateways of an interface: those that routes name now, and those that its network's routes need. */
 export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: Attached): string[] {
   if (!link) return [];
-  const routed = inside.routes.filter((route) => isUsed(inside.routes, route)).flatMap((route) => [
+  const routed = usedOf(inside.routes).flatMap((route) => [
     ...route.link === link.index && route.gateway && route.type === "unicast"
       ? [route.gateway]
       : [],

@@ -1,7 +1,7 @@
 /** The hops that a packet of a question passes, there and back: where to watch for it. */
 import type { Link } from "../netlink/mod.ts";
-import type { Place } from "./finding.ts";
-import type { Attached, Scene } from "./scene.ts";
+import type { Place } from "../facts/cause.ts";
+import type { Attached, Scene } from "../facts/scene.ts";
 import type { TapPoint } from "./observe/tap.ts";
 import type { Sighting } from "./observe/tap.ts";
 

@@ -1,7 +1,6 @@
 /** Where a packet was last seen, and on which side of which hop it was lost. */
-import type { Place } from "./finding.ts";
-import { isAt, type Journey, type Leg, legText } from "./journey.ts";
-import type { Session } from "./observe/session.ts";
+import type { Place } from "../facts/cause.ts";
+import { isAt, type Journey, type Leg } from "./journey.ts";
 import type { Sighting } from "./observe/tap.ts";
 
 export interface Trail {
@@ -10,8 +9,8 @@ export interface Trail {
   seen: (Sighting | undefined)[];
   /** Index of the last leg where it was seen; -1 for none. */
   last: number;
-  /** The leg that was not seen, and that it must have passed: why. */
-  inferred?: { leg: number; why: string };
+  /** The leg that was not seen, and that it must have passed: a rule gives it a random source port. */
+  inferred?: number;
   /** The legs between which it was lost; absent beyond both ends. */
   before?: Leg;
   after?: Leg;
@@ -19,9 +18,15 @@ export interface Trail {
 }
 
 /** Finds the place of a loss. */
-export function trailOf(journey: Journey, session: Session, token: number): Trail {
-  const sightings = session.of(token);
-  const seen = journey.legs.map((leg) => sightings.find((one) => isAt(leg, one, token)));
+export function trailOf(journey: Journey, sightings: readonly Sighting[], token: number): Trail {
+  return trailAt(
+    journey,
+    journey.legs.map((leg) => sightings.find((one) => isAt(leg, one, token))),
+  );
+}
+
+/** The trail of what was seen at each leg. */
+export function trailAt(journey: Journey, seen: (Sighting | undefined)[]): Trail {
   const last = seen.findLastIndex((one) => one !== undefined);
   const before = journey.legs[last];
   const after = journey.legs[last + 1];
@@ -47,18 +52,4 @@ export function placeBetween(
       : "agent";
   }
   return after.stop.place;
-}
-
-/** `seen leaving by eth0, never seen arriving on veth1234` */
-export function trailText({ journey, seen, before, after, inferred }: Trail): string[] {
-  const ticks = journey.legs.filter((_, i) => seen[i] && i !== inferred?.leg).map(legText);
-  if (inferred) ticks.push(`and must be ${legText(journey.legs[inferred.leg]!)}: ${inferred.why}`);
-  const lost = after
-    ? `${before ? "" : "it was seen nowhere; "}never seen ${legText(after)}`
-    : before
-    ? "seen at every hop"
-    : "no hop of it can be watched";
-  return [
-    [ticks.length > 0 ? `seen ${ticks.join(", ")}` : undefined, lost].filter(Boolean).join("; "),
-  ];
 }

@@ -1,11 +1,8 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
 import { readCheckpoint } from "../kernel/atomic_file.ts";
-import { SystemError } from "../kernel/libc.ts";
-import { readInRoot } from "../kernel/other_root.ts";
-import type { Scene } from "./scene.ts";
+import { nameservers, seenBy } from "../facts/readers/files.ts";
+import type { Scene } from "../facts/scene.ts";
 
-/** glibc takes no more than so many (MAXNS). */
-const MOST_SERVERS = 3;
 const MOST_BYTES = 64 << 10;
 
 export interface Resolver {
@@ -63,26 +60,13 @@ function seen(scene: Scene, name: string): { text: string; file: string } {
   const { container } = scene;
   const own = container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
   if (container?.processAlive && container.pid !== undefined) {
-    const root = `/proc/${container.pid}/root`;
-    try {
-      const text = readInRoot(root, `etc/${name}`, MOST_BYTES);
-      return { text: text.slice(0, MOST_BYTES), file: `${root}/etc/${name}` };
-    } catch (error) {
-      // Not every image has one.
-      if (!(error instanceof SystemError)) throw error;
-    }
+    const text = seenBy(container.pid, name);
+    // Not every image has one.
+    if (text !== undefined) return { text, file: `/proc/${container.pid}/root/etc/${name}` };
   }
   // Where no network names a server, the container is given the agent's own file.
   const text = own &&
     (readCheckpoint(own) ??
       (name === "resolv.conf" ? readCheckpoint("/etc/resolv.conf") : undefined));
   return { text: (text ?? "").slice(0, MOST_BYTES), file: own ?? `/etc/${name}` };
-}
-
-/** The servers of a resolv.conf that are used, in their order. */
-export function nameservers(text: string): string[] {
-  return text.split("\n").flatMap((line) => {
-    const [keyword, server] = line.trim().split(/\s+/);
-    return keyword === "nameserver" && server !== undefined ? [server] : [];
-  }).slice(0, MOST_SERVERS);
 }

@@ -41,7 +41,7 @@ async function chainName({ network, containerId }: Attached, prefix = ""): Promi
 }
 
 /** Both names hold letters, digits and _.- only. */
-function commentOf({ network, containerId }: Attached): string {
+export function commentOf({ network, containerId }: Attached): string {
   return `name: "${network}" id: "${containerId}"`;
 }
 

@@ -37,7 +37,12 @@ async function share(path: string, { requests, sharingLock }: Layout): Promise<v
     throw new OperatorError("busy", `another process keeps holding ${sharingLock}`);
   }
   if (isShared(path)) return;
-  if (!mounts().some((mount) => mount.mountPoint === path)) bindMount(path, path);
+  const all = mounts();
+  if (!all.some(({ mountPoint }) => mountPoint === path)) {
+    // A bind would hide the handles that are mounted below: all their containers would look dead.
+    if (all.some(({ mountPoint }) => mountPoint.startsWith(`${path}/`))) return;
+    bindMount(path, path);
+  }
   mount(null, path, null, MS_PRIVATE);
   mount(null, path, null, MS_SHARED);
 }

@@ -1,5 +1,6 @@
 /** The ports of bridges as they are, and which port a bridge sends a frame to (linux/if_link.h, linux/neighbour.h). */
 import { attribute, eachAttribute, type Message, opened, u32, view } from "./message.ts";
+import { SystemError } from "../kernel/libc.ts";
 import { hexPairs } from "./link.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
@@ -72,31 +73,51 @@ export interface ForwardingEntry {
   /** Index of the port, or of the bridge itself. */
   link: number;
   master?: number;
-  vlan?: number;
   permanent: boolean;
   /** `static` of `bridge fdb`: never learned anew. */
   fixed: boolean;
 }
 
-/** @throws {SystemError} */
-export function forwardingTable(netns?: string): ForwardingEntry[] {
-  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+/**
+ * Where a bridge sends frames to a hardware address, without a VLAN and in one each of `vlans`. Only
+ * these entries are asked for: a neighbour's flood can fill the table with hundreds of thousands.
+ *
+ * @throws {SystemError}
+ */
+export function bridgeEntries(
+  bridge: number,
+  mac: string,
+  vlans: readonly number[] = [],
+): ForwardingEntry[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE);
+  const bytes = new Uint8Array(mac.split(":").map((pair) => parseInt(pair, 16)));
   const header = new Uint8Array(NDMSG_BYTES);
   header[0] = AF_BRIDGE;
-  return socket.dump(RTM_GETNEIGH, [header], "list forwarding entries", decodeForwarding);
+  return [undefined, ...vlans].flatMap((vlan) => {
+    const id = vlan === undefined
+      ? []
+      : [attribute(NDA_VLAN, new Uint8Array([vlan & 0xff, vlan >> 8]))];
+    const parts = [header, attribute(NDA_LLADDR, bytes), attribute(NDA_MASTER, u32(bridge)), ...id];
+    try {
+      return socket.request(RTM_GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
+        decodeForwarding(message) ?? []
+      );
+    } catch (error) {
+      if (error instanceof SystemError && error.errnoName === "ENOENT") return [];
+      throw error;
+    }
+  });
 }
 
-/** Decodes RTM_NEWNEIGH of the family AF_BRIDGE; undefined for another one. */
 export function decodeForwarding({ body }: Message): ForwardingEntry | undefined {
-  const [header, attributes] = opened(body, NDMSG_BYTES);
+  const [fixed, attributes] = opened(body, NDMSG_BYTES);
   const mac = attributes.bytes(NDA_LLADDR);
   if (body[0] !== AF_BRIDGE || !mac) return undefined;
-  const state = header.getUint16(8, true);
+  const state = fixed.getUint16(8, true);
   return {
     mac: hexPairs(mac),
-    link: header.getInt32(4, true),
+    link: fixed.getInt32(4, true),
     master: attributes.u32(NDA_MASTER),
-    vlan: attributes.u16(NDA_VLAN),
     permanent: (state & NUD_PERMANENT) !== 0,
     fixed: (state & NUD_NOARP) !== 0,
   };

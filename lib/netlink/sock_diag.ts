@@ -1,6 +1,6 @@
 /** Sockets of this network namespace (sock_diag(7), linux/inet_diag.h). */
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { addressOf, fixedPart, type Message, view } from "./message.ts";
+import { addressOf, Attributes, fixedPart, type Message, view } from "./message.ts";
 import { NETLINK_SOCK_DIAG, NetlinkSocket } from "./socket.ts";
 
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -8,6 +8,7 @@ const SOCK_DIAG_BY_FAMILY = 20;
 const REQUEST_BYTES = 56;
 /** sizeof(struct inet_diag_msg) */
 const ANSWER_BYTES = 72;
+const INET_DIAG_SKV6ONLY = 11;
 const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
@@ -20,6 +21,13 @@ export interface Listener {
   uid: number;
   /** As in /proc/PID/fd: `socket:[inode]`. */
   inode: number;
+  /** Index of the device that it is bound to (SO_BINDTODEVICE). */
+  device?: number;
+  /** Of TCP, connections that wait to be accepted, and how many may. */
+  waiting: number;
+  most: number;
+  /** Whether it takes IPv6 alone (IPV6_V6ONLY). */
+  only6: boolean;
 }
 
 /**
@@ -27,8 +35,12 @@ export interface Listener {
  *
  * @throws {SystemError}
  */
-export function listeners(protocol: keyof typeof PROTOCOLS, port: number): Listener[] {
-  using socket = new NetlinkSocket(NETLINK_SOCK_DIAG);
+export function listeners(
+  protocol: keyof typeof PROTOCOLS,
+  port: number,
+  netns?: string,
+): Listener[] {
+  using socket = new NetlinkSocket(NETLINK_SOCK_DIAG, netns);
   return [AF_INET, AF_INET6].flatMap((family) => {
     const request = new Uint8Array(REQUEST_BYTES);
     request[0] = family;
@@ -56,5 +68,9 @@ export function decodeListener(
     address: addressOf(body.subarray(8, family === AF_INET ? 12 : 24)),
     uid: socket.getUint32(64, true),
     inode: socket.getUint32(68, true),
+    device: socket.getUint32(40, true) || undefined,
+    waiting: socket.getUint32(56, true),
+    most: socket.getUint32(60, true),
+    only6: new Attributes(body.subarray(ANSWER_BYTES)).u8(INET_DIAG_SKV6ONLY) === 1,
   };
 }

@@ -1,15 +1,82 @@
 /** A network namespace as it is now: everything that the kernel tells about it, read once. */
-import { isGone, stateOf } from "../kernel/proc.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { inNamespaces } from "../kernel/namespaces.ts";
-import { type Address, type Link, type Neighbour, Netlink, type Route, type Rule } from "./mod.ts";
+import {
+  type Address,
+  type Flow,
+  type Link,
+  type Neighbour,
+  Netlink,
+  type Route,
+  type Rule,
+} from "./mod.ts";
 
-/** What is in a namespace. Each list is read when first asked for, and then stays as it is. */
-export class NamespaceView implements Disposable {
+/** What readers ask of a namespace; each list is read when first asked for, and then stays as it is. */
+export abstract class Space {
+  #byIndex?: Map<number, Link>;
+  #byLink?: Map<number, Address[]>;
+  #byAddress?: Map<string, Address>;
+
+  /** Path of the handle; absent for this process's own namespace. */
+  abstract readonly netns?: string;
+  abstract readonly links: readonly Link[];
+  abstract readonly addresses: readonly Address[];
+  abstract readonly routes: readonly Route[];
+  abstract readonly rules: readonly Rule[];
+  abstract readonly neighbours: readonly Neighbour[];
+
+  /** The table of neighbours as it is now. */
+  abstract neighboursNow(): readonly Neighbour[];
+
+  /** A setting of the namespace, such as `ipv4/ip_forward`. */
+  abstract setting(name: string): string | undefined;
+
+  /** Whether a setting is one that this namespace may change: some are the whole machine's. */
+  abstract mayChange(name: string): boolean;
+
+  /** What the kernel says of the way; errno's name where it has none. */
+  abstract routeTo(
+    destination: string,
+    from?: { source: string; inputLink: number },
+    flow?: Flow,
+  ): Route | string;
+
+  /** Which number this namespace knows another one by. */
+  abstract namespaceId(netns: string): number | undefined;
+
+  link(name: string): Link | undefined {
+    return this.links.find((link) => link.name === name);
+  }
+
+  linkAt(index: number | undefined): Link | undefined {
+    // An agent's own has a link for each container, and each container's is looked up.
+    this.#byIndex ??= new Map(this.links.map((link) => [link.index, link]));
+    return index === undefined ? undefined : this.#byIndex.get(index);
+  }
+
+  /** The addresses of one interface. */
+  addressesOf({ index }: Link): readonly Address[] {
+    this.#byLink ??= Map.groupBy(this.addresses, ({ link }) => link);
+    return this.#byLink.get(index) ?? [];
+  }
+
+  /** The interface that has this address. */
+  ownerOf(address: string): Link | undefined {
+    this.#byAddress ??= new Map(this.addresses.toReversed().map((one) => [one.address, one]));
+    return this.linkAt(this.#byAddress.get(address)?.link);
+  }
+
+  /** The table's entry for a neighbour as it is now. */
+  neighbourNow(address: string, { index }: Link): Neighbour | undefined {
+    return this.neighboursNow().find((one) => one.address === address && one.link === index);
+  }
+}
+
+/** A namespace of this machine. */
+export class NamespaceView extends Space implements Disposable {
   readonly netlink: Netlink;
   #links?: Link[];
-  #linksByIndex?: Map<number, Link>;
   #addresses?: Address[];
   #routes?: Route[];
   #rules?: Rule[];
@@ -20,6 +87,7 @@ export class NamespaceView implements Disposable {
    * @throws {SystemError}
    */
   constructor(readonly netns?: string) {
+    super();
     this.netlink = Netlink.open(netns);
   }
 
@@ -43,24 +111,25 @@ export class NamespaceView implements Disposable {
     return this.#neighbours ??= this.netlink.neighbours();
   }
 
-  link(name: string): Link | undefined {
-    return this.links.find((link) => link.name === name);
+  neighboursNow(): Neighbour[] {
+    return this.netlink.neighbours();
   }
 
-  linkAt(index: number | undefined): Link | undefined {
-    // An agent's own has a link for each container, and each container's is looked up.
-    this.#linksByIndex ??= new Map(this.links.map((link) => [link.index, link]));
-    return index === undefined ? undefined : this.#linksByIndex.get(index);
+  routeTo(
+    destination: string,
+    from?: { source: string; inputLink: number },
+    flow?: Flow,
+  ): Route | string {
+    try {
+      return this.netlink.routeTo(destination, from, flow);
+    } catch (error) {
+      if (error instanceof SystemError) return error.errnoName;
+      throw error;
+    }
   }
 
-  /** The addresses of one interface. */
-  addressesOf(link: Link): Address[] {
-    return this.addresses.filter((address) => address.link === link.index);
-  }
-
-  /** The interface that has this address. */
-  ownerOf(address: string): Link | undefined {
-    return this.linkAt(this.addresses.find((one) => one.address === address)?.link);
+  namespaceId(netns: string): number | undefined {
+    return this.netlink.namespaceId(netns);
   }
 
   /**
@@ -80,26 +149,18 @@ export class NamespaceView implements Disposable {
     }
   }
 
-  /** A setting of the namespace, such as `ipv4/ip_forward`. */
   setting(name: string): string | undefined {
     return this.proc(`sys/net/${name}`)?.trim();
   }
 
-  /** Whether a setting is one that this namespace may change: some are the whole machine's. */
   mayChange(name: string): boolean {
-    const look = () => stateOf(`/proc/sys/net/${name}`).mode & 0o200;
+    const look = () => Deno.statSync(`/proc/sys/net/${name}`).mode! & 0o200;
     try {
       return (this.netns === undefined ? look() : inNamespaces({ net: this.netns }, look)) !== 0;
     } catch (error) {
-      if (isGone(error)) return false;
+      if (error instanceof Deno.errors.NotFound) return false;
       throw error;
     }
-  }
-
-  /** Changes something there, also when this view is closed. @throws {SystemError} */
-  change(work: (netlink: Netlink) => void): void {
-    using netlink = Netlink.open(this.netns);
-    work(netlink);
   }
 
   [Symbol.dispose](): void {
@@ -113,13 +174,13 @@ export class NamespaceView implements Disposable {
  * @returns undefined when there is none here: another kind of interface, or its peer was moved
  */
 export function hostEnd(
-  host: NamespaceView,
-  inside: NamespaceView & { netns: string },
+  host: Space,
+  inside: Space & { netns: string },
   link: Link,
 ): Link | undefined {
   if (link.peerIndex === undefined) return undefined;
   const peer = host.linkAt(link.peerIndex);
   if (peer?.peerIndex !== link.index) return undefined;
   // An index alone may be any link's: the host must also know the namespace by the peer's number.
-  return peer.peerNamespaceId === host.netlink.namespaceId(inside.netns) ? peer : undefined;
+  return peer.peerNamespaceId === host.namespaceId(inside.netns) ? peer : undefined;
 }

@@ -5,17 +5,21 @@ import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
-import { healthOf } from "./health.ts";
-import { readContainer, readContainers } from "../containers/inventory.ts";
-import { nftablesElements } from "../packetpath/nftables.ts";
-import { readRules } from "../packetpath/read.ts";
-import { within } from "../packetpath/walk.ts";
+import { readContainer } from "../containers/inventory.ts";
+import { Agent } from "../facts/agent.ts";
+import { healthOf } from "../facts/facts.ts";
+import { nftablesElements } from "../ports/nftables_mapping.ts";
+import { natRules } from "../facts/nat_rules.ts";
+import { type FoundRule, ruleLine } from "../firewall/rule.ts";
+import type { FirewallView } from "../firewall/view.ts";
+import { OperatorError } from "../base/error.ts";
+import { within } from "../base/ip.ts";
 import { findInode } from "../kernel/proc.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { socketOwners } from "../containers/processes.ts";
 import { type SocketEntry, sockets } from "../netlink/sockets.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
-import { troublesOf } from "./troubles.ts";
+import { type ListedContainer, told } from "./list.ts";
 import { NamespaceView } from "../netlink/view.ts";
 
 /** What `inspect` shows. Links refer to each other, and addresses to links, by index. */
@@ -29,6 +33,7 @@ export interface Inspection {
     since?: string;
     hostname?: string;
     health: string;
+    causes: ListedContainer["causes"];
     attachments: Checkpoint[];
   };
   links: Link[];
@@ -56,8 +61,8 @@ export async function inspect(
 ): Promise<Inspection> {
   requireAlive(target);
   using view = new NamespaceView(target.netns);
-  using host = new NamespaceView();
-  const container = target.id && readContainer(layout, target.id);
+  using agent = new Agent({ layout, plugins });
+  const container = target.id && readContainer(layout, target.id, agent.processes);
   const addresses = view.addresses;
   return {
     name: target.name,
@@ -69,7 +74,7 @@ export async function inspect(
         keeper: container.keeper,
         since: container.since?.toISOString(),
         hostname: container.hostname,
-        health: healthOf(container, host, await troublesOf(readContainers(layout), plugins)),
+        ...told(await healthOf(agent, container)),
         attachments: container.attachments,
       }
       : undefined,
@@ -80,9 +85,19 @@ export async function inspect(
     neighbours: view.neighbours,
     sockets: ownedSockets(view),
     files: container ? etcFiles(layout, container.netns) : {},
-    portRules: await rulesFor(target.id, addresses.map(({ address }) => address)),
-    sourceRules: await rulesFrom(addresses.map(({ address }) => address)),
+    ...await hostRules(agent, target.id, addresses.map(({ address }) => address)),
   };
+}
+
+/** Who may not read rules, or has no program for them, is not told of them. */
+async function hostRules(agent: Agent, id: string | undefined, addresses: readonly string[]) {
+  try {
+    const views = await agent.firewalls();
+    return { portRules: rulesFor(views, id, addresses), sourceRules: rulesFrom(views, addresses) };
+  } catch (error) {
+    if (error instanceof OperatorError) return {};
+    throw error;
+  }
 }
 
 function ownedSockets(view: NamespaceView): Inspection["sockets"] {
@@ -93,23 +108,6 @@ function ownedSockets(view: NamespaceView): Inspection["sockets"] {
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 
-/** Where a rule of postrouting leads, and what has no source but is gone to from one that has. */
-async function rulesFrom(addresses: readonly string[]): Promise<string[] | undefined> {
-  const tables = await Promise.all([readRules("nat"), readRules("nat", "ip6tables")]);
-  const found: string[] = [];
-  for (const table of tables) {
-    const of = (chain: string) => table?.chains.get(chain) ?? [];
-    const own = of("POSTROUTING").filter(({ source }) =>
-      source !== undefined && !source.not &&
-      addresses.some((address) => within(address, source.value))
-    );
-    found.push(
-      ...own.flatMap((rule) => [rule, ...of(rule.target ?? "")]).map(({ text }) => text),
-    );
-  }
-  return tables.some((table) => table) ? found : undefined;
-}
-
 function etcFiles(layout: Layout, netns: string): Inspection["files"] {
   const directory = netns.slice(0, netns.lastIndexOf("/"));
   if (!directory.startsWith(layout.containers)) return {};
@@ -117,23 +115,29 @@ function etcFiles(layout: Layout, netns: string): Inspection["files"] {
   return { resolvConf: read("resolv.conf"), hosts: read("hosts"), hostname: read("hostname") };
 }
 
-async function rulesFor(
-  id: string | undefined,
-  addresses: readonly string[],
-): Promise<string[] | undefined> {
-  const comment = id === undefined ? undefined : commentOf(id);
-  const elements = nftablesElements(comment, addresses);
-  const tables = await Promise.all([readRules("nat"), readRules("nat", "ip6tables")]);
-  if (tables.every((table) => !table)) return elements.length > 0 ? elements : undefined;
-  const rules = tables.flatMap((table) => [...table?.chains.values() ?? []].flat()).filter((rule) =>
-    rule.toDestination !== undefined &&
-    (comment !== undefined && rule.comment === comment ||
-      addresses.includes(destinationAddress(rule.toDestination)))
+/** Rules by which a container's packets leave with another source, and those that they lead to. */
+function rulesFrom(views: readonly FirewallView[], addresses: readonly string[]): string[] {
+  const all = natRules(views, "POSTROUTING");
+  const own = all.filter(({ source }) =>
+    source && !source.not &&
+    addresses.some((address) => within(address, `${source.address}/${source.prefixLength}`))
   );
-  return [...rules.map(({ text }) => text), ...elements];
+  const called = own.flatMap(({ target }) => target && "jump" in target ? [target.jump] : []);
+  return all.filter((rule) => own.includes(rule) || called.includes(rule.chain)).map(ruleLine);
 }
 
-/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` or either without a port. */
-export function destinationAddress(text: string): string {
-  return /^\[(.+)\]/.exec(text)?.[1] ?? (text.split(":").length > 2 ? text : text.split(":")[0]!);
+/** Rules and elements that lead to a container. */
+function rulesFor(
+  views: readonly FirewallView[],
+  id: string | undefined,
+  addresses: readonly string[],
+): string[] {
+  const comment = id === undefined ? undefined : commentOf(id);
+  const isFor = ({ comment: its, target }: FoundRule) =>
+    target !== undefined && "dnat" in target &&
+    (comment !== undefined && its === comment || addresses.includes(target.dnat.address));
+  return [
+    ...natRules(views, "PREROUTING", "OUTPUT").filter(isFor).map(ruleLine),
+    ...nftablesElements(comment, addresses),
+  ];
 }

@@ -1,11 +1,10 @@
 /** The list of containers with their networks. */
-import type { Registry } from "../cni/plugin_type.ts";
-import type { Layout } from "../containers/layout.ts";
-import { healthOf } from "./health.ts";
-import { type Container, readContainers } from "../containers/inventory.ts";
+import type { Container } from "../containers/inventory.ts";
 import { networkAddresses } from "../containers/network_address.ts";
-import { troublesOf } from "./troubles.ts";
-import { NamespaceView } from "../netlink/view.ts";
+import type { Agent } from "../facts/agent.ts";
+import { type Health, healthOfAll, isHealthy } from "../facts/facts.ts";
+import { isProblem } from "../facts/cause.ts";
+import { briefOf, textOf } from "../facts/sentences.ts";
 
 /** A line of the list. */
 export interface ListedContainer {
@@ -16,18 +15,16 @@ export interface ListedContainer {
   ports: string[];
   pid?: number;
   since?: string;
+  /** `ok`, or the first cause in a few words. */
   health: string;
+  /** All that is wrong, as far as can be told without sending a packet. */
+  causes: { code: string; level: string; text: string }[];
 }
 
 /** All containers, by id. */
-export async function listContainers(
-  layout: Layout,
-  plugins: Registry,
-): Promise<ListedContainer[]> {
-  using host = new NamespaceView();
-  const containers = readContainers(layout);
-  const troubles = await troublesOf(containers, plugins);
-  return containers.map((container) => ({
+export async function listContainers(agent: Agent): Promise<ListedContainer[]> {
+  const healths = await healthOfAll(agent);
+  return agent.containers.map((container) => ({
     id: container.id,
     mode: container.mode,
     keeper: container.keeper,
@@ -46,6 +43,18 @@ export async function listContainers(
     ),
     pid: container.pid,
     since: container.since?.toISOString(),
-    health: healthOf(container, host, troubles),
+    ...told(healths.get(container.id)!),
   }));
+}
+
+/** The health of a container as `list` and `inspect` tell it. */
+export function told(health: Health): Pick<ListedContainer, "health" | "causes"> {
+  return {
+    health: isHealthy(health) ? "ok" : briefOf(health.causes.find(isProblem)!),
+    causes: health.causes.map((one) => ({
+      code: one.code,
+      level: one.level,
+      text: textOf(one),
+    })),
+  };
 }

@@ -1,13 +1,13 @@
 /** How the agent's networks hang together: bridges, veth pairs, containers. */
 import type { Checkpoint } from "../containers/checkpoint.ts";
-import type { Registry } from "../cni/plugin_type.ts";
-import type { Layout } from "../containers/layout.ts";
 import type { Link } from "../netlink/mod.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { healthOf } from "./health.ts";
-import { type Container, readContainers } from "../containers/inventory.ts";
+import type { Container } from "../containers/inventory.ts";
+import type { Agent } from "../facts/agent.ts";
+import { isProblem } from "../facts/cause.ts";
+import { type Health, healthOfAll, isHealthy } from "../facts/facts.ts";
+import { briefOf } from "../facts/sentences.ts";
 import { networkAddresses } from "../containers/network_address.ts";
-import { troublesOf } from "./troubles.ts";
 import { hostEnd, NamespaceView } from "../netlink/view.ts";
 
 export interface TopologyNode {
@@ -37,11 +37,9 @@ export interface Topology {
 }
 
 /** The topology of this agent. */
-export async function topologyOf(layout: Layout, plugins: Registry): Promise<Topology> {
-  using host = new NamespaceView();
-  const containers = readContainers(layout).filter(({ mode }) => mode === "own");
-  const builder = new Builder(host, await troublesOf(containers, plugins));
-  for (const container of containers) builder.add(container);
+export async function topologyOf(agent: Agent): Promise<Topology> {
+  const builder = new Builder(agent.host, await healthOfAll(agent));
+  for (const container of agent.containers) if (container.mode === "own") builder.add(container);
   return builder.finish();
 }
 
@@ -55,21 +53,21 @@ class Builder {
 
   constructor(
     private readonly host: NamespaceView,
-    private readonly troubles: ReadonlyMap<string, string[]>,
+    private readonly healths: ReadonlyMap<string, Health>,
   ) {
     this.#nodes = [{ id: AGENT, kind: "agent", name: getHostname(), details: [] }];
   }
 
   add(container: Container): void {
-    const { id, attachments, namespaceAlive, processAlive } = container;
+    const { id, attachments, namespaceAlive } = container;
     const ports = attachments.flatMap(portsOf);
-    const trouble = !namespaceAlive ? ["namespace gone"] : processAlive ? [] : ["process gone"];
+    const health = this.healths.get(id)!;
     this.#nodes.push({
       id: containerNode(id),
       kind: "container",
       name: id,
-      details: [...ports, ...trouble, ...this.troubles.get(id) ?? []],
-      isIll: healthOf(container, this.host, this.troubles) !== "ok",
+      details: [...ports, ...health.causes.filter(isProblem).map(briefOf)],
+      isIll: !isHealthy(health),
     });
     if (namespaceAlive) this.#attach(container);
   }

@@ -44,8 +44,7 @@ export async function refuseOrphans(
   );
 }
 
-/** Whether two mappings are of one port, and of an address of the host that both have. */
-export function meets(a: Mapping, b: Omit<Mapping, "containerPort">): boolean {
+function meets(a: Mapping, b: Omit<Orphan, "comment">): boolean {
   if (a.protocol !== b.protocol || a.hostPort !== b.hostPort) return false;
   const addresses = ({ hostAddress }: { hostAddress?: string }) =>
     hostAddress === undefined ? Object.values(ANY_ADDRESS) : [hostAddress];

@@ -92,7 +92,16 @@ export class Histogram {
 
 /** A value that is known only when somebody asks. */
 export function gauge(name: string, help: string, value: number): string {
-  return family({ name, help }, "gauge", [["", value]]);
+  return gauges(name, help, [[{}, value]]);
+}
+
+/** Several, each with its labels. */
+export function gauges(name: string, help: string, values: readonly [Labels, number][]): string {
+  return family(
+    { name, help },
+    "gauge",
+    values.map(([labels, value]) => [labelText(labels), value]),
+  );
 }
 
 /** What follows a family's name in a line, and its value. */

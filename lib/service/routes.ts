@@ -1,4 +1,5 @@
 /** What the service answers to each request: the isolator's operations by path. */
+import { healthMetrics } from "./health_metrics.ts";
 import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
@@ -124,7 +125,8 @@ export async function respond(
   try {
     if (`${request.method} ${request.path}` === "GET /metrics") {
       const contentType = "text/plain; version=0.0.4; charset=utf-8";
-      return { status: 200, contentType, body: isolator.metrics() };
+      const body = isolator.metrics() + await healthMetrics(isolator);
+      return { status: 200, contentType, body };
     }
     const answer = await route(isolator, request);
     return answer === undefined ? { status: 204 } : { status: 200, body: json(answer) };

@@ -72,7 +72,7 @@ Deno.test("daily commands need no group and no flag", async () => {
     await host.ok([MESOS_CNI, "exec", "web-1", "--", "ip", "link", "set", "eth0", "down"]);
     const status = await agent.run("status");
     assertEquals(status.code, 1);
-    assertMatch(status.stdout, /web-1: eth0 down[\s\S]*next: mesos-cni diagnose web-1/);
+    assertMatch(status.stdout, /web-1: interface down: eth0[\s\S]*next: mesos-cni diagnose web-1/);
   }
   await agent.ok("cleanup", "web-1"); // once more is fine
 });
@@ -161,13 +161,13 @@ Deno.test("HEALTH tells of an address that two networks of one bridge gave twice
   const health = async () =>
     JSON.parse(await agent.ok("list", "--json"))
       .map((one: { id: string; health: string }) => [one.id, one.health]);
-  const twice = [["web-1", "10.8.0.2 is web-2's too"], ["web-2", "10.8.0.2 is web-1's too"]];
+  const twice = ["web-1", "web-2"].map((id) => [id, "duplicate address: 10.8.0.2"]);
   assertEquals(await health(), [...twice, ["web-3", "ok"]]);
   // Of a lease that is not there, and of one that says another's name.
   await host.ok(["mv", "/run/c/apart/10.8.0.2", "/run/lease"]);
-  assertEquals(await health(), [...twice, ["web-3", "lease of 10.8.0.2 lost"]]);
+  assertEquals(await health(), [...twice, ["web-3", "ipam lost: 10.8.0.2"]]);
   await host.ok(["tee", "/run/c/apart/10.8.0.2"], { stdin: "web-9\neth0" });
-  assertEquals(await health(), [...twice, ["web-3", "lease of 10.8.0.2 is another's"]]);
+  assertEquals(await health(), [...twice, ["web-3", "ipam conflict: 10.8.0.2"]]);
   await host.ok(["mv", "/run/lease", "/run/c/apart/10.8.0.2"]);
 });
 

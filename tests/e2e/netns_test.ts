@@ -25,7 +25,7 @@ Deno.test("list shows networks, addresses, process, age and health of each conta
   const [first, second] = JSON.parse(output.stdout);
   assertEquals(
     [first.id, first.pid, first.health, first.keeper, first.ports],
-    ["one", one.pid, "ok", "agent", ["8080:80/tcp", "8080:80/tcp"]],
+    ["one", one.pid, "no port mapper: eth0 net-a", "agent", ["8080:80/tcp", "8080:80/tcp"]],
   );
   assertEquals(first.networks, [
     { network: "net-a", ifName: "eth0", state: "attached", addresses: ["10.1.0.2/16"] },
@@ -68,14 +68,14 @@ Deno.test("half-written checkpoints and dead containers are shown as what they a
     { id, health }: { id: string; health: string },
   ) => [id, health]);
   assertEquals(Object.fromEntries(health), {
-    attaching: "eth0 attaching",
+    attaching: "attach unfinished: eth0 net-a",
     dead: "process gone",
-    down: "eth0 down",
-    empty: "empty checkpoint",
-    "empty-info": "torn checkpoint of eth0",
-    "half-conf": "torn checkpoint of eth0",
-    "half-info": "torn checkpoint of eth0",
-    lost: "10.1.0.8/16 lost",
+    down: "interface down: eth0",
+    empty: "checkpoint empty",
+    "empty-info": "checkpoint torn: eth0 net-a",
+    "half-conf": "checkpoint torn: eth0 net-a",
+    "half-info": "checkpoint torn: eth0 net-a",
+    lost: "address lost: eth0 10.1.0.8/16",
     rebooted: "namespace gone",
   });
   assertStringIncludes(
@@ -106,10 +106,10 @@ Deno.test("list sees what is down on the agent's side", async () => {
   const { stdout } = await netns(agent, "list", "--json");
   const listed = JSON.parse(stdout) as { id: string; health: string }[];
   assertEquals(Object.fromEntries(listed.map(({ id, health }) => [id, health])), {
-    [below.id]: "netb down",
+    [below.id]: "bridge down: netb",
     "lo-down": "lo down",
-    "veth-down": `${vethDown} down`,
-    "veth-off": `${vethOff} on no bridge`,
+    "veth-down": `no carrier: ${vethDown}`,
+    "veth-off": `veth off bridge: ${vethOff}`,
   });
   const tree = await netns(agent, "topology");
   assertMatch(tree.stdout, new RegExp(`─ veth-down +${vethDown} \\(down\\) – eth0 `));

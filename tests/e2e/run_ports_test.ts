@@ -105,7 +105,7 @@ Deno.test("ports: rules that a reload of the firewall took away are back after r
     )[
       0
     ].health;
-  assertEquals(await health(), "port rules missing (1)");
+  assertEquals(await health(), "port rules missing");
   assertEquals(await agent.json("recover"), [
     { container: "web", outcome: "kept", repaired: ["port-mapper-test"] },
   ]);

@@ -17,8 +17,7 @@ import {
   type Waiting,
 } from "../harness/agent.ts";
 import { CNI_PLUGINS } from "../harness/binary.ts";
-import { SEED } from "../harness/commit.ts";
-import { randomFrom } from "../harness/random.ts";
+import { randomFrom, SEED } from "../harness/random.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
 /** System calls by which the isolator changes anything outside of itself. */

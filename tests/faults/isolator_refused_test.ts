@@ -5,8 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Agent, bridgeNetwork, containerConfig, portMapperNetwork } from "../harness/agent.ts";
-import { SEED } from "../harness/commit.ts";
-import { randomFrom, someOf } from "../harness/random.ts";
+import { randomFrom, SEED, someOf } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 
 /** A system call that is to fail: the `when`-th of its name, and how. */

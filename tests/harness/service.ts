@@ -62,7 +62,7 @@ export class Service extends ServiceClient implements AsyncDisposable {
 
   /** Starts one, and waits until it answers. `socket` must lie outside the sandbox's /run. */
   static async start(
-    agent: Pick<Namespace, "spawn">,
+    agent: Namespace,
     socket: string,
     flags: readonly string[],
     options: RunOptions = {},
@@ -104,7 +104,7 @@ export class Service extends ServiceClient implements AsyncDisposable {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 60_000,
+  timeoutMs = 10_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline) {

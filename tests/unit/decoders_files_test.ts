@@ -23,10 +23,8 @@ import {
 import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
 import { SavedView } from "../../lib/firewall/saved.ts";
 import { NETWORKS_ANNOTATION, parseState } from "../../lib/oci/bundle.ts";
-import { parseRules } from "../../lib/packetpath/parse.ts";
 import { keyOf } from "../../lib/ports/mapping.ts";
 import { decodeRecord, installedOf, type MappingRecord } from "../../lib/ports/record.ts";
-import { destinationAddress } from "../../lib/netns/inspect.ts";
 import { damaged, forAll, readOrRefused } from "../harness/generated.ts";
 
 const REQUEST: Request = {
@@ -312,24 +310,10 @@ Deno.test("a rule that we write in iptables' words is read as it was meant", () 
   forAll(rule, (rule) => {
     const place = { family: 4, table: "nat", chain: "C" } as const;
     const text = ruleLine({ ...place, ...rule } as FirewallRule);
-    const { chains } = parseRules(`-P FORWARD DROP\n-N C\n${text}\n`);
     const [saved] = new SavedView(`*nat\n:C - [0:0]\n${text}\nCOMMIT\n`).rules(place);
     assertEquals([ruleLine(saved!), saved!.comment, saved!.unknown], [text, rule.comment, []]);
-    const [read] = chains.get("C")!;
-    assertEquals(
-      [
-        read!.protocol?.value,
-        read!.destinationPorts?.value,
-        read!.comment,
-        read!.target,
-        read!.unknown,
-      ],
-      [rule.port.protocol, `${rule.port.number}`, rule.comment, "DNAT", []],
-    );
-    const { source, inDevice } = rule;
-    assertEquals(read!.source, source && { value: `${source.address}/32`, not: source.not });
-    assertEquals(read!.input, inDevice && { value: inDevice.is, not: inDevice.not });
-    assertEquals(destinationAddress(read!.toDestination!), rule.target.dnat.address);
+    assertEquals([saved!.source, saved!.inDevice], [rule.source, rule.inDevice]);
+    assertEquals([saved!.port, saved!.target], [rule.port, rule.target]);
   });
 });
 
@@ -341,7 +325,6 @@ Deno.test("whatever iptables prints is read", () => {
   forAll(
     damaged(printed, ["-A C ", "-j", "!", "--comment", "-N constructor\n", "-A __proto__ "]),
     (text) => {
-      for (const rules of parseRules(text).chains.values()) assert(rules.length < text.length);
       const saved = new SavedView(text);
       const place = { family: 4, table: "nat", chain: "C" } as const;
       for (const rule of saved.rules(place)) assert(rule.id.startsWith("-A C"));

@@ -12,6 +12,7 @@ function listed(id: string, more: Partial<ListedContainer> = {}): ListedContaine
     networks: [{ network: "web", ifName: "eth0", state: "attached", addresses: ["10.1.0.2/16"] }],
     ports: [],
     health: "ok",
+    causes: [],
     ...more,
   };
 }

@@ -1,125 +1,154 @@
 /** Counters of drops that no trace tells of: rules of iptables-legacy, qdiscs and filters of tc. */
-import { variable } from "../../base/environment.ts";
+import type { RuleRef } from "../../facts/cause.ts";
+import { unlessRefused } from "../../facts/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
-import { SystemError } from "../../kernel/libc.ts";
-import { runProgram } from "../../program/run.ts";
-import { findTool } from "../../program/tool.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { filters, queues } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
+import { programOutput } from "./programs.ts";
+import { actsOfWords, type RuleAct, words } from "./rules.ts";
 
-/** What counts → how much so far. */
-export type Counters = Map<string, number>;
+/** Something that counts drops, or packets that a rule met. */
+export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | TcFilter);
 
+interface LegacyRule {
+  kind: "legacy";
+  family: 4 | 6;
+  rule: RuleRef;
+  /** As `iptables-save` writes it, in words. */
+  words: readonly string[];
+  /** Whether it, or its policy, drops or rejects. */
+  drops: boolean;
+  acts: readonly RuleAct[];
+}
+
+interface Qdisc {
+  kind: "qdisc";
+  device: string;
+  /** `tbf`, `clsact`, … */
+  type: string;
+  /** With its handle. */
+  name: string;
+}
+
+interface TcFilter {
+  kind: "filter";
+  device: string;
+  direction: "ingress" | "egress" | "root";
+  name: string;
+}
+
+/** A counter that grew while the probes were under way. */
+export type Grown = Counter;
+export type LegacyCounter = Counter & LegacyRule;
+
+/** Queues that may have filters. */
+const FILTERED = ["clsact", "ingress", "htb", "prio", "tbf"];
 const LEGACY = {
-  "iptables-legacy": "ip_tables_names",
-  "ip6tables-legacy": "ip6_tables_names",
+  4: ["iptables-legacy", "ip_tables_names"],
+  6: ["ip6tables-legacy", "ip6_tables_names"],
 } as const;
+
+/** What was counted so far, and what could not be asked. */
+export interface Counters {
+  by: ReadonlyMap<string, Counter>;
+  missing: readonly string[];
+}
 
 /** Reads them in every namespace of the stops. */
 export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
-  const counters: Counters = new Map();
-  const spaces = new Set([undefined, ...stops.map(({ point }) => point.netns)]);
+  const found: Counter[] = [];
+  const missing = new Set<string>();
   const reads: Promise<void>[] = [];
-  for (const netns of spaces) {
-    for (const [program, names] of Object.entries(LEGACY)) {
-      if (procIn(netns, `/proc/thread-self/net/${names}`).trim() === "") continue;
-      reads.push(legacy(counters, `${program}-save`, netns));
+  for (const netns of new Set([undefined, ...stops.map(({ point }) => point.netns)])) {
+    for (const family of [4, 6] as const) {
+      const [program, names] = LEGACY[family];
+      if (procIn(netns, names).trim() === "") continue;
+      reads.push((async () => {
+        const text = await programOutput(netns, `${program}-save`, ["-c"]);
+        if (text === undefined) missing.add(`the rules of ${program}, for lack of ${program}-save`);
+        else found.push(...legacyCounters(text, netns, family));
+      })());
     }
   }
-  for (const { point } of stops) reads.push(tc(counters, point.name.split(" ")[0]!, point.netns));
+  for (const [netns, own] of Map.groupBy(stops, ({ point }) => point.netns)) {
+    found.push(...tcCounters(netns, own.map(({ link }) => link)));
+  }
   await Promise.all(reads);
-  return counters;
+  return { by: new Map(found.map((one) => [keyOf(one), one])), missing: [...missing] };
 }
 
-/** The names of those that grew, with by how much. */
-export function grownCounters(before: Counters, after: Counters): string[] {
-  return [...after].filter(([key, value]) => value > (before.get(key) ?? 0)).map(([key]) => key);
+function keyOf(one: Counter): string {
+  const { kind, netns } = one;
+  return kind === "legacy"
+    ? [kind, netns, one.rule.program, one.rule.table, one.rule.text].join("\t")
+    : [kind, netns, one.device, one.name, kind === "filter" ? one.direction : ""].join("\t");
 }
 
-/** Whether iptables-legacy has tables in a namespace. */
-export function hasLegacy(netns?: string): boolean {
-  return Object.values(LEGACY).some((names) =>
-    procIn(netns, `/proc/thread-self/net/${names}`).trim() !== ""
-  );
+export function grownCounters(before: Counters, after: Counters): Grown[] {
+  return [...after.by].filter(([key, { count }]) => count > (before.by.get(key)?.count ?? 0))
+    .map(([, one]) => one);
 }
 
-function procIn(netns: string | undefined, path: string): string {
-  const read = () => {
-    try {
-      return readProcFile(path);
-    } catch (error) {
-      if (error instanceof SystemError) return "";
-      throw error;
-    }
-  };
-  return netns === undefined ? read() : inNamespaces({ net: netns }, read);
+function procIn(netns: string | undefined, name: string): string {
+  const read = () => readProcFile(`/proc/thread-self/net/${name}`);
+  return unlessRefused(() => netns === undefined ? read() : inNamespaces({ net: netns }, read)) ??
+    "";
 }
 
-/** No list of rules, links or sockets takes longer than this. */
-const TIMEOUT_MS = 5000;
-const OUTPUT_LIMIT = 32 << 20;
-const STDERR_KEPT = 4096;
-const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/** What a program prints in a namespace; nothing if it is not there, fails, or prints without end. */
-export async function outputIn(
-  netns: string | undefined,
-  name: string,
-  args: readonly string[],
-): Promise<string> {
-  const file = findTool(name, variable("PATH") ?? "");
-  if (file === undefined) return "";
-  const { code, stdout, stopped } = await runProgram(file, {
-    args,
-    env: { PATH: SYSTEM_PATH, LC_ALL: "C" },
-    timeoutMs: TIMEOUT_MS,
-    outputLimit: OUTPUT_LIMIT,
-    stderrKept: STDERR_KEPT,
-    start: (spawn) => netns === undefined ? spawn() : inNamespaces({ net: netns }, spawn),
-  });
-  return code === 0 && !stopped ? stdout : "";
-}
-
-async function legacy(
-  counters: Counters,
-  program: string,
-  netns: string | undefined,
-): Promise<void> {
+function legacyCounters(text: string, netns: string | undefined, family: 4 | 6): Counter[] {
+  const [program] = LEGACY[family];
   let table = "";
-  for (const line of (await outputIn(netns, program, ["-c"])).split("\n")) {
+  return text.split("\n").flatMap((line): Counter[] => {
     if (line.startsWith("*")) table = line.slice(1);
-    const rule = /^\[(\d+):\d+\] (-A .* -[jg] .*)$/.exec(line);
+    const rule = /^\[(\d+):\d+\] (-A (\S+) .* -[jg] .*)$/.exec(line);
     const policy = /^:(\S+) DROP \[(\d+):\d+\]$/.exec(line);
-    const prefix = `legacy\t${program.replace("-save", "")}\t${netns ?? ""}\t${table}\t`;
-    if (rule) counters.set(`${prefix}${rule[2]}`, Number(rule[1]));
-    if (policy) counters.set(`${prefix}-P ${policy[1]} DROP`, Number(policy[2]));
-  }
+    const [count, chain, of] = rule
+      ? [rule[1]!, rule[3]!, rule[2]!]
+      : policy
+      ? [policy[2]!, policy[1]!, `-P ${policy[1]} DROP`]
+      : [];
+    if (count === undefined) return [];
+    const list = words(of!);
+    const target = list[list.findIndex((word) => word === "-j" || word === "-g") + 1];
+    return [{
+      kind: "legacy",
+      netns,
+      family,
+      count: Number(count),
+      rule: { program, family: family === 4 ? "ip" : "ip6", table, chain: chain!, text: of! },
+      words: list,
+      drops: policy !== null || target === "DROP" || target === "REJECT",
+      acts: actsOfWords(list),
+    }];
+  });
 }
 
-async function tc(counters: Counters, device: string, netns: string | undefined): Promise<void> {
-  const read = async (...args: string[]) =>
-    await outputIn(netns, "tc", ["-s", ...args, "dev", device]);
-  const qdiscs = await read("qdisc", "show");
-  let name = "";
-  for (const line of qdiscs.split("\n")) {
-    const head = /^qdisc (\S+) (\S+:)/.exec(line);
-    if (head) name = `${head[1]} ${head[2]}`;
-    const dropped = /dropped (\d+), overlimits/.exec(line);
-    if (dropped) counters.set(`tc\t${netns ?? ""}\t${device}\tqdisc\t${name}`, Number(dropped[1]));
-  }
-  if (!/qdisc (clsact|ingress|htb|prio|tbf)/.test(qdiscs)) return;
-  for (const direction of ["ingress", "egress", "root"]) {
-    const text = await outputIn(netns, "tc", ["-s", "filter", "show", "dev", device, direction]);
-    let filter = "";
-    let takes = false;
-    for (const line of text.split("\n")) {
-      if (line.startsWith("filter")) [filter, takes] = [line.trim(), false];
-      // What it redirects is gone from here, though it is not counted as dropped.
-      if (/redirect|drop|shot|stolen/i.test(line) && /action|mirred/.test(line)) takes = true;
-      const dropped = (takes ? / bytes (\d+) pkts?/ : /dropped (\d+), overlimits/).exec(line);
-      if (!dropped) continue;
-      const key = `tc\t${netns ?? ""}\t${device}\tfilter ${direction}\t${filter}`;
-      counters.set(key, (counters.get(key) ?? 0) + Number(dropped[1]));
-    }
-  }
+/** The queues of a namespace's stops, and the filters of those that have any. */
+function tcCounters(netns: string | undefined, links: readonly Link[]): Counter[] {
+  const all = unlessRefused(() => queues(netns)) ?? [];
+  return links.flatMap(({ index, name: device }): Counter[] => {
+    const own = all.filter(({ link }) => link === index);
+    const isFiltered = own.some(({ kind }) => FILTERED.includes(kind));
+    const found = isFiltered ? unlessRefused(() => filters(index, netns)) ?? [] : [];
+    return [
+      ...own.map(({ kind: type, handle, drops }): Counter => ({
+        kind: "qdisc",
+        netns,
+        device,
+        type,
+        name: `${type} ${handle}`,
+        count: drops,
+      })),
+      ...found.map(({ hook, kind, priority, actions, taken }): Counter => ({
+        kind: "filter",
+        netns,
+        device,
+        direction: hook,
+        name: `${kind} pref ${priority}${actions.length > 0 ? `: ${actions.join(", ")}` : ""}`,
+        count: taken,
+      })),
+    ];
+  });
 }

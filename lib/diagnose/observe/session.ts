@@ -2,7 +2,7 @@
 import { SystemError } from "../../kernel/libc.ts";
 import { messageOf } from "../../base/error.ts";
 import type { Journey, Stop } from "../journey.ts";
-import { type Counters, countersOf, grownCounters } from "./counters.ts";
+import { type Counters, countersOf, type Grown, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
 import { probeFilter, type Tokens } from "./filter.ts";
 import { type Sighting, Tap } from "./tap.ts";
@@ -34,7 +34,7 @@ export class Session implements AsyncDisposable {
   readonly #alike = new Map<string, number>();
   #met: RuleMet[] = [];
   #dropped: Drop[] = [];
-  #grown: string[] = [];
+  #grown: Grown[] = [];
   /** What can't be observed here, and why. */
   readonly blind: string[] = [];
 
@@ -104,6 +104,7 @@ export class Session implements AsyncDisposable {
       this.blind.push(`the kernel's reasons for drops are not told: ${messageOf(error)}`);
     }
     this.#before = await countersOf(this.#stops);
+    for (const missing of this.#before.missing) this.blind.push(`${missing} can't be read`);
   }
 
   /** Hears what has come so far. */
@@ -170,7 +171,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** Counters of drops that grew while the probes were under way. */
-  get grown(): readonly string[] {
+  get grown(): readonly Grown[] {
     return this.#grown;
   }
 

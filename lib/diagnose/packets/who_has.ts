@@ -1,6 +1,8 @@
 /** Who answers for an address on a link, in either family. */
 import type { Link } from "../../netlink/mod.ts";
-import { whoHas as askByArp } from "./arp.ts";
+import { BRIEF, whoHas as askByArp } from "./arp.ts";
+
+export { BRIEF };
 import { neighbourFor } from "./neighbour.ts";
 
 /**
@@ -14,8 +16,9 @@ export async function answersFor(
   link: Link,
   address: string,
   sender?: string,
+  patience?: typeof BRIEF,
 ): Promise<string[]> {
-  if (!address.includes(":")) return await askByArp(netns, link, address, sender);
+  if (!address.includes(":")) return await askByArp(netns, link, address, sender, patience);
   const mac = await neighbourFor(netns, link, address);
   return mac === undefined ? [] : [mac];
 }

@@ -2,13 +2,10 @@
 import { endsOf, through, toAgent, toWire } from "../journey.ts";
 import { tryConnect } from "../packets/tcp.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { problem } from "../finding.ts";
-import { fullBacklog } from "../reasons/backlog.ts";
-import type { Attached, Scene } from "../scene.ts";
-import { answered, failed, type Question, unasked } from "./question.ts";
+import { AGENT_PORT } from "../../facts/readers/agent.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
+import { answered, failedBy, type Question, unasked } from "./question.ts";
 
-/** A Mesos agent's port, if it was not told another. */
-export const AGENT_PORT = 5051;
 const TIMEOUT_MS = 1000;
 
 export function agentQuestions(
@@ -63,47 +60,7 @@ export function agentQuestions(
       if (!given && outcome === "ENETUNREACH" && isClosed(attached)) {
         return unasked("its network leads nowhere, by its config");
       }
-      return failed(outcome);
-    },
-    reasons: async (_, { detail }) => {
-      const full = detail === "timed out" && isLocal
-        ? await fullBacklog(undefined, port)
-        : undefined;
-      if (full !== undefined) {
-        return [problem(
-          "backlog_full",
-          ["agent", "agent"],
-          `the backlog of the agent on port ${port} is full: it takes no more connections`,
-          [full],
-          "its process does not accept what waits: look whether the agent hangs, and at who connects",
-        )];
-      }
-      const listening = isLocal ? listeners("tcp", port) : [];
-      const fits = listening.filter((one) =>
-        one.address === address || one.address === "::" ||
-        (family === 4 && one.address === "0.0.0.0")
-      );
-      if (detail !== "ECONNREFUSED" || !isLocal || fits.length > 0) return [];
-      return [
-        listening.length > 0
-          ? problem(
-            "agent_listens_elsewhere",
-            ["agent", "agent"],
-            `the agent listens on ${
-              listening.map((one) => one.address).join(", ")
-            } port ${port}, not on ${address}`,
-            [`a connection from inside to ${place} ends: ${detail}`],
-            `start it with an --ip that containers reach, such as ${address}`,
-          )
-          : problem(
-            "agent_unreachable",
-            ["agent", "agent"],
-            `nothing listens at ${place}: the agent listens on another address, or is not running`,
-            [`a connection from inside ends: ${detail}`],
-            "see where it listens (ss -ltnp), and start it with an --ip and --port that containers " +
-              "reach. The executor can't register until then",
-          ),
-      ];
+      return failedBy(outcome);
     },
   }];
 }

@@ -2,11 +2,10 @@
 import { isAddress } from "../../base/ip.ts";
 import { endsOf, isAt, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
-import { dnsReasons, resolverReasons } from "../reasons/dns.ts";
+import { configCauses } from "../readers/dns.ts";
 import type { Resolver } from "../resolver.ts";
-import type { Scene } from "../scene.ts";
-import { SystemError } from "../../kernel/libc.ts";
-import { answered, failed, type Question } from "./question.ts";
+import type { Scene } from "../../facts/scene.ts";
+import { answered, failed, failedBy, type Failure, type Question } from "./question.ts";
 
 /** A server may be slow; a resolver waits five seconds for it. */
 const PATIENCE_MS = 2800;
@@ -32,8 +31,7 @@ export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
 
 /** What is wrong with the configuration before anybody is asked. */
 function configQuestions(scene: Scene, resolver: Resolver): Question[] {
-  const wrong = resolverReasons(scene, resolver);
-  if (wrong.length === 0) return [];
+  if (configCauses(scene, resolver).length === 0) return [];
   return [{
     topic: "dns",
     text: "has a resolver's configuration that leads to a server",
@@ -43,8 +41,8 @@ function configQuestions(scene: Scene, resolver: Resolver): Question[] {
     destination: "",
     port: 53,
     neighbours: [],
-    ask: () => Promise.resolve(failed(wrong[0]!.text)),
-    reasons: () => wrong,
+    resolver,
+    ask: () => Promise.resolve(failed({ kind: "config" })),
   }];
 }
 
@@ -56,6 +54,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     journey: pathTo(scene, server),
     destination: server,
     port: 53,
+    resolver,
     neighbours: [
       ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
       server,
@@ -73,10 +72,11 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
       const answers = await asked(scene, server, resolver, token, ms);
       const wrong = wrongIn(answers, resolver);
       if (wrong !== undefined) return failed(wrong);
-      if (answers.known.truncated && await overTcp() === "ECONNREFUSED") return failed("truncated");
+      if (answers.known.truncated && await overTcp() === "ECONNREFUSED") {
+        return failed({ kind: "dns", code: "truncated" });
+      }
       return answered(`${answers.root.outcome} in ${Math.round(answers.root.ms)} ms`);
     },
-    reasons: (_, { detail }) => dnsReasons(scene, server, resolver, detail),
   }, {
     ...common,
     text: `resolves names by ${server} over TCP`,
@@ -91,7 +91,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
         return { outcome: "unasked", detail: "the server has no TCP" };
       }
       return outcome === "timed out" || outcome.startsWith("E")
-        ? failed(outcome)
+        ? failedBy(outcome)
         : answered(outcome);
     },
   }];
@@ -129,31 +129,38 @@ async function asked(
 function wrongIn(
   { root, known, searched }: Answers,
   { ndots, timeout, attempts }: Resolver,
-): string | undefined {
+): Failure | undefined {
+  const dns = (code: string, more: { domain?: string; ms?: number } = {}): Failure => ({
+    kind: "dns",
+    code,
+    ...more,
+  });
   const both = [root, known];
   if (both.every(({ outcome }) => outcome === "timed out")) {
-    return both.some(({ strange }) => strange > 0) ? "answers that fit no question" : "timed out";
+    return both.some(({ strange }) => strange > 0) ? dns("strange") : { kind: "silence" };
   }
   for (const code of ["SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"]) {
-    if (both.every(({ outcome }) => outcome === code)) return code;
+    if (both.every(({ outcome }) => outcome === code)) return dns(code);
   }
   // A refusal by a hop is told to one question, and of the next there may be no word.
   if (both.every(({ outcome }) => outcome !== "NOERROR" && outcome !== "NXDOMAIN")) {
     const told = both.find(({ outcome }) => outcome.startsWith("E")) ??
       both.find(({ outcome }) => outcome !== "timed out")!;
-    return told.outcome;
+    return told.outcome.startsWith("E")
+      ? { kind: "errno", errno: told.outcome }
+      : dns(told.outcome);
   }
-  if (root.outcome === "NXDOMAIN") return "NXDOMAIN";
+  if (root.outcome === "NXDOMAIN") return dns("NXDOMAIN");
   if (known.outcome === "NOERROR" && known.addresses.length === 0 && !known.truncated) {
-    return "NODATA";
+    return dns("NODATA");
   }
   const first = both.find(({ outcome }) => outcome === "NOERROR" || outcome === "NXDOMAIN");
   if (first && first.ms > timeout * 1000 && attempts * timeout < 5) {
-    return `slow ${Math.round(first.ms)} ms`;
+    return dns("slow", { ms: Math.round(first.ms) });
   }
   for (const [domain, answer] of searched) {
-    if (answer.addresses.length > 0 && ndots > 1) return `wildcard ${domain}`;
-    if (answer.outcome === "timed out") return `deaf ${domain}`;
+    if (answer.addresses.length > 0 && ndots > 1) return dns("wildcard", { domain });
+    if (answer.outcome === "timed out") return dns("deaf", { domain });
   }
   return undefined;
 }
@@ -164,11 +171,6 @@ function pathTo(scene: Scene, server: string): Journey {
   const ends = endsOf(scene, attached)!;
   if (!attached.hostEnd) return toWire(ends);
   if (scene.host.ownerOf(server)) return toAgent(ends);
-  try {
-    const route = scene.host.netlink.routeTo(server);
-    return through(ends, scene.host.linkAt(route.link));
-  } catch (error) {
-    if (error instanceof SystemError) return through(ends, undefined);
-    throw error;
-  }
+  const route = scene.host.routeTo(server);
+  return through(ends, typeof route === "string" ? undefined : scene.host.linkAt(route.link));
 }

@@ -1,11 +1,10 @@
 /** Can it reach its gateway, for each network and family that has one? */
 import { gatewaysOf } from "../gateways.ts";
-import { wrongAnswers } from "../reasons/neighbour.ts";
 import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { answersFor } from "../packets/who_has.ts";
-import type { Attached, Scene } from "../scene.ts";
-import { answered, failed, NOBODY_ANSWERS, type Question } from "./question.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
+import { answered, failed, failedBy, type Failure, type Question } from "./question.ts";
 
 export function gatewayQuestions(scene: Scene): Question[] {
   return scene.interfaces.flatMap((attached) => {
@@ -42,32 +41,27 @@ export function gatewayQuestions(scene: Scene): Question[] {
             at === back?.point.name && direction === "out" && packet.protocol === "icmp" &&
             (packet.flags === 0 || packet.flags === 129)
           );
-          if (isAnswered) return failed("its answer does not come back");
+          if (isAnswered) return failed({ kind: "answer_lost" });
           if (arrived && isOwn) return answered("the agent receives what is sent to it");
           if (answers.length > 0 && !isOwn && outcome === "timed out") {
-            const entry = scene.inside.netlink.neighbours().find((one) =>
-              one.address === gateway && one.link === link.index
-            );
+            const entry = scene.inside.neighbourNow(gateway, link);
             if (entry?.mac === undefined || answers.includes(entry.mac)) {
               return answered(`${answers[0]} answers for it`);
             }
           }
-          return failed(outcome === "timed out" ? "no answer to an echo" : outcome);
+          return failedBy(outcome);
         },
-        reasons: (_, { detail }) => detail.startsWith(ANOTHER_ANSWERS) ? wrongAnswers(scene) : [],
       };
     });
   });
 }
-
-const ANOTHER_ANSWERS = "another answers";
 
 /** What is wrong with who answers ARP for a gateway, whatever the table of neighbours holds now. */
 async function heard(
   scene: Scene,
   { link, expected, hostEnd, bridge }: Attached,
   gateway: string,
-): Promise<string | undefined> {
+): Promise<Failure | undefined> {
   if (gateway.includes(":") || !link!.flags.includes("UP") || link!.flags.includes("NOARP")) {
     return undefined;
   }
@@ -77,12 +71,12 @@ async function heard(
     )?.address ??
       expected.find(({ family }) => family === 4)?.address;
   const answers = await answersFor(scene.inside.netns, link!, gateway, own);
-  if (answers.length === 0) return `${NOBODY_ANSWERS} ${gateway}`;
+  if (answers.length === 0) return { kind: "nobody_has", address: gateway };
   const owner = scene.host.ownerOf(gateway);
   // The agent answers on all its links, and takes what comes by any: an echo tells whether it does.
   const right = [...scene.host.links.map(({ mac }) => mac), hostEnd?.mac, bridge?.link?.mac];
   return owner && hostEnd && answers.some((mac) => !right.includes(mac))
-    ? `${ANOTHER_ANSWERS}: ${answers.join(", ")}`
+    ? { kind: "others_have", address: gateway, macs: answers }
     : undefined;
 }
 
@@ -105,12 +99,14 @@ export function foundQuestions(scene: Scene): Question[] {
       port: 0,
       neighbours: [address],
       async ask() {
-        if (!ingress.flags.includes("UP")) return failed(`${ingress.name} is down`);
+        if (!ingress.flags.includes("UP")) {
+          return failed({ kind: "link_down", device: ingress.name });
+        }
         const answers = await answersFor(undefined, ingress, address, own);
-        if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${address}`);
+        if (answers.length === 0) return failed({ kind: "nobody_has", address });
         return answers.includes(link.mac!)
           ? answered(`${link.mac} answers`)
-          : failed(`${answers.join(", ")} answers, which is not ${attached.ifName}`);
+          : failed({ kind: "others_have", address, macs: answers, wanted: link.mac });
       },
     }];
   });

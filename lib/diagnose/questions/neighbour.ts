@@ -1,11 +1,13 @@
 /** Can it reach its neighbours on the network, by TCP? */
 import { between, type Ends, endsOf } from "../journey.ts";
 import { tryConnect } from "../packets/tcp.ts";
-import { pluginOf, Scene } from "../scene.ts";
+import type { Agent } from "../../facts/agent.ts";
+import { pluginOf, Scene } from "../../facts/scene.ts";
 import { sockets } from "../../netlink/sockets.ts";
+import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
 import { answersFor } from "../packets/who_has.ts";
-import { answered, failed, NOBODY_ANSWERS, type Question, unasked } from "./question.ts";
+import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
 
 /** One is enough to tell; a second tells whether it is the neighbour's own. */
 const MOST = 2;
@@ -14,13 +16,17 @@ const CLOSED_PORT = 9;
 const TIMEOUT_MS = 900;
 
 /** @param open keeps the scenes of the neighbours until the diagnosis is over */
-export function neighbourQuestions(scene: Scene, open: (scene: Scene) => void): Question[] {
+export function neighbourQuestions(
+  agent: Agent,
+  scene: Scene,
+  open: (scene: Scene) => void,
+): Question[] {
   if (!scene.container) return [];
   return scene.interfaces.flatMap((attached) => {
     const ends = endsOf(scene, attached);
     const bridge = attached.bridge?.name;
     if (!ends || bridge === undefined) return [];
-    const others = scene.containers.filter((other) =>
+    const others = agent.containers.filter((other) =>
       other.id !== scene.container!.id && other.mode === "own" && other.namespaceAlive &&
       other.processAlive &&
       other.attachments.some((one) =>
@@ -28,7 +34,7 @@ export function neighbourQuestions(scene: Scene, open: (scene: Scene) => void): 
       )
     ).slice(0, MOST);
     return others.flatMap((other) => {
-      const theirs = new Scene(scene.layout, { name: other.id, netns: other.netns, id: other.id });
+      const theirs = Scene.of(agent, { name: other.id, netns: other.netns, id: other.id });
       open(theirs);
       const their = theirs.interfaces.find(({ bridge: one, checkpoint }) =>
         one?.name === bridge && checkpoint?.network === attached.checkpoint?.network
@@ -47,7 +53,7 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
     const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)
       ?.address;
     if (address === undefined) return [];
-    const port = sockets(theirs.inside).find(({ protocol, state, localAddress }) =>
+    const port = sockets(theirs.inside as NamespaceView).find(({ protocol, state, localAddress }) =>
       protocol === "tcp" && state === "LISTEN" &&
       (localAddress === address || localAddress === "::" ||
         (family === 4 && localAddress === "0.0.0.0"))
@@ -79,7 +85,7 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
           if (outcome === "ECONNREFUSED" && refusedThere) {
             return answered(`it answers that nobody listens on ${port}`);
           }
-          return failed(outcome);
+          return failedBy(outcome);
         },
       },
       ...finds(scene, ends, theirs, far, family),
@@ -107,10 +113,10 @@ function finds(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 | 6
     async ask() {
       if (!ends.eth.link.flags.includes("UP")) return unasked(`${ends.eth.point.name} is down`);
       const answers = await answersFor(scene.inside.netns, ends.eth.link, their, own);
-      if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${their}`);
+      if (answers.length === 0) return failed({ kind: "nobody_has", address: their });
       return answers.includes(mac)
         ? answered(`${mac} answers`)
-        : failed(`${answers.join(", ")} answers for it`);
+        : failed({ kind: "others_have", address: their, macs: answers, wanted: mac });
     },
   }];
 }
@@ -134,10 +140,10 @@ function foundBy(ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[
     async ask() {
       if (!far.eth.link.flags.includes("UP")) return unasked(`${far.eth.point.name} is down`);
       const answers = await answersFor(theirs.inside.netns, far.eth.link, own, their);
-      if (answers.length === 0) return failed(`${NOBODY_ANSWERS} ${own}`);
+      if (answers.length === 0) return failed({ kind: "nobody_has", address: own });
       return answers.includes(link.mac!)
         ? answered(`${link.mac} answers`)
-        : failed(`${answers.join(", ")} answers for it`);
+        : failed({ kind: "others_have", address: own, macs: answers, wanted: link.mac });
     },
   }];
 }

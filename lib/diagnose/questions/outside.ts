@@ -2,9 +2,8 @@
 import { endsOf, through, toWire } from "../journey.ts";
 import { answersFor } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
-import { type Attached, leadsBy, type Scene, type Uplink } from "../scene.ts";
-import { SystemError } from "../../kernel/libc.ts";
-import { answered, failed, type Question, unasked } from "./question.ts";
+import { type Attached, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
+import { answered, failed, failedBy, type Failure, type Question, unasked } from "./question.ts";
 
 const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
 const MOST_CANDIDATES = 4;
@@ -132,7 +131,7 @@ export async function outsideQuestions(
           return answered("it answers an echo");
         }
         if (address !== undefined || outcome !== "timed out") {
-          return failed(outcome);
+          return failedByEcho(outcome);
         }
         // Nobody outside answers the agent either: how far the packet gets is all that can be told.
         const left = session.of(token).some(({ at, direction }) =>
@@ -148,7 +147,7 @@ export async function outsideQuestions(
               uplink!.link.name
             }, and nobody outside answers the agent itself`,
           )
-          : failed(outcome);
+          : failedByEcho(outcome);
       },
     });
     if (address === undefined) {
@@ -175,9 +174,11 @@ export async function outsideQuestions(
             size = Number(limit);
           } else if (outcome === "EMSGSIZE") {
             size = learned(scene, destination) ?? size;
-          } else return failed(outcome === "timed out" ? `no answer to ${size} bytes` : outcome);
+          } else if (outcome === "timed out") {
+            return failed({ kind: "silence", bytes: size });
+          } else return failedByEcho(outcome);
         }
-        return failed("the path's size changes with each packet");
+        return failed({ kind: "too_big", mtu: size });
       },
     });
   }
@@ -189,29 +190,27 @@ async function wrongHardware(
   { host }: Scene,
   { link, agentAddress }: Uplink,
   destination: string,
-): Promise<string | undefined> {
-  let nextHop = destination;
-  try {
-    nextHop = host.netlink.routeTo(destination).gateway ?? destination;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-  }
-  const entry = host.netlink.neighbours().find((one) =>
-    one.address === nextHop && one.link === link.index
-  );
+): Promise<Failure | undefined> {
+  const route = host.routeTo(destination);
+  const address = (typeof route === "string" ? undefined : route.gateway) ?? destination;
+  const entry = host.neighbourNow(address, link);
   if (entry?.mac === undefined) return undefined;
-  const answers = await answersFor(undefined, link, nextHop, agentAddress);
-  return answers.length === 0 || answers.includes(entry.mac)
+  const macs = await answersFor(undefined, link, address, agentAddress);
+  return macs.length === 0 || macs.includes(entry.mac)
     ? undefined
-    : `the agent sends what is for ${nextHop} to ${entry.mac}, and ${answers.join(", ")} answers`;
+    : { kind: "others_have", address, macs, wanted: entry.mac };
 }
 
 /** What the kernel has learned of the path. */
 function learned({ inside }: Scene, destination: string): number | undefined {
-  try {
-    return inside.netlink.routeTo(destination).mtu;
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  const route = inside.routeTo(destination);
+  return typeof route === "string" ? undefined : route.mtu;
+}
+
+/** What an echo ended with. */
+export function failedByEcho(outcome: string) {
+  const [word, code] = outcome.split(" ");
+  if (word === "unreachable") return failed({ kind: "unreachable", code: Number(code) });
+  if (word === "too") return failed({ kind: "too_big", mtu: Number(outcome.split(" ")[2]) });
+  return failedBy(outcome);
 }

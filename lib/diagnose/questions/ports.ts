@@ -2,16 +2,18 @@
 import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import type { PortMapping } from "../../containers/checkpoint.ts";
+import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
 import { sendPacket } from "../packets/raw.ts";
 import { tryConnect } from "../packets/tcp.ts";
-import { accepts, listenersOf, type Mapped, MAPPERS } from "../mapped.ts";
-import { type Attached, leadsBy, pluginOf, type Scene, type Uplink } from "../scene.ts";
-import { portReasons } from "../reasons/portmap.ts";
-import { answered, failed, type Question, unasked, UNTRANSLATED } from "./question.ts";
+import { accepts, type Mapped } from "../mapped.ts";
+import { MAPPERS } from "../../facts/readers/ports.ts";
+import { type Attached, leadsBy, pluginOf, type Scene, type Uplink } from "../../facts/scene.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
 
 const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
@@ -23,7 +25,7 @@ const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["200
 const STRANGER_MAC = "02:6d:63:6e:69:01";
 const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
 
-export async function portQuestions(scene: Scene): Promise<Question[]> {
+export function portQuestions(scene: Scene): Question[] {
   const questions: Question[] = [];
   for (const attached of scene.interfaces) {
     const mapper = pluginOf(attached.checkpoint, ...MAPPERS);
@@ -36,7 +38,7 @@ export async function portQuestions(scene: Scene): Promise<Question[]> {
         const address = attached.expected.find((one) => one.family === family);
         const uplink = scene.uplink(family);
         if (!address || !uplink || !attached.hostEnd) continue;
-        if (family === 6 && !await scene.mapsPorts6(mapper)) continue;
+        if (family === 6 && !mapsPorts6(scene, attached)) continue;
         const at = hostAddressOf(attached, mapping, family) ?? uplink.agentAddress;
         if (at.includes(":") !== (family === 6)) continue;
         const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
@@ -56,6 +58,14 @@ export async function portQuestions(scene: Scene): Promise<Question[]> {
     }
   }
   return questions;
+}
+
+/** Whether a port mapper's rules are also for IPv6: the original's, and others', may not be. */
+function mapsPorts6({ container }: Scene, { checkpoint }: Attached): boolean {
+  return listOwners().some((record) =>
+    record.containerId === container?.id && record.ifName === checkpoint?.ifName &&
+    record.endpoints.some(({ family }) => family === 6)
+  );
 }
 
 /** The address of the agent that a mapping is bound to, if it is to one. */
@@ -100,9 +110,11 @@ function isSomebody(address: string): boolean {
   return !/^(fe80:|ff|2(2[4-9]|3\d)\.|255\.)/.test(address);
 }
 
-function common({ mapping, address, at }: Mapped) {
+function common(mapped: Mapped) {
+  const { mapping, address, at } = mapped;
   return {
     topic: "port" as const,
+    mapped,
     family: address.family,
     protocol: mapping.protocol as "tcp" | "udp",
     destination: at,
@@ -167,27 +179,27 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
       if (syn && mapping.protocol === "tcp") {
         enter(ipPacket(flow, { flags: RST, sequence: syn.packet.acknowledge }));
       }
-      if (!arrived) return failed("the packet does not arrive in the container");
+      if (!arrived) return failed({ kind: "not_arrived" });
       if (mapping.protocol === "tcp" && reply.some(({ packet }) => packet.flags & RST)) {
-        return failed("the container refuses the connection");
+        return failed({ kind: "refused" });
       }
       const errors = seen.filter(({ at: where, direction, packet }) =>
         where === ends.eth.point.name && direction === "out" && packet.protocol === "icmp error"
       );
-      if (errors.length > 0) return failed("the container refuses the packet");
-      if (reply.length === 0) return failed("the container does not answer");
+      if (errors.length > 0) return failed({ kind: "refused" });
+      if (reply.length === 0) return failed({ kind: "no_answer" });
       const strange = back.find(({ packet }) =>
         packet.protocol === mapping.protocol &&
         (packet.source !== at || packet.sourcePort !== mapping.hostPort)
       );
       if (strange) {
         const { source, sourcePort } = strange.packet;
-        return failed(`${UNTRANSLATED} ${source} port ${sourcePort}, where nobody asked`);
+        return failed({ kind: "untranslated", address: source, port: sourcePort });
       }
       if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
-      return failed("its answer does not leave");
+      return failed({ kind: "answer_lost" });
     },
-    reasons: (_, answer) => portReasons(scene, mapped, answer.detail, stranger),
+    stranger,
   };
 }
 
@@ -202,7 +214,8 @@ function answerUdp(
     at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
   );
   if (!arrived) return false;
-  if (!listenersOf(scene, mapping).some((one) => accepts(one, address))) return true;
+  const waiting = listeners("udp", mapping.containerPort, scene.inside.netns);
+  if (!waiting.some((one) => accepts(one, address))) return true;
   try {
     sendPacket(scene.inside.netns, {
       protocol: "udp",
@@ -227,9 +240,8 @@ function local(scene: Scene, mapped: Mapped, at: string): Question {
     neighbours: [address.address],
     async ask(token) {
       const outcome = await tryConnect(undefined, at, mapping.hostPort, TIMEOUT_MS, token);
-      return outcome === "connected" ? answered("it takes the connection") : failed(outcome);
+      return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
     },
-    reasons: (_, answer) => portReasons(scene, mapped, answer.detail),
   };
 }
 
@@ -242,8 +254,7 @@ function itself(scene: Scene, mapped: Mapped): Question {
     neighbours: [address.address],
     async ask(token) {
       const outcome = await tryConnect(scene.inside.netns, at, mapping.hostPort, TIMEOUT_MS, token);
-      return outcome === "connected" ? answered("it takes the connection") : failed(outcome);
+      return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
     },
-    reasons: (_, answer) => portReasons(scene, mapped, answer.detail),
   };
 }

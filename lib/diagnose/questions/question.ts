@@ -1,16 +1,45 @@
 /** A question that an operator has of a container's network, and what a real packet answers. */
-import type { Finding } from "../finding.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Journey } from "../journey.ts";
+import type { Mapped } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
-import type { Attached, Scene } from "../scene.ts";
+import type { Resolver } from "../resolver.ts";
 
-export type Topic = "gateway" | "neighbour" | "outside" | "dns" | "agent" | "port" | "state";
+export type Topic =
+  | "gateway"
+  | "neighbour"
+  | "outside"
+  | "dns"
+  | "agent"
+  | "port"
+  | "state"
+  | "followed";
+
+/** How a question failed. */
+export type Failure =
+  /** Nothing came back in time. */
+  | { kind: "silence"; bytes?: number }
+  /** The kernel, or a hop, refused: errno's name, or an ICMP code. */
+  | { kind: "errno"; errno: string }
+  | { kind: "unreachable"; code: number }
+  | { kind: "too_big"; mtu: number }
+  /** Nobody answers who has an address, or somebody else does. */
+  | { kind: "nobody_has"; address: string }
+  | { kind: "others_have"; address: string; macs: readonly string[]; wanted?: string }
+  /** Of a mapped port. */
+  | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
+  | { kind: "untranslated"; address: string; port: number }
+  /** Of a DNS server: a code of its answers, or what is wrong with them. */
+  | { kind: "dns"; code: string; domain?: string; ms?: number }
+  | { kind: "link_down"; device: string }
+  | { kind: "config" };
 
 export interface Answer {
-  /** `unasked` is what can't be asked here: it is listed, and nobody is called ill by it. */
+  /** `unasked` is what can't be asked here: it is listed, and nobody is called ill or well by it. */
   outcome: "answered" | "failed" | "unasked";
-  /** In a few words: `answered by 02:…`, `timed out`. */
+  /** What was seen: `it answers an echo`; or why it was not asked. Of a failure, see `failure`. */
   detail: string;
+  failure?: Failure;
 }
 
 export interface Question {
@@ -32,20 +61,26 @@ export interface Question {
   sizes?: true;
   /** The other container, where one of this agent answers. */
   far?: { scene: Scene; attached: Attached };
+  /** What a port is mapped to, and who asks from outside. */
+  mapped?: Mapped;
+  stranger?: string;
+  /** How the container resolves names. */
+  resolver?: Resolver;
   /** Whose hardware addresses are asked for on the way. */
   neighbours: readonly string[];
   /** Sends the packet. It has a port or an identifier of its own, by which it is recognised. */
   ask(token: number, session: Session): Promise<Answer>;
-  /** Reasons that only this question knows, read when it has failed. */
-  reasons?(scene: Scene, answer: Answer): Promise<Finding[]> | Finding[];
 }
 
-/** How an answer begins when nobody tells the hardware address of the one that is asked. */
-export const NOBODY_ANSWERS = "nobody answers who has";
-
-/** How an answer begins whose translation was not undone. */
-export const UNTRANSLATED = "its answer comes from";
-
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
-export const failed = (detail: string): Answer => ({ outcome: "failed", detail });
 export const unasked = (detail: string): Answer => ({ outcome: "unasked", detail });
+export const failed = (failure: Failure): Answer => ({ outcome: "failed", detail: "", failure });
+
+/** What a connection, a datagram or an echo ended with. */
+export function failedBy(outcome: string): Answer {
+  return failed(
+    outcome === "timed out" || outcome === "no answer"
+      ? { kind: "silence" }
+      : { kind: "errno", errno: outcome },
+  );
+}

@@ -1,0 +1,67 @@
+/** A question that has failed, with all that was seen of it: what readers go by. */
+import type { Scene } from "../facts/scene.ts";
+import type { Drop } from "./observe/drops.ts";
+import type { Grown } from "./observe/counters.ts";
+import type { Kernel } from "./observe/kernel.ts";
+import type { KnownRule } from "./observe/rules.ts";
+import type { Session } from "./observe/session.ts";
+import type { Sighting } from "./observe/tap.ts";
+import type { RuleMet } from "./observe/trace.ts";
+import { type Trail, trailOf } from "./place.ts";
+import type { Answer, Failure, Question } from "./questions/question.ts";
+
+export interface Evidence {
+  scene: Scene;
+  question: Question;
+  failure: Failure;
+  token: number;
+  /** Where its packet was seen, and on which side of which hop it was lost. */
+  trail: Trail;
+  /** The packet wherever it was seen, and errors that quote it. */
+  sightings: readonly Sighting[];
+  /** ARP and neighbour discovery about an address. */
+  about(address: string): readonly Sighting[];
+  /** The rules that it met, in their order; those that ARP about an address met; those of errors. */
+  rules: readonly RuleMet[];
+  rulesAbout(address: string): readonly RuleMet[];
+  rulesOfErrors: readonly RuleMet[];
+  /** A rule that was met, as its own program has it. */
+  ruleOf(met: RuleMet): Promise<KnownRule>;
+  /** What the kernel says of the packet's end. */
+  drops: readonly Drop[];
+  /** Counters of drops that grew meanwhile. */
+  grown: readonly Grown[];
+  /** What could not be observed, and why. */
+  blind: readonly string[];
+  /** What else the kernel is asked. */
+  kernel: Kernel;
+}
+
+export function evidenceOf(
+  scene: Scene,
+  question: Question,
+  { failure }: Answer,
+  token: number,
+  session: Session,
+  ruleOf: Evidence["ruleOf"],
+  kernel: Kernel,
+): Evidence {
+  const sightings = session.of(token);
+  return {
+    scene,
+    question,
+    failure: failure!,
+    token,
+    trail: trailOf(question.journey, sightings, token),
+    sightings,
+    about: (address) => session.about(address),
+    rules: session.rules(token),
+    rulesAbout: (address) => session.rulesAbout(address),
+    rulesOfErrors: session.rulesOfErrors(),
+    ruleOf,
+    drops: session.drops(token),
+    grown: session.grown,
+    blind: session.blind,
+    kernel,
+  };
+}

@@ -1,0 +1,71 @@
+/** What readers ask the kernel beside the packet: who is on the wire, who listens, what hooks in. */
+import { unlessRefused } from "../../facts/unless.ts";
+import { type BpfLink, bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
+import { readProcFile } from "../../kernel/files.ts";
+import { inNamespaces } from "../../kernel/namespaces.ts";
+import { bridgeEntries, type ForwardingEntry } from "../../netlink/bridge_state.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { type Listener, listeners } from "../../netlink/sock_diag.ts";
+import { xdpProgram } from "../../netlink/traffic_state.ts";
+import type { Stop } from "../journey.ts";
+import { answersFor, BRIEF } from "../packets/who_has.ts";
+
+export interface Kernel {
+  /**
+   * Asks who has an address; each is asked once.
+   *
+   * @param sender our own address, for IPv4; `nobody` for one from whom nobody learns
+   */
+  whoHas(
+    netns: string | undefined,
+    link: Link,
+    address: string,
+    sender: string | undefined | "nobody",
+  ): Promise<readonly string[]>;
+  listeners(netns: string | undefined, protocol: "tcp" | "udp", port: number): readonly Listener[];
+  /** Where a bridge of the agent sends frames to a hardware address. */
+  bridgeEntries(bridge: number, mac: string): readonly ForwardingEntry[];
+  /** The number of the program of XDP at a link; undefined for none. */
+  xdp(stop: Stop): number | undefined;
+  /** How many programs of tcx are at a link. */
+  tcx(stop: Stop, direction: "ingress" | "egress"): number;
+  /** The links of bpf by which programs are held. */
+  bpfLinks(): readonly BpfLink[];
+  /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */
+  queueReaders(netns: string | undefined): readonly string[];
+}
+
+/** Asks this machine, and remembers the answers of the wire for one diagnosis. */
+export function askKernel(): Kernel {
+  const asked = new Map<string, Promise<readonly string[]>>();
+  return {
+    whoHas(netns, link, address, sender) {
+      const key = [netns, link.index, address, sender].join();
+      let answers = asked.get(key);
+      if (!answers) {
+        answers = sender === "nobody"
+          ? answersFor(netns, link, address, undefined, BRIEF)
+          : answersFor(netns, link, address, sender);
+        asked.set(key, answers);
+      }
+      return answers;
+    },
+    listeners: (netns, protocol, port) => listeners(protocol, port, netns),
+    bridgeEntries: (bridge, mac) => unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
+    xdp: ({ point, link }) => unlessRefused(() => xdpProgram(link.index, point.netns)),
+    tcx: ({ point, link }, direction) => tcxPrograms(link.index, direction, point.netns),
+    bpfLinks,
+    queueReaders,
+  };
+}
+
+function queueReaders(netns: string | undefined): string[] {
+  const read = () => readProcFile("/proc/thread-self/net/netfilter/nfnetlink_queue");
+  const text = unlessRefused(() =>
+    netns === undefined ? read() : inNamespaces({ net: netns }, read)
+  );
+  return (text ?? "").split("\n").filter((line) => line.trim() !== "").map((line) => {
+    const [queue, port] = line.trim().split(/\s+/);
+    return `queue ${queue} by port ${port}`;
+  });
+}

@@ -1,0 +1,189 @@
+/** A rule that a probe met: what it does, how its own program writes it, and how it is taken away. */
+import { addressBytes } from "../../base/ip.ts";
+import { inNetns, type Mechanism, type RuleRef } from "../../facts/cause.ts";
+import { unlessRefused } from "../../facts/unless.ts";
+import { type RawRule, readRules } from "../../nft/rules_in.ts";
+import { programOutput } from "./programs.ts";
+import type { RuleMet } from "./trace.ts";
+
+/** What a rule does to a packet, besides its verdict. */
+export type RuleAct =
+  | "dnat"
+  | "redirect"
+  | "snat"
+  /** To a random source port. */
+  | "random"
+  | "ttl"
+  | "rewrite"
+  | "notrack"
+  | "zone";
+
+export interface KnownRule {
+  ref: RuleRef;
+  mechanism: Mechanism;
+  acts: readonly RuleAct[];
+  /** Whether an address stands in it, such as that which it leads to. */
+  mentions?(address: string): boolean;
+  /** The command that deletes it; absent for a policy. */
+  remove?: string[];
+}
+
+const MOST_TEXT = 300;
+/**
+ * What a program is given as the name of a table or chain. The kernel takes any text for one, so
+ * that a container can make one that is an option of iptables: `--modprobe`, which names a program.
+ */
+const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@/-]*$/;
+/** Matches with a state of their own, by which iptables does not find its own rule again. */
+const STATEFUL = ["connlimit", "quota", "statistic", "rateest"];
+
+/** Reads chains at most once for one diagnosis. */
+export class KnownRules {
+  readonly #lists = new Map<string, Promise<string>>();
+  readonly #raw = new Map<string, readonly RawRule[]>();
+
+  async of(met: RuleMet): Promise<KnownRule> {
+    const { netns, family, table, chain, handle, verdict } = met;
+    const { mechanism, program } = keeperOf(family, table);
+    const ref = { program, family, table, chain, handle };
+    const named = (text: string): RuleRef => ({ ...ref, text: text.slice(0, MOST_TEXT) });
+    if (handle === undefined) return { ref: named(`policy ${verdict}`), mechanism, acts: [] };
+    if (![table, chain].every((name) => PLAIN_NAME.test(name))) {
+      return { ref: named(`handle ${handle}`), mechanism, acts: [] };
+    }
+    const raw = this.#rawOf(met);
+    const at = raw.findIndex((one) => one.handle === handle);
+    const rule = raw[at];
+    const known = {
+      mechanism,
+      acts: rule ? actsOf(rule) : [],
+      mentions: (address: string) => rule !== undefined && holds(rule.bytes, addressBytes(address)),
+    };
+    const byHandle = ["nft", "delete", "rule", family, table, chain, "handle", handle];
+    if (mechanism === "iptables") {
+      const listed = await this.#list(netns, program, ["-w", "5", "-t", table, "-S", chain]);
+      const lines = listed.split("\n").filter((line) => line.startsWith(`-A ${chain} `));
+      // Both tell all rules of the chain in one order; another number is another moment.
+      const line = lines.length === raw.length ? lines[at] : undefined;
+      if (line !== undefined) {
+        const list = words(line);
+        const isPlain = !list.some((word) => /^(?:-M|--mod)/.test(word) || STATEFUL.includes(word));
+        return {
+          ...known,
+          ref: named(line),
+          remove: inNetns(
+            netns,
+            ...isPlain ? [program, "-w", "-t", table, "-D", ...list.slice(1)] : byHandle,
+          ),
+        };
+      }
+    }
+    const text = await this.#list(netns, "nft", [
+      "-a",
+      "-n",
+      "list",
+      "chain",
+      family,
+      table,
+      chain,
+    ]);
+    const own = text.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
+    const isNft = program === "nft" || mechanism === "iptables" || at < 0;
+    return {
+      ...known,
+      ref: named(own?.trim().replace(/ # handle \d+$/, "") ?? `handle ${handle}`),
+      remove: inNetns(
+        netns,
+        ...isNft ? byHandle : [program, "-t", table, "-D", chain, String(at + 1)],
+      ),
+    };
+  }
+
+  #rawOf({ netns, family, table, chain }: RuleMet): readonly RawRule[] {
+    const key = [netns, family, table, chain].join("\t");
+    let found = this.#raw.get(key);
+    if (!found) {
+      found = unlessRefused(() => readRules(netns, family, table, chain)) ?? [];
+      this.#raw.set(key, found);
+    }
+    return found;
+  }
+
+  #list(netns: string | undefined, program: string, args: string[]): Promise<string> {
+    const key = [netns, program, ...args].join("\t");
+    let found = this.#lists.get(key);
+    if (!found) {
+      found = programOutput(netns, program, args).then((text) => text ?? "");
+      this.#lists.set(key, found);
+    }
+    return found;
+  }
+}
+
+const IPTABLES_TABLES = new Set(["filter", "nat", "mangle", "raw", "security"]);
+const KEEPERS: Readonly<Record<string, { mechanism: Mechanism; program: string }>> = {
+  ip: { mechanism: "iptables", program: "iptables" },
+  ip6: { mechanism: "iptables", program: "ip6tables" },
+  bridge: { mechanism: "ebtables", program: "ebtables" },
+  arp: { mechanism: "arptables", program: "arptables" },
+};
+
+/** Which program keeps a table. */
+function keeperOf(family: string, table: string): { mechanism: Mechanism; program: string } {
+  const keeper = IPTABLES_TABLES.has(table) ? KEEPERS[family] : undefined;
+  return keeper ?? { mechanism: "nftables", program: "nft" };
+}
+
+/** Expressions of nf_tables that act (linux/netfilter/nf_tables.h), and targets of xtables. */
+const ACTS: Readonly<Record<string, readonly RuleAct[]>> = {
+  dnat: ["dnat"],
+  snat: ["snat"],
+  masq: ["snat"],
+  redir: ["redirect"],
+  tproxy: ["redirect"],
+  notrack: ["notrack"],
+  "payload set": ["rewrite"],
+  "payload set ttl": ["ttl"],
+  "ct set zone": ["zone"],
+  DNAT: ["dnat"],
+  REDIRECT: ["redirect"],
+  TPROXY: ["redirect"],
+  SNAT: ["snat"],
+  MASQUERADE: ["snat"],
+  NETMAP: ["snat"],
+  NOTRACK: ["notrack"],
+  CT: ["notrack"],
+  TTL: ["ttl"],
+  HL: ["ttl"],
+  redirect: ["redirect"],
+};
+
+function actsOf({ names, isRandom }: RawRule): RuleAct[] {
+  return [...names.flatMap((name) => ACTS[name] ?? []), ...isRandom ? ["random" as const] : []];
+}
+
+/** The same of a rule in words, of iptables-legacy. */
+export function actsOfWords(list: readonly string[]): RuleAct[] {
+  const target = list[list.indexOf("-j") + 1];
+  const isZone = target === "CT" && list.some((word) => word.startsWith("--zone"));
+  const isRandom = list.some((word) => word.startsWith("--random"));
+  return [
+    ...isZone ? ["zone" as const] : ACTS[target ?? ""] ?? [],
+    ...isRandom ? ["random" as const] : [],
+  ];
+}
+
+function holds(bytes: Uint8Array, part: Uint8Array): boolean {
+  for (let i = 0; i + part.length <= bytes.length; i++) {
+    if (part.every((byte, k) => bytes[i + k] === byte)) return true;
+  }
+  return false;
+}
+
+/** Words separated by blanks; one in quotes may hold blanks. */
+export function words(line: string): string[] {
+  return Array.from(
+    line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g),
+    ([, quoted, bare]) => quoted === undefined ? bare! : quoted.replaceAll(/\\(.)/g, "$1"),
+  );
+}

@@ -1,0 +1,298 @@
+/** The agent as a router: whether it forwards, and where its routes and rules lead. */
+import { networkText, within } from "../../base/ip.ts";
+import { type Cause, cause, inNetns, removing, run } from "../../facts/cause.ts";
+import { forwardingOff, sysctlName } from "../../facts/readers/agent.ts";
+import type { Scene } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
+import type { Evidence } from "../evidence.ts";
+import { rpFilter } from "./kernel_drop.ts";
+import { culpritOf, flowOf, REFUSING } from "./policy.ts";
+import type { Reader } from "./reader.ts";
+
+/** The agent has the packet and does not lead it on. */
+export const agentRoutes: Reader = {
+  name: "the agent's forwarding and routes",
+  applies: ({ trail: { before } }) =>
+    before?.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place),
+  read: readRouting,
+};
+
+/** It was seen nowhere, and the agent or somebody beyond it sent it. */
+export const agentsOwnRoutes: Reader = {
+  name: "the agent's routes",
+  applies: ({ trail: { before, journey } }) => !before && journey.from !== "container",
+  read: readRouting,
+};
+
+function readRouting(e: Evidence): Cause[] {
+  const { scene, question, trail } = e;
+  const input = trail.before?.direction === "in" ? trail.before.stop.link.name : undefined;
+  const forwards = trail.journey.to !== "agent" && trail.journey.from !== "agent";
+  return [
+    ...refusedByMark(e),
+    ...forwards ? forwarding(scene, question.family, input) : [],
+    ...routeCauses(e),
+    ...trail.before?.way === "back" || trail.journey.to === "container" ? wayBack(scene) : [],
+  ].slice(0, 1);
+}
+
+/** @param input the link that the packet came in by */
+function forwarding(scene: Scene, family: 4 | 6, input?: string): Cause[] {
+  const of = family === 4 ? "ipv4" : "ipv6";
+  const whole = family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
+  const own = input === undefined ? [] : [`${of}/conf/${input}/forwarding`];
+  const off = [whole, ...own].find((name) => scene.host.setting(name) === "0");
+  if (off === undefined) return [];
+  if (off === whole) return [forwardingOff(family, sysctlName(off))];
+  return [{
+    ...forwardingOff(family, sysctlName(off), input),
+    place: scene.placeOf(input!),
+  }];
+}
+
+/** Why the agent does not lead a packet on: to outside, or back to the container. */
+export function routeCauses(e: Evidence, back = false): Cause[] {
+  const { scene, question, trail, token } = e;
+  const { host } = scene;
+  const { family } = question;
+  const sighting = trail.seen[trail.last];
+  const toContainer = back ||
+    (trail.before?.way === "back") === (trail.journey.from === "container") &&
+      trail.journey.to !== "neighbour";
+  const attached = scene.interfaces.find(({ expected, link }) =>
+    link && expected.some((one) => one.family === family)
+  );
+  const address = attached?.expected.find((one) => one.family === family)?.address;
+  if (!attached || address === undefined) return [];
+  const isAnswer = trail.before?.way === "back" && !toContainer && sighting !== undefined;
+  const target = toContainer
+    ? address
+    : isAnswer
+    ? sighting.packet.destination
+    : question.realDestination && trail.journey.from !== "container"
+    ? question.realDestination
+    : question.destination;
+  const source = toContainer ? undefined : sighting?.packet.source;
+  const input = trail.before?.direction === "in" ? trail.before.stop.link : undefined;
+  const packet = {
+    source: source ?? question.destination,
+    input: input?.name,
+    isMarked: true,
+    flow: flowOf(question, token, (trail.before?.way === "back") || back),
+  };
+  const route = host.routeTo(
+    target,
+    source !== undefined && input ? { source, inputLink: input.index } : undefined,
+    packet.flow,
+  );
+  const wanted = toContainer ? attached.ingress?.index : undefined;
+  const isLocal = !toContainer && typeof route !== "string" && route.type === "local" &&
+    (trail.journey.to === "agent" || host.ownerOf(target) !== undefined);
+  const isRight = isLocal || typeof route !== "string" && !REFUSING.includes(route.type) &&
+      (wanted === undefined
+        ? trail.after?.direction !== "out" || leadsBy(route.link, trail.after.stop.link)
+        : route.link === wanted);
+  if (isRight) return [];
+  const withoutMain = mainRuleGone(host, family);
+  if (withoutMain.length > 0) return withoutMain;
+  const culprit = culpritOf(host, target, family, packet);
+  // A question that was asked of a link that does not exist any more says nothing of routes.
+  const isStale = typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) &&
+    source !== undefined && !culprit;
+  if (isStale) return [];
+  if (typeof route === "string" && !toContainer) {
+    const down = [
+      ...downLinks(scene, target, family),
+      ...withoutAddress(scene, target, family),
+    ].slice(0, 1);
+    if (down.length > 0) return down;
+  }
+  const connected = culprit ? undefined : connectedGone(scene, target, family);
+  if (connected) return [connected];
+  const leads = typeof route === "string"
+    ? route
+    : REFUSING.includes(route.type)
+    ? route.type
+    : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
+  return [cause(
+    culprit?.mechanism === "rule" ? "host_rule" : toContainer ? "host_route" : "no_host_route",
+    [culprit?.mechanism ?? "route", "agent"],
+    {
+      family,
+      address: target,
+      container: toContainer ? scene.name : undefined,
+      route: culprit?.text,
+      why: leads,
+    },
+    [`asked for the route to ${target}${source ? ` from ${source}` : ""}: ${leads}`],
+    culprit && removing(culprit.text, culprit.remove),
+  )];
+}
+
+/** Where the kernel says that it has refused a packet for its route. */
+const REFUSED_AT = ["ip_error", "ip6_pkt_discard", "ip6_pkt_prohibit"];
+
+/** The kernel refuses a packet whose route seems right: a mark leads it elsewhere. */
+function refusedByMark({ scene, question, trail, token, drops }: Evidence): Cause[] {
+  const { host } = scene;
+  const last = trail.seen[trail.last];
+  if (!last || !host.rules.some(({ mark }) => mark !== undefined)) return [];
+  const isRefused = drops.some(({ location = "" }) =>
+    REFUSED_AT.some((one) => location.startsWith(one))
+  );
+  if (!isRefused) return [];
+  const address = last.packet.destination;
+  const culprit = culpritOf(host, address, question.family, {
+    source: last.packet.source,
+    input: trail.before?.stop.link.name,
+    isMarked: true,
+    flow: flowOf(question, token, trail.before?.way === "back"),
+  });
+  if (culprit?.mechanism !== "rule") return [];
+  return [cause(
+    "host_rule",
+    ["rule", "agent"],
+    { family: question.family, address, route: culprit.text },
+    ["the kernel refused the packet for its route, and without a mark its route is another"],
+    removing(culprit.text, culprit.remove),
+  )];
+}
+
+/** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */
+function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | undefined {
+  const name = family === 4 ? "inet" : "inet6";
+  for (const { address, prefixLength, link, scope, family: of } of host.addresses) {
+    if (of !== name || scope !== "global" || prefixLength >= (family === 4 ? 31 : 127)) continue;
+    const device = host.linkAt(link);
+    if (!device?.flags.includes("UP") || !within(target, `${address}/${prefixLength}`)) continue;
+    const has = host.routes.some((route) =>
+      route.family === name && route.link === link && route.destination !== "default" &&
+      Number(route.destination.split("/")[1]) >= prefixLength && within(target, route.destination)
+    );
+    if (has) continue;
+    const subnet = networkText(address, prefixLength);
+    const source = family === 4 ? ["src", address] : [];
+    return cause(
+      "connected_route_gone",
+      ["route", "agent"],
+      { family, route: subnet, device: device.name, address: target },
+      [`${device.name} has ${address}/${prefixLength}, and no route to that subnet`],
+      run(["ip", "route", "add", subnet, "dev", device.name, ...source]),
+    );
+  }
+  return undefined;
+}
+
+/** Without its rule nobody looks into the main table, where almost all routes are. */
+export function mainRuleGone({ rules, netns }: Space, family: 4 | 6, container?: string): Cause[] {
+  const own = rules.filter((rule) => rule.family === (family === 4 ? "inet" : "inet6"));
+  const isThere = own.some(({ table, action }) => table === "main" && action === "lookup");
+  if (own.length === 0 || isThere) return [];
+  const of = family === 6 ? ["-6"] : [];
+  return [cause(
+    "main_rule_gone",
+    ["rule", container === undefined ? "agent" : "container"],
+    { family, container },
+    [`ip rule: ${
+      own.slice(0, 8).map(({ priority, table, action }) => `${priority}: ${action} ${table ?? ""}`)
+        .join(", ")
+    }`],
+    run(inNetns(netns, "ip", ...of, "rule", "add", "priority", "32766", "table", "main")),
+  )];
+}
+
+/** A route to a bridge is one to its ports. */
+function leadsBy(by: number | undefined, { index, master }: Link): boolean {
+  return by !== undefined && (by === index || by === master);
+}
+
+/** The agent's links that are none of the container's. */
+function ofOthers({ host, interfaces }: Scene): Link[] {
+  const own = new Set(
+    interfaces.flatMap(({ ingress, hostEnd }) => [ingress?.index, hostEnd?.index]),
+  );
+  return host.links.filter((link) => !own.has(link.index) && link.kind !== "loopback");
+}
+
+function globalOf(host: Space, link: Link, family: 4 | 6) {
+  return host.addressesOf(link).filter((one) =>
+    (one.family === "inet6") === (family === 6) && one.scope === "global"
+  );
+}
+
+/** A link of the agent that is down and would lead to an address, or led everywhere. */
+function downLinks(scene: Scene, target: string, family: 4 | 6): Cause[] {
+  const { host } = scene;
+  const down = ofOthers(scene).filter((link) =>
+    !link.flags.includes("UP") && globalOf(host, link, family).length > 0
+  );
+  const leads =
+    down.find((link) =>
+      globalOf(host, link, family).some(({ address, prefixLength }) =>
+        within(target, `${address}/${prefixLength}`)
+      )
+    ) ?? down[0];
+  if (!leads) return [];
+  return [cause(
+    "uplink_down",
+    ["link", "uplink"],
+    { family, device: leads.name, address: target },
+    [{ device: leads.name, flags: leads.flags }, `the agent has no route to ${target}`],
+    run(["ip", "link", "set", leads.name, "up"]),
+  )];
+}
+
+/** A link of the agent that is up and has addresses of the other family alone, and no route. */
+function withoutAddress(scene: Scene, target: string, family: 4 | 6): Cause[] {
+  const { host } = scene;
+  const bare = ofOthers(scene).find((link) =>
+    link.flags.includes("UP") && link.master === undefined && link.carrier &&
+    globalOf(host, link, family).length === 0 &&
+    globalOf(host, link, family === 4 ? 6 : 4).length > 0
+  );
+  if (!bare) return [];
+  return [cause("uplink_address_lost", ["address", "uplink"], {
+    family,
+    address: target,
+    device: bare.name,
+  }, [`its addresses: ${host.addressesOf(bare).map(({ address }) => address).join(", ")}`])];
+}
+
+/** The agent's own route to the container, which its reverse-path filter goes by too. */
+export function wayBack(scene: Scene): Cause[] {
+  return scene.interfaces.flatMap(({ routedByAgent, ingress, expected }) =>
+    routedByAgent && ingress
+      ? expected.flatMap(({ family, address }) => wayBackTo(scene, ingress, family, address))
+      : []
+  );
+}
+
+/** The kernel is asked what it would do: with a packet of the container's, and with an answer. */
+function wayBackTo(scene: Scene, ingress: Link, family: 4 | 6, address: string): Cause[] {
+  const { host, name: container } = scene;
+  const device = ingress.name;
+  const route = host.routeTo(address);
+  const leads = typeof route === "string" ? undefined : host.linkAt(route.link)?.name;
+  if (leads === device) return [];
+  const uplink = scene.uplink(family);
+  if (uplink && isFiltered(host, ingress, address, uplink.agentAddress)) {
+    return [rpFilter(device, undefined, scene.placeOf(device), address, host)];
+  }
+  return [cause("host_route", ["route", "agent"], {
+    family,
+    container,
+    address,
+    why: leads === undefined ? "nowhere" : `to ${leads}`,
+  }, [`the container is behind ${device}`])];
+}
+
+/** Whether the filter is strict on a device, and the kernel says it takes no such packet there. */
+function isFiltered(host: Space, input: Link, source: string, destination: string): boolean {
+  // The stricter of the two does not win, but the larger number: 1 is strict, 2 loose.
+  const settings = ["all", input.name].map((one) => host.setting(`ipv4/conf/${one}/rp_filter`));
+  if (source.includes(":") || Math.max(...settings.map(Number)) !== 1) return false;
+  // EXDEV is the filter's own word for it; newer kernels say EINVAL.
+  const route = host.routeTo(destination, { source, inputLink: input.index });
+  return route === "EXDEV" || route === "EINVAL";
+}

@@ -1,0 +1,184 @@
+/** Settings of a bridge and its ports that keep frames away. */
+import type { BridgePort } from "../../netlink/bridge_state.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { type Cause, cause, type Place, removing, run, type Values } from "../../facts/cause.ts";
+import { portState } from "../../facts/readers/bridge.ts";
+import type { Attached } from "../../facts/scene.ts";
+import type { Code } from "../../facts/words.ts";
+import type { Evidence } from "../evidence.ts";
+import type { Trail } from "../place.ts";
+import type { Reader } from "./reader.ts";
+
+export const bridgeInBetween: Reader = {
+  name: "the bridge that it is lost in",
+  applies: ({ trail: { before, after } }) =>
+    [before, after].some((leg) => leg?.stop.place === "host-veth" || leg?.stop.place === "bridge"),
+  read: (e) => bridgePortCauses(e, e.trail),
+};
+
+/** What keeps a frame at the container's port, and at the port that it should leave by. */
+export function bridgePortCauses(e: Evidence, trail?: Trail): Cause[] {
+  return e.scene.interfaces.flatMap((attached) => portCauses(e, attached, trail)).slice(0, 1);
+}
+
+export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Cause[] {
+  const { scene } = e;
+  const { hostEnd, bridge } = attached;
+  const master = bridge?.link;
+  if (!hostEnd || !master) return [];
+  const other = trail?.journey.legs.map(({ stop }) => stop.link).find((link) =>
+    link.index !== hostEnd.index && link.master === master.index
+  );
+  const ends = [
+    { port: scene.agent.portOf(hostEnd), link: hostEnd, place: "host-veth" as const },
+    ...other ? [{ port: scene.agent.portOf(other), link: other, place: "neighbour" as const }] : [],
+  ].filter((one): one is { port: BridgePort; link: Link; place: "host-veth" | "neighbour" } =>
+    one.port !== undefined && one.port.master === master.index
+  );
+  const isolated = ends.length === 2 && ends.every(({ port }) => port.isolated);
+  return [
+    ...ends.flatMap(({ port, link, place }) => stateCauses(port, link, place, bridge!.name)),
+    ...isolated
+      ? [portCause("port_isolated", "host-veth", hostEnd.name, ["isolated", "off"], {
+        other: bridge!.name,
+        wanted: other!.name,
+      }, "isolated on, at both")]
+      : [],
+    ...forwarding(e, attached, master),
+    ...ends.flatMap(({ port, link, place }) => floodCauses(port, link, place, bridge!.name)),
+    ...vlans(e, attached),
+  ];
+}
+
+function portCause(
+  code: Code,
+  place: Place,
+  device: string,
+  change: readonly string[],
+  values: Values,
+  seen: string,
+): Cause {
+  return cause(
+    code,
+    ["bridge-port", place],
+    { ...values, device },
+    [`bridge link: ${seen}`],
+    run(["bridge", "link", "set", "dev", device, ...change]),
+  );
+}
+
+function stateCauses(
+  port: BridgePort,
+  { name, carrier }: Link,
+  place: "host-veth" | "neighbour",
+  other: string,
+): Cause[] {
+  return [
+    ...port.state !== "forwarding" && carrier ? [portState(name, other, port.state, place)] : [],
+    ...port.locked
+      ? [portCause("port_locked", place, name, ["locked", "off"], { other }, "locked on")]
+      : [],
+  ];
+}
+
+function floodCauses(
+  port: BridgePort,
+  { name }: Link,
+  place: "host-veth" | "neighbour",
+  other: string,
+): Cause[] {
+  const off = [
+    ...port.unicastFlood ? [] : ["flood"],
+    ...port.multicastFlood ? [] : ["mcast_flood"],
+    ...port.broadcastFlood ? [] : ["bcast_flood"],
+  ];
+  const suppress = ["neigh_suppress", "off"];
+  return [
+    ...off.length > 0
+      ? [portCause(
+        "port_flood",
+        place,
+        name,
+        off.flatMap((one) => [one, "on"]),
+        { other, value: off.join(", ") },
+        off.map((one) => `${one} off`).join(" "),
+      )]
+      : [],
+    ...port.neighbourSuppress
+      ? [portCause("neigh_suppress", place, name, suppress, { other }, "neigh_suppress on")]
+      : [],
+  ];
+}
+
+/** An entry of the forwarding table that leads a hardware address to another port. */
+function forwarding(
+  { scene, question: { far }, sightings, kernel }: Evidence,
+  attached: Attached,
+  master: Link,
+): Cause[] {
+  const { link, hostEnd, bridge } = attached;
+  const wanted: [mac: string | undefined, port: Link, whose: string][] = [
+    [link?.mac, hostEnd!, "the container"],
+  ];
+  if (far?.attached.hostEnd) {
+    wanted.push([far.attached.link?.mac, far.attached.hostEnd, `container ${far.scene.name}`]);
+  }
+  for (const [mac, port, container] of wanted) {
+    if (mac === undefined) continue;
+    const wrong = kernel.bridgeEntries(master.index, mac).find((one) =>
+      // A port's own address is local there; that of who is behind it must not be.
+      one.link !== port.index || one.permanent
+    );
+    if (!wrong) continue;
+    const name = scene.host.linkAt(wrong.link)?.name ?? String(wrong.link);
+    const isSelf = wrong.link === master.index || wrong.permanent;
+    const of = isSelf && wrong.master === undefined ? "self" : "master";
+    const isOwn = wrong.link === port.index;
+    return [cause(
+      "fdb_wrong",
+      ["bridge-port", isOwn ? "host-veth" : "bridge"],
+      {
+        container,
+        mac,
+        other: bridge!.name,
+        device: isOwn ? "the bridge itself" : name,
+        wanted: port.name,
+      },
+      [
+        `bridge fdb: ${mac} dev ${name}${
+          wrong.permanent ? " permanent" : wrong.fixed ? " static" : ""
+        }`,
+        ...sightings.slice(0, 1).map(({ at }) => `a frame was seen at ${at}`),
+      ],
+      removing(`the entry of ${mac} on ${name}`, ["bridge", "fdb", "del", mac, "dev", name, of]),
+    )];
+  }
+  return [];
+}
+
+/** A bridge that filters VLANs passes what its ports are members of, by their PVID when untagged. */
+function vlans({ scene }: Evidence, { hostEnd, bridge }: Attached): Cause[] {
+  const { filtering, ports } = scene.agent.bridgeVlans;
+  if (!filtering.has(bridge!.link!.index)) return [];
+  const pvid = (index: number) => ports.get(index)?.find(({ pvid }) => pvid)?.id;
+  const own = pvid(hostEnd!.index);
+  const at = pvid(bridge!.link!.index);
+  if (own !== undefined && own === at) return [];
+  const device = hostEnd!.name;
+  return [cause(
+    "vlan_differs",
+    ["vlan", "host-veth"],
+    {
+      device,
+      other: bridge!.name,
+      value: own === undefined ? "none" : String(own),
+      wanted: at === undefined ? "none" : String(at),
+    },
+    [`bridge vlan: the PVID of ${device} is ${own ?? "not set"}, of ${bridge!.name} ${
+      at ?? "not set"
+    }`],
+    run(
+      ["bridge", "vlan", "add", "dev", device, "vid", String(at ?? 1), "pvid", "untagged"],
+    ),
+  )];
+}

@@ -1,0 +1,259 @@
+/** Rules that do not drop a packet, and change it or how it is tracked so that it gets lost. */
+import { type Cause, cause, type Mechanism, type Proof, removing, run } from "../../facts/cause.ts";
+import type { Code } from "../../facts/words.ts";
+import { sysctlName } from "../../facts/readers/agent.ts";
+import type { Evidence } from "../evidence.ts";
+import type { KnownRule, RuleAct } from "../observe/rules.ts";
+import type { RuleMet } from "../observe/trace.ts";
+import { grownLegacy } from "./legacy.ts";
+import { always, type Reader } from "./reader.ts";
+
+/** The first rule of the agent that the packet met and that does one of these things. */
+export async function ruleThat(e: Evidence, ...acts: RuleAct[]): Promise<KnownRule | undefined> {
+  for (const met of ofAgent(e.rules)) {
+    const rule = await e.ruleOf(met);
+    if (rule.acts.some((one) => acts.includes(one))) return rule;
+  }
+  // Those of iptables-legacy are not traced, but they count.
+  const legacy = grownLegacy(e).find((one) =>
+    one.netns === undefined && one.acts.some((act) => acts.includes(act))
+  );
+  if (!legacy) return undefined;
+  const { rule, words, acts: its } = legacy;
+  const remove = [rule.program, "-w", "-t", rule.table, "-D", ...words.slice(1)];
+  return { ref: rule, mechanism: "iptables-legacy", acts: its, remove };
+}
+
+export function ofAgent(rules: readonly RuleMet[]): RuleMet[] {
+  return rules.filter(({ kind, netns }) => kind === "rule" && netns === undefined);
+}
+
+export function ruleCause(
+  code: Code,
+  { ref, mechanism, remove }: KnownRule,
+  seen: readonly Proof[],
+  about: Partial<Cause> = {},
+): Cause {
+  return {
+    ...cause(
+      code,
+      [mechanism, "agent"],
+      { rule: ref },
+      seen,
+      remove && removing(ref.text, remove),
+    ),
+    ...about,
+  };
+}
+
+/** ICMP's type "time exceeded", of IPv4 and of IPv6. */
+const TIME_EXCEEDED = { 4: 11, 6: 3 } as const;
+/** Where the kernel forwards. */
+const FORWARDS = ["ip_forward", "ip6_forward"];
+
+export const agingRule: Reader = {
+  name: "a rule that makes it too old to be forwarded",
+  applies: ({ sightings, drops, question }) =>
+    sightings.some(({ packet }) =>
+      packet.protocol === "icmp error" && packet.flags === TIME_EXCEEDED[question.family]
+    ) ||
+    drops.some(({ location, reason }) =>
+      FORWARDS.includes(location ?? "") && reason !== "PKT_TOO_BIG"
+    ),
+  async read(e) {
+    const rule = await ruleThat(e, "ttl");
+    return rule
+      ? [ruleCause("rule_ttl", rule, [
+        "the kernel dropped it where it forwards, as one whose time to live is over",
+      ])]
+      : [];
+  },
+};
+
+/** Frames that a rule of the bridge gives another hardware address. */
+export const bridgeNat: Reader = {
+  name: "a rule of the bridge that gives frames another hardware address",
+  applies: ({ trail, rules }) => trail.after !== undefined && rules.some(isBridgeNat),
+  async read(e) {
+    for (const met of e.rules.filter(isBridgeNat)) {
+      const rule = await e.ruleOf(met);
+      if (!rule.acts.some((act) => act === "dnat" || act === "snat" || act === "redirect")) {
+        continue;
+      }
+      const seen = [{ rule: rule.ref, verdict: met.verdict }];
+      return [ruleCause("bridge_nat", rule, seen, { place: "bridge" })];
+    }
+    return [];
+  },
+};
+
+function isBridgeNat({ family, table, kind, verdict }: RuleMet): boolean {
+  return family === "bridge" && table === "nat" && kind === "rule" && verdict !== "drop";
+}
+
+/** A packet for a mapped port that reaches the container from an address which nobody answers. */
+export const wrongSourceOfPort: Reader = {
+  name: "a rule that gives connections from outside a source of nobody",
+  applies: ({ question, trail }) => question.topic === "port" && trail.journey.to === "container",
+  async read(e) {
+    const { question, trail, scene, sightings } = e;
+    const end = trail.journey.legs.findLast(({ way }) => way === "there")?.stop.point.name;
+    const arrived = sightings.find(({ packet, at }) =>
+      packet.destination === question.realDestination && at === end
+    );
+    const sent = trail.seen[0]?.packet.source;
+    const source = arrived?.packet.source;
+    if (!arrived || sent === undefined || source === sent || scene.host.ownerOf(source!)) return [];
+    const rule = await ruleThat(e, "snat");
+    return [cause(
+      "wrong_snat",
+      ["portmap", "agent"],
+      { container: scene.name, address: source, rule: rule?.ref },
+      [`sent from ${sent}, it was seen arriving on ${arrived.at} from ${source}`],
+      rule?.remove && removing(rule.ref.text, rule.remove),
+    )];
+  },
+};
+
+/** A packet whose addresses or ports a rule writes anew, which no connection tracking undoes. */
+export const rewritingRule: Reader = {
+  name: "a rule that writes the packet anew",
+  applies: (e) => isStrange(e) || e.question.protocol === "icmp",
+  async read(e) {
+    const rule = await ruleThat(e, "rewrite");
+    return rule
+      ? [ruleCause("rule_rewrites", rule, [
+        isStrange(e)
+          ? "it was seen with another destination than it was sent to"
+          : "the kernel's trace has the packet meet it",
+      ])]
+      : [];
+  },
+};
+
+function isStrange({ question, sightings, token }: Evidence): boolean {
+  const wanted = [question.destination, question.realDestination];
+  return sightings.some(({ packet }) =>
+    packet.protocol !== "icmp error" && packet.sourcePort === token &&
+    !wanted.includes(packet.destination)
+  );
+}
+
+/** A rule that leads a mapped port to somebody else, or takes it out before it is led anywhere. */
+export const translation: Reader = {
+  name: "a rule that leads it elsewhere",
+  applies: always,
+  async read(e) {
+    const { question, sightings } = e;
+    const { realDestination } = question;
+    const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
+    for (const met of ofAgent(e.rules).filter(({ jump }) => jump === undefined)) {
+      const rule = await e.ruleOf(met);
+      if (!rule.acts.some((act) => act === "dnat" || act === "redirect")) {
+        const isPassed = question.topic === "port" && met.table === "nat" && !isTranslated &&
+          (met.verdict === "return" || met.verdict === "accept");
+        if (isPassed && rule.mechanism === "iptables") {
+          return [ruleCause("port_passed_by", rule, [{ rule: rule.ref, verdict: met.verdict }], {
+            mechanism: "portmap",
+            port: portOf(e),
+            address: realDestination,
+          })];
+        }
+        continue;
+      }
+      const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
+      const isOtherPort = sightings.some(({ packet }) =>
+        packet.destination === realDestination && packet.protocol === question.protocol &&
+        packet.destinationPort !== question.realPort && packet.sourcePort === e.token
+      );
+      if (isOurs && !isOtherPort || met.table === "mesos-cni") return [];
+      const mechanism: Mechanism = question.topic === "port"
+        ? "portmap"
+        : question.topic === "agent"
+        ? "agent"
+        : rule.mechanism;
+      return [ruleCause(
+        "port_taken_by_rule",
+        rule,
+        [
+          { rule: rule.ref, verdict: met.verdict },
+          `it should lead to ${realDestination ?? question.destination} port ${
+            question.realPort ?? question.port
+          }`,
+        ],
+        { mechanism, address: question.destination, port: portOf(e) },
+      )];
+    }
+    return [];
+  },
+};
+
+export function portOf({ question: { port, protocol } }: Pick<Evidence, "question">): string {
+  return `${port}/${protocol}`;
+}
+
+/** What forgets a connection sooner than an answer comes, in s. */
+const SHORT_TIMEOUT = 2;
+const USUAL_TIMEOUT = { udp: 30, icmp: 30, tcp: 120 } as const;
+const TIMEOUTS = {
+  udp: ["udp_timeout", "udp_timeout_stream"],
+  icmp: ["icmp_timeout", "icmpv6_timeout"],
+  tcp: ["tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_established"],
+} as const;
+
+/**
+ * An answer that has come back to the agent and is translated no more, or a packet for a mapped port
+ * that is not translated: its connection was never tracked, is tracked elsewhere (zones), or is
+ * forgotten.
+ */
+export const untracked: Reader = {
+  name: "what keeps it out of connection tracking",
+  applies: (e) => isLostAnswer(e) || isUntranslated(e),
+  async read(e) {
+    const { question, drops, scene } = e;
+    const seen = [
+      isLostAnswer(e)
+        ? `the answer was seen arriving on ${
+          e.trail.before!.stop.point.name
+        }, and not led on to who asked`
+        : `a packet for port ${question.port} or its answer was not translated`,
+      ...drops.slice(0, 2).map(({ reason, device }) => ({ drop: reason, device })),
+    ];
+    const rule = await ruleThat(e, "notrack", "zone");
+    if (rule) return [untrackingCause(rule, seen)];
+    if (!isLostAnswer(e)) return [];
+    const short = TIMEOUTS[question.protocol].map((name) => `netfilter/nf_conntrack_${name}`)
+      .filter((name) => Number(scene.host.setting(name) ?? SHORT_TIMEOUT) < SHORT_TIMEOUT);
+    if (short.length === 0) return [];
+    const usual = USUAL_TIMEOUT[question.protocol];
+    return [cause(
+      "conntrack_timeout",
+      ["conntrack", "agent"],
+      {
+        setting: sysctlName(short[0]!),
+        value: short.map((name) => `${sysctlName(name)} is ${scene.host.setting(name)} s`)
+          .join(", "),
+      },
+      seen,
+      run(["sysctl", "-w", ...short.map((name) => `${sysctlName(name)}=${usual}`)]),
+    )];
+  },
+};
+
+export function untrackingCause(rule: KnownRule, seen: readonly Proof[]): Cause {
+  return ruleCause(rule.acts.includes("zone") ? "ct_zone" : "notrack", rule, seen);
+}
+
+function isLostAnswer({ trail, scene }: Evidence): boolean {
+  const { before, seen, last } = trail;
+  const packet = seen[last]?.packet;
+  return before?.way === "back" && before.direction === "in" && before.stop.place === "uplink" &&
+    packet !== undefined && scene.host.ownerOf(packet.destination) !== undefined;
+}
+
+/** A port that nothing translates is answered by the agent itself. */
+function isUntranslated({ failure, question, trail, sightings }: Evidence): boolean {
+  return failure.kind === "untranslated" ||
+    question.topic === "port" && trail.journey.from === "outside" &&
+      !sightings.some(({ packet }) => packet.destination === question.realDestination);
+}

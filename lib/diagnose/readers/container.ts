@@ -1,0 +1,190 @@
+/** The container's own routes, policy rules and source addresses. */
+import { type Cause, cause, inNetns, isProblem, removing, run } from "../../facts/cause.ts";
+import { missingOf } from "../../facts/readers/address.ts";
+import { linksOf } from "../../facts/readers/link.ts";
+import { routeCauses, routesText, wantsDefault } from "../../facts/readers/route.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Flow } from "../../netlink/mod.ts";
+import type { Evidence } from "../evidence.ts";
+import type { Failure } from "../questions/question.ts";
+import { best, culpritOf, flowOf, REFUSING, routeWords } from "./policy.ts";
+import { mainRuleGone } from "./agent_routing.ts";
+import type { Reader } from "./reader.ts";
+
+/** A packet that leaves the container from an address that is not its own there. */
+export const strangeSource: Reader = {
+  name: "a source that the container was not given",
+  applies: ({ trail }) => {
+    const first = trail.seen.find((one) => one !== undefined);
+    return trail.journey.from === "container" && first !== undefined &&
+      first.at === trail.journey.legs[0]!.stop.point.name;
+  },
+  read({ scene, trail, question }) {
+    const { source } = trail.seen.find((one) => one !== undefined)!.packet;
+    const given = scene.givenOf(question.family);
+    if (given.length === 0 || given.includes(source) || source.startsWith("fe80:")) return [];
+    const attached = scene.interfaces.find(({ link }) =>
+      link?.index === trail.journey.legs[0]!.stop.link.index
+    );
+    return wrongSource(scene, source, attached, question.destination);
+  },
+};
+
+/** It was seen nowhere: the container's routes lead it away, or refuse it. */
+export const ownRoutes: Reader = {
+  name: "the container's routes",
+  applies: ({ trail }) => !trail.before && trail.journey.from === "container",
+  read: ({ scene, question, failure, token }) =>
+    routesTo(
+      scene,
+      question.destination,
+      question.family,
+      failure,
+      flowOf(question, token, false),
+    ),
+};
+
+/** It has arrived in the container, and its answer goes astray there. */
+export const routesBack: Reader = {
+  name: "the container's routes back",
+  applies: ({ trail: { before } }) =>
+    before?.direction === "in" && before.stop.place === "container",
+  read: ({ scene, question, failure, token, trail }) =>
+    routesTo(
+      scene,
+      trail.seen[trail.last]?.packet.source ?? question.destination,
+      question.family,
+      failure,
+      flowOf(question, token, true),
+    ),
+};
+
+/** Why the container's own routes do not lead a packet out by its interface. */
+export function routesTo(
+  scene: Scene,
+  address: string,
+  family: 4 | 6,
+  failure: Failure,
+  flow?: Flow,
+): Cause[] {
+  const { inside, name: container } = scene;
+  const attached =
+    scene.interfaces.find(({ expected, link }) =>
+      link && expected.some((one) => one.family === family)
+    ) ?? scene.interfaces[0];
+  const source = attached?.expected.find((one) => one.family === family)?.address;
+  const withoutMain = mainRuleGone(inside, family, container);
+  if (withoutMain.length > 0) return withoutMain;
+  const errno = failure.kind === "errno" ? failure.errno : undefined;
+  const route = inside.routeTo(address, undefined, flow);
+  const culprit = culpritOf(inside, address, family, { source, flow });
+  const isRefused = culprit !== undefined && (errno === "EACCES" || errno === "EPERM");
+  const code = (what: "refuses" | "elsewhere") =>
+    `${culprit?.mechanism ?? "route"}_${what}` as const;
+  if (typeof route !== "string" && !REFUSING.includes(route.type) && !isRefused) {
+    if (!attached?.link || route.link === attached.link.index || route.type === "local") {
+      return route.source === undefined || route.type === "local"
+        ? []
+        : wrongSource(scene, route.source, attached, address);
+    }
+    if (scene.interfaces.some(({ link }) => link?.index === route.link)) return [];
+    const device = inside.linkAt(route.link)?.name ?? "another link";
+    return [cause(
+      code("elsewhere"),
+      [culprit?.mechanism ?? "route", "container"],
+      { container, family, address, device, route: culprit?.text },
+      [`asked for the route to ${address}: dev ${device}${
+        route.gateway ? ` via ${route.gateway}` : ""
+      } (table ${route.table})`],
+      culprit && removing(culprit.text, inNetns(inside.netns, ...culprit.remove)),
+    )];
+  }
+  if (culprit) {
+    // What has taken the default route's place leaves none.
+    const gateway = attached?.expected.find((one) => one.family === family)?.gateway;
+    const again = culprit.isDefault && gateway !== undefined
+      ? [["ip", "route", "replace", "default", "via", gateway, "dev", attached!.ifName]]
+      : [];
+    return [cause(
+      code("refuses"),
+      [culprit.mechanism, "container"],
+      { container, family, address, route: culprit.text },
+      [`a packet to ${address} ends: ${typeof route === "string" ? route : route.type}`],
+      removing(
+        culprit.text,
+        ...[culprit.remove, ...again].map((one) => inNetns(inside.netns, ...one)),
+      ),
+    )];
+  }
+  const lost = routeCauses(scene).filter(isProblem);
+  if (lost.length > 0) return lost;
+  if (errno !== "ENETUNREACH" && typeof route !== "string") return [];
+  const given = scene.interfaces.find((one) => wantsDefault(one, 4) || wantsDefault(one, 6));
+  const networks = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.network ?? []);
+  return [cause("no_route", ["route", "container"], {
+    container,
+    family,
+    address,
+    network: given?.checkpoint?.network ?? (networks.join(" or ") || undefined),
+    why: given ? "given" : undefined,
+  }, [`its routes are ${routesText(scene, family)}`])];
+}
+
+/** A route that gives packets a source which is not the container's on that network. */
+export function wrongSource(
+  scene: Scene,
+  address: string,
+  attached: Attached | undefined,
+  destination: string,
+): Cause[] {
+  if (!attached?.link) return [];
+  const { inside, name: container } = scene;
+  const own = attached.expected.map((one) => one.address);
+  const family = address.includes(":") ? 6 : 4;
+  const wanted = attached.expected.find((one) => one.family === family)?.address;
+  if (wanted === undefined || own.includes(address)) return [];
+  const values = { container, family, address, wanted, device: attached.ifName } as const;
+  const entry = best(
+    inside.routes.filter((one) =>
+      one.source === address && one.table === "main" && one.link === attached.link!.index
+    ),
+    destination,
+  );
+  if (!entry) {
+    return [cause(
+      "address_differs",
+      ["address", "container"],
+      { ...values, why: "source" },
+      [`its addresses: ${inside.addressesOf(attached.link).map((one) => one.address).join(", ")}`],
+    )];
+  }
+  const words = routeWords({ ...entry, source: wanted }, inside);
+  return [cause(
+    "wrong_source",
+    ["route", "container"],
+    values,
+    [`its route: ${routeWords(entry, inside).join(" ")}`],
+    run(inNetns(inside.netns, "ip", "route", "replace", ...words)),
+  )];
+}
+
+/** What is said of a container is said of a neighbour here. */
+export function farCauses({ question, failure, trail, token, scene }: Evidence): Cause[] {
+  if (!question.far) return [];
+  const { family } = question;
+  const { scene: theirs, attached } = question.far;
+  const asked = trail.seen[trail.last]?.packet.source ?? scene.givenOf(family)[0];
+  const looks = [
+    () => linksOf(theirs, attached),
+    () => missingOf(theirs, attached, family),
+    () =>
+      asked === undefined
+        ? []
+        : routesTo(theirs, asked, family, failure, flowOf(question, token, true)),
+  ];
+  for (const look of looks) {
+    const found = look().filter(isProblem);
+    if (found.length > 0) return found.map((one) => ({ ...one, place: "neighbour" }));
+  }
+  return [];
+}

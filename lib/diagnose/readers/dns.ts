@@ -1,0 +1,157 @@
+/** Name resolution: what the answers of a server say, and what the container's configuration does. */
+import { isAddress } from "../../base/ip.ts";
+import {
+  type Cause,
+  cause,
+  inNetns,
+  type Place,
+  removing,
+  type Values,
+} from "../../facts/cause.ts";
+import { isWithoutServer } from "../../facts/readers/files.ts";
+import type { Scene } from "../../facts/scene.ts";
+import type { Code } from "../../facts/words.ts";
+import type { Evidence } from "../evidence.ts";
+import { failureText } from "../render/failure.ts";
+import type { Resolver } from "../resolver.ts";
+import type { Reader } from "./reader.ts";
+
+/** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
+export function configCauses(scene: Scene, { servers, file, lookups }: Resolver): Cause[] {
+  const about = { container: scene.name, file };
+  const reason = ["dns", "container"] as const;
+  const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
+    (checkpoint?.result?.routes.length ?? 0) > 0
+  );
+  return [
+    ...servers.length === 0 && isMeantOutside && !isWithoutServer(scene)
+      ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
+      : [],
+    ...servers.filter((one) => !isAddress(one.split("%")[0]!)).map((server) =>
+      cause("bad_nameserver", reason, { ...about, value: server }, [
+        `${file}: nameserver ${server}`,
+      ])
+    ),
+    ...lookups !== undefined && !lookups.some((one) => one === "dns" || one === "resolve")
+      ? [cause("no_dns_lookup", reason, about, [
+        `/etc/nsswitch.conf: hosts: ${lookups.join(" ")}`,
+      ])]
+      : [],
+  ];
+}
+
+export const resolverConfig: Reader = {
+  name: "the container's resolver configuration",
+  applies: ({ failure, question }) => failure.kind === "config" && question.resolver !== undefined,
+  read: ({ scene, question }) => configCauses(scene, question.resolver!),
+};
+
+/** Of each code, what it is a cause of, and what the server does. */
+const ANSWERS: Readonly<Record<string, readonly [Code, why?: string]>> = {
+  SERVFAIL: ["dns_servfail"],
+  REFUSED: ["dns_refused", "REFUSED"],
+  NOTIMP: ["dns_refused", "NOTIMP"],
+  FORMERR: ["dns_refused", "FORMERR"],
+  NXDOMAIN: ["dns_wrong_answer", "answers NXDOMAIN even for the root: it knows no name"],
+  NODATA: ["dns_wrong_answer", "answers without an address, also for names that have one"],
+  truncated: ["dns_truncated"],
+  strange: ["dns_wrong_answer", "sends answers that fit no question"],
+};
+
+export const dnsAnswer: Reader = {
+  name: "what the DNS server answers",
+  applies: ({ question }) => question.topic === "dns" && question.resolver !== undefined,
+  async read(e) {
+    const { scene, question, failure } = e;
+    const server = question.destination;
+    const { servers, timeout, ndots, file } = question.resolver!;
+    const container = scene.name;
+    const isOwn = scene.host.ownerOf(server) !== undefined;
+    const place: Place = isOwn ? "agent" : "outside";
+    const seen = [
+      `asked for the root and for example.com, the outcome is: ${failureText(failure)}`,
+      ...servers.length > 1
+        ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`]
+        : [],
+    ];
+    const found = (code: Code, at: Place, values: Values = {}) => [
+      cause(code, ["dns", at], { container, address: server, file, ...values }, seen),
+    ];
+    const isLoopback = server.startsWith("127.") || server === "::1";
+    const here = scene.inside.ownerOf(server);
+    if (here && (here.kind !== "loopback" || !isLoopback)) {
+      const at = scene.inside.addressesOf(here).find(({ address }) => address === server)!;
+      const whole = `${server}/${at.prefixLength}`;
+      return [cause(
+        "duplicate_address",
+        ["duplicate", "container"],
+        { container, address: server, device: here.name, why: "DNS server inside" },
+        seen,
+        removing(
+          `${whole} from ${here.name}`,
+          inNetns(scene.inside.netns, "ip", "address", "del", whole, "dev", here.name),
+        ),
+      )];
+    }
+    if (isLoopback) return found("dns_refused", "container", { why: "loopback" });
+    if (failure.kind === "errno" && failure.errno === "ECONNREFUSED") {
+      const isAbsent = isOwn && e.kernel.listeners(undefined, "udp", 53).length === 0;
+      const shared = isAbsent ? await sharedServer(e) : [];
+      if (shared.length > 0) return shared;
+      return found("dns_refused", isAbsent ? "container" : place, {
+        why: isAbsent ? "agent" : "ECONNREFUSED",
+      });
+    }
+    if (failure.kind !== "dns") return [];
+    const { code, domain, ms } = failure;
+    if (code === "wildcard") {
+      return found("dns_search_wildcard", "container", { value: domain, why: String(ndots) });
+    }
+    if (code === "deaf") return found("dns_search_silent", "container", { value: domain });
+    if (code === "slow") {
+      return found("dns_timeout_short", "container", { value: String(timeout), why: String(ms) });
+    }
+    const [name, why] = ANSWERS[code] ?? [];
+    return name === undefined ? [] : found(name, place, { why });
+  },
+};
+
+/** An address that the agent has, and somebody beyond its uplink too. */
+async function sharedServer({ scene, question, kernel }: Evidence): Promise<Cause[]> {
+  const { host } = scene;
+  const server = question.destination;
+  const way = scene.uplink(question.family);
+  const owner = host.ownerOf(server);
+  if (!way || !owner || question.family === 6) return [];
+  const answers = (await kernel.whoHas(undefined, way.link, server, "nobody")).filter((mac) =>
+    host.links.every((link) => link.mac !== mac)
+  );
+  if (answers.length === 0) return [];
+  const length = host.addressesOf(owner).find(({ address }) => address === server)!.prefixLength;
+  return [cause(
+    "duplicate_address",
+    ["duplicate", "agent"],
+    { container: scene.name, address: server, device: owner.name, why: "DNS server" },
+    [{ asked: server, on: way.link.name, answers }],
+    removing(
+      `${server}/${length} from the agent`,
+      ["ip", "address", "del", `${server}/${length}`, "dev", owner.name],
+    ),
+  )];
+}
+
+export const strangeAnswer: Reader = {
+  name: "an answer of a DNS server from another address",
+  applies: ({ question, trail }) =>
+    question.topic === "dns" && trail.before?.way === "back" &&
+    trail.before.stop.place === "uplink" &&
+    trail.seen[trail.last]!.packet.source !== question.destination,
+  read({ question, trail }) {
+    const { source } = trail.seen[trail.last]!.packet;
+    const { name } = trail.before!.stop.point;
+    return [cause("dns_wrong_source", ["dns", "outside"], {
+      address: question.destination,
+      other: source,
+    }, [`its answer was seen arriving on ${name} from ${source}`])];
+  },
+};

@@ -1,0 +1,218 @@
+/** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
+import { type Cause, cause, RECOVER } from "../../facts/cause.ts";
+import { MAPPERS } from "../../facts/readers/ports.ts";
+import { pluginOf } from "../../facts/scene.ts";
+import type { Listener } from "../../netlink/sock_diag.ts";
+import { mappingOf } from "../../ports/nftables_mapping.ts";
+import type { Evidence } from "../evidence.ts";
+import { accepts } from "../mapped.ts";
+import { RST } from "../packets/frame.ts";
+import { ruleThat } from "./changing_rule.ts";
+import { nearly } from "./nearly.ts";
+import type { Reader } from "./reader.ts";
+
+const isRefused = ({ failure }: Evidence) =>
+  failure.kind === "refused" || failure.kind === "errno" && failure.errno === "ECONNREFUSED";
+const isSilent = ({ failure }: Evidence) =>
+  failure.kind === "no_answer" || failure.kind === "silence";
+
+export const portListener: Reader = {
+  name: "who listens behind the port",
+  applies: (e) =>
+    e.question.mapped !== undefined && (isRefused(e) || e.failure.kind === "no_answer"),
+  read(e) {
+    const { scene, failure } = e;
+    const { mapping, address } = e.question.mapped!;
+    const { protocol, containerPort, hostPort } = mapping;
+    if (protocol !== "tcp" && protocol !== "udp") return [];
+    const port = `${containerPort}/${protocol}`;
+    const container = scene.name;
+    const all = e.kernel.listeners(scene.inside.netns, protocol, containerPort);
+    const open = all.filter((one) => accepts(one, address));
+    const full = protocol === "tcp" ? backlog(open) : undefined;
+    const reason = ["listener", "container"] as const;
+    if (full !== undefined) return [cause("backlog_full", reason, { container, port }, [full])];
+    if (failure.kind === "no_answer") return [];
+    const leads = [
+      `port ${hostPort} of the agent leads to ${address.address}:${containerPort}, which refuses`,
+    ];
+    if (all.length === 0) {
+      // The agent itself refuses too where no rule leads the port on.
+      return failure.kind === "errno" ? [] : [
+        cause("nobody_listens", reason, { container, port }, leads),
+      ];
+    }
+    const device = open.map((one) => scene.inside.linkAt(one.device)?.name).find((one) => one);
+    if (open.length > 0 && device === undefined) return [];
+    return [cause("listens_elsewhere", reason, {
+      container,
+      port,
+      family: address.family,
+      device,
+      address: [...new Set(all.map((one) => one.address))].join(", "),
+      wanted: address.address,
+      why: all.every(({ only6 }) => only6) && address.family === 4 ? "IPv6 alone" : undefined,
+    }, leads)];
+  },
+};
+
+/** What waits to be accepted, against how much may (the queues of a listening socket). */
+function backlog(all: readonly Listener[]): string | undefined {
+  const full = all.find(({ waiting, most }) => waiting > 0 && waiting >= most);
+  return full &&
+    `${full.waiting} connections wait to be accepted, and it takes ${full.most} (Recv-Q, Send-Q)`;
+}
+
+/** A port mapping that is wrong by what its plugin was told, or by what its table says. */
+export const portMapping: Reader = {
+  name: "what the port mapper was told",
+  applies: ({ question }) =>
+    question.mapped !== undefined &&
+    pluginOf(question.mapped.attached.checkpoint, ...MAPPERS)?.type === MAPPERS[0],
+  read({ scene, question }) {
+    const { attached, mapping, address, uplink } = question.mapped!;
+    const mapper = pluginOf(attached.checkpoint, ...MAPPERS)!;
+    const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
+    if (question.stranger !== undefined && excluded.includes(uplink.link.name)) {
+      return [cause("uplink_excluded", ["portmap", "uplink"], {
+        network: attached.checkpoint!.network,
+        device: uplink.link.name,
+        other: attached.bridge?.name ?? "its bridge",
+      }, [`its rules pass by what comes in by ${excluded.join(", ")}`])];
+    }
+    if (mapper.backend !== "nftables") return [];
+    const { hostPort, protocol, containerPort } = mapping;
+    const found = mappingOf(address.family, protocol, hostPort);
+    if (found?.address === address.address && found.port === containerPort) return [];
+    const port = `${hostPort}/${protocol}`;
+    return [
+      found
+        ? cause(
+          "dnat_elsewhere",
+          ["portmap", "agent"],
+          { container: scene.name, port, address: found.address },
+          [
+            `the table mesos-cni has it lead to ${found.address}:${found.port}`,
+            ...owner(scene, found.address),
+          ],
+          RECOVER,
+        )
+        : cause(
+          "dnat_missing",
+          ["portmap", "agent"],
+          { container: scene.name, port },
+          ["the table mesos-cni of nftables has no element for it"],
+          RECOVER,
+        ),
+    ];
+  },
+};
+
+/** No rule that the packet met has led it on: it was for the container, and the agent took it itself. */
+export const untranslatedPort: Reader = {
+  name: "the rule that leads the port to the container",
+  applies: (e) =>
+    e.question.mapped !== undefined && isTakenHere(e) &&
+    !e.sightings.some(({ packet }) => packet.destination === e.question.realDestination),
+  async read(e) {
+    const { scene, question, rules } = e;
+    // It was translated, and lost behind that.
+    if (await ruleThat(e, "dnat")) return [];
+    return [cause(
+      "dnat_missing",
+      ["portmap", "agent"],
+      { container: scene.name, port: `${question.port}/${question.protocol}` },
+      [
+        `it should lead to ${question.realDestination} port ${question.realPort}`,
+        ...chainsMet(question.mapped!.attached.checkpoint!, rules),
+        ...await nearly(
+          scene,
+          ["PREROUTING", "OUTPUT"],
+          ({ target, port }) =>
+            target !== undefined && "dnat" in target &&
+            (port?.number === question.port || target.dnat.address === question.realDestination),
+        ),
+      ],
+      RECOVER,
+    )];
+  },
+};
+
+/** Whether the packet came as far as the rules of nat, or to the agent's own sockets. */
+function isTakenHere({ failure, rules, drops, sightings, token }: Evidence): boolean {
+  return failure.kind === "errno" && failure.errno === "ECONNREFUSED" ||
+    rules.some(({ table, netns }) => table === "nat" && netns === undefined) ||
+    drops.some(({ reason }) => reason === "NO_SOCKET") ||
+    sightings.some(({ direction, packet }) =>
+      direction === "out" && (packet.quoted?.sourcePort === token ||
+        packet.destinationPort === token && (packet.flags & RST) !== 0)
+    );
+}
+
+function chainsMet(
+  checkpoint: NonNullable<Parameters<typeof pluginOf>[0]>,
+  rules: Evidence["rules"],
+): string[] {
+  const chain = pluginOf(checkpoint, ...MAPPERS)?.chain;
+  const nat = [...new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain))];
+  return [
+    nat.length === 0
+      ? "the kernel's trace: it met no rule of the nat table"
+      : `the kernel's trace: of the nat table it met ${nat.join(", ")}`,
+    ...typeof chain === "string" && !nat.includes(chain) ? [`nothing led it to ${chain}`] : [],
+  ];
+}
+
+function owner(scene: Evidence["scene"], address: string): string[] {
+  const other = scene.ownerOf(address);
+  return [
+    other ? `${address} is container ${other.id}` : `${address} is no container's that is known`,
+  ];
+}
+
+/** The agent itself: whether it listens, where, and has room. */
+export const agentListener: Reader = {
+  name: "who listens at the agent",
+  applies: (e) =>
+    e.question.topic === "agent" && (isRefused(e) || isSilent(e)) &&
+    e.scene.host.ownerOf(e.question.destination) !== undefined,
+  read(e) {
+    const { destination: address, port, family } = e.question;
+    const all = e.kernel.listeners(undefined, "tcp", port);
+    const open = all.filter((one) => accepts(one, { address, family }));
+    const values = { address, port: String(port) };
+    const full = backlog(open);
+    const seen = [`a connection from inside to ${address} port ${port} is refused`];
+    const reason = ["agent", "agent"] as const;
+    if (isSilent(e)) {
+      return full === undefined ? [] : [
+        cause("backlog_full", reason, { port: `${port}/tcp` }, [full]),
+      ];
+    }
+    if (open.length > 0) return [];
+    if (all.length === 0) return [cause("agent_unreachable", reason, values, seen)];
+    return [cause("agent_listens_elsewhere", reason, {
+      ...values,
+      other: all.map((one) => one.address).join(", "),
+    }, seen)];
+  },
+};
+
+/** A refusal that came from the far end itself, of a connection that is followed. */
+export const farListener: Reader = {
+  name: "who listens at the other end",
+  applies: (e) => e.question.topic === "followed" && isRefused(e),
+  read: (e) => [farRefusal(e)],
+};
+
+function farRefusal({ scene, question }: Evidence): Cause {
+  const { far, destination, realDestination, realPort, port, protocol } = question;
+  const address = realDestination ?? destination;
+  const place = far ? "neighbour" : scene.host.ownerOf(address) ? "agent" : "outside";
+  return cause("nobody_listens", ["listener", place], {
+    container: far?.scene.name,
+    address,
+    port: `${realPort ?? port}/${protocol}`,
+    why: "refused",
+  }, ["a refusal came back, and no rule was seen that made it"]);
+}

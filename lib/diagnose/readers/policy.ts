@@ -1,0 +1,171 @@
+/** Which policy rule or route decides over a packet, and how it is taken away. */
+import { within } from "../../base/ip.ts";
+import type { Flow, Route, Rule } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
+import type { Question } from "../questions/question.ts";
+
+/** Kinds of routes, and actions of rules, that lead nowhere. */
+export const REFUSING = ["blackhole", "unreachable", "prohibit"];
+
+const NUMBERS = { tcp: 6, udp: 17, icmp: 1 } as const;
+const PROTOCOLS: Readonly<Record<number, string>> = {
+  1: "icmp",
+  6: "tcp",
+  17: "udp",
+  58: "ipv6-icmp",
+};
+
+/** What a policy rule may ask for, besides the destination. */
+export interface Packet {
+  source?: string;
+  /** The link that it came in by; none for one of this namespace's own. */
+  input?: string;
+  /** Whether it may have been marked. */
+  isMarked?: boolean;
+  flow?: Flow;
+}
+
+/** @param back of the answer to it */
+export function flowOf(
+  { protocol, family, realPort, port }: Question,
+  token: number,
+  back: boolean,
+): Flow {
+  const number = protocol === "icmp" && family === 6 ? 58 : NUMBERS[protocol];
+  const far = realPort ?? port;
+  return back
+    ? { protocol: number, sourcePort: far, destinationPort: token }
+    : { protocol: number, sourcePort: token, destinationPort: far };
+}
+
+/** What decides, and how it is taken away. */
+export interface Culprit {
+  mechanism: "route" | "rule";
+  text: string;
+  remove: string[];
+  /** Whether it stands where the default route should. */
+  isDefault?: boolean;
+}
+
+/** The rule or the route that decides over a destination, if it is not what a network is given. */
+export function culpritOf(
+  view: Space,
+  destination: string,
+  family: 4 | 6,
+  packet: Packet = {},
+): Culprit | undefined {
+  const name = family === 4 ? "inet" : "inet6";
+  const flag = family === 6 ? ["-6"] : [];
+  const rules = view.rules.filter((rule) => rule.family === name);
+  for (const rule of rules) {
+    if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
+      if (rule.table !== "main") continue;
+      const route = best(
+        view.routes.filter((one) => one.family === name && one.table === "main"),
+        destination,
+      );
+      if (!route) continue;
+      if (REFUSING.includes(route.type) || route.destination !== "default") {
+        if (route.protocol === "kernel") return undefined;
+        return {
+          mechanism: "route",
+          text: `the route ${routeWords(route, view).join(" ")}`,
+          isDefault: route.destination === "default",
+          remove: ["ip", ...flag, "route", "del", ...routeWords(route, view)],
+        };
+      }
+      return undefined;
+    }
+    if (!applies(rule, destination, packet)) continue;
+    const text = ruleWords(rule);
+    if (REFUSING.includes(rule.action)) {
+      return {
+        mechanism: "rule",
+        text: `the policy rule ${rule.priority}: ${text.join(" ")} ${rule.action}`,
+        remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
+      };
+    }
+    if (rule.action !== "lookup") continue;
+    const route = best(
+      view.routes.filter((one) => one.family === name && one.table === rule.table),
+      destination,
+    );
+    if (!route || route.type === "throw") continue;
+    return culprit(rule, route, view, family);
+  }
+  return undefined;
+}
+
+/** The policy rule by which a route of a table of its own is looked at. */
+export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | undefined {
+  const rule = view.rules.find((one) =>
+    one.family === (family === 4 ? "inet" : "inet6") && one.table === route.table
+  );
+  return rule && culprit(rule, route, view, family);
+}
+
+function culprit(rule: Rule, route: Route, view: Space, family: 4 | 6): Culprit {
+  return {
+    mechanism: "rule",
+    text: `the policy rule ${rule.priority}: ${
+      ruleWords(rule).join(" ")
+    } lookup ${rule.table}, whose route is ${routeWords(route, view).join(" ")}`,
+    remove: ["ip", ...family === 6 ? ["-6"] : [], "rule", "del", "priority", String(rule.priority)],
+  };
+}
+
+function applies(rule: Rule, destination: string, packet: Packet): boolean {
+  const { from, to, inputLink, outputLink, mark, inverted } = rule;
+  const { source, input, isMarked, flow } = packet;
+  const holds = (range: [number, number] | undefined, port: number | undefined) =>
+    range === undefined || (port !== undefined && port >= range[0] && port <= range[1]);
+  const fits = (to === "all" || within(destination, to)) &&
+    (from === "all" || (source !== undefined && within(source, from))) &&
+    (inputLink === undefined || inputLink === input ||
+      (input === undefined && inputLink === "lo")) &&
+    outputLink === undefined && (mark === undefined || isMarked === true) &&
+    (rule.protocol === undefined || rule.protocol === flow?.protocol) &&
+    holds(rule.sourcePorts, flow?.sourcePort) &&
+    holds(rule.destinationPorts, flow?.destinationPort);
+  return fits !== inverted;
+}
+
+export function best(routes: readonly Route[], destination: string): Route | undefined {
+  const length = ({ destination }: Route) =>
+    destination === "default" ? 0 : Number(destination.split("/")[1]);
+  return routes.filter((route) =>
+    route.destination === "default" || within(destination, route.destination)
+  )
+    .sort((a, b) => length(b) - length(a) || (a.metric ?? 0) - (b.metric ?? 0))[0];
+}
+
+export function routeWords(route: Route, view: Space): string[] {
+  const link = view.linkAt(route.link)?.name;
+  return [
+    ...route.type === "unicast" ? [] : [route.type],
+    route.destination,
+    ...route.gateway ? ["via", route.gateway] : [],
+    ...link ? ["dev", link] : [],
+    ...route.table === "main" ? [] : ["table", route.table],
+    ...route.source ? ["src", route.source] : [],
+    ...route.metric ? ["metric", String(route.metric)] : [],
+  ];
+}
+
+function ruleWords(rule: Rule): string[] {
+  const { from, to, inputLink, outputLink, mark, inverted } = rule;
+  const range = (name: string, ports?: [number, number]) =>
+    ports ? [name, ports[0] === ports[1] ? String(ports[0]) : ports.join("-")] : [];
+  return [
+    ...inverted ? ["not"] : [],
+    "from",
+    from,
+    ...to === "all" ? [] : ["to", to],
+    ...inputLink ? ["iif", inputLink] : [],
+    ...outputLink ? ["oif", outputLink] : [],
+    ...mark ? ["fwmark", mark] : [],
+    ...rule.protocol ? ["ipproto", PROTOCOLS[rule.protocol] ?? String(rule.protocol)] : [],
+    ...range("sport", rule.sourcePorts),
+    ...range("dport", rule.destinationPorts),
+  ];
+}

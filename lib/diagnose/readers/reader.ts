@@ -1,0 +1,14 @@
+/** A reader looks for one kind of cause in what was seen of a question. */
+import type { Cause } from "../../facts/cause.ts";
+import type { Evidence } from "../evidence.ts";
+
+export interface Reader {
+  /** What it looks for, as `mesos-cni` would say it: `the rule that dropped it`. */
+  name: string;
+  /** Whether what was seen is for this reader at all. */
+  applies(evidence: Evidence): boolean;
+  /** @returns nothing where it is not that */
+  read(evidence: Evidence): Promise<readonly Cause[]> | readonly Cause[];
+}
+
+export const always = () => true;

@@ -1,0 +1,46 @@
+/** Who has the packet and does not answer: another container, the container itself, or the agent. */
+import { type Cause, isProblem } from "../../facts/cause.ts";
+import { missing } from "../../facts/readers/address.ts";
+import type { Evidence } from "../evidence.ts";
+import { routeCauses } from "./agent_routing.ts";
+import { farCauses, routesTo } from "./container.ts";
+import { sharedAddresses, wrongGateways } from "./neighbour.ts";
+import { flowOf } from "./policy.ts";
+import type { Reader } from "./reader.ts";
+
+/** The packet has arrived at who must answer, and no answer leaves. */
+export const receiver: Reader = {
+  name: "who has the packet and does not answer",
+  applies: ({ trail: { before, after } }) =>
+    before !== undefined &&
+    (after === undefined ||
+      before.way === "there" && after.way === "back" && before.stop.place !== "uplink"),
+  async read(e) {
+    const { trail } = e;
+    const isHere = trail.journey.to === "container" || trail.before?.stop.place === "container";
+    const looks = [
+      () => trail.journey.to === "agent" ? routeCauses(e, true) : [],
+      () => trail.journey.to === "neighbour" ? farCauses(e) : [],
+      () => wrongGateways(e),
+      () => sharedAddresses(e),
+      () =>
+        trail.journey.to === "container"
+          ? e.scene.interfaces.flatMap((one) => missing(e.scene, one)).filter(isProblem)
+          : [],
+      () => isHere ? backFrom(e) : [],
+    ];
+    for (const look of looks) {
+      const found = await look();
+      if (found.length > 0) return found;
+    }
+    return [];
+  },
+};
+
+function backFrom({ scene, question, failure, trail, token }: Evidence): Cause[] {
+  const target = trail.seen[trail.last]?.packet;
+  const isIn = trail.before?.direction === "in";
+  if (!target) return [];
+  const to = isIn ? target.source : question.destination;
+  return routesTo(scene, to, question.family, failure, flowOf(question, token, isIn));
+}

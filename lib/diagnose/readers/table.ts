@@ -1,0 +1,133 @@
+/**
+ * Why a question failed: readers in one order, of which the first that finds something is right.
+ *
+ * First the rule that the kernel says dropped the packet, then a link on the way that is down,
+ * then what was counted and what the kernel itself says of the drop. Where neither tells, it is what
+ * came back (a refusal, an answer of DNS), and then what stands between the last hop that saw the
+ * packet and the first that did not, nearest first. What nothing explains is said by name.
+ */
+import type { Cause, Mechanism, Place } from "../../facts/cause.ts";
+import { cause, isProblem } from "../../facts/cause.ts";
+import type { Evidence } from "../evidence.ts";
+import type { Question, Topic } from "../questions/question.ts";
+import { trailText } from "../render/trail.ts";
+import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
+import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
+import { bridgeInBetween } from "./bridge.ts";
+import {
+  agingRule,
+  bridgeNat,
+  rewritingRule,
+  translation,
+  untracked,
+  wrongSourceOfPort,
+} from "./changing_rule.ts";
+import { ownRoutes, routesBack, strangeSource } from "./container.ts";
+import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
+import { otherGateway } from "./gateway.ts";
+import { kernelReason } from "./kernel_drop.ts";
+import { countingRule } from "./legacy.ts";
+import {
+  agentListener,
+  farListener,
+  portListener,
+  portMapping,
+  untranslatedPort,
+} from "./listener.ts";
+import { unansweredNeighbour, wrongHardware } from "./neighbour.ts";
+import { beyondRandomPort } from "./random_port.ts";
+import type { Reader } from "./reader.ts";
+import { receiver } from "./receiver.ts";
+import { outside } from "./uplink.ts";
+import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
+
+export const READERS: readonly Reader[] = [
+  // The rule that the kernel says dropped it.
+  droppingRule,
+  takingRule,
+  silencingRule,
+  // Nothing passes a link that is down, whatever else there is.
+  linkOnTheWay,
+  narrowLink,
+  nextLink,
+  // What the kernel counted and says.
+  countingRule,
+  kernelReason,
+  translation,
+  // What came back.
+  portListener,
+  portMapping,
+  agentListener,
+  farListener,
+  otherGateway,
+  resolverConfig,
+  dnsAnswer,
+  strangeAnswer,
+  // The place between the last hop that saw it and the first that did not.
+  strangeSource,
+  rewritingRule,
+  bridgeNat,
+  wrongHardware,
+  wrongSourceOfPort,
+  agingRule,
+  untracked,
+  untranslatedPort,
+  unansweredNeighbour,
+  ownRoutes,
+  agentsOwnRoutes,
+  bridgeInBetween,
+  hooks,
+  agentRoutes,
+  outside,
+  routesBack,
+  receiver,
+  queueAnywhere,
+];
+
+/** Of one question, what is shown. */
+const MOST = 2;
+
+/** The causes of one question that failed, the right one first. @returns at least one */
+export async function explain(evidence: Evidence): Promise<Cause[]> {
+  const e = await beyondRandomPort(evidence);
+  const seen = [`asked: ${sentence(e.question)}`, trailText(e.trail)];
+  for (const { applies, read } of READERS) {
+    const found = applies(e) ? (await read(e)).filter(isProblem) : [];
+    if (found.length > 0) {
+      return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
+    }
+  }
+  return [notJudged(e, "lost")];
+}
+
+/** What is known of a loss when nothing explains it, or there was no time to. */
+export function notJudged(e: Evidence, code: "lost" | "no_time"): Cause {
+  const { scene, question, trail, drops, blind } = e;
+  return cause(code, [mechanismAt(trail.place, question.topic), trail.place], {
+    container: scene.name,
+    value: sentence(question),
+    why: trailText(trail),
+  }, [
+    ...drops.map(({ reason, device, location }) => ({ drop: reason, device, location })),
+    ...blind.slice(0, 3).map((one) => `not observed: ${one}`),
+  ]);
+}
+
+const BY_PLACE: Readonly<Record<Place, Mechanism>> = {
+  container: "link",
+  "host-veth": "bridge-port",
+  bridge: "bridge-port",
+  agent: "route",
+  uplink: "neighbour",
+  neighbour: "neighbour",
+  outside: "neighbour",
+};
+
+function mechanismAt(place: Place, topic: Topic): Mechanism {
+  return topic === "dns" ? "dns" : BY_PLACE[place];
+}
+
+/** A question's text has the container as its subject, or a port of it. */
+export function sentence({ text, topic }: Pick<Question, "text" | "topic">): string {
+  return topic === "port" ? text : `it ${text}`;
+}

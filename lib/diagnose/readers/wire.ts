@@ -1,0 +1,236 @@
+/** Links that the packet goes by: down, gone, off their bridge, too narrow; and what hooks in there. */
+import { type Cause, cause, inNetns, type Place, removing, run } from "../../facts/cause.ts";
+import { missingOf, refused, sharedWithAgent } from "../../facts/readers/address.ts";
+import { bridgeCauses } from "../../facts/readers/bridge.ts";
+import { linksOf } from "../../facts/readers/link.ts";
+import { routesAgain } from "../../facts/readers/route.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Evidence } from "../evidence.ts";
+import { legText, type Stop } from "../journey.ts";
+import type { Trail } from "../place.ts";
+import { xdpCause } from "./programs.ts";
+import { always, type Reader } from "./reader.ts";
+import { withoutPort } from "./uplink.ts";
+
+/** The container's links that a question goes by, and their addresses. */
+export const linkOnTheWay: Reader = {
+  name: "a link on the way that is down, off its bridge or without its address",
+  applies: always,
+  read({ scene, trail, question: { family } }) {
+    for (const attached of onTheWay(scene, trail)) {
+      const found = [
+        ...linksOf(scene, attached),
+        ...family === 6 ? withoutIpv6(scene, attached) : [],
+        ...bridgeCauses(scene, attached).filter((one) => (one.family ?? family) === family),
+        ...sharedWithAgent(scene, attached).filter((one) => (one.family ?? family) === family),
+        ...family === 6 ? refused(scene, attached) : [],
+        ...missingOf(scene, attached, family),
+      ];
+      if (found.length > 0) return found;
+    }
+    return [];
+  },
+};
+
+/** The interfaces of the container that a question goes by; all, if it is not known. */
+function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
+  const found = interfaces.filter(({ link }) =>
+    journey.legs.some(({ stop }) =>
+      stop.link === link || stop.link.index === link?.index && stop.place === "container"
+    )
+  );
+  return found.length > 0 ? found : interfaces;
+}
+
+/** The next link takes no packet as large as the one that was sent: it drops it without a word. */
+export const narrowLink: Reader = {
+  name: "a link that is too narrow for it",
+  applies: ({ trail: { seen, last, before, after } }) =>
+    seen[last] !== undefined && after !== undefined &&
+    before?.stop.point.name !== after.stop.point.name &&
+    seen[last]!.length > after.stop.link.mtu,
+  read({ trail: { seen, last, before, after, journey } }) {
+    const bytes = seen[last]!.length;
+    const { link, point, place } = after!.stop;
+    const others = journey.legs.map(({ stop }) => stop).filter(({ point: { name } }) =>
+      name !== point.name && name !== before?.stop.point.name
+    ).map(({ link }) => link.mtu);
+    const sender = before?.stop;
+    const told = [`a packet of ${bytes} bytes was seen ${before ? legText(before) : "before"}`];
+    const setMtu = ({ point, link }: Stop, mtu: number) =>
+      run(inNetns(point.netns, "ip", "link", "set", link.name, "mtu", String(mtu)));
+    // Where all others take no more either, it is the sender that is the odd one.
+    if (sender && others.length > 0 && others.every((mtu) => mtu < bytes)) {
+      return [cause(
+        "mtu_too_large",
+        ["mtu", sender.place],
+        {
+          device: sender.point.name,
+          value: String(sender.link.mtu),
+          other: point.name,
+          mtu: link.mtu,
+        },
+        told,
+        setMtu(sender, Math.min(link.mtu, ...others)),
+      )];
+    }
+    return [cause(
+      "mtu_too_small",
+      ["mtu", place],
+      { device: point.name, mtu: link.mtu, bytes, other: sender?.point.name ?? "its other end" },
+      told,
+      setMtu(after!.stop, sender?.link.mtu ?? bytes),
+    )];
+  },
+};
+
+/** The next link itself, whoever's it is. */
+export const nextLink: Reader = {
+  name: "the next link, which is down or leads to no wire",
+  applies: ({ trail }) => trail.after !== undefined,
+  read({ scene, trail }) {
+    const { link, point, place } = trail.after!.stop;
+    if (!link.flags.includes("UP")) {
+      return [cause(
+        "link_down",
+        ["link", place],
+        { device: point.name },
+        [{ device: point.name, flags: link.flags }],
+        run(inNetns(point.netns, "ip", "link", "set", link.name, "up")),
+      )];
+    }
+    const portless = place === "uplink" ? withoutPort(scene, link) : [];
+    if (portless.length > 0) return portless;
+    if (link.carrier || link.operState !== "DOWN") return [];
+    return [cause("no_carrier", ["link", place], { device: point.name }, [
+      { device: point.name, flags: link.flags, state: link.operState },
+    ])];
+  },
+};
+
+/** The least that IPv6 needs (RFC 8200). */
+const LEAST_MTU = 1280;
+
+/** IPv6 is switched off on a link, or by an MTU that is too small for it: its addresses are gone. */
+function withoutIpv6(scene: Scene, attached: Attached): Cause[] {
+  const { link, bridge, ifName, expected } = attached;
+  if (!expected.some(({ family }) => family === 6)) return [];
+  const sides = [
+    [scene.inside, link, "container", scene.inside.netns],
+    [scene.host, bridge?.link, "bridge", undefined],
+  ] as const;
+  for (const [view, one, place, netns] of sides) {
+    if (!one) continue;
+    const device = place === "container" ? `${ifName} of ${scene.name}` : one.name;
+    const isOff = (name: string) => view.setting(`ipv6/conf/${name}/disable_ipv6`) === "1";
+    const again = ipv6Again(attached, place, netns);
+    if (isOff(one.name)) {
+      const setting = `net.ipv6.conf.${isOff("all") ? "all" : one.name}.disable_ipv6`;
+      return [cause(
+        "ipv6_disabled",
+        ["sysctl", place],
+        { family: 6, device, setting },
+        [{ setting, value: "1" }, "its addresses are gone with it"],
+        run(inNetns(netns, "sysctl", "-w", `${setting}=0`), ...again),
+      )];
+    }
+    if (one.mtu < LEAST_MTU) {
+      return [cause(
+        "mtu_too_small",
+        ["mtu", place],
+        { family: 6, device, mtu: one.mtu, bytes: LEAST_MTU, why: "IPv6" },
+        [`the MTU of ${device} is ${one.mtu}`],
+        run(inNetns(netns, "ip", "link", "set", one.name, "mtu", "1500"), ...again),
+      )];
+    }
+  }
+  return [];
+}
+
+/** The IPv6 addresses that a link had, and the container's routes that went with them. */
+function ipv6Again(
+  attached: Attached,
+  place: "container" | "bridge",
+  netns: string | undefined,
+): string[][] {
+  const isInside = place === "container";
+  const device = isInside ? attached.ifName : attached.bridge!.name;
+  const addresses = attached.expected.filter(({ family }) => family === 6)
+    .flatMap(({ address, gateway, prefixLength }) => {
+      const wanted = isInside ? address : gateway;
+      return wanted === undefined ? [] : [`${wanted}/${prefixLength}`];
+    });
+  return [
+    ...addresses.map((one) =>
+      inNetns(netns, "ip", "address", "replace", one, "dev", device, "nodad")
+    ),
+    ...isInside ? routesAgain(attached, netns, 6) : [],
+  ];
+}
+
+/** Programs and queues between the last hop that saw the packet and the first that did not. */
+export const hooks: Reader = {
+  name: "what hooks in where it is lost",
+  applies: always,
+  read: (e) => hooksAt(e, e.trail),
+};
+
+export function hooksAt({ kernel, grown }: Evidence, { before, after }: Trail): Cause[] {
+  const stops = [before?.stop, after?.stop].filter((one) => one !== undefined);
+  if (after?.direction === "in") {
+    const program = kernel.xdp(after.stop);
+    if (program !== undefined) {
+      return [xdpCause(kernel, after.stop, ["nothing else is between these hops"])];
+    }
+  }
+  const queue = queueCauses(stops, grown);
+  if (queue.length > 0) return queue;
+  for (const stop of stops) {
+    const direction = stop === before?.stop ? "ingress" : "egress";
+    const count = kernel.tcx(stop, direction);
+    if (count === 0) continue;
+    return [cause("tcx_not_judged", ["tc", stop.place as Place], {
+      device: stop.link.name,
+      value: `${count} program${count > 1 ? "s" : ""}`,
+      why: direction,
+    })];
+  }
+  return [];
+}
+
+/** ARP has no ports to be known by: it is seen nowhere, and lost anywhere on the way. */
+export const queueAnywhere: Reader = {
+  name: "a queue or a filter on the way that dropped",
+  applies: ({ trail }) => trail.last < 0,
+  read: ({ trail, grown }) => queueCauses(trail.journey.legs.map(({ stop }) => stop), grown),
+};
+
+/** A queue or a filter of tc at one of these stops whose counter of drops grew meanwhile. */
+export function queueCauses(stops: readonly Stop[], grown: Evidence["grown"]): Cause[] {
+  for (const { point, link, place } of stops) {
+    const hit = grown.find((one) =>
+      one.kind !== "legacy" && one.netns === point.netns && one.device === link.name
+    );
+    if (!hit || hit.kind === "legacy") continue;
+    const isQueue = hit.kind === "qdisc";
+    const at = !isQueue
+      ? hit.direction
+      : hit.type === "ingress" || hit.type === "clsact"
+      ? hit.type
+      : "root";
+    const what = isQueue ? `queue ${hit.name}` : `filter at the ${hit.direction} (${hit.name})`;
+    return [cause(
+      "tc_drop",
+      ["tc", place],
+      { device: link.name, value: what, other: isQueue ? "qdisc" : "filter" },
+      ["its counter of drops grew while the packet was lost"],
+      removing(
+        isQueue
+          ? `the queue ${hit.name} of ${link.name}`
+          : `all filters at that hook of ${link.name}`,
+        inNetns(point.netns, "tc", isQueue ? "qdisc" : "filter", "del", "dev", link.name, at),
+      ),
+    )];
+  }
+  return [];
+}

@@ -1,0 +1,52 @@
+/** How a question failed, in words. */
+import { ERRNO_NAMES } from "../../kernel/errno.ts";
+import type { Failure } from "../questions/question.ts";
+
+export function failureText(failure: Failure): string {
+  switch (failure.kind) {
+    case "silence":
+      return failure.bytes === undefined ? "timed out" : `no answer to ${failure.bytes} bytes`;
+    case "errno":
+      return explained(failure.errno);
+    case "unreachable":
+      return `a hop says that it is unreachable (code ${failure.code})`;
+    case "too_big":
+      return `a hop takes no more than ${failure.mtu} bytes, also after it was made smaller`;
+    case "nobody_has":
+      return `nobody answers who has ${failure.address}`;
+    case "others_have":
+      return `${failure.macs.join(", ")} answers for ${failure.address}${
+        failure.wanted === undefined ? "" : `, and not ${failure.wanted}`
+      }`;
+    case "not_arrived":
+      return "the packet does not arrive in the container";
+    case "refused":
+      return "the container refuses it";
+    case "no_answer":
+      return "the container does not answer";
+    case "answer_lost":
+      return "its answer does not come back";
+    case "untranslated":
+      return `its answer comes from ${failure.address} port ${failure.port}, where nobody asked`;
+    case "link_down":
+      return `${failure.device} is down`;
+    case "config":
+      return "its configuration leads to no server";
+    case "dns":
+      return dnsText(failure);
+  }
+}
+
+function dnsText({ code, domain, ms }: Failure & { kind: "dns" }): string {
+  if (code === "slow") return `it answers after ${ms} ms`;
+  if (code === "wildcard") return `it has an address for every name in ${domain}`;
+  if (code === "deaf") return `it answers no name in ${domain}`;
+  if (code === "strange") return "answers that fit no question";
+  return code;
+}
+
+/** `ENETUNREACH: network is unreachable`; what is no errno's name stays as it is. */
+export function explained(outcome: string): string {
+  const known = Object.values(ERRNO_NAMES).find(([name]) => name === outcome);
+  return known ? known.join(": ") : outcome;
+}

@@ -1,0 +1,106 @@
+/** Diagnoses as text for a terminal. */
+import { plain } from "../../base/printable.ts";
+import { table } from "../../netns/table.ts";
+import { type AgentDiagnosis, outcomeOf, TOPICS } from "../all.ts";
+import type { Diagnosis } from "../diagnose.ts";
+import type { FollowedPacket } from "../follow.ts";
+import {
+  type DiagnosisJson,
+  diagnosisJson,
+  type FindingJson,
+  findingJson,
+  followedJson,
+} from "./finding.ts";
+
+const MARKS = { answered: "✓", failed: "✗", unasked: "–" } as const;
+
+/** Marks what matters most, such as bold. */
+type Strong = (text: string) => string;
+
+export function diagnosisText(diagnosis: Diagnosis, strong: Strong): string {
+  const { name, healthy, asked, findings } = diagnosisJson(diagnosis);
+  const title = (text: string) => strong(plain(text));
+  const hints = findings.filter(({ level }) => level === "hint");
+  const [cause, ...others] = findings.filter(({ level }) => level === "problem");
+  return [
+    title(
+      healthy ? `${name} is healthy` : cause ? `cause: ${cause.text}` : `${name} is not healthy`,
+    ),
+    ...cause ? [details(cause)] : [],
+    ...others.map((one) =>
+      `also: ${plain(one.text)}${
+        one.consequenceOf ? ` (a consequence of ${one.consequenceOf})` : ""
+      }\n${details(one)}`
+    ),
+    ...hints.map((one) => `worth a look: ${plain(one.text)}\n${details(one)}`),
+    ...asked.length > 0 ? [askedText(asked)] : [],
+  ].join("\n\n");
+}
+
+/** What was asked, a line each, and what was seen. */
+function askedText(asked: DiagnosisJson["asked"]): string {
+  const lines = asked.map(({ text, outcome, detail }) =>
+    `  ${MARKS[outcome]} ${plain(text)}${detail === "" ? "" : `: ${plain(detail)}`}`
+  );
+  const missing = asked.filter(({ outcome }) => outcome === "unasked").length;
+  return [`asked${missing > 0 ? ` (– could not be asked: ${missing})` : ""}:`, ...lines].join("\n");
+}
+
+function details({ code, mechanism, place, evidence, remedy, fix }: FindingJson): string {
+  return [
+    ...evidence.map((one) => `  seen    ${one}`),
+    `  do      ${remedy}`,
+    ...fix?.removes ? [`  removes ${fix.removes}`] : [],
+    `  code    ${code} (${mechanism} at ${place})`,
+  ].map(plain).join("\n");
+}
+
+/** What concerns the agent, the causes with their containers, and the matrix of questions. */
+export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Strong): string {
+  if (rows.length === 0 && groups.length === 0) return "no containers";
+  const lines = rows.map(({ id, diagnosis, skipped, error }) => [
+    id,
+    ...TOPICS.map((topic) => {
+      const outcome = diagnosis && outcomeOf(diagnosis, topic);
+      return outcome === undefined ? "" : MARKS[outcome];
+    }),
+    plain(
+      skipped ?? error ??
+        diagnosis!.causes.find(({ level }) => level === "problem")?.code ?? "healthy",
+    ),
+  ]);
+  const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
+  const causes = groups.map(({ cause, ids, isAgents }) => {
+    const { text, remedy } = findingJson(cause);
+    const who = [
+      ...isAgents ? [agent] : [],
+      ...ids.length === 1 ? [ids[0]!] : ids.length > 1 ? [`${ids.length} containers`] : [],
+    ].join(", ");
+    const named = ids.length > 1 ? [`  of      ${plain(ids.join(", "))}`] : [];
+    return [
+      `${strong(plain(who))}: ${plain(text)}`,
+      ...named,
+      `  do      ${plain(remedy)}`,
+    ].join("\n");
+  });
+  const matrix = rows.length === 0
+    ? []
+    : [table(headings, lines), "✓ answered   ✗ failed   – could not be asked"];
+  return [...matrix, ...causes].join("\n\n");
+}
+
+/** A followed packet, hop by hop. */
+export function followedText(followed: FollowedPacket): string {
+  const { from, to, connection, hops, findings } = followedJson(followed);
+  const marks = { passed: "✓", stopped: "✗", unknown: "?" };
+  const lines = hops.flatMap(({ name, outcome, evidence }) => [
+    `${marks[outcome]} ${name}`,
+    ...evidence.map((one) => `    ${one}`),
+  ]);
+  const causes = findings.flatMap(({ text, evidence, remedy }, i) => [
+    `${i === 0 ? "cause" : "also"}: ${text}`,
+    ...evidence.map((one) => `  seen    ${one}`),
+    `  do      ${remedy}`,
+  ]);
+  return [`${from} → ${to}: ${connection}`, ...lines, ...causes].map(plain).join("\n");
+}

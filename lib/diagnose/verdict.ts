@@ -1,0 +1,53 @@
+/** The causes of all questions as one list: each once, the right one first. */
+import { type Cause, isProblem } from "../facts/cause.ts";
+import { commandsText, textOf } from "../facts/sentences.ts";
+
+const MOST_CAUSES = 20;
+
+/**
+ * @param explained of questions that failed, in the order of the way
+ * @param read what only facts told
+ */
+export function mergeCauses(explained: readonly Cause[], read: readonly Cause[]): Cause[] {
+  const inOrder = [
+    ...explained.filter((one) => !isVague(one)),
+    ...read.filter(isProblem),
+    ...explained.filter(isVague),
+    ...read.filter((one) => !isProblem(one)),
+  ];
+  const merged = new Map<string, Cause>();
+  for (const one of inOrder) {
+    const key = `${one.code}\t${textOf(one)}`;
+    const same = merged.get(key);
+    merged.set(key, same ? joined(same, one) : one);
+  }
+  const all = [...merged.values()];
+  const problems = all.filter(isProblem);
+  const [first] = problems;
+  return [
+    ...problems.map((one) =>
+      // What was lost at the same place, and has no reason of its own, follows from the cause there.
+      first && one !== first && isVague(one) && !isVague(first) && one.place === first.place
+        ? { ...one, consequenceOf: first.code }
+        : one
+    ),
+    ...all.filter((one) => !isProblem(one)),
+  ].slice(0, MOST_CAUSES);
+}
+
+/** Whether nothing explains it. */
+export function isVague({ code }: Cause): boolean {
+  return code === "lost" || code === "no_time";
+}
+
+/** One cause that several questions met: its remedy must do for all of them. */
+function joined(one: Cause, other: Cause): Cause {
+  const known = new Set(one.seen.map((proof) => JSON.stringify(proof)));
+  const seen = [...one.seen, ...other.seen.filter((proof) => !known.has(JSON.stringify(proof)))];
+  if (!one.fix || !other.fix) return { ...one, seen };
+  const has = new Set(one.fix.commands.map((command) => commandsText({ commands: [command] })));
+  const more = other.fix.commands.filter((command) =>
+    !has.has(commandsText({ commands: [command] }))
+  );
+  return { ...one, seen, fix: { ...one.fix, commands: [...one.fix.commands, ...more] } };
+}

@@ -1,0 +1,115 @@
+/** The agent's side of everything, read at most once however many containers are looked at. */
+import { variable } from "../base/environment.ts";
+import { Firewall } from "../firewall/firewall.ts";
+import type { FirewallView } from "../firewall/view.ts";
+import { networkAddresses } from "../containers/network_address.ts";
+import { type Container, onceProcesses, readContainers } from "../containers/inventory.ts";
+import type { Layout } from "../containers/layout.ts";
+import type { Registry } from "../cni/plugin_type.ts";
+import type { Catalog } from "../cni/catalog.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { type BridgePort, bridgePorts, bridgeVlans } from "../netlink/bridge_state.ts";
+import type { Link } from "../netlink/mod.ts";
+import { NamespaceView } from "../netlink/view.ts";
+import { listMissing } from "../ports/mod.ts";
+import { unlessRefused } from "./unless.ts";
+
+/** What the readers of facts are told by their caller. */
+export interface Sources {
+  layout: Layout;
+  plugins: Registry;
+  /** Where plugins are looked for, and the networks that are configured; absent where unknown. */
+  pluginsDir?: string;
+  catalog?: () => Pick<Catalog, "names" | "read">;
+  /** Whether the agent that reads the configs has none of this program's plugins built in. */
+  isStock?: boolean;
+}
+
+export class Agent implements Disposable {
+  readonly host = new NamespaceView();
+  readonly processes = onceProcesses();
+  #containers?: Container[];
+  #holders?: Map<string, Container[]>;
+  #ports?: BridgePort[];
+  #vlans?: ReturnType<typeof bridgeVlans>;
+  #missing?: Promise<ReadonlyMap<string, string[]>>;
+  #firewalls?: Promise<readonly FirewallView[]>;
+  readonly #macs = new Map<ContainerId, Map<string, string>>();
+
+  constructor(readonly sources: Sources) {}
+
+  /** All containers of the agent. */
+  get containers(): Container[] {
+    return this.#containers ??= readContainers(this.sources.layout, this.processes);
+  }
+
+  /** The containers that were given an address. */
+  holdersOf(address: string): readonly Container[] {
+    if (!this.#holders) {
+      this.#holders = new Map();
+      for (const container of this.containers) {
+        const all = container.attachments.flatMap(networkAddresses).map((one) => one.address);
+        for (const one of new Set(all)) {
+          this.#holders.set(one, [...this.#holders.get(one) ?? [], container]);
+        }
+      }
+    }
+    return this.#holders.get(address) ?? [];
+  }
+
+  /** Whose interface has a hardware address: a container's, or the agent's (no `container`). */
+  ownerOfMac(mac: string): { link: string; container?: ContainerId } | undefined {
+    const link = this.host.links.find((one) => one.mac === mac);
+    if (link) return { link: link.name };
+    for (const { id, netns, mode, namespaceAlive } of this.containers) {
+      if (mode !== "own" || !namespaceAlive) continue;
+      let macs = this.#macs.get(id);
+      if (!macs) this.#macs.set(id, macs = macsIn(netns));
+      const found = macs.get(mac);
+      if (found !== undefined) return { link: found, container: id };
+    }
+    return undefined;
+  }
+
+  get bridgePorts(): readonly BridgePort[] {
+    return this.#ports ??= unlessRefused(() => bridgePorts()) ?? [];
+  }
+
+  get bridgeVlans(): ReturnType<typeof bridgeVlans> {
+    return this.#vlans ??= unlessRefused(() => bridgeVlans()) ??
+      { filtering: new Set(), ports: new Map() };
+  }
+
+  /**
+   * What of the port mapper's rules is not there, by container.
+   *
+   * @throws {OperatorError} where rules can't be read here
+   */
+  async missingRules(): Promise<ReadonlyMap<string, string[]>> {
+    return await (this.#missing ??= listMissing());
+  }
+
+  /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */
+  async firewalls(): Promise<readonly FirewallView[]> {
+    this.#firewalls ??= Firewall.every(variable("PATH") ?? "")
+      .then((all) => Promise.all(all.map((one) => one.look())));
+    return await this.#firewalls;
+  }
+
+  /** The port of a bridge that a link is. */
+  portOf({ index }: Link): BridgePort | undefined {
+    return this.bridgePorts.find((one) => one.index === index);
+  }
+
+  [Symbol.dispose](): void {
+    this.host[Symbol.dispose]();
+  }
+}
+
+function macsIn(netns: string): Map<string, string> {
+  // It may just have ended.
+  return unlessRefused(() => {
+    using view = new NamespaceView(netns);
+    return new Map(view.links.flatMap(({ mac, name }) => mac === undefined ? [] : [[mac, name]]));
+  }) ?? new Map();
+}

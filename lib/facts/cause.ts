@@ -1,0 +1,110 @@
+/**
+ * What is wrong, as data: a code, the place, the mechanism, and what it is about. Sentences are made
+ * of it at the end (words.ts), so that a new wording changes no verdict.
+ */
+import type { Proof, Values } from "./values.ts";
+import type { Code } from "./words.ts";
+
+export type { Proof, RuleRef, Values } from "./values.ts";
+
+/** What can take a packet away. */
+export type Mechanism =
+  | "route"
+  | "rule"
+  | "neighbour"
+  | "address"
+  | "link"
+  | "mtu"
+  | "bridge-port"
+  | "vlan"
+  | "iptables"
+  | "iptables-legacy"
+  | "nftables"
+  | "ebtables"
+  | "arptables"
+  | "tc"
+  | "xdp"
+  | "sysctl"
+  | "conntrack"
+  | "dns"
+  | "listener"
+  | "portmap"
+  | "masquerade"
+  | "duplicate"
+  | "agent"
+  | "state";
+
+/** Where it does so. */
+export type Place =
+  | "container"
+  | "host-veth"
+  | "bridge"
+  | "agent"
+  | "uplink"
+  | "neighbour"
+  | "outside";
+
+/** Something that is wrong with a network. */
+export interface Cause extends Values {
+  /** A stable word for scripts, such as `bridge_down`. */
+  code: Code;
+  /** `hint` for what may be meant so, and breaks nothing by itself. */
+  level: "problem" | "hint";
+  mechanism: Mechanism;
+  place: Place;
+  /** What was read or seen that shows it. */
+  seen: readonly Proof[];
+  fix?: Fix;
+  /** The code of the cause that this one follows from. */
+  consequenceOf?: Code;
+}
+
+/** A change that follows from what was seen: the very commands, each as its arguments. */
+export interface Fix {
+  commands: readonly (readonly string[])[];
+  /** What it takes away, which somebody may have made on purpose; nothing for what is safe. */
+  removes?: string;
+}
+
+export type Reason = readonly [mechanism: Mechanism, place: Place];
+
+export function cause(
+  code: Code,
+  [mechanism, place]: Reason,
+  values: Values,
+  seen: readonly Proof[] = [],
+  fix?: Fix,
+): Cause {
+  return { code, level: "problem", mechanism, place, ...values, seen, fix };
+}
+
+export function hint(
+  code: Code,
+  reason: Reason,
+  values: Values,
+  seen: readonly Proof[] = [],
+): Cause {
+  return { ...cause(code, reason, values, seen), level: "hint" };
+}
+
+export function isProblem({ level }: Cause): boolean {
+  return level === "problem";
+}
+
+/** Commands that make something as it was given to be. */
+export function run(...commands: readonly (readonly string[])[]): Fix {
+  return { commands };
+}
+
+/** Commands that delete what somebody else has made. */
+export function removing(removes: string, ...commands: readonly (readonly string[])[]): Fix {
+  return { commands, removes };
+}
+
+/** What this program made it makes again, with its owner's mark, so that DEL and `gc` find it. */
+export const RECOVER: Fix = { commands: [["mesos-cni", "isolator", "recover"]] };
+
+/** A command in a container's network. */
+export function inNetns(netns: string | undefined, ...command: readonly string[]): string[] {
+  return netns === undefined ? [...command] : ["nsenter", `--net=${netns}`, ...command];
+}

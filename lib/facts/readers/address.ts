@@ -1,0 +1,154 @@
+/** The container's addresses: lost, changed, refused, or somebody else's too. */
+import type { Address } from "../../netlink/mod.ts";
+import { hostEnd, NamespaceView } from "../../netlink/view.ts";
+import type { Container } from "../../containers/inventory.ts";
+import { networkAddresses } from "../../containers/network_address.ts";
+import { type Cause, cause, hint, inNetns, type Proof, removing, run } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import type { Attached, Scene } from "../scene.ts";
+import { unlessRefused } from "../unless.ts";
+import { routesAgain } from "./route.ts";
+
+export function readAddresses(scene: Scene): Look {
+  const has = scene.interfaces.flatMap(({ ifName, link }) =>
+    link ? globalOf(scene, link.index).map((one) => `${text(one)} on ${ifName}`) : []
+  );
+  const causes = scene.interfaces.flatMap((attached) => [
+    ...missing(scene, attached),
+    ...refused(scene, attached),
+    ...sharedWithAgent(scene, attached),
+    ...sharedWithOthers(scene, attached),
+  ]);
+  return has.length === 0 && causes.length === 0
+    ? nothing("it has no address")
+    : saw(has.join(", "), causes);
+}
+
+/** Addresses that an interface was given and has no more. */
+export function missing(scene: Scene, attached: Attached): Cause[] {
+  const { ifName, link, expected } = attached;
+  if (!link) return [];
+  const actual = globalOf(scene, link.index);
+  const given = new Set(expected.map(text));
+  return expected.flatMap((one): Cause[] => {
+    const wanted = text(one);
+    const ofFamily = actual.filter(({ family }) => (family === "inet6") === (one.family === 6));
+    if (ofFamily.some((has) => text(has) === wanted)) return [];
+    const others = ofFamily.filter((has) => !given.has(text(has)));
+    const values = { container: scene.name, family: one.family, device: ifName };
+    const proof = [
+      `the plugin gave it ${wanted}`,
+      `${ifName} has ${actual.map(text).join(", ") || "no address"}`,
+    ];
+    const again = inNetns(scene.inside.netns, "ip", "address", "add", wanted, "dev", ifName);
+    const sameAddress = others.find(({ address }) => address === one.address);
+    if (sameAddress) {
+      // With another mask an address is still its own: what fails by it, a question tells.
+      const about = { ...values, address: text(sameAddress), wanted, why: "mask" };
+      return [hint("address_differs", ["address", "container"], about, proof)];
+    }
+    if (others.length > 0) {
+      const about = { ...values, address: others.map(text).join(", "), wanted };
+      return [cause("address_differs", ["address", "container"], about, proof)];
+    }
+    return [cause(
+      "address_lost",
+      ["address", "container"],
+      { ...values, address: wanted },
+      proof,
+      run(again, ...routesAgain(attached, scene.inside.netns)),
+    )];
+  });
+}
+
+/** The same where a question has failed: then another mask may well be why. */
+export function missingOf(scene: Scene, attached: Attached, family: 4 | 6): Cause[] {
+  return missing(scene, attached).filter((one) => one.family === family).map((one) => ({
+    ...one,
+    level: "problem",
+  }));
+}
+
+/** An address or a hardware address of the container's that the agent has too. */
+export function sharedWithAgent(scene: Scene, attached: Attached): Cause[] {
+  const { host, name: container } = scene;
+  const { expected, link, bridge, ifName } = attached;
+  const addresses = expected.flatMap(({ address, prefixLength, family }) => {
+    const owner = host.ownerOf(address);
+    if (!owner) return [];
+    const at = host.addressesOf(owner).find((one) => one.address === address);
+    const whole = `${address}/${at?.prefixLength ?? prefixLength}`;
+    return [cause(
+      "duplicate_address",
+      ["duplicate", "agent"],
+      { container, family, address, device: owner.name, why: "agent" },
+      [`ip address: ${address} on ${owner.name}`],
+      removing(`${whole} from the agent`, ["ip", "address", "del", whole, "dev", owner.name]),
+    )];
+  });
+  const mac = link?.mac;
+  if (mac === undefined || !bridge?.link || bridge.link.mac !== mac) return addresses;
+  return [
+    ...addresses,
+    cause("duplicate_mac", ["duplicate", "container"], {
+      container,
+      device: ifName,
+      other: bridge.name,
+      mac,
+    }, [`ip link: ${bridge.name} ${mac}, ${ifName} ${mac}`]),
+  ];
+}
+
+/** IPv6 finds out by itself that an address is another's, and does not use it (RFC 4862). */
+export function refused(scene: Scene, { link, ifName }: Attached): Cause[] {
+  if (!link) return [];
+  return scene.inside.addressesOf(link).filter(({ flags }) => flags.includes("dadfailed"))
+    .map(({ address }) =>
+      duplicate(scene, address, [
+        `the kernel refuses to use ${address} on ${ifName}: duplicate address detection failed`,
+      ])
+    );
+}
+
+/** Another container that was given the address, on the same wire. */
+function sharedWithOthers(scene: Scene, attached: Attached): Cause[] {
+  const { expected, checkpoint, hostEnd: end } = attached;
+  return expected.flatMap(({ address }) =>
+    scene.agent.holdersOf(address).filter((other) =>
+      other.id !== scene.container?.id && other.namespaceAlive &&
+      other.attachments.some((one) =>
+        networkAddresses(one).some((has) => has.address === address) &&
+        (one.network === checkpoint?.network ||
+          end?.master !== undefined && end.master === masterOf(scene, other, one.ifName))
+      )
+    ).slice(0, 1).map(() => duplicate(scene, address, []))
+  );
+}
+
+function masterOf({ host }: Scene, { netns }: Container, ifName: string): number | undefined {
+  // It may just have ended.
+  return unlessRefused(() => {
+    using inside = new NamespaceView(netns) as NamespaceView & { netns: string };
+    const link = inside.link(ifName);
+    return link && hostEnd(host, inside, link)?.master;
+  });
+}
+
+/** An address that somebody else has or answers for. */
+export function duplicate(scene: Scene, address: string, seen: readonly Proof[]): Cause {
+  const other = scene.ownerOf(address)?.id;
+  return cause("duplicate_address", ["duplicate", "neighbour"], {
+    container: scene.name,
+    family: address.includes(":") ? 6 : 4,
+    address,
+    other,
+  }, [...seen, ...other ? [`the checkpoint of ${other} has this address`] : []]);
+}
+
+function globalOf({ inside }: Scene, link: number): Address[] {
+  return inside.addresses.filter((one) => one.link === link && one.scope === "global");
+}
+
+function text({ address, prefixLength }: { address: string; prefixLength: number }): string {
+  return `${address}/${prefixLength}`;
+}

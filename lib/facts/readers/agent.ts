@@ -1,0 +1,216 @@
+/** What concerns the agent, and so all of its containers: read once. */
+import { reasonOf } from "../../base/log.ts";
+import type { JsonObject } from "../../base/json.ts";
+import type { Catalog } from "../../cni/catalog.ts";
+import { findPlugin } from "../../cni/find.ts";
+import { isBuiltIn } from "../../cni/plugin_type.ts";
+import { roomAt } from "../../kernel/room.ts";
+import { findRunningAgent } from "../../mesos/running_agent.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import type { Space } from "../../netlink/view.ts";
+import type { Agent } from "../agent.ts";
+import { type Cause, cause, run } from "../cause.ts";
+import { blind, type Look, nothing, saw } from "../look.ts";
+import { pluginsIn, rangesIn } from "../ranges.ts";
+import { isGateway, uplinkOf } from "../scene.ts";
+import { unlessRefused } from "../unless.ts";
+
+/** A Mesos agent's port, if it was not told another. */
+export const AGENT_PORT = 5051;
+
+const FORWARDING = { 4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding" } as const;
+
+/** The families in which the agent is the gateway of a container that lives. */
+export function routedFamilies({ containers }: Pick<Agent, "containers">): (4 | 6)[] {
+  const families = containers.filter(({ namespaceAlive }) => namespaceAlive)
+    .flatMap(({ attachments }) => attachments).filter(isGateway)
+    .flatMap(({ result }) => result?.ips ?? [])
+    .map(({ address }): 4 | 6 => address.includes(":") ? 6 : 4);
+  return [...new Set(families)];
+}
+
+export function readForwarding(agent: Agent): Look {
+  const families = routedFamilies(agent);
+  if (families.length === 0) return nothing("it is no container's gateway");
+  const settings = families.map((family) => ({
+    family,
+    setting: sysctlName(FORWARDING[family]),
+    value: agent.host.setting(FORWARDING[family]) ?? "absent",
+  }));
+  return saw(
+    settings.map(({ setting, value }) => `${setting} is ${value}`).join(", "),
+    settings.filter(({ value }) => value === "0").map(({ family, setting }) =>
+      forwardingOff(family, setting)
+    ),
+  );
+}
+
+export function forwardingOff(family: 4 | 6, setting: string, device?: string): Cause {
+  return cause(
+    "forwarding_off",
+    ["sysctl", "agent"],
+    { family, setting, device },
+    [{ setting, value: "0" }],
+    run(["sysctl", "-w", `${setting}=1`]),
+  );
+}
+
+/** `net.ipv4.ip_forward`, of its path below /proc/sys/net. */
+export function sysctlName(path: string): string {
+  return `net.${path.replaceAll("/", ".")}`;
+}
+
+/** From this part on, new connections are dropped sooner or later. */
+const NEARLY_FULL = 0.97;
+
+export function readConntrack({ host }: Agent): Look {
+  const count = Number(host.setting("netfilter/nf_conntrack_count") ?? 0);
+  const most = Number(host.setting("netfilter/nf_conntrack_max") ?? 0);
+  if (most === 0) return nothing("nothing is tracked here");
+  const full = count >= most * NEARLY_FULL ? [conntrackFull(host, count, most)] : [];
+  return saw(`${count} of ${most}`, full);
+}
+
+export function conntrackFull(host: Space, count: number, most: number): Cause {
+  // It is the machine's, and only its first network namespace may change it.
+  const isOurs = host.mayChange("netfilter/nf_conntrack_max");
+  return cause(
+    "conntrack_full",
+    ["conntrack", "agent"],
+    { value: String(most), why: isOurs ? undefined : "another namespace's" },
+    [`net.netfilter.nf_conntrack_count is ${count}, its maximum (nf_conntrack_max) ${most}`],
+    isOurs ? run(["sysctl", "-w", `net.netfilter.nf_conntrack_max=${most * 2}`]) : undefined,
+  );
+}
+
+export function readUplinks(agent: Agent): Look {
+  const { host, containers } = agent;
+  const families = routedFamilies(agent);
+  const ways = families.map((family) => ({ family, way: uplinkOf(host, family, containers) }));
+  const causes = ways.flatMap(({ family, way }): Cause[] => {
+    if (way?.link.flags.includes("UP")) return [];
+    const down = way?.link ??
+      host.links.find((link) =>
+        link.kind !== "loopback" && link.kind !== "bridge" && !link.flags.includes("UP") &&
+        host.addressesOf(link).some((one) =>
+          one.scope === "global" && (one.family === "inet6") === (family === 6)
+        )
+      );
+    if (!down) return [];
+    return [cause(
+      "uplink_down",
+      ["link", "uplink"],
+      { family, device: down.name },
+      [{ device: down.name, flags: down.flags }],
+      run(["ip", "link", "set", down.name, "up"]),
+    )];
+  });
+  const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
+  return seen.length + causes.length === 0
+    ? nothing("it has no way out")
+    : saw(seen.join(", "), causes);
+}
+
+export function readMesosAgent({ containers }: Agent): Look {
+  const theirs = containers.filter(({ keeper, processAlive }) =>
+    keeper === "agent" && processAlive
+  );
+  const running = unlessRefused(findRunningAgent);
+  if (running) return saw(`process ${running.pid}`, []);
+  if (theirs.length === 0) return nothing("no container here is a stock agent's");
+  const at = listeners("tcp", AGENT_PORT);
+  if (at.length > 0) return saw(`somebody listens on port ${AGENT_PORT}`, []);
+  return saw("", [cause("agent_gone", ["agent", "agent"], {}, [
+    `${theirs.length} containers of a stock agent live; no process is called mesos-agent or mesos-slave, and nobody listens on port ${AGENT_PORT}`,
+  ])]);
+}
+
+export function readPluginDirectory({ sources }: Agent): Look {
+  const { catalog, pluginsDir, isStock, plugins } = sources;
+  if (!catalog) return nothing("no directory of networks is known");
+  const networks = unlessRefused(catalog);
+  if (!networks) return blind("the directory of networks can't be read");
+  const found = new Map<string, string | undefined>();
+  const causes = networks.names().flatMap((network): Cause[] =>
+    [...new Set(pluginsOf(networks, network).map(({ type }) => String(type)))].flatMap(
+      (type): Cause[] => {
+        if (!isStock && isBuiltIn(plugins, type)) return [];
+        if (!found.has(type)) found.set(type, whyNot(type, pluginsDir ?? ""));
+        const why = found.get(type);
+        return why === undefined ? [] : [cause(
+          "plugin_missing",
+          ["agent", "agent"],
+          { network, value: type, file: pluginsDir },
+          [why],
+        )];
+      },
+    )
+  );
+  return saw(`${found.size} types in ${pluginsDir}`, causes);
+}
+
+/** The plugins of a network's config as it is now, with those that they call. */
+function pluginsOf(catalog: Pick<Catalog, "read">, network: string): JsonObject[] {
+  const { plugins } = unlessRefused(() => catalog.read(network).network) ?? { plugins: [] };
+  return plugins.flatMap(({ raw }) => pluginsIn(raw));
+}
+
+function whyNot(type: string, pluginsDir: string): string | undefined {
+  try {
+    findPlugin(type, pluginsDir);
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+export function readAddressRanges({ sources }: Agent): Look {
+  const { catalog, plugins: types } = sources;
+  const networks = catalog && unlessRefused(catalog);
+  if (!networks) return nothing("no directory of networks is known");
+  const ranges = networks.names().flatMap((network) => {
+    const plugins = pluginsOf(networks, network);
+    const traces = Object.assign(
+      {},
+      ...plugins.map((one) => types.get(String(one.type))?.traces?.(one, network)),
+    );
+    return rangesIn(plugins, traces).map((range) => ({
+      network,
+      at: traces.addressStore,
+      ...range,
+    }));
+  });
+  if (ranges.length === 0) return nothing("no network's addresses are host-local's");
+  return saw(
+    ranges.map(({ network, free, size }) => `${network} ${free} of ${size}`).join(", "),
+    [...Map.groupBy(ranges, ({ network }) => network).values()]
+      .filter((all) => all.every(({ free }) => BigInt(free) <= 0n))
+      .map(([{ network, size, at } = ranges[0]!]) =>
+        cause("addresses_used_up", ["state", "agent"], {
+          network,
+          value: `all ${size} are leased`,
+          file: at,
+        }, [`${at} has a lease for each`])
+      ),
+  );
+}
+
+/** A checkpoint takes less than this. */
+const LEAST_BYTES = 4 << 20;
+
+export function readDisk({ sources }: Agent): Look {
+  const { containers } = sources.layout;
+  const room = roomAt(containers);
+  if (!room) return nothing(`${containers} is not there`);
+  const value = room.bytes < LEAST_BYTES
+    ? `${room.bytes >> 10} KiB are left`
+    : room.files !== undefined && room.files < 16
+    ? `${room.files} inodes are left`
+    : undefined;
+  return saw(
+    `${Math.floor(room.bytes / (1 << 20))} MiB at ${containers}`,
+    value === undefined
+      ? []
+      : [cause("disk_full", ["state", "agent"], { file: containers, value })],
+  );
+}

@@ -1,0 +1,101 @@
+/** Files that belong to a container: its resolv.conf, and its leases in host-local's store. */
+import { readCheckpoint } from "../../kernel/atomic_file.ts";
+import { leaseFile, leaseHolder } from "../../containers/lease.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { readInRoot } from "../../kernel/other_root.ts";
+import { type Cause, cause, hint } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import type { Scene } from "../scene.ts";
+
+/** glibc takes no more than so many (MAXNS). */
+export const MOST_SERVERS = 3;
+const MOST_BYTES = 64 << 10;
+
+export function readResolvConf(scene: Scene): Look {
+  const file = madeFor(scene);
+  const made = file === undefined ? undefined : readCheckpoint(file);
+  if (file === undefined || made === undefined) return nothing("the isolator made none");
+  const servers = nameservers(made);
+  const { pid, processAlive, attachments } = scene.container!;
+  const wanted = attachments.flatMap(({ result }) => result?.dns.nameservers ?? [])
+    .slice(0, MOST_SERVERS);
+  const about = { container: scene.name, file };
+  const list = (all: readonly string[]) => all.join(", ") || "no server";
+  if (wanted.length > 0 && wanted.join() !== servers.join()) {
+    return saw(file, [cause("resolv_conf_differs", ["dns", "container"], about, [
+      `the networks name ${list(wanted)}; ${file} has ${list(servers)}`,
+    ])]);
+  }
+  if (!processAlive || pid === undefined) return saw(`${file}: ${list(servers)}`, []);
+  const seen = seenBy(pid, "resolv.conf");
+  if (seen === undefined) return saw(`${file}: ${list(servers)}; the task has none`, []);
+  if (seen === made) return saw(`${list(servers)}, as process ${pid} sees it`, []);
+  // Images and tasks may bring their own: the questions go by what is seen.
+  return saw(`as process ${pid} sees it: ${list(nameservers(seen))}`, [
+    hint("resolv_conf_differs", ["dns", "container"], { ...about, why: "seen" }, [
+      `${file} names ${list(servers)}, and /etc/resolv.conf of process ${pid} ${
+        list(nameservers(seen))
+      }`,
+    ]),
+  ]);
+}
+
+/** A file of /etc as a process sees it; undefined where it has none. */
+export function seenBy(pid: number, name: string): string | undefined {
+  try {
+    return readInRoot(`/proc/${pid}/root`, `etc/${name}`, MOST_BYTES).slice(0, MOST_BYTES);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the container was made without a server, as its networks and the agent have none. */
+export function isWithoutServer(scene: Scene): boolean {
+  const file = madeFor(scene);
+  const text = file === undefined ? undefined : readCheckpoint(file);
+  return text !== undefined && nameservers(text).length === 0;
+}
+
+/** The resolv.conf that the isolator made for the container. */
+function madeFor({ container }: Scene): string | undefined {
+  return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/resolv.conf`;
+}
+
+/** The servers of a resolv.conf that are used, in their order. */
+export function nameservers(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    const [keyword, server] = line.trim().split(/\s+/);
+    return keyword === "nameserver" && server !== undefined ? [server] : [];
+  }).slice(0, MOST_SERVERS);
+}
+
+/** host-local's store of addresses, against the checkpoint. */
+export function readLeases(scene: Scene): Look {
+  const files = scene.interfaces.flatMap(({ checkpoint, expected }) =>
+    expected.flatMap(({ address }) => {
+      const file = checkpoint && leaseFile(checkpoint, address);
+      return file === undefined ? [] : [{ file, address }];
+    })
+  );
+  if (files.length === 0) return nothing("no address of it is host-local's");
+  return saw(
+    files.map(({ file }) => file).join(", "),
+    files.flatMap(({ file, address }) => leaseCauses(scene, file, address)),
+  );
+}
+
+function leaseCauses(scene: Scene, file: string, address: string): Cause[] {
+  const { id } = scene.container!;
+  const holder = leaseHolder(file);
+  if (holder === id) return [];
+  const about = { container: id, address, file };
+  if (holder === undefined) {
+    return [cause("ipam_lost", ["state", "agent"], about, [
+      `there is no ${file}, and the checkpoint has the address`,
+    ])];
+  }
+  return [cause("ipam_conflict", ["state", "agent"], about, [
+    `${file} names ${JSON.stringify(holder.slice(0, 80))}`,
+  ])];
+}

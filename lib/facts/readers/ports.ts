@@ -1,0 +1,95 @@
+/** Mapped ports and the other rules of plugins: whether they are there, and no process has the port. */
+import { variable } from "../../base/environment.ts";
+import type { PortMapping } from "../../containers/checkpoint.ts";
+import { socketOwner } from "../../containers/processes.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import { type Cause, cause, RECOVER } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import { type Attached, pluginOf, type Scene } from "../scene.ts";
+
+/** The plugins that map ports. */
+export const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
+/** More mappings than that are not looked at for a process that has the port. */
+const MOST_MAPPINGS = 32;
+
+export async function readPorts(scene: Scene): Promise<Look> {
+  const mapping = scene.interfaces.filter(({ checkpoint }) => checkpoint?.portMappings.length);
+  if (mapping.length === 0) return nothing("no port is mapped");
+  const causes: Cause[] = [];
+  const seen: string[] = [];
+  for (const attached of mapping) {
+    const { checkpoint } = attached;
+    const mappings = checkpoint!.portMappings;
+    const mapper = pluginOf(checkpoint, ...MAPPERS);
+    if (!mapper) {
+      causes.push(noMapper(attached));
+      continue;
+    }
+    seen.push(mappings.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`).join(", "));
+    causes.push(...mappings.slice(0, MOST_MAPPINGS).flatMap(taken));
+  }
+  const missing = (await scene.agent.missingRules()).get(scene.container?.id ?? "") ?? [];
+  if (missing.length > 0) {
+    causes.unshift(cause(
+      "port_rules_missing",
+      ["portmap", "agent"],
+      { container: scene.name, value: missing.slice(0, 4).join(", ") },
+      [`of the rules on its record, ${missing.length} are not there`],
+      RECOVER,
+    ));
+  }
+  return saw(`the rules on record for ${seen.join("; ")}`, causes);
+}
+
+/** What other plugins know to be missing of theirs, such as masquerading. */
+export async function readPluginRules(scene: Scene): Promise<Look> {
+  const path = variable("PATH") ?? "";
+  const causes: Cause[] = [];
+  const seen: string[] = [];
+  for (const { checkpoint, ifName } of scene.interfaces) {
+    if (!checkpoint?.result || !scene.container) continue;
+    const attachment = {
+      network: checkpoint.network,
+      containerId: scene.container.id,
+      ifName,
+      addresses: checkpoint.result.ips.map(({ address }) => address),
+      path,
+    };
+    for (const config of checkpoint.plugins) {
+      const missing = scene.agent.sources.plugins.get(String(config.type))?.missing;
+      if (!missing) continue;
+      if (config.ipMasq === true) seen.push(`masquerading of ${checkpoint.network}`);
+      const views = await scene.agent.firewalls();
+      if (await missing(config, attachment, views) === undefined) continue;
+      causes.push(cause(
+        "masquerade_gone",
+        ["masquerade", "agent"],
+        { container: scene.name, network: checkpoint.network },
+        [`${checkpoint.network} has "ipMasq", and the rules of it are not there`],
+        RECOVER,
+      ));
+    }
+  }
+  return seen.length === 0
+    ? nothing("its plugins keep no other rules")
+    : saw(seen.join(", "), causes);
+}
+
+function noMapper({ ifName, checkpoint }: Attached): Cause {
+  return cause("no_port_mapper", ["portmap", "agent"], {
+    network: checkpoint!.network,
+    device: ifName,
+  }, [`its plugins are ${checkpoint!.plugins.map(({ type }) => type).join(", ")}`]);
+}
+
+/** A process of the agent that listens on the port gets no connections from outside any more. */
+function taken({ protocol, hostPort }: PortMapping): Cause[] {
+  if (protocol !== "tcp" && protocol !== "udp") return [];
+  return listeners(protocol, hostPort).slice(0, 1).map(({ address, inode }) => {
+    const owner = socketOwner(inode);
+    return cause("host_port_taken", ["listener", "agent"], {
+      port: `${hostPort}/${protocol}`,
+      address,
+    }, [`socket ${address}:${hostPort}${owner ? ` of process ${owner.pid} (${owner.name})` : ""}`]);
+  });
+}

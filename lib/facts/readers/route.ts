@@ -1,0 +1,97 @@
+/** The container's own routes. */
+import { type Cause, cause, inNetns, run } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import type { Attached, Scene } from "../scene.ts";
+
+const DEFAULTS = ["0.0.0.0/0", "::/0"];
+const MOST_TOLD = 8;
+
+export function readRoutes(scene: Scene): Look {
+  const given = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.result?.routes ?? []);
+  if (given.length === 0) return nothing("its networks gave it no route");
+  return saw(given.map(({ dst }) => dst).join(", "), routeCauses(scene));
+}
+
+export function routeCauses(scene: Scene): Cause[] {
+  return [
+    ...defaultRoute(scene, 4),
+    ...defaultRoute(scene, 6),
+    ...scene.interfaces.flatMap((attached) => otherRoutes(scene, attached)),
+  ];
+}
+
+/** The destinations of the container's own routes. */
+export function routesText({ inside }: Scene, family: 4 | 6): string {
+  const name = family === 4 ? "inet" : "inet6";
+  const own = inside.routes.filter((route) => route.family === name && route.table === "main");
+  const told = own.slice(0, MOST_TOLD).map(({ destination }) => destination);
+  const more = own.length - told.length;
+  return told.join(", ") + (more > 0 ? ` and ${more} more` : "") || "none";
+}
+
+function defaultRoute(scene: Scene, family: 4 | 6): Cause[] {
+  const wanting = scene.interfaces.find((attached) => wantsDefault(attached, family));
+  if (!wanting) return [];
+  const name = family === 4 ? "inet" : "inet6";
+  const isThere = scene.inside.routes.some((route) =>
+    route.family === name && route.table === "main" && route.destination === "default" &&
+    route.type === "unicast"
+  );
+  if (isThere) return [];
+  const gateway = wanting.expected.find((one) => one.family === family)?.gateway;
+  const { netns } = scene.inside;
+  const of = family === 6 ? ["-6"] : [];
+  return [cause(
+    "no_default_route",
+    ["route", "container"],
+    { container: scene.name, family, gateway, device: wanting.ifName },
+    [
+      `${wanting.checkpoint!.network} gave it one${gateway ? ` via ${gateway}` : ""}`,
+      `its routes are ${routesText(scene, family)}`,
+    ],
+    gateway === undefined ? undefined : run(
+      inNetns(netns, "ip", ...of, "route", "add", "default", "via", gateway, "dev", wanting.ifName),
+    ),
+  )];
+}
+
+export function wantsDefault({ checkpoint }: Attached, family: 4 | 6): boolean {
+  return checkpoint?.result?.routes.some(({ dst }) => dst === DEFAULTS[family === 4 ? 0 : 1]) ??
+    false;
+}
+
+function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Cause[] {
+  if (!link) return [];
+  const wanted = (checkpoint?.result?.routes ?? []).filter(({ dst, table }) =>
+    !DEFAULTS.includes(dst) && table === undefined
+  );
+  if (wanted.length === 0) return [];
+  const has = new Set(scene.inside.routes.map(({ destination }) => destination));
+  const own = new Set(scene.inside.addresses.map(({ address }) => address));
+  // Calico names a route to the block of its own address, and installs one to its gateway instead.
+  return wanted.filter(({ dst }) => !has.has(dst) && !own.has(dst.split("/")[0]!)).map((
+    { dst, gw },
+  ) =>
+    cause("route_lost", ["route", "container"], {
+      container: scene.name,
+      family: dst.includes(":") ? 6 : 4,
+      route: dst,
+      gateway: gw,
+    }, [`${checkpoint!.network} gave it one${gw ? ` via ${gw}` : ""}, and there is none now`])
+  );
+}
+
+/** The routes that went with an address or with a link that was down, as commands. */
+export function routesAgain(
+  { checkpoint, expected, ifName }: Attached,
+  netns: string | undefined,
+  family?: 4 | 6,
+): string[][] {
+  return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
+    const of = dst.includes(":") ? 6 : 4;
+    const via = gw ?? expected.find((one) => one.family === of)?.gateway;
+    return via === undefined || family !== undefined && of !== family
+      ? []
+      : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", ifName)];
+  });
+}

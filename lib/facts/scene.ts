@@ -1,0 +1,247 @@
+/** A container, its namespace and the agent's side of it: what readers look at. */
+import { OperatorError } from "../base/error.ts";
+import type { JsonObject } from "../base/json.ts";
+import type { Checkpoint } from "../containers/checkpoint.ts";
+import { type Container, readContainer } from "../containers/inventory.ts";
+import { type NetworkAddress, networkAddresses } from "../containers/network_address.ts";
+import type { Target } from "../containers/target.ts";
+import { rootOf } from "../mesos/container_id.ts";
+import type { Link } from "../netlink/mod.ts";
+import { hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
+import type { Agent } from "./agent.ts";
+
+/** An interface of the container and what belongs to it on the agent. */
+export interface Attached {
+  ifName: string;
+  /** Absent for a namespace that is looked at without a checkpoint. */
+  checkpoint?: Checkpoint;
+  /** Absent when the interface is gone. */
+  link?: Link;
+  /** The agent's end of the veth. */
+  hostEnd?: Link;
+  /** The bridge that the agent's end should be a port of. */
+  bridge?: { name: string; link?: Link };
+  /** The addresses that the plugin gave it. */
+  expected: NetworkAddress[];
+  /** Where the agent sees the container's packets arrive: the bridge, or the veth's end. */
+  ingress?: Link;
+  /** Whether the agent itself is the gateway, and so forwards the container's packets. */
+  routedByAgent: boolean;
+}
+
+/** The agent's way to other machines. */
+export interface Uplink {
+  link: Link;
+  /** The agent's own address there. */
+  agentAddress: string;
+  /** An address behind it; nothing is ever sent there. */
+  somewhere: string;
+}
+
+/** What a scene is made of. */
+export interface Parts {
+  /** The name for messages. */
+  name: string;
+  inside: Space & { netns: string };
+  container?: Container;
+  agent:
+    & Pick<
+      Agent,
+      "host" | "bridgePorts" | "bridgeVlans" | "portOf" | "missingRules" | "firewalls" | "sources"
+    >
+    & {
+      readonly containers: readonly Container[];
+      holdersOf: Agent["holdersOf"];
+      ownerOfMac: Agent["ownerOfMac"];
+    };
+}
+
+export class Scene implements Disposable {
+  #interfaces?: Attached[];
+  readonly #uplinks = new Map<4 | 6, Uplink | undefined>();
+
+  constructor(private readonly parts: Parts) {}
+
+  /** @throws {OperatorError} `host_network` for a container without a network of its own */
+  static of(agent: Agent, target: Target): Scene {
+    const { layout } = agent.sources;
+    let container;
+    if (target.id !== undefined) {
+      container = readContainer(layout, target.id, agent.processes);
+      if (container.mode === "host") {
+        throw new OperatorError(
+          "host_network",
+          `${target.name} uses the agent's own network: there is nothing of its own to diagnose`,
+        );
+      }
+      // A container that shares its root's network has no interfaces of its own.
+      if (container.mode === "parent") {
+        container = readContainer(layout, rootOf(target.id), agent.processes);
+      }
+    }
+    const inside = new NamespaceView(target.netns) as NamespaceView & { netns: string };
+    return new Scene({ name: target.name, inside, container, agent });
+  }
+
+  get name(): string {
+    return this.parts.name;
+  }
+
+  get agent(): Parts["agent"] {
+    return this.parts.agent;
+  }
+
+  get inside(): Space & { netns: string } {
+    return this.parts.inside;
+  }
+
+  get host(): Space {
+    return this.parts.agent.host;
+  }
+
+  get container(): Container | undefined {
+    return this.parts.container;
+  }
+
+  get interfaces(): Attached[] {
+    return this.#interfaces ??= this.container
+      ? this.container.attachments.map((one) => this.#attached(one.ifName, one))
+      : this.inside.links.filter(({ kind }) => kind !== "loopback")
+        .map(({ name }) => this.#attached(name));
+  }
+
+  #attached(ifName: string, checkpoint?: Checkpoint): Attached {
+    const link = this.inside.link(ifName);
+    const end = link && hostEnd(this.host, this.inside, link);
+    const bridgeName = bridgeOf(checkpoint) ?? this.host.linkAt(end?.master)?.name;
+    const bridge = bridgeName === undefined
+      ? undefined
+      : { name: bridgeName, link: this.host.link(bridgeName) };
+    const expected = checkpoint ? networkAddresses(checkpoint) : [];
+    const gateways = expected.flatMap(({ gateway }) => gateway ?? []);
+    return {
+      ifName,
+      checkpoint,
+      link,
+      hostEnd: end,
+      bridge,
+      expected,
+      ingress: bridge?.link ?? end,
+      routedByAgent: isGateway(checkpoint) ||
+        gateways.some((gateway) => this.host.ownerOf(gateway) !== undefined),
+    };
+  }
+
+  /** The addresses of a family that the container was given. */
+  givenOf(family: 4 | 6): string[] {
+    return this.interfaces.flatMap(({ expected }) => expected).filter((one) =>
+      one.family === family
+    ).map(({ address }) => address);
+  }
+
+  /** The other container that was given this address, if one was. */
+  ownerOf(address: string): Container | undefined {
+    return this.agent.holdersOf(address).find(({ id }) => id !== this.container?.id);
+  }
+
+  /** Where a link of the agent is, as this container sees it. */
+  placeOf(device: string): "host-veth" | "bridge" | "container" | "uplink" | "agent" {
+    for (const { ifName, hostEnd, bridge } of this.interfaces) {
+      if (hostEnd?.name === device) return "host-veth";
+      if (bridge?.name === device) return "bridge";
+      if (ifName === device) return this.host.link(device) ? "uplink" : "container";
+    }
+    return [this.uplink(4), this.uplink(6)].some((one) => one?.link.name === device)
+      ? "uplink"
+      : "agent";
+  }
+
+  /** The agent's way out: its default route's, else any network that is no container's. */
+  uplink(family: 4 | 6): Uplink | undefined {
+    if (!this.#uplinks.has(family)) {
+      const own = this.interfaces.flatMap(({ ingress }) => ingress?.index ?? []);
+      this.#uplinks.set(family, uplinkOf(this.host, family, this.agent.containers, own));
+    }
+    return this.#uplinks.get(family);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.inside instanceof NamespaceView) this.inside[Symbol.dispose]();
+  }
+}
+
+/** Bridges that other runtimes make for containers and machines of their own. */
+const OTHERS_BRIDGES =
+  /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
+
+/** @param not links by which containers are reached */
+export function uplinkOf(
+  host: Space,
+  family: 4 | 6,
+  containers: readonly Container[],
+  not: readonly number[] = [],
+): Uplink | undefined {
+  const name = family === 4 ? "inet" : "inet6";
+  const bridges = new Set(containers.flatMap(({ attachments }) => attachments.map(bridgeOf)));
+  const known = new Set(
+    host.neighbours.filter(({ mac, state }) =>
+      mac !== undefined && state !== "NOARP" && state !== "FAILED"
+    ).map(({ link }) => link),
+  );
+  const candidates = host.routes.filter((route) =>
+    route.family === name && route.table === "main" && route.type === "unicast" &&
+    route.link !== undefined && !not.includes(route.link)
+  ).flatMap((route) => {
+    const link = host.linkAt(route.link);
+    const address = link &&
+      host.addressesOf(link).find((one) => one.family === name && one.scope === "global");
+    if (!address || bridges.has(link.name) || link.kind === "loopback") return [];
+    const isDefault = route.destination === "default";
+    // A veth into another namespace is more likely a container's than a way out.
+    if (!isDefault && link.peerNamespaceId !== undefined) return [];
+    return [{
+      score: (isDefault ? 32 : 0) + (link.carrier ? 16 : 0) +
+        (OTHERS_BRIDGES.test(link.name) ? 0 : 8) + (known.has(link.index) ? 4 : 0) +
+        (link.kind === "bridge" ? 0 : 2) - Math.min(1, (route.metric ?? 0) / 1e6),
+      link,
+      agentAddress: address.address,
+      somewhere: route.gateway ?? neighbourOf(address.address),
+    }];
+  });
+  return candidates.toSorted((a, b) => b.score - a.score)[0];
+}
+
+/** Whether the agent sends packets to an address out by that uplink. */
+export function leadsBy(host: Space, address: string, { link }: Uplink): boolean {
+  const route = host.routeTo(address);
+  return typeof route !== "string" && route.link === link.index && route.type === "unicast";
+}
+
+/** The plugin of a chain that is of one of these types. */
+export function pluginOf(
+  checkpoint: Checkpoint | undefined,
+  ...types: string[]
+): JsonObject | undefined {
+  return checkpoint?.plugins.find(({ type }) => types.includes(String(type)));
+}
+
+export function bridgeOf(checkpoint: Checkpoint | undefined): string | undefined {
+  const plugin = pluginOf(checkpoint, "bridge");
+  // The bridge plugin's own default.
+  return plugin && (typeof plugin.bridge === "string" ? plugin.bridge : "cni0");
+}
+
+export function isGateway(checkpoint: Checkpoint | undefined): boolean {
+  const bridge = pluginOf(checkpoint, "bridge");
+  return bridge?.isGateway === true || bridge?.isDefaultGateway === true ||
+    pluginOf(checkpoint, "ptp") !== undefined;
+}
+
+/** Another address beside one: a bit turned over, but never the network's own. */
+function neighbourOf(address: string): string {
+  const separator = address.includes(":") ? ":" : ".";
+  const at = address.lastIndexOf(separator) + 1;
+  const last = parseInt(address.slice(at) || "0", separator === ":" ? 16 : 10);
+  const other = last === 1 ? 3 : last ^ 1;
+  return address.slice(0, at) + other.toString(separator === ":" ? 16 : 10);
+}

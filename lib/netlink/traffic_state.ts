@@ -1,0 +1,133 @@
+/** Queues and filters of traffic control, with what they dropped (linux/rtnetlink.h, linux/pkt_sched.h). */
+import { Attributes, eachAttribute, opened, view } from "./message.ts";
+import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+
+const RTM_GETQDISC = 38;
+const RTM_GETTFILTER = 46;
+const TCMSG_BYTES = 20;
+const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_STATS = 3, TCA_STATS2 = 7;
+const TCA_STATS_BASIC = 1, TCA_STATS_QUEUE = 3;
+const TCA_ACT_KIND = 1, TCA_ACT_OPTIONS = 2, TCA_ACT_STATS = 4;
+/** TC_ACT_SHOT and TC_ACT_STOLEN (linux/pkt_cls.h). */
+const TAKEN = [2, 4];
+/** TCA_EGRESS_REDIR and TCA_INGRESS_REDIR (linux/tc_act/tc_mirred.h). */
+const REDIRECTED = [1, 3];
+
+/** Where the actions of a kind of filter are, within its options. */
+const ACTIONS: Readonly<Record<string, number>> = {
+  basic: 3,
+  bpf: 1,
+  cgroup: 1,
+  flow: 9,
+  flower: 3,
+  fw: 4,
+  matchall: 2,
+  route: 6,
+  u32: 7,
+};
+/** The structure that a kind of action begins with is its first attribute of this type. */
+const PARMS = 2;
+
+/** Parents by which filters are asked for: TC_H_ROOT's default, and the hooks of clsact. */
+export const HOOKS = { root: 0, ingress: 0xfffffff2, egress: 0xfffffff3 } as const;
+
+export interface Queue {
+  link: number;
+  /** `tbf`, `clsact`, `noqueue`, … */
+  kind: string;
+  /** `8001:`, as `tc` writes it. */
+  handle: string;
+  drops: number;
+}
+
+/** All queues of a namespace. @throws {SystemError} */
+export function queues(netns?: string): Queue[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  return socket.dump(RTM_GETQDISC, [new Uint8Array(TCMSG_BYTES)], "list queues", ({ body }) => {
+    const [fixed, attributes] = opened(body, TCMSG_BYTES);
+    return {
+      link: fixed.getInt32(4, true),
+      kind: attributes.text(TCA_KIND) ?? "?",
+      handle: `${(fixed.getUint32(8, true) >>> 16).toString(16)}:`,
+      drops: dropsIn(attributes),
+    };
+  });
+}
+
+/** What drops, of `struct gnet_stats_queue` or of the older `struct tc_stats`. */
+function dropsIn(attributes: Attributes): number {
+  const queue = attributes.nested(TCA_STATS2).bytes(TCA_STATS_QUEUE);
+  if (queue && queue.length >= 12) return view(queue).getUint32(8, true);
+  const old = attributes.bytes(TCA_STATS);
+  return old && old.length >= 16 ? view(old).getUint32(12, true) : 0;
+}
+
+export interface Filter {
+  link: number;
+  hook: keyof typeof HOOKS;
+  kind: string;
+  priority: number;
+  /** What its actions do: `gact`, `mirred`, … */
+  actions: string[];
+  /** Packets that its actions dropped, or took away. */
+  taken: number;
+}
+
+/** The filters of a link. @throws {SystemError} */
+export function filters(link: number, netns?: string): Filter[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  return Object.entries(HOOKS).flatMap(([hook, parent]) => {
+    const header = new Uint8Array(TCMSG_BYTES);
+    view(header).setInt32(4, link, true);
+    view(header).setUint32(12, parent, true);
+    return socket.dump(RTM_GETTFILTER, [header], "list filters", ({ body }): Filter => {
+      const [fixed, attributes] = opened(body, TCMSG_BYTES);
+      const kind = attributes.text(TCA_KIND) ?? "?";
+      const actions = actionsIn(attributes.nested(TCA_OPTIONS).bytes(ACTIONS[kind] ?? -1));
+      return {
+        link,
+        hook: hook as keyof typeof HOOKS,
+        kind,
+        priority: fixed.getUint32(16, true) >>> 16,
+        actions: actions.map((one) => one.kind),
+        taken: actions.reduce((sum, { taken }) => sum + taken, 0),
+      };
+    });
+  });
+}
+
+function actionsIn(list: Uint8Array | undefined): { kind: string; taken: number }[] {
+  return [...eachAttribute(list ?? new Uint8Array())].map(([, one]) => {
+    const action = new Attributes(one);
+    const kind = action.text(TCA_ACT_KIND) ?? "?";
+    const parms = [...eachAttribute(action.bytes(TCA_ACT_OPTIONS) ?? new Uint8Array())]
+      .find(([type]) => type === PARMS)?.[1];
+    const stats = action.nested(TCA_ACT_STATS);
+    const basic = stats.bytes(TCA_STATS_BASIC);
+    const queue = stats.bytes(TCA_STATS_QUEUE);
+    // tc_gen: index, capab, action, refcnt, bindcnt; of mirred what it does follows.
+    const verdict = parms && parms.length >= 12 ? view(parms).getInt32(8, true) : 0;
+    const mirred = kind === "mirred" && parms && parms.length >= 24
+      ? view(parms).getInt32(20, true)
+      : 0;
+    const takesAll = TAKEN.includes(verdict) && kind !== "mirred" || REDIRECTED.includes(mirred);
+    const passed = basic && basic.length >= 12 ? view(basic).getUint32(8, true) : 0;
+    const dropped = queue && queue.length >= 12 ? view(queue).getUint32(8, true) : 0;
+    // What it redirects is gone from here, though it is not counted as dropped.
+    return { kind, taken: takesAll ? passed : dropped };
+  });
+}
+
+const RTM_GETLINK = 18;
+const IFINFOMSG_BYTES = 16;
+const IFLA_XDP = 43;
+const IFLA_XDP_PROG_ID = 4;
+
+/** The number of the program of XDP at a link; undefined for none. @throws {SystemError} */
+export function xdpProgram(link: number, netns?: string): number | undefined {
+  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+  const header = new Uint8Array(IFINFOMSG_BYTES);
+  view(header).setInt32(4, link, true);
+  const [answer] = socket.request(RTM_GETLINK, 0, [header], "read a link");
+  return opened(answer!.body, IFINFOMSG_BYTES)[1].nested(IFLA_XDP).u32(IFLA_XDP_PROG_ID);
+}

@@ -1,0 +1,252 @@
+/** What readers make of evidence: tables, without a kernel. */
+import { assert, assertEquals } from "@std/assert";
+import { type Cause, cause } from "../../lib/facts/cause.ts";
+import { remedyOf, textOf } from "../../lib/facts/sentences.ts";
+import { CODES } from "../../lib/facts/words.ts";
+import { groupsOf, type Row } from "../../lib/diagnose/all.ts";
+import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
+import { mergeCauses } from "../../lib/diagnose/verdict.ts";
+import { trailText } from "../../lib/diagnose/render/trail.ts";
+import { address, link, met, route, short, World } from "../harness/world.ts";
+
+/** What is done to a healthy world, how far the packet got, and what is found first. */
+type Case = [what: string, done: (world: World) => Cause[] | Promise<Cause[]>, found: string];
+
+const to = (hops: number) => (world: World) => explain(world.evidence(hops));
+
+const CASES: Case[] = [
+  [
+    "a rule that dropped it",
+    (world) => explain(world.evidence(3, { rules: [met("drop")] })),
+    "rule_drop iptables agent",
+  ],
+  [
+    "the policy of a chain",
+    (world) =>
+      explain(world.evidence(3, { rules: [met("drop", { kind: "policy", handle: undefined })] })),
+    "policy_drop iptables agent",
+  ],
+  [
+    "a rule of a queue that nobody reads",
+    (world) => explain(world.evidence(3, { rules: [met("queue")] })),
+    "rule_queues iptables agent",
+  ],
+  ["a rule comes before a link that is down", (world) => {
+    world.host.links[1] = link(2, "br0", { kind: "bridge", flags: [] });
+    return explain(world.evidence(2, { rules: [met("drop")] }));
+  }, "rule_drop iptables agent"],
+  ["its interface is down", (world) => {
+    world.inside.links[1] = link(5, "eth0", { peerIndex: 3, flags: [] });
+    return to(0)(world);
+  }, "interface_down link container"],
+  ["its bridge is down", (world) => {
+    world.host.links[1] = link(2, "br0", { kind: "bridge", flags: [] });
+    return to(2)(world);
+  }, "bridge_down link bridge"],
+  ["its veth is on no bridge", (world) => {
+    world.host.links[2] = link(3, "veth1", { peerIndex: 5, peerNamespaceId: 1 });
+    return to(2)(world);
+  }, "veth_off_bridge bridge-port host-veth"],
+  ["its address is gone", (world) => {
+    world.inside.addresses = [];
+    return to(0)(world);
+  }, "address_lost address container"],
+  ["the gateway's address is gone", (world) => {
+    world.host.addresses = [address(4, "203.0.113.1/24")];
+    return to(1)(world);
+  }, "gateway_address_lost address bridge"],
+  ["the next link is too narrow", (world) => {
+    world.host.links[3] = link(4, "wan0", { mtu: 50 });
+    return to(3)(world);
+  }, "mtu_too_small mtu uplink"],
+  ["the uplink is down", (world) => {
+    world.host.links[3] = link(4, "wan0", { flags: [] });
+    return to(3)(world);
+  }, "link_down link uplink"],
+  [
+    "the kernel says reverse path",
+    (world) => explain(world.evidence(3, { drops: [{ reason: "IP_RPFILTER", device: "br0" }] })),
+    "rp_filter sysctl bridge",
+  ],
+  [
+    "a queue drops",
+    (world) => explain(world.evidence(3, { drops: [{ reason: "QDISC_DROP", device: "wan0" }] })),
+    "qdisc_drop tc uplink",
+  ],
+  ["a counter of tc grew", (world) =>
+    explain(world.evidence(3, {
+      grown: [{ kind: "qdisc", device: "wan0", type: "tbf", name: "tbf 8001:", count: 3 }],
+    })), "tc_drop tc uplink"],
+  ["a port of the bridge is blocked", (world) => {
+    world.ports[0]!.state = "blocking";
+    return to(2)(world);
+  }, "port_state bridge-port host-veth"],
+  ["it has no default route", (world) => {
+    world.inside.routes = world.inside.routes.slice(0, 1);
+    delete world.inside.chosen["203.0.113.2"];
+    return to(0)(world);
+  }, "no_default_route route container"],
+  ["a blackhole in the container", (world) => {
+    world.inside.routes.push(route("203.0.113.0/24", 0, { type: "blackhole", link: undefined }));
+    world.inside.chosen["203.0.113.2"] = "EINVAL";
+    return to(0)(world);
+  }, "route_refuses route container"],
+  ["the agent does not forward", (world) => {
+    world.host.settings["ipv4/ip_forward"] = "0";
+    return to(3)(world);
+  }, "forwarding_off sysctl agent"],
+  ["the agent has no route", (world) => {
+    world.host.chosen["203.0.113.2"] = "ENETUNREACH";
+    world.host.routes = world.host.routes.slice(0, 1);
+    return to(3)(world);
+  }, "connected_route_gone route agent"],
+  ["nothing masquerades it", to(4), "masquerade_gone masquerade agent"],
+  ["nothing comes back from outside", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    return to(4)(world);
+  }, "outside_silent neighbour outside"],
+  [
+    "nobody listens behind a mapped port",
+    (world) => explain(world.evidence(4, { failure: { kind: "refused" } }, port(world))),
+    "nobody_listens listener container",
+  ],
+  ["the listener takes IPv6 alone", (world) => {
+    world.listeners = [{ address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 }];
+    return explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
+  }, "listens_elsewhere listener container"],
+  [
+    "no rule leads the port on",
+    (world) =>
+      explain(
+        world.evidence(1, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, port(world)),
+      ),
+    "dnat_missing portmap agent",
+  ],
+  ["nothing explains it", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    return to(5)(world);
+  }, "lost route agent"],
+];
+
+function port(world: World) {
+  const attached = world.scene().interfaces[0]!;
+  const mapping = { hostPort: 8080, containerPort: 80, protocol: "tcp" };
+  return {
+    topic: "port" as const,
+    protocol: "tcp" as const,
+    port: 8080,
+    realPort: 80,
+    realDestination: "10.1.0.2",
+    mapped: {
+      attached,
+      mapping,
+      address: attached.expected[0]!,
+      at: "203.0.113.1",
+      snat: false,
+    } as never,
+  };
+}
+
+for (const [what, find, found] of CASES) {
+  Deno.test(`the cause is named: ${what}`, async () => {
+    const [first] = await find(new World());
+    assertEquals(short(first!), found);
+  });
+}
+
+Deno.test("`::` that takes IPv4 too is no listener elsewhere", async () => {
+  const world = new World();
+  world.listeners = [{ address: "::", only6: false, uid: 0, inode: 1, waiting: 0, most: 1 }];
+  const causes = await explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
+  assertEquals(causes.map(({ code }) => code).includes("listens_elsewhere"), false);
+});
+
+Deno.test("a trail says where a packet was seen last and where it never was", () => {
+  const lines = [0, 2, 4, 8].map((hops) => trailText(new World().evidence(hops).trail));
+  assertEquals(lines[0], "it was seen nowhere; never seen leaving by eth0 of web");
+  assertEquals(
+    lines[1],
+    "seen leaving by eth0 of web, arriving on veth1; never seen arriving on br0",
+  );
+  assert(lines[2]!.endsWith("; never seen the answer arriving on wan0"), lines[2]);
+  assert(lines[3]!.endsWith("; seen at every hop"), lines[3]);
+  const places = [0, 1, 2, 3, 4, 5].map((hops) => new World().evidence(hops).trail.place);
+  assertEquals(places, ["container", "host-veth", "bridge", "agent", "outside", "agent"]);
+});
+
+Deno.test("each code has a sentence without a gap, and a remedy or commands", () => {
+  const values = {
+    container: "web",
+    network: "net",
+    family: 4,
+    device: "eth0",
+    other: "other",
+    address: "10.1.0.2",
+    wanted: "10.1.0.3",
+    gateway: "10.1.0.1",
+    mac: "02:00:00:00:00:01",
+    port: "80/tcp",
+    setting: "net.ipv4.ip_forward",
+    value: "0",
+    route: "default",
+    file: "/f",
+    bytes: 1500,
+    why: "so",
+    mtu: 1400,
+    rule: { program: "nft", family: "inet", table: "t", chain: "c", text: "drop" },
+  } as const;
+  for (const code of CODES) {
+    const one = cause(code, ["route", "agent"], values, [], { commands: [["true"]] });
+    assert(!/undefined|\[object/.test(textOf(one) + remedyOf(one)), `${code}: ${textOf(one)}`);
+  }
+});
+
+Deno.test("readers have names of their own", () => {
+  assertEquals(new Set(READERS.map(({ name }) => name)).size, READERS.length);
+});
+
+Deno.test("a cause that several questions met is said once, and what nothing explains follows it", () => {
+  const down = cause("bridge_down", ["link", "bridge"], { device: "br0" }, ["one"], {
+    commands: [["a"]],
+  });
+  const again = { ...down, seen: ["two"], fix: { commands: [["a"], ["b"]] } };
+  const lost = cause("lost", ["bridge-port", "bridge"], {
+    container: "web",
+    value: "it",
+    why: "gone",
+  });
+  const read = cause("ipam_lost", ["state", "agent"], { container: "web", address: "10.1.0.2" });
+  const merged = mergeCauses([lost, down, again], [read]);
+  assertEquals(merged.map(({ code, consequenceOf }) => [code, consequenceOf]), [
+    ["bridge_down", undefined],
+    ["ipam_lost", undefined],
+    ["lost", "bridge_down"],
+  ]);
+  assertEquals(merged[0]!.seen, ["one", "two"]);
+  assertEquals(merged[0]!.fix!.commands, [["a"], ["b"]]);
+});
+
+Deno.test("containers with one cause are one group, and the agent's causes come first", () => {
+  const off = cause("forwarding_off", ["sysctl", "agent"], {
+    family: 4,
+    setting: "net.ipv4.ip_forward",
+  });
+  const down = (container: string) =>
+    cause("interface_down", ["link", "container"], { container, device: "eth0" });
+  const row = (id: string, ...causes: Cause[]): Row => ({
+    id,
+    diagnosis: { name: id, healthy: causes.length === 0, asked: [], causes },
+  });
+  const groups = groupsOf([off], [
+    row("a", off),
+    row("b", down("b")),
+    row("c", down("c")),
+    row("d", off),
+    row("e"),
+    { id: "f", error: "gone" },
+  ]);
+  assertEquals(groups.map(({ cause, ids, isAgents }) => [cause.code, ids, isAgents]), [
+    ["forwarding_off", ["a", "d"], true],
+    ["interface_down", ["b", "c"], false],
+  ]);
+});
