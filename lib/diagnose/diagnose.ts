@@ -159,7 +159,7 @@ async function answer(
       again,
       second.tokens[n]!,
       session,
-      (met) => rules.of(met),
+      rules,
       kernel,
     ));
   }));

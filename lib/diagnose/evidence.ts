@@ -3,7 +3,7 @@ import type { Scene } from "../facts/scene.ts";
 import type { Drop } from "./observe/drops.ts";
 import type { Grown } from "./observe/counters.ts";
 import type { Kernel } from "./observe/kernel.ts";
-import type { KnownRule } from "./observe/rules.ts";
+import type { KnownRule, KnownRules, RuleAct } from "./observe/rules.ts";
 import type { Session } from "./observe/session.ts";
 import type { Sighting } from "./observe/tap.ts";
 import type { RuleMet } from "./observe/trace.ts";
@@ -25,7 +25,9 @@ export interface Evidence {
   rules: readonly RuleMet[];
   rulesAbout(address: string): readonly RuleMet[];
   rulesOfErrors: readonly RuleMet[];
-  /** A rule that was met, as its own program has it. */
+  /** What a rule that was met does to a packet: cheap, since no program is asked for its text. */
+  actsOf(met: RuleMet): readonly RuleAct[];
+  /** The rule, as its own program has it. */
   ruleOf(met: RuleMet): Promise<KnownRule>;
   /** What the kernel says of the packet's end. */
   drops: readonly Drop[];
@@ -43,7 +45,7 @@ export function evidenceOf(
   { failure }: Answer,
   token: number,
   session: Session,
-  ruleOf: Evidence["ruleOf"],
+  rules: KnownRules,
   kernel: Kernel,
 ): Evidence {
   const sightings = session.of(token);
@@ -58,7 +60,8 @@ export function evidenceOf(
     rules: session.rules(token),
     rulesAbout: (address) => session.rulesAbout(address),
     rulesOfErrors: session.rulesOfErrors(),
-    ruleOf,
+    actsOf: (met) => rules.actsOf(met),
+    ruleOf: (met) => rules.of(met),
     drops: session.drops(token),
     grown: session.grown,
     blind: session.blind,

@@ -97,7 +97,7 @@ export async function follow(agent: Agent, from: Target, to: string): Promise<Fo
     }
     const rules = new KnownRules();
     const causes = answer.outcome !== "failed" ? [] : await explain(
-      evidenceOf(scene, question, answer, token, session, (met) => rules.of(met), askKernel()),
+      evidenceOf(scene, question, answer, token, session, rules, askKernel()),
     );
     return {
       from: from.name,

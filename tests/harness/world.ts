@@ -213,6 +213,7 @@ export class World {
       rules: [],
       rulesAbout: () => [],
       rulesOfErrors: [],
+      actsOf: () => [],
       ruleOf: ({ family, table, chain, handle }) =>
         Promise.resolve({
           ref: { program: "iptables", family, table, chain, handle, text: "-A FORWARD -j DROP" },

@@ -42,6 +42,14 @@ export class KnownRules {
   readonly #lists = new Map<string, Promise<string>>();
   readonly #raw = new Map<string, readonly RawRule[]>();
 
+  /** What a rule does to a packet, as netlink tells. */
+  actsOf(met: RuleMet): readonly RuleAct[] {
+    const rule = met.handle === undefined
+      ? undefined
+      : this.#rawOf(met).find(({ handle }) => handle === met.handle);
+    return rule ? actsOf(rule) : [];
+  }
+
   async of(met: RuleMet): Promise<KnownRule> {
     const { netns, family, table, chain, handle, verdict } = met;
     const { mechanism, program } = keeperOf(family, table);

@@ -1,4 +1,5 @@
 /** Does its DNS work the way the container resolves? */
+import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
 import { endsOf, isAt, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
@@ -102,6 +103,8 @@ interface Answers {
   known: DnsAnswer;
   /** A name that nobody has, in each domain that names are completed with. */
   searched: [domain: string, answer: DnsAnswer][];
+  /** The agent's own name, which the server of a closed site knows. */
+  host: DnsAnswer;
 }
 
 /**
@@ -117,17 +120,18 @@ async function asked(
 ): Promise<Answers> {
   const { netns } = scene.inside;
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_DOMAINS);
-  const [root, known, ...searched] = await Promise.all([
+  const [root, known, host, ...searched] = await Promise.all([
     resolveName(netns, server, ".", { type: TYPE_NS, ms, token }),
     resolveName(netns, server, KNOWN_NAME, { ms }),
+    resolveName(netns, server, getHostname(), { ms }),
     ...domains.map((domain) => resolveName(netns, server, `${SEARCHED}.${domain}`, { ms })),
   ]);
-  return { root, known, searched: domains.map((domain, i) => [domain, searched[i]!]) };
+  return { root, known, host, searched: domains.map((domain, i) => [domain, searched[i]!]) };
 }
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */
 function wrongIn(
-  { root, known, searched }: Answers,
+  { root, known, host, searched }: Answers,
   { ndots, timeout, attempts }: Resolver,
 ): Failure | undefined {
   const dns = (code: string, more: { domain?: string; ms?: number } = {}): Failure => ({
@@ -140,7 +144,12 @@ function wrongIn(
     return both.some(({ strange }) => strange > 0) ? dns("strange") : { kind: "silence" };
   }
   for (const code of ["SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"]) {
-    if (both.every(({ outcome }) => outcome === code)) return dns(code);
+    if (!both.every(({ outcome }) => outcome === code)) continue;
+    // A closed site's server knows its own names alone, and refuses all others.
+    const own = [host, ...searched.map(([, answer]) => answer)];
+    const isClosed = code === "REFUSED" &&
+      own.some(({ outcome }) => outcome === "NOERROR" || outcome === "NXDOMAIN");
+    return isClosed ? undefined : dns(code);
   }
   // A refusal by a hop is told to one question, and of the next there may be no word.
   if (both.every(({ outcome }) => outcome !== "NOERROR" && outcome !== "NXDOMAIN")) {

@@ -10,10 +10,8 @@ import { always, type Reader } from "./reader.ts";
 
 /** The first rule of the agent that the packet met and that does one of these things. */
 export async function ruleThat(e: Evidence, ...acts: RuleAct[]): Promise<KnownRule | undefined> {
-  for (const met of ofAgent(e.rules)) {
-    const rule = await e.ruleOf(met);
-    if (rule.acts.some((one) => acts.includes(one))) return rule;
-  }
+  const met = ofAgent(e.rules).find((one) => e.actsOf(one).some((act) => acts.includes(act)));
+  if (met) return await e.ruleOf(met);
   // Those of iptables-legacy are not traced, but they count.
   const legacy = grownLegacy(e).find((one) =>
     one.netns === undefined && one.acts.some((act) => acts.includes(act))
@@ -76,10 +74,9 @@ export const bridgeNat: Reader = {
   applies: ({ trail, rules }) => trail.after !== undefined && rules.some(isBridgeNat),
   async read(e) {
     for (const met of e.rules.filter(isBridgeNat)) {
+      const acts = e.actsOf(met);
+      if (!acts.some((act) => act === "dnat" || act === "snat" || act === "redirect")) continue;
       const rule = await e.ruleOf(met);
-      if (!rule.acts.some((act) => act === "dnat" || act === "snat" || act === "redirect")) {
-        continue;
-      }
       const seen = [{ rule: rule.ref, verdict: met.verdict }];
       return [ruleCause("bridge_nat", rule, seen, { place: "bridge" })];
     }
@@ -148,11 +145,11 @@ export const translation: Reader = {
     const { realDestination } = question;
     const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
     for (const met of ofAgent(e.rules).filter(({ jump }) => jump === undefined)) {
-      const rule = await e.ruleOf(met);
-      if (!rule.acts.some((act) => act === "dnat" || act === "redirect")) {
+      if (!e.actsOf(met).some((act) => act === "dnat" || act === "redirect")) {
         const isPassed = question.topic === "port" && met.table === "nat" && !isTranslated &&
           (met.verdict === "return" || met.verdict === "accept");
-        if (isPassed && rule.mechanism === "iptables") {
+        const rule = isPassed ? await e.ruleOf(met) : undefined;
+        if (rule?.mechanism === "iptables") {
           return [ruleCause("port_passed_by", rule, [{ rule: rule.ref, verdict: met.verdict }], {
             mechanism: "portmap",
             port: portOf(e),
@@ -161,6 +158,7 @@ export const translation: Reader = {
         }
         continue;
       }
+      const rule = await e.ruleOf(met);
       const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
       const isOtherPort = sightings.some(({ packet }) =>
         packet.destination === realDestination && packet.protocol === question.protocol &&
