@@ -8,7 +8,7 @@ import { getHostname } from "../kernel/uts.ts";
 import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./diagnose.ts";
 
 /** They wait more than they work. */
-const AT_A_TIME = 12;
+const AT_A_TIME = 25;
 
 export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 
