@@ -52,7 +52,7 @@ for (const { whose, plugins } of BRIDGES) {
         JSON.parse(await host.ok([MESOS_CNI, "list", "--json"], { env }))[0].health;
       assertEquals(await health(), "ok");
       await host.ok(["nft", "flush", "ruleset"]);
-      assertEquals(await health(), "masquerading missing");
+      assertEquals(await health(), "masquerade gone: out");
       const recovered = JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env }));
       assertEquals(recovered, [{ container: "c", outcome: "kept", repaired: ["out"] }]);
       assertEquals(await rules(), before);

@@ -151,9 +151,9 @@ kernelTest("--fix asks before each change, and asks the question again after the
     await using pty = new Pty(agent.enter(command), { TERM: "xterm" });
     // deno-lint-ignore no-control-regex
     await pty.expect(/^\x1b\[1mcause: the agent does not forward IPv4[^\r]*\x1b\[22m\r\n/);
-    await pty.expect(/  sysctl -w net\.ipv4\.ip_forward=1\r\nrun this\? \[y\/N\]/);
+    await pty.expect(/ {2}sysctl -w net\.ipv4\.ip_forward=1\r\nrun this\? \[y\/N\]/);
     pty.type("y\n");
-    await pty.expect(/done[^]*  mesos-cni isolator recover\r\nrun this\? \[y\/N\]/);
+    await pty.expect(/done[^]* {2}mesos-cni isolator recover\r\nrun this\? \[y\/N\]/);
     pty.type("n\n");
     await pty.expect(
       /and now:[^]*cause: rules of ports of patient are missing|and now:[^]*cause: no rule leads port 8080\/tcp to patient/,
@@ -162,7 +162,7 @@ kernelTest("--fix asks before each change, and asks the question again after the
   }
   {
     await using pty = new Pty(agent.enter(command), { TERM: "xterm" });
-    await pty.expect(/  mesos-cni isolator recover\r\nrun this\? \[y\/N\]/);
+    await pty.expect(/ {2}mesos-cni isolator recover\r\nrun this\? \[y\/N\]/);
     pty.type("y\n");
     await pty.expect(/and now:[^]*patient is healthy/);
     assertEquals(await pty.ended(), 0);

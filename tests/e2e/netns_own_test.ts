@@ -52,7 +52,7 @@ Deno.test("a nested container without networks of its own is in its parent's", a
   assert(nested, JSON.stringify(listed));
   assertEquals(
     [nested.mode, nested.networks, nested.pid, nested.health],
-    ["parent", [], undefined, "not started yet"],
+    ["parent", [], undefined, "not started"],
   );
   assertMatch(
     (await netns(agent, "exec", "pod.sidecar", "--", "ip", "address")).stdout,

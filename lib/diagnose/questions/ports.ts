@@ -46,9 +46,9 @@ export function portQuestions(scene: Scene): Question[] {
           questions.push(outsider(scene, mapped, stranger));
         }
         if (mapping.protocol === "tcp") {
-          questions.push(local(scene, mapped, at));
+          questions.push(local(mapped, at));
           if (mapper.snat === true && family === 4 && mapper.type === MAPPERS[0]) {
-            questions.push(local(scene, mapped, "127.0.0.1"));
+            questions.push(local(mapped, "127.0.0.1"));
           }
           const excluded = Array.isArray(mapper.excludeDevices) &&
             mapper.excludeDevices.includes(attached.ingress?.name ?? "");
@@ -230,7 +230,7 @@ function answerUdp(
   return true;
 }
 
-function local(scene: Scene, mapped: Mapped, at: string): Question {
+function local(mapped: Mapped, at: string): Question {
   const { mapping, ends, address } = mapped;
   return {
     ...common(mapped),

@@ -52,7 +52,7 @@ export const unansweredNeighbour: Reader = {
           packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
         );
       if (heard) continue;
-      const lost = await lostOnTheWire(e, asker, about);
+      const lost = lostOnTheWire(e, asker, about);
       return lost.length > 0 ? lost : await silent({ e, address, asker, about });
     }
     return [];
@@ -60,11 +60,11 @@ export const unansweredNeighbour: Reader = {
 };
 
 /** ARP and neighbour discovery pass the same links as the packet that waits for them. */
-async function lostOnTheWire(
+function lostOnTheWire(
   e: Evidence,
   asker: Leg,
   about: readonly Sighting[],
-): Promise<readonly Cause[]> {
+): readonly Cause[] {
   const { journey } = e.trail;
   const there: [Stop, "out" | "in"][] = [];
   for (const leg of journey.legs.slice(journey.legs.indexOf(asker))) {
@@ -137,7 +137,7 @@ async function silent(silence: Silence): Promise<readonly Cause[]> {
   if (dropped.length > 0) return dropped;
   const owner = scene.host.ownerOf(address);
   if (netns === scene.inside.netns) {
-    return owner ? await agentSilent(silence, owner) : await othersSilent(silence);
+    return owner ? agentSilent(silence, owner) : await othersSilent(silence);
   }
   const isOurs = scene.inside.ownerOf(address) !== undefined ||
     scene.interfaces.some(({ expected }) => expected.some((one) => one.address === address));
@@ -164,7 +164,7 @@ function attachedBy({ e: { scene }, asker }: Silence): Attached {
 }
 
 /** The container asks for an address of the agent. */
-async function agentSilent(silence: Silence, owner: Link): Promise<readonly Cause[]> {
+function agentSilent(silence: Silence, owner: Link): readonly Cause[] {
   const { e, address, about } = silence;
   const { scene, trail } = e;
   const attached = attachedBy(silence);
