@@ -7,6 +7,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { type Json, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
 import type { Outside } from "../harness/sandbox.ts";
+import { seenOutside, serveOutside } from "../harness/seen_outside.ts";
 
 const AGENT = "203.0.113.1";
 const DRIVERS: { name: string; variant: Variant; save: string }[] = [
@@ -55,6 +56,11 @@ async function state(agent: PortMapperAgent, save: string): Promise<string[]> {
   ];
 }
 
+/** Runs commands in a container's network. */
+function inside(agent: PortMapperAgent, id: string) {
+  return (argv: string[]) => agent.sandbox.ok(["ip", "netns", "exec", id, ...argv]);
+}
+
 const versions = { cniVersion: "1.0.0", name: "fw" };
 
 /** As a runtime calls the plugins of a list, each as a program. */
@@ -81,48 +87,6 @@ async function delList(agent: PortMapperAgent, id: string, prevResult?: Json): P
   }
 }
 
-/** Serves on a host outside, and says who a client is seen as. */
-async function serveOutside(outside: Outside): Promise<Disposable> {
-  const child = outside.spawn([
-    ...["python3", "-c"],
-    `
-import socket
-s = socket.create_server(("", 7000))
-print("ready", flush=True)
-while True:
-    c, who = s.accept()
-    c.sendall(who[0].encode())
-    c.close()
-`,
-  ]);
-  const reader = child.stdout.getReader();
-  await reader.read();
-  reader.releaseLock();
-  return {
-    [Symbol.dispose]() {
-      child.kill("SIGKILL");
-      child.stdin.close().catch(() => {});
-      child.stdout.cancel().catch(() => {});
-      child.stderr.cancel().catch(() => {});
-    },
-  };
-}
-
-/** As whom a container is seen outside; empty where no packet comes through. */
-async function seenOutside(agent: PortMapperAgent, id: string, outside: Outside): Promise<string> {
-  const client = `
-import socket
-s = socket.socket()
-s.settimeout(3)
-try:
-    s.connect(("${outside.address}", 7000))
-    print(s.recv(100).decode(), end="")
-except OSError:
-    pass
-`;
-  return await agent.sandbox.ok(["ip", "netns", "exec", id, "python3", "-c", client]);
-}
-
 for (const { name, variant, save } of DRIVERS) {
   Deno.test(`${name}: bridge, portmap and firewall, each a program: ADD, CHECK, flush, DEL`, async () => {
     const [agent, outside] = await host(variant);
@@ -130,11 +94,15 @@ for (const { name, variant, save } of DRIVERS) {
     using _server = await serveOutside(outside);
     const before = await state(agent, save);
     await addList(agent, "shut", LIST.slice(0, 1));
-    assertEquals(await seenOutside(agent, "shut", outside), "", "the policy drops without a rule");
+    assertEquals(
+      await seenOutside(inside(agent, "shut"), outside),
+      "",
+      "the policy drops without a rule",
+    );
 
     const prevResult = await addList(agent, "c1");
     await agent.serve("c1");
-    assertEquals(await seenOutside(agent, "c1", outside), AGENT);
+    assertEquals(await seenOutside(inside(agent, "c1"), outside), AGENT);
     // What comes to a port is for the operator's own chain to let through, as with the reference.
     const env = { PATH: agent.path };
     const dnat = ["-m", "conntrack", "--ctstate", "DNAT", "-j", "ACCEPT"];
@@ -151,7 +119,7 @@ for (const { name, variant, save } of DRIVERS) {
 
     await agent.sandbox.ok(["iptables", "-F", "CNI-FORWARD"], { env });
     assertEquals((await check("firewall")).code, 1, "CHECK sees the flush");
-    assertEquals(await seenOutside(agent, "c1", outside), "");
+    assertEquals(await seenOutside(inside(agent, "c1"), outside), "");
     await delList(agent, "c1", prevResult);
     await agent.ok("DEL", "shut", { ...versions, ...BRIDGE }, { type: "bridge" });
     const shared = /-j (CNI-ADMIN|CNI-FORWARD|MESOS-CNI-\w+)$|-A (?:MESOS-CNI-GUARD|CNI-ADMIN) /;
@@ -176,7 +144,7 @@ for (const { name, variant, save } of DRIVERS) {
     agent.search = CNI_PLUGINS;
     using _server = await serveOutside(outside);
     const prevResult = await addList(agent, "c1", LIST, `${CNI_PLUGINS}/`);
-    assertEquals(await seenOutside(agent, "c1", outside), AGENT);
+    assertEquals(await seenOutside(inside(agent, "c1"), outside), AGENT);
     const own = async () =>
       (await state(agent, save)).filter((line) =>
         /10\.77\.0\.\d+\/32| id: |CNI-(?:DN-)?[0-9a-f]{8}/.test(line)
@@ -220,15 +188,9 @@ for (const { name, variant, save } of DRIVERS) {
     };
     const before = await state(agent, save);
     const child = await start("c1", 8080);
-    const inside = `/run/mesos/isolators/network/cni/c1/ns`;
-    const seen = async () => {
-      await agent.sandbox.run(["mkdir", "-p", "/run/netns"]);
-      await agent.sandbox.run(["touch", "/run/netns/c1"]);
-      await agent.sandbox.run(["mount", "--bind", inside, "/run/netns/c1"]);
-      const answer = await seenOutside(agent, "c1", outside);
-      await agent.sandbox.run(["umount", "/run/netns/c1"]);
-      return answer;
-    };
+    const handle = "/run/mesos/isolators/network/cni/c1/ns";
+    const seen = () =>
+      seenOutside((argv) => agent.sandbox.ok(["nsenter", `--net=${handle}`, ...argv]), outside);
     assertEquals(await seen(), AGENT);
     for (const table of ["nat", "filter", "raw"]) {
       await agent.sandbox.ok(["iptables", "-t", table, "-F"], { env });

@@ -1,0 +1,51 @@
+/** Whether a container's packets leave the agent, and as whose. */
+import type { Outside } from "./sandbox.ts";
+
+/** Serves on a host outside, and says who a client is seen as. */
+export async function serveOutside(outside: Outside): Promise<Disposable> {
+  const child = outside.spawn([
+    ...["python3", "-c"],
+    `
+import socket
+s = socket.create_server(("", 7000))
+print("ready", flush=True)
+while True:
+    c, who = s.accept()
+    c.sendall(who[0].encode())
+    c.close()
+`,
+  ]);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+  return {
+    [Symbol.dispose]() {
+      child.kill("SIGKILL");
+      child.stdin.close().catch(() => {});
+      child.stdout.cancel().catch(() => {});
+      child.stderr.cancel().catch(() => {});
+    },
+  };
+}
+
+/**
+ * As whom a container is seen outside; empty where no packet comes through.
+ *
+ * @param inside runs a command in the container's network
+ */
+export async function seenOutside(
+  inside: (argv: string[]) => Promise<string>,
+  { address }: Outside,
+): Promise<string> {
+  const client = `
+import socket
+s = socket.socket()
+s.settimeout(3)
+try:
+    s.connect(("${address}", 7000))
+    print(s.recv(100).decode(), end="")
+except OSError:
+    pass
+`;
+  return await inside(["python3", "-c", client]);
+}
