@@ -2,6 +2,8 @@
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Command, JSON_FLAG } from "./command.ts";
 import { FOUND_FLAGS, SETTINGS_FILE } from "./found_values.ts";
+import { variable } from "../base/environment.ts";
+import { tellKind } from "../firewall/kind.ts";
 import { print, printJson } from "./output.ts";
 
 export const command: Command = {
@@ -13,8 +15,8 @@ export const command: Command = {
     `Each is looked for in the call's flags, in the environment (MESOS_RUNTIME_DIR, …, as the agent
 reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here or that systemd would start; else it has
 its default.`,
-  run(call) {
-    const settings = FOUND_FLAGS.map((name) => {
+  async run(call) {
+    const settings = FOUND_FLAGS.map((name): Setting => {
       const given = call.given(name);
       if (given !== undefined) return { name, value: given, from: `--${name}` };
       const found = call.found(name);
@@ -22,6 +24,10 @@ its default.`,
       const { value, default: standard } = NETWORK_FLAGS.find((flag) => flag.name === name)!;
       return { name, value: standard ?? (value ? null : "false"), from: "default" };
     });
+    const firewall = await tellKind(variable("PATH") ?? "");
+    if ("kind" in firewall) {
+      settings.push({ name: "firewall", value: firewall.kind, from: firewall.by });
+    }
     if (call.has("json")) {
       printJson(settings);
     } else {
@@ -31,6 +37,12 @@ its default.`,
         print(`${name.padEnd(width)}  ${(value ?? "-").padEnd(middle)}  ${from}`);
       }
     }
-    return Promise.resolve(0);
+    return 0;
   },
 };
+
+interface Setting {
+  name: string;
+  value: string | null;
+  from: string;
+}

@@ -5,6 +5,7 @@ import { messageOf } from "../base/error.ts";
 import { plainLine } from "../base/printable.ts";
 import { VERSION } from "../base/version.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
+import { type Decision, tellKind } from "../firewall/kind.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
@@ -51,6 +52,7 @@ export const command: Command = {
       agent: agent(),
       service: listens(SOCKET) ? { socket: SOCKET } : null,
       configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
+      firewall: await tellKind(path),
       networks,
       containers,
       causes: problems.map(toldCause),
@@ -71,6 +73,7 @@ interface Status {
   agent: { pid: number; address: string | null } | null;
   service: { socket: string } | null;
   configDir: { path: string; from: string } | null;
+  firewall: Decision | { problem: string };
   networks: ReturnType<typeof networksOf>;
   containers: Awaited<ReturnType<typeof containersOf>>;
   /** What is wrong with the agent itself. */
@@ -82,7 +85,8 @@ interface Status {
 }
 
 function screen(status: Status, layout: Layout): string {
-  const { agent, service, configDir, networks, containers, causes, unread, missing } = status;
+  const { agent, service, configDir, firewall, networks, containers, causes, unread, missing } =
+    status;
   const unwell = containers.unwell.map(({ id, health }) => `${id}: ${plainLine(health)}`);
   const lines: [what: string, ...lines: string[]][] = [
     [
@@ -94,6 +98,12 @@ function screen(status: Status, layout: Layout): string {
       service
         ? `the service listens at ${service.socket}`
         : "no service runs; a stock agent needs none",
+    ],
+    [
+      "firewall",
+      "kind" in firewall
+        ? `iptables of the kind ${firewall.kind} (${plainLine(firewall.by)})`
+        : plainLine(firewall.problem),
     ],
     [
       "networks",

@@ -2,6 +2,7 @@
  * Which firewall a host speaks. Where iptables has rules of both of its kinds, packets meet both;
  * ours go where the host's own are, since it is there that a policy drops what has no rule.
  */
+import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
 import { currentGeneration, NfTables } from "./nf_tables.ts";
 import type { FoundRule } from "./rule.ts";
@@ -37,6 +38,16 @@ export async function decideKind(family: Family, path: string): Promise<Decision
   const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
   if (!own[other] || own[usual.kind]) return usual;
   return { kind: other, by: `the host's own rules are there, and none where ${usual.by} looks` };
+}
+
+/** The choice for IPv4, for people. */
+export async function tellKind(path: string): Promise<Decision | { problem: string }> {
+  try {
+    return await decideKind(4, path);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return { problem: error.message };
+  }
 }
 
 /** Whether somebody but the plugins of containers has rules in the filter. */

@@ -35,7 +35,7 @@ export function checkMachine(
     {
       what: "iptables or nf_tables",
       found: findTool("iptables", path) !== undefined || hasNfTables(),
-      remedy: "install iptables (1.4.20 or newer), or a kernel with CONFIG_NF_TABLES: port " +
+      remedy: "install iptables (1.8 or newer), or a kernel with CONFIG_NF_TABLES: port " +
         "mappings need one of them",
     },
     ...USUAL_PLUGINS.map((type) => ({

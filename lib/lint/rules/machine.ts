@@ -9,7 +9,7 @@ import type { Found, Rule } from "../rule.ts";
 import { field, isTrue, property, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
 
-const OLDEST_IPTABLES = "1.4.20";
+const OLDEST_IPTABLES = "1.8";
 
 /** Sockets and files that a plugin's daemon leaves, with the daemon's name. */
 const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> = {
