@@ -20,7 +20,8 @@ const BRIDGE = {
   bridge: "fw0",
   isGateway: true,
   ipMasq: true,
-  ipam: { type: "host-local", subnet: "10.77.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+  // No other test has it: an address that is alive anywhere on the machine is not given out.
+  ipam: { type: "host-local", subnet: "10.219.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
 };
 const LIST: Json[] = [
   BRIDGE,
@@ -131,7 +132,7 @@ for (const { name, variant, save } of DRIVERS) {
     const [agent] = await host(variant);
     await using _ = agent;
     await addList(agent, "c1");
-    const own = async () => (await state(agent, save)).filter((line) => line.includes("10.77.0."));
+    const own = async () => (await state(agent, save)).filter((line) => line.includes("10.219.0."));
     assert((await own()).some((line) => line.startsWith("-A CNI-FORWARD ")));
     await delList(agent, "c1");
     assertEquals(await own(), []);
@@ -147,7 +148,7 @@ for (const { name, variant, save } of DRIVERS) {
     assertEquals(await seenOutside(inside(agent, "c1"), outside), AGENT);
     const own = async () =>
       (await state(agent, save)).filter((line) =>
-        /10\.77\.0\.\d+\/32| id: |CNI-(?:DN-)?[0-9a-f]{8}/.test(line)
+        /10\.219\.0\.\d+\/32| id: |CNI-(?:DN-)?[0-9a-f]{8}/.test(line)
       );
     assert((await own()).length >= 8);
     await delList(agent, "c1", prevResult);
@@ -225,7 +226,7 @@ for (const { name, variant, save } of DRIVERS) {
     ]);
     const garbage = JSON.parse((await cni("isolator", "gc", "--apply", "--json")).stdout);
     assertEquals(garbage.map(({ outcome }: Json) => outcome), garbage.map(() => "removed"));
-    const own = (line: string) => /10\.77\.0\.\d+|container_id| id: /.test(line);
+    const own = (line: string) => /10\.219\.0\.\d+|container_id| id: /.test(line);
     assertEquals((await state(agent, save)).filter(own), []);
     assertStringIncludes((await state(agent, save)).join("\n"), "-j FW.TEST");
     const removed = await cni("network", "rm", "fw");
@@ -234,6 +235,32 @@ for (const { name, variant, save } of DRIVERS) {
     assertEquals(before, []);
   });
 }
+
+Deno.test("a host with both kinds: rules go where its own are, are told of, and go though it has changed over", async () => {
+  await using agent = await PortMapperAgent.create();
+  agent.search = undefined;
+  const outside = await agent.sandbox.outside();
+  using _server = await serveOutside(outside);
+  const told = async () => (await agent.sandbox.run([MESOS_CNI, "status"])).stdout;
+  assertStringIncludes(await told(), "iptables of the kind nf_tables (/usr/sbin/iptables)");
+  for (const tool of ["iptables-legacy", "ip6tables-legacy"]) {
+    await agent.sandbox.ok([tool, "-P", "FORWARD", "DROP"]);
+  }
+  assertStringIncludes(await told(), "iptables of the kind legacy (the host's own rules are there");
+  const prevResult = await addList(agent, "c1");
+  assertEquals(await seenOutside(inside(agent, "c1"), outside), AGENT);
+  assertEquals(
+    (await state(agent, "iptables-nft-save")).filter((line) => line.startsWith("-A")),
+    [],
+  );
+  // The host's own rules come to nf_tables, and those of the container are still found.
+  await agent.sandbox.ok(["iptables-legacy", "-P", "FORWARD", "ACCEPT"]);
+  await agent.sandbox.ok(["iptables", "-P", "FORWARD", "DROP"]);
+  assertStringIncludes(await told(), "nf_tables");
+  await delList(agent, "c1", prevResult);
+  const own = (line: string) => /10\.219\.0\.\d+|container_id| id: /.test(line);
+  assertEquals((await state(agent, "iptables-legacy-save")).filter(own), []);
+});
 
 async function errorsOf(child: Deno.ChildProcess, ready: unknown): Promise<string> {
   return ready === undefined ? new TextDecoder().decode((await child.output()).stderr) : "";

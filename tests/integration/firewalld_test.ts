@@ -23,7 +23,7 @@ Deno.test({
     bridge: "fw0",
     isGateway: true,
     ipMasq: true,
-    ipam: { type: "host-local", subnet: "10.78.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+    ipam: { type: "host-local", subnet: "10.220.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
   };
   await using agent = await Agent.create(
     { cniVersion: "1.0.0", name: "shut", ...bridge },
@@ -56,7 +56,7 @@ Deno.test({
   assertEquals(await seen(shut), "", "firewalld refuses who is in no zone");
   const container = await agent.attach("c1", ["fw"]);
   const address = await sources();
-  assertMatch(address, /^10\.78\.0\.\d+\/32$/);
+  assertMatch(address, /^10\.220\.0\.\d+\/32$/);
   assertEquals(await seen(container), AGENT);
   assertEquals((await agent.isolator("check", ["c1"])).code, 0);
 
