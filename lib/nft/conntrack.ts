@@ -73,7 +73,7 @@ export function forgetUdpFlows(
     wanted.push(attribute(CTA_PROTO_DST_PORT, new Uint8Array([only >> 8, only & 0xff])));
   }
   const flags = FILTER_PROTO_NUM | (only === undefined ? 0 : FILTER_PROTO_DST_PORT);
-  // The kernel filters since 5.8; an older one lists everything. So all is looked at here again.
+  // The kernel filters by one port at most: so each flow is looked at here again.
   const flows = socket.dump(
     IPCTNL_MSG_CT_GET,
     [
