@@ -19,6 +19,7 @@ Deno.test("config: a flag, then the environment, then the file, then a running a
     network_cni_root_dir_persist: "false (default)",
     default_container_dns: "null (default)",
     network_cni_metrics: "true (default)",
+    firewall: "nf_tables (/usr/sbin/iptables)",
   });
 
   // An agent is known by its program's name: a stand-in, which a copy of bash can be.
@@ -132,6 +133,7 @@ ExecStart=/usr/sbin/mesos-agent --runtime_dir=\${RUN} \\
     network_cni_root_dir_persist: "false (default)",
     default_container_dns: "null (default)",
     network_cni_metrics: `false (${unit})`,
+    firewall: "nf_tables (/usr/sbin/iptables)",
   });
 
   // A drop-in counts after the unit; an empty value takes back what was said before it.
