@@ -44,7 +44,7 @@ export interface PluginType {
    */
   repair?: (config: JsonObject, attachment: LiveAttachment) => Promise<boolean>;
   /**
-   * What of that is missing, in a few words; undefined where nothing is.
+   * What of that is missing, as the code of a cause; undefined where nothing is.
    *
    * @param views all that there is of the host's rules (`Firewall.every`), looked at once for many
    */
@@ -52,7 +52,7 @@ export interface PluginType {
     config: JsonObject,
     attachment: LiveAttachment,
     views: readonly FirewallView[],
-  ) => Promise<string | undefined>;
+  ) => Promise<"masquerade_gone" | "passage_gone" | undefined>;
 }
 
 /** An attachment whose container goes on. */

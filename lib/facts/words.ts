@@ -389,6 +389,10 @@ const WORDS = {
     `nothing masquerades what ${c.container} sends out`,
     "somebody flushed the nat table (a firewall's reload does so)",
   ],
+  passage_gone: (c) => [
+    `nothing lets what ${c.container} sends through the host's filter any more`,
+    "somebody flushed the filter, or reloaded firewalld",
+  ],
   masquerade_shadowed: (c) => [
     `a rule of ${where(c)} takes what ${c.container} sends before it is masqueraded: ${
       c.rule!.text

@@ -167,12 +167,12 @@ export async function missingPassage(
   config: JsonObject,
   { path, addresses, ...owner }: LiveAttachment,
   views: readonly FirewallView[],
-): Promise<string | undefined> {
+): Promise<"passage_gone" | undefined> {
   const way = wayOf(owner, new Fields(config), addresses.map(withoutLength));
   for (const view of views) {
     if (await missingOf(way, view, path) === undefined) return undefined;
   }
-  return way.zone === undefined ? "firewall rules missing" : `not in firewalld's zone ${way.zone}`;
+  return "passage_gone";
 }
 
 function addressesOf({ ips }: Result): string[] {

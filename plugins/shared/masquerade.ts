@@ -94,10 +94,10 @@ export async function missingMasquerade(
   config: JsonObject,
   { addresses, ...owner }: LiveAttachment,
   views: readonly FirewallView[],
-): Promise<string | undefined> {
+): Promise<"masquerade_gone" | undefined> {
   if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
   for (const view of views) if (await hasMasquerade(owner, view)) return undefined;
-  return await (await ownTable()).hasTableMasquerade(owner) ? undefined : "masquerading missing";
+  return await (await ownTable()).hasTableMasquerade(owner) ? undefined : "masquerade_gone";
 }
 
 async function ownTable() {

@@ -61,7 +61,7 @@ Deno.test({
   assertEquals((await agent.isolator("check", ["c1"])).code, 0);
 
   await firewallCmd("--zone=trusted", `--remove-source=${address}`);
-  assertStringIncludes((await status()).stdout, "c1: not in firewalld's zone trusted");
+  assertStringIncludes((await status()).stdout, "c1: passage gone: fw");
   await firewallCmd("--reload");
   assertEquals(await sources(), "");
   assertEquals(await seen(container), "");

@@ -60,12 +60,18 @@ export async function readPluginRules(scene: Scene): Promise<Look> {
       if (!missing) continue;
       if (config.ipMasq === true) seen.push(`masquerading of ${checkpoint.network}`);
       const views = await scene.agent.firewalls();
-      if (await missing(config, attachment, views) === undefined) continue;
+      const lost = await missing(config, attachment, views);
+      if (lost === undefined) continue;
+      const isPassage = lost === "passage_gone";
       causes.push(cause(
-        "masquerade_gone",
-        ["masquerade", "agent"],
+        lost,
+        [isPassage ? "iptables" : "masquerade", "agent"],
         { container: scene.name, network: checkpoint.network },
-        [`${checkpoint.network} has "ipMasq", and the rules of it are not there`],
+        [
+          isPassage
+            ? `${checkpoint.network} has the plugin firewall, whose rules or zone it is not in`
+            : `${checkpoint.network} has "ipMasq", and the rules of it are not there`,
+        ],
         RECOVER,
       ));
     }
