@@ -181,6 +181,8 @@ function batches(count: number): number[][] {
 
 /** Containers of a service, by their numbers. */
 class Served {
+  readonly #pids = new Map<number, number>();
+
   constructor(
     private readonly service: Service,
     private readonly containerizer: Containerizer,
@@ -194,6 +196,7 @@ class Served {
       return this.#post(i, "prepare", { container_info: { network_infos: [{ name }] } });
     });
     const pids = await Promise.all(batch.map(() => this.containerizer.start()));
+    batch.forEach((i, at) => this.#pids.set(i, pids[at]!));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const isolated = await timedEach(batch, (i, at) => this.#post(i, "isolate", { pid: pids[at] }));
     return {
@@ -203,6 +206,8 @@ class Served {
   }
 
   async detach(batch: readonly number[]): Promise<{ ms: number[]; all: number }> {
+    for (const i of batch) Deno.kill(this.#pids.get(i)!, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const { each, all } = await timedEach(batch, (i) => this.#post(i, "cleanup"));
     return { ms: each, all };
   }

@@ -16,8 +16,8 @@ interface Stream {
  *
  * @throws {OperatorError} `output` if it can't be written: the disk behind it is full, say
  */
-export function writeOutput(text: string, stream: Stream = Deno.stdout): void {
-  let bytes = new TextEncoder().encode(text);
+export function writeOutput(text: string | Uint8Array, stream: Stream = Deno.stdout): void {
+  let bytes = bytesOf(text);
   let waited = 0;
   while (bytes.length > 0) {
     try {
@@ -38,13 +38,17 @@ export function writeOutput(text: string, stream: Stream = Deno.stdout): void {
  * Writes to standard error as far as that is possible at once. It never throws and never waits:
  * no operation may fail, or be held up, because nobody reads what is said about it.
  */
-export function writeErrorOutput(text: string, stream: Stream = Deno.stderr): void {
-  let bytes = new TextEncoder().encode(text);
+export function writeErrorOutput(text: string | Uint8Array, stream: Stream = Deno.stderr): void {
+  let bytes = bytesOf(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch {
     // Closed, full, or gone: there is no other place to say so.
   }
+}
+
+function bytesOf(text: string | Uint8Array): Uint8Array {
+  return typeof text === "string" ? new TextEncoder().encode(text) : text;
 }
 
 function outputError(error: unknown): OperatorError {

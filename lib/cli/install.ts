@@ -192,7 +192,7 @@ export const uninstallCommand: Command = {
       return 0;
     }
     for (const path of removed) print(`${dryRun ? "would remove" : "removed   "} ${path}`);
-    for (const path of kept) print(`kept       ${path}, which was changed after install wrote it`);
+    for (const path of kept) print(`kept       ${path}, which is not what install wrote any more`);
     return 0;
   },
 };

@@ -12,7 +12,6 @@ import { prepare } from "../isolator/prepare.ts";
 import { recover } from "../isolator/recover.ts";
 import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
-import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
@@ -151,8 +150,8 @@ const checkCommand: Command = {
   },
 };
 
-/** Once nothing is there, a cleanup is done; who mistyped the id must still hear of it. */
-function tellOfNothing(id: ContainerId, known: readonly ContainerId[]): void {
+/** For who mistyped the id. A runtime, which may repeat a cleanup, asks by its hook or the service. */
+function nothingThere(id: ContainerId, known: readonly ContainerId[]): OperatorError {
   // A beginning of an id would, at the second call, be that of another container.
   const longer = known.find((one) => one.startsWith(id));
   const guess = nearest(id, known);
@@ -161,7 +160,7 @@ function tellOfNothing(id: ContainerId, known: readonly ContainerId[]): void {
     : guess
     ? `: did you mean ${guess}?`
     : `: there is no such container; mesos-cni list shows those there are`;
-  log.warning(`nothing to clean up${hint}`, { id });
+  return new OperatorError("unknown_container", `nothing to clean up of ${id}${hint}`);
 }
 
 const cleanupCommand: Command = {
@@ -170,25 +169,33 @@ const cleanupCommand: Command = {
   operands: "ID",
   flags: [
     ...NETWORK_FLAGS,
-    { name: "force", help: "where plugins are gone or fail, remove what is known to be left" },
+    {
+      name: "force",
+      help: "also of one that lives; where plugins are gone or fail, what is known to be left",
+    },
   ],
   examples: example(
     "mesos-cni isolator cleanup web-1 DIRS",
-    "may be repeated; a container that isn't there is cleaned up already",
+    "says what it removed; exit code 1 if there is no such container",
   ),
   notes:
-    `Nothing is changed while a plugin that is needed can't be found. With --force, the links of the
-container, its leases of host-local, its mapped ports and the rules of iptables that carry its name
-are removed all the same, and printed; what other plugins have made stays.`,
+    `Nothing is changed while the container lives, or while a plugin that is needed can't be found. With
+--force, a container that lives is cut off; its links, its leases of host-local, its mapped ports
+and the rules of iptables that carry its name are removed all the same; what other plugins have made
+stays.`,
   complete: "container",
   async run(call) {
     const id = newContainer(call);
     const isolator = isolatorOf(call);
     const { layout } = isolator.settings;
-    if (!layout.has(id)) tellOfNothing(id, knownContainers(layout));
     const force = call.has("force");
-    const removed = await isolator.locks.hold(id, () => cleanup(isolator, id, { force }));
-    if (force) { for (const line of removed) print(`removed ${plainLine(line)}`); }
+    const isThere = layout.has(id);
+    const removed = await isolator.locks.hold(
+      id,
+      () => cleanup(isolator, id, { force, alive: force }),
+    );
+    if (!isThere) throw nothingThere(id, knownContainers(layout));
+    for (const line of removed) print(`removed ${plainLine(line)}`);
     return 0;
   },
 };

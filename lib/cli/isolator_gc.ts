@@ -1,4 +1,6 @@
 import { findGarbage } from "../isolator/gc/mod.ts";
+import type { Isolator } from "../isolator/isolator.ts";
+import { OperatorError } from "../base/error.ts";
 import { collectNetworks } from "../isolator/gc/plugins.ts";
 import { sweep } from "../isolator/gc/sweep.ts";
 import { agentContainers } from "../mesos/agent_api.ts";
@@ -8,9 +10,19 @@ import { isolatorOf } from "./isolator_of.ts";
 import { plain } from "../base/printable.ts";
 import { print, printError, printJson } from "./output.ts";
 
+/** What kept plugins from collecting garbage, which is no garbage of ours. */
+async function tellPlugins(isolator: Isolator): Promise<{ error?: string }[]> {
+  try {
+    return await collectNetworks(isolator);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return [{ error: error.message }];
+  }
+}
+
 export const command: Command = {
   name: "isolator gc",
-  summary: "find what no live container owns: checkpoints, addresses, rules, veths",
+  summary: "find what no live container owns: checkpoints, addresses, rules",
   flags: [
     ...NETWORK_FLAGS,
     { name: "apply", help: "remove it, instead of only saying what would be removed" },
@@ -27,9 +39,10 @@ export const command: Command = {
     what: "changes nothing: one line for each find, with the reason",
   }],
   notes:
-    `A container lives if it has a process, or if the agent knows it. Addresses, rules and veths of
-other programs' containers are left alone: no network namespace of the machine may have to do
-with what is removed. Exit code 1 if something could not be removed.`,
+    `A container lives if it has a process, or if the agent knows it. What can't be seen from here, in
+other mounts or processes than the agent's say, is left alone, as are addresses and rules of other
+programs' containers: no network namespace of the machine may have to do with what is removed.
+Exit code 1 if something could not be looked at or removed.`,
   async run(call) {
     const isolator = isolatorOf(call);
     const url = call.value("agent");
@@ -38,7 +51,7 @@ with what is removed. Exit code 1 if something could not be removed.`,
       await findGarbage(isolator, url ? await agentContainers(url) : []),
       apply,
     );
-    const told = apply ? await collectNetworks(isolator) : [];
+    const told = apply ? await tellPlugins(isolator) : [];
     if (call.has("json")) printJson(swept);
     else {
       for (const { outcome, kind, what, why } of swept) {

@@ -175,7 +175,6 @@ const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   sh: ["shell"],
   show: ["inspect"],
   start: ["run"],
-  stop: ["cleanup"],
   stats: ["inspect"],
   tcpdump: ["capture"],
   test: ["diagnose"],

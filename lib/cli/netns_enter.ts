@@ -11,9 +11,10 @@ const ENTER_FLAGS: readonly Flag[] = [
 
 const ENTER_NOTES =
   `Without --mount, the command and the files it sees are the agent's own; only the network is
-the container's. With it, programs of the container run: in all of its namespaces, with the
-capabilities of its processes (a seccomp filter is told of, and not applied), with an environment
-that is made (PATH, HOME, and TERM, LANG, LC_*, TZ of yours) and no descriptors but the three.`;
+the container's. With it, programs of the container run: in all of its namespaces, as its first
+process' user with the capabilities of that (a seccomp filter is told of, and not applied), with an
+environment that is made (PATH, HOME, and TERM, LANG, LC_*, TZ of yours), and with a terminal and
+pipes of their own.`;
 
 export const exec: Command = {
   name: "netns exec",
@@ -48,7 +49,6 @@ export const exec: Command = {
     if (command === undefined) return await enterShell(call);
     const complain = (message: string) => printError("netns exec", message);
     if (call.has("mount")) {
-      await seal(call);
       return await enterFully(call, await targetOf(call), [command, ...args], {}, complain);
     }
     const { become, namespacesOf } = await import("../netns/enter.ts");
@@ -106,20 +106,12 @@ async function enterShell(call: Call): Promise<number> {
   const complain = (message: string) => printError("netns shell", message);
   const { become, namespacesOf } = await import("../netns/enter.ts");
   const { shellCommand } = await import("../netns/shell.ts");
-  if (call.has("mount")) await seal(call);
   const target = await targetOf(call);
   const { argv, env } = shellCommand(target, companions(call));
   if (call.has("mount")) return await enterFully(call, target, argv, env, complain);
   const namespaces = await namespacesOf(layoutOf(call), target, companions(call));
   for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
   return become(argv, namespaces, complain);
-}
-
-/** Starts this program again from a read-only mount, before anybody is asked anything. */
-async function seal(call: Call): Promise<void> {
-  layoutOf(call); // says who may do this at all
-  const { sealProgram } = await import("../netns/contained.ts");
-  sealProgram(Deno.args);
 }
 
 /** With the container's files, its programs run: they get its rights, and nothing of the agent's. */

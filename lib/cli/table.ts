@@ -66,6 +66,12 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./launch.ts")).command,
   },
   {
+    name: "step-inside",
+    summary: "a step into a container",
+    hidden: true,
+    load: async () => (await import("./step_inside.ts")).command,
+  },
+  {
     name: "lint",
     summary: "find mistakes in network configs",
     load: async () => (await import("./lint.ts")).command,

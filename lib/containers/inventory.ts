@@ -6,7 +6,9 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type Checkpoint, readAttachment } from "./checkpoint.ts";
 import { findInode } from "../kernel/proc.ts";
 import { networkOf, ProcessTable } from "../kernel/processes.ts";
+import { Sight } from "../netlink/sight.ts";
 import { knownContainers } from "./ids.ts";
+import { fateOf } from "./liveness.ts";
 import { namespaceOf } from "./target.ts";
 
 /** A container with a checkpoint. */
@@ -20,6 +22,8 @@ export interface Container {
   netns: string;
   /** Whether `netns` still is one: after a reboot it is an empty file. */
   namespaceAlive: boolean;
+  /** Whether it goes on, or may, where this program can't look: in other mounts than these say. */
+  isElsewhere: boolean;
   /** Its first process: the checkpointed one, else the lowest pid found in the namespace. */
   pid?: number;
   /** Whether any process of it is in the namespace. */
@@ -41,7 +45,8 @@ export function onceProcesses(): Processes {
 
 /** All containers, by id: those with a directory, and those with no more than a request. */
 export function readContainers(layout: Layout, processes = onceProcesses()): Container[] {
-  return knownContainers(layout).map((id) => readContainer(layout, id, processes))
+  const sight = new Sight();
+  return knownContainers(layout).map((id) => readContainer(layout, id, processes, sight))
     // One that was cleaned up meanwhile is read in parts, or not at all.
     .filter(({ id }) => layout.has(id));
 }
@@ -51,6 +56,7 @@ export function readContainer(
   layout: Layout,
   id: ContainerId,
   processes = onceProcesses(),
+  sight = new Sight(),
 ): Container {
   const request = readRequest(layout, id);
   const mode = request?.mode ?? "own";
@@ -71,6 +77,7 @@ export function readContainer(
     keeper: request ? "mesos-cni" : "agent",
     netns,
     namespaceAlive,
+    isElsewhere: !namespaceAlive && fateOf(layout, id, request, sight) !== "gone",
     pid: pid ?? request?.pid,
     processAlive: pid !== undefined && (mode !== "host" || isRunning(pid)),
     since: request ? new Date(request.prepared) : birth(layout.container(id)),

@@ -4,10 +4,12 @@
  */
 import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
+import { exists } from "../base/exists.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { killInNetwork } from "../kernel/kill_in_network.ts";
 import { bootId, bootTime, isRunning, startTimeOf } from "../kernel/process_identity.ts";
 import { ProcessTable } from "../kernel/processes.ts";
+import { type Fate, Sight, viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
 import type { Request } from "./request.ts";
@@ -46,13 +48,13 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
  * @throws {OperatorError} `still_alive` for processes that do not go
  */
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = performance.now() + PATIENCE;
   while (true) {
     const inode = ownNetworkOf(layout, id);
     if (inode === undefined) return;
     const members = (await ProcessTable.look()).inNamespace(inode);
     if (members.length === 0) return;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new OperatorError(
         "still_alive",
         `container ${id} has processes that can't be killed (${
@@ -70,22 +72,111 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
  * Whether a container goes on: its first process runs, wherever that has moved to, or any process
  * is in its network. One that was just prepared and has no process yet goes on too.
  */
-export function isAlive(
+export function fateOf(
   layout: Layout,
   id: ContainerId,
   request: Request | undefined,
-  processes: ProcessTable,
-): boolean {
-  if (request && isOfAnotherBoot(request)) return false;
+  sight: Sight,
+): Fate {
+  if (request && isOfAnotherBoot(request)) return "gone";
   if (request && request.pid === undefined) {
     // In the future, it is of a clock that has been set back.
-    return Math.abs(Date.now() - Date.parse(request.prepared)) < LONGEST_LAUNCH;
+    const isLaunching = Math.abs(Date.now() - Date.parse(request.prepared)) < LONGEST_LAUNCH;
+    return isLaunching ? "lives" : "gone";
   }
-  if (request && hasFirstProcess(request)) return true;
+  const isSeen = !request || areProcessesSeen(request);
+  const unlessProcess = isSeen ? "gone" : "elsewhere";
+  if (request && isSeen && hasFirstProcess(request)) return "lives";
   const sharesNetwork = request !== undefined && (request.mode !== "own" || request.test === true);
-  if (sharesNetwork) return false;
+  if (sharesNetwork) return unlessProcess;
   // Called from a shell in the container's network, this very process lives in it.
-  return isInside(layout, id) || membersOf(layout, id, processes).length > 0;
+  if (isInside(layout, id) || membersOf(layout, id, sight.processes).length > 0) return "lives";
+  const handle = layout.namespace(id);
+  if (isNamespaceHandle(handle)) return unlessProcess;
+  const inode = sight.inodeMountedOn(handle, request?.agent);
+  if (inode !== undefined && [undefined, inode].includes(request?.netns)) {
+    return sight.processes.inNamespace(inode).length > 0 ? "lives" : "elsewhere";
+  }
+  // Something holds its network that is not seen here: a process maybe, of its or of a stranger's.
+  const fate = namespaceFate(layout, id, request, sight);
+  return fate === "lives" ? "elsewhere" : fate;
+}
+
+/**
+ * Refuses to detach a container that lives and has a network, or of which can't be told from here.
+ *
+ * @param even also one that lives
+ * @throws {OperatorError} `alive`, `elsewhere`
+ */
+export function requireEnded(
+  layout: Layout,
+  id: ContainerId,
+  request: Request | undefined,
+  even: boolean,
+): void {
+  const sight = new Sight();
+  const isMade = !request || request.pid !== undefined && !isOfAnotherBoot(request);
+  if (!isMade) return;
+  const pids = request
+    ? hasFirstProcess(request) && areProcessesSeen(request) ? [request.pid!] : []
+    : membersOf(layout, id, sight.processes);
+  const isAttached = layout.listAttachments(id)
+    .some(({ network, ifName }) => exists(layout.result(id, network, ifName)));
+  if (pids.length > 0 && isAttached && !even) {
+    throw new OperatorError(
+      "alive",
+      `container ${id} lives, as process ${pids.slice(0, 10).join(", ")}, and would lose its ` +
+        "network: end it first, its task by its framework say; --force cuts it off all the same",
+    );
+  }
+  const ownsNetwork = !request || request.mode === "own" && !request.test;
+  // The handle may be gone for good, with the mounts of an agent that was started anew, and then so
+  // is the network.
+  if (ownsNetwork && !isNamespaceHandle(layout.namespace(id))) {
+    if (namespaceFate(layout, id, request, sight) !== "gone") throw elsewhere(id);
+  }
+}
+
+function areProcessesSeen({ agent }: Request): boolean {
+  return !agent || agent.pid === viewpoint().pid;
+}
+
+/** Of a network namespace whose handle is not seen here. */
+function namespaceFate(
+  layout: Layout,
+  id: ContainerId,
+  request: Request | undefined,
+  sight: Sight,
+): Fate {
+  if (!request && isOlderThanBoot(layout.container(id))) return "gone";
+  return sight.fateOf({
+    handle: layout.namespace(id),
+    inode: request?.netns,
+    wires: request?.wires?.flatMap(({ host }) => host?.index ?? []),
+    maker: request?.agent,
+  });
+}
+
+function isOlderThanBoot(path: string): boolean {
+  try {
+    return (Deno.statSync(path).ctime?.getTime() ?? Infinity) < bootTime() - CLOCK_SLACK;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
+/**
+ * The error for a container of which can't be told from here whether it lives, and which could not be
+ * detached from here either: its handle is not seen.
+ */
+export function elsewhere(id: ContainerId): OperatorError {
+  return new OperatorError(
+    "elsewhere",
+    `container ${id} was attached from another mount or pid namespace than this one, so whether it ` +
+      "lives can't be seen here: run this where the agent runs, with " +
+      "nsenter --target=AGENT --pid --mount say",
+  );
 }
 
 /**

@@ -7,6 +7,7 @@ import { OperatorError } from "../base/error.ts";
 import { makeDirectory, readCheckpoint } from "../kernel/atomic_file.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
+import { WorkLock } from "../kernel/work_lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { type Layout, REQUESTS_MODE } from "./layout.ts";
 
@@ -30,7 +31,7 @@ function pluginsIn(layout: Layout, id: ContainerId, network: string): number {
 export class Locks {
   /** The last operation of each container in this process. */
   readonly #last = new Map<ContainerId, Promise<unknown>>();
-  readonly #held = new Map<ContainerId, FileLock>();
+  readonly #held = new Map<ContainerId, FileLock | WorkLock>();
 
   constructor(private readonly layout: Layout) {}
 
@@ -50,7 +51,7 @@ export class Locks {
   }
 
   /** Starts a program for a container whose lock is held; the program then holds it too. */
-  start<R>(id: ContainerId, spawn: () => R): R {
+  start<R extends { pid: number }>(id: ContainerId, spawn: () => R): R {
     const lock = this.#held.get(id);
     return lock ? lock.heldByChildren(spawn) : spawn();
   }
@@ -61,8 +62,8 @@ export class Locks {
     if (!lock) {
       throw new OperatorError(
         "busy",
-        `container ${id} is being worked on by another process, which holds ${path} (if it is only ` +
-          `a daemon that a plugin has left behind, see fuser ${path}, remove that file)`,
+        `container ${id} is being worked on by another process, which holds ${path} ` +
+          `(see fuser -v ${path}); try again later`,
       );
     }
     this.#held.set(id, lock);
@@ -74,10 +75,10 @@ export class Locks {
     }
   }
 
-  async #take(id: ContainerId, path: string): Promise<FileLock | undefined> {
+  async #take(id: ContainerId, path: string): Promise<FileLock | WorkLock | undefined> {
     makeDirectory(this.layout.requests, REQUESTS_MODE);
     try {
-      return FileLock.tryTake(path) ?? await FileLock.take(path, patienceFor(this.layout, id));
+      return WorkLock.tryTake(path) ?? await WorkLock.take(path, patienceFor(this.layout, id));
     } catch (error) {
       // Removal must go on without a new file: of a container that has no lock yet, since a stock
       // agent made it, the directory is locked, and with that all others in the same case.

@@ -7,6 +7,7 @@ import { log } from "../base/log.ts";
 import { type ContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo } from "../mesos/messages.ts";
 import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
+import type { Viewpoint } from "../netlink/sight.ts";
 import type { Layout } from "./layout.ts";
 
 /**
@@ -15,13 +16,6 @@ import type { Layout } from "./layout.ts";
  * `host`: the agent's.
  */
 export type NetworkMode = "own" | "parent" | "host";
-
-/** From where a container was attached: its processes, its handle and its wires are seen there. */
-export interface AgentNamespaces {
-  pid: number;
-  mnt: number;
-  net: number;
-}
 
 /**
  * An interface of a container as the kernel knows it: neither index changes when the container
@@ -56,8 +50,8 @@ export interface Request {
   startTime?: number;
   /** The boot that the process belongs to, and all that is said below. */
   bootId?: string;
-  /** The namespaces of the program that attached the container, by their inodes. */
-  agent?: AgentNamespaces;
+  /** Of the program that attached the container: its processes, handle and wires are seen there. */
+  agent?: Viewpoint;
   /** Inode of the container's network namespace. */
   netns?: number;
   /** The interfaces that the plugins made. */

@@ -8,8 +8,8 @@ import { SystemError } from "../kernel/libc.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
 import { Netlink } from "../netlink/mod.ts";
+import { viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import { agentNamespaces } from "./agent_namespaces.ts";
 import type { Attachment, Layout } from "./layout.ts";
 import type { Request, Wire } from "./request.ts";
 
@@ -55,7 +55,7 @@ export class Wires {
     request: Request | undefined,
   ) {
     const recorded = request?.wires !== undefined && request.bootId === bootId() &&
-      request.agent?.net === agentNamespaces().net;
+      request.agent?.net === viewpoint().net;
     const own = !request || request.mode === "own" && !request.test;
     if (recorded) {
       const { wires = [] } = request;

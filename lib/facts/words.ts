@@ -17,6 +17,10 @@ const WORDS = {
         `else do so: mesos-cni cleanup ${c.container}`
       : `its process ${c.why} lives, and keeps its network: restart the container, once its task may be stopped`,
   ],
+  namespace_elsewhere: (c) => [
+    `the network namespace of ${c.container} lives, or may, where this program can't look`,
+    "run it in the mount and process namespaces of the agent: nsenter --target=AGENT --mount --pid",
+  ],
   namespace_unreadable: (c) => [
     `the network namespace of ${c.container} can't be looked into: ${c.why}`,
     "look as root, in the mount and process namespaces of the agent",

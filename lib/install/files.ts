@@ -3,6 +3,8 @@ import { OperatorError } from "../base/error.ts";
 import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
 
+import type { Entry } from "./manifest.ts";
+
 export type Change = "made" | "changed" | "unchanged";
 
 const ROOT = 0;
@@ -13,7 +15,11 @@ export interface Piece {
   /** What putting it there would do. @throws {OperatorError} `in_the_way` if it must not */
   change(): Change;
   /** @throws {OperatorError} `file`; what was at `path` is then still there */
-  place(): void;
+  place(): void | Promise<void>;
+  /** Whether what is there is moved aside, and not replaced. */
+  isAside?: boolean;
+  /** What it is once it is there. */
+  entry(): Promise<Entry>;
 }
 
 /** A text that everyone may read and root may write. */
@@ -43,6 +49,7 @@ export function symlinkPiece(path: string, target: string): Piece {
       return Deno.readLinkSync(path) === target ? "unchanged" : "changed";
     },
     place: () => writeLink(path, target),
+    entry: () => Promise.resolve({ path, link: target }),
   };
 }
 
@@ -51,6 +58,7 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
   return {
     path,
     place: () => writeCheckpoint(path, bytes, mode),
+    entry: async () => ({ path, sha256: await sha256(bytes) }),
     change() {
       const found = look(path);
       if (!found) return "made";
@@ -65,12 +73,26 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
   };
 }
 
-/** What is at a path, links not followed. */
-function look(path: string): Deno.FileInfo | undefined {
+/** Whether what is at a path is still what was put there. */
+export async function isStillOurs({ path, link, sha256: content }: Entry): Promise<boolean> {
+  const found = look(path);
+  if (found?.isSymlink) return link !== undefined && Deno.readLinkSync(path) === link;
+  return found !== undefined && found.isFile && content !== undefined &&
+    await sha256(Deno.readFileSync(path)) === content;
+}
+
+/** As hexadecimal digits. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** What is at a path, links not followed; undefined too where its directory is none. */
+export function look(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (error instanceof Deno.errors.NotFound || errnoName(error) === "ENOTDIR") return undefined;
     return withFile("look at", path, () => {
       throw error;
     });

@@ -6,16 +6,21 @@ import { knownContainers } from "../containers/ids.ts";
 import type { Layout } from "../containers/layout.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { listOwners } from "../ports/mod.ts";
+import { log } from "../base/log.ts";
 import {
   type Change,
+  isStillOurs,
+  look,
   type Piece,
   programPiece,
   removePiece,
+  sha256,
   symlinkPiece,
   textPiece,
 } from "./files.ts";
-import { type PluginChoice, pluginLinks, restoreAside } from "./plugin_links.ts";
-import { readManifest, removeManifest, writeManifest } from "./manifest.ts";
+import { packagesOf, undivert } from "./packages.ts";
+import { type PluginChoice, pluginLinks, takeAway } from "./plugin_links.ts";
+import { type Entry, readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { units } from "./units.ts";
 
 const PLUGIN = "mesos-cni-port-mapper";
@@ -60,9 +65,9 @@ export interface Placed {
 export async function install(options: InstallOptions, dryRun = false): Promise<Placed[]> {
   const { binDir, pluginsDirs, unitDir, shareDir, shared, settings } = options;
   const bytes = await Deno.readFile(Deno.execPath());
-  const file = join(binDir, `${PROGRAM}-${await contentName(bytes)}`);
+  const file = join(binDir, `${PROGRAM}-${(await sha256(bytes)).slice(0, 12)}`);
   const program = join(binDir, PROGRAM);
-  const pieces: Piece[] = [
+  const wanted: Piece[] = [
     programPiece(file, bytes),
     symlinkPiece(program, file),
     ...pluginsDirs.map((dir) => symlinkPiece(join(dir, PLUGIN), program)),
@@ -72,32 +77,51 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
     ...Object.entries(shared).map(([name, text]) => textPiece(join(shareDir, name), text)),
     textPiece(settings.path, settings.text),
   ];
+  const pieces = withoutPackaged(wanted);
   // All of it is looked at before any of it is changed.
   const placed = pieces.map(({ path, change }) => ({ path, change: change() }));
   if (dryRun) return placed;
 
   using _ = await lockInstallation();
   const before = readManifest()?.files ?? [];
-  const isProgram = (path: string) =>
+  const isProgram = ({ path }: Entry) =>
     dirname(path) === binDir && path.startsWith(join(binDir, `${PROGRAM}-`));
-  const programs = [...before.filter((path) => path !== file && isProgram(path)), file];
+  const entries = await Promise.all(pieces.map((piece) => piece.entry()));
+  const programs = [
+    ...before.filter((entry) => entry.path !== file && isProgram(entry)),
+    ...entries.filter(({ path }) => path === file),
+  ];
   const old = programs.splice(0, Math.max(0, programs.length - KEPT));
-  const others = before.filter((path) => !isProgram(path));
-  const own = pieces.map(({ path }) => path).filter((path) =>
-    path !== file && path !== settings.path
+  const others = before.filter((entry) => !isProgram(entry)).map((entry) => ({
+    ...entry,
+    // What dpkg was told once stays so, whatever is there by now.
+    ...entries.find(({ path }) => path === entry.path),
+  }));
+  const known = new Set(others.map(({ path }) => path));
+  const own = entries.filter(({ path }) =>
+    path !== file && path !== settings.path && !known.has(path)
   );
   // Written first: what is interrupted can be undone too.
   writeManifest([...old, ...programs, ...others, ...own], settings);
   // Once more, since whoever held the lock may have changed it.
-  for (const piece of pieces) if (piece.change() !== "unchanged") piece.place();
-  for (const path of old) removePiece(path);
+  for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
+  for (const entry of old) if (await isStillOurs(entry)) removePiece(entry.path);
   writeManifest([...programs, ...others, ...own], settings);
   return placed;
 }
 
+/** What a package owns is the package's, but for programs that it is told are moved aside. */
+function withoutPackaged(pieces: readonly Piece[]): Piece[] {
+  const owners = packagesOf(pieces.filter(({ isAside }) => !isAside).map(({ path }) => path));
+  for (const [path, owner] of owners) {
+    log.warning("a file of a Debian package is left as it is", { file: path, package: owner });
+  }
+  return pieces.filter(({ path }) => !owners.has(path));
+}
+
 export interface Uninstalled {
   removed: string[];
-  /** The file of settings, where somebody has changed it since. */
+  /** Where there is something else by now: what somebody has changed, a package's, an operator's. */
   kept: string[];
 }
 
@@ -117,11 +141,19 @@ export async function uninstall(
   const settings = manifest?.settings;
   const isOwn = settings !== undefined && textPiece(settings.path, settings.text).change() ===
       "unchanged";
-  const paths = [...manifest?.files ?? [], ...isOwn ? [settings.path] : []].toReversed();
-  const kept = settings && !isOwn && isThere(settings.path) ? [settings.path] : [];
-  if (dryRun) return { removed: paths.filter(isThere), kept };
-  const removed = paths.filter(removePiece);
-  paths.forEach(restoreAside);
+  const files = manifest?.files.toReversed() ?? [];
+  const own: Entry[] = isOwn ? [{ path: settings.path }] : [];
+  const kept = settings && !isOwn && look(settings.path) ? [settings.path] : [];
+  for (const entry of files) {
+    if (!look(entry.path) || await isStillOurs(entry)) own.push(entry);
+    else kept.push(entry.path);
+  }
+  if (dryRun) return { removed: own.map(({ path }) => path).filter(look), kept };
+  const removed: string[] = [];
+  for (const entry of own) if (await takeAway(entry)) removed.push(entry.path);
+  for (const { path, isDiverted } of files) {
+    if (isDiverted && kept.includes(path)) await undivert(path);
+  }
   removeManifest();
   return { removed, kept };
 }
@@ -154,20 +186,4 @@ async function lockInstallation(): Promise<FileLock> {
   const lock = await FileLock.take(LOCK, PATIENCE_MS);
   if (lock) return lock;
   throw new OperatorError("busy", `another mesos-cni install or uninstall holds ${LOCK}`);
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false; // or below something that is no directory
-  }
-}
-
-/** The beginning of the SHA-256 of a file. */
-async function contentName(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes);
-  return [...new Uint8Array(digest).subarray(0, 6)]
-    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -3,11 +3,21 @@ import { OperatorError } from "../base/error.ts";
 import { readCheckpoint, removeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 
 export interface Manifest {
-  format: 1;
-  /** Absolute paths of files and symlinks, in the order they were made. */
-  files: string[];
+  format: 2;
+  /** In the order they were made. */
+  files: Entry[];
   /** The file of settings as it was written: it is the operator's from then on. */
   settings?: Settings;
+}
+
+/** A file or symlink by what it is: what is at its path later may be somebody else's. */
+export interface Entry {
+  path: string;
+  /** Of a symlink, what it leads to; of a file, the SHA-256 of its content. */
+  link?: string;
+  sha256?: string;
+  /** Whether dpkg was told that its package's file of that name is called otherwise. */
+  isDiverted?: true;
 }
 
 export interface Settings {
@@ -24,7 +34,7 @@ export function readManifest(): Manifest | undefined {
   if (text === undefined) return undefined;
   try {
     const manifest = JSON.parse(text) as Manifest;
-    if (manifest.format && Array.isArray(manifest.files)) return manifest;
+    if (manifest.format === 2 && Array.isArray(manifest.files)) return manifest;
   } catch {
     // Said below, as for any other content that is not ours.
   }
@@ -34,8 +44,10 @@ export function readManifest(): Manifest | undefined {
   );
 }
 
-export function writeManifest(files: readonly string[], settings: Settings): void {
-  const manifest: Manifest = { format: 1, files: [...new Set(files)], settings };
+/** @param files of several with one path, the last one counts */
+export function writeManifest(files: readonly Entry[], settings: Settings): void {
+  const byPath = new Map(files.map((entry) => [entry.path, entry]));
+  const manifest: Manifest = { format: 2, files: [...byPath.values()], settings };
   writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");
 }
 

@@ -2,7 +2,10 @@
 import { join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { writeLink, writeName } from "../kernel/atomic_file.ts";
-import { type Piece, symlinkPiece } from "./files.ts";
+import { withFile } from "../base/file_error.ts";
+import { look, type Piece, removePiece, symlinkPiece } from "./files.ts";
+import type { Entry } from "./manifest.ts";
+import { divert, packagesOf, undivert } from "./packages.ts";
 
 /**
  * `missing`: for the types that no directory has; `all`: also for those of other programs, which
@@ -27,39 +30,51 @@ export function pluginLinks(
 ): Piece[] {
   const [first] = directories;
   if (choice === "none" || first === undefined) return [];
+  const owners = packagesOf(types.flatMap((type) => directories.map((dir) => join(dir, type))));
   return types.flatMap((type) => {
     const others = directories.map((dir) => join(dir, type)).filter((path) =>
       isOther(path, program)
     );
     if (others.length === 0) return [symlinkPiece(join(first, type), program)];
-    return choice === "all" ? others.map((path) => replacingPiece(path, program)) : [];
+    return choice === "all"
+      ? others.map((path) => replacingPiece(path, program, owners.has(path)))
+      : [];
   });
 }
 
-/** Gives a program its name back that was moved aside, once ours has gone from there. */
-export function restoreAside(path: string): void {
-  try {
-    Deno.renameSync(path + ASIDE, path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return;
-    throw error;
-  }
+/**
+ * Takes a link or a file of ours away; a program that was moved aside for it gets its name back, in
+ * the same step.
+ *
+ * @returns false if there was none
+ * @throws {OperatorError}
+ */
+export async function takeAway({ path, isDiverted }: Entry): Promise<boolean> {
+  const wasThere = look(path) !== undefined;
+  if (look(path + ASIDE)) withFile("rename", path, () => Deno.renameSync(path + ASIDE, path));
+  else removePiece(path);
+  if (isDiverted) await undivert(path);
+  return wasThere;
 }
 
-function replacingPiece(path: string, program: string): Piece {
+function replacingPiece(path: string, program: string, isPackaged: boolean): Piece {
   return {
     path,
+    isAside: true,
     change() {
       if (Deno.lstatSync(path).isDirectory) {
         throw new OperatorError("in_the_way", `${path} is a directory: move it away first`);
       }
       return "changed";
     },
-    place() {
+    async place() {
       // First a second name, then the link in place of the first: a runtime always finds one.
+      if (isPackaged) await divert(path, path + ASIDE);
       writeName(path + ASIDE, path);
       writeLink(path, program);
     },
+    entry: () =>
+      Promise.resolve({ path, link: program, ...isPackaged ? { isDiverted: true as const } : {} }),
   };
 }
 

@@ -6,10 +6,9 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork, detach } from "./attach.ts";
 import { removeCheckpoint, removeDirectory } from "../kernel/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
-import { requireSight } from "../containers/agent_namespaces.ts";
 import { releaseNamespace } from "../containers/handles.ts";
 import type { Attachment } from "../containers/layout.ts";
-import { hasFirstProcess, killMembers } from "../containers/liveness.ts";
+import { hasFirstProcess, killMembers, requireEnded } from "../containers/liveness.ts";
 import { unlinkNamespace } from "../containers/namespace_link.ts";
 import { readRequest, type Request } from "../containers/request.ts";
 import { Wires } from "../containers/wires.ts";
@@ -20,6 +19,8 @@ export interface CleanupOptions {
    * checkpoint with it.
    */
   force?: boolean;
+  /** Cuts off a container that lives, too. */
+  alive?: boolean;
 }
 
 /**
@@ -29,18 +30,18 @@ export interface CleanupOptions {
  * What can be known to fail is found out before the first change. The agent's ends of the wires go
  * down before an address is given back, whatever the container has done to its own ends.
  *
- * @returns what `force` has removed, a line each
+ * @returns what was removed, a line each
  * @throws {OperatorError} when a plugin fails; what it was called with is kept, so that the
  *   cleanup can be repeated
  */
 export async function cleanup(
   isolator: Isolator,
   id: ContainerId,
-  { force = false }: CleanupOptions = {},
+  { force = false, alive = false }: CleanupOptions = {},
 ): Promise<string[]> {
   const { layout } = isolator.settings;
   const request = readRequest(layout, id);
-  requireSight(layout, id, request, "handle");
+  requireEnded(layout, id, request, alive);
   const attachments = layout.listAttachments(id);
   if (!force) requirePlugins(isolator, id, request, attachments);
 
@@ -51,16 +52,20 @@ export async function cleanup(
   const outcomes = await Promise.allSettled(
     attachments.map((attachment) => detachAtLast(isolator, id, attachment)),
   );
-  const forced: string[] = [];
+  const removed: string[] = [];
   const failures: unknown[] = [];
   for (const [i, outcome] of outcomes.entries()) {
-    if (outcome.status === "fulfilled") continue;
+    const { network, ifName } = attachments[i]!;
+    if (outcome.status === "fulfilled") {
+      removed.push(`${ifName} on ${network}`);
+      continue;
+    }
     if (!force) {
       failures.push(outcome.reason);
       continue;
     }
     const { removeTraces } = await import("./force.ts");
-    forced.push(...await removeTraces(isolator, id, attachments[i]!));
+    removed.push(...await removeTraces(isolator, id, attachments[i]!));
     removeDirectory(layout.interface(id, attachments[i]!.network, attachments[i]!.ifName));
   }
   if (failures.length > 0) {
@@ -72,12 +77,12 @@ export async function cleanup(
       { cause: failures[0] },
     );
   }
-  forced.push(...wires.remove());
+  removed.push(...wires.remove());
   unlinkNamespace(layout, id);
   releaseNamespace(layout, id);
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
-  return forced;
+  return [...removed, `the checkpoint of ${id}`];
 }
 
 /**

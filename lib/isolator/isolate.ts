@@ -21,7 +21,7 @@ import type { Isolator } from "./isolator.ts";
 import { holdNamespace } from "../containers/handles.ts";
 import type { Layout } from "../containers/layout.ts";
 import { defaultHostname, hostsFile, resolvConf } from "./network_files.ts";
-import { agentNamespaces } from "../containers/agent_namespaces.ts";
+import { viewpoint } from "../netlink/sight.ts";
 import { readRequest, type Request, writeRequest } from "../containers/request.ts";
 import { findWires } from "../containers/wires.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
@@ -54,7 +54,7 @@ export async function isolate(
     );
   }
   using process = openProcess(id, pid);
-  const started = { ...request, ...identityOf(id, pid), agent: agentNamespaces() };
+  const started = { ...request, ...identityOf(id, pid), agent: viewpoint() };
   checkNamespaces(id, started, process);
   if (request.mode !== "own") writeRequest(layout, id, started);
   switch (request.mode) {

@@ -11,7 +11,8 @@ import { pluginFile } from "../cni/locate.ts";
 import { requireVersion } from "../cni/spoken_versions.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { bootId } from "../kernel/process_identity.ts";
-import { isAlive } from "../containers/liveness.ts";
+import { elsewhere, fateOf } from "../containers/liveness.ts";
+import { Sight } from "../netlink/sight.ts";
 import { withNetworkInfo } from "../containers/network_info.ts";
 import {
   type NetworkMode,
@@ -39,9 +40,11 @@ export async function prepare(
   const { layout } = isolator.settings;
   const earlier = readRequest(layout, id);
   if (earlier || layout.listAttachments(id).length > 0) {
+    const fate = fateOf(layout, id, earlier, new Sight(await ProcessTable.look()));
+    if (fate === "elsewhere") throw elsewhere(id);
     throw new OperatorError(
       "prepared_twice",
-      isAlive(layout, id, earlier, await ProcessTable.look())
+      fate === "lives"
         ? `container ${id} exists and is alive: choose another id`
         : `container ${id} has not been cleaned up since it died: do so first ` +
           `(mesos-cni cleanup ${id})`,

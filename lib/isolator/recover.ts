@@ -8,10 +8,10 @@ import { cleanup } from "./cleanup.ts";
 import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
 import { ProcessTable } from "../kernel/processes.ts";
+import { Sight } from "../netlink/sight.ts";
 import { repairAttachment } from "./repair.ts";
-import { requireSight } from "../containers/agent_namespaces.ts";
 import { collectNetworks } from "./gc/plugins.ts";
-import { isAlive } from "../containers/liveness.ts";
+import { elsewhere, fateOf } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
 
@@ -44,12 +44,13 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   await shareContainersDirectory(layout);
   const containers = [...new Set([...layout.listContainers(), ...layout.listTraces()])].sort();
   // One walk of /proc for all. Looked at again, under its lock, is what is about to be removed.
-  const processes = await ProcessTable.look();
-  const lives = (id: ContainerId, table: ProcessTable) => {
+  const look = async () => new Sight(await ProcessTable.look());
+  const first = await look();
+  const lives = (id: ContainerId, sight: Sight) => {
     if (known) return known.states.includes(id);
-    const request = readRequest(layout, id);
-    requireSight(layout, id, request, "processes");
-    return isAlive(layout, id, request, table);
+    const fate = fateOf(layout, id, readRequest(layout, id), sight);
+    if (fate === "elsewhere") throw elsewhere(id);
+    return fate === "lives";
   };
   const pace = new Pace();
   const recovered = await concurrently(
@@ -58,11 +59,11 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
     async (container): Promise<Recovered> => {
       await pace.rest();
       try {
-        if (lives(container, processes)) return { container, outcome: "kept" };
+        if (lives(container, first)) return { container, outcome: "kept" };
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
         return await isolator.locks.hold(container, async (): Promise<Recovered> => {
           // Whoever had the lock may just have launched it.
-          if (lives(container, known ? processes : await ProcessTable.look())) {
+          if (lives(container, known ? first : await look())) {
             return { container, outcome: "kept" };
           }
           await cleanup(isolator, container);

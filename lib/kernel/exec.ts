@@ -21,16 +21,29 @@ const SIGSET_BYTES = 128;
  * @throws {SystemError} `ENOENT` for a command that is not in PATH
  */
 export function execute(argv: readonly [string, ...string[]]): never {
-  const strings = argv.map(cString);
-  const pointers = new BigUint64Array(argv.length + 1);
+  resetSignals();
+  const { bytes } = vectorOf(argv);
+  const failed = libc().execvp(cString(argv[0]), bytes);
+  throw new SystemError(-failed, `execute ${argv[0]}`);
+}
+
+/** The runtime ignores SIGPIPE, and an ignored signal stays ignored through exec. */
+export function resetSignals(): void {
+  libc().signal(SIGPIPE, SIG_DFL);
+  libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
+}
+
+/** Strings as C's main gets them: pointers to each, and a null; they live as long as the answer does. */
+export function vectorOf(texts: readonly string[]): {
+  bytes: Uint8Array<ArrayBuffer>;
+  strings: readonly Uint8Array[];
+} {
+  const strings = texts.map(cString);
+  const pointers = new BigUint64Array(texts.length + 1);
   strings.forEach((text, i) => {
     pointers[i] = Deno.UnsafePointer.value(Deno.UnsafePointer.of(text));
   });
-  // The runtime ignores SIGPIPE, and an ignored signal stays ignored through exec.
-  libc().signal(SIGPIPE, SIG_DFL);
-  libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
-  const failed = libc().execvp(strings[0]!, new Uint8Array(pointers.buffer));
-  throw new SystemError(-failed, `execute ${argv[0]}`);
+  return { bytes: new Uint8Array(pointers.buffer), strings };
 }
 
 /** Takes all variables from this program's environment, also those that are no text. */

@@ -18,6 +18,8 @@ const libc = openLibc({
   futimens: { parameters: ["i32", "buffer"], result: "i32" },
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  access: { parameters: ["buffer", "i32"], result: "i32" },
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
 });
 
 /** Flags of open(2), asm-generic/fcntl.h; the directory flags differ on arm64. */
@@ -28,6 +30,7 @@ export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
+export const O_NOCTTY = 0o400;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
@@ -46,6 +49,9 @@ const STATX_DEVICE = 136;
 const STATX_INODE = 32;
 
 const F_SETFD = 2;
+const F_SETFL = 4;
+const X_OK = 1;
+const EAGAIN = 11;
 const FD_CLOEXEC = 1;
 
 /** An open file, closed at the end of its `using` block. */
@@ -225,6 +231,35 @@ export function pipe(): { readEnd: Handle; writeEnd: Handle } {
   const ends = new Int32Array(2);
   check(libc().pipe2(new Uint8Array(ends.buffer), O_CLOEXEC), "make a pipe");
   return { readEnd: new Handle(ends[0]!), writeEnd: new Handle(ends[1]!) };
+}
+
+/** Gives an open file another number, in the place of what had it. @throws {SystemError} */
+export function renumber(handle: Handle, fd: number, inherited: boolean): void {
+  check(libc().dup3(handle.fd, fd, inherited ? 0 : O_CLOEXEC), `make ${fd} of a descriptor`);
+}
+
+/** Whether this thread may execute a file. */
+export function isExecutable(path: string): boolean {
+  return libc().access(cString(path), X_OK) === 0;
+}
+
+/** What is there to read, at most `buffer` holds: 0 at the end, undefined if nothing is there yet. */
+export function readSome(handle: Handle, buffer: Uint8Array<ArrayBuffer>): number | undefined {
+  return someOf(libc().read(handle.fd, buffer, BigInt(buffer.length)), "read from a stream");
+}
+
+/** Writes as much as there is room for; undefined if there is none. */
+export function writeSome(handle: Handle, bytes: Uint8Array<ArrayBuffer>): number | undefined {
+  return someOf(libc().write(handle.fd, bytes, BigInt(bytes.length)), "write to a stream");
+}
+
+function someOf(result: bigint, what: string): number | undefined {
+  return Number(result) === -EAGAIN ? undefined : Number(check(result, what));
+}
+
+/** Lets neither reading nor writing wait. @throws {SystemError} */
+export function setNonblocking(handle: Handle): void {
+  check(libc().fcntl(handle.fd, F_SETFL, O_NONBLOCK), "keep a stream from waiting");
 }
 
 /** Whether programs that this process starts from now on inherit the descriptor. */

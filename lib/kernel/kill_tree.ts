@@ -25,7 +25,7 @@ export function killTree(child: number): void {
 }
 
 /** 0 for a process that has ended. */
-function parentOf(pid: number): number {
+export function parentOf(pid: number): number {
   try {
     return parseStat(readProcFile(`/proc/${pid}/stat`)).parent;
   } catch (error) {

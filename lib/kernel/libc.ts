@@ -44,15 +44,24 @@ type Call = (...values: any[]) => unknown;
 
 /** -EINTR, of either width. */
 const INTERRUPTED: readonly unknown[] = [-4, -4n];
-/** Calls that have done their work when a signal interrupts them: a second close closes another file. */
-const NEVER_REPEATED: readonly string[] = ["close"];
+/**
+ * Calls that have done their work when a signal interrupts them, as a second close closes another file;
+ * and those that wait for a time, of which the rest is the caller's to count.
+ */
+const NEVER_REPEATED: readonly string[] = ["close", "poll"];
 
-/** A function that is called again when a signal has interrupted it. */
+/** A function that is called again when a signal has interrupted it, on another thread too. */
 export function settled(name: string, call: Call): Call {
   if (NEVER_REPEATED.includes(name)) return call;
+  const settle = async (values: unknown[], first: Promise<unknown>) => {
+    let result = await first;
+    while (INTERRUPTED.includes(result)) result = await call(...values);
+    return result;
+  };
   return (...values) => {
     while (true) {
       const result = call(...values);
+      if (result instanceof Promise) return settle(values, result);
       if (!INTERRUPTED.includes(result)) return result;
     }
   };

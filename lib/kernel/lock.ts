@@ -32,7 +32,7 @@ export type LockKind = "shared" | "exclusive";
 
 /** A lock that is held until its `using` block ends or this process does. */
 export class FileLock implements Disposable {
-  private constructor(readonly path: string, private readonly handle: Handle) {}
+  private constructor(readonly path: string, readonly handle: Handle) {}
 
   /**
    * Takes the lock if nobody holds it. Makes the file when it is not there; its directory must be.
@@ -46,19 +46,25 @@ export class FileLock implements Disposable {
     mode = 0o600,
     kind: LockKind = "exclusive",
   ): FileLock | undefined {
-    const operation = (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (true) {
-      const handle = openOrMake(path, mode);
-      const result = libc().flock(handle.fd, operation);
-      if (result !== 0) {
-        handle.close();
-        if (result === -EWOULDBLOCK) return undefined;
-        throw new SystemError(-result, `lock ${path}`); // a file system without locks, say
-      }
+      const lock = FileLock.#tryHold(path, openOrMake(path, mode), kind);
       // The last holder may have removed the file between our open and our lock.
-      if (isStillAt(path, handle)) return new FileLock(path, handle);
-      handle.close();
+      if (!lock || isStillAt(path, lock.handle)) return lock;
+      lock.handle.close();
     }
+  }
+
+  /** The same for a directory that is there, which needs no file. */
+  static tryTakeDirectory(path: string, kind: LockKind): FileLock | undefined {
+    return FileLock.#tryHold(path, open(path, O_DIRECTORY), kind);
+  }
+
+  static #tryHold(path: string, handle: Handle, kind: LockKind): FileLock | undefined {
+    const result = libc().flock(handle.fd, (kind === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB);
+    if (result === 0) return new FileLock(path, handle);
+    handle.close();
+    if (result === -EWOULDBLOCK) return undefined;
+    throw new SystemError(-result, `lock ${path}`); // a file system without locks, say
   }
 
   /**
@@ -75,21 +81,14 @@ export class FileLock implements Disposable {
     mode?: number,
     kind: LockKind = "exclusive",
   ): Promise<FileLock | undefined> {
-    const deadline = performance.now() + timeoutMs;
-    let pause = FIRST_PAUSE_MS;
-    while (true) {
-      const lock = FileLock.tryTake(path, mode, kind);
-      if (lock || performance.now() > deadline) return lock;
-      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
-    }
+    return await trying(timeoutMs, () => FileLock.tryTake(path, mode, kind));
   }
 
   /**
    * Runs `start`, and whatever program it starts before it first waits holds the lock too: when
    * this process is killed, the lock is not free before that program has ended.
    */
-  heldByChildren<T>(start: () => T): T {
+  heldByChildren<T extends { pid: number }>(start: () => T): T {
     setInherited(this.handle, true);
     try {
       return start();
@@ -98,10 +97,10 @@ export class FileLock implements Disposable {
     }
   }
 
-  /** Removes the lock's file too, for a lock that nobody will need again. */
+  /** Removes the lock's file too, for a lock that nobody will need again; another's file stays. */
   remove(): void {
     try {
-      Deno.removeSync(this.path);
+      if (isStillAt(this.path, this.handle)) Deno.removeSync(this.path);
     } catch (error) {
       // None could be made; or the file system is read-only, and it stays for the next call.
       if (!(error instanceof Error)) throw error;
@@ -112,6 +111,21 @@ export class FileLock implements Disposable {
     // Not only closed: a daemon that one of the children left behind has it open too.
     check(libc().flock(this.handle.fd, LOCK_UN), `unlock ${this.path}`);
     this.handle.close();
+  }
+}
+
+/** Tries again and again, at first soon. @returns undefined if nothing came of it in `timeoutMs` */
+export async function trying<T>(
+  timeoutMs: number,
+  attempt: () => T | undefined,
+): Promise<T | undefined> {
+  const deadline = performance.now() + timeoutMs;
+  let pause = FIRST_PAUSE_MS;
+  while (true) {
+    const result = attempt();
+    if (result !== undefined || performance.now() > deadline) return result;
+    await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
 }
 

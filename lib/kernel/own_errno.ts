@@ -64,7 +64,7 @@ const CODE: Readonly<Record<"x86_64" | "aarch64", (isWide: boolean) => number[]>
   },
 };
 
-function words(...instructions: number[]): number[] {
+export function words(...instructions: number[]): number[] {
   return [...new Uint8Array(new Uint32Array(instructions).buffer)];
 }
 
@@ -93,31 +93,52 @@ export function openWithErrno<const S extends Functions>(
     library,
     Object.fromEntries(Object.entries(symbols).map(([key, { name = key }]) => [key, name])),
   );
-  const { mmap, mprotect, errnoLocation } = memoryOf(library);
+  const { errnoLocation } = memoryOf(library);
+  const memory = placeCode(library, (bytes) => {
+    const view = new DataView(bytes.buffer);
+    Object.entries(symbols).forEach(([key, { result }], i) => {
+      const at = i * STUB_BYTES;
+      bytes.set(CODE[Deno.build.arch](WIDE.has(result)), at);
+      view.setBigUint64(at + FUNCTION_AT, BigInt(Deno.UnsafePointer.value(addresses[key]!)), true);
+      view.setBigUint64(at + ERRNO_AT, errnoLocation, true);
+    });
+  });
+  return Object.fromEntries(
+    Object.entries(symbols).map(([key, definition], i) => {
+      const stub = Deno.UnsafePointer.offset(memory, i * STUB_BYTES);
+      const pointer = new Deno.UnsafeFnPointer(
+        stub as Deno.PointerObject<typeof definition>,
+        definition,
+      );
+      return [
+        key,
+        (...args: unknown[]) => pointer.call(...(args as Parameters<typeof pointer.call>)),
+      ];
+    }),
+  ) as Deno.StaticForeignLibraryInterface<S>;
+}
+
+/**
+ * Memory with instructions in it, which is never writable and executable at once.
+ *
+ * @param fill writes them to the beginning of a page
+ * @throws {Error} if the system grants none
+ */
+export function placeCode(
+  library: string,
+  fill: (bytes: Uint8Array<ArrayBuffer>) => void,
+): Deno.PointerObject {
+  const { mmap, mprotect } = memoryOf(library);
   const size = BigInt(PAGE_BYTES);
   const memory = mmap(0n, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
   if (memory === null || BigInt(Deno.UnsafePointer.value(memory)) === MAP_FAILED) {
     throw new Error("the system grants no memory for calls of the C library");
   }
-  const bytes = new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(memory, PAGE_BYTES));
-  const view = new DataView(bytes.buffer);
-  const opened = Object.entries(symbols).map(([key, definition], i) => {
-    const at = i * STUB_BYTES;
-    bytes.set(CODE[Deno.build.arch](WIDE.has(definition.result)), at);
-    view.setBigUint64(at + FUNCTION_AT, BigInt(Deno.UnsafePointer.value(addresses[key]!)), true);
-    view.setBigUint64(at + ERRNO_AT, errnoLocation, true);
-    const stub = Deno.UnsafePointer.offset(memory, at) as Deno.PointerObject<S[string]>;
-    const pointer = new Deno.UnsafeFnPointer(stub, definition);
-    return [
-      key,
-      (...args: unknown[]) => pointer.call(...(args as Parameters<typeof pointer.call>)),
-    ];
-  });
-  // Never writable and executable at once.
+  fill(new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(memory, PAGE_BYTES)));
   if (mprotect(memory, size, PROT_READ | PROT_EXEC) !== 0) {
     throw new Error("the system lets no new memory be executed, which calls of the C library need");
   }
-  return Object.fromEntries(opened);
+  return memory;
 }
 
 let memory: ReturnType<typeof openMemory> | undefined;

@@ -69,12 +69,9 @@ export class Poller {
     this.#running = true;
     const events = new DataView(new ArrayBuffer(EVENT_BYTES * MAX_EVENTS));
     while (this.#waiting.size > 0) {
-      // Less than 0 is a signal that came in between.
-      const count = await waiting().epoll_wait(
-        this.#epoll.fd,
-        new Uint8Array(events.buffer),
-        MAX_EVENTS,
-        -1,
+      const count = check(
+        await waiting().epoll_wait(this.#epoll.fd, new Uint8Array(events.buffer), MAX_EVENTS, -1),
+        "wait for descriptors",
       );
       for (let i = 0; i < count; i++) {
         this.#finish(events.getInt32(i * EVENT_BYTES + DATA_OFFSET, true), true);

@@ -1,114 +1,143 @@
 /**
- * Giving up rights for good, before a program is started that somebody else has chosen:
- * capabilities(7), no_new_privs (prctl(2)), descriptors. What is given up here is given up by the
- * calling thread, and by what it starts.
+ * Who a process is, and taking that on for good, before a program is started that somebody else has
+ * chosen: credentials(7), capabilities(7), no_new_privs (prctl(2)), the session's keyring
+ * (keyctl(2)). What is taken on is so for the calling thread, and for what it starts.
  */
 import { readProcFile } from "./files.ts";
-import { check, openLibc } from "./libc.ts";
+import { check, openLibc, SystemError } from "./libc.ts";
 
 const libc = openLibc({
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   capset: { parameters: ["buffer", "buffer"], result: "i32" },
-  syscall: { parameters: ["i64", "u32", "u32", "u32"], result: "i64" },
+  setsid: { parameters: [], result: "i32" },
+  // By number: the C library's functions of these names change all threads, some of which wait for us.
+  callThree: { name: "syscall", parameters: ["i64", "u32", "u32", "u32"], result: "i64" },
+  setgroups: { name: "syscall", parameters: ["i64", "usize", "buffer"], result: "i64" },
 });
 
 /** linux/prctl.h */
-const PR_SET_DUMPABLE = 4;
+const PR_SET_KEEPCAPS = 8;
 const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_RAISE = 2n;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4n;
+/** linux/keyctl.h */
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
 
 /** The header of capset(2) for sets of 64 capabilities (linux/capability.h). */
 const CAPABILITY_VERSION_3 = 0x20080522;
 
-/** close_range(2), which has this number on every architecture, and its flag. */
+/** asm/unistd_64.h, asm-generic/unistd.h; those above 400 are the same on every architecture. */
+const [SYS_SETGROUPS, SYS_SETRESGID, SYS_SETRESUID, SYS_KEYCTL] = Deno.build.arch === "aarch64"
+  ? [159n, 149n, 147n, 219n] as const
+  : [116n, 119n, 117n, 250n] as const;
 const SYS_CLOSE_RANGE = 436n;
 const CLOSE_RANGE_CLOEXEC = 4;
+const EINVAL = 22;
+/** -ENOSYS */
+const UNKNOWN = -38n;
 
-/** What a process may do, as proc_pid_status(5) has it. */
-export interface Privileges {
-  /** Bit sets of capabilities: those it may ever get, those it has. */
+/** Who a process is and what it may do, as proc_pid_status(5) has it. */
+export interface Identity {
+  /** Real, effective, saved. */
+  uids: readonly [number, number, number];
+  gids: readonly [number, number, number];
+  groups: readonly number[];
+  /** Bit sets of capabilities: those it may ever get, those it has, … */
   bounding: bigint;
   permitted: bigint;
+  inheritable: bigint;
+  ambient: bigint;
   noNewPrivileges: boolean;
   /** Whether its system calls pass a filter (seccomp(2)). */
   isFiltered: boolean;
 }
 
 /** @param status the text of a file /proc/PID/status */
-export function parsePrivileges(status: string): Privileges {
-  const field = (name: string) =>
-    new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0";
+export function parseIdentity(status: string): Identity {
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "";
+  const set = (name: string) => BigInt(`0x${/^[0-9a-f]+$/.exec(field(name))?.[0] ?? "0"}`);
+  const numbers = (name: string) =>
+    field(name).split(/\s+/).filter((text) => text !== "").map(Number);
+  const three = (name: string) => numbers(name).slice(0, 3) as [number, number, number];
   return {
-    bounding: BigInt(`0x${field("CapBnd")}`),
-    permitted: BigInt(`0x${field("CapPrm")}`),
+    uids: three("Uid"),
+    gids: three("Gid"),
+    groups: numbers("Groups"),
+    bounding: set("CapBnd"),
+    permitted: set("CapPrm"),
+    inheritable: set("CapInh"),
+    ambient: set("CapAmb"),
     noNewPrivileges: field("NoNewPrivs") === "1",
-    isFiltered: field("Seccomp") !== "0",
+    isFiltered: !["", "0"].includes(field("Seccomp")),
   };
 }
 
-/** The way down to what another process may do, in two steps. */
-export class Limit {
-  readonly #allowed: bigint;
-  readonly #own: bigint;
-  readonly #last: bigint;
-  readonly #noNewPrivileges: boolean;
-
-  /** Reads what it needs of /proc, while that is the agent's. @throws {SystemError} */
-  constructor({ bounding, permitted, noNewPrivileges }: Privileges) {
-    // Where the other can get no new ones, only those that it has.
-    this.#allowed = noNewPrivileges ? bounding & permitted : bounding;
-    this.#own = parsePrivileges(readProcFile("/proc/thread-self/status")).permitted;
-    this.#last = BigInt(readProcFile("/proc/sys/kernel/cap_last_cap").trim());
-    this.#noNewPrivileges = noNewPrivileges;
-  }
-
-  /**
-   * Limits what this thread executes: a program of root's then has no capability beyond the
-   * bounding set. The thread itself keeps its own for now.
-   *
-   * @throws {SystemError}
-   */
-  limitPrograms(): void {
-    limitPrograms(this.#allowed, this.#last, this.#noNewPrivileges);
-  }
-
-  /** Limits this thread too. @throws {SystemError} */
-  limitThread(): void {
-    setCapabilities(this.#allowed & this.#own);
-  }
+/**
+ * Readies the calling thread to become one of a process's kind, while /proc is the agent's. It is then
+ * no more than that process is, or could become by executing something; its session and its keyring
+ * are its own, and its terminal is none.
+ *
+ * @returns what takes that on @throws {SystemError} as that does
+ */
+export function readyToAssume(identity: Identity): () => void {
+  const { uids, gids, groups, bounding, permitted, inheritable, ambient } = identity;
+  if (uids.length < 3 || gids.length < 3) throw new SystemError(EINVAL, "read who a process is");
+  const own = parseIdentity(readProcFile("/proc/thread-self/status")).permitted;
+  const last = BigInt(readProcFile("/proc/sys/kernel/cap_last_cap").trim());
+  // Where the other can get no new ones, only those that it has.
+  const allowed = identity.noNewPrivileges ? bounding & permitted : bounding;
+  const kept = own & (uids[1] === 0 ? allowed : permitted);
+  const bits = Array.from({ length: Number(last) + 1 }, (_, bit) => BigInt(bit));
+  return () => {
+    const joined = libc().callThree(SYS_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0, 0);
+    if (joined !== UNKNOWN) check(joined, "leave the session's keyring");
+    check(libc().setsid(), "leave the session");
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n);
+    for (const bit of bits) if (!(allowed & 1n << bit)) prctl(PR_CAPBSET_DROP, bit, 0n);
+    check(
+      libc().setgroups(SYS_SETGROUPS, BigInt(groups.length), bytesOf(groups)),
+      "take on the groups",
+    );
+    check(libc().callThree(SYS_SETRESGID, ...gids), "take on the group");
+    prctl(PR_SET_KEEPCAPS, 1n, 0n);
+    check(libc().callThree(SYS_SETRESUID, ...uids), "take on the user");
+    prctl(PR_SET_KEEPCAPS, 0n, 0n);
+    setCapabilities(kept, inheritable & (kept | allowed));
+    for (const bit of bits) {
+      if (ambient & kept & 1n << bit) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, bit);
+    }
+    if (identity.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n);
+  };
 }
 
-function limitPrograms(bounding: bigint, last: bigint, noNewPrivileges: boolean): void {
-  check(libc().prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n, 0n, 0n), "clear capabilities");
-  for (let capability = 0n; capability <= last; capability++) {
-    if (bounding & (1n << capability)) continue;
-    check(libc().prctl(PR_CAPBSET_DROP, capability, 0n, 0n, 0n), `drop capability ${capability}`);
-  }
-  if (noNewPrivileges) {
-    check(libc().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n), "give up new privileges");
-  }
+function prctl(option: number, value: bigint, more: bigint): void {
+  const what = `give up rights (prctl ${option}, ${value})`;
+  check(libc().prctl(option, value, more, 0n, 0n), what);
 }
 
-/** Sets the permitted and effective capabilities, and leaves none to inherit. */
-function setCapabilities(set: bigint): void {
-  const header = new Uint32Array([CAPABILITY_VERSION_3, 0]);
-  const low = Number(set & 0xffffffffn);
-  const high = Number(set >> 32n);
+/** Sets the permitted and effective capabilities, and those to inherit. */
+function setCapabilities(set: bigint, inheritable: bigint): void {
+  const low = (bits: bigint) => Number(bits & 0xffffffffn);
+  const high = (bits: bigint) => Number(bits >> 32n);
+  const header = [CAPABILITY_VERSION_3, 0];
   // Two of struct __user_cap_data_struct: effective, permitted, inheritable.
-  const data = new Uint32Array([low, low, 0, high, high, 0]);
-  const bytes = (array: Uint32Array<ArrayBuffer>) => new Uint8Array(array.buffer);
-  check(libc().capset(bytes(header), bytes(data)), "limit capabilities");
+  const data = [low, high].flatMap((half) => [half(set), half(set), half(inheritable)]);
+  check(libc().capset(bytesOf(header), bytesOf(data)), "limit capabilities");
 }
 
-/** Keeps other processes from looking into this one, and into what it starts until that execs. */
-export function hideFromOthers(): void {
-  check(libc().prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n), "hide from other processes");
+function bytesOf(numbers: readonly number[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new Uint32Array(numbers).buffer);
 }
 
 /** Sees to it that a program which is started has standard input, output and error, and no more. */
 export function closeOthersOnExec(): void {
   // Kernels before 5.11 don't know the flag: there, what the caller left open stays so.
-  libc().syscall(SYS_CLOSE_RANGE, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC);
+  libc().callThree(SYS_CLOSE_RANGE, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC);
+}
+
+/** Closes all descriptors from a number on: this program can't go on after it. @throws {SystemError} */
+export function closeFrom(first: number): void {
+  check(libc().callThree(SYS_CLOSE_RANGE, first, 0xffffffff, 0), "close descriptors");
 }

@@ -17,6 +17,8 @@ const AT_FDCWD = -100;
 /** linux/stat.h: struct statx, the same on every architecture. */
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
+const UID = 20;
+const GID = 24;
 const MODE = 28;
 const INODE = 32;
 const DEVICE_MAJOR = 136;
@@ -37,6 +39,8 @@ export interface FileState {
   inode: number;
   /** Permission bits. */
   mode: number;
+  uid: number;
+  gid: number;
   isFile: boolean;
   isDirectory: boolean;
   /** Only of a handle that was opened so: a path is followed. */
@@ -56,6 +60,8 @@ export function stateOf(path: string): FileState {
     device: `${view.getUint32(DEVICE_MAJOR, true)}:${view.getUint32(DEVICE_MINOR, true)}`,
     inode: Number(view.getBigUint64(INODE, true)),
     mode: mode & ~TYPE,
+    uid: view.getUint32(UID, true),
+    gid: view.getUint32(GID, true),
     isFile: (mode & TYPE) === REGULAR,
     isDirectory: (mode & TYPE) === DIRECTORY,
     isSymlink: (mode & TYPE) === SYMBOLIC_LINK,

@@ -51,6 +51,14 @@ export function bootId(): string {
   return boot ??= readProcFile("/proc/sys/kernel/random/boot_id").trim();
 }
 
+/**
+ * How long ago, in ms, this machine was booted: a time of this boot that no setting of the clock
+ * changes (CLOCK_BOOTTIME, proc_uptime(5)).
+ */
+export function uptime(): number {
+  return Math.round(Number(readProcFile("/proc/uptime").split(" ")[0]) * 1000);
+}
+
 /** When this machine was booted, in ms since 1970, as its clock has it today. */
 export function bootTime(): number {
   const seconds = /^btime (\d+)$/m.exec(readProcFile("/proc/stat"))?.[1];

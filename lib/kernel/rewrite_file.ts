@@ -14,6 +14,7 @@ import {
   openAt,
 } from "./files.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { stateOf } from "./proc.ts";
 import { openWithoutLinks } from "./other_root.ts";
 
 const libc = openLibc({
@@ -47,7 +48,7 @@ export function rewriteFile(path: string, text: string | undefined, mode?: numbe
     using dir = openWithoutLinks(dirname(real), O_DIRECTORY);
     const name = basename(real);
     using old = openAt(dir, name, O_NOFOLLOW | O_NONBLOCK, path);
-    const found = Deno.statSync(old.path);
+    const found = stateOf(old.path);
     if (!found.isFile) throw new SystemError(EINVAL, `write ${path}, no regular file`);
     if (text === undefined) return mode === undefined ? undefined : setMode(old, mode, path);
     // Who reads every file of the directory, as a Mesos agent does, reads none below it: a crash
@@ -56,10 +57,10 @@ export function rewriteFile(path: string, text: string | undefined, mode?: numbe
     replaceIn(dir, name, path, (temporary) => {
       using file = makeFile(below, temporary, text, path);
       const what = `give ${path} its owner`;
-      check(libc().fchown(file.fd, found.uid!, found.gid!), what);
+      check(libc().fchown(file.fd, found.uid, found.gid), what);
       copyAttributes(old, file, path);
       // Last: an access list has a mode of its own.
-      setMode(file, mode ?? found.mode! & 0o7777, path);
+      setMode(file, mode ?? found.mode, path);
       sync(file, path);
     }, below);
     removeWorkplace(dir);

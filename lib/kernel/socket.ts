@@ -32,6 +32,7 @@ export const SO_ERROR = 4;
 
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
+const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
 /** Messages of others that are passed over. */
@@ -185,11 +186,13 @@ export class Socket extends Handle {
     const poll = new DataView(new ArrayBuffer(8));
     poll.setInt32(0, this.fd, true);
     poll.setInt16(4, events, true);
-    const count = await waiting().poll(
-      new Uint8Array(poll.buffer),
-      1n,
-      Math.max(0, Math.ceil(timeoutMs)),
-    );
+    const deadline = performance.now() + timeoutMs;
+    let count;
+    do {
+      const left = Math.max(0, Math.ceil(deadline - performance.now()));
+      count = await waiting().poll(new Uint8Array(poll.buffer), 1n, left);
+    } while (count === -EINTR);
+    check(count, "wait for a socket");
     // Read from the buffer also so that it is not collected while the kernel still writes to it.
     return count > 0 && poll.getInt16(6, true) !== 0;
   }

@@ -1,4 +1,6 @@
 /** The Mesos agent that runs on this machine, and the flags that it was started with. */
+import { messageOf } from "../base/error.ts";
+import { log } from "../base/log.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { isGone, isRefused, linkTarget } from "../kernel/proc.ts";
 import { processIds } from "../kernel/processes.ts";
@@ -23,7 +25,15 @@ export function findRunningAgent(): RunningAgent | undefined {
   for (const pid of processIds()) {
     try {
       if (!NAMES.includes(readProcFile(`/proc/${pid}/comm`).trim())) continue;
-      if (mountNamespaceOf(pid) !== own || !isRootsOrOwn(pid)) continue;
+      const reason = mountNamespaceOf(pid) !== own
+        ? "it has other mounts"
+        : isRootsOrOwn(pid)
+        ? undefined
+        : "it is another user's";
+      if (reason !== undefined) {
+        passOver(pid, reason);
+        continue;
+      }
       const words = readProcFile(`/proc/${pid}/cmdline`).split("\0");
       const environment = readProcFile(`/proc/${pid}/environ`).split("\0");
       return {
@@ -31,11 +41,16 @@ export function findRunningAgent(): RunningAgent | undefined {
         flags: new Map([...flagsOfEnvironment(environment), ...flagsOfCommandLine(words)]),
       };
     } catch (error) {
-      // It has ended, or is another user's.
-      if (!isGone(error) && !isRefused(error)) throw error;
+      // It has ended, or lets nobody look at it.
+      if (isRefused(error)) passOver(pid, messageOf(error));
+      else if (!isGone(error)) throw error;
     }
   }
   return undefined;
+}
+
+function passOver(pid: number, reason: string): void {
+  log.debug("a process called as an agent is passed over", { pid, reason });
 }
 
 function mountNamespaceOf(pid: number | "self"): string {

@@ -184,7 +184,7 @@ export class Netlink implements Disposable {
    * Makes several changes with one system call, one after the other; the kernel goes on after one
    * that it refuses.
    *
-   * @throws {SystemError} of the first that it refused
+   * @throws {Refusal} of the first that it refused, which tells of all
    */
   changeAll(changes: readonly Change[]): void {
     if (changes.length > 0) this.#socket.requestAll(changes);

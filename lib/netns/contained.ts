@@ -1,81 +1,43 @@
 /**
  * A container's own programs, for `--mount`. They are the framework's, and started by root: so they
- * get the container's namespaces and no more rights than its processes have, an environment that is
- * made, and three descriptors.
+ * are what the container's processes are, and have nothing of the operator's, not even a file behind
+ * a descriptor or his terminal: what is typed and printed is passed on here. inside.ts starts them.
  */
-import { inodeOf } from "../kernel/proc.ts";
-import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
+import { SignalRelay } from "../base/signals.ts";
+import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 import {
   type Handle,
   O_DIRECTORY,
   O_PATH,
   open,
+  pipe,
   readProcFile,
+  readSome,
   setInherited,
+  setNonblocking,
+  write,
+  writeSome,
 } from "../kernel/files.ts";
-import {
-  bindMount,
-  mount,
-  MS_BIND,
-  MS_RDONLY,
-  MS_REC,
-  MS_REMOUNT,
-  MS_SLAVE,
-} from "../kernel/mount.ts";
-import { execute } from "../kernel/exec.ts";
-import {
-  Birthplace,
-  enterNamespaces,
-  makeNamespaces,
-  type NamespaceKind,
-} from "../kernel/namespaces.ts";
-import { closeOthersOnExec, hideFromOthers, Limit, parsePrivileges } from "../kernel/privileges.ts";
+import { inodeOf } from "../kernel/proc.ts";
+import { parentOf } from "../kernel/kill_tree.ts";
+import { ERRNO_NAMES } from "../kernel/errno.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { EPOLLIN, EPOLLOUT, Poller } from "../kernel/poller.ts";
+import { parseIdentity } from "../kernel/privileges.ts";
+import { processIds } from "../kernel/processes.ts";
+import { copySize, openPty, passThrough } from "../kernel/pty.ts";
 import type { Layout } from "../containers/layout.ts";
 import { requireProcess } from "./enter.ts";
+import type { Step } from "./inside.ts";
 import type { Target } from "../containers/target.ts";
-
-/** In the second start of {@link sealProgram}: the descriptor of the agent's mount namespace. */
-const SEALED = "MESOS_CNI_SEALED";
-
-/** The container's mounts come last: they may hide the handles of the others. */
-const KINDS: readonly NamespaceKind[] = ["net", "uts", "ipc", "cgroup", "pid", "mnt"];
 
 /** What the command's environment has of the operator's: how the terminal wants to be spoken to. */
 const OF_THE_TERMINAL = /^(TERM|COLORTERM|LANG|LC_[A-Z]+|TZ)$/;
 
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/** Signals that are for the command, and not for the one who waits for it. */
-const PASSED_ON = ["SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT"] as const;
-
-/**
- * Makes the file of this program read-only to whoever gets hold of it, by starting the program
- * again from a read-only mount of its own. For a moment the command's process is this program,
- * inside of the container, and its /proc/PID/exe leads to the file on the agent: a container that
- * waits for that moment could write to it.
- *
- * @returns only in the second start
- * @throws {OperatorError}
- */
-export function sealProgram(argv: readonly string[]): void {
-  const sealed = variable(SEALED);
-  if (sealed !== undefined) {
-    // The running file stays read-only; handles of containers lie among the agent's mounts alone.
-    enterNamespaces({ mnt: `/proc/self/fd/${Number(sealed)}` });
-    return;
-  }
-  const file = Deno.execPath();
-  const agents = open("/proc/self/ns/mnt");
-  setInherited(agents, true);
-  makeNamespaces(["mnt"]);
-  mount(null, "/", null, MS_SLAVE | MS_REC, "separate the mounts of this program");
-  bindMount(file, file);
-  mount(null, file, null, MS_REMOUNT | MS_BIND | MS_RDONLY, `make ${file} read-only`);
-  Deno.env.set(SEALED, String(agents.fd));
-  execute([file, ...argv]);
-}
+const ENOENT = 2;
 
 /**
  * Runs a command of the container to its end.
@@ -93,124 +55,189 @@ export async function runContained(
   complain: (message: string) => void,
 ): Promise<number> {
   // Before there is a command: a signal that comes as it starts is for it too.
-  using signals = new PassedSignals();
-  using process = await openProcess(layout, target);
-  const privileges = parsePrivileges(readProcFile(`${process.path}/status`));
-  if (privileges.isFiltered) {
+  using signals = new SignalRelay();
+  using container = await openProcess(layout, target);
+  const identity = parseIdentity(readProcFile(`${container.path}/status`));
+  if (identity.isFiltered) {
     log.warning(
       "the container's processes run under a seccomp filter, and the command will not",
       { container: target.name },
     );
   }
-  hideFromOthers();
-  closeOthersOnExec();
-  const limit = new Limit(privileges);
-  const { pid, ...others } = namespacesOf(process, target);
-  using birthplace = pid === undefined ? undefined : new Birthplace(pid);
-  enterNamespaces(others);
-  limit.limitPrograms();
-  const made = environment(env);
-  // A child, since only what is started now is born in the container's pid namespace.
-  const spawn = () => start(argv, made, complain);
-  const child = birthplace ? birthplace.start(spawn) : spawn();
-  limit.limitThread();
-  if (typeof child === "number") return child;
-  signals.passTo(child);
-  return (await child.status).code;
+  using streams = new Streams();
+  const told = pipe();
+  const status = pipe();
+  const given = [container, told.readEnd, status.writeEnd, ...streams.theirs];
+  given.forEach((handle) => setInherited(handle, true));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["step-inside", String(told.readEnd.fd), String(Deno.pid)],
+    clearEnv: true,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  signals.relay((signal) => pass(child.pid, signal));
+  const step: Step = {
+    argv: [...argv],
+    env: environment(identity.uids[1] === 0 ? "/root" : "/", env),
+    process: container.fd,
+    streams: [...streams.theirs.map(({ fd }) => fd), status.writeEnd.fd] as Step["streams"],
+  };
+  write(told.writeEnd, JSON.stringify(step), "the step inside");
+  for (const handle of [told.readEnd, told.writeEnd, status.writeEnd]) handle.close();
+  const passed = streams.pass();
+  const { code } = await child.status;
+  streams.end();
+  await passed;
+  using said = status.readEnd;
+  const errno = new Int32Array(1);
+  if (readSome(said, new Uint8Array(errno.buffer)) === 0) return code;
+  const isMissing = errno[0] === -ENOENT;
+  complain(
+    isMissing
+      ? `${
+        argv[0]
+      }: there is no such program in the container; without --mount, the agent's are run`
+      : `${argv[0]} can't be executed in the container: ${
+        ERRNO_NAMES[-errno[0]!]?.[1] ?? errno[0]
+      }`,
+  );
+  return isMissing ? 127 : 126;
 }
 
 /** A process of the target, which stays this process, whatever its number is given to. */
 async function openProcess(layout: Layout, target: Target): Promise<Handle> {
   const pid = await requireProcess(layout, target);
   const process = open(`/proc/${pid}`, O_PATH | O_DIRECTORY);
-  if (inodeOf(`${process.path}/ns/net`) === inodeOf(target.netns)) return process;
-  process.close();
-  throw new OperatorError(
-    "no_process",
-    `process ${pid} is not in the network of ${target.name} (any more)`,
-  );
-}
-
-/** Those of the process's namespaces that are not this one's already. */
-function namespacesOf(process: Handle, { name }: Target): Partial<Record<NamespaceKind, string>> {
-  const isOwn = (kind: string) =>
-    inodeOf(`${process.path}/ns/${kind}`) === inodeOf(`/proc/self/ns/${kind}`);
-  if (!isOwn("user")) {
-    throw new OperatorError(
-      "user_namespace",
-      `${name} has a user namespace of its own, which this program can't enter: leave --mount ` +
-        `away, or use nsenter(1) with --user`,
-    );
+  try {
+    if (inodeOf(`${process.path}/ns/net`) !== inodeOf(target.netns)) {
+      throw new OperatorError(
+        "no_process",
+        `process ${pid} is not in the network of ${target.name} (any more)`,
+      );
+    }
+    if (inodeOf(`${process.path}/ns/user`) !== inodeOf("/proc/self/ns/user")) {
+      throw new OperatorError(
+        "user_namespace",
+        `${target.name} has a user namespace of its own, which this program can't enter: leave ` +
+          `--mount away, or use nsenter(1) with --user`,
+      );
+    }
+    return process;
+  } catch (error) {
+    process.close();
+    throw error;
   }
-  return Object.fromEntries(
-    KINDS.filter((kind) => !isOwn(kind)).map((kind) => [kind, `${process.path}/ns/${kind}`]),
-  );
 }
 
-function environment(more: Record<string, string>): Record<string, string> {
+function environment(home: string, more: Record<string, string>): Record<string, string> {
   const terminal = Object.entries(Deno.env.toObject())
     .filter(([name]) => OF_THE_TERMINAL.test(name));
-  return { PATH, HOME: "/root", ...Object.fromEntries(terminal), ...more };
+  return { PATH, HOME: home, ...Object.fromEntries(terminal), ...more };
 }
 
-/** @returns the exit code that a shell gives for a command it can't execute, having said why */
-function start(
-  [command, ...args]: readonly [string, ...string[]],
-  env: Record<string, string>,
-  complain: (message: string) => void,
-): Deno.ChildProcess | 126 | 127 {
+/** Passes a signal on to the command, or to the step if there is none yet. */
+function pass(step: number, signal: Deno.Signal): void {
   try {
-    return new Deno.Command(command, {
-      args,
-      env,
-      clearEnv: true,
-      stdin: "inherit",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
+    Deno.kill(processIds().find((pid) => parentOf(pid) === step) ?? step, signal);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      complain(
-        `${command}: there is no such program in the container; without --mount, the agent's are run`,
-      );
-      return 127;
-    }
-    complain(`${command} can't be executed in the container: ${(error as Error).message}`);
-    return 126;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
-/** Signals that are for the command, while this process waits for its end. */
-class PassedSignals implements Disposable {
-  #child?: Deno.ChildProcess;
-  /** Those that came before there was a command. */
-  readonly #early: Deno.Signal[] = [];
-  readonly #listeners = PASSED_ON.map((signal) => [signal, () => this.#pass(signal)] as const);
+/**
+ * Standard input, output and error of a command: a terminal of its own in the place of each that is
+ * the operator's, if he types there, else a pipe.
+ */
+class Streams implements Disposable {
+  /** The command's ends, in the order of their numbers. */
+  readonly theirs: Handle[] = [];
+  readonly #ours: Handle[] = [];
+  readonly #input: Handle;
+  readonly #outputs: (readonly [Handle, (bytes: Uint8Array) => void])[] = [];
+  readonly #poller = new Poller();
+  readonly #terminal?: Disposable;
+  readonly #resized = () => copySize(0, this.#input);
+  #ended = false;
 
   constructor() {
-    for (const [signal, listener] of this.#listeners) Deno.addSignalListener(signal, listener);
-  }
-
-  passTo(child: Deno.ChildProcess): void {
-    this.#child = child;
-    for (const signal of this.#early) this.#pass(signal);
-  }
-
-  #pass(signal: Deno.Signal): void {
-    // The terminal has sent these to the command as well.
-    if ((signal === "SIGINT" || signal === "SIGQUIT") && Deno.stdin.isTerminal()) return;
-    if (!this.#child) {
-      this.#early.push(signal);
-      return;
+    const pty = Deno.stdin.isTerminal() ? openPty() : undefined;
+    this.#input = pty ? pty.master : this.#pipeTo(0);
+    if (pty) {
+      this.theirs[0] = pty.terminal;
+      this.#ours.push(pty.master);
+      this.#outputs.push([pty.master, (bytes) => writeOutput(bytes)]);
+      copySize(0, pty.master);
+      Deno.addSignalListener("SIGWINCH", this.#resized);
     }
-    try {
-      this.#child.kill(signal);
-    } catch {
-      // It has ended.
+    for (const [fd, stream] of [[1, Deno.stdout], [2, Deno.stderr]] as const) {
+      if (pty && stream.isTerminal()) this.theirs[fd] = pty.terminal;
+      else {
+        const print = fd === 1 ? writeOutput : writeErrorOutput;
+        this.#outputs.push([this.#pipeTo(fd), (bytes) => print(bytes)]);
+      }
+    }
+    if (pty) this.#terminal = passThrough(0, pty.terminal);
+  }
+
+  #pipeTo(fd: number): Handle {
+    const { readEnd, writeEnd } = pipe();
+    const [own, other] = fd === 0 ? [writeEnd, readEnd] : [readEnd, writeEnd];
+    setNonblocking(own);
+    this.theirs[fd] = other;
+    this.#ours.push(own);
+    return own;
+  }
+
+  /** Passes on what is typed and printed, until {@link end} and all that was printed by then. */
+  async pass(): Promise<void> {
+    new Set(this.theirs).forEach((handle) => handle.close());
+    this.#passInput();
+    await Promise.all(this.#outputs.map(([from, print]) => this.#passOutput(from, print)));
+  }
+
+  /** What background processes of the command print from now on is nobody's. */
+  end(): void {
+    this.#ended = true;
+    for (const [from] of this.#outputs) this.#poller.cancel(from.fd);
+  }
+
+  async #passInput(): Promise<void> {
+    const buffer = new Uint8Array(64 << 10);
+    for (let length; (length = await Deno.stdin.read(buffer));) {
+      for (let bytes = buffer.subarray(0, length); bytes.length > 0;) {
+        try {
+          bytes = bytes.subarray(writeSome(this.#input, bytes) ?? 0);
+        } catch (error) {
+          if (error instanceof SystemError) return; // nobody reads it any more
+          throw error;
+        }
+        if (bytes.length > 0 && !await this.#poller.wait(this.#input.fd, EPOLLOUT)) return;
+      }
+    }
+    if (!this.#terminal) this.#input.close();
+  }
+
+  async #passOutput(from: Handle, print: (bytes: Uint8Array) => void): Promise<void> {
+    const buffer = new Uint8Array(64 << 10);
+    while (true) {
+      let length;
+      try {
+        length = readSome(from, buffer);
+      } catch (error) {
+        if (error instanceof SystemError && error.errnoName === "EIO") return; // a terminal's end
+        throw error;
+      }
+      if (length === 0) return;
+      if (length !== undefined) print(buffer.subarray(0, length));
+      else if (this.#ended) return;
+      else await this.#poller.wait(from.fd, EPOLLIN);
     }
   }
 
   [Symbol.dispose](): void {
-    for (const [signal, listener] of this.#listeners) Deno.removeSignalListener(signal, listener);
+    this.#terminal?.[Symbol.dispose]();
+    if (this.#terminal) Deno.removeSignalListener("SIGWINCH", this.#resized);
+    for (const handle of [...this.theirs, ...this.#ours]) handle.close();
   }
 }

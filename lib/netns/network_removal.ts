@@ -1,9 +1,12 @@
 /** What a network leaves on a machine when its last container has gone. */
 import { OperatorError } from "../base/error.ts";
+import { fateOf } from "../containers/liveness.ts";
+import { readRequest } from "../containers/request.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { deleteLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
+import { Sight } from "../netlink/sight.ts";
 import { hasNatChain, removeUnusedChain } from "../ports/unused_chain.ts";
 import { networkView } from "./network.ts";
 
@@ -27,10 +30,13 @@ export async function leftovers(isolator: Isolator, name: string): Promise<Lefto
   const { containers, traces } = networkView(isolator, name);
   const [first] = containers;
   if (first) {
+    const { layout } = isolator.settings;
+    const isGone = fateOf(layout, first.id, readRequest(layout, first.id), new Sight()) === "gone";
     throw new OperatorError(
       "network_in_use",
       `${containers.length} container${containers.length > 1 ? "s are" : " is"} on the network ` +
-        `${name}, such as ${first.id}: clean up first (mesos-cni cleanup ID)`,
+        `${name}, such as ${first.id}: ` +
+        (isGone ? "clean up first (mesos-cni gc --apply)" : "end their tasks first"),
     );
   }
   const others = isolator.networks.names().filter((other) => other !== name)

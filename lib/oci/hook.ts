@@ -37,7 +37,7 @@ async function createRuntime(isolator: Isolator, state: unknown): Promise<void> 
       await isolate(isolator, id, pid);
     } catch (error) {
       // A runtime need not call poststop for a container that it could not create.
-      await cleanup(isolator, id).catch((second) => {
+      await cleanup(isolator, id, { alive: true }).catch((second) => {
         log.error("cleaning up failed", { container: id, error: messageOf(second) });
       });
       throw error;

@@ -4,7 +4,7 @@ import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
-import { closeLocalnet, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
+import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { type MappingRecord, writeRecord } from "./record.ts";
 
 /**
@@ -20,7 +20,8 @@ export async function put(
   change: ChangeRules,
   firewall: Firewall,
 ): Promise<void> {
-  const { handles: _, variants: __, ...bare } = record;
+  const { handles: _, variants: __, ...rest } = record;
+  const bare = { ...rest, wire: hostEndOf(record)?.index ?? rest.wire };
   writeRecord(bare);
   const backend = await backendOf(record.backend, path);
   writeRecord({ ...bare, ...await backend.install(record, lock, change, firewall) });

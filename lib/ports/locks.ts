@@ -1,21 +1,15 @@
 /** The two locks of the port mapper: one for each attachment, one for all changes. */
 import { exists } from "../base/exists.ts";
 import { OperatorError } from "../base/error.ts";
-import { log } from "../base/log.ts";
 import { FileLock } from "../kernel/lock.ts";
+import { WorkLock } from "../kernel/work_lock.ts";
 import { keyOf, type Owner } from "./mapping.ts";
-import { LOCKS, prepareState, removeFile, STATE_DIR } from "./state_dir.ts";
+import { LOCKS, prepareState, STATE_DIR } from "./state_dir.ts";
 
 /** How long, in ms, one of our own changes may hold up another. */
 const CHANGES_TIMEOUT_MS = 60_000;
 /** How long, in ms, an earlier call for the same attachment is waited for. */
 const ATTACHMENT_TIMEOUT_MS = 30_000;
-/**
- * How old, in ms, a lock is that only a leftover can hold: longer than a call and the delegate that
- * it waits for may take. A daemon that a delegate has started inherits the lock; when the call was
- * killed, nobody unlocks it for as long as the daemon lives.
- */
-const ABANDONED_MS = 240_000;
 
 /** Held while a port is claimed and while rules are changed. */
 const CHANGES_LOCK = `${STATE_DIR}/lock`;
@@ -46,12 +40,8 @@ export async function lockAttachment(
     if (!forRemoval) throw error;
   }
   const path = attachmentLock(owner);
-  const deadline = performance.now() + ATTACHMENT_TIMEOUT_MS;
-  do {
-    const lock = await FileLock.take(path, 2_000);
-    if (lock) return new AttachmentLock(lock);
-    abandon(path);
-  } while (performance.now() < deadline);
+  const lock = await WorkLock.take(path, ATTACHMENT_TIMEOUT_MS);
+  if (lock) return new AttachmentLock(lock);
   throw new OperatorError(
     "attachment_busy",
     `another call for ${owner.ifName} of container ${owner.containerId} on ${owner.network}, ` +
@@ -62,32 +52,12 @@ export async function lockAttachment(
   );
 }
 
-/** Takes the name from a lock that nobody who has it will ever give back. */
-function abandon(path: string): void {
-  try {
-    const { mtime, isFile } = Deno.statSync(path);
-    if (!isFile || !mtime || Date.now() - mtime.getTime() < ABANDONED_MS) return;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  log.warning("a lock that a program left behind still holds is given up", { lock: path });
-  removeFile(path);
-}
-
 /** The lock of an attachment, until the end of its `using` block. */
 export class AttachmentLock implements Disposable {
-  constructor(private readonly lock: FileLock) {
-    try {
-      // A file that a killed call left would else look as if it had been held since then.
-      Deno.utimeSync(lock.path, new Date(), new Date());
-    } catch {
-      // There is no file, or it can't be changed: then nobody gives it up either.
-    }
-  }
+  constructor(private readonly lock: WorkLock) {}
 
-  /** As {@link FileLock.heldByChildren}. */
-  heldByChildren<T>(start: () => T): T {
+  /** As {@link WorkLock.heldByChildren}. */
+  heldByChildren<T extends { pid: number }>(start: () => T): T {
     return this.lock.heldByChildren(start);
   }
 
@@ -99,7 +69,7 @@ export class AttachmentLock implements Disposable {
 
 /** The attachment's lock if no call is at work for it. */
 export function tryLockAttachment(owner: Owner): AttachmentLock | undefined {
-  const lock = FileLock.tryTake(attachmentLock(owner));
+  const lock = WorkLock.tryTake(attachmentLock(owner));
   return lock && new AttachmentLock(lock);
 }
 

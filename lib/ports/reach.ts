@@ -87,12 +87,21 @@ function usersOf(device: string): string[] {
  * @throws {SystemError}
  */
 export function openHairpin({ netns, ifName }: MappingRecord): void {
+  const port = hostEndOf({ netns, ifName });
+  if (port?.master === undefined) return;
   using netlink = Netlink.open();
-  const inside = linkOf(netns, ifName);
-  if (inside?.kind !== "veth" || inside.peerIndex === undefined) return;
-  const port = netlink.linkAt(inside.peerIndex);
-  if (port?.kind !== "veth" || port.master === undefined) return;
   if (netlink.linkAt(port.master)?.kind === "bridge") setHairpin(port.index);
+}
+
+/** The host's end of the pair of veths that an attachment's interface is of, if it is of one. */
+export function hostEndOf(
+  { netns, ifName }: Pick<MappingRecord, "netns" | "ifName">,
+): Link | undefined {
+  const inside = linkOf(netns, ifName);
+  if (inside?.kind !== "veth" || inside.peerIndex === undefined) return undefined;
+  using netlink = Netlink.open();
+  const end = netlink.linkAt(inside.peerIndex);
+  return end?.kind === "veth" && end.peerIndex === inside.index ? end : undefined;
 }
 
 /** The container's interface, if it has one of that name. */

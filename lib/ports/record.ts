@@ -16,6 +16,7 @@ import type { Family } from "../base/ip.ts";
 import type { Kind } from "../firewall/tool.ts";
 import { isObject, parseJson } from "../base/json.ts";
 import { log } from "../base/log.ts";
+import type { Viewpoint } from "../netlink/sight.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
 import { DAMAGED, namesIn, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
@@ -25,8 +26,12 @@ export interface MappingRecord extends PortAttachment {
   /** Path of the container's network namespace, and its inode at the time of ADD. */
   netns: string;
   netnsInode: number;
-  /** When its ports were reserved, in ms since 1970. */
+  /** The namespaces of the program that reserved its ports. */
+  maker: Viewpoint;
+  /** When its ports were reserved, in ms since the machine was booted, as all of this is of one boot. */
   reserved: number;
+  /** Index, on the host, of the veth whose other end is the attachment's interface. */
+  wire?: number;
   /** Whether its runtime starts a container's first process before it attaches it, as Mesos does. */
   startsWithProcess?: boolean;
   /** The kind of iptables that its rules were written for, by which they are removed. */
@@ -79,7 +84,9 @@ function isMappingRecord(value: unknown): value is MappingRecord {
   if (!isObject(value)) return false;
   const { containerId, network, ifName, backend, chain, mappings, endpoints, netns, earlier } =
     value;
+  const { maker, reserved } = value;
   return [containerId, network, ifName, chain, netns].every((text) => typeof text === "string") &&
+    isObject(maker) && typeof reserved === "number" &&
     BACKENDS.some((name) => name === backend) &&
     [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject)) &&
     (earlier === undefined || isMappingRecord(earlier));

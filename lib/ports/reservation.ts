@@ -18,9 +18,11 @@ import {
 } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { uptime } from "../kernel/process_identity.ts";
+import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
 import { put } from "./install.ts";
-import { goesOn, hasNamespace } from "./liveness.ts";
+import { goesOn, namespaceFate } from "./liveness.ts";
 import { lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseOrphans } from "./orphans.ts";
@@ -71,8 +73,8 @@ export class Ports implements AsyncDisposable {
     if (!isNamespaceHandle(request.netns)) {
       throw new OperatorError("no_namespace", `${request.netns} is no network namespace`);
     }
-    const deadline = Date.now() + HOLDER_PATIENCE_MS;
-    while (!await tryReserve(request, path, Date.now() > deadline)) {
+    const deadline = performance.now() + HOLDER_PATIENCE_MS;
+    while (!await tryReserve(request, path, performance.now() > deadline)) {
       await new Promise((resolve) => setTimeout(resolve, HOLDER_PAUSE_MS));
     }
     return new Ports(request, path, notes);
@@ -170,13 +172,18 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
   await refuseOrphans(request, path);
   const earlier = installedOf(readRecord(request));
   const { netns } = request;
-  const netnsInode = inodeOf(netns);
-  const record = { ...request, netnsInode, reserved: Date.now(), endpoints: [] };
-  writeRecord({ ...record, ...earlier ? { earlier } : {} });
+  const own = {
+    ...request,
+    netnsInode: inodeOf(netns),
+    maker: viewpoint(),
+    reserved: uptime(),
+    endpoints: [],
+  };
+  writeRecord({ ...own, ...earlier ? { earlier } : {} });
   try {
     for (const mapping of request.mappings) claim(mapping, request);
   } catch (error) {
-    releaseOthers(record, earlier?.mappings ?? []);
+    releaseOthers(own, earlier?.mappings ?? []);
     if (earlier) writeRecord(earlier);
     else removeRecord(request);
     throw error;
@@ -204,7 +211,7 @@ async function clear(
   if (await goesOn(holder)) throw portTaken(mapping, holder);
   using attachment = tryLockAttachment(holder);
   // Where the namespace is left, its runtime is about to detach the container.
-  if (!isLast && (hasNamespace(holder) || !attachment)) return false;
+  if (!isLast && (namespaceFate(holder) === "lives" || !attachment)) return false;
   if (!attachment) throw portTaken(mapping, holder);
   await removeRecorded(holder, path, lock);
   return true;

@@ -5,7 +5,8 @@ import type { Snapshot } from "./backend.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
 import { put } from "./install.ts";
-import { hasNamespace } from "./liveness.ts";
+import { namespaceFate } from "./liveness.ts";
+import { type Fate, Sight } from "../netlink/sight.ts";
 import { lockChanges } from "./locks.ts";
 import type { BackendName, Owner } from "./mapping.ts";
 import { isInstalled, type MappingRecord, readRecord, readRecords } from "./record.ts";
@@ -31,8 +32,9 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
 export async function listMissing(path: string = ownPath()): Promise<Map<string, string[]>> {
   const snapshots = new Map<BackendName, Snapshot>();
   const found = new Map<string, string[]>();
+  const sight = new Sight();
   for (const record of readRecords()) {
-    if (!isInstalled(record) || !hasNamespace(record)) continue;
+    if (!isInstalled(record) || namespaceFate(record, sight) !== "lives") continue;
     const snapshot = snapshots.get(record.backend) ??
       await (await backendOf(record.backend, path)).read();
     snapshots.set(record.backend, snapshot);
@@ -49,9 +51,13 @@ export async function checkReady(name: BackendName, path: string): Promise<void>
   await (await backendOf(name, path)).ready();
 }
 
+function isOfTheLiving(sight = new Sight()): (record: MappingRecord) => boolean {
+  return (record) => namespaceFate(record, sight) === "lives";
+}
+
 /** The attachments that have mappings, with whether their container's network still exists. */
-export function listOwners(): (MappingRecord & { isLive: boolean })[] {
-  return readRecords().map((record) => ({ ...record, isLive: hasNamespace(record) }));
+export function listOwners(sight = new Sight()): (MappingRecord & { fate: Fate })[] {
+  return readRecords().map((record) => ({ ...record, fate: namespaceFate(record, sight) }));
 }
 
 /**
@@ -63,7 +69,7 @@ export function listOwners(): (MappingRecord & { isLive: boolean })[] {
  * @throws {OperatorError} `not_restored`, when all that could be are
  */
 export async function restoreMissing(
-  wanted: (record: MappingRecord) => boolean = hasNamespace,
+  wanted: (record: MappingRecord) => boolean = isOfTheLiving(),
   path: string = ownPath(),
 ): Promise<Owner[]> {
   prepareState();

@@ -16,7 +16,7 @@ import type { Isolator } from "../isolator/isolator.ts";
 import { Launcher, type Order } from "./launcher.ts";
 import { killMembers } from "../containers/liveness.ts";
 import { prepare } from "../isolator/prepare.ts";
-import { SignalRelay } from "./signals.ts";
+import { SignalRelay } from "../base/signals.ts";
 
 const KINDS: Readonly<Record<number, NamespaceKind>> = {
   [CLONE_NEWNS]: "mnt",

@@ -205,6 +205,7 @@ const STATUSES: Readonly<Record<string, number>> = {
   unknown_network: 400,
   unknown_container: 404,
   agents_namespace: 409,
+  alive: 409,
   busy: 409,
   elsewhere: 409,
   isolated_twice: 409,

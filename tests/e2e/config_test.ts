@@ -39,6 +39,18 @@ Deno.test("config: a flag, then the environment, then the file, then a running a
   assertMatch(found.runtime_dir!, /^\/agent\/run \(running agent \d+\)$/);
   assertMatch(found.network_cni_metrics!, /^false \(running agent/);
   assertMatch(found.network_cni_plugins_dir!, /^\/agent\/plugins \(running agent/);
+  // Who may not look at it goes on without it, and can learn why.
+  const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  for (const command of [["config"], ["networks"], ["version"]]) {
+    const { stderr } = await host.run([...asNobody, MESOS_CNI, ...command, "--log-level=debug"]);
+    assertEquals(
+      /EACCES|os error|\bat /.test(stderr.replace(/^.*passed over.*$/gm, "")),
+      false,
+      stderr,
+    );
+    const lines = stderr.split("\n").filter((line) => line.includes("passed over"));
+    assertEquals(lines.length, command[0] === "version" ? 0 : 1, stderr);
+  }
   await agent.stdin.close();
   await Promise.all([agent.status, agent.stdout.cancel(), agent.stderr.cancel()]);
 

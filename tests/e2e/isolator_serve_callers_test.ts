@@ -128,6 +128,7 @@ Deno.test("a service goes on when its own file is deleted and nobody reads its l
   assertEquals(await it.agent.ok([...open, "-not", "-type", "c"]), "");
   const requests = "/run/mesos/isolators/network/mesos-cni"; // locked where no file can be made
   assertEquals((await it.agent.ok(["stat", "-c", "%a", requests])).trim(), "700");
+  await container.end();
   await call("/v1/containers/c1/cleanup");
   child.kill("SIGTERM");
   await child.stdin.close();
@@ -218,6 +219,7 @@ Deno.test("systemd's socket activation", async () => {
     const files = Deno.readTextFileSync(`${it.dir}/plugins/files`);
     assert(files.split("pipe:").length > 3, `the plugin has its pipes:\n${files}`);
     assert(!files.includes("socket:"), files);
+    await container.end();
     await client.ok("/v1/containers/c1/cleanup");
   } finally {
     process.kill("SIGTERM");

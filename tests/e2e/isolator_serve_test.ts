@@ -45,6 +45,9 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
   assertEquals(objection.status, 502);
   assertStringIncludes(objection.json.message, "CHECK by bridge for eth0 of container web-1");
 
+  const alive = await service.post(`${path}/cleanup`);
+  assertEquals([alive.status, alive.json.code], [409, "alive"]);
+  await container.end();
   assertEquals((await service.post(`${path}/cleanup`)).status, 204);
   assertEquals((await service.post(`${path}/cleanup`)).status, 204);
   assertEquals((await service.get("/v1/containers")).json, {});
@@ -60,6 +63,7 @@ Deno.test("recover removes what is not named, and counts it", async () => {
     await service.ok(`/v1/containers/${id}/prepare`, ON_BRIDGE);
     await service.ok(`/v1/containers/${id}/isolate`, { pid });
   }
+  await two.end();
   const { json } = await service.ok("/v1/recover", {
     states: [{ container_id: { value: "one" } }],
   });
@@ -160,7 +164,9 @@ Deno.test("metrics count attaches, failures by plugin and code, and durations", 
     await using container = await ContainerProcess.start(it.agent);
     await service.ok(`/v1/containers/${id}/prepare`, on(id === "unlucky" ? "broken" : "cni-test"));
     await service.post(`/v1/containers/${id}/isolate`, { pid: container.pid });
-    if (id === "b") await service.ok(`/v1/containers/${id}/cleanup`);
+    if (id !== "b") continue;
+    await container.end();
+    await service.ok(`/v1/containers/${id}/cleanup`);
   }
   const reply = await service.get("/metrics");
   assertEquals(reply.status, 200);
@@ -222,8 +228,12 @@ Deno.test("different containers go in parallel, the operations of one in order",
   await Promise.all(ids.flatMap((id, i) => [
     service.ok(`/v1/containers/${id}/isolate`, { pid: containers[i]!.pid }),
     until(() => it.logOfSlow().includes(`${id} ADD begins`), `the ADD of ${id}`)
-      .then(() => service.ok(`/v1/containers/${id}/cleanup`)),
+      .then(() => service.post(`/v1/containers/${id}/cleanup`))
+      // It has waited for its turn: by then the container is attached, and lives.
+      .then(({ json }) => assertEquals(json.code, "alive")),
   ]));
+  for (const container of containers) await container.end();
+  await Promise.all(ids.map((id) => service.ok(`/v1/containers/${id}/cleanup`)));
   const log = it.logOfSlow();
   assertEquals(log.length, 4 * ids.length);
   for (const id of ids) {
@@ -286,5 +296,6 @@ Deno.test("a killed service is followed by another, which knows all from disk", 
   assert(Deno.statSync(it.socket).isSocket, "a killed service leaves its socket");
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
   assertEquals((await service.get(`${path}/status`)).json.network_infos[0].name, "cni-test");
+  await container.end();
   assertEquals((await service.post(`${path}/cleanup`)).status, 204);
 });

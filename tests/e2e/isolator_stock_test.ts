@@ -59,7 +59,11 @@ Deno.test("stock: recover keeps what lives and removes what doesn't", async () =
   ]);
   assertEquals(await agent.traces(), withOne);
   await living.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
-  await agent.json("cleanup", ["living"]);
+  const refused = await agent.isolator("cleanup", ["living"]);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(refused.stderr, `container living lives, as process ${living.pid}`);
+  assertEquals((await agent.traces()).replace(/\n.*\/living\.lock$/m, ""), withOne);
+  await agent.json("cleanup", ["living", "--force"]);
   assertEquals(await agent.traces(), before);
   assertEquals(isRunning(living.pid), true); // ending it is the agent's business
 });

@@ -343,7 +343,9 @@ Deno.test("isolator: status and usage of one, of all, and by the beginning of an
   assertEquals(unknown.code, 1);
   assertStringIncludes(unknown.stderr, "no container db");
   // A cleanup takes no beginnings: it would be the wrong one some day.
-  await agent.json("cleanup", ["web-"].map((id) => `${id}x`));
+  const nobody = await agent.isolator("cleanup", ["web-"]);
+  assertEquals(nobody.code, 1);
+  assertStringIncludes(nobody.stderr, "cleanup takes the whole id, such as web-1");
   assertEquals(Object.keys(await agent.json("status")), ["web-1", "web-2"]);
 });
 

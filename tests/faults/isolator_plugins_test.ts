@@ -137,7 +137,7 @@ Deno.test("plugins: one that is slow holds up its own container alone", async ()
   await agent.ok(["--networks=cni-test"], ["true"]);
   // Work on the same container waits for it.
   let cleaned = false;
-  const cleanup = agent.json("cleanup", ["slow"]).then(() => cleaned = true);
+  const cleanup = agent.isolator("cleanup", ["slow", "--force"]).then(() => cleaned = true);
   await agent.ok(["--networks=cni-test"], ["true"]);
   assertEquals(cleaned, false);
   Deno.writeTextFileSync(`${dir}/enough`, "");

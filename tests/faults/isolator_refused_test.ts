@@ -133,7 +133,7 @@ Deno.test(`refused: cleanup, by the kernel, at its steps (seed ${SEED})`, async 
     const { code, stderr } = await agent.sandbox.run(refusing(refusal, argv));
     if (code !== 0) {
       assertTold(stderr, what);
-      await agent.json("cleanup", ["c1"]);
+      await agent.isolator("cleanup", ["c1"]); // which fails if nothing was left
     }
     assertEquals(await agent.traces(), before, what);
   }

@@ -159,7 +159,8 @@ export class Agent implements AsyncDisposable {
   async json(operation: string, operands: string[] = [], input?: unknown): Promise<any> {
     const { code, stdout, stderr } = await this.isolator(operation, operands, input);
     assertEquals(code, 0, `isolator ${operation} ${operands.join(" ")}\n${stdout}${stderr}`);
-    return stdout === "" ? undefined : JSON.parse(stdout);
+    // What a cleanup says is for people.
+    return stdout === "" || operation === "cleanup" ? undefined : JSON.parse(stdout);
   }
 
   /** Where a container's checkpoints are. */

@@ -59,6 +59,11 @@ export class Pty implements AsyncDisposable {
     }
   }
 
+  /** The command, or what has started it. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** What was printed since the last {@link expect} that was met. */
   get seen(): string {
     return this.#seen;

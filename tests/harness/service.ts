@@ -142,6 +142,11 @@ export class ContainerProcess implements AsyncDisposable {
     return ["nsenter", `--target=${this.pid}`, "--net", "--mount", "--uts", "--", ...argv];
   }
 
+  async end(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.process.status;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.process.stdin.close().catch(() => {});
     await this.process.output();

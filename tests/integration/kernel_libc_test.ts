@@ -41,13 +41,16 @@ kernelTest("a failure is the result, of either width and in another thread too",
   assertEquals(await elsewhere().read(-1, buffer, 8n), BigInt(-EBADF));
 });
 
-Deno.test("a call that a signal interrupts is repeated, except for close", () => {
+Deno.test("a call that a signal interrupts is repeated, except for close", async () => {
   const EINTR = 4, ENOENT = 2;
-  for (const [name, calls] of [["read", 3], ["close", 1]] as const) {
-    let called = 0;
-    const call = settled(name, () => ++called < 3 ? -EINTR : -ENOENT);
-    assertEquals(call(), name === "close" ? -EINTR : -ENOENT);
-    assertEquals(called, calls);
+  for (const onOtherThread of [false, true]) {
+    for (const [name, calls] of [["read", 3], ["close", 1]] as const) {
+      let called = 0;
+      const result = () => ++called < 3 ? -EINTR : -ENOENT;
+      const call = settled(name, () => onOtherThread ? Promise.resolve(result()) : result());
+      assertEquals(await call(), name === "close" ? -EINTR : -ENOENT);
+      assertEquals(called, calls);
+    }
   }
 });
 

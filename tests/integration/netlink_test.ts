@@ -3,7 +3,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { addressBytes } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { deleteLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { addRoute } from "../../lib/netlink/route_changes.ts";
+import { Refusal } from "../../lib/netlink/socket.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";
@@ -269,3 +271,22 @@ function sorted(list: readonly object[]): unknown[] {
 }
 
 const NESTED = ["gateway", "link", "weight", "flags"];
+
+kernelTest("of several changes at once, each that the kernel refuses is told", async () => {
+  await using agent = await Sandbox.create();
+  using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
+  const lo = netlink.link("lo").index;
+  const error = assertThrows(
+    () =>
+      netlink.changeAll([
+        deleteLink(4711, "absent"),
+        setLink(lo, "lo", { mtu: 1234 }),
+        deleteLink(lo, "lo"),
+      ]),
+    Refusal,
+  );
+  for (const words of ["ENODEV", "EOPNOTSUPP", "absent", "lo"]) {
+    assert(error.message.includes(words));
+  }
+  assertEquals(netlink.link("lo").mtu, 1234);
+});

@@ -186,7 +186,7 @@ Deno.test("a port's conflicts: per protocol, per address, and every address agai
 Deno.test("the port of a container that is gone is taken over, with its rules", async () => {
   await using agent = await PortMapperAgent.create();
   await agent.add("gone", network([8080, 8081]));
-  await agent.sandbox.ok(["ip", "netns", "delete", "gone"]);
+  await agent.sandbox.ok(["sh", "-ec", "ip netns pids gone | xargs kill -9; ip netns delete gone"]);
   // A new container at the same path is not the old one.
   await agent.container("gone");
   await agent.add("next", network([8080]));

@@ -195,7 +195,10 @@ mesosTest("beside a stock agent, the daily commands need no flag", async (lab, m
   const codes = diagnosis.findings.map(({ code }: { code: string }) => code);
   assertEquals(codes.filter((code: string) => !/dns|nameserver/.test(code)), []);
 
-  const cleanup = await bare("cleanup", id);
+  const alive = await bare("cleanup", id);
+  assertEquals(alive.code, 1);
+  assertStringIncludes(alive.stderr, `container ${id} lives, as process `);
+  const cleanup = await bare("cleanup", id, "--force");
   assertEquals([cleanup.code, cleanup.stderr], [0, ""], cleanup.stdout);
   // Nobody can tell the executor to end, either: it had the same network.
   assertEquals((await get(lab, 31500)).code === 0, false);

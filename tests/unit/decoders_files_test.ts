@@ -60,6 +60,7 @@ const RECORD: MappingRecord = {
   endpoints: [],
   netns: "/run/netns/a",
   reserved: 1,
+  maker: { pid: 1, mnt: 2, net: 3 },
   netnsInode: 7,
 };
 RECORD.earlier = { ...RECORD, endpoints: [{ family: 4, address: "10.0.0.2", prefixLength: 24 }] };

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { canonicalAddress } from "../../lib/base/ip.ts";
 import { mounts } from "../../lib/kernel/mount.ts";
-import { parsePrivileges } from "../../lib/kernel/privileges.ts";
+import { parseIdentity } from "../../lib/kernel/privileges.ts";
 import { parseStat } from "../../lib/kernel/process_identity.ts";
 import {
   flagsOfCommandLine,
@@ -85,23 +85,30 @@ const status = fc.tuple(comm, fc.bigInt(0n, (1n << 41n) - 1n), fc.boolean(), num
   flag,
   uid,
   // The kernel escapes line breaks and backslashes of the name.
-  text: `Name:\t${escaped(comm)}\nUid:\t${uid}\t${uid}\t0\t0\nCapPrm:\t${
+  text: `Name:\t${
+    escaped(comm)
+  }\nUid:\t${uid}\t${uid}\t0\t0\nGid:\t7\t8\t9\t9\nGroups:\t4 5 \nCapPrm:\t${
     bounding.toString(16).padStart(16, "0")
   }\nCapBnd:\t${bounding.toString(16)}\nNoNewPrivs:\t${+flag}\nSeccomp:\t${flag ? 2 : 0}\n`,
 }));
 
 Deno.test("what a process may do is read as it is, and as nothing where it is not told", () => {
   forAll(status, ({ text, bounding, flag, uid }) => {
-    assertEquals(parsePrivileges(text), {
+    const { uids, groups, ...others } = parseIdentity(text);
+    assertEquals([uids, groups], [[uid, uid, 0], [4, 5]]);
+    assertEquals(others, {
+      gids: [7, 8, 9],
       bounding,
       permitted: bounding,
+      inheritable: 0n,
+      ambient: 0n,
       noNewPrivileges: flag,
       isFiltered: flag,
     });
     assertEquals(parseUserIds(text), [`${uid}`, `${uid}`, "0", "0"]);
   });
   forAll(damaged(status.map(({ text }) => text), ["Uid:", "CapBnd:"]), (text) => {
-    parsePrivileges(text);
+    parseIdentity(text);
     assert(parseUserIds(text).length > 0);
   });
 });

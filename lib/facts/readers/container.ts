@@ -4,7 +4,8 @@ import { type Cause, cause } from "../cause.ts";
 
 /** @returns with `namespace_gone` among them there is nothing else to look at */
 export function stateOf(container: Container): Cause[] {
-  const { id, netns, namespaceAlive, processAlive, pid, attachments, keeper, mode } = container;
+  const { id, netns, namespaceAlive, isElsewhere, processAlive, pid, attachments, keeper, mode } =
+    container;
   const found: Cause[] = [];
   const isStarting = keeper === "mesos-cni" && pid === undefined;
   if (mode === "own" && attachments.length === 0) {
@@ -12,7 +13,11 @@ export function stateOf(container: Container): Cause[] {
       `no network has a checkpoint beside ${netns}`,
     ]));
   }
-  if (!namespaceAlive) {
+  if (isElsewhere) {
+    found.push(cause("namespace_elsewhere", ["state", "container"], { container: id }, [
+      `${netns} is no handle of a namespace here`,
+    ]));
+  } else if (!namespaceAlive) {
     found.push(cause("namespace_gone", ["state", "container"], {
       container: id,
       why: processAlive && pid !== undefined ? String(pid) : undefined,

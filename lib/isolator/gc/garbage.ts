@@ -1,6 +1,6 @@
 /** A thing that no live container owns. */
 export interface Garbage {
-  kind: "container" | "mapping" | "rule" | "address" | "veth";
+  kind: "container" | "mapping" | "rule" | "address";
   /** What it is, and where. */
   what: string;
   /** How one can tell that nobody needs it. */

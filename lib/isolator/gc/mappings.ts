@@ -1,17 +1,19 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
-import { hasNamespace, listOwners, remove, removeOwner } from "../../ports/mod.ts";
+import { listOwners, namespaceFate, remove, removeOwner } from "../../ports/mod.ts";
 import type { TaggedRule } from "../../ports/tagged_rules.ts";
+import type { Sight } from "../../netlink/sight.ts";
+import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
 /** Reservations and rules of attachments whose network namespace no longer exists. */
-export function findMappings(): Garbage[] {
-  return listOwners().filter((owner) => !owner.isLive).map((owner) => ({
+export function findMappings(sight: Sight): Garbage[] {
+  return listOwners(sight).filter(({ fate }) => fate === "gone").map((owner) => ({
     kind: "mapping",
     what: `ports of container ${owner.containerId} (${owner.ifName} on ${owner.network})`,
     why: `its network namespace ${owner.netns} is gone`,
     // The same container may have come back since.
-    remove: () => removeOwner(owner, (record) => !hasNamespace(record)),
+    remove: () => removeOwner(owner, (record) => namespaceFate(record) === "gone"),
   }));
 }
 
@@ -23,10 +25,10 @@ export function findRules(
   rules: readonly TaggedRule[],
   path: string,
   living: Living,
-  alive: ReadonlySet<string>,
+  { alive, unexplained }: Holders,
 ): Garbage[] {
-  // In a namespace that could not be read there may be any address.
-  if (living.incomplete) return [];
+  // In a namespace that could not be read, or seen, there may be any address.
+  if (unexplained) return [];
   const known = new Set([...listOwners().map((owner) => owner.containerId), ...alive]);
   return rules
     .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))

@@ -3,13 +3,15 @@ import type { ContainerId } from "../../mesos/container_id.ts";
 import { cleanup } from "../cleanup.ts";
 import { knownContainers } from "../../containers/ids.ts";
 import type { Isolator } from "../isolator.ts";
-import { isAlive } from "../../containers/liveness.ts";
+import { elsewhere, fateOf } from "../../containers/liveness.ts";
 import { readRequest } from "../../containers/request.ts";
 import { OperatorError } from "../../base/error.ts";
 import { Pace } from "../../base/pace.ts";
 import { ProcessTable } from "../../kernel/processes.ts";
+import type { Layout } from "../../containers/layout.ts";
+import { type Link, Netlink } from "../../netlink/mod.ts";
+import { type Fate, Sight } from "../../netlink/sight.ts";
 import { listOwners } from "../../ports/mod.ts";
-import { requireSight } from "../../containers/agent_namespaces.ts";
 import { findAddresses, type Holders, listLeases } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
@@ -17,7 +19,6 @@ import { listTagged } from "../../ports/tagged_rules.ts";
 import { findMappings, findRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { findNamedRules, listNamedRules } from "./rules.ts";
-import { type BridgePort, findVeths, listPorts } from "./veths.ts";
 
 export type { Garbage };
 
@@ -37,8 +38,8 @@ export async function findGarbage(
 ): Promise<Garbage[]> {
   const { layout, path } = isolator.settings;
   const known = knownContainers(layout);
-  const processes = await ProcessTable.look();
-  const { alive, dead, unjudged } = await judge(isolator, known, agents, processes);
+  const sight = await look();
+  const { alive, dead, unjudged } = await judge(isolator, known, agents, sight);
   const containers = [...unjudged, ...dead.map((id) => deadContainer(isolator, id, agents))];
   // Where the agent's processes can't be seen, all that is strangers' would look dead too.
   if (unjudged.some(({ isElsewhere }) => isElsewhere)) return containers;
@@ -47,37 +48,49 @@ export async function findGarbage(
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const mapped = await listTagged(path, chains);
   const named = await listNamedRules(path);
-  const ports = listPorts(bridges);
   const leases = [...addressStores].flatMap(listLeases);
-  const living = await findLiving(layout, alive, await ProcessTable.look());
+  const { living, isAllSeen, wires } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {
-    alive: new Set([...alive, ...started, ...ownersAlive()]),
+    alive: new Set([...alive, ...started, ...ownersAlive(sight)]),
     dead: new Set<string>(dead),
-    unexplained: living.incomplete || isUnexplained(ports, living, leases),
+    unexplained: living.incomplete || !isAllSeen || isUnexplained(wires, bridges, living, leases),
   };
   return [
     ...containers,
-    ...part("mapping", "port mappings", () => findMappings()),
-    ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders.alive)),
+    ...part("mapping", "port mappings", () => findMappings(sight)),
+    ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders)),
     ...findNamedRules(named, living, holders),
     ...[...addressStores].flatMap((store) =>
       part("address", store, () => findAddresses(store, living, holders))
     ),
-    ...findVeths(ports, living),
   ];
 }
 
-function lives(
+async function look(): Promise<Sight> {
+  return new Sight(await ProcessTable.look());
+}
+
+/** What lives on this machine, and whether that is all. */
+async function lookAround(layout: Layout, alive: readonly ContainerId[]) {
+  await Sight.ofAllThatLives();
+  // Wires first: what lives at the other end of one that is on the list is seen after it.
+  using netlink = Netlink.open();
+  const wires = netlink.links().filter(({ kind }) => kind === "veth");
+  const living = await findLiving(layout, alive, await look());
+  const isAllSeen = wires.every(({ peerNamespaceId: id }) =>
+    id === undefined || living.namespaceIds.has(id)
+  );
+  return { wires, living, isAllSeen };
+}
+
+function judgeOne(
   { settings: { layout } }: Isolator,
   id: ContainerId,
   agents: readonly ContainerId[],
-  processes: ProcessTable,
-): boolean {
-  if (agents.includes(id)) return true;
-  const request = readRequest(layout, id);
-  requireSight(layout, id, request, "processes");
-  return isAlive(layout, id, request, processes);
+  sight: Sight,
+): Fate {
+  return agents.includes(id) ? "lives" : fateOf(layout, id, readRequest(layout, id), sight);
 }
 
 /** Which containers live. One of which that can't be told counts as alive, and is told of. */
@@ -85,7 +98,7 @@ async function judge(
   isolator: Isolator,
   known: readonly ContainerId[],
   agents: readonly ContainerId[],
-  processes: ProcessTable,
+  sight: Sight,
 ) {
   const pace = new Pace();
   const alive: ContainerId[] = [];
@@ -93,7 +106,9 @@ async function judge(
   const unjudged: (Garbage & { isElsewhere: boolean })[] = [];
   for (const id of known) {
     try {
-      (lives(isolator, id, agents, processes) ? alive : dead).push(id);
+      const fate = judgeOne(isolator, id, agents, sight);
+      if (fate === "elsewhere") throw elsewhere(id);
+      (fate === "lives" ? alive : dead).push(id);
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
       alive.push(id);
@@ -119,7 +134,7 @@ function deadContainer(
       (agents.length > 0 ? ", and the agent does not know it" : ""),
     remove: () =>
       isolator.locks.hold(id, async () => {
-        if (!lives(isolator, id, agents, await ProcessTable.look())) await cleanup(isolator, id);
+        if (judgeOne(isolator, id, agents, await look()) === "gone") await cleanup(isolator, id);
       }),
   };
 }
@@ -145,9 +160,11 @@ function part(kind: Garbage["kind"], what: string, find: () => Garbage[]): Garba
 }
 
 /** The containers of live port mappings, also of other runtimes. */
-function ownersAlive(): string[] {
+function ownersAlive(sight: Sight): string[] {
   try {
-    return listOwners().filter(({ isLive }) => isLive).map(({ containerId }) => containerId);
+    return listOwners(sight).filter(({ fate }) => fate !== "gone").map(({ containerId }) =>
+      containerId
+    );
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
     return []; // findMappings says so
@@ -156,13 +173,17 @@ function ownersAlive(): string[] {
 
 /** Whether something lives on one of the bridges that has none of the addresses given out. */
 function isUnexplained(
-  ports: readonly BridgePort[],
+  wires: readonly Link[],
+  bridges: ReadonlySet<string>,
   { strangers }: Living,
   leases: readonly string[],
 ): boolean {
   const given = new Set(leases);
-  return ports.some(({ link: { peerNamespaceId } }) => {
+  using netlink = Netlink.open();
+  return wires.some(({ master, peerNamespaceId }) => {
     const addresses = strangers.get(peerNamespaceId ?? -1);
-    return addresses !== undefined && ![...addresses].some((address) => given.has(address));
+    const bridge = addresses && master !== undefined ? netlink.linkAt(master)?.name : undefined;
+    return bridge !== undefined && bridges.has(bridge) &&
+      ![...addresses!].some((address) => given.has(address));
   });
 }

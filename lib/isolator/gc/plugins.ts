@@ -7,6 +7,7 @@ import { Pace } from "../../base/pace.ts";
 import { FileLock } from "../../kernel/lock.ts";
 import { atLeast } from "../../cni/version.ts";
 import type { Locate } from "../../cni/invocation.ts";
+import { Sight } from "../../netlink/sight.ts";
 import { REQUESTS_MODE } from "../../containers/layout.ts";
 import type { Isolator } from "../isolator.ts";
 
@@ -28,6 +29,12 @@ export interface NetworkAnswer {
 export async function collectNetworks(isolator: Isolator): Promise<NetworkAnswer[]> {
   const { layout } = isolator.settings;
   if (!isolator.networks.names().some((name) => isNew(isolator, name))) return [];
+  if (!await Sight.ofAllThatLives()) {
+    throw new OperatorError(
+      "elsewhere",
+      "containers live that can't be seen from here: no plugin was told to collect garbage",
+    );
+  }
   makeDirectory(layout.requests, REQUESTS_MODE);
   // What an ADD takes between the list and the call would be given back under it.
   using lock = await FileLock.take(layout.collectionLock, PATIENCE);

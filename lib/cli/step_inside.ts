@@ -1,0 +1,19 @@
+import { stepInside } from "../netns/inside.ts";
+import { type Command, UsageError } from "./command.ts";
+
+/** What `netns exec --mount` starts to get into a container; nothing for people. */
+export const command: Command = {
+  name: "step-inside",
+  summary: "step into a container and start its program there (for mesos-cni exec --mount)",
+  operands: "DESCRIPTOR PARENT",
+  flags: [],
+  examples: [{
+    command: "mesos-cni exec 5f3a --mount -- hostname",
+    what: "calls this as its first step",
+  }],
+  run(call) {
+    const [descriptor, parent] = call.operands.map(Number);
+    if (!descriptor || !parent) throw new UsageError("this is for mesos-cni exec to call");
+    return stepInside(descriptor, parent);
+  },
+};

@@ -1,0 +1,108 @@
+/** What lives where this program can't look is neither taken nor removed. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { Agent, bridgeNetwork, portMapperNetwork } from "../harness/agent.ts";
+import { StockContainer } from "../harness/stock_agent.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+/** Mounts of one's own, as a unit with PrivateTmp has them. */
+const OWN_MOUNTS = ["unshare", "--mount"];
+/** A tool's container: mounts and processes of its own, nothing of the agent's /run, its network. */
+const IN_A_TOOL = [
+  ...["unshare", "--mount", "--pid", "--fork", "--mount-proc"],
+  ...["sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh"],
+];
+
+async function natRules(agent: Agent): Promise<string> {
+  const rules = await agent.sandbox.ok(["iptables-save", "-t", "nat"]);
+  return rules.replaceAll(/^#.*\n| \[\d+:\d+\]$/gm, "");
+}
+
+Deno.test("elsewhere: a live container's port is not taken from other mounts", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const flags = (name: string) => [
+    "--networks=port-mapper-test",
+    "--port_mappings=8080:80",
+    `--name=${name}`,
+  ];
+  const command = ["sh", "-c", "echo started; exec sleep 1000"];
+  for (const [first, second] of [[OWN_MOUNTS, []], [[], OWN_MOUNTS]] as const) {
+    const one = agent.spawn([...first, ...agent.runArgv(flags("first"), command)]);
+    await one.printed(/started/);
+    const rules = await natRules(agent);
+    assertStringIncludes(rules, "container_id: first");
+    const other = await agent.sandbox.run([
+      ...second,
+      ...agent.runArgv(flags("second"), ["true"]),
+    ]);
+    assertEquals(other.code, 1, other.stderr);
+    assertStringIncludes(other.stderr, "8080/tcp is taken by container first");
+    // Nor is it garbage.
+    const gc = [...second, ...agent.isolatorArgv("gc", "--apply", "--json")];
+    assertEquals(JSON.parse(await agent.sandbox.ok(gc)), []);
+    assertEquals(await natRules(agent), rules);
+    await one.end();
+  }
+});
+
+Deno.test("elsewhere: gc from a tool's container cuts nothing off", async () => {
+  await using agent = await Agent.create(
+    portMapperNetwork(),
+    { ...bridgeNetwork("new", "10.215.0.0/16"), bridge: "new0", cniVersion: "1.1.0" },
+  );
+  agent.search = undefined; // what is inside of the program knows GC
+  const mapping = { network_infos: [{ name: "port-mapper-test", port_mappings: [MAPPING] }] };
+  const mapped = await agent.attach("mapped", [], mapping);
+  const plain = await agent.attach("plain", ["new"]);
+  await agent.sandbox.ok(["sh", "-c", "touch -d '1 hour ago' /var/lib/cni/networks/*/1*"]);
+  const left = async () =>
+    [
+      await natRules(agent),
+      await agent.list("/var/lib/cni/networks"),
+      (await agent.sandbox.ok(["ip", "-brief", "link"])).replaceAll(/^lo.*/gm, ""),
+    ].join("\n");
+  const before = await left();
+  const { stdout, stderr, code } = await agent.sandbox.run([
+    ...IN_A_TOOL,
+    ...agent.isolatorArgv("gc", "--apply", "--json"),
+  ]);
+  assertEquals([stdout.trim(), code], ["[]", 1], stderr);
+  assertStringIncludes(stderr, "containers live that can't be seen from here");
+  assertEquals(await left(), before);
+  await mapped.ok(["busybox", "ping", "-c1", "-W5", "192.168.0.1"]);
+  await plain.ok(["busybox", "ping", "-c1", "-W5", "10.215.0.1"]);
+});
+
+const MAPPING = { host_port: 8081, container_port: 80 };
+
+Deno.test("elsewhere: a stock agent's tasks are its own, though its mounts are not ours", async () => {
+  await using agent = await Sandbox.create();
+  const network = bridgeNetwork("stock", "10.216.0.0/16") as { name: string; type: string };
+  await using task = await StockContainer.launch(agent, "task-1", [network]);
+  Deno.mkdirSync(`${agent.dir}/networks`);
+  Deno.writeTextFileSync(`${agent.dir}/networks/stock.conf`, JSON.stringify(network));
+  const from = (...command: string[]) =>
+    agent.run([
+      ...OWN_MOUNTS,
+      ...["sh", "-ec", `umount ${task.dir}/ns; exec "$@"`, "sh", MESOS_CNI, ...command],
+    ]);
+  const flags = [
+    `--network_cni_config_dir=${agent.dir}/networks`,
+    "--network_cni_plugins_dir=/usr/lib/cni",
+  ];
+  const gc = await from("isolator", "gc", "--apply", "--json", ...flags);
+  assertEquals([gc.stdout.trim(), gc.stderr, gc.code], ["[]", "", 0]);
+  const recovered = await from("isolator", "recover", ...flags);
+  assertEquals(JSON.parse(recovered.stdout), [{ container: "task-1", outcome: "kept" }]);
+  const list = await from("list", "--json");
+  assertEquals(JSON.parse(list.stdout).map(({ health }: { health: string }) => health), [
+    "namespace elsewhere",
+  ]);
+  const cleanup = await from("isolator", "cleanup", "task-1", ...flags);
+  assertEquals(cleanup.code, 1);
+  assertStringIncludes(cleanup.stderr, "can't be seen here");
+  assertEquals(await agent.run(["ls", `${task.dir}/stock`]).then(({ code }) => code), 0);
+  // The agent's own look.
+  const own = await agent.ok([MESOS_CNI, "isolator", "gc", "--json", ...flags]);
+  assertEquals(JSON.parse(own), []);
+});
