@@ -3,7 +3,7 @@ import { OperatorError } from "../base/error.ts";
 import { readCheckpoint, removeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 
 export interface Manifest {
-  format: 2;
+  format: 1;
   /** In the order they were made. */
   files: Entry[];
   /** The file of settings as it was written: it is the operator's from then on. */
@@ -34,7 +34,7 @@ export function readManifest(): Manifest | undefined {
   if (text === undefined) return undefined;
   try {
     const manifest = JSON.parse(text) as Manifest;
-    if (manifest.format === 2 && Array.isArray(manifest.files)) return manifest;
+    if (manifest.format && manifest.files.every(({ path }) => path)) return manifest;
   } catch {
     // Said below, as for any other content that is not ours.
   }
@@ -47,7 +47,7 @@ export function readManifest(): Manifest | undefined {
 /** @param files of several with one path, the last one counts */
 export function writeManifest(files: readonly Entry[], settings: Settings): void {
   const byPath = new Map(files.map((entry) => [entry.path, entry]));
-  const manifest: Manifest = { format: 2, files: [...byPath.values()], settings };
+  const manifest: Manifest = { format: 1, files: [...byPath.values()], settings };
   writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");
 }
 

@@ -1,6 +1,6 @@
 /** Links, addresses, routes and neighbours of any network namespace, over rtnetlink(7). */
 import { addressBytes } from "../base/ip.ts";
-import { addressFamilyOf } from "../kernel/socket.ts";
+import { addressFamilyOf, AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { cString, SystemError } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
@@ -27,7 +27,7 @@ import {
   type Rule,
 } from "./route.ts";
 import { decodeTokenBucket, disciplinesOf, type TokenBucket } from "./traffic_changes.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+import { NETLINK_GET_STRICT_CHK, NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 
 export type { Address, Change, Link, Neighbour, Route, Rule };
 export type { LinkStatistics } from "./link.ts";
@@ -58,8 +58,6 @@ const IFLA_STATS_LINK_64 = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const NDA_DST = 1;
-/** SOL_NETLINK (linux/netlink.h) */
-const NETLINK_GET_STRICT_CHK = 12;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
 const IFF_UP = 1;
@@ -254,12 +252,13 @@ export class Netlink implements Disposable {
 
   /** The ARP and neighbour-discovery caches. */
   neighbours(): Neighbour[] {
-    return this.#socket.dump(
-      RTM_GETNEIGH,
-      [new Uint8Array(12)],
-      "list neighbours",
-      decodeNeighbour,
-    );
+    // Each by itself: of no family, the kernel lists the forwarding tables of all bridges as well, which
+    // a neighbour can fill with hundreds of thousands of entries.
+    return [AF_INET, AF_INET6].flatMap((family) => {
+      const header = new Uint8Array(12);
+      header[0] = family;
+      return this.#socket.dump(RTM_GETNEIGH, [header], "list neighbours", decodeNeighbour);
+    });
   }
 
   /** The token bucket that limits what leaves by an interface. @throws {SystemError} */

@@ -21,6 +21,8 @@ export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_NETFILTER = 12;
 
+/** An option: what a dump's request does not want is left out, and not ignored (Linux 4.20). */
+export const NETLINK_GET_STRICT_CHK = 12;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
 /** With a capped answer, an error's request is not repeated in full. */

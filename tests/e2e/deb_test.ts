@@ -102,6 +102,80 @@ Deno.test({
   },
 });
 
+/** A package of somebody else's with a plugin in it. */
+async function pluginPackage(host: Sandbox, version: string): Promise<string> {
+  const root = `${host.dir}/plugins-${version}`;
+  const script = `mkdir -p ${root}/DEBIAN ${root}/usr/lib/cni
+    printf '#!/bin/sh\\necho ${version}\\n' >${root}/usr/lib/cni/bridge
+    chmod 755 ${root}/usr/lib/cni/bridge
+    printf 'Package: plugins\\nVersion: ${version}\\nArchitecture: all\\nMaintainer: a <a@b>\\n` +
+    `Description: plugins\\n' >${root}/DEBIAN/control
+    cd ${root} && find usr -type f | xargs md5sum >DEBIAN/md5sums
+    dpkg-deb --root-owner-group -Znone --build ${root} ${root}.deb`;
+  await host.ok(["sh", "-ec", script]);
+  return `${root}.deb`;
+}
+
+Deno.test({
+  name: "install, the package and another's plugins, in each order, leave what dpkg thinks",
+  ignore: NEEDS_ROOT,
+  async fn() {
+    const owned = "/usr/lib/cni/mesos-cni-port-mapper";
+    const bridge = "/usr/lib/cni/bridge";
+    const env = { DPKG_ADMINDIR: "/run/dpkg" };
+    for (const first of ["the package", "install"]) {
+      await using host = await machine();
+      await host.ok(["sh", "-ec", `rm ${bridge}; mkdir -p /etc/cni/net.d`]);
+      const flags = [
+        "--network_cni_plugins_dir=/usr/lib/cni",
+        "--network_cni_config_dir=/etc/cni/net.d",
+      ];
+      const own = (command: string, ...more: string[]) =>
+        host.ok([MESOS_CNI, command, ...command === "install" ? flags : [], ...more], { env });
+      const verified = async (name: string) =>
+        assertEquals((await host.run(dpkg("--verify", name))).stdout, "", `${first} first`);
+      const version = () => host.ok([bridge]).then((text) => text.trim());
+
+      const ours = await deb(host, MESOS_CNI, "0.1.0", { compression: "none" });
+      await host.ok(dpkg("-i", await pluginPackage(host, "1")));
+      if (first === "the package") await host.ok(dpkg("-i", ours));
+      await own("install", "--plugins=all");
+      if (first === "install") await host.ok(dpkg("-i", ours));
+      await verified("mesos-cni");
+      await verified("plugins");
+      assertEquals(await host.ok(["readlink", bridge]), "/usr/local/bin/mesos-cni\n");
+      await host.ok(dpkg("-i", await pluginPackage(host, "2")));
+      await verified("plugins");
+      assertEquals(await host.ok(["readlink", bridge]), "/usr/local/bin/mesos-cni\n");
+
+      await own("uninstall");
+      await verified("mesos-cni");
+      await verified("plugins");
+      assertEquals(await host.ok(["readlink", owned]), "../../bin/mesos-cni\n");
+      assertEquals(await version(), "2");
+      await host.ok(dpkg("-i", await pluginPackage(host, "3")));
+      assertEquals(await version(), "3");
+
+      // What an operator puts back, or in the place of ours, is his.
+      await own("install", "--plugins=all");
+      await host.ok([
+        "sh",
+        "-ec",
+        `rm ${bridge}; printf '#!/bin/sh\\necho his\\n' >${bridge}
+        chmod 755 ${bridge}`,
+      ]);
+      assertStringIncludes(await own("uninstall"), `kept       ${bridge}`);
+      assertEquals(await version(), "his");
+      await host.ok(dpkg("-P", "mesos-cni", "plugins"));
+      assertEquals((await host.run(["ls", owned, "/usr/local/bin/mesos-cni"])).stdout, "");
+      assertEquals(
+        await host.ok(["dpkg-divert", "--admindir=/run/dpkg", "--list", "*bridge*"]),
+        "",
+      );
+    }
+  },
+});
+
 Deno.test("the same files and time give the same package", async () => {
   await using host = await Sandbox.create();
   const [one, other] = [

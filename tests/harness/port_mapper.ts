@@ -338,7 +338,11 @@ function deno(): string[] {
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {
-  child.kill("SIGKILL");
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended
+  }
   await Promise.all([
     child.stdin.close().catch(() => {}),
     child.stdout.cancel().catch(() => {}),
