@@ -14,17 +14,18 @@ interface Stream {
  * Writes to standard output, and waits for its reader if it has to. A pipe whose reader has seen
  * enough, as `head` does, is no error.
  *
+ * @returns false if there is no reader any more
  * @throws {OperatorError} `output` if it can't be written: the disk behind it is full, say
  */
-export function writeOutput(text: string | Uint8Array, stream: Stream = Deno.stdout): void {
-  let bytes = bytesOf(text);
+export function writeOutput(text: string | Uint8Array, stream: Stream = Deno.stdout): boolean {
+  let bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
   let waited = 0;
   while (bytes.length > 0) {
     try {
       bytes = bytes.subarray(stream.writeSync(bytes));
       waited = 0;
     } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) return;
+      if (error instanceof Deno.errors.BrokenPipe) return false;
       if (!(error instanceof Deno.errors.WouldBlock) || waited >= PATIENCE_MS) {
         throw outputError(error);
       }
@@ -32,23 +33,20 @@ export function writeOutput(text: string | Uint8Array, stream: Stream = Deno.std
       waited += PAUSE_MS;
     }
   }
+  return true;
 }
 
 /**
  * Writes to standard error as far as that is possible at once. It never throws and never waits:
  * no operation may fail, or be held up, because nobody reads what is said about it.
  */
-export function writeErrorOutput(text: string | Uint8Array, stream: Stream = Deno.stderr): void {
-  let bytes = bytesOf(text);
+export function writeErrorOutput(text: string, stream: Stream = Deno.stderr): void {
+  let bytes = new TextEncoder().encode(text);
   try {
     while (bytes.length > 0) bytes = bytes.subarray(stream.writeSync(bytes));
   } catch {
     // Closed, full, or gone: there is no other place to say so.
   }
-}
-
-function bytesOf(text: string | Uint8Array): Uint8Array {
-  return typeof text === "string" ? new TextEncoder().encode(text) : text;
 }
 
 function outputError(error: unknown): OperatorError {

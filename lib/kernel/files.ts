@@ -64,6 +64,10 @@ export class Handle implements Disposable {
     return `/proc/self/fd/${this.fd}`;
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   close(): void {
     if (this.#open) libc().close(this.fd);
     this.#open = false;

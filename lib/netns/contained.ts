@@ -6,7 +6,7 @@
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import { SignalRelay } from "../base/signals.ts";
-import { writeErrorOutput, writeOutput } from "../base/streams.ts";
+import { writeOutput } from "../base/streams.ts";
 import {
   type Handle,
   O_DIRECTORY,
@@ -88,7 +88,8 @@ export async function runContained(
   const passed = streams.pass();
   const { code } = await child.status;
   streams.end();
-  await passed;
+  const failure = await passed;
+  if (failure) throw failure;
   using said = status.readEnd;
   const errno = new Int32Array(1);
   if (readSome(said, new Uint8Array(errno.buffer)) === 0) return code;
@@ -154,7 +155,7 @@ class Streams implements Disposable {
   readonly theirs: Handle[] = [];
   readonly #ours: Handle[] = [];
   readonly #input: Handle;
-  readonly #outputs: (readonly [Handle, (bytes: Uint8Array) => void])[] = [];
+  readonly #outputs: (readonly [Handle, typeof Deno.stdout])[] = [];
   readonly #poller = new Poller();
   readonly #terminal?: Disposable;
   readonly #resized = () => copySize(0, this.#input);
@@ -166,16 +167,13 @@ class Streams implements Disposable {
     if (pty) {
       this.theirs[0] = pty.terminal;
       this.#ours.push(pty.master);
-      this.#outputs.push([pty.master, (bytes) => writeOutput(bytes)]);
+      this.#outputs.push([pty.master, Deno.stdout]);
       copySize(0, pty.master);
       Deno.addSignalListener("SIGWINCH", this.#resized);
     }
     for (const [fd, stream] of [[1, Deno.stdout], [2, Deno.stderr]] as const) {
       if (pty && stream.isTerminal()) this.theirs[fd] = pty.terminal;
-      else {
-        const print = fd === 1 ? writeOutput : writeErrorOutput;
-        this.#outputs.push([this.#pipeTo(fd), (bytes) => print(bytes)]);
-      }
+      else this.#outputs.push([this.#pipeTo(fd), stream]);
     }
     if (pty) this.#terminal = passThrough(0, pty.terminal);
   }
@@ -189,11 +187,18 @@ class Streams implements Disposable {
     return own;
   }
 
-  /** Passes on what is typed and printed, until {@link end} and all that was printed by then. */
-  async pass(): Promise<void> {
+  /**
+   * Passes on what is typed and printed, until {@link end} and all that was printed by then.
+   *
+   * @returns what kept it from being printed
+   */
+  async pass(): Promise<OperatorError | undefined> {
     new Set(this.theirs).forEach((handle) => handle.close());
     this.#passInput();
-    await Promise.all(this.#outputs.map(([from, print]) => this.#passOutput(from, print)));
+    const failures = await Promise.all(
+      this.#outputs.map(([from, stream]) => this.#passOutput(from, stream)),
+    );
+    return failures.find((failure) => failure !== undefined);
   }
 
   /** What background processes of the command print from now on is nobody's. */
@@ -207,6 +212,7 @@ class Streams implements Disposable {
     for (let length; (length = await Deno.stdin.read(buffer));) {
       for (let bytes = buffer.subarray(0, length); bytes.length > 0;) {
         try {
+          if (!this.#input.isOpen) return;
           bytes = bytes.subarray(writeSome(this.#input, bytes) ?? 0);
         } catch (error) {
           if (error instanceof SystemError) return; // nobody reads it any more
@@ -218,7 +224,7 @@ class Streams implements Disposable {
     if (!this.#terminal) this.#input.close();
   }
 
-  async #passOutput(from: Handle, print: (bytes: Uint8Array) => void): Promise<void> {
+  async #passOutput(from: Handle, to: typeof Deno.stdout): Promise<OperatorError | undefined> {
     const buffer = new Uint8Array(64 << 10);
     while (true) {
       let length;
@@ -229,9 +235,19 @@ class Streams implements Disposable {
         throw error;
       }
       if (length === 0) return;
-      if (length !== undefined) print(buffer.subarray(0, length));
-      else if (this.#ended) return;
-      else await this.#poller.wait(from.fd, EPOLLIN);
+      if (length !== undefined) {
+        try {
+          if (writeOutput(buffer.subarray(0, length), to)) continue;
+          from.close(); // the command is told so by a signal, or an error
+          return undefined;
+        } catch (error) {
+          if (!(error instanceof OperatorError)) throw error;
+          from.close();
+          return error;
+        }
+      }
+      if (this.#ended) return;
+      await this.#poller.wait(from.fd, EPOLLIN);
     }
   }
 

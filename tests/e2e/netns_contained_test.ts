@@ -127,6 +127,21 @@ kernelTest("exec --mount: exit codes and signals are the command's", async () =>
   assertEquals((await exec("sh", "-c", "kill -TERM $$")).code, 143);
   assertEquals((await exec("no-such-program")).code, 127);
   assertEquals((await exec("/etc/passwd")).code, 126);
+  // A reader that has seen enough ends it, and a disk that is full is said.
+  const line = argv("yes").join(" ");
+  assertEquals(await agent.ok(["sh", "-c", `${line} | head -n 1`]), "y\n");
+  const full = await agent.run(["sh", "-c", `${line} >/dev/full`]);
+  assertEquals(full.code, 1);
+  assertMatch(
+    full.stderr,
+    /^error: mesos-cni netns exec: can't write standard output: no space .*\n$/,
+  );
+  const passed = await agent.ok([
+    "sh",
+    "-c",
+    `head -c 3000000 /dev/zero | ${argv("cat").join(" ")} | wc -c`,
+  ]);
+  assertEquals(passed.trim(), "3000000");
   const child = agent.spawn(
     argv("sh", "-c", "trap 'echo got it; exit 3' TERM; echo up; while :; do sleep 0.05; done"),
   );
