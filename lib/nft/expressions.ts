@@ -42,11 +42,26 @@ export function data(type: number, value: Uint8Array): Uint8Array {
 }
 
 /** Keys of `meta`. */
-export const META = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16, mark: 3 } as const;
+export const META = {
+  protocol: 1,
+  mark: 3,
+  iifname: 6,
+  oifname: 7,
+  nfproto: 15,
+  l4proto: 16,
+} as const;
 
 /** Loads a fact about the packet that is not in its bytes. */
 export function meta(key: keyof typeof META, register = REGISTER): Expression {
   return expression("meta", [attribute(2, be32(META[key])), attribute(1, be32(register))]);
+}
+
+/** Has the kernel tell of each rule that the packet meets from here on (NFT_META_NFTRACE). */
+export function setTrace(): Expression[] {
+  return [
+    immediate(new Uint8Array([1])),
+    expression("meta", [attribute(2, be32(12)), attribute(3, be32(REGISTER))]),
+  ];
 }
 
 /** Bases of `payload`. */
@@ -67,15 +82,18 @@ export function payload(
   ]);
 }
 
-/** Ends the rule unless a register is (`eq`), or is not (`neq`), a value. */
+/** enum nft_cmp_ops. */
+const COMPARISONS = { eq: 0, neq: 1, lte: 3, gte: 5 } as const;
+
+/** Ends the rule unless a register is a value (`eq`), is not (`neq`), or is at most or at least that. */
 export function compare(
-  operator: "eq" | "neq",
+  operator: keyof typeof COMPARISONS,
   value: Uint8Array,
   register = REGISTER,
 ): Expression {
   return expression("cmp", [
     attribute(1, be32(register)),
-    attribute(2, be32(operator === "eq" ? 0 : 1)),
+    attribute(2, be32(COMPARISONS[operator])),
     data(3, value),
   ]);
 }

@@ -24,6 +24,8 @@ import {
 } from "../../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../../netlink/socket.ts";
 import { nfHeader, NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
+import { compare, meta, payload, setTrace } from "../../nft/expressions.ts";
+import { be32 } from "../../nft/wire.ts";
 import { concat } from "../packets/frame.ts";
 import type { Tokens } from "./filter.ts";
 
@@ -44,10 +46,6 @@ const FIRST = -2_000_000_000;
 const HOOKS = { prerouting: 0, output: 3, ingress: 0, arpInput: 0, arpOutput: 1 };
 const NFPROTO_ANY_FAMILIES = [INET, ARP, NETDEV, BRIDGE];
 const EOPNOTSUPP = 95;
-
-const NFT_REG_1 = 1;
-const META_PROTOCOL = 1, META_L4PROTO = 16, META_NFTRACE = 12;
-const BASE_NETWORK = 1, BASE_TRANSPORT = 2;
 
 /** What to trace: the probes' packets, and ARP about addresses. */
 export interface Traced {
@@ -107,15 +105,15 @@ export class TraceTables implements Disposable {
     const build = () => {
       const changes: [number, Uint8Array[]][] = [[NFT_MSG_NEWTABLE, [
         attribute(1, cString(this.#name)),
-        ...this.#owned ? [attribute(2, big32(NFT_TABLE_F_OWNER))] : [],
+        ...this.#owned ? [attribute(2, be32(NFT_TABLE_F_OWNER))] : [],
       ]]];
       for (const [name, hook, device] of chains) {
         changes.push([NFT_MSG_NEWCHAIN, [
           attribute(1, cString(this.#name)),
           attribute(3, cString(name)),
           nested(4, [
-            attribute(1, big32(hook)),
-            attribute(2, big32(FIRST)),
+            attribute(1, be32(hook)),
+            attribute(2, be32(FIRST)),
             ...device === undefined ? [] : [attribute(3, cString(device))],
           ]),
           attribute(7, cString("filter")),
@@ -257,87 +255,45 @@ function rulesFor(family: number, { tokens, addresses }: Traced): Uint8Array[][]
   return [
     ...family === ARP ? [] : [...ports, ...echoes].map(([protocol, offset]) => [
       ...l4(protocol),
-      load(BASE_TRANSPORT, offset, 2),
-      compare(GREATER_OR_EQUAL, big16(tokens.first)),
-      compare(LESS_OR_EQUAL, big16(tokens.last)),
+      payload("transport", offset, 2),
+      ...isToken(tokens),
     ]),
     ...family === ARP ? [] : errors.map(([protocol, type, offset]) => [
       ...l4(protocol),
-      load(BASE_TRANSPORT, 0, 1),
+      payload("transport", 0, 1),
       equal(new Uint8Array([type])),
-      load(BASE_TRANSPORT, offset, 2),
-      compare(GREATER_OR_EQUAL, big16(tokens.first)),
-      compare(LESS_OR_EQUAL, big16(tokens.last)),
+      payload("transport", offset, 2),
+      ...isToken(tokens),
     ]),
     ...addresses.flatMap((address) => {
       const bytes = addressBytes(address);
       if (bytes.length === 16) {
         return family === ARP ? [] : [135, 136].map((type) => [
           ...l4(58),
-          load(BASE_TRANSPORT, 0, 1),
+          payload("transport", 0, 1),
           equal(new Uint8Array([type])),
-          load(BASE_TRANSPORT, 8, 16),
+          payload("transport", 8, 16),
           equal(bytes),
         ]);
       }
       if (!arp) return [];
-      const isArp = family === ARP ? [] : [meta(META_PROTOCOL), equal(big16(0x0806))];
-      return [24, 14].map((offset) => [...isArp, load(BASE_NETWORK, offset, 4), equal(bytes)]);
+      const isArp = family === ARP ? [] : [meta("protocol"), equal(big16(0x0806))];
+      return [24, 14].map((offset) => [...isArp, payload("network", offset, 4), equal(bytes)]);
     }),
   ].map((matches) => [...matches, ...setTrace()]);
 }
 
-function expression(name: string, data: readonly Uint8Array[]): Uint8Array {
-  return nested(1, [attribute(1, cString(name)), nested(2, data)]);
-}
-
 function l4(protocol: number): Uint8Array[] {
-  return [meta(META_L4PROTO), equal(new Uint8Array([protocol]))];
+  return [meta("l4proto"), equal(new Uint8Array([protocol]))];
 }
-
-function meta(key: number): Uint8Array {
-  return expression("meta", [attribute(1, big32(NFT_REG_1)), attribute(2, big32(key))]);
-}
-
-function load(base: number, offset: number, length: number): Uint8Array {
-  return expression("payload", [
-    attribute(1, big32(NFT_REG_1)),
-    attribute(2, big32(base)),
-    attribute(3, big32(offset)),
-    attribute(4, big32(length)),
-  ]);
-}
-
-/** Operators of a comparison (enum nft_cmp_ops). */
-const EQUAL = 0, LESS_OR_EQUAL = 3, GREATER_OR_EQUAL = 5;
 
 function equal(value: Uint8Array): Uint8Array {
-  return compare(EQUAL, value);
+  return compare("eq", value);
 }
 
-function compare(operator: number, value: Uint8Array): Uint8Array {
-  return expression("cmp", [
-    attribute(1, big32(NFT_REG_1)),
-    attribute(2, big32(operator)),
-    nested(3, [attribute(1, value)]),
-  ]);
-}
-
-function setTrace(): Uint8Array[] {
-  return [
-    expression("immediate", [
-      attribute(1, big32(NFT_REG_1)),
-      nested(2, [attribute(1, new Uint8Array([1]))]),
-    ]),
-    // NFTA_META_KEY is 2, NFTA_META_SREG 3.
-    expression("meta", [attribute(2, big32(META_NFTRACE)), attribute(3, big32(NFT_REG_1))]),
-  ];
-}
-
-function big32(value: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(4);
-  view(bytes).setInt32(0, value | 0);
-  return bytes;
+/** The register holds one of the probes' ports or identifiers. */
+function isToken({ first, last }: Tokens): Uint8Array[] {
+  return [compare("gte", big16(first)), compare("lte", big16(last))];
 }
 
 function big16(value: number): Uint8Array<ArrayBuffer> {
