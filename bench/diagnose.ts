@@ -1,106 +1,101 @@
 /**
- * How often `netns diagnose` names the right cause first, whether a remedy mends what it is for, how
- * often a healthy container alarms, and how long it takes.
+ * How long `netns diagnose` keeps a person waiting: of a healthy container, of ill ones, of one that a
+ * neighbour floods, and of all of an agent. What it says of them is judged by `./dev catalogue`.
  *
- * `./dev bench diagnose [LIST…] [--part=K/N] [--only=WORD] [--out=FILE]`: the catalogue, or lists of
- * it; of each the K-th of N parts, or what has one of WORD,WORD in its name; FILE gets a line of JSON for each.
+ * `./dev bench diagnose`
  */
-import {
-  type Fault,
-  isRight,
-  type Outcome,
-  readSetups,
-  runSetups,
-} from "../tests/harness/catalogue.ts";
-import { Clinic } from "../tests/harness/clinic.ts";
-import { median, row } from "./timing.ts";
+import { fromFileUrl } from "@std/path";
+import { readSetups, runSetups } from "../tests/harness/catalogue.ts";
+import { Clinic, end, PYTHON } from "../tests/harness/clinic.ts";
+import type { Fault } from "../tests/harness/diagnosis_judge.ts";
+import { bridgeNetwork } from "../tests/harness/stock_agent.ts";
+import { goal, row, shown, summary, type Timing } from "./timing.ts";
 
-/** Faults by us and by an author who had not read the probes; then set-ups with none. */
-const LISTS = ["faults", "outside", "healthy", "outside_healthy"];
-const HEALTHY_RUNS = 100;
+const RUNS = 15;
+/** Of the catalogue's faults, each so-many-th. */
+const EVERY = 20;
+const CONTAINERS = 50;
+const [HEALTHY_LIMIT_MS, ILL_LIMIT_MS, ALL_LIMIT_MS] = [2_000, 10_000, 30_000];
 
-export async function run(args: string[]): Promise<void> {
-  const option = (name: string) =>
-    args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
-  const named = args.filter((arg) => !arg.startsWith("--"));
-  const [part, parts] = (option("part") ?? "0/1").split("/").map(Number) as [number, number];
-  const only = (option("only") ?? "").split(",");
-  const file = option("out");
-  if (file) await Deno.writeTextFile(file, "");
-  const sums: string[] = [];
-  for (const list of named.length > 0 ? named : LISTS) {
-    const setups = (await readSetups<Fault>(list)).filter((_, i) => i % parts === part % parts)
-      .filter(({ name }) => only.some((word) => name.includes(word)));
-    console.log(`\n### ${list}\n`);
-    console.log(row("set-up", "named first", "right", "ms"));
-    console.log(row("---", "---", "---", "---"));
-    const outcomes = await runSetups(setups, {
-      mend: true,
-      each: (outcome) => {
-        // Of hundreds, the report keeps those that are worth a look.
-        if (args.length > 0 || !isWell(outcome) || outcome.mended === false) {
-          console.log(report(outcome));
-        }
-        const line = JSON.stringify({ list, right: isWell(outcome), ...outcome });
-        if (file) Deno.writeTextFileSync(file, `${line}\n`, { append: true });
-      },
-    });
-    const made = outcomes.filter(({ impossible }) => impossible === undefined);
-    sums.push(`- ${list}: ${summary(made)}`);
-  }
-  console.log(`\n${sums.join("\n")}`);
-  if (args.length === 0) await repeat();
+export async function run(): Promise<void> {
+  const times = {
+    "a healthy container": await healthy(),
+    "an ill container": await ill(),
+    "a container that is flooded": await flooded(),
+    [`all ${CONTAINERS} of an agent, each tenth ill`]: await all(),
+  };
+  console.log(row("diagnosis of", "median (min … max)"));
+  console.log(row("---", "---"));
+  for (const [what, timing] of Object.entries(times)) console.log(row(what, shown(timing)));
+  console.log("");
+  const [one, fault, flood, crowd] = Object.values(times);
+  console.log(goal("a healthy container, at most", one!.max, HEALTHY_LIMIT_MS, " ms"));
+  console.log(goal("an ill container, at most", fault!.max, ILL_LIMIT_MS, " ms"));
+  console.log(goal("a flooded container, at most", flood!.max, ILL_LIMIT_MS, " ms"));
+  console.log(goal("all containers, at most", crowd!.max, ALL_LIMIT_MS, " ms"));
 }
 
-const isFault = (setup: Fault) => setup.mechanism !== undefined;
-
-function isWell(outcome: Outcome<Fault>): boolean {
-  return isFault(outcome.setup) ? isRight(outcome) : outcome.code === 0;
-}
-
-function report(outcome: Outcome<Fault>): string {
-  const { setup, findings: [first], ms, impossible, mended } = outcome;
-  if (impossible !== undefined) {
-    return row(setup.name, "-", `can't be made here: ${impossible.trim()}`, "-");
-  }
-  const wanted = isFault(setup)
-    ? `no: ${[setup.mechanism].flat()} at ${[setup.place].flat()}`
-    : "no: healthy";
-  const right = isWell(outcome) ? "yes" : wanted;
-  const remedy = mended === false ? "; its remedy mended nothing" : "";
-  const cause = first ? `\`${first.code}\` (${first.mechanism} at ${first.place})` : "-";
-  return row(setup.name, cause, right + remedy, ms.toFixed(0));
-}
-
-function summary(outcomes: readonly Outcome<Fault>[]): string {
-  const well = outcomes.filter(isWell).length;
-  const tried = outcomes.filter(({ mended }) => mended !== undefined);
-  const parts = [`${well} of ${outcomes.length} right`];
-  if (outcomes.some(({ setup }) => isFault(setup))) {
-    const blind = outcomes.filter(({ code }) => code === 0).length;
-    const mended = tried.filter(({ mended }) => mended).length;
-    parts.push(`${blind} called healthy`, `${mended} of ${tried.length} remedies mended it`);
-  }
-  const times = outcomes.map(({ ms }) => ms);
-  if (times.length > 0) {
-    parts.push(
-      `median ${median(times).toFixed(0)} ms, at most ${Math.max(...times).toFixed(0)} ms`,
-    );
-  }
-  return parts.join(", ");
-}
-
-async function repeat(): Promise<void> {
-  await using clinic = await Clinic.open();
-  const times: number[] = [];
-  let healthy = 0;
-  for (let run = 0; run < HEALTHY_RUNS; run++) {
+/** @param code with which each must end, or what is measured is something else */
+async function time(
+  clinic: Clinic,
+  runs: number,
+  args: string[],
+  code: number,
+): Promise<Timing> {
+  const samples: number[] = [];
+  for (let run = 0; run < runs; run++) {
     const start = performance.now();
-    const { code } = await clinic.netns("diagnose", "patient");
-    times.push(performance.now() - start);
-    if (code === 0) healthy++;
+    const output = await clinic.netns("diagnose", ...args);
+    samples.push(performance.now() - start);
+    if (output.code !== code) throw new Error(`${output.code}: ${output.stdout}${output.stderr}`);
   }
-  console.log(
-    `\nhealthy in ${healthy} of ${HEALTHY_RUNS} runs, ${median(times).toFixed(0)} ms each`,
-  );
+  return summary(samples);
+}
+
+/** An agent whose two containers serve their ports. */
+async function openClinic(): Promise<Clinic> {
+  const clinic = await Clinic.open();
+  for (const container of [clinic.patient, clinic.neighbour]) {
+    await container.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  }
+  return clinic;
+}
+
+async function healthy(): Promise<Timing> {
+  await using clinic = await openClinic();
+  return await time(clinic, RUNS, ["patient"], 0);
+}
+
+/** One at a time, of all kinds. */
+async function ill(): Promise<Timing> {
+  const faults = [...await readSetups<Fault>("faults"), ...await readSetups<Fault>("outside")];
+  const some = faults.filter((_, i) => i % EVERY === 0);
+  const outcomes = await runSetups(some, undefined, 1);
+  const unmade = outcomes.find(({ unmade }) => unmade !== undefined);
+  if (unmade) throw new Error(`${unmade.setup.name}: ${unmade.unmade}`);
+  return summary(outcomes.map(({ ms }) => ms));
+}
+
+async function flooded(): Promise<Timing> {
+  await using clinic = await openClinic();
+  const script = fromFileUrl(new URL("../tests/harness/hostile_neighbour.py", import.meta.url));
+  const flood = clinic.neighbour.spawn([PYTHON, script, "10.1.0.1", clinic.address]);
+  try {
+    const reader = flood.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return await time(clinic, 3, ["patient"], 1);
+  } finally {
+    await end(flood);
+  }
+}
+
+async function all(): Promise<Timing> {
+  await using clinic = await openClinic();
+  const network = bridgeNetwork("crowd", "10.40.0.0/16");
+  for (let i = 2; i < CONTAINERS; i++) {
+    const one = await clinic.admit(`crowd-${i}`, [network]);
+    if (i % 10 === 5) await one.ok(["ip", "route", "del", "default"]);
+  }
+  return await time(clinic, 3, ["--all"], 1);
 }

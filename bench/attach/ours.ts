@@ -1,4 +1,4 @@
-/** The port mapper with the built-in bridge, as the service calls them and as a program. */
+/** The port mapper with the built-in bridge, as functions and as a program. */
 import { fromFileUrl } from "@std/path";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { CniCommand, Invocation } from "../../lib/cni/invocation.ts";
@@ -19,26 +19,31 @@ import {
 export const BINARY = fromFileUrl(new URL("../../dist/mesos-cni", import.meta.url));
 export const CHAIN = "MESOS-BENCH";
 /** Links to the program, as `install` makes them. */
-const LINKS = "/run/ours";
-const TYPES = ["mesos-cni-port-mapper", "bridge", "host-local"];
+export const LINKS = "/run/ours";
+const TYPES = ["mesos-cni-port-mapper", "bridge", "host-local", "portmap"];
 
-/** As the service does it: functions of this process. */
-export function inService(backend: Backend): Peer {
-  const config = wrapping(`svc-${backend}`, backend === "iptables" ? 50 : 51, backend);
+/** What the service does for each, without the service: functions of the benchmark's own process. */
+export function inProcess(backend: Backend): Peer {
+  const config = wrapping(`fn-${backend}`, backend === "iptables" ? 57 : 58, backend);
   const call = async (command: CniCommand, containerId: string) => {
     await portMapper(invocation(command, containerId, config));
   };
   return {
-    name: `ours, in the service, ${backend}`,
+    name: `ours, functions of one process, ${backend}`,
     attach: (id) => call("ADD", id),
     detach: (id) => call("DEL", id),
   };
 }
 
-/** As an agent does it: a program for the port mapper, in which the bridge is a function. */
-export async function asProgram(backend: Backend): Promise<Peer> {
+/** The links in LINKS. */
+export async function linkTypes(): Promise<void> {
   await Deno.mkdir(LINKS, { recursive: true });
   for (const type of TYPES) await Deno.symlink(BINARY, `${LINKS}/${type}`).catch(ifThere);
+}
+
+/** As an agent does it: a program for the port mapper, in which the bridge is a function. */
+export async function asProgram(backend: Backend): Promise<Peer> {
+  await linkTypes();
   const config = wrapping(`prog-${backend}`, backend === "iptables" ? 52 : 53, backend);
   const call = async (command: CniCommand, id: string) => {
     await runProgram(`${LINKS}/mesos-cni-port-mapper`, [], {
@@ -58,7 +63,7 @@ function ifThere(error: unknown): void {
   if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
 }
 
-function wrapping(name: string, net: number, backend: Backend): JsonObject {
+export function wrapping(name: string, net: number, backend: Backend): JsonObject {
   const { name: _name, cniVersion: _version, ...delegate } = bridgeConfig(name, net, backend);
   return {
     cniVersion: "1.0.0",

@@ -6,6 +6,9 @@ export type Backend = "iptables" | "nftables";
 
 export interface Peer {
   name: string;
+  /** What its caller has done before it asks, and what comes after: not measured. */
+  before?(): Promise<void>;
+  after?(): Promise<void>;
   attach(containerId: string): Promise<void>;
   detach(containerId: string): Promise<void>;
 }
@@ -38,11 +41,12 @@ export function environment(
   command: CniCommand,
   containerId: string,
   searchPath: string,
+  netns = NETNS,
 ): Record<string, string> {
   return {
     CNI_COMMAND: command,
     CNI_CONTAINERID: containerId,
-    CNI_NETNS: NETNS,
+    CNI_NETNS: netns,
     CNI_IFNAME: "eth0",
     CNI_PATH: searchPath,
     PATH,

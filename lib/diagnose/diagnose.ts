@@ -224,7 +224,9 @@ function verdict(
     [...state, ...explained],
     facts.flatMap((fact) => fact.causes),
   );
-  const all = [...asked, ...facts.map(askedOf)];
+  // What there is nothing of is no question, as the gateway of a network without one.
+  const read = facts.filter(({ saw, isBlind }) => saw !== undefined || isBlind === true);
+  const all = [...asked, ...read.map(askedOf)];
   return {
     name,
     healthy: !causes.some(isProblem) && all.every(({ outcome }) => outcome !== "failed"),

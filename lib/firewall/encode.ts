@@ -133,6 +133,7 @@ export function decodeRule(place: Place, { expressions, handle, comment }: Liste
     id: handle,
   };
   let loaded: Loaded | undefined;
+  const values = new Map<number | undefined, Uint8Array>();
   for (const [, bytes] of eachAttribute(expressions)) {
     const expression = new Attributes(bytes);
     const name = expression.text(1) ?? "";
@@ -148,8 +149,16 @@ export function decodeRule(place: Place, { expressions, handle, comment }: Liste
     } else if (name === "match") {
       if (!matched(rule, data)) unknown.push(`-m ${data.text(1)}`);
     } else if (name === "target") rule.target = targetOf(data, place.family);
-    else if (name === "immediate") rule.target = verdictOf(data);
-    else if (name === "masq") rule.target = { masquerade: true };
+    else if (name === "immediate") {
+      const value = data.nested(2).bytes(1);
+      if (value) values.set(data.be32(1), value);
+      else rule.target = verdictOf(data);
+    } else if (name === "nat") {
+      const [address, port] = [values.get(data.be32(3)), values.get(data.be32(5))];
+      // NFT_NAT_DNAT
+      if (data.be32(1) !== 1 || !address || !port) unknown.push(name);
+      else rule.target = { dnat: { address: addressText(address), port: view(port).getUint16(0) } };
+    } else if (name === "masq") rule.target = { masquerade: true };
     else if (name !== "counter") unknown.push(name);
   }
   if (rule.port?.number === 0) {

@@ -3,14 +3,16 @@ import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
 import type { FirewallChange } from "./view.ts";
 
-const TABLE = "cni_hostport";
-const CHAINS = ["hostports", "hostip_hostports", "masquerading"];
+export const HOSTPORT_TABLE = "cni_hostport";
+/** Where its rules that lead to containers are. */
+export const HOSTPORT_CHAINS = ["hostports", "hostip_hostports"];
+const CHAINS = [...HOSTPORT_CHAINS, "masquerading"];
 
 export function removeTablePorts(containerId: string): FirewallChange[] {
   return (["ip", "ip6"] as const).flatMap((family) => {
     const rules = new Rules(family);
-    if (!rules.hasTable(TABLE)) return [];
-    return CHAINS.flatMap((chain) => rules.withComment(TABLE, chain, [containerId]))
+    if (!rules.hasTable(HOSTPORT_TABLE)) return [];
+    return CHAINS.flatMap((chain) => rules.withComment(HOSTPORT_TABLE, chain, [containerId]))
       .map((rule) => ({ nft: deleteRule(family, rule) }));
   });
 }

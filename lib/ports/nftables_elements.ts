@@ -29,7 +29,7 @@ export function ownElements(attachment: PortAttachment): PlacedElement[] {
 }
 
 function elementsOf(
-  { excludeDevices, snat }: PortAttachment,
+  { excludeDevices, snat, masqueradeAll }: PortAttachment,
   target: Target,
 ): PlacedElement[] {
   const { mapping: { protocol, hostPort, containerPort }, endpoint, hostAddress } = target;
@@ -45,6 +45,10 @@ function elementsOf(
   }
   if (!snat) return elements;
   elements.push({ set: `snat${family}`, key: [address, protocol, containerPort] });
+  if (masqueradeAll) {
+    const [all, bits] = family === 4 ? ["0.0.0.0/0", 32] : ["::/0", 128];
+    elements.push({ set: `nearby${family}`, key: [all, `${address}/${bits}`] });
+  }
   // One address of 127.0.0.0/8 is found in ports4_at.
   if (family === 4 && hostAddress === undefined) {
     elements.push({ set: "loopback4", key: port, value });

@@ -44,7 +44,8 @@ export async function refuseOrphans(
   );
 }
 
-function meets(a: Mapping, b: Omit<Orphan, "comment">): boolean {
+/** Whether two mappings are of one port, and of an address of the host that both have. */
+export function meets(a: Mapping, b: Omit<Mapping, "containerPort">): boolean {
   if (a.protocol !== b.protocol || a.hostPort !== b.hostPort) return false;
   const addresses = ({ hostAddress }: { hostAddress?: string }) =>
     hostAddress === undefined ? Object.values(ANY_ADDRESS) : [hostAddress];

@@ -26,6 +26,7 @@ import { goesOn, namespaceFate } from "./liveness.ts";
 import { lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseOrphans } from "./orphans.ts";
+import { refuseReferencePorts } from "./reference.ts";
 import {
   installedOf,
   type MappingRecord,
@@ -159,8 +160,10 @@ export class Ports implements AsyncDisposable {
 }
 
 /** @returns false if a port's holder is about to go, which another try may find done */
-async function tryReserve(request: PortRequest, path: string, isLast: boolean): Promise<boolean> {
+async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Promise<boolean> {
   using lock = await lockChanges();
+  const mappings = asked.mappings.filter((mapping) => !isLedAlready(mapping, asked));
+  const request = { ...asked, mappings };
   for (const mapping of request.mappings) {
     for (const obstacle of findObstacles(mapping, request)) {
       // A master gives a task's ports out again while its executor still has a second to live.
@@ -170,6 +173,7 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
     }
   }
   await refuseOrphans(request, path);
+  await refuseReferencePorts(request, path);
   const earlier = installedOf(readRecord(request));
   const { netns } = request;
   const own = {
@@ -189,6 +193,23 @@ async function tryReserve(request: PortRequest, path: string, isLast: boolean): 
     throw error;
   }
   return true;
+}
+
+/**
+ * Whether a mapping of another network leads the port to this very container: runtimes ask each
+ * network of a container for all of its ports, and one rule decides over a packet.
+ */
+function isLedAlready(mapping: Mapping, request: PortRequest): boolean {
+  const obstacles = findObstacles(mapping, request);
+  return obstacles.length > 0 &&
+    obstacles.every(({ holder }) =>
+      holder !== undefined && holder.containerId === request.containerId &&
+      holder.netns === request.netns && namespaceFate(holder) === "lives" &&
+      holder.mappings.some((one) =>
+        describeMapping(one) === describeMapping(mapping) &&
+        one.containerPort === mapping.containerPort
+      )
+    );
 }
 
 /**

@@ -5,6 +5,8 @@ import type { JsonObject } from "../../lib/base/json.ts";
 import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import type { AttachmentLock } from "../../lib/ports/mod.ts";
+import { log } from "../../lib/base/log.ts";
+import { openNamespace } from "../shared/namespace.ts";
 import type { Base } from "./config.ts";
 import { field } from "./fields.ts";
 
@@ -42,4 +44,34 @@ export async function runDelegate(
       { cause: error },
     );
   }
+}
+
+/**
+ * Runs the delegate's DEL. One that does not speak the config's version has refused ADD too: where
+ * the container has no such interface there is nothing to take back, and to fail would keep what the
+ * runtime remembers of the container for good.
+ *
+ * @throws {CniError} delegateFailed
+ */
+export async function undoDelegate(
+  invocation: Invocation,
+  config: Base,
+  lock: AttachmentLock,
+): Promise<void> {
+  try {
+    await runDelegate(invocation, config, lock);
+  } catch (error) {
+    const { cause } = error as Error;
+    const isUnknown = cause instanceof CniError && cause.cniCode === CNI_CODES.incompatibleVersion;
+    if (!isUnknown || isAttached(invocation)) throw error;
+    log.warning("nothing is attached by a delegate that does not speak the config's version", {
+      delegate: config.delegate!.type,
+      error: messageOf(cause),
+    });
+  }
+}
+
+function isAttached({ netns, ifName }: Invocation): boolean {
+  using container = openNamespace(netns);
+  return container?.findLink(ifName) !== undefined;
 }

@@ -20,7 +20,7 @@ import {
 } from "../../lib/ports/mod.ts";
 import { Connection, endpointsOf, requireSource } from "./connection.ts";
 import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
-import { runDelegate } from "./delegate.ts";
+import { runDelegate, undoDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
 import { readNamespace, readOwner } from "./parameters.ts";
 import { Fields } from "../shared/fields.ts";
@@ -89,7 +89,7 @@ async function del(invocation: Invocation): Promise<undefined> {
   const where = placement && { ...placement, hasMappings, path: invocation.path };
   using lock = await lockAttachment(owner, { forRemoval: true });
   await remove(owner, invocation.path, where);
-  if (config.delegate) await runDelegate(invocation, config, lock);
+  if (config.delegate) await undoDelegate(invocation, config, lock);
 }
 
 async function check(invocation: Invocation): Promise<undefined> {

@@ -17,7 +17,14 @@ import {
   type Owner,
   type Placement,
 } from "../../lib/ports/mapping.ts";
-import { checkReady, findMissing, lockAttachment, Ports, remove } from "../../lib/ports/mod.ts";
+import {
+  checkReady,
+  findMissing,
+  isLedByReference,
+  lockAttachment,
+  Ports,
+  remove,
+} from "../../lib/ports/mod.ts";
 import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
 import { isV6, prefixOf, withoutLength } from "../shared/addresses.ts";
 import { wrong } from "../shared/fields.ts";
@@ -45,6 +52,9 @@ async function add(call: LiveCall): Promise<Result> {
   const mappings = readMappings(call);
   if (mappings.length === 0) return result;
   requireOneDestination(placement, mappings);
+  const endpoints = endpointsOf(call, result);
+  // A layer-2 network leads nothing, as the reference's.
+  if (endpoints.length === 0) return result;
   const owner = ownerOf(call);
   return await trying(async () => {
     const notes: string[] = [];
@@ -57,7 +67,7 @@ async function add(call: LiveCall): Promise<Result> {
       startsWithProcess: false,
     };
     await using ports = await Ports.reserve(request, call.invocation.path, notes);
-    await ports.commit(endpointsOf(call, result), call.invocation.firewall);
+    await ports.commit(endpoints, call.invocation.firewall);
     ports.keep();
     return result;
   });
@@ -73,10 +83,14 @@ async function del(call: Call): Promise<void> {
 }
 
 async function check(call: LiveCall): Promise<void> {
-  requirePrevResult(call);
-  if (readMappings(call).length === 0) return;
-  const missing = await trying(() => findMissing(ownerOf(call), call.invocation.path));
-  if (missing.length > 0) throw wrong(`port mappings are not complete: ${missing.join("; ")}`);
+  const mappings = readMappings(call);
+  const endpoints = endpointsOf(call, requirePrevResult(call));
+  if (mappings.length === 0 || endpoints.length === 0) return;
+  const { path } = call.invocation;
+  const missing = await trying(() => findMissing(ownerOf(call), path));
+  if (missing.length === 0) return;
+  if (await isLedByReference(ownerOf(call), mappings, endpoints, path)) return;
+  throw wrong(`port mappings are not complete: ${missing.join("; ")}`);
 }
 
 async function status(call: Call): Promise<void> {
@@ -104,9 +118,6 @@ function readPlacement({ config, invocation }: Call): Placement {
   }
   const conditions = readConditions(config, backend);
   const masqueradeAll = config.flag("masqAll");
-  if (masqueradeAll && backend === "nftables") {
-    throw wrong('masqAll is of the backend "iptables": take it out, or choose that backend');
-  }
   return {
     backend: backend as BackendName,
     chain: PORTMAP_CHAIN,
@@ -149,14 +160,12 @@ function endpointsOf({ ifName }: Call, { ips, interfaces }: Result): Endpoint[] 
     const of = ip.interface === undefined ? undefined : interfaces[ip.interface];
     return of === undefined || (of.name === ifName && of.sandbox !== undefined);
   });
-  const endpoints = [4, 6].flatMap((family): Endpoint[] => {
+  return [4, 6].flatMap((family): Endpoint[] => {
     const ip = own.find(({ address }) => isV6(address) === (family === 6));
     if (!ip) return [];
     const { length } = prefixOf(ip.address);
     return [{ family: family as 4 | 6, address: withoutLength(ip.address), prefixLength: length }];
   });
-  if (endpoints.length > 0) return endpoints;
-  throw wrong(`the plugin before gave ${ifName} no address to lead host ports to`);
 }
 
 /** The protocol's "try again later" where another call holds what this one needs. */

@@ -1,4 +1,7 @@
-/** A diagnosis among hostile containers and among many: bounded in time and in size. */
+/**
+ * A diagnosis among hostile containers and among many ends, is bounded in size, and right. How long it
+ * takes is measured by `./dev bench diagnose`.
+ */
 import { fromFileUrl } from "@std/path";
 import { assert, assertEquals } from "@std/assert";
 import { Clinic, end, PYTHON } from "../harness/clinic.ts";
@@ -6,16 +9,7 @@ import { kernelTest } from "../harness/kernel.ts";
 import { FULL } from "../harness/scale.ts";
 import { bridgeNetwork } from "../harness/stock_agent.ts";
 
-/** How much longer things take on a machine that is busy with others. */
-const BUSY = Math.max(1, Deno.loadavg()[0]! / navigator.hardwareConcurrency / 2);
-/** Seconds for one container, and for `--all`, of so many. */
-const [MOST_SECONDS, MOST_FOR_ALL] = [10 * BUSY, 30 * BUSY];
 const CONTAINERS = FULL ? 50 : 12;
-
-async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
-  const start = performance.now();
-  return [await work(), (performance.now() - start) / 1000];
-}
 
 kernelTest("a neighbour that floods neither hangs a diagnosis nor fills it", async () => {
   await using clinic = await Clinic.open();
@@ -29,10 +23,7 @@ kernelTest("a neighbour that floods neither hangs a diagnosis nor fills it", asy
     await reader.read();
     reader.releaseLock();
   }
-  const [{ stdout, stderr }, seconds] = await timed(() =>
-    clinic.netns("diagnose", "patient", "--json")
-  );
-  console.log(`beside a flood: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+  const { stdout, stderr } = await clinic.netns("diagnose", "patient", "--json");
   assertEquals(stderr, "");
   // Who answers for the gateway with another's address is what is wrong here.
   const { findings } = JSON.parse(stdout);
@@ -41,7 +32,6 @@ kernelTest("a neighbour that floods neither hangs a diagnosis nor fills it", asy
     JSON.stringify(findings[0], null, 1),
   );
   assert(stdout.length < 100_000, `${stdout.length} bytes`);
-  assert(seconds < MOST_SECONDS, `${seconds} s`);
 });
 
 kernelTest("a container that does all it can to hang its diagnosis does not", async () => {
@@ -66,18 +56,14 @@ kernelTest("a container that does all it can to hang its diagnosis does not", as
   ]);
   await patient.ok(["iptables", "-A", "OUTPUT", "-j", "NFQUEUE", "--queue-num", "3"]);
   await patient.ok(["iptables", "-A", "INPUT", "-j", "NFQUEUE", "--queue-num", "4"]);
-  const [{ code, stdout }, seconds] = await timed(() =>
-    clinic.netns("diagnose", "patient", "--json")
-  );
-  console.log(`a hostile container: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+  const { code, stdout } = await clinic.netns("diagnose", "patient", "--json");
   assertEquals(code, 1);
   assertEquals(JSON.parse(stdout).findings[0].code, "rule_queues");
   assert(stdout.length < 100_000, `${stdout.length} bytes`);
-  assert(seconds < MOST_SECONDS, `${seconds} s`);
 });
 
 kernelTest(
-  "all containers of an agent are diagnosed in bounded time, the ill among them",
+  "of all containers of an agent, the ill ones are told from the others",
   async () => {
     await using clinic = await Clinic.open();
     for (const container of [clinic.patient, clinic.neighbour]) {
@@ -89,9 +75,7 @@ kernelTest(
       // Each tenth is ill.
       if (i % 10 === 5) await one.ok(["ip", "route", "del", "default"]);
     }
-    const [{ stdout }, seconds] = await timed(() => clinic.netns("diagnose", "--all", "--json"));
-    const { rows } = JSON.parse(stdout);
-    console.log(`${rows.length} containers: ${seconds.toFixed(1)} s, ${stdout.length} bytes`);
+    const { rows } = JSON.parse((await clinic.netns("diagnose", "--all", "--json")).stdout);
     assertEquals(rows.length, CONTAINERS);
     type Row = { id: string; diagnosis: { healthy: boolean } };
     assertEquals(
@@ -100,6 +84,5 @@ kernelTest(
         `crowd-${i}`
       ).sort(),
     );
-    assert(seconds < MOST_FOR_ALL, `${seconds} s`);
   },
 );

@@ -1,51 +1,10 @@
-/** The compiled program's diagnosis: the right cause first, and health where there is health. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+/** The compiled program's diagnosis beside the catalogue: networks, handles, findings, --fix. */
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { type Fault, isRight, readSetups, runSetups, type Setup } from "../harness/catalogue.ts";
 import { BRIDGE, CHAIN, Clinic } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { Pty } from "../harness/pty.ts";
-import { randomFrom, SEED, someOf } from "../harness/random.ts";
-import { FULL } from "../harness/scale.ts";
 import { bridgeNetwork, type NetworkConfig } from "../harness/stock_agent.ts";
-
-/** The catalogue must be right in so many parts. */
-const GOAL = 0.95;
-const random = randomFrom(SEED);
-/** All of a list with MESOS_CNI_TEST_SCALE=full, else a few that the seed chooses. */
-const sample = <S>(setups: readonly S[], count: number) =>
-  FULL ? setups : someOf(setups, count, random);
-
-/** The faults of outside.json are by an author who had not seen this program. */
-for (const list of ["faults", "outside"]) {
-  Deno.test(`of the faults in ${list}.json, the right cause is named first in 95 of 100, none is called healthy, and remedies mend (seed ${SEED})`, async () => {
-    const faults = sample(await readSetups<Fault>(list), 6);
-    const outcomes = (await runSetups(faults, { mend: true }))
-      .filter(({ impossible }) => impossible === undefined);
-    const wrong = outcomes.filter((one) => !isRight(one)).map(({ setup, findings: [first] }) =>
-      `${setup.name}: ${first?.mechanism} at ${first?.place}: ${first?.text}`
-    );
-    assertEquals(outcomes.filter(({ code }) => code === 0).map(({ setup }) => setup.name), []);
-    assert(wrong.length <= Math.ceil(outcomes.length * (1 - GOAL)), wrong.join("\n"));
-    const unmended = outcomes.filter(({ mended }) => mended === false)
-      .map(({ setup, findings }) => `${setup.name}: ${findings[0]!.remedy}`);
-    assertEquals(unmended, [], "remedies that were run and mended nothing");
-  });
-}
-
-for (const list of ["healthy", "outside_healthy"]) {
-  Deno.test(`set-ups in ${list}.json are unusual and called healthy, and every question has its answer (seed ${SEED})`, async () => {
-    const outcomes = (await runSetups(sample(await readSetups<Setup>(list), 4)))
-      .filter(({ impossible }) => impossible === undefined);
-    const alarms = outcomes.filter(({ code }) => code !== 0)
-      .map(({ setup, findings, stderr }) => `${setup.name}: ${findings[0]?.text ?? stderr}`);
-    assertEquals(alarms, []);
-    for (const { asked } of outcomes) {
-      assert(asked.length > 8);
-      assert(asked.every(({ outcome }) => outcome !== "failed"));
-    }
-  });
-}
 
 /** Networks of other kinds than the clinic's own. */
 const KINDS: Readonly<Record<string, NetworkConfig[]>> = {

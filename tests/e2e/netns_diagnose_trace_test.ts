@@ -1,14 +1,13 @@
-/** What a diagnosis adds to the system: bounded in time and size, and gone afterwards. */
+/** What a diagnosis adds to the system is gone afterwards. */
 import { assert, assertEquals } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { BRIDGE, Clinic } from "../harness/clinic.ts";
-import { randomFrom, SEED } from "../harness/random.ts";
+import { Clinic } from "../harness/clinic.ts";
+import { SEED } from "../harness/commit.ts";
+import { randomFrom } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
 const MOMENTS = FULL ? 100 : 6;
-/** Some seconds on a machine that has nothing else to do; other tests may have its CPUs as well. */
-const BOUND_MS = FULL ? 15_000 : 60_000;
 
 /** All that a diagnosis could leave, as text. */
 async function traces({ agent, patient }: Clinic): Promise<string> {
@@ -49,14 +48,4 @@ kernelTest("nothing of a diagnosis is left, also after kill -9 at moments of a s
     assertEquals(await traces(clinic), before, `after ${ms} ms, seed ${SEED}`);
   }
   assert(isEnough(), `only ${cut} were cut`);
-});
-
-Deno.test("a fault is diagnosed in a bounded time, whatever is cut off", async () => {
-  await using clinic = await Clinic.open("dualStack");
-  await clinic.agent.ok(["ip", "link", "set", BRIDGE, "down"]);
-  const start = performance.now();
-  const { code } = await clinic.netns("diagnose", "patient");
-  assertEquals(code, 1);
-  const ms = performance.now() - start;
-  assert(ms < BOUND_MS, `it took ${ms} ms`);
 });

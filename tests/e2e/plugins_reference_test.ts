@@ -160,3 +160,19 @@ Deno.test("a gateway outside its network is refused", async () => {
   assertEquals(code, 1);
   assertStringIncludes(JSON.parse(stdout).msg, "ipam.gateway");
 });
+
+Deno.test("DEL of a delegate that never spoke the config's version succeeds; of one attached, fails", async () => {
+  await using machine = await Machine.create(["mesos-cni-port-mapper"]);
+  await machine.namespace("a");
+  const refusal = '{"cniVersion":"1.0.0","code":1,"msg":"incompatible CNI versions"}';
+  await machine.sandbox.ok(["tee", "/run/ours/old"], {
+    stdin: `#!/bin/sh\ncat >/dev/null\necho '${refusal}'\nexit 1\n`,
+  });
+  await machine.sandbox.ok(["chmod", "755", "/run/ours/old"]);
+  const mapper = { name: "net", type: "mesos-cni-port-mapper", chain: "CHAIN" };
+  const config = { ...mapper, cniVersion: "1.1.0", delegate: { type: "old" } };
+  assertEquals((await machine.call("ADD", "a", config)).code, 1);
+  await machine.ok("DEL", "a", config);
+  await machine.inside("a", ["ip", "link", "add", "eth0", "type", "bridge"]);
+  assertEquals((await machine.call("DEL", "a", config)).code, 1);
+});

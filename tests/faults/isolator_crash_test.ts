@@ -17,7 +17,8 @@ import {
   type Waiting,
 } from "../harness/agent.ts";
 import { CNI_PLUGINS } from "../harness/binary.ts";
-import { randomFrom, SEED } from "../harness/random.ts";
+import { SEED } from "../harness/commit.ts";
+import { randomFrom } from "../harness/random.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
 /** System calls by which the isolator changes anything outside of itself. */

@@ -5,7 +5,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Agent, bridgeNetwork, containerConfig, portMapperNetwork } from "../harness/agent.ts";
-import { randomFrom, SEED, someOf } from "../harness/random.ts";
+import { SEED } from "../harness/commit.ts";
+import { randomFrom, someOf } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 
 /** A system call that is to fail: the `when`-th of its name, and how. */

@@ -6,7 +6,8 @@
 import { assertEquals } from "@std/assert";
 import { CNI_PLUGINS } from "../harness/binary.ts";
 import { network, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
-import { randomFrom, SEED } from "../harness/random.ts";
+import { SEED } from "../harness/commit.ts";
+import { randomFrom } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 
 const BACKENDS: readonly (readonly [name: string, backend: string, variant: Variant])[] = [

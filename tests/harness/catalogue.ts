@@ -2,92 +2,62 @@
  * Runs faults and healthy set-ups that are described as data: each in a clinic of its own, a few at
  * a time. A step is a shell script in the agent, the patient, the neighbour, or the host outside.
  */
-import { Clinic, end, type NETWORKS, PYTHON } from "./clinic.ts";
 import { MESOS_CNI } from "./binary.ts";
+import { Clinic, end, PYTHON } from "./clinic.ts";
+import type { Diagnosis, Mending, Outcome, Setup, Step } from "./diagnosis_judge.ts";
 import { isWaiting } from "./processes.ts";
 import type { Namespace } from "./sandbox.ts";
-
-type Where = "agent" | "patient" | "neighbour" | "outside";
-
-/** A shell script; or a command, a file that is written, or a service that is stopped. */
-export type Step =
-  | [where: Where, script: string]
-  | { in: Where; argv: string[]; background?: boolean }
-  | { in: Where; file: string; text: string }
-  | { in: Where; stop: string };
-
-export interface Setup {
-  name: string;
-  network?: keyof typeof NETWORKS;
-  steps: Step[];
-  /** Why more than one answer is right, or why it is made otherwise than its author meant. */
-  why?: string;
-}
-
-export interface Fault extends Setup {
-  /** What the first finding must say; several where it is a matter of view. */
-  mechanism: string | string[];
-  place: string | string[];
-  /** What its text must hold; `$NAME` is a variable of the steps. */
-  names?: string;
-  /** Of a pair, the other one; either may be named first. */
-  second?: { mechanism: string; place: string; detail?: string };
-}
-
-export interface NamedFinding {
-  code: string;
-  mechanism: string;
-  place: string;
-  text: string;
-  remedy: string;
-  evidence: string[];
-  level: string;
-}
-
-export interface Outcome<S extends Setup> {
-  setup: S;
-  code: number;
-  findings: NamedFinding[];
-  asked: { text: string; outcome: string; detail: string }[];
-  stderr: string;
-  variables: Record<string, string>;
-  /** How long the diagnosis took. */
-  ms: number;
-  /** Whether the questions pass once `--fix`'s commands have run; absent where there were none, or not tried. */
-  mended?: boolean;
-  afterwards?: string;
-  /** Why it can't be made here; then nothing was diagnosed. */
-  impossible?: string;
-}
 
 /** They wait more than they work. */
 const AT_A_TIME = Number(Deno.env.get("MESOS_CNI_TEST_CLINICS") ?? 6);
 
+/** A pair takes two, and what is hidden behind another one more. */
+const MOST_MENDINGS = 4;
+
+/** @param each told of each as soon as it is done */
 export async function runSetups<S extends Setup>(
   setups: readonly S[],
-  { mend = false, each }: { mend?: boolean; each?: (outcome: Outcome<S>) => void } = {},
+  each?: (outcome: Outcome<S>) => void,
+  atATime = AT_A_TIME,
 ): Promise<Outcome<S>[]> {
   const outcomes: Outcome<S>[] = [];
   const waiting = [...setups.entries()];
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const outcome = await trySetup(next[1], mend);
+      const outcome = await trySetup(next[1]);
       outcomes[next[0]] = outcome;
       each?.(outcome);
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  await Promise.all(Array.from({ length: atATime }, work));
   return outcomes;
 }
 
-export async function readSetups<S extends Setup>(name: string): Promise<S[]> {
-  const file = new URL(`../fixtures/diagnosis/${name}.json`, import.meta.url);
+export async function readSetups<S extends Setup>(list: string): Promise<S[]> {
+  const file = new URL(`../fixtures/diagnosis/${list}.json`, import.meta.url);
   return JSON.parse(await Deno.readTextFile(file));
 }
 
-async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outcome<S>> {
+async function trySetup<S extends Setup>(setup: S): Promise<Outcome<S>> {
+  const outcome: Outcome<S> = {
+    setup,
+    variables: {},
+    diagnosis: { code: -1, findings: [], asked: [], stderr: "" },
+    mendings: [],
+    ms: 0,
+  };
+  try {
+    await make(outcome);
+  } catch (error) {
+    outcome.unmade = error instanceof Error ? error.message : `${error}`;
+  }
+  return outcome;
+}
+
+async function make(outcome: Outcome): Promise<void> {
+  const { setup } = outcome;
   await using clinic = await Clinic.open(setup.network);
-  const variables = await variablesOf(clinic);
+  outcome.variables = await variablesOf(clinic);
   if (!setup.network?.startsWith("services")) {
     for (const container of [clinic.patient, clinic.neighbour]) await serve(container, setup);
   }
@@ -97,54 +67,39 @@ async function trySetup<S extends Setup>(setup: S, mend: boolean): Promise<Outco
   }
   await using background = new AsyncDisposableStack();
   for (const step of setup.steps) {
-    const stderr = await take(clinic, step, variables, background);
-    if (stderr !== undefined) {
-      // Not every kernel has every mechanism.
-      return {
-        setup,
-        code: -1,
-        findings: [],
-        asked: [],
-        stderr,
-        variables,
-        ms: 0,
-        impossible: stderr,
-      };
-    }
+    const stderr = await take(clinic, step, outcome.variables, background);
+    if (stderr !== undefined) throw new Error(stderr);
   }
   const start = performance.now();
-  const output = await clinic.netns("diagnose", "patient", "--json");
-  const ms = performance.now() - start;
-  const { findings = [], asked = [] } = output.stdout === "" ? {} : JSON.parse(output.stdout);
-  const outcome: Outcome<S> = {
-    setup,
-    code: output.code,
-    findings,
-    asked,
-    stderr: output.stderr,
-    variables,
-    ms,
-  };
-  const commands: string[][] = findings[0]?.fix?.commands ?? [];
-  if (mend && commands.length > 0) {
-    for (const [program, ...args] of commands) {
-      await clinic.agent.run([program === "mesos-cni" ? MESOS_CNI : program!, ...args]);
-    }
-    const after = await clinic.netns("diagnose", "patient", "--json");
-    const left: NamedFinding[] = after.stdout === "" ? [] : JSON.parse(after.stdout).findings;
-    const again: Outcome<S>["asked"] = after.stdout === "" ? [] : JSON.parse(after.stdout).asked;
-    const failing = again.filter(({ outcome, text }) =>
-      outcome === "failed" &&
-      findings[0].evidence.some((line: string) => line.startsWith(`asked: it ${text};`))
-    );
-    const isThere = left.some(({ code, text, level }) =>
-      level === "problem" && code === findings[0].code && text === findings[0].text
-    );
-    // Of a pair, the other one may still be in the way of the question.
-    outcome.mended = !isThere && ("second" in setup || failing.length === 0);
-    outcome.afterwards = [left[0]?.text, ...failing.map(({ text }) => text)].join("; ");
+  outcome.diagnosis = await diagnose(clinic);
+  outcome.ms = performance.now() - start;
+  let now = outcome.diagnosis;
+  for (let i = 0; i < MOST_MENDINGS; i++) {
+    const mending = await mend(clinic, now);
+    if (mending === undefined) return;
+    outcome.mendings.push(mending);
+    now = mending.after;
   }
-  return outcome;
+}
+
+async function diagnose(clinic: Clinic): Promise<Diagnosis> {
+  const { code, stdout, stderr } = await clinic.netns("diagnose", "patient", "--json");
+  const { findings = [], asked = [] } = stdout === "" ? {} : JSON.parse(stdout);
+  return { code, findings, asked, stderr };
+}
+
+/** Runs the commands that the first finding prints; undefined where there are none. */
+async function mend(clinic: Clinic, { findings }: Diagnosis): Promise<Mending | undefined> {
+  const [finding] = findings;
+  if (finding?.level !== "problem" || !finding.fix?.commands.length) return undefined;
+  const commands: Mending["commands"] = [];
+  for (const argv of finding.fix.commands) {
+    const [program, ...args] = argv;
+    const own = program === "mesos-cni" ? MESOS_CNI : program!;
+    const { code, stderr } = await clinic.agent.run([own, ...args]);
+    commands.push({ argv, code, stderr });
+  }
+  return { finding, commands, after: await diagnose(clinic) };
 }
 
 /** Answers each datagram with itself. */
@@ -217,32 +172,4 @@ export async function variablesOf(clinic: Clinic): Promise<Record<string, string
     REFUSE: clinic.refuseFile,
     DIR: clinic.patient.dir,
   };
-}
-
-/** Rules of packet filters, which stand at hooks of a machine and not at a link of it. */
-const FILTERS = new Set(["iptables", "iptables-legacy", "nftables", "ebtables", "arptables"]);
-/** One machine: where on it a hook is, is a matter of view. */
-const AGENT_SIDE = new Set(["agent", "uplink", "bridge", "host-veth"]);
-
-function isPlace(found: NamedFinding, place: string | string[]): boolean {
-  return [place].flat().some((one) =>
-    one === found.place ||
-    (FILTERS.has(found.mechanism) && AGENT_SIDE.has(one) && AGENT_SIDE.has(found.place))
-  );
-}
-
-/** Whether the first finding is the fault; of a pair, either. */
-export function isRight({ setup, findings, code, variables }: Outcome<Fault>): boolean {
-  const [first] = findings;
-  if (code !== 1 || first === undefined || first.level !== "problem") return false;
-  const one = (mechanism: string | string[], place: string | string[], names?: string) => {
-    const wanted = names?.replaceAll(/\$([A-Z]+)/g, (_, name) => variables[name] ?? name)
-      .replaceAll(/\bN?VETH\b/g, (name) => variables[name]!).toLowerCase();
-    const said = `${first.text} ${first.evidence.join(" ")} ${first.remedy}`.toLowerCase();
-    return [mechanism].flat().includes(first.mechanism) && isPlace(first, place) &&
-      (wanted === undefined || said.includes(wanted));
-  };
-  return one(setup.mechanism, setup.place, setup.names) ||
-    (setup.second !== undefined &&
-      one(setup.second.mechanism, setup.second.place, setup.second.detail));
 }

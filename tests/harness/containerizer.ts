@@ -1,5 +1,5 @@
 /** What isolators leave to a containerizer: the first processes of containers, by the thousand. */
-import type { Sandbox } from "./sandbox.ts";
+import type { Namespace } from "./sandbox.ts";
 
 /** Starts the first processes of containers, each in namespaces of its own. */
 export class Containerizer implements AsyncDisposable {
@@ -8,7 +8,7 @@ export class Containerizer implements AsyncDisposable {
   readonly #waiting: ((pid: number) => void)[] = [];
   readonly #reading: Promise<void>;
 
-  constructor(agent: Sandbox) {
+  constructor(agent: Pick<Namespace, "spawn">) {
     // As after clone(2): the agent's mounts still spread into the new namespace.
     // It would tell of each process that a test has killed, and die of it once nobody listens.
     const script = `exec 2>/dev/null; while read order; do

@@ -2,9 +2,6 @@
 
 export type Random = () => number;
 
-/** Of this run: `MESOS_CNI_TEST_SEED`, or another one each time. */
-export const SEED: number = Number(Deno.env.get("MESOS_CNI_TEST_SEED") ?? Date.now() % 100_000);
-
 /** A reproducible source of numbers from 0 to 1 (mulberry32). */
 export function randomFrom(seed: number): Random {
   return () => {

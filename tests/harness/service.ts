@@ -62,7 +62,7 @@ export class Service extends ServiceClient implements AsyncDisposable {
 
   /** Starts one, and waits until it answers. `socket` must lie outside the sandbox's /run. */
   static async start(
-    agent: Namespace,
+    agent: Pick<Namespace, "spawn">,
     socket: string,
     flags: readonly string[],
     options: RunOptions = {},
@@ -104,7 +104,7 @@ export class Service extends ServiceClient implements AsyncDisposable {
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (performance.now() < deadline) {

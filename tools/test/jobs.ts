@@ -36,6 +36,7 @@ const SLOW = [
   "tests/docs/walkthrough_test.ts",
   "tests/e2e/install_test.ts",
   "tests/e2e/isolator_oci_test.ts",
+  "tests/e2e/netns_catalogue_test.ts",
   "tests/e2e/netns_diagnose_test.ts",
   "tests/e2e/netns_diagnose_trace_test.ts",
   "tests/e2e/netns_follow_test.ts",
