@@ -20,7 +20,6 @@ import {
   NLM_F_CREATE,
   NLM_F_REQUEST,
   NLMSG_ERROR,
-  view,
 } from "../../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../../netlink/socket.ts";
 import { nfHeader, NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
