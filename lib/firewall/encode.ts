@@ -1,5 +1,6 @@
 /** Rules as the expressions that iptables-nft (1.8) makes of them, and back. */
 import { addressBytes, addressText, type Family, networkBytes } from "../base/ip.ts";
+import { SystemError } from "../kernel/libc.ts";
 import { Attributes, eachAttribute, view } from "../netlink/message.ts";
 import {
   commentMatch,
@@ -39,6 +40,8 @@ const DESTINATION_OFFSET: Readonly<Record<Family, number>> = { 4: 16, 6: 24 };
 /** The expressions that iptables-nft makes of a rule, in its order. */
 export function ruleExpressions(rule: FirewallRule): Expression[] {
   const { family, source, destination, inDevice, outDevice, port, toLocal, states } = rule;
+  // As if the kernel had refused it: then iptables itself writes it.
+  if (rule.words) throw new SystemError(EOPNOTSUPP, `write the condition ${rule.words.join(" ")}`);
   return [
     ...device("iifname", inDevice),
     ...device("oifname", outDevice),
@@ -117,6 +120,8 @@ function targetExpression({ target, family }: FirewallRule): Expression {
   const codes = { ACCEPT: "accept", DROP: "drop", RETURN: "return" } as const;
   return verdict(codes[target.verdict]);
 }
+
+const EOPNOTSUPP = 95;
 
 /** What a register holds. */
 type Loaded =

@@ -21,7 +21,13 @@ import {
 import { generation, isSameRule, listedRule, Rules } from "../nft/rules.ts";
 import type { TableFamily } from "../nft/wire.ts";
 import { decodeRule, ruleExpressions } from "./encode.ts";
-import { type FirewallRule, type FoundRule, type Place, PROTOCOL_NUMBERS } from "./rule.ts";
+import {
+  type FirewallRule,
+  type FoundRule,
+  isAsWorded,
+  type Place,
+  PROTOCOL_NUMBERS,
+} from "./rule.ts";
 import {
   type ApplyOptions,
   byPlace,
@@ -110,12 +116,18 @@ class NfTablesView implements FirewallView {
   /** The rules of one chain that are as one of those wanted, each with that one. */
   #meet(wanted: readonly FirewallRule[]): [FirewallRule, FoundRule][] {
     const { family, table, chain } = wanted[0]!;
-    const written = wanted.map((rule) => ({ rule, expressions: ruleExpressions(rule) }));
+    const written = wanted.map((rule) => ({
+      rule,
+      expressions: rule.words ? undefined : ruleExpressions(rule),
+    }));
     // Looked for in the bytes first: to take each of ten thousand rules apart takes its time.
     const marks = wanted.map(markOf);
     return this.#rules.list(table, chain, (listed) => {
-      const same = written.find(({ expressions }) => isSameRule(listed.expressions, expressions));
-      return same && [same.rule, decodeRule({ family, table, chain }, listed)];
+      const found = () => decodeRule({ family, table, chain }, listed);
+      const same = written.find(({ rule, expressions }) =>
+        expressions ? isSameRule(listed.expressions, expressions) : isAsWorded(rule, found())
+      );
+      return same && [same.rule, found()];
     }, marks.every((mark) => mark !== undefined) ? marks : undefined);
   }
 

@@ -45,6 +45,11 @@ export interface Matches {
   toLocal?: true;
   /** `-m conntrack --ctstate …`. */
   states?: Negatable<readonly ConntrackState[]>;
+  /**
+   * What only iptables itself has words for, as on its command line: its program writes such a rule,
+   * also where nf_tables has it.
+   */
+  words?: readonly string[];
 }
 
 export interface FirewallRule extends Place, Matches {
@@ -99,10 +104,20 @@ export function ruleLine(rule: FirewallRule | FoundRule): string {
     port && `-p ${port.protocol} -m ${port.protocol} --dport ${port.number}`,
     toLocal && "-m addrtype --dst-type LOCAL",
     states && `-m conntrack ${states.not ? "! " : ""}--ctstate ${states.is.join(",")}`,
-    ..."unknown" in rule ? rule.unknown : [],
+    ..."unknown" in rule ? rule.unknown : rule.words ?? [],
     comment !== undefined && `-m comment --comment ${quoted(comment)}`,
     rule.target && targetText(rule.target),
   ].filter((part) => part).join(" ");
+}
+
+/**
+ * Whether a rule that is there can be one that was written with words: how iptables prints them, and
+ * nf_tables has them, is not how they were written.
+ */
+export function isAsWorded(wanted: FirewallRule, found: FoundRule): boolean {
+  const plain = ({ port, target, comment }: FirewallRule | FoundRule) =>
+    JSON.stringify([port, target, comment]);
+  return wanted.words !== undefined && found.unknown.length > 0 && plain(wanted) === plain(found);
 }
 
 /** iptables prints no match for a prefix of length 0, which every address has. */

@@ -4,6 +4,7 @@ import type { ConntrackState } from "../nft/compat.ts";
 import {
   type FirewallRule,
   type FoundRule,
+  isAsWorded,
   type Network,
   type Place,
   PROTOCOL_NUMBERS,
@@ -52,15 +53,22 @@ export class SavedView implements FirewallView {
     return byPlace(rules).flatMap((ofChain) => {
       const { family, table, chain } = ofChain[0]!;
       const wanted = new Set(ofChain.map(ruleLine));
-      return this.#lines(ofChain[0]!).filter((line) => wanted.has(line))
-        .map((line) => parseRule({ family, table, chain }, line));
+      return this.#lines(ofChain[0]!).flatMap((line) => {
+        const found = parseRule({ family, table, chain }, line);
+        const isOne = wanted.has(line) || ofChain.some((rule) => isAsWorded(rule, found));
+        return isOne ? [found] : [];
+      });
     });
   }
 
   missing(rules: readonly FirewallRule[]): FirewallRule[] {
     return byPlace(rules).flatMap((ofChain) => {
       const there = new Set(this.#lines(ofChain[0]!));
-      return ofChain.filter((rule) => !there.has(ruleLine(rule)));
+      const isThere = (rule: FirewallRule) =>
+        rule.words
+          ? this.rules(rule).some((found) => isAsWorded(rule, found))
+          : there.has(ruleLine(rule));
+      return ofChain.filter((rule) => !isThere(rule));
     });
   }
 

@@ -114,6 +114,7 @@ class Lines {
   constructor(readonly view: FirewallView) {}
 
   has(rule: FirewallRule): boolean {
+    if (rule.words) return this.view.missing([rule]).length === 0;
     const { family, table, chain } = rule;
     const key = `${family} ${table} ${chain}`;
     const lines = this.#chains.get(key) ??

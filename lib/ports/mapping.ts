@@ -52,7 +52,7 @@ export interface Placement {
 }
 
 /** Matches of iptables. */
-export type Conditions = Pick<Matches, "source" | "destination" | "inDevice">;
+export type Conditions = Pick<Matches, "source" | "destination" | "inDevice" | "words">;
 
 /** All that the rules of one interface of one container are made of. */
 export interface PortAttachment extends Owner, Placement {

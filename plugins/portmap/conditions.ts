@@ -1,7 +1,7 @@
 /**
  * `conditionsV4` and `conditionsV6`: matches of iptables that a packet must meet to be led to the
- * container. Addresses and devices are known here; what else iptables can match is refused, since
- * to leave a condition out would let through more than was asked for.
+ * container. Addresses and devices are known here; other matches go to iptables as they are, if they
+ * can be nothing but matches.
  */
 import { bitsOf, parsePrefix, showNetwork } from "../../lib/base/prefix.ts";
 import { type Family, familyOf } from "../../lib/base/ip.ts";
@@ -16,7 +16,7 @@ import { type Fields, wrong } from "../shared/fields.ts";
 import { lookup, quote } from "../../lib/base/json.ts";
 
 /** iptables(8): the flags of the matches, by what they match. */
-const MATCHES: Readonly<Record<string, keyof Conditions>> = {
+const MATCHES: Readonly<Record<string, "source" | "destination" | "inDevice">> = {
   "-s": "source",
   "--source": "source",
   "--src": "source",
@@ -51,11 +51,16 @@ function parse(config: Fields, key: string, words: readonly string[], family: Fa
       continue;
     }
     const word = words[i]!;
+    if (word === "-m" || word === "--match") {
+      const rest = words.slice(i - (not ? 1 : 0));
+      if (!rest.every(isOfMatch)) return config.fail(key, "matches of iptables, and nothing else");
+      return { ...conditions, words: rest };
+    }
     const match = lookup(MATCHES, word);
     if (!match || conditions[match]) {
       return config.fail(
         key,
-        `-s, -d and -i, each once and with "!" in front or not, but no more: ${
+        `-s, -d and -i, each once and with "!" in front or not, and then matches with -m: ${
           quote(word)
         } is neither`,
       );
@@ -77,6 +82,23 @@ function parse(config: Fields, key: string, words: readonly string[], family: Fa
   }
   if (not) return config.fail(key, 'a match behind "!"');
   return conditions;
+}
+
+/** iptables(8): what would make something else of a rule than a rule with one more condition. */
+const COMMANDS = [
+  ...["append", "check", "delete", "insert", "replace", "list", "list-rules", "flush", "zero"],
+  ...["new-chain", "delete-chain", "policy", "rename-chain", "jump", "goto", "table", "fragment"],
+  ...["set-counters", "modprobe", "wait", "verbose", "numeric", "exact", "line-numbers", "help"],
+  ...["in-interface", "out-interface", "protocol", "proto", "source", "src", "destination", "dst"],
+  ...["ipv4", "ipv6", "version", "noflush", "counters"],
+];
+
+/** A word of the options of matches; the program takes the beginning of an option for all of it. */
+function isOfMatch(word: string): boolean {
+  if (word === "!" || word === "-m" || word === "--match") return true;
+  if (!word.startsWith("-")) return /^[A-Za-z0-9_.,:/+=%@~^*-]+$/.test(word);
+  const [, option] = /^--([a-z0-9-]{3,})$/.exec(word) ?? [];
+  return option !== undefined && !COMMANDS.some((one) => one.startsWith(option));
 }
 
 /** A rule has one destination. @throws {CniError} if a mapping and a condition name one each */

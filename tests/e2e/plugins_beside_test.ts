@@ -147,3 +147,24 @@ Deno.test("changing over and back loses no request, and leaves nothing in the wa
   assertEquals(await page(8081), "d");
   assertEquals(await page(8080), "c");
 });
+
+Deno.test("a condition that only iptables has words for is written by iptables, checked and removed", async () => {
+  await using machine = await Machine.create(TYPES);
+  await machine.namespace("a");
+  const conditionsV4 = ["-i", "eth+", "-m", "mark", "!", "--mark", "0x5"];
+  const config = portmap(await machine.ok("ADD", "a", BRIDGE), 8080, { conditionsV4 });
+  const rules = () => machine.sandbox.ok(["iptables-save", "-t", "nat"]);
+  await machine.ok("ADD", "a", config);
+  assertStringIncludes(await rules(), "-i eth+ -p tcp -m tcp --dport 8080 -m mark ! --mark 0x5");
+  await machine.ok("CHECK", "a", config);
+  await machine.sandbox.ok(["iptables", "-t", "nat", "-F", "MESOS-CNI-PORTMAP"]);
+  assertEquals((await machine.call("CHECK", "a", config)).code, 1);
+  await machine.ok("ADD", "a", config);
+  await machine.ok("DEL", "a", config);
+  assertEquals((await rules()).includes("--dport 8080"), false);
+  for (const hostile of ["-j", "--jump", "--jum", "-A", "-t", "x\nCOMMIT", "'", "$(id)", "--new"]) {
+    const other = { ...config, conditionsV4: ["-m", "mark", hostile, "ACCEPT"] };
+    assertEquals((await machine.call("ADD", "a", other)).code, 1, hostile);
+  }
+  assertEquals((await rules()).includes("--dport 8080"), false);
+});

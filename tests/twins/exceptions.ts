@@ -234,8 +234,8 @@ export const EXCEPTIONS = {
   },
   "conditions are of iptables": {
     sentence:
-      "With the backend `iptables` also `masqAll`, and `conditionsV4` and `conditionsV6` with `-s`, " +
-      "`-d` and `-i`, each negated or not.",
+      "with the backend `iptables` also `conditionsV4` and `conditionsV6`: `-s`, `-d` and `-i`, each " +
+      "negated or not, and then what iptables has matches for (`-m`), whose rules its own program writes.",
     theirs: [
       ...["exit 0", "result", ...PORTS, ...MASQUERADED, "host masqueraded to * from anywhere"],
       "host ports * 127.0.0.1:8080 to * if ip saddr 10.0.0.0/8 from outside",

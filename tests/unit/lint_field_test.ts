@@ -271,17 +271,6 @@ const SILENT: Case[] = [
     says: '"-s", "10.0.0.0/8"',
   },
   {
-    what: "a match of iptables that mesos-cni's portmap doesn't know",
-    files: chain({
-      type: "portmap",
-      capabilities: { portMappings: true },
-      conditionsV4: ["-m", "mark", "--mark", "1"],
-    }),
-    name: "net.conflist",
-    expect: ["warning CNI503"],
-    says: "which others take",
-  },
-  {
     what: "an MTU that IPv6 can't be used with",
     files: bridge({ mtu: 1200 }, hostLocal({ subnet: "fd00::/64", routes: [{ dst: "::/0" }] })),
     expect: ["error CNI420"],

@@ -304,17 +304,6 @@ function* foreignSysctls(plugin: PluginNode): Generator<Found> {
 /** Each word of a condition is an argument of iptables' own. */
 function* conditions(plugin: PluginNode): Generator<Found> {
   for (const key of ["conditionsV4", "conditionsV6"]) {
-    const foreign = items(plugin.field(key)).find((item) =>
-      /^-\S+$/.test(text(item) ?? "") && !OWN_MATCHES.test(item.value)
-    );
-    if (foreign) {
-      yield {
-        at: foreign,
-        severity: "warning",
-        message: `${key}: mesos-cni's portmap refuses ${quote(foreign.value)}, which others take`,
-        help: "use -s, -d and -i alone, or keep another portmap in the directory of plugins",
-      };
-    }
     for (const item of items(plugin.field(key))) {
       const words = text(item)?.trim().split(/\s+/) ?? [];
       if (words.length < 2 || !/^(-|!$)/.test(words[0]!)) continue;
@@ -326,9 +315,6 @@ function* conditions(plugin: PluginNode): Generator<Found> {
     }
   }
 }
-
-/** What mesos-cni's own portmap knows of iptables' matches; the reference's passes on all words. */
-const OWN_MATCHES = /^(-[sdi]|--(source|src|destination|dst|in-interface))$/;
 
 /** Both are in bits: what reads like megabits or kilobytes lets hardly anything through. */
 function* smallRates(plugin: PluginNode): Generator<Found> {
