@@ -12,7 +12,7 @@ import { withOldForm } from "./result.ts";
 import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS, versionAnswer } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
-import { writeOutput } from "../base/streams.ts";
+import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { VERSION } from "../base/version.ts";
 
 const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
@@ -170,10 +170,16 @@ async function readAllInput(): Promise<string> {
   }
 }
 
-/** @returns 0, which prints what succeeded; an error's code is its caller's to say */
+/** @returns 0, or 1 where nothing can be written; an error's code is its caller's to say */
 function print(document: object): number {
-  writeOutput(JSON.stringify(document) + "\n");
-  return 0;
+  try {
+    writeOutput(JSON.stringify(document) + "\n");
+    return 0;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    writeErrorOutput(`error: ${error.message}\n`);
+    return 1;
+  }
 }
 
 /** What was not foreseen is a defect: its stack says where to look. */

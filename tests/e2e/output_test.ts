@@ -17,6 +17,12 @@ Deno.test("output: a full standard output is said, without a stack", async () =>
     assertStringIncludes(stderr, "standard output");
     assertEquals(/Uncaught|^ +at /m.test(stderr), false, stderr);
   }
+  const plugin = `exec -a bridge "$1" >/dev/full`;
+  const call = `echo '{"cniVersion":"1.0.0"}' | CNI_COMMAND=VERSION bash -c '${plugin}' bash "$1"`;
+  const { code, stderr } = await shell(call);
+  assertEquals(code, 1);
+  assertEquals(stderr.split("\n").length, 2, stderr);
+  assertStringIncludes(stderr, "can't write standard output");
 });
 
 Deno.test("output: a full or closed standard error changes no exit code", async () => {
