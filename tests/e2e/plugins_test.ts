@@ -306,13 +306,15 @@ Deno.test("portmap leads what meets its conditions, and masquerades all of it wi
 
   for (
     const [wrong, says] of [
-      [{ conditionsV4: ["-m", "mark"] }, '"-m" is neither'],
+      [
+        { conditionsV4: ["-m", "mark", "--jump", "ACCEPT"] },
+        "matches of iptables, and nothing else",
+      ],
       [{ conditionsV4: ["-s", "fd00::1"] }, "IPv4 address"],
       [{ conditionsV4: ["-s"] }, "IPv4 address"],
       [{ conditionsV6: ["-i", "a b"] }, "a device behind -i"],
       [{ conditionsV6: ["!"] }, 'behind "!"'],
       [{ conditionsV4, backend: "nftables" }, "conditionsV4 is of the backend"],
-      [{ masqAll: true, backend: "nftables" }, "masqAll is of the backend"],
     ] as const
   ) {
     const { code, stdout } = await machine.call("ADD", "a", { ...config, ...wrong });
