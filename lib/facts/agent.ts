@@ -11,7 +11,7 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { type BridgePort, bridgePorts, bridgeVlans } from "../netlink/bridge_state.ts";
 import type { Link } from "../netlink/mod.ts";
 import { NamespaceView } from "../netlink/view.ts";
-import { listMissing } from "../ports/mod.ts";
+import { listMissing, listOwners } from "../ports/mod.ts";
 import { unlessRefused } from "./unless.ts";
 
 /** What the readers of facts are told by their caller. */
@@ -33,6 +33,7 @@ export class Agent implements Disposable {
   #ports?: BridgePort[];
   #vlans?: ReturnType<typeof bridgeVlans>;
   #missing?: Promise<ReadonlyMap<string, string[]>>;
+  #recorded?: ReadonlySet<string>;
   #firewalls?: Promise<readonly FirewallView[]>;
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
@@ -87,6 +88,11 @@ export class Agent implements Disposable {
    */
   async missingRules(): Promise<ReadonlyMap<string, string[]>> {
     return await (this.#missing ??= listMissing());
+  }
+
+  /** The containers whose mapped ports are on record, and so are judged by it. */
+  get recorded(): ReadonlySet<string> {
+    return this.#recorded ??= new Set(listOwners().map(({ containerId }) => containerId));
   }
 
   /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */

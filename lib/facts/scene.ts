@@ -47,7 +47,14 @@ export interface Parts {
   agent:
     & Pick<
       Agent,
-      "host" | "bridgePorts" | "bridgeVlans" | "portOf" | "missingRules" | "firewalls" | "sources"
+      | "host"
+      | "bridgePorts"
+      | "bridgeVlans"
+      | "portOf"
+      | "missingRules"
+      | "recorded"
+      | "firewalls"
+      | "sources"
     >
     & {
       readonly containers: readonly Container[];

@@ -167,6 +167,7 @@ export class World {
         holdersOf: () => [],
         ownerOfMac: () => undefined,
         missingRules: () => Promise.resolve(new Map()),
+        recorded: new Set(),
         firewalls: () => Promise.resolve([]),
         sources: { plugins: new Map() },
       } as never,

@@ -25,7 +25,10 @@ export async function readPorts(scene: Scene): Promise<Look> {
       causes.push(noMapper(attached));
       continue;
     }
-    seen.push(mappings.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`).join(", "));
+    // Other mappers keep no record of ours: whether their rules are there, only a packet tells.
+    if (scene.agent.recorded.has(scene.container?.id ?? "")) {
+      seen.push(mappings.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`).join(", "));
+    }
     causes.push(...mappings.slice(0, MOST_MAPPINGS).flatMap(taken));
   }
   const missing = (await scene.agent.missingRules()).get(scene.container?.id ?? "") ?? [];
@@ -38,7 +41,10 @@ export async function readPorts(scene: Scene): Promise<Look> {
       RECOVER,
     ));
   }
-  return saw(`the rules on record for ${seen.join("; ")}`, causes);
+  if (seen.length === 0 && causes.length === 0) {
+    return nothing("its mapper keeps no record of rules");
+  }
+  return saw(`the rules on record for ${seen.join("; ") || "none"}`, causes);
 }
 
 /** What other plugins know to be missing of theirs, such as masquerading. */
