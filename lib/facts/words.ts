@@ -390,7 +390,9 @@ const WORDS = {
     "correct the rule that translates it",
   ],
   masquerade_gone: (c) => [
-    `nothing masquerades what ${c.container} sends out`,
+    `nothing masquerades (MASQUERADE) what ${c.container} sends out${
+      c.address ? ` from ${c.address} by ${c.device}` : ""
+    }${near(c)}`,
     "somebody flushed the nat table (a firewall's reload does so)",
   ],
   passage_gone: (c) => [
@@ -430,7 +432,9 @@ const WORDS = {
     "somebody flushed the rules (a firewall's reload does so)",
   ],
   dnat_missing: (c) => [
-    `no rule leads port ${c.port} to ${c.container}`,
+    `no rule leads port ${c.port} to ${c.container}${c.why ? `: none of nat ${c.why}` : ""}${
+      near(c)
+    }`,
     "somebody flushed the rules (a firewall's reload does so)",
   ],
   dnat_elsewhere: (c) => [
@@ -633,6 +637,11 @@ export function wordsOf(code: Code, about: Values): ReturnType<Words> {
 export function chainText({ program, family, table, chain }: RuleRef): string {
   const of = program === "nft" && family !== "ip" && family !== "ip6" ? `${family} ` : "";
   return `${program} ${of}${table} ${chain}`;
+}
+
+/** A rule that does nearly what is missing. */
+function near({ route }: Values): string {
+  return route === undefined ? "" : `; one comes near: ${route}`;
 }
 
 function where({ rule, container }: Values): string {

@@ -118,20 +118,27 @@ export const untranslatedPort: Reader = {
     const { scene, question, rules } = e;
     // It was translated, and lost behind that.
     if (await ruleThat(e, "dnat")) return [];
+    const hook = question.stranger === undefined ? "OUTPUT" : "PREROUTING";
+    const near = await nearly(
+      scene,
+      [hook],
+      ({ target, port }) =>
+        target !== undefined && "dnat" in target &&
+        (port?.number === question.port || target.dnat.address === question.realDestination),
+    );
+    const chain = pluginOf(question.mapped!.attached.checkpoint, ...MAPPERS)?.chain;
     return [cause(
       "dnat_missing",
       ["portmap", "agent"],
-      { container: scene.name, port: `${question.port}/${question.protocol}` },
+      {
+        container: scene.name,
+        port: `${question.port}/${question.protocol}`,
+        why: typeof chain === "string" ? `${hook} and its chain ${chain}` : hook,
+        route: near[0],
+      },
       [
         `it should lead to ${question.realDestination} port ${question.realPort}`,
         ...chainsMet(question.mapped!.attached.checkpoint!, rules),
-        ...await nearly(
-          scene,
-          ["PREROUTING", "OUTPUT"],
-          ({ target, port }) =>
-            target !== undefined && "dnat" in target &&
-            (port?.number === question.port || target.dnat.address === question.realDestination),
-        ),
       ],
       RECOVER,
     )];

@@ -14,7 +14,7 @@ export async function nearly(
 ): Promise<string[]> {
   try {
     const lines = natRules(await agent.firewalls(), ...chains).filter(fits).map(ruleLine);
-    return [...new Set(lines)].slice(0, MOST).map((line) => `one that is nearly it: ${line}`);
+    return [...new Set(lines)].slice(0, MOST);
   } catch (error) {
     if (error instanceof OperatorError) return [];
     throw error;

@@ -73,18 +73,18 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
   }
   const untracking = await ruleThat(e, "notrack", "zone");
   if (untracking) return [untrackingCause(untracking, [`${left}, its own address`])];
+  const [near] = await nearly(
+    scene,
+    ["POSTROUTING"],
+    ({ target }) => target !== undefined && "masquerade" in target,
+  );
   return [cause(
     "masquerade_gone",
     ["masquerade", "agent"],
-    { container, network: attached.checkpoint!.network, device, address: source },
+    { container, network: attached.checkpoint!.network, device, address: source, route: near },
     [
       `${attached.checkpoint!.network} has "ipMasq", and its packet was ${left}`,
       "no rule of postrouting translated it",
-      ...await nearly(
-        scene,
-        ["POSTROUTING"],
-        ({ target }) => target !== undefined && "masquerade" in target,
-      ),
     ],
     await masqueradeFix(scene, attached, source, device),
   )];
