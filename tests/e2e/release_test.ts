@@ -9,7 +9,9 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const MAP = join(ROOT, "tools/closed_network/import_map.json");
 const CACHE = Deno.env.get("DENO_DIR") ?? join(ROOT, ".tools/deno_dir");
 /** V8's flags: with others, what it makes of the program is not always the same. */
-const ENGINE = /^readonly ENGINE=(.*)$/m.exec(Deno.readTextFileSync(join(ROOT, "dev")))![1]!;
+const ENGINE = /^readonly ENGINE=(.*)$/m.exec(
+  Deno.readTextFileSync(join(ROOT, "tools/pack/build.sh")),
+)![1]!;
 /** What the bytes depend on, and not what they are, is tested: any base binary will do. */
 const HAS_BASE = Deno.env.get("DENORT_BIN") !== undefined;
 

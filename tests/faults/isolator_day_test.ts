@@ -13,7 +13,8 @@ import {
   portMapperNetwork,
   RUNTIME_DIR,
 } from "../harness/agent.ts";
-import { Service } from "../harness/service.ts";
+import { startTimeOf } from "../../lib/kernel/process_identity.ts";
+import { Service, until } from "../harness/service.ts";
 import { FULL } from "../harness/scale.ts";
 
 const CYCLES = FULL ? 10_000 : 32;
@@ -165,6 +166,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
       }, { name: "plain" }],
     });
     Deno.kill(pid, "SIGKILL");
+    await until(() => startTimeOf(pid) === undefined, `the end of process ${pid}`);
     await service.ok(`/v1/containers/${id}/cleanup`);
   };
   const cycles = async (from: number, to: number) => {
@@ -212,6 +214,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
   await attacker.end();
   for (const [id, pid] of [["hostile", hostile], ["keeper", keeper]] as const) {
     Deno.kill(pid, "SIGKILL");
+    await until(() => startTimeOf(pid) === undefined, `the end of process ${pid}`);
     await service.ok(`/v1/containers/${id}/cleanup`);
   }
   assertEquals(await agent.list(CONTAINERS), []);

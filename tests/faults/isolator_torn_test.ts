@@ -136,7 +136,7 @@ Deno.test("torn: what else a crash of any agent can leave", async () => {
     }' >no-result/cni-test/network.conf
     mkdir -p empty-result && cp -r no-result/cni-test empty-result && : >empty-result/cni-test/eth0/network.info
     mkdir lost+found .hidden && touch file
-    cd ${REQUESTS} && touch alone.lock unfinished.json.new strange .dot.json
+    cd ${REQUESTS} && touch alone.lock .unfinished.json.new strange .dot.json
   `,
   ]);
   const recovered = await agent.json("recover", [], { states: [] });

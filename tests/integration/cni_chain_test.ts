@@ -32,16 +32,10 @@ async function machine() {
     agent,
     attachment,
     /** The plugin's file, started inside the sandbox. */
-    locate: (type: string): Plugin => {
-      const plugin = processPlugin(findPlugin(type, CNI_PLUGINS));
-      return (invocation) => {
-        let running: ReturnType<Plugin> | undefined;
-        inNamespaces({ net, mnt }, () => {
-          running = plugin(invocation);
-        });
-        return running!;
-      };
-    },
+    locate: (type: string): Plugin =>
+      processPlugin(findPlugin(type, CNI_PLUGINS), {
+        start: (spawn) => inNamespaces({ net, mnt }, spawn),
+      }),
     network: (config: JsonObject) => parseNetwork(JSON.stringify(config), "test.conf"),
     /** The seed's bridge, with its addresses in this test's directory. */
     bridge: {
