@@ -13,7 +13,7 @@ import {
   portMapperNetwork,
   RUNTIME_DIR,
 } from "../harness/agent.ts";
-import { startTimeOf } from "../../lib/kernel/process_identity.ts";
+import { isRunning } from "../harness/agent.ts";
 import { Service, until } from "../harness/service.ts";
 import { FULL } from "../harness/scale.ts";
 
@@ -166,7 +166,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
       }, { name: "plain" }],
     });
     Deno.kill(pid, "SIGKILL");
-    await until(() => startTimeOf(pid) === undefined, `the end of process ${pid}`);
+    await until(() => !isRunning(pid), `the end of process ${pid}`);
     await service.ok(`/v1/containers/${id}/cleanup`);
   };
   const cycles = async (from: number, to: number) => {
@@ -214,7 +214,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
   await attacker.end();
   for (const [id, pid] of [["hostile", hostile], ["keeper", keeper]] as const) {
     Deno.kill(pid, "SIGKILL");
-    await until(() => startTimeOf(pid) === undefined, `the end of process ${pid}`);
+    await until(() => !isRunning(pid), `the end of process ${pid}`);
     await service.ok(`/v1/containers/${id}/cleanup`);
   }
   assertEquals(await agent.list(CONTAINERS), []);
