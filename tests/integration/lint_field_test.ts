@@ -87,9 +87,8 @@ const TAKEN: [what: string, config: Fields, refusedBy?: Who[]][] = [
     chain(bridge(), { ...portmap, conditionsV4: ["-s", "10.0.0.0/8"] }),
   ],
   [
-    "a match that ours doesn't know",
+    "a match that only iptables knows",
     chain(bridge(), { ...portmap, conditionsV4: ["-m", "mark", "--mark", "1"] }),
-    ["ours"],
   ],
   [
     "a gateway outside, that no route uses",
