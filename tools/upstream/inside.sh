@@ -8,7 +8,11 @@ mkdir -p /run/netns /run/lock
 # Some specs keep files in /tmp and look whether others are there.
 case " $1 $UPSTREAM_OUTPUT $UPSTREAM_PROGRAMS $(readlink -f "$UPSTREAM_PROGRAMS/bridge")" in
 *" /tmp/"*) ;;
-*) mount -t tmpfs tmpfs /tmp ;;
+*)
+  mount -t tmpfs tmpfs /tmp
+  # The caller's lies below the old /tmp.
+  export TMPDIR=/tmp
+  ;;
 esac
 cd "$1"
 shift
