@@ -10,7 +10,7 @@ import { bold, hasColor, print, printJson } from "./output.ts";
 import { explain, ruleList } from "../lint/explain.ts";
 import { write } from "../lint/fix.ts";
 import { lint } from "../lint/lint.ts";
-import { pluginFiles, type PluginsDir, pluginsDir } from "../lint/plugins_dir.ts";
+import { pluginFiles, type PluginsDir, pluginsDir, usualPlugins } from "../lint/plugins_dir.ts";
 import { readSources, readStdin } from "../lint/read.ts";
 import { type Reader, READERS } from "../lint/reader.ts";
 import { countOf, statisticsText, summary } from "../lint/reporters/summary.ts";
@@ -142,6 +142,7 @@ async function serve(call: Call): Promise<number> {
   const { serve } = await import("../lint/lsp.ts");
   return await serve((file) => settingsOf(call, file), {
     plugins: path === undefined ? undefined : pluginsDir(path),
+    usualPlugins: usualPlugins(),
     reader: reader === undefined ? undefined : parseReader(reader, "--for"),
   });
 }
@@ -341,7 +342,8 @@ function readerFor(call: Call, settings: Settings): Reader | undefined {
 /** What rules may ask besides the files; the machine is only loaded for --probe. */
 async function contextOf(call: Call, sources: readonly Source[]): Promise<Context> {
   const plugins = pluginsOf(call);
-  if (!call.has("probe")) return { plugins };
+  const context = { plugins, usualPlugins: usualPlugins() };
+  if (!call.has("probe")) return context;
   const { probe } = await import("../lint/machine.ts");
-  return { plugins, machine: await probe(pluginFiles(sources, plugins)) };
+  return { ...context, machine: await probe(pluginFiles(sources, plugins)) };
 }

@@ -36,6 +36,23 @@ export function pluginsDir(path: string): PluginsDir {
   };
 }
 
+/** Where Debian, Fedora, containerd, Nomad and podman have plugins. */
+const USUAL = "/opt/cni/bin /usr/lib/cni /usr/libexec/cni /usr/local/lib/cni /usr/local/libexec/cni"
+  .split(" ");
+
+/** Those of the usual directories that are on this machine, and this user's to look into. */
+export function usualPlugins(): PluginsDir {
+  return pluginsDir(USUAL.filter(isOpen).join(":"));
+}
+
+function isOpen(directory: string): boolean {
+  try {
+    return Deno.statSync(`${directory}/.`).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
 /** The files of all plugins that the configs name, once each. */
 export function pluginFiles(sources: readonly Source[], plugins?: PluginsDir): string[] {
   const files = sources.flatMap((source) => documentOf(source)?.plugins ?? [])

@@ -52,6 +52,8 @@ export interface FoundIn extends Found {
 export interface Context {
   /** `--plugins-dir` */
   plugins?: PluginsDir;
+  /** Where plugins usually are on this machine, for types that are not known; any may be another machine's. */
+  usualPlugins?: PluginsDir;
   /** `--probe` */
   machine?: Machine;
   /** `--for`; absent: whoever can read the file, see {@link readerOf}. */

@@ -156,7 +156,7 @@ const CASES: Case[] = [
     what: "a path in kubeConfig",
     args: ["--for=libcni"],
     text: net({ type: "whatever", kubeConfig: "/etc/cni/net.d/kubeconfig" }),
-    expect: [],
+    expect: ["warning CNI117 4"],
   },
   { what: "a .cni file", name: "net.cni", text: bridge(), expect: [] },
   { what: "a file without an extension", name: "net", text: bridge(), expect: [] },
@@ -214,6 +214,19 @@ const CASES: Case[] = [
     text: net({ type: "brige", bridge: "cni0" }),
     expect: ["warning CNI117 4"],
     says: 'did you mean "bridge"?',
+  },
+  {
+    what: "a type that is not known, with the directories that were looked at",
+    text: net({ type: "router" }),
+    expect: ["warning CNI117 4"],
+    says: "/usr/lib/cni", // Debian's, of which the tests have plugins
+  },
+  {
+    what: "a type that is not known, in the directory of plugins that is named",
+    args: ["--plugins-dir=/usr/lib/cni"],
+    text: net({ type: "router" }),
+    expect: ["error CNI206 4"],
+    says: 'there is no plugin "router" in /usr/lib/cni',
   },
   {
     what: "a misspelt type, with the plugins' directory",

@@ -9,7 +9,7 @@ import type { Reader } from "../../lib/lint/reader.ts";
 import type { Context } from "../../lib/lint/rule.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source, type SourceOptions } from "../../lib/lint/source.ts";
-import { fakeMachine } from "../fixtures/lint/machine.ts";
+import { fakeMachine, fakePlugins } from "../fixtures/lint/machine.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -54,12 +54,40 @@ const text = (fields: Fields) => JSON.stringify(fields, null, 2) + "\n";
 const SPOKE: Case[] = [
   ...["router", "ovn", "gre", "eni-ipam", "rdma-cni", "azure-cni", "firewalld", "vxlan"].map((
     type,
-  ): Case => ({ what: `${type} is a plugin, too`, files: net({ type }), expect: [] })),
+  ): Case => ({
+    what: `${type} may be a plugin, too: no error`,
+    files: net({ type }),
+    expect: ["warning CNI117"],
+    says: "there is no directory of plugins here to look in",
+  })),
+  {
+    what: "a plugin that is known by its name alone",
+    files: net({ type: "tc-redirect-tap" }),
+    expect: [],
+  },
+  {
+    what: "an unknown type that is among this machine's plugins",
+    files: net({ type: "router" }),
+    context: { usualPlugins: fakePlugins({ router: 0o755 }) },
+    expect: [],
+  },
+  {
+    what: "an unknown type that is not among this machine's plugins",
+    files: net({ type: "router" }),
+    context: { usualPlugins: fakePlugins({ bridge: 0o755 }) },
+    expect: ["warning CNI117"],
+    says: "there is none in /plugins",
+  },
+  {
+    what: "an unknown type of IPAM plugin",
+    files: bridge({}, { type: "eni-ipam" }),
+    expect: ["warning CNI117"],
+  },
   {
     what: "a misspelt type may be a plugin's that nobody here knows",
     files: net({ type: "brigde" }),
     expect: ["warning CNI117"],
-    says: "no directory was looked at",
+    says: 'did you mean "bridge"? --plugins-dir=DIR looks where the agent has its plugins',
   },
   {
     what: "whereabouts reads zeros in front, on purpose",
@@ -427,6 +455,7 @@ for (
       const all = found(one);
       const shown = all.map(({ severity, code }) => `${severity} ${code}`);
       assertEquals(shown.sort(), [...one.expect].sort(), JSON.stringify(all.map((a) => a.message)));
+      assert(!all.some(({ code, fix }) => code === "CNI117" && fix));
       if (one.says) {
         const said = all.map(({ message, help }) => `${message}; ${help}`).join("\n");
         assertStringIncludes(said, one.says);

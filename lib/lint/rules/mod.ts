@@ -1,6 +1,7 @@
 /** All rules, in the order of their codes. */
 import type { Rule } from "../rule.ts";
 import { ACROSS } from "./across.ts";
+import { rule as CNI117 } from "./cni117_unknown_type.ts";
 import { rule as CNI209 } from "./cni209_directory_writable.ts";
 import { rule as CNI306 } from "./cni306_default_bridge.ts";
 import { rule as CNI307 } from "./cni307_device_shared.ts";
@@ -42,5 +43,5 @@ export const RULES: readonly Rule[] = [
   ...PORT_MAPPERS,
   ...THIRD_PARTIES,
   ...MACHINE,
-  ...[CNI209, CNI306, CNI307, CNI308, CNI419, CNI420, CNI421, CNI514, CNI811, CNI812],
+  ...[CNI117, CNI209, CNI306, CNI307, CNI308, CNI419, CNI420, CNI421, CNI514, CNI811, CNI812],
 ].sort((a, b) => a.code < b.code ? -1 : 1);

@@ -8,7 +8,7 @@ import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
-import { misspeltType, schemaOf } from "../schemas/mod.ts";
+import { schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
@@ -300,32 +300,6 @@ export const STRUCTURE: readonly Rule[] = [
           message: `a stock agent finds no address in a result of version ${version}: ` +
             "each task fails",
           help: 'write "cniVersion": "0.2.0"',
-        };
-      }
-    },
-  },
-  {
-    code: "CNI117",
-    name: "misspelt-type",
-    severity: "warning",
-    title: "no plugin is known by this name, and one has nearly the same",
-    why:
-      "The type is the file name of the plugin, and any file may be one: what this program does not know " +
-      "may be there all the same. With --plugins-dir, the directory says what is there, and CNI206 what " +
-      "is not.",
-    bad: network({ type: "brigde", bridge: "cni0" }),
-    good: network({ type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check({ node, ipam }, { plugins }) {
-      if (plugins) return;
-      for (const place of [property(node, "type"), field(ipam, "type")]) {
-        const type = text(place);
-        const right = type && misspeltType(type);
-        if (!right) continue;
-        yield {
-          at: place,
-          message: `no plugin is known by the name ${quote(type)}, and no directory was looked at`,
-          help: `did you mean "${right}"? --plugins-dir=DIR says whether there is one`,
         };
       }
     },

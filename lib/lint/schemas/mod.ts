@@ -6,7 +6,7 @@ import { IPAM } from "./ipam.ts";
 import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
 import { closest } from "../../base/nearest.ts";
-import { THIRD_PARTY } from "./third_party.ts";
+import { OTHERS, THIRD_PARTY } from "./third_party.ts";
 
 const PLUGINS: ReadonlyMap<string, Schema> = new Map(
   Object.entries({ ...MAIN, ...META, ...IPAM, ...THIRD_PARTY }),
@@ -16,6 +16,11 @@ export const PLUGIN_TYPES: readonly string[] = [...PLUGINS.keys()];
 
 export function schemaNamed(type: string | undefined): Schema | undefined {
   return type === undefined ? undefined : PLUGINS.get(type);
+}
+
+/** Whether a type is known, if only by its name. */
+export function isNamed(type: string): boolean {
+  return PLUGINS.has(type) || OTHERS.has(type.replace(/\.exe$/, ""));
 }
 
 /** What people call a type, without dashes. */
@@ -31,7 +36,7 @@ const OTHER_NAMES = {
  * be the name of a plugin that is not known here: bridge2, vxlan, firewalld.
  */
 export function misspeltType(type: string): string | undefined {
-  if (PLUGINS.has(type)) return undefined;
+  if (isNamed(type)) return undefined;
   const bare = (text: string) => text.toLowerCase().replaceAll(/[-_]/g, "");
   const same = PLUGIN_TYPES.find((one) => bare(one) === bare(type)) ??
     lookup(OTHER_NAMES, bare(type));
