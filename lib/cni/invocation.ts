@@ -23,6 +23,8 @@ export interface Invocation {
   searchPath: string;
   /** What the plugin reads on standard input. */
   config: JsonObject;
+  /** The same as it came, where it came as text: a key that stands there twice is one in `config`. */
+  text?: string;
   /** Of an ADD, whose rules its caller commits with those of others; and undoes, if that fails. */
   firewall?: FirewallTransaction;
   /** How the plugins that this one delegates to are found, built in or not. */

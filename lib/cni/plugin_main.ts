@@ -35,12 +35,12 @@ export async function main(
     if (!variable("CNI_COMMAND")) return introduce(type);
     const command = readCommand(type);
     if (type.standard) requireEnvironment(command);
-    const config = await readInput(command, type);
+    const { config, text } = await readInput(command, type);
     if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
     // Asked before each ADD, and answered without the plugin, which takes its time to load.
     if (command === "VERSION") return print(versionAnswer(type.since));
     const plugin = await load();
-    const result = await plugin(readInvocation(command, config, registry));
+    const result = await plugin({ ...readInvocation(command, config, registry), text });
     if (result) print(command === "ADD" && isOfMesos(config) ? withOldForm(result) : result);
     return 0;
   } catch (error) {
@@ -131,16 +131,16 @@ function readInvocation(
 async function readInput(
   command: CniCommand,
   { standard }: PluginType,
-): Promise<JsonObject> {
-  if (standard && command === "VERSION") return {};
+): Promise<{ config: JsonObject; text?: string }> {
+  if (standard && command === "VERSION") return { config: {} };
   try {
     const text = await readAllInput();
     // Runtimes ask for the version without a config that matters.
-    if (command === "VERSION" && text.trim() === "") return {};
+    if (command === "VERSION" && text.trim() === "") return { config: {} };
     const config: unknown = parseJson(text);
-    if (standard && config === null) return {};
+    if (standard && config === null) return { config: {} };
     if (!isObject(config)) throw new Error(`not a JSON object: ${quote(config)}`);
-    return config;
+    return { config, text };
   } catch (error) {
     throw new CniError(
       standard ? CNI_CODES.undecodable : CNI_CODES.unreadableInput,

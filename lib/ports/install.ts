@@ -23,9 +23,10 @@ export async function put(
   const { handles: _, variants: __, ...rest } = record;
   const bare = { ...rest, wire: hostEndOf(record)?.index ?? rest.wire };
   writeRecord(bare);
+  // Fails where no route leads to the container, and then no table is made either.
+  const device = record.snat ? localnetOf(record) : undefined;
   const backend = await backendOf(record.backend, path);
   writeRecord({ ...bare, ...await backend.install(record, lock, change, firewall) });
-  const device = record.snat ? localnetOf(record) : undefined;
   if (device !== undefined) openLocalnet(device, record);
   closeLocalnet(record, device);
   if (record.snat) openHairpin(record);

@@ -35,7 +35,10 @@ export function readConditions(config: Fields, backend: string): Placement["cond
     const words = config.texts(key);
     if (words.length === 0) continue;
     if (backend === "nftables") {
-      throw wrong(`${key} is of the backend "iptables": take it out, or choose that backend`);
+      throw wrong(
+        `${key}: a mapping has conditions with the backend "iptables" alone, as iptables writes them; ` +
+          "take it out, or choose that backend",
+      );
     }
     found[family] = parse(config, key, words, family);
   }

@@ -7,6 +7,8 @@ import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { quote } from "../../lib/base/json.ts";
+import { Firewall } from "../../lib/firewall/firewall.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   type BackendName,
@@ -55,6 +57,7 @@ async function add(call: LiveCall): Promise<Result> {
   const endpoints = endpointsOf(call, result);
   // A layer-2 network leads nothing, as the reference's.
   if (endpoints.length === 0) return result;
+  if (placement.snat) await requireMarkChain(call, endpoints);
   const owner = ownerOf(call);
   return await trying(async () => {
     const notes: string[] = [];
@@ -116,6 +119,9 @@ function readPlacement({ config, invocation }: Call): Placement {
   if (!(BACKENDS as readonly string[]).includes(backend)) {
     config.fail("backend", BACKENDS.join(" or "));
   }
+  if (chain !== undefined && backend === "nftables") {
+    throw wrong('externalSetMarkChain is of the backend "iptables": take it out');
+  }
   const conditions = readConditions(config, backend);
   const masqueradeAll = config.flag("masqAll");
   return {
@@ -128,7 +134,32 @@ function readPlacement({ config, invocation }: Call): Placement {
   };
 }
 
-/** The capability `portMappings`. @throws {CniError} */
+/**
+ * The chain of externalSetMarkChain is not used, since masquerading needs no mark here. A host without it
+ * is none that the config was written for.
+ *
+ * @throws {CniError}
+ */
+async function requireMarkChain(
+  { config, invocation }: Call,
+  endpoints: readonly Endpoint[],
+): Promise<void> {
+  const chain = config.text("externalSetMarkChain");
+  if (chain === undefined) return;
+  const families = endpoints.map(({ family }) => family);
+  const view = await (await Firewall.of(invocation.path)).look(families);
+  for (const family of families) {
+    if (view.hasChain({ family, table: "nat", chain })) continue;
+    throw wrong(
+      `externalSetMarkChain ${
+        quote(chain)
+      } is no chain of the nat table for IPv${family}: whatever ` +
+        "makes it has not run yet; or take it out, since masquerading needs no mark here",
+    );
+  }
+}
+
+/** The capability `portMappings`; of two for the same port of the host, the first. @throws {CniError} */
 function readMappings({ config }: Call): Mapping[] {
   const list = config.object("runtimeConfig")?.objects("portMappings") ?? [];
   if (list.length > MOST_MAPPINGS) {
@@ -145,7 +176,8 @@ function readMappings({ config }: Call): Mapping[] {
         containerPort: parsePort(entry.get("containerPort"), entry.at("containerPort")),
         hostAddress: parseHostAddress(entry.get("hostIP"), entry.at("hostIP")),
       };
-      found.set(describeMapping(mapping), mapping);
+      const port = describeMapping(mapping);
+      if (!found.has(port)) found.set(port, mapping);
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
       throw wrong(error.message);

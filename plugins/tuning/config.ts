@@ -34,7 +34,7 @@ export function readTuningConfig(call: Call): TuningConfig {
     config.text("mac"));
   const either = (key: string) => own.has(key) ? own : config;
   return {
-    sysctls: readSysctls(call.ifName, config, own),
+    sysctls: readSysctls(call, own),
     mac: mac ? readMac(mac) : undefined,
     promiscuous: either("promisc").flag("promisc"),
     mtu: either("mtu").integer("mtu") || undefined,
@@ -50,15 +50,18 @@ export function dataDirOf({ config }: Call): string {
   return config.text("dataDir") || DATA_DIR;
 }
 
-function readSysctls(ifName: string, ...sources: Fields[]): Map<string, string> {
+function readSysctls({ config, ifName, invocation }: Call, own: Fields): Map<string, string> {
   const found = new Map<string, string>();
-  for (const source of sources) {
+  const named: string[] = [];
+  for (const source of [config, own]) {
     const sysctl = source.get("sysctl") ?? {};
     if (!isObject(sysctl)) source.fail("sysctl", "an object of settings and their values");
     for (const [key, value] of Object.entries(sysctl)) {
       found.set(key, textOf(value, `${source.at("sysctl")}.${key}`));
+      named.push(key);
     }
   }
+  requireOnce(invocation.text ?? "", named);
   requireAllowed([...found.keys()]);
   return new Map([...found].map(([key, value]) => [pathOf(key, ifName), value]));
 }
@@ -79,6 +82,17 @@ function pathOf(key: string, ifName: string): string {
   throw wrong(
     `sysctl ${quote(key)} is not a setting of a network namespace: it must begin with net.`,
   );
+}
+
+/** Of a setting that one object names twice, the reader of JSON keeps the last value and says nothing. */
+function requireOnce(text: string, named: readonly string[]): void {
+  const rest = [...named];
+  for (const [, word, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
+    const key = colon === undefined ? "" : JSON.parse(word!);
+    if (!named.includes(key)) continue;
+    if (!rest.includes(key)) throw wrong(`sysctl ${quote(key)} stands twice: leave one of them`);
+    rest.splice(rest.indexOf(key), 1);
+  }
 }
 
 /** Where an administrator has a list, a setting must match one of its regular expressions. */

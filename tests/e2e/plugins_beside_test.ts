@@ -77,6 +77,36 @@ Deno.test("portmap behind a network without addresses leads nothing, and succeed
   for (const command of ["ADD", "CHECK", "DEL"]) await machine.ok(command, "a", config);
 });
 
+for (const backend of ["iptables", "nftables"]) {
+  Deno.test(`of two mappings of one host port the first is made: ${backend}`, async () => {
+    await using machine = await Machine.create(TYPES);
+    await machine.namespace("a");
+    const portMappings = [80, 81].map((containerPort) => ({
+      ...{ hostPort: 8080, protocol: "tcp", containerPort },
+    }));
+    const more = { backend, runtimeConfig: { portMappings } };
+    await machine.ok("ADD", "a", portmap(await machine.ok("ADD", "a", BRIDGE), 8080, more));
+    const rules = await machine.sandbox.ok(["nft", "list", "ruleset"]);
+    const targets = [...rules.matchAll(/10\.9\.0\.2(?::| \. )(8\d)\b/g)].map(([, port]) => port);
+    assertEquals([...new Set(targets)], ["80"], rules);
+  });
+}
+
+Deno.test("portmap refuses an externalSetMarkChain that is missing, or that its backend has no use for", async () => {
+  await using machine = await Machine.create(TYPES);
+  await machine.namespace("a");
+  const more = { externalSetMarkChain: "KUBE-MARK-MASQ" };
+  const config = portmap(await machine.ok("ADD", "a", BRIDGE), 8080, more);
+  const refused = await machine.call("ADD", "a", config);
+  assertEquals(refused.code, 1);
+  assertStringIncludes(JSON.parse(refused.stdout).msg, '"KUBE-MARK-MASQ" is no chain of the nat');
+  assertEquals(await machine.sandbox.ok(["iptables-save"]), "");
+  await machine.sandbox.ok(["iptables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
+  assertEquals((await machine.call("ADD", "a", { ...config, backend: "nftables" })).code, 1);
+  await machine.ok("ADD", "a", config);
+  await machine.ok("DEL", "a", config);
+});
+
 Deno.test("masqAll with nftables masquerades whoever asks, until DEL", async () => {
   await using machine = await Machine.create(TYPES);
   await machine.namespace("a");

@@ -108,14 +108,18 @@ function masqueraded(chains: Chains, inward: Reached[], outward: Reached[]): str
     const [, to] = /(?:(?<!! )-d|daddr) (\S+?)(?:\/32|\/128)? .*masquerade/i.exec(rule) ?? [];
     return to === undefined ? [] : [`masqueraded to ${to} ${source(rule)}`];
   });
-  return [...marked, ...direct];
+  const all = [...marked, ...direct];
+  // From anywhere is from each of the others too.
+  return all.filter((text) =>
+    text.endsWith(" from anywhere") || !all.includes(text.replace(/ from .*$/, " from anywhere"))
+  );
 }
 
 function bySets({ elements }: Chains, pairs: string, set: string): string[] {
   const containers = (elements.get(set) ?? []).map((element) => element.split(" . ")[0]!);
   return (elements.get(pairs) ?? []).flatMap((pair) => {
     const [from, to] = pair.split(" . ");
-    const network = parsePrefix(to!);
+    const network = parsePrefix(to!) ?? parsePrefix(`${to}/${to!.includes(":") ? 128 : 32}`);
     return containers.filter((one) => network && within(network, parseAddress(one)!))
       .map((one) => `masqueraded to ${one} ${source(`saddr ${from}`)}`);
   });

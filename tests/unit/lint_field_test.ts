@@ -257,6 +257,16 @@ const SILENT: Case[] = [
     expect: ["info CNI708", "error CNI811"],
   },
   {
+    what: "what the backend nftables has no use for",
+    files: chain({
+      ...{ type: "portmap", capabilities: { portMappings: true }, backend: "nftables" },
+      ...{ externalSetMarkChain: "MARK", conditionsV4: ["-s", "10.0.0.0/8"] },
+      conditionsV6: ["ip6", "saddr", "fd00::/8"],
+    }),
+    name: "net.conflist",
+    expect: ["error CNI508", "error CNI508", "warning CNI508"],
+  },
+  {
     what: "bandwidth twice",
     files: chain({ type: "bandwidth", ...rates }, { type: "bandwidth", ...rates }),
     name: "net.conflist",

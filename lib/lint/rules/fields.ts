@@ -206,6 +206,7 @@ export const FIELDS: readonly Rule[] = [
           help: "keep the one that your firewall uses",
         };
       }
+      if (type === "portmap") yield* backendProblems(plugin);
       if (type === "bandwidth") {
         yield* rateProblems(plugin, "ingressRate", "ingressBurst");
         yield* rateProblems(plugin, "egressRate", "egressBurst");
@@ -297,6 +298,25 @@ function* foreignSysctls(plugin: PluginNode): Generator<Found> {
       at: key,
       message: `sysctl: ${quote(name)} is not one of the network's`,
       help: "use keys that start with net., in lower case",
+    };
+  }
+}
+
+/** What the backend nftables has no use for, or ours none. */
+function* backendProblems(plugin: PluginNode): Generator<Found> {
+  if (text(plugin.field("backend")) !== "nftables") return;
+  for (const key of ["externalSetMarkChain", "conditionsV4", "conditionsV6"]) {
+    const node = plugin.field(key);
+    const [first] = items(node);
+    if (!node || (key !== "externalSetMarkChain" && first === undefined)) continue;
+    const isOfIptables = key === "externalSetMarkChain" || /^[-!]/.test(text(first) ?? "");
+    yield {
+      at: node,
+      severity: isOfIptables ? "error" : "warning",
+      message: isOfIptables
+        ? `${key} is of the backend "iptables", and portmap refuses it with "nftables"`
+        : `${key}: mesos-cni's portmap has no conditions with the backend "nftables", and refuses them`,
+      help: `delete it, or use "backend": "iptables"`,
     };
   }
 }
