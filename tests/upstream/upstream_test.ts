@@ -19,8 +19,8 @@ for (const suite of ["loopback", "host-local", "static", "sbr"]) {
       const output = await Deno.makeTempDir();
       const programs = await linkedPrograms(`${output}/programs`, MESOS_CNI);
       const reference = await buildSuites(fetched!);
-      const judging = await judges(reference, suite);
-      const report = await runSuite(reference, suite, programs, output);
+      const judging = await judges({ reference, suite });
+      const report = await runSuite({ reference, suite, programs, output });
       const { failed, needless } = verdictOf(suite, judging, report, EXCEPTIONS);
       assertEquals(failed.join("\n"), "");
       assertEquals(needless, []);

@@ -45,7 +45,7 @@ setup_for_tests() {
     *tests/machine/*) (setup_machine) || say "virtual machines: not to be had here, so their tests are skipped" ;;
   esac
   case "${FILES[*]}" in
-    *tests/upstream/*) if setup_upstream; then export UPSTREAM_REFERENCE="$REFERENCE"; fi ;;
+    *tests/upstream/* | *tests/machine/upstream*) if setup_upstream; then export UPSTREAM_REFERENCE="$REFERENCE"; fi ;;
   esac
   case "${FILES[*]}" in
     *tests/mesos/*) packages python3:/usr/bin/python3 procps:/usr/bin/pgrep ;;

@@ -1,8 +1,8 @@
 /** What a suite says of our programs, measured by what it says of two controls. */
 import type { Exception } from "./exceptions.ts";
-import type { Reference } from "./reference.ts";
+import { HERE } from "./place.ts";
 import { judgesOf, type Report } from "./report.ts";
-import { failingPrograms, runSuite } from "./run.ts";
+import { type Run, runSuite } from "./run.ts";
 
 export interface Verdict {
   suite: string;
@@ -20,17 +20,12 @@ export interface Verdict {
 }
 
 /**
- * The specs of a suite that judge on this kernel, found out once.
- *
+ * The specs of a suite that judge on the place's kernel, found out once.  *
  * @throws if none does
  */
-export async function judges(
-  reference: Reference,
-  suite: string,
-  focus?: string,
-): Promise<string[]> {
-  const kernel = Deno.osRelease();
-  const directory = `${reference.directory}/controls-${kernel}`;
+export async function judges(run: Omit<Run, "programs" | "output">): Promise<string[]> {
+  const { reference, suite, focus, place = HERE } = run;
+  const directory = `${reference.directory}/controls-${place.kernel}`;
   const kept = `${directory}/${suite}${focus === undefined ? "" : `-${slug(focus)}`}.json`;
   try {
     return JSON.parse(await Deno.readTextFile(kept));
@@ -38,21 +33,24 @@ export async function judges(
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const control = (name: string, programs: string) =>
-    runSuite(reference, suite, programs, `${directory}/${name}`, focus);
-  const theirs = await control("reference", reference.programs);
+    runSuite({ ...run, programs, output: `${directory}/${name}` });
   // What a busy machine made fail passes the next time.
-  if ([...theirs.values()].some(({ passed }) => !passed)) {
-    const again = await control("reference", reference.programs);
-    for (const [name, outcome] of again) if (outcome.passed) theirs.set(name, outcome);
+  const theirs: Report = new Map();
+  for (let before = -1; before < passing(theirs);) {
+    before = passing(theirs);
+    for (const [name, outcome] of await control("reference", reference.programs)) {
+      if (!theirs.get(name)?.passed) theirs.set(name, outcome);
+    }
+    if (passing(theirs) === theirs.size) break;
   }
-  const failing = await failingPrograms(`${reference.directory}/failing`);
-  const found = judgesOf(theirs, await control("failing", failing));
-  if (found.length === 0) throw new Error(`no spec of ${suite} judges on the kernel ${kernel}`);
+  const found = judgesOf(theirs, await control("failing", reference.failing));
+  if (found.length === 0) throw new Error(`no spec of ${suite} judges on ${place.kernel}`);
   await Deno.writeTextFile(`${kept}.new`, JSON.stringify(found, null, 1));
   await Deno.rename(`${kept}.new`, kept);
   return found;
 }
 
+const passing = (report: Report) => [...report.values()].filter(({ passed }) => passed).length;
 const slug = (focus: string) => focus.replaceAll(/\W+/g, "-");
 
 export function verdictOf(

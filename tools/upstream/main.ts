@@ -51,8 +51,8 @@ Deno.exit(failed.length + faults.length > 0 ? 1 : 0);
 async function work(): Promise<void> {
   for (let suite = waiting.shift(); suite; suite = waiting.shift()) {
     try {
-      const judging = await judges(reference, suite);
-      const report = await runSuite(reference, suite, ours, output);
+      const judging = await judges({ reference, suite });
+      const report = await runSuite({ reference, suite, programs: ours, output });
       const verdict = verdictOf(suite, judging, report, EXCEPTIONS);
       verdicts.push(verdict);
       print(suite, ...countsOf(verdict));

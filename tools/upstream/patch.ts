@@ -52,9 +52,14 @@ async function patchPlugin(plugins: string, plugin: string): Promise<void> {
   }
 }
 
-/** Many kernels have no dummy interfaces: specs that need just some interface take one of bandwidth's. */
+/**
+ * Many kernels have no dummy interfaces: specs that need just some interface take one of bandwidth's,
+ * or a bridge where its hardware address is changed.
+ */
 function useKnownKind(type: string, text: string): string {
-  return NEEDS_MACHINE.includes(type) ? text : text.replaceAll("netlink.Dummy{", "netlink.Ifb{");
+  if (NEEDS_MACHINE.includes(type)) return text;
+  const kind = type === "tuning" ? "Bridge" : "Ifb";
+  return text.replaceAll("netlink.Dummy{", `netlink.${kind}{`);
 }
 
 /** Suites that build programs get those that are there. */

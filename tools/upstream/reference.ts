@@ -1,6 +1,6 @@
 /** The reference's suites, built for programs in place of its functions. */
 import { patch } from "./patch.ts";
-import { directoryOf, SUITES } from "./suites.ts";
+import { directoryOf, PLUGINS, SUITES } from "./suites.ts";
 
 /** The release that the integration suite is run with: the one that the reference's go.mod names. */
 const CNITOOL = "github.com/containernetworking/cni/cnitool@v1.3.1";
@@ -17,6 +17,8 @@ export interface Reference {
   suites: string;
   /** The reference's own programs. */
   programs: string;
+  /** Programs that always fail. */
+  failing: string;
   /** cnitool, and the programs that specs send packets with. */
   tools: string;
 }
@@ -28,18 +30,31 @@ export interface Reference {
  */
 export async function buildSuites(fetched: string): Promise<Reference> {
   const reference = partsOf(`${fetched}/suites-${await fingerprint()}`, fetched);
-  if (await isThere(reference.directory)) return reference;
+  if (!await isThere(reference.directory)) await buildIn(fetched, reference.directory);
+  await writeFailing(reference.failing);
+  return reference;
+}
+
+async function buildIn(fetched: string, directory: string): Promise<void> {
   console.error("building the reference's suites (minutes, once) …");
   const work = await Deno.makeTempDir({ dir: fetched, prefix: "building." });
   try {
     await build(partsOf(work, fetched));
-    await Deno.rename(work, reference.directory);
+    await Deno.rename(work, directory);
   } catch (error) {
     await Deno.remove(work, { recursive: true });
     // Somebody else may have been quicker.
-    if (!await isThere(reference.directory)) throw error;
+    if (!await isThere(directory)) throw error;
   }
-  return reference;
+}
+
+async function writeFailing(directory: string): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true });
+  for (const plugin of PLUGINS) {
+    const path = `${directory}/${plugin.split("/")[1]}`;
+    const answer = '{"cniVersion":"1.1.0","code":999,"msg":"a program that always fails"}';
+    await Deno.writeTextFile(path, `#!/bin/sh\necho '${answer}'\nexit 1\n`, { mode: 0o755 });
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -66,9 +81,15 @@ async function build({ directory, sources, suites, tools }: Reference): Promise<
 }
 
 function partsOf(directory: string, fetched: string): Reference {
-  const [sources, suites, tools] = ["sources", "suites", "tools"]
-    .map((name) => `${directory}/${name}`) as [string, string, string];
-  return { directory, sources, suites, programs: `${fetched}/bin`, tools };
+  const part = (name: string) => `${directory}/${name}`;
+  return {
+    directory,
+    sources: part("sources"),
+    suites: part("suites"),
+    programs: `${fetched}/bin`,
+    failing: part("failing"),
+    tools: part("tools"),
+  };
 }
 
 async function fingerprint(): Promise<string> {
