@@ -286,7 +286,9 @@ function checkNames({ containerId, ifName }: Attachment): void {
       JSON.stringify(containerId)
     }: must start with a letter or digit, with only letters, digits and _.- after it`
     : !isInterfaceName(ifName)
-    ? `interface name ${JSON.stringify(ifName)}: must have 1 to 15 bytes, without "/", ":" or space`
+    ? `interface name ${
+      JSON.stringify(ifName)
+    }: must have 1 to 15 bytes, without "/", ":", "%" or space`
     : undefined;
   if (wrong !== undefined) throw new CniError(CNI_CODES.invalidEnvironment, wrong);
 }

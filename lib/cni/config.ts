@@ -51,9 +51,12 @@ export function isContainerId(id: string): boolean {
   return NAME.test(id);
 }
 
-/** Whether an interface may have this name: at most 15 bytes, as the kernel's dev_valid_name(). */
+/**
+ * Whether an interface may have this name: at most 15 bytes, as the kernel's dev_valid_name(). No name
+ * has a "%": __dev_alloc_name() makes another one of it, which nobody would find again.
+ */
 export function isInterfaceName(name: string): boolean {
-  return name !== "." && name !== ".." && /^[^/:\s\0]+$/.test(name) &&
+  return name !== "." && name !== ".." && /^[^/:%\s\0]+$/.test(name) &&
     new TextEncoder().encode(name).length <= 15;
 }
 

@@ -30,7 +30,7 @@ async function add(call: Call): Promise<Result> {
   const ips: IpConfig[] = [];
   const holder = holderOf(call);
   try {
-    const inUse = await store.unleased((text) => config.sets.some((set) => isIn(set, text)));
+    const inUse = await store.unleased((text) => setOf(config.sets, text));
     lease(store, config, holder, ips, inUse);
   } catch (error) {
     store.cancel(holder, ips.map(({ address }) => address.split("/")[0]!));
@@ -158,6 +158,11 @@ function holderOf({ containerId, ifName }: Call): Holder {
   return { containerId, ifName };
 }
 
+function setOf(sets: readonly RangeSet[], text: string): number | undefined {
+  const number = sets.findIndex((set) => isIn(set, text));
+  return number < 0 ? undefined : number;
+}
+
 function isIn(set: RangeSet, text: string): boolean {
   const { family, value } = parseAddress(text)!;
   return rangeOf(set, family, value) !== undefined;
@@ -174,7 +179,8 @@ async function gc(call: Call): Promise<void> {
   using store = await LeaseStore.open(path);
   const stale = [...store.holders()].filter(([, holder]) => !isValid(holder));
   if (stale.length === 0) return;
-  const inUse = await addressesInUse();
+  const { sets } = readHostLocalConfig(call);
+  const inUse = await addressesInUse((text) => setOf(sets, text));
   for (const [address, holder] of stale) {
     if (!inUse.has(address)) {
       store.release(holder, [address]);

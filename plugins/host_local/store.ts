@@ -30,8 +30,11 @@ import { type Holder, HolderIndex } from "./holder_index.ts";
 const PATIENCE = 60_000;
 const LEASE_MODE = 0o600;
 const LOCK_MODE = 0o750;
-/** A lease holds an id and the name of an interface; what is longer is none. */
-const LONGEST_LEASE = 4096;
+/**
+ * Bytes of a lease: an id and the name of an interface. An id comes in an environment's variable, which
+ * has at most 128 KiB (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h).
+ */
+const LONGEST_LEASE = 128 << 10;
 
 /** A store whose lock is held, until the end of its `using` block. */
 export class LeaseStore implements Disposable {
@@ -120,14 +123,15 @@ export class LeaseStore implements Disposable {
   /**
    * Addresses that live containers have and no lease names; usually none, without a look.
    *
-   * @param isOfRange whether an address is one that this store gives out
+   * @param setOf the range set of this store that an address is of
    * @throws {SystemError}
    */
-  async unleased(isOfRange: (address: string) => boolean): Promise<ReadonlySet<string>> {
+  async unleased(
+    setOf: (address: string) => number | undefined,
+  ): Promise<ReadonlySet<string>> {
     if (!this.index.mayHaveLost) return new Set();
     const leased = this.leased();
-    const found = [...await addressesInUse()]
-      .filter((address) => isOfRange(address) && !leased.has(address));
+    const found = [...await addressesInUse(setOf)].filter((address) => !leased.has(address));
     this.index.setLost(found.length > 0);
     return new Set(found);
   }

@@ -13,14 +13,20 @@ const OWN = "/proc/self/ns/net";
 const SLICE = 20;
 
 /**
- * Every address of an interface whose other end, or whose device below, is in this namespace: those
- * of other hosts' containers, as in a test on one machine, are none of ours.
+ * The addresses of interfaces whose other end, or whose device below, is in this namespace: those
+ * of other hosts' containers, as in a test on one machine, are none of ours. A container may give its
+ * interface any addresses, so an interface is believed one of each range set, the oldest: that many
+ * it was leased, and else one container could claim them all.
+ *
+ * @param setOf the number of the range set that an address is of, or undefined for one of none
  */
-export async function addressesInUse(): Promise<Set<string>> {
+export async function addressesInUse(
+  setOf: (address: string) => number | undefined,
+): Promise<Set<string>> {
   const found = new Set<string>();
   let count = 0;
   for (const handle of namespaces()) {
-    look(handle, found);
+    look(handle, found, setOf);
     if (++count % SLICE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
   return found;
@@ -38,7 +44,11 @@ function namespaces(): Iterable<string> {
   return byInode.values();
 }
 
-function look(handle: string, found: Set<string>): void {
+function look(
+  handle: string,
+  found: Set<string>,
+  setOf: (address: string) => number | undefined,
+): void {
   try {
     using netlink = Netlink.open(handle);
     const host = netlink.namespaceId(OWN);
@@ -47,9 +57,22 @@ function look(handle: string, found: Set<string>): void {
       netlink.links().filter(({ peerNamespaceId }) => peerNamespaceId === host)
         .map(({ index }) => index),
     );
-    for (const { link, address } of netlink.addresses()) if (ours.has(link)) found.add(address);
+    const believed = new Set<string>();
+    for (const { link, address } of oldestFirst(netlink.addresses())) {
+      const set = setOf(address);
+      const claim = `${link} ${set}`;
+      if (set === undefined || !ours.has(link) || believed.has(claim)) continue;
+      believed.add(claim);
+      found.add(address);
+    }
   } catch (error) {
     // It has gone, or is a handle of another kind.
     if (!(error instanceof SystemError)) throw error;
   }
+}
+
+/** The kernel lists the oldest address of IPv4 first (inet_insert_ifa()), and of IPv6 last (ipv6_link_dev_addr()). */
+function oldestFirst<A extends { address: string }>(addresses: readonly A[]): A[] {
+  const isSix = ({ address }: A) => address.includes(":");
+  return [...addresses.filter((one) => !isSix(one)), ...addresses.filter(isSix).reverse()];
 }

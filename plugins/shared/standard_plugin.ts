@@ -115,7 +115,7 @@ function readCall(invocation: Invocation): Call {
     if (!isInterfaceName(ifName)) {
       throw new CniError(
         CNI_CODES.invalidEnvironment,
-        `CNI_IFNAME is ${quote(ifName)}; it must be a name of 1 to 15 bytes without / : or space`,
+        `CNI_IFNAME is ${quote(ifName)}; it must be a name of 1 to 15 bytes without / : % or space`,
       );
     }
   }

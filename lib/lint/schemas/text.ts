@@ -21,7 +21,7 @@ function badName(text: string): string | undefined {
   const length = new TextEncoder().encode(text).length;
   return length > 15
     ? `${quote(text)} has ${length} characters, and an interface's name at most 15`
-    : `${quote(text)} is no name of an interface (no slash, colon or space)`;
+    : `${quote(text)} is no name of an interface (no slash, colon, percent sign or space)`;
 }
 
 /** A hardware address as Go's net.ParseMAC reads it: 6, 8 or 20 bytes. */
