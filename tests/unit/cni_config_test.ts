@@ -149,7 +149,22 @@ Deno.test("names follow the specification's grammar", () => {
   for (const name of ["eth0", "a", "x".repeat(15), "…-…-…"]) {
     assertEquals(isInterfaceName(name), true, name);
   }
-  for (const name of ["", ".", "..", "x".repeat(16), "……-……-…", "a/b", "a:b", "a b", "a\t", "\0", "eth%d", "%"]) {
+  for (
+    const name of [
+      "",
+      ".",
+      "..",
+      "x".repeat(16),
+      "……-……-…",
+      "a/b",
+      "a:b",
+      "a b",
+      "a\t",
+      "\0",
+      "eth%d",
+      "%",
+    ]
+  ) {
     assertEquals(isInterfaceName(name), false, name);
   }
   // Found in networks that are older than the grammar.

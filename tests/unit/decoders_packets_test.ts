@@ -63,7 +63,7 @@ Deno.test("any bytes are a packet or none", () => {
   forAll(mutated(packet), (bytes) => {
     for (const type of types) readPacket(type, bytes);
     for (const id of [0, 1]) [true, false].forEach((isV6) => outcomeIn(bytes, isV6, id));
-    ownerIn(bytes, "0.0.0.0");
+    ownerIn(bytes, "0.0.0.0", "0.0.0.0");
   });
 });
 
@@ -80,9 +80,11 @@ Deno.test("a packet is read as it was written", () => {
     const asked = request(mac, sender, target);
     const read = readPacket(ETH_P_ARP, asked)!;
     assertEquals([read.protocol, read.source, read.target], ["arp request", sender, target]);
-    assertEquals(ownerIn(asked, sender), undefined);
+    assertEquals(ownerIn(asked, sender, target), undefined);
     asked[7] = 2;
-    assertEquals(ownerIn(asked, sender), mac);
+    assertEquals(ownerIn(asked, sender, target), mac);
+    // It answers somebody else's question.
+    if (target !== "0.0.0.0") assertEquals(ownerIn(asked, sender, "0.0.0.0"), undefined);
   });
 });
 

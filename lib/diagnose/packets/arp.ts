@@ -50,7 +50,7 @@ export async function whoHas(
     const question = request(link.mac, sender, address);
     for (let attempt = 0; attempt < patience.attempts && answers.size === 0; attempt++) {
       socket.send(question, `ask who has ${address} on ${link.name}`, to);
-      await collect(socket, address, answers, patience.ms);
+      await collect(socket, address, sender, answers, patience.ms);
     }
   } catch (error) {
     if (error instanceof SystemError && ["ENETDOWN", "ENXIO"].includes(error.errnoName)) return [];
@@ -62,6 +62,7 @@ export async function whoHas(
 async function collect(
   socket: Socket,
   address: string,
+  sender: string,
   answers: Set<string>,
   ms: number,
 ): Promise<void> {
@@ -73,17 +74,22 @@ async function collect(
     await socket.readable(end - performance.now())
   ) {
     const length = socket.receive(buffer, "wait for an ARP answer");
-    const mac = length === undefined ? undefined : ownerIn(buffer.subarray(0, length), address);
+    const mac = length === undefined
+      ? undefined
+      : ownerIn(buffer.subarray(0, length), address, sender);
     if (mac === undefined) continue;
     if (answers.size === 0) end = Math.min(end, performance.now() + SECOND_ANSWER_MS);
     answers.add(mac);
   }
 }
 
-/** The hardware address that an ARP reply gives for an address; undefined if it is of another. */
-export function ownerIn(reply: Uint8Array, address: string): string | undefined {
+/**
+ * The hardware address that an ARP reply gives for an address; undefined if it is of another, or to
+ * somebody else's question.
+ */
+export function ownerIn(reply: Uint8Array, address: string, asker: string): string | undefined {
   const seen = readPacket(ETH_P_ARP, reply);
-  return seen?.protocol === "arp reply" && seen.source === address
+  return seen?.protocol === "arp reply" && seen.source === address && seen.destination === asker
     ? hexPairs(reply.subarray(8, 14))
     : undefined;
 }

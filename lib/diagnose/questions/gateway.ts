@@ -3,6 +3,7 @@ import { gatewaysOf } from "../gateways.ts";
 import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { answersFor } from "../packets/who_has.ts";
+import { ownerAnswers } from "./owner.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
 import { answered, failed, failedBy, type Failure, type Question } from "./question.ts";
 
@@ -102,11 +103,7 @@ export function foundQuestions(scene: Scene): Question[] {
         if (!ingress.flags.includes("UP")) {
           return failed({ kind: "link_down", device: ingress.name });
         }
-        const answers = await answersFor(undefined, ingress, address, own);
-        if (answers.length === 0) return failed({ kind: "nobody_has", address });
-        return answers.includes(link.mac!)
-          ? answered(`${link.mac} answers`)
-          : failed({ kind: "others_have", address, macs: answers, wanted: link.mac });
+        return await ownerAnswers(undefined, ingress, address, own, link);
       },
     }];
   });

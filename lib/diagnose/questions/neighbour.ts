@@ -6,8 +6,8 @@ import { pluginOf, Scene } from "../../facts/scene.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
-import { answersFor } from "../packets/who_has.ts";
-import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
+import { answered, failedBy, type Question } from "./question.ts";
+import { ownerAnswers } from "./owner.ts";
 
 /** One is enough to tell; a second tells whether it is the neighbour's own. */
 const MOST = 2;
@@ -88,62 +88,36 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
           return failedBy(outcome);
         },
       },
-      ...finds(scene, ends, theirs, far, family),
-      ...foundBy(ends, theirs, far, family),
+      ...family === 4 ? find(scene, ends, theirs, far) : [],
     ];
   });
 }
 
-/** Whether the container finds the neighbour, by ARP: what it knows of it already may be old. */
-function finds(scene: Scene, ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
-  const own = ends.attached.expected.find((one) => one.family === family)?.address;
-  const their = far.attached.expected.find((one) => one.family === family)?.address;
-  const mac = far.attached.link?.mac;
-  if (family === 6 || own === undefined || their === undefined || mac === undefined) return [];
-  return [{
-    topic: "neighbour",
-    text: `finds its neighbour ${theirs.name} at ${their}`,
-    family,
-    journey: between(ends, far),
-    protocol: "icmp",
-    destination: their,
-    port: 0,
-    far: { scene: theirs, attached: far.attached },
-    neighbours: [their],
-    async ask() {
-      if (!ends.eth.link.flags.includes("UP")) return unasked(`${ends.eth.point.name} is down`);
-      const answers = await answersFor(scene.inside.netns, ends.eth.link, their, own);
-      if (answers.length === 0) return failed({ kind: "nobody_has", address: their });
-      return answers.includes(mac)
-        ? answered(`${mac} answers`)
-        : failed({ kind: "others_have", address: their, macs: answers, wanted: mac });
-    },
-  }];
-}
-
-/** Whether the neighbour finds the container, by ARP. */
-function foundBy(ends: Ends, theirs: Scene, far: Ends, family: 4 | 6): Question[] {
-  const own = ends.attached.expected.find((one) => one.family === family)?.address;
-  const their = far.attached.expected.find((one) => one.family === family)?.address;
-  const { link } = ends.attached;
-  if (family === 6 || own === undefined || their === undefined || !link) return [];
+/** Whether each finds the other by ARP: what they know of each other already may be old. */
+function find(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
+  const [own, their] = [ends, far].map(({ attached }) =>
+    attached.expected.find(({ family }) => family === 4)?.address
+  );
+  if (own === undefined || their === undefined) return [];
+  const common = { topic: "neighbour", family: 4, protocol: "icmp", port: 0 } as const;
   const path = between(far, ends);
-  return [{
-    topic: "neighbour",
-    text: `is found by its neighbour ${theirs.name} at ${own}`,
-    family,
-    journey: { ...path, from: "neighbour", to: "container" },
-    protocol: "icmp",
-    destination: own,
-    port: 0,
-    neighbours: [own],
-    async ask() {
-      if (!far.eth.link.flags.includes("UP")) return unasked(`${far.eth.point.name} is down`);
-      const answers = await answersFor(theirs.inside.netns, far.eth.link, own, their);
-      if (answers.length === 0) return failed({ kind: "nobody_has", address: own });
-      return answers.includes(link.mac!)
-        ? answered(`${link.mac} answers`)
-        : failed({ kind: "others_have", address: own, macs: answers, wanted: link.mac });
+  return [
+    {
+      ...common,
+      text: `finds its neighbour ${theirs.name} at ${their}`,
+      journey: between(ends, far),
+      destination: their,
+      far: { scene: theirs, attached: far.attached },
+      neighbours: [their],
+      ask: () => ownerAnswers(scene.inside.netns, ends.eth.link, their, own, far.attached.link),
     },
-  }];
+    {
+      ...common,
+      text: `is found by its neighbour ${theirs.name} at ${own}`,
+      journey: { ...path, from: "neighbour", to: "container" },
+      destination: own,
+      neighbours: [own],
+      ask: () => ownerAnswers(theirs.inside.netns, far.eth.link, own, their, ends.attached.link),
+    },
+  ];
 }
