@@ -1,7 +1,8 @@
 import { dirname, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { readTextFile } from "../base/read_file.ts";
-import type { Call, Command } from "./command.ts";
+import type { Call, Command, Program } from "./command.ts";
+import { parseCall } from "./parse.ts";
 import { ofAgent } from "./found_values.ts";
 import { JSON_FLAG, UsageError } from "./command.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
@@ -132,6 +133,16 @@ export const command: Command = {
     }
   },
 };
+
+/** The errors in a directory, by file, as `lint DIRECTORY` finds them. */
+export async function errorsIn(program: Program, directory: string) {
+  const call = parseCall(command, [directory], program);
+  const read = readSources([directory]);
+  const errors = checkOf(call, await contextOf(call, read))(read)
+    .filter(({ severity }) => severity === "error");
+  return [...Map.groupBy(errors, ({ source }) => source.path)]
+    .map(([file, all]) => ({ file, errors: all.length }));
+}
 
 /** The only thing that loads the protocol's library. */
 async function serve(call: Call): Promise<number> {

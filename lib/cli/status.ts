@@ -2,92 +2,144 @@
 import { checkMachine } from "../install/machine.ts";
 import { configureLog } from "../base/log.ts";
 import { messageOf } from "../base/error.ts";
-import { plainLine } from "../base/printable.ts";
+import { jsonText, plainLine } from "../base/printable.ts";
 import { VERSION } from "../base/version.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
-import { type Decision, tellKind } from "../firewall/kind.ts";
+import { tellKind } from "../firewall/kind.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { Agent } from "../facts/agent.ts";
-import { type Cause, isProblem } from "../facts/cause.ts";
-import { agentHealth, type Health, healthOf, isHealthy } from "../facts/facts.ts";
-import { briefOf, remedyOf, textOf } from "../facts/sentences.ts";
+import { isProblem } from "../facts/cause.ts";
+import { agentHealth } from "../facts/facts.ts";
+import { forwardingOf } from "../facts/readers/agent.ts";
+import {
+  type AgentStatus,
+  configsOf,
+  containersOf,
+  historyOf,
+  pluginsOf,
+  toldCause,
+} from "../fleet/agent_status.ts";
+import type { Isolator } from "../isolator/isolator.ts";
+import { writeCheckpoint } from "../kernel/atomic_file.ts";
+import { getHostname } from "../kernel/uts.ts";
+import { resolve } from "@std/path";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
-import { bold, print, printJson } from "./output.ts";
+import { bold, print } from "./output.ts";
+
+const FORMATS = ["text", "json", "prometheus"] as const;
 
 export const command: Command = {
   name: "status",
   summary: "this agent on one screen: what runs, what is wrong, what to do",
-  flags: [JSON_FLAG, ...NETWORK_FLAGS],
-  examples: [{ command: "mesos-cni status", what: "the agent, its networks and its containers" }],
+  flags: [
+    JSON_FLAG,
+    {
+      name: "format",
+      value: "FORMAT",
+      help: "text, json, or prometheus: the same as metrics",
+      default: "text",
+      complete: FORMATS,
+    },
+    {
+      name: "output",
+      value: "FILE",
+      help: "write it there in one step, as a collector of text files needs it",
+      complete: "file",
+    },
+    ...NETWORK_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni status", what: "the agent, its networks and its containers" },
+    {
+      command: "mesos-cni status --format=prometheus " +
+        "--output=/var/lib/prometheus/node-exporter/mesos-cni.prom",
+      what: "for Prometheus' node exporter, as mesos-cni-metrics.timer calls it",
+    },
+  ],
   notes: "Nothing is sent and nothing is changed. Exit code 1 if anything is wrong.",
   async run(call) {
+    const format = formatOf(call);
     // What the log would say of skipped files stands in the answer.
     if (call.given("log-level") === undefined) configureLog({ level: "error" });
     const isolator = isolatorOf(call);
-    const { cni, layout, path } = isolator.settings;
-    const networks = networksOf(() => isolator.networks);
-    using facts = new Agent({
-      layout,
-      plugins: call.plugins,
-      pluginsDir: cni?.pluginsDir,
-      catalog: cni && (() => isolator.networks),
-      // What an agent's own isolator calls is in its directory, whatever this program contains.
-      isStock: runningAgent() !== undefined && !listens(SOCKET),
-    });
-    const containers = await containersOf(facts);
-    const own = await agentHealth(facts);
-    const problems = own.causes.filter(isProblem);
-    const missing = checkMachine(
-      path,
-      cni?.pluginsDir ?? "",
-      (type) => isBuiltIn(call.plugins, type),
-    ).filter(({ found }) => !found);
-    const answer = {
-      version: VERSION,
-      agent: agent(),
-      service: listens(SOCKET) ? { socket: SOCKET } : null,
-      configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
-      firewall: await tellKind(path),
-      networks,
-      containers,
-      causes: problems.map(toldCause),
-      unread: [...own.unread, ...containers.unread],
-      missing: missing.map(({ what, remedy }) => ({ what, remedy })),
-      healthy: problems.length === 0 && networks.problem === undefined &&
-        networks.skipped.length === 0 &&
-        containers.unwell.length === 0 && missing.length === 0,
-    };
-    if (call.has("json")) printJson(answer);
-    else print(screen(answer, layout));
-    return Promise.resolve(answer.healthy ? 0 : 1);
+    const status = await statusOf(call, isolator, format !== "text");
+    const text = format === "prometheus"
+      ? (await import("../fleet/status_metrics.ts")).statusMetrics(status).trimEnd()
+      : format === "json"
+      ? jsonText(status, 2)
+      : screen(status, isolator.settings.layout);
+    const output = call.value("output");
+    if (output === undefined) print(text);
+    else writeCheckpoint(resolve(output), text + "\n");
+    return status.healthy ? 0 : 1;
   },
 };
 
-interface Status {
-  version: string;
-  agent: { pid: number; address: string | null } | null;
-  service: { socket: string } | null;
-  configDir: { path: string; from: string } | null;
-  firewall: Decision | { problem: string };
-  networks: ReturnType<typeof networksOf>;
-  containers: Awaited<ReturnType<typeof containersOf>>;
-  /** What is wrong with the agent itself. */
-  causes: ReturnType<typeof toldCause>[];
-  /** What could not be read, and why: of it nothing is said. */
-  unread: string[];
-  missing: { what: string; remedy: string }[];
-  healthy: boolean;
+function formatOf(call: Call): typeof FORMATS[number] {
+  const given = call.value("format") ?? (call.has("json") ? "json" : "text");
+  const format = FORMATS.find((one) => one === given);
+  if (!format) throw new UsageError(`--format=${given} is none of ${FORMATS.join(", ")}`);
+  if (call.has("json") && format !== "json") {
+    throw new UsageError(`--json and --format=${format} exclude each other`);
+  }
+  return format;
 }
 
-function screen(status: Status, layout: Layout): string {
+/** @param isWhole also what a screen has no room for, and takes longer: lint, versions of plugins */
+async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promise<AgentStatus> {
+  const { cni, layout, path } = isolator.settings;
+  const catalog = networksOf(() => isolator.networks);
+  const isServed = listens(SOCKET);
+  using facts = new Agent({
+    layout,
+    plugins: call.plugins,
+    pluginsDir: cni?.pluginsDir,
+    catalog: cni && (() => isolator.networks),
+    // What an agent's own isolator calls is in its directory, whatever this program contains.
+    isStock: runningAgent() !== undefined && !isServed,
+  });
+  const containers = await containersOf(facts, call.value("work_dir") ?? "/var/lib/mesos");
+  const own = await agentHealth(facts);
+  const problems = own.causes.filter(isProblem);
+  const missing = checkMachine(
+    path,
+    cni?.pluginsDir ?? "",
+    (type) => isBuiltIn(call.plugins, type),
+  ).filter(({ found }) => !found);
+  return {
+    version: VERSION,
+    host: getHostname(),
+    time: new Date().toISOString(),
+    agent: agent(),
+    service: isServed ? { socket: SOCKET } : null,
+    configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
+    firewall: await tellKind(path),
+    forwarding: forwardingOf(facts),
+    networks: { ...catalog, ...await configsOf(isolator, facts, catalog.names) },
+    plugins: isWhole ? await pluginsOf(isolator, catalog.names) : [],
+    lint: isWhole && cni ? await (await import("./lint.ts")).errorsIn(call, cni.configDir) : [],
+    containers,
+    causes: problems.map(toldCause),
+    unread: [...own.unread, ...containers.unread],
+    missing: missing.map(({ what, remedy }) => ({ what, remedy })),
+    history: historyOf(),
+    healthy: problems.length === 0 && catalog.problem === undefined &&
+      catalog.skipped.length === 0 &&
+      containers.unwell.length === 0 && missing.length === 0,
+  };
+}
+
+function screen(status: AgentStatus, layout: Layout): string {
   const { agent, service, configDir, firewall, networks, containers, causes, unread, missing } =
     status;
-  const unwell = containers.unwell.map(({ id, health }) => `${id}: ${plainLine(health)}`);
+  const unwell = containers.unwell.map(({ id, task, framework, health }) =>
+    plainLine(`${id}: ${health}${task === undefined ? "" : ` (task ${task} of ${framework})`}`)
+  );
   const lines: [what: string, ...lines: string[]][] = [
     [
       "agent",
@@ -143,7 +195,7 @@ function screen(status: Status, layout: Layout): string {
   ].join("\n");
 }
 
-function agent(): Status["agent"] {
+function agent(): AgentStatus["agent"] {
   const running = runningAgent();
   if (!running) return null;
   const ip = ofAgent("advertise_ip") ?? ofAgent("ip");
@@ -165,23 +217,8 @@ function networksOf(
   }
 }
 
-async function containersOf(facts: Agent) {
-  const all: [id: string, health: Health][] = [];
-  for (const one of facts.containers) all.push([one.id, await healthOf(facts, one)]);
-  const unwell = all.filter(([, health]) => !isHealthy(health)).map(([id, { causes }]) => {
-    const problems = causes.filter(isProblem);
-    return { id, health: briefOf(problems[0]!), causes: problems.map(toldCause) };
-  });
-  const unread = all.flatMap(([id, { unread }]) => unread.map((why) => `${id}: ${why}`));
-  return { count: all.length, unwell, unread };
-}
-
-function toldCause(cause: Cause) {
-  return { code: cause.code, text: textOf(cause), remedy: remedyOf(cause) };
-}
-
 /** All is well where all was read. */
-function verdictOf({ healthy, unread }: Status): string {
+function verdictOf({ healthy, unread }: AgentStatus): string {
   if (!healthy) return "something is wrong";
   return unread.length === 0 ? "all is well" : "nothing wrong was found, and not all could be read";
 }

@@ -36,6 +36,11 @@ export const TABLE: readonly Entry[] = [
     summary: "whose container a process belongs to",
     load: async () => (await import("./identify.ts")).command,
   },
+  {
+    name: "history",
+    summary: "what plugins did and why they failed, also for containers that are gone",
+    load: async () => (await import("./history.ts")).command,
+  },
   short("networks", "the networks that containers can join", ofIsolator),
   short(
     "check",

@@ -39,8 +39,17 @@ export async function main(
     if (isSpecVersion(config.cniVersion)) cniVersion = config.cniVersion;
     // Asked before each ADD, and answered without the plugin, which takes its time to load.
     if (command === "VERSION") return print(versionAnswer(type.since));
-    const plugin = await load();
-    const result = await plugin({ ...readInvocation(command, config, registry), text });
+    const [{ remembered }, plugin] = await Promise.all([import("./history.ts"), load()]);
+    const invocation = { ...readInvocation(command, config, registry), text };
+    const about = () => ({
+      by: "plugin" as const,
+      command,
+      plugin: type.type,
+      network: typeof config.name === "string" ? config.name : "",
+      container: invocation.containerId,
+      interface: invocation.ifName,
+    });
+    const result = await remembered(about, config, () => plugin(invocation));
     if (result) print(command === "ADD" && isOfMesos(config) ? withOldForm(result) : result);
     return 0;
   } catch (error) {

@@ -3,6 +3,7 @@
  * A crash or a bug may have left anything: what can't be read is said in `state`, never thrown.
  */
 import { isObject, type JsonObject, parseJson } from "../base/json.ts";
+import { type PortMapping, portMappingsOf } from "../cni/port_mappings.ts";
 import { readResult, type Result } from "../cni/result.ts";
 import { messageOf } from "../base/error.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
@@ -14,14 +15,6 @@ import type { ContainerId } from "../mesos/container_id.ts";
  * failed, or a crash came between. `torn`: a file holds half of what it should, or nothing.
  */
 export type CheckpointState = "attached" | "attaching" | "torn";
-
-/** A forwarded port of the agent. */
-export interface PortMapping {
-  hostPort: number;
-  containerPort: number;
-  /** In lower case. */
-  protocol: string;
-}
 
 /** One interface of a container, as its checkpoints describe it. */
 export interface Checkpoint extends Attachment {
@@ -99,28 +92,4 @@ function pluginsOf(config: JsonObject): JsonObject[] {
 /** Delegates (the port mapper's, and those of plugins like flannel) belong to the chain too. */
 function withDelegates(plugin: JsonObject): JsonObject[] {
   return [plugin, ...isObject(plugin.delegate) ? withDelegates(plugin.delegate) : []];
-}
-
-/** The mappings that the framework asked for, and those of libcni's form. */
-function portMappingsOf(config: JsonObject): PortMapping[] {
-  const info = dig(config, "args", "org.apache.mesos", "network_info", "port_mappings");
-  const runtime = dig(config, "runtimeConfig", "portMappings");
-  return [...listOf(info), ...listOf(runtime)].flatMap((mapping) => {
-    const hostPort = mapping.host_port ?? mapping.hostPort;
-    const containerPort = mapping.container_port ?? mapping.containerPort;
-    if (typeof hostPort !== "number" || typeof containerPort !== "number") return [];
-    const protocol = typeof mapping.protocol === "string" && mapping.protocol || "tcp";
-    return [{ hostPort, containerPort, protocol: protocol.toLowerCase() }];
-  });
-}
-
-function dig(value: unknown, ...keys: string[]): unknown {
-  return keys.reduce<unknown>(
-    (inner, key) => isObject(inner) ? inner[key] : undefined,
-    value,
-  );
-}
-
-function listOf(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
 }

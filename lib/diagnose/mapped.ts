@@ -1,5 +1,5 @@
 /** A port of the agent that leads to the container, and who listens behind it. */
-import type { PortMapping } from "../containers/checkpoint.ts";
+import type { PortMapping } from "../cni/port_mappings.ts";
 import type { NetworkAddress } from "../containers/network_address.ts";
 import type { Attached, Uplink } from "../facts/scene.ts";
 import type { Listener } from "../netlink/sock_diag.ts";

@@ -21,7 +21,7 @@ import {
 import { packagesOf, undivert } from "./packages.ts";
 import { type PluginChoice, pluginLinks, takeAway } from "./plugin_links.ts";
 import { type Entry, readManifest, removeManifest, writeManifest } from "./manifest.ts";
-import { units } from "./units.ts";
+import { METRICS_FILE, units } from "./units.ts";
 
 const PLUGIN = "mesos-cni-port-mapper";
 const PROGRAM = "mesos-cni";
@@ -154,6 +154,8 @@ export async function uninstall(
   for (const { path, isDiverted } of files) {
     if (isDiverted && kept.includes(path)) await undivert(path);
   }
+  // The timer's, which nothing would renew: of old metrics, alerts speak.
+  if (removePiece(METRICS_FILE)) removed.push(METRICS_FILE);
   removeManifest();
   return { removed, kept };
 }

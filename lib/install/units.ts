@@ -1,4 +1,4 @@
-/** The systemd units of `isolator serve`. */
+/** The systemd units: of `isolator serve`, and of metrics for Prometheus' node exporter. */
 
 export interface UnitValues {
   /** Absolute, without control characters. */
@@ -7,6 +7,11 @@ export interface UnitValues {
 
 export const SERVICE = "mesos-cni.service";
 export const SOCKET = "mesos-cni.socket";
+export const METRICS = "mesos-cni-metrics.service";
+export const METRICS_TIMER = "mesos-cni-metrics.timer";
+/** Where Debian's node exporter looks for text files. */
+const TEXTFILES = "/var/lib/prometheus/node-exporter";
+export const METRICS_FILE = `${TEXTFILES}/mesos-cni.prom`;
 
 /** The text of each unit by its file name. */
 export function units({ binary }: UnitValues): Record<string, string> {
@@ -43,6 +48,29 @@ RemoveOnStop=yes
 
 [Install]
 WantedBy=sockets.target
+`,
+    [METRICS]: `[Unit]
+Description=Metrics of containers' networks for Prometheus' node exporter
+Documentation=man:mesos-cni(1)
+ConditionPathIsDirectory=${TEXTFILES}
+
+[Service]
+Type=oneshot
+ExecStart=${quoted(binary)} status --format=prometheus --output=${METRICS_FILE}
+# Something is wrong: so the metrics say.
+SuccessExitStatus=1
+TimeoutStartSec=60
+Nice=10
+`,
+    [METRICS_TIMER]: `[Unit]
+Description=Metrics of containers' networks, every minute
+
+[Timer]
+OnActiveSec=10
+OnUnitActiveSec=60
+
+[Install]
+WantedBy=timers.target
 `,
   };
 }

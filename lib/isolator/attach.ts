@@ -1,5 +1,6 @@
 /** One interface of one container: making it and taking it away. */
 import * as chain from "../cni/chain.ts";
+import { remembered } from "../cni/history.ts";
 import { type Network, parseNetwork } from "../cni/config.ts";
 import { CniError } from "../cni/error.ts";
 import { isObject, type JsonObject, parseJson } from "../base/json.ts";
@@ -54,9 +55,9 @@ export async function attach(
   // As the request: a framework's labels may hold what is nobody else's business.
   writeCheckpoint(layout.config(id, name), config, 0o600);
   using _ = atLeast(network.cniVersion, "1.1.0") ? await holdOffGarbage(layout) : undefined;
-  const result = await inContext(
-    id,
-    name,
+  const result = await called(
+    "ADD",
+    { id, ifName, network },
     () => chain.add(network, invocation(isolator, id, ifName, network, searchPath), locate),
   );
   const path = layout.result(id, name, ifName);
@@ -85,16 +86,16 @@ export async function detach(
 ): Promise<void> {
   const { layout } = isolator.settings;
   const searchPath = isolator.searchPath(readRequest(layout, id));
-  await inContext(id, name, async () => {
-    const network = attachedNetwork(isolator, id, name);
-    if (!network) return;
-    await chain.del(
-      network,
-      invocation(isolator, id, ifName, network, searchPath),
-      (type) => isolator.plugin(type, { id, searchPath }),
-      attachedResult(isolator, id, { network: name, ifName }),
-    );
-  });
+  const network = await inContext(id, name, () => attachedNetwork(isolator, id, name));
+  if (network) {
+    await called("DEL", { id, ifName, network }, () =>
+      chain.del(
+        network,
+        invocation(isolator, id, ifName, network, searchPath),
+        (type) => isolator.plugin(type, { id, searchPath }),
+        attachedResult(isolator, id, { network: name, ifName }),
+      ));
+  }
   removeDirectory(layout.interface(id, name, ifName));
 }
 
@@ -118,17 +119,13 @@ export async function checkAttachment(
     );
   }
   const searchPath = isolator.searchPath(readRequest(isolator.settings.layout, id));
-  return await inContext(
-    id,
-    name,
-    () =>
-      chain.check(
-        network,
-        invocation(isolator, id, ifName, network, searchPath),
-        (type) => isolator.plugin(type, { id, searchPath }),
-        result,
-      ),
-  );
+  return await called("CHECK", { id, ifName, network }, () =>
+    chain.check(
+      network,
+      invocation(isolator, id, ifName, network, searchPath),
+      (type) => isolator.plugin(type, { id, searchPath }),
+      result,
+    ));
 }
 
 function invocation(
@@ -223,11 +220,28 @@ export function attachedResult(
   }
 }
 
+/** Runs a call of a network's plugins, of which the history keeps a line. */
+async function called<R extends JsonObject | boolean | void>(
+  command: "ADD" | "DEL" | "CHECK",
+  { id, ifName, network }: { id: ContainerId; ifName: string; network: Network },
+  work: () => Promise<R>,
+): Promise<R> {
+  const about = () => ({
+    by: "isolator" as const,
+    command,
+    plugin: network.plugins.map(({ type }) => type).join("+"),
+    network: network.name,
+    container: id,
+    interface: ifName,
+  });
+  return await inContext(id, network.name, () => remembered(about, network.raw, work));
+}
+
 /** Says of an error which container and network it is about, as those of a chain do. */
 async function inContext<R>(
   id: ContainerId,
   network: string,
-  work: () => Promise<R>,
+  work: () => R | Promise<R>,
 ): Promise<R> {
   try {
     return await work();

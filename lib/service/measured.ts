@@ -9,7 +9,7 @@ import type { Swept } from "../isolator/gc/sweep.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { Isolator, type PluginCall } from "../isolator/isolator.ts";
 import type { Recovered } from "../isolator/recover.ts";
-import { Counter, gauge, Histogram } from "./metrics.ts";
+import { Counter, Histogram } from "../base/prometheus.ts";
 
 /** What one thread has counted, on its way to another. */
 export interface Counts {
@@ -137,7 +137,6 @@ export class MeasuredIsolator extends Isolator {
 
   /** Everything, for `GET /metrics`. */
   metrics(): string {
-    const containers = knownContainers(this.settings.layout).length;
     return [
       this.#attaches,
       this.#detaches,
@@ -146,7 +145,6 @@ export class MeasuredIsolator extends Isolator {
       this.#pluginFailures,
       this.#pluginDurations,
       this.#leaks,
-      gauge("mesos_cni_containers", "Containers that have left anything on disk.", containers),
     ].join("");
   }
 

@@ -1,5 +1,4 @@
 /** What the service answers to each request: the isolator's operations by path. */
-import { healthMetrics } from "./health_metrics.ts";
 import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
@@ -9,6 +8,8 @@ import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { type ContainerStatus, parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { VERSION } from "../base/version.ts";
+import { Agent } from "../facts/agent.ts";
+import { agentMetrics } from "../facts/metrics.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
 import { findGarbage } from "../isolator/gc/mod.ts";
@@ -125,7 +126,14 @@ export async function respond(
   try {
     if (`${request.method} ${request.path}` === "GET /metrics") {
       const contentType = "text/plain; version=0.0.4; charset=utf-8";
-      const body = isolator.metrics() + await healthMetrics(isolator);
+      const { layout, cni } = isolator.settings;
+      using agent = new Agent({
+        layout,
+        plugins: isolator.registry,
+        pluginsDir: cni?.pluginsDir,
+        catalog: cni && (() => isolator.networks),
+      });
+      const body = isolator.metrics() + await agentMetrics(agent);
       return { status: 200, contentType, body };
     }
     const answer = await route(isolator, request);

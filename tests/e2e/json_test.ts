@@ -142,6 +142,8 @@ Deno.test("every JSON output is as its schema says", async () => {
     await place.holds("network-show", `network show ${name} --json`);
   }
   await place.holds("status", "status --json");
+  await place.holds("status", "status --format=json");
+  await place.holds("history", "history --json");
   await place.holds("topology", "topology --json");
   await place.holds("gc", "gc --json");
   await place.holds("check", "check web-1");

@@ -9,6 +9,7 @@ import { dirname, fromFileUrl, relative } from "@std/path";
 export const LAYERS: readonly (readonly string[])[] = [
   ["."],
   ["lib/cli", "plugins"],
+  ["lib/fleet"],
   ["lib/service", "lib/run", "lib/oci", "lib/install", "lib/diagnose", "lib/lint"],
   ["lib/netns"],
   ["lib/facts"],

@@ -6,7 +6,7 @@ import { join } from "@std/path";
 import { SCRIPTS } from "../../lib/cli/completions.ts";
 import { manualPage } from "../../lib/cli/man.ts";
 import { TABLE } from "../../lib/cli/table.ts";
-import { units } from "../../lib/install/units.ts";
+import { METRICS_FILE, units } from "../../lib/install/units.ts";
 
 /** Debian's names of the architectures that releases are made for. */
 export const DEBIAN_ARCH: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -120,12 +120,15 @@ set -e
 if [ "$1" = remove ]; then
   mesos-cni uninstall --dry-run >/dev/null
   if [ -d /run/systemd/system ]; then
-    systemctl --quiet disable --now mesos-cni.service mesos-cni.socket || true
+    systemctl --quiet disable --now mesos-cni.service mesos-cni.socket mesos-cni-metrics.timer || true
   fi
 fi
 `,
   postrm: `#!/bin/sh
 set -e
+if [ "$1" = remove ]; then
+  rm -f ${METRICS_FILE}
+fi
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true
 fi

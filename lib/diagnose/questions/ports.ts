@@ -1,7 +1,7 @@
 /** For each mapped port: does a connection from outside arrive, from the agent, from the container? */
 import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import type { PortMapping } from "../../containers/checkpoint.ts";
+import type { PortMapping } from "../../cni/port_mappings.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";

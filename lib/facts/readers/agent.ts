@@ -29,14 +29,24 @@ export function routedFamilies({ containers }: Pick<Agent, "containers">): (4 | 
   return [...new Set(families)];
 }
 
-export function readForwarding(agent: Agent): Look {
-  const families = routedFamilies(agent);
-  if (families.length === 0) return nothing("it is no container's gateway");
-  const settings = families.map((family) => ({
+function forwardingSettings(agent: Agent) {
+  return routedFamilies(agent).map((family) => ({
     family,
     setting: sysctlName(FORWARDING[family]),
     value: agent.host.setting(FORWARDING[family]) ?? "absent",
   }));
+}
+
+/** Whether the agent forwards, by the families in which it is a container's gateway. */
+export function forwardingOf(agent: Agent): Record<string, boolean> {
+  return Object.fromEntries(
+    forwardingSettings(agent).map(({ family, value }) => [`IPv${family}`, value !== "0"]),
+  );
+}
+
+export function readForwarding(agent: Agent): Look {
+  const settings = forwardingSettings(agent);
+  if (settings.length === 0) return nothing("it is no container's gateway");
   return saw(
     settings.map(({ setting, value }) => `${setting} is ${value}`).join(", "),
     settings.filter(({ value }) => value === "0").map(({ family, setting }) =>
@@ -164,11 +174,11 @@ function whyNot(type: string, pluginsDir: string): string | undefined {
   }
 }
 
-export function readAddressRanges({ sources }: Agent): Look {
+/** What host-local gives out for each network, and the directory of its leases; undefined where none is known. */
+export function rangesOfNetworks({ sources }: Agent) {
   const { catalog, plugins: types } = sources;
   const networks = catalog && unlessRefused(catalog);
-  if (!networks) return nothing("no directory of networks is known");
-  const ranges = networks.names().flatMap((network) => {
+  return networks?.names().flatMap((network) => {
     const plugins = pluginsOf(networks, network);
     const traces = Object.assign(
       {},
@@ -180,6 +190,11 @@ export function readAddressRanges({ sources }: Agent): Look {
       ...range,
     }));
   });
+}
+
+export function readAddressRanges(agent: Agent): Look {
+  const ranges = rangesOfNetworks(agent);
+  if (!ranges) return nothing("no directory of networks is known");
   if (ranges.length === 0) return nothing("no network's addresses are host-local's");
   return saw(
     ranges.map(({ network, free, size }) => `${network} ${free} of ${size}`).join(", "),

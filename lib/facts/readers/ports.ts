@@ -1,6 +1,6 @@
 /** Mapped ports and the other rules of plugins: whether they are there, and no process has the port. */
 import { variable } from "../../base/environment.ts";
-import type { PortMapping } from "../../containers/checkpoint.ts";
+import type { PortMapping } from "../../cni/port_mappings.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { type Cause, cause, RECOVER } from "../cause.ts";

@@ -97,11 +97,16 @@ export function gauge(name: string, help: string, value: number): string {
 
 /** Several, each with its labels. */
 export function gauges(name: string, help: string, values: readonly [Labels, number][]): string {
-  return family(
-    { name, help },
-    "gauge",
-    values.map(([labels, value]) => [labelText(labels), value]),
-  );
+  return valued("gauge", name, help, values);
+}
+
+/** Counters that are kept elsewhere. */
+export function sums(name: string, help: string, values: readonly [Labels, number][]): string {
+  return valued("counter", name, help, values);
+}
+
+function valued(type: string, name: string, help: string, values: readonly [Labels, number][]) {
+  return family({ name, help }, type, values.map(([labels, value]) => [labelText(labels), value]));
 }
 
 /** What follows a family's name in a line, and its value. */

@@ -1,0 +1,97 @@
+/** What plugins and the isolator did, also of containers that are gone. */
+import { plainLine } from "../base/printable.ts";
+import { HISTORY, type PastCall, readHistory } from "../cni/history.ts";
+import { readOwners } from "../mesos/agent_checkpoints.ts";
+import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { LAYOUT_FLAGS } from "./layout_flags.ts";
+import { print, printJson } from "./output.ts";
+import { requireRoot } from "./root.ts";
+
+export const command: Command = {
+  name: "history",
+  summary: "what plugins did and why they failed, also for containers that are gone",
+  operands: "[ID]",
+  complete: "container",
+  flags: [
+    JSON_FLAG,
+    { name: "since", value: "TIME", help: "from then on: 90s, 30m, 12h, 2d; 03:12; or a date" },
+    { name: "failed", help: "only what failed" },
+    ...LAYOUT_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni history --failed --since=12h", what: "what went wrong last night" },
+    {
+      command: "mesos-cni history 5f3a",
+      what: "all that was done for the containers whose id begins so, or for a task of that id",
+    },
+  ],
+  notes:
+    `A line for each call of a plugin by a runtime, and for each attachment by the isolator, but for
+VERSION. It is kept in ${HISTORY} until a reboot, some 10,000 to 20,000 lines of it, and
+holds neither labels nor arguments.`,
+  async run(call) {
+    requireRoot();
+    const found = select(call, readHistory());
+    if (call.has("json")) printJson(found);
+    else if (found.length === 0) print("no such calls");
+    else {
+      const { table } = await import("../netns/table.ts");
+      print(
+        table(["TIME", "COMMAND", "PLUGIN", "CONTAINER", "NETWORK", "IF", "MS", ""], rows(found)),
+      );
+    }
+    return 0;
+  },
+};
+
+function select(call: Call, all: readonly PastCall[]): PastCall[] {
+  const [id, more] = call.operands;
+  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
+  const since = call.value("since") === undefined ? "" : timeOf(call.value("since")!);
+  const isOf = id === undefined ? () => true : ownerTest(call, id);
+  return all.filter((one) =>
+    one.time >= since && (!call.has("failed") || one.outcome === "failed") && isOf(one.container)
+  );
+}
+
+/** By the id's beginning, or by the task that the agent's checkpoints know. */
+function ownerTest(call: Call, id: string): (container: string) => boolean {
+  const owners = readOwners(call.value("work_dir") ?? "/var/lib/mesos");
+  return (container) =>
+    container.startsWith(id) || (owners.get(container.split(".")[0]!)?.tasks.includes(id) ?? false);
+}
+
+const MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+function timeOf(text: string): string {
+  const ago = /^(\d{1,6})([smhd])$/.exec(text);
+  const clock = /^([01]?\d|2[0-3]):([0-5]\d)$/.exec(text);
+  const now = new Date();
+  const time = ago
+    ? now.getTime() - Number(ago[1]) * MS[ago[2] as keyof typeof MS]
+    : clock
+    ? new Date(now).setHours(Number(clock[1]), Number(clock[2]), 0, 0)
+    : Date.parse(text);
+  if (Number.isNaN(time)) {
+    throw new UsageError(`--since=${text} is none of 90s, 30m, 12h, 2d, 03:12, 2026-01-31T03:12`);
+  }
+  // A time of the day that is still to come was yesterday's.
+  return new Date(clock && time > now.getTime() ? time - MS.d : time).toISOString();
+}
+
+function rows(all: readonly PastCall[]): string[][] {
+  return all.map((one) =>
+    [
+      one.time.replace("T", " ").replace(/\.\d+Z$/, "Z"),
+      one.command,
+      one.plugin,
+      one.container,
+      one.network,
+      one.interface,
+      String(one.ms),
+      one.outcome === "failed"
+        ? `failed (${one.code}): ${one.error}`
+        : [...one.addresses ?? [], ...one.ports ?? []].join(" "),
+    ].map(plainLine)
+  );
+}

@@ -1,0 +1,34 @@
+/** The ports of the agent that a config asks to be forwarded. */
+import { isObject, type JsonObject } from "../base/json.ts";
+
+/** A forwarded port of the agent. */
+export interface PortMapping {
+  hostPort: number;
+  containerPort: number;
+  /** In lower case. */
+  protocol: string;
+}
+
+/** The mappings that the framework asked for, and those of libcni's form. */
+export function portMappingsOf(config: JsonObject): PortMapping[] {
+  const info = dig(config, "args", "org.apache.mesos", "network_info", "port_mappings");
+  const runtime = dig(config, "runtimeConfig", "portMappings");
+  return [...listOf(info), ...listOf(runtime)].flatMap((mapping) => {
+    const hostPort = mapping.host_port ?? mapping.hostPort;
+    const containerPort = mapping.container_port ?? mapping.containerPort;
+    if (typeof hostPort !== "number" || typeof containerPort !== "number") return [];
+    const protocol = typeof mapping.protocol === "string" && mapping.protocol || "tcp";
+    return [{ hostPort, containerPort, protocol: protocol.toLowerCase() }];
+  });
+}
+
+function dig(value: unknown, ...keys: string[]): unknown {
+  return keys.reduce<unknown>(
+    (inner, key) => isObject(inner) ? inner[key] : undefined,
+    value,
+  );
+}
+
+function listOf(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
