@@ -4,7 +4,7 @@ import { wordsOf } from "./words.ts";
 
 /** One sentence that names the cause. */
 export function textOf(about: Cause): string {
-  return wordsOf(about.code, about)[0];
+  return wordsOf(about.code, about)[0]!;
 }
 
 /** What to do about it: commands to paste, and what they can't do. */

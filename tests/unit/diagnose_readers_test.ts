@@ -1,8 +1,8 @@
 /** What readers make of evidence: tables, without a kernel. */
 import { assert, assertEquals } from "@std/assert";
-import { type Cause, cause } from "../../lib/facts/cause.ts";
+import { type Cause, cause, type Values } from "../../lib/facts/cause.ts";
 import { remedyOf, textOf } from "../../lib/facts/sentences.ts";
-import { CODES } from "../../lib/facts/words.ts";
+import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, type Row } from "../../lib/diagnose/all.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
@@ -195,9 +195,47 @@ Deno.test("each code has a sentence without a gap, and a remedy or commands", ()
     mtu: 1400,
     rule: { program: "nft", family: "inet", table: "t", chain: "c", text: "drop" },
   } as const;
-  for (const code of CODES) {
-    const one = cause(code, ["route", "agent"], values, [], { commands: [["true"]] });
-    assert(!/undefined|\[object/.test(textOf(one) + remedyOf(one)), `${code}: ${textOf(one)}`);
+  const bare = { ...values, why: undefined, other: undefined, device: undefined };
+  for (const key of [...CODES, ...VARIANTS]) {
+    const [code, why] = key.split(/[/+]/) as [Code, string?];
+    const own = key.includes("/") ? { ...values, why } : key.includes("+") ? values : bare;
+    const one = cause(code, ["route", "agent"], own, [], { commands: [["true"]] });
+    const text = textOf(one) + remedyOf({ ...one, ...values, why: own.why });
+    assert(!/[{}[\]]|\[object/.test(text.replace('"routes": [{ "dst": "0.0.0.0/0" }]', "")), text);
+    assert(!text.includes(" | "), text);
+  }
+});
+
+Deno.test("a sentence is chosen by what a cause is about, and leaves out what it has not", () => {
+  const said = (code: Code, about: Values) => wordsOf(code, about).join(" | ");
+  const rule = { program: "nft", family: "inet", table: "t", chain: "c", text: "tcp drop" };
+  const cases: [string, Code, Values][] = [
+    ["ARP is off on eth0 of web: ", "noarp", { device: "eth0", container: "web" }],
+    ["ARP is off on br0: ", "noarp", { device: "br0" }],
+    ["br0, the agent's way out, is a bridge without a port", "no_carrier", {
+      device: "br0",
+      other: "",
+      why: "no port",
+    }],
+    ["10.1.0.2 of web is also container db's", "duplicate_address", {
+      address: "10.1.0.2",
+      container: "web",
+      other: "db",
+    }],
+    ["10.1.0.2 of web is also somebody else's", "duplicate_address", {
+      address: "10.1.0.2",
+      container: "web",
+    }],
+    ["a rule of nft inet t c drops the packet: tcp drop | delete it", "rule_drop", { rule }],
+    ["a rule of nft inet t c in web drops ARP: tcp drop | zone", "rule_drop", {
+      rule,
+      container: "web",
+      why: "ARP",
+      value: "zone",
+    }],
+  ];
+  for (const [begins, code, about] of cases) {
+    assertEquals(said(code, about).slice(0, begins.length), begins);
   }
 });
 

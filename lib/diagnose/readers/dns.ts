@@ -28,7 +28,7 @@ export function configCauses(scene: Scene, { servers, file, lookups }: Resolver)
       ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
       : [],
     ...servers.filter((one) => !isAddress(one.split("%")[0]!)).map((server) =>
-      cause("bad_nameserver", reason, { ...about, value: server }, [
+      cause("bad_nameserver", reason, { ...about, value: JSON.stringify(server) }, [
         `${file}: nameserver ${server}`,
       ])
     ),

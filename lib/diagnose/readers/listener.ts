@@ -1,4 +1,5 @@
 /** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
+import { ANY_ADDRESS } from "../../base/ip.ts";
 import { type Cause, cause, RECOVER } from "../../facts/cause.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
@@ -51,6 +52,7 @@ export const portListener: Reader = {
       device,
       address: [...new Set(all.map((one) => one.address))].join(", "),
       wanted: address.address,
+      value: ANY_ADDRESS[address.family],
       why: all.every(({ only6 }) => only6) && address.family === 4 ? "IPv6 alone" : undefined,
     }, leads)];
   },
@@ -220,6 +222,6 @@ function farRefusal({ scene, question }: Evidence): Cause {
     container: far?.scene.name,
     address,
     port: `${realPort ?? port}/${protocol}`,
-    why: "refused",
+    why: far ? "refused" : "refused by a host",
   }, ["a refusal came back, and no rule was seen that made it"]);
 }
