@@ -4,30 +4,27 @@ import { requireAlive, type Target } from "../containers/target.ts";
 import { type Destination, endpoint, resolve } from "./destination.ts";
 import type { Agent } from "../facts/agent.ts";
 import type { Cause } from "../facts/cause.ts";
-import { type Attached, Scene } from "../facts/scene.ts";
+import { Scene } from "../facts/scene.ts";
 import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { TokenRange } from "./tokens.ts";
-import {
-  between,
-  type Ends,
-  endsOf,
-  type Journey,
-  journey,
-  legText,
-  through,
-  toAgent,
-  toWire,
-} from "./journey.ts";
+import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
 import type { Protocol } from "./packets/frame.ts";
-import { tryConnect } from "./packets/tcp.ts";
-import { tryDatagram } from "./packets/udp.ts";
+import { tryConnect } from "./packets/connect.ts";
+import { tryDatagram } from "./packets/connect.ts";
 import { trailOf } from "./place.ts";
 import { failedByEcho } from "./questions/outside.ts";
-import { type Answer, answered, failedBy, type Question } from "./questions/question.ts";
+import {
+  type Answer,
+  answered,
+  askedForBy,
+  attachedTo,
+  failedBy,
+  type Question,
+} from "./questions/question.ts";
 import { explain } from "./readers/table.ts";
 
 /** A place on the way. */
@@ -129,9 +126,12 @@ function questionOf(
     theirs?.interfaces.find(({ expected }) =>
       container === undefined || expected.some((one) => one.address === address)
     ) ?? theirs?.interfaces[0];
-  const path = ends
-    ? pathTo(scene, ends, address, theirs && their && endsOf(theirs, their, "neighbour"))
-    : journey("container", "outside", []);
+  const farEnds = theirs && their && endsOf(theirs, their, "neighbour");
+  const path = !ends
+    ? journey("container", "outside", [])
+    : farEnds
+    ? between(ends, farEnds)
+    : wayTo(scene, ends, address);
   const { netns } = scene.inside;
   return {
     topic: "followed",
@@ -144,18 +144,14 @@ function questionOf(
     realDestination: mapped?.address,
     realPort: mapped?.port,
     far: theirs && their && { scene: theirs, attached: their },
-    neighbours: [
-      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
-      address,
-      ...attached?.expected.map((one) => one.address) ?? [],
-    ],
+    neighbours: askedForBy(scene, attached, address),
     async ask(token, session) {
       if (protocol === "icmp") {
         const outcome = await tryEcho(netns, address, token);
         return outcome === "answered" ? answered("it answers an echo") : failedByEcho(outcome);
       }
       if (protocol === "udp") {
-        const outcome = await tryDatagram(netns, address, port, token);
+        const outcome = await tryDatagram({ netns, address, port, token });
         if (outcome === "answered") return answered("an answer came");
         const there = path.legs.filter(({ way }) => way === "there").at(-1);
         const arrived = container !== undefined && there !== undefined &&
@@ -166,25 +162,10 @@ function questionOf(
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);
       }
-      const outcome = await tryConnect(netns, address, port, CONNECT_MS, token);
+      const outcome = await tryConnect({ netns, address, port, token }, CONNECT_MS);
       return outcome === "connected" ? answered(outcome) : failedBy(outcome);
     },
   };
-}
-
-function attachedTo(scene: Scene, address: string): Attached | undefined {
-  const route = scene.inside.routeTo(address);
-  const by = typeof route === "string" ? undefined : route.link;
-  return scene.interfaces.find(({ link }) => link !== undefined && link.index === by) ??
-    scene.interfaces.find(({ link }) => link !== undefined);
-}
-
-function pathTo(scene: Scene, ends: Ends, address: string, far: Ends | undefined): Journey {
-  if (far) return between(ends, far);
-  if (scene.host.ownerOf(address)) return ends.attached.hostEnd ? toAgent(ends) : toWire(ends);
-  const route = scene.host.routeTo(address);
-  const link = typeof route === "string" ? undefined : scene.host.linkAt(route.link);
-  return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
 }
 
 /** Where a port of the agent leads to. */

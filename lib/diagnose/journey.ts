@@ -127,6 +127,14 @@ export function through(ends: Ends, uplink: Link | undefined): Journey {
   ]);
 }
 
+/** To an address: the agent's own, or outside by its route. */
+export function wayTo({ host }: Scene, ends: Ends, address: string): Journey {
+  if (host.ownerOf(address)) return toAgent(ends);
+  const route = host.routeTo(address);
+  const link = typeof route === "string" ? undefined : host.linkAt(route.link);
+  return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
+}
+
 /** From a link of the agent, as a stranger's packet comes, to the container. */
 export function fromOutside({ eth, veth, bridge }: Ends, uplink: Link): Journey {
   return journey("outside", "container", [

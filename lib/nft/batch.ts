@@ -110,14 +110,9 @@ export function applyBatch(
   options: BatchOptions = {},
 ): Message[] | undefined {
   if (changes.length === 0) return [];
-  const first = sequence + 1;
-  const bytes = encodeBatch(subsystem, changes, options);
-  if (bytes.length > LARGEST_BATCH) {
-    throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
-  }
-  const socket = batches ??= new BatchSocket();
+  batches ??= new BatchSocket();
   try {
-    return socket.exchange(bytes, { first, last: sequence - 1, what, echo: options.echo });
+    return batches.apply(subsystem, changes, what, options);
   } catch (error) {
     if (!(error instanceof Refusal)) {
       batches?.close();
@@ -177,12 +172,32 @@ function generationAttribute(generation: number): Uint8Array<ArrayBuffer> {
 }
 
 /** A socket for batches, whose buffers grow with them. */
-class BatchSocket {
-  readonly #socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+export class BatchSocket {
+  readonly #socket: Socket;
   #sendBuffer = 0;
   #receiveBuffer = 0;
 
-  exchange(
+  /** @param netns this process's own when absent @throws {SystemError} */
+  constructor(netns?: string) {
+    this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
+  }
+
+  /** As {@link applyBatch}, by this socket, which may own what it makes. @throws {SystemError} */
+  apply(
+    subsystem: number,
+    changes: readonly Change[],
+    what: string,
+    options: BatchOptions = {},
+  ): Message[] | undefined {
+    const first = sequence + 1;
+    const bytes = encodeBatch(subsystem, changes, options);
+    if (bytes.length > LARGEST_BATCH) {
+      throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
+    }
+    return this.#exchange(bytes, { first, last: sequence - 1, what, echo: options.echo });
+  }
+
+  #exchange(
     bytes: Uint8Array<ArrayBuffer>,
     { first, last, what, echo = false }: {
       first: number;

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { addressBytes, canonicalAddress, isAddress } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { decodeTrace } from "../../lib/diagnose/observe/trace.ts";
-import { ownerIn, request } from "../../lib/diagnose/packets/arp.ts";
+import { ownerIn, request } from "../../lib/diagnose/packets/who_has.ts";
 import { addressesIn, question, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
 import { outcomeIn } from "../../lib/diagnose/packets/echo.ts";
 import {

@@ -8,7 +8,7 @@ import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
-import { answersFor, BRIEF } from "../packets/who_has.ts";
+import { BRIEF, whoHas } from "../packets/who_has.ts";
 
 export interface Kernel {
   /**
@@ -44,8 +44,8 @@ export function askKernel(): Kernel {
       let answers = asked.get(key);
       if (!answers) {
         answers = sender === "nobody"
-          ? answersFor(netns, link, address, undefined, BRIEF)
-          : answersFor(netns, link, address, sender);
+          ? whoHas(netns, link, address, undefined, BRIEF)
+          : whoHas(netns, link, address, sender);
         asked.set(key, answers);
       }
       return answers;

@@ -7,7 +7,7 @@ import { NETLINK_NETFILTER } from "../../netlink/socket.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { concat } from "../packets/frame.ts";
-import { type Traced, TraceTables } from "./trace_table.ts";
+import { TABLE_OF_OURS, type Traced, TraceTables } from "./trace_table.ts";
 
 const NFT_MSG_TRACE = NFNL_SUBSYS_NFTABLES << 8 | 17;
 const NFNLGRP_NFTRACE = 9;
@@ -25,7 +25,6 @@ const FAMILIES: Readonly<Record<number, string>> = {
 };
 const MOST_OVERFLOWS = 8;
 const MOST_EVENTS = 2000;
-const TABLE_OF_OURS = "mesos_cni_trace_";
 
 /** A rule or a policy that a packet met. */
 export interface RuleMet {
@@ -73,9 +72,9 @@ export class Trace implements Disposable {
   readonly #tables: TraceTables;
   readonly #packets = new Map<number, Seen>();
 
-  /** @throws {SystemError} */
   readonly #traced: Traced;
 
+  /** @throws {SystemError} */
   constructor(traced: Traced, devices: readonly string[], readonly netns?: string) {
     this.#traced = traced;
     this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);

@@ -1,13 +1,9 @@
 /** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
-import { addressText, ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
-import {
-  addressFamilyOf,
-  SOCK_DGRAM,
-  SOCK_STREAM,
-  Socket,
-  socketAddress,
-} from "../../kernel/socket.ts";
+import { addressText } from "../../base/ip.ts";
+import { SOCK_DGRAM, SOCK_STREAM } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
+import { connected } from "./connect.ts";
+import { concat } from "./frame.ts";
 
 const PORT = 53;
 const RECURSION_DESIRED = 0x0100;
@@ -50,41 +46,34 @@ export async function resolveName(
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsAnswer> {
   const start = performance.now();
-  let strangers = 0;
-  const ended = (outcome: string, addresses: string[] = [], truncated = false) => ({
-    outcome,
-    addresses,
-    ms: performance.now() - start,
-    truncated,
-    strange: strangers,
-  });
-  using socket = Socket.open(addressFamilyOf(server), SOCK_DGRAM, 0, netns);
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
-  const buffer = new Uint8Array(1500);
-  try {
-    if (token !== undefined) {
-      socket.bind(socketAddress(ANY_ADDRESS[familyOfKnown(server)], token), `port ${token}`);
-    }
-    socket.connect(socketAddress(server, PORT), `${server} port ${PORT}`);
+  let strange = 0;
+  let answer: Uint8Array | undefined;
+  const outcome = await connected({ netns, address: server, port: PORT, token }, SOCK_DGRAM, async (
+    socket,
+  ) => {
+    const buffer = new Uint8Array(1500);
     while (performance.now() - start < ms) {
       socket.send(question(id, name, type), `ask ${server}`);
       const end = Math.min(performance.now() + INTERVAL_MS, start + ms);
       while (performance.now() < end && await socket.readable(end - performance.now())) {
-        const length = socket.receive(buffer, `hear from ${server}`);
-        const view = new DataView(buffer.buffer);
-        if (length === undefined || length < 12 || view.getUint16(0) !== id) {
-          if (++strangers > MOST_STRANGERS) return ended("timed out");
-          continue;
+        const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
+        if (length >= 12 && new DataView(buffer.buffer).getUint16(0) === id) {
+          answer = buffer.subarray(0, length);
+          return outcomeOf(answer);
         }
-        const answer = buffer.subarray(0, length);
-        return ended(outcomeOf(answer), addressesIn(answer), (answer[2]! & 2) !== 0);
+        if (++strange > MOST_STRANGERS) return "timed out";
       }
     }
-  } catch (error) {
-    if (error instanceof SystemError) return ended(error.errnoName);
-    throw error;
-  }
-  return ended("timed out");
+    return "timed out";
+  });
+  return {
+    outcome,
+    addresses: answer ? addressesIn(answer) : [],
+    ms: performance.now() - start,
+    truncated: answer !== undefined && (answer[2]! & 2) !== 0,
+    strange,
+  };
 }
 
 /** Asks by TCP (RFC 7766), as for an answer that UDP had no room for. */
@@ -94,28 +83,24 @@ export async function resolveByTcp(
   name: string,
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsOutcome> {
-  using socket = Socket.open(addressFamilyOf(server), SOCK_STREAM, 0, netns);
-  try {
-    if (token !== undefined) {
-      socket.bind(socketAddress(ANY_ADDRESS[familyOfKnown(server)], token), `port ${token}`);
-    }
-    socket.connect(socketAddress(server, PORT), `${server} port ${PORT}`);
-    if (!await socket.writable(ms)) return "timed out";
-    const error = socket.takeError();
-    if (error !== 0) return new SystemError(error, "connect").errnoName;
-    const message = question(1, name, type);
-    const framed = new Uint8Array(message.length + 2);
-    framed.set([message.length >> 8, message.length & 0xff]);
-    framed.set(message, 2);
-    socket.send(framed, `ask ${server}`);
-    if (!await socket.readable(ms)) return "no answer";
-    const buffer = new Uint8Array(1500);
-    const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
-    return length >= 14 ? outcomeOf(buffer.subarray(2)) : length === 0 ? "closed" : "NOERROR";
-  } catch (error) {
-    if (error instanceof SystemError) return error.errnoName;
-    throw error;
-  }
+  return await connected(
+    { netns, address: server, port: PORT, token },
+    SOCK_STREAM,
+    async (socket) => {
+      if (!await socket.writable(ms)) return "timed out";
+      const error = socket.takeError();
+      if (error !== 0) throw new SystemError(error, "connect");
+      const message = question(1, name, type);
+      socket.send(
+        concat([new Uint8Array([message.length >> 8, message.length & 0xff]), message]),
+        `ask ${server}`,
+      );
+      if (!await socket.readable(ms)) return "no answer";
+      const buffer = new Uint8Array(1500);
+      const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
+      return length >= 14 ? outcomeOf(buffer.subarray(2)) : length === 0 ? "closed" : "NOERROR";
+    },
+  );
 }
 
 function outcomeOf(message: Uint8Array): DnsOutcome {

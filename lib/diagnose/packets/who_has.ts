@@ -1,24 +1,165 @@
-/** Who answers for an address on a link, in either family. */
+/**
+ * Who has an address on a link, asked by hand from inside a namespace: ARP (RFC 826, RFC 5227), and
+ * neighbour discovery (RFC 4861), which the kernel would not do where an entry was made by hand.
+ */
+import { addressBytes } from "../../base/ip.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { hexPairs } from "../../netlink/link.ts";
 import type { Link } from "../../netlink/mod.ts";
-import { BRIEF, whoHas as askByArp } from "./arp.ts";
+import {
+  AF_INET6,
+  AF_PACKET,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  Socket,
+  socketAddress,
+} from "../../kernel/socket.ts";
+import { ETH_P_ARP, ETH_P_IP, macBytes, readPacket } from "./frame.ts";
 
-export { BRIEF };
-import { neighbourFor } from "./neighbour.ts";
+const ARPHRD_ETHER = 1;
+const REQUEST = 1;
+const IPPROTO_ICMPV6 = 58;
+const SOL_IPV6 = 41, IPV6_MULTICAST_IF = 17, IPV6_MULTICAST_HOPS = 18;
+const SOLICITATION = 135, ADVERTISEMENT = 136;
+const SOURCE_ADDRESS = 1, TARGET_ADDRESS = 2;
+
+/** How often to ask, and how long each time to wait for an answer, in ms. */
+export interface Patience {
+  attempts: number;
+  ms: number;
+}
+
+/** For an answer that must come, also from a busy machine at the other end of a wire. */
+const PATIENT: Patience = { attempts: 3, ms: 300 };
+/** For one that should not come: whoever has the address answers in less. */
+export const BRIEF: Patience = { attempts: 2, ms: 150 };
+/** Of one question. */
+const MOST_ANSWERS = 4;
+/** After the first answer: another may claim the address as well. */
+const SECOND_ANSWER_MS = 300;
 
 /**
- * The hardware addresses that answer for an address: of IPv4 everyone's, of IPv6 the one that the
- * kernel settled for.
+ * Asks on a link who has an address.
  *
- * @param sender our own address, for IPv4
+ * @param sender our own address, for IPv4; without one (0.0.0.0) nobody learns from the question
+ * @returns the hardware addresses that answered, each once; none if nothing can be sent there
  */
-export async function answersFor(
+export async function whoHas(
   netns: string | undefined,
   link: Link,
   address: string,
-  sender?: string,
-  patience?: typeof BRIEF,
+  sender = "0.0.0.0",
+  patience = PATIENT,
 ): Promise<string[]> {
-  if (!address.includes(":")) return await askByArp(netns, link, address, sender, patience);
-  const mac = await neighbourFor(netns, link, address);
-  return mac === undefined ? [] : [mac];
+  if (link.mac === undefined) return [];
+  const isV6 = address.includes(":");
+  using socket = isV6
+    ? Socket.open(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, netns)
+    : Socket.open(AF_PACKET, SOCK_DGRAM, bigEndian(ETH_P_ARP), netns);
+  const answers = new Set<string>();
+  try {
+    const to = isV6 ? groupOf(socket, address, link) : everybodyOn(socket, link);
+    const question = isV6 ? solicitation(link.mac, address) : request(link.mac, sender, address);
+    for (let attempt = 0; attempt < patience.attempts && answers.size === 0; attempt++) {
+      socket.send(question, `ask who has ${address} on ${link.name}`, to);
+      const ownerOf = (answer: Uint8Array) =>
+        isV6 ? advertisedIn(answer, address) : ownerIn(answer, address, sender);
+      await collect(socket, ownerOf, answers, patience.ms);
+    }
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    // A link that is down takes no question, and a rule may refuse one.
+    if (!isV6 && !["ENETDOWN", "ENXIO"].includes(error.errnoName)) throw error;
+  }
+  return [...answers];
+}
+
+async function collect(
+  socket: Socket,
+  ownerOf: (answer: Uint8Array) => string | undefined,
+  answers: Set<string>,
+  ms: number,
+): Promise<void> {
+  let end = performance.now() + ms;
+  const buffer = new Uint8Array(256);
+  // Whoever floods the wire with answers does not prolong the wait, nor fill the list.
+  while (
+    performance.now() < end && answers.size < MOST_ANSWERS &&
+    await socket.readable(end - performance.now())
+  ) {
+    const length = socket.receive(buffer, "wait for an answer");
+    const mac = length === undefined ? undefined : ownerOf(buffer.subarray(0, length));
+    if (mac === undefined) continue;
+    if (answers.size === 0) end = Math.min(end, performance.now() + SECOND_ANSWER_MS);
+    answers.add(mac);
+  }
+}
+
+/**
+ * The hardware address that an ARP reply gives for an address; undefined if it is of another, or to
+ * somebody else's question.
+ */
+export function ownerIn(reply: Uint8Array, address: string, asker: string): string | undefined {
+  const seen = readPacket(ETH_P_ARP, reply);
+  return seen?.protocol === "arp reply" && seen.source === address && seen.destination === asker
+    ? hexPairs(reply.subarray(8, 14))
+    : undefined;
+}
+
+/** The same of a neighbour advertisement, from its ICMPv6 header on. */
+export function advertisedIn(message: Uint8Array, address: string): string | undefined {
+  const isAbout = message.length >= 32 && message[0] === ADVERTISEMENT &&
+    addressBytes(address).every((byte, i) => message[8 + i] === byte);
+  return isAbout && message[24] === TARGET_ADDRESS ? hexPairs(message.subarray(26, 32)) : undefined;
+}
+
+/** An ARP request for Ethernet and IPv4. */
+export function request(mac: string, sender: string, target: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(28);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, ARPHRD_ETHER);
+  view.setUint16(2, ETH_P_IP);
+  bytes.set([6, 4], 4);
+  view.setUint16(6, REQUEST);
+  bytes.set(macBytes(mac), 8);
+  bytes.set(addressBytes(sender), 14);
+  bytes.set(addressBytes(target), 24);
+  return bytes;
+}
+
+/** A neighbour solicitation, without its checksum, which the kernel computes. */
+function solicitation(mac: string, target: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(32);
+  bytes[0] = SOLICITATION;
+  bytes.set(addressBytes(target), 8);
+  bytes.set([SOURCE_ADDRESS, 1, ...macBytes(mac)], 24);
+  return bytes;
+}
+
+/** The group that who has an address listens to (RFC 4291, 2.7.1), on a link. */
+function groupOf(socket: Socket, address: string, { index }: Link): Uint8Array<ArrayBuffer> {
+  socket.setOption(SOL_IPV6, IPV6_MULTICAST_IF, index);
+  // What has passed a router is none of a neighbour (RFC 4861, 7.1.1).
+  socket.setOption(SOL_IPV6, IPV6_MULTICAST_HOPS, 255);
+  const to = socketAddress("ff02::1:ff00:0", 0);
+  to.set(addressBytes(address).subarray(13), 8 + 13);
+  new DataView(to.buffer).setUint32(24, index, true);
+  return to;
+}
+
+/** struct sockaddr_ll (packet(7)) of everybody on a link, to which the socket is bound. */
+function everybodyOn(socket: Socket, { index, name }: Link): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(20);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, AF_PACKET, true);
+  view.setUint16(2, ETH_P_ARP);
+  view.setInt32(4, index, true);
+  bytes[11] = 6;
+  bytes.fill(0xff, 12, 18);
+  socket.bind(bytes, name);
+  return bytes;
+}
+
+function bigEndian(value: number): number {
+  return ((value & 0xff) << 8) | (value >> 8);
 }

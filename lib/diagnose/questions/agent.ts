@@ -1,10 +1,10 @@
 /** Can an executor reach the agent, by an address of the container's own family? */
-import { endsOf, through, toAgent, toWire } from "../journey.ts";
-import { tryConnect } from "../packets/tcp.ts";
+import { endsOf, toWire, wayTo } from "../journey.ts";
+import { tryConnect } from "../packets/connect.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { AGENT_PORT } from "../../facts/readers/agent.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
-import { answered, failedBy, type Question, unasked } from "./question.ts";
+import { answered, askedForBy, failedBy, type Question, unasked } from "./question.ts";
 
 const TIMEOUT_MS = 1000;
 
@@ -15,31 +15,26 @@ export function agentQuestions(
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
   const ends = attached && endsOf(scene, attached);
   if (!attached || !ends) return [];
-  const families = new Set(
-    scene.interfaces.flatMap(({ expected }) => expected.map(({ family }) => family)),
-  );
+  const families = scene.interfaces.flatMap(({ expected }) => expected.map(({ family }) => family));
   // A macvlan never reaches the device below it: nobody expects it to.
   const isBelow = ["macvlan", "ipvlan"].includes(attached.link!.kind ?? "");
-  const family = families.has(4) || families.size === 0 ? 4 : 6;
+  const family = families.includes(4) || families.length === 0 ? 4 : 6;
   const address = given?.address ?? scene.uplink(family)?.agentAddress;
   if (address === undefined) return [];
   const port = given?.port ?? AGENT_PORT;
-  const place = `${address} port ${port}`;
   const isLocal = scene.host.ownerOf(address) !== undefined;
   return [{
     topic: "agent",
-    text: `reaches the agent at ${place}`,
+    text: `reaches the agent at ${address} port ${port}`,
     family: address.includes(":") ? 6 : 4,
-    journey: isBelow ? toWire(ends) : isLocal ? toAgent(ends) : through(ends, undefined),
+    journey: isBelow ? toWire(ends) : wayTo(scene, ends, address),
     protocol: "tcp",
     destination: address,
     port,
-    neighbours: [
-      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
-      ...attached.expected.map((one) => one.address),
-    ],
+    neighbours: askedForBy(scene, attached),
     async ask(token, session) {
-      const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
+      const { netns } = scene.inside;
+      const outcome = await tryConnect({ netns, address, port, token }, TIMEOUT_MS);
       if (outcome === "connected") return answered("it takes the connection");
       // A stock agent's container has an executor that must register; others may have no agent at all.
       const isExecutor = scene.container?.keeper === "agent";

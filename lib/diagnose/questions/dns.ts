@@ -1,12 +1,20 @@
 /** Does its DNS work the way the container resolves? */
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
-import { endsOf, isAt, type Journey, journey, through, toAgent, toWire } from "../journey.ts";
+import { endsOf, isAt, journey, wayTo } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
 import { configCauses } from "../readers/dns.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Scene } from "../../facts/scene.ts";
-import { answered, failed, failedBy, type Failure, type Question } from "./question.ts";
+import {
+  answered,
+  askedForBy,
+  attachedTo,
+  failed,
+  failedBy,
+  type Failure,
+  type Question,
+} from "./question.ts";
 
 /** A server may be slow; a resolver waits five seconds for it. */
 const PATIENCE_MS = 2800;
@@ -19,9 +27,7 @@ const MOST_DOMAINS = 2;
 const SEARCHED = "mesos-cni-asks";
 
 export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
-  const attached = scene.interfaces.find(({ link }) => link !== undefined);
-  const ends = attached && endsOf(scene, attached);
-  if (!attached || !ends) return [];
+  if (scene.interfaces.every(({ link }) => link === undefined)) return [];
   return [
     ...configQuestions(scene, resolver),
     ...resolver.servers.filter(isAddress).flatMap((server) =>
@@ -48,19 +54,15 @@ function configQuestions(scene: Scene, resolver: Resolver): Question[] {
 }
 
 function serverQuestions(scene: Scene, resolver: Resolver, server: string): Question[] {
-  const attached = scene.interfaces.find(({ link }) => link !== undefined)!;
+  const attached = attachedTo(scene, server)!;
   const common = {
     topic: "dns" as const,
     family: (server.includes(":") ? 6 : 4) as 4 | 6,
-    journey: pathTo(scene, server),
+    journey: wayTo(scene, endsOf(scene, attached)!, server),
     destination: server,
     port: 53,
     resolver,
-    neighbours: [
-      ...scene.inside.routes.flatMap(({ gateway }) => gateway ?? []),
-      server,
-      ...attached.expected.map((one) => one.address),
-    ],
+    neighbours: askedForBy(scene, attached, server),
   };
   const overTcp = (token?: number) =>
     resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1100, token });
@@ -172,14 +174,4 @@ function wrongIn(
     if (answer.outcome === "timed out") return dns("deaf", { domain });
   }
   return undefined;
-}
-
-/** The way to a server: the agent's own, a container of it, or outside. */
-function pathTo(scene: Scene, server: string): Journey {
-  const attached = scene.interfaces.find(({ link }) => link !== undefined)!;
-  const ends = endsOf(scene, attached)!;
-  if (!attached.hostEnd) return toWire(ends);
-  if (scene.host.ownerOf(server)) return toAgent(ends);
-  const route = scene.host.routeTo(server);
-  return through(ends, typeof route === "string" ? undefined : scene.host.linkAt(route.link));
 }

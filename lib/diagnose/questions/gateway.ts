@@ -2,10 +2,9 @@
 import { gatewaysOf } from "../gateways.ts";
 import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
-import { answersFor } from "../packets/who_has.ts";
-import { ownerAnswers } from "./owner.ts";
+import { whoHas } from "../packets/who_has.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
-import { answered, failed, failedBy, type Failure, type Question } from "./question.ts";
+import { answered, failed, failedBy, type Failure, findingOf, type Question } from "./question.ts";
 
 export function gatewayQuestions(scene: Scene): Question[] {
   return scene.interfaces.flatMap((attached) => {
@@ -36,7 +35,7 @@ export function gatewayQuestions(scene: Scene): Question[] {
           const own = scene.inside.addressesOf(link).find((one) =>
             (one.family === "inet6") === gateway.includes(":") && one.scope === "global"
           )?.address;
-          const answers = await answersFor(scene.inside.netns, link, gateway, own);
+          const answers = await whoHas(scene.inside.netns, link, gateway, own);
           const back = ends.bridge ?? ends.veth;
           const isAnswered = session.of(token).some(({ at, direction, packet }) =>
             at === back?.point.name && direction === "out" && packet.protocol === "icmp" &&
@@ -71,7 +70,7 @@ async function heard(
       family === "inet" && scope === "global"
     )?.address ??
       expected.find(({ family }) => family === 4)?.address;
-  const answers = await answersFor(scene.inside.netns, link!, gateway, own);
+  const answers = await whoHas(scene.inside.netns, link!, gateway, own);
   if (answers.length === 0) return { kind: "nobody_has", address: gateway };
   const owner = scene.host.ownerOf(gateway);
   // The agent answers on all its links, and takes what comes by any: an echo tells whether it does.
@@ -90,21 +89,15 @@ export function foundQuestions(scene: Scene): Question[] {
       scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
     const address = attached.expected.find(({ family }) => family === 4)?.address;
     if (!ends || !hostEnd || !ingress || !own || !address || !link || !routedByAgent) return [];
-    return [{
+    return [findingOf({
       topic: "gateway",
       text: `is found by the agent at ${address} on ${ingress.name}`,
-      family: 4,
       journey: fromAgent(ends),
-      protocol: "icmp",
-      destination: address,
-      port: 0,
-      neighbours: [address],
-      async ask() {
-        if (!ingress.flags.includes("UP")) {
-          return failed({ kind: "link_down", device: ingress.name });
-        }
-        return await ownerAnswers(undefined, ingress, address, own, link);
-      },
-    }];
+      link: ingress,
+      own,
+      address,
+      mac: link.mac!,
+      down: failed({ kind: "link_down", device: ingress.name }),
+    })];
   });
 }

@@ -1,13 +1,12 @@
 /** Can it reach its neighbours on the network, by TCP? */
 import { between, type Ends, endsOf } from "../journey.ts";
-import { tryConnect } from "../packets/tcp.ts";
+import { tryConnect } from "../packets/connect.ts";
 import type { Agent } from "../../facts/agent.ts";
 import { pluginOf, Scene } from "../../facts/scene.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
-import { answered, failedBy, type Question } from "./question.ts";
-import { ownerAnswers } from "./owner.ts";
+import { answered, failedBy, findingOf, type Question, unasked } from "./question.ts";
 
 /** One is enough to tell; a second tells whether it is the neighbour's own. */
 const MOST = 2;
@@ -75,7 +74,10 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
           ),
         ],
         async ask(token, session) {
-          const outcome = await tryConnect(scene.inside.netns, address, port, TIMEOUT_MS, token);
+          const outcome = await tryConnect(
+            { netns: scene.inside.netns, address, port, token },
+            TIMEOUT_MS,
+          );
           if (outcome === "connected") {
             return answered(`port ${port} takes a connection`);
           }
@@ -88,36 +90,36 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
           return failedBy(outcome);
         },
       },
-      ...family === 4 ? find(scene, ends, theirs, far) : [],
+      ...family === 4 ? found(scene, ends, theirs, far) : [],
     ];
   });
 }
 
-/** Whether each finds the other by ARP: what they know of each other already may be old. */
-function find(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
-  const [own, their] = [ends, far].map(({ attached }) =>
-    attached.expected.find(({ family }) => family === 4)?.address
-  );
-  if (own === undefined || their === undefined) return [];
-  const common = { topic: "neighbour", family: 4, protocol: "icmp", port: 0 } as const;
-  const path = between(far, ends);
+/** Whether the two find each other, by ARP. */
+function found(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
+  const addressOf = ({ attached }: Ends) =>
+    attached.expected.find(({ family }) => family === 4)?.address;
+  const [own, their] = [addressOf(ends), addressOf(far)];
+  const [mac, farMac] = [ends.eth.link.mac, far.eth.link.mac];
+  if (own === undefined || their === undefined || mac === undefined || farMac === undefined) {
+    return [];
+  }
+  const down = ({ eth }: Ends) => unasked(`${eth.point.name} is down`);
   return [
-    {
-      ...common,
+    findingOf({
+      topic: "neighbour",
       text: `finds its neighbour ${theirs.name} at ${their}`,
       journey: between(ends, far),
-      destination: their,
       far: { scene: theirs, attached: far.attached },
-      neighbours: [their],
-      ask: () => ownerAnswers(scene.inside.netns, ends.eth.link, their, own, far.attached.link),
-    },
-    {
-      ...common,
+      netns: scene.inside.netns,
+      ...{ link: ends.eth.link, own, address: their, mac: farMac, down: down(ends) },
+    }),
+    findingOf({
+      topic: "neighbour",
       text: `is found by its neighbour ${theirs.name} at ${own}`,
-      journey: { ...path, from: "neighbour", to: "container" },
-      destination: own,
-      neighbours: [own],
-      ask: () => ownerAnswers(theirs.inside.netns, far.eth.link, own, their, ends.attached.link),
-    },
+      journey: { ...between(far, ends), from: "neighbour", to: "container" },
+      netns: theirs.inside.netns,
+      ...{ link: far.eth.link, own: their, address: own, mac, down: down(far) },
+    }),
   ];
 }

@@ -1,6 +1,6 @@
 /** Can it reach outside: the far side of the agent's uplink, with packets as large as its own? */
 import { endsOf, through, toWire } from "../journey.ts";
-import { answersFor } from "../packets/who_has.ts";
+import { whoHas } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { type Attached, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
 import { answered, failed, failedBy, type Failure, type Question, unasked } from "./question.ts";
@@ -195,7 +195,7 @@ async function wrongHardware(
   const address = (typeof route === "string" ? undefined : route.gateway) ?? destination;
   const entry = host.neighbourNow(address, link);
   if (entry?.mac === undefined) return undefined;
-  const macs = await answersFor(undefined, link, address, agentAddress);
+  const macs = await whoHas(undefined, link, address, agentAddress);
   return macs.length === 0 || macs.includes(entry.mac)
     ? undefined
     : { kind: "others_have", address, macs, wanted: entry.mac };

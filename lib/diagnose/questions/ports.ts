@@ -8,7 +8,7 @@ import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
 import { sendPacket } from "../packets/raw.ts";
-import { tryConnect } from "../packets/tcp.ts";
+import { tryConnect } from "../packets/connect.ts";
 import { accepts, type Mapped } from "../mapped.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { type Attached, leadsBy, pluginOf, type Scene, type Uplink } from "../../facts/scene.ts";
@@ -239,7 +239,7 @@ function local(mapped: Mapped, at: string): Question {
     journey: fromAgent(ends),
     neighbours: [address.address],
     async ask(token) {
-      const outcome = await tryConnect(undefined, at, mapping.hostPort, TIMEOUT_MS, token);
+      const outcome = await tryConnect({ address: at, port: mapping.hostPort, token }, TIMEOUT_MS);
       return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
     },
   };
@@ -253,7 +253,12 @@ function itself(scene: Scene, mapped: Mapped): Question {
     journey: hairpin(ends),
     neighbours: [address.address],
     async ask(token) {
-      const outcome = await tryConnect(scene.inside.netns, at, mapping.hostPort, TIMEOUT_MS, token);
+      const outcome = await tryConnect({
+        netns: scene.inside.netns,
+        address: at,
+        port: mapping.hostPort,
+        token,
+      }, TIMEOUT_MS);
       return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
     },
   };

@@ -1,8 +1,10 @@
 /** A question that an operator has of a container's network, and what a real packet answers. */
 import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
 import type { Journey } from "../journey.ts";
 import type { Mapped } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
+import { whoHas } from "../packets/who_has.ts";
 import type { Resolver } from "../resolver.ts";
 
 export type Topic =
@@ -70,6 +72,62 @@ export interface Question {
   neighbours: readonly string[];
   /** Sends the packet. It has a port or an identifier of its own, by which it is recognised. */
   ask(token: number, session: Session): Promise<Answer>;
+}
+
+/** What an interface's packets ask for on the way to an address: gateways, it, and the container's own. */
+export function askedForBy(
+  { inside }: Scene,
+  attached: Attached | undefined,
+  address?: string,
+): string[] {
+  return [
+    ...inside.routes.flatMap(({ gateway }) => gateway ?? []),
+    ...address === undefined ? [] : [address],
+    ...attached?.expected.map((one) => one.address) ?? [],
+  ];
+}
+
+/** The interface by which the container's routes lead to an address. */
+export function attachedTo({ inside, interfaces }: Scene, address: string): Attached | undefined {
+  const route = inside.routeTo(address);
+  const by = typeof route === "string" ? undefined : route.link;
+  return interfaces.find(({ link }) => link !== undefined && link.index === by) ??
+    interfaces.find(({ link }) => link !== undefined);
+}
+
+/** Somebody asks on a link who has an address, whose hardware address is known. */
+export interface Finding extends Pick<Question, "topic" | "text" | "journey" | "far"> {
+  netns?: string;
+  link: Link;
+  own: string;
+  address: string;
+  mac: string;
+  /** Of a link that is down. */
+  down: Answer;
+}
+
+/** Whether an address is found by ARP: what is known of it already may be old. */
+export function findingOf(finding: Finding): Question {
+  const { topic, text, journey, far, netns, link, own, address, mac, down } = finding;
+  return {
+    ...{ topic, text, journey, far, family: 4, protocol: "icmp", destination: address, port: 0 },
+    neighbours: [address],
+    async ask() {
+      if (!link.flags.includes("UP")) return down;
+      // The kernel may be asking as well, and what it asks of one station alone is answered where a
+      // broadcast is lost. Nobody but us asks without an address of his own.
+      const [macs, ofProbe] = await Promise.all([
+        whoHas(netns, link, address, own),
+        whoHas(netns, link, address),
+      ]);
+      if (macs.length > 0 && !macs.includes(mac)) {
+        return failed({ kind: "others_have", address, macs, wanted: mac });
+      }
+      return macs.length > 0 && ofProbe.includes(mac)
+        ? answered(`${mac} answers`)
+        : failed({ kind: "nobody_has", address });
+    },
+  };
 }
 
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
