@@ -6,6 +6,7 @@ import { ofAgent } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
 import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
+import type { FollowedPacket } from "../diagnose/follow.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
@@ -25,6 +26,12 @@ export const diagnose: Command = {
       name: "to",
       value: "ID[:PORT]|HOST:PORT",
       help: "the other end; /udp or /icmp behind it for another protocol",
+    },
+    {
+      name: "expect",
+      value: "PORT",
+      help:
+        "with --to: wait a minute for the packet that another agent's diagnose sends from this port",
     },
     { name: "all", help: "every container, as a matrix of questions" },
     {
@@ -49,7 +56,9 @@ export const diagnose: Command = {
       what: "the whole agent, for a ticket",
     },
   ],
-  notes: "--to=ID without a port goes to the first that something there listens on.\n" +
+  notes:
+    "--to=ID without a port goes to the first that something there listens on. Of a packet that leaves\n" +
+    "for another agent, the command with --expect is printed that sees it arrive there.\n" +
     "Exit code 1 if a problem was found. Questions are sent into the container's network as real packets,\n" +
     "and into the agent's uplink as a stranger's would come; for one that fails, the rules that its packet\n" +
     "meets are traced while it is sent again. Nothing of that stays, and nothing is changed without --fix.",
@@ -57,6 +66,7 @@ export const diagnose: Command = {
     if (call.has("all")) return await diagnoseEverything(call);
     if (call.value("format") !== undefined) throw new UsageError("--format goes with --all");
     if (call.has("fix")) requireSomeoneToAsk(call);
+    if (call.value("expect") !== undefined) return await expectConnection(call);
     if (call.value("from") !== undefined || call.value("to") !== undefined) {
       return await followConnection(call);
     }
@@ -84,9 +94,13 @@ async function printDiagnosis(call: Call): Promise<Diagnosis> {
 }
 
 async function diagnoseEverything(call: Call): Promise<number> {
-  const others = ["from", "to", "netns", "pid"].filter((one) => call.value(one) !== undefined);
+  const others = ["from", "to", "expect", "netns", "pid"].filter((one) =>
+    call.value(one) !== undefined
+  );
   if (call.operands.length > 0 || others.length > 0 || call.has("fix")) {
-    throw new UsageError("--all takes no ID, and no --from, --to, --netns, --pid or --fix");
+    throw new UsageError(
+      "--all takes no ID, and no --from, --to, --expect, --netns, --pid or --fix",
+    );
   }
   const format = call.value("format") ?? "text";
   if (format !== "text" && format !== "html") {
@@ -131,7 +145,34 @@ async function followConnection(call: Call): Promise<number> {
   const { follow } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../containers/target.ts");
   using agent = new Agent(sourcesOf(call));
-  const followed = await follow(agent, findTarget(agent.sources.layout, { id: from }), to);
+  return await printFollowed(
+    call,
+    await follow(agent, findTarget(agent.sources.layout, { id: from }), to),
+  );
+}
+
+/** More than it takes to run the same again on the other agent. */
+const EXPECT_MS = 60_000;
+
+async function expectConnection(call: Call): Promise<number> {
+  const [to, port] = [call.value("to"), call.value("expect")!];
+  if (to === undefined || call.value("from") !== undefined || call.operands.length > 0) {
+    throw new UsageError(
+      `--expect goes with --to alone, as in: mesos-cni diagnose --to=10.1.0.2:80 --expect=${port}`,
+    );
+  }
+  const token = Number(port);
+  if (!/^\d{1,5}$/.test(port) || token < 1 || token > 65535) {
+    throw new UsageError(`--expect=${port} is no port from 1 to 65535`);
+  }
+  const { Agent } = await import("../facts/agent.ts");
+  const { expect } = await import("../diagnose/expect.ts");
+  using agent = new Agent(sourcesOf(call));
+  if (Deno.stderr.isTerminal()) printError("netns diagnose", "waiting for it, up to a minute");
+  return await printFollowed(call, await expect(agent, to, token, EXPECT_MS));
+}
+
+async function printFollowed(call: Call, followed: FollowedPacket): Promise<number> {
   if (call.has("json")) {
     const { followedJson } = await import("../diagnose/render/finding.ts");
     printJson(followedJson(followed));

@@ -33,15 +33,10 @@ export async function resolve(
   to: string,
   hops: { push(hop: NameHop): unknown },
 ): Promise<Destination | undefined> {
-  const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
+  const { place, given, name, port } = partsOf(to);
   const container = findContainer(agent, place) ??
     findContainer(agent, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
-  const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
-  const [, name = place, digits] = bracketed ??
-    (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
-  const port = digits === undefined ? undefined : Number(digits);
-  const protocol = (given ?? (port === undefined && !container ? "icmp" : "tcp")) as Protocol;
-  if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
+  const protocol = given ?? (port === undefined && !container ? "icmp" : "tcp");
   if (container) return ofContainer(agent, container, port, protocol);
   if (isAddress(name)) {
     if (port === undefined && protocol !== "icmp") throw bad(to);
@@ -88,6 +83,63 @@ export async function resolve(
     outcome: "stopped",
     evidence: servers.length === 0 ? ["the container has no DNS server"] : evidence,
   });
+  return undefined;
+}
+
+function partsOf(to: string) {
+  const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
+  const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
+  const [, name = place, digits] = bracketed ??
+    (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
+  const port = digits === undefined ? undefined : Number(digits);
+  if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
+  return { place, given: given as Protocol | undefined, name, port };
+}
+
+/** An address of this agent's containers, or a port of its own that leads to one. */
+export interface Own {
+  at: Destination;
+  target: Target;
+  /** Where the container itself has it. */
+  address: string;
+  port: number;
+}
+
+/** What `--to` means to the agent that has it. @throws {OperatorError} where no container has it */
+export function resolveOwn(agent: Agent, to: string): Own {
+  const { given, name, port = 0 } = partsOf(to);
+  const protocol = given ?? (port === 0 ? "icmp" : "tcp");
+  const at = { address: name, port, protocol };
+  const holder = agent.holdersOf(name).find(({ namespaceAlive }) => namespaceAlive);
+  if (holder) {
+    const target = { name: holder.id, netns: holder.netns, id: holder.id };
+    return { at, target, address: name, port };
+  }
+  const mapped = mappedTo(agent, at);
+  if (mapped) return { at, ...mapped };
+  throw new OperatorError("bad_destination", `no container of this agent has ${to}`);
+}
+
+/** The container that a port of the agent leads to, and where. */
+export function mappedTo(
+  { host, containers }: Pick<Agent, "host" | "containers">,
+  { address, port, protocol }: Destination,
+  not?: string,
+): Omit<Own, "at"> | undefined {
+  if (!host.ownerOf(address)) return undefined;
+  for (const { id, netns, namespaceAlive, attachments } of containers) {
+    if (!namespaceAlive || id === not) continue;
+    for (const checkpoint of attachments) {
+      const mapping = checkpoint.portMappings.find((one) =>
+        one.hostPort === port && one.protocol === protocol
+      );
+      const to = networkAddresses(checkpoint).find((one) =>
+        (one.family === 6) === address.includes(":")
+      );
+      if (!mapping || !to) continue;
+      return { target: { name: id, netns, id }, address: to.address, port: mapping.containerPort };
+    }
+  }
   return undefined;
 }
 

@@ -1,14 +1,13 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
-import { networkAddresses } from "../containers/network_address.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
-import { type Destination, endpoint, resolve } from "./destination.ts";
+import { type Destination, endpoint, mappedTo, resolve } from "./destination.ts";
 import type { Agent } from "../facts/agent.ts";
 import type { Cause } from "../facts/cause.ts";
 import { Scene } from "../facts/scene.ts";
 import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
-import { TokenRange } from "./tokens.ts";
+import { tokenOf } from "./tokens.ts";
 import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
@@ -46,6 +45,8 @@ export interface FollowedPacket {
   arrived: boolean;
   hops: Hop[];
   causes: Cause[];
+  /** What to run on the agent that has the destination, where the packet has left this one. */
+  there?: string[];
 }
 
 const CONNECT_MS = 1500;
@@ -67,46 +68,51 @@ export async function follow(agent: Agent, from: Target, to: string): Promise<Fo
       return { from: from.name, to, arrived: false, hops, causes: [] };
     }
     const question = questionOf(agent, scene, destination, (other) => others.push(other));
-    const range = new TokenRange();
-    const token = range.take();
-    await using session = await Session.open(range.tokens, [{ token, ...question }], true);
-    const answer = await question.ask(token, session);
-    await session.finish();
-    const trail = trailOf(question.journey, session.of(token), token);
-    for (const [i, leg] of question.journey.legs.entries()) {
-      const seen = trail.seen[i];
-      hops.push({
-        name: legText(leg),
-        // A hop that saw nothing before one that did is not where it stopped.
-        outcome: seen
-          ? "passed"
-          : i === trail.last + 1 && answer.outcome !== "answered"
-          ? "stopped"
-          : "unknown",
-        evidence: seen
-          ? [
-            `${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${
-              seen.to ? ` to ${seen.to}` : ""
-            }`,
-          ]
-          : [],
-      });
-    }
-    const rules = new KnownRules();
-    const causes = answer.outcome !== "failed" ? [] : await explain(
-      evidenceOf(scene, question, answer, token, session, rules, askKernel()),
-    );
+    const token = tokenOf(`${from.name} ${endpoint(destination)}`);
+    const watched = await watch(scene, question, token);
+    const { before } = watched.trail;
+    const hasLeft = before?.way === "there" && before.stop.place === "uplink";
     return {
       from: from.name,
       to: endpoint(destination),
-      answer,
-      arrived: answer.outcome === "answered",
-      hops,
-      causes,
+      ...watched,
+      hops: [...hops, ...watched.hops],
+      there: hasLeft && watched.answer.outcome === "failed"
+        ? ["mesos-cni", "diagnose", `--to=${endpoint(destination)}`, `--expect=${token}`]
+        : undefined,
     };
   } finally {
     for (const other of others) other[Symbol.dispose]();
   }
+}
+
+/** Asks a question and looks at every hop. */
+export async function watch(scene: Scene, question: Question, token: number) {
+  const tokens = { first: token, last: token };
+  await using session = await Session.open(tokens, [{ token, ...question }], true);
+  const answer = await question.ask(token, session);
+  await session.finish();
+  const trail = trailOf(question.journey, session.of(token), token);
+  const hops = question.journey.legs.map((leg, i): Hop => {
+    const seen = trail.seen[i];
+    const isNext = i === trail.last + 1 && answer.outcome !== "answered";
+    return {
+      name: legText(leg),
+      // A hop that saw nothing before one that did is not where it stopped.
+      outcome: seen ? "passed" : isNext ? "stopped" : "unknown",
+      evidence: seen
+        ? [
+          `${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${
+            seen.to ? ` to ${seen.to}` : ""
+          }`,
+        ]
+        : [],
+    };
+  });
+  const evidence = () =>
+    evidenceOf(scene, question, answer, token, session, new KnownRules(), askKernel());
+  const causes = answer.outcome === "failed" ? await explain(evidence()) : [];
+  return { answer, arrived: answer.outcome === "answered", hops, causes, trail };
 }
 
 function questionOf(
@@ -118,7 +124,7 @@ function questionOf(
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
-  const mapped = container ? undefined : mappedTo(scene, address, port, protocol);
+  const mapped = container ? undefined : mappedTo(agent, destination, scene.container?.id);
   const far = container ?? mapped?.target;
   const theirs = far && Scene.of(agent, far);
   if (theirs) open(theirs);
@@ -166,35 +172,4 @@ function questionOf(
       return outcome === "connected" ? answered(outcome) : failedBy(outcome);
     },
   };
-}
-
-/** Where a port of the agent leads to. */
-interface Mapped {
-  target: Target;
-  address: string;
-  port: number;
-}
-
-/** The container that a port of the agent leads to. */
-function mappedTo(
-  scene: Scene,
-  address: string,
-  port: number,
-  protocol: Protocol,
-): Mapped | undefined {
-  if (!scene.host.ownerOf(address)) return undefined;
-  for (const { id, netns, namespaceAlive, attachments } of scene.agent.containers) {
-    if (!namespaceAlive || id === scene.container?.id) continue;
-    for (const checkpoint of attachments) {
-      const mapping = checkpoint.portMappings.find((one) =>
-        one.hostPort === port && one.protocol === protocol
-      );
-      const to = networkAddresses(checkpoint).find((one) =>
-        (one.family === 6) === address.includes(":")
-      );
-      if (!mapping || !to) continue;
-      return { target: { name: id, netns, id }, address: to.address, port: mapping.containerPort };
-    }
-  }
-  return undefined;
 }

@@ -10,6 +10,12 @@ const RANGES = Math.floor((LAST_TOKEN - FIRST_TOKEN + 1) / TOKENS_AT_A_TIME);
 /** Another program's begins elsewhere; this one's follow each other. */
 let nextRange = Math.floor(Math.random() * RANGES);
 
+/** The token of a packet that is followed: of one question always the same, so that another agent can wait for it. */
+export function tokenOf(question: string): number {
+  const hash = [...question].reduce((sum, one) => (sum * 31 + one.codePointAt(0)!) >>> 0, 7);
+  return FIRST_TOKEN + hash % (LAST_TOKEN - FIRST_TOKEN + 1);
+}
+
 /** A range of tokens that no other diagnosis is likely to use now. */
 export class TokenRange {
   readonly tokens: Tokens;

@@ -217,7 +217,13 @@ export const farListener: Reader = {
 function farRefusal({ scene, question }: Evidence): Cause {
   const { far, destination, realDestination, realPort, port, protocol } = question;
   const address = realDestination ?? destination;
-  const place = far ? "neighbour" : scene.host.ownerOf(address) ? "agent" : "outside";
+  const place = far?.scene === scene
+    ? "container"
+    : far
+    ? "neighbour"
+    : scene.host.ownerOf(address)
+    ? "agent"
+    : "outside";
   return cause("nobody_listens", ["listener", place], {
     container: far?.scene.name,
     address,

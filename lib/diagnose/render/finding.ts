@@ -63,7 +63,7 @@ export function diagnosisJson({ name, healthy, asked, causes }: Diagnosis) {
   };
 }
 
-export function followedJson({ from, to, answer, arrived, hops, causes }: FollowedPacket) {
+export function followedJson({ from, to, answer, arrived, hops, causes, there }: FollowedPacket) {
   const connection = answer?.failure ? failureText(answer.failure) : answer?.detail;
   return {
     from,
@@ -72,6 +72,7 @@ export function followedJson({ from, to, answer, arrived, hops, causes }: Follow
     arrived,
     hops,
     findings: causes.map(findingJson),
+    ...there ? { there } : {},
   };
 }
 

@@ -1,5 +1,6 @@
 /** Diagnoses as text for a terminal. */
 import { plain } from "../../base/printable.ts";
+import { shellText } from "../../facts/sentences.ts";
 import { table } from "../../netns/table.ts";
 import { type AgentDiagnosis, outcomeOf, TOPICS } from "../all.ts";
 import type { Diagnosis } from "../diagnose.ts";
@@ -91,7 +92,7 @@ export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Stron
 
 /** A followed packet, hop by hop. */
 export function followedText(followed: FollowedPacket): string {
-  const { from, to, connection, hops, findings } = followedJson(followed);
+  const { from, to, connection, hops, findings, there } = followedJson(followed);
   const marks = { passed: "✓", stopped: "✗", unknown: "?" };
   const lines = hops.flatMap(({ name, outcome, evidence }) => [
     `${marks[outcome]} ${name}`,
@@ -102,5 +103,11 @@ export function followedText(followed: FollowedPacket): string {
     ...evidence.map((one) => `  seen    ${one}`),
     `  do      ${remedy}`,
   ]);
-  return [`${from} → ${to}: ${connection}`, ...lines, ...causes].map(plain).join("\n");
+  const beyond = there
+    ? [
+      "it left this agent. Where it goes to a container of another one, run there, and then this again here:",
+      `  ${shellText(there)}`,
+    ]
+    : [];
+  return [`${from} → ${to}: ${connection}`, ...lines, ...causes, ...beyond].map(plain).join("\n");
 }
