@@ -14,6 +14,12 @@ import { NamespaceView } from "../netlink/view.ts";
 import { listMissing, listOwners } from "../ports/mod.ts";
 import { unlessRefused } from "./unless.ts";
 
+/** A config of a network that has errors by its rules. */
+export interface LintedConfig {
+  file: string;
+  errors: number;
+}
+
 /** What the readers of facts are told by their caller. */
 export interface Sources {
   layout: Layout;
@@ -23,6 +29,8 @@ export interface Sources {
   catalog?: () => Pick<Catalog, "names" | "read">;
   /** Whether the agent that reads the configs has none of this program's plugins built in. */
   isStock?: boolean;
+  /** Which configs of the networks have errors; absent where nobody lints. */
+  lint?: () => Promise<readonly LintedConfig[]>;
 }
 
 export class Agent implements Disposable {
@@ -34,6 +42,7 @@ export class Agent implements Disposable {
   #vlans?: ReturnType<typeof bridgeVlans>;
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
+  #linted?: Promise<readonly LintedConfig[]>;
   #firewalls?: Promise<readonly FirewallView[]>;
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
@@ -93,6 +102,11 @@ export class Agent implements Disposable {
   /** The containers whose mapped ports are on record, and so are judged by it. */
   get recorded(): ReadonlySet<string> {
     return this.#recorded ??= new Set(listOwners().map(({ containerId }) => containerId));
+  }
+
+  /** The configs of the networks that have errors; undefined where nobody lints. */
+  linted(): Promise<readonly LintedConfig[]> | undefined {
+    return this.#linted ??= this.sources.lint?.();
   }
 
   /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */

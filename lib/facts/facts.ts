@@ -11,6 +11,7 @@ import { blind, type Look } from "./look.ts";
 import { readAddresses } from "./readers/address.ts";
 import {
   readAddressRanges,
+  readConfigs,
   readConntrack,
   readDisk,
   readForwarding,
@@ -55,6 +56,7 @@ export const OF_AGENT: readonly FactReader<Agent>[] = [
 /** Of the agent, what the next container depends on. */
 export const OF_MACHINE: readonly FactReader<Agent>[] = [
   { name: "the Mesos agent runs", read: readMesosAgent },
+  { name: "the configs of its networks have no errors", read: readConfigs },
   { name: "the plugins of its networks are there", read: readPluginDirectory },
   { name: "its networks have free addresses", read: readAddressRanges },
   { name: "its disk has room for checkpoints", read: readDisk },

@@ -254,6 +254,8 @@ const WORDS = {
     "the agent listens on {other} port {port}, not on {address} | start it with an --ip that containers reach, such as {address}",
   plugin_missing:
     "{network} needs the plugin {value}, which is not in {file} | install it there: mesos-cni install --plugins=all, or Debian's containernetworking-plugins",
+  config_errors:
+    "{file} has errors by its rules: {value} | what is wrong, and where: mesos-cni lint {file}",
   addresses_used_up:
     "{network} has no free address: {value} | give it a larger range, or see what holds leases of containers that are gone: mesos-cni gc",
   disk_full: "the disk of {file} has no room: {value} | checkpoints can't be written: free some",

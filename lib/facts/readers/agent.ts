@@ -174,6 +174,17 @@ function whyNot(type: string, pluginsDir: string): string | undefined {
   }
 }
 
+export async function readConfigs(agent: Agent): Promise<Look> {
+  const linted = await agent.linted();
+  if (!linted) return nothing("no directory of networks is known");
+  return saw(
+    "all files of its directory",
+    linted.map(({ file, errors }) =>
+      cause("config_errors", ["agent", "agent"], { file, value: String(errors) })
+    ),
+  );
+}
+
 /** What host-local gives out for each network, and the directory of its leases; undefined where none is known. */
 export function rangesOfNetworks({ sources }: Agent) {
   const { catalog, plugins: types } = sources;
