@@ -76,8 +76,7 @@ export async function diagnoseAll(
   return {
     agent: getHostname(),
     time,
-    healthy: ofAgent.length === 0 &&
-      rows.every(({ diagnosis, error }) => error === undefined && (diagnosis?.healthy ?? true)),
+    healthy: ofAgent.length === 0 && rows.every(isHealthy),
     groups: groupsOf(ofAgent, rows),
     rows,
   };
@@ -90,6 +89,11 @@ async function rowOf(id: string, ask: () => Promise<Diagnosis>): Promise<Row> {
     // A container may end while the others are asked.
     return { id, error: reasonOf(error) };
   }
+}
+
+/** What could not be asked because of an error is not. */
+export function isHealthy({ diagnosis, error, skipped }: Row): boolean {
+  return error === undefined && (skipped !== undefined || diagnosis?.healthy === true);
 }
 
 /** What concerns the agent first, then what most have. */

@@ -14,7 +14,7 @@ import { tryEcho } from "./packets/echo.ts";
 import type { Protocol } from "./packets/frame.ts";
 import { tryConnect } from "./packets/connect.ts";
 import { tryDatagram } from "./packets/connect.ts";
-import { trailOf } from "./place.ts";
+import { type Trail, trailOf } from "./place.ts";
 import { failedByEcho } from "./questions/outside.ts";
 import {
   type Answer,
@@ -93,26 +93,27 @@ export async function watch(scene: Scene, question: Question, token: number) {
   const answer = await question.ask(token, session);
   await session.finish();
   const trail = trailOf(question.journey, session.of(token), token);
-  const hops = question.journey.legs.map((leg, i): Hop => {
-    const seen = trail.seen[i];
-    const isNext = i === trail.last + 1 && answer.outcome !== "answered";
-    return {
-      name: legText(leg),
-      // A hop that saw nothing before one that did is not where it stopped.
-      outcome: seen ? "passed" : isNext ? "stopped" : "unknown",
-      evidence: seen
-        ? [
-          `${seen.packet.source} → ${seen.packet.destination}, ${seen.length} bytes${
-            seen.to ? ` to ${seen.to}` : ""
-          }`,
-        ]
-        : [],
-    };
-  });
+  const hops = hopsOf(trail, answer);
   const evidence = () =>
     evidenceOf(scene, question, answer, token, session, new KnownRules(), askKernel());
   const causes = answer.outcome === "failed" ? await explain(evidence()) : [];
   return { answer, arrived: answer.outcome === "answered", hops, causes, trail };
+}
+
+/** A hop that saw nothing before one that did is not where it stopped. */
+export function hopsOf({ journey, seen, last }: Trail, { outcome }: Answer): Hop[] {
+  return journey.legs.map((leg, i): Hop => {
+    const at = seen[i];
+    const isNext = i === last + 1 && outcome !== "answered";
+    const to = at?.to ? ` to ${at.to}` : "";
+    return {
+      name: legText(leg),
+      outcome: at ? "passed" : isNext ? "stopped" : "unknown",
+      evidence: at
+        ? [`${at.packet.source} → ${at.packet.destination}, ${at.length} bytes${to}`]
+        : [],
+    };
+  });
 }
 
 function questionOf(

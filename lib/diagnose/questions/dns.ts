@@ -100,7 +100,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
   }];
 }
 
-interface Answers {
+export interface Answers {
   root: DnsAnswer;
   known: DnsAnswer;
   /** A name that nobody has, in each domain that names are completed with. */
@@ -132,7 +132,7 @@ async function asked(
 }
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */
-function wrongIn(
+export function wrongIn(
   { root, known, host, searched }: Answers,
   { ndots, timeout, attempts }: Resolver,
 ): Failure | undefined {

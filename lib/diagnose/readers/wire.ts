@@ -227,7 +227,7 @@ export function queueCauses(stops: readonly Stop[], grown: Evidence["grown"]): C
       removing(
         isQueue
           ? `the queue ${hit.name} of ${link.name}`
-          : `all filters at that hook of ${link.name}`,
+          : `all filters at the ${at} of ${link.name}`,
         inNetns(point.netns, "tc", isQueue ? "qdisc" : "filter", "del", "dev", link.name, at),
       ),
     )];

@@ -1,0 +1,113 @@
+/** Verdicts over values: what is healthy, where a followed packet stopped, which answers of DNS are wrong, what a fix does. */
+import { assertEquals } from "@std/assert";
+import { isHealthy } from "../../lib/diagnose/all.ts";
+import { hopsOf } from "../../lib/diagnose/follow.ts";
+import { trailAt } from "../../lib/diagnose/place.ts";
+import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
+import { explain } from "../../lib/diagnose/readers/table.ts";
+import { mergeCauses } from "../../lib/diagnose/verdict.ts";
+import { cause } from "../../lib/facts/cause.ts";
+import { met, World } from "../harness/world.ts";
+
+Deno.test("a container that could not be asked is not healthy; one that has nothing to ask is", () => {
+  const diagnosis = { name: "a", healthy: true, asked: [], causes: [] };
+  assertEquals(isHealthy({ id: "a", diagnosis }), true);
+  assertEquals(isHealthy({ id: "a", diagnosis: { ...diagnosis, healthy: false } }), false);
+  assertEquals(isHealthy({ id: "a", error: "it ended" }), false);
+  assertEquals(isHealthy({ id: "a" }), false);
+  assertEquals(isHealthy({ id: "a", skipped: "it uses the agent's own network" }), true);
+});
+
+Deno.test("a hop stopped a packet only where no later one saw it", () => {
+  const { trail } = new World().evidence(8);
+  const outcomes = (...seen: number[]) =>
+    hopsOf(
+      trailAt(trail.journey, trail.seen.map((one, i) => seen.includes(i) ? one : undefined)),
+      { outcome: "failed", detail: "" },
+    ).slice(0, 5).map(({ outcome }) => outcome);
+  const [passed, stopped, unknown] = ["passed", "stopped", "unknown"];
+  assertEquals(outcomes(0, 1), [passed, passed, stopped, unknown, unknown]);
+  assertEquals(outcomes(0, 2), [passed, unknown, passed, stopped, unknown]);
+  assertEquals(outcomes(), [stopped, unknown, unknown, unknown, unknown]);
+});
+
+const RESOLVER = {
+  servers: [],
+  search: [],
+  ndots: 1,
+  timeout: 5,
+  attempts: 2,
+  file: "",
+  hosts: [],
+};
+
+function answers(root: string, known: string, host: string, more: Partial<Answers> = {}): Answers {
+  const one = (outcome: string) => ({
+    outcome,
+    addresses: outcome === "NOERROR" ? ["192.0.2.1"] : [],
+    ms: 1,
+    truncated: false,
+    strange: 0,
+  });
+  return { root: one(root), known: one(known), host: one(host), searched: [], ...more };
+}
+
+Deno.test("which answers of a DNS server are wrong: a closed site's, which knows its own names, are not", () => {
+  const code = (all: Answers) => {
+    const wrong = wrongIn(all, RESOLVER);
+    return wrong?.kind === "dns" ? wrong.code : wrong?.kind;
+  };
+  assertEquals(code(answers("NOERROR", "NOERROR", "NXDOMAIN")), undefined);
+  assertEquals(code(answers("REFUSED", "REFUSED", "NOERROR")), undefined);
+  assertEquals(code(answers("REFUSED", "REFUSED", "NXDOMAIN")), undefined);
+  assertEquals(code(answers("REFUSED", "REFUSED", "REFUSED")), "REFUSED");
+  assertEquals(code(answers("SERVFAIL", "SERVFAIL", "NOERROR")), "SERVFAIL");
+  assertEquals(code(answers("timed out", "timed out", "NOERROR")), "silence");
+  assertEquals(code(answers("NXDOMAIN", "NXDOMAIN", "NXDOMAIN")), "NXDOMAIN");
+  assertEquals(code(answers("ECONNREFUSED", "timed out", "timed out")), "errno");
+});
+
+Deno.test("a fix deletes what it names, and no more than it says", async () => {
+  const grown = { kind: "qdisc", device: "wan0", type: "ingress", name: "ingress ffff:", count: 1 };
+  const [ingress] = await explain(new World().evidence(3, { grown: [grown as never] }));
+  assertEquals(ingress!.fix, {
+    removes: "the queue ingress ffff: of wan0",
+    commands: [["tc", "qdisc", "del", "dev", "wan0", "ingress"]],
+  });
+  const filter = { kind: "filter", device: "wan0", direction: "egress", name: "u32", count: 1 };
+  const [egress] = await explain(new World().evidence(3, { grown: [filter as never] }));
+  assertEquals(egress!.fix, {
+    removes: "all filters at the egress of wan0",
+    commands: [["tc", "filter", "del", "dev", "wan0", "egress"]],
+  });
+});
+
+Deno.test("what lets a packet pass a chain of its device is of its source where it comes in", async () => {
+  const policy = met("drop", {
+    kind: "policy",
+    handle: undefined,
+    family: "netdev",
+    table: "t",
+    chain: "in",
+    input: 3,
+  });
+  const world = new World();
+  const evidence = world.evidence(1, { rules: [policy] });
+  const [first] = await explain({
+    ...evidence,
+    ruleOf: (one) =>
+      evidence.ruleOf(one).then((known) => ({ ...known, mechanism: "nftables" as const })),
+  });
+  assertEquals(first!.fix!.commands, [
+    ["nft", "insert", "rule", "netdev", "t", "in", "ip", "saddr", "10.1.0.2", "accept"],
+  ]);
+});
+
+Deno.test("of more causes than can be read the first are told, and proofs are told once", () => {
+  const many = Array.from(
+    { length: 60 },
+    (_, i) => cause("link_down", ["link", "uplink"], { device: `eth${i}` }, ["it is down"]),
+  );
+  const merged = mergeCauses([...many, ...many], []);
+  assertEquals([merged.length, merged[0]!.device, merged[0]!.seen], [20, "eth0", ["it is down"]]);
+});
