@@ -2,6 +2,10 @@ import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { messageOf } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
+import type { Sources } from "../facts/agent.ts";
+import { Catalog } from "../cni/catalog.ts";
+import { isBuiltIn } from "../cni/plugin_type.ts";
+import { networkSources } from "./agent_sources.ts";
 import { ofAgent } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
 import { plain } from "../base/printable.ts";
@@ -108,7 +112,7 @@ async function diagnoseEverything(call: Call): Promise<number> {
   }
   const { Agent } = await import("../facts/agent.ts");
   const { diagnoseAll } = await import("../diagnose/all.ts");
-  using agent = new Agent(sourcesOf(call));
+  using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
   const all = await diagnoseAll(agent, { agent: agentOf(call) }, tellProgress);
   if (call.has("json")) {
     const { agentJson } = await import("../diagnose/render/finding.ts");
@@ -122,6 +126,21 @@ async function diagnoseEverything(call: Call): Promise<number> {
     print(agentText(all, bold));
   }
   return all.healthy ? 0 : 1;
+}
+
+/** The networks of this machine's agent, where it says which. */
+function networksHere(call: Call): Partial<Sources> {
+  const of = (name: string) => call.found(name)?.value;
+  const configDir = of("network_cni_config_dir");
+  if (configDir === undefined) return {};
+  const cni = { configDir, pluginsDir: of("network_cni_plugins_dir") ?? "" };
+  return networkSources(call, cni, () => {
+    const catalog = new Catalog(configDir, cni.pluginsDir, {
+      isBuiltIn: (type) => isBuiltIn(call.plugins, type),
+    });
+    catalog.load();
+    return catalog;
+  });
 }
 
 /** On a terminal, one line that is written over and gone at the end. */

@@ -6,7 +6,6 @@ import { jsonText, plainLine } from "../base/printable.ts";
 import { VERSION } from "../base/version.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { tellKind } from "../firewall/kind.ts";
-import { readProcFile } from "../kernel/files.ts";
 import { Agent } from "../facts/agent.ts";
 import { isProblem } from "../facts/cause.ts";
 import { agentHealth } from "../facts/facts.ts";
@@ -29,6 +28,7 @@ import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
+import { listens, networkSources } from "./agent_sources.ts";
 import { bold, print } from "./output.ts";
 
 const FORMATS = ["text", "json", "prometheus"] as const;
@@ -90,7 +90,7 @@ function formatOf(call: Call): typeof FORMATS[number] {
   return format;
 }
 
-/** @param isWhole also what a screen has no room for, and takes longer: lint, versions of plugins */
+/** @param isWhole also what a screen has no room for, and takes longer: versions of plugins */
 async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promise<AgentStatus> {
   const { cni, layout, path } = isolator.settings;
   const catalog = networksOf(() => isolator.networks);
@@ -98,10 +98,7 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
   using facts = new Agent({
     layout,
     plugins: call.plugins,
-    pluginsDir: cni?.pluginsDir,
-    catalog: cni && (() => isolator.networks),
-    // What an agent's own isolator calls is in its directory, whatever this program contains.
-    isStock: runningAgent() !== undefined && !isServed,
+    ...networkSources(call, cni, () => isolator.networks),
   });
   const containers = await containersOf(facts, call.value("work_dir") ?? "/var/lib/mesos");
   const own = await agentHealth(facts);
@@ -122,7 +119,7 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     forwarding: forwardingOf(facts),
     networks: { ...catalog, ...await configsOf(isolator, facts, catalog.names) },
     plugins: isWhole ? await pluginsOf(isolator, catalog.names) : [],
-    lint: isWhole && cni ? await (await import("./lint.ts")).errorsIn(call, cni.configDir) : [],
+    lint: await facts.linted() ?? [],
     containers,
     causes: problems.map(toldCause),
     unread: [...own.unread, ...containers.unread],
@@ -183,7 +180,7 @@ function screen(status: AgentStatus, layout: Layout): string {
   ];
   const next = containers.unwell[0]
     ? `mesos-cni diagnose ${containers.unwell[0].id}`
-    : networks.skipped[0] && configDir
+    : configDir && (networks.skipped[0] || status.lint[0])
     ? `mesos-cni lint ${plainLine(configDir.path)}`
     : undefined;
   return [
@@ -226,11 +223,4 @@ function verdictOf({ healthy, unread }: AgentStatus): string {
 function sourceOf(call: Call): string {
   const name = "network_cni_config_dir";
   return call.given(name) === undefined ? call.found(name)?.from ?? "default" : `--${name}`;
-}
-
-/** Whether something listens at a unix socket, which its file alone does not say. */
-function listens(path: string): boolean {
-  // Of unix sockets, the kernel flags those that listen with __SO_ACCEPTCON.
-  return readProcFile("/proc/net/unix").split("\n")
-    .some((line) => line.endsWith(` ${path}`) && line.split(" ")[3] === "00010000");
 }

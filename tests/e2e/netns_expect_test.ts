@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { Clinic } from "../harness/clinic.ts";
-import { Sandbox } from "../harness/sandbox.ts";
+import { AGENT_ADDRESS, Sandbox } from "../harness/sandbox.ts";
 import { bridgeNetwork, StockContainer } from "../harness/stock_agent.ts";
 
 interface Followed {
@@ -27,6 +27,7 @@ async function withOther(
   await agent.ok(["ip", "link", "set", "wan0-b", "master", "wan0", "up"]);
   await other.ok(["ip", "address", "add", `${THERE}/24`, "dev", "wan0"]);
   await other.ok(["ip", "link", "set", "wan0", "up"]);
+  await other.ok(["ip", "route", "add", "default", "via", AGENT_ADDRESS]);
   await agent.ok(["ip", "route", "add", "10.11.0.0/16", "via", THERE]);
   await using far = await StockContainer.launch(
     other,
