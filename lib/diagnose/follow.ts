@@ -11,7 +11,6 @@ import { tokenOf } from "./tokens.ts";
 import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
-import type { Protocol } from "./packets/frame.ts";
 import { tryConnect } from "./packets/connect.ts";
 import { tryDatagram } from "./packets/connect.ts";
 import { type Trail, trailOf } from "./place.ts";

@@ -7,7 +7,8 @@ import { assert, assertEquals } from "@std/assert";
 import { Clinic, end, PYTHON } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { FULL } from "../harness/scale.ts";
-import { bridgeNetwork } from "../harness/stock_agent.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
+import { bridgeNetwork, type StockContainer } from "../harness/stock_agent.ts";
 
 const CONTAINERS = FULL ? 50 : 12;
 
@@ -62,27 +63,42 @@ kernelTest("a container that does all it can to hang its diagnosis does not", as
   assert(stdout.length < 100_000, `${stdout.length} bytes`);
 });
 
+/** What is wrong with some of a crowd. */
+const ILLS: ((one: StockContainer, agent: Sandbox) => Promise<unknown>)[] = [
+  (one) => one.ok(["ip", "route", "del", "default"]),
+  (one) => one.ok(["ip", "link", "set", "eth0", "down"]),
+  (one, agent) => agent.ok(["iptables", "-A", "FORWARD", "-s", one.addresses[0]!, "-j", "DROP"]),
+  (one) => one.ok(["ip", "route", "add", "blackhole", "203.0.113.0/24"]),
+];
+
 kernelTest(
-  "of all containers of an agent, the ill ones are told from the others",
+  "of all containers of an agent, the ill ones are told from the others, each with the cause that it has alone",
   async () => {
     await using clinic = await Clinic.open();
     for (const container of [clinic.patient, clinic.neighbour]) {
       await container.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
     }
     const network = bridgeNetwork("crowd", "10.40.0.0/16");
+    const isIll = (i: number) => i >= 4 && i < 12 && i % 2 === 0;
     for (let i = 2; i < CONTAINERS; i++) {
       const one = await clinic.admit(`crowd-${i}`, [network]);
-      // Each tenth is ill.
-      if (i % 10 === 5) await one.ok(["ip", "route", "del", "default"]);
+      if (isIll(i)) await ILLS[((i - 4) / 2) % ILLS.length]!(one, clinic.agent);
     }
     const { rows } = JSON.parse((await clinic.netns("diagnose", "--all", "--json")).stdout);
     assertEquals(rows.length, CONTAINERS);
-    type Row = { id: string; diagnosis: { healthy: boolean } };
+    type Finding = { code: string; place: string; mechanism: string; text: string };
+    type Row = { id: string; diagnosis: { healthy: boolean; findings: Finding[] } };
     assertEquals(
       rows.filter(({ diagnosis }: Row) => !diagnosis.healthy).map(({ id }: Row) => id).sort(),
-      Array.from({ length: CONTAINERS }, (_, i) => i).filter((i) => i % 10 === 5).map((i) =>
-        `crowd-${i}`
-      ).sort(),
+      Array.from({ length: CONTAINERS }, (_, i) => i).filter(isIll).map((i) => `crowd-${i}`).sort(),
     );
+    const first = ({ findings }: { findings: Finding[] }) => {
+      const { code, place, mechanism, text } = findings[0]!;
+      return { code, place, mechanism, text };
+    };
+    for (const { id, diagnosis } of rows.filter(({ diagnosis }: Row) => !diagnosis.healthy)) {
+      const alone = JSON.parse((await clinic.netns("diagnose", id, "--json")).stdout);
+      assertEquals(first(diagnosis), first(alone), id);
+    }
   },
 );

@@ -65,6 +65,25 @@ Deno.test("a packet is followed to a container, another bridge, an address and a
   );
 });
 
+Deno.test("a container's address is that container, whether its id, its address or a name says so", async () => {
+  await using clinic = await Clinic.open();
+  const [address] = clinic.neighbour.addresses;
+  await clinic.patient.ok(["sh", "-c", `echo ${address} db.test >>/etc/hosts`]);
+  // Nothing listens: the refusal is of the container, and of no host outside.
+  const by = async (to: string) => {
+    const { hops, findings } = await follow(clinic, to);
+    return { hops: hops.map(({ name, outcome }) => `${outcome} ${name}`), finding: findings[0] };
+  };
+  const byId = await by("neighbour:81");
+  assertMatch(byId.finding!.text, /^neighbour refuses: nothing there listens on 81\/tcp/);
+  assertEquals(byId.hops.length, 8);
+  assertEquals(await by(`${address}:81`), byId);
+  const { hops: [resolved, ...hops], finding } = await by("db.test:81");
+  assertEquals(resolved, "passed the name db.test");
+  assertEquals(hops, byId.hops);
+  assertEquals(finding!.text, byId.finding!.text);
+});
+
 Deno.test("the hop where a packet is lost is named, with the reason", async () => {
   type Stop = [
     what: string,

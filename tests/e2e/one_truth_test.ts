@@ -1,26 +1,79 @@
 /** What is wrong is one thing, whoever says it: list, status, topology, metrics and diagnose in each broken state. */
 import { assert, assertEquals } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { BRIDGE, CHAIN, Clinic } from "../harness/clinic.ts";
+import { BRIDGE, CHAIN, Clinic, PORT } from "../harness/clinic.ts";
 
 /** A state, how it is made, and the code that all say. */
 type State = [code: string, make: (clinic: Clinic) => Promise<unknown>];
 
+const GATEWAY = "10.1.0.1/16";
+
 const STATES: State[] = [
+  // The container's links.
+  ["lo_down", ({ patient }) => patient.ok(["ip", "link", "set", "lo", "down"])],
   ["interface_down", ({ patient }) => patient.ok(["ip", "link", "set", "eth0", "down"])],
+  ["interface_gone", ({ patient }) => patient.ok(["ip", "link", "del", "eth0"])],
+  [
+    "no_carrier",
+    async (clinic) => await clinic.agent.ok(["ip", "link", "set", await clinic.veth(), "down"]),
+  ],
+  // Its bridge.
   [
     "veth_off_bridge",
     async (clinic) => await clinic.agent.ok(["ip", "link", "set", await clinic.veth(), "nomaster"]),
   ],
   ["bridge_down", ({ agent }) => agent.ok(["ip", "link", "set", BRIDGE, "down"])],
+  ["bridge_gone", ({ agent }) => agent.ok(["ip", "link", "del", BRIDGE])],
+  [
+    "port_state",
+    async (clinic) =>
+      await clinic.agent.ok(["bridge", "link", "set", "dev", await clinic.veth(), "state", "0"]),
+  ],
+  // Addresses and routes.
   ["gateway_address_lost", ({ agent }) => agent.ok(["ip", "address", "flush", "dev", BRIDGE])],
+  ["gateway_moved", async ({ agent }) => {
+    await agent.ok(["ip", "address", "del", GATEWAY, "dev", BRIDGE]);
+    await agent.ok(["ip", "link", "add", "elsewhere", "type", "dummy"]);
+    await agent.ok(["ip", "address", "add", GATEWAY, "dev", "elsewhere"]);
+  }],
+  ["gateway_mask", async ({ agent }) => {
+    await agent.ok(["ip", "address", "add", "10.1.0.1/30", "dev", BRIDGE]);
+    await agent.ok(["ip", "address", "del", GATEWAY, "dev", BRIDGE]);
+  }],
+  [
+    "address_lost",
+    ({ patient, address }) => patient.ok(["ip", "address", "del", `${address}/16`, "dev", "eth0"]),
+  ],
+  ["address_differs", async ({ patient, address }) => {
+    await patient.ok(["ip", "address", "add", "10.1.9.9/16", "dev", "eth0"]);
+    await patient.ok(["ip", "address", "del", `${address}/16`, "dev", "eth0"]);
+  }],
+  [
+    "duplicate_address",
+    ({ agent, address }) => agent.ok(["ip", "address", "add", `${address}/32`, "dev", "lo"]),
+  ],
   ["no_default_route", ({ patient }) => patient.ok(["ip", "route", "del", "default"])],
+  // The agent, as packets depend on it.
   ["forwarding_off", ({ agent }) => agent.ok(["sysctl", "-w", "net.ipv4.ip_forward=0"])],
   ["policy_drop", ({ agent }) => agent.ok(["iptables", "-P", "FORWARD", "DROP"])],
+  ["uplink_down", ({ agent }) => agent.ok(["ip", "link", "set", "wan0", "down"])],
+  // Its rules, ports and leases.
   ["port_rules_missing", ({ agent }) => agent.ok(["iptables", "-t", "nat", "-F", CHAIN])],
+  // Without a way out nobody can ask the port, and its rules are missing all the same.
+  ["port_rules_missing", async ({ agent }) => {
+    await agent.ok(["ip", "link", "del", "wan0"]);
+    await agent.ok(["iptables", "-t", "nat", "-F", CHAIN]);
+  }],
+  ["masquerade_gone", ({ agent }) => agent.ok(["iptables", "-t", "nat", "-F", "POSTROUTING"])],
+  ["host_port_taken", ({ agent }) => agent.ok(["busybox", "httpd", "-p", `${PORT}`, "-h", "/"])],
   [
     "ipam_lost",
     ({ agent, address }) => agent.ok(["rm", `/var/lib/cni/networks/port-mapper-test/${address}`]),
+  ],
+  [
+    "ipam_conflict",
+    ({ agent, address }) =>
+      agent.ok(["sh", "-c", `echo another > /var/lib/cni/networks/port-mapper-test/${address}`]),
   ],
 ];
 
@@ -73,8 +126,8 @@ Deno.test("of a healthy agent nobody says anything", async () => {
   assertEquals(topology!.filter((one) => !one.startsWith("port")), []);
 });
 
-for (const [code, make] of STATES) {
-  Deno.test(`list, status, topology, metrics and diagnose say ${code}`, async () => {
+for (const [i, [code, make]] of STATES.entries()) {
+  Deno.test(`list, status, topology, metrics and diagnose say ${code} (state ${i + 1})`, async () => {
     await using clinic = await Clinic.open();
     await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
     await make(clinic);
