@@ -130,8 +130,7 @@ export function through(ends: Ends, uplink: Link | undefined): Journey {
 /** To an address: the agent's own, or outside by its route. */
 export function wayTo({ host }: Scene, ends: Ends, address: string): Journey {
   if (host.ownerOf(address)) return toAgent(ends);
-  const route = host.routeTo(address);
-  const link = typeof route === "string" ? undefined : host.linkAt(route.link);
+  const { link } = host.wayTo(address);
   return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
 }
 

@@ -139,6 +139,11 @@ export class Scene implements Disposable {
     };
   }
 
+  /** The interface that has an address of a family. */
+  attachedOf(family: 4 | 6): Attached | undefined {
+    return this.interfaces.find((one) => one.link !== undefined && givenTo(one, family));
+  }
+
   /** The addresses of a family that the container was given. */
   givenOf(family: 4 | 6): string[] {
     return this.interfaces.flatMap(({ expected }) => expected).filter((one) =>
@@ -177,6 +182,11 @@ export class Scene implements Disposable {
   }
 }
 
+/** The address of a family that the plugin gave an interface. */
+export function givenTo({ expected }: Attached, family: 4 | 6): NetworkAddress | undefined {
+  return expected.find((one) => one.family === family);
+}
+
 /** Bridges that other runtimes make for containers and machines of their own. */
 const OTHERS_BRIDGES =
   /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
@@ -188,20 +198,18 @@ export function uplinkOf(
   containers: readonly Container[],
   not: readonly number[] = [],
 ): Uplink | undefined {
-  const name = family === 4 ? "inet" : "inet6";
   const bridges = new Set(containers.flatMap(({ attachments }) => attachments.map(bridgeOf)));
   const known = new Set(
     host.neighbours.filter(({ mac, state }) =>
       mac !== undefined && state !== "NOARP" && state !== "FAILED"
     ).map(({ link }) => link),
   );
-  const candidates = host.routes.filter((route) =>
-    route.family === name && route.table === "main" && route.type === "unicast" &&
+  const candidates = host.routesOf(family).filter((route) =>
+    route.table === "main" && route.type === "unicast" &&
     route.link !== undefined && !not.includes(route.link)
   ).flatMap((route) => {
     const link = host.linkAt(route.link);
-    const address = link &&
-      host.addressesOf(link).find((one) => one.family === name && one.scope === "global");
+    const address = link && host.globalsOf(link, family)[0];
     if (!address || bridges.has(link.name) || link.kind === "loopback") return [];
     const isDefault = route.destination === "default";
     // A veth into another namespace is more likely a container's than a way out.
@@ -220,8 +228,8 @@ export function uplinkOf(
 
 /** Whether the agent sends packets to an address out by that uplink. */
 export function leadsBy(host: Space, address: string, { link }: Uplink): boolean {
-  const route = host.routeTo(address);
-  return typeof route !== "string" && route.link === link.index && route.type === "unicast";
+  const { route } = host.wayTo(address);
+  return route?.link === link.index && route.type === "unicast";
 }
 
 /** The plugin of a chain that is of one of these types. */

@@ -61,6 +61,24 @@ export abstract class Space {
     return this.#byLink.get(index) ?? [];
   }
 
+  /** The addresses of an interface by which others know it. */
+  globalsOf(link: Link, family: 4 | 6): readonly Address[] {
+    const name = family === 4 ? "inet" : "inet6";
+    return this.addressesOf(link).filter((one) => one.family === name && one.scope === "global");
+  }
+
+  /** The routes of a family, of all tables. */
+  routesOf(family: 4 | 6): readonly Route[] {
+    const name = family === 4 ? "inet" : "inet6";
+    return this.routes.filter((one) => one.family === name);
+  }
+
+  /** The route to an address and the link that it leads by, where the kernel has one. */
+  wayTo(destination: string): { route?: Route; link?: Link } {
+    const route = this.routeTo(destination);
+    return typeof route === "string" ? {} : { route, link: this.linkAt(route.link) };
+  }
+
   /** The interface that has this address. */
   ownerOf(address: string): Link | undefined {
     this.#byAddress ??= new Map(this.addresses.toReversed().map((one) => [one.address, one]));

@@ -3,7 +3,8 @@ import { gatewaysOf } from "../gateways.ts";
 import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { whoHas } from "../packets/who_has.ts";
-import type { Attached, Scene } from "../../facts/scene.ts";
+import { familyOfKnown } from "../../base/ip.ts";
+import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import { answered, failed, failedBy, type Failure, findingOf, type Question } from "./question.ts";
 
 export function gatewayQuestions(scene: Scene): Question[] {
@@ -32,9 +33,7 @@ export function gatewayQuestions(scene: Scene): Question[] {
             (at === ends.bridge?.point.name || (!ends.bridge && at === ends.veth?.point.name))
           );
           const link = attached.link!;
-          const own = scene.inside.addressesOf(link).find((one) =>
-            (one.family === "inet6") === gateway.includes(":") && one.scope === "global"
-          )?.address;
+          const own = scene.inside.globalsOf(link, familyOfKnown(gateway))[0]?.address;
           const answers = await whoHas(scene.inside.netns, link, gateway, own);
           const back = ends.bridge ?? ends.veth;
           const isAnswered = session.of(token).some(({ at, direction, packet }) =>
@@ -59,17 +58,14 @@ export function gatewayQuestions(scene: Scene): Question[] {
 /** What is wrong with who answers ARP for a gateway, whatever the table of neighbours holds now. */
 async function heard(
   scene: Scene,
-  { link, expected, hostEnd, bridge }: Attached,
+  attached: Attached,
   gateway: string,
 ): Promise<Failure | undefined> {
+  const { link, hostEnd, bridge } = attached;
   if (gateway.includes(":") || !link!.flags.includes("UP") || link!.flags.includes("NOARP")) {
     return undefined;
   }
-  const own =
-    scene.inside.addressesOf(link!).find(({ family, scope }) =>
-      family === "inet" && scope === "global"
-    )?.address ??
-      expected.find(({ family }) => family === 4)?.address;
+  const own = (scene.inside.globalsOf(link!, 4)[0] ?? givenTo(attached, 4))?.address;
   const answers = await whoHas(scene.inside.netns, link!, gateway, own);
   if (answers.length === 0) return { kind: "nobody_has", address: gateway };
   const owner = scene.host.ownerOf(gateway);
@@ -87,7 +83,7 @@ export function foundQuestions(scene: Scene): Question[] {
     const { ingress, hostEnd, link, routedByAgent } = attached;
     const own = ingress &&
       scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
-    const address = attached.expected.find(({ family }) => family === 4)?.address;
+    const address = givenTo(attached, 4)?.address;
     if (!ends || !hostEnd || !ingress || !own || !address || !link || !routedByAgent) return [];
     return [findingOf({
       topic: "gateway",

@@ -2,7 +2,7 @@
 import { between, type Ends, endsOf } from "../journey.ts";
 import { tryConnect } from "../packets/connect.ts";
 import type { Agent } from "../../facts/agent.ts";
-import { pluginOf, Scene } from "../../facts/scene.ts";
+import { givenTo, pluginOf, Scene } from "../../facts/scene.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
@@ -45,9 +45,7 @@ export function neighbourQuestions(
 }
 
 function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
-  const families = ([4, 6] as const).filter((family) =>
-    ends.attached.expected.some((one) => one.family === family)
-  );
+  const families = ([4, 6] as const).filter((family) => givenTo(ends.attached, family));
   return families.flatMap((family): Question[] => {
     const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)
       ?.address;
@@ -97,9 +95,7 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
 
 /** Whether the two find each other, by ARP. */
 function found(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
-  const addressOf = ({ attached }: Ends) =>
-    attached.expected.find(({ family }) => family === 4)?.address;
-  const [own, their] = [addressOf(ends), addressOf(far)];
+  const [own, their] = [ends, far].map(({ attached }) => givenTo(attached, 4)?.address);
   const [mac, farMac] = [ends.eth.link.mac, far.eth.link.mac];
   if (own === undefined || their === undefined || mac === undefined || farMac === undefined) {
     return [];

@@ -2,7 +2,8 @@
 import { endsOf, through, toWire } from "../journey.ts";
 import { whoHas } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
-import { type Attached, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
+import { wantsDefault } from "../../facts/readers/route.ts";
+import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
 import { answered, failed, failedBy, type Failure, type Question, unasked } from "./question.ts";
 
 const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
@@ -31,9 +32,8 @@ function candidates(
   servers: readonly string[],
 ): string[] {
   const { host } = scene;
-  const name = family === 4 ? "inet" : "inet6";
-  const gateways = host.routes.filter((route) =>
-    route.family === name && route.link === uplink.link.index && route.destination === "default"
+  const gateways = host.routesOf(family).filter(({ link, destination }) =>
+    link === uplink.link.index && destination === "default"
   ).flatMap(({ gateway }) => gateway ?? []);
   const beyond = servers.filter((one) =>
     one.includes(":") === (family === 6) && leadsBy(scene.host, one, uplink)
@@ -51,16 +51,10 @@ function candidates(
 }
 
 /** Whether a container is meant to leave its subnet by this family. */
-export function isMeantOutside(
-  scene: Scene,
-  { checkpoint, link }: Attached,
-  family: 4 | 6,
-): boolean {
-  const all = family === 4 ? "0.0.0.0/0" : "::/0";
-  const name = family === 4 ? "inet" : "inet6";
-  return checkpoint?.result?.routes.some(({ dst }) => dst === all) ||
-    scene.inside.routes.some((route) =>
-      route.family === name && route.destination === "default" && route.link === link?.index &&
+export function isMeantOutside(scene: Scene, attached: Attached, family: 4 | 6): boolean {
+  return wantsDefault(attached, family) ||
+    scene.inside.routesOf(family).some((route) =>
+      route.destination === "default" && route.link === attached.link?.index &&
       route.type === "unicast" && route.protocol !== "ra"
     );
 }
@@ -73,23 +67,15 @@ export async function outsideQuestions(
   const questions: Question[] = [];
   for (const family of [4, 6] as const) {
     const attached = scene.interfaces.find((one) =>
-      isMeantOutside(scene, one, family) && one.expected.some((address) =>
-        address.family === family
-      )
-    ) ?? (scene.container
-      ? undefined
-      : scene.interfaces.find((one) =>
-        isMeantOutside(scene, one, family)
-      ));
+      isMeantOutside(scene, one, family) && (!scene.container || givenTo(one, family))
+    );
     const ends = attached && endsOf(scene, attached);
     if (!attached || !ends) continue;
     const first = tokens();
     for (let i = 1; i < MOST_CANDIDATES; i++) tokens();
     const { address, tried, uplink } = await findOutside(scene, family, servers, first);
     const destination = address ?? tried[0];
-    const gateway = scene.inside.routes.find((route) =>
-      route.destination === "default" && (route.family === "inet6") === (family === 6)
-    )?.gateway;
+    const defaults = scene.inside.routesOf(family).filter((one) => one.destination === "default");
     const common = {
       topic: "outside" as const,
       family,
@@ -97,7 +83,7 @@ export async function outsideQuestions(
       protocol: "icmp" as const,
       port: 0,
       neighbours: [
-        ...gateway ? [gateway] : [],
+        ...defaults.slice(0, 1).flatMap(({ gateway }) => gateway ?? []),
         ...destination ? [destination] : [],
         ...attached.expected.map((one) => one.address),
       ],
@@ -117,10 +103,7 @@ export async function outsideQuestions(
       continue;
     }
     const link = attached.link!;
-    const mtu = scene.inside.routes.find((route) =>
-      route.destination === "default" && (route.family === "inet6") === (family === 6) &&
-      route.link === link.index
-    )?.mtu ?? link.mtu;
+    const mtu = defaults.find((route) => route.link === link.index)?.mtu ?? link.mtu;
     questions.push({
       ...common,
       text: `reaches ${destination} outside`,
@@ -173,7 +156,8 @@ export async function outsideQuestions(
           if (limit !== undefined && Number(limit) < size && Number(limit) >= 68) {
             size = Number(limit);
           } else if (outcome === "EMSGSIZE") {
-            size = learned(scene, destination) ?? size;
+            // What the kernel has learned of the path.
+            size = scene.inside.wayTo(destination).route?.mtu ?? size;
           } else if (outcome === "timed out") {
             return failed({ kind: "silence", bytes: size });
           } else return failedByEcho(outcome);
@@ -191,20 +175,13 @@ async function wrongHardware(
   { link, agentAddress }: Uplink,
   destination: string,
 ): Promise<Failure | undefined> {
-  const route = host.routeTo(destination);
-  const address = (typeof route === "string" ? undefined : route.gateway) ?? destination;
+  const address = host.wayTo(destination).route?.gateway ?? destination;
   const entry = host.neighbourNow(address, link);
   if (entry?.mac === undefined) return undefined;
   const macs = await whoHas(undefined, link, address, agentAddress);
   return macs.length === 0 || macs.includes(entry.mac)
     ? undefined
     : { kind: "others_have", address, macs, wanted: entry.mac };
-}
-
-/** What the kernel has learned of the path. */
-function learned({ inside }: Scene, destination: string): number | undefined {
-  const route = inside.routeTo(destination);
-  return typeof route === "string" ? undefined : route.mtu;
 }
 
 /** What an echo ended with. */

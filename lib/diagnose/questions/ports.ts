@@ -11,7 +11,14 @@ import { sendPacket } from "../packets/raw.ts";
 import { tryConnect } from "../packets/connect.ts";
 import { accepts, type Mapped } from "../mapped.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
-import { type Attached, leadsBy, pluginOf, type Scene, type Uplink } from "../../facts/scene.ts";
+import {
+  type Attached,
+  givenTo,
+  leadsBy,
+  pluginOf,
+  type Scene,
+  type Uplink,
+} from "../../facts/scene.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
 
@@ -35,7 +42,7 @@ export function portQuestions(scene: Scene): Question[] {
     for (const mapping of mappings) {
       if (mapping.protocol !== "tcp" && mapping.protocol !== "udp") continue;
       for (const family of [4, 6] as const) {
-        const address = attached.expected.find((one) => one.family === family);
+        const address = givenTo(attached, family);
         const uplink = scene.uplink(family);
         if (!address || !uplink || !attached.hostEnd) continue;
         if (family === 6 && !mapsPorts6(scene, attached)) continue;
@@ -87,7 +94,6 @@ function hostAddressOf(
 
 /** Who a connection from outside may come from: a neighbour on the uplink, and somebody far away. */
 function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
-  const name = family === 4 ? "inet" : "inet6";
   const own = new Set(host.addresses.map(({ address }) => address));
   const near =
     host.neighbours.find((one) =>
@@ -95,8 +101,8 @@ function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
       one.address.includes(":") === (family === 6) &&
       isSomebody(one.address) && !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
     )?.address ?? uplink.somewhere;
-  const isDefault = host.routes.some((route) =>
-    route.family === name && route.destination === "default" && route.table === "main" &&
+  const isDefault = host.routesOf(family).some((route) =>
+    route.destination === "default" && route.table === "main" &&
     route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));

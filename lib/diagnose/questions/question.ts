@@ -89,9 +89,8 @@ export function askedForBy(
 
 /** The interface by which the container's routes lead to an address. */
 export function attachedTo({ inside, interfaces }: Scene, address: string): Attached | undefined {
-  const route = inside.routeTo(address);
-  const by = typeof route === "string" ? undefined : route.link;
-  return interfaces.find(({ link }) => link !== undefined && link.index === by) ??
+  const by = inside.wayTo(address).link;
+  return interfaces.find(({ link }) => link !== undefined && link.index === by?.index) ??
     interfaces.find(({ link }) => link !== undefined);
 }
 

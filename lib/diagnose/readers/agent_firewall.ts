@@ -8,7 +8,7 @@ import {
   removing,
   run,
 } from "../../facts/cause.ts";
-import type { Scene } from "../../facts/scene.ts";
+import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
 import type { KnownRule } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
@@ -131,115 +131,109 @@ export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet)
   return place === "host-veth" || place === "bridge" ? place : "uplink";
 }
 
-/** What a packet is, and which way it goes, as an accepting rule must say it. */
-interface Passage {
-  e: Evidence;
-  device: string;
-  address: string;
-  protocol: string;
-  /** Of the question; absent for echoes. */
+/** What an accepting rule asks for, in no program's words. */
+interface Match {
+  from?: string;
+  to?: string;
+  input?: string;
+  output?: string;
+  protocol?: string;
   port?: number;
-  /** A hook of forward knows both links, those of input and output one. */
-  hook: "input" | "output" | "forward";
-  isAnswer: boolean;
-  isDiscovery: boolean;
+  /** Whether it is for answers alone. */
+  answers?: boolean;
 }
 
 /** What lets a question and its answer pass a chain whose policy drops. */
 function acceptance(
-  e: Evidence,
+  { scene, question }: Evidence,
   drop: RuleMet,
   mechanism: KnownRule["mechanism"],
 ): Fix | undefined {
-  const { scene, question } = e;
-  const { packet, netns, input, output } = drop;
+  const { packet, netns, family } = drop;
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
   const device = netns === undefined ? attached?.ingress?.name : attached?.ifName;
-  const address = attached?.expected.find((one) => one.family === question.family)?.address;
+  const address = attached && givenTo(attached, question.family)?.address;
   if (
     !packet || packet.protocol.startsWith("arp") || device === undefined || address === undefined
   ) {
     return undefined;
   }
-  const isDiscovery = packet.protocol.startsWith("nd");
-  const port = question.protocol === "icmp" ? undefined : question.realPort ?? question.port;
-  const hook = input !== undefined && output === undefined
-    ? "input"
-    : output !== undefined && input === undefined
-    ? "output"
-    : "forward";
-  const passage: Passage = {
-    e,
-    device,
-    address,
-    protocol: packet.protocol === "icmp" || isDiscovery
-      ? (question.family === 6 ? "ipv6-icmp" : "icmp")
-      : packet.protocol,
-    port,
-    hook,
-    // What comes in from the port that was asked is an answer.
-    isAnswer: hook === "input" && port !== undefined && packet.sourcePort === port,
-    isDiscovery,
-  };
-  const commands = mechanism === "iptables"
-    ? iptablesRules(passage).map((rule) => [
-      ...[question.family === 6 ? "ip6tables" : "iptables", "-w", "-t", drop.table],
-      ...["-I", drop.chain, ...rule, "-j", "ACCEPT"],
-    ])
-    : mechanism === "nftables"
-    ? nftRules(passage, drop).map((rule) => [
-      ...["nft", "insert", "rule", drop.family, drop.table, drop.chain, ...rule, "accept"],
-    ])
-    : [];
-  return commands.length === 0
-    ? undefined
-    : run(...commands.map((command) => inNetns(netns, ...command)));
+  const matches = matchesFor(question, drop, packet, device, address);
+  const ip = question.family === 6 ? "ip6" : "ip";
+  const program = `${ip}tables`;
+  const commands = matches.map((match) =>
+    mechanism === "iptables"
+      ? [program, "-w", "-t", drop.table, "-I", drop.chain, ...iptablesWords(match), "-j", "ACCEPT"]
+      : ["nft", "insert", "rule", family, drop.table, drop.chain, ...nftWords(match, ip), "accept"]
+  );
+  return mechanism === "iptables" || mechanism === "nftables"
+    ? run(...commands.map((command) => inNetns(netns, ...command)))
+    : undefined;
 }
 
-function iptablesRules(passage: Passage): string[][] {
-  const { e, device, address, protocol, port, hook, isAnswer, isDiscovery } = passage;
-  const ports = port === undefined ? [] : ["--dport", String(port)];
-  const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"];
-  const discovery = isDiscovery ? [["-p", protocol]] : [];
+/** A hook of forward knows both links and needs both ways; those of input and output one. */
+function matchesFor(
+  { family, protocol: asked, port: at, realPort = at, journey }: Evidence["question"],
+  { family: table, input, output }: RuleMet,
+  packet: NonNullable<RuleMet["packet"]>,
+  device: string,
+  address: string,
+): Match[] {
+  const hook = output === undefined && input !== undefined
+    ? "input"
+    : input === undefined && output !== undefined
+    ? "output"
+    : "forward";
+  const isDiscovery = packet.protocol.startsWith("nd");
+  const icmp = family === 6 ? "ipv6-icmp" : "icmp";
+  const protocol = packet.protocol === "icmp" || isDiscovery ? icmp : packet.protocol;
+  const port = asked === "icmp" ? undefined : realPort;
+  if (table === "netdev" || table === "bridge") {
+    return [hook === "output" ? { to: packet.destination } : { from: packet.source }];
+  }
+  const discovery = isDiscovery ? [{ protocol }] : [];
   if (isDiscovery && hook !== "forward") return discovery;
-  if (isAnswer) return [["-i", device, ...answers]];
-  if (hook === "input") return [["-i", device, "-p", protocol, ...ports]];
-  if (hook === "output") return [["-o", device]];
+  if (hook === "output") return [{ output: device }];
+  if (hook === "input") {
+    // What comes in from the port that was asked is an answer.
+    return port !== undefined && packet.sourcePort === port
+      ? [{ input: device, answers: true }]
+      : [{ input: device, protocol, port }];
+  }
+  return journey.to === "container"
+    ? [...discovery, { output: device, to: address, protocol, port }, {
+      input: device,
+      from: address,
+      answers: true,
+    }]
+    : [...discovery, { input: device, from: address }, {
+      output: device,
+      to: address,
+      answers: true,
+    }];
+}
+
+function iptablesWords({ from, to, input, output, protocol, port, answers }: Match): string[] {
   return [
-    ...discovery,
-    ...e.question.journey.to === "container"
-      ? [
-        ["-o", device, "-d", address, "-p", protocol, ...ports],
-        ["-i", device, "-s", address, ...answers],
-      ]
-      : [["-i", device, "-s", address], ["-o", device, "-d", address, ...answers]],
+    ...input ? ["-i", input] : [],
+    ...output ? ["-o", output] : [],
+    ...from ? ["-s", from] : [],
+    ...to ? ["-d", to] : [],
+    ...protocol ? ["-p", protocol] : [],
+    ...port ? ["--dport", String(port)] : [],
+    ...answers ? ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"] : [],
   ];
 }
 
-function nftRules(passage: Passage, { family, packet }: RuleMet): string[][] {
-  const { e, device, address, protocol, port, hook, isAnswer, isDiscovery } = passage;
-  const ip = e.question.family === 6 ? "ip6" : "ip";
-  const ports = port === undefined || protocol.includes("icmp")
-    ? ["meta", "l4proto", protocol]
-    : [protocol, "dport", String(port)];
-  const answers = ["ct", "state", "established,related"];
-  if (family === "netdev" || family === "bridge") {
-    const { source, destination } = packet!;
-    return [hook === "output" ? [ip, "daddr", destination] : [ip, "saddr", source]];
-  }
-  if (isDiscovery && hook !== "forward") return [["meta", "l4proto", protocol]];
-  if (isAnswer) return [["iifname", device, ...answers]];
-  if (hook === "input") return [["iifname", device, ...ports]];
-  if (hook === "output") return [["oifname", device]];
-  if (e.question.journey.to === "container") {
-    return [
-      ["oifname", device, ip, "daddr", address, ...ports],
-      ["iifname", device, ip, "saddr", address, ...answers],
-    ];
-  }
+function nftWords(match: Match, ip: string): string[] {
+  const { from, to, input, output, protocol, port, answers } = match;
   return [
-    ...isDiscovery ? [["meta", "l4proto", protocol]] : [],
-    ["iifname", device, ip, "saddr", address],
-    ["oifname", device, ip, "daddr", address, ...answers],
+    ...input ? ["iifname", input] : [],
+    ...output ? ["oifname", output] : [],
+    ...from ? [ip, "saddr", from] : [],
+    ...to ? [ip, "daddr", to] : [],
+    ...protocol && !port ? ["meta", "l4proto", protocol] : [],
+    ...protocol && port ? [protocol, "dport", String(port)] : [],
+    ...answers ? ["ct", "state", "established,related"] : [],
   ];
 }

@@ -2,7 +2,7 @@
 import { networkText, within } from "../../base/ip.ts";
 import { type Cause, cause, inNetns, removing, run } from "../../facts/cause.ts";
 import { forwardingOff, sysctlName } from "../../facts/readers/agent.ts";
-import type { Scene } from "../../facts/scene.ts";
+import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
@@ -60,11 +60,9 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
   const toContainer = back ||
     (trail.before?.way === "back") === (trail.journey.from === "container") &&
       trail.journey.to !== "neighbour";
-  const attached = scene.interfaces.find(({ expected, link }) =>
-    link && expected.some((one) => one.family === family)
-  );
-  const address = attached?.expected.find((one) => one.family === family)?.address;
-  if (!attached || address === undefined) return [];
+  const attached = scene.attachedOf(family);
+  if (!attached) return [];
+  const { address } = givenTo(attached, family)!;
   const isAnswer = trail.before?.way === "back" && !toContainer && sighting !== undefined;
   const target = toContainer
     ? address
@@ -161,25 +159,26 @@ function refusedByMark({ scene, question, trail, token, drops }: Evidence): Caus
 
 /** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */
 function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | undefined {
-  const name = family === 4 ? "inet" : "inet6";
-  for (const { address, prefixLength, link, scope, family: of } of host.addresses) {
-    if (of !== name || scope !== "global" || prefixLength >= (family === 4 ? 31 : 127)) continue;
-    const device = host.linkAt(link);
-    if (!device?.flags.includes("UP") || !within(target, `${address}/${prefixLength}`)) continue;
-    const has = host.routes.some((route) =>
-      route.family === name && route.link === link && route.destination !== "default" &&
-      Number(route.destination.split("/")[1]) >= prefixLength && within(target, route.destination)
-    );
-    if (has) continue;
-    const subnet = networkText(address, prefixLength);
-    const source = family === 4 ? ["src", address] : [];
-    return cause(
-      "connected_route_gone",
-      ["route", "agent"],
-      { family, route: subnet, device: device.name, address: target },
-      [`${device.name} has ${address}/${prefixLength}, and no route to that subnet`],
-      run(["ip", "route", "add", subnet, "dev", device.name, ...source]),
-    );
+  const up = host.links.filter(({ flags }) => flags.includes("UP"));
+  for (const device of up) {
+    for (const { address, prefixLength } of host.globalsOf(device, family)) {
+      if (prefixLength >= (family === 4 ? 31 : 127)) continue;
+      if (!within(target, `${address}/${prefixLength}`)) continue;
+      const has = host.routesOf(family).some((route) =>
+        route.link === device.index && route.destination !== "default" &&
+        Number(route.destination.split("/")[1]) >= prefixLength && within(target, route.destination)
+      );
+      if (has) continue;
+      const subnet = networkText(address, prefixLength);
+      const source = family === 4 ? ["src", address] : [];
+      return cause(
+        "connected_route_gone",
+        ["route", "agent"],
+        { family, route: subnet, device: device.name, address: target },
+        [`${device.name} has ${address}/${prefixLength}, and no route to that subnet`],
+        run(["ip", "route", "add", subnet, "dev", device.name, ...source]),
+      );
+    }
   }
   return undefined;
 }
@@ -215,21 +214,15 @@ function ofOthers({ host, interfaces }: Scene): Link[] {
   return host.links.filter((link) => !own.has(link.index) && link.kind !== "loopback");
 }
 
-function globalOf(host: Space, link: Link, family: 4 | 6) {
-  return host.addressesOf(link).filter((one) =>
-    (one.family === "inet6") === (family === 6) && one.scope === "global"
-  );
-}
-
 /** A link of the agent that is down and would lead to an address, or led everywhere. */
 function downLinks(scene: Scene, target: string, family: 4 | 6): Cause[] {
   const { host } = scene;
   const down = ofOthers(scene).filter((link) =>
-    !link.flags.includes("UP") && globalOf(host, link, family).length > 0
+    !link.flags.includes("UP") && host.globalsOf(link, family).length > 0
   );
   const leads =
     down.find((link) =>
-      globalOf(host, link, family).some(({ address, prefixLength }) =>
+      host.globalsOf(link, family).some(({ address, prefixLength }) =>
         within(target, `${address}/${prefixLength}`)
       )
     ) ?? down[0];
@@ -248,8 +241,8 @@ function withoutAddress(scene: Scene, target: string, family: 4 | 6): Cause[] {
   const { host } = scene;
   const bare = ofOthers(scene).find((link) =>
     link.flags.includes("UP") && link.master === undefined && link.carrier &&
-    globalOf(host, link, family).length === 0 &&
-    globalOf(host, link, family === 4 ? 6 : 4).length > 0
+    host.globalsOf(link, family).length === 0 &&
+    host.globalsOf(link, family === 4 ? 6 : 4).length > 0
   );
   if (!bare) return [];
   return [cause("uplink_address_lost", ["address", "uplink"], {
@@ -272,8 +265,7 @@ export function wayBack(scene: Scene): Cause[] {
 function wayBackTo(scene: Scene, ingress: Link, family: 4 | 6, address: string): Cause[] {
   const { host, name: container } = scene;
   const device = ingress.name;
-  const route = host.routeTo(address);
-  const leads = typeof route === "string" ? undefined : host.linkAt(route.link)?.name;
+  const leads = host.wayTo(address).link?.name;
   if (leads === device) return [];
   const uplink = scene.uplink(family);
   if (uplink && isFiltered(host, ingress, address, uplink.agentAddress)) {

@@ -3,7 +3,7 @@ import { type Cause, cause, inNetns, isProblem, removing, run } from "../../fact
 import { missingOf } from "../../facts/readers/address.ts";
 import { linksOf } from "../../facts/readers/link.ts";
 import { routeCauses, routesText, wantsDefault } from "../../facts/readers/route.ts";
-import type { Attached, Scene } from "../../facts/scene.ts";
+import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import type { Flow } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Failure } from "../questions/question.ts";
@@ -68,11 +68,9 @@ export function routesTo(
   flow?: Flow,
 ): Cause[] {
   const { inside, name: container } = scene;
-  const attached =
-    scene.interfaces.find(({ expected, link }) =>
-      link && expected.some((one) => one.family === family)
-    ) ?? scene.interfaces[0];
-  const source = attached?.expected.find((one) => one.family === family)?.address;
+  const attached = scene.attachedOf(family) ?? scene.interfaces[0];
+  const given = attached && givenTo(attached, family);
+  const source = given?.address;
   const withoutMain = mainRuleGone(inside, family, container);
   if (withoutMain.length > 0) return withoutMain;
   const errno = failure.kind === "errno" ? failure.errno : undefined;
@@ -101,9 +99,8 @@ export function routesTo(
   }
   if (culprit) {
     // What has taken the default route's place leaves none.
-    const gateway = attached?.expected.find((one) => one.family === family)?.gateway;
-    const again = culprit.isDefault && gateway !== undefined
-      ? [["ip", "route", "replace", "default", "via", gateway, "dev", attached!.ifName]]
+    const again = culprit.isDefault && given?.gateway !== undefined
+      ? [["ip", "route", "replace", "default", "via", given.gateway, "dev", attached!.ifName]]
       : [];
     return [cause(
       code("refuses"),
@@ -119,14 +116,14 @@ export function routesTo(
   const lost = routeCauses(scene).filter(isProblem);
   if (lost.length > 0) return lost;
   if (errno !== "ENETUNREACH" && typeof route !== "string") return [];
-  const given = scene.interfaces.find((one) => wantsDefault(one, 4) || wantsDefault(one, 6));
+  const wanting = scene.interfaces.find((one) => wantsDefault(one, 4) || wantsDefault(one, 6));
   const networks = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.network ?? []);
   return [cause("no_route", ["route", "container"], {
     container,
     family,
     address,
-    network: given?.checkpoint?.network ?? (networks.join(" or ") || undefined),
-    why: given ? "given" : undefined,
+    network: wanting?.checkpoint?.network ?? (networks.join(" or ") || undefined),
+    why: wanting ? "given" : undefined,
   }, [`its routes are ${routesText(scene, family)}`])];
 }
 
@@ -141,7 +138,7 @@ export function wrongSource(
   const { inside, name: container } = scene;
   const own = attached.expected.map((one) => one.address);
   const family = address.includes(":") ? 6 : 4;
-  const wanted = attached.expected.find((one) => one.family === family)?.address;
+  const wanted = givenTo(attached, family)?.address;
   if (wanted === undefined || own.includes(address)) return [];
   const values = { container, family, address, wanted, device: attached.ifName } as const;
   const entry = best(

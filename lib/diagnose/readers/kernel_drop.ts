@@ -88,10 +88,8 @@ export function rpFilter(
   const strict =
     ["all", device].filter((one) => view.setting(`ipv4/conf/${one}/rp_filter`) === "1").at(-1) ??
       device;
-  const route = source === undefined ? undefined : view.routeTo(source);
-  const why = typeof route === "string" || route === undefined
-    ? "nowhere"
-    : `to ${view.linkAt(route.link)?.name ?? "another link"}`;
+  const { route, link } = source === undefined ? {} : view.wayTo(source);
+  const why = route ? `to ${link?.name ?? "another link"}` : "nowhere";
   const setting = `net.ipv4.conf.${strict}.rp_filter`;
   return cause(
     "rp_filter",

@@ -11,7 +11,7 @@ import {
 } from "../../facts/cause.ts";
 import { duplicate } from "../../facts/readers/address.ts";
 import { bridgeCauses } from "../../facts/readers/bridge.ts";
-import type { Attached, Scene } from "../../facts/scene.ts";
+import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
@@ -238,7 +238,7 @@ function wrongGateway(silence: Silence, attached: Attached): Cause[] {
   const family = address.includes(":") ? 6 : 4;
   const lost = scene.interfaces.flatMap((one) => bridgeCauses(scene, one));
   if (lost.length > 0) return lost;
-  const gateway = attached.expected.find((one) => one.family === family)?.gateway;
+  const gateway = givenTo(attached, family)?.gateway;
   if (gateway === undefined || gateway === address) return [];
   const routed = inside.routes.find((one) => one.gateway === address);
   if (!routed) return [];
@@ -413,9 +413,7 @@ export async function sharedAddresses(
 ): Promise<Cause[]> {
   const found = scene.interfaces.flatMap(({ link, ifName }) => {
     if (!link?.flags.includes("UP")) return [];
-    const own = scene.inside.addressesOf(link).filter(({ family, scope }) =>
-      family === "inet" && scope === "global"
-    );
+    const own = scene.inside.globalsOf(link, 4);
     return own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
       const answers = await kernel.whoHas(scene.inside.netns, link, address, "nobody");
       if (answers.every((mac) => mac === link.mac)) return [];

@@ -55,15 +55,13 @@ export function culpritOf(
   packet: Packet = {},
 ): Culprit | undefined {
   const name = family === 4 ? "inet" : "inet6";
+  const routesIn = (table?: string) => view.routesOf(family).filter((one) => one.table === table);
   const flag = family === 6 ? ["-6"] : [];
   const rules = view.rules.filter((rule) => rule.family === name);
   for (const rule of rules) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
       if (rule.table !== "main") continue;
-      const route = best(
-        view.routes.filter((one) => one.family === name && one.table === "main"),
-        destination,
-      );
+      const route = best(routesIn("main"), destination);
       if (!route) continue;
       if (REFUSING.includes(route.type) || route.destination !== "default") {
         if (route.protocol === "kernel") return undefined;
@@ -86,10 +84,7 @@ export function culpritOf(
       };
     }
     if (rule.action !== "lookup") continue;
-    const route = best(
-      view.routes.filter((one) => one.family === name && one.table === rule.table),
-      destination,
-    );
+    const route = best(routesIn(rule.table), destination);
     if (!route || route.type === "throw") continue;
     return culprit(rule, route, view, family);
   }

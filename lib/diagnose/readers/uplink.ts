@@ -114,8 +114,7 @@ async function masqueradeFix(
 async function nextHop(e: Evidence) {
   const { scene, question, trail } = e;
   const { link } = trail.before!.stop;
-  const route = scene.host.routeTo(question.destination);
-  const address = (typeof route === "string" ? undefined : route.gateway) ?? question.destination;
+  const address = scene.host.wayTo(question.destination).route?.gateway ?? question.destination;
   const own = scene.host.addressesOf(link).find(({ family }) =>
     (family === "inet6") === (question.family === 6)
   )?.address;

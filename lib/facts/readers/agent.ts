@@ -102,9 +102,7 @@ export function readUplinks(agent: Agent): Look {
     const down = way?.link ??
       host.links.find((link) =>
         link.kind !== "loopback" && link.kind !== "bridge" && !link.flags.includes("UP") &&
-        host.addressesOf(link).some((one) =>
-          one.scope === "global" && (one.family === "inet6") === (family === 6)
-        )
+        host.globalsOf(link, family).length > 0
       );
     if (!down) return [];
     return [cause(

@@ -1,7 +1,7 @@
 /** The container's own routes. */
 import { type Cause, cause, inNetns, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
-import type { Attached, Scene } from "../scene.ts";
+import { type Attached, givenTo, type Scene } from "../scene.ts";
 
 const DEFAULTS = ["0.0.0.0/0", "::/0"];
 const MOST_TOLD = 8;
@@ -22,8 +22,7 @@ export function routeCauses(scene: Scene): Cause[] {
 
 /** The destinations of the container's own routes. */
 export function routesText({ inside }: Scene, family: 4 | 6): string {
-  const name = family === 4 ? "inet" : "inet6";
-  const own = inside.routes.filter((route) => route.family === name && route.table === "main");
+  const own = inside.routesOf(family).filter(({ table }) => table === "main");
   const told = own.slice(0, MOST_TOLD).map(({ destination }) => destination);
   const more = own.length - told.length;
   return told.join(", ") + (more > 0 ? ` and ${more} more` : "") || "none";
@@ -32,13 +31,11 @@ export function routesText({ inside }: Scene, family: 4 | 6): string {
 function defaultRoute(scene: Scene, family: 4 | 6): Cause[] {
   const wanting = scene.interfaces.find((attached) => wantsDefault(attached, family));
   if (!wanting) return [];
-  const name = family === 4 ? "inet" : "inet6";
-  const isThere = scene.inside.routes.some((route) =>
-    route.family === name && route.table === "main" && route.destination === "default" &&
-    route.type === "unicast"
+  const isThere = scene.inside.routesOf(family).some(({ table, destination, type }) =>
+    table === "main" && destination === "default" && type === "unicast"
   );
   if (isThere) return [];
-  const gateway = wanting.expected.find((one) => one.family === family)?.gateway;
+  const gateway = givenTo(wanting, family)?.gateway;
   const { netns } = scene.inside;
   const of = family === 6 ? ["-6"] : [];
   return [cause(
@@ -83,15 +80,15 @@ function otherRoutes(scene: Scene, { checkpoint, link }: Attached): Cause[] {
 
 /** The routes that went with an address or with a link that was down, as commands. */
 export function routesAgain(
-  { checkpoint, expected, ifName }: Attached,
+  attached: Attached,
   netns: string | undefined,
   family?: 4 | 6,
 ): string[][] {
-  return (checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
+  return (attached.checkpoint?.result?.routes ?? []).flatMap(({ dst, gw }) => {
     const of = dst.includes(":") ? 6 : 4;
-    const via = gw ?? expected.find((one) => one.family === of)?.gateway;
+    const via = gw ?? givenTo(attached, of)?.gateway;
     return via === undefined || family !== undefined && of !== family
       ? []
-      : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", ifName)];
+      : [inNetns(netns, "ip", "route", "replace", dst, "via", via, "dev", attached.ifName)];
   });
 }
