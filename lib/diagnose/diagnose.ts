@@ -25,7 +25,7 @@ import { neighbourQuestions } from "./questions/neighbour.ts";
 import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
 import { type Answer, type Question, type Topic, unasked } from "./questions/question.ts";
-import { sharedAddresses } from "./readers/neighbour.ts";
+import { sharedAddresses } from "./readers/hardware.ts";
 import { explain, notJudged } from "./readers/table.ts";
 import { resolverOf } from "./resolver.ts";
 import { TokenRange } from "./tokens.ts";

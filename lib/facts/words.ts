@@ -114,7 +114,14 @@ const WORDS = {
     "{container|the agent} sends what is for {address} on {device} to {mac}, which is not its hardware address | find who answers for {address} with {mac}",
   gateway_wrong_mac:
     "{container} sends what is for the gateway {gateway} to {mac} | the entry was made by hand, or is older than the gateway",
-  "gateway_wrong_mac+why": "{mac} answer{value} for the gateway {gateway} | {why}",
+  "gateway_wrong_mac/another machine":
+    "{mac} answers for the gateway {gateway} | another machine has the gateway's address, by mistake or on purpose: find it by {mac} in the tables of the switches, and take the address from it",
+  "gateway_wrong_mac/a container":
+    "{mac} answers for the gateway {gateway} | container {value} has the gateway's address or answers for it: stop it, or look at {other} there: mesos-cni netns exec {value} -- ip address show {other}",
+  "gateway_wrong_mac/one wire":
+    "{mac} answers for the gateway {gateway} | {other} of this agent is on the same wire as {wanted} and answers for its addresses too: take {other} off that wire",
+  "gateway_wrong_mac/proxy ARP":
+    "{mac} answers for the gateway {gateway} | {other} of this agent answers for an address that the agent does not have: sysctl -w net.ipv4.conf.{other}.proxy_arp=0, and look for {gateway} in ip neighbour show proxy",
   gateway_silent:
     "the agent hears who has {address} on {device}, and does not answer | look at {other}: ip -d link show {other}, and its arp_ignore, arp_filter and rp_filter",
   neighbour_silent:

@@ -1,5 +1,4 @@
-/** ARP and neighbour discovery: nobody answers, the wrong one does, or a frame went to another. */
-import { within } from "../../base/ip.ts";
+/** ARP and neighbour discovery that nobody answers. */
 import {
   type Cause,
   cause,
@@ -9,13 +8,11 @@ import {
   removing,
   run,
 } from "../../facts/cause.ts";
-import { duplicate } from "../../facts/readers/address.ts";
 import { bridgeCauses } from "../../facts/readers/bridge.ts";
-import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
+import { type Attached, givenTo } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
-import { gatewaysOf } from "../gateways.ts";
 import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
@@ -25,7 +22,8 @@ import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
 import { legacyCauses } from "./legacy.ts";
 import { routeWords, ruleTo } from "./policy.ts";
-import { always, type Reader } from "./reader.ts";
+import { always, firstOf, type Reader } from "./reader.ts";
+import { noArp, sharedAddresses } from "./hardware.ts";
 import { hooksAt } from "./wire.ts";
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
@@ -52,19 +50,15 @@ export const unansweredNeighbour: Reader = {
           packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
         );
       if (heard) continue;
-      const lost = lostOnTheWire(e, asker, about);
-      return lost.length > 0 ? lost : await silent({ e, address, asker, about });
+      const silence = { e, address, asker, about };
+      return await firstOf(() => lostOnTheWire(e, asker, about), () => silent(silence));
     }
     return [];
   },
 };
 
 /** ARP and neighbour discovery pass the same links as the packet that waits for them. */
-function lostOnTheWire(
-  e: Evidence,
-  asker: Leg,
-  about: readonly Sighting[],
-): readonly Cause[] {
+function lostOnTheWire(e: Evidence, asker: Leg, about: readonly Sighting[]) {
   const { journey } = e.trail;
   const there: [Stop, "out" | "in"][] = [];
   for (const leg of journey.legs.slice(journey.legs.indexOf(asker))) {
@@ -90,11 +84,12 @@ function lostOnTheWire(
   const isBridged = [trail.before, trail.after].some(({ stop }) =>
     stop.place === "host-veth" || stop.place === "bridge" || stop.place === "neighbour"
   );
-  const ports = isBridged ? bridgePortCauses(e, at) : [];
-  if (ports.length > 0) return ports;
-  const found = hooksAt(e, at);
-  // What is bridged meets the rules of IP too, and those of iptables-legacy are only counted.
-  return found.length > 0 ? found : legacyCauses({ ...e, drops: [] });
+  return firstOf(
+    () => isBridged ? bridgePortCauses(e, at) : [],
+    () => hooksAt(e, at),
+    // What is bridged meets the rules of IP too, and those of iptables-legacy are only counted.
+    () => legacyCauses({ ...e, drops: [] }),
+  );
 }
 
 /** Who asks is whose next step is to send by that link. */
@@ -120,7 +115,7 @@ interface Silence {
   about: readonly Sighting[];
 }
 
-async function silent(silence: Silence): Promise<readonly Cause[]> {
+function silent(silence: Silence): Promise<readonly Cause[]> | readonly Cause[] {
   const { e, address, asker } = silence;
   const { scene, question } = e;
   const { netns } = asker.stop.point;
@@ -137,11 +132,11 @@ async function silent(silence: Silence): Promise<readonly Cause[]> {
   if (dropped.length > 0) return dropped;
   const owner = scene.host.ownerOf(address);
   if (netns === scene.inside.netns) {
-    return owner ? agentSilent(silence, owner) : await othersSilent(silence);
+    return owner ? agentSilent(silence, owner) : othersSilent(silence);
   }
   const isOurs = scene.inside.ownerOf(address) !== undefined ||
     scene.interfaces.some(({ expected }) => expected.some((one) => one.address === address));
-  if (isOurs) return await containerSilent(silence);
+  if (isOurs) return containerSilent(silence);
   return [cause("neighbour_silent", ["neighbour", "outside"], {
     device: asker.stop.link.name,
     address,
@@ -164,7 +159,7 @@ function attachedBy({ e: { scene }, asker }: Silence): Attached {
 }
 
 /** The container asks for an address of the agent. */
-function agentSilent(silence: Silence, owner: Link): readonly Cause[] {
+function agentSilent(silence: Silence, owner: Link): Promise<readonly Cause[]> {
   const { e, address, about } = silence;
   const { scene, trail } = e;
   const attached = attachedBy(silence);
@@ -172,63 +167,46 @@ function agentSilent(silence: Silence, owner: Link): readonly Cause[] {
     packet.protocol.endsWith("request") && direction === "in" &&
     (at === attached.bridge?.name || (!attached.bridge && at === attached.hostEnd?.name))
   );
-  if (!arrived) {
-    const ports = portCauses(e, attached, trail);
-    return ports.length > 0 ? ports : hooksAt(e, trail);
-  }
-  const filtered = wayBack(scene).filter(({ code }) => code === "rp_filter");
-  if (filtered.length > 0) return filtered;
+  if (!arrived) return firstOf(() => portCauses(e, attached, trail), () => hooksAt(e, trail));
   const device = attached.ingress?.name ?? owner.name;
-  const settings = arpSettings(silence, scene.host, owner.name, device);
-  if (settings.length > 0) return settings;
-  return [cause("gateway_silent", ["neighbour", "agent"], {
-    address,
-    device,
-    other: owner.name,
-  }, heardText(silence))];
+  const values = { address, device, other: owner.name };
+  return firstOf(
+    () => wayBack(scene).filter(({ code }) => code === "rp_filter"),
+    () => arpSettings(silence, scene.host, owner.name, device),
+    () => [cause("gateway_silent", ["neighbour", "agent"], values, heardText(silence))],
+  );
 }
 
 /** The container asks for an address that is none of the agent's. */
-async function othersSilent(silence: Silence): Promise<readonly Cause[]> {
+function othersSilent(silence: Silence): Promise<readonly Cause[]> {
   const { e, address } = silence;
   const { scene, trail } = e;
   const attached = attachedBy(silence);
-  const looks = [
+  const other = scene.ownerOf(address)?.id;
+  const place = other === undefined && trail.journey.to === "outside" ? "outside" : "neighbour";
+  const values = { container: scene.name, address, other };
+  return firstOf(
     () => farCauses(e),
     () => wrongGateway(silence, attached),
     () => sharedAddresses(e),
     () => portCauses(e, attached, trail),
-  ];
-  for (const look of looks) {
-    const found = await look();
-    if (found.length > 0) return found;
-  }
-  const other = scene.ownerOf(address)?.id;
-  const place = other === undefined && trail.journey.to === "outside" ? "outside" : "neighbour";
-  return [cause("neighbour_silent", ["neighbour", place], {
-    container: scene.name,
-    address,
-    other,
-  }, heardText(silence))];
+    () => [cause("neighbour_silent", ["neighbour", place], values, heardText(silence))],
+  );
 }
 
 /** The agent, or a neighbour, asks for the container. */
-async function containerSilent(silence: Silence): Promise<readonly Cause[]> {
+function containerSilent(silence: Silence): Promise<readonly Cause[]> {
   const { e, address } = silence;
   const { scene } = e;
   const attached = attachedBy(silence);
-  const ports = portCauses(e, attached);
-  if (ports.length > 0) return ports;
-  const shared = await sharedAddresses(e);
-  if (shared.length > 0) return shared;
-  const { ifName } = attached;
-  const settings = arpSettings(silence, scene.inside, ifName, ifName);
-  if (settings.length > 0) return settings;
-  return [cause("container_silent", ["neighbour", "container"], {
-    container: scene.name,
-    address,
-    device: ifName,
-  }, heardText(silence))];
+  const device = attached.ifName;
+  const values = { container: scene.name, address, device };
+  return firstOf(
+    () => portCauses(e, attached),
+    () => sharedAddresses(e),
+    () => arpSettings(silence, scene.inside, device, device),
+    () => [cause("container_silent", ["neighbour", "container"], values, heardText(silence))],
+  );
 }
 
 /** The network's own gateway against the one that is asked for. */
@@ -306,196 +284,4 @@ function arpSettings(silence: Silence, view: Space, owner: string, device: strin
     )];
   }
   return [];
-}
-
-/** Without ARP, a link's own address stands in for everybody's. */
-function noArp(scene: Scene, link: Link, place: Place, netns: string | undefined): Cause {
-  return cause(
-    "noarp",
-    ["link", place],
-    { device: link.name, container: netns === undefined ? undefined : scene.name },
-    [{ device: link.name, flags: link.flags }],
-    run(inNetns(netns, "ip", "link", "set", link.name, "arp", "on")),
-  );
-}
-
-/** A frame that was sent to the wrong hardware address, by a table entry that is wrong. */
-export const wrongHardware: Reader = {
-  name: "a frame that went to the wrong hardware address",
-  applies: ({ trail }) => trail.last >= 0,
-  read({ scene, trail, question }) {
-    for (const [i, leg] of trail.journey.legs.entries()) {
-      const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
-      if (!sighting || leg.direction !== "out") continue;
-      const { link, point, place } = leg.stop;
-      if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
-      const wanted = receiverMac(trail, i);
-      if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
-      return [wrongMac(scene, leg, sighting.to, wanted, question.destination)];
-    }
-    return [];
-  },
-};
-
-function wrongMac(
-  scene: Scene,
-  { stop: { link, point, place } }: Leg,
-  mac: string,
-  wanted: string,
-  destination: string,
-): Cause {
-  const { netns } = point;
-  const isInside = netns === scene.inside.netns;
-  const view = isInside ? scene.inside : netns === undefined ? scene.host : undefined;
-  const entry = view?.neighboursNow().find((one) => one.mac === mac && one.link === link.index);
-  const owner = scene.agent.ownerOfMac(mac);
-  const routed = view && entry && owner && routedBy(scene, view, entry.address, owner.container);
-  if (routed) return routed;
-  const address = entry?.address ?? destination;
-  return cause(
-    "wrong_mac",
-    ["neighbour", netns !== undefined ? place : place === "uplink" ? "uplink" : "agent"],
-    {
-      container: netns === undefined ? undefined : scene.name,
-      address,
-      device: link.name,
-      mac,
-      why: entry ? undefined : "no entry",
-    },
-    [
-      `the frame leaving by ${point.name} went to ${mac}; ${wanted} is right`,
-      owner
-        ? `${mac} is ${owner.link} of ${
-          owner.container === undefined ? "this agent" : `container ${owner.container}`
-        }`
-        : `nobody on this agent has ${mac}`,
-      ...entry ? [`its neighbour table: ${entry.address} lladdr ${entry.mac} ${entry.state}`] : [],
-    ],
-    entry && run(inNetns(netns, "ip", "neighbour", "del", entry.address, "dev", link.name)),
-  );
-}
-
-/** A route by somebody who is who he says, and no gateway: the table of neighbours is right then. */
-function routedBy(
-  scene: Scene,
-  view: Space,
-  gateway: string,
-  other: string | undefined,
-): Cause | undefined {
-  if (other === undefined || scene.ownerOf(gateway)?.id !== other) return undefined;
-  const route = view.routes.find((one) => one.gateway === gateway && one.type === "unicast");
-  if (!route) return undefined;
-  const isInside = view === scene.inside;
-  const words = routeWords(route, view);
-  const text = words.join(" ");
-  return cause(
-    "gateway_wrong",
-    ["route", isInside ? "container" : "agent"],
-    { container: isInside ? scene.name : undefined, gateway, other, route: text },
-    [`ip route: ${text}`],
-    removing(text, inNetns(view.netns, "ip", "route", "del", ...words)),
-  );
-}
-
-/** The hardware address that is right for what leaves by a leg. */
-function receiverMac({ journey }: Trail, i: number): string | undefined {
-  const leg = journey.legs[i]!;
-  // The next that takes a frame in as its own: a bridge device, a routed veth, a container's end.
-  return journey.legs.slice(i + 1).find(({ way, direction, stop }) =>
-    way === leg.way && direction === "in" &&
-    (stop.link.master === undefined || stop.place === "uplink")
-  )?.stop.link.mac;
-}
-
-/** Addresses of the container's that somebody else answers for (RFC 5227), or was given. */
-export async function sharedAddresses(
-  { scene, kernel }: Pick<Evidence, "scene" | "kernel">,
-): Promise<Cause[]> {
-  const found = scene.interfaces.flatMap(({ link, ifName }) => {
-    if (!link?.flags.includes("UP")) return [];
-    const own = scene.inside.globalsOf(link, 4);
-    return own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
-      const answers = await kernel.whoHas(scene.inside.netns, link, address, "nobody");
-      if (answers.every((mac) => mac === link.mac)) return [];
-      return [duplicate(scene, address, [
-        { asked: address, on: ifName, answers },
-        `${ifName} is ${link.mac}`,
-      ])];
-    });
-  });
-  return (await Promise.all(found)).flat();
-}
-
-/** An interface with hundreds of addresses is none of a container's usual ones. */
-const MOST_ADDRESSES = 8;
-
-/** Whether somebody else answers for a gateway, or the container's table has somebody else for it. */
-export async function wrongGateways(e: Pick<Evidence, "scene" | "kernel">): Promise<Cause[]> {
-  const found = e.scene.interfaces.flatMap((attached) =>
-    attached.link?.flags.includes("UP")
-      ? gatewaysOf(e.scene, attached).map((gateway) => answerFor(e, attached, gateway))
-      : []
-  );
-  return (await Promise.all(found)).flat();
-}
-
-async function answerFor(
-  { scene, kernel }: Pick<Evidence, "scene" | "kernel">,
-  { link, ifName, hostEnd, bridge }: Attached,
-  gateway: string,
-): Promise<Cause[]> {
-  const { inside, host, name: container } = scene;
-  const source = inside.addressesOf(link!).find(({ family, address, prefixLength }) =>
-    family === "inet" && within(gateway, `${address}/${prefixLength}`)
-  )?.address;
-  const answers = await kernel.whoHas(inside.netns, link!, gateway, source);
-  if (answers.length === 0) return [];
-  const owner = host.ownerOf(gateway);
-  // A router of the agent's that answers by proxy ARP does so with the end of the veth.
-  const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
-  const wrong = owner
-    ? answers.filter((mac) => !right.includes(mac))
-    : answers.slice(answers.length > 1 ? 0 : 1);
-  const asked = { asked: gateway, on: ifName, answers };
-  if (wrong.length > 0) {
-    return [cause("gateway_wrong_mac", ["neighbour", "container"], {
-      container,
-      gateway,
-      device: ifName,
-      mac: wrong.join(" and "),
-      value: wrong.length > 1 ? "" : "s",
-      why: wrong.map((mac) => silence(scene, mac, gateway, owner)).join("; "),
-    }, [
-      asked,
-      ...owner ? [`${owner.name}, whose address it is, has ${owner.mac}`] : [],
-    ])];
-  }
-  const cached = inside.neighbourNow(gateway, link!);
-  if (cached?.mac === undefined || answers.includes(cached.mac)) return [];
-  return [cause(
-    "gateway_wrong_mac",
-    ["neighbour", "container"],
-    { container, gateway, device: ifName, mac: cached.mac },
-    [`its neighbour table has ${cached.mac} (${cached.state})`, asked],
-    run(inNetns(inside.netns, "ip", "neighbour", "del", gateway, "dev", ifName)),
-  )];
-}
-
-/** How to make a hardware address answer for the gateway no more. */
-function silence({ agent }: Scene, mac: string, gateway: string, owner: Link | undefined): string {
-  const { link, container } = agent.ownerOfMac(mac) ?? {};
-  if (link === undefined) {
-    return "another machine has the gateway's address, by mistake or on purpose: find it by " +
-      `${mac} in the tables of the switches, and take the address from it`;
-  }
-  if (container !== undefined) {
-    return `container ${container} has the gateway's address or answers for it: stop it, or look ` +
-      `at ${link} there: mesos-cni netns exec ${container} -- ip address show ${link}`;
-  }
-  // The kernel answers on every interface for every address of the machine.
-  return owner
-    ? `${link} of this agent is on the same wire as ${owner.name} and answers for its addresses ` +
-      `too: take ${link} off that wire`
-    : `${link} of this agent answers for an address that the agent does not have: ` +
-      `sysctl -w net.ipv4.conf.${link}.proxy_arp=0, and look for ${gateway} in ip neighbour show proxy`;
 }

@@ -11,4 +11,15 @@ export interface Reader {
   read(evidence: Evidence): Promise<readonly Cause[]> | readonly Cause[];
 }
 
+type Found = readonly Cause[];
+
+/** What the first look finds that finds anything. */
+export async function firstOf(...looks: (() => Promise<Found> | Found)[]): Promise<Found> {
+  for (const look of looks) {
+    const found = await look();
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
 export const always = () => true;

@@ -4,9 +4,9 @@ import { missing } from "../../facts/readers/address.ts";
 import type { Evidence } from "../evidence.ts";
 import { routeCauses } from "./agent_routing.ts";
 import { farCauses, routesTo } from "./container.ts";
-import { sharedAddresses, wrongGateways } from "./neighbour.ts";
+import { sharedAddresses, wrongGateways } from "./hardware.ts";
 import { flowOf } from "./policy.ts";
-import type { Reader } from "./reader.ts";
+import { firstOf, type Reader } from "./reader.ts";
 
 /** The packet has arrived at who must answer, and no answer leaves. */
 export const receiver: Reader = {
@@ -15,10 +15,10 @@ export const receiver: Reader = {
     before !== undefined &&
     (after === undefined ||
       before.way === "there" && after.way === "back" && before.stop.place !== "uplink"),
-  async read(e) {
+  read(e) {
     const { trail } = e;
     const isHere = trail.journey.to === "container" || trail.before?.stop.place === "container";
-    const looks = [
+    return firstOf(
       () => trail.journey.to === "agent" ? routeCauses(e, true) : [],
       () => trail.journey.to === "neighbour" ? farCauses(e) : [],
       () => wrongGateways(e),
@@ -28,12 +28,7 @@ export const receiver: Reader = {
           ? e.scene.interfaces.flatMap((one) => missing(e.scene, one)).filter(isProblem)
           : [],
       () => isHere ? backFrom(e) : [],
-    ];
-    for (const look of looks) {
-      const found = await look();
-      if (found.length > 0) return found;
-    }
-    return [];
+    );
   },
 };
 

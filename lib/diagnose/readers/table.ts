@@ -24,7 +24,6 @@ import {
 } from "./changing_rule.ts";
 import { ownRoutes, routesBack, strangeSource } from "./container.ts";
 import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
-import { otherGateway } from "./gateway.ts";
 import { kernelReason } from "./kernel_drop.ts";
 import { countingRule } from "./legacy.ts";
 import {
@@ -34,7 +33,8 @@ import {
   portMapping,
   untranslatedPort,
 } from "./listener.ts";
-import { unansweredNeighbour, wrongHardware } from "./neighbour.ts";
+import { otherGateway, wrongHardware } from "./hardware.ts";
+import { unansweredNeighbour } from "./neighbour.ts";
 import { beyondRandomPort } from "./random_port.ts";
 import type { Reader } from "./reader.ts";
 import { receiver } from "./receiver.ts";

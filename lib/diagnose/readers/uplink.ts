@@ -9,7 +9,7 @@ import type { Evidence } from "../evidence.ts";
 import { ofAgent, ruleThat, untrackingCause } from "./changing_rule.ts";
 import { routeCauses } from "./agent_routing.ts";
 import { nearly } from "./nearly.ts";
-import type { Reader } from "./reader.ts";
+import { firstOf, type Reader } from "./reader.ts";
 
 function isOutside({ trail: { before, after } }: Evidence): boolean {
   return before?.way === "there" && after?.way === "back" && before.stop.place === "uplink";
@@ -19,13 +19,12 @@ function isOutside({ trail: { before, after } }: Evidence): boolean {
 export const outside: Reader = {
   name: "the far side of the agent's way out",
   applies: isOutside,
-  async read(e) {
-    for (const look of [back, masquerade, hardware, wire, sharedAddress, size]) {
-      const found = await look(e);
-      if (found.length > 0) return found;
-    }
-    return [await silent(e)];
-  },
+  read: (e) =>
+    firstOf(
+      ...[back, masquerade, hardware, wire, sharedAddress, size, silent].map((look) => () =>
+        look(e)
+      ),
+    ),
 };
 
 const back = (e: Evidence) => routeCauses(e, true);
@@ -173,12 +172,12 @@ function size({ scene, trail }: Evidence): Cause[] {
   ])];
 }
 
-async function silent(e: Evidence): Promise<Cause> {
+async function silent(e: Evidence): Promise<Cause[]> {
   const { question, trail } = e;
   const { link, address, answers } = await nextHop(e);
   const { packet, to } = trail.seen[trail.last]!;
   const isDns = question.topic === "dns";
-  return cause(
+  return [cause(
     "outside_silent",
     [isDns ? "dns" : answers.length === 0 ? "neighbour" : "route", "outside"],
     {
@@ -191,7 +190,7 @@ async function silent(e: Evidence): Promise<Cause> {
       `it left as ${packet.source} → ${packet.destination}${to ? ` to ${to}` : ""}`,
       { asked: address, on: link.name, answers },
     ],
-  );
+  )];
 }
 
 /** A way out that is a bridge, and leads to no wire. */

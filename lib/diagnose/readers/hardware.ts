@@ -1,0 +1,194 @@
+/** Frames that go to the wrong hardware address, and who answers for addresses that are not his. */
+import { within } from "../../base/ip.ts";
+import { type Cause, cause, inNetns, type Place, removing, run } from "../../facts/cause.ts";
+import { duplicate } from "../../facts/readers/address.ts";
+import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
+import type { Evidence } from "../evidence.ts";
+import { gatewaysOf } from "../gateways.ts";
+import type { Leg } from "../journey.ts";
+import type { Trail } from "../place.ts";
+import { routeWords } from "./policy.ts";
+import type { Reader } from "./reader.ts";
+
+/** Without ARP, a link's own address stands in for everybody's. */
+export function noArp(scene: Scene, link: Link, place: Place, netns: string | undefined): Cause {
+  return cause(
+    "noarp",
+    ["link", place],
+    { device: link.name, container: netns === undefined ? undefined : scene.name },
+    [{ device: link.name, flags: link.flags }],
+    run(inNetns(netns, "ip", "link", "set", link.name, "arp", "on")),
+  );
+}
+
+/** A frame that was sent to the wrong hardware address, by a table entry that is wrong. */
+export const wrongHardware: Reader = {
+  name: "a frame that went to the wrong hardware address",
+  applies: ({ trail }) => trail.last >= 0,
+  read({ scene, trail, question }) {
+    for (const [i, leg] of trail.journey.legs.entries()) {
+      const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
+      if (!sighting || leg.direction !== "out") continue;
+      const { link, point, place } = leg.stop;
+      if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
+      const wanted = receiverMac(trail, i);
+      if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
+      return [wrongMac(scene, leg, sighting.to, wanted, question.destination)];
+    }
+    return [];
+  },
+};
+
+function wrongMac(
+  scene: Scene,
+  { stop: { link, point, place } }: Leg,
+  mac: string,
+  wanted: string,
+  destination: string,
+): Cause {
+  const { netns } = point;
+  const isInside = netns === scene.inside.netns;
+  const view = isInside ? scene.inside : netns === undefined ? scene.host : undefined;
+  const entry = view?.neighboursNow().find((one) => one.mac === mac && one.link === link.index);
+  const owner = scene.agent.ownerOfMac(mac);
+  const routed = view && entry && owner && routedBy(scene, view, entry.address, owner.container);
+  if (routed) return routed;
+  const address = entry?.address ?? destination;
+  return cause(
+    "wrong_mac",
+    ["neighbour", netns !== undefined ? place : place === "uplink" ? "uplink" : "agent"],
+    {
+      container: netns === undefined ? undefined : scene.name,
+      address,
+      device: link.name,
+      mac,
+      why: entry ? undefined : "no entry",
+    },
+    [
+      `the frame leaving by ${point.name} went to ${mac}; ${wanted} is right`,
+      owner
+        ? `${mac} is ${owner.link} of ${
+          owner.container === undefined ? "this agent" : `container ${owner.container}`
+        }`
+        : `nobody on this agent has ${mac}`,
+      ...entry ? [`its neighbour table: ${entry.address} lladdr ${entry.mac} ${entry.state}`] : [],
+    ],
+    entry && run(inNetns(netns, "ip", "neighbour", "del", entry.address, "dev", link.name)),
+  );
+}
+
+/** A route by somebody who is who he says, and no gateway: the table of neighbours is right then. */
+function routedBy(
+  scene: Scene,
+  view: Space,
+  gateway: string,
+  other: string | undefined,
+): Cause | undefined {
+  if (other === undefined || scene.ownerOf(gateway)?.id !== other) return undefined;
+  const route = view.routes.find((one) => one.gateway === gateway && one.type === "unicast");
+  if (!route) return undefined;
+  const isInside = view === scene.inside;
+  const words = routeWords(route, view);
+  const text = words.join(" ");
+  return cause(
+    "gateway_wrong",
+    ["route", isInside ? "container" : "agent"],
+    { container: isInside ? scene.name : undefined, gateway, other, route: text },
+    [`ip route: ${text}`],
+    removing(text, inNetns(view.netns, "ip", "route", "del", ...words)),
+  );
+}
+
+/** The hardware address that is right for what leaves by a leg. */
+function receiverMac({ journey }: Trail, i: number): string | undefined {
+  const leg = journey.legs[i]!;
+  // The next that takes a frame in as its own: a bridge device, a routed veth, a container's end.
+  return journey.legs.slice(i + 1).find(({ way, direction, stop }) =>
+    way === leg.way && direction === "in" &&
+    (stop.link.master === undefined || stop.place === "uplink")
+  )?.stop.link.mac;
+}
+
+/** Addresses of the container's that somebody else answers for (RFC 5227), or was given. */
+export async function sharedAddresses(
+  { scene, kernel }: Pick<Evidence, "scene" | "kernel">,
+): Promise<Cause[]> {
+  const found = scene.interfaces.flatMap(({ link, ifName }) => {
+    if (!link?.flags.includes("UP")) return [];
+    const own = scene.inside.globalsOf(link, 4);
+    return own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
+      const answers = await kernel.whoHas(scene.inside.netns, link, address, "nobody");
+      if (answers.every((mac) => mac === link.mac)) return [];
+      return [duplicate(scene, address, [
+        { asked: address, on: ifName, answers },
+        `${ifName} is ${link.mac}`,
+      ])];
+    });
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** An interface with hundreds of addresses is none of a container's usual ones. */
+const MOST_ADDRESSES = 8;
+
+/** Somebody else answers for the gateway. */
+export const otherGateway: Reader = {
+  name: "who answers for the gateway",
+  applies: ({ question, failure }) =>
+    question.topic === "gateway" && failure.kind === "others_have" && failure.wanted === undefined,
+  read: (e) => wrongGateways(e),
+};
+
+/** Whether somebody else answers for a gateway, or the container's table has somebody else for it. */
+export async function wrongGateways(e: Pick<Evidence, "scene" | "kernel">): Promise<Cause[]> {
+  const found = e.scene.interfaces.flatMap((attached) =>
+    attached.link?.flags.includes("UP")
+      ? gatewaysOf(e.scene, attached).map((gateway) => answerFor(e, attached, gateway))
+      : []
+  );
+  return (await Promise.all(found)).flat();
+}
+
+async function answerFor(
+  { scene, kernel }: Pick<Evidence, "scene" | "kernel">,
+  { link, ifName, hostEnd, bridge }: Attached,
+  gateway: string,
+): Promise<Cause[]> {
+  const { inside, host, name: container } = scene;
+  const source = inside.addressesOf(link!).find(({ family, address, prefixLength }) =>
+    family === "inet" && within(gateway, `${address}/${prefixLength}`)
+  )?.address;
+  const answers = await kernel.whoHas(inside.netns, link!, gateway, source);
+  if (answers.length === 0) return [];
+  const owner = host.ownerOf(gateway);
+  // A router of the agent's that answers by proxy ARP does so with the end of the veth.
+  const right = [owner?.mac, hostEnd?.mac, bridge?.link?.mac];
+  const wrong = owner
+    ? answers.filter((mac) => !right.includes(mac))
+    : answers.slice(answers.length > 1 ? 0 : 1);
+  const asked = { asked: gateway, on: ifName, answers };
+  const values = { container, gateway, device: ifName };
+  const reason = ["neighbour", "container"] as const;
+  if (wrong.length > 0) {
+    const seen = owner ? [asked, `${owner.name}, whose address it is, has ${owner.mac}`] : [asked];
+    return wrong.map((mac) => {
+      const { link: other, container: whose } = scene.agent.ownerOfMac(mac) ?? {};
+      const why = !other ? "another machine" : whose ? "a container" : owner // The kernel answers on every interface for every address of the machine.
+        ? "one wire"
+        : "proxy ARP";
+      const who = { other, value: whose, wanted: owner?.name };
+      return cause("gateway_wrong_mac", reason, { ...values, ...who, mac, why }, seen);
+    });
+  }
+  const cached = inside.neighbourNow(gateway, link!);
+  if (cached?.mac === undefined || answers.includes(cached.mac)) return [];
+  return [cause(
+    "gateway_wrong_mac",
+    reason,
+    { ...values, mac: cached.mac },
+    [`its neighbour table has ${cached.mac} (${cached.state})`, asked],
+    run(inNetns(inside.netns, "ip", "neighbour", "del", gateway, "dev", ifName)),
+  )];
+}
