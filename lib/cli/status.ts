@@ -119,7 +119,8 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     forwarding: forwardingOf(facts),
     networks: { ...catalog, ...await configsOf(isolator, facts, catalog.names) },
     plugins: isWhole ? await pluginsOf(isolator, catalog.names) : [],
-    lint: await facts.linted() ?? [],
+    lint: problems.filter(({ code }) => code === "config_errors")
+      .map(({ file, value }) => ({ file: file!, errors: Number(value) })),
     containers,
     causes: problems.map(toldCause),
     unread: [...own.unread, ...containers.unread],

@@ -42,7 +42,6 @@ export class Agent implements Disposable {
   #vlans?: ReturnType<typeof bridgeVlans>;
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
-  #linted?: Promise<readonly LintedConfig[]>;
   #firewalls?: Promise<readonly FirewallView[]>;
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
@@ -102,11 +101,6 @@ export class Agent implements Disposable {
   /** The containers whose mapped ports are on record, and so are judged by it. */
   get recorded(): ReadonlySet<string> {
     return this.#recorded ??= new Set(listOwners().map(({ containerId }) => containerId));
-  }
-
-  /** The configs of the networks that have errors; undefined where nobody lints. */
-  linted(): Promise<readonly LintedConfig[]> | undefined {
-    return this.#linted ??= this.sources.lint?.();
   }
 
   /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */

@@ -172,8 +172,8 @@ function whyNot(type: string, pluginsDir: string): string | undefined {
   }
 }
 
-export async function readConfigs(agent: Agent): Promise<Look> {
-  const linted = await agent.linted();
+export async function readConfigs({ sources }: Agent): Promise<Look> {
+  const linted = await sources.lint?.();
   if (!linted) return nothing("no directory of networks is known");
   return saw(
     "all files of its directory",
