@@ -25,7 +25,7 @@ export interface Setup {
 
 /** What is wrong, as the finding's fields must say it; several values where it is a matter of view. */
 export interface Cause {
-  code?: string | string[];
+  code: string | string[];
   mechanism: string | string[];
   /** A rule of a packet filter stands at a hook of a machine, and is of no link: `agent`, or `bridge` in a bridge's own table. */
   place: string | string[];
@@ -111,7 +111,6 @@ export function differences(
   const said: string[] = [];
   if (found.level !== "problem") said.push(`its level is ${found.level}`);
   for (const field of ["code", "mechanism", "place"] as const) {
-    if (field === "code" && cause.code === undefined) continue;
     const wanted = [cause[field]].flat();
     if (!wanted.includes(found[field])) {
       said.push(`${field} is ${found[field]}, not ${wanted.join(" or ")}`);

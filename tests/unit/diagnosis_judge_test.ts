@@ -202,7 +202,7 @@ Deno.test("each fault of the catalogue says what it is, by words that can be mis
       fault,
     ) => [{ ...fault }, ...fault.second ? [{ ...fault.second, name: fault.name }] : []]);
   for (const { name, code, mechanism, place, names } of causes) {
-    for (const value of [code ?? [], mechanism, place].flat()) {
+    for (const value of [code, mechanism, place].flat()) {
       assert(/^[a-z][a-z0-9_-]+$/.test(value), `${name}: ${value}`);
     }
     assert(names !== undefined && names.length > 1, `${name} names nothing`);

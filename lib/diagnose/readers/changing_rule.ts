@@ -144,13 +144,17 @@ export const translation: Reader = {
     const { question, sightings } = e;
     const { realDestination } = question;
     const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
-    for (const met of ofAgent(e.rules).filter(({ jump }) => jump === undefined)) {
-      if (!e.actsOf(met).some((act) => act === "dnat" || act === "redirect")) {
-        const isPassed = question.topic === "port" && met.table === "nat" && !isTranslated &&
-          (met.verdict === "return" || met.verdict === "accept");
-        const rule = isPassed ? await e.ruleOf(met) : undefined;
+    // What a bridge's own table changes of a frame leads no port anywhere.
+    const met = ofAgent(e.rules).filter(({ jump, family }) =>
+      jump === undefined && family !== "bridge"
+    );
+    for (const one of met) {
+      if (!e.actsOf(one).some((act) => act === "dnat" || act === "redirect")) {
+        const isPassed = question.topic === "port" && one.table === "nat" && !isTranslated &&
+          (one.verdict === "return" || one.verdict === "accept");
+        const rule = isPassed ? await e.ruleOf(one) : undefined;
         if (rule?.mechanism === "iptables") {
-          return [ruleCause("port_passed_by", rule, [{ rule: rule.ref, verdict: met.verdict }], {
+          return [ruleCause("port_passed_by", rule, [{ rule: rule.ref, verdict: one.verdict }], {
             mechanism: "portmap",
             port: portOf(e),
             address: realDestination,
@@ -158,13 +162,13 @@ export const translation: Reader = {
         }
         continue;
       }
-      const rule = await e.ruleOf(met);
+      const rule = await e.ruleOf(one);
       const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
       const isOtherPort = sightings.some(({ packet }) =>
         packet.destination === realDestination && packet.protocol === question.protocol &&
         packet.destinationPort !== question.realPort && packet.sourcePort === e.token
       );
-      if (isOurs && !isOtherPort || met.table === "mesos-cni") return [];
+      if (isOurs && !isOtherPort || one.table === "mesos-cni") return [];
       const mechanism: Mechanism = question.topic === "port"
         ? "portmap"
         : question.topic === "agent"
@@ -174,7 +178,7 @@ export const translation: Reader = {
         "port_taken_by_rule",
         rule,
         [
-          { rule: rule.ref, verdict: met.verdict },
+          { rule: rule.ref, verdict: one.verdict },
           `it should lead to ${realDestination ?? question.destination} port ${
             question.realPort ?? question.port
           }`,
