@@ -216,7 +216,7 @@ function agentOf(call: Call): { address: string; port: number } | undefined {
 }
 
 /** Where the machine's agent says that it listens; undefined where it lets its hostname decide. */
-function agentHere(): { address: string; port: number } | undefined {
+export function agentHere(): { address: string; port: number } | undefined {
   const flag = (name: string) => ofAgent(`advertise_${name}`)?.value ?? ofAgent(name)?.value;
   const address = flag("ip");
   const port = Number(flag("port") ?? 5051);

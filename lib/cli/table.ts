@@ -41,6 +41,16 @@ export const TABLE: readonly Entry[] = [
     summary: "what plugins did and why they failed, also for containers that are gone",
     load: async () => (await import("./history.ts")).command,
   },
+  {
+    name: "bundle",
+    summary: "one archive for a ticket: versions, configs, status, rules, history, diagnosis",
+    load: async () => (await import("./bundle.ts")).command,
+  },
+  {
+    name: "fleet",
+    summary: "many agents beside each other, from what each printed by status --json",
+    load: async () => (await import("./fleet.ts")).command,
+  },
   short("networks", "the networks that containers can join", ofIsolator),
   short(
     "check",

@@ -1,5 +1,6 @@
 /** An agent and all of its containers: what concerns the agent once, then causes with who has them. */
 import { reasonOf } from "../base/log.ts";
+import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
 import { OF_AGENT, OF_MACHINE, readFacts } from "../facts/facts.ts";
@@ -39,18 +40,23 @@ export interface AgentDiagnosis {
   rows: Row[];
 }
 
-/** Diagnoses every container with a network of its own. @param progress told after each */
+/**
+ * Diagnoses every container with a network of its own.
+ *
+ * @param progress told after each
+ * @param containers those that are meant
+ */
 export async function diagnoseAll(
   agent: Agent,
   options: DiagnoseOptions,
   progress: (done: number, all: number) => void = () => {},
+  containers: readonly Container[] = agent.containers,
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
   const [agentFacts, machine] = await Promise.all([
     readFacts(OF_AGENT, agent),
     readFacts(OF_MACHINE, agent),
   ]);
-  const { containers } = agent;
   const rows: Row[] = [];
   const waiting = [...containers.entries()];
   let done = 0;

@@ -42,7 +42,14 @@ export interface AgentStatus {
     skipped: readonly { file: string; reason: string }[];
     problem?: string;
     configs: { network: string; file: string; sha256: string }[];
-    ranges: { network: string; subnet: string; size: string; used: number; free: string }[];
+    ranges: {
+      network: string;
+      subnet: string;
+      size: string;
+      used: number;
+      free: string;
+      isMasqueraded: boolean;
+    }[];
   };
   plugins: { type: string; program: string; version: string }[];
   /** Errors of lint, by file; only those that have any, and not where none was linted. */
@@ -127,12 +134,13 @@ export async function configsOf(
     const { file } = isolator.networks.read(network);
     return { network, file, sha256: (await sha256(Deno.readFileSync(file))).slice(0, 12) };
   }));
-  const ranges = (rangesOfNetworks(facts) ?? []).map(({ network, subnet, size, used, free }) => ({
-    network,
-    subnet,
-    size,
-    used,
-    free,
+  const ranges = (rangesOfNetworks(facts) ?? []).map((one) => ({
+    network: one.network,
+    subnet: one.subnet,
+    size: one.size,
+    used: one.used,
+    free: one.free,
+    isMasqueraded: one.isMasqueraded,
   }));
   return { configs, ranges };
 }

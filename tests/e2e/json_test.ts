@@ -144,6 +144,9 @@ Deno.test("every JSON output is as its schema says", async () => {
   await place.holds("status", "status --json");
   await place.holds("status", "status --format=json");
   await place.holds("history", "history --json");
+  const status = `${place.host.dir}/status.json`;
+  await Deno.writeTextFile(status, (await place.run("status --json")).stdout);
+  await place.holds("fleet", `fleet ${status} /nowhere --json`);
   await place.holds("topology", "topology --json");
   await place.holds("gc", "gc --json");
   await place.holds("check", "check web-1");

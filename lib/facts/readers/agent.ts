@@ -196,6 +196,7 @@ export function rangesOfNetworks({ sources }: Agent) {
     return rangesIn(plugins, traces).map((range) => ({
       network,
       at: traces.addressStore,
+      isMasqueraded: plugins.some(({ ipMasq }) => ipMasq === true),
       ...range,
     }));
   });

@@ -1,0 +1,226 @@
+/** One archive for a ticket. */
+import { variable } from "../base/environment.ts";
+import { jsonText } from "../base/printable.ts";
+import type { AgentDiagnosis } from "../diagnose/all.ts";
+import { Agent } from "../facts/agent.ts";
+import { configureLog } from "../base/log.ts";
+import { OperatorError } from "../base/error.ts";
+import { exists } from "../base/exists.ts";
+import { knownContainers } from "../containers/ids.ts";
+import { resolveId } from "../containers/target.ts";
+import type { ContainerId } from "../mesos/container_id.ts";
+import { collect, type Part } from "../fleet/bundle.ts";
+import { flagWithoutSecrets } from "../fleet/secrets.ts";
+import { tar } from "../fleet/tar.ts";
+import { writeCheckpoint } from "../kernel/atomic_file.ts";
+import { getHostname } from "../kernel/uts.ts";
+import { join, resolve } from "@std/path";
+import { NETWORK_FLAGS } from "./agent_flags.ts";
+import type { Call, Command } from "./command.ts";
+import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
+import { agentHere } from "./netns_diagnose.ts";
+import { isolatorOf } from "./isolator_of.ts";
+import { print } from "./output.ts";
+
+export const command: Command = {
+  name: "bundle",
+  summary: "one archive for a ticket: versions, configs, status, rules, history, diagnosis",
+  operands: "[ID…]",
+  complete: "container",
+  flags: [
+    {
+      name: "output",
+      value: "FILE",
+      help: "the archive",
+      default: "mesos-cni-HOST-TIME.tar.gz here",
+      complete: "file",
+    },
+    { name: "with-secrets", help: "with labels, environments and tokens, which are left out else" },
+    ...NETWORK_FLAGS,
+  ],
+  examples: [
+    { command: "mesos-cni bundle", what: "of all containers" },
+    { command: "mesos-cni bundle 5f3a --output=/tmp/ticket.tar.gz", what: "of one, and the agent" },
+  ],
+  notes:
+    `MANIFEST in it says where each file comes from, and what could not be read. Half a minute at most: what
+has not been asked by then is left out, and said. Probes of diagnose are sent, nothing is changed.`,
+  async run(call) {
+    if (call.given("log-level") === undefined) configureLog({ level: "error" });
+    const isolator = isolatorOf(call);
+    const { layout, cni, path } = isolator.settings;
+    const ids = call.operands.map((id) => resolveId(layout, id, () => undefined));
+    const all = ids.length > 0 ? ids : knownContainers(layout);
+    const networks = namesOf(() => isolator.networks.names());
+    const time = new Date();
+    const name = `mesos-cni-${getHostname()}-${
+      time.toISOString().slice(0, 19).replaceAll(":", "")
+    }Z`;
+    const withSecrets = call.has("with-secrets");
+    using agent = new Agent({ layout, plugins: call.plugins });
+    const files = await collect(
+      [
+        ...diagnosisOf(agent, all),
+        ...partsOf(all, networks, cni?.configDir, withSecrets),
+      ],
+      { env: environmentOf(call, path), withSecrets, progress: tell },
+    );
+    const archived = files.map((one) => ({ ...one, path: `${name}/${one.path}` }));
+    const bytes = await gzipped(tar(archived, Math.floor(time.getTime() / 1000)));
+    const output = resolve(call.value("output") ?? `${name}.tar.gz`);
+    // Only root's, as what it was made of.
+    writeCheckpoint(output, bytes, 0o600);
+    print(output);
+    return 0;
+  },
+};
+
+/** A call of this program; what it prints as JSON can have what frameworks say. */
+function own(path: string, ...words: string[]): Part {
+  return { path, command: ["mesos-cni", ...words], isConfig: path.endsWith(".json") };
+}
+
+/** Probes are sent once, and told in three ways. */
+function diagnosisOf(agent: Agent, ids: readonly string[]): Part[] {
+  let asked: Promise<AgentDiagnosis> | undefined;
+  const all = async () => {
+    const { diagnoseAll } = await import("../diagnose/all.ts");
+    const containers = agent.containers.filter(({ id }) => ids.includes(id));
+    return await (asked ??= diagnoseAll(agent, { agent: agentHere() }, undefined, containers));
+  };
+  return [
+    {
+      path: "diagnosis.txt",
+      make: async () =>
+        (await import("../diagnose/render/text.ts")).agentText(await all(), (it) => it),
+    },
+    {
+      path: "diagnosis.json",
+      isConfig: true,
+      make: async () =>
+        jsonText((await import("../diagnose/render/finding.ts")).agentJson(await all()), 2),
+    },
+    {
+      path: "diagnosis.html",
+      make: async () => {
+        const { topologyOf } = await import("../netns/topology.ts");
+        const { reportHtml } = await import("../diagnose/render/html.ts");
+        return reportHtml(await all(), await topologyOf(agent));
+      },
+    },
+  ];
+}
+
+function partsOf(
+  ids: readonly ContainerId[],
+  networks: readonly string[],
+  configDir: string | undefined,
+  withSecrets: boolean,
+): Part[] {
+  const tool = (path: string, ...command: string[]): Part => ({ path, command });
+  return [
+    own("status.txt", "status"),
+    own("status.json", "status", "--json"),
+    own("history.txt", "history"),
+    own("history.json", "history", "--json"),
+    own("list.txt", "list"),
+    own("list.json", "list", "--json"),
+    own("topology.txt", "topology"),
+    own("networks.txt", "networks"),
+    own("lint.txt", "lint", "--format=concise"),
+    own("gc.json", "gc", "--json"),
+    own("config.txt", "config"),
+    own("version.txt", "version"),
+    ...networks.map((one) => own(`networks/${one}.txt`, "network", "show", one)),
+    ...configFiles(configDir).map((file): Part => ({
+      path: `configs/${file.slice(file.lastIndexOf("/") + 1)}`,
+      file,
+      isConfig: true,
+    })),
+    { path: "agent.txt", make: () => agentText(runningAgent(), withSecrets) },
+    ...ids.map((id) => own(`containers/${id}/inspect.json`, "inspect", id, "--json")),
+    tool("machine/uname.txt", "uname", "-a"),
+    { path: "machine/os-release", file: "/etc/os-release" },
+    ...exists(SETTINGS_FILE) ? [{ path: "machine/mesos-cni.json", file: SETTINGS_FILE }] : [],
+    tool("machine/links.txt", "ip", "-details", "-statistics", "link"),
+    tool("machine/addresses.txt", "ip", "address"),
+    tool("machine/routes.txt", "ip", "route", "show", "table", "all"),
+    tool("machine/routes6.txt", "ip", "-6", "route", "show", "table", "all"),
+    tool("machine/policy.txt", "ip", "rule"),
+    tool("machine/neighbours.txt", "ip", "neighbour"),
+    tool(
+      "machine/sysctl.txt",
+      "sysctl",
+      "net.ipv4.ip_forward",
+      "net.ipv6.conf.all.forwarding",
+      "net.bridge",
+    ),
+    tool("machine/iptables.txt", "iptables-save", "-c"),
+    tool("machine/ip6tables.txt", "ip6tables-save", "-c"),
+    tool("machine/iptables-legacy.txt", "iptables-legacy-save", "-c"),
+    tool("machine/nft.txt", "nft", "-a", "list", "ruleset"),
+    tool(
+      "logs/service.txt",
+      "journalctl",
+      "--unit=mesos-cni.service",
+      "--lines=5000",
+      "--no-pager",
+    ),
+    tool("logs/kernel.txt", "dmesg", "--ctime"),
+  ];
+}
+
+/** What the call and its environment say of the agent's flags, for the calls that are made of it. */
+function environmentOf(call: Call, path: string): Record<string, string> {
+  const settings = FOUND_FLAGS.flatMap((name) => {
+    const inEnvironment = `MESOS_${name.toUpperCase()}`;
+    const value = (NETWORK_FLAGS.some((flag) =>
+        flag.name === name
+      )
+      ? call.given(name)
+      : undefined) ??
+      variable(inEnvironment);
+    return value === undefined ? [] : [[inEnvironment, value]];
+  });
+  return { ...Object.fromEntries(settings), PATH: path };
+}
+
+function agentText(agent: ReturnType<typeof runningAgent>, withSecrets: boolean): string {
+  if (!agent) return "no Mesos agent runs here\n";
+  const flags = [...agent.flags].map(([name, value]) =>
+    withSecrets ? `--${name}=${value}` : flagWithoutSecrets(name, value)
+  );
+  return [`process ${agent.pid}`, ...flags.sort()].join("\n") + "\n";
+}
+
+/** What can't be listed is said by networks.txt. */
+function namesOf(look: () => string[]): string[] {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof OperatorError) return [];
+    throw error;
+  }
+}
+
+function configFiles(directory: string | undefined): string[] {
+  try {
+    return [...Deno.readDirSync(directory ?? "")].filter(({ isFile, isSymlink }) =>
+      isFile || isSymlink
+    ).map(({ name }) => join(directory!, name)).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** On a terminal, one line that is written over and gone at the end. */
+function tell(done: number, all: number): void {
+  if (!Deno.stderr.isTerminal()) return;
+  const line = done < all ? `\r${done} of ${all} parts` : "\r\x1b[K";
+  Deno.stderr.writeSync(new TextEncoder().encode(line));
+}
+
+async function gzipped(parts: Iterable<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([...parts]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

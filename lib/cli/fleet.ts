@@ -1,0 +1,54 @@
+/** Many agents beside each other, from files. */
+import { fileErrorText } from "../base/file_error.ts";
+import { fleetReport } from "../fleet/fleet.ts";
+import { fleetHtml, fleetText } from "../fleet/fleet_render.ts";
+import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { bold, print, printJson } from "./output.ts";
+
+export const command: Command = {
+  name: "fleet",
+  summary: "many agents beside each other, from what each printed by status --json",
+  operands: "FILE…",
+  complete: "file",
+  flags: [
+    JSON_FLAG,
+    {
+      name: "format",
+      value: "FORMAT",
+      help: "text, or html for one file to keep",
+      default: "text",
+      complete: ["text", "html"],
+    },
+  ],
+  examples: [
+    {
+      command: "mesos-cni fleet status/*.json",
+      what: "by cause; what differs; what is given twice",
+    },
+    { command: "mesos-cni fleet status/*.json --format=html >fleet.html", what: "for a ticket" },
+  ],
+  notes:
+    `The files are collected by whatever is there: ssh, Ansible, Mesos itself. Nothing is asked over a network, and
+nobody needs to be root. Subnets and addresses that are masqueraded are each agent's own, and are not compared.
+Exit code 1 if an agent is not well, or a file is no status.`,
+  run(call) {
+    if (call.operands.length === 0) throw new UsageError("which files? One for each agent");
+    const format = call.value("format") ?? "text";
+    if (format !== "text" && format !== "html") {
+      throw new UsageError(`--format=${format} is none of text, html`);
+    }
+    const report = fleetReport(call.operands.map((file) => ({ file, ...textOf(file) })));
+    if (call.has("json")) printJson(report);
+    else print(format === "html" ? fleetHtml(report) : fleetText(report, bold));
+    return Promise.resolve(report.healthy ? 0 : 1);
+  },
+};
+
+/** A file that can't be read is one of many, and is said. */
+function textOf(file: string): { text: string } | { problem: string } {
+  try {
+    return { text: Deno.readTextFileSync(file) };
+  } catch (error) {
+    return { problem: fileErrorText(error) };
+  }
+}

@@ -1,0 +1,87 @@
+/** One archive for a ticket: read without the agent it says what was wrong, and no secret. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Clinic } from "../harness/clinic.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
+import { Sandbox } from "../harness/sandbox.ts";
+
+const SECRET = "s3cret-value";
+
+/** Makes an archive and unpacks it with tar, in the directory of the test's files. */
+async function unpacked(
+  host: Sandbox,
+  ...args: string[]
+): Promise<(path: string) => Promise<string>> {
+  const to = `${host.dir}/unpacked-${args.length}`;
+  const { code, stderr } = await host.run([MESOS_CNI, "bundle", "--output=/run/b.tar.gz", ...args]);
+  assertEquals(code, 0, stderr);
+  assertEquals(await host.ok(["stat", "--format=%a", "/run/b.tar.gz"]), "600\n");
+  await host.ok(["sh", "-ec", `mkdir ${to}; tar -xzf /run/b.tar.gz -C ${to} --strip-components=1`]);
+  return (path) => Deno.readTextFile(`${to}/${path}`);
+}
+
+Deno.test("the archive alone says what was wrong, and secrets only when asked", async () => {
+  await using clinic = await Clinic.open();
+  const { agent } = clinic;
+  await agent.ok([
+    "sh",
+    "-ec",
+    `mkdir /run/net
+    echo '{"name":"n","type":"bridge","token":"${SECRET}","args":{"labels":["${SECRET}"]}}' >/run/net/n.conf
+    echo 'token ${SECRET}' >/run/net/other.conf`,
+  ]);
+  await agent.ok(["ip", "link", "set", "mesos-cni0", "down"]);
+  const flags = [
+    "--network_cni_config_dir=/run/net",
+    `--network_cni_plugins_dir=${clinic.plugins}`,
+  ];
+
+  const read = await unpacked(agent, ...flags);
+  assertStringIncludes(await read("diagnosis.txt"), "the bridge mesos-cni0 is down");
+  assertStringIncludes(await read("diagnosis.html"), "the bridge mesos-cni0 is down");
+  const { rows } = JSON.parse(await read("diagnosis.json")) as {
+    rows: { id: string; diagnosis: { findings: { code: string }[] } }[];
+  };
+  assertEquals(rows.map(({ id, diagnosis }) => [id, diagnosis.findings[0]!.code]), [
+    ["neighbour", "bridge_down"],
+    ["patient", "bridge_down"],
+  ]);
+  assertStringIncludes(await read("status.txt"), "something is wrong");
+  assertStringIncludes(await read("history.txt"), "patient");
+  assertStringIncludes(await read("machine/links.txt"), "mesos-cni0");
+  assertStringIncludes(await read("machine/iptables.txt"), "MESOS-TEST-PORT-MAPPER");
+  assertEquals(JSON.parse(await read("containers/patient/inspect.json")).name, "patient");
+  assertStringIncludes(await read("networks/n.txt"), "bridge");
+  assertStringIncludes(await read("configs/n.conf"), '"token": "(left out)"');
+  const all = await agent.run(["grep", "-rl", SECRET, agent.dir]);
+  assertEquals(all.stdout, "");
+
+  const whole = await unpacked(agent, ...flags, "--with-secrets", "patient");
+  assertStringIncludes(await whole("configs/n.conf"), SECRET);
+  assertStringIncludes(await whole("configs/other.conf"), SECRET);
+  assertStringIncludes(await whole("diagnosis.txt"), "mesos-cni0 is down");
+  assert(!(await whole("MANIFEST")).includes("containers/neighbour"));
+});
+
+Deno.test("what can't be read is said, and costs no other file", async () => {
+  await using clinic = await Clinic.open();
+  const { agent } = clinic;
+  await agent.ok([
+    "sh",
+    "-ec",
+    `mkdir /run/net; ln -s /nowhere /run/net/gone.conf
+    kill -9 ${clinic.neighbour.pid}; umount ${clinic.neighbour.dir}/ns
+    echo '{' >${clinic.patient.checkpoint("port-mapper-test")}`,
+  ]);
+  const read = await unpacked(
+    agent,
+    "--network_cni_config_dir=/run/net",
+    "--network_cni_plugins_dir=/nowhere",
+  );
+  const lines = (await read("MANIFEST")).split("\n");
+  const note = (path: string) => lines.find((line) => line.startsWith(`${path}\t`))!.split("\t")[2];
+  assertStringIncludes(note("configs/gone.conf")!, "not read");
+  assertStringIncludes(note("containers/neighbour/inspect.json")!, "failed with 1");
+  assertStringIncludes(await read("list.txt"), "patient");
+  assertStringIncludes(await read("machine/routes.txt"), "dev");
+  assertEquals((await agent.run([MESOS_CNI, "bundle", "nobody"])).code, 1);
+});
