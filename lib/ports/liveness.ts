@@ -30,6 +30,6 @@ export async function goesOn(record: MappingRecord): Promise<boolean> {
   if (!isNamespaceHandle(netns) || inodeOf(netns) !== netnsInode) return true;
   if (isOwnNamespace(netns)) return true;
   if ((await ProcessTable.look()).inNamespace(netnsInode).length > 0) return true;
-  if (maker.pid !== viewpoint().pid) return true;
+  if (maker && maker.pid !== viewpoint().pid) return true;
   return !startsWithProcess && uptime() - reserved < LONGEST_LAUNCH_MS;
 }

@@ -26,8 +26,8 @@ export interface MappingRecord extends PortAttachment {
   /** Path of the container's network namespace, and its inode at the time of ADD. */
   netns: string;
   netnsInode: number;
-  /** The namespaces of the program that reserved its ports. */
-  maker: Viewpoint;
+  /** The namespaces of the program that reserved its ports; absent in records made before there was that. */
+  maker?: Viewpoint;
   /** When its ports were reserved, in ms since the machine was booted, as all of this is of one boot. */
   reserved: number;
   /** Index, on the host, of the veth whose other end is the attachment's interface. */
@@ -86,7 +86,7 @@ function isMappingRecord(value: unknown): value is MappingRecord {
     value;
   const { maker, reserved } = value;
   return [containerId, network, ifName, chain, netns].every((text) => typeof text === "string") &&
-    isObject(maker) && typeof reserved === "number" &&
+    (maker === undefined || isObject(maker)) && typeof reserved === "number" &&
     BACKENDS.some((name) => name === backend) &&
     [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject)) &&
     (earlier === undefined || isMappingRecord(earlier));
