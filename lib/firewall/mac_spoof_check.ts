@@ -14,6 +14,7 @@ import {
 import { compare, meta, payload, verdict } from "../nft/expressions.ts";
 import { Rules } from "../nft/rules.ts";
 import { macBytes } from "../netlink/link_changes.ts";
+import { decodeRule } from "./encode.ts";
 
 interface Owner {
   containerId: string;
@@ -56,18 +57,37 @@ export function addMacSpoofCheck(call: Owner, host: string, mac: string): void {
 
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
 export function removeMacSpoofCheck(call: Owner): void {
-  const { chain, macChain, comment } = namesOf(call);
+  remove(namesOf(call));
+}
+
+/** The checks that there are, each with the host's end that it is about. @throws {SystemError} */
+export function listMacSpoofChecks() {
+  return new Rules(TABLE.family).list(TABLE.name, BASE, (rule) => {
+    const { inDevice, target, comment } = decodeRule(
+      { family: 4, table: "nat", chain: BASE },
+      rule,
+    );
+    const chain = target && "jump" in target ? target.jump : "";
+    if (!inDevice || !comment?.startsWith("macspoofchk-") || !chain.startsWith(CHAIN)) return;
+    const names = { chain, macChain: `${chain}-mac`, comment };
+    return { device: inDevice.is, comment, remove: () => remove(names) };
+  });
+}
+
+const CHAIN = "cni-br-iface-";
+
+function namesOf({ containerId, ifName }: Owner) {
+  const chain = `${CHAIN}${containerId}-${ifName}`;
+  return { chain, macChain: `${chain}-mac`, comment: `macspoofchk-${containerId}-${ifName}` };
+}
+
+function remove({ chain, macChain, comment }: ReturnType<typeof namesOf>): void {
   const rules = new Rules(TABLE.family);
   const chains = [chain, macChain].filter((name) => rules.hasChain(TABLE.name, name));
   if (chains.length === 0) return;
   applyBatch(NFNL_SUBSYS_NFTABLES, [
-    ...rules.withComment(TABLE.name, BASE, [comment]).map((rule) => deleteRule(TABLE.family, rule)),
+    ...rules.withComment(TABLE.name, BASE, comment).map((rule) => deleteRule(TABLE.family, rule)),
     ...chains.map((name) => flushChain(TABLE, name)),
     ...chains.map((name) => deleteChain(TABLE, name)),
-  ], `hold ${call.containerId} to its hardware address no more`);
-}
-
-function namesOf({ containerId, ifName }: Owner) {
-  const chain = `cni-br-iface-${containerId}-${ifName}`;
-  return { chain, macChain: `${chain}-mac`, comment: `macspoofchk-${containerId}-${ifName}` };
+  ], `remove ${comment}`);
 }

@@ -1,11 +1,12 @@
 /** Host ports that the reference's portmap leads to containers, in either of its backends. */
-import type { Family } from "../base/ip.ts";
+import { FAMILIES, type Family } from "../base/ip.ts";
+import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
+import { TABLE_FAMILY, type TransportProtocol } from "../nft/wire.ts";
 import { decodeRule } from "./encode.ts";
 import { Firewall } from "./firewall.ts";
-import { HOSTPORT_CHAINS, HOSTPORT_TABLE } from "./hostport_table.ts";
-import type { FoundRule, Place, TransportProtocol } from "./rule.ts";
-import type { FirewallView } from "./view.ts";
+import type { FoundRule, Place } from "./rule.ts";
+import type { FirewallChange, FirewallView } from "./view.ts";
 
 export interface ReferencePort {
   family: Family;
@@ -20,14 +21,17 @@ export interface ReferencePort {
 }
 
 const TOP_CHAIN = "CNI-HOSTPORT-DNAT";
-const FAMILIES: readonly Family[] = [4, 6];
+/** Of the backend for nftables, in ip and ip6: its rules have the container's id as their comment. */
+const TABLE = "cni_hostport";
+/** Where its rules are that lead to containers. */
+const LEADING = ["hostports", "hostip_hostports"];
 
 /** What works, as far as it can be seen: rules that nothing leads to are left out. @throws {OperatorError} */
 export async function referencePorts(path: string): Promise<ReferencePort[]> {
   const found: ReferencePort[] = [];
   for (const firewall of await Firewall.every(path)) {
     found.push(...inChains(await firewall.look()));
-    if (firewall.kinds[4] === "nf_tables") found.push(...inTable());
+    if (firewall.kinds[4] === "nf_tables") found.push(...tablePorts());
   }
   return found;
 }
@@ -53,15 +57,22 @@ function inChains(view: FirewallView): ReferencePort[] {
   });
 }
 
-/** The backend for nftables: rules whose comment is the container's id. */
-function inTable(): ReferencePort[] {
-  return FAMILIES.flatMap((family) => {
-    const rules = new Rules(family === 4 ? "ip" : "ip6");
-    if (!rules.hasTable(HOSTPORT_TABLE)) return [];
-    return HOSTPORT_CHAINS.flatMap((chain) =>
-      rules.list(HOSTPORT_TABLE, chain, (rule) => decodeRule({ family, table: "nat", chain }, rule))
-    ).flatMap((rule) => rule.comment ? portOf(rule, { containerId: rule.comment }) : []);
-  });
+/** Of the backend for nftables. @throws {SystemError} */
+export function tablePorts(): ReferencePort[] {
+  return FAMILIES.flatMap((family) =>
+    LEADING.flatMap((chain) =>
+      new Rules(TABLE_FAMILY[family])
+        .list(TABLE, chain, (rule) => decodeRule({ family, table: "nat", chain }, rule))
+    ).flatMap((rule) => rule.comment ? portOf(rule, { containerId: rule.comment }) : [])
+  );
+}
+
+/** Removes what the backend for nftables has of a container. @throws {SystemError} */
+export function removeTablePorts(containerId: string): FirewallChange[] {
+  return FAMILIES.map((family) => new Rules(TABLE_FAMILY[family])).flatMap((rules) =>
+    [...LEADING, "masquerading"].flatMap((chain) => rules.withComment(TABLE, chain, containerId))
+      .map((rule) => ({ nft: deleteRule(rules.family, rule) }))
+  );
 }
 
 function jumpOf({ target }: FoundRule): string | undefined {

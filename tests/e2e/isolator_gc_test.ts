@@ -115,6 +115,67 @@ Deno.test("gc removes the masquerading of a container that nobody remembers, and
   await live.end();
 });
 
+for (const [whose, search] of [["ours", undefined], ["the reference's", CNI_PLUGINS]] as const) {
+  Deno.test(`gc removes macspoofchk and portmap's table of dead owners, and never of living ones: ${whose}`, async () => {
+    const network = {
+      ...bridgeNetwork("spoof", "10.211.0.0/16"),
+      ipMasq: false,
+      macspoofchk: true,
+    };
+    await using agent = await Agent.create(network);
+    agent.search = search;
+    const [live, lost] = [
+      await agent.attach("live", ["spoof"]),
+      await agent.attach("lost", ["spoof"]),
+    ];
+    const elements = await Promise.all([live, lost].map(async (container, i) => {
+      const text = await container.ok(["ip", "-o", "-4", "addr", "show", "eth0"]);
+      const [, address] = /inet ([0-9.]+)/.exec(text)!;
+      const [id, port] = [["live", "lost"][i], 8080 + i];
+      return `tcp dport ${port} dnat to ${address}:80 comment "${id}";`;
+    }));
+    const stdin = `table ip cni_hostport {
+      chain hostports { ${elements.join(" ")} }
+      chain hostip_hostports { }
+      chain masquerading { ip saddr 10.0.0.1 masquerade comment "lost"; }
+    }`;
+    await agent.sandbox.ok(["nft", "-f", "-"], { stdin });
+    const named = async (id: string) => {
+      const text = await agent.sandbox.ok(["nft", "list", "ruleset"]);
+      return text.split("\n").filter((line) => /hostport|macspoof|cni-br|dnat|masq/.test(line))
+        .filter((line) => new RegExp(`\\b${id}\\b`).test(line)).length;
+    };
+    const before = [await named("live"), await named("lost")];
+    assert(before[0]! >= 6 && before[1]! >= 7, before.join());
+    assertEquals(await agent.json("gc", ["--json"]), []);
+
+    await lost.end();
+    // All that is known of it goes, but its rules.
+    await agent.sandbox.ok([
+      ...["sh", "-ec"],
+      `umount ${agent.checkpoint("lost", "ns")}; umount ${REQUESTS}/handles/lost
+       rm -r ${agent.checkpoint("lost")} ${REQUESTS}/handles/lost ${agent.request("lost")}
+       grep -l lost /var/lib/cni/networks/spoof/10.* | xargs rm`,
+    ]);
+    const found: Found[] = await agent.json("gc", ["--json", "--apply"]);
+    assertEquals(
+      found.map(({ kind, outcome, what }) => [kind, outcome, what]).sort(),
+      [
+        [
+          "rule",
+          "removed",
+          "host ports of container lost by the portmap of containernetworking/plugins",
+        ],
+        ["rule", "removed", "the rules macspoofchk-lost-eth0 in the table bridge nat"],
+      ],
+    );
+    assertEquals([await named("live"), await named("lost")], [before[0], 0]);
+    assertEquals(await agent.json("gc", ["--json"]), []);
+    await live.ok(["busybox", "ping", "-c1", "-W5", "10.211.0.1"]);
+    await live.end();
+  });
+}
+
 Deno.test("gc removes rules that a restored firewall brought back", async () => {
   const { agent, flags } = await agentWithNetwork();
   await using _ = agent;

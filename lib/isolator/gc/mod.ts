@@ -49,7 +49,7 @@ export async function findGarbage(
   const mapped = await listTagged(path, chains);
   const named = await listNamedRules(path);
   const leases = [...addressStores].flatMap(listLeases);
-  const { living, isAllSeen, wires } = await lookAround(layout, alive);
+  const { living, isAllSeen, wires, links } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {
     alive: new Set([...alive, ...started, ...ownersAlive(sight)]),
@@ -60,7 +60,7 @@ export async function findGarbage(
     ...containers,
     ...part("mapping", "port mappings", () => findMappings(sight)),
     ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders)),
-    ...findNamedRules(named, living, holders),
+    ...findNamedRules(named, living, holders, links),
     ...[...addressStores].flatMap((store) =>
       part("address", store, () => findAddresses(store, living, holders))
     ),
@@ -76,12 +76,13 @@ async function lookAround(layout: Layout, alive: readonly ContainerId[]) {
   await Sight.ofAllThatLives();
   // Wires first: what lives at the other end of one that is on the list is seen after it.
   using netlink = Netlink.open();
-  const wires = netlink.links().filter(({ kind }) => kind === "veth");
+  const all = netlink.links();
+  const wires = all.filter(({ kind }) => kind === "veth");
   const living = await findLiving(layout, alive, await look());
   const isAllSeen = wires.every(({ peerNamespaceId: id }) =>
     id === undefined || living.namespaceIds.has(id)
   );
-  return { wires, living, isAllSeen };
+  return { wires, living, isAllSeen, links: new Set(all.map(({ name }) => name)) };
 }
 
 function judgeOne(

@@ -1,8 +1,11 @@
 /** Rules that name a container which is gone: a DEL that was never called leaves them. */
+import { FAMILIES } from "../../base/ip.ts";
 import { listAttached, removeAttached } from "../../firewall/attachment_chains.ts";
-import { FAMILIES, Firewall } from "../../firewall/firewall.ts";
+import { Firewall } from "../../firewall/firewall.ts";
+import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
 import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
+import { removeTablePorts, tablePorts } from "../../firewall/reference_ports.ts";
 import { ruleLine } from "../../firewall/rule.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
@@ -10,9 +13,11 @@ import type { Living } from "./living.ts";
 
 /** Rules of one owner, as far as it can be told from them. */
 export interface NamedRules {
-  /** Whose they are; absent where only addresses say. */
+  /** Whose they are; absent where only addresses or the interface say. */
   containerId?: string;
   addresses: ReadonlySet<string>;
+  /** The interface of this host that they are about, in the place of addresses. */
+  device?: string;
   /** What they are, for an operator. */
   what: string;
   /** @throws {OperatorError} */
@@ -59,9 +64,31 @@ export async function listNamedRules(path: string): Promise<NamedRules[]> {
         },
       });
     }
-    if (kind === "iptables") found.push(...listTableMasquerades(firewall));
+    if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...inTables(firewall));
   }
   return found;
+}
+
+/** What the reference's portmap has in its own table, and `macspoofchk` of either program. */
+function inTables(firewall: Firewall): NamedRules[] {
+  const ports = Map.groupBy(tablePorts(), ({ containerId }) => containerId);
+  return [
+    ...[...ports].map(([containerId, own]): NamedRules => ({
+      containerId,
+      addresses: new Set(own.map(({ to }) => to.address)),
+      what: `host ports of container ${containerId} by the portmap of containernetworking/plugins`,
+      remove: async () => {
+        const what = `remove the host ports of ${containerId}`;
+        await firewall.change({ families: [], plan: () => removeTablePorts(containerId), what });
+      },
+    })),
+    ...listMacSpoofChecks().map(({ device, comment, remove }): NamedRules => ({
+      addresses: new Set(),
+      device,
+      what: `the rules ${comment} in the table bridge nat`,
+      remove: () => Promise.resolve(remove()),
+    })),
+  ];
 }
 
 /**
@@ -75,47 +102,51 @@ export async function removeAttachedRules(
   path: string,
 ): Promise<string[]> {
   const plan = await removeAttached(attached);
-  const removed: string[] = [];
-  for (const firewall of await Firewall.every(path)) {
-    let lines: string[] = [];
-    await firewall.change({
-      families: FAMILIES,
-      plan: (view) => {
-        const changes = plan(view);
-        lines = changes.flatMap((change) =>
-          "remove" in change
-            ? [change.remove]
-            : "removeChain" in change
-            ? view.rules(change.removeChain)
-            : []
-        ).map((rule) => `${rule.family === 4 ? "iptables" : "ip6tables"} -t nat ${ruleLine(rule)}`);
-        return changes;
-      },
-      what: `remove the rules of container ${attached.containerId}`,
-    });
-    removed.push(...lines);
-  }
-  return removed;
+  const removed = new Set<string>();
+  await Firewall.changeEvery(path, {
+    plan: (view) => {
+      const changes = plan(view);
+      const rules = changes.flatMap((change) =>
+        "remove" in change
+          ? [change.remove]
+          : "removeChain" in change
+          ? view.rules(change.removeChain)
+          : []
+      );
+      for (const rule of rules) {
+        removed.add(`${rule.family === 4 ? "iptables" : "ip6tables"} -t nat ${ruleLine(rule)}`);
+      }
+      return changes;
+    },
+    what: `remove the rules of container ${attached.containerId}`,
+  });
+  return [...removed];
 }
 
-/** @param listed from before it was known what lives */
+/**
+ * @param listed from before it was known what lives
+ * @param links the interfaces of this host
+ */
 export function findNamedRules(
   listed: readonly NamedRules[],
   living: Living,
   { alive, dead, unexplained }: Holders,
+  links: ReadonlySet<string>,
 ): Garbage[] {
-  // In a namespace that could not be read, or has none of the leased addresses, there may be any.
-  if (unexplained) return [];
   return listed
-    // A dead container's are its cleanup's to remove. Without an address, there is no telling.
-    .filter(({ containerId: id, addresses }) =>
-      (id === undefined || (!alive.has(id) && !dead.has(id))) && addresses.size > 0 &&
-      [...addresses].every((address) => !living.addresses.has(address))
-    )
-    .map(({ addresses, what, remove }) => ({
+    .filter(({ containerId: id, addresses, device }) => {
+      if (device !== undefined) return !links.has(device);
+      // In a namespace that could not be read, or has none of the leased addresses, there may be any.
+      // A dead container's are its cleanup's to remove. Without an address, there is no telling.
+      return !unexplained && (id === undefined || (!alive.has(id) && !dead.has(id))) &&
+        addresses.size > 0 && [...addresses].every((address) => !living.addresses.has(address));
+    })
+    .map(({ addresses, device, what, remove }) => ({
       kind: "rule",
       what,
-      why: `no such container lives, and nobody has ${[...addresses].join(", ")}`,
+      why: device === undefined
+        ? `no such container lives, and nobody has ${[...addresses].join(", ")}`
+        : `the interface ${device} that they are about is gone`,
       remove,
     }));
 }
