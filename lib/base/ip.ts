@@ -6,6 +6,7 @@
 import { OperatorError } from "./error.ts";
 
 export type Family = 4 | 6;
+export const FAMILIES: readonly Family[] = [4, 6];
 
 /** The addresses that stand for every address of their family. */
 export const ANY_ADDRESS: Readonly<Record<Family, string>> = { 4: "0.0.0.0", 6: "::" };

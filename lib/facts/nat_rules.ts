@@ -1,5 +1,5 @@
 /** Rules of the nat tables of a host, wherever its built-in chains lead. */
-import { FAMILIES } from "../firewall/firewall.ts";
+import { FAMILIES } from "../base/ip.ts";
 import type { FoundRule } from "../firewall/rule.ts";
 import type { FirewallView } from "../firewall/view.ts";
 

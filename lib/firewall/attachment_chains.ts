@@ -3,7 +3,7 @@
  * portmap), so that either can undo what the other made: a chain of the nat table for each, whose
  * name is a hash, and a comment with both names.
  */
-import type { Family } from "../base/ip.ts";
+import { FAMILIES, familyOfKnown } from "../base/ip.ts";
 import {
   type FirewallRule,
   type FoundRule,
@@ -12,6 +12,7 @@ import {
   ruleLine,
   single,
 } from "./rule.ts";
+import { LONGEST_COMMENT } from "../nft/compat.ts";
 import type { FirewallChange, FirewallView, Plan } from "./view.ts";
 
 /** What the names are made of. */
@@ -23,8 +24,7 @@ export interface Attached {
 /** Longest name of a chain that iptables takes. */
 const CHAIN_LENGTH = 28;
 /** Containers may reach others of their network by multicast as who they are. */
-const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
-const FAMILIES: readonly Family[] = [4, 6];
+export const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
 /** The first digits of a SHA-512, in hexadecimal. */
 export async function hashOf(text: string, digits: number): Promise<string> {
@@ -53,8 +53,6 @@ interface Own {
   from: string;
 }
 
-const LONGEST_COMMENT = 255;
-
 async function masqueradeOf(attached: Attached): Promise<Own> {
   const chain = await chainName(attached);
   return { chain, comment: commentOf(attached), from: "POSTROUTING" };
@@ -81,7 +79,7 @@ export async function addMasquerade(
   const { chain, comment, from } = await masqueradeOf(attached);
   return (view) =>
     FAMILIES.flatMap((family) => {
-      const own = addresses.filter((address) => (address.includes(":") ? 6 : 4) === family);
+      const own = addresses.filter((address) => familyOfKnown(address) === family);
       if (own.length === 0) return [];
       const at = (chain: string): Place => ({ family, table: "nat", chain });
       const wanted = own.flatMap((address): FirewallRule[] => [

@@ -1,5 +1,5 @@
 /** Rules as the expressions that iptables-nft (1.8) makes of them, and back. */
-import { addressBytes, addressText, type Family, networkBytes } from "../base/ip.ts";
+import { addressBytes, addressText } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Attributes, eachAttribute, view } from "../netlink/message.ts";
 import {
@@ -13,41 +13,40 @@ import {
   sctpPort,
 } from "../nft/compat.ts";
 import {
-  bitwise,
+  ADDRESSES,
   compare,
   counter,
   type Expression,
   META,
   meta,
   payload,
+  prefixMatch,
   verdict,
 } from "../nft/expressions.ts";
 import type { ListedRule } from "../nft/rules.ts";
+import { NFPROTO, PROTOCOL_NUMBERS, protocolOf, TABLE_FAMILY } from "../nft/wire.ts";
 import {
   type FirewallRule,
+  foundAt,
   type FoundRule,
   type Negatable,
-  type Network,
   type Place,
-  PROTOCOL_NUMBERS,
-  type TransportProtocol,
+  withoutBareProtocol,
 } from "./rule.ts";
-
-/** Where the header of each family has its addresses. */
-const SOURCE_OFFSET: Readonly<Record<Family, number>> = { 4: 12, 6: 8 };
-const DESTINATION_OFFSET: Readonly<Record<Family, number>> = { 4: 16, 6: 24 };
 
 /** The expressions that iptables-nft makes of a rule, in its order. */
 export function ruleExpressions(rule: FirewallRule): Expression[] {
-  const { family, source, destination, inDevice, outDevice, port, toLocal, states } = rule;
+  const { inDevice, outDevice, port, toLocal, states } = rule;
   // As if the kernel had refused it: then iptables itself writes it.
   if (rule.words) throw new SystemError(EOPNOTSUPP, `write the condition ${rule.words.join(" ")}`);
   return [
     ...device("iifname", inDevice),
     ...device("oifname", outDevice),
-    ...(port ? protocol(port.protocol) : []),
-    ...address(source, SOURCE_OFFSET[family]),
-    ...address(destination, DESTINATION_OFFSET[family]),
+    ...(port
+      ? [meta("l4proto"), compare("eq", new Uint8Array([PROTOCOL_NUMBERS[port.protocol]]))]
+      : []),
+    ...address("source", rule),
+    ...address("destination", rule),
     ...(port ? portMatch(port) : []),
     ...(toLocal ? [localDestination()] : []),
     ...(states ? [conntrackState(states.is, states.not === true)] : []),
@@ -69,39 +68,11 @@ function device(
   return [meta(key), compare(wanted.not ? "neq" : "eq", name)];
 }
 
-function protocol(name: TransportProtocol): Expression[] {
-  return [meta("l4proto"), compare("eq", new Uint8Array([PROTOCOL_NUMBERS[name]]))];
-}
-
-/** Whole bytes of a prefix are loaded alone; a prefix that ends within a byte takes a mask. */
-function address(wanted: Network | undefined, offset: number): Expression[] {
+function address(which: keyof typeof ADDRESSES, rule: FirewallRule): Expression[] {
+  const { [which]: wanted, family } = rule;
   if (!wanted || wanted.prefixLength === 0) return [];
-  const { address, prefixLength, not } = wanted;
-  return prefixMatch(
-    not ? "neq" : "eq",
-    offset,
-    networkBytes(addressBytes(address), prefixLength),
-    prefixLength,
-  );
-}
-
-/** An address of the header against a network of its length. */
-export function prefixMatch(
-  operator: "eq" | "neq",
-  offset: number,
-  network: Uint8Array,
-  prefixLength: number,
-): Expression[] {
-  if (prefixLength % 8 === 0) {
-    const length = prefixLength / 8;
-    return [payload("network", offset, length), compare(operator, network.subarray(0, length))];
-  }
-  const mask = networkBytes(new Uint8Array(network.length).fill(0xff), prefixLength);
-  return [
-    payload("network", offset, network.length),
-    bitwise(mask),
-    compare(operator, network),
-  ];
+  const bytes = addressBytes(wanted.address);
+  return prefixMatch(family, which, wanted.not ? "neq" : "eq", bytes, wanted.prefixLength);
 }
 
 /** Of sctp, iptables-nft has no expression of nf_tables' own. */
@@ -130,47 +101,45 @@ type Loaded =
 
 /** As much of a listed rule as this program has words for. */
 export function decodeRule(place: Place, { expressions, handle, comment }: ListedRule): FoundRule {
-  const unknown: string[] = [];
-  const rule: FoundRule = {
-    ...place,
-    ...comment === undefined ? {} : { comment },
-    unknown,
-    id: handle,
-  };
+  const rule = { ...foundAt(place, handle), ...comment === undefined ? {} : { comment } };
+  const { unknown } = rule;
   let loaded: Loaded | undefined;
   const values = new Map<number | undefined, Uint8Array>();
   for (const [, bytes] of eachAttribute(expressions)) {
     const expression = new Attributes(bytes);
     const name = expression.text(1) ?? "";
     const data = expression.nested(2);
-    if (name === "meta") loaded = { meta: data.be32(2) };
+    const written = { meta: 3, payload: 5 }[name];
+    if (written !== undefined && data.bytes(written)) unknown.push(`${name} set`);
+    else if (name === "meta") loaded = { meta: data.be32(2) };
     else if (name === "payload") {
       loaded = { base: data.be32(2) ?? -1, offset: data.be32(3) ?? -1 };
     } else if (name === "bitwise" && loaded && "base" in loaded) {
       loaded.mask = data.nested(4).bytes(1);
     } else if (name === "cmp") {
+      const operator = data.be32(2) ?? 0;
       const value = data.nested(3).bytes(1) ?? new Uint8Array();
-      if (!loaded || !compared(rule, loaded, data.be32(2) === 1, value)) unknown.push("cmp");
+      const isKnown = loaded && operator <= 1 && compared(rule, loaded, operator === 1, value);
+      if (!isKnown) unknown.push("cmp");
     } else if (name === "match") {
       if (!matched(rule, data)) unknown.push(`-m ${data.text(1)}`);
-    } else if (name === "target") rule.target = targetOf(data, place.family);
-    else if (name === "immediate") {
+    } else if (name === "target") {
+      if (!targeted(rule, data)) unknown.push(`options of ${data.text(1)}`);
+    } else if (name === "immediate") {
       const value = data.nested(2).bytes(1);
       if (value) values.set(data.be32(1), value);
       else rule.target = verdictOf(data);
     } else if (name === "nat") {
       const [address, port] = [values.get(data.be32(3)), values.get(data.be32(5))];
-      // NFT_NAT_DNAT
-      if (data.be32(1) !== 1 || !address || !port) unknown.push(name);
+      // NFT_NAT_DNAT, and flags beside those that say that there are an address and a port.
+      if (data.be32(1) !== 1 || !address || !port || (data.be32(7) ?? 0) > 3) unknown.push(name);
       else rule.target = { dnat: { address: addressText(address), port: view(port).getUint16(0) } };
-    } else if (name === "masq") rule.target = { masquerade: true };
-    else if (name !== "counter") unknown.push(name);
+    } else if (name === "masq") {
+      rule.target = { masquerade: true };
+      if ((data.be32(1) ?? 0) !== 0) unknown.push("options of masquerade");
+    } else if (name !== "counter") unknown.push(name);
   }
-  if (rule.port?.number === 0) {
-    unknown.push(`-p ${rule.port.protocol}`);
-    delete rule.port;
-  }
-  return rule;
+  return withoutBareProtocol(rule);
 }
 
 /** @returns false for what there is no word for */
@@ -178,14 +147,11 @@ function compared(rule: FoundRule, loaded: Loaded, not: boolean, value: Uint8Arr
   const { family } = rule;
   if ("base" in loaded) {
     if (loaded.base === 1) {
-      const key = loaded.offset === SOURCE_OFFSET[family]
-        ? "source"
-        : loaded.offset === DESTINATION_OFFSET[family]
-        ? "destination"
-        : undefined;
+      const key = (["source", "destination"] as const)
+        .find((which) => ADDRESSES[which][family].offset === loaded.offset);
       const prefixLength = loaded.mask ? prefixOf(loaded.mask) : value.length * 8;
       if (!key || prefixLength === undefined) return false;
-      const bytes = new Uint8Array(family === 4 ? 4 : 16);
+      const bytes = new Uint8Array(ADDRESSES[key][family].length);
       if (value.length > bytes.length) return false;
       bytes.set(value);
       rule[key] = { address: addressText(bytes), prefixLength, not };
@@ -197,13 +163,13 @@ function compared(rule: FoundRule, loaded: Loaded, not: boolean, value: Uint8Arr
     return true;
   }
   if (loaded.meta === META.l4proto) {
-    const known = Object.entries(PROTOCOL_NUMBERS).find(([, number]) => number === value[0]);
-    if (!known || not) return false;
+    const protocol = protocolOf(value[0]);
+    if (!protocol || not) return false;
     // The port follows.
-    rule.port = { protocol: known[0] as TransportProtocol, number: 0 };
+    rule.port = { protocol, number: 0 };
     return true;
   }
-  if (loaded.meta === META.nfproto) return !not;
+  if (loaded.meta === META.nfproto) return !not && value[0] === NFPROTO[TABLE_FAMILY[family]];
   const key = loaded.meta === META.iifname
     ? "inDevice"
     : loaded.meta === META.oifname
@@ -221,17 +187,19 @@ function prefixOf(mask: Uint8Array): number | undefined {
   return /^1*0*$/.test(bits) ? bits.replaceAll("0", "").length : undefined;
 }
 
+/** Whether a match or a target is as this program writes it, padding aside. */
+function isSame(bytes: Uint8Array, written: Expression): boolean {
+  const other = new Attributes(written.subarray(4)).nested(2).bytes(3)!;
+  return other.length <= bytes.length && other.every((byte, at) => byte === bytes[at]);
+}
+
 function matched(rule: FoundRule, match: Attributes): boolean {
   const info = match.bytes(3) ?? new Uint8Array();
-  const isSame = (written: Expression) => {
-    const other = new Attributes(written.subarray(4)).nested(2).bytes(3)!;
-    return other.length <= info.length && other.every((byte, at) => byte === info[at]);
-  };
   switch (match.text(1)) {
     case "comment":
       return true;
     case "addrtype":
-      return isSame(localDestination()) && (rule.toLocal = true);
+      return isSame(info, localDestination()) && (rule.toLocal = true);
     case "conntrack": {
       if (info.length < 152) return false;
       const bits = view(info).getUint16(150, true);
@@ -239,30 +207,33 @@ function matched(rule: FoundRule, match: Attributes): boolean {
         .filter((state) => bits & CONNTRACK_STATES[state]);
       const not = view(info).getUint16(148, true) !== 0;
       rule.states = { is, not };
-      return isSame(conntrackState(is, not));
+      return isSame(info, conntrackState(is, not));
     }
     case "sctp": {
       if (info.length < 4 || !rule.port) return false;
       rule.port.number = view(info).getUint16(0, true);
-      return isSame(sctpPort(rule.port.number));
+      return isSame(info, sctpPort(rule.port.number));
     }
     default:
       return false;
   }
 }
 
-function targetOf(target: Attributes, family: Family): FoundRule["target"] {
+/** @returns false for options that change what it does */
+function targeted(rule: FoundRule, target: Attributes): boolean {
   const name = target.text(1) ?? "";
   const info = target.bytes(3) ?? new Uint8Array();
-  if (name === "MASQUERADE") return { masquerade: true };
-  if (name !== "DNAT" || info.length < 40) return { other: name };
+  if (name === "MASQUERADE") {
+    rule.target = { masquerade: true };
+    return isSame(info, masqueradeTarget(rule.family));
+  }
+  rule.target = { other: name };
+  if (name !== "DNAT" || info.length < 40) return true;
   // struct nf_nat_range2: a union of 16 bytes holds the address of either family.
-  return {
-    dnat: {
-      address: addressText(info.slice(4, family === 4 ? 8 : 20)),
-      port: view(info).getUint16(36),
-    },
-  };
+  const address = info.slice(4, rule.family === 4 ? 8 : 20);
+  const port = view(info).getUint16(36);
+  rule.target = { dnat: { address: addressText(address), port } };
+  return isSame(info, dnatTarget(address, port));
 }
 
 const CODES: Readonly<Record<number, FoundRule["target"]>> = {

@@ -1,6 +1,6 @@
 /** The firewall of this host, as one thing: what is there, and changes of it as one transaction. */
 import { OperatorError } from "../base/error.ts";
-import type { Family } from "../base/ip.ts";
+import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
@@ -10,15 +10,13 @@ import { currentGeneration, NfTables } from "./nf_tables.ts";
 import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
 import {
   type ApplyOptions,
-  byPlace,
+  BothFamilies,
   type Driver,
   type FirewallChange,
   type FirewallView,
   type Plan,
   Stale,
 } from "./view.ts";
-
-export const FAMILIES: readonly Family[] = [4, 6];
 
 /** How often changes are planned anew that others' changes came between. */
 const ATTEMPTS = 20;
@@ -72,13 +70,34 @@ export class Firewall {
     return kinds.map((kind) => Firewall.ofKind(kind, path));
   }
 
+  /**
+   * Makes changes wherever there may be rules.
+   *
+   * @returns how many there were
+   * @throws {OperatorError}
+   */
+  static async changeEvery(
+    path: string,
+    { plan, ...request }: Omit<RuleRequest, "plan" | "families"> & {
+      plan(view: FirewallView, kind: Kind): readonly FirewallChange[];
+    },
+  ): Promise<number> {
+    let changed = 0;
+    for (const firewall of await Firewall.every(path)) {
+      const kind = firewall.kinds[4];
+      const ids = await firewall.change({
+        ...request,
+        families: FAMILIES,
+        plan: (view) => plan(view, kind),
+      });
+      changed += ids.length;
+    }
+    return changed;
+  }
+
   /** What is there, of these families. @throws {OperatorError} */
   async look(families: readonly Family[] = FAMILIES): Promise<FirewallView> {
-    const views = new Map<Family, FirewallView>();
-    for (const family of families) {
-      views.set(family, await this.#drivers[this.kinds[family]].look(family));
-    }
-    return both(views);
+    return await lookBy(families, (family) => this.#drivers[this.kinds[family]]);
   }
 
   /** @throws {OperatorError} `no_iptables` where rules of iptables would be written that it can't list */
@@ -153,22 +172,18 @@ export class Firewall {
     error: OperatorError,
     lock?: FileLock,
   ): Promise<Ids[]> {
-    const programs = new Programs((family) => IptablesTool.find(family, this.path));
+    const find = (family: Family) => IptablesTool.find(family, this.path);
     for (const family of families) {
-      const kind = (await IptablesTool.find(family, this.path))?.kind;
-      if (
-        !(error instanceof SystemError) || this.kinds[family] === "legacy" || kind !== "nf_tables"
-      ) throw error;
+      const isOther = this.kinds[family] === "legacy" || (await find(family))?.kind === "legacy";
+      if (!(error instanceof SystemError) || isOther) throw error;
     }
-    const views = new Map<Family, FirewallView>();
-    for (const family of families) views.set(family, await programs.look(family));
-    const plans = requests.map(({ plan }) => plan(both(views)));
+    const programs = new Programs(find);
+    const view = await lookBy(families, () => programs);
+    const plans = requests.map(({ plan }) => plan(view));
     const changes = plans.flat();
     if (changes.some((change) => "nft" in change)) throw error;
-    log.info("the kernel refused rules over netlink; iptables-restore writes them", {
-      what,
-      error: error.message,
-    });
+    const fields = { what, error: error.message };
+    log.info("the kernel refused rules over netlink; iptables-restore writes them", fields);
     return partsOf(plans, await programs.apply(changes, what, { lock }));
   }
 }
@@ -179,16 +194,11 @@ function partsOf(plans: readonly (readonly unknown[])[], ids: Ids): Ids[] {
   return plans.map(({ length }) => ids.slice(at, at += length));
 }
 
-/** The views of several families as one. */
-function both(views: ReadonlyMap<Family, FirewallView>): FirewallView {
-  const of = ({ family }: { family: Family }) => views.get(family)!;
-  return {
-    hasChain: (place) => of(place).hasChain(place),
-    policy: (place) => of(place).policy(place),
-    rules: (place) => of(place).rules(place),
-    find: (rules) => byPlace(rules).flatMap((ofChain) => of(ofChain[0]!).find(ofChain)),
-    missing: (rules) => byPlace(rules).flatMap((ofChain) => of(ofChain[0]!).missing(ofChain)),
-    withComment: (place, comments) => of(place).withComment(place, comments),
-    recall: (rules, comment) => rules.every((rule) => of(rule).recall?.([rule], comment) === true),
-  };
+async function lookBy(
+  families: readonly Family[],
+  driverOf: (family: Family) => Driver,
+): Promise<FirewallView> {
+  const views: { [family in Family]?: FirewallView } = {};
+  for (const family of families) views[family] = await driverOf(family).look(family);
+  return new BothFamilies(views);
 }

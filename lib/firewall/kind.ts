@@ -33,7 +33,7 @@ export async function decideKind(family: Family, path: string): Promise<Decision
   const own: Readonly<Record<Kind, boolean>> = {
     legacy: legacyTables(family).includes("filter") &&
       filters(new SavedView(await legacy.save("filter")), family),
-    nf_tables: filters(await new NfTables().look(family), family),
+    nf_tables: filters(await new NfTables().look(), family),
   };
   const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
   if (!own[other] || own[usual.kind]) return usual;

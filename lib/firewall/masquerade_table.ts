@@ -2,21 +2,15 @@
  * Masquerading in a table of nf_tables of its own, for which no program is needed. Table, chains and
  * comments are the reference's (pkg/ip).
  */
-import { addressBytes, networkBytes } from "../base/ip.ts";
+import { addressBytes, FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import type { Change } from "../nft/batch.ts";
 import { addChain, addRule, addTable, deleteRule, flushChain } from "../nft/changes.ts";
-import {
-  compare,
-  type Expression,
-  masquerade,
-  meta,
-  payload,
-  verdict,
-} from "../nft/expressions.ts";
-import { isSameRule, type ListedRule, Rules } from "../nft/rules.ts";
-import { type Attached, hashOf } from "./attachment_chains.ts";
-import { decodeRule, prefixMatch } from "./encode.ts";
+import { type Expression, isFamily, masquerade, prefixMatch, verdict } from "../nft/expressions.ts";
+import { type ListedRule, Rules } from "../nft/rules.ts";
+import { type Attached, hashOf, MULTICAST } from "./attachment_chains.ts";
+import { decodeRule } from "./encode.ts";
 import type { Firewall } from "./firewall.ts";
+import { type FoundRule, ruleLine } from "./rule.ts";
 import type { Plan } from "./view.ts";
 
 type Owner = Attached & { ifName: string };
@@ -29,8 +23,6 @@ const CHAIN_COMMENT =
   "Masquerade traffic from certain IPs to any (non-multicast) IP outside their subnet";
 /** NF_IP_PRI_NAT_SRC */
 const SNAT_PRIORITY = 100;
-/** NFPROTO_IPV4 and NFPROTO_IPV6, as `meta nfproto` says, by the length of an address. */
-const NFPROTO = { 4: 2, 16: 10 } as const;
 const HASH_DIGITS = 16;
 const LONGEST_COMMENT = 128;
 
@@ -43,7 +35,7 @@ export async function addTableMasquerade(
   const comment = commentOf(owner, hash);
   return () =>
     [
-      addTable(TABLE, TABLE_COMMENT), // which also wakes one that somebody has put to sleep
+      addTable(TABLE, { comment: TABLE_COMMENT }), // which also wakes one that somebody has put to sleep
       ...isSharedComplete() ? [] : sharedChanges(),
       ...staleOf(hash),
       ...addresses.map((address) => addRule(TABLE, CHAIN, masqueradeRule(address), { comment })),
@@ -62,8 +54,7 @@ export async function hasTableMasquerade(owner: Owner): Promise<boolean> {
 
 /** The first rules, which are everybody's. */
 const SHARED_RULES: readonly (readonly Expression[])[] = [
-  [...destinationIn([224, 0, 0, 0], 4), verdict("return")],
-  [...destinationIn([0xff, ...new Array<number>(15).fill(0)], 8), verdict("return")],
+  ...FAMILIES.map((family) => [...multicast(family), verdict("return")]),
   [verdict("goto", CHAIN)],
 ];
 
@@ -84,12 +75,21 @@ function sharedChanges(): Change[] {
  */
 function isSharedComplete(): boolean {
   const rules = new Rules(TABLE.family);
-  if (!rules.hasBaseChain(TABLE.name, BASE_CHAIN) || !rules.hasChain(TABLE.name, CHAIN)) {
-    return false;
-  }
-  const found = rules.list(TABLE.name, BASE_CHAIN, ({ expressions }) => expressions.slice());
-  return found.length === SHARED_RULES.length &&
-    SHARED_RULES.every((written, index) => isSameRule(found[index]!, written));
+  // A chain that packets come to by themselves has a policy.
+  const isBase = rules.chain(TABLE.name, BASE_CHAIN)?.policy !== undefined;
+  if (!isBase || !rules.hasChain(TABLE.name, CHAIN)) return false;
+  const lines = rules.list(TABLE.name, BASE_CHAIN, (rule) => ruleLine(inEither(rule)));
+  return lines.join("\n") === [
+    ...FAMILIES.map((family) => `-A ${BASE_CHAIN} -d ${MULTICAST[family]} -j RETURN`),
+    `-A ${BASE_CHAIN} -g ${CHAIN}`,
+  ].join("\n");
+}
+
+/** A rule of the family that it is about. */
+function inEither(rule: ListedRule): FoundRule {
+  const of = (family: Family) => decodeRule({ family, table: "nat", chain: rule.chain }, rule);
+  const four = of(4);
+  return four.unknown.length === 0 ? four : of(6);
 }
 
 /** The rules of all owners: each says in its comment whose it is. @throws {SystemError} */
@@ -97,9 +97,7 @@ export function listTableMasquerades(firewall: Firewall) {
   const rules = new Rules(TABLE.family).list(TABLE.name, CHAIN, (rule) => {
     const [, hash, network, containerId] =
       /^([0-9a-f]+-[0-9a-f]+), net: (.+), if: .*, id: (.+)$/.exec(rule.comment ?? "") ?? [];
-    const address = [4, 6].map((family) =>
-      decodeRule({ family: family as 4 | 6, table: "nat", chain: CHAIN }, rule).source?.address
-    ).find((one) => one !== undefined);
+    const address = inEither(rule).source?.address;
     return hash && containerId && address ? { hash, network, containerId, address } : undefined;
   });
   return [...Map.groupBy(rules, ({ hash }) => hash)].map(([hash, own]) => ({
@@ -143,28 +141,20 @@ function commentOf({ network, ifName, containerId }: Owner, hash: string): strin
 /** `ip saddr ADDRESS ip daddr != NETWORK masquerade` */
 function masqueradeRule(cidr: string): Expression[] {
   const [address, length] = cidr.split("/") as [string, string];
+  const family = familyOfKnown(address);
   const bytes = addressBytes(address);
-  const prefixLength = Number(length);
   return [
-    ...protocol(bytes.length),
-    payload("network", bytes.length === 4 ? 12 : 8, bytes.length),
-    compare("eq", bytes),
-    ...toNetwork("neq", networkBytes(bytes, prefixLength), prefixLength),
+    ...isFamily(family),
+    ...prefixMatch(family, "source", "eq", bytes, bytes.length * 8),
+    ...prefixMatch(family, "destination", "neq", bytes, Number(length)),
     masquerade(),
   ];
 }
 
-function destinationIn(bytes: readonly number[], prefixLength: number): Expression[] {
+function multicast(family: Family): Expression[] {
+  const [address, length] = MULTICAST[family].split("/") as [string, string];
   return [
-    ...protocol(bytes.length),
-    ...toNetwork("eq", new Uint8Array(bytes), prefixLength),
+    ...isFamily(family),
+    ...prefixMatch(family, "destination", "eq", addressBytes(address), Number(length)),
   ];
-}
-
-function protocol(bytes: number): Expression[] {
-  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[bytes === 4 ? 4 : 16]]))];
-}
-
-function toNetwork(operator: "eq" | "neq", network: Uint8Array, length: number): Expression[] {
-  return prefixMatch(operator, network.length === 4 ? 16 : 24, network, length);
 }

@@ -4,7 +4,7 @@
  * in the same transaction the tables of our own.
  */
 import { lookup } from "../base/json.ts";
-import { addressBytes, type Family } from "../base/ip.ts";
+import { addressBytes } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Attributes } from "../netlink/message.ts";
 import { applyBatch, type Change, NFNL_SUBSYS_NFTABLES, NLM_F_ECHO } from "../nft/batch.ts";
@@ -18,22 +18,16 @@ import {
   flushChain,
   NFT_MSG_NEWRULE,
 } from "../nft/changes.ts";
-import { generation, isSameRule, listedRule, Rules } from "../nft/rules.ts";
-import type { TableFamily } from "../nft/wire.ts";
+import { generation, listedRule, Rules } from "../nft/rules.ts";
+import { PROTOCOL_NUMBERS, TABLE_FAMILY } from "../nft/wire.ts";
 import { decodeRule, ruleExpressions } from "./encode.ts";
-import {
-  type FirewallRule,
-  type FoundRule,
-  isAsWorded,
-  type Place,
-  PROTOCOL_NUMBERS,
-} from "./rule.ts";
+import type { FoundRule, Place } from "./rule.ts";
 import {
   type ApplyOptions,
-  byPlace,
   type Driver,
   type FirewallChange,
-  type FirewallView,
+  FirewallView,
+  type Like,
   Stale,
 } from "./view.ts";
 
@@ -63,9 +57,6 @@ const BASE_CHAINS: Readonly<Record<Place["table"], Readonly<Record<string, Chain
   },
 };
 
-/** The family of nf_tables that iptables (4) and ip6tables (6) write to. */
-const TABLE_FAMILY: Readonly<Record<Family, TableFamily>> = { 4: "ip", 6: "ip6" };
-
 /** Of a batch whose rule set another program has changed since (NFNL_BATCH_GENID). */
 const ERESTART = 85;
 
@@ -83,76 +74,42 @@ export function currentGeneration(): number | undefined {
 }
 
 /** Each chain is read when it is asked for: what one of ten thousand rules costs, only who asks pays. */
-class NfTablesView implements FirewallView {
-  readonly #rules: Rules;
-
-  constructor(family: Family) {
-    this.#rules = new Rules(TABLE_FAMILY[family]);
+class NfTablesView extends FirewallView {
+  chain({ family, table, chain }: Place) {
+    return new Rules(TABLE_FAMILY[family]).chain(table, chain);
   }
 
-  hasChain({ table, chain }: Place): boolean {
-    return this.#rules.hasChain(table, chain);
+  rules(place: Place, like: readonly Like[] = []): FoundRule[] {
+    const marks = like.map(markOf);
+    const areMarked = marks.length <= MOST_MARKS && marks.every((mark) => mark !== undefined);
+    return new Rules(TABLE_FAMILY[place.family]).list(
+      place.table,
+      place.chain,
+      (listed) => decodeRule(place, listed),
+      like.length > 0 && areMarked ? marks : undefined,
+    );
   }
 
-  policy({ table, chain }: Place): "ACCEPT" | "DROP" | undefined {
-    return this.#rules.policy(table, chain);
-  }
-
-  rules(place: Place): FoundRule[] {
-    return this.#rules.list(place.table, place.chain, (rule) => decodeRule(place, rule));
-  }
-
-  find(rules: readonly FirewallRule[]): FoundRule[] {
-    return byPlace(rules).flatMap((ofChain) => this.#meet(ofChain).map(([, listed]) => listed));
-  }
-
-  missing(rules: readonly FirewallRule[]): FirewallRule[] {
-    return byPlace(rules).flatMap((ofChain) => {
-      const there = new Set(this.#meet(ofChain).map(([wanted]) => wanted));
-      return ofChain.filter((rule) => !there.has(rule));
-    });
-  }
-
-  /** The rules of one chain that are as one of those wanted, each with that one. */
-  #meet(wanted: readonly FirewallRule[]): [FirewallRule, FoundRule][] {
-    const { family, table, chain } = wanted[0]!;
-    const written = wanted.map((rule) => ({
-      rule,
-      expressions: rule.words ? undefined : ruleExpressions(rule),
-    }));
-    // Looked for in the bytes first: to take each of ten thousand rules apart takes its time.
-    const marks = wanted.map(markOf);
-    return this.#rules.list(table, chain, (listed) => {
-      const found = () => decodeRule({ family, table, chain }, listed);
-      const same = written.find(({ rule, expressions }) =>
-        expressions ? isSameRule(listed.expressions, expressions) : isAsWorded(rule, found())
-      );
-      return same && [same.rule, found()];
-    }, marks.every((mark) => mark !== undefined) ? marks : undefined);
-  }
-
-  withComment(place: Place, comments: readonly string[]): FoundRule[] {
-    return this.#rules.withComment(place.table, place.chain, comments)
-      .map((listed) => decodeRule(place, listed));
-  }
-
-  recall(rules: readonly FoundRule[], comment: string): boolean {
-    return rules.every(({ table, chain, id }) =>
-      this.#rules.hasComment({ table, chain, handle: id }, comment)
+  override recall(rules: readonly FoundRule[], comment: string): boolean {
+    return rules.every(({ family, table, chain, id }) =>
+      new Rules(TABLE_FAMILY[family]).hasComment({ table, chain, handle: id }, comment)
     );
   }
 }
 
+/** With more marks it takes longer to look for them than to take the rules apart. */
+const MOST_MARKS = 16;
+
 /** Bytes that only rules hold which are like this one, if it has any. */
-function markOf({ source, destination, comment }: FirewallRule): Uint8Array | undefined {
+function markOf({ source, destination, comment }: Like): Uint8Array | undefined {
   const network = [destination, source].find((one) => one && one.prefixLength >= 24);
   if (network) return addressBytes(network.address).subarray(0, network.prefixLength >> 3);
   return comment === undefined ? undefined : new TextEncoder().encode(comment);
 }
 
 export class NfTables implements Driver {
-  look(family: Family): Promise<FirewallView> {
-    return Promise.resolve(new NfTablesView(family));
+  look(): Promise<FirewallView> {
+    return Promise.resolve(new NfTablesView());
   }
 
   /** @throws {SystemError} for which nothing was changed @throws {Stale} */

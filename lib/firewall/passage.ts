@@ -3,20 +3,25 @@
  * and carry no name, so that either can remove the other's: whose they are is on record, written
  * before they are made.
  */
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
-import { makeDirectory } from "../kernel/atomic_file.ts";
-import type { Family } from "../base/ip.ts";
+import {
+  makeDirectory,
+  readCheckpoint,
+  removeCheckpoint,
+  writeCheckpoint,
+} from "../kernel/atomic_file.ts";
+import { FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
-import { FAMILIES, Firewall } from "./firewall.ts";
+import { Firewall } from "./firewall.ts";
 import { removeSources } from "./firewalld.ts";
 import { keyOf, type Owner } from "./owner.ts";
 import { type FirewallRule, type FoundRule, type Place, single } from "./rule.ts";
-import { STATE_DIR, STATE_MODE } from "./tool.ts";
 import type { FirewallView } from "./view.ts";
 
 export const PASSAGE_CHAIN = "CNI-FORWARD";
-const RECORDS = `${STATE_DIR}/passages`;
+/** What is known of rules beside those in the kernel, for as long as this boot. */
+const RECORDS = "/run/mesos-cni/firewall/passages";
+const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
 
 /** Whom the host lets through, and by what. */
 export interface Passage extends Owner {
@@ -29,7 +34,7 @@ export interface Passage extends Owner {
 /** The answers to what a container asked, and all that it sends. */
 export function passageRules(addresses: readonly string[], family: Family): FirewallRule[] {
   const place: Place = { family, table: "filter", chain: PASSAGE_CHAIN };
-  return addresses.filter((address) => (address.includes(":") ? 6 : 4) === family)
+  return addresses.filter((address) => familyOfKnown(address) === family)
     .flatMap((address): FirewallRule[] => [
       {
         ...place,
@@ -76,15 +81,11 @@ export async function removePassage(
   const record = read(fileOf(owner));
   const all = [...new Set([...record?.addresses ?? [], ...addresses])];
   if (all.length > 0) {
-    for (const firewall of await Firewall.every(path)) {
-      await firewall.change({
-        families: FAMILIES.filter((family) => passageRules(all, family).length > 0),
-        plan: (view) =>
-          view.find(FAMILIES.flatMap((family) => passageRules(all, family)))
-            .map((remove) => ({ remove })),
-        what: `let container ${owner.containerId} through no more`,
-      });
-    }
+    const rules = FAMILIES.flatMap((family) => passageRules(all, family));
+    await Firewall.changeEvery(path, {
+      plan: (view) => view.find(rules).map((remove) => ({ remove })),
+      what: `let container ${owner.containerId} through no more`,
+    });
   }
   if (record?.zone !== undefined) await removeSources(record.zone, all, path);
   removeCheckpoint(fileOf(owner));

@@ -2,8 +2,8 @@
  * The table `inet mesos-cni` of the nftables backend: its maps and sets, its chains, their rules.
  * One lookup leads a packet to its mapping, whether there are ten or ten thousand.
  */
-import { ANY_ADDRESS, type Family } from "../base/ip.ts";
-import { type Change } from "../nft/batch.ts";
+import { FAMILIES, type Family } from "../base/ip.ts";
+import type { Change } from "../nft/batch.ts";
 import {
   addChain,
   addRule,
@@ -13,13 +13,15 @@ import {
   type Table,
 } from "../nft/changes.ts";
 import {
+  ADDRESSES,
   bitwise,
   compare,
-  conntrack,
+  conntrackStatus,
+  destinationType,
   dnat,
   type Expression,
-  fibType,
   IPS_DST_NAT,
+  isFamily,
   lookup,
   masquerade,
   meta,
@@ -28,14 +30,13 @@ import {
   verdict,
 } from "../nft/expressions.ts";
 import { Rules } from "../nft/rules.ts";
-import { addProtocolSet, addSet, protocolElements, type SetDefinition } from "../nft/sets.ts";
-import { NFPROTO } from "../nft/wire.ts";
+import { addProtocolSet, addSet, type SetDefinition } from "../nft/sets.ts";
+import { NFPROTO, TABLE_FAMILY } from "../nft/wire.ts";
 
 export const TABLE = "mesos-cni";
 export const NFT_TABLE: Table = { family: "inet", name: TABLE };
 
 const PORT = ["meta l4proto", "th dport"] as const;
-const FAMILIES = Object.keys(ANY_ADDRESS).map(Number) as Family[];
 
 const to = (family: Family) => family === 4 ? "ip daddr" as const : "ip6 daddr" as const;
 const from = (family: Family) => family === 4 ? "ip saddr" as const : "ip6 saddr" as const;
@@ -88,68 +89,61 @@ interface Chain {
   rules: readonly (readonly (Expression | { protocols: "in" | "not in" })[])[];
 }
 
-/** `meta nfproto ipv4` or `ipv6`. */
-function isFamily(family: Family): Expression[] {
-  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[family === 4 ? "ip" : "ip6"]]))];
-}
-
-/** Where addresses are in the header, and how long they are. */
-const SOURCE = { 4: [12, 4], 6: [8, 16] } as const;
-const DESTINATION = { 4: [16, 4], 6: [24, 16] } as const;
-
 /** Loads a concatenation of fields into the registers from the first on. */
-function key(family: Family, ...fields: ("device" | "from" | "to" | "port")[]): Expression[] {
-  let offset = 0;
-  const place = (bytes: number) => {
-    const register = registerAt(offset);
-    offset += bytes;
-    return register;
-  };
+function key(
+  family: Family,
+  ...fields: ("device" | "source" | "destination" | "port")[]
+): Expression[] {
+  let end = 0;
+  const place = (bytes: number) => registerAt((end += bytes) - bytes);
   return fields.flatMap((field) => {
     if (field === "device") return [meta("iifname", place(16))];
     if (field === "port") {
       return [meta("l4proto", place(4)), payload("transport", 2, 2, place(4))];
     }
-    const [at, length] = (field === "from" ? SOURCE : DESTINATION)[family];
-    return [payload("network", at, length, place(length))];
+    const { offset, length } = ADDRESSES[field][family];
+    return [payload("network", offset, length, place(length))];
   });
 }
 
 const RETURN = verdict("return");
 
-function except(family: Family, set: string, ...fields: ("device" | "to" | "port")[]) {
+function except(family: Family, set: string, ...fields: ("device" | "destination" | "port")[]) {
   return [...isFamily(family), ...key(family, ...fields), lookup(set), RETURN];
 }
 
 /** `dnat ip to KEY map @MAP`: the map's value is the address and the port. */
-function lead(family: Family, map: string, ...fields: ("to" | "port")[]) {
-  const length = DESTINATION[family][1];
+function lead(family: Family, map: string, ...fields: ("destination" | "port")[]) {
   return [
     { protocols: "in" } as const,
     // A key with an address is loaded from the header of its family; nat looks at that itself.
-    ...(fields.includes("to") ? isFamily(family) : []),
+    ...(fields.includes("destination") ? isFamily(family) : []),
     ...key(family, ...fields),
     lookup(map, { to: registerAt(0) }),
-    dnat(NFPROTO[family === 4 ? "ip" : "ip6"], registerAt(0), registerAt(length)),
+    dnat(
+      NFPROTO[TABLE_FAMILY[family]],
+      registerAt(0),
+      registerAt(ADDRESSES.destination[family].length),
+    ),
   ];
 }
 
 function comeBack(family: Family): Expression[] {
   return [
-    conntrack("status"),
+    conntrackStatus(),
     bitwise(new Uint8Array([IPS_DST_NAT, 0, 0, 0])),
     compare("neq", new Uint8Array(4)),
     ...isFamily(family),
-    ...key(family, "from", "to"),
+    ...key(family, "source", "destination"),
     lookup(`nearby${family}`),
-    ...key(family, "to", "port"),
+    ...key(family, "destination", "port"),
     lookup(`snat${family}`),
     masquerade(),
   ];
 }
 
 const RTN_LOCAL = 2;
-const toThisHost = [fibType("daddr"), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
+const toThisHost = [destinationType(), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
 const toLoopback4 = [payload("network", 16, 1), compare("eq", new Uint8Array([127]))];
 
 const CHAINS: Readonly<Record<string, Chain>> = {
@@ -158,9 +152,13 @@ const CHAINS: Readonly<Record<string, Chain>> = {
       [{ protocols: "not in" }, RETURN],
       ...FAMILIES.map((family) => except(family, `excluded${family}`, "device", "port")),
       ...FAMILIES.map((family) => except(family, `wildcards${family}`, "device", "port")),
-      ...FAMILIES.map((family) => except(family, `excluded${family}_at`, "device", "to", "port")),
-      ...FAMILIES.map((family) => except(family, `wildcards${family}_at`, "device", "to", "port")),
-      ...FAMILIES.map((family) => lead(family, `ports${family}_at`, "to", "port")),
+      ...FAMILIES.map((family) =>
+        except(family, `excluded${family}_at`, "device", "destination", "port")
+      ),
+      ...FAMILIES.map((family) =>
+        except(family, `wildcards${family}_at`, "device", "destination", "port")
+      ),
+      ...FAMILIES.map((family) => lead(family, `ports${family}_at`, "destination", "port")),
       ...FAMILIES.map((family) => lead(family, `ports${family}`, "port")),
     ],
   },
@@ -169,7 +167,7 @@ const CHAINS: Readonly<Record<string, Chain>> = {
     rules: [[...toThisHost, verdict("jump", "mappings")]],
   },
   loopback: {
-    rules: [lead(4, "ports4_at", "to", "port"), lead(4, "loopback4", "port")],
+    rules: [lead(4, "ports4_at", "destination", "port"), lead(4, "loopback4", "port")],
   },
   output: {
     hook: { type: "nat", hook: "output", priority: -100 },
@@ -214,10 +212,7 @@ export function tableChanges(): Change[] {
     for (const rule of rules) {
       const expressions = rule.flatMap((one) => {
         if (one instanceof Uint8Array) return [one];
-        changes.push(
-          addProtocolSet(NFT_TABLE, "__set%d", ++id),
-          protocolElements(NFT_TABLE, "__set%d", id),
-        );
+        changes.push(...addProtocolSet(NFT_TABLE, "__set%d", ++id));
         const inverted = one.protocols === "not in";
         return [meta("l4proto"), lookup({ anonymous: "__set%d", id }, { inverted })];
       });
@@ -227,21 +222,11 @@ export function tableChanges(): Change[] {
   return changes;
 }
 
-/** Of chains, how many rules each has, and whether it is hooked in. */
-type Shape = Readonly<Record<string, { rules: number; isBase: boolean }>>;
-
-const COMPLETE: Shape = Object.fromEntries(
-  Object.entries(CHAINS).map(([name, { hook, rules }]) => [
-    name,
-    { rules: rules.length, isBase: hook !== undefined },
-  ]),
-);
-
 /** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
 export function isTableComplete(): boolean {
-  const rules = new Rules("inet");
-  return Object.entries(COMPLETE).every(([name, chain]) =>
-    (!chain.isBase || rules.hasBaseChain(TABLE, name)) &&
-    rules.count(TABLE, name) === chain.rules
+  const there = new Rules("inet");
+  return Object.entries(CHAINS).every(([name, { hook, rules }]) =>
+    (hook === undefined || there.chain(TABLE, name)?.policy !== undefined) &&
+    there.count(TABLE, name) === rules.length
   );
 }

@@ -1,16 +1,8 @@
 /** Rules as values: all that this program writes, and as much as it understands of others'. */
 import { OperatorError } from "../base/error.ts";
-import { addressBytes, addressText, type Family, familyOfKnown, networkBytes } from "../base/ip.ts";
-import type { ConntrackState } from "../nft/compat.ts";
-import { commentTooLong } from "../nft/wire.ts";
-
-export type TransportProtocol = "tcp" | "udp" | "sctp";
-/** IPPROTO_*. */
-export const PROTOCOL_NUMBERS: Readonly<Record<TransportProtocol, number>> = {
-  tcp: 6,
-  udp: 17,
-  sctp: 132,
-};
+import { canonicalAddress, type Family, familyOfKnown, networkText } from "../base/ip.ts";
+import { type ConntrackState, LONGEST_COMMENT } from "../nft/compat.ts";
+import { commentTooLong, type TransportProtocol } from "../nft/wire.ts";
 
 /** Tables that iptables has. */
 export type TableName = "nat" | "filter" | "raw" | "mangle";
@@ -97,15 +89,15 @@ export function ruleLine(rule: FirewallRule | FoundRule): string {
   const { chain, source, destination, inDevice, outDevice, port, toLocal, states, comment } = rule;
   return [
     `-A ${chain}`,
-    networkText("-s", source),
-    networkText("-d", destination),
+    networkMatch("-s", source),
+    networkMatch("-d", destination),
     inDevice && `${inDevice.not ? "! " : ""}-i ${inDevice.is}`,
     outDevice && `${outDevice.not ? "! " : ""}-o ${outDevice.is}`,
     port && `-p ${port.protocol} -m ${port.protocol} --dport ${port.number}`,
     toLocal && "-m addrtype --dst-type LOCAL",
     states && `-m conntrack ${states.not ? "! " : ""}--ctstate ${states.is.join(",")}`,
     ..."unknown" in rule ? rule.unknown : rule.words ?? [],
-    comment !== undefined && `-m comment --comment ${quoted(comment)}`,
+    comment !== undefined && `-m comment --comment ${quotedComment(comment)}`,
     rule.target && targetText(rule.target),
   ].filter((part) => part).join(" ");
 }
@@ -121,18 +113,16 @@ export function isAsWorded(wanted: FirewallRule, found: FoundRule): boolean {
 }
 
 /** iptables prints no match for a prefix of length 0, which every address has. */
-function networkText(flag: string, wanted: Network | undefined): string | undefined {
+function networkMatch(flag: string, wanted: Network | undefined): string | undefined {
   if (!wanted || wanted.prefixLength === 0) return undefined;
-  const { address, prefixLength, not } = wanted;
-  const text = addressText(networkBytes(addressBytes(address), prefixLength));
-  return `${not ? "! " : ""}${flag} ${text}/${prefixLength}`;
+  return `${wanted.not ? "! " : ""}${flag} ${networkText(wanted.address, wanted.prefixLength)}`;
 }
 
-/** XT_MAX_COMMENT_LEN less the NUL: iptables-restore cuts what is longer. */
-const LONGEST_COMMENT = 255;
-
 /** iptables puts quotes around what is more than one plain word (xtables_save_string). */
-function quoted(comment: string): string {
+export function quotedComment(comment: string): string;
+export function quotedComment(comment: string | undefined): string | undefined;
+export function quotedComment(comment: string | undefined): string | undefined {
+  if (comment === undefined) return undefined;
   if (/[\n\r\0]/.test(comment)) {
     throw new OperatorError(
       "bad_comment",
@@ -151,7 +141,24 @@ function targetText(target: NonNullable<FoundRule["target"]>): string {
   if ("goto" in target) return `-g ${target.goto}`;
   if ("other" in target) return `-j ${target.other}`;
   if ("masquerade" in target) return "-j MASQUERADE";
-  const { address, port } = target.dnat;
+  const { port } = target.dnat;
+  const address = canonicalAddress(target.dnat.address);
   const host = familyOfKnown(address) === 6 ? `[${address}]` : address;
   return `-j DNAT --to-destination ${host}:${port}`;
+}
+
+/** A rule of which nothing is known yet but where it is. */
+export function foundAt(
+  { family, table, chain }: Place,
+  id: string,
+): FoundRule & { unknown: string[] } {
+  return { family, table, chain, unknown: [], id };
+}
+
+/** A match of a protocol alone, without a port, is none that this program has a word for. */
+export function withoutBareProtocol(rule: FoundRule & { unknown: string[] }): FoundRule {
+  if (rule.port?.number !== 0) return rule;
+  rule.unknown.push(`-p ${rule.port.protocol}`);
+  delete rule.port;
+  return rule;
 }

@@ -1,89 +1,55 @@
 /** The output of `iptables-save`: its one reader. */
+import { networkText } from "../base/ip.ts";
 import { lookup } from "../base/json.ts";
 import type { ConntrackState } from "../nft/compat.ts";
+import { PROTOCOL_NUMBERS, type TransportProtocol } from "../nft/wire.ts";
 import {
-  type FirewallRule,
+  foundAt,
   type FoundRule,
-  isAsWorded,
   type Network,
   type Place,
-  PROTOCOL_NUMBERS,
-  ruleLine,
+  quotedComment,
   single,
-  type TransportProtocol,
+  withoutBareProtocol,
 } from "./rule.ts";
-import { byPlace, type FirewallView } from "./view.ts";
+import { FirewallView, type Like } from "./view.ts";
 
 interface SavedChain {
-  policy: string;
+  policy?: "ACCEPT" | "DROP";
   lines: string[];
 }
 
-export class SavedView implements FirewallView {
+export class SavedView extends FirewallView {
   readonly #chains = new Map<string, SavedChain>();
 
   /** @param text of one family */
   constructor(text: string) {
+    super();
     let table = "";
     for (const line of text.split("\n")) {
       if (line.startsWith("*")) table = line.slice(1);
       else if (line.startsWith(":")) {
-        const [chain, policy] = line.slice(1).split(" ") as [string, string];
-        this.#chains.set(`${table} ${chain}`, { policy, lines: [] });
+        const [chain, policy] = line.slice(1).split(" ");
+        const isKnown = policy === "ACCEPT" || policy === "DROP";
+        this.#chains.set(`${table} ${chain}`, { ...isKnown ? { policy } : {}, lines: [] });
       } else if (line.startsWith("-A ")) {
         this.#chains.get(`${table} ${line.split(" ", 2)[1]}`)?.lines.push(line);
       }
     }
   }
 
-  hasChain(place: Place): boolean {
-    return this.#chain(place) !== undefined;
-  }
-
-  policy(place: Place): "ACCEPT" | "DROP" | undefined {
-    const policy = this.#chain(place)?.policy;
-    return policy === "ACCEPT" || policy === "DROP" ? policy : undefined;
-  }
-
-  rules(place: Place): FoundRule[] {
-    return this.#lines(place).map((line) => parseRule(place, line));
-  }
-
-  find(rules: readonly FirewallRule[]): FoundRule[] {
-    return byPlace(rules).flatMap((ofChain) => {
-      const { family, table, chain } = ofChain[0]!;
-      const wanted = new Set(ofChain.map(ruleLine));
-      return this.#lines(ofChain[0]!).flatMap((line) => {
-        const found = parseRule({ family, table, chain }, line);
-        const isOne = wanted.has(line) || ofChain.some((rule) => isAsWorded(rule, found));
-        return isOne ? [found] : [];
-      });
-    });
-  }
-
-  missing(rules: readonly FirewallRule[]): FirewallRule[] {
-    return byPlace(rules).flatMap((ofChain) => {
-      const there = new Set(this.#lines(ofChain[0]!));
-      const isThere = (rule: FirewallRule) =>
-        rule.words
-          ? this.rules(rule).some((found) => isAsWorded(rule, found))
-          : there.has(ruleLine(rule));
-      return ofChain.filter((rule) => !isThere(rule));
-    });
-  }
-
-  withComment(place: Place, comments: readonly string[]): FoundRule[] {
-    return this.#lines(place).filter((line) => line.includes(" --comment "))
-      .map((line) => parseRule(place, line))
-      .filter(({ comment }) => comment !== undefined && comments.includes(comment));
-  }
-
-  #lines(place: Place): readonly string[] {
-    return this.#chain(place)?.lines ?? [];
-  }
-
-  #chain({ table, chain }: Place): SavedChain | undefined {
+  chain({ table, chain }: Place): SavedChain | undefined {
     return this.#chains.get(`${table} ${chain}`);
+  }
+
+  rules(place: Place, like?: readonly Like[]): FoundRule[] {
+    const marks = like?.map(({ source, destination, comment }) => {
+      const network = [destination, source].find((one) => one && one.prefixLength > 0);
+      return network ? networkText(network.address, network.prefixLength) : quotedComment(comment);
+    });
+    return (this.chain(place)?.lines ?? [])
+      .filter((line) => marks?.some((mark) => !mark || line.includes(mark)) ?? true)
+      .map((line) => parseRule(place, line));
   }
 }
 
@@ -118,8 +84,7 @@ function prefix(value: string, not: boolean): Network | undefined {
 }
 
 function parseRule(place: Place, line: string): FoundRule {
-  const unknown: string[] = [];
-  const rule: FoundRule = { ...place, unknown, id: line };
+  const rule = foundAt(place, line);
   const words = tokens(line).slice(2);
   let not = false;
   for (let i = 0; i < words.length; i++) {
@@ -134,21 +99,18 @@ function parseRule(place: Place, line: string): FoundRule {
     if (word === "-m") i++;
     else if (word === "-j" || word === "-g") {
       rule.target = targetOf(word, words.slice(i + 1));
+      rule.unknown.push(...optionsOf(rule.target, words.slice(i + 2)));
       break;
     } else {
       const hasValue = value !== undefined && (option !== undefined || !/^[-!]/.test(value));
       if (hasValue) i++;
       if (!option?.(rule, value ?? "", not)) {
-        unknown.push([not ? "!" : "", word, hasValue ? value : ""].filter(Boolean).join(" "));
+        rule.unknown.push([not ? "!" : "", word, hasValue ? value : ""].filter(Boolean).join(" "));
       }
     }
     not = false;
   }
-  if (rule.port?.number === 0) {
-    unknown.push(`-p ${rule.port.protocol}`);
-    delete rule.port;
-  }
-  return rule;
+  return withoutBareProtocol(rule);
 }
 
 function targetOf(how: string, [name = "", ...options]: string[]): FoundRule["target"] {
@@ -163,6 +125,12 @@ function targetOf(how: string, [name = "", ...options]: string[]): FoundRule["ta
   }
   // Targets of iptables are in capitals, and so may chains be: options tell.
   return TARGETS.has(name) || options.length > 0 ? { other: name } : { jump: name };
+}
+
+/** Options that change what a target does, behind the address that packets are led to. */
+function optionsOf(target: FoundRule["target"], options: readonly string[]): string[] {
+  const known = target && "masquerade" in target ? 0 : target && "dnat" in target ? 2 : Infinity;
+  return options.length > known ? [options.slice(known).join(" ")] : [];
 }
 
 /** Targets that may stand without options. */

@@ -1,8 +1,6 @@
-/** The programs of iptables: which of the two kinds they are, whether they will do, running them. */
-import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
+/** The programs of iptables: which of the two kinds they are, and running them. */
 import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
-import { log } from "../base/log.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
@@ -11,25 +9,15 @@ import { findTool, type Output, runTool } from "../program/tool.ts";
 /** Where iptables keeps its rules: in nf_tables, which netlink reads, or in tables of its own. */
 export type Kind = "nf_tables" | "legacy";
 
-/** What was found out about a program, remembered as long as it is the same. */
-interface Examined {
-  file: string;
-  /** Of `file`, by which a replaced program is noticed. */
-  size: number;
-  modified: number;
-  version: string;
-  variant: Kind;
-}
-
-/** What is known of rules beside those in the kernel, for as long as this boot. */
-export const STATE_DIR = "/run/mesos-cni/firewall";
-export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
-
 const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
-/** The first of two kinds, which say which they are; both wait for other programs' changes. */
-const LEAST_VERSION = "1.8";
+/** The oldest that is tested: both kinds say which they are, and wait for other programs' changes. */
+const LEAST_VERSION = "1.8.9";
 const WAIT_SECONDS = 30;
-const KINDS_BY_FILE: Readonly<Record<string, Kind>> = { nft: "nf_tables", legacy: "legacy" };
+const KINDS: Readonly<Record<string, Kind>> = {
+  nft: "nf_tables",
+  nf_tables: "nf_tables",
+  legacy: "legacy",
+};
 
 /** iptables for one family of addresses. */
 export class IptablesTool {
@@ -44,18 +32,14 @@ export class IptablesTool {
     return findTool(NAMES[family], path) !== undefined;
   }
 
-  /**
-   * Finds iptables and, when it is a program not seen before, checks what it can do.
-   *
-   * @throws {OperatorError} `no_iptables`, `old_iptables`, `no_comment_match`
-   */
+  /** @throws {OperatorError} `no_iptables`, `old_iptables` */
   static async require(family: Family, path: string): Promise<void> {
-    const name = NAMES[family];
-    const file = findTool(name, path);
-    if (file) return void await examined(file, name);
+    if (await IptablesTool.find(family, path)) return;
     throw new OperatorError(
       "no_iptables",
-      `${name} is not installed: there is none in ${path || "the empty PATH"} nor in the ` +
+      `${NAMES[family]} is not installed: there is none in ${
+        path || "the empty PATH"
+      } nor in the ` +
         `system's directories; install iptables ${LEAST_VERSION} or newer`,
     );
   }
@@ -81,8 +65,7 @@ export class IptablesTool {
     const file = findTool(name, path);
     if (!file) return undefined;
     const linked = /-(nft|legacy)-multi$/.exec(Deno.realPathSync(file))?.[1];
-    const kind = linked ? KINDS_BY_FILE[linked]! : (await examined(file, name)).variant;
-    return new IptablesTool(file, kind, name, path);
+    return new IptablesTool(file, linked ? KINDS[linked]! : await kindOf(file), name, path);
   }
 
   /** The rules of a table, or of all that there are, as text. @throws {OperatorError} */
@@ -113,42 +96,6 @@ export class IptablesTool {
   }
 }
 
-async function examined(file: string, name: string): Promise<Examined> {
-  const { size, mtime } = Deno.statSync(file);
-  const modified = mtime?.getTime() ?? 0;
-  const memory = `${STATE_DIR}/${name}.json`;
-  const known = readMemory(memory);
-  const isSame = known?.file === file && known.size === size && known.modified === modified;
-  if (known && isSame) return known;
-  const found = { file, size, modified, ...await examine(file, name) };
-  remember(memory, found);
-  return found;
-}
-
-function readMemory(file: string): Examined | undefined {
-  try {
-    return JSON.parse(Deno.readTextFileSync(file));
-  } catch (error) {
-    // Half a file is as good as none: it is written again. Another user may not read it.
-    if (
-      error instanceof Deno.errors.NotFound || error instanceof SyntaxError ||
-      error instanceof Deno.errors.PermissionDenied
-    ) return undefined;
-    throw error;
-  }
-}
-
-/** What is not remembered is only found out anew: removal must not need room on the disk for it. */
-function remember(file: string, info: Examined): void {
-  try {
-    makeDirectory(STATE_DIR, STATE_MODE.directory);
-    writeCheckpoint(file, JSON.stringify(info), STATE_MODE.file);
-  } catch (error) {
-    if (!(error instanceof OperatorError)) throw error;
-    log.info("what was found out about iptables is not remembered", { error: error.message });
-  }
-}
-
 /** The tables that the legacy kind has had since the kernel was started, in this namespace. */
 export function legacyTables(family: Family): string[] {
   try {
@@ -160,29 +107,18 @@ export function legacyTables(family: Family): string[] {
   }
 }
 
-async function examine(file: string, name: string): Promise<{ version: string; variant: Kind }> {
-  const { stdout, stderr, code } = await runTool(file, ["--version"]);
-  const found = /v(\d+(?:\.\d+)+)(?:\s+\((\w+)\))?/.exec(stdout);
-  if (code !== 0 || !found) {
-    throw new OperatorError("old_iptables", `${file} --version says: ${stdout || stderr}`);
-  }
-  const version = found[1]!;
-  // Since 1.8 each says of which kind it is.
-  if (!found[2]) {
-    throw new OperatorError(
-      "old_iptables",
-      `${file} is ${name} ${version}; needed is ${LEAST_VERSION} or newer`,
-    );
-  }
-  const match = await runTool(file, ["-m", "comment", "--help"]);
-  if (match.code !== 0) {
-    throw new OperatorError(
-      "no_comment_match",
-      `${file} has no comment match, by which a container's rules are known: ${match.stderr}; ` +
-        "install its extensions (libxt_comment)",
-    );
-  }
-  return { version, variant: found[2] === "nf_tables" ? "nf_tables" : "legacy" };
+/** @throws {OperatorError} `old_iptables` */
+async function kindOf(file: string): Promise<Kind> {
+  const { stdout, stderr } = await runTool(file, ["--version"]);
+  const kind = KINDS[/v[\d.]+\s+\((\w+)\)/.exec(stdout)?.[1] ?? ""];
+  if (kind) return kind;
+  throw new OperatorError(
+    "old_iptables",
+    `${file} does not say of which kind it is, but ${
+      JSON.stringify(stdout || stderr)
+    }; needed is ` +
+      `iptables ${LEAST_VERSION} or newer`,
+  );
 }
 
 function failure(what: string, file: string, output: Output, changes = ""): OperatorError {

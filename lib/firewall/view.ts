@@ -3,23 +3,87 @@ import type { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Family } from "../base/ip.ts";
 import type { Change } from "../nft/batch.ts";
-import type { FirewallRule, FoundRule, Place } from "./rule.ts";
+import { type FirewallRule, type FoundRule, isAsWorded, type Place, ruleLine } from "./rule.ts";
+
+/** By what rules that are looked for can be told from most others. */
+export type Like = Pick<FirewallRule, "source" | "destination" | "comment">;
 
 /** The rules at one moment. Each question is answered without waiting. @throws {SystemError} */
-export interface FirewallView {
-  hasChain(place: Place): boolean;
-  /** What becomes of a packet that no rule of a built-in chain decided over. */
-  policy(place: Place): "ACCEPT" | "DROP" | undefined;
-  /** The rules of a chain; none where there is no such chain. */
-  rules(place: Place): FoundRule[];
-  /** What is there of rules, whoever wrote it: it does exactly what one of them would. */
-  find(rules: readonly FirewallRule[]): FoundRule[];
-  /** Those of rules that are not there. */
-  missing(rules: readonly FirewallRule[]): FirewallRule[];
+export abstract class FirewallView {
+  /** A chain, with what becomes of a packet that no rule of a built-in one decided over. */
+  abstract chain(place: Place): { policy?: "ACCEPT" | "DROP" } | undefined;
+  /**
+   * The rules of a chain; none where there is no such chain.
+   *
+   * @param like others may be left out: to take each of ten thousand rules apart takes its time
+   */
+  abstract rules(place: Place, like?: readonly Like[]): FoundRule[];
+
+  /** Whether the rules of these ids are known to be there still, all with that comment. */
+  recall(_rules: readonly FoundRule[], _comment: string): boolean {
+    return false;
+  }
+
+  hasChain(place: Place): boolean {
+    return this.chain(place) !== undefined;
+  }
+
+  policy(place: Place): "ACCEPT" | "DROP" | undefined {
+    return this.chain(place)?.policy;
+  }
+
   /** Those of a chain that carry one of these comments. */
-  withComment(place: Place, comments: readonly string[]): FoundRule[];
-  /** The rules of these ids, if all of them are still there with that comment. */
-  recall?(rules: readonly FoundRule[], comment: string): boolean;
+  withComment(place: Place, comments: readonly string[]): FoundRule[] {
+    return this.rules(place, comments.map((comment) => ({ comment })))
+      .filter(({ comment }) => comment !== undefined && comments.includes(comment));
+  }
+
+  /** What is there of rules, whoever wrote it: it does exactly what one of them would. */
+  find(rules: readonly FirewallRule[]): FoundRule[] {
+    return this.#meet(rules).map(([, found]) => found);
+  }
+
+  /** Those of rules that are not there. */
+  missing(rules: readonly FirewallRule[]): FirewallRule[] {
+    const there = new Set(this.#meet(rules).map(([name]) => name));
+    return rules.filter((rule) => !there.has(nameOf(rule)));
+  }
+
+  /** What is there of rules, each with the name of that which it is as. */
+  #meet(rules: readonly FirewallRule[]): [string, FoundRule][] {
+    return [...Map.groupBy(rules, placeName).values()].flatMap((wanted) => {
+      const names = new Set(wanted.map(nameOf));
+      const worded = wanted.filter(({ words }) => words);
+      return this.rules(wanted[0]!, wanted).flatMap((found): [string, FoundRule][] => {
+        const same = names.has(nameOf(found))
+          ? found
+          : worded.find((one) => isAsWorded(one, found));
+        return same ? [[nameOf(same), found]] : [];
+      });
+    });
+  }
+}
+
+const placeName = ({ family, table, chain }: Place) => `${family} ${table} ${chain}`;
+const nameOf = (rule: FirewallRule | FoundRule) => `${rule.family} ${rule.table} ${ruleLine(rule)}`;
+
+/** The views of both families as one. */
+export class BothFamilies extends FirewallView {
+  constructor(private readonly of: { readonly [family in Family]?: FirewallView }) {
+    super();
+  }
+
+  override chain(place: Place) {
+    return this.of[place.family]!.chain(place);
+  }
+
+  override rules(place: Place, like?: readonly Like[]) {
+    return this.of[place.family]!.rules(place, like);
+  }
+
+  override recall(rules: readonly FoundRule[], comment: string) {
+    return rules.every((rule) => this.of[rule.family]!.recall([rule], comment));
+  }
 }
 
 /** A change; built-in chains and tables that it needs are made. */
@@ -62,12 +126,6 @@ export interface ApplyOptions {
   generation?: number | undefined;
   /** Is not free before a program that changes rules has ended, even if this process is killed. */
   lock?: FileLock | undefined;
-}
-
-/** Rules by the chain that they are of, since a chain is read as a whole. */
-export function byPlace(rules: readonly FirewallRule[]): FirewallRule[][] {
-  const groups = Map.groupBy(rules, ({ family, table, chain }) => `${family} ${table} ${chain}`);
-  return [...groups.values()];
 }
 
 /** A change of what is not there any more as it was when it was looked at: it is looked at again. */

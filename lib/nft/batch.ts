@@ -4,6 +4,7 @@
  */
 import { SystemError } from "../kernel/libc.ts";
 import {
+  attribute,
   decodeMessages,
   encodeMessage,
   fixedPart,
@@ -11,10 +12,10 @@ import {
   NLM_F_ACK,
   NLM_F_REQUEST,
   NLMSG_ERROR,
-  view,
 } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, Refusal } from "../netlink/socket.ts";
 import { AF_NETLINK, SOCK_RAW, Socket, SOL_SOCKET } from "../kernel/socket.ts";
+import { be32, joined } from "./wire.ts";
 
 /** Subsystems of nfnetlink: the high byte of a message's type. */
 export const NFNL_SUBSYS_CTNETLINK = 1;
@@ -48,7 +49,6 @@ const ENOBUFS = 105;
  */
 let requests: NetlinkSocket | undefined;
 let batches: BatchSocket | undefined;
-let sequence = 0;
 
 /** nfnetlink in this process's network namespace, for single requests. @throws {SystemError} */
 export function nfnetlink(): NetlinkSocket {
@@ -110,12 +110,12 @@ export function applyBatch(
   options: BatchOptions = {},
 ): Message[] | undefined {
   if (changes.length === 0) return [];
-  batches ??= new BatchSocket();
+  const socket = batches ??= new BatchSocket();
   try {
-    return batches.apply(subsystem, changes, what, options);
+    return socket.apply(subsystem, changes, what, options);
   } catch (error) {
     if (!(error instanceof Refusal)) {
-      batches?.close();
+      batches?.[Symbol.dispose]();
       batches = undefined;
     }
     throw error;
@@ -144,68 +144,31 @@ export function applyInSlices(subsystem: number, changes: readonly Change[], wha
   applyBatch(subsystem, slice, what);
 }
 
-/** Only the last change asks for an acknowledgement: errors are always told, and answers cost room. */
-function encodeBatch(
-  subsystem: number,
-  changes: readonly Change[],
-  { generation }: BatchOptions,
-): Uint8Array<ArrayBuffer> {
-  const header = nfHeader(0, subsystem);
-  const begin = [header];
-  if (generation !== undefined) begin.push(generationAttribute(generation));
-  return concat([
-    encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, ++sequence, begin),
-    ...changes.map(({ type, flags = 0, parts }, index) => {
-      const ack = index === changes.length - 1 ? NLM_F_ACK : 0;
-      return encodeMessage(type, NLM_F_REQUEST | ack | flags, ++sequence, parts);
-    }),
-    encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, ++sequence, [header]),
-  ]);
-}
-
-function generationAttribute(generation: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(8);
-  view(bytes).setUint16(0, 8, true);
-  view(bytes).setUint16(2, NFNL_BATCH_GENID, true);
-  view(bytes).setUint32(4, generation);
-  return bytes;
-}
-
-/** A socket for batches, whose buffers grow with them. */
-export class BatchSocket {
+/** A socket for batches, whose buffers grow with them; of this process's network namespace or another. */
+export class BatchSocket implements Disposable {
   readonly #socket: Socket;
+  #sequence = 0;
   #sendBuffer = 0;
   #receiveBuffer = 0;
 
-  /** @param netns this process's own when absent @throws {SystemError} */
+  /** @throws {SystemError} */
   constructor(netns?: string) {
     this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
   }
 
-  /** As {@link applyBatch}, by this socket, which may own what it makes. @throws {SystemError} */
+  /** As {@link applyBatch}. */
   apply(
     subsystem: number,
     changes: readonly Change[],
     what: string,
-    options: BatchOptions = {},
+    { generation, echo = false }: BatchOptions = {},
   ): Message[] | undefined {
-    const first = sequence + 1;
-    const bytes = encodeBatch(subsystem, changes, options);
+    const first = this.#sequence + 1;
+    const bytes = this.#encode(subsystem, changes, generation);
+    const last = this.#sequence - 1;
     if (bytes.length > LARGEST_BATCH) {
       throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
     }
-    return this.#exchange(bytes, { first, last: sequence - 1, what, echo: options.echo });
-  }
-
-  #exchange(
-    bytes: Uint8Array<ArrayBuffer>,
-    { first, last, what, echo = false }: {
-      first: number;
-      last: number;
-      what: string;
-      echo?: boolean;
-    },
-  ): Message[] | undefined {
     if (bytes.length > this.#sendBuffer) {
       this.#sendBuffer = Math.max(bytes.length + 1024, 128 << 10);
       this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, this.#sendBuffer);
@@ -239,6 +202,25 @@ export class BatchSocket {
     return overflowed ? undefined : echoed;
   }
 
+  /** Only the last change asks for an acknowledgement: errors are always told, and answers cost room. */
+  #encode(
+    subsystem: number,
+    changes: readonly Change[],
+    generation: number | undefined,
+  ): Uint8Array<ArrayBuffer> {
+    const header = nfHeader(0, subsystem);
+    const begin: Uint8Array[] = [header];
+    if (generation !== undefined) begin.push(attribute(NFNL_BATCH_GENID, be32(generation)));
+    return joined([
+      encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, ++this.#sequence, begin),
+      ...changes.map(({ type, flags = 0, parts }, index) => {
+        const ack = index === changes.length - 1 ? NLM_F_ACK : 0;
+        return encodeMessage(type, NLM_F_REQUEST | ack | flags, ++this.#sequence, parts);
+      }),
+      encodeMessage(NFNL_MSG_BATCH_END, NLM_F_REQUEST, ++this.#sequence, [header]),
+    ]);
+  }
+
   /** Root may pass the system's limit; root of a user namespace gets as much as the limit allows. */
   #grow(force: number, within: number, bytes: number): void {
     try {
@@ -270,17 +252,7 @@ export class BatchSocket {
     }
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#socket.close();
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }

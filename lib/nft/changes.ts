@@ -11,7 +11,6 @@ import { be32, be64, commentData, NFPROTO, type TableFamily } from "./wire.ts";
 /** The type of a message to or from nf_tables. */
 export const nfMessage = (number: number) => NFNL_SUBSYS_NFTABLES << 8 | number;
 const NFT_MSG_NEWTABLE = nfMessage(0);
-const NFT_MSG_DELTABLE = nfMessage(2);
 const NFT_MSG_NEWCHAIN = nfMessage(3);
 const NFT_MSG_DELCHAIN = nfMessage(5);
 export const NFT_MSG_NEWRULE = nfMessage(6);
@@ -28,13 +27,25 @@ export interface Table {
 export interface ChainHook {
   type: "nat" | "filter" | "route";
   hook: keyof typeof HOOKS;
+  /** Whose packets, of `ingress`. */
+  device?: string;
   /** Among the chains of a hook, the smaller comes first. */
   priority: number;
 }
 
-/** enum nf_inet_hooks. */
-const HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
+/** enum nf_inet_hooks; NF_NETDEV_INGRESS; NF_ARP_IN and NF_ARP_OUT. */
+const HOOKS = {
+  prerouting: 0,
+  input: 1,
+  forward: 2,
+  output: 3,
+  postrouting: 4,
+  ingress: 0,
+  arpInput: 0,
+  arpOutput: 1,
+} as const;
 const NF_ACCEPT = 1;
+const NFT_TABLE_F_OWNER = 2;
 
 /** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
 export interface RuleHandle {
@@ -43,25 +54,23 @@ export interface RuleHandle {
   handle: string;
 }
 
-/** @param comment as `nft list` shows it */
-export function addTable({ family, name }: Table, comment?: string): Change {
+/**
+ * @param options.comment as `nft list` shows it
+ * @param options.isOwned whether it goes with the socket by which it is made
+ */
+export function addTable(
+  { family, name }: Table,
+  { comment, isOwned = false }: { comment?: string; isOwned?: boolean } = {},
+): Change {
   return {
     type: NFT_MSG_NEWTABLE,
     flags: NLM_F_CREATE,
     parts: [
       nfHeader(NFPROTO[family]),
       attribute(1, cString(name)),
-      attribute(2, be32(0)),
+      attribute(2, be32(isOwned ? NFT_TABLE_F_OWNER : 0)),
       ...(comment === undefined ? [] : [attribute(6, commentData(comment))]),
     ],
-  };
-}
-
-/** With all that is in it. */
-export function deleteTable({ family, name }: Table): Change {
-  return {
-    type: NFT_MSG_DELTABLE,
-    parts: [nfHeader(NFPROTO[family]), attribute(1, cString(name))],
   };
 }
 
@@ -74,7 +83,11 @@ export function addChain(
 ): Change {
   const base = hook
     ? [
-      nested(4, [attribute(1, be32(HOOKS[hook.hook])), attribute(2, be32(hook.priority))]),
+      nested(4, [
+        attribute(1, be32(HOOKS[hook.hook])),
+        attribute(2, be32(hook.priority)),
+        ...(hook.device === undefined ? [] : [attribute(3, cString(hook.device))]),
+      ]),
       attribute(5, be32(NF_ACCEPT)),
       attribute(7, cString(hook.type)),
     ]

@@ -8,17 +8,13 @@ import { attribute, view } from "../netlink/message.ts";
 import { type Expression, expression } from "./expressions.ts";
 import { be32, commentTooLong } from "./wire.ts";
 
-/** A match by name, revision and the bytes of its structure. */
-export function xtMatch(name: string, revision: number, info: Uint8Array): Expression {
-  return extension("match", name, revision, info);
-}
-
-/** A target by name, revision and the bytes of its structure. */
-export function xtTarget(name: string, revision: number, info: Uint8Array): Expression {
-  return extension("target", name, revision, info);
-}
-
-function extension(kind: string, name: string, revision: number, info: Uint8Array): Expression {
+/** A match or a target by name, revision and the bytes of its structure. */
+function extension(
+  kind: "match" | "target",
+  name: string,
+  revision: number,
+  info: Uint8Array,
+): Expression {
   return expression(kind, [
     attribute(1, cString(name)),
     attribute(2, be32(revision)),
@@ -26,16 +22,16 @@ function extension(kind: string, name: string, revision: number, info: Uint8Arra
   ]);
 }
 
-/** XT_MAX_COMMENT_LEN: 255 characters and a NUL. */
-const COMMENT_BYTES = 256;
+/** XT_MAX_COMMENT_LEN less the NUL: iptables-restore cuts what is longer. */
+export const LONGEST_COMMENT = 255;
 
 /** `-m comment --comment TEXT`: struct xt_comment_info. */
 export function commentMatch(comment: string): Expression {
-  const info = new Uint8Array(COMMENT_BYTES);
+  const info = new Uint8Array(LONGEST_COMMENT + 1);
   const text = cString(comment);
-  if (text.length > COMMENT_BYTES) throw commentTooLong(comment);
+  if (text.length > info.length) throw commentTooLong(comment);
   info.set(text);
-  return xtMatch("comment", 0, info);
+  return extension("match", "comment", 0, info);
 }
 
 /** Types of addresses (RTN_LOCAL, …) as bits of `--dst-type` (linux/netfilter/xt_addrtype.h). */
@@ -45,7 +41,7 @@ const XT_ADDRTYPE_LOCAL = 1 << 2;
 export function localDestination(): Expression {
   const info = new Uint8Array(8);
   view(info).setUint16(2, XT_ADDRTYPE_LOCAL, true);
-  return xtMatch("addrtype", 1, info);
+  return extension("match", "addrtype", 1, info);
 }
 
 /** States of `--ctstate` as bits (XT_CONNTRACK_STATE_*). */
@@ -66,7 +62,7 @@ export function conntrackState(states: readonly ConntrackState[], inverted: bool
   fields.setUint16(146, XT_CONNTRACK_STATE, true);
   fields.setUint16(148, inverted ? XT_CONNTRACK_STATE : 0, true);
   fields.setUint16(150, states.reduce((bits, state) => bits | CONNTRACK_STATES[state], 0), true);
-  return xtMatch("conntrack", 3, info);
+  return extension("match", "conntrack", 3, info);
 }
 
 const XT_SCTP_DEST_PORTS = 2;
@@ -81,7 +77,7 @@ export function sctpPort(port: number): Expression {
   // No flags of chunks are asked for: iptables leaves -1 as the type of each of the four.
   for (const at of [268, 271, 274, 277]) info[at] = 0xff;
   fields.setUint32(284, XT_SCTP_DEST_PORTS, true);
-  return xtMatch("sctp", 0, info);
+  return extension("match", "sctp", 0, info);
 }
 
 /** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED. */
@@ -97,12 +93,12 @@ export function dnatTarget(address: Uint8Array, port: number): Expression {
   info.set(address, 20);
   fields.setUint16(36, port);
   fields.setUint16(38, port);
-  return xtTarget("DNAT", 2, info);
+  return extension("target", "DNAT", 2, info);
 }
 
 /** `-j MASQUERADE`: of IPv4, struct nf_nat_ipv4_multi_range_compat; of IPv6, nf_nat_range. */
 export function masqueradeTarget(family: 4 | 6): Expression {
   const info = new Uint8Array(family === 4 ? 24 : 40);
   if (family === 4) view(info).setUint32(0, 1, true); // one range, of which nothing is said
-  return xtTarget("MASQUERADE", 0, info);
+  return extension("target", "MASQUERADE", 0, info);
 }

@@ -5,7 +5,8 @@
  */
 import { cString } from "../kernel/libc.ts";
 import { attribute, nested } from "../netlink/message.ts";
-import { be32, be64 } from "./wire.ts";
+import { type Family, networkBytes } from "../base/ip.ts";
+import { be32, be64, NFPROTO, TABLE_FAMILY } from "./wire.ts";
 
 /** An encoded expression, as an element of NFTA_RULE_EXPRESSIONS. */
 export type Expression = Uint8Array;
@@ -19,7 +20,7 @@ const NFTA_VERDICT_CODE = 1;
 const NFTA_VERDICT_CHAIN = 2;
 
 /** NFT_REG_1: also where a result is loaded if nothing else is said. */
-export const REGISTER = 1;
+const REGISTER = 1;
 /** NFT_REG32_00: the first of the registers of 4 bytes, which share room with NFT_REG_1 to 4. */
 const REGISTER_32 = 8;
 
@@ -37,14 +38,13 @@ export function expression(name: string, attributes: readonly Uint8Array[]): Exp
 }
 
 /** A value as NFTA_DATA_VALUE within an attribute. */
-export function data(type: number, value: Uint8Array): Uint8Array {
+function data(type: number, value: Uint8Array): Uint8Array {
   return nested(type, [attribute(NFTA_DATA_VALUE, value)]);
 }
 
 /** Keys of `meta`. */
 export const META = {
   protocol: 1,
-  mark: 3,
   iifname: 6,
   oifname: 7,
   nfproto: 15,
@@ -59,7 +59,7 @@ export function meta(key: keyof typeof META, register = REGISTER): Expression {
 /** Has the kernel tell of each rule that the packet meets from here on (NFT_META_NFTRACE). */
 export function setTrace(): Expression[] {
   return [
-    immediate(new Uint8Array([1])),
+    expression("immediate", [attribute(1, be32(REGISTER)), data(2, new Uint8Array([1]))]),
     expression("meta", [attribute(2, be32(12)), attribute(3, be32(REGISTER))]),
   ];
 }
@@ -85,45 +85,39 @@ export function payload(
 /** enum nft_cmp_ops. */
 const COMPARISONS = { eq: 0, neq: 1, lte: 3, gte: 5 } as const;
 
-/** Ends the rule unless a register is a value (`eq`), is not (`neq`), or is at most or at least that. */
+/** Ends the rule unless the register is a value (`eq`), is not (`neq`), or is at most or at least that. */
 export function compare(
   operator: keyof typeof COMPARISONS,
   value: Uint8Array,
-  register = REGISTER,
 ): Expression {
   return expression("cmp", [
-    attribute(1, be32(register)),
+    attribute(1, be32(REGISTER)),
     attribute(2, be32(COMPARISONS[operator])),
     data(3, value),
   ]);
 }
 
-/** register = (register & mask) ^ xor. */
-export function bitwise(
-  mask: Uint8Array,
-  xor: Uint8Array = new Uint8Array(mask.length),
-  register = REGISTER,
-): Expression {
+/** register = register & mask. */
+export function bitwise(mask: Uint8Array): Expression {
   return expression("bitwise", [
-    attribute(1, be32(register)),
-    attribute(2, be32(register)),
+    attribute(1, be32(REGISTER)),
+    attribute(2, be32(REGISTER)),
     attribute(3, be32(mask.length)),
     attribute(6, be32(0)),
     data(4, mask),
-    data(5, xor),
+    data(5, new Uint8Array(mask.length)),
   ]);
 }
 
 /** Ends the rule unless a register is in a set; `to`: loads what a map has for it. */
 export function lookup(
   set: string | { anonymous: string; id: number },
-  options: { register?: number; to?: number; inverted?: boolean } = {},
+  { to, inverted = false }: { to?: number; inverted?: boolean } = {},
 ): Expression {
-  const { register = REGISTER, to, inverted = false } = options;
   const name = typeof set === "string" ? set : set.anonymous;
   return expression("lookup", [
     attribute(1, cString(name)),
-    attribute(2, be32(register)),
+    attribute(2, be32(REGISTER)),
     ...(to === undefined ? [] : [attribute(3, be32(to))]),
     ...(typeof set === "string" ? [] : [attribute(4, be32(set.id))]),
     attribute(5, be32(inverted ? 1 : 0)),
@@ -146,54 +140,37 @@ export function verdict(code: keyof typeof VERDICTS, chain?: string): Expression
   ]);
 }
 
-/** Loads a value. */
-export function immediate(value: Uint8Array, register = REGISTER): Expression {
-  return expression("immediate", [attribute(1, be32(register)), data(2, value)]);
-}
-
 /** Counts packets and bytes, from 0. */
 export function counter(): Expression {
   return expression("counter", [attribute(1, be64(0n)), attribute(2, be64(0n))]);
 }
 
-/** Keys of `ct` (enum nft_ct_keys). */
-const CT = { state: 0, status: 2, mark: 3 } as const;
-/** Bits of `ct state` (NF_CT_STATE_BIT) and `ct status` (enum ip_conntrack_status). */
-export const CT_ESTABLISHED = 2;
-export const CT_RELATED = 4;
+/** IPS_DST_NAT (enum ip_conntrack_status): the connection's destination was translated. */
 export const IPS_DST_NAT = 1 << 5;
 
-/** Loads a fact about the packet's connection. */
-export function conntrack(key: keyof typeof CT, register = REGISTER): Expression {
-  return expression("ct", [attribute(1, be32(register)), attribute(2, be32(CT[key]))]);
+/** Loads the status of the packet's connection (NFT_CT_STATUS). */
+export function conntrackStatus(): Expression {
+  return expression("ct", [attribute(1, be32(REGISTER)), attribute(2, be32(2))]);
 }
 
-/** Loads the type of the packet's address (RTN_LOCAL, …) by the routing tables. */
-export function fibType(of: "saddr" | "daddr", register = REGISTER): Expression {
+/** Loads the type of the packet's destination (RTN_LOCAL, …) by the routing tables. */
+export function destinationType(): Expression {
   return expression("fib", [
-    attribute(1, be32(register)),
+    attribute(1, be32(REGISTER)),
     attribute(2, be32(3)),
-    attribute(3, be32(of === "saddr" ? 1 : 2)),
+    attribute(3, be32(2)),
   ]);
 }
 
-/** Translates the destination to the address, and the port, that registers hold. */
-export function dnat(family: number, address: number, port?: number): Expression {
-  return nat(1, family, address, port);
-}
-
-/** Translates the source to the address, and the port, that registers hold. */
-export function snat(family: number, address: number, port?: number): Expression {
-  return nat(0, family, address, port);
-}
-
-function nat(type: number, family: number, address: number, port?: number): Expression {
+/** Translates the destination to the address and the port that registers hold. */
+export function dnat(family: number, address: number, port: number): Expression {
   return expression("nat", [
-    attribute(1, be32(type)),
+    attribute(1, be32(1)),
     attribute(2, be32(family)),
     attribute(3, be32(address)),
     attribute(4, be32(address)),
-    ...(port === undefined ? [] : [attribute(5, be32(port)), attribute(6, be32(port))]),
+    attribute(5, be32(port)),
+    attribute(6, be32(port)),
   ]);
 }
 
@@ -202,20 +179,34 @@ export function masquerade(): Expression {
   return expression("masq", []);
 }
 
-const UNITS = { second: 1, minute: 60, hour: 3600, day: 86400 } as const;
-
-/** Ends the rule for what is more than `rate` packets in a unit of time. */
-export function limit(rate: number, unit: keyof typeof UNITS, burst = 5): Expression {
-  return expression("limit", [
-    attribute(1, be64(BigInt(rate))),
-    attribute(2, be64(BigInt(UNITS[unit]))),
-    attribute(3, be32(burst)),
-    attribute(4, be32(0)),
-    attribute(5, be32(0)),
-  ]);
+/** `meta nfproto ipv4` or `ipv6`. */
+export function isFamily(family: Family): Expression[] {
+  return [meta("nfproto"), compare("eq", new Uint8Array([NFPROTO[TABLE_FAMILY[family]]]))];
 }
 
-/** Logs the packet to the kernel's log. */
-export function log(prefix: string): Expression {
-  return expression("log", [attribute(2, cString(prefix))]);
+/** Where the header of each family has its addresses, and of how many bytes they are. */
+export const ADDRESSES = {
+  source: { 4: { offset: 12, length: 4 }, 6: { offset: 8, length: 16 } },
+  destination: { 4: { offset: 16, length: 4 }, 6: { offset: 24, length: 16 } },
+} as const;
+
+/**
+ * An address of the header is in a network, or is not. Whole bytes of a prefix are loaded alone; one
+ * that ends within a byte takes a mask.
+ */
+export function prefixMatch(
+  family: Family,
+  which: keyof typeof ADDRESSES,
+  operator: "eq" | "neq",
+  address: Uint8Array,
+  prefixLength: number,
+): Expression[] {
+  const { offset, length } = ADDRESSES[which][family];
+  const network = networkBytes(address, prefixLength);
+  if (prefixLength % 8 === 0) {
+    const bytes = prefixLength / 8;
+    return [payload("network", offset, bytes), compare(operator, network.subarray(0, bytes))];
+  }
+  const mask = networkBytes(new Uint8Array(length).fill(0xff), prefixLength);
+  return [payload("network", offset, length), bitwise(mask), compare(operator, network)];
 }

@@ -12,9 +12,9 @@ import {
   opened,
   view,
 } from "../netlink/message.ts";
-import { applyInSlices, nfHeader, NFNL_SUBSYS_NFTABLES, withNfnetlink } from "./batch.ts";
-import { deleteRule, nfMessage, type RuleHandle } from "./changes.ts";
-import type { Expression } from "./expressions.ts";
+import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
+import { nfHeader, withNfnetlink } from "./batch.ts";
+import { nfMessage, type RuleHandle } from "./changes.ts";
 import { commentIn, NFPROTO, type TableFamily } from "./wire.ts";
 
 const NFT_MSG_GETTABLE = nfMessage(1);
@@ -24,7 +24,6 @@ const NFT_MSG_GETGEN = nfMessage(16);
 
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
-const NFTA_CHAIN_HOOK = 4;
 const NFTA_CHAIN_POLICY = 5;
 const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
@@ -56,9 +55,9 @@ export function generation(): number {
   return opened(answer!.body, 4)[1].be32(1)!;
 }
 
-/** nf_tables of this process's network namespace, in one family. */
+/** nf_tables of one family, in this process's network namespace or in another. */
 export class Rules {
-  constructor(readonly family: TableFamily) {}
+  constructor(readonly family: TableFamily, private readonly netns?: string) {}
 
   /** Whether a table exists. @throws {SystemError} */
   hasTable(table: string): boolean {
@@ -68,18 +67,22 @@ export class Rules {
 
   /** Whether a chain exists. @throws {SystemError} */
   hasChain(table: string, chain: string): boolean {
-    return this.#chain(table, chain) !== undefined;
+    return this.chain(table, chain) !== undefined;
   }
 
-  /** Whether a chain exists that packets come to by themselves. @throws {SystemError} */
-  hasBaseChain(table: string, chain: string): boolean {
-    return this.#chain(table, chain)?.bytes(NFTA_CHAIN_HOOK) !== undefined;
-  }
-
-  /** What a base chain does with packets that no rule decided over. @throws {SystemError} */
-  policy(table: string, chain: string): "ACCEPT" | "DROP" | undefined {
-    const policy = this.#chain(table, chain)?.be32(NFTA_CHAIN_POLICY);
-    return policy === undefined ? undefined : policy === 0 ? "DROP" : "ACCEPT";
+  /**
+   * A chain, with what a base chain, which packets come to by themselves, does with those that no
+   * rule decided over.
+   *
+   * @throws {SystemError}
+   */
+  chain(table: string, chain: string): { policy?: "ACCEPT" | "DROP" } | undefined {
+    const found = this.#ask(NFT_MSG_GETCHAIN, [
+      attribute(NFTA_CHAIN_TABLE, cString(table)),
+      attribute(NFTA_CHAIN_NAME, cString(chain)),
+    ], `look for the chain ${chain}`);
+    const policy = found?.be32(NFTA_CHAIN_POLICY);
+    return found && (policy === undefined ? {} : { policy: policy === 0 ? "DROP" : "ACCEPT" });
   }
 
   /** How many rules a chain has. @throws {SystemError} */
@@ -105,12 +108,12 @@ export class Rules {
     });
   }
 
-  /** The rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
-  withComment(table: string, chain: string, comments: readonly string[]): ListedRule[] {
+  /** The handles of the rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
+  withComment(table: string, chain: string, comment: string): RuleHandle[] {
     return this.list(table, chain, (listed) => {
-      if (listed.comment === undefined || !comments.includes(listed.comment)) return undefined;
-      return { ...listed, expressions: listed.expressions.slice() };
-    }, comments.map((comment) => cString(comment)));
+      const { handle } = listed;
+      return listed.comment === comment ? { table, chain, handle } : undefined;
+    }, [cString(comment)]);
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
@@ -123,29 +126,10 @@ export class Rules {
     return answer !== undefined && listedRule(table, chain, answer).comment === comment;
   }
 
-  /** Deletes rules, many in one transaction. @throws {SystemError} `ENOENT` if one is not there */
-  remove(rules: readonly RuleHandle[]): void {
-    applyInSlices(
-      NFNL_SUBSYS_NFTABLES,
-      rules.map((rule) => deleteRule(this.family, rule)),
-      `delete ${rules.length} rules of ${this.family} ${rules[0]?.table}`,
-    );
-  }
-
-  #chain(table: string, chain: string): Attributes | undefined {
-    return this.#ask(NFT_MSG_GETCHAIN, [
-      attribute(NFTA_CHAIN_TABLE, cString(table)),
-      attribute(NFTA_CHAIN_NAME, cString(chain)),
-    ], `look for the chain ${chain}`);
-  }
-
   #ask(type: number, parts: readonly Uint8Array[], what: string): Attributes | undefined {
-    const [answer] =
-      found(() =>
-        withNfnetlink((socket) =>
-          socket.request(type, 0, [nfHeader(NFPROTO[this.family]), ...parts], what)
-        )
-      ) ?? [];
+    const header = nfHeader(NFPROTO[this.family]);
+    const [answer] = this.#with((socket) => socket.request(type, 0, [header, ...parts], what)) ??
+      [];
     return answer && opened(answer.body, 4)[1];
   }
 
@@ -154,31 +138,32 @@ export class Rules {
     chain: string,
     take: (rule: Attributes, bytes: Uint8Array) => T | undefined,
   ): T[] {
-    return found(() =>
-      withNfnetlink((socket) =>
-        socket.dump(
-          NFT_MSG_GETRULE,
-          [
-            nfHeader(NFPROTO[this.family]),
-            attribute(NFTA_RULE_TABLE, cString(table)),
-            attribute(NFTA_RULE_CHAIN, cString(chain)),
-          ],
-          `list the rules of ${chain}`,
-          ({ body }) => take(opened(body, 4)[1], body),
-        )
+    const parts = [
+      nfHeader(NFPROTO[this.family]),
+      attribute(NFTA_RULE_TABLE, cString(table)),
+      attribute(NFTA_RULE_CHAIN, cString(chain)),
+    ];
+    return this.#with((socket) =>
+      socket.dump(
+        NFT_MSG_GETRULE,
+        parts,
+        `list the rules of ${chain}`,
+        ({ body }) => take(opened(body, 4)[1], body),
       )
     ) ?? [];
   }
-}
 
-/** Undefined for what is not there, which includes a kernel that has no such table yet. */
-function found<T>(ask: () => T): T | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    // Nothing has a name that is longer than names can be.
-    if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
-    throw error;
+  /** Undefined for what is not there, which includes a kernel that has no such table yet. */
+  #with<T>(ask: (socket: NetlinkSocket) => T): T | undefined {
+    try {
+      if (this.netns === undefined) return withNfnetlink(ask);
+      using socket = new NetlinkSocket(NETLINK_NETFILTER, this.netns);
+      return ask(socket);
+    } catch (error) {
+      // Nothing has a name that is longer than names can be.
+      if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
+      throw error;
+    }
   }
 }
 
@@ -209,39 +194,6 @@ function commentOf(expressions: Uint8Array): string | undefined {
     if (match.text(1) === "comment") return match.text(3);
   }
   return undefined;
-}
-
-/**
- * Whether a listed rule does the same as one that would be written: its expressions are equal but
- * for what counters have counted.
- */
-export function isSameRule(listed: Uint8Array, written: readonly Expression[]): boolean {
-  const found = [...eachAttribute(listed)].map(([, bytes]) => bytes);
-  return found.length === written.length && written.every((bytes, index) => {
-    const wanted = new Attributes(bytes.subarray(4));
-    const other = new Attributes(found[index]!);
-    const name = wanted.text(NFTA_EXPR_NAME);
-    if (name !== other.text(NFTA_EXPR_NAME)) return false;
-    return name === "counter" ||
-      isCovered(wanted.bytes(2), other.bytes(2), name === "immediate");
-  });
-}
-
-/** Whether each attribute of `wanted` is in `other`: the kernel lists defaults that nobody wrote. */
-function isCovered(
-  wanted: Uint8Array | undefined,
-  other: Uint8Array | undefined,
-  isVerdict: boolean,
-): boolean {
-  const others = new Attributes(other ?? new Uint8Array());
-  for (const [type, value] of eachAttribute(wanted ?? new Uint8Array())) {
-    const found = others.bytes(type);
-    if (!found || found.length !== value.length) return false;
-    // Byte 3 of a verdict's header holds NLA_F_NESTED, which the kernel does not list.
-    const isEqual = value.every((byte, at) => byte === found[at] || (isVerdict && at === 3));
-    if (!isEqual) return false;
-  }
-  return true;
 }
 
 /** Whether `part` occurs in `bytes`: a quick look before a rule is taken apart. */

@@ -1,12 +1,8 @@
 /** Rules of any network namespace, as far as it tells what they do to a packet. */
-import { cString } from "../kernel/libc.ts";
-import { attribute, Attributes, eachAttribute, view } from "../netlink/message.ts";
-import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
-import { nfHeader } from "./batch.ts";
-import { nfMessage } from "./changes.ts";
+import { Attributes, eachAttribute, view } from "../netlink/message.ts";
+import { Rules } from "./rules.ts";
+import type { TableFamily } from "./wire.ts";
 
-const NFT_MSG_GETRULE = nfMessage(7);
-const NFTA_RULE_TABLE = 1, NFTA_RULE_CHAIN = 2, NFTA_RULE_HANDLE = 3, NFTA_RULE_EXPRESSIONS = 4;
 const NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2;
 const NFTA_TARGET_NAME = 1, NFTA_TARGET_REV = 2, NFTA_TARGET_INFO = 3;
 const NFTA_PAYLOAD_BASE = 2, NFTA_PAYLOAD_OFFSET = 3, NFTA_PAYLOAD_LEN = 4, NFTA_PAYLOAD_SREG = 5;
@@ -20,16 +16,6 @@ const RANDOM = 1 << 2 | 1 << 4;
 const XT_CT_NOTRACK = 1;
 /** enum nft_payload_bases. */
 const LINK = 0, NETWORK = 1, TRANSPORT = 2;
-
-/** Families of tables (linux/netfilter.h). */
-const FAMILIES: Readonly<Record<string, number>> = {
-  inet: 1,
-  ip: 2,
-  arp: 3,
-  netdev: 5,
-  bridge: 7,
-  ip6: 10,
-};
 
 /** A rule by its expressions. */
 export interface RawRule {
@@ -52,20 +38,11 @@ export function readRules(
   table: string,
   chain: string,
 ): RawRule[] {
-  using socket = new NetlinkSocket(NETLINK_NETFILTER, netns);
-  const parts = [
-    nfHeader(FAMILIES[family] ?? 0),
-    attribute(NFTA_RULE_TABLE, cString(table)),
-    attribute(NFTA_RULE_CHAIN, cString(chain)),
-  ];
-  return socket.dump(NFT_MSG_GETRULE, parts, `list the rules of ${chain}`, ({ body }) => {
-    const rule = new Attributes(body.subarray(4));
-    const handle = rule.bytes(NFTA_RULE_HANDLE);
-    if (!handle) return undefined;
-    const bytes = (rule.bytes(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array()).slice();
+  return new Rules(family as TableFamily, netns).list(table, chain, (rule) => {
+    const bytes = rule.expressions.slice();
     const expressions = [...eachAttribute(bytes)].map(([, one]) => new Attributes(one));
     return {
-      handle: view(handle).getBigUint64(0).toString(),
+      handle: rule.handle,
       names: expressions.flatMap(namesOf),
       isRandom: expressions.some(isRandom),
       bytes,
@@ -78,11 +55,11 @@ function namesOf(expression: Attributes): string[] {
   const data = expression.nested(NFTA_EXPR_DATA);
   switch (name) {
     case "nat":
-      return [number(data, NFTA_NAT_TYPE) === 1 ? "dnat" : "snat"];
+      return [data.be32(NFTA_NAT_TYPE) === 1 ? "dnat" : "snat"];
     case "target":
       return targetNames(data);
     case "ct":
-      return data.bytes(NFTA_CT_SREG) && number(data, NFTA_CT_KEY) === NFT_CT_ZONE
+      return data.bytes(NFTA_CT_SREG) && data.be32(NFTA_CT_KEY) === NFT_CT_ZONE
         ? ["ct set zone"]
         : [];
     case "payload":
@@ -103,9 +80,9 @@ function targetNames(data: Attributes): string[] {
 
 /** Addresses and ports, of any header; or what a router counts down (at 8 of IPv4, at 7 of IPv6). */
 function writtenNames(data: Attributes): string[] {
-  const base = number(data, NFTA_PAYLOAD_BASE);
-  const offset = number(data, NFTA_PAYLOAD_OFFSET) ?? 0;
-  const length = number(data, NFTA_PAYLOAD_LEN) ?? 0;
+  const base = data.be32(NFTA_PAYLOAD_BASE);
+  const offset = data.be32(NFTA_PAYLOAD_OFFSET) ?? 0;
+  const length = data.be32(NFTA_PAYLOAD_LEN) ?? 0;
   if (base === NETWORK && length <= 2) return offset >= 6 && offset <= 8 ? ["payload set ttl"] : [];
   const isAddress = base === LINK && offset < 12 || base === NETWORK ||
     base === TRANSPORT && offset < 4;
@@ -116,19 +93,14 @@ function writtenNames(data: Attributes): string[] {
 function isRandom(expression: Attributes): boolean {
   const name = expression.text(NFTA_EXPR_NAME);
   const data = expression.nested(NFTA_EXPR_DATA);
-  if (name === "masq") return ((number(data, NFTA_MASQ_FLAGS) ?? 0) & RANDOM) !== 0;
+  if (name === "masq") return ((data.be32(NFTA_MASQ_FLAGS) ?? 0) & RANDOM) !== 0;
   if (name === "nat") {
-    return number(data, NFTA_NAT_TYPE) === 0 &&
-      ((number(data, NFTA_NAT_FLAGS) ?? 0) & RANDOM) !== 0;
+    return data.be32(NFTA_NAT_TYPE) === 0 &&
+      ((data.be32(NFTA_NAT_FLAGS) ?? 0) & RANDOM) !== 0;
   }
   const info = data.bytes(NFTA_TARGET_INFO);
   const target = name === "target" ? data.text(NFTA_TARGET_NAME) : undefined;
   if (!info || info.length < 8 || target !== "MASQUERADE" && target !== "SNAT") return false;
-  const hasCount = number(data, NFTA_TARGET_REV) === 0 && info.length < 32;
+  const hasCount = data.be32(NFTA_TARGET_REV) === 0 && info.length < 32;
   return (view(info).getUint32(hasCount ? 4 : 0, true) & RANDOM) !== 0;
-}
-
-function number(data: Attributes, type: number): number | undefined {
-  const bytes = data.bytes(type);
-  return bytes && bytes.length >= 4 ? view(bytes).getUint32(0) : undefined;
 }

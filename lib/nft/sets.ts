@@ -4,7 +4,7 @@
  * `nft` shows a key by the expressions that it was made of (`typeof meta l4proto . th dport`).
  * The kernel keeps these as user data, in a format of libnftables.
  */
-import { addressBytes } from "../base/ip.ts";
+import { addressBytes, networkBytes } from "../base/ip.ts";
 import { cString, SystemError } from "../kernel/libc.ts";
 import {
   addressOf,
@@ -19,7 +19,17 @@ import {
 } from "../netlink/message.ts";
 import { type Change, nfHeader, withNfnetlink } from "./batch.ts";
 import { nfMessage, type Table } from "./changes.ts";
-import { be32, commentData, commentIn, joined, NFPROTO, userData } from "./wire.ts";
+import {
+  be32,
+  commentData,
+  commentIn,
+  joined,
+  NFPROTO,
+  PROTOCOL_NUMBERS,
+  protocolOf,
+  type TransportProtocol,
+  userData,
+} from "./wire.ts";
 
 const NFT_MSG_NEWSET = nfMessage(9);
 const NFT_MSG_NEWSETELEM = nfMessage(12);
@@ -69,8 +79,6 @@ export interface SetElement {
   comment?: string;
 }
 
-const PROTOCOL_NUMBERS: Readonly<{ [name: string]: number }> = { tcp: 6, udp: 17, sctp: 132 };
-
 /** A field takes whole registers of 4 bytes. */
 function registerBytes(field: SetField): number {
   return (FIELDS[field].bytes + 3) & ~3;
@@ -79,67 +87,65 @@ function registerBytes(field: SetField): number {
 export function addSet(table: Table, set: SetDefinition, id: number): Change {
   const { name, key, value, interval = false } = set;
   const flags = (value ? NFT_SET_MAP : 0) | (interval ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
-  const length = (fields: readonly SetField[]) =>
-    fields.reduce((sum, field) => sum + registerBytes(field), 0);
-  return {
-    type: NFT_MSG_NEWSET,
-    flags: NLM_F_CREATE,
-    parts: [
-      nfHeader(NFPROTO[table.family]),
-      attribute(1, cString(table.name)),
-      attribute(2, cString(name)),
-      attribute(3, be32(flags)),
-      attribute(4, be32(concatenatedType(key))),
-      attribute(5, be32(length(key))),
-      ...(value
-        ? [attribute(6, be32(concatenatedType(value))), attribute(7, be32(length(value)))]
-        : []),
-      attribute(10, be32(id)),
-      ...(interval ? [nested(9, [nested(2, key.map(fieldLength))])] : []),
-      attribute(13, typeofData(key, value)),
-    ],
-  };
+  const kindOf = (fields: readonly SetField[]) => [
+    be32(concatenatedType(fields)),
+    be32(fields.reduce((sum, field) => sum + registerBytes(field), 0)),
+  ];
+  const [valueType, valueLength] = value ? kindOf(value) : [];
+  return newSet(table, name, flags, kindOf(key), [
+    ...(valueType && valueLength ? [attribute(6, valueType), attribute(7, valueLength)] : []),
+    attribute(10, be32(id)),
+    // NFTA_SET_FIELD_LEN: where one field's range ends and the next one's begins.
+    ...(interval
+      ? [nested(9, [
+        nested(2, key.map((field) => nested(1, [attribute(1, be32(FIELDS[field].bytes))]))),
+      ])]
+      : []),
+    attribute(13, typeofData(key, value)),
+  ]);
 }
 
-/** NFTA_SET_FIELD_LEN: where one field's range ends and the next one's begins. */
-function fieldLength(field: SetField): Uint8Array {
-  return nested(1, [attribute(1, be32(FIELDS[field].bytes))]);
-}
-
-/** An anonymous set of protocols, as `{ tcp, udp, sctp }` in a rule is one. */
-export function addProtocolSet(table: Table, name: string, id: number): Change {
-  return {
-    type: NFT_MSG_NEWSET,
-    flags: NLM_F_CREATE,
-    parts: [
-      nfHeader(NFPROTO[table.family]),
-      attribute(1, cString(table.name)),
-      attribute(2, cString(name)),
-      attribute(3, be32(NFT_SET_ANONYMOUS | NFT_SET_CONSTANT)),
-      attribute(4, be32(FIELDS["meta l4proto"].type)),
-      attribute(5, be32(1)),
-      attribute(10, be32(id)),
-      nested(9, [attribute(1, be32(3))]),
-      attribute(
-        13,
-        joined([
-          userData(0, new Uint8Array([1, 0, 0, 0])),
-          userData(3, FIELDS["meta l4proto"].typeof),
-        ]),
-      ),
-    ],
-  };
-}
-
-/** The elements of {@link addProtocolSet}, in the same batch. */
-export function protocolElements(table: Table, set: string, id: number): Change {
-  const elements = Object.values(PROTOCOL_NUMBERS).map((number) =>
+/** An anonymous set of protocols, as `{ tcp, udp, sctp }` in a rule is one, and its elements. */
+export function addProtocolSet(table: Table, name: string, id: number): Change[] {
+  const { type, typeof: shown } = FIELDS["meta l4proto"];
+  const numbers = Object.values(PROTOCOL_NUMBERS);
+  const elements = numbers.map((number) =>
     nested(1, [nested(1, [attribute(1, new Uint8Array([number]))])])
   );
+  return [
+    newSet(table, name, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, [be32(type), be32(1)], [
+      attribute(10, be32(id)),
+      nested(9, [attribute(1, be32(numbers.length))]),
+      attribute(13, joined([userData(0, new Uint8Array([1, 0, 0, 0])), userData(3, shown)])),
+    ]),
+    {
+      type: NFT_MSG_NEWSETELEM,
+      flags: NLM_F_CREATE,
+      parts: [...elementsOf(table, name), attribute(4, be32(id)), nested(3, elements)],
+    },
+  ];
+}
+
+/** @param key its type and its length */
+function newSet(
+  { family, name: table }: Table,
+  name: string,
+  flags: number,
+  [keyType, keyLength]: Uint8Array[],
+  more: readonly Uint8Array[],
+): Change {
   return {
-    type: NFT_MSG_NEWSETELEM,
+    type: NFT_MSG_NEWSET,
     flags: NLM_F_CREATE,
-    parts: [...elementsOf(table, set), attribute(4, be32(id)), nested(3, elements)],
+    parts: [
+      nfHeader(NFPROTO[family]),
+      attribute(1, cString(table)),
+      attribute(2, cString(name)),
+      attribute(3, be32(flags)),
+      attribute(4, keyType!),
+      attribute(5, keyLength!),
+      ...more,
+    ],
   };
 }
 
@@ -182,11 +188,11 @@ function elementsOf({ family, name }: Table, set: string): Uint8Array[] {
 }
 
 function inParts<T>(list: readonly T[]): T[][] {
-  const parts: T[][] = [];
-  for (let at = 0; at < list.length; at += ELEMENTS_AT_ONCE) {
-    parts.push(list.slice(at, at + ELEMENTS_AT_ONCE));
-  }
-  return parts;
+  const parts = Math.ceil(list.length / ELEMENTS_AT_ONCE);
+  return Array.from(
+    { length: parts },
+    (_, i) => list.slice(i * ELEMENTS_AT_ONCE, (i + 1) * ELEMENTS_AT_ONCE),
+  );
 }
 
 /** Lists a set's elements; none if there is no such set. @throws {SystemError} */
@@ -240,18 +246,18 @@ function encodeFields(
 }
 
 function encodeField(field: SetField, value: string | number, end: "first" | "last"): Uint8Array {
-  if (field === "meta l4proto") return new Uint8Array([PROTOCOL_NUMBERS[value] ?? Number(value)]);
+  if (field === "meta l4proto") {
+    return new Uint8Array([PROTOCOL_NUMBERS[value as TransportProtocol] ?? Number(value)]);
+  }
   if (field === "th dport") return new Uint8Array([Number(value) >> 8, Number(value) & 0xff]);
   if (field === "iifname") return deviceBytes(String(value), end);
   const [address, length] = String(value).split("/");
   const bytes = addressBytes(address!);
   if (length === undefined) return bytes;
-  const fill = end === "first" ? 0 : 0xff;
-  return bytes.map((byte, index) => {
-    const bits = Math.min(8, Math.max(0, Number(length) - index * 8));
-    const mask = (0xff << (8 - bits)) & 0xff;
-    return (byte & mask) | (fill & ~mask & 0xff);
-  });
+  const network = networkBytes(bytes, Number(length));
+  if (end === "first") return network;
+  const mask = networkBytes(new Uint8Array(bytes.length).fill(0xff), Number(length));
+  return network.map((byte, index) => byte | ~mask[index]!);
 }
 
 /** A wildcard is the range of all names that begin with what is before its `+`. */
@@ -304,8 +310,7 @@ function decodeField(field: SetField, bytes: Uint8Array): string | number {
   if (field === "th dport") return bytes[0]! << 8 | bytes[1]!;
   if (field === "iifname") return new TextDecoder().decode(bytes.subarray(0, end(bytes)));
   if (field !== "meta l4proto") return addressOf(bytes);
-  const known = Object.entries(PROTOCOL_NUMBERS).find(([, number]) => number === bytes[0]);
-  return known ? known[0] : bytes[0]!;
+  return protocolOf(bytes[0]) ?? bytes[0]!;
 }
 
 function end(bytes: Uint8Array): number {

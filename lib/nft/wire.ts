@@ -6,8 +6,27 @@ import { view } from "../netlink/message.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 
 /** Families of tables (linux/netfilter.h). */
-export const NFPROTO = { inet: 1, ip: AF_INET, bridge: 7, ip6: AF_INET6 } as const;
+export const NFPROTO = {
+  inet: 1,
+  ip: AF_INET,
+  arp: 3,
+  netdev: 5,
+  bridge: 7,
+  ip6: AF_INET6,
+} as const;
 export type TableFamily = keyof typeof NFPROTO;
+/** The family of tables that iptables (4) and ip6tables (6) write to. */
+export const TABLE_FAMILY = { 4: "ip", 6: "ip6" } as const;
+
+/** IPPROTO_* of the protocols that have ports here. */
+export const PROTOCOL_NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
+export type TransportProtocol = keyof typeof PROTOCOL_NUMBERS;
+
+/** The protocol of a number, if it is one of them. */
+export function protocolOf(number: number | undefined): TransportProtocol | undefined {
+  const names = Object.keys(PROTOCOL_NUMBERS) as TransportProtocol[];
+  return names.find((name) => PROTOCOL_NUMBERS[name] === number);
+}
 
 /** 4 bytes, most significant first. */
 export function be32(value: number): Uint8Array<ArrayBuffer> {

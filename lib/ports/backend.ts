@@ -35,8 +35,12 @@ export interface Backend {
   /** Whether there can be rules at all: false where its program never was installed. */
   isInstalled(): boolean;
 
-  /** What is in the kernel now. @throws {OperatorError} */
-  read(): Promise<Snapshot>;
+  /**
+   * What each of these attachments should have in the kernel and does not, as an operator would say it.
+   *
+   * @throws {OperatorError}
+   */
+  missing(records: readonly MappingRecord[]): Promise<string[][]>;
 
   /** Rejects if rules could not be changed on this host, and says why. @throws {OperatorError} */
   ready(): Promise<void>;
@@ -46,8 +50,3 @@ export interface Backend {
 export type OtherRecords = () => readonly MappingRecord[];
 
 export type Removal = Owner & { chain: string; snat?: boolean } & Partial<MappingRecord>;
-
-export interface Snapshot {
-  /** What an attachment should have and does not, as an operator would say it. */
-  missing(record: MappingRecord): Promise<string[]>;
-}

@@ -1,13 +1,13 @@
 /** The iptables backend: rules of chains of its own, in whichever kind of iptables the host has. */
-import type { Family } from "../base/ip.ts";
+import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
-import { FAMILIES, Firewall } from "../firewall/firewall.ts";
-import { type FirewallRule, type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
+import { Firewall } from "../firewall/firewall.ts";
+import { type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
 import { IptablesTool, type Kind } from "../firewall/tool.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FirewallChange, FirewallView } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import type { Backend, OtherRecords, Removal, Snapshot, Traces } from "./backend.ts";
+import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
 import { familiesOf, ownRules, possibleChains, structure } from "./iptables_rules.ts";
 import { commentOf, possibleComments } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
@@ -73,54 +73,39 @@ export class Iptables implements Backend {
     return IptablesTool.isInstalled(4, this.path);
   }
 
-  async read(): Promise<Snapshot> {
+  async missing(records: readonly MappingRecord[]): Promise<string[][]> {
     const usual = await Firewall.of(this.path);
-    const seen = new Map<Kind, Promise<Lines>>();
-    const linesOf = (kind: Kind) => {
-      const known = seen.get(kind) ??
-        Firewall.ofKind(kind, this.path).look().then((view) => new Lines(view));
-      seen.set(kind, known);
-      return known;
-    };
-    return {
-      missing: async (record) => {
-        const missing: string[] = [];
-        for (const family of familiesOf(record)) {
-          const lines = await linesOf(record.variants?.[family] ?? usual.kinds[family]);
-          const { chains, jumps } = structure(record, family);
-          missing.push(
-            ...chains.filter(({ place }) => !lines.view.hasChain(place))
-              .map(({ place: { chain, table } }) => `chain ${chain} of table ${table}`),
-            ...[...jumps.map(({ rule }) => rule), ...ownRules(record, family)]
-              .filter((rule) => !lines.has(rule)).map(ruleLine),
-          );
-        }
-        return missing;
-      },
-    };
+    const found = new Map<MappingRecord, string[]>(records.map((record) => [record, []]));
+    for (const kind of KINDS) {
+      const wanted = records.flatMap((record) =>
+        familiesOf(record).filter((family) =>
+          (record.variants?.[family] ?? usual.kinds[family]) === kind
+        )
+          .map((family) => {
+            const { chains, jumps } = structure(record, family);
+            const rules = [...jumps.map(({ rule }) => rule), ...ownRules(record, family)];
+            return { record, chains, rules };
+          })
+      );
+      if (wanted.length === 0) continue;
+      // Each chain is read once for all who ask.
+      const view = await Firewall.ofKind(kind, this.path).look();
+      const missing = new Set(view.missing(wanted.flatMap(({ rules }) => rules)));
+      for (const { record, chains, rules } of wanted) {
+        found.get(record)!.push(
+          ...chains.filter(({ place }) => !view.hasChain(place))
+            .map(({ place: { chain, table } }) => `chain ${chain} of table ${table}`),
+          ...rules.filter((rule) => missing.has(rule)).map(ruleLine),
+        );
+      }
+    }
+    return [...found.values()];
   }
 
   async ready(): Promise<void> {
     const firewall = await Firewall.of(this.path);
     await firewall.requireProgram([4]);
     (await firewall.look([4])).hasChain({ family: 4, table: "nat", chain: "PREROUTING" });
-  }
-}
-
-/** The rules that are there, each chain read once for all who ask. */
-class Lines {
-  readonly #chains = new Map<string, ReadonlySet<string>>();
-
-  constructor(readonly view: FirewallView) {}
-
-  has(rule: FirewallRule): boolean {
-    if (rule.words) return this.view.missing([rule]).length === 0;
-    const { family, table, chain } = rule;
-    const key = `${family} ${table} ${chain}`;
-    const lines = this.#chains.get(key) ??
-      new Set(this.view.rules({ family, table, chain }).map(ruleLine));
-    this.#chains.set(key, lines);
-    return lines.has(ruleLine(rule));
   }
 }
 

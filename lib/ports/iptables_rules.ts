@@ -2,7 +2,7 @@
  * An attachment's rules for iptables. All values come from parsed types, none of which has a quote,
  * a blank or a line break.
  */
-import { ANY_ADDRESS, type Family, isLoopback } from "../base/ip.ts";
+import { FAMILIES, type Family, isLoopback } from "../base/ip.ts";
 import {
   type FirewallRule,
   type Matches,
@@ -143,6 +143,5 @@ export function possibleChains({ chain }: { chain: string }): string[] {
 
 /** Which families an attachment has rules for. */
 export function familiesOf(attachment: PortAttachment): Family[] {
-  return (Object.keys(ANY_ADDRESS).map(Number) as Family[])
-    .filter((family) => targets(attachment, family).length > 0);
+  return FAMILIES.filter((family) => targets(attachment, family).length > 0);
 }

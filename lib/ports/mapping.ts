@@ -1,21 +1,15 @@
 /** What a container asks of the firewall, in values that can hold nothing bad. */
 import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
-import {
-  addressBytes,
-  addressText,
-  ANY_ADDRESS,
-  type Family,
-  familyOfKnown,
-  networkBytes,
-} from "../base/ip.ts";
+import { ANY_ADDRESS, type Family, familyOfKnown } from "../base/ip.ts";
 import { keyOf, type Owner, shortened } from "../firewall/owner.ts";
 import type { Matches } from "../firewall/rule.ts";
+import { PROTOCOL_NUMBERS, type TransportProtocol } from "../nft/wire.ts";
 
 export { keyOf, type Owner };
 
-export const PROTOCOLS = ["tcp", "udp", "sctp"] as const;
-export type Protocol = (typeof PROTOCOLS)[number];
+export type Protocol = TransportProtocol;
+export const PROTOCOLS = Object.keys(PROTOCOL_NUMBERS) as readonly Protocol[];
 export const BACKENDS = ["iptables", "nftables"] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
@@ -85,11 +79,6 @@ export function targets(attachment: PortAttachment, family: Family): Target[] {
       },
     ];
   });
-}
-
-/** The network of an address, such as `192.168.0.0/16`. */
-export function subnetOf({ address, prefixLength }: Endpoint): string {
-  return `${addressText(networkBytes(addressBytes(address), prefixLength))}/${prefixLength}`;
 }
 
 /** As an operator writes it: `203.0.113.1:8080/tcp`. */

@@ -7,7 +7,7 @@ import type { FileLock } from "../kernel/lock.ts";
 import { applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
 import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
-import type { Backend, OtherRecords, Removal, Snapshot, Traces } from "./backend.ts";
+import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
 import { commentOf, type PortAttachment } from "./mapping.ts";
 import {
   covers,
@@ -71,20 +71,18 @@ export class Nftables implements Backend {
     return new Rules("inet").hasTable(TABLE);
   }
 
-  async read(): Promise<Snapshot> {
+  async missing(records: readonly MappingRecord[]): Promise<string[][]> {
     const isComplete = isTableComplete();
     const elements = allElements();
     const present = new Set(elements.map(nameOf));
-    return {
-      missing: async (attachment) => [
-        ...isComplete ? [] : [`rules of the table inet ${TABLE}`],
-        ...[
-          ...ownElements(attachment).filter((wanted) => !present.has(nameOf(wanted))),
-          ...nearbyElements(attachment)
-            .filter((wanted) => !elements.some((element) => covers(element, wanted))),
-        ].map(nameOf),
-      ],
-    };
+    return records.map((record) => [
+      ...isComplete ? [] : [`rules of the table inet ${TABLE}`],
+      ...[
+        ...ownElements(record).filter((wanted) => !present.has(nameOf(wanted))),
+        ...nearbyElements(record)
+          .filter((wanted) => !elements.some((element) => covers(element, wanted))),
+      ].map(nameOf),
+    ]);
   }
 
   async ready(): Promise<void> {

@@ -2,9 +2,8 @@
 import type { SetElement } from "../nft/sets.ts";
 import { elementName } from "../nft/sets.ts";
 import { familiesOf } from "./iptables_rules.ts";
-import { commentOf, type PortAttachment, subnetOf, type Target, targets } from "./mapping.ts";
-
-import { addressBytes, networkBytes } from "../base/ip.ts";
+import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
+import { networkText, within } from "../base/ip.ts";
 
 /** An element of the map or set of that name. */
 export interface PlacedElement extends SetElement {
@@ -63,11 +62,8 @@ export function covers(outer: PlacedElement, inner: PlacedElement): boolean {
 }
 
 function holds(outer: string, inner: string): boolean {
-  const [address, length] = outer.split("/") as [string, string];
-  const [other, otherLength] = inner.split("/") as [string, string];
-  if (Number(otherLength) < Number(length)) return false;
-  const network = (text: string) => networkBytes(addressBytes(text), Number(length)).join();
-  return network(address) === network(other);
+  const [address, length] = inner.split("/") as [string, string];
+  return Number(length) >= Number(outer.split("/")[1]) && within(address, outer);
 }
 
 /** What is nearby for an attachment: shared by its network, so it has no comment and stays. */
@@ -75,7 +71,7 @@ export function nearbyElements(attachment: PortAttachment): PlacedElement[] {
   if (!attachment.snat) return [];
   return familiesOf(attachment).flatMap((family) =>
     targets(attachment, family).slice(0, 1).flatMap(({ endpoint }) => {
-      const subnet = subnetOf(endpoint);
+      const subnet = networkText(endpoint.address, endpoint.prefixLength);
       const elements = [{ set: `nearby${family}`, key: [subnet, subnet] }];
       if (family === 4) elements.push({ set: "nearby4", key: ["127.0.0.0/8", "0.0.0.0/0"] });
       return elements;

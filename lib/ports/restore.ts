@@ -1,7 +1,6 @@
 /** Mappings that lost something: what is missing, and putting it back. */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { changeRules } from "../firewall/transaction.ts";
-import type { Snapshot } from "./backend.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
 import { put } from "./install.ts";
@@ -17,9 +16,9 @@ import { ownPath, prepareState } from "./state_dir.ts";
 export async function findMissing(owner: Owner, path: string): Promise<string[]> {
   const record = readRecord(owner);
   if (!record) return ["the record of the attachment"];
-  const backend = await backendOf(record.backend, path);
+  const [missing] = await (await backendOf(record.backend, path)).missing([record]);
   return [
-    ...await (await backend.read()).missing(record),
+    ...missing!,
     ...unclaimed(record).map((port) => `the reservation of ${port}`),
   ];
 }
@@ -30,17 +29,15 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
  * @throws {OperatorError} where the rules can't be read
  */
 export async function listMissing(path: string = ownPath()): Promise<Map<string, string[]>> {
-  const snapshots = new Map<BackendName, Snapshot>();
   const found = new Map<string, string[]>();
-  const sight = new Sight();
-  for (const record of readRecords()) {
-    if (!isInstalled(record) || namespaceFate(record, sight) !== "lives") continue;
-    const snapshot = snapshots.get(record.backend) ??
-      await (await backendOf(record.backend, path)).read();
-    snapshots.set(record.backend, snapshot);
-    const missing = await snapshot.missing(record);
-    if (missing.length === 0) continue;
-    found.set(record.containerId, [...found.get(record.containerId) ?? [], ...missing]);
+  const isAlive = isOfTheLiving();
+  const records = readRecords().filter((record) => isInstalled(record) && isAlive(record));
+  for (const [name, some] of Map.groupBy(records, ({ backend }) => backend)) {
+    const missing = await (await backendOf(name, path)).missing(some);
+    for (const [i, { containerId }] of some.entries()) {
+      const lost = [...found.get(containerId) ?? [], ...missing[i]!];
+      if (lost.length > 0) found.set(containerId, lost);
+    }
   }
   return found;
 }
@@ -74,30 +71,36 @@ export async function restoreMissing(
 ): Promise<Owner[]> {
   prepareState();
   using lock = await lockChanges();
-  const snapshots = new Map<BackendName, Snapshot>();
   const restored: Owner[] = [];
   const failures: string[] = [];
-  for (const record of readRecords()) {
-    if (!isInstalled(record) || !wanted(record)) continue;
+  // One container whose bridge is gone, say, must not keep the others waiting.
+  const trying = async (some: readonly MappingRecord[], work: () => Promise<void>) => {
     try {
-      const snapshot = snapshots.get(record.backend) ??
-        await (await backendOf(record.backend, path)).read();
-      snapshots.set(record.backend, snapshot);
-      for (const mapping of record.mappings) claim(mapping, record);
-      if ((await snapshot.missing(record)).length === 0) continue;
-      await removeRules(record, record.backend, path, lock);
-      await changeRules(
-        undefined,
-        path,
-        "ports",
-        (change, firewall) => put(record, path, lock, change, firewall),
-      );
-      restored.push(record);
+      await work();
     } catch (error) {
-      // One container whose bridge is gone, say, must not keep the others waiting.
       if (!(error instanceof OperatorError)) throw error;
-      failures.push(`${record.containerId}: ${messageOf(error)}`);
+      for (const { containerId } of some) failures.push(`${containerId}: ${messageOf(error)}`);
     }
+  };
+  const records = readRecords().filter((record) => isInstalled(record) && wanted(record));
+  for (const [name, some] of Map.groupBy(records, ({ backend }) => backend)) {
+    await trying(some, async () => {
+      const missing = await (await backendOf(name, path)).missing(some);
+      for (const [i, record] of some.entries()) {
+        await trying([record], async () => {
+          for (const mapping of record.mappings) claim(mapping, record);
+          if (missing[i]!.length === 0) return;
+          await removeRules(record, name, path, lock);
+          await changeRules(
+            undefined,
+            path,
+            "ports",
+            (change, firewall) => put(record, path, lock, change, firewall),
+          );
+          restored.push(record);
+        });
+      }
+    });
   }
   if (failures.length === 0) return restored;
   throw new OperatorError(

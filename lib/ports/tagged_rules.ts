@@ -1,5 +1,6 @@
 /** DNAT rules and elements by the comment that names their container, whoever wrote them. */
-import { FAMILIES, Firewall } from "../firewall/firewall.ts";
+import { FAMILIES } from "../base/ip.ts";
+import { Firewall } from "../firewall/firewall.ts";
 import { type FoundRule, ruleLine } from "../firewall/rule.ts";
 import { type BackendName, type Mapping, PROTOCOLS } from "./mapping.ts";
 import { nameOf } from "./nftables_elements.ts";

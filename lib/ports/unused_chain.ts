@@ -1,6 +1,7 @@
 /** What a network's last mapping leaves on purpose, for the next: its chain of the nat table. */
+import { FAMILIES } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
-import { FAMILIES, Firewall } from "../firewall/firewall.ts";
+import { Firewall } from "../firewall/firewall.ts";
 import { ruleLine } from "../firewall/rule.ts";
 import type { FirewallChange, FirewallView } from "../firewall/view.ts";
 import { lockChanges } from "./locks.ts";
@@ -24,14 +25,8 @@ export async function hasNatChain(chain: string, path: string): Promise<boolean>
 export async function removeUnusedChain(chain: string, path: string): Promise<boolean> {
   prepareState();
   using lock = await lockChanges();
-  let found = false;
-  for (const firewall of await Firewall.every(path)) {
-    const plan = (view: FirewallView) => removal(view, chain);
-    const what = `remove the chain ${chain}`;
-    const changed = await firewall.change({ families: FAMILIES, plan, what, lock });
-    found ||= changed.length > 0;
-  }
-  return found;
+  const plan = (view: FirewallView) => removal(view, chain);
+  return await Firewall.changeEvery(path, { plan, what: `remove the chain ${chain}`, lock }) > 0;
 }
 
 function placesOf(view: FirewallView, chain: string) {

@@ -5,9 +5,9 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import type { Family } from "../../lib/base/ip.ts";
+import { FAMILIES, type Family } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
-import { FAMILIES, Firewall } from "../../lib/firewall/firewall.ts";
+import { Firewall } from "../../lib/firewall/firewall.ts";
 import { addSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
 import type { Owner } from "../../lib/firewall/owner.ts";
 import {

@@ -2,6 +2,7 @@
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
  * source. The rules are the reference's (pkg/ip), so that either can undo what the other made.
  */
+import { FAMILIES, familyOfKnown } from "../../lib/base/ip.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import {
@@ -10,7 +11,7 @@ import {
   hasMasquerade,
   removeMasquerade as removeChain,
 } from "../../lib/firewall/attachment_chains.ts";
-import { FAMILIES, Firewall } from "../../lib/firewall/firewall.ts";
+import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
@@ -33,7 +34,7 @@ export async function addMasquerade(
     ? await (await ownTable()).addTableMasquerade(call, addresses)
     : await addChain(call, addresses);
   const families = FAMILIES.filter((family) =>
-    addresses.some((address) => (address.includes(":") ? 6 : 4) === family)
+    addresses.some((address) => familyOfKnown(address) === family)
   );
   const what = `masquerade container ${call.containerId}`;
   await changeRules(firewall, path, "masquerade", async (change) => {
@@ -53,14 +54,10 @@ export async function removeMasquerade(call: Masqueraded): Promise<void> {
     await (await ownTable()).removeTableMasquerade(call),
   ];
   const what = `masquerade container ${call.containerId} no more`;
-  for (const firewall of await Firewall.every(call.invocation.path)) {
-    const isOfTables = firewall.kinds[4] === "nf_tables";
-    await firewall.change({
-      families: FAMILIES,
-      plan: (view) => [...chain(view), ...isOfTables ? table(view) : []],
-      what,
-    });
-  }
+  await Firewall.changeEvery(call.invocation.path, {
+    plan: (view, kind) => [...chain(view), ...kind === "nf_tables" ? table(view) : []],
+    what,
+  });
 }
 
 /**
