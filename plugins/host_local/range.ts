@@ -24,7 +24,12 @@ export function readRange(fields: Fields): Range {
   const subnet = fields.prefix("subnet") ??
     fields.fail("subnet", "the network that addresses are taken from (a.b.c.d/n)");
   const { family, value, first: network, length } = subnet;
-  if (length > bitsOf(family) - 2) fields.fail("subnet", "large enough to take addresses from");
+  // In the reference's words, which podman looks for.
+  if (length > bitsOf(family) - 2) {
+    throw wrong(
+      `${fields.at("subnet")}: Network ${showNetwork(subnet)} too small to allocate from`,
+    );
+  }
   if (value !== network) fields.fail("subnet", `the network's address, ${showNetwork(subnet)}`);
   // An IPv4 network ends with its broadcast address, which is no host's.
   const end = family === 4 ? subnet.last - 1n : subnet.last;

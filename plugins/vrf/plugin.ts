@@ -48,10 +48,12 @@ async function add(call: LiveCall): Promise<Result> {
   return await undoingOnFailure(async (undo) => {
     const link = container.findLink(call.ifName);
     if (!link) throw wrong(`the container has no interface ${call.ifName}`);
-    if (link.master) throw wrong(`${call.ifName} has a master already`);
+    if (link.master) throw wrong(`${call.ifName} has already a master set`);
     const existing = findDomain(container, name);
     if (existing && wanted !== undefined && existing.table !== wanted) {
-      throw wrong(`the VRF ${name} is there with table ${existing.table}, and not ${wanted}`);
+      throw wrong(
+        `VRF ${name} already exist with different routing table ${existing.table}, and not ${wanted}`,
+      );
     }
     const domain = existing ?? makeDomain(container, name, wanted);
     undo(() => leave(container, call, name));

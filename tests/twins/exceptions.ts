@@ -267,3 +267,13 @@ export const EXCEPTIONS = {
 } satisfies Record<string, Exception>;
 
 export type ExceptionName = keyof typeof EXCEPTIONS;
+
+/** What the reference does with what ours has attached, and does not with its own. */
+export const OF_OURS: readonly Exception[] = [{
+  sentence:
+    "ports of running containers go on, but its DEL leaves our rules, which would keep the next " +
+    "container from the same port.",
+  plugin: "portmap",
+  theirs: ["exit 0"],
+  ours: [...REFUSED, ...PORTS, ...MASQUERADED, "host masqueraded to * from anywhere"],
+}];

@@ -60,6 +60,35 @@ export function judged(twin: Twin, found: readonly Difference[], release: Releas
   };
 }
 
+/**
+ * What differs, and is not allowed, where one detaches what the other has attached. What a case is said
+ * to differ by is allowed at each of its steps, since what one has made stays for the other.
+ *
+ * @param also what is so of all cases that call the plugin
+ */
+export function judgedCrossed(
+  twin: Twin,
+  found: readonly Difference[],
+  release: Release,
+  also: readonly Exception[],
+): Verdict {
+  const declared = [
+    ...declaredIn(twin, release).map(({ name, exception }) => ({ name: `${name}`, exception })),
+    ...also.filter((exception) => isOfPlugin(exception, twin))
+      .map((exception) => ({ name: exception.sentence, exception })),
+  ];
+  const occurred = new Set<string>();
+  const wrong = found.map(show).filter((line) => {
+    const matching = declared.flatMap(({ name, exception }) =>
+      factsOf(exception).filter((fact) => pattern(fact).test(line.replace(/^step \d+: /, "")))
+        .map((fact) => `${name} ${fact}`)
+    );
+    matching.forEach((one) => occurred.add(one));
+    return matching.length === 0;
+  });
+  return { wrong, occurred: [...occurred] };
+}
+
 /** The exceptions of a case; those without steps hold for all of them. */
 function declaredIn(twin: Twin, release: Release) {
   const at: Differs = { ...twin.differs, ...release === "debians" ? twin.older : {} };

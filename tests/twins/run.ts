@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import type { Release, Twin } from "./case.ts";
 import { differences } from "./compare.ts";
-import { judged, saidOf, type Verdict } from "./judge.ts";
+import type { Exception } from "./exceptions.ts";
+import { factsOf, judged, judgedCrossed, saidOf, type Verdict } from "./judge.ts";
 import type { Seen } from "./network.ts";
 
 /** Only cases whose id has this text. */
@@ -15,16 +16,21 @@ export interface Run {
   atOnce: number;
   /** Does the steps of a case in a new network. */
   steps: (twin: Twin, whose: "theirs" | "ours") => Promise<Seen[]>;
+  /** Where one detaches what the other has attached: what differs besides. */
+  crossed?: readonly Exception[];
 }
 
 export async function judgeAll(t: Deno.TestContext, run: Run): Promise<void> {
-  const { release, atOnce, steps } = run;
+  const { release, atOnce, steps, crossed } = run;
   const cases = run.cases.filter(({ id }) => id.includes(ONLY));
   const outcomes = new Map<string, Promise<Verdict>>();
   const waiting = [...cases];
   const outcome = async (twin: Twin) => {
     const theirs = await steps(twin, "theirs");
-    return judged(twin, differences(twin, theirs, await steps(twin, "ours")), release);
+    const found = differences(twin, theirs, await steps(twin, "ours"));
+    return crossed === undefined
+      ? judged(twin, found, release)
+      : judgedCrossed(twin, found, release, crossed);
   };
   const work = async () => {
     for (let twin = waiting.shift(); twin; twin = waiting.shift()) {
@@ -42,6 +48,8 @@ export async function judgeAll(t: Deno.TestContext, run: Run): Promise<void> {
   await t.step("every fact that is said to differ does so in some case", async () => {
     const verdicts = await Promise.all(outcomes.values());
     const occurred = new Set(verdicts.flatMap((verdict) => verdict.occurred));
-    assertEquals(saidOf(cases, release).filter((one) => !occurred.has(one)), []);
+    const said = crossed?.flatMap((one) => factsOf(one).map((fact) => `${one.sentence} ${fact}`)) ??
+      saidOf(cases, release);
+    assertEquals(said.filter((one) => !occurred.has(one)), []);
   });
 }

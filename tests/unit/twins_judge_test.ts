@@ -5,9 +5,9 @@ import { call, DIR, type Twin } from "../twins/case.ts";
 import { CASES } from "../twins/cases.ts";
 import { CHAINED_CASES } from "../twins/chained_cases.ts";
 import { differences, show } from "../twins/compare.ts";
-import { type Exception, type ExceptionName, EXCEPTIONS } from "../twins/exceptions.ts";
+import { type Exception, type ExceptionName, EXCEPTIONS, OF_OURS } from "../twins/exceptions.ts";
 import { heldOutCases } from "../twins/held_out.ts";
-import { factsOf, isOfPlugin, judged, pattern } from "../twins/judge.ts";
+import { factsOf, isOfPlugin, judged, judgedCrossed, pattern } from "../twins/judge.ts";
 
 const DOCUMENT = Deno.readTextFileSync(
   fromFileUrl(new URL("../../docs/plugins.md", import.meta.url)),
@@ -37,6 +37,7 @@ Deno.test("every exception has its sentence in docs/plugins.md, and a case", () 
       (twin.differs?.[name] ?? twin.older?.[name]) !== undefined || isOfPlugin(exception, twin);
     assert(TWINS.some(isUsed), `${name}: no case uses it`);
   }
+  for (const { sentence } of OF_OURS) assert(DOCUMENT.includes(sentence), sentence);
 });
 
 Deno.test("a fact of an exception fits one kind of fact, and never everything", () => {
@@ -136,4 +137,15 @@ table inet mesos-cni {
     "step 0: - host ports tcp 0.0.0.0:8080 to 10.0.0.2:80 from outside",
     "step 0: - host ports udp 0.0.0.0:53 to 10.0.0.2:53 from outside",
   ]);
+});
+
+Deno.test("crossed, a case may differ by what is said of it, at each step, and by nothing else", () => {
+  const twin: Twin = { id: "x", type: "portmap", differs: { "DEL of nothing": [1] }, steps: [] };
+  const of = (step: number, theirs: boolean, fact: string) => ({ step, theirs, fact });
+  const leak = "host ports tcp 0.0.0.0:80 to 10.0.0.2:80 from outside";
+  const found = [of(2, true, "exit 1"), of(2, false, "exit 0"), of(3, false, leak)];
+  assertEquals(judgedCrossed(twin, found, "newest", []).wrong, [`step 3: + ${leak}`]);
+  assertEquals(judgedCrossed(twin, found, "newest", OF_OURS).wrong, []);
+  const other = { ...twin, type: "bridge" };
+  assertEquals(judgedCrossed(other, found, "newest", OF_OURS).wrong, [`step 3: + ${leak}`]);
 });
