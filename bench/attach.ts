@@ -92,13 +92,12 @@ async function measure(
   );
   for (let round = 0; round <= rounds; round++) {
     for (const peer of peers) {
-      await peer.before?.();
       for (const work of ["attach", "detach"] as const) {
+        await (work === "attach" ? peer.beforeAttach : peer.beforeDetach)?.();
         const start = performance.now();
         await peer[work](`bench-${round}`);
         if (round > 0) samples.get(peer.name)![work].push(performance.now() - start);
       }
-      await peer.after?.();
     }
   }
   console.log(`\n### ${scenario}\n`);

@@ -125,8 +125,10 @@ async function inTurn(served: Served, go: Chain, count: number) {
   const [one, theirs] = [of(), of()];
   const [other] = netavark();
   const rust = other ? of() : undefined;
+  const pids: number[] = [];
   for (let i = 0; i < count; i++) {
     const pid = await served.ready();
+    pids.push(pid);
     await timed(one.attach, () => served.attach(idOf(i), "iptables", portOf(i), pid));
     if (i % BESIDE !== 0) continue;
     await timed(theirs.attach, () => go.attach(`go-${i}`, GO_PORT));
@@ -135,7 +137,10 @@ async function inTurn(served: Served, go: Chain, count: number) {
     await timed(rust.attach, () => other.attach(`nv-${i}`));
     await timed(rust.detach, () => other.detach(`nv-${i}`));
   }
-  for (let i = 0; i < count; i++) await timed(one.detach, () => served.detach(idOf(i)));
+  for (let i = 0; i < count; i++) {
+    await served.end(pids[i]!);
+    await timed(one.detach, () => served.detach(idOf(i)));
+  }
   return { one, theirs, rust };
 }
 
@@ -166,6 +171,7 @@ async function together(
     AT_A_TIME,
     (i) => served.attach(`m${i}`, "iptables", portOf(i), pids[i]!),
   );
+  for (const pid of pids) await served.end(pid);
   const detach = await rate(count, AT_A_TIME, (i) => served.detach(`m${i}`));
   return { attach, detach };
 }

@@ -6,9 +6,9 @@ export type Backend = "iptables" | "nftables";
 
 export interface Peer {
   name: string;
-  /** What its caller has done before it asks, and what comes after: not measured. */
-  before?(): Promise<void>;
-  after?(): Promise<void>;
+  /** What its caller does before it asks for one or the other: not measured. */
+  beforeAttach?(): Promise<void>;
+  beforeDetach?(): Promise<void>;
   attach(containerId: string): Promise<void>;
   detach(containerId: string): Promise<void>;
 }

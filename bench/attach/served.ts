@@ -62,6 +62,11 @@ export class Served implements AsyncDisposable {
     this.#attached++;
   }
 
+  /** As a container ends before it is cleaned up. */
+  end(pid: number): Promise<void> {
+    return this.containerizer.end(pid);
+  }
+
   async detach(id: string): Promise<void> {
     await this.service.ok(`/v1/containers/${id}/cleanup`);
   }
@@ -71,10 +76,10 @@ export class Served implements AsyncDisposable {
     let pid = 0;
     return {
       name: servedName(backend),
-      before: async () => void (pid = await this.ready()),
+      beforeAttach: async () => void (pid = await this.ready()),
       attach: (id) => this.attach(id, backend, 2_000 + 10 * NETS[backend], pid),
       detach: (id) => this.detach(id),
-      after: () => Promise.resolve(Deno.kill(pid, "SIGKILL")),
+      beforeDetach: () => this.end(pid),
     };
   }
 

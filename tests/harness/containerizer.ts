@@ -26,6 +26,12 @@ export class Containerizer implements AsyncDisposable {
     return await pid;
   }
 
+  /** Ends a process, and waits until nothing of it is left but what a parent may still ask. */
+  async end(pid: number): Promise<void> {
+    Deno.kill(pid, "SIGKILL");
+    while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
   async #read(): Promise<void> {
     let text = "";
     for await (const chunk of this.#shell.stdout.pipeThrough(new TextDecoderStream())) {
@@ -40,5 +46,14 @@ export class Containerizer implements AsyncDisposable {
     await this.#shell.stderr.cancel();
     await this.#shell.status;
     await this.#reading;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
