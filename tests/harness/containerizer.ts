@@ -53,7 +53,8 @@ function isRunning(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    // Gone before it was opened, or since.
+    if (["ENOENT", "ESRCH"].includes((error as { code?: string }).code ?? "")) return false;
     throw error;
   }
 }
