@@ -7,7 +7,7 @@ import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { killInNetwork } from "../kernel/kill_in_network.ts";
-import { bootId, bootTime, isRunning, startTimeOf } from "../kernel/process_identity.ts";
+import { bootId, bootTime, isRunning, uptime } from "../kernel/process_identity.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { type Fate, Sight, viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -20,7 +20,7 @@ const LONGEST_LAUNCH = 600_000;
 /** How long killed processes may take to go, in ms. */
 const PATIENCE = 5_000;
 
-/** How far, in ms, a clock may have been set since a container was prepared. */
+/** How far, in ms, a clock may have been set since a directory was made. */
 const CLOCK_SLACK = 60_000;
 
 /** The ids of a container's processes; none when it shares somebody else's network. */
@@ -80,9 +80,8 @@ export function fateOf(
 ): Fate {
   if (request && isOfAnotherBoot(request)) return "gone";
   if (request && request.pid === undefined) {
-    // In the future, it is of a clock that has been set back.
-    const isLaunching = Math.abs(Date.now() - Date.parse(request.prepared)) < LONGEST_LAUNCH;
-    return isLaunching ? "lives" : "gone";
+    const { preparedUptime = uptime() } = request;
+    return uptime() - preparedUptime < LONGEST_LAUNCH ? "lives" : "gone";
   }
   const isSeen = !request || areProcessesSeen(request);
   const unlessProcess = isSeen ? "gone" : "elsewhere";
@@ -179,21 +178,14 @@ export function elsewhere(id: ContainerId): OperatorError {
   );
 }
 
-/**
- * Whether a container's first process runs. Of one that an earlier version started, only the
- * number is known: it has to be taken for what it was.
- */
-export function hasFirstProcess({ pid, startTime, bootId: boot }: Request): boolean {
-  if (pid === undefined) return false;
-  return startTime === undefined || boot === undefined
-    ? startTimeOf(pid) !== undefined
-    : isRunning({ pid, startTime, bootId: boot });
+/** Whether a container's first process runs. */
+export function hasFirstProcess({ pid, startTime, bootId }: Request): boolean {
+  return pid !== undefined && startTime !== undefined && isRunning({ pid, startTime, bootId });
 }
 
 /** Whether a container was made before this machine was last booted: nothing of it runs. */
-export function isOfAnotherBoot({ bootId: boot, prepared }: Request): boolean {
-  if (boot !== undefined) return boot !== bootId();
-  return Date.parse(prepared) < bootTime() - CLOCK_SLACK;
+export function isOfAnotherBoot(request: Request): boolean {
+  return request.bootId !== bootId();
 }
 
 function isInside(layout: Layout, id: ContainerId): boolean {

@@ -49,7 +49,7 @@ export interface Request {
   /** Clock ticks from boot to the start of that process: its number alone may be another's. */
   startTime?: number;
   /** The boot that the process belongs to, and all that is said below. */
-  bootId?: string;
+  bootId: string;
   /** Of the program that attached the container: its processes, handle and wires are seen there. */
   agent?: Viewpoint;
   /** Inode of the container's network namespace. */
@@ -58,8 +58,10 @@ export interface Request {
   wires?: Wire[];
   /** The directory that each plugin was found in, by its type. */
   pluginDirs?: Record<string, string>;
-  /** When `prepare` was called, ISO 8601. */
+  /** When `prepare` was called, ISO 8601: for people, since the clock may be set. */
   prepared: string;
+  /** The same in ms since the machine was booted. */
+  preparedUptime?: number;
 }
 
 export function writeRequest(layout: Layout, id: ContainerId, request: Request): void {
@@ -89,7 +91,7 @@ export function decodeRequest(text: string): Request | undefined {
   } catch {
     return undefined;
   }
-  if (!isObject(value) || !value.format || !value.mode) return undefined;
+  if (!isObject(value) || !value.format || !value.mode || !value.bootId) return undefined;
   const { networks, wires = [] } = value;
   const areNamed = (list: unknown, ...names: string[]) =>
     Array.isArray(list) &&

@@ -10,7 +10,7 @@ import type { Isolator } from "./isolator.ts";
 import { pluginFile } from "../cni/locate.ts";
 import { requireVersion } from "../cni/spoken_versions.ts";
 import { ProcessTable } from "../kernel/processes.ts";
-import { bootId } from "../kernel/process_identity.ts";
+import { bootId, uptime } from "../kernel/process_identity.ts";
 import { elsewhere, fateOf } from "../containers/liveness.ts";
 import { Sight } from "../netlink/sight.ts";
 import { withNetworkInfo } from "../containers/network_info.ts";
@@ -77,8 +77,14 @@ function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): R
     throw new OperatorError("bad_message", `container ${id} is DEBUG, but has no parent`);
   }
   const info = config.container_info;
-  const prepared = new Date().toISOString();
-  const rest = { format: 1, debug, rootfs: config.rootfs, prepared, bootId: bootId() } as const;
+  const rest = {
+    format: 1,
+    debug,
+    rootfs: config.rootfs,
+    prepared: new Date().toISOString(),
+    preparedUptime: uptime(),
+    bootId: bootId(),
+  } as const;
 
   if (parentOf(id) && (debug || !info?.network_infos?.length)) {
     return { ...rest, mode: modeOfRoot(isolator, rootOf(id)), networks: [] };

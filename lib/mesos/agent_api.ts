@@ -13,7 +13,7 @@ import { SOCK_STREAM, Socket } from "../kernel/socket.ts";
 import type { ContainerId } from "./container_id.ts";
 import { containerIdOf, containerIdSchema } from "./messages.ts";
 
-/** How long, in ms, the agent may take to connect, and between two parts of its answer. */
+/** How long, in ms, the agent may take to connect, and then for the whole of its answer. */
 const PATIENCE = 10_000;
 /** More than any agent's containers, in bytes. */
 const LONGEST_ANSWER = 64 << 20;
@@ -29,15 +29,16 @@ const answerSchema = v.object({
  * The containers that an agent knows, nested and standalone ones too (GET_CONTAINERS).
  *
  * @param url `http://ADDRESS[:PORT]`
+ * @param patience ms to connect, and then for the whole answer
  * @throws {OperatorError} `bad_agent`, when it can't be asked or answers something else
  */
-export async function agentContainers(url: string): Promise<ContainerId[]> {
+export async function agentContainers(url: string, patience = PATIENCE): Promise<ContainerId[]> {
   const call = {
     type: "GET_CONTAINERS",
     get_containers: { show_nested: true, show_standalone: true },
   };
   const { address, port } = endpointOf(url);
-  const answer = await post(address, port, "/api/v1", JSON.stringify(call));
+  const answer = await post([address, port], "/api/v1", JSON.stringify(call), patience);
   let message: unknown;
   try {
     message = parseJson(answer);
@@ -61,12 +62,17 @@ function endpointOf(url: string): { address: string; port: number } {
   return { address, port: Number(match?.[3] ?? AGENT_PORT) };
 }
 
-async function post(address: string, port: number, path: string, body: string): Promise<string> {
+async function post(
+  [address, port]: [string, number],
+  path: string,
+  body: string,
+  patience: number,
+): Promise<string> {
   const url = `http://${address}:${port}`;
   try {
     using socket = Socket.open(addressFamilyOf(address), SOCK_STREAM, 0);
     socket.connect(socketAddress(address, port), url);
-    if (!await socket.writable(PATIENCE)) throw bad(url, "it does not answer");
+    if (!await socket.writable(patience)) throw bad(url, "it does not answer");
     const refused = socket.takeError();
     if (refused !== 0) throw new SystemError(refused, `connect to ${url}`);
     socket.send(
@@ -76,7 +82,7 @@ async function post(address: string, port: number, path: string, body: string): 
       ),
       `ask ${url}`,
     );
-    const [head, ...rest] = (await receiveAll(socket, url)).split("\r\n\r\n");
+    const [head, ...rest] = (await receiveAll(socket, url, patience)).split("\r\n\r\n");
     const status = head!.split("\r\n")[0]!;
     const text = rest.join("\r\n\r\n");
     if (!/^HTTP\/1\.[01] 200 /.test(status)) throw bad(url, `${status}: ${text.slice(0, 200)}`);
@@ -87,12 +93,16 @@ async function post(address: string, port: number, path: string, body: string): 
   }
 }
 
-async function receiveAll(socket: Socket, url: string): Promise<string> {
+async function receiveAll(socket: Socket, url: string, patience: number): Promise<string> {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(64 << 10);
   let text = "";
+  const end = performance.now() + patience;
   while (text.length < LONGEST_ANSWER) {
-    if (!await socket.readable(PATIENCE)) throw bad(url, "it stopped in the middle of its answer");
+    const left = end - performance.now();
+    if (left <= 0 || !await socket.readable(left)) {
+      throw bad(url, `its answer is not whole after ${patience / 1000} s`);
+    }
     const length = socket.receive(buffer, `read the answer of ${url}`);
     if (length === undefined) continue;
     if (length === 0) return text + decoder.decode();

@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { OperatorError } from "../../lib/base/error.ts";
 import { findAddresses } from "../../lib/isolator/gc/addresses.ts";
+import { agentContainers } from "../../lib/mesos/agent_api.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
 const NOTHING_LIVES = {
@@ -55,4 +57,25 @@ kernelTest("gc leaves an address alone that went to another container meanwhile"
   } finally {
     await Deno.remove(store, { recursive: true });
   }
+});
+
+kernelTest("an agent that never ends its answer does not hold gc for ever", async () => {
+  await new Deno.Command("ip", { args: ["link", "set", "lo", "up"] }).output();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const trickling = (async () => {
+    using connection = await listener.accept();
+    const text = new TextEncoder().encode(`HTTP/1.0 200 OK\r\n\r\n${" ".repeat(1000)}{}`);
+    try {
+      for (let i = 0; i < text.length; i++) {
+        await connection.write(text.subarray(i, i + 1));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return "all of it was read";
+    } catch {
+      return "cut off";
+    }
+  })();
+  const url = `http://127.0.0.1:${listener.addr.port}`;
+  await assertRejects(() => agentContainers(url, 300), OperatorError, "not whole after 0.3 s");
+  assertEquals(await trickling, "cut off");
 });

@@ -85,8 +85,16 @@ longMachineTest("shortages", async (t) => {
   for (const [what, jump] of [["ahead", 400 * 86_400], ["back", -800 * 86_400]] as const) {
     await t.step(`the clock jumps ${what}`, async () => {
       await start(machine, "there", WEB(8080), webServer(what));
+      const info = JSON.stringify({
+        container_info: { network_infos: [{ name: "port-mapper-test" }] },
+      });
+      await machine.ok(`echo '${info}' | mesos-cni isolator prepare launching`);
       await machine.ok(`date -s @$(($(date +%s) + ${jump}))`);
       await machine.ok("mesos-cni isolator recover </dev/null && mesos-cni gc --apply");
+      // It is launched still, and not given up.
+      await machine.ok(
+        "mesos-cni list | grep -w launching && mesos-cni isolator cleanup launching",
+      );
       await serves(machine, stranger, 8080, what);
       await machine.ok(ATTACH);
       // Killed with its network, by whoever: what it held is free, although its times are no times.
