@@ -12,7 +12,7 @@ import { readTextFile } from "../base/read_file.ts";
 import { type AgentUnit, findAgentUnit } from "../mesos/agent_unit.ts";
 import { findRunningAgent, type RunningAgent } from "../mesos/running_agent.ts";
 
-/** A file of JSON: flags by name, as `{"network_cni_config_dir": "/etc/mesos/cni"}`. */
+/** A file of JSON: flags by name, as `{"network_cni_config_dir": "/etc/mesos/cni"}`, and lines of remarks (`//`). */
 export const SETTINGS_FILE = "/etc/mesos-cni.json";
 
 /** The flags that are looked for. */
@@ -86,7 +86,8 @@ export function readSettingsFile(path: string): ReadonlyMap<string, string> {
   const fail = (why: string) => new OperatorError("bad_settings_file", `${path}: ${why}`);
   let settings: unknown;
   try {
-    settings = exists(path) ? parseJson(readTextFile(path)) : {};
+    // Whole lines alone are remarks, so that those of an error are the file's.
+    settings = exists(path) ? parseJson(readTextFile(path).replaceAll(/^\s*\/\/.*$/gm, "")) : {};
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw fail(messageOf(error));

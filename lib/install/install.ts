@@ -83,6 +83,8 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   if (dryRun) return placed;
 
   using _ = await lockInstallation();
+  // A package's settings are its own, and no uninstall's.
+  const own = pieces.some(({ path }) => path === settings.path) ? settings : undefined;
   const before = readManifest()?.files ?? [];
   const isProgram = ({ path }: Entry) =>
     dirname(path) === binDir && path.startsWith(join(binDir, `${PROGRAM}-`));
@@ -98,15 +100,15 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
     ...entries.find(({ path }) => path === entry.path),
   }));
   const known = new Set(others.map(({ path }) => path));
-  const own = entries.filter(({ path }) =>
+  const added = entries.filter(({ path }) =>
     path !== file && path !== settings.path && !known.has(path)
   );
   // Written first: what is interrupted can be undone too.
-  writeManifest([...old, ...programs, ...others, ...own], settings);
+  writeManifest([...old, ...programs, ...others, ...added], own);
   // Once more, since whoever held the lock may have changed it.
   for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
   for (const entry of old) if (await isStillOurs(entry)) removePiece(entry.path);
-  writeManifest([...programs, ...others, ...own], settings);
+  writeManifest([...programs, ...others, ...added], own);
   return placed;
 }
 

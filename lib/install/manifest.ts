@@ -45,7 +45,7 @@ export function readManifest(): Manifest | undefined {
 }
 
 /** @param files of several with one path, the last one counts */
-export function writeManifest(files: readonly Entry[], settings: Settings): void {
+export function writeManifest(files: readonly Entry[], settings: Settings | undefined): void {
   const byPath = new Map(files.map((entry) => [entry.path, entry]));
   const manifest: Manifest = { format: 1, files: [...byPath.values()], settings };
   writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");

@@ -84,7 +84,15 @@ Deno.test({
 
     await host.ok(dpkg("-i", second));
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.9");
-    assertEquals((await host.ok(["ls", "/usr/lib/mesos-cni"])).trim().split("\n").length, 1);
+    const programs = await host.ok([
+      "find",
+      "/usr/lib/mesos-cni",
+      "-name",
+      "mesos-cni-*",
+      "-type",
+      "f",
+    ]);
+    assertEquals(programs.trim().split("\n").length, 1);
     await host.ok(dpkg("-i", "--force-downgrade", first));
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
 
@@ -173,6 +181,92 @@ Deno.test({
         "",
       );
     }
+  },
+});
+
+/** Words for what an operator does, one after the other. */
+const ORDERS = [
+  "package install uninstall purge",
+  "install package uninstall purge",
+  "install package purge uninstall",
+  "package install upgrade uninstall remove purge",
+  "package install remove uninstall purge",
+  "install package install upgrade uninstall purge",
+  "install package upgrade remove uninstall purge",
+  "install package uninstall install purge uninstall",
+];
+
+/** What of ours is in the directories that the package and install write to, without what is made at run time. */
+async function left(host: Sandbox): Promise<string> {
+  const places = ["/etc", "/usr/bin", "/usr/lib", "/usr/local", "/usr/share", "/var/lib"];
+  const { stdout } = await host.run(["find", ...places, "-name", "*mesos-cni*"]);
+  return stdout;
+}
+
+Deno.test({
+  name:
+    "package, install, upgrade, uninstall, remove and purge in each order leave dpkg silent and nothing behind",
+  ignore: NEEDS_ROOT,
+  async fn() {
+    const env = { DPKG_ADMINDIR: "/run/dpkg" };
+    await using maker = await Sandbox.create();
+    const first = await deb(maker, MESOS_CNI, "0.1.0", { compression: "none" });
+    // Another name of the program in it, as another release has.
+    const other = `${maker.dir}/other`;
+    await Deno.copyFile(MESOS_CNI, other);
+    await makeVariant(other, NEXT_VERSION);
+    const second = await deb(maker, other, "0.1.9", { compression: "none" });
+    for (const order of ORDERS) {
+      await using host = await machine();
+      await host.ok(["mkdir", "-p", "/etc/cni/net.d"]);
+      const before = await left(host);
+      const flags = [
+        "--network_cni_plugins_dir=/usr/lib/cni",
+        "--network_cni_config_dir=/etc/cni/net.d",
+      ];
+      const steps: Record<string, string[]> = {
+        package: dpkg("-i", first),
+        upgrade: dpkg("-i", second),
+        remove: dpkg("-r", "mesos-cni"),
+        purge: dpkg("-P", "mesos-cni"),
+        install: [MESOS_CNI, "install", ...flags],
+        uninstall: [MESOS_CNI, "uninstall"],
+      };
+      for (const step of order.split(" ")) {
+        await host.ok(steps[step]!, { env });
+        const verified = await host.run(dpkg("--verify", "mesos-cni"));
+        assertEquals(verified.stdout, "", `${order}: after ${step}`);
+      }
+      assertEquals(await left(host), before, order);
+    }
+  },
+});
+
+Deno.test({
+  name: "the package has its settings with remarks, the plugins' links and the timer",
+  ignore: NEEDS_ROOT,
+  async fn() {
+    await using host = await machine();
+    await host.ok(dpkg("-i", await deb(host, MESOS_CNI, "0.1.0", { compression: "none" })));
+    assertEquals(
+      (await host.run(dpkg("--status", "mesos-cni"))).stdout.includes(" /etc/mesos-cni.json "),
+      true,
+    );
+    assertStringIncludes(await host.ok(["cat", "/etc/mesos-cni.json"]), "// ");
+    assertEquals((await host.run(["mesos-cni", "config"])).code, 0);
+    const settings = '// ours\n{\n  // here:\n  "runtime_dir": "/srv/mesos"\n}\n';
+    await host.ok(["tee", "/etc/mesos-cni.json"], { stdin: settings });
+    assertStringIncludes(await host.ok(["mesos-cni", "config"]), "/srv/mesos");
+    const answer = await host.run(["/usr/lib/mesos-cni/plugins/bridge"], {
+      env: { CNI_COMMAND: "VERSION" },
+      stdin: '{"cniVersion":"1.0.0"}',
+    });
+    assertStringIncludes(answer.stdout, "supportedVersions");
+    assertStringIncludes(
+      await host.ok(["cat", "/usr/lib/systemd/system/mesos-cni-metrics.service"]),
+      "/usr/bin/mesos-cni status --format=prometheus",
+    );
+    await host.ok(["ls", "/usr/lib/systemd/system/mesos-cni-metrics.timer"]);
   },
 });
 

@@ -5,8 +5,11 @@
 import { join } from "@std/path";
 import { SCRIPTS } from "../../lib/cli/completions.ts";
 import { manualPage } from "../../lib/cli/man.ts";
+import { SETTINGS_FILE } from "../../lib/cli/found_values.ts";
 import { TABLE } from "../../lib/cli/table.ts";
+import { MANIFEST } from "../../lib/install/manifest.ts";
 import { METRICS_FILE, units } from "../../lib/install/units.ts";
+import { REGISTRY } from "../../plugins/registry.ts";
 
 /** Debian's names of the architectures that releases are made for. */
 export const DEBIAN_ARCH: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -29,6 +32,21 @@ export interface DebOptions {
 }
 
 const MAINTAINER = "the mesos-cni authors <mesos-cni@localhost>";
+
+/** The plugins in the program, for an agent's --network_cni_plugins_dir. */
+const PLUGINS = "/usr/lib/mesos-cni/plugins";
+
+const SETTINGS =
+  `// What mesos-cni takes for its flags on this agent, by name. Lines that begin with // are remarks.
+// A flag of the call goes before, and MESOS_NAME of the environment; what none of them says is taken from
+// the running agent. See: mesos-cni config
+{
+  // Where the networks are:
+  // "network_cni_config_dir": "/etc/mesos/cni",
+  // Where plugins are, the first one that is found. Those of this package are in ${PLUGINS}:
+  // "network_cni_plugins_dir": "/usr/lib/cni:${PLUGINS}"
+}
+`;
 
 /** @throws {Error} if dpkg-deb is not installed, or refuses */
 export async function makeDeb(options: DebOptions): Promise<void> {
@@ -54,6 +72,12 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   await write(`usr/lib/mesos-cni/${name}`, bytes, 0o755);
   await link("usr/bin/mesos-cni", `../lib/mesos-cni/${name}`);
   await link("usr/lib/cni/mesos-cni-port-mapper", "../../bin/mesos-cni");
+  // Beside the directory of containernetworking-plugins, whose files have the same names.
+  for (const { type, load } of REGISTRY.values()) {
+    if (load) await link(`${PLUGINS.slice(1)}/${type}`, "../../../bin/mesos-cni");
+  }
+  await write(SETTINGS_FILE.slice(1), SETTINGS);
+  await write("DEBIAN/conffiles", `${SETTINGS_FILE}\n`);
   for (const [file, text] of Object.entries(units({ binary: "/usr/bin/mesos-cni" }))) {
     await write(`usr/lib/systemd/system/${file}`, text);
   }
@@ -107,6 +131,10 @@ if [ "$1" = install ] && [ -e "$plugin" ] && [ ! -L "$plugin" ]; then
   echo "$plugin is there and not ours: move it away first (mv $plugin $plugin.original)" >&2
   exit 1
 fi
+# What mesos-cni install wrote waits for its uninstall: of two files dpkg would ask which one it should be.
+if [ -e ${SETTINGS_FILE} ] && grep -qs '"settings"' ${MANIFEST} && [ ! -e ${SETTINGS_FILE}.installed ]; then
+  mv ${SETTINGS_FILE} ${SETTINGS_FILE}.installed
+fi
 `,
   postinst: `#!/bin/sh
 set -e
@@ -128,6 +156,12 @@ fi
 set -e
 if [ "$1" = remove ]; then
   rm -f ${METRICS_FILE}
+fi
+if [ "$1" = purge ]; then
+  if [ -e ${SETTINGS_FILE}.installed ] && grep -qs '"settings"' ${MANIFEST}; then
+    mv ${SETTINGS_FILE}.installed ${SETTINGS_FILE}
+  fi
+  rm -rf ${SETTINGS_FILE}.installed /run/mesos-cni/history
 fi
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload || true
@@ -181,7 +215,8 @@ async function md5sums(root: string): Promise<string> {
   const lines: string[] = [];
   for await (const path of files(root)) {
     const relative = path.slice(root.length + 1);
-    if (relative.startsWith("DEBIAN/")) continue;
+    // dpkg knows its configuration files by itself.
+    if (/^(?:DEBIAN|etc)\//.test(relative)) continue;
     lines.push(`${(await run("md5sum", [path])).slice(0, 32)}  ${relative}\n`);
   }
   return lines.sort().join("");
