@@ -70,7 +70,7 @@ Deno.test("install puts everything in its place, and again changes nothing", asy
   const withoutManifest = (text: string) =>
     text.split("\n").filter((line) => !line.includes("install.json")).sort().join("\n");
   assertEquals(withoutManifest(await listing(agent)), withoutManifest(before));
-  assertEquals([...Deno.readDirSync(units)].length, 2);
+  assertEquals([...Deno.readDirSync(units)].length, 4);
 
   await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
   const left = await agent.run(["find", agent.dir, "/var/lib", "-not", "-type", "d"]);
@@ -228,6 +228,8 @@ Deno.test("the units are ones that systemd accepts, and those of the examples", 
     "--man=no",
     `${units}/mesos-cni.service`,
     `${units}/mesos-cni.socket`,
+    `${units}/mesos-cni-metrics.service`,
+    `${units}/mesos-cni-metrics.timer`,
   ]);
   // It also complains of units of the machine; only ours are ours.
   const ours = (verify.stderr + verify.stdout).split("\n")
