@@ -24,7 +24,7 @@ import { stateOf } from "./readers/container.ts";
 import { readForwardPolicy } from "./readers/firewall.ts";
 import { readLeases, readResolvConf } from "./readers/files.ts";
 import { readLinks } from "./readers/link.ts";
-import { readPluginRules, readPorts } from "./readers/ports.ts";
+import { readLeftPorts, readPluginRules, readPorts } from "./readers/ports.ts";
 import { readRoutes } from "./readers/route.ts";
 import { isGateway, Scene } from "./scene.ts";
 
@@ -60,6 +60,7 @@ export const OF_MACHINE: readonly FactReader<Agent>[] = [
   { name: "the plugins of its networks are there", read: readPluginDirectory },
   { name: "its networks have free addresses", read: readAddressRanges },
   { name: "its disk has room for checkpoints", read: readDisk },
+  { name: "no port leads to a container that is gone", read: readLeftPorts },
 ];
 
 /** What one reader said. */

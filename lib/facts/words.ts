@@ -219,6 +219,8 @@ const WORDS = {
   // Ports.
   no_port_mapper:
     "{network} can't map ports, and {device} asks for it | use a network whose config has mesos-cni-port-mapper (or portmap) in its chain",
+  ports_left:
+    "rules still lead {value} to {container}, whose network is gone | nobody has detached it, or a plugin did that knows nothing of them",
   port_rules_missing:
     "rules of ports of {container} are missing: {value} | somebody flushed the rules (a firewall's reload does so)",
   dnat_missing:

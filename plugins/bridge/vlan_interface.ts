@@ -1,7 +1,7 @@
 /** The gateway's interface in a VLAN of the bridge: the far end of a wire to a port with that VLAN. */
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { addVeth } from "../../lib/netlink/link_changes.ts";
+import { addVeth, setLink } from "../../lib/netlink/link_changes.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { randomVethName } from "../shared/veth.ts";
 import { setUpPort } from "./port.ts";
@@ -24,7 +24,9 @@ export function ensureVlanInterface(
   if (!existing) makeWireTo(host, bridge, name);
   const made = host.link(name);
   const port = host.links().find(({ index }) => index === made.peerIndex);
-  if (port?.master === bridge.index) {
+  const isFree = port?.master === undefined && /^veth[0-9a-f]{8}$/.test(port?.name ?? "");
+  if (port && (isFree || port.master === bridge.index)) {
+    if (isFree) host.change(setLink(port.index, port.name, { master: bridge.index }));
     tryWriteSysctls([[`net/ipv6/conf/${port.name}/accept_ra`, "0"]]);
     const config = { hairpin: false, portIsolation: false, vlan, trunk: [], preserveDefaultVlan };
     setUpPort(host, bridge.name, port, config);
@@ -33,10 +35,10 @@ export function ensureVlanInterface(
   return host.link(name);
 }
 
-function makeWireTo(host: Netlink, { index: master, mtu }: Link, name: string): void {
-  const port = { name: randomVethName(), mtu, master, up: true, txQueueLength: 0 };
+function makeWireTo(host: Netlink, { mtu }: Link, name: string): void {
   try {
-    host.change(addVeth(port, { name, mtu }));
+    // The kernel numbers the peer first: as the reference's, the port comes before the interface.
+    host.change(addVeth({ name, mtu }, { name: randomVethName(), mtu, txQueueLength: 0 }));
   } catch (error) {
     // Another ADD was faster.
     if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;

@@ -172,7 +172,11 @@ Deno.test("changing over and back loses no request, and leaves nothing in the wa
   assertEquals(await toB, ["b"]);
   await detach("b", 8081, CNI_PLUGINS);
   await sandbox.ok(["umount", "/run/ns/b"]);
+  const status = await sandbox.run([MESOS_CNI, "status"]);
+  assertEquals(status.code, 1);
+  assertStringIncludes(status.stdout, "rules still lead 8081/tcp to b, whose network is gone");
   await sandbox.ok([MESOS_CNI, "gc", "--apply"]);
+  await sandbox.ok([MESOS_CNI, "status"]);
   await attach("d", 8081, CNI_PLUGINS);
   assertEquals(await page(8081), "d");
   assertEquals(await page(8080), "c");

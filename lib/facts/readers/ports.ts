@@ -3,7 +3,10 @@ import { variable } from "../../base/environment.ts";
 import type { PortMapping } from "../../cni/port_mappings.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { type Cause, cause, RECOVER } from "../cause.ts";
+import { listOwners } from "../../ports/mod.ts";
+import { describeMapping } from "../../ports/mapping.ts";
+import type { Agent } from "../agent.ts";
+import { type Cause, cause, RECOVER, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
@@ -45,6 +48,31 @@ export async function readPorts(scene: Scene): Promise<Look> {
     return nothing("its mapper keeps no record of rules");
   }
   return saw(`the rules on record for ${seen.join("; ") || "none"}`, causes);
+}
+
+/**
+ * Mappings on record whose container's network is gone, and that nobody has detached: by their rules,
+ * the next container of another mapper gets no connection at the port.
+ */
+export function readLeftPorts(agent: Agent): Look {
+  // What has a checkpoint is said of the container.
+  const known = new Set<string>(agent.containers.map(({ id }) => id));
+  const owners = listOwners().filter(({ containerId, endpoints }) =>
+    endpoints.length > 0 && !known.has(containerId)
+  );
+  if (owners.length === 0) return nothing("no port is mapped but to its containers");
+  return saw(
+    `${owners.length} attachments with ports on record`,
+    owners.filter(({ fate }) => fate === "gone").map(({ containerId, mappings }) =>
+      cause(
+        "ports_left",
+        ["portmap", "agent"],
+        { container: containerId, value: mappings.map(describeMapping).join(", ") },
+        ["the record of its mappings is there, and its network namespace is not"],
+        run(["mesos-cni", "gc", "--apply"]),
+      )
+    ),
+  );
 }
 
 /** What other plugins know to be missing of theirs, such as masquerading. */
