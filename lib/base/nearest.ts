@@ -1,13 +1,14 @@
 /** The candidate that `word` is most likely a misspelling of, if any is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3));
   let best: string | undefined;
-  let bestDistance = limit + 1;
+  let bestDistance = Infinity;
   for (const candidate of candidates) {
+    // Of a short word, two other letters make another word: "ifName" is no "name".
+    const limit = Math.max(1, Math.floor(Math.min(word.length, candidate.length) / 3));
     // The difference in length alone is that much to insert or delete.
     if (Math.abs(candidate.length - word.length) > limit) continue;
     const letters = distance(word, candidate);
-    if (letters < bestDistance) [best, bestDistance] = [candidate, letters];
+    if (letters <= limit && letters < bestDistance) [best, bestDistance] = [candidate, letters];
   }
   return best;
 }

@@ -61,6 +61,6 @@ export interface Schema {
   ipam: "required" | "optional" | "own";
   /** The first release of the plugin that does without `ipam`, where that is new. */
   ipamOptionalSince?: string;
-  /** Whether it must stand behind another plugin. */
-  chained?: boolean;
+  /** Whether it must stand behind another plugin: it fails without, or does nothing. */
+  chained?: "or fails" | "or idles";
 }

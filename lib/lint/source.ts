@@ -1,6 +1,8 @@
 /** One file to lint: its text with places, and the JSON in it as a tree with places. */
 import { createScanner, type Node, type ParseError, parseTree } from "jsonc-parser";
+import { basename } from "@std/path";
 import { type Range } from "./range.ts";
+import { SETTINGS_FILE } from "./settings_file.ts";
 
 /** Larger files are not read: a network config of a megabyte is something else by mistake. */
 export const SIZE_LIMIT = 1 << 20;
@@ -83,7 +85,7 @@ export class Source {
 
   /** Whether the name says that it is a network config; an agent reads the others as well. */
   get hasConfigName(): boolean {
-    return /\.(conf|conflist|json|cni)$/.test(this.path);
+    return /\.(conf|conflist|json|cni)$/.test(this.path) && basename(this.path) !== SETTINGS_FILE;
   }
 
   /** A file that only lies beside the configs: not named by the operator, nor named like one. */

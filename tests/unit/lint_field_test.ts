@@ -18,6 +18,8 @@ interface Case {
   /** A config, or several of one directory; a text where it is no JSON. */
   files: Fields | Fields[] | string;
   name?: string;
+  /** Found in a directory. */
+  path?: string;
   for?: Reader;
   context?: Context;
   facts?: SourceOptions["facts"];
@@ -166,9 +168,36 @@ const SPOKE: Case[] = [
     }),
     expect: [],
   },
+  {
+    what: "a key of firewall's that nobody reads is no misspelt name",
+    files: chain({ type: "firewall", ifName: "eth0" }),
+    name: "net.conflist",
+    expect: ["info CNI501"],
+    says: 'firewall knows no key "ifName"; check the spelling',
+  },
+  {
+    what: "linkerd as an attachment of its own, beside the default network",
+    files: net({ plugins: [{ type: "linkerd-cni" }] }),
+    name: "net.conflist",
+    for: "libcni",
+    expect: [],
+  },
+  {
+    what: "the linter's own settings, in the directory of configs",
+    files: '{ "rules": { "CNI414": "off" } }',
+    path: "net.d/.mesos-cni-lint.json",
+    expect: ["info CNI202"],
+  },
 ];
 
 const SILENT: Case[] = [
+  ...["linkerd-cni", "istio-cni"].map((type): Case => ({
+    what: `${type} alone, which makes no interface`,
+    files: net({ plugins: [{ type }] }),
+    name: "net.conflist",
+    expect: ["warning CNI507"],
+    says: `${type} makes no interface`,
+  })),
   ...(["stock-agent", "isolator"] as const).map((reader): Case => ({
     what: `on an agent (${reader}), nobody fills in kube-router's subnet`,
     files: net({
@@ -438,11 +467,12 @@ const UNCLEAR: Case[] = [
   },
 ];
 
-function found({ files, name, for: reader, context, facts, expect }: Case) {
+function found({ files, name, path, for: reader, context, facts, expect }: Case) {
   const all = Array.isArray(files) ? files : [files];
   const sources = all.map((file, i) =>
     new Source({
-      path: `net.d/${i}-${name ?? "net.conf"}`,
+      path: path ?? `net.d/${i}-${name ?? "net.conf"}`,
+      listed: path !== undefined,
       content: new TextEncoder().encode(typeof file === "string" ? file : text(file)),
       facts: facts ?? { mode: 0o600, uid: 0 },
     })

@@ -162,16 +162,24 @@ export const FIELDS: readonly Rule[] = [
     title: "a plugin that works on another one's interface stands alone or first",
     why:
       "portmap, bandwidth, firewall, tuning, sbr and vrf change an interface that is there. Without a " +
-      'plugin before them they have no "prevResult" and fail.',
+      'plugin before them they have no "prevResult" and fail. istio-cni and linkerd-cni do nothing then, and ' +
+      "the container has no network: a warning.",
     bad: network({ type: "firewall" }),
     good: list(bridgeFields(), { type: "firewall" }),
     on: "plugin",
-    *check(plugin) {
+    *check(plugin, { reader }) {
+      const chained = schemaOf(plugin)?.chained;
       // A config with a result in it is what a runtime hands to a plugin of a list.
-      if (!schemaOf(plugin)?.chained || plugin.isChained || plugin.field("prevResult")) return;
+      if (!chained || plugin.isChained || plugin.field("prevResult")) return;
+      const fails = chained === "or fails";
+      // Multus attaches such a one beside the network that makes the interface.
+      if (!fails && (reader === "libcni" || plugin.role === "network")) return;
       yield {
         at: property(plugin.node, "type"),
-        message: `${plugin.type} must stand behind another plugin in "plugins"`,
+        severity: fails ? "error" : "warning",
+        message: fails
+          ? `${plugin.type} must stand behind another plugin in "plugins"`
+          : `${plugin.type} makes no interface, and no plugin before it does`,
         help: "make a .conflist with the plugin that makes the interface first",
       };
     },

@@ -41,7 +41,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     fields: {
       backend: choice("iptables", "nftables"),
       snat: boolean,
@@ -58,7 +58,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     since: "0.3.0",
     fields: {
       ...RATES,
@@ -71,7 +71,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     since: "0.4.0",
     fields: {
       // Any other value means the default: firewalld if it runs, else iptables.
@@ -86,7 +86,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     fields: {
       dataDir: string,
       sysctl: map(string),
@@ -102,7 +102,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     fields: {
       table: integer(0, 0x7fffffff),
       gateways: list(string),
@@ -114,7 +114,7 @@ export const META: Readonly<Record<string, Schema>> = {
     kind: "meta",
     complete: true,
     ipam: "own",
-    chained: true,
+    chained: "or fails",
     since: "0.3.1",
     required: ["vrfname"],
     fields: { vrfname: interfaceName, table: integer(0, 0xffffffff) },

@@ -85,14 +85,14 @@ export const THIRD_PARTY: Readonly<Record<string, Schema>> = {
     ...each(string, "deviceID vlanProto mac spoofchk trust vlan_trunk logLevel logFile"),
     ...each(any, "pciBusID mtu"),
   }),
-  "istio-cni": foreign("meta", "github.com/istio/istio/tree/master/cni", {
+  "istio-cni": chained("github.com/istio/istio/tree/master/cni", {
     exclude_namespaces: list(string),
     ...each(boolean, "ambient_enabled native_nftables"),
     ...each(string, "plugin_log_level cni_agent_run_dir pod_namespace"),
     ...each(any, "log_level kubernetes log_uds_address cni_event_address enablement_selectors"),
     enable_ambient_detection_retry: any,
   }),
-  "linkerd-cni": foreign("meta", "github.com/linkerd/linkerd2-proxy-init/tree/main/cni-plugin", {
+  "linkerd-cni": chained("github.com/linkerd/linkerd2-proxy-init/tree/main/cni-plugin", {
     log_level: string,
     linkerd: object({
       ...each(number, "incoming-proxy-port outgoing-proxy-port proxy-uid proxy-gid"),
@@ -121,6 +121,11 @@ export const OTHERS: ReadonlySet<string> = new Set([
 
 function foreign(kind: Schema["kind"], source: string, fields: Fields): Schema {
   return { source: `https://${source}`, kind, complete: false, ipam: "own", fields };
+}
+
+/** One that passes on what the plugin before it made, and nothing where there is none. */
+function chained(source: string, fields: Fields): Schema {
+  return { ...foreign("meta", source, fields), chained: "or idles" };
 }
 
 /** The same type for keys in a row. */
