@@ -6,7 +6,7 @@ const SURE = /\{\{.*?\}\}|\{%.*?%\}|\$\{[^}\n]*\}|<%.*?%>/;
 
 /** What may be meant as it stands, and is none if nothing is wrong with it. */
 const LIKELY =
-  /__[A-Z][A-Z0-9_]*__|@[A-Z][A-Z0-9_]*@|<[A-Za-z][\w .-]*>|\$[A-Za-z_]\w*|\$\([^)\n]*\)|%[sdv]\b|%[A-Z][A-Z0-9_]*%/;
+  /__[A-Z][A-Z0-9_]*__|@[A-Z][A-Z0-9_]*@|<[A-Za-z][\w .-]*>|\$\w+|\$\([^)\n]*\)|%(?:\[\d\])?[sdqv]\b|%[A-Z][A-Z0-9_]*%/;
 
 const ANY = new RegExp(`${SURE.source}|${LIKELY.source}`, "g");
 

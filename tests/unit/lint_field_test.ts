@@ -176,6 +176,12 @@ const SPOKE: Case[] = [
     says: 'firewall knows no key "ifName"; check the spelling',
   },
   {
+    what: "linkerd before the plugin that makes the interface",
+    files: net({ plugins: [{ type: "linkerd-cni" }, { type: "calico" }] }),
+    name: "net.conflist",
+    expect: [],
+  },
+  {
     what: "linkerd as an attachment of its own, beside the default network",
     files: net({ plugins: [{ type: "linkerd-cni" }] }),
     name: "net.conflist",
@@ -248,6 +254,11 @@ const SILENT: Case[] = [
     what: "an address that args ask static for, without its prefix length",
     files: bridge({ args: { cni: { ips: ["10.1.0.5"] } } }, { type: "static", routes: ROUTES }),
     expect: ["error CNI419"],
+  },
+  {
+    what: "an address that runtimeConfig asks for, outside the range",
+    files: bridge({ runtimeConfig: { ips: ["192.168.0.1"] } }),
+    expect: ["warning CNI512", "error CNI419"],
   },
   {
     what: "linkerd's ports to ignore as numbers",
@@ -447,6 +458,11 @@ const UNCLEAR: Case[] = [
     files: text(bridge({ mtu: 1 })).replace('"mtu": 1', `"mtu": ${value}`),
     expect: ["error CNI012"],
     says: "is a placeholder of a template",
+  })),
+  ...["br-$1", "net-%[1]d", "net-%q"].map((name): Case => ({
+    what: `${name} for a name`,
+    files: bridge({ name }),
+    expect: ["error CNI012"],
   })),
   {
     what: "a template's subnet, range and gateway: once, and nothing that follows",

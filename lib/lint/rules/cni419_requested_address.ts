@@ -21,10 +21,12 @@ export const rule: Rule = {
     const isStatic = plugin.ipamType === "static";
     if (!isStatic && plugin.ipamType !== "host-local") return;
     const example = isStatic ? '["10.1.0.5/16"]' : '["10.1.0.5"]';
+    const runtime = plugin.field("runtimeConfig");
     const lists = [
       field(field(plugin.field("args"), "cni"), "ips"),
-      field(plugin.field("runtimeConfig"), "ips"),
+      field(runtime, "ips"),
     ];
+    const hasOtherRanges = runtime ? field(runtime, "ipRanges") : isPromised(plugin, "ipRanges");
     for (const list of lists) {
       if (list && list.type !== "array") yield ofWrongType(list, "a list", example);
       for (const node of items(list)) {
@@ -39,7 +41,7 @@ export const rule: Rule = {
             message: `${quote(value)} is no address${isStatic ? " with its prefix length" : ""}`,
             help: `write "ips": ${example}`,
           };
-        } else if (!isStatic && !isPromised(plugin, "ipRanges")) {
+        } else if (!isStatic && !hasOtherRanges) {
           const { ranges } = addressingOf(plugin);
           const isGiven = ranges.some((range) => {
             const limits = bounds(range);

@@ -173,13 +173,15 @@ export const FIELDS: readonly Rule[] = [
       if (!chained || plugin.isChained || plugin.field("prevResult")) return;
       const fails = chained === "or fails";
       // Multus attaches such a one beside the network that makes the interface.
-      if (!fails && (reader === "libcni" || plugin.role === "network")) return;
+      const isBeside = reader === "libcni" || plugin.role === "network";
+      const areAllIdle = plugin.document.plugins.every((one) => schemaOf(one)?.chained);
+      if (!fails && (isBeside || !areAllIdle)) return;
       yield {
         at: property(plugin.node, "type"),
         severity: fails ? "error" : "warning",
         message: fails
           ? `${plugin.type} must stand behind another plugin in "plugins"`
-          : `${plugin.type} makes no interface, and no plugin before it does`,
+          : `${plugin.type} makes no interface, and no other plugin here does`,
         help: "make a .conflist with the plugin that makes the interface first",
       };
     },

@@ -109,15 +109,13 @@ export const THIRD_PARTY: Readonly<Record<string, Schema>> = {
 };
 
 /** Plugins of other projects, met in public repositories, of whose keys nothing is known here. */
-export const OTHERS: ReadonlySet<string> = new Set([
-  ..."accelerated-bridge antrea azure-vnet azure-vnet-ipam bond cnv-bridge coil consul-cni".split(
-    " ",
-  ),
-  ..."coordinator danm dnsname flannel-wg ib-sriov ifacer kube-ovn kuma-cni kuryr-cni".split(" "),
-  ..."l2bridge l2tunnel meshnet nat openshift-sdn ovn-k8s-cni-overlay ovs rdma romana".split(" "),
-  ..."romana-ipam route-override sdnbridge spiderpool tc-redirect-tap terway userspace".split(" "),
-  ..."win-bridge win-overlay".split(" "),
-]);
+export const OTHERS: ReadonlySet<string> = new Set(
+  `accelerated-bridge antrea azure-vnet azure-vnet-ipam bond cnv-bridge coil consul-cni coordinator
+  cni-passt-binding-plugin cni-wrapper-plugin danm dnsname flannel-wg ib-sriov ifacer kube-node kube-ovn
+  kuma-cni kuryr-cni l2bridge l2tunnel macvtap meshnet nat network-passt-binding openshift-sdn
+  ovn-k8s-cni-overlay ovs rdma romana romana-ipam route-override sdnbridge silk-cni spiderpool
+  tc-redirect-tap terway userspace win-bridge win-overlay`.split(/\s+/),
+);
 
 function foreign(kind: Schema["kind"], source: string, fields: Fields): Schema {
   return { source: `https://${source}`, kind, complete: false, ipam: "own", fields };
