@@ -453,12 +453,13 @@ const UNCLEAR: Case[] = [
     expect: ["error CNI001"],
     says,
   })),
-  ...["__CNI_MTU__", "@MTU@", "%d", "{{ .Mtu }}", "${MTU}", "$MTU", "<mtu>"].map((value): Case => ({
-    what: `${value} for a number`,
-    files: text(bridge({ mtu: 1 })).replace('"mtu": 1', `"mtu": ${value}`),
-    expect: ["error CNI012"],
-    says: "is a placeholder of a template",
-  })),
+  ...["__CNI_MTU__", "@MTU@", "%d", "%t", "{{ .Mtu }}", "{{\n  .Mtu\n}}", "${MTU}", "$MTU", "<mtu>"]
+    .map((value): Case => ({
+      what: `${value} for a number`,
+      files: text(bridge({ mtu: 1 })).replace('"mtu": 1', `"mtu": ${value}`),
+      expect: ["error CNI012"],
+      says: "is a placeholder of a template",
+    })),
   ...["br-$1", "net-%[1]d", "net-%q"].map((name): Case => ({
     what: `${name} for a name`,
     files: bridge({ name }),
