@@ -141,7 +141,7 @@ export function gatewayOf(range: RangeNode): Address | undefined {
 
 /** Whether the plugin sets a route of the family that goes through the network's gateway. */
 export function usesGateway(plugin: PluginNode, family: 4 | 6): boolean {
-  if (isTrue(plugin.field("isDefaultGateway"))) return true;
+  if (plugin.isTrue("isDefaultGateway")) return true;
   return addressingOf(plugin).routes.some(({ dst, gw }) => !gw && dst?.value?.family === family);
 }
 

@@ -1,7 +1,7 @@
 /** A network config as its readers see it: the network, its plugins, and plugins inside plugins. */
 import type { Node } from "jsonc-parser";
 import type { Source } from "./source.ts";
-import { field, isObject, items, property, text } from "./tree.ts";
+import { field, isObject, isTrue, items, property, text } from "./tree.ts";
 
 export const PORT_MAPPER = "mesos-cni-port-mapper";
 
@@ -42,9 +42,22 @@ export class PluginNode {
     return field(this.node, name);
   }
 
+  text(name: string): string | undefined {
+    return text(this.field(name));
+  }
+
+  isTrue(name: string): boolean {
+    return isTrue(this.field(name));
+  }
+
+  /** The value of its own "type", exactly spelled. */
+  get typeNode(): Node | undefined {
+    return property(this.node, "type");
+  }
+
   /** The key with its value, or the whole config if it has no such key: a place to point at. */
   place(name: string): Node {
-    return this.field(name) ?? property(this.node, "type") ?? this.node;
+    return this.field(name) ?? this.typeNode ?? this.node;
   }
 
   /** Whether it works on what plugins before it made: not the first of a list. */

@@ -31,14 +31,8 @@ export function jsonSchema(): JsonSchema {
         required: ["name"],
         properties: {
           cniVersion: described("cniVersion", { enum: SPEC_VERSIONS }),
-          cniVersions: described("cniVersions", {
-            type: "array",
-            items: { enum: SPEC_VERSIONS },
-          }),
-          name: described("name", {
-            type: "string",
-            pattern: "^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$",
-          }),
+          cniVersions: described("cniVersions", { type: "array", items: { enum: SPEC_VERSIONS } }),
+          name: described("name", { type: "string", pattern: "^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$" }),
         },
       },
       list: {
@@ -85,11 +79,11 @@ export function jsonSchema(): JsonSchema {
 }
 
 /** What holds of an object whose "type" is this one. */
-function onlyFor(type: string, { fields, required, source }: Schema): JsonSchema {
+function onlyFor(type: string, { kind, fields, required, source }: Schema): JsonSchema {
   return {
     if: { properties: { type: { const: type } }, required: ["type"] },
     then: {
-      $comment: source,
+      $comment: source ?? `https://www.cni.dev/plugins/current/${kind}/${type}/`,
       properties: {
         ...properties(without(fields, "type"), true),
         // The plugin that another one calls gets its name and version from it.

@@ -38,9 +38,8 @@ export function lint(
   }
   for (const together of byDirectory(documents)) {
     for (const rule of rules) {
-      if (rule.on !== "directory") continue;
       const counts = new Map<Source, number>();
-      for (const found of rule.check(together, context)) {
+      for (const found of rule.ofDirectory?.(together, context) ?? []) {
         const count = (counts.get(found.source) ?? 0) + 1;
         counts.set(found.source, count);
         if (count <= MOST_OF_A_KIND) {
@@ -63,16 +62,14 @@ function ofFile(
   { rules, settings, context }: { rules: readonly Rule[]; settings: Settings; context: Context },
 ): { document?: Document; found: Diagnostic[] } {
   const diagnostics: Diagnostic[] = [];
-  const collect = (rule: Rule, found: Iterable<Found>) => {
+  const collect = (rule: Rule, found: Iterable<Found> = []) => {
     let count = 0;
     for (const one of found) {
       diagnostics.push(diagnostic(rule, source, one, settings));
       if (++count === MOST_OF_A_KIND) break;
     }
   };
-  for (const rule of rules) {
-    if (rule.on === "source") collect(rule, rule.check(source, context));
-  }
+  for (const rule of rules) collect(rule, rule.ofSource?.(source, context));
   // In a text that is broken somewhere, what is missing may only be unreadable.
   const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
   if (!document || !isNetwork(document)) {
@@ -80,12 +77,11 @@ function ofFile(
   }
   const slips = slipsIn(document);
   for (const rule of rules) {
-    if (rule.on === "document") collect(rule, rule.check(document, context));
-    if (rule.on !== "plugin") continue;
+    collect(rule, rule.ofNetwork?.(document, context));
     for (const plugin of document.plugins) {
       const slip = rule.ofAbsence ? slips.get(plugin) : undefined;
       if (slip === "error" || (slip && rule.severity !== "error")) continue;
-      collect(rule, rule.check(plugin, context));
+      collect(rule, rule.ofPlugin?.(plugin, context));
     }
   }
   return { document, found: withoutConsequences(diagnostics, rules) };

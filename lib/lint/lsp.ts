@@ -41,10 +41,7 @@ interface Open {
  * @param settingsFor the settings of a file, looked for anew
  * @returns the exit code
  */
-export function serve(
-  settingsFor: (path: string) => Settings,
-  given: Context,
-): Promise<number> {
+export function serve(settingsFor: (path: string) => Settings, given: Context): Promise<number> {
   const connection = lsp.createProtocolConnection(
     new lsp.StreamMessageReader(process.stdin),
     new lsp.StreamMessageWriter(process.stdout),

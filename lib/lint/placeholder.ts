@@ -2,7 +2,7 @@
 import { quote } from "./tree.ts";
 
 /** What can hardly be anything else. */
-const SURE = /\{\{.*?(?:\}\}|$)|\{%.*?%\}|\$\{[^}\n]*\}|<%.*?%>/;
+const SURE = /\{\{.*?\}\}|\{\{[^{}"]+\}\}|\{%.*?%\}|\$\{[^}\n]*\}|<%.*?%>/;
 
 /** What may be meant as it stands, and is none if nothing is wrong with it. */
 const LIKELY =
@@ -32,8 +32,8 @@ export function unreplaced(literal: string): { message: string; help: string } {
 /** The placeholder at a place of a text, or one character before or behind it. */
 export function placeholderAt(text: string, offset: number): { offset: number; length: number } {
   const from = text.lastIndexOf("\n", offset - 1) + 1;
-  const to = (text.indexOf("\n", offset) + 1 || text.length + 1) - 1;
-  for (const { index, 0: { length } } of text.slice(from, to).matchAll(ANY)) {
+  // One of braces may go on in the lines below.
+  for (const { index, 0: { length } } of text.slice(from, offset + 500).matchAll(ANY)) {
     if (from + index - 1 <= offset && offset <= from + index + length) {
       return { offset: from + index, length };
     }

@@ -4,12 +4,7 @@ import type { Fix, Safety } from "./rule.ts";
 import type { Type } from "./schema.ts";
 
 /** What a value becomes; undefined if it could be meant in more than one way. */
-export function retyped(
-  node: Node,
-  type: Type,
-  source: string,
-  safety: Safety,
-): Fix | undefined {
+export function retyped(node: Node, type: Type, source: string, safety: Safety): Fix | undefined {
   const literal = source.slice(node.offset, node.offset + node.length);
   const content = rewritten(node, type, literal);
   if (content === undefined) return undefined;

@@ -92,18 +92,13 @@ export interface RuleText {
   ofAbsence?: boolean;
 }
 
-/** A rule looks at a file's text, its network, each plugin in it, or all networks of a directory. */
-export type Rule =
-  & RuleText
-  & (
-    | { on: "source"; check(source: Source, context: Context): Iterable<Found> }
-    | { on: "document"; check(document: Document, context: Context): Iterable<Found> }
-    | { on: "plugin"; check(plugin: PluginNode, context: Context): Iterable<Found> }
-    | {
-      on: "directory";
-      check(documents: readonly Document[], context: Context): Iterable<FoundIn>;
-    }
-  );
+/** What it finds in a file's text, in its network, in each plugin of it, in all networks of a directory. */
+export interface Rule extends RuleText {
+  ofSource?(source: Source, context: Context): Iterable<Found>;
+  ofNetwork?(document: Document, context: Context): Iterable<Found>;
+  ofPlugin?(plugin: PluginNode, context: Context): Iterable<Found>;
+  ofDirectory?(documents: readonly Document[], context: Context): Iterable<FoundIn>;
+}
 
 /** A finding with all that a reporter shows. */
 export interface Diagnostic {

@@ -47,8 +47,8 @@ export const checked = (is: (text: string) => string | undefined): Type => ({ ki
 
 /** What is known of a plugin. */
 export interface Schema {
-  /** Where the facts are from. */
-  source: string;
+  /** Where the facts are from; the reference's documents, if it is not said. */
+  source?: string;
   kind: "main" | "meta" | "ipam";
   fields: Fields;
   /** Fields that it refuses to go without. */
@@ -64,3 +64,17 @@ export interface Schema {
   /** Whether it must stand behind another plugin: it fails without, or does nothing. */
   chained?: "or fails" | "or idles";
 }
+
+export type Schemas = Readonly<Record<string, Schema>>;
+
+/** A plugin all of whose keys are known. */
+export const standard = (
+  kind: Schema["kind"],
+  ipam: Schema["ipam"],
+  fields: Fields,
+  more: Partial<Schema> = {},
+): Schema => ({ kind, complete: true, ipam, fields, ...more });
+
+/** The same type for keys in a row. */
+export const each = (type: Type, keys: string): Fields =>
+  Object.fromEntries(keys.split(" ").map((key) => [key, type]));

@@ -115,11 +115,7 @@ export function renamed(
 }
 
 /** The same for the objects inside a field. */
-export function* unknownInside(
-  node: Node | undefined,
-  type: Type,
-  owner: Owner,
-): Generator<Found> {
+export function* unknownInside(node: Node | undefined, type: Type, owner: Owner): Generator<Found> {
   if (!node) return;
   if (type.kind === "object" && isObject(node)) {
     const lacks = () => type.required?.filter((name) => !field(node, name)) ?? [];

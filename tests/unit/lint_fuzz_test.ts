@@ -99,8 +99,10 @@ for (
       fc.property(text, (text) => {
         // An encoder replaces what is no text.
         const read = new TextDecoder().decode(new TextEncoder().encode(text));
-        const refused = checkText(text).some((found) => NO_JSON.includes(found.code));
         const isText = isJson(read) && !text.startsWith("\ufeff");
+        // Where braces look like a template's, it is that which is said of what is no JSON.
+        const codes = isText ? NO_JSON : [...NO_JSON, "CNI012"];
+        const refused = checkText(text).some((found) => codes.includes(found.code));
         assertEquals(refused, !isText, JSON.stringify(text));
       }),
       { numRuns: RUNS },

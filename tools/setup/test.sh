@@ -30,6 +30,11 @@ setup_for_tests() {
       test_packages && build ;;
     *tests/integration/*) packages nftables:/usr/sbin/nft tcpdump:/usr/bin/tcpdump && build ;;
   esac
+  case "${FILES[*]}" in
+    *tests/e2e/lint_editors*)
+      (setup_packages neovim:/usr/bin/nvim emacs-nox:/usr/bin/emacs elpa-eglot:/usr/share/doc/elpa-eglot) ||
+        say "Neovim and Emacs: not to be had here, so their tests are skipped" ;;
+  esac
   # Made here, since npm is asked for its parts and the tests have no network.
   case "${FILES[*]}" in
     *tests/e2e/lint_editors*) editors/vscode/package.sh "$PROGRAM" >"$TOOLS/vsix.$$" 2>&1 || {

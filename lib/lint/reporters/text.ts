@@ -59,9 +59,7 @@ function block(
       `${gutter} ${bar} ${before}${paint(COLOR[severity], "^".repeat(Math.max(1, under)))}`,
     );
   }
-  lines.push(
-    `${gutter} ${paint("34", "=")} help: ${printable(help)}${mends(fix)}`,
-  );
+  lines.push(`${gutter} ${paint("34", "=")} help: ${printable(help)}${mends(fix)}`);
   lines.push(`${gutter} ${paint("34", "=")} rule: ${name}, see --explain=${code}`, "");
   return lines.join("\n");
 }

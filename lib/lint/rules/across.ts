@@ -29,8 +29,7 @@ export const ACROSS: readonly Rule[] = [
       "a.conf": network({ name: "a", type: "loopback" }),
       "b.conf": network({ name: "b", type: "loopback" }),
     },
-    on: "directory",
-    *check(documents) {
+    *ofDirectory(documents) {
       for (const [earlier, { source, root, name }] of again(documents, ({ name }) => name)) {
         yield {
           source,
@@ -59,8 +58,7 @@ export const ACROSS: readonly Rule[] = [
       "a.conf": bridge({ name: "a" }),
       "b.conf": bridge({ name: "b", bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
     },
-    on: "directory",
-    *check(documents) {
+    *ofDirectory(documents) {
       if (documents.length < 2) return;
       for (const pair of overlaps([...subnets(documents)])) {
         const [earlier, later] = inOrder(documents, ...pair);
@@ -94,8 +92,7 @@ export const ACROSS: readonly Rule[] = [
       "a.conf": bridge({ name: "a" }),
       "b.conf": bridge({ name: "b", bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
     },
-    on: "directory",
-    *check(documents) {
+    *ofDirectory(documents) {
       for (const [earlier, gateway] of again(gateways(documents), ({ bridge }) => bridge)) {
         if (isLeaseTwice(earlier, gateway)) {
           yield {
@@ -110,7 +107,7 @@ export const ACROSS: readonly Rule[] = [
           yield {
             source: gateway.plugin.document.source,
             at: gateway.plugin.place("bridge"),
-            severity: isTrue(gateway.plugin.field("forceAddress")) ? "warning" : "error",
+            severity: gateway.plugin.isTrue("forceAddress") ? "warning" : "error",
             message: `the bridge ${quote(gateway.bridge)} would get ${gateway.address} here and ` +
               `${earlier.address} in ${
                 earlier.plugin.document === gateway.plugin.document
@@ -141,12 +138,11 @@ export const ACROSS: readonly Rule[] = [
         ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
       }),
     },
-    on: "directory",
-    *check(documents) {
+    *ofDirectory(documents) {
       const mappers = documents.flatMap((document) => document.plugins)
         .filter(({ type }) => type === PORT_MAPPER)
         .map((plugin) => ({ plugin, setUp: SHARED.map((name) => valueOf(plugin, name)) }));
-      const chainOf = ({ plugin }: { plugin: PluginNode }) => text(plugin.field("chain"));
+      const chainOf = ({ plugin }: { plugin: PluginNode }) => plugin.text("chain");
       for (const [earlier, { plugin, setUp }] of again(mappers, chainOf)) {
         const differing = SHARED.find((_, i) => setUp[i] !== earlier.setUp[i]);
         if (!differing) continue;
@@ -169,10 +165,7 @@ export const ACROSS: readonly Rule[] = [
     why:
       "host-local keeps its leases in dataDir/NETWORK. Two plugins that share the directory and have " +
       "different ranges take each other's last address for their own and give addresses away twice.",
-    bad: {
-      "a.conf": bridge(),
-      "b.conf": bridge({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }),
-    },
+    bad: { "a.conf": bridge(), "b.conf": bridge({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) },
     good: {
       "a.conf": bridge(),
       "b.conf": bridge({ bridge: "cni1" }, {
@@ -180,8 +173,7 @@ export const ACROSS: readonly Rule[] = [
         dataDir: "/var/lib/cni/second",
       }),
     },
-    on: "directory",
-    *check(documents) {
+    *ofDirectory(documents) {
       const plugins = documents.flatMap((document) => document.plugins);
       for (const [earlier, plugin] of again(plugins, leasesOf)) {
         if (spans(earlier) === spans(plugin)) continue;
@@ -257,8 +249,8 @@ function* fixedInRanges(documents: readonly Document[]): Generator<FoundIn> {
 /** Two networks may split one subnet of one bridge between them by disjoint ranges. */
 function areApart(a: Subnet, b: Subnet): boolean {
   if (showNetwork(a.span) !== showNetwork(b.span)) return false;
-  if (text(a.plugin.field("bridge")) !== text(b.plugin.field("bridge"))) return false;
-  if (text(a.plugin.field("master")) !== text(b.plugin.field("master"))) return false;
+  if (a.plugin.text("bridge") !== b.plugin.text("bridge")) return false;
+  if (a.plugin.text("master") !== b.plugin.text("master")) return false;
   const { family } = a.span;
   return !overlap({ family, ...bounds(a.range)! }, { family, ...bounds(b.range)! });
 }
@@ -280,8 +272,8 @@ function* gateways(documents: readonly Document[]): Generator<Gateway> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
     if (plugin.type === "flannel") yield* ofLease(plugin);
     if (plugin.type !== "bridge" || plugin.role === "partial") continue;
-    if (!isTrue(plugin.field("isGateway")) && !isTrue(plugin.field("isDefaultGateway"))) continue;
-    const bridge = text(plugin.field("bridge")) || "cni0";
+    if (!plugin.isTrue("isGateway") && !plugin.isTrue("isDefaultGateway")) continue;
+    const bridge = plugin.text("bridge") || "cni0";
     const seen = new Set<number>();
     for (const range of addressingOf(plugin).ranges) {
       const gateway = gatewayOf(range);
@@ -305,7 +297,7 @@ function* ofLease(plugin: PluginNode): Generator<Gateway> {
   const type = field(delegate, "type");
   const isGateway = field(delegate, "isGateway");
   if ((type && type.value !== "bridge") || (isGateway && !isTrue(isGateway))) return;
-  const file = text(plugin.field("subnetFile")) || "/run/flannel/subnet.env";
+  const file = plugin.text("subnetFile") || "/run/flannel/subnet.env";
   const bridge = text(field(delegate, "bridge")) || "cni0";
   yield { plugin, bridge, address: `the gateway of the lease in ${file}` };
 }

@@ -19,7 +19,7 @@ import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
 import type { Found, Rule } from "../rule.ts";
 import { isKnown, schemaOf } from "../schemas/mod.ts";
-import { field, isObject, items, quote, text } from "../tree.ts";
+import { field, isObject, items, quote } from "../tree.ts";
 import { bridge } from "./example.ts";
 
 export const ADDRESSES: readonly Rule[] = [
@@ -33,8 +33,7 @@ export const ADDRESSES: readonly Rule[] = [
       "address and the destination of a route have a prefix length; a gateway has none.",
     bad: bridge({}, { subnet: "10.1.0.0" }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, stray, fixed, routes } = addressingOf(plugin);
       yield* invalid("an address", "10.1.0.10", ...stray);
       for (const { subnet, start, end, gateway } of ranges) {
@@ -62,8 +61,7 @@ export const ADDRESSES: readonly Rule[] = [
     bad: bridge({}, { subnet: "10.1.2.3/16" }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
     fix: "safe",
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, routes } = addressingOf(plugin);
       const prefixes = [
         ...ranges.map((range) => [range.subnet, "error"] as const),
@@ -92,8 +90,7 @@ export const ADDRESSES: readonly Rule[] = [
     bad: bridge({}, { subnet: "FD00:0:0:1::/64", routes: [{ dst: "::/0" }] }),
     good: bridge({}, { subnet: "fd00:0:0:1::/64", routes: [{ dst: "::/0" }] }),
     fix: "safe",
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, fixed, routes } = addressingOf(plugin);
       const networks = [...ranges.map((range) => range.subnet), ...routes.map((route) => route.dst)]
         // Host bits have a rule of their own, whose fix writes the canonical form.
@@ -120,8 +117,7 @@ export const ADDRESSES: readonly Rule[] = [
     why: "host-local takes addresses from a subnet, static from a list.",
     bad: bridge({}, { subnet: undefined }),
     good: bridge({}, { subnet: "10.1.0.0/16" }),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       const { ipam, ipamType, role } = plugin;
       // flannel, antrea and others fill in the addresses themselves: what is unknown may as well.
       const schema = schemaOf(plugin);
@@ -175,8 +171,7 @@ export const ADDRESSES: readonly Rule[] = [
       "refuses prefixes longer than /30 or /126.",
     bad: bridge({}, { subnet: "10.1.0.0/31" }),
     good: bridge({}, { subnet: "10.1.0.0/29" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       for (const { subnet } of addressingOf(plugin).ranges) {
         if (!subnet?.value || subnet.value.length <= bitsOf(subnet.value.family) - 2) continue;
         yield {
@@ -197,8 +192,7 @@ export const ADDRESSES: readonly Rule[] = [
       "anything outside rangeStart to rangeEnd; where nothing is left, no container gets an address.",
     bad: bridge({}, { rangeStart: "10.2.0.10" }),
     good: bridge({}, { rangeStart: "10.1.0.10", rangeEnd: "10.1.0.200" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       for (const range of addressingOf(plugin).ranges) yield* rangeProblems(range);
     },
   },
@@ -216,8 +210,7 @@ export const ADDRESSES: readonly Rule[] = [
       subnet: undefined,
       ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "fd00:1::/64" }]],
     }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const spans = addressingOf(plugin).ranges.map((range, index) => ({
         range,
         index,
@@ -259,8 +252,7 @@ export const ADDRESSES: readonly Rule[] = [
       '"ipam": { "type": "static", "addresses": [{ "address": "10.1.0.5/16" }], "routes": [{ "dst": "0.0.0.0/0", "gw": "10.1.0.1" }] }',
     ),
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       const [first] = addressingOf(plugin).fixed;
       if (!first || plugin.role === "network" || isPromised(plugin, "ips")) return;
       if (schemaOf(plugin)?.kind !== "main" || plugin.type === "host-device") return;
@@ -345,5 +337,5 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
  * one. Their bridge has the same name.
  */
 function isFilledIn(plugin: PluginNode): boolean {
-  return plugin.type === "bridge" && text(plugin.field("bridge")) === "kube-bridge";
+  return plugin.type === "bridge" && plugin.text("bridge") === "kube-bridge";
 }

@@ -15,8 +15,7 @@ export const rule: Rule = {
     "file. With --plugins-dir, the directory says what is there, and CNI206 what is not.",
   bad: network({ type: "brigde", bridge: "cni0" }),
   good: network({ type: "bridge", bridge: "cni0" }),
-  on: "plugin",
-  *check({ node, ipam }, { plugins, usualPlugins: usual }) {
+  *ofPlugin({ node, ipam }, { plugins, usualPlugins: usual }) {
     if (plugins) return;
     for (const at of [property(node, "type"), field(ipam, "type")]) {
       const type = text(at);

@@ -13,8 +13,7 @@ export const rule: Rule = {
   bad: { "net.conf": bridge() },
   needs: "in a directory of mode 0777",
   good: { "net.conf": bridge() },
-  on: "directory",
-  *check([document]) {
+  *ofDirectory([document]) {
     const { facts, path } = document?.source ?? {};
     if (!facts?.directoryMode || !(facts.directoryMode & 0o002)) return;
     yield {

@@ -1,6 +1,5 @@
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
-import { isTrue, property, text } from "../tree.ts";
 import { bridge } from "./example.ts";
 
 const unnamed = (name: string, subnet: string) =>
@@ -16,14 +15,13 @@ export const rule: Rule = {
     "Where both give it an address, that is CNI303.",
   bad: { "a.conf": unnamed("a", "10.1.0.0/16"), "b.conf": unnamed("b", "10.2.0.0/16") },
   good: { "a.conf": bridge({ name: "a", bridge: undefined }) },
-  on: "directory",
-  *check(documents) {
+  *ofDirectory(documents) {
     const [first, ...others] = documents.flatMap(({ plugins }) => plugins).filter(isUnnamed);
     for (const plugin of others) {
       if (plugin.document === first!.document || (isGateway(first!) && isGateway(plugin))) continue;
       yield {
         source: plugin.document.source,
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: `without "bridge", the network is on cni0, as that of ${
           first!.document.source.path
         } is`,
@@ -34,9 +32,9 @@ export const rule: Rule = {
 };
 
 function isUnnamed(plugin: PluginNode): boolean {
-  return plugin.type === "bridge" && plugin.role !== "partial" && !text(plugin.field("bridge"));
+  return plugin.type === "bridge" && plugin.role !== "partial" && !plugin.text("bridge");
 }
 
 function isGateway(plugin: PluginNode): boolean {
-  return isTrue(plugin.field("isGateway")) || isTrue(plugin.field("isDefaultGateway"));
+  return plugin.isTrue("isGateway") || plugin.isTrue("isDefaultGateway");
 }

@@ -18,8 +18,7 @@ export const rule: Rule = {
     "none of the other can be attached.",
   bad: { "a.conf": device("a"), "b.conf": device("b") },
   good: { "a.conf": device("a") },
-  on: "directory",
-  *check(documents) {
+  *ofDirectory(documents) {
     const users = documents.flatMap(({ plugins }) => plugins).filter(useOf);
     for (const [earlier, plugin] of again(users, (one) => text(deviceOf(one)))) {
       const [use, other] = [useOf(plugin), useOf(earlier)];
@@ -45,5 +44,5 @@ function deviceOf(plugin: PluginNode): Node | undefined {
 function useOf(plugin: PluginNode): string | undefined {
   const { type } = plugin;
   if (type !== "macvlan") return type === "host-device" || type === "ipvlan" ? type : undefined;
-  return text(plugin.field("mode")) === "passthru" ? "macvlan in mode passthru" : "macvlan";
+  return plugin.text("mode") === "passthru" ? "macvlan in mode passthru" : "macvlan";
 }

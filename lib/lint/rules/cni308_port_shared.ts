@@ -21,8 +21,7 @@ export const rule: Rule = {
     "second container.",
   bad: { "a.conflist": mapped(8080), "b.conflist": mapped(8080).replace('"net"', '"web"') },
   good: { "a.conflist": mapped(8080) },
-  on: "directory",
-  *check(documents) {
+  *ofDirectory(documents) {
     const ports = documents.flatMap(({ plugins }) => plugins).flatMap((plugin) =>
       items(field(plugin.field("runtimeConfig"), "portMappings")).map((at) => ({
         source: plugin.document.source,

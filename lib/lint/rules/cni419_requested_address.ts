@@ -16,16 +16,12 @@ export const rule: Rule = {
     "of its own, and each needs its prefix length.",
   bad: bridge({ args: { cni: { ips: ["10.2.0.5"] } } }),
   good: bridge({ args: { cni: { ips: ["10.1.0.5"] } } }),
-  on: "plugin",
-  *check(plugin) {
+  *ofPlugin(plugin) {
     const isStatic = plugin.ipamType === "static";
     if (!isStatic && plugin.ipamType !== "host-local") return;
     const example = isStatic ? '["10.1.0.5/16"]' : '["10.1.0.5"]';
     const runtime = plugin.field("runtimeConfig");
-    const lists = [
-      field(field(plugin.field("args"), "cni"), "ips"),
-      field(runtime, "ips"),
-    ];
+    const lists = [field(field(plugin.field("args"), "cni"), "ips"), field(runtime, "ips")];
     const hasOtherRanges = runtime ? field(runtime, "ipRanges") : isPromised(plugin, "ipRanges");
     for (const list of lists) {
       if (list && list.type !== "array") yield ofWrongType(list, "a list", example);

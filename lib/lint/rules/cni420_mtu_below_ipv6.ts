@@ -16,8 +16,7 @@ export const rule: Rule = {
     "fails to set the address. tuning, which comes later, takes the address away: a warning.",
   bad: bridge({ mtu: 1200 }, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
   good: bridge({ mtu: 1280 }, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
-  on: "plugin",
-  *check(plugin) {
+  *ofPlugin(plugin) {
     const mtu = plugin.field("mtu");
     if (mtu?.type !== "number" || mtu.value < 68 || mtu.value >= LEAST) return;
     const isTuning = plugin.type === "tuning";

@@ -18,8 +18,7 @@ export const rule: Rule = {
     "host-local names one for each address; static only what the file has.",
   bad: ptp({ address: "10.1.0.5/16" }),
   good: ptp({ address: "10.1.0.5/16", gateway: "10.1.0.1" }),
-  on: "plugin",
-  *check(plugin) {
+  *ofPlugin(plugin) {
     if (plugin.type !== "ptp") return;
     for (const { node, address, gateway } of addressingOf(plugin).fixed) {
       if (!address?.value || gateway) continue;

@@ -1,6 +1,5 @@
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
-import { property } from "../tree.ts";
 import { bridgeFields, list } from "./example.ts";
 
 const RATES = {
@@ -22,8 +21,7 @@ export const rule: Rule = {
     "macvlan, ipvlan, vlan and host-device don't. A second one in a list finds the first one's queue there.",
   bad: list(bridgeFields(), RATES, RATES),
   good: list(bridgeFields(), RATES),
-  on: "document",
-  *check({ plugins }) {
+  *ofNetwork({ plugins }) {
     const listed = plugins.filter(({ role, outer }) => role === "listed" && !outer);
     const [first] = listed.filter(limits);
     for (const plugin of listed.filter(limits)) {
@@ -31,7 +29,7 @@ export const rule: Rule = {
       const isAlone = maker !== undefined && WITHOUT_END.includes(maker);
       if (plugin === first && !isAlone) continue;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: isAlone
           ? `bandwidth needs the host's end of a veth, and ${maker} makes none`
           : "a second bandwidth finds the first one's queue there, and fails",

@@ -17,8 +17,7 @@ export const rule: Rule = {
   }),
   needs: "--probe, on a machine without kube-proxy",
   good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-  on: "plugin",
-  *check(plugin, { machine }) {
+  *ofPlugin(plugin, { machine }) {
     const node = plugin.type === "portmap" ? plugin.field("externalSetMarkChain") : undefined;
     const chain = text(node);
     if (!machine || !chain || !machine.iptablesVersion()) return;

@@ -16,8 +16,7 @@ export const rule: Rule = {
   bad: tuning("net.core.somaxcon"),
   needs: "--probe",
   good: tuning("net.core.somaxconn"),
-  on: "plugin",
-  *check(plugin, { machine }) {
+  *ofPlugin(plugin, { machine }) {
     if (!machine || plugin.type !== "tuning") return;
     for (const { key, name } of entries(plugin.field("sysctl"))) {
       // The name of the interface is that of the container's, which is made first.

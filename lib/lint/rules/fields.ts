@@ -7,7 +7,7 @@ import { identifiesDevice, slipsOf } from "../slips.ts";
 import { meant } from "../schemas/elsewhere.ts";
 import { META } from "../schemas/meta.ts";
 import { schemaNamed, schemaOf } from "../schemas/mod.ts";
-import { entries, field, isObject, isTrue, items, property, quote, text } from "../tree.ts";
+import { entries, field, isObject, items, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
 export const FIELDS: readonly Rule[] = [
@@ -22,8 +22,7 @@ export const FIELDS: readonly Rule[] = [
     bad: network({ type: "bridge", bridge: "cni0", isGatway: true }),
     good: bridge({ _comment: "for the web tier" }),
     fix: "safe",
-    on: "plugin",
-    check: (plugin) => slipsOf(plugin).misspelt,
+    ofPlugin: (plugin) => slipsOf(plugin).misspelt,
   },
   {
     code: "CNI502",
@@ -36,8 +35,7 @@ export const FIELDS: readonly Rule[] = [
     bad: bridge({ mtu: "1500" }),
     good: bridge({ mtu: 1500 }),
     fix: "safe",
-    on: "plugin",
-    check: (plugin) => slipsOf(plugin).mistyped,
+    ofPlugin: (plugin) => slipsOf(plugin).mistyped,
   },
   {
     code: "CNI503",
@@ -49,8 +47,7 @@ export const FIELDS: readonly Rule[] = [
       "check fails, or the kernel's.",
     bad: attached({ type: "macvlan", master: "eth0", mode: "brigde" }),
     good: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       for (const [node, type, path] of typedFields(plugin)) {
         if (typeProblem(node, type, plugin.document.source.text)) continue;
         const problem = valueProblem(node, type);
@@ -80,12 +77,11 @@ export const FIELDS: readonly Rule[] = [
     ofAbsence: true,
     bad: attached({ type: "vlan", vlanId: 5 }),
     good: attached({ type: "vlan", master: "eth0", vlanId: 5 }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { node, type, role } = plugin;
       if (role === "partial") return;
       for (const name of schemaOf(plugin)?.required ?? []) {
-        if (text(plugin.field(name))) continue;
+        if (plugin.text(name)) continue;
         if (plugin.field(name) && plugin.field(name)!.type !== "string") continue;
         yield {
           at: plugin.field(name) ?? property(node, "type"),
@@ -112,14 +108,13 @@ export const FIELDS: readonly Rule[] = [
     ofAbsence: true,
     bad: network({ type: "ptp" }),
     good: attached({ type: "ptp" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.role === "partial" || plugin.ipamType || plugin.isChained) return;
       if (schemaOf(plugin)?.ipam !== "required") return;
       if (plugin.ipam && (!isObject(plugin.ipam) || plugin.ipam.children!.length > 0)) return;
       const since = schemaOf(plugin)!.ipamOptionalSince;
       yield {
-        at: plugin.ipam ?? property(plugin.node, "type"),
+        at: plugin.ipam ?? plugin.typeNode,
         severity: since ? "warning" : "error",
         message: `${plugin.type} needs "ipam"${since ? ` before version ${since} of it` : ""}`,
         help: 'add "ipam": { "type": "host-local", "subnet": … }',
@@ -136,8 +131,7 @@ export const FIELDS: readonly Rule[] = [
       "addresses tries to make a second interface.",
     bad: bridge({}, { type: "bridge" }),
     good: bridge({}, { type: "host-local" }),
-    on: "plugin",
-    *check({ node, type, ipam, ipamType }) {
+    *ofPlugin({ node, type, ipam, ipamType }) {
       if (schemaNamed(type)?.kind === "ipam") {
         yield {
           at: property(node, "type"),
@@ -166,8 +160,7 @@ export const FIELDS: readonly Rule[] = [
       "the container has no network: a warning.",
     bad: network({ type: "firewall" }),
     good: list(bridgeFields(), { type: "firewall" }),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       const chained = schemaOf(plugin)?.chained;
       // A config with a result in it is what a runtime hands to a plugin of a list.
       if (!chained || plugin.isChained || plugin.field("prevResult")) return;
@@ -177,7 +170,7 @@ export const FIELDS: readonly Rule[] = [
       const areAllIdle = plugin.document.plugins.every((one) => schemaOf(one)?.chained);
       if (!fails && (isBeside || !areAllIdle)) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         severity: fails ? "error" : "warning",
         message: fails
           ? `${plugin.type} must stand behind another plugin in "plugins"`
@@ -194,11 +187,10 @@ export const FIELDS: readonly Rule[] = [
     why: "The plugin refuses the combination.",
     bad: bridge({ hairpinMode: true, promiscMode: true }),
     good: bridge({ hairpinMode: true }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { type } = plugin;
       if (type === "bridge") {
-        if (isTrue(plugin.field("hairpinMode")) && isTrue(plugin.field("promiscMode"))) {
+        if (plugin.isTrue("hairpinMode") && plugin.isTrue("promiscMode")) {
           yield {
             at: plugin.field("promiscMode"),
             message: "a bridge can't be in hairpin mode and promiscuous mode at once",
@@ -232,31 +224,30 @@ export const FIELDS: readonly Rule[] = [
     why: "The network works, but not as the file reads.",
     bad: network({ ...bridgeFields({ isGateway: false, ipMasq: true }) }),
     good: bridge(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.type !== "bridge" || plugin.role === "partial") return;
-      const isGateway = isTrue(plugin.field("isGateway")) ||
-        isTrue(plugin.field("isDefaultGateway"));
+      const isGateway = plugin.isTrue("isGateway") ||
+        plugin.isTrue("isDefaultGateway");
       const without = (name: string, lacks: string, help: string): Found => ({
         at: plugin.field(name),
         message: `"${name}" has no use without ${lacks}`,
         help,
       });
-      if (isTrue(plugin.field("ipMasq")) && plugin.ipamType && !isGateway) {
+      if (plugin.isTrue("ipMasq") && plugin.ipamType && !isGateway) {
         yield without(
           "ipMasq",
           '"isGateway": the bridge has no address that a container could send through',
           'add "isGateway": true',
         );
       }
-      if (isTrue(plugin.field("ipMasq")) && !plugin.ipam) {
+      if (plugin.isTrue("ipMasq") && !plugin.ipam) {
         yield without("ipMasq", "addresses", 'add "ipam", or delete "ipMasq"');
       }
       if (isGateway && !plugin.ipam) {
-        const name = isTrue(plugin.field("isGateway")) ? "isGateway" : "isDefaultGateway";
+        const name = plugin.isTrue("isGateway") ? "isGateway" : "isDefaultGateway";
         yield without(name, '"ipam", where the gateway\'s address is from', 'add "ipam"');
       }
-      if (isTrue(plugin.field("forceAddress")) && !isGateway) {
+      if (plugin.isTrue("forceAddress") && !isGateway) {
         yield without("forceAddress", '"isGateway"', 'delete it, or add "isGateway": true');
       }
     },
@@ -271,8 +262,7 @@ export const FIELDS: readonly Rule[] = [
       "can't read, and names are not found or only after a wait.",
     bad: bridge({ dns: { nameservers: ["8.8.8"] } }),
     good: bridge({ dns: { nameservers: ["8.8.8.8"] } }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const lists = [
         plugin.field("dns"),
         plugin.ipamType === "static" && field(plugin.ipam, "dns"),

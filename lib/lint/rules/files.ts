@@ -26,8 +26,7 @@ export const FILES: readonly Rule[] = [
     bad: { "net.conf": "" },
     needs: "with net.conf a link to a file that is gone",
     good: bridge(),
-    on: "source",
-    *check({ obstacle }) {
+    *ofSource({ obstacle }) {
       if (obstacle?.kind === "dangling link") {
         yield {
           message: `this is a link to ${obstacle.detail}, which is not there`,
@@ -51,8 +50,7 @@ export const FILES: readonly Rule[] = [
       "not JSON makes it log an error at each start.",
     bad: { "net.conf": bridge(), "README.md": "# Our networks\n" },
     good: { "net.conf": bridge() },
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       const { obstacle, path, listed } = source;
       if (obstacle?.kind === "directory") {
         yield {
@@ -85,8 +83,7 @@ export const FILES: readonly Rule[] = [
       "on the order of the directory.",
     bad: { "net.conf.bak": bridge() },
     good: { "net.conf": bridge() },
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!source.isBystander || source.obstacle || !isNetwork(source.root)) return;
       yield {
         at: property(source.root, "name"),
@@ -109,8 +106,7 @@ export const FILES: readonly Rule[] = [
     needs: "mode 0666",
     good: bridge(),
     fix: "safe",
-    on: "source",
-    *check({ facts, isBystander }, { machine }) {
+    *ofSource({ facts, isBystander }, { machine }) {
       if (!facts || isBystander) return;
       const { mode, uid } = facts;
       const unwanted = WRITABLE_BY_OTHERS | (machine ? WRITABLE_BY_GROUP : 0);
@@ -157,8 +153,7 @@ export const FILES: readonly Rule[] = [
       kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" },
     }),
     fix: "unsafe",
-    on: "document",
-    *check({ root, source }, { machine }) {
+    *ofNetwork({ root, source }, { machine }) {
       const mode = source.facts?.mode ?? 0;
       for (const [key, value] of secrets(root)) {
         if (/file$|^kubeconfig$/i.test(key) || value.value.startsWith("/")) {
@@ -192,8 +187,7 @@ export const FILES: readonly Rule[] = [
     bad: json({ cniVersion: "1.0.0", name: "net", type: "brdige" }),
     needs: "--plugins-dir=/usr/lib/cni",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { plugins }) {
+    *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         if (!plugins || plugins.find(type)) continue;
         const isOurs = type === PORT_MAPPER;
@@ -221,8 +215,7 @@ export const FILES: readonly Rule[] = [
     bad: bridge(),
     needs: "--plugins-dir with a bridge of mode 0644",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { plugins }) {
+    *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         const file = plugins?.find(type);
         if (!file || isExecutable(file)) continue;
@@ -245,8 +238,7 @@ export const FILES: readonly Rule[] = [
     bad: bridge(),
     needs: "--plugins-dir with a bridge of mode 0777",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { plugins }) {
+    *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         const file = plugins?.find(type);
         if (!file) continue;

@@ -16,8 +16,7 @@ export const IGNORES: readonly Rule[] = [
       "the beginning of a code, or a list of these. What names no rule silences nothing.",
     bad: bridge({ [IGNORE_KEY]: "no-route-to-agnt" }),
     good: bridge({ [IGNORE_KEY]: "no-route-to-agent" }),
-    on: "document",
-    *check({ source }, { rules }) {
+    *ofNetwork({ source }, { rules }) {
       for (const { rule, at } of ignoresIn(source)) {
         if (!rules || rules.some((one) => names(rule, one))) continue;
         yield {
@@ -40,8 +39,7 @@ export const IGNORES: readonly Rule[] = [
     bad: bridge({ [IGNORE_KEY]: "no-route-to-agent" }),
     good: bridge({ [IGNORE_KEY]: "no-route-to-agent" }, { routes: undefined }),
     fix: "safe",
-    on: "document",
-    *check({ source }, { rules, unspared }) {
+    *ofNetwork({ source }, { rules, unspared }) {
       const ignores = ignoresIn(source);
       if (ignores.length === 0 || !rules || !unspared) return;
       const found = unspared(source);

@@ -5,16 +5,7 @@ import { openingOf } from "../range.ts";
 import type { Rule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { homeOf } from "../schemas/elsewhere.ts";
-import {
-  entries,
-  isObject,
-  isTrue,
-  items,
-  kindOf,
-  property,
-  propertyNode,
-  quote,
-} from "../tree.ts";
+import { entries, isObject, items, kindOf, property, propertyNode, quote } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
 
 /** Keys that only make sense in the config of a single plugin. */
@@ -29,8 +20,7 @@ export const LISTS: readonly Rule[] = [
     why: "A chain of no plugins attaches a container to nothing.",
     bad: network({ plugins: [] }),
     good: list(bridgeFields()),
-    on: "document",
-    *check({ root }) {
+    *ofNetwork({ root }) {
       const plugins = propertyNode(root, "plugins")?.children?.[1];
       if (!plugins) return;
       if (plugins.type !== "array") {
@@ -63,8 +53,7 @@ export const LISTS: readonly Rule[] = [
       "surprise you.",
     bad: json({ cniVersion: "1.0.0", name: "net", type: "bridge", plugins: [bridgeFields()] }),
     good: list(bridgeFields()),
-    on: "document",
-    *check({ root, source, kind }) {
+    *ofNetwork({ root, source, kind }) {
       if (kind !== "conflist") return;
       if (source.path.endsWith(".conf") && property(root, "type")) {
         yield {
@@ -97,8 +86,7 @@ export const LISTS: readonly Rule[] = [
       'Mesos agent knows single plugins only and skips a file without "type".',
     bad: { "net.conflist": bridge() },
     good: { "net.conflist": list(bridgeFields()) },
-    on: "document",
-    *check({ root, source, kind }, { reader }) {
+    *ofNetwork({ root, source, kind }, { reader }) {
       const severity = reader === "libcni" ? "error" : undefined;
       if (kind === "conf" && source.path.endsWith(".conflist")) {
         if (!property(root, "type")) return; // neither the one nor the other
@@ -131,8 +119,7 @@ export const LISTS: readonly Rule[] = [
     why: "Each is executed for each container, one after the other. The others are not looked at.",
     bad: list(...Array<Record<string, string>>(MOST_PLUGINS + 1).fill({ type: "loopback" })),
     good: list(bridgeFields()),
-    on: "document",
-    *check({ root, pluginCount }) {
+    *ofNetwork({ root, pluginCount }) {
       if (pluginCount <= MOST_PLUGINS) return;
       yield {
         at: propertyNode(root, "plugins")?.children?.[0],
@@ -151,14 +138,13 @@ export const LISTS: readonly Rule[] = [
       "Both make an interface of one name in the container, and the second finds it there already.",
     bad: list(bridgeFields(), { ...bridgeFields({ bridge: "cni1" }, { subnet: "10.2.0.0/16" }) }),
     good: list(bridgeFields()),
-    on: "document",
-    *check({ plugins }) {
+    *ofNetwork({ plugins }) {
       const [first, ...others] = plugins.filter((plugin) =>
         plugin.role === "listed" && plugin.outer === undefined && makesInterface(plugin)
       );
       for (const plugin of others) {
         yield {
-          at: property(plugin.node, "type"),
+          at: plugin.typeNode,
           message: `${plugin.type} makes a second interface of the name that ${
             first!.type
           } has made one of`,
@@ -177,8 +163,7 @@ export const LISTS: readonly Rule[] = [
       '"loadOnlyInlinedPlugins". The switches are true or false, the first also in quotes.',
     bad: json({ cniVersion: "1.0.0", name: "net", disableCheck: "yes", plugins: [bridgeFields()] }),
     good: json({ cniVersion: "1.0.0", name: "net", disableCheck: true, plugins: [bridgeFields()] }),
-    on: "document",
-    *check({ root, kind }) {
+    *ofNetwork({ root, kind }) {
       if (kind !== "conflist") return;
       for (const { key, name, value } of entries(root)) {
         if (LIST_SWITCHES.includes(name)) {
@@ -212,7 +197,7 @@ function makesInterface(plugin: PluginNode): boolean {
   const { type } = plugin;
   // ipvlan may stand on what was made before; a bridge may be told to make none.
   if (type === "ipvlan" && plugin.isChained && !plugin.field("master")) return false;
-  if (isTrue(plugin.field("disableContainerInterface"))) return false;
+  if (plugin.isTrue("disableContainerInterface")) return false;
   return type !== undefined && INTERFACE_MAKERS.includes(type);
 }
 

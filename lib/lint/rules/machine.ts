@@ -6,7 +6,7 @@ import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
 import type { PluginsDir } from "../plugins_dir.ts";
 import type { Found, Rule } from "../rule.ts";
-import { field, isTrue, property, quote, text } from "../tree.ts";
+import { field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
 
 const OLDEST_IPTABLES = "1.8";
@@ -36,14 +36,13 @@ export const MACHINE: readonly Rule[] = [
     bad: attached({ type: "macvlan", master: "nosuchdev0" }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
-      if (!machine || isTrue(plugin.field("linkInContainer"))) return;
+    *ofPlugin(plugin, { machine }) {
+      if (!machine || plugin.isTrue("linkInContainer")) return;
       const key = { macvlan: "master", ipvlan: "master", vlan: "master", "host-device": "device" }[
         plugin.type ?? ""
       ];
       if (!key || plugin.isChained) return;
-      const name = text(plugin.field(key));
+      const name = plugin.text(key);
       if (name && !machine.devices().some((device) => device.name === name)) {
         yield {
           at: plugin.field(key),
@@ -54,7 +53,7 @@ export const MACHINE: readonly Rule[] = [
         !name && key === "master" && plugin.type !== "vlan" && !machine.hasDefaultRoute()
       ) {
         yield {
-          at: property(plugin.node, "type"),
+          at: plugin.typeNode,
           message:
             `${plugin.type} has no "master", and this machine no default route to take it from`,
           help: `add "master", one of ${deviceNames(machine)}`,
@@ -73,10 +72,9 @@ export const MACHINE: readonly Rule[] = [
     bad: bridge({ bridge: "lo" }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       if (!machine || plugin.type !== "bridge") return;
-      const name = text(plugin.field("bridge")) || "cni0";
+      const name = plugin.text("bridge") || "cni0";
       const device = machine.devices().find((device) => device.name === name);
       if (!device || device.kind === "bridge") return;
       yield {
@@ -95,10 +93,9 @@ export const MACHINE: readonly Rule[] = [
     bad: attached({ type: "macvlan", master: "eth0", mtu: 9000 }),
     needs: "--probe, on a machine where eth0 has an MTU of less",
     good: attached({ type: "macvlan", master: "eth0", mtu: 1500 }),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       if (!machine || (plugin.type !== "macvlan" && plugin.type !== "vlan")) return;
-      const master = text(plugin.field("master"));
+      const master = plugin.text("master");
       const device = machine.devices().find((device) => device.name === master);
       const mtu = plugin.field("mtu");
       if (!device || mtu?.type !== "number" || mtu.value <= device.mtu) return;
@@ -120,11 +117,10 @@ export const MACHINE: readonly Rule[] = [
     bad: bridge({}, { subnet: "127.0.0.0/8" }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       // On a device of the host, the containers are meant to be in its network.
       if (!machine || (plugin.type !== "bridge" && plugin.type !== "ptp")) return;
-      const own = plugin.type === "bridge" ? text(plugin.field("bridge")) || "cni0" : undefined;
+      const own = plugin.type === "bridge" ? plugin.text("bridge") || "cni0" : undefined;
       for (const { subnet } of addressingOf(plugin).ranges) {
         const span = subnet?.value;
         if (!span) continue;
@@ -162,8 +158,7 @@ export const MACHINE: readonly Rule[] = [
     bad: portMapper(),
     needs: "--probe, on a machine without iptables",
     good: portMapper(),
-    on: "plugin",
-    *check(plugin, { machine, plugins }) {
+    *ofPlugin(plugin, { machine, plugins }) {
       const at = machine && usesIptables(plugin);
       if (!at) return;
       const version = machine.iptablesVersion();
@@ -195,12 +190,11 @@ export const MACHINE: readonly Rule[] = [
     bad: portMapper(),
     needs: "--probe, on a machine whose iptables has no comment match",
     good: portMapper(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       if (!machine || plugin.type !== PORT_MAPPER || !machine.iptablesVersion()) return;
       if (!usesIptables(plugin) || machine.hasCommentMatch()) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: "the iptables of this machine doesn't know the comment match",
         help: "install the iptables extensions and the kernel module xt_comment",
       };
@@ -216,12 +210,11 @@ export const MACHINE: readonly Rule[] = [
     bad: attached({ type: "ipvlan", master: "eth0" }),
     needs: "--probe, on a kernel without ipvlan",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       const kind = lookup(KIND_OF, plugin.type ?? "");
       if (!machine || !kind || machine.canMake(kind) !== false) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: `this machine's kernel can't make ${kind} interfaces`,
         help: `load the module (modprobe ${
           kind === "vlan" ? "8021q" : kind
@@ -240,13 +233,12 @@ export const MACHINE: readonly Rule[] = [
     bad: network({ type: "flannel", subnetFile: "/run/nowhere/subnet.env" }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       if (!machine) return;
       const main = lookup(DAEMONS, plugin.type ?? "");
-      if (main && !isTrue(plugin.field("nodename_file_optional")) && !plugin.field("nodename")) {
-        const file = (main.field && text(plugin.field(main.field))) || main.file;
-        yield* missingDaemon(machine, file, main.daemon, property(plugin.node, "type"));
+      if (main && !plugin.isTrue("nodename_file_optional") && !plugin.field("nodename")) {
+        const file = (main.field && plugin.text(main.field)) || main.file;
+        yield* missingDaemon(machine, file, main.daemon, plugin.typeNode);
       }
       if (plugin.ipamType === "dhcp") {
         const socket = text(field(plugin.ipam, "daemonSocketPath")) || "/run/cni/dhcp.sock";
@@ -265,12 +257,11 @@ export const MACHINE: readonly Rule[] = [
     bad: bridge({ isGateway: false, ipMasq: false }, { routes: [{ dst: "198.51.100.0/24" }] }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { machine }) {
+    *ofPlugin(plugin, { machine }) {
       const { routes, ranges, fixed } = addressingOf(plugin);
-      if (!machine || routes.length === 0 || isTrue(plugin.field("isDefaultGateway"))) return;
+      if (!machine || routes.length === 0 || plugin.isTrue("isDefaultGateway")) return;
       // On its own gateway address, the bridge is the agent's machine.
-      if (isTrue(plugin.field("isGateway")) || plugin.type === "ptp" || plugin.isChained) return;
+      if (plugin.isTrue("isGateway") || plugin.type === "ptp" || plugin.isChained) return;
       if (plugin.role === "partial" || plugin.role === "network") return;
       const reached = [
         ...routes.map((route) => route.dst?.value),
@@ -306,8 +297,7 @@ export const MACHINE: readonly Rule[] = [
     bad: bridge({}, { resolvConf: "/nowhere/resolv.conf" }),
     needs: "--probe",
     good: bridge(),
-    on: "plugin",
-    *check({ ipam, ipamType }, { machine }) {
+    *ofPlugin({ ipam, ipamType }, { machine }) {
       const node = ipamType === "host-local" ? field(ipam, "resolvConf") : undefined;
       const path = text(node);
       if (!machine || !path || machine.mode(path) !== undefined) return;
@@ -332,18 +322,18 @@ function isForeign(plugin: PluginNode, prefix: { family: 4 | 6; length: number }
 
 /** Where the config says that iptables will be run, if it does. */
 function usesIptables(plugin: PluginNode): Found["at"] {
-  const type = property(plugin.node, "type");
+  const type = plugin.typeNode;
   switch (plugin.type) {
     case "bridge":
     case "ptp":
-      return isTrue(plugin.field("ipMasq")) && text(plugin.field("ipMasqBackend")) !== "nftables"
+      return plugin.isTrue("ipMasq") && plugin.text("ipMasqBackend") !== "nftables"
         ? plugin.field("ipMasq")
         : undefined;
     case "portmap":
     case PORT_MAPPER:
-      return text(plugin.field("backend")) === "nftables" ? undefined : type;
+      return plugin.text("backend") === "nftables" ? undefined : type;
     case "firewall":
-      return text(plugin.field("backend")) === "iptables" ? type : undefined;
+      return plugin.text("backend") === "iptables" ? type : undefined;
   }
 }
 
@@ -351,7 +341,7 @@ function usesIptables(plugin: PluginNode): Found["at"] {
 function doesWithoutIptables(plugin: PluginNode, machine: Machine, plugins?: PluginsDir): boolean {
   if (!plugins) return false;
   const file = plugins.find(plugin.type ?? "");
-  const named = text(plugin.field("backend")) === "iptables";
+  const named = plugin.text("backend") === "iptables";
   const isMapper = plugin.type === "portmap" || plugin.type === PORT_MAPPER;
   return (file === undefined || machine.isThisProgram(file.path)) && !(named && isMapper);
 }

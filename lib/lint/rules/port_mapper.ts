@@ -4,7 +4,7 @@ import { chainProblem, isDevice, LONGEST_CHAIN } from "../../ports/mapping.ts";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Found, Rule, RuleText } from "../rule.ts";
-import { entries, isObject, isTrue, items, property, propertyNode, quote, text } from "../tree.ts";
+import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
 const BUILT_IN = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -19,13 +19,12 @@ export const PORT_MAPPERS: readonly Rule[] = [
     why: "The chain of the nat table that gets this network's rules has no default.",
     bad: portMapper({ chain: undefined }),
     good: portMapper(),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type !== PORT_MAPPER || text(plugin.field("chain"))) return;
+    *ofPlugin(plugin) {
+      if (plugin.type !== PORT_MAPPER || plugin.text("chain")) return;
       const chain = plugin.field("chain");
       if (chain && chain.type !== "string") return; // a wrong type is another rule's
       yield {
-        at: chain ?? property(plugin.node, "type"),
+        at: chain ?? plugin.typeNode,
         message: 'the port mapper needs a "chain"',
         help: 'add "chain": "MESOS-…", a chain of its own for each network',
       };
@@ -74,8 +73,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
       "can't be a device.",
     bad: portMapper({ excludeDevices: ["mesos-cni0-and-then-some"] }),
     good: portMapper(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.type !== PORT_MAPPER) return;
       for (const device of items(plugin.field("excludeDevices"))) {
         if (device.type !== "string" && device.type !== "null") continue; // another rule's
@@ -101,9 +99,8 @@ export const PORT_MAPPERS: readonly Rule[] = [
       '"snat" they are to reach the ports of the host, and nothing is said.',
     bad: portMapper({ excludeDevices: [] }),
     good: portMapper({ excludeDevices: ["cni0"] }),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type !== PORT_MAPPER || isTrue(plugin.field("snat"))) return;
+    *ofPlugin(plugin) {
+      if (plugin.type !== PORT_MAPPER || plugin.isTrue("snat")) return;
       const delegate = plugin.field("delegate");
       if (text(property(delegate, "type")) !== "bridge") return;
       const bridge = text(property(delegate, "bridge")) || "cni0";
@@ -111,7 +108,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
       if (devices && devices.type !== "array") return;
       if (items(devices).some((device) => isCovered(bridge, text(device)))) return;
       yield {
-        at: devices ?? property(plugin.node, "type"),
+        at: devices ?? plugin.typeNode,
         message: `"excludeDevices" lacks the delegate's own bridge, ${quote(bridge)}`,
         help: `add ${quote(bridge)} to "excludeDevices"`,
       };
@@ -128,13 +125,12 @@ export const PORT_MAPPERS: readonly Rule[] = [
       "a list, that of the plugins before it.",
     bad: portMapper({ delegate: undefined }),
     good: list(bridgeFields(), { type: "mesos-cni-port-mapper", chain: "MESOS-NET" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.type !== PORT_MAPPER || plugin.isChained) return;
       const delegate = plugin.field("delegate");
       if (delegate) return; // a wrong type is another rule's
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: 'the port mapper needs a "delegate"',
         help: 'add "delegate": { "type": "bridge", … }, the plugin that makes the interface',
       };
@@ -152,11 +148,10 @@ export const PORT_MAPPERS: readonly Rule[] = [
       delegate: bridgeFields(),
     }),
     good: portMapper(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.type !== PORT_MAPPER || plugin.outer?.type !== PORT_MAPPER) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message: "the delegate of a port mapper can't be another one",
         help: "name the plugin that makes the interface",
       };
@@ -172,8 +167,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
       "is lost.",
     bad: portMapper({}, { name: "inner" }),
     good: portMapper(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.role !== "delegate" || !isObject(plugin.node)) return;
       const own = plugin.outer!.node;
       for (const key of ["name", "args"]) {
@@ -193,8 +187,7 @@ export const PORT_MAPPERS: readonly Rule[] = [
       "too.",
     bad: portMapper({}, { cniVersion: "0.2" }),
     good: portMapper({}, { cniVersion: "0.2.0" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.role !== "delegate") return;
       const version = propertyNode(plugin.node, "cniVersion")?.children?.[1] ?? nullOf(plugin);
       if (!version || isSpecVersion(version.value)) return;
@@ -235,8 +228,7 @@ function ofChain(
     severity: "error",
     bad: portMapper({ chain: bad }),
     good: portMapper({ chain: "MESOS-WEB" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const at = plugin.type === PORT_MAPPER ? plugin.field("chain") : undefined;
       const chain = text(at);
       if (!chain || chainProblem(chain) !== problem) return;

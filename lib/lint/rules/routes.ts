@@ -14,7 +14,7 @@ import type { Found, Rule } from "../rule.ts";
 import { ROUTE } from "../schemas/common.ts";
 import { meant } from "../schemas/elsewhere.ts";
 import { ipamSchemaOf, schemaOf } from "../schemas/mod.ts";
-import { entries, field, isTrue, property, quote } from "../tree.ts";
+import { entries, field, quote } from "../tree.ts";
 import { attached, bridge } from "./example.ts";
 
 export const ROUTES: readonly Rule[] = [
@@ -29,8 +29,7 @@ export const ROUTES: readonly Rule[] = [
       "host-local refuses it all the same since 1.10.0, and mesos-cni's does. 0.0.0.0 of static stands for no gateway.",
     bad: bridge({}, { gateway: "10.2.0.1" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
         ...ranges.map((range) => [range.subnet, range.gateway, true] as const),
@@ -40,7 +39,7 @@ export const ROUTES: readonly Rule[] = [
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
         // Of a plugin of another project, it is not known what becomes of the gateway.
         const isOnBridge = plugin.type === "bridge" &&
-          (isTrue(plugin.field("isGateway")) || isTrue(plugin.field("isDefaultGateway")));
+          (plugin.isTrue("isGateway") || plugin.isTrue("isDefaultGateway"));
         // A link-local one is on every link, but a bridge has an address of that kind already.
         const isFine = isUnspecified(gateway.value) ||
           (isLinkLocal(gateway.value) && !isOnBridge);
@@ -75,8 +74,7 @@ export const ROUTES: readonly Rule[] = [
       "refuses a route through a broadcast address: that is an error.",
     bad: bridge({}, { gateway: "10.1.0.0" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, fixed } = addressingOf(plugin);
       const pairs = [
         ...ranges.map((range) => [range.subnet?.value, range.gateway] as const),
@@ -112,8 +110,7 @@ export const ROUTES: readonly Rule[] = [
       'The kernel refuses a route through a gateway ("gw") that is in none of the container\'s subnets.',
     bad: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.1" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, fixed, routes } = addressingOf(plugin);
       if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
       const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
@@ -164,8 +161,7 @@ export const ROUTES: readonly Rule[] = [
       "takes both and uses one: that is a warning.",
     bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const seen = new Map<string, string>();
       const { routes, ranges } = addressingOf(plugin);
       for (const { dst, gw, node } of routes) {
@@ -203,8 +199,7 @@ export const ROUTES: readonly Rule[] = [
       'A stock Mesos agent skips a network with such a route; a default route is {"dst": "0.0.0.0/0"}.',
     bad: bridge({}, { routes: [{ gw: "10.1.0.1" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin, context) {
+    *ofPlugin(plugin, context) {
       // On Windows, and in plugins of other projects, a next hop alone is a route.
       const reader = readerOf(plugin.document, context);
       if (!schemaOf(plugin) && reader !== "stock-agent") return;
@@ -235,8 +230,7 @@ export const ROUTES: readonly Rule[] = [
       "missing.",
     bad: bridge({}, { routes: undefined }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       const { ipam, ipamType, role, type } = plugin;
       if (reader === "libcni") return; // no executor, no agent
       if (ipamType !== "host-local" && ipamType !== "static") return;
@@ -246,7 +240,7 @@ export const ROUTES: readonly Rule[] = [
       if (role === "partial" || role === "network" || plugin.isChained) return;
       const { ranges, fixed, routes } = addressingOf(plugin);
       if (ranges.length + fixed.length === 0) return;
-      if (isTrue(plugin.field("isDefaultGateway")) || routes.length > 0) return;
+      if (plugin.isTrue("isDefaultGateway") || routes.length > 0) return;
       // A later plugin of the list may add routes.
       const later = plugin.document.plugins.some((other) =>
         other.index > plugin.index && (other.ipam || other.type === "sbr")
@@ -272,13 +266,12 @@ export const ROUTES: readonly Rule[] = [
       "sends the traffic back.",
     bad: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
     good: bridge(),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       if (reader === "libcni") return;
       if (plugin.type !== "macvlan" && plugin.type !== "ipvlan") return;
-      if (plugin.role === "network" || isTrue(plugin.field("linkInContainer"))) return;
+      if (plugin.role === "network" || plugin.isTrue("linkInContainer")) return;
       yield {
-        at: property(plugin.node, "type"),
+        at: plugin.typeNode,
         message:
           `containers on ${plugin.type} don't reach the agent's own address on the device below`,
         help: "let the agent listen on another device, or attach the container to a second network",
@@ -292,7 +285,7 @@ const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device"
 
 /** bridge.go, calcGateways(): a default route of the IPAM plugin counts only if it has a next hop. */
 function* defaultRouteTwice(plugin: PluginNode): Generator<Found> {
-  if (plugin.type !== "bridge" || !isTrue(plugin.field("isDefaultGateway"))) return;
+  if (plugin.type !== "bridge" || !plugin.isTrue("isDefaultGateway")) return;
   const { routes, ranges, fixed } = addressingOf(plugin);
   const families = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
     .map((prefix) => prefix?.value?.family);

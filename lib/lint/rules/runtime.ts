@@ -19,11 +19,10 @@ export const RUNTIME: readonly Rule[] = [
       '"capabilities": {"portMappings": true}, portmap runs and maps nothing.',
     bad: list(bridgeFields(), { type: "portmap" }),
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.type === "sbr" && makesNoAddress(plugin.document.plugins[0]!)) {
         yield {
-          at: property(plugin.node, "type"),
+          at: plugin.typeNode,
           severity: "error",
           message: "sbr routes by the container's addresses, and the plugin before it assigns none",
           help: 'add "ipam" to the plugin that makes the interface',
@@ -35,7 +34,7 @@ export const RUNTIME: readonly Rule[] = [
       if (isTrue(capability) || hasUnknownCapability(plugin)) return;
       if (field(plugin.field("runtimeConfig"), "portMappings")) return;
       yield {
-        at: capability ?? property(plugin.node, "type"),
+        at: capability ?? plugin.typeNode,
         message: "portmap is never told of a port mapping",
         help: capability
           ? 'write "portMappings": true'
@@ -54,8 +53,7 @@ export const RUNTIME: readonly Rule[] = [
     bad: list(bridgeFields(), { type: "portmap", capabilities: { portmappings: true } }),
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
     fix: "safe",
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       for (const { key, right } of unknownCapabilities(plugin)) {
         yield renamed(plugin.field("capabilities")!, key, right, {
           name: "a runtime",
@@ -88,8 +86,7 @@ export const RUNTIME: readonly Rule[] = [
       runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
     }),
     good: list(bridgeFields(), { type: "portmap", capabilities: { portMappings: true } }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.role === "partial" || !schemaOf(plugin)?.complete) return;
       for (const name of ["prevResult", "runtimeConfig"]) {
         const found = propertyNode(plugin.node, name);

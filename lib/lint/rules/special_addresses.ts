@@ -19,18 +19,14 @@ export const SPECIAL_ADDRESSES: readonly Rule[] = [
       "container, or never comes back. The kernel refuses a multicast address of IPv6: that is an error.",
     bad: bridge({}, { subnet: "fe80::/64", routes: [{ dst: "::/0" }] }),
     good: bridge({}, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { ranges, fixed } = addressingOf(plugin);
       // Where the range is another network's, it is the subnet that is mistaken.
       const mistaken = ranges.filter(({ subnet, start }) =>
         subnet?.value && start?.value && !within(subnet.value, start.value)
       ).map((range) => range.subnet);
       for (
-        const subnet of [
-          ...ranges.map((range) => range.subnet),
-          ...fixed.map((one) => one.address),
-        ]
+        const subnet of [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
       ) {
         const use = subnet?.value && specialUse(subnet.value);
         if (!use) continue;

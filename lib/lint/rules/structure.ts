@@ -32,8 +32,7 @@ export const STRUCTURE: readonly Rule[] = [
     why: "Frameworks ask for a network by its name. A file without one is skipped by the agent.",
     bad: json({ type: "bridge", bridge: "cni0" }),
     good: bridge(),
-    on: "document",
-    *check({ root }) {
+    *ofNetwork({ root }) {
       const name = property(root, "name");
       if (name && name.type !== "string") {
         yield {
@@ -76,8 +75,7 @@ export const STRUCTURE: readonly Rule[] = [
       "elsewhere; plugins refuse it.",
     bad: network({ name: "web/tier 1", type: "bridge" }),
     good: network({ name: "web-tier-1", type: "bridge" }),
-    on: "document",
-    *check({ root, name }, { reader }) {
+    *ofNetwork({ root, name }, { reader }) {
       // Agents take an underscore in front as well, which older networks have.
       const named = reader === "libcni" ? name : name?.replace(/^_+/, "");
       if (!name || isNetworkName(named!)) return;
@@ -97,8 +95,7 @@ export const STRUCTURE: readonly Rule[] = [
       "The type is the file name of the plugin to execute. Without one, the agent skips the file.",
     bad: network({ bridge: "cni0" }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const { node, type, role } = plugin;
       const place = property(node, "type");
       if (place && place.type !== "string") {
@@ -136,8 +133,7 @@ export const STRUCTURE: readonly Rule[] = [
       "what keeps a config from executing any file as root.",
     bad: network({ type: "/opt/cni/bin/bridge", bridge: "cni0" }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check({ node, ipam }) {
+    *ofPlugin({ node, ipam }) {
       for (const place of [property(node, "type"), field(ipam, "type")]) {
         const type = text(place);
         if (!type || isPluginType(type)) continue;
@@ -159,8 +155,7 @@ export const STRUCTURE: readonly Rule[] = [
       "network whose config has the key already.",
     bad: network({ type: "bridge", args: { "org.apache.mesos": { network_info: {} } } }),
     good: network({ type: "bridge", args: { cni: { mac: "02:00:00:00:00:01" } } }),
-    on: "document",
-    *check({ root }) {
+    *ofNetwork({ root }) {
       const args = property(root, "args");
       if (args && !isObject(args)) {
         yield {
@@ -190,8 +185,7 @@ export const STRUCTURE: readonly Rule[] = [
       "type can't be meant: nothing reads them, and plugins that need addresses fail.",
     bad: network({ type: "bridge", bridge: "cni0", ipam: { subnet: "10.1.0.0/16" } }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check(plugin, context) {
+    *ofPlugin(plugin, context) {
       const { ipam, role } = plugin;
       if (!isObject(ipam) || role === "partial") return;
       const reader = readerOf(plugin.document, context);
@@ -237,8 +231,7 @@ export const STRUCTURE: readonly Rule[] = [
     why: "The runtime overwrites both with those of the list.",
     bad: list({ ...bridgeFields(), cniVersion: "0.4.0" }),
     good: list(bridgeFields()),
-    on: "plugin",
-    *check({ node, role, document }) {
+    *ofPlugin({ node, role, document }) {
       if (role !== "listed") return;
       for (const { key, name, value } of entries(node)) {
         if (name !== "name" && name !== "cniVersion") continue;
@@ -259,8 +252,7 @@ export const STRUCTURE: readonly Rule[] = [
     why: "Plugins take null for absent. An agent doesn't: it skips the file.",
     bad: bridge({ args: null }),
     good: bridge(),
-    on: "document",
-    *check({ root, plugins }) {
+    *ofNetwork({ root, plugins }) {
       yield* nulls(root, ["cniVersion", "cniVersions", "args"]);
       for (const { node, role } of plugins) {
         if (role === "single" || role === "listed") yield* nulls(node, ["capabilities"]);
@@ -280,8 +272,7 @@ export const STRUCTURE: readonly Rule[] = [
     bad: network({ type: "bridge", bridge: "cni0" }),
     needs: "--for=stock-agent",
     good: json({ cniVersion: "0.2.0", name: "net", ...bridgeFields() }),
-    on: "document",
-    *check(document, context) {
+    *ofNetwork(document, context) {
       const { root, kind, version, plugins } = document;
       if (readerOf(document, context) !== "stock-agent") return;
       if (kind === "conflist") {

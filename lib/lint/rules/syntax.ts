@@ -32,8 +32,7 @@ export const SYNTAX: readonly Rule[] = [
     bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
     good: bridge(),
     fix: "safe",
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
       const error = source.syntaxError;
       if (error) {
@@ -43,10 +42,7 @@ export const SYNTAX: readonly Rule[] = [
           at: { offset: error.offset, length: Math.max(1, Math.min(error.length, 40)) },
           ...explained(code, source, error.offset),
         };
-        yield {
-          ...found,
-          fix: edits && { safety: "safe", title: found.help, edits },
-        };
+        yield { ...found, fix: edits && { safety: "safe", title: found.help, edits } };
         return;
       }
       if (source.syntax.comments.length > 0 || source.syntax.trailingCommas.length > 0) return;
@@ -72,8 +68,7 @@ export const SYNTAX: readonly Rule[] = [
       "the first one has no effect.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "bridge": "cni0",\n  "bridge": "cni1"\n}\n',
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (isText(source) && !source.syntaxError) yield* duplicates(source, source.root);
     },
   },
@@ -85,8 +80,7 @@ export const SYNTAX: readonly Rule[] = [
     why: "Neither an agent nor a plugin accepts comments; the file is skipped.",
     bad: '{\n  // for the web tier\n  "name": "net",\n  "type": "bridge"\n}\n',
     good: bridge({ _comment: "for the web tier" }),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source)) return;
       const { comments } = source.syntax;
       if (comments.length === 0) return;
@@ -106,8 +100,7 @@ export const SYNTAX: readonly Rule[] = [
     bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
     good: bridge(),
     fix: "safe",
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
       for (const at of source.syntax.trailingCommas) {
         // Behind another mistake, no bracket is certain.
@@ -131,8 +124,7 @@ export const SYNTAX: readonly Rule[] = [
     bad: '\ufeff{\n  "name": "net",\n  "type": "bridge"\n}\n',
     good: bridge(),
     fix: "safe",
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!source.hasBom || source.isTooLarge || source.isBystander) return;
       yield {
         message: "the file starts with a byte order mark, which JSON parsers refuse",
@@ -153,8 +145,7 @@ export const SYNTAX: readonly Rule[] = [
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "_comment": "B\xfcro"\n}\n',
     needs: "saved as Latin-1",
     good: bridge({ _comment: "Büro" }),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!source.encoding || source.isTooLarge || source.isBystander) return;
       const at = source.text.indexOf("\ufffd");
       yield {
@@ -175,8 +166,7 @@ export const SYNTAX: readonly Rule[] = [
       "network has a file of its own.",
     bad: '[\n  { "name": "net", "type": "bridge" }\n]\n',
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       const { root } = isText(source) ? source : {};
       if (!root || root.type === "object" || source.syntaxError) return;
       yield {
@@ -198,8 +188,7 @@ export const SYNTAX: readonly Rule[] = [
       "in place: write beside it and rename.",
     bad: "\n",
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (source.obstacle || source.encoding || source.isTooLarge || source.isBystander) return;
       if (source.isBlank) {
         yield { message: "the file is empty", help: "write a network config, or delete the file" };
@@ -216,8 +205,7 @@ export const SYNTAX: readonly Rule[] = [
     bad: bridge(),
     needs: "more than 1 MiB of it",
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!source.isTooLarge || source.isBystander) return;
       yield {
         message: `the file is larger than ${SIZE_LIMIT >> 20} MiB`,
@@ -235,8 +223,7 @@ export const SYNTAX: readonly Rule[] = [
       "more than ten levels.",
     bad: `{"name": "net", "type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}\n`,
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source) || !source.syntax.tooDeep) return;
       yield {
         at: source.syntax.tooDeep,
@@ -260,8 +247,7 @@ export const SYNTAX: readonly Rule[] = [
       spec: { config: '{"cniVersion": "1.0.0", "name": "net", "type": "bridge"}' },
     }),
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source) || !isManifest(source)) return;
       yield {
         at: propertyNode(source.root, "apiVersion")!.children![0],
@@ -281,8 +267,7 @@ export const SYNTAX: readonly Rule[] = [
       "plugin takes, it is an error. It is reported once a file, and nothing that follows from it.",
     bad: bridge({}, { dataDir: "{{ leases }}" }),
     good: bridge(),
-    on: "source",
-    *check(source) {
+    *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
       const error = source.syntaxError;
       const places = error
@@ -358,10 +343,7 @@ const NO_NUMBER = ["this is no number", "write digits, as in 1500 or -1"] as con
 /** What the parser's errors mean, and what to type. */
 const PROBLEMS: Readonly<Record<string, readonly [string, string]>> = {
   ColonExpected: ["a colon is missing before SEEN", 'write "key": value'],
-  PropertyNameExpected: [
-    "a key in double quotes must stand here, not SEEN",
-    'write "key": value',
-  ],
+  PropertyNameExpected: ["a key in double quotes must stand here, not SEEN", 'write "key": value'],
   ValueExpected: [
     "a value must stand here, not SEEN",
     "write a string, number, object, list, true, false or null",

@@ -18,9 +18,8 @@ export const THIRD_PARTIES: readonly Rule[] = [
       "agent that is etcd, at etcd_endpoints or where the environment says.",
     bad: calico({ datastore_type: "etcd" }),
     good: calico({ datastore_type: "etcdv3" }),
-    on: "plugin",
-    *check(plugin) {
-      const type = plugin.type === "calico" ? text(plugin.field("datastore_type")) : undefined;
+    *ofPlugin(plugin) {
+      const type = plugin.type === "calico" ? plugin.text("datastore_type") : undefined;
       if (!type || type === "etcdv3" || type === "kubernetes") return;
       yield {
         at: plugin.field("datastore_type"),
@@ -37,8 +36,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
     why: "Calico takes URLs with http or https, separated by commas, in one string.",
     bad: calico({ etcd_endpoints: "10.0.0.1:2379" }),
     good: calico({ etcd_endpoints: "https://10.0.0.1:2379,https://10.0.0.2:2379" }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       for (const url of endpoints(plugin)) {
         if (/^(https?:\/\/[^\s/]+|unixs?:\/\/\S+)\/?$/.test(url)) continue;
         yield {
@@ -59,8 +57,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       "containers. TLS needs https in etcd_endpoints and etcd_ca_cert_file.",
     bad: calico({ etcd_endpoints: "http://10.0.0.1:2379" }),
     good: calico(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const clear = endpoints(plugin).find((url) => {
         const host = /^http:\/\/(\[[^\]]*\]|[^:/\s]+)/.exec(url)?.[1];
         return host !== undefined && !LOOPBACK.test(host);
@@ -87,12 +84,9 @@ export const THIRD_PARTIES: readonly Rule[] = [
       ipam: { type: "calico-ipam" },
     }),
     good: calico(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const urls = endpoints(plugin);
-      if (
-        urls.some((url) => url.startsWith("https:")) && !text(plugin.field("etcd_ca_cert_file"))
-      ) {
+      if (urls.some((url) => url.startsWith("https:")) && !plugin.text("etcd_ca_cert_file")) {
         yield {
           at: plugin.field("etcd_endpoints"),
           message: 'etcd is spoken to by https without "etcd_ca_cert_file"',
@@ -101,7 +95,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       }
       const pair = ["etcd_cert_file", "etcd_key_file"];
       const [there, missing] = text(plugin.field(pair[0]!)) ? pair : [...pair].reverse();
-      if (plugin.type === "calico" && text(plugin.field(there!)) && !text(plugin.field(missing!))) {
+      if (plugin.type === "calico" && plugin.text(there!) && !plugin.text(missing!)) {
         yield {
           at: plugin.field(there!),
           message: `"${there}" has no use without "${missing}"`,
@@ -119,8 +113,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       "calico-ipam records addresses for Calico's endpoints, and nothing but Calico routes them.",
     bad: network({ type: "bridge", bridge: "cni0", ipam: { type: "calico-ipam" } }),
     good: calico(),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.ipamType !== "calico-ipam" || !plugin.type || /calico|canal/.test(plugin.type)) {
         return;
       }
@@ -141,8 +134,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       'lease that flanneld got. An "ipam" to start from belongs beside "delegate".',
     bad: network({ type: "flannel", delegate: { name: "inner", isDefaultGateway: true } }),
     good: network({ type: "flannel", delegate: { isDefaultGateway: true } }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       if (plugin.role !== "partial") return;
       for (const key of ["name", "ipam"]) {
         const value = property(plugin.node, key);
@@ -168,13 +160,12 @@ export const THIRD_PARTIES: readonly Rule[] = [
       kubeconfig: "/etc/cni/net.d/multus.kubeconfig",
       delegates: [{ name: "default", type: "flannel" }],
     }),
-    on: "plugin",
-    *check(plugin) {
-      if (plugin.type !== "multus" || text(plugin.field("clusterNetwork"))) return;
+    *ofPlugin(plugin) {
+      if (plugin.type !== "multus" || plugin.text("clusterNetwork")) return;
       const delegates = plugin.field("delegates");
       if (items(delegates).length === 0 && (!delegates || delegates.type === "array")) {
         yield {
-          at: delegates ?? property(plugin.node, "type"),
+          at: delegates ?? plugin.typeNode,
           message: "multus has no network to delegate to",
           help: 'add "delegates": [ … ] or "clusterNetwork"',
         };
@@ -199,8 +190,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
       "Kubernetes such a network fails or does without its policies.",
     bad: calico({ policy: { type: "k8s" }, kubernetes: { kubeconfig: "/etc/kubeconfig" } }),
     good: calico(),
-    on: "plugin",
-    *check(plugin, { reader }) {
+    *ofPlugin(plugin, { reader }) {
       const at = reader === "libcni" ? undefined : kubernetes(plugin);
       if (!at) return;
       yield {
@@ -222,8 +212,7 @@ export const THIRD_PARTIES: readonly Rule[] = [
     good: macvlan({ range: "10.1.0.0/16" }),
     fix: "unsafe",
     ofAbsence: true,
-    on: "plugin",
-    *check({ ipam, ipamType }) {
+    *ofPlugin({ ipam, ipamType }) {
       if (ipamType !== "whereabouts") return;
       if (["range", "ipRanges", "configuration_path"].some((key) => field(ipam, key))) return;
       const subnet = propertyNode(ipam, "subnet")?.children?.[0];
@@ -253,7 +242,7 @@ function calico(fields: Record<string, unknown> = {}): string {
 }
 
 function endpoints(plugin: PluginNode): string[] {
-  const list = plugin.type === "calico" ? text(plugin.field("etcd_endpoints")) : undefined;
+  const list = plugin.type === "calico" ? plugin.text("etcd_endpoints") : undefined;
   return list ? list.split(",").map((url) => url.trim()) : [];
 }
 
@@ -263,6 +252,6 @@ function kubernetes(plugin: PluginNode): Found["at"] {
   if (text(chain)?.startsWith("KUBE-")) return chain;
   if (plugin.type !== "calico") return undefined;
   if (text(field(plugin.field("policy"), "type")) === "k8s") return plugin.field("policy");
-  if (text(plugin.field("datastore_type")) === "kubernetes") return plugin.field("datastore_type");
+  if (plugin.text("datastore_type") === "kubernetes") return plugin.field("datastore_type");
   return plugin.field("kubernetes");
 }

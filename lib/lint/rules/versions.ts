@@ -33,8 +33,7 @@ export const VERSION_RULES: readonly Rule[] = [
     bad: bridge({ cniVersion: undefined }),
     good: bridge({ cniVersion: "0.2.0" }),
     fix: "safe",
-    on: "document",
-    *check({ root, source, kind, plugins }) {
+    *ofNetwork({ root, source, kind, plugins }) {
       const there = property(root, "cniVersion");
       if (
         property(root, "cniVersions") || (there ? there.value !== "" : field(root, "cniVersion"))
@@ -75,8 +74,7 @@ export const VERSION_RULES: readonly Rule[] = [
       "incompatible CNI version.",
     bad: network({ cniVersion: "1.0", type: "bridge" }),
     good: network({ cniVersion: "1.0.0", type: "bridge" }),
-    on: "document",
-    *check({ root, plugins }) {
+    *ofNetwork({ root, plugins }) {
       const others = property(root, "cniVersions");
       const delegates = plugins.filter(({ type }) => type === "multus")
         .flatMap(({ node }) => items(field(node, "delegates")));
@@ -133,8 +131,7 @@ export const VERSION_RULES: readonly Rule[] = [
       name: "net",
       plugins: [bridgeFields(), { type: "firewall" }],
     }),
-    on: "plugin",
-    *check(plugin, { plugins, machine }) {
+    *ofPlugin(plugin, { plugins, machine }) {
       const version = versionFor(plugin);
       if (!version) return;
       const since = schemaOf(plugin)?.since;
@@ -185,8 +182,7 @@ export const VERSION_RULES: readonly Rule[] = [
         routes: [{ dst: "0.0.0.0/0" }],
       },
     }),
-    on: "plugin",
-    *check(plugin) {
+    *ofPlugin(plugin) {
       const version = oldVersion(plugin);
       if (!version) return;
       const { ranges, fixed } = addressingOf(plugin);
@@ -214,17 +210,14 @@ export const VERSION_RULES: readonly Rule[] = [
       'for none, in a config of such a version or without "cniVersion", fails when it prints its result.',
     bad: network({ cniVersion: undefined, type: "bridge", bridge: "cni0" }),
     good: network({ cniVersion: "0.4.0", type: "bridge", bridge: "cni0" }),
-    on: "plugin",
-    *check(plugin, context) {
+    *ofPlugin(plugin, context) {
       const version = oldVersion(plugin);
       if (!version || !makesNoAddress(plugin)) return;
       // A stock agent reads no newer version.
       const isBound = readerOf(plugin.document, context) === "stock-agent";
       const { root } = plugin.document;
       yield {
-        at: isBound
-          ? property(plugin.node, "type")
-          : property(root, "cniVersion") ?? openingOf(root),
+        at: isBound ? plugin.typeNode : property(root, "cniVersion") ?? openingOf(root),
         message:
           `${plugin.type} without "ipam" has no address to report, and CNI ${version} needs one`,
         help: isBound ? 'add "ipam"' : 'write "cniVersion": "0.4.0" or newer, or add "ipam"',
