@@ -176,6 +176,12 @@ const SPOKE: Case[] = [
     says: 'firewall knows no key "ifName"; check the spelling',
   },
   {
+    what: "flannel hands what it is given to its delegate",
+    files: net({ plugins: [{ type: "flannel", capabilities: { portMappings: true } }] }),
+    name: "net.conflist",
+    expect: [],
+  },
+  {
     what: "linkerd before the plugin that makes the interface",
     files: net({ plugins: [{ type: "linkerd-cni" }, { type: "calico" }] }),
     name: "net.conflist",

@@ -60,7 +60,8 @@ export const RUNTIME: readonly Rule[] = [
           complete: true,
         });
       }
-      if (!schemaOf(plugin)?.complete) return;
+      // flannel hands what it is given to its delegate.
+      if (!schemaOf(plugin)?.complete || plugin.type === "flannel") return;
       for (const { key, name, value } of entries(plugin.field("capabilities"))) {
         const takers = lookup(TAKERS, name);
         if (!takers || takers.includes(plugin.type ?? "") || !isTrue(value)) continue;
