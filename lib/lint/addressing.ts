@@ -44,6 +44,23 @@ export interface Addressing {
   routes: RouteNode[];
 }
 
+/** A prefix that a container's address is of, with the gateway that is named beside it. */
+export interface PrefixNode {
+  prefix?: Field<Prefix>;
+  gateway?: Field<Address>;
+  /** Of host-local; else of static. */
+  isRange: boolean;
+}
+
+/** The prefixes of all ranges and fixed addresses. */
+export function prefixesOf(plugin: PluginNode): PrefixNode[] {
+  const { ranges, fixed } = addressingOf(plugin);
+  return [
+    ...ranges.map(({ subnet, gateway }) => ({ prefix: subnet, gateway, isRange: true })),
+    ...fixed.map(({ address, gateway }) => ({ prefix: address, gateway, isRange: false })),
+  ];
+}
+
 /** Read once for each plugin, however many rules look at it. */
 const READ = new WeakMap<PluginNode, Addressing>();
 

@@ -4,20 +4,12 @@
  * differ, it says for which.
  */
 import { assertEquals } from "@std/assert";
-import { existsSync } from "node:fs";
-import { fromFileUrl, join } from "@std/path";
 import { lint } from "../../lib/lint/lint.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";
-import { lines } from "../fixtures/lint/lines.ts";
-import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
-import { Sandbox } from "../harness/sandbox.ts";
+import { EVERYBODY, isHere, type Who, withPlugins } from "../fixtures/lint/plugins.ts";
 
 type Fields = Record<string, unknown>;
-type Who = "debian" | "newest" | "ours";
-
-const REFERENCE = fromFileUrl(new URL("../../.tools/reference/v1.10.0/bin", import.meta.url));
-const TYPES = "bridge ptp macvlan host-local static portmap bandwidth tuning".split(" ");
 
 const ROUTES = [{ dst: "0.0.0.0/0" }];
 const IPAM = { type: "host-local", subnet: "10.1.0.0/16", routes: ROUTES };
@@ -82,10 +74,7 @@ const TAKEN: [what: string, config: Fields, refusedBy?: Who[]][] = [
     "an MTU that is enough",
     bridge({ subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }, { mtu: 1280 }),
   ],
-  [
-    "a condition in two words",
-    chain(bridge(), { ...portmap, conditionsV4: ["-s", "10.0.0.0/8"] }),
-  ],
+  ["a condition in two words", chain(bridge(), { ...portmap, conditionsV4: ["-s", "10.0.0.0/8"] })],
   [
     "a match that only iptables knows",
     chain(bridge(), { ...portmap, conditionsV4: ["-m", "mark", "--mark", "1"] }),
@@ -104,51 +93,25 @@ function errorsIn(config: Fields): string[] {
     .filter(({ severity }) => severity === "error").map(({ code }) => code);
 }
 
-for (const who of ["debian", "newest", "ours"] as const) {
-  const ignore = who === "newest" && !existsSync(REFERENCE);
+for (const who of EVERYBODY) {
   Deno.test(
     `single fields do on the real plugins (${who}) what the linter says`,
-    { ignore },
-    async (t) => {
-      await using agent = await Sandbox.create();
-      let directory = who === "newest" ? REFERENCE : CNI_PLUGINS;
-      if (who === "ours") {
-        directory = join(agent.dir, "plugins");
-        Deno.mkdirSync(directory);
-        for (const type of TYPES) Deno.symlinkSync(MESOS_CNI, join(directory, type));
-      }
-      const program = fromFileUrl(new URL("../fixtures/lint/attach.ts", import.meta.url));
-      const plugins = agent.spawn([
-        Deno.execPath(),
-        ..."run --quiet --no-check --no-lock --cached-only --allow-all".split(" "),
-        program,
-        directory,
-      ]);
-      const writer = plugins.stdin.getWriter();
-      const output = lines(plugins.stdout);
-      const attach = async (config: Fields): Promise<string | null> => {
-        const line = JSON.stringify(JSON.stringify(config));
-        await writer.write(new TextEncoder().encode(line + "\n"));
-        const { value, done } = await output.next();
-        if (done) throw new Error(await new Response(plugins.stderr).text());
-        return JSON.parse(value);
-      };
-      for (const [code, what, config] of REFUSED) {
-        await t.step(`refused: ${what}`, async () => {
-          assertEquals(errorsIn(config), [code]);
-          assertEquals(await attach(config) === null, false);
-        });
-      }
-      for (const [what, config, refusedBy = []] of TAKEN) {
-        await t.step(`taken: ${what}`, async () => {
-          assertEquals(errorsIn(config), []);
-          const answer = await attach(config);
-          assertEquals(answer === null, !refusedBy.includes(who), answer ?? "");
-        });
-      }
-      await writer.close();
-      await plugins.stderr.cancel();
-      assertEquals((await plugins.status).code, 0);
-    },
+    { ignore: !isHere(who) },
+    (t) =>
+      withPlugins(who, async (attach) => {
+        for (const [code, what, config] of REFUSED) {
+          await t.step(`refused: ${what}`, async () => {
+            assertEquals(errorsIn(config), [code]);
+            assertEquals(await attach(JSON.stringify(config)) === null, false);
+          });
+        }
+        for (const [what, config, refusedBy = []] of TAKEN) {
+          await t.step(`taken: ${what}`, async () => {
+            assertEquals(errorsIn(config), []);
+            const answer = await attach(JSON.stringify(config));
+            assertEquals(answer === null, !refusedBy.includes(who), answer ?? "");
+          });
+        }
+      }),
   );
 }

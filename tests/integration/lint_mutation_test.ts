@@ -3,15 +3,12 @@
  * report as an error; what they take, it should not.
  */
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
-import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { pluginsDir } from "../../lib/lint/plugins_dir.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { mend } from "../../lib/lint/mend.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";
-import { Sandbox } from "../harness/sandbox.ts";
-import { lines } from "../fixtures/lint/lines.ts";
+import { withPlugins } from "../fixtures/lint/plugins.ts";
 import { BASES, mutate } from "../fixtures/lint/mutations.ts";
 import { randomFrom } from "../harness/random.ts";
 
@@ -38,71 +35,44 @@ function mended(text: string): string {
 }
 
 Deno.test("what the real plugins refuse is an error, in random mutations of valid configs", async (t) => {
-  await using agent = await Sandbox.create();
-  const program = fromFileUrl(new URL("../fixtures/lint/attach.ts", import.meta.url));
-  await Deno.symlink(MESOS_CNI, `${agent.dir}/mesos-cni-port-mapper`);
-  const path = `${CNI_PLUGINS}:${agent.dir}`;
-  const plugins = agent.spawn([
-    Deno.execPath(),
-    "run",
-    "--quiet",
-    "--no-check",
-    "--no-lock",
-    "--cached-only",
-    "--allow-all",
-    program,
-    path,
-  ]);
-  const writer = plugins.stdin.getWriter();
-  const answers = lines(plugins.stdout);
-  const attach = async (text: string): Promise<string | null> => {
-    await writer.write(new TextEncoder().encode(JSON.stringify(text) + "\n"));
-    const { value, done } = await answers.next();
-    if (done) {
-      throw new Error(`the plugins' process ended: ${await new Response(plugins.stderr).text()}`);
-    }
-    return JSON.parse(value);
-  };
-
-  for (const base of BASES) {
-    const text = JSON.stringify(base, null, 2);
-    assertEquals(
-      await attach(text),
-      null,
-      `the plugins refuse a config meant to be valid:\n${text}`,
-    );
-    assertEquals(errorsIn(text, path), [], `the linter refuses a valid config:\n${text}`);
-  }
-
-  const random = randomFrom(SEED);
   const missed: string[] = [];
   const wrong: string[] = [];
   const harmed: string[] = [];
   let refused = 0;
   let taken = 0;
   let fixed = 0;
-  for (let i = 0; i < COUNT; i++) {
-    const { config, what } = mutate(BASES[i % BASES.length]!, random);
-    const text = JSON.stringify(config, null, 2);
-    const why = await attach(text);
-    const errors = errorsIn(text, path);
-    const describe = (reason: string) => `base ${i % BASES.length}, ${what}: ${reason}`;
-    if (why !== null) {
-      refused += 1;
-      if (errors.length === 0) missed.push(describe(why.slice(0, 200)));
-    } else {
-      taken += 1;
-      if (errors.length > 0) wrong.push(describe(errors.join("; ")));
-      const after = mended(text);
-      if (after === text) continue;
-      fixed += 1;
-      const then = await attach(after);
-      if (then !== null) harmed.push(describe(`${then}\n${after}`));
+  await withPlugins("debian", async (attach, path) => {
+    for (const base of BASES) {
+      const text = JSON.stringify(base, null, 2);
+      assertEquals(
+        await attach(text),
+        null,
+        `the plugins refuse a config meant to be valid:\n${text}`,
+      );
+      assertEquals(errorsIn(text, path), [], `the linter refuses a valid config:\n${text}`);
     }
-  }
-  await writer.close();
-  await plugins.stderr.cancel();
-  assertEquals((await plugins.status).code, 0);
+
+    const random = randomFrom(SEED);
+    for (let i = 0; i < COUNT; i++) {
+      const { config, what } = mutate(BASES[i % BASES.length]!, random);
+      const text = JSON.stringify(config, null, 2);
+      const why = await attach(text);
+      const errors = errorsIn(text, path);
+      const describe = (reason: string) => `base ${i % BASES.length}, ${what}: ${reason}`;
+      if (why !== null) {
+        refused += 1;
+        if (errors.length === 0) missed.push(describe(why.slice(0, 200)));
+      } else {
+        taken += 1;
+        if (errors.length > 0) wrong.push(describe(errors.join("; ")));
+        const after = mended(text);
+        if (after === text) continue;
+        fixed += 1;
+        const then = await attach(after);
+        if (then !== null) harmed.push(describe(`${then}\n${after}`));
+      }
+    }
+  });
 
   const rate = (refused - missed.length) / refused;
   await t.step(

@@ -83,10 +83,7 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
       ...bridge,
       isGateway: false,
       ipMasq: false,
-      ipam: {
-        ...ipam("10.1.0.0/16"),
-        routes: [{ dst }],
-      },
+      ipam: { ...ipam("10.1.0.0/16"), routes: [{ dst }] },
     });
     assertEquals(await codes(agent, routes("198.51.100.0/24")), ["CNI809"]);
     assertEquals(await codes(agent, routes("192.0.2.0/24")), []);

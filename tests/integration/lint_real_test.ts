@@ -6,23 +6,20 @@
  * Before any rule was changed for them, 92 of 95 set aside and 92 of 96 others were judged right.
  */
 import { assert, assertEquals } from "@std/assert";
-import { existsSync } from "node:fs";
-import { fromFileUrl, join } from "@std/path";
-import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
-import { Sandbox } from "../harness/sandbox.ts";
-import { type RealConfig, realConfigs, textOf } from "../fixtures/lint/corpus.ts";
+import { join } from "@std/path";
+import { MESOS_CNI } from "../harness/binary.ts";
+import type { Attachment } from "../fixtures/lint/attach.ts";
+import { EVERYBODY, isHere, STANDARD, withPlugins } from "../fixtures/lint/plugins.ts";
+import { breakages, type RealConfig, realConfigs, textOf } from "../fixtures/lint/corpus.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { mend } from "../../lib/lint/mend.ts";
+import { SAFETIES, type Safety } from "../../lib/lint/rule.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source } from "../../lib/lint/source.ts";
-import { lines } from "../fixtures/lint/lines.ts";
 
 const CONFIGS = realConfigs();
 /** The whole run takes minutes: by default a part of it. */
 const EVERY = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1 : 6;
-const TYPES = "bridge ptp macvlan ipvlan vlan host-device loopback dummy tuning portmap firewall " +
-  "bandwidth sbr vrf host-local static";
-const STANDARD = new Set(TYPES.split(" "));
 /** What is said where a device, a version or a daemon is not to be had; of the config, nothing. */
 const NOT_HERE =
   /operation not supported|Unknown device type|incompatible CNI versions|firewalld|dbus|system bus|is not in \//;
@@ -78,98 +75,99 @@ Deno.test("real configs: no false error, and what is known to fail is one", asyn
   });
 });
 
-const REFERENCE = fromFileUrl(new URL("../../.tools/reference/v1.10.0/bin", import.meta.url));
-
-for (const who of ["debian", "ours", "newest"] as const) {
-  // Built with Go by ./dev upstream; left out without it.
-  const ignore = who === "newest" && !existsSync(REFERENCE);
+for (const who of EVERYBODY) {
+  const ignore = !isHere(who);
   const name = `configs of standard plugins do on the real plugins (${who}) what the linter says`;
   Deno.test(name, { ignore }, async (t) => {
     const configs = CONFIGS.filter(isStandard).filter((_, i) => i % EVERY === 0);
     // What a node of Kubernetes fills in is there for libcni alone.
     const errors = await errorsIn(configs, ({ given }) => given?.ipam ? "libcni" : "isolator");
-    const answers = await attachAll(configs, who);
-    // Of what the plugins take, --fix takes nothing away.
-    const mended = configs.filter((_, i) => answers[i] === null).flatMap((config) => {
-      const text = fixed(textOf(config));
-      return text === textOf(config) ? [] : [{ ...config, config: JSON.parse(text) }];
-    });
-    const after = await attachAll(mended, who);
-    await t.step(`${mended.length} that --fix changes are taken as before`, () => {
-      assert(mended.length > 0);
-      assertEquals(after.filter((answer) => answer !== null), []);
-    });
     let agree = 0;
     let explained = 0;
     const wrong: string[] = [];
-    for (const [i, { repo, path, differs }] of configs.entries()) {
-      const answer = answers[i]!;
-      if (answer !== null && errors[i]!.length === 0 && NOT_HERE.test(answer)) continue;
-      const agrees = (answer === null) === (errors[i]!.length === 0);
-      if (agrees) agree += 1;
-      else if (differs?.[who]) explained += 1;
-      else wrong.push(`${repo} ${path}: plugins: ${answer}; linter: ${errors[i]}`);
-      if (agrees && differs?.[who]) wrong.push(`${repo} ${path} agrees: ${differs[who]}?`);
-    }
+    await withPlugins(who, async (attach) => {
+      for (const [i, config] of configs.entries()) {
+        const { repo, path, differs } = config;
+        const answer = await attach(attachment(config));
+        if (answer !== null && errors[i]!.length === 0 && NOT_HERE.test(answer)) continue;
+        const agrees = (answer === null) === (errors[i]!.length === 0);
+        if (agrees) agree += 1;
+        else if (differs?.[who]) explained += 1;
+        else wrong.push(`${repo} ${path}: plugins: ${answer}; linter: ${errors[i]}`);
+        if (agrees && differs?.[who]) wrong.push(`${repo} ${path} agrees: ${differs[who]}?`);
+      }
+    });
     await t.step(`${agree} agree, ${explained} differ and it is said why`, () => {
       assertEquals(wrong, []);
       assert(explained <= Math.max(1, 0.015 * agree));
     });
   });
+
+  Deno.test(`nothing that --fix does makes a config work less with the real plugins (${who})`, {
+    ignore,
+  }, async (t) => {
+    const broken = breakages().map(({ id, text }) => ({
+      repo: id,
+      path: "",
+      config: parsed(text),
+    }));
+    const changed = [...CONFIGS, ...broken].filter(isStandard).flatMap((config) => {
+      const texts = [["safe"] as const, SAFETIES].map((all) => fixed(textOf(config), all));
+      return [...new Set(texts)].filter((text) => text !== textOf(config))
+        .map((text) => ({ ...config, text, before: config.config, config: parsed(text) }));
+    }).filter((_, i) => i % EVERY === 0);
+    let taken = 0;
+    const harmed: string[] = [];
+    await withPlugins(who, async (attach) => {
+      for (const { before, ...after } of changed) {
+        if (await attach(attachment({ ...after, config: before })) !== null) continue;
+        taken += 1;
+        const why = await attach(attachment(after));
+        if (why !== null && !NOT_HERE.test(why)) {
+          harmed.push(`${after.repo} ${after.path}: ${why}\n${after.text}`);
+        }
+      }
+    });
+    await t.step(
+      `of ${changed.length} mended ones ${taken} were taken, and are taken still`,
+      () => {
+        assert(taken > 0);
+        assertEquals(harmed, []);
+      },
+    );
+  });
 }
 
 /** What --fix makes of a config. */
-function fixed(text: string): string {
+function fixed(text: string, safeties: readonly Safety[]): string {
   const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
-  return mend([source], (sources) => lint(sources, new Settings()), ["safe"]).repairs[0]?.text ??
+  return mend([source], (sources) => lint(sources, new Settings()), safeties).repairs[0]?.text ??
     text;
 }
 
-/** Whether only plugins that are here have a say in it, whose daemons need not run. */
-function isStandard({ config }: RealConfig): boolean {
-  const plugins = config && (Array.isArray(config.plugins) ? config.plugins : [config]);
-  return plugins !== undefined &&
-    plugins.every(({ type, ipam }) =>
-      STANDARD.has(type) && (!ipam?.type || STANDARD.has(ipam.type))
-    );
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // of what nobody takes, nothing can be lost
+  }
 }
 
-/** What the plugins answered to each: null, or why not. */
-async function attachAll(
-  configs: readonly RealConfig[],
-  who: "debian" | "ours" | "newest",
-): Promise<(string | null)[]> {
-  await using agent = await Sandbox.create();
-  let directory = who === "newest" ? REFERENCE : CNI_PLUGINS;
-  if (who === "ours") {
-    directory = join(agent.dir, "plugins");
-    Deno.mkdirSync(directory);
-    for (const type of STANDARD) Deno.symlinkSync(MESOS_CNI, join(directory, type));
-  }
-  const program = fromFileUrl(new URL("../fixtures/lint/attach.ts", import.meta.url));
-  const plugins = agent.spawn([
-    Deno.execPath(),
-    ..."run --quiet --no-check --no-lock --cached-only --allow-all".split(" "),
-    program,
-    directory,
-  ]);
-  const writer = plugins.stdin.getWriter();
-  const output = lines(plugins.stdout);
-  const answers: (string | null)[] = [];
-  for (const { config, given } of configs) {
-    const line = JSON.stringify({
-      text: JSON.stringify(onThisMachine(config!, given?.ipam)),
-      runtime: given?.runtime,
-    });
-    await writer.write(new TextEncoder().encode(line + "\n"));
-    const { value, done } = await output.next();
-    if (done) throw new Error(await new Response(plugins.stderr).text());
-    answers.push(JSON.parse(value));
-  }
-  await writer.close();
-  await plugins.stderr.cancel();
-  assertEquals((await plugins.status).code, 0);
-  return answers;
+type Standard = Pick<RealConfig, "repo" | "path" | "config" | "given">;
+
+/** Whether only plugins that are here have a say in it, whose daemons need not run. */
+function isStandard({ config }: Pick<RealConfig, "config">): boolean {
+  const plugins = config && (Array.isArray(config.plugins) ? config.plugins : [config]);
+  return plugins?.every((plugin) =>
+    STANDARD.has(plugin?.type) && (!plugin.ipam?.type || STANDARD.has(plugin.ipam.type))
+  ) ?? false;
+}
+
+function attachment({ config, given }: Standard): Attachment {
+  return {
+    text: JSON.stringify(onThisMachine(config!, given?.ipam)),
+    runtime: given?.runtime as Attachment["runtime"],
+  };
 }
 
 /** With the devices that the sandbox has, addresses kept where it forgets them, and `ipam` whole. */

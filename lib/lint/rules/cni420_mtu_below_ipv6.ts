@@ -1,4 +1,4 @@
-import { addressingOf } from "../addressing.ts";
+import { prefixesOf } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { bridge } from "./example.ts";
@@ -31,7 +31,5 @@ export const rule: Rule = {
 };
 
 function hasIpv6(plugin: PluginNode): boolean {
-  const { ranges, fixed } = addressingOf(plugin);
-  return ranges.some(({ subnet }) => subnet?.value?.family === 6) ||
-    fixed.some(({ address }) => address?.value?.family === 6);
+  return prefixesOf(plugin).some(({ prefix }) => prefix?.value?.family === 6);
 }

@@ -1,7 +1,7 @@
 /** CNI8xx: what the configs need of the machine they are on (`--probe`). */
 import { lookup } from "../../base/json.ts";
 import { bitsOf, contains, overlap, showAddress, showNetwork } from "../../base/prefix.ts";
-import { addressingOf } from "../addressing.ts";
+import { addressingOf, prefixesOf } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
 import type { PluginsDir } from "../plugins_dir.ts";
@@ -258,15 +258,14 @@ export const MACHINE: readonly Rule[] = [
     needs: "--probe",
     good: bridge(),
     *ofPlugin(plugin, { machine }) {
-      const { routes, ranges, fixed } = addressingOf(plugin);
+      const { routes } = addressingOf(plugin);
       if (!machine || routes.length === 0 || plugin.isTrue("isDefaultGateway")) return;
       // On its own gateway address, the bridge is the agent's machine.
       if (plugin.isTrue("isGateway") || plugin.type === "ptp" || plugin.isChained) return;
       if (plugin.role === "partial" || plugin.role === "network") return;
       const reached = [
-        ...routes.map((route) => route.dst?.value),
-        ...ranges.map((range) => range.subnet?.value),
-        ...fixed.map((one) => one.address?.value),
+        ...routes.map(({ dst }) => dst?.value),
+        ...prefixesOf(plugin).map(({ prefix }) => prefix?.value),
       ];
       if (reached.some((prefix) => prefix === undefined)) return;
       const hosts = machine.devices().filter((device) => device.name !== "lo")

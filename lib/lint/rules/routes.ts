@@ -7,7 +7,14 @@ import {
   showNetwork,
   within,
 } from "../../base/prefix.ts";
-import { addressingOf, gatewayOf, isPromised, type RouteNode, usesGateway } from "../addressing.ts";
+import {
+  addressingOf,
+  gatewayOf,
+  isPromised,
+  prefixesOf,
+  type RouteNode,
+  usesGateway,
+} from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import { readerOf } from "../reader.ts";
 import type { Found, Rule } from "../rule.ts";
@@ -30,12 +37,7 @@ export const ROUTES: readonly Rule[] = [
     bad: bridge({}, { gateway: "10.2.0.1" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
     *ofPlugin(plugin) {
-      const { ranges, fixed } = addressingOf(plugin);
-      const pairs = [
-        ...ranges.map((range) => [range.subnet, range.gateway, true] as const),
-        ...fixed.map((one) => [one.address, one.gateway, false] as const),
-      ];
-      for (const [subnet, gateway, isOfRange] of pairs) {
+      for (const { prefix: subnet, gateway, isRange } of prefixesOf(plugin)) {
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
         // Of a plugin of another project, it is not known what becomes of the gateway.
         const isOnBridge = plugin.type === "bridge" &&
@@ -45,14 +47,14 @@ export const ROUTES: readonly Rule[] = [
           (isLinkLocal(gateway.value) && !isOnBridge);
         const isError = !isFine && isFatal(plugin, subnet.value, gateway.value);
         const isTaken = isFine || !schemaOf(plugin) || plugin.type === "ptp";
-        if (!isOfRange && isTaken && !isError) continue;
+        if (!isRange && isTaken && !isError) continue;
         yield {
           at: gateway.node,
           severity: isError ? "error" : "warning",
           message: `the gateway ${quote(gateway.node.value)} is not in ${
             showNetwork(subnet.value)
           }${
-            isOfRange && !isError
+            isRange && !isError
               ? ", which host-local refuses since 1.10.0, and mesos-cni's too"
               : ""
           }`,
@@ -75,12 +77,8 @@ export const ROUTES: readonly Rule[] = [
     bad: bridge({}, { gateway: "10.1.0.0" }),
     good: bridge({}, { gateway: "10.1.0.1" }),
     *ofPlugin(plugin) {
-      const { ranges, fixed } = addressingOf(plugin);
-      const pairs = [
-        ...ranges.map((range) => [range.subnet?.value, range.gateway] as const),
-        ...fixed.map((one) => [one.address?.value, one.gateway] as const),
-      ];
-      for (const [subnet, gateway] of pairs) {
+      for (const { prefix, gateway } of prefixesOf(plugin)) {
+        const subnet = prefix?.value;
         if (!subnet || gateway?.value?.family !== subnet.family) continue;
         if (subnet.length >= bitsOf(subnet.family) - 1) continue;
         const { value } = gateway.value;
@@ -111,10 +109,9 @@ export const ROUTES: readonly Rule[] = [
     bad: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.1" }] }),
     good: bridge({}, { routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }] }),
     *ofPlugin(plugin) {
-      const { ranges, fixed, routes } = addressingOf(plugin);
+      const { routes } = addressingOf(plugin);
       if (!SETS_ROUTES.includes(plugin.type ?? "")) return;
-      const subnets = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
-        .map((subnet) => subnet?.value);
+      const subnets = prefixesOf(plugin).map(({ prefix }) => prefix?.value);
       // One subnet that can't be read, or is given elsewhere, may be the one.
       if (subnets.length === 0 || subnets.includes(undefined)) return;
       if (isPromised(plugin, "ipRanges") || isPromised(plugin, "ips")) return;
@@ -286,9 +283,8 @@ const SETS_ROUTES = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device"
 /** bridge.go, calcGateways(): a default route of the IPAM plugin counts only if it has a next hop. */
 function* defaultRouteTwice(plugin: PluginNode): Generator<Found> {
   if (plugin.type !== "bridge" || !plugin.isTrue("isDefaultGateway")) return;
-  const { routes, ranges, fixed } = addressingOf(plugin);
-  const families = [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
-    .map((prefix) => prefix?.value?.family);
+  const { routes } = addressingOf(plugin);
+  const families = prefixesOf(plugin).map(({ prefix }) => prefix?.value?.family);
   for (const { dst, gw } of routes) {
     if (!dst?.value || dst.value.length > 0 || !families.includes(dst.value.family)) continue;
     const hasOwn = routes.some((other) =>
@@ -313,10 +309,8 @@ function isFatal(plugin: PluginNode, subnet: Prefix, gateway: Address): boolean 
 
 /** Whether the container gets an address of a family, as far as the file says. */
 function hasAddress(plugin: PluginNode, family: 4 | 6): boolean {
-  const { ranges, fixed } = addressingOf(plugin);
   return isPromised(plugin, "ipRanges") || isPromised(plugin, "ips") ||
-    [...ranges.map(({ subnet }) => subnet), ...fixed.map(({ address }) => address)]
-      .some((prefix) => !prefix?.value || prefix.value.family === family);
+    prefixesOf(plugin).some(({ prefix }) => !prefix?.value || prefix.value.family === family);
 }
 
 /** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */

@@ -1,6 +1,6 @@
 /** CNI4xx: addresses that are set aside for something else than hosts. */
 import { type Prefix, within } from "../../base/prefix.ts";
-import { addressingOf, usesGateway } from "../addressing.ts";
+import { addressingOf, prefixesOf, usesGateway } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
@@ -20,14 +20,12 @@ export const SPECIAL_ADDRESSES: readonly Rule[] = [
     bad: bridge({}, { subnet: "fe80::/64", routes: [{ dst: "::/0" }] }),
     good: bridge({}, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
     *ofPlugin(plugin) {
-      const { ranges, fixed } = addressingOf(plugin);
+      const { ranges } = addressingOf(plugin);
       // Where the range is another network's, it is the subnet that is mistaken.
       const mistaken = ranges.filter(({ subnet, start }) =>
         subnet?.value && start?.value && !within(subnet.value, start.value)
       ).map((range) => range.subnet);
-      for (
-        const subnet of [...ranges.map((range) => range.subnet), ...fixed.map((one) => one.address)]
-      ) {
+      for (const { prefix: subnet } of prefixesOf(plugin)) {
         const use = subnet?.value && specialUse(subnet.value);
         if (!use) continue;
         yield {
