@@ -123,7 +123,8 @@ for (const who of EVERYBODY) {
         if (await attach(attachment({ ...after, config: before })) !== null) continue;
         taken += 1;
         const why = await attach(attachment(after));
-        if (why !== null && !NOT_HERE.test(why)) {
+        // What a mended key asks for, this machine's kernel may not have.
+        if (why !== null && !/operation not supported/.test(why)) {
           harmed.push(`${after.repo} ${after.path}: ${why}\n${after.text}`);
         }
       }
