@@ -2,6 +2,7 @@
 import { FILE_HEADERS_ONLY, formatPatch, structuredPatch } from "diff";
 import { plain } from "../base/printable.ts";
 import type { Repair } from "./fix.ts";
+import { octal } from "./octal.ts";
 
 const CONTEXT = 3;
 
@@ -24,8 +25,4 @@ export function unifiedDiff({ source, text, mode }: Repair): string {
     plain(line.replace(/\r$/, "")) + (line.endsWith("\r") ? "\r" : "")
   )
     .join("\n");
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, "0");
 }

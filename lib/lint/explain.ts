@@ -1,5 +1,6 @@
 /** What the rules say about themselves: `--explain`, and the table in docs/lint-rules.md. */
 import type { Example, RuleText } from "./rule.ts";
+import { bridge } from "./rules/example.ts";
 import { RULES } from "./rules/mod.ts";
 
 /** The background of a rule, with a bad and a good example. */
@@ -14,7 +15,7 @@ export function explain(rule: RuleText, bold: (text: string) => string): string 
     indent(exampleText(rule.bad)),
     "",
     bold("good:"),
-    indent(exampleText(rule.good)),
+    indent(exampleText(rule.good ?? bridge())),
     "",
     rule.fix === "safe"
       ? "--fix mends it."

@@ -79,8 +79,8 @@ export interface RuleText {
   why: string;
   /** The rule finds something in this … */
   bad: Example;
-  /** … and nothing in this. */
-  good: Example;
+  /** … and nothing in this; a bridge that works, unless it is said. */
+  good?: Example;
   /** What an example needs besides its text: `chmod 666 net.conf`, `--probe`. */
   needs?: string;
   /** The best fix that it offers, if any. */

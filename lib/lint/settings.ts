@@ -3,7 +3,7 @@
  * `.mesos-cni-lint.json`.
  */
 import { OperatorError } from "../base/error.ts";
-import { parseJson } from "../base/json.ts";
+import { isObject, parseJson } from "../base/json.ts";
 import { nearest } from "../base/nearest.ts";
 import { contains, ignoresIn, names } from "./ignore.ts";
 import { type Reader, READERS } from "./reader.ts";
@@ -130,18 +130,18 @@ export function readSettings(settings: Settings, text: string, file: string): vo
   } catch (error) {
     throw wrong((error as Error).message);
   }
-  if (!isRecord(value)) throw wrong("not an object");
+  if (!isObject(value)) throw wrong("not an object");
   for (const key of Object.keys(value)) {
     if (!["rules", "networks", "for", "$schema"].includes(key)) {
       throw wrong(`unknown key ${JSON.stringify(key)}`);
     }
   }
   const { rules = {}, networks = {}, for: reader } = value;
-  if (!isRecord(rules)) throw wrong('"rules" is not an object');
+  if (!isObject(rules)) throw wrong('"rules" is not an object');
   for (const [rule, level] of Object.entries(rules)) settings.set(rule, level, file);
-  if (!isRecord(networks)) throw wrong('"networks" is not an object');
+  if (!isObject(networks)) throw wrong('"networks" is not an object');
   for (const [network, own] of Object.entries(networks)) {
-    if (!isRecord(own)) throw wrong(`"networks": ${JSON.stringify(network)} is not an object`);
+    if (!isObject(own)) throw wrong(`"networks": ${JSON.stringify(network)} is not an object`);
     for (const [rule, level] of Object.entries(own)) settings.set(rule, level, file, network);
   }
   if (reader !== undefined) settings.reader = parseReader(reader, `${file}: "for"`);
@@ -155,8 +155,4 @@ export function parseReader(value: unknown, where: string): Reader {
     "bad_lint_settings",
     `${where} is none of ${READERS.join(", ")}: ${JSON.stringify(value)}`,
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

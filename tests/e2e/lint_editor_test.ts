@@ -11,16 +11,7 @@ import {
 import Ajv from "ajv";
 import { realConfigs, textOf } from "../fixtures/lint/corpus.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { Editor, URI } from "../harness/editor.ts";
-
-const TEXT = `{
-  "cniVersion": "1.0.0",
-  "name": "net",
-  "type": "bridge",
-  "isGatway": true,
-  "ipam": { "type": "host-local", "subnet": "10.1.0.0/16", "routes": [{ "dst": "0.0.0.0/0" }] }
-}
-`;
+import { Editor, TEXT, URI } from "../harness/editor.ts";
 
 Deno.test("an editor gets findings as the text changes, their background and their fixes", async () => {
   await using editor = await Editor.start();

@@ -5,20 +5,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { TEXT } from "../harness/editor.ts";
 
 const DOCS = Deno.readTextFileSync(new URL("../../docs/lint-rules.md", import.meta.url));
 /** As `./dev` has it from editors/vscode/package.sh: npm is asked for its parts. */
 const VSIX = fromFileUrl(new URL("../../dist/mesos-cni.vsix", import.meta.url));
 const isPackaged = await Deno.stat(VSIX).then(() => true, () => false);
-
-const TEXT = `{
-  "cniVersion": "1.0.0",
-  "name": "net",
-  "type": "bridge",
-  "isGatway": true,
-  "ipam": { "type": "host-local", "subnet": "10.1.0.0/16", "routes": [{ "dst": "0.0.0.0/0" }] }
-}
-`;
 
 /** The block of a language in the documents. */
 function guide(language: string): string {

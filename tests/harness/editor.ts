@@ -19,6 +19,16 @@ import {
 } from "vscode-languageserver-protocol";
 import { MESOS_CNI } from "./binary.ts";
 
+/** A config with a misspelt key, in its fifth line. */
+export const TEXT = `{
+  "cniVersion": "1.0.0",
+  "name": "net",
+  "type": "bridge",
+  "isGatway": true,
+  "ipam": { "type": "host-local", "subnet": "10.1.0.0/16", "routes": [{ "dst": "0.0.0.0/0" }] }
+}
+`;
+
 /** The file that is edited where no other is named. */
 export const URI = "file:///etc/mesos/cni/net.conf";
 

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exampleFiles, explain, ruleTable } from "../../lib/lint/explain.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import type { Context, Diagnostic, Example, Rule } from "../../lib/lint/rule.ts";
+import { bridge } from "../../lib/lint/rules/example.ts";
 import { RULES } from "../../lib/lint/rules/mod.ts";
 import { Settings } from "../../lib/lint/settings.ts";
 import { Source, type SourceOptions } from "../../lib/lint/source.ts";
@@ -90,7 +91,7 @@ for (const rule of RULES) {
       assertMatch(message, /^[^\n]{10,250}[^.\n]$/);
       assertMatch(help, /^[^\n]{3,250}[^.\n]$/);
     }
-    const good = run(rule, rule.good, false);
+    const good = run(rule, rule.good ?? bridge(), false);
     assertEquals(good.filter((found) => found.code === rule.code), []);
     assertEquals(
       good.filter((found) => found.severity === "error").map((found) => found.message),

@@ -251,7 +251,6 @@ export const ADDRESSES: readonly Rule[] = [
       /"ipam": \{[^}]*\}[^}]*\}/,
       '"ipam": { "type": "static", "addresses": [{ "address": "10.1.0.5/16" }], "routes": [{ "dst": "0.0.0.0/0", "gw": "10.1.0.1" }] }',
     ),
-    good: bridge(),
     *ofPlugin(plugin, { reader }) {
       const [first] = addressingOf(plugin).fixed;
       if (!first || plugin.role === "network" || isPromised(plugin, "ips")) return;

@@ -223,7 +223,6 @@ export const FIELDS: readonly Rule[] = [
     ofAbsence: true,
     why: "The network works, but not as the file reads.",
     bad: network({ ...bridgeFields({ isGateway: false, ipMasq: true }) }),
-    good: bridge(),
     *ofPlugin(plugin) {
       if (plugin.type !== "bridge" || plugin.role === "partial") return;
       const isGateway = plugin.isTrue("isGateway") ||

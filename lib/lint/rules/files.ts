@@ -2,6 +2,7 @@
 import { basename } from "@std/path";
 import { isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import { octal } from "../octal.ts";
 import { isExecutable } from "../plugins_dir.ts";
 import type { Fix, Rule, Safety } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
@@ -25,7 +26,6 @@ export const FILES: readonly Rule[] = [
       "renamed by an update of the package that owns it.",
     bad: { "net.conf": "" },
     needs: "with net.conf a link to a file that is gone",
-    good: bridge(),
     *ofSource({ obstacle }) {
       if (obstacle?.kind === "dangling link") {
         yield {
@@ -104,7 +104,6 @@ export const FILES: readonly Rule[] = [
       "With --probe, the group and the owner count as well, since on an agent both should be root's.",
     bad: bridge(),
     needs: "mode 0666",
-    good: bridge(),
     fix: "safe",
     *ofSource({ facts, isBystander }, { machine }) {
       if (!facts || isBystander) return;
@@ -186,7 +185,6 @@ export const FILES: readonly Rule[] = [
       "container. Looked for with --plugins-dir.",
     bad: json({ cniVersion: "1.0.0", name: "net", type: "brdige" }),
     needs: "--plugins-dir=/usr/lib/cni",
-    good: bridge(),
     *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         if (!plugins || plugins.find(type)) continue;
@@ -214,7 +212,6 @@ export const FILES: readonly Rule[] = [
       "archive without modes loses the bit. Looked for with --plugins-dir.",
     bad: bridge(),
     needs: "--plugins-dir with a bridge of mode 0644",
-    good: bridge(),
     *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         const file = plugins?.find(type);
@@ -237,7 +234,6 @@ export const FILES: readonly Rule[] = [
     why: "Plugins are executed as root for every container. Looked for with --plugins-dir.",
     bad: bridge(),
     needs: "--plugins-dir with a bridge of mode 0777",
-    good: bridge(),
     *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         const file = plugins?.find(type);
@@ -293,8 +289,4 @@ function* secrets(node: Node, depth = 0): Generator<[string, Node]> {
 
 function becoming(mode: number, safety: Safety): Fix {
   return { safety, title: `make the mode ${octal(mode)}`, mode };
-}
-
-function octal(mode: number): string {
-  return (mode & 0o7777).toString(8).padStart(4, "0");
 }

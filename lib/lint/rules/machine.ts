@@ -35,7 +35,6 @@ export const MACHINE: readonly Rule[] = [
       '"master", of the default route), and host-device moves it into the container.',
     bad: attached({ type: "macvlan", master: "nosuchdev0" }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       if (!machine || plugin.isTrue("linkInContainer")) return;
       const key = { macvlan: "master", ipvlan: "master", vlan: "master", "host-device": "device" }[
@@ -71,7 +70,6 @@ export const MACHINE: readonly Rule[] = [
       "one of another kind.",
     bad: bridge({ bridge: "lo" }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       if (!machine || plugin.type !== "bridge") return;
       const name = plugin.text("bridge") || "cni0";
@@ -116,7 +114,6 @@ export const MACHINE: readonly Rule[] = [
       "there before is cut off: another network, a VPN, or the agent's master.",
     bad: bridge({}, { subnet: "127.0.0.0/8" }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       // On a device of the host, the containers are meant to be in its network.
       if (!machine || (plugin.type !== "bridge" && plugin.type !== "ptp")) return;
@@ -209,7 +206,6 @@ export const MACHINE: readonly Rule[] = [
       "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan, vlan, dummy or vrf.",
     bad: attached({ type: "ipvlan", master: "eth0" }),
     needs: "--probe, on a kernel without ipvlan",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       const kind = lookup(KIND_OF, plugin.type ?? "");
       if (!machine || !kind || machine.canMake(kind) !== false) return;
@@ -232,7 +228,6 @@ export const MACHINE: readonly Rule[] = [
       "daemon: Mesos starts none of them. Looked for by the file or socket that the daemon leaves.",
     bad: network({ type: "flannel", subnetFile: "/run/nowhere/subnet.env" }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       if (!machine) return;
       const main = lookup(DAEMONS, plugin.type ?? "");
@@ -256,7 +251,6 @@ export const MACHINE: readonly Rule[] = [
       "and none of them, nor the subnet itself, takes in an address of this machine.",
     bad: bridge({ isGateway: false, ipMasq: false }, { routes: [{ dst: "198.51.100.0/24" }] }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin(plugin, { machine }) {
       const { routes } = addressingOf(plugin);
       if (!machine || routes.length === 0 || plugin.isTrue("isDefaultGateway")) return;
@@ -295,7 +289,6 @@ export const MACHINE: readonly Rule[] = [
       "the container's.",
     bad: bridge({}, { resolvConf: "/nowhere/resolv.conf" }),
     needs: "--probe",
-    good: bridge(),
     *ofPlugin({ ipam, ipamType }, { machine }) {
       const node = ipamType === "host-local" ? field(ipam, "resolvConf") : undefined;
       const path = text(node);

@@ -262,7 +262,6 @@ export const ROUTES: readonly Rule[] = [
       "An executor reaches the agent only at an address of another device, or through a router that " +
       "sends the traffic back.",
     bad: attached({ type: "macvlan", master: "eth0", mode: "bridge" }),
-    good: bridge(),
     *ofPlugin(plugin, { reader }) {
       if (reader === "libcni") return;
       if (plugin.type !== "macvlan" && plugin.type !== "ipvlan") return;

@@ -31,7 +31,6 @@ export const STRUCTURE: readonly Rule[] = [
     title: 'the network has no "name"',
     why: "Frameworks ask for a network by its name. A file without one is skipped by the agent.",
     bad: json({ type: "bridge", bridge: "cni0" }),
-    good: bridge(),
     *ofNetwork({ root }) {
       const name = property(root, "name");
       if (name && name.type !== "string") {
@@ -251,7 +250,6 @@ export const STRUCTURE: readonly Rule[] = [
     title: "null stands where an agent expects a value",
     why: "Plugins take null for absent. An agent doesn't: it skips the file.",
     bad: bridge({ args: null }),
-    good: bridge(),
     *ofNetwork({ root, plugins }) {
       yield* nulls(root, ["cniVersion", "cniVersions", "args"]);
       for (const { node, role } of plugins) {

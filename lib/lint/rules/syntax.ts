@@ -30,7 +30,6 @@ export const SYNTAX: readonly Rule[] = [
       "task that asks for it fails. Only the first mistake is shown: what follows it is often " +
       "a consequence.",
     bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
-    good: bridge(),
     fix: "safe",
     *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
@@ -67,7 +66,6 @@ export const SYNTAX: readonly Rule[] = [
       "JSON readers take the last value and drop the others without a word, so that an edit of " +
       "the first one has no effect.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "bridge": "cni0",\n  "bridge": "cni1"\n}\n',
-    good: bridge(),
     *ofSource(source) {
       if (isText(source) && !source.syntaxError) yield* duplicates(source, source.root);
     },
@@ -98,7 +96,6 @@ export const SYNTAX: readonly Rule[] = [
     title: "a comma before a closing bracket",
     why: "Neither an agent nor a plugin accepts it; the file is skipped.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
-    good: bridge(),
     fix: "safe",
     *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
@@ -122,7 +119,6 @@ export const SYNTAX: readonly Rule[] = [
     why: "Editors on Windows put the bytes EF BB BF in front of UTF-8. Go's and Mesos's JSON " +
       "parsers refuse them, and no editor shows them.",
     bad: '\ufeff{\n  "name": "net",\n  "type": "bridge"\n}\n',
-    good: bridge(),
     fix: "safe",
     *ofSource(source) {
       if (!source.hasBom || source.isTooLarge || source.isBystander) return;
@@ -165,7 +161,6 @@ export const SYNTAX: readonly Rule[] = [
     why: "A network config is one object. A list of networks in one file is not a thing: each " +
       "network has a file of its own.",
     bad: '[\n  { "name": "net", "type": "bridge" }\n]\n',
-    good: bridge(),
     *ofSource(source) {
       const { root } = isText(source) ? source : {};
       if (!root || root.type === "object" || source.syntaxError) return;
@@ -187,7 +182,6 @@ export const SYNTAX: readonly Rule[] = [
       "An agent logs that it can't parse it. A file that is empty only sometimes is being written " +
       "in place: write beside it and rename.",
     bad: "\n",
-    good: bridge(),
     *ofSource(source) {
       if (source.obstacle || source.encoding || source.isTooLarge || source.isBystander) return;
       if (source.isBlank) {
@@ -204,7 +198,6 @@ export const SYNTAX: readonly Rule[] = [
       "looked at any further.",
     bad: bridge(),
     needs: "more than 1 MiB of it",
-    good: bridge(),
     *ofSource(source) {
       if (!source.isTooLarge || source.isBystander) return;
       yield {
@@ -222,7 +215,6 @@ export const SYNTAX: readonly Rule[] = [
       "The readers of the file give up at different depths, some with a crash. No plugin takes " +
       "more than ten levels.",
     bad: `{"name": "net", "type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}\n`,
-    good: bridge(),
     *ofSource(source) {
       if (!isText(source) || !source.syntax.tooDeep) return;
       yield {
@@ -246,7 +238,6 @@ export const SYNTAX: readonly Rule[] = [
       metadata: { name: "net" },
       spec: { config: '{"cniVersion": "1.0.0", "name": "net", "type": "bridge"}' },
     }),
-    good: bridge(),
     *ofSource(source) {
       if (!isText(source) || !isManifest(source)) return;
       yield {
@@ -266,7 +257,6 @@ export const SYNTAX: readonly Rule[] = [
       "is text like any other to an agent. Where it makes the file no JSON, or is no value that the " +
       "plugin takes, it is an error. It is reported once a file, and nothing that follows from it.",
     bad: bridge({}, { dataDir: "{{ leases }}" }),
-    good: bridge(),
     *ofSource(source) {
       if (!isText(source) || source.syntax.tooDeep) return;
       const error = source.syntaxError;
