@@ -28,6 +28,7 @@ export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
 export const SO_ERROR = 4;
 
 const SOCK_CLOEXEC = 0o2000000;
@@ -212,6 +213,20 @@ export class Socket extends Handle {
       "read the error of a socket",
     );
     return value[0]!;
+  }
+
+  /**
+   * Receives only what a program lets through.
+   *
+   * @param program instructions of classic BPF, 8 bytes each (struct sock_filter, linux/filter.h)
+   * @throws {SystemError}
+   */
+  attachFilter(program: Uint8Array<ArrayBuffer>): void {
+    const fprog = new Uint8Array(16);
+    const view = new DataView(fprog.buffer);
+    view.setUint16(0, program.length / 8, true);
+    view.setBigUint64(8, BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(program))), true);
+    this.setOption(SOL_SOCKET, SO_ATTACH_FILTER, fprog);
   }
 
   /** @throws {SystemError} */

@@ -5,7 +5,7 @@ import { inNewNamespaces } from "../kernel/namespaces.ts";
 import { O_PATH, open } from "../kernel/files.ts";
 import { probeKind } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
-import { findTool } from "../program/tool.ts";
+import { askTool, findTool } from "../program/tool.ts";
 import { isThisProgram } from "../cni/locate.ts";
 import { processPlugin } from "../cni/process.ts";
 import { messageOf } from "../base/error.ts";
@@ -159,13 +159,10 @@ function inNewNetwork(act: () => void, no: string): boolean | undefined {
   }
 }
 
-/** What a program printed; undefined if there is none, also where administrators' programs are. */
-function run(name: string, ...args: string[]): { code: number; text: string } | undefined {
+/** Undefined if there is no such program, also where administrators' programs are. */
+function run(name: string, ...args: string[]): ReturnType<typeof askTool> | undefined {
   const file = findTool(name, variable("PATH") ?? "");
-  if (!file) return undefined;
-  const { code, stdout } = new Deno.Command(file, { args, stdin: "null", stderr: "null" })
-    .outputSync();
-  return { code, text: new TextDecoder().decode(stdout) };
+  return file === undefined ? undefined : askTool(file, args);
 }
 
 function modeOf(path: string): number | undefined {

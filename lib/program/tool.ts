@@ -37,6 +37,16 @@ function isAbsent(error: unknown): boolean {
     error instanceof Deno.errors.PermissionDenied;
 }
 
+/** What a program says that answers at once, such as its version; its errors are left out. */
+export function askTool(file: string, args: readonly string[]): { code: number; text: string } {
+  const { code, stdout } = new Deno.Command(file, {
+    args: [...args],
+    stdin: "null",
+    stderr: "null",
+  }).outputSync();
+  return { code, text: new TextDecoder().decode(stdout) };
+}
+
 /**
  * Runs a program to its end.
  *

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { modulesOf, violations } from "../../tools/check/layers.ts";
+import { modulesOf, strays, violations } from "../../tools/check/layers.ts";
 
 /** Modules with what they import, each below /repo. */
 function found(imports: Record<string, string[]>): string[] {
@@ -61,5 +61,19 @@ Deno.test("a circle within a folder is found, with its way", () => {
 Deno.test("a folder that has no layer is found", () => {
   assertEquals(found({ "lib/elsewhere/a.ts": [] }), [
     "lib/elsewhere/a.ts is in no folder of the list of layers",
+  ]);
+});
+
+Deno.test("a file that nobody imports is found, and what is used outside of its home", () => {
+  const modules = new Map([["lib/kernel/libc.ts", []], ["lib/netns/list.ts", []]]);
+  const texts = new Map([
+    ["lib/kernel/libc.ts", 'Deno.dlopen("libc.so.6", {});'],
+    ["lib/netns/list.ts", "// Deno.dlopen\nnew Deno.Command(x); Deno.UnsafePointer.of(y);"],
+    ["lib/netns/old.ts", ""],
+  ]);
+  assertEquals(strays(modules, texts), [
+    "lib/netns/list.ts uses the foreign function interface, whose home is lib/kernel/",
+    "lib/netns/list.ts uses a child process, whose home is lib/program/",
+    "lib/netns/old.ts is imported by nobody",
   ]);
 });

@@ -1,7 +1,8 @@
 /**
  * Holds the imports of the product against its layers: an arrow may point to the same folder or to
- * a layer below, never up and never in a circle. `./dev check` runs it; the list is the design's
- * (docs/design.md, "What imports what").
+ * a layer below, never up and never in a circle. A file that nobody imports is dead, and what is
+ * dangerous has a home. `./dev check` runs it; the list is the design's (docs/design.md, "What imports
+ * what").
  */
 import { dirname, fromFileUrl, relative } from "@std/path";
 
@@ -23,6 +24,26 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["lib/program"],
   ["lib/kernel"],
   ["lib/base"],
+];
+
+/** What may be used in a few places only: folders, which end with a slash, and files. */
+const HOMES: readonly { what: string; use: RegExp; homes: readonly string[] }[] = [
+  {
+    what: "the foreign function interface",
+    use: /\bDeno\.(?:dlopen|Unsafe\w+)/,
+    homes: ["lib/kernel/"],
+  },
+  {
+    what: "a child process",
+    use: /\bDeno\.Command\b/,
+    homes: [
+      "lib/program/",
+      // Programs of an operator, with his streams; and this program anew, in other namespaces.
+      "lib/netns/run_inside.ts",
+      "lib/netns/contained.ts",
+      "lib/run/launcher.ts",
+    ],
+  },
 ];
 
 /** A module with the modules that it imports, as paths below the checkout. */
@@ -52,6 +73,38 @@ export function modulesOf(info: Info, root: string): Modules {
 /** What is wrong, one line each; nothing if all is well. */
 export function violations(modules: Modules): string[] {
   return [...arrowsUp(modules), ...circles(modules)];
+}
+
+/**
+ * Files that nobody imports, and uses of what has a home elsewhere.
+ *
+ * @param texts all files of the product, by their paths
+ */
+export function strays(modules: Modules, texts: ReadonlyMap<string, string>): string[] {
+  return [...texts].flatMap(([file, text]) => [
+    ...modules.has(file) ? [] : [`${file} is imported by nobody`],
+    ...HOMES.filter(({ use, homes }) =>
+      use.test(withoutComments(text)) && !homes.some((home) => file.startsWith(home))
+    ).map(({ what, homes }) => `${file} uses ${what}, whose home is ${homes[0]}`),
+  ]);
+}
+
+function withoutComments(text: string): string {
+  return text.replaceAll(/\/\*[^]*?\*\/|^\s*\/\/.*$/gm, "");
+}
+
+/** The texts of all files of the product. */
+async function readTexts(root: string): Promise<Map<string, string>> {
+  const texts = new Map([["main.ts", await Deno.readTextFile(`${root}/main.ts`)]]);
+  const read = async (folder: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(`${root}/${folder}`)) {
+      const path = `${folder}/${name}`;
+      if (isDirectory) await read(path);
+      else if (name.endsWith(".ts")) texts.set(path, await Deno.readTextFile(`${root}/${path}`));
+    }
+  };
+  for (const folder of ["lib", "plugins"]) await read(folder);
+  return texts;
 }
 
 function layerOf(file: string): number {
@@ -97,8 +150,10 @@ if (import.meta.main) {
   }).output();
   if (code !== 0) Deno.exit(1);
   const modules = modulesOf(JSON.parse(new TextDecoder().decode(stdout)), root);
-  const lines = violations(modules);
+  const lines = [...violations(modules), ...strays(modules, await readTexts(root))];
   for (const line of lines) console.error(line);
-  if (lines.length === 0) console.error(`${modules.size} modules: every import points down`);
+  if (lines.length === 0) {
+    console.error(`${modules.size} modules: every import points down, and all are imported`);
+  }
   Deno.exit(lines.length === 0 ? 0 : 1);
 }

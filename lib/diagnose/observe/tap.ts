@@ -1,13 +1,11 @@
 /** A packet socket on a link (packet(7)): sees what of a probe passes there, in both directions. */
 import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
-import { SOL_SOCKET } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { SNAP_BYTES } from "./filter.ts";
 
 const ETH_P_ALL = 3;
-const SO_ATTACH_FILTER = 26;
 const PACKET_OUTGOING = 4;
 /** What one tap keeps of a flood that looks like the probe. */
 const MOST_SIGHTINGS = 200;
@@ -50,11 +48,7 @@ export class Tap implements Disposable {
     // Protocol 0: nothing is received before the filter is there and the socket bound.
     this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, point.netns);
     try {
-      const program = new Uint8Array(16);
-      const view = new DataView(program.buffer);
-      view.setUint16(0, filter.length / 8, true);
-      view.setBigUint64(8, BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter))), true);
-      this.#socket.setOption(SOL_SOCKET, SO_ATTACH_FILTER, program);
+      this.#socket.attachFilter(filter);
       const address = new Uint8Array(20);
       const to = new DataView(address.buffer);
       to.setUint16(0, AF_PACKET, true);
