@@ -207,16 +207,6 @@ export function readProcBytes(path: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/**
- * Writes a setting under /proc or /sys with a single write(2).
- *
- * @throws {SystemError}
- */
-export function writeProcFile(path: string, text: string): void {
-  using handle = open(path, O_WRONLY);
-  write(handle, text, path);
-}
-
 export type Content = string | Uint8Array<ArrayBuffer>;
 
 /** Writes all of `content` to a descriptor. */

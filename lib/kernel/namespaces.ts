@@ -80,40 +80,6 @@ export function inNamespaces<R>(
   });
 }
 
-/**
- * A pid namespace for children to be born in; the thread itself never changes its own. Its handles
- * are open, since entering other namespaces may hide their paths.
- */
-export class Birthplace implements Disposable {
-  readonly #home: Handle;
-  readonly #there: Handle;
-
-  /** @throws {SystemError} */
-  constructor(path: string) {
-    [this.#home, this.#there] = openAll(["/proc/self/ns/pid", path]) as [Handle, Handle];
-  }
-
-  /**
-   * Starts a program there. Nothing else may happen meanwhile: a thread can't be made while
-   * children are born elsewhere.
-   *
-   * @throws {SystemError}
-   */
-  start<R>(spawn: () => Synchronous<R>): R {
-    setns(this.#there, "pid", "the container's");
-    try {
-      return spawn();
-    } finally {
-      setns(this.#home, "pid", "this program's own");
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#home.close();
-    this.#there.close();
-  }
-}
-
 /** Gives the main thread new namespaces for good. @throws {SystemError} */
 export function makeNamespaces(kinds: readonly NamespaceKind[]): void {
   const flags = kinds.reduce((sum, kind) => sum | CLONE_FLAGS[kind], 0);

@@ -19,7 +19,7 @@ export interface Flow {
 }
 
 /** TCP's flags. */
-export const FIN = 1, SYN = 2, RST = 4, ACK = 16;
+export const SYN = 2, RST = 4, ACK = 16;
 
 /** An IP packet of a flow, without the header of the link. */
 export function ipPacket(
