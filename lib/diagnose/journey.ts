@@ -100,14 +100,17 @@ function belowOf({ host }: Scene, link: Link): Link | undefined {
     : undefined;
 }
 
+/** From the container's end to the agent, and the other way. */
+function outward({ eth, veth, bridge }: Ends): (Hop | undefined)[] {
+  return [[eth, "out"], veth && [veth, "in"], bridge && [bridge, "in"]];
+}
+function inward({ eth, veth, bridge }: Ends): (Hop | undefined)[] {
+  return [bridge && [bridge, "out"], veth && [veth, "out"], [eth, "in"]];
+}
+
 /** From the container to the agent itself. */
-export function toAgent({ eth, veth, bridge, attached }: Ends): Journey {
-  if (!attached.hostEnd) return toWire({ attached, eth, veth });
-  return journey("container", "agent", [
-    [eth, "out"],
-    veth && [veth, "in"],
-    bridge && [bridge, "in"],
-  ]);
+export function toAgent(ends: Ends): Journey {
+  return ends.attached.hostEnd ? journey("container", "agent", outward(ends)) : toWire(ends);
 }
 
 /** From a macvlan to its wire. */
@@ -117,14 +120,9 @@ export function toWire({ eth, veth }: Ends): Journey {
 
 /** Through the agent to the other side of a link of it. */
 export function through(ends: Ends, uplink: Link | undefined): Journey {
-  const { eth, veth, bridge, attached } = ends;
-  if (!attached.hostEnd) return toWire(ends);
-  return journey("container", "outside", [
-    [eth, "out"],
-    veth && [veth, "in"],
-    bridge && [bridge, "in"],
-    uplink && [stopOf(uplink, "uplink"), "out"],
-  ]);
+  if (!ends.attached.hostEnd) return toWire(ends);
+  const last: Hop | undefined = uplink && [stopOf(uplink, "uplink"), "out"];
+  return journey("container", "outside", [...outward(ends), last]);
 }
 
 /** To an address: the agent's own, or outside by its route. */
@@ -135,21 +133,13 @@ export function wayTo({ host }: Scene, ends: Ends, address: string): Journey {
 }
 
 /** From a link of the agent, as a stranger's packet comes, to the container. */
-export function fromOutside({ eth, veth, bridge }: Ends, uplink: Link): Journey {
-  return journey("outside", "container", [
-    [stopOf(uplink, "uplink"), "in"],
-    bridge && [bridge, "out"],
-    veth && [veth, "out"],
-    [eth, "in"],
-  ]);
+export function fromOutside(ends: Ends, uplink: Link): Journey {
+  return journey("outside", "container", [[stopOf(uplink, "uplink"), "in"], ...inward(ends)]);
 }
 
 /** From a process of the agent. */
-export function fromAgent({ eth, veth, bridge }: Ends): Journey {
-  return journey("agent", "container", [bridge && [bridge, "out"], veth && [veth, "out"], [
-    eth,
-    "in",
-  ]]);
+export function fromAgent(ends: Ends): Journey {
+  return journey("agent", "container", inward(ends));
 }
 
 /** From a container to another: over their bridge, or routed by the agent. */
@@ -166,15 +156,8 @@ export function between(ends: Ends, other: Ends): Journey {
 }
 
 /** By a port of the agent back to itself. */
-export function hairpin({ eth, veth, bridge }: Ends): Journey {
-  return journey("container", "container", [
-    [eth, "out"],
-    veth && [veth, "in"],
-    bridge && [bridge, "in"],
-    bridge && [bridge, "out"],
-    veth && [veth, "out"],
-    [eth, "in"],
-  ]);
+export function hairpin(ends: Ends): Journey {
+  return journey("container", "container", [...outward(ends), ...inward(ends)]);
 }
 
 /** Whether a sighting is the passage of a leg. */

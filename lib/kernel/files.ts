@@ -2,6 +2,7 @@
  * Files by FFI: those under /proc and /sys, which Deno refuses to open without `--allow-all`
  * (the compiled program has a shorter list), and handles that are passed to other system calls.
  */
+import { concat } from "../base/bytes.ts";
 import { check, cString, openLibc } from "./libc.ts";
 
 const libc = openLibc({
@@ -198,13 +199,7 @@ export function readProcBytes(path: string): Uint8Array<ArrayBuffer> {
     if (count === 0) break;
     chunks.push(chunk.slice(0, count));
   }
-  const bytes = new Uint8Array(chunks.reduce((sum, one) => sum + one.length, 0));
-  let at = 0;
-  for (const one of chunks) {
-    bytes.set(one, at);
-    at += one.length;
-  }
-  return bytes;
+  return concat(chunks);
 }
 
 export type Content = string | Uint8Array<ArrayBuffer>;

@@ -1,4 +1,5 @@
 /** Requests to the kernel over netlink(7), of any protocol. */
+import { concat } from "../base/bytes.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
@@ -88,13 +89,7 @@ export class NetlinkSocket implements Disposable {
     const messages = changes.map(({ type, flags, parts }) =>
       encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, ++this.#sequence, parts)
     );
-    const bytes = new Uint8Array(messages.reduce((sum, one) => sum + one.length, 0));
-    let offset = 0;
-    for (const message of messages) {
-      bytes.set(message, offset);
-      offset += message.length;
-    }
-    this.#socket.send(bytes, changes.map(({ what }) => what).join(", "));
+    this.#socket.send(concat(messages), changes.map(({ what }) => what).join(", "));
     const refusals: Refusal[] = [];
     changes.forEach(({ what, unless }, i) => {
       try {

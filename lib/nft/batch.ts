@@ -2,6 +2,7 @@
  * Transactions of nf_tables over nfnetlink (linux/netfilter/nfnetlink.h): the kernel commits all
  * changes of a batch or none.
  */
+import { concat } from "../base/bytes.ts";
 import { SystemError } from "../kernel/libc.ts";
 import {
   attribute,

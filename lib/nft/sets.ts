@@ -4,6 +4,7 @@
  * `nft` shows a key by the expressions that it was made of (`typeof meta l4proto . th dport`).
  * The kernel keeps these as user data, in a format of libnftables.
  */
+import { concat } from "../base/bytes.ts";
 import { addressBytes, networkBytes } from "../base/ip.ts";
 import { cString, SystemError } from "../kernel/libc.ts";
 import {
@@ -23,7 +24,6 @@ import {
   be32,
   commentData,
   commentIn,
-  joined,
   NFPROTO,
   PROTOCOL_NUMBERS,
   protocolOf,
@@ -116,7 +116,7 @@ export function addProtocolSet(table: Table, name: string, id: number): Change[]
     newSet(table, name, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, [be32(type), be32(1)], [
       attribute(10, be32(id)),
       nested(9, [attribute(1, be32(numbers.length))]),
-      attribute(13, joined([userData(0, new Uint8Array([1, 0, 0, 0])), userData(3, shown)])),
+      attribute(13, concat([userData(0, new Uint8Array([1, 0, 0, 0])), userData(3, shown)])),
     ]),
     {
       type: NFT_MSG_NEWSETELEM,
@@ -238,7 +238,7 @@ function encodeFields(
   values: FieldValues,
   end: "first" | "last",
 ): Uint8Array<ArrayBuffer> {
-  return joined(fields.map((field, index) => {
+  return concat(fields.map((field, index) => {
     const bytes = new Uint8Array(registerBytes(field));
     bytes.set(encodeField(field, values[index]!, end));
     return bytes;
@@ -338,7 +338,7 @@ function typeofData(
   value: readonly SetField[] | undefined,
 ): Uint8Array<ArrayBuffer> {
   const unknown = new Uint8Array(4);
-  return joined([
+  return concat([
     userData(0, unknown),
     ...(value ? [userData(1, unknown)] : []),
     userData(3, concatExpression(key)),
@@ -349,7 +349,7 @@ function typeofData(
 /** EXPR_CONCAT, EXPR_META and EXPR_PAYLOAD of libnftables, each with what describes it. */
 function concatExpression(fields: readonly SetField[]): Uint8Array<ArrayBuffer> {
   const parts = fields.map((field, index) => userData(index, FIELDS[field].typeof));
-  return described(13, joined(parts));
+  return described(13, concat(parts));
 }
 
 function metaExpression(key: number): Uint8Array<ArrayBuffer> {
@@ -357,11 +357,11 @@ function metaExpression(key: number): Uint8Array<ArrayBuffer> {
 }
 
 function payloadExpression(header: number, field: number): Uint8Array<ArrayBuffer> {
-  return described(7, joined([userData(0, little(header)), userData(1, little(field))]));
+  return described(7, concat([userData(0, little(header)), userData(1, little(field))]));
 }
 
 function described(type: number, description: Uint8Array): Uint8Array<ArrayBuffer> {
-  return joined([userData(0, little(type)), userData(1, description)]);
+  return concat([userData(0, little(type)), userData(1, description)]);
 }
 
 function little(value: number): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,5 @@
 /** What nf_tables messages have in common: integers in network order, names, user data. */
+import { concat } from "../base/bytes.ts";
 import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { cString } from "../kernel/libc.ts";
@@ -42,17 +43,6 @@ export function be64(value: bigint): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Parts, one after another. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
-}
-
 const LONGEST_USER_DATA = 255;
 
 /** What a comment is that no rule has room for: ids of nested containers are as long as frameworks like. */
@@ -68,7 +58,7 @@ export function commentTooLong(comment: string): OperatorError {
 /** libnftnl's user data: type, length, value, each one byte but the value. Opaque to the kernel. */
 export function userData(type: number, value: Uint8Array): Uint8Array<ArrayBuffer> {
   if (value.length > LONGEST_USER_DATA) throw new RangeError(`user data of ${value.length} bytes`);
-  return joined([new Uint8Array([type, value.length]), value]);
+  return concat([new Uint8Array([type, value.length]), value]);
 }
 
 /** NFTNL_UDATA_RULE_COMMENT and NFTNL_UDATA_SET_ELEM_COMMENT, as `nft list` shows it. */

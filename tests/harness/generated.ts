@@ -6,7 +6,7 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { OperatorError } from "../../lib/base/error.ts";
 import { attribute, eachAttribute, nested } from "../../lib/netlink/message.ts";
-import { concat } from "../../lib/diagnose/packets/frame.ts";
+import { concat } from "../../lib/base/bytes.ts";
 import { EMULATED, FULL } from "./scale.ts";
 
 const seed = Deno.env.get("MESOS_CNI_TEST_SEED");

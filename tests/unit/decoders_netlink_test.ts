@@ -34,7 +34,7 @@ import { addElements, decodeElements, type SetElement } from "../../lib/nft/sets
 import { addRule } from "../../lib/nft/changes.ts";
 import { commentMatch } from "../../lib/nft/compat.ts";
 import { counter, verdict } from "../../lib/nft/expressions.ts";
-import { concat } from "../../lib/diagnose/packets/frame.ts";
+import { concat } from "../../lib/base/bytes.ts";
 import { commentIn } from "../../lib/nft/wire.ts";
 import { bodyOf, forAll, hostileBody, mutated, readOrRefused } from "../harness/generated.ts";
 import { NFT_TABLE, SETS } from "../../lib/firewall/port_table.ts";

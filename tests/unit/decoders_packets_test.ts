@@ -8,13 +8,13 @@ import { ownerIn, request } from "../../lib/diagnose/packets/who_has.ts";
 import { addressesIn, question, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
 import { outcomeIn } from "../../lib/diagnose/packets/echo.ts";
 import {
-  concat,
   ETH_P_ARP,
   ETH_P_IP,
   ETH_P_IPV6,
   ipPacket,
   readPacket,
 } from "../../lib/diagnose/packets/frame.ts";
+import { concat } from "../../lib/base/bytes.ts";
 import { parseResolver } from "../../lib/diagnose/resolver.ts";
 import {
   bodyOf,

@@ -6,7 +6,7 @@ import { type Attributes, decodeMessages, opened, view } from "../../netlink/mes
 import { NETLINK_NETFILTER } from "../../netlink/socket.ts";
 import { NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
-import { concat } from "../packets/frame.ts";
+import { concat } from "../../base/bytes.ts";
 import { TABLE_OF_OURS, type Traced, TraceTables } from "./trace_table.ts";
 
 const NFT_MSG_TRACE = NFNL_SUBSYS_NFTABLES << 8 | 17;

@@ -3,7 +3,7 @@ import { addressText } from "../../base/ip.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { connected } from "./connect.ts";
-import { concat } from "./frame.ts";
+import { concat } from "../../base/bytes.ts";
 
 const PORT = 53;
 const RECURSION_DESIRED = 0x0100;

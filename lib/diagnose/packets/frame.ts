@@ -1,5 +1,7 @@
 /** Packets by hand: IPv4, IPv6, TCP, UDP, ICMP and ARP, written and read. */
 import { addressBytes, addressText } from "../../base/ip.ts";
+import { concat } from "../../base/bytes.ts";
+import { macBytes } from "../../netlink/link_changes.ts";
 
 export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
@@ -40,11 +42,12 @@ export function ipPacket(
     ? udp(token, port, payload)
     : echo(from.length === 16, token, payload, reply);
   const number = protocol === "icmp" ? (from.length === 16 ? 58 : 1) : IPPROTO[protocol];
-  const pseudo = from.length === 16
-    ? pseudo6(from, to, body.length, number)
-    : pseudo4(from, to, body.length, number);
   const at = protocol === "tcp" ? 16 : protocol === "udp" ? 6 : 2;
-  const sum = checksum(protocol === "icmp" && from.length === 4 ? [body] : [pseudo, body]);
+  const sum = checksum(
+    protocol === "icmp" && from.length === 4
+      ? [body]
+      : [pseudo(from, to, body.length, number), body],
+  );
   new DataView(body.buffer).setUint16(at, sum === 0 && protocol === "udp" ? 0xffff : sum);
   return concat([header(from, to, number, body.length), body]);
 }
@@ -123,22 +126,9 @@ export function echo(
   return bytes;
 }
 
-function pseudo4(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
-  const bytes = new Uint8Array(12);
-  bytes.set(from, 0);
-  bytes.set(to, 4);
-  bytes[9] = protocol;
-  new DataView(bytes.buffer).setUint16(10, length);
-  return bytes;
-}
-
-function pseudo6(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
-  const bytes = new Uint8Array(40);
-  bytes.set(from, 0);
-  bytes.set(to, 16);
-  new DataView(bytes.buffer).setUint32(32, length);
-  bytes[39] = protocol;
-  return bytes;
+/** What checksums cover besides: the sum of both families' is one. */
+function pseudo(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
+  return concat([from, to, new Uint8Array([length >> 8, length & 0xff, 0, protocol])]);
 }
 
 /** RFC 1071. */
@@ -163,20 +153,6 @@ export function frame(
   bytes.set(macBytes(from), 6);
   new DataView(bytes.buffer).setUint16(12, type);
   bytes.set(packet, 14);
-  return bytes;
-}
-
-export function macBytes(mac: string): Uint8Array {
-  return new Uint8Array(mac.split(":").map((pair) => parseInt(pair, 16)));
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
 

@@ -14,7 +14,8 @@ import {
   Socket,
   socketAddress,
 } from "../../kernel/socket.ts";
-import { ETH_P_ARP, ETH_P_IP, macBytes, readPacket } from "./frame.ts";
+import { macBytes } from "../../netlink/link_changes.ts";
+import { ETH_P_ARP, ETH_P_IP, readPacket } from "./frame.ts";
 
 const ARPHRD_ETHER = 1;
 const REQUEST = 1;
