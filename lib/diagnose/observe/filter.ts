@@ -44,21 +44,16 @@ export function probeFilter(
     steps.push({ code, k: offset, label });
   const equal = (k: number, yes?: string, no?: string) =>
     steps.push({ code: JUMP_EQUAL, k, yes, no });
-  const isToken = () => {
-    steps.push({ code: JUMP_LEAST, k: first, skip: 1 });
-    steps.push({ code: JUMP_ABOVE, k: last, no: "take" });
-  };
-  const half = (...offsets: number[]) => {
-    for (const offset of offsets) {
-      load(LOAD_HALF, NET + offset);
-      isToken();
-    }
-  };
-  const labelledHalf = (offset: number, label: string) => {
-    load(LOAD_HALF, NET + offset, label);
-    isToken();
-  };
   const give = (k: number, label?: string) => steps.push({ code: RETURN, k, label });
+  /** Takes what has a token at one of these offsets. */
+  const tokens = (label: string | undefined, ...offsets: number[]) => {
+    offsets.forEach((offset, i) => {
+      load(LOAD_HALF, NET + offset, i === 0 ? label : undefined);
+      steps.push({ code: JUMP_LEAST, k: first, skip: 1 });
+      steps.push({ code: JUMP_ABOVE, k: last, no: "take" });
+    });
+    give(0);
+  };
 
   load(LOAD_HALF, PROTOCOL);
   equal(0x0800, "ip");
@@ -69,25 +64,18 @@ export function probeFilter(
   equal(6, "ports4");
   equal(17, "ports4");
   equal(1, "icmp4", "drop");
-  labelledHalf(20, "ports4");
-  half(22);
-  give(0);
-  labelledHalf(24, "icmp4");
-  half(48, 50, 52);
-  give(0);
+  tokens("ports4", 20, 22);
+  tokens("icmp4", 24, 48, 50, 52);
 
   load(LOAD_BYTE, NET + 6, "ip6");
   equal(6, "ports6");
   equal(17, "ports6");
   equal(58, "icmp6", "drop");
-  labelledHalf(40, "ports6");
-  half(42);
-  give(0);
+  tokens("ports6", 40, 42);
   load(LOAD_BYTE, NET + 40, "icmp6");
   equal(135, "nd");
   equal(136, "nd");
-  half(44, 88, 90, 92);
-  give(0);
+  tokens(undefined, 44, 88, 90, 92);
   load(LOAD_WORD, NET + 60, "nd");
   for (const address of addresses.filter((one) => one.includes(":"))) equal(word(address), "take");
   give(0);

@@ -1,17 +1,20 @@
-/** A TCP connection or a datagram tried from inside a namespace. */
+/** Connections, datagrams and packets that are sent from inside a namespace. */
 import { ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import {
   addressFamilyOf,
   SOCK_DGRAM,
+  SOCK_RAW,
   SOCK_STREAM,
   Socket,
   socketAddress,
   SOL_SOCKET,
 } from "../../kernel/socket.ts";
+import { type Flow, ipPacket } from "./frame.ts";
 
 const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
+const IPPROTO_RAW = 255;
 const DATAGRAM_MS = 900;
 
 /** Where a probe goes, and the port that it comes from, by which it is recognised. */
@@ -66,4 +69,15 @@ export function tryDatagram(probe: Probe): Promise<string> {
       socket.receive(new Uint8Array(1500), `hear from ${probe.address}`) !== undefined;
     return isIn ? "answered" : "no answer";
   });
+}
+
+/** Sends an IP packet as it is, by the namespace's routes and rules. @throws {SystemError} such as `EPERM` from a rule */
+export function sendPacket(
+  netns: string | undefined,
+  flow: Flow,
+  payload: Uint8Array<ArrayBuffer>,
+): void {
+  using socket = Socket.open(addressFamilyOf(flow.source), SOCK_RAW, IPPROTO_RAW, netns);
+  const to = socketAddress(flow.destination, 0);
+  socket.send(ipPacket(flow, { payload }), `send to ${flow.destination}`, to);
 }

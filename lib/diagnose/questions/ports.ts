@@ -7,8 +7,7 @@ import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
-import { sendPacket } from "../packets/raw.ts";
-import { tryConnect } from "../packets/connect.ts";
+import { sendPacket, tryConnect } from "../packets/connect.ts";
 import { accepts, type Mapped } from "../mapped.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import {

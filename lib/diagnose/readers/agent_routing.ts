@@ -1,7 +1,7 @@
 /** The agent as a router: whether it forwards, and where its routes and rules lead. */
 import { networkText, within } from "../../base/ip.ts";
 import { type Cause, cause, inNetns, removing, run } from "../../facts/cause.ts";
-import { forwardingOff, sysctlName } from "../../facts/readers/agent.ts";
+import { forwardingOff, sysctlName, uplinkDown } from "../../facts/readers/agent.ts";
 import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -220,20 +220,12 @@ function downLinks(scene: Scene, target: string, family: 4 | 6): Cause[] {
   const down = ofOthers(scene).filter((link) =>
     !link.flags.includes("UP") && host.globalsOf(link, family).length > 0
   );
-  const leads =
-    down.find((link) =>
-      host.globalsOf(link, family).some(({ address, prefixLength }) =>
-        within(target, `${address}/${prefixLength}`)
-      )
-    ) ?? down[0];
-  if (!leads) return [];
-  return [cause(
-    "uplink_down",
-    ["link", "uplink"],
-    { family, device: leads.name, address: target },
-    [{ device: leads.name, flags: leads.flags }, `the agent has no route to ${target}`],
-    run(["ip", "link", "set", leads.name, "up"]),
-  )];
+  const leads = down.find((link) =>
+    host.globalsOf(link, family).some(({ address, prefixLength }) =>
+      within(target, `${address}/${prefixLength}`)
+    )
+  );
+  return [leads ?? down[0]].flatMap((link) => link ? [uplinkDown(link, family, target)] : []);
 }
 
 /** A link of the agent that is up and has addresses of the other family alone, and no route. */

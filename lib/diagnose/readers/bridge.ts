@@ -1,7 +1,7 @@
 /** Settings of a bridge and its ports that keep frames away. */
 import type { BridgePort } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
-import { type Cause, cause, type Place, removing, run, type Values } from "../../facts/cause.ts";
+import { type Cause, cause, removing, run, type Values } from "../../facts/cause.ts";
 import { portState } from "../../facts/readers/bridge.ts";
 import type { Attached } from "../../facts/scene.ts";
 import type { Code } from "../../facts/words.ts";
@@ -32,82 +32,70 @@ export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Caus
   const ends = [
     { port: scene.agent.portOf(hostEnd), link: hostEnd, place: "host-veth" as const },
     ...other ? [{ port: scene.agent.portOf(other), link: other, place: "neighbour" as const }] : [],
-  ].filter((one): one is { port: BridgePort; link: Link; place: "host-veth" | "neighbour" } =>
+  ].filter((one): one is { port: BridgePort; link: Link; place: Side } =>
     one.port !== undefined && one.port.master === master.index
   );
   const isolated = ends.length === 2 && ends.every(({ port }) => port.isolated);
   return [
-    ...ends.flatMap(({ port, link, place }) => stateCauses(port, link, place, bridge!.name)),
+    ...ends.flatMap(({ port, link, place }) =>
+      port.state !== "forwarding" && link.carrier
+        ? [portState(link.name, bridge!.name, port.state, place)]
+        : []
+    ),
     ...isolated
-      ? [portCause("port_isolated", "host-veth", hostEnd.name, ["isolated", "off"], {
-        other: bridge!.name,
-        wanted: other!.name,
-      }, "isolated on, at both")]
+      ? [portCause(
+        "port_isolated",
+        "host-veth",
+        { device: hostEnd.name, other: bridge!.name, wanted: other!.name },
+        ["isolated"],
+        "off",
+      )]
       : [],
     ...forwarding(e, attached, master),
-    ...ends.flatMap(({ port, link, place }) => floodCauses(port, link, place, bridge!.name)),
+    ...ends.flatMap(({ port, link, place }) => settingCauses(port, link, place, bridge!.name)),
     ...vlans(e, attached),
   ];
 }
 
+type Side = "host-veth" | "neighbour";
+
+/** What a port's settings keep away, each with what is switched to end it. */
+function settingCauses(port: BridgePort, { name }: Link, place: Side, other: string): Cause[] {
+  const flooded = { flood: port.unicastFlood, mcast_flood: port.multicastFlood };
+  const all = { ...flooded, bcast_flood: port.broadcastFlood };
+  const off = Object.entries(all).filter(([, isOn]) => !isOn).map(([setting]) => setting);
+  return [
+    ...port.locked
+      ? [portCause("port_locked", place, { device: name, other }, ["locked"], "off")]
+      : [],
+    ...off.length > 0
+      ? [portCause("port_flood", place, { device: name, other, value: off.join(", ") }, off, "on")]
+      : [],
+    ...port.neighbourSuppress
+      ? [portCause("neigh_suppress", place, { device: name, other }, ["neigh_suppress"], "off")]
+      : [],
+  ];
+}
+
+/** @param wanted what the settings must be; they are the other thing */
 function portCause(
   code: Code,
-  place: Place,
-  device: string,
-  change: readonly string[],
-  values: Values,
-  seen: string,
+  place: Side,
+  values: Values & { device: string },
+  settings: readonly string[],
+  wanted: "on" | "off",
 ): Cause {
+  const is = wanted === "on" ? "off" : "on";
   return cause(
     code,
     ["bridge-port", place],
-    { ...values, device },
-    [`bridge link: ${seen}`],
-    run(["bridge", "link", "set", "dev", device, ...change]),
+    values,
+    [`bridge link: ${settings.map((one) => `${one} ${is}`).join(" ")}`],
+    run([
+      ...["bridge", "link", "set", "dev", values.device],
+      ...settings.flatMap((one) => [one, wanted]),
+    ]),
   );
-}
-
-function stateCauses(
-  port: BridgePort,
-  { name, carrier }: Link,
-  place: "host-veth" | "neighbour",
-  other: string,
-): Cause[] {
-  return [
-    ...port.state !== "forwarding" && carrier ? [portState(name, other, port.state, place)] : [],
-    ...port.locked
-      ? [portCause("port_locked", place, name, ["locked", "off"], { other }, "locked on")]
-      : [],
-  ];
-}
-
-function floodCauses(
-  port: BridgePort,
-  { name }: Link,
-  place: "host-veth" | "neighbour",
-  other: string,
-): Cause[] {
-  const off = [
-    ...port.unicastFlood ? [] : ["flood"],
-    ...port.multicastFlood ? [] : ["mcast_flood"],
-    ...port.broadcastFlood ? [] : ["bcast_flood"],
-  ];
-  const suppress = ["neigh_suppress", "off"];
-  return [
-    ...off.length > 0
-      ? [portCause(
-        "port_flood",
-        place,
-        name,
-        off.flatMap((one) => [one, "on"]),
-        { other, value: off.join(", ") },
-        off.map((one) => `${one} off`).join(" "),
-      )]
-      : [],
-    ...port.neighbourSuppress
-      ? [portCause("neigh_suppress", place, name, suppress, { other }, "neigh_suppress on")]
-      : [],
-  ];
 }
 
 /** An entry of the forwarding table that leads a hardware address to another port. */

@@ -7,6 +7,7 @@ import { isBuiltIn } from "../../cni/plugin_type.ts";
 import { roomAt } from "../../kernel/room.ts";
 import { findRunningAgent } from "../../mesos/running_agent.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
+import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Agent } from "../agent.ts";
 import { type Cause, cause, run } from "../cause.ts";
@@ -104,19 +105,22 @@ export function readUplinks(agent: Agent): Look {
         link.kind !== "loopback" && link.kind !== "bridge" && !link.flags.includes("UP") &&
         host.globalsOf(link, family).length > 0
       );
-    if (!down) return [];
-    return [cause(
-      "uplink_down",
-      ["link", "uplink"],
-      { family, device: down.name },
-      [{ device: down.name, flags: down.flags }],
-      run(["ip", "link", "set", down.name, "up"]),
-    )];
+    return down ? [uplinkDown(down, family)] : [];
   });
   const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
   return seen.length + causes.length === 0
     ? nothing("it has no way out")
     : saw(seen.join(", "), causes);
+}
+
+export function uplinkDown({ name, flags }: Link, family: 4 | 6, address?: string): Cause {
+  return cause(
+    "uplink_down",
+    ["link", "uplink"],
+    { family, device: name, address },
+    [{ device: name, flags }, ...address ? [`the agent has no route to ${address}`] : []],
+    run(["ip", "link", "set", name, "up"]),
+  );
 }
 
 export function readMesosAgent({ containers }: Agent): Look {
