@@ -4,7 +4,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import type { PortMapping } from "../../cni/port_mappings.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
-import { endsOf, fromAgent, fromOutside, hairpin, isAt } from "../journey.ts";
+import { endsOf, fromAgent, fromOutside, hairpin, isAt, type Journey } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
 import { sendPacket, tryConnect } from "../packets/connect.ts";
@@ -52,13 +52,16 @@ export function portQuestions(scene: Scene): Question[] {
           questions.push(outsider(scene, mapped, stranger));
         }
         if (mapping.protocol === "tcp") {
-          questions.push(local(mapped, at));
-          if (mapper.snat === true && family === 4 && mapper.type === MAPPERS[0]) {
-            questions.push(local(mapped, "127.0.0.1"));
+          const own = mapper.snat === true && family === 4 && mapper.type === MAPPERS[0];
+          for (const to of own ? [at, "127.0.0.1"] : [at]) {
+            questions.push(local(mapped, to, fromAgent(ends), `the agent itself at ${to}`));
           }
           const excluded = Array.isArray(mapper.excludeDevices) &&
             mapper.excludeDevices.includes(attached.ingress?.name ?? "");
-          if (mapper.snat === true && !excluded) questions.push(itself(scene, mapped));
+          if (mapper.snat === true && !excluded) {
+            const { netns } = scene.inside;
+            questions.push(local(mapped, at, hairpin(ends), "the container itself", netns));
+          }
         }
       }
     }
@@ -235,35 +238,23 @@ function answerUdp(
   return true;
 }
 
-function local(mapped: Mapped, at: string): Question {
-  const { mapping, ends, address } = mapped;
+/** A connection from the agent itself, or from the container by a port of the agent. */
+function local(
+  mapped: Mapped,
+  at: string,
+  journey: Journey,
+  who: string,
+  netns?: string,
+): Question {
+  const port = mapped.mapping.hostPort;
   return {
     ...common(mapped),
     destination: at,
-    text: `port ${mapping.hostPort}/tcp is reached from the agent itself at ${at}`,
-    journey: fromAgent(ends),
-    neighbours: [address.address],
+    text: `port ${port}/tcp is reached from ${who}`,
+    journey,
+    neighbours: [mapped.address.address],
     async ask(token) {
-      const outcome = await tryConnect({ address: at, port: mapping.hostPort, token }, TIMEOUT_MS);
-      return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
-    },
-  };
-}
-
-function itself(scene: Scene, mapped: Mapped): Question {
-  const { mapping, ends, address, at } = mapped;
-  return {
-    ...common(mapped),
-    text: `port ${mapping.hostPort}/tcp is reached from the container itself`,
-    journey: hairpin(ends),
-    neighbours: [address.address],
-    async ask(token) {
-      const outcome = await tryConnect({
-        netns: scene.inside.netns,
-        address: at,
-        port: mapping.hostPort,
-        token,
-      }, TIMEOUT_MS);
+      const outcome = await tryConnect({ netns, address: at, port, token }, TIMEOUT_MS);
       return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
     },
   };

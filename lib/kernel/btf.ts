@@ -1,5 +1,5 @@
 /** The kernel's description of its own types (BTF), as far as the reasons of drops need it. */
-import { readProcBytes } from "../../kernel/files.ts";
+import { readProcBytes } from "./files.ts";
 
 const FILE = "/sys/kernel/btf/vmlinux";
 /** Bytes behind each type's header: fixed, and for each member. */
