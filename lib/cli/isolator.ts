@@ -6,6 +6,7 @@ import type { Attachment } from "../containers/layout.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
+import { readContainer } from "../containers/inventory.ts";
 import { findContainer, knownContainers } from "../containers/ids.ts";
 import { isolate } from "../isolator/isolate.ts";
 import { prepare } from "../isolator/prepare.ts";
@@ -127,26 +128,41 @@ async function checked(isolator: Isolator, id: ContainerId, attachment: Attachme
 
 const checkCommand: Command = {
   name: "isolator check",
-  summary: "ask the plugins whether a container's networks are as they made them",
+  summary:
+    "whether a container's networks are as they were made: what the plugins say, and what is read",
   operands: "ID",
   flags: NETWORK_FLAGS,
   examples: example(
     "mesos-cni isolator check web-1 DIRS",
-    "an outcome for each interface; exit code 1 if a plugin objects",
+    "an outcome for each interface, and what is wrong with it; exit code 1 if anything is",
   ),
   complete: "container",
   async run(call) {
     const isolator = isolatorOf(call);
     const { layout } = isolator.settings;
     const id = knownContainer(call, layout);
+    const { Agent } = await import("../facts/agent.ts");
+    const { healthOf } = await import("../facts/facts.ts");
+    const { remedyOf, textOf } = await import("../facts/sentences.ts");
+    using agent = new Agent({ layout, plugins: call.plugins });
+    const { causes } = await healthOf(agent, readContainer(layout, id, agent.processes));
+    const attachments = layout.listAttachments(id);
     const answers = [];
-    for (const attachment of layout.listAttachments(id)) {
-      answers.push({ ...attachment, ...await checked(isolator, id, attachment) });
+    for (const attachment of attachments) {
+      const others = attachments.flatMap(({ ifName }) =>
+        ifName === attachment.ifName ? [] : ifName
+      );
+      const own = causes.filter((one) =>
+        one.level === "problem" && !others.includes(one.device ?? "")
+      );
+      const told = own.map((one) => ({ code: one.code, text: textOf(one), remedy: remedyOf(one) }));
+      answers.push({ ...attachment, ...await checked(isolator, id, attachment), causes: told });
     }
     printJson(answers);
     const objections = answers.flatMap((answer) => "error" in answer && answer.error || []);
-    for (const objection of objections) printError("isolator check", objection);
-    return objections.length > 0 ? 1 : 0;
+    const wrong = answers.flatMap((answer) => answer.causes.map(({ text }) => text));
+    for (const one of new Set([...objections, ...wrong])) printError("isolator check", one);
+    return objections.length + wrong.length > 0 ? 1 : 0;
   },
 };
 

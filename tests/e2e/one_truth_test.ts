@@ -84,12 +84,16 @@ interface Told {
 /** The codes that each command says of the patient or of the agent. */
 async function codesOf(clinic: Clinic): Promise<Record<string, string[]>> {
   const json = async (...args: string[]) =>
-    JSON.parse((await clinic.agent.run([MESOS_CNI, ...args, "--json"])).stdout);
+    JSON.parse(
+      (await clinic.agent.run([MESOS_CNI, ...args, ...args[0] === "isolator" ? [] : ["--json"]]))
+        .stdout,
+    );
   const of = (all: Told[]) => all.map(({ code }) => code);
   const list = await json("list");
   const status = await json("status");
   const { nodes } = await json("topology");
   const { findings } = await json("diagnose", "patient");
+  const check = await json("isolator", "check", "patient");
   const unwell = status.containers.unwell.find(({ id }: { id: string }) => id === "patient");
   const node = nodes.find(({ name }: { name: string }) => name === "patient");
   return {
@@ -97,6 +101,7 @@ async function codesOf(clinic: Clinic): Promise<Record<string, string[]>> {
     status: [...of(status.causes), ...of(unwell?.causes ?? [])],
     topology: node.details.map((one: string) => one.split(":")[0]!.replaceAll(" ", "_")),
     diagnose: of(findings),
+    check: of(check.flatMap(({ causes }: { causes: Told[] }) => causes)),
     metrics: await metricsOf(clinic),
   };
 }
@@ -122,7 +127,7 @@ Deno.test("of a healthy agent nobody says anything", async () => {
   await using clinic = await Clinic.open();
   await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
   const { topology, ...codes } = await codesOf(clinic);
-  assertEquals(codes, { list: [], status: [], diagnose: [], metrics: [] });
+  assertEquals(codes, { list: [], status: [], diagnose: [], check: [], metrics: [] });
   assertEquals(topology!.filter((one) => !one.startsWith("port")), []);
 });
 
@@ -132,7 +137,10 @@ for (const [i, [code, make]] of STATES.entries()) {
     await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
     await make(clinic);
     const told = Object.entries(await codesOf(clinic));
-    assertEquals(told.filter(([, codes]) => !codes.includes(code)), []);
-    assert(told.length === 5);
+    // What concerns the whole agent is none of an attachment's.
+    const isAgents = ["forwarding_off", "policy_drop", "uplink_down"].includes(code);
+    const asked = told.filter(([who]) => who !== "check" || !isAgents);
+    assertEquals(asked.filter(([, codes]) => !codes.includes(code)), []);
+    assert(told.length === 6);
   });
 }
