@@ -154,7 +154,9 @@ const WORDS = {
   gateway_wrong:
     "the route of {container} to {route} leads by {address}, where nobody is; the network's gateway is {gateway}",
   "gateway_wrong+other":
-    "{container|the agent} has a route by {gateway}, which is container {other} and no gateway: {route}",
+    "{container|the agent} has a route by {gateway}, which is {other} and no gateway: {route}",
+  redirected:
+    "an ICMP redirect leads what {container|the agent} sends to {address} by {gateway}[, which is container {other}] on {device} | find out why it is sent: whoever sends redirects can read that traffic",
   main_rule_gone:
     "{container|the agent} has lost the policy rule of the main table: its routes are not looked at",
   connected_route_gone: "the agent has lost its route to {route} on {device}, where {address} is",

@@ -51,9 +51,13 @@ function wrongMac(
   const { netns } = point;
   const isInside = netns === scene.inside.netns;
   const view = isInside ? scene.inside : netns === undefined ? scene.host : undefined;
-  const entry = view?.neighboursNow().find((one) => one.mac === mac && one.link === link.index);
+  const hop = view?.wayTo(destination).route?.gateway;
+  const entries = view?.neighboursNow().filter((one) => one.mac === mac && one.link === link.index);
+  const entry = entries?.find(({ address }) => address === hop) ?? entries?.[0];
   const owner = scene.agent.ownerOfMac(mac);
-  const routed = view && entry && owner && routedBy(scene, view, entry.address, owner.container);
+  const routed = view && entry && routedBy(scene, view, entry.address, owner?.container) ||
+    view && entry && hop === entry.address &&
+      redirected(scene, view, hop, link, destination, owner);
   if (routed) return routed;
   const address = entry?.address ?? destination;
   return cause(
@@ -86,18 +90,66 @@ function routedBy(
   gateway: string,
   other: string | undefined,
 ): Cause | undefined {
-  if (other === undefined || scene.ownerOf(gateway)?.id !== other) return undefined;
   const route = view.routes.find((one) => one.gateway === gateway && one.type === "unicast");
-  if (!route) return undefined;
+  // Who advertises himself as a router (RFC 4861) has the link-local address that he says.
+  const isAdvertised = route?.protocol === "ra";
+  const isHis = other !== undefined && scene.ownerOf(gateway)?.id === other;
+  if (!route || !isHis && !isAdvertised) return undefined;
   const isInside = view === scene.inside;
   const words = routeWords(route, view);
   const text = words.join(" ");
+  const accept = `net.ipv6.conf.${view.linkAt(route.link)?.name}.accept_ra`;
+  const commands = [
+    ["ip", "route", "del", ...words],
+    ...isAdvertised ? [["sysctl", "-w", `${accept}=0`]] : [],
+  ];
   return cause(
     "gateway_wrong",
     ["route", isInside ? "container" : "agent"],
-    { container: isInside ? scene.name : undefined, gateway, other, route: text },
-    [`ip route: ${text}`],
-    removing(text, inNetns(view.netns, "ip", "route", "del", ...words)),
+    {
+      container: isInside ? scene.name : undefined,
+      gateway,
+      other: other === undefined ? "none of this agent's containers" : `container ${other}`,
+      route: text,
+    },
+    [isAdvertised ? `ip route: ${text} proto ra, by a router advertisement` : `ip route: ${text}`],
+    removing(text, ...commands.map((command) => inNetns(view.netns, ...command))),
+  );
+}
+
+/** The kernel's way is by a gateway that no route has: an ICMP redirect told it so (RFC 1122, RFC 4861). */
+function redirected(
+  { inside, name }: Scene,
+  view: Space,
+  gateway: string,
+  link: Link,
+  address: string,
+  owner: ReturnType<Scene["agent"]["ownerOfMac"]>,
+): Cause | undefined {
+  if (view.routes.some((one) => one.gateway === gateway)) return undefined;
+  const family = gateway.includes(":") ? 6 : 4;
+  const accept = (of: string) => `net.ipv${family}.conf.${of}.accept_redirects=0`;
+  const commands = [
+    ["sysctl", "-w", accept("all"), accept(link.name)],
+    ["ip", `-${family}`, "route", "flush", "cache"],
+  ];
+  const isInside = view === inside;
+  return cause(
+    "redirected",
+    ["route", isInside ? "container" : "agent"],
+    {
+      container: isInside ? name : undefined,
+      family,
+      address,
+      gateway,
+      device: link.name,
+      other: owner?.container,
+    },
+    [`asked for the route to ${address}: via ${gateway}, which no route has`],
+    removing(
+      "what the kernel has learned of routes and sizes of packets",
+      ...commands.map((command) => inNetns(view.netns, ...command)),
+    ),
   );
 }
 
