@@ -312,6 +312,8 @@ const WORDS = {
     "{address} does not answer: the packet leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/dns":
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
+  "outside_silent/the agent alone":
+    "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
   lost:
     "{container} fails: {value}, and {why} | nothing that was read explains it: look at what is between the last hop where it was seen and the next",
   no_time:

@@ -87,6 +87,8 @@ export class World {
   readonly inside = Object.assign(new FixedSpace(NETNS), { netns: NETNS });
   readonly host = new FixedSpace();
   listeners: Listener[] = [];
+  /** What becomes of the agent's own question. */
+  ofAgent = "timed out";
   readonly ports: BridgePort[] = [{
     index: 3,
     master: 2,
@@ -227,6 +229,7 @@ export class World {
       blind: [],
       kernel: {
         whoHas: () => Promise.resolve([]),
+        agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
         bridgeEntries: () => [],
         xdp: () => undefined,

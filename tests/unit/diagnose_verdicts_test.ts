@@ -1,5 +1,5 @@
 /** Verdicts over values: what is healthy, where a followed packet stopped, which answers of DNS are wrong, what a fix does. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { isHealthy } from "../../lib/diagnose/all.ts";
 import { hopsOf } from "../../lib/diagnose/follow.ts";
 import { trailAt } from "../../lib/diagnose/place.ts";
@@ -7,6 +7,7 @@ import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { cause } from "../../lib/facts/cause.ts";
+import { textOf } from "../../lib/facts/sentences.ts";
 import { met, World } from "../harness/world.ts";
 
 Deno.test("a container that could not be asked is not healthy; one that has nothing to ask is", () => {
@@ -101,6 +102,22 @@ Deno.test("what lets a packet pass a chain of its device is of its source where 
   assertEquals(first!.fix!.commands, [
     ["nft", "insert", "rule", "netdev", "t", "in", "ip", "saddr", "10.1.0.2", "accept"],
   ]);
+});
+
+Deno.test("of a silence outside it is said whether the agent itself is answered", async () => {
+  for (
+    const [ofAgent, begins] of [
+      ["timed out", "203.0.113.2 does not answer: "],
+      ["answered", "203.0.113.2 answers the agent and not web: "],
+    ]
+  ) {
+    const world = Object.assign(new World(), { ofAgent });
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    const [first] = await explain(world.evidence(4));
+    assertEquals(first!.code, "outside_silent");
+    assertEquals(textOf(first!).slice(0, begins!.length), begins);
+    assert(first!.seen.includes(`the agent itself asked 203.0.113.2: ${ofAgent}`));
+  }
 });
 
 Deno.test("of more causes than can be read the first are told, and proofs are told once", () => {

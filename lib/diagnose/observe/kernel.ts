@@ -8,7 +8,14 @@ import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
+import { tryConnect, tryDatagram } from "../packets/connect.ts";
+import { resolveName, TYPE_NS } from "../packets/dns.ts";
+import { tryEcho } from "../packets/echo.ts";
 import { BRIEF, whoHas } from "../packets/who_has.ts";
+import type { Question } from "../questions/question.ts";
+import { TokenRange } from "../tokens.ts";
+
+const CONNECT_MS = 900;
 
 export interface Kernel {
   /**
@@ -22,6 +29,10 @@ export interface Kernel {
     address: string,
     sender: string | undefined | "nobody",
   ): Promise<readonly string[]>;
+  /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
+  agentAsks(
+    question: Pick<Question, "topic" | "protocol" | "destination" | "port">,
+  ): Promise<string>;
   listeners(netns: string | undefined, protocol: "tcp" | "udp", port: number): readonly Listener[];
   /** Where a bridge of the agent sends frames to a hardware address. */
   bridgeEntries(bridge: number, mac: string): readonly ForwardingEntry[];
@@ -50,6 +61,7 @@ export function askKernel(): Kernel {
       }
       return answers;
     },
+    agentAsks,
     listeners: (netns, protocol, port) => listeners(protocol, port, netns),
     bridgeEntries: (bridge, mac) => unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
     xdp: ({ point, link }) => unlessRefused(() => xdpProgram(link.index, point.netns)),
@@ -57,6 +69,19 @@ export function askKernel(): Kernel {
     bpfLinks,
     queueReaders,
   };
+}
+
+async function agentAsks(
+  { topic, protocol, destination: address, port }: Parameters<Kernel["agentAsks"]>[0],
+): Promise<string> {
+  if (topic === "dns" && protocol === "udp") {
+    const { outcome } = await resolveName(undefined, address, ".", { type: TYPE_NS });
+    return outcome === "timed out" || outcome.startsWith("E") ? outcome : "answered";
+  }
+  if (protocol === "icmp") return await tryEcho(undefined, address, new TokenRange().take());
+  if (protocol === "udp") return await tryDatagram({ address, port });
+  const outcome = await tryConnect({ address, port }, CONNECT_MS);
+  return outcome === "connected" || outcome === "ECONNREFUSED" ? "answered" : outcome;
 }
 
 function queueReaders(netns: string | undefined): string[] {

@@ -173,22 +173,25 @@ function size({ scene, trail }: Evidence): Cause[] {
 }
 
 async function silent(e: Evidence): Promise<Cause[]> {
-  const { question, trail } = e;
+  const { question, trail, scene } = e;
   const { link, address, answers } = await nextHop(e);
   const { packet, to } = trail.seen[trail.last]!;
   const isDns = question.topic === "dns";
+  const ofAgent = await e.kernel.agentAsks(question);
   return [cause(
     "outside_silent",
     [isDns ? "dns" : answers.length === 0 ? "neighbour" : "route", "outside"],
     {
+      container: ofAgent === "answered" ? scene.name : undefined,
       address: question.destination,
       device: link.name,
       other: packet.source,
-      why: isDns ? "dns" : undefined,
+      why: ofAgent === "answered" ? "the agent alone" : isDns ? "dns" : undefined,
     },
     [
       `it left as ${packet.source} → ${packet.destination}${to ? ` to ${to}` : ""}`,
       { asked: address, on: link.name, answers },
+      `the agent itself asked ${question.destination}: ${ofAgent}`,
     ],
   )];
 }
