@@ -1,6 +1,6 @@
 /** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
 import { ANY_ADDRESS } from "../../base/ip.ts";
-import { type Cause, cause, RECOVER } from "../../facts/cause.ts";
+import { cause, RECOVER } from "../../facts/cause.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import type { Listener } from "../../netlink/sock_diag.ts";
@@ -8,7 +8,7 @@ import { mappingOf } from "../../ports/nftables_mapping.ts";
 import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
 import { RST } from "../packets/frame.ts";
-import { ruleThat } from "./changing_rule.ts";
+import { portOf, ruleThat } from "./changing_rule.ts";
 import { nearly } from "./nearly.ts";
 import type { Reader } from "./reader.ts";
 
@@ -86,27 +86,19 @@ export const portMapping: Reader = {
     const { hostPort, protocol, containerPort } = mapping;
     const found = mappingOf(address.family, protocol, hostPort);
     if (found?.address === address.address && found.port === containerPort) return [];
-    const port = `${hostPort}/${protocol}`;
-    return [
-      found
-        ? cause(
-          "dnat_elsewhere",
-          ["portmap", "agent"],
-          { container: scene.name, port, address: found.address },
-          [
-            `the table mesos-cni has it lead to ${found.address}:${found.port}`,
-            ...owner(scene, found.address),
-          ],
-          RECOVER,
-        )
-        : cause(
-          "dnat_missing",
-          ["portmap", "agent"],
-          { container: scene.name, port },
-          ["the table mesos-cni of nftables has no element for it"],
-          RECOVER,
-        ),
-    ];
+    const values = {
+      container: scene.name,
+      port: `${hostPort}/${protocol}`,
+      address: found?.address,
+    };
+    const other = found && scene.ownerOf(found.address);
+    const seen = found
+      ? `the table mesos-cni has it lead to ${found.address}:${found.port}, which is ${
+        other ? `container ${other.id}` : "no container's that is known"
+      }`
+      : "the table mesos-cni of nftables has no element for it";
+    const code = found ? "dnat_elsewhere" : "dnat_missing";
+    return [cause(code, ["portmap", "agent"], values, [seen], RECOVER)];
   },
 };
 
@@ -129,18 +121,21 @@ export const untranslatedPort: Reader = {
         (port?.number === question.port || target.dnat.address === question.realDestination),
     );
     const chain = pluginOf(question.mapped!.attached.checkpoint, ...MAPPERS)?.chain;
+    const named = typeof chain === "string" ? chain : undefined;
+    const met = new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain));
     return [cause(
       "dnat_missing",
       ["portmap", "agent"],
       {
         container: scene.name,
-        port: `${question.port}/${question.protocol}`,
-        why: typeof chain === "string" ? `${hook} and its chain ${chain}` : hook,
+        port: portOf(e),
+        why: named === undefined ? hook : `${hook} and its chain ${named}`,
         route: near[0],
       },
       [
         `it should lead to ${question.realDestination} port ${question.realPort}`,
-        ...chainsMet(question.mapped!.attached.checkpoint!, rules),
+        `the kernel's trace: of the nat table it met ${[...met].join(", ") || "no rule"}`,
+        ...named !== undefined && !met.has(named) ? [`nothing led it to ${named}`] : [],
       ],
       RECOVER,
     )];
@@ -158,27 +153,6 @@ function isTakenHere({ failure, rules, drops, sightings, token }: Evidence): boo
     );
 }
 
-function chainsMet(
-  checkpoint: NonNullable<Parameters<typeof pluginOf>[0]>,
-  rules: Evidence["rules"],
-): string[] {
-  const chain = pluginOf(checkpoint, ...MAPPERS)?.chain;
-  const nat = [...new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain))];
-  return [
-    nat.length === 0
-      ? "the kernel's trace: it met no rule of the nat table"
-      : `the kernel's trace: of the nat table it met ${nat.join(", ")}`,
-    ...typeof chain === "string" && !nat.includes(chain) ? [`nothing led it to ${chain}`] : [],
-  ];
-}
-
-function owner(scene: Evidence["scene"], address: string): string[] {
-  const other = scene.ownerOf(address);
-  return [
-    other ? `${address} is container ${other.id}` : `${address} is no container's that is known`,
-  ];
-}
-
 /** The agent itself: whether it listens, where, and has room. */
 export const agentListener: Reader = {
   name: "who listens at the agent",
@@ -189,21 +163,17 @@ export const agentListener: Reader = {
     const { destination: address, port, family } = e.question;
     const all = e.kernel.listeners(undefined, "tcp", port);
     const open = all.filter((one) => accepts(one, { address, family }));
-    const values = { address, port: String(port) };
-    const full = backlog(open);
-    const seen = [`a connection from inside to ${address} port ${port} is refused`];
     const reason = ["agent", "agent"] as const;
-    if (isSilent(e)) {
-      return full === undefined ? [] : [
-        cause("backlog_full", reason, { port: `${port}/tcp` }, [full]),
-      ];
-    }
-    if (open.length > 0) return [];
-    if (all.length === 0) return [cause("agent_unreachable", reason, values, seen)];
-    return [cause("agent_listens_elsewhere", reason, {
-      ...values,
-      other: all.map((one) => one.address).join(", "),
-    }, seen)];
+    const full = isSilent(e) ? backlog(open) : undefined;
+    if (full !== undefined) return [cause("backlog_full", reason, { port: `${port}/tcp` }, [full])];
+    if (isSilent(e) || open.length > 0) return [];
+    const other = all.length > 0 ? all.map((one) => one.address).join(", ") : undefined;
+    return [cause(
+      other === undefined ? "agent_unreachable" : "agent_listens_elsewhere",
+      reason,
+      { address, port: String(port), other },
+      [`a connection from inside to ${address} port ${port} is refused`],
+    )];
   },
 };
 
@@ -211,23 +181,21 @@ export const agentListener: Reader = {
 export const farListener: Reader = {
   name: "who listens at the other end",
   applies: (e) => e.question.topic === "followed" && isRefused(e),
-  read: (e) => [farRefusal(e)],
+  read({ scene, question }) {
+    const { far, destination, realDestination, realPort, port, protocol } = question;
+    const address = realDestination ?? destination;
+    const place = far?.scene === scene
+      ? "container"
+      : far
+      ? "neighbour"
+      : scene.host.ownerOf(address)
+      ? "agent"
+      : "outside";
+    return [cause("nobody_listens", ["listener", place], {
+      container: far?.scene.name,
+      address,
+      port: `${realPort ?? port}/${protocol}`,
+      why: far ? "refused" : "refused by a host",
+    }, ["a refusal came back, and no rule was seen that made it"])];
+  },
 };
-
-function farRefusal({ scene, question }: Evidence): Cause {
-  const { far, destination, realDestination, realPort, port, protocol } = question;
-  const address = realDestination ?? destination;
-  const place = far?.scene === scene
-    ? "container"
-    : far
-    ? "neighbour"
-    : scene.host.ownerOf(address)
-    ? "agent"
-    : "outside";
-  return cause("nobody_listens", ["listener", place], {
-    container: far?.scene.name,
-    address,
-    port: `${realPort ?? port}/${protocol}`,
-    why: far ? "refused" : "refused by a host",
-  }, ["a refusal came back, and no rule was seen that made it"]);
-}

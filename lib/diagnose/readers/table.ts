@@ -41,47 +41,42 @@ import { receiver } from "./receiver.ts";
 import { outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
-export const READERS: readonly Reader[] = [
+/** A reader, and where what it looks for stands; `way` for what may be at any hop. */
+export type PlacedReader = Reader & { at: Place | "way" };
+
+function at(place: PlacedReader["at"], ...readers: readonly Reader[]): PlacedReader[] {
+  return readers.map((reader) => ({ ...reader, at: place }));
+}
+
+export const READERS: readonly PlacedReader[] = [
   // The rule that the kernel says dropped it.
-  droppingRule,
-  takingRule,
-  silencingRule,
+  ...at("way", droppingRule, takingRule, silencingRule),
   // Nothing passes a link that is down, whatever else there is.
-  linkOnTheWay,
-  narrowLink,
-  nextLink,
+  ...at("way", linkOnTheWay, narrowLink, nextLink),
   // What the kernel counted and says.
-  countingRule,
-  kernelReason,
-  translation,
+  ...at("way", countingRule, kernelReason),
+  ...at("agent", translation),
   // What came back.
-  portListener,
-  portMapping,
-  agentListener,
-  farListener,
-  otherGateway,
-  resolverConfig,
-  dnsAnswer,
-  strangeAnswer,
+  ...at("container", portListener),
+  ...at("agent", portMapping, agentListener),
+  ...at("neighbour", farListener, otherGateway),
+  ...at("container", resolverConfig),
+  ...at("outside", dnsAnswer, strangeAnswer),
   // The place between the last hop that saw it and the first that did not.
-  strangeSource,
-  rewritingRule,
-  bridgeNat,
-  wrongHardware,
-  wrongSourceOfPort,
-  agingRule,
-  untracked,
-  untranslatedPort,
-  unansweredNeighbour,
-  ownRoutes,
-  agentsOwnRoutes,
-  bridgeInBetween,
-  hooks,
-  agentRoutes,
-  outside,
-  routesBack,
-  receiver,
-  queueAnywhere,
+  ...at("container", strangeSource),
+  ...at("agent", rewritingRule),
+  ...at("bridge", bridgeNat),
+  ...at("way", wrongHardware),
+  ...at("agent", wrongSourceOfPort, agingRule, untracked, untranslatedPort),
+  ...at("neighbour", unansweredNeighbour),
+  ...at("container", ownRoutes),
+  ...at("agent", agentsOwnRoutes),
+  ...at("bridge", bridgeInBetween),
+  ...at("way", hooks),
+  ...at("agent", agentRoutes),
+  ...at("outside", outside),
+  ...at("container", routesBack),
+  ...at("way", receiver, queueAnywhere),
 ];
 
 /** Of one question, what is shown. */
