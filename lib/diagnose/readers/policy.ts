@@ -54,58 +54,52 @@ export function culpritOf(
   family: 4 | 6,
   packet: Packet = {},
 ): Culprit | undefined {
-  const name = family === 4 ? "inet" : "inet6";
   const routesIn = (table?: string) => view.routesOf(family).filter((one) => one.table === table);
-  const flag = family === 6 ? ["-6"] : [];
-  const rules = view.rules.filter((rule) => rule.family === name);
-  for (const rule of rules) {
+  for (const rule of rulesOf(view, family)) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
-      if (rule.table !== "main") continue;
-      const route = best(routesIn("main"), destination);
+      const route = rule.table === "main" ? best(routesIn("main"), destination) : undefined;
       if (!route) continue;
-      if (REFUSING.includes(route.type) || route.destination !== "default") {
-        if (route.protocol === "kernel") return undefined;
-        return {
-          mechanism: "route",
-          text: `the route ${routeWords(route, view).join(" ")}`,
-          isDefault: route.destination === "default",
-          remove: ["ip", ...flag, "route", "del", ...routeWords(route, view)],
-        };
+      const isDefault = route.destination === "default";
+      if (isDefault && !REFUSING.includes(route.type) || route.protocol === "kernel") {
+        return undefined;
       }
-      return undefined;
-    }
-    if (!applies(rule, destination, packet)) continue;
-    const text = ruleWords(rule);
-    if (REFUSING.includes(rule.action)) {
+      const words = routeWords(route, view);
       return {
-        mechanism: "rule",
-        text: `the policy rule ${rule.priority}: ${text.join(" ")} ${rule.action}`,
-        remove: ["ip", ...flag, "rule", "del", "priority", String(rule.priority)],
+        mechanism: "route",
+        text: `the route ${words.join(" ")}`,
+        isDefault,
+        remove: ["ip", ...family === 6 ? ["-6"] : [], "route", "del", ...words],
       };
     }
+    if (!applies(rule, destination, packet)) continue;
+    if (REFUSING.includes(rule.action)) return culprit(rule, rule.action, family);
     if (rule.action !== "lookup") continue;
     const route = best(routesIn(rule.table), destination);
-    if (!route || route.type === "throw") continue;
-    return culprit(rule, route, view, family);
+    if (route && route.type !== "throw") return culprit(rule, leadingTo(rule, route, view), family);
   }
   return undefined;
 }
 
-/** The policy rule by which a route of a table of its own is looked at. */
-export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | undefined {
-  const rule = view.rules.find((one) =>
-    one.family === (family === 4 ? "inet" : "inet6") && one.table === route.table
-  );
-  return rule && culprit(rule, route, view, family);
+function rulesOf({ rules }: Space, family: 4 | 6): Rule[] {
+  return rules.filter((rule) => rule.family === (family === 4 ? "inet" : "inet6"));
 }
 
-function culprit(rule: Rule, route: Route, view: Space, family: 4 | 6): Culprit {
+/** The policy rule by which a route of a table of its own is looked at. */
+export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | undefined {
+  const rule = rulesOf(view, family).find(({ table }) => table === route.table);
+  return rule && culprit(rule, leadingTo(rule, route, view), family);
+}
+
+function leadingTo({ table }: Rule, route: Route, view: Space): string {
+  return `lookup ${table}, whose route is ${routeWords(route, view).join(" ")}`;
+}
+
+function culprit(rule: Rule, what: string, family: 4 | 6): Culprit {
+  const priority = String(rule.priority);
   return {
     mechanism: "rule",
-    text: `the policy rule ${rule.priority}: ${
-      ruleWords(rule).join(" ")
-    } lookup ${rule.table}, whose route is ${routeWords(route, view).join(" ")}`,
-    remove: ["ip", ...family === 6 ? ["-6"] : [], "rule", "del", "priority", String(rule.priority)],
+    text: `the policy rule ${priority}: ${ruleWords(rule).join(" ")} ${what}`,
+    remove: ["ip", ...family === 6 ? ["-6"] : [], "rule", "del", "priority", priority],
   };
 }
 
