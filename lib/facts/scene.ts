@@ -191,6 +191,15 @@ export function givenTo({ expected }: Attached, family: 4 | 6): NetworkAddress |
 const OTHERS_BRIDGES =
   /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
 
+/** The agent's links that lead to other machines, as far as their kinds and names tell. */
+export function waysOut({ links }: Space, containers: readonly Container[]): Link[] {
+  const bridges = new Set(containers.flatMap(({ attachments }) => attachments.map(bridgeOf)));
+  return links.filter(({ name, kind, peerNamespaceId }) =>
+    kind !== "loopback" && peerNamespaceId === undefined && !bridges.has(name) &&
+    !OTHERS_BRIDGES.test(name)
+  );
+}
+
 /** @param not links by which containers are reached */
 export function uplinkOf(
   host: Space,

@@ -109,8 +109,12 @@ export async function addMasquerade(
 
 /** Whether an attachment's masquerading is there, in any family. */
 export async function hasMasquerade(attached: Attached, view: FirewallView): Promise<boolean> {
-  const { chain } = await masqueradeOf(attached);
-  return FAMILIES.some((family) => view.rules({ family, table: "nat", chain }).length > 0);
+  const { chain, comment, from } = await masqueradeOf(attached);
+  // A chain that nothing jumps to masquerades nothing.
+  return FAMILIES.some((family) =>
+    view.rules({ family, table: "nat", chain }).length > 0 &&
+    view.withComment({ family, table: "nat", chain: from }, [comment]).length > 0
+  );
 }
 
 /** Removes masquerading, whichever the addresses were. */

@@ -33,7 +33,7 @@ const STATES: State[] = [
   ["gateway_address_lost", ({ agent }) => agent.ok(["ip", "address", "flush", "dev", BRIDGE])],
   ["gateway_moved", async ({ agent }) => {
     await agent.ok(["ip", "address", "del", GATEWAY, "dev", BRIDGE]);
-    await agent.ok(["ip", "link", "add", "elsewhere", "type", "dummy"]);
+    await agent.ok(["ip", "link", "add", "elsewhere", "type", "bridge"]);
     await agent.ok(["ip", "address", "add", GATEWAY, "dev", "elsewhere"]);
   }],
   ["gateway_mask", async ({ agent }) => {
@@ -45,8 +45,9 @@ const STATES: State[] = [
     ({ patient, address }) => patient.ok(["ip", "address", "del", `${address}/16`, "dev", "eth0"]),
   ],
   ["address_differs", async ({ patient, address }) => {
-    await patient.ok(["ip", "address", "add", "10.1.9.9/16", "dev", "eth0"]);
     await patient.ok(["ip", "address", "del", `${address}/16`, "dev", "eth0"]);
+    await patient.ok(["ip", "address", "add", "10.1.9.9/16", "dev", "eth0"]);
+    await patient.ok(["ip", "route", "add", "default", "via", "10.1.0.1"]);
   }],
   [
     "duplicate_address",

@@ -13,7 +13,7 @@ import type { Agent } from "../agent.ts";
 import { type Cause, cause, run } from "../cause.ts";
 import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn, rangesIn } from "../ranges.ts";
-import { isGateway, uplinkOf } from "../scene.ts";
+import { isGateway, uplinkOf, waysOut } from "../scene.ts";
 import { unlessRefused } from "../unless.ts";
 
 /** A Mesos agent's port, if it was not told another. */
@@ -100,10 +100,10 @@ export function readUplinks(agent: Agent): Look {
   const ways = families.map((family) => ({ family, way: uplinkOf(host, family, containers) }));
   const causes = ways.flatMap(({ family, way }): Cause[] => {
     if (way?.link.flags.includes("UP")) return [];
+    // A link that is down has no routes by which it could be known.
     const down = way?.link ??
-      host.links.find((link) =>
-        link.kind !== "loopback" && link.kind !== "bridge" && !link.flags.includes("UP") &&
-        host.globalsOf(link, family).length > 0
+      waysOut(host, containers).find((link) =>
+        !link.flags.includes("UP") && host.globalsOf(link, family).length > 0
       );
     return down ? [uplinkDown(down, family)] : [];
   });
