@@ -16,7 +16,7 @@ import {
 } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, Refusal } from "../netlink/socket.ts";
 import { AF_NETLINK, SOCK_RAW, Socket, SOL_SOCKET } from "../kernel/socket.ts";
-import { be32, joined } from "./wire.ts";
+import { be32 } from "./wire.ts";
 
 /** Subsystems of nfnetlink: the high byte of a message's type. */
 export const NFNL_SUBSYS_CTNETLINK = 1;
@@ -212,7 +212,7 @@ export class BatchSocket implements Disposable {
     const header = nfHeader(0, subsystem);
     const begin: Uint8Array[] = [header];
     if (generation !== undefined) begin.push(attribute(NFNL_BATCH_GENID, be32(generation)));
-    return joined([
+    return concat([
       encodeMessage(NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, ++this.#sequence, begin),
       ...changes.map(({ type, flags = 0, parts }, index) => {
         const ack = index === changes.length - 1 ? NLM_F_ACK : 0;
