@@ -93,6 +93,11 @@ export function kindOf(node: Node): string {
   }[node.type];
 }
 
+/** What a rule finds in a value of another kind than `what` must be. */
+export function ofWrongKind(at: Node, what: string, wanted: string, help: string) {
+  return { at, message: `${what} must be ${wanted}, and this is ${kindOf(at)}`, help };
+}
+
 /** A string of a file in a message: short, quoted, nothing in it that moves a terminal's cursor. */
 export function quote(value: string): string {
   return JSON.stringify(value.length > 60 ? value.slice(0, 59) + "…" : value)

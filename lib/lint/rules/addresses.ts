@@ -2,6 +2,7 @@
 import {
   bitsOf,
   overlaps,
+  type Prefix,
   showAddress,
   showNetwork,
   type Span,
@@ -70,13 +71,7 @@ export const ADDRESSES: readonly Rule[] = [
       for (const [prefix, severity] of prefixes) {
         if (!prefix?.value || prefix.value.value === prefix.value.first) continue;
         const right = showNetwork(prefix.value);
-        yield {
-          at: prefix.node,
-          severity,
-          message: `${quote(prefix.node.value)} has host bits: the network is ${right}`,
-          help: `write "${right}"`,
-          fix: isKnown(plugin) ? replacing(prefix.node, right, `write "${right}"`) : undefined,
-        };
+        yield { severity, ...written(plugin, prefix, "has host bits: the network is", right) };
       }
     },
   },
@@ -99,12 +94,7 @@ export const ADDRESSES: readonly Rule[] = [
         if (prefix?.value?.family !== 6) continue;
         const right = `${showAddress(prefix.value)}/${prefix.value.length}`;
         if (right === prefix.node.value) continue;
-        yield {
-          at: prefix.node,
-          message: `${quote(prefix.node.value)} is written ${right}`,
-          help: `write "${right}"`,
-          fix: isKnown(plugin) ? replacing(prefix.node, right, `write "${right}"`) : undefined,
-        };
+        yield written(plugin, prefix, "is written", right);
       }
     },
   },
@@ -266,6 +256,16 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
 ];
+
+/** What is to be written otherwise; --fix does it where it is known what becomes of it. */
+function written(plugin: PluginNode, { node }: Field<Prefix>, what: string, right: string): Found {
+  return {
+    at: node,
+    message: `${quote(node.value)} ${what} ${right}`,
+    help: `write "${right}"`,
+    fix: isKnown(plugin) ? replacing(node, right, `write "${right}"`) : undefined,
+  };
+}
 
 function* invalid(
   what: string,

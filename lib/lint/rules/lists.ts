@@ -5,7 +5,7 @@ import { openingOf } from "../range.ts";
 import type { Rule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { homeOf } from "../schemas/elsewhere.ts";
-import { entries, isObject, items, kindOf, property, propertyNode, quote } from "../tree.ts";
+import { entries, isObject, items, ofWrongKind, property, propertyNode, quote } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
 
 /** Keys that only make sense in the config of a single plugin. */
@@ -24,21 +24,13 @@ export const LISTS: readonly Rule[] = [
       const plugins = propertyNode(root, "plugins")?.children?.[1];
       if (!plugins) return;
       if (plugins.type !== "array") {
-        yield {
-          at: plugins,
-          message: `"plugins" must be a list, and this is ${kindOf(plugins)}`,
-          help: 'write "plugins": [ … ]',
-        };
+        yield ofWrongKind(plugins, '"plugins"', "a list", 'write "plugins": [ … ]');
       } else if (plugins.children!.length === 0) {
         yield { at: plugins, message: '"plugins" is empty', help: "add at least one plugin" };
       }
       for (const plugin of items(plugins)) {
         if (isObject(plugin)) continue;
-        yield {
-          at: plugin,
-          message: `a plugin must be an object, and this is ${kindOf(plugin)}`,
-          help: 'write { "type": … }',
-        };
+        yield ofWrongKind(plugin, "a plugin", "an object", 'write { "type": … }');
       }
     },
   },

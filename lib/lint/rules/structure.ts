@@ -14,8 +14,8 @@ import {
   field,
   isObject,
   items,
-  kindOf,
   nullKey,
+  ofWrongKind,
   property,
   propertyNode,
   quote,
@@ -34,11 +34,7 @@ export const STRUCTURE: readonly Rule[] = [
     *ofNetwork({ root }) {
       const name = property(root, "name");
       if (name && name.type !== "string") {
-        yield {
-          at: name,
-          message: `the network's name must be a string, and this is ${kindOf(name)}`,
-          help: 'write "name": "…"',
-        };
+        yield ofWrongKind(name, "the network's name", "a string", 'write "name": "…"');
       } else if (!name || name.value === "") {
         const inner = items(property(root, "plugins")).map((plugin) => propertyNode(plugin, "name"))
           .find((one) => one !== undefined);
@@ -50,16 +46,10 @@ export const STRUCTURE: readonly Rule[] = [
           };
           return;
         }
-        const near = misspelt(root, "name");
-        if (near) {
-          yield { ...renamed(root, near, "name", { name: "the network", complete: true }) };
-          return;
-        }
-        yield {
-          at: name ?? nullKey(root, "name") ?? openingOf(root),
-          message: 'the network has no "name"',
+        yield missing(root, "name", { name: "the network", complete: true }, {
+          at: name,
           help: 'add "name": "…", the name that frameworks ask for',
-        };
+        });
       }
     },
   },
@@ -98,27 +88,17 @@ export const STRUCTURE: readonly Rule[] = [
       const { node, type, role } = plugin;
       const place = property(node, "type");
       if (place && place.type !== "string") {
-        yield {
-          at: place,
-          message: `"type" must be a string, and this is ${kindOf(place)}`,
-          help: "write the file name of the plugin",
-        };
+        yield ofWrongKind(place, '"type"', "a string", "write the file name of the plugin");
       } else if (!type && role !== "partial") {
         const list = role === "single" ? strayList(node) : undefined;
         if (list) {
           yield renamed(node, list, "plugins", { name: "the network", complete: true });
           return;
         }
-        const near = misspelt(node, "type");
-        if (near) {
-          yield renamed(node, near, "type", { name: called(plugin) });
-          return;
-        }
-        yield {
-          at: place ?? nullKey(node, "type") ?? openingOf(node),
-          message: `${called(plugin)} has no "type"`,
+        yield missing(node, "type", { name: called(plugin) }, {
+          at: place,
           help: 'add "type": "…", the file name of the plugin',
-        };
+        });
       }
     },
   },
@@ -157,11 +137,7 @@ export const STRUCTURE: readonly Rule[] = [
     *ofNetwork({ root }) {
       const args = property(root, "args");
       if (args && !isObject(args)) {
-        yield {
-          at: args,
-          message: `"args" must be an object, and this is ${kindOf(args)}`,
-          help: 'write "args": { … }, or delete it',
-        };
+        yield ofWrongKind(args, '"args"', "an object", 'write "args": { … }, or delete it');
       }
       for (const { key, name } of entries(args)) {
         if (name !== "org.apache.mesos") continue;
@@ -191,10 +167,13 @@ export const STRUCTURE: readonly Rule[] = [
       const type = field(ipam, "type");
       if (type && type.type !== "string") {
         yield {
-          at: type,
           severity: "error",
-          message: `the ipam's "type" must be a string, and this is ${kindOf(type)}`,
-          help: "write the file name of the IPAM plugin",
+          ...ofWrongKind(
+            type,
+            `the ipam's "type"`,
+            "a string",
+            "write the file name of the IPAM plugin",
+          ),
         };
       } else if (!type || type.value === "") {
         const isEmpty = ipam.children!.length === 0;
@@ -204,21 +183,16 @@ export const STRUCTURE: readonly Rule[] = [
         if (!isLost && reader !== "stock-agent") return;
         const isFatal = reader === "stock-agent" || (isLost && schema.ipam === "required");
         const severity = isFatal ? "error" : "warning";
-        const near = misspelt(ipam, "type");
-        if (near) {
-          yield { ...renamed(ipam, near, "type", { name: '"ipam"' }), severity };
-          return;
-        }
-        yield {
-          at: isEmpty ? ipam : nullKey(ipam, "type") ?? openingOf(ipam),
-          severity,
+        const found = missing(ipam, "type", { name: '"ipam"' }, {
+          at: isEmpty ? ipam : undefined,
           message: isLost
             ? '"ipam" has no "type", so nothing assigns an address'
             : 'a stock agent skips a network whose "ipam" has no "type"',
           help: isEmpty
             ? 'leave "ipam" out: that too means no address'
             : 'add "type", the IPAM plugin you use',
-        };
+        });
+        yield { ...found, severity };
       }
     },
   },
@@ -295,11 +269,21 @@ export const STRUCTURE: readonly Rule[] = [
   },
 ];
 
-/** A key with a string that was to be `right`, of which there is none. */
-function misspelt(object: Node, right: string): Node | undefined {
-  for (const { key, name, value } of entries(object)) {
-    if (value?.type === "string" && value.value !== "" && closest(name, [right])) return key;
+/** A key with a text that is missing in an object, or may be misspelt there. */
+function missing(
+  object: Node,
+  key: string,
+  owner: Parameters<typeof renamed>[3],
+  { at, message, help }: Pick<Found, "at" | "help"> & Partial<Found>,
+): Found {
+  for (const { key: near, name, value } of entries(object)) {
+    if (text(value) && closest(name, [key])) return renamed(object, near, key, owner);
   }
+  return {
+    at: at ?? nullKey(object, key) ?? openingOf(object),
+    message: message ?? `${owner.name} has no "${key}"`,
+    help,
+  };
 }
 
 /** A list that was to be "plugins". */

@@ -14,7 +14,7 @@ import { readerOf } from "../reader.ts";
 import { type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { isKnown, makesNoAddress, schemaOf } from "../schemas/mod.ts";
-import { field, items, kindOf, property, quote, text } from "../tree.ts";
+import { field, items, ofWrongKind, property, quote, text } from "../tree.ts";
 import { bridge, bridgeFields, json, network } from "./example.ts";
 
 const VERSIONS = SPEC_VERSIONS.join(", ");
@@ -81,11 +81,12 @@ export const VERSION_RULES: readonly Rule[] = [
       for (const object of [root, ...delegates]) {
         const version = property(object, "cniVersion");
         if (version && version.type !== "string") {
-          yield {
-            at: version,
-            message: `"cniVersion" must be a string, and this is ${kindOf(version)}`,
-            help: `write one of ${VERSIONS} in double quotes`,
-          };
+          yield ofWrongKind(
+            version,
+            '"cniVersion"',
+            "a string",
+            `write one of ${VERSIONS} in double quotes`,
+          );
         } else if (version && version.value !== "" && order(version.value) < 0) {
           if (object === root && others) continue;
           yield {
@@ -96,19 +97,16 @@ export const VERSION_RULES: readonly Rule[] = [
         }
       }
       if (others && items(others).length === 0 && others.type !== "array") {
-        yield {
-          at: others,
-          message: `"cniVersions" must be a list, and this is ${kindOf(others)}`,
-          help: 'write ["0.4.0", "1.0.0"]',
-        };
+        yield ofWrongKind(others, '"cniVersions"', "a list", 'write ["0.4.0", "1.0.0"]');
       }
       for (const one of items(others)) {
         if (one.type === "string") continue;
-        yield {
-          at: one,
-          message: `a version must be a string, and this is ${kindOf(one)}`,
-          help: `write one of ${VERSIONS} in double quotes`,
-        };
+        yield ofWrongKind(
+          one,
+          "a version",
+          "a string",
+          `write one of ${VERSIONS} in double quotes`,
+        );
       }
     },
   },
