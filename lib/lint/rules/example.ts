@@ -59,3 +59,15 @@ export function portMapper(
     ...fields,
   });
 }
+
+/** A network of Calico with etcd. */
+export function calico(fields: Record<string, unknown> = {}): string {
+  return network({
+    cniVersion: "0.3.1",
+    type: "calico",
+    etcd_endpoints: "https://10.0.0.1:2379",
+    etcd_ca_cert_file: "/etc/calico/ca.pem",
+    ...fields,
+    ipam: { type: "calico-ipam" },
+  });
+}

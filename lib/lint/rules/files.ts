@@ -8,7 +8,7 @@ import type { Fix, Rule, Safety } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
 import { entries, field, property, text } from "../tree.ts";
-import { bridge, json } from "./example.ts";
+import { bridge, calico, json } from "./example.ts";
 import type { Node } from "jsonc-parser";
 
 const WRITABLE_BY_OTHERS = 0o002;
@@ -134,23 +134,9 @@ export const FILES: readonly Rule[] = [
     why:
       "Passwords and tokens in a config are there for every user and every task of the host network. " +
       "With --probe, the key files that the config names are looked at as well.",
-    bad: json({
-      cniVersion: "0.3.1",
-      name: "net",
-      type: "calico",
-      etcd_endpoints: "https://10.0.0.1:2379",
-      etcd_ca_cert_file: "/etc/calico/ca.pem",
-      policy: { type: "k8s", k8s_auth_token: "eyJhbGciOi" },
-    }),
+    bad: calico({ policy: { type: "k8s", k8s_auth_token: "eyJhbGciOi" } }),
     needs: "mode 0644",
-    good: json({
-      cniVersion: "0.3.1",
-      name: "net",
-      type: "calico",
-      etcd_endpoints: "https://10.0.0.1:2379",
-      etcd_ca_cert_file: "/etc/calico/ca.pem",
-      kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" },
-    }),
+    good: calico({ kubernetes: { kubeconfig: "/etc/cni/net.d/calico-kubeconfig" } }),
     fix: "unsafe",
     *ofNetwork({ root, source }, { machine }) {
       const mode = source.facts?.mode ?? 0;

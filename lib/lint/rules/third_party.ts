@@ -3,7 +3,7 @@ import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
 import type { Found, Rule } from "../rule.ts";
 import { field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
-import { network } from "./example.ts";
+import { calico, network } from "./example.ts";
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
@@ -228,17 +228,6 @@ export const THIRD_PARTIES: readonly Rule[] = [
 
 function macvlan(ipam: Record<string, unknown>): string {
   return network({ type: "macvlan", master: "eth0", ipam: { type: "whereabouts", ...ipam } });
-}
-
-function calico(fields: Record<string, unknown> = {}): string {
-  return network({
-    cniVersion: "0.3.1",
-    type: "calico",
-    etcd_endpoints: "https://10.0.0.1:2379",
-    etcd_ca_cert_file: "/etc/calico/ca.pem",
-    ...fields,
-    ipam: { type: "calico-ipam" },
-  });
 }
 
 function endpoints(plugin: PluginNode): string[] {

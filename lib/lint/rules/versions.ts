@@ -15,9 +15,18 @@ import { type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { isKnown, makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { field, items, ofWrongKind, property, quote, text } from "../tree.ts";
-import { bridge, bridgeFields, json, network } from "./example.ts";
+import { bridge, bridgeFields, network } from "./example.ts";
 
 const VERSIONS = SPEC_VERSIONS.join(", ");
+
+const withFirewall = (cniVersion: string) =>
+  network({ cniVersion, plugins: [bridgeFields(), { type: "firewall" }] });
+
+const twoRanges = (cniVersion: string) => {
+  const ranges = [[{ subnet: "10.1.0.0/16" }], [{ subnet: "10.2.0.0/16" }]];
+  const ipam = { type: "host-local", ranges, routes: [{ dst: "0.0.0.0/0" }] };
+  return network({ cniVersion, type: "ptp", ipam });
+};
 
 export const VERSION_RULES: readonly Rule[] = [
   {
@@ -119,16 +128,8 @@ export const VERSION_RULES: readonly Rule[] = [
       "Some plugins came with a later version of the specification and refuse the earlier ones; a " +
       `network without "cniVersion" counts as ${DEFAULT_VERSION}. With --probe, the plugins are asked ` +
       "themselves.",
-    bad: json({
-      cniVersion: "0.2.0",
-      name: "net",
-      plugins: [bridgeFields(), { type: "firewall" }],
-    }),
-    good: json({
-      cniVersion: "0.4.0",
-      name: "net",
-      plugins: [bridgeFields(), { type: "firewall" }],
-    }),
+    bad: withFirewall("0.2.0"),
+    good: withFirewall("0.4.0"),
     *ofPlugin(plugin, { plugins, machine }) {
       const version = versionFor(plugin);
       if (!version) return;
@@ -163,23 +164,8 @@ export const VERSION_RULES: readonly Rule[] = [
     why:
       "Versions of the specification before 0.3.0 know one IPv4 and one IPv6 address for a container, " +
       'and a config without "cniVersion" is one of them.',
-    bad: network({
-      cniVersion: "0.2.0",
-      type: "ptp",
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "10.2.0.0/16" }]],
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    }),
-    good: network({
-      type: "ptp",
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "10.2.0.0/16" }]],
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    }),
+    bad: twoRanges("0.2.0"),
+    good: twoRanges("1.0.0"),
     *ofPlugin(plugin) {
       const version = oldVersion(plugin);
       if (!version) return;
