@@ -1,8 +1,5 @@
 /** One archive for a ticket. */
 import { variable } from "../base/environment.ts";
-import { jsonText } from "../base/printable.ts";
-import type { AgentDiagnosis } from "../diagnose/all.ts";
-import { Agent } from "../facts/agent.ts";
 import { configureLog } from "../base/log.ts";
 import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
@@ -18,7 +15,6 @@ import { join, resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import type { Call, Command } from "./command.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
-import { agentHere } from "./netns_diagnose.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { print } from "./output.ts";
 
@@ -57,12 +53,8 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
       time.toISOString().slice(0, 19).replaceAll(":", "")
     }Z`;
     const withSecrets = call.has("with-secrets");
-    using agent = new Agent({ layout, plugins: call.plugins });
     const files = await collect(
-      [
-        ...diagnosisOf(agent, all),
-        ...partsOf(all, networks, cni?.configDir, withSecrets),
-      ],
+      partsOf(all, networks, cni?.configDir, withSecrets),
       { env: environmentOf(call, path), withSecrets, progress: tell },
     );
     const archived = files.map((one) => ({ ...one, path: `${name}/${one.path}` }));
@@ -80,37 +72,6 @@ function own(path: string, ...words: string[]): Part {
   return { path, command: ["mesos-cni", ...words], isConfig: path.endsWith(".json") };
 }
 
-/** Probes are sent once, and told in three ways. */
-function diagnosisOf(agent: Agent, ids: readonly string[]): Part[] {
-  let asked: Promise<AgentDiagnosis> | undefined;
-  const all = async () => {
-    const { diagnoseAll } = await import("../diagnose/all.ts");
-    const containers = agent.containers.filter(({ id }) => ids.includes(id));
-    return await (asked ??= diagnoseAll(agent, { agent: agentHere() }, undefined, containers));
-  };
-  return [
-    {
-      path: "diagnosis.txt",
-      make: async () =>
-        (await import("../diagnose/render/text.ts")).agentText(await all(), (it) => it),
-    },
-    {
-      path: "diagnosis.json",
-      isConfig: true,
-      make: async () =>
-        jsonText((await import("../diagnose/render/finding.ts")).agentJson(await all()), 2),
-    },
-    {
-      path: "diagnosis.html",
-      make: async () => {
-        const { topologyOf } = await import("../netns/topology.ts");
-        const { reportHtml } = await import("../diagnose/render/html.ts");
-        return reportHtml(await all(), await topologyOf(agent));
-      },
-    },
-  ];
-}
-
 function partsOf(
   ids: readonly ContainerId[],
   networks: readonly string[],
@@ -119,26 +80,9 @@ function partsOf(
 ): Part[] {
   const tool = (path: string, ...command: string[]): Part => ({ path, command });
   return [
-    own("status.txt", "status"),
-    own("status.json", "status", "--json"),
-    own("history.txt", "history"),
-    own("history.json", "history", "--json"),
-    own("list.txt", "list"),
-    own("list.json", "list", "--json"),
-    own("topology.txt", "topology"),
-    own("networks.txt", "networks"),
-    own("lint.txt", "lint", "--format=concise"),
-    own("gc.json", "gc", "--json"),
-    own("config.txt", "config"),
-    own("version.txt", "version"),
-    ...networks.map((one) => own(`networks/${one}.txt`, "network", "show", one)),
-    ...configFiles(configDir).map((file): Part => ({
-      path: `configs/${file.slice(file.lastIndexOf("/") + 1)}`,
-      file,
-      isConfig: true,
-    })),
-    { path: "agent.txt", make: () => agentText(runningAgent(), withSecrets) },
-    ...ids.map((id) => own(`containers/${id}/inspect.json`, "inspect", id, "--json")),
+    // What takes longest begins first; each of the two is for all containers at once.
+    { ...own("diagnosis", "bundle-part", "diagnosis", ...ids), isMany: true, patience: 27_000 },
+    { ...own("containers", "bundle-part", "inspect", ...ids), isMany: true, patience: 27_000 },
     tool("machine/uname.txt", "uname", "-a"),
     { path: "machine/os-release", file: "/etc/os-release" },
     ...exists(SETTINGS_FILE) ? [{ path: "machine/mesos-cni.json", file: SETTINGS_FILE }] : [],
@@ -159,6 +103,25 @@ function partsOf(
     tool("machine/ip6tables.txt", "ip6tables-save", "-c"),
     tool("machine/iptables-legacy.txt", "iptables-legacy-save", "-c"),
     tool("machine/nft.txt", "nft", "-a", "list", "ruleset"),
+    own("status.txt", "status"),
+    own("status.json", "status", "--json"),
+    own("history.txt", "history"),
+    own("history.json", "history", "--json"),
+    own("list.txt", "list"),
+    own("list.json", "list", "--json"),
+    own("topology.txt", "topology"),
+    own("networks.txt", "networks"),
+    own("lint.txt", "lint", "--format=concise"),
+    own("gc.json", "gc", "--json"),
+    own("config.txt", "config"),
+    own("version.txt", "version"),
+    ...networks.map((one) => own(`networks/${one}.txt`, "network", "show", one)),
+    ...configFiles(configDir).map((file): Part => ({
+      path: `configs/${file.slice(file.lastIndexOf("/") + 1)}`,
+      file,
+      isConfig: true,
+    })),
+    { path: "agent.txt", make: () => agentText(runningAgent(), withSecrets) },
     tool(
       "logs/service.txt",
       "journalctl",

@@ -104,7 +104,10 @@ export const inspect: Command = {
   ],
   async run(call) {
     const { inspect } = await import("../netns/inspect.ts");
-    const inspection = await inspect(layoutOf(call), await targetOf(call), call.plugins);
+    const { Agent } = await import("../facts/agent.ts");
+    const target = await targetOf(call);
+    using agent = new Agent({ layout: layoutOf(call), plugins: call.plugins });
+    const inspection = await inspect(agent, target);
     if (call.has("json")) {
       printJson(inspection);
     } else {

@@ -47,6 +47,12 @@ export const TABLE: readonly Entry[] = [
     load: async () => (await import("./bundle.ts")).command,
   },
   {
+    name: "bundle-part",
+    summary: "a part of a bundle",
+    hidden: true,
+    load: async () => (await import("./bundle_part.ts")).command,
+  },
+  {
     name: "fleet",
     summary: "many agents beside each other, from what each printed by status --json",
     load: async () => (await import("./fleet.ts")).command,

@@ -10,6 +10,7 @@ import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./di
 
 /** They wait more than they work. */
 const AT_A_TIME = 25;
+const AT_A_TIME_IN_HASTE = 5;
 
 export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 
@@ -40,17 +41,23 @@ export interface AgentDiagnosis {
   rows: Row[];
 }
 
+export interface AllOptions {
+  /** Those that are meant. */
+  containers?: readonly Container[];
+  /** How long, in ms, answers are waited for. */
+  patience?: number;
+}
+
 /**
  * Diagnoses every container with a network of its own.
  *
  * @param progress told after each
- * @param containers those that are meant
  */
 export async function diagnoseAll(
   agent: Agent,
   options: DiagnoseOptions,
   progress: (done: number, all: number) => void = () => {},
-  containers: readonly Container[] = agent.containers,
+  { containers = agent.containers, patience }: AllOptions = {},
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
   const [agentFacts, machine] = await Promise.all([
@@ -77,7 +84,12 @@ export async function diagnoseAll(
       progress(++done, containers.length);
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  // Of few at a time, some have answered when it is over.
+  const length = patience === undefined ? AT_A_TIME : AT_A_TIME_IN_HASTE;
+  await within(patience, Promise.all(Array.from({ length }, work)));
+  for (const [i, { id }] of containers.entries()) {
+    rows[i] ??= { id, error: "there was no time left for it" };
+  }
   const ofAgent = [...agentFacts, ...machine].flatMap(({ causes }) => causes).filter(isProblem);
   return {
     agent: getHostname(),
@@ -86,6 +98,16 @@ export async function diagnoseAll(
     groups: groupsOf(ofAgent, rows),
     rows,
   };
+}
+
+/** Waits for work, at most for so long. */
+async function within(ms: number | undefined, work: Promise<unknown>): Promise<void> {
+  let timer: number | undefined;
+  const late = new Promise((resolve) => {
+    if (ms !== undefined) timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 async function rowOf(id: string, ask: () => Promise<Diagnosis>): Promise<Row> {

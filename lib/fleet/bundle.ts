@@ -4,6 +4,7 @@
  */
 import { fileErrorText } from "../base/file_error.ts";
 import { messageOf } from "../base/error.ts";
+import { type JsonObject, parseJson } from "../base/json.ts";
 import { findTool } from "../program/tool.ts";
 import { runProgram } from "../program/run.ts";
 import type { ArchivedFile } from "./tar.ts";
@@ -17,16 +18,22 @@ export interface Part {
   /** A file to copy. */
   file?: string;
   /** What this process makes itself. */
-  make?: () => string | Promise<string>;
+  make?: () => string;
   /** Whether it is JSON in which there may be secrets. */
   isConfig?: boolean;
+  /** Whether it prints files, as a JSON object by their paths. */
+  isMany?: boolean;
+  /** How long, in ms, it may take. */
+  patience?: number;
 }
 
-/** How long, in ms, one program may take, and the whole from its start. */
-const PATIENCE_MS = 15_000;
-const WHOLE_MS = 25_000;
-const AT_A_TIME = 6;
+/** How long, in ms, one program may take, and after which nothing is begun. */
+const PATIENCE_MS = 10_000;
+const WHOLE_MS = 27_000;
+const AT_A_TIME = 4;
 const MOST_BYTES = 64 << 20;
+/** Characters of a command that the manifest has. */
+const MOST_SAID = 120;
 
 /** @param progress told after each @returns the files, the manifest first */
 export async function collect(
@@ -39,19 +46,24 @@ export async function collect(
   },
 ): Promise<ArchivedFile[]> {
   const end = performance.now() + WHOLE_MS;
-  const files: (ArchivedFile & { note: string })[] = [];
+  const found: (ArchivedFile & { note: string })[][] = [];
   const waiting = [...parts.entries()];
   let done = 0;
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const [i, part] = next;
       const { text, note } = await contentOf(part, env, end - performance.now());
-      const shown = part.isConfig && !withSecrets ? withoutSecrets(text) : text;
-      files[i] = { path: part.path, text: text === "" ? "" : shown, note };
+      const shown = (text: string, isJson: boolean | undefined) =>
+        isJson && !withSecrets && text !== "" ? withoutSecrets(text) : text;
+      const many = part.isMany ? manyIn(text) : undefined;
+      found[i] = many
+        ? many.map(({ path, text }) => ({ path, text: shown(text, path.endsWith(".json")), note }))
+        : [{ path: part.path, text: shown(text, part.isConfig), note }];
       progress(++done, parts.length);
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  const files = found.flat();
   const lines = files.map(({ path, text, note }) => `${path}\t${text.length}\t${note}\n`);
   const secrets = withSecrets
     ? "Secrets are in it: it was made with --with-secrets.\n"
@@ -62,27 +74,24 @@ export async function collect(
   ];
 }
 
-async function made(make: () => string | Promise<string>, left: number) {
-  let timer: number | undefined;
-  const late = new Promise<undefined>((resolve) => timer = setTimeout(resolve, left));
+/** The files of a part that prints them; undefined if it did not come to its end. */
+function manyIn(text: string): ArchivedFile[] | undefined {
   try {
-    const text = await Promise.race([make(), late]);
-    return text === undefined
-      ? { text: "", note: "left out: there was no time left" }
-      : { text, note: "this program" };
-  } catch (error) {
-    return { text: "", note: `failed: ${messageOf(error)}` };
-  } finally {
-    clearTimeout(timer);
+    return Object.entries(parseJson(text) as JsonObject).map(([path, content]) => ({
+      path,
+      text: typeof content === "string" ? content : JSON.stringify(content, null, 2),
+    }));
+  } catch {
+    return undefined;
   }
 }
 
 async function contentOf(
-  { command, file, make }: Part,
+  { command, file, make, patience = PATIENCE_MS }: Part,
   env: Readonly<Record<string, string>>,
   left: number,
 ): Promise<{ text: string; note: string }> {
-  if (make) return await made(make, left);
+  if (make) return { text: make(), note: "this program" };
   if (file !== undefined) {
     try {
       return { text: Deno.readTextFileSync(file), note: file };
@@ -91,7 +100,7 @@ async function contentOf(
     }
   }
   const [name, ...args] = command!;
-  const said = command!.join(" ");
+  const said = command!.join(" ").slice(0, MOST_SAID);
   const program = name === "mesos-cni" ? Deno.execPath() : findTool(name!, env.PATH!);
   if (!program) return { text: "", note: `not there: ${name} (${said})` };
   if (left <= 0) return { text: "", note: `left out: there was no time left for ${said}` };
@@ -99,7 +108,7 @@ async function contentOf(
     const run = await runProgram(program, {
       args,
       env: { ...env, NO_COLOR: "1", LC_ALL: "C" },
-      timeoutMs: Math.min(left, PATIENCE_MS),
+      timeoutMs: Math.min(left, patience),
       outputLimit: MOST_BYTES,
       stderrKept: 64 << 10,
     });

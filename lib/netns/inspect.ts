@@ -1,12 +1,11 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
 import { commentOf } from "../ports/mapping.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
-import type { Registry } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
 import { readContainer } from "../containers/inventory.ts";
-import { Agent } from "../facts/agent.ts";
+import type { Agent } from "../facts/agent.ts";
 import { healthOf } from "../facts/facts.ts";
 import { nftablesElements } from "../ports/nftables_mapping.ts";
 import { natRules } from "../facts/nat_rules.ts";
@@ -15,7 +14,6 @@ import type { FirewallView } from "../firewall/view.ts";
 import { OperatorError } from "../base/error.ts";
 import { within } from "../base/ip.ts";
 import { findInode } from "../kernel/proc.ts";
-import { ProcessTable } from "../kernel/processes.ts";
 import { socketOwners } from "../containers/processes.ts";
 import { type SocketEntry, sockets } from "../netlink/sockets.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
@@ -54,14 +52,10 @@ export interface Inspection {
 }
 
 /** @throws {OperatorError} `namespace_gone` */
-export async function inspect(
-  layout: Layout,
-  target: Target,
-  plugins: Registry,
-): Promise<Inspection> {
+export async function inspect(agent: Agent, target: Target): Promise<Inspection> {
   requireAlive(target);
+  const { layout } = agent.sources;
   using view = new NamespaceView(target.netns);
-  using agent = new Agent({ layout, plugins });
   const container = target.id && readContainer(layout, target.id, agent.processes);
   const addresses = view.addresses;
   return {
@@ -83,7 +77,7 @@ export async function inspect(
     routes: view.routes,
     rules: view.rules,
     neighbours: view.neighbours,
-    sockets: ownedSockets(view),
+    sockets: ownedSockets(view, agent),
     files: container ? etcFiles(layout, container.netns) : {},
     ...await hostRules(agent, target.id, addresses.map(({ address }) => address)),
   };
@@ -100,11 +94,11 @@ async function hostRules(agent: Agent, id: string | undefined, addresses: readon
   }
 }
 
-function ownedSockets(view: NamespaceView): Inspection["sockets"] {
+function ownedSockets(view: NamespaceView, agent: Agent): Inspection["sockets"] {
   const all = sockets(view);
   if (all.length === 0) return all;
   const inode = findInode(view.netns!);
-  const owners = socketOwners(ProcessTable.lookNow().inNamespace(inode ?? -1));
+  const owners = socketOwners(agent.processes().inNamespace(inode ?? -1));
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 

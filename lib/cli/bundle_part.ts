@@ -1,0 +1,53 @@
+/** What of a bundle concerns every container, in one process, as files by their path. */
+import { messageOf } from "../base/error.ts";
+import { type Command, UsageError } from "./command.ts";
+import { agentHere } from "./netns_diagnose.ts";
+import { sourcesOf } from "./netns_target.ts";
+import { LAYOUT_FLAGS } from "./layout_flags.ts";
+import { printJson } from "./output.ts";
+
+/** From then on, in ms, no answer is waited for. */
+const LAST_ANSWER_MS = 15_000;
+
+export const command: Command = {
+  name: "bundle-part",
+  summary: "a part of a bundle, which calls it",
+  operands: "diagnosis|inspect [ID…]",
+  flags: LAYOUT_FLAGS,
+  examples: [{ command: "mesos-cni bundle-part inspect web-1", what: "its files as JSON" }],
+  async run(call) {
+    const [part, ...ids] = call.operands;
+    if (part !== "diagnosis" && part !== "inspect") throw new UsageError("diagnosis or inspect?");
+    const { Agent } = await import("../facts/agent.ts");
+    using agent = new Agent(sourcesOf(call));
+    if (part === "inspect") {
+      const { inspect } = await import("../netns/inspect.ts");
+      const all = agent.containers.filter(({ id }) => ids.includes(id));
+      const files: [string, unknown][] = [];
+      for (const { id, netns } of all) {
+        const seen = await inspect(agent, { name: id, netns, id })
+          .catch((error) => ({ error: messageOf(error) }));
+        files.push([`containers/${id}.json`, seen]);
+      }
+      printJson(Object.fromEntries(files));
+      return 0;
+    }
+    const { diagnoseAll } = await import("../diagnose/all.ts");
+    const { agentText } = await import("../diagnose/render/text.ts");
+    const { agentJson } = await import("../diagnose/render/finding.ts");
+    const { reportHtml } = await import("../diagnose/render/html.ts");
+    const { topologyOf } = await import("../netns/topology.ts");
+    // First: those that are not waited for any longer go on, and would take turns with it.
+    const topology = await topologyOf(agent);
+    const found = await diagnoseAll(agent, { agent: agentHere() }, undefined, {
+      containers: agent.containers.filter(({ id }) => ids.includes(id)),
+      patience: LAST_ANSWER_MS,
+    });
+    printJson({
+      "diagnosis.txt": agentText(found, (text) => text),
+      "diagnosis.json": agentJson(found),
+      "diagnosis.html": reportHtml(found, topology),
+    });
+    return 0;
+  },
+};
