@@ -8,12 +8,10 @@ import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
-import { openNamespace } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {
   type Call,
   type LiveCall,
-  prevResultOf,
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
@@ -128,11 +126,7 @@ async function del(call: Call): Promise<void> {
   await removeAll([
     () => removeMasquerade(call),
     () => removeMacSpoofCheck(call),
-    async () => {
-      using host = Netlink.open();
-      using container = openNamespace(call.netns);
-      await removeWire(host, container, call.ifName, prevResultOf(call));
-    },
+    () => removeWire(call),
     () => delIpam(call, ipamType(call)),
   ]);
 }

@@ -36,8 +36,7 @@ export function readConditions(config: Fields, backend: string): Placement["cond
     if (words.length === 0) continue;
     if (backend === "nftables") {
       throw wrong(
-        `${key}: a mapping has conditions with the backend "iptables" alone, as iptables writes them; ` +
-          "take it out, or choose that backend",
+        `${key} is of the backend "iptables", whose words it has here: take it out, or choose that backend`,
       );
     }
     found[family] = parse(config, key, words, family);

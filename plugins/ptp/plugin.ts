@@ -21,12 +21,10 @@ import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
-import { openNamespace } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {
   type Call,
   type LiveCall,
-  prevResultOf,
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
@@ -113,11 +111,7 @@ function setUpHostEnd(host: Netlink, { index, name }: Link, { address, gateway }
 async function del(call: Call): Promise<void> {
   await removeAll([
     () => removeMasquerade(call),
-    async () => {
-      using host = Netlink.open();
-      using container = openNamespace(call.netns);
-      await removeWire(host, container, call.ifName, prevResultOf(call));
-    },
+    () => removeWire(call),
     () => delIpam(call, ipamType(call)),
   ]);
 }

@@ -1,11 +1,12 @@
 /** The wire between a container and the host. */
-import type { Result } from "../../lib/cni/result.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
-import type { Link, Netlink } from "../../lib/netlink/mod.ts";
+import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { wrong } from "./fields.ts";
+import { openNamespace } from "./namespace.ts";
+import { type Call, prevResultOf } from "./standard_plugin.ts";
 
 /** How often a name that was made up may be somebody's. */
 const ATTEMPTS = 10;
@@ -63,15 +64,12 @@ export function makeWire(
  * Removes a wire by its end in the container, or by the host's end that ADD made: a container may
  * have renamed its own, and its namespace may be out of reach.
  */
-export async function removeWire(
-  host: Netlink,
-  container: Netlink | undefined,
-  ifName: string,
-  made: Result | undefined,
-): Promise<void> {
-  const inside = container?.findLink(ifName);
+export async function removeWire(call: Call): Promise<void> {
+  using host = Netlink.open();
+  using container = openNamespace(call.netns);
+  const inside = container?.findLink(call.ifName);
   if (inside?.kind === "veth") return await removeLink(container!, inside);
-  for (const { name, mac, sandbox } of made?.interfaces ?? []) {
+  for (const { name, mac, sandbox } of prevResultOf(call)?.interfaces ?? []) {
     const link = sandbox === undefined && /^veth[0-9a-f]{8}$/.test(name)
       ? host.findLink(name)
       : undefined;

@@ -29,6 +29,7 @@ interface Case {
   says?: string;
 }
 
+const THERE = fakePlugins({ bridge: 0o755, "host-local": 0o755 });
 const ROUTES = [{ dst: "0.0.0.0/0" }];
 const hostLocal = (more: Fields = {}) => ({
   type: "host-local",
@@ -301,6 +302,20 @@ const SILENT: Case[] = [
     name: "net.conflist",
     context: { machine: fakeMachine({ hasNatChain: () => false }) },
     expect: ["info CNI708", "error CNI811"],
+  },
+  {
+    what: "a new version for a stock agent that calls another's bridge",
+    files: bridge(),
+    for: "stock-agent",
+    context: { plugins: THERE, machine: fakeMachine() },
+    expect: ["error CNI116"],
+  },
+  {
+    what: "a new version for a stock agent that calls this program's bridge",
+    files: bridge(),
+    for: "stock-agent",
+    context: { plugins: THERE, machine: fakeMachine({ isThisProgram: () => true }) },
+    expect: [],
   },
   {
     what: "what the backend nftables has no use for",

@@ -2,7 +2,7 @@
 import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import { type Found, type Rule } from "../rule.ts";
+import { type Context, type Found, type Rule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
@@ -240,7 +240,8 @@ export const STRUCTURE: readonly Rule[] = [
       'Apache Mesos\' own isolator reads single plugins: it skips a file without "type". And it reads ' +
       'results as they were before version 0.3.0, with "ip4" and "ip6": with a newer "cniVersion" the ' +
       "plugin's answer has neither, and the task fails. Both work with this program's isolator, and its " +
-      "port mapper answers a stock agent in the old form. Found with --for=stock-agent.",
+      "own plugins answer a stock agent in the old form: which of them run, --probe sees. Found with " +
+      "--for=stock-agent.",
     bad: network({ type: "bridge", bridge: "cni0" }),
     needs: "--for=stock-agent",
     good: json({ cniVersion: "0.2.0", name: "net", ...bridgeFields() }),
@@ -256,7 +257,7 @@ export const STRUCTURE: readonly Rule[] = [
         };
       } else if (
         version && isSpecVersion(version) && atLeast(version, "0.3.0") &&
-        plugins[0]?.type !== PORT_MAPPER
+        plugins[0]?.type !== PORT_MAPPER && !isOurs(plugins[0]?.type, context)
       ) {
         yield {
           at: property(root, "cniVersion"),
@@ -268,6 +269,12 @@ export const STRUCTURE: readonly Rule[] = [
     },
   },
 ];
+
+/** Whether a type's file is this very program, as --probe sees it. */
+function isOurs(type: string | undefined, { plugins, machine }: Context): boolean {
+  const file = type !== undefined && isPluginType(type) ? plugins?.find(type) : undefined;
+  return file !== undefined && machine?.isThisProgram(file.path) === true;
+}
 
 /** A key with a text that is missing in an object, or may be misspelt there. */
 function missing(
