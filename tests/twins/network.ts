@@ -68,6 +68,9 @@ const SETTLE = `for i in 1 2 3 4 5 6 7 8 9 10; do
   esac
   [ $i = 10 ] || sleep 0.1
 done`;
+/** The kernel takes a namespace that nobody holds apart in its own time: links whose other end is there go then. */
+const GONE = "for i in $(seq 100); do ip -o link | grep -q link-netnsid || exit 0; sleep 0.1; done";
+const isUnmount = (step: Step) => "host" in step && step.host.join(" ").includes("umount");
 /** All that can be seen after a step, in the namespaces that a case uses. */
 function capture(namespaces: readonly string[]): string {
   return [
@@ -116,10 +119,7 @@ export class TwinNetwork implements AsyncDisposable {
       seen.push({
         code: output.code,
         printed: parse(output.stdout),
-        // The kernel takes a namespace that nobody holds apart in its own time.
-        state: "host" in step && step.host.join(" ").includes("umount")
-          ? ""
-          : await this.#state(all),
+        state: isUnmount(step) ? "" : await this.#state(all),
       });
     }
     return seen;
@@ -131,7 +131,11 @@ export class TwinNetwork implements AsyncDisposable {
   }
 
   async #do(twin: Twin, step: Step, directory: string, seen: readonly Seen[]): Promise<Output> {
-    if ("host" in step) return await this.place.run(step.host);
+    if ("host" in step) {
+      const output = await this.place.run(step.host);
+      if (isUnmount(step)) await this.place.run(["sh", "-c", GONE]);
+      return output;
+    }
     if ("in" in step) {
       return await this.place.run(["nsenter", `--net=${step.in}`, "--", ...step.argv]);
     }
