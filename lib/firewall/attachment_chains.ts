@@ -4,14 +4,7 @@
  * name is a hash, and a comment with both names.
  */
 import { FAMILIES, familyOfKnown } from "../base/ip.ts";
-import {
-  type FirewallRule,
-  type FoundRule,
-  network,
-  type Place,
-  ruleLine,
-  single,
-} from "./rule.ts";
+import { type FirewallRule, network, type Place, ruleLine, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
 import type { FirewallChange, FirewallView, Plan } from "./view.ts";
 
@@ -45,6 +38,9 @@ export function commentOf({ network, containerId }: Attached): string {
   return `name: "${network}" id: "${containerId}"`;
 }
 
+/** Of the reference's portmap: the jumps to the containers' chains. */
+export const PORTS_CHAIN = "CNI-HOSTPORT-DNAT";
+
 /** What each of the reference's plugins has of an attachment: its chain, and where that is jumped to. */
 interface Own {
   chain: string;
@@ -63,7 +59,7 @@ async function portsOf(attached: Attached): Promise<Own> {
   return {
     chain: await chainName(attached, "DN-"),
     comment: comment.length <= LONGEST_COMMENT ? comment : `${comment.slice(0, 253)}...`,
-    from: "CNI-HOSTPORT-DNAT",
+    from: PORTS_CHAIN,
   };
 }
 
@@ -117,22 +113,15 @@ export async function hasMasquerade(attached: Attached, view: FirewallView): Pro
   );
 }
 
-/** Removes masquerading, whichever the addresses were. */
-export async function removeMasquerade(attached: Attached): Promise<Plan> {
-  return removal([await masqueradeOf(attached)]);
-}
+/** What has a chain for each attachment: `ipMasq`, and the ports of the reference's portmap. */
+const OWNED = { masquerade: masqueradeOf, ports: portsOf };
 
-/** Removes what the reference's portmap left of a container. */
-export async function removeReferencePorts(attached: Attached): Promise<Plan> {
-  return removal([await portsOf(attached)]);
-}
-
-/** Removes all of that, where the plugins can't. */
-export async function removeAttached(attached: Attached): Promise<Plan> {
-  return removal([await masqueradeOf(attached), await portsOf(attached)]);
-}
-
-function removal(all: readonly Own[]): Plan {
+/** Removes what an attachment has of these, whichever its addresses were. */
+export async function removeAttached(
+  attached: Attached,
+  ...what: readonly (keyof typeof OWNED)[]
+): Promise<Plan> {
+  const all = await Promise.all(what.map((one) => OWNED[one](attached)));
   return (view) =>
     FAMILIES.flatMap((family) =>
       all.flatMap(({ chain, comment, from }): FirewallChange[] => {
@@ -153,7 +142,10 @@ export interface NamedAttachment extends Attached {
 /** The attachments that rules are named after, whoever wrote them. */
 export function listAttached(view: FirewallView): NamedAttachment[] {
   const found = new Map<string, Attached & { addresses: Set<string> }>();
-  for (const rule of namedRules(view)) {
+  const rules = FAMILIES.flatMap((family) =>
+    ["POSTROUTING", PORTS_CHAIN].flatMap((chain) => view.rules({ family, table: "nat", chain }))
+  );
+  for (const rule of rules) {
     const [, network, containerId] =
       /^(?:dnat )?name: "([^"]+)" id: "([^"]+)"$/.exec(rule.comment ?? "") ?? [];
     if (network === undefined || containerId === undefined) continue;
@@ -163,12 +155,4 @@ export function listAttached(view: FirewallView): NamedAttachment[] {
     if (rule.source) one.addresses.add(rule.source.address);
   }
   return [...found.values()];
-}
-
-function namedRules(view: FirewallView): FoundRule[] {
-  return FAMILIES.flatMap((family) =>
-    ["POSTROUTING", "CNI-HOSTPORT-DNAT"].flatMap((chain) =>
-      view.rules({ family, table: "nat", chain })
-    )
-  );
 }

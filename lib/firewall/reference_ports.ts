@@ -3,6 +3,7 @@ import { FAMILIES, type Family } from "../base/ip.ts";
 import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
 import { TABLE_FAMILY, type TransportProtocol } from "../nft/wire.ts";
+import { PORTS_CHAIN } from "./attachment_chains.ts";
 import { decodeRule } from "./encode.ts";
 import { Firewall } from "./firewall.ts";
 import type { FoundRule, Place } from "./rule.ts";
@@ -20,7 +21,6 @@ export interface ReferencePort {
   to: { address: string; port: number };
 }
 
-const TOP_CHAIN = "CNI-HOSTPORT-DNAT";
 /** Of the backend for nftables, in ip and ip6: its rules have the container's id as their comment. */
 const TABLE = "cni_hostport";
 /** Where its rules are that lead to containers. */
@@ -40,11 +40,11 @@ export async function referencePorts(path: string): Promise<ReferencePort[]> {
 function inChains(view: FirewallView): ReferencePort[] {
   return FAMILIES.flatMap((family) => {
     const at = (chain: string): Place => ({ family, table: "nat", chain });
-    if (!view.hasChain(at(TOP_CHAIN))) return [];
-    const isLed = view.rules(at("PREROUTING")).some((rule) => jumpOf(rule) === TOP_CHAIN);
+    if (!view.hasChain(at(PORTS_CHAIN))) return [];
+    const isLed = view.rules(at("PREROUTING")).some((rule) => jumpOf(rule) === PORTS_CHAIN);
     if (!isLed) return [];
     const owners = new Map(
-      view.rules(at(TOP_CHAIN)).flatMap((rule) => {
+      view.rules(at(PORTS_CHAIN)).flatMap((rule) => {
         const [, network, containerId] =
           /^dnat name: "([^"]+)" id: "([^"]+)/.exec(rule.comment ?? "") ?? [];
         const chain = jumpOf(rule);

@@ -53,6 +53,20 @@ export class SavedView extends FirewallView {
   }
 }
 
+/** What rules that lead somewhere, and policies that drop, have counted: of `iptables-save -c`. */
+export function countedRules(text: string) {
+  let table = "";
+  return text.split("\n").flatMap((line) => {
+    if (line.startsWith("*")) table = line.slice(1);
+    const [, packets, rule, of] = /^\[(\d+):\d+\] (-A (\S+) .* -[jg] .*)$/.exec(line) ?? [];
+    const [, policed, dropped] = /^:(\S+) DROP \[(\d+):\d+\]$/.exec(line) ?? [];
+    const chain = of ?? policed;
+    if (chain === undefined) return [];
+    const text = rule ?? `-P ${chain} DROP`;
+    return [{ table, chain, count: Number(packets ?? dropped), text, words: tokens(text) }];
+  });
+}
+
 /** Options of which this program knows what they mean. */
 const OPTIONS: Readonly<Record<string, (rule: FoundRule, value: string, not: boolean) => boolean>> =
   {
@@ -146,7 +160,7 @@ const TARGETS = new Set([
 ]);
 
 /** Words separated by blanks; one in quotes may hold blanks, and quotes behind a backslash. */
-function tokens(line: string): string[] {
+export function tokens(line: string): string[] {
   return Array.from(
     line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g),
     ([, quoted, bare]) => quoted === undefined ? bare! : quoted.replaceAll(/\\(.)/g, "$1"),

@@ -9,7 +9,7 @@ import {
   addMasquerade as addChain,
   type Attached,
   hasMasquerade,
-  removeMasquerade as removeChain,
+  removeAttached,
 } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
@@ -50,7 +50,7 @@ export async function addMasquerade(
  */
 export async function removeMasquerade(call: Masqueraded): Promise<void> {
   const [chain, table] = [
-    await removeChain(call),
+    await removeAttached(call, "masquerade"),
     await (await ownTable()).removeTableMasquerade(call),
   ];
   const what = `masquerade container ${call.containerId} no more`;

@@ -3,11 +3,12 @@ import type { RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../facts/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
+import { countedRules } from "../../firewall/saved.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { filters, queues } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
 import { programOutput } from "./programs.ts";
-import { actsOfWords, type RuleAct, words } from "./rules.ts";
+import { actsOfWords, type RuleAct } from "./rules.ts";
 
 /** Something that counts drops, or packets that a rule met. */
 export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | TcFilter);
@@ -99,29 +100,18 @@ function procIn(netns: string | undefined, name: string): string {
 
 function legacyCounters(text: string, netns: string | undefined, family: 4 | 6): Counter[] {
   const [program] = LEGACY[family];
-  let table = "";
-  return text.split("\n").flatMap((line): Counter[] => {
-    if (line.startsWith("*")) table = line.slice(1);
-    const rule = /^\[(\d+):\d+\] (-A (\S+) .* -[jg] .*)$/.exec(line);
-    const policy = /^:(\S+) DROP \[(\d+):\d+\]$/.exec(line);
-    const [count, chain, of] = rule
-      ? [rule[1]!, rule[3]!, rule[2]!]
-      : policy
-      ? [policy[2]!, policy[1]!, `-P ${policy[1]} DROP`]
-      : [];
-    if (count === undefined) return [];
-    const list = words(of!);
-    const target = list[list.findIndex((word) => word === "-j" || word === "-g") + 1];
-    return [{
+  return countedRules(text).map(({ count, words, ...rule }): Counter => {
+    const target = words[words.findIndex((word) => word === "-j" || word === "-g") + 1];
+    return {
       kind: "legacy",
       netns,
       family,
-      count: Number(count),
-      rule: { program, family: family === 4 ? "ip" : "ip6", table, chain: chain!, text: of! },
-      words: list,
-      drops: policy !== null || target === "DROP" || target === "REJECT",
-      acts: actsOfWords(list),
-    }];
+      count,
+      rule: { program, family: family === 4 ? "ip" : "ip6", ...rule },
+      words,
+      drops: words[0] === "-P" || target === "DROP" || target === "REJECT",
+      acts: actsOfWords(words),
+    };
   });
 }
 

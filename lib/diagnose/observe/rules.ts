@@ -2,6 +2,7 @@
 import { addressBytes } from "../../base/ip.ts";
 import { inNetns, type Mechanism, type RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../facts/unless.ts";
+import { tokens } from "../../firewall/saved.ts";
 import { type RawRule, readRules } from "../../nft/rules_in.ts";
 import { programOutput } from "./programs.ts";
 import type { RuleMet } from "./trace.ts";
@@ -74,7 +75,7 @@ export class KnownRules {
       // Both tell all rules of the chain in one order; another number is another moment.
       const line = lines.length === raw.length ? lines[at] : undefined;
       if (line !== undefined) {
-        const list = words(line);
+        const list = tokens(line);
         const isPlain = !list.some((word) => /^(?:-M|--mod)/.test(word) || STATEFUL.includes(word));
         return {
           ...known,
@@ -186,12 +187,4 @@ function holds(bytes: Uint8Array, part: Uint8Array): boolean {
     if (part.every((byte, k) => bytes[i + k] === byte)) return true;
   }
   return false;
-}
-
-/** Words separated by blanks; one in quotes may hold blanks. */
-export function words(line: string): string[] {
-  return Array.from(
-    line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g),
-    ([, quoted, bare]) => quoted === undefined ? bare! : quoted.replaceAll(/\\(.)/g, "$1"),
-  );
 }

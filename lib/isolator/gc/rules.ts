@@ -101,7 +101,7 @@ export async function removeAttachedRules(
   attached: { network: string; containerId: string },
   path: string,
 ): Promise<string[]> {
-  const plan = await removeAttached(attached);
+  const plan = await removeAttached(attached, "masquerade", "ports");
   const removed = new Set<string>();
   await Firewall.changeEvery(path, {
     plan: (view) => {
