@@ -81,12 +81,12 @@ class NfTablesView extends FirewallView {
 
   rules(place: Place, like: readonly Like[] = []): FoundRule[] {
     const marks = like.map(markOf);
-    const areMarked = marks.length <= MOST_MARKS && marks.every((mark) => mark !== undefined);
+    const areMarked = marks.length > 0 && marks.every((mark) => mark !== undefined);
     return new Rules(TABLE_FAMILY[place.family]).list(
       place.table,
       place.chain,
       (listed) => decodeRule(place, listed),
-      like.length > 0 && areMarked ? marks : undefined,
+      areMarked ? marks : undefined,
     );
   }
 
@@ -97,14 +97,12 @@ class NfTablesView extends FirewallView {
   }
 }
 
-/** With more marks it takes longer to look for them than to take the rules apart. */
-const MOST_MARKS = 16;
-
 /** Bytes that only rules hold which are like this one, if it has any. */
-function markOf({ source, destination, comment }: Like): Uint8Array | undefined {
+function markOf({ source, destination, comment, target }: Like): Uint8Array | undefined {
   const network = [destination, source].find((one) => one && one.prefixLength >= 24);
   if (network) return addressBytes(network.address).subarray(0, network.prefixLength >> 3);
-  return comment === undefined ? undefined : new TextEncoder().encode(comment);
+  const name = comment ?? (target && "jump" in target ? target.jump : undefined);
+  return name === undefined ? undefined : new TextEncoder().encode(name);
 }
 
 export class NfTables implements Driver {

@@ -43,9 +43,10 @@ export class SavedView extends FirewallView {
   }
 
   rules(place: Place, like?: readonly Like[]): FoundRule[] {
-    const marks = like?.map(({ source, destination, comment }) => {
+    const marks = like?.map(({ source, destination, comment, target }) => {
       const network = [destination, source].find((one) => one && one.prefixLength > 0);
-      return network ? networkText(network.address, network.prefixLength) : quotedComment(comment);
+      if (network) return networkText(network.address, network.prefixLength);
+      return quotedComment(comment) ?? (target && "jump" in target ? target.jump : undefined);
     });
     return (this.chain(place)?.lines ?? [])
       .filter((line) => marks?.some((mark) => !mark || line.includes(mark)) ?? true)

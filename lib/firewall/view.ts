@@ -6,7 +6,10 @@ import type { Change } from "../nft/batch.ts";
 import { type FirewallRule, type FoundRule, isAsWorded, type Place, ruleLine } from "./rule.ts";
 
 /** By what rules that are looked for can be told from most others. */
-export type Like = Pick<FirewallRule, "source" | "destination" | "comment">;
+export type Like = Partial<Pick<FirewallRule, "source" | "destination" | "comment" | "target">>;
+
+/** Of more, it takes longer to look for each than to take all rules apart. */
+const MOST_ALIKE = 16;
 
 /** The rules at one moment. Each question is answered without waiting. @throws {SystemError} */
 export abstract class FirewallView {
@@ -54,7 +57,8 @@ export abstract class FirewallView {
     return [...Map.groupBy(rules, placeName).values()].flatMap((wanted) => {
       const names = new Set(wanted.map(nameOf));
       const worded = wanted.filter(({ words }) => words);
-      return this.rules(wanted[0]!, wanted).flatMap((found): [string, FoundRule][] => {
+      const like = wanted.length <= MOST_ALIKE ? wanted : undefined;
+      return this.rules(wanted[0]!, like).flatMap((found): [string, FoundRule][] => {
         const same = names.has(nameOf(found))
           ? found
           : worded.find((one) => isAsWorded(one, found));
