@@ -226,8 +226,8 @@ export class Agent implements AsyncDisposable {
       ...[ip4, ip6].map((rules) => rules.replaceAll(/^#.*\n| \[\d+:\d+\]$/gm, "")),
       ...JSON.parse(links).map((link: { ifname: string }) => link.ifname),
       ...mounts.split("\n").map((line) => line.split(" ").slice(3, 6).join(" ")).sort(),
-      // What the port mapper knows of the machine's iptables belongs to no container.
-      ...files.flat().filter((file) => !/\/(?:orphans|ip6?tables(?:-legacy)?)\.json$/.test(file)),
+      // What is known of rules without a record belongs to no container.
+      ...files.flat().filter((file) => !file.endsWith("/orphans.json")),
     ].join("\n");
   }
 

@@ -1,9 +1,10 @@
 /**
  * The firewall's drivers × its clients × what is done with them, each cell by real packets of both
  * families, on hosts that drop what they forward, as Docker leaves them. Each list is its own, beside
- * the code's: what is missing here is missing. The table is printed at the end.
+ * the code's: what is missing here is missing. The table is written to dist/tests/firewall-table.md.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path";
 import { MESOS_CNI } from "../harness/binary.ts";
 import {
   Agent,
@@ -396,7 +397,10 @@ for (const driver of DRIVERS) {
 }
 
 Deno.test("the table, each cell as it was seen", () => {
-  const lines = [`| driver | client | ${OPERATIONS.join(" | ")} |`];
+  const lines = [
+    `| driver | client | ${OPERATIONS.join(" | ")} |`,
+    `| --- | --- ${OPERATIONS.map(() => "| --- ").join("")}|`,
+  ];
   const reasons: string[] = [];
   for (const driver of DRIVERS) {
     for (const client of CLIENTS) {
@@ -414,7 +418,9 @@ Deno.test("the table, each cell as it was seen", () => {
       lines.push(`| ${driver} | ${client} | ${row.join(" | ")} |`);
     }
   }
-  console.log([...lines, ...reasons.map((reason, i) => `(${i + 1}) ${reason}`)].join("\n"));
+  const notes = reasons.map((reason, i) => `(${i + 1}) ${reason}`);
+  const file = fromFileUrl(new URL("../../dist/tests/firewall-table.md", import.meta.url));
+  Deno.writeTextFileSync(file, [...lines, "", ...notes, ""].join("\n"));
   const open = lines.filter((line) =>
     /[?✗]/.test(line) && (isThere || !line.includes("firewalld"))
   );
