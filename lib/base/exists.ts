@@ -1,10 +1,16 @@
-/** Whether there is anything at a path, links followed. @throws what a look may, but NotFound */
-export function exists(path: string): boolean {
+/** What is at a path, links followed; undefined if nothing is. @throws what a look may else */
+export function statOf(path: string): Deno.FileInfo | undefined {
   try {
-    Deno.statSync(path);
-    return true;
+    return Deno.statSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
     throw error;
   }
+}
+
+/** Whether there is anything at a path, links followed. @throws what a look may, but NotFound */
+export function exists(path: string): boolean {
+  return statOf(path) !== undefined;
 }

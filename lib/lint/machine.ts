@@ -9,6 +9,7 @@ import { askTool, findTool } from "../program/tool.ts";
 import { isThisProgram } from "../cni/locate.ts";
 import { processPlugin } from "../cni/process.ts";
 import { messageOf } from "../base/error.ts";
+import { statOf } from "../base/exists.ts";
 import { log } from "../base/log.ts";
 import { parsePrefix, type Prefix } from "../base/prefix.ts";
 
@@ -79,7 +80,7 @@ export async function probe(plugins: readonly string[]): Promise<Machine> {
     },
     pluginVersions: (file) => versions.get(file),
     isThisProgram,
-    mode: modeOf,
+    mode: (path) => statOf(path)?.mode ?? undefined,
   };
 }
 
@@ -163,17 +164,6 @@ function inNewNetwork(act: () => void, no: string): boolean | undefined {
 function run(name: string, ...args: string[]): ReturnType<typeof askTool> | undefined {
   const file = findTool(name, variable("PATH") ?? "");
   return file === undefined ? undefined : askTool(file, args);
-}
-
-function modeOf(path: string): number | undefined {
-  try {
-    return Deno.statSync(path).mode ?? undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
-  }
 }
 
 function once<T>(ask: () => T): () => T {

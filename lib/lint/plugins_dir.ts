@@ -1,5 +1,6 @@
 /** The directories of plugins (`--plugins-dir`), searched as an agent searches them. */
 import { join } from "@std/path";
+import { statOf } from "../base/exists.ts";
 import { isPluginType } from "../cni/config.ts";
 import { documentOf } from "./document.ts";
 import type { Source } from "./source.ts";
@@ -23,7 +24,7 @@ export function pluginsDir(path: string): PluginsDir {
   const directories = path.split(":").filter((directory) => directory !== "");
   const cache = new Map<string, PluginFile | undefined>();
   const look = (type: string) => {
-    const files = directories.map((directory) => statOf(join(directory, type)))
+    const files = directories.map((directory) => fileAt(join(directory, type)))
       .filter((file) => file !== undefined);
     return files.find(isExecutable) ?? files[0];
   };
@@ -66,14 +67,7 @@ export function isExecutable(file: PluginFile): boolean {
   return file.isFile && (file.mode & 0o111) !== 0;
 }
 
-function statOf(path: string): PluginFile | undefined {
-  try {
-    const { mode, uid, isFile } = Deno.statSync(path);
-    return { path, mode: mode ?? 0, uid: uid ?? 0, isFile };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw error;
-  }
+function fileAt(path: string): PluginFile | undefined {
+  const found = statOf(path);
+  return found && { path, mode: found.mode ?? 0, uid: found.uid ?? 0, isFile: found.isFile };
 }
