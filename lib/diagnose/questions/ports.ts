@@ -95,13 +95,15 @@ function hostAddressOf(
 }
 
 /** Who a connection from outside may come from: a neighbour on the uplink, and somebody far away. */
-function strangersOf({ host }: Scene, uplink: Uplink, family: 4 | 6): string[] {
+function strangersOf({ host, agent }: Scene, uplink: Uplink, family: 4 | 6): string[] {
   const own = new Set(host.addresses.map(({ address }) => address));
   const near =
     host.neighbours.find((one) =>
       one.link === uplink.link.index && one.mac !== undefined &&
       one.address.includes(":") === (family === 6) &&
-      isSomebody(one.address) && !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
+      // A container whose veth was once there is no stranger.
+      agent.holdersOf(one.address).length === 0 && isSomebody(one.address) &&
+      !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
     )?.address ?? uplink.somewhere;
   const isDefault = host.routesOf(family).some((route) =>
     route.destination === "default" && route.table === "main" &&
