@@ -90,7 +90,7 @@ function requireOnce(text: string, named: readonly string[]): void {
   for (const [, word, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?/g)) {
     const key = colon === undefined ? "" : JSON.parse(word!);
     if (!named.includes(key)) continue;
-    if (!rest.includes(key)) throw wrong(`sysctl ${quote(key)} stands twice: leave one of them`);
+    if (!rest.includes(key)) throw wrong(`duplicated sysctl keys are not allowed: ${quote(key)}`);
     rest.splice(rest.indexOf(key), 1);
   }
 }
