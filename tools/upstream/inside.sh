@@ -5,6 +5,8 @@ mount --make-rprivate /
 mkdir -p /var/lib/cni /etc/cni
 for directory in /run /var/lib/cni /etc/cni; do mount -t tmpfs tmpfs "$directory"; done
 mkdir -p /run/netns /run/lock
+# Ports of 127.0.0.1 are led to containers, too.
+ip link set lo up
 # Some specs keep files in /tmp and look whether others are there.
 case " $1 $UPSTREAM_OUTPUT $UPSTREAM_PROGRAMS $(readlink -f "$UPSTREAM_PROGRAMS/bridge")" in
 *" /tmp/"*) ;;
