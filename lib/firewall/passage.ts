@@ -16,12 +16,11 @@ import { Firewall } from "./firewall.ts";
 import { removeSources } from "./firewalld.ts";
 import { keyOf, type Owner } from "./owner.ts";
 import { type FirewallRule, type FoundRule, type Place, single } from "./rule.ts";
+import { STATE_DIR, STATE_MODE } from "./tool.ts";
 import type { FirewallView } from "./view.ts";
 
 export const PASSAGE_CHAIN = "CNI-FORWARD";
-/** What is known of rules beside those in the kernel, for as long as this boot. */
-const RECORDS = "/run/mesos-cni/firewall/passages";
-const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
+const RECORDS = `${STATE_DIR}/passages`;
 
 /** Whom the host lets through, and by what. */
 export interface Passage extends Owner {

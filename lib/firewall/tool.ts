@@ -1,5 +1,6 @@
 /** The programs of iptables: which of the two kinds they are, and running them. */
 import { OperatorError } from "../base/error.ts";
+import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Family } from "../base/ip.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
@@ -8,6 +9,10 @@ import { findTool, type Output, runTool } from "../program/tool.ts";
 
 /** Where iptables keeps its rules: in nf_tables, which netlink reads, or in tables of its own. */
 export type Kind = "nf_tables" | "legacy";
+
+/** What is known of rules beside those in the kernel, for as long as this boot. */
+export const STATE_DIR = "/run/mesos-cni/firewall";
+export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
 
 const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
 /** The oldest that is tested: both kinds say which they are, and wait for other programs' changes. */
@@ -65,7 +70,7 @@ export class IptablesTool {
     const file = findTool(name, path);
     if (!file) return undefined;
     const linked = /-(nft|legacy)-multi$/.exec(Deno.realPathSync(file))?.[1];
-    return new IptablesTool(file, linked ? KINDS[linked]! : await kindOf(file), name, path);
+    return new IptablesTool(file, linked ? KINDS[linked]! : await kindOf(file, name), name, path);
   }
 
   /** The rules of a table, or of all that there are, as text. @throws {OperatorError} */
@@ -107,11 +112,24 @@ export function legacyTables(family: Family): string[] {
   }
 }
 
-/** @throws {OperatorError} `old_iptables` */
-async function kindOf(file: string): Promise<Kind> {
+/**
+ * What a wrapper around iptables says of itself, which is remembered for as long as it is the same.
+ *
+ * @throws {OperatorError} `old_iptables`
+ */
+async function kindOf(file: string, name: string): Promise<Kind> {
+  const { size, mtime } = Deno.statSync(file);
+  const memory = `${STATE_DIR}/${name}.json`;
+  const accountOf = (kind: string) => JSON.stringify({ file, size, modified: mtime, kind });
+  const known = remembered(memory);
+  const isKnown = Object.values(KINDS).find((kind) => known === accountOf(kind));
+  if (isKnown) return isKnown;
   const { stdout, stderr } = await runTool(file, ["--version"]);
   const kind = KINDS[/v[\d.]+\s+\((\w+)\)/.exec(stdout)?.[1] ?? ""];
-  if (kind) return kind;
+  if (kind) {
+    remember(memory, accountOf(kind));
+    return kind;
+  }
   throw new OperatorError(
     "old_iptables",
     `${file} does not say of which kind it is, but ${
@@ -119,6 +137,24 @@ async function kindOf(file: string): Promise<Kind> {
     }; needed is ` +
       `iptables ${LEAST_VERSION} or newer`,
   );
+}
+
+function remembered(memory: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(memory);
+  } catch {
+    return undefined; // of another user, or not there: it is asked again
+  }
+}
+
+/** What is not remembered is only found out anew: removal must not need room on the disk for it. */
+function remember(memory: string, account: string): void {
+  try {
+    makeDirectory(STATE_DIR, STATE_MODE.directory);
+    writeCheckpoint(memory, account, STATE_MODE.file);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+  }
 }
 
 function failure(what: string, file: string, output: Output, changes = ""): OperatorError {

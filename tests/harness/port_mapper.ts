@@ -249,7 +249,7 @@ export class PortMapperAgent implements AsyncDisposable {
     ]).catch(() => "");
     // What the index of leases says of itself is about the store, and no container's; calls are history.
     const kept =
-      /\/(?:lock|leases\/[^/]+\/(?:sealed|lost)|last_reserved_ip\.\d+|orphans\.json|history\/calls\.jsonl)$/;
+      /\/(?:lock|leases\/[^/]+\/(?:sealed|lost)|last_reserved_ip\.\d+|orphans\.json|history\/.*|ip6?tables\.json)$/;
     const elements = await this.elements();
     return [
       ...await this.rules("container_id"),
