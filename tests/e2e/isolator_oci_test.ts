@@ -101,8 +101,8 @@ async function traces(agent: Sandbox): Promise<Record<string, string>> {
     links: sorted(await agent.ok(["ip", "-br", "link"])).replaceAll(/ .*/g, ""),
     mounts: sorted(await agent.ok(["cut", "-d ", "-f5", "/proc/self/mountinfo"])),
     files: sorted(await agent.ok(["find", "/run", "/var/lib"]))
-      // The allocator's memory of where to go on from.
-      .replaceAll(/.*last_reserved_ip.*\n?/g, ""),
+      // The allocator's memory of where to go on from; what is remembered of calls.
+      .replaceAll(/.*(?:last_reserved_ip|mesos-cni\/history).*\n?/g, ""),
   };
 }
 

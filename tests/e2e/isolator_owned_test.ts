@@ -218,7 +218,10 @@ Deno.test("owned: every plugin of a list gets its DEL, and what it prints is no 
     plugins: [{ type: "one" }, { type: "two" }, { type: "three" }],
   }, "list.conflist");
   const process = await agent.attach("c1", ["list"]);
-  assertEquals((await agent.json("check", ["c1"]))[0].outcome, "intact");
+  // The plugins say so; that they made no interface is seen.
+  const check = await agent.isolator("check", ["c1"]);
+  const [{ outcome, causes }] = JSON.parse(check.stdout);
+  assertEquals([check.code, outcome, causes[0].code], [1, "intact", "interface_gone"]);
   for (const name of ["three", "one"]) agent.write(`${agent.sandbox.dir}/broken-${name}`, "");
   await process.end();
   Deno.writeTextFileSync(log, "");

@@ -41,8 +41,11 @@ Deno.test("stock: status, usage and check of a container", async () => {
   await container.ok(["busybox", "ping", "-c2", "-i0.1", "-W2", "192.168.0.1"]);
   const usage = await agent.json("usage", ["stock-1"]);
   assertEquals(usage.net_tx_packets >= 2, true, JSON.stringify(usage));
-  // A config without a version is of a time before CHECK.
-  assertEquals((await agent.json("check", ["stock-1"]))[0].outcome, "not checked");
+  // A config without a version is of a time before CHECK, and one that maps no ports is no success.
+  const check = await agent.isolator("check", ["stock-1"]);
+  const [{ outcome, causes }] = JSON.parse(check.stdout);
+  assertEquals([check.code, outcome], [1, "not checked"]);
+  assertEquals(causes.map(({ code }: { code: string }) => code), ["no_port_mapper"]);
 });
 
 Deno.test("stock: recover keeps what lives and removes what doesn't", async () => {

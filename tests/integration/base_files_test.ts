@@ -193,7 +193,7 @@ inDirectory("an error of a file names it, and says what to do", (dir) => {
     [() => writeCheckpoint(`${dir}/loop/file`, ""), "ELOOP"],
     [() => readCheckpoint(dir), "EISDIR"],
     [() => makeDirectory(`${dir}/plain`), "EEXIST"],
-    [() => makeDirectory(`${dir}/plain/deep`), "ENOTDIR"],
+    [() => makeDirectory(`${dir}/plain/deep`), "EEXIST"],
     [() => removeCheckpoint(`${dir}/plain/file`), "ENOTDIR"],
   ];
   for (const [work, errno] of attempts) {
