@@ -2,25 +2,19 @@
  * The same calls on the reference's plugins and on ours, each in a network of its own. With
  * TWINS_REFERENCE, another build of the reference is the judge.
  */
-import { COMMIT } from "../harness/commit.ts";
-import { choiceOf } from "../harness/rotation.ts";
+import { partOf } from "../harness/rotation.ts";
 import { CASES } from "./cases.ts";
 import { CHAINED_CASES } from "./chained_cases.ts";
 import { heldOutCases } from "./held_out.ts";
 import { OURS, REFERENCE, RELEASE, TwinNetwork } from "./network.ts";
 import { judgeAll } from "./run.ts";
 
-/** With Debian's release, a third that the commit chooses; or what the variable says, such as `all`. */
-const PARTS = 3;
-const choice = choiceOf(
-  RELEASE === "debians" ? Deno.env.get("MESOS_CNI_TEST_TWINS") || COMMIT : "all",
-);
+const all = [...CASES, ...CHAINED_CASES, ...heldOutCases(RELEASE, "here")]
+  .filter(({ newer }) => !(RELEASE === "debians" && newer !== undefined));
+/** The newest release judges all. */
+const cases = RELEASE === "debians" ? partOf(all, 3) : all;
 
-const cases = [...CASES, ...CHAINED_CASES, ...heldOutCases(RELEASE, "here")]
-  .filter(({ newer }) => !(RELEASE === "debians" && newer !== undefined))
-  .filter(({ id }, i, all) => choice.takes(id, i, all.length, Math.ceil(all.length / PARTS)));
-
-Deno.test(`twins (${choice.name}): ${cases.length} cases come to the same with the reference and with ours`, async (t) => {
+Deno.test(`twins: ${cases.length} cases come to the same with the reference and with ours`, async (t) => {
   await judgeAll(t, {
     cases,
     release: RELEASE,
