@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { debOf as deb, dpkg, machine, NEEDS_ROOT } from "../harness/debian.ts";
-import { partOf } from "../harness/rotation.ts";
+import { partOf } from "../harness/part.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { BRIDGE, CHAIN, Clinic, PORT } from "../harness/clinic.ts";
-import { partOf } from "../harness/rotation.ts";
+import { partOf } from "../harness/part.ts";
 
 /** A state, how it is made, and the code that all say. */
 type State = [code: string, make: (clinic: Clinic) => Promise<unknown>];

@@ -2,18 +2,6 @@
  * What of a long list a run does: a part that the commit chooses, so that each commit does the same
  * each time and the commits together do all; or all.
  */
-import { COMMIT } from "./commit.ts";
-
-/**
- * One of so many parts of a list: the commit's, or what `MESOS_CNI_TEST_PARTS` says, `all` or the K-th of
- * N (`2/3`). CI does all of it.
- */
-export function partOf<T>(all: readonly T[], parts: number): T[] {
-  const choice = choiceOf(Deno.env.get("MESOS_CNI_TEST_PARTS") || COMMIT);
-  const size = Math.ceil(all.length / parts);
-  return all.filter((_, i) => choice.takes(`${i}`, i, all.length, size));
-}
-
 /** So many of each list are a part. */
 const PART = { faults: 6, outside: 6, healthy: 4, outside_healthy: 4 };
 export type List = keyof typeof PART;

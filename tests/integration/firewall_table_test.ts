@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { partOf } from "../harness/rotation.ts";
+import { partOf } from "../harness/part.ts";
 import {
   Agent,
   type Config,

@@ -2,7 +2,7 @@
  * The same calls on the reference's plugins and on ours, each in a network of its own. With
  * TWINS_REFERENCE, another build of the reference is the judge.
  */
-import { partOf } from "../harness/rotation.ts";
+import { partOf } from "../harness/part.ts";
 import { CASES } from "./cases.ts";
 import { CHAINED_CASES } from "./chained_cases.ts";
 import { heldOutCases } from "./held_out.ts";
