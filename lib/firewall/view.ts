@@ -90,6 +90,40 @@ export class BothFamilies extends FirewallView {
   }
 }
 
+/**
+ * A view for whoever looks for the rules of many, one after the other: of one, its own rules are taken
+ * apart, and once there is a second one, all rules of the chain, for the rest too.
+ */
+export class Snapshot extends FirewallView {
+  readonly #chains = new Map<string, Map<string | undefined, FoundRule[]> | undefined>();
+
+  constructor(private readonly view: FirewallView) {
+    super();
+  }
+
+  override chain(place: Place) {
+    return this.view.chain(place);
+  }
+
+  override rules(place: Place, like?: readonly Like[]) {
+    return this.view.rules(place, like);
+  }
+
+  override withComment(place: Place, comments: readonly string[]): FoundRule[] {
+    const name = placeName(place);
+    if (!this.#chains.has(name)) {
+      this.#chains.set(name, undefined);
+      return this.view.withComment(place, comments);
+    }
+    let rules = this.#chains.get(name);
+    if (!rules) {
+      rules = Map.groupBy(this.view.rules(place), ({ comment }) => comment);
+      this.#chains.set(name, rules);
+    }
+    return comments.flatMap((comment) => rules.get(comment) ?? []);
+  }
+}
+
 /** A change; built-in chains and tables that it needs are made. */
 export type FirewallChange =
   /** A rule at the end of its chain, or before all others. */
