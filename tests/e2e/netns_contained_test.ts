@@ -1,9 +1,8 @@
 /** `--mount`: the programs of a container get its rights, and nothing of the agent's. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { until } from "../harness/agent.ts";
 import { kernelTest } from "../harness/kernel.ts";
-import { Pty } from "../harness/pty.ts";
+import { inForeground, Pty } from "../harness/pty.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
 /** A container that may do little, as a container runtime starts one. Prints its pid as the agent sees it. */
@@ -185,14 +184,12 @@ kernelTest("exec --mount: what a container types is not the operator's typing", 
   Deno.kill(shell.pid, "SIGWINCH");
   shell.type("sleep 1000\r");
   await shell.expect(/sleep 1000\r\n/);
-  await until(
-    async () => (await agent.run(["pgrep", "-x", "sleep"])).stdout.split("\n").length > 2,
-    "two that sleep",
-  );
+  await inForeground(agent, container.pid, "sleep");
   shell.type("\x1a");
   await shell.expect(/Stopped/);
   shell.type("fg\r");
   await shell.expect(/\nsleep 1000\r\n/);
+  await inForeground(agent, container.pid, "sleep");
   shell.type("\x03");
   await shell.expect(/# $/);
   shell.type("stty size; exit 7\r");

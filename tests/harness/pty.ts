@@ -1,6 +1,7 @@
 /** A pseudo terminal with a shell in it, for what only shows in a terminal: keys, jobs, sizes. */
 import { openLibc } from "../../lib/kernel/libc.ts";
 import { type Handle, open } from "../../lib/kernel/files.ts";
+import type { Sandbox } from "./sandbox.ts";
 
 const libc = openLibc({
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
@@ -111,4 +112,20 @@ export class Pty implements AsyncDisposable {
     await this.#reading;
     this.#master.close();
   }
+}
+
+/** Waits until a process of that name in the network of `pid` runs and has its terminal's keys. */
+export async function inForeground(agent: Sandbox, pid: number, name: string): Promise<void> {
+  // proc(5), stat: the fields are pid, name, state, parent, group, session, terminal, its foreground group.
+  const script = `for pid in $(pidof "$1"); do
+      [ "$(readlink /proc/$pid/ns/net)" = "$(readlink "/proc/$2/ns/net")" ] || continue
+      set -- "$1" "$2" $(cat "/proc/$pid/stat")
+      [ "$5" != T ] && [ "$7" = "\${10}" ] && echo it
+    done`;
+  for (let i = 0; i < 500; i++) {
+    const { stdout } = await agent.run(["sh", "-c", script, "sh", name, `${pid}`]);
+    if (stdout.includes("it")) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`no ${name} in the foreground of a terminal`);
 }
