@@ -25,6 +25,13 @@ import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
  */
 export const REQUESTS_MODE = 0o700;
 
+/** The base directory that a container's network namespace has its name in; undefined if it has none there. */
+export function baseOf(netns: string, id: string): string | undefined {
+  const handle = /^(.+)\/isolators\/network\/(?:cni\/([^/]+)\/ns|mesos-cni\/handles\/([^/]+))$/
+    .exec(netns);
+  return handle && (handle[2] ?? handle[3]) === id ? handle[1] : undefined;
+}
+
 /** All paths below one base directory (`--runtime_dir`, or `--work_dir`). */
 export class Layout {
   /** The directory of containers, which a stock agent reads as such. */

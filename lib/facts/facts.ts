@@ -24,7 +24,12 @@ import { stateOf } from "./readers/container.ts";
 import { readForwardPolicy } from "./readers/firewall.ts";
 import { readLeases, readResolvConf } from "./readers/files.ts";
 import { readLinks } from "./readers/link.ts";
-import { readLeftPorts, readPluginRules, readPorts } from "./readers/ports.ts";
+import {
+  readLeftPorts,
+  readOtherDirectories,
+  readPluginRules,
+  readPorts,
+} from "./readers/ports.ts";
 import { readRoutes } from "./readers/route.ts";
 import { isGateway, Scene } from "./scene.ts";
 
@@ -61,6 +66,7 @@ export const OF_MACHINE: readonly FactReader<Agent>[] = [
   { name: "its networks have free addresses", read: readAddressRanges },
   { name: "its disk has room for checkpoints", read: readDisk },
   { name: "no port leads to a container that is gone", read: readLeftPorts },
+  { name: "all containers are in the directory that is looked into", read: readOtherDirectories },
 ];
 
 /** What one reader said. */

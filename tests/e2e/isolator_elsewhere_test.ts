@@ -1,7 +1,7 @@
 /** What lives where this program can't look is neither taken nor removed. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { Agent, bridgeNetwork, portMapperNetwork } from "../harness/agent.ts";
+import { Agent, bridgeNetwork, portMapperNetwork, RUNTIME_DIR } from "../harness/agent.ts";
 import { StockContainer } from "../harness/stock_agent.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
@@ -105,4 +105,19 @@ Deno.test("elsewhere: a stock agent's tasks are its own, though its mounts are n
   // The agent's own look.
   const own = await agent.ok([MESOS_CNI, "isolator", "gc", "--json", ...flags]);
   assertEquals(JSON.parse(own), []);
+});
+
+Deno.test("elsewhere: containers under a directory that nobody has named are told of, and where", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const flags = ["--networks=port-mapper-test", "--port_mappings=8080:80", "--name=web"];
+  const web = agent.spawn(agent.runArgv(flags, ["sh", "-c", "echo started; exec sleep 1000"]));
+  await web.printed(/started/);
+  const status = async (dir: string) =>
+    (await agent.sandbox.run([MESOS_CNI, "status", `--runtime_dir=${dir}`])).stdout;
+  const unseen = "containers live whose checkpoints are in another directory";
+  const from = await status("/run/nowhere");
+  assertStringIncludes(from, `${unseen}: web (--runtime_dir=${RUNTIME_DIR})`);
+  assertEquals(from.includes("all is well"), false, from);
+  assertEquals((await status(RUNTIME_DIR)).includes(unseen), false);
+  await web.end();
 });

@@ -1,13 +1,15 @@
 /** Mapped ports and the other rules of plugins: whether they are there, and no process has the port. */
 import { variable } from "../../base/environment.ts";
+import { statOf } from "../../base/exists.ts";
 import type { PortMapping } from "../../cni/port_mappings.ts";
+import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { describeMapping } from "../../ports/mapping.ts";
 import type { Agent } from "../agent.ts";
 import { type Cause, cause, RECOVER, run } from "../cause.ts";
-import { type Look, nothing, saw } from "../look.ts";
+import { blind, type Look, nothing, saw } from "../look.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
 /** The plugins that map ports. */
@@ -73,6 +75,24 @@ export function readLeftPorts(agent: Agent): Look {
       )
     ),
   );
+}
+
+/** Live containers on record whose checkpoints are in a directory that this call was not told of. */
+export function readOtherDirectories({ sources }: Agent): Look {
+  const here = statOf(sources.layout.containers);
+  const others = Map.groupBy(
+    listOwners().filter(({ fate }) => fate !== "gone"),
+    ({ netns, containerId }) => baseOf(netns, containerId),
+  );
+  const unseen = [...others].flatMap(([base, owners]): string[] => {
+    if (base === undefined) return [];
+    const there = statOf(new Layout(base).containers);
+    if (here && there?.dev === here.dev && there.ino === here.ino) return [];
+    return [`${owners.map(({ containerId }) => containerId).join(", ")} (--runtime_dir=${base})`];
+  });
+  return unseen.length > 0
+    ? blind(`containers live whose checkpoints are in another directory: ${unseen.join("; ")}`)
+    : saw("records of mapped ports", []);
 }
 
 /** What other plugins know to be missing of theirs, such as masquerading. */
