@@ -7,6 +7,7 @@ import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
 const NEWER = "/root/mesos-cni-newer";
 const SERVICE = "mesos-cni.service";
+const TEXTFILES = "/var/lib/prometheus/node-exporter";
 
 longMachineTest(
   "the units start, stop, come back after a crash, and survive an upgrade",
@@ -27,6 +28,11 @@ longMachineTest(
       await start(machine, "web", "--networks=cni-test", "exec sleep 100000");
       assertStringIncludes(await ask(machine, "/v1/containers"), "web");
 
+      // The timer of metrics, whose directory is node exporter's: one that finds a fault has not failed.
+      await machine.ok(`mkdir -p ${TEXTFILES} && systemctl enable --now mesos-cni-metrics.timer`);
+      assertStringIncludes(await metrics(machine), "mesos_cni_");
+      assertEquals(await result(machine), "success");
+
       await machine.ok(`systemctl stop ${SERVICE}`);
       assertEquals(await state(machine), "inactive"); // and not failed
       await machine.ok(`systemctl start ${SERVICE}`);
@@ -42,7 +48,10 @@ longMachineTest(
       assertStringIncludes(await ask(machine, "/healthz"), '"version":"0.1.9"');
       assertStringIncludes(await ask(machine, "/v1/containers"), "web");
 
+      await machine.ok(`rm ${TEXTFILES}/mesos-cni.prom`);
       await machine.reboot();
+      await metrics(machine);
+      assertEquals(await result(machine), "success");
       assertEquals(JSON.parse(await ask(machine, "/v1/recover", "POST"))[0]?.outcome, undefined);
       assertEquals(await machine.ok("mesos-cni list --json"), "[]\n");
       assertEquals(await state(machine), "active");
@@ -54,6 +63,22 @@ longMachineTest(
 
 async function state(machine: Machine): Promise<string> {
   return (await machine.run(`systemctl is-active ${SERVICE}`)).stdout.trim();
+}
+
+/** What the timer's unit has written for node exporter, which it does ten seconds after the timer's start. */
+async function metrics(machine: Machine): Promise<string> {
+  const file = `${TEXTFILES}/mesos-cni.prom`;
+  return await machine.ok(
+    `for i in $(seq 90); do [ -e ${file} ] && break; sleep 1; done; cat ${file}`,
+  );
+}
+
+/** How the unit of metrics ended last, once it has ended. */
+async function result(machine: Machine): Promise<string> {
+  const unit = "mesos-cni-metrics.service";
+  const ended = `[ "$(systemctl is-active ${unit})" = inactive ]`;
+  await machine.ok(`for i in $(seq 60); do ${ended} && break; sleep 1; done; ${ended}`);
+  return (await machine.ok(`systemctl show --property=Result --value ${unit}`)).trim();
 }
 
 async function mainPid(machine: Machine): Promise<string> {

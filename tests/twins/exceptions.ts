@@ -166,6 +166,37 @@ export const EXCEPTIONS = {
     theirs: given("10.1.0.2"),
     ours: [...STORE, ...given("10.1.0.4")],
   },
+  "an ADD asks for addresses first, of a VLAN that is taken": {
+    sentence:
+      "An ADD asks for addresses before it makes anything: after one that failed, host-local " +
+      "goes on with the next address.",
+    theirs: ["file /run/twins/dir/net1/last_reserved_ip.0: 10.1.0.2"],
+    ours: ["file /run/twins/dir/net1/last_reserved_ip.0: 10.1.0.3"],
+  },
+  "a failed ADD is in the way of none": {
+    sentence:
+      "**An ADD that fails leaves nothing** but the bridge, which another container may use by then: no veth, lease or rule.",
+    theirs: [
+      ...[...REFUSED, "ns1 link eth0", "ns1 link RANDOM"],
+      ...["flags=BROADCAST,MULTICAST", "ipv4 arp_notify:0", "ipv6 ndisc_notify:0", "mtu=1500"]
+        .map((fact) => `ns1 link eth0 ${fact}`),
+      "ns1 link eth0 qdisc=noop",
+    ],
+    ours: [
+      ...["exit 0", "result", "file /run/twins/dir/net1/10.1.0.2", ...STORE],
+      "ns1 link eth0 address broadcast=10.1.0.255 family=inet label=eth0 local=10.1.0.2 prefixlen=24 scope=global",
+      ...["flags=BROADCAST,MULTICAST,UP", "ipv4 arp_notify:1", "ipv6 ndisc_notify:1", "mtu=1400"]
+        .map((fact) => `ns1 link eth0 ${fact}`),
+      ...["qdisc=noqueue", "qdisc kind=noqueue refcnt=2 root=true"].map((fact) =>
+        `ns1 link eth0 ${fact}`
+      ),
+      ...[
+        "dst=10.1.0.0/24 flags= prefsrc=10.1.0.2 protocol=kernel scope=link table=main type=unicast",
+        "dst=10.1.0.2 flags= prefsrc=10.1.0.2 protocol=kernel scope=host table=local type=local",
+        "dst=10.1.0.255 flags= prefsrc=10.1.0.2 protocol=kernel scope=link table=local type=broadcast",
+      ].map((route) => `ns1 link eth0 route ${route}`),
+    ],
+  },
   "DEL finds what was made": {
     sentence: "**DEL finds what was made** by more than a name:",
     theirs: [

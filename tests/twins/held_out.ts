@@ -90,6 +90,7 @@ const DIFFERS: Readonly<Record<string, Differs>> = {
   "host-local-partly-exhausted": { "a failed ADD leaves the mark": [1] },
   "host-local-runtime-ips": { "a failed ADD leaves the mark": [2] },
   "host-local-no-ipam": { "DEL of nothing": [2] },
+  "ipvlan-mistakes": { "a failed ADD is in the way of none": [3, 4] },
   "list-versions-mixed": { "a result of another version": [1, 2] },
   "loopback-not-a-namespace": { "DEL of nothing": [2] },
   "loopback-own-namespace": { "the host's own namespace": [0] },
@@ -120,6 +121,7 @@ const DIFFERS: Readonly<Record<string, Differs>> = {
   "sbr-mistakes": { "DEL of nothing": [6] },
   "tuning-mac-bad": { "what a failed ADD changed is as before": [1, 2, 3] },
   "tuning-unchained": { "what a failed ADD changed is as before": [4, 5, 6, 7] },
+  "vlan-mistakes": { "an ADD asks for addresses first, of a VLAN that is taken": [7] },
 };
 
 /** Of those for Debian's, the suite takes about so many; all take minutes. */
