@@ -1,4 +1,5 @@
 /** An agent and all of its containers: what concerns the agent once, then causes with who has them. */
+import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
 import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
@@ -6,7 +7,7 @@ import { type Cause, isProblem } from "../facts/cause.ts";
 import { OF_AGENT, OF_MACHINE, readFacts } from "../facts/facts.ts";
 import { textOf } from "../facts/sentences.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis } from "./diagnose.ts";
+import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis, ENDED } from "./diagnose.ts";
 
 /** They wait more than they work. */
 const AT_A_TIME = 25;
@@ -114,8 +115,9 @@ async function rowOf(id: string, ask: () => Promise<Diagnosis>): Promise<Row> {
   try {
     return { id, diagnosis: await ask() };
   } catch (error) {
-    // A container may end while the others are asked.
-    return { id, error: reasonOf(error) };
+    return error instanceof OperatorError && error.code === ENDED
+      ? { id, skipped: "it has ended meanwhile" }
+      : { id, error: reasonOf(error) };
   }
 }
 

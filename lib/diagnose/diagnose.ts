@@ -14,6 +14,7 @@ import { type Fact, OF_AGENT, OF_CONTAINER, readFacts } from "../facts/facts.ts"
 import { stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { findInode } from "../kernel/proc.ts";
 import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
@@ -61,7 +62,7 @@ const EXPLAINING_MS = [5000, 15_000] as const;
 /**
  * Finds what is wrong with a container's network.
  *
- * @throws {OperatorError} for what can't be diagnosed at all, such as `host_network`
+ * @throws {OperatorError} for what can't be diagnosed at all, such as `host_network`; {@link ENDED}
  */
 export async function diagnose(
   agent: Agent,
@@ -75,6 +76,7 @@ export async function diagnose(
     return verdict(target.name, [], { state, explained: [], facts: [] });
   }
   requireAlive(target);
+  const namespace = findInode(target.netns);
   const others: Scene[] = [];
   using scene = Scene.of(agent, target);
   try {
@@ -86,11 +88,23 @@ export async function diagnose(
       sharedAddresses({ scene, kernel }),
       options.agentFacts ?? readFacts(OF_AGENT, agent),
     ]);
+    if (findInode(target.netns) !== namespace) throw ended(target);
     const read = [...facts, asFact(scene, shared), ...agents];
     return verdict(target.name, asked, { state, explained: causes, facts: read });
   } finally {
     for (const other of others) other[Symbol.dispose]();
   }
+}
+
+/** The code of the error that a container ended while it was asked, which is neither health nor a fault. */
+export const ENDED = "container_ended";
+
+function ended({ name, id }: Target): OperatorError {
+  const seeHistory = id === undefined ? "" : `: what became of it tells mesos-cni history ${id}`;
+  return new OperatorError(
+    ENDED,
+    `${name} has ended while it was asked, and nothing that was seen counts${seeHistory}`,
+  );
 }
 
 function asFact({ interfaces }: Scene, causes: Cause[]): Fact {

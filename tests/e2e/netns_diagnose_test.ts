@@ -1,6 +1,7 @@
 /** The compiled program's diagnosis beside the catalogue: networks, handles, findings, --fix. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { Agent, bridgeNetwork as agentNetwork, until } from "../harness/agent.ts";
 import { BRIDGE, CHAIN, Clinic } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { Pty } from "../harness/pty.ts";
@@ -48,6 +49,32 @@ Deno.test("any namespace is diagnosed by its handle, without a checkpoint", asyn
   const { code, stdout } = await clinic.netns("diagnose", flag);
   assertEquals(code, 1);
   assertStringIncludes(stdout, `cause: the bridge ${BRIDGE} is down`);
+});
+
+Deno.test("of a container that ends while it is asked, neither health nor a cause is said", async () => {
+  await using agent = await Agent.create(agentNetwork("net", "10.216.0.0/16"));
+  const diagnose = ["netns", "diagnose", "--runtime_dir=/run/mesos"];
+  for (
+    const [flag, code, said] of [["web", 1, /error: .*web has ended while/], [
+      "--all",
+      0,
+      /web.*ended/,
+    ]] as const
+  ) {
+    const web = await agent.start("web", ["--networks=net"]);
+    const child = agent.sandbox.spawn([MESOS_CNI, ...diagnose, flag]);
+    // The first question is on its way.
+    await until(
+      async () => (await agent.sandbox.ok(["cat", "/proc/net/packet"])).split("\n").length > 2,
+      "a tap",
+    );
+    await web.end();
+    await child.stdin.close();
+    const { code: ended, stdout, stderr } = await child.output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assertMatch(`${out}${err}`, said);
+    assertEquals(ended, code);
+  }
 });
 
 Deno.test("a finding names the rule, and has evidence and a remedy that follows", async () => {
