@@ -2,7 +2,7 @@
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { CniCommand } from "../../lib/cni/invocation.ts";
 import { runProgram } from "../timing.ts";
-import { LINKS, linkTypes } from "./ours.ts";
+import { layPlugins, OWN_PLUGINS } from "./ours.ts";
 import { type Backend, bridgeConfig, environment, mappings, NETNS, type Peer } from "./peer.ts";
 
 /** Debian's; a newer build has the backend nftables as well. */
@@ -59,9 +59,9 @@ export function goChain(backend: Backend): Peer {
 
 /** The same list by our file, which is started for each of the two. */
 export async function ownChain(): Promise<Peer> {
-  await linkTypes();
+  await layPlugins();
   const net = 59;
-  const chain = new Chain(LINKS, "own-list", net, "iptables");
+  const chain = new Chain(OWN_PLUGINS, "own-list", net, "iptables");
   return peerOf("ours, a list of bridge and portmap, iptables", chain, net);
 }
 

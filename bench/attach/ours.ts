@@ -2,6 +2,7 @@
 import { fromFileUrl } from "@std/path";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { CniCommand, Invocation } from "../../lib/cni/invocation.ts";
+import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { locatePlugin } from "../../lib/cni/locate.ts";
 import { portMapper } from "../../plugins/port_mapper/plugin.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
@@ -18,9 +19,8 @@ import {
 
 export const BINARY = fromFileUrl(new URL("../../dist/mesos-cni", import.meta.url));
 export const CHAIN = "MESOS-BENCH";
-/** Links to the program, as `install` makes them. */
-export const LINKS = "/run/ours";
-const TYPES = ["mesos-cni-port-mapper", "bridge", "host-local", "portmap"];
+/** The plugins as `install` lays them: launchers, and a link for the port mapper. */
+export const OWN_PLUGINS = "/run/ours";
 
 /** What the service does for each, without the service: functions of the benchmark's own process. */
 export function inProcess(backend: Backend): Peer {
@@ -35,20 +35,24 @@ export function inProcess(backend: Backend): Peer {
   };
 }
 
-/** The links in LINKS. */
-export async function linkTypes(): Promise<void> {
-  await Deno.mkdir(LINKS, { recursive: true });
-  for (const type of TYPES) await Deno.symlink(BINARY, `${LINKS}/${type}`).catch(ifThere);
+export async function layPlugins(): Promise<void> {
+  await Deno.mkdir(OWN_PLUGINS, { recursive: true });
+  for (const type of REGISTRY.values()) {
+    const path = `${OWN_PLUGINS}/${type.type}`;
+    if (type.standard) {
+      await Deno.writeFile(path, launcherBytes(launcherOf(type, BINARY)), { mode: 0o755 });
+    } else await Deno.symlink(BINARY, path).catch(ifThere);
+  }
 }
 
 /** As an agent does it: a program for the port mapper, in which the bridge is a function. */
 export async function asProgram(backend: Backend): Promise<Peer> {
-  await linkTypes();
+  await layPlugins();
   const config = wrapping(`prog-${backend}`, backend === "iptables" ? 52 : 53, backend);
   const call = async (command: CniCommand, id: string) => {
-    await runProgram(`${LINKS}/mesos-cni-port-mapper`, [], {
+    await runProgram(`${OWN_PLUGINS}/mesos-cni-port-mapper`, [], {
       clearEnv: true,
-      env: environment(command, id, LINKS),
+      env: environment(command, id, OWN_PLUGINS),
       stdin: JSON.stringify(config),
     });
   };

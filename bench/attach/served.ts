@@ -3,7 +3,7 @@ import type { JsonObject } from "../../lib/base/json.ts";
 import { Containerizer } from "../../tests/harness/containerizer.ts";
 import type { Namespace } from "../../tests/harness/sandbox.ts";
 import { Service } from "../../tests/harness/service.ts";
-import { LINKS, linkTypes, wrapping } from "./ours.ts";
+import { layPlugins, OWN_PLUGINS, wrapping } from "./ours.ts";
 import { type Backend, mappings, type Peer } from "./peer.ts";
 
 /** The namespaces of the benchmark itself, in which its peers work too. */
@@ -30,7 +30,7 @@ export class Served implements AsyncDisposable {
   /** A service that was just started, with a network of each backend. */
   static async start(): Promise<Served> {
     const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
-    await linkTypes();
+    await layPlugins();
     await Deno.mkdir(`${dir}/networks`);
     for (const backend of ["iptables", "nftables"] as const) {
       const config: JsonObject = wrapping(networkOf(backend), NETS[backend], backend);
@@ -39,7 +39,7 @@ export class Served implements AsyncDisposable {
     }
     const service = await Service.start(HERE, `${dir}/isolator.sock`, [
       `--network_cni_config_dir=${dir}/networks`,
-      `--network_cni_plugins_dir=${LINKS}`,
+      `--network_cni_plugins_dir=${OWN_PLUGINS}`,
     ]);
     return new Served(service, new Containerizer(HERE), dir);
   }

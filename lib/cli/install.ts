@@ -2,7 +2,7 @@ import { variable } from "../base/environment.ts";
 import { dirname, join, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
-import { PLUGIN_CHOICES } from "../install/plugin_links.ts";
+import { PLUGIN_CHOICES } from "../install/plugin_launchers.ts";
 import { install, uninstall } from "../install/install.ts";
 import { checkMachine } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
@@ -62,7 +62,7 @@ export const installCommand: Command = {
     {
       name: "plugins",
       value: "WHICH",
-      help: "links for the standard plugins in this program: those that the directories lack, " +
+      help: "launchers of the standard plugins in this program: those that the directories lack, " +
         "all (others are moved aside until uninstall), or none",
       default: "missing",
       complete: [...PLUGIN_CHOICES],
@@ -105,8 +105,7 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
     const placed = await install({
       binDir,
       pluginsDirs,
-      types: [...call.plugins.values()].filter(({ standard, load }) => standard && load)
-        .map(({ type }) => type),
+      types: [...call.plugins.values()].filter(({ standard, load }) => standard && load),
       plugins,
       unitDir,
       shareDir,

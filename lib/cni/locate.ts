@@ -3,6 +3,7 @@ import { type FileState, isGone, stateOf } from "../kernel/proc.ts";
 import { messageOf } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import { findPlugin } from "./find.ts";
+import { findLauncher } from "./launcher.ts";
 import type { Plugin } from "./invocation.ts";
 import { isBuiltIn, type Registry } from "./plugin_type.ts";
 import { type ProcessOptions, processPlugin } from "./process.ts";
@@ -72,11 +73,13 @@ export function pluginFile(
 /** The file that runs, as it is first asked for: undefined where an upgrade has taken its name away. */
 let own: FileState | undefined | "unknown" = "unknown";
 
-/** Whether a file that is there is the program that runs. */
+/** Whether a file that is there is the program that runs, or a launcher that becomes it. */
 export function isThisProgram(file: string): boolean {
   if (own === "unknown") own = find(Deno.execPath());
-  const other = stateOf(file);
-  return own?.device === other.device && own.inode === other.inode;
+  const launcher = findLauncher(file);
+  if (launcher && !launcher.isIntact) return false;
+  const other = launcher ? find(launcher.program) : stateOf(file);
+  return own !== undefined && own.device === other?.device && own.inode === other.inode;
 }
 
 function find(path: string): FileState | undefined {

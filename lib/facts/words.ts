@@ -265,6 +265,8 @@ const WORDS = {
     "the agent listens on {other} port {port}, not on {address} | start it with an --ip that containers reach, such as {address}",
   plugin_missing:
     "{network} needs the plugin {value}, which is not in {file} | install it there: mesos-cni install --plugins=all, or Debian's containernetworking-plugins",
+  plugin_stale:
+    "the launcher of {value} in {file} is another release's, and answers VERSION as that one did | write it anew: mesos-cni install",
   config_errors:
     "{file} has errors by its rules: {value} | what is wrong, and where: mesos-cni lint {file}",
   addresses_used_up:

@@ -3,6 +3,7 @@ import { dirname, join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { knownContainers } from "../containers/ids.ts";
+import type { PluginType } from "../cni/plugin_type.ts";
 import type { Layout } from "../containers/layout.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { listOwners } from "../ports/mod.ts";
@@ -19,7 +20,7 @@ import {
   textPiece,
 } from "./files.ts";
 import { packagesOf, undivert } from "./packages.ts";
-import { type PluginChoice, pluginLinks, takeAway } from "./plugin_links.ts";
+import { type PluginChoice, pluginLaunchers, takeAway } from "./plugin_launchers.ts";
 import { type Entry, readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { METRICS_FILE, units } from "./units.ts";
 
@@ -35,8 +36,8 @@ export interface InstallOptions {
   binDir: string;
   /** Directories of plugins, each of which gets the port mapper. */
   pluginsDirs: readonly string[];
-  /** Types of the other plugins that this program contains, and which of them get a link. */
-  types: readonly string[];
+  /** The other plugins that this program contains, and which of them get a launcher. */
+  types: readonly PluginType[];
   plugins: PluginChoice;
   unitDir: string;
   /** Where the manual page and the completions go, by the usual names below it. */
@@ -71,7 +72,7 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
     programPiece(file, bytes),
     symlinkPiece(program, file),
     ...pluginsDirs.map((dir) => symlinkPiece(join(dir, PLUGIN), program)),
-    ...pluginLinks(options.types, pluginsDirs, program, options.plugins),
+    ...pluginLaunchers(options.types, pluginsDirs, program, options.plugins),
     ...Object.entries(units({ binary: program }))
       .map(([name, text]) => textPiece(join(unitDir, name), text)),
     ...Object.entries(shared).map(([name, text]) => textPiece(join(shareDir, name), text)),

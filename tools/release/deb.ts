@@ -7,12 +7,18 @@ import { SCRIPTS } from "../../lib/cli/completions.ts";
 import { manualPage } from "../../lib/cli/man.ts";
 import { SETTINGS_FILE } from "../../lib/cli/found_values.ts";
 import { TABLE } from "../../lib/cli/table.ts";
+import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { MANIFEST } from "../../lib/install/manifest.ts";
 import { METRICS_FILE, units } from "../../lib/install/units.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 
 /** Debian's names of the architectures that releases are made for. */
 export const DEBIAN_ARCH: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+const LAUNCHER_ARCH: Readonly<Record<string, "x86_64" | "aarch64">> = {
+  amd64: "x86_64",
+  arm64: "aarch64",
+};
 
 export interface DebOptions {
   /** The compiled program. */
@@ -73,8 +79,15 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   await link("usr/bin/mesos-cni", `../lib/mesos-cni/${name}`);
   await link("usr/lib/cni/mesos-cni-port-mapper", "../../bin/mesos-cni");
   // Beside the directory of containernetworking-plugins, whose files have the same names.
-  for (const { type, load } of REGISTRY.values()) {
-    if (load) await link(`${PLUGINS.slice(1)}/${type}`, "../../../bin/mesos-cni");
+  for (const type of REGISTRY.values()) {
+    const path = `${PLUGINS.slice(1)}/${type.type}`;
+    if (type.standard) {
+      await write(
+        path,
+        launcherBytes(launcherOf(type, "/usr/bin/mesos-cni"), LAUNCHER_ARCH[arch]),
+        0o755,
+      );
+    } else if (type.load) await link(path, "../../../bin/mesos-cni");
   }
   await write(SETTINGS_FILE.slice(1), SETTINGS);
   await write("DEBIAN/conffiles", `${SETTINGS_FILE}\n`);
@@ -175,6 +188,8 @@ const OVERRIDES =
 mesos-cni: unstripped-binary-or-object [usr/lib/mesos-cni/*]
 mesos-cni: embedded-library *
 mesos-cni: hardening-no-fortify-functions [usr/lib/mesos-cni/*]
+# A launcher is a program without a library, which it has no use for.
+mesos-cni: statically-linked-binary [usr/lib/mesos-cni/plugins/*]
 # It is called by the name of a plugin too.
 mesos-cni: no-manual-page [usr/lib/mesos-cni/*]
 `;

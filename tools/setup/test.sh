@@ -35,6 +35,12 @@ setup_for_tests() {
       (setup_packages neovim:/usr/bin/nvim emacs-nox:/usr/bin/emacs elpa-eglot:/usr/share/doc/elpa-eglot) ||
         say "Neovim and Emacs: not to be had here, so their tests are skipped" ;;
   esac
+  case "${FILES[*]}" in
+    *tests/e2e/launcher*)
+      (setup_packages binutils:/usr/bin/as binutils-aarch64-linux-gnu:/usr/bin/aarch64-linux-gnu-as \
+        qemu-user-static:/usr/bin/qemu-aarch64-static) ||
+        say "an assembler and an emulator: not to be had here, so launchers are tried on this architecture alone" ;;
+  esac
   # Made here, since npm is asked for its parts and the tests have no network.
   case "${FILES[*]}" in
     *tests/e2e/lint_editors*) editors/vscode/package.sh "$PROGRAM" >"$TOOLS/vsix.$$" 2>&1 || {

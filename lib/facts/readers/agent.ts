@@ -1,9 +1,11 @@
 /** What concerns the agent, and so all of its containers: read once. */
 import { reasonOf } from "../../base/log.ts";
+import { exists } from "../../base/exists.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { Catalog } from "../../cni/catalog.ts";
 import { findPlugin } from "../../cni/find.ts";
-import { isBuiltIn } from "../../cni/plugin_type.ts";
+import { findLauncher, launcherOf } from "../../cni/launcher.ts";
+import { isBuiltIn, type Registry } from "../../cni/plugin_type.ts";
 import { roomAt } from "../../kernel/room.ts";
 import { findRunningAgent } from "../../mesos/running_agent.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
@@ -142,18 +144,19 @@ export function readPluginDirectory({ sources }: Agent): Look {
   if (!catalog) return nothing("no directory of networks is known");
   const networks = unlessRefused(catalog);
   if (!networks) return blind("the directory of networks can't be read");
-  const found = new Map<string, string | undefined>();
+  const found = new Map<string, Problem | undefined>();
   const causes = networks.names().flatMap((network): Cause[] =>
     [...new Set(pluginsOf(networks, network).map(({ type }) => String(type)))].flatMap(
       (type): Cause[] => {
-        if (!isStock && isBuiltIn(plugins, type)) return [];
-        if (!found.has(type)) found.set(type, whyNot(type, pluginsDir ?? ""));
-        const why = found.get(type);
-        return why === undefined ? [] : [cause(
-          "plugin_missing",
+        if (!found.has(type)) {
+          found.set(type, problemOf(type, pluginsDir ?? "", plugins, isStock === true));
+        }
+        const { code, why } = found.get(type) ?? {};
+        return code === undefined ? [] : [cause(
+          code,
           ["agent", "agent"],
           { network, value: type, file: pluginsDir },
-          [why],
+          [why!],
         )];
       },
     )
@@ -167,13 +170,38 @@ function pluginsOf(catalog: Pick<Catalog, "read">, network: string): JsonObject[
   return plugins.flatMap(({ raw }) => pluginsIn(raw));
 }
 
-function whyNot(type: string, pluginsDir: string): string | undefined {
+interface Problem {
+  code: "plugin_missing" | "plugin_stale";
+  why: string;
+}
+
+/**
+ * What is wrong with a plugin's file; a launcher of ours is nothing without its program.
+ *
+ * @param isStock whether a stock agent calls, which knows files alone
+ */
+function problemOf(
+  type: string,
+  pluginsDir: string,
+  plugins: Registry,
+  isStock: boolean,
+): Problem | undefined {
+  let file: string;
   try {
-    findPlugin(type, pluginsDir);
-    return undefined;
+    file = findPlugin(type, pluginsDir);
   } catch (error) {
-    return reasonOf(error);
+    if (!isStock && isBuiltIn(plugins, type)) return undefined;
+    return { code: "plugin_missing", why: reasonOf(error) };
   }
+  const launcher = findLauncher(file);
+  if (!launcher) return undefined;
+  const { program, answer, isIntact } = launcher;
+  if (!exists(program)) {
+    return { code: "plugin_missing", why: `${file} becomes ${program}, which is gone` };
+  }
+  const known = plugins.get(launcher.type);
+  if (known && isIntact && answer === launcherOf(known, program).answer) return undefined;
+  return { code: "plugin_stale", why: `${file} answers ${answer.trim()}` };
 }
 
 export async function readConfigs({ sources }: Agent): Promise<Look> {

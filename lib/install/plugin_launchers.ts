@@ -1,9 +1,10 @@
-/** Links by which a runtime finds the plugins that this program contains. */
+/** Launchers by which a runtime finds the standard plugins that this program contains. */
 import { join } from "@std/path";
-import { OperatorError } from "../base/error.ts";
-import { writeLink, writeName } from "../kernel/atomic_file.ts";
+import { findLauncher, launcherBytes, launcherOf } from "../cni/launcher.ts";
+import type { PluginType } from "../cni/plugin_type.ts";
+import { writeName } from "../kernel/atomic_file.ts";
 import { withFile } from "../base/file_error.ts";
-import { look, type Piece, removePiece, symlinkPiece } from "./files.ts";
+import { look, type Piece, programPiece, removePiece } from "./files.ts";
 import type { Entry } from "./manifest.ts";
 import { divert, packagesOf, undivert } from "./packages.ts";
 
@@ -20,24 +21,24 @@ const ASIDE = ".before-mesos-cni";
 /**
  * @param types that this program contains, but for the port mapper, whose links are made anyway
  * @param directories the search path: what is found first runs
- * @param program what the links lead to
+ * @param program what the launchers become
  */
-export function pluginLinks(
-  types: readonly string[],
+export function pluginLaunchers(
+  types: readonly PluginType[],
   directories: readonly string[],
   program: string,
   choice: PluginChoice,
 ): Piece[] {
   const [first] = directories;
   if (choice === "none" || first === undefined) return [];
-  const owners = packagesOf(types.flatMap((type) => directories.map((dir) => join(dir, type))));
+  const pathsOf = ({ type }: PluginType) => directories.map((dir) => join(dir, type));
+  const owners = packagesOf(types.flatMap(pathsOf));
   return types.flatMap((type) => {
-    const others = directories.map((dir) => join(dir, type)).filter((path) =>
-      isOther(path, program)
-    );
-    if (others.length === 0) return [symlinkPiece(join(first, type), program)];
+    const bytes = launcherBytes(launcherOf(type, program));
+    const others = pathsOf(type).filter((path) => isOther(path, program));
+    if (others.length === 0) return [programPiece(join(first, type.type), bytes)];
     return choice === "all"
-      ? others.map((path) => replacingPiece(path, program, owners.has(path)))
+      ? others.map((path) => replacing(programPiece(path, bytes), owners.has(path)))
       : [];
   });
 }
@@ -57,35 +58,29 @@ export async function takeAway({ path, isDiverted }: Entry): Promise<boolean> {
   return wasThere;
 }
 
-function replacingPiece(path: string, program: string, isPackaged: boolean): Piece {
+/** A launcher where another program is. */
+function replacing(launcher: Piece, isPackaged: boolean): Piece {
+  const { path } = launcher;
   return {
-    path,
+    ...launcher,
     isAside: true,
-    change() {
-      if (Deno.lstatSync(path).isDirectory) {
-        throw new OperatorError("in_the_way", `${path} is a directory: move it away first`);
-      }
-      return "changed";
-    },
     async place() {
-      // First a second name, then the link in place of the first: a runtime always finds one.
+      // First a second name, then the launcher in place of the first: a runtime always finds one.
       if (isPackaged) await divert(path, path + ASIDE);
       writeName(path + ASIDE, path);
-      writeLink(path, program);
+      await launcher.place();
     },
-    entry: () =>
-      Promise.resolve({ path, link: program, ...isPackaged ? { isDiverted: true as const } : {} }),
+    entry: async () => ({
+      ...await launcher.entry(),
+      ...isPackaged ? { isDiverted: true as const } : {},
+    }),
   };
 }
 
-/** Whether there is something else than a link to this program. */
+/** Whether there is something else than a launcher of this program, or a link to it as it was once made. */
 function isOther(path: string, program: string): boolean {
-  try {
-    return !Deno.lstatSync(path).isSymlink || Deno.readLinkSync(path) !== program;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
-    throw error;
-  }
+  const found = look(path);
+  if (!found) return false;
+  if (found.isSymlink) return Deno.readLinkSync(path) !== program;
+  return findLauncher(path)?.program !== program;
 }
