@@ -16,8 +16,6 @@ const libc = openLibc({
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
-  futimens: { parameters: ["i32", "buffer"], result: "i32" },
-  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   access: { parameters: ["buffer", "i32"], result: "i32" },
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -42,12 +40,6 @@ export const O_NOFOLLOW = arm ? 0o100000 : 0o400000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_BASIC_STATS = 0x7ff;
-const STATX_BYTES = 256;
-const STATX_MTIME = 112;
-const STATX_DEVICE = 136;
-const STATX_INODE = 32;
 
 const F_SETFD = 2;
 const F_SETFL = 4;
@@ -122,38 +114,6 @@ export function createWhole(dir: Handle, name: string, text: string, mode: numbe
     libc().linkat(AT_FDCWD, cString(file.path), dir.fd, cString(name), AT_SYMLINK_FOLLOW),
     `make ${what}`,
   );
-}
-
-/** What tells a file from others, and when it was changed. */
-export interface FileIdentity {
-  /** Device and inode. */
-  id: string;
-  /** In ns since 1970. */
-  modified: bigint;
-}
-
-/** @throws {SystemError} */
-export function identityOf(handle: Handle, what: string): FileIdentity {
-  const buffer = new Uint8Array(STATX_BYTES);
-  check(
-    libc().statx(handle.fd, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer),
-    `read the state of ${what}`,
-  );
-  const view = new DataView(buffer.buffer);
-  const device = `${view.getUint32(STATX_DEVICE, true)}-${view.getUint32(STATX_DEVICE + 4, true)}`;
-  return {
-    id: `${device}-${view.getBigUint64(STATX_INODE, true)}`,
-    modified: view.getBigInt64(STATX_MTIME, true) * 1_000_000_000n +
-      BigInt(view.getUint32(STATX_MTIME + 8, true)),
-  };
-}
-
-/** @param modified in ns since 1970 @throws {SystemError} */
-export function setModified(handle: Handle, modified: bigint, what: string): void {
-  const times = new BigInt64Array(4); // struct timespec of the last access, then of the change
-  times[0] = times[2] = modified / 1_000_000_000n;
-  times[1] = times[3] = modified % 1_000_000_000n;
-  check(libc().futimens(handle.fd, new Uint8Array(times.buffer)), `set the time of ${what}`);
 }
 
 /** Reads a descriptor to its end, at most `limit` bytes, as text. */

@@ -105,7 +105,9 @@ async function removeStore(directory: string): Promise<boolean> {
   using lock = await FileLock.take(`${directory}/lock`, PATIENCE_MS);
   if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${directory}/lock`);
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
-  const strange = names.find((name) => !/^(?:lock|last_reserved_ip\.\d+)$/.test(name));
+  const strange = names.find((name) =>
+    !/^(?:lock|last_reserved_ip\.\d+|mesos_cni_incomplete)$/.test(name)
+  );
   if (strange !== undefined) {
     throw new OperatorError(
       "network_in_use",

@@ -14,8 +14,7 @@ import { readValidAttachments } from "../shared/valid_attachments.ts";
 import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
-import type { Holder } from "./holder_index.ts";
-import { LeaseStore } from "./store.ts";
+import { type Holder, LeaseStore } from "./store.ts";
 import { addressesInUse } from "./unleased.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */
@@ -33,7 +32,7 @@ async function add(call: Call): Promise<Result> {
     const inUse = await store.unleased((text) => setOf(config.sets, text));
     lease(store, config, holder, ips, inUse);
   } catch (error) {
-    store.cancel(holder, ips.map(({ address }) => address.split("/")[0]!));
+    store.cancel(ips.map(({ address }) => address.split("/")[0]!));
     throw error;
   }
   return { interfaces: [], ips, routes: config.routes, dns };
@@ -132,7 +131,7 @@ async function del(call: Call): Promise<void> {
   const path = storeOf(call);
   if (!exists(path) && !isUsable(call)) return;
   using store = await LeaseStore.open(path);
-  store.release(holderOf(call));
+  store.release(store.addressesOf(holderOf(call)));
 }
 
 function isUsable(call: Call): boolean {
@@ -183,7 +182,7 @@ async function gc(call: Call): Promise<void> {
   const inUse = await addressesInUse((text) => setOf(sets, text));
   for (const [address, holder] of stale) {
     if (!inUse.has(address)) {
-      store.release(holder, [address]);
+      store.release([address]);
       continue;
     }
     log.warning(

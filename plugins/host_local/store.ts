@@ -8,7 +8,6 @@ import { isAddress } from "../../lib/base/ip.ts";
 import {
   createWhole,
   type Handle,
-  identityOf,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
@@ -16,25 +15,29 @@ import {
   O_WRONLY,
   open,
   openAt,
-  readAll,
   removeAt,
-  setModified,
   write,
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { addressesInUse } from "./unleased.ts";
-import { type Holder, HolderIndex } from "./holder_index.ts";
+
+/** Who an address is leased to. */
+export interface Holder {
+  containerId: string;
+  ifName: string;
+}
 
 /** How long, in ms, to wait for other programs at work on the store. */
 const PATIENCE = 60_000;
 const LEASE_MODE = 0o600;
+const LOCK = "lock";
 const LOCK_MODE = 0o750;
 /**
- * Bytes of a lease: an id and the name of an interface. An id comes in an environment's variable, which
- * has at most 128 KiB (MAX_ARG_STRLEN, include/uapi/linux/binfmts.h).
+ * A file that is there while live containers may have addresses that no lease names: the store was
+ * new, and the last ADD has still found some. To the reference it is no lease, as it holds no id.
  */
-const LONGEST_LEASE = 128 << 10;
+const INCOMPLETE = "mesos_cni_incomplete";
 
 /** A store whose lock is held, until the end of its `using` block. */
 export class LeaseStore implements Disposable {
@@ -45,7 +48,6 @@ export class LeaseStore implements Disposable {
     readonly path: string,
     private readonly dir: Handle,
     private readonly lock: FileLock,
-    private readonly index: HolderIndex,
   ) {}
 
   /**
@@ -56,26 +58,22 @@ export class LeaseStore implements Disposable {
    */
   static async open(path: string): Promise<LeaseStore> {
     Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
-    const lock = await FileLock.take(`${path}/lock`, PATIENCE, LOCK_MODE);
+    const lock = await FileLock.take(`${path}/${LOCK}`, PATIENCE, LOCK_MODE);
     if (!lock) throw new OperatorError("store_busy", `another program keeps holding ${path}/lock`);
-    const dir = open(path, O_DIRECTORY);
     try {
-      const { id, modified } = identityOf(dir, path);
-      const index = await HolderIndex.open(id, modified, () => leasesIn(path, dir));
-      return new LeaseStore(path, dir, lock, index);
+      return new LeaseStore(path, open(path, O_DIRECTORY), lock);
     } catch (error) {
-      dir.close();
       lock[Symbol.dispose]();
       throw error;
     }
   }
 
-  /** The addresses that a container's interface holds, as the leases themselves say. */
-  addressesOf(holder: Holder): string[] {
-    // A lease of an old version of the reference names its container alone.
-    const texts = [leaseText(holder), holder.containerId];
-    return this.index.addressesOf(holder)
-      .filter((address) => texts.includes(this.#read(address).trim()));
+  /** The addresses that a container's interface holds. */
+  addressesOf({ containerId, ifName }: Holder): string[] {
+    return [...this.holders()].filter(([, holder]) =>
+      // A lease of an old version of the reference names its container alone.
+      holder.containerId === containerId && [ifName, ""].includes(holder.ifName)
+    ).map(([address]) => address);
   }
 
   /**
@@ -92,7 +90,6 @@ export class LeaseStore implements Disposable {
       if (error instanceof SystemError && error.errnoName === "EEXIST") return false;
       throw error;
     }
-    this.index.add(holder, address);
     const mark = markOf(range);
     if (!this.#marks.has(mark)) this.#marks.set(mark, this.#read(mark));
     this.#overwrite(mark, address);
@@ -100,18 +97,17 @@ export class LeaseStore implements Disposable {
   }
 
   /** Takes back what was reserved since the store was opened. */
-  cancel(holder: Holder, addresses: readonly string[]): void {
-    this.release(holder, addresses);
+  cancel(addresses: readonly string[]): void {
+    this.release(addresses);
     for (const [mark, text] of this.#marks) {
       if (text === "") this.#remove(mark);
       else this.#overwrite(mark, text);
     }
   }
 
-  /** Gives addresses back, if they still are this holder's. */
-  release(holder: Holder, addresses: readonly string[] = this.addressesOf(holder)): void {
+  /** Gives addresses back. */
+  release(addresses: readonly string[]): void {
     for (const address of addresses) this.#remove(address);
-    if (addresses.length > 0) this.index.remove(holder, addresses);
   }
 
   /** The address that a range set gave last, if that is known. */
@@ -121,7 +117,8 @@ export class LeaseStore implements Disposable {
   }
 
   /**
-   * Addresses that live containers have and no lease names; usually none, without a look.
+   * Addresses that live containers have and no lease names, as after somebody has removed the store;
+   * usually none, without a look.
    *
    * @param setOf the range set of this store that an address is of
    * @throws {SystemError}
@@ -129,10 +126,14 @@ export class LeaseStore implements Disposable {
   async unleased(
     setOf: (address: string) => number | undefined,
   ): Promise<ReadonlySet<string>> {
-    if (!this.index.mayHaveLost) return new Set();
+    const names = Array.from(Deno.readDirSync(this.path), ({ name }) => name);
+    const isNew = names.every((name) => name === LOCK);
+    if (!isNew && !names.includes(INCOMPLETE)) return new Set();
     const leased = this.leased();
     const found = [...await addressesInUse(setOf)].filter((address) => !leased.has(address));
-    this.index.setLost(found.length > 0);
+    // Before the first lease, by which the store would look as if it were complete.
+    if (found.length > 0) this.#overwrite(INCOMPLETE, "");
+    else this.#remove(INCOMPLETE);
     return new Set(found);
   }
 
@@ -143,7 +144,7 @@ export class LeaseStore implements Disposable {
 
   /** Every lease with its holder. */
   holders(): Iterable<[address: string, Holder]> {
-    return leasesIn(this.path, this.dir);
+    return leasesIn(this.path);
   }
 
   #remove(name: string): void {
@@ -173,25 +174,13 @@ export class LeaseStore implements Disposable {
   }
 
   #read(name: string): string {
-    return readLease(this.dir, this.path, name);
+    return readLease(`${this.path}/${name}`);
   }
 
-  /**
-   * Frees the lock. If this changed anything, the directory gets a time that nobody else would
-   * give it: as long as it has it, the index knows all holders.
-   */
+  /** Frees the lock. */
   [Symbol.dispose](): void {
-    try {
-      if (this.index.needsSeal) {
-        const marker = BigInt(Math.floor(Date.now() / 1000) - 1) * 1_000_000_000n +
-          BigInt(crypto.getRandomValues(new Uint32Array(1))[0]! % 1_000_000_000);
-        setModified(this.dir, marker, this.path);
-        this.index.seal(identityOf(this.dir, this.path).modified);
-      }
-    } finally {
-      this.dir.close();
-      this.lock[Symbol.dispose]();
-    }
+    this.dir.close();
+    this.lock[Symbol.dispose]();
   }
 }
 
@@ -210,20 +199,19 @@ function addressesIn(path: string): string[] {
 }
 
 /** All leases; one of an old version of the reference names no interface. */
-function* leasesIn(path: string, dir: Handle): Generator<[address: string, Holder]> {
+function* leasesIn(path: string): Generator<[address: string, Holder]> {
   for (const address of addressesIn(path)) {
-    const [containerId = "", ifName = ""] = readLease(dir, path, address).trim().split("\r\n");
+    const [containerId = "", ifName = ""] = readLease(`${path}/${address}`).trim().split("\r\n");
     yield [address, { containerId, ifName }];
   }
 }
 
 /** The text of a file of the store; empty if there is none. */
-function readLease(dir: Handle, path: string, name: string): string {
+function readLease(path: string): string {
   try {
-    using file = openAt(dir, name, 0, `${path}/${name}`);
-    return readAll(file, `${path}/${name}`, LONGEST_LEASE);
+    return Deno.readTextFileSync(path);
   } catch (error) {
-    if (error instanceof SystemError && error.errnoName === "ENOENT") return "";
+    if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
 }

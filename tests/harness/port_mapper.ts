@@ -247,9 +247,9 @@ export class PortMapperAgent implements AsyncDisposable {
       "-printf",
       "%p\n",
     ]).catch(() => "");
-    // What the index of leases says of itself is about the store, and no container's; calls are history.
+    // What belongs to the store, and to no container; calls are history.
     const kept =
-      /\/(?:lock|leases\/[^/]+\/(?:sealed|lost)|last_reserved_ip\.\d+|orphans\.json|history\/.*|ip6?tables\.json)$/;
+      /\/(?:lock|last_reserved_ip\.\d+|orphans\.json|history\/.*|ip6?tables\.json)$/;
     const elements = await this.elements();
     return [
       ...await this.rules("container_id"),
