@@ -248,8 +248,7 @@ export class PortMapperAgent implements AsyncDisposable {
       "%p\n",
     ]).catch(() => "");
     // What belongs to the store, and to no container; calls are history.
-    const kept =
-      /\/(?:lock|last_reserved_ip\.\d+|orphans\.json|history\/.*|ip6?tables\.json)$/;
+    const kept = /\/(?:lock|last_reserved_ip\.\d+|orphans\.json|history\/.*|ip6?tables\.json)$/;
     const elements = await this.elements();
     return [
       ...await this.rules("container_id"),
