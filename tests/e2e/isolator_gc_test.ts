@@ -105,6 +105,7 @@ Deno.test("gc removes the masquerading of a container that nobody remembers, and
      rm -r ${agent.checkpoint("lost")} ${REQUESTS}/handles/lost ${agent.request("lost")}
      grep -l lost /var/lib/cni/networks/masked/10.* | xargs rm`,
   ]);
+  await agent.wires("mesos-cni0", 1);
   const found = await agent.json("gc", ["--json", "--apply"]);
   const kinds = found.map(({ kind, outcome }: Found) => [kind, outcome]);
   assertEquals(kinds, [["rule", "removed"]]);
@@ -157,6 +158,7 @@ for (const [whose, search] of [["ours", undefined], ["the reference's", CNI_PLUG
        rm -r ${agent.checkpoint("lost")} ${REQUESTS}/handles/lost ${agent.request("lost")}
        grep -l lost /var/lib/cni/networks/spoof/10.* | xargs rm`,
     ]);
+    await agent.wires("mesos-cni0", 1);
     const found: Found[] = await agent.json("gc", ["--json", "--apply"]);
     assertEquals(
       found.map(({ kind, outcome, what }) => [kind, outcome, what]).sort(),

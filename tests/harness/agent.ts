@@ -163,6 +163,13 @@ export class Agent implements AsyncDisposable {
     return stdout === "" || operation === "cleanup" ? undefined : JSON.parse(stdout);
   }
 
+  /** A namespace that is nobody's is taken apart some time later: until the bridge has so many wires. */
+  async wires(bridge: string, count: number): Promise<void> {
+    const list = ["ip", "-o", "link", "show", "master", bridge, "type", "veth"];
+    const isDone = async () => (await this.sandbox.ok(list)).split("\n").length - 1 === count;
+    await until(isDone, `${bridge} has ${count} wires`);
+  }
+
   /** Where a container's checkpoints are. */
   checkpoint(id: string, file = ""): string {
     return `${CONTAINERS}/${id}/${file}`;

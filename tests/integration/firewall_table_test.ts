@@ -363,6 +363,7 @@ for (const driver of chosen) {
          find ${state}/port-mapper/localnet -name 'c2:*' -delete
          grep -l c2 /var/lib/cni/networks/${NETWORK}/*[.:]* | xargs rm`,
       ]);
+      await agent.wires("table0", 1);
       const garbage: { outcome: string; what: string }[] = await agent.json("gc", [
         "--json",
         "--apply",
