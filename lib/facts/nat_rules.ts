@@ -1,6 +1,6 @@
 /** Rules of the nat tables of a host, wherever its built-in chains lead. */
 import { FAMILIES } from "../base/ip.ts";
-import type { FoundRule } from "../firewall/rule.ts";
+import { type FoundRule, jumpOf } from "../firewall/rule.ts";
 import type { FirewallView } from "../firewall/view.ts";
 
 /** The nat rules of the host, with the chains that the built-in ones lead to. */
@@ -12,7 +12,7 @@ export function natRules(views: readonly FirewallView[], ...chains: string[]): F
         if (entered.has(chain)) return [];
         entered.add(chain);
         return view.rules({ family, table: "nat", chain }).flatMap((rule) => {
-          const to = rule.target && "jump" in rule.target ? rule.target.jump : undefined;
+          const to = jumpOf(rule);
           return [rule, ...to === undefined ? [] : walk(to)];
         });
       };

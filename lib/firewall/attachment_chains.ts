@@ -4,9 +4,12 @@
  * name is a hash, and a comment with both names.
  */
 import { FAMILIES, familyOfKnown } from "../base/ip.ts";
-import { type FirewallRule, network, type Place, ruleLine, single } from "./rule.ts";
+import { type FirewallRule, network, type Place, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
-import type { FirewallChange, FirewallView, Plan } from "./view.ts";
+import { PORTS_CHAIN, removeTablePorts } from "./led_ports.ts";
+import { attachedComment, namedIn } from "./owner.ts";
+import type { Kind } from "./tool.ts";
+import { completing, type FirewallChange, type FirewallView, type Plan } from "./view.ts";
 
 /** What the names are made of. */
 export interface Attached {
@@ -33,14 +36,6 @@ async function chainName({ network, containerId }: Attached, prefix = ""): Promi
   return start + await hashOf(network + containerId, CHAIN_LENGTH - start.length);
 }
 
-/** Both names hold letters, digits and _.- only. */
-export function commentOf({ network, containerId }: Attached): string {
-  return `name: "${network}" id: "${containerId}"`;
-}
-
-/** Of the reference's portmap: the jumps to the containers' chains. */
-export const PORTS_CHAIN = "CNI-HOSTPORT-DNAT";
-
 /** What each of the reference's plugins has of an attachment: its chain, and where that is jumped to. */
 interface Own {
   chain: string;
@@ -51,11 +46,11 @@ interface Own {
 
 async function masqueradeOf(attached: Attached): Promise<Own> {
   const chain = await chainName(attached);
-  return { chain, comment: commentOf(attached), from: "POSTROUTING" };
+  return { chain, comment: attachedComment(attached), from: "POSTROUTING" };
 }
 
 async function portsOf(attached: Attached): Promise<Own> {
-  const comment = `dnat ${commentOf(attached)}`;
+  const comment = `dnat ${attachedComment(attached)}`;
   return {
     chain: await chainName(attached, "DN-"),
     comment: comment.length <= LONGEST_COMMENT ? comment : `${comment.slice(0, 253)}...`,
@@ -78,28 +73,17 @@ export async function addMasquerade(
       const own = addresses.filter((address) => familyOfKnown(address) === family);
       if (own.length === 0) return [];
       const at = (chain: string): Place => ({ family, table: "nat", chain });
-      const wanted = own.flatMap((address): FirewallRule[] => [
-        {
-          ...at(chain),
-          destination: network(address),
-          comment,
-          target: { verdict: "ACCEPT" },
-        },
+      const rules = own.flatMap((address): FirewallRule[] => [
+        { ...at(chain), destination: network(address), target: { verdict: "ACCEPT" } },
         {
           ...at(chain),
           destination: network(MULTICAST[family], true),
-          comment,
           target: { masquerade: true },
         },
-        { ...at(from), source: single(address.split("/")[0]!), comment, target: { jump: chain } },
+        { ...at(from), source: single(address.split("/")[0]!), target: { jump: chain } },
       ]);
       // Several addresses of a family share the rule about multicast.
-      const once = [...new Map(wanted.map((rule) => [ruleLine(rule), rule])).values()];
-      const isNew = !view.hasChain(at(chain));
-      return [
-        ...isNew ? [{ addChain: at(chain) }] : [],
-        ...(isNew ? once : view.missing(once)).map((add): FirewallChange => ({ add })),
-      ];
+      return completing(view, [at(chain)], rules.map((rule) => ({ add: { ...rule, comment } })));
     });
 }
 
@@ -113,17 +97,20 @@ export async function hasMasquerade(attached: Attached, view: FirewallView): Pro
   );
 }
 
-/** What has a chain for each attachment: `ipMasq`, and the ports of the reference's portmap. */
+/** What has a chain for each attachment: `ipMasq`, and ports by the reference's portmap. */
 const OWNED = { masquerade: masqueradeOf, ports: portsOf };
 
-/** Removes what an attachment has of these, whichever its addresses were. */
+/**
+ * Removes what an attachment has of these in one kind of iptables, whichever its addresses were; with
+ * ports by portmap, also those in its table of nf_tables.
+ */
 export async function removeAttached(
   attached: Attached,
   ...what: readonly (keyof typeof OWNED)[]
-): Promise<Plan> {
+): Promise<(view: FirewallView, kind: Kind) => FirewallChange[]> {
   const all = await Promise.all(what.map((one) => OWNED[one](attached)));
-  return (view) =>
-    FAMILIES.flatMap((family) =>
+  return (view, kind) => [
+    ...FAMILIES.flatMap((family) =>
       all.flatMap(({ chain, comment, from }): FirewallChange[] => {
         const own: Place = { family, table: "nat", chain };
         // Without the chain there are no jumps to it, for which all of `from` would be read.
@@ -131,7 +118,9 @@ export async function removeAttached(
         const jumps = view.withComment({ ...own, chain: from }, [comment]);
         return [...jumps.map((remove) => ({ remove })), { removeChain: own }];
       })
-    );
+    ),
+    ...what.includes("ports") && kind === "nf_tables" ? removeTablePorts(attached.containerId) : [],
+  ];
 }
 
 /** An attachment that rules are named after, and the addresses that they are about. */
@@ -139,20 +128,13 @@ export interface NamedAttachment extends Attached {
   addresses: ReadonlySet<string>;
 }
 
-/** The attachments that rules are named after, whoever wrote them. */
-export function listAttached(view: FirewallView): NamedAttachment[] {
-  const found = new Map<string, Attached & { addresses: Set<string> }>();
+/** The attachments that are masqueraded by a chain, whoever wrote it. */
+export function listMasqueraded(view: FirewallView): NamedAttachment[] {
   const rules = FAMILIES.flatMap((family) =>
-    ["POSTROUTING", PORTS_CHAIN].flatMap((chain) => view.rules({ family, table: "nat", chain }))
-  );
-  for (const rule of rules) {
-    const [, network, containerId] =
-      /^(?:dnat )?name: "([^"]+)" id: "([^"]+)"$/.exec(rule.comment ?? "") ?? [];
-    if (network === undefined || containerId === undefined) continue;
-    const key = `${network} ${containerId}`;
-    const one = found.get(key) ?? { network, containerId, addresses: new Set() };
-    found.set(key, one);
-    if (rule.source) one.addresses.add(rule.source.address);
-  }
-  return [...found.values()];
+    view.rules({ family, table: "nat", chain: "POSTROUTING" })
+  ).filter(({ comment, source }) => source && namedIn(comment)?.network !== undefined);
+  return [...Map.groupBy(rules, ({ comment }) => comment)].map(([comment, own]) => ({
+    ...namedIn(comment) as Attached,
+    addresses: new Set(own.map(({ source }) => source!.address)),
+  }));
 }

@@ -5,7 +5,7 @@
 import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
 import { currentGeneration, NfTables } from "./nf_tables.ts";
-import type { FoundRule } from "./rule.ts";
+import { type FoundRule, jumpOf } from "./rule.ts";
 import { SavedView } from "./saved.ts";
 import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
 import type { FirewallView } from "./view.ts";
@@ -58,6 +58,6 @@ function filters(view: FirewallView, family: Family): boolean {
   });
 }
 
-function isPlugins({ target }: FoundRule): boolean {
-  return target !== undefined && "jump" in target && /^(?:MESOS-)?CNI-/.test(target.jump);
+function isPlugins(rule: FoundRule): boolean {
+  return /^(?:MESOS-)?CNI-/.test(jumpOf(rule) ?? "");
 }

@@ -15,6 +15,7 @@ import { compare, meta, payload, verdict } from "../nft/expressions.ts";
 import { Rules } from "../nft/rules.ts";
 import { macBytes } from "../netlink/link_changes.ts";
 import { decodeRule } from "./encode.ts";
+import { jumpOf } from "./rule.ts";
 
 interface Owner {
   containerId: string;
@@ -63,11 +64,9 @@ export function removeMacSpoofCheck(call: Owner): void {
 /** The checks that there are, each with the host's end that it is about. @throws {SystemError} */
 export function listMacSpoofChecks() {
   return new Rules(TABLE.family).list(TABLE.name, BASE, (rule) => {
-    const { inDevice, target, comment } = decodeRule(
-      { family: 4, table: "nat", chain: BASE },
-      rule,
-    );
-    const chain = target && "jump" in target ? target.jump : "";
+    const found = decodeRule({ family: 4, table: "nat", chain: BASE }, rule);
+    const { inDevice, comment } = found;
+    const chain = jumpOf(found) ?? "";
     if (!inDevice || !comment?.startsWith("macspoofchk-") || !chain.startsWith(CHAIN)) return;
     const names = { chain, macChain: `${chain}-mac`, comment };
     return { device: inDevice.is, comment, remove: () => remove(names) };

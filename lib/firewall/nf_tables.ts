@@ -21,7 +21,7 @@ import {
 import { generation, listedRule, Rules } from "../nft/rules.ts";
 import { PROTOCOL_NUMBERS, TABLE_FAMILY } from "../nft/wire.ts";
 import { decodeRule, ruleExpressions } from "./encode.ts";
-import type { FoundRule, Place } from "./rule.ts";
+import { type FoundRule, jumpOf, type Place } from "./rule.ts";
 import {
   type ApplyOptions,
   type Driver,
@@ -98,10 +98,11 @@ class NfTablesView extends FirewallView {
 }
 
 /** Bytes that only rules hold which are like this one, if it has any. */
-function markOf({ source, destination, comment, target }: Like): Uint8Array | undefined {
+function markOf(like: Like): Uint8Array | undefined {
+  const { source, destination, comment } = like;
   const network = [destination, source].find((one) => one && one.prefixLength >= 24);
   if (network) return addressBytes(network.address).subarray(0, network.prefixLength >> 3);
-  const name = comment ?? (target && "jump" in target ? target.jump : undefined);
+  const name = comment ?? jumpOf(like);
   return name === undefined ? undefined : new TextEncoder().encode(name);
 }
 

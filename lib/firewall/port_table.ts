@@ -106,10 +106,8 @@ function key(
   });
 }
 
-const RETURN = verdict("return");
-
 function except(family: Family, set: string, ...fields: ("device" | "destination" | "port")[]) {
-  return [...isFamily(family), ...key(family, ...fields), lookup(set), RETURN];
+  return [...isFamily(family), ...key(family, ...fields), lookup(set), verdict("return")];
 }
 
 /** `dnat ip to KEY map @MAP`: the map's value is the address and the port. */
@@ -143,13 +141,14 @@ function comeBack(family: Family): Expression[] {
 }
 
 const RTN_LOCAL = 2;
-const toThisHost = [destinationType(), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
-const toLoopback4 = [payload("network", 16, 1), compare("eq", new Uint8Array([127]))];
+const toThisHost = () => [destinationType(), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
+const toLoopback4 = () => [payload("network", 16, 1), compare("eq", new Uint8Array([127]))];
 
-const CHAINS: Readonly<Record<string, Chain>> = {
+/** Built where they are needed: most calls only read the table. */
+const chains = (): Readonly<Record<string, Chain>> => ({
   mappings: {
     rules: [
-      [{ protocols: "not in" }, RETURN],
+      [{ protocols: "not in" }, verdict("return")],
       ...FAMILIES.map((family) => except(family, `excluded${family}`, "device", "port")),
       ...FAMILIES.map((family) => except(family, `wildcards${family}`, "device", "port")),
       ...FAMILIES.map((family) =>
@@ -164,7 +163,7 @@ const CHAINS: Readonly<Record<string, Chain>> = {
   },
   prerouting: {
     hook: { type: "nat", hook: "prerouting", priority: -100 },
-    rules: [[...toThisHost, verdict("jump", "mappings")]],
+    rules: [[...toThisHost(), verdict("jump", "mappings")]],
   },
   loopback: {
     rules: [lead(4, "ports4_at", "destination", "port"), lead(4, "loopback4", "port")],
@@ -172,14 +171,14 @@ const CHAINS: Readonly<Record<string, Chain>> = {
   output: {
     hook: { type: "nat", hook: "output", priority: -100 },
     rules: [
-      [...isFamily(4), ...toLoopback4, verdict("goto", "loopback")],
+      [...isFamily(4), ...toLoopback4(), verdict("goto", "loopback")],
       [
         ...isFamily(6),
         payload("network", 24, 16),
         compare("eq", new Uint8Array(16).fill(1, 15)),
-        RETURN,
+        verdict("return"),
       ],
-      [...toThisHost, verdict("jump", "mappings")],
+      [...toThisHost(), verdict("jump", "mappings")],
     ],
   },
   postrouting: {
@@ -194,21 +193,21 @@ const CHAINS: Readonly<Record<string, Chain>> = {
       meta("iifname"),
       compare("neq", new TextEncoder().encode("lo".padEnd(16, "\0"))),
       ...isFamily(4),
-      ...toLoopback4,
+      ...toLoopback4(),
       verdict("drop"),
     ]],
   },
-};
+});
 
 /** Makes the table, or what of it is missing, and puts its rules as they must be. */
 export function tableChanges(): Change[] {
   const changes = [addTable(NFT_TABLE)];
   let id = 0;
   for (const set of SETS.values()) changes.push(addSet(NFT_TABLE, set, ++id));
-  for (const [name, { hook }] of Object.entries(CHAINS)) {
+  for (const [name, { hook }] of Object.entries(chains())) {
     changes.push(addChain(NFT_TABLE, name, hook), flushChain(NFT_TABLE, name));
   }
-  for (const [name, { rules }] of Object.entries(CHAINS)) {
+  for (const [name, { rules }] of Object.entries(chains())) {
     for (const rule of rules) {
       const expressions = rule.flatMap((one) => {
         if (one instanceof Uint8Array) return [one];
@@ -225,7 +224,7 @@ export function tableChanges(): Change[] {
 /** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
 export function isTableComplete(): boolean {
   const there = new Rules("inet");
-  return Object.entries(CHAINS).every(([name, { hook, rules }]) =>
+  return Object.entries(chains()).every(([name, { hook, rules }]) =>
     (hook === undefined || there.chain(TABLE, name)?.policy !== undefined) &&
     there.count(TABLE, name) === rules.length
   );

@@ -147,6 +147,11 @@ function targetText(target: NonNullable<FoundRule["target"]>): string {
   return `-j DNAT --to-destination ${host}:${port}`;
 }
 
+/** The chain that a rule goes on to, and comes back from. */
+export function jumpOf({ target }: { target?: FoundRule["target"] }): string | undefined {
+  return target && "jump" in target ? target.jump : undefined;
+}
+
 /** A rule of which nothing is known yet but where it is. */
 export function foundAt(
   { family, table, chain }: Place,

@@ -6,6 +6,7 @@ import { PROTOCOL_NUMBERS, type TransportProtocol } from "../nft/wire.ts";
 import {
   foundAt,
   type FoundRule,
+  jumpOf,
   type Network,
   type Place,
   quotedComment,
@@ -43,10 +44,11 @@ export class SavedView extends FirewallView {
   }
 
   rules(place: Place, like?: readonly Like[]): FoundRule[] {
-    const marks = like?.map(({ source, destination, comment, target }) => {
+    const marks = like?.map((one) => {
+      const { source, destination, comment } = one;
       const network = [destination, source].find((one) => one && one.prefixLength > 0);
       if (network) return networkText(network.address, network.prefixLength);
-      return quotedComment(comment) ?? (target && "jump" in target ? target.jump : undefined);
+      return quotedComment(comment) ?? jumpOf(one);
     });
     return (this.chain(place)?.lines ?? [])
       .filter((line) => marks?.some((mark) => !mark || line.includes(mark)) ?? true)

@@ -33,10 +33,6 @@ export class IptablesTool {
     private readonly path: string,
   ) {}
 
-  static isInstalled(family: Family, path: string): boolean {
-    return findTool(NAMES[family], path) !== undefined;
-  }
-
   /** @throws {OperatorError} `no_iptables`, `old_iptables` */
   static async require(family: Family, path: string): Promise<void> {
     if (await IptablesTool.find(family, path)) return;

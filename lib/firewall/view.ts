@@ -3,7 +3,14 @@ import type { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Family } from "../base/ip.ts";
 import type { Change } from "../nft/batch.ts";
-import { type FirewallRule, type FoundRule, isAsWorded, type Place, ruleLine } from "./rule.ts";
+import {
+  type FirewallRule,
+  type FoundRule,
+  isAsWorded,
+  jumpOf,
+  type Place,
+  ruleLine,
+} from "./rule.ts";
 
 /** By what rules that are looked for can be told from most others. */
 export type Like = Partial<Pick<FirewallRule, "source" | "destination" | "comment" | "target">>;
@@ -124,10 +131,36 @@ export class Snapshot extends FirewallView {
   }
 }
 
+/** A rule at the end of its chain, or before all others. */
+export interface AddedRule {
+  add: FirewallRule;
+  first?: boolean;
+}
+
+/** Adds those of chains and rules that are missing, in this order. A rule wanted twice is one. */
+export function completing(
+  view: FirewallView,
+  chains: readonly Place[],
+  rules: readonly AddedRule[],
+): FirewallChange[] {
+  const made = new Map(
+    chains.filter((place) => !view.hasChain(place)).map((place) => [placeName(place), place]),
+  );
+  // Nothing can be in a chain that is not there, nor lead to it: for that, no rules are read.
+  const isNew = (rule: FirewallRule) =>
+    made.has(placeName(rule)) || made.has(placeName({ ...rule, chain: jumpOf(rule) ?? "" }));
+  const wanted = [...new Map(rules.map((one) => [nameOf(one.add), one])).values()];
+  const old = wanted.map(({ add }) => add).filter((add) => !isNew(add));
+  const missing = new Set(view.missing(old));
+  return [
+    ...[...made.values()].map((addChain) => ({ addChain })),
+    ...wanted.filter(({ add }) => isNew(add) || missing.has(add)),
+  ];
+}
+
 /** A change; built-in chains and tables that it needs are made. */
 export type FirewallChange =
-  /** A rule at the end of its chain, or before all others. */
-  | { add: FirewallRule; first?: boolean }
+  | AddedRule
   /** A chain of one's own, which is not there. */
   | { addChain: Place }
   | { remove: FoundRule }

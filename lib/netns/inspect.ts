@@ -1,5 +1,4 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
-import { commentOf } from "../ports/mapping.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
@@ -7,9 +6,10 @@ import type { Checkpoint } from "../containers/checkpoint.ts";
 import { readContainer } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { healthOf } from "../facts/facts.ts";
-import { nftablesElements } from "../ports/nftables_mapping.ts";
+import { tablePorts } from "../firewall/led_ports.ts";
+import { type Named, namedIn, names } from "../firewall/owner.ts";
 import { natRules } from "../facts/nat_rules.ts";
-import { type FoundRule, ruleLine } from "../firewall/rule.ts";
+import { type FoundRule, jumpOf, ruleLine } from "../firewall/rule.ts";
 import type { FirewallView } from "../firewall/view.ts";
 import { OperatorError } from "../base/error.ts";
 import { within } from "../base/ip.ts";
@@ -116,7 +116,7 @@ function rulesFrom(views: readonly FirewallView[], addresses: readonly string[])
     source && !source.not &&
     addresses.some((address) => within(address, `${source.address}/${source.prefixLength}`))
   );
-  const called = own.flatMap(({ target }) => target && "jump" in target ? [target.jump] : []);
+  const called = own.flatMap((rule) => jumpOf(rule) ?? []);
   return all.filter((rule) => own.includes(rule) || called.includes(rule.chain)).map(ruleLine);
 }
 
@@ -126,12 +126,12 @@ function rulesFor(
   id: string | undefined,
   addresses: readonly string[],
 ): string[] {
-  const comment = id === undefined ? undefined : commentOf(id);
-  const isFor = ({ comment: its, target }: FoundRule) =>
-    target !== undefined && "dnat" in target &&
-    (comment !== undefined && its === comment || addresses.includes(target.dnat.address));
+  const isFor = (owner: Named | undefined, to: string) =>
+    owner !== undefined && id !== undefined && names(owner, id) || addresses.includes(to);
+  const leads = ({ comment, target }: FoundRule) =>
+    target !== undefined && "dnat" in target && isFor(namedIn(comment), target.dnat.address);
   return [
-    ...natRules(views, "PREROUTING", "OUTPUT").filter(isFor).map(ruleLine),
-    ...nftablesElements(comment, addresses),
+    ...natRules(views, "PREROUTING", "OUTPUT").filter(leads).map(ruleLine),
+    ...tablePorts().filter(({ owner, to }) => isFor(owner, to.address)).map(({ rule }) => rule),
   ];
 }

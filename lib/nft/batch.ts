@@ -36,9 +36,7 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
 /** The largest batch, in bytes, that is sent as one transaction. */
-export const LARGEST_BATCH = 16 << 20;
-/** How large, in bytes, the batches are into which {@link applyInSlices} divides changes. */
-const SLICE_BYTES = 96 << 10;
+const LARGEST_BATCH = 16 << 20;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -121,28 +119,6 @@ export function applyBatch(
     }
     throw error;
   }
-}
-
-/**
- * Applies changes that need not happen together, such as deletions, in transactions that fit the
- * buffers every system grants.
- *
- * @throws {SystemError} of the first change that failed; the slices before its own were applied
- */
-export function applyInSlices(subsystem: number, changes: readonly Change[], what: string): void {
-  let slice: Change[] = [];
-  let size = 0;
-  for (const change of changes) {
-    const bytes = change.parts.reduce((sum, part) => sum + part.length + 4, 16);
-    if (size + bytes > SLICE_BYTES && slice.length > 0) {
-      applyBatch(subsystem, slice, what);
-      slice = [];
-      size = 0;
-    }
-    slice.push(change);
-    size += bytes;
-  }
-  applyBatch(subsystem, slice, what);
 }
 
 /** A socket for batches, whose buffers grow with them; of this process's network namespace or another. */

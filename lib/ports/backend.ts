@@ -32,9 +32,6 @@ export interface Backend {
    */
   remove(attachment: Removal, others: OtherRecords, lock: FileLock): Promise<void>;
 
-  /** Whether there can be rules at all: false where its program never was installed. */
-  isInstalled(): boolean;
-
   /**
    * What each of these attachments should have in the kernel and does not, as an operator would say it.
    *

@@ -3,9 +3,9 @@ import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import { type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
-import { IptablesTool, type Kind } from "../firewall/tool.ts";
+import type { Kind } from "../firewall/tool.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
-import type { FirewallChange, FirewallView } from "../firewall/view.ts";
+import { completing, type FirewallView } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
 import { familiesOf, ownRules, possibleChains, structure } from "./iptables_rules.ts";
@@ -30,7 +30,10 @@ export class Iptables implements Backend {
     const ids = await change({
       families,
       plan: (view) => [
-        ...families.flatMap((family) => missingStructure(view, record, family)),
+        ...families.flatMap((family) => {
+          const { chains, rules } = structure(record, family);
+          return completing(view, chains, rules);
+        }),
         ...own.map((add) => ({ add })),
       ],
       what: `write the rules of container ${record.containerId}`,
@@ -69,10 +72,6 @@ export class Iptables implements Backend {
     }
   }
 
-  isInstalled(): boolean {
-    return IptablesTool.isInstalled(4, this.path);
-  }
-
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
     const usual = await Firewall.of(this.path);
     const found = new Map<MappingRecord, string[]>(records.map((record) => [record, []]));
@@ -82,9 +81,9 @@ export class Iptables implements Backend {
           (record.variants?.[family] ?? usual.kinds[family]) === kind
         )
           .map((family) => {
-            const { chains, jumps } = structure(record, family);
-            const rules = [...jumps.map(({ rule }) => rule), ...ownRules(record, family)];
-            return { record, chains, rules };
+            const { chains, rules } = structure(record, family);
+            const all = [...rules.map(({ add }) => add), ...ownRules(record, family)];
+            return { record, chains, rules: all };
           })
       );
       if (wanted.length === 0) continue;
@@ -93,8 +92,8 @@ export class Iptables implements Backend {
       const missing = new Set(view.missing(wanted.flatMap(({ rules }) => rules)));
       for (const { record, chains, rules } of wanted) {
         found.get(record)!.push(
-          ...chains.filter(({ place }) => !view.hasChain(place))
-            .map(({ place: { chain, table } }) => `chain ${chain} of table ${table}`),
+          ...chains.filter((place) => !view.hasChain(place))
+            .map(({ chain, table }) => `chain ${chain} of table ${table}`),
           ...rules.filter((rule) => missing.has(rule)).map(ruleLine),
         );
       }
@@ -107,21 +106,6 @@ export class Iptables implements Backend {
     await firewall.requireProgram([4]);
     (await firewall.look([4])).hasChain({ family: 4, table: "nat", chain: "PREROUTING" });
   }
-}
-
-function missingStructure(
-  view: FirewallView,
-  record: MappingRecord,
-  family: Family,
-): FirewallChange[] {
-  const { chains, jumps } = structure(record, family);
-  return [
-    ...chains.filter(({ place }) => !view.hasChain(place)).flatMap((
-      { place, rules },
-    ): FirewallChange[] => [{ addChain: place }, ...rules.map((add) => ({ add }))]),
-    ...jumps.filter(({ rule }) => view.missing([rule]).length > 0)
-      .map(({ rule, first }) => ({ add: rule, first })),
-  ];
 }
 
 /** By the handles on record, if all still lead to the attachment's rules; else by the comment. */
@@ -137,7 +121,7 @@ function removal(
     id: handle,
     unknown: [],
   }));
-  if (recorded.length > 0 && view.recall?.(recorded, commentOf(containerId))) return recorded;
+  if (recorded.length > 0 && view.recall(recorded, commentOf(containerId))) return recorded;
   const found = possibleChains(attachment).flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );

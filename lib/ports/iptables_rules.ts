@@ -12,62 +12,55 @@ import {
   ruleLine,
   single,
 } from "../firewall/rule.ts";
+import type { AddedRule } from "../firewall/view.ts";
 import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
 
 /** nat: mappings for packets of this host to its own 127.0.0.0/8 (networks with `snat`). */
-export const LOOPBACK_CHAIN = "MESOS-CNI-LOOPBACK";
+const LOOPBACK_CHAIN = "MESOS-CNI-LOOPBACK";
 /** nat: mapped connections whose replies must come back through this host. */
-export const SNAT_CHAIN = "MESOS-CNI-SNAT";
+const SNAT_CHAIN = "MESOS-CNI-SNAT";
 /**
  * raw: keeps others from 127.0.0.0/8, which `route_localnet` would let them reach. In front of
  * everything, where no flush of filter INPUT takes it away.
  */
-export const GUARD_CHAIN = "MESOS-CNI-GUARD";
+const GUARD_CHAIN = "MESOS-CNI-GUARD";
 
-/** A rule of a built-in chain that leads to one of ours. */
-export interface Jump {
-  rule: FirewallRule;
-  /** Before all others of its chain, instead of after. */
-  first: boolean;
-}
-
-/** The chains of a family that an attachment needs, whoever else uses them. */
+/** The chains of a family that an attachment needs, whoever else uses them, and what leads to them. */
 export interface Structure {
-  chains: readonly { place: Place; rules: readonly FirewallRule[] }[];
-  jumps: readonly Jump[];
+  chains: readonly Place[];
+  rules: readonly AddedRule[];
 }
 
 export function structure(attachment: PortAttachment, family: Family): Structure {
   const { chain, snat } = attachment;
   const ownAddresses = family === 4 ? "127.0.0.0/8" : "::1/128";
   const at = (table: Place["table"], chain: string): Place => ({ family, table, chain });
-  const jump = (from: Place, to: string, matches: Matches, first = false): Jump => ({
-    rule: { ...from, ...matches, target: { jump: to } },
+  const jump = (from: Place, to: string, matches: Matches, first = false): AddedRule => ({
+    add: { ...from, ...matches, target: { jump: to } },
     first,
   });
 
-  const chains: Structure["chains"][number][] = [{ place: at("nat", chain), rules: [] }];
-  const jumps = [
+  const chains = [at("nat", chain)];
+  const rules = [
     jump(at("nat", "PREROUTING"), chain, { toLocal: true }),
     jump(at("nat", "OUTPUT"), chain, { destination: network(ownAddresses, true), toLocal: true }),
   ];
-  if (!snat) return { chains, jumps };
+  if (!snat) return { chains, rules };
 
   // First, since a network's own masquerading exempts connections inside its subnet.
-  chains.push({ place: at("nat", SNAT_CHAIN), rules: [] });
-  jumps.push(jump(at("nat", "POSTROUTING"), SNAT_CHAIN, { states: { is: ["DNAT"] } }, true));
+  chains.push(at("nat", SNAT_CHAIN));
+  rules.push(jump(at("nat", "POSTROUTING"), SNAT_CHAIN, { states: { is: ["DNAT"] } }, true));
   if (family === 4) {
     const toLoopback = { destination: network("127.0.0.0/8") };
-    chains.push({ place: at("nat", LOOPBACK_CHAIN), rules: [] });
-    jumps.push(jump(at("nat", "OUTPUT"), LOOPBACK_CHAIN, toLoopback));
     const guard = at("raw", GUARD_CHAIN);
-    chains.push({
-      place: guard,
-      rules: [{ ...guard, inDevice: { is: "lo", not: true }, target: { verdict: "DROP" } }],
-    });
-    jumps.push(jump(at("raw", "PREROUTING"), GUARD_CHAIN, toLoopback, true));
+    chains.push(at("nat", LOOPBACK_CHAIN), guard);
+    rules.push(
+      jump(at("nat", "OUTPUT"), LOOPBACK_CHAIN, toLoopback),
+      { add: { ...guard, inDevice: { is: "lo", not: true }, target: { verdict: "DROP" } } },
+      jump(at("raw", "PREROUTING"), GUARD_CHAIN, toLoopback, true),
+    );
   }
-  return { chains, jumps };
+  return { chains, rules };
 }
 
 /** The rules of the attachment itself, each with its container's comment. */

@@ -2,11 +2,11 @@
 import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { ANY_ADDRESS, type Family, familyOfKnown } from "../base/ip.ts";
-import { keyOf, type Owner, shortened } from "../firewall/owner.ts";
+import { commentOf, keyOf, type Owner, possibleComments } from "../firewall/owner.ts";
 import type { Matches } from "../firewall/rule.ts";
 import { PROTOCOL_NUMBERS, type TransportProtocol } from "../nft/wire.ts";
 
-export { keyOf, type Owner };
+export { commentOf, keyOf, type Owner, possibleComments };
 
 export type Protocol = TransportProtocol;
 export const PROTOCOLS = Object.keys(PROTOCOL_NUMBERS) as readonly Protocol[];
@@ -89,19 +89,6 @@ export function describeMapping({ protocol, hostPort, hostAddress }: Mapping): s
     ? `[${hostAddress}]:`
     : `${hostAddress}:`;
   return `${address}${hostPort}/${protocol}`;
-}
-
-/** nftables keeps 127 bytes of a comment, of which 14 are `container_id: `. */
-const LONGEST_ID = 100;
-
-/** What marks a container's rules in both backends, and those that the original plugin wrote. */
-export function commentOf(containerId: string): string {
-  return `container_id: ${shortened(containerId, LONGEST_ID)}`;
-}
-
-/** The comments that rules of a container may have: the original plugin shortens no id. */
-export function possibleComments(containerId: string): string[] {
-  return [...new Set([commentOf(containerId), `container_id: ${containerId}`])];
 }
 
 /** iptables: XT_EXTENSION_MAXNAMELEN less one (linux/netfilter/x_tables.h). */

@@ -2,9 +2,10 @@
 /** The nftables backend: the elements of one table, changed over netlink in one transaction. */
 import { OperatorError } from "../base/error.ts";
 import { SystemError } from "../kernel/libc.ts";
+import { Firewall } from "../firewall/firewall.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import { applyInSlices, type Change, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
+import type { Change } from "../nft/batch.ts";
 import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
 import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
@@ -48,27 +49,27 @@ export class Nftables implements Backend {
     return {};
   }
 
+  /** By the record; by the comment where that is lost, or what it tells of is not all there. */
   async remove(attachment: Removal, others: OtherRecords): Promise<void> {
-    if (
-      attachment.endpoints && attachment.mappings &&
-      tryRemove(ownElements(attachment as PortAttachment))
-    ) {
-      return;
-    }
-    const kept = new Set(others().flatMap(ownElements).map(nameOf));
-    const comment = commentOf(attachment.containerId);
-    const found = allElements().filter((element) =>
-      element.comment === comment && !kept.has(nameOf(element))
-    );
+    const { endpoints, mappings, containerId } = attachment;
+    const recorded = endpoints && mappings && ownElements(attachment as PortAttachment);
+    const marked = () => {
+      const kept = new Set(others().flatMap(ownElements).map(nameOf));
+      return allElements().filter((element) =>
+        element.comment === commentOf(containerId) && !kept.has(nameOf(element))
+      );
+    };
     try {
-      removeElements(found);
+      await Firewall.ofKind("nf_tables", "").change({
+        families: [],
+        plan: (_, refused) =>
+          changesOf(refused || !recorded ? marked() : recorded, deleteElements)
+            .map((nft) => ({ nft })),
+        what: `delete the elements of container ${containerId}`,
+      });
     } catch (error) {
       throw failure(error);
     }
-  }
-
-  isInstalled(): boolean {
-    return new Rules("inet").hasTable(TABLE);
   }
 
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
@@ -146,25 +147,6 @@ function staleElements(record: MappingRecord, wanted: readonly PlacedElement[]):
     "port_taken",
     `host port ${foreign.key.join(" ")} leads to another container (its element of ` +
       `@${foreign.set} says "${foreign.comment}"); choose another port, or remove that container first`,
-  );
-}
-
-/** @returns false if one of the elements was not there; then others may have gone */
-function tryRemove(elements: readonly PlacedElement[]): boolean {
-  try {
-    removeElements(elements);
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ENOENT) return false;
-    throw failure(error);
-  }
-}
-
-function removeElements(elements: readonly PlacedElement[]): void {
-  applyInSlices(
-    NFNL_SUBSYS_NFTABLES,
-    changesOf(elements, deleteElements),
-    `delete ${elements.length} elements of ${TABLE}`,
   );
 }
 

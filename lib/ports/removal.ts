@@ -17,8 +17,6 @@ export interface Whereabouts {
   chain: string;
   backend: BackendName;
   path: string;
-  /** False if it asked for no mappings: then a host that has no iptables has no rules. */
-  hasMappings?: boolean;
 }
 
 /**
@@ -38,9 +36,7 @@ export async function remove(owner: Owner, path: string, where?: Whereabouts): P
     removeRecord(owner); // of which a write that was cut off may have left a part
   }, "its claims of host ports");
   if (!where) return;
-  const { chain, backend, hasMappings = true } = where;
-  if (!hasMappings && !(await backendOf(backend, path)).isInstalled()) return;
-  await removeRules({ ...owner, chain }, backend, path, lock);
+  await removeRules({ ...owner, chain: where.chain }, where.backend, path, lock);
 }
 
 /** As {@link remove}, for a caller that holds the changes lock. */

@@ -25,8 +25,7 @@ import { put } from "./install.ts";
 import { goesOn, namespaceFate } from "./liveness.ts";
 import { lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
-import { refuseOrphans } from "./orphans.ts";
-import { refuseReferencePorts } from "./reference.ts";
+import { refuseStrangers } from "./strangers.ts";
 import {
   installedOf,
   type MappingRecord,
@@ -172,8 +171,7 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
       if (!await clear(obstacle, mapping, path, lock, isLast)) return false;
     }
   }
-  await refuseOrphans(request, path);
-  await refuseReferencePorts(request, path);
+  await refuseStrangers(request, path);
   const earlier = installedOf(readRecord(request));
   const { netns } = request;
   const own = {

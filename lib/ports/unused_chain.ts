@@ -2,7 +2,7 @@
 import { FAMILIES } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import { Firewall } from "../firewall/firewall.ts";
-import { ruleLine } from "../firewall/rule.ts";
+import { jumpOf, ruleLine } from "../firewall/rule.ts";
 import type { FirewallChange, FirewallView } from "../firewall/view.ts";
 import { lockChanges } from "./locks.ts";
 import { prepareState } from "./state_dir.ts";
@@ -45,7 +45,7 @@ function removal(view: FirewallView, chain: string): FirewallChange[] {
       );
     }
     const jumps = ["PREROUTING", "OUTPUT"].flatMap((from) => view.rules({ ...place, chain: from }))
-      .filter(({ target }) => target && "jump" in target && target.jump === chain);
+      .filter((rule) => jumpOf(rule) === chain);
     return [...jumps.map((remove) => ({ remove })), { removeChain: place }];
   });
 }

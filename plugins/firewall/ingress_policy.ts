@@ -3,7 +3,12 @@ import type { Result } from "../../lib/cni/result.ts";
 import { isInterfaceName } from "../../lib/cni/config.ts";
 import type { Family } from "../../lib/base/ip.ts";
 import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
-import type { FirewallChange, FirewallView } from "../../lib/firewall/view.ts";
+import {
+  type AddedRule,
+  completing,
+  type FirewallChange,
+  type FirewallView,
+} from "../../lib/firewall/view.ts";
 import { wrong } from "../shared/fields.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
@@ -42,31 +47,23 @@ export function isolation(
   const comment = `CNI firewall plugin rules (ingressPolicy: ${policy})`;
   const [own, other] = [{ is: bridge }, { is: bridge, not: true }];
   const at = (chain: string): Place => ({ family, table: "filter", chain });
-  const isolated: [FirewallRule, boolean] = [{
-    ...at(STAGE_1),
-    inDevice: own,
-    outDevice: own,
-    comment,
-    target: { verdict: "DROP" },
-  }, true];
-  const wanted: [rule: FirewallRule, first: boolean][] = [
-    [{ ...at("FORWARD"), comment: COMMENT, target: { jump: STAGE_1 } }, true],
-    [{
-      ...at(STAGE_1),
-      inDevice: own,
-      outDevice: other,
-      comment,
-      target: { jump: STAGE_2 },
-    }, true],
-    ...policy === "isolated" ? [isolated] : [],
-    [{ ...at(STAGE_1), comment: COMMENT, target: { verdict: "RETURN" } }, false],
-    [{ ...at(STAGE_2), outDevice: own, comment: COMMENT, target: { verdict: "DROP" } }, true],
-    [{ ...at(STAGE_2), comment: COMMENT, target: { verdict: "RETURN" } }, false],
-  ];
-  return [
-    ...[STAGE_1, STAGE_2].map(at).filter((place) => !view.hasChain(place))
-      .map((addChain) => ({ addChain })),
-    ...wanted.filter(([rule]) => view.missing([rule]).length > 0)
-      .map(([add, first]) => ({ add, first })),
-  ];
+  const rule = (
+    chain: string,
+    rest: Omit<FirewallRule, keyof Place>,
+    first = false,
+  ): AddedRule => ({
+    add: { ...at(chain), comment: COMMENT, ...rest },
+    first,
+  });
+  const within: Pick<FirewallRule, "inDevice" | "comment"> = { inDevice: own, comment };
+  return completing(view, [at(STAGE_1), at(STAGE_2)], [
+    rule("FORWARD", { target: { jump: STAGE_1 } }, true),
+    rule(STAGE_1, { ...within, outDevice: other, target: { jump: STAGE_2 } }, true),
+    ...policy === "isolated"
+      ? [rule(STAGE_1, { ...within, outDevice: own, target: { verdict: "DROP" } }, true)]
+      : [],
+    rule(STAGE_1, { target: { verdict: "RETURN" } }),
+    rule(STAGE_2, { outDevice: own, target: { verdict: "DROP" } }, true),
+    rule(STAGE_2, { target: { verdict: "RETURN" } }),
+  ]);
 }

@@ -18,7 +18,7 @@ import {
 } from "../../lib/firewall/passage.ts";
 import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
-import type { FirewallChange, FirewallView } from "../../lib/firewall/view.ts";
+import { completing, type FirewallChange, type FirewallView } from "../../lib/firewall/view.ts";
 import { withoutLength } from "../shared/addresses.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import {
@@ -76,7 +76,12 @@ async function letThrough(
         families,
         plan: (view) =>
           families.flatMap((family) => [
-            ...zone === undefined ? passage(view, addresses, admin, family) : [],
+            ...zone === undefined
+              ? completing(view, [PASSAGE_CHAIN, admin].map((chain) => at(family, chain)), [
+                ...leading(family, admin).map((add) => ({ add, first: true })),
+                ...passageRules(addresses, family).map((add) => ({ add })),
+              ])
+              : [],
             ...more(view, family),
           ]),
         what: `let container ${way.containerId} through`,
@@ -89,35 +94,14 @@ async function letThrough(
   });
 }
 
-function passage(
-  view: FirewallView,
-  addresses: readonly string[],
-  admin: string,
-  family: Family,
-): FirewallChange[] {
-  const at = (chain: string): Place => ({ family, table: "filter", chain });
-  return [
-    ...[PASSAGE_CHAIN, admin].map(at).filter((place) => !view.hasChain(place))
-      .map((addChain) => ({ addChain })),
-    ...view.missing(leading(family, admin)).map((add) => ({ add, first: true })),
-    ...view.missing(passageRules(addresses, family)).map((add) => ({ add })),
-  ];
-}
+const at = (family: Family, chain: string): Place => ({ family, table: "filter", chain });
 
 /** What leads to the containers' rules, and to the operators' own before them. */
 function leading(family: Family, admin: string): FirewallRule[] {
-  const at = (chain: string): Place => ({ family, table: "filter", chain });
+  const [rules, overrides] = ["CNI firewall plugin rules", "CNI firewall plugin admin overrides"];
   return [
-    {
-      ...at("FORWARD"),
-      comment: "CNI firewall plugin rules",
-      target: { jump: PASSAGE_CHAIN },
-    },
-    {
-      ...at(PASSAGE_CHAIN),
-      comment: "CNI firewall plugin admin overrides",
-      target: { jump: admin },
-    },
+    { ...at(family, "FORWARD"), comment: rules, target: { jump: PASSAGE_CHAIN } },
+    { ...at(family, PASSAGE_CHAIN), comment: overrides, target: { jump: admin } },
   ];
 }
 

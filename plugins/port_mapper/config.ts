@@ -89,8 +89,8 @@ export function readConfig(written: JsonObject, path: string): Config {
 }
 
 /**
- * What DEL needs. A config that ADD refused must not make a container that cannot be removed:
- * mappings that are none count as some, and without a chain there is nothing to remove.
+ * What DEL needs. A config that ADD refused must not make a container that cannot be removed: its
+ * mappings are not looked at, and without a chain there is nothing to remove.
  *
  * @param path where to look for iptables first
  * @throws {CniError} invalidConfig, incompatibleVersion
@@ -98,23 +98,14 @@ export function readConfig(written: JsonObject, path: string): Config {
 export function readForRemoval(
   written: JsonObject,
   path: string,
-): Base & { placement?: Placement; hasMappings: boolean } {
+): Base & { placement?: Placement } {
   const config = withNames(written, NAMES);
   const base = readBase(config);
   try {
-    const placement = readPlacement(config, path);
-    return { ...base, placement, hasMappings: mayHaveMappings(config, placement) };
+    return { ...base, placement: readPlacement(config, path) };
   } catch (error) {
     log.warning("no rules were made by this config", { reason: messageOf(error) });
-    return { ...base, hasMappings: false };
-  }
-}
-
-function mayHaveMappings(config: JsonObject, placement: Placement): boolean {
-  try {
-    return readMappings(config, placement).length > 0;
-  } catch {
-    return true; // it is ADD that says what is wrong with them
+    return base;
   }
 }
 

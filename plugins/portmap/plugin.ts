@@ -8,6 +8,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import { quote } from "../../lib/base/json.ts";
+import { removeAttached } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import {
@@ -38,7 +39,6 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { readConditions, requireOneDestination } from "./conditions.ts";
-import { removeReferenceRules } from "./reference_rules.ts";
 
 export const portmap: Plugin = standardPlugin({ add, del, check, status });
 
@@ -81,7 +81,13 @@ async function del(call: Call): Promise<void> {
   await trying(async () => {
     const owner = ownerOf(call);
     using _lock = await lockAttachment(owner, { forRemoval: true });
-    await removeAll([() => remove(owner, path), () => removeReferenceRules(call)]);
+    // What the portmap of containernetworking/plugins made, in either of its backends.
+    const plan = await removeAttached(owner, "ports");
+    const what = `remove the rules of portmap for ${owner.containerId}`;
+    await removeAll([
+      () => remove(owner, path),
+      async () => void await Firewall.changeEvery(path, { plan, what }),
+    ]);
   });
 }
 

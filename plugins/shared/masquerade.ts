@@ -55,7 +55,7 @@ export async function removeMasquerade(call: Masqueraded): Promise<void> {
   ];
   const what = `masquerade container ${call.containerId} no more`;
   await Firewall.changeEvery(call.invocation.path, {
-    plan: (view, kind) => [...chain(view), ...kind === "nf_tables" ? table(view) : []],
+    plan: (view, kind) => [...chain(view, kind), ...kind === "nf_tables" ? table(view) : []],
     what,
   });
 }

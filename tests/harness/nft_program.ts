@@ -1,7 +1,7 @@
 /** What the tests of lib/nft run inside a sandbox: a program, since namespaces are a process's. */
 import type { Family } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { applyBatch, applyInSlices, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
+import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
 import { addTable, deleteRule, type Table } from "../../lib/nft/changes.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import {
@@ -212,7 +212,7 @@ async function many(count: number): Promise<string> {
     ...addElements(TABLE, SET, elements),
   ], "add elements");
   const there = readElements(TABLE, SET);
-  applyInSlices(NFNL_SUBSYS_NFTABLES, deleteElements(TABLE, SET, there), "delete elements");
+  applyBatch(NFNL_SUBSYS_NFTABLES, deleteElements(TABLE, SET, there), "delete elements");
   return `${ids.length} ${before} ${after} elements ${there.length} ${
     readElements(TABLE, SET).length
   }`;

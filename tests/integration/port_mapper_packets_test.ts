@@ -71,7 +71,8 @@ for (const { name, backend, variant } of WAYS) {
 
   Deno.test(`${name}: snat lets nobody else reach what listens on the agent's 127.0.0.1`, async () => {
     await using agent = await PortMapperAgent.create(variant);
-    await agent.add("c1", network([8080], { backend, snat: true }));
+    const config = network([8080], { backend, snat: true });
+    await agent.add("c1", config);
     // A container that sends to 127.0.0.1 by its own default route.
     await agent.sandbox.ok([
       "ip",
@@ -99,6 +100,14 @@ for (const { name, backend, variant } of WAYS) {
       : ["iptables", "-t", "raw", "-F", "MESOS-CNI-GUARD"];
     await agent.sandbox.ok(open, { env: { PATH: agent.path } });
     assertEquals(await agent.ask("127.0.0.1", 99, { from: "c1" }), "agent 192.168.0.2");
+    // It is missed, and the next container brings it back.
+    const { msg } = await agent.fails("CHECK", "c1", config);
+    assertMatch(
+      msg,
+      backend === "nftables" ? /table inet mesos-cni/ : /-A MESOS-CNI-GUARD .*-j DROP/,
+    );
+    await agent.add("c2", network([8081], { backend, snat: true }));
+    await agent.assertSilent("127.0.0.1", 99, { from: "c1" });
   });
 
   Deno.test(`${name}: a mapping with a host address is for packets to that address only`, async () => {

@@ -69,8 +69,8 @@ function assertHarmless(attachment: PortAttachment): void {
       assertMatch(rule.chain, new RegExp(`^${CHAIN}$`));
       assertMatch(ruleText(rule), RULE);
     }
-    for (const { place } of structure(attachment, family).chains) {
-      assertMatch(place.chain, new RegExp(`^${CHAIN}$`));
+    for (const { chain } of structure(attachment, family).chains) {
+      assertMatch(chain, new RegExp(`^${CHAIN}$`));
     }
   }
   const elements = ownElements(attachment);

@@ -4,7 +4,7 @@ import { cause, RECOVER } from "../../facts/cause.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import type { Listener } from "../../netlink/sock_diag.ts";
-import { mappingOf } from "../../ports/nftables_mapping.ts";
+import { tablePorts } from "../../firewall/led_ports.ts";
 import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
 import { RST } from "../packets/frame.ts";
@@ -84,7 +84,10 @@ export const portMapping: Reader = {
     }
     if (mapper.backend !== "nftables") return [];
     const { hostPort, protocol, containerPort } = mapping;
-    const found = mappingOf(address.family, protocol, hostPort);
+    const found = tablePorts().find((one) =>
+      !one.by && one.family === address.family && one.protocol === protocol &&
+      one.hostPort === hostPort && one.hostAddress === undefined
+    )?.to;
     if (found?.address === address.address && found.port === containerPort) return [];
     const values = {
       container: scene.name,

@@ -1,7 +1,7 @@
 /** The packet has left the agent, and nothing comes back; or its way out leads to no wire. */
 import { type Cause, cause, type Fix, RECOVER, removing, run } from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
-import { commentOf } from "../../firewall/attachment_chains.ts";
+import { attachedComment } from "../../firewall/owner.ts";
 import { portState } from "../../facts/readers/bridge.ts";
 import { type Attached, pluginOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
@@ -100,7 +100,10 @@ async function masqueradeFix(
   if (causes.length > 0) return RECOVER;
   const { prefixLength } = expected.find(({ address }) => address === source)!;
   const program = source.includes(":") ? "ip6tables" : "iptables";
-  const comment = commentOf({ network: checkpoint!.network, containerId: scene.container!.id });
+  const comment = attachedComment({
+    network: checkpoint!.network,
+    containerId: scene.container!.id,
+  });
   return run([
     ...[program, "-w", "-t", "nat", "-I", "POSTROUTING", "-s", source],
     ...["!", "-d", `${source}/${prefixLength}`, "-o", device],

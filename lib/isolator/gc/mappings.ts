@@ -1,6 +1,7 @@
 /** Port mappings whose container is gone: those on record, and rules without a record. */
 import { listOwners, namespaceFate, remove, removeOwner } from "../../ports/mod.ts";
-import type { TaggedRule } from "../../ports/tagged_rules.ts";
+import type { LedPort } from "../../firewall/led_ports.ts";
+import { commentOf } from "../../firewall/owner.ts";
 import type { Sight } from "../../netlink/sight.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
@@ -22,25 +23,26 @@ export function findMappings(sight: Sight): Garbage[] {
  * `iptables-restore` at boot, or another program wrote and forgot them.
  */
 export function findRules(
-  rules: readonly TaggedRule[],
+  ports: readonly LedPort[],
   path: string,
   living: Living,
   { alive, unexplained }: Holders,
 ): Garbage[] {
   // In a namespace that could not be read, or seen, there may be any address.
   if (unexplained) return [];
-  const known = new Set([...listOwners().map((owner) => owner.containerId), ...alive]);
-  return rules
-    .filter((rule) => !known.has(rule.containerId) && !living.addresses.has(rule.address))
-    .map(({ containerId, address, rule, backend, chain }) => ({
+  const known = new Set(
+    [...listOwners().map((owner) => owner.containerId), ...alive].map(commentOf),
+  );
+  return ports.flatMap(({ owner, by, to: { address }, rule, backend, chain }): Garbage[] => {
+    if (!owner || by || living.addresses.has(address)) return [];
+    const { containerId } = owner;
+    if (known.has(commentOf(containerId))) return [];
+    return [{
       kind: "rule",
       what: rule,
       why: `no container ${containerId} has ports on record, and nobody has ${address}`,
       remove: () =>
-        remove(
-          { containerId, network: "", ifName: "" },
-          path,
-          { chain, backend, path },
-        ),
-    }));
+        remove({ containerId, network: "", ifName: "" }, path, { chain, backend, path }),
+    }];
+  });
 }

@@ -15,7 +15,7 @@ import { listOwners } from "../../ports/mod.ts";
 import { findAddresses, type Holders, listLeases } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
-import { listTagged } from "../../ports/tagged_rules.ts";
+import { ledPorts } from "../../firewall/led_ports.ts";
 import { findMappings, findRules } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { findNamedRules, listNamedRules } from "./rules.ts";
@@ -46,8 +46,8 @@ export async function findGarbage(
 
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
-  const mapped = await listTagged(path, chains);
-  const named = await listNamedRules(path);
+  const mapped = await ledPorts(path, { also: chains });
+  const named = await listNamedRules(path, mapped);
   const leases = [...addressStores].flatMap(listLeases);
   const { living, isAllSeen, wires, links } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));

@@ -1,11 +1,11 @@
 /** Rules that name a container which is gone: a DEL that was never called leaves them. */
 import { FAMILIES } from "../../base/ip.ts";
-import { listAttached, removeAttached } from "../../firewall/attachment_chains.ts";
+import { listMasqueraded, removeAttached } from "../../firewall/attachment_chains.ts";
 import { Firewall } from "../../firewall/firewall.ts";
 import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
 import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
-import { removeTablePorts, tablePorts } from "../../firewall/reference_ports.ts";
+import type { LedPort } from "../../firewall/led_ports.ts";
 import { ruleLine } from "../../firewall/rule.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
@@ -24,8 +24,16 @@ export interface NamedRules {
   remove(): Promise<void>;
 }
 
-/** All rules that have an owner but the port mapper's, which has its own list. @throws {OperatorError} */
-export async function listNamedRules(path: string): Promise<NamedRules[]> {
+/**
+ * All rules that have an owner but the port mapper's, which has its own list.
+ *
+ * @param ports all that are led
+ * @throws {OperatorError}
+ */
+export async function listNamedRules(
+  path: string,
+  ports: readonly LedPort[],
+): Promise<NamedRules[]> {
   const passages = listPassages();
   const recorded = new Set(passages.flatMap(({ addresses }) => addresses));
   const found = passages.map((passage): NamedRules => ({
@@ -37,7 +45,7 @@ export async function listNamedRules(path: string): Promise<NamedRules[]> {
   for (const firewall of await Firewall.every(path)) {
     const view = await firewall.look();
     const kind = firewall.kinds[4] === "legacy" ? "iptables-legacy" : "iptables";
-    for (const attached of listAttached(view)) {
+    for (const attached of listMasqueraded(view)) {
       const { containerId, network, addresses } = attached;
       found.push({
         ...{ containerId, addresses },
@@ -64,31 +72,36 @@ export async function listNamedRules(path: string): Promise<NamedRules[]> {
         },
       });
     }
-    if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...inTables(firewall));
+    if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...spoofChecks());
   }
-  return found;
+  return [...found, ...portmaps(ports, path)];
 }
 
-/** What the reference's portmap has in its own table, and `macspoofchk` of either program. */
-function inTables(firewall: Firewall): NamedRules[] {
-  const ports = Map.groupBy(tablePorts(), ({ containerId }) => containerId);
-  return [
-    ...[...ports].map(([containerId, own]): NamedRules => ({
+/** What the reference's portmap has of each attachment. */
+function portmaps(ports: readonly LedPort[], path: string): NamedRules[] {
+  const all = ports.flatMap(({ owner, by, to }) => owner && by ? [{ ...owner, to }] : []);
+  const owned = Map.groupBy(all, ({ network, containerId }) => `${network} ${containerId}`);
+  return [...owned.values()].map((own): NamedRules => {
+    const { containerId, network = "" } = own[0]!;
+    return {
       containerId,
       addresses: new Set(own.map(({ to }) => to.address)),
       what: `host ports of container ${containerId} by the portmap of containernetworking/plugins`,
       remove: async () => {
-        const what = `remove the host ports of ${containerId}`;
-        await firewall.change({ families: [], plan: () => removeTablePorts(containerId), what });
+        await removeAttachedRules({ network, containerId }, path);
       },
-    })),
-    ...listMacSpoofChecks().map(({ device, comment, remove }): NamedRules => ({
-      addresses: new Set(),
-      device,
-      what: `the rules ${comment} in the table bridge nat`,
-      remove: () => Promise.resolve(remove()),
-    })),
-  ];
+    };
+  });
+}
+
+/** `macspoofchk` of either program. */
+function spoofChecks(): NamedRules[] {
+  return listMacSpoofChecks().map(({ device, comment, remove }) => ({
+    addresses: new Set(),
+    device,
+    what: `the rules ${comment} in the table bridge nat`,
+    remove: () => Promise.resolve(remove()),
+  }));
 }
 
 /**
@@ -104,8 +117,8 @@ export async function removeAttachedRules(
   const plan = await removeAttached(attached, "masquerade", "ports");
   const removed = new Set<string>();
   await Firewall.changeEvery(path, {
-    plan: (view) => {
-      const changes = plan(view);
+    plan: (view, kind) => {
+      const changes = plan(view, kind);
       const rules = changes.flatMap((change) =>
         "remove" in change
           ? [change.remove]

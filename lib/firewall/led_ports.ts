@@ -1,0 +1,159 @@
+/**
+ * Which host ports the rules of this host lead where, and who owns each: one reader of all the ways to
+ * write that, those of the port mapper (this one's and the original), and of the reference's portmap.
+ */
+import { FAMILIES, type Family } from "../base/ip.ts";
+import { deleteRule } from "../nft/changes.ts";
+import { Rules } from "../nft/rules.ts";
+import { readElements, type SetElement } from "../nft/sets.ts";
+import { PROTOCOL_NUMBERS, TABLE_FAMILY, type TransportProtocol } from "../nft/wire.ts";
+import { decodeRule } from "./encode.ts";
+import { Firewall } from "./firewall.ts";
+import { type Named, namedIn } from "./owner.ts";
+import { NFT_TABLE, SETS, TABLE } from "./port_table.ts";
+import { type FoundRule, jumpOf, type Place, ruleLine } from "./rule.ts";
+import type { FirewallChange, FirewallView } from "./view.ts";
+
+export interface LedPort {
+  family: Family;
+  protocol: TransportProtocol;
+  hostPort: number;
+  /** Absent for every address of the host. */
+  hostAddress?: string;
+  to: { address: string; port: number };
+  /** Absent where no comment says whose it is. */
+  owner?: Named;
+  /** Whose rules have a form of their own; else they are a port mapper's, or a stranger's. */
+  by?: "portmap";
+  backend: "iptables" | "nftables";
+  /** Of iptables. */
+  chain: string;
+  /** As `iptables -S` prints it; an element as `nft list ruleset` does, behind its map's name. */
+  rule: string;
+}
+
+/** Which of them are looked for. */
+export interface Scope {
+  /** Chains of nat that are looked at also where nothing leads to them. */
+  also?: Iterable<string>;
+  /** Only those of the reference's portmap, for which few rules are read. */
+  by?: "portmap";
+}
+
+/** Of the reference's portmap: the jumps to the containers' chains. */
+export const PORTS_CHAIN = "CNI-HOSTPORT-DNAT";
+/** Of its backend for nftables, in ip and ip6: its rules have the container's id as their comment. */
+const PORTS_TABLE = "cni_hostport";
+/** Where its rules are that lead to containers. */
+const LEADING = ["hostports", "hostip_hostports"];
+
+/** What works, as far as it can be seen, in every kind of iptables and in tables. @throws {OperatorError} */
+export async function ledPorts(path: string, scope: Scope = {}): Promise<LedPort[]> {
+  const found: LedPort[] = [];
+  for (const firewall of await Firewall.every(path)) {
+    found.push(...inChains(await firewall.look(), scope));
+    if (firewall.kinds[4] !== "nf_tables") continue;
+    found.push(...scope.by ? portmapTables() : tablePorts());
+  }
+  return found;
+}
+
+/** In the chains that packets to this host are led to. */
+function inChains(view: FirewallView, { also = [], by }: Scope): LedPort[] {
+  return FAMILIES.flatMap((family) => {
+    const at = (chain: string): Place => ({ family, table: "nat", chain });
+    if (by && !view.hasChain(at(PORTS_CHAIN))) return [];
+    const led = ["PREROUTING", "OUTPUT"].flatMap((chain) => view.rules(at(chain)))
+      .flatMap((rule) => jumpOf(rule) ?? []);
+    return [...new Set([...led, ...also])].filter((chain) => !by || chain === PORTS_CHAIN)
+      .flatMap((chain) => portsIn(view, at(chain)));
+  });
+}
+
+/** @param owner as the jump to the chain says it */
+function portsIn(view: FirewallView, place: Place, owner?: Named): LedPort[] {
+  return view.rules(place).flatMap((rule) => {
+    const named = namedIn(rule.comment) ?? owner;
+    const to = jumpOf(rule);
+    if (to === undefined) return portOf(rule, { owner: named, by: owner && "portmap" });
+    // The reference has a chain for each container.
+    return place.chain === PORTS_CHAIN && named
+      ? portsIn(view, { ...place, chain: to }, named)
+      : [];
+  });
+}
+
+function portOf(
+  rule: FoundRule,
+  more: Pick<LedPort, "owner" | "by"> & Partial<LedPort>,
+): LedPort[] {
+  const { family, port, destination, target, chain } = rule;
+  if (!port || !target || !("dnat" in target)) return [];
+  const isAddress = destination && !destination.not &&
+    destination.prefixLength === (family === 4 ? 32 : 128);
+  return [{
+    ...{ family, protocol: port.protocol, hostPort: port.number, to: target.dnat },
+    ...isAddress ? { hostAddress: destination.address } : {},
+    ...{ backend: "iptables", chain, rule: ruleLine(rule), ...more },
+  }];
+}
+
+/** In tables of nf_tables that are no iptables'. @throws {SystemError} */
+export function tablePorts(): LedPort[] {
+  return [
+    ...FAMILIES.flatMap((family) =>
+      [`ports${family}`, `ports${family}_at`].flatMap((map) =>
+        readElements(NFT_TABLE, SETS.get(map)!).flatMap((element) =>
+          ofElement(family, map, element)
+        )
+      )
+    ),
+    ...portmapTables(),
+  ];
+}
+
+function ofElement(family: Family, map: string, element: SetElement): LedPort[] {
+  const { key, value, comment } = element;
+  const [port, protocol, hostAddress] = [...key].reverse();
+  if (!value || !Object.hasOwn(PROTOCOL_NUMBERS, protocol!)) return [];
+  const mark = comment === undefined ? "" : ` comment "${comment}"`;
+  return [{
+    ...{ family, protocol: protocol as TransportProtocol, hostPort: Number(port) },
+    ...hostAddress === undefined ? {} : { hostAddress: String(hostAddress) },
+    to: { address: String(value[0]), port: Number(value[1]) },
+    owner: namedIn(comment),
+    ...{ backend: "nftables", chain: "" },
+    rule: `map inet ${TABLE} ${map}: ${key.join(" . ")}${mark} : ${value.join(" . ")}`,
+  }];
+}
+
+/** Of the reference's backend for nftables. @throws {SystemError} */
+function portmapTables(): LedPort[] {
+  return FAMILIES.flatMap((family) =>
+    LEADING.flatMap((chain) =>
+      new Rules(TABLE_FAMILY[family])
+        .list(PORTS_TABLE, chain, (rule) => decodeRule({ family, table: "nat", chain }, rule))
+    ).flatMap((rule) =>
+      rule.comment
+        ? portOf(rule, {
+          ...{
+            owner: { containerId: rule.comment },
+            by: "portmap",
+            backend: "nftables",
+            chain: "",
+          },
+          rule: `table ${TABLE_FAMILY[family]} ${PORTS_TABLE}: ${ruleLine(rule)}`,
+        })
+        : []
+    )
+  );
+}
+
+/** Removes what the reference's backend for nftables has of a container. @throws {SystemError} */
+export function removeTablePorts(containerId: string): FirewallChange[] {
+  return FAMILIES.map((family) => new Rules(TABLE_FAMILY[family])).flatMap((rules) =>
+    [...LEADING, "masquerading"].flatMap((chain) =>
+      rules.withComment(PORTS_TABLE, chain, containerId)
+    ).map((rule) => ({ nft: deleteRule(rules.family, rule) }))
+  );
+}
