@@ -78,7 +78,14 @@ export async function removePassage(
   addresses: readonly string[] = [],
 ): Promise<void> {
   const record = read(fileOf(owner));
-  const all = [...new Set([...record?.addresses ?? [], ...addresses])];
+  const known = record?.addresses ?? [];
+  const more = addresses.filter((address) => !known.includes(address));
+  // A DEL may come again, after the address was given to another.
+  const others = new Set(
+    (more.length > 0 ? listPassages() : []).filter((one) => keyOf(one) !== keyOf(owner))
+      .flatMap((one) => one.addresses),
+  );
+  const all = [...known, ...more.filter((address) => !others.has(address))];
   if (all.length > 0) {
     const rules = FAMILIES.flatMap((family) => passageRules(all, family));
     await Firewall.changeEvery(path, {

@@ -11,7 +11,6 @@ import type { MappingRecord } from "./record.ts";
 import { LOCALNET, namesIn, removeFile, STATE_MODE } from "./state_dir.ts";
 
 const ENOENT = 2;
-const ENODEV = 19;
 
 /**
  * The interface that packets from 127.0.0.1 must be let out by, to reach an attachment's container
@@ -93,25 +92,20 @@ export function openHairpin({ netns, ifName }: MappingRecord): void {
   if (netlink.linkAt(port.master)?.kind === "bridge") setHairpin(port.index);
 }
 
-/** The host's end of the pair of veths that an attachment's interface is of, if it is of one. */
+/**
+ * The host's end of the pair of veths that an attachment's interface is of, if it is of one. A container
+ * may make a pair of its own, with the indices of another's: the kernel says where an end's peer is.
+ */
 export function hostEndOf(
   { netns, ifName }: Pick<MappingRecord, "netns" | "ifName">,
 ): Link | undefined {
-  const inside = linkOf(netns, ifName);
-  if (inside?.kind !== "veth" || inside.peerIndex === undefined) return undefined;
-  using netlink = Netlink.open();
-  const end = netlink.linkAt(inside.peerIndex);
-  return end?.kind === "veth" && end.peerIndex === inside.index ? end : undefined;
-}
-
-/** The container's interface, if it has one of that name. */
-function linkOf(netns: string, name: string): Link | undefined {
   if (!isNamespaceHandle(netns)) return undefined;
-  try {
-    using netlink = Netlink.open(netns);
-    return netlink.link(name);
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ENODEV) return undefined;
-    throw error;
-  }
+  using container = Netlink.open(netns);
+  const inside = container.findLink(ifName);
+  if (inside?.peerIndex === undefined) return undefined;
+  using host = Netlink.open();
+  const end = host.linkAt(inside.peerIndex);
+  const isOtherEnd = end?.kind === "veth" && end.peerIndex === inside.index &&
+    end.peerNamespaceId !== undefined && end.peerNamespaceId === host.namespaceId(netns);
+  return isOtherEnd ? end : undefined;
 }

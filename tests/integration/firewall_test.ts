@@ -139,6 +139,21 @@ for (const { name, variant, save } of DRIVERS) {
     assertEquals(await agent.leftovers(), []);
   });
 
+  Deno.test(`${name}: a DEL that comes again takes nothing from who has the address now`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const result = { cniVersion: "1.0.0", ips: [{ address: "10.219.0.9/24" }] };
+    const config = { ...versions, type: "firewall", prevResult: result };
+    const options = { type: "firewall" };
+    for (const id of ["c1", "c2"]) await agent.container(id);
+    await agent.ok("ADD", "c1", config, options);
+    await agent.ok("DEL", "c1", config, options);
+    await agent.ok("ADD", "c2", config, options);
+    await agent.ok("DEL", "c1", config, options);
+    await agent.ok("CHECK", "c2", config, options);
+    await agent.ok("DEL", "c2", config, options);
+    assertEquals((await state(agent, save)).filter((line) => line.includes("10.219.0.9")), []);
+  });
+
   Deno.test(`${name}: what the reference attached is detached`, async () => {
     const [agent, outside] = await host(variant);
     await using _ = agent;

@@ -4,7 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { config, CORPUS, FIELDS } from "../harness/hostile.ts";
-import { PortMapperAgent } from "../harness/port_mapper.ts";
+import { type Json, network, PortMapperAgent } from "../harness/port_mapper.ts";
 
 const STEP = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1 : 83;
 
@@ -35,6 +35,32 @@ Deno.test("hostile values in any field are errors, or mappings that DEL removes 
   await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
   await agent.sandbox.ok(["iptables", "-t", "nat", "-X"]);
   assertEquals(await state(agent), before);
+});
+
+Deno.test("a container with a pair of veths that has the indices of another's wire is not taken for it", async () => {
+  await using agent = await PortMapperAgent.create();
+  const config = (port: number) => {
+    const { delegate, ...own } = network([port], { snat: true, cniVersion: "1.1.0" });
+    return { ...own, delegate: { ...delegate as Json, cniVersion: "1.0.0" } };
+  };
+  await agent.add("victim", config(8080));
+  await agent.add("liar", config(8081));
+  const inside = (id: string, ...argv: string[]) =>
+    agent.sandbox.ok(["ip", "-n", id, "-o", "link", ...argv]);
+  const [, index, peer] = /^(\d+): eth0@if(\d+)/.exec(await inside("victim", "show", "eth0"))!;
+  await inside("liar", "delete", "eth0");
+  const pair = ["eth0", "index", index!, "type", "veth", "peer", "name", "x", "index", peer!];
+  await inside("liar", "add", ...pair);
+  // What is restored is looked at again.
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
+  const valid = ["victim", "liar"].map((containerID) => ({ containerID, ifname: "eth0" }));
+  await agent.ok("GC", "", { ...config(8080), "cni.dev/valid-attachments": valid }, {
+    netns: null,
+  });
+  // The liar is gone, and never detached: its port goes to who asks for it.
+  await agent.kill("liar");
+  await agent.sandbox.ok(["ip", "netns", "delete", "liar"]);
+  await agent.add("next", config(8081));
 });
 
 /** What a value that got out would change: chains other than the network's, and files. */
