@@ -22,8 +22,9 @@ import {
 } from "../../lib/ports/mapping.ts";
 import { quote } from "../../lib/base/json.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
-import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
-import { field, withNames } from "./fields.ts";
+import { Fields } from "../shared/fields.ts";
+import { readRuntimeMappings, requireFew } from "../shared/port_mappings.ts";
+import { withNames } from "./fields.ts";
 import { isMesosCaller, readPortMappings } from "./mesos_port_mappings.ts";
 
 /** What every command needs. */
@@ -45,8 +46,6 @@ export interface Config extends Base {
   allowHostPorts: boolean;
 }
 
-/** The most mappings of one attachment: their rules are written in one transaction. */
-const MOST_MAPPINGS = 1024;
 /** What this plugin reads of its config, which a Go program may have written in another case. */
 const NAMES = [
   ...["cniVersion", "name", "type", "chain", "backend", "excludeDevices", "snat", "delegate"],
@@ -143,13 +142,8 @@ function readPlacement(config: JsonObject, path: string): Placement {
 function readMappings(config: JsonObject, placement: Placement): Mapping[] {
   const found = new Map<string, Mapping>();
   try {
-    const asked = [...readPortMappings(config.args), ...readRuntimeMappings(config)];
-    if (asked.length > MOST_MAPPINGS) {
-      throw new Error(
-        `${asked.length} port mappings are asked for; one container may have ${MOST_MAPPINGS}`,
-      );
-    }
-    for (const mapping of asked) {
+    const asked = [...readPortMappings(config.args), ...readRuntimeMappings(new Fields(config))];
+    for (const mapping of requireFew(asked)) {
       const port = describeMapping(mapping);
       const earlier = found.get(port);
       if (earlier && earlier.containerPort !== mapping.containerPort) {
@@ -176,25 +170,6 @@ function readMappings(config: JsonObject, placement: Placement): Mapping[] {
 
 function isReachable({ hostAddress }: Mapping, { snat }: Placement): boolean {
   return snat && hostAddress !== "::1";
-}
-
-/** `runtimeConfig.portMappings`, libcni's form (the capability `portMappings`). */
-function readRuntimeMappings(config: JsonObject): Mapping[] {
-  const { runtimeConfig = {} } = config;
-  const list = isObject(runtimeConfig) ? field(runtimeConfig, "portMappings") ?? [] : runtimeConfig;
-  if (!Array.isArray(list)) {
-    throw new Error(`runtimeConfig.portMappings must be a list, not ${quote(list)}`);
-  }
-  return list.map((value, index) => {
-    const at = `runtimeConfig.portMappings[${index}]`;
-    if (!isObject(value)) throw new Error(`${at} must be an object, not ${quote(value)}`);
-    return {
-      protocol: parseProtocol(field(value, "protocol"), `${at}.protocol`),
-      hostPort: parsePort(field(value, "hostPort"), `${at}.hostPort`),
-      containerPort: parsePort(field(value, "containerPort"), `${at}.containerPort`),
-      hostAddress: parseHostAddress(field(value, "hostIP"), `${at}.hostIP`),
-    };
-  });
 }
 
 function readDelegate(config: JsonObject, outerVersion: SpecVersion): Base["delegate"] {

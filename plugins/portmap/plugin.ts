@@ -6,7 +6,7 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { messageOf } from "../../lib/base/error.ts";
 import { quote } from "../../lib/base/json.ts";
 import { removeAttached } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
@@ -28,9 +28,9 @@ import {
   Ports,
   remove,
 } from "../../lib/ports/mod.ts";
-import { parseHostAddress, parsePort, parseProtocol } from "../../lib/ports/parse.ts";
 import { isV6, prefixOf, withoutLength } from "../shared/addresses.ts";
 import { wrong } from "../shared/fields.ts";
+import { readRuntimeMappings } from "../shared/port_mappings.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {
   type Call,
@@ -44,8 +44,6 @@ export const portmap: Plugin = standardPlugin({ add, del, check, status });
 
 /** Of the nat table; the traces of this type name it. */
 export const PORTMAP_CHAIN = "MESOS-CNI-PORTMAP";
-/** The most mappings of one attachment: their rules are written in one transaction. */
-const MOST_MAPPINGS = 1024;
 const LAST_BIT = 31;
 
 async function add(call: LiveCall): Promise<Result> {
@@ -59,36 +57,25 @@ async function add(call: LiveCall): Promise<Result> {
   if (endpoints.length === 0) return result;
   if (placement.snat) await requireMarkChain(call, endpoints);
   const owner = ownerOf(call);
-  return await trying(async () => {
-    const notes: string[] = [];
-    using _lock = await lockAttachment(owner);
-    const request = {
-      ...owner,
-      ...placement,
-      mappings,
-      netns: call.netns,
-      startsWithProcess: false,
-    };
-    await using ports = await Ports.reserve(request, call.invocation.path, notes);
-    await ports.commit(endpoints, call.invocation.firewall);
-    ports.keep();
-    return result;
-  });
+  using _lock = await lockAttachment(owner);
+  const request = { ...owner, ...placement, mappings, netns: call.netns, startsWithProcess: false };
+  await using ports = await Ports.reserve(request, call.invocation.path, []);
+  await ports.commit(endpoints, call.invocation.firewall);
+  ports.keep();
+  return result;
 }
 
 async function del(call: Call): Promise<void> {
   const { path } = call.invocation;
-  await trying(async () => {
-    const owner = ownerOf(call);
-    using _lock = await lockAttachment(owner, { forRemoval: true });
-    // What the portmap of containernetworking/plugins made, in either of its backends.
-    const plan = await removeAttached(owner, "ports");
-    const what = `remove the rules of portmap for ${owner.containerId}`;
-    await removeAll([
-      () => remove(owner, path),
-      async () => void await Firewall.changeEvery(path, { plan, what }),
-    ]);
-  });
+  const owner = ownerOf(call);
+  using _lock = await lockAttachment(owner, { forRemoval: true });
+  // What the portmap of containernetworking/plugins made, in either of its backends.
+  const plan = await removeAttached(owner, "ports");
+  const what = `remove the rules of portmap for ${owner.containerId}`;
+  await removeAll([
+    () => remove(owner, path),
+    async () => void await Firewall.changeEvery(path, { plan, what }),
+  ]);
 }
 
 async function check(call: LiveCall): Promise<void> {
@@ -96,7 +83,7 @@ async function check(call: LiveCall): Promise<void> {
   const endpoints = endpointsOf(call, requirePrevResult(call));
   if (mappings.length === 0 || endpoints.length === 0) return;
   const { path } = call.invocation;
-  const missing = await trying(() => findMissing(ownerOf(call), path));
+  const missing = await findMissing(ownerOf(call), path);
   if (missing.length === 0) return;
   if (await isLedByReference(ownerOf(call), mappings, endpoints, path)) return;
   throw wrong(`port mappings are not complete: ${missing.join("; ")}`);
@@ -165,31 +152,10 @@ async function requireMarkChain(
   }
 }
 
-/** The capability `portMappings`; of two for the same port of the host, the first. @throws {CniError} */
+/** Of two for the same port of the host, the first. @throws {CniError} @throws {OperatorError} */
 function readMappings({ config }: Call): Mapping[] {
-  const list = config.object("runtimeConfig")?.objects("portMappings") ?? [];
-  if (list.length > MOST_MAPPINGS) {
-    throw wrong(
-      `${list.length} port mappings are asked for; one container may have ${MOST_MAPPINGS}`,
-    );
-  }
-  const found = new Map<string, Mapping>();
-  for (const entry of list) {
-    try {
-      const mapping: Mapping = {
-        protocol: parseProtocol(entry.get("protocol"), entry.at("protocol")),
-        hostPort: parsePort(entry.get("hostPort"), entry.at("hostPort")),
-        containerPort: parsePort(entry.get("containerPort"), entry.at("containerPort")),
-        hostAddress: parseHostAddress(entry.get("hostIP"), entry.at("hostIP")),
-      };
-      const port = describeMapping(mapping);
-      if (!found.has(port)) found.set(port, mapping);
-    } catch (error) {
-      if (!(error instanceof OperatorError)) throw error;
-      throw wrong(error.message);
-    }
-  }
-  return [...found.values()];
+  const list = readRuntimeMappings(config).toReversed();
+  return [...new Map(list.map((one) => [describeMapping(one), one])).values()].toReversed();
 }
 
 /** The first address of each family that the container's interface has. */
@@ -204,15 +170,4 @@ function endpointsOf({ ifName }: Call, { ips, interfaces }: Result): Endpoint[] 
     const { length } = prefixOf(ip.address);
     return [{ family: family as 4 | 6, address: withoutLength(ip.address), prefixLength: length }];
   });
-}
-
-/** The protocol's "try again later" where another call holds what this one needs. */
-async function trying<R>(work: () => Promise<R>): Promise<R> {
-  try {
-    return await work();
-  } catch (error) {
-    const isBusy = error instanceof OperatorError && error.code.endsWith("_busy");
-    if (!isBusy) throw error;
-    throw new CniError(CNI_CODES.tryAgainLater, messageOf(error), undefined, { cause: error });
-  }
 }

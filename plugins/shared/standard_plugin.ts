@@ -63,7 +63,9 @@ export function standardPlugin(work: StandardPlugin): Plugin {
       return await answer(work, invocation);
     } catch (error) {
       if (error instanceof CniError || !(error instanceof OperatorError)) throw error;
-      throw new CniError(CNI_CODES.internal, messageOf(error), error.details, { cause: error });
+      // Another call holds what this one needs.
+      const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.internal;
+      throw new CniError(code, messageOf(error), error.details, { cause: error });
     }
   };
 }

@@ -170,6 +170,34 @@ for (const { name, variant, save } of DRIVERS) {
     assertEquals(await own(), []);
   });
 
+  Deno.test(`${name}: masquerading, ports and firewall of one attach are one transaction`, async () => {
+    const [agent] = await host(variant);
+    await using _ = agent;
+    const { dir } = agent.sandbox;
+    await Deno.mkdir(`${dir}/networks`);
+    const mapper = { type: "mesos-cni-port-mapper", chain: "FW.TEST", snat: true };
+    const plugins = [BRIDGE, mapper, { type: "firewall" }];
+    await Deno.writeTextFile(
+      `${dir}/networks/fw.conflist`,
+      JSON.stringify({ ...versions, plugins }),
+    );
+    await agent.sandbox.ok([
+      ...["strace", "-f", "-qq", "-e", "trace=sendto,execve", "-o", `${dir}/trace`],
+      ...[MESOS_CNI, "run", `--network_cni_config_dir=${dir}/networks`, `--runtime_dir=${dir}/run`],
+      ...["--networks=fw", "--name=c1", "--port_mappings=8080:80", "--", "/usr/bin/true"],
+    ], { env: { PATH: agent.path } });
+    const calls = (await Deno.readTextFile(`${dir}/trace`)).split("\n");
+    const attach = calls.slice(
+      0,
+      calls.findIndex((line) => line.includes('execve("/usr/bin/true"')),
+    );
+    // What begins a batch of nfnetlink has the type of RTM_NEWLINK, and asks for no acknowledgement.
+    const change = variant === "legacy"
+      ? /execve\("[^"]*-restore"/
+      : /nlmsg_type=(?:0x10|NFNL_MSG_BATCH_BEGIN)\b[^}]*nlmsg_flags=NLM_F_REQUEST,/;
+    assertEquals(attach.filter((line) => change.test(line)).length, 1, attach.join("\n"));
+  });
+
   Deno.test(`${name}: a list by the isolator: recover puts back what was flushed, gc and network rm what is left`, async () => {
     const [agent, outside] = await host(variant);
     await using _ = agent;
