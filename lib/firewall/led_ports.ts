@@ -11,7 +11,7 @@ import { decodeRule } from "./encode.ts";
 import { Firewall } from "./firewall.ts";
 import { type Named, namedIn } from "./owner.ts";
 import { NFT_TABLE, SETS, TABLE } from "./port_table.ts";
-import { type FoundRule, jumpOf, type Place, ruleLine } from "./rule.ts";
+import { type FoundRule, jumpOf, type Place, ruleLine, singleOf } from "./rule.ts";
 import type { FirewallChange, FirewallView } from "./view.ts";
 
 export interface LedPort {
@@ -89,11 +89,10 @@ function portOf(
 ): LedPort[] {
   const { family, port, destination, target, chain } = rule;
   if (!port || !target || !("dnat" in target)) return [];
-  const isAddress = destination && !destination.not &&
-    destination.prefixLength === (family === 4 ? 32 : 128);
+  const hostAddress = singleOf(destination);
   return [{
     ...{ family, protocol: port.protocol, hostPort: port.number, to: target.dnat },
-    ...isAddress ? { hostAddress: destination.address } : {},
+    ...hostAddress === undefined ? {} : { hostAddress },
     ...{ backend: "iptables", chain, rule: ruleLine(rule), ...more },
   }];
 }

@@ -11,7 +11,8 @@ import { type Attached, hashOf, MULTICAST } from "./attachment_chains.ts";
 import { decodeRule } from "./encode.ts";
 import type { Firewall } from "./firewall.ts";
 import { type FoundRule, ruleLine } from "./rule.ts";
-import type { Plan } from "./view.ts";
+import type { Kind } from "./tool.ts";
+import type { FirewallChange, FirewallView, Plan } from "./view.ts";
 
 type Owner = Attached & { ifName: string };
 
@@ -27,7 +28,7 @@ const HASH_DIGITS = 16;
 const LONGEST_COMMENT = 128;
 
 /** @param addresses with prefix lengths */
-export async function addTableMasquerade(
+export async function addMasquerade(
   owner: Owner,
   addresses: readonly string[],
 ): Promise<Plan> {
@@ -42,13 +43,16 @@ export async function addTableMasquerade(
     ].map((nft) => ({ nft }));
 }
 
-export async function removeTableMasquerade(owner: Owner): Promise<Plan> {
+/** @returns what is to change where a host's rules of a kind are looked at */
+export async function removeMasquerade(
+  owner: Owner,
+): Promise<(view: FirewallView, kind: Kind) => FirewallChange[]> {
   const hash = await instanceHash(owner);
-  return () => staleOf(hash).map((nft) => ({ nft }));
+  return (_, kind) => kind === "nf_tables" ? staleOf(hash).map((nft) => ({ nft })) : [];
 }
 
 /** @throws {SystemError} */
-export async function hasTableMasquerade(owner: Owner): Promise<boolean> {
+export async function hasMasquerade(owner: Owner): Promise<boolean> {
   return rulesOf(await instanceHash(owner)).length > 0;
 }
 

@@ -10,12 +10,13 @@ import {
   writeCheckpoint,
 } from "../kernel/atomic_file.ts";
 import { FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
+import { namesIn } from "../base/exists.ts";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "./firewall.ts";
 import { removeSources } from "./firewalld.ts";
 import { keyOf, type Owner } from "./owner.ts";
-import { type FirewallRule, type FoundRule, type Place, single } from "./rule.ts";
+import { type FirewallRule, type FoundRule, type Place, single, singleOf } from "./rule.ts";
 import { STATE_DIR, STATE_MODE } from "./tool.ts";
 import type { FirewallView } from "./view.ts";
 
@@ -54,14 +55,7 @@ export function recordPassage({ containerId, network, ifName, addresses, zone }:
 
 /** Of all containers, in no order; what can't be read is said, and is nobody's. */
 export function listPassages(): Passage[] {
-  let names: string[];
-  try {
-    names = [...Deno.readDirSync(RECORDS)].map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  return names.filter((name) => name.endsWith(".json") && !name.startsWith("."))
+  return namesIn(RECORDS).filter((name) => name.endsWith(".json") && !name.startsWith("."))
     .flatMap((name) => read(`${RECORDS}/${name}`) ?? []);
 }
 
@@ -97,21 +91,13 @@ export async function removePassage(
   removeCheckpoint(fileOf(owner));
 }
 
-/** The addresses that rules let through. */
+/** The rules that let single addresses through, by address. */
 export function passedAddresses(view: FirewallView): Map<string, FoundRule[]> {
   const rules = FAMILIES.flatMap((family) =>
     view.rules({ family, table: "filter", chain: PASSAGE_CHAIN })
   );
-  const found = rules.flatMap((rule) => {
-    const one = rule.source ?? rule.destination;
-    const isHost = one && !one.not && one.prefixLength === (rule.family === 4 ? 32 : 128);
-    return isHost ? [{ address: one.address, rule }] : [];
-  });
-  return new Map(
-    [...Map.groupBy(found, ({ address }) => address)].map((
-      [address, some],
-    ) => [address, some.map(({ rule }) => rule)]),
-  );
+  const addressOf = (rule: FoundRule) => singleOf(rule.source ?? rule.destination) ?? "";
+  return Map.groupBy(rules.filter((rule) => addressOf(rule) !== ""), addressOf);
 }
 
 function fileOf(owner: Owner): string {

@@ -84,6 +84,13 @@ export function single(address: string): Network {
   return { address, prefixLength: familyOfKnown(address) === 6 ? 128 : 32 };
 }
 
+/** The address that a network is, if it holds one alone. */
+export function singleOf(one: Network | undefined): string | undefined {
+  return one && !one.not && one.prefixLength === single(one.address).prefixLength
+    ? one.address
+    : undefined;
+}
+
 /** As `iptables-save` prints it: also what `iptables-restore` reads. */
 export function ruleLine(rule: FirewallRule | FoundRule): string {
   const { chain, source, destination, inDevice, outDevice, port, toLocal, states, comment } = rule;

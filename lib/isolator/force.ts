@@ -7,6 +7,7 @@ import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork } from "./attach.ts";
 import { removePassage } from "../firewall/passage.ts";
+import { listLeases } from "./gc/addresses.ts";
 import { removeAttachedRules } from "./gc/rules.ts";
 import { tracesOfPlugin } from "./gc/networks.ts";
 import type { Isolator } from "./isolator.ts";
@@ -70,14 +71,7 @@ async function releaseLeases(store: string, id: string, ifName: string): Promise
 
 /** A lease names its container in the first line, and since host-local 0.8 the interface below. */
 function leasesOf(store: string, id: string, ifName: string): string[] {
-  let names: string[];
-  try {
-    names = [...Deno.readDirSync(store)].filter(({ isFile }) => isFile).map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  return names.filter((name) => /^[0-9a-f.:]+$/.test(name)).filter((name) => {
+  return listLeases(store).filter((name) => {
     const [holder, link] = Deno.readTextFileSync(`${store}/${name}`).split(/\r?\n/);
     return holder?.trim() === id && (!link?.trim() || link.trim() === ifName);
   });

@@ -2,12 +2,13 @@
  * Claims of host ports: `ports/PROTOCOL-PORT/ADDRESS`, a symbolic link whose target is the key of
  * its holder's record. A link is made whole or not at all.
  */
+import { namesIn } from "../base/exists.ts";
 import { ANY_ADDRESS, familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import { fileError, withFile } from "../base/file_error.ts";
 import { describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
 import { type MappingRecord, readKey } from "./record.ts";
-import { CLAIMS, namesIn, removeFile, STATE_MODE } from "./state_dir.ts";
+import { CLAIMS, removeFile, STATE_MODE } from "./state_dir.ts";
 
 /** A claim that stands in a mapping's way, and whose it is, unless its record is gone. */
 export interface Obstacle {

@@ -1,4 +1,5 @@
 /** What the host itself must allow for `snat`, besides rules. */
+import { namesIn } from "../base/exists.ts";
 import { dirname } from "@std/path";
 import { withFile } from "../base/file_error.ts";
 import { SystemError } from "../kernel/libc.ts";
@@ -8,7 +9,7 @@ import { setHairpin } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
-import { LOCALNET, namesIn, removeFile, STATE_MODE } from "./state_dir.ts";
+import { LOCALNET, removeFile, STATE_MODE } from "./state_dir.ts";
 
 const ENOENT = 2;
 

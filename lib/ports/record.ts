@@ -10,6 +10,7 @@
  * A record is written before what it tells of (claims, rules, settings) and removed after it, so
  * wherever a process dies, the record knows all there may be.
  */
+import { namesIn } from "../base/exists.ts";
 import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
@@ -19,7 +20,7 @@ import { log } from "../base/log.ts";
 import type { Viewpoint } from "../netlink/sight.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
-import { DAMAGED, namesIn, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
+import { DAMAGED, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
 
 /** An attachment's mappings with all that is needed to find what was made for them. */
 export interface MappingRecord extends PortAttachment {

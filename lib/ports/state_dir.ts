@@ -33,16 +33,6 @@ export function prepareState(): void {
   }
 }
 
-/** The names in a directory; none if there is none. */
-export function namesIn(directory: string): string[] {
-  try {
-    return [...Deno.readDirSync(directory)].map((entry) => entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
 /** Removes a file, if it is there. @throws {OperatorError} `file` */
 export function removeFile(file: string): void {
   try {

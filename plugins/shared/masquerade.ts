@@ -5,12 +5,7 @@
 import { FAMILIES, familyOfKnown } from "../../lib/base/ip.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
-import {
-  addMasquerade as addChain,
-  type Attached,
-  hasMasquerade,
-  removeAttached,
-} from "../../lib/firewall/attachment_chains.ts";
+import * as chains from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
@@ -18,7 +13,7 @@ import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "./fields.ts";
 
 /** Whose masquerading it is, and how it is done. */
-type Masqueraded = Attached & {
+type Masqueraded = chains.Attached & {
   ifName: string;
   config: Fields;
   invocation: { path: string; firewall?: FirewallTransaction };
@@ -30,9 +25,7 @@ export async function addMasquerade(
   addresses: readonly string[],
 ): Promise<void> {
   const { firewall, path } = call.invocation;
-  const plan = isInOwnTable(call)
-    ? await (await ownTable()).addTableMasquerade(call, addresses)
-    : await addChain(call, addresses);
+  const plan = await (await wayOf(call)).addMasquerade(call, addresses);
   const families = FAMILIES.filter((family) =>
     addresses.some((address) => familyOfKnown(address) === family)
   );
@@ -49,14 +42,13 @@ export async function addMasquerade(
  * @throws {OperatorError}
  */
 export async function removeMasquerade(call: Masqueraded): Promise<void> {
-  const [chain, table] = [
-    await removeAttached(call, "masquerade"),
-    await (await ownTable()).removeTableMasquerade(call),
+  const plans = [
+    await chains.removeAttached(call, "masquerade"),
+    await (await ownTable()).removeMasquerade(call),
   ];
-  const what = `masquerade container ${call.containerId} no more`;
   await Firewall.changeEvery(call.invocation.path, {
-    plan: (view, kind) => [...chain(view, kind), ...kind === "nf_tables" ? table(view) : []],
-    what,
+    plan: (view, kind) => plans.flatMap((plan) => plan(view, kind)),
+    what: `masquerade container ${call.containerId} no more`,
   });
 }
 
@@ -73,10 +65,8 @@ export async function restoreMasquerade(
 ): Promise<boolean> {
   const call: Masqueraded = { ...owner, config: new Fields(config), invocation: { path } };
   if (!call.config.flag("ipMasq") || addresses.length === 0) return false;
-  const isThere = isInOwnTable(call)
-    ? await (await ownTable()).hasTableMasquerade(call)
-    : await hasMasquerade(call, await (await Firewall.of(path)).look());
-  if (isThere) return false;
+  const view = await (await Firewall.of(path)).look();
+  if (await (await wayOf(call)).hasMasquerade(call, view)) return false;
   await addMasquerade(call, addresses);
   return true;
 }
@@ -93,17 +83,16 @@ export async function missingMasquerade(
   views: readonly FirewallView[],
 ): Promise<"masquerade_gone" | undefined> {
   if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
-  for (const view of views) if (await hasMasquerade(owner, view)) return undefined;
-  return await (await ownTable()).hasTableMasquerade(owner) ? undefined : "masquerade_gone";
+  for (const view of views) if (await chains.hasMasquerade(owner, view)) return undefined;
+  return await (await ownTable()).hasMasquerade(owner) ? undefined : "masquerade_gone";
 }
 
-async function ownTable() {
-  return await import("../../lib/firewall/masquerade_table.ts");
-}
+const ownTable = () => import("../../lib/firewall/masquerade_table.ts");
 
 /** @throws {CniError} */
-function isInOwnTable({ config, invocation: { path } }: Masqueraded): boolean {
+async function wayOf({ config, invocation: { path } }: Masqueraded) {
   const backend = config.text("ipMasqBackend") ?? usualBackend(path);
-  if (backend === "nftables" || backend === "iptables") return backend === "nftables";
+  if (backend === "nftables") return await ownTable();
+  if (backend === "iptables") return chains;
   throw wrong(`ipMasqBackend is ${JSON.stringify(backend)}; it must be iptables or nftables`);
 }

@@ -1,7 +1,7 @@
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
-import { addTableMasquerade } from "../../lib/firewall/masquerade_table.ts";
+import { addMasquerade } from "../../lib/firewall/masquerade_table.ts";
 
 const TABLE = ["inet", "cni_plugins_masquerade"];
 
@@ -14,7 +14,7 @@ async function nft(...args: string[]): Promise<string> {
 const shared = (...flags: string[]) => nft(...flags, "list", "chain", ...TABLE, "postrouting");
 async function add(id: string): Promise<void> {
   const owner = { network: "net", containerId: id, ifName: "eth0" };
-  const plan = await addTableMasquerade(owner, ["10.1.0.2/24"]);
+  const plan = await addMasquerade(owner, ["10.1.0.2/24"]);
   await Firewall.ofKind("nf_tables", "").change({ families: [], plan, what: "masquerade" });
 }
 

@@ -1,5 +1,6 @@
 /** Addresses that host-local holds for containers that are gone. */
 import { OperatorError } from "../../base/error.ts";
+import { namesIn } from "../../base/exists.ts";
 import { FileLock } from "../../kernel/lock.ts";
 import { bootTime } from "../../kernel/process_identity.ts";
 import type { Garbage } from "./garbage.ts";
@@ -35,8 +36,8 @@ export function findAddresses(
   living: Living,
   holders: Holders,
 ): Garbage[] {
-  return entries(store)
-    .filter((name) => /^[0-9a-f.:]+$/.test(name) && !living.addresses.has(name))
+  return listLeases(store).sort()
+    .filter((name) => !living.addresses.has(name))
     .filter((name) => {
       const path = `${store}/${name}`;
       return holderOf(path) === NOBODY || !mayBeUnderWay(reservedAt(path));
@@ -70,7 +71,7 @@ function mayBeUnderWay(reserved: number): boolean {
 
 /** The addresses that a store has given out. */
 export function listLeases(store: string): string[] {
-  return entries(store).filter((name) => /^[0-9a-f.:]+$/.test(name));
+  return namesIn(store).filter((name) => /^[0-9a-f.:]+$/.test(name));
 }
 
 /** Gives an address back, unless it was meanwhile, and is another container's by now. */
@@ -88,15 +89,6 @@ async function release(
     Deno.removeSync(`${store}/${name}`);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function entries(store: string): string[] {
-  try {
-    return [...Deno.readDirSync(store)].map((entry) => entry.name).sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
   }
 }
 
