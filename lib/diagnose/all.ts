@@ -4,10 +4,17 @@ import { reasonOf } from "../base/log.ts";
 import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
-import { OF_AGENT, OF_MACHINE, readFacts } from "../facts/facts.ts";
+import { OF_MACHINE, readFacts } from "../facts/facts.ts";
 import { textOf } from "../facts/sentences.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { type Asked, diagnose, type DiagnoseOptions, type Diagnosis, ENDED } from "./diagnose.ts";
+import {
+  type Asked,
+  diagnose,
+  type DiagnoseOptions,
+  type Diagnosis,
+  ENDED,
+  factsOfAgent,
+} from "./diagnose.ts";
 
 /** They wait more than they work. */
 const AT_A_TIME = 25;
@@ -62,7 +69,7 @@ export async function diagnoseAll(
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
   const [agentFacts, machine] = await Promise.all([
-    readFacts(OF_AGENT, agent),
+    factsOfAgent(agent),
     readFacts(OF_MACHINE, agent),
   ]);
   const rows: Row[] = [];

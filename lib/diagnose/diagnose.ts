@@ -19,6 +19,7 @@ import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
+import { askNextHops } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
@@ -86,7 +87,7 @@ export async function diagnose(
       answer(scene, questions, kernel),
       scene.container ? readFacts(OF_CONTAINER, scene) : [],
       sharedAddresses({ scene, kernel }),
-      options.agentFacts ?? readFacts(OF_AGENT, agent),
+      options.agentFacts ?? factsOfAgent(agent, kernel),
     ]);
     if (findInode(target.netns) !== namespace) throw ended(target);
     const read = [...facts, asFact(scene, shared), ...agents];
@@ -105,6 +106,15 @@ function ended({ name, id }: Target): OperatorError {
     ENDED,
     `${name} has ended while it was asked, and nothing that was seen counts${seeHistory}`,
   );
+}
+
+/** What concerns the agent, and so all of its containers. */
+export async function factsOfAgent(agent: Agent, kernel = askKernel()): Promise<Fact[]> {
+  const [facts, hops] = await Promise.all([
+    readFacts(OF_AGENT, agent),
+    askNextHops(agent, kernel),
+  ]);
+  return [...facts, hops];
 }
 
 function asFact({ interfaces }: Scene, causes: Cause[]): Fact {

@@ -5,8 +5,8 @@ import type { Attached, Scene } from "../facts/scene.ts";
 const MOST = 4;
 
 /** Of routes to the same place the first: those behind it are for when it is gone. */
-function usedOf(routes: readonly Route[]): Route[] {
-  const main = routes.filter(({ table }) => table === "main");
+export function usedOf(routes: readonly Route[], of = "main"): Route[] {
+  const main = routes.filter(({ table }) => table === of);
   const least = new Map<string, number>();
   const keyOf = ({ family, destination }: Route) => `${family} ${destination}`;
   for (const one of main) {

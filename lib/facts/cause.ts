@@ -24,6 +24,7 @@ export type Mechanism =
   | "arptables"
   | "tc"
   | "xdp"
+  | "xfrm"
   | "sysctl"
   | "conntrack"
   | "dns"

@@ -45,6 +45,8 @@ const WORDS = {
   link_down: "{device} is down",
   uplink_down:
     "{device}, by which the agent reaches {address|others}, is down | routes that went with it must be added again",
+  uplink_enslaved:
+    "{device}, by which the agent reaches others, is a port of {other}: what comes in by it goes to {other}, and not to its address | give {other} the address instead, or take {device} off it: ip link set {device} nomaster",
   noarp:
     "ARP is off on {device}[ of {container}]: no hardware address is asked for, and none is told",
   ipv6_disabled: "IPv6 is switched off on {device}: {setting} is 1",
@@ -124,6 +126,8 @@ const WORDS = {
     "{mac} answers for the gateway {gateway} | {other} of this agent answers for an address that the agent does not have: sysctl -w net.ipv4.conf.{other}.proxy_arp=0, and look for {gateway} in ip neighbour show proxy",
   gateway_silent:
     "the agent hears who has {address} on {device}, and does not answer | look at {other}: ip -d link show {other}, and its arp_ignore, arp_filter and rp_filter",
+  next_hop_silent:
+    "nobody on {device} answers who has {address}, a next hop of the agent's route {route} | look whether {address} is there; what takes that way is lost until the route is without it",
   neighbour_silent:
     "nobody on {device} answers who has {address} | look whether {address} is there, and at the agent's route that leads by it: ip route get {wanted}",
   "neighbour_silent+other":
@@ -216,6 +220,16 @@ const WORDS = {
   "tc_drop+why": "tc's {value} on {device} drops the packet | {why}",
   tcx_not_judged:
     "{value} of tcx at the {why} of {device} stand where the packet is lost | what they do can't be read: see whose they are, bpftool net show dev {device}",
+  queue_holds:
+    "the queue {value} of {device} lets out less than comes: {bytes} packets wait in it, this one among them | look at its limits and classes first: tc -s class show dev {device}",
+  bad_checksum:
+    "the kernel drops the packet on {device}: its checksum is wrong | what changed it before did not compute it: a filter of tc or XDP (tc filter show dev {device}), or the device itself (ethtool -K {device} rx off)",
+  xfrm_drop:
+    "a policy of IPsec selects the packet, and there is no state to protect it by: {route} | look at who made it (strongSwan, Libreswan), and whether its peer answers: ip xfrm state",
+  "xfrm_drop/block":
+    "a policy of IPsec blocks the packet: {route} | look at who made it (strongSwan, Libreswan): ip xfrm policy",
+  nat_ports_used_up:
+    "a rule of {chain} may give no other port, and all of its are in use: {rule} | give it more ports or addresses, or see who holds them: conntrack -L",
   qdisc_drop:
     "the queue (qdisc[ {value}]) of {device} drops the packet | look at its limits first: tc -s qdisc show dev {device}",
   // Ports.

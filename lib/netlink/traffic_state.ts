@@ -38,6 +38,8 @@ export interface Queue {
   /** `8001:`, as `tc` writes it. */
   handle: string;
   drops: number;
+  /** Packets that wait in it and its classes. */
+  held: number;
 }
 
 /** All queues of a namespace. @throws {SystemError} */
@@ -50,16 +52,22 @@ export function queues(netns?: string): Queue[] {
       kind: attributes.text(TCA_KIND) ?? "?",
       handle: `${(fixed.getUint32(8, true) >>> 16).toString(16)}:`,
       drops: dropsIn(attributes),
+      held: queueIn(attributes)?.getUint32(0, true) ?? 0,
     };
   });
 }
 
-/** What drops, of `struct gnet_stats_queue` or of the older `struct tc_stats`. */
-function dropsIn(attributes: Attributes): number {
+/** `struct gnet_stats_queue`, where this kernel tells it: what waits, its bytes, drops, … */
+function queueIn(attributes: Attributes): DataView | undefined {
   const queue = attributes.nested(TCA_STATS2).bytes(TCA_STATS_QUEUE);
-  if (queue && queue.length >= 12) return view(queue).getUint32(8, true);
+  return queue && queue.length >= 12 ? view(queue) : undefined;
+}
+
+/** What drops, of that or of the older `struct tc_stats`. */
+function dropsIn(attributes: Attributes): number {
   const old = attributes.bytes(TCA_STATS);
-  return old && old.length >= 16 ? view(old).getUint32(12, true) : 0;
+  return queueIn(attributes)?.getUint32(8, true) ??
+    (old && old.length >= 16 ? view(old).getUint32(12, true) : 0);
 }
 
 export interface Filter {

@@ -87,6 +87,7 @@ export class World {
   readonly inside = Object.assign(new FixedSpace(NETNS), { netns: NETNS });
   readonly host = new FixedSpace();
   listeners: Listener[] = [];
+  policies: string[] = [];
   /** What becomes of the agent's own question. */
   ofAgent = "timed out";
   readonly ports: BridgePort[] = [{
@@ -236,6 +237,7 @@ export class World {
         tcx: () => 0,
         bpfLinks: () => [],
         queueReaders: () => [],
+        ipsecPolicies: () => Promise.resolve(this.policies),
       },
       ...more,
     };

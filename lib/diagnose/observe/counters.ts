@@ -1,4 +1,4 @@
-/** Counters of drops that no trace tells of: rules of iptables-legacy, qdiscs and filters of tc. */
+/** What no trace tells of and the kernel counts: rules of iptables-legacy, queues and filters of tc, IPsec. */
 import type { RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../facts/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
@@ -11,7 +11,7 @@ import { programOutput } from "./programs.ts";
 import { actsOfWords, type RuleAct } from "./rules.ts";
 
 /** Something that counts drops, or packets that a rule met. */
-export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | TcFilter);
+export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | TcFilter | Stat);
 
 interface LegacyRule {
   kind: "legacy";
@@ -30,6 +30,14 @@ interface Qdisc {
   /** `tbf`, `clsact`, … */
   type: string;
   /** With its handle. */
+  name: string;
+  /** Packets that wait in it and were not dropped: it lets out less than comes. */
+  held?: number;
+}
+
+/** A number of the namespace's own, such as `XfrmOutNoStates` or `insert_failed`. */
+interface Stat {
+  kind: "stat";
   name: string;
 }
 
@@ -74,7 +82,7 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
     }
   }
   for (const [netns, own] of Map.groupBy(stops, ({ point }) => point.netns)) {
-    found.push(...tcCounters(netns, own.map(({ link }) => link)));
+    found.push(...tcCounters(netns, own.map(({ link }) => link)), ...statsOf(netns));
   }
   await Promise.all(reads);
   return { by: new Map(found.map((one) => [keyOf(one), one])), missing: [...missing] };
@@ -84,18 +92,39 @@ function keyOf(one: Counter): string {
   const { kind, netns } = one;
   return kind === "legacy"
     ? [kind, netns, one.rule.program, one.rule.table, one.rule.text].join("\t")
+    : kind === "stat"
+    ? [kind, netns, one.name].join("\t")
     : [kind, netns, one.device, one.name, kind === "filter" ? one.direction : ""].join("\t");
 }
 
 export function grownCounters(before: Counters, after: Counters): Grown[] {
-  return [...after.by].filter(([key, { count }]) => count > (before.by.get(key)?.count ?? 0))
-    .map(([, one]) => one);
+  const grown = ([key, { count }]: [string, Counter]) => count > (before.by.get(key)?.count ?? 0);
+  return [...after.by].flatMap(([key, one]): Grown[] => {
+    if (one.kind !== "qdisc") return grown([key, one]) ? [one] : [];
+    const { held, ...queue } = one;
+    return grown([key, one]) ? [queue] : held ? [one] : [];
+  });
 }
 
 function procIn(netns: string | undefined, name: string): string {
   const read = () => readProcFile(`/proc/thread-self/net/${name}`);
   return unlessRefused(() => netns === undefined ? read() : inNamespaces({ net: netns }, read)) ??
     "";
+}
+
+/** Of IPsec, in lines of a name and a number; of conntrack, in columns of each processor. */
+function statsOf(netns: string | undefined): Counter[] {
+  const [names = [], ...rows] = procIn(netns, "stat/nf_conntrack").trim().split("\n")
+    .map((line) => line.trim().split(/\s+/));
+  return [
+    ...procIn(netns, "xfrm_stat").trim().split("\n").map((line) => line.split(/\s+/)),
+    ...names.map((name, i) => [
+      name,
+      rows.reduce((sum, row) => sum + parseInt(row[i] ?? "0", 16), 0),
+    ]),
+  ].flatMap(([name, count]) =>
+    name ? [{ kind: "stat", netns, name: `${name}`, count: Number(count) }] : []
+  );
 }
 
 function legacyCounters(text: string, netns: string | undefined, family: 4 | 6): Counter[] {
@@ -123,13 +152,14 @@ function tcCounters(netns: string | undefined, links: readonly Link[]): Counter[
     const isFiltered = own.some(({ kind }) => FILTERED.includes(kind));
     const found = isFiltered ? unlessRefused(() => filters(index, netns)) ?? [] : [];
     return [
-      ...own.map(({ kind: type, handle, drops }): Counter => ({
+      ...own.map(({ kind: type, handle, drops, held }): Counter => ({
         kind: "qdisc",
         netns,
         device,
         type,
         name: `${type} ${handle}`,
         count: drops,
+        held,
       })),
       ...found.map(({ hook, kind, priority, actions, taken }): Counter => ({
         kind: "filter",

@@ -14,6 +14,7 @@ import { tryEcho } from "../packets/echo.ts";
 import { BRIEF, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { TokenRange } from "../tokens.ts";
+import { programOutput } from "./programs.ts";
 
 const CONNECT_MS = 900;
 
@@ -42,6 +43,8 @@ export interface Kernel {
   tcx(stop: Stop, direction: "ingress" | "egress"): number;
   /** The links of bpf by which programs are held. */
   bpfLinks(): readonly BpfLink[];
+  /** The policies of IPsec of the agent, as `ip -o xfrm policy` has them. */
+  ipsecPolicies(): Promise<readonly string[]>;
   /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */
   queueReaders(netns: string | undefined): readonly string[];
 }
@@ -68,6 +71,9 @@ export function askKernel(): Kernel {
     tcx: ({ point, link }, direction) => tcxPrograms(link.index, direction, point.netns),
     bpfLinks,
     queueReaders,
+    ipsecPolicies: async () =>
+      (await programOutput(undefined, "ip", ["-o", "xfrm", "policy"]) ?? "").split("\n")
+        .map((line) => line.replaceAll(/[\\\s]+/g, " ").trim()),
   };
 }
 

@@ -67,6 +67,11 @@ const READERS: Readonly<Record<string, ReasonReader>> = {
   },
   SOCKET_BACKLOG: ofBacklog,
   TCP_LISTEN_OVERFLOW: ofBacklog,
+  IP_CSUM: ofChecksum,
+  TCP_CSUM: ofChecksum,
+  UDP_CSUM: ofChecksum,
+  ICMP_CSUM: ofChecksum,
+  SKB_CSUM: ofChecksum,
   PKT_TOO_BIG: (_, { device, place }) =>
     cause("mtu_too_small", ["mtu", place], { device, why: "the kernel's word" }),
   NETFILTER_DROP({ scene }) {
@@ -132,6 +137,10 @@ function ofQueue({ grown }: Evidence, { device, netns, place }: Placed): Cause {
       inNetns(netns, "tc", "qdisc", "del", "dev", device, "root"),
     ),
   );
+}
+
+function ofChecksum(_: Evidence, { device, place }: Placed): Cause {
+  return cause("bad_checksum", ["link", place], { device });
 }
 
 function ofBacklog({ question, scene }: Evidence): Cause {

@@ -24,7 +24,7 @@ import { legacyCauses } from "./legacy.ts";
 import { routeWords, ruleTo } from "./policy.ts";
 import { always, firstOf, type Reader } from "./reader.ts";
 import { noArp, sharedAddresses } from "./hardware.ts";
-import { hooksAt } from "./wire.ts";
+import { hooksAt, queueCauses } from "./wire.ts";
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
 export const unansweredNeighbour: Reader = {
@@ -172,6 +172,7 @@ function agentSilent(silence: Silence, owner: Link): Promise<readonly Cause[]> {
   const values = { address, device, other: owner.name };
   return firstOf(
     () => wayBack(scene).filter(({ code }) => code === "rp_filter"),
+    () => queueCauses(trail.journey.legs.map(({ stop }) => stop), e.grown),
     () => arpSettings(silence, scene.host, owner.name, device),
     () => [cause("gateway_silent", ["neighbour", "agent"], values, heardText(silence))],
   );

@@ -25,6 +25,7 @@ import {
 import { ownRoutes, routesBack, strangeSource } from "./container.ts";
 import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
 import { kernelReason } from "./kernel_drop.ts";
+import { ipsec, portsUsedUp } from "./counted.ts";
 import { countingRule } from "./legacy.ts";
 import {
   agentListener,
@@ -55,7 +56,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("way", linkOnTheWay, narrowLink, nextLink),
   // What the kernel counted and says.
   ...at("way", countingRule, kernelReason),
-  ...at("agent", translation),
+  ...at("agent", ipsec, portsUsedUp, translation),
   // What came back.
   ...at("container", portListener),
   ...at("agent", portMapping, agentListener),

@@ -205,13 +205,18 @@ export const queueAnywhere: Reader = {
   read: ({ trail, grown }) => queueCauses(trail.journey.legs.map(({ stop }) => stop), grown),
 };
 
-/** A queue or a filter of tc at one of these stops whose counter of drops grew meanwhile. */
+/** A queue or a filter of tc at one of these stops that dropped meanwhile, or holds what came. */
 export function queueCauses(stops: readonly Stop[], grown: Evidence["grown"]): Cause[] {
   for (const { point, link, place } of stops) {
-    const hit = grown.find((one) =>
-      one.kind !== "legacy" && one.netns === point.netns && one.device === link.name
-    );
-    if (!hit || hit.kind === "legacy") continue;
+    const hit = grown.filter((one) => one.kind === "qdisc" || one.kind === "filter")
+      .find((one) => one.netns === point.netns && one.device === link.name);
+    if (!hit) continue;
+    if (hit.kind === "qdisc" && hit.held !== undefined) {
+      const values = { device: link.name, value: hit.name, bytes: hit.held };
+      return [cause("queue_holds", ["tc", place], values, [
+        `when the packet was given up, ${hit.held} waited in ${hit.name} of ${link.name}`,
+      ])];
+    }
     const isQueue = hit.kind === "qdisc";
     const at = !isQueue
       ? hit.direction

@@ -109,10 +109,32 @@ export function readUplinks(agent: Agent): Look {
       );
     return down ? [uplinkDown(down, family)] : [];
   });
+  causes.push(...host.links.flatMap((link) => enslaved(host, link, families)));
   const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
   return seen.length + causes.length === 0
     ? nothing("it has no way out")
     : saw(seen.join(", "), causes);
+}
+
+/** Who takes in what its ports receive; a VRF leaves it to them. */
+const TAKERS = ["bridge", "bond", "team", "openvswitch"];
+
+/** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
+function enslaved(host: Space, link: Link, families: readonly (4 | 6)[]): Cause[] {
+  const master = host.linkAt(link.master);
+  const isWayOut = families.some((family) =>
+    host.globalsOf(link, family).length > 0 &&
+    host.routesOf(family).some((one) =>
+      one.destination === "default" && (one.hops ?? [one]).some((hop) => hop.link === link.index)
+    )
+  );
+  if (!isWayOut || !TAKERS.includes(master?.kind ?? "")) return [];
+  return [cause(
+    "uplink_enslaved",
+    ["link", "uplink"],
+    { device: link.name, other: master!.name },
+    [`ip link: ${link.name} master ${master!.name}, which is a ${master!.kind}`],
+  )];
 }
 
 export function uplinkDown({ name, flags }: Link, family: 4 | 6, address?: string): Cause {

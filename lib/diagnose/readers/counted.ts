@@ -1,0 +1,62 @@
+/** What the kernel counted while the packet was lost: refusals of IPsec, and of translation. */
+import { within } from "../../base/ip.ts";
+import { type Cause, cause } from "../../facts/cause.ts";
+import { givenTo } from "../../facts/scene.ts";
+import type { Evidence } from "../evidence.ts";
+import { ruleCause, ruleThat } from "./changing_rule.ts";
+import type { Reader } from "./reader.ts";
+
+/** The names of numbers that grew in the agent's namespace. */
+function grownStats({ grown }: Evidence): string[] {
+  return grown.flatMap((one) => one.kind === "stat" && one.netns === undefined ? [one.name] : []);
+}
+
+/** A policy that selects the packet or its answer, and refuses it or has no state to protect it by. */
+export const ipsec: Reader = {
+  name: "a policy of IPsec",
+  applies: (e) => grownStats(e).some((name) => name.startsWith("Xfrm")),
+  async read(e): Promise<Cause[]> {
+    const { scene, question, sightings } = e;
+    const { family } = question;
+    const ends = [
+      question.destination,
+      ...sightings.flatMap(({ packet }) => [packet.source, packet.destination]),
+      ...scene.interfaces.flatMap((one) => givenTo(one, family)?.address ?? []),
+      scene.uplink(family)?.agentAddress,
+    ].filter((one) => one?.includes(":") === (family === 6));
+    const policy = (await e.kernel.ipsecPolicies()).find((line) => {
+      const [, source, destination] = /^src (\S+) dst (\S+)/.exec(line) ?? [];
+      return [source, destination].every((one) =>
+        one !== undefined && one.includes(":") === (family === 6) &&
+        ends.some((address) => within(address!, one))
+      );
+    });
+    if (policy === undefined) return [];
+    return [cause("xfrm_drop", ["xfrm", "agent"], {
+      route: policy,
+      why: / action block/.test(policy) ? "block" : undefined,
+    }, [
+      `/proc/net/xfrm_stat: ${
+        grownStats(e).filter((one) => one.startsWith("Xfrm")).join(", ")
+      } grew`,
+    ])];
+  },
+};
+
+/** A rule translates to ports of which none is left: the connection can't be told from another one. */
+export const portsUsedUp: Reader = {
+  name: "ports of a translation that are used up",
+  applies: (e) => grownStats(e).includes("insert_failed") && e.drops.length > 0,
+  async read(e) {
+    const rule = await ruleThat(e, "snat");
+    return rule
+      ? [{
+        ...ruleCause("nat_ports_used_up", rule, [
+          "insert_failed of /proc/net/stat/nf_conntrack grew",
+        ]),
+        mechanism: "conntrack",
+        fix: undefined,
+      }]
+      : [];
+  },
+};
