@@ -45,6 +45,7 @@ export const diagnose: Command = {
       default: "text",
       complete: ["text", "html"],
     },
+    { name: "passive", help: "send nothing, and judge by what can be read alone" },
     { name: "fix", help: "run the commands that would mend it, each after asking" },
     ...TARGET_FLAGS,
   ],
@@ -69,6 +70,13 @@ export const diagnose: Command = {
   async run(call) {
     if (call.has("all")) return await diagnoseEverything(call);
     if (call.value("format") !== undefined) throw new UsageError("--format goes with --all");
+    if (
+      call.has("passive") && ["from", "to", "expect"].some((one) => call.value(one) !== undefined)
+    ) {
+      throw new UsageError(
+        "--passive sends nothing, so it does not go with --from, --to or --expect",
+      );
+    }
     if (call.has("fix")) requireSomeoneToAsk(call);
     if (call.value("expect") !== undefined) return await expectConnection(call);
     if (call.value("from") !== undefined || call.value("to") !== undefined) {
@@ -86,7 +94,7 @@ async function printDiagnosis(call: Call): Promise<Diagnosis> {
   const { diagnose } = await import("../diagnose/diagnose.ts");
   const target = await targetOf(call);
   using agent = new Agent(sourcesOf(call));
-  const diagnosis = await diagnose(agent, target, { agent: agentOf(call) });
+  const diagnosis = await diagnose(agent, target, optionsOf(call));
   if (call.has("json")) {
     const { diagnosisJson } = await import("../diagnose/render/finding.ts");
     printJson(diagnosisJson(diagnosis));
@@ -113,7 +121,7 @@ async function diagnoseEverything(call: Call): Promise<number> {
   const { Agent } = await import("../facts/agent.ts");
   const { diagnoseAll } = await import("../diagnose/all.ts");
   using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
-  const all = await diagnoseAll(agent, { agent: agentOf(call) }, tellProgress);
+  const all = await diagnoseAll(agent, optionsOf(call), tellProgress);
   if (call.has("json")) {
     const { agentJson } = await import("../diagnose/render/finding.ts");
     printJson(agentJson(all));
@@ -200,6 +208,10 @@ async function printFollowed(call: Call, followed: FollowedPacket): Promise<numb
     print(followedText(followed));
   }
   return followed.arrived ? 0 : 1;
+}
+
+function optionsOf(call: Call) {
+  return { agent: agentOf(call), passive: call.has("passive") };
 }
 
 function agentOf(call: Call): { address: string; port: number } | undefined {

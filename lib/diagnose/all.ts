@@ -69,7 +69,7 @@ export async function diagnoseAll(
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
   const [agentFacts, machine] = await Promise.all([
-    factsOfAgent(agent),
+    factsOfAgent(agent, options.passive),
     readFacts(OF_MACHINE, agent),
   ]);
   const rows: Row[] = [];

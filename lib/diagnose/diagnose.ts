@@ -53,6 +53,8 @@ export interface DiagnoseOptions {
   agentFacts?: readonly Fact[];
   /** Where the agent listens, if not on its own address and 5051. */
   agent?: { address: string; port: number };
+  /** Whether nothing is asked of others: then only what can be read is judged. */
+  passive?: boolean;
 }
 
 /** Of questions that are watched after they have failed. */
@@ -82,15 +84,22 @@ export async function diagnose(
   using scene = Scene.of(agent, target);
   try {
     const kernel = askKernel();
-    const questions = await questionsOf(agent, scene, options, (other) => others.push(other));
+    const { passive } = options;
+    const questions = passive ? [] : await questionsOf(
+      agent,
+      scene,
+      options,
+      kernel,
+      (other) => others.push(other),
+    );
     const [{ asked, causes }, facts, shared, agents] = await Promise.all([
-      answer(scene, questions, kernel),
+      passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel),
       scene.container ? readFacts(OF_CONTAINER, scene) : [],
-      sharedAddresses({ scene, kernel }),
-      options.agentFacts ?? factsOfAgent(agent, kernel),
+      passive ? undefined : sharedAddresses({ scene, kernel }),
+      options.agentFacts ?? factsOfAgent(agent, passive, kernel),
     ]);
     if (findInode(target.netns) !== namespace) throw ended(target);
-    const read = [...facts, asFact(scene, shared), ...agents];
+    const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents];
     return verdict(target.name, asked, { state, explained: causes, facts: read });
   } finally {
     for (const other of others) other[Symbol.dispose]();
@@ -109,13 +118,31 @@ function ended({ name, id }: Target): OperatorError {
 }
 
 /** What concerns the agent, and so all of its containers. */
-export async function factsOfAgent(agent: Agent, kernel = askKernel()): Promise<Fact[]> {
+export async function factsOfAgent(
+  agent: Agent,
+  passive?: boolean,
+  kernel = askKernel(),
+): Promise<Fact[]> {
   const [facts, hops] = await Promise.all([
     readFacts(OF_AGENT, agent),
-    askNextHops(agent, kernel),
+    passive ? [] : askNextHops(agent, kernel),
   ]);
-  return [...facts, hops];
+  return [...facts, hops].flat();
 }
+
+/** What packets alone tell. */
+const UNASKED = [
+  ["gateway", "reaches its gateways, and is found by the agent"],
+  ["neighbour", "reaches its neighbours, and nobody else answers for its addresses"],
+  ["outside", "reaches outside by the next hops of the agent's routes"],
+  ["agent", "reaches the agent"],
+  ["port", "its mapped ports are reached"],
+  ["dns", "resolves names"],
+].map(([topic, text]): Asked => ({
+  topic: topic as Topic,
+  text: text!,
+  ...unasked("only a packet tells, and --passive sends none"),
+}));
 
 function asFact({ interfaces }: Scene, causes: Cause[]): Fact {
   const asked = interfaces.flatMap(({ link, ifName }) =>
@@ -134,6 +161,7 @@ async function questionsOf(
   agent: Agent,
   scene: Scene,
   options: DiagnoseOptions,
+  kernel: Kernel,
   open: (scene: Scene) => void,
 ): Promise<Question[]> {
   const resolver = resolverOf(scene);
@@ -144,9 +172,19 @@ async function questionsOf(
     ...neighbourQuestions(agent, scene, open),
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress), () => pings.take()),
     ...agentQuestions(scene, options.agent),
-    ...portQuestions(scene),
+    ...portQuestions(scene, await namedAmong(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
+}
+
+/** Sets are read where a port is mapped, since they name clients. */
+async function namedAmong(
+  { interfaces }: Scene,
+  kernel: Kernel,
+): Promise<{ has(one: string): boolean }> {
+  return interfaces.some(({ checkpoint }) => checkpoint?.portMappings.length)
+    ? await kernel.namedAddresses()
+    : new Set();
 }
 
 /** Asks everything at once; what fails is asked again and watched. */

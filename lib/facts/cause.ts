@@ -69,6 +69,12 @@ export interface Fix {
 
 export type Reason = readonly [mechanism: Mechanism, place: Place];
 
+/** What a container has made for itself is not ours to change: its task may need it. */
+const OF_ITS_OWN: readonly Mechanism[] = [
+  ...["iptables", "iptables-legacy", "nftables", "ebtables", "arptables", "tc", "xdp"] as const,
+];
+
+/** The one place where causes are made: a remedy of what is a container's own is none. */
 export function cause(
   code: Code,
   [mechanism, place]: Reason,
@@ -76,7 +82,12 @@ export function cause(
   seen: readonly Proof[] = [],
   fix?: Fix,
 ): Cause {
-  return { code, level: "problem", mechanism, place, ...values, seen, fix };
+  const isTheirs = (place === "container" || place === "neighbour") &&
+    OF_ITS_OWN.includes(mechanism);
+  return {
+    ...{ code, level: "problem", mechanism, place, ...values, seen },
+    fix: isTheirs ? undefined : fix,
+  };
 }
 
 export function hint(

@@ -184,6 +184,12 @@ const WORDS = {
   // Rules.
   rule_drop:
     "a rule of {chain}[ in {container}] drops {why|the packet}: {rule} | {value|delete it if it is not meant so}",
+  "rule_drop+container":
+    "a rule of {chain} in {container} drops {why|the packet}: {rule} | it was made inside, and the task may need it: ask who made it",
+  "policy_drop+container":
+    "the policy of {chain} in {container} drops {why|the packet}: no rule takes it | it was made inside, and the task may need it: ask who made it",
+  "rule_drop+other":
+    "{address} is in the set {other}, of which a rule of {chain} drops {why|the packet}: {rule} | see who put it there, such as fail2ban, which may do so again",
   policy_drop:
     'the policy of {chain}[ in {container}] drops {why|the packet}: no rule takes it | {value|let it pass there, or chain the plugin "firewall" to the network}',
   rule_queues:

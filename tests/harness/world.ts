@@ -8,6 +8,7 @@ import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { endsOf, fromOutside, type Journey, through, toAgent } from "../../lib/diagnose/journey.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import type { RuleMet } from "../../lib/diagnose/observe/trace.ts";
+import type { Kernel } from "../../lib/diagnose/observe/kernel.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import type { Failure, Question } from "../../lib/diagnose/questions/question.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../../lib/netlink/mod.ts";
@@ -88,6 +89,9 @@ export class World {
   readonly host = new FixedSpace();
   listeners: Listener[] = [];
   policies: string[] = [];
+  /** What else the kernel answers. */
+  kernel: Partial<Kernel> = {};
+  named = new Map<string, { set: string; remove: string[] }[]>();
   /** What becomes of the agent's own question. */
   ofAgent = "timed out";
   readonly ports: BridgePort[] = [{
@@ -182,6 +186,7 @@ export class World {
     const scene = this.scene();
     const ends = endsOf(scene, scene.interfaces[0]!)!;
     const ways: Record<string, () => Journey> = {
+      dns: () => through(ends, this.host.link("wan0")),
       outside: () => through(ends, this.host.link("wan0")),
       gateway: () => toAgent(ends),
       port: () => fromOutside(ends, this.host.link("wan0")!),
@@ -237,7 +242,9 @@ export class World {
         tcx: () => 0,
         bpfLinks: () => [],
         queueReaders: () => [],
+        namedAddresses: () => Promise.resolve(this.named),
         ipsecPolicies: () => Promise.resolve(this.policies),
+        ...this.kernel,
       },
       ...more,
     };

@@ -1,13 +1,18 @@
 /** What readers make of evidence: tables, without a kernel. */
 import { assert, assertEquals } from "@std/assert";
-import { type Cause, cause, type Values } from "../../lib/facts/cause.ts";
+import { type Cause, cause, type Proof, type Values } from "../../lib/facts/cause.ts";
 import { remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, type Row } from "../../lib/diagnose/all.ts";
+import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
-import { address, link, met, route, short, World } from "../harness/world.ts";
+import type { Grown } from "../../lib/diagnose/observe/counters.ts";
+import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
+import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
+import { isContradicted } from "../../lib/diagnose/readers/contradiction.ts";
+import { address, link, met, packet, route, short, World } from "../harness/world.ts";
 
 /** What is done to a healthy world, how far the packet got, and what is found first. */
 type Case = [what: string, done: (world: World) => Cause[] | Promise<Cause[]>, found: string];
@@ -77,6 +82,112 @@ const CASES: Case[] = [
     explain(world.evidence(3, {
       grown: [{ kind: "qdisc", device: "wan0", type: "tbf", name: "tbf 8001:", count: 3 }],
     })), "tc_drop tc uplink"],
+  ["a queue holds what came", (world) =>
+    explain(world.evidence(3, {
+      grown: [{ kind: "qdisc", device: "wan0", type: "htb", name: "htb 1:", count: 0, held: 4 }],
+    })), "queue_holds tc uplink"],
+  [
+    "the kernel says checksum",
+    (world) => explain(world.evidence(3, { drops: [{ reason: "IP_CSUM", device: "br0" }] })),
+    "bad_checksum link bridge",
+  ],
+  ["a policy of IPsec selects it", (world) => {
+    world.policies = ["src 10.1.0.0/16 dst 203.0.113.0/24 dir out priority 0"];
+    return explain(world.evidence(3, { grown: [stat("XfrmOutNoStates")] }));
+  }, "xfrm_drop xfrm agent"],
+  ["a policy of IPsec for others, while others are refused", (world) => {
+    world.policies = ["src 192.0.2.0/24 dst 198.51.100.0/24 dir out priority 0"];
+    return explain(world.evidence(3, { grown: [stat("XfrmOutNoStates")] }));
+  }, "lost route agent"],
+  ["a translation has no port left", (world) =>
+    explain(world.evidence(3, {
+      grown: [stat("insert_failed")],
+      rules: [met("accept", { table: "nat", chain: "POSTROUTING" })],
+      actsOf: () => ["snat"],
+    })), "nat_ports_used_up conntrack agent"],
+  ["a client is in a set", (world) => {
+    world.named.set("10.1.0.2", [{ set: "DROP", remove: ["ipset", "del", "DROP", "10.1.0.2"] }]);
+    return explain(world.evidence(3, { rules: [met("drop")] }));
+  }, "rule_drop iptables agent"],
+  ["the kernel says XDP", (world) => {
+    world.kernel.xdp = () => 7;
+    return explain(world.evidence(1, { drops: [{ reason: "XDP", device: "veth1" }] }));
+  }, "xdp_drop xdp host-veth"],
+  ["a program of XDP where it is lost", (world) => {
+    world.kernel.xdp = () => 7;
+    return to(1)(world);
+  }, "xdp_drop xdp host-veth"],
+  ["the kernel says tc, and the program is one of tcx", (world) => {
+    world.kernel.tcx = () => 1;
+    return explain(world.evidence(2, { drops: [{ reason: "TC_INGRESS", device: "veth1" }] }));
+  }, "tc_drop tc host-veth"],
+  ["a program of tcx where it is lost", (world) => {
+    world.kernel.tcx = () => 1;
+    return to(2)(world);
+  }, "tcx_not_judged tc host-veth"],
+  [
+    "a rule of iptables-legacy counted it",
+    (world) => explain(world.evidence(3, { grown: [legacy("DROP")] })),
+    "rule_drop iptables-legacy agent",
+  ],
+  [
+    "a rule of iptables-legacy leads the port elsewhere",
+    (world) => explain(world.evidence(1, { grown: [legacy("DNAT", "dnat")] }, port(world))),
+    "port_taken_by_rule portmap agent",
+  ],
+  ["a rule of iptables-legacy leads the port where it should, and it is lost behind", (world) => {
+    const its = legacy("DNAT --to-destination 10.1.0.2:80", "dnat");
+    return explain(world.evidence(1, { grown: [its] }, port(world)));
+  }, "lost route agent"],
+  [
+    "a rule writes it anew",
+    (world) => explain(world.evidence(3, { rules: [met("continue")], actsOf: () => ["rewrite"] })),
+    "rule_rewrites iptables agent",
+  ],
+  ["a rule keeps the answer out of tracking", (world) => {
+    world.host.addresses.push(address(4, "203.0.113.9/24"));
+    const e = world.evidence(5, { rules: [met("accept")], actsOf: () => ["notrack"] });
+    e.trail.seen[4]!.packet = { ...e.trail.seen[4]!.packet, destination: "203.0.113.1" };
+    return explain(e);
+  }, "notrack iptables agent"],
+  ["nobody answers neighbour discovery", (world) => {
+    const asked = sighting("eth0 of web", "nd request", "2001:db8::1");
+    world.checkpoint.result.ips = [];
+    return explain(world.evidence(0, { about: () => [asked] }, {
+      family: 6,
+      neighbours: ["2001:db8::1"],
+      destination: "2001:db8:9::1",
+    }));
+  }, "neighbour_silent neighbour outside"],
+  ["a frame went to the wrong hardware address", (world) => {
+    const e = world.evidence(2);
+    e.trail.seen[0]!.to = "02:00:00:00:00:99";
+    return explain(e);
+  }, "wrong_mac neighbour container"],
+  ["another machine answers for the gateway", (world) => {
+    world.kernel.whoHas = () => Promise.resolve(["02:00:00:00:00:99"]);
+    return explain(world.evidence(0, {
+      failure: { kind: "others_have", address: "10.1.0.1", macs: ["02:00:00:00:00:99"] },
+    }, { topic: "gateway" }));
+  }, "gateway_wrong_mac neighbour container"],
+  ...([
+    ["SERVFAIL", "dns_servfail dns outside"],
+    ["REFUSED", "dns_refused dns outside"],
+    ["NXDOMAIN", "dns_wrong_answer dns outside"],
+    ["truncated", "dns_truncated dns outside"],
+    ["wildcard", "dns_search_wildcard dns container"],
+    ["deaf", "dns_search_silent dns container"],
+    ["slow", "dns_timeout_short dns container"],
+  ] as const).map(([code, found]): Case => [
+    `a DNS server: ${code}`,
+    (world) => {
+      const resolver = { servers: ["203.0.113.2"], timeout: 1, ndots: 1, file: "/f" } as never;
+      return explain(
+        world.evidence(8, { failure: { kind: "dns", code } }, { ...dns, resolver }),
+      );
+    },
+    found,
+  ]),
   ["a port of the bridge is blocked", (world) => {
     world.ports[0]!.state = "blocking";
     return to(2)(world);
@@ -128,6 +239,22 @@ const CASES: Case[] = [
   }, "lost route agent"],
 ];
 
+const dns = { topic: "dns", protocol: "udp" } as const;
+const stat = (name: string) => ({ kind: "stat", name, count: 1 }) as const;
+
+function legacy(target: string, ...acts: RuleAct[]): Grown {
+  const words = ["-A", "FORWARD", "-j", ...target.split(" ")];
+  const rule = {
+    ...{ program: "iptables-legacy", family: "ip", table: "filter", chain: "FORWARD" },
+    text: words.join(" "),
+  };
+  return { kind: "legacy", family: 4, count: 1, rule, words, drops: target === "DROP", acts };
+}
+
+function sighting(at: string, protocol: Sighting["packet"]["protocol"], target: string): Sighting {
+  return { at, direction: "out", packet: { ...packet(8, true), protocol, target }, length: 60 };
+}
+
 function port(world: World) {
   const attached = world.scene().interfaces[0]!;
   const mapping = { hostPort: 8080, containerPort: 80, protocol: "tcp" };
@@ -159,6 +286,50 @@ Deno.test("`::` that takes IPv4 too is no listener elsewhere", async () => {
   world.listeners = [{ address: "::", only6: false, uid: 0, inode: 1, waiting: 0, most: 1 }];
   const causes = await explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
   assertEquals(causes.map(({ code }) => code).includes("listens_elsewhere"), false);
+});
+
+Deno.test("what was seen speaks against a finding", () => {
+  const of = (code: Code, values: Values, place: Cause["place"] = "bridge", seen: Proof[] = []) =>
+    cause(code, ["link", place], values, seen);
+  const reply = { ...sighting("eth0 of web", "arp reply", "10.1.0.1"), direction: "in" as const };
+  const about = () => [sighting("eth0 of web", "arp request", "10.1.0.1"), reply];
+  const cases: [Cause, number, Partial<Evidence>, boolean][] = [
+    [of("bridge_down", { device: "br0" }), 4, {}, true],
+    [of("bridge_down", { device: "br0" }), 2, {}, false],
+    [of("interface_down", { device: "eth0" }, "container"), 3, {}, true],
+    [of("interface_down", { device: "eth0" }, "container"), 0, {}, false],
+    [of("gateway_silent", { address: "10.1.0.1" }), 0, { about }, true],
+    [of("gateway_silent", { address: "10.1.0.1" }), 0, {}, false],
+    [of("address_lost", { address: "10.1.0.2/16" }), 1, {}, true],
+    [of("address_lost", { address: "10.1.0.3/16" }), 1, {}, false],
+    [of("outside_silent", {}), 5, {}, true],
+    [of("outside_silent", {}), 4, {}, false],
+    [of("wrong_mac", { mac: "a", wanted: "b, a" }), 0, {}, true],
+    [of("mtu_too_small", { mtu: 1500, bytes: 60 }), 0, {}, true],
+    [
+      of("forwarding_off", {}, "agent", [{ setting: "net.ipv4.ip_forward", value: "0" }]),
+      0,
+      {},
+      true,
+    ],
+    [
+      of("forwarding_off", {}, "agent", [{ setting: "net.ipv4.ip_forward", value: "1" }]),
+      0,
+      {},
+      false,
+    ],
+  ];
+  for (const [one, hops, more, isAgainst] of cases) {
+    assertEquals(isContradicted(one, new World().evidence(hops, more)), isAgainst, one.code);
+  }
+});
+
+Deno.test("of what a container has made for itself nothing is taken away", () => {
+  const fix = { commands: [["x"]] };
+  const of = (mechanism: Cause["mechanism"], place: Cause["place"]) =>
+    cause("rule_drop", [mechanism, place], {}, [], fix).fix;
+  assertEquals([of("iptables", "container"), of("tc", "neighbour")], [undefined, undefined]);
+  assertEquals([of("iptables", "agent"), of("route", "container")], [fix, fix]);
 });
 
 Deno.test("a trail says where a packet was seen last and where it never was", () => {
@@ -227,11 +398,10 @@ Deno.test("a sentence is chosen by what a cause is about, and leaves out what it
       container: "web",
     }],
     ["a rule of nft inet t c drops the packet: tcp drop | delete it", "rule_drop", { rule }],
-    ["a rule of nft inet t c in web drops ARP: tcp drop | zone", "rule_drop", {
+    ["a rule of nft inet t c in web drops ARP: tcp drop | it was made inside", "rule_drop", {
       rule,
       container: "web",
       why: "ARP",
-      value: "zone",
     }],
   ];
   for (const [begins, code, about] of cases) {

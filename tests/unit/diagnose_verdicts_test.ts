@@ -83,24 +83,31 @@ Deno.test("a fix deletes what it names, and no more than it says", async () => {
   });
 });
 
-Deno.test("what lets a packet pass a chain of its device is of its source where it comes in", async () => {
+Deno.test("where a policy drops, what containers send may pass, its answers, and what is for their ports", async () => {
   const policy = met("drop", {
     kind: "policy",
     handle: undefined,
-    family: "netdev",
+    family: "inet",
     table: "t",
-    chain: "in",
-    input: 3,
+    chain: "fwd",
+    input: 2,
+    output: 4,
   });
   const world = new World();
-  const evidence = world.evidence(1, { rules: [policy] });
+  const evidence = world.evidence(3, { rules: [policy] });
   const [first] = await explain({
     ...evidence,
     ruleOf: (one) =>
-      evidence.ruleOf(one).then((known) => ({ ...known, mechanism: "nftables" as const })),
+      evidence.ruleOf(one).then(({ ref, ...known }) => ({
+        ...known,
+        ref: { ...ref, program: "nft", family: "inet", table: "t", chain: "fwd" },
+      })),
   });
+  const insert = (words: string) => `nft insert rule inet t fwd ${words} accept`.split(" ");
   assertEquals(first!.fix!.commands, [
-    ["nft", "insert", "rule", "netdev", "t", "in", "ip", "saddr", "10.1.0.2", "accept"],
+    insert("iifname br0"),
+    insert("oifname br0 ct state established,related"),
+    insert("oifname br0 ct status dnat"),
   ]);
 });
 

@@ -15,6 +15,7 @@ import { BRIEF, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { TokenRange } from "../tokens.ts";
 import { programOutput } from "./programs.ts";
+import { namedAddresses } from "./sets.ts";
 
 const CONNECT_MS = 900;
 
@@ -45,6 +46,8 @@ export interface Kernel {
   bpfLinks(): readonly BpfLink[];
   /** The policies of IPsec of the agent, as `ip -o xfrm policy` has them. */
   ipsecPolicies(): Promise<readonly string[]>;
+  /** Addresses that stand alone in a set of rules, with the sets; read once. */
+  namedAddresses(): ReturnType<typeof namedAddresses>;
   /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */
   queueReaders(netns: string | undefined): readonly string[];
 }
@@ -52,6 +55,7 @@ export interface Kernel {
 /** Asks this machine, and remembers the answers of the wire for one diagnosis. */
 export function askKernel(): Kernel {
   const asked = new Map<string, Promise<readonly string[]>>();
+  let named: ReturnType<typeof namedAddresses> | undefined;
   return {
     whoHas(netns, link, address, sender) {
       const key = [netns, link.index, address, sender].join();
@@ -71,6 +75,7 @@ export function askKernel(): Kernel {
     tcx: ({ point, link }, direction) => tcxPrograms(link.index, direction, point.netns),
     bpfLinks,
     queueReaders,
+    namedAddresses: () => named ??= namedAddresses(),
     ipsecPolicies: async () =>
       (await programOutput(undefined, "ip", ["-o", "xfrm", "policy"]) ?? "").split("\n")
         .map((line) => line.replaceAll(/[\\\s]+/g, " ").trim()),

@@ -25,13 +25,19 @@ const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
 /** More mappings than anyone has are not all asked. */
 const MOST_MAPPINGS = 8;
+/** Neighbours that sets name; whoever fills sets with them all has a reason. */
+const MOST_NAMED = 2;
 /** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
 const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["2001:db8:ffff::77"] };
 /** Locally administered, and of nobody. */
 const STRANGER_MAC = "02:6d:63:6e:69:01";
 const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
 
-export function portQuestions(scene: Scene): Question[] {
+/** @param named addresses that sets of rules name: a neighbour among them may be kept out */
+export function portQuestions(
+  scene: Scene,
+  named: { has(address: string): boolean } = new Set(),
+): Question[] {
   const questions: Question[] = [];
   for (const attached of scene.interfaces) {
     const mapper = pluginOf(attached.checkpoint, ...MAPPERS);
@@ -48,7 +54,7 @@ export function portQuestions(scene: Scene): Question[] {
         const at = hostAddressOf(attached, mapping, family) ?? uplink.agentAddress;
         if (at.includes(":") !== (family === 6)) continue;
         const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
-        for (const stranger of strangersOf(scene, uplink, family)) {
+        for (const stranger of strangersOf(scene, uplink, family, named)) {
           questions.push(outsider(scene, mapped, stranger));
         }
         if (mapping.protocol === "tcp") {
@@ -95,22 +101,28 @@ function hostAddressOf(
 }
 
 /** Who a connection from outside may come from: a neighbour on the uplink, and somebody far away. */
-function strangersOf({ host, agent }: Scene, uplink: Uplink, family: 4 | 6): string[] {
+function strangersOf(
+  { host, agent }: Scene,
+  uplink: Uplink,
+  family: 4 | 6,
+  named: { has(address: string): boolean },
+): string[] {
   const own = new Set(host.addresses.map(({ address }) => address));
-  const near =
-    host.neighbours.find((one) =>
-      one.link === uplink.link.index && one.mac !== undefined &&
-      one.address.includes(":") === (family === 6) &&
-      // A container whose veth was once there is no stranger.
-      agent.holdersOf(one.address).length === 0 && isSomebody(one.address) &&
-      !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
-    )?.address ?? uplink.somewhere;
+  const neighbours = host.neighbours.filter((one) =>
+    one.link === uplink.link.index && one.mac !== undefined &&
+    one.address.includes(":") === (family === 6) &&
+    // A container whose veth was once there is no stranger.
+    agent.holdersOf(one.address).length === 0 && isSomebody(one.address) &&
+    !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
+  ).map(({ address }) => address);
+  const banned = neighbours.filter((one) => named.has(one)).slice(0, MOST_NAMED);
+  const near = neighbours.find((one) => !banned.includes(one)) ?? uplink.somewhere;
   const isDefault = host.routesOf(family).some((route) =>
     route.destination === "default" && route.table === "main" &&
     route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
-  return [near, ...isDefault && far ? [far] : []].filter((one) =>
+  return [near, ...banned, ...isDefault && far ? [far] : []].filter((one) =>
     !own.has(one) && !one.startsWith("fe80:")
   );
 }

@@ -1,16 +1,8 @@
 /** Rules that dropped the packet or took it away, as the kernel traced them, and what undoes that. */
-import {
-  type Cause,
-  cause,
-  type Fix,
-  inNetns,
-  type Place,
-  removing,
-  run,
-} from "../../facts/cause.ts";
-import { givenTo, type Scene } from "../../facts/scene.ts";
+import { type Cause, cause, type Fix, type Place, removing, run } from "../../facts/cause.ts";
+import type { RuleRef } from "../../facts/cause.ts";
+import type { Scene } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
-import type { KnownRule } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { firewalldRemedy } from "./firewalld.ts";
 import type { Reader } from "./reader.ts";
@@ -65,10 +57,22 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
   const isBridged = drop.family !== "bridge" && drop.input !== undefined &&
     drop.input === drop.output &&
     scene.interfaces.some(({ bridge }) => bridge?.link?.index === drop.input);
+  // Of who is in a set, the entry is taken away, and not the rule, which keeps others out too.
+  const banned = packet && netns === undefined && remove
+    ? (await e.kernel.namedAddresses()).get(packet.source)?.find(({ set }) =>
+      ref.text.split(/[\s@]+/).includes(set)
+    )
+    : undefined;
   return cause(
     isPolicy ? "policy_drop" : "rule_drop",
     [mechanism, placeOf(scene, drop)],
-    { container: whose(scene, netns), rule: ref, why: what(packet?.protocol), value: zone },
+    {
+      container: whose(scene, netns),
+      rule: ref,
+      why: what(packet?.protocol),
+      value: zone,
+      ...banned ? { address: packet!.source, other: banned.set } : {},
+    },
     [
       { rule: ref, verdict: "drop" },
       ...packet ? [`the packet: ${packet.protocol} ${packet.source} → ${packet.destination}`] : [],
@@ -81,7 +85,9 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
     zone
       ? undefined
       : isPolicy
-      ? acceptance(e, drop, mechanism)
+      ? acceptance(e, ref, hookOf(drop), packet)
+      : banned
+      ? removing(`${packet!.source} from the set ${banned.set}`, banned.remove)
       : remove && removing(ref.text, remove),
   );
 }
@@ -131,109 +137,61 @@ export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet)
   return place === "host-veth" || place === "bridge" ? place : "uplink";
 }
 
-/** What an accepting rule asks for, in no program's words. */
-interface Match {
-  from?: string;
-  to?: string;
-  input?: string;
-  output?: string;
-  protocol?: string;
-  port?: number;
-  /** Whether it is for answers alone. */
-  answers?: boolean;
-}
+type Hook = "input" | "output" | "forward";
 
-/** What lets a question and its answer pass a chain whose policy drops. */
-function acceptance(
+/**
+ * What lets pass, in a chain of the agent whose policy drops, what containers send, its answers and
+ * what is for their ports; into the agent itself, what was asked alone.
+ */
+export function acceptance(
   { scene, question }: Evidence,
-  drop: RuleMet,
-  mechanism: KnownRule["mechanism"],
+  { program, family, table, chain }: RuleRef,
+  hook: Hook,
+  packet?: RuleMet["packet"],
 ): Fix | undefined {
-  const { packet, netns, family } = drop;
-  const attached = scene.interfaces.find(({ link }) => link !== undefined);
-  const device = netns === undefined ? attached?.ingress?.name : attached?.ifName;
-  const address = attached && givenTo(attached, question.family)?.address;
-  if (
-    !packet || packet.protocol.startsWith("arp") || device === undefined || address === undefined
-  ) {
-    return undefined;
-  }
-  const matches = matchesFor(question, drop, packet, device, address);
-  const ip = question.family === 6 ? "ip6" : "ip";
-  const program = `${ip}tables`;
-  const commands = matches.map((match) =>
-    mechanism === "iptables"
-      ? [program, "-w", "-t", drop.table, "-I", drop.chain, ...iptablesWords(match), "-j", "ACCEPT"]
-      : ["nft", "insert", "rule", family, drop.table, drop.chain, ...nftWords(match, ip), "accept"]
+  const device = scene.interfaces.find(({ link }) => link !== undefined)?.ingress?.name;
+  if (device === undefined || !["ip", "ip6", "inet"].includes(family)) return undefined;
+  const { protocol, port: at, realPort: port = at, family: of } = question;
+  const isIcmp = protocol === "icmp" || /^(icmp|nd)/.test(packet?.protocol ?? "");
+  const isAnswer = !isIcmp && packet?.sourcePort === port;
+  const asked = { protocol: isIcmp ? (of === 6 ? "ipv6-icmp" : "icmp") : protocol, port };
+  const isNft = program === "nft";
+  const match = (way: "i" | "o", states: string[] = [], one?: typeof asked) =>
+    isNft
+      ? [
+        ...[`${way}ifname`, device],
+        ...one
+          ? (isIcmp ? ["meta", "l4proto", one.protocol] : [one.protocol, "dport", `${one.port}`])
+          : [],
+        ...states,
+      ]
+      : [
+        ...[`-${way}`, device],
+        ...one ? ["-p", one.protocol, ...isIcmp ? [] : ["--dport", `${one.port}`]] : [],
+        ...states,
+      ];
+  const answers = isNft
+    ? ["ct", "state", "established,related"]
+    : ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"];
+  const matches = {
+    forward: [
+      match("i"),
+      match("o", answers),
+      ...isNft ? [match("o", ["ct", "status", "dnat"])] : [],
+    ],
+    input: [isAnswer ? match("i", answers) : match("i", [], asked)],
+    output: [match("o")],
+  }[hook];
+  return run(
+    ...matches.map((words) =>
+      isNft
+        ? ["nft", "insert", "rule", family, table, chain, ...words, "accept"]
+        : [program, "-w", "-t", table, "-I", chain, ...words, "-j", "ACCEPT"]
+    ),
   );
-  return mechanism === "iptables" || mechanism === "nftables"
-    ? run(...commands.map((command) => inNetns(netns, ...command)))
-    : undefined;
 }
 
-/** A hook of forward knows both links and needs both ways; those of input and output one. */
-function matchesFor(
-  { family, protocol: asked, port: at, realPort = at, journey }: Evidence["question"],
-  { family: table, input, output }: RuleMet,
-  packet: NonNullable<RuleMet["packet"]>,
-  device: string,
-  address: string,
-): Match[] {
-  const hook = output === undefined && input !== undefined
-    ? "input"
-    : input === undefined && output !== undefined
-    ? "output"
-    : "forward";
-  const isDiscovery = packet.protocol.startsWith("nd");
-  const icmp = family === 6 ? "ipv6-icmp" : "icmp";
-  const protocol = packet.protocol === "icmp" || isDiscovery ? icmp : packet.protocol;
-  const port = asked === "icmp" ? undefined : realPort;
-  if (table === "netdev" || table === "bridge") {
-    return [hook === "output" ? { to: packet.destination } : { from: packet.source }];
-  }
-  const discovery = isDiscovery ? [{ protocol }] : [];
-  if (isDiscovery && hook !== "forward") return discovery;
-  if (hook === "output") return [{ output: device }];
-  if (hook === "input") {
-    // What comes in from the port that was asked is an answer.
-    return port !== undefined && packet.sourcePort === port
-      ? [{ input: device, answers: true }]
-      : [{ input: device, protocol, port }];
-  }
-  return journey.to === "container"
-    ? [...discovery, { output: device, to: address, protocol, port }, {
-      input: device,
-      from: address,
-      answers: true,
-    }]
-    : [...discovery, { input: device, from: address }, {
-      output: device,
-      to: address,
-      answers: true,
-    }];
-}
-
-function iptablesWords({ from, to, input, output, protocol, port, answers }: Match): string[] {
-  return [
-    ...input ? ["-i", input] : [],
-    ...output ? ["-o", output] : [],
-    ...from ? ["-s", from] : [],
-    ...to ? ["-d", to] : [],
-    ...protocol ? ["-p", protocol] : [],
-    ...port ? ["--dport", String(port)] : [],
-    ...answers ? ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED"] : [],
-  ];
-}
-
-function nftWords(match: Match, ip: string): string[] {
-  const { from, to, input, output, protocol, port, answers } = match;
-  return [
-    ...input ? ["iifname", input] : [],
-    ...output ? ["oifname", output] : [],
-    ...from ? [ip, "saddr", from] : [],
-    ...to ? [ip, "daddr", to] : [],
-    ...protocol && !port ? ["meta", "l4proto", protocol] : [],
-    ...protocol && port ? [protocol, "dport", String(port)] : [],
-    ...answers ? ["ct", "state", "established,related"] : [],
-  ];
+/** A hook of forward knows both links, those of input and output one. */
+function hookOf({ input, output }: RuleMet): Hook {
+  return output === undefined ? "input" : input === undefined ? "output" : "forward";
 }

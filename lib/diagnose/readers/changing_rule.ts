@@ -1,5 +1,5 @@
 /** Rules that do not drop a packet, and change it or how it is tracked so that it gets lost. */
-import { type Cause, cause, type Mechanism, type Proof, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, type Proof, removing, run } from "../../facts/cause.ts";
 import type { Code } from "../../facts/words.ts";
 import { sysctlName } from "../../facts/readers/agent.ts";
 import type { Evidence } from "../evidence.ts";
@@ -169,26 +169,26 @@ export const translation: Reader = {
         packet.destinationPort !== question.realPort && packet.sourcePort === e.token
       );
       if (isOurs && !isOtherPort || one.table === "mesos-cni") return [];
-      const mechanism: Mechanism = question.topic === "port"
-        ? "portmap"
-        : question.topic === "agent"
-        ? "agent"
-        : rule.mechanism;
-      return [ruleCause(
-        "port_taken_by_rule",
-        rule,
-        [
-          { rule: rule.ref, verdict: one.verdict },
-          `it should lead to ${realDestination ?? question.destination} port ${
-            question.realPort ?? question.port
-          }`,
-        ],
-        { mechanism, address: question.destination, port: portOf(e) },
-      )];
+      return [takenBy(e, rule, { rule: rule.ref, verdict: one.verdict })];
     }
-    return [];
+    const legacy = question.topic === "port" ? await ruleThat(e, "dnat", "redirect") : undefined;
+    return legacy?.mechanism === "iptables-legacy" &&
+        !legacy.ref.text.includes(`${realDestination}`)
+      ? [takenBy(e, legacy, "its counter grew while the packet was lost")]
+      : [];
   },
 };
+
+function takenBy(e: Evidence, rule: KnownRule, proof: Proof): Cause {
+  const { topic, destination, realDestination, port, realPort } = e.question;
+  const mechanism = topic === "port" ? "portmap" : topic === "agent" ? "agent" : rule.mechanism;
+  const wanted = `it should lead to ${realDestination ?? destination} port ${realPort ?? port}`;
+  return ruleCause("port_taken_by_rule", rule, [proof, wanted], {
+    mechanism,
+    address: destination,
+    port: portOf(e),
+  });
+}
 
 export function portOf({ question: { port, protocol } }: Pick<Evidence, "question">): string {
   return `${port}/${protocol}`;

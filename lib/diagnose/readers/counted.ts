@@ -46,7 +46,10 @@ export const ipsec: Reader = {
 /** A rule translates to ports of which none is left: the connection can't be told from another one. */
 export const portsUsedUp: Reader = {
   name: "ports of a translation that are used up",
-  applies: (e) => grownStats(e).includes("insert_failed") && e.drops.length > 0,
+  // It was translated when it was dropped, so the kernel's word of that is not known to be of it.
+  applies: (e) =>
+    grownStats(e).includes("insert_failed") && e.trail.before?.direction === "in" &&
+    e.trail.after?.direction === "out",
   async read(e) {
     const rule = await ruleThat(e, "snat");
     return rule

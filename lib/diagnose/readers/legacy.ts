@@ -1,8 +1,12 @@
 /** Rules of iptables-legacy are not traced, but they count: what counted while the probe was lost did it. */
-import { type Cause, cause, inNetns, type Place, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, type Place, removing } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { LegacyCounter } from "../observe/counters.ts";
+import { acceptance } from "./agent_firewall.ts";
 import type { Reader } from "./reader.ts";
+
+/** Built-in chains that see one link only. */
+const HOOKS: Readonly<Record<string, "input" | "output">> = { INPUT: "input", OUTPUT: "output" };
 
 export const countingRule: Reader = {
   name: "the rule of iptables-legacy that counted",
@@ -29,18 +33,13 @@ export function legacyCauses(e: Evidence): Cause[] {
     ? "container"
     : "neighbour";
   const isPolicy = rule.text.startsWith("-P");
-  const attached = scene.interfaces[0];
-  const device = attached?.ingress?.name ?? attached?.ifName ?? "lo";
-  const { program, table, chain } = rule;
-  const call = (...args: string[]) => inNetns(netns, program, "-w", "-t", table, ...args);
-  const ways = ["-i", "-o"].filter((way) => chain !== (way === "-o" ? "INPUT" : "OUTPUT"));
   return [cause(
     isPolicy ? "policy_drop" : "rule_drop",
     ["iptables-legacy", place],
     { rule, container: place === "container" ? scene.name : undefined },
     ["its counter grew while the packet was lost"],
     isPolicy
-      ? run(...ways.map((way) => call("-I", chain, way, device, "-j", "ACCEPT")))
-      : removing(rule.text, call("-D", ...words.slice(1))),
+      ? acceptance(e, rule, HOOKS[rule.chain] ?? "forward")
+      : removing(rule.text, [rule.program, "-w", "-t", rule.table, "-D", ...words.slice(1)]),
   )];
 }

@@ -26,6 +26,7 @@ import { ownRoutes, routesBack, strangeSource } from "./container.ts";
 import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
 import { kernelReason } from "./kernel_drop.ts";
 import { ipsec, portsUsedUp } from "./counted.ts";
+import { isContradicted } from "./contradiction.ts";
 import { countingRule } from "./legacy.ts";
 import {
   agentListener,
@@ -88,7 +89,9 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
   const e = await beyondRandomPort(evidence);
   const seen = [`asked: ${sentence(e.question)}`, trailText(e.trail)];
   for (const { applies, read } of READERS) {
-    const found = applies(e) ? (await read(e)).filter(isProblem) : [];
+    const found = (applies(e) ? await read(e) : []).filter((one) =>
+      isProblem(one) && !isContradicted(one, e)
+    );
     if (found.length > 0) {
       return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
     }

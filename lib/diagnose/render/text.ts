@@ -25,7 +25,14 @@ export function diagnosisText(diagnosis: Diagnosis, strong: Strong): string {
   const [cause, ...others] = findings.filter(({ level }) => level === "problem");
   return [
     title(
-      healthy ? `${name} is healthy` : cause ? `cause: ${cause.text}` : `${name} is not healthy`,
+      healthy
+        // Where no packet was answered, only what was read is known to be right.
+        ? asked.some(({ topic, outcome }) => topic !== "state" && outcome === "answered")
+          ? `${name} is healthy`
+          : `${name}: nothing that was read is wrong; no packet was answered`
+        : cause
+        ? `cause: ${cause.text}`
+        : `${name} is not healthy`,
     ),
     ...cause ? [details(cause)] : [],
     ...others.map((one) =>

@@ -1,0 +1,73 @@
+/** A finding that speaks against what was seen is none, however well it would explain the rest. */
+import type { Cause } from "../../facts/cause.ts";
+import type { Code } from "../../facts/words.ts";
+import type { Evidence } from "../evidence.ts";
+
+type Test = (cause: Cause, evidence: Evidence) => boolean;
+
+/** Nothing passes a link in one of these states; the packet was seen there, and behind it. */
+const wasPassed: Test = ({ device, place }, { trail: { journey, seen } }) =>
+  journey.legs.some(({ stop, way }, i) =>
+    stop.link.name === device && stop.place === place && seen[i] !== undefined &&
+    journey.legs.some((later, k) =>
+      k > i && later.way === way && later.stop !== stop && seen[k] !== undefined
+    )
+  );
+
+/** Nobody answers who has an address; an answer was seen where it was asked. */
+const wasAnswered: Test = ({ address }, { about }) => {
+  const all = address === undefined ? [] : about(address);
+  return all.some((reply) =>
+    reply.packet.protocol.endsWith("reply") && reply.direction === "in" &&
+    all.some(({ at, direction, packet }) =>
+      packet.protocol.endsWith("request") && direction === "out" && at === reply.at
+    )
+  );
+};
+
+/** A port is led nowhere, or an answer does not come; it was seen led there, or come. */
+const wasTranslated: Test = (_, { sightings, question: { realDestination } }) =>
+  realDestination !== undefined &&
+  sightings.some(({ packet }) => packet.destination === realDestination);
+const cameBack: Test = (_, { trail: { journey, seen } }) =>
+  journey.legs.some(({ way, stop }, i) =>
+    way === "back" && stop.place === "uplink" && seen[i] !== undefined
+  );
+
+/** A value of the kernel's that is named has it no more, or never had. */
+const isOtherwise: Test = ({ seen, place }, { scene }) =>
+  seen.some((proof) => {
+    if (typeof proof === "string" || !("setting" in proof)) return false;
+    const view = place === "container" ? scene.inside : scene.host;
+    const now = view.setting(proof.setting.replace(/^net\./, "").replaceAll(".", "/"));
+    return now !== undefined && now !== proof.value.split(" ")[0];
+  });
+
+const AGAINST: readonly [Test, readonly Code[]][] = [
+  [wasPassed, [
+    ...["interface_down", "interface_gone", "no_carrier", "link_down", "uplink_down"] as const,
+    ...["bridge_down", "bridge_gone", "veth_off_bridge"] as const,
+  ]],
+  [wasAnswered, [
+    ...["neighbour_silent", "container_silent", "gateway_silent", "nameserver_absent"] as const,
+  ]],
+  [
+    ({ address }, { trail: { journey, seen } }) =>
+      journey.from === "container" && seen[0]?.packet.source === address?.split("/")[0],
+    [
+      "address_lost",
+    ],
+  ],
+  [wasTranslated, ["dnat_missing", "dnat_elsewhere"]],
+  [cameBack, ["outside_silent", "masquerade_gone", "pmtu_black_hole"]],
+  [({ mac, wanted }) => mac !== undefined && wanted?.split(", ").includes(mac) === true, [
+    "wrong_mac",
+  ]],
+  [({ mtu, bytes }) => mtu !== undefined && bytes !== undefined && bytes <= mtu, ["mtu_too_small"]],
+];
+
+/** Whether the evidence itself speaks against a cause. */
+export function isContradicted(cause: Cause, evidence: Evidence): boolean {
+  return isOtherwise(cause, evidence) ||
+    AGAINST.some(([test, codes]) => codes.includes(cause.code) && test(cause, evidence));
+}
