@@ -151,7 +151,8 @@ export function acceptance(
 ): Fix | undefined {
   const device = scene.interfaces.find(({ link }) => link !== undefined)?.ingress?.name;
   if (device === undefined || !["ip", "ip6", "inet"].includes(family)) return undefined;
-  const { protocol, port: at, realPort: port = at, family: of } = question;
+  const { protocol, family: of } = question;
+  const port = question.realPort ?? question.port;
   const isIcmp = protocol === "icmp" || /^(icmp|nd)/.test(packet?.protocol ?? "");
   const isAnswer = !isIcmp && packet?.sourcePort === port;
   const asked = { protocol: isIcmp ? (of === 6 ? "ipv6-icmp" : "icmp") : protocol, port };
