@@ -24,6 +24,7 @@ export const FOUND_FLAGS = [
   "network_cni_root_dir_persist",
   "default_container_dns",
   "network_cni_metrics",
+  "no_payload",
 ] as const;
 
 export interface FoundValue {

@@ -6,7 +6,7 @@ import type { Sources } from "../facts/agent.ts";
 import { Catalog } from "../cni/catalog.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { networkSources } from "./agent_sources.ts";
-import { ofAgent } from "./found_values.ts";
+import { ofAgent, settledValue } from "./found_values.ts";
 import { bold, print, printError, printJson } from "./output.ts";
 import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
@@ -36,6 +36,12 @@ export const diagnose: Command = {
       value: "PORT",
       help:
         "with --to: wait a minute for the packet that another agent's diagnose sends from this port",
+    },
+    {
+      name: "no-payload",
+      value: "PORT[,PORT]",
+      help: "ports, of the agent or of containers, to whose listeners no request is sent",
+      default: "no_payload of /etc/mesos-cni.json",
     },
     { name: "all", help: "every container, as a matrix of questions" },
     {
@@ -172,9 +178,15 @@ async function followConnection(call: Call): Promise<number> {
   const { follow } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../containers/target.ts");
   using agent = new Agent(sourcesOf(call));
+  const { noPayload } = optionsOf(call);
   return await printFollowed(
     call,
-    await follow(agent, findTarget(agent.sources.layout, { id: from }), to),
+    await follow(
+      agent,
+      findTarget(agent.sources.layout, { id: from }),
+      to,
+      (port) => !noPayload.includes(port),
+    ),
   );
 }
 
@@ -211,7 +223,15 @@ async function printFollowed(call: Call, followed: FollowedPacket): Promise<numb
 }
 
 function optionsOf(call: Call) {
-  return { agent: agentOf(call), passive: call.has("passive") };
+  const named = call.value("no-payload") ?? settledValue("no_payload")?.value;
+  const ports = named?.split(",") ?? [];
+  const wrong = ports.find((one) =>
+    !/^\d{1,5}$/.test(one) || Number(one) < 1 || Number(one) > 65535
+  );
+  if (wrong !== undefined) {
+    throw new UsageError(`--no-payload=${wrong} is no port from 1 to 65535`);
+  }
+  return { agent: agentOf(call), passive: call.has("passive"), noPayload: ports.map(Number) };
 }
 
 function agentOf(call: Call): { address: string; port: number } | undefined {

@@ -64,10 +64,10 @@ export async function resolve(
   const evidence: string[] = [];
   for (const full of names.slice(0, 7)) {
     for (const server of servers) {
-      const answer = await resolveName(scene.inside.netns, server, full);
+      const answer = await resolveName(scene.task, server, full);
       const found = answer.addresses[0] ??
         (answer.outcome === "NOERROR"
-          ? (await resolveName(scene.inside.netns, server, full, { type: TYPE_AAAA })).addresses[0]
+          ? (await resolveName(scene.task, server, full, { type: TYPE_AAAA })).addresses[0]
           : undefined);
       evidence.push(`${server} says of ${full}: ${found ?? explained(answer.outcome)}`);
       if (found !== undefined) {

@@ -3,9 +3,8 @@
  * fails the packet is sent again and watched at every hop, and what stands at the place where it
  * was lost is read for the reason.
  */
-import { isAddress } from "../base/ip.ts";
-import { reasonOf } from "../base/log.ts";
 import { OperatorError } from "../base/error.ts";
+import { isAddress } from "../base/ip.ts";
 import { readContainer } from "../containers/inventory.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import type { Agent } from "../facts/agent.ts";
@@ -30,7 +29,8 @@ import { type Answer, type Question, type Topic, unasked } from "./questions/que
 import { sharedAddresses } from "./readers/hardware.ts";
 import { explain, notJudged } from "./readers/table.ts";
 import { resolverOf } from "./resolver.ts";
-import { TokenRange } from "./tokens.ts";
+import { takeTokens } from "./tokens.ts";
+import { TRIES, tryAll } from "./tries.ts";
 import { mergeCauses } from "./verdict.ts";
 
 /** What was asked, and what came of it. */
@@ -55,6 +55,8 @@ export interface DiagnoseOptions {
   agent?: { address: string; port: number };
   /** Whether nothing is asked of others: then only what can be read is judged. */
   passive?: boolean;
+  /** Ports of listeners to which no request is sent. */
+  noPayload?: readonly number[];
 }
 
 /** Of questions that are watched after they have failed. */
@@ -165,14 +167,14 @@ async function questionsOf(
   open: (scene: Scene) => void,
 ): Promise<Question[]> {
   const resolver = resolverOf(scene);
-  const pings = new TokenRange();
+  const mayTalkTo = (port: number) => !options.noPayload?.includes(port);
   return [
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
-    ...neighbourQuestions(agent, scene, open),
-    ...await outsideQuestions(scene, resolver.servers.filter(isAddress), () => pings.take()),
+    ...neighbourQuestions(agent, scene, open, mayTalkTo),
+    ...await outsideQuestions(scene, resolver.servers.filter(isAddress)),
     ...agentQuestions(scene, options.agent),
-    ...portQuestions(scene, await namedAmong(scene, kernel)),
+    ...portQuestions(scene, mayTalkTo, await namedAmong(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
 }
@@ -197,7 +199,7 @@ async function answer(
   const asked = questions.map(({ topic, text }, i): Asked => ({
     topic,
     text,
-    ...first.answers[i]!,
+    ...first.tried[i]!.answer,
   }));
   await first.session[Symbol.asyncDispose]();
   const failing = questions.map((question, i) => ({ question, i })).filter(({ i }) =>
@@ -209,17 +211,17 @@ async function answer(
   await using session = second.session;
   const rules = new KnownRules();
   const causes = await Promise.all(watched.map(async ({ question, i }, n) => {
-    const again = second.answers[n]!;
+    const { answer: again, token } = second.tried[n]!;
     const before = asked[i]!;
     asked[i] = again.outcome === "answered"
-      ? { ...before, ...again, failure: before.failure }
+      ? { ...before, ...again, failure: before.failure, share: before.share }
       : { ...before, ...again };
     if (again.outcome !== "failed") return [];
     return await explainInTime(evidenceOf(
       scene,
       question,
       again,
-      second.tokens[n]!,
+      token,
       session,
       rules,
       kernel,
@@ -246,28 +248,13 @@ async function explainInTime(evidence: Evidence): Promise<Cause[]> {
 }
 
 async function askAll(questions: readonly Question[], deep: boolean) {
-  const range = new TokenRange();
-  const tokens = questions.map(() => range.take());
-  const session = await Session.open(
-    range.tokens,
-    questions.map(({ journey, neighbours }, i) => ({ token: tokens[i]!, journey, neighbours })),
-    deep,
-  );
-  const answers = await Promise.all(
-    questions.map((question, i) => askOne(question, tokens[i]!, session)),
+  const tokens = takeTokens(questions.length * TRIES);
+  const session = await Session.open(tokens, questions, deep);
+  const tried = await Promise.all(
+    questions.map((question, i) => tryAll(question, tokens.first + i * TRIES, session)),
   );
   await session.finish();
-  return { tokens, session, answers };
-}
-
-/** One question that can't be asked does not end the others. */
-async function askOne(question: Question, token: number, session: Session): Promise<Answer> {
-  try {
-    return await question.ask(token, session);
-  } catch (error) {
-    if (!(error instanceof OperatorError)) throw error;
-    return unasked(reasonOf(error));
-  }
+  return { session, tried };
 }
 
 /** Where causes come from: what was read first, what questions told, and what only facts told. */

@@ -8,12 +8,15 @@ import type { Session } from "./observe/session.ts";
 import type { Sighting } from "./observe/tap.ts";
 import type { RuleMet } from "./observe/trace.ts";
 import { type Trail, trailOf } from "./place.ts";
-import type { Answer, Failure, Question } from "./questions/question.ts";
+import type { Answer, Failure, Question, Share } from "./questions/question.ts";
 
 export interface Evidence {
   scene: Scene;
   question: Question;
   failure: Failure;
+  /** How many of its tries were lost, where others were answered. */
+  share?: Share;
+  /** Of the try that was lost. */
   token: number;
   /** Where its packet was seen, and on which side of which hop it was lost. */
   trail: Trail;
@@ -42,17 +45,19 @@ export interface Evidence {
 export function evidenceOf(
   scene: Scene,
   question: Question,
-  { failure }: Answer,
+  { failure, share }: Answer,
   token: number,
   session: Session,
   rules: KnownRules,
   kernel: Kernel,
 ): Evidence {
-  const sightings = session.of(token);
+  const all = session.of(token);
+  const sightings = failure!.kind === "stuck" ? ofPayload(all) : all;
   return {
     scene,
     question,
     failure: failure!,
+    share,
     token,
     trail: trailOf(question.journey, sightings, token),
     sightings,
@@ -67,4 +72,17 @@ export function evidenceOf(
     blind: session.blind,
     kernel,
   };
+}
+
+/** A packet without a payload is no longer. */
+const BARE = 100;
+
+/** Of a connection that was made, what carries the request, and what acknowledges that. */
+function ofPayload(all: readonly Sighting[]): Sighting[] {
+  const first = all.find(({ length, packet }) => packet.protocol === "tcp" && length > BARE);
+  return all.filter(({ length, packet }) =>
+    packet.protocol !== "tcp" || length > BARE ||
+    first && packet.destinationPort === first.packet.sourcePort &&
+      (packet.acknowledge - first.packet.sequence | 0) > 0
+  );
 }

@@ -57,6 +57,7 @@ export async function expect(
     realPort: port,
     far: { scene, attached: ends.attached },
     neighbours: [address, uplink.somewhere],
+    isAskedOnce: true,
     ask: (_, session) => heard(session, path, token, waitMs),
   };
   const from = `port ${token} of another agent`;

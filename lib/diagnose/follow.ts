@@ -8,12 +8,13 @@ import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { tokenOf } from "./tokens.ts";
+import { TRIES, tryAll } from "./tries.ts";
 import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
-import { tryConnect } from "./packets/connect.ts";
 import { tryDatagram } from "./packets/connect.ts";
 import { type Trail, trailOf } from "./place.ts";
+import { askListener, type MayTalkTo } from "./questions/listener.ts";
 import { failedByEcho } from "./questions/outside.ts";
 import {
   type Answer,
@@ -56,7 +57,12 @@ const CONNECT_MS = 1500;
  *
  * @throws {OperatorError} for a destination that can't be understood
  */
-export async function follow(agent: Agent, from: Target, to: string): Promise<FollowedPacket> {
+export async function follow(
+  agent: Agent,
+  from: Target,
+  to: string,
+  mayTalkTo: MayTalkTo = () => true,
+): Promise<FollowedPacket> {
   requireAlive(from);
   const others: Scene[] = [];
   using scene = Scene.of(agent, from);
@@ -66,7 +72,13 @@ export async function follow(agent: Agent, from: Target, to: string): Promise<Fo
     if (!destination) {
       return { from: from.name, to, arrived: false, hops, causes: [] };
     }
-    const question = questionOf(agent, scene, destination, (other) => others.push(other));
+    const question = questionOf(
+      agent,
+      scene,
+      destination,
+      mayTalkTo,
+      (other) => others.push(other),
+    );
     const token = tokenOf(`${from.name} ${endpoint(destination)}`);
     const watched = await watch(scene, question, token);
     const { before } = watched.trail;
@@ -87,14 +99,14 @@ export async function follow(agent: Agent, from: Target, to: string): Promise<Fo
 
 /** Asks a question and looks at every hop. */
 export async function watch(scene: Scene, question: Question, token: number) {
-  const tokens = { first: token, last: token };
-  await using session = await Session.open(tokens, [{ token, ...question }], true);
-  const answer = await question.ask(token, session);
+  const tokens = { first: token, last: token + TRIES - 1 };
+  await using session = await Session.open(tokens, [question], true);
+  const { answer, token: tried } = await tryAll(question, token, session);
   await session.finish();
-  const trail = trailOf(question.journey, session.of(token), token);
+  const trail = trailOf(question.journey, session.of(tried), tried);
   const hops = hopsOf(trail, answer);
   const evidence = () =>
-    evidenceOf(scene, question, answer, token, session, new KnownRules(), askKernel());
+    evidenceOf(scene, question, answer, tried, session, new KnownRules(), askKernel());
   const causes = answer.outcome === "failed" ? await explain(evidence()) : [];
   return { answer, arrived: answer.outcome === "answered", hops, causes, trail };
 }
@@ -119,6 +131,7 @@ function questionOf(
   agent: Agent,
   scene: Scene,
   destination: Destination,
+  mayTalkTo: MayTalkTo,
   open: (scene: Scene) => void,
 ): Question {
   const { address, port, protocol, container } = destination;
@@ -138,7 +151,6 @@ function questionOf(
     : farEnds
     ? between(ends, farEnds)
     : wayTo(scene, ends, address);
-  const { netns } = scene.inside;
   return {
     topic: "followed",
     text: `reaches ${endpoint(destination)}`,
@@ -151,13 +163,13 @@ function questionOf(
     realPort: mapped?.port,
     far: theirs && their && { scene: theirs, attached: their },
     neighbours: askedForBy(scene, attached, address),
-    async ask(token, session) {
+    async ask(token, session, nth) {
       if (protocol === "icmp") {
-        const outcome = await tryEcho(netns, address, token);
+        const outcome = await tryEcho(scene.task, address, token);
         return outcome === "answered" ? answered("it answers an echo") : failedByEcho(outcome);
       }
       if (protocol === "udp") {
-        const outcome = await tryDatagram({ netns, address, port, token });
+        const outcome = await tryDatagram({ ...scene.task, address, port, token });
         if (outcome === "answered") return answered("an answer came");
         const there = path.legs.filter(({ way }) => way === "there").at(-1);
         const arrived = container !== undefined && there !== undefined &&
@@ -168,8 +180,12 @@ function questionOf(
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);
       }
-      const outcome = await tryConnect({ netns, address, port, token }, CONNECT_MS);
-      return outcome === "connected" ? answered(outcome) : failedBy(outcome);
+      return await askListener({ ...scene.task, address, port, token }, {
+        at: theirs && { space: theirs.inside, port: mapped?.port ?? port },
+        journey: path,
+        payload: nth === 0 && mayTalkTo(port),
+        connectMs: CONNECT_MS,
+      }, session);
     },
   };
 }

@@ -5,6 +5,8 @@ import type { Checkpoint } from "../containers/checkpoint.ts";
 import { type Container, readContainer } from "../containers/inventory.ts";
 import { type NetworkAddress, networkAddresses } from "../containers/network_address.ts";
 import type { Target } from "../containers/target.ts";
+import { type User, userOf } from "../kernel/privileges.ts";
+import { findInode } from "../kernel/proc.ts";
 import { rootOf } from "../mesos/container_id.ts";
 import type { Link } from "../netlink/mod.ts";
 import { hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
@@ -38,6 +40,13 @@ export interface Uplink {
   somewhere: string;
 }
 
+/** Who sends what a container sends. */
+export interface Task {
+  netns: string;
+  /** Absent where it is root. */
+  user?: User;
+}
+
 /** What a scene is made of. */
 export interface Parts {
   /** The name for messages. */
@@ -55,6 +64,7 @@ export interface Parts {
       | "recorded"
       | "firewalls"
       | "sources"
+      | "processes"
     >
     & {
       readonly containers: readonly Container[];
@@ -65,6 +75,7 @@ export interface Parts {
 
 export class Scene implements Disposable {
   #interfaces?: Attached[];
+  #task?: Task;
   readonly #uplinks = new Map<4 | 6, Uplink | undefined>();
 
   constructor(private readonly parts: Parts) {}
@@ -100,6 +111,21 @@ export class Scene implements Disposable {
 
   get inside(): Space & { netns: string } {
     return this.parts.inside;
+  }
+
+  /** From where, and as whom, its task sends: as the first of its processes that is not root's. */
+  get task(): Task {
+    return this.#task ??= { netns: this.inside.netns, user: this.#user() };
+  }
+
+  #user(): User | undefined {
+    const inode = findInode(this.inside.netns);
+    if (inode === undefined) return undefined;
+    for (const pid of this.agent.processes().inNamespace(inode)) {
+      const user = userOf(pid);
+      if (user && user.uid !== 0) return user;
+    }
+    return undefined;
   }
 
   get host(): Space {

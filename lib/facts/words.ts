@@ -180,6 +180,8 @@ const WORDS = {
     "the agent's connection tracking table is full: new connections are dropped | find who opens so many (conntrack -L), or make room",
   "conntrack_full/another namespace's":
     "the agent's connection tracking table is full: new connections are dropped | raise net.netfilter.nf_conntrack_max, now {value}, in the machine's first network namespace",
+  payload_lost:
+    "a connection to {address} is made, and what is sent on it does not arrive: lost between {device} and {other} | look for a rule that goes by the content, the size or the bytes of a connection, and for a hop that takes smaller packets",
   conntrack_timeout: "connections are forgotten before an answer comes: {value}",
   // Rules.
   rule_drop:
@@ -271,6 +273,20 @@ const WORDS = {
     "the listener on {port} in {container} is bound to the device {device} (SO_BINDTODEVICE) | let it listen on every device",
   backlog_full:
     "the backlog of the listener on {port} in {container|the agent} is full: it takes no more connections | its process does not accept what waits: look at that process, or let it listen with a larger backlog",
+  listener_deaf:
+    "{value}, which listens on {port} in {container|the agent}, accepts no connection | look at what it does meanwhile: its log, and the stacks of its threads",
+  "listener_deaf/unread":
+    "{value}, which listens on {port} in {container|the agent}, takes connections and reads nothing | look at what it does meanwhile: its log, and the stacks of its threads",
+  "listener_deaf/closed":
+    "{value}, which listens on {port} in {container|the agent}, ends each connection at once | its log says why: an access list, or something behind it that is gone",
+  "listener_deaf/stopped":
+    "{value}, which listens on {port} in {container|the agent}, is stopped, by SIGSTOP or by a debugger | look who stopped it; kill -CONT lets it go on",
+  "listener_deaf/frozen":
+    "{value}, which listens on {port} in {container|the agent}, is frozen by its cgroup | look who froze it: it goes on once its cgroup is thawed",
+  "listener_deaf/blocked":
+    "{value}, which listens on {port} in {container|the agent}, waits in the kernel (state D) | look at what it waits for: a disk, or a file system of the network",
+  "listener_deaf/descriptors":
+    "{value}, which listens on {port} in {container|the agent}, has no file descriptor left for a connection | raise its limit (ulimit -n), or look what it leaves open",
   // The store of addresses.
   ipam_lost:
     "the IPAM store has forgotten that {address} is {container}'s | host-local will give {address} to the next container: write the container's id into {file}, or restart the container",
@@ -336,6 +352,8 @@ const WORDS = {
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/the agent alone":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
+  packets_lost:
+    "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:
     "{container} fails: {value}, and {why} | nothing that was read explains it: look at what is between the last hop where it was seen and the next",
   no_time:

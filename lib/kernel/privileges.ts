@@ -10,6 +10,9 @@ const libc = openLibc({
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   capset: { parameters: ["buffer", "buffer"], result: "i32" },
   setsid: { parameters: [], result: "i32" },
+  // Of the calling thread alone.
+  setfsuid: { parameters: ["u32"], result: "i32" },
+  setfsgid: { parameters: ["u32"], result: "i32" },
   // By number: the C library's functions of these names change all threads, some of which wait for us.
   callThree: { name: "syscall", parameters: ["i64", "u32", "u32", "u32"], result: "i64" },
   setgroups: { name: "syscall", parameters: ["i64", "usize", "buffer"], result: "i64" },
@@ -110,6 +113,37 @@ export function readyToAssume(identity: Identity): () => void {
     }
     if (identity.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n);
   };
+}
+
+/** Whose files and sockets what a thread opens are. */
+export interface User {
+  uid: number;
+  gid: number;
+}
+
+/** The user by whose rights a process opens files; undefined once it has ended. */
+export function userOf(pid: number): User | undefined {
+  try {
+    const { uids, gids } = parseIdentity(readProcFile(`/proc/${pid}/status`));
+    return uids.length === 3 ? { uid: uids[1], gid: gids[1] } : undefined;
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Does work whose files are opened with a user's rights, and whose sockets are that user's for rules
+ * that go by it (setfsuid(2)): all else stays as it is.
+ */
+export function asUser<R>({ uid, gid }: User, work: () => R): R {
+  const [ownGroup, own] = [libc().setfsgid(gid), libc().setfsuid(uid)];
+  try {
+    return work();
+  } finally {
+    libc().setfsuid(own);
+    libc().setfsgid(ownGroup);
+  }
 }
 
 function prctl(option: number, value: bigint, more: bigint): void {

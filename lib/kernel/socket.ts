@@ -3,6 +3,7 @@ import { addressBytes, familyOfKnown } from "../base/ip.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
+import { EPOLLIN, EPOLLOUT, Poller } from "./poller.ts";
 
 const libc = openLibc({
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -12,13 +13,16 @@ const libc = openLibc({
   recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "isize" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
 });
 
-/** Calls that wait, on a thread of the runtime's pool, so that many sockets may wait at once. */
+/** A call that waits, on a thread of the runtime's pool. */
 const waiting = openLibc({
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize", nonblocking: true },
-  poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
 });
+/** All sockets wait by one thread: there may be hundreds. */
+let poller: Poller | undefined;
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -33,14 +37,11 @@ export const SO_ERROR = 4;
 
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
-const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
 /** Messages of others that are passed over. */
 const MOST_OTHERS = 10_000;
 const EINPROGRESS = 115;
-const POLLIN = 1;
-const POLLOUT = 4;
 
 /** AF_INET or AF_INET6, of an address given as text or as its bytes. */
 export function addressFamilyOf(address: string | Uint8Array): typeof AF_INET | typeof AF_INET6 {
@@ -59,6 +60,8 @@ export function socketAddress(address: string, port: number): Uint8Array<ArrayBu
   return new Uint8Array(view.buffer);
 }
 
+/** tcp(7): bytes that were sent and are not acknowledged. */
+const SIOCOUTQ = 0x5411n;
 /** Longest socket address there is (struct sockaddr_storage). */
 const SOCKADDR_BYTES = 128;
 
@@ -175,27 +178,37 @@ export class Socket extends Handle {
 
   /** Waits for something to receive; false when nothing came in time. */
   readable(timeoutMs: number): Promise<boolean> {
-    return this.#ready(POLLIN, timeoutMs);
+    return this.#ready(EPOLLIN, timeoutMs);
   }
 
   /** Waits until something can be sent, or a connect has ended; false when it has not in time. */
   writable(timeoutMs: number): Promise<boolean> {
-    return this.#ready(POLLOUT, timeoutMs);
+    return this.#ready(EPOLLOUT, timeoutMs);
   }
 
-  async #ready(events: number, timeoutMs: number): Promise<boolean> {
+  async #ready(events: typeof EPOLLIN | typeof EPOLLOUT, timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    while (!this.#isReady(events)) {
+      const left = deadline - performance.now();
+      if (left <= 0) return false;
+      const all = poller ??= new Poller();
+      const timer = setTimeout(() => all.cancel(this.fd), Math.ceil(left));
+      try {
+        // What is told may be of a descriptor that had this number before: so it is looked at again.
+        await all.wait(this.fd, events);
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+    return true;
+  }
+
+  #isReady(events: number): boolean {
+    // struct pollfd; these two bits of poll(2) are those of epoll(7).
     const poll = new DataView(new ArrayBuffer(8));
     poll.setInt32(0, this.fd, true);
     poll.setInt16(4, events, true);
-    const deadline = performance.now() + timeoutMs;
-    let count;
-    do {
-      const left = Math.max(0, Math.ceil(deadline - performance.now()));
-      count = await waiting().poll(new Uint8Array(poll.buffer), 1n, left);
-    } while (count === -EINTR);
-    check(count, "wait for a socket");
-    // Read from the buffer also so that it is not collected while the kernel still writes to it.
-    return count > 0 && poll.getInt16(6, true) !== 0;
+    return check(libc().poll(new Uint8Array(poll.buffer), 1n, 0), "look at a socket") > 0;
   }
 
   /** The error that waits on the socket (SO_ERROR), which this takes off it; 0 for none. */
@@ -212,6 +225,14 @@ export class Socket extends Handle {
       ),
       "read the error of a socket",
     );
+    return value[0]!;
+  }
+
+  /** Of TCP, bytes that were sent and that the other end has not acknowledged. @throws {SystemError} */
+  get unacknowledged(): number {
+    const value = new Int32Array(1);
+    const bytes = new Uint8Array(value.buffer);
+    check(libc().ioctl(this.fd, SIOCOUTQ, bytes), "ask what a socket has not sent");
     return value[0]!;
   }
 

@@ -6,9 +6,9 @@ import type { Cause } from "../../lib/facts/cause.ts";
 import { Scene } from "../../lib/facts/scene.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { endsOf, fromOutside, type Journey, through, toAgent } from "../../lib/diagnose/journey.ts";
+import type { Holder, Kernel } from "../../lib/diagnose/observe/kernel.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import type { RuleMet } from "../../lib/diagnose/observe/trace.ts";
-import type { Kernel } from "../../lib/diagnose/observe/kernel.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import type { Failure, Question } from "../../lib/diagnose/questions/question.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../../lib/netlink/mod.ts";
@@ -92,6 +92,8 @@ export class World {
   /** What else the kernel answers. */
   kernel: Partial<Kernel> = {};
   named = new Map<string, { set: string; remove: string[] }[]>();
+  /** The process that has the listener. */
+  holder?: Holder;
   /** What becomes of the agent's own question. */
   ofAgent = "timed out";
   readonly ports: BridgePort[] = [{
@@ -237,6 +239,7 @@ export class World {
         whoHas: () => Promise.resolve([]),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
+        processWith: () => this.holder,
         bridgeEntries: () => [],
         xdp: () => undefined,
         tcx: () => 0,

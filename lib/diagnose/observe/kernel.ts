@@ -3,6 +3,8 @@ import { unlessRefused } from "../../facts/unless.ts";
 import { type BpfLink, bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
+import { type Hindrance, hindranceOf, processText } from "../../containers/process_state.ts";
+import { socketOwner } from "../../containers/processes.ts";
 import { bridgeEntries, type ForwardingEntry } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
@@ -13,11 +15,16 @@ import { resolveName, TYPE_NS } from "../packets/dns.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { BRIEF, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
-import { TokenRange } from "../tokens.ts";
+import { takeTokens } from "../tokens.ts";
 import { programOutput } from "./programs.ts";
 import { namedAddresses } from "./sets.ts";
 
 const CONNECT_MS = 900;
+
+export interface Holder {
+  text: string;
+  hindrance?: { what: Hindrance; seen: string };
+}
 
 export interface Kernel {
   /**
@@ -36,6 +43,8 @@ export interface Kernel {
     question: Pick<Question, "topic" | "protocol" | "destination" | "port">,
   ): Promise<string>;
   listeners(netns: string | undefined, protocol: "tcp" | "udp", port: number): readonly Listener[];
+  /** The process that has a socket, and what keeps it from its work. */
+  processWith(inode: number): Holder | undefined;
   /** Where a bridge of the agent sends frames to a hardware address. */
   bridgeEntries(bridge: number, mac: string): readonly ForwardingEntry[];
   /** The number of the program of XDP at a link; undefined for none. */
@@ -70,6 +79,10 @@ export function askKernel(): Kernel {
     },
     agentAsks,
     listeners: (netns, protocol, port) => listeners(protocol, port, netns),
+    processWith(inode) {
+      const owner = socketOwner(inode);
+      return owner && { text: processText(owner.pid), hindrance: hindranceOf(owner.pid) };
+    },
     bridgeEntries: (bridge, mac) => unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
     xdp: ({ point, link }) => unlessRefused(() => xdpProgram(link.index, point.netns)),
     tcx: ({ point, link }, direction) => tcxPrograms(link.index, direction, point.netns),
@@ -86,10 +99,10 @@ async function agentAsks(
   { topic, protocol, destination: address, port }: Parameters<Kernel["agentAsks"]>[0],
 ): Promise<string> {
   if (topic === "dns" && protocol === "udp") {
-    const { outcome } = await resolveName(undefined, address, ".", { type: TYPE_NS });
+    const { outcome } = await resolveName({}, address, ".", { type: TYPE_NS });
     return outcome === "timed out" || outcome.startsWith("E") ? outcome : "answered";
   }
-  if (protocol === "icmp") return await tryEcho(undefined, address, new TokenRange().take());
+  if (protocol === "icmp") return await tryEcho({}, address, takeTokens(1).first);
   if (protocol === "udp") return await tryDatagram({ address, port });
   const outcome = await tryConnect({ address, port }, CONNECT_MS);
   return outcome === "connected" || outcome === "ECONNREFUSED" ? "answered" : outcome;

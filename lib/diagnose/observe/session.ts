@@ -8,9 +8,8 @@ import { probeFilter, type Tokens } from "./filter.ts";
 import { type Sighting, Tap } from "./tap.ts";
 import { type RuleMet, Trace } from "./trace.ts";
 
-/** One probe, as the session must know it. */
+/** What is asked, as the session must know it. */
 export interface Watched {
-  token: number;
   journey: Journey;
   /** Addresses whose hardware address somebody on the way must ask for. */
   neighbours: readonly string[];

@@ -11,6 +11,7 @@ import {
   SOL_SOCKET,
 } from "../../kernel/socket.ts";
 import { type Flow, ipPacket } from "./frame.ts";
+import { openAs, type Sender } from "./sender.ts";
 
 const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
@@ -18,9 +19,7 @@ const IPPROTO_RAW = 255;
 const DATAGRAM_MS = 900;
 
 /** Where a probe goes, and the port that it comes from, by which it is recognised. */
-export interface Probe {
-  /** Path of the namespace; this process's own when absent. */
-  netns?: string;
+export interface Probe extends Sender {
   address: string;
   port: number;
   /** The kernel chooses when absent. */
@@ -29,11 +28,11 @@ export interface Probe {
 
 /** What is done with a connected socket, or errno's name, such as `ECONNREFUSED`. */
 export async function connected(
-  { netns, address, port, token }: Probe,
+  { address, port, token, ...sender }: Probe,
   type: typeof SOCK_STREAM | typeof SOCK_DGRAM,
   use: (socket: Socket) => Promise<string>,
 ): Promise<string> {
-  using socket = Socket.open(addressFamilyOf(address), type, 0, netns);
+  using socket = openAs(sender, addressFamilyOf(address), type, 0);
   try {
     if (token !== undefined) {
       if (type === SOCK_STREAM) {
@@ -54,11 +53,16 @@ export async function connected(
 /** Connects and hangs up. @returns `connected`, `timed out`, or errno's name */
 export function tryConnect(probe: Probe, timeoutMs: number): Promise<string> {
   return connected(probe, SOCK_STREAM, async (socket) => {
-    if (!await socket.writable(timeoutMs)) return "timed out";
-    const error = socket.takeError();
-    if (error !== 0) throw new SystemError(error, "connect");
-    return "connected";
+    return await connectedTo(socket, timeoutMs) ? "connected" : "timed out";
   });
+}
+
+/** Waits for a connection that was begun. @throws {SystemError} such as `ECONNREFUSED` */
+export async function connectedTo(socket: Socket, timeoutMs: number): Promise<boolean> {
+  if (!await socket.writable(timeoutMs)) return false;
+  const error = socket.takeError();
+  if (error !== 0) throw new SystemError(error, "connect");
+  return true;
 }
 
 /** @returns `answered`, `no answer`, or errno's name: `ECONNREFUSED` when nobody listens there */

@@ -1,16 +1,14 @@
 /** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
 import { addressText } from "../../base/ip.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../kernel/socket.ts";
-import { SystemError } from "../../kernel/libc.ts";
-import { connected } from "./connect.ts";
+import { connected, connectedTo } from "./connect.ts";
+import type { Sender } from "./sender.ts";
 import { concat } from "../../base/bytes.ts";
 
 const PORT = 53;
 const RECURSION_DESIRED = 0x0100;
 export const TYPE_A = 1, TYPE_NS = 2, TYPE_AAAA = 28;
 const CLASS_IN = 1;
-/** Between one question and its repetition. */
-const INTERVAL_MS = 900;
 /** Answers to others' questions, or to none, that are passed over. */
 const MOST_STRANGERS = 100;
 
@@ -40,7 +38,7 @@ export interface DnsQuery {
 
 /** Asks a server for the addresses of a name, by UDP. */
 export async function resolveName(
-  netns: string | undefined,
+  sender: Sender,
   server: string,
   name: string,
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
@@ -49,13 +47,15 @@ export async function resolveName(
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
   let strange = 0;
   let answer: Uint8Array | undefined;
-  const outcome = await connected({ netns, address: server, port: PORT, token }, SOCK_DGRAM, async (
-    socket,
-  ) => {
-    const buffer = new Uint8Array(1500);
-    while (performance.now() - start < ms) {
+  const outcome = await connected(
+    { ...sender, address: server, port: PORT, token },
+    SOCK_DGRAM,
+    async (
+      socket,
+    ) => {
+      const buffer = new Uint8Array(1500);
       socket.send(question(id, name, type), `ask ${server}`);
-      const end = Math.min(performance.now() + INTERVAL_MS, start + ms);
+      const end = start + ms;
       while (performance.now() < end && await socket.readable(end - performance.now())) {
         const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
         if (length >= 12 && new DataView(buffer.buffer).getUint16(0) === id) {
@@ -64,9 +64,9 @@ export async function resolveName(
         }
         if (++strange > MOST_STRANGERS) return "timed out";
       }
-    }
-    return "timed out";
-  });
+      return "timed out";
+    },
+  );
   return {
     outcome,
     addresses: answer ? addressesIn(answer) : [],
@@ -78,18 +78,16 @@ export async function resolveName(
 
 /** Asks by TCP (RFC 7766), as for an answer that UDP had no room for. */
 export async function resolveByTcp(
-  netns: string | undefined,
+  sender: Sender,
   server: string,
   name: string,
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsOutcome> {
   return await connected(
-    { netns, address: server, port: PORT, token },
+    { ...sender, address: server, port: PORT, token },
     SOCK_STREAM,
     async (socket) => {
-      if (!await socket.writable(ms)) return "timed out";
-      const error = socket.takeError();
-      if (error !== 0) throw new SystemError(error, "connect");
+      if (!await connectedTo(socket, ms)) return "timed out";
       const message = question(1, name, type);
       socket.send(
         concat([new Uint8Array([message.length >> 8, message.length & 0xff]), message]),

@@ -1,40 +1,45 @@
 /** ICMP echoes (RFC 792, RFC 4443) from inside a namespace, with an identifier of our own. */
 import { SystemError } from "../../kernel/libc.ts";
-import { addressFamilyOf, AF_INET6, SOCK_RAW, Socket, socketAddress } from "../../kernel/socket.ts";
+import {
+  addressFamilyOf,
+  AF_INET6,
+  SOCK_RAW,
+  type Socket,
+  socketAddress,
+} from "../../kernel/socket.ts";
 import { checksum, echo } from "./frame.ts";
+import { openAs, type Sender } from "./sender.ts";
 
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
 const SOL_IP = 0, IP_MTU_DISCOVER = 10, SOL_IPV6 = 41, IPV6_MTU_DISCOVER = 23, IPV6_DONTFRAG = 62;
 /** Sets DF, and goes by what is known of the path (IP_PMTUDISC_DO). */
 const PMTUDISC_DO = 2;
-const ATTEMPTS = 2;
 
 export interface EchoOptions {
   /** Bytes of the whole packet; those of the smallest echo when absent. */
   size?: number;
   ms?: number;
-  attempts?: number;
 }
 
 /** `answered`, `timed out`, `too big MTU`, `unreachable CODE from ADDRESS`, or errno's name. */
 export type EchoOutcome = string;
 
-/** Asks until an answer comes; whoever floods the socket does not prolong it. */
+/** Asks once; whoever floods the socket does not prolong the wait. */
 export async function tryEcho(
-  netns: string | undefined,
+  sender: Sender,
   address: string,
   id: number,
-  { size = 0, ms = 500, attempts = ATTEMPTS }: EchoOptions = {},
+  { size = 0, ms = 900 }: EchoOptions = {},
 ): Promise<EchoOutcome> {
   const isV6 = addressFamilyOf(address) === AF_INET6;
   const headers = (isV6 ? 40 : 20) + 8;
   const payload = new Uint8Array(Math.max(16, size - headers)).fill(0x6d);
   try {
-    using socket = Socket.open(
+    using socket = openAs(
+      sender,
       isV6 ? AF_INET6 : 2,
       SOCK_RAW,
       isV6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
-      netns,
     );
     if (isV6) {
       socket.setOption(SOL_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_DO);
@@ -44,14 +49,10 @@ export async function tryEcho(
     }
     // A raw socket takes no port.
     const to = socketAddress(address, 0);
-    for (let attempt = 1; attempt <= attempts; attempt++) {
-      const packet = echo(isV6, id, payload, false, attempt);
-      if (!isV6) new DataView(packet.buffer).setUint16(2, checksum([packet]));
-      socket.send(packet, `ask ${address}`, to);
-      const outcome = await answer(socket, isV6, id, ms);
-      if (outcome !== undefined) return outcome;
-    }
-    return "timed out";
+    const packet = echo(isV6, id, payload);
+    if (!isV6) new DataView(packet.buffer).setUint16(2, checksum([packet]));
+    socket.send(packet, `ask ${address}`, to);
+    return await answer(socket, isV6, id, ms) ?? "timed out";
   } catch (error) {
     if (error instanceof SystemError) return error.errnoName;
     throw error;

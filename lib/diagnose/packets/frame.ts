@@ -20,15 +20,18 @@ export interface Flow {
   port: number;
 }
 
+/** Of a connection that is begun by hand. */
+export const FIRST_SEQUENCE = 0x6d636e69;
+
 /** TCP's flags. */
-export const SYN = 2, RST = 4, ACK = 16;
+export const FIN = 1, SYN = 2, RST = 4, ACK = 16;
 
 /** An IP packet of a flow, without the header of the link. */
 export function ipPacket(
   { protocol, source, destination, token, port }: Flow,
   {
     flags = SYN,
-    sequence = 0x6d636e69,
+    sequence = FIRST_SEQUENCE,
     acknowledge = 0,
     payload = new Uint8Array(),
     reply = false,
@@ -37,7 +40,7 @@ export function ipPacket(
   const from = addressBytes(source);
   const to = addressBytes(destination);
   const body = protocol === "tcp"
-    ? tcp(token, port, flags, sequence, acknowledge)
+    ? tcp(token, port, flags, sequence, acknowledge, payload)
     : protocol === "udp"
     ? udp(token, port, payload)
     : echo(from.length === 16, token, payload, reply);
@@ -83,19 +86,23 @@ function tcp(
   flags: number,
   sequence: number,
   acknowledge: number,
+  payload: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
   const isSyn = (flags & SYN) !== 0;
-  const bytes = new Uint8Array(isSyn ? 24 : 20);
+  const size = isSyn ? 24 : 20;
+  // What is sent before there is a connection is no part of it.
+  const bytes = new Uint8Array(isSyn ? size : size + payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, from);
   view.setUint16(2, to);
   view.setUint32(4, sequence);
   view.setUint32(8, acknowledge);
-  bytes[12] = (bytes.length / 4) << 4;
+  bytes[12] = (size / 4) << 4;
   bytes[13] = flags;
   view.setUint16(14, 64240);
   // The one option that every SYN has: the largest segment.
   if (isSyn) bytes.set([2, 4, 0x05, 0xb4], 20);
+  else bytes.set(payload, size);
   return bytes;
 }
 

@@ -1,10 +1,10 @@
 /** Can an executor reach the agent, by an address of the container's own family? */
 import { endsOf, toWire, wayTo } from "../journey.ts";
-import { tryConnect } from "../packets/connect.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { AGENT_PORT } from "../../facts/readers/agent.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
-import { answered, askedForBy, failedBy, type Question, unasked } from "./question.ts";
+import { askListener } from "./listener.ts";
+import { askedForBy, type Question, unasked } from "./question.ts";
 
 const TIMEOUT_MS = 1000;
 
@@ -23,19 +23,26 @@ export function agentQuestions(
   if (address === undefined) return [];
   const port = given?.port ?? AGENT_PORT;
   const isLocal = scene.host.ownerOf(address) !== undefined;
+  const path = isBelow ? toWire(ends) : wayTo(scene, ends, address);
   return [{
     topic: "agent",
     text: `reaches the agent at ${address} port ${port}`,
     family: address.includes(":") ? 6 : 4,
-    journey: isBelow ? toWire(ends) : wayTo(scene, ends, address),
+    journey: path,
     protocol: "tcp",
     destination: address,
     port,
     neighbours: askedForBy(scene, attached),
-    async ask(token, session) {
-      const { netns } = scene.inside;
-      const outcome = await tryConnect({ netns, address, port, token }, TIMEOUT_MS);
-      if (outcome === "connected") return answered("it takes the connection");
+    async ask(token, session, nth) {
+      const listening = {
+        at: isLocal ? { space: scene.host, port } : undefined,
+        journey: path,
+        // It speaks HTTP.
+        payload: nth === 0,
+        connectMs: TIMEOUT_MS,
+      };
+      const answer = await askListener({ ...scene.task, address, port, token }, listening, session);
+      const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
       // A stock agent's container has an executor that must register; others may have no agent at all.
       const isExecutor = scene.container?.keeper === "agent";
       if (
@@ -49,13 +56,13 @@ export function agentQuestions(
           return unasked("packets arrive there; nobody listens, where an agent would by default");
         }
       }
-      if (!given && isBelow) {
+      if (!given && isBelow && answer.outcome === "failed") {
         return unasked("a container on a macvlan never reaches the agent's device below it");
       }
       if (!given && outcome === "ENETUNREACH" && isClosed(attached)) {
         return unasked("its network leads nowhere, by its config");
       }
-      return failedBy(outcome);
+      return answer;
     },
   }];
 }

@@ -49,6 +49,7 @@ function configQuestions(scene: Scene, resolver: Resolver): Question[] {
     port: 53,
     neighbours: [],
     resolver,
+    isAskedOnce: true,
     ask: () => Promise.resolve(failed({ kind: "config" })),
   }];
 }
@@ -65,13 +66,19 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     neighbours: askedForBy(scene, attached, server),
   };
   const overTcp = (token?: number) =>
-    resolveByTcp(scene.inside.netns, server, ".", { type: TYPE_NS, ms: 1100, token });
+    resolveByTcp(scene.task, server, ".", { type: TYPE_NS, ms: 1100, token });
   return [{
     ...common,
     text: `resolves names by ${server}`,
     protocol: "udp",
-    async ask(token, session) {
+    async ask(token, session, nth) {
       const ms = session.deep ? AGAIN_MS : PATIENCE_MS;
+      if (nth > 0) {
+        const { outcome } = await askRoot(scene, server, token, ms);
+        return outcome === "timed out" || outcome.startsWith("E")
+          ? failedBy(outcome)
+          : answered(outcome);
+      }
       const answers = await asked(scene, server, resolver, token, ms);
       const wrong = wrongIn(answers, resolver);
       if (wrong !== undefined) return failed(wrong);
@@ -120,15 +127,18 @@ async function asked(
   token: number,
   ms: number,
 ): Promise<Answers> {
-  const { netns } = scene.inside;
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_DOMAINS);
   const [root, known, host, ...searched] = await Promise.all([
-    resolveName(netns, server, ".", { type: TYPE_NS, ms, token }),
-    resolveName(netns, server, KNOWN_NAME, { ms }),
-    resolveName(netns, server, getHostname(), { ms }),
-    ...domains.map((domain) => resolveName(netns, server, `${SEARCHED}.${domain}`, { ms })),
+    askRoot(scene, server, token, ms),
+    resolveName(scene.task, server, KNOWN_NAME, { ms }),
+    resolveName(scene.task, server, getHostname(), { ms }),
+    ...domains.map((domain) => resolveName(scene.task, server, `${SEARCHED}.${domain}`, { ms })),
   ]);
   return { root, known, host, searched: domains.map((domain, i) => [domain, searched[i]!]) };
+}
+
+function askRoot({ task }: Scene, server: string, token: number, ms: number) {
+  return resolveName(task, server, ".", { type: TYPE_NS, ms, token });
 }
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */

@@ -22,10 +22,10 @@ export function gatewayQuestions(scene: Scene): Question[] {
         destination: gateway,
         port: 0,
         neighbours: [gateway],
-        async ask(token, session) {
-          const wrong = await heard(scene, attached, gateway);
+        async ask(token, session, nth) {
+          const wrong = nth === 0 ? await heard(scene, attached, gateway) : undefined;
           if (wrong) return failed(wrong);
-          const outcome = await tryEcho(scene.inside.netns, gateway, token);
+          const outcome = await tryEcho(scene.task, gateway, token);
           if (outcome === "answered") return answered("it answers an echo");
           // A gateway need not answer echoes; what is for others is all that it must take.
           const arrived = session.of(token).some(({ at, direction }) =>

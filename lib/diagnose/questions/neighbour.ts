@@ -1,12 +1,12 @@
 /** Can it reach its neighbours on the network, by TCP? */
 import { between, type Ends, endsOf } from "../journey.ts";
-import { tryConnect } from "../packets/connect.ts";
 import type { Agent } from "../../facts/agent.ts";
 import { givenTo, pluginOf, Scene } from "../../facts/scene.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
-import { answered, failedBy, findingOf, type Question, unasked } from "./question.ts";
+import { askListener, type MayTalkTo } from "./listener.ts";
+import { answered, findingOf, type Question, unasked } from "./question.ts";
 
 /** One is enough to tell; a second tells whether it is the neighbour's own. */
 const MOST = 2;
@@ -19,6 +19,7 @@ export function neighbourQuestions(
   agent: Agent,
   scene: Scene,
   open: (scene: Scene) => void,
+  mayTalkTo: MayTalkTo,
 ): Question[] {
   if (!scene.container) return [];
   return scene.interfaces.flatMap((attached) => {
@@ -39,12 +40,18 @@ export function neighbourQuestions(
         one?.name === bridge && checkpoint?.network === attached.checkpoint?.network
       );
       const far = their && endsOf(theirs, their, "neighbour");
-      return far ? ask(scene, ends, theirs, far) : [];
+      return far ? ask(scene, ends, theirs, far, mayTalkTo) : [];
     });
   });
 }
 
-function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
+function ask(
+  scene: Scene,
+  ends: Ends,
+  theirs: Scene,
+  far: Ends,
+  mayTalkTo: MayTalkTo,
+): Question[] {
   const families = ([4, 6] as const).filter((family) => givenTo(ends.attached, family));
   return families.flatMap((family): Question[] => {
     const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)
@@ -55,12 +62,13 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
       (localAddress === address || localAddress === "::" ||
         (family === 4 && localAddress === "0.0.0.0"))
     )?.localPort ?? CLOSED_PORT;
+    const path = between(ends, far);
     return [
       {
         topic: "neighbour",
         text: `reaches its neighbour ${theirs.name} at ${address}`,
         family,
-        journey: between(ends, far),
+        journey: path,
         protocol: "tcp",
         destination: address,
         port,
@@ -71,13 +79,21 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
             one.address
           ),
         ],
-        async ask(token, session) {
-          const outcome = await tryConnect(
-            { netns: scene.inside.netns, address, port, token },
-            TIMEOUT_MS,
+        async ask(token, session, nth) {
+          const listening = {
+            at: { space: theirs.inside, port },
+            journey: path,
+            payload: nth === 0 && mayTalkTo(port),
+            connectMs: TIMEOUT_MS,
+          };
+          const answer = await askListener(
+            { ...scene.task, address, port, token },
+            listening,
+            session,
           );
-          if (outcome === "connected") {
-            return answered(`port ${port} takes a connection`);
+          const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
+          if (answer.outcome === "answered") {
+            return answered(`port ${port}: ${answer.detail}`);
           }
           const refusedThere = session.of(token).some(({ at, direction, packet }) =>
             at === far.eth.point.name && direction === "out" && packet.destinationPort === token
@@ -85,7 +101,7 @@ function ask(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
           if (outcome === "ECONNREFUSED" && refusedThere) {
             return answered(`it answers that nobody listens on ${port}`);
           }
-          return failedBy(outcome);
+          return answer;
         },
       },
       ...family === 4 ? found(scene, ends, theirs, far) : [],

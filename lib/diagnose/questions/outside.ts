@@ -4,6 +4,7 @@ import { whoHas } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { wantsDefault } from "../../facts/readers/route.ts";
 import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
+import { takeTokens } from "../tokens.ts";
 import { answered, failed, failedBy, type Failure, type Question, unasked } from "./question.ts";
 
 const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
@@ -14,13 +15,13 @@ export async function findOutside(
   scene: Scene,
   family: 4 | 6,
   servers: readonly string[],
-  token: number,
 ): Promise<{ address?: string; tried: string[]; uplink?: Uplink }> {
   const uplink = scene.uplink(family);
   if (!uplink) return { tried: [] };
   const tried = candidates(scene, family, uplink, servers);
+  const { first } = takeTokens(MOST_CANDIDATES);
   const outcomes = await Promise.all(
-    tried.map((address, i) => tryEcho(undefined, address, token + i, { ms: 400 })),
+    tried.map((address, i) => tryEcho({}, address, first + i, { ms: 400 })),
   );
   return { address: tried.find((_, i) => outcomes[i] === "answered"), tried, uplink };
 }
@@ -62,7 +63,6 @@ export function isMeantOutside(scene: Scene, attached: Attached, family: 4 | 6):
 export async function outsideQuestions(
   scene: Scene,
   servers: readonly string[],
-  tokens: () => number,
 ): Promise<Question[]> {
   const questions: Question[] = [];
   for (const family of [4, 6] as const) {
@@ -71,9 +71,7 @@ export async function outsideQuestions(
     );
     const ends = attached && endsOf(scene, attached);
     if (!attached || !ends) continue;
-    const first = tokens();
-    for (let i = 1; i < MOST_CANDIDATES; i++) tokens();
-    const { address, tried, uplink } = await findOutside(scene, family, servers, first);
+    const { address, tried, uplink } = await findOutside(scene, family, servers);
     const destination = address ?? tried[0];
     const defaults = scene.inside.routesOf(family).filter((one) => one.destination === "default");
     const common = {
@@ -109,7 +107,7 @@ export async function outsideQuestions(
       text: `reaches ${destination} outside`,
       destination,
       async ask(token, session) {
-        const outcome = await tryEcho(scene.inside.netns, destination, token);
+        const outcome = await tryEcho(scene.task, destination, token);
         if (outcome === "answered") {
           return answered("it answers an echo");
         }
@@ -139,14 +137,14 @@ export async function outsideQuestions(
     questions.push({
       ...common,
       sizes: true,
+      isAskedOnce: true,
       text: `reaches ${destination} outside with packets of ${mtu} bytes`,
       destination,
       async ask(token) {
-        const netns = scene.inside.netns;
         let size = mtu;
         // A hop that can't pass it says so, and the sender makes it smaller (RFC 1191, RFC 8201).
         for (let i = 0; i < 3; i++) {
-          const outcome = await tryEcho(netns, destination, token, { size, ms: 400 });
+          const outcome = await tryEcho(scene.task, destination, token, { size });
           if (outcome === "answered") {
             return answered(
               size === mtu ? "it answers" : `it answers with ${size}, as a hop asks for`,

@@ -6,8 +6,21 @@ import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, fromOutside, hairpin, isAt, type Journey } from "../journey.ts";
 import type { Session } from "../observe/session.ts";
-import { ETH_P_IP, ETH_P_IPV6, type Flow, frame, ipPacket, RST, SYN } from "../packets/frame.ts";
-import { sendPacket, tryConnect } from "../packets/connect.ts";
+import {
+  ACK,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  FIRST_SEQUENCE,
+  type Flow,
+  frame,
+  ipPacket,
+  RST,
+  type Seen,
+  SYN,
+} from "../packets/frame.ts";
+import { REQUEST } from "../packets/talk.ts";
+import { sendPacket } from "../packets/connect.ts";
+import type { Sender } from "../packets/sender.ts";
 import { accepts, type Mapped } from "../mapped.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import {
@@ -19,7 +32,8 @@ import {
   type Uplink,
 } from "../../facts/scene.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
+import { askListener, type MayTalkTo } from "./listener.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
 
 const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
@@ -36,6 +50,7 @@ const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
 /** @param named addresses that sets of rules name: a neighbour among them may be kept out */
 export function portQuestions(
   scene: Scene,
+  mayTalkTo: MayTalkTo,
   named: { has(address: string): boolean } = new Set(),
 ): Question[] {
   const questions: Question[] = [];
@@ -54,19 +69,28 @@ export function portQuestions(
         const at = hostAddressOf(attached, mapping, family) ?? uplink.agentAddress;
         if (at.includes(":") !== (family === 6)) continue;
         const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
+        const isSilent = !mayTalkTo(mapping.containerPort) || !mayTalkTo(mapping.hostPort);
         for (const stranger of strangersOf(scene, uplink, family, named)) {
-          questions.push(outsider(scene, mapped, stranger));
+          // Who is near may be somebody, and ends what he has not begun.
+          const payload = SOMEWHERE[family].includes(stranger) && !isSilent;
+          questions.push(outsider(scene, mapped, stranger, payload));
         }
         if (mapping.protocol === "tcp") {
           const own = mapper.snat === true && family === 4 && mapper.type === MAPPERS[0];
           for (const to of own ? [at, "127.0.0.1"] : [at]) {
-            questions.push(local(mapped, to, fromAgent(ends), `the agent itself at ${to}`));
+            // One that talks to nobody else meanwhile is asked but once.
+            const payload = to === at && !isSilent;
+            questions.push(
+              local(scene, mapped, to, fromAgent(ends), `the agent itself at ${to}`, {}, payload),
+            );
           }
           const excluded = Array.isArray(mapper.excludeDevices) &&
             mapper.excludeDevices.includes(attached.ingress?.name ?? "");
           if (mapper.snat === true && !excluded) {
-            const { netns } = scene.inside;
-            questions.push(local(mapped, at, hairpin(ends), "the container itself", netns));
+            const sender = scene.task;
+            questions.push(
+              local(scene, mapped, at, hairpin(ends), "the container itself", sender, false),
+            );
           }
         }
       }
@@ -146,7 +170,12 @@ function common(mapped: Mapped) {
   };
 }
 
-function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
+function outsider(
+  scene: Scene,
+  mapped: Mapped,
+  stranger: string,
+  payload: boolean,
+): Question {
   const { mapping, ends, uplink, address, at } = mapped;
   const path = fromOutside(ends, uplink.link);
   return {
@@ -155,7 +184,7 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
       `port ${mapping.hostPort}/${mapping.protocol} is reached from ${stranger} by ${uplink.link.name}`,
     journey: path,
     neighbours: [address.address, stranger, uplink.somewhere],
-    async ask(token, session) {
+    async ask(token, session, nth) {
       const flow: Flow = {
         protocol: mapping.protocol as "tcp" | "udp",
         source: stranger,
@@ -178,6 +207,7 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
         throw error;
       }
       const lastLeg = path.legs.at(-1)!;
+      const firstBack = path.legs.find(({ way }) => way === "back")!;
       const end = performance.now() + WAIT_MS;
       let isAnswered = mapping.protocol !== "udp";
       while (
@@ -198,6 +228,16 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
         .some((one) => one.at === uplink.link.name && one.direction === "out");
       const reply = at0(0, "back");
       const syn = reply.find(({ packet }) => packet.flags & SYN);
+      const isTaken = !payload || nth > 0 || !syn ||
+        await isRequestTaken(
+          syn.packet.sequence,
+          flow,
+          enter,
+          () =>
+            session.of(token).filter((one) => isAt(firstBack, one, token)).map(({ packet }) =>
+              packet
+            ),
+        );
       if (syn && mapping.protocol === "tcp") {
         enter(ipPacket(flow, { flags: RST, sequence: syn.packet.acknowledge }));
       }
@@ -218,11 +258,39 @@ function outsider(scene: Scene, mapped: Mapped, stranger: string): Question {
         const { source, sourcePort } = strange.packet;
         return failed({ kind: "untranslated", address: source, port: sourcePort });
       }
+      if (!isTaken) return failed({ kind: "stuck" });
       if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
       return failed({ kind: "answer_lost" });
     },
     stranger,
   };
+}
+
+const REQUEST_MS = 400;
+const SEGMENT = 1200;
+
+/** Sends a request on a connection that was begun by hand, and waits until the container has it. */
+async function isRequestTaken(
+  theirs: number,
+  flow: Flow,
+  enter: (packet: Uint8Array) => void,
+  answers: () => Seen[],
+): Promise<boolean> {
+  const first = FIRST_SEQUENCE + 1;
+  const acknowledge = (theirs + 1) >>> 0;
+  enter(ipPacket(flow, { flags: ACK, sequence: first, acknowledge }));
+  for (let at = 0; at < REQUEST.length; at += SEGMENT) {
+    const payload = REQUEST.slice(at, at + SEGMENT);
+    enter(ipPacket(flow, { flags: ACK, sequence: first + at, acknowledge, payload }));
+  }
+  const end = performance.now() + REQUEST_MS;
+  const isOver = ({ flags, acknowledge: taken }: Seen) =>
+    (flags & RST) !== 0 || taken - first >= REQUEST.length;
+  while (!answers().some(isOver)) {
+    if (performance.now() > end) return false;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return true;
 }
 
 /** What a server's answer would be, since most servers do not answer to what they do not know. */
@@ -254,22 +322,30 @@ function answerUdp(
 
 /** A connection from the agent itself, or from the container by a port of the agent. */
 function local(
+  scene: Scene,
   mapped: Mapped,
   at: string,
   journey: Journey,
   who: string,
-  netns?: string,
+  sender: Sender,
+  payload: boolean,
 ): Question {
-  const port = mapped.mapping.hostPort;
+  const { hostPort, containerPort } = mapped.mapping;
   return {
     ...common(mapped),
     destination: at,
-    text: `port ${port}/tcp is reached from ${who}`,
+    text: `port ${hostPort}/tcp is reached from ${who}`,
     journey,
     neighbours: [mapped.address.address],
-    async ask(token) {
-      const outcome = await tryConnect({ netns, address: at, port, token }, TIMEOUT_MS);
-      return outcome === "connected" ? answered("it takes the connection") : failedBy(outcome);
+    ask(token, session, nth) {
+      const listening = {
+        at: { space: scene.inside, port: containerPort },
+        journey,
+        payload: payload && nth === 0,
+        connectMs: TIMEOUT_MS,
+      };
+      const probe = { ...sender, address: at, port: hostPort, token };
+      return askListener(probe, listening, session);
     },
   };
 }

@@ -33,8 +33,19 @@ export type Failure =
   | { kind: "untranslated"; address: string; port: number }
   /** Of a DNS server: a code of its answers, or what is wrong with them. */
   | { kind: "dns"; code: string; domain?: string; ms?: number }
+  /** Of a connection: it is ended at once; what is sent does not arrive; nobody takes or reads it. */
+  | { kind: "closed" | "stuck" | "unaccepted" | "unread" }
   | { kind: "link_down"; device: string }
   | { kind: "config" };
+
+/** Failures of a connection that was made: what is lost is not the packet that asked for it. */
+export const CONNECTED: readonly Failure["kind"][] = ["closed", "stuck", "unaccepted", "unread"];
+
+/** Of the tries of a question, those that were not answered. */
+export interface Share {
+  lost: number;
+  of: number;
+}
 
 export interface Answer {
   /** `unasked` is what can't be asked here: it is listed, and nobody is called ill or well by it. */
@@ -42,6 +53,8 @@ export interface Answer {
   /** What was seen: `it answers an echo`; or why it was not asked. Of a failure, see `failure`. */
   detail: string;
   failure?: Failure;
+  /** Where only some tries failed. */
+  share?: Share;
 }
 
 export interface Question {
@@ -70,8 +83,14 @@ export interface Question {
   resolver?: Resolver;
   /** Whose hardware addresses are asked for on the way. */
   neighbours: readonly string[];
-  /** Sends the packet. It has a port or an identifier of its own, by which it is recognised. */
-  ask(token: number, session: Session): Promise<Answer>;
+  /** For what is no packet of its own, or is not to be lost among many. */
+  isAskedOnce?: true;
+  /**
+   * Sends the packet. It has a port or an identifier of its own, by which it is recognised.
+   *
+   * @param nth of the tries that go out together, from 0
+   */
+  ask(token: number, session: Session, nth: number): Promise<Answer>;
 }
 
 /** What an interface's packets ask for on the way to an address: gateways, it, and the container's own. */
@@ -111,6 +130,7 @@ export function findingOf(finding: Finding): Question {
   return {
     ...{ topic, text, journey, far, family: 4, protocol: "icmp", destination: address, port: 0 },
     neighbours: [address],
+    isAskedOnce: true,
     async ask() {
       if (!link.flags.includes("UP")) return down;
       const ask = () => whoHas(netns, link, address, own);

@@ -2,6 +2,7 @@
 import type { Cause } from "../../facts/cause.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
+import { CONNECTED } from "../questions/question.ts";
 
 type Test = (cause: Cause, evidence: Evidence) => boolean;
 
@@ -58,6 +59,10 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
       "address_lost",
     ],
   ],
+  [
+    (cause, evidence) => hasLeft(cause, evidence),
+    ["no_route", "no_default_route", "route_refuses", "rule_refuses", "route_elsewhere"],
+  ],
   [wasTranslated, ["dnat_missing", "dnat_elsewhere"]],
   [cameBack, ["outside_silent", "masquerade_gone", "pmtu_black_hole"]],
   [({ mac, wanted }) => mac !== undefined && wanted?.split(", ").includes(mac) === true, [
@@ -66,8 +71,22 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
   [({ mtu, bytes }) => mtu !== undefined && bytes !== undefined && bytes <= mtu, ["mtu_too_small"]],
 ];
 
+/**
+ * What takes all packets explains no loss of some, nor of what follows a handshake: there the lost packet
+ * itself must show its cause.
+ */
+const takesAll: Test = ({ mechanism, seen }, { share, failure }) =>
+  (share !== undefined || CONNECTED.includes(failure.kind)) &&
+  !["listener", "tc", "mtu", "iptables-legacy", "conntrack"].includes(mechanism) &&
+  !seen.some((one) => typeof one === "object" && ("rule" in one || "drop" in one));
+
+/** What lets nothing out of the container; it was seen leaving. */
+const hasLeft: Test = ({ place }, { trail: { journey, seen } }) =>
+  place === "container" && journey.from === "container" && journey.to !== "container" &&
+  seen[0] !== undefined;
+
 /** Whether the evidence itself speaks against a cause. */
 export function isContradicted(cause: Cause, evidence: Evidence): boolean {
-  return isOtherwise(cause, evidence) ||
+  return takesAll(cause, evidence) || isOtherwise(cause, evidence) ||
     AGAINST.some(([test, codes]) => codes.includes(cause.code) && test(cause, evidence));
 }

@@ -7,7 +7,9 @@ import type { Listener } from "../../netlink/sock_diag.ts";
 import { tablePorts } from "../../firewall/led_ports.ts";
 import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
+import { CONNECTED } from "../questions/question.ts";
 import { RST } from "../packets/frame.ts";
+import { failureText } from "../render/failure.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import { nearly } from "./nearly.ts";
 import type { Reader } from "./reader.ts";
@@ -57,6 +59,60 @@ export const portListener: Reader = {
     }, leads)];
   },
 };
+
+/** Whoever listens there does nothing with a connection, and why. */
+export const deafListener: Reader = {
+  name: "what keeps who listens from its work",
+  applies: ({ failure }) => CONNECTED.includes(failure.kind) && failure.kind !== "stuck",
+  read(e) {
+    const { question, kernel, failure } = e;
+    const { netns, port, place, container } = listeningPlace(e);
+    const all = kernel.listeners(netns, question.protocol as "tcp" | "udp", port);
+    const holders = all.flatMap(({ inode }) => kernel.processWith(inode) ?? []);
+    const found = holders.find(({ hindrance }) => hindrance) ?? holders[0];
+    const { what, seen } = found?.hindrance ?? {};
+    const full = backlog(all);
+    if (full !== undefined && what === undefined) {
+      return [cause("backlog_full", ["listener", place], { container, port: portText(e, port) }, [
+        full,
+      ])];
+    }
+    const why = what ?? (failure.kind === "unaccepted" ? undefined : failure.kind);
+    return [cause("listener_deaf", ["listener", place], {
+      container,
+      port: portText(e, port),
+      value: found?.text ?? "whoever it is that",
+      why,
+    }, [failureText(failure), ...seen === undefined ? [] : [seen]])];
+  },
+};
+
+function portText({ question }: Evidence, port: number): string {
+  return `${port}/${question.protocol}`;
+}
+
+/** Where who listens is. */
+function listeningPlace({ question, scene }: Evidence) {
+  const { mapped, far, port, realPort = port } = question;
+  if (mapped) {
+    return {
+      netns: scene.inside.netns,
+      port: realPort,
+      place: "container",
+      container: scene.name,
+    } as const;
+  }
+  if (far) {
+    const { scene: theirs } = far;
+    return {
+      netns: theirs.inside.netns,
+      port: realPort,
+      place: "neighbour",
+      container: theirs.name,
+    } as const;
+  }
+  return { netns: undefined, port, place: "agent", container: undefined } as const;
+}
 
 /** What waits to be accepted, against how much may (the queues of a listening socket). */
 function backlog(all: readonly Listener[]): string | undefined {

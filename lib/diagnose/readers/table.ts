@@ -9,7 +9,8 @@
 import type { Cause, Mechanism, Place } from "../../facts/cause.ts";
 import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
-import type { Question, Topic } from "../questions/question.ts";
+import type { Question, Share, Topic } from "../questions/question.ts";
+import { shareText } from "../render/failure.ts";
 import { trailText } from "../render/trail.ts";
 import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
@@ -30,6 +31,7 @@ import { isContradicted } from "./contradiction.ts";
 import { countingRule } from "./legacy.ts";
 import {
   agentListener,
+  deafListener,
   farListener,
   portListener,
   portMapping,
@@ -59,6 +61,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("way", countingRule, kernelReason),
   ...at("agent", ipsec, portsUsedUp, translation),
   // What came back.
+  ...at("way", deafListener),
   ...at("container", portListener),
   ...at("agent", portMapping, agentListener),
   ...at("neighbour", farListener, otherGateway),
@@ -87,7 +90,11 @@ const MOST = 2;
 /** The causes of one question that failed, the right one first. @returns at least one */
 export async function explain(evidence: Evidence): Promise<Cause[]> {
   const e = await beyondRandomPort(evidence);
-  const seen = [`asked: ${sentence(e.question)}`, trailText(e.trail)];
+  const seen = [
+    `asked: ${sentence(e.question)}`,
+    ...e.share ? [shareText(e.share)] : [],
+    trailText(e.trail),
+  ];
   for (const { applies, read } of READERS) {
     const found = (applies(e) ? await read(e) : []).filter((one) =>
       isProblem(one) && !isContradicted(one, e)
@@ -96,7 +103,25 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
       return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
     }
   }
-  return [notJudged(e, "lost")];
+  if (e.failure.kind === "stuck") return [{ ...lostPart(e, "payload_lost"), seen }];
+  return [e.share ? { ...lostPart(e, "packets_lost", e.share), seen } : notJudged(e, "lost")];
+}
+
+/** Some of its packets are lost, and nothing says which and why. */
+function lostPart(
+  { scene, question, trail }: Evidence,
+  code: "packets_lost" | "payload_lost",
+  share?: Share,
+): Cause {
+  const { before, after } = trail;
+  const between = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
+  return cause(code, [mechanismAt(trail.place, question.topic), trail.place], {
+    container: scene.name,
+    address: question.destination,
+    device: between[0],
+    other: between[1],
+    value: share && shareText(share),
+  });
 }
 
 /** What is known of a loss when nothing explains it, or there was no time to. */

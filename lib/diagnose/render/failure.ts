@@ -1,6 +1,16 @@
 /** How a question failed, in words. */
 import { ERRNO_NAMES } from "../../kernel/errno.ts";
-import type { Failure } from "../questions/question.ts";
+import type { Answer, Failure, Share } from "../questions/question.ts";
+
+export function shareText({ lost, of }: Share): string {
+  return `${lost} of ${of} are lost`;
+}
+
+/** Of an answer that is none, with how many of its tries. */
+export function answerText({ failure, share, detail }: Answer): string {
+  if (!failure) return detail;
+  return share ? `${shareText(share)}: ${failureText(failure)}` : failureText(failure);
+}
 
 export function failureText(failure: Failure): string {
   switch (failure.kind) {
@@ -28,6 +38,14 @@ export function failureText(failure: Failure): string {
       return "its answer does not come back";
     case "untranslated":
       return `its answer comes from ${failure.address} port ${failure.port}, where nobody asked`;
+    case "closed":
+      return "the connection is taken, and ended before anything was said";
+    case "stuck":
+      return "the connection is taken, and what is sent on it does not arrive";
+    case "unaccepted":
+      return "the connection waits to be accepted";
+    case "unread":
+      return "the connection is taken, and what was sent is not read";
     case "link_down":
       return `${failure.device} is down`;
     case "config":

@@ -4,7 +4,7 @@ import { commandsText, proofText, remedyOf, textOf } from "../../facts/sentences
 import type { AgentDiagnosis } from "../all.ts";
 import type { Asked, Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
-import { failureText } from "./failure.ts";
+import { answerText } from "./failure.ts";
 
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
@@ -40,10 +40,11 @@ function fixJson({ commands, removes }: Fix) {
 }
 
 /** What came of a question, in words. */
-export function detailOf({ outcome, detail, failure }: Asked): string {
-  if (outcome === "failed") return failure ? failureText(failure) : detail;
+export function detailOf(asked: Asked): string {
+  const { outcome, detail, failure } = asked;
+  if (outcome === "failed") return answerText(asked);
   return outcome === "answered" && failure
-    ? `${detail}; the first time: ${failureText(failure)}`
+    ? `${detail}; the first time: ${answerText(asked)}`
     : detail;
 }
 
@@ -64,7 +65,7 @@ export function diagnosisJson({ name, healthy, asked, causes }: Diagnosis) {
 }
 
 export function followedJson({ from, to, answer, arrived, hops, causes, there }: FollowedPacket) {
-  const connection = answer?.failure ? failureText(answer.failure) : answer?.detail;
+  const connection = answer && answerText(answer);
   return {
     from,
     to,

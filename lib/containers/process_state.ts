@@ -1,0 +1,61 @@
+/** What keeps a process from its work: proc_pid_stat(5), cgroups(7), getrlimit(2). */
+import { readProcFile } from "../kernel/files.ts";
+import { SystemError } from "../kernel/libc.ts";
+import { entriesOf } from "../kernel/proc.ts";
+import { processName } from "./processes.ts";
+
+export type Hindrance = "stopped" | "frozen" | "blocked" | "descriptors";
+
+/** `4711 (nginx)` */
+export function processText(pid: number): string {
+  return `process ${pid} (${processName(pid) ?? "?"})`;
+}
+
+/** @returns undefined for a process that works, or has ended */
+export function hindranceOf(pid: number): { what: Hindrance; seen: string } | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  const frozen = frozenBy(pid);
+  if (frozen !== undefined) return { what: "frozen", seen: frozen };
+  const state = stat.slice(stat.lastIndexOf(")") + 2)[0]!;
+  if (state === "T" || state === "t") return { what: "stopped", seen: `its state is ${state}` };
+  if (state === "D") return { what: "blocked", seen: "its state is D" };
+  const limit = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`) ?? "")?.[1];
+  const open = openFiles(pid);
+  return limit !== undefined && open !== undefined && open >= Number(limit)
+    ? { what: "descriptors", seen: `it has ${open} files open, and its limit is ${limit}` }
+    : undefined;
+}
+
+/** The file that says so: of the freezer (v1), or of cgroup.freeze (v2). */
+function frozenBy(pid: number): string | undefined {
+  for (const line of (read(`/proc/${pid}/cgroup`) ?? "").split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (path === undefined || path.includes("..")) continue;
+    const [roots, file, frozen] = controllers === ""
+      ? [["/sys/fs/cgroup", "/sys/fs/cgroup/unified"], "cgroup.events", /^frozen 1$/m] as const
+      : [[`/sys/fs/cgroup/${controllers}`], "freezer.state", /^(FROZEN|FREEZING)/] as const;
+    for (const root of controllers === "" || controllers === "freezer" ? roots : []) {
+      const name = `${root}${path === "/" ? "" : path}/${file}`;
+      if (frozen.test(read(name) ?? "")) return `${name} says frozen`;
+    }
+  }
+  return undefined;
+}
+
+function openFiles(pid: number): number | undefined {
+  try {
+    return entriesOf(`/proc/${pid}/fd`).length;
+  } catch {
+    return undefined;
+  }
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readProcFile(file);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}

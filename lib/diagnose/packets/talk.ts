@@ -1,0 +1,53 @@
+/** A connection that is more than a handshake: who listens may speak first, and is sent a request. */
+import { SOCK_STREAM } from "../../kernel/socket.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { connected, connectedTo, type Probe } from "./connect.ts";
+
+/** Who speaks first has done so by then. */
+const FIRST_WORD_MS = 60;
+const PADDING = "x".repeat(1000);
+/** A request for HTTP that no segment holds whole: what is lost of a stream shows by it. */
+export const REQUEST = new TextEncoder().encode(
+  "GET / HTTP/1.1\r\nHost: mesos-cni\r\nUser-Agent: mesos-cni-diagnose\r\nConnection: close\r\n" +
+    [1, 2, 3].map((n) => `X-Padding-${n}: ${PADDING}\r\n`).join("") + "\r\n",
+);
+
+export interface TalkOptions {
+  /** How long a connection, and an answer, are waited for. */
+  connectMs: number;
+  answerMs: number;
+  /** Whether a request may be sent. */
+  payload: boolean;
+}
+
+/**
+ * `answered` if anything came; `silent` if what was sent has arrived; `closed` before anything was said;
+ * `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
+ *
+ * @param look asked before a silent connection is closed; what it says is the outcome, if anything
+ */
+export function talk(
+  probe: Probe,
+  { connectMs, answerMs, payload }: TalkOptions,
+  look: () => string | undefined,
+): Promise<string> {
+  return connected(probe, SOCK_STREAM, async (socket) => {
+    if (!await connectedTo(socket, connectMs)) return "timed out";
+    const hear = () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`);
+    if (await socket.readable(FIRST_WORD_MS)) return (ended(hear) ?? 0) > 0 ? "answered" : "closed";
+    if (!payload) return "connected";
+    socket.send(REQUEST, `ask ${probe.address}`);
+    if (await socket.readable(answerMs)) return (ended(hear) ?? 0) > 0 ? "answered" : "hung up";
+    return socket.unacknowledged > 0 ? "stuck" : look() ?? "silent";
+  });
+}
+
+/** A reset is an end too. */
+function ended(hear: () => number | undefined): number | undefined {
+  try {
+    return hear();
+  } catch (error) {
+    if (error instanceof SystemError && error.errnoName === "ECONNRESET") return 0;
+    throw error;
+  }
+}

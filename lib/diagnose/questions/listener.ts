@@ -1,0 +1,80 @@
+/** A question by a connection to somebody whose sockets can be looked at. */
+import type { Session } from "../observe/session.ts";
+import { isAt, type Journey } from "../journey.ts";
+import type { Sighting } from "../observe/tap.ts";
+import { FIN, RST } from "../packets/frame.ts";
+import type { Probe } from "../packets/connect.ts";
+import { talk } from "../packets/talk.ts";
+import { sockets } from "../../netlink/sockets.ts";
+import { NamespaceView, type Space } from "../../netlink/view.ts";
+import { type Answer, answered, failed, failedBy } from "./question.ts";
+
+/** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
+const ANSWER_MS = 400;
+const SLOW_ANSWER_MS = 3000;
+
+/** Whether a request may be sent to who listens on a port. */
+export type MayTalkTo = (port: number) => boolean;
+
+export interface Listening {
+  /** Where it listens, and on which port; absent for another machine's. */
+  at?: { space: Space; port: number };
+  /** The way to it. */
+  journey: Journey;
+  /** Whether a request may be sent to it. */
+  payload: boolean;
+  connectMs: number;
+}
+
+/** Connects; and asks, where that is harmless. What is not read was not taken. */
+export async function askListener(
+  probe: Probe & { token: number },
+  { at, journey, payload, connectMs }: Listening,
+  session: Session,
+): Promise<Answer> {
+  const answerMs = session.deep ? SLOW_ANSWER_MS : ANSWER_MS;
+  const outcome = await talk(
+    probe,
+    { connectMs, answerMs, payload },
+    () => at && leftBy(at.space, at.port, probe.token),
+  );
+  switch (outcome) {
+    case "connected":
+      return answered("it takes the connection");
+    case "answered":
+      return answered("it takes the connection, and answers");
+    case "silent":
+      return answered("it takes the connection and what is sent, and says nothing to HTTP");
+    case "hung up": {
+      // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
+      const first = journey.legs.find(({ way }) => way === "back");
+      const isItsOwn = !at || !first ||
+        session.of(probe.token).some((one) => isAt(first, one, probe.token) && isEnd(one));
+      return isItsOwn
+        ? answered("it takes the connection, and ends it when HTTP is spoken")
+        : failed({ kind: "errno", errno: "ECONNRESET" });
+    }
+    case "closed":
+    case "stuck":
+    case "unaccepted":
+    case "unread":
+      return failed({ kind: outcome });
+    default:
+      return failedBy(outcome);
+  }
+}
+
+function isEnd({ packet }: Sighting): boolean {
+  return (packet.flags & (RST | FIN)) !== 0;
+}
+
+/** What a listener has not done with a connection; undefined if it has read all. */
+function leftBy(space: Space, port: number, token: number): "unaccepted" | "unread" | undefined {
+  if (!(space instanceof NamespaceView)) return undefined;
+  const own = sockets(space).find((one) =>
+    one.protocol === "tcp" && one.localPort === port && one.remotePort === token &&
+    one.state !== "LISTEN"
+  );
+  // A connection has no inode before it is accepted.
+  return own?.inode === 0 ? "unaccepted" : own && own.receiveQueue > 0 ? "unread" : undefined;
+}
