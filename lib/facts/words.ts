@@ -277,8 +277,6 @@ const WORDS = {
     "{value}, which listens on {port} in {container|the agent}, accepts no connection | look at what it does meanwhile: its log, and the stacks of its threads",
   "listener_deaf/unread":
     "{value}, which listens on {port} in {container|the agent}, takes connections and reads nothing | look at what it does meanwhile: its log, and the stacks of its threads",
-  "listener_deaf/closed":
-    "{value}, which listens on {port} in {container|the agent}, ends each connection at once | its log says why: an access list, or something behind it that is gone",
   "listener_deaf/stopped":
     "{value}, which listens on {port} in {container|the agent}, is stopped, by SIGSTOP or by a debugger | look who stopped it; kill -CONT lets it go on",
   "listener_deaf/frozen":

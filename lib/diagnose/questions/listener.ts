@@ -55,6 +55,7 @@ export async function askListener(
         : failed({ kind: "errno", errno: "ECONNRESET" });
     }
     case "closed":
+      return answered("it takes the connection, and ends it before anything is said");
     case "stuck":
     case "unaccepted":
     case "unread":

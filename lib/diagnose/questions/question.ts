@@ -33,13 +33,13 @@ export type Failure =
   | { kind: "untranslated"; address: string; port: number }
   /** Of a DNS server: a code of its answers, or what is wrong with them. */
   | { kind: "dns"; code: string; domain?: string; ms?: number }
-  /** Of a connection: it is ended at once; what is sent does not arrive; nobody takes or reads it. */
-  | { kind: "closed" | "stuck" | "unaccepted" | "unread" }
+  /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
+  | { kind: "stuck" | "unaccepted" | "unread" }
   | { kind: "link_down"; device: string }
   | { kind: "config" };
 
 /** Failures of a connection that was made: what is lost is not the packet that asked for it. */
-export const CONNECTED: readonly Failure["kind"][] = ["closed", "stuck", "unaccepted", "unread"];
+export const CONNECTED: readonly Failure["kind"][] = ["stuck", "unaccepted", "unread"];
 
 /** Of the tries of a question, those that were not answered. */
 export interface Share {

@@ -38,8 +38,6 @@ export function failureText(failure: Failure): string {
       return "its answer does not come back";
     case "untranslated":
       return `its answer comes from ${failure.address} port ${failure.port}, where nobody asked`;
-    case "closed":
-      return "the connection is taken, and ended before anything was said";
     case "stuck":
       return "the connection is taken, and what is sent on it does not arrive";
     case "unaccepted":
