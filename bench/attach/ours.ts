@@ -1,11 +1,11 @@
 /** The port mapper with the built-in bridge, as functions and as a program. */
-import { fromFileUrl } from "@std/path";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { CniCommand, Invocation } from "../../lib/cni/invocation.ts";
 import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { locatePlugin } from "../../lib/cni/locate.ts";
 import { portMapper } from "../../plugins/port_mapper/plugin.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
+import { MESOS_CNI } from "../../tests/harness/binary.ts";
 import { runProgram } from "../timing.ts";
 import {
   type Backend,
@@ -17,7 +17,6 @@ import {
   type Peer,
 } from "./peer.ts";
 
-export const BINARY = fromFileUrl(new URL("../../dist/mesos-cni", import.meta.url));
 export const CHAIN = "MESOS-BENCH";
 /** The plugins as `install` lays them: launchers, and a link for the port mapper. */
 export const OWN_PLUGINS = "/run/ours";
@@ -40,8 +39,8 @@ export async function layPlugins(): Promise<void> {
   for (const type of REGISTRY.values()) {
     const path = `${OWN_PLUGINS}/${type.type}`;
     if (type.standard) {
-      await Deno.writeFile(path, launcherBytes(launcherOf(type, BINARY)), { mode: 0o755 });
-    } else await Deno.symlink(BINARY, path).catch(ifThere);
+      await Deno.writeFile(path, launcherBytes(launcherOf(type, MESOS_CNI)), { mode: 0o755 });
+    } else await Deno.symlink(MESOS_CNI, path).catch(ifThere);
   }
 }
 

@@ -19,10 +19,12 @@ async function withScripts(test: (directory: string) => Promise<void>): Promise<
   }
 }
 
+/** A plugin's answer, and what the loader has to say of the scripts that it took. */
 async function version(scripts: string) {
-  const { code, stdout, stderr } = await new Deno.Command(TRAINER, {
-    args: ["version"],
-    env: { MESOS_CNI_TRAINER: scripts },
+  const plugin = join(scripts, "bridge");
+  await Deno.symlink(TRAINER, plugin);
+  const { code, stdout, stderr } = await new Deno.Command(plugin, {
+    env: { MESOS_CNI_TRAINER: scripts, CNI_COMMAND: "VERSION" },
   }).output();
   const [said, complained] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
   return { code, said: said!, complained: complained! };
@@ -52,7 +54,7 @@ Deno.test("V8 takes what it made, and what is not its own is refused", async () 
   await withScripts(async (directory) => {
     const { code, said, complained } = await version(directory);
     assertEquals({ code, complained }, { code: 0, complained: "" });
-    assertStringIncludes(said, "mesos-cni ");
+    assertStringIncludes(said, "supportedVersions");
   });
   await withScripts(async (directory) => {
     const made = join(directory, "main.script.made");
@@ -72,7 +74,20 @@ Deno.test("a script of which nothing was made runs all the same", async () => {
     }
     const { code, said } = await version(directory);
     assertEquals(code, 0);
-    assertStringIncludes(said, "mesos-cni ");
+    assertStringIncludes(said, "supportedVersions");
+  });
+});
+
+Deno.test("a call on which somebody waits, and that needs a compressed script, is found when it is built", async () => {
+  await withScripts(async (directory) => {
+    // As if no call needed it.
+    const script = join(directory, "version-attach.script");
+    const stream = new Blob([await Deno.readFile(script)]).stream()
+      .pipeThrough(new CompressionStream("gzip"));
+    await Deno.writeFile(script, new Uint8Array(await new Response(stream).arrayBuffer()));
+    const { code, complained } = await version(directory);
+    assertEquals(code, 1);
+    assertStringIncludes(complained, "needs ./version-attach.script, which is compressed");
   });
 });
 

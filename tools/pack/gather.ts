@@ -16,6 +16,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   attach: [
     "main.ts",
     "lib/cni/plugin_main.ts",
+    "lib/cni/history.ts",
     "plugins/port_mapper/plugin.ts",
     "plugins/bridge/plugin.ts",
     "plugins/host_local/plugin.ts",
@@ -23,6 +24,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     "lib/firewall/masquerade_table.ts",
     "lib/ports/iptables.ts",
     "lib/ports/nftables.ts",
+    "lib/ports/tagged_rules.ts",
   ],
   exec: [
     "main.ts",

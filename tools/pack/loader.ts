@@ -21,8 +21,8 @@ type Body = (exports: Exports, require: (name: string) => Exports, module: Modul
 export class Loader {
   readonly #directory: string;
   readonly #modules = new Map<string, Module>();
-  /** What has been loaded of that for which V8 works in advance, by name. */
-  readonly scripts = new Map<string, Script>();
+  /** What has been loaded, by name; undefined is what V8 made nothing of in advance. */
+  readonly scripts = new Map<string, Script | undefined>();
 
   /** @param directory where `gather.ts` has put the scripts */
   constructor(directory: string) {
@@ -31,6 +31,8 @@ export class Loader {
 
   /** What a script exports; it runs when it is first asked for. */
   readonly require = (name: string): Exports => {
+    // What the bundler writes at the top for packages that load modules of Node's while they run.
+    if (name === "node:module") return { createRequire: () => this.require };
     if (name.startsWith("node:")) return process.getBuiltinModule(name) as Exports;
     const known = this.#modules.get(name);
     if (known) return known.exports;
@@ -55,7 +57,7 @@ export class Loader {
       filename: `mesos-cni/${name.slice("./".length)}`,
       cachedData: made.length > 0 ? made : undefined,
     });
-    if (!isRare) this.scripts.set(name, script);
+    this.scripts.set(name, isRare ? undefined : script);
     return script.runInThisContext();
   }
 }

@@ -10,6 +10,9 @@ const loader = new Loader(directory);
 const exit = Deno.exit;
 Deno.exit = (code): never => {
   for (const [name, script] of loader.scripts) {
+    if (!script) {
+      throw new Error(`this call needs ${name}, which is compressed: see CALLS in gather.ts`);
+    }
     if (script.cachedDataRejected) throw new Error(`V8 does not take what was made of ${name}`);
     Deno.writeFileSync(`${directory}/${name}.made`, script.createCachedData());
   }
