@@ -45,10 +45,6 @@ export const NETWORK_FLAGS: readonly Flag[] = [
 
 /** @throws {UsageError} for a value that no setting can have */
 export function settingsFrom(call: Call): Settings {
-  const metrics = call.value("network_cni_metrics") ?? "true";
-  if (metrics !== "true" && metrics !== "false") {
-    throw new UsageError(`--network_cni_metrics=${metrics} is neither true nor false`);
-  }
   try {
     return settingsOf({
       configDir: absolute(call.value("network_cni_config_dir")),
@@ -57,7 +53,7 @@ export function settingsFrom(call: Call): Settings {
       workDir: absolute(call.value("work_dir")),
       runtimeDir: absolute(call.value("runtime_dir")),
       defaultDns: defaultDns(call.value("default_container_dns")),
-      metrics: metrics === "true",
+      metrics: call.value("network_cni_metrics") !== "false",
     });
   } catch (error) {
     throw new UsageError(messageOf(error), { cause: error });

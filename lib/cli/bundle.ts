@@ -16,7 +16,7 @@ import { NETWORK_FLAGS } from "./agent_flags.ts";
 import type { Call, Command } from "./command.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
-import { print } from "./output.ts";
+import { print, progressOf } from "./output.ts";
 
 export const command: Command = {
   name: "bundle",
@@ -55,7 +55,7 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
     const withSecrets = call.has("with-secrets");
     const files = await collect(
       partsOf(all, networks, cni?.configDir, withSecrets),
-      { env: environmentOf(call, path), withSecrets, progress: tell },
+      { env: environmentOf(call, path), withSecrets, progress: progressOf("parts") },
     );
     const archived = files.map((one) => ({ ...one, path: `${name}/${one.path}` }));
     const bytes = await gzipped(tar(archived, Math.floor(time.getTime() / 1000)));
@@ -174,13 +174,6 @@ function configFiles(directory: string | undefined): string[] {
   } catch {
     return [];
   }
-}
-
-/** On a terminal, one line that is written over and gone at the end. */
-function tell(done: number, all: number): void {
-  if (!Deno.stderr.isTerminal()) return;
-  const line = done < all ? `\r${done} of ${all} parts` : "\r\x1b[K";
-  Deno.stderr.writeSync(new TextEncoder().encode(line));
 }
 
 async function gzipped(parts: Iterable<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {

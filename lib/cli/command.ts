@@ -18,7 +18,7 @@ export interface Flag {
   found?: true;
   /** Shown in the help; the command applies it. */
   default?: string;
-  /** What a shell may complete the value to. */
+  /** What a shell may complete the value to; of a list, it must be one. */
   complete?: "file" | "directory" | "container" | "network" | readonly string[];
 }
 
@@ -50,7 +50,8 @@ export interface Command {
 /** A line of the table of commands. */
 export interface Entry {
   name: string;
-  summary: string;
+  /** Of a group; a command has its own. */
+  summary?: string;
   /** Called by this program itself, and not shown to people. */
   hidden?: true;
   /** The short form of a command of a group, which is explained there. */
@@ -89,6 +90,33 @@ export class UsageError extends Error {
   override name = "UsageError";
   /** The group whose help is pointed to, where it is not known yet which command is meant. */
   group?: string;
+}
+
+export function isGroup(loaded: Command | readonly Command[]): loaded is readonly Command[] {
+  return Array.isArray(loaded);
+}
+
+/** A command's name without its group. */
+export function lastWord({ name }: Command): string {
+  return name.slice(name.lastIndexOf(" ") + 1);
+}
+
+/** The operand of a call that takes one at most. @throws {UsageError} */
+export function onlyOperand({ operands: [first, more] }: Call, what = "ID"): string | undefined {
+  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ${what} at a time`);
+  return first;
+}
+
+/**
+ * The form that a call wants its output in: `--format`, of which `--json` is short for one.
+ *
+ * @throws {UsageError} if the two contradict each other
+ */
+export function formatOf<F extends string>(call: Call, formats: readonly [F, ...F[]]): F | "json" {
+  const given = call.given("format");
+  if (!call.has("json")) return formats.find((one) => one === given) ?? formats[0];
+  if (given === undefined || given === "json") return "json";
+  throw new UsageError(`--json and --format=${given} exclude each other`);
 }
 
 /** Flags that every command takes; `main.ts` acts on them. */

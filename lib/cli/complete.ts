@@ -4,7 +4,7 @@ import { Catalog } from "../cni/catalog.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { Layout } from "../containers/layout.ts";
 import { configureLog } from "../base/log.ts";
-import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag, isGroup, lastWord } from "./command.ts";
 import { foundValue } from "./found_values.ts";
 import { print } from "./output.ts";
 
@@ -116,12 +116,4 @@ function split(word: string): [name: string, value: string | undefined] {
 
 function canonical(flag: string): string {
   return flag.split("=")[0]!.replace(/^--?/, (dashes) => dashes).replaceAll(/(?<=\w)-/g, "_");
-}
-
-function isGroup(loaded: Command | readonly Command[]): loaded is readonly Command[] {
-  return Array.isArray(loaded);
-}
-
-function lastWord(command: Command): string {
-  return command.name.slice(command.name.lastIndexOf(" ") + 1);
 }

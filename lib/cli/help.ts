@@ -1,19 +1,19 @@
 /** The text of `--help`, from the same tables that parse the arguments. */
-import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag, isGroup } from "./command.ts";
 import { bold } from "./output.ts";
 import { TABLE } from "./table.ts";
 
 /** The help of the whole program. */
-export function programHelp(): string {
+export async function programHelp(): Promise<string> {
   return `${bold("mesos-cni")} gives the containers of a Mesos agent their networks.
 
 ${bold("usage:")} mesos-cni COMMAND [FLAG…] [ARG…]
 
 ${bold("daily:")}
-${listed((entry) => DAILY.has(entry.name) || entry.short === true)}
+${await listed((entry) => DAILY.has(entry.name) || entry.short === true)}
 
 ${bold("all others:")}
-${listed((entry) => !DAILY.has(entry.name) && !entry.short)}
+${await listed((entry) => !DAILY.has(entry.name) && !entry.short)}
 
 Directories are found: in the environment, in /etc/mesos-cni.json, in the flags of the agent that
 runs here; "mesos-cni config" shows them. A stock agent uses the plugin, the linter and the daily
@@ -29,11 +29,13 @@ ${bold("example:")}
 /** What a day begins with, beside the short forms. */
 const DAILY = new Set(["status", "identify"]);
 
-function listed(wanted: (entry: Entry) => boolean): string {
+async function listed(wanted: (entry: Entry) => boolean): Promise<string> {
+  const entries = TABLE.filter((entry) => !entry.hidden && wanted(entry));
   return rows(
-    TABLE.filter((entry) => !entry.hidden && wanted(entry)).map((
-      entry,
-    ) => [entry.name, entry.summary]),
+    await Promise.all(entries.map(async ({ name, summary, load }): Promise<[string, string]> => {
+      const loaded = await load();
+      return [name, isGroup(loaded) ? summary! : loaded.summary];
+    })),
   );
 }
 

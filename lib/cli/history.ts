@@ -2,7 +2,7 @@
 import { plainLine } from "../base/printable.ts";
 import { HISTORY, type PastCall, readHistory } from "../cni/history.ts";
 import { readOwners } from "../mesos/agent_checkpoints.ts";
-import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { print, printJson } from "./output.ts";
 import { requireRoot } from "./root.ts";
@@ -45,8 +45,7 @@ holds neither labels nor arguments.`,
 };
 
 function select(call: Call, all: readonly PastCall[]): PastCall[] {
-  const [id, more] = call.operands;
-  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
+  const id = onlyOperand(call);
   const since = call.value("since") === undefined ? "" : timeOf(call.value("since")!);
   const isOf = id === undefined ? () => true : ownerTest(call, id);
   return all.filter((one) =>

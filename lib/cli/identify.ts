@@ -5,7 +5,7 @@ import { processName } from "../containers/processes.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { OperatorError } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
-import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS, layoutOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
@@ -20,9 +20,8 @@ export const command: Command = {
   }],
   notes: "Exit code 1 if the process is in no container's network.",
   run(call) {
-    const [text, more] = call.operands;
+    const text = onlyOperand(call, "PID");
     if (text === undefined) throw new UsageError("the process is missing: identify PID");
-    if (more !== undefined) throw new UsageError(`unexpected ${more}: one PID at a time`);
     if (!/^[1-9]\d{0,9}$/.test(text)) throw new UsageError(`${text} is no process id`);
     const layout = layoutOf(call);
     const inode = findInode(`/proc/${text}/ns/net`);

@@ -2,13 +2,13 @@ import { variable } from "../base/environment.ts";
 import { dirname, join, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
-import { PLUGIN_CHOICES } from "../install/plugin_launchers.ts";
+import { PLUGIN_CHOICES, type PluginChoice } from "../install/plugin_launchers.ts";
 import { install, uninstall } from "../install/install.ts";
 import { checkMachine } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
-import { type Call, type Command, type Flag, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, type Flag, JSON_FLAG } from "./command.ts";
 import { SCRIPTS } from "./completions.ts";
 import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
 import { manualPage } from "./man.ts";
@@ -95,18 +95,12 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
     checkPlace(binDir, "bin_dir");
     checkPlace(unitDir, "unit_dir");
     if (call.value("share_dir") !== undefined) checkPlace(shareDir, "share_dir");
-    const plugins = PLUGIN_CHOICES.find((one) => one === (call.value("plugins") ?? "missing"));
-    if (!plugins) {
-      throw new UsageError(
-        `--plugins=${call.value("plugins")} is none of ${PLUGIN_CHOICES.join(", ")}`,
-      );
-    }
     const pluginsDir = pluginsDirs.join(":");
     const placed = await install({
       binDir,
       pluginsDirs,
       types: [...call.plugins.values()].filter(({ standard, load }) => standard && load),
-      plugins,
+      plugins: (call.value("plugins") ?? "missing") as PluginChoice,
       unitDir,
       shareDir,
       shared: {

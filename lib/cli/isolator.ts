@@ -16,7 +16,7 @@ import { usage } from "../isolator/usage.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, type Example, UsageError } from "./command.ts";
+import { type Call, type Command, type Example, onlyOperand, UsageError } from "./command.ts";
 import { command as gc } from "./isolator_gc.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { command as ociHook } from "./isolator_oci_hook.ts";
@@ -86,8 +86,7 @@ const statusCommand: Command = {
   complete: "container",
   run(call) {
     const isolator = isolatorOf(call);
-    const [text, extra] = call.operands;
-    if (extra !== undefined) throw new UsageError(`unexpected ${extra}: one container at a time`);
+    const text = onlyOperand(call, "container");
     const { layout } = isolator.settings;
     printJson(
       text === undefined

@@ -4,7 +4,7 @@ import { readTextFile } from "../base/read_file.ts";
 import type { Call, Command, Program } from "./command.ts";
 import { parseCall } from "./parse.ts";
 import { ofAgent } from "./found_values.ts";
-import { JSON_FLAG, UsageError } from "./command.ts";
+import { formatOf, JSON_FLAG, UsageError } from "./command.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { plainLine } from "../base/printable.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";
@@ -16,7 +16,7 @@ import { readSources, readStdin } from "../lint/read.ts";
 import { type Reader, READERS } from "../lint/reader.ts";
 import { countOf, statisticsText, summary } from "../lint/reporters/summary.ts";
 import { type Context, type Diagnostic, SAFETIES } from "../lint/rule.ts";
-import { parseReader, readSettings, ruleNamed, Settings } from "../lint/settings.ts";
+import { readSettings, ruleNamed, Settings } from "../lint/settings.ts";
 import { SETTINGS_FILE, settingsFileFor } from "../lint/settings_file.ts";
 import type { Source } from "../lint/source.ts";
 
@@ -149,18 +149,17 @@ async function serve(call: Call): Promise<number> {
   if (call.operands.length > 0) throw new UsageError("--lsp takes its files from the editor");
   settingsOf(call); // what the call itself says wrongly
   const path = call.value("plugins-dir") ?? call.given("network_cni_plugins_dir");
-  const reader = call.value("for");
   const { serve } = await import("../lint/lsp.ts");
   return await serve((file) => settingsOf(call, file), {
     plugins: path === undefined ? undefined : pluginsDir(path),
     usualPlugins: usualPlugins(),
-    reader: reader === undefined ? undefined : parseReader(reader, "--for"),
+    reader: call.value("for") as Reader | undefined,
   });
 }
 
 async function report(call: Call): Promise<number> {
   const operands = operandsOf(call);
-  const format = formatOf(call);
+  const format = formatOf(call, FORMATS);
   const limit = warningLimit(call);
   settingsOf(call);
   for (const flag of ["dry-run", "unsafe-fixes"]) {
@@ -274,16 +273,6 @@ function exitCode(diagnostics: readonly Diagnostic[], limit: number): number {
   return failed ? 1 : 0;
 }
 
-function formatOf(call: Call): typeof FORMATS[number] {
-  const format = call.value("format") ?? (call.has("json") ? "json" : "text");
-  if (call.has("json") && format !== "json") {
-    throw new UsageError(`--json and --format=${format} exclude each other`);
-  }
-  const known = FORMATS.find((known) => known === format);
-  if (!known) throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);
-  return known;
-}
-
 function warningLimit(call: Call): number {
   const text = call.value("max-warnings") ?? "0";
   if (!/^[0-9]{1,9}$/.test(text)) throw new UsageError(`--max-warnings=${text} is no number`);
@@ -339,7 +328,7 @@ function pluginsOf(call: Call): PluginsDir | undefined {
 /** Who reads the files: as the call or the settings say; of the agent's own directory, the agent. */
 function readerFor(call: Call, settings: Settings): Reader | undefined {
   const named = call.value("for");
-  if (named !== undefined) return parseReader(named, "--for");
+  if (named !== undefined) return named as Reader;
   if (settings.reader) return settings.reader;
   const isolation = ofAgent("isolation")?.value;
   const own = ofAgent("network_cni_config_dir")?.value;

@@ -3,8 +3,8 @@ import { lookup } from "../base/json.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { errnoName, fileErrorText } from "../base/file_error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
-import { configureLog, log, LOG_LEVELS, logFormat, type LogLevel } from "../base/log.ts";
-import { type Call, type Command, type Entry, UsageError } from "./command.ts";
+import { configureLog, log, type LogFormat, logFormat, type LogLevel } from "../base/log.ts";
+import { type Call, type Command, type Entry, isGroup, lastWord, UsageError } from "./command.ts";
 import { foundValue } from "./found_values.ts";
 import { commandHelp, groupHelp, programHelp } from "./help.ts";
 import { nearest } from "../base/nearest.ts";
@@ -94,8 +94,8 @@ async function find(
     const found = await find(rest);
     return typeof found === "string" ? found : { ...found, args: [first, ...found.args] };
   }
-  if (first === undefined || first === "--help" || first === "-h") return programHelp();
-  if (first === "help") return rest.length === 0 ? programHelp() : await find([...rest, "--help"]);
+  if (first === undefined || first === "--help" || first === "-h") return await programHelp();
+  if (first === "help") return await find(rest.length === 0 ? ["--help"] : [...rest, "--help"]);
   if (first === "--version") return find(["version"]);
 
   const entry = TABLE.find((entry) => entry.name === first);
@@ -134,14 +134,6 @@ function findInGroup(entry: Entry, commands: readonly Command[], args: string[])
 function ofGroup({ name }: Entry, error: UsageError): UsageError {
   error.group = name;
   return error;
-}
-
-function isGroup(loaded: Command | readonly Command[]): loaded is readonly Command[] {
-  return Array.isArray(loaded);
-}
-
-function lastWord(command: Command): string {
-  return command.name.slice(command.name.lastIndexOf(" ") + 1);
 }
 
 /** What other programs call these. */
@@ -212,13 +204,6 @@ function configureEarly(args: readonly string[]): void {
 }
 
 function configure(call: Call): void {
-  const level = call.value("log-level") ?? "warning";
-  const format = call.value("log-format") ?? "text";
-  if (!(LOG_LEVELS as readonly string[]).includes(level)) {
-    throw new UsageError(`--log-level=${level} is none of ${LOG_LEVELS.join(", ")}`);
-  }
-  if (format !== "text" && format !== "json") {
-    throw new UsageError(`--log-format=${format} is neither text nor json`);
-  }
-  configureLog({ level: level as LogLevel, format });
+  const level = (call.value("log-level") ?? "warning") as LogLevel;
+  configureLog({ level, format: (call.value("log-format") ?? "text") as LogFormat });
 }

@@ -7,7 +7,7 @@ import { Catalog } from "../cni/catalog.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { networkSources } from "./agent_sources.ts";
 import { ofAgent, settledValue } from "./found_values.ts";
-import { bold, print, printError, printJson } from "./output.ts";
+import { bold, print, printError, printJson, progressOf } from "./output.ts";
 import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
 import type { FollowedPacket } from "../diagnose/follow.ts";
@@ -120,18 +120,14 @@ async function diagnoseEverything(call: Call): Promise<number> {
       "--all takes no ID, and no --from, --to, --expect, --netns, --pid or --fix",
     );
   }
-  const format = call.value("format") ?? "text";
-  if (format !== "text" && format !== "html") {
-    throw new UsageError(`--format=${format} is none of text, html`);
-  }
   const { Agent } = await import("../facts/agent.ts");
   const { diagnoseAll } = await import("../diagnose/all.ts");
   using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
-  const all = await diagnoseAll(agent, optionsOf(call), tellProgress);
+  const all = await diagnoseAll(agent, optionsOf(call), progressOf("containers"));
   if (call.has("json")) {
     const { agentJson } = await import("../diagnose/render/finding.ts");
     printJson(agentJson(all));
-  } else if (format === "html") {
+  } else if (call.value("format") === "html") {
     const { topologyOf } = await import("../netns/topology.ts");
     const { reportHtml } = await import("../diagnose/render/html.ts");
     print(reportHtml(all, await topologyOf(agent)));
@@ -155,13 +151,6 @@ function networksHere(call: Call): Partial<Sources> {
     catalog.load();
     return catalog;
   });
-}
-
-/** On a terminal, one line that is written over and gone at the end. */
-function tellProgress(done: number, all: number): void {
-  if (!Deno.stderr.isTerminal()) return;
-  const line = done < all ? `\r${done} of ${all} containers` : "\r\x1b[K";
-  Deno.stderr.writeSync(new TextEncoder().encode(line));
 }
 
 async function followConnection(call: Call): Promise<number> {

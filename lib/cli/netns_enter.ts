@@ -18,7 +18,7 @@ pipes of their own.`;
 
 export const exec: Command = {
   name: "netns exec",
-  summary: "run a command in a container's network",
+  summary: "run a command in a container's network, or in all of them",
   operands: "ID|--all [-- COMMAND [ARG…]]",
   complete: "container",
   flags: [

@@ -5,7 +5,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../containers/target.ts";
 import type { Sources } from "../facts/agent.ts";
-import { type Call, type Flag, UsageError } from "./command.ts";
+import { type Call, type Flag, onlyOperand, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { requireRoot } from "./root.ts";
@@ -80,7 +80,7 @@ export function requireDirectories(call: Call, flags: readonly string[]): void {
  */
 export async function targetOf(call: Call, layout: Layout = layoutOf(call)): Promise<Target> {
   const { findTarget } = await import("../containers/target.ts");
-  const [id, more] = call.operands;
+  const id = onlyOperand(call);
   const netns = call.value("netns");
   const pid = call.value("pid");
   const given = [id, netns, pid].filter((one) => one !== undefined).length;
@@ -91,16 +91,14 @@ export async function targetOf(call: Call, layout: Layout = layoutOf(call)): Pro
         : "one namespace at a time: ID, --netns=PATH or --pid=PID",
     );
   }
-  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
   return findTarget(layout, { id, netns, pid }, choose);
 }
 
 /** The id in a call that works on containers alone. */
 export async function containerOf(call: Call): Promise<ContainerId> {
   const { resolveId } = await import("../containers/target.ts");
-  const [id, more] = call.operands;
+  const id = onlyOperand(call);
   if (id === undefined) throw new UsageError("the container's id is missing");
-  if (more !== undefined) throw new UsageError(`unexpected ${more}: one ID is enough`);
   return resolveId(layoutOf(call), id, choose);
 }
 

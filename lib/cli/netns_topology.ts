@@ -1,4 +1,4 @@
-import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Command, JSON_FLAG } from "./command.ts";
 import { LAYOUT_FLAGS, sourcesOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
@@ -23,10 +23,6 @@ export const topology: Command = {
     { command: "mesos-cni netns topology --format=svg >agent.svg", what: "a drawing" },
   ],
   async run(call) {
-    const format = call.value("format") ?? "tree";
-    if (!(FORMATS as readonly string[]).includes(format)) {
-      throw new UsageError(`--format=${format} is none of ${FORMATS.join(", ")}`);
-    }
     const { topologyOf } = await import("../netns/topology.ts");
     const { Agent } = await import("../facts/agent.ts");
     using agent = new Agent(sourcesOf(call));
@@ -38,7 +34,7 @@ export const topology: Command = {
     const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
     const { svgText } = await import("../netns/topology_svg.ts");
     const texts = { tree: treeText, mermaid: mermaidText, dot: dotText, svg: svgText };
-    print(texts[format as keyof typeof texts](topology));
+    print(texts[(call.value("format") ?? "tree") as keyof typeof texts](topology));
     return 0;
   },
 };

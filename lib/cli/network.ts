@@ -3,7 +3,7 @@ import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { networks, noConfigDir } from "./networks.ts";
 import { bold, print, printJson } from "./output.ts";
@@ -69,9 +69,8 @@ containers of another network use stays. The config is yours: remove its file fi
 };
 
 function nameOf(call: Call, isolator: Isolator): string {
-  const [name, more] = call.operands;
+  const name = onlyOperand(call, "network");
   if (name === undefined) throw new UsageError("the network's name is missing");
-  if (more !== undefined) throw new UsageError(`unexpected ${more}: one network at a time`);
   const names = isolator.networks.names();
   if (names.includes(name) || isolator.networks.skipped.length > 0) return name;
   const directory = isolator.settings.cni?.configDir;

@@ -41,3 +41,12 @@ export function red(text: string): string {
 export function bold(text: string, stream: { isTerminal(): boolean } = Deno.stdout): string {
   return hasColor(stream) ? `\x1b[1m${text}\x1b[22m` : text;
 }
+
+/** On a terminal, one line that is written over and gone at the end. */
+export function progressOf(what: string): (done: number, all: number) => void {
+  return (done, all) => {
+    if (!Deno.stderr.isTerminal()) return;
+    const line = done < all ? `\r${done} of ${all} ${what}` : "\r\x1b[K";
+    Deno.stderr.writeSync(new TextEncoder().encode(line));
+  };
+}

@@ -19,7 +19,7 @@ interface Parsed {
 /**
  * Parses a command's arguments by its table of flags.
  *
- * @throws {UsageError} for a flag that is unknown, lacks its value or has one too many
+ * @throws {UsageError} for a flag that is unknown, lacks its value, or has one too many or another one
  */
 export function parseCall(
   command: Command,
@@ -41,10 +41,12 @@ export function parseCall(
       collect: valued,
     },
   );
-  const found = (name: string) =>
-    flags.some((flag) => flag.found && flag.name === name)
-      ? program.found(key(name))?.value
-      : undefined;
+  const found = (name: string) => {
+    const flag = flags.find((flag) => flag.found && flag.name === name);
+    const value = flag && program.found(key(name))?.value;
+    if (value !== undefined) requireChoice(flag!, value);
+    return value;
+  };
   const valuesOf = (name: string) => parsed[key(name)] as string[];
   for (const flag of flags) {
     if (!flag.value) continue;
@@ -55,6 +57,7 @@ export function parseCall(
     if (values.length > 1 && !flag.repeatable) {
       throw new UsageError(`--${flag.name} was given twice`);
     }
+    for (const value of values) requireChoice(flag, value);
   }
   return {
     ...program,
@@ -85,6 +88,12 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
   w: ["write", "watch"],
   yes: ["apply"],
 };
+
+/** @throws {UsageError} for a value that is none of those there are */
+function requireChoice({ name, complete }: Flag, value: string): void {
+  if (!Array.isArray(complete) || complete.includes(value)) return;
+  throw new UsageError(`--${name}=${value} is none of ${complete.join(", ")}`);
+}
 
 /** What is no flag. Where no command follows it, `--` only ends the flags, as everywhere. */
 function operandsOf(

@@ -24,7 +24,7 @@ import { getHostname } from "../kernel/uts.ts";
 import { resolve } from "@std/path";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, formatOf, JSON_FLAG } from "./command.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
@@ -63,7 +63,7 @@ export const command: Command = {
   ],
   notes: "Nothing is sent and nothing is changed. Exit code 1 if anything is wrong.",
   async run(call) {
-    const format = formatOf(call);
+    const format = formatOf(call, FORMATS);
     // What the log would say of skipped files stands in the answer.
     if (call.given("log-level") === undefined) configureLog({ level: "error" });
     const isolator = isolatorOf(call);
@@ -79,16 +79,6 @@ export const command: Command = {
     return status.healthy ? 0 : 1;
   },
 };
-
-function formatOf(call: Call): typeof FORMATS[number] {
-  const given = call.value("format") ?? (call.has("json") ? "json" : "text");
-  const format = FORMATS.find((one) => one === given);
-  if (!format) throw new UsageError(`--format=${given} is none of ${FORMATS.join(", ")}`);
-  if (call.has("json") && format !== "json") {
-    throw new UsageError(`--json and --format=${format} exclude each other`);
-  }
-  return format;
-}
 
 /** @param isWhole also what a screen has no room for, and takes longer: versions of plugins */
 async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promise<AgentStatus> {

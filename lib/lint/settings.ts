@@ -144,15 +144,8 @@ export function readSettings(settings: Settings, text: string, file: string): vo
     if (!isObject(own)) throw wrong(`"networks": ${JSON.stringify(network)} is not an object`);
     for (const [rule, level] of Object.entries(own)) settings.set(rule, level, file, network);
   }
-  if (reader !== undefined) settings.reader = parseReader(reader, `${file}: "for"`);
-}
-
-/** @throws {OperatorError} */
-export function parseReader(value: unknown, where: string): Reader {
-  const reader = READERS.find((one) => one === value);
-  if (reader) return reader;
-  throw new OperatorError(
-    "bad_lint_settings",
-    `${where} is none of ${READERS.join(", ")}: ${JSON.stringify(value)}`,
-  );
+  settings.reader = READERS.find((one) => one === reader);
+  if (reader !== undefined && !settings.reader) {
+    throw wrong(`"for" is none of ${READERS.join(", ")}`);
+  }
 }

@@ -37,7 +37,7 @@ const WORDS: Mistake[] = [
   ["list web-1", 2, "unexpected web-1", "flags only"],
   ["gc web-1", 2, "unexpected web-1", "flags only"],
   ["list --log-level=loud", 2, "none of debug, info, warning, error"],
-  ["list --log-format=xml", 2, "neither text nor json"],
+  ["list --log-format=xml", 2, "none of text, json"],
   ["topology --format=png", 2, "none of tree, mermaid, dot, svg"],
   ["completions tcsh", 2, "bash, zsh, fish"],
 ];
@@ -46,7 +46,7 @@ const CONTAINERS: Mistake[] = [
   ["inspect", 2, "the container is missing", "mesos-cni list"],
   ["inspect wb-1", 1, 'no container "wb-1"', "did you mean web-1?"],
   ["inspect web", 1, '"web" begins 2 ids', "web-1\n", "web-2"],
-  ["inspect web-1 web-2", 2, "unexpected web-2", "one ID is enough"],
+  ["inspect web-1 web-2", 2, "unexpected web-2", "one ID at a time"],
   ["inspect --pid=abc", 2, "--pid=abc is no process id"],
   ["inspect --pid=9999999", 1, "there is no process 9999999"],
   ["inspect --pid=1 web-1", 2, "one namespace at a time"],
