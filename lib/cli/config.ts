@@ -21,8 +21,10 @@ its default.`,
       if (given !== undefined) return { name, value: given, from: `--${name}` };
       const found = call.found(name);
       if (found) return { name, ...found };
-      const { value, default: standard } = NETWORK_FLAGS.find((flag) => flag.name === name)!;
-      return { name, value: standard ?? (value ? null : "false"), from: "default" };
+      // Some are in the file of settings alone.
+      const flag = NETWORK_FLAGS.find((flag) => flag.name === name);
+      const unset = flag && !flag.value ? "false" : null;
+      return { name, value: flag?.default ?? unset, from: "default" };
     });
     const firewall = await tellKind(variable("PATH") ?? "");
     if ("kind" in firewall) {
