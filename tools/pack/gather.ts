@@ -24,7 +24,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     "lib/firewall/masquerade_table.ts",
     "lib/ports/iptables.ts",
     "lib/ports/nftables.ts",
-    "lib/ports/tagged_rules.ts",
+    "lib/ports/strangers.ts",
   ],
   exec: [
     "main.ts",
