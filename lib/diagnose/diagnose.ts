@@ -20,6 +20,7 @@ import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
 import { askNextHops } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
+import { namedClients } from "./questions/clients.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
@@ -174,19 +175,9 @@ async function questionsOf(
     ...neighbourQuestions(agent, scene, open, mayTalkTo),
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress)),
     ...agentQuestions(scene, options.agent),
-    ...portQuestions(scene, mayTalkTo, await namedAmong(scene, kernel)),
+    ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
-}
-
-/** Sets are read where a port is mapped, since they name clients. */
-async function namedAmong(
-  { interfaces }: Scene,
-  kernel: Kernel,
-): Promise<{ has(one: string): boolean }> {
-  return interfaces.some(({ checkpoint }) => checkpoint?.portMappings.length)
-    ? await kernel.namedAddresses()
-    : new Set();
 }
 
 /** Asks everything at once; what fails is asked again and watched. */

@@ -132,9 +132,11 @@ export function wayTo({ host }: Scene, ends: Ends, address: string): Journey {
   return through(ends, link && link.index !== ends.bridge?.link.index ? link : undefined);
 }
 
-/** From a link of the agent, as a stranger's packet comes, to the container. */
-export function fromOutside(ends: Ends, uplink: Link): Journey {
-  return journey("outside", "container", [[stopOf(uplink, "uplink"), "in"], ...inward(ends)]);
+/** From a link of the agent, as a stranger's packet comes, to the container; the answer may leave by another. */
+export function fromOutside(ends: Ends, uplink: Link, back = uplink): Journey {
+  const path = journey("outside", "container", [[stopOf(uplink, "uplink"), "in"], ...inward(ends)]);
+  const last = path.legs.pop()!;
+  return { ...path, legs: [...path.legs, { ...last, stop: stopOf(back, "uplink") }] };
 }
 
 /** From a process of the agent. */

@@ -10,6 +10,7 @@ import type { Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
 import { routeWords } from "./readers/policy.ts";
+import type { Reader } from "./readers/reader.ts";
 
 /** A router of the agent's, and the route by which it is one. */
 interface NextHop {
@@ -66,11 +67,7 @@ export async function askNextHops(agent: Agent, kernel: Pick<Kernel, "whoHas">):
     .flatMap(networkAddresses).map(({ address }) => address);
   const hops = nextHopsOf(agent.host, own);
   if (hops.length === 0) return { name, unread: "no route of its leads by one", causes: [] };
-  const answers = await Promise.all(
-    hops.map(({ gateway, link }) =>
-      kernel.whoHas(undefined, link, gateway, ownAddress(agent.host, link, gateway))
-    ),
-  );
+  const answers = await Promise.all(hops.map((hop) => answersOf(agent.host, kernel, hop)));
   return {
     name,
     saw: hops.map(({ gateway, link }, i) =>
@@ -81,10 +78,16 @@ export async function askNextHops(agent: Agent, kernel: Pick<Kernel, "whoHas">):
   };
 }
 
-function ownAddress(host: Space, link: Link, gateway: string): string | undefined {
+function answersOf(
+  host: Space,
+  kernel: Pick<Kernel, "whoHas">,
+  { gateway, link }: NextHop,
+): Promise<readonly string[]> {
   const all = host.globalsOf(link, gateway.includes(":") ? 6 : 4);
-  return (all.find(({ address, prefixLength }) => within(gateway, `${address}/${prefixLength}`)) ??
-    all[0])?.address;
+  const own =
+    all.find(({ address, prefixLength }) => within(gateway, `${address}/${prefixLength}`)) ??
+      all[0];
+  return kernel.whoHas(undefined, link, gateway, own?.address);
 }
 
 /** What the answers to one next hop say. */
@@ -115,3 +118,15 @@ export function hopCauses(
     run(["ip", "neighbour", "del", gateway, "dev", link.name]),
   )];
 }
+
+/** What is lost between the agent's routes and a link goes by a next hop that is not there. */
+export const silentHop: Reader = {
+  name: "a next hop of the agent's that is not there",
+  applies: ({ trail: { before, after } }) =>
+    before?.direction === "in" && after?.direction === "out" && after.stop.place === "uplink",
+  async read({ scene, kernel, question }) {
+    const hops = nextHopsOf(scene.host, scene.givenOf(question.family));
+    const answers = await Promise.all(hops.map((hop) => answersOf(scene.host, kernel, hop)));
+    return hops.flatMap((hop, i) => hopCauses(scene.host, hop, answers[i]!));
+  },
+};

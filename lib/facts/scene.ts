@@ -226,6 +226,12 @@ export function waysOut({ links }: Space, containers: readonly Container[]): Lin
   );
 }
 
+/** Whether a link that packets leave by is no container's. */
+export function leadsOut(host: Space, containers: readonly Container[], link: Link): boolean {
+  return waysOut(host, containers).some(({ index }) => index === link.index) ||
+    link.kind === "veth" && link.master === undefined && host.globalsOf(link, 4).length > 0;
+}
+
 /** @param not links by which containers are reached */
 export function uplinkOf(
   host: Space,

@@ -47,6 +47,8 @@ const WORDS = {
     "{device}, by which the agent reaches {address|others}, is down | routes that went with it must be added again",
   uplink_enslaved:
     "{device}, by which the agent reaches others, is a port of {other}: what comes in by it goes to {other}, and not to its address | give {other} the address instead, or take {device} off it: ip link set {device} nomaster",
+  macvlan_parent:
+    "{device} of {container} is a {value} of {other}: the agent, at {address}, is never reached by it, nor does it reach {container} | let executors register by another network, or give the agent a {value} of {other} with an address of its own",
   noarp:
     "ARP is off on {device}[ of {container}]: no hardware address is asked for, and none is told",
   ipv6_disabled: "IPv6 is switched off on {device}: {setting} is 1",
@@ -183,6 +185,9 @@ const WORDS = {
   payload_lost:
     "a connection to {address} is made, and what is sent on it does not arrive: lost between {device} and {other} | look for a rule that goes by the content, the size or the bytes of a connection, and for a hop that takes smaller packets",
   conntrack_timeout: "connections are forgotten before an answer comes: {value}",
+  conntrack_stale:
+    "what {other} sends to port {port} goes to {address}, and not to {container}: its connection is tracked since before the port was mapped, and never pauses",
+  ttl_too_small: "what {container} sends dies on its way: {setting} is {value}",
   // Rules.
   rule_drop:
     "a rule of {chain}[ in {container}] drops {why|the packet}: {rule} | {value|delete it if it is not meant so}",
@@ -253,10 +258,14 @@ const WORDS = {
     "port {port} leads to {address}, not to {container} | a rule of a container that is gone, or of one that took the port over",
   port_taken_by_rule:
     "a rule of {chain} leads what is for {address} port {port} elsewhere: {rule} | delete it if it is not meant so",
+  "port_taken_by_rule+container":
+    "a rule of {chain} in {container} leads what it sends to {address} port {port} elsewhere, where nobody answers: {rule} | look whether what it leads to runs in {container}, such as the proxy of a service mesh",
   port_passed_by:
     "a rule of {chain} takes port {port} out before the rule that leads it to {address}: {rule} | delete it if it is not meant so",
   uplink_excluded:
     '"excludeDevices" of {network} names {device}, by which strangers come | name there the container\'s own devices, such as {other}, and restart it',
+  "uplink_excluded+container":
+    '"excludeDevices" of {network} names {device}, by which {container} asks: port {port} of the agent is led on for others alone | ask {address} itself; or take {device} out of it, and set "snat": true',
   host_port_taken:
     "a process of the agent listens on port {port} as well | connections from outside go to the container, those from the agent itself to either: stop the process, or give the container another port",
   nobody_listens:

@@ -27,10 +27,12 @@ import {
   type Attached,
   givenTo,
   leadsBy,
+  leadsOut,
   pluginOf,
   type Scene,
   type Uplink,
 } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
 import { askListener, type MayTalkTo } from "./listener.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
@@ -39,19 +41,17 @@ const TIMEOUT_MS = 900;
 const WAIT_MS = 900;
 /** More mappings than anyone has are not all asked. */
 const MOST_MAPPINGS = 8;
-/** Neighbours that sets name; whoever fills sets with them all has a reason. */
-const MOST_NAMED = 2;
 /** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
 const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["2001:db8:ffff::77"] };
 /** Locally administered, and of nobody. */
 const STRANGER_MAC = "02:6d:63:6e:69:01";
 const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
 
-/** @param named addresses that sets of rules name: a neighbour among them may be kept out */
+/** @param clients of its ports that are asked as, besides strangers */
 export function portQuestions(
   scene: Scene,
   mayTalkTo: MayTalkTo,
-  named: { has(address: string): boolean } = new Set(),
+  clients: readonly string[] = [],
 ): Question[] {
   const questions: Question[] = [];
   for (const attached of scene.interfaces) {
@@ -70,7 +70,7 @@ export function portQuestions(
         if (at.includes(":") !== (family === 6)) continue;
         const mapped = { attached, ends, mapping, address, uplink, at, snat: mapper.snat === true };
         const isSilent = !mayTalkTo(mapping.containerPort) || !mayTalkTo(mapping.hostPort);
-        for (const stranger of strangersOf(scene, uplink, family, named)) {
+        for (const stranger of strangersOf(scene, uplink, family, clients)) {
           // Who is near may be somebody, and ends what he has not begun.
           const payload = SOMEWHERE[family].includes(stranger) && !isSilent;
           questions.push(outsider(scene, mapped, stranger, payload));
@@ -129,7 +129,7 @@ function strangersOf(
   { host, agent }: Scene,
   uplink: Uplink,
   family: 4 | 6,
-  named: { has(address: string): boolean },
+  clients: readonly string[],
 ): string[] {
   const own = new Set(host.addresses.map(({ address }) => address));
   const neighbours = host.neighbours.filter((one) =>
@@ -139,14 +139,14 @@ function strangersOf(
     agent.holdersOf(one.address).length === 0 && isSomebody(one.address) &&
     !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
   ).map(({ address }) => address);
-  const banned = neighbours.filter((one) => named.has(one)).slice(0, MOST_NAMED);
-  const near = neighbours.find((one) => !banned.includes(one)) ?? uplink.somewhere;
+  const named = clients.filter((one) => one.includes(":") === (family === 6));
+  const near = neighbours.find((one) => !named.includes(one)) ?? uplink.somewhere;
   const isDefault = host.routesOf(family).some((route) =>
     route.destination === "default" && route.table === "main" &&
     route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
-  return [near, ...banned, ...isDefault && far ? [far] : []].filter((one) =>
+  return [near, ...named, ...isDefault && far ? [far] : []].filter((one) =>
     !own.has(one) && !one.startsWith("fe80:")
   );
 }
@@ -177,7 +177,7 @@ function outsider(
   payload: boolean,
 ): Question {
   const { mapping, ends, uplink, address, at } = mapped;
-  const path = fromOutside(ends, uplink.link);
+  const path = fromOutside(ends, uplink.link, wayBackTo(scene, mapped, stranger));
   return {
     ...common(mapped),
     text:
@@ -291,6 +291,25 @@ async function isRequestTaken(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return true;
+}
+
+/** The link that the answer leaves by, where the agent's own routes lead it out by another one. */
+function wayBackTo(
+  { host, agent }: Scene,
+  { ends: { attached }, address, uplink, mapping }: Mapped,
+  stranger: string,
+): Link {
+  const input = attached.ingress?.index;
+  const protocol = mapping.protocol === "tcp" ? 6 : 17;
+  const route = input === undefined ? "" : host.routeTo(
+    stranger,
+    { source: address.address, inputLink: input },
+    { protocol, sourcePort: mapping.containerPort, destinationPort: 0 },
+  );
+  const link = typeof route === "string" ? undefined : host.linkAt(route.link);
+  return link && link.index !== input && leadsOut(host, agent.containers, link)
+    ? link
+    : uplink.link;
 }
 
 /** What a server's answer would be, since most servers do not answer to what they do not know. */

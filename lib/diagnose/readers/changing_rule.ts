@@ -1,7 +1,10 @@
 /** Rules that do not drop a packet, and change it or how it is tracked so that it gets lost. */
-import { type Cause, cause, type Proof, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, inNetns, type Proof, removing, run } from "../../facts/cause.ts";
 import type { Code } from "../../facts/words.ts";
 import { sysctlName } from "../../facts/readers/agent.ts";
+import { networkAddresses } from "../../containers/network_address.ts";
+import { MAPPERS } from "../../facts/readers/ports.ts";
+import { pluginOf } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
@@ -35,7 +38,7 @@ export function ruleCause(
   return {
     ...cause(
       code,
-      [mechanism, "agent"],
+      [about.mechanism ?? mechanism, about.place ?? "agent"],
       { rule: ref },
       seen,
       remove && removing(ref.text, remove),
@@ -50,7 +53,7 @@ const TIME_EXCEEDED = { 4: 11, 6: 3 } as const;
 const FORWARDS = ["ip_forward", "ip6_forward"];
 
 export const agingRule: Reader = {
-  name: "a rule that makes it too old to be forwarded",
+  name: "what makes it too old to be forwarded",
   applies: ({ sightings, drops, question }) =>
     sightings.some(({ packet }) =>
       packet.protocol === "icmp error" && packet.flags === TIME_EXCEEDED[question.family]
@@ -64,9 +67,30 @@ export const agingRule: Reader = {
       ? [ruleCause("rule_ttl", rule, [
         "the kernel dropped it where it forwards, as one whose time to live is over",
       ])]
-      : [];
+      : shortLife(e);
   },
 };
+
+/** Fewer routers are between the ends of no connection. */
+const LEAST_TTL = 8;
+
+/** What the container gives its packets at the start. */
+function shortLife(
+  { scene: { inside, name: container }, question: { family }, trail }: Evidence,
+): Cause[] {
+  const device = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop.link.name;
+  const path = family === 4 ? "ipv4/ip_default_ttl" : `ipv6/conf/${device}/hop_limit`;
+  const value = inside.setting(path);
+  if (value === undefined || Number(value) >= LEAST_TTL) return [];
+  const setting = sysctlName(path);
+  return [cause(
+    "ttl_too_small",
+    ["sysctl", "container"],
+    { container, family, setting, value },
+    [{ setting, value }],
+    run(inNetns(inside.netns, "sysctl", "-w", `${setting}=64`)),
+  )];
+}
 
 /** Frames that a rule of the bridge gives another hardware address. */
 export const bridgeNat: Reader = {
@@ -135,6 +159,60 @@ function isStrange({ question, sightings, token }: Evidence): boolean {
     !wanted.includes(packet.destination)
   );
 }
+
+/** A rule of the container's own that leads its packets to somebody in it, such as a sidecar's. */
+export const ownTranslation: Reader = {
+  name: "a rule of its own that leads it elsewhere",
+  applies: ({ trail, rules, scene }) =>
+    trail.last < 0 && trail.journey.from === "container" &&
+    rules.some(({ netns }) => netns === scene.inside.netns),
+  async read(e) {
+    const { scene: { inside, name: container }, question } = e;
+    const met = e.rules.find((one) =>
+      one.netns === inside.netns &&
+      e.actsOf(one).some((act) => act === "dnat" || act === "redirect")
+    );
+    if (!met) return [];
+    const rule = await e.ruleOf(met);
+    const seen = [{ rule: rule.ref, verdict: met.verdict }, "it never left the container"];
+    return [ruleCause("port_taken_by_rule", rule, seen, {
+      place: "container",
+      container,
+      address: question.destination,
+      port: portOf(e),
+    })];
+  },
+};
+
+/** A port of the agent that is mapped, and led on for others than who asks. */
+export const excludedAsker: Reader = {
+  name: "a mapped port that is not led on for this container",
+  applies: ({ question, scene }) =>
+    question.topic === "followed" && question.protocol !== "icmp" &&
+    scene.host.ownerOf(question.destination) !== undefined,
+  read(e) {
+    const { scene, question } = e;
+    const asking = scene.attachedOf(question.family)?.ingress?.name;
+    for (const { attachments, namespaceAlive } of scene.agent.containers) {
+      const checkpoint = namespaceAlive
+        ? attachments.find(({ portMappings }) =>
+          portMappings.some((one) => `${one.hostPort}/${one.protocol}` === portOf(e))
+        )
+        : undefined;
+      const mapper = pluginOf(checkpoint, ...MAPPERS);
+      const excluded = Array.isArray(mapper?.excludeDevices) ? mapper.excludeDevices : [];
+      if (asking === undefined || !excluded.includes(asking)) continue;
+      return [cause("uplink_excluded", ["portmap", "agent"], {
+        container: scene.name,
+        network: checkpoint!.network,
+        device: asking,
+        port: portOf(e),
+        address: networkAddresses(checkpoint!)[0]?.address,
+      }, [`its rules pass by what comes in by ${excluded.join(", ")}`])];
+    }
+    return [];
+  },
+};
 
 /** A rule that leads a mapped port to somebody else, or takes it out before it is led anywhere. */
 export const translation: Reader = {

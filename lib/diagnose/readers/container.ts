@@ -30,6 +30,26 @@ export const strangeSource: Reader = {
   },
 };
 
+/** What a device below a macvlan sends and gets never passes to those on top of it, by their nature. */
+export const deviceBelow: Reader = {
+  name: "the agent's own device below a macvlan",
+  applies: ({ scene, question }) => scene.host.ownerOf(question.destination) !== undefined,
+  read({ scene, question, trail }) {
+    const { link } = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop ?? {};
+    const below = link && ["macvlan", "ipvlan"].includes(link.kind ?? "") &&
+      scene.host.linkAt(link.peerIndex);
+    return below
+      ? [cause("macvlan_parent", ["link", "container"], {
+        container: scene.name,
+        device: link.name,
+        value: link.kind,
+        other: below.name,
+        address: question.destination,
+      }, [`ip -d link: ${link.name} is a ${link.kind} of ${below.name}`])]
+      : [];
+  },
+};
+
 /** It was seen nowhere: the container's routes lead it away, or refuse it. */
 export const ownRoutes: Reader = {
   name: "the container's routes",

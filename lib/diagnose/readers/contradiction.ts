@@ -63,6 +63,8 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
     (cause, evidence) => hasLeft(cause, evidence),
     ["no_route", "no_default_route", "route_refuses", "rule_refuses", "route_elsewhere"],
   ],
+  // Who did not get the packet has refused nothing.
+  [({ place }, { trail }) => place !== "container" && trail.last < 0, ["nobody_listens"]],
   [wasTranslated, ["dnat_missing", "dnat_elsewhere"]],
   [cameBack, ["outside_silent", "masquerade_gone", "pmtu_black_hole"]],
   [({ mac, wanted }) => mac !== undefined && wanted?.split(", ").includes(mac) === true, [

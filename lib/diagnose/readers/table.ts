@@ -11,6 +11,7 @@ import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Question, Share, Topic } from "../questions/question.ts";
 import { shareText } from "../render/failure.ts";
+import { silentHop } from "../paths.ts";
 import { trailText } from "../render/trail.ts";
 import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
@@ -18,12 +19,14 @@ import { bridgeInBetween } from "./bridge.ts";
 import {
   agingRule,
   bridgeNat,
+  excludedAsker,
+  ownTranslation,
   rewritingRule,
   translation,
   untracked,
   wrongSourceOfPort,
 } from "./changing_rule.ts";
-import { ownRoutes, routesBack, strangeSource } from "./container.ts";
+import { deviceBelow, ownRoutes, routesBack, strangeSource } from "./container.ts";
 import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
 import { kernelReason } from "./kernel_drop.ts";
 import { ipsec, portsUsedUp } from "./counted.ts";
@@ -62,13 +65,13 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", ipsec, portsUsedUp, translation),
   // What came back.
   ...at("way", deafListener),
-  ...at("container", portListener),
-  ...at("agent", portMapping, agentListener),
+  ...at("container", ownTranslation, portListener),
+  ...at("agent", portMapping, excludedAsker, agentListener),
   ...at("neighbour", farListener, otherGateway),
   ...at("container", resolverConfig),
   ...at("outside", dnsAnswer, strangeAnswer),
   // The place between the last hop that saw it and the first that did not.
-  ...at("container", strangeSource),
+  ...at("container", deviceBelow, strangeSource),
   ...at("agent", rewritingRule),
   ...at("bridge", bridgeNat),
   ...at("way", wrongHardware),
@@ -78,7 +81,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", agentsOwnRoutes),
   ...at("bridge", bridgeInBetween),
   ...at("way", hooks),
-  ...at("agent", agentRoutes),
+  ...at("agent", agentRoutes, silentHop),
   ...at("outside", outside),
   ...at("container", routesBack),
   ...at("way", receiver, queueAnywhere),

@@ -5,6 +5,8 @@ import type { PortMapping } from "../../cni/port_mappings.ts";
 import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
+import { flowsTo } from "../../nft/conntrack.ts";
+import { unlessRefused } from "../unless.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { describeMapping } from "../../ports/mapping.ts";
 import type { Agent } from "../agent.ts";
@@ -35,6 +37,7 @@ export async function readPorts(scene: Scene): Promise<Look> {
       seen.push(mappings.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`).join(", "));
     }
     causes.push(...mappings.slice(0, MOST_MAPPINGS).flatMap(taken));
+    causes.push(...mappings.flatMap((one) => staleFlows(scene, attached, one)));
   }
   const missing = (await scene.agent.missingRules()).get(scene.container?.id ?? "") ?? [];
   if (missing.length > 0) {
@@ -133,6 +136,35 @@ export async function readPluginRules(scene: Scene): Promise<Look> {
   return seen.length === 0
     ? nothing("its plugins keep no other rules")
     : saw(seen.join(", "), causes);
+}
+
+/** A client that never pauses keeps the translation that it began with, to who had the port before. */
+function staleFlows(
+  { agent, name: container }: Scene,
+  { expected }: Attached,
+  { protocol, hostPort }: PortMapping,
+): Cause[] {
+  if (protocol !== "udp") return [];
+  const stale = ([4, 6] as const).flatMap((family) =>
+    (unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? []).filter((flow) =>
+      agent.host.ownerOf(flow.destination) !== undefined &&
+      expected.some((one) => one.family === family) &&
+      expected.every(({ address }) => address !== flow.answerer) &&
+      !agent.holdersOf(flow.answerer).some(({ namespaceAlive }) => namespaceAlive)
+    )
+  );
+  return [...Map.groupBy(stale, ({ answerer }) => answerer)].map(([answerer, all]) =>
+    cause(
+      "conntrack_stale",
+      ["conntrack", "agent"],
+      { container, port: `${hostPort}/${protocol}`, address: answerer, other: all[0]!.source },
+      [`${all.length} connections to port ${hostPort} are tracked as answered by ${answerer}`],
+      run([
+        ...["conntrack", "-D", "-p", protocol, "--orig-port-dst", String(hostPort)],
+        ...["--reply-src", answerer],
+      ]),
+    )
+  );
 }
 
 function noMapper({ ifName, checkpoint }: Attached): Cause {

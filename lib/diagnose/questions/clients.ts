@@ -1,0 +1,29 @@
+/** Clients of mapped ports that sets of rules name: who is in such a set may be kept out by it. */
+import { unlessRefused } from "../../facts/unless.ts";
+import type { Scene } from "../../facts/scene.ts";
+import { flowsTo } from "../../nft/conntrack.ts";
+import type { Kernel } from "../observe/kernel.ts";
+
+/** Whoever fills sets with all of its clients has a reason. */
+const MOST = 2;
+
+/** Neighbours of the agent, and who has connections to the container's ports, as far as sets name them. */
+export async function namedClients(
+  { interfaces, host }: Pick<Scene, "interfaces" | "host">,
+  kernel: Pick<Kernel, "namedAddresses">,
+): Promise<string[]> {
+  const ports = interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
+  if (ports.length === 0) return [];
+  const named = await kernel.namedAddresses();
+  if (named.size === 0) return [];
+  const flows = ports.flatMap(({ hostPort, protocol }) =>
+    protocol !== "tcp" && protocol !== "udp"
+      ? []
+      : ([4, 6] as const).flatMap((family) =>
+        unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? []
+      )
+  );
+  const near = host.neighbours.filter(({ mac, state }) => mac !== undefined && state !== "FAILED");
+  const known = [...near.map(({ address }) => address), ...flows.map(({ source }) => source)];
+  return [...new Set(known)].filter((one) => named.has(one)).slice(0, MOST);
+}
