@@ -28,7 +28,10 @@ import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
 import { type Answer, type Question, type Topic, unasked } from "./questions/question.ts";
 import { sharedAddresses } from "./readers/hardware.ts";
-import { explain, notJudged } from "./readers/table.ts";
+import { explain, notJudged, sentence } from "./readers/table.ts";
+import type { Sighting } from "./observe/tap.ts";
+import { trailOf } from "./place.ts";
+import type { Code } from "../facts/words.ts";
 import { resolverOf } from "./resolver.ts";
 import { takeTokens } from "./tokens.ts";
 import { TRIES, tryAll } from "./tries.ts";
@@ -95,11 +98,12 @@ export async function diagnose(
       kernel,
       (other) => others.push(other),
     );
+    const ofAgent = options.agentFacts ?? factsOfAgent(agent, passive, kernel);
     const [{ asked, causes }, facts, shared, agents] = await Promise.all([
-      passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel),
+      passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
       scene.container ? readFacts(OF_CONTAINER, scene) : [],
       passive ? undefined : sharedAddresses({ scene, kernel }),
-      options.agentFacts ?? factsOfAgent(agent, passive, kernel),
+      ofAgent,
     ]);
     if (findInode(target.netns) !== namespace) throw ended(target);
     const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents];
@@ -185,6 +189,7 @@ async function answer(
   scene: Scene,
   questions: readonly Question[],
   kernel: Kernel,
+  ofAgent: readonly Fact[] | Promise<readonly Fact[]>,
 ): Promise<{ asked: Asked[]; causes: Cause[] }> {
   const first = await askAll(questions, false);
   const asked = questions.map(({ topic, text }, i): Asked => ({
@@ -192,11 +197,20 @@ async function answer(
     text,
     ...first.tried[i]!.answer,
   }));
+  const found = questions.map((question, i) => ({
+    question,
+    i,
+    sightings: first.session.of(first.tried[i]!.token),
+    token: first.tried[i]!.token,
+  }));
   await first.session[Symbol.asyncDispose]();
-  const failing = questions.map((question, i) => ({ question, i })).filter(({ i }) =>
-    asked[i]!.outcome === "failed"
-  );
-  if (failing.length === 0) return { asked, causes: [] };
+  const failed = found.filter(({ i }) => asked[i]!.outcome === "failed");
+  if (failed.length === 0) return { asked, causes: [] };
+  const known = (await ofAgent).flatMap(({ causes }) => causes);
+  const byAgent = failed.map((one) => agentsCause(known, one));
+  const failing = failed.filter((_, n) => byAgent[n] === undefined);
+  const already = byAgent.filter((one) => one !== undefined);
+  if (failing.length === 0) return { asked, causes: already };
   const watched = failing.slice(0, MOST_WATCHED);
   const second = await askAll(watched.map(({ question }) => question), true);
   await using session = second.session;
@@ -208,17 +222,52 @@ async function answer(
       ? { ...before, ...again, failure: before.failure, share: before.share }
       : { ...before, ...again };
     if (again.outcome !== "failed") return [];
-    return await explainInTime(evidenceOf(
-      scene,
-      question,
-      again,
-      token,
-      session,
-      rules,
-      kernel,
-    ));
+    const evidence = evidenceOf(scene, question, again, token, session, rules, kernel);
+    const isPassedElse = asked.some((one, k) =>
+      one.outcome === "answered" && questions[k]!.protocol !== "icmp"
+    );
+    if (isPassedElse && isRefusedEcho(evidence)) {
+      asked[i] = { ...before, ...unasked("its own firewall refuses echoes, and lets others pass") };
+      return [];
+    }
+    return await explainInTime(evidence);
   }));
-  return { asked, causes: causes.flat() };
+  return { asked, causes: [...already, ...causes.flat()] };
+}
+
+/** Rules of the container's own say EPERM. Where they let other packets out, it may be meant so. */
+function isRefusedEcho({ question, failure }: Evidence): boolean {
+  return question.protocol === "icmp" && failure.kind === "errno" && failure.errno === "EPERM";
+}
+
+/** Causes of the agent's by which it forwards nothing at all. */
+const FORWARDS_NOTHING: readonly Code[] = ["forwarding_off", "policy_drop"];
+
+/**
+ * A question whose packet came as far as the agent, and not out of it again, is explained by a cause of
+ * the agent's that was read: it is not traced for each container anew.
+ */
+function agentsCause(
+  known: readonly Cause[],
+  { question, sightings, token }: {
+    question: Question;
+    sightings: readonly Sighting[];
+    token: number;
+  },
+): Cause | undefined {
+  const { place, before, after } = trailOf(question.journey, sightings, token);
+  const isThere = place === "agent" && before?.way === "there" && before.direction === "in" &&
+    after?.way === "there" && question.journey.to !== "agent";
+  // What the agent answers itself it was never to forward.
+  const isAnswered = sightings.some(({ at, direction }) =>
+    direction === "out" && at === before?.stop.point.name
+  );
+  const found = isThere && !isAnswered
+    ? known.find(({ code, family }) =>
+      FORWARDS_NOTHING.includes(code) && family === question.family
+    )
+    : undefined;
+  return found && { ...found, seen: [...found.seen, `asked: ${sentence(question)}`] };
 }
 
 /** What has not come to an end by then is tried again, and then said to be so. */

@@ -85,13 +85,11 @@ export function foundQuestions(scene: Scene): Question[] {
       scene.host.addressesOf(ingress).find(({ family }) => family === "inet")?.address;
     const address = givenTo(attached, 4)?.address;
     if (!ends || !hostEnd || !ingress || !own || !address || !link || !routedByAgent) return [];
-    // Whom the table has by hand nobody asks for.
-    const entry = scene.host.neighbourNow(address, ingress);
-    if (entry?.state === "PERMANENT" && entry.mac === link.mac) return [];
     return [findingOf({
       topic: "gateway",
       text: `is found by the agent at ${address} on ${ingress.name}`,
       journey: fromAgent(ends),
+      view: scene.host,
       link: ingress,
       own,
       address,

@@ -123,14 +123,14 @@ function found(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
       text: `finds its neighbour ${theirs.name} at ${their}`,
       journey: between(ends, far),
       far: { scene: theirs, attached: far.attached },
-      netns: scene.inside.netns,
+      view: scene.inside,
       ...{ link: ends.eth.link, own, address: their, mac: farMac, down: down(ends) },
     }),
     findingOf({
       topic: "neighbour",
       text: `is found by its neighbour ${theirs.name} at ${own}`,
       journey: { ...between(far, ends), from: "neighbour", to: "container" },
-      netns: theirs.inside.netns,
+      view: theirs.inside,
       ...{ link: far.eth.link, own: their, address: own, mac, down: down(far) },
     }),
   ];

@@ -1,6 +1,7 @@
 /** A question that an operator has of a container's network, and what a real packet answers. */
 import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
 import type { Journey } from "../journey.ts";
 import type { Mapped } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
@@ -115,7 +116,8 @@ export function attachedTo({ inside, interfaces }: Scene, address: string): Atta
 
 /** Somebody asks on a link who has an address, whose hardware address is known. */
 export interface Finding extends Pick<Question, "topic" | "text" | "journey" | "far"> {
-  netns?: string;
+  /** Of who asks. */
+  view: Space;
   link: Link;
   own: string;
   address: string;
@@ -126,20 +128,24 @@ export interface Finding extends Pick<Question, "topic" | "text" | "journey" | "
 
 /** Whether an address is found by ARP: what is known of it already may be old. */
 export function findingOf(finding: Finding): Question {
-  const { topic, text, journey, far, netns, link, own, address, mac, down } = finding;
+  const { topic, text, journey, far, view, link, own, address, mac, down } = finding;
   return {
     ...{ topic, text, journey, far, family: 4, protocol: "icmp", destination: address, port: 0 },
     neighbours: [address],
     isAskedOnce: true,
     async ask() {
       if (!link.flags.includes("UP")) return down;
-      const ask = () => whoHas(netns, link, address, own);
+      const ask = () => whoHas(view.netns, link, address, own);
       const macs = await ask();
       // The kernel may be asking as well, and what it asks of one station alone is answered where a
       // broadcast is lost. Having had its answer, it does not ask again for a while: what comes a
       // second time is ours. (An ARP without an address of one's own, which only we would ask, is
       // dropped by bridges that let nobody send from another's.)
       if (macs.includes(mac) && (await ask()).includes(mac)) return answered(`${mac} answers`);
+      const entry = view.neighbourNow(address, link);
+      if (entry?.state === "PERMANENT" && entry.mac === mac) {
+        return answered("it is in the table by hand, and need not be asked for");
+      }
       return macs.length === 0 || macs.includes(mac)
         ? failed({ kind: "nobody_has", address })
         : failed({ kind: "others_have", address, macs, wanted: mac });
