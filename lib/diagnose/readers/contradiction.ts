@@ -77,8 +77,10 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
  * What takes all packets explains no loss of some, nor of what follows a handshake: there the lost packet
  * itself must show its cause.
  */
-const takesAll: Test = ({ mechanism, seen }, { share, failure }) =>
+const takesAll: Test = ({ code, mechanism, seen }, { share, failure }) =>
   (share !== undefined || CONNECTED.includes(failure.kind)) &&
+  // Of several next hops one is taken by some packets.
+  code !== "next_hop_silent" &&
   !["listener", "tc", "mtu", "iptables-legacy", "conntrack"].includes(mechanism) &&
   !seen.some((one) => typeof one === "object" && ("rule" in one || "drop" in one));
 
