@@ -10,6 +10,7 @@ import type { Catalog } from "../cni/catalog.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { type BridgePort, bridgePorts, bridgeVlans } from "../netlink/bridge_state.ts";
 import type { Link } from "../netlink/mod.ts";
+import { type Listener, listeners } from "../netlink/sock_diag.ts";
 import { NamespaceView } from "../netlink/view.ts";
 import { listMissing, listOwners } from "../ports/mod.ts";
 import { unlessRefused } from "./unless.ts";
@@ -43,6 +44,7 @@ export class Agent implements Disposable {
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
   #firewalls?: Promise<readonly FirewallView[]>;
+  readonly #listeners = new Map<"tcp" | "udp", Map<number, Listener[]>>();
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
   constructor(readonly sources: Sources) {}
@@ -108,6 +110,16 @@ export class Agent implements Disposable {
     this.#firewalls ??= Firewall.every(variable("PATH") ?? "")
       .then((all) => Promise.all(all.map(async (one) => new Snapshot(await one.look()))));
     return await this.#firewalls;
+  }
+
+  /** The agent's sockets that receive what comes to a port. @throws {SystemError} */
+  listenersAt(protocol: "tcp" | "udp", port: number): readonly Listener[] {
+    let all = this.#listeners.get(protocol);
+    if (!all) {
+      all = Map.groupBy(listeners(protocol, 0), (one) => one.port);
+      this.#listeners.set(protocol, all);
+    }
+    return all.get(port) ?? [];
   }
 
   /** The port of a bridge that a link is. */

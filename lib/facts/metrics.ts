@@ -1,4 +1,5 @@
 /** What is wrong with an agent and its containers, as numbers: each cause with how many have it. */
+import { Pace } from "../base/pace.ts";
 import { gauge, gauges } from "../base/prometheus.ts";
 import type { Agent } from "./agent.ts";
 import { isProblem } from "./cause.ts";
@@ -29,7 +30,12 @@ export function healthMetrics(
 /** The same of an agent that is read for it. */
 export async function agentMetrics(agent: Agent): Promise<string> {
   const healths = [await agentHealth(agent)];
-  for (const container of agent.containers) healths.push(await healthOf(agent, container));
+  // A service has others to answer meanwhile.
+  const pace = new Pace();
+  for (const container of agent.containers) {
+    healths.push(await healthOf(agent, container));
+    await pace.rest();
+  }
   return healthMetrics(
     agent.containers.length,
     healths.map(({ causes }) => causes.filter(isProblem).map(({ code }) => code)),

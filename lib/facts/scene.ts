@@ -63,6 +63,7 @@ export interface Parts {
       | "missingRules"
       | "recorded"
       | "firewalls"
+      | "listenersAt"
       | "sources"
       | "processes"
     >

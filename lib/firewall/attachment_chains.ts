@@ -4,7 +4,7 @@
  * name is a hash, and a comment with both names.
  */
 import { FAMILIES, familyOfKnown } from "../base/ip.ts";
-import { type FirewallRule, network, type Place, single } from "./rule.ts";
+import { type FirewallRule, jumpOf, network, type Place, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
 import { PORTS_CHAIN, removeTablePorts } from "./led_ports.ts";
 import { attachedComment, namedIn } from "./owner.ts";
@@ -88,12 +88,14 @@ export async function addMasquerade(
 }
 
 /** Whether an attachment's masquerading is there, in any family. */
-export async function hasMasquerade(attached: Attached, view: FirewallView): Promise<boolean> {
-  const { chain, comment, from } = await masqueradeOf(attached);
-  // A chain that nothing jumps to masquerades nothing.
+export function hasMasquerade(attached: Attached, view: FirewallView): boolean {
+  const comments = [attachedComment(attached)];
   return FAMILIES.some((family) =>
-    view.rules({ family, table: "nat", chain }).length > 0 &&
-    view.withComment({ family, table: "nat", chain: from }, [comment]).length > 0
+    // A chain that nothing jumps to masquerades nothing. Its name is a hash, which takes longer than to look.
+    view.withComment({ family, table: "nat", chain: "POSTROUTING" }, comments).some((rule) => {
+      const chain = jumpOf(rule);
+      return chain !== undefined && view.rules({ family, table: "nat", chain }).length > 0;
+    })
   );
 }
 

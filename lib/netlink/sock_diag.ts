@@ -15,6 +15,7 @@ const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** A socket that receives what comes to a port. */
 export interface Listener {
+  port: number;
   /** The local address that it is bound to; 0.0.0.0 or :: for every address. */
   address: string;
   /** The user it belongs to. */
@@ -33,6 +34,7 @@ export interface Listener {
 /**
  * Sockets that listen on a port (TCP), or are bound to it without being connected (UDP).
  *
+ * @param port 0 for every port
  * @throws {SystemError}
  */
 export function listeners(
@@ -56,15 +58,17 @@ export function listeners(
   });
 }
 
-/** Decodes struct inet_diag_msg; undefined for a socket that is not bound to `port`. */
+/** Decodes struct inet_diag_msg; undefined for a socket that is not bound to `port`, which may be 0 for any. */
 export function decodeListener(
   { body }: Message,
   family: number,
   port: number,
 ): Listener | undefined {
   const socket = fixedPart(body, ANSWER_BYTES);
-  if (socket.getUint16(4) !== port) return undefined;
+  const bound = socket.getUint16(4);
+  if (port !== 0 && bound !== port) return undefined;
   return {
+    port: bound,
     address: addressOf(body.subarray(8, family === AF_INET ? 12 : 24)),
     uid: socket.getUint32(64, true),
     inode: socket.getUint32(68, true),

@@ -83,7 +83,7 @@ export async function missingMasquerade(
   views: readonly FirewallView[],
 ): Promise<"masquerade_gone" | undefined> {
   if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
-  for (const view of views) if (await chains.hasMasquerade(owner, view)) return undefined;
+  for (const view of views) if (chains.hasMasquerade(owner, view)) return undefined;
   return await (await ownTable()).hasMasquerade(owner) ? undefined : "masquerade_gone";
 }
 

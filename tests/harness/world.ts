@@ -176,6 +176,7 @@ export class World {
         holdersOf: () => [],
         ownerOfMac: () => undefined,
         missingRules: () => Promise.resolve(new Map()),
+        listenersAt: () => [],
         recorded: new Set(),
         firewalls: () => Promise.resolve([]),
         sources: { plugins: new Map() },

@@ -222,7 +222,15 @@ const CASES: Case[] = [
     "nobody_listens listener container",
   ],
   ["the listener takes IPv6 alone", (world) => {
-    world.listeners = [{ address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 }];
+    world.listeners = [{
+      port: 80,
+      address: "::",
+      only6: true,
+      uid: 0,
+      inode: 1,
+      waiting: 0,
+      most: 1,
+    }];
     return explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
   }, "listens_elsewhere listener container"],
   [
@@ -283,7 +291,15 @@ for (const [what, find, found] of CASES) {
 
 Deno.test("`::` that takes IPv4 too is no listener elsewhere", async () => {
   const world = new World();
-  world.listeners = [{ address: "::", only6: false, uid: 0, inode: 1, waiting: 0, most: 1 }];
+  world.listeners = [{
+    port: 80,
+    address: "::",
+    only6: false,
+    uid: 0,
+    inode: 1,
+    waiting: 0,
+    most: 1,
+  }];
   const causes = await explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
   assertEquals(causes.map(({ code }) => code).includes("listens_elsewhere"), false);
 });

@@ -4,7 +4,6 @@ import { statOf } from "../../base/exists.ts";
 import type { PortMapping } from "../../cni/port_mappings.ts";
 import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
-import { listeners } from "../../netlink/sock_diag.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import { unlessRefused } from "../unless.ts";
 import { listOwners } from "../../ports/mod.ts";
@@ -16,8 +15,6 @@ import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
 /** The plugins that map ports. */
 export const MAPPERS = ["mesos-cni-port-mapper", "portmap"];
-/** More mappings than that are not looked at for a process that has the port. */
-const MOST_MAPPINGS = 32;
 
 export async function readPorts(scene: Scene): Promise<Look> {
   const mapping = scene.interfaces.filter(({ checkpoint }) => checkpoint?.portMappings.length);
@@ -36,7 +33,7 @@ export async function readPorts(scene: Scene): Promise<Look> {
     if (scene.agent.recorded.has(scene.container?.id ?? "")) {
       seen.push(mappings.map(({ hostPort, protocol }) => `${hostPort}/${protocol}`).join(", "));
     }
-    causes.push(...mappings.slice(0, MOST_MAPPINGS).flatMap(taken));
+    causes.push(...mappings.flatMap((one) => taken(scene, one)));
     causes.push(...mappings.flatMap((one) => staleFlows(scene, attached, one)));
   }
   const missing = (await scene.agent.missingRules()).get(scene.container?.id ?? "") ?? [];
@@ -175,9 +172,9 @@ function noMapper({ ifName, checkpoint }: Attached): Cause {
 }
 
 /** A process of the agent that listens on the port gets no connections from outside any more. */
-function taken({ protocol, hostPort }: PortMapping): Cause[] {
+function taken({ agent }: Scene, { protocol, hostPort }: PortMapping): Cause[] {
   if (protocol !== "tcp" && protocol !== "udp") return [];
-  return listeners(protocol, hostPort).slice(0, 1).map(({ address, inode }) => {
+  return agent.listenersAt(protocol, hostPort).slice(0, 1).map(({ address, inode }) => {
     const owner = socketOwner(inode);
     return cause("host_port_taken", ["listener", "agent"], {
       port: `${hostPort}/${protocol}`,
