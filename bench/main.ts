@@ -13,7 +13,7 @@ import { writeReport } from "./report.ts";
 /** Shared by the benchmarks, and none itself. */
 const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "shell"];
 /** What the gate runs, each with as few rounds as still give a median. */
-const GATE = [["startup"], ["netns"], ["attach", "5", "100"], ["service", "200"]];
+const GATE = [["startup"], ["netns"], ["attach", "5", "100"], ["service", "200"], ["podman", "5"]];
 /** Set for the process that a benchmark runs in. */
 const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 
