@@ -1,4 +1,5 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
+import { Buffer } from "node:buffer";
 import { OperatorError } from "../base/error.ts";
 import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
@@ -99,33 +100,9 @@ export function look(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Bytes that are compared at a time. */
-const PART = 1024 * 1024;
-
-/** Whether a file has these bytes and no others; it is not all read into memory. */
+/** By the runtime: of a program's hundred million bytes, a loop would take seconds. */
 function holds(path: string, bytes: Uint8Array): boolean {
-  using file = Deno.openSync(path);
-  const part = new Uint8Array(PART);
-  let at = 0;
-  for (let length = file.readSync(part); length !== null; length = file.readSync(part)) {
-    if (!equal(part.subarray(0, length), bytes.subarray(at, at + length))) return false;
-    at += length;
-  }
-  return at === bytes.length;
-}
-
-/** By words of four bytes: a program has a hundred million, and a call for each would take seconds. */
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  const [x, y] = [words(a), words(b)];
-  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
-  for (let i = x.length * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-function words(bytes: Uint8Array): Uint32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2);
+  return Buffer.compare(bytes, Deno.readFileSync(path)) === 0;
 }
 
 /**

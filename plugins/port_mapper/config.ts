@@ -1,7 +1,7 @@
 /** The port mapper's config, read once into values that can hold nothing bad. */
 import { isPluginType } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { isObject, type JsonObject } from "../../lib/base/json.ts";
+import { type JsonObject, quote } from "../../lib/base/json.ts";
 import {
   atLeast,
   DEFAULT_VERSION,
@@ -20,11 +20,9 @@ import {
   parseDevice,
   type Placement,
 } from "../../lib/ports/mapping.ts";
-import { quote } from "../../lib/base/json.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
 import { Fields } from "../shared/fields.ts";
 import { readRuntimeMappings, requireFew } from "../shared/port_mappings.ts";
-import { withNames } from "./fields.ts";
 import { isMesosCaller, readPortMappings } from "./mesos_port_mappings.ts";
 
 /** What every command needs. */
@@ -46,29 +44,7 @@ export interface Config extends Base {
   allowHostPorts: boolean;
 }
 
-/** What this plugin reads of its config, which a Go program may have written in another case. */
-const NAMES = [
-  ...["cniVersion", "name", "type", "chain", "backend", "excludeDevices", "snat", "delegate"],
-  ...["allowHostPorts", "args", "runtimeConfig", "prevResult"],
-];
-
 const NETWORK_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-
-/**
- * The version that the caller wants its answer in.
- *
- * @throws {CniError} incompatibleVersion
- */
-export function readVersion(config: JsonObject): SpecVersion {
-  // A config without one is of the time before there were versions, as are stock Mesos agents.
-  const { cniVersion = DEFAULT_VERSION } = config;
-  if (isSpecVersion(cniVersion)) return cniVersion;
-  if (cniVersion === "") return DEFAULT_VERSION;
-  throw new CniError(
-    CNI_CODES.incompatibleVersion,
-    `cniVersion ${quote(cniVersion)} is not supported; use one of ${SPEC_VERSIONS.join(", ")}`,
-  );
-}
 
 /**
  * @param path where to look for iptables first
@@ -76,20 +52,17 @@ export function readVersion(config: JsonObject): SpecVersion {
  *   asks, incompatibleVersion
  */
 export function readConfig(written: JsonObject, path: string): Config {
-  const config = withNames(written, NAMES);
+  const config = new Fields(written, "", CNI_CODES.invalidConfig);
   const base = readBase(config);
   const placement = readPlacement(config, path);
-  const { allowHostPorts = false } = config;
-  if (typeof allowHostPorts !== "boolean") {
-    throw invalid("allowHostPorts", "true or false", allowHostPorts);
-  }
-  const isMesos = isMesosCaller(config.args);
-  return { ...base, placement, mappings: readMappings(config, placement), isMesos, allowHostPorts };
+  const allowHostPorts = config.flag("allowHostPorts");
+  const mappings = readMappings(config, placement);
+  return { ...base, placement, mappings, isMesos: isMesosCaller(config), allowHostPorts };
 }
 
 /**
- * What DEL needs. A config that ADD refused must not make a container that cannot be removed: its
- * mappings are not looked at, and without a chain there is nothing to remove.
+ * What DEL needs. A config that ADD refused must not make a container that cannot be removed:
+ * mappings that are none count as some, and without a chain there is nothing to remove.
  *
  * @param path where to look for iptables first
  * @throws {CniError} invalidConfig, incompatibleVersion
@@ -97,52 +70,60 @@ export function readConfig(written: JsonObject, path: string): Config {
 export function readForRemoval(
   written: JsonObject,
   path: string,
-): Base & { placement?: Placement } {
-  const config = withNames(written, NAMES);
+): Base & { placement?: Placement; hasMappings: boolean } {
+  const config = new Fields(written, "", CNI_CODES.invalidConfig);
   const base = readBase(config);
   try {
-    return { ...base, placement: readPlacement(config, path) };
+    const placement = readPlacement(config, path);
+    return { ...base, placement, hasMappings: mayHaveMappings(config, placement) };
   } catch (error) {
     log.warning("no rules were made by this config", { reason: messageOf(error) });
-    return base;
+    return { ...base, hasMappings: false };
   }
 }
 
-function readBase(config: JsonObject): Base {
-  const cniVersion = readVersion(config);
-  const { name, prevResult } = config;
-  if (typeof name !== "string" || !NETWORK_NAME.test(name)) {
-    throw invalid("name", "the network's name: letters, digits and _.-", name);
+function mayHaveMappings(config: Fields, placement: Placement): boolean {
+  try {
+    return readMappings(config, placement).length > 0;
+  } catch {
+    return true; // it is ADD that says what is wrong with them
   }
-  if (prevResult !== undefined && !isObject(prevResult)) {
-    throw invalid("prevResult", "a result", prevResult);
-  }
-  const delegate = config.delegate === undefined ? undefined : readDelegate(config, cniVersion);
-  return { cniVersion, name, delegate, prevResult };
 }
 
-function readPlacement(config: JsonObject, path: string): Placement {
-  const { backend = usualBackend(path), excludeDevices = [], snat = false } = config;
-  const known = BACKENDS.find((one) => one === backend);
-  if (!known) throw invalid("backend", BACKENDS.join(" or "), backend);
-  if (typeof snat !== "boolean") throw invalid("snat", "true or false", snat);
-  if (!Array.isArray(excludeDevices)) throw invalid("excludeDevices", "a list", excludeDevices);
+function readBase(config: Fields): Base {
+  // A config without a version is of the time before there were any, as are stock Mesos agents.
+  const cniVersion = config.get("cniVersion") || DEFAULT_VERSION;
+  if (!isSpecVersion(cniVersion)) {
+    throw new CniError(
+      CNI_CODES.incompatibleVersion,
+      `cniVersion ${quote(cniVersion)} is not supported; use one of ${SPEC_VERSIONS.join(", ")}`,
+    );
+  }
+  const name = config.text("name") ?? "";
+  if (!NETWORK_NAME.test(name)) {
+    config.fail("name", "the network's name: letters, digits and _.-");
+  }
+  const prevResult = config.object("prevResult")?.value;
+  return { cniVersion, name, delegate: readDelegate(config, name, cniVersion), prevResult };
+}
+
+function readPlacement(config: Fields, path: string): Placement {
+  const backend = config.text("backend") ?? usualBackend(path);
+  const devices = config.list("excludeDevices")
+    .map((device, i) => at(`excludeDevices[${i}]`, () => parseDevice(device)));
   return {
-    backend: known,
-    chain: at("chain", () => parseChain(config.chain)),
-    excludeDevices: [
-      ...new Set(
-        excludeDevices.map((device, i) => at(`excludeDevices[${i}]`, () => parseDevice(device))),
-      ),
-    ],
-    snat,
+    backend: BACKENDS.find((one) => one === backend) ??
+      config.fail("backend", BACKENDS.join(" or ")),
+    chain: at("chain", () => parseChain(config.get("chain"))),
+    excludeDevices: [...new Set(devices)],
+    snat: config.flag("snat"),
   };
 }
 
-function readMappings(config: JsonObject, placement: Placement): Mapping[] {
+function readMappings(config: Fields, placement: Placement): Mapping[] {
   const found = new Map<string, Mapping>();
   try {
-    const asked = [...readPortMappings(config.args), ...readRuntimeMappings(new Fields(config))];
+    const asked = [...readPortMappings(config), ...readRuntimeMappings(config)];
     for (const mapping of requireFew(asked)) {
       const port = describeMapping(mapping);
       const earlier = found.get(port);
@@ -172,23 +153,17 @@ function isReachable({ hostAddress }: Mapping, { snat }: Placement): boolean {
   return snat && hostAddress !== "::1";
 }
 
-function readDelegate(config: JsonObject, outerVersion: SpecVersion): Base["delegate"] {
-  const { delegate, name, args } = config;
-  if (!isObject(delegate)) throw invalid("delegate", "a plugin's config", delegate);
-  const { type, cniVersion = outerVersion } = delegate;
-  if (typeof type !== "string" || !isPluginType(type)) {
-    throw invalid("delegate.type", "the file name of a plugin", type);
-  }
+function readDelegate(config: Fields, name: string, outerVersion: SpecVersion): Base["delegate"] {
+  const delegate = config.object("delegate");
+  if (!delegate) return undefined;
+  const type = delegate.text("type") ?? "";
+  if (!isPluginType(type)) delegate.fail("type", "the file name of a plugin");
+  const cniVersion = delegate.get("cniVersion") ?? outerVersion;
   if (!isSpecVersion(cniVersion)) {
-    throw invalid("delegate.cniVersion", `one of ${SPEC_VERSIONS.join(", ")}`, cniVersion);
+    return delegate.fail("cniVersion", `one of ${SPEC_VERSIONS.join(", ")}`);
   }
-  return {
-    ...delegate,
-    type,
-    cniVersion,
-    name: name!,
-    ...(args === undefined ? {} : { args }),
-  };
+  const args = config.get("args");
+  return { ...delegate.value, type, cniVersion, name, ...args === undefined ? {} : { args } };
 }
 
 /** Whether the delegate's version has a command: CHECK since 0.4.0, GC and STATUS since 1.1.0. */
@@ -204,9 +179,4 @@ function at<T>(place: string, parse: () => T): T {
       cause: error,
     });
   }
-}
-
-function invalid(place: string, wanted: string, found: unknown): CniError {
-  const state = found === undefined ? "is missing" : `is ${quote(found)}`;
-  return new CniError(CNI_CODES.invalidConfig, `${place} ${state}; it must be ${wanted}`);
 }

@@ -6,9 +6,9 @@ import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import type { AttachmentLock } from "../../lib/ports/mod.ts";
 import { log } from "../../lib/base/log.ts";
+import { Fields } from "../shared/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import type { Base } from "./config.ts";
-import { field } from "./fields.ts";
 
 /** What GC is told; without it, a delegate would take every attachment for stale. */
 const VALID = "cni.dev/valid-attachments";
@@ -28,7 +28,7 @@ export async function runDelegate(
   try {
     const config: JsonObject = { ...delegate! };
     if (prevResult) config.prevResult = convertResult(prevResult, cniVersion, "prevResult");
-    const valid = field(invocation.config, VALID);
+    const valid = new Fields(invocation.config).get(VALID);
     if (valid !== undefined) config[VALID] = valid;
     const plugin = invocation.locate(type, {
       start: (spawn) => lock ? lock.heldByChildren(spawn) : spawn(),

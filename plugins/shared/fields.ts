@@ -8,8 +8,15 @@ import { isObject, type Json, type JsonObject, quote } from "../../lib/base/json
 import { parseAddress, parsePrefix, type Prefix, showAddress } from "../../lib/base/prefix.ts";
 
 export class Fields {
-  /** @param where the object's place in the config, such as `ipam`; empty for the config */
-  constructor(readonly value: JsonObject, readonly where = "") {}
+  /**
+   * @param where the object's place in the config, such as `ipam`; empty for the config
+   * @param code what is wrong with a field is said with
+   */
+  constructor(
+    readonly value: JsonObject,
+    readonly where = "",
+    private readonly code: number = CNI_CODES.internal,
+  ) {}
 
   /** Undefined for what is absent or null. */
   get(key: string): Json | undefined {
@@ -24,12 +31,18 @@ export class Fields {
   }
 
   at(key: string): string {
-    return this.where === "" ? key : `${this.where}.${key}`;
+    const name = key.includes(".") ? JSON.stringify(key) : key;
+    return this.where === "" ? name : `${this.where}.${name}`;
   }
 
   /** @throws {CniError} */
   fail(key: string, wanted: string): never {
-    throw wrong(`${this.at(key)} is ${quote(this.get(key))}; it must be ${wanted}`);
+    return this.#refuse(this.at(key), this.get(key), wanted);
+  }
+
+  #refuse(place: string, found: Json | undefined, wanted: string): never {
+    const state = found === undefined ? "is missing" : `is ${quote(found)}`;
+    throw new CniError(this.code, `${place} ${state}; it must be ${wanted}`);
   }
 
   #take<T extends Json>(
@@ -68,7 +81,12 @@ export class Fields {
 
   object(key: string): Fields | undefined {
     const value = this.#take(key, "an object", isObject);
-    return value && new Fields(value, this.at(key));
+    return value && new Fields(value, this.at(key), this.code);
+  }
+
+  /** @throws {CniError} also where it is missing */
+  required(key: string): Fields {
+    return this.object(key) ?? this.fail(key, "an object");
   }
 
   list(key: string): Json[] {
@@ -78,15 +96,15 @@ export class Fields {
   objects(key: string): Fields[] {
     return this.list(key).map((value, i) => {
       const at = `${this.at(key)}[${i}]`;
-      if (!isObject(value)) throw wrong(`${at} is ${quote(value)}; it must be an object`);
-      return new Fields(value, at);
+      if (!isObject(value)) return this.#refuse(at, value, "an object");
+      return new Fields(value, at, this.code);
     });
   }
 
   texts(key: string): string[] {
     return this.list(key).map((value, i) => {
       if (typeof value === "string") return value;
-      throw wrong(`${this.at(key)}[${i}] is ${quote(value)}; it must be a string`);
+      return this.#refuse(`${this.at(key)}[${i}]`, value, "a string");
     });
   }
 
