@@ -31,7 +31,10 @@ export const command: Command = {
       default: "mesos-cni-HOST-TIME.tar.gz here",
       complete: "file",
     },
-    { name: "with-secrets", help: "with labels, environments and tokens, which are left out else" },
+    {
+      name: "with-secrets",
+      help: "include labels, environments and tokens, which are left out otherwise",
+    },
     ...NETWORK_FLAGS,
   ],
   examples: [
@@ -133,7 +136,7 @@ function partsOf(
   ];
 }
 
-/** What the call and its environment say of the agent's flags, for the calls that are made of it. */
+/** The agent's flags as the call and its environment give them, for the programs that are called. */
 function environmentOf(call: Call, path: string): Record<string, string> {
   const settings = FOUND_FLAGS.flatMap((name) => {
     const inEnvironment = `MESOS_${name.toUpperCase()}`;

@@ -1,4 +1,4 @@
-/** What of a bundle concerns every container, in one process, as files by their path. */
+/** The parts of a bundle that concern every container, made by one process, as files by their path. */
 import { messageOf } from "../base/error.ts";
 import { type Command, UsageError } from "./command.ts";
 import { agentHere } from "./netns_diagnose.ts";

@@ -1,7 +1,7 @@
 /**
  * Values of an agent's flags that nobody has to type: from the environment, as the agent reads it;
  * from the file that `install` writes; from an agent that runs; from the unit that would start one.
- * What a flag of the call says comes before, what the program takes by default behind all of them.
+ * A flag of the call comes before all of them, the program's default after them.
  */
 import { variable } from "../base/environment.ts";
 import { messageOf, OperatorError } from "../base/error.ts";

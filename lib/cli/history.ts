@@ -53,7 +53,7 @@ function select(call: Call, all: readonly PastCall[]): PastCall[] {
   );
 }
 
-/** By the id's beginning, or by the task that the agent's checkpoints know. */
+/** Matches a container by the beginning of its id, or by a task that the agent's checkpoints name. */
 function ownerTest(call: Call, id: string): (container: string) => boolean {
   const owners = readOwners(call.value("work_dir") ?? "/var/lib/mesos");
   return (container) =>

@@ -186,7 +186,7 @@ const cleanupCommand: Command = {
     ...NETWORK_FLAGS,
     {
       name: "force",
-      help: "also of one that lives; where plugins are gone or fail, what is known to be left",
+      help: "also clean up a container that lives, and what is left where plugins are gone or fail",
     },
   ],
   examples: example(

@@ -1,7 +1,7 @@
 import { launch } from "../run/launcher.ts";
 import { type Command, UsageError } from "./command.ts";
 
-/** What `run` starts in a container's namespaces; nothing for people. */
+/** What `run` starts in a container's namespaces; people don't call it. */
 export const command: Command = {
   name: "launch",
   summary: "wait in a container for its networks, then become its command (for mesos-cni run)",

@@ -114,7 +114,7 @@ async function enterShell(call: Call): Promise<number> {
   return become(argv, namespaces, complain);
 }
 
-/** With the container's files, its programs run: they get its rights, and nothing of the agent's. */
+/** Programs among the container's files get its rights, and nothing of the agent's environment. */
 async function enterFully(
   call: Call,
   target: Target,

@@ -1,7 +1,7 @@
 import { stepInside } from "../netns/inside.ts";
 import { type Command, UsageError } from "./command.ts";
 
-/** What `netns exec --mount` starts to get into a container; nothing for people. */
+/** What `netns exec --mount` starts to get into a container; people don't call it. */
 export const command: Command = {
   name: "step-inside",
   summary: "step into a container and start its program there (for mesos-cni exec --mount)",

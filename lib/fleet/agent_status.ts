@@ -62,7 +62,7 @@ export interface AgentStatus {
   };
   /** What is wrong with the agent itself. */
   causes: ToldCause[];
-  /** What could not be read, and why: of it nothing is said. */
+  /** What could not be read, and why: nothing else here speaks of it. */
   unread: string[];
   missing: { what: string; remedy: string }[];
   history: {

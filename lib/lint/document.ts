@@ -106,7 +106,7 @@ export function documentOf(source: Source): Document | undefined {
     : undefined;
 }
 
-/** Of a longer list, only the first ones are looked at, which a rule reports. */
+/** Only the first plugins of a longer list are looked at; CNI115 reports that. */
 export const MOST_PLUGINS = 200;
 
 /** Delegates of delegates are looked at twice; the port mapper refuses itself, multus nests once. */

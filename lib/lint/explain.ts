@@ -61,7 +61,7 @@ function exampleText(example: Example): string {
   );
 }
 
-/** Of an example that is long for its own sake, the beginning will do. */
+/** Longer examples are cut: their length is all that they show. */
 const MOST_LINES = 40;
 
 function shown(text: string): string {

@@ -1,4 +1,4 @@
-/** What a text is that is no JSON: other formats, and the slips of those who write JSON by hand. */
+/** Recognises texts that are not JSON: other formats, and slips of people who write JSON by hand. */
 import { lookup } from "../base/json.ts";
 import type { Source } from "./source.ts";
 import type { Edit, Range } from "./range.ts";
@@ -20,7 +20,7 @@ const PATCH: Format = [
   "apply it with patch or git apply, or delete the marks",
 ];
 
-/** Of a file that is no JSON from its first line on: the line, what it is, and the way out. */
+/** Formats that show in the first line of a file: what the file is, and what to do. */
 const FORMATS: readonly Format[] = [
   [
     /^(```|~~~)/,
@@ -108,7 +108,7 @@ const LITERALS = {
   undefined: "null",
 };
 
-/** What stands at the place where a JSON parser stopped, if that has a name. */
+/** Names what stands where a JSON parser stopped; undefined if it has no name. */
 export function slipAt({ text }: Source, offset: number): Foreign | undefined {
   const rest = text.slice(offset, offset + 200);
   const word = /^[^\s,:{}[\]"]+/.exec(rest)?.[0] ?? rest.slice(0, 1);

@@ -70,7 +70,7 @@ function ofFile(
     }
   };
   for (const rule of rules) collect(rule, rule.ofSource?.(source, context));
-  // In a text that is broken somewhere, what is missing may only be unreadable.
+  // What seems to be missing in a broken text may stand where it can't be read.
   const document = source.syntaxError || source.encoding ? undefined : documentOf(source);
   if (!document || !isNetwork(document)) {
     return { found: withoutConsequences(diagnostics, rules) };
@@ -87,7 +87,7 @@ function ofFile(
   return { document, found: withoutConsequences(diagnostics, rules) };
 }
 
-/** Of a file with placeholders, one finding says so, and none what follows from them. */
+/** A file with placeholders gets one finding for them, and none for what follows from them. */
 function withoutConsequences(found: Diagnostic[], rules: readonly Rule[]): Diagnostic[] {
   const rule = rules.find(({ code }) => code === TEMPLATE);
   const literal = ({ source: { text }, range }: Diagnostic) =>
@@ -112,7 +112,7 @@ function withoutConsequences(found: Diagnostic[], rules: readonly Rule[]): Diagn
 
 /**
  * The plugins in which a key is misspelt or has a value of the wrong type, with how bad that is:
- * of what seems to be missing there, nothing can be said.
+ * what seems to be missing there may be what was misspelt.
  */
 function slipsIn(document: Document): Map<PluginNode, Severity> {
   const slips = new Map<PluginNode, Severity>();

@@ -4,7 +4,7 @@ import { quote } from "./tree.ts";
 /** What can hardly be anything else. */
 const SURE = /\{\{.*?\}\}|\{\{[^{}"]+\}\}|\{%.*?%\}|\$\{[^}\n]*\}|<%.*?%>/;
 
-/** What may be meant as it stands, and is none if nothing is wrong with it. */
+/** Text that may be meant as it stands: a placeholder only where something is wrong with it. */
 const LIKELY =
   /__[A-Z][A-Z0-9_]*__|@[A-Z][A-Z0-9_]*@|<[A-Za-z][\w .-]*>|\$\w+|\$\([^)\n]*\)|%(?:\[\d\])?[sdqtv]\b|%[A-Z][A-Z0-9_]*%/;
 

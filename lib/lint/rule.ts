@@ -92,7 +92,7 @@ export interface RuleText {
   ofAbsence?: boolean;
 }
 
-/** What it finds in a file's text, in its network, in each plugin of it, in all networks of a directory. */
+/** A rule with its checks: of a file's text, its network, each of its plugins, all networks of a directory. */
 export interface Rule extends RuleText {
   ofSource?(source: Source, context: Context): Iterable<Found>;
   ofNetwork?(document: Document, context: Context): Iterable<Found>;

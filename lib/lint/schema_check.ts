@@ -10,7 +10,7 @@ import { meant } from "./schemas/elsewhere.ts";
 import { ipamSchemaOf, schemaOf } from "./schemas/mod.ts";
 import { entries, field, isObject, items, kindOf, property, quote } from "./tree.ts";
 
-/** What the reader of an object is, for messages and for how sure a misspelling is. */
+/** Who reads an object: messages name it, and how sure a misspelling is depends on it. */
 export interface Owner {
   /** Who reads the keys. */
   name: string;
@@ -27,7 +27,7 @@ export function* unknownKeys(node: Node, known: Fields, owner: Owner): Generator
   let lower: Map<string, string> | undefined;
   let guesses = 0;
   for (const { key, name } of entries(node)) {
-    // To look for what was meant takes time, and nobody has that many keys by mistake.
+    // Guessing what was meant takes time, and nobody has that many wrong keys by mistake.
     if (guesses > 100) return;
     if (Object.hasOwn(known, name) || /^[_$]/.test(name) || name === "") continue;
     if (/[./]/.test(name) && !SYSCTL.test(name)) continue;

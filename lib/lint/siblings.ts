@@ -3,7 +3,7 @@ import { dirname, isAbsolute } from "@std/path";
 import { readSources } from "./read.ts";
 import type { Source } from "./source.ts";
 
-/** In a larger directory, to look at all of them would be felt at each key. */
+/** To lint more than these at each keystroke would be felt. */
 const MOST_SIBLINGS = 30;
 
 /** The other configs of the directory, as they are on disk; none if there are too many to look at. */

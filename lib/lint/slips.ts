@@ -145,7 +145,7 @@ function lackingKeys(plugin: PluginNode): string[] {
   const isOld = !property(root, "cniVersions") && /^(0\.[12]\.0)?$/.test(version);
   const needsIpam = schemaOf(plugin)?.ipam === "required" || (isOld && makesNoAddress(plugin));
   if (needsIpam && !plugin.isChained) oneOf(has("ipam"), "ipam");
-  // Whoever writes a subnet, by whatever name, has no plugin that fills it in; but for these.
+  // A config that has a subnet, by whatever name, has no plugin that fills one in, except for these.
   if (ipamType === "host-local" && !FILL_IN_SUBNETS.includes(type ?? "")) {
     const isThere = field(ipam, "subnet") || field(ipam, "ranges") ||
       isPromised(plugin, "ipRanges");

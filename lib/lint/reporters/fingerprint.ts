@@ -1,11 +1,11 @@
-/** What services know findings and files by, from one run to the next. */
+/** How services recognise findings and files from one run to the next. */
 import { createHash } from "node:crypto";
 import { relative } from "@std/path";
 import type { Diagnostic } from "../rule.ts";
 
 /**
- * A name of each finding that stays when lines above it come or go: of the file, the rule and the
- * message, and of the how manieth of these it is.
+ * A hash that identifies each finding and stays when lines above it come or go: of the file, the rule,
+ * the message, and its number among the findings that share all three.
  */
 export function fingerprints(diagnostics: readonly Diagnostic[]): string[] {
   const seen = new Map<string, number>();

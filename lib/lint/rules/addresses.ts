@@ -257,7 +257,7 @@ export const ADDRESSES: readonly Rule[] = [
   },
 ];
 
-/** What is to be written otherwise; --fix does it where it is known what becomes of it. */
+/** A value that is to be written in another way; --fix does it where the plugin is known in full. */
 function written(plugin: PluginNode, { node }: Field<Prefix>, what: string, right: string): Found {
   return {
     at: node,

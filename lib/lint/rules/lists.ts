@@ -95,7 +95,7 @@ export const LISTS: readonly Rule[] = [
       if (kind === "conflist" && name && !property(root, "type")) {
         yield {
           at: propertyNode(root, "plugins")!.children![0],
-          // Of the three, only this program's isolator goes by what is in the file.
+          // Only this program's isolator goes by what is in the file, and not by its name.
           severity: reader === "isolator" ? undefined : "error",
           message: `a ${name} has a list of "plugins"`,
           help: "name the file .conflist",

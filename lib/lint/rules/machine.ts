@@ -115,7 +115,7 @@ export const MACHINE: readonly Rule[] = [
     bad: bridge({}, { subnet: "127.0.0.0/8" }),
     needs: "--probe",
     *ofPlugin(plugin, { machine }) {
-      // On a device of the host, the containers are meant to be in its network.
+      // Containers on macvlan, ipvlan or vlan are meant to be in the host's network.
       if (!machine || (plugin.type !== "bridge" && plugin.type !== "ptp")) return;
       const own = plugin.type === "bridge" ? plugin.text("bridge") || "cni0" : undefined;
       for (const { subnet } of addressingOf(plugin).ranges) {

@@ -39,7 +39,7 @@ export const ROUTES: readonly Rule[] = [
     *ofPlugin(plugin) {
       for (const { prefix: subnet, gateway, isRange } of prefixesOf(plugin)) {
         if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
-        // Of a plugin of another project, it is not known what becomes of the gateway.
+        // It is not known what plugins of other projects do with the gateway.
         const isOnBridge = plugin.type === "bridge" &&
           (plugin.isTrue("isGateway") || plugin.isTrue("isDefaultGateway"));
         // A link-local one is on every link, but a bridge has an address of that kind already.

@@ -21,7 +21,7 @@ export const SPECIAL_ADDRESSES: readonly Rule[] = [
     good: bridge({}, { subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
     *ofPlugin(plugin) {
       const { ranges } = addressingOf(plugin);
-      // Where the range is another network's, it is the subnet that is mistaken.
+      // Where a range is outside its subnet, the subnet is the mistake.
       const mistaken = ranges.filter(({ subnet, start }) =>
         subnet?.value && start?.value && !within(subnet.value, start.value)
       ).map((range) => range.subnet);

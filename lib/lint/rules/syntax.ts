@@ -354,7 +354,7 @@ const PROBLEMS: Readonly<Record<string, readonly [string, string]>> = {
   UnexpectedEndOfNumber: NO_NUMBER,
 };
 
-/** Where a text that ends too early ends: behind what is there, not on an empty line below. */
+/** The place where a text ends too early: behind its last character, not on an empty line below. */
 function behind({ text }: Source, offset: number): { at?: Range } {
   if (offset < text.length) return {};
   return { at: { offset: text.trimEnd().length, length: 1 } };

@@ -64,7 +64,7 @@ export const VERSION_RULES: readonly Rule[] = [
           there ? "an empty" : "no"
         } "cniVersion" and is read as ${DEFAULT_VERSION}`,
         help: title,
-        // What a plugin makes of another version is known of those alone that are.
+        // What another version changes is known only for plugins that are known in full.
         fix: !plugins.every(isKnown)
           ? undefined
           : there

@@ -7,7 +7,7 @@ import { MAIN } from "./main.ts";
 import { META } from "./meta.ts";
 import { THIRD_PARTY } from "./third_party.ts";
 
-/** What people call a key who have the word of another program in mind. */
+/** Keys that people know from other programs, with the keys of plugins that mean the same. */
 const OTHER_WORDS: Readonly<Record<string, readonly string[]>> = {
   cidr: ["subnet"],
   network: ["subnet"],
@@ -63,7 +63,7 @@ function bare(name: string): string {
   return name.replaceAll(/[-_ ]/g, "").toLowerCase();
 }
 
-/** In words, where a key of a plugin belongs instead; `place` is where it stands. */
+/** Says in words where a misplaced key belongs; `place` is where it stands. */
 export function homeOf(name: string, place: "plugin" | "ipam"): string | undefined {
   const ipam = Object.entries(
     place === "ipam" ? { ...IPAM, whereabouts: THIRD_PARTY.whereabouts! } : IPAM,
