@@ -21,24 +21,23 @@ export function runsFirewalld(): boolean {
   }
 }
 
-/** Makes addresses sources of a zone. One that is one already is no error. @throws {OperatorError} */
-export async function addSources(
-  zone: string,
-  addresses: readonly string[],
-  path: string,
-): Promise<void> {
-  for (const address of addresses) await change(zone, "add", address, path);
-}
-
-/** @throws {OperatorError} */
-export async function removeSources(
+/**
+ * Makes addresses sources of a zone, or takes them from it. What is as it shall be is no error. One after
+ * the other: of several in one call, firewall-cmd tells no failure but that of all.
+ *
+ * @throws {OperatorError}
+ */
+export async function changeSources(
+  what: "add" | "remove",
   zone: string,
   addresses: readonly string[],
   path: string,
 ): Promise<void> {
   // What does not run has no zones, and begins without these sources.
-  if (!runsFirewalld()) return;
-  for (const address of addresses) await change(zone, "remove", address, path);
+  if (what === "remove" && !runsFirewalld()) return;
+  for (const address of addresses) {
+    await firewallCmd(path, [`--zone=${zone}`, `--${what}-source=${sourceOf(address)}`]);
+  }
 }
 
 /** Those of addresses that are no sources of a zone. @throws {OperatorError} */
@@ -50,15 +49,6 @@ export async function missingSources(
   const { stdout } = await firewallCmd(path, [`--zone=${zone}`, "--list-sources"]);
   const sources = new Set(stdout.split(/\s+/));
   return addresses.filter((address) => !sources.has(sourceOf(address)));
-}
-
-async function change(
-  zone: string,
-  what: "add" | "remove",
-  address: string,
-  path: string,
-): Promise<void> {
-  await firewallCmd(path, [`--zone=${zone}`, `--${what}-source=${sourceOf(address)}`]);
 }
 
 function sourceOf(address: string): string {

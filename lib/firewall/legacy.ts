@@ -7,7 +7,7 @@ import type { Family } from "../base/ip.ts";
 import { ruleLine } from "./rule.ts";
 import { SavedView } from "./saved.ts";
 import { IptablesTool, legacyTables } from "./tool.ts";
-import type { ApplyOptions, Driver, FirewallChange, FirewallView } from "./view.ts";
+import type { ApplyOptions, Driver, FirewallChange, FirewallView, RuleChange } from "./view.ts";
 
 export class Programs implements Driver {
   /** @param find the programs of a family */
@@ -48,31 +48,24 @@ function missing(family: Family): never {
 }
 
 /** The standard input of each family's `iptables-restore`: its one writer. */
-function restoreTexts(changes: readonly FirewallChange[]): Map<Family, string> {
-  const tables = new Map<Family, Map<string, string[]>>();
-  for (const change of changes) {
-    if ("nft" in change) continue;
-    const { family, table } = placeOf(change);
-    const ofFamily = tables.get(family) ?? new Map<string, string[]>();
-    tables.set(family, ofFamily);
-    ofFamily.set(table, [...ofFamily.get(table) ?? [], ...linesOf(change)]);
-  }
-  return new Map(
-    [...tables].map(([family, ofFamily]) => [
-      family,
-      [...ofFamily].map(([table, lines]) => [`*${table}`, ...lines, "COMMIT", ""].join("\n"))
-        .join(""),
-    ]),
-  );
+function restoreTexts(changes: readonly FirewallChange[]): [Family, string][] {
+  const all = changes.flatMap((change) => "nft" in change ? [] : [change]);
+  return [...Map.groupBy(all, (change) => placeOf(change).family)].map(([family, own]) => {
+    const tables = [...Map.groupBy(own, (change) => placeOf(change).table)];
+    const lines = tables.flatMap((
+      [name, some],
+    ) => [`*${name}`, ...some.flatMap(linesOf), "COMMIT"]);
+    return [family, [...lines, ""].join("\n")];
+  });
 }
 
-export function placeOf(change: Exclude<FirewallChange, { nft: unknown }>) {
+export function placeOf(change: RuleChange) {
   if ("add" in change) return change.add;
   if ("remove" in change) return change.remove;
   return "addChain" in change ? change.addChain : change.removeChain;
 }
 
-function linesOf(change: Exclude<FirewallChange, { nft: unknown }>): string[] {
+function linesOf(change: RuleChange): string[] {
   if ("addChain" in change) return [`-N ${change.addChain.chain}`];
   if ("remove" in change) return [change.remove.id.replace(/^-A/, "-D")];
   if ("removeChain" in change) {

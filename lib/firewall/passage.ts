@@ -14,7 +14,7 @@ import { namesIn } from "../base/exists.ts";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "./firewall.ts";
-import { removeSources } from "./firewalld.ts";
+import { changeSources } from "./firewalld.ts";
 import { keyOf, type Owner } from "./owner.ts";
 import { type FirewallRule, type FoundRule, type Place, single, singleOf } from "./rule.ts";
 import { STATE_DIR, STATE_MODE } from "./tool.ts";
@@ -87,7 +87,7 @@ export async function removePassage(
       what: `let container ${owner.containerId} through no more`,
     });
   }
-  if (record?.zone !== undefined) await removeSources(record.zone, all, path);
+  if (record?.zone !== undefined) await changeSources("remove", record.zone, all, path);
   removeCheckpoint(fileOf(owner));
 }
 

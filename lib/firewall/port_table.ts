@@ -64,11 +64,7 @@ const KINDS: readonly ((family: Family) => SetDefinition)[] = [
 ];
 
 /** Host port → container for this host's own 127.0.0.0/8, of networks with "snat". */
-const LOOPBACK: SetDefinition = {
-  name: "loopback4",
-  key: PORT,
-  value: ["ip daddr", "th dport"],
-};
+const LOOPBACK: SetDefinition = { name: "loopback4", key: PORT, value: ["ip daddr", "th dport"] };
 
 /** Maps and sets by name. */
 export const SETS: ReadonlyMap<string, SetDefinition> = new Map(

@@ -151,16 +151,7 @@ function optionsOf(target: FoundRule["target"], options: readonly string[]): str
 }
 
 /** Targets that may stand without options. */
-const TARGETS = new Set([
-  "REJECT",
-  "LOG",
-  "QUEUE",
-  "TRACE",
-  "NOTRACK",
-  "NFLOG",
-  "CHECKSUM",
-  "SNAT",
-]);
+const TARGETS = new Set("REJECT LOG QUEUE TRACE NOTRACK NFLOG CHECKSUM SNAT".split(" "));
 
 /** Words separated by blanks; one in quotes may hold blanks, and quotes behind a backslash. */
 export function tokens(line: string): string[] {

@@ -158,16 +158,17 @@ export function completing(
   ];
 }
 
-/** A change; built-in chains and tables that it needs are made. */
-export type FirewallChange =
+/** A change of rules; built-in chains and tables that it needs are made. */
+export type RuleChange =
   | AddedRule
   /** A chain of one's own, which is not there. */
   | { addChain: Place }
   | { remove: FoundRule }
   /** With its rules; nothing may jump to it. */
-  | { removeChain: Place }
-  /** Of a table of our own in nf_tables. */
-  | { nft: Change };
+  | { removeChain: Place };
+
+/** The same, or one of a table of our own in nf_tables. */
+export type FirewallChange = RuleChange | { nft: Change };
 
 /**
  * Says what to change, given what is there; asked again when somebody else has changed something

@@ -41,34 +41,35 @@ const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
 /**
- * The sockets stay open between calls: close(2) of one waits until the kernel has freed the rules
- * that were deleted through it, which takes ten times as long as the deletion. After an error they
- * are renewed, since a socket whose receive buffer overflowed (ENOBUFS) may still hold answers to
- * an earlier request; not after a refusal, which is the answer and all of it.
+ * A socket that stays open between calls: close(2) of one waits until the kernel has freed the rules
+ * that were deleted through it, which takes ten times as long as the deletion. After an error it is
+ * renewed, since a socket whose receive buffer overflowed (ENOBUFS) may still hold answers to an earlier
+ * request; not after a refusal, which is the answer and all of it.
  */
-let requests: NetlinkSocket | undefined;
-let batches: BatchSocket | undefined;
+class Kept<S extends Disposable> {
+  #socket?: S;
 
-/** nfnetlink in this process's network namespace, for single requests. @throws {SystemError} */
-export function nfnetlink(): NetlinkSocket {
-  return requests ??= new NetlinkSocket(NETLINK_NETFILTER);
+  constructor(private readonly open: () => S) {}
+
+  use<T>(work: (socket: S) => T): T {
+    try {
+      return work(this.#socket ??= this.open());
+    } catch (error) {
+      if (!(error instanceof Refusal)) {
+        this.#socket?.[Symbol.dispose]();
+        this.#socket = undefined;
+      }
+      throw error;
+    }
+  }
 }
 
-/**
- * Asks with {@link nfnetlink}'s socket, and renews that after an error.
- *
- * @throws {SystemError}
- */
+const requests = new Kept(() => new NetlinkSocket(NETLINK_NETFILTER));
+const batches = new Kept(() => new BatchSocket());
+
+/** Asks nfnetlink in this process's network namespace. @throws {SystemError} */
 export function withNfnetlink<T>(ask: (socket: NetlinkSocket) => T): T {
-  try {
-    return ask(nfnetlink());
-  } catch (error) {
-    if (!(error instanceof Refusal)) {
-      requests?.[Symbol.dispose]();
-      requests = undefined;
-    }
-    throw error;
-  }
+  return requests.use(ask);
 }
 
 /** struct nfgenmsg: what every nfnetlink message begins with. */
@@ -109,16 +110,7 @@ export function applyBatch(
   options: BatchOptions = {},
 ): Message[] | undefined {
   if (changes.length === 0) return [];
-  const socket = batches ??= new BatchSocket();
-  try {
-    return socket.apply(subsystem, changes, what, options);
-  } catch (error) {
-    if (!(error instanceof Refusal)) {
-      batches?.[Symbol.dispose]();
-      batches = undefined;
-    }
-    throw error;
-  }
+  return batches.use((socket) => socket.apply(subsystem, changes, what, options));
 }
 
 /** A socket for batches, whose buffers grow with them; of this process's network namespace or another. */

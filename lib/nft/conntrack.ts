@@ -2,7 +2,7 @@
 import { SystemError } from "../kernel/libc.ts";
 import { attribute, type Message, nested, opened, u32 } from "../netlink/message.ts";
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { nfHeader, nfnetlink, NFNL_SUBSYS_CTNETLINK } from "./batch.ts";
+import { nfHeader, NFNL_SUBSYS_CTNETLINK, withNfnetlink } from "./batch.ts";
 
 const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
 const IPCTNL_MSG_CT_GET = message(1);
@@ -69,17 +69,19 @@ export function forgetUdpFlows(
   matches: (destination: string, port: number) => boolean,
 ): number {
   if (ports.length === 0) return 0;
-  const socket = nfnetlink();
   const header = headerOf(family);
   const only = ports.length === 1 ? ports[0]! : undefined;
   // The kernel filters by one port at most: so each flow is looked at here again.
-  const flows = dump(socket, family, IPPROTO_UDP, only, (message) => {
+  const flows = dump(family, IPPROTO_UDP, only, (message) => {
     const flow = decodeUdpFlow(message, family);
     return flow && matches(flow.destination, flow.port) ? flow.identity : undefined;
   });
   for (const identity of flows) {
     try {
-      socket.request(IPCTNL_MSG_CT_DELETE, 0, [header, ...identity], "forget a tracked connection");
+      const parts = [header, ...identity];
+      withNfnetlink((socket) =>
+        socket.request(IPCTNL_MSG_CT_DELETE, 0, parts, "forget a tracked connection")
+      );
     } catch (error) {
       // It ended by itself in the meantime.
       if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
@@ -94,7 +96,6 @@ function headerOf(family: 4 | 6): Uint8Array {
 
 /** Walks the connections of a protocol, and of one port where it is given. */
 function dump<T>(
-  socket: ReturnType<typeof nfnetlink>,
   family: 4 | 6,
   protocol: number,
   port: number | undefined,
@@ -105,16 +106,13 @@ function dump<T>(
     wanted.push(attribute(CTA_PROTO_DST_PORT, new Uint8Array([port >> 8, port & 0xff])));
   }
   const flags = FILTER_PROTO_NUM | (port === undefined ? 0 : FILTER_PROTO_DST_PORT);
-  return socket.dump(
-    IPCTNL_MSG_CT_GET,
-    [
-      headerOf(family),
-      nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
-      nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
-    ],
-    "list tracked connections",
-    decode,
-  );
+  const filter = [
+    headerOf(family),
+    nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
+    nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
+  ];
+  const what = "list tracked connections";
+  return withNfnetlink((socket) => socket.dump(IPCTNL_MSG_CT_GET, filter, what, decode));
 }
 
 /** A connection that is tracked: who asked for what, and who answers. */
@@ -143,6 +141,6 @@ export function decodeFlow({ body }: Message, family: 4 | 6): Flow | undefined {
 /** The connections to a port, whatever its address. @throws {SystemError} */
 export function flowsTo(family: 4 | 6, protocol: "tcp" | "udp", port: number): Flow[] {
   const number = protocol === "tcp" ? IPPROTO_TCP : IPPROTO_UDP;
-  return dump(nfnetlink(), family, number, port, (message) => decodeFlow(message, family))
+  return dump(family, number, port, (message) => decodeFlow(message, family))
     .filter((one) => one.port === port);
 }

@@ -43,13 +43,7 @@ function data(type: number, value: Uint8Array): Uint8Array {
 }
 
 /** Keys of `meta`. */
-export const META = {
-  protocol: 1,
-  iifname: 6,
-  oifname: 7,
-  nfproto: 15,
-  l4proto: 16,
-} as const;
+export const META = { protocol: 1, iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 
 /** Loads a fact about the packet that is not in its bytes. */
 export function meta(key: keyof typeof META, register = REGISTER): Expression {

@@ -4,18 +4,11 @@
  * only by who asks for that chain.
  */
 import { cString, SystemError } from "../kernel/libc.ts";
-import {
-  attribute,
-  Attributes,
-  eachAttribute,
-  malformed,
-  opened,
-  view,
-} from "../netlink/message.ts";
+import { attribute, Attributes, eachAttribute, malformed, opened } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { nfHeader, withNfnetlink } from "./batch.ts";
 import { nfMessage, type RuleHandle } from "./changes.ts";
-import { commentIn, NFPROTO, type TableFamily } from "./wire.ts";
+import { be64, commentIn, NFPROTO, type TableFamily } from "./wire.ts";
 
 const NFT_MSG_GETTABLE = nfMessage(1);
 const NFT_MSG_GETCHAIN = nfMessage(4);
@@ -121,7 +114,7 @@ export class Rules {
     const answer = this.#ask(NFT_MSG_GETRULE, [
       attribute(NFTA_RULE_TABLE, cString(table)),
       attribute(NFTA_RULE_CHAIN, cString(chain)),
-      attribute(NFTA_RULE_HANDLE, handleBytes(handle)),
+      attribute(NFTA_RULE_HANDLE, be64(BigInt(handle))),
     ], `read rule ${handle} of ${chain}`);
     return answer !== undefined && listedRule(table, chain, answer).comment === comment;
   }
@@ -203,10 +196,4 @@ function contains(bytes: Uint8Array, part: Uint8Array): boolean {
     if (part.every((byte, i) => bytes[at + i] === byte)) return true;
   }
   return false;
-}
-
-function handleBytes(handle: string): Uint8Array {
-  const bytes = new Uint8Array(8);
-  view(bytes).setBigUint64(0, BigInt(handle));
-  return bytes;
 }

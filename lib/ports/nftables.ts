@@ -1,6 +1,6 @@
 // deno-lint-ignore-file require-await
 /** The nftables backend: the elements of one table, changed over netlink in one transaction. */
-import { OperatorError } from "../base/error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Firewall } from "../firewall/firewall.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
@@ -26,8 +26,8 @@ const EEXIST = 17;
 export class Nftables implements Backend {
   async install(record: MappingRecord, _lock: FileLock, change: ChangeRules): Promise<Traces> {
     const own = ownElements(record);
-    try {
-      await change({
+    await told(
+      change({
         families: [],
         plan: (_, refused) => {
           const isKnown = refused?.errno === ENOENT || refused?.errno === EEXIST;
@@ -42,10 +42,8 @@ export class Nftables implements Backend {
           ].map((nft) => ({ nft }));
         },
         what: `write the elements of container ${record.containerId}`,
-      });
-    } catch (error) {
-      throw failure(error);
-    }
+      }),
+    );
     return {};
   }
 
@@ -59,17 +57,15 @@ export class Nftables implements Backend {
         element.comment === commentOf(containerId) && !kept.has(nameOf(element))
       );
     };
-    try {
-      await Firewall.ofKind("nf_tables", "").change({
+    await told(
+      Firewall.ofKind("nf_tables", "").change({
         families: [],
         plan: (_, refused) =>
           changesOf(refused || !recorded ? marked() : recorded, deleteElements)
             .map((nft) => ({ nft })),
         what: `delete the elements of container ${containerId}`,
-      });
-    } catch (error) {
-      throw failure(error);
-    }
+      }),
+    );
   }
 
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
@@ -92,10 +88,8 @@ export class Nftables implements Backend {
     } catch (error) {
       throw new OperatorError(
         "no_nftables",
-        `this kernel has no nf_tables (${
-          (error as Error).message
-        }); load the module nf_tables, or ` +
-          'use "backend": "iptables"',
+        `this kernel has no nf_tables (${messageOf(error)}); load the module nf_tables, or use ` +
+          '"backend": "iptables"',
         { cause: error },
       );
     }
@@ -158,9 +152,12 @@ function changesOf(
   return [...bySet].flatMap(([name, part]) => make(NFT_TABLE, SETS.get(name)!, part));
 }
 
-function failure(error: unknown): unknown {
-  if (!(error instanceof SystemError)) return error;
-  return new OperatorError("nft_failed", `nftables rules could not be changed: ${error.message}`, {
-    cause: error,
-  });
+async function told(change: Promise<unknown>): Promise<void> {
+  try {
+    await change;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const message = `nftables rules could not be changed: ${error.message}`;
+    throw new OperatorError("nft_failed", message, { cause: error });
+  }
 }

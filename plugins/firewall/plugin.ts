@@ -8,7 +8,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { FAMILIES, type Family } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
-import { addSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
+import { changeSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
 import type { Owner } from "../../lib/firewall/owner.ts";
 import {
   PASSAGE_CHAIN,
@@ -86,7 +86,7 @@ async function letThrough(
           ]),
         what: `let container ${way.containerId} through`,
       });
-      if (zone !== undefined) await addSources(zone, addresses, path);
+      if (zone !== undefined) await changeSources("add", zone, addresses, path);
     } catch (error) {
       await removePassage(way, path);
       throw error;
