@@ -7,12 +7,7 @@ const text = (value: unknown, otherwise: string) => typeof value === "string" ? 
 
 const masquerade = () => import("./shared/masquerade.ts");
 const passage = () => import("./firewall/plugin.ts");
-
-/** What two types have for `ipMasq`. */
-const MASQUERADES: Pick<PluginType, "repair" | "missing"> = {
-  repair: async (...call) => await (await masquerade()).restoreMasquerade(...call),
-  missing: async (...call) => await (await masquerade()).missingMasquerade(...call),
-};
+const bridgeRules = () => import("./bridge/restore.ts");
 
 const TYPES: readonly PluginType[] = [
   {
@@ -42,14 +37,16 @@ const TYPES: readonly PluginType[] = [
     standard: true,
     load: async () => (await import("./bridge/plugin.ts")).bridge,
     traces: ({ bridge }) => ({ bridge: text(bridge, "cni0") }),
-    ...MASQUERADES,
+    repair: async (...call) => await (await bridgeRules()).restoreRules(...call),
+    missing: async (...call) => await (await bridgeRules()).missingRules(...call),
   },
   {
     type: "ptp",
     kind: "main",
     standard: true,
     load: async () => (await import("./ptp/plugin.ts")).ptp,
-    ...MASQUERADES,
+    repair: async (...call) => await (await masquerade()).restoreMasquerade(...call),
+    missing: async (...call) => await (await masquerade()).missingMasquerade(...call),
   },
   {
     type: "macvlan",

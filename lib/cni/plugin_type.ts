@@ -5,6 +5,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { FirewallView } from "../firewall/view.ts";
 import type { Plugin } from "./invocation.ts";
+import type { Result } from "./result.ts";
 import type { SpecVersion } from "./version.ts";
 
 /** What an attachment by a plugin may leave behind on a host. */
@@ -52,16 +53,19 @@ export interface PluginType {
     config: JsonObject,
     attachment: LiveAttachment,
     views: readonly FirewallView[],
-  ) => Promise<"masquerade_gone" | "passage_gone" | undefined>;
+  ) => Promise<LostRules | undefined>;
 }
+
+/** What of a plugin's rules may be missing, as the code of a cause. */
+export type LostRules = "masquerade_gone" | "passage_gone" | "isolation_gone";
 
 /** An attachment whose container goes on. */
 export interface LiveAttachment {
   network: string;
   containerId: string;
   ifName: string;
-  /** With prefix lengths. */
-  addresses: readonly string[];
+  /** Of the last plugin's ADD. */
+  result: Result;
   /** Where programs are looked for. */
   path: string;
 }

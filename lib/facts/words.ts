@@ -223,6 +223,8 @@ const WORDS = {
     "nothing masquerades (MASQUERADE) what {container} sends out[ from {address} by {device}][; one comes near: {route}] | somebody flushed the nat table (a firewall's reload does so)",
   passage_gone:
     "nothing lets what {container} sends through the host's filter any more | somebody flushed the filter, or reloaded firewalld",
+  isolation_gone:
+    "rules that keep {container} and others apart are gone | somebody flushed the filter (ingressPolicy), or nf_tables' table bridge nat (macspoofchk)",
   masquerade_shadowed:
     "a rule of {chain} takes what {container} sends before it is masqueraded: {rule} | delete it if it is not meant so",
   // Programs at a link.

@@ -56,6 +56,14 @@ export function addMacSpoofCheck(call: Owner, host: string, mac: string): void {
   ], `hold ${host} to its hardware address`);
 }
 
+/** Whether all of that is there. @throws {SystemError} */
+export function hasMacSpoofCheck(call: Owner): boolean {
+  const { chain, macChain, comment } = namesOf(call);
+  const rules = new Rules(TABLE.family);
+  return rules.withComment(TABLE.name, BASE, comment).length === 1 &&
+    rules.count(TABLE.name, chain) === 1 && rules.count(TABLE.name, macChain) === 2;
+}
+
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
 export function removeMacSpoofCheck(call: Owner): void {
   remove(namesOf(call));

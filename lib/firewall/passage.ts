@@ -47,9 +47,10 @@ export function passageRules(addresses: readonly string[], family: Family): Fire
 }
 
 /** @throws {OperatorError} `file` */
-export function recordPassage({ containerId, network, ifName, addresses, zone }: Passage): void {
+export function recordPassage(passage: Passage): void {
+  const { containerId, network, ifName, addresses, zone } = passage;
   makeDirectory(RECORDS, STATE_MODE.directory);
-  const record = { containerId, network, ifName, addresses, ...zone === undefined ? {} : { zone } };
+  const record = { containerId, network, ifName, addresses, zone };
   writeCheckpoint(fileOf(record), JSON.stringify(record), STATE_MODE.file);
 }
 

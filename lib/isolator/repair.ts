@@ -18,12 +18,11 @@ export async function repairAttachment(
   const { settings: { layout, path }, registry } = isolator;
   const { plugins, result } = readAttachment(layout, containerId, attachment);
   if (!result) return false;
-  const addresses = result.ips.map(({ address }) => address);
   let repaired = false;
   for (const config of plugins) {
     const repair = registry.get(String(config.type))?.repair;
     if (!repair) continue;
-    repaired = await repair(config, { ...attachment, containerId, addresses, path }) || repaired;
+    repaired = await repair(config, { ...attachment, containerId, result, path }) || repaired;
   }
   return repaired;
 }

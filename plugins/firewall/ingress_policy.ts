@@ -2,15 +2,9 @@
 import type { Result } from "../../lib/cni/result.ts";
 import { isInterfaceName } from "../../lib/cni/config.ts";
 import type { Family } from "../../lib/base/ip.ts";
-import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
-import {
-  type AddedRule,
-  completing,
-  type FirewallChange,
-  type FirewallView,
-} from "../../lib/firewall/view.ts";
-import { wrong } from "../shared/fields.ts";
-import type { Call } from "../shared/standard_plugin.ts";
+import { type FirewallRule, jumpOf, type Place } from "../../lib/firewall/rule.ts";
+import type { AddedRule } from "../../lib/firewall/view.ts";
+import { type Fields, wrong } from "../shared/fields.ts";
 
 /** `same-bridge`: from containers of the same bridge; `isolated`: from none. */
 export type IngressPolicy = "open" | "same-bridge" | "isolated";
@@ -20,17 +14,21 @@ const STAGE_1 = "CNI-ISOLATION-STAGE-1";
 const STAGE_2 = "CNI-ISOLATION-STAGE-2";
 const COMMENT = "CNI firewall plugin rules (ingressPolicy: same-bridge|isolated)";
 
-/** @throws {CniError} */
-export function readIngressPolicy({ config }: Call): IngressPolicy {
-  const policy = config.text("ingressPolicy") || "open";
-  if (POLICIES.includes(policy)) return policy as IngressPolicy;
-  return config.fail("ingressPolicy", POLICIES.join(", "));
+/** The bridge that the plugin before made, whose containers are kept from others' packets. */
+export interface Isolated {
+  bridge: string;
+  policy: IngressPolicy;
 }
 
-/** The bridge that the plugin before made. @throws {CniError} */
-export function bridgeOf({ interfaces }: Result): string {
+/** Undefined where everybody may reach the containers. @throws {CniError} */
+export function readIsolated(config: Fields, { interfaces }: Result): Isolated | undefined {
+  const policy = config.text("ingressPolicy") || "open";
+  if (!POLICIES.includes(policy)) config.fail("ingressPolicy", POLICIES.join(", "));
+  if (policy === "open") return undefined;
   const bridge = interfaces[0]?.name;
-  if (bridge !== undefined && isInterfaceName(bridge)) return bridge;
+  if (bridge !== undefined && isInterfaceName(bridge)) {
+    return { bridge, policy: policy as IngressPolicy };
+  }
   throw wrong("ingressPolicy needs the bridge that the plugin before made, and there is none");
 }
 
@@ -39,11 +37,9 @@ export function bridgeOf({ interfaces }: Result): string {
  * bridge's, and stay when a container goes.
  */
 export function isolation(
-  view: FirewallView,
-  bridge: string,
-  policy: IngressPolicy,
+  { bridge, policy }: Isolated,
   family: Family,
-): FirewallChange[] {
+): { chains: Place[]; rules: AddedRule[] } {
   const comment = `CNI firewall plugin rules (ingressPolicy: ${policy})`;
   const [own, other] = [{ is: bridge }, { is: bridge, not: true }];
   const at = (chain: string): Place => ({ family, table: "filter", chain });
@@ -56,7 +52,7 @@ export function isolation(
     first,
   });
   const within: Pick<FirewallRule, "inDevice" | "comment"> = { inDevice: own, comment };
-  return completing(view, [at(STAGE_1), at(STAGE_2)], [
+  const rules = [
     rule("FORWARD", { target: { jump: STAGE_1 } }, true),
     rule(STAGE_1, { ...within, outDevice: other, target: { jump: STAGE_2 } }, true),
     ...policy === "isolated"
@@ -65,5 +61,11 @@ export function isolation(
     rule(STAGE_1, { target: { verdict: "RETURN" } }),
     rule(STAGE_2, { outDevice: own, target: { verdict: "DROP" } }, true),
     rule(STAGE_2, { target: { verdict: "RETURN" } }),
-  ]);
+  ];
+  return { chains: [at(STAGE_1), at(STAGE_2)], rules };
+}
+
+/** Whether a rule is one of these, or leads to them. */
+export function isOfBridge(rule: FirewallRule): boolean {
+  return [rule.chain, jumpOf(rule)].some((chain) => chain === STAGE_1 || chain === STAGE_2);
 }

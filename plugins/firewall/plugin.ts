@@ -3,7 +3,7 @@
  * plugins/meta/firewall): by rules of iptables, or as a source of a zone of firewalld.
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
-import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
+import type { LiveAttachment, LostRules } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { FAMILIES, type Family } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
@@ -11,14 +11,15 @@ import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
 import type { Owner } from "../../lib/firewall/owner.ts";
 import {
+  type Passage,
   PASSAGE_CHAIN,
   passageRules,
   recordPassage,
   removePassage,
 } from "../../lib/firewall/passage.ts";
-import type { FirewallRule, Place } from "../../lib/firewall/rule.ts";
+import type { Place } from "../../lib/firewall/rule.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
-import { completing, type FirewallChange, type FirewallView } from "../../lib/firewall/view.ts";
+import { type AddedRule, completing, type FirewallView } from "../../lib/firewall/view.ts";
 import { withoutLength } from "../shared/addresses.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import {
@@ -28,7 +29,7 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { SINCE } from "../shared/since.ts";
-import { bridgeOf, isolation, readIngressPolicy } from "./ingress_policy.ts";
+import { isOfBridge, type Isolated, isolation, readIsolated } from "./ingress_policy.ts";
 
 export const firewall: Plugin = standardPlugin({
   since: SINCE.firewall,
@@ -42,32 +43,23 @@ const ADMIN_CHAIN = "CNI-ADMIN";
 const ZONE = "trusted";
 
 /** Who is let through, by which way. */
-interface Way extends Owner {
-  addresses: readonly string[];
-  /** Of firewalld; else by rules. */
-  zone?: string;
+interface Way extends Passage {
   /** Where operators' own rules are. */
   admin: string;
+  isolated?: Isolated | undefined;
 }
 
 async function add(call: Call): Promise<Result> {
   const result = requirePrevResult(call);
-  const policy = readIngressPolicy(call);
-  const way = wayOf(call, call.config, addressesOf(result));
-  const bridge = policy === "open" ? undefined : bridgeOf(result);
-  const more = bridge === undefined
-    ? () => []
-    : (view: FirewallView, family: Family) => isolation(view, bridge, policy, family);
-  await letThrough(way, call.invocation, more);
+  await letThrough(wayOf(call, call.config, result), call.invocation);
   return result;
 }
 
 async function letThrough(
   way: Way,
   { path, firewall }: { path: string; firewall?: FirewallTransaction },
-  more: (view: FirewallView, family: Family) => FirewallChange[] = () => [],
 ): Promise<void> {
-  const { addresses, zone, admin } = way;
+  const { addresses, zone } = way;
   const families = FAMILIES.filter((family) => passageRules(addresses, family).length > 0);
   await changeRules(firewall, path, "firewall", async (change) => {
     recordPassage(way);
@@ -75,15 +67,10 @@ async function letThrough(
       await change({
         families,
         plan: (view) =>
-          families.flatMap((family) => [
-            ...zone === undefined
-              ? completing(view, [PASSAGE_CHAIN, admin].map((chain) => at(family, chain)), [
-                ...leading(family, admin).map((add) => ({ add, first: true })),
-                ...passageRules(addresses, family).map((add) => ({ add })),
-              ])
-              : [],
-            ...more(view, family),
-          ]),
+          families.flatMap((family) => {
+            const { chains, rules } = wanted(way, family);
+            return completing(view, chains, rules);
+          }),
         what: `let container ${way.containerId} through`,
       });
       if (zone !== undefined) await changeSources("add", zone, addresses, path);
@@ -94,15 +81,29 @@ async function letThrough(
   });
 }
 
-const at = (family: Family, chain: string): Place => ({ family, table: "filter", chain });
-
-/** What leads to the containers' rules, and to the operators' own before them. */
-function leading(family: Family, admin: string): FirewallRule[] {
-  const [rules, overrides] = ["CNI firewall plugin rules", "CNI firewall plugin admin overrides"];
-  return [
-    { ...at(family, "FORWARD"), comment: rules, target: { jump: PASSAGE_CHAIN } },
-    { ...at(family, PASSAGE_CHAIN), comment: overrides, target: { jump: admin } },
-  ];
+/** The chains and rules of a container and its bridge: also what leads to them, and to operators' own before. */
+function wanted({ addresses, zone, admin, isolated }: Way, family: Family) {
+  const at = (chain: string): Place => ({ family, table: "filter", chain });
+  const lead = (from: string, to: string, comment: string): AddedRule => ({
+    add: { ...at(from), comment, target: { jump: to } },
+    first: true,
+  });
+  const own = passageRules(addresses, family);
+  const found: { chains: Place[]; rules: AddedRule[] } = { chains: [], rules: [] };
+  if (own.length > 0 && zone === undefined) {
+    found.chains.push(at(PASSAGE_CHAIN), at(admin));
+    found.rules.push(
+      lead("FORWARD", PASSAGE_CHAIN, "CNI firewall plugin rules"),
+      lead(PASSAGE_CHAIN, admin, "CNI firewall plugin admin overrides"),
+      ...own.map((add) => ({ add })),
+    );
+  }
+  if (own.length > 0 && isolated) {
+    const { chains, rules } = isolation(isolated, family);
+    found.chains.push(...chains);
+    found.rules.push(...rules);
+  }
+  return found;
 }
 
 /** By the record; what an earlier program or the reference made, by the result. */
@@ -113,35 +114,42 @@ async function del(call: Call): Promise<void> {
 
 async function check(call: Call): Promise<void> {
   const { path } = call.invocation;
-  const way = wayOf(call, call.config, addressesOf(requirePrevResult(call)));
+  const way = wayOf(call, call.config, requirePrevResult(call));
   const view = await (await Firewall.of(path)).look();
   const missing = await missingOf(way, view, path);
-  if (missing !== undefined) throw wrong(missing);
+  if (missing) throw wrong(missing[0]);
 }
 
-async function missingOf(way: Way, view: FirewallView, path: string): Promise<string | undefined> {
-  const { addresses, zone, admin } = way;
-  if (zone !== undefined) {
-    const [lost] = await missingSources(zone, addresses, path);
-    return lost && `${lost} is no source of firewalld's zone ${zone}`;
+/** What is missing first, for people, and for whom that is. */
+async function missingOf(
+  way: Way,
+  view: FirewallView,
+  path: string,
+): Promise<[text: string, of: LostRules] | undefined> {
+  const { addresses, zone } = way;
+  const [shut] = zone === undefined ? [] : await missingSources(zone, addresses, path);
+  if (shut !== undefined) {
+    return [`${shut} is no source of firewalld's zone ${zone}`, "passage_gone"];
   }
-  const [lost] = FAMILIES.flatMap((family) => {
-    const own = passageRules(addresses, family);
-    return own.length > 0 ? view.missing([...leading(family, admin), ...own]) : [];
-  });
+  const [lost] = FAMILIES.flatMap((family) =>
+    view.missing(wanted(way, family).rules.map(({ add }) => add))
+  );
   if (!lost) return undefined;
   const what = lost.source ?? lost.destination;
-  return `a rule of ${lost.chain} is gone${what ? `: that of ${what.address}` : ""}`;
+  return [
+    `a rule of ${lost.chain} is gone${what ? `: that of ${what.address}` : ""}`,
+    isOfBridge(lost) ? "isolation_gone" : "passage_gone",
+  ];
 }
 
-/** Lets an attachment through again that somebody's flush or reload has shut out. */
+/** Lets an attachment through again that somebody's flush or reload has shut out, and keeps others out. */
 export async function restorePassage(
   config: JsonObject,
-  { path, addresses, ...owner }: LiveAttachment,
+  { path, result, ...owner }: LiveAttachment,
 ): Promise<boolean> {
-  const way = wayOf(owner, new Fields(config), addresses.map(withoutLength));
+  const way = wayOf(owner, new Fields(config), result);
   const view = await (await Firewall.of(path)).look();
-  if (await missingOf(way, view, path) === undefined) return false;
+  if (!await missingOf(way, view, path)) return false;
   await letThrough(way, { path });
   return true;
 }
@@ -149,14 +157,14 @@ export async function restorePassage(
 /** @param views all that there is of the host's rules */
 export async function missingPassage(
   config: JsonObject,
-  { path, addresses, ...owner }: LiveAttachment,
+  { path, result, ...owner }: LiveAttachment,
   views: readonly FirewallView[],
-): Promise<"passage_gone" | undefined> {
-  const way = wayOf(owner, new Fields(config), addresses.map(withoutLength));
-  for (const view of views) {
-    if (await missingOf(way, view, path) === undefined) return undefined;
-  }
-  return "passage_gone";
+): Promise<LostRules | undefined> {
+  const way = wayOf(owner, new Fields(config), result);
+  const lost = await Promise.all(views.map((view) => missingOf(way, view, path)));
+  // Of two kinds of iptables, the one that has most of it.
+  const all = lost.map((one) => one?.[1]);
+  return all.includes(undefined) ? undefined : all.find((of) => of === "isolation_gone") ?? all[0];
 }
 
 function addressesOf({ ips }: Result): string[] {
@@ -164,11 +172,7 @@ function addressesOf({ ips }: Result): string[] {
 }
 
 /** @throws {CniError} */
-function wayOf(
-  { containerId, network, ifName }: Owner,
-  config: Fields,
-  addresses: readonly string[],
-): Way {
+function wayOf({ containerId, network, ifName }: Owner, config: Fields, result: Result): Way {
   const backend = config.text("backend") ?? "";
   const isFirewalld = backend === "firewalld" || (backend !== "iptables" && runsFirewalld());
   const zone = config.text("firewalldZone") || ZONE;
@@ -179,5 +183,9 @@ function wayOf(
   if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/.test(admin)) {
     throw wrong(`iptablesAdminChainName is ${quote(admin)}; it must be a chain's name`);
   }
-  return { containerId, network, ifName, addresses, admin, ...isFirewalld ? { zone } : {} };
+  return {
+    ...{ containerId, network, ifName, admin, addresses: addressesOf(result) },
+    isolated: readIsolated(config, result),
+    ...isFirewalld ? { zone } : {},
+  };
 }

@@ -61,8 +61,9 @@ export async function removeMasquerade(call: Masqueraded): Promise<void> {
  */
 export async function restoreMasquerade(
   config: JsonObject,
-  { addresses, path, ...owner }: LiveAttachment,
+  { result, path, ...owner }: LiveAttachment,
 ): Promise<boolean> {
+  const addresses = result.ips.map(({ address }) => address);
   const call: Masqueraded = { ...owner, config: new Fields(config), invocation: { path } };
   if (!call.config.flag("ipMasq") || addresses.length === 0) return false;
   const view = await (await Firewall.of(path)).look();
@@ -79,10 +80,10 @@ export async function restoreMasquerade(
  */
 export async function missingMasquerade(
   config: JsonObject,
-  { addresses, ...owner }: LiveAttachment,
+  { result, ...owner }: LiveAttachment,
   views: readonly FirewallView[],
 ): Promise<"masquerade_gone" | undefined> {
-  if (!new Fields(config).flag("ipMasq") || addresses.length === 0) return undefined;
+  if (!new Fields(config).flag("ipMasq") || result.ips.length === 0) return undefined;
   for (const view of views) if (chains.hasMasquerade(owner, view)) return undefined;
   return await (await ownTable()).hasMasquerade(owner) ? undefined : "masquerade_gone";
 }

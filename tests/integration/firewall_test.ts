@@ -206,10 +206,12 @@ for (const { name, variant, save } of DRIVERS) {
     await Deno.mkdir(configs);
     const [bridge, , firewall] = LIST;
     const mapper = { type: "mesos-cni-port-mapper", chain: "FW.TEST", snat: true };
-    await Deno.writeTextFile(
-      `${configs}/fw.conflist`,
-      JSON.stringify({ ...versions, plugins: [bridge, mapper, firewall] }),
-    );
+    const plugins = [
+      { ...bridge, macspoofchk: true },
+      mapper,
+      { ...firewall, ingressPolicy: "same-bridge" },
+    ];
+    await Deno.writeTextFile(`${configs}/fw.conflist`, JSON.stringify({ ...versions, plugins }));
     const env = { PATH: agent.path };
     const cni = async (...args: string[]) =>
       await agent.sandbox.run([
@@ -236,6 +238,7 @@ for (const { name, variant, save } of DRIVERS) {
     const seen = () =>
       seenOutside((argv) => agent.sandbox.ok(["nsenter", `--net=${handle}`, ...argv]), outside);
     assertEquals(await seen(), AGENT);
+    const whole = (await state(agent, save)).sort();
     for (const table of ["nat", "filter", "raw"]) {
       await agent.sandbox.ok(["iptables", "-t", table, "-F"], { env });
     }
@@ -244,6 +247,25 @@ for (const { name, variant, save } of DRIVERS) {
     assertStringIncludes(status.stdout, "c1: ");
     assertEquals((await cni("isolator", "recover")).code, 0);
     assertEquals(await seen(), AGENT);
+    assertEquals((await state(agent, save)).sort(), whole);
+    // What keeps others from its bridge, and it from others' hardware addresses, is missed by itself, too.
+    const spoofing = async () => await agent.sandbox.ok(["nft", "list", "table", "bridge", "nat"]);
+    const checks = await spoofing();
+    assertStringIncludes(checks, "macspoofchk-c1-eth0");
+    for (
+      const flush of [
+        ["iptables", "-F", "CNI-ISOLATION-STAGE-2"],
+        ["nft", "flush", "chain", "bridge", "nat", "PREROUTING"],
+        ["nft", "flush", "chain", "bridge", "nat", "cni-br-iface-c1-eth0-mac"],
+        ["nft", "delete", "table", "bridge", "nat"],
+      ]
+    ) {
+      await agent.sandbox.ok(flush, { env });
+      assertStringIncludes((await cni("status")).stdout, "c1: isolation gone");
+      assertEquals((await cni("isolator", "recover")).code, 0);
+      assertEquals((await state(agent, save)).sort(), whole);
+      assertEquals(await spoofing(), checks, flush.join(" "));
+    }
     assertEquals((await cni("status")).stdout.includes("c1: "), false, status.stdout);
 
     // A second one wants the same port: nothing of it is left, of the first one everything.

@@ -1,6 +1,7 @@
 /** Mapped ports and the other rules of plugins: whether they are there, and no process has the port. */
 import { variable } from "../../base/environment.ts";
 import { statOf } from "../../base/exists.ts";
+import type { LostRules } from "../../cni/plugin_type.ts";
 import type { PortMapping } from "../../cni/port_mappings.ts";
 import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
@@ -9,7 +10,7 @@ import { unlessRefused } from "../unless.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { describeMapping } from "../../ports/mapping.ts";
 import type { Agent } from "../agent.ts";
-import { type Cause, cause, RECOVER, run } from "../cause.ts";
+import { type Cause, cause, type Mechanism, RECOVER, run } from "../cause.ts";
 import { blind, type Look, nothing, saw } from "../look.ts";
 import { type Attached, pluginOf, type Scene } from "../scene.ts";
 
@@ -95,6 +96,13 @@ export function readOtherDirectories({ sources }: Agent): Look {
     : saw("records of mapped ports", []);
 }
 
+/** What each is of, and what of it was looked for. */
+const LOST: Readonly<Record<LostRules, [Mechanism, string]>> = {
+  masquerade_gone: ["masquerade", '"ipMasq", and the rules of it are not there'],
+  passage_gone: ["iptables", "the plugin firewall, whose rules or zone it is not in"],
+  isolation_gone: ["iptables", '"ingressPolicy" or "macspoofchk", and rules of it are not there'],
+};
+
 /** What other plugins know to be missing of theirs, such as masquerading. */
 export async function readPluginRules(scene: Scene): Promise<Look> {
   const path = variable("PATH") ?? "";
@@ -106,28 +114,21 @@ export async function readPluginRules(scene: Scene): Promise<Look> {
       network: checkpoint.network,
       containerId: scene.container.id,
       ifName,
-      addresses: checkpoint.result.ips.map(({ address }) => address),
+      result: checkpoint.result,
       path,
     };
     for (const config of checkpoint.plugins) {
       const missing = scene.agent.sources.plugins.get(String(config.type))?.missing;
       if (!missing) continue;
-      if (config.ipMasq === true) seen.push(`masquerading of ${checkpoint.network}`);
+      const asked = ["ipMasq", "macspoofchk", "ingressPolicy"].filter((key) => config[key]);
+      seen.push(`${[config.type, ...asked].join(" ")} of ${checkpoint.network}`);
       const views = await scene.agent.firewalls();
       const lost = await missing(config, attachment, views);
       if (lost === undefined) continue;
-      const isPassage = lost === "passage_gone";
-      causes.push(cause(
-        lost,
-        [isPassage ? "iptables" : "masquerade", "agent"],
-        { container: scene.name, network: checkpoint.network },
-        [
-          isPassage
-            ? `${checkpoint.network} has the plugin firewall, whose rules or zone it is not in`
-            : `${checkpoint.network} has "ipMasq", and the rules of it are not there`,
-        ],
-        RECOVER,
-      ));
+      const values = { container: scene.name, network: checkpoint.network };
+      const [mechanism, of] = LOST[lost];
+      const evidence = [`${checkpoint.network} has ${of}`];
+      causes.push(cause(lost, [mechanism, "agent"], values, evidence, RECOVER));
     }
   }
   return seen.length === 0
