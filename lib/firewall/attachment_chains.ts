@@ -7,15 +7,12 @@ import { FAMILIES, familyOfKnown } from "../base/ip.ts";
 import { type FirewallRule, jumpOf, network, type Place, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
 import { PORTS_CHAIN, removeTablePorts } from "./led_ports.ts";
-import { attachedComment, namedIn } from "./owner.ts";
+import { attachedComment, namedIn, type Owner } from "./owner.ts";
 import type { Kind } from "./tool.ts";
 import { completing, type FirewallChange, type FirewallView, type Plan } from "./view.ts";
 
 /** What the names are made of. */
-export interface Attached {
-  network: string;
-  containerId: string;
-}
+export type Attached = Omit<Owner, "ifName">;
 
 /** Longest name of a chain that iptables takes. */
 const CHAIN_LENGTH = 28;
@@ -125,13 +122,8 @@ export async function removeAttached(
   ];
 }
 
-/** An attachment that rules are named after, and the addresses that they are about. */
-export interface NamedAttachment extends Attached {
-  addresses: ReadonlySet<string>;
-}
-
-/** The attachments that are masqueraded by a chain, whoever wrote it. */
-export function listMasqueraded(view: FirewallView): NamedAttachment[] {
+/** The attachments that are masqueraded by a chain, whoever wrote it, with what they send from. */
+export function listMasqueraded(view: FirewallView): (Attached & { addresses: Set<string> })[] {
   const rules = FAMILIES.flatMap((family) =>
     view.rules({ family, table: "nat", chain: "POSTROUTING" })
   ).filter(({ comment, source }) => source && namedIn(comment)?.network !== undefined);

@@ -21,22 +21,21 @@ export interface Decision {
 /** @param path where to look for iptables first @throws {OperatorError} */
 export async function decideKind(family: Family, path: string): Promise<Decision> {
   const tool = await IptablesTool.find(family, path);
-  const legacy = tool?.kind === "legacy"
-    ? tool
-    : legacyTables(family).length > 0
-    ? await IptablesTool.findLegacy(family, path)
-    : undefined;
+  const mayBeLegacy = tool?.kind === "legacy" || legacyTables(family).length > 0;
+  const legacy = mayBeLegacy ? await IptablesTool.findLegacy(family, path) : undefined;
   const usual: Decision = tool
     ? { kind: tool.kind, by: tool.file }
     : { kind: "nf_tables", by: "no iptables is installed" };
   if (!legacy || currentGeneration() === undefined) return usual;
-  const own: Readonly<Record<Kind, boolean>> = {
-    legacy: legacyTables(family).includes("filter") &&
+  // Most often nothing is in the other, and then no program is run.
+  const isOwn: Readonly<Record<Kind, () => Promise<boolean>>> = {
+    legacy: async () =>
+      legacyTables(family).includes("filter") &&
       filters(new SavedView(await legacy.save("filter")), family),
-    nf_tables: filters(await new NfTables().look(), family),
+    nf_tables: async () => filters(await new NfTables().look(), family),
   };
   const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
-  if (!own[other] || own[usual.kind]) return usual;
+  if (!await isOwn[other]() || await isOwn[usual.kind]()) return usual;
   return { kind: other, by: `the host's own rules are there, and none where ${usual.by} looks` };
 }
 

@@ -15,12 +15,10 @@ import { compare, meta, payload, verdict } from "../nft/expressions.ts";
 import { Rules } from "../nft/rules.ts";
 import { macBytes } from "../netlink/link_changes.ts";
 import { decodeRule } from "./encode.ts";
+import type { Owner } from "./owner.ts";
 import { jumpOf } from "./rule.ts";
 
-interface Owner {
-  containerId: string;
-  ifName: string;
-}
+type Owned = Omit<Owner, "network">;
 
 const TABLE = { family: "bridge", name: "nat" } as const;
 const BASE = "PREROUTING";
@@ -32,7 +30,7 @@ const NAME_BYTES = 16;
 const SOURCE_OFFSET = 6;
 
 /** @param host name of the host's end of the wire @throws {SystemError} */
-export function addMacSpoofCheck(call: Owner, host: string, mac: string): void {
+export function addMacSpoofCheck(call: Owned, host: string, mac: string): void {
   const { chain, macChain, comment } = namesOf(call);
   const name = new Uint8Array(NAME_BYTES);
   name.set(new TextEncoder().encode(host));
@@ -57,7 +55,7 @@ export function addMacSpoofCheck(call: Owner, host: string, mac: string): void {
 }
 
 /** Whether all of that is there. @throws {SystemError} */
-export function hasMacSpoofCheck(call: Owner): boolean {
+export function hasMacSpoofCheck(call: Owned): boolean {
   const { chain, macChain, comment } = namesOf(call);
   const rules = new Rules(TABLE.family);
   return rules.withComment(TABLE.name, BASE, comment).length === 1 &&
@@ -65,7 +63,7 @@ export function hasMacSpoofCheck(call: Owner): boolean {
 }
 
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
-export function removeMacSpoofCheck(call: Owner): void {
+export function removeMacSpoofCheck(call: Owned): void {
   remove(namesOf(call));
 }
 
@@ -83,7 +81,7 @@ export function listMacSpoofChecks() {
 
 const CHAIN = "cni-br-iface-";
 
-function namesOf({ containerId, ifName }: Owner) {
+function namesOf({ containerId, ifName }: Owned) {
   const chain = `${CHAIN}${containerId}-${ifName}`;
   return { chain, macChain: `${chain}-mac`, comment: `macspoofchk-${containerId}-${ifName}` };
 }

@@ -52,11 +52,7 @@ const KINDS: readonly ((family: Family) => SetDefinition)[] = [
   (family) => ({ name: "excludedN_at", key: ["iifname", to(family), ...PORT] }),
   // The same for all devices whose name begins with something.
   () => ({ name: "wildcardsN", key: ["iifname", ...PORT], interval: true }),
-  (family) => ({
-    name: "wildcardsN_at",
-    key: ["iifname", to(family), ...PORT],
-    interval: true,
-  }),
+  (family) => ({ name: "wildcardsN_at", key: ["iifname", to(family), ...PORT], interval: true }),
   // Containers' ports whose connections from nearby must come back through this host …
   (family) => ({ name: "snatN", key: [to(family), ...PORT] }),
   // … and what is nearby: from where, to where.

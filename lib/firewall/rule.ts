@@ -126,10 +126,7 @@ function networkMatch(flag: string, wanted: Network | undefined): string | undef
 }
 
 /** iptables puts quotes around what is more than one plain word (xtables_save_string). */
-export function quotedComment(comment: string): string;
-export function quotedComment(comment: string | undefined): string | undefined;
-export function quotedComment(comment: string | undefined): string | undefined {
-  if (comment === undefined) return undefined;
+export function quotedComment(comment: string): string {
   if (/[\n\r\0]/.test(comment)) {
     throw new OperatorError(
       "bad_comment",

@@ -49,16 +49,12 @@ export class IptablesTool {
     return await IptablesTool.#find(NAMES[family], path);
   }
 
-  /**
-   * The iptables of the legacy kind, if there is one: rules that were written by it stay its own
-   * when the host's iptables has become of the other kind.
-   */
+  /** Of the legacy kind, if there is one: its rules stay its own when the host has changed over. */
   static async findLegacy(family: Family, path: string): Promise<IptablesTool | undefined> {
-    for (const name of [NAMES[family], `${NAMES[family]}-legacy`]) {
-      const tool = await IptablesTool.#find(name, path);
-      if (tool?.kind === "legacy") return tool;
-    }
-    return undefined;
+    const usual = await IptablesTool.#find(NAMES[family], path);
+    if (usual?.kind === "legacy") return usual;
+    const other = await IptablesTool.#find(`${NAMES[family]}-legacy`, path);
+    return other?.kind === "legacy" ? other : undefined;
   }
 
   /** The file that distributions link to says of which kind it is, without being run. */

@@ -23,6 +23,11 @@ export interface Table {
   name: string;
 }
 
+/** The beginning of a message about what is in a table. */
+export function inTable({ family, name }: Table): Uint8Array[] {
+  return [nfHeader(NFPROTO[family]), attribute(1, cString(name))];
+}
+
 /** Where a base chain meets packets. */
 export interface ChainHook {
   type: "nat" | "filter" | "route";
@@ -59,15 +64,14 @@ export interface RuleHandle {
  * @param options.isOwned whether it goes with the socket by which it is made
  */
 export function addTable(
-  { family, name }: Table,
+  table: Table,
   { comment, isOwned = false }: { comment?: string; isOwned?: boolean } = {},
 ): Change {
   return {
     type: NFT_MSG_NEWTABLE,
     flags: NLM_F_CREATE,
     parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(name)),
+      ...inTable(table),
       attribute(2, be32(isOwned ? NFT_TABLE_F_OWNER : 0)),
       ...(comment === undefined ? [] : [attribute(6, commentData(comment))]),
     ],
@@ -76,7 +80,7 @@ export function addTable(
 
 /** A chain; with a hook, one that packets come to by themselves, which accepts what it has no rule for. */
 export function addChain(
-  { family, name }: Table,
+  table: Table,
   chain: string,
   hook?: ChainHook,
   comment?: string,
@@ -96,8 +100,7 @@ export function addChain(
     type: NFT_MSG_NEWCHAIN,
     flags: NLM_F_CREATE,
     parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(name)),
+      ...inTable(table),
       attribute(3, cString(chain)),
       ...base,
       ...(comment === undefined ? [] : [attribute(12, commentData(comment))]),
@@ -106,27 +109,13 @@ export function addChain(
 }
 
 /** A chain that nothing jumps to and that has no rules. */
-export function deleteChain({ family, name }: Table, chain: string): Change {
-  return {
-    type: NFT_MSG_DELCHAIN,
-    parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(name)),
-      attribute(3, cString(chain)),
-    ],
-  };
+export function deleteChain(table: Table, chain: string): Change {
+  return { type: NFT_MSG_DELCHAIN, parts: [...inTable(table), attribute(3, cString(chain))] };
 }
 
 /** All rules of a chain. */
-export function flushChain({ family, name }: Table, chain: string): Change {
-  return {
-    type: NFT_MSG_DELRULE,
-    parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(name)),
-      attribute(2, cString(chain)),
-    ],
-  };
+export function flushChain(table: Table, chain: string): Change {
+  return { type: NFT_MSG_DELRULE, parts: [...inTable(table), attribute(2, cString(chain))] };
 }
 
 /**
@@ -137,7 +126,7 @@ export function flushChain({ family, name }: Table, chain: string): Change {
  *   refused (EINVAL) in a rule that is not said to be of it (NFTA_RULE_COMPAT)
  */
 export function addRule(
-  { family, name }: Table,
+  table: Table,
   chain: string,
   expressions: readonly Expression[],
   options: { first?: boolean; comment?: string; echo?: boolean; protocol?: number } = {},
@@ -147,8 +136,7 @@ export function addRule(
     type: NFT_MSG_NEWRULE,
     flags: NLM_F_CREATE | (first ? 0 : NLM_F_APPEND) | (echo ? NLM_F_ECHO : 0),
     parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(name)),
+      ...inTable(table),
       attribute(2, cString(chain)),
       nested(4, expressions),
       ...(protocol === undefined
@@ -161,13 +149,6 @@ export function addRule(
 
 /** One rule; `ENOENT` if it is not there. */
 export function deleteRule(family: TableFamily, { table, chain, handle }: RuleHandle): Change {
-  return {
-    type: NFT_MSG_DELRULE,
-    parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(table)),
-      attribute(2, cString(chain)),
-      attribute(3, be64(BigInt(handle))),
-    ],
-  };
+  const { type, parts } = flushChain({ family, name: table }, chain);
+  return { type, parts: [...parts, attribute(3, be64(BigInt(handle)))] };
 }

@@ -4,21 +4,26 @@
  * only by who asks for that chain.
  */
 import { cString, SystemError } from "../kernel/libc.ts";
-import { attribute, Attributes, eachAttribute, malformed, opened } from "../netlink/message.ts";
+import {
+  attribute,
+  Attributes,
+  eachAttribute,
+  malformed,
+  type Message,
+  opened,
+} from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { nfHeader, withNfnetlink } from "./batch.ts";
-import { nfMessage, type RuleHandle } from "./changes.ts";
-import { be64, commentIn, NFPROTO, type TableFamily } from "./wire.ts";
+import { inTable, nfMessage, type RuleHandle } from "./changes.ts";
+import { be64, commentIn, type TableFamily } from "./wire.ts";
 
 const NFT_MSG_GETTABLE = nfMessage(1);
 const NFT_MSG_GETCHAIN = nfMessage(4);
 const NFT_MSG_GETRULE = nfMessage(7);
 const NFT_MSG_GETGEN = nfMessage(16);
 
-const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_POLICY = 5;
-const NFTA_RULE_TABLE = 1;
 const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
 const NFTA_RULE_EXPRESSIONS = 4;
@@ -54,8 +59,7 @@ export class Rules {
 
   /** Whether a table exists. @throws {SystemError} */
   hasTable(table: string): boolean {
-    return this.#ask(NFT_MSG_GETTABLE, [attribute(1, cString(table))], `look for ${table}`) !==
-      undefined;
+    return this.#ask(NFT_MSG_GETTABLE, table, [], `look for ${table}`) !== undefined;
   }
 
   /** Whether a chain exists. @throws {SystemError} */
@@ -70,10 +74,8 @@ export class Rules {
    * @throws {SystemError}
    */
   chain(table: string, chain: string): { policy?: "ACCEPT" | "DROP" } | undefined {
-    const found = this.#ask(NFT_MSG_GETCHAIN, [
-      attribute(NFTA_CHAIN_TABLE, cString(table)),
-      attribute(NFTA_CHAIN_NAME, cString(chain)),
-    ], `look for the chain ${chain}`);
+    const name = attribute(NFTA_CHAIN_NAME, cString(chain));
+    const found = this.#ask(NFT_MSG_GETCHAIN, table, [name], `look for the chain ${chain}`);
     const policy = found?.be32(NFTA_CHAIN_POLICY);
     return found && (policy === undefined ? {} : { policy: policy === 0 ? "DROP" : "ACCEPT" });
   }
@@ -111,18 +113,17 @@ export class Rules {
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
   hasComment({ table, chain, handle }: RuleHandle, comment: string): boolean {
-    const answer = this.#ask(NFT_MSG_GETRULE, [
-      attribute(NFTA_RULE_TABLE, cString(table)),
+    const parts = [
       attribute(NFTA_RULE_CHAIN, cString(chain)),
       attribute(NFTA_RULE_HANDLE, be64(BigInt(handle))),
-    ], `read rule ${handle} of ${chain}`);
+    ];
+    const answer = this.#ask(NFT_MSG_GETRULE, table, parts, `read rule ${handle} of ${chain}`);
     return answer !== undefined && listedRule(table, chain, answer).comment === comment;
   }
 
-  #ask(type: number, parts: readonly Uint8Array[], what: string): Attributes | undefined {
-    const header = nfHeader(NFPROTO[this.family]);
-    const [answer] = this.#with((socket) => socket.request(type, 0, [header, ...parts], what)) ??
-      [];
+  #ask(type: number, name: string, more: Uint8Array[], what: string): Attributes | undefined {
+    const parts = [...inTable({ family: this.family, name }), ...more];
+    const [answer] = this.#with((socket) => socket.request(type, 0, parts, what)) ?? [];
     return answer && opened(answer.body, 4)[1];
   }
 
@@ -131,19 +132,11 @@ export class Rules {
     chain: string,
     take: (rule: Attributes, bytes: Uint8Array) => T | undefined,
   ): T[] {
-    const parts = [
-      nfHeader(NFPROTO[this.family]),
-      attribute(NFTA_RULE_TABLE, cString(table)),
-      attribute(NFTA_RULE_CHAIN, cString(chain)),
-    ];
-    return this.#with((socket) =>
-      socket.dump(
-        NFT_MSG_GETRULE,
-        parts,
-        `list the rules of ${chain}`,
-        ({ body }) => take(opened(body, 4)[1], body),
-      )
-    ) ?? [];
+    const name = attribute(NFTA_RULE_CHAIN, cString(chain));
+    const parts = [...inTable({ family: this.family, name: table }), name];
+    const each = ({ body }: Message) => take(opened(body, 4)[1], body);
+    const what = `list the rules of ${chain}`;
+    return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each)) ?? [];
   }
 
   /** Undefined for what is not there, which includes a kernel that has no such table yet. */

@@ -18,13 +18,12 @@ import {
   NLM_F_CREATE,
   opened,
 } from "../netlink/message.ts";
-import { type Change, nfHeader, withNfnetlink } from "./batch.ts";
-import { nfMessage, type Table } from "./changes.ts";
+import { type Change, withNfnetlink } from "./batch.ts";
+import { inTable, nfMessage, type Table } from "./changes.ts";
 import {
   be32,
   commentData,
   commentIn,
-  NFPROTO,
   PROTOCOL_NUMBERS,
   protocolOf,
   type TransportProtocol,
@@ -128,7 +127,7 @@ export function addProtocolSet(table: Table, name: string, id: number): Change[]
 
 /** @param key its type and its length */
 function newSet(
-  { family, name: table }: Table,
+  table: Table,
   name: string,
   flags: number,
   [keyType, keyLength]: Uint8Array[],
@@ -138,9 +137,7 @@ function newSet(
     type: NFT_MSG_NEWSET,
     flags: NLM_F_CREATE,
     parts: [
-      nfHeader(NFPROTO[family]),
-      attribute(1, cString(table)),
-      attribute(2, cString(name)),
+      ...elementsOf(table, name),
       attribute(3, be32(flags)),
       attribute(4, keyType!),
       attribute(5, keyLength!),
@@ -158,14 +155,7 @@ export function addElements(
   set: SetDefinition,
   elements: readonly SetElement[],
 ): Change[] {
-  return inParts(elements).map((part) => ({
-    type: NFT_MSG_NEWSETELEM,
-    flags: NLM_F_CREATE,
-    parts: [
-      ...elementsOf(table, set.name),
-      nested(3, part.map((element) => encodeElement(set, element))),
-    ],
-  }));
+  return elementChanges({ type: NFT_MSG_NEWSETELEM, flags: NLM_F_CREATE }, table, set, elements);
 }
 
 /** Deletes elements by their keys; `ENOENT` if one is not there. */
@@ -174,25 +164,25 @@ export function deleteElements(
   set: SetDefinition,
   elements: readonly SetElement[],
 ): Change[] {
-  return inParts(elements).map((part) => ({
-    type: NFT_MSG_DELSETELEM,
-    parts: [
-      ...elementsOf(table, set.name),
-      nested(3, part.map(({ key }) => encodeElement(set, { key }))),
-    ],
-  }));
+  const keys = elements.map(({ key }) => ({ key }));
+  return elementChanges({ type: NFT_MSG_DELSETELEM }, table, set, keys);
 }
 
-function elementsOf({ family, name }: Table, set: string): Uint8Array[] {
-  return [nfHeader(NFPROTO[family]), attribute(1, cString(name)), attribute(2, cString(set))];
+function elementChanges(
+  message: Omit<Change, "parts">,
+  table: Table,
+  set: SetDefinition,
+  elements: readonly SetElement[],
+): Change[] {
+  const encoded = elements.map((element) => encodeElement(set, element));
+  return Array.from({ length: Math.ceil(encoded.length / ELEMENTS_AT_ONCE) }, (_, i) => {
+    const part = encoded.slice(i * ELEMENTS_AT_ONCE, (i + 1) * ELEMENTS_AT_ONCE);
+    return { ...message, parts: [...elementsOf(table, set.name), nested(3, part)] };
+  });
 }
 
-function inParts<T>(list: readonly T[]): T[][] {
-  const parts = Math.ceil(list.length / ELEMENTS_AT_ONCE);
-  return Array.from(
-    { length: parts },
-    (_, i) => list.slice(i * ELEMENTS_AT_ONCE, (i + 1) * ELEMENTS_AT_ONCE),
-  );
+function elementsOf(table: Table, set: string): Uint8Array[] {
+  return [...inTable(table), attribute(2, cString(set))];
 }
 
 /** Lists a set's elements; none if there is no such set. @throws {SystemError} */
@@ -217,11 +207,6 @@ export function readElements(table: Table, set: SetDefinition): SetElement[] {
 export function decodeElements({ body }: Message, set: SetDefinition): SetElement[] {
   const list = opened(body, 4)[1].bytes(3) ?? new Uint8Array();
   return [...eachAttribute(list)].flatMap(([, bytes]) => decodeElement(set, bytes) ?? []);
-}
-
-/** By which two elements of a set are the same. */
-export function elementName(set: string, { key, value }: SetElement): string {
-  return [set, ...key, ...(value ? ["→", ...value] : [])].join(" ");
 }
 
 function encodeElement(set: SetDefinition, { key, value, comment }: SetElement): Uint8Array {

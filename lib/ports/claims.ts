@@ -122,7 +122,8 @@ function claimDirectory({ protocol, hostPort }: Mapping): string {
   return `${CLAIMS}/${protocol}-${hostPort}`;
 }
 
-function claimedAddresses({ hostAddress }: Mapping): string[] {
+/** The addresses of this host that a mapping is for, one for all of a family. */
+export function claimedAddresses({ hostAddress }: { hostAddress?: string | undefined }): string[] {
   return hostAddress === undefined ? Object.values(ANY_ADDRESS) : [hostAddress];
 }
 

@@ -2,13 +2,13 @@
 import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "../firewall/firewall.ts";
-import { type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
+import { type FirewallRule, type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
 import type { Kind } from "../firewall/tool.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
 import { completing, type FirewallView } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
-import { familiesOf, ownRules, possibleChains, structure } from "./iptables_rules.ts";
+import { familiesOf, LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
 import { commentOf, possibleComments } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
@@ -57,7 +57,7 @@ export class Iptables implements Backend {
     for (const kind of KINDS) {
       // Where the endpoints are known, a family without one has no rules.
       const families = FAMILIES.filter((family) =>
-        (endpoints?.length ? endpoints.some((one) => one.family === family) : true) &&
+        (!endpoints?.length || endpoints.some((one) => one.family === family)) &&
         (variants?.[family] ? variants[family] === kind : every.has(kind))
       );
       if (families.length === 0) continue;
@@ -74,31 +74,22 @@ export class Iptables implements Backend {
 
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
     const usual = await Firewall.of(this.path);
-    const found = new Map<MappingRecord, string[]>(records.map((record) => [record, []]));
-    for (const kind of KINDS) {
-      const wanted = records.flatMap((record) =>
-        familiesOf(record).filter((family) =>
-          (record.variants?.[family] ?? usual.kinds[family]) === kind
-        )
-          .map((family) => {
-            const { chains, rules } = structure(record, family);
-            const all = [...rules.map(({ add }) => add), ...ownRules(record, family)];
-            return { record, chains, rules: all };
-          })
-      );
-      if (wanted.length === 0) continue;
+    const wanted = records.map((record) =>
+      familiesOf(record).flatMap((family) => {
+        const kind = record.variants?.[family] ?? usual.kinds[family];
+        const shared = structure(record, family).rules.map(({ add }) => add);
+        return [...shared, ...ownRules(record, family)].map((rule) => ({ rule, kind }));
+      })
+    );
+    const lost = new Set<FirewallRule>();
+    for (const [kind, some] of Map.groupBy(wanted.flat(), ({ kind }) => kind)) {
       // Each chain is read once for all who ask.
       const view = await Firewall.ofKind(kind, this.path).look();
-      const missing = new Set(view.missing(wanted.flatMap(({ rules }) => rules)));
-      for (const { record, chains, rules } of wanted) {
-        found.get(record)!.push(
-          ...chains.filter((place) => !view.hasChain(place))
-            .map(({ chain, table }) => `chain ${chain} of table ${table}`),
-          ...rules.filter((rule) => missing.has(rule)).map(ruleLine),
-        );
-      }
+      for (const rule of view.missing(some.map(({ rule }) => rule))) lost.add(rule);
     }
-    return [...found.values()];
+    return wanted.map((own) =>
+      own.filter(({ rule }) => lost.has(rule)).map(({ rule }) => ruleLine(rule))
+    );
   }
 
   async ready(): Promise<void> {
@@ -122,7 +113,7 @@ function removal(
     unknown: [],
   }));
   if (recorded.length > 0 && view.recall(recorded, commentOf(containerId))) return recorded;
-  const found = possibleChains(attachment).flatMap((chain) =>
+  const found = [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );
   const ofOthers = (found.length > 0 ? others() : []).flatMap((one) => ownRules(one, family));

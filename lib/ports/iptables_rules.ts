@@ -16,9 +16,9 @@ import type { AddedRule } from "../firewall/view.ts";
 import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
 
 /** nat: mappings for packets of this host to its own 127.0.0.0/8 (networks with `snat`). */
-const LOOPBACK_CHAIN = "MESOS-CNI-LOOPBACK";
+export const LOOPBACK_CHAIN = "MESOS-CNI-LOOPBACK";
 /** nat: mapped connections whose replies must come back through this host. */
-const SNAT_CHAIN = "MESOS-CNI-SNAT";
+export const SNAT_CHAIN = "MESOS-CNI-SNAT";
 /**
  * raw: keeps others from 127.0.0.0/8, which `route_localnet` would let them reach. In front of
  * everything, where no flush of filter INPUT takes it away.
@@ -127,11 +127,6 @@ function returns(
     comment,
     target: { masquerade: true },
   }));
-}
-
-/** The chains of nat where an attachment's rules may be, whoever wrote them. */
-export function possibleChains({ chain }: { chain: string }): string[] {
-  return [chain, LOOPBACK_CHAIN, SNAT_CHAIN];
 }
 
 /** Which families an attachment has rules for. */

@@ -68,16 +68,9 @@ export function targets(attachment: PortAttachment, family: Family): Target[] {
   const endpoint = attachment.endpoints.find((one) => one.family === family);
   if (!endpoint) return [];
   return attachment.mappings.flatMap((mapping): Target[] => {
-    const { hostAddress } = mapping;
-    if (hostAddress === undefined) return [{ mapping, endpoint }];
-    if (familyOfKnown(hostAddress) !== family) return [];
-    return [
-      hostAddress === ANY_ADDRESS[family] ? { mapping, endpoint } : {
-        mapping,
-        endpoint,
-        hostAddress,
-      },
-    ];
+    const { hostAddress = ANY_ADDRESS[family] } = mapping;
+    if (hostAddress === ANY_ADDRESS[family]) return [{ mapping, endpoint }];
+    return familyOfKnown(hostAddress) === family ? [{ mapping, endpoint, hostAddress }] : [];
   });
 }
 

@@ -1,6 +1,5 @@
 /** The elements of an attachment in the table of the nftables backend, each with its set. */
 import type { SetElement } from "../nft/sets.ts";
-import { elementName } from "../nft/sets.ts";
 import { familiesOf } from "./iptables_rules.ts";
 import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
 import { networkText, within } from "../base/ip.ts";
@@ -11,8 +10,8 @@ export interface PlacedElement extends SetElement {
 }
 
 /** By which two elements are the same. */
-export function nameOf({ set, ...element }: PlacedElement): string {
-  return elementName(set, element);
+export function nameOf({ set, key, value }: PlacedElement): string {
+  return [set, ...key, ...value ? ["→", ...value] : []].join(" ");
 }
 
 /** The elements of an attachment, with its container's comment. */

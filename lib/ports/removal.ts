@@ -7,17 +7,13 @@ import { backendOf } from "./backends.ts";
 import { release, releaseAll } from "./claims.ts";
 import { forgetFlows } from "./flows.ts";
 import { lockAttachment, lockChanges } from "./locks.ts";
-import type { BackendName, Owner } from "./mapping.ts";
+import type { BackendName, Owner, Placement } from "./mapping.ts";
 import { closeLocalnet } from "./reach.ts";
 import { type MappingRecord, otherRecordsOf, readRecord, removeRecord } from "./record.ts";
 import { ownPath } from "./state_dir.ts";
 
 /** Where the rules of an attachment may be whose record is lost. */
-export interface Whereabouts {
-  chain: string;
-  backend: BackendName;
-  path: string;
-}
+export type Whereabouts = Pick<Placement, "chain" | "backend">;
 
 /**
  * Removes all that an attachment has. Nothing there is no error.

@@ -21,7 +21,9 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
-import { put } from "./install.ts";
+import { backendOf } from "./backends.ts";
+import { forgetFlows } from "./flows.ts";
+import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { goesOn, namespaceFate } from "./liveness.ts";
 import { lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
@@ -243,4 +245,30 @@ function portTaken(mapping: Mapping, holder: MappingRecord): OperatorError {
       `(network ${holder.network}, interface ${holder.ifName}, ${holder.netns}); ` +
       "choose another port, or remove that container first",
   );
+}
+
+/**
+ * The rules before the settings: `route_localnet` is never on without its guard. The record before
+ * either, so that they are never without one that leads to them.
+ *
+ * @throws {OperatorError}
+ */
+export async function put(
+  record: MappingRecord,
+  path: string,
+  lock: FileLock,
+  change: ChangeRules,
+  firewall: Firewall,
+): Promise<void> {
+  const { handles: _, variants: __, ...rest } = record;
+  const bare = { ...rest, wire: hostEndOf(record)?.index ?? rest.wire };
+  writeRecord(bare);
+  // Fails where no route leads to the container, and then no table is made either.
+  const device = record.snat ? localnetOf(record) : undefined;
+  const backend = await backendOf(record.backend, path);
+  writeRecord({ ...bare, ...await backend.install(record, lock, change, firewall) });
+  if (device !== undefined) openLocalnet(device, record);
+  closeLocalnet(record, device);
+  if (record.snat) openHairpin(record);
+  forgetFlows(record);
 }

@@ -3,7 +3,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
-import { put } from "./install.ts";
+import { put } from "./reservation.ts";
 import { namespaceFate } from "./liveness.ts";
 import { type Fate, Sight } from "../netlink/sight.ts";
 import { lockChanges } from "./locks.ts";

@@ -10,7 +10,7 @@ import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
 import { commentOf, names } from "../firewall/owner.ts";
-import { overlap } from "./claims.ts";
+import { claimedAddresses, overlap } from "./claims.ts";
 import { describeMapping, type Endpoint, type Mapping, type Owner } from "./mapping.ts";
 import { readRecords } from "./record.ts";
 import { ORPHANS, STATE_MODE } from "./state_dir.ts";
@@ -53,9 +53,8 @@ export async function refuseStrangers(
 /** Whether a mapping and a led port are of an address of the host that both have. */
 function meets(mapping: Mapping, port: LedPort): boolean {
   if (mapping.protocol !== port.protocol || mapping.hostPort !== port.hostPort) return false;
-  const { hostAddress } = mapping;
-  const addresses = hostAddress === undefined ? Object.values(ANY_ADDRESS) : [hostAddress];
-  return addresses.some((one) => overlap(one, port.hostAddress ?? ANY_ADDRESS[port.family]));
+  const other = port.hostAddress ?? ANY_ADDRESS[port.family];
+  return claimedAddresses(mapping).some((one) => overlap(one, other));
 }
 
 function read(): LedPort[] | undefined {

@@ -88,22 +88,21 @@ function wanted({ addresses, zone, admin, isolated }: Way, family: Family) {
     add: { ...at(from), comment, target: { jump: to } },
     first: true,
   });
-  const own = passageRules(addresses, family);
-  const found: { chains: Place[]; rules: AddedRule[] } = { chains: [], rules: [] };
-  if (own.length > 0 && zone === undefined) {
-    found.chains.push(at(PASSAGE_CHAIN), at(admin));
-    found.rules.push(
+  const own = passageRules(addresses, family).map((add) => ({ add }));
+  if (own.length === 0) return { chains: [], rules: [] };
+  const through = zone !== undefined ? undefined : {
+    chains: [at(PASSAGE_CHAIN), at(admin)],
+    rules: [
       lead("FORWARD", PASSAGE_CHAIN, "CNI firewall plugin rules"),
       lead(PASSAGE_CHAIN, admin, "CNI firewall plugin admin overrides"),
-      ...own.map((add) => ({ add })),
-    );
-  }
-  if (own.length > 0 && isolated) {
-    const { chains, rules } = isolation(isolated, family);
-    found.chains.push(...chains);
-    found.rules.push(...rules);
-  }
-  return found;
+      ...own,
+    ],
+  };
+  const parts = [through ?? [], isolated ? isolation(isolated, family) : []].flat();
+  return {
+    chains: parts.flatMap(({ chains }) => chains),
+    rules: parts.flatMap(({ rules }) => rules),
+  };
 }
 
 /** By the record; what an earlier program or the reference made, by the result. */

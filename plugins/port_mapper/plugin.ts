@@ -85,10 +85,8 @@ async function attach(invocation: Invocation, notes: string[]): Promise<JsonObje
 async function del(invocation: Invocation): Promise<undefined> {
   const config = readForRemoval(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
-  const { placement } = config;
-  const where = placement && { ...placement, path: invocation.path };
   using lock = await lockAttachment(owner, { forRemoval: true });
-  await remove(owner, invocation.path, where);
+  await remove(owner, invocation.path, config.placement);
   if (config.delegate) await undoDelegate(invocation, config, lock);
 }
 

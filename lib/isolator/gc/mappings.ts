@@ -41,8 +41,7 @@ export function findRules(
       kind: "rule",
       what: rule,
       why: `no container ${containerId} has ports on record, and nobody has ${address}`,
-      remove: () =>
-        remove({ containerId, network: "", ifName: "" }, path, { chain, backend, path }),
+      remove: () => remove({ containerId, network: "", ifName: "" }, path, { chain, backend }),
     }];
   });
 }
