@@ -20,6 +20,7 @@ import {
 import type { Place } from "../../lib/firewall/rule.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import { type AddedRule, completing, type FirewallView } from "../../lib/firewall/view.ts";
+import { chainProblem } from "../../lib/ports/mapping.ts";
 import { withoutLength } from "../shared/addresses.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import {
@@ -179,8 +180,11 @@ function wayOf({ containerId, network, ifName }: Owner, config: Fields, result: 
     throw wrong(`firewalldZone is ${quote(zone)}; it must be a zone's name`);
   }
   const admin = config.text("iptablesAdminChainName") || ADMIN_CHAIN;
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,27}$/.test(admin)) {
-    throw wrong(`iptablesAdminChainName is ${quote(admin)}; it must be a chain's name`);
+  // A chain with the name of a target is that target to iptables.
+  if (chainProblem(admin) || admin === PASSAGE_CHAIN) {
+    throw wrong(
+      `iptablesAdminChainName is ${quote(admin)}; it must be the name of a chain of yours`,
+    );
   }
   return {
     ...{ containerId, network, ifName, admin, addresses: addressesOf(result) },

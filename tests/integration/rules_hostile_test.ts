@@ -87,6 +87,16 @@ for (const variant of ["nft", "legacy"] as const) {
       return { saved: saved.split("\n"), files };
     };
     const shared = port({});
+    // A target of iptables is no chain: this would let everything through.
+    for (const iptablesAdminChainName of ["ACCEPT", "CNI-FORWARD", "PREROUTING"]) {
+      const { msg } = await agent.fails("ADD", "c1", { ...firewall, iptablesAdminChainName }, {
+        type: "firewall",
+      });
+      assertMatch(
+        msg,
+        /^iptablesAdminChainName is "[A-Z-]+"; it must be the name of a chain of yours$/,
+      );
+    }
     await agent.ok("ADD", "c1", shared, { type: "portmap" });
     await agent.ok("DEL", "c1", shared, { type: "portmap" });
     await agent.ok("ADD", "c1", firewall, { type: "firewall" });
