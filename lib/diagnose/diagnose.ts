@@ -33,8 +33,8 @@ import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
 import type { Code } from "../facts/words.ts";
 import { resolverOf } from "./resolver.ts";
-import { takeTokens } from "./tokens.ts";
-import { TRIES, tryAll } from "./tries.ts";
+import { takeTokens, TRIES } from "./tokens.ts";
+import { tryAll } from "./tries.ts";
 import { mergeCauses } from "./verdict.ts";
 
 /** What was asked, and what came of it. */
@@ -98,15 +98,17 @@ export async function diagnose(
       kernel,
       (other) => others.push(other),
     );
-    const ofAgent = options.agentFacts ?? factsOfAgent(agent, passive, kernel);
+    const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
     const [{ asked, causes }, facts, shared, agents] = await Promise.all([
       passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
       scene.container ? readFacts(OF_CONTAINER, scene) : [],
       passive ? undefined : sharedAddresses({ scene, kernel }),
       ofAgent,
     ]);
+    // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
+    const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)].flat();
     if (findInode(target.netns) !== namespace) throw ended(target);
-    const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents];
+    const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents, ...hops];
     return verdict(target.name, asked, { state, explained: causes, facts: read });
   } finally {
     for (const other of others) other[Symbol.dispose]();
@@ -291,7 +293,9 @@ async function askAll(questions: readonly Question[], deep: boolean) {
   const tokens = takeTokens(questions.length * TRIES);
   const session = await Session.open(tokens, questions, deep);
   const tried = await Promise.all(
-    questions.map((question, i) => tryAll(question, tokens.first + i * TRIES, session)),
+    questions.map((question, i) =>
+      tryAll(question, (nth) => tokens.first + i * TRIES + nth, session)
+    ),
   );
   await session.finish();
   return { session, tried };

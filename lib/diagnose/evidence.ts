@@ -52,7 +52,7 @@ export function evidenceOf(
   kernel: Kernel,
 ): Evidence {
   const all = session.of(token);
-  const sightings = failure!.kind === "stuck" ? ofPayload(all) : all;
+  const sightings = failure!.kind === "stuck" ? ofPayload(all, question) : all;
   return {
     scene,
     question,
@@ -78,11 +78,14 @@ export function evidenceOf(
 const BARE = 100;
 
 /** Of a connection that was made, what carries the request, and what acknowledges that. */
-function ofPayload(all: readonly Sighting[]): Sighting[] {
+function ofPayload(all: readonly Sighting[], { journey }: Question): Sighting[] {
   const first = all.find(({ length, packet }) => packet.protocol === "tcp" && length > BARE);
-  return all.filter(({ length, packet }) =>
+  const ofIt = all.filter(({ length, packet }) =>
     packet.protocol !== "tcp" || length > BARE ||
     first && packet.destinationPort === first.packet.sourcePort &&
       (packet.acknowledge - first.packet.sequence | 0) > 0
   );
+  // What one link sees as one packet another cuts into segments (GSO), as large as the first link takes.
+  const most = journey.legs[0]?.stop.link.mtu ?? BARE;
+  return ofIt.map((one) => ({ ...one, length: Math.min(one.length, most) }));
 }

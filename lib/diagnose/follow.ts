@@ -7,12 +7,12 @@ import { Scene } from "../facts/scene.ts";
 import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
-import { tokenOf } from "./tokens.ts";
-import { TRIES, tryAll } from "./tries.ts";
+import { tokenOf, TRIES } from "./tokens.ts";
+import { tryAll } from "./tries.ts";
 import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
-import { tryDatagram } from "./packets/connect.ts";
+import { tryConnect, tryDatagram } from "./packets/connect.ts";
 import { type Trail, trailOf } from "./place.ts";
 import { askListener, type MayTalkTo } from "./questions/listener.ts";
 import { failedByEcho } from "./questions/outside.ts";
@@ -49,6 +49,8 @@ export interface FollowedPacket {
   there?: string[];
 }
 
+/** Connections of the last two minutes may be known to a table still. */
+const WINDOWS = 50;
 const CONNECT_MS = 1500;
 
 /**
@@ -68,9 +70,9 @@ export async function follow(
   using scene = Scene.of(agent, from);
   try {
     const hops: Hop[] = [];
-    const destination = await resolve(agent, scene, to, hops);
+    const { destination, causes } = await resolve(agent, scene, to, hops);
     if (!destination) {
-      return { from: from.name, to, arrived: false, hops, causes: [] };
+      return { from: from.name, to, arrived: false, hops, causes };
     }
     const question = questionOf(
       agent,
@@ -88,6 +90,7 @@ export async function follow(
       to: endpoint(destination),
       ...watched,
       hops: [...hops, ...watched.hops],
+      causes: [...await suspected(scene, destination, watched.answer), ...watched.causes],
       there: hasLeft && watched.answer.outcome === "failed"
         ? ["mesos-cni", "diagnose", `--to=${endpoint(destination)}`, `--expect=${token}`]
         : undefined,
@@ -97,11 +100,28 @@ export async function follow(
   }
 }
 
+/** What speaks for another address than the one that does not answer: that one does. */
+async function suspected(
+  { task }: Scene,
+  { suspicion, port, protocol }: Destination,
+  { outcome }: Answer,
+): Promise<Cause[]> {
+  if (!suspicion || outcome !== "failed" || protocol !== "tcp") return [];
+  const other = await tryConnect({ ...task, address: suspicion.other!, port }, CONNECT_MS);
+  return other === "connected" ? [suspicion] : [];
+}
+
 /** Asks a question and looks at every hop. */
 export async function watch(scene: Scene, question: Question, token: number) {
-  const tokens = { first: token, last: token + TRIES - 1 };
+  // The first try is what another agent waits for; the others are connections that nobody knows yet.
+  const others = token + 1 + Math.floor(Math.random() * WINDOWS) * TRIES;
+  const tokens = { first: token, last: token + WINDOWS * TRIES };
   await using session = await Session.open(tokens, [question], true);
-  const { answer, token: tried } = await tryAll(question, token, session);
+  const { answer, token: tried } = await tryAll(
+    question,
+    (nth) => nth === 0 ? token : others + nth,
+    session,
+  );
   await session.finish();
   const trail = trailOf(question.journey, session.of(tried), tried);
   const hops = hopsOf(trail, answer);
@@ -180,12 +200,17 @@ function questionOf(
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);
       }
-      return await askListener({ ...scene.task, address, port, token }, {
-        at: theirs && { space: theirs.inside, port: mapped?.port ?? port },
-        journey: path,
-        payload: nth === 0 && mayTalkTo(port),
-        connectMs: CONNECT_MS,
-      }, session);
+      return await askListener(
+        { ...scene.task, address, port, token },
+        {
+          at: theirs && { space: theirs.inside, port: mapped?.port ?? port },
+          journey: path,
+          payload: mayTalkTo(port),
+          connectMs: CONNECT_MS,
+        },
+        session,
+        nth,
+      );
     },
   };
 }

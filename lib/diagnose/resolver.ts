@@ -1,4 +1,5 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
+import { asUser } from "../kernel/privileges.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { nameservers, seenBy } from "../facts/readers/files.ts";
 import type { Scene } from "../facts/scene.ts";
@@ -18,13 +19,21 @@ export interface Resolver {
   lookups?: string[];
   /** Where that stands. */
   file: string;
+  /** Whether the task's user may not read it. */
+  isUnreadable?: boolean;
+  /** Whether servers are asked by TCP alone. */
+  useTcp: boolean;
   hosts: { address: string; names: string[] }[];
 }
 
 export function resolverOf(scene: Scene): Resolver {
   const { text, file } = seen(scene, "resolv.conf");
   const [nsswitch, hosts] = ["nsswitch.conf", "hosts"].map((name) => seen(scene, name).text);
-  return { ...parseResolver(text, nsswitch!, hosts!), file };
+  const { user } = scene.task;
+  const pid = scene.container?.processAlive ? scene.container.pid : undefined;
+  const isUnreadable = user !== undefined && pid !== undefined && text !== "" &&
+    asUser(user, () => seenBy(pid, "resolv.conf")) === undefined;
+  return { ...parseResolver(text, nsswitch!, hosts!), file, isUnreadable };
 }
 
 /** Reads the three files, which are as the container wants them. */
@@ -32,7 +41,7 @@ export function parseResolver(
   text: string,
   nsswitch: string,
   hosts: string,
-): Omit<Resolver, "file"> {
+): Omit<Resolver, "file" | "isUnreadable"> {
   const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
   const last = (keyword: string) => lines.filter(([first]) => first === keyword).at(-1)?.slice(1);
   const options = lines.filter(([first]) => first === "options").flat();
@@ -46,6 +55,7 @@ export function parseResolver(
     ndots: number("ndots", 1),
     timeout: number("timeout", 5),
     attempts: number("attempts", 2),
+    useTcp: options.includes("use-vc"),
     lookups: /^hosts:\s*(.*)$/m.exec(nsswitch)?.[1]?.replace(/\[[^\][]*\]/g, "")
       .split(/\s+/).filter((one) => one !== ""),
     hosts: hosts.split("\n").flatMap((line) => {

@@ -1,11 +1,17 @@
 /** A question is asked several times in a burst: what is answered at the second try only is not answered. */
 import { reasonOf } from "../base/log.ts";
 import { OperatorError } from "../base/error.ts";
+import { TRIES } from "./tokens.ts";
 import type { Session } from "./observe/session.ts";
-import { type Answer, type Failure, type Question, unasked } from "./questions/question.ts";
+import {
+  type Answer,
+  CONNECTED,
+  type Failure,
+  type Question,
+  unasked,
+} from "./questions/question.ts";
 
-/** Probes of a question, and the time from one to the next. */
-export const TRIES = 5;
+/** Between one try and the next. */
 const INTERVAL_MS = 40;
 
 /** What may become of one packet and not of the next: the first try alone asks for more than that. */
@@ -26,26 +32,47 @@ export interface Tried {
   token: number;
 }
 
-/** @param first of as many tokens in a row */
-export async function tryAll(question: Question, first: number, session: Session): Promise<Tried> {
+/** @param tokenOf the token of a try */
+export async function tryAll(
+  question: Question,
+  tokenOf: (nth: number) => number,
+  session: Session,
+): Promise<Tried> {
   const answers = await Promise.all(
     Array.from({ length: question.isAskedOnce ? 1 : TRIES }, async (_, nth) => {
       await new Promise((resolve) => setTimeout(resolve, nth * INTERVAL_MS));
-      return await askOne(question, first + nth, session, nth);
+      return await askOne(question, tokenOf(nth), session, nth);
     }),
   );
   const { nth, answer } = mergeTries(answers);
-  return { answer, token: first + nth };
+  return { answer, token: tokenOf(nth) };
 }
 
 /** The answer of all tries, and which of them it is. */
 export function mergeTries(answers: readonly Answer[]): { nth: number; answer: Answer } {
-  const lost = answers.filter(({ outcome }) => outcome === "failed").length;
+  const failed = [...answers.keys()].filter((nth) => answers[nth]!.outcome === "failed");
+  const lost = failed.filter((nth) => isLoss(answers[nth]!));
   const isAnswered = answers.some(({ outcome }) => outcome === "answered");
-  const nth = Math.max(0, answers.findIndex(({ outcome }) => outcome === "failed"));
+  const { failure } = answers[0]!;
+  // What the first alone has asked tells more, but for what the loss of one packet may be.
+  const isFirst = failed[0] === 0 && !isLoss(answers[0]!) &&
+    (!isAnswered || CONNECTED.includes(failure!.kind));
+  // The last that is lost: rules of nat meet no packet of a connection that is known already.
+  // A refusal may be told to the first few alone (net.ipv4.icmp_ratelimit).
+  const told = isAnswered ? undefined : lost.find((one) => isTold(answers[one]!));
+  const nth = isFirst ? 0 : told ?? lost.at(-1) ?? failed[0] ?? 0;
   const answer = answers[nth]!;
-  const isShare = lost > 0 && isAnswered && LOSSES.includes(answer.failure!.kind);
-  return { nth, answer: isShare ? { ...answer, share: { lost, of: answers.length } } : answer };
+  const isShare = lost.includes(nth) && isAnswered;
+  const share = { lost: lost.length, of: answers.length };
+  return { nth, answer: isShare ? { ...answer, share } : answer };
+}
+
+function isTold({ failure }: Answer): boolean {
+  return ["errno", "unreachable", "refused"].includes(failure!.kind);
+}
+
+function isLoss({ failure }: Answer): boolean {
+  return failure !== undefined && LOSSES.includes(failure.kind);
 }
 
 /** One question that can't be asked does not end the others. */

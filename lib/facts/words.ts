@@ -47,8 +47,6 @@ const WORDS = {
     "{device}, by which the agent reaches {address|others}, is down | routes that went with it must be added again",
   uplink_enslaved:
     "{device}, by which the agent reaches others, is a port of {other}: what comes in by it goes to {other}, and not to its address | give {other} the address instead, or take {device} off it: ip link set {device} nomaster",
-  macvlan_parent:
-    "{device} of {container} is a {value} of {other}: the agent, at {address}, is never reached by it, nor does it reach {container} | let executors register by another network, or give the agent a {value} of {other} with an address of its own",
   noarp:
     "ARP is off on {device}[ of {container}]: no hardware address is asked for, and none is told",
   ipv6_disabled: "IPv6 is switched off on {device}: {setting} is 1",
@@ -344,6 +342,10 @@ const WORDS = {
     "the DNS server {address} answers SERVFAIL: it can't resolve by itself | look at {address}: its forwarders, or its way to the servers that know",
   dns_wrong_answer:
     "the DNS server {address} {why} | look at {address}: its configuration, what answers there, and what is between",
+  "dns_truncated/lost":
+    "the DNS server {address} truncates its answer for {value} over UDP, and over TCP none comes ({other}) | look at {address}, and at what is before it: TCP to port 53 must pass",
+  dns_no_aaaa:
+    "the DNS server {address} never answers questions for addresses of IPv6 (AAAA): each name costs a timeout | look at {address}, and at what is before it",
   dns_truncated:
     "the DNS server {address} truncates its answers over UDP and does not listen on TCP | look at {address}: why it has no TCP, or its firewall",
   dns_search_wildcard:
@@ -361,6 +363,16 @@ const WORDS = {
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/the agent alone":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
+  local_ports_used_up:
+    "{container} has no local port left to {address}: {setting} is {value}, and its connections have them all | give it a larger range, or find what leaves so many connections open",
+  ephemeral_ports_lost:
+    "connections of {container} to {address} are lost if they come from the ports that the kernel gives out ({setting} is {value}), and others are not | look for a rule, or an access list beyond, that goes by the port that a connection comes from",
+  macvlan_parent:
+    "{address} is on {other}, the device below {device} of {container}: a {value} never reaches it | give the agent a {value} of its own there, or the container another network",
+  hosts_differ:
+    "{file} of {container} has {address} for {value}, which does not answer, and DNS has {other}, which does | correct {file}",
+  resolv_conf_unreadable:
+    "{file} in {container} is not readable for its user ({value}), whose programs so know no server | let everybody read it: chmod a+r",
   packets_lost:
     "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:

@@ -40,6 +40,7 @@ const RESOLVER = {
   attempts: 2,
   file: "",
   hosts: [],
+  useTcp: false,
 };
 
 function answers(root: string, known: string, host: string, more: Partial<Answers> = {}): Answers {
@@ -50,7 +51,14 @@ function answers(root: string, known: string, host: string, more: Partial<Answer
     truncated: false,
     strange: 0,
   });
-  return { root: one(root), known: one(known), host: one(host), searched: [], ...more };
+  return {
+    root: one(root),
+    known: one(known),
+    host: one(host),
+    aaaa: one(root),
+    searched: [],
+    ...more,
+  };
 }
 
 Deno.test("which answers of a DNS server are wrong: a closed site's, which knows its own names, are not", () => {

@@ -1,5 +1,6 @@
 /** Who sends a probe: the namespace that its sockets are of, and the user that they belong to. */
 import { asUser, type User } from "../../kernel/privileges.ts";
+import { inNamespaces } from "../../kernel/namespaces.ts";
 import { Socket } from "../../kernel/socket.ts";
 
 export interface Sender {
@@ -16,6 +17,8 @@ export function openAs(
   type: number,
   protocol: number,
 ): Socket {
-  const create = () => Socket.open(family, type, protocol, netns);
-  return user ? asUser(user, create) : create();
+  // Only the socket is the user's: a namespace is entered with this program's own rights.
+  const create = () => Socket.open(family, type, protocol);
+  const asOther = user ? () => asUser(user, create) : create;
+  return netns === undefined ? asOther() : inNamespaces({ net: netns }, asOther);
 }

@@ -38,10 +38,15 @@ export function agentQuestions(
         at: isLocal ? { space: scene.host, port } : undefined,
         journey: path,
         // It speaks HTTP.
-        payload: nth === 0,
+        payload: true,
         connectMs: TIMEOUT_MS,
       };
-      const answer = await askListener({ ...scene.task, address, port, token }, listening, session);
+      const answer = await askListener(
+        { ...scene.task, address, port, token },
+        listening,
+        session,
+        nth,
+      );
       const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
       // A stock agent's container has an executor that must register; others may have no agent at all.
       const isExecutor = scene.container?.keeper === "agent";

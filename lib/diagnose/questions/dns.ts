@@ -2,7 +2,7 @@
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
 import { endsOf, isAt, journey, wayTo } from "../journey.ts";
-import { type DnsAnswer, resolveByTcp, resolveName, TYPE_NS } from "../packets/dns.ts";
+import { type DnsAnswer, resolveByTcp, resolveName, TYPE_AAAA, TYPE_NS } from "../packets/dns.ts";
 import { configCauses } from "../readers/dns.ts";
 import type { Resolver } from "../resolver.ts";
 import type { Scene } from "../../facts/scene.ts";
@@ -67,7 +67,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
   };
   const overTcp = (token?: number) =>
     resolveByTcp(scene.task, server, ".", { type: TYPE_NS, ms: 1100, token });
-  return [{
+  const byUdp: Question = {
     ...common,
     text: `resolves names by ${server}`,
     protocol: "udp",
@@ -87,7 +87,8 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
       }
       return answered(`${answers.root.outcome} in ${Math.round(answers.root.ms)} ms`);
     },
-  }, {
+  };
+  return [...resolver.useTcp ? [] : [byUdp], {
     ...common,
     text: `resolves names by ${server} over TCP`,
     protocol: "tcp",
@@ -97,7 +98,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
       const first = common.journey.legs.find(({ way }) => way === "back");
       const isItsOwn = first === undefined ||
         session.of(token).some((one) => isAt(first, one, token));
-      if (outcome === "ECONNREFUSED" && isItsOwn) {
+      if (outcome === "ECONNREFUSED" && isItsOwn && !resolver.useTcp) {
         return { outcome: "unasked", detail: "the server has no TCP" };
       }
       return outcome === "timed out" || outcome.startsWith("E")
@@ -108,6 +109,8 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
 }
 
 export interface Answers {
+  /** What is asked beside for addresses of IPv6. */
+  aaaa: DnsAnswer;
   root: DnsAnswer;
   known: DnsAnswer;
   /** A name that nobody has, in each domain that names are completed with. */
@@ -128,13 +131,14 @@ async function asked(
   ms: number,
 ): Promise<Answers> {
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_DOMAINS);
-  const [root, known, host, ...searched] = await Promise.all([
+  const [root, known, aaaa, host, ...searched] = await Promise.all([
     askRoot(scene, server, token, ms),
     resolveName(scene.task, server, KNOWN_NAME, { ms }),
+    resolveName(scene.task, server, KNOWN_NAME, { type: TYPE_AAAA, ms }),
     resolveName(scene.task, server, getHostname(), { ms }),
     ...domains.map((domain) => resolveName(scene.task, server, `${SEARCHED}.${domain}`, { ms })),
   ]);
-  return { root, known, host, searched: domains.map((domain, i) => [domain, searched[i]!]) };
+  return { root, known, aaaa, host, searched: domains.map((domain, i) => [domain, searched[i]!]) };
 }
 
 function askRoot({ task }: Scene, server: string, token: number, ms: number) {
@@ -143,7 +147,7 @@ function askRoot({ task }: Scene, server: string, token: number, ms: number) {
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */
 export function wrongIn(
-  { root, known, host, searched }: Answers,
+  { root, known, aaaa, host, searched }: Answers,
   { ndots, timeout, attempts }: Resolver,
 ): Failure | undefined {
   const dns = (code: string, more: { domain?: string; ms?: number } = {}): Failure => ({
@@ -179,6 +183,7 @@ export function wrongIn(
   if (first && first.ms > timeout * 1000 && attempts * timeout < 5) {
     return dns("slow", { ms: Math.round(first.ms) });
   }
+  if (aaaa.outcome === "timed out" && known.outcome !== "timed out") return dns("no AAAA");
   for (const [domain, answer] of searched) {
     if (answer.addresses.length > 0 && ndots > 1) return dns("wildcard", { domain });
     if (answer.outcome === "timed out") return dns("deaf", { domain });

@@ -3,10 +3,11 @@ import type { Session } from "../observe/session.ts";
 import { isAt, type Journey } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { FIN, RST } from "../packets/frame.ts";
-import type { Probe } from "../packets/connect.ts";
+import { type Probe, tryConnect } from "../packets/connect.ts";
 import { talk } from "../packets/talk.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView, type Space } from "../../netlink/view.ts";
+import { TRIES } from "../tokens.ts";
 import { type Answer, answered, failed, failedBy } from "./question.ts";
 
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
@@ -26,16 +27,26 @@ export interface Listening {
   connectMs: number;
 }
 
+/** The last of the tries comes from a port that the kernel gives out, as the task's own do. */
+const EPHEMERAL = TRIES - 1;
+
 /** Connects; and asks, where that is harmless. What is not read was not taken. */
 export async function askListener(
   probe: Probe & { token: number },
-  { at, journey, payload, connectMs }: Listening,
+  { at, journey, payload: mayAsk, connectMs }: Listening,
   session: Session,
+  nth: number,
 ): Promise<Answer> {
+  if (nth === EPHEMERAL) {
+    const outcome = await tryConnect({ ...probe, token: undefined }, connectMs);
+    return outcome === "connected"
+      ? answered("it takes the connection")
+      : failed({ kind: "ephemeral", outcome });
+  }
   const answerMs = session.deep ? SLOW_ANSWER_MS : ANSWER_MS;
   const outcome = await talk(
     probe,
-    { connectMs, answerMs, payload },
+    { connectMs, answerMs, payload: mayAsk && nth === 0 },
     () => at && leftBy(at.space, at.port, probe.token),
   );
   switch (outcome) {

@@ -83,13 +83,14 @@ function ask(
           const listening = {
             at: { space: theirs.inside, port },
             journey: path,
-            payload: nth === 0 && mayTalkTo(port),
+            payload: mayTalkTo(port),
             connectMs: TIMEOUT_MS,
           };
           const answer = await askListener(
             { ...scene.task, address, port, token },
             listening,
             session,
+            nth,
           );
           const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
           if (answer.outcome === "answered") {

@@ -360,11 +360,11 @@ function local(
       const listening = {
         at: { space: scene.inside, port: containerPort },
         journey,
-        payload: payload && nth === 0,
+        payload,
         connectMs: TIMEOUT_MS,
       };
       const probe = { ...sender, address: at, port: hostPort, token };
-      return askListener(probe, listening, session);
+      return askListener(probe, listening, session, nth);
     },
   };
 }

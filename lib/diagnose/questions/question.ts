@@ -36,6 +36,8 @@ export type Failure =
   | { kind: "dns"; code: string; domain?: string; ms?: number }
   /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
   | { kind: "stuck" | "unaccepted" | "unread" }
+  /** From a port that the kernel gives out. */
+  | { kind: "ephemeral"; outcome: string }
   | { kind: "link_down"; device: string }
   | { kind: "config" };
 

@@ -1,6 +1,7 @@
 /** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
 import { ANY_ADDRESS } from "../../base/ip.ts";
 import { cause, RECOVER } from "../../facts/cause.ts";
+import { sysctlName } from "../../facts/readers/agent.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import type { Listener } from "../../netlink/sock_diag.ts";
@@ -239,7 +240,10 @@ export const agentListener: Reader = {
 /** A refusal that came from the far end itself, of a connection that is followed. */
 export const farListener: Reader = {
   name: "who listens at the other end",
-  applies: (e) => e.question.topic === "followed" && isRefused(e),
+  // A packet that never left was refused by nobody beyond.
+  applies: (e) =>
+    e.question.topic === "followed" && isRefused(e) &&
+    (e.trail.seen[0] !== undefined || e.trail.journey.legs.length === 0),
   read({ scene, question }) {
     const { far, destination, realDestination, realPort, port, protocol } = question;
     const address = realDestination ?? destination;
@@ -256,5 +260,28 @@ export const farListener: Reader = {
       port: `${realPort ?? port}/${protocol}`,
       why: far ? "refused" : "refused by a host",
     }, ["a refusal came back, and no rule was seen that made it"])];
+  },
+};
+
+/** A connection from a port that the kernel gives out is lost, and others are not. */
+export const ephemeralPorts: Reader = {
+  name: "the ports that the kernel gives out",
+  applies: ({ failure }) => failure.kind === "ephemeral",
+  read({ scene, question, failure }) {
+    if (failure.kind !== "ephemeral") return [];
+    const setting = "ipv4/ip_local_port_range";
+    const value = scene.inside.setting(setting)?.replace(/\s+/, " ");
+    const isUsedUp = failure.outcome === "EADDRNOTAVAIL";
+    return [cause(
+      isUsedUp ? "local_ports_used_up" : "ephemeral_ports_lost",
+      [isUsedUp ? "sysctl" : "rule", isUsedUp ? "container" : "agent"],
+      {
+        container: scene.name,
+        address: question.destination,
+        setting: sysctlName(setting),
+        value,
+      },
+      [failureText(failure)],
+    )];
   },
 };

@@ -35,6 +35,7 @@ import { countingRule } from "./legacy.ts";
 import {
   agentListener,
   deafListener,
+  ephemeralPorts,
   farListener,
   portListener,
   portMapping,
@@ -64,7 +65,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("way", countingRule, kernelReason),
   ...at("agent", ipsec, portsUsedUp, translation),
   // What came back.
-  ...at("way", deafListener),
+  ...at("way", deafListener, ephemeralPorts),
   ...at("container", ownTranslation, portListener),
   ...at("agent", portMapping, excludedAsker, agentListener),
   ...at("neighbour", farListener, otherGateway),

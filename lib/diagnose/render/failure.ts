@@ -44,6 +44,8 @@ export function failureText(failure: Failure): string {
       return "the connection waits to be accepted";
     case "unread":
       return "the connection is taken, and what was sent is not read";
+    case "ephemeral":
+      return `from a port that the kernel gives out: ${explained(failure.outcome)}`;
     case "link_down":
       return `${failure.device} is down`;
     case "config":

@@ -53,7 +53,9 @@ export function seenBy(pid: number, name: string): string | undefined {
 /** Whether the container was made without a server, as its networks and the agent have none. */
 export function isWithoutServer(scene: Scene): boolean {
   const file = madeFor(scene);
-  const text = file === undefined ? undefined : readCheckpoint(file);
+  if (file === undefined) return false;
+  // Where no network names a server, the container is given the agent's own file.
+  const text = readCheckpoint(file) ?? readCheckpoint("/etc/resolv.conf");
   return text !== undefined && nameservers(text).length === 0;
 }
 
