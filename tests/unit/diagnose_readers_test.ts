@@ -312,6 +312,8 @@ Deno.test("what was seen speaks against a finding", () => {
   const cases: [Cause, number, Partial<Evidence>, boolean][] = [
     [of("bridge_down", { device: "br0" }), 4, {}, true],
     [of("bridge_down", { device: "br0" }), 2, {}, false],
+    // Off its bridge, packets come in by it all the same, and answers do not go out.
+    [of("veth_off_bridge", { device: "veth1" }, "host-veth"), 4, {}, false],
     [of("interface_down", { device: "eth0" }, "container"), 3, {}, true],
     [of("interface_down", { device: "eth0" }, "container"), 0, {}, false],
     [of("gateway_silent", { address: "10.1.0.1" }), 0, { about }, true],

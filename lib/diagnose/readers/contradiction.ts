@@ -47,7 +47,7 @@ const isOtherwise: Test = ({ seen, place }, { scene }) =>
 const AGAINST: readonly [Test, readonly Code[]][] = [
   [wasPassed, [
     ...["interface_down", "interface_gone", "no_carrier", "link_down", "uplink_down"] as const,
-    ...["bridge_down", "bridge_gone", "veth_off_bridge"] as const,
+    ...["bridge_down", "bridge_gone"] as const,
   ]],
   [wasAnswered, [
     ...["neighbour_silent", "container_silent", "gateway_silent", "nameserver_absent"] as const,
