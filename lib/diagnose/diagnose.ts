@@ -31,7 +31,6 @@ import { sharedAddresses } from "./readers/hardware.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
-import type { Code } from "../facts/words.ts";
 import { resolverOf } from "./resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
@@ -242,9 +241,6 @@ function isRefusedEcho({ question, failure }: Evidence): boolean {
   return question.protocol === "icmp" && failure.kind === "errno" && failure.errno === "EPERM";
 }
 
-/** Causes of the agent's by which it forwards nothing at all. */
-const FORWARDS_NOTHING: readonly Code[] = ["forwarding_off", "policy_drop"];
-
 /**
  * A question whose packet came as far as the agent, and not out of it again, is explained by a cause of
  * the agent's that was read: it is not traced for each container anew.
@@ -265,9 +261,8 @@ function agentsCause(
     direction === "out" && at === before?.stop.point.name
   );
   const found = isThere && !isAnswered
-    ? known.find(({ code, family }) =>
-      FORWARDS_NOTHING.includes(code) && family === question.family
-    )
+    // By this one it forwards nothing at all, whatever its rules would do.
+    ? known.find(({ code, family }) => code === "forwarding_off" && family === question.family)
     : undefined;
   return found && { ...found, seen: [...found.seen, `asked: ${sentence(question)}`] };
 }
