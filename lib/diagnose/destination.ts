@@ -2,165 +2,46 @@
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
 import type { Agent } from "../facts/agent.ts";
-import { type Cause, cause } from "../facts/cause.ts";
 import { Scene } from "../facts/scene.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { sockets } from "../netlink/sockets.ts";
 import type { NamespaceView } from "../netlink/view.ts";
 import type { Container } from "../containers/inventory.ts";
 import { findTarget, type Target } from "../containers/target.ts";
-import { type DnsAnswer, resolveByTcp, resolveName, TYPE_AAAA } from "./packets/dns.ts";
+import { resolveAsPrograms, type Resolved } from "./names.ts";
 import type { Protocol } from "./packets/frame.ts";
-import { explained } from "./render/failure.ts";
-import { type Resolver, resolverOf } from "./resolver.ts";
-
-/** How a name was resolved, in the form of a hop. */
-export interface NameHop {
-  name: string;
-  outcome: "passed" | "stopped";
-  evidence: string[];
-}
 
 export interface Destination {
   address: string;
   port: number;
   protocol: Protocol;
   container?: Target;
-  /** What is wrong with how its name was resolved, should it not answer. */
-  suspicion?: Cause;
 }
 
-/** Where a name leads, or why it does not. */
-export interface Resolved {
-  destination?: Destination;
-  causes: Cause[];
+/** What `--to` leads to; of a name with how it was resolved. */
+export interface Destinations extends Partial<Pick<Resolved, "hop" | "causes">> {
+  /** In the order in which programs try them; none for a name without an address. */
+  at: Destination[];
+  name?: string;
+  /** What DNS says, where /etc/hosts says something else. */
+  instead?: Destination[];
 }
 
-/** @param hops told how a name was resolved. @throws {OperatorError} for what can't be understood */
-export async function resolve(
-  agent: Agent,
-  scene: Scene,
-  to: string,
-  hops: { push(hop: NameHop): unknown },
-): Promise<Resolved> {
-  const found = (destination: Destination): Resolved => ({ destination, causes: [] });
+/** @throws {OperatorError} for what can't be understood */
+export async function resolve(agent: Agent, scene: Scene, to: string): Promise<Destinations> {
   const { place, given, name, port } = partsOf(to);
   const container = findContainer(agent, place) ??
     findContainer(agent, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
   const protocol = given ?? (port === undefined && !container ? "icmp" : "tcp");
-  if (container) return found(ofContainer(agent, container, port, protocol));
+  if (container) return { at: [ofContainer(agent, container, port, protocol)] };
   if (isAddress(name)) {
     if (port === undefined && protocol !== "icmp") throw bad(to);
-    return found(ofAddress(scene, name, port, protocol));
+    return { at: [ofAddress(scene, name, port, protocol)] };
   }
   if (port === undefined && given !== "icmp") throw bad(to);
-  const resolver = resolverOf(scene);
-  const entry = resolver.hosts.find(({ names }) => names.includes(name));
-  if (entry && isAddress(entry.address)) {
-    const other = await otherThan(scene, resolver, name, entry.address);
-    hops.push({
-      name: `the name ${name}`,
-      outcome: "passed",
-      evidence: [`/etc/hosts: ${entry.address}`, ...other === undefined ? [] : [`DNS: ${other}`]],
-    });
-    const suspicion = other === undefined
-      ? undefined
-      : hostsDiffer(scene, name, entry.address, other);
-    return found({ ...ofAddress(scene, entry.address, port, protocol), suspicion });
-  }
-  const servers = resolver.servers.filter(isAddress);
-  const dots = name.split(".").length - 1;
-  const completed = resolver.search.map((domain) => `${name}.${domain}`);
-  const names = name.endsWith(".")
-    ? [name]
-    : dots >= resolver.ndots
-    ? [name, ...completed]
-    : [...completed, name];
-  const evidence: string[] = [];
-  for (const full of names.slice(0, 7)) {
-    for (const server of servers) {
-      const answers = await askedBoth(scene, server, full);
-      const address = firstOf(scene, answers);
-      const { outcome } = answers[0];
-      evidence.push(`${server} says of ${full}: ${address ?? explained(outcome)}`);
-      const lost = await truncated(scene, server, full, answers);
-      if (lost) {
-        const [tcp] = lost.seen;
-        hops.push({
-          name: `the name ${name}`,
-          outcome: "stopped",
-          evidence: [...evidence, `${tcp}`],
-        });
-        return { causes: [lost] };
-      }
-      if (address !== undefined) {
-        hops.push({ name: `the name ${name}`, outcome: "passed", evidence });
-        return found(ofAddress(scene, address, port, protocol));
-      }
-      // The next server is asked only when this one could not say.
-      if (outcome === "NOERROR" || outcome === "NXDOMAIN") break;
-    }
-  }
-  hops.push({
-    name: `the name ${name}`,
-    outcome: "stopped",
-    evidence: servers.length === 0 ? ["the container has no DNS server"] : evidence,
-  });
-  return { causes: [] };
-}
-
-type Both = readonly [a: DnsAnswer, aaaa: DnsAnswer];
-
-function askedBoth({ task }: Scene, server: string, name: string): Promise<Both> {
-  return Promise.all([
-    resolveName(task, server, name),
-    resolveName(task, server, name, { type: TYPE_AAAA }),
-  ]);
-}
-
-/** The address that programs take first: of IPv6, where the container has an address and a way (RFC 6724). */
-function firstOf({ inside }: Scene, [a, aaaa]: Both): string | undefined {
-  const has6 = inside.addresses.some(({ family, scope }) =>
-    family === "inet6" && scope === "global"
-  );
-  const six = aaaa.addresses.find((one) => has6 && inside.wayTo(one).route !== undefined);
-  return six ?? a.addresses[0] ?? aaaa.addresses[0];
-}
-
-/** An answer that UDP had no room for is asked for again by TCP, and has to come there. */
-async function truncated(
-  { task, name: container }: Scene,
-  server: string,
-  name: string,
-  answers: Both,
-): Promise<Cause | undefined> {
-  if (!answers.some((one) => one.truncated)) return undefined;
-  const outcome = await resolveByTcp(task, server, name);
-  if (outcome !== "timed out" && outcome !== "no answer" && !outcome.startsWith("E")) {
-    return undefined;
-  }
-  const values = { container, address: server, value: name, other: outcome, why: "lost" };
-  return cause("dns_truncated", ["dns", "outside"], values, [
-    `${server} has more of ${name} than UDP has room for; over TCP: ${outcome}`,
-  ]);
-}
-
-/** An address that DNS has for a name, and that answers, where the file of hosts has another. */
-async function otherThan(
-  scene: Scene,
-  { servers }: Resolver,
-  name: string,
-  address: string,
-): Promise<string | undefined> {
-  const server = servers.find(isAddress);
-  if (server === undefined) return undefined;
-  const addresses = (await askedBoth(scene, server, name)).flatMap((one) => one.addresses);
-  return addresses.length === 0 || addresses.includes(address) ? undefined : addresses[0];
-}
-
-function hostsDiffer({ name }: Scene, value: string, address: string, other: string): Cause {
-  const values = { container: name, file: "/etc/hosts", value, address, other };
-  return cause("hosts_differ", ["dns", "container"], values, [`DNS has ${other} for ${value}`]);
+  const resolved = await resolveAsPrograms(scene, name);
+  const of = (address: string) => ofAddress(scene, address, port, protocol);
+  return { ...resolved, name, at: resolved.addresses.map(of), instead: resolved.instead?.map(of) };
 }
 
 function partsOf(to: string) {

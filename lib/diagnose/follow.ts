@@ -2,7 +2,7 @@
 import { requireAlive, type Target } from "../containers/target.ts";
 import { type Destination, endpoint, mappedTo, resolve } from "./destination.ts";
 import type { Agent } from "../facts/agent.ts";
-import type { Cause } from "../facts/cause.ts";
+import { type Cause, cause } from "../facts/cause.ts";
 import { Scene } from "../facts/scene.ts";
 import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
@@ -12,7 +12,7 @@ import { tryAll } from "./tries.ts";
 import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
-import { tryConnect, tryDatagram } from "./packets/connect.ts";
+import { tryDatagram } from "./packets/connect.ts";
 import { type Trail, trailOf } from "./place.ts";
 import { askListener, type MayTalkTo } from "./questions/listener.ts";
 import { failedByEcho } from "./questions/outside.ts";
@@ -52,6 +52,8 @@ export interface FollowedPacket {
 /** Connections of the last two minutes may be known to a table still. */
 const WINDOWS = 50;
 const CONNECT_MS = 1500;
+/** Of a name, that are tried. */
+const MOST_ADDRESSES = 4;
 
 /**
  * Follows a packet from a container to `ID`, `ID:PORT`, `ADDRESS`, `ADDRESS:PORT` or `NAME:PORT`,
@@ -69,46 +71,70 @@ export async function follow(
   const others: Scene[] = [];
   using scene = Scene.of(agent, from);
   try {
-    const hops: Hop[] = [];
-    const { destination, causes } = await resolve(agent, scene, to, hops);
-    if (!destination) {
-      return { from: from.name, to, arrived: false, hops, causes };
-    }
-    const question = questionOf(
-      agent,
-      scene,
-      destination,
-      mayTalkTo,
-      (other) => others.push(other),
-    );
-    const token = tokenOf(`${from.name} ${endpoint(destination)}`);
-    const watched = await watch(scene, question, token);
-    const { before } = watched.trail;
-    const hasLeft = before?.way === "there" && before.stop.place === "uplink";
-    return {
-      from: from.name,
-      to: endpoint(destination),
-      ...watched,
-      hops: [...hops, ...watched.hops],
-      causes: [...await suspected(scene, destination, watched.answer), ...watched.causes],
-      there: hasLeft && watched.answer.outcome === "failed"
-        ? ["mesos-cni", "diagnose", `--to=${endpoint(destination)}`, `--expect=${token}`]
-        : undefined,
+    const { at, hop, causes = [], ...named } = await resolve(agent, scene, to);
+    const hops = hop ? [hop] : [];
+    if (at.length === 0) return { from: from.name, to, arrived: false, hops, causes };
+    const followOne = async (destination: Destination): Promise<FollowedPacket> => {
+      const question = questionOf(
+        agent,
+        scene,
+        destination,
+        mayTalkTo,
+        (other) => others.push(other),
+      );
+      const token = tokenOf(`${from.name} ${endpoint(destination)}`);
+      const watched = await watch(scene, question, token);
+      const { before } = watched.trail;
+      const hasLeft = before?.way === "there" && before.stop.place === "uplink";
+      return {
+        from: from.name,
+        to: endpoint(destination),
+        ...watched,
+        hops: [...hops, ...watched.hops],
+        there: hasLeft && watched.answer.outcome === "failed"
+          ? ["mesos-cni", "diagnose", `--to=${endpoint(destination)}`, `--expect=${token}`]
+          : undefined,
+      };
     };
+    const followed: [Destination, FollowedPacket][] = [];
+    for (const one of at.slice(0, MOST_ADDRESSES)) followed.push([one, await followOne(one)]);
+    const failed = followed.find(([, { arrived }]) => !arrived);
+    if (!failed) return followed[0]![1];
+    const [{ address }, told] = failed;
+    const other = followed.find(([, { arrived }]) => arrived)?.[0];
+    const [instead] = named.instead ?? [];
+    const about = { container: from.name, address, value: named.name };
+    if (other) {
+      return withCause(
+        told,
+        cause("name_half_dead", ["dns", "outside"], { ...about, other: other.address }, [
+          `asked at each of its addresses: ${at.map(({ address }) => address).join(", ")}`,
+        ]),
+      );
+    }
+    if (instead && (await followOne(instead)).arrived) {
+      return withCause(
+        told,
+        cause("hosts_differ", ["dns", "container"], {
+          ...about,
+          file: "/etc/hosts",
+          other: instead.address,
+        }, [
+          `/etc/hosts: ${address}; DNS: ${instead.address}`,
+        ]),
+      );
+    }
+    return told;
   } finally {
     for (const other of others) other[Symbol.dispose]();
   }
 }
 
-/** What speaks for another address than the one that does not answer: that one does. */
-async function suspected(
-  { task }: Scene,
-  { suspicion, port, protocol }: Destination,
-  { outcome }: Answer,
-): Promise<Cause[]> {
-  if (!suspicion || outcome !== "failed" || protocol !== "tcp") return [];
-  const other = await tryConnect({ ...task, address: suspicion.other!, port }, CONNECT_MS);
-  return other === "connected" ? [suspicion] : [];
+/** Where the way is whole as far as this agent, the name that led there comes first. */
+function withCause(followed: FollowedPacket, ofName: Cause): FollowedPacket {
+  const isHere = followed.causes.some(({ place, code }) => place !== "outside" && code !== "lost");
+  const causes = isHere ? [...followed.causes, ofName] : [ofName, ...followed.causes];
+  return { ...followed, causes };
 }
 
 /** Asks a question and looks at every hop. */

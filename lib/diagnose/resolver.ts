@@ -1,5 +1,4 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
-import { asUser } from "../kernel/privileges.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { nameservers, seenBy } from "../facts/readers/files.ts";
 import type { Scene } from "../facts/scene.ts";
@@ -19,8 +18,6 @@ export interface Resolver {
   lookups?: string[];
   /** Where that stands. */
   file: string;
-  /** Whether the task's user may not read it. */
-  isUnreadable?: boolean;
   /** Whether servers are asked by TCP alone. */
   useTcp: boolean;
   hosts: { address: string; names: string[] }[];
@@ -29,11 +26,7 @@ export interface Resolver {
 export function resolverOf(scene: Scene): Resolver {
   const { text, file } = seen(scene, "resolv.conf");
   const [nsswitch, hosts] = ["nsswitch.conf", "hosts"].map((name) => seen(scene, name).text);
-  const { user } = scene.task;
-  const pid = scene.container?.processAlive ? scene.container.pid : undefined;
-  const isUnreadable = user !== undefined && pid !== undefined && text !== "" &&
-    asUser(user, () => seenBy(pid, "resolv.conf")) === undefined;
-  return { ...parseResolver(text, nsswitch!, hosts!), file, isUnreadable };
+  return { ...parseResolver(text, nsswitch!, hosts!), file };
 }
 
 /** Reads the three files, which are as the container wants them. */
@@ -41,7 +34,7 @@ export function parseResolver(
   text: string,
   nsswitch: string,
   hosts: string,
-): Omit<Resolver, "file" | "isUnreadable"> {
+): Omit<Resolver, "file"> {
   const lines = text.split("\n").map((line) => line.trim().split(/\s+/));
   const last = (keyword: string) => lines.filter(([first]) => first === keyword).at(-1)?.slice(1);
   const options = lines.filter(([first]) => first === "options").flat();

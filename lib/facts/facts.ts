@@ -22,7 +22,7 @@ import {
 import { readBridges } from "./readers/bridge.ts";
 import { stateOf } from "./readers/container.ts";
 import { readForwardPolicy } from "./readers/firewall.ts";
-import { readLeases, readResolvConf } from "./readers/files.ts";
+import { readLeases, readReadable, readResolvConf } from "./readers/files.ts";
 import { readLinks } from "./readers/link.ts";
 import {
   readLeftPorts,
@@ -47,6 +47,7 @@ export const OF_CONTAINER: readonly FactReader<Scene>[] = [
   { name: "its ports have their rules, and no process of the agent has them", read: readPorts },
   { name: "the rules of its other plugins are there", read: readPluginRules },
   { name: "its resolv.conf is the one that was made for it", read: readResolvConf },
+  { name: "its programs may read what they resolve names by", read: readReadable },
   { name: "its leases are its own", read: readLeases },
 ];
 

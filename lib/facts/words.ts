@@ -320,6 +320,8 @@ const WORDS = {
     "the resolv.conf of {container} is not what its networks say | somebody changed it, from inside the container or on the agent: write it again, or restart the container",
   "resolv_conf_differs/seen":
     "{container} sees another resolv.conf than the isolator made for it | it was replaced or unmounted inside the container; if that is not meant so, restart the container",
+  file_unreadable:
+    "{file} of {container} can't be read by user {value}, as whom its programs run | let everybody read it (chmod a+r): by it names are resolved",
   no_nameserver:
     'the resolv.conf of {container} names no server | give the network a server by its "dns", or all containers one by --default_container_dns',
   bad_nameserver:
@@ -348,6 +350,8 @@ const WORDS = {
     "the DNS server {address} never answers questions for addresses of IPv6 (AAAA): each name costs a timeout | look at {address}, and at what is before it",
   dns_truncated:
     "the DNS server {address} truncates its answers over UDP and does not listen on TCP | look at {address}: why it has no TCP, or its firewall",
+  name_half_dead:
+    "{value} has several addresses: {address} does not answer {container}, {other} does | programs that take the first one hang: look at {address}, or take it from the records of {value}",
   dns_search_wildcard:
     '{value} answers for every name, and {container} tries names there first (search, ndots:{why}) | take {value} from "search" in {file}, or lower ndots',
   dns_search_silent:
@@ -371,8 +375,6 @@ const WORDS = {
     "{address} is on {other}, the device below {device} of {container}: a {value} never reaches it | give the agent a {value} of its own there, or the container another network",
   hosts_differ:
     "{file} of {container} has {address} for {value}, which does not answer, and DNS has {other}, which does | correct {file}",
-  resolv_conf_unreadable:
-    "{file} in {container} is not readable for its user ({value}), whose programs so know no server | let everybody read it: chmod a+r",
   packets_lost:
     "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:

@@ -119,13 +119,15 @@ export function readyToAssume(identity: Identity): () => void {
 export interface User {
   uid: number;
   gid: number;
+  /** Its other groups. */
+  groups: readonly number[];
 }
 
 /** The user by whose rights a process opens files; undefined once it has ended. */
 export function userOf(pid: number): User | undefined {
   try {
-    const { uids, gids } = parseIdentity(readProcFile(`/proc/${pid}/status`));
-    return uids.length === 3 ? { uid: uids[1], gid: gids[1] } : undefined;
+    const { uids, gids, groups } = parseIdentity(readProcFile(`/proc/${pid}/status`));
+    return uids.length === 3 ? { uid: uids[1], gid: gids[1], groups } : undefined;
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;
@@ -136,7 +138,7 @@ export function userOf(pid: number): User | undefined {
  * Does work whose files are opened with a user's rights, and whose sockets are that user's for rules
  * that go by it (setfsuid(2)): all else stays as it is.
  */
-export function asUser<R>({ uid, gid }: User, work: () => R): R {
+export function asUser<R>({ uid, gid }: Omit<User, "groups">, work: () => R): R {
   const [ownGroup, own] = [libc().setfsgid(gid), libc().setfsuid(uid)];
   try {
     return work();

@@ -199,7 +199,7 @@ Deno.test("a port of the agent is followed to the container that it leads to", a
     "--json",
   );
   const { connection, hops } = JSON.parse(output.stdout);
-  assertEquals(connection, "connected");
+  assertEquals(connection, "it takes the connection, and answers");
   const last = hops.find(({ name }: { name: string }) => name === "arriving on eth0 of neighbour");
   assertMatch(last.evidence[0], /→ 10\.1\.0\.3,/);
 });

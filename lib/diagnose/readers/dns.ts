@@ -17,22 +17,13 @@ import type { Resolver } from "../resolver.ts";
 import type { Reader } from "./reader.ts";
 
 /** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
-export function configCauses(scene: Scene, resolver: Resolver): Cause[] {
-  const { servers, file, lookups } = resolver;
+export function configCauses(scene: Scene, { servers, file, lookups }: Resolver): Cause[] {
   const about = { container: scene.name, file };
   const reason = ["dns", "container"] as const;
   const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
     (checkpoint?.result?.routes.length ?? 0) > 0
   );
-  const { user } = scene.task;
   return [
-    ...resolver.isUnreadable
-      ? [cause("resolv_conf_unreadable", reason, {
-        ...about,
-        file: "/etc/resolv.conf",
-        value: `uid ${user?.uid}`,
-      }, [`read as uid ${user?.uid} and gid ${user?.gid}: permission denied`])]
-      : [],
     ...servers.length === 0 && isMeantOutside && !isWithoutServer(scene)
       ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
       : [],

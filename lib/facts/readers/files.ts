@@ -3,7 +3,9 @@ import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { leaseFile, leaseHolder } from "../../containers/lease.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { readInRoot } from "../../kernel/other_root.ts";
-import { type Cause, cause, hint } from "../cause.ts";
+import { asUser } from "../../kernel/privileges.ts";
+import { stateOf } from "../../kernel/proc.ts";
+import { type Cause, cause, hint, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Scene } from "../scene.ts";
 
@@ -40,6 +42,47 @@ export function readResolvConf(scene: Scene): Look {
   ]);
 }
 
+/** What programs resolve names by. */
+const OF_NAMES = ["resolv.conf", "hosts", "nsswitch.conf"];
+
+/** Of a container whose processes are some user's: what root can read there proves nothing for them. */
+export function readReadable(scene: Scene): Look {
+  const { pid, processAlive } = scene.container!;
+  const { user } = scene.task;
+  if (!processAlive || pid === undefined) return nothing("no process is left");
+  if (!user) return nothing("its processes are root's");
+  const present = OF_NAMES.filter((name) => seenBy(pid, name) !== undefined);
+  // By any of its groups.
+  const may = (name: string) =>
+    [user.gid, ...user.groups].some((gid) =>
+      asUser({ uid: user.uid, gid }, () => seenBy(pid, name)) !== undefined
+    );
+  return saw(
+    `as user ${user.uid}: ${present.join(", ")}`,
+    present.filter((name) => !may(name)).map((name) => {
+      const file = `/proc/${pid}/root/etc/${name}`;
+      const isOurs = [`/etc/${name}`, madeFor(scene, name)!].some((one) => isSame(one, file));
+      return cause(
+        "file_unreadable",
+        ["dns", "container"],
+        { container: scene.name, file: `/etc/${name}`, value: String(user.uid) },
+        [`${file} can't be opened as user ${user.uid}`],
+        isOurs ? run(["chmod", "a+r", file]) : undefined,
+      );
+    }),
+  );
+}
+
+function isSame(one: string, other: string): boolean {
+  try {
+    const [a, b] = [stateOf(one), stateOf(other)];
+    return a.device === b.device && a.inode === b.inode;
+  } catch (error) {
+    if (error instanceof SystemError) return false;
+    throw error;
+  }
+}
+
 /** A file of /etc as a process sees it; undefined where it has none. */
 export function seenBy(pid: number, name: string): string | undefined {
   try {
@@ -59,9 +102,9 @@ export function isWithoutServer(scene: Scene): boolean {
   return text !== undefined && nameservers(text).length === 0;
 }
 
-/** The resolv.conf that the isolator made for the container. */
-function madeFor({ container }: Scene): string | undefined {
-  return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/resolv.conf`;
+/** The file of /etc that the isolator made for the container. */
+function madeFor({ container }: Scene, name = "resolv.conf"): string | undefined {
+  return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
 }
 
 /** The servers of a resolv.conf that are used, in their order. */
