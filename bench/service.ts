@@ -46,7 +46,7 @@ export async function run([count]: string[]): Promise<void> {
   await go.detach("warm-up", GO_PORT);
 
   await using served = await Served.start();
-  using scraping = scrape(served);
+  await using scraping = scrape(served);
   const { one, theirs, rust } = await inTurn(served, go, containers);
   const memory = [served.memory()];
   const many = await together(served, containers);
@@ -106,12 +106,23 @@ export async function run([count]: string[]): Promise<void> {
 }
 
 /** Asks for the metrics every second, as a Prometheus does that is in a hurry. */
-function scrape(served: Served): Disposable & { count(): number } {
+function scrape(served: Served): AsyncDisposable & { count(): number } {
   let count = 0;
-  const timer = setInterval(async () => {
-    if ((await served.service.get("/metrics")).status === 200) count++;
+  let last: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    last ??= served.service.get("/metrics").then(({ status }) => {
+      if (status === 200) count++;
+      last = undefined;
+    });
   }, SCRAPE_MS);
-  return { count: () => count, [Symbol.dispose]: () => clearInterval(timer) };
+  return {
+    count: () => count,
+    // The service goes after that: of what fails, the first is said and not the scrape.
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await last;
+    },
+  };
 }
 
 async function timed(samples: number[], work: () => Promise<unknown>): Promise<void> {

@@ -1,4 +1,5 @@
 /** What isolators leave to a containerizer: the first processes of containers, by the thousand. */
+import { isRunning } from "./agent.ts";
 import type { Namespace } from "./sandbox.ts";
 
 /** Starts the first processes of containers, each in namespaces of its own. */
@@ -46,15 +47,5 @@ export class Containerizer implements AsyncDisposable {
     await this.#shell.stderr.cancel();
     await this.#shell.status;
     await this.#reading;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
-  } catch (error) {
-    // Gone before it was opened, or since.
-    if (["ENOENT", "ESRCH"].includes((error as { code?: string }).code ?? "")) return false;
-    throw error;
   }
 }
