@@ -9,9 +9,10 @@ const MOST = 2;
 
 /** Neighbours of the agent, and who has connections to the container's ports, as far as sets name them. */
 export async function namedClients(
-  { interfaces, host }: Pick<Scene, "interfaces" | "host">,
+  scene: Pick<Scene, "interfaces" | "host" | "agent" | "uplink">,
   kernel: Pick<Kernel, "namedAddresses">,
 ): Promise<string[]> {
+  const { interfaces, host, agent } = scene;
   const ports = interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
   if (ports.length === 0) return [];
   const named = await kernel.namedAddresses();
@@ -23,7 +24,13 @@ export async function namedClients(
         unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? []
       )
   );
-  const near = host.neighbours.filter(({ mac, state }) => mac !== undefined && state !== "FAILED");
+  const out = ([4, 6] as const).map((family) => scene.uplink(family)?.link.index);
+  const near = host.neighbours.filter(({ link, mac, state }) =>
+    out.includes(link) && mac !== undefined && state !== "FAILED"
+  );
   const known = [...near.map(({ address }) => address), ...flows.map(({ source }) => source)];
-  return [...new Set(known)].filter((one) => named.has(one)).slice(0, MOST);
+  // A container of the agent's, or itself, is no stranger.
+  return [...new Set(known)].filter((one) =>
+    named.has(one) && agent.holdersOf(one).length === 0 && host.ownerOf(one) === undefined
+  ).slice(0, MOST);
 }
