@@ -26,7 +26,7 @@ import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
 import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
-import { type Answer, type Question, type Topic, unasked } from "./questions/question.ts";
+import { type Answer, LATE, type Question, type Topic, unasked } from "./questions/question.ts";
 import { sharedAddresses } from "./readers/hardware.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
@@ -231,7 +231,9 @@ async function answer(
       asked[i] = { ...before, ...unasked("its own firewall refuses echoes, and lets others pass") };
       return [];
     }
-    return await explainInTime(evidence);
+    const explained = await explainInTime(evidence);
+    if (explained.length === 0) asked[i] = { ...before, ...LATE };
+    return explained;
   }));
   return { asked, causes: [...already, ...causes.flat()] };
 }

@@ -22,6 +22,7 @@ import {
   askedForBy,
   attachedTo,
   failedBy,
+  LATE,
   type Question,
 } from "./questions/question.ts";
 import { explain } from "./readers/table.ts";
@@ -150,11 +151,12 @@ export async function watch(scene: Scene, question: Question, token: number) {
   );
   await session.finish();
   const trail = trailOf(question.journey, session.of(tried), tried);
-  const hops = hopsOf(trail, answer);
   const evidence = () =>
     evidenceOf(scene, question, answer, tried, session, new KnownRules(), askKernel());
   const causes = answer.outcome === "failed" ? await explain(evidence()) : [];
-  return { answer, arrived: answer.outcome === "answered", hops, causes, trail };
+  const now = answer.outcome === "failed" && causes.length === 0 ? LATE : answer;
+  const hops = hopsOf(trail, now);
+  return { answer: now, arrived: now.outcome === "answered", hops, causes, trail };
 }
 
 /** A hop that saw nothing before one that did is not where it stopped. */

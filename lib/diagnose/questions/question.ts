@@ -157,6 +157,7 @@ export function findingOf(finding: Finding): Question {
 
 export const answered = (detail: string): Answer => ({ outcome: "answered", detail });
 export const unasked = (detail: string): Answer => ({ outcome: "unasked", detail });
+export const LATE = answered("its answer was seen at every hop, later than it was waited for");
 export const failed = (failure: Failure): Answer => ({ outcome: "failed", detail: "", failure });
 
 /** What a connection, a datagram or an echo ended with. */

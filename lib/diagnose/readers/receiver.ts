@@ -1,12 +1,21 @@
 /** Who has the packet and does not answer: another container, the container itself, or the agent. */
 import { type Cause, isProblem } from "../../facts/cause.ts";
 import { missing } from "../../facts/readers/address.ts";
+import { readBridges } from "../../facts/readers/bridge.ts";
+import { readLinks } from "../../facts/readers/link.ts";
 import type { Evidence } from "../evidence.ts";
 import { routeCauses } from "./agent_routing.ts";
 import { farCauses, routesTo } from "./container.ts";
 import { sharedAddresses, wrongGateways } from "./hardware.ts";
 import { flowOf } from "./policy.ts";
 import { firstOf, type Reader } from "./reader.ts";
+
+/** Nothing else explains it, and a link of the container is not as it was made. */
+export const ownLinks: Reader = {
+  name: "the container's links and their bridges",
+  applies: ({ question }) => question.topic !== "port",
+  read: ({ scene }) => [readLinks(scene), readBridges(scene)].flatMap(({ causes }) => causes),
+};
 
 /** The packet has arrived at who must answer, and no answer leaves. */
 export const receiver: Reader = {

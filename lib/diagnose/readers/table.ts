@@ -45,7 +45,7 @@ import { otherGateway, wrongHardware } from "./hardware.ts";
 import { unansweredNeighbour } from "./neighbour.ts";
 import { beyondRandomPort } from "./random_port.ts";
 import type { Reader } from "./reader.ts";
-import { receiver } from "./receiver.ts";
+import { ownLinks, receiver } from "./receiver.ts";
 import { outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
@@ -85,13 +85,13 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", agentRoutes, silentHop),
   ...at("outside", outside),
   ...at("container", routesBack),
-  ...at("way", receiver, queueAnywhere),
+  ...at("way", receiver, queueAnywhere, ownLinks),
 ];
 
 /** Of one question, what is shown. */
 const MOST = 2;
 
-/** The causes of one question that failed, the right one first. @returns at least one */
+/** The causes of one question that failed, the right one first. @returns none for an answer that came too late */
 export async function explain(evidence: Evidence): Promise<Cause[]> {
   const e = await beyondRandomPort(evidence);
   const seen = [
@@ -107,8 +107,15 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
       return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
     }
   }
+  if (isLate(e)) return [];
   if (e.failure.kind === "stuck") return [{ ...lostPart(e, "payload_lost"), seen }];
   return [e.share ? { ...lostPart(e, "packets_lost", e.share), seen } : notJudged(e, "lost")];
+}
+
+/** Its answer was seen at every hop, and nothing has dropped it: it came after it was waited for. */
+function isLate({ failure, trail: { before, after }, drops }: Evidence): boolean {
+  return failure.kind === "silence" && before !== undefined && after === undefined &&
+    drops.length === 0;
 }
 
 /** Some of its packets are lost, and nothing says which and why. */
