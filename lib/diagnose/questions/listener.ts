@@ -8,7 +8,7 @@ import { talk } from "../packets/talk.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
-import { type Answer, answered, failed, failedBy } from "./question.ts";
+import { type Answer, answered, failed, failedBy, unasked } from "./question.ts";
 
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
 const ANSWER_MS = 400;
@@ -39,9 +39,11 @@ export async function askListener(
 ): Promise<Answer> {
   if (nth === EPHEMERAL) {
     const outcome = await tryConnect({ ...probe, token: undefined }, connectMs);
-    return outcome === "connected"
-      ? answered("it takes the connection")
-      : failed({ kind: "ephemeral", outcome });
+    if (outcome === "connected") return answered("it takes the connection");
+    // A refusal is an answer as well, of which the other tries tell more.
+    return outcome === "timed out" || outcome === "EADDRNOTAVAIL"
+      ? failed({ kind: "ephemeral", outcome })
+      : unasked(outcome);
   }
   const answerMs = session.deep ? SLOW_ANSWER_MS : ANSWER_MS;
   const outcome = await talk(

@@ -113,8 +113,11 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
 }
 
 /** Its answer was seen at every hop, and nothing has dropped it: it came after it was waited for. */
-function isLate({ failure, trail: { before, after }, drops }: Evidence): boolean {
-  return failure.kind === "silence" && before !== undefined && after === undefined &&
+function isLate({ failure, question, trail: { before, after }, drops }: Evidence): boolean {
+  // That nobody listens is an answer of a neighbour's, which a flood may have hidden when it came.
+  const isAnswer = failure.kind === "silence" ||
+    question.topic === "neighbour" && failure.kind === "errno" && failure.errno === "ECONNREFUSED";
+  return isAnswer && before !== undefined && after === undefined &&
     drops.length === 0;
 }
 
