@@ -7,9 +7,9 @@ import { CONNECTED } from "../questions/question.ts";
 type Test = (cause: Cause, evidence: Evidence) => boolean;
 
 /** Nothing passes a link in one of these states; the packet was seen there, and behind it. */
-const wasPassed: Test = ({ device, place }, { trail: { journey, seen, after } }) =>
+const wasPassed: Test = ({ device, place }, { trail: { journey, seen } }) =>
   journey.legs.some(({ stop, way }, i) =>
-    way === (after?.way ?? way) && stop.link.name === device && stop.place === place &&
+    stop.link.name === device && stop.place === place &&
     seen[i] !== undefined &&
     journey.legs.some((later, k) =>
       k > i && later.way === way && later.stop !== stop && seen[k] !== undefined
