@@ -92,12 +92,7 @@ function ask(
             session,
             nth,
           );
-          const { failure } = answer;
-          // From a port of the kernel's, which the taps don't know: what the others are told, it is too.
-          if (failure?.kind === "ephemeral" && failure.outcome === "ECONNREFUSED") {
-            return unasked(`nobody listens on ${port}`);
-          }
-          const outcome = failure?.kind === "errno" ? failure.errno : undefined;
+          const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
           if (answer.outcome === "answered") {
             return answered(`port ${port}: ${answer.detail}`);
           }
