@@ -28,6 +28,7 @@ import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
 import { type Answer, LATE, type Question, type Topic, unasked } from "./questions/question.ts";
 import { sharedAddresses } from "./readers/hardware.ts";
+import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
@@ -108,7 +109,10 @@ export async function diagnose(
     const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)].flat();
     if (findInode(target.netns) !== namespace) throw ended(target);
     const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents, ...hops];
-    return verdict(target.name, asked, { state, explained: causes, facts: read });
+    const found = verdict(target.name, asked, { state, explained: causes, facts: read });
+    // Of an agent's containers, what is worth a look is said once, by hand.
+    const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
+    return { ...found, causes: [...found.causes, ...hints] };
   } finally {
     for (const other of others) other[Symbol.dispose]();
   }

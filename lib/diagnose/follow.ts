@@ -25,6 +25,7 @@ import {
   LATE,
   type Question,
 } from "./questions/question.ts";
+import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
 
 /** A place on the way. */
@@ -100,7 +101,7 @@ export async function follow(
     const followed: [Destination, FollowedPacket][] = [];
     for (const one of at.slice(0, MOST_ADDRESSES)) followed.push([one, await followOne(one)]);
     const failed = followed.find(([, { arrived }]) => !arrived);
-    if (!failed) return followed[0]![1];
+    if (!failed) return { ...followed[0]![1], causes: await partialRules() };
     const [{ address }, told] = failed;
     const other = followed.find(([, { arrived }]) => arrived)?.[0];
     const [instead] = named.instead ?? [];

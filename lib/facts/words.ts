@@ -195,6 +195,8 @@ const WORDS = {
     "the policy of {chain} in {container} drops {why|the packet}: no rule takes it | it was made inside, and the task may need it: ask who made it",
   "rule_drop+other":
     "{address} is in the set {other}, of which a rule of {chain} drops {why|the packet}: {rule} | see who put it there, such as fail2ban, which may do so again",
+  rule_takes_some:
+    "a rule of {chain} has dropped {value} packets, by what no probe of ours has: {rule} | see whether it takes the packets that are missed",
   policy_drop:
     'the policy of {chain}[ in {container}] drops {why|the packet}: no rule takes it | {value|let it pass there, or chain the plugin "firewall" to the network}',
   rule_queues:

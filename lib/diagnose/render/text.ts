@@ -105,8 +105,8 @@ export function followedText(followed: FollowedPacket): string {
     `${marks[outcome]} ${name}`,
     ...evidence.map((one) => `    ${one}`),
   ]);
-  const causes = findings.flatMap(({ text, evidence, remedy }, i) => [
-    `${i === 0 ? "cause" : "also"}: ${text}`,
+  const causes = findings.flatMap(({ level, text, evidence, remedy }, i) => [
+    `${level === "hint" ? "worth a look" : i === 0 ? "cause" : "also"}: ${text}`,
     ...evidence.map((one) => `  seen    ${one}`),
     `  do      ${remedy}`,
   ]);

@@ -1,0 +1,44 @@
+import { assertEquals } from "@std/assert";
+import { droppingSome, droppingSomeNft } from "../../lib/diagnose/readers/partial.ts";
+
+Deno.test("rules that have dropped some packets of a connection: by iptables", () => {
+  const text = `*filter
+:INPUT DROP [3:180]
+:FORWARD ACCEPT [0:0]
+[5:300] -A FORWARD -o eno1 -p tcp -m string --string "POST /upload" --algo bm --to 65535 -j DROP
+[0:0] -A FORWARD -m statistic --mode random --probability 0.4 -j DROP
+[7:420] -A FORWARD -m recent --update --seconds 600 --hitcount 10 --name scan --rsource -j REJECT --reject-with icmp-port-unreachable
+[9:540] -A FORWARD -s 10.0.0.0/8 -j DROP
+[9:540] -A FORWARD -m set --match-set known src -j ACCEPT
+[2:120] -A FORWARD -f -j DROP
+COMMIT
+`;
+  assertEquals(droppingSome(text).map(({ chain, count }) => `${chain} ${count}`), [
+    "FORWARD 5",
+    "FORWARD 7",
+    "FORWARD 2",
+  ]);
+});
+
+Deno.test("rules that have dropped some packets of a connection: by nft, without those of iptables", () => {
+  const text = `table netdev hard {
+\tchain in {
+\t\ttype filter hook ingress device "eno1" priority 0; policy accept;
+\t\tip frag-off & 0x3fff != 0x0 counter packets 4 bytes 6000 drop
+\t\tip saddr 192.0.2.1 counter packets 4 bytes 6000 drop
+\t\tip saddr @banned counter packets 0 bytes 0 drop
+\t}
+}
+table ip filter {
+\tchain FORWARD {
+\t\ttype filter hook forward priority 0; policy accept;
+\t\txt match "string" counter packets 5 bytes 300 drop
+\t\tip saddr @banned counter packets 2 bytes 120 reject
+\t}
+}
+`;
+  assertEquals(
+    droppingSomeNft(text).map(({ family, table, chain, count }) => [family, table, chain, count]),
+    [["netdev", "hard", "in", 4], ["ip", "filter", "FORWARD", 2]],
+  );
+});
