@@ -38,7 +38,7 @@ export class Layout {
   readonly containers: string;
   readonly requests: string;
 
-  constructor(base: string) {
+  constructor(private readonly base: string) {
     // Links and mounts that lead here must do so from everywhere.
     this.containers = join(resolve(base), "isolators/network/cni");
     this.requests = join(resolve(base), "isolators/network/mesos-cni");
@@ -46,6 +46,11 @@ export class Layout {
 
   container(id: ContainerId): string {
     return join(this.containers, id);
+  }
+
+  /** What a Mesos agent itself keeps of a container below its `--runtime_dir`, nested ones inside of their parents. */
+  ofAgent(id: ContainerId): string {
+    return join(this.base, "containers", id.split(".").join("/containers/"));
   }
 
   /** The handle of the container's network namespace. */

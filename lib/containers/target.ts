@@ -1,5 +1,6 @@
 /** Which namespace a command is about: a container's, or any. */
 import { OperatorError } from "../base/error.ts";
+import { exists } from "../base/exists.ts";
 import { knownContainers, likely } from "./ids.ts";
 import type { Layout } from "./layout.ts";
 import { type NetworkMode, readRequest } from "./request.ts";
@@ -73,6 +74,10 @@ export function resolveId(
 ): ContainerId {
   // A whole id needs no look at all the others.
   if (isContainerId(text) && layout.has(text)) return text;
+  // A stock agent keeps nothing beside us of a nested container, which has its root's network.
+  if (isContainerId(text) && layout.has(rootOf(text)) && exists(layout.ofAgent(text))) {
+    return rootOf(text);
+  }
   const known = knownContainers(layout);
   const candidates = known.filter((id) => text !== "" && id.startsWith(text));
   if (candidates.length === 1) return candidates[0]!;

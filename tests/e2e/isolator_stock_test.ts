@@ -3,7 +3,8 @@
  * reads them. The agent itself can't run here; a stand-in leaves the same files.
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Agent, CONTAINERS, isRunning } from "../harness/agent.ts";
+import { Agent, CONTAINERS, isRunning, RUNTIME_DIR } from "../harness/agent.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
 import { type NetworkConfig, StockContainer } from "../harness/stock_agent.ts";
 
 /** No version, as in the documents: the plugin's result has the old form with `ip4`. */
@@ -46,6 +47,18 @@ Deno.test("stock: status, usage and check of a container", async () => {
   const [{ outcome, causes }] = JSON.parse(check.stdout);
   assertEquals([check.code, outcome], [1, "not checked"]);
   assertEquals(causes.map(({ code }: { code: string }) => code), ["no_port_mapper"]);
+});
+
+Deno.test("stock: a nested container that the agent alone knows is in its root's network", async () => {
+  await using agent = await stockAgent();
+  await using container = await StockContainer.launch(agent.sandbox, "stock-1", [NETWORK]);
+  await agent.sandbox.ok(["mkdir", "-p", `${RUNTIME_DIR}/containers/stock-1/containers/sidecar`]);
+  const inspect = (id: string) =>
+    agent.sandbox.run([MESOS_CNI, "inspect", id, `--runtime_dir=${RUNTIME_DIR}`]);
+  const { code, stdout, stderr } = await inspect("stock-1.sidecar");
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, container.addresses[0]!);
+  assertStringIncludes((await inspect("stock-1.nobody")).stderr, "no container");
 });
 
 Deno.test("stock: recover keeps what lives and removes what doesn't", async () => {
