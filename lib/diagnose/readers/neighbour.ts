@@ -8,6 +8,7 @@ import {
   removing,
   run,
 } from "../../facts/cause.ts";
+import { enslaved } from "../../facts/readers/agent.ts";
 import { bridgeCauses } from "../../facts/readers/bridge.ts";
 import { type Attached, givenTo } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
@@ -137,6 +138,8 @@ function silent(silence: Silence): Promise<readonly Cause[]> | readonly Cause[] 
   const isOurs = scene.inside.ownerOf(address) !== undefined ||
     scene.interfaces.some(({ expected }) => expected.some((one) => one.address === address));
   if (isOurs) return containerSilent(silence);
+  const taken = enslaved(scene.host, asker.stop.link, [question.family]);
+  if (taken.length > 0) return taken;
   return [cause("neighbour_silent", ["neighbour", "outside"], {
     device: asker.stop.link.name,
     address,

@@ -120,7 +120,7 @@ export function readUplinks(agent: Agent): Look {
 const TAKERS = ["bridge", "bond", "team", "openvswitch"];
 
 /** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
-function enslaved(host: Space, link: Link, families: readonly (4 | 6)[]): Cause[] {
+export function enslaved(host: Space, link: Link, families: readonly (4 | 6)[]): Cause[] {
   const master = host.linkAt(link.master);
   const isWayOut = families.some((family) =>
     host.globalsOf(link, family).length > 0 &&
