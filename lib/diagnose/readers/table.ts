@@ -128,12 +128,12 @@ function lostPart(
   share?: Share,
 ): Cause {
   const { before, after } = trail;
-  const between = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
+  const [from, to] = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
   return cause(code, [mechanismAt(trail.place, question.topic), trail.place], {
     container: scene.name,
     address: question.destination,
-    device: between[0],
-    other: between[1],
+    device: from,
+    other: from === to ? "what is behind it" : to,
     value: share && shareText(share),
   });
 }
