@@ -17,6 +17,8 @@ export interface Watched {
 
 /** How long packets may be under way after the last answer, in ms. */
 const SETTLE_MS = 60;
+/** The same of an answer to ARP or neighbour discovery, which a machine that has much to do gives later. */
+const ANSWERING_MS = 200;
 /** Of distinct neighbours that are asked for, and of links. */
 const MOST_NEIGHBOURS = 24;
 const MOST_LINKS = 48;
@@ -138,11 +140,23 @@ export class Session implements AsyncDisposable {
 
   /** Waits for what is under way, and takes everything. */
   async finish(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-    this.drain();
+    await this.#settle(SETTLE_MS);
+    if (this.#neighbours.some((one) => this.#isUnanswered(one))) await this.#settle(ANSWERING_MS);
     this.#met = this.#traces.flatMap((trace) => trace.met());
     this.#dropped = this.#drops?.seen() ?? [];
     if (this.#before) this.#grown = grownCounters(this.#before, await countersOf(this.#stops));
+  }
+
+  async #settle(ms: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    this.drain();
+  }
+
+  /** Whether somebody was asked who has an address, and nobody has answered yet. */
+  #isUnanswered(address: string): boolean {
+    const about = this.about(address).map(({ packet }) => packet.protocol);
+    return about.some((one) => one.endsWith("request")) &&
+      !about.some((one) => one.endsWith("reply"));
   }
 
   /** The rules that a probe met. */
