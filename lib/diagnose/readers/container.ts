@@ -14,13 +14,10 @@ import type { Reader } from "./reader.ts";
 /** A packet that leaves the container from an address that is not its own there. */
 export const strangeSource: Reader = {
   name: "a source that the container was not given",
-  applies: ({ trail }) => {
-    const first = trail.seen.find((one) => one !== undefined);
-    return trail.journey.from === "container" && first !== undefined &&
-      first.at === trail.journey.legs[0]!.stop.point.name;
-  },
+  // What comes in by the same link, with whatever ports, is somebody else's.
+  applies: ({ trail }) => trail.journey.from === "container" && trail.seen[0] !== undefined,
   read({ scene, trail, question }) {
-    const { source } = trail.seen.find((one) => one !== undefined)!.packet;
+    const { source } = trail.seen[0]!.packet;
     const given = scene.givenOf(question.family);
     if (given.length === 0 || given.includes(source) || source.startsWith("fe80:")) return [];
     const attached = scene.interfaces.find(({ link }) =>
