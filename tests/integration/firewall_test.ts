@@ -4,6 +4,7 @@
  * what is missing here is missing.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { isRunning, until } from "../harness/agent.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { type Json, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
 import type { Outside } from "../harness/sandbox.ts";
@@ -224,16 +225,17 @@ for (const { name, variant, save } of DRIVERS) {
       const child = agent.sandbox.spawn([
         ...[MESOS_CNI, "run", `--network_cni_config_dir=${configs}`, "--runtime_dir=/run/mesos"],
         ...["--networks=fw", `--name=${id}`, `--port_mappings=${port}:80`, "--"],
-        ...["sh", "-c", "echo ready; exec sleep 1000"],
+        ...["sh", "-c", "echo $$; exec sleep 1000"],
       ], { env });
       const reader = child.stdout.getReader();
       const { value } = await reader.read();
       reader.releaseLock();
-      assertEquals(new TextDecoder().decode(value), "ready\n", await errorsOf(child, value));
-      return child;
+      const task = Number(new TextDecoder().decode(value));
+      assert(task > 0, await errorsOf(child, value));
+      return [child, task] as const;
     };
     const before = await state(agent, save);
-    const child = await start("c1", 8080);
+    const [child, task] = await start("c1", 8080);
     const handle = "/run/mesos/isolators/network/cni/c1/ns";
     const seen = () =>
       seenOutside((argv) => agent.sandbox.ok(["nsenter", `--net=${handle}`, ...argv]), outside);
@@ -280,6 +282,8 @@ for (const { name, variant, save } of DRIVERS) {
     // The state and the container are gone, its rules are not.
     child.kill("SIGKILL");
     await child.status;
+    // The kernel kills the task when its parent is gone, and a little later: till then it lives.
+    await until(() => !isRunning(task), "the task to end");
     await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()])
       .catch(() => {});
     await agent.sandbox.ok([
@@ -290,6 +294,7 @@ for (const { name, variant, save } of DRIVERS) {
       "ip link delete fw0; true",
     ]);
     const garbage = JSON.parse((await cni("isolator", "gc", "--apply", "--json")).stdout);
+    assert(garbage.length > 0);
     assertEquals(garbage.map(({ outcome }: Json) => outcome), garbage.map(() => "removed"));
     const own = (line: string) => /10\.219\.0\.\d+|container_id| id: /.test(line);
     assertEquals((await state(agent, save)).filter(own), []);
