@@ -35,9 +35,11 @@ export function mergeCauses(explained: readonly Cause[], read: readonly Cause[])
   ].slice(0, MOST_CAUSES);
 }
 
-/** Whether nothing explains it. */
-export function isVague({ code }: Cause): boolean {
-  return code === "lost" || code === "no_time";
+/** What says where packets are lost, and not why: whatever was read comes before it. */
+const VAGUE: ReadonlySet<string> = new Set(["lost", "no_time", "packets_lost", "payload_lost"]);
+
+function isVague({ code }: Cause): boolean {
+  return VAGUE.has(code);
 }
 
 /** One cause that several questions met: its remedy must do for all of them. */

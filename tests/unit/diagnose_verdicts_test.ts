@@ -143,3 +143,19 @@ Deno.test("of more causes than can be read the first are told, and proofs are to
   const merged = mergeCauses([...many, ...many], []);
   assertEquals([merged.length, merged[0]!.device, merged[0]!.seen], [20, "eth0", ["it is down"]]);
 });
+
+Deno.test("what is lost for no reason that was found comes after what was read, and follows from it at its place", () => {
+  const lost = cause("packets_lost", ["link", "container"], { value: "2 of 5 are lost" });
+  const elsewhere = cause("lost", ["route", "agent"], {});
+  const shared = cause("duplicate_address", ["duplicate", "container"], { address: "10.1.0.3" });
+  assertEquals(
+    mergeCauses([lost, elsewhere], [shared]).map((
+      { code, consequenceOf },
+    ) => [code, consequenceOf]),
+    [
+      ["duplicate_address", undefined],
+      ["packets_lost", "duplicate_address"],
+      ["lost", undefined],
+    ],
+  );
+});
