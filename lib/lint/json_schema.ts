@@ -5,19 +5,37 @@
 import { SPEC_VERSIONS } from "../cni/version.ts";
 import { IGNORE_KEY } from "./ignore.ts";
 import { PORT_MAPPER } from "./document.ts";
-import type { Fields, Schema, Type } from "./schema.ts";
+import { boolean, each, type Fields, type Type } from "./schema.ts";
+import { CAPABILITIES } from "./capabilities.ts";
 import { COMMON } from "./schemas/common.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
-import { IPAM } from "./schemas/ipam.ts";
-import { MAIN } from "./schemas/main.ts";
-import { META } from "./schemas/meta.ts";
-import { THIRD_PARTY } from "./schemas/third_party.ts";
+import { PLUGIN_TYPES, schemaNamed } from "./schemas/mod.ts";
 
-type JsonSchema = Record<string, unknown>;
+/** A schema, with the keywords that are used here. */
+export interface JsonSchema {
+  [annotation: string]: unknown;
+  $ref?: string;
+  description?: string;
+  definitions?: Record<string, JsonSchema>;
+  allOf?: JsonSchema[];
+  anyOf?: JsonSchema[];
+  if?: JsonSchema;
+  then?: JsonSchema;
+  else?: JsonSchema;
+  type?: string | string[];
+  const?: string;
+  enum?: readonly (string | null)[];
+  items?: JsonSchema;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema;
+  required?: readonly string[];
+}
 
 /** A schema for `.conf` and `.conflist` files. */
 export function jsonSchema(): JsonSchema {
-  const types = { ...MAIN, ...META, ...THIRD_PARTY };
+  const isIpam = (type: string) => schemaNamed(type)!.kind === "ipam";
+  const plugins = PLUGIN_TYPES.filter((type) => !isIpam(type));
+  const ipams = PLUGIN_TYPES.filter(isIpam);
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "CNI network config",
@@ -33,6 +51,8 @@ export function jsonSchema(): JsonSchema {
           cniVersion: described("cniVersion", { enum: SPEC_VERSIONS }),
           cniVersions: described("cniVersions", { type: "array", items: { enum: SPEC_VERSIONS } }),
           name: described("name", { type: "string", pattern: "^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$" }),
+          // Of what is no list yet: the list's own schema says more.
+          plugins: described("plugins", {}),
         },
       },
       list: {
@@ -47,21 +67,26 @@ export function jsonSchema(): JsonSchema {
           }),
         },
       },
-      plugin: {
+      plugin: { required: ["type"], allOf: [{ $ref: "#/definitions/options" }] },
+      options: {
         type: "object",
-        required: ["type"],
         properties: {
           type: described("type", {
             type: "string",
             pattern: "^[^/]+$",
             // What editors complete; any other file name may be one too.
-            anyOf: [{ enum: Object.keys(types) }, {}],
+            anyOf: [{ enum: plugins }, {}],
           }),
           ...properties(without(COMMON, "type", "name", "cniVersion", "cniVersions", "ipam")),
+          capabilities: described("capabilities", {
+            type: "object",
+            properties: properties(each(boolean, CAPABILITIES.join(" "))),
+            additionalProperties: { type: "boolean" },
+          }),
           ipam: { $ref: "#/definitions/ipam" },
           [IGNORE_KEY]: described(IGNORE_KEY, { type: ["string", "array"] }),
         },
-        allOf: Object.entries(types).map(([type, schema]) => onlyFor(type, schema)),
+        allOf: plugins.map(onlyFor),
       },
       ipam: {
         type: "object",
@@ -69,30 +94,43 @@ export function jsonSchema(): JsonSchema {
         properties: {
           type: described("ipam.type", {
             type: "string",
-            anyOf: [{ enum: Object.keys(IPAM) }, {}],
+            anyOf: [{ enum: ipams }, {}],
           }),
         },
-        allOf: Object.entries(IPAM).map(([type, schema]) => onlyFor(type, schema)),
+        allOf: ipams.map(onlyFor),
       },
     },
   };
 }
 
 /** What holds of an object whose "type" is this one. */
-function onlyFor(type: string, { kind, fields, required, source }: Schema): JsonSchema {
+function onlyFor(type: string): JsonSchema {
+  const { kind, fields, required, source } = schemaNamed(type)!;
   return {
     if: { properties: { type: { const: type } }, required: ["type"] },
     then: {
       $comment: source ?? `https://www.cni.dev/plugins/current/${kind}/${type}/`,
       properties: {
         ...properties(without(fields, "type"), true),
-        // The plugin that another one calls gets its name and version from it.
-        ...(type === PORT_MAPPER &&
-          { delegate: { description: DESCRIPTIONS.delegate, $ref: "#/definitions/plugin" } }),
+        ...inner(type),
       },
       ...(required && { required }),
     },
   };
+}
+
+/** The plugins that another one calls, which get the name and the version from it. */
+function inner(type: string): Record<string, JsonSchema> {
+  switch (type) {
+    case PORT_MAPPER:
+      return { delegate: { $ref: "#/definitions/plugin" } };
+    case "flannel": // only what is to be otherwise than flannel has it
+      return { delegate: { $ref: "#/definitions/options" } };
+    case "multus": // networks, or lists
+      return { delegates: { type: "array", items: { $ref: "#/definitions/options" } } };
+    default:
+      return {};
+  }
 }
 
 function without(fields: Fields, ...names: string[]): Fields {
@@ -100,15 +138,15 @@ function without(fields: Fields, ...names: string[]): Fields {
 }
 
 /** @param orNull whether null is as good as absent, as it is to plugins in Go */
-function properties(fields: Fields, orNull = false): JsonSchema {
+function properties(fields: Fields, orNull = false): Record<string, JsonSchema> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, type]) => {
       const { type: kind, enum: values, ...rest } = schemaOf(type);
       return [
         name,
         described(name, {
-          ...(kind !== undefined && { type: orNull ? [kind, "null"] : kind }),
-          ...(values !== undefined && { enum: orNull ? [...values as string[], null] : values }),
+          ...(kind !== undefined && { type: orNull ? [kind, "null"].flat() : kind }),
+          ...(values !== undefined && { enum: orNull ? [...values, null] : values }),
           ...rest,
         }),
       ];
