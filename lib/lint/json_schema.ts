@@ -42,7 +42,14 @@ export function jsonSchema(): JsonSchema {
     description: "A network config for Mesos agents and other CNI runtimes: one plugin, or a list.",
     if: { required: ["plugins"] },
     then: { $ref: "#/definitions/list" },
-    else: { allOf: [{ $ref: "#/definitions/network" }, { $ref: "#/definitions/plugin" }] },
+    else: {
+      allOf: [
+        { $ref: "#/definitions/network" },
+        { $ref: "#/definitions/plugin" },
+        // What is neither yet may become a list.
+        { if: { required: ["type"] }, else: { properties: { plugins: described("plugins", {}) } } },
+      ],
+    },
     definitions: {
       network: {
         type: "object",
@@ -51,8 +58,6 @@ export function jsonSchema(): JsonSchema {
           cniVersion: described("cniVersion", { enum: SPEC_VERSIONS }),
           cniVersions: described("cniVersions", { type: "array", items: { enum: SPEC_VERSIONS } }),
           name: described("name", { type: "string", pattern: "^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$" }),
-          // Of what is no list yet: the list's own schema says more.
-          plugins: described("plugins", {}),
         },
       },
       list: {

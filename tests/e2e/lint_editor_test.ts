@@ -81,6 +81,13 @@ Deno.test("an editor is offered the keys of the plugin at hand, and their values
   const inner = TEXT.replace('"type": "host-local"', '"type": "|"');
   assert((await at(inner)).labels.includes("whereabouts"));
   assert(!(await at(inner)).labels.includes("bridge"));
+  const scaled = inner.replace('"|"', '"whereabouts", "exc|"');
+  assertEquals((await at(scaled)).labels.includes("exclude"), true);
+  const asked = '{ "type": "flannel", "delegate": { "type": "bridge", "capabilities": { "|" } } }';
+  assert((await at(asked)).labels.includes("portMappings"));
+  assert((await at(asked.replace('"capabilities": { "|" }', "|"))).labels.includes("isGateway"));
+  assert((await at("{ | }")).labels.includes("plugins"));
+  assert(!(await at('{ "type": "bridge", | }')).labels.includes("plugins"));
   const range = TEXT.replace('"subnet": "10.1.0.0/16"', '"ranges": [[{ "|" }]]');
   assertEquals((await at(range)).labels, ["subnet", "rangeStart", "rangeEnd", "gateway"]);
   const list = '{ "plugins": [{ "type": "macvlan", "mode": | }] }';

@@ -134,7 +134,10 @@ Deno.test(
       const list = join(home, "net.conflist");
       await Deno.writeTextFile(list, `{"cniVersion": "1.0.0", "name": "n", "plugins": [${TEXT}]}`);
       for (const [path, line] of [[file, 4], [list, 4]] as const) {
-        const found = JSON.parse(await run(home, ["node", double, extension, MESOS_CNI, path]));
+        const said = await run(home, ["node", double, extension, MESOS_CNI, path]);
+        const { found, offered, providers } = JSON.parse(said);
+        // The editor itself completes by the schema: each key would stand there twice.
+        assertEquals([providers, offered], [1, []]);
         assert(
           found.some((one: { code: string; line: number }) =>
             one.code === "CNI501" && one.line === line
