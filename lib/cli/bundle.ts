@@ -20,7 +20,6 @@ import { print, progressOf } from "./output.ts";
 
 export const command: Command = {
   name: "bundle",
-  summary: "one archive for a ticket: versions, configs, status, rules, history, diagnosis",
   operands: "[ID…]",
   complete: "container",
   flags: [

@@ -11,7 +11,6 @@ const LAST_ANSWER_MS = 15_000;
 
 export const command: Command = {
   name: "bundle-part",
-  summary: "a part of a bundle, which calls it",
   operands: "diagnosis|inspect [ID…]",
   flags: LAYOUT_FLAGS,
   examples: [{ command: "mesos-cni bundle-part inspect web-1", what: "its files as JSON" }],

@@ -28,10 +28,8 @@ export interface Example {
 }
 
 export interface Command {
-  /** With its group: `run`, `netns exec`. */
+  /** With its group: `run`, `netns exec`. What it is for stands in summaries.ts. */
   name: string;
-  /** One line, without a full stop. */
-  summary: string;
   /** What follows the flags: `ID [-- COMMAND [ARG…]]`. */
   operands?: string;
   flags: readonly Flag[];
@@ -50,12 +48,10 @@ export interface Command {
 /** A line of the table of commands. */
 export interface Entry {
   name: string;
-  /** Of a group; a command has its own. */
-  summary?: string;
   /** Called by this program itself, and not shown to people. */
   hidden?: true;
-  /** The short form of a command of a group, which is explained there. */
-  short?: true;
+  /** The command of a group that this one is short for: it is explained there. */
+  short?: string;
   /** A command, or the commands of a group (`netns list`, `netns exec`, …). */
   load(): Promise<Command | readonly Command[]>;
 }

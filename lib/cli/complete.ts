@@ -10,7 +10,6 @@ import { print } from "./output.ts";
 
 export const command: Command = {
   name: "complete",
-  summary: "print the candidates for the last word, one a line (for the completion scripts)",
   operands: "-- [WORD…]",
   flags: [],
   examples: [{ command: "mesos-cni complete -- netns in", what: "prints inspect" }],

@@ -3,7 +3,6 @@ import { print } from "./output.ts";
 
 export const command: Command = {
   name: "completions",
-  summary: "print the completion script of a shell",
   operands: "bash|zsh|fish",
   flags: [],
   complete: ["bash", "zsh", "fish"],

@@ -8,7 +8,6 @@ import { print, printJson } from "./output.ts";
 
 export const command: Command = {
   name: "config",
-  summary: "the settings in force, and where each comes from",
   flags: [JSON_FLAG, ...NETWORK_FLAGS],
   examples: [{ command: "mesos-cni config", what: "which directories the other commands use" }],
   notes:

@@ -7,7 +7,6 @@ import { bold, print, printJson } from "./output.ts";
 
 export const command: Command = {
   name: "fleet",
-  summary: "many agents beside each other, from what each printed by status --json",
   operands: "FILE…",
   complete: "file",
   flags: [

@@ -1,19 +1,20 @@
 /** The text of `--help`, from the same tables that parse the arguments. */
-import { type Command, COMMON_FLAGS, type Entry, type Flag, isGroup } from "./command.ts";
+import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
 import { bold } from "./output.ts";
+import { SUMMARIES } from "./summaries.ts";
 import { TABLE } from "./table.ts";
 
 /** The help of the whole program. */
-export async function programHelp(): Promise<string> {
+export function programHelp(): string {
   return `${bold("mesos-cni")} gives the containers of a Mesos agent their networks.
 
 ${bold("usage:")} mesos-cni COMMAND [FLAG…] [ARG…]
 
 ${bold("daily:")}
-${await listed((entry) => DAILY.has(entry.name) || entry.short === true)}
+${listed(({ name, short }) => DAILY.has(name) || short !== undefined)}
 
 ${bold("all others:")}
-${await listed((entry) => !DAILY.has(entry.name) && !entry.short)}
+${listed(({ name, short }) => !DAILY.has(name) && short === undefined)}
 
 Directories are found: in the environment, in /etc/mesos-cni.json, in the flags of the agent that
 runs here; "mesos-cni config" shows them. A stock agent uses the plugin, the linter and the daily
@@ -29,23 +30,20 @@ ${bold("example:")}
 /** What a day begins with, beside the short forms. */
 const DAILY = new Set(["status", "identify"]);
 
-async function listed(wanted: (entry: Entry) => boolean): Promise<string> {
-  const entries = TABLE.filter((entry) => !entry.hidden && wanted(entry));
+function listed(wanted: (entry: Entry) => boolean): string {
   return rows(
-    await Promise.all(entries.map(async ({ name, summary, load }): Promise<[string, string]> => {
-      const loaded = await load();
-      return [name, isGroup(loaded) ? summary! : loaded.summary];
-    })),
+    TABLE.filter((entry) => !entry.hidden && wanted(entry))
+      .map(({ name, short }) => [name, SUMMARIES[short ?? name]!]),
   );
 }
 
 /** The help of a group such as `netns`. */
 export function groupHelp(entry: Entry, commands: readonly Command[]): string {
-  return `${bold(`mesos-cni ${entry.name}`)}: ${entry.summary}
+  return `${bold(`mesos-cni ${entry.name}`)}: ${SUMMARIES[entry.name]}
 
 ${bold("usage:")} mesos-cni ${entry.name} COMMAND [FLAG…] [ARG…]
 
-${rows(commands.map((command) => [command.name, command.summary]))}
+${rows(commands.map((command) => [command.name, SUMMARIES[command.name]!]))}
 
 ${bold("example:")}
   ${commands[0]!.examples[0].command}`;
@@ -55,7 +53,7 @@ ${bold("example:")}
 export function commandHelp(command: Command): string {
   const operands = command.operands ? ` ${command.operands}` : "";
   const examples = command.examples.map((example) => `  ${example.command}\n      ${example.what}`);
-  return `${bold(`mesos-cni ${command.name}`)}: ${command.summary}
+  return `${bold(`mesos-cni ${command.name}`)}: ${SUMMARIES[command.name]}
 
 ${bold("usage:")} mesos-cni ${command.name} [FLAG…]${operands}
 

@@ -9,7 +9,6 @@ import { requireRoot } from "./root.ts";
 
 export const command: Command = {
   name: "history",
-  summary: "what plugins did and why they failed, also for containers that are gone",
   operands: "[ID]",
   complete: "container",
   flags: [

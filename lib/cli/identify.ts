@@ -11,7 +11,6 @@ import { print, printJson } from "./output.ts";
 
 export const command: Command = {
   name: "identify",
-  summary: "whose container a process belongs to",
   operands: "PID",
   flags: [JSON_FLAG, ...LAYOUT_FLAGS],
   examples: [{

@@ -20,7 +20,6 @@ const DRY_RUN: Flag = { name: "dry-run", help: "say what would be done, and do n
 
 export const installCommand: Command = {
   name: "install",
-  summary: "put this program, its plugin, service, manual page and completions on the machine",
   flags: [
     {
       name: "bin_dir",
@@ -147,7 +146,6 @@ function settingsText(configDir: string, pluginsDir: string): string {
 
 export const uninstallCommand: Command = {
   name: "uninstall",
-  summary: "remove what install has put on the machine",
   flags: [
     {
       name: "runtime_dir",

@@ -33,7 +33,6 @@ function example(call: string, what: string): readonly [Example] {
 
 const prepareCommand: Command = {
   name: "isolator prepare",
-  summary: "decide on a container's networks (ContainerConfig in, ContainerLaunchInfo out)",
   operands: "ID",
   flags: NETWORK_FLAGS,
   examples: example(
@@ -57,7 +56,6 @@ const prepareCommand: Command = {
 
 const isolateCommand: Command = {
   name: "isolator isolate",
-  summary: "connect a prepared container, whose first process waits in its namespaces",
   operands: "ID PID",
   flags: NETWORK_FLAGS,
   examples: example(
@@ -79,7 +77,6 @@ const isolateCommand: Command = {
 
 const statusCommand: Command = {
   name: "isolator status",
-  summary: "the networks and addresses of one container, or of all",
   operands: "[ID]",
   flags: NETWORK_FLAGS,
   examples: example("mesos-cni isolator status web-1", "a ContainerStatus"),
@@ -99,7 +96,6 @@ const statusCommand: Command = {
 
 const usageCommand: Command = {
   name: "isolator usage",
-  summary: "what a container's interfaces have carried",
   operands: "ID",
   flags: NETWORK_FLAGS,
   examples: example("mesos-cni isolator usage web-1", "ResourceStatistics: bytes and packets"),
@@ -127,8 +123,6 @@ async function checked(isolator: Isolator, id: ContainerId, attachment: Attachme
 
 const checkCommand: Command = {
   name: "isolator check",
-  summary:
-    "whether a container's networks are as they were made: what the plugins say, and what is read",
   operands: "ID",
   flags: NETWORK_FLAGS,
   examples: example(
@@ -180,7 +174,6 @@ function nothingThere(id: ContainerId, known: readonly ContainerId[]): OperatorE
 
 const cleanupCommand: Command = {
   name: "isolator cleanup",
-  summary: "take a container's networks away, with all that belongs to them",
   operands: "ID",
   flags: [
     ...NETWORK_FLAGS,
@@ -217,7 +210,6 @@ stays.`,
 
 const recoverCommand: Command = {
   name: "isolator recover",
-  summary: "after a restart: remove what belongs to no container, repair what does",
   flags: NETWORK_FLAGS,
   examples: example(
     `echo '{"states":[{"container_id":{"value":"web-1"}}],"orphans":[]}' | mesos-cni isolator recover DIRS`,

@@ -22,7 +22,6 @@ async function tellPlugins(isolator: Isolator): Promise<{ error?: string }[]> {
 
 export const command: Command = {
   name: "isolator gc",
-  summary: "find what no live container owns: checkpoints, addresses, rules",
   flags: [
     ...NETWORK_FLAGS,
     { name: "apply", help: "remove it, instead of only saying what would be removed" },

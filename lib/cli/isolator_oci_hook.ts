@@ -5,7 +5,6 @@ import { readJson } from "./stdin.ts";
 
 export const command: Command = {
   name: "isolator oci-hook",
-  summary: "hooks by which containers of crun or runc join networks (OCI state in)",
   operands: "createRuntime|poststop",
   flags: NETWORK_FLAGS,
   examples: [{

@@ -8,7 +8,6 @@ export const SOCKET = "/run/mesos-cni/isolator.sock";
 
 export const command: Command = {
   name: "isolator serve",
-  summary: "the same operations as a service: HTTP with JSON over a unix socket",
   flags: [
     ...NETWORK_FLAGS,
     {

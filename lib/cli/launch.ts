@@ -4,7 +4,6 @@ import { type Command, UsageError } from "./command.ts";
 /** What `run` starts in a container's namespaces; people don't call it. */
 export const command: Command = {
   name: "launch",
-  summary: "wait in a container for its networks, then become its command (for mesos-cni run)",
   operands: "DESCRIPTOR PARENT",
   flags: [],
   examples: [{

@@ -24,7 +24,6 @@ const FORMATS = ["text", "concise", "json", "sarif", "github", "gitlab"] as cons
 
 export const command: Command = {
   name: "lint",
-  summary: "find what an agent, a plugin or the kernel would stumble over in network configs",
   operands: "[PATH…]",
   complete: "file",
   flags: [

@@ -94,7 +94,7 @@ async function find(
     const found = await find(rest);
     return typeof found === "string" ? found : { ...found, args: [first, ...found.args] };
   }
-  if (first === undefined || first === "--help" || first === "-h") return await programHelp();
+  if (first === undefined || first === "--help" || first === "-h") return programHelp();
   if (first === "help") return await find(rest.length === 0 ? ["--help"] : [...rest, "--help"]);
   if (first === "--version") return find(["version"]);
 

@@ -1,10 +1,10 @@
 import { VERSION } from "../base/version.ts";
 import { type Command, COMMON_FLAGS, type Entry, type Flag } from "./command.ts";
 import { print } from "./output.ts";
+import { SUMMARIES } from "./summaries.ts";
 
 export const command: Command = {
   name: "man",
-  summary: "print the manual page",
   flags: [],
   examples: [{
     command: "mesos-cni man > /usr/local/share/man/man1/mesos-cni.1",
@@ -67,7 +67,7 @@ function section(command: Command): string {
   const operands = command.operands ? ` ${text(command.operands)}` : "";
   return [
     `.SS mesos\\-cni ${text(command.name)}${operands}`,
-    text(capitalized(command.summary)) + ".",
+    text(capitalized(SUMMARIES[command.name]!)) + ".",
     ...command.flags.map(item),
     ...command.notes ? [".PP", text(command.notes)] : [],
     ".PP",

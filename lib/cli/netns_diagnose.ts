@@ -14,7 +14,6 @@ import type { FollowedPacket } from "../diagnose/follow.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
-  summary: "find the cause of what is wrong with a container's network",
   operands: "ID | --all | --from=ID --to=ID|HOST:PORT",
   complete: "container",
   flags: [

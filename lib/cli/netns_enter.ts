@@ -18,7 +18,6 @@ pipes of their own.`;
 
 export const exec: Command = {
   name: "netns exec",
-  summary: "run a command in a container's network, or in all of them",
   operands: "ID|--all [-- COMMAND [ARG…]]",
   complete: "container",
   flags: [
@@ -84,7 +83,6 @@ async function execInAll(call: Call, command: string | undefined, args: string[]
 
 export const shell: Command = {
   name: "netns shell",
-  summary: "an interactive shell in a container's network",
   operands: "ID",
   complete: "container",
   flags: ENTER_FLAGS,
@@ -132,7 +130,6 @@ function companions(call: Call) {
 
 export const link: Command = {
   name: "netns link",
-  summary: "name a container's network for `ip netns`",
   operands: "ID",
   complete: "container",
   flags: LAYOUT_FLAGS,
@@ -151,7 +148,6 @@ export const link: Command = {
 
 export const unlink: Command = {
   name: "netns unlink",
-  summary: "take the name for `ip netns` away",
   operands: "ID",
   complete: "container",
   flags: LAYOUT_FLAGS,
@@ -165,7 +161,6 @@ export const unlink: Command = {
 
 export const capture: Command = {
   name: "netns capture",
-  summary: "tcpdump in a container's network",
   operands: "ID [-- FILTER…]",
   complete: "container",
   flags: [

@@ -10,7 +10,6 @@ const KEYS = {
 
 export const list: Command = {
   name: "netns list",
-  summary: "the containers with their networks, addresses, ports and health",
   flags: [
     JSON_FLAG,
     { name: "quiet", short: "q", help: "ids only, each on a line" },
@@ -91,7 +90,6 @@ function terminalWidth(call: Call): number | undefined {
 
 export const inspect: Command = {
   name: "netns inspect",
-  summary: "everything about one container's network",
   operands: "ID",
   complete: "container",
   flags: [JSON_FLAG, ...TARGET_FLAGS],

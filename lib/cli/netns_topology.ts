@@ -6,7 +6,6 @@ const FORMATS = ["tree", "mermaid", "dot", "svg"] as const;
 
 export const topology: Command = {
   name: "netns topology",
-  summary: "bridges, veth pairs, containers, addresses and ports as a tree or a drawing",
   flags: [
     JSON_FLAG,
     {

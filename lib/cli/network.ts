@@ -10,7 +10,6 @@ import { bold, print, printJson } from "./output.ts";
 
 const show: Command = {
   name: "network show",
-  summary: "what a network is made of, who is on it, and which addresses are free",
   operands: "NAME",
   complete: "network",
   flags: [JSON_FLAG, ...NETWORK_FLAGS],
@@ -30,7 +29,6 @@ const show: Command = {
 
 const remove: Command = {
   name: "network rm",
-  summary: "remove what a network's plugins left on the machine: bridge, leases, chain",
   operands: "NAME",
   complete: "network",
   flags: [

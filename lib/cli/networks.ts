@@ -12,7 +12,6 @@ import { configureLog } from "../base/log.ts";
 
 export const networks: Command = {
   name: "isolator networks",
-  summary: "the networks that containers can join, and the files that are skipped",
   flags: [...NETWORK_FLAGS, JSON_FLAG],
   examples: [{
     command: "mesos-cni networks",

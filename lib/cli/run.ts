@@ -11,7 +11,6 @@ import { requireDirectories } from "./netns_target.ts";
 
 export const command: Command = {
   name: "run",
-  summary: "run a command in a container with networks, as mesos-execute would",
   operands: "-- COMMAND [ARG…]",
   flags: [
     ...NETWORK_FLAGS,

@@ -35,7 +35,6 @@ const FORMATS = ["text", "json", "prometheus"] as const;
 
 export const command: Command = {
   name: "status",
-  summary: "this agent on one screen: what runs, what is wrong, what to do",
   flags: [
     JSON_FLAG,
     {

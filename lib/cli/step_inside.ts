@@ -4,7 +4,6 @@ import { type Command, UsageError } from "./command.ts";
 /** What `netns exec --mount` starts to get into a container; people don't call it. */
 export const command: Command = {
   name: "step-inside",
-  summary: "step into a container and start its program there (for mesos-cni exec --mount)",
   operands: "DESCRIPTOR PARENT",
   flags: [],
   examples: [{

@@ -5,7 +5,6 @@ import { print, printJson } from "./output.ts";
 
 export const command: Command = {
   name: "version",
-  summary: "print the version",
   flags: [JSON_FLAG],
   examples: [{
     command: "mesos-cni version",

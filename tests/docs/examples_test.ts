@@ -77,7 +77,6 @@ Deno.test("the isolator takes the agent's flags about networks", LOADS, async ()
   assert(flags.length >= 5);
   const command = {
     name: "",
-    summary: "",
     flags: NETWORK_FLAGS,
     examples: [{ command: "", what: "" }] as [{ command: string; what: string }],
     run: () => Promise.resolve(0),

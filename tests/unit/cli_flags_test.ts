@@ -4,6 +4,7 @@ import { type Command, UsageError } from "../../lib/cli/command.ts";
 import fc from "fast-check";
 import { anyText, forAll } from "../harness/generated.ts";
 import { parseCall } from "../../lib/cli/parse.ts";
+import { SUMMARIES } from "../../lib/cli/summaries.ts";
 import { TABLE } from "../../lib/cli/table.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 
@@ -12,7 +13,6 @@ const PROGRAM = { commands: TABLE, plugins: REGISTRY, found: () => undefined };
 Deno.test("an empty part of the plugins' path is not the working directory", () => {
   const command: Command = {
     name: "test",
-    summary: "",
     flags: NETWORK_FLAGS,
     examples: [{ command: "", what: "" }],
     run: () => Promise.resolve(0),
@@ -24,10 +24,19 @@ Deno.test("an empty part of the plugins' path is not the working directory", () 
   assertEquals(cni?.pluginsDir, "/usr/lib/cni:/opt/cni");
 });
 
+Deno.test("every command and group has its line in the help, and no other is there", async () => {
+  const names = await Promise.all(
+    TABLE.filter(({ short }) => !short).map(async (entry) => {
+      const loaded = [await entry.load()].flat();
+      return [entry.name, ...loaded.map(({ name }) => name)];
+    }),
+  );
+  assertEquals([...new Set(names.flat())].sort(), Object.keys(SUMMARIES).sort());
+});
+
 Deno.test("operands and values stay what was typed, also where they look like numbers", () => {
   const command: Command = {
     name: "look",
-    summary: "look at it",
     operands: "ID…",
     flags: [{ name: "name", value: "NAME", help: "a name" }],
     examples: [{ command: "", what: "" }],
@@ -43,7 +52,6 @@ Deno.test("operands and values stay what was typed, also where they look like nu
 Deno.test("any command line is a call, or wrong", () => {
   const command: Command = {
     name: "look",
-    summary: "look at it",
     operands: "ID…",
     flags: [{ name: "name", value: "NAME", help: "", repeatable: true }, {
       name: "dry-run",

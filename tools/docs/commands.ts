@@ -2,6 +2,7 @@
 import { NETWORK_FLAGS } from "../../lib/cli/agent_flags.ts";
 import { type Command, COMMON_FLAGS, type Flag } from "../../lib/cli/command.ts";
 import { LAYOUT_FLAGS } from "../../lib/cli/layout_flags.ts";
+import { SUMMARIES } from "../../lib/cli/summaries.ts";
 import { TABLE } from "../../lib/cli/table.ts";
 
 const BEGIN = "<!-- commands: written by ./dev docs -->";
@@ -36,12 +37,12 @@ export async function withCommands(reference: string): Promise<string> {
     reference.slice(end);
 }
 
-function section({ name, summary, operands, flags, notes, examples }: Command): string {
+function section({ name, operands, flags, notes, examples }: Command): string {
   const shared = SHARED.find((group) => group.flags.every((flag) => flags.includes(flag)));
   const own = flags.filter((flag) => !shared?.flags.includes(flag));
   return [
     `### mesos-cni ${name}`,
-    `${capital(summary)}.${shortForm(name)}`,
+    `${capital(SUMMARIES[name]!)}.${shortForm(name)}`,
     `\`\`\`text\nmesos-cni ${name}${flags.length > 0 ? " [FLAG…]" : ""}${
       operands ? ` ${operands}` : ""
     }\n\`\`\``,
@@ -53,10 +54,8 @@ function section({ name, summary, operands, flags, notes, examples }: Command): 
 }
 
 function shortForm(name: string): string {
-  const last = name.slice(name.lastIndexOf(" ") + 1);
-  return TABLE.some((entry) => entry.short && entry.name === last)
-    ? ` Short: \`mesos-cni ${last}\`.`
-    : "";
+  const short = TABLE.find((entry) => entry.short === name);
+  return short ? ` Short: \`mesos-cni ${short.name}\`.` : "";
 }
 
 function table(flags: readonly Flag[]): string {
