@@ -85,6 +85,11 @@ export function familyOfKnown(address: string): Family {
   return address.includes(":") ? 6 : 4;
 }
 
+/** The families that known addresses are of. */
+export function familiesOf(addresses: readonly string[]): Family[] {
+  return FAMILIES.filter((family) => addresses.some((one) => familyOfKnown(one) === family));
+}
+
 /** The family of an address in CIDR notation (`10.0.0.1/8`); undefined if it is none. */
 export function familyOfCidr(cidr: string): Family | undefined {
   const [address, length, ...more] = cidr.split("/");

@@ -70,17 +70,15 @@ export async function addMasquerade(
       const own = addresses.filter((address) => familyOfKnown(address) === family);
       if (own.length === 0) return [];
       const at = (chain: string): Place => ({ family, table: "nat", chain });
+      const multicast = network(MULTICAST[family], true);
       const rules = own.flatMap((address): FirewallRule[] => [
         { ...at(chain), destination: network(address), target: { verdict: "ACCEPT" } },
-        {
-          ...at(chain),
-          destination: network(MULTICAST[family], true),
-          target: { masquerade: true },
-        },
+        { ...at(chain), destination: multicast, target: { masquerade: true } },
         { ...at(from), source: single(address.split("/")[0]!), target: { jump: chain } },
       ]);
       // Several addresses of a family share the rule about multicast.
-      return completing(view, [at(chain)], rules.map((rule) => ({ add: { ...rule, comment } })));
+      const wanted = rules.map((rule) => ({ add: { ...rule, comment } }));
+      return completing(view, [{ addChain: at(chain) }, ...wanted]);
     });
 }
 

@@ -110,9 +110,9 @@ export function listTableMasquerades(firewall: Firewall) {
     what:
       `masquerading of container ${own[0]!.containerId} on ${own[0]!.network} in the table inet ` +
       TABLE.name,
-    remove: async () => {
+    remove: () => {
       const plan = () => staleOf(hash).map((nft) => ({ nft }));
-      await firewall.change({ families: [], plan, what: "remove what is masqueraded" });
+      return firewall.change({ families: [], plan, what: "remove what is masqueraded" });
     },
   }));
 }

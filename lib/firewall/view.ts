@@ -137,32 +137,39 @@ export interface AddedRule {
   first?: boolean;
 }
 
-/** Adds those of chains and rules that are missing, in this order. A rule wanted twice is one. */
-export function completing(
-  view: FirewallView,
-  chains: readonly Place[],
-  rules: readonly AddedRule[],
-): FirewallChange[] {
+/** What there shall be: chains of one's own, and rules. */
+export type Wanted = AddedRule | { addChain: Place };
+
+/** The rules of what there shall be. A rule wanted twice is one. */
+export function rulesOf(wanted: readonly Wanted[]): FirewallRule[] {
+  const rules = wanted.flatMap((one) => "add" in one ? [one.add] : []);
+  return [...Map.groupBy(rules, nameOf).values()].map(([first]) => first!);
+}
+
+/** Adds what is missing of what there shall be: chains first, then rules. */
+export function completing(view: FirewallView, wanted: readonly Wanted[]): FirewallChange[] {
   const made = new Map(
-    chains.filter((place) => !view.hasChain(place)).map((place) => [placeName(place), place]),
+    wanted.flatMap((one) => "addChain" in one ? [one.addChain] : [])
+      .filter((place) => !view.hasChain(place)).map((place) => [placeName(place), place]),
   );
   // Nothing can be in a chain that is not there, nor lead to it: for that, no rules are read.
   const isNew = (rule: FirewallRule) =>
     made.has(placeName(rule)) || made.has(placeName({ ...rule, chain: jumpOf(rule) ?? "" }));
-  const wanted = [...new Map(rules.map((one) => [nameOf(one.add), one])).values()];
-  const old = wanted.map(({ add }) => add).filter((add) => !isNew(add));
-  const missing = new Set(view.missing(old));
+  const rules = rulesOf(wanted);
+  const lost = new Set([
+    ...rules.filter(isNew),
+    ...view.missing(rules.filter((one) => !isNew(one))),
+  ]);
   return [
     ...[...made.values()].map((addChain) => ({ addChain })),
-    ...wanted.filter(({ add }) => isNew(add) || missing.has(add)),
+    ...wanted.filter((one) => "add" in one && lost.has(one.add)),
   ];
 }
 
 /** A change of rules; built-in chains and tables that it needs are made. */
 export type RuleChange =
-  | AddedRule
-  /** A chain of one's own, which is not there. */
-  | { addChain: Place }
+  /** A chain of one's own, which is not there; or a rule. */
+  | Wanted
   | { remove: FoundRule }
   /** With its rules; nothing may jump to it. */
   | { removeChain: Place };

@@ -174,8 +174,8 @@ export class Netlink implements Disposable {
   }
 
   /** Makes a change. @throws {SystemError} with the kernel's reason */
-  change({ type, flags, parts, what }: Change): void {
-    this.#socket.request(type, flags, parts, what);
+  change(change: Change): void {
+    this.#socket.requestAll([change]);
   }
 
   /**

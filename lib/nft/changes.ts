@@ -73,7 +73,7 @@ export function addTable(
     parts: [
       ...inTable(table),
       attribute(2, be32(isOwned ? NFT_TABLE_F_OWNER : 0)),
-      ...(comment === undefined ? [] : [attribute(6, commentData(comment))]),
+      ...commented(6, comment),
     ],
   };
 }
@@ -103,9 +103,13 @@ export function addChain(
       ...inTable(table),
       attribute(3, cString(chain)),
       ...base,
-      ...(comment === undefined ? [] : [attribute(12, commentData(comment))]),
+      ...commented(12, comment),
     ],
   };
+}
+
+function commented(type: number, comment: string | undefined): Uint8Array[] {
+  return comment === undefined ? [] : [attribute(type, commentData(comment))];
 }
 
 /** A chain that nothing jumps to and that has no rules. */
@@ -142,7 +146,7 @@ export function addRule(
       ...(protocol === undefined
         ? []
         : [nested(5, [attribute(1, be32(protocol)), attribute(2, be32(0))])]),
-      ...(comment === undefined ? [] : [attribute(7, commentData(comment))]),
+      ...commented(7, comment),
     ],
   };
 }

@@ -37,6 +37,11 @@ export function expression(name: string, attributes: readonly Uint8Array[]): Exp
   ]);
 }
 
+/** An expression whose attributes are numbers: those of the types 1, 2, 3, … */
+function numbered(name: string, ...values: number[]): Expression {
+  return expression(name, values.map((value, i) => attribute(i + 1, be32(value))));
+}
+
 /** A value as NFTA_DATA_VALUE within an attribute. */
 function data(type: number, value: Uint8Array): Uint8Array {
   return nested(type, [attribute(NFTA_DATA_VALUE, value)]);
@@ -68,22 +73,14 @@ export function payload(
   length: number,
   register = REGISTER,
 ): Expression {
-  return expression("payload", [
-    attribute(1, be32(register)),
-    attribute(2, be32(BASES[base])),
-    attribute(3, be32(offset)),
-    attribute(4, be32(length)),
-  ]);
+  return numbered("payload", register, BASES[base], offset, length);
 }
 
 /** enum nft_cmp_ops. */
 const COMPARISONS = { eq: 0, neq: 1, lte: 3, gte: 5 } as const;
 
 /** Ends the rule unless the register is a value (`eq`), is not (`neq`), or is at most or at least that. */
-export function compare(
-  operator: keyof typeof COMPARISONS,
-  value: Uint8Array,
-): Expression {
+export function compare(operator: keyof typeof COMPARISONS, value: Uint8Array): Expression {
   return expression("cmp", [
     attribute(1, be32(REGISTER)),
     attribute(2, be32(COMPARISONS[operator])),
@@ -123,14 +120,11 @@ const VERDICTS = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return:
 
 /** A verdict; `jump` and `goto` name the chain. */
 export function verdict(code: keyof typeof VERDICTS, chain?: string): Expression {
+  const of = [attribute(NFTA_VERDICT_CODE, be32(VERDICTS[code]))];
+  if (chain !== undefined) of.push(attribute(NFTA_VERDICT_CHAIN, cString(chain)));
   return expression("immediate", [
     attribute(1, be32(0)),
-    nested(2, [
-      nested(NFTA_DATA_VERDICT, [
-        attribute(NFTA_VERDICT_CODE, be32(VERDICTS[code])),
-        ...(chain === undefined ? [] : [attribute(NFTA_VERDICT_CHAIN, cString(chain))]),
-      ]),
-    ]),
+    nested(2, [nested(NFTA_DATA_VERDICT, of)]),
   ]);
 }
 
@@ -144,28 +138,17 @@ export const IPS_DST_NAT = 1 << 5;
 
 /** Loads the status of the packet's connection (NFT_CT_STATUS). */
 export function conntrackStatus(): Expression {
-  return expression("ct", [attribute(1, be32(REGISTER)), attribute(2, be32(2))]);
+  return numbered("ct", REGISTER, 2);
 }
 
 /** Loads the type of the packet's destination (RTN_LOCAL, …) by the routing tables. */
 export function destinationType(): Expression {
-  return expression("fib", [
-    attribute(1, be32(REGISTER)),
-    attribute(2, be32(3)),
-    attribute(3, be32(2)),
-  ]);
+  return numbered("fib", REGISTER, 3, 2);
 }
 
 /** Translates the destination to the address and the port that registers hold. */
 export function dnat(family: number, address: number, port: number): Expression {
-  return expression("nat", [
-    attribute(1, be32(1)),
-    attribute(2, be32(family)),
-    attribute(3, be32(address)),
-    attribute(4, be32(address)),
-    attribute(5, be32(port)),
-    attribute(6, be32(port)),
-  ]);
+  return numbered("nat", 1, family, address, address, port, port);
 }
 
 /** Translates the source to the address of the interface that the packet leaves by. */

@@ -3,11 +3,11 @@
  * kernel's memory and keeps going where it went, past new rules and to dead containers.
  */
 import { SystemError } from "../kernel/libc.ts";
-import { forgetUdpFlows } from "../nft/conntrack.ts";
+import { flowsTo, forgetFlow } from "../nft/conntrack.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { log } from "../base/log.ts";
 import { type PortAttachment, targets } from "./mapping.ts";
-import { FAMILIES, isLoopback } from "../base/ip.ts";
+import { isLoopback } from "../base/ip.ts";
 
 /**
  * Makes flows to an attachment's host ports find their way anew. Where the kernel does not let
@@ -19,18 +19,20 @@ export function forgetFlows(attachment: Partial<PortAttachment>): void {
   try {
     using netlink = Netlink.open();
     const local = new Set(netlink.addresses().map(({ address }) => address));
-    for (const family of FAMILIES) {
-      const udp = targets(attachment as PortAttachment, family)
-        .filter(({ mapping }) => mapping.protocol === "udp");
+    const all = targets(attachment as PortAttachment)
+      .filter(({ mapping }) => mapping.protocol === "udp");
+    for (const [family, udp] of Map.groupBy(all, ({ endpoint }) => endpoint.family)) {
+      const ports = udp.map(({ mapping }) => mapping.hostPort);
       // Flows through this host to the same port elsewhere are none of ours.
-      const isMapped = (destination: string, port: number) =>
+      const mapped = flowsTo(family, "udp", ...ports).filter(({ destination, port }) =>
         udp.some(({ mapping: { hostPort }, hostAddress }) =>
           hostPort === port &&
           (hostAddress === undefined
             ? local.has(destination) || isLoopback(destination)
             : destination === hostAddress)
-        );
-      forgetUdpFlows(family, udp.map(({ mapping }) => mapping.hostPort), isMapped);
+        )
+      );
+      for (const flow of mapped) forgetFlow(family, flow);
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

@@ -5,11 +5,11 @@ import { Firewall } from "../firewall/firewall.ts";
 import { type FirewallRule, type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
 import type { Kind } from "../firewall/tool.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
-import { completing, type FirewallView } from "../firewall/view.ts";
+import { completing, type FirewallView, rulesOf } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
-import { familiesOf, LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
-import { commentOf, possibleComments } from "./mapping.ts";
+import { LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
+import { commentOf, ledEndpoints, possibleComments } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
 const KINDS: readonly Kind[] = ["nf_tables", "legacy"];
@@ -24,18 +24,12 @@ export class Iptables implements Backend {
     change: ChangeRules,
     firewall: Firewall,
   ): Promise<Traces> {
-    const families = familiesOf(record);
+    const families = ledEndpoints(record).map(({ family }) => family);
     await firewall.requireProgram(families);
-    const own = families.flatMap((family) => ownRules(record, family));
+    const own = ownRules(record);
     const ids = await change({
       families,
-      plan: (view) => [
-        ...families.flatMap((family) => {
-          const { chains, rules } = structure(record, family);
-          return completing(view, chains, rules);
-        }),
-        ...own.map((add) => ({ add })),
-      ],
+      plan: (view) => [...completing(view, structure(record)), ...own.map((add) => ({ add }))],
       what: `write the rules of container ${record.containerId}`,
       lock,
     });
@@ -75,10 +69,9 @@ export class Iptables implements Backend {
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
     const usual = await Firewall.of(this.path);
     const wanted = records.map((record) =>
-      familiesOf(record).flatMap((family) => {
-        const kind = record.variants?.[family] ?? usual.kinds[family];
-        const shared = structure(record, family).rules.map(({ add }) => add);
-        return [...shared, ...ownRules(record, family)].map((rule) => ({ rule, kind }));
+      [...rulesOf(structure(record)), ...ownRules(record)].map((rule) => {
+        const kind = record.variants?.[rule.family] ?? usual.kinds[rule.family];
+        return { rule, kind };
       })
     );
     const lost = new Set<FirewallRule>();
@@ -116,7 +109,9 @@ function removal(
   const found = [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );
-  const ofOthers = (found.length > 0 ? others() : []).flatMap((one) => ownRules(one, family));
-  const kept = new Set(view.find(ofOthers).map(({ id }) => id));
+  const ofOthers = (found.length > 0 ? others() : []).flatMap(ownRules);
+  const kept = new Set(
+    view.find(ofOthers.filter((rule) => rule.family === family)).map(({ id }) => id),
+  );
   return found.filter(({ id }) => !kept.has(id));
 }

@@ -2,18 +2,17 @@
  * An attachment's rules for iptables. All values come from parsed types, none of which has a quote,
  * a blank or a line break.
  */
-import { FAMILIES, type Family, isLoopback } from "../base/ip.ts";
+import { type Family, isLoopback } from "../base/ip.ts";
 import {
   type FirewallRule,
   type Matches,
   type Network,
   network,
   type Place,
-  ruleLine,
   single,
 } from "../firewall/rule.ts";
-import type { AddedRule } from "../firewall/view.ts";
-import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
+import { rulesOf, type Wanted } from "../firewall/view.ts";
+import { commentOf, ledEndpoints, type PortAttachment, type Target, targets } from "./mapping.ts";
 
 /** nat: mappings for packets of this host to its own 127.0.0.0/8 (networks with `snat`). */
 export const LOOPBACK_CHAIN = "MESOS-CNI-LOOPBACK";
@@ -25,53 +24,54 @@ export const SNAT_CHAIN = "MESOS-CNI-SNAT";
  */
 const GUARD_CHAIN = "MESOS-CNI-GUARD";
 
-/** The chains of a family that an attachment needs, whoever else uses them, and what leads to them. */
-export interface Structure {
-  chains: readonly Place[];
-  rules: readonly AddedRule[];
+/** The chains that an attachment needs, whoever else uses them, and what leads to them. */
+export function structure(attachment: PortAttachment): Wanted[] {
+  return ledEndpoints(attachment).flatMap(({ family }) => structureOf(attachment, family));
 }
 
-export function structure(attachment: PortAttachment, family: Family): Structure {
-  const { chain, snat } = attachment;
+function structureOf({ chain, snat }: PortAttachment, family: Family): Wanted[] {
   const ownAddresses = family === 4 ? "127.0.0.0/8" : "::1/128";
   const at = (table: Place["table"], chain: string): Place => ({ family, table, chain });
-  const jump = (from: Place, to: string, matches: Matches, first = false): AddedRule => ({
+  const jump = (from: Place, to: string, matches: Matches, first = false): Wanted => ({
     add: { ...from, ...matches, target: { jump: to } },
     first,
   });
 
-  const chains = [at("nat", chain)];
-  const rules = [
+  const wanted: Wanted[] = [
+    { addChain: at("nat", chain) },
     jump(at("nat", "PREROUTING"), chain, { toLocal: true }),
     jump(at("nat", "OUTPUT"), chain, { destination: network(ownAddresses, true), toLocal: true }),
   ];
-  if (!snat) return { chains, rules };
+  if (!snat) return wanted;
 
   // First, since a network's own masquerading exempts connections inside its subnet.
-  chains.push(at("nat", SNAT_CHAIN));
-  rules.push(jump(at("nat", "POSTROUTING"), SNAT_CHAIN, { states: { is: ["DNAT"] } }, true));
+  wanted.push(
+    { addChain: at("nat", SNAT_CHAIN) },
+    jump(at("nat", "POSTROUTING"), SNAT_CHAIN, { states: { is: ["DNAT"] } }, true),
+  );
   if (family === 4) {
     const toLoopback = { destination: network("127.0.0.0/8") };
     const guard = at("raw", GUARD_CHAIN);
-    chains.push(at("nat", LOOPBACK_CHAIN), guard);
-    rules.push(
+    wanted.push(
+      { addChain: at("nat", LOOPBACK_CHAIN) },
+      { addChain: guard },
       jump(at("nat", "OUTPUT"), LOOPBACK_CHAIN, toLoopback),
       { add: { ...guard, inDevice: { is: "lo", not: true }, target: { verdict: "DROP" } } },
       jump(at("raw", "PREROUTING"), GUARD_CHAIN, toLoopback, true),
     );
   }
-  return { chains, rules };
+  return wanted;
 }
 
 /** The rules of the attachment itself, each with its container's comment. */
-export function ownRules(attachment: PortAttachment, family: Family): FirewallRule[] {
+export function ownRules(attachment: PortAttachment): FirewallRule[] {
   const comment = commentOf(attachment.containerId);
-  const rules = targets(attachment, family).flatMap((target) => [
+  const rules = targets(attachment).flatMap((target) => [
     ...redirections(attachment, target, comment),
     ...(attachment.snat ? returns(attachment, target, comment) : []),
   ]);
   // Two host ports that lead to one container port need one rule for the way back.
-  return [...new Map(rules.map((rule) => [ruleLine(rule), rule])).values()];
+  return rulesOf(rules.map((add) => ({ add })));
 }
 
 function redirections(attachment: PortAttachment, target: Target, comment: string): FirewallRule[] {
@@ -127,9 +127,4 @@ function returns(
     comment,
     target: { masquerade: true },
   }));
-}
-
-/** Which families an attachment has rules for. */
-export function familiesOf(attachment: PortAttachment): Family[] {
-  return FAMILIES.filter((family) => targets(attachment, family).length > 0);
 }

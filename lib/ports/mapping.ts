@@ -63,15 +63,21 @@ export interface Target {
   hostAddress?: string;
 }
 
-/** What an attachment's mappings mean for the packets of one family. */
-export function targets(attachment: PortAttachment, family: Family): Target[] {
-  const endpoint = attachment.endpoints.find((one) => one.family === family);
-  if (!endpoint) return [];
-  return attachment.mappings.flatMap((mapping): Target[] => {
-    const { hostAddress = ANY_ADDRESS[family] } = mapping;
-    if (hostAddress === ANY_ADDRESS[family]) return [{ mapping, endpoint }];
-    return familyOfKnown(hostAddress) === family ? [{ mapping, endpoint, hostAddress }] : [];
-  });
+/** What an attachment's mappings mean for packets, family by family. */
+export function targets({ endpoints, mappings }: PortAttachment): Target[] {
+  return endpoints.toSorted((a, b) => a.family - b.family).flatMap((endpoint) =>
+    mappings.flatMap((mapping): Target[] => {
+      const { hostAddress = ANY_ADDRESS[endpoint.family] } = mapping;
+      if (hostAddress === ANY_ADDRESS[endpoint.family]) return [{ mapping, endpoint }];
+      const isOther = familyOfKnown(hostAddress) !== endpoint.family;
+      return isOther ? [] : [{ mapping, endpoint, hostAddress }];
+    })
+  );
+}
+
+/** The endpoints of an attachment that mappings lead to. */
+export function ledEndpoints(attachment: PortAttachment): Endpoint[] {
+  return [...new Set(targets(attachment).map(({ endpoint }) => endpoint))];
 }
 
 /** As an operator writes it: `203.0.113.1:8080/tcp`. */

@@ -1,7 +1,6 @@
 /** The elements of an attachment in the table of the nftables backend, each with its set. */
 import type { SetElement } from "../nft/sets.ts";
-import { familiesOf } from "./iptables_rules.ts";
-import { commentOf, type PortAttachment, type Target, targets } from "./mapping.ts";
+import { commentOf, ledEndpoints, type PortAttachment, type Target, targets } from "./mapping.ts";
 import { networkText, within } from "../base/ip.ts";
 
 /** An element of the map or set of that name. */
@@ -17,9 +16,7 @@ export function nameOf({ set, key, value }: PlacedElement): string {
 /** The elements of an attachment, with its container's comment. */
 export function ownElements(attachment: PortAttachment): PlacedElement[] {
   const comment = commentOf(attachment.containerId);
-  const elements = familiesOf(attachment).flatMap((family) =>
-    targets(attachment, family).flatMap((target) => elementsOf(attachment, target))
-  );
+  const elements = targets(attachment).flatMap((target) => elementsOf(attachment, target));
   // Two host ports that lead to one container port need one element for the way back.
   return [
     ...new Map(elements.map((element) => [nameOf(element), { ...element, comment }])).values(),
@@ -68,12 +65,10 @@ function holds(outer: string, inner: string): boolean {
 /** What is nearby for an attachment: shared by its network, so it has no comment and stays. */
 export function nearbyElements(attachment: PortAttachment): PlacedElement[] {
   if (!attachment.snat) return [];
-  return familiesOf(attachment).flatMap((family) =>
-    targets(attachment, family).slice(0, 1).flatMap(({ endpoint }) => {
-      const subnet = networkText(endpoint.address, endpoint.prefixLength);
-      const elements = [{ set: `nearby${family}`, key: [subnet, subnet] }];
-      if (family === 4) elements.push({ set: "nearby4", key: ["127.0.0.0/8", "0.0.0.0/0"] });
-      return elements;
-    })
-  );
+  return ledEndpoints(attachment).flatMap(({ family, address, prefixLength }) => {
+    const subnet = networkText(address, prefixLength);
+    const elements = [{ set: `nearby${family}`, key: [subnet, subnet] }];
+    if (family === 4) elements.push({ set: "nearby4", key: ["127.0.0.0/8", "0.0.0.0/0"] });
+    return elements;
+  });
 }

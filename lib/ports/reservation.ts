@@ -21,7 +21,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
-import { backendOf } from "./backends.ts";
+import { backendOf } from "./backend.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { goesOn, namespaceFate } from "./liveness.ts";
@@ -30,6 +30,7 @@ import { describeMapping, type Endpoint, type Mapping, type PortAttachment } fro
 import { refuseStrangers } from "./strangers.ts";
 import {
   installedOf,
+  isInstalled,
   type MappingRecord,
   readRecord,
   removeRecord,
@@ -138,11 +139,7 @@ export class Ports implements AsyncDisposable {
     try {
       using _ = await lockChanges();
       const record = readRecord(this.request);
-      if (!record || record.endpoints.length > 0) return;
-      const { earlier } = record;
-      releaseOthers(record, earlier?.mappings ?? []);
-      if (earlier) writeRecord(earlier);
-      else removeRecord(record);
+      if (record && !isInstalled(record)) takeBack(record);
     } catch (error) {
       this.notes.push(`the reservation of host ports could not be undone: ${reasonOf(error)}`);
     }
@@ -175,24 +172,30 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
   }
   await refuseStrangers(request, path);
   const earlier = installedOf(readRecord(request));
-  const { netns } = request;
-  const own = {
+  const record = {
     ...request,
-    netnsInode: inodeOf(netns),
+    netnsInode: inodeOf(request.netns),
     maker: viewpoint(),
     reserved: uptime(),
     endpoints: [],
+    ...earlier ? { earlier } : {},
   };
-  writeRecord({ ...own, ...earlier ? { earlier } : {} });
+  writeRecord(record);
   try {
     for (const mapping of request.mappings) claim(mapping, request);
   } catch (error) {
-    releaseOthers(own, earlier?.mappings ?? []);
-    if (earlier) writeRecord(earlier);
-    else removeRecord(request);
+    takeBack(record);
     throw error;
   }
   return true;
+}
+
+/** Gives up what is reserved; what an earlier ADD did stays. */
+function takeBack(record: MappingRecord): void {
+  const { earlier } = record;
+  releaseOthers(record, earlier?.mappings ?? []);
+  if (earlier) writeRecord(earlier);
+  else removeRecord(record);
 }
 
 /**

@@ -46,7 +46,7 @@ async function add(call: LiveCall): Promise<Result> {
       host.change(addTokenBucket(end.index, bucketOf(ingress)));
       undo(() => host.change(deleteTokenBucket(end.index)));
     }
-    if (!egress) return Promise.resolve(result);
+    if (!egress) return result;
     host.change(addLink({
       name: device,
       kind: { kind: "ifb" },
@@ -61,7 +61,7 @@ async function add(call: LiveCall): Promise<Result> {
     host.change(addRedirection(end.index, ifb.index));
     host.change(addTokenBucket(ifb.index, bucketOf(egress)));
     const made = { name: device, ...ifb.mac ? { mac: ifb.mac } : {} };
-    return Promise.resolve({ ...result, interfaces: [...result.interfaces, made] });
+    return { ...result, interfaces: [...result.interfaces, made] };
   });
 }
 

@@ -21,7 +21,11 @@ export function ensureBridge(
   { bridge: name, mtu, promiscuous, vlan, hasTrunk }: BridgeConfig,
 ): Link {
   let found = host.describeLink(name);
-  if (!found) makeBridge(host, name, mtu, vlan !== undefined || hasTrunk);
+  if (!found) {
+    const kind = { kind: "bridge", vlanFiltering: vlan !== undefined || hasTrunk } as const;
+    // Unless another ADD is faster.
+    host.change({ ...addLink({ name, mtu, kind }), unless: "EEXIST" });
+  }
   found ??= host.describeLink(name);
   if (!found) throw wrong(`the bridge ${name} was removed as soon as it was made`);
   const { link } = found;
@@ -47,15 +51,6 @@ export function requireBridge(host: Netlink, name: string): void {
 
 function requireKind({ kind, name }: Link): void {
   if (kind !== "bridge") throw wrong(`${name} is there and is no bridge: name another one`);
-}
-
-function makeBridge(host: Netlink, name: string, mtu?: number, vlanFiltering?: boolean): void {
-  try {
-    host.change(addLink({ name, mtu, kind: { kind: "bridge", vlanFiltering } }));
-  } catch (error) {
-    // Another ADD was faster.
-    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
-  }
 }
 
 /**
@@ -85,12 +80,9 @@ export function ensureAddress(host: Netlink, link: Link, address: string, force:
       deleteAddress(link.index, link.name, interfaceAddress(`${other}/${prefixLength}`)),
     );
   }
-  try {
-    host.change(addAddress(link.index, link.name, interfaceAddress(address)));
-  } catch (error) {
-    // Another ADD was faster.
-    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
-  }
+  // Unless another ADD is faster.
+  const added = addAddress(link.index, link.name, interfaceAddress(address));
+  host.change({ ...added, unless: "EEXIST" });
   pinMac(host, link);
 }
 

@@ -1,12 +1,13 @@
 /** bridge: a wire from the container to a bridge of the host (the reference's plugins/main/bridge). */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Interface, Result } from "../../lib/cni/result.ts";
+import { trying } from "../../lib/kernel/lock.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
 import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
-import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {
@@ -41,9 +42,9 @@ async function add(call: LiveCall): Promise<Result> {
   return await undoingOnFailure(async (undo) => {
     requireFree(container, call.ifName);
     requireBridge(host, config.bridge);
-    if (config.ipam !== undefined) undo(() => delIpam(call, config.ipam));
+    if (config.ipam !== undefined) undo(() => delIpam(call));
     // Before anything is made, since it is the step that fails most.
-    const leased = config.ipam === undefined ? undefined : await addIpam(call, config.ipam);
+    const leased = config.ipam === undefined ? undefined : await addIpam(call);
     const plan = planGateways(leased ?? { ips: [], routes: [] }, config);
 
     const bridge = ensureBridge(host, config);
@@ -107,19 +108,13 @@ function settings({ ifName }: LiveCall, { dad }: BridgeConfig): [string, string]
 
 /** How long, in ms, a port may take to carry frames. */
 const SIGNAL_TIMEOUT = 2500;
-const LONGEST_PAUSE = 50;
 
 /** A result means that packets pass: the kernel brings up a port some time after both its ends. */
 async function awaitSignal(host: Netlink, wire: Wire): Promise<void> {
-  const deadline = performance.now() + SIGNAL_TIMEOUT;
-  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    const { operState } = host.link(wire.host.name);
-    if (operState === "UP") return;
-    if (performance.now() > deadline) {
-      throw wrong(`the bridge's port ${wire.host.name} stays ${operState}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
+  const { name } = wire.host;
+  const state = () => host.link(name).operState;
+  if (await trying(SIGNAL_TIMEOUT, () => state() === "UP" || undefined)) return;
+  throw wrong(`the bridge's port ${name} stays ${state()}`);
 }
 
 async function del(call: Call): Promise<void> {
@@ -127,13 +122,13 @@ async function del(call: Call): Promise<void> {
     () => removeMasquerade(call),
     () => removeMacSpoofCheck(call),
     () => removeWire(call),
-    () => delIpam(call, ipamType(call)),
+    () => delIpam(call),
   ]);
 }
 
 async function check(call: LiveCall): Promise<void> {
   const config = readBridgeConfig(call);
-  await checkIpam(call, config.ipam);
+  await checkIpam(call);
   const result = requirePrevResult(call);
   using host = Netlink.open();
   using container = Netlink.open(call.netns);

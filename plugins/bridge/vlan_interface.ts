@@ -1,6 +1,5 @@
 /** The gateway's interface in a VLAN of the bridge: the far end of a wire to a port with that VLAN. */
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
-import { SystemError } from "../../lib/kernel/libc.ts";
 import { addVeth, setLink } from "../../lib/netlink/link_changes.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { randomVethName } from "../shared/veth.ts";
@@ -21,7 +20,13 @@ export function ensureVlanInterface(
   const name = `${bridge.name}.${vlan}`;
   const existing = host.findLink(name);
   if (existing?.flags.includes("UP")) return existing;
-  if (!existing) makeWireTo(host, bridge, name);
+  if (!existing) {
+    const { mtu } = bridge;
+    // The kernel numbers the peer first: as the reference's, the port comes before the interface.
+    const wire = addVeth({ name, mtu }, { name: randomVethName(), mtu, txQueueLength: 0 });
+    // Unless another ADD is faster.
+    host.change({ ...wire, unless: "EEXIST" });
+  }
   const made = host.link(name);
   const port = host.links().find(({ index }) => index === made.peerIndex);
   const isFree = port?.master === undefined && /^veth[0-9a-f]{8}$/.test(port?.name ?? "");
@@ -33,14 +38,4 @@ export function ensureVlanInterface(
   }
   host.setLinkUp(name);
   return host.link(name);
-}
-
-function makeWireTo(host: Netlink, { mtu }: Link, name: string): void {
-  try {
-    // The kernel numbers the peer first: as the reference's, the port comes before the interface.
-    host.change(addVeth({ name, mtu }, { name: randomVethName(), mtu, txQueueLength: 0 }));
-  } catch (error) {
-    // Another ADD was faster.
-    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
-  }
 }

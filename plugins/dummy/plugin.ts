@@ -10,6 +10,6 @@ export const dummy: Plugin = standardPlugin(innerPlugin({
   keepsDns: true,
   plan: ({ ifName }, _host, container) => () => {
     container.change(addLink({ name: ifName, kind: { kind: "dummy" } }));
-    return Promise.resolve(container.link(ifName));
+    return container.link(ifName);
   },
 }));

@@ -3,7 +3,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { isInterfaceName } from "../../lib/cni/config.ts";
 import type { Family } from "../../lib/base/ip.ts";
 import { type FirewallRule, jumpOf, type Place } from "../../lib/firewall/rule.ts";
-import type { AddedRule } from "../../lib/firewall/view.ts";
+import type { AddedRule, Wanted } from "../../lib/firewall/view.ts";
 import { type Fields, wrong } from "../shared/fields.ts";
 
 /** `same-bridge`: from containers of the same bridge; `isolated`: from none. */
@@ -36,10 +36,7 @@ export function readIsolated(config: Fields, { interfaces }: Result): Isolated |
  * Keeps other bridges' containers out, and with `isolated` those of the same one. The rules are the
  * bridge's, and stay when a container goes.
  */
-export function isolation(
-  { bridge, policy }: Isolated,
-  family: Family,
-): { chains: Place[]; rules: AddedRule[] } {
+export function isolation({ bridge, policy }: Isolated, family: Family): Wanted[] {
   const comment = `CNI firewall plugin rules (ingressPolicy: ${policy})`;
   const [own, other] = [{ is: bridge }, { is: bridge, not: true }];
   const at = (chain: string): Place => ({ family, table: "filter", chain });
@@ -52,7 +49,9 @@ export function isolation(
     first,
   });
   const within: Pick<FirewallRule, "inDevice" | "comment"> = { inDevice: own, comment };
-  const rules = [
+  return [
+    { addChain: at(STAGE_1) },
+    { addChain: at(STAGE_2) },
     rule("FORWARD", { target: { jump: STAGE_1 } }, true),
     rule(STAGE_1, { ...within, outDevice: other, target: { jump: STAGE_2 } }, true),
     ...policy === "isolated"
@@ -62,7 +61,6 @@ export function isolation(
     rule(STAGE_2, { outDevice: own, target: { verdict: "DROP" } }, true),
     rule(STAGE_2, { target: { verdict: "RETURN" } }),
   ];
-  return { chains: [at(STAGE_1), at(STAGE_2)], rules };
 }
 
 /** Whether a rule is one of these, or leads to them. */

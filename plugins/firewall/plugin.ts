@@ -5,7 +5,7 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { LiveAttachment, LostRules } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { FAMILIES, type Family } from "../../lib/base/ip.ts";
+import { familiesOf } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
@@ -19,7 +19,7 @@ import {
 } from "../../lib/firewall/passage.ts";
 import type { Place } from "../../lib/firewall/rule.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
-import { type AddedRule, completing, type FirewallView } from "../../lib/firewall/view.ts";
+import { completing, type FirewallView, rulesOf, type Wanted } from "../../lib/firewall/view.ts";
 import { chainProblem } from "../../lib/ports/mapping.ts";
 import { withoutLength } from "../shared/addresses.ts";
 import { Fields, wrong } from "../shared/fields.ts";
@@ -61,17 +61,12 @@ async function letThrough(
   { path, firewall }: { path: string; firewall?: FirewallTransaction },
 ): Promise<void> {
   const { addresses, zone } = way;
-  const families = FAMILIES.filter((family) => passageRules(addresses, family).length > 0);
   await changeRules(firewall, path, "firewall", async (change) => {
     recordPassage(way);
     try {
       await change({
-        families,
-        plan: (view) =>
-          families.flatMap((family) => {
-            const { chains, rules } = wanted(way, family);
-            return completing(view, chains, rules);
-          }),
+        families: familiesOf(addresses),
+        plan: (view) => completing(view, wanted(way)),
         what: `let container ${way.containerId} through`,
       });
       if (zone !== undefined) await changeSources("add", zone, addresses, path);
@@ -83,27 +78,25 @@ async function letThrough(
 }
 
 /** The chains and rules of a container and its bridge: also what leads to them, and to operators' own before. */
-function wanted({ addresses, zone, admin, isolated }: Way, family: Family) {
-  const at = (chain: string): Place => ({ family, table: "filter", chain });
-  const lead = (from: string, to: string, comment: string): AddedRule => ({
-    add: { ...at(from), comment, target: { jump: to } },
-    first: true,
-  });
-  const own = passageRules(addresses, family).map((add) => ({ add }));
-  if (own.length === 0) return { chains: [], rules: [] };
-  const through = zone !== undefined ? undefined : {
-    chains: [at(PASSAGE_CHAIN), at(admin)],
-    rules: [
+function wanted({ addresses, zone, admin, isolated }: Way): Wanted[] {
+  return familiesOf(addresses).flatMap((family): Wanted[] => {
+    const at = (chain: string): Place => ({ family, table: "filter", chain });
+    const lead = (from: string, to: string, comment: string): Wanted => ({
+      add: { ...at(from), comment, target: { jump: to } },
+      first: true,
+    });
+    const through = [
+      { addChain: at(PASSAGE_CHAIN) },
+      { addChain: at(admin) },
       lead("FORWARD", PASSAGE_CHAIN, "CNI firewall plugin rules"),
       lead(PASSAGE_CHAIN, admin, "CNI firewall plugin admin overrides"),
-      ...own,
-    ],
-  };
-  const parts = [through ?? [], isolated ? isolation(isolated, family) : []].flat();
-  return {
-    chains: parts.flatMap(({ chains }) => chains),
-    rules: parts.flatMap(({ rules }) => rules),
-  };
+      ...passageRules(addresses, family).map((add) => ({ add })),
+    ];
+    return [
+      ...zone === undefined ? through : [],
+      ...isolated ? isolation(isolated, family) : [],
+    ];
+  });
 }
 
 /** By the record; what an earlier program or the reference made, by the result. */
@@ -131,9 +124,7 @@ async function missingOf(
   if (shut !== undefined) {
     return [`${shut} is no source of firewalld's zone ${zone}`, "passage_gone"];
   }
-  const [lost] = FAMILIES.flatMap((family) =>
-    view.missing(wanted(way, family).rules.map(({ add }) => add))
-  );
+  const [lost] = view.missing(rulesOf(wanted(way)));
   if (!lost) return undefined;
   const what = lost.source ?? lost.destination;
   return [

@@ -41,10 +41,10 @@ async function add(call: LiveCall): Promise<Result> {
       throw wrong("useInterfaceNetwork is set, and the device has no interface: take it out");
     }
     const network = keepsNetwork ? networkOfDevice(host, device!) : NO_NETWORK;
-    if (ipam !== undefined) undo(() => delIpam(call, ipam));
+    if (ipam !== undefined) undo(() => delIpam(call));
     const leased = ipam === undefined
       ? undefined
-      : await addIpam(call, ipam, { mayBeEmpty: keepsNetwork });
+      : await addIpam(call, { mayBeEmpty: keepsNetwork });
     const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
     const routes = leased?.routes ?? [];
     if (!device) {
@@ -123,12 +123,12 @@ async function del(call: Call): Promise<void> {
       }
       moveOut(container!, link, link.alias);
     },
-    () => delIpam(call, ipamType(call)),
+    () => delIpam(call),
   ]);
 }
 
 async function check(call: LiveCall): Promise<void> {
-  await checkIpam(call, ipamType(call));
+  await checkIpam(call);
   const result = requirePrevResult(call);
   const made = containerInterface(call, result);
   if (isUserspaceDevice(call)) return;

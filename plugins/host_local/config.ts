@@ -1,11 +1,10 @@
 /** host-local's config: `ipam`, and addresses that are asked for. */
 import type { Route } from "../../lib/cni/result.ts";
-import { atLeast } from "../../lib/cni/version.ts";
 import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { Fields, wrong } from "../shared/fields.ts";
-import { missingIpam } from "../shared/ipam.ts";
+import { requireIpam, requireOneEach } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 import { checkRangeSet, type RangeSet, readRange } from "./range.ts";
@@ -25,8 +24,7 @@ export interface HostLocalConfig {
 
 /** @throws {CniError} */
 export function readHostLocalConfig(call: Call): HostLocalConfig {
-  const ipam = call.config.object("ipam");
-  if (!ipam) throw missingIpam();
+  const ipam = requireIpam(call);
   return {
     store: storeOf(call),
     sets: readSets(call, ipam),
@@ -41,18 +39,13 @@ export function storeOf({ config, network }: Call): string {
   return `${config.object("ipam")?.text("dataDir") || DATA_DIR}/${network}`;
 }
 
-function readSets({ config, version }: Call, ipam: Fields): RangeSet[] {
-  const offered = readSetList(config.object("runtimeConfig"), "ipRanges");
+function readSets(call: Call, ipam: Fields): RangeSet[] {
+  const offered = readSetList(call.config.object("runtimeConfig"), "ipRanges");
   const old = ipam.has("subnet") ? [[readRange(ipam)]] : [];
   const sets: RangeSet[] = [...offered, ...old, ...readSetList(ipam, "ranges")];
   if (sets.length === 0) throw wrong("ipam.ranges is missing; it must hold lists of ranges");
   sets.forEach((set, i) => checkRangeSet(set, `set ${i} of ipam.ranges`));
-  for (const family of [4, 6]) {
-    const count = sets.filter((set) => set[0]!.family === family).length;
-    if (count > 1 && !atLeast(version, "0.3.0")) {
-      throw wrong(`CNI version ${version} does not support more than 1 address per family`);
-    }
-  }
+  requireOneEach(call, sets.map((set) => set[0]!.family));
   sets.forEach((set, i) => {
     const other = sets.slice(i + 1).findIndex((two) =>
       set.some((range) => two.some((one) => overlap(range, one)))

@@ -6,28 +6,18 @@ import type { Plugin } from "../../lib/cni/invocation.ts";
 import { IPVLAN_MODES } from "../../lib/netlink/link_changes.ts";
 import { wrong } from "../shared/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
-import { findMaster, makeStacked } from "../shared/stacked_link.ts";
-import {
-  type Call,
-  type LiveCall,
-  requirePrevResult,
-  standardPlugin,
-} from "../shared/standard_plugin.ts";
+import { announced, findMaster, makeStacked, readMode } from "../shared/stacked_link.ts";
+import { type LiveCall, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
 
-type Mode = keyof typeof IPVLAN_MODES;
 /** IFLA_IPVLAN_MODE (linux/if_link.h). */
 const IFLA_IPVLAN_MODE = 1;
 
 export const ipvlan: Plugin = standardPlugin(innerPlugin({
   kind: "ipvlan",
   addresses: "or of the plugin before",
-  // The network hears of the new address.
-  settings: (ifName) => [
-    [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
-    [`net/ipv6/conf/${ifName}/ndisc_notify`, "1"],
-  ],
+  settings: announced,
   plan(call, host, container) {
-    const mode = readMode(call);
+    const mode = readMode(call, IPVLAN_MODES, "l2");
     const master = findMaster(call, host, container, masterBefore(call));
     const mtu = Math.max(0, call.config.integer("mtu") ?? 0) || undefined;
     return () => makeStacked(call, container, master, { kind: "ipvlan", mode }, { mtu });
@@ -35,19 +25,13 @@ export const ipvlan: Plugin = standardPlugin(innerPlugin({
   verify(call, host, container) {
     const name = call.config.text("master");
     if (name) findMaster(call, host, container, name);
-    const wanted = readMode(call);
+    const wanted = readMode(call, IPVLAN_MODES, "l2");
     const mode = container.describeLink(call.ifName)?.data.u16(IFLA_IPVLAN_MODE);
     if (mode !== IPVLAN_MODES[wanted]) {
       throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
     }
   },
 }));
-
-function readMode({ config }: Call): Mode {
-  const mode = config.text("mode") || "l2";
-  if (Object.hasOwn(IPVLAN_MODES, mode)) return mode as Mode;
-  return config.fail("mode", Object.keys(IPVLAN_MODES).join(", "));
-}
 
 /** In a list without `master`, the interface that the plugin before made. */
 function masterBefore(call: LiveCall): string | undefined {

@@ -14,9 +14,9 @@ const NAME = "lo";
 export const loopback: Plugin = standardPlugin({
   // As the reference's, which runtimes of old versions have learnt to read.
   newestForm: true,
-  add: (call) => Promise.resolve(add(call)),
-  del: (call) => Promise.resolve(del(call)),
-  check: (call) => Promise.resolve(check(call)),
+  add,
+  del,
+  check,
 });
 
 function add({ netns, config }: LiveCall): Result {

@@ -8,23 +8,18 @@ import { readCniArgs } from "../shared/cni_args.ts";
 import { wrong } from "../shared/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { readMac } from "../shared/mac.ts";
-import { findMaster, makeStacked, readMtu } from "../shared/stacked_link.ts";
+import { announced, findMaster, makeStacked, readMode, readMtu } from "../shared/stacked_link.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
 
-type Mode = keyof typeof MACVLAN_MODES;
 /** IFLA_MACVLAN_MODE (linux/if_link.h). */
 const IFLA_MACVLAN_MODE = 1;
 
 export const macvlan: Plugin = standardPlugin(innerPlugin({
   kind: "macvlan",
   addresses: "optional",
-  // The network hears of the new address.
-  settings: (ifName) => [
-    [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
-    [`net/ipv6/conf/${ifName}/ndisc_notify`, "1"],
-  ],
+  settings: announced,
   plan(call, host, container) {
-    const mode = readMode(call);
+    const mode = readMode(call, MACVLAN_MODES, "bridge");
     const mac = readWantedMac(call);
     const master = findMaster(call, host, container);
     const mtu = readMtu(call, master);
@@ -34,19 +29,13 @@ export const macvlan: Plugin = standardPlugin(innerPlugin({
   },
   verify(call, host, container) {
     findMaster(call, host, container);
-    const wanted = readMode(call);
+    const wanted = readMode(call, MACVLAN_MODES, "bridge");
     const found = container.describeLink(call.ifName)?.data.u32(IFLA_MACVLAN_MODE);
     if (found !== MACVLAN_MODES[wanted]) {
       throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
     }
   },
 }));
-
-function readMode({ config }: Call): Mode {
-  const mode = config.text("mode") || "bridge";
-  if (Object.hasOwn(MACVLAN_MODES, mode)) return mode as Mode;
-  return config.fail("mode", Object.keys(MACVLAN_MODES).join(", "));
-}
 
 function readWantedMac({ config, invocation }: Call): string | undefined {
   const { MAC } = readCniArgs(invocation.args, ["MAC"]);

@@ -11,7 +11,7 @@ import {
 } from "../../lib/cni/version.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { log } from "../../lib/base/log.ts";
-import { usualBackend } from "../../lib/ports/backends.ts";
+import { usualBackend } from "../../lib/ports/backend.ts";
 import {
   BACKENDS,
   describeMapping,
@@ -61,8 +61,8 @@ export function readConfig(written: JsonObject, path: string): Config {
 }
 
 /**
- * What DEL needs. A config that ADD refused must not make a container that cannot be removed:
- * mappings that are none count as some, and without a chain there is nothing to remove.
+ * What DEL needs. A config that ADD refused must not make a container that cannot be removed: without
+ * a chain there is nothing to remove.
  *
  * @param path where to look for iptables first
  * @throws {CniError} invalidConfig, incompatibleVersion
@@ -70,23 +70,14 @@ export function readConfig(written: JsonObject, path: string): Config {
 export function readForRemoval(
   written: JsonObject,
   path: string,
-): Base & { placement?: Placement; hasMappings: boolean } {
+): Base & { placement?: Placement } {
   const config = new Fields(written, "", CNI_CODES.invalidConfig);
   const base = readBase(config);
   try {
-    const placement = readPlacement(config, path);
-    return { ...base, placement, hasMappings: mayHaveMappings(config, placement) };
+    return { ...base, placement: readPlacement(config, path) };
   } catch (error) {
     log.warning("no rules were made by this config", { reason: messageOf(error) });
-    return { ...base, hasMappings: false };
-  }
-}
-
-function mayHaveMappings(config: Fields, placement: Placement): boolean {
-  try {
-    return readMappings(config, placement).length > 0;
-  } catch {
-    return true; // it is ADD that says what is wrong with them
+    return base;
   }
 }
 

@@ -4,7 +4,6 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
-import { SystemError } from "../../lib/kernel/libc.ts";
 import { addAddress } from "../../lib/netlink/address_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import {
@@ -19,7 +18,7 @@ import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
 import { wrong } from "../shared/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
-import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
+import { addIpam, checkIpam, delIpam, FORWARDED } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {
@@ -43,7 +42,6 @@ interface Pair {
 
 async function add(call: LiveCall): Promise<Result> {
   const { config, ifName, netns } = call;
-  const ipam = ipamType(call);
   const ipMasq = config.flag("ipMasq");
   const mtu = config.integer("mtu") || undefined;
   // Open until all is undone, should it come to that.
@@ -51,8 +49,8 @@ async function add(call: LiveCall): Promise<Result> {
   using container = Netlink.open(netns);
   return await undoingOnFailure(async (undo) => {
     requireFree(container, ifName);
-    undo(() => delIpam(call, ipam));
-    const { routes, dns, ips: leased } = await addIpam(call, ipam);
+    undo(() => delIpam(call));
+    const { routes, dns, ips: leased } = await addIpam(call);
     const ips = leased.map((ip) => ({ ...ip, interface: 1 }));
     const pairs = ips.map(({ address, gateway }): Pair => {
       if (gateway !== undefined) return { address, gateway };
@@ -97,27 +95,21 @@ function routeByHost(container: Netlink, { index }: Link, { address, gateway }: 
 
 function setUpHostEnd(host: Netlink, { index, name }: Link, { address, gateway }: Pair): void {
   host.change(addAddress(index, name, hostNetwork(bytesOfAddress(gateway))));
-  try {
-    host.change(addRoute({
-      destination: hostNetwork(interfaceAddress(address).bytes),
-      link: index,
-      scope: RT_SCOPE_HOST,
-    }));
-  } catch (error) {
-    if (!(error instanceof SystemError && error.errnoName === "EEXIST")) throw error;
-  }
+  const destination = hostNetwork(interfaceAddress(address).bytes);
+  const route = addRoute({ destination, link: index, scope: RT_SCOPE_HOST });
+  host.change({ ...route, unless: "EEXIST" });
 }
 
 async function del(call: Call): Promise<void> {
   await removeAll([
     () => removeMasquerade(call),
     () => removeWire(call),
-    () => delIpam(call, ipamType(call)),
+    () => delIpam(call),
   ]);
 }
 
 async function check(call: LiveCall): Promise<void> {
-  await checkIpam(call, ipamType(call));
+  await checkIpam(call);
   const result = requirePrevResult(call);
   using container = Netlink.open(call.netns);
   verifyLink(container, containerInterface(call, result), "veth");

@@ -4,7 +4,6 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
-import { SystemError } from "../../lib/kernel/libc.ts";
 import { bytesOf, contains, parseAddress } from "../../lib/base/prefix.ts";
 import { Netlink, type Route, type Rule } from "../../lib/netlink/mod.ts";
 import {
@@ -34,11 +33,7 @@ import {
 } from "../shared/standard_plugin.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
 
-export const sbr: Plugin = standardPlugin({
-  add,
-  del: (call) => Promise.resolve(del(call)),
-  check: () => Promise.resolve(),
-});
+export const sbr: Plugin = standardPlugin({ add, del });
 
 const FIRST_TABLE = 100;
 
@@ -52,7 +47,7 @@ async function add(call: LiveCall): Promise<Result> {
     undo(() => removeRules(call, ips.map(({ address }) => withoutLength(address))));
     if (table === undefined) moveRoutes(container, call, ips);
     else for (const ip of ips) container.change(ruleOf(ip, table));
-    return Promise.resolve(result);
+    return result;
   });
 }
 
@@ -155,14 +150,11 @@ function removeRules(call: Call, made: readonly string[]): void {
     const source = rule.from === "all" ? undefined : withoutLength(rule.from);
     if (source === undefined || !addresses.has(source) || !Number(rule.table)) continue;
     if (table !== undefined && rule.table !== `${table}`) continue;
-    try {
-      container.change(deleteSourceRule({
-        source: hostNetwork(bytesOfAddress(source)),
-        table: Number(rule.table),
-        priority: rule.priority,
-      }));
-    } catch (error) {
-      if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
-    }
+    const deleted = deleteSourceRule({
+      source: hostNetwork(bytesOfAddress(source)),
+      table: Number(rule.table),
+      priority: rule.priority,
+    });
+    container.change({ ...deleted, unless: "ENOENT" });
   }
 }

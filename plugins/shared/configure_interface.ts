@@ -1,5 +1,6 @@
 /** A container's interface gets what the IPAM plugin gave (the reference's pkg/ipam). */
 import type { Result } from "../../lib/cni/result.ts";
+import { trying } from "../../lib/kernel/lock.ts";
 import { tryWriteSysctls, withSysctlsOf, writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { addAddress } from "../../lib/netlink/address_changes.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
@@ -10,7 +11,6 @@ import { wrong } from "./fields.ts";
 
 /** How long, in ms, IPv6 may look whether somebody else has the address. */
 const DAD_TIMEOUT = 5000;
-const LONGEST_PAUSE = 50;
 
 /**
  * Addresses, up, routes.
@@ -57,19 +57,15 @@ export async function configureInterface(
 
 /** Waits until no address is tentative, or the link has no signal to find out with. */
 async function settle(container: Netlink, link: Link): Promise<void> {
-  const deadline = performance.now() + DAD_TIMEOUT;
-  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  const isSettled = await trying(DAD_TIMEOUT, () => {
     const addresses = container.addressesOf(link.index).filter(({ family }) => family === "inet6");
     const failed = addresses.find(({ flags }) => flags.includes("dadfailed"));
     if (failed) throw wrong(`${failed.address} is in use by another machine of the network`);
-    if (!addresses.some(({ flags }) => flags.includes("tentative"))) return;
-    if (performance.now() > deadline) {
-      if (container.link(link.name).operState !== "UP") return;
-      throw wrong(
-        `${link.name} still has tentative addresses after ${DAD_TIMEOUT / 1000} s: duplicate ` +
-          "address detection does not end",
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
+    return addresses.every(({ flags }) => !flags.includes("tentative")) || undefined;
+  });
+  if (isSettled || container.link(link.name).operState !== "UP") return;
+  throw wrong(
+    `${link.name} still has tentative addresses after ${DAD_TIMEOUT / 1000} s: duplicate ` +
+      "address detection does not end",
+  );
 }

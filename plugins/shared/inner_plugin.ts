@@ -26,7 +26,7 @@ export interface InnerPlugin {
    *
    * @returns what makes it, down and without addresses
    */
-  plan(call: LiveCall, host: Netlink, container: Netlink): () => Promise<Link>;
+  plan(call: LiveCall, host: Netlink, container: Netlink): () => Link | Promise<Link>;
   /** Whether the result has the IPAM plugin's dns, and not the config's. */
   keepsDns?: boolean;
   /** Paths below /proc/sys that are tried, in the container's namespace. */
@@ -61,8 +61,8 @@ async function add(plugin: InnerPlugin, call: LiveCall): Promise<Result> {
       ? addressesBefore(call)
       : undefined;
     const leases = !before && (ipam !== undefined || plugin.addresses !== "optional");
-    if (leases) undo(() => delIpam(call, ipam));
-    const leased: Leased | undefined = leases ? await addIpam(call, ipam) : before;
+    if (leases) undo(() => delIpam(call));
+    const leased: Leased | undefined = leases ? await addIpam(call) : before;
     const link = await make();
     undo(() => removeLink(container, link));
     const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
@@ -92,12 +92,12 @@ async function del(call: Call): Promise<void> {
       await removeLink(container, container.findLink(call.ifName));
       await removeLink(container, container.findLink(await nameUntilMade(call)));
     },
-    () => delIpam(call, ipamType(call)),
+    () => delIpam(call),
   ]);
 }
 
 async function check(plugin: InnerPlugin, call: LiveCall): Promise<void> {
-  await checkIpam(call, ipamType(call));
+  await checkIpam(call);
   const result = requirePrevResult(call);
   using host = Netlink.open();
   using container = Netlink.open(call.netns);

@@ -3,23 +3,31 @@ import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { CniCommand } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { readResult, type Result } from "../../lib/cni/result.ts";
+import { atLeast } from "../../lib/cni/version.ts";
 import type { Call } from "./standard_plugin.ts";
-import { wrong } from "./fields.ts";
+import { type Fields, wrong } from "./fields.ts";
 
 /** The type of the IPAM plugin; undefined for a network without addresses. */
 export function ipamType({ config }: Call): string | undefined {
   return config.object("ipam")?.text("type") || undefined;
 }
 
-/** In the reference's words, which callers may look for. */
-export const missingIpam = (): CniError => wrong("IPAM config missing 'ipam' key");
+/** An IPAM plugin's own config. @throws {CniError} in the reference's words, which callers may look for */
+export function requireIpam({ config }: Call): Fields {
+  const ipam = config.object("ipam");
+  if (ipam) return ipam;
+  throw wrong("IPAM config missing 'ipam' key");
+}
+
+/** To hand out several of a family came with version 0.3.0. @throws {CniError} */
+export function requireOneEach({ version }: Call, families: readonly (4 | 6)[]): void {
+  if (new Set(families).size === families.length || atLeast(version, "0.3.0")) return;
+  throw wrong(`CNI version ${version} does not support more than 1 address per family`);
+}
 
 /** @throws {CniError} the IPAM plugin's own, or for a result without addresses */
-export async function addIpam(
-  call: Call,
-  type: string | undefined,
-  { mayBeEmpty = false } = {},
-): Promise<Result> {
+export async function addIpam(call: Call, { mayBeEmpty = false } = {}): Promise<Result> {
+  const type = ipamType(call);
   if (type === undefined) throw wrong("ipam.type is missing; it must be the plugin for addresses");
   const printed = await callIpam(call, type, "ADD");
   if (!printed) throw new CniError(CNI_CODES.undecodable, `IPAM plugin ${type} printed no result`);
@@ -29,23 +37,18 @@ export async function addIpam(
 }
 
 /** @throws {OperatorError} */
-export async function delIpam(call: Call, type: string | undefined): Promise<void> {
-  if (type !== undefined) await callIpam(call, type, "DEL");
-}
+export const delIpam = (call: Call) => tell(call, "DEL");
 
 /** @throws {OperatorError} */
-export async function checkIpam(call: Call, type: string | undefined): Promise<void> {
-  if (type !== undefined) await callIpam(call, type, "CHECK");
-}
+export const checkIpam = (call: Call) => tell(call, "CHECK");
 
 /** What goes on to the IPAM plugin as it came (specification, sections 2 and 4). */
 export const FORWARDED = {
-  gc: (call: Call) => forward(call, "GC"),
-  status: (call: Call) => forward(call, "STATUS"),
+  gc: (call: Call) => tell(call, "GC"),
+  status: (call: Call) => tell(call, "STATUS"),
 };
 
-/** @throws {OperatorError} */
-async function forward(call: Call, command: CniCommand): Promise<void> {
+async function tell(call: Call, command: CniCommand): Promise<void> {
   const type = ipamType(call);
   if (type !== undefined) await callIpam(call, type, command);
 }

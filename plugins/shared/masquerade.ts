@@ -2,14 +2,14 @@
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
  * source. The rules are the reference's (pkg/ip), so that either can undo what the other made.
  */
-import { FAMILIES, familyOfKnown } from "../../lib/base/ip.ts";
+import { familiesOf } from "../../lib/base/ip.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import * as chains from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
-import { usualBackend } from "../../lib/ports/backends.ts";
+import { usualBackend } from "../../lib/ports/backend.ts";
 import { Fields, wrong } from "./fields.ts";
 
 /** Whose masquerading it is, and how it is done. */
@@ -26,13 +26,12 @@ export async function addMasquerade(
 ): Promise<void> {
   const { firewall, path } = call.invocation;
   const plan = await (await wayOf(call)).addMasquerade(call, addresses);
-  const families = FAMILIES.filter((family) =>
-    addresses.some((address) => familyOfKnown(address) === family)
-  );
-  const what = `masquerade container ${call.containerId}`;
-  await changeRules(firewall, path, "masquerade", async (change) => {
-    await change({ families, plan, what });
-  });
+  const request = {
+    families: familiesOf(addresses),
+    plan,
+    what: `masquerade container ${call.containerId}`,
+  };
+  await changeRules(firewall, path, "masquerade", async (change) => void await change(request));
 }
 
 /**

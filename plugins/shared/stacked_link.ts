@@ -51,6 +51,23 @@ export function readMtu({ config }: Call, { link }: Master): number | undefined 
   return mtu || undefined;
 }
 
+/** `mode`, one that the kernel has. @throws {CniError} */
+export function readMode<M extends string>(
+  { config }: Call,
+  modes: Readonly<Record<M, number>>,
+  usual: M,
+): M {
+  const mode = config.text("mode") || usual;
+  if (Object.hasOwn(modes, mode)) return mode as M;
+  return config.fail("mode", Object.keys(modes).join(", "));
+}
+
+/** Settings by which the network hears of a new address. */
+export const announced = (ifName: string): [path: string, value: string][] => [
+  [`net/ipv4/conf/${ifName}/arp_notify`, "1"],
+  [`net/ipv6/conf/${ifName}/ndisc_notify`, "1"],
+];
+
 /**
  * Makes the container's interface. It gets its name in a second step: the kernel looks for the
  * name in the namespace of the interface below first, where it may be another one's. What it is

@@ -37,13 +37,13 @@ export interface Call {
 /** A call of ADD or CHECK, which have a namespace. */
 export type LiveCall = Call & { netns: string };
 
-/** The work of a plugin. Each rejects with an OperatorError. */
+/** The work of a plugin. Each fails with an OperatorError. */
 export interface StandardPlugin {
-  /** Leaves nothing behind when it rejects. */
-  add(call: LiveCall): Promise<Result>;
+  /** Leaves nothing behind when it fails. */
+  add(call: LiveCall): Result | Promise<Result>;
   /** Succeeds where there is nothing to remove. */
-  del(call: Call): Promise<void>;
-  check(call: LiveCall): Promise<void>;
+  del(call: Call): void | Promise<void>;
+  check?(call: LiveCall): void | Promise<void>;
   status?(call: Call): Promise<void>;
   gc?(call: Call): Promise<void>;
   /** Whether ADD and CHECK do without a look at the container's namespace. */
@@ -89,7 +89,7 @@ async function answer(
       return undefined;
     case "CHECK": {
       requireVersion(invocation, "0.4.0");
-      await work.check(readLiveCall(invocation, work));
+      await work.check?.(readLiveCall(invocation, work));
       return undefined;
     }
     case "GC":

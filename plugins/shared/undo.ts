@@ -10,7 +10,7 @@ type Step = () => void | Promise<void>;
  * @throws what the work threw; what could not be undone is in its details
  */
 export async function undoingOnFailure<R>(
-  work: (undo: (step: Step) => void) => Promise<R>,
+  work: (undo: (step: Step) => void) => R | Promise<R>,
 ): Promise<R> {
   const steps: Step[] = [];
   try {

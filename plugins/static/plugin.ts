@@ -1,7 +1,6 @@
 /** static: the addresses that the config or the caller names (the reference's plugins/ipam/static). */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
-import { atLeast } from "../../lib/cni/version.ts";
 import {
   parseAddress,
   parsePrefix,
@@ -13,7 +12,7 @@ import { quote } from "../../lib/base/json.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { readDns } from "../shared/dns.ts";
 import { type Fields, wrong } from "../shared/fields.ts";
-import { missingIpam } from "../shared/ipam.ts";
+import { requireIpam, requireOneEach } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import { type Call, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
 
@@ -24,13 +23,13 @@ interface StaticAddress {
 
 export const staticAddresses: Plugin = standardPlugin({
   ignoresNamespace: true,
-  add: (call) => Promise.resolve(add(call)),
-  del: () => Promise.resolve(),
-  check: (call) => Promise.resolve(check(call)),
+  add,
+  del: () => {},
+  check,
 });
 
 function add(call: Call): Result {
-  const ipam = ipamOf(call);
+  const ipam = requireIpam(call);
   const ips = readAddresses(call, ipam).map(({ prefix, gateway }): IpConfig => ({
     address: `${showAddress(prefix)}/${prefix.length}`,
     ...gateway === undefined ? {} : { gateway },
@@ -40,7 +39,7 @@ function add(call: Call): Result {
 }
 
 function check(call: Call): void {
-  const addresses = readAddresses(call, ipamOf(call));
+  const addresses = readAddresses(call, requireIpam(call));
   const { ips } = requirePrevResult(call);
   for (const { prefix, gateway } of addresses) {
     const text = showAddress(prefix);
@@ -51,14 +50,9 @@ function check(call: Call): void {
   }
 }
 
-function ipamOf({ config }: Call): Fields {
-  const ipam = config.object("ipam");
-  if (!ipam) throw missingIpam();
-  return ipam;
-}
-
 /** Those of the runtime replace the config's; those of CNI_ARGS are added to them. */
-function readAddresses({ invocation, config, version }: Call, ipam: Fields): StaticAddress[] {
+function readAddresses(call: Call, ipam: Fields): StaticAddress[] {
+  const { invocation, config } = call;
   const { IP, GATEWAY } = readCniArgs(invocation.args, ["IP", "GATEWAY"]);
   const named = ipam.objects("addresses").map((address): StaticAddress => ({
     prefix: readPrefix(address.text("address") ?? "", "the 'address' field is expected to be"),
@@ -81,12 +75,7 @@ function readAddresses({ invocation, config, version }: Call, ipam: Fields): Sta
   const addresses = asked
     ? asked.map((text) => ({ prefix: readPrefix(text, "an entry in the 'ips' field is NOT") }))
     : named;
-  for (const family of [4, 6]) {
-    const count = addresses.filter(({ prefix }) => prefix.family === family).length;
-    if (count > 1 && !atLeast(version, "0.3.0")) {
-      throw wrong(`CNI version ${version} does not support more than 1 address per family`);
-    }
-  }
+  requireOneEach(call, addresses.map(({ prefix }) => prefix.family));
   return addresses;
 }
 

@@ -1,6 +1,6 @@
 /** How an interface was before it was tuned, on disk until DEL (the reference's files). */
 import { isObject, type JsonObject } from "../../lib/base/json.ts";
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../../lib/kernel/atomic_file.ts";
+import { readCheckpoint, writeCheckpoint } from "../../lib/kernel/atomic_file.ts";
 import type { LinkSettings } from "../../lib/netlink/link_changes.ts";
 import type { LinkDescription } from "../../lib/netlink/mod.ts";
 import { Fields } from "../shared/fields.ts";
@@ -47,8 +47,4 @@ export function settingsOf(backup: JsonObject): LinkSettings {
     allMulticast: fields.has("allmulti") ? fields.flag("allmulti") : undefined,
     txQueueLength: fields.integer("txQLen"),
   };
-}
-
-export function removeBackup(file: string): void {
-  removeCheckpoint(file);
 }

@@ -3,6 +3,7 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
+import { removeCheckpoint } from "../../lib/kernel/atomic_file.ts";
 import { readSysctl, setSysctl, withSysctlsOf } from "../../lib/kernel/sysctl.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { type LinkDescription, Netlink } from "../../lib/netlink/mod.ts";
@@ -15,21 +16,10 @@ import {
   standardPlugin,
 } from "../shared/standard_plugin.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
-import {
-  backupFile,
-  backupOf,
-  readBackup,
-  removeBackup,
-  settingsOf,
-  writeBackup,
-} from "./backup.ts";
+import { backupFile, backupOf, readBackup, settingsOf, writeBackup } from "./backup.ts";
 import { dataDirOf, readTuningConfig, type TuningConfig } from "./config.ts";
 
-export const tuning: Plugin = standardPlugin({
-  add,
-  del: (call) => Promise.resolve(del(call)),
-  check: (call) => Promise.resolve(check(call)),
-});
+export const tuning: Plugin = standardPlugin({ add, del, check });
 
 async function add(call: LiveCall): Promise<Result> {
   const config = readTuningConfig(call);
@@ -37,16 +27,17 @@ async function add(call: LiveCall): Promise<Result> {
   // Open until all is undone, should it come to that.
   using container = Netlink.open(call.netns);
   return await undoingOnFailure((undo) => {
-    if (changesLink(config)) {
+    const changes = separately(config);
+    if (changes.length > 0) {
       const before = requireLink(container, call);
       const { link } = before;
       const backup = backupOf(config, before);
       const file = backupFile(config.dataDir, call);
-      undo(() => removeBackup(file));
+      undo(() => removeCheckpoint(file));
       writeBackup(file, backup);
       undo(() => setNow(call.netns, link.index, settingsOf(backup)));
       // One after the other, since the kernel may refuse each for reasons of its own.
-      for (const settings of separately(config)) {
+      for (const settings of changes) {
         container.change(setLink(link.index, link.name, settings));
       }
     }
@@ -59,12 +50,8 @@ async function add(call: LiveCall): Promise<Result> {
       }
       return undefined;
     });
-    return Promise.resolve(withMac(result, call, config));
+    return withMac(result, call, config);
   });
-}
-
-function changesLink(config: TuningConfig): boolean {
-  return separately(config).length > 0;
 }
 
 function separately(config: TuningConfig) {
@@ -110,7 +97,7 @@ function del(call: Call): void {
     const link = container?.findLink(call.ifName);
     if (link) container!.change(setLink(link.index, link.name, settings));
   }
-  removeBackup(file); // also of a write that was cut off
+  removeCheckpoint(file); // also of a write that was cut off
 }
 
 function check(call: LiveCall): void {

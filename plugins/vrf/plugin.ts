@@ -3,6 +3,7 @@ import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { isInterfaceName } from "../../lib/cni/config.ts";
 import { quote } from "../../lib/base/json.ts";
+import { trying } from "../../lib/kernel/lock.ts";
 import { addAddress } from "../../lib/netlink/address_changes.ts";
 import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
@@ -25,14 +26,8 @@ const IFLA_VRF_TABLE = 1;
 const LAST_TABLE = 0xffff_ffff;
 /** How long, in ms, the kernel may take to route to an address that was given back. */
 const ROUTE_TIMEOUT = 2500;
-const LONGEST_PAUSE = 50;
 
-export const vrf: Plugin = standardPlugin({
-  since: SINCE.vrf,
-  add,
-  del,
-  check: (call) => Promise.resolve(check(call)),
-});
+export const vrf: Plugin = standardPlugin({ since: SINCE.vrf, add, del, check });
 
 interface Domain {
   link: Link;
@@ -113,15 +108,14 @@ async function join(container: Netlink, link: Link, { link: vrf, table }: Domain
 }
 
 async function awaitRoute(container: Netlink, address: string, table: number): Promise<void> {
-  const deadline = performance.now() + ROUTE_TIMEOUT;
-  for (let pause = 1;; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    const isThere = container.routes().some((route) =>
-      route.destination === `${address}/128` && route.table === `${table}`
-    );
-    if (isThere) return;
-    if (performance.now() > deadline) throw wrong(`${address} did not come into table ${table}`);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
+  const found = await trying(
+    ROUTE_TIMEOUT,
+    () =>
+      container.routes().find((route) =>
+        route.destination === `${address}/128` && route.table === `${table}`
+      ),
+  );
+  if (!found) throw wrong(`${address} did not come into table ${table}`);
 }
 
 async function del(call: Call): Promise<void> {

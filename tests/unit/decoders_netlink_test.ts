@@ -27,7 +27,7 @@ import { addRoute } from "../../lib/netlink/route_changes.ts";
 import { addSourceRule } from "../../lib/netlink/rule_changes.ts";
 import { decodeListener } from "../../lib/netlink/sock_diag.ts";
 import { addTokenBucket, decodeTokenBucket } from "../../lib/netlink/traffic_changes.ts";
-import { decodeUdpFlow } from "../../lib/nft/conntrack.ts";
+import { decodeFlow } from "../../lib/nft/conntrack.ts";
 import { listedRule } from "../../lib/nft/rules.ts";
 import { decodeRule as decodeFirewallRule } from "../../lib/firewall/encode.ts";
 import { addElements, decodeElements, type SetElement } from "../../lib/nft/sets.ts";
@@ -59,10 +59,12 @@ const MULTIPATH = concat(
 const BUCKET = { rate: 1n << 33n, limit: 1, buffer: 2 };
 const PORTS4 = SETS.get("ports4")!;
 const ELEMENT = { key: ["tcp", 80], value: ["10.0.0.2", 8080], comment: "container_id: a" };
-const UDP_FLOW = nested(1, [
-  nested(1, [attribute(1, addressBytes("10.0.0.1")), attribute(2, addressBytes("10.0.0.2"))]),
-  nested(2, [attribute(1, new Uint8Array([17])), attribute(3, new Uint8Array([0, 53]))]),
-]);
+const UDP_FLOW = [1, 2].map((way) =>
+  nested(way, [
+    nested(1, [attribute(1, addressBytes("10.0.0.1")), attribute(2, addressBytes("10.0.0.2"))]),
+    nested(2, [attribute(1, new Uint8Array([17])), attribute(3, new Uint8Array([0, 53]))]),
+  ])
+);
 const NAT = { family: "ip", name: "nat" } as const;
 const RULE = addRule(NAT, "C", [commentMatch("a"), counter(), verdict("jump", "D")]);
 const HANDLE = attribute(3, new Uint8Array(8));
@@ -99,8 +101,8 @@ const DECODERS: Readonly<
     return [rule, decodeFirewallRule(PLACE, rule)];
   }, { parts: [...RULE.parts, HANDLE] }],
   "sockets": [72, (message) => [decodeListener(message, 2, 0), decodeListener(message, 10, 0)]],
-  "tracked connections": [4, (message) => decodeUdpFlow(message, 4), {
-    parts: [new Uint8Array(4), UDP_FLOW],
+  "tracked connections": [4, (message) => decodeFlow(message, 4), {
+    parts: [new Uint8Array(4), ...UDP_FLOW],
   }],
 };
 

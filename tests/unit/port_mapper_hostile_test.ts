@@ -8,7 +8,7 @@ import { CniError } from "../../lib/cni/error.ts";
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { commentOf, keyOf, type PortAttachment } from "../../lib/ports/mapping.ts";
-import { familiesOf, ownRules, structure } from "../../lib/ports/iptables_rules.ts";
+import { ownRules, structure } from "../../lib/ports/iptables_rules.ts";
 import { ownElements } from "../../lib/ports/nftables_elements.ts";
 import { SETS } from "../../lib/firewall/port_table.ts";
 import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
@@ -64,14 +64,13 @@ const RULE = new RegExp(
 const PART = new RegExp(`^(${DEVICE}|${ADDRESS}|tcp|udp|sctp|${PORT})$`);
 
 function assertHarmless(attachment: PortAttachment): void {
-  for (const family of familiesOf(attachment)) {
-    for (const rule of ownRules(attachment, family)) {
-      assertMatch(rule.chain, new RegExp(`^${CHAIN}$`));
-      assertMatch(ruleText(rule), RULE);
-    }
-    for (const { chain } of structure(attachment, family).chains) {
-      assertMatch(chain, new RegExp(`^${CHAIN}$`));
-    }
+  for (const rule of ownRules(attachment)) {
+    assertMatch(rule.chain, new RegExp(`^${CHAIN}$`));
+    assertMatch(ruleText(rule), RULE);
+  }
+  for (const wanted of structure(attachment)) {
+    const { chain } = "add" in wanted ? wanted.add : wanted.addChain;
+    assertMatch(chain, new RegExp(`^${CHAIN}$`));
   }
   const elements = ownElements(attachment);
   for (const { set, key, value = [], comment } of elements) {

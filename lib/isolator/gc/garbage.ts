@@ -8,5 +8,5 @@ export interface Garbage {
   /** What kept it from being looked through: then it is not known whether there is any. */
   failed?: string;
   /** Removes it. @throws {OperatorError} */
-  remove(): Promise<void>;
+  remove(): unknown;
 }

@@ -21,7 +21,7 @@ export interface NamedRules {
   /** What they are, for an operator. */
   what: string;
   /** @throws {OperatorError} */
-  remove(): Promise<void>;
+  remove(): unknown;
 }
 
 /**
@@ -50,9 +50,7 @@ export async function listNamedRules(
       found.push({
         ...{ containerId, addresses },
         what: `rules of container ${containerId} on ${network} in the nat table of ${kind}`,
-        remove: async () => {
-          await removeAttachedRules(attached, path);
-        },
+        remove: () => removeAttachedRules(attached, path),
       });
     }
     for (const [address, rules] of passedAddresses(view)) {
@@ -60,16 +58,15 @@ export async function listNamedRules(
       found.push({
         addresses: new Set([address]),
         what: `what lets ${address} through the filter of ${kind}`,
-        remove: async () => {
-          await firewall.change({
+        remove: () =>
+          firewall.change({
             families: FAMILIES,
             plan: (now) =>
               (passedAddresses(now).get(address) ?? [])
                 .filter(({ id }) => rules.some((rule) => rule.id === id))
                 .map((remove) => ({ remove })),
             what: `let ${address} through no more`,
-          });
-        },
+          }),
       });
     }
     if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...spoofChecks());
@@ -87,9 +84,7 @@ function portmaps(ports: readonly LedPort[], path: string): NamedRules[] {
       containerId,
       addresses: new Set(own.map(({ to }) => to.address)),
       what: `host ports of container ${containerId} by the portmap of containernetworking/plugins`,
-      remove: async () => {
-        await removeAttachedRules({ network, containerId }, path);
-      },
+      remove: () => removeAttachedRules({ network, containerId }, path),
     };
   });
 }
@@ -100,7 +95,7 @@ function spoofChecks(): NamedRules[] {
     addresses: new Set(),
     device,
     what: `the rules ${comment} in the table bridge nat`,
-    remove: () => Promise.resolve(remove()),
+    remove,
   }));
 }
 
