@@ -41,6 +41,8 @@ const PORT = ["meta l4proto", "th dport"] as const;
 const to = (family: Family) => family === 4 ? "ip daddr" as const : "ip6 daddr" as const;
 const from = (family: Family) => family === 4 ? "ip saddr" as const : "ip6 saddr" as const;
 
+const nameOf = (name: string, family: Family) => name.replace("N", `${family}`);
+
 /** What there is of each family: its number is in the place of `N`. */
 const KINDS: readonly ((family: Family) => SetDefinition)[] = [
   // Host port → container, for every address of the host.
@@ -68,7 +70,7 @@ export const SETS: ReadonlyMap<string, SetDefinition> = new Map(
     ...KINDS.flatMap((kind) =>
       FAMILIES.map((family) => {
         const set = kind(family);
-        return { ...set, name: set.name.replace("N", `${family}`) };
+        return { ...set, name: nameOf(set.name, family) };
       })
     ),
     LOOPBACK,
@@ -81,34 +83,31 @@ interface Chain {
   rules: readonly (readonly (Expression | { protocols: "in" | "not in" })[])[];
 }
 
-/** Loads a concatenation of fields into the registers from the first on. */
-function key(
-  family: Family,
-  ...fields: ("device" | "source" | "destination" | "port")[]
-): Expression[] {
+/** Loads the key of a set into the registers from the first on. */
+function key(set: string): Expression[] {
   let end = 0;
   const place = (bytes: number) => registerAt((end += bytes) - bytes);
-  return fields.flatMap((field) => {
-    if (field === "device") return [meta("iifname", place(16))];
-    if (field === "port") {
-      return [meta("l4proto", place(4)), payload("transport", 2, 2, place(4))];
-    }
-    const { offset, length } = ADDRESSES[field][family];
-    return [payload("network", offset, length, place(length))];
+  return SETS.get(set)!.key.map((field) => {
+    if (field === "iifname") return meta("iifname", place(16));
+    if (field === "meta l4proto") return meta("l4proto", place(4));
+    if (field === "th dport") return payload("transport", 2, 2, place(4));
+    const of = ADDRESSES[field.endsWith("saddr") ? "source" : "destination"];
+    const { offset, length } = of[field.startsWith("ip6") ? 6 : 4];
+    return payload("network", offset, length, place(length));
   });
 }
 
-function except(family: Family, set: string, ...fields: ("device" | "destination" | "port")[]) {
-  return [...isFamily(family), ...key(family, ...fields), lookup(set), verdict("return")];
+function except(family: Family, set: string): Expression[] {
+  return [...isFamily(family), ...key(set), lookup(set), verdict("return")];
 }
 
 /** `dnat ip to KEY map @MAP`: the map's value is the address and the port. */
-function lead(family: Family, map: string, ...fields: ("destination" | "port")[]) {
+function lead(family: Family, map: string) {
   return [
     { protocols: "in" } as const,
     // A key with an address is loaded from the header of its family; nat looks at that itself.
-    ...(fields.includes("destination") ? isFamily(family) : []),
-    ...key(family, ...fields),
+    ...(map.endsWith("_at") ? isFamily(family) : []),
+    ...key(map),
     lookup(map, { to: registerAt(0) }),
     dnat(
       NFPROTO[TABLE_FAMILY[family]],
@@ -124,10 +123,7 @@ function comeBack(family: Family): Expression[] {
     bitwise(new Uint8Array([IPS_DST_NAT, 0, 0, 0])),
     compare("neq", new Uint8Array(4)),
     ...isFamily(family),
-    ...key(family, "source", "destination"),
-    lookup(`nearby${family}`),
-    ...key(family, "destination", "port"),
-    lookup(`snat${family}`),
+    ...[`nearby${family}`, `snat${family}`].flatMap((set) => [...key(set), lookup(set)]),
     masquerade(),
   ];
 }
@@ -141,16 +137,12 @@ const chains = (): Readonly<Record<string, Chain>> => ({
   mappings: {
     rules: [
       [{ protocols: "not in" }, verdict("return")],
-      ...FAMILIES.map((family) => except(family, `excluded${family}`, "device", "port")),
-      ...FAMILIES.map((family) => except(family, `wildcards${family}`, "device", "port")),
-      ...FAMILIES.map((family) =>
-        except(family, `excluded${family}_at`, "device", "destination", "port")
+      ...["excludedN", "wildcardsN", "excludedN_at", "wildcardsN_at"].flatMap((name) =>
+        FAMILIES.map((family) => except(family, nameOf(name, family)))
       ),
-      ...FAMILIES.map((family) =>
-        except(family, `wildcards${family}_at`, "device", "destination", "port")
+      ...["portsN_at", "portsN"].flatMap((name) =>
+        FAMILIES.map((family) => lead(family, nameOf(name, family)))
       ),
-      ...FAMILIES.map((family) => lead(family, `ports${family}_at`, "destination", "port")),
-      ...FAMILIES.map((family) => lead(family, `ports${family}`, "port")),
     ],
   },
   prerouting: {
@@ -158,7 +150,7 @@ const chains = (): Readonly<Record<string, Chain>> => ({
     rules: [[...toThisHost(), verdict("jump", "mappings")]],
   },
   loopback: {
-    rules: [lead(4, "ports4_at", "destination", "port"), lead(4, "loopback4", "port")],
+    rules: [lead(4, "ports4_at"), lead(4, "loopback4")],
   },
   output: {
     hook: { type: "nat", hook: "output", priority: -100 },
