@@ -26,12 +26,15 @@ const BACKENDS: readonly Backend[] = ["iptables", "nftables"];
 interface Times {
   attach: number;
   detach: number;
+  /** Of the processors for one attach, in the mean: what others take of the machine is not in it. */
+  cpu: number;
 }
 
 export async function run(args: string[]): Promise<void> {
   const [rounds = 15, count = 1000] = args.map(Number);
   await runProgram("sh", ["-ec", "ip link set lo up; mkdir -p /run/netns; ip netns add bench"]);
   await using served = await Served.start();
+  servicePid = served.service.pid;
   const empty = await emptyProgram();
   const peers = [
     ...BACKENDS.map((backend) => served.peer(backend)),
@@ -86,6 +89,20 @@ async function goChains(): Promise<Peer[]> {
   return rules.includes("cni_hostport") ? [...chains, newer] : chains;
 }
 
+let servicePid = 0;
+
+/**
+ * What this process, the service and all that they have started and waited for took of the
+ * processors, in ms, counted in ticks of 10 (proc_pid_stat(5), fields 14 to 17).
+ */
+function cpuTime(): number {
+  return [Deno.pid, servicePid].reduce((sum, pid) => {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) * 10 + sum;
+  }, 0);
+}
+
 /** By turns, so that what disturbs the machine disturbs all alike. The first round warms up. */
 async function measure(
   scenario: string,
@@ -93,34 +110,41 @@ async function measure(
   rounds: number,
 ): Promise<Map<string, Times>> {
   const samples = new Map(
-    peers.map(({ name }) => [name, { attach: [] as number[], detach: [] as number[] }]),
+    peers.map(({ name }) => [name, { attach: [] as number[], detach: [] as number[], cpu: 0 }]),
   );
   for (let round = 0; round <= rounds; round++) {
     for (const peer of peers) {
       for (const work of ["attach", "detach"] as const) {
         await (work === "attach" ? peer.beforeAttach : peer.beforeDetach)?.();
-        const start = performance.now();
+        const own = samples.get(peer.name)!;
+        const [start, before] = [performance.now(), cpuTime()];
         await peer[work](`bench-${round}`);
-        if (round > 0) samples.get(peer.name)![work].push(performance.now() - start);
+        if (round === 0) continue;
+        own[work].push(performance.now() - start);
+        if (work === "attach") own.cpu += (cpuTime() - before) / rounds;
       }
     }
   }
   console.log(`\n### ${scenario}\n`);
-  console.log(row("", "attach", "detach"));
-  console.log(row("---", "--:", "--:"));
-  for (const [name, { attach, detach }] of samples) {
-    console.log(row(name, shown(summary(attach)), shown(summary(detach))));
+  console.log(row("", "attach", "detach", "attach, ms of processors"));
+  console.log(row("---", "--:", "--:", "--:"));
+  for (const [name, { attach, detach, cpu }] of samples) {
+    console.log(row(name, shown(summary(attach)), shown(summary(detach)), cpu.toFixed(0)));
   }
   console.log("");
   return new Map(
     [...samples].map((
-      [name, { attach, detach }],
-    ) => [name, { attach: median(attach), detach: median(detach) }]),
+      [name, { attach, detach, cpu }],
+    ) => [name, { attach: median(attach), detach: median(detach), cpu }]),
   );
 }
 
 /** The least of those that were measured. */
-function best(times: Map<string, Times>, names: readonly string[], work: keyof Times): number {
+function best(
+  times: Map<string, Times>,
+  names: readonly string[],
+  work: "attach" | "detach",
+): number {
   return Math.min(...names.flatMap((name) => times.get(name)?.[work] ?? []));
 }
 
@@ -148,8 +172,8 @@ function judgeAlone(alone: Map<string, Times>): void {
 }
 
 function judgeAmong(alone: Map<string, Times>, among: Map<string, Times>): void {
-  const ratio = (ours: string, theirs: string) =>
-    among.get(ours)!.attach / among.get(theirs)!.attach;
+  const ratio = (ours: string, theirs: string, of: keyof Times = "attach") =>
+    among.get(ours)![of] / among.get(theirs)![of];
   for (
     const [backend, limits] of [
       ["iptables", { service: 0.06, program: 0.25 }],
@@ -165,6 +189,10 @@ function judgeAmong(alone: Map<string, Times>, among: Map<string, Times>): void 
       console.log(
         goal(`attach as a program ${beside}`, ratio(PROGRAM[backend], GO[backend]), program),
       );
+      const [served, started] = [OURS, PROGRAM].map((own) =>
+        ratio(own[backend], GO[backend], "cpu").toFixed(2)
+      );
+      console.log(`of the processors: ${served} in the service, ${started} as a program`);
     }
     for (const work of ["attach", "detach"] as const) {
       const flat = among.get(OURS[backend])![work] / alone.get(OURS[backend])![work];
