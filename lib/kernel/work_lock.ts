@@ -34,19 +34,24 @@ interface Account {
 export class WorkLock implements Disposable {
   readonly #workers = [identify(Deno.pid)!];
 
-  private constructor(private readonly lock: FileLock) {}
+  private constructor(private readonly lock: FileLock, private readonly isLast: boolean) {}
 
   get path(): string {
     return this.lock.path;
   }
 
-  /** Takes the lock if nobody works. Its directory must be there. @throws {SystemError} */
-  static tryTake(path: string): WorkLock | undefined {
+  /**
+   * Takes the lock if nobody works. Its directory must be there.
+   *
+   * @param isLast whether its file goes with it, as nobody will need it again
+   * @throws {SystemError}
+   */
+  static tryTake(path: string, isLast = false): WorkLock | undefined {
     // Whoever finds a lock held and nobody at work must not meet one that was just taken.
     using guard = FileLock.tryTakeDirectory(guardOf(path), "shared");
     const lock = guard && FileLock.tryTake(path);
     if (!lock) return undefined;
-    const taken = new WorkLock(lock);
+    const taken = new WorkLock(lock, isLast);
     taken.#write();
     return taken;
   }
@@ -57,9 +62,9 @@ export class WorkLock implements Disposable {
    * @returns undefined when others were still at work after `timeoutMs`
    * @throws {SystemError}
    */
-  static take(path: string, timeoutMs: number): Promise<WorkLock | undefined> {
+  static take(path: string, timeoutMs: number, isLast = false): Promise<WorkLock | undefined> {
     return trying(timeoutMs, () => {
-      const taken = WorkLock.tryTake(path);
+      const taken = WorkLock.tryTake(path, isLast);
       if (!taken) giveUp(path);
       return taken;
     });
@@ -92,6 +97,7 @@ export class WorkLock implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.isLast) this.remove();
     this.lock[Symbol.dispose]();
   }
 }

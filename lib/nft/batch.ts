@@ -113,16 +113,18 @@ export function applyBatch(
   return batches.use((socket) => socket.apply(subsystem, changes, what, options));
 }
 
-/** A socket for batches, whose buffers grow with them; of this process's network namespace or another. */
+/** A socket for batches, of this process's network namespace or another. */
 export class BatchSocket implements Disposable {
   readonly #socket: Socket;
   #sequence = 0;
-  #sendBuffer = 0;
-  #receiveBuffer = 0;
 
   /** @throws {SystemError} */
   constructor(netns?: string) {
     this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
+    // What they may hold, and not what they take.
+    this.#allow(SO_SNDBUFFORCE, SO_SNDBUF, LARGEST_BATCH);
+    // An echoed message takes its own size again, and the kernel's bookkeeping as much.
+    this.#allow(SO_RCVBUFFORCE, SO_RCVBUF, 4 * LARGEST_BATCH);
   }
 
   /** As {@link applyBatch}. */
@@ -137,16 +139,6 @@ export class BatchSocket implements Disposable {
     const last = this.#sequence - 1;
     if (bytes.length > LARGEST_BATCH) {
       throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
-    }
-    if (bytes.length > this.#sendBuffer) {
-      this.#sendBuffer = Math.max(bytes.length + 1024, 128 << 10);
-      this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, this.#sendBuffer);
-    }
-    // An echoed message takes its own size again, and the kernel's bookkeeping as much.
-    const answers = echo ? 4 * bytes.length + (256 << 10) : 0;
-    if (answers > this.#receiveBuffer) {
-      this.#receiveBuffer = answers;
-      this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, answers);
     }
     this.#socket.send(bytes, what);
 
@@ -172,11 +164,7 @@ export class BatchSocket implements Disposable {
   }
 
   /** Only the last change asks for an acknowledgement: errors are always told, and answers cost room. */
-  #encode(
-    subsystem: number,
-    changes: readonly Change[],
-    generation: number | undefined,
-  ): Uint8Array<ArrayBuffer> {
+  #encode(subsystem: number, changes: readonly Change[], generation?: number) {
     const header = nfHeader(0, subsystem);
     const begin: Uint8Array[] = [header];
     if (generation !== undefined) begin.push(attribute(NFNL_BATCH_GENID, be32(generation)));
@@ -191,7 +179,7 @@ export class BatchSocket implements Disposable {
   }
 
   /** Root may pass the system's limit; root of a user namespace gets as much as the limit allows. */
-  #grow(force: number, within: number, bytes: number): void {
+  #allow(force: number, within: number, bytes: number): void {
     try {
       this.#socket.setOption(SOL_SOCKET, force, bytes);
     } catch (error) {

@@ -30,18 +30,15 @@ function attachmentLock(owner: Owner): string {
  * @param forRemoval removal works without a directory for the state
  * @throws {OperatorError} `attachment_busy`, naming the lock
  */
-export async function lockAttachment(
-  owner: Owner,
-  { forRemoval = false } = {},
-): Promise<AttachmentLock> {
+export async function lockAttachment(owner: Owner, { forRemoval = false } = {}): Promise<WorkLock> {
   try {
     prepareState();
   } catch (error) {
     if (!forRemoval) throw error;
   }
   const path = attachmentLock(owner);
-  const lock = await WorkLock.take(path, ATTACHMENT_TIMEOUT_MS);
-  if (lock) return new AttachmentLock(lock);
+  const lock = await WorkLock.take(path, ATTACHMENT_TIMEOUT_MS, true);
+  if (lock) return lock;
   throw new OperatorError(
     "attachment_busy",
     `another call for ${owner.ifName} of container ${owner.containerId} on ${owner.network}, ` +
@@ -52,25 +49,9 @@ export async function lockAttachment(
   );
 }
 
-/** The lock of an attachment, until the end of its `using` block. */
-export class AttachmentLock implements Disposable {
-  constructor(private readonly lock: WorkLock) {}
-
-  /** As {@link WorkLock.heldByChildren}. */
-  heldByChildren<T extends { pid: number }>(start: () => T): T {
-    return this.lock.heldByChildren(start);
-  }
-
-  [Symbol.dispose](): void {
-    this.lock.remove();
-    this.lock[Symbol.dispose]();
-  }
-}
-
 /** The attachment's lock if no call is at work for it. */
-export function tryLockAttachment(owner: Owner): AttachmentLock | undefined {
-  const lock = WorkLock.tryTake(attachmentLock(owner));
-  return lock && new AttachmentLock(lock);
+export function tryLockAttachment(owner: Owner): WorkLock | undefined {
+  return WorkLock.tryTake(attachmentLock(owner), true);
 }
 
 /** @throws {OperatorError} `changes_busy` */

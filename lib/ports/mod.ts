@@ -5,7 +5,7 @@
  */
 export type { Endpoint, Mapping, Owner, PortAttachment } from "./mapping.ts";
 export type { MappingRecord } from "./record.ts";
-export { type AttachmentLock, lockAttachment } from "./locks.ts";
+export { lockAttachment } from "./locks.ts";
 export { namespaceFate } from "./liveness.ts";
 export { isLedByReference } from "./strangers.ts";
 export { type PortRequest, Ports } from "./reservation.ts";

@@ -5,7 +5,7 @@ import type { JsonObject } from "../../lib/base/json.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
 import { convertResult, readResult } from "../../lib/cni/result.ts";
-import type { AttachmentLock } from "../../lib/ports/mod.ts";
+import type { WorkLock } from "../../lib/kernel/work_lock.ts";
 import type { Endpoint } from "../../lib/ports/mapping.ts";
 import type { Config } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
@@ -40,7 +40,7 @@ export class Connection implements AsyncDisposable {
   static async open(
     invocation: Invocation,
     config: Config,
-    lock: AttachmentLock,
+    lock: WorkLock,
     notes: string[],
   ): Promise<Connection> {
     const { delegate } = config;

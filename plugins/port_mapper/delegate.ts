@@ -4,7 +4,7 @@ import type { Invocation } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
-import type { AttachmentLock } from "../../lib/ports/mod.ts";
+import type { WorkLock } from "../../lib/kernel/work_lock.ts";
 import { log } from "../../lib/base/log.ts";
 import { Fields } from "../shared/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
@@ -22,7 +22,7 @@ const VALID = "cni.dev/valid-attachments";
 export async function runDelegate(
   invocation: Invocation,
   { delegate, prevResult }: Base,
-  lock?: AttachmentLock,
+  lock?: WorkLock,
 ): Promise<JsonObject | undefined> {
   const { type, cniVersion } = delegate!;
   try {
@@ -56,7 +56,7 @@ export async function runDelegate(
 export async function undoDelegate(
   invocation: Invocation,
   config: Base,
-  lock: AttachmentLock,
+  lock: WorkLock,
 ): Promise<void> {
   try {
     await runDelegate(invocation, config, lock);
