@@ -1,6 +1,6 @@
 /** The types of plugins: the one place where their names are written. */
 import type { JsonObject } from "../lib/base/json.ts";
-import type { PluginType, Registry } from "../lib/cni/plugin_type.ts";
+import { DATA_DIR, type PluginType, type Registry } from "../lib/cni/plugin_type.ts";
 import { SINCE } from "./shared/since.ts";
 
 const text = (value: unknown, otherwise: string) => typeof value === "string" ? value : otherwise;
@@ -60,7 +60,7 @@ const TYPES: readonly PluginType[] = [
   standard("ipam", "static", async () => (await import("./static/plugin.ts")).staticAddresses),
   standard("ipam", "host-local", async () => (await import("./host_local/plugin.ts")).hostLocal, {
     traces: ({ dataDir }, network) => ({
-      addressStore: `${text(dataDir, "/var/lib/cni/networks")}/${network}`,
+      addressStore: `${text(dataDir, DATA_DIR)}/${network}`,
     }),
   }),
 ];

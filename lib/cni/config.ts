@@ -30,6 +30,13 @@ export interface Network {
   raw: JsonObject;
 }
 
+/** A plugin's config with those of the plugins that it calls. */
+export function pluginsIn(plugin: JsonObject): JsonObject[] {
+  const { delegate, ipam } = plugin;
+  const called = [delegate, ipam].filter(isObject).filter(({ type }) => typeof type === "string");
+  return [plugin, ...called.flatMap(pluginsIn)];
+}
+
 /** The plugins that a plugin's config names: itself, its address management, its delegates. */
 export function typesIn({ type, ipam, delegate }: JsonObject): string[] {
   const named = [type, isObject(ipam) ? ipam.type : undefined];

@@ -8,6 +8,9 @@ import type { Plugin } from "./invocation.ts";
 import type { Result } from "./result.ts";
 import type { SpecVersion } from "./version.ts";
 
+/** Where host-local keeps its leases, if its config says nothing (`dataDir`). */
+export const DATA_DIR = "/var/lib/cni/networks";
+
 /** What an attachment by a plugin may leave behind on a host. */
 export interface Traces {
   /** A bridge, by name. */

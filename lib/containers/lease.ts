@@ -1,11 +1,27 @@
-/** Who host-local's store says that an address belongs to. */
+/**
+ * The stores of host-local: a directory for each network, with a file for each address in use, which
+ * names its container in the first line, and since host-local 0.8 the interface below.
+ */
 import { join } from "@std/path";
-import { readCheckpoint } from "../kernel/atomic_file.ts";
+import { OperatorError } from "../base/error.ts";
+import { namesIn } from "../base/exists.ts";
+import { isAddress } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
+import { DATA_DIR } from "../cni/plugin_type.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
+import { FileLock } from "../kernel/lock.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
-/** Default of the plugin's `dataDir`. */
-const DATA_DIR = "/var/lib/cni/networks";
+/** How long, in ms, to wait for a plugin that holds a store. */
+const PATIENCE = 10_000;
+
+/** Who an address is leased to. */
+export interface Holder {
+  /** Empty where none is named: a power cut has come between. */
+  containerId: string;
+  /** Empty in a lease of an old version. */
+  ifName: string;
+}
 
 /** @returns undefined for a network whose addresses host-local does not give */
 export function leaseFile({ plugins, network }: Checkpoint, address: string): string | undefined {
@@ -14,7 +30,26 @@ export function leaseFile({ plugins, network }: Checkpoint, address: string): st
   return join(typeof ipam.dataDir === "string" ? ipam.dataDir : DATA_DIR, network, address);
 }
 
-/** The container that a lease names; undefined where there is no lease. */
-export function leaseHolder(file: string): string | undefined {
-  return readCheckpoint(file)?.split(/\r?\n/)[0]?.trim();
+/** Reads a lease; undefined where there is none. */
+export function leaseHolder(file: string): Holder | undefined {
+  const text = readCheckpoint(file);
+  return text === undefined ? undefined : holderIn(text);
+}
+
+/** Reads the text of a lease. */
+export function holderIn(text: string): Holder {
+  const [containerId = "", ifName = ""] = text.split("\n").map((line) => line.trim());
+  return { containerId, ifName };
+}
+
+/** The addresses that a store has given out; none where there is no store. */
+export function leasedAddresses(store: string): string[] {
+  return namesIn(store).filter(isAddress);
+}
+
+/** host-local's own lock. @throws {OperatorError} `busy` */
+export async function lockStore(store: string): Promise<FileLock> {
+  const lock = await FileLock.take(`${store}/lock`, PATIENCE);
+  if (lock) return lock;
+  throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
 }

@@ -2,6 +2,7 @@
 import { isObject, type JsonObject } from "../base/json.ts";
 import { parseAddress, parsePrefix, showAddress, showNetwork } from "../base/prefix.ts";
 import type { Traces } from "../cni/plugin_type.ts";
+import { leasedAddresses } from "../containers/lease.ts";
 
 /** Addresses that host-local gives out. */
 export interface RangeView {
@@ -14,16 +15,9 @@ export interface RangeView {
   free: string;
 }
 
-/** A plugin's config with those of the plugins that it calls. */
-export function pluginsIn(plugin: JsonObject): JsonObject[] {
-  const { delegate, ipam } = plugin;
-  const called = [delegate, ipam].filter(isObject).filter(({ type }) => typeof type === "string");
-  return [plugin, ...called.flatMap(pluginsIn)];
-}
-
 /** @param plugins of the network, with those that they call. @param traces where its leases are */
 export function rangesIn(plugins: readonly JsonObject[], { addressStore }: Traces): RangeView[] {
-  const leases = addressStore ? leasesIn(addressStore) : [];
+  const leases = addressStore ? leasedAddresses(addressStore) : [];
   return plugins.filter(({ type }) => type === "host-local").flatMap(rangesOf)
     .flatMap((range) => rangeView(range, leases));
 }
@@ -60,15 +54,4 @@ function rangeView(range: JsonObject, leases: readonly string[]): RangeView[] {
     used,
     free: String(size - BigInt(used)),
   }];
-}
-
-/** host-local keeps a file for each address in use, named after it. */
-function leasesIn(store: string): string[] {
-  try {
-    return [...Deno.readDirSync(store)].map(({ name }) => name)
-      .filter((name) => /^[0-9a-f.:]+$/.test(name));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

@@ -3,19 +3,15 @@
  * and rules of iptables that carry the container's name. Its links are cleanup's own to remove.
  */
 import { messageOf, OperatorError } from "../base/error.ts";
-import { FileLock } from "../kernel/lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork } from "./attach.ts";
 import { removePassage } from "../firewall/passage.ts";
-import { listLeases } from "./gc/addresses.ts";
 import { removeAttachedRules } from "./gc/rules.ts";
 import { tracesOfPlugin } from "./gc/networks.ts";
 import type { Isolator } from "./isolator.ts";
 import type { Attachment } from "../containers/layout.ts";
+import { leasedAddresses, leaseHolder, lockStore } from "../containers/lease.ts";
 import { log } from "../base/log.ts";
-
-/** How long, in ms, to wait for a plugin that holds a store of addresses. */
-const PATIENCE = 10_000;
 
 /**
  * Removes the traces of one attachment.
@@ -58,22 +54,16 @@ function storesOf(isolator: Isolator, id: ContainerId, name: string): string[] {
 
 /** Gives back every address that a store holds for an interface of a container. */
 async function releaseLeases(store: string, id: string, ifName: string): Promise<string[]> {
-  const names = leasesOf(store, id, ifName);
-  if (names.length === 0) return [];
-  // host-local's own lock.
-  using lock = await FileLock.take(`${store}/lock`, PATIENCE);
-  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
-  return leasesOf(store, id, ifName).map((name) => {
-    Deno.removeSync(`${store}/${name}`);
-    return `the lease of ${name} in ${store}`;
-  });
-}
-
-/** A lease names its container in the first line, and since host-local 0.8 the interface below. */
-function leasesOf(store: string, id: string, ifName: string): string[] {
-  return listLeases(store).filter((name) => {
-    const [holder, link] = Deno.readTextFileSync(`${store}/${name}`).split(/\r?\n/);
-    return holder?.trim() === id && (!link?.trim() || link.trim() === ifName);
+  const own = () =>
+    leasedAddresses(store).filter((address) => {
+      const holder = leaseHolder(`${store}/${address}`);
+      return holder?.containerId === id && ["", ifName].includes(holder.ifName);
+    });
+  if (own().length === 0) return [];
+  using _ = await lockStore(store);
+  return own().map((address) => {
+    Deno.removeSync(`${store}/${address}`);
+    return `the lease of ${address} in ${store}`;
   });
 }
 

@@ -2,7 +2,8 @@
 import { plain } from "../base/printable.ts";
 import { pluginFile } from "../cni/locate.ts";
 import type { Traces } from "../cni/plugin_type.ts";
-import { pluginsIn, rangesIn, type RangeView } from "../facts/ranges.ts";
+import { pluginsIn } from "../cni/config.ts";
+import { rangesIn, type RangeView } from "../facts/ranges.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { readContainers } from "../containers/inventory.ts";

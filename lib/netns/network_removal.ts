@@ -3,15 +3,12 @@ import { OperatorError } from "../base/error.ts";
 import { fateOf } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import type { Isolator } from "../isolator/isolator.ts";
-import { FileLock } from "../kernel/lock.ts";
+import { lockStore } from "../containers/lease.ts";
 import { deleteLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { Sight } from "../netlink/sight.ts";
 import { hasNatChain, removeUnusedChain } from "../ports/unused_chain.ts";
 import { networkView } from "./network.ts";
-
-/** How long, in ms, to wait for a plugin that holds the store. */
-const PATIENCE_MS = 10_000;
 
 export interface Leftover {
   what: string;
@@ -102,8 +99,7 @@ function isStore(directory: string): boolean {
 
 /** host-local's directory: its lock, the last address given out, and a file for each lease. */
 async function removeStore(directory: string): Promise<boolean> {
-  using lock = await FileLock.take(`${directory}/lock`, PATIENCE_MS);
-  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${directory}/lock`);
+  using _lock = await lockStore(directory);
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
   const strange = names.find((name) =>
     !/^(?:lock|last_reserved_ip\.\d+|mesos_cni_incomplete)$/.test(name)

@@ -2,14 +2,13 @@
 import type { Route } from "../../lib/cni/result.ts";
 import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
+import { DATA_DIR } from "../../lib/cni/plugin_type.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import { requireIpam, requireOneEach } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 import { checkRangeSet, type RangeSet, readRange } from "./range.ts";
-
-const DATA_DIR = "/var/lib/cni/networks";
 
 export interface HostLocalConfig {
   /** The directory of the network's leases. */

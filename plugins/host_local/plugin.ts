@@ -8,13 +8,14 @@ import { log } from "../../lib/base/log.ts";
 import { parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { exists } from "../../lib/base/exists.ts";
 import { CniError } from "../../lib/cni/error.ts";
+import type { Holder } from "../../lib/containers/lease.ts";
 import { wrong } from "../shared/fields.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
-import { type Holder, LeaseStore } from "./store.ts";
+import { LeaseStore } from "./store.ts";
 import { addressesInUse } from "./unleased.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */

@@ -5,6 +5,7 @@
  */
 import { OperatorError } from "../../lib/base/error.ts";
 import { isAddress } from "../../lib/base/ip.ts";
+import { type Holder, holderIn, leasedAddresses } from "../../lib/containers/lease.ts";
 import {
   createWhole,
   type Handle,
@@ -21,12 +22,6 @@ import {
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { addressesInUse } from "./unleased.ts";
-
-/** Who an address is leased to. */
-export interface Holder {
-  containerId: string;
-  ifName: string;
-}
 
 /** How long, in ms, to wait for other programs at work on the store. */
 const PATIENCE = 60_000;
@@ -139,12 +134,14 @@ export class LeaseStore implements Disposable {
 
   /** Every address that is leased, without a look at who holds it. */
   leased(): Set<string> {
-    return new Set(addressesIn(this.path));
+    return new Set(leasedAddresses(this.path));
   }
 
   /** Every lease with its holder. */
-  holders(): Iterable<[address: string, Holder]> {
-    return leasesIn(this.path);
+  *holders(): Generator<[address: string, Holder]> {
+    for (const address of leasedAddresses(this.path)) {
+      yield [address, holderIn(this.#read(address))];
+    }
   }
 
   #remove(name: string): void {
@@ -173,8 +170,14 @@ export class LeaseStore implements Disposable {
     }
   }
 
+  /** The text of a file of the store; empty if there is none. */
   #read(name: string): string {
-    return readLease(`${this.path}/${name}`);
+    try {
+      return Deno.readTextFileSync(`${this.path}/${name}`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
   }
 
   /** Frees the lock. */
@@ -192,26 +195,4 @@ const markOf = (range: number) => `last_reserved_ip.${range}`;
 
 function leaseText({ containerId, ifName }: Holder): string {
   return `${containerId}\r\n${ifName}`;
-}
-
-function addressesIn(path: string): string[] {
-  return Array.from(Deno.readDirSync(path), ({ name }) => name).filter(isAddress);
-}
-
-/** All leases; one of an old version of the reference names no interface. */
-function* leasesIn(path: string): Generator<[address: string, Holder]> {
-  for (const address of addressesIn(path)) {
-    const [containerId = "", ifName = ""] = readLease(`${path}/${address}`).trim().split("\r\n");
-    yield [address, { containerId, ifName }];
-  }
-}
-
-/** The text of a file of the store; empty if there is none. */
-function readLease(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
 }

@@ -14,7 +14,8 @@ import type { Space } from "../../netlink/view.ts";
 import type { Agent } from "../agent.ts";
 import { type Cause, cause, run } from "../cause.ts";
 import { blind, type Look, nothing, saw } from "../look.ts";
-import { pluginsIn, rangesIn } from "../ranges.ts";
+import { pluginsIn } from "../../cni/config.ts";
+import { rangesIn } from "../ranges.ts";
 import { isGateway, uplinkOf, waysOut } from "../scene.ts";
 import { unlessRefused } from "../unless.ts";
 

@@ -132,7 +132,7 @@ export function readLeases(scene: Scene): Look {
 
 function leaseCauses(scene: Scene, file: string, address: string): Cause[] {
   const { id } = scene.container!;
-  const holder = leaseHolder(file);
+  const holder = leaseHolder(file)?.containerId;
   if (holder === id) return [];
   const about = { container: id, address, file };
   if (holder === undefined) {

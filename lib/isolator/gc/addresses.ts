@@ -1,7 +1,6 @@
 /** Addresses that host-local holds for containers that are gone. */
-import { OperatorError } from "../../base/error.ts";
-import { namesIn } from "../../base/exists.ts";
-import { FileLock } from "../../kernel/lock.ts";
+import { statOf } from "../../base/exists.ts";
+import { type Holder, leasedAddresses, leaseHolder, lockStore } from "../../containers/lease.ts";
 import { bootTime } from "../../kernel/process_identity.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
@@ -11,8 +10,6 @@ import type { Living } from "./living.ts";
  * plugin is given.
  */
 const LONGEST_ADD = 120_000;
-/** How long, in ms, to wait for a plugin that holds the store. */
-const PATIENCE = 10_000;
 
 /** Whose leases are whose. */
 export interface Holders {
@@ -27,36 +24,32 @@ export interface Holders {
   unexplained: boolean;
 }
 
-/**
- * @param store a directory of host-local: a file for each address in use, which names its
- *   container in the first line
- */
-export function findAddresses(
-  store: string,
-  living: Living,
-  holders: Holders,
-): Garbage[] {
-  return listLeases(store).sort()
-    .filter((name) => !living.addresses.has(name))
-    .filter((name) => {
-      const path = `${store}/${name}`;
-      return holderOf(path) === NOBODY || !mayBeUnderWay(reservedAt(path));
-    })
-    // A container may take its address off its interface, and put it back: the lease says whose
-    // it is.
-    .filter((name) => {
-      const holder = holderOf(`${store}/${name}`);
-      return !holders.alive.has(holder) && (holders.dead.has(holder) || !holders.unexplained);
-    })
-    .map((name): Garbage => {
-      const reserved = reservedAt(`${store}/${name}`);
-      const holder = holderOf(`${store}/${name}`);
-      return {
+/** @param store a directory of host-local */
+export function findAddresses(store: string, living: Living, holders: Holders): Garbage[] {
+  return leasedAddresses(store).sort().filter((address) => !living.addresses.has(address))
+    .flatMap((address): Garbage[] => {
+      const lease = readLease(`${store}/${address}`);
+      if (!lease) return []; // given back meanwhile
+      const { containerId: holder, reserved } = lease;
+      // A plugin at work names the holder while it holds the lock of the store.
+      if (holder !== "" && mayBeUnderWay(reserved)) return [];
+      // A container may take its address off its interface, and put it back: the lease says whose
+      // it is.
+      if (holders.alive.has(holder) || (holders.unexplained && !holders.dead.has(holder))) {
+        return [];
+      }
+      return [{
         kind: "address",
-        what: `${name} of container ${holder} in ${store}`,
+        what: `${address} of container ${holder || "(none named)"} in ${store}`,
         why: "no interface of any network namespace has it",
-        remove: () => release(store, name, { reserved, holder }),
-      };
+        remove: async () => {
+          using _ = await lockStore(store);
+          // Unless it is another container's by now.
+          const now = readLease(`${store}/${address}`);
+          if (now?.reserved !== reserved || now.containerId !== holder) return;
+          Deno.removeSync(`${store}/${address}`);
+        },
+      }];
     });
 }
 
@@ -65,54 +58,12 @@ export function findAddresses(
  * was booted, nor one in the future, which is of a clock that has been set back.
  */
 function mayBeUnderWay(reserved: number): boolean {
-  if (reserved === Infinity) return true;
   return reserved >= bootTime() && Math.abs(Date.now() - reserved) <= LONGEST_ADD;
 }
 
-/** The addresses that a store has given out. */
-export function listLeases(store: string): string[] {
-  return namesIn(store).filter((name) => /^[0-9a-f.:]+$/.test(name));
-}
-
-/** Gives an address back, unless it was meanwhile, and is another container's by now. */
-async function release(
-  store: string,
-  name: string,
-  { reserved, holder }: { reserved: number; holder: string },
-): Promise<void> {
-  // host-local's own lock.
-  using lock = await FileLock.take(`${store}/lock`, PATIENCE);
-  if (!lock) throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
-  const path = `${store}/${name}`;
-  if (reservedAt(path) !== reserved || holderOf(path) !== holder) return;
-  try {
-    Deno.removeSync(`${store}/${name}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** When an address was reserved, in ms since 1970; in the future for one given back meanwhile. */
-function reservedAt(path: string): number {
-  try {
-    return Deno.statSync(path).mtime?.getTime() ?? 0;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return Infinity;
-    throw error;
-  }
-}
-
-/**
- * What stands for the holder of an address that names none: a power cut has come between. A plugin
- * at work names it while it holds the lock of the store, so that it is never taken for one.
- */
-const NOBODY = "(none named)";
-
-function holderOf(path: string): string {
-  try {
-    return Deno.readTextFileSync(path).split(/\s/)[0] || NOBODY;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "(given back meanwhile)";
-    throw error;
-  }
+/** A lease with the time since 1970, in ms, when it was made. */
+function readLease(file: string): Holder & { reserved: number } | undefined {
+  const reserved = statOf(file)?.mtime?.getTime();
+  const holder = leaseHolder(file);
+  return holder && reserved !== undefined ? { ...holder, reserved } : undefined;
 }

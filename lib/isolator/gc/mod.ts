@@ -4,6 +4,7 @@ import { cleanup } from "../cleanup.ts";
 import { knownContainers } from "../../containers/ids.ts";
 import type { Isolator } from "../isolator.ts";
 import { elsewhere, fateOf } from "../../containers/liveness.ts";
+import { leasedAddresses } from "../../containers/lease.ts";
 import { readRequest } from "../../containers/request.ts";
 import { OperatorError } from "../../base/error.ts";
 import { Pace } from "../../base/pace.ts";
@@ -12,7 +13,7 @@ import type { Layout } from "../../containers/layout.ts";
 import { type Link, Netlink } from "../../netlink/mod.ts";
 import { type Fate, Sight } from "../../netlink/sight.ts";
 import { listOwners } from "../../ports/mod.ts";
-import { findAddresses, type Holders, listLeases } from "./addresses.ts";
+import { findAddresses, type Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
 import { ledPorts } from "../../firewall/led_ports.ts";
@@ -48,7 +49,7 @@ export async function findGarbage(
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const mapped = await ledPorts(path, { also: chains });
   const named = await listNamedRules(path, mapped);
-  const leases = [...addressStores].flatMap(listLeases);
+  const leases = [...addressStores].flatMap(leasedAddresses);
   const { living, isAllSeen, wires, links } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {

@@ -1,5 +1,6 @@
 /** What the configured networks keep on this machine outside of containers. */
-import { isObject, type JsonObject } from "../../base/json.ts";
+import type { JsonObject } from "../../base/json.ts";
+import { pluginsIn } from "../../cni/config.ts";
 import type { Registry, Traces as PluginTraces } from "../../cni/plugin_type.ts";
 import type { Isolator } from "../isolator.ts";
 
@@ -36,10 +37,4 @@ export function tracesOfPlugin(
   return pluginsIn(raw).map((plugin) =>
     registry.get(String(plugin.type))?.traces?.(plugin, network) ?? {}
   );
-}
-
-/** A plugin's config with those of the plugins that it calls. */
-function pluginsIn(plugin: JsonObject): JsonObject[] {
-  const { delegate, ipam } = plugin;
-  return [plugin, ...[delegate, ipam].filter(isObject).flatMap(pluginsIn)];
 }
