@@ -1,9 +1,8 @@
-/** The two ways to write mappings into the kernel: what they have in common, and which there are. */
+/** What the two ways to write mappings into the kernel have in common. */
 import type { Firewall } from "../firewall/firewall.ts";
 import type { ChangeRules } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import { findTool } from "../program/tool.ts";
-import type { BackendName, Owner } from "./mapping.ts";
+import type { Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
 /** What a backend wants to have written into a record, to find what it made. */
@@ -48,19 +47,3 @@ export interface Backend {
 export type OtherRecords = () => readonly MappingRecord[];
 
 export type Removal = Owner & { chain: string; snat?: boolean } & Partial<MappingRecord>;
-
-/** @param path where to look for the backend's programs first */
-export async function backendOf(name: BackendName, path: string): Promise<Backend> {
-  if (name === "nftables") return new (await import("./nftables.ts")).Nftables();
-  return new (await import("./iptables.ts")).Iptables(path);
-}
-
-/**
- * The backend of a network that names none. Where there is no iptables, nobody looks for rules in
- * its tables, and the other backend needs no program.
- *
- * @param path where to look for iptables first
- */
-export function usualBackend(path: string): BackendName {
-  return findTool("iptables", path) === undefined ? "nftables" : "iptables";
-}

@@ -2,7 +2,8 @@
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import { backendOf, type Removal } from "./backend.ts";
+import type { Removal } from "./backend.ts";
+import { backendOf } from "./backends.ts";
 import { release, releaseAll } from "./claims.ts";
 import { forgetFlows } from "./flows.ts";
 import { lockAttachment, lockChanges } from "./locks.ts";

@@ -21,7 +21,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
-import { backendOf } from "./backend.ts";
+import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { goesOn, namespaceFate } from "./liveness.ts";

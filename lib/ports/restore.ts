@@ -1,7 +1,7 @@
 /** Mappings that lost something: what is missing, and putting it back. */
 import { messageOf, OperatorError } from "../base/error.ts";
 import { changeRules } from "../firewall/transaction.ts";
-import { backendOf } from "./backend.ts";
+import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
 import { put } from "./reservation.ts";
 import { namespaceFate } from "./liveness.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../lib/cni/version.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { log } from "../../lib/base/log.ts";
-import { usualBackend } from "../../lib/ports/backend.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   BACKENDS,
   describeMapping,

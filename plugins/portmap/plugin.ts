@@ -10,7 +10,7 @@ import { messageOf } from "../../lib/base/error.ts";
 import { quote } from "../../lib/base/json.ts";
 import { removeAttached } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
-import { usualBackend } from "../../lib/ports/backend.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   type BackendName,
   BACKENDS,

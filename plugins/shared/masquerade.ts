@@ -9,7 +9,7 @@ import * as chains from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
-import { usualBackend } from "../../lib/ports/backend.ts";
+import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "./fields.ts";
 
 /** Whose masquerading it is, and how it is done. */
