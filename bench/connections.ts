@@ -5,11 +5,12 @@
  * `./dev bench connections`
  */
 import { fromFileUrl } from "@std/path";
+import { PYTHON } from "../tests/harness/binary.ts";
 import { asProgram, mapOthers } from "./attach/ours.ts";
 import type { Backend } from "./attach/peer.ts";
 import { goal, median, row, runProgram } from "./timing.ts";
 
-const ECHO = fromFileUrl(new URL("../tests/harness/echo.ts", import.meta.url));
+const ECHO = fromFileUrl(new URL("../tests/harness/echo.py", import.meta.url));
 const AGENT = "203.0.113.1";
 const OTHERS = 10_000;
 const CONNECTIONS = 300;
@@ -44,10 +45,7 @@ async function connect(backend: Backend): Promise<number> {
   const ours = await asProgram(backend);
   await ours.attach("bench");
   const server = new Deno.Command("ip", {
-    args: [
-      ...["netns", "exec", "bench", Deno.execPath(), "run", "--no-config", "--no-lock"],
-      ...["--no-check", "--quiet", "--unstable-net", "--allow-all", ECHO, "serve", "x", "80"],
-    ],
+    args: ["netns", "exec", "bench", PYTHON, ECHO, "serve", "x", "80"],
     stdout: "piped",
   }).spawn();
   const reader = server.stdout.getReader();

@@ -1,6 +1,6 @@
 /** Where the agent's directories are found when nobody types them. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { type RunOptions, Sandbox } from "../harness/sandbox.ts";
 
 async function settings(host: Sandbox, args: string[] = [], options: RunOptions = {}) {
@@ -58,7 +58,7 @@ Deno.test("config: a flag, then the environment, then the file, then a running a
   // Another user's program of that name, and root's that another user has started (set-user-id).
   for (const ids of ["65534, 65534, 65534", "65534, 0, 0"]) {
     const impostor = host.spawn([
-      ...["python3", "-c", IMPOSTOR.replace("IDS", ids)],
+      ...[PYTHON, "-c", IMPOSTOR.replace("IDS", ids)],
       "--network_cni_plugins_dir=/tmp/evil",
     ]);
     const reader = impostor.stdout.getReader();

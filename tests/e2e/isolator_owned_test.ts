@@ -1,6 +1,6 @@
 /** What was made is what is undone, whatever a container, a caller or a crash has done meanwhile. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { Agent, bridgeNetwork, CONTAINERS, RUNTIME_DIR, until } from "../harness/agent.ts";
 
 const STORE = "/var/lib/cni/networks/cni-test";
@@ -23,7 +23,7 @@ Deno.test("owned: a wire goes though the container renamed its end and went else
   const process = await agent.attach("hider", ["cni-test"]);
   // One process keeps the network by a descriptor, out of which it has moved itself.
   const hider = agent.spawn([
-    ...["nsenter", `--target=${process.pid}`, "--net", "--", "python3", "-c"],
+    ...["nsenter", `--target=${process.pid}`, "--net", "--", PYTHON, "-c"],
     `
 import ctypes, os, subprocess, sys
 kept = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -126,7 +126,7 @@ Deno.test("owned: a macvlan goes though the container renamed it and keeps its n
   ]);
   const process = await agent.attach("keeper", ["lan"]);
   const holder = agent.spawn([
-    ...["nsenter", `--target=${process.pid}`, "--net", "--", "python3", "-c"],
+    ...["nsenter", `--target=${process.pid}`, "--net", "--", PYTHON, "-c"],
     `
 import ctypes, os, subprocess, sys
 kept = os.open("/proc/self/ns/net", os.O_RDONLY)

@@ -1,7 +1,7 @@
 /** `mesos-cni isolator serve` and those who call it, or start it: its socket, crowds, systemd. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { units } from "../../lib/install/units.ts";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { BRIDGE, machine, on } from "../harness/served_networks.ts";
 import { ContainerProcess, Service, ServiceClient, until } from "../harness/service.ts";
 
@@ -61,7 +61,7 @@ Deno.test("hundreds of silent callers, root's and others', keep nobody waiting",
   for (const who of [["setpriv", "--reuid=65534", "--clear-groups"], []]) {
     const crowd = it.agent.spawn([
       ...who,
-      "python3",
+      PYTHON,
       "-c",
       `
 import socket, sys
@@ -231,7 +231,7 @@ Deno.test("systemd's socket activation", async () => {
 Deno.test("systemd is told when it is ready, and when it stops", async () => {
   await using it = await machine();
   for (const address of [`${it.dir}/notify`, "@mesos-cni-test-notify"]) {
-    const receiver = it.agent.spawn(["python3", "-c", RECEIVER, address]);
+    const receiver = it.agent.spawn([PYTHON, "-c", RECEIVER, address]);
     await receiver.stdin.close();
     const said: string[] = [];
     const reading = receiver.stdout.pipeThrough(new TextDecoderStream())

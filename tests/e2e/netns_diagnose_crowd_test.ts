@@ -4,7 +4,8 @@
  */
 import { fromFileUrl } from "@std/path";
 import { assert, assertEquals } from "@std/assert";
-import { Clinic, end, PYTHON } from "../harness/clinic.ts";
+import { PYTHON } from "../harness/binary.ts";
+import { Clinic, end } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { FULL } from "../harness/scale.ts";
 import type { Sandbox } from "../harness/sandbox.ts";

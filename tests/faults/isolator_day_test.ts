@@ -5,6 +5,7 @@
  * neighbour.
  */
 import { assert, assertEquals } from "@std/assert";
+import { PYTHON } from "../harness/binary.ts";
 import { Containerizer } from "../harness/containerizer.ts";
 import {
   Agent,
@@ -150,7 +151,7 @@ Deno.test(`day: ${CYCLES} containers beside a hostile one leave nothing, and nob
   const inside = (pid: number, argv: string[]) => ["nsenter", `--target=${pid}`, "--net", ...argv];
   const attacker = agent.spawn([
     ...["unshare", "--pid", "--fork", "--kill-child"],
-    ...inside(hostile, ["python3", "-c", HOSTILE, `${CROWD}`, `${REST}`]),
+    ...inside(hostile, [PYTHON, "-c", HOSTILE, `${CROWD}`, `${REST}`]),
   ]);
   await attacker.printed(/ready/);
 

@@ -2,8 +2,8 @@
  * Runs faults and healthy set-ups that are described as data: each in a clinic of its own, a few at
  * a time. A step is a shell script in the agent, the patient, the neighbour, or the host outside.
  */
-import { MESOS_CNI } from "./binary.ts";
-import { Clinic, end, PYTHON } from "./clinic.ts";
+import { MESOS_CNI, PYTHON } from "./binary.ts";
+import { Clinic, end } from "./clinic.ts";
 import type { Diagnosis, Mending, Outcome, Setup, Step } from "./diagnosis_judge.ts";
 import { isWaiting } from "./processes.ts";
 import type { Namespace } from "./sandbox.ts";

@@ -3,8 +3,7 @@
  * network, an outside host with a DNS server.
  */
 import { fromFileUrl } from "@std/path";
-import { exists } from "../../lib/base/exists.ts";
-import { CNI_PLUGINS, MESOS_CNI } from "./binary.ts";
+import { CNI_PLUGINS, MESOS_CNI, PYTHON } from "./binary.ts";
 import { type Namespace, type Output, type Outside, Sandbox } from "./sandbox.ts";
 import { pathWithout } from "./path_without.ts";
 import { type NetworkConfig, StockContainer } from "./stock_agent.ts";
@@ -134,9 +133,6 @@ const LOOKALIKES = ["calico", "cilium", "weave", "flannel"];
 /** Of which the two containers map ports. */
 const MAPPING = ["mesos-cni-port-mapper"];
 
-/** Not what a version manager has put before it in PATH: that one takes its time. */
-export const PYTHON = exists("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
-
 export class Clinic implements AsyncDisposable {
   readonly #extra: StockContainer[] = [];
 
@@ -255,13 +251,9 @@ export async function serve(
   return await started(space.spawn([PYTHON, script, kind, ...addresses]));
 }
 
-/** A DNS server on an outside host, until its process ends; see dns_server.ts. */
+/** A DNS server on an outside host, until its process ends; see serve.py. */
 export async function serveDns(outside: Outside, refuseFile: string): Promise<Deno.ChildProcess> {
-  const script = fromFileUrl(new URL("dns_server.ts", import.meta.url));
-  const flags = ["run", "--quiet", "--no-config", "--no-check", "--allow-all"];
-  return await started(
-    outside.spawn([Deno.execPath(), ...flags, script, outside.address, refuseFile]),
-  );
+  return await serve(outside, "names", [outside.address, refuseFile]);
 }
 
 /** Waits for a server to say that it listens. */

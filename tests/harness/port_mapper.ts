@@ -1,13 +1,13 @@
 /** The port mapper on an agent in a sandbox: the compiled program, called as a runtime calls it. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { CNI_PLUGINS, MESOS_CNI } from "./binary.ts";
+import { CNI_PLUGINS, MESOS_CNI, PYTHON } from "./binary.ts";
 import { type Namespace, type Output, Sandbox } from "./sandbox.ts";
 
 export type Json = Record<string, unknown>;
 
 export const STATE_DIR = "/run/mesos-cni/port-mapper";
-const ECHO = fromFileUrl(new URL("./echo.ts", import.meta.url));
+const ECHO = fromFileUrl(new URL("./echo.py", import.meta.url));
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The two programs that are called iptables. */
@@ -265,7 +265,7 @@ export class PortMapperAgent implements AsyncDisposable {
     where: "its container" | "the agent itself" = "its container",
   ): Promise<Deno.ChildProcess> {
     const inside = where === "its container" ? ["ip", "netns", "exec", name] : [];
-    const child = this.sandbox.spawn([...inside, ...deno(), ECHO, "serve", name, `${port}`]);
+    const child = this.sandbox.spawn([...inside, PYTHON, ECHO, "serve", name, `${port}`]);
     const reader = child.stdout.getReader();
     await reader.read();
     reader.releaseLock();
@@ -304,7 +304,7 @@ export class PortMapperAgent implements AsyncDisposable {
   async #ask(address: string, port: number, options: AskOptions, ms: number): Promise<string> {
     const { from = this.sandbox, protocol = "tcp", fromPort = 0 } = options;
     const where = [protocol, address, `${port}`, `${fromPort}`];
-    const client = [...deno(), ECHO, "ask", ...where, `${ms}`];
+    const client = [PYTHON, ECHO, "ask", ...where, `${ms}`];
     const answer = typeof from === "string"
       ? await this.sandbox.ok(["ip", "netns", "exec", from, ...client])
       : await from.ok(client);
@@ -321,19 +321,6 @@ export class PortMapperAgent implements AsyncDisposable {
 /** The address of a result in the form of 0.1.0. */
 export function address4(result: Json): string {
   return (result.ip4 as { ip: string }).ip.split("/")[0]!;
-}
-
-function deno(): string[] {
-  return [
-    Deno.execPath(),
-    "run",
-    "--no-config",
-    "--no-lock",
-    "--no-check",
-    "--quiet",
-    "--unstable-net",
-    "--allow-all",
-  ];
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {

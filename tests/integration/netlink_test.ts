@@ -6,7 +6,7 @@ import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { deleteLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { addRoute } from "../../lib/netlink/route_changes.ts";
 import { Refusal } from "../../lib/netlink/socket.ts";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -237,7 +237,7 @@ kernelTest(
     using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
     // The kernel binds a socket to a port at its first use.
     assertEquals(netlink.links().length, 1);
-    assertEquals(await agent.ok(["python3", "-c", FORGER]), "forged 1\n");
+    assertEquals(await agent.ok([PYTHON, "-c", FORGER]), "forged 1\n");
     assertEquals(netlink.links().map(({ name }) => name), ["lo"]);
   },
 );
