@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
-import { Agent, bridgeNetwork, REQUESTS } from "../harness/agent.ts";
+import { CNI_PLUGINS, MESOS_CNI, PYTHON } from "../harness/binary.ts";
+import { Agent, bridgeNetwork, isRunning, REQUESTS, until } from "../harness/agent.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
 const CHAIN = "GC-TEST";
@@ -38,8 +38,19 @@ async function gc(agent: Sandbox, flags: string[], ...more: string[]): Promise<F
   return JSON.parse(await agent.ok([MESOS_CNI, "isolator", "gc", "--json", ...flags, ...more]));
 }
 
+/** A program, and the process that it has started. */
+interface Started {
+  child: Deno.ChildProcess;
+  task?: number;
+}
+
 /** Starts a container that sleeps, and waits until it has its address. */
-async function start(agent: Sandbox, flags: string[], id: string, port: number) {
+async function start(
+  agent: Sandbox,
+  flags: string[],
+  id: string,
+  port: number,
+): Promise<Started> {
   const child = agent.spawn([
     MESOS_CNI,
     "run",
@@ -50,17 +61,21 @@ async function start(agent: Sandbox, flags: string[], id: string, port: number) 
     "--",
     "sh",
     "-c",
-    "echo ready && exec sleep 60",
+    "echo $$ && exec sleep 1000",
   ]);
   const reader = child.stdout.getReader();
-  await reader.read();
+  const { value } = await reader.read();
   reader.releaseLock();
-  return child;
+  const task = Number(new TextDecoder().decode(value));
+  assert(task > 0, id);
+  return { child, task };
 }
 
-async function end(child: Deno.ChildProcess, signal: Deno.Signal): Promise<void> {
+async function end({ child, task }: Started, signal: Deno.Signal): Promise<void> {
   child.kill(signal);
   await child.status;
+  // The kernel kills the task of a killed run, and does so a moment later: till then it lives.
+  if (task !== undefined) await until(() => !isRunning(task), `the end of process ${task}`);
   await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()])
     .catch(() => {}); // the pipes may have gone with the process
 }
@@ -222,7 +237,7 @@ Deno.test("gc leaves a wire alone whose other end lives by an open file", async 
   await using _ = agent;
   const live = await start(agent, flags, "live", 8080);
   // A network that only an open file holds, as a runtime that forgot it would.
-  const holder = agent.spawn(["python3", "-c", HOLDER]);
+  const holder = agent.spawn([PYTHON, "-c", HOLDER]);
   const reader = holder.stdout.getReader();
   await reader.read();
   reader.releaseLock();
@@ -230,7 +245,7 @@ Deno.test("gc leaves a wire alone whose other end lives by an open file", async 
   assertEquals(await gc(agent, flags, "--apply"), []);
   const links = await agent.ok(["ip", "-brief", "link", "show", "master", "gc0"]);
   assertStringIncludes(links, "ghost0");
-  await end(holder, "SIGKILL");
+  await end({ child: holder }, "SIGKILL");
   await end(live, "SIGTERM");
 });
 
@@ -283,7 +298,7 @@ Deno.test("gc leaves containers alone that the agent knows", async () => {
   await using _ = agent;
   const dead = await start(agent, flags, "known", 8080);
   await end(dead, "SIGKILL");
-  const server = agent.spawn(["python3", "-c", AGENT]);
+  const server = agent.spawn([PYTHON, "-c", AGENT]);
   const reader = server.stdout.getReader();
   const port = new TextDecoder().decode((await reader.read()).value).trim();
   reader.releaseLock();
@@ -300,7 +315,7 @@ Deno.test("gc leaves containers alone that the agent knows", async () => {
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, "ECONNREFUSED");
   assertEquals((await gc(agent, flags, "--apply")).map(({ outcome }) => outcome), ["removed"]);
-  await end(server, "SIGKILL");
+  await end({ child: server }, "SIGKILL");
 });
 
 /** Stands for an agent's operator API: a real agent is not to be had here. */

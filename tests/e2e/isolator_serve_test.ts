@@ -217,12 +217,29 @@ function parseMetrics(text: string): Map<string, number> {
   return samples;
 }
 
+/** A plugin whose ADDs end when five have begun: none of them would, one after the other. */
+const TOGETHER = `#!/bin/sh
+read config
+[ "$CNI_COMMAND" != VERSION ] || exit 0
+log="$(dirname "$0")/log"
+echo "$CNI_CONTAINERID $CNI_COMMAND begins" >> "$log"
+for i in $(seq 400); do
+  [ "$(grep -c 'ADD begins' "$log")" -lt 5 ] || break
+  sleep 0.05
+done
+echo "$CNI_CONTAINERID $CNI_COMMAND ends" >> "$log"
+[ "$CNI_COMMAND" = DEL ] || echo '{"cniVersion":"0.4.0","ips":[{"version":"4","address":"10.1.1.1/24"}]}'
+`;
+
 Deno.test("different containers go in parallel, the operations of one in order", async () => {
   await using it = await machine();
+  const config = { cniVersion: "0.4.0", name: "together", type: "together" };
+  Deno.writeTextFileSync(`${it.dir}/networks/together.conf`, JSON.stringify(config));
+  Deno.writeTextFileSync(`${it.dir}/plugins/together`, TOGETHER, { mode: 0o755 });
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
   const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
   const containers = await Promise.all(ids.map(() => ContainerProcess.start(it.agent)));
-  for (const id of ids) await service.ok(`/v1/containers/${id}/prepare`, on("slow"));
+  for (const id of ids) await service.ok(`/v1/containers/${id}/prepare`, on("together"));
 
   // The cleanup is asked for while the ADD of the same container is still at work.
   await Promise.all(ids.flatMap((id, i) => [

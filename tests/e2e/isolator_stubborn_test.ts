@@ -13,7 +13,9 @@ Deno.test({
   fn: async () => {
     await using agent = await Agent.create(bridgeNetwork());
     const first = await agent.attach("frozen", ["cni-test"]);
-    const other = agent.spawn(["nsenter", `--target=${first.pid}`, "--net", "sleep", "1000"]);
+    const script = "echo inside; exec sleep 1000";
+    const other = agent.spawn(["nsenter", `--target=${first.pid}`, "--net", "sh", "-c", script]);
+    await other.printed(/inside/);
     const group = `${FREEZER}/mesos-cni-test-${Deno.pid}`;
     await agent.sandbox.ok([
       ...["sh", "-ec"],

@@ -256,8 +256,9 @@ Deno.test("isolator: a debug container sees its parent's files as they are", asy
     "--net",
     "--uts",
     "--mount",
-    "cat",
+    ...["sh", "-c", "echo inside; exec cat"],
   ]);
+  await debug.printed(/inside/);
   await agent.json("isolate", ["p.debug", `${debug.pid}`]);
   assertEquals(await parent.ok(["cat", "/proc/self/mountinfo"]), mounts);
   debug.kill("SIGKILL");

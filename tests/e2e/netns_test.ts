@@ -1,6 +1,7 @@
 /** The compiled program's list, inspect, link and capture, on the checkpoints of a stock agent. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { until } from "../harness/agent.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { bridgeNetwork, CONTAINERS, StockContainer } from "../harness/stock_agent.ts";
 import { pathWithout } from "../harness/path_without.ts";
@@ -121,6 +122,8 @@ Deno.test("inspect shows the container's links, routes, sockets, files and port 
     resolvConf: "nameserver 192.0.2.53\n",
   });
   const server = container.spawn(["busybox", "httpd", "-f", "-p", "8081"]);
+  const listening = async () => (await container.ok(["ss", "-Hltn"])).includes(":8081 ");
+  await until(listening, "httpd to listen");
   for (
     const line of [
       "route add 10.77.0.0/16 via 10.1.0.1 mtu 1300",

@@ -52,11 +52,12 @@ export class Pty implements AsyncDisposable {
 
   async #read(): Promise<void> {
     const buffer = new Uint8Array(4096);
+    const decoder = new TextDecoder(); // a character may come in two parts
     while (true) {
       const count = Number(await blocking().read(this.#master.fd, buffer, 4096n));
       // EIO: the last process that had the terminal open is gone.
       if (count <= 0) return;
-      this.#seen += new TextDecoder().decode(buffer.subarray(0, count));
+      this.#seen += decoder.decode(buffer.subarray(0, count), { stream: true });
     }
   }
 
@@ -81,7 +82,7 @@ export class Pty implements AsyncDisposable {
   }
 
   /** Waits until the terminal shows `pattern`. */
-  async expect(pattern: RegExp, timeoutMs = 10_000): Promise<RegExpExecArray> {
+  async expect(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
     const end = Date.now() + timeoutMs;
     while (true) {
       const match = pattern.exec(this.#seen);

@@ -1,10 +1,12 @@
 /** Whether a container's packets leave the agent, and as whose. */
+import { assertEquals } from "@std/assert";
+import { PYTHON } from "./binary.ts";
 import type { Outside } from "./sandbox.ts";
 
 /** Serves on a host outside, and says who a client is seen as. */
 export async function serveOutside(outside: Outside): Promise<Disposable> {
   const child = outside.spawn([
-    ...["python3", "-c"],
+    ...[PYTHON, "-c"],
     `
 import socket
 s = socket.create_server(("", 7000))
@@ -28,6 +30,11 @@ while True:
   };
 }
 
+/** Seconds for an answer that must come, on a busy machine. */
+const PATIENCE = 20;
+/** Seconds in which one that must not come would be here: the first packet is sent twice. */
+const SILENCE = 1.5;
+
 /**
  * As whom a container is seen outside; empty where no packet comes through.
  *
@@ -36,16 +43,26 @@ while True:
 export async function seenOutside(
   inside: (argv: string[]) => Promise<string>,
   { address }: Outside,
+  seconds = PATIENCE,
 ): Promise<string> {
   const client = `
 import socket
 s = socket.socket()
-s.settimeout(3)
+s.settimeout(${seconds})
 try:
     s.connect(("${address}", 7000))
     print(s.recv(100).decode(), end="")
 except OSError:
     pass
 `;
-  return await inside(["python3", "-c", client]);
+  return await inside([PYTHON, "-c", client]);
+}
+
+/** That no packet of a container comes through. */
+export async function assertUnseen(
+  inside: (argv: string[]) => Promise<string>,
+  outside: Outside,
+  why?: string,
+): Promise<void> {
+  assertEquals(await seenOutside(inside, outside, SILENCE), "", why);
 }

@@ -121,7 +121,7 @@ async function racing(dir: string, script: string, below: string): Promise<void>
     dir,
     script,
     ...["-e", "trace=fchmod,chmod,fchmodat,fchown,chown,fchownat,lchown"],
-    ...["-e", "inject=fchmod,chmod,fchmodat,fchown,chown,fchownat:delay_enter=1s"],
+    ...["-e", "inject=fchmod,chmod,fchmodat,fchown,chown,fchownat:delay_enter=3s"],
   );
   const isUnfinished = (name: string) => name.startsWith(".");
   let name: string | undefined;

@@ -8,7 +8,7 @@ import { isRunning, until } from "../harness/agent.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { type Json, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
 import type { Outside } from "../harness/sandbox.ts";
-import { seenOutside, serveOutside } from "../harness/seen_outside.ts";
+import { assertUnseen, seenOutside, serveOutside } from "../harness/seen_outside.ts";
 
 const AGENT = "203.0.113.1";
 const DRIVERS: { name: string; variant: Variant; save: string }[] = [
@@ -96,11 +96,7 @@ for (const { name, variant, save } of DRIVERS) {
     using _server = await serveOutside(outside);
     const before = await state(agent, save);
     await addList(agent, "shut", LIST.slice(0, 1));
-    assertEquals(
-      await seenOutside(inside(agent, "shut"), outside),
-      "",
-      "the policy drops without a rule",
-    );
+    await assertUnseen(inside(agent, "shut"), outside, "the policy drops without a rule");
 
     const prevResult = await addList(agent, "c1");
     await agent.serve("c1");
@@ -121,7 +117,7 @@ for (const { name, variant, save } of DRIVERS) {
 
     await agent.sandbox.ok(["iptables", "-F", "CNI-FORWARD"], { env });
     assertEquals((await check("firewall")).code, 1, "CHECK sees the flush");
-    assertEquals(await seenOutside(inside(agent, "c1"), outside), "");
+    await assertUnseen(inside(agent, "c1"), outside);
     await delList(agent, "c1", prevResult);
     await agent.ok("DEL", "shut", { ...versions, ...BRIDGE }, { type: "bridge" });
     const shared = /-j (CNI-ADMIN|CNI-FORWARD|MESOS-CNI-\w+)$|-A (?:MESOS-CNI-GUARD|CNI-ADMIN) /;
@@ -237,14 +233,14 @@ for (const { name, variant, save } of DRIVERS) {
     const before = await state(agent, save);
     const [child, task] = await start("c1", 8080);
     const handle = "/run/mesos/isolators/network/cni/c1/ns";
-    const seen = () =>
-      seenOutside((argv) => agent.sandbox.ok(["nsenter", `--net=${handle}`, ...argv]), outside);
+    const within = (argv: string[]) => agent.sandbox.ok(["nsenter", `--net=${handle}`, ...argv]);
+    const seen = () => seenOutside(within, outside);
     assertEquals(await seen(), AGENT);
     const whole = (await state(agent, save)).sort();
     for (const table of ["nat", "filter", "raw"]) {
       await agent.sandbox.ok(["iptables", "-t", table, "-F"], { env });
     }
-    assertEquals(await seen(), "");
+    await assertUnseen(within, outside);
     const status = await cni("status");
     assertStringIncludes(status.stdout, "c1: ");
     assertEquals((await cni("isolator", "recover")).code, 0);

@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { Agent, until, type Waiting } from "../harness/agent.ts";
-import { seenOutside, serveOutside } from "../harness/seen_outside.ts";
+import { assertUnseen, seenOutside, serveOutside } from "../harness/seen_outside.ts";
 
 const AGENT = "203.0.113.1";
 const isThere = ["/usr/sbin/firewalld", "/usr/bin/dbus-daemon"].every((file) => {
@@ -49,11 +49,12 @@ Deno.test({
   );
 
   const sources = () => firewallCmd("--zone=trusted", "--list-sources");
-  const seen = (container: Waiting) => seenOutside((argv) => container.ok(argv), outside);
+  const inside = (container: Waiting) => (argv: string[]) => container.ok(argv);
+  const seen = (container: Waiting) => seenOutside(inside(container), outside);
   const status = () => sandbox.run([MESOS_CNI, "status", ...agent.flags]);
 
   const shut = await agent.attach("shut", ["shut"]);
-  assertEquals(await seen(shut), "", "firewalld refuses who is in no zone");
+  await assertUnseen(inside(shut), outside, "firewalld refuses who is in no zone");
   const container = await agent.attach("c1", ["fw"]);
   const address = await sources();
   assertMatch(address, /^10\.220\.0\.\d+\/32$/);
@@ -64,7 +65,7 @@ Deno.test({
   assertStringIncludes((await status()).stdout, "c1: passage gone: fw");
   await firewallCmd("--reload");
   assertEquals(await sources(), "");
-  assertEquals(await seen(container), "");
+  await assertUnseen(inside(container), outside);
   const { code, stderr } = await agent.isolator("check", ["c1"]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "is no source of firewalld's zone trusted");

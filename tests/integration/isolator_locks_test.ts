@@ -18,10 +18,19 @@ kernelTest(
       await pause(ms);
       log.push(`${name} ends`);
     };
+    let ended = () => {};
+    const otherEnded = new Promise<void>((resolve) => ended = resolve);
     await Promise.all([
-      locks.hold(a, work("a1", 40)),
+      locks.hold(a, async () => {
+        log.push("a1 begins");
+        // Where one container waits for another, this comes to its end alone.
+        let timer: number | undefined;
+        await Promise.race([otherEnded, new Promise((late) => timer = setTimeout(late, 5_000))]);
+        clearTimeout(timer);
+        log.push("a1 ends");
+      }),
       locks.hold(a, work("a2", 1)),
-      locks.hold(b, work("b1", 1)),
+      locks.hold(b, work("b1", 1)).then(ended),
       assertRejects(() => locks.hold(a, () => Promise.reject(new Error("a3 fails"))), Error, "a3"),
       locks.hold(a, work("a4", 1)),
     ]);

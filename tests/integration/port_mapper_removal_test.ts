@@ -285,6 +285,7 @@ Deno.test("a daemon that a killed ADD's delegate left holds up no DEL for its li
   const lock = `${STATE_DIR}/locks/c1:pm:eth0`;
   while (
     (await agent.sandbox.run(["pgrep", "-f", "sleep 2000000"])).code !== 0 ||
+    (await agent.sandbox.run(["pgrep", "-x", "-f", "sleep 1000"])).code !== 0 ||
     (await agent.sandbox.run(["test", "-e", lock])).code !== 0
   ) {
     await new Promise((resolve) => setTimeout(resolve, 20));
