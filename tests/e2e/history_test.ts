@@ -142,7 +142,8 @@ Deno.test("what a killed writer left costs no other line, and a full file become
   await host.ok([
     "sh",
     "-ec",
-    `dd if=/dev/zero bs=1M count=4 2>/dev/null | tr '\\0' '\\n' >>${CALLS}`,
+    // In one line: reading millions of empty ones takes half a minute.
+    `(head -c 4M /dev/zero | tr '\\0' x; echo) >>${CALLS}`,
   ]);
   const ids = Array.from({ length: 12 }, (_, i) => `web-${i}`);
   await Promise.all(ids.map((id) => loopback.call(id)));

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { BRIDGE, CHAIN, Clinic, PORT } from "../harness/clinic.ts";
 import { partOf } from "../harness/part.ts";
+import { Service } from "../harness/service.ts";
 
 /** A state, how it is made, and the code that all say. */
 type State = [code: string, make: (clinic: Clinic) => Promise<unknown>];
@@ -110,19 +111,11 @@ async function codesOf(clinic: Clinic): Promise<Record<string, string[]>> {
 
 async function metricsOf({ agent }: Clinic): Promise<string[]> {
   const socket = `${agent.dir}/isolator.sock`;
-  const service = agent.spawn([MESOS_CNI, "isolator", "serve", `--socket=${socket}`]);
-  try {
-    const get = ["curl", "--silent", "--retry", "20", "--retry-all-errors", "--retry-delay", "1"];
-    const text = await agent.ok([...get, "--unix-socket", socket, "http://localhost/metrics"]);
-    return [...text.matchAll(/^mesos_cni_causes\{cause="([a-z_0-9]+)"\} [1-9]/gm)].map(([, code]) =>
-      code!
-    );
-  } finally {
-    service.kill();
-    await service.status;
-    await service.stdin.close().catch(() => {});
-    await Promise.all([service.stdout.cancel(), service.stderr.cancel()]);
-  }
+  await using service = await Service.start(agent, socket, []);
+  const { text } = await service.get("/metrics");
+  return [...text.matchAll(/^mesos_cni_causes\{cause="([a-z_0-9]+)"\} [1-9]/gm)].map(([, code]) =>
+    code!
+  );
 }
 
 Deno.test("of a healthy agent nobody says anything", async () => {
@@ -133,7 +126,7 @@ Deno.test("of a healthy agent nobody says anything", async () => {
   assertEquals(topology!.filter((one) => !one.startsWith("port")), []);
 });
 
-for (const [i, [code, make]] of partOf([...STATES.entries()], 3)) {
+for (const [i, [code, make]] of partOf([...STATES.entries()], 5)) {
   Deno.test(`list, status, topology, metrics and diagnose say ${code} (state ${i + 1})`, async () => {
     await using clinic = await Clinic.open();
     await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);

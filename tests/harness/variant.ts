@@ -8,15 +8,40 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const SOURCES = ["dev", "deno.json", "deno.lock", "main.ts", "lib", "plugins", "tools"];
 
 /**
- * Builds the program with other constants.
+ * Builds the program with other constants. A compiled one is kept, since several files want the same,
+ * until the program itself is another.
  *
  * @param path where it is put; of a program that is not compiled, its sources stay beside it
  * @param changes of each file, the text that is replaced and what with
  */
-export async function makeVariant(
-  path: string,
-  changes: Readonly<Record<string, readonly [before: string, after: string]>>,
-): Promise<void> {
+export async function makeVariant(path: string, changes: Changes): Promise<void> {
+  if (!IS_COMPILED) return await build(path, changes);
+  const madeOf = (await Deno.readTextFile(join(ROOT, "dist/made_of"))).slice(0, 32);
+  const kept = join(ROOT, "dist/variants");
+  const name = `${madeOf}-${await sumOf(JSON.stringify(changes))}`;
+  await Deno.mkdir(kept, { recursive: true });
+  using lock = await Deno.open(join(kept, ".lock"), { create: true, write: true });
+  await lock.lock(true);
+  if (!await Deno.stat(join(kept, name)).then(() => true, () => false)) {
+    for await (const { name } of Deno.readDir(kept)) {
+      if (name !== ".lock" && !name.startsWith(madeOf)) await Deno.remove(join(kept, name));
+    }
+    await build(`${path}.new`, changes);
+    await Deno.copyFile(`${path}.new`, join(kept, `${name}.new`));
+    await Deno.rename(join(kept, `${name}.new`), join(kept, name));
+    await Deno.remove(`${path}.new`);
+  }
+  await Deno.copyFile(join(kept, name), path);
+}
+
+type Changes = Readonly<Record<string, readonly [before: string, after: string]>>;
+
+async function sumOf(text: string): Promise<string> {
+  const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(sum).toHex().slice(0, 16);
+}
+
+async function build(path: string, changes: Changes): Promise<void> {
   const checkout = `${path}.sources`;
   await Deno.mkdir(checkout);
   try {
