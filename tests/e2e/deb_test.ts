@@ -169,7 +169,7 @@ Deno.test({
     await Deno.copyFile(MESOS_CNI, other);
     await makeVariant(other, NEXT_VERSION);
     const second = await deb(maker, other, "0.1.9", { compression: "none" });
-    for (const order of partOf(ORDERS, 2)) {
+    for (const order of partOf(ORDERS, 4)) {
       await using host = await machine();
       await host.ok(["mkdir", "-p", "/etc/cni/net.d"]);
       const before = await left(host);

@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 
 const ENV = {
@@ -186,6 +187,8 @@ class Place implements AsyncDisposable {
 }
 
 const TABLES = { WORDS, CONTAINERS, DIAGNOSES, RUNS, NETWORKS };
+/** Those that are made a second time, for their codes. */
+const coded = partOf(Object.values(TABLES).flat().map(([call]) => call), 3);
 
 for (const [name, mistakes] of Object.entries(TABLES)) {
   Deno.test(`mistakes of ${name.toLowerCase()} are told what is wrong and what to do`, async () => {
@@ -198,7 +201,7 @@ for (const [name, mistakes] of Object.entries(TABLES)) {
       // Neither a stack nor the runtime's own words.
       assert(!/os error|\n\s+at |Error:|undefined|\[object/.test(output.stderr), output.stderr);
       assertEquals(output.stdout, "", call);
-      await assertCoded(place, call, output.code);
+      if (coded.includes(call)) await assertCoded(place, call, output.code);
     });
   });
 }

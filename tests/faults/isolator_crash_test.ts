@@ -18,6 +18,7 @@ import {
 } from "../harness/agent.ts";
 import { CNI_PLUGINS } from "../harness/binary.ts";
 import { SEED } from "../harness/commit.ts";
+import { partOf } from "../harness/part.ts";
 import { randomFrom } from "../harness/random.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
@@ -203,7 +204,7 @@ const KINDS = ["iptables", "nftables"].flatMap((backend) => [
   { backend, plugins: "our own plugins", search: undefined },
 ]);
 
-for (const { backend, plugins, search } of KINDS) {
+for (const { backend, plugins, search } of partOf(KINDS, 2)) {
   Deno.test(`crash: at random moments under load, ${backend}, ${plugins} (seed ${SEED})`, async () => {
     await using scene = await Scene.create({ backend, search });
     const { agent } = scene;

@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { CNI_PLUGINS } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { network, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
 import { SEED } from "../harness/commit.ts";
 import { randomFrom } from "../harness/random.ts";
@@ -22,7 +23,7 @@ const KINDS = BACKENDS.flatMap(([name, backend, variant]) => [
 /** Of each kind. */
 const MOMENTS = FULL ? 168 : 6;
 
-for (const { name, backend, variant, search } of KINDS) {
+for (const { name, backend, variant, search } of partOf(KINDS, 3)) {
   Deno.test(`${name}: killed at ${MOMENTS} random moments (seed ${SEED})`, async () => {
     await using agent = await PortMapperAgent.create(variant);
     agent.search = search;

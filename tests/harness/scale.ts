@@ -4,6 +4,9 @@
  */
 export const FULL: boolean = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full";
 
+/** Whether a run is one of CI, which does all parts of long lists. */
+export const ALL_PARTS: boolean = FULL || Deno.env.get("MESOS_CNI_TEST_PARTS") === "all";
+
 /** All of a list, or by default about `count` of its elements, spread evenly. */
 export function sample<T>(all: readonly T[], count: number): T[] {
   const step = FULL ? 1 : Math.max(1, all.length / count);

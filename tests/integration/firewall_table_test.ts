@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { partOf } from "../harness/part.ts";
 import {
   Agent,
@@ -119,7 +119,7 @@ class Host implements AsyncDisposable {
     ]);
     const host = new Host(driver, agent, await sandbox.outside());
     await host.#close();
-    await host.#serve(host.outside.enter(["python3", "-c", SERVER, "outside", "7000"]));
+    await host.#serve(host.outside.enter([PYTHON, "-c", SERVER, "outside", "7000"]));
     return host;
   }
 
@@ -179,7 +179,7 @@ class Host implements AsyncDisposable {
     const process = await this.agent.process();
     await this.agent.json("isolate", [id, `${process.pid}`]);
     const enter = ["nsenter", `--target=${process.pid}`, "--net"];
-    this.#servers.set(process, await this.#serve([...enter, "python3", "-c", SERVER, id, "80"]));
+    this.#servers.set(process, await this.#serve([...enter, PYTHON, "-c", SERVER, id, "80"]));
     return process;
   }
 
@@ -189,7 +189,7 @@ class Host implements AsyncDisposable {
     const { address, address6 } = this.outside;
     const [to, port] = isPort ? [AGENT[family], PORT] : [family === 4 ? address : address6, 7000];
     const from: Pick<Namespace, "ok"> = isPort ? this.outside : container;
-    return await from.ok(["python3", "-c", ASKER, to, `${port}`, patience]);
+    return await from.ok([PYTHON, "-c", ASKER, to, `${port}`, patience]);
   }
 
   /** Takes a client's rules away, as an operator or a program does who does not know of them. */
@@ -270,7 +270,7 @@ const LOST: Readonly<Record<Client, RegExp>> = {
   firewall: /c1: .*passage gone/,
 };
 
-const chosen = partOf(DRIVERS, 2);
+const chosen = partOf(DRIVERS, 4);
 for (const driver of chosen) {
   for (const mapper of ["ports", "portmap"] as const) {
     // The others of portmap's list are those of the port mapper's.

@@ -4,6 +4,7 @@
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { CORPUS } from "../harness/hostile.ts";
+import { partOf } from "../harness/part.ts";
 import { type Json, PortMapperAgent } from "../harness/port_mapper.ts";
 
 const STEP = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1 : 61;
@@ -102,8 +103,7 @@ for (const variant of ["nft", "legacy"] as const) {
     await agent.ok("ADD", "c1", firewall, { type: "firewall" });
     await agent.ok("DEL", "c1", firewall, { type: "firewall" });
     const before = await state();
-    for (let i = 0; i < calls.length; i += STEP) {
-      const { field, value, config } = calls[i]!;
+    for (const { field, value, config } of partOf(calls.filter((_, i) => i % STEP === 0), 3)) {
       const what = `${field}: ${JSON.stringify(value).slice(0, 200)}`;
       const options = { type: String(config.type) };
       const { stdout } = await agent.call("ADD", "c1", config, options);

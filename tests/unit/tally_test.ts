@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { closingLine, errorsIn, readTally } from "../../tools/test/tally.ts";
+import { closingLine, errorsIn, readCpu, readTally } from "../../tools/test/tally.ts";
 
 const tally = (passed: number, failed: number, skipped = 0) => ({ passed, failed, skipped });
 
@@ -19,6 +19,11 @@ Deno.test("tests that broke off have failed, whatever they had counted", () => {
   assertEquals(readTally("error: module not found", false), tally(0, 1));
   assertEquals(readTally("", true), tally(0, 1));
   assertEquals(readTally("ok | 5 passed | 0 failed (1s)\nSegmentation fault", false), tally(5, 1));
+});
+
+Deno.test("what a shell and its children took is counted, in minutes too", () => {
+  assertEquals(readCpu("0m0.25s 0m0.50s\n1m2.50s 0m10.00s\n"), 73.25);
+  assertEquals(readCpu(""), 0);
 });
 
 Deno.test("skipped tests are said only if there are any", () => {

@@ -5,7 +5,7 @@
  * Usage: main.ts [DENO-FLAG…] -- FILE…
  */
 import { type Job, jobsOf, slowestFirst } from "./jobs.ts";
-import { addTallies, closingLine, errorsIn, readTally, type Tally } from "./tally.ts";
+import { addTallies, closingLine, errorsIn, readCpu, readTally, type Tally } from "./tally.ts";
 
 /**
  * Seconds of a file, from its start: ten times what the longest takes on two quiet cores. A file that
@@ -28,6 +28,8 @@ interface Outcome {
   job: Job;
   tally: Tally;
   seconds: number;
+  /** Seconds of all its processes, which are the same beside other work; none is known of unit tests. */
+  cpu: number;
 }
 
 /** Where each job mounts a file system of its own: it waits for no disk, and is gone with the job. */
@@ -66,6 +68,9 @@ for (const { job } of failed) {
   for (const line of errorsIn(await Deno.readTextFile(logOf(job)))) console.log(`    ${line}`);
 }
 const sum = addTallies(outcomes.map(({ tally }) => tally));
+const cpu = outcomes.reduce((sum, { cpu }) => sum + cpu, 0);
+const took = ((performance.now() - began) / 1000).toFixed(0);
+console.log(`\n${took} s; beside unit tests, ${cpu.toFixed(0)} s of CPU`);
 console.log(closingLine(sum));
 Deno.exit(sum.failed > 0 ? 1 : 0);
 
@@ -85,7 +90,7 @@ function logOf(job: Job): string {
 async function leave(job: Job): Promise<Outcome> {
   const line = `not run: all files together have ${TOTAL_LIMIT} s (MESOS_CNI_TEST_TOTAL)\n`;
   await Deno.writeTextFile(logOf(job), line);
-  return { job, tally: readTally(line, false), seconds: 0 };
+  return { job, tally: readTally(line, false), seconds: 0, cpu: 0 };
 }
 
 /**
@@ -96,13 +101,16 @@ async function leave(job: Job): Promise<Outcome> {
 async function run(job: Job, left: number): Promise<Outcome> {
   const start = performance.now();
   const log = logOf(job);
+  await Deno.remove(`${log}.times`).catch(() => {}); // of a run before
   const isApart = job.namespaces.length > 0;
   const command = [
     ...job.namespaces,
     "sh",
     "-c",
     `log=$1; shift; ${
-      isApart ? `${MOUNT_SCRATCH}"$@" >"$log" 2>&1; exit $?` : 'exec "$@" >"$log" 2>&1'
+      isApart
+        ? `${MOUNT_SCRATCH}"$@" >"$log" 2>&1; code=$?; times >"$log.times"; exit $code`
+        : 'exec "$@" >"$log" 2>&1'
     }`,
     "sh",
     log,
@@ -133,12 +141,14 @@ async function run(job: Job, left: number): Promise<Outcome> {
     await Deno.writeTextFile(log, `\ncut off: ${whose}\n`, { append: true, create: true });
   }
   const tally = readTally(await Deno.readTextFile(log), success);
-  return { job, tally, seconds: (performance.now() - start) / 1000 };
+  const cpu = readCpu(await Deno.readTextFile(`${log}.times`).catch(() => ""));
+  return { job, tally, seconds: (performance.now() - start) / 1000, cpu };
 }
 
 /** A line for each job; of a failed one, and of a file that runs alone, all that it printed. */
-async function report({ job, tally, seconds }: Outcome): Promise<void> {
+async function report({ job, tally, seconds, cpu }: Outcome): Promise<void> {
   const verdict = tally.failed > 0 ? "FAILED" : "ok";
   if (tally.failed > 0 || files.length === 1) console.log(await Deno.readTextFile(logOf(job)));
-  console.log(`${verdict}  ${job.name}  ${closingLine(tally)}  (${seconds.toFixed(1)} s)`);
+  const took = `${seconds.toFixed(1)} s${cpu > 0 ? `, ${cpu.toFixed(1)} of CPU` : ""}`;
+  console.log(`${verdict}  ${job.name}  ${closingLine(tally)}  (${took})`);
 }

@@ -55,3 +55,11 @@ export function addTallies(tallies: readonly Tally[]): Tally {
 export function closingLine({ passed, failed, skipped }: Tally): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
+
+/** Seconds in what a shell's `times` prints: its own and its children's, of users and of the kernel. */
+export function readCpu(times: string): number {
+  return [...times.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+    (sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds),
+    0,
+  );
+}
