@@ -6,7 +6,8 @@
  */
 import { fromFileUrl } from "@std/path";
 import { readSetups, runSetups } from "../tests/harness/catalogue.ts";
-import { Clinic, end, PYTHON } from "../tests/harness/clinic.ts";
+import { PYTHON } from "../tests/harness/binary.ts";
+import { Clinic, end } from "../tests/harness/clinic.ts";
 import type { Fault } from "../tests/harness/diagnosis_judge.ts";
 import { bridgeNetwork } from "../tests/harness/stock_agent.ts";
 import { goal, row, shown, summary, type Timing } from "./timing.ts";
