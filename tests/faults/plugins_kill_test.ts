@@ -82,16 +82,7 @@ for (const victim of partOf(VICTIMS, 3)) {
       for (const [call, moments] of await attempt.moments(command)) {
         for (const moment of moments) {
           await attempt.before(command);
-          const strace = [
-            "strace",
-            "-f",
-            "--seccomp-bpf",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            `trace=${call}`,
-          ];
+          const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
           const inject = ["-e", `inject=${call}:signal=KILL:when=${moment}`];
           const { code } = await attempt.call(command, [...strace, ...inject]);
           if (code !== 0) killed++;
@@ -156,16 +147,7 @@ class Attempt implements AsyncDisposable {
   async moments(command: "ADD" | "DEL"): Promise<[call: string, moments: number[]][]> {
     const { calls, moments } = this.victim;
     await this.before(command);
-    const trace = [
-      "strace",
-      "-f",
-      "--seccomp-bpf",
-      "-qq",
-      "-o",
-      "/run/trace",
-      "-e",
-      `trace=${calls.join(",")}`,
-    ];
+    const trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${calls.join(",")}`];
     const { code, stdout } = await this.call(command, trace);
     assertEquals(code, 0, stdout);
     await this.undo();
