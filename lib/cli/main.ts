@@ -18,6 +18,7 @@ const WRONG_VALUES = new Set([
   "bad_place",
   "bad_container_id",
   "bad_destination",
+  "bad_source",
   "bad_settings",
   "bad_socket_path",
 ]);

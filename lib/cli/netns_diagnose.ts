@@ -14,7 +14,7 @@ import type { FollowedPacket } from "../diagnose/follow.ts";
 
 export const diagnose: Command = {
   name: "netns diagnose",
-  operands: "ID | --all | --from=ID --to=ID|HOST:PORT",
+  operands: "ID | --all | --from=ID|ADDRESS --to=ID|HOST:PORT",
   complete: "container",
   flags: [
     JSON_FLAG,
@@ -24,11 +24,17 @@ export const diagnose: Command = {
       help: "where executors register",
       default: "that of the running agent, or port 5051",
     },
-    { name: "from", value: "ID", help: "with --to: follow one connection from this container" },
+    {
+      name: "from",
+      value: "ID|ADDRESS",
+      help: "with --to: follow one connection from this container, or from a client outside",
+      complete: "container",
+    },
     {
       name: "to",
       value: "ID[:PORT]|HOST:PORT",
       help: "the other end; /udp or /icmp behind it for another protocol",
+      complete: "container",
     },
     {
       name: "expect",
@@ -60,6 +66,10 @@ export const diagnose: Command = {
     {
       command: "mesos-cni netns diagnose --from=5f3a --to=db.example:5432",
       what: "at which hop a connection stops",
+    },
+    {
+      command: "mesos-cni netns diagnose --from=198.51.100.20 --to=5f3a:80",
+      what: "the same of a client outside, who need not be asked",
     },
     {
       command: "mesos-cni netns diagnose --all --format=html >agent.html",
@@ -158,24 +168,23 @@ async function followConnection(call: Call): Promise<number> {
   if (from === undefined || to === undefined || call.operands.length > 0) {
     const [id = from ?? "ID"] = call.operands;
     throw new UsageError(
-      "one connection has --from=ID and --to=ID|HOST:PORT, and no other ID, as in: " +
+      "one connection has --from=ID|ADDRESS and --to=ID|HOST:PORT, and no other ID, as in: " +
         `mesos-cni diagnose --from=${id} --to=${to ?? "HOST:PORT"}`,
     );
   }
   const { Agent } = await import("../facts/agent.ts");
+  using agent = new Agent(sourcesOf(call));
+  const [holder] = agent.holdersOf(from);
+  if (isAddress(from) && !holder) {
+    const { followClient } = await import("../diagnose/client.ts");
+    return await printFollowed(call, await followClient(agent, from, to));
+  }
   const { follow } = await import("../diagnose/follow.ts");
   const { findTarget } = await import("../containers/target.ts");
-  using agent = new Agent(sourcesOf(call));
   const { noPayload } = optionsOf(call);
-  return await printFollowed(
-    call,
-    await follow(
-      agent,
-      findTarget(agent.sources.layout, { id: from }),
-      to,
-      (port) => !noPayload.includes(port),
-    ),
-  );
+  const target = findTarget(agent.sources.layout, { id: holder?.id ?? from });
+  const mayTalkTo = (port: number) => !noPayload.includes(port);
+  return await printFollowed(call, await follow(agent, target, to, mayTalkTo));
 }
 
 /** More than it takes to run the same again on the other agent. */

@@ -30,8 +30,7 @@ export interface Destinations extends Partial<Pick<Resolved, "hop" | "causes">> 
 /** @throws {OperatorError} for what can't be understood */
 export async function resolve(agent: Agent, scene: Scene, to: string): Promise<Destinations> {
   const { place, given, name, port } = partsOf(to);
-  const container = findContainer(agent, place) ??
-    findContainer(agent, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
+  const container = containerNamed(agent, place);
   const protocol = given ?? (port === undefined && !container ? "icmp" : "tcp");
   if (container) return { at: [ofContainer(agent, container, port, protocol)] };
   if (isAddress(name)) {
@@ -64,8 +63,13 @@ export interface Own {
 }
 
 /** What `--to` means to the agent that has it. @throws {OperatorError} where no container has it */
-export function resolveOwn(agent: Agent, to: string): Own {
-  const { given, name, port = 0 } = partsOf(to);
+export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
+  const { place, given, name, port = 0 } = partsOf(to);
+  const container = containerNamed(agent, place);
+  if (container) {
+    const at = ofContainer(agent, container, port || undefined, given ?? "tcp", family);
+    return { at, target: container, address: at.address, port: at.port };
+  }
   const protocol = given ?? (port === 0 ? "icmp" : "tcp");
   const at = { address: name, port, protocol };
   const holder = agent.holdersOf(name).find(({ namespaceAlive }) => namespaceAlive);
@@ -126,6 +130,12 @@ function ofAddress(
   };
 }
 
+/** The container of `ID` or `ID:PORT`. */
+function containerNamed(agent: Agent, place: string): Target | undefined {
+  return findContainer(agent, place) ??
+    findContainer(agent, /^(.+):\d{1,5}$/.exec(place)?.[1] ?? "");
+}
+
 function findContainer(agent: Agent, id: string): Target | undefined {
   if (id === "") return undefined;
   try {
@@ -141,9 +151,11 @@ function ofContainer(
   target: Target,
   wanted: number | undefined,
   protocol: Protocol,
+  family?: 4 | 6,
 ): Destination {
   using scene = Scene.of(agent, target);
-  const address = scene.container?.attachments.flatMap(networkAddresses)[0]?.address;
+  const address = scene.container?.attachments.flatMap(networkAddresses)
+    .find((one) => family === undefined || one.family === family)?.address;
   const port = protocol === "icmp" ? 0 : wanted ??
     sockets(scene.inside as NamespaceView).find((one) =>
       one.protocol === protocol && (one.state === "LISTEN" || one.state === "UNCONN")
@@ -154,7 +166,7 @@ function ofContainer(
   throw new OperatorError(
     "bad_destination",
     address === undefined
-      ? `${target.name} has no address of its own`
+      ? `${target.name} has no address of its own${family === undefined ? "" : ` for IPv${family}`}`
       : `nothing in ${target.name} listens, so say which port: --to=${target.name}:PORT`,
   );
 }

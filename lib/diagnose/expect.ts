@@ -5,9 +5,11 @@
 import type { Agent } from "../facts/agent.ts";
 import { Scene } from "../facts/scene.ts";
 import { OperatorError } from "../base/error.ts";
+import { familyOfKnown } from "../base/ip.ts";
+import { leadingTo } from "./client.ts";
 import { endpoint, resolveOwn } from "./destination.ts";
 import { type FollowedPacket, watch } from "./follow.ts";
-import { endsOf, fromOutside, isAt, type Journey } from "./journey.ts";
+import { fromOutside, isAt, type Journey } from "./journey.ts";
 import type { Session } from "./observe/session.ts";
 import { RST } from "./packets/frame.ts";
 import { type Answer, answered, failed, type Question, unasked } from "./questions/question.ts";
@@ -28,40 +30,29 @@ export async function expect(
   token: number,
   waitMs: number,
 ): Promise<FollowedPacket> {
-  const { at, target, address, port } = resolveOwn(agent, to);
-  using scene = Scene.of(agent, target);
-  const attached = scene.interfaces.find(({ expected }) =>
-    expected.some((one) => one.address === address)
-  );
-  const ends = attached && endsOf(scene, attached);
-  const family = address.includes(":") ? 6 : 4;
+  const own = resolveOwn(agent, to);
+  const { address } = own;
+  using scene = Scene.of(agent, own.target);
+  const family = familyOfKnown(address);
   const uplink = scene.uplink(family);
-  if (!ends || !uplink) {
+  if (!uplink) {
     throw new OperatorError(
       "bad_destination",
-      ends
-        ? `this agent has no way for IPv${family} by which it could come`
-        : `the interface of ${target.name} that had ${address} is gone`,
+      `this agent has no way for IPv${family} by which it could come`,
     );
   }
+  const { ends, uplink: _, ...asked } = leadingTo(scene, own, uplink);
   const path = fromOutside(ends, uplink.link);
   const question: Question = {
-    topic: "followed",
-    text: `is reached at ${endpoint(at)} from another agent`,
-    family,
+    ...asked,
+    text: `${asked.text} from another agent`,
     journey: path,
-    protocol: at.protocol,
-    destination: at.address,
-    port: at.port,
-    realDestination: address,
-    realPort: port,
-    far: { scene, attached: ends.attached },
     neighbours: [address, uplink.somewhere],
     isAskedOnce: true,
     ask: (_, session) => heard(session, path, token, waitMs),
   };
   const from = `port ${token} of another agent`;
-  return { from, to: endpoint(at), ...await watch(scene, question, token) };
+  return { from, to: endpoint(own.at), ...await watch(scene, question, token) };
 }
 
 async function heard(

@@ -240,3 +240,64 @@ Deno.test("a destination that can't be understood, and half of a pair, are error
   assertEquals((await clinic.netns("diagnose", "--from=patient")).code, 2);
   assertEquals((await clinic.netns("diagnose", "patient", "--from=patient", "--to=x:1")).code, 2);
 });
+
+Deno.test("a client outside is named: its packet enters as its own would, and the set that bans it is told", async () => {
+  await using clinic = await Clinic.open();
+  const { agent, outside, patient } = clinic;
+  await patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  await agent.ok(["ip", "route", "add", "198.51.100.0/24", "via", outside.address]);
+  const comesFrom = async (client: string, to: string) => {
+    const output = await clinic.netns("diagnose", `--from=${client}`, `--to=${to}`, "--json");
+    const { hops, arrived, findings, connection } = JSON.parse(output.stdout) as Followed;
+    const passed = hops.filter(({ outcome }) => outcome === "passed").map(({ name }) =>
+      name.replace(/veth\w+/, "VETH")
+    );
+    return { passed, arrived, finding: findings[0]?.text ?? "", connection, code: output.code };
+  };
+  const client = "198.51.100.20";
+  const there = ["arriving on wan0", `leaving by ${BRIDGE}`, "leaving by VETH"];
+  // By its id the mapped port, by the address what it has itself.
+  const places = ["patient:80", `${AGENT_ADDRESS}:8080`, `${clinic.address}:80`, "patient/icmp"];
+  for (const to of places) {
+    const healthy = await comesFrom(client, to);
+    assert(healthy.arrived, `${to}: ${JSON.stringify(healthy)}`);
+    assertEquals(healthy.passed.slice(0, 4), [...there, "arriving on eth0 of patient"], to);
+  }
+  await agent.ok([
+    "nft",
+    "add table inet ban; add set inet ban clients { type ipv4_addr; }; " +
+    "add element inet ban clients { 198.51.100.20 }; " +
+    "add chain inet ban in { type filter hook prerouting priority -200; }; " +
+    "add rule inet ban in ip saddr @clients drop",
+  ]);
+  const banned = await comesFrom(client, "patient:80");
+  assertEquals([banned.arrived, banned.code, banned.passed], [false, 1, ["arriving on wan0"]]);
+  assertMatch(banned.finding, /198\.51\.100\.20 .*clients/);
+  assertEquals((await comesFrom("198.51.100.21", "patient:80")).arrived, true);
+  await agent.ok(["ip", "route", "del", "198.51.100.0/24"]);
+  const unknown = await comesFrom("198.51.100.21", "patient:80");
+  assertMatch(unknown.finding, /198\.51\.100\.21/);
+  assertMatch(unknown.finding, /route/);
+});
+
+Deno.test("who is no client from outside is said not to be one", async () => {
+  await using clinic = await Clinic.open();
+  const wrong: [from: string, to: string, why: RegExp][] = [
+    [AGENT_ADDRESS, "patient:80", /is the agent itself/],
+    ["10.1.0.99", "patient:80", /is behind mesos-cni0, where containers are/],
+    ["2001:db8::9", "patient:80", /patient has no address of its own for IPv6/],
+    ["198.51.100.20", "203.0.113.9:80", /no container of this agent has/],
+  ];
+  for (const [from, to, why] of wrong) {
+    const { code, stderr } = await clinic.netns("diagnose", `--from=${from}`, `--to=${to}`);
+    assertMatch(stderr, why);
+    assertEquals(code, 2, stderr);
+  }
+  // An address of a container's is that container.
+  const { stdout } = await clinic.netns(
+    "diagnose",
+    `--from=${clinic.address}`,
+    "--to=neighbour:81",
+  );
+  assertMatch(stdout, /^patient → /);
+});

@@ -3,7 +3,6 @@ import { ANY_ADDRESS } from "../../base/ip.ts";
 import { cause, RECOVER } from "../../facts/cause.ts";
 import { sysctlName } from "../../facts/readers/agent.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
-import { pluginOf } from "../../facts/scene.ts";
 import type { Listener } from "../../netlink/sock_diag.ts";
 import { tablePorts } from "../../firewall/led_ports.ts";
 import type { Evidence } from "../evidence.ts";
@@ -125,12 +124,9 @@ function backlog(all: readonly Listener[]): string | undefined {
 /** A port mapping that is wrong by what its plugin was told, or by what its table says. */
 export const portMapping: Reader = {
   name: "what the port mapper was told",
-  applies: ({ question }) =>
-    question.mapped !== undefined &&
-    pluginOf(question.mapped.attached.checkpoint, ...MAPPERS)?.type === MAPPERS[0],
+  applies: ({ question }) => question.mapped?.mapper.type === MAPPERS[0],
   read({ scene, question }) {
-    const { attached, mapping, address, uplink } = question.mapped!;
-    const mapper = pluginOf(attached.checkpoint, ...MAPPERS)!;
+    const { ends: { attached }, mapping, address, uplink, mapper } = question.mapped!;
     const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
     if (question.stranger !== undefined && excluded.includes(uplink.link.name)) {
       return [cause("uplink_excluded", ["portmap", "uplink"], {
@@ -180,7 +176,7 @@ export const untranslatedPort: Reader = {
         target !== undefined && "dnat" in target &&
         (port?.number === question.port || target.dnat.address === question.realDestination),
     );
-    const chain = pluginOf(question.mapped!.attached.checkpoint, ...MAPPERS)?.chain;
+    const chain = question.mapped!.mapper.chain;
     const named = typeof chain === "string" ? chain : undefined;
     const met = new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain));
     return [cause(

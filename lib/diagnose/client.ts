@@ -1,0 +1,104 @@
+/** A packet from a client that is no container: how far it gets into one, and what stops it. */
+import { familyOfKnown } from "../base/ip.ts";
+import { OperatorError } from "../base/error.ts";
+import type { Agent } from "../facts/agent.ts";
+import { leadsOut, Scene, type Uplink } from "../facts/scene.ts";
+import { endpoint, type Own, resolveOwn } from "./destination.ts";
+import { type FollowedPacket, watch } from "./follow.ts";
+import { endsOf } from "./journey.ts";
+import { common, mappedPorts } from "./questions/ports.ts";
+import { askedBy, type Coming } from "./questions/stranger.ts";
+import { partialRules } from "./readers/partial.ts";
+import { tokenOf } from "./tokens.ts";
+
+/**
+ * Follows a packet of a client's to a container, or to a port of the agent that leads to one. It enters
+ * by the link on which the agent's route to the client lies, as if it had come from there.
+ *
+ * @throws {OperatorError} `bad_source`, `bad_destination`
+ */
+export async function followClient(
+  agent: Agent,
+  client: string,
+  to: string,
+): Promise<FollowedPacket> {
+  const own = resolveOwn(agent, to, familyOfKnown(client));
+  using scene = Scene.of(agent, own.target);
+  const uplink = wayIn(scene, client);
+  const coming = leadingTo(scene, own, uplink);
+  const { destination: address, port, protocol } = coming;
+  const at = endpoint({ address, port, protocol });
+  const text = `${coming.text} from ${client} by ${uplink.link.name}`;
+  // Who is named may be somebody, and ends what he has not begun.
+  const question = askedBy(client, scene, { ...coming, text, payload: false });
+  const watched = await watch(scene, question, tokenOf(`${client} ${at}`));
+  const causes = watched.arrived ? await partialRules() : watched.causes;
+  return { from: client, to: at, ...watched, causes };
+}
+
+/** The link by which packets of a client come. */
+function wayIn(scene: Scene, client: string): Uplink {
+  const { host, agent } = scene;
+  const wrong = (why: string) => new OperatorError("bad_source", `--from=${client} ${why}`);
+  if (host.ownerOf(client)) throw wrong("is the agent itself, which is no client from outside");
+  const family = familyOfKnown(client);
+  const { link, route } = host.wayTo(client);
+  const agentAddress = link && host.globalsOf(link, family)[0]?.address;
+  if (link && !leadsOut(host, agent.containers, link)) {
+    throw wrong(`is behind ${link.name}, where containers are, and is none of them`);
+  }
+  if (link && agentAddress !== undefined) {
+    return { link, agentAddress, somewhere: route?.gateway ?? client };
+  }
+  // Where no route leads back to it, it may come all the same.
+  const uplink = scene.uplink(family);
+  if (!uplink) throw wrong(`can't come: this agent has no way in for IPv${family}`);
+  return uplink;
+}
+
+/**
+ * What comes for a container as a question: for a port that is mapped by the agent's, if the container was
+ * named.
+ *
+ * @throws {OperatorError} `bad_destination`
+ */
+export function leadingTo(
+  scene: Scene,
+  { at, address, port }: Own,
+  uplink: Uplink,
+): Omit<Coming, "payload"> {
+  const family = familyOfKnown(address);
+  const attached = scene.interfaces.find(({ expected }) =>
+    expected.some((one) => one.address === address)
+  );
+  const ends = attached && endsOf(scene, attached);
+  if (!ends?.attached.hostEnd) {
+    throw new OperatorError(
+      "bad_destination",
+      ends
+        ? `${scene.name} is on a wire of its own: what comes for it does not pass the agent`
+        : `the interface of ${scene.name} that had ${address} is gone`,
+    );
+  }
+  const isNamed = at.container !== undefined;
+  const mapped = mappedPorts(scene, () => uplink).find((one) =>
+    one.address.family === family && one.mapping.protocol === at.protocol &&
+    (isNamed ? one.mapping.containerPort : one.mapping.hostPort) === at.port &&
+    (isNamed || at.address !== address)
+  );
+  return {
+    ...mapped ? common(mapped) : {
+      topic: "followed",
+      text: `is reached at ${endpoint(at)}`,
+      family,
+      protocol: at.protocol,
+      port: at.port,
+      realDestination: address,
+      realPort: port,
+      far: { scene, attached: ends.attached },
+    },
+    destination: isNamed && mapped ? mapped.at : at.address,
+    ends,
+    uplink,
+  };
+}

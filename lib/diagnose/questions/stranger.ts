@@ -1,0 +1,201 @@
+/** A packet of somebody outside: it enters by a link of the agent as if that had just received it. */
+import { receiveAs } from "../../kernel/bpf.ts";
+import { SystemError } from "../../kernel/libc.ts";
+import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
+import { type Ends, fromOutside, isAt } from "../journey.ts";
+import { accepts } from "../mapped.ts";
+import type { Session } from "../observe/session.ts";
+import { sendPacket } from "../packets/connect.ts";
+import {
+  ACK,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  FIRST_SEQUENCE,
+  type Flow,
+  frame,
+  ipPacket,
+  IPPROTO,
+  RST,
+  type Seen,
+  SYN,
+} from "../packets/frame.ts";
+import { REQUEST } from "../packets/talk.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
+
+const WAIT_MS = 900;
+/** Locally administered, and of nobody. */
+const STRANGER_MAC = "02:6d:63:6e:69:01";
+const PAYLOAD = new TextEncoder().encode("mesos-cni diagnose");
+
+/** What a stranger asks for: where it is sent, and who has it in the end. */
+export interface Coming extends Omit<Question, "journey" | "neighbours" | "ask" | "stranger"> {
+  realDestination: string;
+  realPort: number;
+  ends: Ends;
+  /** The link that it comes in by. */
+  uplink: Uplink;
+  /** Whether a request follows where a connection is taken. */
+  payload: boolean;
+}
+
+/** Asks as a stranger would, and looks how far it comes and whether its answer leaves. */
+export function askedBy(stranger: string, scene: Scene, coming: Coming): Question {
+  const { ends, uplink, payload, ...asked } = coming;
+  const { protocol, destination, port, realDestination } = asked;
+  const path = fromOutside(ends, uplink.link, wayBackTo(scene, coming, stranger));
+  return {
+    ...asked,
+    stranger,
+    journey: path,
+    neighbours: [realDestination, stranger, uplink.somewhere],
+    async ask(token, session, nth) {
+      const flow: Flow = { protocol, source: stranger, destination, token, port };
+      if (uplink.link.mac === undefined) {
+        return unasked(`${uplink.link.name} has no Ethernet to send a frame by`);
+      }
+      const type = asked.family === 6 ? ETH_P_IPV6 : ETH_P_IP;
+      const enter = (packet: Uint8Array) =>
+        receiveAs(uplink.link.index, frame(uplink.link.mac!, STRANGER_MAC, type, packet));
+      try {
+        enter(ipPacket(flow, { payload: PAYLOAD }));
+      } catch (error) {
+        if (error instanceof SystemError) {
+          return unasked(`no frame can be let in by ${uplink.link.name}: ${error.message}`);
+        }
+        throw error;
+      }
+      const lastLeg = path.legs.at(-1)!;
+      const firstBack = path.legs.find(({ way }) => way === "back")!;
+      const end = performance.now() + WAIT_MS;
+      let isAnswered = protocol !== "udp";
+      while (
+        performance.now() < end && !session.of(token).some((one) => isAt(lastLeg, one, token))
+      ) {
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        isAnswered ||= answerUdp(scene, coming, token, session);
+      }
+      const seen = session.of(token);
+      const at0 = (i: number, way: "there" | "back") => {
+        const legs = path.legs.filter((leg) => leg.way === way);
+        return seen.filter((one) => isAt(legs.at(i)!, one, token));
+      };
+      const arrived = at0(-1, "there").length > 0;
+      const back = at0(-1, "back");
+      // The last hop is also reached when the agent asks who has the stranger's address.
+      const askedFor = [stranger, uplink.somewhere].flatMap((one) => session.about(one))
+        .some((one) => one.at === uplink.link.name && one.direction === "out");
+      const reply = at0(0, "back");
+      const isTcp = protocol === "tcp";
+      const syn = isTcp ? reply.find(({ packet }) => packet.flags & SYN) : undefined;
+      const isTaken = !payload || nth > 0 || !syn ||
+        await isRequestTaken(
+          syn.packet.sequence,
+          flow,
+          enter,
+          () =>
+            session.of(token).filter((one) => isAt(firstBack, one, token)).map(({ packet }) =>
+              packet
+            ),
+        );
+      if (syn) {
+        enter(ipPacket(flow, { flags: RST, sequence: syn.packet.acknowledge }));
+      }
+      if (!arrived) return failed({ kind: "not_arrived" });
+      if (isTcp && reply.some(({ packet }) => packet.flags & RST)) {
+        return failed({ kind: "refused" });
+      }
+      const errors = seen.filter(({ at: where, direction, packet }) =>
+        where === ends.eth.point.name && direction === "out" && packet.protocol === "icmp error"
+      );
+      if (errors.length > 0) return failed({ kind: "refused" });
+      if (reply.length === 0) return failed({ kind: "no_answer" });
+      const strange = back.find(({ packet }) =>
+        packet.protocol === protocol &&
+        (packet.source !== destination || protocol !== "icmp" && packet.sourcePort !== port)
+      );
+      if (strange) {
+        const { source, sourcePort } = strange.packet;
+        return failed({ kind: "untranslated", address: source, port: sourcePort });
+      }
+      if (!isTaken) return failed({ kind: "stuck" });
+      if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
+      return failed({ kind: "answer_lost" });
+    },
+  };
+}
+
+const REQUEST_MS = 400;
+const SEGMENT = 1200;
+
+/** Sends a request on a connection that was begun by hand, and waits until the container has it. */
+async function isRequestTaken(
+  theirs: number,
+  flow: Flow,
+  enter: (packet: Uint8Array) => void,
+  answers: () => Seen[],
+): Promise<boolean> {
+  const first = FIRST_SEQUENCE + 1;
+  const acknowledge = (theirs + 1) >>> 0;
+  enter(ipPacket(flow, { flags: ACK, sequence: first, acknowledge }));
+  for (let at = 0; at < REQUEST.length; at += SEGMENT) {
+    const payload = REQUEST.slice(at, at + SEGMENT);
+    enter(ipPacket(flow, { flags: ACK, sequence: first + at, acknowledge, payload }));
+  }
+  const end = performance.now() + REQUEST_MS;
+  const isOver = ({ flags, acknowledge: taken }: Seen) =>
+    (flags & RST) !== 0 || taken - first >= REQUEST.length;
+  while (!answers().some(isOver)) {
+    if (performance.now() > end) return false;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return true;
+}
+
+/** The link that the answer leaves by, where the agent's own routes lead it out by another one. */
+function wayBackTo(
+  { host, agent }: Scene,
+  { ends: { attached }, uplink, protocol, realDestination, realPort }: Coming,
+  stranger: string,
+): Link {
+  const input = attached.ingress?.index;
+  const route = input === undefined ? "" : host.routeTo(
+    stranger,
+    { source: realDestination, inputLink: input },
+    protocol === "icmp"
+      ? undefined
+      : { protocol: IPPROTO[protocol], sourcePort: realPort, destinationPort: 0 },
+  );
+  const link = typeof route === "string" ? undefined : host.linkAt(route.link);
+  return link && link.index !== input && leadsOut(host, agent.containers, link)
+    ? link
+    : uplink.link;
+}
+
+/** What a server's answer would be, since most servers do not answer to what they do not know. */
+function answerUdp(
+  scene: Scene,
+  { ends, family, realDestination: address, realPort: port }: Coming,
+  token: number,
+  session: Session,
+): boolean {
+  const arrived = session.of(token).find(({ at, direction, packet }) =>
+    at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
+  );
+  if (!arrived) return false;
+  const waiting = listeners("udp", port, scene.inside.netns);
+  if (!waiting.some((one) => accepts(one, { address, family }))) return true;
+  try {
+    sendPacket(scene.inside.netns, {
+      protocol: "udp",
+      source: address,
+      destination: arrived.packet.source,
+      token: port,
+      port: arrived.packet.sourcePort,
+    }, PAYLOAD);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+  return true;
+}
