@@ -10,6 +10,7 @@ import type { Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
 import { routeWords } from "./readers/policy.ts";
+import { rulesOnTheWire } from "./readers/agent_firewall.ts";
 import type { Reader } from "./readers/reader.ts";
 
 /** A router of the agent's, and the route by which it is one. */
@@ -124,9 +125,14 @@ export const silentHop: Reader = {
   name: "a next hop of the agent's that is not there",
   applies: ({ trail: { before, after } }) =>
     before?.direction === "in" && after?.direction === "out" && after.stop.place === "uplink",
-  async read({ scene, kernel, question }) {
+  async read(e) {
+    const { scene, kernel, question } = e;
     const hops = nextHopsOf(scene.host, scene.givenOf(question.family));
-    const answers = await Promise.all(hops.map((hop) => answersOf(scene.host, kernel, hop)));
-    return hops.flatMap((hop, i) => hopCauses(scene.host, hop, answers[i]!));
+    const found = await Promise.all(hops.map(async (hop) => [
+      // Whose answer a rule of the agent drops is not silent.
+      ...await rulesOnTheWire(e, hop.link, hop.gateway),
+      ...hopCauses(scene.host, hop, await answersOf(scene.host, kernel, hop)),
+    ]));
+    return found.flat();
   },
 };

@@ -1,5 +1,5 @@
 /** Ports and echo identifiers by which this program's probes are told from all other packets. */
-import type { Tokens } from "./observe/filter.ts";
+import type { Tokens } from "./packets/filter.ts";
 
 /** Probes of a question: each has a token of its own. */
 export const TRIES = 5;

@@ -238,6 +238,7 @@ export class World {
       blind: [],
       kernel: {
         whoHas: () => Promise.resolve([]),
+        rulesOfAsking: () => Promise.resolve([]),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
         processWith: () => this.holder,

@@ -159,6 +159,15 @@ const CASES: Case[] = [
       destination: "2001:db8:9::1",
     }));
   }, "neighbour_silent neighbour outside"],
+  ["a next hop does not answer who it is", (world) => {
+    world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
+    return to(3)(world);
+  }, "next_hop_silent neighbour outside"],
+  ["a next hop answers, and a rule drops what it says", (world) => {
+    world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
+    world.kernel.rulesOfAsking = () => Promise.resolve([met("accept"), met("drop")]);
+    return to(3)(world);
+  }, "rule_drop iptables agent"],
   ["a frame went to the wrong hardware address", (world) => {
     const e = world.evidence(2);
     e.trail.seen[0]!.to = "02:00:00:00:00:99";
@@ -273,11 +282,11 @@ function port(world: World) {
     realPort: 80,
     realDestination: "10.1.0.2",
     mapped: {
-      attached,
+      ends: { attached },
       mapping,
       address: attached.expected[0]!,
       at: "203.0.113.1",
-      snat: false,
+      mapper: {},
     } as never,
   };
 }

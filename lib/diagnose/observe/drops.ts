@@ -8,7 +8,7 @@
 import { ArrayMap, instruction, TracepointProgram } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
-import type { Tokens } from "./filter.ts";
+import type { Tokens } from "../packets/filter.ts";
 import { type KernelTypes, kernelTypes } from "../../kernel/btf.ts";
 
 /** A packet of a probe that the kernel dropped. */

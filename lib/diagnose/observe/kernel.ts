@@ -13,11 +13,12 @@ import type { Stop } from "../journey.ts";
 import { tryConnect, tryDatagram } from "../packets/connect.ts";
 import { resolveName, TYPE_NS } from "../packets/dns.ts";
 import { tryEcho } from "../packets/echo.ts";
-import { BRIEF, whoHas } from "../packets/who_has.ts";
+import { BRIEF, NO_TOKENS, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { takeTokens } from "../tokens.ts";
 import { programOutput } from "./programs.ts";
 import { namedAddresses } from "./sets.ts";
+import { type RuleMet, Trace } from "./trace.ts";
 
 const CONNECT_MS = 900;
 
@@ -38,6 +39,8 @@ export interface Kernel {
     address: string,
     sender: string | undefined | "nobody",
   ): Promise<readonly string[]>;
+  /** The rules of the agent that such a question meets, and its answer: it is asked anew. */
+  rulesOfAsking(link: Link, address: string): Promise<readonly RuleMet[]>;
   /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
   agentAsks(
     question: Pick<Question, "topic" | "protocol" | "destination" | "port">,
@@ -78,6 +81,7 @@ export function askKernel(): Kernel {
       return answers;
     },
     agentAsks,
+    rulesOfAsking,
     listeners: (netns, protocol, port) => listeners(protocol, port, netns),
     processWith(inode) {
       const owner = socketOwner(inode);
@@ -93,6 +97,14 @@ export function askKernel(): Kernel {
       (await programOutput(undefined, "ip", ["-o", "xfrm", "policy"]) ?? "").split("\n")
         .map((line) => line.replaceAll(/[\\\s]+/g, " ").trim()),
   };
+}
+
+async function rulesOfAsking(link: Link, address: string): Promise<RuleMet[]> {
+  const traced = { tokens: NO_TOKENS, addresses: [address] };
+  using trace = unlessRefused(() => new Trace(traced, [link.name]));
+  if (!trace) return [];
+  await whoHas(undefined, link, address, undefined, BRIEF);
+  return trace.met().filter(({ packet }) => packet?.target === address);
 }
 
 async function agentAsks(

@@ -4,7 +4,7 @@ import { messageOf } from "../../base/error.ts";
 import type { Journey, Stop } from "../journey.ts";
 import { type Counters, countersOf, type Grown, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
-import { probeFilter, type Tokens } from "./filter.ts";
+import { probeFilter, type Tokens } from "../packets/filter.ts";
 import { type Sighting, Tap } from "./tap.ts";
 import { type RuleMet, Trace } from "./trace.ts";
 

@@ -3,7 +3,7 @@ import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
-import { SNAP_BYTES } from "./filter.ts";
+import { SNAP_BYTES } from "../packets/filter.ts";
 
 const ETH_P_ALL = 3;
 const PACKET_OUTGOING = 4;

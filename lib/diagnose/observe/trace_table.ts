@@ -8,7 +8,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import { BatchSocket, NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
 import { addChain, addRule, addTable, type ChainHook, type Table } from "../../nft/changes.ts";
 import { compare, meta, payload, setTrace } from "../../nft/expressions.ts";
-import type { Tokens } from "./filter.ts";
+import type { Tokens } from "../packets/filter.ts";
 
 /** Before everything else, defragmentation by connection tracking (-400) included. */
 const FIRST = -2_000_000_000;

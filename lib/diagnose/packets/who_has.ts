@@ -2,7 +2,7 @@
  * Who has an address on a link, asked by hand from inside a namespace: ARP (RFC 826, RFC 5227), and
  * neighbour discovery (RFC 4861), which the kernel would not do where an entry was made by hand.
  */
-import { addressBytes } from "../../base/ip.ts";
+import { addressBytes, addressText } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import type { Link } from "../../netlink/mod.ts";
@@ -15,13 +15,16 @@ import {
   socketAddress,
 } from "../../kernel/socket.ts";
 import { macBytes } from "../../netlink/link_changes.ts";
-import { ETH_P_ARP, ETH_P_IP, readPacket } from "./frame.ts";
+import { probeFilter } from "./filter.ts";
+import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket } from "./frame.ts";
 
 const ARPHRD_ETHER = 1;
 const REQUEST = 1;
 const IPPROTO_ICMPV6 = 58;
 const SOL_IPV6 = 41, IPV6_MULTICAST_IF = 17, IPV6_MULTICAST_HOPS = 18;
-const SOLICITATION = 135, ADVERTISEMENT = 136;
+const SOLICITATION = 135;
+/** None, where only ARP and neighbour discovery are listened to. */
+export const NO_TOKENS = { first: 0xffff, last: 0 };
 const SOURCE_ADDRESS = 1, TARGET_ADDRESS = 2;
 
 /** How often to ask, and how long each time to wait for an answer, in ms. */
@@ -56,18 +59,20 @@ export async function whoHas(
 ): Promise<string[]> {
   if (link.mac === undefined) return [];
   const isV6 = address.includes(":");
-  using socket = isV6
-    ? Socket.open(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, netns)
-    : Socket.open(AF_PACKET, SOCK_DGRAM, bigEndian(ETH_P_ARP), netns);
+  // It hears on the wire, where an answer is one also if a rule drops it behind that.
+  using wire = Socket.open(AF_PACKET, SOCK_DGRAM, 0, netns);
+  using icmp = isV6 ? Socket.open(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, netns) : undefined;
   const answers = new Set<string>();
   try {
-    const to = isV6 ? groupOf(socket, address, link) : everybodyOn(socket, link);
+    wire.attachFilter(probeFilter(NO_TOKENS, [address]));
+    const everybody = everybodyOn(wire, link, isV6 ? ETH_P_IPV6 : ETH_P_ARP);
+    const to = icmp ? groupOf(icmp, address, link) : everybody;
     const question = isV6 ? solicitation(link.mac, address) : request(link.mac, sender, address);
     for (let attempt = 0; attempt < patience.attempts && answers.size === 0; attempt++) {
-      socket.send(question, `ask who has ${address} on ${link.name}`, to);
+      (icmp ?? wire).send(question, `ask who has ${address} on ${link.name}`, to);
       const ownerOf = (answer: Uint8Array) =>
         isV6 ? advertisedIn(answer, address) : ownerIn(answer, address, sender);
-      await collect(socket, ownerOf, answers, patience.ms);
+      await collect(wire, ownerOf, answers, patience.ms);
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
@@ -114,11 +119,12 @@ export function ownerIn(reply: Uint8Array, address: string, asker: string): stri
     : undefined;
 }
 
-/** The same of a neighbour advertisement, from its ICMPv6 header on. */
-export function advertisedIn(message: Uint8Array, address: string): string | undefined {
-  const isAbout = message.length >= 32 && message[0] === ADVERTISEMENT &&
-    addressBytes(address).every((byte, i) => message[8 + i] === byte);
-  return isAbout && message[24] === TARGET_ADDRESS ? hexPairs(message.subarray(26, 32)) : undefined;
+/** The same of a neighbour advertisement. */
+export function advertisedIn(packet: Uint8Array, address: string): string | undefined {
+  const seen = readPacket(ETH_P_IPV6, packet);
+  const isAbout = packet.length >= 72 && packet[64] === TARGET_ADDRESS &&
+    seen?.protocol === "nd reply" && seen.target === addressText(addressBytes(address));
+  return isAbout ? hexPairs(packet.subarray(66, 72)) : undefined;
 }
 
 /** An ARP request for Ethernet and IPv4. */
@@ -156,18 +162,18 @@ function groupOf(socket: Socket, address: string, { index }: Link): Uint8Array<A
 }
 
 /** struct sockaddr_ll (packet(7)) of everybody on a link, to which the socket is bound. */
-function everybodyOn(socket: Socket, { index, name }: Link): Uint8Array<ArrayBuffer> {
+function everybodyOn(
+  socket: Socket,
+  { index, name }: Link,
+  protocol: number,
+): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(20);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, AF_PACKET, true);
-  view.setUint16(2, ETH_P_ARP);
+  view.setUint16(2, protocol);
   view.setInt32(4, index, true);
   bytes[11] = 6;
   bytes.fill(0xff, 12, 18);
   socket.bind(bytes, name);
   return bytes;
-}
-
-function bigEndian(value: number): number {
-  return ((value & 0xff) << 8) | (value >> 8);
 }

@@ -2,6 +2,7 @@
 import { type Cause, cause, type Fix, type Place, removing, run } from "../../facts/cause.ts";
 import type { RuleRef } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
+import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { firewalldRemedy } from "./firewalld.ts";
@@ -90,6 +91,15 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
       ? removing(`${packet!.source} from the set ${banned.set}`, banned.remove)
       : remove && removing(ref.text, remove),
   );
+}
+
+/**
+ * Who seems silent has answered, if a rule of the agent drops what asks for him or what he says. A packet that
+ * waits for his answer asks by itself only now and then, so he is asked here.
+ */
+export async function rulesOnTheWire(e: Evidence, link: Link, address: string): Promise<Cause[]> {
+  const drop = (await e.kernel.rulesOfAsking(link, address)).find(isDrop);
+  return drop ? [await droppedBy(e, drop)] : [];
 }
 
 async function takenBy(e: Evidence, taken: RuleMet): Promise<Cause> {

@@ -52,6 +52,7 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
   ]],
   [wasAnswered, [
     ...["neighbour_silent", "container_silent", "gateway_silent", "nameserver_absent"] as const,
+    "next_hop_silent",
   ]],
   [
     ({ address }, { trail: { journey, seen } }) =>

@@ -17,7 +17,7 @@ import type { Evidence } from "../evidence.ts";
 import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
-import { droppedBy } from "./agent_firewall.ts";
+import { droppedBy, rulesOnTheWire } from "./agent_firewall.ts";
 import { wayBack } from "./agent_routing.ts";
 import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
@@ -140,11 +140,12 @@ function silent(silence: Silence): Promise<readonly Cause[]> | readonly Cause[] 
   if (isOurs) return containerSilent(silence);
   const taken = enslaved(scene.host, asker.stop.link, [question.family]);
   if (taken.length > 0) return taken;
-  return [cause("neighbour_silent", ["neighbour", "outside"], {
-    device: asker.stop.link.name,
-    address,
-    wanted: question.destination,
-  }, heardText(silence))];
+  const device = asker.stop.link;
+  const values = { device: device.name, address, wanted: question.destination };
+  return firstOf(
+    () => rulesOnTheWire(e, device, address),
+    () => [cause("neighbour_silent", ["neighbour", "outside"], values, heardText(silence))],
+  );
 }
 
 function heardText({ address, about }: Silence): Proof[] {
