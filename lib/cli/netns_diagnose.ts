@@ -8,6 +8,7 @@ import { isBuiltIn } from "../cni/plugin_type.ts";
 import { networkSources } from "./agent_sources.ts";
 import { ofAgent, settledValue } from "./found_values.ts";
 import { bold, print, printError, printJson, progressOf } from "./output.ts";
+import { isProblem } from "../facts/cause.ts";
 import { plain } from "../base/printable.ts";
 import type { Diagnosis } from "../diagnose/diagnose.ts";
 import type { FollowedPacket } from "../diagnose/follow.ts";
@@ -216,7 +217,7 @@ async function printFollowed(call: Call, followed: FollowedPacket): Promise<numb
     const { followedText } = await import("../diagnose/render/text.ts");
     print(followedText(followed));
   }
-  return followed.arrived ? 0 : 1;
+  return followed.arrived && !followed.causes.some(isProblem) ? 0 : 1;
 }
 
 function optionsOf(call: Call) {

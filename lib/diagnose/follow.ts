@@ -25,6 +25,7 @@ import {
   LATE,
   type Question,
 } from "./questions/question.ts";
+import { swallowingHops } from "./paths.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
 
@@ -101,7 +102,14 @@ export async function follow(
     const followed: [Destination, FollowedPacket][] = [];
     for (const one of at.slice(0, MOST_ADDRESSES)) followed.push([one, await followOne(one)]);
     const failed = followed.find(([, { arrived }]) => !arrived);
-    if (!failed) return { ...followed[0]![1], causes: await partialRules() };
+    if (!failed) {
+      // The kernel has chosen one next hop for it, and chooses others for others.
+      const hops = at.map((one) =>
+        swallowingHops(scene.host, askKernel(), { ...one, destination: one.address })
+      );
+      const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
+      return { ...followed[0]![1], causes };
+    }
     const [{ address }, told] = failed;
     const other = followed.find(([, { arrived }]) => arrived)?.[0];
     const [instead] = named.instead ?? [];

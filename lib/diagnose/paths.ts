@@ -1,5 +1,5 @@
 /** The next hops that what containers send may take, each asked who it is: of all uplinks and tables. */
-import { within } from "../base/ip.ts";
+import { familyOfKnown, isAddress, within } from "../base/ip.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause, run } from "../facts/cause.ts";
@@ -9,9 +9,11 @@ import type { Link, Route, Rule } from "../netlink/mod.ts";
 import type { Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
+import type { Question } from "./questions/question.ts";
 import { routeWords } from "./readers/policy.ts";
 import { rulesOnTheWire } from "./readers/agent_firewall.ts";
 import type { Reader } from "./readers/reader.ts";
+import { takeTokens } from "./tokens.ts";
 
 /** A router of the agent's, and the route by which it is one. */
 interface NextHop {
@@ -20,7 +22,11 @@ interface NextHop {
   route: Route;
 }
 
+type Asks = Pick<Kernel, "whoHas" | "isPassedOn">;
+
 const MOST = 16;
+/** Name servers, to which each of several next hops is asked to pass something on. */
+const MOST_SERVERS = 2;
 
 /** Whether a rule may choose the table for a packet of one of these addresses. */
 function chooses(
@@ -61,27 +67,79 @@ function asksThere({ mac, flags }: Link): boolean {
 }
 
 /** Asks all of them, once for the agent: who is silent takes packets that others would have passed on. */
-export async function askNextHops(agent: Agent, kernel: Pick<Kernel, "whoHas">): Promise<Fact> {
+export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
   const name = "the next hops of its routes answer";
-  const own = agent.containers.filter(({ namespaceAlive }) => namespaceAlive)
-    .flatMap(({ attachments }) => attachments).filter(isGateway)
-    .flatMap(networkAddresses).map(({ address }) => address);
+  const all = agent.containers.filter(({ namespaceAlive }) => namespaceAlive)
+    .flatMap(({ attachments }) => attachments);
+  const own = all.filter(isGateway).flatMap(networkAddresses).map(({ address }) => address);
   const hops = nextHopsOf(agent.host, own);
   if (hops.length === 0) return { name, unread: "no route of its leads by one", causes: [] };
   const answers = await Promise.all(hops.map((hop) => answersOf(agent.host, kernel, hop)));
+  const servers = new Set(all.flatMap(({ result }) => result?.dns.nameservers ?? []));
+  const swallowing = [...servers].filter(isAddress).slice(0, MOST_SERVERS).map((destination) =>
+    swallowingHops(agent.host, kernel, { destination, protocol: "tcp", port: 53 })
+  );
   return {
     name,
     saw: hops.map(({ gateway, link }, i) =>
       `${gateway} on ${link.name}: ${answers[i]!.join(", ") || "nobody"}`
     )
       .join("; "),
-    causes: hops.flatMap((hop, i) => hopCauses(agent.host, hop, answers[i]!)),
+    causes: [
+      ...hops.flatMap((hop, i) => hopCauses(agent.host, hop, answers[i]!)),
+      ...(await Promise.all(swallowing)).flat(),
+    ],
   };
+}
+
+/**
+ * The next hops of a route that pass nothing on to an address while others of that route do: who answers
+ * ARP need not forward, and which packets are given to him is for the kernel to choose.
+ */
+export async function swallowingHops(
+  host: Space,
+  kernel: Asks,
+  { destination, protocol, port }: Pick<Question, "destination" | "protocol" | "port">,
+): Promise<Cause[]> {
+  const { route: chosen } = host.wayTo(destination);
+  const route = host.routes.find(({ hops }) =>
+    hops?.some(({ gateway, link }) =>
+      gateway !== undefined && gateway === chosen?.gateway && link === chosen.link
+    )
+  );
+  const family = familyOfKnown(destination);
+  const asked = await Promise.all((route?.hops ?? []).map(async ({ gateway, link: index }) => {
+    const link = host.linkAt(index);
+    const source = link && host.globalsOf(link, family)[0]?.address;
+    if (!gateway || !link || source === undefined || !asksThere(link)) return [];
+    const answers = await answersOf(host, kernel, { gateway, link, route: route! });
+    const mac = host.neighbourNow(gateway, link)?.mac ?? answers[0];
+    if (mac === undefined) return [];
+    const token = takeTokens(1).first;
+    // A datagram that says nothing is answered by nobody.
+    const flow = { protocol: protocol === "udp" ? "icmp" as const : protocol, source, port, token };
+    const isPassed = await kernel.isPassedOn(link, mac, { ...flow, destination });
+    return [{ gateway, device: link.name, mac, isPassed }];
+  }));
+  const passing = asked.flat().find(({ isPassed }) => isPassed);
+  if (!passing) return [];
+  return asked.flat().filter(({ isPassed }) => !isPassed).map(({ gateway, device, mac }) =>
+    cause("next_hop_swallows", ["neighbour", "outside"], {
+      address: gateway,
+      device,
+      route: routeWords(route!, host).join(" "),
+      other: destination,
+      value: passing.gateway,
+    }, [
+      `asked ${destination} by ${mac} (${gateway}): no answer`,
+      `asked ${destination} by ${passing.mac} (${passing.gateway}): an answer`,
+    ])
+  );
 }
 
 function answersOf(
   host: Space,
-  kernel: Pick<Kernel, "whoHas">,
+  kernel: Asks,
   { gateway, link }: NextHop,
 ): Promise<readonly string[]> {
   const all = host.globalsOf(link, gateway.includes(":") ? 6 : 4);

@@ -128,6 +128,8 @@ const WORDS = {
     "the agent hears who has {address} on {device}, and does not answer | look at {other}: ip -d link show {other}, and its arp_ignore, arp_filter and rp_filter",
   next_hop_silent:
     "nobody on {device} answers who has {address}, a next hop of the agent's route {route} | look whether {address} is there; what takes that way is lost until the route is without it",
+  next_hop_swallows:
+    "{address} on {device}, a next hop of the agent's route {route}, passes nothing on to {other}, and {value} does | look whether {address} forwards; what takes that way is lost until the route is without it",
   neighbour_silent:
     "nobody on {device} answers who has {address} | look whether {address} is there, and at the agent's route that leads by it: ip route get {wanted}",
   "neighbour_silent+other":

@@ -239,6 +239,7 @@ export class World {
       kernel: {
         whoHas: () => Promise.resolve([]),
         rulesOfAsking: () => Promise.resolve([]),
+        isPassedOn: () => Promise.resolve(false),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
         processWith: () => this.holder,

@@ -168,6 +168,17 @@ const CASES: Case[] = [
     world.kernel.rulesOfAsking = () => Promise.resolve([met("accept"), met("drop")]);
     return to(3)(world);
   }, "rule_drop iptables agent"],
+  ["one of two next hops passes nothing on", (world) => {
+    const two = [{ gateway: "203.0.113.8", link: 4 }, { gateway: "203.0.113.9", link: 4 }] as never;
+    world.host.routes.push(route("default", 0, { link: undefined, hops: two }));
+    world.host.chosen["203.0.113.2"] = route("203.0.113.2", 4, { gateway: "203.0.113.9" });
+    world.kernel.whoHas = (_, __, asked) =>
+      Promise.resolve(asked === "203.0.113.1" ? [] : [`02:00:00:00:00:0${asked.at(-1)}`]);
+    world.kernel.isPassedOn = (_, mac) => Promise.resolve(mac.endsWith("8"));
+    const e = world.evidence(4);
+    e.trail.seen[3]!.packet = { ...e.trail.seen[3]!.packet, source: "203.0.113.1" };
+    return explain(e);
+  }, "next_hop_swallows neighbour outside"],
   ["a frame went to the wrong hardware address", (world) => {
     const e = world.evidence(2);
     e.trail.seen[0]!.to = "02:00:00:00:00:99";

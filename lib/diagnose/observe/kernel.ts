@@ -10,6 +10,7 @@ import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
+import { isPassedOn } from "../packets/by_hop.ts";
 import { tryConnect, tryDatagram } from "../packets/connect.ts";
 import { resolveName, TYPE_NS } from "../packets/dns.ts";
 import { tryEcho } from "../packets/echo.ts";
@@ -41,6 +42,8 @@ export interface Kernel {
   ): Promise<readonly string[]>;
   /** The rules of the agent that such a question meets, and its answer: it is asked anew. */
   rulesOfAsking(link: Link, address: string): Promise<readonly RuleMet[]>;
+  /** Whether a packet of the agent's is answered where it is given to one station of a link. */
+  isPassedOn: typeof isPassedOn;
   /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
   agentAsks(
     question: Pick<Question, "topic" | "protocol" | "destination" | "port">,
@@ -67,21 +70,26 @@ export interface Kernel {
 /** Asks this machine, and remembers the answers of the wire for one diagnosis. */
 export function askKernel(): Kernel {
   const asked = new Map<string, Promise<readonly string[]>>();
+  const met = new Map<string, Promise<readonly RuleMet[]>>();
   let named: ReturnType<typeof namedAddresses> | undefined;
   return {
     whoHas(netns, link, address, sender) {
       const key = [netns, link.index, address, sender].join();
-      let answers = asked.get(key);
-      if (!answers) {
-        answers = sender === "nobody"
+      const answers = asked.get(key) ??
+        (sender === "nobody"
           ? whoHas(netns, link, address, undefined, BRIEF)
-          : whoHas(netns, link, address, sender);
-        asked.set(key, answers);
-      }
+          : whoHas(netns, link, address, sender));
+      asked.set(key, answers);
       return answers;
     },
     agentAsks,
-    rulesOfAsking,
+    rulesOfAsking(link, address) {
+      const key = [link.index, address].join();
+      const rules = met.get(key) ?? rulesOfAsking(link, address);
+      met.set(key, rules);
+      return rules;
+    },
+    isPassedOn,
     listeners: (netns, protocol, port) => listeners(protocol, port, netns),
     processWith(inode) {
       const owner = socketOwner(inode);

@@ -65,7 +65,7 @@ export async function whoHas(
   const answers = new Set<string>();
   try {
     wire.attachFilter(probeFilter(NO_TOKENS, [address]));
-    const everybody = everybodyOn(wire, link, isV6 ? ETH_P_IPV6 : ETH_P_ARP);
+    const everybody = stationOn(wire, link, isV6 ? ETH_P_IPV6 : ETH_P_ARP);
     const to = icmp ? groupOf(icmp, address, link) : everybody;
     const question = isV6 ? solicitation(link.mac, address) : request(link.mac, sender, address);
     for (let attempt = 0; attempt < patience.attempts && answers.size === 0; attempt++) {
@@ -161,11 +161,12 @@ function groupOf(socket: Socket, address: string, { index }: Link): Uint8Array<A
   return to;
 }
 
-/** struct sockaddr_ll (packet(7)) of everybody on a link, to which the socket is bound. */
-function everybodyOn(
+/** struct sockaddr_ll (packet(7)) of a station on a link, to which the socket is bound. */
+export function stationOn(
   socket: Socket,
   { index, name }: Link,
   protocol: number,
+  mac = "ff:ff:ff:ff:ff:ff",
 ): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(20);
   const view = new DataView(bytes.buffer);
@@ -173,7 +174,7 @@ function everybodyOn(
   view.setUint16(2, protocol);
   view.setInt32(4, index, true);
   bytes[11] = 6;
-  bytes.fill(0xff, 12, 18);
+  bytes.set(macBytes(mac), 12);
   socket.bind(bytes, name);
   return bytes;
 }

@@ -82,7 +82,7 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
 const takesAll: Test = ({ code, mechanism, seen }, { share, failure }) =>
   (share !== undefined || CONNECTED.includes(failure.kind)) &&
   // Of several next hops one is taken by some packets.
-  code !== "next_hop_silent" &&
+  code !== "next_hop_silent" && code !== "next_hop_swallows" &&
   !["listener", "tc", "mtu", "iptables-legacy", "conntrack"].includes(mechanism) &&
   !seen.some((one) => typeof one === "object" && ("rule" in one || "drop" in one));
 

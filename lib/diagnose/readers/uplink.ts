@@ -6,6 +6,7 @@ import { portState } from "../../facts/readers/bridge.ts";
 import { type Attached, pluginOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
+import { swallowingHops } from "../paths.ts";
 import { ofAgent, ruleThat, untrackingCause } from "./changing_rule.ts";
 import { routeCauses } from "./agent_routing.ts";
 import { nearly } from "./nearly.ts";
@@ -21,7 +22,7 @@ export const outside: Reader = {
   applies: isOutside,
   read: (e) =>
     firstOf(
-      ...[back, masquerade, hardware, wire, sharedAddress, size, silent].map((look) => () =>
+      ...[back, masquerade, hardware, wire, sharedAddress, hop, size, silent].map((look) => () =>
         look(e)
       ),
     ),
@@ -136,6 +137,9 @@ async function hardware(e: Evidence): Promise<Cause[]> {
     run(["ip", "neighbour", "del", address, "dev", link.name]),
   )];
 }
+
+/** Of several next hops the one by which it went may pass nothing on. */
+const hop = ({ scene, kernel, question }: Evidence) => swallowingHops(scene.host, kernel, question);
 
 const wire = ({ scene, trail }: Evidence) => withoutPort(scene, trail.before!.stop.link);
 

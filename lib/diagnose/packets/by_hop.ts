@@ -1,0 +1,35 @@
+/** A packet that is given to one router, whichever the routes would choose. */
+import { SystemError } from "../../kernel/libc.ts";
+import { AF_PACKET, SOCK_DGRAM, Socket } from "../../kernel/socket.ts";
+import type { Link } from "../../netlink/mod.ts";
+import { probeFilter } from "./filter.ts";
+import { ETH_P_IP, ETH_P_IPV6, type Flow, ipPacket, readPacket } from "./frame.ts";
+import { stationOn } from "./who_has.ts";
+
+const ATTEMPTS = 3;
+const ANSWER_MS = 300;
+
+/** Whether a packet of the agent's is answered by its destination where this station gets it. */
+export async function isPassedOn(link: Link, mac: string, flow: Flow): Promise<boolean> {
+  const { token, destination } = flow;
+  const protocol = destination.includes(":") ? ETH_P_IPV6 : ETH_P_IP;
+  const buffer = new Uint8Array(256);
+  using socket = Socket.open(AF_PACKET, SOCK_DGRAM, 0);
+  try {
+    socket.attachFilter(probeFilter({ first: token, last: token }, []));
+    const to = stationOn(socket, link, protocol, mac);
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      socket.send(ipPacket(flow), `ask ${destination} by ${mac}`, to);
+      const end = performance.now() + ANSWER_MS;
+      while (performance.now() < end && await socket.readable(end - performance.now())) {
+        const length = socket.receive(buffer, `hear from ${destination}`) ?? 0;
+        const seen = readPacket(protocol, buffer.subarray(0, length));
+        if (seen?.source === destination && seen.destinationPort === token) return true;
+      }
+    }
+  } catch (error) {
+    // A link that goes down meanwhile passes nothing on.
+    if (!(error instanceof SystemError)) throw error;
+  }
+  return false;
+}
