@@ -11,8 +11,8 @@ import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
 import type { Question } from "./questions/question.ts";
 import { routeWords } from "./readers/policy.ts";
-import { rulesOnTheWire } from "./readers/agent_firewall.ts";
-import type { Reader } from "./readers/reader.ts";
+import { ruleAgainst } from "./readers/agent_firewall.ts";
+import { firstOf, type Reader } from "./readers/reader.ts";
 import { takeTokens } from "./tokens.ts";
 
 /** A router of the agent's, and the route by which it is one. */
@@ -22,7 +22,7 @@ interface NextHop {
   route: Route;
 }
 
-type Asks = Pick<Kernel, "whoHas" | "isPassedOn">;
+type Asks = Pick<Kernel, "whoHas" | "isPassedOn" | "dropOfAsking">;
 
 const MOST = 16;
 /** Name servers, to which each of several next hops is asked to pass something on. */
@@ -85,10 +85,10 @@ export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
       `${gateway} on ${link.name}: ${answers[i]!.join(", ") || "nobody"}`
     )
       .join("; "),
-    causes: [
-      ...hops.flatMap((hop, i) => hopCauses(agent.host, hop, answers[i]!)),
-      ...(await Promise.all(swallowing)).flat(),
-    ],
+    causes: (await Promise.all([
+      ...hops.map((hop, i) => hopCauses(agent.host, kernel, hop, answers[i]!)),
+      ...swallowing,
+    ])).flat(),
   };
 }
 
@@ -150,18 +150,21 @@ function answersOf(
 }
 
 /** What the answers to one next hop say. */
-export function hopCauses(
+export async function hopCauses(
   host: Space,
+  kernel: Asks,
   { gateway, link, route }: NextHop,
   answers: readonly string[],
-): Cause[] {
+): Promise<Cause[]> {
   const entry = host.neighbourNow(gateway, link);
   const isFixed = entry?.state === "PERMANENT";
   const about = { address: gateway, device: link.name };
   const asked = { asked: gateway, on: link.name, answers };
   // Whom somebody has entered by hand may be one that answers nobody.
   if (answers.length === 0) {
-    return isFixed ? [] : [cause(
+    if (isFixed) return [];
+    const dropped = await ruleAgainst(kernel, link, gateway);
+    return dropped.length > 0 ? dropped : [cause(
       "next_hop_silent",
       ["neighbour", "outside"],
       { ...about, route: routeWords(route, host).join(" ") },
@@ -186,11 +189,15 @@ export const silentHop: Reader = {
   async read(e) {
     const { scene, kernel, question } = e;
     const hops = nextHopsOf(scene.host, scene.givenOf(question.family));
-    const found = await Promise.all(hops.map(async (hop) => [
-      // Whose answer a rule of the agent drops is not silent.
-      ...await rulesOnTheWire(e, hop.link, hop.gateway),
-      ...hopCauses(scene.host, hop, await answersOf(scene.host, kernel, hop)),
-    ]));
+    const found = await Promise.all(hops.map(async (hop) => {
+      const answers = await answersOf(scene.host, kernel, hop);
+      // Who is heard on the wire may be kept from the agent behind it.
+      const isKnown = scene.host.neighbourNow(hop.gateway, hop.link)?.mac !== undefined;
+      return await firstOf(
+        () => hopCauses(scene.host, kernel, hop, answers),
+        () => isKnown ? [] : ruleAgainst(kernel, hop.link, hop.gateway),
+      );
+    }));
     return found.flat();
   },
 };

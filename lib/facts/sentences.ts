@@ -7,11 +7,14 @@ export function textOf(about: Cause): string {
   return wordsOf(about.code, about)[0]!;
 }
 
-/** What to do about it: commands to paste, and what they can't do. */
+/** What to do about it: one line to paste, or what to look at where no command mends it. */
 export function remedyOf(about: Cause): string {
-  const [, remedy] = wordsOf(about.code, about);
-  const commands = commandsText(about.fix);
-  return [...commands === "" ? [] : [commands], ...remedy === undefined ? [] : [remedy]].join(": ");
+  return about.fix ? commandsText(about.fix) : wordsOf(about.code, about)[1] ?? "";
+}
+
+/** What is to be known of the commands of a remedy, if there are any. */
+export function adviceOf({ fix, ...about }: Cause): string | undefined {
+  return fix && wordsOf(about.code, about)[1];
 }
 
 /** In a few words, for a column: `address lost: eth0 10.1.0.2/16`. */
@@ -21,8 +24,8 @@ export function briefOf({ code, device, address, network, port }: Cause): string
 }
 
 /** The commands of a fix in one line, for a shell. */
-export function commandsText(fix: Fix | undefined): string {
-  return (fix?.commands ?? []).map(shellText).join(" && ");
+export function commandsText({ commands }: Fix): string {
+  return commands.map(shellText).join(" && ");
 }
 
 /** A command for a shell, for people to read and paste. */

@@ -91,9 +91,9 @@ const WORDS = {
   "duplicate_address/DNS server inside":
     "{container} has the address of its DNS server, {address}, itself, on {device}: it asks itself",
   "duplicate_address/DNS server":
-    "{address}, the DNS server of {container}, is also an address of the agent, on {device}: what is for the server the agent takes itself",
+    "{address}, the DNS server of {container}, is also an address of the agent, on {device}: what is for the server the agent takes itself | take it from the agent if nobody needs it there, or name another server",
   "duplicate_address/agent":
-    "{address} of {container} is also the agent's, on {device}: what is for the container the agent takes itself",
+    "{address} of {container} is also the agent's, on {device}: what is for the container the agent takes itself | take {address} out of the range of the container's network if the agent needs it, and start the container anew",
   "duplicate_address+other":
     "{address} of {container} is also container {other}'s | restart one of the two, and look why the address was given twice: two networks with overlapping ranges, or an IPAM store that was emptied",
   "duplicate_address+container":
@@ -101,6 +101,8 @@ const WORDS = {
   duplicate_mac:
     "{device} of {container} and {other} have one hardware address, {mac}: the bridge takes what is for the container itself | give one of them another: ip link set {other} address …",
   gateway_moved: "the gateway's address {gateway} is on {device} instead of {wanted}",
+  "gateway_moved+other":
+    "the gateway's address {gateway} is on {device} instead of {wanted}: it is also the gateway of network {other} | give one of the two networks another range, and start its containers anew",
   gateway_mask:
     "{device} has the gateway's address as {address}, and its network is {wanted}: the containers are outside of it",
   gateway_address_lost:

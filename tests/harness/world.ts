@@ -238,7 +238,7 @@ export class World {
       blind: [],
       kernel: {
         whoHas: () => Promise.resolve([]),
-        rulesOfAsking: () => Promise.resolve([]),
+        dropOfAsking: () => Promise.resolve(undefined),
         isPassedOn: () => Promise.resolve(false),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,

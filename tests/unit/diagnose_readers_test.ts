@@ -1,7 +1,7 @@
 /** What readers make of evidence: tables, without a kernel. */
 import { assert, assertEquals } from "@std/assert";
 import { type Cause, cause, type Proof, type Values } from "../../lib/facts/cause.ts";
-import { remedyOf, textOf } from "../../lib/facts/sentences.ts";
+import { textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
@@ -165,7 +165,10 @@ const CASES: Case[] = [
   }, "next_hop_silent neighbour outside"],
   ["a next hop answers, and a rule drops what it says", (world) => {
     world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
-    world.kernel.rulesOfAsking = () => Promise.resolve([met("accept"), met("drop")]);
+    world.kernel.dropOfAsking = async () => ({
+      met: met("drop"),
+      rule: await world.evidence(3).ruleOf(met("drop")),
+    });
     return to(3)(world);
   }, "rule_drop iptables agent"],
   ["one of two next hops passes nothing on", (world) => {
@@ -409,7 +412,7 @@ Deno.test("each code has a sentence without a gap, and a remedy or commands", ()
     const [code, why] = key.split(/[/+]/) as [Code, string?];
     const own = key.includes("/") ? { ...values, why } : key.includes("+") ? values : bare;
     const one = cause(code, ["route", "agent"], own, [], { commands: [["true"]] });
-    const text = textOf(one) + remedyOf({ ...one, ...values, why: own.why });
+    const text = textOf(one) + wordsOf(code, { ...one, ...values, why: own.why }).join();
     assert(!/[{}[\]]|\[object/.test(text.replace('"routes": [{ "dst": "0.0.0.0/0" }]', "")), text);
     assert(!text.includes(" | "), text);
   }

@@ -18,6 +18,7 @@ import { BRIEF, NO_TOKENS, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { takeTokens } from "../tokens.ts";
 import { programOutput } from "./programs.ts";
+import { type KnownRule, KnownRules } from "./rules.ts";
 import { namedAddresses } from "./sets.ts";
 import { type RuleMet, Trace } from "./trace.ts";
 
@@ -26,6 +27,12 @@ const CONNECT_MS = 900;
 export interface Holder {
   text: string;
   hindrance?: { what: Hindrance; seen: string };
+}
+
+/** A rule that has dropped something. */
+export interface Dropped {
+  met: RuleMet;
+  rule: KnownRule;
 }
 
 export interface Kernel {
@@ -40,8 +47,8 @@ export interface Kernel {
     address: string,
     sender: string | undefined | "nobody",
   ): Promise<readonly string[]>;
-  /** The rules of the agent that such a question meets, and its answer: it is asked anew. */
-  rulesOfAsking(link: Link, address: string): Promise<readonly RuleMet[]>;
+  /** The rule of the agent that drops such a question, or its answer: it is asked anew. */
+  dropOfAsking(link: Link, address: string): Promise<Dropped | undefined>;
   /** Whether a packet of the agent's is answered where it is given to one station of a link. */
   isPassedOn: typeof isPassedOn;
   /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
@@ -70,7 +77,7 @@ export interface Kernel {
 /** Asks this machine, and remembers the answers of the wire for one diagnosis. */
 export function askKernel(): Kernel {
   const asked = new Map<string, Promise<readonly string[]>>();
-  const met = new Map<string, Promise<readonly RuleMet[]>>();
+  const dropped = new Map<string, Promise<Dropped | undefined>>();
   let named: ReturnType<typeof namedAddresses> | undefined;
   return {
     whoHas(netns, link, address, sender) {
@@ -83,11 +90,11 @@ export function askKernel(): Kernel {
       return answers;
     },
     agentAsks,
-    rulesOfAsking(link, address) {
+    dropOfAsking(link, address) {
       const key = [link.index, address].join();
-      const rules = met.get(key) ?? rulesOfAsking(link, address);
-      met.set(key, rules);
-      return rules;
+      const drop = dropped.get(key) ?? dropOfAsking(link, address);
+      dropped.set(key, drop);
+      return drop;
     },
     isPassedOn,
     listeners: (netns, protocol, port) => listeners(protocol, port, netns),
@@ -107,12 +114,14 @@ export function askKernel(): Kernel {
   };
 }
 
-async function rulesOfAsking(link: Link, address: string): Promise<RuleMet[]> {
+async function dropOfAsking(link: Link, address: string): Promise<Dropped | undefined> {
   const traced = { tokens: NO_TOKENS, addresses: [address] };
   using trace = unlessRefused(() => new Trace(traced, [link.name]));
-  if (!trace) return [];
   await whoHas(undefined, link, address, undefined, BRIEF);
-  return trace.met().filter(({ packet }) => packet?.target === address);
+  const met = trace?.met().find(({ packet, verdict }) =>
+    packet?.target === address && verdict === "drop"
+  );
+  return met && { met, rule: await new KnownRules().of(met) };
 }
 
 async function agentAsks(

@@ -3,6 +3,7 @@ import { type Cause, cause, type Fix, type Place, removing, run } from "../../fa
 import type { RuleRef } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
+import type { Kernel } from "../observe/kernel.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { firewalldRemedy } from "./firewalld.ts";
@@ -97,9 +98,21 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
  * Who seems silent has answered, if a rule of the agent drops what asks for him or what he says. A packet that
  * waits for his answer asks by itself only now and then, so he is asked here.
  */
-export async function rulesOnTheWire(e: Evidence, link: Link, address: string): Promise<Cause[]> {
-  const drop = (await e.kernel.rulesOfAsking(link, address)).find(isDrop);
-  return drop ? [await droppedBy(e, drop)] : [];
+export async function ruleAgainst(
+  kernel: Pick<Kernel, "dropOfAsking">,
+  link: Link,
+  address: string,
+): Promise<Cause[]> {
+  const dropped = await kernel.dropOfAsking(link, address);
+  if (!dropped) return [];
+  const { met: { packet }, rule: { ref, mechanism, remove } } = dropped;
+  return [cause(
+    ref.handle === undefined ? "policy_drop" : "rule_drop",
+    [mechanism, "agent"],
+    { rule: ref, why: what(packet?.protocol) },
+    [{ rule: ref, verdict: "drop" }, `${packet?.protocol} about ${address} on ${link.name}`],
+    remove && removing(ref.text, remove),
+  )];
 }
 
 async function takenBy(e: Evidence, taken: RuleMet): Promise<Cause> {

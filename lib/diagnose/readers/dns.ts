@@ -8,6 +8,7 @@ import {
   removing,
   type Values,
 } from "../../facts/cause.ts";
+import { takenFrom } from "../../facts/readers/address.ts";
 import { isWithoutServer } from "../../facts/readers/files.ts";
 import type { Scene } from "../../facts/scene.ts";
 import type { Code } from "../../facts/words.ts";
@@ -134,10 +135,7 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
     ["duplicate", "agent"],
     { container: scene.name, address: server, device: owner.name, why: "DNS server" },
     [{ asked: server, on: way.link.name, answers }],
-    removing(
-      `${server}/${length} from the agent`,
-      ["ip", "address", "del", `${server}/${length}`, "dev", owner.name],
-    ),
+    takenFrom(scene, owner, `${server}/${length}`),
   )];
 }
 

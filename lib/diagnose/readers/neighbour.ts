@@ -17,7 +17,7 @@ import type { Evidence } from "../evidence.ts";
 import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
-import { droppedBy, rulesOnTheWire } from "./agent_firewall.ts";
+import { droppedBy, ruleAgainst } from "./agent_firewall.ts";
 import { wayBack } from "./agent_routing.ts";
 import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
@@ -143,7 +143,7 @@ function silent(silence: Silence): Promise<readonly Cause[]> | readonly Cause[] 
   const device = asker.stop.link;
   const values = { device: device.name, address, wanted: question.destination };
   return firstOf(
-    () => rulesOnTheWire(e, device, address),
+    () => ruleAgainst(e.kernel, device, address),
     () => [cause("neighbour_silent", ["neighbour", "outside"], values, heardText(silence))],
   );
 }

@@ -1,6 +1,6 @@
 /** A cause and a diagnosis in the form of their JSON (docs/schemas), with all sentences made. */
 import type { Cause, Fix } from "../../facts/cause.ts";
-import { commandsText, proofText, remedyOf, textOf } from "../../facts/sentences.ts";
+import { adviceOf, commandsText, proofText, remedyOf, textOf } from "../../facts/sentences.ts";
 import type { AgentDiagnosis } from "../all.ts";
 import type { Asked, Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
@@ -16,6 +16,7 @@ export type FindingJson = ReturnType<typeof findingJson>;
 /** What comes from outside may be of any length; a finding is not. */
 export function findingJson(cause: Cause) {
   const { code, level, mechanism, place, seen, fix, consequenceOf, ...about } = cause;
+  const advice = adviceOf(cause);
   return {
     code,
     level,
@@ -24,6 +25,7 @@ export function findingJson(cause: Cause) {
     text: cut(textOf(cause)),
     evidence: seen.slice(0, MOST_EVIDENCE).map((proof) => cut(proofText(proof))),
     remedy: cut(remedyOf(cause), MOST_REMEDY),
+    ...advice === undefined ? {} : { advice: cut(advice) },
     ...fix ? { fix: fixJson(fix) } : {},
     ...consequenceOf ? { consequenceOf } : {},
     about,

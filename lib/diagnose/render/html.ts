@@ -109,11 +109,13 @@ function container({ id, diagnosis }: Row): string {
 }
 
 function findingHtml(
-  { level, text, evidence, remedy, code, mechanism, place, consequenceOf }: FindingJson,
+  { level, text, evidence, remedy, advice, code, mechanism, place, consequenceOf }: FindingJson,
 ): string {
   return `<div class="finding ${level}"><p><strong>${html(text)}</strong></p><ul>${
     evidence.map((one) => `<li>${html(one)}</li>`).join("")
-  }</ul><p>${html(remedy)}</p><p class="dim"><code>${html(code)}</code> (${mechanism} at ${place})${
+  }</ul><p>${html(remedy)}</p>${
+    advice === undefined ? "" : `<p>${html(advice)}</p>`
+  }<p class="dim"><code>${html(code)}</code> (${mechanism} at ${place})${
     consequenceOf ? `, a consequence of <code>${html(consequenceOf)}</code>` : ""
   }</p></div>`;
 }

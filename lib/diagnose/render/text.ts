@@ -54,10 +54,16 @@ function askedText(asked: DiagnosisJson["asked"]): string {
   return [`asked${missing > 0 ? ` (– could not be asked: ${missing})` : ""}:`, ...lines].join("\n");
 }
 
-function details({ code, mechanism, place, evidence, remedy, fix }: FindingJson): string {
+/** A remedy alone on its line, to be pasted. */
+function remedyText({ remedy, advice }: FindingJson): string[] {
+  return [`  do      ${remedy}`, ...advice === undefined ? [] : [`  note    ${advice}`]];
+}
+
+function details(finding: FindingJson): string {
+  const { code, mechanism, place, evidence, fix } = finding;
   return [
     ...evidence.map((one) => `  seen    ${one}`),
-    `  do      ${remedy}`,
+    ...remedyText(finding),
     ...fix?.removes ? [`  removes ${fix.removes}`] : [],
     `  code    ${code} (${mechanism} at ${place})`,
   ].map(plain).join("\n");
@@ -79,16 +85,16 @@ export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Stron
   ]);
   const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
   const causes = groups.map(({ cause, ids, isAgents }) => {
-    const { text, remedy } = findingJson(cause);
+    const finding = findingJson(cause);
     const who = [
       ...isAgents ? [agent] : [],
       ...ids.length === 1 ? [ids[0]!] : ids.length > 1 ? [`${ids.length} containers`] : [],
     ].join(", ");
     const named = ids.length > 1 ? [`  of      ${plain(ids.join(", "))}`] : [];
     return [
-      `${strong(plain(who))}: ${plain(text)}`,
+      `${strong(plain(who))}: ${plain(finding.text)}`,
       ...named,
-      `  do      ${plain(remedy)}`,
+      ...remedyText(finding).map(plain),
     ].join("\n");
   });
   const matrix = rows.length === 0
@@ -105,10 +111,10 @@ export function followedText(followed: FollowedPacket): string {
     `${marks[outcome]} ${name}`,
     ...evidence.map((one) => `    ${one}`),
   ]);
-  const causes = findings.flatMap(({ level, text, evidence, remedy }, i) => [
-    `${level === "hint" ? "worth a look" : i === 0 ? "cause" : "also"}: ${text}`,
-    ...evidence.map((one) => `  seen    ${one}`),
-    `  do      ${remedy}`,
+  const causes = findings.flatMap((one, i) => [
+    `${one.level === "hint" ? "worth a look" : i === 0 ? "cause" : "also"}: ${one.text}`,
+    ...one.evidence.map((proof) => `  seen    ${proof}`),
+    ...remedyText(one),
   ]);
   const beyond = there
     ? [

@@ -1,9 +1,10 @@
 /** The container's addresses: lost, changed, refused, or somebody else's too. */
-import type { Address } from "../../netlink/mod.ts";
+import { familyOfKnown } from "../../base/ip.ts";
+import type { Address, Link } from "../../netlink/mod.ts";
 import { hostEnd, NamespaceView } from "../../netlink/view.ts";
 import type { Container } from "../../containers/inventory.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
-import { type Cause, cause, hint, inNetns, type Proof, removing, run } from "../cause.ts";
+import { type Cause, cause, type Fix, hint, inNetns, type Proof, removing, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { unlessRefused } from "../unless.ts";
@@ -69,6 +70,24 @@ export function missingOf(scene: Scene, attached: Attached, family: 4 | 6): Caus
   }));
 }
 
+/**
+ * Takes an address from the agent, as nothing of its network needs it: it is no gateway of containers', and
+ * not the one that its link has.
+ *
+ * @param whole with its mask
+ */
+export function takenFrom({ host, agent }: Scene, link: Link, whole: string): Fix | undefined {
+  const [address] = whole.split("/");
+  const isGateway = agent.containers.flatMap(({ attachments }) => attachments)
+    .flatMap(networkAddresses).some(({ gateway }) => gateway === address);
+  const others = host.globalsOf(link, familyOfKnown(whole)).filter((one) =>
+    one.address !== address
+  );
+  return isGateway || others.length === 0 && link.kind !== "loopback"
+    ? undefined
+    : removing(`${whole} from the agent`, ["ip", "address", "del", whole, "dev", link.name]);
+}
+
 /** An address or a hardware address of the container's that the agent has too. */
 export function sharedWithAgent(scene: Scene, attached: Attached): Cause[] {
   const { host, name: container } = scene;
@@ -83,7 +102,7 @@ export function sharedWithAgent(scene: Scene, attached: Attached): Cause[] {
       ["duplicate", "agent"],
       { container, family, address, device: owner.name, why: "agent" },
       [`ip address: ${address} on ${owner.name}`],
-      removing(`${whole} from the agent`, ["ip", "address", "del", whole, "dev", owner.name]),
+      takenFrom(scene, owner, whole),
     )];
   });
   const mac = link?.mac;

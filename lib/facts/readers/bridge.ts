@@ -3,7 +3,8 @@ import { networkText } from "../../base/ip.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import { type Cause, cause, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
-import { type Attached, pluginOf, type Scene } from "../scene.ts";
+import { networkAddresses } from "../../containers/network_address.ts";
+import { type Attached, bridgeOf, pluginOf, type Scene } from "../scene.ts";
 
 export function readBridges(scene: Scene): Look {
   const on = scene.interfaces.filter(({ bridge }) => bridge !== undefined);
@@ -74,7 +75,7 @@ export function portState(
 }
 
 /** A bridge that is its network's gateway must have the gateway's address, with its mask. */
-export function gatewayCauses({ host }: Scene, attached: Attached, of: 4 | 6): Cause[] {
+export function gatewayCauses({ host, agent }: Scene, attached: Attached, of: 4 | 6): Cause[] {
   const { expected, checkpoint, bridge, routedByAgent } = attached;
   const link = bridge?.link;
   if (!link || !routedByAgent || !checkpoint) return [];
@@ -113,15 +114,21 @@ export function gatewayCauses({ host }: Scene, attached: Attached, of: 4 | 6): C
         run(remove, ["ip", "address", "add", wanted, "dev", link.name]),
       )];
     }
+    const other = agent.containers.flatMap(({ attachments }) => attachments).find((one) =>
+      bridgeOf(one) === owner.name && networkAddresses(one).some((has) => has.gateway === gateway)
+    )?.network;
     return [cause(
       "gateway_moved",
       ["address", "bridge"],
-      { family, device: owner.name, gateway, wanted: link.name },
+      { family, device: owner.name, gateway, wanted: link.name, other },
       [makes],
-      {
-        ...run(remove, ["ip", "address", "add", wanted, "dev", link.name]),
-        removes: `${gateway} from ${owner.name}, whose network may need it`,
-      },
+      // It is not taken from containers that live by it.
+      other === undefined
+        ? {
+          ...run(remove, ["ip", "address", "add", wanted, "dev", link.name]),
+          removes: `${gateway} from ${owner.name}`,
+        }
+        : undefined,
     )];
   });
 }
