@@ -86,7 +86,8 @@ Deno.test("a finding names the rule, and has evidence and a remedy that follows"
   assertStringIncludes(first.text, `-A FORWARD -s ${clinic.address}/32 -j DROP`);
   assertStringIncludes(first.evidence.join(), "the kernel's trace: ip filter FORWARD");
   assertStringIncludes(first.evidence.join(), `arriving on ${BRIDGE}; never seen leaving by wan0`);
-  assertStringIncludes(
+  // One line to paste, and nothing behind it.
+  assertEquals(
     first.remedy,
     `iptables -w -t filter -D FORWARD -s ${clinic.address}/32 -j DROP`,
   );
