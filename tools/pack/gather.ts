@@ -7,25 +7,34 @@
 import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 
+/** Bytes below which a script of its own costs more, some tenth of a millisecond, than it spares. */
+const SMALL = 8 << 10;
 /** The bundle's file of `main.ts`. */
 const ENTRY_MODULE = "main.js";
 
-/** The sources with which each of these calls begins, and those that it loads on its way. */
-const CALLS: Readonly<Record<string, readonly string[]>> = {
-  version: ["main.ts", "lib/cni/plugin_main.ts"],
-  attach: [
-    "main.ts",
-    "lib/cni/plugin_main.ts",
-    "lib/cni/history.ts",
-    "plugins/port_mapper/plugin.ts",
-    "plugins/bridge/plugin.ts",
-    "plugins/host_local/plugin.ts",
-    "lib/firewall/firewall.ts",
-    "lib/firewall/masquerade_table.ts",
-    "lib/ports/iptables.ts",
-    "lib/ports/nftables.ts",
-    "lib/ports/strangers.ts",
-  ],
+const PLUGIN = ["main.ts", "lib/cni/plugin_main.ts"];
+const BRIDGE = ["plugins/bridge/plugin.ts", "plugins/host_local/plugin.ts"];
+const RULES = ["lib/firewall/firewall.ts", "lib/firewall/masquerade_table.ts"];
+const PORTS = [
+  ...RULES,
+  "lib/ports/iptables.ts",
+  "lib/ports/nftables.ts",
+  "lib/ports/strangers.ts",
+];
+const called = (...sources: string[]) => [...PLUGIN, "lib/cni/history.ts", ...sources];
+
+/**
+ * The sources with which each of these calls begins, and those that it loads on its way. A list of plugins
+ * is a process for each of them, of which podman's has four.
+ */
+export const CALLS: Readonly<Record<string, readonly string[]>> = {
+  version: PLUGIN,
+  mapper: called("plugins/port_mapper/plugin.ts", ...BRIDGE, ...PORTS),
+  bridge: called(...BRIDGE, ...RULES),
+  portmap: called("plugins/portmap/plugin.ts", ...PORTS),
+  firewall: called("plugins/firewall/plugin.ts", ...RULES),
+  tuning: called("plugins/tuning/plugin.ts"),
+  loopback: called("plugins/loopback/plugin.ts"),
   exec: [
     "main.ts",
     "lib/cli/main.ts",
@@ -48,7 +57,21 @@ export async function gather(modules: string, output: string): Promise<void> {
   );
   const callsOf = (file: string) =>
     reached.filter(([, files]) => files.has(file)).map(([call]) => call).join("-");
-  const groups = [...new Set(bundle.files.map(callsOf))].filter((name) => name !== "");
+  const sizes = new Map<string, number>();
+  for (const file of bundle.files) {
+    const calls = callsOf(file);
+    if (calls !== "" && !bundle.entries.has(file)) {
+      sizes.set(calls, (sizes.get(calls) ?? 0) + bundle.sizeOf(file));
+    }
+  }
+  const large = [...sizes.keys()].filter((calls) => sizes.get(calls)! >= SMALL);
+  /** The script of what these calls need: where that is little, the one of the fewest calls more. */
+  const scriptOf = (calls: string) =>
+    calls === ""
+      ? ""
+      : large.filter((of) => calls.split("-").every((call) => of.split("-").includes(call)))
+        .toSorted((a, b) => a.split("-").length - b.split("-").length)[0] ?? calls;
+  const groups = [...new Set([...sizes.keys()].map(scriptOf))];
 
   const build = await rolldown({
     input: `${modules}/${ENTRY_MODULE}`,
@@ -74,7 +97,8 @@ export async function gather(modules: string, output: string): Promise<void> {
       includeDependenciesRecursively: false,
       groups: groups.map((name) => ({
         name,
-        test: (id: string) => !bundle.entries.has(fileOf(id)) && callsOf(fileOf(id)) === name,
+        test: (id: string) =>
+          !bundle.entries.has(fileOf(id)) && scriptOf(callsOf(fileOf(id))) === name,
       })),
     },
   });
@@ -86,7 +110,8 @@ export async function gather(modules: string, output: string): Promise<void> {
       directly(script.code)
     }\n})\n`;
     // The whole file is read at each start, half a mebibyte in a millisecond.
-    const isRare = script.moduleIds.every((id) => isModule(id) && callsOf(fileOf(id)) === "");
+    const own = script.moduleIds.filter(isModule);
+    const isRare = own.length > 0 && own.every((id) => callsOf(fileOf(id)) === "");
     await Deno.writeFile(path, isRare ? gzipSync(body) : new TextEncoder().encode(body));
     if (!isRare) await Deno.writeFile(`${path}.made`, new Uint8Array());
   }
@@ -113,6 +138,7 @@ const isModule = (id: string) => id.startsWith("/");
 
 interface Bundle {
   files: string[];
+  sizeOf(file: string): number;
   /** What is loaded by itself: the program's entry, and what `import()` names. */
   entries: ReadonlySet<string>;
   /** The files that hold these sources, with all that they import at once. */
@@ -153,6 +179,7 @@ function readBundle(directory: string): Bundle {
   const doors = [...entries].filter((file) => !/^\/\/ /m.test(texts.get(file)!));
   return {
     files: [...texts.keys()],
+    sizeOf: (file) => texts.get(file)!.length,
     entries,
     reachedFrom(sources) {
       const reached = new Set<string>();

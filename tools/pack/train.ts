@@ -34,64 +34,90 @@ async function train(trainer: string, scripts: string): Promise<string[]> {
   return failures;
 }
 
+/** What frameworks call: the port mapper; a pod's loopback; and the list that podman and nerdctl make. */
 function calls(netns: string): Call[] {
-  const attachments = ["nftables", "iptables"].flatMap((backend, i) =>
-    ["ADD", "DEL"].map((command): Call => ({
-      words: ["mesos-cni-port-mapper"],
-      env: plugin(command, netns),
-      stdin: JSON.stringify(config(backend, i)),
-      code: 0,
-    }))
-  );
-  return [
-    {
-      words: ["bridge"],
-      env: { CNI_COMMAND: "VERSION" },
-      stdin: '{"cniVersion": "1.0.0"}',
-      code: 0,
+  const call = (command: string, config: Config): Call => ({
+    words: [config.type],
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: ID,
+      CNI_NETNS: netns,
+      CNI_IFNAME: "eth0",
+      CNI_PATH: "/run/trained",
     },
-    ...attachments,
+    stdin: JSON.stringify(config),
+    code: 0,
+  });
+  const lists = ["nftables", "iptables"].flatMap((backend, i) => [
+    [mapper(backend, i)],
+    list(backend, i + 2, netns),
+  ]);
+  return [
+    call("VERSION", { cniVersion: "1.0.0", name: "trained", type: "bridge" }),
+    ...[[loopback], ...lists].flatMap((list) => [
+      ...list.map((config) => call("ADD", config)),
+      ...list.toReversed().map((config) => call("DEL", config)),
+    ]),
     // Becoming the command would end the program before it has written anything.
     { words: ["mesos-cni", "netns", "exec", ID, "--", "/no/such/program"], code: 127 },
   ];
 }
 
-function plugin(command: string, netns: string): Record<string, string> {
+interface Config {
+  cniVersion: string;
+  name: string;
+  type: string;
+  [field: string]: unknown;
+}
+
+const loopback: Config = { cniVersion: "1.0.0", name: "trained", type: "loopback" };
+
+function mapper(backend: string, index: number): Config {
+  const { cniVersion, name, ...delegate } = bridge(backend, index);
   return {
-    CNI_COMMAND: command,
-    CNI_CONTAINERID: ID,
-    CNI_NETNS: netns,
-    CNI_IFNAME: "eth0",
-    CNI_PATH: "/run/trained",
+    ...{ cniVersion, name, backend, delegate },
+    type: "mesos-cni-port-mapper",
+    chain: "TRAINED",
+    excludeDevices: [delegate.bridge],
+    runtimeConfig,
   };
 }
 
-function config(backend: string, index: number) {
+function list(backend: string, index: number, netns: string): Config[] {
+  const first = bridge(backend, index);
+  const { cniVersion, name } = first;
+  const interfaces = [{ name: first.bridge }, { name: "eth0", sandbox: netns }];
+  const ips = [{ address: `10.${index}.0.2/16`, gateway: `10.${index}.0.1`, interface: 1 }];
+  const prevResult = { cniVersion, interfaces, ips };
+  return [
+    first,
+    { cniVersion, name, prevResult, type: "portmap", backend, runtimeConfig },
+    { cniVersion, name, prevResult, type: "firewall", ingressPolicy: "same-bridge" },
+    { cniVersion, name, prevResult, type: "tuning" },
+  ];
+}
+
+const runtimeConfig = {
+  portMappings: [
+    { hostPort: 8080, containerPort: 80 },
+    { hostPort: 8443, containerPort: 443, protocol: "udp" },
+  ],
+};
+
+function bridge(backend: string, index: number) {
   return {
     cniVersion: "1.0.0",
     name: `trained${index}`,
-    type: "mesos-cni-port-mapper",
-    backend,
-    chain: "TRAINED",
-    excludeDevices: [`trained${index}`],
-    delegate: {
-      type: "bridge",
-      bridge: `trained${index}`,
-      isGateway: true,
-      ipMasq: true,
-      ipMasqBackend: backend,
-      ipam: {
-        type: "host-local",
-        dataDir: "/run/leases",
-        subnet: `10.${index}.0.0/16`,
-        routes: [{ dst: "0.0.0.0/0" }],
-      },
-    },
-    runtimeConfig: {
-      portMappings: [
-        { hostPort: 8080, containerPort: 80 },
-        { hostPort: 8443, containerPort: 443, protocol: "udp" },
-      ],
+    type: "bridge",
+    bridge: `trained${index}`,
+    isGateway: true,
+    ipMasq: true,
+    ipMasqBackend: backend,
+    ipam: {
+      type: "host-local",
+      dataDir: "/run/leases",
+      subnet: `10.${index}.0.0/16`,
+      routes: [{ dst: "0.0.0.0/0" }],
     },
   };
 }
