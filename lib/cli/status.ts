@@ -79,7 +79,7 @@ export const command: Command = {
   },
 };
 
-/** @param isWhole also what a screen has no room for, and takes longer: versions of plugins */
+/** @param isWhole also what a screen has no room for, and takes longer: versions of others' plugins */
 async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promise<AgentStatus> {
   const { cni, layout, path } = isolator.settings;
   const catalog = networksOf(() => isolator.networks);
@@ -107,7 +107,7 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     firewall: await tellKind(path),
     forwarding: forwardingOf(facts),
     networks: { ...catalog, ...await configsOf(isolator, facts, catalog.names) },
-    plugins: isWhole ? await pluginsOf(isolator, catalog.names) : [],
+    plugins: await pluginsOf(isolator, catalog.names, isWhole),
     lint: problems.filter(({ code }) => code === "config_errors")
       .map(({ file, value }) => ({ file: file!, errors: Number(value) })),
     containers,
@@ -122,11 +122,14 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
 }
 
 function screen(status: AgentStatus, layout: Layout): string {
-  const { agent, service, configDir, firewall, networks, containers, causes, unread, missing } =
-    status;
+  const { agent, service, configDir, firewall, networks, plugins, containers, causes } = status;
+  const { unread, missing } = status;
   const unwell = containers.unwell.map(({ id, task, framework, health }) =>
     plainLine(`${id}: ${health}${task === undefined ? "" : ` (task ${task} of ${framework})`}`)
   );
+  const own = plugins.filter(({ program }) => program === "built in").map(({ type }) => type);
+  const others = plugins.filter(({ program }) => program !== "built in")
+    .map(({ type, program }) => plainLine(`${type}: ${program}`));
   const lines: [what: string, ...lines: string[]][] = [
     [
       "agent",
@@ -155,6 +158,7 @@ function screen(status: AgentStatus, layout: Layout): string {
       ),
       ...networks.problem === undefined ? [] : [plainLine(networks.problem)],
     ],
+    ["plugins", ...own.length > 0 ? [`${own.join(", ")}: this program's own`] : [], ...others],
     [
       "containers",
       `${containers.count} under ${layout.containers}` +

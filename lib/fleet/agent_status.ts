@@ -148,10 +148,15 @@ export async function configsOf(
 /** A foreign plugin says its version when it is called without a command, and does nothing else. */
 const PATIENCE_MS = 2000;
 
-/** The plugins of networks, who runs as them, and which version that says it is. */
+/**
+ * The plugins of networks, who runs as them, and which version that says it is.
+ *
+ * @param isAsked whether other programs are started for theirs, which takes longer; else they have none
+ */
 export async function pluginsOf(
   isolator: Isolator,
   names: readonly string[],
+  isAsked: boolean,
 ): Promise<AgentStatus["plugins"]> {
   const all = new Map(
     names.flatMap((name) => networkView(isolator, name).plugins)
@@ -160,7 +165,7 @@ export async function pluginsOf(
   return await Promise.all([...all].map(async ([type, program]) => ({
     type,
     program,
-    version: program === "built in" ? VERSION : await versionOf(program),
+    version: program === "built in" ? VERSION : isAsked ? await versionOf(program) : "",
   })));
 }
 

@@ -20,7 +20,7 @@ import {
   textPiece,
 } from "./files.ts";
 import { packagesOf, undivert } from "./packages.ts";
-import { type PluginChoice, pluginLaunchers, takeAway } from "./plugin_launchers.ts";
+import { hasAside, type PluginChoice, pluginLaunchers, takeAway } from "./plugin_launchers.ts";
 import { type Entry, readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { METRICS_FILE, units } from "./units.ts";
 
@@ -80,7 +80,11 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   ];
   const pieces = withoutPackaged(wanted);
   // All of it is looked at before any of it is changed.
-  const placed = pieces.map(({ path, change }) => ({ path, change: change() }));
+  const back = await comingBack(options.plugins);
+  const placed: Placed[] = [
+    ...pieces.map(({ path, change }) => ({ path, change: change() })),
+    ...back.map(({ path }) => ({ path, change: "changed" as const })),
+  ];
   if (dryRun) return placed;
 
   using _ = await lockInstallation();
@@ -109,8 +113,18 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   // Once more, since whoever held the lock may have changed it.
   for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
   for (const entry of old) if (await isStillOurs(entry)) removePiece(entry.path);
-  writeManifest([...programs, ...others, ...added], own);
+  for (const entry of back) if (await isStillOurs(entry)) await takeAway(entry);
+  const gone = new Set(back.map(({ path }) => path));
+  writeManifest([...programs, ...others, ...added].filter(({ path }) => !gone.has(path)), own);
   return placed;
+}
+
+/** Launchers that other programs were moved aside for, and that leave their places to these. */
+async function comingBack(choice: PluginChoice): Promise<Entry[]> {
+  if (choice !== "none") return [];
+  const files = readManifest()?.files.filter(({ path }) => hasAside(path)) ?? [];
+  const ours = await Promise.all(files.map(isStillOurs));
+  return files.filter((_, i) => ours[i]);
 }
 
 /** What a package owns is the package's, but for programs that it is told are moved aside. */

@@ -10,7 +10,7 @@ import { divert, packagesOf, undivert } from "./packages.ts";
 
 /**
  * `missing`: for the types that no directory has; `all`: also for those of other programs, which
- * are moved aside until `uninstall`; `none`: for the port mapper alone.
+ * are moved aside; `none`: for no more types than there are, and what was moved aside comes back.
  */
 export const PLUGIN_CHOICES = ["missing", "all", "none"] as const;
 export type PluginChoice = typeof PLUGIN_CHOICES[number];
@@ -43,6 +43,11 @@ export function pluginLaunchers(
   });
 }
 
+/** Whether another program waits to come back there. */
+export function hasAside(path: string): boolean {
+  return look(path + ASIDE) !== undefined;
+}
+
 /**
  * Takes a link or a file of ours away; a program that was moved aside for it gets its name back, in
  * the same step.
@@ -52,7 +57,7 @@ export function pluginLaunchers(
  */
 export async function takeAway({ path, isDiverted }: Entry): Promise<boolean> {
   const wasThere = look(path) !== undefined;
-  if (look(path + ASIDE)) withFile("rename", path, () => Deno.renameSync(path + ASIDE, path));
+  if (hasAside(path)) withFile("rename", path, () => Deno.renameSync(path + ASIDE, path));
   else removePiece(path);
   if (isDiverted) await undivert(path);
   return wasThere;

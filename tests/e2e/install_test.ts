@@ -220,6 +220,48 @@ Deno.test("install says what the machine lacks, and leaves a foreign plugin alon
   assertEquals(await Deno.readTextFile(`${plugins[0]}/mesos-cni-port-mapper`), "the original");
 });
 
+Deno.test("what another's bridge costs is said, ours takes over at once, and back is one command", async () => {
+  await using agent = await machine();
+  const { bin, plugins: [dir] } = places(agent);
+  for (const type of ["bridge", "host-local"]) {
+    await agent.ok(["ln", "-s", `${CNI_PLUGINS}/${type}`, `${dir}/${type}`]);
+  }
+  await agent.ok(["tee", `${agent.dir}/networks/net.conf`], {
+    stdin: JSON.stringify({
+      ...{ cniVersion: "1.0.0", name: "net", type: "bridge", bridge: "br0" },
+      ipam: { type: "host-local", subnet: "10.9.0.0/16" },
+    }),
+  });
+  const install = (...more: string[]) =>
+    agent.ok([...installCall(agent).filter((word) => word !== "--json"), ...more]);
+  const runs = async () => {
+    const status = await agent.run([`${bin}/mesos-cni`, "status"]);
+    return [...status.stdout.matchAll(/^(?:plugins)? +(.*(?:own|\/\S+))$/gm)].map(([, text]) =>
+      text
+    );
+  };
+  const before = await agent.ok(["ip", "-o", "link"]);
+  const said = await install();
+  const [, theirs, ours] = /bridge is \S+: .* takes (\d+) ms by it, and (\d+) by/.exec(said) ?? [];
+  assert(Number(theirs) > 0 && Number(ours) > 0, said);
+  assertStringIncludes(said, `bridge is ${dir}/bridge`);
+  assertEquals(await agent.ok(["ip", "-o", "link"]), before);
+  assertEquals(await runs(), [`bridge: ${dir}/bridge`, `host-local: ${dir}/host-local`]);
+
+  assert(!(await install("--plugins=all")).includes("on this machine"));
+  assertEquals(await runs(), ["bridge, host-local: this program's own"]);
+
+  assertStringIncludes(await install("--plugins=none", "--dry-run"), `would change ${dir}/bridge`);
+  assertEquals(await runs(), ["bridge, host-local: this program's own"]);
+  assertStringIncludes(await install("--plugins=none"), `changed    ${dir}/bridge`);
+  assertEquals(await runs(), [`bridge: ${dir}/bridge`, `host-local: ${dir}/host-local`]);
+  assertEquals(await agent.ok(["readlink", `${dir}/bridge`]), `${CNI_PLUGINS}/bridge\n`);
+  // Types that nobody else has stay, and the others are nobody's to take away.
+  await agent.ok(["test", "-x", `${dir}/ptp`]);
+  await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
+  assertEquals(await agent.ok(["ls", dir!]), "bridge\nhost-local\n");
+});
+
 Deno.test("the units are ones that systemd accepts, and those of the examples", async () => {
   await using agent = await machine();
   await agent.ok(installCall(agent));
