@@ -11,7 +11,7 @@ import { compare, newlyMissed } from "./gate.ts";
 import { writeReport } from "./report.ts";
 
 /** Shared by the benchmarks, and none itself. */
-const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "shell"];
+const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "shell", "cpu"];
 /** What the gate runs, each with as few rounds as still give a median. */
 const GATE = [["startup"], ["netns"], ["attach", "5", "100"], ["service", "200"], ["podman", "5"]];
 /** Set for the process that a benchmark runs in. */
@@ -49,7 +49,9 @@ async function runAll(): Promise<void> {
   let failed = false;
   for (const name of names) {
     console.log(`\n## ${name}\n`);
+    const start = performance.now();
     const { code, text } = await runInside([name]);
+    console.log(`\n(${name} took ${((performance.now() - start) / 1000).toFixed(0)} s)`);
     failed ||= code !== 0;
     sections.push({ name, text: code === 0 ? text : `${text}\n(it ended with ${code})` });
   }

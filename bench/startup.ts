@@ -31,10 +31,11 @@ export async function run(): Promise<void> {
       "mesos-cni --help": () => runProgram(MESOS_CNI, ["--help"]),
     }, ROUNDS);
     const base = timings["an empty compiled program"];
-    console.log(row("start-up", "median (min … max)", "of empty"));
-    console.log(row("---", "---", "---"));
+    console.log(row("start-up", "median (min … max)", "of empty", "CPU, ms"));
+    console.log(row("---", "---", "---", "--:"));
     for (const [name, timing] of Object.entries(timings)) {
-      console.log(row(name, shown(timing), `${(timing.median / base.median).toFixed(2)} ×`));
+      const ratio = `${(timing.median / base.median).toFixed(2)} ×`;
+      console.log(row(name, shown(timing), ratio, timing.cpu!.toFixed(1)));
     }
     const plugged = timings["the plugin, VERSION"].median / base.median;
     console.log("\n" + goal("the plugin's start ÷ an empty program's", plugged, 1.5));

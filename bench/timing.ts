@@ -1,4 +1,5 @@
 /** Timing whole processes on a noisy machine: several things in turn, medians, ratios. */
+import { cpuOfChildren } from "./cpu.ts";
 
 /** The middle of the values; of an even number, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
@@ -13,6 +14,8 @@ export interface Timing {
   min: number;
   max: number;
   samples: number[];
+  /** The least that its processes took of the CPU, where that was measured: others only add to it. */
+  cpu?: number;
 }
 
 /**
@@ -26,26 +29,29 @@ export async function timeByTurns<Name extends string>(
   rounds: number,
 ): Promise<Record<Name, Timing>> {
   const names = Object.keys(things) as Name[];
-  const samples = new Map<Name, number[]>(names.map((name) => [name, []]));
+  const samples = new Map(names.map((name) => [name, { ms: [] as number[], cpu: [] as number[] }]));
   for (let round = 0; round <= rounds; round++) {
     for (const name of names) {
-      const start = performance.now();
+      const [before, start] = [cpuOfChildren(), performance.now()];
       await things[name]();
-      if (round > 0) samples.get(name)!.push(performance.now() - start);
+      const [ms, cpu] = [performance.now() - start, cpuOfChildren() - before];
+      if (round === 0) continue;
+      samples.get(name)!.ms.push(ms);
+      samples.get(name)!.cpu.push(cpu);
     }
   }
-  return Object.fromEntries(names.map((name) => [name, summary(samples.get(name)!)])) as Record<
-    Name,
-    Timing
-  >;
+  return Object.fromEntries(
+    [...samples].map(([name, { ms, cpu }]) => [name, summary(ms, cpu)]),
+  ) as Record<Name, Timing>;
 }
 
-export function summary(samples: number[]): Timing {
+export function summary(samples: number[], cpu?: number[]): Timing {
   return {
     median: median(samples),
     min: Math.min(...samples),
     max: Math.max(...samples),
     samples,
+    ...cpu ? { cpu: Math.min(...cpu) } : {},
   };
 }
 
@@ -64,6 +70,11 @@ export function row(...cells: (string | number)[]): string {
 export function goal(what: string, value: number, limit: number, unit = ""): string {
   const verdict = value <= limit ? "met" : "MISSED";
   return `goal ${verdict}: ${what}: ${value.toFixed(2)}${unit} (at most ${limit}${unit})`;
+}
+
+/** What no program of this runtime, or nobody at all, can be below; said beside the goal. */
+export function floor(what: string, value: number, why: string, unit = ""): string {
+  return `floor: ${what}: ${value.toFixed(2)}${unit} (${why})`;
 }
 
 /** Runs a program to its end; its output is thrown away. Anything but exit code 0 is an error. */
