@@ -11,8 +11,8 @@ const ENTER_FLAGS: readonly Flag[] = [
 
 const ENTER_NOTES =
   `Without --mount, the command and the files it sees are the agent's own; only the network is
-the container's. With it, programs of the container run: in all of its namespaces, as its first
-process' user with the capabilities of that (a seccomp filter is told of, and not applied), with an
+the container's. With it, programs of the container run: in all of its namespaces, in its control
+groups, as its first process' user with the capabilities of that (a seccomp filter is told of, and not applied), with an
 environment that is made (PATH, HOME, and TERM, LANG, LC_*, TZ of yours), and with a terminal and
 pipes of their own.`;
 

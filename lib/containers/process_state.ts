@@ -1,4 +1,5 @@
 /** What keeps a process from its work: proc_pid_stat(5), cgroups(7), getrlimit(2). */
+import { cgroupsOf } from "../kernel/cgroups.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { entriesOf } from "../kernel/proc.ts";
@@ -28,17 +29,13 @@ export function hindranceOf(pid: number): { what: Hindrance; seen: string } | un
 }
 
 /** The file that says so: of the freezer (v1), or of cgroup.freeze (v2). */
-function frozenBy(pid: number): string | undefined {
-  for (const line of (read(`/proc/${pid}/cgroup`) ?? "").split("\n")) {
-    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    if (path === undefined || path.includes("..")) continue;
-    const [roots, file, frozen] = controllers === ""
-      ? [["/sys/fs/cgroup", "/sys/fs/cgroup/unified"], "cgroup.events", /^frozen 1$/m] as const
-      : [[`/sys/fs/cgroup/${controllers}`], "freezer.state", /^(FROZEN|FREEZING)/] as const;
-    for (const root of controllers === "" || controllers === "freezer" ? roots : []) {
-      const name = `${root}${path === "/" ? "" : path}/${file}`;
-      if (frozen.test(read(name) ?? "")) return `${name} says frozen`;
-    }
+export function frozenBy(pid: number): string | undefined {
+  for (const { controllers, directory } of attempt(() => cgroupsOf(`/proc/${pid}`)) ?? []) {
+    if (controllers !== "" && controllers !== "freezer") continue;
+    const [file, frozen] = controllers === ""
+      ? ["cgroup.events", /^frozen 1$/m] as const
+      : ["freezer.state", /^(FROZEN|FREEZING)/] as const;
+    if (frozen.test(read(`${directory}/${file}`) ?? "")) return `${directory}/${file} says frozen`;
   }
   return undefined;
 }
@@ -52,8 +49,12 @@ function openFiles(pid: number): number | undefined {
 }
 
 function read(file: string): string | undefined {
+  return attempt(() => readProcFile(file));
+}
+
+function attempt<R>(look: () => R): R | undefined {
   try {
-    return readProcFile(file);
+    return look();
   } catch (error) {
     if (error instanceof SystemError) return undefined;
     throw error;

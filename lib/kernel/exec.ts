@@ -9,7 +9,9 @@ const libc = openLibc({
 });
 
 const SIGPIPE = 13;
+const SIGCHLD = 17;
 const SIG_DFL = 0n;
+const SIG_IGN = 1n;
 const SIG_SETMASK = 2;
 /** glibc's sigset_t has 1024 bits. */
 const SIGSET_BYTES = 128;
@@ -31,6 +33,20 @@ export function execute(argv: readonly [string, ...string[]]): never {
 export function resetSignals(): void {
   libc().signal(SIGPIPE, SIG_DFL);
   libc().sigprocmask(SIG_SETMASK, new Uint8Array(SIGSET_BYTES), 0n);
+}
+
+let isHeeded = false;
+
+/**
+ * Sees to it that the end of a child can be waited for: who ignores SIGCHLD hands that on to the
+ * programs that he starts, and then nobody is told how one has ended (wait(2)). For before the first
+ * child, since the runtime may have a handler of its own later.
+ */
+export function heedChildren(): void {
+  if (isHeeded) return;
+  isHeeded = true;
+  const before = libc().signal(SIGCHLD, SIG_DFL);
+  if (before !== SIG_IGN) libc().signal(SIGCHLD, before);
 }
 
 /** Strings as C's main gets them: pointers to each, and a null; they live as long as the answer does. */

@@ -20,6 +20,7 @@ import {
   write,
   writeSome,
 } from "../kernel/files.ts";
+import { heedChildren } from "../kernel/exec.ts";
 import { inodeOf } from "../kernel/proc.ts";
 import { parentOf } from "../kernel/kill_tree.ts";
 import { ERRNO_NAMES } from "../kernel/errno.ts";
@@ -29,6 +30,7 @@ import { parseIdentity } from "../kernel/privileges.ts";
 import { processIds } from "../kernel/processes.ts";
 import { copySize, openPty, passThrough } from "../kernel/pty.ts";
 import type { Layout } from "../containers/layout.ts";
+import { frozenBy } from "../containers/process_state.ts";
 import { requireProcess } from "./enter.ts";
 import type { Step } from "./inside.ts";
 import type { Target } from "../containers/target.ts";
@@ -68,6 +70,7 @@ export async function runContained(
   const told = pipe();
   const status = pipe();
   const given = [container, told.readEnd, status.writeEnd, ...streams.theirs];
+  heedChildren();
   given.forEach((handle) => setInherited(handle, true));
   const child = new Deno.Command(Deno.execPath(), {
     args: ["step-inside", String(told.readEnd.fd), String(Deno.pid)],
@@ -122,6 +125,14 @@ async function openProcess(layout: Layout, target: Target): Promise<Handle> {
         "user_namespace",
         `${target.name} has a user namespace of its own, which this program can't enter: leave ` +
           `--mount away, or use nsenter(1) with --user`,
+      );
+    }
+    const frozen = frozenBy(pid);
+    if (frozen !== undefined) {
+      throw new OperatorError(
+        "frozen",
+        `the processes of ${target.name} are frozen (${frozen}), and a command among them would be ` +
+          "too: thaw them, or leave --mount away",
       );
     }
     return process;

@@ -6,6 +6,7 @@
  * tells an error, a session and a keyring of its own, and of memory what is in this file.
  */
 import { variable } from "../base/environment.ts";
+import { joinCgroupsOf } from "../kernel/cgroups.ts";
 import { execute, resetSignals } from "../kernel/exec.ts";
 import { Handle, isExecutable, readAll, readProcFile, renumber } from "../kernel/files.ts";
 import {
@@ -18,6 +19,7 @@ import {
   MS_SLAVE,
 } from "../kernel/mount.ts";
 import { enterNamespaces, makeNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
+import { readyToLimit } from "../kernel/limits.ts";
 import { closeFrom, parseIdentity, readyToAssume } from "../kernel/privileges.ts";
 import { inodeOf } from "../kernel/proc.ts";
 import { dieWithParent, parentPid } from "../kernel/process.ts";
@@ -77,6 +79,9 @@ export function stepInside(descriptor: number, parent: number): never {
   const container = `/proc/self/fd/${step.process}`;
   const assume = readyToAssume(parseIdentity(readProcFile(`${container}/status`)));
   const start = readyToStart(step.argv, step.env);
+  const limit = readyToLimit(container);
+  // As late as can be: what this program has taken of memory until here is not the container's.
+  joinCgroupsOf(container);
   const isOther = (kind: NamespaceKind) =>
     inodeOf(`${container}/ns/${kind}`) !== inodeOf(`/proc/self/ns/${kind}`);
   enterNamespaces(
@@ -87,6 +92,7 @@ export function stepInside(descriptor: number, parent: number): never {
   step.streams.forEach((fd, i) => renumber(new Handle(fd), i, i < EXEC_STATUS));
   closeFrom(EXEC_STATUS + 1);
   resetSignals();
+  limit();
   // A path that was not found is refused by the kernel, whose error then is told.
   const child = start(program);
   closeFrom(EXEC_STATUS);

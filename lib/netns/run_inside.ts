@@ -1,5 +1,6 @@
 /** A program in a network namespace, as a child of this process. */
 import { errnoName } from "../base/file_error.ts";
+import { heedChildren } from "../kernel/exec.ts";
 import { inNamespaces } from "../kernel/namespaces.ts";
 
 /**
@@ -15,6 +16,7 @@ export async function runInside(
   args: string[],
 ): Promise<string | undefined> {
   let child: Deno.ChildProcess;
+  heedChildren();
   try {
     child = inNamespaces(
       { net: netns },

@@ -4,6 +4,7 @@
  * the program leaves behind.
  */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { heedChildren } from "../kernel/exec.ts";
 import { inTurn } from "../kernel/threads.ts";
 import { killTree } from "../kernel/kill_tree.ts";
 import { collect, feed } from "./pipe.ts";
@@ -101,6 +102,7 @@ async function spawn(file: string, options: ProgramOptions): Promise<Deno.ChildP
   for (let attempt = 0;; attempt++) {
     try {
       requireProgram(file);
+      heedChildren();
       return inTurn(() => start(() => command.spawn()));
     } catch (error) {
       const pause = BUSY_PAUSES[attempt];

@@ -6,7 +6,7 @@
 import { messageOf } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
 import { writeErrorOutput } from "../base/streams.ts";
-import { clearEnvironment, execute, exitCodeOfFailedExec } from "../kernel/exec.ts";
+import { clearEnvironment, execute, exitCodeOfFailedExec, heedChildren } from "../kernel/exec.ts";
 import { Handle, pipe, readAll, setInherited, write } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { inNewNamespaces, type NamespaceKind } from "../kernel/namespaces.ts";
@@ -45,6 +45,7 @@ export class Launcher {
 
   /** Starts one in new namespaces. It dies with this process. */
   static start(namespaces: readonly NamespaceKind[]): Launcher {
+    heedChildren();
     const { readEnd, writeEnd } = pipe();
     using _ = readEnd;
     setInherited(readEnd, true);

@@ -1,6 +1,9 @@
 /** `--mount`: the programs of a container get its rights, and nothing of the agent's. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { exists } from "../../lib/base/exists.ts";
+import { isRunning } from "../harness/agent.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { NEEDS_ROOT } from "../harness/debian.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { inForeground, Pty } from "../harness/pty.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -42,6 +45,9 @@ kernelTest(
     );
     const namespaces = (process: string) =>
       KINDS.map((kind) => `readlink /proc/${process}/ns/${kind};`).join(" ");
+    const limits = async (process: string) =>
+      (await exec("sh", "-c", `grep -vE '^Max (data|stack|address)' /proc/${process}/limits`))
+        .stdout;
     const report = "grep -E '^(CapBnd|CapEff|CapPrm|NoNewPrivs)' /proc/self/status";
     const exec = (...command: string[]) =>
       agent.run(
@@ -58,6 +64,8 @@ kernelTest(
     const inside = await exec("sh", "-c", namespaces("self"));
     assertEquals(inside.stderr, "");
     assertEquals(inside.stdout, await agent.ok(["sh", "-c", namespaces(`${container.pid}`)]));
+    await agent.ok(["prlimit", `--pid=${container.pid}`, "--nofile=60:70", "--core=0:5"]);
+    assertEquals(await limits("self"), await limits("1"));
     const own = await agent.ok([
       "grep",
       "-E",
@@ -114,6 +122,53 @@ kernelTest(
   },
 );
 
+/** Where control groups can be made here: of version 1, of 2 beside it, of 2 alone. */
+const HIERARCHIES = ["devices", "freezer", "unified", "."].map((name) => `/sys/fs/cgroup/${name}`)
+  .filter((directory) => !NEEDS_ROOT && exists(`${directory}/cgroup.procs`));
+
+Deno.test({
+  name: "exec --mount: the command is in the container's control groups",
+  ignore: HIERARCHIES.length === 0,
+  sanitizeResources: false,
+  async fn() {
+    await using agent = await Sandbox.create();
+    const container = await confined(agent);
+    const exec = (...command: string[]) =>
+      agent.run([MESOS_CNI, "exec", `--pid=${container.pid}`, "--mount", "--", ...command]);
+    const groups = HIERARCHIES.map((directory) => `${directory}/mesos-cni-test-${container.pid}`);
+    const say = (file: string, text: string) => {
+      const group = groups.find((group) => exists(`${group}/${file}`));
+      if (group) Deno.writeTextFileSync(`${group}/${file}`, text);
+      return group !== undefined;
+    };
+    try {
+      for (const group of groups) {
+        Deno.mkdirSync(group);
+        Deno.writeTextFileSync(`${group}/cgroup.procs`, `${container.pid}`);
+      }
+      const seen = (await exec("cat", "/proc/self/cgroup")).stdout;
+      assertEquals(seen, (await exec("cat", "/proc/1/cgroup")).stdout);
+      assertEquals(seen.split(`test-${container.pid}\n`).length - 1, groups.length, seen);
+
+      // Where devices are kept from it, it opens none that it makes.
+      await agent.ok(["mknod", `${agent.dir}/device`, "c", "1", "3"]);
+      const open = ["sh", "-c", `: >${agent.dir}/device`];
+      assertEquals((await exec(...open)).code, 0);
+      if (say("devices.deny", "c 1:3 rwm")) assertNotEquals((await exec(...open)).code, 0);
+
+      if (!say("freezer.state", "FROZEN")) say("cgroup.freeze", "1");
+      const { code, stderr } = await exec("true");
+      assertEquals(code, 1);
+      assertMatch(stderr, /are frozen \(\/sys\/fs\/cgroup\/\S+ says frozen\), .*: thaw them/);
+      if (!say("freezer.state", "THAWED")) say("cgroup.freeze", "0");
+    } finally {
+      await container.end();
+      while (isRunning(container.pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+      groups.forEach((group) => Deno.removeSync(group));
+    }
+  },
+});
+
 kernelTest("exec --mount: exit codes and signals are the command's", async () => {
   await using agent = await Sandbox.create();
   const container = await confined(agent);
@@ -124,6 +179,10 @@ kernelTest("exec --mount: exit codes and signals are the command's", async () =>
   const exec = (...command: string[]) => agent.run(argv(...command));
   assertEquals((await exec("sh", "-c", "exit 42")).code, 42);
   assertEquals((await exec("sh", "-c", "kill -TERM $$")).code, 143);
+  // Whoever starts it may ignore that his children end.
+  const ignoring = ["python3", "-c", IGNORING, ...argv("sh", "-c", "exit 42")];
+  const ignored = await agent.run(ignoring);
+  assertEquals([ignored.code, ignored.stderr], [42, ""]);
   assertEquals((await exec("no-such-program")).code, 127);
   assertEquals((await exec("/etc/passwd")).code, 126);
   // A reader that has seen enough ends it, and a disk that is full is said.
@@ -154,6 +213,12 @@ kernelTest("exec --mount: exit codes and signals are the command's", async () =>
   assertEquals((await child.output()).code, 3);
   await container.end();
 });
+
+const IGNORING = `
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp(sys.argv[1], sys.argv[1:])
+`;
 
 kernelTest("exec --mount: what a container types is not the operator's typing", async () => {
   await using agent = await Sandbox.create();

@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { kernelTest } from "../harness/kernel.ts";
 import { check, cString, openLibc, settled, SystemError } from "../../lib/kernel/libc.ts";
 import { inNamespaces } from "../../lib/kernel/namespaces.ts";
+import { readyToStart } from "../../lib/kernel/start_child.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 
@@ -68,3 +69,28 @@ kernelTest("what fails halfway leaves no descriptor open", () => {
 Deno.test("a NUL in a string is refused, since C would read only what stands before it", () => {
   assertThrows(() => cString("eth0\0; rm"), OperatorError, "NUL");
 });
+
+kernelTest(
+  "a child executes at once, in a session of its own, with the environment it was given",
+  () => {
+    const libc = openLibc({ waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" } });
+    const file = Deno.makeTempFileSync();
+    try {
+      const script = `{ echo $$; cut -d' ' -f6 /proc/$$/stat; env; } >${file}; exit 7`;
+      const start = readyToStart(["called", "-c", script], { NAME: "value" });
+      const codeOf = (child: number) => {
+        const status = new Int32Array(1);
+        check(libc().waitpid(child, new Uint8Array(status.buffer), 0), "wait for the child");
+        return status[0]! >> 8;
+      };
+      const child = start("/bin/sh");
+      assertEquals(codeOf(child), 7);
+      const [pid, session, ...variables] = Deno.readTextFileSync(file).trim().split("\n");
+      assertEquals([pid, session], [`${child}`, `${child}`]);
+      assertEquals(variables.filter((line) => /^(NAME|HOME)=/.test(line)), ["NAME=value"]);
+      assertEquals(codeOf(start("/nowhere/at/all")), 127);
+    } finally {
+      Deno.removeSync(file);
+    }
+  },
+);
