@@ -3,6 +3,7 @@
  * time: all is done by descriptors of the one directory and the one file that were opened.
  */
 import { basename, dirname } from "@std/path";
+import { OperatorError } from "../base/error.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
 import { makeFile, replaceIn, setMode, sync } from "./atomic_file.ts";
 import {
@@ -12,6 +13,7 @@ import {
   O_NOFOLLOW,
   O_NONBLOCK,
   openAt,
+  readSome,
 } from "./files.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { stateOf } from "./proc.ts";
@@ -32,16 +34,24 @@ const NO_ATTRIBUTES = -95n;
 /** The kernel's limit of a list of names, and of a value (linux/limits.h, XATTR_LIST_MAX). */
 const ATTRIBUTE_BYTES = 64 << 10;
 
+/** What a file becomes. Undefined leaves it as it is. */
+export interface Rewriting {
+  /** What it was when somebody made up his mind: by now its name may lead to another file. */
+  was: Uint8Array;
+  /** Whether that is only the file's beginning. */
+  isCut?: boolean;
+  text?: string;
+  mode?: number;
+}
+
 /**
  * Gives a file another text in one step: a reader sees the old one or the new one. Owner, mode and
  * extended attributes (access lists, security labels) stay; what a link leads to is changed, not the
  * link.
  *
- * @param text undefined leaves it as it is
- * @param mode undefined leaves it as it is
  * @throws {OperatorError} `file`; the file is then as it was
  */
-export function rewriteFile(path: string, text: string | undefined, mode?: number): void {
+export function rewriteFile(path: string, { was, isCut = false, text, mode }: Rewriting): void {
   withFile("write", path, () => {
     const real = Deno.realPathSync(path);
     // A link that has come into the path since would lead to a directory of another's.
@@ -50,6 +60,9 @@ export function rewriteFile(path: string, text: string | undefined, mode?: numbe
     using old = openAt(dir, name, O_NOFOLLOW | O_NONBLOCK, path);
     const found = stateOf(old.path);
     if (!found.isFile) throw new SystemError(EINVAL, `write ${path}, no regular file`);
+    if (!holds(old, was, isCut)) {
+      throw new OperatorError("file", `${path} has changed since it was read: try again`);
+    }
     if (text === undefined) return mode === undefined ? undefined : setMode(old, mode, path);
     // Who reads every file of the directory, as a Mesos agent does, reads none below it: a crash
     // leaves nothing that could be taken for one.
@@ -65,6 +78,20 @@ export function rewriteFile(path: string, text: string | undefined, mode?: numbe
     }, below);
     removeWorkplace(dir);
   });
+}
+
+/** Whether a file has these bytes; `isBeginning`: and may have more. */
+function holds(file: Handle, bytes: Uint8Array, isBeginning: boolean): boolean {
+  const chunk = new Uint8Array(64 << 10);
+  let at = 0;
+  for (let length; (length = readSome(file, chunk)); at += length) {
+    const rest = bytes.length - at;
+    if (length > rest && !isBeginning) return false;
+    const wanted = bytes.subarray(at, at + length);
+    if (wanted.some((byte, i) => byte !== chunk[i])) return false;
+    if (length >= rest && isBeginning) return true;
+  }
+  return at === bytes.length;
 }
 
 const WORKPLACE = ".mesos-cni.new";

@@ -50,7 +50,12 @@ export function repairs(
 export function write({ source, text, mode }: Repair): void {
   try {
     const isSame = text === source.text && !source.hasBom;
-    rewriteFile(source.path, isSame ? undefined : text, mode);
+    rewriteFile(source.path, {
+      was: source.bytes,
+      isCut: source.isTooLarge,
+      text: isSame ? undefined : text,
+      mode,
+    });
   } catch (error) {
     const message = `cannot mend ${source.path}: ${messageOf(error)}`;
     throw new OperatorError("unwritable_file", message, { cause: error });

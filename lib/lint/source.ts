@@ -49,7 +49,8 @@ export class Source {
   readonly facts?: FileFacts;
   readonly listed: boolean;
   readonly obstacle?: Obstacle;
-  readonly size: number;
+  /** What was read of it: no more than one byte over {@link SIZE_LIMIT}. */
+  readonly bytes: Uint8Array;
   /** How the bytes are no UTF-8, if they are not. */
   readonly encoding?: "utf-16" | "invalid";
   readonly hasBom: boolean;
@@ -64,8 +65,7 @@ export class Source {
     this.facts = options.facts;
     this.listed = options.listed ?? false;
     if (options.content instanceof Uint8Array) {
-      const bytes = options.content;
-      this.size = bytes.length;
+      const bytes = this.bytes = options.content;
       this.encoding = foreignEncoding(bytes);
       this.hasBom = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
       this.text = this.encoding === "utf-16" || this.isTooLarge
@@ -73,14 +73,14 @@ export class Source {
         : new TextDecoder().decode(bytes);
     } else {
       this.obstacle = options.content;
-      this.size = 0;
+      this.bytes = new Uint8Array(0);
       this.hasBom = false;
       this.text = "";
     }
   }
 
   get isTooLarge(): boolean {
-    return this.size > SIZE_LIMIT;
+    return this.bytes.length > SIZE_LIMIT;
   }
 
   /** Whether the name says that it is a network config; an agent reads the others as well. */

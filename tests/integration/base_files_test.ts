@@ -136,7 +136,12 @@ async function racing(dir: string, script: string, below: string): Promise<void>
 
 const ATTACKED = [
   ["written", "", (file: string) => `checkpoint.writeCheckpoint("${file}", "text", 0o666);`],
-  ["rewritten", ".mesos-cni.new", (file: string) => `rewriteFile("${file}", "text", 0o666);`],
+  [
+    "rewritten",
+    ".mesos-cni.new",
+    (file: string) =>
+      `rewriteFile("${file}", { was: new TextEncoder().encode("before"), text: "text", mode: 0o666 });`,
+  ],
 ] as const;
 for (const [what, below, script] of ATTACKED) {
   Deno.test(`a file that is ${what} gives its mode and owner to no other`, async () => {
@@ -170,16 +175,31 @@ inDirectory("a file that is rewritten keeps its owner, its mode and its attribut
   );
   Deno.symlinkSync("file", `${dir}/link`);
 
-  rewriteFile(`${dir}/link`, "after");
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  rewriteFile(`${dir}/link`, { was: bytes("before"), text: "after" });
   assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["after", 0o640]);
   assertEquals(Deno.readLinkSync(`${dir}/link`), "file");
   const value = new Uint8Array(100);
   assertEquals(libc.symbols.getxattr(text(path), text(attribute[0]), value, 100n), 11n);
   assertEquals(new TextDecoder().decode(value.subarray(0, 11)), attribute[1]);
 
-  rewriteFile(path, undefined, 0o600);
+  rewriteFile(path, { was: bytes("after"), mode: 0o600 });
   assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["after", 0o600]);
-  rewriteFile(path, "mended", 0o644);
+  rewriteFile(path, { was: bytes("af"), isCut: true, text: "mended", mode: 0o644 });
+  assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["mended", 0o644]);
+  // Somebody has put another file, or a link to one, in the place of the one that was read.
+  for (const was of ["", "men", "mended more", "other"]) {
+    assertThrows(
+      () => rewriteFile(path, { was: bytes(was), text: "lost", mode: 0o666 }),
+      OperatorError,
+      "has changed",
+    );
+    assertThrows(
+      () => rewriteFile(path, { was: bytes(was), mode: 0o666 }),
+      OperatorError,
+      "has changed",
+    );
+  }
   assertEquals([Deno.readTextFileSync(path), modeOf(path)], ["mended", 0o644]);
   assertEquals(names(dir).sort(), ["file", "link"]);
 });
