@@ -36,7 +36,7 @@ export class FileLock implements Disposable {
 
   /**
    * Takes the lock if nobody holds it. Makes the file when it is not there; its directory must be.
-   * Where none can be made (a full disk), the directory is locked in its stead: what only removes
+   * Where none can be made (a full disk), a directory is locked in its stead: what only removes
    * things must not need a new file, and then waits for whoever is in the same need.
    *
    * @throws {SystemError}
@@ -45,9 +45,10 @@ export class FileLock implements Disposable {
     path: string,
     mode = 0o600,
     kind: LockKind = "exclusive",
+    inStead = dirname(path),
   ): FileLock | undefined {
     while (true) {
-      const lock = FileLock.#tryHold(path, openOrMake(path, mode), kind);
+      const lock = FileLock.#tryHold(path, openOrMake(path, mode, inStead), kind);
       // The last holder may have removed the file between our open and our lock.
       if (!lock || isStillAt(path, lock.handle)) return lock;
       lock.handle.close();
@@ -130,17 +131,14 @@ export async function trying<T>(
 }
 
 /** Read only, which a lock needs no more than, and a file system that is read-only allows. */
-function openOrMake(path: string, mode: number): Handle {
-  const directory = open(dirname(path), O_DIRECTORY);
+function openOrMake(path: string, mode: number, inStead: string): Handle {
+  using directory = open(dirname(path), O_DIRECTORY);
   const name = path.slice(path.lastIndexOf("/") + 1);
   try {
-    const handle = openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
-    directory.close();
-    return handle;
+    return openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
   } catch (error) {
-    if (error instanceof SystemError && CANNOT_MAKE.includes(error.errno)) return directory;
-    directory.close();
-    throw error;
+    if (!(error instanceof SystemError) || !CANNOT_MAKE.includes(error.errno)) throw error;
+    return open(inStead, O_DIRECTORY);
   }
 }
 

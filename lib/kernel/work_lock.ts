@@ -3,6 +3,9 @@
  * not free while one is at work whose starter was killed. A daemon that such a program leaves behind
  * inherits the lock as well, and keeps it for as long as it lives. So the lock's file says who works,
  * and is given up once nobody of these lives, by a process's start and not by a clock.
+ *
+ * Its directory is root's alone: whoever may open a directory may lock it, and keep all others waiting.
+ * Where no file can be made, the one above it is locked in the file's stead.
  */
 import { dirname } from "@std/path";
 import { isObject } from "../base/json.ts";
@@ -48,8 +51,9 @@ export class WorkLock implements Disposable {
    */
   static tryTake(path: string, isLast = false): WorkLock | undefined {
     // Whoever finds a lock held and nobody at work must not meet one that was just taken.
-    using guard = FileLock.tryTakeDirectory(guardOf(path), "shared");
-    const lock = guard && FileLock.tryTake(path);
+    using guard = FileLock.tryTakeDirectory(dirname(path), "shared");
+    const above = dirname(dirname(path));
+    const lock = guard && FileLock.tryTake(path, undefined, undefined, above);
     if (!lock) return undefined;
     const taken = new WorkLock(lock, isLast);
     taken.#write();
@@ -102,11 +106,6 @@ export class WorkLock implements Disposable {
   }
 }
 
-/** Not the directory of the lock, which is locked in its stead where no file can be made. */
-function guardOf(path: string): string {
-  return dirname(dirname(path));
-}
-
 function pidNamespace(): number {
   return inodeOf("/proc/self/ns/pid");
 }
@@ -114,7 +113,7 @@ function pidNamespace(): number {
 /** Takes the name from a lock that only programs hold which were left behind. */
 function giveUp(path: string): void {
   if (!isAbandoned(path)) return;
-  using guard = FileLock.tryTakeDirectory(guardOf(path), "exclusive");
+  using guard = FileLock.tryTakeDirectory(dirname(path), "exclusive");
   // While this is held, nobody takes the lock, nor gives it up.
   if (!guard || !isAbandoned(path)) return;
   const held = FileLock.tryTake(path);

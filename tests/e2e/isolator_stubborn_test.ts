@@ -1,7 +1,8 @@
 /** Containers that can't be ended, or looked at: what is said, and that nobody else is concerned. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { Agent, bridgeNetwork, until } from "../harness/agent.ts";
+import { Agent, bridgeNetwork, portMapperNetwork, until } from "../harness/agent.ts";
+import { NEEDS_ROOT } from "../harness/debian.ts";
 
 /** A control group of version 1, in which even SIGKILL waits for the thaw. */
 const FREEZER = "/run/freezer";
@@ -87,3 +88,49 @@ Deno.test("stubborn: one that changes its addresses all the time is alive, and h
   await changing.end();
   for (const one of [busy, alive]) await one.end();
 });
+
+Deno.test({
+  name: "stubborn: a local user's locks on all that he may open keep nobody waiting",
+  ignore: NEEDS_ROOT,
+  async fn() {
+    await using agent = await Agent.create(portMapperNetwork());
+    const first = await agent.attach("first", ["port-mapper-test"]);
+    const user = agent.spawn([
+      ...[
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "/usr/bin/python3",
+        "-c",
+        LOCKING,
+      ],
+    ]);
+    const [, taken] = await user.printed(/(\d+) are locked/);
+    assertNotEquals(taken, "0");
+    // A refusal would come after a minute and more.
+    const second = await agent.attach("second", ["port-mapper-test"]);
+    for (const [id, process] of Object.entries({ first, second })) {
+      await process.end();
+      await agent.json("cleanup", [id]);
+    }
+    assertEquals(user.stderr, "");
+    await user.end();
+  },
+});
+
+/** Locks each file and directory of the agent's state that its user may open. */
+const LOCKING = `
+import fcntl, os, time
+held = []
+for top in ("/run", "/var/lib", "/var/run"):
+    for path, directories, files in os.walk(top):
+        for name in [".", *files]:
+            try:
+                held.append(os.open(os.path.join(path, name), os.O_RDONLY | os.O_NONBLOCK))
+                fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                pass
+print(len(held), "are locked", flush=True)
+time.sleep(1000)
+`;
