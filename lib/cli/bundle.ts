@@ -9,11 +9,11 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { collect, type Part } from "../fleet/bundle.ts";
 import { flagWithoutSecrets } from "../fleet/secrets.ts";
 import { tar } from "../fleet/tar.ts";
-import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import { getHostname } from "../kernel/uts.ts";
 import { join, resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import type { Call, Command } from "./command.ts";
+import { writeOutputFile } from "./file_output.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { print, progressOf } from "./output.ts";
@@ -63,7 +63,7 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
     const bytes = await gzipped(tar(archived, Math.floor(time.getTime() / 1000)));
     const output = resolve(call.value("output") ?? `${name}.tar.gz`);
     // Only root's, as what it was made of.
-    writeCheckpoint(output, bytes, 0o600);
+    writeOutputFile(output, bytes, 0o600);
     print(output);
     return 0;
   },

@@ -19,12 +19,11 @@ import {
   toldCause,
 } from "../fleet/agent_status.ts";
 import type { Isolator } from "../isolator/isolator.ts";
-import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import { getHostname } from "../kernel/uts.ts";
-import { resolve } from "@std/path";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, formatOf, JSON_FLAG } from "./command.ts";
+import { writeOutputFile } from "./file_output.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
@@ -74,7 +73,7 @@ export const command: Command = {
       : screen(status, isolator.settings.layout);
     const output = call.value("output");
     if (output === undefined) print(text);
-    else writeCheckpoint(resolve(output), text + "\n");
+    else writeOutputFile(output, text + "\n");
     return status.healthy ? 0 : 1;
   },
 };

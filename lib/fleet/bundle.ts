@@ -2,9 +2,9 @@
  * All that is known of an agent, for somebody who can't log in there. What is asked for is a table of
  * programs, most of them this one: one that fails, or does not end, costs its own file and no other.
  */
-import { fileErrorText } from "../base/file_error.ts";
 import { messageOf } from "../base/error.ts";
 import { type JsonObject, parseJson } from "../base/json.ts";
+import { readTextFile } from "../base/read_file.ts";
 import { findTool } from "../program/tool.ts";
 import { runProgram } from "../program/run.ts";
 import type { ArchivedFile } from "./tar.ts";
@@ -94,9 +94,9 @@ async function contentOf(
   if (make) return { text: make(), note: "this program" };
   if (file !== undefined) {
     try {
-      return { text: Deno.readTextFileSync(file), note: file };
+      return { text: readTextFile(file), note: file };
     } catch (error) {
-      return { text: "", note: `not read: ${fileErrorText(error)}` };
+      return { text: "", note: `not read: ${messageOf(error)}` };
     }
   }
   const [name, ...args] = command!;

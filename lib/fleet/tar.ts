@@ -1,4 +1,4 @@
-/** An archive of texts: POSIX ustar (IEEE Std 1003.1, pax), which has room for names of 255 bytes. */
+/** An archive of texts: POSIX ustar (IEEE Std 1003.1, pax), with extended headers for long names. */
 
 export interface ArchivedFile {
   /** Relative, with `/` between its parts. */
@@ -8,40 +8,58 @@ export interface ArchivedFile {
 
 const BLOCK = 512;
 const NAME = 100;
+/** Types of what follows a header: a file, and what is to be known of the next one. */
+const [FILE, EXTENDED] = ["0", "x"];
+
+const ENCODER = new TextEncoder();
 
 /** @param time of all files, in seconds since 1970 */
 export function* tar(
   files: readonly ArchivedFile[],
   time: number,
 ): Generator<Uint8Array<ArrayBuffer>> {
-  const encoder = new TextEncoder();
   for (const { path, text } of files) {
-    const content = encoder.encode(text);
-    yield header(path, content.length, time);
-    yield content;
-    yield new Uint8Array((BLOCK - content.length % BLOCK) % BLOCK);
+    if (ENCODER.encode(path).length > NAME) {
+      yield* entry(EXTENDED, "PaxHeaders", pathRecord(path), time);
+    }
+    yield* entry(FILE, path, text, time);
   }
   yield new Uint8Array(2 * BLOCK);
 }
 
-function header(path: string, size: number, time: number): Uint8Array<ArrayBuffer> {
+/** A record begins with its own length, in decimal digits. */
+function pathRecord(path: string): string {
+  const rest = ` path=${path}\n`;
+  const bytes = ENCODER.encode(rest).length;
+  const length = bytes + `${bytes + `${bytes}`.length}`.length;
+  return `${length}${rest}`;
+}
+
+function* entry(type: string, path: string, text: string, time: number) {
+  const content = ENCODER.encode(text);
+  yield header(type, path, content.length, time);
+  yield content;
+  yield new Uint8Array((BLOCK - content.length % BLOCK) % BLOCK);
+}
+
+function header(type: string, path: string, size: number, time: number): Uint8Array<ArrayBuffer> {
   const block = new Uint8Array(BLOCK);
-  const put = (at: number, text: string) => block.set(new TextEncoder().encode(text), at);
-  const octal = (value: number, digits: number) => value.toString(8).padStart(digits, "0");
-  // What is longer than a name is split at a slash.
-  const slash = path.length <= NAME ? -1 : path.indexOf("/", path.length - NAME - 1);
-  put(0, path.slice(slash + 1));
-  put(100, octal(0o600, 7));
-  put(108, octal(0, 7));
-  put(116, octal(0, 7));
-  put(124, octal(size, 11));
-  put(136, octal(time, 11));
-  put(148, "        "); // the sum itself counts as blanks
-  put(156, "0");
-  put(257, "ustar\x0000");
-  put(265, "root");
-  put(297, "root");
-  if (slash >= 0) put(345, path.slice(0, slash));
-  put(148, `${octal(block.reduce((sum, byte) => sum + byte, 0), 6)}\x00 `);
+  const put = (at: number, text: string, most: number) =>
+    block.set(ENCODER.encode(text).subarray(0, most), at);
+  const number = (at: number, value: number, digits: number) =>
+    put(at, value.toString(8).padStart(digits, "0"), digits);
+  put(0, path, NAME);
+  number(100, 0o600, 7);
+  number(108, 0, 7);
+  number(116, 0, 7);
+  number(124, size, 11);
+  number(136, time, 11);
+  put(148, "        ", 8); // the sum itself counts as blanks
+  put(156, type, 1);
+  put(257, "ustar\x0000", 8);
+  put(265, "root", 32);
+  put(297, "root", 32);
+  number(148, block.reduce((sum, byte) => sum + byte, 0), 6);
+  block[154] = 0;
   return block;
 }

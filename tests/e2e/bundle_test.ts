@@ -1,5 +1,6 @@
 /** One archive for a ticket: read without the agent it says what was wrong, and no secret. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { tar } from "../../lib/fleet/tar.ts";
 import { Clinic } from "../harness/clinic.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -68,7 +69,7 @@ Deno.test("what can't be read is said, and costs no other file", async () => {
   await agent.ok([
     "sh",
     "-ec",
-    `mkdir /run/net; ln -s /nowhere /run/net/gone.conf
+    `mkdir /run/net; ln -s /nowhere /run/net/gone.conf; mkfifo /run/pipe; ln -s ../pipe /run/net/pipe.conf
     kill -9 ${clinic.neighbour.pid}; umount ${clinic.neighbour.dir}/ns
     echo '{' >${clinic.patient.checkpoint("port-mapper-test")}`,
   ]);
@@ -84,4 +85,28 @@ Deno.test("what can't be read is said, and costs no other file", async () => {
   assertStringIncludes(await read("list.txt"), "patient");
   assertStringIncludes(await read("machine/routes.txt"), "dev");
   assertEquals((await agent.run([MESOS_CNI, "bundle", "nobody"])).code, 1);
+});
+
+Deno.test("an archive is one, however long names are and whatever letters they have", async () => {
+  const files = [
+    "a",
+    "b/".repeat(60) + "c",
+    `${"agent/".repeat(9)}${"7".repeat(240)}.json`,
+    "ö".repeat(70),
+  ]
+    .map((path) => ({ path, text: `text of ${path}` }));
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeFile(`${dir}/archive.tar`, new Blob([...tar(files, 1)]).stream());
+    const { code, stderr } = await new Deno.Command("tar", {
+      args: ["-xf", "archive.tar"],
+      cwd: dir,
+    }).output();
+    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+    for (const { path, text } of files) {
+      assertEquals(await Deno.readTextFile(`${dir}/${path}`), text);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });

@@ -3,7 +3,6 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fleetReport } from "../../lib/fleet/fleet.ts";
 import { fleetHtml, fleetText } from "../../lib/fleet/fleet_render.ts";
 import { flagWithoutSecrets, withoutSecrets } from "../../lib/fleet/secrets.ts";
-import { tar } from "../../lib/fleet/tar.ts";
 
 const cause = (code: string) => ({ code, text: `${code} is so`, remedy: "mend it" });
 
@@ -155,29 +154,4 @@ Deno.test("secrets are left out by their keys, logins by their form", () => {
     "--master=zk://(left out)@h/mesos",
   );
   assertEquals(flagWithoutSecrets("work_dir", "/var/lib/mesos"), "--work_dir=/var/lib/mesos");
-});
-
-Deno.test("an archive is one that tar reads, with long names", async () => {
-  const long = `${"d".repeat(90)}/${"e".repeat(50)}/file.txt`;
-  const files = [{ path: "a", text: "ä".repeat(600) }, { path: long, text: "" }, {
-    path: "b",
-    text: "x".repeat(512),
-  }];
-  const bytes = new Uint8Array(await new Blob([...tar(files, 1)]).arrayBuffer());
-  assertEquals(bytes.length % 512, 0);
-  const text = (at: number, length: number) =>
-    new TextDecoder().decode(bytes.subarray(at, at + length)).replace(/\0.*$/s, "");
-  let at = 0;
-  const found: string[] = [];
-  while (bytes[at] !== 0) {
-    const size = parseInt(text(at + 124, 12), 8);
-    const sum = bytes.subarray(at, at + 512).reduce(
-      (sum, byte, i) => sum + (i >= 148 && i < 156 ? 32 : byte),
-      0,
-    );
-    assertEquals(parseInt(text(at + 148, 8), 8), sum);
-    found.push([text(at + 345, 155), text(at, 100)].filter((one) => one !== "").join("/"));
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  assertEquals(found, ["a", long, "b"]);
 });
