@@ -24,6 +24,8 @@ const MOST_BYTES = 4 << 20;
 /** Characters of an error, and items of a list, that are kept. */
 const MOST_TEXT = 1000;
 const MOST_ITEMS = 32;
+/** Of three words, each with a blank, a file's name has room for so many characters (NAME_MAX). */
+const LONGEST_WORD = 84;
 
 /** A call: what it was about, and what came of it. */
 export interface PastCall {
@@ -86,13 +88,24 @@ function remember(entry: () => PastCall): void {
     const call = entry();
     const size = append(CALLS, JSON.stringify(call) + "\n");
     if (call.outcome === "failed") {
-      const words = [call.plugin, call.command, call.code!].map(encodeURIComponent);
-      append(`${FAILURES}/${words.join(" ").slice(0, 250)}`, "\n");
+      const words = [call.plugin, call.command, call.code!].map(word);
+      append(`${FAILURES}/${words.join(" ")}`, "\n");
     }
     if (size > MOST_BYTES) rotate();
   } catch {
     // A full disk, or a user who is not root: a call does not fail for want of its line.
   }
+}
+
+/** As much of a text, as a part of a file's name, as leaves room for two others. */
+function word(text: string): string {
+  let name = "";
+  for (const character of text.toWellFormed()) {
+    const more = encodeURIComponent(character);
+    if (name.length + more.length > LONGEST_WORD) break;
+    name += more;
+  }
+  return name;
 }
 
 /** @returns the file's bytes */
@@ -157,10 +170,13 @@ export function readHistory(): PastCall[] {
 function callIn(line: string): PastCall[] {
   try {
     const call: unknown = JSON.parse(line.slice(Math.max(0, line.lastIndexOf('{"time":"'))));
-    const texts = isObject(call)
-      ? [call.time, call.command, call.plugin, call.network, call.container, call.interface]
-      : [undefined];
-    return texts.every((one) => typeof one === "string") ? [call as unknown as PastCall] : [];
+    if (!isObject(call)) return [];
+    const { time, command, plugin, network, container, addresses = [], ports = [] } = call;
+    const { code = "", error = "", ms, outcome } = call;
+    const texts = [time, command, plugin, network, container, call.interface, code, error, outcome];
+    const isCall = [addresses, ports].every(Array.isArray) && typeof ms === "number" &&
+      [...texts, addresses, ports].flat().every((one) => typeof one === "string");
+    return isCall ? [call as unknown as PastCall] : [];
   } catch {
     return [];
   }
@@ -177,6 +193,15 @@ function textOf(path: string): string {
   }
 }
 
+/** An earlier release cut names in the midst of a character. */
+function isWords(name: string): boolean {
+  try {
+    return decodeURIComponent(name) !== "";
+  } catch {
+    return false;
+  }
+}
+
 /** Failures since the boot, by kind. */
 export function countFailures(): {
   plugin: string;
@@ -185,7 +210,7 @@ export function countFailures(): {
   count: number;
 }[] {
   try {
-    return [...Deno.readDirSync(FAILURES)].map(({ name }) => {
+    return [...Deno.readDirSync(FAILURES)].filter(({ name }) => isWords(name)).map(({ name }) => {
       const [plugin = "", command = "", code = ""] = name.split(" ").map(decodeURIComponent);
       return { plugin, command, code, count: sizeOf(`${FAILURES}/${name}`) };
     }).sort((a, b) => a.plugin < b.plugin ? -1 : 1);

@@ -1,5 +1,5 @@
 /** The history of calls: what it has, what it must not have, and that nothing depends on it. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { PastCall } from "../../lib/cni/history.ts";
 import { Agent, containerConfig, portMapperNetwork } from "../harness/agent.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
@@ -96,6 +96,42 @@ Deno.test("what was done for a container is known when it is gone, and no label 
     metrics.stdout,
     `mesos_cni_plugin_failures_total{plugin="mesos-cni-port-mapper",command="ADD",code="${failed.code}"} 1\n`,
   );
+});
+
+Deno.test("failures are counted however many plugins a network has", async () => {
+  const plugins = [{ type: "bridge", mtu: "small" }, ...Array(40).fill({ type: "tuning" })];
+  await using agent = await Agent.create({ cniVersion: "1.0.0", name: "long", plugins });
+  const config = containerConfig({ network_infos: [{ name: "long" }] });
+  assertEquals((await agent.isolator("prepare", ["web-1"], config)).code, 0);
+  const process = await agent.process();
+  assertEquals((await agent.isolator("isolate", ["web-1", `${process.pid}`])).code, 1);
+  await process.end();
+  const { stdout } = await agent.sandbox.run([MESOS_CNI, "status", "--format=prometheus"]);
+  assertMatch(
+    stdout,
+    /^mesos_cni_plugin_failures_total.plugin="bridge.tuning.*command="ADD".* 1$/m,
+  );
+});
+
+Deno.test("lines and counts of another release or a cut name are no reason to fail", async () => {
+  await using host = await Sandbox.create();
+  const loopback = await Loopback.in(host);
+  assertEquals((await loopback.call("web-1")).code, 0);
+  const other = { ...(await past(host))[0], container: "other" };
+  const lines = [
+    ...["ports", "addresses", "code", "error", "outcome", "ms", "interface"].map((key) => ({
+      ...other,
+      [key]: {},
+    })),
+    null,
+    "x",
+  ].map((line) => JSON.stringify(line)).join("\n");
+  await host.ok(["tee", "-a", CALLS], { stdin: lines + "\n" });
+  await host.ok(["sh", "-ec", "cd /run/mesos-cni/history; mkdir failures; echo >failures/a%2"]);
+  assertEquals((await past(host)).map(({ container }) => container), ["web-1"]);
+  assertStringIncludes(await host.ok([MESOS_CNI, "history"]), "web-1");
+  const { stdout } = await host.run([MESOS_CNI, "status", "--format=prometheus"]);
+  assertStringIncludes(stdout, "# TYPE mesos_cni_plugin_failures_total counter\n");
 });
 
 Deno.test("no call fails for want of its line, and hostile names stay on theirs", async () => {
