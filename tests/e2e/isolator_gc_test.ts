@@ -220,6 +220,15 @@ Deno.test("gc gives back addresses that no interface has, once no ADD can be und
     await agent.ok(["tee", `${store}/${address}`], { stdin: "ghost\r\neth0" });
   }
   await agent.ok(["touch", "--date=1 hour ago", `${store}/10.213.9.9`]);
+  // Of a plugin that is at work, since the clock was set ahead.
+  await agent.ok(["tee", `${store}/10.213.9.6`], { stdin: "slow\r\neth0" });
+  await agent.ok(["touch", "--date=1 hour ago", `${store}/10.213.9.6`]);
+  const plugin = agent.spawn(["sh", "-c", "echo up; exec cat"], {
+    env: { CNI_COMMAND: "ADD", CNI_CONTAINERID: "slow" },
+  });
+  const reader = plugin.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
   // As a power cut leaves it: made, and never written.
   await agent.ok(["touch", `${store}/10.213.9.7`]);
 
@@ -228,7 +237,10 @@ Deno.test("gc gives back addresses that no interface has, once no ADD can be und
   assertStringIncludes(found[0]!.what, "10.213.9.7 of container (none named)");
   assertStringIncludes(found[1]!.what, "10.213.9.9 of container ghost");
   const left = (await agent.ok(["ls", store])).trim().split("\n");
-  assertEquals(left, ["10.213.0.2", "10.213.9.8", "last_reserved_ip.0", "lock"]);
+  assertEquals(left, ["10.213.0.2", "10.213.9.6", "10.213.9.8", "last_reserved_ip.0", "lock"]);
+  await end(plugin, "SIGKILL");
+  const [rest] = await gc(agent, flags, "--apply");
+  assertStringIncludes(rest!.what, "10.213.9.6 of container slow");
   await end(live, "SIGTERM");
 });
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { OperatorError } from "../../lib/base/error.ts";
+import { leasedAddresses } from "../../lib/containers/lease.ts";
 import { findAddresses } from "../../lib/isolator/gc/addresses.ts";
 import { agentContainers } from "../../lib/mesos/agent_api.ts";
 import { kernelTest } from "../harness/kernel.ts";
@@ -23,9 +24,9 @@ kernelTest(
         const time = new Date(Date.now() + seconds * 1000);
         await Deno.utime(`${store}/${name}`, time, time);
       }
-      const found = findAddresses(store, NOTHING_LIVES, NOBODY).map(({ what }) =>
-        what.split(" ")[0]
-      );
+      const found = findAddresses(store, leasedAddresses(store), NOTHING_LIVES, NOBODY).map((
+        { what },
+      ) => what.split(" ")[0]);
       // The clock has been set back since the last one was reserved.
       assertEquals(found, ["10.0.0.5"]);
     } finally {
@@ -44,9 +45,18 @@ kernelTest("gc leaves an address alone that went to another container meanwhile"
     }
     const [living, holders] = [NOTHING_LIVES, NOBODY];
     // Where something may have the address without showing it, or its holder lives, it stays.
-    assertEquals(findAddresses(store, living, { ...holders, unexplained: true }), []);
-    assertEquals(findAddresses(store, living, { ...holders, alive: new Set(["dead"]) }), []);
-    const garbage = findAddresses(store, living, holders);
+    assertEquals(
+      findAddresses(store, leasedAddresses(store), living, { ...holders, unexplained: true }),
+      [],
+    );
+    assertEquals(
+      findAddresses(store, leasedAddresses(store), living, {
+        ...holders,
+        alive: new Set(["dead"]),
+      }),
+      [],
+    );
+    const garbage = findAddresses(store, leasedAddresses(store), living, holders);
     assertEquals(garbage.length, 2);
 
     await Deno.remove(`${store}/10.0.0.2`);

@@ -1,6 +1,6 @@
 /** Addresses that host-local holds for containers that are gone. */
 import { statOf } from "../../base/exists.ts";
-import { type Holder, leasedAddresses, leaseHolder, lockStore } from "../../containers/lease.ts";
+import { type Holder, leaseHolder, lockStore } from "../../containers/lease.ts";
 import { bootTime } from "../../kernel/process_identity.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
@@ -24,9 +24,17 @@ export interface Holders {
   unexplained: boolean;
 }
 
-/** @param store a directory of host-local */
-export function findAddresses(store: string, living: Living, holders: Holders): Garbage[] {
-  return leasedAddresses(store).sort().filter((address) => !living.addresses.has(address))
+/**
+ * @param store a directory of host-local
+ * @param leased the addresses that it had given out before anybody looked who lives
+ */
+export function findAddresses(
+  store: string,
+  leased: readonly string[],
+  living: Living,
+  holders: Holders,
+): Garbage[] {
+  return leased.toSorted().filter((address) => !living.addresses.has(address))
     .flatMap((address): Garbage[] => {
       const lease = readLease(`${store}/${address}`);
       if (!lease) return []; // given back meanwhile

@@ -13,6 +13,7 @@ import type { Layout } from "../../containers/layout.ts";
 import { type Link, Netlink } from "../../netlink/mod.ts";
 import { type Fate, Sight } from "../../netlink/sight.ts";
 import { listOwners } from "../../ports/mod.ts";
+import { beingAdded } from "./adding.ts";
 import { findAddresses, type Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
@@ -49,11 +50,14 @@ export async function findGarbage(
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const mapped = await ledPorts(path, { also: chains });
   const named = await listNamedRules(path, mapped);
-  const leases = [...addressStores].flatMap(leasedAddresses);
+  const stores = [...addressStores].map((store) => [store, leasedAddresses(store)] as const);
+  const leases = stores.flatMap(([, leased]) => leased);
+  // Whose plugin has ended by the time that it is looked for has the address on its interface.
+  const adding = leases.length > 0 ? await beingAdded() : [];
   const { living, isAllSeen, wires, links } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));
   const holders: Holders = {
-    alive: new Set([...alive, ...started, ...ownersAlive(sight)]),
+    alive: new Set([...alive, ...started, ...ownersAlive(sight), ...adding]),
     dead: new Set<string>(dead),
     unexplained: living.incomplete || !isAllSeen || isUnexplained(wires, bridges, living, leases),
   };
@@ -62,8 +66,8 @@ export async function findGarbage(
     ...part("mapping", "port mappings", () => findMappings(sight)),
     ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders)),
     ...findNamedRules(named, living, holders, links),
-    ...[...addressStores].flatMap((store) =>
-      part("address", store, () => findAddresses(store, living, holders))
+    ...stores.flatMap(([store, leased]) =>
+      part("address", store, () => findAddresses(store, leased, living, holders))
     ),
   ];
 }
