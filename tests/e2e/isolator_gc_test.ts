@@ -238,7 +238,7 @@ Deno.test("gc gives back addresses that no interface has, once no ADD can be und
   assertStringIncludes(found[1]!.what, "10.213.9.9 of container ghost");
   const left = (await agent.ok(["ls", store])).trim().split("\n");
   assertEquals(left, ["10.213.0.2", "10.213.9.6", "10.213.9.8", "last_reserved_ip.0", "lock"]);
-  await end(plugin, "SIGKILL");
+  await end({ child: plugin }, "SIGKILL");
   const [rest] = await gc(agent, flags, "--apply");
   assertStringIncludes(rest!.what, "10.213.9.6 of container slow");
   await end(live, "SIGTERM");
