@@ -1,6 +1,4 @@
 /** What a container asks of the firewall, in values that can hold nothing bad. */
-import { OperatorError } from "../base/error.ts";
-import { quote } from "../base/json.ts";
 import { ANY_ADDRESS, type Family, familyOfKnown } from "../base/ip.ts";
 import { commentOf, keyOf, type Owner, possibleComments } from "../firewall/owner.ts";
 import type { Matches } from "../firewall/rule.ts";
@@ -109,29 +107,4 @@ export function chainProblem(name: string): "length" | "characters" | "reserved"
 /** Whether a text names a device, or several of them by a `+` at its end. */
 export function isDevice(name: string): boolean {
   return DEVICE.test(name);
-}
-
-/**
- * @throws {OperatorError} `bad_chain`
- */
-export function parseChain(value: unknown): string {
-  if (typeof value === "string" && !chainProblem(value)) return value;
-  const rule = "the name of an iptables chain is 1 to 28 letters, digits and _.- and none that " +
-    "iptables or this program uses itself";
-  throw new OperatorError(
-    "bad_chain",
-    value === undefined ? `it is missing; ${rule}` : `${rule}; not ${quote(value)}`,
-  );
-}
-
-/**
- * @throws {OperatorError} `bad_device`
- */
-export function parseDevice(value: unknown): string {
-  if (typeof value === "string" && isDevice(value)) return value;
-  throw new OperatorError(
-    "bad_device",
-    `a device's name is 1 to 15 letters, digits and _.@-, and may end with + for any rest; not ` +
-      quote(value),
-  );
 }

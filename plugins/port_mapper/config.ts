@@ -14,10 +14,10 @@ import { log } from "../../lib/base/log.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   BACKENDS,
+  chainProblem,
   describeMapping,
+  isDevice,
   type Mapping,
-  parseChain,
-  parseDevice,
   type Placement,
 } from "../../lib/ports/mapping.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
@@ -100,12 +100,22 @@ function readBase(config: Fields): Base {
 
 function readPlacement(config: Fields, path: string): Placement {
   const backend = config.text("backend") ?? usualBackend(path);
-  const devices = config.list("excludeDevices")
-    .map((device, i) => at(`excludeDevices[${i}]`, () => parseDevice(device)));
+  const devices = config.texts("excludeDevices");
+  if (!devices.every(isDevice)) {
+    config.fail(
+      "excludeDevices",
+      "names of devices: 1 to 15 letters, digits and _.@-, with + at the end for any rest",
+    );
+  }
+  const chain = config.text("chain");
   return {
     backend: BACKENDS.find((one) => one === backend) ??
       config.fail("backend", BACKENDS.join(" or ")),
-    chain: at("chain", () => parseChain(config.get("chain"))),
+    chain: chain !== undefined && !chainProblem(chain) ? chain : config.fail(
+      "chain",
+      "the name of an iptables chain: 1 to 28 letters, digits and _.-, and none that iptables or " +
+        "this program uses itself",
+    ),
     excludeDevices: [...new Set(devices)],
     snat: config.flag("snat"),
   };
@@ -160,14 +170,4 @@ function readDelegate(config: Fields, name: string, outerVersion: SpecVersion): 
 /** Whether the delegate's version has a command: CHECK since 0.4.0, GC and STATUS since 1.1.0. */
 export function delegateKnows(config: Base, since: SpecVersion): boolean {
   return config.delegate !== undefined && atLeast(config.delegate.cniVersion, since);
-}
-
-function at<T>(place: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new CniError(CNI_CODES.invalidConfig, `${place}: ${messageOf(error)}`, undefined, {
-      cause: error,
-    });
-  }
 }

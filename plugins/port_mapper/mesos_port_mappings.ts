@@ -1,8 +1,8 @@
 /** Mesos' port mappings, as a plugin finds them in `args` of its config. */
 import { isObject } from "../../lib/base/json.ts";
 import type { Mapping } from "../../lib/ports/mapping.ts";
-import { parsePort, parseProtocol } from "../../lib/ports/parse.ts";
 import type { Fields } from "../shared/fields.ts";
+import { readMapping } from "../shared/port_mappings.ts";
 
 const KEY = "org.apache.mesos";
 
@@ -15,13 +15,10 @@ export function isMesosCaller(config: Fields): boolean {
  * The port mappings of `args."org.apache.mesos".network_info`. A framework chose them: each is
  * checked whole.
  *
- * @throws {OperatorError} naming the place
+ * @throws {CniError} naming the place
  */
 export function readPortMappings(config: Fields): Mapping[] {
   const info = config.object("args")?.required(KEY).required("network_info");
-  return (info?.objects("port_mappings") ?? []).map((one) => ({
-    protocol: parseProtocol(one.get("protocol"), one.at("protocol")),
-    hostPort: parsePort(one.get("host_port"), one.at("host_port")),
-    containerPort: parsePort(one.get("container_port"), one.at("container_port")),
-  }));
+  return (info?.objects("port_mappings") ?? [])
+    .map((one) => readMapping(one, "host_port", "container_port"));
 }
