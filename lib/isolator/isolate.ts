@@ -57,14 +57,11 @@ export async function isolate(
   const started = { ...request, ...identityOf(id, pid), agent: viewpoint() };
   checkNamespaces(id, started, process);
   if (request.mode !== "own") writeRequest(layout, id, started);
-  switch (request.mode) {
-    case "host":
-      return shareHostFiles(layout, request, process);
-    case "parent":
-      return shareRootFiles(layout, id, request, process);
-    case "own":
-      return await connect(isolator, id, started, process, signal);
-  }
+  const { mode, debug, rootfs } = request;
+  if (mode === "own") return await connect(isolator, id, started, process, signal);
+  if (debug) return;
+  if (mode === "parent") bindFiles(layout, request, process, etcFilesOf(layout, rootOf(id)));
+  else if (rootfs !== undefined) bindFiles(layout, request, process, hostFiles(), false);
 }
 
 type Started = Request & { pid: number };
@@ -78,29 +75,28 @@ function openProcess(id: ContainerId, pid: number): Handle {
     return open(`/proc/${pid}`, O_PATH | O_DIRECTORY);
   } catch (error) {
     if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
-    throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
+    throw noProcess(id, pid);
   }
 }
 
 function identityOf(id: ContainerId, pid: number): ProcessIdentity {
   const identity = identify(pid);
   if (identity) return identity;
-  throw new OperatorError("no_process", `container ${id}: process ${pid} has ended`);
+  throw noProcess(id, pid);
+}
+
+function noProcess(id: ContainerId, pid: number): OperatorError {
+  return new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
 }
 
 /** What is about to happen in the process's namespaces must not happen in the agent's. */
-function checkNamespaces(
-  id: ContainerId,
-  request: Started,
-  process: Handle,
-): void {
+function checkNamespaces(id: ContainerId, request: Started, process: Handle): void {
   const { pid } = request;
   for (const kind of separateNamespaces(request)) {
     try {
       if (!isOwnNamespace(`${process.path}/ns/${kind}`, kind)) continue;
     } catch (error) {
-      if (!isGone(error)) throw error;
-      throw new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
+      throw isGone(error) ? noProcess(id, pid) : error;
     }
     throw new OperatorError(
       "agents_namespace",
@@ -142,13 +138,7 @@ async function connect(
   }
   checkNamespaces(id, request, process); // it may have ended while the plugins were at work
   const hostname = request.hostname ?? defaultHostname(id);
-  const files = writeEtcFiles(isolator, id, request, hostname, results);
-  mountEtcFiles(process, {
-    files,
-    overHost: true,
-    rootfs: request.rootfs,
-    containers: layout.containers,
-  });
+  bindFiles(layout, request, process, writeEtcFiles(isolator, id, request, hostname, results));
   inNamespaces({ uts: `${process.path}/ns/uts` }, () => setHostname(hostname));
   netlink.setLinkUp("lo");
 }
@@ -234,39 +224,20 @@ function etcFilesOf(layout: Layout, id: ContainerId): EtcFile[] {
     source: `${layout.container(id)}/${name}`,
     readOnly: false,
   })).filter(({ source }) => exists(source));
-  return [
-    ...own,
-    ...hostFiles().filter(({ name }) => !own.some((file) => file.name === name)),
-  ];
+  return [...own, ...hostFiles().filter(({ name }) => !own.some((file) => file.name === name))];
 }
 
 function hostFiles(): EtcFile[] {
-  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true })).filter((
-    { source },
-  ) => exists(source));
+  return NAMES.map((name) => ({ name, source: `/etc/${name}`, readOnly: true }))
+    .filter(({ source }) => exists(source));
 }
 
-function shareRootFiles(
-  layout: Layout,
-  id: ContainerId,
-  request: Request,
+function bindFiles(
+  { containers }: Layout,
+  { rootfs }: Request,
   process: Handle,
+  files: EtcFile[],
+  overHost = true,
 ): void {
-  if (request.debug) return;
-  mountEtcFiles(process, {
-    files: etcFilesOf(layout, rootOf(id)),
-    overHost: true,
-    rootfs: request.rootfs,
-    containers: layout.containers,
-  });
-}
-
-function shareHostFiles(layout: Layout, request: Request, process: Handle): void {
-  if (request.rootfs === undefined || request.debug) return;
-  mountEtcFiles(process, {
-    files: hostFiles(),
-    overHost: false,
-    rootfs: request.rootfs,
-    containers: layout.containers,
-  });
+  mountEtcFiles(process, { files, overHost, rootfs, containers });
 }
