@@ -37,6 +37,8 @@ const SO_RCVBUFFORCE = 33;
 
 /** The largest batch, in bytes, that is sent as one transaction. */
 const LARGEST_BATCH = 16 << 20;
+const ENOENT = 2;
+const ERANGE = 34;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -70,6 +72,16 @@ const batches = new Kept(() => new BatchSocket());
 /** Asks nfnetlink in this process's network namespace. @throws {SystemError} */
 export function withNfnetlink<T>(ask: (socket: NetlinkSocket) => T): T {
   return requests.use(ask);
+}
+
+/** Undefined for what is not there: nothing has a name that is longer than names can be. */
+export function unlessAbsent<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
+    throw error;
+  }
 }
 
 /** struct nfgenmsg: what every nfnetlink message begins with. */

@@ -1,5 +1,4 @@
 /** The connections that the kernel tracks (linux/netfilter/nfnetlink_conntrack.h). */
-import { SystemError } from "../kernel/libc.ts";
 import {
   attribute,
   type Attributes,
@@ -10,7 +9,7 @@ import {
   u8,
 } from "../netlink/message.ts";
 import type { Family } from "../base/ip.ts";
-import { nfHeader, NFNL_SUBSYS_CTNETLINK, withNfnetlink } from "./batch.ts";
+import { nfHeader, NFNL_SUBSYS_CTNETLINK, unlessAbsent, withNfnetlink } from "./batch.ts";
 import { NFPROTO, PROTOCOL_NUMBERS, TABLE_FAMILY } from "./wire.ts";
 
 const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
@@ -33,7 +32,6 @@ const CTA_PROTO_DST_PORT = 3;
 const FILTER_PROTO_NUM = 1 << 3;
 const FILTER_PROTO_DST_PORT = 1 << 5;
 const NESTED = 0x8000;
-const ENOENT = 2;
 
 /** A connection that is tracked: who asked for what, and who answers. */
 export interface Flow {
@@ -100,15 +98,13 @@ export function flowsTo(family: Family, protocol: "tcp" | "udp", ...ports: numbe
  * @throws {SystemError}
  */
 export function forgetFlow(family: Family, { identity }: Flow): void {
-  try {
-    const parts = [headerOf(family), ...identity];
+  const parts = [headerOf(family), ...identity];
+  // It may have ended by itself in the meantime.
+  unlessAbsent(() =>
     withNfnetlink((socket) =>
       socket.request(IPCTNL_MSG_CT_DELETE, 0, parts, "forget a tracked connection")
-    );
-  } catch (error) {
-    // It ended by itself in the meantime.
-    if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
-  }
+    )
+  );
 }
 
 function headerOf(family: Family): Uint8Array {

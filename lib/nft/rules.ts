@@ -3,7 +3,7 @@
  * without a process, and without the whole table: what a chain of ten thousand rules costs is paid
  * only by who asks for that chain.
  */
-import { cString, SystemError } from "../kernel/libc.ts";
+import { cString } from "../kernel/libc.ts";
 import {
   attribute,
   Attributes,
@@ -13,7 +13,7 @@ import {
   opened,
 } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
-import { nfHeader, withNfnetlink } from "./batch.ts";
+import { nfHeader, unlessAbsent, withNfnetlink } from "./batch.ts";
 import { inTable, nfMessage, type RuleHandle } from "./changes.ts";
 import { be64, commentIn, type TableFamily } from "./wire.ts";
 
@@ -30,8 +30,6 @@ const NFTA_RULE_EXPRESSIONS = 4;
 const NFTA_RULE_USERDATA = 7;
 const NFTA_EXPR_NAME = 1;
 const NFTA_EXPR_DATA = 2;
-const ENOENT = 2;
-const ERANGE = 34;
 
 /** A rule as the kernel lists it. */
 export interface ListedRule extends RuleHandle {
@@ -141,15 +139,11 @@ export class Rules {
 
   /** Undefined for what is not there, which includes a kernel that has no such table yet. */
   #with<T>(ask: (socket: NetlinkSocket) => T): T | undefined {
-    try {
+    return unlessAbsent(() => {
       if (this.netns === undefined) return withNfnetlink(ask);
       using socket = new NetlinkSocket(NETLINK_NETFILTER, this.netns);
       return ask(socket);
-    } catch (error) {
-      // Nothing has a name that is longer than names can be.
-      if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
-      throw error;
-    }
+    });
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { concat } from "../base/bytes.ts";
 import { addressBytes, networkBytes } from "../base/ip.ts";
-import { cString, SystemError } from "../kernel/libc.ts";
+import { cString } from "../kernel/libc.ts";
 import {
   addressOf,
   attribute,
@@ -18,7 +18,7 @@ import {
   NLM_F_CREATE,
   opened,
 } from "../netlink/message.ts";
-import { type Change, withNfnetlink } from "./batch.ts";
+import { type Change, unlessAbsent, withNfnetlink } from "./batch.ts";
 import { inTable, nfMessage, type Table } from "./changes.ts";
 import {
   be32,
@@ -41,7 +41,6 @@ const NFT_SET_INTERVAL = 0x4;
 const NFT_SET_MAP = 0x8;
 const NFT_SET_CONCAT = 0x80;
 const NFT_SET_ELEM_INTERVAL_END = 1;
-const ENOENT = 2;
 
 /** Part of a key or a value. */
 export type SetField = keyof typeof FIELDS;
@@ -187,20 +186,18 @@ function elementsOf(table: Table, set: string): Uint8Array[] {
 
 /** Lists a set's elements; none if there is no such set. @throws {SystemError} */
 export function readElements(table: Table, set: SetDefinition): SetElement[] {
-  try {
-    const lists = withNfnetlink((socket) =>
+  const what = `list the elements of ${set.name}`;
+  const lists = unlessAbsent(() =>
+    withNfnetlink((socket) =>
       socket.dump(
         NFT_MSG_GETSETELEM,
         elementsOf(table, set.name),
-        `list the elements of ${set.name}`,
+        what,
         (message) => decodeElements(message, set),
       )
-    );
-    return lists.flat();
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ENOENT) return [];
-    throw error;
-  }
+    )
+  );
+  return lists?.flat() ?? [];
 }
 
 /** Decodes NFT_MSG_NEWSETELEM. @throws {OperatorError} `kernel_answer` */
