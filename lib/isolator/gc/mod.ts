@@ -18,7 +18,7 @@ import { findAddresses, type Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
 import { ledPorts } from "../../firewall/led_ports.ts";
-import { findMappings, findRules } from "./mappings.ts";
+import { findMappings } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { findNamedRules, listNamedRules } from "./rules.ts";
 
@@ -64,7 +64,6 @@ export async function findGarbage(
   return [
     ...containers,
     ...part("mapping", "port mappings", () => findMappings(sight)),
-    ...part("rule", "port mappings' rules", () => findRules(mapped, path, living, holders)),
     ...findNamedRules(named, living, holders, links),
     ...stores.flatMap(([store, leased]) =>
       part("address", store, () => findAddresses(store, leased, living, holders))

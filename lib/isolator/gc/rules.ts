@@ -6,14 +6,16 @@ import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
 import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
 import type { LedPort } from "../../firewall/led_ports.ts";
+import { commentOf } from "../../firewall/owner.ts";
 import { ruleLine } from "../../firewall/rule.ts";
+import { listOwners, remove } from "../../ports/mod.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
 /** Rules of one owner, as far as it can be told from them. */
 export interface NamedRules {
-  /** Whose they are; absent where only addresses or the interface say. */
+  /** Whose they are, maybe shortened; absent where only addresses or the interface say. */
   containerId?: string;
   addresses: ReadonlySet<string>;
   /** The interface of this host that they are about, in the place of addresses. */
@@ -25,7 +27,7 @@ export interface NamedRules {
 }
 
 /**
- * All rules that have an owner but the port mapper's, which has its own list.
+ * All rules that have an owner, but those that a record of the port mapper explains.
  *
  * @param ports all that are led
  * @throws {OperatorError}
@@ -71,7 +73,20 @@ export async function listNamedRules(
     }
     if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...spoofChecks());
   }
-  return [...found, ...portmaps(ports, path)];
+  return [...found, ...portmaps(ports, path), ...mappings(ports, path)];
+}
+
+/** Rules of the port mapper without a record: somebody restored them, or another program wrote them. */
+function mappings(ports: readonly LedPort[], path: string): NamedRules[] {
+  const recorded = new Set(listOwners().map(({ containerId }) => commentOf(containerId)));
+  return ports.flatMap(({ owner, by, to, rule, chain, backend }): NamedRules[] => {
+    if (!owner || by || recorded.has(commentOf(owner.containerId))) return [];
+    const { containerId } = owner;
+    return [{
+      ...{ containerId, addresses: new Set([to.address]), what: rule },
+      remove: () => remove({ containerId, network: "", ifName: "" }, path, { chain, backend }),
+    }];
+  });
 }
 
 /** What the reference's portmap has of each attachment. */
@@ -141,12 +156,13 @@ export function findNamedRules(
   { alive, dead, unexplained }: Holders,
   links: ReadonlySet<string>,
 ): Garbage[] {
+  const known = new Set([...alive, ...dead].map(commentOf));
   return listed
     .filter(({ containerId: id, addresses, device }) => {
       if (device !== undefined) return !links.has(device);
       // In a namespace that could not be read, or has none of the leased addresses, there may be any.
       // A dead container's are its cleanup's to remove. Without an address, there is no telling.
-      return !unexplained && (id === undefined || (!alive.has(id) && !dead.has(id))) &&
+      return !unexplained && (id === undefined || !known.has(commentOf(id))) &&
         addresses.size > 0 && [...addresses].every((address) => !living.addresses.has(address));
     })
     .map(({ addresses, device, what, remove }) => ({
