@@ -1,5 +1,6 @@
 /** Removing mappings: rules, settings, claims and record of an attachment, in this order. */
 import { OperatorError } from "../base/error.ts";
+import { errnoName, fileError } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import type { Removal } from "./backend.ts";
@@ -76,6 +77,9 @@ function evenOnAFullDisk(work: () => void, what: string): void {
     const isOfFiles = error instanceof OperatorError || error instanceof Deno.errors.NotSupported ||
       (error as { code?: string }).code !== undefined;
     if (!isOfFiles) throw error;
+    // A descriptor is free again when the removal is repeated, by which nothing need be left.
+    const name = errnoName(error) ?? errnoName((error as Error).cause);
+    if (name === "EMFILE" || name === "ENFILE") throw fileError(error, "remove", what);
     log.warning(`the rules of a container are removed; ${what} could not be`, {
       error: (error as Error).message,
     });
