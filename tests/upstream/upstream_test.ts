@@ -4,6 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { EXCEPTIONS } from "../../tools/upstream/exceptions.ts";
 import { judges, verdictOf } from "../../tools/upstream/judge.ts";
 import { buildSuites } from "../../tools/upstream/reference.ts";
@@ -11,7 +12,7 @@ import { linkedPrograms, runSuite } from "../../tools/upstream/run.ts";
 
 const fetched = Deno.env.get("UPSTREAM_REFERENCE");
 
-for (const suite of ["loopback", "host-local", "static", "sbr"]) {
+for (const suite of partOf(["loopback", "host-local", "static", "sbr"], 2)) {
   Deno.test({
     name: `the reference's own suite of ${suite} passes`,
     ignore: fetched === undefined,
