@@ -118,12 +118,13 @@ Deno.test("crash: run, killed at each of its steps from prepare to cleanup", asy
   const steps = await stepsOf(agent, argv);
   assertEquals(steps.length > 60, true, `${steps.length} steps are too few to be all`);
   let killed = 0;
-  for (const step of sample(steps, 10)) {
+  const chosen = partOf(sample(steps, 10), 2);
+  for (const step of chosen) {
     const { code } = await agent.sandbox.run(killedAt(step, argv));
     if (code === 137) killed++; // a lock may be had at the first try, another time at the second
     await scene.recoveredFrom(`${step.call} ${step.when}`);
   }
-  assertEquals(killed > 5, true, `only ${killed} were killed`);
+  assertEquals(killed > chosen.length / 2, true, `only ${killed} were killed`);
 });
 
 Deno.test("crash: cleanup and recover, killed at each of their steps, and repeated", async () => {
