@@ -4,43 +4,32 @@ import { messageOf } from "../base/error.ts";
 import { readTextFile } from "../base/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
-import { type Call, type Flag, UsageError } from "./command.ts";
+import { type Call, type Flag, flag, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
 export { LAYOUT_FLAGS };
 
 /** For commands that call plugins. */
 export const NETWORK_FLAGS: readonly Flag[] = [
-  {
-    name: "network_cni_config_dir",
-    value: "DIR",
-    help: "directory of network configs",
+  flag("--network_cni_config_dir=DIR", "directory of network configs", {
     complete: "directory",
     found: true,
-  },
-  {
-    name: "network_cni_plugins_dir",
-    value: "PATH",
-    help: "search path of plugins, separated by colons",
+  }),
+  flag("--network_cni_plugins_dir=PATH", "search path of plugins, separated by colons", {
     complete: "directory",
     found: true,
-  },
+  }),
   ...LAYOUT_FLAGS,
-  {
-    name: "default_container_dns",
-    value: "JSON",
-    help: "DNS for networks whose plugins name no server: JSON, or the path of a file",
-    complete: "file",
-    found: true,
-  },
-  {
-    name: "network_cni_metrics",
-    value: "BOOL",
-    help: "whether usage is measured",
+  flag(
+    "--default_container_dns=JSON",
+    "DNS for networks whose plugins name no server: JSON, or the path of a file",
+    { complete: "file", found: true },
+  ),
+  flag("--network_cni_metrics=BOOL", "whether usage is measured", {
     default: "true",
     complete: ["true", "false"],
     found: true,
-  },
+  }),
 ];
 
 /** @throws {UsageError} for a value that no setting can have */

@@ -12,7 +12,7 @@ import { tar } from "../fleet/tar.ts";
 import { getHostname } from "../kernel/uts.ts";
 import { join, resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import type { Call, Command } from "./command.ts";
+import { type Call, type Command, flag } from "./command.ts";
 import { writeOutputFile } from "./file_output.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
@@ -23,22 +23,16 @@ export const command: Command = {
   operands: "[ID…]",
   complete: "container",
   flags: [
-    {
-      name: "output",
-      value: "FILE",
-      help: "the archive",
+    flag("--output=FILE", "the archive", {
       default: "mesos-cni-HOST-TIME.tar.gz here",
       complete: "file",
-    },
-    {
-      name: "with-secrets",
-      help: "include labels, environments and tokens, which are left out otherwise",
-    },
+    }),
+    flag("--with-secrets", "include labels, environments and tokens, which are left out otherwise"),
     ...NETWORK_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni bundle", what: "of all containers" },
-    { command: "mesos-cni bundle 5f3a --output=/tmp/ticket.tar.gz", what: "of one, and the agent" },
+    ["mesos-cni bundle", "of all containers"],
+    ["mesos-cni bundle 5f3a --output=/tmp/ticket.tar.gz", "of one, and the agent"],
   ],
   notes:
     `MANIFEST in it says where each file comes from, and what could not be read. Half a minute at most: what

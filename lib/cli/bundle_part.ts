@@ -13,7 +13,7 @@ export const command: Command = {
   name: "bundle-part",
   operands: "diagnosis|inspect [ID…]",
   flags: LAYOUT_FLAGS,
-  examples: [{ command: "mesos-cni bundle-part inspect web-1", what: "its files as JSON" }],
+  examples: [["mesos-cni bundle-part inspect web-1", "its files as JSON"]],
   async run(call) {
     const [part, ...ids] = call.operands;
     if (part !== "diagnosis" && part !== "inspect") throw new UsageError("diagnosis or inspect?");

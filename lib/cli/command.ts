@@ -22,10 +22,8 @@ export interface Flag {
   complete?: "file" | "directory" | "container" | "network" | readonly string[];
 }
 
-export interface Example {
-  command: string;
-  what: string;
-}
+/** A call as somebody would type it, and what it is good for. */
+export type Example = readonly [command: string, what: string];
 
 export interface Command {
   /** With its group: `run`, `netns exec`. What it is for stands in summaries.ts. */
@@ -115,24 +113,28 @@ export function formatOf<F extends string>(call: Call, formats: readonly [F, ...
   throw new UsageError(`--json and --format=${given} exclude each other`);
 }
 
+/** A flag as it is typed: `--dry-run`, `--sort=KEY`, `-q, --quiet`. */
+export function flag(
+  typed: string,
+  help: string,
+  more: Omit<Flag, "name" | "value" | "short" | "help"> = {},
+): Flag {
+  const [, short, name, value] = /^(?:-(\w), )?--([^=]+)(?:=(.+))?$/.exec(typed)!;
+  return { name: name!, short, value, help, ...more };
+}
+
 /** Flags that every command takes; `main.ts` acts on them. */
 export const COMMON_FLAGS: readonly Flag[] = [
-  {
-    name: "log-level",
-    value: "LEVEL",
-    help: "what is logged to standard error",
+  flag("--log-level=LEVEL", "what is logged to standard error", {
     default: "warning",
     complete: ["debug", "info", "warning", "error"],
-  },
-  {
-    name: "log-format",
-    value: "FORMAT",
-    help: "text or json, one line each",
+  }),
+  flag("--log-format=FORMAT", "text or json, one line each", {
     default: "text",
     complete: ["text", "json"],
-  },
-  { name: "help", help: "this text" },
+  }),
+  flag("--help", "this text"),
 ];
 
 /** For commands that print data. */
-export const JSON_FLAG: Flag = { name: "json", help: "print JSON" };
+export const JSON_FLAG: Flag = flag("--json", "print JSON");

@@ -12,7 +12,7 @@ export const command: Command = {
   name: "complete",
   operands: "-- [WORD…]",
   flags: [],
-  examples: [{ command: "mesos-cni complete -- netns in", what: "prints inspect" }],
+  examples: [["mesos-cni complete -- netns in", "prints inspect"]],
   notes: `A line "\x1bfiles" or "\x1bdirectories" stands for those: the shell knows them itself.`,
   async run(call) {
     // A warning about a network config would land in the middle of the line being typed.

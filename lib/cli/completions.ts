@@ -6,10 +6,10 @@ export const command: Command = {
   operands: "bash|zsh|fish",
   flags: [],
   complete: ["bash", "zsh", "fish"],
-  examples: [{
-    command: "mesos-cni completions bash > /etc/bash_completion.d/mesos-cni",
-    what: "commands, flags, container ids and network names, at the next login",
-  }],
+  examples: [[
+    "mesos-cni completions bash > /etc/bash_completion.d/mesos-cni",
+    "commands, flags, container ids and network names, at the next login",
+  ]],
   run(call) {
     const [shell] = call.operands;
     if (shell === undefined || !Object.hasOwn(SCRIPTS, shell)) {

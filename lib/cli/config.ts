@@ -9,7 +9,7 @@ import { print, printJson } from "./output.ts";
 export const command: Command = {
   name: "config",
   flags: [JSON_FLAG, ...NETWORK_FLAGS],
-  examples: [{ command: "mesos-cni config", what: "which directories the other commands use" }],
+  examples: [["mesos-cni config", "which directories the other commands use"]],
   notes:
     `Each is looked for in the call's flags, in the environment (MESOS_RUNTIME_DIR, …, as the agent
 reads it), in ${SETTINGS_FILE}, in the flags of an agent that runs here or that systemd would start; else it has

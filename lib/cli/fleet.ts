@@ -2,7 +2,7 @@
 import { fileErrorText } from "../base/file_error.ts";
 import { fleetReport } from "../fleet/fleet.ts";
 import { fleetHtml, fleetText } from "../fleet/fleet_render.ts";
-import { type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { bold, print, printJson } from "./output.ts";
 
 export const command: Command = {
@@ -11,20 +11,14 @@ export const command: Command = {
   complete: "file",
   flags: [
     JSON_FLAG,
-    {
-      name: "format",
-      value: "FORMAT",
-      help: "text, or html for one file to keep",
+    flag("--format=FORMAT", "text, or html for one file to keep", {
       default: "text",
       complete: ["text", "html"],
-    },
+    }),
   ],
   examples: [
-    {
-      command: "mesos-cni fleet status/*.json",
-      what: "by cause; what differs; what is given twice",
-    },
-    { command: "mesos-cni fleet status/*.json --format=html >fleet.html", what: "for a ticket" },
+    ["mesos-cni fleet status/*.json", "by cause; what differs; what is given twice"],
+    ["mesos-cni fleet status/*.json --format=html >fleet.html", "for a ticket"],
   ],
   notes:
     `The files are collected by whatever is there: ssh, Ansible, Mesos itself. Nothing is asked over a network, and

@@ -46,13 +46,13 @@ ${bold("usage:")} mesos-cni ${entry.name} COMMAND [FLAG…] [ARG…]
 ${rows(commands.map((command) => [command.name, SUMMARIES[command.name]!]))}
 
 ${bold("example:")}
-  ${commands[0]!.examples[0].command}`;
+  ${commands[0]!.examples[0][0]}`;
 }
 
 /** The help of one command. */
 export function commandHelp(command: Command): string {
   const operands = command.operands ? ` ${command.operands}` : "";
-  const examples = command.examples.map((example) => `  ${example.command}\n      ${example.what}`);
+  const examples = command.examples.map(([command, what]) => `  ${command}\n      ${what}`);
   return `${bold(`mesos-cni ${command.name}`)}: ${SUMMARIES[command.name]}
 
 ${bold("usage:")} mesos-cni ${command.name} [FLAG…]${operands}

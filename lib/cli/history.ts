@@ -2,7 +2,7 @@
 import { plainLine } from "../base/printable.ts";
 import { HISTORY, type PastCall, readHistory } from "../cni/history.ts";
 import { readOwners } from "../mesos/agent_checkpoints.ts";
-import { type Call, type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
+import { type Call, type Command, flag, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { print, printJson } from "./output.ts";
 import { requireRoot } from "./root.ts";
@@ -13,16 +13,16 @@ export const command: Command = {
   complete: "container",
   flags: [
     JSON_FLAG,
-    { name: "since", value: "TIME", help: "from then on: 90s, 30m, 12h, 2d; 03:12; or a date" },
-    { name: "failed", help: "only what failed" },
+    flag("--since=TIME", "from then on: 90s, 30m, 12h, 2d; 03:12; or a date"),
+    flag("--failed", "only what failed"),
     ...LAYOUT_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni history --failed --since=12h", what: "what went wrong last night" },
-    {
-      command: "mesos-cni history 5f3a",
-      what: "all that was done for the containers whose id begins so, or for a task of that id",
-    },
+    ["mesos-cni history --failed --since=12h", "what went wrong last night"],
+    [
+      "mesos-cni history 5f3a",
+      "all that was done for the containers whose id begins so, or for a task of that id",
+    ],
   ],
   notes:
     `A line for each call of a plugin by a runtime, and for each attachment by the isolator, but for

@@ -13,10 +13,10 @@ export const command: Command = {
   name: "identify",
   operands: "PID",
   flags: [JSON_FLAG, ...LAYOUT_FLAGS],
-  examples: [{
-    command: "mesos-cni identify 4711",
-    what: "the containers whose network the process is in, with their addresses",
-  }],
+  examples: [[
+    "mesos-cni identify 4711",
+    "the containers whose network the process is in, with their addresses",
+  ]],
   notes: "Exit code 1 if the process is in no container's network.",
   run(call) {
     const text = onlyOperand(call, "PID");

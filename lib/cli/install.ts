@@ -9,7 +9,7 @@ import { checkMachine } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
-import { type Call, type Command, type Flag, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, type Flag, flag, JSON_FLAG } from "./command.ts";
 import { SCRIPTS } from "./completions.ts";
 import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
 import { manualPage } from "./man.ts";
@@ -17,65 +17,45 @@ import { print, printJson } from "./output.ts";
 
 const PLUGINS_DIR = "/usr/lib/cni";
 const CONFIG_DIR = "/etc/mesos/cni";
-const DRY_RUN: Flag = { name: "dry-run", help: "say what would be done, and do nothing" };
+const DRY_RUN: Flag = flag("--dry-run", "say what would be done, and do nothing");
 
 export const installCommand: Command = {
   name: "install",
   flags: [
-    {
-      name: "bin_dir",
-      value: "DIR",
-      help: "where the program goes",
+    flag("--bin_dir=DIR", "where the program goes", {
       default: "/usr/local/bin",
       complete: "directory",
-    },
-    {
-      name: "network_cni_plugins_dir",
-      value: "PATH",
-      help: "search path of plugins: each directory gets the port mapper",
-      default: `the agent's, or ${PLUGINS_DIR}`,
-      complete: "directory",
-      found: true,
-    },
-    {
-      name: "network_cni_config_dir",
-      value: "DIR",
-      help: "directory of network configs",
+    }),
+    flag(
+      "--network_cni_plugins_dir=PATH",
+      "search path of plugins: each directory gets the port mapper",
+      { default: `the agent's, or ${PLUGINS_DIR}`, complete: "directory", found: true },
+    ),
+    flag("--network_cni_config_dir=DIR", "directory of network configs", {
       default: `the agent's, or ${CONFIG_DIR}`,
       complete: "directory",
       found: true,
-    },
-    {
-      name: "unit_dir",
-      value: "DIR",
-      help: "where the systemd units go",
+    }),
+    flag("--unit_dir=DIR", "where the systemd units go", {
       default: "/etc/systemd/system",
       complete: "directory",
-    },
-    {
-      name: "share_dir",
-      value: "DIR",
-      help: "where the manual page and the completions go",
+    }),
+    flag("--share_dir=DIR", "where the manual page and the completions go", {
       default: "share, beside --bin_dir",
       complete: "directory",
-    },
-    {
-      name: "plugins",
-      value: "WHICH",
-      help: "launchers of the standard plugins in this program: those that the directories lack, " +
+    }),
+    flag(
+      "--plugins=WHICH",
+      "launchers of the standard plugins in this program: those that the directories lack, " +
         "all (others are moved aside), or none (and those come back)",
-      default: "missing",
-      complete: [...PLUGIN_CHOICES],
-    },
+      { default: "missing", complete: [...PLUGIN_CHOICES] },
+    ),
     DRY_RUN,
     JSON_FLAG,
   ],
   examples: [
-    {
-      command: "sudo ./mesos-cni install",
-      what: "also the way to upgrade: nothing that runs is disturbed",
-    },
-    { command: "sudo ./mesos-cni install --dry-run", what: "what it would make or change" },
+    ["sudo ./mesos-cni install", "also the way to upgrade: nothing that runs is disturbed"],
+    ["sudo ./mesos-cni install --dry-run", "what it would make or change"],
   ],
   notes:
     `Directories that are not the usual ones must be there. They are written to ${SETTINGS_FILE}, where
@@ -162,29 +142,20 @@ function settingsText(configDir: string, pluginsDir: string): string {
 export const uninstallCommand: Command = {
   name: "uninstall",
   flags: [
-    {
-      name: "runtime_dir",
-      value: "DIR",
-      help: "where to look for containers that are still attached",
+    flag("--runtime_dir=DIR", "where to look for containers that are still attached", {
       default: "/var/run/mesos",
       complete: "directory",
       found: true,
-    },
-    {
-      name: "work_dir",
-      value: "DIR",
-      help: "where else to look",
+    }),
+    flag("--work_dir=DIR", "where else to look", {
       default: "/var/lib/mesos",
       complete: "directory",
       found: true,
-    },
+    }),
     DRY_RUN,
     JSON_FLAG,
   ],
-  examples: [{
-    command: "sudo mesos-cni uninstall",
-    what: "refuses while a container is attached",
-  }],
+  examples: [["sudo mesos-cni uninstall", "refuses while a container is attached"]],
   notes: `${SETTINGS_FILE} stays if it was changed after install wrote it.`,
   async run(call: Call) {
     requireRoot("uninstalling");

@@ -16,7 +16,7 @@ import { usage } from "../isolator/usage.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, type Example, onlyOperand, UsageError } from "./command.ts";
+import { type Call, type Command, type Example, flag, onlyOperand, UsageError } from "./command.ts";
 import { command as gc } from "./isolator_gc.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { command as ociHook } from "./isolator_oci_hook.ts";
@@ -28,7 +28,7 @@ import { readJson } from "./stdin.ts";
 const DIRS = "--network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni";
 
 function example(call: string, what: string): readonly [Example] {
-  return [{ command: call.replace("DIRS", DIRS), what }];
+  return [[call.replace("DIRS", DIRS), what]];
 }
 
 const prepareCommand: Command = {
@@ -177,10 +177,10 @@ const cleanupCommand: Command = {
   operands: "ID",
   flags: [
     ...NETWORK_FLAGS,
-    {
-      name: "force",
-      help: "also clean up a container that lives, and what is left where plugins are gone or fail",
-    },
+    flag(
+      "--force",
+      "also clean up a container that lives, and what is left where plugins are gone or fail",
+    ),
   ],
   examples: example(
     "mesos-cni isolator cleanup web-1 DIRS",

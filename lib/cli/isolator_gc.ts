@@ -5,7 +5,7 @@ import { collectNetworks } from "../isolator/gc/plugins.ts";
 import { sweep } from "../isolator/gc/sweep.ts";
 import { agentContainers } from "../mesos/agent_api.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Command, JSON_FLAG } from "./command.ts";
+import { type Command, flag, JSON_FLAG } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { plain } from "../base/printable.ts";
 import { print, printError, printJson } from "./output.ts";
@@ -24,19 +24,14 @@ export const command: Command = {
   name: "isolator gc",
   flags: [
     ...NETWORK_FLAGS,
-    { name: "apply", help: "remove it, instead of only saying what would be removed" },
-    {
-      name: "agent",
-      value: "URL",
-      help: "an agent to ask which containers live, such as http://127.0.0.1:5051",
-    },
+    flag("--apply", "remove it, instead of only saying what would be removed"),
+    flag("--agent=URL", "an agent to ask which containers live, such as http://127.0.0.1:5051"),
     JSON_FLAG,
   ],
-  examples: [{
-    command:
-      "mesos-cni isolator gc --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
-    what: "changes nothing: one line for each find, with the reason",
-  }],
+  examples: [[
+    "mesos-cni isolator gc --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
+    "changes nothing: one line for each find, with the reason",
+  ]],
   notes:
     `A container lives if it has a process, or if the agent knows it. What can't be seen from here, in
 other mounts or processes than the agent's say, is left alone, as are addresses and rules of other

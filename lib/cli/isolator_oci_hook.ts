@@ -7,10 +7,10 @@ export const command: Command = {
   name: "isolator oci-hook",
   operands: "createRuntime|poststop",
   flags: NETWORK_FLAGS,
-  examples: [{
-    command: "mesos-cni isolator oci-hook poststop < state.json",
-    what: "as the runtime calls it; docs/isolator-service.md has a config.json",
-  }],
+  examples: [[
+    "mesos-cni isolator oci-hook poststop < state.json",
+    "as the runtime calls it; docs/isolator-service.md has a config.json",
+  ]],
   notes:
     `A container asks for networks by the annotation org.apache.mesos.network_infos, a list such as
 [{"name": "cni-test"}]; without it, the hooks do nothing. The container needs network, mount and

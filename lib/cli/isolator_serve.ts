@@ -1,7 +1,7 @@
 import { resolve } from "@std/path";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { writeErrorOutput } from "../base/streams.ts";
-import type { Command } from "./command.ts";
+import { type Command, flag } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 
 export const SOCKET = "/run/mesos-cni/isolator.sock";
@@ -10,19 +10,15 @@ export const command: Command = {
   name: "isolator serve",
   flags: [
     ...NETWORK_FLAGS,
-    {
-      name: "socket",
-      value: "PATH",
-      help: "where to listen, for root only; unused when systemd passes a socket",
+    flag("--socket=PATH", "where to listen, for root only; unused when systemd passes a socket", {
       default: SOCKET,
       complete: "file",
-    },
+    }),
   ],
-  examples: [{
-    command:
-      "mesos-cni isolator serve --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
-    what: `then: curl --unix-socket ${SOCKET} http://localhost/v1/containers`,
-  }],
+  examples: [[
+    "mesos-cni isolator serve --network_cni_config_dir=/etc/mesos/cni --network_cni_plugins_dir=/usr/lib/cni",
+    `then: curl --unix-socket ${SOCKET} http://localhost/v1/containers`,
+  ]],
   notes:
     `A stop signal (SIGTERM, SIGINT) finishes what is under way. All state is on disk: it can be
 restarted at any time. docs/isolator-service.md describes the requests.`,

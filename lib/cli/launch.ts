@@ -6,10 +6,7 @@ export const command: Command = {
   name: "launch",
   operands: "DESCRIPTOR PARENT",
   flags: [],
-  examples: [{
-    command: "mesos-cni run -- hostname",
-    what: "calls this as its first step",
-  }],
+  examples: [["mesos-cni run -- hostname", "calls this as its first step"]],
   run(call) {
     const [descriptor, parent] = call.operands.map(Number);
     if (!descriptor || !parent) throw new UsageError("this is for mesos-cni run to call");

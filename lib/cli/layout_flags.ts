@@ -1,27 +1,21 @@
 /** Where the containers of an agent are, for commands that need no more than that. */
-import type { Flag } from "./command.ts";
+import { type Flag, flag } from "./command.ts";
 
 /** Where containers are; enough for commands that only look at them. */
 export const LAYOUT_FLAGS: readonly Flag[] = [
-  {
-    name: "runtime_dir",
-    value: "DIR",
-    help: "where the agent keeps what a reboot ends",
+  flag("--runtime_dir=DIR", "where the agent keeps what a reboot ends", {
     default: "/var/run/mesos",
     complete: "directory",
     found: true,
-  },
-  {
-    name: "work_dir",
-    value: "DIR",
-    help: "where the agent keeps what survives a reboot",
+  }),
+  flag("--work_dir=DIR", "where the agent keeps what survives a reboot", {
     default: "/var/lib/mesos",
     complete: "directory",
     found: true,
-  },
-  {
-    name: "network_cni_root_dir_persist",
-    help: "checkpoints are below --work_dir instead of --runtime_dir",
-    found: true,
-  },
+  }),
+  flag(
+    "--network_cni_root_dir_persist",
+    "checkpoints are below --work_dir instead of --runtime_dir",
+    { found: true },
+  ),
 ];

@@ -1,7 +1,7 @@
 import { dirname, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { readTextFile } from "../base/read_file.ts";
-import type { Call, Command, Program } from "./command.ts";
+import { type Call, type Command, flag, type Program } from "./command.ts";
 import { parseCall } from "./parse.ts";
 import { ofAgent } from "./found_values.ts";
 import { formatOf, JSON_FLAG, UsageError } from "./command.ts";
@@ -27,90 +27,53 @@ export const command: Command = {
   operands: "[PATH…]",
   complete: "file",
   flags: [
-    {
-      name: "format",
-      value: "FORMAT",
-      help: FORMATS.join(", "),
-      default: "text",
-      complete: FORMATS,
-    },
+    flag("--format=FORMAT", FORMATS.join(", "), { default: "text", complete: FORMATS }),
     JSON_FLAG,
-    {
-      name: "for",
-      value: "READER",
-      help: READERS.join(", "),
+    flag("--for=READER", READERS.join(", "), {
       default: "who can read the file",
       complete: READERS,
-    },
-    {
-      name: "network_cni_config_dir",
-      value: "DIR",
-      help: "what is read without a PATH",
+    }),
+    flag("--network_cni_config_dir=DIR", "what is read without a PATH", {
       complete: "directory",
       found: true,
-    },
-    {
-      name: "network_cni_plugins_dir",
-      value: "PATH",
-      help: "look for the plugins there (colon separated)",
+    }),
+    flag("--network_cni_plugins_dir=PATH", "look for the plugins there (colon separated)", {
       complete: "directory",
       found: true,
-    },
-    {
-      name: "plugins-dir",
-      value: "PATH",
-      help: "the same",
-      complete: "directory",
-    },
-    { name: "probe", help: "ask this machine: plugins, interfaces, iptables, kernel" },
-    { name: "fix", help: "mend what can be mended safely, and report the rest" },
-    { name: "unsafe-fixes", help: "with --fix: make changes too whose intention is a guess" },
-    { name: "dry-run", help: "with --fix: show the changes, and make none" },
-    {
-      name: "select",
-      value: "CODE,…",
-      help: "look for these alone: codes, their beginnings (CNI4) or names",
+    }),
+    flag("--plugins-dir=PATH", "the same", { complete: "directory" }),
+    flag("--probe", "ask this machine: plugins, interfaces, iptables, kernel"),
+    flag("--fix", "mend what can be mended safely, and report the rest"),
+    flag("--unsafe-fixes", "with --fix: make changes too whose intention is a guess"),
+    flag("--dry-run", "with --fix: show the changes, and make none"),
+    flag("--select=CODE,…", "look for these alone: codes, their beginnings (CNI4) or names", {
       repeatable: true,
-    },
-    { name: "ignore", value: "CODE,…", help: "don't look for these", repeatable: true },
-    { name: "statistics", help: "how often each rule found something, and no more" },
-    {
-      name: "rule",
-      value: "CODE=LEVEL",
-      help: "make a rule error, warning, info or off",
-      repeatable: true,
-    },
-    {
-      name: "config",
-      value: "FILE",
-      help: "settings of the rules",
+    }),
+    flag("--ignore=CODE,…", "don't look for these", { repeatable: true }),
+    flag("--statistics", "how often each rule found something, and no more"),
+    flag("--rule=CODE=LEVEL", "make a rule error, warning, info or off", { repeatable: true }),
+    flag("--config=FILE", "settings of the rules", {
       default: `${SETTINGS_FILE} of the file's directory or one above`,
       complete: "file",
-    },
-    {
-      name: "stdin-filename",
-      value: "PATH",
-      help: "what to take standard input for: reports name it, and its ending counts",
-      complete: "file",
-    },
-    {
-      name: "max-warnings",
-      value: "N",
-      help: "exit with 0 in spite of up to N warnings",
-      default: "0",
-    },
-    { name: "schema", help: "print a JSON Schema of network configs, for editors" },
-    { name: "lsp", help: "serve an editor as a language server on standard input and output" },
-    { name: "explain", value: "CODE", help: "what a rule is about; all lists the rules" },
+    }),
+    flag(
+      "--stdin-filename=PATH",
+      "what to take standard input for: reports name it, and its ending counts",
+      { complete: "file" },
+    ),
+    flag("--max-warnings=N", "exit with 0 in spite of up to N warnings", { default: "0" }),
+    flag("--schema", "print a JSON Schema of network configs, for editors"),
+    flag("--lsp", "serve an editor as a language server on standard input and output"),
+    flag("--explain=CODE", "what a rule is about; all lists the rules"),
   ],
   examples: [
-    { command: "mesos-cni lint /etc/mesos/cni", what: "every file that an agent would read there" },
-    {
-      command: "mesos-cni lint --probe",
-      what: "on an agent: its own directories, and whether this machine has what the configs need",
-    },
-    { command: "mesos-cni lint --fix --dry-run net.conf", what: "what --fix would change" },
-    { command: "mesos-cni lint --explain=CNI414", what: "the background of a finding" },
+    ["mesos-cni lint /etc/mesos/cni", "every file that an agent would read there"],
+    [
+      "mesos-cni lint --probe",
+      "on an agent: its own directories, and whether this machine has what the configs need",
+    ],
+    ["mesos-cni lint --fix --dry-run net.conf", "what --fix would change"],
+    ["mesos-cni lint --explain=CNI414", "the background of a finding"],
   ],
   notes:
     "PATH is a file, a directory (read as an agent reads it) or - for standard input. --fix\n" +

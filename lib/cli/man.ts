@@ -6,10 +6,10 @@ import { SUMMARIES } from "./summaries.ts";
 export const command: Command = {
   name: "man",
   flags: [],
-  examples: [{
-    command: "mesos-cni man > /usr/local/share/man/man1/mesos-cni.1",
-    what: "after which man mesos-cni shows it",
-  }],
+  examples: [[
+    "mesos-cni man > /usr/local/share/man/man1/mesos-cni.1",
+    "after which man mesos-cni shows it",
+  ]],
   async run(call) {
     print(await manualPage(call.commands));
     return 0;
@@ -72,7 +72,7 @@ function section(command: Command): string {
     ...command.notes ? [".PP", text(command.notes)] : [],
     ".PP",
     command.examples.length > 1 ? "Examples:" : "Example:",
-    ...command.examples.flatMap(({ command, what }) => [
+    ...command.examples.flatMap(([command, what]) => [
       ".PP",
       ".nf",
       text(command),

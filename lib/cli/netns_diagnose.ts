@@ -1,4 +1,4 @@
-import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { messageOf } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
@@ -19,63 +19,49 @@ export const diagnose: Command = {
   complete: "container",
   flags: [
     JSON_FLAG,
-    {
-      name: "agent",
-      value: "ADDRESS:PORT",
-      help: "where executors register",
+    flag("--agent=ADDRESS:PORT", "where executors register", {
       default: "that of the running agent, or port 5051",
-    },
-    {
-      name: "from",
-      value: "ID|ADDRESS",
-      help: "with --to: follow one connection from this container, or from a client outside",
-      complete: "container",
-    },
-    {
-      name: "to",
-      value: "ID[:PORT]|HOST:PORT",
-      help: "the other end; /udp or /icmp behind it for another protocol",
-      complete: "container",
-    },
-    {
-      name: "expect",
-      value: "PORT",
-      help:
-        "with --to: wait a minute for the packet that another agent's diagnose sends from this port",
-    },
-    {
-      name: "no-payload",
-      value: "PORT[,PORT]",
-      help: "ports, of the agent or of containers, to whose listeners no request is sent",
-      default: "no_payload of /etc/mesos-cni.json",
-    },
-    { name: "all", help: "every container, as a matrix of questions" },
-    {
-      name: "format",
-      value: "FORMAT",
-      help: "with --all: text, or html for one file to keep",
+    }),
+    flag(
+      "--from=ID|ADDRESS",
+      "with --to: follow one connection from this container, or from a client outside",
+      { complete: "container" },
+    ),
+    flag(
+      "--to=ID[:PORT]|HOST:PORT",
+      "the other end; /udp or /icmp behind it for another protocol",
+      { complete: "container" },
+    ),
+    flag(
+      "--expect=PORT",
+      "with --to: wait a minute for the packet that another agent's diagnose sends from this port",
+    ),
+    flag(
+      "--no-payload=PORT[,PORT]",
+      "ports, of the agent or of containers, to whose listeners no request is sent",
+      { default: "no_payload of /etc/mesos-cni.json" },
+    ),
+    flag("--all", "every container, as a matrix of questions"),
+    flag("--format=FORMAT", "with --all: text, or html for one file to keep", {
       default: "text",
       complete: ["text", "html"],
-    },
-    { name: "passive", help: "send nothing, and judge by what can be read alone" },
-    { name: "fix", help: "run the commands that would mend it, each after asking" },
+    }),
+    flag("--passive", "send nothing, and judge by what can be read alone"),
+    flag("--fix", "run the commands that would mend it, each after asking"),
     ...TARGET_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni netns diagnose 5f3a", what: "the cause, what was seen, what to do" },
-    { command: "mesos-cni netns diagnose 5f3a --fix", what: "and repair what can be repaired" },
-    {
-      command: "mesos-cni netns diagnose --from=5f3a --to=db.example:5432",
-      what: "at which hop a connection stops",
-    },
-    {
-      command: "mesos-cni netns diagnose --from=198.51.100.20 --to=5f3a:80",
-      what: "the same of a client outside, who need not be asked",
-    },
-    {
-      command: "mesos-cni netns diagnose --all --format=html >agent.html",
-      what: "the whole agent, for a ticket",
-    },
+    ["mesos-cni netns diagnose 5f3a", "the cause, what was seen, what to do"],
+    ["mesos-cni netns diagnose 5f3a --fix", "and repair what can be repaired"],
+    [
+      "mesos-cni netns diagnose --from=5f3a --to=db.example:5432",
+      "at which hop a connection stops",
+    ],
+    [
+      "mesos-cni netns diagnose --from=198.51.100.20 --to=5f3a:80",
+      "the same of a client outside, who need not be asked",
+    ],
+    ["mesos-cni netns diagnose --all --format=html >agent.html", "the whole agent, for a ticket"],
   ],
   notes:
     "--to=ID without a port goes to the first that something there listens on. Of a packet that leaves\n" +

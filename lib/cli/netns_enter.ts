@@ -1,11 +1,11 @@
-import { type Call, type Command, type Flag, UsageError } from "./command.ts";
+import { type Call, type Command, type Flag, flag, UsageError } from "./command.ts";
 import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import type { Target } from "../containers/target.ts";
 import { bold, print, printError } from "./output.ts";
 
 const ENTER_FLAGS: readonly Flag[] = [
-  { name: "mount", help: "with the container's files: its root, its /etc, its programs" },
-  { name: "uts", help: "with the container's hostname" },
+  flag("--mount", "with the container's files: its root, its /etc, its programs"),
+  flag("--uts", "with the container's hostname"),
   ...TARGET_FLAGS,
 ];
 
@@ -21,16 +21,13 @@ export const exec: Command = {
   operands: "ID|--all [-- COMMAND [ARG…]]",
   complete: "container",
   flags: [
-    { name: "all", help: "in each container's network, one after the other" },
+    flag("--all", "in each container's network, one after the other"),
     ...ENTER_FLAGS,
   ],
   examples: [
-    {
-      command: "mesos-cni netns exec 5f3a -- curl -s localhost:80",
-      what: "as the container would",
-    },
-    { command: "mesos-cni netns exec 5f3a --mount -- cat /etc/resolv.conf", what: "its own file" },
-    { command: "mesos-cni exec --all -- ss -tln", what: "who listens where, in every container" },
+    ["mesos-cni netns exec 5f3a -- curl -s localhost:80", "as the container would"],
+    ["mesos-cni netns exec 5f3a --mount -- cat /etc/resolv.conf", "its own file"],
+    ["mesos-cni exec --all -- ss -tln", "who listens where, in every container"],
   ],
   notes: ENTER_NOTES +
     "\nThe exit code is the command's; 126 or 127 if it could not be executed. With --all: 1 if it" +
@@ -86,7 +83,7 @@ export const shell: Command = {
   operands: "ID",
   complete: "container",
   flags: ENTER_FLAGS,
-  examples: [{ command: "mesos-cni netns shell 5f3a", what: "the prompt says where you are" }],
+  examples: [["mesos-cni netns shell 5f3a", "the prompt says where you are"]],
   notes: ENTER_NOTES,
   async run(call) {
     if (call.rest) {
@@ -133,7 +130,7 @@ export const link: Command = {
   operands: "ID",
   complete: "container",
   flags: LAYOUT_FLAGS,
-  examples: [{ command: "mesos-cni netns link 5f3a", what: "then: ip netns exec ID ss -t" }],
+  examples: [["mesos-cni netns link 5f3a", "then: ip netns exec ID ss -t"]],
   notes: "Links to containers that are gone are removed with every `link` and `unlink`.",
   async run(call) {
     const { linkNamespace } = await import("../containers/namespace_link.ts");
@@ -151,7 +148,7 @@ export const unlink: Command = {
   operands: "ID",
   complete: "container",
   flags: LAYOUT_FLAGS,
-  examples: [{ command: "mesos-cni netns unlink 5f3a", what: "no link is fine too" }],
+  examples: [["mesos-cni netns unlink 5f3a", "no link is fine too"]],
   async run(call) {
     const { unlinkNamespace } = await import("../containers/namespace_link.ts");
     unlinkNamespace(layoutOf(call), await containerOf(call));
@@ -164,14 +161,14 @@ export const capture: Command = {
   operands: "ID [-- FILTER…]",
   complete: "container",
   flags: [
-    { name: "interface", value: "NAME", help: "or any", default: "the first on a network" },
-    { name: "write", value: "FILE", help: "packets to a file instead of lines", complete: "file" },
-    { name: "count", value: "N", help: "end after so many packets" },
+    flag("--interface=NAME", "or any", { default: "the first on a network" }),
+    flag("--write=FILE", "packets to a file instead of lines", { complete: "file" }),
+    flag("--count=N", "end after so many packets"),
     ...TARGET_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni netns capture 5f3a -- port 53", what: "its DNS queries, as they happen" },
-    { command: "mesos-cni netns capture 5f3a --write=/tmp/5f3a.pcap", what: "for Wireshark" },
+    ["mesos-cni netns capture 5f3a -- port 53", "its DNS queries, as they happen"],
+    ["mesos-cni netns capture 5f3a --write=/tmp/5f3a.pcap", "for Wireshark"],
   ],
   notes: "tcpdump must be installed on the agent; a filter is as in pcap-filter(7).",
   async run(call) {

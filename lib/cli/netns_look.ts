@@ -1,4 +1,4 @@
-import { type Call, type Command, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS, layoutOf, sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printJson, red } from "./output.ts";
 
@@ -12,34 +12,27 @@ export const list: Command = {
   name: "netns list",
   flags: [
     JSON_FLAG,
-    { name: "quiet", short: "q", help: "ids only, each on a line" },
-    {
-      name: "filter",
-      value: "KEY=VALUE",
-      help: `only those whose KEY begins with VALUE: ${KEYS.filter.join(", ")}; health also ill`,
-      repeatable: true,
-    },
-    {
-      name: "sort",
-      value: "KEY",
-      help: KEYS.sort.join(", "),
-      default: "id",
-      complete: KEYS.sort,
-    },
-    { name: "no-trunc", help: "whole ids and columns, also where the terminal is too narrow" },
-    { name: "watch", help: "again every two seconds, until Ctrl-C" },
+    flag("-q, --quiet", "ids only, each on a line"),
+    flag(
+      "--filter=KEY=VALUE",
+      `only those whose KEY begins with VALUE: ${KEYS.filter.join(", ")}; health also ill`,
+      { repeatable: true },
+    ),
+    flag("--sort=KEY", KEYS.sort.join(", "), { default: "id", complete: KEYS.sort }),
+    flag("--no-trunc", "whole ids and columns, also where the terminal is too narrow"),
+    flag("--watch", "again every two seconds, until Ctrl-C"),
     ...LAYOUT_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni netns list", what: "a line for each container" },
-    {
-      command: "mesos-cni netns list --filter=health=ill --filter=network=web -q",
-      what: "the ids of those on the network web that need a look",
-    },
-    {
-      command: "mesos-cni netns list --json | jq -r '.[] | select(.health != \"ok\") | .id'",
-      what: "the same of all networks, for a program",
-    },
+    ["mesos-cni netns list", "a line for each container"],
+    [
+      "mesos-cni netns list --filter=health=ill --filter=network=web -q",
+      "the ids of those on the network web that need a look",
+    ],
+    [
+      "mesos-cni netns list --json | jq -r '.[] | select(.health != \"ok\") | .id'",
+      "the same of all networks, for a program",
+    ],
   ],
   notes: `HEALTH is what can be told without sending a packet; \`netns diagnose ID\` looks closer.`,
   async run(call) {
@@ -94,8 +87,8 @@ export const inspect: Command = {
   complete: "container",
   flags: [JSON_FLAG, ...TARGET_FLAGS],
   examples: [
-    { command: "mesos-cni netns inspect 5f3a", what: "of the container whose id begins so" },
-    { command: "mesos-cni netns inspect --pid=4711 --json", what: "of a process, as JSON" },
+    ["mesos-cni netns inspect 5f3a", "of the container whose id begins so"],
+    ["mesos-cni netns inspect --pid=4711 --json", "of a process, as JSON"],
   ],
   async run(call) {
     const { inspect } = await import("../netns/inspect.ts");

@@ -5,7 +5,7 @@ import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../containers/target.ts";
 import type { Sources } from "../facts/agent.ts";
-import { type Call, type Flag, onlyOperand, UsageError } from "./command.ts";
+import { type Call, type Flag, flag, onlyOperand, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { requireRoot } from "./root.ts";
@@ -16,13 +16,8 @@ const USUAL_RUNTIME_DIR = "/var/run/mesos";
 
 /** For commands that work on any namespace. */
 export const TARGET_FLAGS: readonly Flag[] = [
-  {
-    name: "netns",
-    value: "PATH",
-    help: "a namespace by its handle, instead of ID",
-    complete: "file",
-  },
-  { name: "pid", value: "PID", help: "the namespace of a process, instead of ID" },
+  flag("--netns=PATH", "a namespace by its handle, instead of ID", { complete: "file" }),
+  flag("--pid=PID", "the namespace of a process, instead of ID"),
   ...LAYOUT_FLAGS,
 ];
 

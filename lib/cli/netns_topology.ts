@@ -1,4 +1,4 @@
-import { type Command, JSON_FLAG } from "./command.ts";
+import { type Command, flag, JSON_FLAG } from "./command.ts";
 import { LAYOUT_FLAGS, sourcesOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
@@ -8,18 +8,12 @@ export const topology: Command = {
   name: "netns topology",
   flags: [
     JSON_FLAG,
-    {
-      name: "format",
-      value: "FORMAT",
-      help: FORMATS.join(", "),
-      default: "tree",
-      complete: FORMATS,
-    },
+    flag("--format=FORMAT", FORMATS.join(", "), { default: "tree", complete: FORMATS }),
     ...LAYOUT_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni netns topology", what: "a tree in the terminal" },
-    { command: "mesos-cni netns topology --format=svg >agent.svg", what: "a drawing" },
+    ["mesos-cni netns topology", "a tree in the terminal"],
+    ["mesos-cni netns topology --format=svg >agent.svg", "a drawing"],
   ],
   async run(call) {
     const { topologyOf } = await import("../netns/topology.ts");

@@ -3,7 +3,7 @@ import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
+import { type Call, type Command, flag, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { networks, noConfigDir } from "./networks.ts";
 import { bold, print, printJson } from "./output.ts";
@@ -13,10 +13,10 @@ const show: Command = {
   operands: "NAME",
   complete: "network",
   flags: [JSON_FLAG, ...NETWORK_FLAGS],
-  examples: [{
-    command: "mesos-cni network show cni-test",
-    what: "its file, plugins, subnet, containers and free addresses",
-  }],
+  examples: [[
+    "mesos-cni network show cni-test",
+    "its file, plugins, subnet, containers and free addresses",
+  ]],
   async run(call) {
     const { networkText, networkView } = await import("../netns/network.ts");
     const isolator = isolatorOf(call);
@@ -32,14 +32,14 @@ const remove: Command = {
   operands: "NAME",
   complete: "network",
   flags: [
-    { name: "dry-run", help: "say what would be removed, and remove nothing" },
+    flag("--dry-run", "say what would be removed, and remove nothing"),
     JSON_FLAG,
     ...NETWORK_FLAGS,
   ],
-  examples: [{
-    command: "mesos-cni network rm cni-test --dry-run",
-    what: "what its containers have left behind for the next ones",
-  }],
+  examples: [[
+    "mesos-cni network rm cni-test --dry-run",
+    "what its containers have left behind for the next ones",
+  ]],
   notes: `Refused while a container is on the network, or an interface on its bridge. What
 containers of another network use stays. The config is yours: remove its file first, if no container is to join any more.`,
   async run(call) {

@@ -13,10 +13,10 @@ import { configureLog } from "../base/log.ts";
 export const networks: Command = {
   name: "isolator networks",
   flags: [...NETWORK_FLAGS, JSON_FLAG],
-  examples: [{
-    command: "mesos-cni networks",
-    what: "a line for each network, then what is wrong with the other files",
-  }],
+  examples: [[
+    "mesos-cni networks",
+    "a line for each network, then what is wrong with the other files",
+  ]],
   notes:
     `The plugins of a network of version 1.1.0 are asked whether they would take a container (STATUS).
 Exit code 1 if one would not, if a file is skipped, or if no directory of configs is known.`,

@@ -5,7 +5,7 @@ import type { NetworkInfo } from "../mesos/messages.ts";
 import { parseContainerId } from "../mesos/container_id.ts";
 import { run } from "../run/run.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, UsageError } from "./command.ts";
+import { type Call, type Command, flag, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { requireDirectories } from "./netns_target.ts";
 
@@ -14,51 +14,31 @@ export const command: Command = {
   operands: "-- COMMAND [ARG…]",
   flags: [
     ...NETWORK_FLAGS,
-    {
-      name: "networks",
-      value: "NET[,NET…]",
-      help: "networks to join, as eth0, eth1, …; without it, the agent's own network",
-      repeatable: true,
-      complete: "network",
-    },
-    { name: "name", value: "ID", help: "the container's id", default: "a new one" },
-    { name: "hostname", value: "NAME", help: "the container's hostname", default: "its id" },
-    {
-      name: "rootfs",
-      value: "DIR",
-      help: "root directory of an image",
-      complete: "directory",
-    },
-    {
-      name: "port_mappings",
-      value: "HOST:CONTAINER[/PROTOCOL],…",
-      help: "ports of the agent that lead to the container, on the first network that maps ports",
-      repeatable: true,
-    },
-    {
-      name: "labels",
-      value: "KEY:VALUE,…",
-      help: "labels that every network's plugins get",
-      repeatable: true,
-    },
-    {
-      name: "env",
-      value: "NAME=VALUE",
-      help: "an environment variable of the command",
-      repeatable: true,
-    },
+    flag(
+      "--networks=NET[,NET…]",
+      "networks to join, as eth0, eth1, …; without it, the agent's own network",
+      { repeatable: true, complete: "network" },
+    ),
+    flag("--name=ID", "the container's id", { default: "a new one" }),
+    flag("--hostname=NAME", "the container's hostname", { default: "its id" }),
+    flag("--rootfs=DIR", "root directory of an image", { complete: "directory" }),
+    flag(
+      "--port_mappings=HOST:CONTAINER[/PROTOCOL],…",
+      "ports of the agent that lead to the container, on the first network that maps ports",
+      { repeatable: true },
+    ),
+    flag("--labels=KEY:VALUE,…", "labels that every network's plugins get", { repeatable: true }),
+    flag("--env=NAME=VALUE", "an environment variable of the command", { repeatable: true }),
   ],
   examples: [
-    {
-      command:
-        "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=cni-test -- ip address",
-      what: "the addresses of a container on the network cni-test",
-    },
-    {
-      command:
-        "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=port-mapper-test --port_mappings=8080:80 -- busybox httpd -f",
-      what: "a web server that answers at the agent's port 8080",
-    },
+    [
+      "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=cni-test -- ip address",
+      "the addresses of a container on the network cni-test",
+    ],
+    [
+      "mesos-cni run --network_cni_config_dir=examples/networks --network_cni_plugins_dir=/usr/lib/cni --networks=port-mapper-test --port_mappings=8080:80 -- busybox httpd -f",
+      "a web server that answers at the agent's port 8080",
+    ],
   ],
   notes:
     `Directories are absolute, or relative to where you are. The exit code is the command's; 128 + n

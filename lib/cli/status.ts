@@ -22,7 +22,7 @@ import type { Isolator } from "../isolator/isolator.ts";
 import { getHostname } from "../kernel/uts.ts";
 import type { Layout } from "../containers/layout.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, formatOf, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, flag, formatOf, JSON_FLAG } from "./command.ts";
 import { writeOutputFile } from "./file_output.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
@@ -36,28 +36,22 @@ export const command: Command = {
   name: "status",
   flags: [
     JSON_FLAG,
-    {
-      name: "format",
-      value: "FORMAT",
-      help: "text, json, or prometheus: the same as metrics",
+    flag("--format=FORMAT", "text, json, or prometheus: the same as metrics", {
       default: "text",
       complete: FORMATS,
-    },
-    {
-      name: "output",
-      value: "FILE",
-      help: "write it there in one step, as a collector of text files needs it",
+    }),
+    flag("--output=FILE", "write it there in one step, as a collector of text files needs it", {
       complete: "file",
-    },
+    }),
     ...NETWORK_FLAGS,
   ],
   examples: [
-    { command: "mesos-cni status", what: "the agent, its networks and its containers" },
-    {
-      command: "mesos-cni status --format=prometheus " +
-        "--output=/var/lib/prometheus/node-exporter/mesos-cni.prom",
-      what: "for Prometheus' node exporter, as mesos-cni-metrics.timer calls it",
-    },
+    ["mesos-cni status", "the agent, its networks and its containers"],
+    [
+      "mesos-cni status --format=prometheus " +
+      "--output=/var/lib/prometheus/node-exporter/mesos-cni.prom",
+      "for Prometheus' node exporter, as mesos-cni-metrics.timer calls it",
+    ],
   ],
   notes: "Nothing is sent and nothing is changed. Exit code 1 if anything is wrong.",
   async run(call) {

@@ -6,10 +6,7 @@ export const command: Command = {
   name: "step-inside",
   operands: "DESCRIPTOR PARENT",
   flags: [],
-  examples: [{
-    command: "mesos-cni exec 5f3a --mount -- hostname",
-    what: "calls this as its first step",
-  }],
+  examples: [["mesos-cni exec 5f3a --mount -- hostname", "calls this as its first step"]],
   run(call) {
     const [descriptor, parent] = call.operands.map(Number);
     if (!descriptor || !parent) throw new UsageError("this is for mesos-cni exec to call");

@@ -6,10 +6,7 @@ import { print, printJson } from "./output.ts";
 export const command: Command = {
   name: "version",
   flags: [JSON_FLAG],
-  examples: [{
-    command: "mesos-cni version",
-    what: "the version, the runtime and the CNI versions it speaks",
-  }],
+  examples: [["mesos-cni version", "the version, the runtime and the CNI versions it speaks"]],
   run(call) {
     const { deno: runtime } = Deno.version;
     if (call.has("json")) printJson({ version: VERSION, runtime, cniVersions: SPEC_VERSIONS });

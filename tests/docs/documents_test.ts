@@ -92,13 +92,13 @@ Deno.test("the reference has the commands as the program has them", async () => 
 
 Deno.test("the examples of every --help are calls that the command takes", async () => {
   for (const command of await allCommands()) {
-    for (const example of command.examples) {
-      const [program, ...words] = ownCall(example.command);
-      assertEquals(program?.replace("./", ""), "mesos-cni", example.command);
+    for (const [typed] of command.examples) {
+      const [program, ...words] = ownCall(typed);
+      assertEquals(program?.replace("./", ""), "mesos-cni", typed);
       const whole = command.name.split(" ");
       // Or its short form, which is the last word alone.
       const own = TABLE.some(({ short, name }) => short && name === words[0]) ? [words[0]] : whole;
-      assertEquals(words.slice(0, own.length), own, example.command);
+      assertEquals(words.slice(0, own.length), own, typed);
       parseCall(command, words.slice(own.length), {
         commands: TABLE,
         plugins: REGISTRY,

@@ -78,7 +78,7 @@ Deno.test("the isolator takes the agent's flags about networks", LOADS, async ()
   const command = {
     name: "",
     flags: NETWORK_FLAGS,
-    examples: [{ command: "", what: "" }] as [{ command: string; what: string }],
+    examples: [["", ""]] as [[string, string]],
     run: () => Promise.resolve(0),
   };
   const settings = settingsFrom(

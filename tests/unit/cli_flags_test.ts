@@ -14,7 +14,7 @@ Deno.test("an empty part of the plugins' path is not the working directory", () 
   const command: Command = {
     name: "test",
     flags: NETWORK_FLAGS,
-    examples: [{ command: "", what: "" }],
+    examples: [["", ""]],
     run: () => Promise.resolve(0),
   };
   const { cni } = settingsFrom(parseCall(command, [
@@ -39,7 +39,7 @@ Deno.test("operands and values stay what was typed, also where they look like nu
     name: "look",
     operands: "ID…",
     flags: [{ name: "name", value: "NAME", help: "a name" }],
-    examples: [{ command: "", what: "" }],
+    examples: [["", ""]],
     run: () => Promise.resolve(0),
   };
   const typed = ["7e12", "0x1f", "007", "1.0", "1e400", "Infinity", " 1", "0b1", "0"];
@@ -58,7 +58,7 @@ Deno.test("any command line is a call, or wrong", () => {
       short: "n",
       help: "",
     }],
-    examples: [{ command: "", what: "" }],
+    examples: [["", ""]],
     run: () => Promise.resolve(0),
   };
   const word = fc.oneof(

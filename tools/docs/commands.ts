@@ -49,7 +49,7 @@ function section({ name, operands, flags, notes, examples }: Command): string {
     ...own.length > 0 ? [table(own)] : [],
     ...shared ? [`And the [${shared.title.toLowerCase()}](#${anchor(shared.title)}).`] : [],
     ...notes ? [`\`\`\`text\n${notes}\n\`\`\``] : [],
-    ...examples.map(({ command, what }) => `\`\`\`sh\n${command}\n\`\`\`\n\n${capital(what)}.`),
+    ...examples.map(([command, what]) => `\`\`\`sh\n${command}\n\`\`\`\n\n${capital(what)}.`),
   ].join("\n\n") + "\n";
 }
 
