@@ -7,6 +7,7 @@ import { log } from "../base/log.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
+import { deleteLink, setLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -78,7 +79,9 @@ export class Wires {
     if (this.#outer.length === 0) return;
     using host = Netlink.open();
     for (const { index, name } of this.#outer) {
-      if (host.linkAt(index)?.kind === "veth") unlessGone(() => host.setLinkDown(index, name));
+      if (host.linkAt(index)?.kind === "veth") {
+        unlessGone(() => host.change(setLink(index, name, { up: false })));
+      }
     }
   }
 
@@ -111,7 +114,7 @@ export class Wires {
         link: link.name,
         index,
       });
-      unlessGone(() => netlink.removeLink(index, name));
+      unlessGone(() => netlink.change(deleteLink(index, name)));
       removed.push(`the link ${link.name} (index ${index})`);
     }
     return removed;

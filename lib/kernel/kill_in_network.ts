@@ -33,17 +33,7 @@ export function killInNetwork(pid: number, inode: number): void {
     if (networkOf(pid) !== inode) return;
     check(libc().pidfd_send_signal(SYS_PIDFD_SEND_SIGNAL, process.fd, SIGKILL, null, 0), what);
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    if (error.errnoName === "ESRCH") return; // it has ended
-    if (error.errnoName !== "ENOSYS") throw error;
-    killByNumber(pid, inode); // Linux before 5.3
-  }
-}
-
-function killByNumber(pid: number, inode: number): void {
-  try {
-    if (networkOf(pid) === inode) Deno.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const hasEnded = error instanceof SystemError && error.errnoName === "ESRCH";
+    if (!hasEnded) throw error;
   }
 }

@@ -1,21 +1,12 @@
 /** Links, addresses, routes and neighbours of any network namespace, over rtnetlink(7). */
-import { addressBytes } from "../base/ip.ts";
-import { addressFamilyOf, AF_INET, AF_INET6 } from "../kernel/socket.ts";
+import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { cString, SystemError } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
 import type { Change } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
-import {
-  attribute,
-  type Attributes,
-  type Message,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  opened,
-  u32,
-  view,
-} from "./message.ts";
+import { setLink } from "./link_changes.ts";
+import { attribute, type Attributes, type Message, opened, u32, view } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import {
   decodeRoute,
@@ -34,13 +25,9 @@ export type { LinkStatistics } from "./link.ts";
 export type { Flow, NextHop } from "./route.ts";
 
 /** Message types (linux/rtnetlink.h). */
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
-const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 const RTM_GETROUTE = 26;
-const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const RTM_GETRULE = 34;
 const RTM_GETQDISC = 38;
@@ -48,19 +35,13 @@ const RTM_GETNSID = 90;
 const RTM_GETSTATS = 94;
 
 const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_MASTER = 10;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_PROMISCUITY = 30;
 const IFLA_INFO_DATA = 2;
 const IFLA_STATS_LINK_64 = 1;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
-const NDA_DST = 1;
 const NETNSA_NSID = 1;
 const NETNSA_FD = 3;
-const IFF_UP = 1;
 
 /** An interface, and what only its kind has. */
 export interface LinkDescription {
@@ -102,10 +83,7 @@ export class Netlink implements Disposable {
    * @throws {SystemError} `ENODEV` when there is none of that name
    */
   link(name: string): Link {
-    const [message] = this.#socket.request(RTM_GETLINK, 0, [
-      new Uint8Array(16),
-      attribute(IFLA_IFNAME, cString(name)),
-    ], `read the link ${name}`);
+    const [message] = this.#socket.request(RTM_GETLINK, 0, named(name), `read the link ${name}`);
     return decodeLink(message!);
   }
 
@@ -120,22 +98,15 @@ export class Netlink implements Disposable {
    * @throws {SystemError}
    */
   describeLink(name: string): LinkDescription | undefined {
-    try {
-      const [message] = this.#socket.request(RTM_GETLINK, 0, [
-        new Uint8Array(16),
-        attribute(IFLA_IFNAME, cString(name)),
-      ], `read the link ${name}`);
-      const [, attributes] = opened(message!.body, 16);
-      return {
-        link: decodeLink(message!),
-        data: attributes.nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA),
-        promiscuity: attributes.u32(IFLA_PROMISCUITY) ?? 0,
-        txQueueLength: attributes.u32(IFLA_TXQLEN) ?? 0,
-      };
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "ENODEV") return undefined;
-      throw error;
-    }
+    const message = this.#unlessGone(RTM_GETLINK, named(name), `read the link ${name}`);
+    if (!message) return undefined;
+    const [, attributes] = opened(message.body, 16);
+    return {
+      link: decodeLink(message),
+      data: attributes.nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA),
+      promiscuity: attributes.u32(IFLA_PROMISCUITY) ?? 0,
+      txQueueLength: attributes.u32(IFLA_TXQLEN) ?? 0,
+    };
   }
 
   /** The interface of an index; undefined when there is none (any more). @throws {SystemError} */
@@ -309,72 +280,15 @@ export class Netlink implements Disposable {
 
   /** Brings an interface up. @throws {SystemError} */
   setLinkUp(name: string): void {
-    const header = new Uint8Array(16);
-    view(header).setUint32(8, IFF_UP, true);
-    view(header).setUint32(12, IFF_UP, true);
-    this.#setLink(name, header, [], "bring up");
-  }
-
-  /** @param mtu in bytes @throws {SystemError} */
-  setMtu(name: string, mtu: number): void {
-    this.#setLink(name, new Uint8Array(16), [attribute(IFLA_MTU, u32(mtu))], "set the MTU of");
-  }
-
-  /** Makes an interface a port of the bridge of that name. @throws {SystemError} */
-  setMaster(name: string, bridge: string): void {
-    const master = attribute(IFLA_MASTER, u32(this.link(bridge).index));
-    this.#setLink(name, new Uint8Array(16), [master], `attach to ${bridge}`);
-  }
-
-  #setLink(name: string, header: Uint8Array, parts: Uint8Array[], what: string): void {
-    this.#socket.request(RTM_NEWLINK, 0, [
-      header,
-      attribute(IFLA_IFNAME, cString(name)),
-      ...parts,
-    ], `${what} ${name}`);
-  }
-
-  /** Takes an interface down: nothing passes it any more. @throws {SystemError} `ENODEV` */
-  setLinkDown(index: number, name: string): void {
-    const header = new Uint8Array(16);
-    view(header).setInt32(4, index, true);
-    view(header).setUint32(12, IFF_UP, true);
-    this.#socket.request(RTM_NEWLINK, 0, [header], `take down ${name}`);
-  }
-
-  /** Removes an interface; a veth's other end goes too. @throws {SystemError} `ENODEV` */
-  removeLink(index: number, name: string): void {
-    const header = new Uint8Array(16);
-    view(header).setInt32(4, index, true);
-    this.#socket.request(RTM_DELLINK, 0, [header], `remove ${name}`);
-  }
-
-  /** Gives an interface an address. @throws {SystemError} `EEXIST` when it has it */
-  addAddress(name: string, address: string, prefixLength: number): void {
-    const bytes = addressBytes(address);
-    const header = new Uint8Array(8);
-    header[0] = addressFamilyOf(address);
-    header[1] = prefixLength;
-    view(header).setUint32(4, this.link(name).index, true);
-    this.#socket.request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, [
-      header,
-      attribute(IFA_LOCAL, bytes),
-      attribute(IFA_ADDRESS, bytes),
-    ], `add ${address}/${prefixLength} to ${name}`);
-  }
-
-  /** Forgets which hardware address an address has. @throws {SystemError} */
-  deleteNeighbour(name: string, address: string): void {
-    const header = new Uint8Array(12);
-    header[0] = addressFamilyOf(address);
-    view(header).setInt32(4, this.link(name).index, true);
-    this.#socket.request(RTM_DELNEIGH, 0, [
-      header,
-      attribute(NDA_DST, addressBytes(address)),
-    ], `forget the neighbour ${address} on ${name}`);
+    this.change({ ...setLink(0, name, { name, up: true }), what: `bring up ${name}` });
   }
 
   [Symbol.dispose](): void {
     this.#socket[Symbol.dispose]();
   }
+}
+
+/** A question for the interface of a name. */
+function named(name: string): Uint8Array[] {
+  return [new Uint8Array(16), attribute(IFLA_IFNAME, cString(name))];
 }

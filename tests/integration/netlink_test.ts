@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { addressBytes } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { addAddress } from "../../lib/netlink/address_changes.ts";
 import { deleteLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { addRoute } from "../../lib/netlink/route_changes.ts";
 import { Refusal } from "../../lib/netlink/socket.ts";
@@ -204,10 +205,12 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
   await agent.ok(["ip", "link", "add", "br9", "type", "bridge"]);
   using netlink = Netlink.open(`/proc/${agent.pid}/ns/net`);
   for (const name of ["a", "b", "br9"]) netlink.setLinkUp(name);
-  netlink.setMtu("a", 1400);
-  netlink.setMaster("b", "br9");
-  netlink.addAddress("a", "198.51.100.2", 24);
-  netlink.addAddress("a", "2001:db8::2", 64);
+  const [a, b, bridge] = ["a", "b", "br9"].map((name) => netlink.link(name).index);
+  netlink.change(setLink(a!, "a", { mtu: 1400 }));
+  netlink.change(setLink(b!, "b", { master: bridge }));
+  for (const [address, prefixLength] of [["198.51.100.2", 24], ["2001:db8::2", 64]] as const) {
+    netlink.change(addAddress(a!, "a", { bytes: addressBytes(address), prefixLength }));
+  }
   netlink.change(defaultRoute("198.51.100.1", netlink.link("a").index));
   const link = netlink.link("a");
   assertEquals([link.flags.includes("UP"), link.mtu, link.kind], [true, 1400, "veth"]);
