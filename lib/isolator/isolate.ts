@@ -56,6 +56,7 @@ export async function isolate(
   using process = openProcess(id, pid);
   const started = { ...request, ...identityOf(id, pid), agent: viewpoint() };
   checkNamespaces(id, started, process);
+  if (request.mode === "own" && !request.test) checkNobodyElses(layout, id, started, process);
   if (request.mode !== "own") writeRequest(layout, id, started);
   const { mode, debug, rootfs } = request;
   if (mode === "own") return await connect(isolator, id, started, process, signal);
@@ -104,6 +105,24 @@ function checkNamespaces(id: ContainerId, request: Started, process: Handle): vo
         `those that prepare asked for`,
     );
   }
+}
+
+/** By the cleanup of this one, another one of the same network would lose its interfaces. */
+function checkNobodyElses(
+  layout: Layout,
+  id: ContainerId,
+  { pid }: Started,
+  process: Handle,
+): void {
+  const netns = findInode(`${process.path}/ns/net`);
+  const other = layout.listContainers().find((other) =>
+    other !== id && findInode(layout.namespace(other)) === netns
+  );
+  if (other === undefined) return;
+  throw new OperatorError(
+    "isolated_twice",
+    `container ${id}: process ${pid} is in the network of container ${other}: start it in one of its own`,
+  );
 }
 
 function separateNamespaces({ mode, debug, test, rootfs }: Request): NamespaceKind[] {

@@ -108,6 +108,7 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
   await using it = await machine();
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
   await using container = await ContainerProcess.start(it.agent);
+  await using other = await ContainerProcess.start(it.agent);
   const { pid } = container;
   await service.ok("/v1/containers/known/prepare", ON_BRIDGE);
   await service.ok("/v1/containers/known/isolate", { pid });
@@ -128,7 +129,8 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
     ["POST", "/v1/containers/a/isolate", { pid: -1 }, 400, "bad_message"],
     ["POST", "/v1/containers/a/isolate", { pid: "1" }, 400, "bad_message"],
     ["POST", "/v1/containers/a/isolate", null, 400, "bad_message"],
-    ["POST", "/v1/containers/unlucky/isolate", { pid }, 502, "cni_117"],
+    ["POST", "/v1/containers/unstarted/isolate", { pid }, 409, "isolated_twice"],
+    ["POST", "/v1/containers/unlucky/isolate", { pid: other.pid }, 502, "cni_117"],
     ["POST", "/v1/containers/a/check", undefined, 404, "unknown_container"],
     ["GET", "/v1/containers/a/status", undefined, 404, "unknown_container"],
     ["GET", "/v1/containers/know/usage", undefined, 404, "unknown_container"],
@@ -151,6 +153,10 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
   }
   const { json } = await service.post("/v1/containers/unlucky/isolate", { pid });
   assertEquals(json.code, "isolated_twice", "a failed isolate is to be cleaned up first");
+  await service.ok("/v1/containers/unstarted/cleanup", undefined);
+  // Whose process was another container's has taken nothing of that along.
+  const links = await it.agent.ok(container.enter(["ip", "-o", "link"]));
+  assertStringIncludes(links, "eth0");
   const cleanup = await service.post("/v1/containers/unlucky/cleanup");
   assertEquals(cleanup.json.code, "cni_117");
   assertStringIncludes(cleanup.json.message, "no more addresses");
