@@ -35,6 +35,7 @@ import { trailOf } from "./place.ts";
 import { resolverOf } from "./resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
+import { unjudged } from "./unjudged.ts";
 import { mergeCauses } from "./verdict.ts";
 
 /** What was asked, and what came of it. */
@@ -108,9 +109,10 @@ export async function diagnose(
     // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
     const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)].flat();
     if (findInode(target.netns) !== namespace) throw ended(target);
-    const read = [...facts, ...shared ? [asFact(scene, shared)] : [], ...agents, ...hops];
+    const byArp = shared ? [asFact(scene, shared)] : [];
+    const read = [...facts, ...byArp, ...agents, ...hops, ...unjudged(scene)];
     const found = verdict(target.name, asked, { state, explained: causes, facts: read });
-    // Of an agent's containers, what is worth a look is said once, by hand.
+    // They concern the agent, and --all would say them of every container.
     const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
     return { ...found, causes: [...found.causes, ...hints] };
   } finally {
@@ -178,7 +180,8 @@ async function questionsOf(
 ): Promise<Question[]> {
   const resolver = resolverOf(scene);
   const mayTalkTo = (port: number) => !options.noPayload?.includes(port);
-  return [
+  const known = options.agentFacts?.flatMap(({ causes }) => causes) ?? [];
+  const all = [
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
     ...neighbourQuestions(agent, scene, open, mayTalkTo),
@@ -187,6 +190,17 @@ async function questionsOf(
     ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
+  // One packet tells whether it is lost where the agent is known to lose all.
+  return all.map((one) =>
+    [one.journey.from, one.journey.to].includes("outside") && losesAll(known, one.family)
+      ? { ...one, isAskedOnce: true }
+      : one
+  );
+}
+
+/** By this one the agent forwards nothing at all, whatever its rules would do. */
+function losesAll(known: readonly Cause[], of: 4 | 6): Cause | undefined {
+  return known.find(({ code, family }) => code === "forwarding_off" && family === of);
 }
 
 /** Asks everything at once; what fails is asked again and watched. */
@@ -266,10 +280,7 @@ function agentsCause(
   const isAnswered = sightings.some(({ at, direction }) =>
     direction === "out" && at === before?.stop.point.name
   );
-  const found = isThere && !isAnswered
-    // By this one it forwards nothing at all, whatever its rules would do.
-    ? known.find(({ code, family }) => code === "forwarding_off" && family === question.family)
-    : undefined;
+  const found = isThere && !isAnswered ? losesAll(known, question.family) : undefined;
   return found && { ...found, seen: [...found.seen, `asked: ${sentence(question)}`] };
 }
 

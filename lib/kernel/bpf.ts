@@ -1,6 +1,6 @@
 /** bpf(2) by FFI: a program that is run once, one that watches a tracepoint, and who is attached. */
 import { check, cString, openLibc, SystemError } from "./libc.ts";
-import { Handle } from "./files.ts";
+import { Handle, O_CLOEXEC, O_DIRECTORY, O_RDONLY, open } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
 
 const libc = openLibc({
@@ -173,18 +173,42 @@ export function tcxPrograms(
   direction: "ingress" | "egress",
   netns?: string,
 ): number {
-  const attr = new Attr().u32(0, index)
-    .u32(4, direction === "ingress" ? BPF_TCX_INGRESS : BPF_TCX_EGRESS);
-  const query = () => {
-    try {
-      bpf(BPF_PROG_QUERY, attr, "count programs of tcx");
-      return attr.get(24);
-    } catch (error) {
-      if (error instanceof SystemError) return 0;
-      throw error;
-    }
-  };
+  const hook = direction === "ingress" ? BPF_TCX_INGRESS : BPF_TCX_EGRESS;
+  const query = () => programsAt(index, hook);
   return netns === undefined ? query() : inNamespaces({ net: netns }, query);
+}
+
+/** How many programs hang at a hook; 0 where the kernel does not know of it. */
+function programsAt(target: number, hook: number, flags = 0): number {
+  const attr = new Attr().u32(0, target).u32(4, hook).u32(8, flags);
+  try {
+    bpf(BPF_PROG_QUERY, attr, "count programs");
+    return attr.get(24);
+  } catch (error) {
+    if (error instanceof SystemError) return 0;
+    throw error;
+  }
+}
+
+/** Hooks of a cgroup that packets and connections of its processes pass (enum bpf_attach_type). */
+const CGROUP_HOOKS = {
+  ...{ ingress: 0, egress: 1, sock_create: 2, connect4: 10, connect6: 11 },
+  ...{ sendmsg4: 14, sendmsg6: 15, recvmsg4: 19, recvmsg6: 20 },
+};
+/** Those of the groups above it too. */
+const BPF_F_QUERY_EFFECTIVE = 1;
+
+/**
+ * The hooks of a cgroup (v2) at which programs hang, with their number: `connect4: 1`.
+ *
+ * @param path below /sys/fs/cgroup @throws {SystemError}
+ */
+export function cgroupPrograms(path: string): string[] {
+  using group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return Object.entries(CGROUP_HOOKS).flatMap(([name, hook]) => {
+    const count = programsAt(group.fd, hook, BPF_F_QUERY_EFFECTIVE);
+    return count > 0 ? [`${name}: ${count}`] : [];
+  });
 }
 
 /** A program that hangs at a hook by a descriptor that somebody holds (bpf_link). */

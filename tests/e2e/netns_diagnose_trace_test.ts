@@ -1,6 +1,6 @@
 /** What a diagnosis adds to the system is gone afterwards. */
 import { assert, assertEquals } from "@std/assert";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { Clinic } from "../harness/clinic.ts";
 import { SEED } from "../harness/commit.ts";
 import { randomFrom } from "../harness/random.ts";
@@ -48,4 +48,54 @@ kernelTest("nothing of a diagnosis is left, also after kill -9 at moments of a s
     assertEquals(await traces(clinic), before, `after ${ms} ms, seed ${SEED}`);
   }
   assert(isEnough(), `only ${cut} were cut`);
+});
+
+/** Puts a process into a cgroup of its own, at whose egress a program hangs that lets all pass. */
+const HANG = `
+import ctypes, os, platform, struct, sys
+name, pid = sys.argv[1:]
+os.mkdir(name)
+libc = ctypes.CDLL(None, use_errno=True)
+def bpf(command, attr):
+    buffer = ctypes.create_string_buffer(attr.ljust(144, b"\\0"), 144)
+    found = libc.syscall(280 if platform.machine() == "aarch64" else 321, command, buffer, 144)
+    if found < 0: raise OSError(ctypes.get_errno(), "bpf")
+    return found
+code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xb7, 0, 0, 1, 0x95, 0, 0, 0))
+licence = ctypes.create_string_buffer(b"GPL")
+program = bpf(5, struct.pack("<IIQQ", 8, 2, ctypes.addressof(code), ctypes.addressof(licence)))
+bpf(8, struct.pack("<IIII", os.open(name, os.O_RDONLY), program, 1, 0))
+open(name + "/cgroup.procs", "w").write(pid)
+`;
+
+Deno.test("what is not judged is named where it is there, and calls nobody ill", async () => {
+  await using clinic = await Clinic.open();
+  const { agent, patient } = clinic;
+  await patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
+  await agent.run(["umount", "--recursive", "/sys/fs/cgroup"]);
+  await agent.ok(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"]);
+  const unjudged = async () => {
+    const { code, stdout } = await clinic.netns("diagnose", "patient", "--json");
+    const { asked }: { asked: { outcome: string; detail: string }[] } = JSON.parse(stdout);
+    const found = asked.filter(({ detail }) => detail.startsWith("not judged"));
+    return { code, found: found.map(({ outcome, detail }) => `${outcome}: ${detail}`) };
+  };
+  assertEquals(await unjudged(), { code: 0, found: [] });
+  const group = `/sys/fs/cgroup/mesos-cni-test-${crypto.randomUUID()}`;
+  await using stack = new AsyncDisposableStack();
+  stack.defer(async () => {
+    const back = `echo ${patient.pid} >/sys/fs/cgroup/cgroup.procs; rmdir ${group}`;
+    await agent.ok(["sh", "-c", back]);
+  });
+  await agent.ok([PYTHON, "-c", HANG, group, `${patient.pid}`]);
+  assertEquals(await unjudged(), { code: 0, found: ["unasked: not judged: egress: 1"] });
+  await agent.ok(["ip", "tuntap", "add", "tun9", "mode", "tun"]);
+  await agent.ok(["ip", "address", "add", "192.0.2.1/24", "dev", "tun9"]);
+  await agent.ok(["ip", "link", "set", "tun9", "up"]);
+  await agent.ok(["ip", "route", "add", "default", "dev", "tun9"]);
+  const { found: [tunnel, program] } = await unjudged();
+  assertEquals([tunnel, program], [
+    "unasked: not judged: tun9: tun",
+    "unasked: not judged: egress: 1",
+  ]);
 });
