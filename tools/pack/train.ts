@@ -5,6 +5,8 @@
  *     unshare --net --mount deno run train.ts TRAINER PROGRAM
  */
 
+import { feed } from "../../lib/program/pipe.ts";
+
 const ID = "trained";
 const RUNTIME_DIR = "/run/mesos/isolators/network/cni";
 
@@ -137,9 +139,7 @@ async function make(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(stdin ?? ""));
-  await writer.close();
+  await feed(child.stdin, stdin ?? "");
   const output = await child.output();
   if (output.code === code) return [];
   const said = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
