@@ -85,7 +85,7 @@ const DIAGNOSES: Mistake[] = [
   ["diagnose hosted", 1, "uses the agent's own network"],
   ["diagnose web-1 --agent=foo", 2, "not like 192.0.2.1:5051"],
   ["diagnose web-1 --agent=192.0.2.1:99999", 2, "with a port from 1 to 65535"],
-  ["diagnose --from=web-1", 2, "--from=ID and --to=ID|HOST:PORT"],
+  ["diagnose --from=web-1", 2, "--from=ID|ADDRESS and --to=ID|HOST:PORT"],
   ["diagnose web-1 --to=192.0.2.1:80", 2, "diagnose --from=web-1 --to=192.0.2.1:80"],
   ["diagnose --from=web-1 --to=web-2:99999", 2, "is no container", "192.0.2.1:80"],
   ["diagnose --from=web-1 --to=192.0.2.1:80/xyz", 2, "192.0.2.1:53/udp"],
