@@ -1,5 +1,6 @@
 /** The parts of a bundle that concern every container, made by one process, as files by their path. */
 import { messageOf } from "../base/error.ts";
+import { writeErrorOutput } from "../base/streams.ts";
 import { type Command, UsageError } from "./command.ts";
 import { agentHere } from "./netns_diagnose.ts";
 import { sourcesOf } from "./netns_target.ts";
@@ -31,7 +32,7 @@ export const command: Command = {
       printJson(Object.fromEntries(files));
       return 0;
     }
-    const { diagnoseAll } = await import("../diagnose/all.ts");
+    const { diagnoseAll, unaskedText } = await import("../diagnose/all.ts");
     const { agentText } = await import("../diagnose/render/text.ts");
     const { agentJson } = await import("../diagnose/render/finding.ts");
     const { reportHtml } = await import("../diagnose/render/html.ts");
@@ -42,6 +43,8 @@ export const command: Command = {
       containers: agent.containers.filter(({ id }) => ids.includes(id)),
       patience: LAST_ANSWER_MS,
     });
+    const unasked = unaskedText(found.rows);
+    if (unasked) writeErrorOutput(unasked);
     printJson({
       "diagnosis.txt": agentText(found, (text) => text),
       "diagnosis.json": agentJson(found),

@@ -1,7 +1,7 @@
 /** What plugins and the isolator did, also of containers that are gone. */
 import { plainLine } from "../base/printable.ts";
 import { HISTORY, type PastCall, readHistory } from "../cni/history.ts";
-import { readOwners } from "../mesos/agent_checkpoints.ts";
+import { type Owner, readOwners } from "../mesos/agent_checkpoints.ts";
 import { type Call, type Command, flag, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { print, printJson } from "./output.ts";
@@ -21,7 +21,7 @@ export const command: Command = {
     ["mesos-cni history --failed --since=12h", "what went wrong last night"],
     [
       "mesos-cni history 5f3a",
-      "all that was done for the containers whose id begins so, or for a task of that id",
+      "for the containers whose id begins so, or those of a task or a framework of that id",
     ],
   ],
   notes:
@@ -35,28 +35,26 @@ holds neither labels nor arguments.`,
     else if (found.length === 0) print("no such calls");
     else {
       const { table } = await import("../netns/table.ts");
-      print(
-        table(["TIME", "COMMAND", "PLUGIN", "CONTAINER", "NETWORK", "IF", "MS", ""], rows(found)),
-      );
+      print(table(...columnsOf(found)));
     }
     return 0;
   },
 };
 
-function select(call: Call, all: readonly PastCall[]): PastCall[] {
+/** A call, and whose its container is or was. */
+type Row = PastCall & Owner;
+
+function select(call: Call, all: readonly PastCall[]): Row[] {
   const id = onlyOperand(call);
   const since = call.value("since") === undefined ? "" : timeOf(call.value("since")!);
-  const isOf = id === undefined ? () => true : ownerTest(call, id);
-  return all.filter((one) =>
-    one.time >= since && (!call.has("failed") || one.outcome === "failed") && isOf(one.container)
+  // They outlive the container: by default, an agent keeps them for a week (gc_delay).
+  const ownerOf = readOwners(call.value("work_dir") ?? "/var/lib/mesos");
+  return all.filter(({ time, outcome }) =>
+    time >= since && (!call.has("failed") || outcome === "failed")
+  ).map((one) => ({ ...one, ...ownerOf(one.container) })).filter(({ container, framework, task }) =>
+    id === undefined || container.startsWith(id) || framework === id ||
+    ` ${task} `.includes(` ${id} `)
   );
-}
-
-/** Matches a container by the beginning of its id, or by a task that the agent's checkpoints name. */
-function ownerTest(call: Call, id: string): (container: string) => boolean {
-  const owners = readOwners(call.value("work_dir") ?? "/var/lib/mesos");
-  return (container) =>
-    container.startsWith(id) || (owners.get(container.split(".")[0]!)?.tasks.includes(id) ?? false);
 }
 
 const MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -77,19 +75,24 @@ function timeOf(text: string): string {
   return new Date(clock && time > now.getTime() ? time - MS.d : time).toISOString();
 }
 
-function rows(all: readonly PastCall[]): string[][] {
-  return all.map((one) =>
-    [
-      one.time.replace("T", " ").replace(/\.\d+Z$/, "Z"),
-      one.command,
-      one.plugin,
-      one.container,
-      one.network,
-      one.interface,
-      String(one.ms),
-      one.outcome === "failed"
-        ? `failed (${one.code}): ${one.error}`
-        : [...one.addresses ?? [], ...one.ports ?? []].join(" "),
-    ].map(plainLine)
-  );
+function columnsOf(all: readonly Row[]): [headings: string[], rows: string[][]] {
+  const tasks = all.some(({ task }) => task) ? ["TASK"] : [];
+  return [
+    ["TIME", "COMMAND", "PLUGIN", "CONTAINER", "NETWORK", "IF", "MS", ...tasks, ""],
+    all.map((one) =>
+      [
+        one.time.replace("T", " ").replace(/\.\d+Z$/, "Z"),
+        one.command,
+        one.plugin,
+        one.container,
+        one.network,
+        one.interface,
+        String(one.ms),
+        ...tasks.map(() => one.task ?? ""),
+        one.outcome === "failed"
+          ? `failed (${one.code}): ${one.error}`
+          : [...one.addresses ?? [], ...one.ports ?? []].join(" "),
+      ].map(plainLine)
+    ),
+  ];
 }

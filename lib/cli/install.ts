@@ -5,7 +5,7 @@ import { isBuiltIn } from "../cni/plugin_type.ts";
 import { PLUGIN_CHOICES, type PluginChoice } from "../install/plugin_launchers.ts";
 import { measureGain } from "../install/gain.ts";
 import { install, uninstall } from "../install/install.ts";
-import { checkMachine } from "../install/machine.ts";
+import { missingHere } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
@@ -91,13 +91,13 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
       },
       settings: { path: SETTINGS_FILE, text: settingsText(configDir, pluginsDir) },
     }, dryRun);
-    const missing = checkMachine(
+    const missing = missingHere(
       variable("PATH") ?? "",
       pluginsDir,
       (type) => isBuiltIn(call.plugins, type),
-    ).filter((requirement) => !requirement.found);
+    );
     if (call.has("json")) {
-      printJson({ placed, missing: missing.map(({ what, remedy }) => ({ what, remedy })) });
+      printJson({ placed, missing });
       return 0;
     }
     const shown = { made: "would make", changed: "would change", unchanged: "unchanged" };

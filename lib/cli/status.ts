@@ -1,5 +1,5 @@
 /** This agent on one screen. */
-import { checkMachine } from "../install/machine.ts";
+import { missingHere } from "../install/machine.ts";
 import { configureLog } from "../base/log.ts";
 import { messageOf } from "../base/error.ts";
 import { jsonText, plainLine } from "../base/printable.ts";
@@ -85,11 +85,11 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
   const containers = await containersOf(facts, call.value("work_dir") ?? "/var/lib/mesos");
   const own = await agentHealth(facts);
   const problems = own.causes.filter(isProblem);
-  const missing = checkMachine(
+  const missing = missingHere(
     path,
     cni?.pluginsDir ?? "",
     (type) => isBuiltIn(call.plugins, type),
-  ).filter(({ found }) => !found);
+  );
   return {
     version: VERSION,
     host: getHostname(),
@@ -99,14 +99,14 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
     firewall: await tellKind(path),
     forwarding: forwardingOf(facts),
-    networks: { ...catalog, ...await configsOf(isolator, facts, catalog.names) },
+    networks: { ...catalog, ...configsOf(isolator, facts, catalog.names) },
     plugins: await pluginsOf(isolator, catalog.names, isWhole),
     lint: problems.filter(({ code }) => code === "config_errors")
       .map(({ file, value }) => ({ file: file!, errors: Number(value) })),
     containers,
     causes: problems.map(toldCause),
     unread: [...own.unread, ...containers.unread],
-    missing: missing.map(({ what, remedy }) => ({ what, remedy })),
+    missing,
     history: historyOf(),
     healthy: problems.length === 0 && catalog.problem === undefined &&
       catalog.skipped.length === 0 &&

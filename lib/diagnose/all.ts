@@ -28,9 +28,11 @@ export interface Row {
   diagnosis?: Diagnosis;
   /** Such as: it uses the agent's own network. */
   skipped?: string;
-  /** Why it could not be asked: which is no health. */
+  /** Why it could not be asked: which is no health. With a diagnosis, that is of what was read alone. */
   error?: string;
 }
+
+const LATE = "no time was left for packets";
 
 /** A cause with all whose first cause it is. */
 export interface Group {
@@ -65,39 +67,46 @@ export async function diagnoseAll(
   agent: Agent,
   options: DiagnoseOptions,
   progress: (done: number, all: number) => void = () => {},
-  { containers = agent.containers, patience }: AllOptions = {},
+  { containers = agent.containers, patience = Infinity }: AllOptions = {},
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
   const [agentFacts, machine] = await Promise.all([
     factsOfAgent(agent, options.passive),
     readFacts(OF_MACHINE, agent),
   ]);
-  const rows: Row[] = [];
-  const waiting = [...containers.entries()];
-  let done = 0;
+  const rows = containers.map(({ id, mode }): Row => ({
+    id,
+    ...mode === "own"
+      ? { error: LATE }
+      : { skipped: `it uses ${mode === "host" ? "the agent's own" : "its parent's"} network` },
+  }));
+  const own = [...rows.keys()].filter((i) => containers[i]!.mode === "own");
+  const ask = (i: number, passive = options.passive) => {
+    const { id, netns } = containers[i]!;
+    return rowOf(
+      id,
+      () => diagnose(agent, { name: id, netns, id }, { ...options, passive, agentFacts }),
+    );
+  };
+  let waiting = own;
+  const end = performance.now() + patience;
+  if (patience < Infinity) {
+    for (const i of own) {
+      if (performance.now() > end) break;
+      const read = await ask(i, true);
+      rows[i] = read.diagnosis ? { ...read, error: LATE } : read;
+    }
+    waiting = inHaste(own.filter((i) => rows[i]!.error === LATE), rows);
+  }
+  let done = rows.length - waiting.length;
   const work = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const [i, { id, netns, mode }] = next;
-      rows[i] = mode === "own"
-        ? await rowOf(
-          id,
-          () => diagnose(agent, { name: id, netns, id }, { ...options, agentFacts }),
-        )
-        : {
-          id,
-          skipped: mode === "host"
-            ? "it uses the agent's own network"
-            : "it uses its parent's network",
-        };
-      progress(++done, containers.length);
+    for (let i = waiting.shift(); i !== undefined; i = waiting.shift()) {
+      rows[i] = await ask(i);
+      progress(++done, rows.length);
     }
   };
-  // Of few at a time, some have answered when it is over.
-  const length = patience === undefined ? AT_A_TIME : AT_A_TIME_IN_HASTE;
-  await within(patience, Promise.all(Array.from({ length }, work)));
-  for (const [i, { id }] of containers.entries()) {
-    rows[i] ??= { id, error: "there was no time left for it" };
-  }
+  const length = patience < Infinity ? AT_A_TIME_IN_HASTE : AT_A_TIME;
+  await within(end - performance.now(), Promise.all(Array.from({ length }, work)));
   const ofAgent = [...agentFacts, ...machine].flatMap(({ causes }) => causes).filter(isProblem);
   return {
     agent: getHostname(),
@@ -108,11 +117,28 @@ export async function diagnoseAll(
   };
 }
 
+/**
+ * In which order containers are asked, if there may not be time for all: one with each cause that was
+ * read, then those of which nothing was, whose cause only a packet tells, then the others.
+ */
+export function inHaste(all: readonly number[], rows: readonly Row[]): number[] {
+  const seen = new Set<string>();
+  const rank = (i: number) => {
+    const cause = rows[i]!.diagnosis?.causes.find(isProblem);
+    if (!cause) return 1;
+    const isNew = !seen.has(keyOf(cause));
+    seen.add(keyOf(cause));
+    return isNew ? 0 : 2;
+  };
+  const ranks = new Map(all.map((i) => [i, rank(i)]));
+  return all.toSorted((a, b) => ranks.get(a)! - ranks.get(b)!);
+}
+
 /** Waits for work, at most for so long. */
-async function within(ms: number | undefined, work: Promise<unknown>): Promise<void> {
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
   let timer: number | undefined;
   const late = new Promise((resolve) => {
-    if (ms !== undefined) timer = setTimeout(resolve, ms);
+    if (ms < Infinity) timer = setTimeout(resolve, ms);
   });
   await Promise.race([work, late]);
   clearTimeout(timer);
@@ -133,12 +159,23 @@ export function isHealthy({ diagnosis, error, skipped }: Row): boolean {
   return error === undefined && (skipped !== undefined || diagnosis?.healthy === true);
 }
 
+/** What is the same for containers with the same cause. */
+function keyOf(cause: Cause): string {
+  return cause.container === undefined
+    ? `${cause.code}\t${textOf(cause)}`
+    : `${cause.code}\t${cause.place}\t${cause.network ?? ""}`;
+}
+
+/** For whom no time was left, as a sentence. */
+export function unaskedText(rows: readonly Row[]): string | undefined {
+  const ids = rows.filter(({ error }) => error === LATE).map(({ id }) => id);
+  return ids.length === 0
+    ? undefined
+    : `${LATE}, and at most what can be read was judged, of: ${ids.join(", ")}`;
+}
+
 /** What concerns the agent first, then what most have. */
 export function groupsOf(ofAgent: readonly Cause[], rows: readonly Row[]): Group[] {
-  const keyOf = (cause: Cause) =>
-    cause.container === undefined
-      ? `${cause.code}\t${textOf(cause)}`
-      : `${cause.code}\t${cause.place}\t${cause.network ?? ""}`;
   const groups = new Map<string, Group>(
     ofAgent.map((cause) => [keyOf(cause), { cause, ids: [], isAgents: true }]),
   );

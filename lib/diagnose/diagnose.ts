@@ -155,7 +155,7 @@ const UNASKED = [
 ].map(([topic, text]): Asked => ({
   topic: topic as Topic,
   text: text!,
-  ...unasked("only a packet tells, and --passive sends none"),
+  ...unasked("only a packet tells, and none was sent"),
 }));
 
 function asFact({ interfaces }: Scene, causes: Cause[]): Fact {

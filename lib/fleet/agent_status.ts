@@ -15,7 +15,6 @@ import { countFailures, readHistory } from "../cni/history.ts";
 import { networkView } from "../netns/network.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { type Owner, readOwners } from "../mesos/agent_checkpoints.ts";
-import { rootOf } from "../mesos/container_id.ts";
 import { runProgram } from "../program/run.ts";
 import { VERSION } from "../base/version.ts";
 import { sha256 } from "../install/files.ts";
@@ -56,7 +55,7 @@ export interface AgentStatus {
   lint: { file: string; errors: number }[];
   containers: {
     count: number;
-    unwell: ({ id: string; health: string; causes: ToldCause[] } & Owned)[];
+    unwell: ({ id: string; health: string; causes: ToldCause[] } & Owner)[];
     unread: string[];
     all: ListedContainer[];
   };
@@ -72,10 +71,7 @@ export interface AgentStatus {
   healthy: boolean;
 }
 
-/** Whose a container is, where the agent's checkpoints say it. */
-type Owned = { framework?: string; task?: string };
-
-type ListedContainer = Owned & {
+type ListedContainer = Owner & {
   id: string;
   networks: string[];
   addresses: string[];
@@ -90,17 +86,16 @@ export async function containersOf(
   facts: Agent,
   workDir: string,
 ): Promise<AgentStatus["containers"]> {
-  const owners = readOwners(workDir);
+  const ownerOf = readOwners(workDir);
   const all: [container: Container, health: Health][] = [];
   for (const one of facts.containers) all.push([one, await healthOf(facts, one)]);
-  const owned = ({ id }: Container): Owned => ownedBy(owners.get(rootOf(id)));
   return {
     count: all.length,
     unwell: all.filter(([, health]) => !isHealthy(health)).map(([one, { causes }]) => {
       const problems = causes.filter(isProblem);
       return {
         id: one.id,
-        ...owned(one),
+        ...ownerOf(one.id),
         health: briefOf(problems[0]!),
         causes: problems.map(toldCause),
       };
@@ -108,7 +103,7 @@ export async function containersOf(
     unread: all.flatMap(([{ id }, { unread }]) => unread.map((why) => `${id}: ${why}`)),
     all: all.map(([one]) => ({
       id: one.id,
-      ...owned(one),
+      ...ownerOf(one.id),
       networks: one.attachments.map(({ network }) => network),
       addresses: one.attachments.flatMap(networkAddresses).map(({ address }) => address),
       ports: one.attachments.flatMap(({ portMappings }) =>
@@ -118,30 +113,19 @@ export async function containersOf(
   };
 }
 
-function ownedBy(owner: Owner | undefined): Owned {
-  if (!owner) return {};
-  // An executor that has run none yet, or one of Mesos' own, which is called as its task.
-  return { framework: owner.framework, task: owner.tasks.join(" ") || owner.executor };
-}
-
 /** The configs that can be read, and their addresses. */
-export async function configsOf(
+export function configsOf(
   isolator: Isolator,
   facts: Agent,
   names: readonly string[],
-): Promise<Pick<AgentStatus["networks"], "configs" | "ranges">> {
-  const configs = await Promise.all(names.map(async (network) => {
+): Pick<AgentStatus["networks"], "configs" | "ranges"> {
+  const configs = names.map((network) => {
     const { file } = isolator.networks.read(network);
-    return { network, file, sha256: (await sha256(Deno.readFileSync(file))).slice(0, 12) };
-  }));
-  const ranges = (rangesOfNetworks(facts) ?? []).map((one) => ({
-    network: one.network,
-    subnet: one.subnet,
-    size: one.size,
-    used: one.used,
-    free: one.free,
-    isMasqueraded: one.isMasqueraded,
-  }));
+    return { network, file, sha256: sha256(Deno.readFileSync(file)).slice(0, 12) };
+  });
+  const ranges = (rangesOfNetworks(facts) ?? []).map((
+    { network, subnet, size, used, free, isMasqueraded },
+  ) => ({ network, subnet, size, used, free, isMasqueraded }));
   return { configs, ranges };
 }
 

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../base/error.ts";
 import { type JsonObject, parseJson } from "../base/json.ts";
+import { plainLine } from "../base/printable.ts";
 import { readTextFile } from "../base/read_file.ts";
 import { findTool } from "../program/tool.ts";
 import { runProgram } from "../program/run.ts";
@@ -113,8 +114,10 @@ async function contentOf(
       stderrKept: 64 << 10,
     });
     const why = run.stopped ? `stopped (${run.stopped}) in the midst of ${said}` : said;
+    // What it has to say of its own output; what failed has said it there.
+    const words = run.stdout && run.stderr ? `: ${plainLine(run.stderr.trim())}` : "";
     const failed = run.stdout === "" && run.code !== 0 ? `failed with ${run.code}: ` : "";
-    return { text: run.stdout || run.stderr, note: failed + why };
+    return { text: run.stdout || run.stderr, note: failed + why + words };
   } catch (error) {
     return { text: "", note: `failed: ${messageOf(error)} (${said})` };
   }

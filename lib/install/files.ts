@@ -1,5 +1,6 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { OperatorError } from "../base/error.ts";
 import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
 import { errnoName, withFile } from "../base/file_error.ts";
@@ -20,7 +21,7 @@ export interface Piece {
   /** Whether what is there is moved aside, and not replaced. */
   isAside?: boolean;
   /** What it is once it is there. */
-  entry(): Promise<Entry>;
+  entry(): Entry;
 }
 
 /** A text that everyone may read and root may write. */
@@ -50,7 +51,7 @@ export function symlinkPiece(path: string, target: string): Piece {
       return Deno.readLinkSync(path) === target ? "unchanged" : "changed";
     },
     place: () => writeLink(path, target),
-    entry: () => Promise.resolve({ path, link: target }),
+    entry: () => ({ path, link: target }),
   };
 }
 
@@ -59,7 +60,7 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
   return {
     path,
     place: () => writeCheckpoint(path, bytes, mode),
-    entry: async () => ({ path, sha256: await sha256(bytes) }),
+    entry: () => ({ path, sha256: sha256(bytes) }),
     change() {
       const found = look(path);
       if (!found) return "made";
@@ -75,17 +76,16 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
 }
 
 /** Whether what is at a path is still what was put there. */
-export async function isStillOurs({ path, link, sha256: content }: Entry): Promise<boolean> {
+export function isStillOurs({ path, link, sha256: content }: Entry): boolean {
   const found = look(path);
   if (found?.isSymlink) return link !== undefined && Deno.readLinkSync(path) === link;
   return found !== undefined && found.isFile && content !== undefined &&
-    await sha256(Deno.readFileSync(path)) === content;
+    sha256(Deno.readFileSync(path)) === content;
 }
 
 /** As hexadecimal digits. */
-export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** What is at a path, links not followed; undefined too where its directory is none. */

@@ -66,7 +66,7 @@ export interface Placed {
 export async function install(options: InstallOptions, dryRun = false): Promise<Placed[]> {
   const { binDir, pluginsDirs, unitDir, shareDir, shared, settings } = options;
   const bytes = await Deno.readFile(Deno.execPath());
-  const file = join(binDir, `${PROGRAM}-${(await sha256(bytes)).slice(0, 12)}`);
+  const file = join(binDir, `${PROGRAM}-${sha256(bytes).slice(0, 12)}`);
   const program = join(binDir, PROGRAM);
   const wanted: Piece[] = [
     programPiece(file, bytes),
@@ -93,7 +93,7 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   const before = readManifest()?.files ?? [];
   const isProgram = ({ path }: Entry) =>
     dirname(path) === binDir && path.startsWith(join(binDir, `${PROGRAM}-`));
-  const entries = await Promise.all(pieces.map((piece) => piece.entry()));
+  const entries = pieces.map((piece) => piece.entry());
   const programs = [
     ...before.filter((entry) => entry.path !== file && isProgram(entry)),
     ...entries.filter(({ path }) => path === file),
@@ -112,8 +112,8 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   writeManifest([...old, ...programs, ...others, ...added], own);
   // Once more, since whoever held the lock may have changed it.
   for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
-  for (const entry of old) if (await isStillOurs(entry)) removePiece(entry.path);
-  for (const entry of back) if (await isStillOurs(entry)) await takeAway(entry);
+  for (const entry of old) if (isStillOurs(entry)) removePiece(entry.path);
+  for (const entry of back) if (isStillOurs(entry)) await takeAway(entry);
   const gone = new Set(back.map(({ path }) => path));
   writeManifest([...programs, ...others, ...added].filter(({ path }) => !gone.has(path)), own);
   return placed;
@@ -162,7 +162,7 @@ export async function uninstall(
   const own: Entry[] = isOwn ? [{ path: settings.path }] : [];
   const kept = settings && !isOwn && look(settings.path) ? [settings.path] : [];
   for (const entry of files) {
-    if (!look(entry.path) || await isStillOurs(entry)) own.push(entry);
+    if (!look(entry.path) || isStillOurs(entry)) own.push(entry);
     else kept.push(entry.path);
   }
   if (dryRun) return { removed: own.map(({ path }) => path).filter(look), kept };

@@ -5,45 +5,46 @@ import { findInode } from "../kernel/proc.ts";
 import { generation } from "../nft/rules.ts";
 import { findTool } from "../program/tool.ts";
 
-export interface Requirement {
+/** Plugins that most networks are made of. */
+const USUAL_PLUGINS = ["bridge", "host-local"];
+
+/** What is missing, and what to do about it. */
+export interface Missing {
   what: string;
-  found: boolean;
-  /** What to do when it is missing. */
   remedy: string;
 }
 
-const NAMESPACES = ["net", "mnt", "uts"];
-/** Plugins that most networks are made of. */
-const USUAL_PLUGINS = ["bridge", "host-local"];
+type Requirement = [what: string, isThere: boolean, remedy: string];
 
 /**
  * @param path PATH
  * @param pluginsDir the plugins' search path
  * @param isBuiltIn whether a plugin of this type needs no file
  */
-export function checkMachine(
+export function missingHere(
   path: string,
   pluginsDir: string,
   isBuiltIn: (type: string) => boolean,
-): Requirement[] {
-  return [
-    ...NAMESPACES.map((kind) => ({
-      what: `${kind} namespaces`,
-      found: findInode(`/proc/self/ns/${kind}`) !== undefined,
-      remedy: "a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS and CONFIG_UTS_NS",
-    })),
-    {
-      what: "iptables or nf_tables",
-      found: findTool("iptables", path) !== undefined || hasNfTables(),
-      remedy: "install iptables (1.8 or newer), or a kernel with CONFIG_NF_TABLES: port " +
-        "mappings need one of them",
-    },
-    ...USUAL_PLUGINS.map((type) => ({
-      what: `plugin ${type}`,
-      found: isBuiltIn(type) || hasPlugin(type, pluginsDir),
-      remedy: `install the CNI plugins into ${pluginsDir} (Debian: containernetworking-plugins)`,
-    })),
+): Missing[] {
+  const required: Requirement[] = [
+    ...["net", "mnt", "uts"].map((kind): Requirement => [
+      `${kind} namespaces`,
+      findInode(`/proc/self/ns/${kind}`) !== undefined,
+      "a kernel with CONFIG_NAMESPACES, CONFIG_NET_NS and CONFIG_UTS_NS",
+    ]),
+    [
+      "iptables or nf_tables",
+      findTool("iptables", path) !== undefined || hasNfTables(),
+      "install iptables (1.8 or newer), or a kernel with CONFIG_NF_TABLES: port " +
+      "mappings need one of them",
+    ],
+    ...USUAL_PLUGINS.map((type): Requirement => [
+      `plugin ${type}`,
+      isBuiltIn(type) || hasPlugin(type, pluginsDir),
+      `install the CNI plugins into ${pluginsDir} (Debian: containernetworking-plugins)`,
+    ]),
   ];
+  return required.flatMap(([what, isThere, remedy]) => isThere ? [] : [{ what, remedy }]);
 }
 
 /** The kernel loads the module for the question. */

@@ -75,8 +75,8 @@ function replacing(launcher: Piece, isPackaged: boolean): Piece {
       writeName(path + ASIDE, path);
       await launcher.place();
     },
-    entry: async () => ({
-      ...await launcher.entry(),
+    entry: () => ({
+      ...launcher.entry(),
       ...isPackaged ? { isDiverted: true as const } : {},
     }),
   };

@@ -5,16 +5,20 @@
  *     WORK_DIR/meta/slaves/latest/frameworks/ID/executors/ID/runs/CONTAINER/tasks/ID
  */
 import { join } from "@std/path";
+import { type ContainerId, rootOf } from "./container_id.ts";
 
-/** Who started a container. */
+/** Whose a container is; nothing of one that the checkpoints do not know. */
 export interface Owner {
-  framework: string;
-  executor: string;
-  tasks: string[];
+  framework?: string;
+  /** Its tasks, or an executor that has run none yet, or one of Mesos' own, which is called as its task. */
+  task?: string;
 }
 
-/** The owners by container, of those that have no parent; none where nothing is, or nobody may look. */
-export function readOwners(workDir: string): Map<string, Owner> {
+/**
+ * Reads who started which container, a nested one's root. Nobody is known where nothing is, or nobody may
+ * look.
+ */
+export function readOwners(workDir: string): (container: string) => Owner {
   const owners = new Map<string, Owner>();
   const frameworks = join(workDir, "meta/slaves/latest/frameworks");
   for (const framework of directoriesIn(frameworks)) {
@@ -23,11 +27,11 @@ export function readOwners(workDir: string): Map<string, Owner> {
       const runs = join(executors, executor, "runs");
       for (const container of directoriesIn(runs)) {
         const tasks = directoriesIn(join(runs, container, "tasks"));
-        owners.set(container, { framework, executor, tasks });
+        owners.set(container, { framework, task: tasks.join(" ") || executor });
       }
     }
   }
-  return owners;
+  return (container) => owners.get(rootOf(container as ContainerId)) ?? {};
 }
 
 function directoriesIn(path: string): string[] {

@@ -12,10 +12,7 @@ import type { Recovered } from "../isolator/recover.ts";
 import { Counter, Histogram } from "../base/prometheus.ts";
 
 /** What one thread has counted, on its way to another. */
-export interface Counts {
-  counters: ReturnType<Counter["drain"]>[];
-  histograms: ReturnType<Histogram["drain"]>[];
-}
+export type Counts = ReturnType<(Counter | Histogram)["drain"]>[];
 
 export class MeasuredIsolator extends Isolator {
   readonly #attaches = new Counter(
@@ -115,28 +112,16 @@ export class MeasuredIsolator extends Isolator {
 
   /** What was counted since the last time, and is to be counted elsewhere. */
   drain(): Counts {
-    return {
-      counters: this.#counters.map((one) => one.drain()),
-      histograms: this.#histograms.map((one) => one.drain()),
-    };
+    return this.#all.map((one) => one.drain());
   }
 
   /** Counts what another isolator of this service has done. */
-  absorb({ counters, histograms }: Counts): void {
-    this.#counters.forEach((one, i) => one.absorb(counters[i]!));
-    this.#histograms.forEach((one, i) => one.absorb(histograms[i]!));
+  absorb(counts: Counts): void {
+    // Each takes back what one of its own kind gave.
+    this.#all.forEach((one, i) => one.absorb(counts[i] as never));
   }
 
-  get #counters(): Counter[] {
-    return [this.#attaches, this.#detaches, this.#failures, this.#pluginFailures, this.#leaks];
-  }
-
-  get #histograms(): Histogram[] {
-    return [this.#durations, this.#pluginDurations];
-  }
-
-  /** Everything, for `GET /metrics`. */
-  metrics(): string {
+  get #all() {
     return [
       this.#attaches,
       this.#detaches,
@@ -145,7 +130,12 @@ export class MeasuredIsolator extends Isolator {
       this.#pluginFailures,
       this.#pluginDurations,
       this.#leaks,
-    ].join("");
+    ];
+  }
+
+  /** Everything, for `GET /metrics`. */
+  metrics(): string {
+    return this.#all.join("");
   }
 
   /** The interfaces that a container has, whose networks they are on. */

@@ -3,8 +3,11 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { tar } from "../../lib/fleet/tar.ts";
 import { Clinic } from "../harness/clinic.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { FULL } from "../harness/scale.ts";
 import { Sandbox } from "../harness/sandbox.ts";
+import { bridgeNetwork, type StockContainer } from "../harness/stock_agent.ts";
 
+const CONTAINERS = FULL ? 50 : 12;
 const SECRET = "s3cret-value";
 
 /** Makes an archive and unpacks it with tar, in the directory of the test's files. */
@@ -62,6 +65,42 @@ Deno.test("the archive alone says what was wrong, and secrets only when asked", 
   assertStringIncludes(await whole("diagnosis.txt"), "mesos-cni0 is down");
   assert(!(await whole("MANIFEST")).includes("containers/neighbour"));
 });
+
+Deno.test(
+  "of many containers, whoever is ill is told of, or is said not to have been asked",
+  async () => {
+    await using clinic = await Clinic.open();
+    const network = bridgeNetwork("crowd", "10.40.0.0/16");
+    const many: StockContainer[] = [];
+    for (let i = 2; i < CONTAINERS; i++) {
+      many.push(await clinic.admit(`crowd-${String(i).padStart(2, "0")}`, [network]));
+    }
+    // Late ones by name: of one it can be read, of the other only a packet tells.
+    const [readable, silent] = many.slice(-2) as [StockContainer, StockContainer];
+    await readable.ok(["ip", "route", "del", "default"]);
+    const drop = ["FORWARD", "-s", silent.addresses[0]!, "-j", "DROP"];
+    await clinic.agent.ok(["iptables", "-I", ...drop]);
+
+    const read = await unpacked(clinic.agent);
+    const { rows, causes } = JSON.parse(await read("diagnosis.json")) as {
+      rows: { id: string; error?: string; diagnosis: { healthy: boolean } }[];
+      causes: { finding: { code: string }; containers: string[] }[];
+    };
+    const text = await read("diagnosis.txt");
+    const of = (code: string) => causes.find(({ finding }) => finding.code === code)?.containers;
+    assertEquals(of("no_default_route"), [readable.id]);
+    assertStringIncludes(text, `${readable.id}: `);
+    const unasked = rows.filter(({ error }) => error).map(({ id }) => id);
+    assertEquals(of("rule_drop"), unasked.includes(silent.id) ? undefined : [silent.id]);
+    assert(!unasked.includes(readable.id), "who reads ill is asked first");
+    const named = unasked.length === 0 ? "bundle-part diagnosis" : `of: ${unasked.join(", ")}\n`;
+    const line = (await read("MANIFEST")).split("\n").find((one) =>
+      one.startsWith("diagnosis.txt")
+    );
+    assertStringIncludes(`${line}\n`, named);
+    assertStringIncludes(text, unasked.length === 0 ? readable.id : `of: ${unasked.join(", ")}\n`);
+  },
+);
 
 Deno.test("what can't be read is said, and costs no other file", async () => {
   await using clinic = await Clinic.open();

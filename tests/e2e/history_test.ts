@@ -1,6 +1,7 @@
 /** The history of calls: what it has, what it must not have, and that nothing depends on it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { PastCall } from "../../lib/cni/history.ts";
+import type { Owner } from "../../lib/mesos/agent_checkpoints.ts";
 import { Agent, containerConfig, portMapperNetwork } from "../harness/agent.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { Sandbox } from "../harness/sandbox.ts";
@@ -8,7 +9,7 @@ import { Sandbox } from "../harness/sandbox.ts";
 const CALLS = "/run/mesos-cni/history/calls.jsonl";
 const LOOPBACK = '{"cniVersion":"1.0.0","name":"lo","type":"loopback"}';
 
-async function past(host: Sandbox, ...args: string[]): Promise<PastCall[]> {
+async function past(host: Sandbox, ...args: string[]): Promise<(PastCall & Owner)[]> {
   return JSON.parse(await host.ok([MESOS_CNI, "history", "--json", ...args]));
 }
 
@@ -67,12 +68,19 @@ Deno.test("what was done for a container is known when it is gone, and no label 
     assertEquals((await agent.isolator("cleanup", [id])).code, 0);
   }
 
+  // As the agent has them, and keeps them for a while after the container.
+  const runs = "frameworks/F-1/executors/web.1/runs/web-1/tasks/web.1";
+  await agent.sandbox.ok([
+    "sh",
+    "-ec",
+    `mkdir -p /var/lib/mesos/meta/slaves/S0/${runs}; ln -s S0 /var/lib/mesos/meta/slaves/latest`,
+  ]);
   const all = await past(agent.sandbox);
   assertEquals(
     all.map((one) => `${one.container} ${one.command} ${one.outcome}`),
     ["web-1 ADD done", "web-2 ADD failed", "web-1 DEL done", "web-2 DEL done"],
   );
-  const [first, failed] = all as [PastCall, PastCall];
+  const [first, failed] = all as [PastCall & Owner, PastCall & Owner];
   assertEquals(first.ports, ["8080:80/tcp"]);
   assertEquals(first.addresses?.length, 1);
   assertEquals([first.by, first.plugin, first.network, first.interface], [
@@ -85,11 +93,18 @@ Deno.test("what was done for a container is known when it is gone, and no label 
   assertEquals((await past(agent.sandbox, "--failed")).map(({ container }) => container), [
     "web-2",
   ]);
-  assertEquals((await past(agent.sandbox, "web-1")).length, 2);
+  for (const owner of ["web-1", "web.1", "F-1"]) {
+    assertEquals(
+      (await past(agent.sandbox, owner)).map(({ container }) => container),
+      ["web-1", "web-1"],
+    );
+  }
+  assertEquals([first.task, first.framework, failed.task], ["web.1", "F-1", undefined]);
   assertEquals(await past(agent.sandbox, "--since=2999-01-01"), []);
   assertEquals((await past(agent.sandbox, "--since=1h")).length, 4);
   const text = await agent.sandbox.ok([MESOS_CNI, "history", "web-2"]);
   assertStringIncludes(text, `failed (${failed.code})`);
+  assertStringIncludes(await agent.sandbox.ok([MESOS_CNI, "history", "web-1"]), " web.1 ");
   assert(!(await agent.sandbox.ok(["cat", CALLS])).includes(secret));
   const metrics = await agent.sandbox.run([MESOS_CNI, "status", "--format=prometheus"]);
   assertStringIncludes(

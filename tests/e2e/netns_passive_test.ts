@@ -18,7 +18,7 @@ Deno.test("a passive diagnosis sends nothing, and judges by what it reads", asyn
   const { code, stdout } = await clinic.netns("diagnose", "patient", "--passive");
   assertEquals(await sent(), before);
   assertStringIncludes(stdout, "patient: nothing that was read is wrong; no packet was answered");
-  assertStringIncludes(stdout, "– resolves names: only a packet tells, and --passive sends none");
+  assertStringIncludes(stdout, "– resolves names: only a packet tells, and none was sent");
   assertEquals(code, 0);
 
   await clinic.agent.ok(["sysctl", "-qw", "net.ipv4.ip_forward=0"]);

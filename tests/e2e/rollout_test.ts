@@ -5,6 +5,7 @@ import { exists } from "../../lib/base/exists.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { debOf, dpkg, machine, NEEDS_ROOT } from "../harness/debian.ts";
 import { readMarkdown } from "../docs/markdown.ts";
+import type { Sandbox } from "../harness/sandbox.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
@@ -54,6 +55,135 @@ Deno.test({
     assertStringIncludes(second.stdout, "worse than before: forwarding_off");
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
     assertEquals((await host.run(dpkg("--verify", "mesos-cni"))).stdout, "");
+  },
+});
+
+/**
+ * A program that says of its machine what the test has written there, and which of its versions was asked.
+ * 0.1.9 is worse than the one before where /run/ill is.
+ */
+const STATUS = (version: string) =>
+  `#!/bin/sh
+case "$*" in "status --json") ;; *) exit 0 ;; esac
+echo ${version} >>/run/asked
+[ ${version} = 0.1.9 ] && [ -e /run/ill ] && cause='{"code":"forwarding_off"}'
+echo '{"causes":['"$cause"'],"containers":{"unwell":[]}}'
+`;
+
+/** Three agents, which an ssh of the test's own leads to. */
+class Agents implements AsyncDisposable {
+  readonly hosts: Sandbox[] = [];
+  readonly dir = Deno.makeTempDirSync({ prefix: "mesos-cni-test-" });
+
+  static async open(): Promise<Agents> {
+    const agents = new Agents();
+    for (let i = 1; i <= 3; i++) {
+      const host = await machine();
+      agents.hosts.push(host);
+      await Deno.writeTextFile(`${agents.dir}/agent-${i}`, `${host.pid}`);
+    }
+    await Deno.writeTextFile(`${agents.dir}/inventory`, "[agents]\nagent-[1:3]\n");
+    // The last two of its words are the host and the command.
+    await Deno.writeTextFile(
+      `${agents.dir}/ssh`,
+      `#!/bin/bash
+exec nsenter --target=$(cat ${agents.dir}/"\${@: -2:1}") --net --mount -- sh -c "\${@: -1}"
+`,
+      { mode: 0o755 },
+    );
+    return agents;
+  }
+
+  async package(version: string): Promise<string> {
+    const program = `${this.dir}/program-${version}`;
+    await Deno.writeTextFile(program, STATUS(version), { mode: 0o755 });
+    return await debOf(this.hosts[0]!, program, version);
+  }
+
+  /** As the README of the example has it. @returns its exit code and what it printed */
+  async roll(deb: string): Promise<{ code: number; text: string }> {
+    const { code, stdout, stderr } = await new Deno.Command("ansible-playbook", {
+      args: [
+        `--inventory=${this.dir}/inventory`,
+        `${ROOT}examples/fleet/rollout.yml`,
+        "--extra-vars",
+        JSON.stringify({
+          mesos_cni_deb: deb,
+          mesos_cni_packages: "/run/packages",
+          mesos_cni_dpkg: dpkg(),
+          ansible_become: false,
+          ansible_python_interpreter: "/usr/bin/python3",
+          ansible_ssh_executable: `${this.dir}/ssh`,
+          ansible_ssh_transfer_method: "piped",
+        }),
+      ],
+      env: {
+        HOME: this.dir,
+        ANSIBLE_LOCAL_TEMP: `${this.dir}/ansible`,
+        ANSIBLE_REMOTE_TMP: "/run/ansible",
+        LC_ALL: "C.UTF-8",
+      },
+    }).output();
+    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    return { code, text };
+  }
+
+  /** The version that each has, and whose versions were asked for a status since the last look. */
+  async look(): Promise<string[]> {
+    return await Promise.all(this.hosts.map(async (host) => {
+      const query = ["dpkg-query", "--admindir=/run/dpkg", "--showformat=${Version}", "--show"];
+      const version = (await host.run([...query, "mesos-cni"])).stdout;
+      const asked = (await host.run(["cat", "/run/asked"])).stdout.trim().split("\n");
+      await host.ok(["rm", "-f", "/run/asked"]);
+      return `${version || "none"}: ${asked.join(" ")}`;
+    }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of this.hosts) await host[Symbol.asyncDispose]();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+Deno.test({
+  name:
+    "the first agent that is worse goes back, those before it stay, and those after it are not touched",
+  ignore: NEEDS_ROOT || !exists("/usr/bin/ansible-playbook"),
+  async fn() {
+    await using agents = await Agents.open();
+    const [first, second] = agents.hosts as [Sandbox, Sandbox];
+    const old = await agents.package("0.1.0");
+    const next = await agents.package("0.1.9");
+    const ill = async (host: Sandbox, deb: string) => {
+      await host.ok(["touch", "/run/ill"]);
+      const { code, text } = await agents.roll(deb);
+      await host.ok(["rm", "/run/ill"]);
+      assert(code !== 0, text);
+      assertStringIncludes(text, "worse than before: forwarding_off");
+    };
+
+    // The canary had none, and has none again.
+    await ill(first, next);
+    assertEquals(await agents.look(), ["none: 0.1.9", "none: ", "none: "]);
+
+    const { code, text } = await agents.roll(old);
+    assertEquals(code, 0, text);
+    assertEquals(await agents.look(), ["0.1.0: 0.1.0", "0.1.0: 0.1.0", "0.1.0: 0.1.0"]);
+
+    await ill(first, next);
+    assertEquals(await agents.look(), ["0.1.0: 0.1.0 0.1.9", "0.1.0: ", "0.1.0: "]);
+
+    await ill(second, next);
+    assertEquals(await agents.look(), ["0.1.9: 0.1.0 0.1.9", "0.1.0: 0.1.0 0.1.9", "0.1.0: "]);
+
+    assertEquals((await agents.roll(next)).code, 0);
+    assertEquals(await agents.look(), [
+      "0.1.9: 0.1.9 0.1.9",
+      ...Array(2).fill("0.1.9: 0.1.0 0.1.9"),
+    ]);
+    for (const host of agents.hosts) {
+      assertEquals((await host.run(dpkg("--verify", "mesos-cni"))).stdout, "");
+    }
   },
 });
 

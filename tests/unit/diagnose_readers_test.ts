@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Cause, cause, type Proof, type Values } from "../../lib/facts/cause.ts";
 import { textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
-import { groupsOf, type Row } from "../../lib/diagnose/all.ts";
+import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
@@ -498,4 +498,23 @@ Deno.test("containers with one cause are one group, and the agent's causes come 
     ["forwarding_off", ["a", "d"], true],
     ["interface_down", ["b", "c"], false],
   ]);
+});
+
+Deno.test("in haste one of each cause is asked, then those that read well, then who has what another had", () => {
+  const ill = (code: "interface_down" | "address_lost", container: string) =>
+    cause(code, ["link", "container"], { container, device: "eth0" });
+  const rows = [
+    [],
+    [ill("interface_down", "b")],
+    [ill("interface_down", "c")],
+    [],
+    [ill("address_lost", "e")],
+    [ill("interface_down", "f"), ill("address_lost", "f")],
+  ].map((causes, i): Row => ({
+    id: `${i}`,
+    diagnosis: { name: `${i}`, healthy: causes.length === 0, asked: [], causes },
+  }));
+  // Of the last one there was no time to read anything.
+  rows.push({ id: "6", error: "late" });
+  assertEquals(inHaste([...rows.keys()], rows), [1, 4, 0, 3, 6, 2, 5]);
 });

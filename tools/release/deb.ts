@@ -8,17 +8,14 @@ import { manualPage } from "../../lib/cli/man.ts";
 import { SETTINGS_FILE } from "../../lib/cli/found_values.ts";
 import { TABLE } from "../../lib/cli/table.ts";
 import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
+import { sha256 } from "../../lib/install/files.ts";
 import { MANIFEST } from "../../lib/install/manifest.ts";
 import { METRICS_FILE, units } from "../../lib/install/units.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 
-/** Debian's names of the architectures that releases are made for. */
+/** Debian's names of the architectures that releases are made for, and launchers' for those. */
 export const DEBIAN_ARCH: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
-
-const LAUNCHER_ARCH: Readonly<Record<string, "x86_64" | "aarch64">> = {
-  amd64: "x86_64",
-  arm64: "aarch64",
-};
+const LAUNCHER_ARCH = { amd64: "x86_64", arm64: "aarch64" } as const;
 
 export interface DebOptions {
   /** The compiled program. */
@@ -74,7 +71,7 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   // A program that is just starting opens its own file once more: an upgrade brings another name,
   // and dpkg removes the old one when the new one is in place.
   const bytes = await Deno.readFile(binary);
-  const name = `mesos-cni-${(await sha256(bytes)).slice(0, 12)}`;
+  const name = `mesos-cni-${sha256(bytes).slice(0, 12)}`;
   await write(`usr/lib/mesos-cni/${name}`, bytes, 0o755);
   await link("usr/bin/mesos-cni", `../lib/mesos-cni/${name}`);
   await link("usr/lib/cni/mesos-cni-port-mapper", "../../bin/mesos-cni");
@@ -84,7 +81,10 @@ export async function makeDeb(options: DebOptions): Promise<void> {
     if (type.standard) {
       await write(
         path,
-        launcherBytes(launcherOf(type, "/usr/bin/mesos-cni"), LAUNCHER_ARCH[arch]),
+        launcherBytes(
+          launcherOf(type, "/usr/bin/mesos-cni"),
+          LAUNCHER_ARCH[arch as keyof typeof LAUNCHER_ARCH],
+        ),
         0o755,
       );
     } else if (type.load) await link(path, "../../../bin/mesos-cni");
@@ -250,11 +250,6 @@ async function* files(directory: string): AsyncGenerator<string> {
 async function gzip(text: string): Promise<Uint8Array> {
   const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes);
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 async function run(command: string, args: string[], env: Record<string, string> = {}) {

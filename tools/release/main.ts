@@ -1,6 +1,7 @@
 /** `./dev release`: what is published of a version, in dist/release. See README.md beside this. */
 import $ from "@david/dax";
 import { fromFileUrl, join } from "@std/path";
+import { sha256 } from "../../lib/install/files.ts";
 import { VERSION } from "../../lib/base/version.ts";
 import { packagesOf } from "./packages.ts";
 import { compile, makeWorkplace, type Std, TARGETS, type Workplace } from "./compile.ts";
@@ -89,7 +90,7 @@ async function make(
     const name = `mesos-cni-${VERSION}-linux-${arch}`;
     console.log(`compiling ${name} …`);
     await compile(workplace, target, permissions, join(OUTPUT, name));
-    binaries[name] = await sha256(join(OUTPUT, name));
+    binaries[name] = sha256(await Deno.readFile(join(OUTPUT, name)));
   }
   const packages = await packagesOf(workplace.lock, workplace.cache);
   const bill = JSON.stringify(sbom({ ...about, binaries }, packages), null, 2) + "\n";
@@ -123,13 +124,6 @@ async function makeDebs(names: readonly string[], date: string): Promise<void> {
 
 async function writeChecksums(): Promise<void> {
   const names = [...Deno.readDirSync(OUTPUT)].map(({ name }) => name).sort();
-  const lines = await Promise.all(
-    names.map(async (name) => `${await sha256(join(OUTPUT, name))}  ${name}\n`),
-  );
+  const lines = names.map((name) => `${sha256(Deno.readFileSync(join(OUTPUT, name)))}  ${name}\n`);
   await Deno.writeTextFile(join(OUTPUT, "SHA256SUMS"), lines.join(""));
-}
-
-async function sha256(path: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,6 @@
 /** The diagnosis of an agent as one HTML file that loads nothing from elsewhere. */
 import type { Topology, TopologyNode } from "../../netns/topology.ts";
-import { type AgentDiagnosis, outcomeOf, type Row, TOPICS } from "../all.ts";
+import { type AgentDiagnosis, outcomeOf, type Row, TOPICS, unaskedText } from "../all.ts";
 import { html, page } from "./page.ts";
 import { diagnosisJson, type FindingJson, findingJson } from "./finding.ts";
 
@@ -15,14 +15,15 @@ export function reportHtml(
   { agent, time, healthy, groups, rows }: AgentDiagnosis,
   topology: Topology,
 ): string {
-  const ill =
-    rows.filter(({ diagnosis, error }) => error || diagnosis && !diagnosis.healthy).length;
+  const ill = rows.filter(({ diagnosis, error }) => diagnosis ? !diagnosis.healthy : error).length;
+  const unasked = unaskedText(rows);
   return page(`Networks of ${agent}`, [
     `<h1>Container networks of ${html(agent)}</h1>`,
     `<p class="dim">mesos-cni netns diagnose --all, ${html(time)}</p>`,
     `<p class="${healthy ? "good" : "bad"}">${rows.length} containers, ${
       healthy ? "no problem found" : `${ill} with problems`
     }</p>`,
+    ...unasked ? [`<p class="bad">${html(unasked)}</p>`] : [],
     ...groups.length > 0 ? ["<h2>Causes</h2>"] : [],
     ...groups.map(({ cause, ids }) =>
       `${findingHtml(findingJson(cause))}<p class="id">${html(ids.join(", "))}</p>`
@@ -50,12 +51,9 @@ function tree({ nodes, edges }: Topology, rows: readonly Row[]): string {
         return child ? [draw(child, label)] : [];
       });
     const row = node.kind === "container" ? rows.find(({ id }) => id === node.name) : undefined;
-    const health = row?.diagnosis
-      ? (row.diagnosis.healthy ? "good" : "bad")
-      : node.details.includes("down")
-      ? "bad"
-      : "";
-    const mark = row?.diagnosis ? (row.diagnosis.healthy ? "✓ " : "✗ ") : "";
+    const told = row?.diagnosis && (row.diagnosis.healthy ? row.error ? undefined : "good" : "bad");
+    const health = told ?? (node.details.includes("down") ? "bad" : "");
+    const mark = told ? { good: "✓ ", bad: "✗ " }[told] : "";
     const more = [label, ...node.details].filter((one) => one !== "").map(html).join(" · ");
     return `<li><span class="node ${health}">${mark}<span class="id">${html(node.name)}</span>${
       more ? ` <span class="more">${more}</span>` : ""
@@ -80,7 +78,7 @@ function matrix(rows: readonly Row[]): string {
     });
     const [cause] = diagnosis ? diagnosisJson(diagnosis).findings : [];
     return `<tr><td class="id">${html(id)}</td>${cells.join("")}<td class="cause">${
-      html(skipped ?? error ?? (cause?.level === "problem" ? cause.text : "healthy"))
+      html(cause?.level === "problem" ? cause.text : skipped ?? error ?? "healthy")
     }</td></tr>`;
   });
   return `<div class="wide"><table><thead><tr>${head.join("")}</tr></thead><tbody>${

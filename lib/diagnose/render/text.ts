@@ -1,8 +1,9 @@
 /** Diagnoses as text for a terminal. */
 import { plain } from "../../base/printable.ts";
+import { isProblem } from "../../facts/cause.ts";
 import { shellText } from "../../facts/sentences.ts";
 import { table } from "../../netns/table.ts";
-import { type AgentDiagnosis, outcomeOf, TOPICS } from "../all.ts";
+import { type AgentDiagnosis, outcomeOf, TOPICS, unaskedText } from "../all.ts";
 import type { Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
 import {
@@ -79,8 +80,7 @@ export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Stron
       return outcome === undefined ? "" : MARKS[outcome];
     }),
     plain(
-      skipped ?? error ??
-        diagnosis!.causes.find(({ level }) => level === "problem")?.code ?? "healthy",
+      diagnosis?.causes.find(isProblem)?.code ?? skipped ?? error ?? "healthy",
     ),
   ]);
   const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
@@ -100,7 +100,8 @@ export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Stron
   const matrix = rows.length === 0
     ? []
     : [table(headings, lines), "✓ answered   ✗ failed   – could not be asked"];
-  return [...matrix, ...causes].join("\n\n");
+  const unasked = unaskedText(rows);
+  return [...matrix, ...unasked ? [plain(unasked)] : [], ...causes].join("\n\n");
 }
 
 /** A followed packet, hop by hop. */
