@@ -131,16 +131,13 @@ function partsOf(
 
 /** The agent's flags as the call and its environment give them, for the programs that are called. */
 function environmentOf(call: Call, path: string): Record<string, string> {
-  const settings = FOUND_FLAGS.flatMap((name) => {
-    const inEnvironment = `MESOS_${name.toUpperCase()}`;
-    const value = (NETWORK_FLAGS.some((flag) =>
-        flag.name === name
-      )
-      ? call.given(name)
-      : undefined) ??
-      variable(inEnvironment);
-    return value === undefined ? [] : [[inEnvironment, value]];
-  });
+  const values = [
+    ...FOUND_FLAGS.map((name) => [name, variable(`MESOS_${name.toUpperCase()}`)] as const),
+    ...NETWORK_FLAGS.map(({ name }) => [name, call.given(name)] as const),
+  ];
+  const settings = values.flatMap(([name, value]) =>
+    value === undefined ? [] : [[`MESOS_${name.toUpperCase()}`, value]]
+  );
   return { ...Object.fromEntries(settings), PATH: path };
 }
 

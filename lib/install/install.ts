@@ -73,7 +73,7 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
     symlinkPiece(program, file),
     ...pluginsDirs.map((dir) => symlinkPiece(join(dir, PLUGIN), program)),
     ...pluginLaunchers(options.types, pluginsDirs, program, options.plugins),
-    ...Object.entries(units({ binary: program }))
+    ...Object.entries(units(program))
       .map(([name, text]) => textPiece(join(unitDir, name), text)),
     ...Object.entries(shared).map(([name, text]) => textPiece(join(shareDir, name), text)),
     textPiece(settings.path, settings.text),

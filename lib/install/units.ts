@@ -1,26 +1,21 @@
 /** The systemd units: of `isolator serve`, and of metrics for Prometheus' node exporter. */
 
-export interface UnitValues {
-  /** Absolute, without control characters. */
-  binary: string;
-}
-
-export const SERVICE = "mesos-cni.service";
-export const SOCKET = "mesos-cni.socket";
-export const METRICS = "mesos-cni-metrics.service";
-export const METRICS_TIMER = "mesos-cni-metrics.timer";
 /** Where Debian's node exporter looks for text files. */
 const TEXTFILES = "/var/lib/prometheus/node-exporter";
 export const METRICS_FILE = `${TEXTFILES}/mesos-cni.prom`;
 
-/** The text of each unit by its file name. */
-export function units({ binary }: UnitValues): Record<string, string> {
+/**
+ * The text of each unit by its file name.
+ *
+ * @param binary absolute, without control characters
+ */
+export function units(binary: string): Record<string, string> {
   return {
-    [SERVICE]: `[Unit]
+    "mesos-cni.service": `[Unit]
 Description=Networks for containers (network/cni isolator)
 Documentation=man:mesos-cni(1)
-Requires=${SOCKET}
-After=${SOCKET} network.target
+Requires=mesos-cni.socket
+After=mesos-cni.socket network.target
 
 [Service]
 Type=notify
@@ -38,7 +33,7 @@ PrivateMounts=no
 [Install]
 WantedBy=multi-user.target
 `,
-    [SOCKET]: `[Unit]
+    "mesos-cni.socket": `[Unit]
 Description=Socket of the network/cni isolator
 
 [Socket]
@@ -49,7 +44,7 @@ RemoveOnStop=yes
 [Install]
 WantedBy=sockets.target
 `,
-    [METRICS]: `[Unit]
+    "mesos-cni-metrics.service": `[Unit]
 Description=Metrics of containers' networks for Prometheus' node exporter
 Documentation=man:mesos-cni(1)
 ConditionPathIsDirectory=${TEXTFILES}
@@ -62,7 +57,7 @@ SuccessExitStatus=1
 TimeoutStartSec=60
 Nice=10
 `,
-    [METRICS_TIMER]: `[Unit]
+    "mesos-cni-metrics.timer": `[Unit]
 Description=Metrics of containers' networks, every minute
 
 [Timer]

@@ -23,7 +23,6 @@ export interface HttpResponse {
   /** JSON, unless `contentType` says something else; none for a status without a body. */
   body?: string;
   contentType?: string;
-  headers?: Record<string, string>;
 }
 
 /** A request that is none. */
@@ -80,12 +79,11 @@ export async function readRequest(stream: UnixStream): Promise<HttpRequest | und
 
 /** @throws {SystemError} when the other end is gone */
 export async function writeResponse(stream: UnixStream, response: HttpResponse): Promise<void> {
-  const { status, contentType = "application/json", headers = {} } = response;
+  const { status, contentType = "application/json" } = response;
   const body = new TextEncoder().encode(response.body ?? "");
   const lines = [
     `HTTP/1.1 ${status} ${REASONS[status]}`,
     ...status === 204 ? [] : [`Content-Type: ${contentType}`, `Content-Length: ${body.length}`],
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     "Connection: close",
   ];
   const head = new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");

@@ -252,10 +252,7 @@ Deno.test("systemd is told when it is ready, and when it stops", async () => {
 });
 
 Deno.test("the examples of systemd units are those that install writes", async () => {
-  const written = units({
-    binary: "/usr/local/bin/mesos-cni",
-  });
-  for (const [name, text] of Object.entries(written)) {
+  for (const [name, text] of Object.entries(units("/usr/local/bin/mesos-cni"))) {
     const example = new URL(`../../examples/agent/${name}`, import.meta.url);
     assertEquals(await Deno.readTextFile(example), text, name);
   }

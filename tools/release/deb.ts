@@ -91,7 +91,7 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   }
   await write(SETTINGS_FILE.slice(1), SETTINGS);
   await write("DEBIAN/conffiles", `${SETTINGS_FILE}\n`);
-  for (const [file, text] of Object.entries(units({ binary: "/usr/bin/mesos-cni" }))) {
+  for (const [file, text] of Object.entries(units("/usr/bin/mesos-cni"))) {
     await write(`usr/lib/systemd/system/${file}`, text);
   }
   await write("usr/share/man/man1/mesos-cni.1.gz", await gzip(await manualPage(TABLE) + "\n"));
