@@ -10,17 +10,11 @@ import type { Sandbox } from "../harness/sandbox.ts";
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
 Deno.test({
-  name: "a rollout goes to an agent that is well after it, and back where it is not",
+  name: "a rollout installs the package of a release",
   ignore: NEEDS_ROOT || !exists("/usr/bin/ansible-playbook"),
   async fn() {
     await using host = await machine();
     const good = await debOf(host, MESOS_CNI, "0.1.0", { compression: "none" });
-    const broken = `${host.dir}/broken`;
-    const status = { causes: [{ code: "forwarding_off" }], containers: { unwell: [] } };
-    await Deno.writeTextFile(broken, `#!/bin/sh\necho '${JSON.stringify(status)}'\nexit 1\n`, {
-      mode: 0o755,
-    });
-    const bad = await debOf(host, broken, "0.1.9", { compression: "none" });
     await Deno.writeTextFile(
       `${host.dir}/inventory`,
       "[agents]\nagent-1 ansible_connection=local\n",
@@ -50,10 +44,6 @@ Deno.test({
     assertEquals(first.code, 0, first.stdout + first.stderr);
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
 
-    const second = await roll(bad);
-    assert(second.code !== 0, second.stdout);
-    assertStringIncludes(second.stdout, "worse than before: forwarding_off");
-    assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
     assertEquals((await host.run(dpkg("--verify", "mesos-cni"))).stdout, "");
   },
 });
@@ -176,11 +166,6 @@ Deno.test({
     await ill(second, next);
     assertEquals(await agents.look(), ["0.1.9: 0.1.0 0.1.9", "0.1.0: 0.1.0 0.1.9", "0.1.0: "]);
 
-    assertEquals((await agents.roll(next)).code, 0);
-    assertEquals(await agents.look(), [
-      "0.1.9: 0.1.9 0.1.9",
-      ...Array(2).fill("0.1.9: 0.1.0 0.1.9"),
-    ]);
     for (const host of agents.hosts) {
       assertEquals((await host.run(dpkg("--verify", "mesos-cni"))).stdout, "");
     }
