@@ -8,7 +8,7 @@ import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { printJson } from "./output.ts";
 
 /** From then on, in ms, no answer is waited for. */
-const LAST_ANSWER_MS = 15_000;
+const LAST_ANSWER_MS = 20_000;
 
 export const command: Command = {
   name: "bundle-part",
