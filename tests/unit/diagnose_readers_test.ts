@@ -312,6 +312,22 @@ for (const [what, find, found] of CASES) {
   });
 }
 
+Deno.test("a rule that counts who asks is named, and not taken away: a diagnosis itself may be in its list", async () => {
+  const world = new World();
+  const dropped = async (match: string) => {
+    const e = world.evidence(3, { rules: [met("drop")] });
+    const known = await e.ruleOf(e.rules[0]!);
+    const ref = { ...known.ref, text: `-A FORWARD ${match} -j DROP` };
+    const [first] = await explain({ ...e, ruleOf: () => Promise.resolve({ ...known, ref }) });
+    return [first!.code, first!.fix === undefined];
+  };
+  assertEquals(await dropped("-m recent --update --seconds 600 --hitcount 10"), [
+    "rule_drop",
+    true,
+  ]);
+  assertEquals(await dropped("-m statistic --mode random"), ["rule_drop", false]);
+});
+
 Deno.test("`::` that takes IPv4 too is no listener elsewhere", async () => {
   const world = new World();
   world.listeners = [{

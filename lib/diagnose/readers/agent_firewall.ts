@@ -65,6 +65,8 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
       ref.text.split(/[\s@]+/).includes(set)
     )
     : undefined;
+  // Who is in such a list is there for what it asked before, and these questions are many.
+  const isCounting = / -m recent /.test(ref.text);
   return cause(
     isPolicy ? "policy_drop" : "rule_drop",
     [mechanism, placeOf(scene, drop)],
@@ -72,7 +74,10 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
       container: whose(scene, netns),
       rule: ref,
       why: what(packet?.protocol),
-      value: zone,
+      value: zone ??
+        (isCounting
+          ? "see who is in its list (/proc/net/xt_recent): a diagnosis asks often, and may be in it itself"
+          : undefined),
       ...banned ? { address: packet!.source, other: banned.set } : {},
     },
     [
@@ -84,7 +89,7 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
         ]
         : [],
     ],
-    zone
+    zone || isCounting
       ? undefined
       : isPolicy
       ? acceptance(e, ref, hookOf(drop), packet)
