@@ -12,7 +12,7 @@ setup_machine() {
 
 # setup_kernel PACKAGE: the kernel that the package stands for.
 setup_kernel() {
-  local package=$1 image version work target
+  local package=$1 image work
   mkdir -p "$TOOLS/machine"
   [ ! -e "$TOOLS/machine/$package" ] || return 0
   image=$(kernel_image "$package")
@@ -22,19 +22,26 @@ setup_kernel() {
   work=$(mktemp -d "$TOOLS/fetch.XXXXXX")
   (cd "$work" && { apt-get download "$image" || { apt-get update && apt-get download "$image"; }; } &&
     dpkg-deb -x ./*.deb .) >>"$TOOLS/apt.log" 2>&1 || { rm -rf "$work"; return 1; }
-  version=$(ls "$work/lib/modules")
-  # Busybox' modprobe reads no compressed modules, and a machine of ours has no other hardware.
-  find "$work/lib/modules" -name '*.ko.xz' -exec xz --decompress {} +
-  rm -rf "$work/lib/modules/$version/kernel"/drivers/{comedi,hid,infiniband,scsi,md,target,ata,nvme,net/ethernet,net/hyperv}
-  target="$TOOLS/machine/linux-$(cut -d. -f1,2 <<<"$version")"
-  [ -e "$target" ] ||
-    { depmod --basedir "$work" "$version" && mkdir "$work/kernel" &&
-      mv "$work/boot/vmlinuz-$version" "$work/kernel/vmlinuz" &&
-      mv "$work/lib" "$work/kernel/lib" && mv "$work/kernel" "$target"; } || { rm -rf "$work"; return 1; }
+  take_kernel "$work" "$TOOLS/machine" || { rm -rf "$work"; return 1; }
   rm -rf "$work"
   echo "$image" >"$TOOLS/machine/$package"
 }
 
+# take_kernel ROOT DIRECTORY: what a package of a kernel has below ROOT becomes DIRECTORY/linux-SERIES.
+take_kernel() {
+  local root=$1 version target
+  version=$(ls "$root/lib/modules")
+  target="$2/linux-$(cut -d. -f1,2 <<<"$version")"
+  [ ! -e "$target" ] || return 0
+  # Busybox' modprobe reads no compressed modules, and a machine of ours has no other hardware.
+  find "$root/lib/modules" -name '*.ko.xz' -exec xz --decompress {} +
+  rm -rf "$root/lib/modules/$version/kernel"/drivers/{comedi,hid,infiniband,scsi,md,target,ata,nvme,net/ethernet,net/hyperv}
+  depmod --basedir "$root" "$version" && mkdir -p "$root/kernel/lib" &&
+    mv "$root/boot/vmlinuz-$version" "$root/kernel/vmlinuz" &&
+    mv "$root/lib/modules" "$root/kernel/lib/" && mv "$root/kernel" "$target"
+}
+
+# kernel_image PACKAGE [OPTION…]: the package of the kernel that PACKAGE stands for.
 kernel_image() {
-  apt-cache depends --important "$1" 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }'
+  apt-cache "${@:2}" depends --important "$1" 2>/dev/null | awk '/Depends: linux-image-/ { print $2; exit }'
 }

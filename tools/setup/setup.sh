@@ -8,12 +8,16 @@
 readonly RELEASE_DENO=2.9.6
 # What a closed network compiles with: no base binary of the other one is on npm.
 readonly CLOSED_DENO=2.6.8
+# What compiles for arm64 there: npm has a base binary for that processor of this one alone.
+readonly ARM64_DENO=2.7.11
 declare -rA DENO_SHA512=(
   [x64-2.9.6]=de67784ca2c2bb3b0b0e67cea02e4a37b34065ac525643209bae2f83a7e80f4d090400c2a584b6ff942a5dfce09cfe59433de22cff6f05026d120735d7a380a1
   [arm64-2.9.6]=a68aa1a07f41de7625a2280430f4f9b7c1d8fb005e8ae79ad409f943b7ea809ccfd126265aca12fe852758efe9122038a1fcc8072d4496dfe29f9f312adc44a1
+  [x64-2.7.11]=4c2457ab2e2b1c8fa92a659f8c8cffa9f0f27d3cfad6a8718fed37904277af4633446b173681f213b5a251ac3050ada16eb040bbb867de6e7cdf755462a4733a
   [x64-2.6.8]=a18eaa21bcab107b7eaf393ba0727c299809de6390d5e7289d159c5e59bfc0e5ce4550e7ee5f6b128634be539fe10befdb6b4f4c3e499f56f19ba5816415e6a2
 )
 readonly DENORT_PACKAGE_SHA512=9819d05d943a0a6f98c393f7d7fef161e412c3cd085d0e5aa69b801ab00a1a48006338025acc10f21554e234cf327191e57a14ba3656bd74d190b4d3df04adff
+readonly ARM64_DENORT_SHA512=1e3490740b78d02a5821ab94289d71c8812c76b7f92ed40fd71f12bbb04464937de3cd3b44e257c5a6d6fa35f2738f3cdb7b55064ae7c4d5144eb04ae1355347
 readonly ESBUILD_VERSION=0.25.5   # the one that this Deno's bundler runs
 readonly ESBUILD_X64_SHA512=ba18fc376a1b29313aa5267e68c51baaafb59d7c4d8d92088c28c62dfb16bd5a72ee028238beabb18d4c85187dccbb54b4023bbe980b30ae83c633bc426f6527
 readonly TOOLS="$ROOT/.tools"

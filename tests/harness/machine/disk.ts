@@ -1,4 +1,5 @@
 /** Disks for virtual machines: an ext4 file system with what a machine is to have. */
+import { CPU } from "./cpu.ts";
 import { kernelFile, KERNELS } from "./kernels.ts";
 
 /** What a machine can have besides its kernel and busybox: files and directories of this one. */
@@ -32,6 +33,7 @@ export interface DiskContents {
   files: Readonly<Record<string, string>>;
 }
 
+const BUSYBOX = "/usr/bin/busybox";
 const GUEST = new URL("guest/", import.meta.url);
 
 /** Makes the disk and the initial file system from which a machine finds it. */
@@ -41,10 +43,16 @@ export async function makeDisk(
 ): Promise<{ disk: string; initramfs: string }> {
   const root = `${dir}/root`;
   await makeTree(root);
-  await copyProgram("/usr/bin/busybox", root);
+  await copyProgram(BUSYBOX, root);
   for (const applet of (await output("busybox", "--list-full")).trim().split("\n")) {
     const path = `${root}/${applet.startsWith("usr/") ? applet : `usr/${applet}`}`;
     if (!path.endsWith("/busybox")) await Deno.symlink("../bin/busybox", path);
+  }
+  // Debian's directories of libraries: what loads which of them can't be asked of another processor's programs.
+  if (CPU.root !== undefined) {
+    for (const libraries of ["/lib", "/usr/lib"]) {
+      await copy(`${CPU.root}${libraries}/.`, `${root}/usr/lib`);
+    }
   }
   await copy(kernelFile(kernel, "lib/modules"), `${root}/lib/modules`);
   for (const part of parts.flatMap((part) => PARTS[part])) await copyProgram(part, root);
@@ -99,7 +107,7 @@ async function makeTree(root: string): Promise<void> {
 async function makeInitramfs(kernel: string, dir: string): Promise<string> {
   const root = `${dir}/initramfs`;
   await makeUsr(root);
-  await copyProgram("/usr/bin/busybox", root);
+  await copyProgram(BUSYBOX, root);
   const modules = kernelFile(kernel, "lib/modules");
   const paths = (await output("find", modules, "-name", "modules.*")).trim().split("\n");
   paths.push(...(await output("find", modules, "-name", "virtio*.ko")).trim().split("\n"));
@@ -115,7 +123,8 @@ async function makeInitramfs(kernel: string, dir: string): Promise<string> {
 }
 
 /** Copies a program or a directory of them to the same place, with the libraries that they load. */
-async function copyProgram(source: string, root: string, target = source): Promise<void> {
+async function copyProgram(path: string, root: string, target = path): Promise<void> {
+  const source = await placeOf(path);
   await copy(source, `${root}${target}`);
   const programs = (await output("find", "-L", source, "-type", "f")).trim().split("\n");
   const { stdout } = await new Deno.Command("ldd", { args: programs, stderr: "null" }).output();
@@ -123,6 +132,15 @@ async function copyProgram(source: string, root: string, target = source): Promi
     const place = `${root}${library!.startsWith("/usr") ? "" : "/usr"}${library}`;
     if (!await exists(place)) await copy(library!, place);
   }
+}
+
+/** Of another processor's program, where it was unpacked; /bin is no link to /usr/bin there. */
+async function placeOf(path: string): Promise<string> {
+  if (CPU.root === undefined) return path;
+  for (const place of [CPU.root + path, CPU.root + path.replace(/^\/usr/, "")]) {
+    if (await exists(place)) return place;
+  }
+  return path;
 }
 
 /** Links become what they lead to: on this machine, some lead to alternatives in /etc. */

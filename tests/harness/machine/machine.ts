@@ -6,6 +6,7 @@ import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { MESOS_CNI } from "../binary.ts";
 import type { Output } from "../sandbox.ts";
+import { CPU } from "./cpu.ts";
 import { DEFAULT_KERNEL, makeDisk, type Part } from "./disk.ts";
 import { kernelFile } from "./kernels.ts";
 import { Control } from "./control.ts";
@@ -62,7 +63,7 @@ export class Machine implements AsyncDisposable {
 
   /** Switches it on; resolves when it takes commands. */
   async on(): Promise<void> {
-    const qemu = new Deno.Command("qemu-system-x86_64", {
+    const qemu = new Deno.Command(CPU.qemu, {
       args: this.#arguments(),
       stdin: "piped",
       stdout: "piped",
@@ -131,10 +132,10 @@ echo ${encoded} | base64 -d >'${path}'`);
 
   #arguments(): string[] {
     return [
-      ...["-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", `${this.memory}`],
+      ...["-accel", "tcg,thread=multi", ...CPU.machine, "-smp", "2", "-m", `${this.memory}`],
       ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
       ...["-kernel", kernelFile(this.kernel, "vmlinuz"), "-initrd", this.initramfs],
-      ...["-append", `console=ttyS0 quiet panic=-1 systemd.show_status=1 ${EMULATED}`],
+      ...["-append", `console=${CPU.console} quiet panic=-1 systemd.show_status=1 ${EMULATED}`],
       ...["-serial", `file:${this.#console}`],
       // Nothing of the disk is kept in this machine's memory: a power cut is one.
       ...["-drive", `file=${this.disk},if=virtio,format=raw,cache=none`],
