@@ -18,7 +18,7 @@ import {
 } from "./peer.ts";
 
 export const CHAIN = "MESOS-BENCH";
-/** The plugins as `install` lays them: launchers, and a link for the port mapper. */
+/** The plugins as `install` lays them: launchers. */
 export const OWN_PLUGINS = "/run/ours";
 
 /** What the service does for each, without the service: functions of the benchmark's own process. */
@@ -37,10 +37,8 @@ export function inProcess(backend: Backend): Peer {
 export async function layPlugins(): Promise<void> {
   await Deno.mkdir(OWN_PLUGINS, { recursive: true });
   for (const type of REGISTRY.values()) {
-    const path = `${OWN_PLUGINS}/${type.type}`;
-    if (type.standard) {
-      await Deno.writeFile(path, launcherBytes(launcherOf(type, MESOS_CNI)), { mode: 0o755 });
-    } else await Deno.symlink(MESOS_CNI, path).catch(ifThere);
+    const bytes = launcherBytes(launcherOf(type, MESOS_CNI));
+    await Deno.writeFile(`${OWN_PLUGINS}/${type.type}`, bytes, { mode: 0o755 });
   }
 }
 
@@ -60,10 +58,6 @@ export async function asProgram(backend: Backend): Promise<Peer> {
     attach: (id) => call("ADD", id),
     detach: (id) => call("DEL", id),
   };
-}
-
-function ifThere(error: unknown): void {
-  if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
 }
 
 export function wrapping(name: string, net: number, backend: Backend): JsonObject {

@@ -27,7 +27,7 @@ export function launcherOf({ type, since }: PluginType, program: string): Launch
 }
 
 /** The last string of every launcher, by which one of another release is known too. */
-const MARK = "mesos-cni launcher";
+export const MARK = "mesos-cni launcher";
 const ASKED = "CNI_COMMAND=VERSION";
 /** No launcher is longer: a path has at most 4,096 bytes. */
 const LONGEST = 32 << 10;

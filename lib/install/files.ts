@@ -34,6 +34,14 @@ export function programPiece(path: string, bytes: Uint8Array<ArrayBuffer>): Piec
   return filePiece(path, bytes, 0o755);
 }
 
+/** @throws {OperatorError} `in_the_way` */
+export function refuseForeign(path: string): never {
+  throw new OperatorError(
+    "in_the_way",
+    `${path} is there and not ours: move it away first, for instance with mv ${path} ${path}.original`,
+  );
+}
+
 /** A symlink to `target`. Another symlink is replaced, and nothing else is. */
 export function symlinkPiece(path: string, target: string): Piece {
   return {
@@ -41,13 +49,7 @@ export function symlinkPiece(path: string, target: string): Piece {
     change() {
       const found = look(path);
       if (!found) return "made";
-      if (!found.isSymlink) {
-        throw new OperatorError(
-          "in_the_way",
-          `${path} is there and not ours: move it away first, for instance with ` +
-            `mv ${path} ${path}.original`,
-        );
-      }
+      if (!found.isSymlink) refuseForeign(path);
       return Deno.readLinkSync(path) === target ? "unchanged" : "changed";
     },
     place: () => writeLink(path, target),

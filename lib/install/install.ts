@@ -20,11 +20,16 @@ import {
   textPiece,
 } from "./files.ts";
 import { packagesOf, undivert } from "./packages.ts";
-import { hasAside, type PluginChoice, pluginLaunchers, takeAway } from "./plugin_launchers.ts";
+import {
+  hasAside,
+  mapperLauncher,
+  type PluginChoice,
+  pluginLaunchers,
+  takeAway,
+} from "./plugin_launchers.ts";
 import { type Entry, readManifest, removeManifest, writeManifest } from "./manifest.ts";
 import { METRICS_FILE, units } from "./units.ts";
 
-const PLUGIN = "mesos-cni-port-mapper";
 const PROGRAM = "mesos-cni";
 /** How many programs stay: today's, and the one that may be starting at this very moment. */
 const KEPT = 2;
@@ -71,7 +76,7 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   const wanted: Piece[] = [
     programPiece(file, bytes),
     symlinkPiece(program, file),
-    ...pluginsDirs.map((dir) => symlinkPiece(join(dir, PLUGIN), program)),
+    ...pluginsDirs.map((dir) => mapperLauncher(dir, program)),
     ...pluginLaunchers(options.types, pluginsDirs, program, options.plugins),
     ...Object.entries(units(program))
       .map(([name, text]) => textPiece(join(unitDir, name), text)),

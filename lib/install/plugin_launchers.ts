@@ -4,7 +4,7 @@ import { findLauncher, launcherBytes, launcherOf } from "../cni/launcher.ts";
 import type { PluginType } from "../cni/plugin_type.ts";
 import { writeName } from "../kernel/atomic_file.ts";
 import { withFile } from "../base/file_error.ts";
-import { look, type Piece, programPiece, removePiece } from "./files.ts";
+import { look, type Piece, programPiece, refuseForeign, removePiece } from "./files.ts";
 import type { Entry } from "./manifest.ts";
 import { divert, packagesOf, undivert } from "./packages.ts";
 
@@ -15,11 +15,12 @@ import { divert, packagesOf, undivert } from "./packages.ts";
 export const PLUGIN_CHOICES = ["missing", "all", "none"] as const;
 export type PluginChoice = typeof PLUGIN_CHOICES[number];
 
+const MAPPER = "mesos-cni-port-mapper";
 /** What a program is called while ours has its name. */
 const ASIDE = ".before-mesos-cni";
 
 /**
- * @param types that this program contains, but for the port mapper, whose links are made anyway
+ * @param types that this program contains, but for the port mapper, whose launchers are made anyway
  * @param directories the search path: what is found first runs
  * @param program what the launchers become
  */
@@ -41,6 +42,21 @@ export function pluginLaunchers(
       ? others.map((path) => replacing(programPiece(path, bytes), owners.has(path)))
       : [];
   });
+}
+
+/** The port mapper's: for what has its name and is neither a launcher nor a link, an operator has to decide. */
+export function mapperLauncher(directory: string, program: string): Piece {
+  const path = join(directory, MAPPER);
+  const launcher = launcherOf({ type: MAPPER, kind: "meta" }, program);
+  const piece = programPiece(path, launcherBytes(launcher));
+  return {
+    ...piece,
+    change() {
+      const found = look(path);
+      if (found && !found.isSymlink && !findLauncher(path)) refuseForeign(path);
+      return piece.change();
+    },
+  };
 }
 
 /** Whether another program waits to come back there. */

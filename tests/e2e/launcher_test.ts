@@ -6,7 +6,7 @@ import { MESOS_CNI } from "../harness/binary.ts";
 import { NETWORK, PluginMachine } from "../harness/plugin_machine.ts";
 import { type Output, Sandbox } from "../harness/sandbox.ts";
 
-const STANDARD = [...REGISTRY.values()].filter(({ standard }) => standard);
+const TYPES = [...REGISTRY.values()];
 const ARCHES = ["x86_64", "aarch64"] as const;
 
 /** What `install` makes of the standard plugins, beside links as there were before. */
@@ -25,7 +25,7 @@ async function installed(sandbox: Sandbox): Promise<void> {
   ];
   const flags = [...places, "network_cni_config_dir=/run/net.d"].map((flag) => `--${flag}`);
   await sandbox.ok([MESOS_CNI, "install", ...flags]);
-  for (const { type } of STANDARD) await sandbox.ok(["ln", "-s", MESOS_CNI, `/run/linked/${type}`]);
+  for (const { type } of TYPES) await sandbox.ok(["ln", "-s", MESOS_CNI, `/run/linked/${type}`]);
 }
 
 async function write(
@@ -52,7 +52,7 @@ Deno.test("a launcher says what its program says, byte for byte", async () => {
     ["ADD", "{}"],
     ["STATUS", '{"cniVersion":"1.1.0"}'],
   ];
-  for (const { type } of STANDARD) {
+  for (const { type } of TYPES) {
     const call = (directory: string, command: string | undefined, stdin: string) =>
       sandbox.run([`/run/${directory}/${type}`, "a word"], {
         clearEnv: true,
@@ -187,7 +187,9 @@ async function sum(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 Deno.test("the links of an older release become launchers, and another's plugin stays", async () => {
   await using sandbox = await Sandbox.create();
   await installed(sandbox);
-  await sandbox.ok(["ln", "-sf", "/run/bin/mesos-cni", "/run/plugins/bridge"]);
+  for (const type of ["bridge", "mesos-cni-port-mapper"]) {
+    await sandbox.ok(["ln", "-sf", "/run/bin/mesos-cni", `/run/plugins/${type}`]);
+  }
   await sandbox.ok(["ln", "-sf", "/bin/true", "/run/plugins/ptp"]);
   const install = ["/run/bin/mesos-cni", "install", "--bin_dir=/run/bin", "--unit_dir=/run/units"];
   await sandbox.ok(install);
@@ -195,10 +197,10 @@ Deno.test("the links of an older release become launchers, and another's plugin 
     const found = await sandbox.ok(["find", "/run/plugins", "-type", "l", "-printf", "%f\\n"]);
     return found.trim().split("\n").sort();
   };
-  assertEquals(await links(), ["mesos-cni-port-mapper", "ptp"]);
+  assertEquals(await links(), ["ptp"]);
   await sandbox.ok([...install, "--plugins=all"]);
   assertEquals(await sandbox.ok(["readlink", "/run/plugins/ptp.before-mesos-cni"]), "/bin/true\n");
-  assertEquals(await links(), ["mesos-cni-port-mapper", "ptp.before-mesos-cni"]);
+  assertEquals(await links(), ["ptp.before-mesos-cni"]);
   await sandbox.ok(["/run/bin/mesos-cni", "uninstall"]);
   assertEquals(await links(), ["ptp"]);
 });
@@ -206,7 +208,7 @@ Deno.test("the links of an older release become launchers, and another's plugin 
 Deno.test("a launcher is found out by its bytes", async () => {
   const path = await Deno.makeTempFile();
   try {
-    for (const type of STANDARD) {
+    for (const type of TYPES) {
       const launcher = launcherOf(type, "/usr/local/bin/mesos-cni ü");
       await Deno.writeFile(path, launcherBytes(launcher));
       assertEquals(findLauncher(path), { ...launcher, isIntact: true });

@@ -7,7 +7,7 @@ import { SCRIPTS } from "../../lib/cli/completions.ts";
 import { manualPage } from "../../lib/cli/man.ts";
 import { SETTINGS_FILE } from "../../lib/cli/found_values.ts";
 import { TABLE } from "../../lib/cli/table.ts";
-import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
+import { launcherBytes, launcherOf, MARK } from "../../lib/cni/launcher.ts";
 import { sha256 } from "../../lib/install/files.ts";
 import { MANIFEST } from "../../lib/install/manifest.ts";
 import { METRICS_FILE, units } from "../../lib/install/units.ts";
@@ -74,20 +74,15 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   const name = `mesos-cni-${sha256(bytes).slice(0, 12)}`;
   await write(`usr/lib/mesos-cni/${name}`, bytes, 0o755);
   await link("usr/bin/mesos-cni", `../lib/mesos-cni/${name}`);
-  await link("usr/lib/cni/mesos-cni-port-mapper", "../../bin/mesos-cni");
-  // Beside the directory of containernetworking-plugins, whose files have the same names.
   for (const type of REGISTRY.values()) {
-    const path = `${PLUGINS.slice(1)}/${type.type}`;
-    if (type.standard) {
-      await write(
-        path,
-        launcherBytes(
-          launcherOf(type, "/usr/bin/mesos-cni"),
-          LAUNCHER_ARCH[arch as keyof typeof LAUNCHER_ARCH],
-        ),
-        0o755,
-      );
-    } else if (type.load) await link(path, "../../../bin/mesos-cni");
+    if (!type.load) continue;
+    const launcher = launcherBytes(
+      launcherOf(type, "/usr/bin/mesos-cni"),
+      LAUNCHER_ARCH[arch as keyof typeof LAUNCHER_ARCH],
+    );
+    if (!type.standard) await write(`usr/lib/cni/${type.type}`, launcher, 0o755);
+    // Beside the directory of containernetworking-plugins, whose files have the same names.
+    await write(`${PLUGINS.slice(1)}/${type.type}`, launcher, 0o755);
   }
   await write(SETTINGS_FILE.slice(1), SETTINGS);
   await write("DEBIAN/conffiles", `${SETTINGS_FILE}\n`);
@@ -140,7 +135,7 @@ const SCRIPTS_OF_DPKG: Readonly<Record<string, string>> = {
 set -e
 # The original plugin is a program of that name: it is not overwritten.
 plugin=/usr/lib/cni/mesos-cni-port-mapper
-if [ "$1" = install ] && [ -e "$plugin" ] && [ ! -L "$plugin" ]; then
+if [ "$1" = install ] && [ -e "$plugin" ] && [ ! -L "$plugin" ] && ! grep -q '${MARK}' "$plugin"; then
   echo "$plugin is there and not ours: move it away first (mv $plugin $plugin.original)" >&2
   exit 1
 fi
@@ -190,6 +185,7 @@ mesos-cni: embedded-library *
 mesos-cni: hardening-no-fortify-functions [usr/lib/mesos-cni/*]
 # A launcher is a program without a library, which it has no use for.
 mesos-cni: statically-linked-binary [usr/lib/mesos-cni/plugins/*]
+mesos-cni: statically-linked-binary [usr/lib/cni/*]
 # It is called by the name of a plugin too.
 mesos-cni: no-manual-page [usr/lib/mesos-cni/*]
 `;
