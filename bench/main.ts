@@ -13,7 +13,10 @@ import { writeReport } from "./report.ts";
 /** Shared by the benchmarks, and none itself. */
 const NO_BENCHMARKS = ["main", "gate", "timing", "report", "plot", "shell", "cpu"];
 /** What the gate runs, each with as few rounds as still give a median. */
-const GATE = [["startup"], ["netns"], ["attach", "5", "100"], ["service", "200"], ["podman", "5"]];
+const GATE = [["startup"], ["netns"], ["attach", "5", "100"], ["service", "200"], ["list", "5"], [
+  "podman",
+  "5",
+]];
 /** Set for the process that a benchmark runs in. */
 const INSIDE = "MESOS_CNI_BENCH_INSIDE";
 

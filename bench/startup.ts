@@ -1,4 +1,5 @@
 /** How much later than an empty compiled program each mode starts; and what a launcher needs no start for. */
+import { basename, fromFileUrl } from "@std/path";
 import { launcherBytes, launcherOf } from "../lib/cni/launcher.ts";
 import { REGISTRY } from "../plugins/registry.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../tests/harness/binary.ts";
@@ -22,8 +23,15 @@ export async function run(): Promise<void> {
       env: { CNI_COMMAND: "VERSION" },
       stdin: '{"cniVersion":"1.0.0"}',
     };
+    await Deno.writeTextFile(`${dir}/empty.js`, "");
+    const words = ["run", "--quiet", "--no-config", "--no-lock", `${dir}/empty.js`];
+    // Where both are, what a release of the newer one spares shows in the plain programs.
+    const plain = runtimes().map((file) =>
+      [`an empty script, by ${basename(file)}`, () => runProgram(file, words)] as const
+    );
     const timings = await timeByTurns({
       "an empty compiled program": () => runProgram(empty),
+      ...Object.fromEntries(plain),
       "the plugin, VERSION": () => runProgram(plugin, [], asked),
       "a launcher, VERSION": () => runProgram(launcher, [], asked),
       "Go's bridge, VERSION": () => runProgram(`${CNI_PLUGINS}/bridge`, [], asked),
@@ -49,6 +57,13 @@ export async function run(): Promise<void> {
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+}
+
+/** The runtimes that `./dev` has fetched: what it compiles with, and the release's. */
+function runtimes(): string[] {
+  const tools = fromFileUrl(new URL("../.tools", import.meta.url));
+  return [...Deno.readDirSync(tools)].map(({ name }) => `${tools}/${name}`)
+    .filter((file) => /\/deno-[\d.]+$/.test(file)).sort();
 }
 
 /** An empty program, compiled as ours is but for its size. */
