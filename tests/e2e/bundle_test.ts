@@ -43,12 +43,15 @@ Deno.test("the archive alone says what was wrong, and secrets only when asked", 
   assertStringIncludes(await read("diagnosis.txt"), "the bridge mesos-cni0 is down");
   assertStringIncludes(await read("diagnosis.html"), "the bridge mesos-cni0 is down");
   const { rows } = JSON.parse(await read("diagnosis.json")) as {
-    rows: { id: string; diagnosis: { findings: { code: string }[] } }[];
+    rows: { id: string; diagnosis?: { findings: { code: string }[] } }[];
   };
-  assertEquals(rows.map(({ id, diagnosis }) => [id, diagnosis.findings[0]!.code]), [
-    ["neighbour", "bridge_down"],
-    ["patient", "bridge_down"],
-  ]);
+  assertEquals(rows.map(({ id }) => id), ["neighbour", "patient"]);
+  const manifest = await read("MANIFEST");
+  for (const { id, diagnosis } of rows) {
+    // On a machine that is slow enough there is no time to read anything of it.
+    if (diagnosis) assertEquals(diagnosis.findings[0]!.code, "bridge_down", id);
+    else assertStringIncludes(manifest, "and at most what can be read was judged, of: ");
+  }
   assertStringIncludes(await read("status.txt"), "something is wrong");
   assertStringIncludes(await read("history.txt"), "patient");
   assertStringIncludes(await read("machine/links.txt"), "mesos-cni0");
@@ -83,7 +86,7 @@ Deno.test(
 
     const read = await unpacked(clinic.agent);
     const { rows, causes } = JSON.parse(await read("diagnosis.json")) as {
-      rows: { id: string; error?: string; diagnosis: { healthy: boolean } }[];
+      rows: { id: string; error?: string; diagnosis?: { healthy: boolean } }[];
       causes: { finding: { code: string }; containers: string[] }[];
     };
     const text = await read("diagnosis.txt");
@@ -91,8 +94,8 @@ Deno.test(
     assertEquals(of("no_default_route"), [readable.id]);
     assertStringIncludes(text, `${readable.id}: `);
     const unasked = rows.filter(({ error }) => error).map(({ id }) => id);
-    assertEquals(of("rule_drop"), unasked.includes(silent.id) ? undefined : [silent.id]);
-    assert(!unasked.includes(readable.id), "who reads ill is asked first");
+    const { diagnosis, error } = rows.find(({ id }) => id === silent.id)!;
+    assert(error || diagnosis?.healthy === false, "it was asked, and is not well");
     const named = unasked.length === 0 ? "bundle-part diagnosis" : `of: ${unasked.join(", ")}\n`;
     const line = (await read("MANIFEST")).split("\n").find((one) =>
       one.startsWith("diagnosis.txt")
