@@ -1,4 +1,4 @@
-/** The types of plugins: the one place where their names are written. */
+/** The plugins inside, by type: what kind each is, how it is loaded, and what it leaves behind. */
 import type { JsonObject } from "../lib/base/json.ts";
 import { DATA_DIR, type PluginType, type Registry } from "../lib/cni/plugin_type.ts";
 import { SINCE } from "./shared/since.ts";
