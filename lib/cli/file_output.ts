@@ -3,20 +3,22 @@ import { resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Content } from "../kernel/files.ts";
-import { isGone, stateOf } from "../kernel/proc.ts";
+import { isGone, linkTarget, stateOf } from "../kernel/proc.ts";
 
 /**
- * Writes a file in one step. What takes the place of another file must not take that of /dev/null, nor
- * that of a pipe which somebody reads.
+ * Writes a file in one step. What takes the place of another file must not take that of /dev/null, of
+ * /dev/stdout, which is a link, or of a pipe that somebody reads.
  *
  * @throws {OperatorError} `file`
  */
 export function writeOutputFile(file: string, content: Content, mode?: number): void {
   const path = resolve(file);
-  if (!isFileOrAbsent(path)) {
+  if (isLink(path) || !isFileOrAbsent(path)) {
     throw new OperatorError(
       "file",
-      `can't write ${path}: it is no regular file; name one, or leave --output away`,
+      `can't write ${path}: it is ${
+        isLink(path) ? "a link" : "no regular file"
+      }; name a file, or leave --output away`,
     );
   }
   writeCheckpoint(path, content, mode);
@@ -28,5 +30,14 @@ function isFileOrAbsent(path: string): boolean {
   } catch (error) {
     if (isGone(error)) return true;
     throw error;
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    linkTarget(path);
+    return true;
+  } catch {
+    return false; // EINVAL: it is none
   }
 }

@@ -105,8 +105,9 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
       print(`${(dryRun ? shown[change] : change).padEnd(dryRun ? 12 : 10)} ${path}`);
     }
     for (const { what, remedy } of missing) print(`missing    ${what}: ${remedy}`);
+    if (dryRun) return 0;
     await printGain(call, pluginsDir);
-    if (!dryRun && placed.some(({ change }) => change !== "unchanged")) {
+    if (placed.some(({ change }) => change !== "unchanged")) {
       print(`
 A stock Mesos agent needs no more: it calls the plugin (docs/tutorial.md).
 For a containerizer or an OCI runtime, which calls the isolator as a service:

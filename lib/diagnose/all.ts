@@ -4,7 +4,7 @@ import { reasonOf } from "../base/log.ts";
 import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
-import { OF_MACHINE, readFacts } from "../facts/facts.ts";
+import { type Fact, OF_MACHINE, readFacts } from "../facts/facts.ts";
 import { textOf } from "../facts/sentences.ts";
 import { getHostname } from "../kernel/uts.ts";
 import {
@@ -70,6 +70,7 @@ export async function diagnoseAll(
   { containers = agent.containers, patience = Infinity }: AllOptions = {},
 ): Promise<AgentDiagnosis> {
   const time = new Date().toISOString();
+  const end = performance.now() + patience;
   const [agentFacts, machine] = await Promise.all([
     factsOfAgent(agent, options.passive),
     readFacts(OF_MACHINE, agent),
@@ -89,19 +90,20 @@ export async function diagnoseAll(
     );
   };
   let waiting = own;
-  const end = performance.now() + patience;
   if (patience < Infinity) {
     for (const i of own) {
       if (performance.now() > end) break;
       const read = await ask(i, true);
       rows[i] = read.diagnosis ? { ...read, error: LATE } : read;
     }
-    waiting = inHaste(own.filter((i) => rows[i]!.error === LATE), rows);
+    waiting = inHaste(own.filter((i) => rows[i]!.error === LATE), rows, agentFacts);
   }
   let done = rows.length - waiting.length;
   const work = async () => {
     for (let i = waiting.shift(); i !== undefined; i = waiting.shift()) {
-      rows[i] = await ask(i);
+      const row = await ask(i);
+      // What was read stands where packets could not be sent.
+      rows[i] = row.error === undefined ? row : { ...rows[i], ...row };
       progress(++done, rows.length);
     }
   };
@@ -121,10 +123,16 @@ export async function diagnoseAll(
  * In which order containers are asked, if there may not be time for all: one with each cause that was
  * read, then those of which nothing was, whose cause only a packet tells, then the others.
  */
-export function inHaste(all: readonly number[], rows: readonly Row[]): number[] {
+export function inHaste(
+  all: readonly number[],
+  rows: readonly Row[],
+  agentFacts: readonly Fact[],
+): number[] {
   const seen = new Set<string>();
+  const ofAgent = new Set(agentFacts.flatMap(({ causes }) => causes.map(keyOf)));
   const rank = (i: number) => {
-    const cause = rows[i]!.diagnosis?.causes.find(isProblem);
+    const cause = rows[i]!.diagnosis?.causes
+      .find((one) => isProblem(one) && !ofAgent.has(keyOf(one)));
     if (!cause) return 1;
     const isNew = !seen.has(keyOf(cause));
     seen.add(keyOf(cause));

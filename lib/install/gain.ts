@@ -35,9 +35,9 @@ export async function measureGain(
   const file = pluginFile(TYPE, searchPath, registry);
   // What was installed is another file than the one that installs.
   if (file === undefined || findLauncher(file)) return undefined;
-  const directory = await Deno.makeTempDir({ prefix: "mesos-cni-" });
   makeNamespaces(["net"]);
   using container = inNewNamespaces(["net"], () => open("/proc/thread-self/ns/net"));
+  const directory = await Deno.makeTempDir({ prefix: "mesos-cni-" });
   const locate = (type: string) => locatePlugin(type, "", registry, {});
   const least = async (plugin: Plugin, net: number) => {
     const call = (command: CniCommand) =>

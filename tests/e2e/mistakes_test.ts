@@ -37,6 +37,7 @@ const WORDS: Mistake[] = [
   ["list --json=true", 2, "--json takes no value"],
   ["list web-1", 2, "unexpected web-1", "flags only"],
   ["status --output=/run/pipe", 1, "can't write /run/pipe: it is no regular file"],
+  ["status --output=/run/link", 1, "can't write /run/link: it is a link"],
   ["gc web-1", 2, "unexpected web-1", "flags only"],
   ["list --log-level=loud", 2, "none of debug, info, warning, error"],
   ["list --log-format=xml", 2, "none of text, json"],
@@ -162,6 +163,7 @@ class Place implements AsyncDisposable {
     const place = new Place(await Sandbox.create());
     await place.host.ok(["mkdir", "/run/empty"]);
     await place.host.ok(["mkfifo", "/run/pipe"]);
+    await place.host.ok(["ln", "-s", "/run/file", "/run/link"]);
     await place.#start("web-1", "--networks=port-mapper-test", "--port_mappings=8080:80");
     await place.#start("web-2", "--networks=cni-test");
     await place.#start("hosted");

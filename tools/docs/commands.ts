@@ -59,11 +59,17 @@ function shortForm(name: string): string {
 }
 
 function table(flags: readonly Flag[]): string {
-  const rows = flags.map(({ name, short, value, help, repeatable, default: standard }) =>
-    `| ${short ? `\`-${short}\`, ` : ""}\`--${name}${value ? `=${value}` : ""}\`${
-      repeatable ? " (repeatable)" : ""
-    } | ${help.replaceAll("|", "\\|")} | ${standard ? `\`${standard}\`` : ""} |`
-  );
+  const rows = flags.map(({ name, short, value, help, repeatable, default: standard }) => {
+    const cells = [
+      `${short ? `\`-${short}\`, ` : ""}\`--${name}${value ? `=${value}` : ""}\`${
+        repeatable ? " (repeatable)" : ""
+      }`,
+      help,
+      standard ? `\`${standard}\`` : "",
+    ];
+    // A bar ends a cell, in code too.
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  });
   return ["| flag | | default |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
