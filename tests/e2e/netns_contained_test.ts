@@ -160,8 +160,9 @@ Deno.test({
       const { code, stderr } = await exec("true");
       assertEquals(code, 1);
       assertMatch(stderr, /are frozen \(\/sys\/fs\/cgroup\/\S+ says frozen\), .*: thaw them/);
-      if (!say("freezer.state", "THAWED")) say("cgroup.freeze", "0");
     } finally {
+      // What is frozen does not end.
+      if (!say("freezer.state", "THAWED")) say("cgroup.freeze", "0");
       await container.end();
       while (isRunning(container.pid)) await new Promise((resolve) => setTimeout(resolve, 10));
       groups.forEach((group) => Deno.removeSync(group));

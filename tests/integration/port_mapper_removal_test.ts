@@ -272,7 +272,7 @@ Deno.test("a daemon that a killed ADD's delegate left holds up no DEL for its li
   await using agent = await PortMapperAgent.create();
   await agent.script(
     "daemon",
-    "cat > /dev/null; if [ $CNI_COMMAND = ADD ]; then sleep 2000000 > /dev/null 2>&1 & sleep 1000; fi",
+    "cat > /dev/null; if [ $CNI_COMMAND = ADD ]; then sleep 2000000 > /dev/null 2>&1 & sleep 3000000; fi",
   );
   await agent.container("c1");
   const config = network([8080], { delegate: { type: "daemon" } });
@@ -286,7 +286,7 @@ Deno.test("a daemon that a killed ADD's delegate left holds up no DEL for its li
   const lock = `${STATE_DIR}/locks/c1:pm:eth0`;
   while (
     (await agent.sandbox.run(["pgrep", "-f", "sleep 2000000"])).code !== 0 ||
-    (await agent.sandbox.run(["pgrep", "-x", "-f", "sleep 1000"])).code !== 0 ||
+    (await agent.sandbox.run(["pgrep", "-x", "-f", "sleep 3000000"])).code !== 0 ||
     (await agent.sandbox.run(["test", "-e", lock])).code !== 0
   ) {
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -295,7 +295,7 @@ Deno.test("a daemon that a killed ADD's delegate left holds up no DEL for its li
   await child.output();
   // The delegate itself may be at work still: it is waited for.
   const removal = agent.ok("DEL", "c1", config);
-  await agent.sandbox.ok(["pkill", "-x", "-f", "sleep 1000"]);
+  await agent.sandbox.ok(["pkill", "-x", "-f", "sleep 3000000"]);
   await removal;
   assertEquals(await agent.leftovers(), []);
 });
