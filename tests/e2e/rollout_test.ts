@@ -50,11 +50,16 @@ Deno.test({
 
 /**
  * A program that says of its machine what the test has written there, and which of its versions was asked.
- * 0.1.9 is worse than the one before where /run/ill is.
+ * 0.1.9 is worse than the one before where /run/ill is. It does not go where /run/attached is, as of an
+ * agent that has containers.
  */
 const STATUS = (version: string) =>
   `#!/bin/sh
-case "$*" in "status --json") ;; *) exit 0 ;; esac
+case "$*" in
+  "status --json") ;;
+  uninstall*) [ ! -e /run/attached ]; exit ;;
+  *) exit 0 ;;
+esac
 echo ${version} >>/run/asked
 [ ${version} = 0.1.9 ] && [ -e /run/ill ] && cause='{"code":"forwarding_off"}'
 echo '{"causes":['"$cause"'],"containers":{"unwell":[]}}'
@@ -150,7 +155,15 @@ Deno.test({
       await host.ok(["rm", "/run/ill"]);
       assert(code !== 0, text);
       assertStringIncludes(text, "worse than before: forwarding_off");
+      return text;
     };
+
+    // The canary had none, and can't be rid of it: that is said.
+    await first.ok(["touch", "/run/attached"]);
+    assertStringIncludes(await ill(first, next), "; the new package stays: dpkg: error processing");
+    assertEquals(await agents.look(), ["0.1.9: 0.1.9", "none: ", "none: "]);
+    await first.ok(["rm", "/run/attached"]);
+    await first.ok(dpkg("--purge", "mesos-cni"));
 
     // The canary had none, and has none again.
     await ill(first, next);

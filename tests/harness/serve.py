@@ -7,7 +7,6 @@ names ADDRESS REFUSE-FILE knows outside.test, which is its own address, and six.
 IPv6 alone. While the file exists it answers what that says: a code (REFUSED if it is empty), `slow` for a second
 and a half, `localhost` to refuse that.
 """
-import os
 import socket
 import sys
 import threading
@@ -52,7 +51,10 @@ def names(one, refuse_file):
     )
     while True:
         question, peer = one.recvfrom(4096)
-        mode = open(refuse_file).read().strip() if os.path.exists(refuse_file) else "none"
+        try:
+            mode = open(refuse_file).read().strip()
+        except FileNotFoundError:  # also one that was just taken away
+            mode = "none"
         is_known = OUTSIDE in question or question[12:13] == ROOT
         code = 0 if is_known else NXDOMAIN
         if mode == "localhost":

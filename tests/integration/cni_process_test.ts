@@ -42,7 +42,7 @@ async function failure(promise: Promise<unknown>): Promise<CniError> {
   return await assertRejects(() => promise, CniError);
 }
 
-Deno.test("a plugin gets the config and exactly the protocol's environment", async () => {
+kernelTest("a plugin gets the config and exactly the protocol's environment", async () => {
   // Not by the shell's own `env`, to which the shell adds PWD.
   using it = script(`cat > "$0.stdin"; tr '\\0' '\\n' < /proc/$$/environ > "$0.env"; echo '{}'`);
   Deno.env.set("LD_PRELOAD_FORGED", "1");
@@ -69,7 +69,7 @@ Deno.test("a plugin gets the config and exactly the protocol's environment", asy
   Deno.env.delete("LD_PRELOAD_FORGED");
 });
 
-Deno.test("a plugin inherits no file and no ignored signal of ours", async () => {
+kernelTest("a plugin inherits no file and no ignored signal of ours", async () => {
   using held = Deno.openSync("/etc/passwd");
   using it = script(
     `cat > /dev/null; { readlink /proc/$$/fd/*; grep -E 'Sig(Blk|Ign)' /proc/self/status; } > "$0.out"`,
@@ -84,7 +84,7 @@ Deno.test("a plugin inherits no file and no ignored signal of ours", async () =>
   assertEquals(held.isTerminal(), false);
 });
 
-Deno.test("in a terminal, a plugin is out of reach of its Ctrl-C", async () => {
+kernelTest("in a terminal, a plugin is out of reach of its Ctrl-C", async () => {
   using it = script(`cat > /dev/null; echo "{\\"stat\\": \\"$(cut -d' ' -f1,6 /proc/$$/stat)\\"}"`);
   const module = new URL("../../lib/cni/process.ts", import.meta.url).href;
   Deno.writeTextFileSync(
@@ -101,7 +101,7 @@ Deno.test("in a terminal, a plugin is out of reach of its Ctrl-C", async () => {
   assertEquals(session, pid, "the plugin leads a session of its own");
 });
 
-Deno.test("the real plugins answer VERSION", async () => {
+kernelTest("the real plugins answer VERSION", async () => {
   const version = await processPlugin(`${CNI_PLUGINS}/bridge`)({
     ...add,
     command: "VERSION",
@@ -114,7 +114,7 @@ Deno.test("the real plugins answer VERSION", async () => {
   assert(version.supportedVersions.includes("0.3.1"));
 });
 
-Deno.test("a plugin's own error keeps its code, message and details", async () => {
+kernelTest("a plugin's own error keeps its code, message and details", async () => {
   using it = script(
     `cat > /dev/null; echo 'about to fail' >&2; echo '{"cniVersion":"1.0.0","code":11,"msg":"pool empty","details":"of n"}'; exit 1`,
   );
@@ -132,7 +132,7 @@ Deno.test("a plugin's own error keeps its code, message and details", async () =
   assertStringIncludes(real.message, "no IP ranges specified");
 });
 
-Deno.test("a plugin's words cannot steer the terminal that shows them", async () => {
+kernelTest("a plugin's words cannot steer the terminal that shows them", async () => {
   using it = script(
     `printf '\\033]0;forged\\007line\\n' >&2; echo '{"code":7,"msg":"a\\u001b[2Jb"}'`,
   );
@@ -141,12 +141,12 @@ Deno.test("a plugin's words cannot steer the terminal that shows them", async ()
   assertEquals(error.details, "standard error: \\u001b]0;forged\\u0007line");
 });
 
-Deno.test("an error object is a failure even with exit code 0, and one without a code too", async () => {
+kernelTest("an error object is a failure even with exit code 0, and one without a code too", async () => {
   using it = script(`echo '{"code":0,"msg":"odd"}'`);
   assertEquals((await failure(it.run())).cniCode, 999);
 });
 
-Deno.test("a crash is told by exit code or signal and the end of standard error", async () => {
+kernelTest("a crash is told by exit code or signal and the end of standard error", async () => {
   using it = script(`echo first >&2; echo 'no such bridge' >&2; exit 3`);
   const exited = await failure(it.run());
   assertEquals(
@@ -159,7 +159,7 @@ Deno.test("a crash is told by exit code or signal and the end of standard error"
   assertStringIncludes((await failure(killed.run())).message, "ended with signal SIGSEGV");
 });
 
-Deno.test("garbage on standard output is an error that quotes its beginning", async () => {
+kernelTest("garbage on standard output is an error that quotes its beginning", async () => {
   for (const garbage of ["hello", '{"cniVersion": "1.0', "[1]", "null"]) {
     using it = script(`cat > /dev/null; printf '%s' '${garbage}'`);
     const error = await failure(it.run());
@@ -195,7 +195,7 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
   Deno.kill(Number(Deno.readTextFileSync(`${it.file}.daemon`)), "SIGKILL");
 });
 
-Deno.test("a daemon that holds the pipes open does not keep a finished plugin waiting", async () => {
+kernelTest("a daemon that holds the pipes open does not keep a finished plugin waiting", async () => {
   using it = script(
     `cat > /dev/null; setsid sleep 1000 & echo $! > "$0.child"; echo '{"cniVersion":"1.0.0"}'`,
   );
@@ -213,7 +213,7 @@ kernelTest("a flood on standard output is stopped at the limit, in bounded memor
   assert(grown < 64 << 20, `${grown} bytes`);
 });
 
-Deno.test("a flood on standard error costs only the beginning of it", async () => {
+kernelTest("a flood on standard error costs only the beginning of it", async () => {
   using it = script(
     `head -c 100000000 /dev/zero | tr '\\0' x >&2; echo 'the end' >&2; exit 1`,
   );
@@ -223,18 +223,18 @@ Deno.test("a flood on standard error costs only the beginning of it", async () =
   assert(Deno.memoryUsage().rss - before < 64 << 20);
 });
 
-Deno.test("a plugin that reads no input gets a large config in vain", async () => {
+kernelTest("a plugin that reads no input gets a large config in vain", async () => {
   using it = script(`echo '{}'`);
   assertEquals(await it.run({ config: { big: "x".repeat(1 << 20) } }), {});
 });
 
-Deno.test("large input and output pass at the same time", async () => {
+kernelTest("large input and output pass at the same time", async () => {
   using it = script("cat");
   const config = { big: "x".repeat(3 << 20) };
   assertEquals(await it.run({ config }), config);
 });
 
-Deno.test("what cannot be started is said with the file and the reason", async () => {
+kernelTest("what cannot be started is said with the file and the reason", async () => {
   using it = script("");
   Deno.writeTextFileSync(it.file, "#!/nowhere/interpreter\n");
   assertMatch(
@@ -254,7 +254,7 @@ Deno.test("what cannot be started is said with the file and the reason", async (
   assertMatch((await failure(it.run({ args: "a\0b" }))).message, /could not be started/);
 });
 
-Deno.test("a plugin whose file is just being replaced is tried again", async () => {
+kernelTest("a plugin whose file is just being replaced is tried again", async () => {
   using it = script("");
   Deno.copyFileSync("/bin/true", it.file);
   const writer = Deno.openSync(it.file, { write: true });
@@ -272,7 +272,7 @@ Deno.test("a plugin whose file is just being replaced is tried again", async () 
   assertEquals(held.isTerminal(), false);
 });
 
-Deno.test("a hundred plugins at once are kept apart", async () => {
+kernelTest("a hundred plugins at once are kept apart", async () => {
   using it = script(`cat > /dev/null; printf '{"id":"%s"}' "$CNI_CONTAINERID"`);
   const ids = Array.from({ length: 100 }, (_, i) => `c${i}`);
   const results = await Promise.all(ids.map((containerId) => it.run({ containerId })));
