@@ -141,10 +141,13 @@ kernelTest("a plugin's words cannot steer the terminal that shows them", async (
   assertEquals(error.details, "standard error: \\u001b]0;forged\\u0007line");
 });
 
-kernelTest("an error object is a failure even with exit code 0, and one without a code too", async () => {
-  using it = script(`echo '{"code":0,"msg":"odd"}'`);
-  assertEquals((await failure(it.run())).cniCode, 999);
-});
+kernelTest(
+  "an error object is a failure even with exit code 0, and one without a code too",
+  async () => {
+    using it = script(`echo '{"code":0,"msg":"odd"}'`);
+    assertEquals((await failure(it.run())).cniCode, 999);
+  },
+);
 
 kernelTest("a crash is told by exit code or signal and the end of standard error", async () => {
   using it = script(`echo first >&2; echo 'no such bridge' >&2; exit 3`);
@@ -195,14 +198,17 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
   Deno.kill(Number(Deno.readTextFileSync(`${it.file}.daemon`)), "SIGKILL");
 });
 
-kernelTest("a daemon that holds the pipes open does not keep a finished plugin waiting", async () => {
-  using it = script(
-    `cat > /dev/null; setsid sleep 1000 & echo $! > "$0.child"; echo '{"cniVersion":"1.0.0"}'`,
-  );
-  assertEquals(await it.run(), { cniVersion: "1.0.0" });
-  const pid = Number(Deno.readTextFileSync(`${it.file}.child`));
-  Deno.kill(pid, "SIGKILL"); // ours: it was alive, so the daemon was left alone
-});
+kernelTest(
+  "a daemon that holds the pipes open does not keep a finished plugin waiting",
+  async () => {
+    using it = script(
+      `cat > /dev/null; setsid sleep 1000 & echo $! > "$0.child"; echo '{"cniVersion":"1.0.0"}'`,
+    );
+    assertEquals(await it.run(), { cniVersion: "1.0.0" });
+    const pid = Number(Deno.readTextFileSync(`${it.file}.child`));
+    Deno.kill(pid, "SIGKILL"); // ours: it was alive, so the daemon was left alone
+  },
+);
 
 kernelTest("a flood on standard output is stopped at the limit, in bounded memory", async () => {
   using it = script("head -c 100000000 /dev/zero");
