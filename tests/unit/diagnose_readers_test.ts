@@ -535,7 +535,7 @@ Deno.test("in haste one of each cause is asked, then those that read well, then 
   const order = [1, 4, 0, 3, 6, 2, 5];
   assertEquals(inHaste([...rows.keys()], rows, []), order);
   // What is wrong with the agent stands with each of its containers, and makes none of them known.
-  const agents = cause("forwarding_off", ["forwarding", "agent"], { family: 4 });
+  const agents = cause("forwarding_off", ["sysctl", "agent"], { family: 4 });
   for (const { diagnosis } of rows) diagnosis?.causes.unshift(agents);
   const facts = [{ name: "the agent forwards", causes: [agents], saw: "0" }];
   assertEquals(inHaste([...rows.keys()], rows, facts), order);
