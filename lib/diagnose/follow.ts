@@ -74,7 +74,8 @@ export async function follow(
   const others: Scene[] = [];
   using scene = Scene.of(agent, from);
   try {
-    const { at, hop, causes = [], ...named } = await resolve(agent, scene, to);
+    const { at: all, hop, causes = [], ...named } = await resolve(agent, scene, to);
+    const at = all.slice(0, MOST_ADDRESSES);
     const hops = hop ? [hop] : [];
     if (at.length === 0) return { from: from.name, to, arrived: false, hops, causes };
     const followOne = async (destination: Destination): Promise<FollowedPacket> => {
@@ -100,12 +101,13 @@ export async function follow(
       };
     };
     const followed: [Destination, FollowedPacket][] = [];
-    for (const one of at.slice(0, MOST_ADDRESSES)) followed.push([one, await followOne(one)]);
+    for (const one of at) followed.push([one, await followOne(one)]);
     const failed = followed.find(([, { arrived }]) => !arrived);
     if (!failed) {
       // The kernel has chosen one next hop for it, and chooses others for others.
+      const kernel = askKernel();
       const hops = at.map((one) =>
-        swallowingHops(scene.host, askKernel(), { ...one, destination: one.address })
+        swallowingHops(scene.host, kernel, { ...one, destination: one.address })
       );
       const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
       return { ...followed[0]![1], causes };
@@ -172,7 +174,7 @@ export async function watch(scene: Scene, question: Question, token: number) {
 export function hopsOf({ journey, seen, last }: Trail, { outcome }: Answer): Hop[] {
   return journey.legs.map((leg, i): Hop => {
     const at = seen[i];
-    const isNext = i === last + 1 && outcome !== "answered";
+    const isNext = i === last + 1 && outcome === "failed";
     const to = at?.to ? ` to ${at.to}` : "";
     return {
       name: legText(leg),

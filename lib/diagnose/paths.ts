@@ -95,22 +95,22 @@ export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
 /**
  * The next hops of a route that pass nothing on to an address while others of that route do: who answers
  * ARP need not forward, and which packets are given to him is for the kernel to choose.
+ *
+ * @param sentTo the hardware address that a lost packet went to: no other hop has lost it
  */
 export async function swallowingHops(
   host: Space,
   kernel: Asks,
   { destination, protocol, port }: Pick<Question, "destination" | "protocol" | "port">,
+  sentTo?: string,
 ): Promise<Cause[]> {
-  const { route: chosen } = host.wayTo(destination);
-  const route = host.routes.find(({ hops }) =>
-    hops?.some(({ gateway, link }) =>
-      gateway !== undefined && gateway === chosen?.gateway && link === chosen.link
-    )
-  );
+  const route = host.entryTo(destination);
   const family = familyOfKnown(destination);
-  const asked = await Promise.all((route?.hops ?? []).map(async ({ gateway, link: index }) => {
+  const hops = (route?.hops ?? []).slice(0, MOST);
+  const asked = await Promise.all(hops.map(async ({ gateway, link: index }) => {
     const link = host.linkAt(index);
-    const source = link && host.globalsOf(link, family)[0]?.address;
+    // A router that filters by source (RFC 3704) drops what comes from an address of another network.
+    const source = gateway && link && ownTowards(host, link, gateway, family)?.address;
     if (!gateway || !link || source === undefined || !asksThere(link)) return [];
     const answers = await answersOf(host, kernel, { gateway, link, route: route! });
     const mac = host.neighbourNow(gateway, link)?.mac ?? answers[0];
@@ -123,7 +123,10 @@ export async function swallowingHops(
   }));
   const passing = asked.flat().find(({ isPassed }) => isPassed);
   if (!passing) return [];
-  return asked.flat().filter(({ isPassed }) => !isPassed).map(({ gateway, device, mac }) =>
+  const silent = asked.flat().filter(({ isPassed, mac }) =>
+    isPassed === false && (sentTo === undefined || mac === sentTo)
+  );
+  return silent.map(({ gateway, device, mac }) =>
     cause("next_hop_swallows", ["neighbour", "outside"], {
       address: gateway,
       device,
@@ -137,15 +140,20 @@ export async function swallowingHops(
   );
 }
 
+/** The agent's address in the network of a gateway; any of the link's for one that is the link's own. */
+function ownTowards(host: Space, link: Link, gateway: string, family: 4 | 6) {
+  const all = host.globalsOf(link, family);
+  return all.find(({ address, prefixLength }) => within(gateway, `${address}/${prefixLength}`)) ??
+    (gateway.startsWith("fe80:") ? all[0] : undefined);
+}
+
 function answersOf(
   host: Space,
   kernel: Asks,
   { gateway, link }: NextHop,
 ): Promise<readonly string[]> {
-  const all = host.globalsOf(link, gateway.includes(":") ? 6 : 4);
-  const own =
-    all.find(({ address, prefixLength }) => within(gateway, `${address}/${prefixLength}`)) ??
-      all[0];
+  const family = familyOfKnown(gateway);
+  const own = ownTowards(host, link, gateway, family) ?? host.globalsOf(link, family)[0];
   return kernel.whoHas(undefined, link, gateway, own?.address);
 }
 

@@ -12,6 +12,7 @@ import {
   decodeRoute,
   decodeRouteEntry,
   decodeRule,
+  entryQuestion,
   type Flow,
   type Route,
   routeQuestion,
@@ -259,6 +260,18 @@ export class Netlink implements Disposable {
     const parts = routeQuestion(destination, from, flow);
     const what = `find the route to ${destination}`;
     const [message] = this.#socket.request(RTM_GETROUTE, 0, parts, what);
+    return decodeRouteEntry(message!);
+  }
+
+  /**
+   * The entry of a table by which the kernel chooses the route to an address: of several next hops it
+   * has all (RTM_F_FIB_MATCH, Linux 4.13).
+   *
+   * @throws {SystemError} as {@link routeTo}
+   */
+  routeEntryTo(destination: string): Route {
+    const what = `find the route to ${destination}`;
+    const [message] = this.#socket.request(RTM_GETROUTE, 0, entryQuestion(destination), what);
     return decodeRouteEntry(message!);
   }
 

@@ -98,6 +98,7 @@ const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const RTNEXTHOP_BYTES = 8;
 const RTM_F_CLONED = 0x200;
+const RTM_F_FIB_MATCH = 0x2000;
 
 /** Flags of a next hop (RTNH_F_*). */
 const HOP_FLAGS: readonly (readonly [bit: number, name: string])[] = [
@@ -187,6 +188,13 @@ export function routeQuestion(
     );
   }
   return flow ? [...parts, ...flowAttributes(flow)] : parts;
+}
+
+/** What asks for the entry of a table that matches: see `Netlink.routeEntryTo`. */
+export function entryQuestion(destination: string): Uint8Array[] {
+  const [header, ...rest] = routeQuestion(destination) as [Uint8Array, ...Uint8Array[]];
+  view(header).setUint32(8, RTM_F_FIB_MATCH, true);
+  return [header, ...rest];
 }
 
 /** A flow, for a question about its route. The kernel knows ports of TCP and UDP alone. */

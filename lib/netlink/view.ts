@@ -42,6 +42,9 @@ export abstract class Space {
     flow?: Flow,
   ): Route | string;
 
+  /** The entry of a table by which the kernel chooses the way, with all of its next hops. */
+  abstract entryTo(destination: string): Route | undefined;
+
   /** Which number this namespace knows another one by. */
   abstract namespaceId(netns: string): number | undefined;
 
@@ -138,12 +141,12 @@ export class NamespaceView extends Space implements Disposable {
     from?: { source: string; inputLink: number },
     flow?: Flow,
   ): Route | string {
-    try {
-      return this.netlink.routeTo(destination, from, flow);
-    } catch (error) {
-      if (error instanceof SystemError) return error.errnoName;
-      throw error;
-    }
+    return orErrno(() => this.netlink.routeTo(destination, from, flow));
+  }
+
+  entryTo(destination: string): Route | undefined {
+    const entry = orErrno(() => this.netlink.routeEntryTo(destination));
+    return typeof entry === "string" ? undefined : entry;
   }
 
   namespaceId(netns: string): number | undefined {
@@ -183,6 +186,15 @@ export class NamespaceView extends Space implements Disposable {
 
   [Symbol.dispose](): void {
     this.netlink[Symbol.dispose]();
+  }
+}
+
+function orErrno(ask: () => Route): Route | string {
+  try {
+    return ask();
+  } catch (error) {
+    if (error instanceof SystemError) return error.errnoName;
+    throw error;
   }
 }
 

@@ -39,6 +39,10 @@ Deno.test("of two next hops the one that passes nothing on is named, whichever t
   assertEquals(code, 1);
   assertEquals(problems[0]?.code, "next_hop_swallows", JSON.stringify(problems));
   assertMatch(problems[0]!.text, /^203\.0\.113\.5 on wan0.* passes nothing on to 198\.51\.100\.7/);
+  // By a route of its own it takes the one that does.
+  await agent.ok(["ip", "route", "add", "198.51.100.0/24", "via", outside.address]);
+  assertEquals(await follow(), { code: 0, problems: [] });
+  await agent.ok(["ip", "route", "del", "198.51.100.0/24"]);
   // Two that pass it on.
   await idle.ok(["ip", "address", "del", "203.0.113.5/24", "dev", "wan0"]);
   await outside.ok(["ip", "address", "add", "203.0.113.5/24", "dev", "eth0"]);

@@ -29,6 +29,8 @@ export class FixedSpace extends Space {
   readonly settings: Record<string, string> = {};
   /** The routes that the kernel would choose, by destination; errno's name for none. */
   readonly chosen: Record<string, Route | string> = {};
+  /** The entries of tables by which it would. */
+  readonly matched: Record<string, Route> = {};
 
   constructor(readonly netns?: string) {
     super();
@@ -45,6 +47,9 @@ export class FixedSpace extends Space {
   }
   routeTo(destination: string) {
     return this.chosen[destination] ?? "ENETUNREACH";
+  }
+  entryTo(destination: string) {
+    return this.matched[destination];
   }
   namespaceId() {
     return 1;

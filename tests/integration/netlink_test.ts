@@ -217,6 +217,16 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
   assertEquals(netlink.link("b").master, netlink.link("br9").index);
   const route = netlink.routeTo("192.0.2.1");
   assertEquals([route.gateway, route.source], ["198.51.100.1", "198.51.100.2"]);
+  const multipath = [
+    ["192.0.2.0/24", "192.0.2.1", "198.51.100.7", "198.51.100.8"],
+    ["2001:db8:9::/48", "2001:db8:9::1", "2001:db8::7", "2001:db8::8"],
+  ] as const;
+  for (const [to, address, ...hops] of multipath) {
+    const all = hops.flatMap((one) => ["nexthop", "via", one, "dev", "a"]);
+    await agent.ok(["ip", to.includes(":") ? "-6" : "-4", "route", "add", to, ...all]);
+    const entry = netlink.routeEntryTo(address);
+    assertEquals([entry.destination, entry.hops?.map(({ gateway }) => gateway)], [to, hops]);
+  }
   const printed = await agent.ok(["ip", "address", "show", "a"]);
   assert(printed.includes("inet 198.51.100.2/24") && printed.includes("inet6 2001:db8::2/64"));
 });

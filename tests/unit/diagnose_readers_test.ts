@@ -173,7 +173,7 @@ const CASES: Case[] = [
   }, "rule_drop iptables agent"],
   ["one of two next hops passes nothing on", (world) => {
     const two = [{ gateway: "203.0.113.8", link: 4 }, { gateway: "203.0.113.9", link: 4 }] as never;
-    world.host.routes.push(route("default", 0, { link: undefined, hops: two }));
+    world.host.matched["203.0.113.2"] = route("default", 0, { link: undefined, hops: two });
     world.host.chosen["203.0.113.2"] = route("203.0.113.2", 4, { gateway: "203.0.113.9" });
     world.kernel.whoHas = (_, __, asked) =>
       Promise.resolve(asked === "203.0.113.1" ? [] : [`02:00:00:00:00:0${asked.at(-1)}`]);

@@ -4,6 +4,7 @@ import { isHealthy } from "../../lib/diagnose/all.ts";
 import { hopsOf } from "../../lib/diagnose/follow.ts";
 import { trailAt } from "../../lib/diagnose/place.ts";
 import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
+import type { Answer } from "../../lib/diagnose/questions/question.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { cause } from "../../lib/facts/cause.ts";
@@ -21,15 +22,19 @@ Deno.test("a container that could not be asked is not healthy; one that has noth
 
 Deno.test("a hop stopped a packet only where no later one saw it", () => {
   const { trail } = new World().evidence(8);
+  let outcome: Answer["outcome"] = "failed";
   const outcomes = (...seen: number[]) =>
     hopsOf(
       trailAt(trail.journey, trail.seen.map((one, i) => seen.includes(i) ? one : undefined)),
-      { outcome: "failed", detail: "" },
+      { outcome, detail: "" },
     ).slice(0, 5).map(({ outcome }) => outcome);
   const [passed, stopped, unknown] = ["passed", "stopped", "unknown"];
   assertEquals(outcomes(0, 1), [passed, passed, stopped, unknown, unknown]);
   assertEquals(outcomes(0, 2), [passed, unknown, passed, stopped, unknown]);
   assertEquals(outcomes(), [stopped, unknown, unknown, unknown, unknown]);
+  // What was not sent was stopped nowhere.
+  outcome = "unasked";
+  assertEquals(outcomes(), Array(5).fill(unknown));
 });
 
 const RESOLVER = {

@@ -9,8 +9,16 @@ import { stationOn } from "./who_has.ts";
 const ATTEMPTS = 3;
 const ANSWER_MS = 300;
 
-/** Whether a packet of the agent's is answered by its destination where this station gets it. */
-export async function isPassedOn(link: Link, mac: string, flow: Flow): Promise<boolean> {
+/**
+ * Whether a packet of the agent's is answered by its destination where this station gets it.
+ *
+ * @returns undefined where it could not be sent (ENOBUFS, ENETDOWN), which says nothing of the station
+ */
+export async function isPassedOn(
+  link: Link,
+  mac: string,
+  flow: Flow,
+): Promise<boolean | undefined> {
   const { token, destination } = flow;
   const protocol = destination.includes(":") ? ETH_P_IPV6 : ETH_P_IP;
   const buffer = new Uint8Array(256);
@@ -28,8 +36,8 @@ export async function isPassedOn(link: Link, mac: string, flow: Flow): Promise<b
       }
     }
   } catch (error) {
-    // A link that goes down meanwhile passes nothing on.
     if (!(error instanceof SystemError)) throw error;
+    return undefined;
   }
   return false;
 }

@@ -117,7 +117,14 @@ async function masqueradeFix(
 async function nextHop(e: Evidence) {
   const { scene, question, trail } = e;
   const { link } = trail.before!.stop;
-  const address = scene.host.wayTo(question.destination).route?.gateway ?? question.destination;
+  const { to } = trail.seen[trail.last]!;
+  // Of several the kernel chooses for each connection anew, and an agent's own may go by another.
+  const taken = scene.host.entryTo(question.destination)?.hops?.find(({ gateway, link: index }) =>
+    to !== undefined && gateway !== undefined && index === link.index &&
+    scene.host.neighbourNow(gateway, link)?.mac === to
+  );
+  const address = taken?.gateway ?? scene.host.wayTo(question.destination).route?.gateway ??
+    question.destination;
   const own = scene.host.addressesOf(link).find(({ family }) =>
     (family === "inet6") === (question.family === 6)
   )?.address;
@@ -139,7 +146,8 @@ async function hardware(e: Evidence): Promise<Cause[]> {
 }
 
 /** Of several next hops the one by which it went may pass nothing on. */
-const hop = ({ scene, kernel, question }: Evidence) => swallowingHops(scene.host, kernel, question);
+const hop = ({ scene, kernel, question, trail }: Evidence) =>
+  swallowingHops(scene.host, kernel, question, trail.seen[trail.last]!.to);
 
 const wire = ({ scene, trail }: Evidence) => withoutPort(scene, trail.before!.stop.link);
 

@@ -1,0 +1,72 @@
+/** Which of several next hops is said to pass nothing on, and who is not judged. */
+import { assertEquals } from "@std/assert";
+import { swallowingHops } from "../../lib/diagnose/paths.ts";
+import { explain } from "../../lib/diagnose/readers/table.ts";
+import type { Neighbour } from "../../lib/netlink/mod.ts";
+import { address, route, World } from "../harness/world.ts";
+
+const TO = "198.51.100.7";
+const MAC = { "203.0.113.8": "02:00:00:00:00:08", "203.0.113.9": "02:00:00:00:00:09" };
+
+/** An agent whose default route has two next hops, of which 203.0.113.9 passes nothing on. */
+function twoHops(own = ["203.0.113.1/24"]) {
+  const world = new World();
+  const { host, kernel } = world;
+  host.addresses = [address(2, "10.1.0.1/16"), ...own.map((one) => address(4, one))];
+  const hops = [{ gateway: "203.0.113.8", link: 4 }, { gateway: "203.0.113.9", link: 4 }] as never;
+  const all = route("default", 0, { link: undefined, hops });
+  host.routes.push(all);
+  for (const to of [TO, "203.0.113.2"]) {
+    host.chosen[to] = route(to, 4, { gateway: "203.0.113.8" });
+    host.matched[to] = all;
+  }
+  host.neighbours = Object.entries(MAC).map(([address, mac]) =>
+    ({ address, mac, link: 4, state: "REACHABLE" }) as Neighbour
+  );
+  const sources: string[] = [];
+  kernel.whoHas = (_, __, asked) =>
+    Promise.resolve(asked in MAC ? [MAC[asked as keyof typeof MAC]] : []);
+  kernel.isPassedOn = (_, mac, { source }) => {
+    sources.push(source);
+    return Promise.resolve(mac.endsWith("8"));
+  };
+  const swallowing = async () => {
+    const asked = { destination: TO, protocol: "tcp", port: 53 } as const;
+    const causes = await swallowingHops(host, world.evidence(4).kernel, asked);
+    return causes.map(({ address }) => address);
+  };
+  return { world, sources, swallowing };
+}
+
+Deno.test("a next hop of a route that the packet does not take is not accused", async () => {
+  const { world, swallowing } = twoHops();
+  assertEquals(await swallowing(), ["203.0.113.9"]);
+  world.host.matched[TO] = route("198.51.100.0/24", 4, { gateway: "203.0.113.8" });
+  assertEquals(await swallowing(), []);
+});
+
+Deno.test("a next hop is asked from the agent's address in its own network, and else not judged", async () => {
+  const near = twoHops(["192.0.2.1/24", "203.0.113.1/24"]);
+  assertEquals(await near.swallowing(), ["203.0.113.9"]);
+  assertEquals(near.sources, ["203.0.113.1", "203.0.113.1"]);
+  const far = twoHops(["192.0.2.1/24"]);
+  assertEquals([await far.swallowing(), far.sources], [[], []]);
+});
+
+Deno.test("what could not be sent accuses nobody", async () => {
+  const { world, swallowing } = twoHops();
+  world.kernel.isPassedOn = (_, mac) => Promise.resolve(mac.endsWith("8") ? true : undefined);
+  assertEquals(await swallowing(), []);
+});
+
+Deno.test("a packet that was seen going to one next hop is not explained by another", async () => {
+  const { world } = twoHops();
+  const codes = async (to?: string) => {
+    const e = world.evidence(4);
+    const seen = e.trail.seen[3]!;
+    e.trail.seen[3] = { ...seen, to, packet: { ...seen.packet, source: "203.0.113.1" } };
+    return (await explain(e)).map(({ code }) => code);
+  };
+  assertEquals(await codes(MAC["203.0.113.9"]), ["next_hop_swallows"]);
+  assertEquals(await codes(MAC["203.0.113.8"]), ["outside_silent"]);
+});
