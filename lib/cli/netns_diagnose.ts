@@ -1,7 +1,7 @@
 import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { messageOf } from "../base/error.ts";
-import { isAddress } from "../base/ip.ts";
+import { canonicalAddress, isAddress } from "../base/ip.ts";
 import type { Sources } from "../facts/agent.ts";
 import { Catalog } from "../cni/catalog.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
@@ -150,7 +150,8 @@ function networksHere(call: Call): Partial<Sources> {
 }
 
 async function followConnection(call: Call): Promise<number> {
-  const from = call.value("from");
+  const given = call.value("from");
+  const from = given !== undefined && isAddress(given) ? canonicalAddress(given) : given;
   const to = call.value("to");
   if (from === undefined || to === undefined || call.operands.length > 0) {
     const [id = from ?? "ID"] = call.operands;

@@ -71,7 +71,15 @@ export function leadingTo(
   const attached = scene.interfaces.find(({ expected }) =>
     expected.some((one) => one.address === address)
   );
-  const ends = attached && endsOf(scene, attached);
+  const isNamed = at.container !== undefined;
+  const leading = mappedPorts(scene, () => uplink).filter((one) =>
+    one.address.family === family && one.mapping.protocol === at.protocol &&
+    (isNamed ? one.mapping.containerPort : one.mapping.hostPort) === at.port &&
+    (isNamed || at.address !== address)
+  );
+  // Of several networks another than the first may map it, and then the packet comes there.
+  const mapped = leading.find((one) => one.address.address === address) ?? leading[0];
+  const ends = mapped?.ends ?? (attached && endsOf(scene, attached));
   if (!ends?.attached.hostEnd) {
     throw new OperatorError(
       "bad_destination",
@@ -80,12 +88,6 @@ export function leadingTo(
         : `the interface of ${scene.name} that had ${address} is gone`,
     );
   }
-  const isNamed = at.container !== undefined;
-  const mapped = mappedPorts(scene, () => uplink).find((one) =>
-    one.address.family === family && one.mapping.protocol === at.protocol &&
-    (isNamed ? one.mapping.containerPort : one.mapping.hostPort) === at.port &&
-    (isNamed || at.address !== address)
-  );
   return {
     ...mapped ? common(mapped) : {
       topic: "followed",

@@ -1,6 +1,6 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
 import { OperatorError } from "../base/error.ts";
-import { isAddress } from "../base/ip.ts";
+import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
 import type { Agent } from "../facts/agent.ts";
 import { Scene } from "../facts/scene.ts";
 import { networkAddresses } from "../containers/network_address.ts";
@@ -50,7 +50,12 @@ function partsOf(to: string) {
     (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
-  return { place, given: given as Protocol | undefined, name, port };
+  return {
+    place,
+    given: given as Protocol | undefined,
+    name: isAddress(name) ? canonicalAddress(name) : name,
+    port,
+  };
 }
 
 /** An address of this agent's containers, or a port of its own that leads to one. */
@@ -62,7 +67,12 @@ export interface Own {
   port: number;
 }
 
-/** What `--to` means to the agent that has it. @throws {OperatorError} where no container has it */
+/**
+ * What `--to` means to the agent that has it.
+ *
+ * @param family of who asks for it
+ * @throws {OperatorError} `bad_destination` where no container has it, or not for that family
+ */
 export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
   const { place, given, name, port = 0 } = partsOf(to);
   const container = containerNamed(agent, place);
@@ -71,6 +81,13 @@ export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
     return { at, target: container, address: at.address, port: at.port };
   }
   const protocol = given ?? (port === 0 ? "icmp" : "tcp");
+  if (port === 0 && protocol !== "icmp") throw bad(to);
+  if (family !== undefined && isAddress(name) && familyOfKnown(name) !== family) {
+    throw new OperatorError(
+      "bad_destination",
+      `--to=${to} is of IPv${familyOfKnown(name)}, and a client of IPv${family} can't ask for it`,
+    );
+  }
   const at = { address: name, port, protocol };
   const holder = agent.holdersOf(name).find(({ namespaceAlive }) => namespaceAlive);
   if (holder) {

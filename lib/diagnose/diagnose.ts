@@ -190,12 +190,18 @@ async function questionsOf(
     ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
-  // One packet tells whether it is lost where the agent is known to lose all.
-  return all.map((one) =>
-    [one.journey.from, one.journey.to].includes("outside") && losesAll(known, one.family)
-      ? { ...one, isAskedOnce: true }
-      : one
-  );
+  return all.map((one) => asKnown(one, known));
+}
+
+/** One packet tells whether it is lost where it passes the agent, and that is known to lose all. */
+export function asKnown(question: Question, known: readonly Cause[]): Question {
+  const { from, to, legs } = question.journey;
+  // A macvlan or ipvlan is on its wire, and no packet of its is forwarded by the agent.
+  const isForwarded = [from, to].includes("outside") &&
+    legs.some(({ stop }) => stop.place === "host-veth");
+  return isForwarded && losesAll(known, question.family)
+    ? { ...question, isAskedOnce: true }
+    : question;
 }
 
 /** By this one the agent forwards nothing at all, whatever its rules would do. */

@@ -47,7 +47,7 @@ export async function expect(
     ...asked,
     text: `${asked.text} from another agent`,
     journey: path,
-    neighbours: [address, uplink.somewhere],
+    neighbours: [asked.realDestination, uplink.somewhere],
     isAskedOnce: true,
     ask: (_, session) => heard(session, path, token, waitMs),
   };

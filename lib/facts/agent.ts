@@ -54,17 +54,9 @@ export class Agent implements Disposable {
     return this.#containers ??= readContainers(this.sources.layout, this.processes);
   }
 
-  /** The containers that were given an address. */
+  /** The containers that were given an address, those that live first. */
   holdersOf(address: string): readonly Container[] {
-    if (!this.#holders) {
-      this.#holders = new Map();
-      for (const container of this.containers) {
-        const all = container.attachments.flatMap(networkAddresses).map((one) => one.address);
-        for (const one of new Set(all)) {
-          this.#holders.set(one, [...this.#holders.get(one) ?? [], container]);
-        }
-      }
-    }
+    this.#holders ??= holdersIn(this.containers);
     return this.#holders.get(address) ?? [];
   }
 
@@ -138,4 +130,17 @@ function macsIn(netns: string): Map<string, string> {
     using view = new NamespaceView(netns);
     return new Map(view.links.flatMap(({ mac, name }) => mac === undefined ? [] : [[mac, name]]));
   }) ?? new Map();
+}
+
+/** By address, the containers that were given it, those that live first. */
+export function holdersIn(containers: readonly Container[]): Map<string, Container[]> {
+  const holders = new Map<string, Container[]>();
+  const livingFirst = containers.toSorted((a, b) =>
+    Number(b.namespaceAlive) - Number(a.namespaceAlive)
+  );
+  for (const container of livingFirst) {
+    const all = container.attachments.flatMap(networkAddresses).map((one) => one.address);
+    for (const one of new Set(all)) holders.set(one, [...holders.get(one) ?? [], container]);
+  }
+  return holders;
 }

@@ -220,7 +220,7 @@ Deno.test("a port of UDP is followed to the container, and over IPv6", async () 
   await using dual = await Clinic.open("dualStack");
   await dual.outside.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
   const places = [
-    ...["[2001:db8:113::2]:80", "2001:db8:113::2/icmp", "2001:db8:1::3/icmp"],
+    ...["[2001:db8:113::2]:80", "2001:db8:113::2/icmp", "2001:DB8:1:0::3/icmp"],
     "six.outside.test:80", // which has no address of IPv4
   ];
   for (const to of places) {
@@ -228,6 +228,9 @@ Deno.test("a port of UDP is followed to the container, and over IPv6", async () 
     assertEquals(code, 0, stdout);
     assertEquals(/[✗?]/.test(stdout), false, stdout);
   }
+  // However an address is spelt, it is the container's.
+  const spelt = await dual.netns("diagnose", "--from=2001:DB8:1:0::2", "--to=2001:DB8:1:0::3/icmp");
+  assertMatch(spelt.stdout, /^patient → 2001:db8:1::3\/icmp: /);
 });
 
 Deno.test("a destination that can't be understood, and half of a pair, are errors", async () => {
@@ -289,6 +292,8 @@ Deno.test("who is no client from outside is said not to be one", async () => {
     ["10.1.0.99", "patient:80", /is behind mesos-cni0, where containers are/],
     ["2001:db8::9", "patient:80", /patient has no address of its own for IPv6/],
     ["198.51.100.20", "203.0.113.9:80", /no container of this agent has/],
+    ["2001:db8::9", `${clinic.address}:80`, /is of IPv4, and a client of IPv6 can't ask for it/],
+    ["198.51.100.20", `${clinic.address}/tcp`, /is no container, and not like/],
   ];
   for (const [from, to, why] of wrong) {
     const { code, stderr } = await clinic.netns("diagnose", `--from=${from}`, `--to=${to}`);

@@ -1,0 +1,69 @@
+/** What a client's packet is for, whose address it is, and what the agent's forwarding concerns. */
+import { assertEquals } from "@std/assert";
+import { leadingTo } from "../../lib/diagnose/client.ts";
+import { asKnown } from "../../lib/diagnose/diagnose.ts";
+import { holdersIn } from "../../lib/facts/agent.ts";
+import { cause } from "../../lib/facts/cause.ts";
+import { address, link, World } from "../harness/world.ts";
+
+/** `web` on a second network, whose ports are mapped as those of the first are where it says so. */
+function onTwo(firstMaps: boolean) {
+  const world = new World();
+  const { inside, host, checkpoint } = world;
+  inside.links.push(link(6, "eth1", { kind: "veth", peerIndex: 7 }));
+  inside.addresses.push(address(6, "10.2.0.2/16"));
+  host.links.push(
+    link(7, "veth2", { kind: "veth", peerIndex: 6, peerNamespaceId: 1, master: 8 }),
+    link(8, "br1", { kind: "bridge" }),
+  );
+  const mapping = { hostPort: 8080, containerPort: 80, protocol: "tcp" };
+  const mapper = { type: "mesos-cni-port-mapper" };
+  const second = {
+    ...checkpoint,
+    network: "net2",
+    ifName: "eth1",
+    plugins: [{ ...checkpoint.plugins[0]!, bridge: "br1" }, mapper],
+    portMappings: [mapping],
+    result: { ...checkpoint.result, ips: [{ address: "10.2.0.2/16", gateway: "10.2.0.1" }] },
+  };
+  if (firstMaps) Object.assign(checkpoint, { portMappings: [mapping] });
+  if (firstMaps) checkpoint.plugins.push(mapper as never);
+  const scene = world.scene();
+  scene.container!.attachments.push(second as never);
+  const uplink = {
+    link: host.link("wan0")!,
+    agentAddress: "203.0.113.1",
+    somewhere: "203.0.113.2",
+  };
+  return (asked: string) => {
+    const target = { name: "web", netns: "", id: "web" };
+    const at = { address: asked, port: 80, protocol: "tcp" as const, container: target as never };
+    const own = { at, target: target as never, address: asked, port: 80 };
+    const { ends, realDestination } = leadingTo(scene, own, uplink);
+    return [ends.eth.link.name, realDestination];
+  };
+}
+
+Deno.test("a port that one of two networks maps is watched on that network's interface", () => {
+  assertEquals(onTwo(false)("10.1.0.2"), ["eth1", "10.2.0.2"]);
+  assertEquals(onTwo(true)("10.1.0.2"), ["eth0", "10.1.0.2"]);
+  assertEquals(onTwo(true)("10.2.0.2"), ["eth1", "10.2.0.2"]);
+});
+
+Deno.test("of the holders of an address those that live come first", () => {
+  const holder = (id: string, namespaceAlive: boolean) => {
+    const { attachments } = new World().scene().container!;
+    return { id, namespaceAlive, attachments } as never;
+  };
+  const found = holdersIn([holder("dead", false), holder("web", true)]).get("10.1.0.2");
+  assertEquals(found?.map(({ id }) => String(id)), ["web", "dead"]);
+});
+
+Deno.test("where the agent forwards nothing, what passes it is asked once, and a macvlan's as ever", () => {
+  const off = [cause("forwarding_off", ["forwarding", "agent"], { family: 4 }, [])];
+  const world = new World();
+  assertEquals(asKnown(world.evidence(0).question, off).isAskedOnce, true);
+  assertEquals(asKnown(world.evidence(0).question, []).isAskedOnce, undefined);
+  world.inside.links[1] = link(5, "eth0", { kind: "macvlan", peerIndex: 4 });
+  assertEquals(asKnown(world.evidence(0).question, off).isAskedOnce, undefined);
+});
