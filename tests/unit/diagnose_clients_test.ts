@@ -60,7 +60,7 @@ Deno.test("of the holders of an address those that live come first", () => {
 });
 
 Deno.test("where the agent forwards nothing, what passes it is asked once, and a macvlan's as ever", () => {
-  const off = [cause("forwarding_off", ["forwarding", "agent"], { family: 4 }, [])];
+  const off = [cause("forwarding_off", ["sysctl", "agent"], { family: 4 }, [])];
   const world = new World();
   assertEquals(asKnown(world.evidence(0).question, off).isAskedOnce, true);
   assertEquals(asKnown(world.evidence(0).question, []).isAskedOnce, undefined);
