@@ -91,6 +91,16 @@ Deno.test("gc finds what a killed container left, says why, and removes only tha
   const found = await gc(agent, flags);
   assertEquals(found.map(({ kind, outcome }) => [kind, outcome]), [["container", "found"]]);
   assertStringIncludes(found[0]!.what, "dead");
+  // A record that can't be read keeps it from the mappings alone, and it says so.
+  const record = "/run/mesos-cni/port-mapper/attachments/x.json";
+  await agent.ok(["mkdir", record]);
+  const { code, stdout } = await agent.run([MESOS_CNI, "isolator", "gc", "--json", ...flags]);
+  assertEquals(code, 1);
+  assertEquals(
+    JSON.parse(stdout).map(({ kind, outcome }: Found) => [kind, outcome]),
+    [["container", "found"], ["mapping", "failed"], ["rule", "failed"]],
+  );
+  await agent.ok(["rmdir", record]);
   const before = await agent.ok(["iptables-save", "-t", "nat"]);
   assertStringIncludes(before, "container_id: dead");
 

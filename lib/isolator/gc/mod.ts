@@ -20,7 +20,7 @@ import { findLiving, type Living } from "./living.ts";
 import { ledPorts } from "../../firewall/led_ports.ts";
 import { findMappings } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
-import { findNamedRules, listNamedRules } from "./rules.ts";
+import { findNamedRules, listNamedRules, listUnrecorded } from "./rules.ts";
 
 export type { Garbage };
 
@@ -64,6 +64,11 @@ export async function findGarbage(
   return [
     ...containers,
     ...part("mapping", "port mappings", () => findMappings(sight)),
+    ...part(
+      "rule",
+      "port mappings' rules",
+      () => findNamedRules(listUnrecorded(mapped, path), living, holders, links),
+    ),
     ...findNamedRules(named, living, holders, links),
     ...stores.flatMap(([store, leased]) =>
       part("address", store, () => findAddresses(store, leased, living, holders))

@@ -27,7 +27,7 @@ export interface NamedRules {
 }
 
 /**
- * All rules that have an owner, but those that a record of the port mapper explains.
+ * All rules that have an owner, but those of the port mapper.
  *
  * @param ports all that are led
  * @throws {OperatorError}
@@ -73,11 +73,15 @@ export async function listNamedRules(
     }
     if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...spoofChecks());
   }
-  return [...found, ...portmaps(ports, path), ...mappings(ports, path)];
+  return [...found, ...portmaps(ports, path)];
 }
 
-/** Rules of the port mapper without a record: somebody restored them, or another program wrote them. */
-function mappings(ports: readonly LedPort[], path: string): NamedRules[] {
+/**
+ * Rules of the port mapper without a record: somebody restored them, or another program wrote them.
+ *
+ * @throws {OperatorError} where a record can't be read
+ */
+export function listUnrecorded(ports: readonly LedPort[], path: string): NamedRules[] {
   const recorded = new Set(listOwners().map(({ containerId }) => commentOf(containerId)));
   return ports.flatMap(({ owner, by, to, rule, chain, backend }): NamedRules[] => {
     if (!owner || by || recorded.has(commentOf(owner.containerId))) return [];
