@@ -37,6 +37,11 @@ export function startTimeOf(pid: number): number | undefined {
   return state === "Z" || state === "X" ? undefined : startTime;
 }
 
+/** Clock ticks as ms: the kernel counts a hundred a second for programs (USER_HZ), whatever its own are. */
+export function millisecondsOf(ticks: number): number {
+  return ticks * 10;
+}
+
 /** What is read of /proc/PID/stat (proc_pid_stat(5)). */
 export function parseStat(stat: string): { state: string; parent: number; startTime: number } {
   // The second field is the program's name in parentheses, which it may choose at will.

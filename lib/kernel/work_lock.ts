@@ -20,7 +20,7 @@ import { identify, isRunning, type ProcessIdentity, uptime } from "./process_ide
  * How long, in ms since its start, a program may be at work of which is not known who it is, since its
  * starter was killed at that very moment: longer than any may take.
  */
-const LONGEST_WORK_MS = 240_000;
+export const LONGEST_WORK_MS = 240_000;
 
 /** Bytes that each account is filled up to: it is overwritten at once, and never shorter for a moment. */
 const ACCOUNT_BYTES = 512;

@@ -1,8 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { OperatorError } from "../../lib/base/error.ts";
 import { leasedAddresses } from "../../lib/containers/lease.ts";
+import { beingAdded } from "../../lib/isolator/gc/adding.ts";
 import { findAddresses } from "../../lib/isolator/gc/addresses.ts";
 import { agentContainers } from "../../lib/mesos/agent_api.ts";
+import { uptime } from "../../lib/kernel/process_identity.ts";
+import { LONGEST_WORK_MS } from "../../lib/kernel/work_lock.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
 const NOTHING_LIVES = {
@@ -66,6 +69,41 @@ kernelTest("gc leaves an address alone that went to another container meanwhile"
     assertEquals(left, ["10.0.0.2", "lock"]);
   } finally {
     await Deno.remove(store, { recursive: true });
+  }
+});
+
+kernelTest("gc counts root's own recent processes as plugins at work, and no others", async () => {
+  const words = [
+    ["root", "env"],
+    ["user", "setpriv", "--reuid=65534", "--clear-groups", "env"],
+    ["inside", "unshare", "--pid", "--fork", "--kill-child", "env"],
+  ];
+  const id = crypto.randomUUID();
+  const children = words.map(([name, command, ...args]) =>
+    new Deno.Command(command!, {
+      args: [
+        ...args,
+        ...["CNI_COMMAND=ADD", `CNI_CONTAINERID=${id}-${name}`, "sh", "-c", "echo up; exec cat"],
+      ],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn()
+  );
+  try {
+    for (const { stdout } of children) {
+      const reader = stdout.getReader();
+      await reader.read();
+      reader.releaseLock();
+    }
+    const added = async (now?: number) =>
+      (await beingAdded(now)).filter((one) => one.startsWith(id));
+    assertEquals(await added(), [`${id}-root`]);
+    assertEquals(await added(uptime() + LONGEST_WORK_MS + 1_000), []);
+  } finally {
+    for (const child of children) {
+      await child.stdin.close();
+      await Promise.all([child.stdout.cancel(), child.status]);
+    }
   }
 });
 

@@ -1,32 +1,46 @@
-/** Whom a plugin is at work for, which needs no clock. */
+/** Whom a plugin is at work for, which needs no wall clock. */
 import { Pace } from "../../base/pace.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { SystemError } from "../../kernel/libc.ts";
+import { parseIdentity } from "../../kernel/privileges.ts";
+import { inodeOf } from "../../kernel/proc.ts";
+import { millisecondsOf, startTimeOf, uptime } from "../../kernel/process_identity.ts";
 import { processIds } from "../../kernel/processes.ts";
+import { LONGEST_WORK_MS } from "../../kernel/work_lock.ts";
 
 const ID = "CNI_CONTAINERID=";
 
-/** The containers for which the process of a plugin's ADD lives: its environment says so (CNI, section 2). */
-export async function beingAdded(): Promise<string[]> {
+/**
+ * The containers for which the process of a plugin's ADD lives: its environment says so (CNI, section 2).
+ * So may that of any process: of a daemon which a plugin left behind, of a task. What counts is root's,
+ * among the processes of this pid namespace, and started no longer ago than a plugin may work.
+ *
+ * @param now in ms since boot
+ */
+export async function beingAdded(now = uptime()): Promise<string[]> {
   const found: string[] = [];
   const pace = new Pace();
   for (const pid of processIds()) {
-    const variables = environmentOf(pid);
-    if (variables.includes("CNI_COMMAND=ADD")) {
-      const id = variables.find((one) => one.startsWith(ID))?.slice(ID.length);
-      if (id) found.push(id);
-    }
+    const id = addedBy(pid, now);
+    if (id) found.push(id);
     await pace.rest();
   }
   return found;
 }
 
-/** Nothing of one that has ended meanwhile. */
-function environmentOf(pid: number): string[] {
+/** Nothing by one that has ended meanwhile. */
+function addedBy(pid: number, now: number): string | undefined {
   try {
-    return readProcFile(`/proc/${pid}/environ`).split("\0");
+    const variables = readProcFile(`/proc/${pid}/environ`).split("\0");
+    if (!variables.includes("CNI_COMMAND=ADD")) return undefined;
+    const started = startTimeOf(pid);
+    if (started === undefined || now - millisecondsOf(started) > LONGEST_WORK_MS) return undefined;
+    // Not the network namespace: a plugin enters its container's.
+    if (inodeOf(`/proc/${pid}/ns/pid`) !== inodeOf("/proc/self/ns/pid")) return undefined;
+    if (parseIdentity(readProcFile(`/proc/${pid}/status`)).uids[1] !== 0) return undefined;
+    return variables.find((one) => one.startsWith(ID))?.slice(ID.length);
   } catch (error) {
-    if (error instanceof SystemError) return [];
+    if (error instanceof SystemError) return undefined;
     throw error;
   }
 }
