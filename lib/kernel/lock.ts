@@ -73,6 +73,7 @@ export class FileLock implements Disposable {
    * another holder may be at work.
    *
    * @param mode of the file, when it is made
+   * @param inStead the directory that is locked where it can't be
    * @returns undefined when it was still held after `timeoutMs`
    * @throws {SystemError}
    */
@@ -81,8 +82,9 @@ export class FileLock implements Disposable {
     timeoutMs: number,
     mode?: number,
     kind: LockKind = "exclusive",
+    inStead?: string,
   ): Promise<FileLock | undefined> {
-    return await trying(timeoutMs, () => FileLock.tryTake(path, mode, kind));
+    return await trying(timeoutMs, () => FileLock.tryTake(path, mode, kind, inStead));
   }
 
   /**

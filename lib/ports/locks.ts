@@ -4,7 +4,7 @@ import { OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { WorkLock } from "../kernel/work_lock.ts";
 import { keyOf, type Owner } from "./mapping.ts";
-import { LOCKS, prepareState, STATE_DIR } from "./state_dir.ts";
+import { LOCKS, prepareState, RECORDS, STATE_DIR } from "./state_dir.ts";
 
 /** How long, in ms, one of our own changes may hold up another. */
 const CHANGES_TIMEOUT_MS = 60_000;
@@ -57,7 +57,9 @@ export function tryLockAttachment(owner: Owner): WorkLock | undefined {
 /** @throws {OperatorError} `changes_busy` */
 export async function lockChanges(): Promise<FileLock> {
   const path = lockPath(CHANGES_LOCK);
-  const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS);
+  // In the stead of an attachment's lock, STATE_DIR is locked, and its holder comes here next.
+  const inStead = exists(LOCKS) ? RECORDS : undefined;
+  const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS, undefined, "exclusive", inStead);
   if (lock) return lock;
   throw new OperatorError(
     "changes_busy",
