@@ -11,7 +11,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
-import { findInode, isGone } from "../kernel/proc.ts";
+import { findInode, inodeOf, isGone } from "../kernel/proc.ts";
 import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
@@ -107,6 +107,14 @@ function checkNamespaces(id: ContainerId, request: Started, process: Handle): vo
   }
 }
 
+function networkOf(id: ContainerId, pid: number, process: Handle): number {
+  try {
+    return inodeOf(`${process.path}/ns/net`);
+  } catch (error) {
+    throw isGone(error) ? noProcess(id, pid) : error;
+  }
+}
+
 /** By the cleanup of this one, another one of the same network would lose its interfaces. */
 function checkNobodyElses(
   layout: Layout,
@@ -114,7 +122,7 @@ function checkNobodyElses(
   { pid }: Started,
   process: Handle,
 ): void {
-  const netns = findInode(`${process.path}/ns/net`);
+  const netns = networkOf(id, pid, process);
   const other = layout.listContainers().find((other) =>
     other !== id && findInode(layout.namespace(other)) === netns
   );
@@ -142,7 +150,7 @@ async function connect(
   const entries = started.networks.map(({ name }) => isolator.networks.read(name));
   const request = {
     ...started,
-    netns: findInode(`${process.path}/ns/net`) ?? 0,
+    netns: networkOf(id, started.pid, process),
     pluginDirs: pluginDirectories(isolator, entries),
   };
   writeRequest(layout, id, request);
