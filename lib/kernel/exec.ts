@@ -1,9 +1,10 @@
 /** Becoming another program (execvp(3)). */
-import { cString, openLibc, SystemError } from "./libc.ts";
+import { check, cString, openLibc, SystemError } from "./libc.ts";
 
 const libc = openLibc({
   execvp: { parameters: ["buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   clearenv: { parameters: [], result: "i32" },
   sigprocmask: { parameters: ["i32", "buffer", "usize"], result: "i32" },
 });
@@ -12,6 +13,8 @@ const SIGPIPE = 13;
 const SIGCHLD = 17;
 const SIG_DFL = 0n;
 const SIG_IGN = 1n;
+/** glibc's struct sigaction, of which the handler comes first. */
+const SIGACTION_BYTES = 152;
 const SIG_SETMASK = 2;
 /** glibc's sigset_t has 1024 bits. */
 const SIGSET_BYTES = 128;
@@ -45,8 +48,9 @@ let isHeeded = false;
 export function heedChildren(): void {
   if (isHeeded) return;
   isHeeded = true;
-  const before = libc().signal(SIGCHLD, SIG_DFL);
-  if (before !== SIG_IGN) libc().signal(SIGCHLD, before);
+  const action = new BigUint64Array(SIGACTION_BYTES / 8);
+  check(libc().sigaction(SIGCHLD, null, action), "look at what is done on SIGCHLD");
+  if (action[0] === SIG_IGN) libc().signal(SIGCHLD, SIG_DFL);
 }
 
 /** Strings as C's main gets them: pointers to each, and a null; they live as long as the answer does. */

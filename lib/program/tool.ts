@@ -1,5 +1,6 @@
 /** The system's own programs that change rules: iptables and its like. */
 import { OperatorError } from "../base/error.ts";
+import { heedChildren } from "../kernel/exec.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { runProgram } from "./run.ts";
 
@@ -39,6 +40,7 @@ function isAbsent(error: unknown): boolean {
 
 /** What a program says that answers at once, such as its version; its errors are left out. */
 export function askTool(file: string, args: readonly string[]): { code: number; text: string } {
+  heedChildren();
   const { code, stdout } = new Deno.Command(file, {
     args: [...args],
     stdin: "null",
