@@ -4,9 +4,11 @@
  * them, so that no DEL overtakes an ADD.
  */
 import { OperatorError } from "../base/error.ts";
-import { makeDirectory, readCheckpoint } from "../kernel/atomic_file.ts";
+import { makeDirectory, readCheckpoint, setMode } from "../kernel/atomic_file.ts";
+import { O_DIRECTORY, open } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
+import { stateOf } from "../kernel/proc.ts";
 import { WorkLock } from "../kernel/work_lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { type Layout, REQUESTS_MODE } from "./layout.ts";
@@ -77,6 +79,7 @@ export class Locks {
 
   async #take(id: ContainerId, path: string): Promise<FileLock | WorkLock | undefined> {
     makeDirectory(this.layout.requests, REQUESTS_MODE);
+    closeToOthers(this.layout.requests);
     try {
       return WorkLock.tryTake(path) ?? await WorkLock.take(path, patienceFor(this.layout, id));
     } catch (error) {
@@ -85,6 +88,19 @@ export class Locks {
       if (!(error instanceof SystemError && NO_NEW_FILE.includes(error.errnoName))) throw error;
       return await FileLock.take(this.layout.requests, patienceFor(this.layout, id));
     }
+  }
+}
+
+/** An older version's directory is open to all, and whoever opens it can lock it and keep all work waiting. */
+function closeToOthers(directory: string): void {
+  using handle = open(directory, O_DIRECTORY);
+  const { mode, uid } = stateOf(handle.path);
+  if (uid !== 0 || mode === REQUESTS_MODE) return;
+  try {
+    setMode(handle, REQUESTS_MODE, directory);
+  } catch (error) {
+    // A file system that is read-only keeps it as it is, and what is removed must go on.
+    if (!(error instanceof SystemError)) throw error;
   }
 }
 

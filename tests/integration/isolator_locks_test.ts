@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { stateOf } from "../../lib/kernel/proc.ts";
 import { Layout } from "../../lib/containers/layout.ts";
 import { Locks } from "../../lib/containers/locks.ts";
 import { parseContainerId } from "../../lib/mesos/container_id.ts";
@@ -42,3 +43,13 @@ kernelTest(
     await Deno.remove(dir, { recursive: true });
   },
 );
+
+kernelTest("locks: a directory that an older version left open to all is closed", async () => {
+  const dir = await Deno.makeTempDir();
+  const { requests } = new Layout(dir);
+  Deno.mkdirSync(requests, { recursive: true });
+  Deno.chmodSync(requests, 0o755);
+  await new Locks(new Layout(dir)).hold(parseContainerId("a"), () => {});
+  assertEquals(stateOf(requests).mode, 0o700);
+  await Deno.remove(dir, { recursive: true });
+});
