@@ -31,7 +31,7 @@ export function hindranceOf(pid: number): { what: Hindrance; seen: string } | un
 /** The file that says so: of the freezer (v1), or of cgroup.freeze (v2). */
 export function frozenBy(pid: number): string | undefined {
   for (const { controllers, directory } of attempt(() => cgroupsOf(`/proc/${pid}`)) ?? []) {
-    if (controllers !== "" && controllers !== "freezer") continue;
+    if (directory === undefined || !["", "freezer"].includes(controllers)) continue;
     const [file, frozen] = controllers === ""
       ? ["cgroup.events", /^frozen 1$/m] as const
       : ["freezer.state", /^(FROZEN|FREEZING)/] as const;

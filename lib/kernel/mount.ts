@@ -89,6 +89,10 @@ export interface MountInfo {
   /** Peer group that this mount receives from. */
   master?: string;
   type: string;
+  /** The file system, as `major:minor`. */
+  device: string;
+  /** The file system's own, such as a hierarchy's controllers. */
+  options: readonly string[];
 }
 
 /**
@@ -111,6 +115,8 @@ export function mounts(text = readProcFile("/proc/thread-self/mountinfo")): Moun
       shared: tag("shared"),
       master: tag("master"),
       type: fields[separator + 1] ?? "",
+      device: fields[2]!,
+      options: fields[separator + 3]?.split(",") ?? [],
     }];
   });
 }

@@ -170,6 +170,75 @@ Deno.test({
   },
 });
 
+const FREEZER = "/sys/fs/cgroup/freezer";
+
+Deno.test({
+  name:
+    "exec --mount: control groups are found where they are mounted, and missed where they aren't",
+  ignore: !HIERARCHIES.includes(FREEZER) || !exists("/sys/fs/cgroup/systemd"),
+  sanitizeResources: false,
+  async fn() {
+    await using agent = await Sandbox.create();
+    const container = await confined(agent);
+    const exec = (...before: string[]) =>
+      agent.run([
+        ...before,
+        ...[
+          MESOS_CNI,
+          "exec",
+          `--pid=${container.pid}`,
+          "--mount",
+          "--",
+          "cat",
+          "/proc/self/cgroup",
+        ],
+      ]);
+    const name = `mesos-cni-test-${container.pid}`;
+    const groups = [`${FREEZER}/${name}`, `/sys/fs/cgroup/systemd/${name}`];
+    try {
+      for (const group of groups) {
+        Deno.mkdirSync(group);
+        Deno.writeTextFileSync(`${group}/cgroup.procs`, `${container.pid}`);
+      }
+      // One that controls nothing may be missing, and another be elsewhere.
+      const elsewhere = `${agent.dir}/freezer`;
+      await agent.ok(["umount", "/sys/fs/cgroup/systemd"]);
+      await agent.ok(["mkdir", elsewhere]);
+      await agent.ok(["mount", "--bind", FREEZER, elsewhere]);
+      await agent.ok(["umount", FREEZER]);
+      const moved = await exec();
+      assertEquals(moved.stderr, "");
+      assertStringIncludes(moved.stdout, `freezer:/${name}\n`);
+
+      // Seen from a cgroup namespace that it is not in.
+      const outside =
+        `mkdir -p ${elsewhere}/${name}-own; echo $$ >${elsewhere}/${name}-own/cgroup.procs`;
+      const apart = await exec("sh", "-c", `${outside}; exec unshare --cgroup "$@"`, "sh");
+      assertEquals(apart.code, 1);
+      assertStringIncludes(apart.stderr, `control group /../${name} of freezer can't be entered`);
+      assertStringIncludes(apart.stderr, "leave --mount away");
+
+      await agent.ok(["mount", "-o", "remount,bind,ro", elsewhere]);
+      const readOnly = await exec();
+      assertEquals(readOnly.code, 1);
+      assertStringIncludes(readOnly.stderr, `${elsewhere}/${name} can't be entered`);
+      assertStringIncludes(readOnly.stderr, "EROFS");
+
+      await agent.ok(["umount", elsewhere]);
+      const missing = await exec();
+      assertEquals(missing.code, 1);
+      assertStringIncludes(missing.stderr, `control group /${name} of freezer can't be entered`);
+      assertStringIncludes(missing.stderr, "not mounted here");
+    } finally {
+      await container.end();
+      while (isRunning(container.pid)) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (const group of [...groups, `${groups[0]}-own`]) {
+        if (exists(group)) Deno.removeSync(group);
+      }
+    }
+  },
+});
+
 kernelTest("exec --mount: exit codes and signals are the command's", async () => {
   await using agent = await Sandbox.create();
   const container = await confined(agent);

@@ -52,15 +52,17 @@ const mount = fc.record({
   shared: fc.option(number.map(String), { nil: undefined }),
   master: fc.option(number.map(String), { nil: undefined }),
   type: fc.constantFrom("nsfs", "tmpfs", "fuse.-"),
+  device: fc.constantFrom("0:4", "98:0"),
+  options: fc.constantFrom(["rw"], ["rw", "cpu", "cpuacct"], ["rw", "name=systemd"]),
 }, { noNullPrototype: true });
 const line = mount.map((one) => {
   const tags = [one.shared && `shared:${one.shared}`, one.master && `master:${one.master}`];
   const optional = tags.filter((tag) => tag).map((tag) => ` ${tag}`).join("");
   return {
     one,
-    text: `36 35 98:0 ${escaped(one.root)} ${
+    text: `36 35 ${one.device} ${escaped(one.root)} ${
       escaped(one.mountPoint)
-    } rw${optional} - ${one.type} /dev rw\n`,
+    } rw${optional} - ${one.type} /dev ${one.options.join(",")}\n`,
   };
 });
 const lines = fc.array(line, { maxLength: 4 });
