@@ -242,6 +242,13 @@ Deno.test("gc gives back addresses that no interface has, once no ADD can be und
   // As a power cut leaves it: made, and never written.
   await agent.ok(["touch", `${store}/10.213.9.7`]);
 
+  // A record that can't be read may be of who has them.
+  const record = "/run/mesos-cni/port-mapper/attachments/x.json";
+  await agent.ok(["mkdir", record]);
+  const { stdout } = await agent.run([MESOS_CNI, "isolator", "gc", "--json", ...flags]);
+  assertEquals(JSON.parse(stdout).map(({ kind }: Found) => kind), ["mapping", "rule"]);
+  await agent.ok(["rmdir", record]);
+
   const found = await gc(agent, flags, "--apply");
   assertEquals(found.map(({ kind }) => kind), ["address", "address"]);
   assertStringIncludes(found[0]!.what, "10.213.9.7 of container (none named)");

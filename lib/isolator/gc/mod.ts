@@ -56,10 +56,13 @@ export async function findGarbage(
   const adding = leases.length > 0 ? await beingAdded() : [];
   const { living, isAllSeen, wires, links } = await lookAround(layout, alive);
   const started = knownContainers(layout).filter((id) => !known.includes(id));
+  const owners = ownersAlive(sight);
   const holders: Holders = {
-    alive: new Set([...alive, ...started, ...ownersAlive(sight), ...adding]),
+    alive: new Set([...alive, ...started, ...owners ?? [], ...adding]),
     dead: new Set<string>(dead),
-    unexplained: living.incomplete || !isAllSeen || isUnexplained(wires, bridges, living, leases),
+    // A record that can't be read may be of a container that lives.
+    unexplained: owners === undefined || living.incomplete || !isAllSeen ||
+      isUnexplained(wires, bridges, living, leases),
   };
   return [
     ...containers,
@@ -169,15 +172,15 @@ function part(kind: Garbage["kind"], what: string, find: () => Garbage[]): Garba
   }
 }
 
-/** The containers of live port mappings, also of other runtimes. */
-function ownersAlive(sight: Sight): string[] {
+/** The containers of live port mappings, also of other runtimes. @returns undefined if one can't be read */
+function ownersAlive(sight: Sight): string[] | undefined {
   try {
     return listOwners(sight).filter(({ fate }) => fate !== "gone").map(({ containerId }) =>
       containerId
     );
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
-    return []; // findMappings says so
+    return undefined; // findMappings says so
   }
 }
 
