@@ -38,6 +38,8 @@ export interface Scope {
   also?: Iterable<string>;
   /** Only those of the reference's portmap, for which few rules are read. */
   by?: "portmap";
+  /** Host ports that are asked about: of the portmap's tables no rules of others are decoded. */
+  ports?: readonly number[];
 }
 
 /** Of the reference's portmap: the jumps to the containers' chains. */
@@ -53,7 +55,7 @@ export async function ledPorts(path: string, scope: Scope = {}): Promise<LedPort
   for (const firewall of await Firewall.every(path)) {
     found.push(...inChains(await firewall.look(), scope));
     if (firewall.kinds[4] !== "nf_tables") continue;
-    found.push(...scope.by ? portmapTables() : tablePorts());
+    found.push(...scope.by ? portmapTables(scope.ports) : tablePorts());
   }
   return found;
 }
@@ -127,11 +129,18 @@ function ofElement(family: Family, map: string, element: SetElement): LedPort[] 
 }
 
 /** Of the reference's backend for nftables. @throws {SystemError} */
-function portmapTables(): LedPort[] {
+function portmapTables(ports?: readonly number[]): LedPort[] {
+  // As packets have them, a port's bytes are compared.
+  const marks = ports?.map((port) => Uint8Array.of(port >> 8, port & 255));
   return FAMILIES.flatMap((family) =>
     LEADING.flatMap((chain) =>
       new Rules(TABLE_FAMILY[family])
-        .list(PORTS_TABLE, chain, (rule) => decodeRule({ family, table: "nat", chain }, rule))
+        .list(
+          PORTS_TABLE,
+          chain,
+          (rule) => decodeRule({ family, table: "nat", chain }, rule),
+          marks,
+        )
     ).flatMap((rule) =>
       rule.comment
         ? portOf(rule, {

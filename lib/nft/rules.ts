@@ -95,10 +95,7 @@ export class Rules {
     take: (rule: ListedRule) => T | undefined,
     marks?: readonly Uint8Array[],
   ): T[] {
-    return this.#dump(table, chain, (rule, bytes) => {
-      if (marks && !marks.some((mark) => contains(bytes, mark))) return undefined;
-      return take(listedRule(table, chain, rule));
-    });
+    return this.#dump(table, chain, (rule) => take(listedRule(table, chain, rule)), marks);
   }
 
   /** The handles of the rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
@@ -128,11 +125,13 @@ export class Rules {
   #dump<T>(
     table: string,
     chain: string,
-    take: (rule: Attributes, bytes: Uint8Array) => T | undefined,
+    take: (rule: Attributes) => T | undefined,
+    marks?: readonly Uint8Array[],
   ): T[] {
     const name = attribute(NFTA_RULE_CHAIN, cString(chain));
     const parts = [...inTable({ family: this.family, name: table }), name];
-    const each = ({ body }: Message) => take(opened(body, 4)[1], body);
+    const each = ({ body }: Message) =>
+      marks && !marks.some((mark) => contains(body, mark)) ? undefined : take(opened(body, 4)[1]);
     const what = `list the rules of ${chain}`;
     return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each)) ?? [];
   }

@@ -33,7 +33,8 @@ export async function refuseStrangers(
     orphans = await look(path);
     writeCheckpoint(ORPHANS, JSON.stringify(orphans), STATE_MODE.file);
   }
-  const portmaps = (await ledPorts(path, { by: "portmap" })).filter(({ owner }) => owner);
+  const ports = mappings.map(({ hostPort }) => hostPort);
+  const portmaps = (await ledPorts(path, { by: "portmap", ports })).filter(({ owner }) => owner);
   const port = [...orphans, ...portmaps].find(isInTheWay);
   if (!port) return;
   const { containerId: holder, network } = port.owner!;
@@ -91,7 +92,8 @@ export async function isLedByReference(
   endpoints: readonly Endpoint[],
   path: string,
 ): Promise<boolean> {
-  const own = (await ledPorts(path, { by: "portmap" })).filter(({ owner }) =>
+  const ports = mappings.map(({ hostPort }) => hostPort);
+  const own = (await ledPorts(path, { by: "portmap", ports })).filter(({ owner }) =>
     owner?.containerId === containerId && (owner.network ?? network) === network
   );
   return mappings.every((mapping) =>
