@@ -143,7 +143,9 @@ mesosTest(
       "ok",
     ]]);
     const exec = await lab.mesosCni("netns", "exec", id, "--", "ip", "-br", "address");
-    assertMatch(exec.stdout, /eth0.* 10\.79\.0\.\d+\/24[^]*eth1.* 10\.78\.0\.\d+\/24/);
+    // The agent attaches both at once, and either may come first.
+    assertMatch(exec.stdout, /^eth0@.* 10\.79\.0\.\d+\/24/m);
+    assertMatch(exec.stdout, /^eth1@.* 10\.78\.0\.\d+\/24/m);
     const inspect = await lab.mesosCni("netns", "inspect", id);
     assertStringIncludes(inspect.stdout, "31500");
     const seen = await lab.mesosCni(
