@@ -19,9 +19,11 @@ import {
   symlinkPiece,
   textPiece,
 } from "./files.ts";
-import { packagesOf, undivert } from "./packages.ts";
+import { packagesOf } from "./packages.ts";
 import {
   hasAside,
+  isHalfway,
+  leave,
   mapperLauncher,
   type PluginChoice,
   pluginLaunchers,
@@ -85,7 +87,9 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   ];
   const pieces = withoutPackaged(wanted);
   // All of it is looked at before any of it is changed.
-  const back = await comingBack(options.plugins);
+  const back = options.plugins === "none"
+    ? recorded().filter((entry) => hasAside(entry.path) && isStillOurs(entry))
+    : [];
   const placed: Placed[] = [
     ...pieces.map(({ path, change }) => ({ path, change: change() })),
     ...back.map(({ path }) => ({ path, change: "changed" as const })),
@@ -95,7 +99,10 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   using _ = await lockInstallation();
   // A package's settings are its own, and no uninstall's.
   const own = pieces.some(({ path }) => path === settings.path) ? settings : undefined;
-  const before = readManifest()?.files ?? [];
+  const before = recorded();
+  const halfway = options.plugins === "all"
+    ? [] // they are made whole
+    : before.filter((entry) => isHalfway(entry) && !isStillOurs(entry));
   const isProgram = ({ path }: Entry) =>
     dirname(path) === binDir && path.startsWith(join(binDir, `${PROGRAM}-`));
   const entries = pieces.map((piece) => piece.entry());
@@ -113,23 +120,20 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   const added = entries.filter(({ path }) =>
     path !== file && path !== settings.path && !known.has(path)
   );
-  // Written first: what is interrupted can be undone too.
-  writeManifest([...old, ...programs, ...others, ...added], own);
+  // Written first, beside what was there before: what is interrupted can be undone too.
+  writeManifest([...before, ...programs, ...others, ...added], own);
   // Once more, since whoever held the lock may have changed it.
   for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
   for (const entry of old) if (isStillOurs(entry)) removePiece(entry.path);
   for (const entry of back) if (isStillOurs(entry)) await takeAway(entry);
-  const gone = new Set(back.map(({ path }) => path));
+  for (const entry of halfway) await leave(entry);
+  const gone = new Set([...back, ...halfway].map(({ path }) => path));
   writeManifest([...programs, ...others, ...added].filter(({ path }) => !gone.has(path)), own);
   return placed;
 }
 
-/** Launchers that other programs were moved aside for, and that leave their places to these. */
-async function comingBack(choice: PluginChoice): Promise<Entry[]> {
-  if (choice !== "none") return [];
-  const files = readManifest()?.files.filter(({ path }) => hasAside(path)) ?? [];
-  const ours = await Promise.all(files.map(isStillOurs));
-  return files.filter((_, i) => ours[i]);
+function recorded(): Entry[] {
+  return readManifest()?.files ?? [];
 }
 
 /** What a package owns is the package's, but for programs that it is told are moved aside. */
@@ -159,23 +163,21 @@ export async function uninstall(
 ): Promise<Uninstalled> {
   using _ = await lockInstallation();
   refuseWhileAttached(layouts);
-  const manifest = readManifest();
-  const settings = manifest?.settings;
+  const settings = readManifest()?.settings;
   const isOwn = settings !== undefined && textPiece(settings.path, settings.text).change() ===
       "unchanged";
-  const files = manifest?.files.toReversed() ?? [];
   const own: Entry[] = isOwn ? [{ path: settings.path }] : [];
-  const kept = settings && !isOwn && look(settings.path) ? [settings.path] : [];
-  for (const entry of files) {
-    if (!look(entry.path) || isStillOurs(entry)) own.push(entry);
-    else kept.push(entry.path);
+  const left: Entry[] = settings && !isOwn && look(settings.path) ? [{ path: settings.path }] : [];
+  // What was installed over something and killed is the one or the other.
+  for (const [path, entries] of Map.groupBy(recorded().toReversed(), ({ path }) => path)) {
+    const isOurs = !look(path) || entries.some(isStillOurs);
+    (isOurs ? own : left).push(Object.assign({}, ...entries));
   }
+  const kept = left.map(({ path }) => path);
   if (dryRun) return { removed: own.map(({ path }) => path).filter(look), kept };
   const removed: string[] = [];
   for (const entry of own) if (await takeAway(entry)) removed.push(entry.path);
-  for (const { path, isDiverted } of files) {
-    if (isDiverted && kept.includes(path)) await undivert(path);
-  }
+  for (const entry of left) await leave(entry);
   // The timer's, which nothing would renew: of old metrics, alerts speak.
   if (removePiece(METRICS_FILE)) removed.push(METRICS_FILE);
   removeManifest();

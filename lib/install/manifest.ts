@@ -4,7 +4,7 @@ import { readCheckpoint, removeDirectory, writeCheckpoint } from "../kernel/atom
 
 export interface Manifest {
   format: 1;
-  /** In the order they were made. */
+  /** In the order they were made; of a path, several while one is put in the place of another. */
   files: Entry[];
   /** The file of settings as it was written: it is the operator's from then on. */
   settings?: Settings;
@@ -44,10 +44,10 @@ export function readManifest(): Manifest | undefined {
   );
 }
 
-/** @param files of several with one path, the last one counts */
+/** @param files of those that are alike, one counts */
 export function writeManifest(files: readonly Entry[], settings: Settings | undefined): void {
-  const byPath = new Map(files.map((entry) => [entry.path, entry]));
-  const manifest: Manifest = { format: 1, files: [...byPath.values()], settings };
+  const unlike = new Map(files.map((entry) => [JSON.stringify(entry), entry]));
+  const manifest: Manifest = { format: 1, files: [...unlike.values()], settings };
   writeCheckpoint(MANIFEST, JSON.stringify(manifest, null, 2) + "\n");
 }
 

@@ -64,6 +64,17 @@ export function hasAside(path: string): boolean {
   return look(path + ASIDE) !== undefined;
 }
 
+/** Whether a launcher was to come where another program is, or to go, and the call was killed halfway. */
+export function isHalfway({ path, isDiverted }: Entry): boolean {
+  return hasAside(path) ? isSecondName(path) : isDiverted === true;
+}
+
+/** Whether the program that is there is the one that has the name of what was moved aside. */
+function isSecondName(path: string): boolean {
+  const [there, aside] = [look(path), look(path + ASIDE)];
+  return there !== undefined && there.dev === aside?.dev && there.ino === aside.ino;
+}
+
 /**
  * Takes a link or a file of ours away; a program that was moved aside for it gets its name back, in
  * the same step.
@@ -71,12 +82,24 @@ export function hasAside(path: string): boolean {
  * @returns false if there was none
  * @throws {OperatorError}
  */
-export async function takeAway({ path, isDiverted }: Entry): Promise<boolean> {
+export async function takeAway(entry: Entry): Promise<boolean> {
+  const { path } = entry;
   const wasThere = look(path) !== undefined;
   if (hasAside(path)) withFile("rename", path, () => Deno.renameSync(path + ASIDE, path));
   else removePiece(path);
-  if (isDiverted) await undivert(path);
+  await leave(entry);
   return wasThere;
+}
+
+/**
+ * Takes back what was prepared for a launcher where another program is: its second name, and what dpkg
+ * was told.
+ *
+ * @throws {OperatorError}
+ */
+export async function leave({ path, isDiverted }: Entry): Promise<void> {
+  if (isSecondName(path)) removePiece(path + ASIDE);
+  if (isDiverted) await undivert(path);
 }
 
 /** A launcher where another program is. */

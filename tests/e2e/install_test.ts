@@ -190,6 +190,27 @@ Deno.test("two installs at once, and one that is killed, leave a program that wo
   assertEquals(left.stdout, "");
 });
 
+Deno.test("an upgrade that is killed at any step is taken away whole by uninstall", async () => {
+  const newer = await Deno.makeTempFile();
+  await makeVariant(newer, NEXT_VERSION);
+  await using agent = await machine();
+  const { bin } = places(agent);
+  await agent.ok(["cp", newer, "/run/newer"]);
+  await Deno.remove(newer);
+  // What is renamed: the manifest, the program, the link to it.
+  for (const step of [2, 3, 4]) {
+    await agent.ok(installCall(agent));
+    const inject = `inject=renameat:signal=KILL:when=${step}`;
+    const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject];
+    const { code } = await agent.run([...strace, ...installCall(agent, "/run/newer")]);
+    assertEquals(code, 137, `step ${step}`);
+    await agent.ok([`${bin}/mesos-cni`, "version"]);
+    await agent.ok([MESOS_CNI, "uninstall"]);
+    const left = await agent.run(["find", agent.dir, "/var/lib/mesos-cni", "-not", "-type", "d"]);
+    assertEquals(left.stdout, "", `step ${step}`);
+  }
+});
+
 Deno.test("uninstall refuses while another runtime's container has ports", async () => {
   await using agent = await machine();
   await agent.ok(installCall(agent));
