@@ -1,7 +1,7 @@
 /** The agent's flags about networks, for every command that works on containers. */
 import { resolve } from "@std/path";
 import { messageOf } from "../base/error.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, type Flag, flag, UsageError } from "./command.ts";

@@ -8,7 +8,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { isObject, parseJson, quote } from "../base/json.ts";
 import { nearest } from "../base/nearest.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { type AgentUnit, findAgentUnit } from "../mesos/agent_unit.ts";
 import { findRunningAgent, type RunningAgent } from "../mesos/running_agent.ts";
 

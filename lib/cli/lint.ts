@@ -1,6 +1,6 @@
 import { dirname, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { type Call, type Command, flag, type Program } from "./command.ts";
 import { parseCall } from "./parse.ts";
 import { ofAgent } from "./found_values.ts";

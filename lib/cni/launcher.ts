@@ -6,6 +6,10 @@
  * milliseconds to start. A launcher has no library, no memory that can be written but its stack, and
  * touches nothing of the caller's but the first word of the arguments. What it can't do itself (an
  * output that takes no answer) it leaves to the program.
+ *
+ * The runtime ends before any code of ours where it has not the resources to begin, with words that no
+ * caller of a plugin reads. So a launcher raises {@link LIMITS}, and leaves a working directory that was
+ * removed (getcwd(2) fails with ENOENT).
  */
 import { concat } from "../base/bytes.ts";
 import { CNI_CODES, CniError } from "./error.ts";
@@ -45,9 +49,22 @@ const [EXECUTE, WRITE, READ] = [1, 2, 4];
 const PAGE = 0x10000;
 
 /**
+ * What this program needs at least, with the numbers of the resources (asm-generic/resource.h): a soft
+ * limit that is less is raised to the hard one (prlimit(2)), and a hard one that is less is an error.
+ */
+const LIMITS: readonly (readonly [name: string, resource: number, least: number])[] = [
+  ["RLIMIT_FSIZE", 1, 16 << 20], // a write beyond it is the end of the writer (SIGXFSZ)
+  ["RLIMIT_DATA", 2, 1 << 30],
+  ["RLIMIT_STACK", 3, 1 << 20],
+  ["RLIMIT_NOFILE", 7, 32],
+  ["RLIMIT_AS", 9, 64 * 2 ** 30], // V8 sets 50 GiB aside, of which it uses little
+];
+
+/**
  * Bytes and what they are, as `as` of the GNU binutils takes it. `data` is what follows them: places and
- * lengths of five strings (two words of 32 bits for each: the answer, the error where the program is
- * gone, the one for all else, the type, the program), {@link ASKED}, and those strings.
+ * lengths of six strings (two words of 32 bits for each: the error of a limit, the answer, the error where
+ * the program is gone, the one for all else, the type, the program), {@link ASKED}, {@link LIMITS} (two
+ * words of 64 bits for each), and those strings.
  *
  * Of CNI_COMMAND the first counts, as for getenv(3): 12 bytes are its name, and 20 with the NUL are
  * {@link ASKED}.
@@ -56,116 +73,194 @@ export const CODE = {
   x86_64: {
     machine: 62,
     listing: `
-  488b0424        mov (%rsp), %rax
-  4c8d642408      lea 8(%rsp), %r12
-  4c8d6cc410      lea 16(%rsp,%rax,8), %r13
-  488d1d83000000  lea data(%rip), %rbx
-  4d89ee          mov %r13, %r14
+  488b0424         mov (%rsp), %rax
+  4c8d642408       lea 8(%rsp), %r12
+  4c8d6cc410       lea 16(%rsp,%rax,8), %r13
+  488d1d03010000   lea data(%rip), %rbx
+  4d89ee           mov %r13, %r14
 next:
-  498b3e          mov (%r14), %rdi
-  4983c608        add $8, %r14
-  4885ff          test %rdi, %rdi
-  7412            jz run
-  488d7328        lea 40(%rbx), %rsi
-  b914000000      mov $20, %ecx
-  f3a6            repe cmpsb
-  7445            je version
-  83f907          cmp $7, %ecx
-  77e2            ja next
+  498b3e           mov (%r14), %rdi
+  4983c608         add $8, %r14
+  4885ff           test %rdi, %rdi
+  7416             jz run
+  488d7330         lea 48(%rbx), %rsi
+  b914000000       mov $20, %ecx
+  f3a6             repe cmpsb
+  0f84bc000000     je version
+  83f907           cmp $7, %ecx
+  77de             ja next
 run:
-  8b4318          mov 24(%rbx), %eax
-  4801d8          add %rbx, %rax
-  49890424        mov %rax, (%r12)
-  8b7b20          mov 32(%rbx), %edi
-  4801df          add %rbx, %rdi
-  4c89e6          mov %r12, %rsi
-  4c89ea          mov %r13, %rdx
-  b83b000000      mov $59, %eax
-  0f05            syscall
-  83f8fe          cmp $-2, %eax
-  488d7308        lea 8(%rbx), %rsi
-  7404            je failed
-  488d7310        lea 16(%rbx), %rsi
+  4883ec10         sub $16, %rsp
+  4889e7           mov %rsp, %rdi
+  31f6             xor %esi, %esi
+  b84f000000       mov $79, %eax
+  0f05             syscall
+  83f8fe           cmp $-2, %eax
+  750f             jne limits
+  48c704242f000000 movq $47, (%rsp)
+  b850000000       mov $80, %eax
+  0f05             syscall
+limits:
+  4c8d7344         lea 68(%rbx), %r14
+  bd05000000       mov $5, %ebp
+limit:
+  31ff             xor %edi, %edi
+  418b36           mov (%r14), %esi
+  31d2             xor %edx, %edx
+  4989e2           mov %rsp, %r10
+  b82e010000       mov $302, %eax
+  0f05             syscall
+  85c0             test %eax, %eax
+  752d             jnz enough
+  498b4608         mov 8(%r14), %rax
+  48390424         cmp %rax, (%rsp)
+  7323             jae enough
+  488d33           lea (%rbx), %rsi
+  4839442408       cmp %rax, 8(%rsp)
+  724b             jb failed
+  488b442408       mov 8(%rsp), %rax
+  48890424         mov %rax, (%rsp)
+  418b36           mov (%r14), %esi
+  4889e2           mov %rsp, %rdx
+  4531d2           xor %r10d, %r10d
+  b82e010000       mov $302, %eax
+  0f05             syscall
+enough:
+  4983c610         add $16, %r14
+  ffcd             dec %ebp
+  75b6             jnz limit
+  8b4320           mov 32(%rbx), %eax
+  4801d8           add %rbx, %rax
+  49890424         mov %rax, (%r12)
+  8b7b28           mov 40(%rbx), %edi
+  4801df           add %rbx, %rdi
+  4c89e6           mov %r12, %rsi
+  4c89ea           mov %r13, %rdx
+  b83b000000       mov $59, %eax
+  0f05             syscall
+  83f8fe           cmp $-2, %eax
+  488d7310         lea 16(%rbx), %rsi
+  7404             je failed
+  488d7318         lea 24(%rbx), %rsi
 failed:
-  8b5604          mov 4(%rsi), %edx
-  8b36            mov (%rsi), %esi
-  4801de          add %rbx, %rsi
-  bf01000000      mov $1, %edi
-  b801000000      mov $1, %eax
-  0f05            syscall
-  eb1b            jmp exit
+  8b5604           mov 4(%rsi), %edx
+  8b36             mov (%rsi), %esi
+  4801de           add %rbx, %rsi
+  bf01000000       mov $1, %edi
+  b801000000       mov $1, %eax
+  0f05             syscall
+  eb20             jmp exit
 version:
-  8b33            mov (%rbx), %esi
-  4801de          add %rbx, %rsi
-  8b5304          mov 4(%rbx), %edx
-  bf01000000      mov $1, %edi
-  b801000000      mov $1, %eax
-  0f05            syscall
-  4839d0          cmp %rdx, %rax
-  75a7            jne run
-  31ff            xor %edi, %edi
+  8b7308           mov 8(%rbx), %esi
+  4801de           add %rbx, %rsi
+  8b530c           mov 12(%rbx), %edx
+  bf01000000       mov $1, %edi
+  b801000000       mov $1, %eax
+  0f05             syscall
+  4839d0           cmp %rdx, %rax
+  0f852bffffff     jne run
+  31ff             xor %edi, %edi
 exit:
-  b83c000000      mov $60, %eax
-  0f05            syscall
+  b83c000000       mov $60, %eax
+  0f05             syscall
 `,
   },
   aarch64: {
     machine: 183,
     listing: `
-  e00340f9        ldr x0, [sp]
-  f3230091        add x19, sp, #8
-  740e008b        add x20, x19, x0, lsl #3
-  94220091        add x20, x20, #8
-  95050010        adr x21, data
-  f60314aa        mov x22, x20
+  e00340f9         ldr x0, [sp]
+  f3230091         add x19, sp, #8
+  740e008b         add x20, x19, x0, lsl #3
+  94220091         add x20, x20, #8
+  150a0010         adr x21, data
+  f60314aa         mov x22, x20
 next:
-  c08640f8        ldr x0, [x22], #8
-  a00200b4        cbz x0, run
-  a1a20091        add x1, x21, #40
-  020080d2        mov x2, #0
+  c08640f8         ldr x0, [x22], #8
+  a00200b4         cbz x0, run
+  a1c20091         add x1, x21, #48
+  020080d2         mov x2, #0
 same:
-  03686238        ldrb w3, [x0, x2]
-  24686238        ldrb w4, [x1, x2]
-  7f00046b        cmp w3, w4
-  a1010054        b.ne differs
-  42040091        add x2, x2, #1
-  5f5000f1        cmp x2, #20
-  41ffff54        b.ne same
-  a10a4029        ldp w1, w2, [x21]
-  a102018b        add x1, x21, x1
-  200080d2        mov x0, #1
-  080880d2        mov x8, #64
-  010000d4        svc #0
-  1f0002eb        cmp x0, x2
-  a1000054        b.ne run
-  000080d2        mov x0, #0
-  15000014        b exit
+  03686238         ldrb w3, [x0, x2]
+  24686238         ldrb w4, [x1, x2]
+  7f00046b         cmp w3, w4
+  a1010054         b.ne differs
+  42040091         add x2, x2, #1
+  5f5000f1         cmp x2, #20
+  41ffff54         b.ne same
+  a10a4129         ldp w1, w2, [x21, #8]
+  a102018b         add x1, x21, x1
+  200080d2         mov x0, #1
+  080880d2         mov x8, #64
+  010000d4         svc #0
+  1f0002eb         cmp x0, x2
+  a1000054         b.ne run
+  000080d2         mov x0, #0
+  39000014         b exit
 differs:
-  5f3000f1        cmp x2, #12
-  63fdff54        b.lo next
+  5f3000f1         cmp x2, #12
+  63fdff54         b.lo next
 run:
-  a01a40b9        ldr w0, [x21, #24]
-  a002008b        add x0, x21, x0
-  600200f9        str x0, [x19]
-  a02240b9        ldr w0, [x21, #32]
-  a002008b        add x0, x21, x0
-  e10313aa        mov x1, x19
-  e20314aa        mov x2, x20
-  a81b80d2        mov x8, #221
-  010000d4        svc #0
-  1f0800b1        cmn x0, #2
-  a10a4129        ldp w1, w2, [x21, #8]
-  40000054        b.eq failed
-  a10a4229        ldp w1, w2, [x21, #16]
+  ff4300d1         sub sp, sp, #16
+  e0030091         mov x0, sp
+  010080d2         mov x1, #0
+  280280d2         mov x8, #17
+  010000d4         svc #0
+  1f0800b1         cmn x0, #2
+  c1000054         b.ne limits
+  e00580d2         mov x0, #47
+  e00300f9         str x0, [sp]
+  e0030091         mov x0, sp
+  280680d2         mov x8, #49
+  010000d4         svc #0
+limits:
+  b6120191         add x22, x21, #68
+  b70080d2         mov x23, #5
+limit:
+  000080d2         mov x0, #0
+  c10240b9         ldr w1, [x22]
+  020080d2         mov x2, #0
+  e3030091         mov x3, sp
+  a82080d2         mov x8, #261
+  010000d4         svc #0
+  a00100b5         cbnz x0, enough
+  c40640f9         ldr x4, [x22, #8]
+  e51b40a9         ldp x5, x6, [sp]
+  bf0004eb         cmp x5, x4
+  22010054         b.hs enough
+  df0004eb         cmp x6, x4
+  a10a4029         ldp w1, w2, [x21]
+  c3020054         b.lo failed
+  e60300f9         str x6, [sp]
+  c10240b9         ldr w1, [x22]
+  e2030091         mov x2, sp
+  030080d2         mov x3, #0
+  010000d4         svc #0
+enough:
+  d6420091         add x22, x22, #16
+  f70600d1         sub x23, x23, #1
+  77fdffb5         cbnz x23, limit
+  a02240b9         ldr w0, [x21, #32]
+  a002008b         add x0, x21, x0
+  600200f9         str x0, [x19]
+  a02a40b9         ldr w0, [x21, #40]
+  a002008b         add x0, x21, x0
+  e10313aa         mov x1, x19
+  e20314aa         mov x2, x20
+  a81b80d2         mov x8, #221
+  010000d4         svc #0
+  1f0800b1         cmn x0, #2
+  a10a4229         ldp w1, w2, [x21, #16]
+  40000054         b.eq failed
+  a10a4329         ldp w1, w2, [x21, #24]
 failed:
-  a102018b        add x1, x21, x1
-  200080d2        mov x0, #1
-  080880d2        mov x8, #64
-  010000d4        svc #0
-  200080d2        mov x0, #1
+  a102018b         add x1, x21, x1
+  200080d2         mov x0, #1
+  080880d2         mov x8, #64
+  010000d4         svc #0
+  200080d2         mov x0, #1
 exit:
-  a80b80d2        mov x8, #93
-  010000d4        svc #0
+  a80b80d2         mov x8, #93
+  010000d4         svc #0
 `,
   },
 } as const;
@@ -181,24 +276,31 @@ export function launcherBytes(
   const failed = error(
     `${program}, whose plugin ${type} is, can't be executed: see ${program} version`,
   );
+  const needed = LIMITS.map(([name, , least]) => `${name} ${least}`).join(", ");
+  const limited = error(
+    `${program}, whose plugin ${type} is, can't begin, since a hard limit of its caller's is too small: ` +
+      `needed is ${needed}; see prlimit(1)`,
+  );
   const { machine, listing } = CODE[arch];
   const code = Uint8Array.from(
     [...listing.matchAll(/^ +([0-9a-f]+) /gm)].flatMap(([, hex]) =>
       hex!.match(/../g)!.map((byte) => parseInt(byte, 16))
     ),
   );
-  const strings = [answer, gone, failed, type, program].map((text) => ENCODER.encode(text));
-  const table = new DataView(new ArrayBuffer(8 * strings.length));
-  let at = table.byteLength + ASKED.length + 1;
-  strings.forEach(({ length }, i) => {
-    table.setUint32(8 * i, at, true);
-    table.setUint32(8 * i + 4, length, true);
+  const strings = [limited, answer, gone, failed, type, program];
+  const limits = new BigUint64Array(LIMITS.flatMap(([, ...one]) => one.map(BigInt)));
+  const table = new Uint32Array(2 * strings.length);
+  const asked = ENCODER.encode(ASKED + "\0");
+  let at = table.byteLength + asked.length + limits.byteLength;
+  strings.forEach((text, i) => {
+    const { length } = ENCODER.encode(text);
+    table.set([at, length], 2 * i);
     at += length + 1;
   });
-  const end = ENCODER.encode([ASKED, answer, gone, failed, type, program, MARK, ""].join("\0"));
-  const data = [new Uint8Array(table.buffer), end];
-  const length = HEADERS + code.length + table.byteLength + end.length;
-  return concat([elfHeaders(machine, length), code, ...data]);
+  const end = ENCODER.encode([...strings, MARK, ""].join("\0"));
+  const tables = [new Uint8Array(table.buffer), asked, new Uint8Array(limits.buffer)];
+  const body = concat([code, ...tables, end]);
+  return concat([elfHeaders(machine, HEADERS + body.length), body]);
 }
 
 /** @param length of the file, all of which is mapped, to be read and executed */

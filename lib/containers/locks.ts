@@ -7,7 +7,6 @@ import { OperatorError } from "../base/error.ts";
 import { makeDirectory, readCheckpoint, setMode } from "../kernel/atomic_file.ts";
 import { O_DIRECTORY, open } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { FileLock } from "../kernel/lock.ts";
 import { stateOf } from "../kernel/proc.ts";
 import { WorkLock } from "../kernel/work_lock.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -16,8 +15,6 @@ import { type Layout, REQUESTS_MODE } from "./layout.ts";
 /** How long one plugin may take, in ms, and what an operation takes besides. */
 const LONGEST_PLUGIN = 60_000;
 const SLACK = 30_000;
-/** What a file system that takes no new file says. */
-const NO_NEW_FILE: readonly string[] = ["ENOSPC", "EDQUOT", "EROFS"];
 
 /** How many plugins the config of an attachment lists; none where it can't be read. */
 function pluginsIn(layout: Layout, id: ContainerId, network: string): number {
@@ -33,7 +30,7 @@ function pluginsIn(layout: Layout, id: ContainerId, network: string): number {
 export class Locks {
   /** The last operation of each container in this process. */
   readonly #last = new Map<ContainerId, Promise<unknown>>();
-  readonly #held = new Map<ContainerId, FileLock | WorkLock>();
+  readonly #held = new Map<ContainerId, WorkLock>();
 
   constructor(private readonly layout: Layout) {}
 
@@ -73,21 +70,14 @@ export class Locks {
       return await work();
     } finally {
       this.#held.delete(id);
-      if (!this.layout.has(id) && lock.path === path) lock.remove();
+      if (!this.layout.has(id)) lock.remove();
     }
   }
 
-  async #take(id: ContainerId, path: string): Promise<FileLock | WorkLock | undefined> {
+  async #take(id: ContainerId, path: string): Promise<WorkLock | undefined> {
     makeDirectory(this.layout.requests, REQUESTS_MODE);
     closeToOthers(this.layout.requests);
-    try {
-      return WorkLock.tryTake(path) ?? await WorkLock.take(path, patienceFor(this.layout, id));
-    } catch (error) {
-      // Removal must go on without a new file: of a container that has no lock yet, since a stock
-      // agent made it, the directory is locked, and with that all others in the same case.
-      if (!(error instanceof SystemError && NO_NEW_FILE.includes(error.errnoName))) throw error;
-      return await FileLock.take(this.layout.requests, patienceFor(this.layout, id));
-    }
+    return WorkLock.tryTake(path) ?? await WorkLock.take(path, patienceFor(this.layout, id));
   }
 }
 

@@ -1,7 +1,7 @@
 /** What keeps a process from its work: proc_pid_stat(5), cgroups(7), getrlimit(2). */
+import { unlessRefused } from "../base/unless.ts";
 import { cgroupsOf } from "../kernel/cgroups.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { entriesOf } from "../kernel/proc.ts";
 import { processName } from "./processes.ts";
 
@@ -22,7 +22,7 @@ export function hindranceOf(pid: number): { what: Hindrance; seen: string } | un
   if (state === "T" || state === "t") return { what: "stopped", seen: `its state is ${state}` };
   if (state === "D") return { what: "blocked", seen: "its state is D" };
   const limit = /^Max open files\s+(\d+)/m.exec(read(`/proc/${pid}/limits`) ?? "")?.[1];
-  const open = openFiles(pid);
+  const open = unlessRefused(() => entriesOf(`/proc/${pid}/fd`).length);
   return limit !== undefined && open !== undefined && open >= Number(limit)
     ? { what: "descriptors", seen: `it has ${open} files open, and its limit is ${limit}` }
     : undefined;
@@ -30,7 +30,7 @@ export function hindranceOf(pid: number): { what: Hindrance; seen: string } | un
 
 /** The file that says so: of the freezer (v1), or of cgroup.freeze (v2). */
 export function frozenBy(pid: number): string | undefined {
-  for (const { controllers, directory } of attempt(() => cgroupsOf(`/proc/${pid}`)) ?? []) {
+  for (const { controllers, directory } of unlessRefused(() => cgroupsOf(`/proc/${pid}`)) ?? []) {
     if (directory === undefined || !["", "freezer"].includes(controllers)) continue;
     const [file, frozen] = controllers === ""
       ? ["cgroup.events", /^frozen 1$/m] as const
@@ -40,23 +40,6 @@ export function frozenBy(pid: number): string | undefined {
   return undefined;
 }
 
-function openFiles(pid: number): number | undefined {
-  try {
-    return entriesOf(`/proc/${pid}/fd`).length;
-  } catch {
-    return undefined;
-  }
-}
-
 function read(file: string): string | undefined {
-  return attempt(() => readProcFile(file));
-}
-
-function attempt<R>(look: () => R): R | undefined {
-  try {
-    return look();
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  return unlessRefused(() => readProcFile(file));
 }

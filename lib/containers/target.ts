@@ -1,7 +1,7 @@
 /** Which namespace a command is about: a container's, or any. */
 import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
-import { knownContainers, likely } from "./ids.ts";
+import { findContainer, knownContainers } from "./ids.ts";
 import type { Layout } from "./layout.ts";
 import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId, rootOf } from "../mesos/container_id.ts";
@@ -62,41 +62,14 @@ export function namespaceOf(layout: Layout, id: ContainerId, mode: NetworkMode):
   return layout.namespace(mode === "parent" ? rootOf(id) : id);
 }
 
-/**
- * The container whose id is `text`, or begins with it.
- *
- * @throws {OperatorError} for none, or for several that `choose` does not decide between
- */
+/** As {@link findContainer}, but for what a nested container of a stock agent's shares: the root's. */
 export function resolveId(
-  layout: Layout,
-  text: string,
-  choose?: (candidates: ContainerId[]) => ContainerId | undefined,
+  ...[layout, text, choose]: Parameters<typeof findContainer>
 ): ContainerId {
-  // A whole id needs no look at all the others.
-  if (isContainerId(text) && layout.has(text)) return text;
   // A stock agent keeps nothing beside us of a nested container, which has its root's network.
-  if (isContainerId(text) && layout.has(rootOf(text)) && exists(layout.ofAgent(text))) {
-    return rootOf(text);
-  }
-  const known = knownContainers(layout);
-  const candidates = known.filter((id) => text !== "" && id.startsWith(text));
-  if (candidates.length === 1) return candidates[0]!;
-  if (candidates.length === 0) {
-    throw new OperatorError(
-      "unknown_container",
-      `no container ${JSON.stringify(text)} under ${layout.containers}${likely(text, known)}: ` +
-        "`mesos-cni list` shows those there are; --runtime_dir names another place",
-    );
-  }
-  const chosen = choose?.(candidates);
-  if (chosen) return chosen;
-  const shown = candidates.slice(0, 20);
-  const more = candidates.length - shown.length;
-  throw new OperatorError(
-    "ambiguous_container",
-    `${JSON.stringify(text)} begins ${candidates.length} ids; give more of the one you mean:\n` +
-      shown.map((id) => `  ${id}`).join("\n") + (more > 0 ? `\n  … and ${more} more` : ""),
-  );
+  const isNested = isContainerId(text) && !layout.has(text) && layout.has(rootOf(text)) &&
+    exists(layout.ofAgent(text));
+  return isNested ? rootOf(text) : findContainer(layout, text, choose);
 }
 
 /**

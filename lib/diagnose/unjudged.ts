@@ -2,9 +2,9 @@
 import type { Fact } from "../facts/facts.ts";
 import { blind } from "../facts/look.ts";
 import type { Scene } from "../facts/scene.ts";
-import { unlessRefused } from "../facts/unless.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { cgroupPrograms } from "../kernel/bpf.ts";
-import { readProcFile } from "../kernel/files.ts";
+import { cgroupsOf } from "../kernel/cgroups.ts";
 import { findInode } from "../kernel/proc.ts";
 
 /** Links that lead by another network, of which the agent sees no more than that they are there. */
@@ -34,11 +34,9 @@ function ofCgroup({ inside, agent }: Scene): string[] {
   const inode = findInode(inside.netns);
   const [pid] = inode === undefined ? [] : agent.processes().inNamespace(inode);
   if (pid === undefined) return [];
-  const [, path] = /^0::(.*)$/m.exec(
-    unlessRefused(() => readProcFile(`/proc/${pid}/cgroup`)) ?? "",
-  ) ?? [];
-  if (path === undefined || path.includes("..")) return [];
-  const roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
-  return roots.map((root) => unlessRefused(() => cgroupPrograms(`${root}${path}`)))
-    .find((one) => one !== undefined) ?? [];
+  return unlessRefused(() => {
+    const { directory } = cgroupsOf(`/proc/${pid}`).find(({ controllers }) => controllers === "") ??
+      {};
+    return directory && cgroupPrograms(directory);
+  }) || [];
 }

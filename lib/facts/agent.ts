@@ -13,7 +13,7 @@ import type { Link } from "../netlink/mod.ts";
 import { type Listener, listeners } from "../netlink/sock_diag.ts";
 import { NamespaceView } from "../netlink/view.ts";
 import { listMissing, listOwners } from "../ports/mod.ts";
-import { unlessRefused } from "./unless.ts";
+import { unlessRefused } from "../base/unless.ts";
 
 /** A config of a network that has errors by its rules. */
 export interface LintedConfig {

@@ -11,6 +11,7 @@ import {
 } from "../kernel/atomic_file.ts";
 import { FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import { namesIn } from "../base/exists.ts";
+import { OperatorError } from "../base/error.ts";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "./firewall.ts";
@@ -54,10 +55,21 @@ export function recordPassage(passage: Passage): void {
   writeCheckpoint(fileOf(record), JSON.stringify(record), STATE_MODE.file);
 }
 
-/** Of all containers, in no order; what can't be read is said, and is nobody's. */
-export function listPassages(): Passage[] {
-  return namesIn(RECORDS).filter((name) => name.endsWith(".json") && !name.startsWith("."))
-    .flatMap((name) => read(`${RECORDS}/${name}`) ?? []);
+/** Of all containers, in no order; and why those can't be read whose owner is therefore not known. */
+export function listPassages(): { passages: Passage[]; unread: OperatorError[] } {
+  const unread: OperatorError[] = [];
+  const passages = namesIn(RECORDS)
+    .filter((name) => name.endsWith(".json") && !name.startsWith("."))
+    .flatMap((name) => {
+      try {
+        return read(`${RECORDS}/${name}`) ?? [];
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error;
+        unread.push(error);
+        return [];
+      }
+    });
+  return { passages, unread };
 }
 
 /**
@@ -75,12 +87,13 @@ export async function removePassage(
   const record = read(fileOf(owner));
   const known = record?.addresses ?? [];
   const more = addresses.filter((address) => !known.includes(address));
-  // A DEL may come again, after the address was given to another.
+  // A DEL may come again, after the address was given to another, whom an unread record may name.
+  const { passages, unread } = more.length > 0 ? listPassages() : { passages: [], unread: [] };
   const others = new Set(
-    (more.length > 0 ? listPassages() : []).filter((one) => keyOf(one) !== keyOf(owner))
-      .flatMap((one) => one.addresses),
+    passages.filter((one) => keyOf(one) !== keyOf(owner)).flatMap((one) => one.addresses),
   );
-  const all = [...known, ...more.filter((address) => !others.has(address))];
+  const own = unread.length > 0 ? [] : more.filter((address) => !others.has(address));
+  const all = [...known, ...own];
   if (all.length > 0) {
     const rules = FAMILIES.flatMap((family) => passageRules(all, family));
     await Firewall.changeEvery(path, {

@@ -1,9 +1,9 @@
 /** The programs of iptables: which of the two kinds they are, and running them. */
 import { OperatorError } from "../base/error.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Family } from "../base/ip.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { SystemError } from "../kernel/libc.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { findTool, type Output, runTool } from "../program/tool.ts";
 
@@ -95,13 +95,8 @@ export class IptablesTool {
 
 /** The tables that the legacy kind has had since the kernel was started, in this namespace. */
 export function legacyTables(family: Family): string[] {
-  try {
-    const names = readProcFile(`/proc/net/${family === 4 ? "ip" : "ip6"}_tables_names`);
-    return names.split("\n").filter((name) => name !== "");
-  } catch (error) {
-    if (error instanceof SystemError) return [];
-    throw error;
-  }
+  const file = `/proc/net/${family === 4 ? "ip" : "ip6"}_tables_names`;
+  return unlessRefused(() => readProcFile(file))?.split("\n").filter((name) => name !== "") ?? [];
 }
 
 /**

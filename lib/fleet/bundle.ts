@@ -5,7 +5,7 @@
 import { messageOf } from "../base/error.ts";
 import { type JsonObject, parseJson } from "../base/json.ts";
 import { plainLine } from "../base/printable.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { findTool } from "../program/tool.ts";
 import { runProgram } from "../program/run.ts";
 import type { ArchivedFile } from "./tar.ts";

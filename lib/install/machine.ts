@@ -1,6 +1,6 @@
 /** Whether a machine has what containers' networks need. */
+import { unlessRefused } from "../base/unless.ts";
 import { findPlugin } from "../cni/find.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { findInode } from "../kernel/proc.ts";
 import { generation } from "../nft/rules.ts";
 import { findTool } from "../program/tool.ts";
@@ -49,20 +49,10 @@ export function missingHere(
 
 /** The kernel loads the module for the question. */
 function hasNfTables(): boolean {
-  try {
-    generation();
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
+  return unlessRefused(generation) !== undefined;
 }
 
 function hasPlugin(type: string, pluginsDir: string): boolean {
-  try {
-    findPlugin(type, pluginsDir);
-    return true;
-  } catch {
-    return false; // why not is for the one who uses it
-  }
+  // Why not is for the one who uses it.
+  return unlessRefused(() => findPlugin(type, pluginsDir)) !== undefined;
 }

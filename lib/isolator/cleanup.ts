@@ -1,5 +1,6 @@
 /** The last step of a container: its networks are taken away, and then all trace of it. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { typesIn } from "../cni/config.ts";
 import { findPlugin } from "../cni/find.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
@@ -132,22 +133,11 @@ function requirePlugins(
 
 /** The plugins that a network's DEL calls; none where the config can't be read: DEL will say so. */
 function typesAttached(isolator: Isolator, id: ContainerId, name: string): string[] {
-  try {
-    // Its detach tells of a damaged checkpoint.
-    const network = attachedNetwork(isolator, id, name, () => {});
-    return network?.plugins.flatMap(({ raw }) => typesIn(raw)) ?? [];
-  } catch (error) {
-    if (error instanceof OperatorError) return [];
-    throw error;
-  }
+  // Its detach tells of a damaged checkpoint.
+  const network = unlessRefused(() => attachedNetwork(isolator, id, name, () => {}));
+  return network?.plugins.flatMap(({ raw }) => typesIn(raw)) ?? [];
 }
 
 function isFound(type: string, searchPath: string): boolean {
-  try {
-    findPlugin(type, searchPath);
-    return true;
-  } catch (error) {
-    if (error instanceof OperatorError) return false;
-    throw error;
-  }
+  return unlessRefused(() => findPlugin(type, searchPath)) !== undefined;
 }

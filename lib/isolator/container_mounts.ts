@@ -1,7 +1,7 @@
 /** Binding files over a container's /etc, in the container's own mount namespace. */
 import { stateOf } from "../kernel/proc.ts";
 import { exists } from "../base/exists.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { OperatorError } from "../base/error.ts";
 import {
   type Handle,

@@ -1,4 +1,5 @@
 /** bpf(2) by FFI: a program that is run once, one that watches a tracepoint, and who is attached. */
+import { unlessRefused } from "../base/unless.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { Handle, O_CLOEXEC, O_DIRECTORY, O_RDONLY, open } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
@@ -181,13 +182,10 @@ export function tcxPrograms(
 /** How many programs hang at a hook; 0 where the kernel does not know of it. */
 function programsAt(target: number, hook: number, flags = 0): number {
   const attr = new Attr().u32(0, target).u32(4, hook).u32(8, flags);
-  try {
+  return unlessRefused(() => {
     bpf(BPF_PROG_QUERY, attr, "count programs");
     return attr.get(24);
-  } catch (error) {
-    if (error instanceof SystemError) return 0;
-    throw error;
-  }
+  }) ?? 0;
 }
 
 /** Hooks of a cgroup that packets and connections of its processes pass (enum bpf_attach_type). */
@@ -201,7 +199,7 @@ const BPF_F_QUERY_EFFECTIVE = 1;
 /**
  * The hooks of a cgroup (v2) at which programs hang, with their number: `connect4: 1`.
  *
- * @param path below /sys/fs/cgroup @throws {SystemError}
+ * @param path its directory @throws {SystemError}
  */
 export function cgroupPrograms(path: string): string[] {
   using group = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

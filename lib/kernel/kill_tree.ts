@@ -1,6 +1,6 @@
 /** Ending a child together with the programs that it started. */
+import { unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "./files.ts";
-import { SystemError } from "./libc.ts";
 import { parseStat } from "./process_identity.ts";
 import { processIds } from "./processes.ts";
 
@@ -26,12 +26,7 @@ export function killTree(child: number): void {
 
 /** 0 for a process that has ended. */
 export function parentOf(pid: number): number {
-  try {
-    return parseStat(readProcFile(`/proc/${pid}/stat`)).parent;
-  } catch (error) {
-    if (error instanceof SystemError) return 0;
-    throw error;
-  }
+  return unlessRefused(() => parseStat(readProcFile(`/proc/${pid}/stat`)).parent) ?? 0;
 }
 
 function signal(pid: number, name: Deno.Signal): void {

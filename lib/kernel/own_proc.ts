@@ -6,7 +6,8 @@
  * thousands of containers a look takes milliseconds. A new mount of the file system begins with
  * nothing in the cache. It is attached nowhere, and goes with its descriptor.
  */
-import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { unlessRefused } from "../base/unless.ts";
+import { check, cString, openLibc } from "./libc.ts";
 import { Handle } from "./files.ts";
 
 const libc = openLibc({
@@ -32,14 +33,11 @@ const FSCONFIG_CMD_CREATE = 6;
 /** The directory of a new instance; undefined where the kernel (before 5.8) or a user namespace has none. */
 export function openOwnProc(): Handle | undefined {
   const what = "mount /proc anew";
-  try {
+  return unlessRefused(() => {
     const fs = check(libc().fsopen(SYS_FSOPEN, cString("proc"), FSOPEN_CLOEXEC), what);
     using context = new Handle(Number(fs));
     check(libc().fsconfig(SYS_FSCONFIG, context.fd, FSCONFIG_CMD_CREATE, null, null, 0), what);
     const mount = check(libc().fsmount(SYS_FSMOUNT, context.fd, FSMOUNT_CLOEXEC, 0), what);
     return new Handle(Number(mount));
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  });
 }

@@ -3,6 +3,7 @@
  * chosen: credentials(7), capabilities(7), no_new_privs (prctl(2)), the session's keyring
  * (keyctl(2)). What is taken on is so for the calling thread, and for what it starts.
  */
+import { unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "./files.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
 
@@ -125,13 +126,10 @@ export interface User {
 
 /** The user by whose rights a process opens files; undefined once it has ended. */
 export function userOf(pid: number): User | undefined {
-  try {
+  return unlessRefused(() => {
     const { uids, gids, groups } = parseIdentity(readProcFile(`/proc/${pid}/status`));
     return uids.length === 3 ? { uid: uids[1], gid: gids[1], groups } : undefined;
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  });
 }
 
 /**

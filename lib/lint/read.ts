@@ -1,6 +1,9 @@
 /** From operands to sources: files as they are, directories as an agent reads them. */
 import { join } from "@std/path";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { readSome } from "../kernel/files.ts";
+import { stateOf } from "../kernel/proc.ts";
+import { openRegular, readUpTo } from "../kernel/read_file.ts";
 import { type Obstacle, SIZE_LIMIT, Source, type SourceOptions } from "./source.ts";
 
 /**
@@ -45,7 +48,10 @@ function entriesOf(directory: string): string[] {
 
 /** Standard input as a source, read no further than anyone will look; `path` is its file's name. */
 export function readStdin(path = "<stdin>"): Source {
-  return new Source({ path, content: readUpTo(Deno.stdin) });
+  return new Source({
+    path,
+    content: readUpTo(SIZE_LIMIT, (buffer) => Deno.stdin.readSync(buffer)),
+  });
 }
 
 /** Whether a named path is a directory. */
@@ -63,12 +69,12 @@ function readEntry(path: string): Pick<SourceOptions, "content" | "facts"> {
   try {
     const info = Deno.statSync(path);
     if (info.isDirectory) return obstacle("directory", "");
-    // Opening a pipe would wait for someone to write to it.
-    if (!info.isFile) return obstacle("special file", "");
-    using file = Deno.openSync(path);
+    using file = openRegular(path);
+    if (!file) return obstacle("special file", "");
+    const { mode, uid } = stateOf(file.path);
     return {
-      content: readUpTo(file),
-      facts: { mode: (info.mode ?? 0) & 0o7777, uid: info.uid ?? 0 },
+      content: readUpTo(SIZE_LIMIT, (buffer) => readSome(file, buffer)),
+      facts: { mode, uid },
     };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && isLink(path)) {
@@ -82,22 +88,6 @@ function obstacle(kind: Obstacle["kind"], detail: string): { content: Obstacle }
   return { content: { kind, detail } };
 }
 
-function readUpTo(file: { readSync(buffer: Uint8Array): number | null }): Uint8Array {
-  let buffer = new Uint8Array(16 << 10);
-  let length = 0;
-  while (length <= SIZE_LIMIT) {
-    if (length === buffer.length) {
-      const larger = new Uint8Array(Math.min(buffer.length * 4, SIZE_LIMIT + 1));
-      larger.set(buffer);
-      buffer = larger;
-    }
-    const count = file.readSync(buffer.subarray(length));
-    if (count === null) break;
-    length += count;
-  }
-  return buffer.subarray(0, length);
-}
-
 function isLink(path: string): boolean {
   try {
     return Deno.lstatSync(path).isSymlink;
@@ -106,8 +96,8 @@ function isLink(path: string): boolean {
   }
 }
 
-/** What the system said, without the call that Deno appends. */
+/** What the system said, without the call that is named before it, or that Deno appends. */
 function reason(error: unknown): string {
-  return messageOf(error).replace(/: \w+ '.*'$/s, "").replace(/ \(os error \d+\)$/, "")
-    .toLowerCase();
+  return messageOf(error).replace(/^E\w+: .*: /s, "").replace(/: \w+ '.*'$/s, "")
+    .replace(/ \(os error \d+\)$/, "").toLowerCase();
 }

@@ -5,7 +5,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { flagsOfCommandLine, flagsOfEnvironment } from "./running_agent.ts";
 
 export interface AgentUnit {

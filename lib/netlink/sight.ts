@@ -4,8 +4,8 @@
  * another mount or pid namespace. What exists proves what holds it: of a pair of veths, either end
  * goes with the namespace of the other. What can't be seen proves nothing.
  */
+import { unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { type MountInfo, mounts } from "../kernel/mount.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { findInode, inodeOf } from "../kernel/proc.ts";
@@ -166,12 +166,8 @@ const MOST_HANDLES = 100;
 
 function namespaceIdOf(host: Netlink, handles: readonly string[]): number | undefined {
   for (const handle of handles) {
-    try {
-      return host.namespaceId(handle);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      // It has ended, or is another user's.
-    }
+    const found = unlessRefused(() => ({ id: host.namespaceId(handle) }));
+    if (found) return found.id;
   }
   return undefined;
 }
@@ -181,12 +177,17 @@ function anyVeth(indices: readonly number[]): boolean {
   return indices.some((index) => host.linkAt(index)?.kind === "veth");
 }
 
-/** Of these processes, one for each mount namespace but this one's own. */
+/**
+ * Of these processes, one for each mount namespace but this one's own. Not those of another user
+ * namespace, as any user can make himself one: in it, he mounts what he likes wherever he likes.
+ */
 function onePerMounts(pids: readonly number[]): number[] {
   const byMounts = new Map<number, number>();
+  const users = inodeOf("/proc/self/ns/user");
   for (const pid of pids) {
     const inode = findInode(`/proc/${pid}/ns/mnt`);
-    if (inode !== undefined && !byMounts.has(inode)) byMounts.set(inode, pid);
+    if (inode === undefined || byMounts.has(inode)) continue;
+    if (findInode(`/proc/${pid}/ns/user`) === users) byMounts.set(inode, pid);
   }
   byMounts.delete(viewpoint().mnt);
   return [...byMounts.values()];
@@ -199,12 +200,8 @@ function isMountedElsewhere(pid: number): boolean {
 
 /** As the kernel tells them: nothing of that file system is looked at, which may be a container's. */
 function mountsOf(pid: number): MountInfo[] {
-  try {
-    return mounts(readProcFile(`/proc/${pid}/mountinfo`));
-  } catch (error) {
-    if (error instanceof SystemError) return []; // it has ended, or is another user's
-    throw error;
-  }
+  // None of one that has ended, or is another user's.
+  return unlessRefused(() => mounts(readProcFile(`/proc/${pid}/mountinfo`))) ?? [];
 }
 
 function networksIn(all: readonly MountInfo[]): MountInfo[] {

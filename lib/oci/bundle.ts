@@ -5,7 +5,7 @@
 import { join, resolve } from "@std/path";
 import * as v from "valibot";
 import { parseJson } from "../base/json.ts";
-import { readTextFile } from "../base/read_file.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo, parseNetworkInfo } from "../mesos/messages.ts";

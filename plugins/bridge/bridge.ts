@@ -1,6 +1,6 @@
 /** The bridge on the host: made if it is missing, and its addresses. */
+import { unlessRefused } from "../../lib/base/unless.ts";
 import { readProcFile } from "../../lib/kernel/files.ts";
-import { SystemError } from "../../lib/kernel/libc.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { contains, parsePrefix, type Prefix } from "../../lib/base/prefix.ts";
 import { addAddress, deleteAddress } from "../../lib/netlink/address_changes.ts";
@@ -102,13 +102,11 @@ function pinMac(host: Netlink, { index, name, mac }: Link): void {
 /** How an interface came to its hardware address; undefined where /sys is of another namespace. */
 function assignmentOf(name: string, index: number): string | undefined {
   const directory = `/sys/class/net/${name}`;
-  try {
-    if (readProcFile(`${directory}/ifindex`).trim() !== `${index}`) return undefined;
-    return readProcFile(`${directory}/addr_assign_type`).trim();
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  return unlessRefused(() =>
+    readProcFile(`${directory}/ifindex`).trim() === `${index}`
+      ? readProcFile(`${directory}/addr_assign_type`).trim()
+      : undefined
+  );
 }
 
 /** A unicast address that is administered locally (IEEE 802). */

@@ -1,7 +1,7 @@
 /** `resolvConf`: a file whose DNS settings go into the result (resolv.conf(5)). */
 import type { Dns } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
-import { readTextFile } from "../../lib/base/read_file.ts";
+import { readTextFile } from "../../lib/kernel/read_file.ts";
 import { wrong } from "../shared/fields.ts";
 
 /** @throws {CniError} when it can't be read */

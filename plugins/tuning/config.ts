@@ -2,7 +2,7 @@
 import { exists } from "../../lib/base/exists.ts";
 import type { Json } from "../../lib/base/json.ts";
 import { isObject, quote } from "../../lib/base/json.ts";
-import { readTextFile } from "../../lib/base/read_file.ts";
+import { readTextFile } from "../../lib/kernel/read_file.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { Fields, wrong } from "../shared/fields.ts";
 import { readMac } from "../shared/mac.ts";

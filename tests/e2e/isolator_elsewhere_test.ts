@@ -45,6 +45,21 @@ Deno.test("elsewhere: a live container's port is not taken from other mounts", a
   }
 });
 
+Deno.test("elsewhere: what a local user mounts where only he sees it keeps nobody alive", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const left = agent.checkpoint("dead");
+  await agent.sandbox.ok(["mkdir", "-p", left]); // a stock agent's container, after its end
+  const lie = `mount -t tmpfs none /run && mkdir -p ${left} && touch ${left}/ns &&
+    unshare --net=${left}/ns true && echo mounted && exec sleep 1000`;
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const own = ["unshare", "--user", "--map-root-user", "--mount"];
+  const liar = agent.spawn([...nobody, ...own, "sh", "-c", lie]);
+  await liar.printed(/mounted/);
+  await agent.sandbox.ok(agent.isolatorArgv("cleanup", "dead"));
+  assertEquals(await agent.list(agent.checkpoint("")), []);
+  await liar.end();
+});
+
 Deno.test("elsewhere: gc from a tool's container cuts nothing off", async () => {
   await using agent = await Agent.create(
     portMapperNetwork(),

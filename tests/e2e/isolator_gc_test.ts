@@ -221,6 +221,26 @@ Deno.test("gc removes rules that a restored firewall brought back", async () => 
   await end(live, "SIGTERM");
 });
 
+Deno.test("gc: a record of the firewall plugin that can't be read stops nothing else, and no rule that it may name is taken", async () => {
+  const { agent, flags } = await agentWithNetwork();
+  await using _ = agent;
+  await end(await start(agent, flags, "dead", 8081), "SIGKILL");
+  const record = "/run/mesos-cni/firewall/passages/x.json";
+  await agent.ok(["mkdir", "-p", record]);
+  const passage = ["CNI-FORWARD", "-s", "10.213.99.7/32", "-j", "ACCEPT"];
+  await agent.ok(["iptables", "-N", "CNI-FORWARD"]);
+  await agent.ok(["iptables", "-A", ...passage]);
+  const call = [MESOS_CNI, "isolator", "gc", "--json", "--apply", ...flags];
+  const { code, stdout } = await agent.run(call);
+  assertEquals(code, 1);
+  const outcomes = (found: Found[]) => found.map(({ kind, outcome }) => [kind, outcome]);
+  assertEquals(outcomes(JSON.parse(stdout)), [["container", "removed"], ["rule", "failed"]]);
+  assertStringIncludes(stdout, record);
+  await agent.ok(["iptables", "-C", ...passage]);
+  await agent.ok(["rmdir", record]);
+  assertEquals(outcomes(await gc(agent, flags, "--apply")), [["rule", "removed"]]);
+});
+
 Deno.test("gc gives back addresses that no interface has, once no ADD can be under way", async () => {
   const { agent, flags } = await agentWithNetwork();
   await using _ = agent;

@@ -342,7 +342,7 @@ Deno.test("isolator: status and usage of one, of all, and by the beginning of an
   assertStringIncludes(ambiguous.stderr, "  web-1\n  web-2");
   const unknown = await agent.isolator("usage", ["db"]);
   assertEquals(unknown.code, 1);
-  assertStringIncludes(unknown.stderr, "no container db");
+  assertStringIncludes(unknown.stderr, 'no container "db"');
   // A cleanup takes no beginnings: it would be the wrong one some day.
   const nobody = await agent.isolator("cleanup", ["web-"]);
   assertEquals(nobody.code, 1);

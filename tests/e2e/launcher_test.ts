@@ -125,6 +125,54 @@ Deno.test("containers come and go by launchers, whatever the caller calls them",
   await machine.assertEmpty();
 });
 
+/** Callers that leave a program little, by prlimit(1): what may be raised, and what may not. */
+const SHORTAGES: readonly string[] = [
+  "nofile=8",
+  "fsize=0",
+  "as=64000000",
+  "data=1000000",
+  "stack=131072",
+];
+const GONE = ["sh", "-c", 'mkdir /run/gone && cd /run/gone && rmdir /run/gone && exec "$@"', "sh"];
+/** What the runtime itself survives, where no launcher stands before the program. */
+const IS_OLD_RUNTIME = Deno.version.deno.startsWith("2.6.");
+
+Deno.test("a launcher raises limits with which the program could not begin, or says that it may not", async () => {
+  await using machine = await PluginMachine.create();
+  await installed(machine.sandbox);
+  await machine.namespace("a");
+  const call = async (command: string, prefix: string[], directory = "/run/plugins") =>
+    await machine.call(command, "a", NETWORK, directory, prefix);
+  const succeeds = async (prefix: string[], directory?: string) => {
+    const { code, stdout, stderr } = await call("ADD", prefix, directory);
+    assertEquals([code, stderr], [0, ""], `${prefix.join(" ")}: ${stdout}`);
+    await machine.ok("DEL", "a", NETWORK, directory);
+  };
+  await succeeds(GONE);
+  for (const shortage of SHORTAGES) {
+    const [soft, hard] = [["prlimit", `--${shortage}:`], ["prlimit", `--${shortage}`]];
+    await succeeds(soft);
+    const { code, stdout, stderr } = await call("ADD", hard);
+    assertEquals([code, stderr], [1, ""], shortage);
+    const { msg, ...rest } = JSON.parse(stdout);
+    assertEquals(rest, { cniVersion: "0.1.0", code: 999 });
+    assertStringIncludes(msg, "RLIMIT_");
+    assertEquals((await call("VERSION", hard)).code, 0);
+  }
+  await machine.assertEmpty();
+});
+
+Deno.test({
+  name:
+    "without a launcher, a working directory that was removed is survived by the runtime of releases alone",
+  async fn() {
+    await using machine = await PluginMachine.create();
+    await machine.namespace("a");
+    const { code, stderr } = await machine.call("ADD", "a", NETWORK, "/run/ours", GONE);
+    assertEquals(code === 0, !IS_OLD_RUNTIME, stderr);
+  },
+});
+
 Deno.test("a launcher is this program, unless a byte of it is another's", async () => {
   await using sandbox = await Sandbox.create();
   await installed(sandbox);

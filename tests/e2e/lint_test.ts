@@ -122,3 +122,28 @@ Deno.test("--explain=all lists every rule, and a name is as good as a code", asy
     (await lint(["--explain=cni414"])).stdout,
   );
 });
+
+Deno.test("a pipe that comes to a file's place while it is looked at is no file, and is waited for by nobody", async () => {
+  using dir = new Directory();
+  const path = dir.file("net.conf", GOOD);
+  const trace = join(dir.path, "trace");
+  // The open comes two seconds after the look.
+  const strace = ["-f", "-qq", "-o", trace, "-P", path, "-e", "trace=statx,stat,openat"];
+  const child = new Deno.Command("strace", {
+    args: [...strace, "-e", "inject=openat:delay_enter=2000000", MESOS_CNI, "lint", dir.path],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(60_000),
+  }).spawn();
+  const output = child.output();
+  // It stands at the open once there are no more looks.
+  for (let before = "", now = ""; now === "" || now !== before;) {
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    now = await Deno.readTextFile(trace).catch(() => "");
+  }
+  await Deno.remove(path);
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  assertStringIncludes(new TextDecoder().decode((await output).stdout), "CNI202");
+});

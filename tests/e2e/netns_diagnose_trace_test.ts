@@ -73,7 +73,9 @@ Deno.test("what is not judged is named where it is there, and calls nobody ill",
   const { agent, patient } = clinic;
   await patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);
   await agent.run(["umount", "--recursive", "/sys/fs/cgroup"]);
-  await agent.ok(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"]);
+  const groups = "/run/groups"; // not where they usually are
+  await agent.ok(["mkdir", groups]);
+  await agent.ok(["mount", "-t", "cgroup2", "cgroup2", groups]);
   const unjudged = async () => {
     const { code, stdout } = await clinic.netns("diagnose", "patient", "--json");
     const { asked }: { asked: { outcome: string; detail: string }[] } = JSON.parse(stdout);
@@ -81,10 +83,10 @@ Deno.test("what is not judged is named where it is there, and calls nobody ill",
     return { code, found: found.map(({ outcome, detail }) => `${outcome}: ${detail}`) };
   };
   assertEquals(await unjudged(), { code: 0, found: [] });
-  const group = `/sys/fs/cgroup/mesos-cni-test-${crypto.randomUUID()}`;
+  const group = `${groups}/mesos-cni-test-${crypto.randomUUID()}`;
   await using stack = new AsyncDisposableStack();
   stack.defer(async () => {
-    const back = `echo ${patient.pid} >/sys/fs/cgroup/cgroup.procs; rmdir ${group}`;
+    const back = `echo ${patient.pid} >${groups}/cgroup.procs; rmdir ${group}`;
     await agent.ok(["sh", "-c", back]);
   });
   await agent.ok([PYTHON, "-c", HANG, group, `${patient.pid}`]);

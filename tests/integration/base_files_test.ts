@@ -8,7 +8,7 @@ import {
 import { exists } from "../../lib/base/exists.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { OperatorError } from "../../lib/base/error.ts";
-import { readTextFile } from "../../lib/base/read_file.ts";
+import { readTextFile } from "../../lib/kernel/read_file.ts";
 import { rewriteFile } from "../../lib/kernel/rewrite_file.ts";
 
 function inDirectory(name: string, test: (dir: string) => void): void {

@@ -1,6 +1,6 @@
 /** What no trace tells of and the kernel counts: rules of iptables-legacy, queues and filters of tc, IPsec. */
 import type { RuleRef } from "../../facts/cause.ts";
-import { unlessRefused } from "../../facts/unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { countedRules } from "../../firewall/saved.ts";

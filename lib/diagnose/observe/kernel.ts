@@ -1,5 +1,5 @@
 /** What readers ask the kernel beside the packet: who is on the wire, who listens, what hooks in. */
-import { unlessRefused } from "../../facts/unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { type BpfLink, bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";

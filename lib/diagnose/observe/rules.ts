@@ -1,7 +1,7 @@
 /** A rule that a probe met: what it does, how its own program writes it, and how it is taken away. */
 import { addressBytes } from "../../base/ip.ts";
 import { inNetns, type Mechanism, type RuleRef } from "../../facts/cause.ts";
-import { unlessRefused } from "../../facts/unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { tokens } from "../../firewall/saved.ts";
 import { type RawRule, readRules } from "../../nft/rules_in.ts";
 import { programOutput } from "./programs.ts";

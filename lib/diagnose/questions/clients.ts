@@ -1,5 +1,5 @@
 /** Clients of mapped ports that sets of rules name: who is in such a set may be kept out by it. */
-import { unlessRefused } from "../../facts/unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import type { Scene } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import type { Kernel } from "../observe/kernel.ts";

@@ -7,7 +7,7 @@ import { networkAddresses } from "../../containers/network_address.ts";
 import { type Cause, cause, type Fix, hint, inNetns, type Proof, removing, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Attached, Scene } from "../scene.ts";
-import { unlessRefused } from "../unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { routesAgain } from "./route.ts";
 
 export function readAddresses(scene: Scene): Look {

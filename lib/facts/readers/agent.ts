@@ -17,7 +17,7 @@ import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn } from "../../cni/config.ts";
 import { rangesIn } from "../ranges.ts";
 import { isGateway, uplinkOf, waysOut } from "../scene.ts";
-import { unlessRefused } from "../unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 
 /** A Mesos agent's port, if it was not told another. */
 export const AGENT_PORT = 5051;

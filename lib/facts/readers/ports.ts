@@ -6,7 +6,7 @@ import type { PortMapping } from "../../cni/port_mappings.ts";
 import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
-import { unlessRefused } from "../unless.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { describeMapping } from "../../ports/mapping.ts";
 import type { Agent } from "../agent.ts";

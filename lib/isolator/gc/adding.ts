@@ -1,7 +1,7 @@
 /** Whom a plugin is at work for, which needs no wall clock. */
 import { Pace } from "../../base/pace.ts";
+import { unlessRefused } from "../../base/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
-import { SystemError } from "../../kernel/libc.ts";
 import { parseIdentity } from "../../kernel/privileges.ts";
 import { inodeOf } from "../../kernel/proc.ts";
 import { millisecondsOf, startTimeOf, uptime } from "../../kernel/process_identity.ts";
@@ -30,7 +30,7 @@ export async function beingAdded(now = uptime()): Promise<string[]> {
 
 /** Nothing by one that has ended meanwhile. */
 function addedBy(pid: number, now: number): string | undefined {
-  try {
+  return unlessRefused(() => {
     const variables = readProcFile(`/proc/${pid}/environ`).split("\0");
     if (!variables.includes("CNI_COMMAND=ADD")) return undefined;
     const started = startTimeOf(pid);
@@ -39,8 +39,5 @@ function addedBy(pid: number, now: number): string | undefined {
     if (inodeOf(`/proc/${pid}/ns/pid`) !== inodeOf("/proc/self/ns/pid")) return undefined;
     if (parseIdentity(readProcFile(`/proc/${pid}/status`)).uids[1] !== 0) return undefined;
     return variables.find((one) => one.startsWith(ID))?.slice(ID.length);
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  });
 }

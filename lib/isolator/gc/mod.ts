@@ -18,6 +18,7 @@ import { findAddresses, type Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
 import { ledPorts } from "../../firewall/led_ports.ts";
+import { listPassages } from "../../firewall/passage.ts";
 import { findMappings } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { findNamedRules, listNamedRules, listUnrecorded } from "./rules.ts";
@@ -49,7 +50,8 @@ export async function findGarbage(
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const mapped = await ledPorts(path, { also: chains });
-  const named = await listNamedRules(path, mapped);
+  const passages = listPassages();
+  const named = await listNamedRules(path, mapped, passages);
   const stores = [...addressStores].map((store) => [store, leasedAddresses(store)] as const);
   const leases = stores.flatMap(([, leased]) => leased);
   // Whose plugin has ended by the time that it is looked for has the address on its interface.
@@ -73,6 +75,7 @@ export async function findGarbage(
       () => findNamedRules(listUnrecorded(mapped, path), living, holders, links),
     ),
     ...findNamedRules(named, living, holders, links),
+    ...passages.unread.map((error) => unseen("rule", "a record of the firewall plugin", error)),
     ...stores.flatMap(([store, leased]) =>
       part("address", store, () => findAddresses(store, leased, living, holders))
     ),

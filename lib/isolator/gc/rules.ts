@@ -4,7 +4,7 @@ import { listMasqueraded, removeAttached } from "../../firewall/attachment_chain
 import { Firewall } from "../../firewall/firewall.ts";
 import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
-import { listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
+import { type listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
 import type { LedPort } from "../../firewall/led_ports.ts";
 import { commentOf } from "../../firewall/owner.ts";
 import { ruleLine } from "../../firewall/rule.ts";
@@ -35,8 +35,8 @@ export interface NamedRules {
 export async function listNamedRules(
   path: string,
   ports: readonly LedPort[],
+  { passages, unread }: ReturnType<typeof listPassages>,
 ): Promise<NamedRules[]> {
-  const passages = listPassages();
   const recorded = new Set(passages.flatMap(({ addresses }) => addresses));
   const found = passages.map((passage): NamedRules => ({
     containerId: passage.containerId,
@@ -56,7 +56,8 @@ export async function listNamedRules(
       });
     }
     for (const [address, rules] of passedAddresses(view)) {
-      if (recorded.has(address)) continue;
+      // A record that can't be read may name it.
+      if (unread.length > 0 || recorded.has(address)) continue;
       found.push({
         addresses: new Set([address]),
         what: `what lets ${address} through the filter of ${kind}`,

@@ -1,5 +1,5 @@
 /** Questions whose refusal is an answer. */
-import { OperatorError } from "../base/error.ts";
+import { OperatorError } from "./error.ts";
 
 /** @returns what was asked for; undefined where the kernel, or this program, refuses */
 export function unlessRefused<T>(ask: () => T): T | undefined {

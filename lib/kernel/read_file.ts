@@ -1,0 +1,65 @@
+/** Files that somebody names or can write to: regular ones only, of a bounded size. */
+import { OperatorError } from "../base/error.ts";
+import { withFile } from "../base/file_error.ts";
+import { type Handle, O_NONBLOCK, open, readSome } from "./files.ts";
+import { stateOf } from "./proc.ts";
+
+/** A settings file is some KiB; what is longer is not one. */
+const LONGEST = 4 << 20;
+
+/**
+ * Opens a regular file; undefined for anything else. Opening a device may do something, and opening a
+ * pipe waits for who writes to it, so that it is looked at first; and once more when it is open, since
+ * another file may have come to this name meanwhile.
+ *
+ * @throws {SystemError}
+ */
+export function openRegular(path: string): Handle | undefined {
+  if (!stateOf(path).isFile) return undefined;
+  const file = open(path, O_NONBLOCK);
+  if (stateOf(file.path).isFile) return file;
+  file.close();
+  return undefined;
+}
+
+/**
+ * Reads to the end, or one byte over `limit`.
+ *
+ * @param read puts bytes into a buffer and says how many; nothing at the end
+ */
+export function readUpTo(
+  limit: number,
+  read: (buffer: Uint8Array<ArrayBuffer>) => number | null | undefined,
+): Uint8Array {
+  let buffer = new Uint8Array(16 << 10);
+  let length = 0;
+  while (length <= limit) {
+    if (length === buffer.length) {
+      const larger = new Uint8Array(Math.min(buffer.length * 4, limit + 1));
+      larger.set(buffer);
+      buffer = larger;
+    }
+    const count = read(buffer.subarray(length, limit + 1));
+    if (!count) break;
+    length += count;
+  }
+  return buffer.subarray(0, length);
+}
+
+/**
+ * The text of a regular file.
+ *
+ * @param limit bytes that are too many
+ * @throws {OperatorError} `file` if it can't be read, is none or is longer than `limit`
+ */
+export function readTextFile(path: string, limit = LONGEST): string {
+  return withFile("read", path, () => {
+    using file = openRegular(path);
+    if (!file) throw new OperatorError("file", `can't read ${path}: it is no regular file`);
+    const bytes = readUpTo(limit, (buffer) => readSome(file, buffer));
+    if (bytes.length > limit) {
+      throw new OperatorError("file", `can't read ${path}: it has more than ${limit} bytes`);
+    }
+    return new TextDecoder().decode(bytes);
+  });
+}
