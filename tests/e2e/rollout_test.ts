@@ -9,6 +9,32 @@ import type { Sandbox } from "../harness/sandbox.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
+/** What rolls a package out, as the README of the example has it, to machines like those of these tests. */
+function playbook(
+  inventory: string,
+  deb: string,
+  more: Record<string, string> = {},
+): [string, ...string[]] {
+  const settings = {
+    mesos_cni_deb: deb,
+    mesos_cni_packages: "/run/packages",
+    mesos_cni_dpkg: dpkg(),
+    ansible_become: false,
+    ansible_python_interpreter: "/usr/bin/python3",
+    ...more,
+  };
+  const file = `${ROOT}examples/fleet/rollout.yml`;
+  const vars = JSON.stringify(settings);
+  return ["ansible-playbook", `--inventory=${inventory}`, file, "--extra-vars", vars];
+}
+
+const environment = (home: string) => ({
+  HOME: home,
+  ANSIBLE_LOCAL_TEMP: `${home}/ansible`,
+  ANSIBLE_REMOTE_TMP: "/run/ansible",
+  LC_ALL: "C.UTF-8",
+});
+
 Deno.test({
   name: "a rollout installs the package of a release",
   ignore: NEEDS_ROOT || !exists("/usr/bin/ansible-playbook"),
@@ -19,28 +45,8 @@ Deno.test({
       `${host.dir}/inventory`,
       "[agents]\nagent-1 ansible_connection=local\n",
     );
-    const roll = (deb: string) =>
-      host.run([
-        "ansible-playbook",
-        `--inventory=${host.dir}/inventory`,
-        `${ROOT}examples/fleet/rollout.yml`,
-        "--extra-vars",
-        JSON.stringify({
-          mesos_cni_deb: deb,
-          mesos_cni_packages: "/run/packages",
-          mesos_cni_dpkg: dpkg(),
-          ansible_become: false,
-          ansible_python_interpreter: "/usr/bin/python3",
-        }),
-      ], {
-        env: {
-          HOME: "/run",
-          ANSIBLE_LOCAL_TEMP: "/run/ansible",
-          ANSIBLE_REMOTE_TMP: "/run/ansible",
-          LC_ALL: "C.UTF-8",
-        },
-      });
-    const first = await roll(good);
+    const command = playbook(`${host.dir}/inventory`, good);
+    const first = await host.run(command, { env: environment("/run") });
     assertEquals(first.code, 0, first.stdout + first.stderr);
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
 
@@ -95,30 +101,14 @@ exec nsenter --target=$(cat ${agents.dir}/"\${@: -2:1}") --net --mount -- sh -c 
     return await debOf(this.hosts[0]!, program, version);
   }
 
-  /** As the README of the example has it. @returns its exit code and what it printed */
+  /** @returns its exit code and what it printed */
   async roll(deb: string): Promise<{ code: number; text: string }> {
-    const { code, stdout, stderr } = await new Deno.Command("ansible-playbook", {
-      args: [
-        `--inventory=${this.dir}/inventory`,
-        `${ROOT}examples/fleet/rollout.yml`,
-        "--extra-vars",
-        JSON.stringify({
-          mesos_cni_deb: deb,
-          mesos_cni_packages: "/run/packages",
-          mesos_cni_dpkg: dpkg(),
-          ansible_become: false,
-          ansible_python_interpreter: "/usr/bin/python3",
-          ansible_ssh_executable: `${this.dir}/ssh`,
-          ansible_ssh_transfer_method: "piped",
-        }),
-      ],
-      env: {
-        HOME: this.dir,
-        ANSIBLE_LOCAL_TEMP: `${this.dir}/ansible`,
-        ANSIBLE_REMOTE_TMP: "/run/ansible",
-        LC_ALL: "C.UTF-8",
-      },
-    }).output();
+    const [program, ...args] = playbook(`${this.dir}/inventory`, deb, {
+      ansible_ssh_executable: `${this.dir}/ssh`,
+      ansible_ssh_transfer_method: "piped",
+    });
+    const env = environment(this.dir);
+    const { code, stdout, stderr } = await new Deno.Command(program, { args, env }).output();
     const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     return { code, text };
   }
