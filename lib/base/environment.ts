@@ -1,5 +1,9 @@
 /** Variables of this program's environment, whose bytes need not be text. */
 import { OperatorError } from "./error.ts";
+import { unlessRefused } from "./unless.ts";
+
+/** Where an administrator's programs are, where a PATH is missing or does not say. */
+export const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * A variable; undefined where it is not set.
@@ -17,10 +21,5 @@ export function variable(name: string): string | undefined {
 
 /** The same for what is only a wish, such as the kind of a terminal: undefined for what is no text. */
 export function wish(name: string): string | undefined {
-  try {
-    return variable(name);
-  } catch (error) {
-    if (error instanceof OperatorError) return undefined;
-    throw error;
-  }
+  return unlessRefused(() => variable(name));
 }

@@ -68,14 +68,10 @@ export function showNetwork({ family, first, length }: Prefix): string {
   return `${showAddress({ family, value: first })}/${length}`;
 }
 
+/** Whether an address is in a range, or in the network of a prefix. */
 export function contains(span: Span, address: Address): boolean {
   return span.family === address.family && span.first <= address.value &&
     address.value <= span.last;
-}
-
-/** Whether an address is in the network of a prefix. */
-export function within(network: Prefix, address: Address): boolean {
-  return contains({ family: network.family, first: network.first, last: network.last }, address);
 }
 
 export function overlap(a: Span, b: Span): boolean {

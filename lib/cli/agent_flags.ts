@@ -7,8 +7,6 @@ import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, type Flag, flag, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
-export { LAYOUT_FLAGS };
-
 /** For commands that call plugins. */
 export const NETWORK_FLAGS: readonly Flag[] = [
   flag("--network_cni_config_dir=DIR", "directory of network configs", {

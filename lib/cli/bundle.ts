@@ -1,7 +1,6 @@
 /** One archive for a ticket. */
 import { variable } from "../base/environment.ts";
 import { configureLog } from "../base/log.ts";
-import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { resolveId } from "../containers/target.ts";
@@ -17,6 +16,7 @@ import { writeOutputFile } from "./file_output.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { print, progressOf } from "./output.ts";
+import { unlessRefused } from "../base/unless.ts";
 
 export const command: Command = {
   name: "bundle",
@@ -43,7 +43,8 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
     const { layout, cni, path } = isolator.settings;
     const ids = call.operands.map((id) => resolveId(layout, id, () => undefined));
     const all = ids.length > 0 ? ids : knownContainers(layout);
-    const networks = namesOf(() => isolator.networks.names());
+    // What can't be listed is said by networks.txt.
+    const networks = unlessRefused(() => isolator.networks.names()) ?? [];
     const time = new Date();
     const name = `mesos-cni-${getHostname()}-${
       time.toISOString().slice(0, 19).replaceAll(":", "")
@@ -147,16 +148,6 @@ function agentText(agent: ReturnType<typeof runningAgent>, withSecrets: boolean)
     withSecrets ? `--${name}=${value}` : flagWithoutSecrets(name, value)
   );
   return [`process ${agent.pid}`, ...flags.sort()].join("\n") + "\n";
-}
-
-/** What can't be listed is said by networks.txt. */
-function namesOf(look: () => string[]): string[] {
-  try {
-    return look();
-  } catch (error) {
-    if (error instanceof OperatorError) return [];
-    throw error;
-  }
 }
 
 function configFiles(directory: string | undefined): string[] {

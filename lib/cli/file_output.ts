@@ -4,6 +4,7 @@ import { OperatorError } from "../base/error.ts";
 import { writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Content } from "../kernel/files.ts";
 import { isGone, linkTarget, stateOf } from "../kernel/proc.ts";
+import { unless } from "../base/unless.ts";
 
 /**
  * Writes a file in one step. What takes the place of another file must not take that of /dev/null, of
@@ -25,12 +26,7 @@ export function writeOutputFile(file: string, content: Content, mode?: number): 
 }
 
 function isFileOrAbsent(path: string): boolean {
-  try {
-    return stateOf(path).isFile;
-  } catch (error) {
-    if (isGone(error)) return true;
-    throw error;
-  }
+  return unless(isGone, () => stateOf(path).isFile) ?? true;
 }
 
 function isLink(path: string): boolean {

@@ -8,6 +8,7 @@ import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, flag, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { requireDirectories } from "./netns_target.ts";
+import { statOf } from "../base/exists.ts";
 
 export const command: Command = {
   name: "run",
@@ -84,11 +85,7 @@ LIBPROCESS_IP, and what --env says; of your descriptors standard input, output a
 function imageOf(call: Call): string | undefined {
   const path = call.value("rootfs");
   if (path === undefined) return undefined;
-  try {
-    if (Deno.statSync(path).isDirectory) return Deno.realPathSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  if (statOf(path)?.isDirectory) return Deno.realPathSync(path);
   throw new UsageError(`--rootfs: there is no directory ${path}`);
 }
 

@@ -1,6 +1,7 @@
 import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
 import { isPluginType } from "./config.ts";
+import { isA, unless } from "../base/unless.ts";
 
 /**
  * The file of a plugin: the first regular, executable file of that name in the directories of
@@ -44,13 +45,8 @@ export function findPlugin(
 }
 
 function namesIn(directory: string): string[] {
-  try {
-    return [...Deno.readDirSync(directory)].map(({ name }) => name);
-  } catch (error) {
-    // What can't be read has been searched all the same, and is named.
-    if (error instanceof Error) return [];
-    throw error;
-  }
+  // What can't be read has been searched all the same, and is named.
+  return unless(isA(Error), () => [...Deno.readDirSync(directory)].map(({ name }) => name)) ?? [];
 }
 
 function whyUnusable(file: string): string | undefined {

@@ -11,6 +11,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { portMappingsOf } from "./port_mappings.ts";
+import { errno, unless } from "../base/unless.ts";
+import { namesIn, statOf } from "../base/exists.ts";
 
 /** As rules and namespaces, it is of this boot. Only root's: ids of others' containers are in it. */
 export const HISTORY = "/run/mesos-cni/history";
@@ -129,16 +131,7 @@ function openToAppend(path: string): Deno.FsFile {
 /** Of several that find the file full, one gives it its other name. */
 function rotate(): void {
   using lock = FileLock.tryTake(`${HISTORY}/.lock`);
-  if (lock && sizeOf(CALLS) > MOST_BYTES) Deno.renameSync(CALLS, OLDER);
-}
-
-function sizeOf(path: string): number {
-  try {
-    return Deno.statSync(path).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
+  if (lock && (statOf(CALLS)?.size ?? 0) > MOST_BYTES) Deno.renameSync(CALLS, OLDER);
 }
 
 function addressesIn({ ips, ip4, ip6 }: JsonObject): string[] | undefined {
@@ -182,24 +175,11 @@ function callIn(line: string): PastCall[] {
   }
 }
 
-function textOf(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-      return "";
-    }
-    throw error;
-  }
-}
+/** None there, or one that root alone may see. */
+const isUnseen = errno("ENOENT", "EACCES");
 
-/** An earlier release cut names in the midst of a character. */
-function isWords(name: string): boolean {
-  try {
-    return decodeURIComponent(name) !== "";
-  } catch {
-    return false;
-  }
+function textOf(path: string): string {
+  return unless(isUnseen, () => Deno.readTextFileSync(path)) ?? "";
 }
 
 /** Failures since the boot, by kind. */
@@ -209,15 +189,8 @@ export function countFailures(): {
   code: string;
   count: number;
 }[] {
-  try {
-    return [...Deno.readDirSync(FAILURES)].filter(({ name }) => isWords(name)).map(({ name }) => {
-      const [plugin = "", command = "", code = ""] = name.split(" ").map(decodeURIComponent);
-      return { plugin, command, code, count: sizeOf(`${FAILURES}/${name}`) };
-    }).sort((a, b) => a.plugin < b.plugin ? -1 : 1);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
-      return [];
-    }
-    throw error;
-  }
+  return (unless(isUnseen, () => namesIn(FAILURES)) ?? []).map((name) => {
+    const [plugin = "", command = "", code = ""] = name.split(" ").map(decodeURIComponent);
+    return { plugin, command, code, count: statOf(`${FAILURES}/${name}`)?.size ?? 0 };
+  }).sort((a, b) => a.plugin < b.plugin ? -1 : 1);
 }

@@ -15,6 +15,7 @@ import { concat } from "../base/bytes.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { PluginType } from "./plugin_type.ts";
 import { DEFAULT_VERSION, versionAnswer } from "./version.ts";
+import { isA, unless } from "../base/unless.ts";
 
 export interface Launcher {
   /** What it is called by: `argv[0]` of the program. */
@@ -336,13 +337,9 @@ function elfHeaders(machine: number, length: number): Uint8Array {
 export function findLauncher(path: string): Launcher & { isIntact: boolean } | undefined {
   const { isFile, size } = Deno.statSync(path);
   if (!isFile || size > LONGEST) return undefined;
-  let bytes: Uint8Array;
-  try {
-    bytes = Deno.readFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return undefined; // ours may be read by all
-    throw error;
-  }
+  // Ours may be read by all.
+  const bytes = unless(isA(Deno.errors.PermissionDenied), () => Deno.readFileSync(path));
+  if (!bytes) return undefined;
   const [answer, , , type, program, mark] = new TextDecoder().decode(bytes).split("\0").slice(-7);
   if (mark !== MARK || !answer || !type || !program) return undefined;
   const launcher = { type, program, answer };

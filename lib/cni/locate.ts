@@ -7,6 +7,7 @@ import { findLauncher } from "./launcher.ts";
 import type { Plugin } from "./invocation.ts";
 import { isBuiltIn, type Registry } from "./plugin_type.ts";
 import { type ProcessOptions, processPlugin } from "./process.ts";
+import { unless } from "../base/unless.ts";
 
 /**
  * The plugin of a type. A program of the plugins' directories is executed, unless it is this
@@ -83,10 +84,5 @@ export function isThisProgram(file: string): boolean {
 }
 
 function find(path: string): FileState | undefined {
-  try {
-    return stateOf(path);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
+  return unless(isGone, () => stateOf(path));
 }

@@ -130,7 +130,7 @@ function readInvocation(
     netnsOverride: /^(?:1|true)$/i.test(variable("CNI_NETNS_OVERRIDE") ?? ""),
     ifName: variable("CNI_IFNAME") ?? "",
     args: variable("CNI_ARGS"),
-    path: variable("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    path: variable("PATH") ?? environment.SYSTEM_PATH,
     searchPath,
     config,
     locate: (type, options = {}) => locatePlugin(type, searchPath, registry, options),

@@ -7,9 +7,6 @@ import { processPlugin } from "./process.ts";
 /** How long, in ms, a plugin may take to tell. */
 const LONGEST_ANSWER = 5_000;
 
-/** How many plugins are remembered: an agent has a few dozens at the most. */
-const MOST_REMEMBERED = 1000;
-
 /**
  * What each plugin file has answered, by its identity: a file that was replaced is asked again.
  * Undefined stands for one that gave no answer.
@@ -35,7 +32,7 @@ export async function requireVersion(
   await Promise.all(types.map(async (type) => {
     const path = fileOf(type);
     if (path === undefined) return;
-    const versions = await (answers.get(identityOf(path)) ?? ask(path, environment));
+    const versions = await remembered(path, environment);
     if (!versions || versions.includes(network.cniVersion)) return;
     throw new OperatorError(
       "unsupported_version",
@@ -48,37 +45,35 @@ export async function requireVersion(
   }));
 }
 
-function identityOf(path: string): string {
+function remembered(path: string, environment: Parameters<typeof versionsOf>[1]) {
   const { dev, ino, size, mtime, ctime } = Deno.statSync(path);
-  return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(":");
+  const identity = [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(":");
+  const answer = answers.get(identity) ?? versionsOf(path, environment);
+  answers.set(identity, answer);
+  return answer;
 }
 
-function ask(
+/** What a plugin says to VERSION; undefined for one that can't tell, or is no plugin. */
+export async function versionsOf(
   file: string,
   { path, searchPath }: { path: string; searchPath: string },
 ): Promise<readonly string[] | undefined> {
-  const plugin = processPlugin(file, { timeoutMs: LONGEST_ANSWER });
-  const answer = (async () => {
-    try {
-      const printed = await plugin({
-        command: "VERSION",
-        containerId: "",
-        ifName: "",
-        path,
-        searchPath,
-        config: { cniVersion: "1.0.0" },
-      });
-      const versions = printed?.supportedVersions;
-      return Array.isArray(versions) && versions.every((one) => typeof one === "string")
-        ? versions as string[]
-        : undefined;
-    } catch (error) {
-      if (!(error instanceof OperatorError)) throw error;
-      log.info("a plugin does not tell its versions", { file, error: messageOf(error) });
-      return undefined;
-    }
-  })();
-  if (answers.size >= MOST_REMEMBERED) answers.clear();
-  answers.set(identityOf(file), answer);
-  return answer;
+  try {
+    const printed = await processPlugin(file, { timeoutMs: LONGEST_ANSWER })({
+      command: "VERSION",
+      containerId: "",
+      ifName: "",
+      path,
+      searchPath,
+      config: { cniVersion: "1.0.0" },
+    });
+    const versions = printed?.supportedVersions;
+    return Array.isArray(versions) && versions.every((one) => typeof one === "string")
+      ? versions as string[]
+      : undefined;
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    log.info("a plugin does not tell its versions", { file, error: messageOf(error) });
+    return undefined;
+  }
 }

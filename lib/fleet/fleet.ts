@@ -189,8 +189,7 @@ function addressesTwice(agents: readonly Status[]): FleetReport["twice"] {
     return containers.all.flatMap(({ id, addresses }) =>
       addresses.filter((text) => {
         const address = parseAddress(text);
-        return address &&
-          !hidden.some(({ family, first, last }) => contains({ family, first, last }, address));
+        return address && !hidden.some((network) => contains(network, address));
       }).map((address) => ({ what: address, who: `${host} ${id}` }))
     );
   });

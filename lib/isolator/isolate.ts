@@ -7,7 +7,6 @@ import { findPlugin } from "../cni/find.ts";
 import type { Result } from "../cni/result.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type Handle, O_DIRECTORY, O_PATH, open } from "../kernel/files.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
@@ -72,11 +71,14 @@ type Started = Request & { pid: number };
  * at work, nothing is mounted in the namespaces of another that got its number.
  */
 function openProcess(id: ContainerId, pid: number): Handle {
+  return unlessGone(id, pid, () => open(`/proc/${pid}`, O_PATH | O_DIRECTORY));
+}
+
+function unlessGone<R>(id: ContainerId, pid: number, look: () => R): R {
   try {
-    return open(`/proc/${pid}`, O_PATH | O_DIRECTORY);
+    return look();
   } catch (error) {
-    if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
-    throw noProcess(id, pid);
+    throw isGone(error) ? noProcess(id, pid) : error;
   }
 }
 
@@ -90,28 +92,21 @@ function noProcess(id: ContainerId, pid: number): OperatorError {
   return new OperatorError("no_process", `container ${id}: there is no process ${pid}`);
 }
 
+function networkOf(id: ContainerId, pid: number, process: Handle): number {
+  return unlessGone(id, pid, () => inodeOf(`${process.path}/ns/net`));
+}
+
 /** What is about to happen in the process's namespaces must not happen in the agent's. */
 function checkNamespaces(id: ContainerId, request: Started, process: Handle): void {
   const { pid } = request;
   for (const kind of separateNamespaces(request)) {
-    try {
-      if (!isOwnNamespace(`${process.path}/ns/${kind}`, kind)) continue;
-    } catch (error) {
-      throw isGone(error) ? noProcess(id, pid) : error;
-    }
+    const handle = `${process.path}/ns/${kind}`;
+    if (!unlessGone(id, pid, () => isOwnNamespace(handle, kind))) continue;
     throw new OperatorError(
       "agents_namespace",
       `container ${id}: process ${pid} is in the agent's own ${kind} namespace: start it in ` +
         `those that prepare asked for`,
     );
-  }
-}
-
-function networkOf(id: ContainerId, pid: number, process: Handle): number {
-  try {
-    return inodeOf(`${process.path}/ns/net`);
-  } catch (error) {
-    throw isGone(error) ? noProcess(id, pid) : error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** The isolator's settings, named like the agent's flags. */
-import { variable } from "../base/environment.ts";
+import { SYSTEM_PATH, variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
 import { Layout } from "../containers/layout.ts";
@@ -17,9 +17,6 @@ export interface Settings {
   /** PATH for plugins, which look for iptables in it. */
   path: string;
 }
-
-/** Where the programs of an administrator are, if the environment doesn't say. */
-const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** All directories are absolute. */
 export interface SettingValues {
@@ -50,6 +47,6 @@ export function settingsOf(values: SettingValues): Settings {
     layout: new Layout(base),
     defaultDns: values.defaultDns ?? {},
     metrics: values.metrics ?? true,
-    path: variable("PATH") || DEFAULT_PATH,
+    path: variable("PATH") || SYSTEM_PATH,
   };
 }

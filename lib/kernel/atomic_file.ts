@@ -24,6 +24,7 @@ import {
   write,
 } from "./files.ts";
 import { check, cString, openLibc } from "./libc.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   renameat: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
@@ -154,11 +155,7 @@ export function sync(file: Handle, path: string): void {
 }
 
 function removeIn(dir: Handle, name: string, path: string): void {
-  try {
-    removeAt(dir, name, path);
-  } catch (error) {
-    if (errnoName(error) !== "ENOENT") throw error;
-  }
+  unless(errno("ENOENT"), () => removeAt(dir, name, path));
 }
 
 /**
@@ -242,13 +239,10 @@ export function removeDirectory(path: string): void {
 
 /** @returns whether there was anything */
 function remove(path: string): boolean {
-  try {
+  return unless(isAbsent, () => {
     Deno.removeSync(path, { recursive: true });
     return true;
-  } catch (error) {
-    if (isAbsent(error)) return false;
-    throw error;
-  }
+  }) ?? false;
 }
 
 /** Nothing has a name that is longer than names can be: what could not be made is no hindrance. */

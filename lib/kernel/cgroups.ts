@@ -3,7 +3,8 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { O_WRONLY, open, readProcFile, write } from "./files.ts";
 import { SystemError } from "./libc.ts";
 import { type MountInfo, mounts } from "./mount.ts";
-import { isGone, isRefused, stateOf } from "./proc.ts";
+import { isOutOfSight, stateOf } from "./proc.ts";
+import { unless } from "../base/unless.ts";
 
 export interface Cgroup {
   /** Empty for the one of version 2, in which all are; `name=NAME` for one that controls nothing. */
@@ -38,12 +39,7 @@ function directoryIn({ root, mountPoint, device }: MountInfo, path: string): str
   const top = root === "/" ? "" : root;
   if (path !== root && !path.startsWith(`${top}/`)) return undefined;
   const directory = `${mountPoint}${path.slice(top.length)}`.replace(/\/$/, "");
-  try {
-    return stateOf(directory).device === device ? directory : undefined;
-  } catch (error) {
-    if (isGone(error) || isRefused(error)) return undefined;
-    throw error;
-  }
+  return unless(isOutOfSight, () => stateOf(directory).device === device ? directory : undefined);
 }
 
 /**

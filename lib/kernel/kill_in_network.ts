@@ -1,7 +1,8 @@
 /** Ending processes by the network that they are in (pidfd_open(2)). */
 import { Handle } from "./files.ts";
-import { check, openLibc, SystemError } from "./libc.ts";
+import { check, openLibc } from "./libc.ts";
 import { networkOf } from "./processes.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   // glibc has functions for these since 2.36 only.
@@ -26,14 +27,11 @@ const SIGKILL = 9;
  * @throws {SystemError}
  */
 export function killInNetwork(pid: number, inode: number): void {
-  try {
+  unless(errno("ESRCH"), () => {
     const what = `kill process ${pid}`;
     using process = new Handle(Number(check(libc().pidfd_open(SYS_PIDFD_OPEN, pid, 0), what)));
     // Whoever has the number now; should that one end before the signal, it is nobody's.
     if (networkOf(pid) !== inode) return;
     check(libc().pidfd_send_signal(SYS_PIDFD_SEND_SIGNAL, process.fd, SIGKILL, null, 0), what);
-  } catch (error) {
-    const hasEnded = error instanceof SystemError && error.errnoName === "ESRCH";
-    if (!hasEnded) throw error;
-  }
+  });
 }

@@ -1,5 +1,5 @@
 /** Ending a child together with the programs that it started. */
-import { unlessRefused } from "../base/unless.ts";
+import { isA, unless, unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "./files.ts";
 import { parseStat } from "./process_identity.ts";
 import { processIds } from "./processes.ts";
@@ -30,9 +30,5 @@ export function parentOf(pid: number): number {
 }
 
 function signal(pid: number, name: Deno.Signal): void {
-  try {
-    Deno.kill(pid, name);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  unless(isA(Deno.errors.NotFound), () => Deno.kill(pid, name));
 }

@@ -11,6 +11,7 @@ import {
   openAt,
   setInherited,
 } from "./files.ts";
+import { unless } from "../base/unless.ts";
 
 /** Why no file can be made: no room or inode, quota, a file system that is read-only. */
 const CANNOT_MAKE: readonly number[] = [28, 122, 30];
@@ -104,9 +105,8 @@ export class FileLock implements Disposable {
   remove(): void {
     try {
       if (isStillAt(this.path, this.handle)) Deno.removeSync(this.path);
-    } catch (error) {
+    } catch {
       // None could be made; or the file system is read-only, and it stays for the next call.
-      if (!(error instanceof Error)) throw error;
     }
   }
 
@@ -145,12 +145,9 @@ function openOrMake(path: string, mode: number, inStead: string): Handle {
 }
 
 function isStillAt(path: string, handle: Handle): boolean {
-  try {
+  return unless(isGone, () => {
     // A stat of /proc/self/fd/N follows to the open file.
     const opened = stateOf(handle.path);
     return opened.isDirectory || inodeOf(path) === opened.inode;
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  }) ?? false;
 }

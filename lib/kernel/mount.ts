@@ -1,6 +1,7 @@
 /** Mounts (mount(2), umount2(2)). */
-import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { check, cString, openLibc } from "./libc.ts";
 import { O_DIRECTORY, O_PATH, open, readProcFile } from "./files.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
@@ -20,8 +21,6 @@ export const MS_SLAVE = 0x80000;
 export const MS_SHARED = 0x100000;
 
 const MNT_DETACH = 2;
-const EINVAL = 22;
-const ENOENT = 2;
 
 /**
  * Mounts, or with MS_REMOUNT or a propagation flag changes a mount.
@@ -58,13 +57,10 @@ export function bindMount(source: string, target: string, flags = 0): void {
  * @throws {SystemError}
  */
 export function unmount(target: string): boolean {
-  try {
+  return unless(errno("EINVAL", "ENOENT"), () => {
     check(libc().umount2(cString(target), MNT_DETACH), `unmount ${target}`);
     return true;
-  } catch (error) {
-    if (error instanceof SystemError && [EINVAL, ENOENT].includes(error.errno)) return false;
-    throw error;
-  }
+  }) ?? false;
 }
 
 /**

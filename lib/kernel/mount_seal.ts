@@ -24,6 +24,7 @@ import {
 } from "./mount.ts";
 import { inNewNamespaces } from "./namespaces.ts";
 import { pivotRoot } from "./root.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({ fchdir: { parameters: ["i32"], result: "i32" } });
 
@@ -39,13 +40,10 @@ export function bindSeal(file: string, directory: string): void {
   // it counts for each CPU apart, so that a new one may look older; not on the CPU that made ours.
   const bound = onSomeCpu(() => {
     using namespace = emptyMountNamespace(directory);
-    try {
+    return unless(errno("EINVAL"), () => {
       bindMount(namespace.path, file);
       return true;
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "EINVAL") return false;
-      throw error;
-    }
+    }) ?? false;
   });
   if (!bound) throw new SystemError(22, `mount the handle of a mount namespace on ${file}`);
 }

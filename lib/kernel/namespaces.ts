@@ -10,6 +10,7 @@ import { writeErrorOutput } from "../base/streams.ts";
 import { check, openLibc } from "./libc.ts";
 import { Handle, open } from "./files.ts";
 import { isWorker } from "./threads.ts";
+import { unless } from "../base/unless.ts";
 
 const libc = openLibc({
   unshare: { parameters: ["i32"], result: "i32" },
@@ -41,7 +42,7 @@ const CLONE_FLAGS: Readonly<Record<NamespaceKind, number>> = {
 };
 
 /** A result that is no promise: nothing may be awaited in a namespace. */
-type Synchronous<R> = R extends PromiseLike<unknown> ? never : R;
+export type Synchronous<R> = R extends PromiseLike<unknown> ? never : R;
 
 /**
  * Runs `work` in new namespaces, then returns to the old ones. The new ones live on as long as a
@@ -51,8 +52,7 @@ type Synchronous<R> = R extends PromiseLike<unknown> ? never : R;
  */
 export function inNewNamespaces<R>(kinds: readonly NamespaceKind[], work: () => Synchronous<R>): R {
   return andBack(kinds, () => {
-    const flags = kinds.reduce((sum, kind) => sum | CLONE_FLAGS[kind], 0);
-    check(libc().unshare(flags), `make new namespaces (${kinds.join(", ")})`);
+    makeNamespaces(kinds);
     return work();
   });
 }
@@ -67,17 +67,21 @@ export function inNamespaces<R>(
   paths: Readonly<Partial<Record<NamespaceKind, string>>>,
   work: () => Synchronous<R>,
 ): R {
-  const kinds = Object.keys(paths) as NamespaceKind[];
-  return andBack(kinds, () => {
-    // All handles are opened before the first step, which may hide their paths.
-    const handles = openAll(kinds.map((kind) => paths[kind]!));
-    try {
-      kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
-    } finally {
-      handles.forEach((handle) => handle.close());
-    }
+  return andBack(Object.keys(paths) as NamespaceKind[], () => {
+    enter(paths);
     return work();
   });
+}
+
+function enter(paths: Readonly<Partial<Record<NamespaceKind, string>>>): void {
+  const kinds = Object.keys(paths) as NamespaceKind[];
+  // All handles are opened before the first step, which may hide their paths.
+  const handles = openAll(kinds.map((kind) => paths[kind]!));
+  try {
+    kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
+  } finally {
+    handles.forEach((handle) => handle.close());
+  }
 }
 
 /** Gives the main thread new namespaces for good. @throws {SystemError} */
@@ -92,11 +96,8 @@ export function makeNamespaces(kinds: readonly NamespaceKind[]): void {
  * @throws {SystemError}
  */
 export function enterNamespaces(paths: Readonly<Partial<Record<NamespaceKind, string>>>): void {
-  const kinds = Object.keys(paths) as NamespaceKind[];
-  if (kinds.includes("mnt")) leaveSharedDirectory();
-  const handles = openAll(kinds.map((kind) => paths[kind]!));
-  kinds.forEach((kind, i) => setns(handles[i]!, kind, paths[kind]!));
-  handles.forEach((handle) => handle.close());
+  if ("mnt" in paths) leaveSharedDirectory();
+  enter(paths);
 }
 
 function andBack<R>(kinds: readonly NamespaceKind[], work: () => R): R {
@@ -155,17 +156,14 @@ let nsfs: string | undefined;
  * of a bind mount after a reboot.
  */
 export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
-  try {
+  return unless(isGone, () => {
     // Every handle lies on the kernel's one nsfs.
     nsfs ??= stateOf("/proc/self/ns/net").device;
     if (stateOf(path).device !== nsfs) return false;
     using handle = open(path);
     const flag = check(libc().ioctl(handle.fd, NS_GET_NSTYPE), `ask what ${path} is a handle of`);
     return flag === CLONE_FLAGS[kind];
-  } catch (error) {
-    if (isGone(error)) return false;
-    throw error;
-  }
+  }) ?? false;
 }
 
 /** Whether a namespace's handle is that of this process's own. */
@@ -175,10 +173,5 @@ export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boo
 
 /** Whether a network namespace's handle is that of process 1; false where that is not told. */
 export function isInitsNamespace(handle: string): boolean {
-  try {
-    return inodeOf(handle) === inodeOf("/proc/1/ns/net");
-  } catch (error) {
-    if (isRefused(error)) return false;
-    throw error;
-  }
+  return unless(isRefused, () => inodeOf(handle) === inodeOf("/proc/1/ns/net")) ?? false;
 }

@@ -5,6 +5,7 @@
  */
 import { Handle, O_DIRECTORY, open } from "./files.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
+import { unless } from "../base/unless.ts";
 
 const libc = openLibc({
   // int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *)
@@ -75,12 +76,7 @@ export function inodeOf(path: string): number {
 
 /** The same, or undefined where nothing is there or nobody may look: another user's, or gone meanwhile. */
 export function findInode(path: string): number | undefined {
-  try {
-    return inodeOf(path);
-  } catch (error) {
-    if (isGone(error) || isRefused(error)) return undefined;
-    throw error;
-  }
+  return unless(isOutOfSight, () => inodeOf(path));
 }
 
 /** What a symbolic link says, such as `net:[4026531840]`. @throws {SystemError} */
@@ -119,6 +115,11 @@ function* entries(directory: Handle, path: string): Generator<string> {
 /** Whether a look at a path says that nothing is there, or no longer: a process that ended, say. */
 export function isGone(error: unknown): boolean {
   return error instanceof SystemError && ["ENOENT", "ESRCH", "ENOTDIR"].includes(error.errnoName);
+}
+
+/** Whether a look at a path says either of these. */
+export function isOutOfSight(error: unknown): boolean {
+  return isGone(error) || isRefused(error);
 }
 
 /** Whether a look at a path was refused. */

@@ -3,7 +3,7 @@
  * container can see to it that it is one of its own.
  */
 import { readProcFile } from "./files.ts";
-import { SystemError } from "./libc.ts";
+import { errno, unless } from "../base/unless.ts";
 
 export interface ProcessIdentity {
   pid: number;
@@ -26,13 +26,8 @@ export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): bo
 
 /** When a process started, in clock ticks since boot; undefined when none runs by that number. */
 export function startTimeOf(pid: number): number | undefined {
-  let stat: string;
-  try {
-    stat = readProcFile(`/proc/${pid}/stat`);
-  } catch (error) {
-    if (error instanceof SystemError && ["ENOENT", "ESRCH"].includes(error.errnoName)) return;
-    throw error;
-  }
+  const stat = unless(errno("ENOENT", "ESRCH"), () => readProcFile(`/proc/${pid}/stat`));
+  if (stat === undefined) return undefined;
   const { state, startTime } = parseStat(stat);
   return state === "Z" || state === "X" ? undefined : startTime;
 }

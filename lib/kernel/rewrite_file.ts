@@ -4,7 +4,7 @@
  */
 import { basename, dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { errnoName, withFile } from "../base/file_error.ts";
+import { withFile } from "../base/file_error.ts";
 import { makeFile, replaceIn, setMode, sync } from "./atomic_file.ts";
 import {
   type Handle,
@@ -18,6 +18,7 @@ import {
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { stateOf } from "./proc.ts";
 import { openWithoutLinks } from "./other_root.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
@@ -97,11 +98,7 @@ function holds(file: Handle, bytes: Uint8Array, isBeginning: boolean): boolean {
 const WORKPLACE = ".mesos-cni.new";
 
 function openWorkplace(dir: Handle, path: string): Handle {
-  try {
-    makeDirectoryAt(dir, WORKPLACE, 0o700, path);
-  } catch (error) {
-    if (errnoName(error) !== "EEXIST") throw error;
-  }
+  unless(errno("EEXIST"), () => makeDirectoryAt(dir, WORKPLACE, 0o700, path));
   return openAt(dir, WORKPLACE, O_DIRECTORY | O_NOFOLLOW, path);
 }
 

@@ -33,7 +33,7 @@ export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
-export const SO_ERROR = 4;
+const SO_ERROR = 4;
 
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
@@ -58,6 +58,16 @@ export function socketAddress(address: string, port: number): Uint8Array<ArrayBu
   view.setUint16(2, port);
   new Uint8Array(view.buffer).set(bytes, isV4 ? 4 : 8);
   return new Uint8Array(view.buffer);
+}
+
+/** An option of SOL_SOCKET as numbers of 32 bits. @throws {SystemError} */
+export function socketOption(fd: number, option: number, numbers = 1): Int32Array {
+  const value = new Int32Array(numbers);
+  const size = new Uint8Array(new Uint32Array([value.byteLength]).buffer);
+  const bytes = new Uint8Array(value.buffer);
+  const read = libc().getsockopt(fd, SOL_SOCKET, option, bytes, size);
+  check(read, `read option ${option} of a socket`);
+  return value;
 }
 
 /** tcp(7): bytes that were sent and are not acknowledged. */
@@ -213,19 +223,7 @@ export class Socket extends Handle {
 
   /** The error that waits on the socket (SO_ERROR), which this takes off it; 0 for none. */
   takeError(): number {
-    const value = new Int32Array(1);
-    const size = new Uint32Array([4]);
-    check(
-      libc().getsockopt(
-        this.fd,
-        SOL_SOCKET,
-        SO_ERROR,
-        new Uint8Array(value.buffer),
-        new Uint8Array(size.buffer),
-      ),
-      "read the error of a socket",
-    );
-    return value[0]!;
+    return socketOption(this.fd, SO_ERROR)[0]!;
   }
 
   /** Of TCP, bytes that were sent and that the other end has not acknowledged. @throws {SystemError} */

@@ -6,13 +6,13 @@ import { OperatorError } from "../base/error.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle, setInherited } from "./files.ts";
 import { EPOLLIN, EPOLLOUT, Poller } from "./poller.ts";
-import { SOCK_DGRAM, SOCK_STREAM, Socket, SOL_SOCKET } from "./socket.ts";
+import { SOCK_DGRAM, SOCK_STREAM, Socket, socketOption } from "./socket.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
@@ -31,8 +31,6 @@ const O_NONBLOCK = 0o4000;
 const SHUT_WR = 1;
 const SHUT_RDWR = 2;
 const EAGAIN = 11;
-const ECONNREFUSED = 111;
-const ENOENT = 2;
 /** What may go wrong with one connection that is just coming, and says nothing of the next. */
 const PASSING = ["EAGAIN", "EINTR", "ECONNABORTED"];
 /** The kernel's own limit (net.core.somaxconn) is lower: a full queue refuses callers. */
@@ -73,15 +71,11 @@ export function sendDatagram(path: string, text: string): void {
 /** Whether somebody listens at a path. @throws {SystemError} */
 export function isListening(path: string): boolean {
   using socket = Socket.open(AF_UNIX, SOCK_STREAM, 0);
-  try {
-    socket.connect(unixAddress(path), path);
+  return unless(errno("ECONNREFUSED", "ENOENT"), () => {
+    // Its queue may be full.
+    unless(errno("EAGAIN"), () => socket.connect(unixAddress(path), path));
     return true;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    if (error.errno === EAGAIN) return true; // its queue is full
-    if (error.errno === ECONNREFUSED || error.errno === ENOENT) return false;
-    throw error;
-  }
+  }) ?? false;
 }
 
 /** A socket that takes connections. */
@@ -109,7 +103,7 @@ export class UnixListener extends Handle {
    */
   static adopt(fd: number): UnixListener {
     const listener = new UnixListener(fd);
-    if (option(fd, SO_DOMAIN) !== AF_UNIX || option(fd, SO_ACCEPTCONN) !== 1) {
+    if (socketOption(fd, SO_DOMAIN)[0] !== AF_UNIX || socketOption(fd, SO_ACCEPTCONN)[0] !== 1) {
       throw new OperatorError("bad_socket", `descriptor ${fd} is no listening unix socket`);
     }
     setInherited(listener, false);
@@ -142,21 +136,9 @@ export class UnixListener extends Handle {
 /** One connection. */
 export class UnixStream extends Handle {
   /** The process at the other end, as the kernel knows it. */
-  peer(): { pid: number; uid: number; gid: number } {
-    const ucred = new Int32Array(3);
-    const size = new Uint32Array([ucred.byteLength]);
-    check(
-      libc().getsockopt(
-        this.fd,
-        SOL_SOCKET,
-        SO_PEERCRED,
-        new Uint8Array(ucred.buffer),
-        new Uint8Array(size.buffer),
-      ),
-      "ask who is at the other end of a socket",
-    );
-    const [pid, uid, gid] = [...ucred] as [number, number, number];
-    return { pid, uid: uid >>> 0, gid: gid >>> 0 };
+  peer(): { pid: number; uid: number } {
+    const [pid, uid] = socketOption(this.fd, SO_PEERCRED, 3); // struct ucred
+    return { pid: pid!, uid: uid! >>> 0 };
   }
 
   /** Reads what is there, or waits for it. @returns the bytes read; 0 at the end */
@@ -191,20 +173,4 @@ export class UnixStream extends Handle {
   abort(): void {
     libc().shutdown(this.fd, SHUT_RDWR);
   }
-}
-
-function option(fd: number, name: number): number {
-  const value = new Int32Array(1);
-  const size = new Uint32Array([4]);
-  check(
-    libc().getsockopt(
-      fd,
-      SOL_SOCKET,
-      name,
-      new Uint8Array(value.buffer),
-      new Uint8Array(size.buffer),
-    ),
-    `ask what descriptor ${fd} is`,
-  );
-  return value[0]!;
 }

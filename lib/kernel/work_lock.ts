@@ -11,10 +11,10 @@ import { dirname } from "@std/path";
 import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { O_WRONLY, open, write } from "./files.ts";
-import { SystemError } from "./libc.ts";
 import { inodeOf } from "./proc.ts";
 import { FileLock, trying } from "./lock.ts";
 import { identify, isRunning, type ProcessIdentity, uptime } from "./process_identity.ts";
+import { unlessRefused } from "../base/unless.ts";
 
 /**
  * How long, in ms since its start, a program may be at work of which is not known who it is, since its
@@ -86,13 +86,11 @@ export class WorkLock implements Disposable {
 
   #write(starting?: number): void {
     const account: Account = { pids: pidNamespace(), workers: this.#workers.slice(-3), starting };
-    try {
+    // Removal goes on without room on the disk: then the lock is not given up while anyone has it.
+    unlessRefused(() => {
       using file = open(this.lock.handle.path, O_WRONLY);
       write(file, JSON.stringify(account).padEnd(ACCOUNT_BYTES), this.path);
-    } catch (error) {
-      // Removal goes on without room on the disk: then the lock is not given up while anyone has it.
-      if (!(error instanceof SystemError)) throw error;
-    }
+    });
   }
 
   /** Removes the lock's file too, for a lock that nobody will need again. */

@@ -1,6 +1,6 @@
 /** The addresses in a plugin's `ipam`: ranges to allocate from, fixed addresses, routes. */
 import type { Node } from "jsonc-parser";
-import { type Address, parseAddress, parsePrefix, type Prefix } from "../base/prefix.ts";
+import { type Address, parseAddress, parsePrefix, type Prefix, type Span } from "../base/prefix.ts";
 import type { PluginNode } from "./document.ts";
 import { field, isTrue, items, text } from "./tree.ts";
 
@@ -140,13 +140,13 @@ function prefix(object: Node, key: string): Field<Prefix> | undefined {
 }
 
 /** What host-local makes of a range: the addresses it may give away. */
-export function bounds(range: RangeNode): { first: bigint; last: bigint } | undefined {
+export function bounds(range: RangeNode): Span | undefined {
   const subnet = range.subnet?.value;
   if (!subnet) return undefined;
   // Without bounds: from the first host to the last, which in IPv4 is before the broadcast address.
   const first = range.start?.value?.value ?? subnet.first + 1n;
   const last = range.end?.value?.value ?? (subnet.family === 4 ? subnet.last - 1n : subnet.last);
-  return { first, last };
+  return { family: subnet.family, first, last };
 }
 
 /** The gateway of a range: host-local takes the first host if none is given. */

@@ -7,10 +7,8 @@ import { probeKind } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { askTool, findTool } from "../program/tool.ts";
 import { isThisProgram } from "../cni/locate.ts";
-import { processPlugin } from "../cni/process.ts";
-import { messageOf } from "../base/error.ts";
+import { versionsOf } from "../cni/spoken_versions.ts";
 import { statOf } from "../base/exists.ts";
-import { log } from "../base/log.ts";
 import { parsePrefix, type Prefix } from "../base/prefix.ts";
 
 export interface Device {
@@ -22,86 +20,55 @@ export interface Device {
   addresses: Prefix[];
 }
 
-export interface Machine {
-  devices(): readonly Device[];
-  /** The main table's routes but for default ones. */
-  routes(): readonly { prefix: Prefix; device: string }[];
-  hasDefaultRoute(): boolean;
-  /** Such as `1.8.9`; undefined if there is no iptables. */
-  iptablesVersion(): string | undefined;
-  hasCommentMatch(): boolean;
-  /** Whether the nat table has a chain of this name; undefined if only root is told. */
-  hasNatChain(name: string): boolean | undefined;
-  /** Whether a new network has the file below /proc/sys; undefined if that can't be found out. */
-  hasSysctl(path: string): boolean | undefined;
-  /** Whether the kernel can make links of this kind; undefined if that can't be found out. */
-  canMake(kind: string): boolean | undefined;
-  /** The versions that a plugin says it speaks; undefined if it didn't answer. */
-  pluginVersions(file: string): readonly string[] | undefined;
-  /** Whether a plugin's file is this very program. */
-  isThisProgram(file: string): boolean;
-  /** The type and permission bits of a file; undefined if there is none. */
-  mode(path: string): number | undefined;
-}
-
-/** How long a plugin may take to tell its versions. */
-const PLUGIN_TIMEOUT_MS = 5000;
+export type Machine = Awaited<ReturnType<typeof probe>>;
 
 /**
  * Asks this machine. The plugins are asked here and now, all at once.
  *
  * @param plugins files of the plugins that the configs name
  */
-export async function probe(plugins: readonly string[]): Promise<Machine> {
+export async function probe(plugins: readonly string[]) {
+  const environment = { path: variable("PATH") ?? "", searchPath: "" };
   const versions = new Map(
-    await Promise.all(plugins.map(async (file) => [file, await versionsOf(file)] as const)),
+    await Promise.all(
+      plugins.map(async (file) => [file, await versionsOf(file, environment)] as const),
+    ),
   );
-  const devices = once(readDevices);
   const routes = once(readRoutes);
   const kinds = new Map<string, boolean | undefined>();
   return {
-    devices,
+    devices: once(readDevices),
+    /** The main table's routes but for default ones. */
     routes: () => routes().routes,
     hasDefaultRoute: () => routes().hasDefault,
+    /** Such as `1.8.9`; undefined if there is no iptables. */
     iptablesVersion: once(() =>
       /v(\d+(\.\d+)+)/.exec(run("iptables", "--version")?.text ?? "")?.[1]
     ),
     hasCommentMatch: once(() => run("iptables", "-m", "comment", "--help")?.code === 0),
-    // 1: there is none of that name; 4: this user may not ask.
-    hasNatChain: (name) =>
-      ({ 0: true, 1: false })[run("iptables", "-w", "-t", "nat", "-n", "-L", name)?.code ?? 4],
-    hasSysctl: (path) =>
+    /** Whether the nat table has a chain of this name; undefined if only root is told. */
+    hasNatChain(name: string): boolean | undefined {
+      const { code = 4 } = run("iptables", "-w", "-t", "nat", "-n", "-L", name) ?? {};
+      // 1: there is none of that name; 4: this user may not ask.
+      return ({ 0: true, 1: false })[code];
+    },
+    /** Whether a new network has the file below /proc/sys; undefined if that can't be found out. */
+    hasSysctl: (path: string) =>
       inNewNetwork(() => {
         using _ = open(`/proc/sys/${path}`, O_PATH);
       }, "ENOENT"),
-    canMake(kind) {
+    /** Whether the kernel can make links of this kind; undefined if that can't be found out. */
+    canMake(kind: string): boolean | undefined {
       if (!kinds.has(kind)) kinds.set(kind, canMake(kind));
       return kinds.get(kind);
     },
-    pluginVersions: (file) => versions.get(file),
+    /** The versions that a plugin says it speaks; undefined if it didn't answer. */
+    pluginVersions: (file: string) => versions.get(file),
+    /** Whether a plugin's file is this very program. */
     isThisProgram,
-    mode: (path) => statOf(path)?.mode ?? undefined,
+    /** The type and permission bits of a file; undefined if there is none. */
+    mode: (path: string) => statOf(path)?.mode ?? undefined,
   };
-}
-
-async function versionsOf(file: string): Promise<string[] | undefined> {
-  try {
-    const answer = await processPlugin(file, { timeoutMs: PLUGIN_TIMEOUT_MS })({
-      command: "VERSION",
-      containerId: "",
-      ifName: "",
-      path: variable("PATH") ?? "",
-      searchPath: "",
-      config: { cniVersion: "1.0.0" },
-    });
-    const { supportedVersions } = answer ?? {};
-    if (!Array.isArray(supportedVersions)) return undefined;
-    return supportedVersions.filter((version) => typeof version === "string");
-  } catch (error) {
-    // A plugin need not answer VERSION, and one that can't be executed is another rule's.
-    log.info("plugin did not tell its versions", { file, error: messageOf(error) });
-    return undefined;
-  }
 }
 
 function readDevices(): Device[] {

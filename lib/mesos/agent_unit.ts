@@ -3,10 +3,10 @@
  * Unit files are read as systemd.unit(5) and systemd.service(5) describe them, as far as flags
  * depend on them: continued lines, drop-ins, quotes, `Environment=` and `EnvironmentFile=`.
  */
-import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { flagsOfCommandLine, flagsOfEnvironment } from "./running_agent.ts";
+import { unlessRefused } from "../base/unless.ts";
 
 export interface AgentUnit {
   /** The path of the unit's file. */
@@ -51,12 +51,7 @@ function dropIns(name: string): string[] {
 
 /** What can't be read says nothing of the agent; whoever starts it is told by systemd. */
 function readable(path: string): string {
-  try {
-    return readTextFile(path, LONGEST);
-  } catch (error) {
-    if (error instanceof OperatorError) return "";
-    throw error;
-  }
+  return unlessRefused(() => readTextFile(path, LONGEST)) ?? "";
 }
 
 /** @param text the unit with its drop-ins, in the order in which they count */

@@ -2,7 +2,7 @@
 import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, view } from "./message.ts";
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, structure } from "./message.ts";
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -39,11 +39,12 @@ export function deleteAddress(index: number, name: string, address: InterfaceAdd
 }
 
 function parts(index: number, { bytes, prefixLength }: InterfaceAddress): Uint8Array[] {
-  const header = new Uint8Array(IFADDRMSG_BYTES);
-  header[0] = addressFamilyOf(bytes);
-  header[1] = prefixLength;
-  view(header).setUint32(4, index, true);
-  return [header, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+  const family = addressFamilyOf(bytes);
+  return [
+    structure(IFADDRMSG_BYTES, [0, family, 1], [1, prefixLength, 1], [4, index, 4]),
+    attribute(IFA_LOCAL, bytes),
+    attribute(IFA_ADDRESS, bytes),
+  ];
 }
 
 /** The last address of an IPv4 network that is large enough to have one (RFC 3021). */

@@ -1,7 +1,6 @@
 /** Settings of the ports of a bridge, and their VLANs (linux/if_bridge.h, linux/if_link.h). */
 import type { Change } from "./change.ts";
-import { attribute, nested, u16, u8, view } from "./message.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+import { attribute, nested, structure, u16, u8 } from "./message.ts";
 
 const RTM_DELLINK = 17;
 const RTM_SETLINK = 19;
@@ -60,9 +59,6 @@ export function deletePortVlan(index: number, id: number): Change {
 }
 
 function vlanChange(type: number, index: number, id: number, flags: number, what: string): Change {
-  const info = new Uint8Array(4);
-  view(info).setUint16(0, flags, true);
-  view(info).setUint16(2, id, true);
   return {
     type,
     flags: 0,
@@ -70,7 +66,7 @@ function vlanChange(type: number, index: number, id: number, flags: number, what
       header(index),
       nested(IFLA_AF_SPEC, [
         attribute(IFLA_BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
-        attribute(IFLA_BRIDGE_VLAN_INFO, info),
+        attribute(IFLA_BRIDGE_VLAN_INFO, structure(4, [0, flags, 2], [2, id, 2])),
       ]),
     ],
     what,
@@ -78,20 +74,5 @@ function vlanChange(type: number, index: number, id: number, flags: number, what
 }
 
 function header(index: number): Uint8Array {
-  const bytes = new Uint8Array(IFINFOMSG_BYTES);
-  bytes[0] = AF_BRIDGE;
-  view(bytes).setInt32(4, index, true);
-  return bytes;
-}
-
-/**
- * Lets a bridge send frames back by the port that they came in by (`hairpin on` of `bridge link`).
- *
- * @param index of the interface that is the port
- * @throws {SystemError} `EINVAL` or `EOPNOTSUPP` if it is no port of a bridge
- */
-export function setHairpin(index: number): void {
-  using socket = new NetlinkSocket(NETLINK_ROUTE);
-  const { type, flags, parts } = setPort(index, { hairpin: true });
-  socket.request(type, flags, parts, `set hairpin mode of interface ${index}`);
+  return structure(IFINFOMSG_BYTES, [0, AF_BRIDGE, 1], [4, index, 4]);
 }

@@ -1,8 +1,18 @@
 /** The ports of bridges as they are, and which port a bridge sends a frame to (linux/if_link.h, linux/neighbour.h). */
-import { attribute, eachAttribute, type Message, opened, u32, view } from "./message.ts";
-import { SystemError } from "../kernel/libc.ts";
+import {
+  attribute,
+  eachAttribute,
+  type Message,
+  opened,
+  structure,
+  u16,
+  u32,
+  view,
+} from "./message.ts";
 import { hexPairs } from "./link.ts";
+import { macBytes } from "./link_changes.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+import { errno, unless } from "../base/unless.ts";
 
 const RTM_GETLINK = 18;
 const RTM_GETNEIGH = 30;
@@ -12,6 +22,8 @@ const NDMSG_BYTES = 12;
 const IFLA_MASTER = 10, IFLA_PROTINFO = 12;
 const NDA_LLADDR = 2, NDA_VLAN = 5, NDA_MASTER = 9;
 const NUD_PERMANENT = 0x80, NUD_NOARP = 0x40;
+
+const OF_BRIDGES = structure(IFINFOMSG_BYTES, [0, AF_BRIDGE, 1]);
 
 const STATES = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
 
@@ -36,9 +48,7 @@ export interface BridgePort {
 /** @throws {SystemError} */
 export function bridgePorts(netns?: string): BridgePort[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  const header = new Uint8Array(IFINFOMSG_BYTES);
-  header[0] = AF_BRIDGE;
-  return socket.dump(RTM_GETLINK, [header], "list ports of bridges", decodePort);
+  return socket.dump(RTM_GETLINK, [OF_BRIDGES], "list ports of bridges", decodePort);
 }
 
 /** Decodes RTM_NEWLINK of the family AF_BRIDGE; undefined for the bridge itself. */
@@ -90,22 +100,20 @@ export function bridgeEntries(
   vlans: readonly number[] = [],
 ): ForwardingEntry[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE);
-  const bytes = new Uint8Array(mac.split(":").map((pair) => parseInt(pair, 16)));
-  const header = new Uint8Array(NDMSG_BYTES);
-  header[0] = AF_BRIDGE;
   return [undefined, ...vlans].flatMap((vlan) => {
-    const id = vlan === undefined
-      ? []
-      : [attribute(NDA_VLAN, new Uint8Array([vlan & 0xff, vlan >> 8]))];
-    const parts = [header, attribute(NDA_LLADDR, bytes), attribute(NDA_MASTER, u32(bridge)), ...id];
-    try {
-      return socket.request(RTM_GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
-        decodeForwarding(message) ?? []
-      );
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "ENOENT") return [];
-      throw error;
-    }
+    const parts = [
+      structure(NDMSG_BYTES, [0, AF_BRIDGE, 1]),
+      attribute(NDA_LLADDR, macBytes(mac)),
+      attribute(NDA_MASTER, u32(bridge)),
+      ...vlan === undefined ? [] : [attribute(NDA_VLAN, u16(vlan))],
+    ];
+    return unless(
+      errno("ENOENT"),
+      () =>
+        socket.request(RTM_GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
+          decodeForwarding(message) ?? []
+        ),
+    ) ?? [];
   });
 }
 
@@ -150,11 +158,9 @@ export function bridgeVlans(
   });
   const ports = new Map<number, PortVlan[]>();
   if (filtering.size === 0) return { filtering, ports };
-  const header = new Uint8Array(IFINFOMSG_BYTES);
-  header[0] = AF_BRIDGE;
   socket.dump(
     RTM_GETLINK,
-    [header, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
+    [OF_BRIDGES, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
     "list VLANs",
     (message) => {
       const { index, vlans } = decodePortVlans(message);

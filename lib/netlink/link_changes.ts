@@ -2,7 +2,17 @@
 import { cString } from "../kernel/libc.ts";
 import type { Handle } from "../kernel/files.ts";
 import type { Change } from "./change.ts";
-import { attribute, nested, NLM_F_CREATE, NLM_F_EXCL, u16, u32, u8, view } from "./message.ts";
+import {
+  attribute,
+  joined,
+  nested,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  structure,
+  u16,
+  u32,
+  u8,
+} from "./message.ts";
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -147,14 +157,14 @@ export function deleteLink(index: number, name: string): Change {
 
 /** struct ifinfomsg, whose change mask names the flags that count. */
 function header(index: number, { up, promiscuous, allMulticast }: LinkSettings): Uint8Array {
-  const bytes = new Uint8Array(IFINFOMSG_BYTES);
   const wanted = [[IFF_UP, up], [IFF_PROMISC, promiscuous], [IFF_ALLMULTI, allMulticast]] as const;
   const sum = (choose: (on: boolean) => boolean) =>
     wanted.reduce((bits, [bit, on]) => on !== undefined && choose(on) ? bits | bit : bits, 0);
-  view(bytes).setInt32(4, index, true);
-  view(bytes).setUint32(8, sum((on) => on), true);
-  view(bytes).setUint32(12, sum(() => true), true);
-  return bytes;
+  return structure(IFINFOMSG_BYTES, [4, index, 4], [8, sum((on) => on), 4], [
+    12,
+    sum(() => true),
+    4,
+  ]);
 }
 
 function settings(link: LinkSettings): Uint8Array[] {
@@ -209,16 +219,4 @@ function dataParts(kind: LinkKind): Uint8Array[] {
 /** The bytes of hexadecimal pairs. */
 export function macBytes(mac: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(mac.split(/[:-]/).map((pair) => parseInt(pair, 16)));
-}
-
-/** Parts one after the other, each padded to four bytes. */
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const padded = parts.map((part) => (part.length + 3) & ~3);
-  const bytes = new Uint8Array(padded.reduce((sum, length) => sum + length, 0));
-  let offset = 0;
-  parts.forEach((part, i) => {
-    bytes.set(part, offset);
-    offset += padded[i]!;
-  });
-  return bytes;
 }

@@ -31,25 +31,45 @@ export interface Message {
   body: Uint8Array;
 }
 
-/** Writes a message: header, then the parts one after another, each padded to four bytes. */
+/** Writes a message: header, then the parts. */
 export function encodeMessage(
   type: number,
   flags: number,
   sequence: number,
   parts: readonly Uint8Array[],
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEADER_BYTES + parts.reduce((sum, part) => sum + padded(part), 0));
-  let offset = HEADER_BYTES;
+  const header = structure(HEADER_BYTES, [4, type, 2], [6, flags, 2], [8, sequence, 4]);
+  const bytes = joined([header, ...parts]);
+  view(bytes).setUint32(0, bytes.length, true);
+  return bytes;
+}
+
+/** Parts one after another, each padded to four bytes. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + align(part.length), 0));
+  let offset = 0;
   for (const part of parts) {
     bytes.set(part, offset);
-    offset += padded(part);
+    offset += align(part.length);
   }
-  const header = new DataView(bytes.buffer);
-  header.setUint32(0, bytes.length, true);
-  header.setUint16(4, type, true);
-  header.setUint16(6, flags, true);
-  header.setUint32(8, sequence, true);
   return bytes;
+}
+
+/**
+ * A structure of C, as messages begin with one.
+ *
+ * @param fields that are not zero: where they begin, and how many bytes they have
+ */
+export function structure(
+  bytes: number,
+  ...fields: (readonly [offset: number, value: number, bytes: 1 | 2 | 4])[]
+): Uint8Array<ArrayBuffer> {
+  const written = new Uint8Array(bytes);
+  for (const [offset, value, width] of fields) {
+    // Little-endian: the kernel's own order on every machine that this program is built for.
+    for (let i = 0; i < width; i++) written[offset + i] = value >>> 8 * i;
+  }
+  return written;
 }
 
 /** What is said of an answer that is not as its protocol has it. */
@@ -99,13 +119,7 @@ export function attribute(type: number, value: Uint8Array): Uint8Array {
 
 /** Writes an attribute that holds others. */
 export function nested(type: number, parts: readonly Uint8Array[]): Uint8Array {
-  const value = new Uint8Array(parts.reduce((sum, part) => sum + padded(part), 0));
-  let offset = 0;
-  for (const part of parts) {
-    value.set(part, offset);
-    offset += padded(part);
-  }
-  return attribute(type | NESTED, value);
+  return attribute(type | NESTED, joined(parts));
 }
 
 /**
@@ -206,22 +220,9 @@ export function* eachAttribute(bytes: Uint8Array): Generator<[type: number, valu
   }
 }
 
-/** Little-endian: the kernel's own order on every machine that this program is built for. */
-export function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  view(bytes).setUint32(0, value, true);
-  return bytes;
-}
-
-export function u16(value: number): Uint8Array {
-  const bytes = new Uint8Array(2);
-  view(bytes).setUint16(0, value, true);
-  return bytes;
-}
-
-export function u8(value: number): Uint8Array {
-  return new Uint8Array([value]);
-}
+export const u32 = (value: number) => structure(4, [0, value, 4]);
+export const u16 = (value: number) => structure(2, [0, value, 2]);
+export const u8 = (value: number) => structure(1, [0, value, 1]);
 
 export function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -229,8 +230,4 @@ export function view(bytes: Uint8Array): DataView {
 
 function align(length: number): number {
   return (length + 3) & ~3;
-}
-
-function padded(part: Uint8Array): number {
-  return align(part.length);
 }

@@ -1,12 +1,12 @@
 /** Links, addresses, routes and neighbours of any network namespace, over rtnetlink(7). */
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { cString, SystemError } from "../kernel/libc.ts";
+import { cString } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
 import type { Change } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
 import { setLink } from "./link_changes.ts";
-import { attribute, type Attributes, type Message, opened, u32, view } from "./message.ts";
+import { attribute, type Attributes, type Message, opened, structure, u32 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import {
   decodeRoute,
@@ -18,8 +18,9 @@ import {
   routeQuestion,
   type Rule,
 } from "./route.ts";
-import { decodeTokenBucket, disciplinesOf, type TokenBucket } from "./traffic_changes.ts";
+import { decodeTokenBucket, header as trafficHeader, type TokenBucket } from "./traffic_changes.ts";
 import { NETLINK_GET_STRICT_CHK, NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+import { errno, unless } from "../base/unless.ts";
 
 export type { Address, Change, Link, Neighbour, Route, Rule };
 export type { LinkStatistics } from "./link.ts";
@@ -112,8 +113,7 @@ export class Netlink implements Disposable {
 
   /** The interface of an index; undefined when there is none (any more). @throws {SystemError} */
   linkAt(index: number): Link | undefined {
-    const header = new Uint8Array(16);
-    view(header).setInt32(4, index, true);
+    const header = structure(16, [4, index, 4]);
     const message = this.#unlessGone(RTM_GETLINK, [header], `read the link of index ${index}`);
     return message && decodeLink(message);
   }
@@ -127,9 +127,7 @@ export class Netlink implements Disposable {
    */
   statisticsOf(index: number): LinkStatistics | undefined {
     // struct if_stats_msg: family, padding, index, mask of what is wanted.
-    const header = new Uint8Array(12);
-    view(header).setUint32(4, index, true);
-    view(header).setUint32(8, 1 << (IFLA_STATS_LINK_64 - 1), true);
+    const header = structure(12, [4, index, 4], [8, 1 << (IFLA_STATS_LINK_64 - 1), 4]);
     const what = `read the statistics of the link of index ${index}`;
     const message = this.#unlessGone(RTM_GETSTATS, [header], what);
     return message &&
@@ -137,12 +135,7 @@ export class Netlink implements Disposable {
   }
 
   #unlessGone(type: number, parts: readonly Uint8Array[], what: string): Message | undefined {
-    try {
-      return this.#socket.request(type, 0, parts, what)[0];
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "ENODEV") return undefined;
-      throw error;
-    }
+    return unless(errno("ENODEV"), () => this.#socket.request(type, 0, parts, what)[0]);
   }
 
   /** Makes a change. @throws {SystemError} with the kernel's reason */
@@ -179,8 +172,7 @@ export class Netlink implements Disposable {
     // Without strict checking (Linux 4.20), a dump's header is ignored.
     if (!this.#strict) this.#socket.setOption(NETLINK_GET_STRICT_CHK, 1);
     this.#strict = true;
-    const header = new Uint8Array(8);
-    view(header).setUint32(4, index, true);
+    const header = structure(8, [4, index, 4]);
     return this.#socket.dump(RTM_GETADDR, [header], "list addresses", decodeAddress)
       .filter(({ link }) => link === index);
   }
@@ -227,18 +219,16 @@ export class Netlink implements Disposable {
     // Each by itself: of no family, the kernel lists the forwarding tables of all bridges as well, which
     // a neighbour can fill with hundreds of thousands of entries.
     return [AF_INET, AF_INET6].flatMap((family) => {
-      const header = new Uint8Array(12);
-      header[0] = family;
+      const header = structure(12, [0, family, 1]);
       return this.#socket.dump(RTM_GETNEIGH, [header], "list neighbours", decodeNeighbour);
     });
   }
 
   /** The token bucket that limits what leaves by an interface. @throws {SystemError} */
   tokenBucketOf(index: number): TokenBucket | undefined {
-    const header = disciplinesOf(index);
     return this.#socket.dump(
       RTM_GETQDISC,
-      [header],
+      [trafficHeader(index, 0, 0)],
       "list queueing disciplines",
       ({ body }) => decodeTokenBucket(body),
     ).find(({ link }) => link === index)?.bucket;

@@ -9,6 +9,7 @@ import {
   malformed,
   type Message,
   opened,
+  structure,
   u32,
   view,
 } from "./message.ts";
@@ -176,18 +177,19 @@ export function routeQuestion(
   flow?: Flow,
 ): Uint8Array[] {
   const bytes = addressBytes(destination);
-  const header = new Uint8Array(RTMSG_BYTES);
-  header[0] = addressFamilyOf(destination);
-  header[1] = bytes.length * 8;
-  const parts = [header, attribute(RTA_DST, bytes)];
-  if (from) {
-    header[2] = bytes.length * 8;
-    parts.push(
-      attribute(RTA_SRC, addressBytes(from.source)),
-      attribute(RTA_IIF, u32(from.inputLink)),
-    );
-  }
-  return flow ? [...parts, ...flowAttributes(flow)] : parts;
+  const bits = bytes.length * 8;
+  const family = addressFamilyOf(destination);
+  return [
+    structure(RTMSG_BYTES, [0, family, 1], [1, bits, 1], [2, from ? bits : 0, 1]),
+    attribute(RTA_DST, bytes),
+    ...from
+      ? [
+        attribute(RTA_SRC, addressBytes(from.source)),
+        attribute(RTA_IIF, u32(from.inputLink)),
+      ]
+      : [],
+    ...flow ? flowAttributes(flow) : [],
+  ];
 }
 
 /** What asks for the entry of a table that matches: see `Netlink.routeEntryTo`. */

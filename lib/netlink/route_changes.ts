@@ -8,6 +8,7 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REPLACE,
+  structure,
   u32,
 } from "./message.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
@@ -139,15 +140,16 @@ function listedParts(
 function parts(route: NewRoute, protocol: number): Uint8Array[] {
   const { destination: { bytes, prefixLength }, gateway, source, priority } = route;
   const table = route.table || RT_TABLE_MAIN;
-  const header = new Uint8Array(RTMSG_BYTES);
-  header[0] = addressFamilyOf(bytes);
-  header[1] = prefixLength;
-  header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
-  header[5] = route.protocol ?? protocol;
-  header[6] = route.scope ?? RT_SCOPE_UNIVERSE;
-  header[7] = protocol === 0 ? 0 : RTN_UNICAST;
   return [
-    header,
+    structure(
+      RTMSG_BYTES,
+      [0, addressFamilyOf(bytes), 1],
+      [1, prefixLength, 1],
+      [4, table < 256 ? table : RT_TABLE_UNSPEC, 1],
+      [5, route.protocol ?? protocol, 1],
+      [6, route.scope ?? RT_SCOPE_UNIVERSE, 1],
+      [7, protocol === 0 ? 0 : RTN_UNICAST, 1],
+    ),
     attribute(RTA_DST, bytes),
     ...gateway ? [attribute(RTA_GATEWAY, gateway)] : [],
     ...source ? [attribute(RTA_PREFSRC, source)] : [],

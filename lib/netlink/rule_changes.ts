@@ -3,7 +3,7 @@ import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, u32 } from "./message.ts";
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, structure, u32 } from "./message.ts";
 
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
@@ -47,13 +47,15 @@ export function deleteSourceRule(rule: SourceRule): Change {
 }
 
 function parts({ source, table, priority }: SourceRule): Uint8Array[] {
-  const header = new Uint8Array(RULE_BYTES); // struct fib_rule_hdr
-  header[0] = addressFamilyOf(source.bytes);
-  header[2] = source.prefixLength;
-  header[4] = table < 256 ? table : 0;
-  header[7] = FR_ACT_TO_TBL;
   return [
-    header,
+    // struct fib_rule_hdr
+    structure(
+      RULE_BYTES,
+      [0, addressFamilyOf(source.bytes), 1],
+      [2, source.prefixLength, 1],
+      [4, table < 256 ? table : 0, 1],
+      [7, FR_ACT_TO_TBL, 1],
+    ),
     attribute(FRA_SRC, source.bytes),
     ...table < 256 ? [] : [attribute(FRA_TABLE, u32(table))],
     ...priority === undefined ? [] : [attribute(FRA_PRIORITY, u32(priority))],

@@ -1,6 +1,6 @@
 /** Sockets of this network namespace (sock_diag(7), linux/inet_diag.h). */
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
-import { addressOf, Attributes, fixedPart, type Message, view } from "./message.ts";
+import { addressOf, Attributes, fixedPart, type Message, structure } from "./message.ts";
 import { NETLINK_SOCK_DIAG, NetlinkSocket } from "./socket.ts";
 
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -44,17 +44,16 @@ export function listeners(
 ): Listener[] {
   using socket = new NetlinkSocket(NETLINK_SOCK_DIAG, netns);
   return [AF_INET, AF_INET6].flatMap((family) => {
-    const request = new Uint8Array(REQUEST_BYTES);
-    request[0] = family;
-    request[1] = PROTOCOLS[protocol];
-    view(request).setUint32(4, 1 << (protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE), true);
-    view(request).setUint16(8, port);
-    return socket.dump(
-      SOCK_DIAG_BY_FAMILY,
-      [request],
-      "list sockets",
-      (message) => decodeListener(message, family, port),
+    const state = 1 << (protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE);
+    const request = structure(
+      REQUEST_BYTES,
+      [0, family, 1],
+      [1, PROTOCOLS[protocol], 1],
+      [4, state, 4],
+      [8, port << 8 | port >> 8, 2], // in network order
     );
+    const decode = (message: Message) => decodeListener(message, family, port);
+    return socket.dump(SOCK_DIAG_BY_FAMILY, [request], "list sockets", decode);
   });
 }
 

@@ -4,7 +4,16 @@
  */
 import { cString } from "../kernel/libc.ts";
 import type { Change } from "./change.ts";
-import { attribute, nested, NLM_F_CREATE, NLM_F_EXCL, opened, u32, view } from "./message.ts";
+import {
+  attribute,
+  nested,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  opened,
+  structure,
+  u32,
+  view,
+} from "./message.ts";
 
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
@@ -46,13 +55,8 @@ export interface TokenBucket {
 
 /** Limits what leaves by an interface. The kernel's `EEXIST`: it is limited already. */
 export function addTokenBucket(index: number, bucket: TokenBucket): Change {
-  const options = new Uint8Array(TBF_BYTES);
-  const isLarge = bucket.rate >= 1n << 32n;
-  const rate64 = new Uint8Array(8);
-  view(rate64).setBigUint64(0, bucket.rate, true);
-  view(options).setUint32(8, Number(bucket.rate & 0xffff_ffffn), true);
-  view(options).setUint32(24, bucket.limit, true);
-  view(options).setUint32(28, bucket.buffer, true);
+  const [low, high] = [Number(bucket.rate & 0xffff_ffffn), Number(bucket.rate >> 32n)];
+  const options = structure(TBF_BYTES, [8, low, 4], [24, bucket.limit, 4], [28, bucket.buffer, 4]);
   return {
     type: RTM_NEWQDISC,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -61,7 +65,7 @@ export function addTokenBucket(index: number, bucket: TokenBucket): Change {
       attribute(TCA_KIND, cString("tbf")),
       nested(TCA_OPTIONS, [
         attribute(TCA_TBF_PARMS, options),
-        ...isLarge ? [attribute(TCA_TBF_RATE64, rate64)] : [],
+        ...high > 0 ? [attribute(TCA_TBF_RATE64, structure(8, [0, low, 4], [4, high, 4]))] : [],
       ]),
     ],
     what: `limit what leaves by interface ${index}`,
@@ -103,9 +107,8 @@ export function addIngress(index: number): Change {
 
 /** Sends all that comes in by one interface out by another. */
 export function addRedirection(index: number, to: number): Change {
-  const selector = new Uint8Array(32); // struct tc_u32_sel with one key that all packets match
-  selector[0] = TC_U32_TERMINAL;
-  selector[2] = 1;
+  // struct tc_u32_sel with one key that all packets match
+  const selector = structure(32, [0, TC_U32_TERMINAL, 1], [2, 1, 1]);
   return {
     type: RTM_NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -124,10 +127,8 @@ export function addRedirection(index: number, to: number): Change {
 }
 
 function mirred(order: number, to: number, action: number): Uint8Array {
-  const options = new Uint8Array(28); // struct tc_mirred
-  view(options).setInt32(8, action, true);
-  view(options).setInt32(20, TCA_EGRESS_REDIR, true);
-  view(options).setUint32(24, to, true);
+  // struct tc_mirred
+  const options = structure(28, [8, action, 4], [20, TCA_EGRESS_REDIR, 4], [24, to, 4]);
   return nested(order, [
     attribute(TCA_ACT_KIND, cString("mirred")),
     nested(TCA_ACT_OPTIONS, [attribute(TCA_MIRRED_PARMS, options)]),
@@ -135,18 +136,8 @@ function mirred(order: number, to: number, action: number): Uint8Array {
 }
 
 /** struct tcmsg */
-function header(index: number, handle: number, parent: number, info = 0): Uint8Array {
-  const bytes = new Uint8Array(TCMSG_BYTES);
-  view(bytes).setInt32(4, index, true);
-  view(bytes).setUint32(8, handle, true);
-  view(bytes).setUint32(12, parent, true);
-  view(bytes).setUint32(16, info, true);
-  return bytes;
-}
-
-/** struct tcmsg for a list of an interface's disciplines. */
-export function disciplinesOf(index: number): Uint8Array {
-  return header(index, 0, 0);
+export function header(index: number, handle: number, parent: number, info = 0): Uint8Array {
+  return structure(TCMSG_BYTES, [4, index, 4], [8, handle, 4], [12, parent, 4], [16, info, 4]);
 }
 
 /** Decodes RTM_NEWQDISC: the index of the interface, and its token bucket if that is what it has. */

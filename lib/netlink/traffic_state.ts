@@ -1,6 +1,7 @@
 /** Queues and filters of traffic control, with what they dropped (linux/rtnetlink.h, linux/pkt_sched.h). */
-import { Attributes, eachAttribute, opened, view } from "./message.ts";
+import { Attributes, eachAttribute, opened, structure, view } from "./message.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
+import { header as trafficHeader } from "./traffic_changes.ts";
 
 const RTM_GETQDISC = 38;
 const RTM_GETTFILTER = 46;
@@ -85,9 +86,7 @@ export interface Filter {
 export function filters(link: number, netns?: string): Filter[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   return Object.entries(HOOKS).flatMap(([hook, parent]) => {
-    const header = new Uint8Array(TCMSG_BYTES);
-    view(header).setInt32(4, link, true);
-    view(header).setUint32(12, parent, true);
+    const header = trafficHeader(link, 0, parent);
     return socket.dump(RTM_GETTFILTER, [header], "list filters", ({ body }): Filter => {
       const [fixed, attributes] = opened(body, TCMSG_BYTES);
       const kind = attributes.text(TCA_KIND) ?? "?";
@@ -134,8 +133,7 @@ const IFLA_XDP_PROG_ID = 4;
 /** The number of the program of XDP at a link; undefined for none. @throws {SystemError} */
 export function xdpProgram(link: number, netns?: string): number | undefined {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  const header = new Uint8Array(IFINFOMSG_BYTES);
-  view(header).setInt32(4, link, true);
+  const header = structure(IFINFOMSG_BYTES, [4, link, 4]);
   const [answer] = socket.request(RTM_GETLINK, 0, [header], "read a link");
   return opened(answer!.body, IFINFOMSG_BYTES)[1].nested(IFLA_XDP).u32(IFLA_XDP_PROG_ID);
 }

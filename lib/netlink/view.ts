@@ -1,7 +1,7 @@
 /** A network namespace as it is now: everything that the kernel tells about it, read once. */
 import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { inNamespaces } from "../kernel/namespaces.ts";
+import { inNamespaces, type Synchronous } from "../kernel/namespaces.ts";
 import {
   type Address,
   type Flow,
@@ -11,6 +11,7 @@ import {
   type Route,
   type Rule,
 } from "./mod.ts";
+import { errno, unless, unlessRefused } from "../base/unless.ts";
 
 /** What readers ask of a namespace; each list is read when first asked for, and then stays as it is. */
 export abstract class Space {
@@ -141,12 +142,16 @@ export class NamespaceView extends Space implements Disposable {
     from?: { source: string; inputLink: number },
     flow?: Flow,
   ): Route | string {
-    return orErrno(() => this.netlink.routeTo(destination, from, flow));
+    try {
+      return this.netlink.routeTo(destination, from, flow);
+    } catch (error) {
+      if (error instanceof SystemError) return error.errnoName;
+      throw error;
+    }
   }
 
   entryTo(destination: string): Route | undefined {
-    const entry = orErrno(() => this.netlink.routeEntryTo(destination));
-    return typeof entry === "string" ? undefined : entry;
+    return unlessRefused(() => this.netlink.routeEntryTo(destination));
   }
 
   namespaceId(netns: string): number | undefined {
@@ -161,13 +166,7 @@ export class NamespaceView extends Space implements Disposable {
    */
   proc(path: string): string | undefined {
     // /proc/net is a link to that of the process, whose main thread is not the only one.
-    const read = () => readProcFile(`/proc/${path.replace(/^net\//, "thread-self/net/")}`);
-    try {
-      return this.netns === undefined ? read() : inNamespaces({ net: this.netns }, read);
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "ENOENT") return undefined;
-      throw error;
-    }
+    return this.#look(() => readProcFile(`/proc/${path.replace(/^net\//, "thread-self/net/")}`));
   }
 
   setting(name: string): string | undefined {
@@ -175,26 +174,18 @@ export class NamespaceView extends Space implements Disposable {
   }
 
   mayChange(name: string): boolean {
-    const look = () => Deno.statSync(`/proc/sys/net/${name}`).mode! & 0o200;
-    try {
-      return (this.netns === undefined ? look() : inNamespaces({ net: this.netns }, look)) !== 0;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
+    const mode = this.#look(() => Deno.statSync(`/proc/sys/net/${name}`).mode);
+    return ((mode ?? 0) & 0o200) !== 0;
+  }
+
+  /** Looks at a file as this namespace has it; undefined when there is none. */
+  #look<R>(look: () => Synchronous<R>): R | undefined {
+    const namespaces = this.netns === undefined ? {} : { net: this.netns };
+    return unless(errno("ENOENT"), () => inNamespaces(namespaces, look));
   }
 
   [Symbol.dispose](): void {
     this.netlink[Symbol.dispose]();
-  }
-}
-
-function orErrno(ask: () => Route): Route | string {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof SystemError) return error.errnoName;
-    throw error;
   }
 }
 

@@ -3,6 +3,7 @@
  * are what the container's processes are, and have nothing of the operator's, not even a file behind
  * a descriptor or his terminal: what is typed and printed is passed on here. inside.ts starts them.
  */
+import { SYSTEM_PATH } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import { SignalRelay } from "../base/signals.ts";
@@ -34,11 +35,11 @@ import { frozenBy } from "../containers/process_state.ts";
 import { requireProcess } from "./enter.ts";
 import type { Step } from "./inside.ts";
 import type { Target } from "../containers/target.ts";
+import { isA, unless } from "../base/unless.ts";
 
 /** What the command's environment has of the operator's: how the terminal wants to be spoken to. */
 const OF_THE_TERMINAL = /^(TERM|COLORTERM|LANG|LC_[A-Z]+|TZ)$/;
 
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const ENOENT = 2;
 
 /**
@@ -145,16 +146,15 @@ async function openProcess(layout: Layout, target: Target): Promise<Handle> {
 function environment(home: string, more: Record<string, string>): Record<string, string> {
   const terminal = Object.entries(Deno.env.toObject())
     .filter(([name]) => OF_THE_TERMINAL.test(name));
-  return { PATH, HOME: home, ...Object.fromEntries(terminal), ...more };
+  return { PATH: SYSTEM_PATH, HOME: home, ...Object.fromEntries(terminal), ...more };
 }
 
 /** Passes a signal on to the command, or to the step if there is none yet. */
 function pass(step: number, signal: Deno.Signal): void {
-  try {
-    Deno.kill(processIds().find((pid) => parentOf(pid) === step) ?? step, signal);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  unless(
+    isA(Deno.errors.NotFound),
+    () => Deno.kill(processIds().find((pid) => parentOf(pid) === step) ?? step, signal),
+  );
 }
 
 /**

@@ -9,6 +9,7 @@ import { Netlink } from "../netlink/mod.ts";
 import { Sight } from "../netlink/sight.ts";
 import { hasNatChain, removeUnusedChain } from "../ports/unused_chain.ts";
 import { networkView } from "./network.ts";
+import { statOf } from "../base/exists.ts";
 
 export interface Leftover {
   what: string;
@@ -49,7 +50,7 @@ export async function leftovers(isolator: Isolator, name: string): Promise<Lefto
       remove: () => Promise.resolve(removeBridge(bridge)),
     });
   }
-  if (addressStore !== undefined && isStore(addressStore)) {
+  if (addressStore !== undefined && statOf(addressStore)?.isDirectory) {
     found.push({
       what: `leases in ${addressStore}`,
       usedBy: userOf("addressStore"),
@@ -86,15 +87,6 @@ function removeBridge(name: string): boolean {
   }
   netlink.change(deleteLink(bridge.index, name));
   return true;
-}
-
-function isStore(directory: string): boolean {
-  try {
-    return Deno.statSync(directory).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** host-local's directory: its lock, the last address given out, and a file for each lease. */

@@ -5,7 +5,7 @@ import { withFile } from "../base/file_error.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
-import { setHairpin } from "../netlink/bridge_port.ts";
+import { setPort } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
@@ -90,7 +90,8 @@ export function openHairpin({ netns, ifName }: MappingRecord): void {
   const port = hostEndOf({ netns, ifName });
   if (port?.master === undefined) return;
   using netlink = Netlink.open();
-  if (netlink.linkAt(port.master)?.kind === "bridge") setHairpin(port.index);
+  if (netlink.linkAt(port.master)?.kind !== "bridge") return;
+  netlink.change(setPort(port.index, { hairpin: true }));
 }
 
 /**

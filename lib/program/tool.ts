@@ -1,11 +1,11 @@
 /** The system's own programs that change rules: iptables and its like. */
+import { SYSTEM_PATH } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { heedChildren } from "../kernel/exec.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { runProgram } from "./run.ts";
-
-/** Where administrators' programs are, whatever PATH a runtime hands on. */
-const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+import { isA, unless } from "../base/unless.ts";
+import { statOf } from "../base/exists.ts";
 
 /** Longer than any of them needs, other programs' hold of the xtables lock included. */
 const TIMEOUT_MS = 60_000;
@@ -24,18 +24,9 @@ export function findTool(name: string, path: string): string | undefined {
   for (const directory of `${path}:${SYSTEM_PATH}`.split(":")) {
     if (!directory.startsWith("/")) continue;
     const file = `${directory}/${name}`;
-    try {
-      if (Deno.statSync(file).isFile) return file;
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-    }
+    if (unless(isA(Deno.errors.PermissionDenied), () => statOf(file))?.isFile) return file;
   }
   return undefined;
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
-    error instanceof Deno.errors.PermissionDenied;
 }
 
 /** What a program says that answers at once, such as its version; its errors are left out. */

@@ -1,6 +1,7 @@
 /** Making the root directory of an image a process's own root. */
 import { chdir, pivotRoot } from "../kernel/root.ts";
 import { bindMount, mount, MS_REC, MS_SLAVE, unmount } from "../kernel/mount.ts";
+import { isA, unless } from "../base/unless.ts";
 
 /** What every program expects to find. */
 const FROM_THE_AGENT = ["proc", "sys", "dev"];
@@ -28,10 +29,5 @@ export function enterImage(rootfs: string): void {
 }
 
 function isRealDirectory(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  return unless(isA(Deno.errors.NotFound), () => Deno.lstatSync(path).isDirectory) ?? false;
 }

@@ -1,5 +1,5 @@
 /** What becomes of a packet by the rules of a port mapper: those that its hooks lead to, followed. */
-import { parseAddress, parsePrefix, within } from "../../lib/base/prefix.ts";
+import { contains, parseAddress, parsePrefix } from "../../lib/base/prefix.ts";
 import type { Fact } from "./facts.ts";
 import type { Chains } from "./rules.ts";
 
@@ -120,7 +120,7 @@ function bySets({ elements }: Chains, pairs: string, set: string): string[] {
   return (elements.get(pairs) ?? []).flatMap((pair) => {
     const [from, to] = pair.split(" . ");
     const network = parsePrefix(to!) ?? parsePrefix(`${to}/${to!.includes(":") ? 128 : 32}`);
-    return containers.filter((one) => network && within(network, parseAddress(one)!))
+    return containers.filter((one) => network && contains(network, parseAddress(one)!))
       .map((one) => `masqueraded to ${one} ${source(`saddr ${from}`)}`);
   });
 }

@@ -229,9 +229,8 @@ function* fixedInRanges(documents: readonly Document[]): Generator<FoundIn> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
     for (const { address } of addressingOf(plugin).fixed.slice(0, 50)) {
       const other = address?.value &&
-        ranges.find(({ plugin: { document }, range, span }) =>
-          document !== plugin.document &&
-          contains({ family: span.family, ...bounds(range)! }, address.value!)
+        ranges.find(({ plugin: { document }, range }) =>
+          document !== plugin.document && contains(bounds(range)!, address.value!)
         );
       if (!other) continue;
       yield {
@@ -251,8 +250,7 @@ function areApart(a: Subnet, b: Subnet): boolean {
   if (showNetwork(a.span) !== showNetwork(b.span)) return false;
   if (a.plugin.text("bridge") !== b.plugin.text("bridge")) return false;
   if (a.plugin.text("master") !== b.plugin.text("master")) return false;
-  const { family } = a.span;
-  return !overlap({ family, ...bounds(a.range)! }, { family, ...bounds(b.range)! });
+  return !overlap(bounds(a.range)!, bounds(b.range)!);
 }
 
 interface Gateway {

@@ -1,12 +1,11 @@
 /** CNI4xx: the addresses that an IPAM plugin is given. */
 import {
   bitsOf,
+  contains,
   overlaps,
   type Prefix,
   showAddress,
   showNetwork,
-  type Span,
-  within,
 } from "../../base/prefix.ts";
 import {
   addressingOf,
@@ -201,11 +200,10 @@ export const ADDRESSES: readonly Rule[] = [
       ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "fd00:1::/64" }]],
     }),
     *ofPlugin(plugin) {
-      const spans = addressingOf(plugin).ranges.map((range, index) => ({
-        range,
-        index,
-        span: spanOf(range),
-      })).filter(hasSpan);
+      const spans = addressingOf(plugin).ranges.flatMap((range, index) => {
+        const span = bounds(range);
+        return span ? [{ range, index, span }] : [];
+      });
       const families = new Map<number, 4 | 6>();
       for (const { range, span } of spans) {
         if ((families.get(range.set) ?? span.family) !== span.family) {
@@ -282,21 +280,12 @@ function* invalid(
   }
 }
 
-function spanOf(range: RangeNode): Span | undefined {
-  const limits = bounds(range);
-  return limits && { family: range.subnet!.value!.family, ...limits };
-}
-
-function hasSpan<T extends { span?: Span }>(item: T): item is T & { span: Span } {
-  return item.span !== undefined;
-}
-
 function* rangeProblems(range: RangeNode): Generator<Found> {
   const subnet = range.subnet?.value;
   if (!subnet) return;
   let outside = false;
   for (const end of [range.start, range.end]) {
-    if (!end?.value || within(subnet, end.value)) continue;
+    if (!end?.value || contains(subnet, end.value)) continue;
     outside = true;
     yield {
       at: end.node,

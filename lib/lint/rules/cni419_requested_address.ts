@@ -41,7 +41,7 @@ export const rule: Rule = {
           const { ranges } = addressingOf(plugin);
           const isGiven = ranges.some((range) => {
             const limits = bounds(range);
-            return !limits || contains({ family: range.subnet!.value!.family, ...limits }, address);
+            return !limits || contains(limits, address);
           });
           if (isGiven || ranges.length === 0) continue;
           yield {

@@ -2,10 +2,10 @@
 import {
   type Address,
   bitsOf,
+  contains,
   type Prefix,
   showAddress,
   showNetwork,
-  within,
 } from "../../base/prefix.ts";
 import {
   addressingOf,
@@ -38,7 +38,7 @@ export const ROUTES: readonly Rule[] = [
     good: bridge({}, { gateway: "10.1.0.1" }),
     *ofPlugin(plugin) {
       for (const { prefix: subnet, gateway, isRange } of prefixesOf(plugin)) {
-        if (!subnet?.value || !gateway?.value || within(subnet.value, gateway.value)) continue;
+        if (!subnet?.value || !gateway?.value || contains(subnet.value, gateway.value)) continue;
         // It is not known what plugins of other projects do with the gateway.
         const isOnBridge = plugin.type === "bridge" &&
           (plugin.isTrue("isGateway") || plugin.isTrue("isDefaultGateway"));
@@ -134,7 +134,7 @@ export const ROUTES: readonly Rule[] = [
           };
         } else if (gw?.value && !isLinkLocal(gw.value) && !isUnspecified(gw.value)) {
           const { value } = gw;
-          const isReached = subnets.some((subnet) => within(subnet!, value)) ||
+          const isReached = subnets.some((subnet) => contains(subnet!, value)) ||
             routes.some((route) => isOnLink(route, value));
           if (isReached) continue;
           yield {
@@ -314,7 +314,7 @@ function hasAddress(plugin: PluginNode, family: 4 | 6): boolean {
 
 /** Whether a route may lead to an address on the wire: it names no gateway, and not everything. */
 function isOnLink({ dst, gw }: RouteNode, address: Address): boolean {
-  return !gw && dst?.value !== undefined && dst.value.length > 0 && within(dst.value, address);
+  return !gw && dst?.value !== undefined && dst.value.length > 0 && contains(dst.value, address);
 }
 
 /** 0.0.0.0 and ::, as a next hop: none. */

@@ -1,5 +1,5 @@
 /** CNI4xx: addresses that are set aside for something else than hosts. */
-import { type Prefix, within } from "../../base/prefix.ts";
+import { contains, type Prefix } from "../../base/prefix.ts";
 import { addressingOf, prefixesOf, usesGateway } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import type { Rule } from "../rule.ts";
@@ -23,7 +23,7 @@ export const SPECIAL_ADDRESSES: readonly Rule[] = [
       const { ranges } = addressingOf(plugin);
       // Where a range is outside its subnet, the subnet is the mistake.
       const mistaken = ranges.filter(({ subnet, start }) =>
-        subnet?.value && start?.value && !within(subnet.value, start.value)
+        subnet?.value && start?.value && !contains(subnet.value, start.value)
       ).map((range) => range.subnet);
       for (const { prefix: subnet } of prefixesOf(plugin)) {
         const use = subnet?.value && specialUse(subnet.value);
