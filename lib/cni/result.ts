@@ -5,8 +5,8 @@
  */
 import { familyOf, familyOfCidr } from "../base/ip.ts";
 import { CNI_CODES, CniError } from "./error.ts";
-import { isObject, type JsonObject } from "../base/json.ts";
-import { quote } from "../base/json.ts";
+import { Fields } from "./fields.ts";
+import { isObject, type JsonObject, quote } from "../base/json.ts";
 import { atLeast, DEFAULT_VERSION, type SpecVersion } from "./version.ts";
 
 /**
@@ -63,62 +63,100 @@ export interface Dns {
  * @throws {CniError} `undecodable`, naming the place
  */
 export function readResult(value: unknown, where: string): Result {
-  const result = at(value, where).required();
-  const ips = result.list("ips").map(readIp);
-  const routes = result.list("routes").map(readRoute);
-  // Beside `ips` they say the same once more, for a stock Mesos agent.
-  const isOld = result.value.ips === undefined || result.value.ips === null;
-  for (const key of ["ip4", "ip6"] as const) {
-    const old = isOld ? result.object(key) : undefined;
-    if (!old) continue;
-    ips.push(compact({ address: old.cidr("ip"), gateway: old.address("gateway") }));
-    routes.push(...old.list("routes").map(readRoute));
+  if (!isObject(value)) {
+    throw new CniError(
+      CNI_CODES.undecodable,
+      `${where} is ${quote(value)}; it must be an object`,
+    );
   }
-  const dns = result.object("dns");
+  const result = new Fields(value, `${where}: `, CNI_CODES.undecodable);
+  const ips = result.objects("ips").map(readIp);
+  const routes = result.objects("routes").map(readRoute);
+  for (const key of ["ip4", "ip6"] as const) {
+    // Beside `ips` they say the same once more, for a stock Mesos agent.
+    const old = result.has("ips") ? undefined : result.object(key);
+    if (!old) continue;
+    ips.push(compact({ address: cidr(old, "ip"), gateway: address(old, "gateway") }));
+    routes.push(...old.objects("routes").map(readRoute));
+  }
+  const dns = result.object("dns") ?? new Fields({});
   return {
-    interfaces: result.list("interfaces").map(readInterface),
+    interfaces: result.objects("interfaces").map(readInterface),
     ips,
     routes,
     dns: compact({
-      nameservers: dns?.strings("nameservers"),
-      domain: dns?.string("domain"),
-      search: dns?.strings("search"),
-      options: dns?.strings("options"),
+      nameservers: lines(dns, "nameservers"),
+      domain: line(dns, "domain"),
+      search: lines(dns, "search"),
+      options: lines(dns, "options"),
     }),
   };
 }
 
-function readInterface(from: Reader): Interface {
+function readInterface(from: Fields): Interface {
   return compact({
-    name: from.string("name") ?? from.fail("name", "a string of one line"),
-    mac: from.string("mac"),
-    mtu: from.count("mtu"),
-    sandbox: from.string("sandbox"),
-    socketPath: from.string("socketPath"),
-    pciID: from.string("pciID"),
+    name: line(from, "name") ?? from.fail("name", ONE_LINE),
+    mac: line(from, "mac"),
+    mtu: count(from, "mtu"),
+    sandbox: line(from, "sandbox"),
+    socketPath: line(from, "socketPath"),
+    pciID: line(from, "pciID"),
   });
 }
 
-function readIp(from: Reader): IpConfig {
+function readIp(from: Fields): IpConfig {
   const index = from.integer("interface");
   return compact({
-    address: from.cidr("address"),
-    gateway: from.address("gateway"),
+    address: cidr(from, "address"),
+    gateway: address(from, "gateway"),
     // Plugins of the time of 0.3.0 wrote -1 for "none".
     interface: index !== undefined && index >= 0 ? index : undefined,
   });
 }
 
-function readRoute(from: Reader): Route {
+function readRoute(from: Fields): Route {
   return compact({
-    dst: from.cidr("dst"),
-    gw: from.address("gw"),
-    mtu: from.count("mtu"),
-    advmss: from.count("advmss"),
-    priority: from.count("priority"),
-    table: from.count("table"),
-    scope: from.count("scope"),
+    dst: cidr(from, "dst"),
+    gw: address(from, "gw"),
+    mtu: count(from, "mtu"),
+    advmss: count(from, "advmss"),
+    priority: count(from, "priority"),
+    table: count(from, "table"),
+    scope: count(from, "scope"),
   });
+}
+
+const ONE_LINE = "a string of one line";
+
+/** Text without control characters, as it is written into files such as resolv.conf. */
+const isLine = (text: string) => !/\p{Cc}/u.test(text);
+
+/** An empty string is how plugins written in Go print an absent one. */
+function line(from: Fields, key: string): string | undefined {
+  const text = from.text(key) || undefined;
+  return text === undefined || isLine(text) ? text : from.fail(key, ONE_LINE);
+}
+
+function lines(from: Fields, key: string): string[] | undefined {
+  if (!from.has(key)) return undefined;
+  const texts = from.texts(key);
+  return texts.every(isLine) ? texts : from.fail(key, "a list of strings of one line");
+}
+
+function count(from: Fields, key: string): number | undefined {
+  const value = from.integer(key);
+  return value !== undefined && value < 0 ? from.fail(key, "0 or more") : value;
+}
+
+function cidr(from: Fields, key: string): string {
+  const text = line(from, key) ?? "";
+  return familyOfCidr(text) ? text : from.fail(key, "an address with prefix length (a.b.c.d/n)");
+}
+
+/** As it was printed. */
+function address(from: Fields, key: string): string | undefined {
+  const text = line(from, key);
+  return text === undefined || familyOf(text) ? text : from.fail(key, "an IP address");
 }
 
 /**
@@ -188,78 +226,4 @@ export function convertResult(value: JsonObject, version: SpecVersion, where: st
 function compact<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
   return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
-}
-
-const at = (value: unknown, where: string) => new Reader(value as JsonObject, where);
-
-/** Takes members of an object and says where one is not what it must be. */
-class Reader {
-  constructor(readonly value: JsonObject, readonly where: string) {}
-
-  required(): this {
-    if (!isObject(this.value)) throw failure(this.where, "an object", this.value);
-    return this;
-  }
-
-  fail(key: string, wanted: string): never {
-    throw failure(`${this.where}: ${key}`, wanted, this.value[key]);
-  }
-
-  #take<T>(key: string, wanted: string, is: (value: unknown) => value is T): T | undefined {
-    const value = this.value[key];
-    if (value === undefined || value === null) return undefined;
-    return is(value) ? value : this.fail(key, wanted);
-  }
-
-  /** An empty string is how plugins written in Go print an absent one. */
-  string(key: string): string | undefined {
-    return this.#take(key, "a string of one line", isLine) || undefined;
-  }
-
-  integer(key: string): number | undefined {
-    return this.#take(key, "an integer", (value): value is number => Number.isSafeInteger(value));
-  }
-
-  count(key: string): number | undefined {
-    const value = this.integer(key);
-    return value !== undefined && value < 0 ? this.fail(key, "0 or more") : value;
-  }
-
-  strings(key: string): string[] | undefined {
-    return this.#take(
-      key,
-      "a list of strings of one line",
-      (value): value is string[] => Array.isArray(value) && value.every(isLine),
-    );
-  }
-
-  cidr(key: string): string {
-    const text = this.string(key) ?? "";
-    return familyOfCidr(text) ? text : this.fail(key, "an address with prefix length (a.b.c.d/n)");
-  }
-
-  address(key: string): string | undefined {
-    const text = this.string(key);
-    return text === undefined || familyOf(text) ? text : this.fail(key, "an IP address");
-  }
-
-  object(key: string): Reader | undefined {
-    const value = this.#take(key, "an object", isObject);
-    return value && at(value, `${this.where}: ${key}`);
-  }
-
-  list(key: string): Reader[] {
-    const values = this.#take(key, "a list", Array.isArray) ?? [];
-    return values.map((value, index) => at(value, `${this.where}: ${key}[${index}]`).required());
-  }
-}
-
-/** Text without control characters, as it is written into files such as resolv.conf. */
-function isLine(value: unknown): value is string {
-  return typeof value === "string" && !/\p{Cc}/u.test(value);
-}
-
-function failure(where: string, wanted: string, found: unknown): CniError {
-  const state = found === undefined ? "is missing" : `is ${quote(found)}`;
-  return new CniError(CNI_CODES.undecodable, `${where} ${state}; it must be ${wanted}`);
 }

@@ -1,6 +1,6 @@
 /** bandwidth's config: rates and bursts of both directions. */
-import type { Fields } from "../shared/fields.ts";
-import { wrong } from "../shared/fields.ts";
+import type { Fields } from "../../lib/cni/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
 /** In bits a second, and bits. */

@@ -16,7 +16,7 @@ import {
   deleteTokenBucket,
   type TokenBucket,
 } from "../../lib/netlink/traffic_changes.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { hashOf } from "../../lib/firewall/attachment_chains.ts";
 import {
   type Call,

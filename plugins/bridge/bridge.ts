@@ -2,12 +2,13 @@
 import { unlessRefused } from "../../lib/base/unless.ts";
 import { readProcFile } from "../../lib/kernel/files.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
-import { contains, parsePrefix, type Prefix } from "../../lib/base/prefix.ts";
+import { overlap, parsePrefix, type Prefix } from "../../lib/base/prefix.ts";
 import { addAddress, deleteAddress } from "../../lib/netlink/address_changes.ts";
 import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
+import { hexPairs } from "../../lib/netlink/link.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { interfaceAddress } from "../shared/addresses.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import type { BridgeConfig } from "./config.ts";
 
 /**
@@ -69,7 +70,7 @@ export function ensureAddress(host: Netlink, link: Link, address: string, force:
   if (existing.some(({ prefix }) => isSame(prefix, wanted))) return pinMac(host, link);
   for (const { address: other, prefixLength, prefix } of existing) {
     // An interface may have IPv6 addresses of several networks.
-    if (wanted.family === 6 && !overlaps(prefix, wanted)) continue;
+    if (wanted.family === 6 && !overlap(prefix, wanted)) continue;
     if (!force) {
       throw wrong(
         `${link.name} has the address ${other}/${prefixLength}, and should have ${address}: ` +
@@ -113,13 +114,7 @@ function assignmentOf(name: string, index: number): string | undefined {
 function randomMac(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(6));
   bytes[0] = bytes[0]! & 0xfe | 0x02;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return hexPairs(bytes);
 }
 
 const isSame = (a: Prefix, b: Prefix) => a.value === b.value && a.length === b.length;
-
-function overlaps(a: Prefix, b: Prefix): boolean {
-  return contains(spanOf(a), b) || contains(spanOf(b), a);
-}
-
-const spanOf = ({ family, first, last }: Prefix) => ({ family, first, last });

@@ -1,7 +1,7 @@
 /** The bridge plugin's config, read once. */
 import { isInterfaceName } from "../../lib/cni/config.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { ipamType } from "../shared/ipam.ts";
 import { readMac } from "../shared/mac.ts";
 import type { Call } from "../shared/standard_plugin.ts";

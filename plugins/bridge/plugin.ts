@@ -5,7 +5,7 @@ import { trying } from "../../lib/kernel/lock.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";

@@ -7,7 +7,7 @@ import {
   removeMacSpoofCheck,
 } from "../../lib/firewall/mac_spoof_check.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
-import { Fields } from "../shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import { missingMasquerade, restoreMasquerade } from "../shared/masquerade.ts";
 
 /** @returns whether any were missing @throws {OperatorError} */

@@ -4,7 +4,7 @@ import { isInterfaceName } from "../../lib/cni/config.ts";
 import type { Family } from "../../lib/base/ip.ts";
 import { type FirewallRule, jumpOf, type Place } from "../../lib/firewall/rule.ts";
 import type { AddedRule, Wanted } from "../../lib/firewall/view.ts";
-import { type Fields, wrong } from "../shared/fields.ts";
+import { type Fields, wrong } from "../../lib/cni/fields.ts";
 
 /** `same-bridge`: from containers of the same bridge; `isolated`: from none. */
 export type IngressPolicy = "open" | "same-bridge" | "isolated";

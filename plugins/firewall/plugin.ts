@@ -22,7 +22,7 @@ import { changeRules, type FirewallTransaction } from "../../lib/firewall/transa
 import { completing, type FirewallView, rulesOf, type Wanted } from "../../lib/firewall/view.ts";
 import { chainProblem } from "../../lib/ports/mapping.ts";
 import { withoutLength } from "../shared/addresses.ts";
-import { Fields, wrong } from "../shared/fields.ts";
+import { Fields, wrong } from "../../lib/cni/fields.ts";
 import {
   type Call,
   prevResultOf,

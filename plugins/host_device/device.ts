@@ -3,7 +3,7 @@ import { isInterfaceName } from "../../lib/cni/config.ts";
 import { entriesOf, findInode, linkTarget } from "../../lib/kernel/proc.ts";
 import { quote } from "../../lib/base/json.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { readMac } from "../shared/mac.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 

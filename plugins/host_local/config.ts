@@ -4,7 +4,7 @@ import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
 import { DATA_DIR } from "../../lib/cni/plugin_type.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
-import { Fields, wrong } from "../shared/fields.ts";
+import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { requireIpam, requireOneEach } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import type { Call } from "../shared/standard_plugin.ts";

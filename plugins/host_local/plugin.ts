@@ -9,7 +9,7 @@ import { parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { exists } from "../../lib/base/exists.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Holder } from "../../lib/containers/lease.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
@@ -17,6 +17,7 @@ import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "
 import { readResolvConf } from "./resolv_conf.ts";
 import { LeaseStore } from "./store.ts";
 import { addressesInUse } from "./unleased.ts";
+import { isA, unless } from "../../lib/base/unless.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */
 const TRIES = 16;
@@ -136,13 +137,10 @@ async function del(call: Call): Promise<void> {
 }
 
 function isUsable(call: Call): boolean {
-  try {
+  return unless(isA(CniError), () => {
     readHostLocalConfig(call);
     return true;
-  } catch (error) {
-    if (error instanceof CniError) return false;
-    throw error;
-  }
+  }) ?? false;
 }
 
 async function check(call: Call): Promise<void> {

@@ -9,7 +9,7 @@ import {
   showNetwork,
   type Span,
 } from "../../lib/base/prefix.ts";
-import { type Fields, wrong } from "../shared/fields.ts";
+import { type Fields, wrong } from "../../lib/cni/fields.ts";
 
 export interface Range extends Span {
   subnet: Prefix;
@@ -36,7 +36,7 @@ export function readRange(fields: Fields): Range {
   const within = (key: string): bigint | undefined => {
     const text = fields.address(key);
     const address = text === undefined ? undefined : parseAddress(text)!;
-    if (address && !contains({ family, first: network, last: subnet.last }, address)) {
+    if (address && !contains(subnet, address)) {
       fields.fail(key, `in ${showNetwork(subnet)}`);
     }
     return address?.value;

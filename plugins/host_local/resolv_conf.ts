@@ -2,7 +2,7 @@
 import type { Dns } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import { readTextFile } from "../../lib/kernel/read_file.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 
 /** @throws {CniError} when it can't be read */
 export function readResolvConf(path: string): Dns {

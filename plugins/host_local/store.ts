@@ -22,6 +22,7 @@ import {
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { addressesInUse } from "./unleased.ts";
+import { errno, isA, unless } from "../../lib/base/unless.ts";
 
 /** How long, in ms, to wait for other programs at work on the store. */
 const PATIENCE = 60_000;
@@ -79,12 +80,11 @@ export class LeaseStore implements Disposable {
    * @throws {SystemError}
    */
   reserve(address: string, holder: Holder, range: number): boolean {
-    try {
+    const made = unless(errno("EEXIST"), () => {
       this.#create(address, leaseText(holder));
-    } catch (error) {
-      if (error instanceof SystemError && error.errnoName === "EEXIST") return false;
-      throw error;
-    }
+      return true;
+    });
+    if (!made) return false;
     const mark = markOf(range);
     if (!this.#marks.has(mark)) this.#marks.set(mark, this.#read(mark));
     this.#overwrite(mark, address);
@@ -145,11 +145,7 @@ export class LeaseStore implements Disposable {
   }
 
   #remove(name: string): void {
-    try {
-      removeAt(this.dir, name, `${this.path}/${name}`);
-    } catch (error) {
-      if (!(error instanceof SystemError && error.errnoName === "ENOENT")) throw error;
-    }
+    unless(errno("ENOENT"), () => removeAt(this.dir, name, `${this.path}/${name}`));
   }
 
   /** A file that is there keeps its mode. */
@@ -172,12 +168,8 @@ export class LeaseStore implements Disposable {
 
   /** The text of a file of the store; empty if there is none. */
   #read(name: string): string {
-    try {
-      return Deno.readTextFileSync(`${this.path}/${name}`);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "";
-      throw error;
-    }
+    return unless(isA(Deno.errors.NotFound), () => Deno.readTextFileSync(`${this.path}/${name}`)) ??
+      "";
   }
 
   /** Frees the lock. */

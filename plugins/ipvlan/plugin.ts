@@ -4,7 +4,7 @@
  */
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import { IPVLAN_MODES } from "../../lib/netlink/link_changes.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { announced, findMaster, makeStacked, readMode } from "../shared/stacked_link.ts";
 import { type LiveCall, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";

@@ -4,7 +4,7 @@ import { readResult, type Result } from "../../lib/cni/result.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import { type Call, type LiveCall, standardPlugin } from "../shared/standard_plugin.ts";
 

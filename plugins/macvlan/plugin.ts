@@ -5,7 +5,7 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import { MACVLAN_MODES } from "../../lib/netlink/link_changes.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { readMac } from "../shared/mac.ts";
 import { announced, findMaster, makeStacked, readMode, readMtu } from "../shared/stacked_link.ts";

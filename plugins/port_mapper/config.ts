@@ -21,7 +21,7 @@ import {
   type Placement,
 } from "../../lib/ports/mapping.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
-import { Fields } from "../shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import { readRuntimeMappings, requireFew } from "../shared/port_mappings.ts";
 import { isMesosCaller, readPortMappings } from "./mesos_port_mappings.ts";
 

@@ -6,7 +6,7 @@ import { convertResult } from "../../lib/cni/result.ts";
 import { messageOf } from "../../lib/base/error.ts";
 import type { WorkLock } from "../../lib/kernel/work_lock.ts";
 import { log } from "../../lib/base/log.ts";
-import { Fields } from "../shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import type { Base } from "./config.ts";
 

@@ -1,7 +1,7 @@
 /** Mesos' port mappings, as a plugin finds them in `args` of its config. */
 import { isObject } from "../../lib/base/json.ts";
 import type { Mapping } from "../../lib/ports/mapping.ts";
-import type { Fields } from "../shared/fields.ts";
+import type { Fields } from "../../lib/cni/fields.ts";
 import { readMapping } from "../shared/port_mappings.ts";
 
 const KEY = "org.apache.mesos";

@@ -23,7 +23,7 @@ import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate, undoDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
 import { readNamespace, readOwner } from "./parameters.ts";
-import { Fields } from "../shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 
 /** See docs/port-mapper.md. Rejects with a CniError only, but for defects. */

@@ -12,7 +12,7 @@ import {
   type Mapping,
   type Placement,
 } from "../../lib/ports/mapping.ts";
-import { type Fields, wrong } from "../shared/fields.ts";
+import { type Fields, wrong } from "../../lib/cni/fields.ts";
 import { lookup, quote } from "../../lib/base/json.ts";
 
 /** iptables(8): the flags of the matches, by what they match. */

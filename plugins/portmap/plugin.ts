@@ -29,7 +29,7 @@ import {
   remove,
 } from "../../lib/ports/mod.ts";
 import { isV6, prefixOf, withoutLength } from "../shared/addresses.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { readRuntimeMappings } from "../shared/port_mappings.ts";
 import { removeAll } from "../shared/remove_all.ts";
 import {

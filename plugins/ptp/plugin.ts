@@ -16,7 +16,7 @@ import {
 import { bytesOfAddress, hostNetwork, interfaceAddress, networkOf } from "../shared/addresses.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { enableForwarding } from "../shared/forwarding.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED } from "../shared/ipam.ts";
 import { addMasquerade, removeMasquerade } from "../shared/masquerade.ts";

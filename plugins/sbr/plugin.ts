@@ -22,7 +22,7 @@ import {
   prefixOf,
   withoutLength,
 } from "../shared/addresses.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,
@@ -125,10 +125,10 @@ function freeTable(rules: readonly Rule[], from: number): number {
 
 function belongs({ source, gateway }: Route, { address }: IpConfig): boolean {
   if (source === undefined && gateway === undefined) return true;
-  const { family, first, last } = prefixOf(address);
+  const network = prefixOf(address);
   return [source, gateway].some((text) => {
     const other = text === undefined ? undefined : parseAddress(text);
-    return other !== undefined && contains({ family, first, last }, other);
+    return other !== undefined && contains(network, other);
   });
 }
 

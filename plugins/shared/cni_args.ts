@@ -1,5 +1,5 @@
 /** CNI_ARGS: `KEY=VALUE;KEY=VALUE`, whose keys a plugin knows, or is told to ignore. */
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 
 /**
  * Takes the named arguments.

@@ -7,7 +7,7 @@ import { setLink } from "../../lib/netlink/link_changes.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
 import { addRouteOrHop } from "../../lib/netlink/route_changes.ts";
 import { bytesOfAddress, interfaceAddress, isV6 } from "./addresses.ts";
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 
 /** How long, in ms, IPv6 may look whether somebody else has the address. */
 const DAD_TIMEOUT = 5000;

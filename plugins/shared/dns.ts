@@ -1,6 +1,6 @@
 /** `dns` of a config, as it goes into the result. */
 import type { Dns } from "../../lib/cni/result.ts";
-import type { Fields } from "./fields.ts";
+import type { Fields } from "../../lib/cni/fields.ts";
 
 /** @throws {CniError} */
 export function readDns(fields: Fields): Dns {

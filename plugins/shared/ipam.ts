@@ -5,7 +5,7 @@ import type { JsonObject } from "../../lib/base/json.ts";
 import { readResult, type Result } from "../../lib/cni/result.ts";
 import { atLeast } from "../../lib/cni/version.ts";
 import type { Call } from "./standard_plugin.ts";
-import { type Fields, wrong } from "./fields.ts";
+import { type Fields, wrong } from "../../lib/cni/fields.ts";
 
 /** The type of the IPAM plugin; undefined for a network without addresses. */
 export function ipamType({ config }: Call): string | undefined {

@@ -1,6 +1,6 @@
 /** Hardware addresses that a caller asks for. */
 import { quote } from "../../lib/base/json.ts";
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 
 /** Six bytes in one of the spellings that Go's net.ParseMAC takes, as pairs with colons. */
 export function readMac(text: string): string {

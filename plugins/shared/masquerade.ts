@@ -10,7 +10,7 @@ import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import type { FirewallView } from "../../lib/firewall/view.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
-import { Fields, wrong } from "./fields.ts";
+import { Fields, wrong } from "../../lib/cni/fields.ts";
 
 /** Whose masquerading it is, and how it is done. */
 type Masqueraded = chains.Attached & {

@@ -2,7 +2,7 @@
 import { OperatorError } from "../../lib/base/error.ts";
 import { canonicalAddress, isAddress } from "../../lib/base/ip.ts";
 import { type Mapping, type Protocol, PROTOCOLS } from "../../lib/ports/mapping.ts";
-import type { Fields } from "./fields.ts";
+import type { Fields } from "../../lib/cni/fields.ts";
 
 /** The most mappings of one attachment: their rules are written in one transaction. */
 const MOST_MAPPINGS = 1024;

@@ -1,7 +1,7 @@
 /** Routes of a config (`ipam.routes`), as they go into the result. */
 import type { Route } from "../../lib/cni/result.ts";
 import { showAddress } from "../../lib/base/prefix.ts";
-import type { Fields } from "./fields.ts";
+import type { Fields } from "../../lib/cni/fields.ts";
 
 /** @throws {CniError} */
 export function readRoutes(fields: Fields): Route[] {

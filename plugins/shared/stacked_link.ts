@@ -6,7 +6,7 @@ import type { Interface } from "../../lib/cni/result.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { addLink, type LinkKind, setLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import type { Call, LiveCall } from "./standard_plugin.ts";
 import { hashOf } from "../../lib/firewall/attachment_chains.ts";
 import { removeLink } from "./veth.ts";

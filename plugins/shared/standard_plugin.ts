@@ -18,7 +18,7 @@ import {
 import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.ts";
-import { Fields, wrong } from "./fields.ts";
+import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { writeAnswer } from "./answer.ts";
 
 /** A checked call. */

@@ -1,7 +1,7 @@
 /** What a runtime says to GC: the attachments that are valid. */
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { isObject, quote } from "../../lib/base/json.ts";
-import { Fields } from "./fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 
 /** Who made something; without a name of an interface, it is all of the container's. */
 export interface Maker {

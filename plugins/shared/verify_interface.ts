@@ -5,7 +5,7 @@ import { prefixOf, withoutLength } from "./addresses.ts";
 import { showNetwork } from "../../lib/base/prefix.ts";
 import { tableNumber } from "../../lib/netlink/names.ts";
 import { RT_TABLE_MAIN } from "../../lib/netlink/route_changes.ts";
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import type { LiveCall } from "./standard_plugin.ts";
 
 /** The container's interface in the result of ADD. @throws {CniError} if it is not of this call */

@@ -4,7 +4,7 @@ import { SystemError } from "../../lib/kernel/libc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
-import { wrong } from "./fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "./namespace.ts";
 import { type Call, prevResultOf } from "./standard_plugin.ts";
 

@@ -2,16 +2,16 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
 import {
+  contains,
   parseAddress,
   parsePrefix,
   type Prefix,
   showAddress,
-  within,
 } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
 import { readDns } from "../shared/dns.ts";
-import { type Fields, wrong } from "../shared/fields.ts";
+import { type Fields, wrong } from "../../lib/cni/fields.ts";
 import { requireIpam, requireOneEach } from "../shared/ipam.ts";
 import { readRoutes } from "../shared/routes.ts";
 import { type Call, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
@@ -65,7 +65,7 @@ function readAddresses(call: Call, ipam: Fields): StaticAddress[] {
     const gateway = parseAddress(text.trim());
     if (!gateway) throw wrong(`CNI_ARGS holds the gateway ${quote(text)}, which is no IP address`);
     for (const address of named) {
-      if (within(address.prefix, gateway)) address.gateway = showAddress(gateway);
+      if (contains(address.prefix, gateway)) address.gateway = showAddress(gateway);
     }
   }
   const asked = [

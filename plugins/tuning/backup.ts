@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from "../../lib/base/json.ts";
 import { readCheckpoint, writeCheckpoint } from "../../lib/kernel/atomic_file.ts";
 import type { LinkSettings } from "../../lib/netlink/link_changes.ts";
 import type { LinkDescription } from "../../lib/netlink/mod.ts";
-import { Fields } from "../shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 import type { TuningConfig } from "./config.ts";
 

@@ -4,7 +4,7 @@ import type { Json } from "../../lib/base/json.ts";
 import { isObject, quote } from "../../lib/base/json.ts";
 import { readTextFile } from "../../lib/kernel/read_file.ts";
 import { readCniArgs } from "../shared/cni_args.ts";
-import { Fields, wrong } from "../shared/fields.ts";
+import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { readMac } from "../shared/mac.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 

@@ -7,7 +7,7 @@ import { removeCheckpoint } from "../../lib/kernel/atomic_file.ts";
 import { readSysctl, setSysctl, withSysctlsOf } from "../../lib/kernel/sysctl.ts";
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { type LinkDescription, Netlink } from "../../lib/netlink/mod.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,

@@ -1,6 +1,6 @@
 /** vlan: one of the host's VLANs, as an interface (the reference's plugins/main/vlan). */
 import type { Plugin } from "../../lib/cni/invocation.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { findMaster, makeStacked, readMtu } from "../shared/stacked_link.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";

@@ -9,7 +9,7 @@ import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { copyRoute } from "../../lib/netlink/route_changes.ts";
 import { interfaceAddress } from "../shared/addresses.ts";
-import { wrong } from "../shared/fields.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "../shared/namespace.ts";
 import {
   type Call,

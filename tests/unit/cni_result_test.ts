@@ -54,27 +54,27 @@ Deno.test("what is wrong in a result is said with its place", () => {
     [{ ips: [1] }, "r: ips[0] is 1; it must be an object"],
     [
       { ips: [{ address: "10.0.0.1" }] },
-      'r: ips[0]: address is "10.0.0.1"; it must be an address with prefix length (a.b.c.d/n)',
+      'r: ips[0].address is "10.0.0.1"; it must be an address with prefix length (a.b.c.d/n)',
     ],
     [
       { ip4: { ip: "$(id)/8" } },
-      'r: ip4: ip is "$(id)/8"; it must be an address with prefix length (a.b.c.d/n)',
+      'r: ip4.ip is "$(id)/8"; it must be an address with prefix length (a.b.c.d/n)',
     ],
     [
       { ips: [{ address: "10.0.0.1/8", gateway: "x" }] },
-      'r: ips[0]: gateway is "x"; it must be an IP address',
+      'r: ips[0].gateway is "x"; it must be an IP address',
     ],
-    [{ routes: [{ dst: "::/0", mtu: 1.5 }] }, "r: routes[0]: mtu is 1.5; it must be an integer"],
-    [{ routes: [{ dst: "::/0", mtu: -1 }] }, "r: routes[0]: mtu is -1; it must be 0 or more"],
-    [{ interfaces: [{}] }, "r: interfaces[0]: name is missing; it must be a string of one line"],
-    [{ dns: { search: "a" } }, 'r: dns: search is "a"; it must be a list of strings of one line'],
+    [{ routes: [{ dst: "::/0", mtu: 1.5 }] }, "r: routes[0].mtu is 1.5; it must be a whole number"],
+    [{ routes: [{ dst: "::/0", mtu: -1 }] }, "r: routes[0].mtu is -1; it must be 0 or more"],
+    [{ interfaces: [{}] }, "r: interfaces[0].name is missing; it must be a string of one line"],
+    [{ dns: { search: "a" } }, 'r: dns.search is "a"; it must be a list'],
     [
       { dns: { domain: "a\nnameserver 10.0.0.1" } },
-      'r: dns: domain is "a\\nnameserver 10.0.0.1"; it must be a string of one line',
+      'r: dns.domain is "a\\nnameserver 10.0.0.1"; it must be a string of one line',
     ],
     [
       { dns: { nameservers: [1] } },
-      "r: dns: nameservers is [1]; it must be a list of strings of one line",
+      "r: dns.nameservers[0] is 1; it must be a string",
     ],
   ];
   for (const [value, message] of places) {

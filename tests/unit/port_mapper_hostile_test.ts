@@ -14,7 +14,7 @@ import { SETS } from "../../lib/firewall/port_table.ts";
 import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
 import { readConfig } from "../../plugins/port_mapper/config.ts";
 import { readConditions } from "../../plugins/portmap/conditions.ts";
-import { Fields } from "../../plugins/shared/fields.ts";
+import { Fields } from "../../lib/cni/fields.ts";
 import { config, CORPUS, FIELDS } from "../harness/hostile.ts";
 
 /** Attachments as ADD makes them of a config that is accepted. */

@@ -1,15 +1,16 @@
 /**
- * The fields of a plugin's config, read once into values that hold nothing bad. Lenient where the
- * reference's decoder (Go's encoding/json) is: names in any case, null for absent, unknown fields
+ * The fields of a plugin's config or result, read once into values that hold nothing bad. Lenient where
+ * the reference's decoder (Go's encoding/json) is: names in any case, null for absent, unknown fields
  * left alone. Strict in what is taken: an address is an address.
  */
-import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { isObject, type Json, type JsonObject, quote } from "../../lib/base/json.ts";
-import { parseAddress, parsePrefix, type Prefix, showAddress } from "../../lib/base/prefix.ts";
+import { CNI_CODES, CniError } from "./error.ts";
+import { isObject, type Json, type JsonObject, quote } from "../base/json.ts";
+import { parseAddress, parsePrefix, type Prefix, showAddress } from "../base/prefix.ts";
 
 export class Fields {
   /**
-   * @param where the object's place in the config, such as `ipam`; empty for the config
+   * @param where the object's place in the config, such as `ipam`; empty for the config, and for another
+   *   text what that is and a colon
    * @param code what is wrong with a field is said with
    */
   constructor(
@@ -32,7 +33,7 @@ export class Fields {
 
   at(key: string): string {
     const name = key.includes(".") ? JSON.stringify(key) : key;
-    return this.where === "" ? name : `${this.where}.${name}`;
+    return `${this.where}${/^$|: $/.test(this.where) ? "" : "."}${name}`;
   }
 
   /** @throws {CniError} */
