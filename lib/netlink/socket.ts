@@ -80,26 +80,29 @@ export class NetlinkSocket implements Disposable {
   /**
    * Changes several things with one system call. The kernel takes them one after the other, and
    * goes on after one that it refuses: for changes that stand alone, or are all undone together.
+   * Only the last one asks for an acknowledgement, since errors are always told.
    *
    * @throws {SystemError} of the first that was refused, with what is said of the others, once all
    *   have been tried
    */
   requestAll(changes: readonly Change[]): void {
     const first = this.#sequence + 1;
-    const messages = changes.map(({ type, flags, parts }) =>
-      encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, ++this.#sequence, parts)
-    );
-    this.#socket.send(concat(messages), changes.map(({ what }) => what).join(", "));
-    const refusals: Refusal[] = [];
-    changes.forEach(({ what, unless }, i) => {
-      try {
-        // A message about a change comes before its acknowledgement, and is of no interest here.
-        for (const _ of this.#answers(first + i, what));
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        if (error.errnoName !== unless) refusals.push(error);
-      }
+    const last = this.#sequence + changes.length;
+    const messages = changes.map(({ type, flags, parts }) => {
+      const ack = ++this.#sequence === last ? NLM_F_ACK : 0;
+      return encodeMessage(type, flags | NLM_F_REQUEST | ack, this.#sequence, parts);
     });
+    const what = changes.map(({ what }) => what).join(", ");
+    this.#socket.send(concat(messages), what);
+    const refusals: Refusal[] = [];
+    for (const message of this.#received(what)) {
+      const change = changes[message.sequence - first];
+      // A message about a change comes before its acknowledgement, and is of no interest here.
+      if (!change || message.type !== NLMSG_ERROR) continue;
+      const refusal = refusalIn(message, change.what);
+      if (refusal && refusal.errnoName !== change.unless) refusals.push(refusal);
+      if (message.sequence === last) break;
+    }
     const [refusal, ...others] = refusals;
     if (!refusal) return;
     refusal.message = [refusal, ...others].map(({ message }) => message).join("; ");
@@ -160,21 +163,25 @@ export class NetlinkSocket implements Disposable {
   }
 
   *#answers(sequence: number, what: string): Generator<Message> {
+    for (const message of this.#received(what)) {
+      if (message.sequence !== sequence) continue;
+      if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+        const refusal = refusalIn(message, what);
+        if (refusal) throw refusal;
+        return;
+      }
+      yield message;
+    }
+  }
+
+  *#received(what: string): Generator<Message> {
     while (true) {
       const length = this.#socket.receiveFromKernel(this.#buffer, what, MSG_TRUNC);
       if (length === undefined) throw new Error(`${what}: the kernel's answer ended early`);
       if (length > this.#buffer.length) {
         throw new Error(`${what}: the kernel answered ${length} bytes at once`);
       }
-      for (const message of decodeMessages(this.#buffer.subarray(0, length))) {
-        if (message.sequence !== sequence) continue;
-        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
-          // Both begin with 0 or a negative errno.
-          if (message.body.length >= 4) throwIfError(message, what);
-          return;
-        }
-        yield message;
-      }
+      yield* decodeMessages(this.#buffer.subarray(0, length));
     }
   }
 
@@ -183,10 +190,11 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-function throwIfError(message: Message, what: string): void {
+/** What the end of an answer says; undefined for an acknowledgement. It begins with 0 or a negative errno. */
+function refusalIn(message: Message, what: string): Refusal | undefined {
+  if (message.body.length < 4) return undefined;
   const number = -fixedPart(message.body, 4).getInt32(0, true);
-  if (number <= 0) return;
-  throw new Refusal(number, what + explanation(message));
+  return number > 0 ? new Refusal(number, what + explanation(message)) : undefined;
 }
 
 /** The kernel's words on an error (NLMSGERR_ATTR_MSG), behind the request it repeats. */

@@ -9,7 +9,7 @@ import {
   u8,
 } from "../netlink/message.ts";
 import type { Family } from "../base/ip.ts";
-import { nfHeader, NFNL_SUBSYS_CTNETLINK, unlessAbsent, withNfnetlink } from "./batch.ts";
+import { nfHeader, NFNL_SUBSYS_CTNETLINK, withNfnetlink } from "./batch.ts";
 import { NFPROTO, PROTOCOL_NUMBERS, TABLE_FAMILY } from "./wire.ts";
 
 const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
@@ -91,20 +91,27 @@ export function flowsTo(family: Family, protocol: "tcp" | "udp", ...ports: numbe
   );
 }
 
+/** Flows that are forgotten by one system call: as many errors as that have room in a socket. */
+const AT_ONCE = 100;
+
 /**
- * Forgets a connection, so that its next packet meets the rules of now: a flow keeps the translation
- * that it began with for as long as it lives.
+ * Forgets connections, so that their next packets meet the rules of now: a flow keeps the translation
+ * that it began with for as long as it lives. There may be as many as the kernel tracks, if somebody
+ * has flooded a port.
  *
  * @throws {SystemError}
  */
-export function forgetFlow(family: Family, { identity }: Flow): void {
-  const parts = [headerOf(family), ...identity];
-  // It may have ended by itself in the meantime.
-  unlessAbsent(() =>
-    withNfnetlink((socket) =>
-      socket.request(IPCTNL_MSG_CT_DELETE, 0, parts, "forget a tracked connection")
-    )
-  );
+export function forgetFlows(family: Family, flows: readonly Flow[]): void {
+  const changes = flows.map(({ identity }) => ({
+    type: IPCTNL_MSG_CT_DELETE,
+    flags: 0,
+    parts: [headerOf(family), ...identity],
+    what: "forget a tracked connection",
+    unless: "ENOENT", // it has ended by itself in the meantime
+  }));
+  for (let at = 0; at < changes.length; at += AT_ONCE) {
+    withNfnetlink((socket) => socket.requestAll(changes.slice(at, at + AT_ONCE)));
+  }
 }
 
 function headerOf(family: Family): Uint8Array {

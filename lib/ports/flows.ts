@@ -3,7 +3,7 @@
  * kernel's memory and keeps going where it went, past new rules and to dead containers.
  */
 import { SystemError } from "../kernel/libc.ts";
-import { flowsTo, forgetFlow } from "../nft/conntrack.ts";
+import { flowsTo, forgetFlows as forget } from "../nft/conntrack.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { log } from "../base/log.ts";
 import { type PortAttachment, targets } from "./mapping.ts";
@@ -32,7 +32,7 @@ export function forgetFlows(attachment: Partial<PortAttachment>): void {
             : destination === hostAddress)
         )
       );
-      for (const flow of mapped) forgetFlow(family, flow);
+      forget(family, mapped);
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
