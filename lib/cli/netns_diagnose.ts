@@ -190,7 +190,7 @@ async function expectConnection(call: Call): Promise<number> {
     throw new UsageError(`--expect=${port} is no port from 1 to 65535`);
   }
   const { Agent } = await import("../facts/agent.ts");
-  const { expect } = await import("../diagnose/expect.ts");
+  const { expect } = await import("../diagnose/client.ts");
   using agent = new Agent(sourcesOf(call));
   if (Deno.stderr.isTerminal()) printError("netns diagnose", "waiting for it, up to a minute");
   return await printFollowed(call, await expect(agent, to, token, EXPECT_MS));

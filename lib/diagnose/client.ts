@@ -1,13 +1,14 @@
-/** A packet from a client that is no container: how far it gets into one, and what stops it. */
+/** A packet that comes from outside, of a client's or from another agent: how far it gets into a container. */
 import { familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Agent } from "../facts/agent.ts";
 import { leadsOut, Scene, type Uplink } from "../facts/scene.ts";
 import { endpoint, type Own, resolveOwn } from "./destination.ts";
 import { type FollowedPacket, watch } from "./follow.ts";
-import { endsOf } from "./journey.ts";
+import { endsOf, fromOutside } from "./journey.ts";
 import { common, mappedPorts } from "./questions/ports.ts";
-import { askedBy, type Coming } from "./questions/stranger.ts";
+import { answered, failed, unasked } from "./questions/question.ts";
+import { askedBy, type Coming, failureOf } from "./questions/stranger.ts";
 import { partialRules } from "./readers/partial.ts";
 import { tokenOf } from "./tokens.ts";
 
@@ -34,6 +35,52 @@ export async function followClient(
   const watched = await watch(scene, question, tokenOf(`${client} ${at}`));
   const causes = watched.arrived ? await partialRules() : watched.causes;
   return { from: client, to: at, ...watched, causes };
+}
+
+/** From its first sighting to what becomes of it. */
+const ANSWER_MS = 1500;
+
+/**
+ * Waits for the packet of a `diagnose --from --to` of another agent, and sees at which hop of this one it comes.
+ *
+ * @param to as that one said it @param token the port, or the echo's identifier, that it comes from
+ * @throws {OperatorError} `bad_destination`
+ */
+export async function expect(
+  agent: Agent,
+  to: string,
+  token: number,
+  waitMs: number,
+): Promise<FollowedPacket> {
+  const own = resolveOwn(agent, to);
+  using scene = Scene.of(agent, own.target);
+  const family = familyOfKnown(own.address);
+  const uplink = scene.uplink(family);
+  if (!uplink) {
+    const why = `this agent has no way for IPv${family} by which it could come`;
+    throw new OperatorError("bad_destination", why);
+  }
+  const { ends, uplink: _, ...asked } = leadingTo(scene, own, uplink);
+  const journey = fromOutside(ends, uplink.link);
+  const watched = await watch(scene, {
+    ...asked,
+    text: `${asked.text} from another agent`,
+    journey,
+    neighbours: [asked.realDestination, uplink.somewhere],
+    isAskedOnce: true,
+    async ask(_, session) {
+      if (!await session.until(() => session.of(token).length > 0, waitMs)) {
+        return unasked(
+          `no packet came from port ${token} in ${Math.round(waitMs / 1000)} s: ` +
+            "it is lost before this agent, or was not sent meanwhile",
+        );
+      }
+      await session.until(() => !failureOf(session, journey, token), ANSWER_MS);
+      const failure = failureOf(session, journey, token);
+      return failure ? failed(failure) : answered("it came, and its answer left this agent");
+    },
+  }, token);
+  return { from: `port ${token} of another agent`, to: endpoint(own.at), ...watched };
 }
 
 /** The link by which packets of a client come. */

@@ -104,7 +104,7 @@ export function mappedTo(
   { host, containers }: Pick<Agent, "host"> & { readonly containers: readonly Container[] },
   { address, port, protocol }: Destination,
   not?: string,
-): Omit<Own, "at"> | undefined {
+) {
   if (!host.ownerOf(address)) return undefined;
   for (const { id, netns, namespaceAlive, attachments } of containers) {
     if (!namespaceAlive || id === not) continue;
@@ -116,7 +116,8 @@ export function mappedTo(
         (one.family === 6) === address.includes(":")
       );
       if (!mapping || !to) continue;
-      return { target: { name: id, netns, id }, address: to.address, port: mapping.containerPort };
+      const target = { name: id, netns, id };
+      return { target, address: to.address, port: mapping.containerPort, checkpoint };
     }
   }
   return undefined;

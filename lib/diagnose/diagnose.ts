@@ -32,7 +32,7 @@ import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
-import { resolverOf } from "./resolver.ts";
+import { resolverOf } from "../facts/readers/resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
 import { unjudged } from "./unjudged.ts";
@@ -87,37 +87,27 @@ export async function diagnose(
   }
   requireAlive(target);
   const namespace = findInode(target.netns);
-  const others: Scene[] = [];
+  using others = new DisposableStack();
   using scene = Scene.of(agent, target);
-  try {
-    const kernel = askKernel();
-    const { passive } = options;
-    const questions = passive ? [] : await questionsOf(
-      agent,
-      scene,
-      options,
-      kernel,
-      (other) => others.push(other),
-    );
-    const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
-    const [{ asked, causes }, facts, shared, agents] = await Promise.all([
-      passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
-      scene.container ? readFacts(OF_CONTAINER, scene) : [],
-      passive ? undefined : sharedAddresses({ scene, kernel }),
-      ofAgent,
-    ]);
-    // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
-    const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)].flat();
-    if (findInode(target.netns) !== namespace) throw ended(target);
-    const byArp = shared ? [asFact(scene, shared)] : [];
-    const read = [...facts, ...byArp, ...agents, ...hops, ...unjudged(scene)];
-    const found = verdict(target.name, asked, { state, explained: causes, facts: read });
-    // They concern the agent, and --all would say them of every container.
-    const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
-    return { ...found, causes: [...found.causes, ...hints] };
-  } finally {
-    for (const other of others) other[Symbol.dispose]();
-  }
+  const kernel = askKernel();
+  const { passive } = options;
+  const questions = passive ? [] : await questionsOf(agent, scene, options, kernel, others);
+  const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
+  const [{ asked, causes }, facts, shared, agents] = await Promise.all([
+    passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
+    scene.container ? readFacts(OF_CONTAINER, scene) : [],
+    passive ? undefined : sharedAddresses({ scene, kernel }),
+    ofAgent,
+  ]);
+  // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
+  const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)];
+  if (findInode(target.netns) !== namespace) throw ended(target);
+  const byArp = shared ? [asFact(scene, shared)] : [];
+  const read = [...facts, ...byArp, ...agents, ...hops, ...unjudged(scene)];
+  const found = verdict(target.name, asked, { state, explained: causes, facts: read });
+  // They concern the agent, and --all would say them of every container.
+  const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
+  return { ...found, causes: [...found.causes, ...hints] };
 }
 
 /** The code of the error that a container ended while it was asked, which is neither health nor a fault. */
@@ -176,7 +166,7 @@ async function questionsOf(
   scene: Scene,
   options: DiagnoseOptions,
   kernel: Kernel,
-  open: (scene: Scene) => void,
+  others: DisposableStack,
 ): Promise<Question[]> {
   const resolver = resolverOf(scene);
   const mayTalkTo = (port: number) => !options.noPayload?.includes(port);
@@ -184,7 +174,7 @@ async function questionsOf(
   const all = [
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
-    ...neighbourQuestions(agent, scene, open, mayTalkTo),
+    ...neighbourQuestions(agent, scene, others, mayTalkTo),
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress)),
     ...agentQuestions(scene, options.agent),
     ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),

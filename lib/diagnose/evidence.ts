@@ -1,46 +1,15 @@
 /** A question that has failed, with all that was seen of it: what readers go by. */
 import type { Scene } from "../facts/scene.ts";
 import type { Drop } from "./observe/drops.ts";
-import type { Grown } from "./observe/counters.ts";
 import type { Kernel } from "./observe/kernel.ts";
-import type { KnownRule, KnownRules, RuleAct } from "./observe/rules.ts";
+import type { KnownRules } from "./observe/rules.ts";
 import type { Session } from "./observe/session.ts";
 import type { Sighting } from "./observe/tap.ts";
 import type { RuleMet } from "./observe/trace.ts";
-import { type Trail, trailOf } from "./place.ts";
-import type { Answer, Failure, Question, Share } from "./questions/question.ts";
+import { trailOf } from "./place.ts";
+import type { Answer, Question } from "./questions/question.ts";
 
-export interface Evidence {
-  scene: Scene;
-  question: Question;
-  failure: Failure;
-  /** How many of its tries were lost, where others were answered. */
-  share?: Share;
-  /** Of the try that was lost. */
-  token: number;
-  /** Where its packet was seen, and on which side of which hop it was lost. */
-  trail: Trail;
-  /** The packet wherever it was seen, and errors that quote it. */
-  sightings: readonly Sighting[];
-  /** ARP and neighbour discovery about an address. */
-  about(address: string): readonly Sighting[];
-  /** The rules that it met, in their order; those that ARP about an address met; those of errors. */
-  rules: readonly RuleMet[];
-  rulesAbout(address: string): readonly RuleMet[];
-  rulesOfErrors: readonly RuleMet[];
-  /** What a rule that was met does to a packet: cheap, since no program is asked for its text. */
-  actsOf(met: RuleMet): readonly RuleAct[];
-  /** The rule, as its own program has it. */
-  ruleOf(met: RuleMet): Promise<KnownRule>;
-  /** What the kernel says of the packet's end. */
-  drops: readonly Drop[];
-  /** Counters of drops that grew meanwhile. */
-  grown: readonly Grown[];
-  /** What could not be observed, and why. */
-  blind: readonly string[];
-  /** What else the kernel is asked. */
-  kernel: Kernel;
-}
+export type Evidence = ReturnType<typeof evidenceOf>;
 
 export function evidenceOf(
   scene: Scene,
@@ -50,26 +19,38 @@ export function evidenceOf(
   session: Session,
   rules: KnownRules,
   kernel: Kernel,
-): Evidence {
+) {
   const all = session.of(token);
-  const sightings = failure!.kind === "stuck" ? ofPayload(all, question) : all;
+  const sightings: readonly Sighting[] = failure!.kind === "stuck" ? ofPayload(all, question) : all;
   return {
     scene,
     question,
     failure: failure!,
+    /** How many of its tries were lost, where others were answered. */
     share,
+    /** Of the try that was lost. */
     token,
+    /** Where its packet was seen, and on which side of which hop it was lost. */
     trail: trailOf(question.journey, sightings, token),
+    /** The packet wherever it was seen, and errors that quote it. */
     sightings,
-    about: (address) => session.about(address),
-    rules: session.rules(token),
-    rulesAbout: (address) => session.rulesAbout(address),
-    rulesOfErrors: session.rulesOfErrors(),
-    actsOf: (met) => rules.actsOf(met),
-    ruleOf: (met) => rules.of(met),
-    drops: session.drops(token),
+    /** ARP and neighbour discovery about an address. */
+    about: (address: string): readonly Sighting[] => session.about(address),
+    /** The rules that it met, in their order; those that ARP about an address met; those of errors. */
+    rules: session.rules(token) as readonly RuleMet[],
+    rulesAbout: (address: string): readonly RuleMet[] => session.rulesAbout(address),
+    rulesOfErrors: session.rulesOfErrors() as readonly RuleMet[],
+    /** What a rule that was met does to a packet: cheap, since no program is asked for its text. */
+    actsOf: (met: RuleMet) => rules.actsOf(met),
+    /** The rule, as its own program has it. */
+    ruleOf: (met: RuleMet) => rules.of(met),
+    /** What the kernel says of the packet's end. */
+    drops: session.drops(token) as readonly Drop[],
+    /** Counters of drops that grew meanwhile. */
     grown: session.grown,
-    blind: session.blind,
+    /** What could not be observed, and why. */
+    blind: session.blind as readonly string[],
+    /** What else the kernel is asked. */
     kernel,
   };
 }

@@ -54,7 +54,6 @@ export interface FollowedPacket {
 
 /** Connections of the last two minutes may be known to a table still. */
 const WINDOWS = 50;
-const CONNECT_MS = 1500;
 /** Of a name, that are tried. */
 const MOST_ADDRESSES = 4;
 
@@ -71,75 +70,49 @@ export async function follow(
   mayTalkTo: MayTalkTo = () => true,
 ): Promise<FollowedPacket> {
   requireAlive(from);
-  const others: Scene[] = [];
+  using opened = new DisposableStack();
   using scene = Scene.of(agent, from);
-  try {
-    const { at: all, hop, causes = [], ...named } = await resolve(agent, scene, to);
-    const at = all.slice(0, MOST_ADDRESSES);
-    const hops = hop ? [hop] : [];
-    if (at.length === 0) return { from: from.name, to, arrived: false, hops, causes };
-    const followOne = async (destination: Destination): Promise<FollowedPacket> => {
-      const question = questionOf(
-        agent,
-        scene,
-        destination,
-        mayTalkTo,
-        (other) => others.push(other),
-      );
-      const token = tokenOf(`${from.name} ${endpoint(destination)}`);
-      const watched = await watch(scene, question, token);
-      const { before } = watched.trail;
-      const hasLeft = before?.way === "there" && before.stop.place === "uplink";
-      return {
-        from: from.name,
-        to: endpoint(destination),
-        ...watched,
-        hops: [...hops, ...watched.hops],
-        there: hasLeft && watched.answer.outcome === "failed"
-          ? ["mesos-cni", "diagnose", `--to=${endpoint(destination)}`, `--expect=${token}`]
-          : undefined,
-      };
-    };
-    const followed: [Destination, FollowedPacket][] = [];
-    for (const one of at) followed.push([one, await followOne(one)]);
-    const failed = followed.find(([, { arrived }]) => !arrived);
-    if (!failed) {
-      // The kernel has chosen one next hop for it, and chooses others for others.
-      const kernel = askKernel();
-      const hops = at.map((one) =>
-        swallowingHops(scene.host, kernel, { ...one, destination: one.address })
-      );
-      const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
-      return { ...followed[0]![1], causes };
-    }
-    const [{ address }, told] = failed;
-    const other = followed.find(([, { arrived }]) => arrived)?.[0];
-    const [instead] = named.instead ?? [];
-    const about = { container: from.name, address, value: named.name };
-    if (other) {
-      return withCause(
-        told,
-        cause("name_half_dead", ["dns", "outside"], { ...about, other: other.address }, [
-          `asked at each of its addresses: ${at.map(({ address }) => address).join(", ")}`,
-        ]),
-      );
-    }
-    if (instead && (await followOne(instead)).arrived) {
-      return withCause(
-        told,
-        cause("hosts_differ", ["dns", "container"], {
-          ...about,
-          file: "/etc/hosts",
-          other: instead.address,
-        }, [
-          `/etc/hosts: ${address}; DNS: ${instead.address}`,
-        ]),
-      );
-    }
-    return told;
-  } finally {
-    for (const other of others) other[Symbol.dispose]();
+  const { at: all, hop, causes = [], ...named } = await resolve(agent, scene, to);
+  const at = all.slice(0, MOST_ADDRESSES);
+  const hops = hop ? [hop] : [];
+  if (at.length === 0) return { from: from.name, to, arrived: false, hops, causes };
+  const followOne = async (destination: Destination): Promise<FollowedPacket> => {
+    const question = questionOf(agent, scene, destination, mayTalkTo, opened);
+    const to = endpoint(destination);
+    const token = tokenOf(`${from.name} ${to}`);
+    const watched = await watch(scene, question, token);
+    const { before } = watched.trail;
+    const hasLeft = before?.way === "there" && before.stop.place === "uplink";
+    const there = hasLeft && watched.answer.outcome === "failed"
+      ? ["mesos-cni", "diagnose", `--to=${to}`, `--expect=${token}`]
+      : undefined;
+    return { from: from.name, to, ...watched, hops: [...hops, ...watched.hops], there };
+  };
+  const followed: [Destination, FollowedPacket][] = [];
+  for (const one of at) followed.push([one, await followOne(one)]);
+  const failed = followed.find(([, { arrived }]) => !arrived);
+  if (!failed) {
+    // The kernel has chosen one next hop for it, and chooses others for others.
+    const kernel = askKernel();
+    const hops = at.map((one) =>
+      swallowingHops(scene.host, kernel, { ...one, destination: one.address })
+    );
+    const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
+    return { ...followed[0]![1], causes };
   }
+  const [{ address }, told] = failed;
+  const other = followed.find(([, { arrived }]) => arrived)?.[0].address;
+  const [instead] = named.instead ?? [];
+  const about = { container: from.name, address, value: named.name };
+  if (other !== undefined) {
+    const seen = `asked at each of its addresses: ${at.map(({ address }) => address).join(", ")}`;
+    const values = { ...about, other };
+    return withCause(told, cause("name_half_dead", ["dns", "outside"], values, [seen]));
+  }
+  if (!instead || !(await followOne(instead)).arrived) return told;
+  const values = { ...about, file: "/etc/hosts", other: instead.address };
+  const seen = `/etc/hosts: ${address}; DNS: ${instead.address}`;
+  return withCause(told, cause("hosts_differ", ["dns", "container"], values, [seen]));
 }
 
 /** Where the way is whole as far as this agent, the name that led there comes first. */
@@ -191,15 +164,14 @@ function questionOf(
   scene: Scene,
   destination: Destination,
   mayTalkTo: MayTalkTo,
-  open: (scene: Scene) => void,
+  opened: DisposableStack,
 ): Question {
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
   const mapped = container ? undefined : mappedTo(agent, destination, scene.container?.id);
   const far = container ?? mapped?.target;
-  const theirs = far && Scene.of(agent, far);
-  if (theirs) open(theirs);
+  const theirs = far && opened.use(Scene.of(agent, far));
   const their =
     theirs?.interfaces.find(({ expected }) =>
       container === undefined || expected.some((one) => one.address === address)
@@ -239,17 +211,9 @@ function questionOf(
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);
       }
-      return await askListener(
-        { ...scene.task, address, port, token },
-        {
-          at: theirs && { space: theirs.inside, port: mapped?.port ?? port },
-          journey: path,
-          payload: mayTalkTo(port),
-          connectMs: CONNECT_MS,
-        },
-        session,
-        nth,
-      );
+      const at = theirs && { space: theirs.inside, port: mapped?.port ?? port };
+      const listening = { at, journey: path, payload: mayTalkTo(port) };
+      return await askListener({ ...scene.task, address, port, token }, listening, session, nth);
     },
   };
 }

@@ -2,23 +2,18 @@
 import { isAddress } from "../base/ip.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Scene } from "../facts/scene.ts";
+import type { Hop } from "./follow.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
 import { explained } from "./render/failure.ts";
-import { type Resolver, resolverOf } from "./resolver.ts";
-
-/** How a name was resolved, in the form of a hop. */
-export interface NameHop {
-  name: string;
-  outcome: "passed" | "stopped";
-  evidence: string[];
-}
+import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
 
 export interface Resolved {
   /** In the order in which programs try them. */
   addresses: string[];
   /** What DNS says, where /etc/hosts says something else. */
   instead?: string[];
-  hop: NameHop;
+  /** How it was resolved, in the form of a hop. */
+  hop: Hop;
   causes: Cause[];
 }
 
@@ -29,10 +24,8 @@ export async function resolveAsPrograms(scene: Scene, name: string): Promise<Res
   const resolver = resolverOf(scene);
   const entry = resolver.hosts.find(({ names }) => names.includes(name));
   const asked = await askServers(scene, resolver, name);
-  const hop = (outcome: NameHop["outcome"], evidence: string[]): NameHop => ({
-    name: `the name ${name}`,
-    outcome,
-    evidence,
+  const hop = (outcome: Hop["outcome"], evidence: string[]): Hop => ({
+    ...{ name: `the name ${name}`, outcome, evidence },
   });
   if (entry && isAddress(entry.address)) {
     const { address } = entry;

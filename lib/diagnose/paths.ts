@@ -2,7 +2,7 @@
 import { familyOfKnown, isAddress, within } from "../base/ip.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import type { Agent } from "../facts/agent.ts";
-import { type Cause, cause, run } from "../facts/cause.ts";
+import { type Cause, cause } from "../facts/cause.ts";
 import type { Fact } from "../facts/facts.ts";
 import { isGateway } from "../facts/scene.ts";
 import type { Link, Route, Rule } from "../netlink/mod.ts";
@@ -12,6 +12,7 @@ import type { Kernel } from "./observe/kernel.ts";
 import type { Question } from "./questions/question.ts";
 import { routeWords } from "./readers/policy.ts";
 import { ruleAgainst } from "./readers/agent_firewall.ts";
+import { wrongMac } from "./readers/hardware.ts";
 import { firstOf, type Reader } from "./readers/reader.ts";
 import { takeTokens } from "./tokens.ts";
 
@@ -166,8 +167,6 @@ export async function hopCauses(
 ): Promise<Cause[]> {
   const entry = host.neighbourNow(gateway, link);
   const isFixed = entry?.state === "PERMANENT";
-  const about = { address: gateway, device: link.name };
-  const asked = { asked: gateway, on: link.name, answers };
   // Whom somebody has entered by hand may be one that answers nobody.
   if (answers.length === 0) {
     if (isFixed) return [];
@@ -175,18 +174,16 @@ export async function hopCauses(
     return dropped.length > 0 ? dropped : [cause(
       "next_hop_silent",
       ["neighbour", "outside"],
-      { ...about, route: routeWords(route, host).join(" ") },
-      [asked, `its neighbour table: ${entry?.state ?? "no entry"}`],
+      { address: gateway, device: link.name, route: routeWords(route, host).join(" ") },
+      [
+        { asked: gateway, on: link.name, answers },
+        `its neighbour table: ${entry?.state ?? "no entry"}`,
+      ],
     )];
   }
   if (!isFixed || entry.mac === undefined || answers.includes(entry.mac)) return [];
-  return [cause(
-    "wrong_mac",
-    ["neighbour", "uplink"],
-    { ...about, mac: entry.mac, wanted: answers.join(", ") },
-    [asked, `its neighbour table: ${gateway} lladdr ${entry.mac} ${entry.state}`],
-    run(["ip", "neighbour", "del", gateway, "dev", link.name]),
-  )];
+  const about = { address: gateway, mac: entry.mac, wanted: answers.join(", ") };
+  return [wrongMac(host, link, "uplink", about)];
 }
 
 /** What is lost between the agent's routes and a link goes by a next hop that is not there. */

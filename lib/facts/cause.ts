@@ -2,6 +2,8 @@
  * What is wrong, as data: a code, the place, the mechanism, and what it is about. Sentences are made
  * of it at the end (words.ts), so that a new wording changes no verdict.
  */
+import type { Link } from "../netlink/mod.ts";
+import type { Space } from "../netlink/view.ts";
 import type { Proof, Values } from "./values.ts";
 import type { Code } from "./words.ts";
 
@@ -101,6 +103,50 @@ export function hint(
 
 export function isProblem({ level }: Cause): boolean {
   return level === "problem";
+}
+
+/**
+ * A link that is down: its flags show it.
+ *
+ * @param again what went with it, and must be made again once it is up
+ */
+export function downCause(
+  code: Code,
+  place: Place,
+  { name, flags }: Pick<Link, "name" | "flags">,
+  values: Values = {},
+  netns?: string,
+  ...again: readonly string[][]
+): Cause {
+  const up = inNetns(netns, "ip", "link", "set", name, "up");
+  const about = { device: name, ...values };
+  return cause(code, ["link", place], about, [{ device: name, flags }], run(up, ...again));
+}
+
+/** `net.ipv4.ip_forward`, of its path below /proc/sys/net. */
+export function sysctlName(path: string): string {
+  return `net.${path.replaceAll("/", ".")}`;
+}
+
+/**
+ * A setting of the kernel that must be another: its value shows it.
+ *
+ * @param path below /proc/sys/net. @param again what went with it, and must be made again
+ */
+export function settingCause(
+  code: Code,
+  place: Place,
+  view: Pick<Space, "netns" | "setting">,
+  [path, wanted]: readonly [path: string, wanted: number],
+  values: Values,
+  seen: readonly Proof[] = [],
+  ...again: readonly string[][]
+): Cause {
+  const setting = sysctlName(path);
+  const value = view.setting(path) ?? "0";
+  const set = inNetns(view.netns, "sysctl", "-w", `${setting}=${wanted}`);
+  const about = { setting, value, ...values };
+  return cause(code, ["sysctl", place], about, [{ setting, value }, ...seen], run(set, ...again));
 }
 
 /** Commands that make something as it was given to be. */

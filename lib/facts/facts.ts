@@ -30,6 +30,7 @@ import {
   readPluginRules,
   readPorts,
 } from "./readers/ports.ts";
+import { readResolver } from "./readers/resolver.ts";
 import { readRoutes } from "./readers/route.ts";
 import { isGateway, Scene } from "./scene.ts";
 
@@ -47,6 +48,7 @@ export const OF_CONTAINER: readonly FactReader<Scene>[] = [
   { name: "its ports have their rules, and no process of the agent has them", read: readPorts },
   { name: "the rules of its other plugins are there", read: readPluginRules },
   { name: "its resolv.conf is the one that was made for it", read: readResolvConf },
+  { name: "its resolver's configuration leads to a server", read: readResolver },
   { name: "its programs may read what they resolve names by", read: readReadable },
   { name: "its leases are its own", read: readLeases },
 ];

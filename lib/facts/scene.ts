@@ -53,25 +53,7 @@ export interface Parts {
   name: string;
   inside: Space & { netns: string };
   container?: Container;
-  agent:
-    & Pick<
-      Agent,
-      | "host"
-      | "bridgePorts"
-      | "bridgeVlans"
-      | "portOf"
-      | "missingRules"
-      | "recorded"
-      | "firewalls"
-      | "listenersAt"
-      | "sources"
-      | "processes"
-    >
-    & {
-      readonly containers: readonly Container[];
-      holdersOf: Agent["holdersOf"];
-      ownerOfMac: Agent["ownerOfMac"];
-    };
+  agent: Omit<Agent, typeof Symbol.dispose>;
 }
 
 export class Scene implements Disposable {

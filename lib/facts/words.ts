@@ -111,11 +111,7 @@ const WORDS = {
     "the agent has no route to {address}: {device} is up and has no address of IPv{family} | give {device} its address again; the routes that went with it must be added again",
   // Neighbours: ARP and neighbour discovery.
   wrong_mac:
-    "{container|the agent} sends what is for {address} on {device} to {mac}, which is not its hardware address",
-  "wrong_mac+wanted":
-    "{container|the agent} sends what is for {address} on {device} to {mac}, and {wanted} answers for it",
-  "wrong_mac+why":
-    "{container|the agent} sends what is for {address} on {device} to {mac}, which is not its hardware address | find who answers for {address} with {mac}",
+    "{container|the agent} sends what is for {address} on {device} to {mac}, and not to {wanted}, which has it | if it comes back so, find who answers for {address} with {mac}",
   gateway_wrong_mac:
     "{container} sends what is for the gateway {gateway} to {mac} | the entry was made by hand, or is older than the gateway",
   "gateway_wrong_mac/another machine":
@@ -224,7 +220,7 @@ const WORDS = {
   "wrong_snat+device":
     "what goes out by {device} gets the source {address}, which is no address of the agent[: {chain}: {rule}] | correct the rule that translates it",
   masquerade_gone:
-    "nothing masquerades (MASQUERADE) what {container} sends out[ from {address} by {device}][; one comes near: {route}] | somebody flushed the nat table (a firewall's reload does so)",
+    "nothing masquerades (MASQUERADE) what {container} sends out[ from {address} by {device}] | somebody flushed the nat table (a firewall's reload does so)",
   passage_gone:
     "nothing lets what {container} sends through the host's filter any more | somebody flushed the filter, or reloaded firewalld",
   isolation_gone:
@@ -249,8 +245,6 @@ const WORDS = {
     "a policy of IPsec blocks the packet: {route} | look at who made it (strongSwan, Libreswan): ip xfrm policy",
   nat_ports_used_up:
     "a rule of {chain} may give no other port, and all of its are in use: {rule} | give it more ports or addresses, or see who holds them: conntrack -L",
-  qdisc_drop:
-    "the queue (qdisc[ {value}]) of {device} drops the packet | look at its limits first: tc -s qdisc show dev {device}",
   // Ports.
   no_port_mapper:
     "{network} can't map ports, and {device} asks for it | use a network whose config has mesos-cni-port-mapper (or portmap) in its chain",
@@ -259,7 +253,7 @@ const WORDS = {
   port_rules_missing:
     "rules of ports of {container} are missing: {value} | somebody flushed the rules (a firewall's reload does so)",
   dnat_missing:
-    "no rule leads port {port} to {container}[: none of nat {why}][; one comes near: {route}] | somebody flushed the rules (a firewall's reload does so)",
+    "no rule leads port {port} to {container}: none of nat {why} | somebody flushed the rules (a firewall's reload does so)",
   dnat_elsewhere:
     "port {port} leads to {address}, not to {container} | a rule of a container that is gone, or of one that took the port over",
   port_taken_by_rule:
@@ -276,8 +270,6 @@ const WORDS = {
     "a process of the agent listens on port {port} as well | connections from outside go to the container, those from the agent itself to either: stop the process, or give the container another port",
   nobody_listens:
     "nothing in {container} listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
-  "nobody_listens/refused":
-    "{container} refuses: nothing there listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens/refused by a host":
     "{address} refuses: nothing there listens on {port} | see whether the service runs on {address}",
   listens_elsewhere:

@@ -223,6 +223,7 @@ export class World {
       scene,
       question: asked,
       failure: silence,
+      share: undefined,
       token: TOKEN,
       trail: trailOf(journey, sightings, TOKEN),
       sightings,
@@ -283,7 +284,6 @@ export function packet(type: number, isThere: boolean): Sighting["packet"] {
     sourcePort: TOKEN,
     destinationPort: TOKEN,
     flags: type,
-    code: 0,
     sequence: 0,
     acknowledge: 0,
   };

@@ -15,7 +15,7 @@ import {
   readPacket,
 } from "../../lib/diagnose/packets/frame.ts";
 import { concat } from "../../lib/base/bytes.ts";
-import { parseResolver } from "../../lib/diagnose/resolver.ts";
+import { parseResolver } from "../../lib/facts/readers/resolver.ts";
 import {
   bodyOf,
   damaged,

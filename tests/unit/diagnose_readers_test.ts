@@ -76,7 +76,7 @@ const CASES: Case[] = [
   [
     "a queue drops",
     (world) => explain(world.evidence(3, { drops: [{ reason: "QDISC_DROP", device: "wan0" }] })),
-    "qdisc_drop tc uplink",
+    "tc_drop tc uplink",
   ],
   ["a counter of tc grew", (world) =>
     explain(world.evidence(3, {
@@ -274,12 +274,12 @@ const dns = { topic: "dns", protocol: "udp" } as const;
 const stat = (name: string) => ({ kind: "stat", name, count: 1 }) as const;
 
 function legacy(target: string, ...acts: RuleAct[]): Grown {
-  const words = ["-A", "FORWARD", "-j", ...target.split(" ")];
-  const rule = {
-    ...{ program: "iptables-legacy", family: "ip", table: "filter", chain: "FORWARD" },
-    text: words.join(" "),
-  };
-  return { kind: "legacy", family: 4, count: 1, rule, words, drops: target === "DROP", acts };
+  const text = `-A FORWARD -j ${target}`;
+  const ref = { program: "iptables-legacy", family: "ip", table: "filter", chain: "FORWARD", text };
+  const remove = ["iptables-legacy", "-D", "FORWARD", "-j", target];
+  const mentions = (address: string) => text.includes(address);
+  const rule = { ref, mechanism: "iptables-legacy", acts, mentions, remove } as const;
+  return { kind: "legacy", family: 4, count: 1, rule, drops: target === "DROP" };
 }
 
 function sighting(at: string, protocol: Sighting["packet"]["protocol"], target: string): Sighting {

@@ -1,5 +1,4 @@
 /** What no trace tells of and the kernel counts: rules of iptables-legacy, queues and filters of tc, IPsec. */
-import type { RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
@@ -8,7 +7,7 @@ import type { Link } from "../../netlink/mod.ts";
 import { filters, queues } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
 import { programOutput } from "./programs.ts";
-import { actsOfWords, type RuleAct } from "./rules.ts";
+import { actsOfWords, type KnownRule } from "./rules.ts";
 
 /** Something that counts drops, or packets that a rule met. */
 export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | TcFilter | Stat);
@@ -16,12 +15,9 @@ export type Counter = { netns?: string; count: number } & (LegacyRule | Qdisc | 
 interface LegacyRule {
   kind: "legacy";
   family: 4 | 6;
-  rule: RuleRef;
-  /** As `iptables-save` writes it, in words. */
-  words: readonly string[];
+  rule: KnownRule;
   /** Whether it, or its policy, drops or rejects. */
   drops: boolean;
-  acts: readonly RuleAct[];
 }
 
 interface Qdisc {
@@ -91,7 +87,7 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
 function keyOf(one: Counter): string {
   const { kind, netns } = one;
   return kind === "legacy"
-    ? [kind, netns, one.rule.program, one.rule.table, one.rule.text].join("\t")
+    ? [kind, netns, one.rule.ref.program, one.rule.ref.table, one.rule.ref.text].join("\t")
     : kind === "stat"
     ? [kind, netns, one.name].join("\t")
     : [kind, netns, one.device, one.name, kind === "filter" ? one.direction : ""].join("\t");
@@ -131,15 +127,17 @@ function legacyCounters(text: string, netns: string | undefined, family: 4 | 6):
   const [program] = LEGACY[family];
   return countedRules(text).map(({ count, words, ...rule }): Counter => {
     const target = words[words.findIndex((word) => word === "-j" || word === "-g") + 1];
+    const isPolicy = words[0] === "-P";
     return {
-      kind: "legacy",
-      netns,
-      family,
-      count,
-      rule: { program, family: family === 4 ? "ip" : "ip6", ...rule },
-      words,
-      drops: words[0] === "-P" || target === "DROP" || target === "REJECT",
-      acts: actsOfWords(words),
+      ...{ kind: "legacy", netns, family, count },
+      drops: isPolicy || target === "DROP" || target === "REJECT",
+      rule: {
+        ref: { program, family: family === 4 ? "ip" : "ip6", ...rule },
+        mechanism: "iptables-legacy",
+        acts: actsOfWords(words),
+        mentions: (address) => rule.text.includes(address),
+        remove: isPolicy ? undefined : [program, "-w", "-t", rule.table, "-D", ...words.slice(1)],
+      },
     };
   });
 }

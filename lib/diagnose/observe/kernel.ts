@@ -1,6 +1,6 @@
 /** What readers ask the kernel beside the packet: who is on the wire, who listens, what hooks in. */
 import { unlessRefused } from "../../base/unless.ts";
-import { type BpfLink, bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
+import { bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { type Hindrance, hindranceOf, processText } from "../../containers/process_state.ts";
@@ -35,83 +35,77 @@ export interface Dropped {
   rule: KnownRule;
 }
 
-export interface Kernel {
-  /**
-   * Asks who has an address; each is asked once.
-   *
-   * @param sender our own address, for IPv4; `nobody` for one from whom nobody learns
-   */
-  whoHas(
-    netns: string | undefined,
-    link: Link,
-    address: string,
-    sender: string | undefined | "nobody",
-  ): Promise<readonly string[]>;
-  /** The rule of the agent that drops such a question, or its answer: it is asked anew. */
-  dropOfAsking(link: Link, address: string): Promise<Dropped | undefined>;
-  /** Whether a packet of the agent's is answered where it is given to one station of a link. */
-  isPassedOn: typeof isPassedOn;
-  /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
-  agentAsks(
-    question: Pick<Question, "topic" | "protocol" | "destination" | "port">,
-  ): Promise<string>;
-  listeners(netns: string | undefined, protocol: "tcp" | "udp", port: number): readonly Listener[];
-  /** The process that has a socket, and what keeps it from its work. */
-  processWith(inode: number): Holder | undefined;
-  /** Where a bridge of the agent sends frames to a hardware address. */
-  bridgeEntries(bridge: number, mac: string): readonly ForwardingEntry[];
-  /** The number of the program of XDP at a link; undefined for none. */
-  xdp(stop: Stop): number | undefined;
-  /** How many programs of tcx are at a link. */
-  tcx(stop: Stop, direction: "ingress" | "egress"): number;
-  /** The links of bpf by which programs are held. */
-  bpfLinks(): readonly BpfLink[];
-  /** The policies of IPsec of the agent, as `ip -o xfrm policy` has them. */
-  ipsecPolicies(): Promise<readonly string[]>;
-  /** Addresses that stand alone in a set of rules, with the sets; read once. */
-  namedAddresses(): ReturnType<typeof namedAddresses>;
-  /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */
-  queueReaders(netns: string | undefined): readonly string[];
-}
+export type Kernel = ReturnType<typeof askKernel>;
 
 /** Asks this machine, and remembers the answers of the wire for one diagnosis. */
-export function askKernel(): Kernel {
+export function askKernel() {
   const asked = new Map<string, Promise<readonly string[]>>();
   const dropped = new Map<string, Promise<Dropped | undefined>>();
   let named: ReturnType<typeof namedAddresses> | undefined;
   return {
-    whoHas(netns, link, address, sender) {
+    /**
+     * Asks who has an address; each is asked once.
+     *
+     * @param sender our own address, for IPv4; `nobody` for one from whom nobody learns
+     */
+    whoHas(
+      netns: string | undefined,
+      link: Link,
+      address: string,
+      sender: string | undefined | "nobody",
+    ): Promise<readonly string[]> {
       const key = [netns, link.index, address, sender].join();
-      const answers = asked.get(key) ??
-        (sender === "nobody"
-          ? whoHas(netns, link, address, undefined, BRIEF)
-          : whoHas(netns, link, address, sender));
-      asked.set(key, answers);
-      return answers;
+      return remembered(
+        asked,
+        key,
+        () =>
+          sender === "nobody"
+            ? whoHas(netns, link, address, undefined, BRIEF)
+            : whoHas(netns, link, address, sender),
+      );
     },
-    agentAsks,
-    dropOfAsking(link, address) {
-      const key = [link.index, address].join();
-      const drop = dropped.get(key) ?? dropOfAsking(link, address);
-      dropped.set(key, drop);
-      return drop;
-    },
+    /** The rule of the agent that drops such a question, or its answer: it is asked anew. */
+    dropOfAsking: (link: Link, address: string): Promise<Dropped | undefined> =>
+      remembered(dropped, [link.index, address].join(), () => dropOfAsking(link, address)),
+    /** Whether a packet of the agent's is answered where it is given to one station of a link. */
     isPassedOn,
-    listeners: (netns, protocol, port) => listeners(protocol, port, netns),
-    processWith(inode) {
+    /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
+    agentAsks,
+    listeners: (
+      netns: string | undefined,
+      protocol: "tcp" | "udp",
+      port: number,
+    ): readonly Listener[] => listeners(protocol, port, netns),
+    /** The process that has a socket, and what keeps it from its work. */
+    processWith(inode: number): Holder | undefined {
       const owner = socketOwner(inode);
       return owner && { text: processText(owner.pid), hindrance: hindranceOf(owner.pid) };
     },
-    bridgeEntries: (bridge, mac) => unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
-    xdp: ({ point, link }) => unlessRefused(() => xdpProgram(link.index, point.netns)),
-    tcx: ({ point, link }, direction) => tcxPrograms(link.index, direction, point.netns),
+    /** Where a bridge of the agent sends frames to a hardware address. */
+    bridgeEntries: (bridge: number, mac: string): readonly ForwardingEntry[] =>
+      unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
+    /** The number of the program of XDP at a link; undefined for none. */
+    xdp: ({ point, link }: Stop) => unlessRefused(() => xdpProgram(link.index, point.netns)),
+    /** How many programs of tcx are at a link. */
+    tcx: ({ point, link }: Stop, direction: "ingress" | "egress") =>
+      tcxPrograms(link.index, direction, point.netns),
+    /** The links of bpf by which programs are held. */
     bpfLinks,
+    /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */
     queueReaders,
+    /** Addresses that stand alone in a set of rules, with the sets; read once. */
     namedAddresses: () => named ??= namedAddresses(),
+    /** The policies of IPsec of the agent, as `ip -o xfrm policy` has them. */
     ipsecPolicies: async () =>
       (await programOutput(undefined, "ip", ["-o", "xfrm", "policy"]) ?? "").split("\n")
         .map((line) => line.replaceAll(/[\\\s]+/g, " ").trim()),
   };
+}
+
+function remembered<T>(all: Map<string, T>, key: string, ask: () => T): T {
+  const known = all.get(key) ?? ask();
+  all.set(key, known);
+  return known;
 }
 
 async function dropOfAsking(link: Link, address: string): Promise<Dropped | undefined> {
@@ -125,7 +119,10 @@ async function dropOfAsking(link: Link, address: string): Promise<Dropped | unde
 }
 
 async function agentAsks(
-  { topic, protocol, destination: address, port }: Parameters<Kernel["agentAsks"]>[0],
+  { topic, protocol, destination: address, port }: Pick<
+    Question,
+    "topic" | "protocol" | "destination" | "port"
+  >,
 ): Promise<string> {
   if (topic === "dns" && protocol === "udp") {
     const { outcome } = await resolveName({}, address, ".", { type: TYPE_NS });

@@ -17,6 +17,8 @@ export interface Watched {
 
 /** How long packets may be under way after the last answer, in ms. */
 const SETTLE_MS = 60;
+/** Between one look and the next. */
+const PAUSE_MS = 30;
 /** The same of an answer to ARP or neighbour discovery, which a machine that has much to do gives later. */
 const ANSWERING_MS = 200;
 /** Of distinct neighbours that are asked for, and of links. */
@@ -136,6 +138,16 @@ export class Session implements AsyncDisposable {
   /** ARP and neighbour discovery about an address. */
   about(address: string): Sighting[] {
     return this.#sightings.filter(({ packet }) => packet.target === address);
+  }
+
+  /** Waits for something to be seen. @returns whether it was in time */
+  async until(isSeen: () => boolean, ms: number): Promise<boolean> {
+    const end = performance.now() + ms;
+    while (!isSeen()) {
+      if (performance.now() > end) return false;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    return true;
   }
 
   /** Waits for what is under way, and takes everything. */

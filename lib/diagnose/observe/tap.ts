@@ -27,8 +27,7 @@ export interface Sighting {
   /** Whether the packet left by the link or came in by it. */
   direction: "out" | "in";
   packet: Seen;
-  /** Hardware addresses. */
-  from?: string;
+  /** The hardware address that it goes to. */
   to?: string;
   /** Bytes from the network header on. */
   length: number;
@@ -80,7 +79,6 @@ export class Tap implements Disposable {
         direction: from[10] === PACKET_OUTGOING ? "out" : "in",
         packet,
         to: this.point.ethernet ? hexPairs(buffer.subarray(0, 6)) : undefined,
-        from: this.point.ethernet ? hexPairs(buffer.subarray(6, 12)) : undefined,
         length: ipLength(view.getUint16(2), buffer.subarray(offset)) ?? length - offset,
       };
     }

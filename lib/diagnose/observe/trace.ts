@@ -4,25 +4,22 @@ import { SystemError } from "../../kernel/libc.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { type Attributes, decodeMessages, opened, view } from "../../netlink/message.ts";
 import { NETLINK_NETFILTER } from "../../netlink/socket.ts";
-import { NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
+import { nfMessage } from "../../nft/changes.ts";
+import { NFPROTO } from "../../nft/wire.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { concat } from "../../base/bytes.ts";
 import { TABLE_OF_OURS, type Traced, TraceTables } from "./trace_table.ts";
 
-const NFT_MSG_TRACE = NFNL_SUBSYS_NFTABLES << 8 | 17;
+const NFT_MSG_TRACE = nfMessage(17);
 const NFNLGRP_NFTRACE = 9;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const SO_RCVBUF = 8;
 const SOL_SOCKET = 1;
-const FAMILIES: Readonly<Record<number, string>> = {
-  1: "inet",
-  2: "ip",
-  3: "arp",
-  5: "netdev",
-  7: "bridge",
-  10: "ip6",
-};
+const FAMILIES = new Map<number, string>(Object.entries(NFPROTO).map(([name, one]) => [one, name]));
+/** From 0 on those of netfilter (NF_DROP …), and from -1 down those of nf_tables (NFT_CONTINUE …). */
+const VERDICTS = ["drop", "accept", "stolen", "queue", "accept"] as const;
+const NFT_VERDICTS = ["continue", "break", "jump", "goto", "return"] as const;
 const MOST_OVERFLOWS = 8;
 const MOST_EVENTS = 2000;
 
@@ -37,34 +34,12 @@ export interface RuleMet {
   /** Absent for a chain's policy. */
   handle?: string;
   kind: "rule" | "policy" | "return";
-  verdict:
-    | "accept"
-    | "drop"
-    | "continue"
-    | "jump"
-    | "goto"
-    | "return"
-    | "stolen"
-    | "queue"
-    | "break";
+  verdict: (typeof VERDICTS)[number] | (typeof NFT_VERDICTS)[number];
   jump?: string;
   input?: number;
   output?: number;
   packet?: Seen;
 }
-
-const VERDICTS: Readonly<Record<number, RuleMet["verdict"]>> = {
-  [-1]: "continue",
-  [-2]: "break",
-  [-3]: "jump",
-  [-4]: "goto",
-  [-5]: "return",
-  0: "drop",
-  1: "accept",
-  2: "stolen",
-  3: "queue",
-  4: "accept",
-};
 
 /** Traces in one namespace, from when it is made. */
 export class Trace implements Disposable {
@@ -72,11 +47,12 @@ export class Trace implements Disposable {
   readonly #tables: TraceTables;
   readonly #packets = new Map<number, Seen>();
 
-  readonly #traced: Traced;
-
   /** @throws {SystemError} */
-  constructor(traced: Traced, devices: readonly string[], readonly netns?: string) {
-    this.#traced = traced;
+  constructor(
+    private readonly traced: Traced,
+    devices: readonly string[],
+    readonly netns?: string,
+  ) {
     this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
     try {
       const address = new Uint8Array(12);
@@ -116,20 +92,18 @@ export class Trace implements Disposable {
       }
     }
     // The kernel names the links of a packet once in each hook, with its first rule.
-    const links = new Map<number, { input?: number; output?: number }>();
+    const links = new Map<number, Pick<RuleMet, "input" | "output">>();
     for (const one of found) {
       one.packet = this.#packets.get(one.id);
-      if (one.input !== undefined || one.output !== undefined) links.set(one.id, one);
-      else {Object.assign(one, {
-          input: links.get(one.id)?.input,
-          output: links.get(one.id)?.output,
-        });}
+      const { input, output } = one;
+      if (input !== undefined || output !== undefined) links.set(one.id, { input, output });
+      else Object.assign(one, links.get(one.id));
     }
     return found.filter(({ table }) => !table.startsWith(TABLE_OF_OURS));
   }
 
   #read(body: Uint8Array): RuleMet {
-    const { met, packet } = decodeTrace(body, this.#traced.addresses);
+    const { met, packet } = decodeTrace(body, this.traced.addresses);
     if (packet && !this.#packets.has(met.id)) this.#packets.set(met.id, packet);
     return { netns: this.netns, ...met };
   }
@@ -158,12 +132,12 @@ export function decodeTrace(
   const number = kind === "policy" ? attributes.be32(16) ?? 1 : (verdict.be32(1) ?? 0xffffffff) | 0;
   const met: RuleMet = {
     id: attributes.be32(6) ?? 0,
-    family: FAMILIES[family] ?? String(family),
+    family: FAMILIES.get(family) ?? String(family),
     table: attributes.text(1) ?? "",
     chain: attributes.text(2) ?? "",
     handle: kind === "rule" ? attributes.be64(3)?.toString() : undefined,
     kind,
-    verdict: VERDICTS[number] ?? VERDICTS[number & 0xff] ?? "continue",
+    verdict: NFT_VERDICTS[-1 - number] ?? VERDICTS[number & 0xff] ?? "continue",
     jump: verdict.text(2),
     input: attributes.be32(10),
     output: attributes.be32(12),

@@ -34,7 +34,6 @@ export function ipPacket(
     sequence = FIRST_SEQUENCE,
     acknowledge = 0,
     payload = new Uint8Array(),
-    reply = false,
   } = {},
 ): Uint8Array<ArrayBuffer> {
   const from = addressBytes(source);
@@ -43,7 +42,7 @@ export function ipPacket(
     ? tcp(token, port, flags, sequence, acknowledge, payload)
     : protocol === "udp"
     ? udp(token, port, payload)
-    : echo(from.length === 16, token, payload, reply);
+    : echo(from.length === 16, token, payload);
   const number = protocol === "icmp" ? (from.length === 16 ? 58 : 1) : IPPROTO[protocol];
   const at = protocol === "tcp" ? 16 : protocol === "udp" ? 6 : 2;
   const sum = checksum(
@@ -121,14 +120,12 @@ export function echo(
   isV6: boolean,
   id: number,
   payload: Uint8Array,
-  reply = false,
-  sequence = 1,
 ): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(8 + payload.length);
   const view = new DataView(bytes.buffer);
-  bytes[0] = isV6 ? (reply ? 129 : 128) : reply ? 0 : 8;
+  bytes[0] = isV6 ? 128 : 8;
   view.setUint16(4, id);
-  view.setUint16(6, sequence);
+  view.setUint16(6, 1);
   bytes.set(payload, 8);
   return bytes;
 }
@@ -180,8 +177,6 @@ export interface Seen {
   destinationPort: number;
   /** TCP's flags, or ICMP's type. */
   flags: number;
-  /** ICMP's code. */
-  code: number;
   sequence: number;
   acknowledge: number;
   /** Who is asked for, or answers, of ARP and neighbour discovery. */
@@ -194,7 +189,6 @@ const NOTHING = {
   sourcePort: 0,
   destinationPort: 0,
   flags: 0,
-  code: 0,
   sequence: 0,
   acknowledge: 0,
 };
@@ -235,7 +229,7 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
   }
   if (number !== IPPROTO.icmp && number !== IPPROTO.icmp6) return undefined;
   const kind = bytes[size]!;
-  const common = { ...base, flags: kind, code: bytes[size + 1]! };
+  const common = { ...base, flags: kind };
   if (isV6 ? kind < 5 : [3, 11, 12, 5].includes(kind)) {
     return {
       ...common,

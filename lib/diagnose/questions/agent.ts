@@ -6,8 +6,6 @@ import type { Attached, Scene } from "../../facts/scene.ts";
 import { askListener } from "./listener.ts";
 import { askedForBy, type Question, unasked } from "./question.ts";
 
-const TIMEOUT_MS = 1000;
-
 export function agentQuestions(
   scene: Scene,
   given?: { address: string; port: number },
@@ -34,19 +32,11 @@ export function agentQuestions(
     port,
     neighbours: askedForBy(scene, attached),
     async ask(token, session, nth) {
-      const listening = {
-        at: isLocal ? { space: scene.host, port } : undefined,
-        journey: path,
-        // It speaks HTTP.
-        payload: true,
-        connectMs: TIMEOUT_MS,
-      };
-      const answer = await askListener(
-        { ...scene.task, address, port, token },
-        listening,
-        session,
-        nth,
-      );
+      const at = isLocal ? { space: scene.host, port } : undefined;
+      const probe = { ...scene.task, address, port, token };
+      // It speaks HTTP.
+      const listening = { at, journey: path, payload: true };
+      const answer = await askListener(probe, listening, session, nth);
       const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
       // A stock agent's container has an executor that must register; others may have no agent at all.
       const isExecutor = scene.container?.keeper === "agent";

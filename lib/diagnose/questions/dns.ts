@@ -1,10 +1,9 @@
 /** Does its DNS work the way the container resolves? */
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
-import { endsOf, isAt, journey, wayTo } from "../journey.ts";
+import { endsOf, isAt, wayTo } from "../journey.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_AAAA, TYPE_NS } from "../packets/dns.ts";
-import { configCauses } from "../readers/dns.ts";
-import type { Resolver } from "../resolver.ts";
+import type { Resolver } from "../../facts/readers/resolver.ts";
 import type { Scene } from "../../facts/scene.ts";
 import {
   answered,
@@ -28,30 +27,9 @@ const SEARCHED = "mesos-cni-asks";
 
 export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
   if (scene.interfaces.every(({ link }) => link === undefined)) return [];
-  return [
-    ...configQuestions(scene, resolver),
-    ...resolver.servers.filter(isAddress).flatMap((server) =>
-      serverQuestions(scene, resolver, server)
-    ),
-  ];
-}
-
-/** What is wrong with the configuration before anybody is asked. */
-function configQuestions(scene: Scene, resolver: Resolver): Question[] {
-  if (configCauses(scene, resolver).length === 0) return [];
-  return [{
-    topic: "dns",
-    text: "has a resolver's configuration that leads to a server",
-    family: 4,
-    journey: journey("container", "outside", []),
-    protocol: "udp",
-    destination: "",
-    port: 53,
-    neighbours: [],
-    resolver,
-    isAskedOnce: true,
-    ask: () => Promise.resolve(failed({ kind: "config" })),
-  }];
+  return resolver.servers.filter(isAddress).flatMap((server) =>
+    serverQuestions(scene, resolver, server)
+  );
 }
 
 function serverQuestions(scene: Scene, resolver: Resolver, server: string): Question[] {

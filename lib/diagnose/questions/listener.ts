@@ -10,6 +10,7 @@ import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
 import { type Answer, answered, failed, failedBy, unasked } from "./question.ts";
 
+const CONNECT_MS = 1000;
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
 const ANSWER_MS = 400;
 const SLOW_ANSWER_MS = 3000;
@@ -24,7 +25,6 @@ export interface Listening {
   journey: Journey;
   /** Whether a request may be sent to it. */
   payload: boolean;
-  connectMs: number;
 }
 
 /** The last of the tries comes from a port that the kernel gives out, as the task's own do. */
@@ -33,12 +33,12 @@ const EPHEMERAL = TRIES - 1;
 /** Connects; and asks, where that is harmless. What is not read was not taken. */
 export async function askListener(
   probe: Probe & { token: number },
-  { at, journey, payload: mayAsk, connectMs }: Listening,
+  { at, journey, payload: mayAsk }: Listening,
   session: Session,
   nth: number,
 ): Promise<Answer> {
   if (nth === EPHEMERAL) {
-    const outcome = await tryConnect({ ...probe, token: undefined }, connectMs);
+    const outcome = await tryConnect({ ...probe, token: undefined }, CONNECT_MS);
     if (outcome === "connected") return answered("it takes the connection");
     // A refusal is an answer as well, of which the other tries tell more.
     return outcome === "timed out" || outcome === "EADDRNOTAVAIL"
@@ -48,7 +48,7 @@ export async function askListener(
   const answerMs = session.deep ? SLOW_ANSWER_MS : ANSWER_MS;
   const outcome = await talk(
     probe,
-    { connectMs, answerMs, payload: mayAsk && nth === 0 },
+    { connectMs: CONNECT_MS, answerMs, payload: mayAsk && nth === 0 },
     () => at && leftBy(at.space, at.port, probe.token),
   );
   switch (outcome) {

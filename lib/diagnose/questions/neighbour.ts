@@ -12,13 +12,12 @@ import { answered, findingOf, type Question, unasked } from "./question.ts";
 const MOST = 2;
 /** Discard (RFC 863): usually nobody listens there, and the kernel says so. */
 const CLOSED_PORT = 9;
-const TIMEOUT_MS = 900;
 
-/** @param open keeps the scenes of the neighbours until the diagnosis is over */
+/** @param opened keeps the scenes of the neighbours until the diagnosis is over */
 export function neighbourQuestions(
   agent: Agent,
   scene: Scene,
-  open: (scene: Scene) => void,
+  opened: DisposableStack,
   mayTalkTo: MayTalkTo,
 ): Question[] {
   if (!scene.container) return [];
@@ -34,8 +33,8 @@ export function neighbourQuestions(
       )
     ).slice(0, MOST);
     return others.flatMap((other) => {
-      const theirs = Scene.of(agent, { name: other.id, netns: other.netns, id: other.id });
-      open(theirs);
+      const { id, netns } = other;
+      const theirs = opened.use(Scene.of(agent, { name: id, netns, id }));
       const their = theirs.interfaces.find(({ bridge: one, checkpoint }) =>
         one?.name === bridge && checkpoint?.network === attached.checkpoint?.network
       );
@@ -80,18 +79,10 @@ function ask(
           ),
         ],
         async ask(token, session, nth) {
-          const listening = {
-            at: { space: theirs.inside, port },
-            journey: path,
-            payload: mayTalkTo(port),
-            connectMs: TIMEOUT_MS,
-          };
-          const answer = await askListener(
-            { ...scene.task, address, port, token },
-            listening,
-            session,
-            nth,
-          );
+          const at = { space: theirs.inside, port };
+          const probe = { ...scene.task, address, port, token };
+          const listening = { at, journey: path, payload: mayTalkTo(port) };
+          const answer = await askListener(probe, listening, session, nth);
           const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
           if (answer.outcome === "answered") {
             return answered(`port ${port}: ${answer.detail}`);

@@ -18,7 +18,6 @@ import { askListener, type MayTalkTo } from "./listener.ts";
 import type { Question } from "./question.ts";
 import { askedBy } from "./stranger.ts";
 
-const TIMEOUT_MS = 900;
 /** More mappings than anyone has are not all asked. */
 const MOST_MAPPINGS = 8;
 /** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
@@ -184,12 +183,7 @@ function local(
     journey,
     neighbours: [mapped.address.address],
     ask(token, session, nth) {
-      const listening = {
-        at: { space: scene.inside, port: containerPort },
-        journey,
-        payload,
-        connectMs: TIMEOUT_MS,
-      };
+      const listening = { at: { space: scene.inside, port: containerPort }, journey, payload };
       const probe = { ...sender, address: at, port: hostPort, token };
       return askListener(probe, listening, session, nth);
     },

@@ -6,7 +6,7 @@ import type { Journey } from "../journey.ts";
 import type { Mapped } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
 import { whoHas } from "../packets/who_has.ts";
-import type { Resolver } from "../resolver.ts";
+import type { Resolver } from "../../facts/readers/resolver.ts";
 
 export type Topic =
   | "gateway"
@@ -38,8 +38,7 @@ export type Failure =
   | { kind: "stuck" | "unaccepted" | "unread" }
   /** From a port that the kernel gives out. */
   | { kind: "ephemeral"; outcome: string }
-  | { kind: "link_down"; device: string }
-  | { kind: "config" };
+  | { kind: "link_down"; device: string };
 
 /** Failures of a connection that was made: what is lost is not the packet that asked for it. */
 export const CONNECTED: readonly Failure["kind"][] = ["stuck", "unaccepted", "unread"];

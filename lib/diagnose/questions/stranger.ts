@@ -4,7 +4,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { type Ends, fromOutside, isAt } from "../journey.ts";
+import { type Ends, fromOutside, isAt, type Journey, type Leg } from "../journey.ts";
 import { accepts } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
 import { sendPacket } from "../packets/connect.ts";
@@ -22,7 +22,7 @@ import {
   SYN,
 } from "../packets/frame.ts";
 import { REQUEST } from "../packets/talk.ts";
-import { answered, failed, type Question, unasked } from "./question.ts";
+import { answered, failed, type Failure, type Question, unasked } from "./question.ts";
 
 const WAIT_MS = 900;
 /** Locally administered, and of nobody. */
@@ -66,52 +66,22 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         }
         throw error;
       }
-      const lastLeg = path.legs.at(-1)!;
-      const firstBack = path.legs.find(({ way }) => way === "back")!;
-      const end = performance.now() + WAIT_MS;
       let isAnswered = protocol !== "udp";
-      while (
-        performance.now() < end && !session.of(token).some((one) => isAt(lastLeg, one, token))
-      ) {
-        await new Promise((resolve) => setTimeout(resolve, 40));
+      const hasLeft = () => seenAt(session, path, token)("back", -1).length > 0;
+      await session.until(() => {
         isAnswered ||= answerUdp(scene, coming, token, session);
-      }
-      const seen = session.of(token);
-      const at0 = (i: number, way: "there" | "back") => {
-        const legs = path.legs.filter((leg) => leg.way === way);
-        return seen.filter((one) => isAt(legs.at(i)!, one, token));
-      };
-      const arrived = at0(-1, "there").length > 0;
-      const back = at0(-1, "back");
-      // The last hop is also reached when the agent asks who has the stranger's address.
-      const askedFor = [stranger, uplink.somewhere].flatMap((one) => session.about(one))
-        .some((one) => one.at === uplink.link.name && one.direction === "out");
-      const reply = at0(0, "back");
-      const isTcp = protocol === "tcp";
-      const syn = isTcp ? reply.find(({ packet }) => packet.flags & SYN) : undefined;
-      const isTaken = !payload || nth > 0 || !syn ||
-        await isRequestTaken(
-          syn.packet.sequence,
-          flow,
-          enter,
-          () =>
-            session.of(token).filter((one) => isAt(firstBack, one, token)).map(({ packet }) =>
-              packet
-            ),
-        );
-      if (syn) {
-        enter(ipPacket(flow, { flags: RST, sequence: syn.packet.acknowledge }));
-      }
-      if (!arrived) return failed({ kind: "not_arrived" });
-      if (isTcp && reply.some(({ packet }) => packet.flags & RST)) {
-        return failed({ kind: "refused" });
-      }
-      const errors = seen.filter(({ at: where, direction, packet }) =>
-        where === ends.eth.point.name && direction === "out" && packet.protocol === "icmp error"
+        return hasLeft();
+      }, WAIT_MS);
+      const failure = failureOf(session, path, token);
+      const answers = () => seenAt(session, path, token)("back", 0).map(({ packet }) => packet);
+      const syn = protocol === "tcp" ? answers().find(({ flags }) => flags & SYN) : undefined;
+      const isTaken = !payload || nth > 0 || !syn || await session.until(
+        sendRequest(syn.sequence, flow, enter, answers),
+        REQUEST_MS,
       );
-      if (errors.length > 0) return failed({ kind: "refused" });
-      if (reply.length === 0) return failed({ kind: "no_answer" });
-      const strange = back.find(({ packet }) =>
+      if (syn) enter(ipPacket(flow, { flags: RST, sequence: syn.acknowledge }));
+      if (failure && failure.kind !== "answer_lost") return failed(failure);
+      const strange = seenAt(session, path, token)("back", -1).find(({ packet }) =>
         packet.protocol === protocol &&
         (packet.source !== destination || protocol !== "icmp" && packet.sourcePort !== port)
       );
@@ -120,22 +90,47 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         return failed({ kind: "untranslated", address: source, port: sourcePort });
       }
       if (!isTaken) return failed({ kind: "stuck" });
-      if (back.length > 0 || askedFor) return answered("it arrives, and its answer leaves");
-      return failed({ kind: "answer_lost" });
+      // The last hop is also reached when the agent asks who has the stranger's address.
+      const askedFor = [stranger, uplink.somewhere].flatMap((one) => session.about(one))
+        .some((one) => one.at === uplink.link.name && one.direction === "out");
+      return failure && !askedFor ? failed(failure) : answered("it arrives, and its answer leaves");
     },
   };
+}
+
+/** What was seen of a probe at one of the legs of its way, or of its answer's. */
+function seenAt(session: Session, { legs }: Journey, token: number) {
+  const seen = session.of(token);
+  return (way: Leg["way"], nth: number) => {
+    const leg = legs.filter((one) => one.way === way).at(nth)!;
+    return seen.filter((one) => isAt(leg, one, token));
+  };
+}
+
+/** Where a packet that came by a link of the agent, or its answer, has got lost; undefined if neither has. */
+export function failureOf(session: Session, path: Journey, token: number): Failure | undefined {
+  const at = seenAt(session, path, token);
+  const end = path.legs.findLast(({ way }) => way === "there")!.stop.point.name;
+  if (at("there", -1).length === 0) return { kind: "not_arrived" };
+  const [reply] = at("back", 0).map(({ packet }) => packet);
+  const isError = session.of(token).some(({ at, direction, packet }) =>
+    at === end && direction === "out" && packet.protocol === "icmp error"
+  );
+  if (isError || reply?.protocol === "tcp" && reply.flags & RST) return { kind: "refused" };
+  if (!reply) return { kind: "no_answer" };
+  return at("back", -1).length === 0 ? { kind: "answer_lost" } : undefined;
 }
 
 const REQUEST_MS = 400;
 const SEGMENT = 1200;
 
-/** Sends a request on a connection that was begun by hand, and waits until the container has it. */
-async function isRequestTaken(
+/** Sends a request on a connection that was begun by hand. @returns whether the container has it by now */
+function sendRequest(
   theirs: number,
   flow: Flow,
   enter: (packet: Uint8Array) => void,
   answers: () => Seen[],
-): Promise<boolean> {
+): () => boolean {
   const first = FIRST_SEQUENCE + 1;
   const acknowledge = (theirs + 1) >>> 0;
   enter(ipPacket(flow, { flags: ACK, sequence: first, acknowledge }));
@@ -143,14 +138,10 @@ async function isRequestTaken(
     const payload = REQUEST.slice(at, at + SEGMENT);
     enter(ipPacket(flow, { flags: ACK, sequence: first + at, acknowledge, payload }));
   }
-  const end = performance.now() + REQUEST_MS;
-  const isOver = ({ flags, acknowledge: taken }: Seen) =>
-    (flags & RST) !== 0 || taken - first >= REQUEST.length;
-  while (!answers().some(isOver)) {
-    if (performance.now() > end) return false;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return true;
+  return () =>
+    answers().some(({ flags, acknowledge: taken }) =>
+      (flags & RST) !== 0 || taken - first >= REQUEST.length
+    );
 }
 
 /** The link that the answer leaves by, where the agent's own routes lead it out by another one. */

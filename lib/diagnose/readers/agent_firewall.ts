@@ -1,13 +1,20 @@
 /** Rules that dropped the packet or took it away, as the kernel traced them, and what undoes that. */
-import { type Cause, cause, type Fix, type Place, removing, run } from "../../facts/cause.ts";
-import type { RuleRef } from "../../facts/cause.ts";
+import {
+  type Cause,
+  cause,
+  type Fix,
+  type Place,
+  removing,
+  type RuleRef,
+  run,
+} from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Kernel } from "../observe/kernel.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { firewalldRemedy } from "./firewalld.ts";
-import type { Reader } from "./reader.ts";
+import { type Reader, ruleCause } from "./reader.ts";
 
 /** The rule that the kernel says dropped it. */
 export const droppingRule: Reader = {
@@ -110,37 +117,28 @@ export async function ruleAgainst(
 ): Promise<Cause[]> {
   const dropped = await kernel.dropOfAsking(link, address);
   if (!dropped) return [];
-  const { met: { packet }, rule: { ref, mechanism, remove } } = dropped;
-  return [cause(
-    ref.handle === undefined ? "policy_drop" : "rule_drop",
-    [mechanism, "agent"],
-    { rule: ref, why: what(packet?.protocol) },
-    [{ rule: ref, verdict: "drop" }, `${packet?.protocol} about ${address} on ${link.name}`],
-    remove && removing(ref.text, remove),
-  )];
+  const { met: { packet }, rule } = dropped;
+  const { ref } = rule;
+  const seen = [
+    { rule: ref, verdict: "drop" },
+    `${packet?.protocol} about ${address} on ${link.name}`,
+  ];
+  const code = ref.handle === undefined ? "policy_drop" : "rule_drop";
+  return [ruleCause(code, rule, seen, { why: what(packet?.protocol) })];
 }
 
 async function takenBy(e: Evidence, taken: RuleMet): Promise<Cause> {
-  const { ref, mechanism, remove } = await e.ruleOf(taken);
+  const rule = await e.ruleOf(taken);
   const isQueue = taken.verdict === "queue";
-  const readers = isQueue ? e.kernel.queueReaders(taken.netns) : [];
-  return cause(
+  const value = isQueue ? e.kernel.queueReaders(taken.netns).join(", ") || undefined : undefined;
+  const seen = { rule: rule.ref, verdict: taken.verdict };
+  const readers = `/proc/net/netfilter/nfnetlink_queue names ${value ?? "no reader"}`;
+  return ruleCause(
     isQueue ? "rule_queues" : "rule_takes",
-    [mechanism, placeOf(e.scene, taken)],
-    {
-      container: whose(e.scene, taken.netns),
-      rule: ref,
-      value: readers.length > 0 ? readers.join(", ") : undefined,
-    },
-    [
-      { rule: ref, verdict: taken.verdict },
-      ...readers.length > 0
-        ? [`queues that are read, by whom: ${readers.join(", ")}`]
-        : isQueue
-        ? ["/proc/net/netfilter/nfnetlink_queue names no reader"]
-        : [],
-    ],
-    remove && removing(ref.text, remove),
+    rule,
+    isQueue ? [seen, readers] : [seen],
+    { container: whose(e.scene, taken.netns), value },
+    { place: placeOf(e.scene, taken) },
   );
 }
 
@@ -155,9 +153,16 @@ function whose({ inside, name }: Scene, netns: string | undefined): string | und
   return netns === inside.netns ? name : "the neighbour";
 }
 
+/** Of a namespace that is not the agent's, where it is. */
+export function placeIn({ inside }: Scene, netns: string | undefined): Place | undefined {
+  if (netns === undefined) return undefined;
+  return netns === inside.netns ? "container" : "neighbour";
+}
+
 /** Where a hook is. */
 export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet): Place {
-  if (netns !== undefined) return netns === scene.inside.netns ? "container" : "neighbour";
+  const theirs = placeIn(scene, netns);
+  if (theirs) return theirs;
   if (family === "bridge") return "bridge";
   if (family !== "netdev") return "agent";
   const device = scene.host.linkAt(input ?? output)?.name;

@@ -1,7 +1,7 @@
 /** The agent as a router: whether it forwards, and where its routes and rules lead. */
 import { networkText, within } from "../../base/ip.ts";
-import { type Cause, cause, inNetns, removing, run } from "../../facts/cause.ts";
-import { forwardingOff, sysctlName, uplinkDown } from "../../facts/readers/agent.ts";
+import { type Cause, cause, downCause, inNetns, removing, run } from "../../facts/cause.ts";
+import { forwardingOff } from "../../facts/readers/agent.ts";
 import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -26,29 +26,18 @@ export const agentsOwnRoutes: Reader = {
 };
 
 function readRouting(e: Evidence): Cause[] {
-  const { scene, question, trail } = e;
-  const input = trail.before?.direction === "in" ? trail.before.stop.link.name : undefined;
-  const forwards = trail.journey.to !== "agent" && trail.journey.from !== "agent";
-  return [
-    ...refusedByMark(e),
-    ...forwards ? forwarding(scene, question.family, input) : [],
-    ...routeCauses(e),
-    ...trail.before?.way === "back" || trail.journey.to === "container" ? wayBack(scene) : [],
-  ].slice(0, 1);
+  const { trail: { before, journey } } = e;
+  const input = before?.direction === "in" ? before.stop.link.name : undefined;
+  const forwards = journey.to !== "agent" && journey.from !== "agent";
+  return [...forwards ? forwarding(e, input) : [], ...routeCauses(e)].slice(0, 1);
 }
 
 /** @param input the link that the packet came in by */
-function forwarding(scene: Scene, family: 4 | 6, input?: string): Cause[] {
-  const of = family === 4 ? "ipv4" : "ipv6";
-  const whole = family === 4 ? "ipv4/ip_forward" : "ipv6/conf/all/forwarding";
-  const own = input === undefined ? [] : [`${of}/conf/${input}/forwarding`];
-  const off = [whole, ...own].find((name) => scene.host.setting(name) === "0");
-  if (off === undefined) return [];
-  if (off === whole) return [forwardingOff(family, sysctlName(off))];
-  return [{
-    ...forwardingOff(family, sysctlName(off), input),
-    place: scene.placeOf(input!),
-  }];
+function forwarding({ scene, question: { family } }: Evidence, input?: string): Cause[] {
+  const off = forwardingOff(scene.host, family);
+  if (off.length > 0 || input === undefined) return off;
+  const place = scene.placeOf(input);
+  return forwardingOff(scene.host, family, input).map((one) => ({ ...one, place }));
 }
 
 /** Why the agent does not lead a packet on: to outside, or back to the container. */
@@ -91,10 +80,12 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
       (wanted === undefined
         ? trail.after?.direction !== "out" || leadsBy(route.link, trail.after.stop.link)
         : route.link === wanted);
-  if (isRight) return [];
+  if (isRight && !isRefusedByRoute(e)) return [];
   const withoutMain = mainRuleGone(host, family);
   if (withoutMain.length > 0) return withoutMain;
   const culprit = culpritOf(host, target, family, packet);
+  // Without a mark it would be led right.
+  if (isRight && culprit?.mechanism !== "rule") return [];
   // A question that was asked of a link that does not exist any more says nothing of routes.
   const isStale = typeof route === "string" && ["EINVAL", "EXDEV"].includes(route) &&
     source !== undefined && !culprit;
@@ -121,7 +112,7 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
       address: target,
       container: toContainer ? scene.name : undefined,
       route: culprit?.text,
-      why: leads,
+      why: isRight ? undefined : leads,
     },
     [`asked for the route to ${target}${source ? ` from ${source}` : ""}: ${leads}`],
     culprit && removing(culprit.text, culprit.remove),
@@ -131,30 +122,10 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
 /** Where the kernel says that it has refused a packet for its route. */
 const REFUSED_AT = ["ip_error", "ip6_pkt_discard", "ip6_pkt_prohibit"];
 
-/** The kernel refuses a packet whose route seems right: a mark leads it elsewhere. */
-function refusedByMark({ scene, question, trail, token, drops }: Evidence): Cause[] {
-  const { host } = scene;
-  const last = trail.seen[trail.last];
-  if (!last || !host.rules.some(({ mark }) => mark !== undefined)) return [];
-  const isRefused = drops.some(({ location = "" }) =>
-    REFUSED_AT.some((one) => location.startsWith(one))
-  );
-  if (!isRefused) return [];
-  const address = last.packet.destination;
-  const culprit = culpritOf(host, address, question.family, {
-    source: last.packet.source,
-    input: trail.before?.stop.link.name,
-    isMarked: true,
-    flow: flowOf(question, token, trail.before?.way === "back"),
-  });
-  if (culprit?.mechanism !== "rule") return [];
-  return [cause(
-    "host_rule",
-    ["rule", "agent"],
-    { family: question.family, address, route: culprit.text },
-    ["the kernel refused the packet for its route, and without a mark its route is another"],
-    removing(culprit.text, culprit.remove),
-  )];
+/** The kernel refuses a packet whose route may seem right: a mark leads it elsewhere. */
+function isRefusedByRoute({ scene, drops }: Evidence): boolean {
+  return scene.host.rules.some(({ mark }) => mark !== undefined) &&
+    drops.some(({ location }) => REFUSED_AT.some((one) => location?.startsWith(one)));
 }
 
 /** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */
@@ -225,7 +196,8 @@ function downLinks(scene: Scene, target: string, family: 4 | 6): Cause[] {
       within(target, `${address}/${prefixLength}`)
     )
   );
-  return [leads ?? down[0]].flatMap((link) => link ? [uplinkDown(link, family, target)] : []);
+  const link = leads ?? down[0];
+  return link ? [downCause("uplink_down", "uplink", link, { family, address: target })] : [];
 }
 
 /** A link of the agent that is up and has addresses of the other family alone, and no route. */
@@ -244,31 +216,18 @@ function withoutAddress(scene: Scene, target: string, family: 4 | 6): Cause[] {
   }, [`its addresses: ${host.addressesOf(bare).map(({ address }) => address).join(", ")}`])];
 }
 
-/** The agent's own route to the container, which its reverse-path filter goes by too. */
-export function wayBack(scene: Scene): Cause[] {
+/** The agent's route to the container leads elsewhere, and its reverse-path filter goes by that. */
+export function filteredBack(scene: Scene): Cause[] {
+  const { host } = scene;
   return scene.interfaces.flatMap(({ routedByAgent, ingress, expected }) =>
-    routedByAgent && ingress
-      ? expected.flatMap(({ family, address }) => wayBackTo(scene, ingress, family, address))
-      : []
+    !routedByAgent || !ingress ? [] : expected.flatMap(({ family, address }) => {
+      const uplink = scene.uplink(family);
+      return uplink && host.wayTo(address).link?.index !== ingress.index &&
+          isFiltered(host, ingress, address, uplink.agentAddress)
+        ? [rpFilter(host, ingress.name, scene.placeOf(ingress.name), address)]
+        : [];
+    })
   );
-}
-
-/** The kernel is asked what it would do: with a packet of the container's, and with an answer. */
-function wayBackTo(scene: Scene, ingress: Link, family: 4 | 6, address: string): Cause[] {
-  const { host, name: container } = scene;
-  const device = ingress.name;
-  const leads = host.wayTo(address).link?.name;
-  if (leads === device) return [];
-  const uplink = scene.uplink(family);
-  if (uplink && isFiltered(host, ingress, address, uplink.agentAddress)) {
-    return [rpFilter(device, undefined, scene.placeOf(device), address, host)];
-  }
-  return [cause("host_route", ["route", "agent"], {
-    family,
-    container,
-    address,
-    why: leads === undefined ? "nowhere" : `to ${leads}`,
-  }, [`the container is behind ${device}`])];
 }
 
 /** Whether the filter is strict on a device, and the kernel says it takes no such packet there. */

@@ -1,10 +1,9 @@
 /** Settings of a bridge and its ports that keep frames away. */
 import type { BridgePort } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
-import { type Cause, cause, removing, run, type Values } from "../../facts/cause.ts";
-import { portState } from "../../facts/readers/bridge.ts";
+import { type Cause, cause, removing, run } from "../../facts/cause.ts";
+import { portCause } from "../../facts/readers/bridge.ts";
 import type { Attached } from "../../facts/scene.ts";
-import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Trail } from "../place.ts";
 import type { Reader } from "./reader.ts";
@@ -32,70 +31,33 @@ export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Caus
   const ends = [
     { port: scene.agent.portOf(hostEnd), link: hostEnd, place: "host-veth" as const },
     ...other ? [{ port: scene.agent.portOf(other), link: other, place: "neighbour" as const }] : [],
-  ].filter((one): one is { port: BridgePort; link: Link; place: Side } =>
-    one.port !== undefined && one.port.master === master.index
-  );
-  const isolated = ends.length === 2 && ends.every(({ port }) => port.isolated);
+  ].filter((one): one is typeof one & { port: BridgePort } => one.port?.master === master.index);
+  const isIsolated = ends.length === 2 && ends.every(({ port }) => port.isolated);
+  const both = { device: hostEnd.name, other: bridge!.name, wanted: other?.name };
   return [
+    ...isIsolated ? [portCause("port_isolated", "host-veth", both)] : [],
     ...ends.flatMap(({ port, link, place }) =>
-      port.state !== "forwarding" && link.carrier
-        ? [portState(link.name, bridge!.name, port.state, place)]
-        : []
+      keeping(port, link).map(([code, , value]) =>
+        portCause(code, place, { device: link.name, other: bridge!.name, value })
+      )
     ),
-    ...isolated
-      ? [portCause(
-        "port_isolated",
-        "host-veth",
-        { device: hostEnd.name, other: bridge!.name, wanted: other!.name },
-        ["isolated"],
-        "off",
-      )]
-      : [],
     ...forwarding(e, attached, master),
-    ...ends.flatMap(({ port, link, place }) => settingCauses(port, link, place, bridge!.name)),
     ...vlans(e, attached),
   ];
 }
 
-type Side = "host-veth" | "neighbour";
-
-/** What a port's settings keep away, each with what is switched to end it. */
-function settingCauses(port: BridgePort, { name }: Link, place: Side, other: string): Cause[] {
+/** What of a port keeps frames away, and its value. */
+function keeping({ state, locked, neighbourSuppress, ...port }: BridgePort, { carrier }: Link) {
   const flooded = { flood: port.unicastFlood, mcast_flood: port.multicastFlood };
-  const all = { ...flooded, bcast_flood: port.broadcastFlood };
-  const off = Object.entries(all).filter(([, isOn]) => !isOn).map(([setting]) => setting);
-  return [
-    ...port.locked
-      ? [portCause("port_locked", place, { device: name, other }, ["locked"], "off")]
-      : [],
-    ...off.length > 0
-      ? [portCause("port_flood", place, { device: name, other, value: off.join(", ") }, off, "on")]
-      : [],
-    ...port.neighbourSuppress
-      ? [portCause("neigh_suppress", place, { device: name, other }, ["neigh_suppress"], "off")]
-      : [],
-  ];
-}
-
-/** @param wanted what the settings must be; they are the other thing */
-function portCause(
-  code: Code,
-  place: Side,
-  values: Values & { device: string },
-  settings: readonly string[],
-  wanted: "on" | "off",
-): Cause {
-  const is = wanted === "on" ? "off" : "on";
-  return cause(
-    code,
-    ["bridge-port", place],
-    values,
-    [`bridge link: ${settings.map((one) => `${one} ${is}`).join(" ")}`],
-    run([
-      ...["bridge", "link", "set", "dev", values.device],
-      ...settings.flatMap((one) => [one, wanted]),
-    ]),
-  );
+  const off = Object.entries({ ...flooded, bcast_flood: port.broadcastFlood })
+    .filter(([, isOn]) => !isOn).map(([name]) => name);
+  const all = [
+    ["port_state", state !== "forwarding" && carrier, state],
+    ["port_locked", locked, undefined],
+    ["port_flood", off.length > 0, off.join(", ")],
+    ["neigh_suppress", neighbourSuppress, undefined],
+  ] as const;
+  return all.filter(([, isKept]) => isKept);
 }
 
 /** An entry of the forwarding table that leads a hardware address to another port. */

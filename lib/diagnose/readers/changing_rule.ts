@@ -1,57 +1,46 @@
 /** Rules that do not drop a packet, and change it or how it is tracked so that it gets lost. */
-import { type Cause, cause, inNetns, type Proof, removing, run } from "../../facts/cause.ts";
-import type { Code } from "../../facts/words.ts";
-import { sysctlName } from "../../facts/readers/agent.ts";
-import { networkAddresses } from "../../containers/network_address.ts";
-import { MAPPERS } from "../../facts/readers/ports.ts";
-import { pluginOf } from "../../facts/scene.ts";
+import {
+  type Cause,
+  cause,
+  type Mechanism,
+  type Proof,
+  RECOVER,
+  removing,
+  run,
+  settingCause,
+  sysctlName,
+  type Values,
+} from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { grownLegacy } from "./legacy.ts";
-import { always, type Reader } from "./reader.ts";
+import { always, type Reader, ruleCause } from "./reader.ts";
 
 /** The first rule of the agent that the packet met and that does one of these things. */
 export async function ruleThat(e: Evidence, ...acts: RuleAct[]): Promise<KnownRule | undefined> {
   const met = ofAgent(e.rules).find((one) => e.actsOf(one).some((act) => acts.includes(act)));
   if (met) return await e.ruleOf(met);
   // Those of iptables-legacy are not traced, but they count.
-  const legacy = grownLegacy(e).find((one) =>
-    one.netns === undefined && one.acts.some((act) => acts.includes(act))
-  );
-  if (!legacy) return undefined;
-  const { rule, words, acts: its } = legacy;
-  const remove = [rule.program, "-w", "-t", rule.table, "-D", ...words.slice(1)];
-  return { ref: rule, mechanism: "iptables-legacy", acts: its, remove };
+  return grownLegacy(e).find(({ netns, rule }) =>
+    netns === undefined && rule.acts.some((act) => acts.includes(act))
+  )?.rule;
 }
 
 export function ofAgent(rules: readonly RuleMet[]): RuleMet[] {
   return rules.filter(({ kind, netns }) => kind === "rule" && netns === undefined);
 }
 
-export function ruleCause(
-  code: Code,
-  { ref, mechanism, remove }: KnownRule,
-  seen: readonly Proof[],
-  about: Partial<Cause> = {},
-): Cause {
-  return {
-    ...cause(
-      code,
-      [about.mechanism ?? mechanism, about.place ?? "agent"],
-      { rule: ref },
-      seen,
-      remove && removing(ref.text, remove),
-    ),
-    ...about,
-  };
-}
+const leadsElsewhere = (act: RuleAct) => act === "dnat" || act === "redirect";
 
 /** ICMP's type "time exceeded", of IPv4 and of IPv6. */
 const TIME_EXCEEDED = { 4: 11, 6: 3 } as const;
 /** Where the kernel forwards. */
 const FORWARDS = ["ip_forward", "ip6_forward"];
+/** Fewer routers are between the ends of no connection. */
+const LEAST_TTL = 8;
 
+/** A rule does it, or what the container gives its packets at the start. */
 export const agingRule: Reader = {
   name: "what makes it too old to be forwarded",
   applies: ({ sightings, drops, question }) =>
@@ -63,53 +52,44 @@ export const agingRule: Reader = {
     ),
   async read(e) {
     const rule = await ruleThat(e, "ttl");
-    return rule
-      ? [ruleCause("rule_ttl", rule, [
-        "the kernel dropped it where it forwards, as one whose time to live is over",
-      ])]
-      : shortLife(e);
+    const seen = ["the kernel dropped it where it forwards, as one whose time to live is over"];
+    if (rule) return [ruleCause("rule_ttl", rule, seen)];
+    const { scene: { inside, name: container }, question: { family }, trail } = e;
+    const own = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop.link.name;
+    const path = family === 4 ? "ipv4/ip_default_ttl" : `ipv6/conf/${own}/hop_limit`;
+    return Number(inside.setting(path) ?? LEAST_TTL) >= LEAST_TTL ? [] : [
+      settingCause("ttl_too_small", "container", inside, [path, 64], { container, family }, seen),
+    ];
   },
 };
-
-/** Fewer routers are between the ends of no connection. */
-const LEAST_TTL = 8;
-
-/** What the container gives its packets at the start. */
-function shortLife(
-  { scene: { inside, name: container }, question: { family }, trail }: Evidence,
-): Cause[] {
-  const device = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop.link.name;
-  const path = family === 4 ? "ipv4/ip_default_ttl" : `ipv6/conf/${device}/hop_limit`;
-  const value = inside.setting(path);
-  if (value === undefined || Number(value) >= LEAST_TTL) return [];
-  const setting = sysctlName(path);
-  return [cause(
-    "ttl_too_small",
-    ["sysctl", "container"],
-    { container, family, setting, value },
-    [{ setting, value }],
-    run(inNetns(inside.netns, "sysctl", "-w", `${setting}=64`)),
-  )];
-}
 
 /** Frames that a rule of the bridge gives another hardware address. */
 export const bridgeNat: Reader = {
   name: "a rule of the bridge that gives frames another hardware address",
-  applies: ({ trail, rules }) => trail.after !== undefined && rules.some(isBridgeNat),
+  applies: ({ trail }) => trail.after !== undefined,
   async read(e) {
-    for (const met of e.rules.filter(isBridgeNat)) {
-      const acts = e.actsOf(met);
-      if (!acts.some((act) => act === "dnat" || act === "snat" || act === "redirect")) continue;
-      const rule = await e.ruleOf(met);
-      const seen = [{ rule: rule.ref, verdict: met.verdict }];
-      return [ruleCause("bridge_nat", rule, seen, { place: "bridge" })];
-    }
-    return [];
+    const met = e.rules.find((one) =>
+      one.family === "bridge" && one.table === "nat" && one.kind === "rule" &&
+      one.verdict !== "drop" && e.actsOf(one).some((act) => act === "snat" || leadsElsewhere(act))
+    );
+    if (!met) return [];
+    const rule = await e.ruleOf(met);
+    const seen = [{ rule: rule.ref, verdict: met.verdict }];
+    return [ruleCause("bridge_nat", rule, seen, {}, { place: "bridge" })];
   },
 };
 
-function isBridgeNat({ family, table, kind, verdict }: RuleMet): boolean {
-  return family === "bridge" && table === "nat" && kind === "rule" && verdict !== "drop";
+/** A rule gives a packet a source that is nobody's of this agent, so that its answer goes astray. */
+export async function wrongSnat(
+  e: Evidence,
+  mechanism: Mechanism,
+  about: Values,
+  seen: string,
+): Promise<Cause[]> {
+  const rule = await ruleThat(e, "snat");
+  const values = { ...about, rule: rule?.ref };
+  const fix = rule?.remove && removing(rule.ref.text, rule.remove);
+  return [cause("wrong_snat", [mechanism, "agent"], values, [seen], fix)];
 }
 
 /** A packet for a mapped port that reaches the container from an address which nobody answers. */
@@ -123,94 +103,51 @@ export const wrongSourceOfPort: Reader = {
       packet.destination === question.realDestination && at === end
     );
     const sent = trail.seen[0]?.packet.source;
-    const source = arrived?.packet.source;
-    if (!arrived || sent === undefined || source === sent || scene.host.ownerOf(source!)) return [];
-    const rule = await ruleThat(e, "snat");
-    return [cause(
-      "wrong_snat",
-      ["portmap", "agent"],
-      { container: scene.name, address: source, rule: rule?.ref },
-      [`sent from ${sent}, it was seen arriving on ${arrived.at} from ${source}`],
-      rule?.remove && removing(rule.ref.text, rule.remove),
-    )];
+    const address = arrived?.packet.source;
+    if (!address || sent === undefined || address === sent || scene.host.ownerOf(address)) {
+      return [];
+    }
+    const seen = `sent from ${sent}, it was seen arriving on ${arrived!.at} from ${address}`;
+    return await wrongSnat(e, "portmap", { container: scene.name, address }, seen);
   },
 };
 
 /** A packet whose addresses or ports a rule writes anew, which no connection tracking undoes. */
 export const rewritingRule: Reader = {
   name: "a rule that writes the packet anew",
-  applies: (e) => isStrange(e) || e.question.protocol === "icmp",
+  applies: (e) => ledTo(e) !== undefined || e.question.protocol === "icmp",
   async read(e) {
     const rule = await ruleThat(e, "rewrite");
-    return rule
-      ? [ruleCause("rule_rewrites", rule, [
-        isStrange(e)
-          ? "it was seen with another destination than it was sent to"
-          : "the kernel's trace has the packet meet it",
-      ])]
-      : [];
+    const seen = ledTo(e)
+      ? "it was seen with another destination than it was sent to"
+      : "the kernel's trace has the packet meet it";
+    return rule ? [ruleCause("rule_rewrites", rule, [seen])] : [];
   },
 };
 
-function isStrange({ question, sightings, token }: Evidence): boolean {
+/** Another destination than it was sent to and should be led to, with which it was seen. */
+function ledTo({ question, sightings, token }: Evidence): string | undefined {
   const wanted = [question.destination, question.realDestination];
-  return sightings.some(({ packet }) =>
+  return sightings.find(({ packet }) =>
     packet.protocol !== "icmp error" && packet.sourcePort === token &&
     !wanted.includes(packet.destination)
-  );
+  )?.packet.destination;
 }
 
 /** A rule of the container's own that leads its packets to somebody in it, such as a sidecar's. */
 export const ownTranslation: Reader = {
   name: "a rule of its own that leads it elsewhere",
-  applies: ({ trail, rules, scene }) =>
-    trail.last < 0 && trail.journey.from === "container" &&
-    rules.some(({ netns }) => netns === scene.inside.netns),
+  applies: ({ trail }) => trail.last < 0 && trail.journey.from === "container",
   async read(e) {
-    const { scene: { inside, name: container }, question } = e;
+    const { scene: { inside, name: container }, question: { destination: address } } = e;
     const met = e.rules.find((one) =>
-      one.netns === inside.netns &&
-      e.actsOf(one).some((act) => act === "dnat" || act === "redirect")
+      one.netns === inside.netns && e.actsOf(one).some(leadsElsewhere)
     );
     if (!met) return [];
     const rule = await e.ruleOf(met);
     const seen = [{ rule: rule.ref, verdict: met.verdict }, "it never left the container"];
-    return [ruleCause("port_taken_by_rule", rule, seen, {
-      place: "container",
-      container,
-      address: question.destination,
-      port: portOf(e),
-    })];
-  },
-};
-
-/** A port of the agent that is mapped, and led on for others than who asks. */
-export const excludedAsker: Reader = {
-  name: "a mapped port that is not led on for this container",
-  applies: ({ question, scene }) =>
-    question.topic === "followed" && question.protocol !== "icmp" &&
-    scene.host.ownerOf(question.destination) !== undefined,
-  read(e) {
-    const { scene, question } = e;
-    const asking = scene.attachedOf(question.family)?.ingress?.name;
-    for (const { attachments, namespaceAlive } of scene.agent.containers) {
-      const checkpoint = namespaceAlive
-        ? attachments.find(({ portMappings }) =>
-          portMappings.some((one) => `${one.hostPort}/${one.protocol}` === portOf(e))
-        )
-        : undefined;
-      const mapper = pluginOf(checkpoint, ...MAPPERS);
-      const excluded = Array.isArray(mapper?.excludeDevices) ? mapper.excludeDevices : [];
-      if (asking === undefined || !excluded.includes(asking)) continue;
-      return [cause("uplink_excluded", ["portmap", "agent"], {
-        container: scene.name,
-        network: checkpoint!.network,
-        device: asking,
-        port: portOf(e),
-        address: networkAddresses(checkpoint!)[0]?.address,
-      }, [`its rules pass by what comes in by ${excluded.join(", ")}`])];
-    }
-    return [];
+    const values = { container, address, port: portOf(e) };
+    return [ruleCause("port_taken_by_rule", rule, seen, values, { place: "container" })];
   },
 };
 
@@ -219,7 +156,7 @@ export const translation: Reader = {
   name: "a rule that leads it elsewhere",
   applies: always,
   async read(e) {
-    const { question, sightings } = e;
+    const { question, sightings, scene } = e;
     const { realDestination } = question;
     const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
     // What a bridge's own table changes of a frame leads no port anywhere.
@@ -227,18 +164,22 @@ export const translation: Reader = {
       jump === undefined && family !== "bridge"
     );
     for (const one of met) {
-      if (!e.actsOf(one).some((act) => act === "dnat" || act === "redirect")) {
+      if (!e.actsOf(one).some(leadsElsewhere)) {
         const isPassed = question.topic === "port" && one.table === "nat" && !isTranslated &&
           (one.verdict === "return" || one.verdict === "accept");
         const rule = isPassed ? await e.ruleOf(one) : undefined;
-        if (rule?.mechanism === "iptables") {
-          return [ruleCause("port_passed_by", rule, [{ rule: rule.ref, verdict: one.verdict }], {
-            mechanism: "portmap",
-            port: portOf(e),
-            address: realDestination,
-          })];
-        }
-        continue;
+        if (rule?.mechanism !== "iptables") continue;
+        const seen = [{ rule: rule.ref, verdict: one.verdict }];
+        const about = { port: portOf(e), address: realDestination };
+        return [ruleCause("port_passed_by", rule, seen, about, { mechanism: "portmap" })];
+      }
+      if (one.table === "mesos-cni") {
+        const address = ledTo(e);
+        const about = { container: scene.name, port: portOf(e), address };
+        const seen = [`the table mesos-cni has it lead to ${address}`];
+        return address === undefined || realDestination === undefined
+          ? []
+          : [cause("dnat_elsewhere", ["portmap", "agent"], about, seen, RECOVER)];
       }
       const rule = await e.ruleOf(one);
       const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
@@ -246,26 +187,23 @@ export const translation: Reader = {
         packet.destination === realDestination && packet.protocol === question.protocol &&
         packet.destinationPort !== question.realPort && packet.sourcePort === e.token
       );
-      if (isOurs && !isOtherPort || one.table === "mesos-cni") return [];
-      return [takenBy(e, rule, { rule: rule.ref, verdict: one.verdict })];
+      return isOurs && !isOtherPort
+        ? []
+        : [takenBy(e, rule, { rule: rule.ref, verdict: one.verdict })];
     }
     const legacy = question.topic === "port" ? await ruleThat(e, "dnat", "redirect") : undefined;
-    return legacy?.mechanism === "iptables-legacy" &&
-        !legacy.ref.text.includes(`${realDestination}`)
+    return legacy?.mechanism === "iptables-legacy" && !legacy.mentions!(`${realDestination}`)
       ? [takenBy(e, legacy, "its counter grew while the packet was lost")]
       : [];
   },
 };
 
 function takenBy(e: Evidence, rule: KnownRule, proof: Proof): Cause {
-  const { topic, destination, realDestination, port, realPort } = e.question;
+  const { topic, destination: address, realDestination, port, realPort } = e.question;
   const mechanism = topic === "port" ? "portmap" : topic === "agent" ? "agent" : rule.mechanism;
-  const wanted = `it should lead to ${realDestination ?? destination} port ${realPort ?? port}`;
-  return ruleCause("port_taken_by_rule", rule, [proof, wanted], {
-    mechanism,
-    address: destination,
-    port: portOf(e),
-  });
+  const wanted = `it should lead to ${realDestination ?? address} port ${realPort ?? port}`;
+  const values = { address, port: portOf(e) };
+  return ruleCause("port_taken_by_rule", rule, [proof, wanted], values, { mechanism });
 }
 
 export function portOf({ question: { port, protocol } }: Pick<Evidence, "question">): string {
@@ -290,38 +228,35 @@ export const untracked: Reader = {
   name: "what keeps it out of connection tracking",
   applies: (e) => isLostAnswer(e) || isUntranslated(e),
   async read(e) {
-    const { question, drops, scene } = e;
+    const { question: { protocol, port }, drops, scene: { host }, trail } = e;
+    const isLost = isLostAnswer(e);
     const seen = [
-      isLostAnswer(e)
+      isLost
         ? `the answer was seen arriving on ${
-          e.trail.before!.stop.point.name
+          trail.before!.stop.point.name
         }, and not led on to who asked`
-        : `a packet for port ${question.port} or its answer was not translated`,
+        : `a packet for port ${port} or its answer was not translated`,
       ...drops.slice(0, 2).map(({ reason, device }) => ({ drop: reason, device })),
     ];
-    const rule = await ruleThat(e, "notrack", "zone");
-    if (rule) return [untrackingCause(rule, seen)];
-    if (!isLostAnswer(e)) return [];
-    const short = TIMEOUTS[question.protocol].map((name) => `netfilter/nf_conntrack_${name}`)
-      .filter((name) => Number(scene.host.setting(name) ?? SHORT_TIMEOUT) < SHORT_TIMEOUT);
-    if (short.length === 0) return [];
-    const usual = USUAL_TIMEOUT[question.protocol];
-    return [cause(
-      "conntrack_timeout",
-      ["conntrack", "agent"],
-      {
-        setting: sysctlName(short[0]!),
-        value: short.map((name) => `${sysctlName(name)} is ${scene.host.setting(name)} s`)
-          .join(", "),
-      },
-      seen,
-      run(["sysctl", "-w", ...short.map((name) => `${sysctlName(name)}=${usual}`)]),
-    )];
+    const found = await untrackingCauses(e, seen);
+    if (found.length > 0 || !isLost) return found;
+    const short = TIMEOUTS[protocol].map((name) => `netfilter/nf_conntrack_${name}`)
+      .filter((name) => Number(host.setting(name) ?? SHORT_TIMEOUT) < SHORT_TIMEOUT);
+    const names = short.map(sysctlName);
+    const value = short.map((one, i) => `${names[i]} is ${host.setting(one)} s`).join(", ");
+    const fix = run(["sysctl", "-w", ...names.map((one) => `${one}=${USUAL_TIMEOUT[protocol]}`)]);
+    const about = { setting: names[0], value };
+    return short.length === 0
+      ? []
+      : [cause("conntrack_timeout", ["conntrack", "agent"], about, seen, fix)];
   },
 };
 
-export function untrackingCause(rule: KnownRule, seen: readonly Proof[]): Cause {
-  return ruleCause(rule.acts.includes("zone") ? "ct_zone" : "notrack", rule, seen);
+/** A rule that keeps the packet out of the tracking by which it would be translated. */
+export async function untrackingCauses(e: Evidence, seen: readonly Proof[]): Promise<Cause[]> {
+  const rule = await ruleThat(e, "notrack", "zone");
+  if (!rule) return [];
+  return [ruleCause(rule.acts.includes("zone") ? "ct_zone" : "notrack", rule, seen)];
 }
 
 function isLostAnswer({ trail, scene }: Evidence): boolean {

@@ -47,33 +47,18 @@ export const deviceBelow: Reader = {
   },
 };
 
-/** It was seen nowhere: the container's routes lead it away, or refuse it. */
+/** It was seen nowhere, or has arrived: the container's routes lead it, or its answer, away or refuse it. */
 export const ownRoutes: Reader = {
   name: "the container's routes",
-  applies: ({ trail }) => !trail.before && trail.journey.from === "container",
-  read: ({ scene, question, failure, token }) =>
-    routesTo(
-      scene,
-      question.destination,
-      question.family,
-      failure,
-      flowOf(question, token, false),
-    ),
-};
-
-/** It has arrived in the container, and its answer goes astray there. */
-export const routesBack: Reader = {
-  name: "the container's routes back",
-  applies: ({ trail: { before } }) =>
-    before?.direction === "in" && before.stop.place === "container",
-  read: ({ scene, question, failure, token, trail }) =>
-    routesTo(
-      scene,
-      trail.seen[trail.last]?.packet.source ?? question.destination,
-      question.family,
-      failure,
-      flowOf(question, token, true),
-    ),
+  applies: ({ trail: { before, journey } }) =>
+    before
+      ? before.direction === "in" && before.stop.place === "container"
+      : journey.from === "container",
+  read({ scene, question, failure, token, trail }) {
+    const back = trail.seen[trail.last]?.packet.source;
+    const flow = flowOf(question, token, back !== undefined);
+    return routesTo(scene, back ?? question.destination, question.family, failure, flow);
+  },
 };
 
 /** Why the container's own routes do not lead a packet out by its interface. */
@@ -111,23 +96,31 @@ export function routesTo(
       [`asked for the route to ${address}: dev ${device}${
         route.gateway ? ` via ${route.gateway}` : ""
       } (table ${route.table})`],
-      culprit && removing(culprit.text, inNetns(inside.netns, ...culprit.remove)),
+      culprit && removing(culprit.text, culprit.remove),
     )];
   }
   if (culprit) {
     // What has taken the default route's place leaves none.
-    const again = culprit.isDefault && given?.gateway !== undefined
-      ? [["ip", "route", "replace", "default", "via", given.gateway, "dev", attached!.ifName]]
-      : [];
+    const via = culprit.isDefault ? given?.gateway : undefined;
+    const again = via === undefined ? [] : [
+      inNetns(
+        inside.netns,
+        "ip",
+        "route",
+        "replace",
+        "default",
+        "via",
+        via,
+        "dev",
+        attached!.ifName,
+      ),
+    ];
     return [cause(
       code("refuses"),
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text },
       [`a packet to ${address} ends: ${typeof route === "string" ? route : route.type}`],
-      removing(
-        culprit.text,
-        ...[culprit.remove, ...again].map((one) => inNetns(inside.netns, ...one)),
-      ),
+      removing(culprit.text, culprit.remove, ...again),
     )];
   }
   const lost = routeCauses(scene).filter(isProblem);
@@ -188,17 +181,9 @@ export function farCauses({ question, failure, trail, token, scene }: Evidence):
   const { family } = question;
   const { scene: theirs, attached } = question.far;
   const asked = trail.seen[trail.last]?.packet.source ?? scene.givenOf(family)[0];
-  const looks = [
-    () => linksOf(theirs, attached),
-    () => missingOf(theirs, attached, family),
-    () =>
-      asked === undefined
-        ? []
-        : routesTo(theirs, asked, family, failure, flowOf(question, token, true)),
-  ];
-  for (const look of looks) {
-    const found = look().filter(isProblem);
-    if (found.length > 0) return found.map((one) => ({ ...one, place: "neighbour" }));
-  }
-  return [];
+  const found = [...linksOf(theirs, attached), ...missingOf(theirs, attached, family)];
+  const causes = found.length > 0 || asked === undefined
+    ? found
+    : routesTo(theirs, asked, family, failure, flowOf(question, token, true));
+  return causes.filter(isProblem).map((one) => ({ ...one, place: "neighbour" }));
 }

@@ -3,7 +3,7 @@ import { within } from "../../base/ip.ts";
 import { type Cause, cause } from "../../facts/cause.ts";
 import { givenTo } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
-import { ruleCause, ruleThat } from "./changing_rule.ts";
+import { ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 
 /** The names of numbers that grew in the agent's namespace. */
@@ -51,15 +51,8 @@ export const portsUsedUp: Reader = {
     grownStats(e).includes("insert_failed") && e.trail.before?.direction === "in" &&
     e.trail.after?.direction === "out",
   async read(e) {
-    const rule = await ruleThat(e, "snat");
-    return rule
-      ? [{
-        ...ruleCause("nat_ports_used_up", rule, [
-          "insert_failed of /proc/net/stat/nf_conntrack grew",
-        ]),
-        mechanism: "conntrack",
-        fix: undefined,
-      }]
-      : [];
+    const rule = (await ruleThat(e, "snat"))?.ref;
+    const seen = ["insert_failed of /proc/net/stat/nf_conntrack grew"];
+    return rule ? [cause("nat_ports_used_up", ["conntrack", "agent"], { rule }, seen)] : [];
   },
 };

@@ -1,5 +1,4 @@
 /** Name resolution: what the answers of a server say, and what the container's configuration does. */
-import { isAddress } from "../../base/ip.ts";
 import {
   type Cause,
   cause,
@@ -9,43 +8,10 @@ import {
   type Values,
 } from "../../facts/cause.ts";
 import { takenFrom } from "../../facts/readers/address.ts";
-import { isWithoutServer } from "../../facts/readers/files.ts";
-import type { Scene } from "../../facts/scene.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
 import { failureText } from "../render/failure.ts";
-import type { Resolver } from "../resolver.ts";
 import type { Reader } from "./reader.ts";
-
-/** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
-export function configCauses(scene: Scene, { servers, file, lookups }: Resolver): Cause[] {
-  const about = { container: scene.name, file };
-  const reason = ["dns", "container"] as const;
-  const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
-    (checkpoint?.result?.routes.length ?? 0) > 0
-  );
-  return [
-    ...servers.length === 0 && isMeantOutside && !isWithoutServer(scene)
-      ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
-      : [],
-    ...servers.filter((one) => !isAddress(one.split("%")[0]!)).map((server) =>
-      cause("bad_nameserver", reason, { ...about, value: JSON.stringify(server) }, [
-        `${file}: nameserver ${server}`,
-      ])
-    ),
-    ...lookups !== undefined && !lookups.some((one) => one === "dns" || one === "resolve")
-      ? [cause("no_dns_lookup", reason, about, [
-        `/etc/nsswitch.conf: hosts: ${lookups.join(" ")}`,
-      ])]
-      : [],
-  ];
-}
-
-export const resolverConfig: Reader = {
-  name: "the container's resolver configuration",
-  applies: ({ failure, question }) => failure.kind === "config" && question.resolver !== undefined,
-  read: ({ scene, question }) => configCauses(scene, question.resolver!),
-};
 
 /** Of each code, what it is a cause of, and what the server does. */
 const ANSWERS: Readonly<Record<string, readonly [Code, why?: string]>> = {

@@ -1,6 +1,14 @@
 /** Frames that go to the wrong hardware address, and who answers for addresses that are not his. */
 import { within } from "../../base/ip.ts";
-import { type Cause, cause, inNetns, type Place, removing, run } from "../../facts/cause.ts";
+import {
+  type Cause,
+  cause,
+  inNetns,
+  type Place,
+  removing,
+  run,
+  type Values,
+} from "../../facts/cause.ts";
 import { duplicate } from "../../facts/readers/address.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
@@ -35,13 +43,36 @@ export const wrongHardware: Reader = {
       if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
       const wanted = receiverMac(trail, i);
       if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
-      return [wrongMac(scene, leg, sighting.to, wanted, question.destination)];
+      return [wrongFrame(scene, leg, sighting.to, wanted, question.destination)];
     }
     return [];
   },
 };
 
-function wrongMac(
+/**
+ * What is for an address goes to a hardware address that is not its own.
+ *
+ * @param view of who sends it, where his table of neighbours can be read
+ */
+export function wrongMac(
+  view: Space | undefined,
+  link: Link,
+  place: Place,
+  about: Values & Record<"address" | "mac" | "wanted", string>,
+  ...seen: string[]
+): Cause {
+  const { address } = about;
+  const entry = view?.neighbourNow(address, link);
+  return cause(
+    "wrong_mac",
+    ["neighbour", place],
+    { ...about, device: link.name },
+    entry ? [...seen, `its neighbour table: ${address} lladdr ${entry.mac} ${entry.state}`] : seen,
+    entry && run(inNetns(view!.netns, "ip", "neighbour", "del", address, "dev", link.name)),
+  );
+}
+
+function wrongFrame(
   scene: Scene,
   { stop: { link, point, place } }: Leg,
   mac: string,
@@ -49,37 +80,23 @@ function wrongMac(
   destination: string,
 ): Cause {
   const { netns } = point;
-  const isInside = netns === scene.inside.netns;
-  const view = isInside ? scene.inside : netns === undefined ? scene.host : undefined;
+  const view = [scene.inside, scene.host].find((one) => one.netns === netns);
   const hop = view?.wayTo(destination).route?.gateway;
   const entries = view?.neighboursNow().filter((one) => one.mac === mac && one.link === link.index);
   const entry = entries?.find(({ address }) => address === hop) ?? entries?.[0];
   const owner = scene.agent.ownerOfMac(mac);
-  const routed = view && entry && routedBy(scene, view, entry.address, owner?.container) ||
-    view && entry && hop === entry.address &&
-      redirected(scene, view, hop, link, destination, owner);
+  const routed = view && entry && (routedBy(scene, view, entry.address, owner?.container) ??
+    (hop === entry.address ? redirected(scene, view, hop, link, destination, owner) : undefined));
   if (routed) return routed;
-  const address = entry?.address ?? destination;
-  return cause(
-    "wrong_mac",
-    ["neighbour", netns !== undefined ? place : place === "uplink" ? "uplink" : "agent"],
-    {
-      container: netns === undefined ? undefined : scene.name,
-      address,
-      device: link.name,
-      mac,
-      why: entry ? undefined : "no entry",
-    },
-    [
-      `the frame leaving by ${point.name} went to ${mac}; ${wanted} is right`,
-      owner
-        ? `${mac} is ${owner.link} of ${
-          owner.container === undefined ? "this agent" : `container ${owner.container}`
-        }`
-        : `nobody on this agent has ${mac}`,
-      ...entry ? [`its neighbour table: ${entry.address} lladdr ${entry.mac} ${entry.state}`] : [],
-    ],
-    entry && run(inNetns(netns, "ip", "neighbour", "del", entry.address, "dev", link.name)),
+  const of = owner?.container === undefined ? "this agent" : `container ${owner.container}`;
+  const container = netns === undefined ? undefined : scene.name;
+  return wrongMac(
+    view,
+    link,
+    netns !== undefined || place === "uplink" ? place : "agent",
+    { container, address: entry?.address ?? destination, mac, wanted },
+    `the frame leaving by ${point.name} went to ${mac}; ${wanted} is right`,
+    owner ? `${mac} is ${owner.link} of ${of}` : `nobody on this agent has ${mac}`,
   );
 }
 

@@ -1,9 +1,9 @@
 /** Rules of iptables-legacy are not traced, but they count: what counted while the probe was lost did it. */
-import { type Cause, cause, type Place, removing } from "../../facts/cause.ts";
+import { type Cause, cause } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { LegacyCounter } from "../observe/counters.ts";
-import { acceptance } from "./agent_firewall.ts";
-import type { Reader } from "./reader.ts";
+import { acceptance, placeIn } from "./agent_firewall.ts";
+import { type Reader, ruleCause } from "./reader.ts";
 
 /** Built-in chains that see one link only. */
 const HOOKS: Readonly<Record<string, "input" | "output">> = { INPUT: "input", OUTPUT: "output" };
@@ -23,23 +23,14 @@ export function grownLegacy({ grown, question }: Evidence): LegacyCounter[] {
 }
 
 export function legacyCauses(e: Evidence): Cause[] {
-  const { scene } = e;
   const dropping = grownLegacy(e).find(({ drops }) => drops);
   if (!dropping) return [];
-  const { netns, rule, words } = dropping;
-  const place: Place = netns === undefined
-    ? "agent"
-    : netns === scene.inside.netns
-    ? "container"
-    : "neighbour";
-  const isPolicy = rule.text.startsWith("-P");
-  return [cause(
-    isPolicy ? "policy_drop" : "rule_drop",
-    ["iptables-legacy", place],
-    { rule, container: place === "container" ? scene.name : undefined },
-    ["its counter grew while the packet was lost"],
-    isPolicy
-      ? acceptance(e, rule, HOOKS[rule.chain] ?? "forward")
-      : removing(rule.text, [rule.program, "-w", "-t", rule.table, "-D", ...words.slice(1)]),
-  )];
+  const { netns, rule } = dropping;
+  const place = placeIn(e.scene, netns) ?? "agent";
+  const about = { container: place === "container" ? e.scene.name : undefined };
+  const seen = ["its counter grew while the packet was lost"];
+  if (rule.remove) return [ruleCause("rule_drop", rule, seen, about, { place })];
+  const { ref, mechanism } = rule;
+  const fix = acceptance(e, ref, HOOKS[ref.chain] ?? "forward");
+  return [cause("policy_drop", [mechanism, place], { ...about, rule: ref }, seen, fix)];
 }

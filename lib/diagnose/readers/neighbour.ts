@@ -6,10 +6,9 @@ import {
   type Place,
   type Proof,
   removing,
-  run,
+  settingCause,
 } from "../../facts/cause.ts";
 import { enslaved } from "../../facts/readers/agent.ts";
-import { bridgeCauses } from "../../facts/readers/bridge.ts";
 import { type Attached, givenTo } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -18,7 +17,7 @@ import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
 import { droppedBy, ruleAgainst } from "./agent_firewall.ts";
-import { wayBack } from "./agent_routing.ts";
+import { filteredBack } from "./agent_routing.ts";
 import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
 import { legacyCauses } from "./legacy.ts";
@@ -175,7 +174,7 @@ function agentSilent(silence: Silence, owner: Link): Promise<readonly Cause[]> {
   const device = attached.ingress?.name ?? owner.name;
   const values = { address, device, other: owner.name };
   return firstOf(
-    () => wayBack(scene).filter(({ code }) => code === "rp_filter"),
+    () => filteredBack(scene),
     () => queueCauses(trail.journey.legs.map(({ stop }) => stop), e.grown),
     () => arpSettings(silence, scene.host, owner.name, device),
     () => [cause("gateway_silent", ["neighbour", "agent"], values, heardText(silence))],
@@ -219,8 +218,6 @@ function wrongGateway(silence: Silence, attached: Attached): Cause[] {
   const { e: { scene }, address } = silence;
   const { inside } = scene;
   const family = address.includes(":") ? 6 : 4;
-  const lost = scene.interfaces.flatMap((one) => bridgeCauses(scene, one));
-  if (lost.length > 0) return lost;
   const gateway = givenTo(attached, family)?.gateway;
   if (gateway === undefined || gateway === address) return [];
   const routed = inside.routes.find((one) => one.gateway === address);
@@ -233,7 +230,7 @@ function wrongGateway(silence: Silence, attached: Attached): Cause[] {
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text, why: "nobody there" },
       heardText(silence),
-      removing(culprit.text, inNetns(inside.netns, ...culprit.remove)),
+      removing(culprit.text, culprit.remove),
     )];
   }
   const isThere = inside.routes.some((one) =>
@@ -271,22 +268,15 @@ function arpSettings(silence: Silence, view: Space, owner: string, device: strin
   if (link?.flags.includes("NOARP")) return [noArp(scene, link, place, netns)];
   if (address.includes(":")) return [];
   for (const name of ["all", device]) {
-    const setting = (key: string) => `net.ipv4.conf.${name}.${key}`;
-    const value = (key: string) => view.setting(`ipv4/conf/${name}/${key}`) ?? "0";
-    const ignore = Number(value("arp_ignore"));
-    const found = ignore >= 3 || (ignore > 0 && owner !== device)
+    const path = (key: string) => `ipv4/conf/${name}/${key}`;
+    const ignore = Number(view.setting(path("arp_ignore")) ?? 0);
+    const code = ignore >= 3 || (ignore > 0 && owner !== device)
       ? "arp_ignore"
-      : value("arp_filter") === "1"
+      : view.setting(path("arp_filter")) === "1"
       ? "arp_filter"
       : undefined;
-    if (!found) continue;
-    return [cause(
-      found,
-      ["sysctl", place],
-      { address, device, setting: setting(found), value: value(found) },
-      heardText(silence),
-      run(inNetns(netns, "sysctl", "-w", `${setting(found)}=0`)),
-    )];
+    const about = { address, device };
+    if (code) return [settingCause(code, place, view, [path(code), 0], about, heardText(silence))];
   }
   return [];
 }

@@ -1,5 +1,6 @@
 /** Which policy rule or route decides over a packet, and how it is taken away. */
 import { within } from "../../base/ip.ts";
+import { inNetns } from "../../facts/cause.ts";
 import type { Flow, Route, Rule } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Question } from "../questions/question.ts";
@@ -42,6 +43,7 @@ export function flowOf(
 export interface Culprit {
   mechanism: "route" | "rule";
   text: string;
+  /** In its own namespace. */
   remove: string[];
   /** Whether it stands where the default route should. */
   isDefault?: boolean;
@@ -68,14 +70,14 @@ export function culpritOf(
         mechanism: "route",
         text: `the route ${words.join(" ")}`,
         isDefault,
-        remove: ["ip", ...family === 6 ? ["-6"] : [], "route", "del", ...words],
+        remove: inNetns(view.netns, "ip", ...family === 6 ? ["-6"] : [], "route", "del", ...words),
       };
     }
     if (!applies(rule, destination, packet)) continue;
-    if (REFUSING.includes(rule.action)) return culprit(rule, rule.action, family);
+    if (REFUSING.includes(rule.action)) return culprit(view, rule, rule.action, family);
     if (rule.action !== "lookup") continue;
     const route = best(routesIn(rule.table), destination);
-    if (route && route.type !== "throw") return culprit(rule, leadingTo(rule, route, view), family);
+    if (route && route.type !== "throw") return leadingTo(view, rule, route, family);
   }
   return undefined;
 }
@@ -87,19 +89,21 @@ function rulesOf({ rules }: Space, family: 4 | 6): Rule[] {
 /** The policy rule by which a route of a table of its own is looked at. */
 export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | undefined {
   const rule = rulesOf(view, family).find(({ table }) => table === route.table);
-  return rule && culprit(rule, leadingTo(rule, route, view), family);
+  return rule && leadingTo(view, rule, route, family);
 }
 
-function leadingTo({ table }: Rule, route: Route, view: Space): string {
-  return `lookup ${table}, whose route is ${routeWords(route, view).join(" ")}`;
+function leadingTo(view: Space, rule: Rule, route: Route, family: 4 | 6): Culprit {
+  const words = routeWords(route, view).join(" ");
+  return culprit(view, rule, `lookup ${rule.table}, whose route is ${words}`, family);
 }
 
-function culprit(rule: Rule, what: string, family: 4 | 6): Culprit {
+function culprit({ netns }: Space, rule: Rule, what: string, family: 4 | 6): Culprit {
   const priority = String(rule.priority);
+  const of = family === 6 ? ["-6"] : [];
   return {
     mechanism: "rule",
     text: `the policy rule ${priority}: ${ruleWords(rule).join(" ")} ${what}`,
-    remove: ["ip", ...family === 6 ? ["-6"] : [], "rule", "del", "priority", priority],
+    remove: inNetns(netns, "ip", ...of, "rule", "del", "priority", priority),
   };
 }
 

@@ -1,13 +1,72 @@
-/** Programs of XDP and tcx at a link: which they are, and whether a command of ours takes them off. */
+/** What hooks in at a link: programs of XDP and tcx, queues and filters of tc, and how each is taken off. */
 import { readProcFile } from "../../kernel/files.ts";
 import { entriesOf } from "../../kernel/proc.ts";
 import { processName } from "../../containers/processes.ts";
 import { processIds } from "../../kernel/processes.ts";
-import { type Cause, cause, inNetns, type Proof, removing } from "../../facts/cause.ts";
+import { type Cause, cause, inNetns, type Place, removing } from "../../facts/cause.ts";
+import type { Grown } from "../observe/counters.ts";
 import type { Kernel } from "../observe/kernel.ts";
 import type { Stop } from "../journey.ts";
 
-export function xdpCause(kernel: Kernel, stop: Stop, seen: readonly Proof[]): Cause {
+/** A link where something may hook in. */
+export interface Hook {
+  device: string;
+  place: Place;
+  netns?: string;
+  /** Absent for a link that is not on the way. */
+  stop?: Stop;
+}
+
+export function hookOf(stop: Stop): Hook {
+  return { device: stop.link.name, place: stop.place, netns: stop.point.netns, stop };
+}
+
+/** What of tc at a link has counted a drop, or holds what came. */
+export function tcHit(
+  { device, netns }: Hook,
+  grown: readonly Grown[],
+  kinds = ["qdisc", "filter"],
+) {
+  const all = grown.filter((one) => one.kind === "qdisc" || one.kind === "filter")
+    .filter((one) => one.netns === netns && one.device === device && kinds.includes(one.kind));
+  return all.find((one) => one.kind === "filter" || one.held === undefined) ?? all[0];
+}
+
+/**
+ * A queue or a filter of tc that drops, or holds what came.
+ *
+ * @param at where it is, if nothing has counted
+ */
+export function tcCause(
+  { device, place, netns }: Hook,
+  hit: ReturnType<typeof tcHit>,
+  at: "root" | "ingress" | "egress" = "root",
+): Cause {
+  if (hit?.kind === "qdisc" && hit.held !== undefined) {
+    return cause("queue_holds", ["tc", place], { device, value: hit.name, bytes: hit.held }, [
+      `when the packet was given up, ${hit.held} waited in ${hit.name} of ${device}`,
+    ]);
+  }
+  const other = hit?.kind ?? (at === "root" ? "qdisc" : "filter");
+  const own = hit?.kind === "filter" ? hit.direction : hit?.type ?? at;
+  const where = ["ingress", "egress", "clsact"].includes(own) ? own : "root";
+  const [value, removes] = other === "qdisc"
+    ? [`queue ${hit?.name ?? ""}`.trim(), `the queue ${hit?.name ?? ""} of ${device}`]
+    : [
+      `filter at the ${where}${hit ? ` (${hit.name})` : ""}`,
+      `all filters at the ${where} of ${device}`,
+    ];
+  return cause(
+    "tc_drop",
+    ["tc", place],
+    { device, value, other },
+    hit ? ["its counter of drops grew while the packet was lost"] : [],
+    removing(removes, inNetns(netns, "tc", other, "del", "dev", device, where)),
+  );
+}
+
+/** @param seen that it is the only thing between two hops, where the kernel does not say so itself */
+export function xdpCause(kernel: Kernel, stop: Stop, ...seen: readonly string[]): Cause {
   const { point, link, place } = stop;
   const program = kernel.xdp(stop);
   const held = kernel.bpfLinks().find((one) => one.kind === "xdp" && one.program === program);

@@ -1,6 +1,16 @@
 /** A reader looks for one kind of cause in what was seen of a question. */
-import type { Cause } from "../../facts/cause.ts";
+import {
+  type Cause,
+  cause,
+  type Mechanism,
+  type Place,
+  type Proof,
+  removing,
+  type Values,
+} from "../../facts/cause.ts";
+import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
+import type { KnownRule } from "../observe/rules.ts";
 
 export interface Reader {
   /** What it looks for, as `mesos-cni` would say it: `the rule that dropped it`. */
@@ -23,3 +33,15 @@ export async function firstOf(...looks: (() => Promise<Found> | Found)[]): Promi
 }
 
 export const always = () => true;
+
+/** A cause that is a rule, which is deleted where that is possible. */
+export function ruleCause(
+  code: Code,
+  { ref, remove, ...rule }: KnownRule,
+  seen: readonly Proof[],
+  values: Values = {},
+  { mechanism = rule.mechanism, place = "agent" }: { mechanism?: Mechanism; place?: Place } = {},
+): Cause {
+  const fix = remove && removing(ref.text, remove);
+  return cause(code, [mechanism, place], { ...values, rule: ref }, seen, fix);
+}

@@ -19,33 +19,30 @@ import { bridgeInBetween } from "./bridge.ts";
 import {
   agingRule,
   bridgeNat,
-  excludedAsker,
   ownTranslation,
   rewritingRule,
   translation,
   untracked,
   wrongSourceOfPort,
 } from "./changing_rule.ts";
-import { deviceBelow, ownRoutes, routesBack, strangeSource } from "./container.ts";
-import { dnsAnswer, resolverConfig, strangeAnswer } from "./dns.ts";
+import { deviceBelow, ownRoutes, strangeSource } from "./container.ts";
+import { dnsAnswer, strangeAnswer } from "./dns.ts";
 import { kernelReason } from "./kernel_drop.ts";
 import { ipsec, portsUsedUp } from "./counted.ts";
 import { isContradicted } from "./contradiction.ts";
 import { countingRule } from "./legacy.ts";
 import {
-  agentListener,
   deafListener,
   ephemeralPorts,
-  farListener,
-  portListener,
-  portMapping,
+  excludedDevice,
+  listener,
   untranslatedPort,
 } from "./listener.ts";
 import { otherGateway, wrongHardware } from "./hardware.ts";
 import { unansweredNeighbour } from "./neighbour.ts";
 import { beyondRandomPort } from "./random_port.ts";
 import type { Reader } from "./reader.ts";
-import { ownLinks, receiver } from "./receiver.ts";
+import { receiver } from "./receiver.ts";
 import { outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
@@ -66,10 +63,10 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", ipsec, portsUsedUp, translation),
   // What came back.
   ...at("way", deafListener, ephemeralPorts),
-  ...at("container", ownTranslation, portListener),
-  ...at("agent", portMapping, excludedAsker, agentListener),
-  ...at("neighbour", farListener, otherGateway),
-  ...at("container", resolverConfig),
+  ...at("container", ownTranslation),
+  ...at("agent", excludedDevice),
+  ...at("way", listener),
+  ...at("neighbour", otherGateway),
   ...at("outside", dnsAnswer, strangeAnswer),
   // The place between the last hop that saw it and the first that did not.
   ...at("container", deviceBelow, strangeSource),
@@ -84,8 +81,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("way", hooks),
   ...at("agent", agentRoutes, silentHop),
   ...at("outside", outside),
-  ...at("container", routesBack),
-  ...at("way", receiver, queueAnywhere, ownLinks),
+  ...at("way", receiver, queueAnywhere),
 ];
 
 /** Of one question, what is shown. */

@@ -1,16 +1,15 @@
 /** The packet has left the agent, and nothing comes back; or its way out leads to no wire. */
-import { type Cause, cause, type Fix, RECOVER, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, RECOVER, run } from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
-import { attachedComment } from "../../firewall/owner.ts";
-import { portState } from "../../facts/readers/bridge.ts";
-import { type Attached, pluginOf, type Scene } from "../../facts/scene.ts";
+import { portCause } from "../../facts/readers/bridge.ts";
+import { pluginOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
 import { swallowingHops } from "../paths.ts";
-import { ofAgent, ruleThat, untrackingCause } from "./changing_rule.ts";
+import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
 import { routeCauses } from "./agent_routing.ts";
-import { nearly } from "./nearly.ts";
-import { firstOf, type Reader } from "./reader.ts";
+import { wrongMac } from "./hardware.ts";
+import { firstOf, type Reader, ruleCause } from "./reader.ts";
 
 function isOutside({ trail: { before, after } }: Evidence): boolean {
   return before?.way === "there" && after?.way === "back" && before.stop.place === "uplink";
@@ -33,27 +32,18 @@ const back = (e: Evidence) => routeCauses(e, true);
 /** A packet that leaves with the container's own address gets no answer where nobody knows it. */
 async function masquerade(e: Evidence): Promise<Cause[]> {
   const { scene, trail, rules } = e;
-  const { source } = trail.seen[trail.last]!.packet;
+  const { source: address } = trail.seen[trail.last]!.packet;
   const device = trail.before!.stop.link.name;
-  const container = scene.name;
-  if (scene.host.ownerOf(source)) return [];
-  const attached = scene.interfaces.find(({ expected }) =>
-    expected.some(({ address }) => address === source)
-  );
-  const left = `seen leaving by ${device} from ${source}`;
-  if (!attached) {
+  if (scene.host.ownerOf(address)) return [];
+  const { checkpoint } =
+    scene.interfaces.find(({ expected }) => expected.some((one) => one.address === address)) ?? {};
+  const left = `seen leaving by ${device} from ${address}`;
+  if (!checkpoint) {
     // Translated, but to an address that is not the agent's.
-    if (scene.inside.ownerOf(source)) return [];
-    const rule = await ruleThat(e, "snat");
-    return [cause(
-      "wrong_snat",
-      ["masquerade", "agent"],
-      { device, address: source, rule: rule?.ref },
-      [left],
-      rule?.remove && removing(rule.ref.text, rule.remove),
-    )];
+    if (scene.inside.ownerOf(address)) return [];
+    return await wrongSnat(e, "masquerade", { device, address }, left);
   }
-  if (pluginOf(attached.checkpoint, "bridge", "ptp")?.ipMasq !== true) return [];
+  if (pluginOf(checkpoint, "bridge", "ptp")?.ipMasq !== true) return [];
   // What came before the container's own rule, and took the packet.
   const called = new Set(rules.flatMap(({ jump }) => jump ?? []));
   const passed = ofAgent(rules).find(({ verdict, chain, table }) =>
@@ -62,55 +52,22 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
     (verdict === "accept" || (verdict === "return" && !called.has(chain)))
   );
   const taken = passed && await e.ruleOf(passed);
+  const about = { container: scene.name, network: checkpoint.network, device, address };
   if (taken?.remove) {
-    return [cause(
-      "masquerade_shadowed",
-      ["masquerade", "agent"],
-      { container, rule: taken.ref },
-      [`${left}, its own address`, { rule: taken.ref, verdict: passed!.verdict }],
-      removing(taken.ref.text, taken.remove),
-    )];
+    const seen = [`${left}, its own address`, { rule: taken.ref, verdict: passed!.verdict }];
+    return [ruleCause("masquerade_shadowed", taken, seen, about, { mechanism: "masquerade" })];
   }
-  const untracking = await ruleThat(e, "notrack", "zone");
-  if (untracking) return [untrackingCause(untracking, [`${left}, its own address`])];
-  const [near] = await nearly(
-    scene,
-    ["POSTROUTING"],
-    ({ target }) => target !== undefined && "masquerade" in target,
-  );
+  const untracking = await untrackingCauses(e, [`${left}, its own address`]);
+  if (untracking.length > 0) return untracking;
+  // What its plugin has made is there where something that is not traced comes before it.
+  const { causes } = await readPluginRules(scene);
   return [cause(
     "masquerade_gone",
     ["masquerade", "agent"],
-    { container, network: attached.checkpoint!.network, device, address: source, route: near },
-    [
-      `${attached.checkpoint!.network} has "ipMasq", and its packet was ${left}`,
-      "no rule of postrouting translated it",
-    ],
-    await masqueradeFix(scene, attached, source, device),
+    about,
+    [`${checkpoint.network} has "ipMasq", and no rule of postrouting translated what was ${left}`],
+    causes.length > 0 ? RECOVER : undefined,
   )];
-}
-
-/** Where the plugin's own rules are there, and something else is in their way, one more before them. */
-async function masqueradeFix(
-  scene: Scene,
-  { checkpoint, expected }: Attached,
-  source: string,
-  device: string,
-): Promise<Fix> {
-  const { causes } = await readPluginRules(scene);
-  if (causes.length > 0) return RECOVER;
-  const { prefixLength } = expected.find(({ address }) => address === source)!;
-  const program = source.includes(":") ? "ip6tables" : "iptables";
-  const comment = attachedComment({
-    network: checkpoint!.network,
-    containerId: scene.container!.id,
-  });
-  return run([
-    ...[program, "-w", "-t", "nat", "-I", "POSTROUTING", "-s", source],
-    ...["!", "-d", `${source}/${prefixLength}`, "-o", device],
-    // By its owner's mark the container's end removes it.
-    ...["-m", "comment", "--comment", comment, "-j", "MASQUERADE"],
-  ]);
 }
 
 /** Who answers for the next hop, against where the frame went. */
@@ -134,15 +91,9 @@ async function nextHop(e: Evidence) {
 async function hardware(e: Evidence): Promise<Cause[]> {
   const { link, address, answers } = await nextHop(e);
   const to = e.trail.seen[e.trail.last]!.to;
-  if (to === undefined || answers.length === 0 || answers.includes(to)) return [];
-  const entry = e.scene.host.neighbourNow(address, link);
-  return [cause(
-    "wrong_mac",
-    ["neighbour", "uplink"],
-    { address, device: link.name, mac: to, wanted: answers.join(", ") },
-    [`its neighbour table: ${address} lladdr ${entry?.mac} ${entry?.state}`],
-    run(["ip", "neighbour", "del", address, "dev", link.name]),
-  )];
+  return to === undefined || answers.length === 0 || answers.includes(to)
+    ? []
+    : [wrongMac(e.scene.host, link, "uplink", { address, mac: to, wanted: answers.join(", ") })];
 }
 
 /** Of several next hops the one by which it went may pass nothing on. */
@@ -219,7 +170,8 @@ export function withoutPort({ host, agent }: Scene, link: Link): Cause[] {
   for (const port of live) {
     const state = agent.portOf(port)?.state;
     if (state === undefined || state === "forwarding") continue;
-    return [portState(port.name, link.name, state, "uplink")];
+    const values = { device: port.name, other: link.name, value: state };
+    return [portCause("port_state", "uplink", values)];
   }
   if (live.length > 0) return [];
   const isFarEnd = ports.some(({ flags }) => flags.includes("UP"));

@@ -1,5 +1,5 @@
 /** Links that the packet goes by: down, gone, off their bridge, too narrow; and what hooks in there. */
-import { type Cause, cause, inNetns, type Place, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, downCause, inNetns, run, settingCause } from "../../facts/cause.ts";
 import { missingOf, refused, sharedWithAgent } from "../../facts/readers/address.ts";
 import { bridgeCauses } from "../../facts/readers/bridge.ts";
 import { linksOf } from "../../facts/readers/link.ts";
@@ -8,7 +8,7 @@ import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
 import { legText, type Stop } from "../journey.ts";
 import type { Trail } from "../place.ts";
-import { xdpCause } from "./programs.ts";
+import { hookOf, tcCause, tcHit, xdpCause } from "./programs.ts";
 import { always, type Reader } from "./reader.ts";
 import { withoutPort } from "./uplink.ts";
 
@@ -91,13 +91,7 @@ export const nextLink: Reader = {
   read({ scene, trail }) {
     const { link, point, place } = trail.after!.stop;
     if (!link.flags.includes("UP")) {
-      return [cause(
-        "link_down",
-        ["link", place],
-        { device: point.name },
-        [{ device: point.name, flags: link.flags }],
-        run(inNetns(point.netns, "ip", "link", "set", link.name, "up")),
-      )];
+      return [downCause("link_down", place, link, { device: point.name }, point.netns)];
     }
     const portless = place === "uplink" ? withoutPort(scene, link) : [];
     if (portless.length > 0) return portless;
@@ -125,14 +119,10 @@ function withoutIpv6(scene: Scene, attached: Attached): Cause[] {
     const isOff = (name: string) => view.setting(`ipv6/conf/${name}/disable_ipv6`) === "1";
     const again = ipv6Again(attached, place, netns);
     if (isOff(one.name)) {
-      const setting = `net.ipv6.conf.${isOff("all") ? "all" : one.name}.disable_ipv6`;
-      return [cause(
-        "ipv6_disabled",
-        ["sysctl", place],
-        { family: 6, device, setting },
-        [{ setting, value: "1" }, "its addresses are gone with it"],
-        run(inNetns(netns, "sysctl", "-w", `${setting}=0`), ...again),
-      )];
+      const path = `ipv6/conf/${isOff("all") ? "all" : one.name}/disable_ipv6`;
+      const seen = ["its addresses are gone with it"];
+      const about = { family: 6, device } as const;
+      return [settingCause("ipv6_disabled", place, view, [path, 0], about, seen, ...again)];
     }
     if (one.mtu < LEAST_MTU) {
       return [cause(
@@ -155,17 +145,22 @@ function ipv6Again(
 ): string[][] {
   const isInside = place === "container";
   const device = isInside ? attached.ifName : attached.bridge!.name;
-  const addresses = attached.expected.filter(({ family }) => family === 6)
-    .flatMap(({ address, gateway, prefixLength }) => {
-      const wanted = isInside ? address : gateway;
-      return wanted === undefined ? [] : [`${wanted}/${prefixLength}`];
-    });
-  return [
-    ...addresses.map((one) =>
-      inNetns(netns, "ip", "address", "replace", one, "dev", device, "nodad")
-    ),
-    ...isInside ? routesAgain(attached, netns, 6) : [],
-  ];
+  const addresses = attached.expected.flatMap(({ family, address, gateway, prefixLength }) => {
+    const wanted = isInside ? address : gateway;
+    return family === 4 || wanted === undefined ? [] : [
+      inNetns(
+        netns,
+        "ip",
+        "address",
+        "replace",
+        `${wanted}/${prefixLength}`,
+        "dev",
+        device,
+        "nodad",
+      ),
+    ];
+  });
+  return [...addresses, ...isInside ? routesAgain(attached, netns, 6) : []];
 }
 
 /** Programs and queues between the last hop that saw the packet and the first that did not. */
@@ -177,23 +172,17 @@ export const hooks: Reader = {
 
 export function hooksAt({ kernel, grown }: Evidence, { before, after }: Trail): Cause[] {
   const stops = [before?.stop, after?.stop].filter((one) => one !== undefined);
-  if (after?.direction === "in") {
-    const program = kernel.xdp(after.stop);
-    if (program !== undefined) {
-      return [xdpCause(kernel, after.stop, ["nothing else is between these hops"])];
-    }
+  if (after?.direction === "in" && kernel.xdp(after.stop) !== undefined) {
+    return [xdpCause(kernel, after.stop, "nothing else is between these hops")];
   }
   const queue = queueCauses(stops, grown);
   if (queue.length > 0) return queue;
   for (const stop of stops) {
-    const direction = stop === before?.stop ? "ingress" : "egress";
-    const count = kernel.tcx(stop, direction);
+    const why = stop === before?.stop ? "ingress" : "egress";
+    const count = kernel.tcx(stop, why);
     if (count === 0) continue;
-    return [cause("tcx_not_judged", ["tc", stop.place as Place], {
-      device: stop.link.name,
-      value: `${count} program${count > 1 ? "s" : ""}`,
-      why: direction,
-    })];
+    const value = `${count} program${count > 1 ? "s" : ""}`;
+    return [cause("tcx_not_judged", ["tc", stop.place], { device: stop.link.name, value, why })];
   }
   return [];
 }
@@ -207,35 +196,8 @@ export const queueAnywhere: Reader = {
 
 /** A queue or a filter of tc at one of these stops that dropped meanwhile, or holds what came. */
 export function queueCauses(stops: readonly Stop[], grown: Evidence["grown"]): Cause[] {
-  for (const { point, link, place } of stops) {
-    const hit = grown.filter((one) => one.kind === "qdisc" || one.kind === "filter")
-      .find((one) => one.netns === point.netns && one.device === link.name);
-    if (!hit) continue;
-    if (hit.kind === "qdisc" && hit.held !== undefined) {
-      const values = { device: link.name, value: hit.name, bytes: hit.held };
-      return [cause("queue_holds", ["tc", place], values, [
-        `when the packet was given up, ${hit.held} waited in ${hit.name} of ${link.name}`,
-      ])];
-    }
-    const isQueue = hit.kind === "qdisc";
-    const at = !isQueue
-      ? hit.direction
-      : hit.type === "ingress" || hit.type === "clsact"
-      ? hit.type
-      : "root";
-    const what = isQueue ? `queue ${hit.name}` : `filter at the ${hit.direction} (${hit.name})`;
-    return [cause(
-      "tc_drop",
-      ["tc", place],
-      { device: link.name, value: what, other: isQueue ? "qdisc" : "filter" },
-      ["its counter of drops grew while the packet was lost"],
-      removing(
-        isQueue
-          ? `the queue ${hit.name} of ${link.name}`
-          : `all filters at the ${at} of ${link.name}`,
-        inNetns(point.netns, "tc", isQueue ? "qdisc" : "filter", "del", "dev", link.name, at),
-      ),
-    )];
-  }
-  return [];
+  return stops.map(hookOf).flatMap((hook) => {
+    const hit = tcHit(hook, grown);
+    return hit ? [tcCause(hook, hit)] : [];
+  }).slice(0, 1);
 }

@@ -48,8 +48,6 @@ export function failureText(failure: Failure): string {
       return `from a port that the kernel gives out: ${explained(failure.outcome)}`;
     case "link_down":
       return `${failure.device} is down`;
-    case "config":
-      return "its configuration leads to no server";
     case "dns":
       return dnsText(failure);
   }

@@ -12,7 +12,7 @@ import { listeners } from "../../netlink/sock_diag.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Agent } from "../agent.ts";
-import { type Cause, cause, run } from "../cause.ts";
+import { type Cause, cause, downCause, run, settingCause, sysctlName } from "../cause.ts";
 import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn } from "../../cni/config.ts";
 import { rangesIn } from "../ranges.ts";
@@ -33,59 +33,56 @@ export function routedFamilies({ containers }: Pick<Agent, "containers">): (4 | 
   return [...new Set(families)];
 }
 
-function forwardingSettings(agent: Agent) {
-  return routedFamilies(agent).map((family) => ({
-    family,
-    setting: sysctlName(FORWARDING[family]),
-    value: agent.host.setting(FORWARDING[family]) ?? "absent",
-  }));
-}
-
 /** Whether the agent forwards, by the families in which it is a container's gateway. */
 export function forwardingOf(agent: Agent): Record<string, boolean> {
   return Object.fromEntries(
-    forwardingSettings(agent).map(({ family, value }) => [`IPv${family}`, value !== "0"]),
+    routedFamilies(agent).map((family) => [
+      `IPv${family}`,
+      agent.host.setting(FORWARDING[family]) !== "0",
+    ]),
   );
 }
 
 export function readForwarding(agent: Agent): Look {
-  const settings = forwardingSettings(agent);
-  if (settings.length === 0) return nothing("it is no container's gateway");
+  const families = routedFamilies(agent);
+  if (families.length === 0) return nothing("it is no container's gateway");
+  const value = (path: string) => agent.host.setting(path) ?? "absent";
   return saw(
-    settings.map(({ setting, value }) => `${setting} is ${value}`).join(", "),
-    settings.filter(({ value }) => value === "0").map(({ family, setting }) =>
-      forwardingOff(family, setting)
-    ),
+    families.map((family) => FORWARDING[family])
+      .map((path) => `${sysctlName(path)} is ${value(path)}`).join(", "),
+    families.flatMap((family) => forwardingOff(agent.host, family)),
   );
 }
 
-export function forwardingOff(family: 4 | 6, setting: string, device?: string): Cause {
-  return cause(
-    "forwarding_off",
-    ["sysctl", "agent"],
-    { family, setting, device },
-    [{ setting, value: "0" }],
-    run(["sysctl", "-w", `${setting}=1`]),
-  );
-}
-
-/** `net.ipv4.ip_forward`, of its path below /proc/sys/net. */
-export function sysctlName(path: string): string {
-  return `net.${path.replaceAll("/", ".")}`;
+/** Whether the agent forwards nothing of a family, or nothing that comes in by a device. */
+export function forwardingOff(host: Space, family: 4 | 6, device?: string): Cause[] {
+  const path = device === undefined ? FORWARDING[family] : `ipv${family}/conf/${device}/forwarding`;
+  return host.setting(path) === "0"
+    ? [settingCause("forwarding_off", "agent", host, [path, 1], { family, device })]
+    : [];
 }
 
 /** From this part on, new connections are dropped sooner or later. */
 const NEARLY_FULL = 0.97;
 
 export function readConntrack({ host }: Agent): Look {
-  const count = Number(host.setting("netfilter/nf_conntrack_count") ?? 0);
-  const most = Number(host.setting("netfilter/nf_conntrack_max") ?? 0);
+  const { count, most } = tracked(host);
   if (most === 0) return nothing("nothing is tracked here");
-  const full = count >= most * NEARLY_FULL ? [conntrackFull(host, count, most)] : [];
-  return saw(`${count} of ${most}`, full);
+  const full = conntrackFull(host, NEARLY_FULL);
+  return saw(`${count} of ${most}`, full ? [full] : []);
 }
 
-export function conntrackFull(host: Space, count: number, most: number): Cause {
+function tracked(host: Space) {
+  const [count, most] = ["count", "max"].map((one) =>
+    Number(host.setting(`netfilter/nf_conntrack_${one}`) ?? 0)
+  ) as [number, number];
+  return { count, most };
+}
+
+/** @param share of the table, from which on it is too full */
+export function conntrackFull(host: Space, share: number): Cause | undefined {
+  const { count, most } = tracked(host);
+  if (most === 0 || count < most * share) return undefined;
   // It is the machine's, and only its first network namespace may change it.
   const isOurs = host.mayChange("netfilter/nf_conntrack_max");
   return cause(
@@ -108,7 +105,7 @@ export function readUplinks(agent: Agent): Look {
       waysOut(host, containers).find((link) =>
         !link.flags.includes("UP") && host.globalsOf(link, family).length > 0
       );
-    return down ? [uplinkDown(down, family)] : [];
+    return down ? [downCause("uplink_down", "uplink", down, { family })] : [];
   });
   causes.push(...host.links.flatMap((link) => enslaved(host, link, families)));
   const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
@@ -136,16 +133,6 @@ export function enslaved(host: Space, link: Link, families: readonly (4 | 6)[]):
     { device: link.name, other: master!.name },
     [`ip link: ${link.name} master ${master!.name}, which is a ${master!.kind}`],
   )];
-}
-
-export function uplinkDown({ name, flags }: Link, family: 4 | 6, address?: string): Cause {
-  return cause(
-    "uplink_down",
-    ["link", "uplink"],
-    { family, device: name, address },
-    [{ device: name, flags }, ...address ? [`the agent has no route to ${address}`] : []],
-    run(["ip", "link", "set", name, "up"]),
-  );
 }
 
 export function readMesosAgent({ containers }: Agent): Look {

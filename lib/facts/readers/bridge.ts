@@ -1,7 +1,7 @@
 /** The bridge: whether it is there and up, has its gateway's address, and the container on it. */
 import { networkText } from "../../base/ip.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
-import { type Cause, cause, run } from "../cause.ts";
+import { type Cause, cause, downCause, type Place, run, type Values } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
 import { type Attached, bridgeOf, pluginOf, type Scene } from "../scene.ts";
@@ -39,17 +39,12 @@ export function bridgeCauses(scene: Scene, attached: Attached): Cause[] {
     ));
   }
   if (!link.flags.includes("UP")) {
-    found.push(cause(
-      "bridge_down",
-      ["link", "bridge"],
-      { device: bridge.name },
-      [{ device: bridge.name, flags: link.flags }],
-      run(["ip", "link", "set", bridge.name, "up"]),
-    ));
+    found.push(downCause("bridge_down", "bridge", link));
   }
   const port = hostEnd?.master === link.index ? scene.agent.portOf(hostEnd) : undefined;
   if (port && port.state === "disabled" && hostEnd!.carrier && hostEnd!.flags.includes("UP")) {
-    found.push(portState(hostEnd!.name, bridge.name, port.state, "host-veth"));
+    const values = { device: hostEnd!.name, other: bridge.name, value: port.state };
+    found.push(portCause("port_state", "host-veth", values));
   }
   return [
     ...found,
@@ -58,20 +53,29 @@ export function bridgeCauses(scene: Scene, attached: Attached): Cause[] {
   ];
 }
 
-/** A bridge forwards frames of its ports in one state only. */
-export function portState(
-  device: string,
-  bridge: string,
-  state: string,
-  place: "host-veth" | "neighbour" | "uplink",
+/** The settings of a port that keep frames away, each with the value by which it does not. */
+const PASSING = {
+  port_state: [["state", "3"]],
+  port_isolated: [["isolated", "off"]],
+  port_locked: [["locked", "off"]],
+  port_flood: [["flood", "on"], ["mcast_flood", "on"], ["bcast_flood", "on"]],
+  neigh_suppress: [["neigh_suppress", "off"]],
+} as const;
+
+/** @param values the port, its bridge, and which of several settings, or what it is */
+export function portCause(
+  code: keyof typeof PASSING,
+  place: Place,
+  values: Values & { device: string },
 ): Cause {
-  return cause(
-    "port_state",
-    ["bridge-port", place],
-    { device, other: bridge, value: state },
-    [`bridge link: state ${state}`],
-    run(["bridge", "link", "set", "dev", device, "state", "3"]),
+  const settings = PASSING[code].filter(([name]) =>
+    code !== "port_flood" || values.value!.split(", ").includes(name)
   );
+  const is = settings.map(([name, wanted]) =>
+    `${name} ${wanted === "3" ? values.value : wanted === "on" ? "off" : "on"}`
+  );
+  const set = ["bridge", "link", "set", "dev", values.device, ...settings.flat()];
+  return cause(code, ["bridge-port", place], values, [`bridge link: ${is.join(" ")}`], run(set));
 }
 
 /** A bridge that is its network's gateway must have the gateway's address, with its mask. */

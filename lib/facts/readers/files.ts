@@ -103,7 +103,7 @@ export function isWithoutServer(scene: Scene): boolean {
 }
 
 /** The file of /etc that the isolator made for the container. */
-function madeFor({ container }: Scene, name = "resolv.conf"): string | undefined {
+export function madeFor({ container }: Scene, name = "resolv.conf"): string | undefined {
   return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
 }
 

@@ -1,5 +1,5 @@
 /** From the container's end to the agent's: lo, the interface, its carrier, its peer. */
-import { type Cause, cause, inNetns, run } from "../cause.ts";
+import { type Cause, cause, downCause } from "../cause.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { type Look, saw } from "../look.ts";
 import { routesAgain } from "./route.ts";
@@ -17,13 +17,7 @@ export function readLinks(scene: Scene): Look {
 function loopback({ inside, name }: Scene): Cause[] {
   const lo = inside.links.find(({ kind }) => kind === "loopback");
   if (!lo || lo.flags.includes("UP")) return [];
-  return [cause(
-    "lo_down",
-    ["link", "container"],
-    { container: name },
-    [{ device: lo.name, flags: lo.flags }],
-    run(inNetns(inside.netns, "ip", "link", "set", lo.name, "up")),
-  )];
+  return [downCause("lo_down", "container", lo, { container: name }, inside.netns)];
 }
 
 /** What is wrong with one interface and its other end. */
@@ -38,30 +32,17 @@ export function linksOf(scene: Scene, attached: Attached): Cause[] {
   }
   const found: Cause[] = [];
   const isUp = link.flags.includes("UP");
-  const flags = { device: ifName, flags: link.flags, state: link.operState };
+  const { netns } = inside;
   if (!isUp) {
-    found.push(cause(
-      "interface_down",
-      ["link", "container"],
-      { container, device: ifName },
-      [flags],
-      run(
-        inNetns(inside.netns, "ip", "link", "set", ifName, "up"),
-        ...routesAgain(attached, inside.netns),
-      ),
-    ));
+    const again = routesAgain(attached, netns);
+    found.push(downCause("interface_down", "container", link, { container }, netns, ...again));
   }
   if (hostEnd && !hostEnd.flags.includes("UP")) {
-    found.push(cause(
-      "no_carrier",
-      ["link", "host-veth"],
-      { container, device: hostEnd.name, other: ifName, why: "its other end is down" },
-      [flags, { device: hostEnd.name, flags: hostEnd.flags }],
-      run(["ip", "link", "set", hostEnd.name, "up"]),
-    ));
+    const values = { container, other: ifName, why: "its other end is down" };
+    found.push(downCause("no_carrier", "host-veth", hostEnd, values));
   } else if (isUp && !link.carrier) {
     found.push(cause("no_carrier", ["link", "host-veth"], { container, device: ifName }, [
-      flags,
+      { device: ifName, flags: link.flags, state: link.operState },
       hostEnd
         ? `${hostEnd.name} on the agent is ${hostEnd.operState}`
         : "its other end is not in the agent's network namespace",

@@ -1,9 +1,36 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
-import { readCheckpoint } from "../kernel/atomic_file.ts";
-import { nameservers, seenBy } from "../facts/readers/files.ts";
-import type { Scene } from "../facts/scene.ts";
+import { isAddress } from "../../base/ip.ts";
+import { readCheckpoint } from "../../kernel/atomic_file.ts";
+import { cause } from "../cause.ts";
+import { type Look, nothing, saw } from "../look.ts";
+import type { Scene } from "../scene.ts";
+import { isWithoutServer, madeFor, nameservers, seenBy } from "./files.ts";
 
 const MOST_BYTES = 64 << 10;
+
+/** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
+export function readResolver(scene: Scene): Look {
+  if (scene.interfaces.every(({ link }) => !link)) return nothing("it has no interface");
+  const { servers, file, lookups } = resolverOf(scene);
+  const about = { container: scene.name, file };
+  const reason = ["dns", "container"] as const;
+  const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
+    (checkpoint?.result?.routes.length ?? 0) > 0
+  );
+  return saw(`${file}: ${servers.join(", ") || "no server"}`, [
+    ...servers.length === 0 && isMeantOutside && !isWithoutServer(scene)
+      ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
+      : [],
+    ...servers.filter((one) => !isAddress(one.split("%")[0]!)).map((server) =>
+      cause("bad_nameserver", reason, { ...about, value: JSON.stringify(server) }, [
+        `${file}: nameserver ${server}`,
+      ])
+    ),
+    ...lookups?.some((one) => one === "dns" || one === "resolve") === false
+      ? [cause("no_dns_lookup", reason, about, [`/etc/nsswitch.conf: hosts: ${lookups.join(" ")}`])]
+      : [],
+  ]);
+}
 
 export interface Resolver {
   servers: string[];
@@ -61,7 +88,7 @@ export function parseResolver(
 /** The file as a process of the container sees it, else as the isolator made it. */
 function seen(scene: Scene, name: string): { text: string; file: string } {
   const { container } = scene;
-  const own = container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
+  const own = madeFor(scene, name);
   if (container?.processAlive && container.pid !== undefined) {
     const text = seenBy(container.pid, name);
     // Not every image has one.
