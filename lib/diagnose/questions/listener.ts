@@ -51,32 +51,26 @@ export async function askListener(
     { connectMs: CONNECT_MS, answerMs, payload: mayAsk && nth === 0 },
     () => at && leftBy(at.space, at.port, probe.token),
   );
-  switch (outcome) {
-    case "connected":
-      return answered("it takes the connection");
-    case "answered":
-      return answered("it takes the connection, and answers");
-    case "silent":
-      return answered("it takes the connection and what is sent, and says nothing to HTTP");
-    case "hung up": {
-      // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
-      const first = journey.legs.find(({ way }) => way === "back");
-      const isItsOwn = !at || !first ||
-        session.of(probe.token).some((one) => isAt(first, one, probe.token) && isEnd(one));
-      return isItsOwn
-        ? answered("it takes the connection, and ends it when HTTP is spoken")
-        : failed({ kind: "errno", errno: "ECONNRESET" });
-    }
-    case "closed":
-      return answered("it takes the connection, and ends it before anything is said");
-    case "stuck":
-    case "unaccepted":
-    case "unread":
-      return failed({ kind: outcome });
-    default:
-      return failedBy(outcome);
-  }
+  // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
+  const first = journey.legs.find(({ way }) => way === "back");
+  const isOthers = outcome === "hung up" && at !== undefined && first !== undefined &&
+    !session.of(probe.token).some((one) => isAt(first, one, probe.token) && isEnd(one));
+  if (isOthers) return failed({ kind: "errno", errno: "ECONNRESET" });
+  const taken = TAKEN[outcome];
+  if (taken !== undefined) return answered(taken);
+  return outcome === "stuck" || outcome === "unaccepted" || outcome === "unread"
+    ? failed({ kind: outcome })
+    : failedBy(outcome);
 }
+
+/** What came of a connection that was made. */
+const TAKEN: Readonly<Record<string, string>> = {
+  connected: "it takes the connection",
+  answered: "it takes the connection, and answers",
+  silent: "it takes the connection and what is sent, and says nothing to HTTP",
+  closed: "it takes the connection, and ends it before anything is said",
+  "hung up": "it takes the connection, and ends it when HTTP is spoken",
+};
 
 function isEnd({ packet }: Sighting): boolean {
   return (packet.flags & (RST | FIN)) !== 0;

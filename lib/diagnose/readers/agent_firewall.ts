@@ -7,10 +7,12 @@ import {
   removing,
   type RuleRef,
   run,
+  type Values,
 } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Kernel } from "../observe/kernel.ts";
+import type { KnownRule } from "../observe/rules.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { firewalldRemedy } from "./firewalld.ts";
@@ -53,57 +55,56 @@ function errorsDropped({ rulesOfErrors, question }: Evidence): RuleMet | undefin
 /** The cause that is a rule, or a policy, which dropped a packet. */
 export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
   const { scene } = e;
-  const { ref, mechanism, remove } = await e.ruleOf(drop);
-  const isPolicy = drop.kind === "policy";
-  const { packet, netns } = drop;
-  const ingress = scene.interfaces.find(({ ingress }) =>
-    ingress !== undefined && ingress.index === drop.input
-  )?.ingress;
-  const zone = !isPolicy && netns === undefined && ingress
-    ? firewalldRemedy(drop, ingress.name)
-    : undefined;
+  const { packet, netns, input, output } = drop;
+  const rule = await e.ruleOf(drop);
+  const { fix, ...about } = await remedyOf(e, drop, rule);
   // br_netfilter shows what is only bridged to these hooks too: in and out is the bridge.
-  const isBridged = drop.family !== "bridge" && drop.input !== undefined &&
-    drop.input === drop.output &&
-    scene.interfaces.some(({ bridge }) => bridge?.link?.index === drop.input);
-  // Of who is in a set, the entry is taken away, and not the rule, which keeps others out too.
-  const banned = packet && netns === undefined && remove
-    ? (await e.kernel.namedAddresses()).get(packet.source)?.find(({ set }) =>
-      ref.text.split(/[\s@]+/).includes(set)
-    )
-    : undefined;
-  // Who is in such a list is there for what it asked before, and these questions are many.
-  const isCounting = / -m recent /.test(ref.text);
+  const isBridged = drop.family !== "bridge" && input !== undefined && input === output &&
+    scene.interfaces.some(({ bridge }) => bridge?.link?.index === input);
   return cause(
-    isPolicy ? "policy_drop" : "rule_drop",
-    [mechanism, placeOf(scene, drop)],
-    {
-      container: whose(scene, netns),
-      rule: ref,
-      why: what(packet?.protocol),
-      value: zone ??
-        (isCounting
-          ? "see who is in its list (/proc/net/xt_recent): a diagnosis asks often, and may be in it itself"
-          : undefined),
-      ...banned ? { address: packet!.source, other: banned.set } : {},
-    },
+    drop.kind === "policy" ? "policy_drop" : "rule_drop",
+    [rule.mechanism, placeOf(scene, drop)],
+    { container: whose(scene, netns), rule: rule.ref, why: what(packet?.protocol), ...about },
     [
-      { rule: ref, verdict: "drop" },
+      { rule: rule.ref, verdict: "drop" },
       ...packet ? [`the packet: ${packet.protocol} ${packet.source} → ${packet.destination}`] : [],
-      ...isBridged
-        ? [
-          "what is only bridged meets the rules of IP as well (net.bridge.bridge-nf-call-iptables)",
-        ]
-        : [],
+      ...isBridged ? [BRIDGED] : [],
     ],
-    zone || isCounting
-      ? undefined
-      : isPolicy
-      ? acceptance(e, ref, hookOf(drop), packet)
-      : banned
-      ? removing(`${packet!.source} from the set ${banned.set}`, banned.remove)
-      : remove && removing(ref.text, remove),
+    fix,
   );
+}
+
+const BRIDGED =
+  "what is only bridged meets the rules of IP as well (net.bridge.bridge-nf-call-iptables)";
+
+/** What undoes a drop, or says what to do instead. */
+async function remedyOf(
+  e: Evidence,
+  drop: RuleMet,
+  { ref, remove }: KnownRule,
+): Promise<Values & { fix?: Fix }> {
+  const { packet, netns } = drop;
+  if (drop.kind === "policy") return { fix: acceptance(e, ref, hookOf(drop), packet) };
+  const ingress = e.scene.interfaces.map(({ ingress }) => ingress)
+    .find((one) => one !== undefined && one.index === drop.input);
+  const zone = netns === undefined && ingress && firewalldRemedy(drop, ingress.name);
+  if (zone) return { value: zone };
+  // Who is in such a list is there for what it asked before, and these questions are many.
+  if (/ -m recent /.test(ref.text)) {
+    const value =
+      "see who is in its list (/proc/net/xt_recent): a diagnosis asks often, and may be in it itself";
+    return { value };
+  }
+  if (!remove) return {};
+  // Of who is in a set, the entry is taken away, and not the rule, which keeps others out too.
+  const named = packet && netns === undefined ? await e.kernel.namedAddresses() : undefined;
+  const banned = named?.get(packet!.source)?.find(({ set }) =>
+    ref.text.split(/[\s@]+/).includes(set)
+  );
+  if (!banned) return { fix: removing(ref.text, remove) };
+  const { source: address } = packet!;
+  const fix = removing(`${address} from the set ${banned.set}`, banned.remove);
+  return { address, other: banned.set, fix };
 }
 
 /**
@@ -188,41 +189,43 @@ export function acceptance(
   const port = question.realPort ?? question.port;
   const isIcmp = protocol === "icmp" || /^(icmp|nd)/.test(packet?.protocol ?? "");
   const isAnswer = !isIcmp && packet?.sourcePort === port;
-  const asked = { protocol: isIcmp ? (of === 6 ? "ipv6-icmp" : "icmp") : protocol, port };
+  const name = !isIcmp ? protocol : of === 6 ? "ipv6-icmp" : "icmp";
   const isNft = program === "nft";
-  const match = (way: "i" | "o", states: string[] = [], one?: typeof asked) =>
-    isNft
-      ? [
-        ...[`${way}ifname`, device],
-        ...one
-          ? (isIcmp ? ["meta", "l4proto", one.protocol] : [one.protocol, "dport", `${one.port}`])
-          : [],
-        ...states,
-      ]
-      : [
-        ...[`-${way}`, device],
-        ...one ? ["-p", one.protocol, ...isIcmp ? [] : ["--dport", `${one.port}`]] : [],
-        ...states,
-      ];
-  const answers = isNft
-    ? ["ct", "state", "established,related"]
-    : ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"];
-  const matches = {
-    forward: [
-      match("i"),
-      match("o", answers),
-      ...isNft ? [match("o", ["ct", "status", "dnat"])] : [],
-    ],
-    input: [isAnswer ? match("i", answers) : match("i", [], asked)],
-    output: [match("o")],
-  }[hook];
-  return run(
-    ...matches.map((words) =>
-      isNft
-        ? ["nft", "insert", "rule", family, table, chain, ...words, "accept"]
-        : [program, "-w", "-t", table, "-I", chain, ...words, "-j", "ACCEPT"]
-    ),
-  );
+  const words = isNft
+    ? {
+      all: [],
+      answers: ["ct", "state", "established,related"],
+      translated: ["ct", "status", "dnat"],
+      asked: isIcmp ? ["meta", "l4proto", name] : [name, "dport", `${port}`],
+    }
+    : {
+      all: [],
+      answers: ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"],
+      asked: ["-p", name, ...isIcmp ? [] : ["--dport", `${port}`]],
+    };
+  const matches = ({
+    forward: [["i", "all"], ["o", "answers"], ["o", "translated"]],
+    input: [["i", isAnswer ? "answers" : "asked"]],
+    output: [["o", "all"]],
+  } as const)[hook];
+  return run(...matches.flatMap(([way, what]) => {
+    const match = (words as Record<string, string[] | undefined>)[what];
+    if (!match) return [];
+    return isNft
+      ? [[
+        "nft",
+        "insert",
+        "rule",
+        family,
+        table,
+        chain,
+        `${way}ifname`,
+        device,
+        ...match,
+        "accept",
+      ]]
+      : [[program, "-w", "-t", table, "-I", chain, `-${way}`, device, ...match, "-j", "ACCEPT"]];
+  }));
 }
 
 /** A hook of forward knows both links, those of input and output one. */

@@ -24,6 +24,9 @@ const ANSWERS: Readonly<Record<string, readonly [Code, why?: string]>> = {
   truncated: ["dns_truncated"],
   "no AAAA": ["dns_no_aaaa"],
   strange: ["dns_wrong_answer", "sends answers that fit no question"],
+  wildcard: ["dns_search_wildcard"],
+  deaf: ["dns_search_silent"],
+  slow: ["dns_timeout_short"],
 };
 
 export const dnsAnswer: Reader = {
@@ -72,15 +75,15 @@ export const dnsAnswer: Reader = {
     }
     if (failure.kind !== "dns") return [];
     const { code, domain, ms } = failure;
-    if (code === "wildcard") {
-      return found("dns_search_wildcard", "container", { value: domain, why: String(ndots) });
-    }
-    if (code === "deaf") return found("dns_search_silent", "container", { value: domain });
-    if (code === "slow") {
-      return found("dns_timeout_short", "container", { value: String(timeout), why: String(ms) });
-    }
     const [name, why] = ANSWERS[code] ?? [];
-    return name === undefined ? [] : found(name, place, { why });
+    if (name === undefined) return [];
+    // What the container's own configuration makes of an answer.
+    const own = ({
+      wildcard: { value: domain, why: String(ndots) },
+      deaf: { value: domain },
+      slow: { value: String(timeout), why: String(ms) },
+    } as Record<string, Values>)[code];
+    return own ? found(name, "container", own) : found(name, place, { why });
   },
 };
 

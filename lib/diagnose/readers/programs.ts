@@ -29,7 +29,9 @@ export function tcHit(
 ) {
   const all = grown.filter((one) => one.kind === "qdisc" || one.kind === "filter")
     .filter((one) => one.netns === netns && one.device === device && kinds.includes(one.kind));
-  return all.find((one) => one.kind === "filter" || one.held === undefined) ?? all[0];
+  const dropping = all.filter((one) => one.kind === "filter" || one.held === undefined);
+  // Of queues within queues each counts, and the innermost, which is told last, has done it.
+  return dropping.findLast(({ kind }) => kind === "qdisc") ?? dropping[0] ?? all[0];
 }
 
 /**

@@ -12,6 +12,17 @@ export function answerText({ failure, share, detail }: Answer): string {
   return share ? `${shareText(share)}: ${failureText(failure)}` : failureText(failure);
 }
 
+/** Of failures that have nothing to tell but their kind. */
+const BY_KIND: Partial<Record<Failure["kind"], string>> = {
+  not_arrived: "the packet does not arrive in the container",
+  refused: "the container refuses it",
+  no_answer: "the container does not answer",
+  answer_lost: "its answer does not come back",
+  stuck: "the connection is taken, and what is sent on it does not arrive",
+  unaccepted: "the connection waits to be accepted",
+  unread: "the connection is taken, and what was sent is not read",
+};
+
 export function failureText(failure: Failure): string {
   switch (failure.kind) {
     case "silence":
@@ -28,28 +39,16 @@ export function failureText(failure: Failure): string {
       return `${failure.macs.join(", ")} answers for ${failure.address}${
         failure.wanted === undefined ? "" : `, and not ${failure.wanted}`
       }`;
-    case "not_arrived":
-      return "the packet does not arrive in the container";
-    case "refused":
-      return "the container refuses it";
-    case "no_answer":
-      return "the container does not answer";
-    case "answer_lost":
-      return "its answer does not come back";
     case "untranslated":
       return `its answer comes from ${failure.address} port ${failure.port}, where nobody asked`;
-    case "stuck":
-      return "the connection is taken, and what is sent on it does not arrive";
-    case "unaccepted":
-      return "the connection waits to be accepted";
-    case "unread":
-      return "the connection is taken, and what was sent is not read";
     case "ephemeral":
       return `from a port that the kernel gives out: ${explained(failure.outcome)}`;
     case "link_down":
       return `${failure.device} is down`;
     case "dns":
       return dnsText(failure);
+    default:
+      return BY_KIND[failure.kind]!;
   }
 }
 

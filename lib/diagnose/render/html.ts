@@ -1,20 +1,18 @@
-/** The diagnosis of an agent as one HTML file that loads nothing from elsewhere. */
-import type { Topology, TopologyNode } from "../../netns/topology.ts";
+/** The diagnosis of an agent as one HTML file that loads nothing from elsewhere: its text, with the matrix as a table. */
+import { isProblem } from "../../facts/cause.ts";
+import { textOf } from "../../facts/sentences.ts";
+import type { Topology } from "../../netns/topology.ts";
+import { treeText } from "../../netns/topology_text.ts";
 import { type AgentDiagnosis, outcomeOf, type Row, TOPICS, unaskedText } from "../all.ts";
 import { html, page } from "./page.ts";
-import { diagnosisJson, type FindingJson, findingJson } from "./finding.ts";
+import { causeTexts, diagnosisText, MARKS } from "./text.ts";
 
-const MARKS = {
-  answered: ["✓", "good", "answered"],
-  failed: ["✗", "bad", "failed"],
-  unasked: ["–", "none", "could not be asked"],
-} as const;
+const TONES = { answered: "good", failed: "bad", unasked: "none" } as const;
+const asIs = (text: string) => text;
 
-/** @param topology drawn with the health of each container */
-export function reportHtml(
-  { agent, time, healthy, groups, rows }: AgentDiagnosis,
-  topology: Topology,
-): string {
+/** @param topology with what of each container can be read */
+export function reportHtml(all: AgentDiagnosis, topology: Topology): string {
+  const { agent, time, healthy, groups, rows } = all;
   const ill = rows.filter(({ diagnosis, error }) => diagnosis ? !diagnosis.healthy : error).length;
   const unasked = unaskedText(rows);
   return page(`Networks of ${agent}`, [
@@ -25,44 +23,22 @@ export function reportHtml(
     }</p>`,
     ...unasked ? [`<p class="bad">${html(unasked)}</p>`] : [],
     ...groups.length > 0 ? ["<h2>Causes</h2>"] : [],
-    ...groups.map(({ cause, ids }) =>
-      `${findingHtml(findingJson(cause))}<p class="id">${html(ids.join(", "))}</p>`
-    ),
+    ...causeTexts(all, asIs).map((text) => `<pre class="finding">${html(text)}</pre>`),
     "<h2>Topology</h2>",
-    tree(topology, rows),
+    `<pre>${html(treeText(topology))}</pre>`,
     "<h2>Questions</h2>",
     matrix(rows),
     '<p class="dim">✓ answered &nbsp; ✗ failed &nbsp; – could not be asked</p>',
     "<h2>Findings</h2>",
-    ...rows.map(container),
+    ...rows.flatMap(({ id, diagnosis }) =>
+      diagnosis
+        ? [
+          `<details${diagnosis.healthy ? "" : " open"}><summary class="id">${html(id)}</summary>`,
+          `<pre>${html(diagnosisText(diagnosis, asIs))}</pre></details>`,
+        ]
+        : []
+    ),
   ]);
-}
-
-function tree({ nodes, edges }: Topology, rows: readonly Row[]): string {
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  const reached = new Set<string>();
-  const draw = (node: TopologyNode, label: string): string => {
-    const again = reached.has(node.id);
-    reached.add(node.id);
-    const children = again
-      ? []
-      : edges.filter(({ from }) => from === node.id).flatMap(({ to, label }) => {
-        const child = byId.get(to);
-        return child ? [draw(child, label)] : [];
-      });
-    const row = node.kind === "container" ? rows.find(({ id }) => id === node.name) : undefined;
-    const told = row?.diagnosis && (row.diagnosis.healthy ? row.error ? undefined : "good" : "bad");
-    const health = told ?? (node.details.includes("down") ? "bad" : "");
-    const mark = told ? { good: "✓ ", bad: "✗ " }[told] : "";
-    const more = [label, ...node.details].filter((one) => one !== "").map(html).join(" · ");
-    return `<li><span class="node ${health}">${mark}<span class="id">${html(node.name)}</span>${
-      more ? ` <span class="more">${more}</span>` : ""
-    }</span>${children.length > 0 ? `<ul>${children.join("")}</ul>` : ""}</li>`;
-  };
-  const [root] = nodes;
-  const first = root ? draw(root, "") : "";
-  const others = nodes.filter(({ id }) => !reached.has(id)).map((node) => draw(node, ""));
-  return `<ul class="tree">${first}${others.join("")}</ul>`;
 }
 
 function matrix(rows: readonly Row[]): string {
@@ -72,48 +48,16 @@ function matrix(rows: readonly Row[]): string {
   const body = rows.map(({ id, diagnosis, skipped, error }) => {
     const cells = TOPICS.map((topic) => {
       const outcome = diagnosis && outcomeOf(diagnosis, topic);
-      if (outcome === undefined) return '<td class="mark"></td>';
-      const [mark, tone, word] = MARKS[outcome];
-      return `<td class="mark ${tone}" title="${word}">${mark}</td>`;
+      return outcome
+        ? `<td class="mark ${TONES[outcome]}" title="${outcome}">${MARKS[outcome]}</td>`
+        : '<td class="mark"></td>';
     });
-    const [cause] = diagnosis ? diagnosisJson(diagnosis).findings : [];
+    const cause = diagnosis?.causes.find(isProblem);
     return `<tr><td class="id">${html(id)}</td>${cells.join("")}<td class="cause">${
-      html(cause?.level === "problem" ? cause.text : skipped ?? error ?? "healthy")
+      html(cause ? textOf(cause) : skipped ?? error ?? "healthy")
     }</td></tr>`;
   });
   return `<div class="wide"><table><thead><tr>${head.join("")}</tr></thead><tbody>${
     body.join("")
   }</tbody></table></div>`;
-}
-
-function container({ id, diagnosis }: Row): string {
-  if (!diagnosis) return "";
-  const { healthy, asked, findings } = diagnosisJson(diagnosis);
-  const lines = asked.map(({ text, outcome, detail }) => {
-    const [mark, tone] = MARKS[outcome];
-    return `<li><span class="${tone}">${mark}</span> ${html(text)}${
-      detail === "" ? "" : `: ${html(detail)}`
-    }</li>`;
-  });
-  return [
-    `<h3 class="id">${html(id)}</h3>`,
-    ...findings.map(findingHtml),
-    `<details${
-      healthy ? "" : " open"
-    }><summary class="dim">what was asked</summary><ul class="asked">${
-      lines.join("")
-    }</ul></details>`,
-  ].join("\n");
-}
-
-function findingHtml(
-  { level, text, evidence, remedy, advice, code, mechanism, place, consequenceOf }: FindingJson,
-): string {
-  return `<div class="finding ${level}"><p><strong>${html(text)}</strong></p><ul>${
-    evidence.map((one) => `<li>${html(one)}</li>`).join("")
-  }</ul><p>${html(remedy)}</p>${
-    advice === undefined ? "" : `<p>${html(advice)}</p>`
-  }<p class="dim"><code>${html(code)}</code> (${mechanism} at ${place})${
-    consequenceOf ? `, a consequence of <code>${html(consequenceOf)}</code>` : ""
-  }</p></div>`;
 }

@@ -13,11 +13,7 @@ code, .id { font-family: ui-monospace, monospace; font-size: .88em; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .55rem; border: 1px solid var(--line); text-align: left; vertical-align: top; } th { background: var(--soft); font-weight: 600; overflow-wrap: normal; white-space: nowrap; }
 th.mark, td.mark { text-align: center; } th.id, td.id { min-width: 11rem; max-width: 22rem; } td.cause { min-width: 16rem; }
-ul.tree, ul.tree ul { list-style: none; margin: 0; padding-left: 1.1rem; border-left: 1px solid var(--line); } ul.tree { border: 0; padding: 0; }
-ul.tree li { padding: .12rem 0 .12rem .5rem; } .node { display: inline-block; max-width: 100%; padding: .1rem .5rem; border: 1px solid var(--line); border-radius: .3rem; background: var(--soft); }
-.node.bad { border-color: var(--bad); } .node.good { border-color: var(--good); } .node .more { color: var(--dim); }
-.finding { border-left: 3px solid var(--bad); padding: .3rem .8rem; margin: .6rem 0; background: var(--soft); } .finding.hint { border-color: var(--none); }
-.finding ul { margin: .3rem 0; padding-left: 1.2rem; } ul.asked { list-style: none; padding: 0; columns: 2 24rem; } ul.asked li { break-inside: avoid; }
+pre { margin: .6rem 0; padding: .5rem .8rem; background: var(--soft); font-size: .85rem; white-space: pre-wrap; } pre.finding { border-left: 3px solid var(--bad); }
 `;
 
 export function page(title: string, body: readonly string[]): string {

@@ -14,7 +14,7 @@ import {
   followedJson,
 } from "./finding.ts";
 
-const MARKS = { answered: "✓", failed: "✗", unasked: "–" } as const;
+export const MARKS = { answered: "✓", failed: "✗", unasked: "–" } as const;
 
 /** Marks what matters most, such as bold. */
 type Strong = (text: string) => string;
@@ -70,21 +70,9 @@ function details(finding: FindingJson): string {
   ].map(plain).join("\n");
 }
 
-/** What concerns the agent, the causes with their containers, and the matrix of questions. */
-export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Strong): string {
-  if (rows.length === 0 && groups.length === 0) return "no containers";
-  const lines = rows.map(({ id, diagnosis, skipped, error }) => [
-    id,
-    ...TOPICS.map((topic) => {
-      const outcome = diagnosis && outcomeOf(diagnosis, topic);
-      return outcome === undefined ? "" : MARKS[outcome];
-    }),
-    plain(
-      diagnosis?.causes.find(isProblem)?.code ?? skipped ?? error ?? "healthy",
-    ),
-  ]);
-  const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
-  const causes = groups.map(({ cause, ids, isAgents }) => {
+/** Each cause with who has it. */
+export function causeTexts({ agent, groups }: AgentDiagnosis, strong: Strong): string[] {
+  return groups.map(({ cause, ids, isAgents }) => {
     const finding = findingJson(cause);
     const who = [
       ...isAgents ? [agent] : [],
@@ -97,10 +85,28 @@ export function agentText({ agent, rows, groups }: AgentDiagnosis, strong: Stron
       ...remedyText(finding).map(plain),
     ].join("\n");
   });
+}
+
+/** What concerns the agent, the causes with their containers, and the matrix of questions. */
+export function agentText(all: AgentDiagnosis, strong: Strong): string {
+  const { rows, groups } = all;
+  if (rows.length === 0 && groups.length === 0) return "no containers";
+  const lines = rows.map(({ id, diagnosis, skipped, error }) => [
+    id,
+    ...TOPICS.map((topic) => {
+      const outcome = diagnosis && outcomeOf(diagnosis, topic);
+      return outcome === undefined ? "" : MARKS[outcome];
+    }),
+    plain(
+      diagnosis?.causes.find(isProblem)?.code ?? skipped ?? error ?? "healthy",
+    ),
+  ]);
+  const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
   const matrix = rows.length === 0
     ? []
     : [table(headings, lines), "✓ answered   ✗ failed   – could not be asked"];
   const unasked = unaskedText(rows);
+  const causes = causeTexts(all, strong);
   return [...matrix, ...unasked ? [plain(unasked)] : [], ...causes].join("\n\n");
 }
 

@@ -41,24 +41,19 @@ export function missing(scene: Scene, attached: Attached): Cause[] {
       `the plugin gave it ${wanted}`,
       `${ifName} has ${actual.map(text).join(", ") || "no address"}`,
     ];
-    const again = inNetns(scene.inside.netns, "ip", "address", "add", wanted, "dev", ifName);
-    const sameAddress = others.find(({ address }) => address === one.address);
-    if (sameAddress) {
-      // With another mask an address is still its own: what fails by it, a question tells.
-      const about = { ...values, address: text(sameAddress), wanted, why: "mask" };
-      return [hint("address_differs", ["address", "container"], about, proof)];
+    const reason = ["address", "container"] as const;
+    if (others.length === 0) {
+      const { netns } = scene.inside;
+      const again = inNetns(netns, "ip", "address", "add", wanted, "dev", ifName);
+      const fix = run(again, ...routesAgain(attached, netns));
+      return [cause("address_lost", reason, { ...values, address: wanted }, proof, fix)];
     }
-    if (others.length > 0) {
-      const about = { ...values, address: others.map(text).join(", "), wanted };
-      return [cause("address_differs", ["address", "container"], about, proof)];
-    }
-    return [cause(
-      "address_lost",
-      ["address", "container"],
-      { ...values, address: wanted },
-      proof,
-      run(again, ...routesAgain(attached, scene.inside.netns)),
-    )];
+    const same = others.find(({ address }) => address === one.address);
+    const about = { ...values, address: (same ? [same] : others).map(text).join(", "), wanted };
+    // With another mask an address is still its own: what fails by it, a question tells.
+    return same
+      ? [hint("address_differs", reason, { ...about, why: "mask" }, proof)]
+      : [cause("address_differs", reason, about, proof)];
   });
 }
 

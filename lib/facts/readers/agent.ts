@@ -154,24 +154,23 @@ export function readPluginDirectory({ sources }: Agent): Look {
   if (!catalog) return nothing("no directory of networks is known");
   const networks = unlessRefused(catalog);
   if (!networks) return blind("the directory of networks can't be read");
-  const found = new Map<string, Problem | undefined>();
-  const causes = networks.names().flatMap((network): Cause[] =>
-    [...new Set(pluginsOf(networks, network).map(({ type }) => String(type)))].flatMap(
-      (type): Cause[] => {
-        if (!found.has(type)) {
-          found.set(type, problemOf(type, pluginsDir ?? "", plugins, isStock === true));
-        }
-        const { code, why } = found.get(type) ?? {};
-        return code === undefined ? [] : [cause(
-          code,
-          ["agent", "agent"],
-          { network, value: type, file: pluginsDir },
-          [why!],
-        )];
-      },
-    )
+  const needed = networks.names().map((network) =>
+    [network, new Set(pluginsOf(networks, network).map(({ type }) => String(type)))] as const
   );
-  return saw(`${found.size} types in ${pluginsDir}`, causes);
+  const problems = new Map(
+    needed.flatMap(([, types]) => [...types])
+      .map((type) => [type, problemOf(type, pluginsDir ?? "", plugins, isStock === true)]),
+  );
+  return saw(
+    `${problems.size} types in ${pluginsDir}`,
+    needed.flatMap(([network, types]) =>
+      [...types].flatMap((value) => {
+        const { code, why } = problems.get(value) ?? {};
+        const about = { network, value, file: pluginsDir };
+        return code ? [cause(code, ["agent", "agent"], about, [why!])] : [];
+      })
+    ),
+  );
 }
 
 /** The plugins of a network's config as it is now, with those that they call. */
