@@ -20,7 +20,7 @@ export interface Destination {
 
 /** What `--to` leads to; of a name with how it was resolved. */
 export interface Destinations extends Partial<Pick<Resolved, "hop" | "causes">> {
-  /** In the order in which programs try them; none for a name without an address. */
+  /** None for a name without an address. */
   at: Destination[];
   name?: string;
   /** What DNS says, where /etc/hosts says something else. */

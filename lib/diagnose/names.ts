@@ -1,4 +1,4 @@
-/** A name as programs of the container resolve it: /etc/hosts, then DNS, and in which order they try its addresses. */
+/** A name as programs of the container resolve it: /etc/hosts, then DNS. */
 import { isAddress } from "../base/ip.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Scene } from "../facts/scene.ts";
@@ -8,7 +8,6 @@ import { explained } from "./render/failure.ts";
 import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
 
 export interface Resolved {
-  /** In the order in which programs try them. */
   addresses: string[];
   /** What DNS says, where /etc/hosts says something else. */
   instead?: string[];
@@ -50,7 +49,9 @@ async function askServers(scene: Scene, resolver: Resolver, name: string) {
       const [v4, v6] = await Promise.all(
         [TYPE_A, TYPE_AAAA].map((type) => resolveName(scene.task, server, full, { type })),
       ) as [DnsAnswer, DnsAnswer];
-      const addresses = inTheirOrder(scene, v4.addresses, v6.addresses);
+      // What it has no way to fails at once.
+      const reached = v6.addresses.filter((one) => typeof scene.inside.routeTo(one) !== "string");
+      const addresses = [...reached, ...v4.addresses];
       const said = addresses.join(", ") || explained(v4.outcome);
       evidence.push(`${server} says of ${full}: ${said}`);
       const causes = v4.truncated ? await askByTcp(scene, resolver, server, full) : [];
@@ -78,44 +79,11 @@ async function askByTcp(
 ): Promise<Cause[]> {
   const outcome = await resolveByTcp(scene.task, server, name);
   if (outcome === "NOERROR") return [];
-  const isOwn = scene.host.ownerOf(server) !== undefined;
-  return [cause(
-    "dns_truncated",
-    ["dns", isOwn ? "agent" : "outside"],
-    {
-      container: scene.name,
-      address: server,
-      file,
-      value: name,
-      other: explained(outcome),
-      why: "lost",
-    },
-    [
-      `the answer of ${server} for ${name} over UDP is truncated`,
-      `asked for ${name} over TCP: ${explained(outcome)}`,
-    ],
-  )];
-}
-
-/**
- * IPv6 before IPv4 where the container has a way there and an address of its own of the same kind:
- * rules 1, 5 and 6 of RFC 6724, section 6, as far as they tell the two families apart. What it has
- * no way to is tried last, and fails at once.
- */
-function inTheirOrder({ inside }: Scene, v4: readonly string[], v6: readonly string[]): string[] {
-  const isLocal = (address: string) => /^f[cd]/i.test(address);
-  const sourceOf = (address: string) => {
-    const route = inside.routeTo(address);
-    return typeof route === "string" ? undefined : route.source;
-  };
-  const isFirst = (address: string) => {
-    const source = sourceOf(address);
-    return source !== undefined && !/^fe[89ab]/i.test(source) &&
-      isLocal(source) === isLocal(address);
-  };
-  return [
-    ...v6.filter(isFirst),
-    ...v4,
-    ...v6.filter((one) => !isFirst(one) && sourceOf(one) !== undefined),
-  ];
+  const place = scene.host.ownerOf(server) ? "agent" : "outside";
+  const other = explained(outcome);
+  const about = { container: scene.name, address: server, file, value: name, other, why: "lost" };
+  return [cause("dns_truncated", ["dns", place], about, [
+    `the answer of ${server} for ${name} over UDP is truncated`,
+    `asked for ${name} over TCP: ${other}`,
+  ])];
 }

@@ -56,6 +56,12 @@ const STATES: State[] = [
     ({ agent, address }) => agent.ok(["ip", "address", "add", `${address}/32`, "dev", "lo"]),
   ],
   ["no_default_route", ({ patient }) => patient.ok(["ip", "route", "del", "default"])],
+  // How it resolves names.
+  ["no_nameserver", async ({ agent, patient }) => {
+    const empty = `${agent.dir}/empty`;
+    Deno.writeTextFileSync(empty, "# nothing\n");
+    await patient.ok(["mount", "--bind", empty, "/etc/resolv.conf"]);
+  }],
   // The agent, as packets depend on it.
   ["forwarding_off", ({ agent }) => agent.ok(["sysctl", "-w", "net.ipv4.ip_forward=0"])],
   ["policy_drop", ({ agent }) => agent.ok(["iptables", "-P", "FORWARD", "DROP"])],

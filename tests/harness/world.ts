@@ -196,6 +196,7 @@ export class World {
     const ways: Record<string, () => Journey> = {
       dns: () => through(ends, this.host.link("wan0")),
       outside: () => through(ends, this.host.link("wan0")),
+      followed: () => through(ends, this.host.link("wan0")),
       gateway: () => toAgent(ends),
       port: () => fromOutside(ends, this.host.link("wan0")!),
     };

@@ -245,15 +245,7 @@ const CASES: Case[] = [
     "nobody_listens listener container",
   ],
   ["the listener takes IPv6 alone", (world) => {
-    world.listeners = [{
-      port: 80,
-      address: "::",
-      only6: true,
-      uid: 0,
-      inode: 1,
-      waiting: 0,
-      most: 1,
-    }];
+    world.listeners = [LISTENER];
     return explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
   }, "listens_elsewhere listener container"],
   [
@@ -264,6 +256,36 @@ const CASES: Case[] = [
       ),
     "dnat_missing portmap agent",
   ],
+  ["the mapper's own table leads the port to another address", (world) => {
+    const e = world.evidence(1, {
+      rules: [met("accept", { family: "inet", table: "mesos-cni", chain: "prerouting" })],
+      actsOf: () => ["dnat"],
+    }, port(world));
+    const led = { ...packet(8, true), protocol: "tcp" as const, destination: "10.1.0.9" };
+    return explain({ ...e, sightings: [{ at: "br0", direction: "out", packet: led, length: 60 }] });
+  }, "dnat_elsewhere portmap agent"],
+  ["a stranger comes by a device that the mapper is told to leave out", (world) => {
+    const mapper = { type: "mesos-cni-port-mapper", excludeDevices: ["wan0"] };
+    world.checkpoint.plugins.push(mapper as never);
+    const asked = port(world);
+    const mapped = {
+      ...asked.mapped as object,
+      uplink: { link: world.host.link("wan0") },
+    } as never;
+    const stranger = "203.0.113.2";
+    const failure = { kind: "not_arrived" } as const;
+    return explain(world.evidence(1, { failure }, { ...asked, mapped, stranger }));
+  }, "uplink_excluded portmap uplink"],
+  ["who is followed to listens on another address", (world) => {
+    world.listeners = [{ ...LISTENER, address: "127.0.0.1" }];
+    const far = { scene: world.scene(), attached: world.scene().interfaces[0]! };
+    const asked = { topic: "followed", protocol: "tcp", realDestination: "10.1.0.2", far } as const;
+    return explain(world.evidence(1, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, asked));
+  }, "listens_elsewhere listener neighbour"],
+  ["a backlog is full, and connections get no answer", (world) => {
+    world.listeners = [{ ...LISTENER, address: "0.0.0.0", waiting: 2, most: 2 }];
+    return explain(world.evidence(4, { failure: { kind: "no_answer" } }, port(world)));
+  }, "backlog_full listener container"],
   ["nothing explains it", (world) => {
     world.checkpoint.plugins[0]!.ipMasq = false;
     return to(5)(world);
@@ -271,6 +293,7 @@ const CASES: Case[] = [
 ];
 
 const dns = { topic: "dns", protocol: "udp" } as const;
+const LISTENER = { port: 80, address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 };
 const stat = (name: string) => ({ kind: "stat", name, count: 1 }) as const;
 
 function legacy(target: string, ...acts: RuleAct[]): Grown {
@@ -330,15 +353,7 @@ Deno.test("a rule that counts who asks is named, and not taken away: a diagnosis
 
 Deno.test("`::` that takes IPv4 too is no listener elsewhere", async () => {
   const world = new World();
-  world.listeners = [{
-    port: 80,
-    address: "::",
-    only6: false,
-    uid: 0,
-    inode: 1,
-    waiting: 0,
-    most: 1,
-  }];
+  world.listeners = [{ ...LISTENER, only6: false }];
   const causes = await explain(world.evidence(4, { failure: { kind: "refused" } }, port(world)));
   assertEquals(causes.map(({ code }) => code).includes("listens_elsewhere"), false);
 });
