@@ -9,7 +9,8 @@ import { readContainer } from "../containers/inventory.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
-import { type Fact, OF_AGENT, OF_CONTAINER, readFacts } from "../facts/facts.ts";
+import { type Fact, type FactReader, OF_AGENT, OF_CONTAINER, readFacts } from "../facts/facts.ts";
+import { nothing, saw } from "../facts/look.ts";
 import { stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
@@ -96,14 +97,13 @@ export async function diagnose(
   const [{ asked, causes }, facts, shared, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
     scene.container ? readFacts(OF_CONTAINER, scene) : [],
-    passive ? undefined : sharedAddresses({ scene, kernel }),
+    passive ? [] : readFacts([BY_ARP], { scene, kernel }),
     ofAgent,
   ]);
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
   const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)];
   if (findInode(target.netns) !== namespace) throw ended(target);
-  const byArp = shared ? [asFact(scene, shared)] : [];
-  const read = [...facts, ...byArp, ...agents, ...hops, ...unjudged(scene)];
+  const read = [...facts, ...shared, ...agents, ...hops, ...unjudged(scene)];
   const found = verdict(target.name, asked, { state, explained: causes, facts: read });
   // They concern the agent, and --all would say them of every container.
   const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
@@ -148,18 +148,16 @@ const UNASKED = [
   ...unasked("only a packet tells, and none was sent"),
 }));
 
-function asFact({ interfaces }: Scene, causes: Cause[]): Fact {
-  const asked = interfaces.flatMap(({ link, ifName }) =>
-    link?.flags.includes("UP") ? [ifName] : []
-  );
-  return {
-    name: "nobody else answers for its addresses",
-    causes,
-    ...asked.length > 0
-      ? { saw: `asked by ARP on ${asked.join(", ")}` }
-      : { unread: "it has no link to ask by" },
-  };
-}
+const BY_ARP: FactReader<Pick<Evidence, "scene" | "kernel">> = {
+  name: "nobody else answers for its addresses",
+  async read(e) {
+    const asked = e.scene.interfaces.filter(({ link }) => link?.flags.includes("UP"));
+    return asked.length === 0 ? nothing("it has no link to ask by") : saw(
+      `asked by ARP on ${asked.map(({ ifName }) => ifName).join(", ")}`,
+      await sharedAddresses(e),
+    );
+  },
+};
 
 async function questionsOf(
   agent: Agent,

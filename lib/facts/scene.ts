@@ -47,21 +47,18 @@ export interface Task {
   user?: User;
 }
 
-/** What a scene is made of. */
-export interface Parts {
-  /** The name for messages. */
-  name: string;
-  inside: Space & { netns: string };
-  container?: Container;
-  agent: Omit<Agent, typeof Symbol.dispose>;
-}
-
 export class Scene implements Disposable {
   #interfaces?: Attached[];
   #task?: Task;
   readonly #uplinks = new Map<4 | 6, Uplink | undefined>();
 
-  constructor(private readonly parts: Parts) {}
+  /** @param name for messages */
+  constructor(
+    readonly name: string,
+    readonly inside: Space & { netns: string },
+    readonly agent: Omit<Agent, typeof Symbol.dispose>,
+    readonly container?: Container,
+  ) {}
 
   /** @throws {OperatorError} `host_network` for a container without a network of its own */
   static of(agent: Agent, target: Target): Scene {
@@ -81,19 +78,7 @@ export class Scene implements Disposable {
       }
     }
     const inside = new NamespaceView(target.netns) as NamespaceView & { netns: string };
-    return new Scene({ name: target.name, inside, container, agent });
-  }
-
-  get name(): string {
-    return this.parts.name;
-  }
-
-  get agent(): Parts["agent"] {
-    return this.parts.agent;
-  }
-
-  get inside(): Space & { netns: string } {
-    return this.parts.inside;
+    return new Scene(target.name, inside, agent, container);
   }
 
   /** From where, and as whom, its task sends: as the first of its processes that is not root's. */
@@ -112,11 +97,7 @@ export class Scene implements Disposable {
   }
 
   get host(): Space {
-    return this.parts.agent.host;
-  }
-
-  get container(): Container | undefined {
-    return this.parts.container;
+    return this.agent.host;
   }
 
   get interfaces(): Attached[] {

@@ -168,25 +168,21 @@ export class World {
       processAlive: true,
       attachments: [this.checkpoint],
     };
-    return new Scene({
-      name: "web",
-      inside: this.inside,
-      container: container as never,
-      agent: {
-        host: this.host,
-        containers: [container],
-        bridgePorts: this.ports,
-        bridgeVlans: { filtering: new Set(), ports: new Map() },
-        portOf: ({ index }: Link) => this.ports.find((one) => one.index === index),
-        holdersOf: () => [],
-        ownerOfMac: () => undefined,
-        missingRules: () => Promise.resolve(new Map()),
-        listenersAt: () => [],
-        recorded: new Set(),
-        firewalls: () => Promise.resolve([]),
-        sources: { plugins: new Map() },
-      } as never,
-    });
+    const agent = {
+      host: this.host,
+      containers: [container],
+      bridgePorts: this.ports,
+      bridgeVlans: { filtering: new Set(), ports: new Map() },
+      portOf: ({ index }: Link) => this.ports.find((one) => one.index === index),
+      holdersOf: () => [],
+      ownerOfMac: () => undefined,
+      missingRules: () => Promise.resolve(new Map()),
+      listenersAt: () => [],
+      recorded: new Set(),
+      firewalls: () => Promise.resolve([]),
+      sources: { plugins: new Map() },
+    };
+    return new Scene("web", this.inside, agent as never, container as never);
   }
 
   /** What was seen of a packet to 203.0.113.2 that got as far as so many hops. */
