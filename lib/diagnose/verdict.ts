@@ -1,6 +1,6 @@
 /** The causes of all questions as one list: each once, the right one first. */
 import { type Cause, isProblem } from "../facts/cause.ts";
-import { commandsText, textOf } from "../facts/sentences.ts";
+import { textOf } from "../facts/sentences.ts";
 
 const MOST_CAUSES = 20;
 
@@ -44,12 +44,11 @@ function isVague({ code }: Cause): boolean {
 
 /** One cause that several questions met: its remedy must do for all of them. */
 function joined(one: Cause, other: Cause): Cause {
-  const known = new Set(one.seen.map((proof) => JSON.stringify(proof)));
-  const seen = [...one.seen, ...other.seen.filter((proof) => !known.has(JSON.stringify(proof)))];
-  if (!one.fix || !other.fix) return { ...one, seen };
-  const has = new Set(one.fix.commands.map((command) => commandsText({ commands: [command] })));
-  const more = other.fix.commands.filter((command) =>
-    !has.has(commandsText({ commands: [command] }))
-  );
-  return { ...one, seen, fix: { ...one.fix, commands: [...one.fix.commands, ...more] } };
+  const fix = one.fix && other.fix &&
+    { ...one.fix, commands: union(one.fix.commands, other.fix.commands) };
+  return { ...one, seen: union(one.seen, other.seen), fix: fix ?? one.fix };
+}
+
+function union<T>(some: readonly T[], more: readonly T[]): T[] {
+  return [...new Map([...some, ...more].map((one) => [JSON.stringify(one), one])).values()];
 }

@@ -45,6 +45,15 @@ const isOtherwise: Test = ({ seen, place }, { scene }) =>
     return now !== undefined && now !== proof.value.split(" ")[0];
   });
 
+/** What lets nothing out of the container; it was seen leaving. */
+const hasLeft: Test = ({ place }, { trail: { journey, seen } }) =>
+  place === "container" && journey.from === "container" && journey.to !== "container" &&
+  seen[0] !== undefined;
+
+/** An address is not there; it was seen leaving with it. */
+const hasSource: Test = ({ address }, { trail: { journey, seen } }) =>
+  journey.from === "container" && seen[0]?.packet.source === address?.split("/")[0];
+
 const AGAINST: readonly [Test, readonly Code[]][] = [
   [wasPassed, [
     ...["interface_down", "interface_gone", "no_carrier", "link_down", "uplink_down"] as const,
@@ -54,17 +63,8 @@ const AGAINST: readonly [Test, readonly Code[]][] = [
     ...["neighbour_silent", "container_silent", "gateway_silent", "nameserver_absent"] as const,
     "next_hop_silent",
   ]],
-  [
-    ({ address }, { trail: { journey, seen } }) =>
-      journey.from === "container" && seen[0]?.packet.source === address?.split("/")[0],
-    [
-      "address_lost",
-    ],
-  ],
-  [
-    (cause, evidence) => hasLeft(cause, evidence),
-    ["no_route", "no_default_route", "route_refuses", "rule_refuses", "route_elsewhere"],
-  ],
+  [hasSource, ["address_lost"]],
+  [hasLeft, ["no_route", "no_default_route", "route_refuses", "rule_refuses", "route_elsewhere"]],
   // Who did not get the packet has refused nothing.
   [({ place }, { trail }) => place !== "container" && trail.last < 0, ["nobody_listens"]],
   [wasTranslated, ["dnat_missing", "dnat_elsewhere"]],
@@ -85,11 +85,6 @@ const takesAll: Test = ({ code, mechanism, seen }, { share, failure }) =>
   code !== "next_hop_silent" && code !== "next_hop_swallows" &&
   !["listener", "tc", "mtu", "iptables-legacy", "conntrack"].includes(mechanism) &&
   !seen.some((one) => typeof one === "object" && ("rule" in one || "drop" in one));
-
-/** What lets nothing out of the container; it was seen leaving. */
-const hasLeft: Test = ({ place }, { trail: { journey, seen } }) =>
-  place === "container" && journey.from === "container" && journey.to !== "container" &&
-  seen[0] !== undefined;
 
 /** Whether the evidence itself speaks against a cause. */
 export function isContradicted(cause: Cause, evidence: Evidence): boolean {

@@ -9,7 +9,7 @@
 import type { Cause, Mechanism, Place } from "../../facts/cause.ts";
 import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
-import type { Question, Share, Topic } from "../questions/question.ts";
+import type { Question } from "../questions/question.ts";
 import { shareText } from "../render/failure.ts";
 import { silentHop } from "../paths.ts";
 import { trailText } from "../render/trail.ts";
@@ -104,8 +104,11 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
     }
   }
   if (isLate(e)) return [];
-  if (e.failure.kind === "stuck") return [{ ...lostPart(e, "payload_lost"), seen }];
-  return [e.share ? { ...lostPart(e, "packets_lost", e.share), seen } : notJudged(e, "lost")];
+  const lost = notJudged(
+    e,
+    e.failure.kind === "stuck" ? "payload_lost" : e.share ? "packets_lost" : "lost",
+  );
+  return [lost.code === "lost" ? lost : { ...lost, seen: [...seen, ...lost.seen] }];
 }
 
 /** Its answer was seen at every hop, and nothing has dropped it: it came after it was waited for. */
@@ -117,29 +120,19 @@ function isLate({ failure, question, trail: { before, after }, drops }: Evidence
     drops.length === 0;
 }
 
-/** Some of its packets are lost, and nothing says which and why. */
-function lostPart(
-  { scene, question, trail }: Evidence,
-  code: "packets_lost" | "payload_lost",
-  share?: Share,
+/** What is known of a loss when nothing explains it, or there was no time to: which packets, and where. */
+export function notJudged(
+  { scene, question, trail, share, drops, blind }: Evidence,
+  code: "lost" | "no_time" | "packets_lost" | "payload_lost",
 ): Cause {
-  const { before, after } = trail;
-  const [from, to] = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
-  return cause(code, [mechanismAt(trail.place, question.topic), trail.place], {
+  const { before, after, place } = trail;
+  const [device, other] = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
+  return cause(code, [question.topic === "dns" ? "dns" : BY_PLACE[place], place], {
     container: scene.name,
     address: question.destination,
-    device: from,
-    other: from === to ? "what is behind it" : to,
-    value: share && shareText(share),
-  });
-}
-
-/** What is known of a loss when nothing explains it, or there was no time to. */
-export function notJudged(e: Evidence, code: "lost" | "no_time"): Cause {
-  const { scene, question, trail, drops, blind } = e;
-  return cause(code, [mechanismAt(trail.place, question.topic), trail.place], {
-    container: scene.name,
-    value: sentence(question),
+    device,
+    other: device === other ? "what is behind it" : other,
+    value: share ? shareText(share) : sentence(question),
     why: trailText(trail),
   }, [
     ...drops.map(({ reason, device, location }) => ({ drop: reason, device, location })),
@@ -156,10 +149,6 @@ const BY_PLACE: Readonly<Record<Place, Mechanism>> = {
   neighbour: "neighbour",
   outside: "neighbour",
 };
-
-function mechanismAt(place: Place, topic: Topic): Mechanism {
-  return topic === "dns" ? "dns" : BY_PLACE[place];
-}
 
 /** A question's text has the container as its subject, or a port of it. */
 export function sentence({ text, topic }: Pick<Question, "text" | "topic">): string {
