@@ -15,12 +15,11 @@ import {
   ENDED,
   factsOfAgent,
 } from "./diagnose.ts";
+import type { Topic } from "./questions/question.ts";
 
 /** They wait more than they work. */
 const AT_A_TIME = 25;
 const AT_A_TIME_IN_HASTE = 5;
-
-export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 
 /** One container's diagnosis, or why there is none. */
 export interface Row {
@@ -202,7 +201,7 @@ export function groupsOf(ofAgent: readonly Cause[], rows: readonly Row[]): Group
 /** What came of all questions of a topic: the worst of it; undefined where there was none. */
 export function outcomeOf(
   { asked }: Diagnosis,
-  topic: (typeof TOPICS)[number],
+  topic: Topic,
 ): Asked["outcome"] | undefined {
   const outcomes = asked.filter((one) => one.topic === topic).map(({ outcome }) => outcome);
   return (["failed", "answered", "unasked"] as const).find((one) => outcomes.includes(one));

@@ -29,33 +29,32 @@ export interface Destinations extends Partial<Pick<Resolved, "hop" | "causes">> 
 
 /** @throws {OperatorError} for what can't be understood */
 export async function resolve(agent: Agent, scene: Scene, to: string): Promise<Destinations> {
-  const { place, given, name, port } = partsOf(to);
-  const container = containerNamed(agent, place);
-  const protocol = given ?? (port === undefined && !container ? "icmp" : "tcp");
+  const { container, name, port, protocol } = parsed(agent, to);
   if (container) return { at: [ofContainer(agent, container, port, protocol)] };
-  if (isAddress(name)) {
-    if (port === undefined && protocol !== "icmp") throw bad(to);
-    return { at: [ofAddress(scene, name, port, protocol)] };
-  }
-  if (port === undefined && given !== "icmp") throw bad(to);
-  const resolved = await resolveAsPrograms(scene, name);
   const of = (address: string) => ofAddress(scene, address, port, protocol);
+  if (isAddress(name)) return { at: [of(name)] };
+  const resolved = await resolveAsPrograms(scene, name);
   return { ...resolved, name, at: resolved.addresses.map(of), instead: resolved.instead?.map(of) };
 }
 
-function partsOf(to: string) {
+/** What `--to` says, without asking anybody. */
+function parsed(agent: Agent, to: string) {
   const [, place = to, given] = /^(.*?)(?:\/(udp|tcp|icmp))?$/.exec(to) ?? [];
   const bracketed = /^\[(.+)\](?::(\d{1,5}))?$/.exec(place);
-  const [, name = place, digits] = bracketed ??
+  const [, text = place, digits] = bracketed ??
     (isAddress(place) ? [place, place] : /^(.+?)(?::(\d{1,5}))?$/.exec(place)) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
-  if (port !== undefined && (port < 1 || port > 65535)) throw bad(to);
-  return {
-    place,
-    given: given as Protocol | undefined,
-    name: isAddress(name) ? canonicalAddress(name) : name,
-    port,
-  };
+  const container = containerNamed(agent, place);
+  const isEcho = port === undefined && !container && isAddress(text);
+  const protocol = (given ?? (isEcho ? "icmp" : "tcp")) as Protocol;
+  const isPortless = port === undefined && !container && protocol !== "icmp";
+  if (isPortless || port !== undefined && (port < 1 || port > 65535)) {
+    throw new OperatorError(
+      "bad_destination",
+      `--to=${to} is no container, and not like 192.0.2.1:80, db.example:5432, 192.0.2.1:53/udp or 192.0.2.1/icmp`,
+    );
+  }
+  return { container, name: isAddress(text) ? canonicalAddress(text) : text, port, protocol };
 }
 
 /** An address of this agent's containers, or a port of its own that leads to one. */
@@ -74,14 +73,11 @@ export interface Own {
  * @throws {OperatorError} `bad_destination` where no container has it, or not for that family
  */
 export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
-  const { place, given, name, port = 0 } = partsOf(to);
-  const container = containerNamed(agent, place);
+  const { container, name, port = 0, protocol } = parsed(agent, to);
   if (container) {
-    const at = ofContainer(agent, container, port || undefined, given ?? "tcp", family);
+    const at = ofContainer(agent, container, port || undefined, protocol, family);
     return { at, target: container, address: at.address, port: at.port };
   }
-  const protocol = given ?? (port === 0 ? "icmp" : "tcp");
-  if (port === 0 && protocol !== "icmp") throw bad(to);
   if (family !== undefined && isAddress(name) && familyOfKnown(name) !== family) {
     throw new OperatorError(
       "bad_destination",
@@ -121,13 +117,6 @@ export function mappedTo(
     }
   }
   return undefined;
-}
-
-function bad(to: string): OperatorError {
-  return new OperatorError(
-    "bad_destination",
-    `--to=${to} is no container, and not like 192.0.2.1:80, db.example:5432, 192.0.2.1:53/udp or 192.0.2.1/icmp`,
-  );
 }
 
 /** However it was named, an address of another container is that container's. */

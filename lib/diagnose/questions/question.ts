@@ -8,15 +8,9 @@ import type { Session } from "../observe/session.ts";
 import { whoHas } from "../packets/who_has.ts";
 import type { Resolver } from "../../facts/readers/resolver.ts";
 
-export type Topic =
-  | "gateway"
-  | "neighbour"
-  | "outside"
-  | "dns"
-  | "agent"
-  | "port"
-  | "state"
-  | "followed";
+/** What is asked about, in the order of a report. */
+export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
+export type Topic = (typeof TOPICS)[number] | "followed";
 
 /** How a question failed. */
 export type Failure =

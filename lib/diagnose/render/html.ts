@@ -3,7 +3,8 @@ import { isProblem } from "../../facts/cause.ts";
 import { textOf } from "../../facts/sentences.ts";
 import type { Topology } from "../../netns/topology.ts";
 import { treeText } from "../../netns/topology_text.ts";
-import { type AgentDiagnosis, outcomeOf, type Row, TOPICS, unaskedText } from "../all.ts";
+import { type AgentDiagnosis, outcomeOf, type Row, unaskedText } from "../all.ts";
+import { TOPICS } from "../questions/question.ts";
 import { html, page } from "./page.ts";
 import { causeTexts, diagnosisText, MARKS } from "./text.ts";
 

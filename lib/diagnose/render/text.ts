@@ -3,9 +3,10 @@ import { plain } from "../../base/printable.ts";
 import { isProblem } from "../../facts/cause.ts";
 import { shellText } from "../../facts/sentences.ts";
 import { table } from "../../netns/table.ts";
-import { type AgentDiagnosis, outcomeOf, TOPICS, unaskedText } from "../all.ts";
+import { type AgentDiagnosis, outcomeOf, unaskedText } from "../all.ts";
 import type { Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
+import { TOPICS } from "../questions/question.ts";
 import {
   type DiagnosisJson,
   diagnosisJson,
