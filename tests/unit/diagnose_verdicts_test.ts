@@ -88,6 +88,11 @@ Deno.test("a fix deletes what it names, and no more than it says", async () => {
     removes: "the queue ingress ffff: of wan0",
     commands: [["tc", "qdisc", "del", "dev", "wan0", "ingress"]],
   });
+  // Of queues within queues each has counted it.
+  const inner = { ...grown, type: "blackhole", name: "blackhole 8001:" };
+  const outer = { ...grown, type: "htb", name: "htb 1:" };
+  const [queue] = await explain(new World().evidence(3, { grown: [outer, inner] as never }));
+  assertEquals([queue!.value, queue!.fix!.commands[0]!.at(-1)], ["queue blackhole 8001:", "root"]);
   const filter = { kind: "filter", device: "wan0", direction: "egress", name: "u32", count: 1 };
   const [egress] = await explain(new World().evidence(3, { grown: [filter as never] }));
   assertEquals(egress!.fix, {

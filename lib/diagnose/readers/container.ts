@@ -100,27 +100,12 @@ export function routesTo(
     )];
   }
   if (culprit) {
-    // What has taken the default route's place leaves none.
-    const via = culprit.isDefault ? given?.gateway : undefined;
-    const again = via === undefined ? [] : [
-      inNetns(
-        inside.netns,
-        "ip",
-        "route",
-        "replace",
-        "default",
-        "via",
-        via,
-        "dev",
-        attached!.ifName,
-      ),
-    ];
     return [cause(
       code("refuses"),
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text },
       [`a packet to ${address} ends: ${typeof route === "string" ? route : route.type}`],
-      removing(culprit.text, culprit.remove, ...again),
+      removing(culprit.text, culprit.remove),
     )];
   }
   const lost = routeCauses(scene).filter(isProblem);

@@ -45,8 +45,6 @@ export interface Culprit {
   text: string;
   /** In its own namespace. */
   remove: string[];
-  /** Whether it stands where the default route should. */
-  isDefault?: boolean;
 }
 
 /** The rule or the route that decides over a destination, if it is not what a network is given. */
@@ -61,15 +59,12 @@ export function culpritOf(
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
       const route = rule.table === "main" ? best(routesIn("main"), destination) : undefined;
       if (!route) continue;
-      const isDefault = route.destination === "default";
-      if (isDefault && !REFUSING.includes(route.type) || route.protocol === "kernel") {
-        return undefined;
-      }
+      const isUsual = route.destination === "default" && !REFUSING.includes(route.type);
+      if (isUsual || route.protocol === "kernel") return undefined;
       const words = routeWords(route, view);
       return {
         mechanism: "route",
         text: `the route ${words.join(" ")}`,
-        isDefault,
         remove: inNetns(view.netns, "ip", ...family === 6 ? ["-6"] : [], "route", "del", ...words),
       };
     }
