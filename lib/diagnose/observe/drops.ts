@@ -89,14 +89,7 @@ function symbolAt(address: bigint): string | undefined {
       symbols = [];
     }
   }
-  let low = 0;
-  let high = symbols.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (symbols[middle]![0] <= address) low = middle + 1;
-    else high = middle;
-  }
-  const found = symbols[low - 1];
+  const found = symbols.findLast(([at]) => at <= address);
   return found && found[0] > 0n
     ? found[1].replace(/\.(cold|isra|constprop|part).*$/, "")
     : undefined;

@@ -67,13 +67,14 @@ function forwarding(
   master: Link,
 ): Cause[] {
   const { link, hostEnd, bridge } = attached;
-  const wanted: [mac: string | undefined, port: Link, whose: string][] = [
-    [link?.mac, hostEnd!, "the container"],
+  const theirs = far?.attached;
+  const wanted = [
+    { mac: link?.mac, port: hostEnd!, container: "the container" },
+    ...theirs?.hostEnd
+      ? [{ mac: theirs.link?.mac, port: theirs.hostEnd, container: `container ${far!.scene.name}` }]
+      : [],
   ];
-  if (far?.attached.hostEnd) {
-    wanted.push([far.attached.link?.mac, far.attached.hostEnd, `container ${far.scene.name}`]);
-  }
-  for (const [mac, port, container] of wanted) {
+  for (const { mac, port, container } of wanted) {
     if (mac === undefined) continue;
     const wrong = kernel.bridgeEntries(master.index, mac).find((one) =>
       // A port's own address is local there; that of who is behind it must not be.
@@ -84,20 +85,14 @@ function forwarding(
     const isSelf = wrong.link === master.index || wrong.permanent;
     const of = isSelf && wrong.master === undefined ? "self" : "master";
     const isOwn = wrong.link === port.index;
+    const device = isOwn ? "the bridge itself" : name;
+    const kind = wrong.permanent ? " permanent" : wrong.fixed ? " static" : "";
     return [cause(
       "fdb_wrong",
       ["bridge-port", isOwn ? "host-veth" : "bridge"],
-      {
-        container,
-        mac,
-        other: bridge!.name,
-        device: isOwn ? "the bridge itself" : name,
-        wanted: port.name,
-      },
+      { container, mac, other: bridge!.name, device, wanted: port.name },
       [
-        `bridge fdb: ${mac} dev ${name}${
-          wrong.permanent ? " permanent" : wrong.fixed ? " static" : ""
-        }`,
+        `bridge fdb: ${mac} dev ${name}${kind}`,
         ...sightings.slice(0, 1).map(({ at }) => `a frame was seen at ${at}`),
       ],
       removing(`the entry of ${mac} on ${name}`, ["bridge", "fdb", "del", mac, "dev", name, of]),

@@ -1,13 +1,10 @@
 /** The container's addresses: lost, changed, refused, or somebody else's too. */
 import { familyOfKnown } from "../../base/ip.ts";
 import type { Address, Link } from "../../netlink/mod.ts";
-import { hostEnd, NamespaceView } from "../../netlink/view.ts";
-import type { Container } from "../../containers/inventory.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
 import { type Cause, cause, type Fix, hint, inNetns, type Proof, removing, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
-import type { Attached, Scene } from "../scene.ts";
-import { unlessRefused } from "../../base/unless.ts";
+import { type Attached, bridgeOf, type Scene } from "../scene.ts";
 import { routesAgain } from "./route.ts";
 
 export function readAddresses(scene: Scene): Look {
@@ -124,28 +121,20 @@ export function refused(scene: Scene, { link, ifName }: Attached): Cause[] {
     );
 }
 
-/** Another container that was given the address, on the same wire. */
-function sharedWithOthers(scene: Scene, attached: Attached): Cause[] {
-  const { expected, checkpoint, hostEnd: end } = attached;
+/** Another container that was given the address, on the same network or bridge. */
+function sharedWithOthers(scene: Scene, { expected, checkpoint, bridge }: Attached): Cause[] {
   return expected.flatMap(({ address }) =>
-    scene.agent.holdersOf(address).filter((other) =>
-      other.id !== scene.container?.id && other.namespaceAlive &&
-      other.attachments.some((one) =>
-        networkAddresses(one).some((has) => has.address === address) &&
-        (one.network === checkpoint?.network ||
-          end?.master !== undefined && end.master === masterOf(scene, other, one.ifName))
+    scene.agent.holdersOf(address).some(({ id, namespaceAlive, attachments }) =>
+        id !== scene.container?.id && namespaceAlive &&
+        attachments.some((one) =>
+          networkAddresses(one).some((has) => has.address === address) &&
+          (one.network === checkpoint?.network ||
+            bridge !== undefined && bridgeOf(one) === bridge.name)
+        )
       )
-    ).slice(0, 1).map(() => duplicate(scene, address, []))
+      ? [duplicate(scene, address, [])]
+      : []
   );
-}
-
-function masterOf({ host }: Scene, { netns }: Container, ifName: string): number | undefined {
-  // It may just have ended.
-  return unlessRefused(() => {
-    using inside = new NamespaceView(netns) as NamespaceView & { netns: string };
-    const link = inside.link(ifName);
-    return link && hostEnd(host, inside, link)?.master;
-  });
 }
 
 /** An address that somebody else has or answers for. */

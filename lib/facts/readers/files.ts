@@ -4,8 +4,7 @@ import { leaseFile, leaseHolder } from "../../containers/lease.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { readInRoot } from "../../kernel/other_root.ts";
 import { asUser } from "../../kernel/privileges.ts";
-import { stateOf } from "../../kernel/proc.ts";
-import { type Cause, cause, hint, run } from "../cause.ts";
+import { type Cause, cause, hint } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Scene } from "../scene.ts";
 
@@ -59,28 +58,15 @@ export function readReadable(scene: Scene): Look {
     );
   return saw(
     `as user ${user.uid}: ${present.join(", ")}`,
-    present.filter((name) => !may(name)).map((name) => {
-      const file = `/proc/${pid}/root/etc/${name}`;
-      const isOurs = [`/etc/${name}`, madeFor(scene, name)!].some((one) => isSame(one, file));
-      return cause(
+    present.filter((name) => !may(name)).map((name) =>
+      cause(
         "file_unreadable",
         ["dns", "container"],
         { container: scene.name, file: `/etc/${name}`, value: String(user.uid) },
-        [`${file} can't be opened as user ${user.uid}`],
-        isOurs ? run(["chmod", "a+r", file]) : undefined,
-      );
-    }),
+        [`/proc/${pid}/root/etc/${name} can't be opened as user ${user.uid}`],
+      )
+    ),
   );
-}
-
-function isSame(one: string, other: string): boolean {
-  try {
-    const [a, b] = [stateOf(one), stateOf(other)];
-    return a.device === b.device && a.inode === b.inode;
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
 }
 
 /** A file of /etc as a process sees it; undefined where it has none. */
