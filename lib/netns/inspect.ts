@@ -8,11 +8,10 @@ import type { Agent } from "../facts/agent.ts";
 import { healthOf } from "../facts/facts.ts";
 import { tablePorts } from "../firewall/led_ports.ts";
 import { type Named, namedIn, names } from "../firewall/owner.ts";
-import { natRules } from "../facts/nat_rules.ts";
 import { type FoundRule, jumpOf, ruleLine } from "../firewall/rule.ts";
 import type { FirewallView } from "../firewall/view.ts";
 import { OperatorError } from "../base/error.ts";
-import { within } from "../base/ip.ts";
+import { FAMILIES, within } from "../base/ip.ts";
 import { findInode } from "../kernel/proc.ts";
 import { socketOwners } from "../containers/processes.ts";
 import { type SocketEntry, sockets } from "../netlink/sockets.ts";
@@ -134,4 +133,22 @@ function rulesFor(
     ...natRules(views, "PREROUTING", "OUTPUT").filter(leads).map(ruleLine),
     ...tablePorts().filter(({ owner, to }) => isFor(owner, to.address)).map(({ rule }) => rule),
   ];
+}
+
+/** The nat rules of the host, with those of the chains that the built-in ones lead to. */
+function natRules(views: readonly FirewallView[], ...chains: string[]): FoundRule[] {
+  return views.flatMap((view) =>
+    FAMILIES.flatMap((family) => {
+      const entered = new Set<string>();
+      const walk = (chain: string): FoundRule[] => {
+        if (entered.has(chain)) return [];
+        entered.add(chain);
+        return view.rules({ family, table: "nat", chain }).flatMap((rule) => {
+          const to = jumpOf(rule);
+          return [rule, ...to === undefined ? [] : walk(to)];
+        });
+      };
+      return chains.flatMap(walk);
+    })
+  );
 }
