@@ -13,7 +13,7 @@ import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
 import { tryDatagram } from "./packets/connect.ts";
-import { type Trail, trailOf } from "./place.ts";
+import { type Hop, type Trail, trailOf } from "./place.ts";
 import { askListener, type MayTalkTo } from "./questions/listener.ts";
 import { failedByEcho } from "./questions/outside.ts";
 import {
@@ -28,15 +28,6 @@ import {
 import { swallowingHops } from "./paths.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
-
-/** A place on the way. */
-export interface Hop {
-  name: string;
-  /** Whether the packet was seen there; `unknown` behind the one where it was lost. */
-  outcome: "passed" | "stopped" | "unknown";
-  /** What was seen there. */
-  evidence: string[];
-}
 
 export interface FollowedPacket {
   from: string;

@@ -2,10 +2,10 @@
 import { isAddress } from "../base/ip.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Scene } from "../facts/scene.ts";
-import type { Hop } from "./follow.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
 import { explained } from "./render/failure.ts";
 import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
+import type { Hop } from "./place.ts";
 
 export interface Resolved {
   addresses: string[];

@@ -3,6 +3,15 @@ import type { Place } from "../facts/cause.ts";
 import { isAt, type Journey, type Leg } from "./journey.ts";
 import type { Sighting } from "./observe/tap.ts";
 
+/** A place on the way. */
+export interface Hop {
+  name: string;
+  /** Whether the packet was seen there; `unknown` behind the one where it was lost. */
+  outcome: "passed" | "stopped" | "unknown";
+  /** What was seen there. */
+  evidence: string[];
+}
+
 export interface Trail {
   journey: Journey;
   /** For each leg, what was seen there of the packet. */
