@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { closingLine, errorsIn, readCpu, readTally } from "../../tools/test/tally.ts";
+import { closingLine, errorsIn, readCpu, readStat, readTally } from "../../tools/test/tally.ts";
 
 const tally = (passed: number, failed: number, skipped = 0) => ({ passed, failed, skipped });
 
@@ -24,6 +24,11 @@ Deno.test("tests that broke off have failed, whatever they had counted", () => {
 Deno.test("what a shell and its children took is counted, in minutes too", () => {
   assertEquals(readCpu("0m0.25s 0m0.50s\n1m2.50s 0m10.00s\n"), 73.25);
   assertEquals(readCpu(""), 0);
+});
+
+Deno.test("of what the processors did, waiting for a disk is idle, and a guest's time counts once", () => {
+  const stat = "cpu  10 20 30 400 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+  assertEquals(readStat(stat), { all: 486, idle: 405 });
 });
 
 Deno.test("skipped tests are said only if there are any", () => {

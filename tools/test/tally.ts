@@ -63,3 +63,16 @@ export function readCpu(times: string): number {
     0,
   );
 }
+
+/** What all processors together did since the machine began, in the kernel's clock ticks. */
+export interface Processors {
+  all: number;
+  idle: number;
+}
+
+/** The first line of `/proc/stat`; who waits for a disk leaves its processor idle. */
+export function readStat(text: string): Processors {
+  const ticks = text.slice(0, text.indexOf("\n")).trim().split(/\s+/).slice(1, 9).map(Number);
+  const [, , , idle = 0, waiting = 0] = ticks;
+  return { all: ticks.reduce((sum, one) => sum + one, 0), idle: idle + waiting };
+}
