@@ -3,20 +3,29 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { debOf as deb, dpkg, machine, NEEDS_ROOT } from "../harness/debian.ts";
+import { debOf, dpkg, machine, NEEDS_ROOT, packageOf } from "../harness/debian.ts";
 import { partOf } from "../harness/part.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
+
+let next: Promise<string> | undefined;
+
+/** A program of the next release, which the tests of this file share. */
+function nextProgram(): Promise<string> {
+  return next ??= (async () => {
+    const path = `${await Deno.makeTempDir({ prefix: "mesos-cni-test-" })}/mesos-cni-next`;
+    await makeVariant(path, NEXT_VERSION);
+    return path;
+  })();
+}
 
 Deno.test({
   name: "the Debian package installs, upgrades and goes, and stays while a container is attached",
   ignore: NEEDS_ROOT,
   async fn() {
     await using host = await machine();
-    const first = await deb(host, MESOS_CNI, "0.1.0", { compression: "none" });
-    const newer = `${host.dir}/mesos-cni-newer`;
-    await makeVariant(newer, NEXT_VERSION);
-    const second = await deb(host, newer, "0.1.9", { compression: "none" });
+    const first = await packageOf(host, MESOS_CNI, "0.1.0");
+    const second = await packageOf(host, await nextProgram(), "0.1.9");
 
     await host.ok(dpkg("-i", first));
     assertStringIncludes(await host.ok(["mesos-cni", "version"]), "mesos-cni 0.1.0");
@@ -99,7 +108,7 @@ Deno.test({
       );
       const version = () => host.ok([bridge]).then((text) => text.trim());
 
-      const ours = await deb(host, MESOS_CNI, "0.1.0", { compression: "none" });
+      const ours = await packageOf(host, MESOS_CNI, "0.1.0");
       await host.ok(dpkg("-i", await pluginPackage(host, "1")));
       if (first === "the package") await host.ok(dpkg("-i", ours));
       await own("install", "--plugins=all");
@@ -222,12 +231,8 @@ Deno.test({
   async fn() {
     const env = { DPKG_ADMINDIR: "/run/dpkg" };
     await using maker = await Sandbox.create();
-    const first = await deb(maker, MESOS_CNI, "0.1.0", { compression: "none" });
-    // Another name of the program in it, as another release has.
-    const other = `${maker.dir}/other`;
-    await Deno.copyFile(MESOS_CNI, other);
-    await makeVariant(other, NEXT_VERSION);
-    const second = await deb(maker, other, "0.1.9", { compression: "none" });
+    const first = await packageOf(maker, MESOS_CNI, "0.1.0");
+    const second = await packageOf(maker, await nextProgram(), "0.1.9");
     for (const order of partOf(ORDERS, 4)) {
       await using host = await machine();
       await host.ok(["mkdir", "-p", "/etc/cni/net.d"]);
@@ -259,7 +264,7 @@ Deno.test({
   ignore: NEEDS_ROOT,
   async fn() {
     await using host = await machine();
-    await host.ok(dpkg("-i", await deb(host, MESOS_CNI, "0.1.0", { compression: "none" })));
+    await host.ok(dpkg("-i", await packageOf(host, MESOS_CNI, "0.1.0")));
     assertEquals(
       (await host.run(dpkg("--status", "mesos-cni"))).stdout.includes(" /etc/mesos-cni.json "),
       true,
@@ -285,8 +290,8 @@ Deno.test({
 Deno.test("the same files and time give the same package", async () => {
   await using host = await Sandbox.create();
   const [one, other] = [
-    await deb(host, "/bin/true", "1.0.0", { name: "one" }),
-    await deb(host, "/bin/true", "1.0.0", { name: "other" }),
+    await debOf(host, "/bin/true", "1.0.0", { name: "one" }),
+    await debOf(host, "/bin/true", "1.0.0", { name: "other" }),
   ];
   assertEquals(await Deno.readFile(one), await Deno.readFile(other));
 });

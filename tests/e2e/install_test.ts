@@ -387,11 +387,7 @@ async function add(agent: Sandbox, plugin: string, n: number): Promise<void> {
 Deno.test("an older and a newer program clean up after each other", async () => {
   await using agent = await machine();
   const newer = `${agent.dir}/mesos-cni-newer`;
-  await makeVariant(newer, {
-    "lib/install/manifest.ts": ["format: 1", "format: 2"],
-    "lib/isolator/prepare.ts": ["format: 1", "format: 2"],
-    "lib/containers/request.ts": ["format: 1", "format: 2"],
-  });
+  await makeVariant(newer, NEXT_VERSION);
   await Deno.copyFile(
     "examples/networks/port-mapper-test.conf",
     `${agent.dir}/networks/port-mapper-test.conf`,

@@ -6,9 +6,31 @@ const ARCH = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
 /** A package's files are root's. */
 export const NEEDS_ROOT = (Deno.uid() ?? 0) !== 0;
 
+const made = new Map<string, Promise<string>>();
+
+/**
+ * The uncompressed package of a program, which a file makes once: its 90 MB take their time.
+ *
+ * @returns a file of the host's own
+ */
+export async function packageOf(host: Sandbox, binary: string, version: string): Promise<string> {
+  const key = `${version} ${binary}`;
+  if (!made.has(key)) made.set(key, makePackage(binary, version));
+  const own = `${host.dir}/mesos-cni_${version}.deb`;
+  await Deno.link(await made.get(key)!, own);
+  return own;
+}
+
+async function makePackage(binary: string, version: string): Promise<string> {
+  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-test-" });
+  const file = await debOf({ dir }, binary, version, { compression: "none" });
+  await Deno.remove(`${dir}/work-${version}`, { recursive: true });
+  return file;
+}
+
 /** Makes a package. @returns its file */
 export async function debOf(
-  host: Sandbox,
+  host: Pick<Sandbox, "dir">,
   binary: string,
   version: string,
   { name = version, compression }: { name?: string; compression?: "none" } = {},
