@@ -3,6 +3,7 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { CODE, findLauncher, launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { NETWORK, PluginMachine } from "../harness/plugin_machine.ts";
 import { type Output, Sandbox } from "../harness/sandbox.ts";
 
@@ -52,7 +53,8 @@ Deno.test("a launcher says what its program says, byte for byte", async () => {
     ["ADD", "{}"],
     ["STATUS", '{"cniVersion":"1.1.0"}'],
   ];
-  for (const { type } of TYPES) {
+  const chosen = new Set(partOf(TYPES.map(({ type }) => type), 3));
+  for (const { type } of TYPES.filter(({ type }) => type === "bridge" || chosen.has(type))) {
     const call = (directory: string, command: string | undefined, stdin: string) =>
       sandbox.run([`/run/${directory}/${type}`, "a word"], {
         clearEnv: true,

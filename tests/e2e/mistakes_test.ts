@@ -192,7 +192,7 @@ class Place implements AsyncDisposable {
 
 const TABLES = { WORDS, CONTAINERS, DIAGNOSES, RUNS, NETWORKS };
 /** Those that are made a second time, for their codes. */
-const coded = partOf(Object.values(TABLES).flat().map(([call]) => call), 3);
+const coded = partOf(Object.values(TABLES).flat().map(([call]) => call), 6);
 
 for (const [name, mistakes] of Object.entries(TABLES)) {
   Deno.test(`mistakes of ${name.toLowerCase()} are told what is wrong and what to do`, async () => {

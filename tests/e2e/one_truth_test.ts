@@ -132,7 +132,7 @@ Deno.test("of a healthy agent nobody says anything", async () => {
   assertEquals(topology!.filter((one) => !one.startsWith("port")), []);
 });
 
-for (const [i, [code, make]] of partOf([...STATES.entries()], 5)) {
+for (const [i, [code, make]] of partOf([...STATES.entries()], 8)) {
   Deno.test(`list, status, topology, metrics and diagnose say ${code} (state ${i + 1})`, async () => {
     await using clinic = await Clinic.open();
     await clinic.patient.ok(["busybox", "httpd", "-p", "80", "-h", "/"]);

@@ -3,8 +3,9 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { exists } from "../../lib/base/exists.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { debOf, dpkg, machine, NEEDS_ROOT } from "../harness/debian.ts";
+import { debOf, dpkg, machine, NEEDS_ROOT, packageOf } from "../harness/debian.ts";
 import { readMarkdown } from "../docs/markdown.ts";
+import { partOf } from "../harness/part.ts";
 import type { Sandbox } from "../harness/sandbox.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -40,7 +41,7 @@ Deno.test({
   ignore: NEEDS_ROOT || !exists("/usr/bin/ansible-playbook"),
   async fn() {
     await using host = await machine();
-    const good = await debOf(host, MESOS_CNI, "0.1.0", { compression: "none" });
+    const good = await packageOf(host, MESOS_CNI, "0.1.0");
     await Deno.writeTextFile(
       `${host.dir}/inventory`,
       "[agents]\nagent-1 ansible_connection=local\n",
@@ -148,23 +149,29 @@ Deno.test({
       return text;
     };
 
-    // The canary had none, and can't be rid of it: that is said.
-    await first.ok(["touch", "/run/attached"]);
-    assertStringIncludes(await ill(first, next), "; the new package stays: dpkg: error processing");
-    assertEquals(await agents.look(), ["0.1.9: 0.1.9", "none: ", "none: "]);
-    await first.ok(["rm", "/run/attached"]);
-    await first.ok(dpkg("--purge", "mesos-cni"));
-
-    // The canary had none, and has none again.
-    await ill(first, next);
-    assertEquals(await agents.look(), ["none: 0.1.9", "none: ", "none: "]);
+    // What the canary has, before it gets what makes it ill.
+    const before = partOf(["none, and keeps it", "none", "another"], 3);
+    if (before.includes("none, and keeps it")) {
+      await first.ok(["touch", "/run/attached"]);
+      const said = await ill(first, next);
+      assertStringIncludes(said, "; the new package stays: dpkg: error processing");
+      assertEquals(await agents.look(), ["0.1.9: 0.1.9", "none: ", "none: "]);
+      await first.ok(["rm", "/run/attached"]);
+      await first.ok(dpkg("--purge", "mesos-cni"));
+    }
+    if (before.includes("none")) {
+      await ill(first, next);
+      assertEquals(await agents.look(), ["none: 0.1.9", "none: ", "none: "]);
+    }
 
     const { code, text } = await agents.roll(old);
     assertEquals(code, 0, text);
     assertEquals(await agents.look(), ["0.1.0: 0.1.0", "0.1.0: 0.1.0", "0.1.0: 0.1.0"]);
 
-    await ill(first, next);
-    assertEquals(await agents.look(), ["0.1.0: 0.1.0 0.1.9", "0.1.0: ", "0.1.0: "]);
+    if (before.includes("another")) {
+      await ill(first, next);
+      assertEquals(await agents.look(), ["0.1.0: 0.1.0 0.1.9", "0.1.0: ", "0.1.0: "]);
+    }
 
     await ill(second, next);
     assertEquals(await agents.look(), ["0.1.9: 0.1.0 0.1.9", "0.1.0: 0.1.0 0.1.9", "0.1.0: "]);
@@ -182,7 +189,7 @@ Deno.test({
     await using host = await machine();
     const { blocks } = readMarkdown(await Deno.readTextFile(`${ROOT}docs/guides.md`));
     const [command] = blocks.filter(({ info }) => info.includes("repository"));
-    const deb = await debOf(host, MESOS_CNI, "0.1.0", { compression: "none" });
+    const deb = await packageOf(host, MESOS_CNI, "0.1.0");
     const env = { HOME: "/run", GNUPGHOME: "/run/gnupg" };
     await host.ok([
       "sh",

@@ -118,7 +118,7 @@ Deno.test("crash: run, killed at each of its steps from prepare to cleanup", asy
   const steps = await stepsOf(agent, argv);
   assertEquals(steps.length > 60, true, `${steps.length} steps are too few to be all`);
   let killed = 0;
-  const chosen = partOf(sample(steps, 10), 2);
+  const chosen = partOf(sample(steps, 10), 3);
   for (const step of chosen) {
     const { code } = await agent.sandbox.run(killedAt(step, argv));
     if (code === 137) killed++; // a lock may be had at the first try, another time at the second
@@ -143,7 +143,7 @@ Deno.test("crash: cleanup and recover, killed at each of their steps, and repeat
     const argv = agent.isolatorArgv(...operation);
     await victim();
     const steps = await stepsOf(agent, argv);
-    for (const step of partOf(sample(steps, 5), 2)) {
+    for (const step of partOf(sample(steps, 5), 3)) {
       await victim();
       await agent.sandbox.run(killedAt(step, argv));
       await scene.recoveredFrom(`${operation[0]}: ${step.call} ${step.when}`);
@@ -170,16 +170,17 @@ Deno.test("crash: killed by its plugin, which stops too or goes on, before and a
   await using scene = await Scene.create({ first, search: CNI_PLUGINS });
   const { agent } = scene;
   const order = `${agent.sandbox.dir}/order`;
-  for (const command of ["ADD", "DEL"]) {
-    for (const when of ["before", "after"]) {
-      for (const then of ["stops", "goes on"]) {
-        agent.write(order, `${command} ${when}, ${then}`);
-        const { code } = await agent.run(["--networks=killer,second", "--name=victim"], ["true"]);
-        assertEquals(code, 137, `${command} ${when}, ${then}`);
-        agent.write(order, "none");
-        await scene.recoveredFrom(`${command} ${when}, ${then}`);
-      }
-    }
+  const orders = ["ADD", "DEL"].flatMap((command) =>
+    ["before", "after"].flatMap((when) =>
+      ["stops", "goes on"].map((then) => `${command} ${when}, ${then}`)
+    )
+  );
+  for (const what of partOf(orders, 3)) {
+    agent.write(order, what);
+    const { code } = await agent.run(["--networks=killer,second", "--name=victim"], ["true"]);
+    assertEquals(code, 137, what);
+    agent.write(order, "none");
+    await scene.recoveredFrom(what);
   }
 });
 
@@ -205,7 +206,7 @@ const KINDS = ["iptables", "nftables"].flatMap((backend) => [
   { backend, plugins: "our own plugins", search: undefined },
 ]);
 
-for (const { backend, plugins, search } of partOf(KINDS, 2)) {
+for (const { backend, plugins, search } of partOf(KINDS, 4)) {
   Deno.test(`crash: at random moments under load, ${backend}, ${plugins} (seed ${SEED})`, async () => {
     await using scene = await Scene.create({ backend, search });
     const { agent } = scene;

@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Agent, bridgeNetwork, containerConfig, portMapperNetwork } from "../harness/agent.ts";
 import { SEED } from "../harness/commit.ts";
 import { randomFrom, someOf } from "../harness/random.ts";
-import { FULL } from "../harness/scale.ts";
+import { ALL_PARTS, FULL } from "../harness/scale.ts";
 
 /** A system call that is to fail: the `when`-th of its name, and how. */
 interface Refusal {
@@ -28,7 +28,7 @@ const ERRORS: Readonly<Record<string, readonly string[]>> = {
   socket: ["EMFILE"],
   mount: ["ENOSPC", "ENOMEM"],
 };
-const REFUSALS_EACH = FULL ? Infinity : 7;
+const REFUSALS_EACH = FULL ? Infinity : ALL_PARTS ? 7 : 4;
 
 /** The refusals that a command may meet, from what it calls when nothing is in its way. */
 async function refusalsOf(agent: Agent, argv: string[]): Promise<Refusal[]> {

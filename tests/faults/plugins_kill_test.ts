@@ -72,7 +72,7 @@ const VICTIMS: readonly Victim[] = [
   chained("sbr", {}),
 ];
 
-for (const victim of partOf(VICTIMS, 3)) {
+for (const victim of partOf(VICTIMS, 5)) {
   Deno.test(`${victim.type} killed at its system calls, and deleted`, async () => {
     await using machine = await PluginMachine.create(VICTIMS.map(({ type }) => type));
     await using attempt = new Attempt(machine, victim);

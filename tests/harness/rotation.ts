@@ -2,7 +2,7 @@
  * What of a long list a run does: a part that the commit chooses, so that each commit does the same
  * each time and the commits together do all; or all.
  */
-/** So many of each list are a part. */
+/** So many of each list are a part of CI's. */
 const PART = { faults: 6, outside: 6, application: 6, healthy: 4, outside_healthy: 4 };
 export type List = keyof typeof PART;
 export const LISTS = Object.keys(PART) as List[];
@@ -48,12 +48,14 @@ export function choiceOf(text: string): Choice {
   };
 }
 
+/** @param share how many make one of CI's parts together */
 export function chosenOf<S extends { name: string }>(
   list: List,
   setups: readonly S[],
   choice: Choice,
+  share = 1,
 ): S[] {
   return setups.filter(({ name }, i) =>
-    choice.takes(`${list}: ${name}`, i, setups.length, PART[list])
+    choice.takes(`${list}: ${name}`, i, setups.length, PART[list] / share)
   );
 }

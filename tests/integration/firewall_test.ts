@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isRunning, until } from "../harness/agent.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { type Json, PortMapperAgent, type Variant } from "../harness/port_mapper.ts";
 import type { Outside } from "../harness/sandbox.ts";
 import { assertUnseen, seenOutside, serveOutside } from "../harness/seen_outside.ts";
@@ -89,7 +90,7 @@ async function delList(agent: PortMapperAgent, id: string, prevResult?: Json): P
   }
 }
 
-for (const { name, variant, save } of DRIVERS) {
+for (const { name, variant, save } of partOf(DRIVERS, 2)) {
   Deno.test(`${name}: bridge, portmap and firewall, each a program: ADD, CHECK, flush, DEL`, async () => {
     const [agent, outside] = await host(variant);
     await using _ = agent;

@@ -80,7 +80,7 @@ for (const who of EVERYBODY) {
   const ignore = !isHere(who);
   const name = `configs of standard plugins do on the real plugins (${who}) what the linter says`;
   Deno.test(name, { ignore }, async (t) => {
-    const configs = partOf(CONFIGS.filter(isStandard).filter((_, i) => i % EVERY === 0), 2);
+    const configs = partOf(CONFIGS.filter(isStandard).filter((_, i) => i % EVERY === 0), 4);
     // What a node of Kubernetes fills in is there for libcni alone.
     const errors = await errorsIn(configs, ({ given }) => given?.ipam ? "libcni" : "isolator");
     let agree = 0;
@@ -117,7 +117,7 @@ for (const who of EVERYBODY) {
       return [...new Set(texts)].filter((text) => text !== textOf(config))
         .map((text) => ({ ...config, text, before: config.config, config: parsed(text) }));
     }).filter((_, i) => i % EVERY === 0);
-    const changed = partOf(all, 2);
+    const changed = partOf(all, 4);
     let taken = 0;
     const harmed: string[] = [];
     await withPlugins(who, async (attach) => {

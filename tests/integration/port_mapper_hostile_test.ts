@@ -18,7 +18,7 @@ Deno.test("hostile values in any field are errors, or mappings that DEL removes 
   await agent.ok("ADD", "c1", usual);
   await agent.ok("DEL", "c1", usual);
   const before = await state(agent);
-  for (const hostile of partOf(calls.filter((_, i) => i % STEP === 0), 3)) {
+  for (const hostile of partOf(calls.filter((_, i) => i % STEP === 0), 5)) {
     // The delegate gives an address and makes nothing.
     const delegate = hostile.delegate ?? {};
     const isOurs = JSON.stringify(delegate) === '{"type":"bridge"}';

@@ -103,7 +103,7 @@ for (const variant of ["nft", "legacy"] as const) {
     await agent.ok("ADD", "c1", firewall, { type: "firewall" });
     await agent.ok("DEL", "c1", firewall, { type: "firewall" });
     const before = await state();
-    for (const { field, value, config } of partOf(calls.filter((_, i) => i % STEP === 0), 3)) {
+    for (const { field, value, config } of partOf(calls.filter((_, i) => i % STEP === 0), 5)) {
       const what = `${field}: ${JSON.stringify(value).slice(0, 200)}`;
       const options = { type: String(config.type) };
       const { stdout } = await agent.call("ADD", "c1", config, options);

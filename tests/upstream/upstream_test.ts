@@ -12,7 +12,7 @@ import { linkedPrograms, runSuite } from "../../tools/upstream/run.ts";
 
 const fetched = Deno.env.get("UPSTREAM_REFERENCE");
 
-for (const suite of partOf(["loopback", "host-local", "static", "sbr"], 2)) {
+for (const suite of partOf(["loopback", "host-local", "static", "sbr"], 4)) {
   Deno.test({
     name: `the reference's own suite of ${suite} passes`,
     ignore: fetched === undefined,
