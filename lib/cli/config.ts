@@ -5,6 +5,7 @@ import { FOUND_FLAGS, SETTINGS_FILE } from "./found_values.ts";
 import { variable } from "../base/environment.ts";
 import { tellKind } from "../firewall/kind.ts";
 import { print, printJson } from "./output.ts";
+import { columns } from "../netns/table.ts";
 
 export const command: Command = {
   name: "config",
@@ -32,11 +33,7 @@ its default.`,
     if (call.has("json")) {
       printJson(settings);
     } else {
-      const width = Math.max(...settings.map(({ name }) => name.length));
-      const middle = Math.max(...settings.map(({ value }) => (value ?? "-").length));
-      for (const { name, value, from } of settings) {
-        print(`${name.padEnd(width)}  ${(value ?? "-").padEnd(middle)}  ${from}`);
-      }
+      print(columns(settings.map(({ name, value, from }) => [name, value ?? "-", from])));
     }
     return 0;
   },

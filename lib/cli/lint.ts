@@ -206,16 +206,12 @@ async function show(
       print(reportText(diagnostics, { files, color: hasColor() }));
       break;
     }
-    case "concise": {
-      const { reportConcise } = await import("../lint/reporters/concise.ts");
-      if (diagnostics.length > 0) print(reportConcise(diagnostics));
+    case "concise":
+      printLines((await import("../lint/reporters/concise.ts")).reportConcise(diagnostics));
       break;
-    }
-    case "github": {
-      const { reportGithub } = await import("../lint/reporters/github.ts");
-      if (diagnostics.length > 0) print(reportGithub(diagnostics));
+    case "github":
+      printLines((await import("../lint/reporters/github.ts")).reportGithub(diagnostics));
       break;
-    }
     case "gitlab":
       printJson((await import("../lint/reporters/gitlab.ts")).reportGitlab(diagnostics));
       break;
@@ -228,6 +224,11 @@ async function show(
     }
   }
   return exitCode(diagnostics, limit);
+}
+
+/** Nothing of no findings. */
+function printLines(text: string): void {
+  if (text !== "") print(text);
 }
 
 function exitCode(diagnostics: readonly Diagnostic[], limit: number): number {

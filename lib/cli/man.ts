@@ -67,7 +67,7 @@ function section(command: Command): string {
   const operands = command.operands ? ` ${text(command.operands)}` : "";
   return [
     `.SS mesos\\-cni ${text(command.name)}${operands}`,
-    text(capitalized(SUMMARIES[command.name]!)) + ".",
+    text(capital(SUMMARIES[command.name]!)) + ".",
     ...command.flags.map(item),
     ...command.notes ? [".PP", text(command.notes)] : [],
     ".PP",
@@ -103,6 +103,6 @@ function text(plain: string): string {
     .replaceAll(/^([.'])/gm, "\\&$1");
 }
 
-function capitalized(sentence: string): string {
+export function capital(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

@@ -7,6 +7,7 @@ import { errnoName, fileErrorText } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
 import { type Network, parseNetwork, typesIn } from "./config.ts";
 import { findPlugin } from "./find.ts";
+import { errno, unless } from "../base/unless.ts";
 
 /** A config as it is on disk at this moment. */
 export interface CatalogEntry {
@@ -198,11 +199,5 @@ export class Catalog {
 
 /** A link that leads nowhere, or in a circle, is none: it is left out like a file that is not there. */
 function isRegular(file: string): boolean {
-  try {
-    return Deno.statSync(file).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    if (error instanceof Deno.errors.FilesystemLoop) return false;
-    throw error;
-  }
+  return unless(errno("ENOENT", "ELOOP"), () => Deno.statSync(file).isFile) ?? false;
 }

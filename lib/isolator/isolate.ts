@@ -24,6 +24,7 @@ import { viewpoint } from "../netlink/sight.ts";
 import { readRequest, type Request, writeRequest } from "../containers/request.ts";
 import { findWires } from "../containers/wires.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
+import { unlessRefused } from "../base/unless.ts";
 
 /**
  * Connects a prepared container, whose process waits in the namespaces that `prepare` asked for.
@@ -178,12 +179,9 @@ function pluginDirectories(
   );
   return Object.fromEntries(
     types.flatMap((type) => {
-      try {
-        return [[type, dirname(findPlugin(type, isolator.searchPath()))]];
-      } catch (error) {
-        if (error instanceof OperatorError && isolator.isBuiltIn(type)) return [];
-        throw error;
-      }
+      const find = () => findPlugin(type, isolator.searchPath());
+      const file = isolator.isBuiltIn(type) ? unlessRefused(find) : find();
+      return file === undefined ? [] : [[type, dirname(file)]];
     }),
   );
 }

@@ -225,7 +225,8 @@ const MOST_LINKS = 1000;
 /** All such links of the machine; none where the kernel or these rights do not tell. */
 export function bpfLinks(): BpfLink[] {
   const found: BpfLink[] = [];
-  try {
+  // ENOENT ends the list.
+  unlessRefused(() => {
     for (let id = 0, seen = 0; seen < MOST_LINKS; seen++) {
       const next = new Attr().u32(0, id);
       bpf(BPF_LINK_GET_NEXT_ID, next, "list programs at hooks");
@@ -245,9 +246,6 @@ export function bpfLinks(): BpfLink[] {
         device: view.getUint32(16, true),
       });
     }
-  } catch (error) {
-    // ENOENT ends the list.
-    if (!(error instanceof SystemError)) throw error;
-  }
+  });
   return found;
 }

@@ -11,7 +11,7 @@ import {
   type Route,
   type Rule,
 } from "./mod.ts";
-import { errno, unless, unlessRefused } from "../base/unless.ts";
+import { errno, isA, unless } from "../base/unless.ts";
 
 /** What readers ask of a namespace; each list is read when first asked for, and then stays as it is. */
 export abstract class Space {
@@ -151,7 +151,7 @@ export class NamespaceView extends Space implements Disposable {
   }
 
   entryTo(destination: string): Route | undefined {
-    return unlessRefused(() => this.netlink.routeEntryTo(destination));
+    return unless(isA(SystemError), () => this.netlink.routeEntryTo(destination));
   }
 
   namespaceId(netns: string): number | undefined {

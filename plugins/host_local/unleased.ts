@@ -7,6 +7,7 @@ import { mounts } from "../../lib/kernel/mount.ts";
 import { findInode } from "../../lib/kernel/proc.ts";
 import { processIds } from "../../lib/kernel/processes.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
+import { isA, unless } from "../../lib/base/unless.ts";
 
 const OWN = "/proc/self/ns/net";
 /** How many namespaces are looked at before other work of this program gets its turn. */
@@ -49,7 +50,8 @@ function look(
   found: Set<string>,
   setOf: (address: string) => number | undefined,
 ): void {
-  try {
+  // It may have gone, or be a handle of another kind.
+  unless(isA(SystemError), () => {
     using netlink = Netlink.open(handle);
     const host = netlink.namespaceId(OWN);
     if (host === undefined) return;
@@ -65,10 +67,7 @@ function look(
       believed.add(claim);
       found.add(address);
     }
-  } catch (error) {
-    // It has gone, or is a handle of another kind.
-    if (!(error instanceof SystemError)) throw error;
-  }
+  });
 }
 
 /** The kernel lists the oldest address of IPv4 first (inet_insert_ifa()), and of IPv6 last (ipv6_link_dev_addr()). */

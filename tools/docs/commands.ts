@@ -4,6 +4,7 @@ import { type Command, COMMON_FLAGS, type Flag } from "../../lib/cli/command.ts"
 import { LAYOUT_FLAGS } from "../../lib/cli/layout_flags.ts";
 import { SUMMARIES } from "../../lib/cli/summaries.ts";
 import { TABLE } from "../../lib/cli/table.ts";
+import { capital } from "../../lib/cli/man.ts";
 
 const BEGIN = "<!-- commands: written by ./dev docs -->";
 const END = "<!-- end of commands -->";
@@ -75,8 +76,4 @@ function table(flags: readonly Flag[]): string {
 
 function anchor(title: string): string {
   return title.toLowerCase().replaceAll(" ", "-");
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,3 +1,4 @@
+import { capital } from "../../lib/cli/man.ts";
 /** The fields in docs/json.md, from the JSON Schemas beside it. */
 const BEGIN = "<!-- fields: written by ./dev docs -->";
 const END = "<!-- end of fields -->";
@@ -98,8 +99,4 @@ function partOf(ref: string): string {
 
 function anchor(ref: string): string {
   return partOf(ref).toLowerCase();
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -22,6 +22,7 @@ import { listPassages } from "../../firewall/passage.ts";
 import { findMappings } from "./mappings.ts";
 import { tracesOf } from "./networks.ts";
 import { findNamedRules, listNamedRules, listUnrecorded } from "./rules.ts";
+import { unlessRefused } from "../../base/unless.ts";
 
 export type { Garbage };
 
@@ -177,14 +178,9 @@ function part(kind: Garbage["kind"], what: string, find: () => Garbage[]): Garba
 
 /** The containers of live port mappings, also of other runtimes. @returns undefined if one can't be read */
 function ownersAlive(sight: Sight): string[] | undefined {
-  try {
-    return listOwners(sight).filter(({ fate }) => fate !== "gone").map(({ containerId }) =>
-      containerId
-    );
-  } catch (error) {
-    if (!(error instanceof OperatorError)) throw error;
-    return undefined; // findMappings says so
-  }
+  // findMappings says so.
+  const owners = unlessRefused(() => listOwners(sight));
+  return owners?.filter(({ fate }) => fate !== "gone").map(({ containerId }) => containerId);
 }
 
 /** Whether something lives on one of the bridges that has none of the addresses given out. */

@@ -12,7 +12,6 @@ export const rule: Rule = {
     "only root's helps nothing there: another one can be put beside it, or in its place.",
   bad: { "net.conf": bridge() },
   needs: "in a directory of mode 0777",
-  good: { "net.conf": bridge() },
   *ofDirectory([document]) {
     const { facts, path } = document?.source ?? {};
     if (!facts?.directoryMode || !(facts.directoryMode & 0o002)) return;

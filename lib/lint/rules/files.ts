@@ -49,7 +49,6 @@ export const FILES: readonly Rule[] = [
       "An agent reads every file of the directory, whatever its name, and nothing below it. What is " +
       "not JSON makes it log an error at each start.",
     bad: { "net.conf": bridge(), "README.md": "# Our networks\n" },
-    good: { "net.conf": bridge() },
     *ofSource(source) {
       const { obstacle, path, listed } = source;
       if (obstacle?.kind === "directory") {
@@ -82,7 +81,6 @@ export const FILES: readonly Rule[] = [
       "managers leave behind define networks too, and which of two files with one name counts depends " +
       "on the order of the directory.",
     bad: { "net.conf.bak": bridge() },
-    good: { "net.conf": bridge() },
     *ofSource(source) {
       if (!source.isBystander || source.obstacle || !isNetwork(source.root)) return;
       yield {
