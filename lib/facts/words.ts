@@ -270,6 +270,8 @@ const WORDS = {
     "a process of the agent listens on port {port} as well | connections from outside go to the container, those from the agent itself to either: stop the process, or give the container another port",
   nobody_listens:
     "nothing in {container} listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
+  "nobody_listens/refused":
+    "{container} refuses: nothing there listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens/refused by a host":
     "{address} refuses: nothing there listens on {port} | see whether the service runs on {address}",
   listens_elsewhere:

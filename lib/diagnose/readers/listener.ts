@@ -107,7 +107,7 @@ export const listener: Reader = {
     }
     // The agent itself refuses too where no rule leads the port on.
     if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
-    const why = container === undefined ? "refused by a host" : undefined;
+    const why = mapped ? undefined : container ? "refused" : "refused by a host";
     return [cause("nobody_listens", ["listener", place], { ...about, address, why }, seen)];
   },
 };
