@@ -8,7 +8,7 @@
  */
 import { ruleExpressions } from "../lib/firewall/encode.ts";
 import type { Place } from "../lib/firewall/rule.ts";
-import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../lib/nft/batch.ts";
+import { applyBatch } from "../lib/nft/batch.ts";
 import { addRule } from "../lib/nft/changes.ts";
 import { goChain, mapOthersOfGo, ownChain } from "./attach/go.ts";
 import { asProgram, CHAIN, inProcess, mapOthers } from "./attach/ours.ts";
@@ -237,7 +237,7 @@ function printCommit(theirs: number, rounds: number): void {
   for (let round = 0; round < rounds; round++) {
     const start = performance.now();
     const change = addRule(table, CHAIN, rule, { protocol: 6 });
-    applyBatch(NFNL_SUBSYS_NFTABLES, [change], "add a rule");
+    applyBatch([change], "add a rule");
     times.push(performance.now() - start);
   }
   const ratio = median(times) / theirs;

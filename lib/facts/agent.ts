@@ -1,7 +1,7 @@
 /** The agent's side of everything, read at most once however many containers are looked at. */
 import { variable } from "../base/environment.ts";
 import { Firewall } from "../firewall/firewall.ts";
-import { type FirewallView, Snapshot } from "../firewall/view.ts";
+import type { FirewallView } from "../firewall/view.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { type Container, onceProcesses, readContainers } from "../containers/inventory.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -89,7 +89,7 @@ export class Agent implements Disposable {
    * @throws {OperatorError} where rules can't be read here
    */
   async missingRules(): Promise<ReadonlyMap<string, string[]>> {
-    return await (this.#missing ??= listMissing());
+    return await (this.#missing ??= listMissing(variable("PATH") ?? ""));
   }
 
   /** The containers whose mapped ports are on record, and so are judged by it. */
@@ -100,7 +100,7 @@ export class Agent implements Disposable {
   /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */
   async firewalls(): Promise<readonly FirewallView[]> {
     this.#firewalls ??= Firewall.every(variable("PATH") ?? "")
-      .then((all) => Promise.all(all.map(async (one) => new Snapshot(await one.look()))));
+      .then((all) => Promise.all(all.map((one) => one.look())));
     return await this.#firewalls;
   }
 

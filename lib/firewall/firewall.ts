@@ -7,6 +7,7 @@ import type { FileLock } from "../kernel/lock.ts";
 import { decideKind, type Kinds } from "./kind.ts";
 import { placeOf, Programs } from "./legacy.ts";
 import { currentGeneration, NfTables } from "./nf_tables.ts";
+import type { FirewallRule } from "./rule.ts";
 import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
 import {
   type ApplyOptions,
@@ -14,6 +15,7 @@ import {
   type Driver,
   type FirewallChange,
   type FirewallView,
+  type Ids,
   type Plan,
   Stale,
 } from "./view.ts";
@@ -32,15 +34,15 @@ export interface RuleRequest {
   lock?: FileLock;
 }
 
-/** Of each change that a plan made, the id of the rule that it added, where that is known. */
-export type Ids = readonly (string | undefined)[];
-
 export class Firewall {
-  readonly #drivers: Readonly<Record<Kind, Driver>>;
-
-  private constructor(readonly kinds: Kinds, private readonly path: string) {
-    this.#drivers = { nf_tables: new NfTables(), legacy: Programs.legacy(path) };
-  }
+  private constructor(
+    readonly kinds: Kinds,
+    private readonly path: string,
+    private readonly drivers: Readonly<Record<Kind, Driver>> = {
+      nf_tables: new NfTables(),
+      legacy: Programs.legacy(path),
+    },
+  ) {}
 
   /**
    * Where rules are made on this host.
@@ -70,53 +72,38 @@ export class Firewall {
     return kinds.map((kind) => Firewall.ofKind(kind, path));
   }
 
-  /**
-   * Makes changes wherever there may be rules.
-   *
-   * @returns how many there were
-   * @throws {OperatorError}
-   */
+  /** Makes changes wherever there may be rules. @throws {OperatorError} */
   static async changeEvery(
     path: string,
     { plan, ...request }: Omit<RuleRequest, "plan" | "families"> & {
       plan(view: FirewallView, kind: Kind): readonly FirewallChange[];
     },
-  ): Promise<number> {
-    let changed = 0;
+  ): Promise<void> {
     for (const firewall of await Firewall.every(path)) {
-      const kind = firewall.kinds[4];
-      const ids = await firewall.change({
+      await firewall.change({
         ...request,
         families: FAMILIES,
-        plan: (view) => plan(view, kind),
+        plan: (view) => plan(view, firewall.kinds[4]),
       });
-      changed += ids.length;
     }
-    return changed;
   }
 
   /** What is there, of these families. @throws {OperatorError} */
   async look(families: readonly Family[] = FAMILIES): Promise<FirewallView> {
-    return await lookBy(families, (family) => this.#drivers[this.kinds[family]]);
-  }
-
-  /** @throws {OperatorError} `no_iptables` where rules of iptables would be written that it can't list */
-  async requireProgram(families: readonly Family[]): Promise<void> {
-    for (const family of families) await IptablesTool.require(family, this.path);
-  }
-
-  /** Makes changes. @throws {OperatorError} */
-  async change(request: RuleRequest): Promise<Ids> {
-    return (await this.changeAll([request]))[0]!;
+    const views: { [family in Family]?: FirewallView } = {};
+    for (const family of families) {
+      views[family] = await this.drivers[this.kinds[family]].look(family);
+    }
+    return new BothFamilies(views);
   }
 
   /**
-   * Makes all changes that somebody wants in one transaction (legacy: in one of each table).
+   * Makes all changes that are asked for in one transaction (legacy: in one of each table).
    *
    * @throws {OperatorError} of the first that is refused; then none was made, where nf_tables has
    *   them
    */
-  async changeAll(requests: readonly RuleRequest[]): Promise<Ids[]> {
+  async change(...requests: readonly RuleRequest[]): Promise<Ids> {
     const families = FAMILIES.filter((family) =>
       requests.some((request) => request.families.includes(family))
     );
@@ -126,11 +113,11 @@ export class Firewall {
     for (let attempt = 1;; attempt++) {
       const generation = currentGeneration();
       const view = await this.look(families);
-      const plans = requests.map(({ plan }) =>
+      const changes = requests.flatMap(({ plan }) =>
         plan(view, refused instanceof SystemError ? refused : undefined)
       );
       try {
-        return partsOf(plans, await this.#apply(plans.flat(), what, { generation, lock }));
+        return await this.#apply(changes, what, { generation, lock });
       } catch (error) {
         if (error instanceof Stale && attempt < ATTEMPTS) continue;
         const isRefusal = error instanceof SystemError ||
@@ -149,19 +136,17 @@ export class Firewall {
     what: string,
     options: ApplyOptions,
   ): Promise<Ids> {
-    const ids: (string | undefined)[] = changes.map(() => undefined);
+    const ids = new Map<FirewallRule, string>();
     for (const kind of ["nf_tables", "legacy"] as const) {
-      const own = [...changes.keys()].filter((at) => this.#kindOf(changes[at]!) === kind);
+      const own = changes.filter((change) =>
+        ("nft" in change ? "nf_tables" : this.kinds[placeOf(change).family]) === kind
+      );
       if (own.length === 0) continue;
-      const part = own.map((at) => changes[at]!);
-      const made = await this.#drivers[kind].apply(part, what, options);
-      own.forEach((at, i) => ids[at] = made[i]);
+      for (const [rule, id] of await this.drivers[kind].apply(own, what, options)) {
+        ids.set(rule, id);
+      }
     }
     return ids;
-  }
-
-  #kindOf(change: FirewallChange): Kind {
-    return "nft" in change ? "nf_tables" : this.kinds[placeOf(change).family];
   }
 
   /** What the kernel refuses over netlink (its buffers are too small, say), iptables itself may do. */
@@ -171,34 +156,19 @@ export class Firewall {
     what: string,
     error: OperatorError,
     lock?: FileLock,
-  ): Promise<Ids[]> {
+  ): Promise<Ids> {
     const find = (family: Family) => IptablesTool.find(family, this.path);
     for (const family of families) {
       const isOther = this.kinds[family] === "legacy" || (await find(family))?.kind === "legacy";
       if (!(error instanceof SystemError) || isOther) throw error;
     }
     const programs = new Programs(find);
-    const view = await lookBy(families, () => programs);
-    const plans = requests.map(({ plan }) => plan(view));
-    const changes = plans.flat();
+    const drivers = { nf_tables: programs, legacy: programs };
+    const view = await new Firewall(this.kinds, this.path, drivers).look(families);
+    const changes = requests.flatMap(({ plan }) => plan(view));
     if (changes.some((change) => "nft" in change)) throw error;
     const fields = { what, error: error.message };
     log.info("the kernel refused rules over netlink; iptables-restore writes them", fields);
-    return partsOf(plans, await programs.apply(changes, what, { lock }));
+    return await programs.apply(changes, what, { lock });
   }
-}
-
-/** What belongs to each of the plans. */
-function partsOf(plans: readonly (readonly unknown[])[], ids: Ids): Ids[] {
-  let at = 0;
-  return plans.map(({ length }) => ids.slice(at, at += length));
-}
-
-async function lookBy(
-  families: readonly Family[],
-  driverOf: (family: Family) => Driver,
-): Promise<FirewallView> {
-  const views: { [family in Family]?: FirewallView } = {};
-  for (const family of families) views[family] = await driverOf(family).look(family);
-  return new BothFamilies(views);
 }

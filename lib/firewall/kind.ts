@@ -4,9 +4,9 @@
  */
 import { OperatorError } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
+import { Programs } from "./legacy.ts";
 import { currentGeneration, NfTables } from "./nf_tables.ts";
 import { type FoundRule, jumpOf } from "./rule.ts";
-import { SavedView } from "./saved.ts";
 import { IptablesTool, type Kind, legacyTables } from "./tool.ts";
 import type { FirewallView } from "./view.ts";
 
@@ -28,14 +28,10 @@ export async function decideKind(family: Family, path: string): Promise<Decision
     : { kind: "nf_tables", by: "no iptables is installed" };
   if (!legacy || currentGeneration() === undefined) return usual;
   // Most often nothing is in the other, and then no program is run.
-  const isOwn: Readonly<Record<Kind, () => Promise<boolean>>> = {
-    legacy: async () =>
-      legacyTables(family).includes("filter") &&
-      filters(new SavedView(await legacy.save("filter")), family),
-    nf_tables: async () => filters(await new NfTables().look(), family),
-  };
+  const drivers = { nf_tables: new NfTables(), legacy: Programs.legacy(path) };
+  const isOwn = async (kind: Kind) => filters(await drivers[kind].look(family), family);
   const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
-  if (!await isOwn[other]() || await isOwn[usual.kind]()) return usual;
+  if (!await isOwn(other) || await isOwn(usual.kind)) return usual;
   return { kind: other, by: `the host's own rules are there, and none where ${usual.by} looks` };
 }
 

@@ -3,6 +3,7 @@
  * write that, those of the port mapper (this one's and the original), and of the reference's portmap.
  */
 import { FAMILIES, type Family } from "../base/ip.ts";
+import { attribute } from "../netlink/message.ts";
 import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
 import { readElements, type SetElement } from "../nft/sets.ts";
@@ -36,16 +37,14 @@ export interface LedPort {
 export interface Scope {
   /** Chains of nat that are looked at also where nothing leads to them. */
   also?: Iterable<string>;
-  /** Only those of the reference's portmap, for which few rules are read. */
-  by?: "portmap";
-  /** Host ports that are asked about: of the portmap's tables no rules of others are decoded. */
-  ports?: readonly number[];
+  /** Only those of the reference's portmap for these host ports, for which few rules are read. */
+  portmap?: readonly number[];
 }
 
 /** Of the reference's portmap: the jumps to the containers' chains. */
 export const PORTS_CHAIN = "CNI-HOSTPORT-DNAT";
-/** Of its backend for nftables, in ip and ip6: its rules have the container's id as their comment. */
-const PORTS_TABLE = "cni_hostport";
+/** Of its backend for nftables: its rules have the container's id as their comment. */
+const portsTable = (family: Family) => ({ family: TABLE_FAMILY[family], name: "cni_hostport" });
 /** Where its rules are that lead to containers. */
 const LEADING = ["hostports", "hostip_hostports"];
 
@@ -55,20 +54,20 @@ export async function ledPorts(path: string, scope: Scope = {}): Promise<LedPort
   for (const firewall of await Firewall.every(path)) {
     found.push(...inChains(await firewall.look(), scope));
     if (firewall.kinds[4] !== "nf_tables") continue;
-    found.push(...scope.by ? portmapTables(scope.ports) : tablePorts());
+    found.push(...scope.portmap ? portmapTables(scope.portmap) : tablePorts());
   }
   return found;
 }
 
 /** In the chains that packets to this host are led to. */
-function inChains(view: FirewallView, { also = [], by }: Scope): LedPort[] {
+function inChains(view: FirewallView, { also = [], portmap }: Scope): LedPort[] {
   return FAMILIES.flatMap((family) => {
     const at = (chain: string): Place => ({ family, table: "nat", chain });
-    if (by && !view.hasChain(at(PORTS_CHAIN))) return [];
+    if (portmap && !view.hasChain(at(PORTS_CHAIN))) return [];
     const led = ["PREROUTING", "OUTPUT"].flatMap((chain) => view.rules(at(chain)))
       .flatMap((rule) => jumpOf(rule) ?? []);
-    return [...new Set([...led, ...also])].filter((chain) => !by || chain === PORTS_CHAIN)
-      .flatMap((chain) => portsIn(view, at(chain)));
+    const chains = portmap ? led.filter((chain) => chain === PORTS_CHAIN) : [...led, ...also];
+    return [...new Set(chains)].flatMap((chain) => portsIn(view, at(chain)));
   });
 }
 
@@ -130,13 +129,12 @@ function ofElement(family: Family, map: string, element: SetElement): LedPort[] 
 
 /** Of the reference's backend for nftables. @throws {SystemError} */
 function portmapTables(ports?: readonly number[]): LedPort[] {
-  // As packets have them, a port's bytes are compared.
-  const marks = ports?.map((port) => Uint8Array.of(port >> 8, port & 255));
+  // As packets have them, a port's bytes are compared: NFTA_DATA_VALUE of two bytes.
+  const marks = ports?.map((port) => attribute(1, Uint8Array.of(port >> 8, port & 255)));
   return FAMILIES.flatMap((family) =>
     LEADING.flatMap((chain) =>
-      new Rules(TABLE_FAMILY[family])
+      new Rules(portsTable(family))
         .list(
-          PORTS_TABLE,
           chain,
           (rule) => decodeRule({ family, table: "nat", chain }, rule),
           marks,
@@ -150,7 +148,7 @@ function portmapTables(ports?: readonly number[]): LedPort[] {
             backend: "nftables",
             chain: "",
           },
-          rule: `table ${TABLE_FAMILY[family]} ${PORTS_TABLE}: ${ruleLine(rule)}`,
+          rule: `table ${TABLE_FAMILY[family]} cni_hostport: ${ruleLine(rule)}`,
         })
         : []
     )
@@ -159,9 +157,8 @@ function portmapTables(ports?: readonly number[]): LedPort[] {
 
 /** Removes what the reference's backend for nftables has of a container. @throws {SystemError} */
 export function removeTablePorts(containerId: string): FirewallChange[] {
-  return FAMILIES.map((family) => new Rules(TABLE_FAMILY[family])).flatMap((rules) =>
-    [...LEADING, "masquerading"].flatMap((chain) =>
-      rules.withComment(PORTS_TABLE, chain, containerId)
-    ).map((rule) => ({ nft: deleteRule(rules.family, rule) }))
+  return FAMILIES.map((family) => new Rules(portsTable(family))).flatMap((rules) =>
+    [...LEADING, "masquerading"].flatMap((chain) => rules.withComment(chain, containerId))
+      .map((rule) => ({ nft: deleteRule(rules.table, rule) }))
   );
 }

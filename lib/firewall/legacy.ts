@@ -7,7 +7,14 @@ import type { Family } from "../base/ip.ts";
 import { ruleLine } from "./rule.ts";
 import { SavedView } from "./saved.ts";
 import { IptablesTool, legacyTables } from "./tool.ts";
-import type { ApplyOptions, Driver, FirewallChange, FirewallView, RuleChange } from "./view.ts";
+import type {
+  ApplyOptions,
+  Driver,
+  FirewallChange,
+  FirewallView,
+  Ids,
+  RuleChange,
+} from "./view.ts";
 
 export class Programs implements Driver {
   /** @param find the programs of a family */
@@ -30,12 +37,12 @@ export class Programs implements Driver {
     changes: readonly FirewallChange[],
     _what: string,
     { lock }: ApplyOptions,
-  ): Promise<undefined[]> {
+  ): Promise<Ids> {
     for (const [family, text] of restoreTexts(changes)) {
       const tool = await this.find(family);
       await (tool ?? missing(family)).restore(text, lock);
     }
-    return changes.map(() => undefined);
+    return new Map();
   }
 }
 

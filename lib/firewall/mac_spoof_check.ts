@@ -2,7 +2,7 @@
  * `macspoofchk`: a container sends with its own hardware address only. Table, chains and comments
  * are the reference's (pkg/link), over netlink.
  */
-import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../nft/batch.ts";
+import { applyBatch } from "../nft/batch.ts";
 import {
   addChain,
   addRule,
@@ -34,7 +34,7 @@ export function addMacSpoofCheck(call: Owned, host: string, mac: string): void {
   const { chain, macChain, comment } = namesOf(call);
   const name = new Uint8Array(NAME_BYTES);
   name.set(new TextEncoder().encode(host));
-  applyBatch(NFNL_SUBSYS_NFTABLES, [
+  applyBatch([
     addTable(TABLE),
     addChain(TABLE, BASE, { type: "filter", hook: "prerouting", priority: PRIORITY }),
     addChain(TABLE, chain),
@@ -57,9 +57,9 @@ export function addMacSpoofCheck(call: Owned, host: string, mac: string): void {
 /** Whether all of that is there. @throws {SystemError} */
 export function hasMacSpoofCheck(call: Owned): boolean {
   const { chain, macChain, comment } = namesOf(call);
-  const rules = new Rules(TABLE.family);
-  return rules.withComment(TABLE.name, BASE, comment).length === 1 &&
-    rules.count(TABLE.name, chain) === 1 && rules.count(TABLE.name, macChain) === 2;
+  const rules = new Rules(TABLE);
+  return rules.withComment(BASE, comment).length === 1 &&
+    rules.count(chain) === 1 && rules.count(macChain) === 2;
 }
 
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */
@@ -67,15 +67,20 @@ export function removeMacSpoofCheck(call: Owned): void {
   remove(namesOf(call));
 }
 
-/** The checks that there are, each with the host's end that it is about. @throws {SystemError} */
+/** The checks that there are, each with the host's end (`device`) that it is about. @throws {SystemError} */
 export function listMacSpoofChecks() {
-  return new Rules(TABLE.family).list(TABLE.name, BASE, (rule) => {
+  return new Rules(TABLE).list(BASE, (rule) => {
     const found = decodeRule({ family: 4, table: "nat", chain: BASE }, rule);
     const { inDevice, comment } = found;
     const chain = jumpOf(found) ?? "";
     if (!inDevice || !comment?.startsWith("macspoofchk-") || !chain.startsWith(CHAIN)) return;
     const names = { chain, macChain: `${chain}-mac`, comment };
-    return { device: inDevice.is, comment, remove: () => remove(names) };
+    return {
+      addresses: new Set<string>(),
+      device: inDevice.is,
+      what: `the rules ${comment} in the table bridge nat`,
+      remove: () => remove(names),
+    };
   });
 }
 
@@ -87,11 +92,11 @@ function namesOf({ containerId, ifName }: Owned) {
 }
 
 function remove({ chain, macChain, comment }: ReturnType<typeof namesOf>): void {
-  const rules = new Rules(TABLE.family);
-  const chains = [chain, macChain].filter((name) => rules.hasChain(TABLE.name, name));
+  const rules = new Rules(TABLE);
+  const chains = [chain, macChain].filter((name) => rules.hasChain(name));
   if (chains.length === 0) return;
-  applyBatch(NFNL_SUBSYS_NFTABLES, [
-    ...rules.withComment(TABLE.name, BASE, comment).map((rule) => deleteRule(TABLE.family, rule)),
+  applyBatch([
+    ...rules.withComment(BASE, comment).map((rule) => deleteRule(TABLE, rule)),
     ...chains.map((name) => flushChain(TABLE, name)),
     ...chains.map((name) => deleteChain(TABLE, name)),
   ], `remove ${comment}`);

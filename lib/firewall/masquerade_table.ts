@@ -38,7 +38,7 @@ export async function addMasquerade(
     [
       addTable(TABLE, { comment: TABLE_COMMENT }), // which also wakes one that somebody has put to sleep
       ...isSharedComplete() ? [] : sharedChanges(),
-      ...staleOf(hash),
+      ...removals(hash),
       ...addresses.map((address) => addRule(TABLE, CHAIN, masqueradeRule(address), { comment })),
     ].map((nft) => ({ nft }));
 }
@@ -48,12 +48,12 @@ export async function removeMasquerade(
   owner: Owner,
 ): Promise<(view: FirewallView, kind: Kind) => FirewallChange[]> {
   const hash = await instanceHash(owner);
-  return (_, kind) => kind === "nf_tables" ? staleOf(hash).map((nft) => ({ nft })) : [];
+  return (_, kind) => kind === "nf_tables" ? removals(hash).map((nft) => ({ nft })) : [];
 }
 
 /** @throws {SystemError} */
 export async function hasMasquerade(owner: Owner): Promise<boolean> {
-  return rulesOf(await instanceHash(owner)).length > 0;
+  return removals(await instanceHash(owner)).length > 0;
 }
 
 /** The first rules, which are everybody's. */
@@ -78,11 +78,11 @@ function sharedChanges(): Change[] {
  * one does not end before.
  */
 function isSharedComplete(): boolean {
-  const rules = new Rules(TABLE.family);
+  const rules = new Rules(TABLE);
   // A chain that packets come to by themselves has a policy.
-  const isBase = rules.chain(TABLE.name, BASE_CHAIN)?.policy !== undefined;
-  if (!isBase || !rules.hasChain(TABLE.name, CHAIN)) return false;
-  const lines = rules.list(TABLE.name, BASE_CHAIN, (rule) => ruleLine(inEither(rule)));
+  const isBase = rules.chain(BASE_CHAIN)?.policy !== undefined;
+  if (!isBase || !rules.hasChain(CHAIN)) return false;
+  const lines = rules.list(BASE_CHAIN, (rule) => ruleLine(inEither(rule)));
   return lines.join("\n") === [
     ...FAMILIES.map((family) => `-A ${BASE_CHAIN} -d ${MULTICAST[family]} -j RETURN`),
     `-A ${BASE_CHAIN} -g ${CHAIN}`,
@@ -91,14 +91,14 @@ function isSharedComplete(): boolean {
 
 /** A rule of the family that it is about. */
 function inEither(rule: ListedRule): FoundRule {
-  const of = (family: Family) => decodeRule({ family, table: "nat", chain: rule.chain }, rule);
-  const four = of(4);
-  return four.unknown.length === 0 ? four : of(6);
+  const { chain } = rule;
+  const found = FAMILIES.map((family) => decodeRule({ family, table: "nat", chain }, rule));
+  return found.find(({ unknown }) => unknown.length === 0) ?? found[1]!;
 }
 
 /** The rules of all owners: each says in its comment whose it is. @throws {SystemError} */
 export function listTableMasquerades(firewall: Firewall) {
-  const rules = new Rules(TABLE.family).list(TABLE.name, CHAIN, (rule) => {
+  const rules = new Rules(TABLE).list(CHAIN, (rule) => {
     const [, hash, network, containerId] =
       /^([0-9a-f]+-[0-9a-f]+), net: (.+), if: .*, id: (.+)$/.exec(rule.comment ?? "") ?? [];
     const address = inEither(rule).source?.address;
@@ -111,21 +111,17 @@ export function listTableMasquerades(firewall: Firewall) {
       `masquerading of container ${own[0]!.containerId} on ${own[0]!.network} in the table inet ` +
       TABLE.name,
     remove: () => {
-      const plan = () => staleOf(hash).map((nft) => ({ nft }));
+      const plan = () => removals(hash).map((nft) => ({ nft }));
       return firewall.change({ families: [], plan, what: "remove what is masqueraded" });
     },
   }));
 }
 
-function staleOf(hash: string): Change[] {
-  return rulesOf(hash).map((rule) => deleteRule(TABLE.family, rule));
-}
-
-function rulesOf(hash: string): ListedRule[] {
-  return new Rules(TABLE.family).list(
-    TABLE.name,
+/** What removes an owner's rules. */
+function removals(hash: string): Change[] {
+  return new Rules(TABLE).list(
     CHAIN,
-    (rule) => rule.comment?.startsWith(hash) ? rule : undefined,
+    (rule) => rule.comment?.startsWith(hash) ? deleteRule(TABLE, rule) : undefined,
   );
 }
 

@@ -5,9 +5,10 @@
  */
 import { lookup } from "../base/json.ts";
 import { addressBytes } from "../base/ip.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Attributes } from "../netlink/message.ts";
-import { applyBatch, type Change, NFNL_SUBSYS_NFTABLES, NLM_F_ECHO } from "../nft/batch.ts";
+import { applyBatch, type Change } from "../nft/batch.ts";
 import {
   addChain,
   addRule,
@@ -17,6 +18,7 @@ import {
   deleteRule,
   flushChain,
   NFT_MSG_NEWRULE,
+  type Table,
 } from "../nft/changes.ts";
 import { generation, listedRule, Rules } from "../nft/rules.ts";
 import { PROTOCOL_NUMBERS, TABLE_FAMILY } from "../nft/wire.ts";
@@ -27,34 +29,20 @@ import {
   type Driver,
   type FirewallChange,
   FirewallView,
+  type Ids,
   type Like,
   Stale,
 } from "./view.ts";
 
-/** The built-in chains as iptables-nft makes them when they are first needed. */
+/** The built-in chains that rules of ours are in, as iptables-nft makes them when they are first needed. */
 const BASE_CHAINS: Readonly<Record<Place["table"], Readonly<Record<string, ChainHook>>>> = {
-  raw: {
-    PREROUTING: { type: "filter", hook: "prerouting", priority: -300 },
-    OUTPUT: { type: "filter", hook: "output", priority: -300 },
-  },
-  mangle: {
-    PREROUTING: { type: "filter", hook: "prerouting", priority: -150 },
-    INPUT: { type: "filter", hook: "input", priority: -150 },
-    FORWARD: { type: "filter", hook: "forward", priority: -150 },
-    OUTPUT: { type: "route", hook: "output", priority: -150 },
-    POSTROUTING: { type: "filter", hook: "postrouting", priority: -150 },
-  },
+  raw: { PREROUTING: { type: "filter", hook: "prerouting", priority: -300 } },
   nat: {
     PREROUTING: { type: "nat", hook: "prerouting", priority: -100 },
-    INPUT: { type: "nat", hook: "input", priority: 100 },
     OUTPUT: { type: "nat", hook: "output", priority: -100 },
     POSTROUTING: { type: "nat", hook: "postrouting", priority: 100 },
   },
-  filter: {
-    INPUT: { type: "filter", hook: "input", priority: 0 },
-    FORWARD: { type: "filter", hook: "forward", priority: 0 },
-    OUTPUT: { type: "filter", hook: "output", priority: 0 },
-  },
+  filter: { FORWARD: { type: "filter", hook: "forward", priority: 0 } },
 };
 
 /** Of a batch whose rule set another program has changed since (NFNL_BATCH_GENID). */
@@ -65,34 +53,22 @@ const ERESTART = 85;
  * nf_tables, or does not let this process see them.
  */
 export function currentGeneration(): number | undefined {
-  try {
-    return generation();
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  return unlessRefused(generation);
 }
 
 /** Each chain is read when it is asked for: what one of ten thousand rules costs, only who asks pays. */
 class NfTablesView extends FirewallView {
-  chain({ family, table, chain }: Place) {
-    return new Rules(TABLE_FAMILY[family]).chain(table, chain);
+  chain(place: Place) {
+    return new Rules(tableOf(place)).chain(place.chain);
   }
 
   rules(place: Place, like: readonly Like[] = []): FoundRule[] {
     const marks = like.map(markOf);
     const areMarked = marks.length > 0 && marks.every((mark) => mark !== undefined);
-    return new Rules(TABLE_FAMILY[place.family]).list(
-      place.table,
+    return new Rules(tableOf(place)).list(
       place.chain,
       (listed) => decodeRule(place, listed),
       areMarked ? marks : undefined,
-    );
-  }
-
-  override recall(rules: readonly FoundRule[], comment: string): boolean {
-    return rules.every(({ family, table, chain, id }) =>
-      new Rules(TABLE_FAMILY[family]).hasComment({ table, chain, handle: id }, comment)
     );
   }
 }
@@ -117,18 +93,16 @@ export class NfTables implements Driver {
     changes: readonly FirewallChange[],
     what: string,
     { generation }: ApplyOptions,
-  ): Promise<(string | undefined)[]> {
-    const encoded = changes.map(encode);
-    const batch = [...missingBaseChains(changes), ...encoded.flat()];
+  ): Promise<Ids> {
+    const batch = [...missingBaseChains(changes), ...changes.flatMap(encode)];
     try {
-      const echoed = applyBatch(NFNL_SUBSYS_NFTABLES, batch, what, {
-        generation,
-        echo: encoded.flat().some(({ flags = 0 }) => (flags & NLM_F_ECHO) !== 0),
-      });
-      const handles = echoed?.filter(({ type }) => type === NFT_MSG_NEWRULE)
-        .map(({ body }) => listedRule("", "", new Attributes(body.subarray(4))).handle);
+      const handles = applyBatch(batch, what, generation)?.filter(({ type }) =>
+        type === NFT_MSG_NEWRULE
+      )
+        .map(({ body }) => listedRule("", new Attributes(body.subarray(4))).handle);
+      const added = changes.flatMap((change) => "add" in change ? [change.add] : []);
       // The kernel's account may be lost, though the rules were added.
-      return changes.map((change) => "add" in change ? handles?.shift() : undefined);
+      return new Map(handles?.map((handle, i) => [added[i]!, handle]));
     } catch (error) {
       if (error instanceof SystemError && error.errno === ERESTART) {
         throw new Stale(error.message, { cause: error });
@@ -140,28 +114,20 @@ export class NfTables implements Driver {
 
 /** Tables and built-in chains that iptables would make before the changes. */
 function missingBaseChains(changes: readonly FirewallChange[]): Change[] {
-  const made: Change[] = [];
-  const seen = new Set<string>();
-  const once = (name: string, isThere: () => boolean, make: () => Change) => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    if (!isThere()) made.push(make());
-  };
-  for (const change of changes) {
-    const place = "add" in change ? change.add : "addChain" in change ? change.addChain : undefined;
-    if (!place) continue;
-    const { family, table, chain } = place;
-    const rules = new Rules(TABLE_FAMILY[family]);
-    once(`${family} ${table}`, () => rules.hasTable(table), () => addTable(tableOf(place)));
-    const hook = lookup(BASE_CHAINS[table], chain);
-    if (!hook) continue;
-    once(
-      `${family} ${table} ${chain}`,
-      () => rules.hasChain(table, chain),
-      () => addChain(tableOf(place), chain, hook),
-    );
-  }
-  return made;
+  const places = changes.flatMap((change): Place[] =>
+    "add" in change ? [change.add] : "addChain" in change ? [change.addChain] : []
+  );
+  const tables = Map.groupBy(places, ({ family, table }) => `${family} ${table}`);
+  return [...tables.values()].flatMap((own) => {
+    const rules = new Rules(tableOf(own[0]!));
+    const hooks = BASE_CHAINS[own[0]!.table];
+    const missing = [...new Set(own.map(({ chain }) => chain))]
+      .filter((chain) => lookup(hooks, chain) && !rules.hasChain(chain));
+    return [
+      ...rules.isThere() ? [] : [addTable(rules.table)],
+      ...missing.map((chain) => addChain(rules.table, chain, hooks[chain])),
+    ];
+  });
 }
 
 function encode(change: FirewallChange): Change[] {
@@ -173,8 +139,8 @@ function encode(change: FirewallChange): Change[] {
     return [flushChain(table, chain), deleteChain(table, chain)];
   }
   if ("remove" in change) {
-    const { family, table, chain, id } = change.remove;
-    return [deleteRule(TABLE_FAMILY[family], { table, chain, handle: id })];
+    const { chain, id: handle } = change.remove;
+    return [deleteRule(tableOf(change.remove), { chain, handle })];
   }
   const { add: rule, first } = change;
   return [addRule(tableOf(rule), rule.chain, ruleExpressions(rule), {
@@ -184,6 +150,6 @@ function encode(change: FirewallChange): Change[] {
   })];
 }
 
-function tableOf({ family, table }: Place) {
+function tableOf({ family, table }: Place): Table {
   return { family: TABLE_FAMILY[family], name: table };
 }

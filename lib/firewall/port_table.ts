@@ -41,24 +41,22 @@ const PORT = ["meta l4proto", "th dport"] as const;
 const to = (family: Family) => family === 4 ? "ip daddr" as const : "ip6 daddr" as const;
 const from = (family: Family) => family === 4 ? "ip saddr" as const : "ip6 saddr" as const;
 
-const nameOf = (name: string, family: Family) => name.replace("N", `${family}`);
-
-/** What there is of each family: its number is in the place of `N`. */
+/** What there is of each family. */
 const KINDS: readonly ((family: Family) => SetDefinition)[] = [
   // Host port → container, for every address of the host.
-  (family) => ({ name: "portsN", key: PORT, value: [to(family), "th dport"] }),
+  (of) => ({ name: `ports${of}`, key: PORT, value: [to(of), "th dport"] }),
   // The same for one address of the host.
-  (family) => ({ name: "portsN_at", key: [to(family), ...PORT], value: [to(family), "th dport"] }),
+  (of) => ({ name: `ports${of}_at`, key: [to(of), ...PORT], value: [to(of), "th dport"] }),
   // Ports of the host that packets from a device are not led by.
-  () => ({ name: "excludedN", key: ["iifname", ...PORT] }),
-  (family) => ({ name: "excludedN_at", key: ["iifname", to(family), ...PORT] }),
+  (of) => ({ name: `excluded${of}`, key: ["iifname", ...PORT] }),
+  (of) => ({ name: `excluded${of}_at`, key: ["iifname", to(of), ...PORT] }),
   // The same for all devices whose name begins with something.
-  () => ({ name: "wildcardsN", key: ["iifname", ...PORT], interval: true }),
-  (family) => ({ name: "wildcardsN_at", key: ["iifname", to(family), ...PORT], interval: true }),
+  (of) => ({ name: `wildcards${of}`, key: ["iifname", ...PORT], interval: true }),
+  (of) => ({ name: `wildcards${of}_at`, key: ["iifname", to(of), ...PORT], interval: true }),
   // Containers' ports whose connections from nearby must come back through this host …
-  (family) => ({ name: "snatN", key: [to(family), ...PORT] }),
+  (of) => ({ name: `snat${of}`, key: [to(of), ...PORT] }),
   // … and what is nearby: from where, to where.
-  (family) => ({ name: "nearbyN", key: [from(family), to(family)], interval: true }),
+  (of) => ({ name: `nearby${of}`, key: [from(of), to(of)], interval: true }),
 ];
 
 /** Host port → container for this host's own 127.0.0.0/8, of networks with "snat". */
@@ -66,15 +64,7 @@ const LOOPBACK: SetDefinition = { name: "loopback4", key: PORT, value: ["ip dadd
 
 /** Maps and sets by name. */
 export const SETS: ReadonlyMap<string, SetDefinition> = new Map(
-  [
-    ...KINDS.flatMap((kind) =>
-      FAMILIES.map((family) => {
-        const set = kind(family);
-        return { ...set, name: nameOf(set.name, family) };
-      })
-    ),
-    LOOPBACK,
-  ].map((set) => [set.name, set]),
+  [...KINDS.flatMap((kind) => FAMILIES.map(kind)), LOOPBACK].map((set) => [set.name, set]),
 );
 
 /** A chain; `{ protocols: … }` stands for a lookup in an anonymous set of tcp, udp and sctp. */
@@ -137,12 +127,12 @@ const chains = (): Readonly<Record<string, Chain>> => ({
   mappings: {
     rules: [
       [{ protocols: "not in" }, verdict("return")],
-      ...["excludedN", "wildcardsN", "excludedN_at", "wildcardsN_at"].flatMap((name) =>
-        FAMILIES.map((family) => except(family, nameOf(name, family)))
+      ...["", "_at"].flatMap((at) =>
+        ["excluded", "wildcards"].flatMap((name) =>
+          FAMILIES.map((family) => except(family, `${name}${family}${at}`))
+        )
       ),
-      ...["portsN_at", "portsN"].flatMap((name) =>
-        FAMILIES.map((family) => lead(family, nameOf(name, family)))
-      ),
+      ...["_at", ""].flatMap((at) => FAMILIES.map((family) => lead(family, `ports${family}${at}`))),
     ],
   },
   prerouting: {
@@ -207,9 +197,9 @@ export function tableChanges(): Change[] {
 
 /** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
 export function isTableComplete(): boolean {
-  const there = new Rules("inet");
+  const there = new Rules(NFT_TABLE);
   return Object.entries(chains()).every(([name, { hook, rules }]) =>
-    (hook === undefined || there.chain(TABLE, name)?.policy !== undefined) &&
-    there.count(TABLE, name) === rules.length
+    (hook === undefined || there.chain(name)?.policy !== undefined) &&
+    there.count(name) === rules.length
   );
 }

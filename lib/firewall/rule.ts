@@ -4,13 +4,10 @@ import { canonicalAddress, type Family, familyOfKnown, networkText } from "../ba
 import { type ConntrackState, LONGEST_COMMENT } from "../nft/compat.ts";
 import { commentTooLong, type TransportProtocol } from "../nft/wire.ts";
 
-/** Tables that iptables has. */
-export type TableName = "nat" | "filter" | "raw" | "mangle";
-
 /** A chain of iptables (family 4) or ip6tables (6). */
 export interface Place {
   family: Family;
-  table: TableName;
+  table: "nat" | "filter" | "raw";
   chain: string;
 }
 

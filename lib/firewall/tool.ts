@@ -1,4 +1,5 @@
 /** The programs of iptables: which of the two kinds they are, and running them. */
+import { dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
@@ -6,17 +7,14 @@ import type { Family } from "../base/ip.ts";
 import { readProcFile } from "../kernel/files.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { findTool, type Output, runTool } from "../program/tool.ts";
+import { STATE_MODE } from "./records.ts";
 
 /** Where iptables keeps its rules: in nf_tables, which netlink reads, or in tables of its own. */
 export type Kind = "nf_tables" | "legacy";
 
-/** What is known of rules beside those in the kernel, for as long as this boot. */
-export const STATE_DIR = "/run/mesos-cni/firewall";
-export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
-
 const NAMES: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
 /** The oldest that is tested: both kinds say which they are, and wait for other programs' changes. */
-const LEAST_VERSION = "1.8.9";
+export const LEAST_VERSION = "1.8.9";
 const WAIT_SECONDS = 30;
 const KINDS: Readonly<Record<string, Kind>> = {
   nft: "nf_tables",
@@ -65,9 +63,9 @@ export class IptablesTool {
     return new IptablesTool(file, linked ? KINDS[linked]! : await kindOf(file, name), name, path);
   }
 
-  /** The rules of a table, or of all that there are, as text. @throws {OperatorError} */
-  async save(table?: string): Promise<string> {
-    const output = await runTool(this.#tool("save"), table ? ["-t", table] : []);
+  /** The rules of all tables that there are, as text. @throws {OperatorError} */
+  async save(): Promise<string> {
+    const output = await runTool(this.#tool("save"), []);
     if (output.code !== 0) throw failure("could not be read", this.#tool("save"), output);
     return output.stdout;
   }
@@ -106,7 +104,7 @@ export function legacyTables(family: Family): string[] {
  */
 async function kindOf(file: string, name: string): Promise<Kind> {
   const { size, mtime } = Deno.statSync(file);
-  const memory = `${STATE_DIR}/${name}.json`;
+  const memory = `/run/mesos-cni/firewall/${name}.json`;
   const accountOf = (kind: string) => JSON.stringify({ file, size, modified: mtime, kind });
   const known = remembered(memory);
   const isKnown = Object.values(KINDS).find((kind) => known === accountOf(kind));
@@ -137,7 +135,7 @@ function remembered(memory: string): string | undefined {
 /** What is not remembered is only found out anew: removal must not need room on the disk for it. */
 function remember(memory: string, account: string): void {
   try {
-    makeDirectory(STATE_DIR, STATE_MODE.directory);
+    makeDirectory(dirname(memory), STATE_MODE.directory);
     writeCheckpoint(memory, account, STATE_MODE.file);
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;

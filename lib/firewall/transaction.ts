@@ -3,12 +3,15 @@
  * plugin's work waits where it asks for changes, until all have asked. A plugin that nobody hands one
  * to makes its changes at once, by the same work.
  */
-import type { Firewall, Ids, RuleRequest } from "./firewall.ts";
+import type { Firewall, RuleRequest } from "./firewall.ts";
+import type { Ids } from "./view.ts";
 
-/** Asks for changes, at most once in a transaction. */
-export type ChangeRules = (request: RuleRequest) => Promise<Ids>;
-/** What a plugin does about rules: what it writes down before, the changes, and what follows them. */
-export type RuleWork = (change: ChangeRules, firewall: Firewall) => Promise<void>;
+/**
+ * What a plugin does about rules: what it writes down before, the changes that it asks for (it yields
+ * them, at most once), and what follows them.
+ */
+export type RuleSteps<T = void> = AsyncGenerator<RuleRequest, T, Ids>;
+export type RuleWork = (firewall: Firewall) => RuleSteps;
 
 export class FirewallTransaction {
   readonly #queue: { client: string; work: RuleWork }[] = [];
@@ -28,44 +31,8 @@ export class FirewallTransaction {
   /** @throws {OperatorError} of the work that failed first; then none of the changes was made */
   async commit(): Promise<void> {
     const works = this.#queue.splice(0);
-    if (works.length === 0) return;
-    const firewall = await firewallOf(this.path);
-    const requests: (Waiting | undefined)[] = works.map(() => undefined);
-    let pending = works.length;
-    const arrive = async () => {
-      if (--pending > 0) return;
-      const waiting = requests.filter((one) => one !== undefined);
-      try {
-        const ids = await firewall.changeAll(waiting.map(({ request }) => request));
-        waiting.forEach(({ resolve }, i) => resolve(ids[i]!));
-      } catch (error) {
-        waiting.forEach(({ reject }) => reject(error));
-      }
-    };
-    let failure: { error: unknown } | undefined;
-    await Promise.all(works.map(async ({ work }, i) => {
-      try {
-        await work((request) => {
-          if (failure) return Promise.reject(failure.error);
-          const { promise, ...rest } = Promise.withResolvers<Ids>();
-          requests[i] = { request, ...rest };
-          arrive();
-          return promise;
-        }, firewall);
-        if (!requests[i]) await arrive();
-      } catch (error) {
-        failure ??= { error };
-        for (const one of requests) one?.reject(error);
-      }
-    }));
-    if (failure) throw failure.error;
+    if (works.length > 0) await doAll(this.path, works.map(({ work }) => work));
   }
-}
-
-interface Waiting {
-  request: RuleRequest;
-  resolve: (ids: Ids) => void;
-  reject: (error: unknown) => void;
 }
 
 /** Does work with the transaction that was handed down, or at once. @throws {OperatorError} */
@@ -75,12 +42,30 @@ export async function changeRules(
   client: string,
   work: RuleWork,
 ): Promise<void> {
-  if (handed) return await handed.add(client, work);
-  const firewall = await firewallOf(path);
-  await work((request) => firewall.change(request), firewall);
+  if (handed) await handed.add(client, work);
+  else await doAll(path, [work]);
 }
 
-/** Loaded where it is needed: plugins that have no rules do without. */
-async function firewallOf(path: string): Promise<Firewall> {
-  return await (await import("./firewall.ts")).Firewall.of(path);
+async function doAll(path: string, works: readonly RuleWork[]): Promise<void> {
+  // Loaded where it is needed: plugins that have no rules do without.
+  const firewall = await (await import("./firewall.ts")).Firewall.of(path);
+  const all = works.map((work) => work(firewall));
+  const begun = await Promise.allSettled(all.map((steps) => steps.next()));
+  const waiting = all.flatMap((steps, i) => {
+    const step = begun[i]!;
+    return step.status === "rejected" || step.value.done ? [] : [{ steps, ...step.value }];
+  });
+  try {
+    requireAll(begun);
+    const ids = await firewall.change(...waiting.map(({ value }) => value));
+    requireAll(await Promise.allSettled(waiting.map(({ steps }) => steps.next(ids))));
+  } catch (error) {
+    // Each takes back what it has written down, unless it is at its end.
+    await Promise.allSettled(waiting.map(({ steps }) => steps.throw(error)));
+    throw error;
+  }
+}
+
+function requireAll(settled: readonly PromiseSettledResult<unknown>[]): void {
+  for (const one of settled) if (one.status === "rejected") throw one.reason;
 }

@@ -20,6 +20,9 @@ const MOST_ALIKE = 16;
 
 /** The rules at one moment. Each question is answered without waiting. @throws {SystemError} */
 export abstract class FirewallView {
+  /** By chain, its rules by their comments; undefined where it was asked for a comment once. */
+  readonly #commented = new Map<string, Map<string | undefined, FoundRule[]> | undefined>();
+
   /** A chain, with what becomes of a packet that no rule of a built-in one decided over. */
   abstract chain(place: Place): { policy?: "ACCEPT" | "DROP" } | undefined;
   /**
@@ -29,11 +32,6 @@ export abstract class FirewallView {
    */
   abstract rules(place: Place, like?: readonly Like[]): FoundRule[];
 
-  /** Whether the rules of these ids are known to be there still, all with that comment. */
-  recall(_rules: readonly FoundRule[], _comment: string): boolean {
-    return false;
-  }
-
   hasChain(place: Place): boolean {
     return this.chain(place) !== undefined;
   }
@@ -42,10 +40,20 @@ export abstract class FirewallView {
     return this.chain(place)?.policy;
   }
 
-  /** Those of a chain that carry one of these comments. */
+  /**
+   * Those of a chain that carry one of these comments. Of the first who asks, the rules are taken apart
+   * alone; once there is a second one, all rules of the chain, for the rest too.
+   */
   withComment(place: Place, comments: readonly string[]): FoundRule[] {
-    return this.rules(place, comments.map((comment) => ({ comment })))
-      .filter(({ comment }) => comment !== undefined && comments.includes(comment));
+    const name = placeName(place);
+    let rules = this.#commented.get(name);
+    if (!rules) {
+      const isFirst = !this.#commented.has(name);
+      const like = comments.map((comment) => ({ comment }));
+      rules = Map.groupBy(this.rules(place, isFirst ? like : undefined), ({ comment }) => comment);
+      this.#commented.set(name, isFirst ? undefined : rules);
+    }
+    return comments.flatMap((comment) => rules.get(comment) ?? []);
   }
 
   /** What is there of rules, whoever wrote it: it does exactly what one of them would. */
@@ -90,44 +98,6 @@ export class BothFamilies extends FirewallView {
 
   override rules(place: Place, like?: readonly Like[]) {
     return this.of[place.family]!.rules(place, like);
-  }
-
-  override recall(rules: readonly FoundRule[], comment: string) {
-    return rules.every((rule) => this.of[rule.family]!.recall([rule], comment));
-  }
-}
-
-/**
- * A view for whoever looks for the rules of many, one after the other: of one, its own rules are taken
- * apart, and once there is a second one, all rules of the chain, for the rest too.
- */
-export class Snapshot extends FirewallView {
-  readonly #chains = new Map<string, Map<string | undefined, FoundRule[]> | undefined>();
-
-  constructor(private readonly view: FirewallView) {
-    super();
-  }
-
-  override chain(place: Place) {
-    return this.view.chain(place);
-  }
-
-  override rules(place: Place, like?: readonly Like[]) {
-    return this.view.rules(place, like);
-  }
-
-  override withComment(place: Place, comments: readonly string[]): FoundRule[] {
-    const name = placeName(place);
-    if (!this.#chains.has(name)) {
-      this.#chains.set(name, undefined);
-      return this.view.withComment(place, comments);
-    }
-    let rules = this.#chains.get(name);
-    if (!rules) {
-      rules = Map.groupBy(this.view.rules(place), ({ comment }) => comment);
-      this.#chains.set(name, rules);
-    }
-    return comments.flatMap((comment) => rules.get(comment) ?? []);
   }
 }
 
@@ -185,19 +155,13 @@ export type FirewallChange = RuleChange | { nft: Change };
  */
 export type Plan = (view: FirewallView, refused?: SystemError) => readonly FirewallChange[];
 
+/** Of the rules that were added, the ids, where they are known. */
+export type Ids = ReadonlyMap<FirewallRule, string>;
+
 export interface Driver {
   look(family: Family): Promise<FirewallView>;
-  /**
-   * All or nothing, where the driver can.
-   *
-   * @returns of each change, the id of the rule that it added, where that is known
-   * @throws {OperatorError}
-   */
-  apply(
-    changes: readonly FirewallChange[],
-    what: string,
-    options: ApplyOptions,
-  ): Promise<(string | undefined)[]>;
+  /** All or nothing, where the driver can. @throws {OperatorError} */
+  apply(changes: readonly FirewallChange[], what: string, options: ApplyOptions): Promise<Ids>;
 }
 
 export interface ApplyOptions {

@@ -1,8 +1,9 @@
 /** Whether a machine has what containers' networks need. */
 import { unlessRefused } from "../base/unless.ts";
 import { findPlugin } from "../cni/find.ts";
+import { currentGeneration } from "../firewall/nf_tables.ts";
+import { LEAST_VERSION } from "../firewall/tool.ts";
 import { findInode } from "../kernel/proc.ts";
-import { generation } from "../nft/rules.ts";
 import { findTool } from "../program/tool.ts";
 
 /** Plugins that most networks are made of. */
@@ -34,8 +35,8 @@ export function missingHere(
     ]),
     [
       "iptables or nf_tables",
-      findTool("iptables", path) !== undefined || hasNfTables(),
-      "install iptables (1.8 or newer), or a kernel with CONFIG_NF_TABLES: port " +
+      findTool("iptables", path) !== undefined || currentGeneration() !== undefined,
+      `install iptables (${LEAST_VERSION} or newer), or a kernel with CONFIG_NF_TABLES: port ` +
       "mappings need one of them",
     ],
     ...USUAL_PLUGINS.map((type): Requirement => [
@@ -45,11 +46,6 @@ export function missingHere(
     ]),
   ];
   return required.flatMap(([what, isThere, remedy]) => isThere ? [] : [{ what, remedy }]);
-}
-
-/** The kernel loads the module for the question. */
-function hasNfTables(): boolean {
-  return unlessRefused(generation) !== undefined;
 }
 
 function hasPlugin(type: string, pluginsDir: string): boolean {

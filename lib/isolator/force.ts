@@ -28,8 +28,8 @@ export async function removeTraces(
   for (const store of storesOf(isolator, id, name)) {
     removed.push(...await releaseLeases(store, id, ifName));
   }
-  removed.push(...await removeMappings(id, name, ifName));
   const { path } = isolator.settings;
+  removed.push(...await removeMappings(id, name, ifName, path));
   removed.push(...await removeAttachedRules({ network: name, containerId: id }, path));
   await removePassage({ containerId: id, network: name, ifName }, path);
   return removed;
@@ -68,11 +68,16 @@ async function releaseLeases(store: string, id: string, ifName: string): Promise
 }
 
 /** The port mapper's own record: it is part of this program, and its delegate may be what is gone. */
-async function removeMappings(id: string, network: string, ifName: string): Promise<string[]> {
+async function removeMappings(
+  id: string,
+  network: string,
+  ifName: string,
+  path: string,
+): Promise<string[]> {
   const { listOwners, removeOwner } = await import("../ports/mod.ts");
   const own = listOwners().filter((owner) =>
     owner.containerId === id && owner.network === network && owner.ifName === ifName
   );
-  for (const owner of own) await removeOwner(owner, () => true);
+  for (const owner of own) await removeOwner(owner, path);
   return own.map(() => `the ports of ${ifName} on ${network}`);
 }

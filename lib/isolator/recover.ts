@@ -74,13 +74,13 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     },
   );
-  const repaired = await withRules(isolator, await withRepairs(recovered));
+  const repaired = await withRules(isolator, await withRepairs(recovered, isolator.settings.path));
   await tellPlugins(isolator);
   return repaired;
 }
 
 /** Puts the rules of live containers back that a reload of the firewall has taken away. */
-async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
+async function withRepairs(recovered: Recovered[], path: string): Promise<Recovered[]> {
   if (!recovered.some(({ outcome }) => outcome === "kept")) return recovered;
   // Loaded only where there may be mappings: most recoveries have none to do with it.
   const { listOwners, restoreMissing } = await import("../ports/mod.ts");
@@ -88,7 +88,7 @@ async function withRepairs(recovered: Recovered[]): Promise<Recovered[]> {
   try {
     known = new Set(listOwners().map(({ containerId }) => containerId));
     if (known.size === 0) return recovered;
-    const owners = await restoreMissing();
+    const owners = await restoreMissing(path);
     const repaired = Map.groupBy(owners, ({ containerId }) => containerId);
     return recovered.map((one) => {
       const own = repaired.get(one.container);

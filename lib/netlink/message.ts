@@ -90,20 +90,19 @@ export function opened(body: Uint8Array, bytes: number): [header: DataView, Attr
 
 /** The messages in a received datagram. @throws {OperatorError} `kernel_answer` */
 export function* decodeMessages(bytes: Uint8Array): Generator<Message> {
-  let rest = bytes;
-  while (rest.length >= HEADER_BYTES) {
-    const header = view(rest);
-    const length = header.getUint32(0, true);
-    if (length < HEADER_BYTES || length > rest.length) {
-      throw malformed(`a message of ${length} bytes in ${rest.length}`);
+  const headers = view(bytes);
+  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
+    const length = headers.getUint32(at, true);
+    if (length < HEADER_BYTES || length > bytes.length - at) {
+      throw malformed(`a message of ${length} bytes in ${bytes.length - at}`);
     }
     yield {
-      type: header.getUint16(4, true),
-      flags: header.getUint16(6, true),
-      sequence: header.getUint32(8, true),
-      body: rest.subarray(HEADER_BYTES, length),
+      type: headers.getUint16(at + 4, true),
+      flags: headers.getUint16(at + 6, true),
+      sequence: headers.getUint32(at + 8, true),
+      body: bytes.subarray(at + HEADER_BYTES, at + length),
     };
-    rest = rest.subarray(align(length));
+    at += align(length);
   }
 }
 

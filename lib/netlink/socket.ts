@@ -1,6 +1,7 @@
 /** Requests to the kernel over netlink(7), of any protocol. */
 import { concat } from "../base/bytes.ts";
 import { SystemError } from "../kernel/libc.ts";
+import { holds } from "../kernel/memory.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
 import {
@@ -133,6 +134,8 @@ export class NetlinkSocket implements Disposable {
   /**
    * Lists everything of a kind. A list that changed while it was read is read again, a few times.
    *
+   * @param marks decoded are only messages that hold one of these bytes: of ten thousand, most are
+   *   passed over as they come, many at once
    * @throws {SystemError}
    */
   dump<T>(
@@ -140,13 +143,16 @@ export class NetlinkSocket implements Disposable {
     parts: readonly Uint8Array[],
     what: string,
     decode: (message: Message) => T | undefined,
+    marks?: readonly Uint8Array[],
   ): T[] {
+    const isWanted = (bytes: Uint8Array) => marks?.some((mark) => holds(bytes, mark)) ?? true;
     for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
       const found: T[] = [];
       let interrupted = false;
       const sequence = this.#send(type, NLM_F_DUMP, parts, what);
-      for (const message of this.#answers(sequence, what)) {
+      for (const message of this.#answers(sequence, what, isWanted)) {
         if (message.flags & NLM_F_DUMP_INTR) interrupted = true;
+        if (!isWanted(message.body)) continue;
         // Decoded at once, since the next answer comes into the same buffer.
         const value = decode(message);
         if (value !== undefined) found.push(value);
@@ -162,8 +168,13 @@ export class NetlinkSocket implements Disposable {
     return sequence;
   }
 
-  *#answers(sequence: number, what: string): Generator<Message> {
-    for (const message of this.#received(what)) {
+  /** @param isWanted of a part of the answer, whether there is anything to look at in it */
+  *#answers(
+    sequence: number,
+    what: string,
+    isWanted?: (bytes: Uint8Array) => boolean,
+  ): Generator<Message> {
+    for (const message of this.#received(what, isWanted)) {
       if (message.sequence !== sequence) continue;
       if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
         const refusal = refusalIn(message, what);
@@ -174,14 +185,22 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  *#received(what: string): Generator<Message> {
+  *#received(
+    what: string,
+    isWanted: (bytes: Uint8Array) => boolean = () => true,
+  ): Generator<Message> {
     while (true) {
       const length = this.#socket.receiveFromKernel(this.#buffer, what, MSG_TRUNC);
       if (length === undefined) throw new Error(`${what}: the kernel's answer ended early`);
       if (length > this.#buffer.length) {
         throw new Error(`${what}: the kernel answered ${length} bytes at once`);
       }
-      yield* decodeMessages(this.#buffer.subarray(0, length));
+      const bytes = this.#buffer.subarray(0, length);
+      const isAny = isWanted(bytes);
+      for (const message of decodeMessages(bytes)) {
+        const isLast = message.type === NLMSG_DONE || message.type === NLMSG_ERROR;
+        if (isAny || isLast || message.flags & NLM_F_DUMP_INTR) yield message;
+      }
     }
   }
 

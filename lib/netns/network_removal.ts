@@ -1,5 +1,6 @@
 /** What a network leaves on a machine when its last container has gone. */
 import { OperatorError } from "../base/error.ts";
+import { namesIn, statOf } from "../base/exists.ts";
 import { fateOf } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import type { Isolator } from "../isolator/isolator.ts";
@@ -9,7 +10,6 @@ import { Netlink } from "../netlink/mod.ts";
 import { Sight } from "../netlink/sight.ts";
 import { hasNatChain, removeUnusedChain } from "../ports/unused_chain.ts";
 import { networkView } from "./network.ts";
-import { statOf } from "../base/exists.ts";
 
 export interface Leftover {
   what: string;
@@ -92,7 +92,7 @@ function removeBridge(name: string): boolean {
 /** host-local's directory: its lock, the last address given out, and a file for each lease. */
 async function removeStore(directory: string): Promise<boolean> {
   using _lock = await lockStore(directory);
-  const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+  const names = namesIn(directory);
   const strange = names.find((name) =>
     !/^(?:lock|last_reserved_ip\.\d+|mesos_cni_incomplete)$/.test(name)
   );

@@ -3,6 +3,7 @@
  * changes of a batch or none.
  */
 import { concat } from "../base/bytes.ts";
+import { errno, unless } from "../base/unless.ts";
 import { SystemError } from "../kernel/libc.ts";
 import {
   attribute,
@@ -18,8 +19,7 @@ import { NETLINK_NETFILTER, NetlinkSocket, Refusal } from "../netlink/socket.ts"
 import { AF_NETLINK, SOCK_RAW, Socket, SOL_SOCKET } from "../kernel/socket.ts";
 import { be32 } from "./wire.ts";
 
-/** Subsystems of nfnetlink: the high byte of a message's type. */
-export const NFNL_SUBSYS_CTNETLINK = 1;
+/** Of nfnetlink's subsystems, nf_tables: the high byte of its messages' types. */
 export const NFNL_SUBSYS_NFTABLES = 10;
 
 const NFNL_MSG_BATCH_BEGIN = 16;
@@ -37,8 +37,6 @@ const SO_RCVBUFFORCE = 33;
 
 /** The largest batch, in bytes, that is sent as one transaction. */
 const LARGEST_BATCH = 16 << 20;
-const ENOENT = 2;
-const ERANGE = 34;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
@@ -76,12 +74,7 @@ export function withNfnetlink<T>(ask: (socket: NetlinkSocket) => T): T {
 
 /** Undefined for what is not there: nothing has a name that is longer than names can be. */
 export function unlessAbsent<T>(ask: () => T): T | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof SystemError && [ENOENT, ERANGE].includes(error.errno)) return undefined;
-    throw error;
-  }
+  return unless(errno("ENOENT", "ERANGE"), ask);
 }
 
 /** struct nfgenmsg: what every nfnetlink message begins with. */
@@ -99,30 +92,23 @@ export interface Change {
   parts: readonly Uint8Array[];
 }
 
-export interface BatchOptions {
-  /** The kernel refuses the batch (ERESTART) if the rule set is of another generation by now. */
-  generation?: number;
-  /** Whether the kernel is to tell what became of changes with NLM_F_ECHO. */
-  echo?: boolean;
-}
-
 /**
  * Applies changes in one transaction.
  *
  * @param what the changes as an operator would say them
- * @returns what the kernel echoed, in the order of the changes; undefined if the socket could not
+ * @param generation of the rule set: the kernel refuses the batch (ERESTART) if it is another by now
+ * @returns what the kernel echoed of changes with NLM_F_ECHO, in the order of the changes; undefined if the socket could not
  *   hold it, though the changes were made
  * @throws {SystemError} of the first change that failed; then none was made. `EMSGSIZE` for more
  *   than {@link LARGEST_BATCH} bytes
  */
 export function applyBatch(
-  subsystem: number,
   changes: readonly Change[],
   what: string,
-  options: BatchOptions = {},
+  generation?: number,
 ): Message[] | undefined {
   if (changes.length === 0) return [];
-  return batches.use((socket) => socket.apply(subsystem, changes, what, options));
+  return batches.use((socket) => socket.apply(changes, what, generation));
 }
 
 /** A socket for batches, of this process's network namespace or another. */
@@ -140,14 +126,10 @@ export class BatchSocket implements Disposable {
   }
 
   /** As {@link applyBatch}. */
-  apply(
-    subsystem: number,
-    changes: readonly Change[],
-    what: string,
-    { generation, echo = false }: BatchOptions = {},
-  ): Message[] | undefined {
+  apply(changes: readonly Change[], what: string, generation?: number): Message[] | undefined {
+    const echo = changes.some(({ flags = 0 }) => (flags & NLM_F_ECHO) !== 0);
     const first = this.#sequence + 1;
-    const bytes = this.#encode(subsystem, changes, generation);
+    const bytes = this.#encode(changes, generation);
     const last = this.#sequence - 1;
     if (bytes.length > LARGEST_BATCH) {
       throw new SystemError(EMSGSIZE, `${what}: ${bytes.length} bytes in one transaction`);
@@ -176,8 +158,8 @@ export class BatchSocket implements Disposable {
   }
 
   /** Only the last change asks for an acknowledgement: errors are always told, and answers cost room. */
-  #encode(subsystem: number, changes: readonly Change[], generation?: number) {
-    const header = nfHeader(0, subsystem);
+  #encode(changes: readonly Change[], generation?: number) {
+    const header = nfHeader(0, NFNL_SUBSYS_NFTABLES);
     const begin: Uint8Array[] = [header];
     if (generation !== undefined) begin.push(attribute(NFNL_BATCH_GENID, be32(generation)));
     return concat([

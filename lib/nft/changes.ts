@@ -30,7 +30,7 @@ export function inTable({ family, name }: Table): Uint8Array[] {
 
 /** Where a base chain meets packets. */
 export interface ChainHook {
-  type: "nat" | "filter" | "route";
+  type: "nat" | "filter";
   hook: keyof typeof HOOKS;
   /** Whose packets, of `ingress`. */
   device?: string;
@@ -52,9 +52,8 @@ const HOOKS = {
 const NF_ACCEPT = 1;
 const NFT_TABLE_F_OWNER = 2;
 
-/** A rule where it is: the handle is the kernel's, never used twice in the life of a table. */
+/** A rule of a table: the handle is the kernel's, never used twice in the life of a table. */
 export interface RuleHandle {
-  table: string;
   chain: string;
   handle: string;
 }
@@ -152,7 +151,7 @@ export function addRule(
 }
 
 /** One rule; `ENOENT` if it is not there. */
-export function deleteRule(family: TableFamily, { table, chain, handle }: RuleHandle): Change {
-  const { type, parts } = flushChain({ family, name: table }, chain);
+export function deleteRule(table: Table, { chain, handle }: RuleHandle): Change {
+  const { type, parts } = flushChain(table, chain);
   return { type, parts: [...parts, attribute(3, be64(BigInt(handle)))] };
 }

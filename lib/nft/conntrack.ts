@@ -9,10 +9,11 @@ import {
   u8,
 } from "../netlink/message.ts";
 import type { Family } from "../base/ip.ts";
-import { nfHeader, NFNL_SUBSYS_CTNETLINK, withNfnetlink } from "./batch.ts";
+import { nfHeader, withNfnetlink } from "./batch.ts";
 import { NFPROTO, PROTOCOL_NUMBERS, TABLE_FAMILY } from "./wire.ts";
 
-const message = (number: number) => NFNL_SUBSYS_CTNETLINK << 8 | number;
+/** Of the subsystem NFNL_SUBSYS_CTNETLINK. */
+const message = (number: number) => 1 << 8 | number;
 const IPCTNL_MSG_CT_GET = message(1);
 const IPCTNL_MSG_CT_DELETE = message(2);
 

@@ -14,8 +14,8 @@ import {
 } from "../netlink/message.ts";
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { nfHeader, unlessAbsent, withNfnetlink } from "./batch.ts";
-import { inTable, nfMessage, type RuleHandle } from "./changes.ts";
-import { be64, commentIn, type TableFamily } from "./wire.ts";
+import { inTable, nfMessage, type RuleHandle, type Table } from "./changes.ts";
+import { be64, commentIn } from "./wire.ts";
 
 const NFT_MSG_GETTABLE = nfMessage(1);
 const NFT_MSG_GETCHAIN = nfMessage(4);
@@ -51,18 +51,18 @@ export function generation(): number {
   return opened(answer!.body, 4)[1].be32(1)!;
 }
 
-/** nf_tables of one family, in this process's network namespace or in another. */
+/** A table, in this process's network namespace or in another. */
 export class Rules {
-  constructor(readonly family: TableFamily, private readonly netns?: string) {}
+  constructor(readonly table: Table, private readonly netns?: string) {}
 
-  /** Whether a table exists. @throws {SystemError} */
-  hasTable(table: string): boolean {
-    return this.#ask(NFT_MSG_GETTABLE, table, [], `look for ${table}`) !== undefined;
+  /** Whether there is such a table. @throws {SystemError} */
+  isThere(): boolean {
+    return this.#ask(NFT_MSG_GETTABLE, [], `look for ${this.table.name}`) !== undefined;
   }
 
   /** Whether a chain exists. @throws {SystemError} */
-  hasChain(table: string, chain: string): boolean {
-    return this.chain(table, chain) !== undefined;
+  hasChain(chain: string): boolean {
+    return this.chain(chain) !== undefined;
   }
 
   /**
@@ -71,16 +71,16 @@ export class Rules {
    *
    * @throws {SystemError}
    */
-  chain(table: string, chain: string): { policy?: "ACCEPT" | "DROP" } | undefined {
+  chain(chain: string): { policy?: "ACCEPT" | "DROP" } | undefined {
     const name = attribute(NFTA_CHAIN_NAME, cString(chain));
-    const found = this.#ask(NFT_MSG_GETCHAIN, table, [name], `look for the chain ${chain}`);
+    const found = this.#ask(NFT_MSG_GETCHAIN, [name], `look for the chain ${chain}`);
     const policy = found?.be32(NFTA_CHAIN_POLICY);
     return found && (policy === undefined ? {} : { policy: policy === 0 ? "DROP" : "ACCEPT" });
   }
 
   /** How many rules a chain has. @throws {SystemError} */
-  count(table: string, chain: string): number {
-    return this.#dump(table, chain, () => true).length;
+  count(chain: string): number {
+    return this.#dump(chain, () => true).length;
   }
 
   /**
@@ -90,50 +90,46 @@ export class Rules {
    * @throws {SystemError}
    */
   list<T>(
-    table: string,
     chain: string,
     take: (rule: ListedRule) => T | undefined,
     marks?: readonly Uint8Array[],
   ): T[] {
-    return this.#dump(table, chain, (rule) => take(listedRule(table, chain, rule)), marks);
+    return this.#dump(chain, (rule) => take(listedRule(chain, rule)), marks);
   }
 
   /** The handles of the rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
-  withComment(table: string, chain: string, comment: string): RuleHandle[] {
-    return this.list(table, chain, (listed) => {
+  withComment(chain: string, comment: string): RuleHandle[] {
+    return this.list(chain, (listed) => {
       const { handle } = listed;
-      return listed.comment === comment ? { table, chain, handle } : undefined;
+      return listed.comment === comment ? { chain, handle } : undefined;
     }, [cString(comment)]);
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
-  hasComment({ table, chain, handle }: RuleHandle, comment: string): boolean {
+  hasComment({ chain, handle }: RuleHandle, comment: string): boolean {
     const parts = [
       attribute(NFTA_RULE_CHAIN, cString(chain)),
       attribute(NFTA_RULE_HANDLE, be64(BigInt(handle))),
     ];
-    const answer = this.#ask(NFT_MSG_GETRULE, table, parts, `read rule ${handle} of ${chain}`);
-    return answer !== undefined && listedRule(table, chain, answer).comment === comment;
+    const answer = this.#ask(NFT_MSG_GETRULE, parts, `read rule ${handle} of ${chain}`);
+    return answer !== undefined && listedRule(chain, answer).comment === comment;
   }
 
-  #ask(type: number, name: string, more: Uint8Array[], what: string): Attributes | undefined {
-    const parts = [...inTable({ family: this.family, name }), ...more];
+  #ask(type: number, more: Uint8Array[], what: string): Attributes | undefined {
+    const parts = [...inTable(this.table), ...more];
     const [answer] = this.#with((socket) => socket.request(type, 0, parts, what)) ?? [];
     return answer && opened(answer.body, 4)[1];
   }
 
   #dump<T>(
-    table: string,
     chain: string,
     take: (rule: Attributes) => T | undefined,
     marks?: readonly Uint8Array[],
   ): T[] {
-    const name = attribute(NFTA_RULE_CHAIN, cString(chain));
-    const parts = [...inTable({ family: this.family, name: table }), name];
-    const each = ({ body }: Message) =>
-      marks && !marks.some((mark) => contains(body, mark)) ? undefined : take(opened(body, 4)[1]);
+    const parts = [...inTable(this.table), attribute(NFTA_RULE_CHAIN, cString(chain))];
+    const each = ({ body }: Message) => take(opened(body, 4)[1]);
     const what = `list the rules of ${chain}`;
-    return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each)) ?? [];
+    return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each, marks)) ?? [];
   }
 
   /** Undefined for what is not there, which includes a kernel that has no such table yet. */
@@ -151,12 +147,11 @@ export class Rules {
  *
  * @throws {OperatorError} `kernel_answer`
  */
-export function listedRule(table: string, chain: string, rule: Attributes): ListedRule {
+export function listedRule(chain: string, rule: Attributes): ListedRule {
   const expressions = rule.bytes(NFTA_RULE_EXPRESSIONS) ?? new Uint8Array();
   const handle = rule.be64(NFTA_RULE_HANDLE);
   if (handle === undefined) throw malformed("a rule without a handle");
   return {
-    table,
     chain,
     handle: handle.toString(),
     expressions,
@@ -173,13 +168,4 @@ function commentOf(expressions: Uint8Array): string | undefined {
     if (match.text(1) === "comment") return match.text(3);
   }
   return undefined;
-}
-
-/** Whether `part` occurs in `bytes`: a quick look before a rule is taken apart. */
-function contains(bytes: Uint8Array, part: Uint8Array): boolean {
-  const [first] = part;
-  for (let at = bytes.indexOf(first!); at >= 0; at = bytes.indexOf(first!, at + 1)) {
-    if (part.every((byte, i) => bytes[at + i] === byte)) return true;
-  }
-  return false;
 }

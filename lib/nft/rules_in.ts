@@ -38,7 +38,7 @@ export function readRules(
   table: string,
   chain: string,
 ): RawRule[] {
-  return new Rules(family as TableFamily, netns).list(table, chain, (rule) => {
+  return new Rules({ family: family as TableFamily, name: table }, netns).list(chain, (rule) => {
     const bytes = rule.expressions.slice();
     const expressions = [...eachAttribute(bytes)].map(([, one]) => new Attributes(one));
     return {

@@ -6,9 +6,11 @@ import { namesIn } from "../base/exists.ts";
 import { ANY_ADDRESS, familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import { fileError, withFile } from "../base/file_error.ts";
+import { STATE_MODE } from "../firewall/records.ts";
+import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
-import { type MappingRecord, readKey } from "./record.ts";
-import { CLAIMS, removeFile, STATE_MODE } from "./state_dir.ts";
+import { type MappingRecord, records } from "./record.ts";
+import { CLAIMS } from "./state_dir.ts";
 
 /** A claim that stands in a mapping's way, and whose it is, unless its record is gone. */
 export interface Obstacle {
@@ -25,7 +27,7 @@ export function findObstacles(mapping: Mapping, claimant: Owner): Obstacle[] {
     .filter((name) => wanted.some((address) => overlap(address, name)))
     .map((name) => ({ claim: `${directory}/${name}`, key: readLink(`${directory}/${name}`) }))
     .filter(({ key }) => key !== undefined && key !== own)
-    .map(({ claim, key }) => ({ claim, holder: readKey(key!) }));
+    .map(({ claim, key }) => ({ claim, holder: records.readKey(key!) }));
 }
 
 /**
@@ -38,8 +40,7 @@ export function claim(mapping: Mapping, owner: Owner): void {
   withFile("make", directory, () => {
     Deno.mkdirSync(directory, { recursive: true, mode: STATE_MODE.directory });
   });
-  for (const address of claimedAddresses(mapping)) {
-    const path = `${directory}/${address}`;
+  for (const path of pathsOf(mapping)) {
     try {
       Deno.symlinkSync(keyOf(owner), path);
     } catch (error) {
@@ -56,13 +57,9 @@ export function claim(mapping: Mapping, owner: Owner): void {
 
 /** Gives a mapping's port back. What is not, or no longer, the owner's stays. */
 export function release(mapping: Mapping, owner: Owner): void {
-  const directory = claimDirectory(mapping);
-  for (const address of claimedAddresses(mapping)) {
-    const path = `${directory}/${address}`;
-    if (isHeldBy(path, owner)) removeClaim(path);
-  }
+  for (const path of pathsOf(mapping)) if (isHeldBy(path, owner)) removeClaim(path);
   // A release that was cut off may have left it empty.
-  removeIfEmpty(directory);
+  removeIfEmpty(claimDirectory(mapping));
 }
 
 /** Gives back the ports of a record that `kept` does not have. */
@@ -84,17 +81,15 @@ export function releaseAll(owner: Owner): void {
 }
 
 export function removeClaim(path: string): void {
-  removeFile(path);
+  removeCheckpoint(path);
   removeIfEmpty(path.slice(0, path.lastIndexOf("/")));
 }
 
 /** The ports of a record that are not all claimed by it. */
 export function unclaimed(record: MappingRecord): string[] {
-  return record.mappings.filter((mapping) =>
-    !claimedAddresses(mapping).every((address) =>
-      isHeldBy(`${claimDirectory(mapping)}/${address}`, record)
-    )
-  ).map(describeMapping);
+  return record.mappings
+    .filter((mapping) => !pathsOf(mapping).every((path) => isHeldBy(path, record)))
+    .map(describeMapping);
 }
 
 function removeIfEmpty(directory: string): void {
@@ -120,6 +115,10 @@ function readLink(path: string): string | undefined {
 
 function claimDirectory({ protocol, hostPort }: Mapping): string {
   return `${CLAIMS}/${protocol}-${hostPort}`;
+}
+
+function pathsOf(mapping: Mapping): string[] {
+  return claimedAddresses(mapping).map((address) => `${claimDirectory(mapping)}/${address}`);
 }
 
 /** The addresses of this host that a mapping is for, one for all of a family. */

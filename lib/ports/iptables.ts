@@ -2,15 +2,17 @@
 import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "../firewall/firewall.ts";
-import { type FirewallRule, type FoundRule, type Place, ruleLine } from "../firewall/rule.ts";
-import type { Kind } from "../firewall/tool.ts";
-import type { ChangeRules } from "../firewall/transaction.ts";
+import { type FirewallRule, foundAt, type FoundRule, ruleLine } from "../firewall/rule.ts";
+import { IptablesTool, type Kind } from "../firewall/tool.ts";
+import type { RuleSteps } from "../firewall/transaction.ts";
 import { completing, type FirewallView, rulesOf } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
+import { Rules } from "../nft/rules.ts";
+import { TABLE_FAMILY } from "../nft/wire.ts";
+import type { Backend, Removal, Traces } from "./backend.ts";
 import { LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
 import { commentOf, ledEndpoints, possibleComments } from "./mapping.ts";
-import type { MappingRecord } from "./record.ts";
+import { type MappingRecord, otherRecordsOf } from "./record.ts";
 
 const KINDS: readonly Kind[] = ["nf_tables", "legacy"];
 
@@ -18,34 +20,31 @@ export class Iptables implements Backend {
   /** @param path where to look for iptables first */
   constructor(private readonly path: string) {}
 
-  async install(
-    record: MappingRecord,
-    lock: FileLock,
-    change: ChangeRules,
-    firewall: Firewall,
-  ): Promise<Traces> {
+  async *install(record: MappingRecord, lock: FileLock, firewall: Firewall): RuleSteps<Traces> {
     const families = ledEndpoints(record).map(({ family }) => family);
-    await firewall.requireProgram(families);
+    // Rules of iptables are not written where it can't list them.
+    for (const family of families) await IptablesTool.require(family, this.path);
     const own = ownRules(record);
-    const ids = await change({
+    const ids = yield {
       families,
       plan: (view) => [...completing(view, structure(record)), ...own.map((add) => ({ add }))],
       what: `write the rules of container ${record.containerId}`,
       lock,
-    });
+    };
     const { handles, variants }: Required<Traces> = { handles: {}, variants: {} };
     for (const family of families) {
       const kind = variants[family] = firewall.kinds[family];
-      const known = own.map((rule, i) => ({ rule, handle: ids[ids.length - own.length + i] }))
-        .filter(({ rule }) => rule.family === family)
-        .flatMap(({ rule: { table, chain }, handle }) => handle ? [{ table, chain, handle }] : []);
+      const known = own.filter((rule) => rule.family === family).flatMap((rule) => {
+        const handle = ids.get(rule);
+        return handle ? [{ table: rule.table, chain: rule.chain, handle }] : [];
+      });
       if (known.length > 0) handles[family] = known;
       log.debug("rules were written", { container: record.containerId, family, kind });
     }
     return { handles, variants };
   }
 
-  async remove(attachment: Removal, others: OtherRecords, lock: FileLock): Promise<void> {
+  async remove(attachment: Removal, lock: FileLock): Promise<void> {
     const { variants, endpoints } = attachment;
     const every = new Set((await Firewall.every(this.path)).map(({ kinds }) => kinds[4]));
     for (const kind of KINDS) {
@@ -58,7 +57,7 @@ export class Iptables implements Backend {
       await Firewall.ofKind(kind, this.path).change({
         families,
         plan: (view) =>
-          families.flatMap((family) => removal(view, attachment, others, family))
+          families.flatMap((family) => removal(view, kind, attachment, family))
             .map((remove) => ({ remove })),
         what: `remove the rules of container ${attachment.containerId}`,
         lock,
@@ -86,8 +85,8 @@ export class Iptables implements Backend {
   }
 
   async ready(): Promise<void> {
+    await IptablesTool.require(4, this.path);
     const firewall = await Firewall.of(this.path);
-    await firewall.requireProgram([4]);
     (await firewall.look([4])).hasChain({ family: 4, table: "nat", chain: "PREROUTING" });
   }
 }
@@ -95,21 +94,22 @@ export class Iptables implements Backend {
 /** By the handles on record, if all still lead to the attachment's rules; else by the comment. */
 function removal(
   view: FirewallView,
+  kind: Kind,
   attachment: Removal,
-  others: OtherRecords,
   family: Family,
 ): FoundRule[] {
   const { containerId, handles } = attachment;
-  const recorded = (handles?.[family] ?? []).map(({ table, chain, handle }): FoundRule => ({
-    ...{ family, table: table as Place["table"], chain },
-    id: handle,
-    unknown: [],
-  }));
-  if (recorded.length > 0 && view.recall(recorded, commentOf(containerId))) return recorded;
+  const recorded = kind === "nf_tables" && handles?.[family] || [];
+  const areThere = recorded.length > 0 &&
+    recorded.every((one) =>
+      new Rules({ family: TABLE_FAMILY[family], name: one.table })
+        .hasComment(one, commentOf(containerId))
+    );
+  if (areThere) return recorded.map((one) => foundAt({ family, ...one }, one.handle));
   const found = [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );
-  const ofOthers = (found.length > 0 ? others() : []).flatMap(ownRules);
+  const ofOthers = (found.length > 0 ? otherRecordsOf(attachment) : []).flatMap(ownRules);
   const kept = new Set(
     view.find(ofOthers.filter((rule) => rule.family === family)).map(({ id }) => id),
   );

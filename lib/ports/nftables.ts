@@ -3,12 +3,12 @@
 import { messageOf, OperatorError } from "../base/error.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Firewall } from "../firewall/firewall.ts";
-import type { ChangeRules } from "../firewall/transaction.ts";
-import type { FileLock } from "../kernel/lock.ts";
+import type { RuleSteps } from "../firewall/transaction.ts";
+import type { Plan } from "../firewall/view.ts";
 import type { Change } from "../nft/batch.ts";
 import { addElements, deleteElements, readElements } from "../nft/sets.ts";
 import { generation, Rules } from "../nft/rules.ts";
-import type { Backend, OtherRecords, Removal, Traces } from "./backend.ts";
+import type { Backend, Removal, Traces } from "./backend.ts";
 import { commentOf, type PortAttachment } from "./mapping.ts";
 import {
   covers,
@@ -18,54 +18,52 @@ import {
   type PlacedElement,
 } from "./nftables_elements.ts";
 import { isTableComplete, NFT_TABLE, SETS, TABLE, tableChanges } from "../firewall/port_table.ts";
-import type { MappingRecord } from "./record.ts";
+import { type MappingRecord, otherRecordsOf } from "./record.ts";
 
 const ENOENT = 2;
 const EEXIST = 17;
 
 export class Nftables implements Backend {
-  async install(record: MappingRecord, _lock: FileLock, change: ChangeRules): Promise<Traces> {
+  async *install(record: MappingRecord): RuleSteps<Traces> {
     const own = ownElements(record);
-    await told(
-      change({
-        families: [],
-        plan: (_, refused) => {
-          const isKnown = refused?.errno === ENOENT || refused?.errno === EEXIST;
-          if (refused && !isKnown) throw refused;
-          // A set that somebody deleted; or elements of the container that have other values.
-          const stale = refused ? changesOf(staleElements(record, own), deleteElements) : [];
-          return [
-            ...refused || !isTableComplete() ? tableChanges() : [],
-            ...stale,
-            ...changesOf(own, addElements),
-            ...nearbyChanges(record),
-          ].map((nft) => ({ nft }));
-        },
-        what: `write the elements of container ${record.containerId}`,
-      }),
-    );
+    const plan: Plan = (_, refused) => {
+      const isKnown = refused?.errno === ENOENT || refused?.errno === EEXIST;
+      if (refused && !isKnown) throw refused;
+      // A set that somebody deleted; or elements of the container that have other values.
+      const stale = refused ? changesOf(staleElements(record, own), deleteElements) : [];
+      return [
+        ...refused || !isTableComplete() ? tableChanges() : [],
+        ...stale,
+        ...changesOf(own, addElements),
+        ...nearbyChanges(record),
+      ].map((nft) => ({ nft }));
+    };
+    try {
+      yield { families: [], plan, what: `write the elements of container ${record.containerId}` };
+    } catch (error) {
+      throw told(error);
+    }
     return {};
   }
 
   /** By the record; by the comment where that is lost, or what it tells of is not all there. */
-  async remove(attachment: Removal, others: OtherRecords): Promise<void> {
+  async remove(attachment: Removal): Promise<void> {
     const { endpoints, mappings, containerId } = attachment;
     const recorded = endpoints && mappings && ownElements(attachment as PortAttachment);
     const marked = () => {
-      const kept = new Set(others().flatMap(ownElements).map(nameOf));
+      const kept = new Set(otherRecordsOf(attachment).flatMap(ownElements).map(nameOf));
       return allElements().filter((element) =>
         element.comment === commentOf(containerId) && !kept.has(nameOf(element))
       );
     };
-    await told(
-      Firewall.ofKind("nf_tables", "").change({
-        families: [],
-        plan: (_, refused) =>
-          changesOf(refused || !recorded ? marked() : recorded, deleteElements)
-            .map((nft) => ({ nft })),
-        what: `delete the elements of container ${containerId}`,
-      }),
-    );
+    const plan: Plan = (_, refused) =>
+      changesOf(refused || !recorded ? marked() : recorded, deleteElements).map((nft) => ({ nft }));
+    const what = `delete the elements of container ${containerId}`;
+    try {
+      await Firewall.ofKind("nf_tables", "").change({ families: [], plan, what });
+    } catch (error) {
+      throw told(error);
+    }
   }
 
   async missing(records: readonly MappingRecord[]): Promise<string[][]> {
@@ -98,7 +96,7 @@ export class Nftables implements Backend {
 
 /** All elements of the table, with their comments. @throws {SystemError} */
 export function allElements(): PlacedElement[] {
-  if (!new Rules("inet").hasTable(TABLE)) return [];
+  if (!new Rules(NFT_TABLE).isThere()) return [];
   return [...SETS.keys()].flatMap(elementsOf);
 }
 
@@ -152,12 +150,8 @@ function changesOf(
   return [...bySet].flatMap(([name, part]) => make(NFT_TABLE, SETS.get(name)!, part));
 }
 
-async function told(change: Promise<unknown>): Promise<void> {
-  try {
-    await change;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    const message = `nftables rules could not be changed: ${error.message}`;
-    throw new OperatorError("nft_failed", message, { cause: error });
-  }
+function told(error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const message = `nftables rules could not be changed: ${error.message}`;
+  return new OperatorError("nft_failed", message, { cause: error });
 }

@@ -2,6 +2,8 @@
 import { namesIn } from "../base/exists.ts";
 import { dirname } from "@std/path";
 import { withFile } from "../base/file_error.ts";
+import { STATE_MODE } from "../firewall/records.ts";
+import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
@@ -9,7 +11,7 @@ import { setPort } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
-import { LOCALNET, removeFile, STATE_MODE } from "./state_dir.ts";
+import { LOCALNET } from "./state_dir.ts";
 
 const ENOENT = 2;
 
@@ -63,7 +65,7 @@ export function closeLocalnet(owner: Owner, kept?: string): void {
       // The interface is gone.
       if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
     }
-    removeFile(markOf(device, owner));
+    removeCheckpoint(markOf(device, owner));
   }
 }
 

@@ -10,17 +10,19 @@
  * A record is written before what it tells of (claims, rules, settings) and removed after it, so
  * wherever a process dies, the record knows all there may be.
  */
-import { namesIn } from "../base/exists.ts";
-import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
+import { basename } from "@std/path";
+import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../base/ip.ts";
+import type { Place } from "../firewall/rule.ts";
+import { Records, STATE_MODE } from "../firewall/records.ts";
 import type { Kind } from "../firewall/tool.ts";
-import { isObject, parseJson } from "../base/json.ts";
+import { isObject, type JsonObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import type { Viewpoint } from "../netlink/sight.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
-import { DAMAGED, ORPHANS, RECORDS, removeFile, STATE_MODE } from "./state_dir.ts";
+import { DAMAGED, ORPHANS, RECORDS } from "./state_dir.ts";
 
 /** An attachment's mappings with all that is needed to find what was made for them. */
 export interface MappingRecord extends PortAttachment {
@@ -38,7 +40,7 @@ export interface MappingRecord extends PortAttachment {
   /** The kind of iptables that its rules were written for, by which they are removed. */
   variants?: { [family in Family]?: Kind };
   /** Where nf_tables keeps the rules; absent where that is not known. */
-  handles?: { [family in Family]?: RuleHandle[] };
+  handles?: { [family in Family]?: (RuleHandle & Pick<Place, "table">)[] };
   /** Of a record that is reserved again: the installed one, which stands until the new one does. */
   earlier?: MappingRecord;
 }
@@ -54,59 +56,31 @@ export function installedOf(record: MappingRecord | undefined): MappingRecord | 
   return record.earlier ?? (isInstalled(record) ? record : undefined);
 }
 
-function recordFile(key: string): string {
-  return `${RECORDS}/${key}.json`;
-}
+/** Those of all attachments. */
+export const records = new Records<MappingRecord>(RECORDS, isWhole, moveAside);
 
-/** None where there is none, or where there was one that is damaged. */
-export function readRecord(owner: Owner): MappingRecord | undefined {
-  return readKey(keyOf(owner));
-}
-
-export function readKey(key: string): MappingRecord | undefined {
-  const text = readCheckpoint(recordFile(key));
-  if (text === undefined) return undefined;
-  try {
-    return decodeRecord(text, key);
-  } catch (error) {
-    moveAside(key, messageOf(error));
-    return undefined;
-  }
-}
-
-/** @throws {Error} if it is not the record of that key */
-export function decodeRecord(text: string, key: string): MappingRecord {
-  const value = parseJson(text);
-  if (isMappingRecord(value) && keyOf(value) === key) return value;
-  throw new Error("it is no record of port mappings");
-}
-
-function isMappingRecord(value: unknown): value is MappingRecord {
-  if (!isObject(value)) return false;
-  const { containerId, network, ifName, backend, chain, mappings, endpoints, netns, earlier } =
-    value;
-  const { maker, reserved } = value;
-  return [containerId, network, ifName, chain, netns].every((text) => typeof text === "string") &&
+function isWhole(record: JsonObject): boolean {
+  const { backend, chain, mappings, endpoints, netns, earlier, maker, reserved } = record;
+  return [chain, netns].every((text) => typeof text === "string") &&
     (maker === undefined || isObject(maker)) && typeof reserved === "number" &&
     BACKENDS.some((name) => name === backend) &&
     [mappings, endpoints].every((list) => Array.isArray(list) && list.every(isObject)) &&
-    (earlier === undefined || isMappingRecord(earlier));
+    (earlier === undefined || records.isRecord(earlier));
 }
 
 /**
  * A record that can't be read must not stop the others, nor its own container's DEL, which goes by
  * the comment of its rules.
  */
-function moveAside(key: string, reason: string): void {
-  const aside = `${DAMAGED}/${key}.json`;
+function moveAside(file: string, reason: string): void {
+  const aside = `${DAMAGED}/${basename(file)}`;
   try {
     // The next reservation looks in the kernel for the ports that nobody claims now.
-    removeFile(ORPHANS);
+    removeCheckpoint(ORPHANS);
     Deno.mkdirSync(DAMAGED, { recursive: true, mode: STATE_MODE.directory });
-    Deno.renameSync(recordFile(key), aside);
+    Deno.renameSync(file, aside);
     log.warning("a damaged record of port mappings was moved aside", { file: aside, reason });
   } catch (error) {
-    const file = recordFile(key);
     log.warning("a damaged record of port mappings is ignored, and could not be moved aside", {
       file,
       reason,
@@ -115,29 +89,10 @@ function moveAside(key: string, reason: string): void {
   }
 }
 
-/** @throws {OperatorError} `file` */
-export function writeRecord(record: MappingRecord): void {
-  writeCheckpoint(recordFile(keyOf(record)), JSON.stringify(record), STATE_MODE.file);
-}
-
-/** @throws {OperatorError} `file` */
-export function removeRecord(owner: Owner): void {
-  removeCheckpoint(recordFile(keyOf(owner)));
-}
-
-/** All records, in no order. */
-export function readRecords(): MappingRecord[] {
-  return namesIn(RECORDS).filter((name) => name.endsWith(".json") && !name.startsWith("."))
-    .flatMap((name) => readKey(name.slice(0, -".json".length)) ?? []);
-}
-
 /** The installed records of a container's other attachments. */
 export function otherRecordsOf(owner: Owner): MappingRecord[] {
   const own = keyOf(owner);
-  const prefix = `${owner.containerId}:`;
-  return namesIn(RECORDS)
-    .filter((name) => name.startsWith(prefix.slice(0, 100)) && name.endsWith(".json"))
-    .flatMap((name) => readKey(name.slice(0, -".json".length)) ?? [])
+  return records.list(`${owner.containerId}:`.slice(0, 100))
     .filter((record) => record.containerId === owner.containerId && keyOf(record) !== own)
     .flatMap((record) => [record, ...(record.earlier ? [record.earlier] : [])])
     .filter(isInstalled);

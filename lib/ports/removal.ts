@@ -8,10 +8,9 @@ import { backendOf } from "./backends.ts";
 import { release, releaseAll } from "./claims.ts";
 import { forgetFlows } from "./flows.ts";
 import { lockAttachment, lockChanges } from "./locks.ts";
-import type { BackendName, Owner, Placement } from "./mapping.ts";
+import type { Owner, Placement } from "./mapping.ts";
 import { closeLocalnet } from "./reach.ts";
-import { type MappingRecord, otherRecordsOf, readRecord, removeRecord } from "./record.ts";
-import { ownPath } from "./state_dir.ts";
+import { type MappingRecord, records } from "./record.ts";
 
 /** Where the rules of an attachment may be whose record is lost. */
 export type Whereabouts = Pick<Placement, "chain" | "backend">;
@@ -25,15 +24,15 @@ export type Whereabouts = Pick<Placement, "chain" | "backend">;
  */
 export async function remove(owner: Owner, path: string, where?: Whereabouts): Promise<void> {
   using lock = await lockChanges();
-  const record = readRecord(owner);
+  const record = records.read(owner);
   if (record) return await removeRecorded(record, path, lock);
   evenOnAFullDisk(() => {
     closeLocalnet(owner);
     releaseAll(owner);
-    removeRecord(owner); // of which a write that was cut off may have left a part
+    records.remove(owner); // of which a write that was cut off may have left a part
   }, "its claims of host ports");
   if (!where) return;
-  await removeRules({ ...owner, chain: where.chain }, where.backend, path, lock);
+  await removeRules({ ...owner, chain: where.chain, backend: where.backend }, path, lock);
 }
 
 /** As {@link remove}, for a caller that holds the changes lock. */
@@ -43,26 +42,24 @@ export async function removeRecorded(
   lock: FileLock,
 ): Promise<void> {
   const { earlier } = record;
-  if (earlier) await removeRules(earlier, earlier.backend, path, lock);
-  await removeRules(record, record.backend, path, lock);
+  if (earlier) await removeRules(earlier, path, lock);
+  await removeRules(record, path, lock);
   evenOnAFullDisk(() => {
     for (const { mappings } of [record, ...(earlier ? [earlier] : [])]) {
       for (const mapping of mappings) release(mapping, record);
     }
     closeLocalnet(record);
-    removeRecord(record);
+    records.remove(record);
   }, "its record and its claims of host ports");
 }
 
 /** The rules alone, and the flows that go by them. */
 export async function removeRules(
   attachment: Removal,
-  name: BackendName,
   path: string,
   lock: FileLock,
 ): Promise<void> {
-  const backend = await backendOf(name, path);
-  await backend.remove(attachment, () => otherRecordsOf(attachment), lock);
+  await (await backendOf(attachment.backend, path)).remove(attachment, lock);
   forgetFlows(attachment);
 }
 
@@ -94,10 +91,10 @@ function evenOnAFullDisk(work: () => void, what: string): void {
  */
 export async function removeOwner(
   owner: Owner,
+  path: string,
   wanted: (record: MappingRecord) => boolean = () => true,
-  path: string = ownPath(),
 ): Promise<void> {
   using _ = await lockAttachment(owner, { forRemoval: true });
-  const record = readRecord(owner);
+  const record = records.read(owner);
   if (record && wanted(record)) await remove(owner, path);
 }

@@ -11,11 +11,7 @@ import { inodeOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
 import type { Firewall } from "../firewall/firewall.ts";
-import {
-  type ChangeRules,
-  changeRules,
-  type FirewallTransaction,
-} from "../firewall/transaction.ts";
+import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
@@ -28,14 +24,7 @@ import { goesOn, namespaceFate } from "./liveness.ts";
 import { lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseStrangers } from "./strangers.ts";
-import {
-  installedOf,
-  isInstalled,
-  type MappingRecord,
-  readRecord,
-  removeRecord,
-  writeRecord,
-} from "./record.ts";
+import { installedOf, isInstalled, type MappingRecord, records } from "./record.ts";
 import { removeRecorded, removeRules } from "./removal.ts";
 
 /** What is asked for: an attachment that has no address yet. */
@@ -93,12 +82,8 @@ export class Ports implements AsyncDisposable {
     endpoints: readonly Endpoint[],
     transaction: FirewallTransaction | undefined,
   ): Promise<void> {
-    await changeRules(
-      transaction,
-      this.path,
-      "ports",
-      (change, firewall) => this.#install(endpoints, change, firewall),
-    );
+    const install = (firewall: Firewall) => this.#install(endpoints, firewall);
+    await changeRules(transaction, this.path, "ports", install);
   }
 
   /** Leaves the reservation to who commits the transaction, and undoes what fails. */
@@ -106,13 +91,9 @@ export class Ports implements AsyncDisposable {
     this.#committed = true;
   }
 
-  async #install(
-    endpoints: readonly Endpoint[],
-    change: ChangeRules,
-    firewall: Firewall,
-  ): Promise<void> {
+  async *#install(endpoints: readonly Endpoint[], firewall: Firewall): RuleSteps {
     using lock = await lockChanges();
-    const record = readRecord(this.request);
+    const record = records.read(this.request);
     if (!record) {
       throw new OperatorError(
         "not_reserved",
@@ -122,10 +103,10 @@ export class Ports implements AsyncDisposable {
     const { earlier, ...reserved } = record;
     try {
       if (earlier) {
-        await removeRules(earlier, earlier.backend, this.path, lock);
+        await removeRules(earlier, this.path, lock);
         releaseOthers(earlier, record.mappings);
       }
-      await put({ ...reserved, endpoints }, this.path, lock, change, firewall);
+      yield* put({ ...reserved, endpoints }, this.path, lock, firewall);
       this.#committed = true;
     } catch (error) {
       await this.#removeAll(lock);
@@ -138,7 +119,7 @@ export class Ports implements AsyncDisposable {
     if (this.#committed) return;
     try {
       using _ = await lockChanges();
-      const record = readRecord(this.request);
+      const record = records.read(this.request);
       if (record && !isInstalled(record)) takeBack(record);
     } catch (error) {
       this.notes.push(`the reservation of host ports could not be undone: ${reasonOf(error)}`);
@@ -148,7 +129,7 @@ export class Ports implements AsyncDisposable {
   /** Half of the rules may stand, and those of an earlier ADD are gone already. */
   async #removeAll(lock: FileLock): Promise<void> {
     try {
-      const record = readRecord(this.request);
+      const record = records.read(this.request);
       if (record) await removeRecorded(record, this.path, lock);
       this.#committed = true;
     } catch (error) {
@@ -171,7 +152,7 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
     }
   }
   await refuseStrangers(request, path);
-  const earlier = installedOf(readRecord(request));
+  const earlier = installedOf(records.read(request));
   const record = {
     ...request,
     netnsInode: inodeOf(request.netns),
@@ -180,7 +161,7 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
     endpoints: [],
     ...earlier ? { earlier } : {},
   };
-  writeRecord(record);
+  records.write(record);
   try {
     for (const mapping of request.mappings) claim(mapping, request);
   } catch (error) {
@@ -194,8 +175,8 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
 function takeBack(record: MappingRecord): void {
   const { earlier } = record;
   releaseOthers(record, earlier?.mappings ?? []);
-  if (earlier) writeRecord(earlier);
-  else removeRecord(record);
+  if (earlier) records.write(earlier);
+  else records.remove(record);
 }
 
 /**
@@ -256,20 +237,19 @@ function portTaken(mapping: Mapping, holder: MappingRecord): OperatorError {
  *
  * @throws {OperatorError}
  */
-export async function put(
+export async function* put(
   record: MappingRecord,
   path: string,
   lock: FileLock,
-  change: ChangeRules,
   firewall: Firewall,
-): Promise<void> {
+): RuleSteps {
   const { handles: _, variants: __, ...rest } = record;
   const bare = { ...rest, wire: hostEndOf(record)?.index ?? rest.wire };
-  writeRecord(bare);
+  records.write(bare);
   // Fails where no route leads to the container, and then no table is made either.
   const device = record.snat ? localnetOf(record) : undefined;
   const backend = await backendOf(record.backend, path);
-  writeRecord({ ...bare, ...await backend.install(record, lock, change, firewall) });
+  records.write({ ...bare, ...yield* backend.install(record, lock, firewall) });
   if (device !== undefined) openLocalnet(device, record);
   closeLocalnet(record, device);
   if (record.snat) openHairpin(record);

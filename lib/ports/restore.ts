@@ -1,5 +1,6 @@
 /** Mappings that lost something: what is missing, and putting it back. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
@@ -8,13 +9,13 @@ import { namespaceFate } from "./liveness.ts";
 import { type Fate, Sight } from "../netlink/sight.ts";
 import { lockChanges } from "./locks.ts";
 import type { BackendName, Owner } from "./mapping.ts";
-import { isInstalled, type MappingRecord, readRecord, readRecords } from "./record.ts";
+import { isInstalled, type MappingRecord, records } from "./record.ts";
 import { removeRules } from "./removal.ts";
-import { ownPath, prepareState } from "./state_dir.ts";
+import { prepareState } from "./state_dir.ts";
 
 /** What of an attachment's rules and claims is not there. @throws {OperatorError} */
 export async function findMissing(owner: Owner, path: string): Promise<string[]> {
-  const record = readRecord(owner);
+  const record = records.read(owner);
   if (!record) return ["the record of the attachment"];
   const [missing] = await (await backendOf(record.backend, path)).missing([record]);
   return [
@@ -28,11 +29,11 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
  *
  * @throws {OperatorError} where the rules can't be read
  */
-export async function listMissing(path: string = ownPath()): Promise<Map<string, string[]>> {
+export async function listMissing(path: string): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
   const isAlive = isOfTheLiving();
-  const records = readRecords().filter((record) => isInstalled(record) && isAlive(record));
-  for (const [name, some] of Map.groupBy(records, ({ backend }) => backend)) {
+  const living = records.list().filter((record) => isInstalled(record) && isAlive(record));
+  for (const [name, some] of Map.groupBy(living, ({ backend }) => backend)) {
     const missing = await (await backendOf(name, path)).missing(some);
     for (const [i, { containerId }] of some.entries()) {
       const lost = [...found.get(containerId) ?? [], ...missing[i]!];
@@ -54,20 +55,20 @@ function isOfTheLiving(sight = new Sight()): (record: MappingRecord) => boolean 
 
 /** The attachments that have mappings, with whether their container's network still exists. */
 export function listOwners(sight = new Sight()): (MappingRecord & { fate: Fate })[] {
-  return readRecords().map((record) => ({ ...record, fate: namespaceFate(record, sight) }));
+  return records.list().map((record) => ({ ...record, fate: namespaceFate(record, sight) }));
 }
 
 /**
  * Puts back the rules of live attachments that somebody flushed.
  *
+ * @param path where to look for the programs that change rules
  * @param wanted which attachments are looked at; all whose network namespace exists, if absent
- * @param path where to look for the programs that change rules; this process's PATH if absent
  * @returns those whose rules were made anew
  * @throws {OperatorError} `not_restored`, when all that could be are
  */
 export async function restoreMissing(
+  path: string,
   wanted: (record: MappingRecord) => boolean = isOfTheLiving(),
-  path: string = ownPath(),
 ): Promise<Owner[]> {
   prepareState();
   using lock = await lockChanges();
@@ -82,21 +83,17 @@ export async function restoreMissing(
       for (const { containerId } of some) failures.push(`${containerId}: ${messageOf(error)}`);
     }
   };
-  const records = readRecords().filter((record) => isInstalled(record) && wanted(record));
-  for (const [name, some] of Map.groupBy(records, ({ backend }) => backend)) {
+  const asked = records.list().filter((record) => isInstalled(record) && wanted(record));
+  for (const [name, some] of Map.groupBy(asked, ({ backend }) => backend)) {
     await trying(some, async () => {
       const missing = await (await backendOf(name, path)).missing(some);
       for (const [i, record] of some.entries()) {
         await trying([record], async () => {
           for (const mapping of record.mappings) claim(mapping, record);
           if (missing[i]!.length === 0) return;
-          await removeRules(record, name, path, lock);
-          await changeRules(
-            undefined,
-            path,
-            "ports",
-            (change, firewall) => put(record, path, lock, change, firewall),
-          );
+          await removeRules(record, path, lock);
+          const work = (firewall: Firewall) => put(record, path, lock, firewall);
+          await changeRules(undefined, path, "ports", work);
           restored.push(record);
         });
       }

@@ -1,8 +1,7 @@
 /** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
-import { variable } from "../base/environment.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
-import { fileError } from "../base/file_error.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { STATE_MODE } from "../firewall/records.ts";
 
 export const STATE_DIR = "/run/mesos-cni/port-mapper";
 export const RECORDS = `${STATE_DIR}/attachments`;
@@ -14,9 +13,6 @@ export const LOCKS = `${STATE_DIR}/locks`;
 export const ORPHANS = `${STATE_DIR}/orphans.json`;
 /** Records that could not be read. */
 export const DAMAGED = `${STATE_DIR}/damaged`;
-
-/** Only root's: labels and ids of others' containers are in it. */
-export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
 
 /** Makes the directories. @throws {OperatorError} `no_state` */
 export function prepareState(): void {
@@ -31,18 +27,4 @@ export function prepareState(): void {
       { cause: error },
     );
   }
-}
-
-/** Removes a file, if it is there. @throws {OperatorError} `file` */
-export function removeFile(file: string): void {
-  try {
-    Deno.removeSync(file);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw fileError(error, "remove", file);
-  }
-}
-
-/** PATH of this process, for calls that come from no runtime. */
-export function ownPath(): string {
-  return variable("PATH") ?? "";
 }

@@ -10,10 +10,11 @@ import { isObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
 import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
 import { commentOf, names } from "../firewall/owner.ts";
+import { STATE_MODE } from "../firewall/records.ts";
 import { claimedAddresses, overlap } from "./claims.ts";
 import { describeMapping, type Endpoint, type Mapping, type Owner } from "./mapping.ts";
-import { readRecords } from "./record.ts";
-import { ORPHANS, STATE_MODE } from "./state_dir.ts";
+import { records } from "./record.ts";
+import { ORPHANS } from "./state_dir.ts";
 
 /**
  * Refuses ports that a rule leads to another container which is not on record.
@@ -33,8 +34,8 @@ export async function refuseStrangers(
     orphans = await look(path);
     writeCheckpoint(ORPHANS, JSON.stringify(orphans), STATE_MODE.file);
   }
-  const ports = mappings.map(({ hostPort }) => hostPort);
-  const portmaps = (await ledPorts(path, { by: "portmap", ports })).filter(({ owner }) => owner);
+  const portmap = mappings.map(({ hostPort }) => hostPort);
+  const portmaps = (await ledPorts(path, { portmap })).filter(({ owner }) => owner);
   const port = [...orphans, ...portmaps].find(isInTheWay);
   if (!port) return;
   const { containerId: holder, network } = port.owner!;
@@ -73,7 +74,7 @@ function read(): LedPort[] | undefined {
 
 /** The port mapper's rules and elements, without those that a record explains. */
 async function look(path: string): Promise<LedPort[]> {
-  const recorded = new Set(readRecords().map(({ containerId }) => commentOf(containerId)));
+  const recorded = new Set(records.list().map(({ containerId }) => commentOf(containerId)));
   try {
     return (await ledPorts(path)).filter(({ owner, by }) =>
       owner && !by && !recorded.has(commentOf(owner.containerId))
@@ -92,8 +93,8 @@ export async function isLedByReference(
   endpoints: readonly Endpoint[],
   path: string,
 ): Promise<boolean> {
-  const ports = mappings.map(({ hostPort }) => hostPort);
-  const own = (await ledPorts(path, { by: "portmap", ports })).filter(({ owner }) =>
+  const portmap = mappings.map(({ hostPort }) => hostPort);
+  const own = (await ledPorts(path, { portmap })).filter(({ owner }) =>
     owner?.containerId === containerId && (owner.network ?? network) === network
   );
   return mappings.every((mapping) =>

@@ -25,8 +25,14 @@ export async function hasNatChain(chain: string, path: string): Promise<boolean>
 export async function removeUnusedChain(chain: string, path: string): Promise<boolean> {
   prepareState();
   using lock = await lockChanges();
-  const plan = (view: FirewallView) => removal(view, chain);
-  return await Firewall.changeEvery(path, { plan, what: `remove the chain ${chain}`, lock }) > 0;
+  let isThere = false;
+  const plan = (view: FirewallView) => {
+    const changes = removal(view, chain);
+    isThere ||= changes.length > 0;
+    return changes;
+  };
+  await Firewall.changeEvery(path, { plan, what: `remove the chain ${chain}`, lock });
+  return isThere;
 }
 
 function placesOf(view: FirewallView, chain: string) {

@@ -14,7 +14,7 @@ import {
   type Passage,
   PASSAGE_CHAIN,
   passageRules,
-  recordPassage,
+  passages,
   removePassage,
 } from "../../lib/firewall/passage.ts";
 import type { Place } from "../../lib/firewall/rule.ts";
@@ -61,14 +61,15 @@ async function letThrough(
   { path, firewall }: { path: string; firewall?: FirewallTransaction },
 ): Promise<void> {
   const { addresses, zone } = way;
-  await changeRules(firewall, path, "firewall", async (change) => {
-    recordPassage(way);
+  await changeRules(firewall, path, "firewall", async function* () {
+    const { admin: _, isolated: __, ...passage } = way;
+    passages.write(passage);
     try {
-      await change({
+      yield {
         families: familiesOf(addresses),
         plan: (view) => completing(view, wanted(way)),
         what: `let container ${way.containerId} through`,
-      });
+      };
       if (zone !== undefined) await changeSources("add", zone, addresses, path);
     } catch (error) {
       await removePassage(way, path);

@@ -113,9 +113,9 @@ async function collectGarbage(invocation: Invocation): Promise<undefined> {
   const { path } = invocation;
   for (const owner of listOwners()) {
     if (owner.network !== config.name || isValid(owner)) continue;
-    await removeOwner(owner, () => true, path);
+    await removeOwner(owner, path);
   }
-  await restoreMissing((owner) => owner.network === config.name && isValid(owner), path);
+  await restoreMissing(path, (owner) => owner.network === config.name && isValid(owner));
   if (delegateKnows(config, "1.1.0")) await runDelegate(invocation, config);
 }
 

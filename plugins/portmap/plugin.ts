@@ -74,7 +74,7 @@ async function del(call: Call): Promise<void> {
   const what = `remove the rules of portmap for ${owner.containerId}`;
   await removeAll([
     () => remove(owner, path),
-    async () => void await Firewall.changeEvery(path, { plan, what }),
+    () => Firewall.changeEvery(path, { plan, what }),
   ]);
 }
 

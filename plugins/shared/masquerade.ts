@@ -26,12 +26,10 @@ export async function addMasquerade(
 ): Promise<void> {
   const { firewall, path } = call.invocation;
   const plan = await (await wayOf(call)).addMasquerade(call, addresses);
-  const request = {
-    families: familiesOf(addresses),
-    plan,
-    what: `masquerade container ${call.containerId}`,
-  };
-  await changeRules(firewall, path, "masquerade", async (change) => void await change(request));
+  const what = `masquerade container ${call.containerId}`;
+  await changeRules(firewall, path, "masquerade", async function* () {
+    yield { families: familiesOf(addresses), plan, what };
+  });
 }
 
 /**

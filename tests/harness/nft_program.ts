@@ -1,7 +1,7 @@
 /** What the tests of lib/nft run inside a sandbox: a program, since namespaces are a process's. */
 import type { Family } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { applyBatch, NFNL_SUBSYS_NFTABLES } from "../../lib/nft/batch.ts";
+import { applyBatch } from "../../lib/nft/batch.ts";
 import { addTable, deleteRule, type Table } from "../../lib/nft/changes.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import {
@@ -131,7 +131,7 @@ export function SHAPES(family: Family): Shape[] {
     },
     {
       table: "filter",
-      chain: "INPUT",
+      chain: "FORWARD",
       rule: {
         states: { is: ["RELATED", "ESTABLISHED", "DNAT"], not: true },
         target: { verdict: "DROP" },
@@ -159,7 +159,7 @@ async function writeShapes(family: Family): Promise<unknown> {
     ],
     what: "write the rules",
   });
-  return ids.filter((id) => id !== undefined);
+  return [...ids.values()];
 }
 
 /** What is there, as this program understands it: tables, chains, rules in the words of iptables. */
@@ -197,7 +197,7 @@ async function many(count: number): Promise<string> {
   const change = (plan: () => FirewallChange[]) =>
     HOST.change({ families: [4], plan, what: "many rules" });
   const count4 = async () => (await HOST.look()).rules(place).length;
-  const ids = (await change(() => [{ addChain: place }, ...rules])).flatMap((id) => id ?? []);
+  const ids = [...(await change(() => [{ addChain: place }, ...rules])).values()];
   const before = await count4();
   await change(() => ids.map((id) => ({ remove: { ...place, id, unknown: [] } })));
   const after = await count4();
@@ -206,13 +206,13 @@ async function many(count: number): Promise<string> {
     value: ["10.0.0.1", 80],
     comment: "many",
   }));
-  applyBatch(NFNL_SUBSYS_NFTABLES, [
+  applyBatch([
     addTable(TABLE),
     addSet(TABLE, SET, 1),
     ...addElements(TABLE, SET, elements),
   ], "add elements");
   const there = readElements(TABLE, SET);
-  applyBatch(NFNL_SUBSYS_NFTABLES, deleteElements(TABLE, SET, there), "delete elements");
+  applyBatch(deleteElements(TABLE, SET, there), "delete elements");
   return `${ids.length} ${before} ${after} elements ${there.length} ${
     readElements(TABLE, SET).length
   }`;
@@ -229,10 +229,10 @@ function errors(): string {
   };
   const gone = Array.from(
     { length: 3000 },
-    (_, index) => deleteRule("ip", { table: "nat", chain: "none", handle: `${index}` }),
+    (_, index) => deleteRule({ family: "ip", name: "nat" }, { chain: "none", handle: `${index}` }),
   );
-  const fail = () => applyBatch(NFNL_SUBSYS_NFTABLES, gone, "delete what is not there");
-  const work = () => applyBatch(NFNL_SUBSYS_NFTABLES, [addTable(TABLE)], "add a table");
+  const fail = () => applyBatch(gone, "delete what is not there");
+  const work = () => applyBatch([addTable(TABLE)], "add a table");
   return [fail, work, fail, work].map(outcome).join(" ");
 }
 
@@ -245,5 +245,5 @@ if (import.meta.main) {
   if (what === "many") console.log(await many(Number(argument)));
   if (what === "errors") console.log(errors());
   // Reading the handles of what was listed needs the reader too.
-  if (what === "count") console.log(new Rules("ip").count("nat", argument!));
+  if (what === "count") console.log(new Rules({ family: "ip", name: "nat" }).count(argument!));
 }

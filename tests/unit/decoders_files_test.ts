@@ -24,7 +24,7 @@ import { type FirewallRule, ruleLine } from "../../lib/firewall/rule.ts";
 import { SavedView } from "../../lib/firewall/saved.ts";
 import { NETWORKS_ANNOTATION, parseState } from "../../lib/oci/bundle.ts";
 import { keyOf } from "../../lib/ports/mapping.ts";
-import { decodeRecord, installedOf, type MappingRecord } from "../../lib/ports/record.ts";
+import { installedOf, type MappingRecord, records } from "../../lib/ports/record.ts";
 import { damaged, forAll, readOrRefused } from "../harness/generated.ts";
 
 const REQUEST: Request = {
@@ -233,7 +233,7 @@ function membersOf(value: Json): [holder: Json, key: string][] {
 }
 
 Deno.test("any text is the record of a mapping, or none", () => {
-  assertEquals(decodeRecord(JSON.stringify(RECORD), KEY), RECORD);
+  assertEquals(records.decode(JSON.stringify(RECORD), KEY), RECORD);
   const text = fc.oneof(
     damaged(fc.constant(JSON.stringify(RECORD)), ['"earlier":', "null", "[]", "[1]", "{}"]),
     replaced(RECORD as unknown as JsonObject),
@@ -244,7 +244,7 @@ Deno.test("any text is the record of a mapping, or none", () => {
   forAll(text, (text) => {
     let record;
     try {
-      record = decodeRecord(text, KEY);
+      record = records.decode(text, KEY);
     } catch {
       return; // readKey() moves it aside, whatever is wrong with it
     }

@@ -97,7 +97,7 @@ const DECODERS: Readonly<
   }],
   "routing rules": [12, decodeRule, addSourceRule({ source: CIDR, table: 300, priority: 1 })],
   "rules of nf_tables": [4, ({ body }) => {
-    const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
+    const rule = listedRule("C", new Attributes(body.subarray(4)));
     return [rule, decodeFirewallRule(PLACE, rule)];
   }, { parts: [...RULE.parts, HANDLE] }],
   "sockets": [72, (message) => [decodeListener(message, 2, 0), decodeListener(message, 10, 0)]],
@@ -316,7 +316,7 @@ Deno.test("what we write is read as it was meant: elements, rules", () => {
       ]
     ) {
       const body = bodyOf({ parts: [...parts, HANDLE] });
-      const rule = listedRule("nat", "C", new Attributes(body.subarray(4)));
+      const rule = listedRule("C", new Attributes(body.subarray(4)));
       const { target } = decodeFirewallRule(PLACE, rule);
       assertEquals([rule.comment, rule.handle, target], [comment, "0", { jump: chain }]);
     }

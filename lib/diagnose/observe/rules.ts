@@ -3,6 +3,7 @@ import { addressBytes } from "../../base/ip.ts";
 import { inNetns, type Mechanism, type RuleRef } from "../../facts/cause.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { tokens } from "../../firewall/saved.ts";
+import { holds } from "../../kernel/memory.ts";
 import { type RawRule, readRules } from "../../nft/rules_in.ts";
 import { programOutput } from "./programs.ts";
 import type { RuleMet } from "./trace.ts";
@@ -180,11 +181,4 @@ export function actsOfWords(list: readonly string[]): RuleAct[] {
     ...isZone ? ["zone" as const] : ACTS[target ?? ""] ?? [],
     ...isRandom ? ["random" as const] : [],
   ];
-}
-
-function holds(bytes: Uint8Array, part: Uint8Array): boolean {
-  for (let i = 0; i + part.length <= bytes.length; i++) {
-    if (part.every((byte, k) => bytes[i + k] === byte)) return true;
-  }
-  return false;
 }

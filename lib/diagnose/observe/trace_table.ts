@@ -5,7 +5,7 @@
  */
 import { addressBytes } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { BatchSocket, NFNL_SUBSYS_NFTABLES } from "../../nft/batch.ts";
+import { BatchSocket } from "../../nft/batch.ts";
 import { addChain, addRule, addTable, type ChainHook, type Table } from "../../nft/changes.ts";
 import { compare, meta, payload, setTrace } from "../../nft/expressions.ts";
 import type { Tokens } from "../packets/filter.ts";
@@ -56,7 +56,7 @@ export class TraceTables implements Disposable {
     const table = { family, name: this.#name };
     const rules = rulesFor(family, traced);
     try {
-      this.#batches.apply(NFNL_SUBSYS_NFTABLES, [
+      this.#batches.apply([
         addTable(table, { isOwned: true }),
         ...hooks.flatMap((hook, i) => [
           addChain(table, `${hook.hook}${i}`, { type: "filter", priority: FIRST, ...hook }),

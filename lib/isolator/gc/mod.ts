@@ -18,10 +18,9 @@ import { findAddresses, type Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import { findLiving, type Living } from "./living.ts";
 import { ledPorts } from "../../firewall/led_ports.ts";
-import { listPassages } from "../../firewall/passage.ts";
-import { findMappings } from "./mappings.ts";
+import { passages } from "../../firewall/passage.ts";
 import { tracesOf } from "./networks.ts";
-import { findNamedRules, listNamedRules, listUnrecorded } from "./rules.ts";
+import { findMappings, findNamedRules, listNamedRules, listUnrecorded } from "./rules.ts";
 import { unlessRefused } from "../../base/unless.ts";
 
 export type { Garbage };
@@ -51,8 +50,8 @@ export async function findGarbage(
   const { addressStores, chains, bridges } = tracesOf(isolator);
   // What lives is found last: what a container makes that starts meanwhile is not on the lists.
   const mapped = await ledPorts(path, { also: chains });
-  const passages = listPassages();
-  const named = await listNamedRules(path, mapped, passages);
+  const { found: passed, unread } = passages.survey();
+  const named = await listNamedRules(path, mapped, passed, unread.length === 0);
   const stores = [...addressStores].map((store) => [store, leasedAddresses(store)] as const);
   const leases = stores.flatMap(([, leased]) => leased);
   // Whose plugin has ended by the time that it is looked for has the address on its interface.
@@ -69,14 +68,14 @@ export async function findGarbage(
   };
   return [
     ...containers,
-    ...part("mapping", "port mappings", () => findMappings(sight)),
+    ...part("mapping", "port mappings", () => findMappings(sight, path)),
     ...part(
       "rule",
       "port mappings' rules",
       () => findNamedRules(listUnrecorded(mapped, path), living, holders, links),
     ),
     ...findNamedRules(named, living, holders, links),
-    ...passages.unread.map((error) => unseen("rule", "a record of the firewall plugin", error)),
+    ...unread.map((error) => unseen("rule", "a record of the firewall plugin", error)),
     ...stores.flatMap(([store, leased]) =>
       part("address", store, () => findAddresses(store, leased, living, holders))
     ),

@@ -4,11 +4,12 @@ import { listMasqueraded, removeAttached } from "../../firewall/attachment_chain
 import { Firewall } from "../../firewall/firewall.ts";
 import { listMacSpoofChecks } from "../../firewall/mac_spoof_check.ts";
 import { listTableMasquerades } from "../../firewall/masquerade_table.ts";
-import { type listPassages, passedAddresses, removePassage } from "../../firewall/passage.ts";
+import { type Passage, passedAddresses, removePassage } from "../../firewall/passage.ts";
 import type { LedPort } from "../../firewall/led_ports.ts";
 import { commentOf } from "../../firewall/owner.ts";
 import { ruleLine } from "../../firewall/rule.ts";
-import { listOwners, remove } from "../../ports/mod.ts";
+import type { Sight } from "../../netlink/sight.ts";
+import { listOwners, namespaceFate, remove, removeOwner } from "../../ports/mod.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
@@ -35,10 +36,11 @@ export interface NamedRules {
 export async function listNamedRules(
   path: string,
   ports: readonly LedPort[],
-  { passages, unread }: ReturnType<typeof listPassages>,
+  passed: readonly Passage[],
+  isAllRead: boolean,
 ): Promise<NamedRules[]> {
-  const recorded = new Set(passages.flatMap(({ addresses }) => addresses));
-  const found = passages.map((passage): NamedRules => ({
+  const recorded = new Set(passed.flatMap(({ addresses }) => addresses));
+  const found = passed.map((passage): NamedRules => ({
     containerId: passage.containerId,
     addresses: new Set(passage.addresses),
     what: `what lets container ${passage.containerId} on ${passage.network} through the filter`,
@@ -47,34 +49,44 @@ export async function listNamedRules(
   for (const firewall of await Firewall.every(path)) {
     const view = await firewall.look();
     const kind = firewall.kinds[4] === "legacy" ? "iptables-legacy" : "iptables";
-    for (const attached of listMasqueraded(view)) {
-      const { containerId, network, addresses } = attached;
-      found.push({
-        ...{ containerId, addresses },
-        what: `rules of container ${containerId} on ${network} in the nat table of ${kind}`,
+    found.push(
+      ...listMasqueraded(view).map((attached): NamedRules => ({
+        containerId: attached.containerId,
+        addresses: attached.addresses,
+        what:
+          `rules of container ${attached.containerId} on ${attached.network} in the nat table of ` +
+          kind,
         remove: () => removeAttachedRules(attached, path),
-      });
-    }
-    for (const [address, rules] of passedAddresses(view)) {
-      // A record that can't be read may name it.
-      if (unread.length > 0 || recorded.has(address)) continue;
-      found.push({
-        addresses: new Set([address]),
-        what: `what lets ${address} through the filter of ${kind}`,
-        remove: () =>
-          firewall.change({
-            families: FAMILIES,
-            plan: (now) =>
-              (passedAddresses(now).get(address) ?? [])
-                .filter(({ id }) => rules.some((rule) => rule.id === id))
-                .map((remove) => ({ remove })),
-            what: `let ${address} through no more`,
-          }),
-      });
-    }
-    if (kind === "iptables") found.push(...listTableMasquerades(firewall), ...spoofChecks());
+      })),
+      ...[...passedAddresses(view)].filter(([address]) => isAllRead && !recorded.has(address))
+        .map(([address, rules]): NamedRules => ({
+          addresses: new Set([address]),
+          what: `what lets ${address} through the filter of ${kind}`,
+          remove: () =>
+            firewall.change({
+              families: FAMILIES,
+              plan: (now) =>
+                (passedAddresses(now).get(address) ?? [])
+                  .filter(({ id }) => rules.some((rule) => rule.id === id))
+                  .map((remove) => ({ remove })),
+              what: `let ${address} through no more`,
+            }),
+        })),
+      ...kind === "iptables" ? [...listTableMasquerades(firewall), ...listMacSpoofChecks()] : [],
+    );
   }
   return [...found, ...portmaps(ports, path)];
+}
+
+/** Reservations and rules on record of attachments whose network namespace no longer exists. */
+export function findMappings(sight: Sight, path: string): Garbage[] {
+  return listOwners(sight).filter(({ fate }) => fate === "gone").map((owner) => ({
+    kind: "mapping",
+    what: `ports of container ${owner.containerId} (${owner.ifName} on ${owner.network})`,
+    why: `its network namespace ${owner.netns} is gone`,
+    // The same container may have come back since.
+    remove: () => removeOwner(owner, path, (record) => namespaceFate(record) === "gone"),
+  }));
 }
 
 /**
@@ -107,16 +119,6 @@ function portmaps(ports: readonly LedPort[], path: string): NamedRules[] {
       remove: () => removeAttachedRules({ network, containerId }, path),
     };
   });
-}
-
-/** `macspoofchk` of either program. */
-function spoofChecks(): NamedRules[] {
-  return listMacSpoofChecks().map(({ device, comment, remove }) => ({
-    addresses: new Set(),
-    device,
-    what: `the rules ${comment} in the table bridge nat`,
-    remove,
-  }));
 }
 
 /**

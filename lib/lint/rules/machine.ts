@@ -6,10 +6,9 @@ import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
 import type { PluginsDir } from "../plugins_dir.ts";
 import type { Found, Rule } from "../rule.ts";
+import { LEAST_VERSION } from "../../firewall/tool.ts";
 import { field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
-
-const OLDEST_IPTABLES = "1.8";
 
 /** Sockets and files that a plugin's daemon leaves, with the daemon's name. */
 const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> = {
@@ -150,8 +149,7 @@ export const MACHINE: readonly Rule[] = [
     why:
       "ipMasq, portmap, firewall and the port mapper write the rules of iptables. The plugins of " +
       "mesos-cni take nftables where there is none, unless the config names iptables; others fail. " +
-      `The port mapper needs ${OLDEST_IPTABLES} for its -w option, which waits for others that ` +
-      "change rules.",
+      `The oldest iptables that the port mapper is run with is ${LEAST_VERSION}.`,
     bad: portMapper(),
     needs: "--probe, on a machine without iptables",
     good: portMapper(),
@@ -168,11 +166,11 @@ export const MACHINE: readonly Rule[] = [
             ? 'install iptables, or write "backend": "nftables"'
             : "install iptables",
         };
-      } else if (plugin.type === PORT_MAPPER && isOlder(version, OLDEST_IPTABLES)) {
+      } else if (plugin.type === PORT_MAPPER && isOlder(version, LEAST_VERSION)) {
         yield {
           at,
           message:
-            `this machine has iptables ${version}, and the port mapper needs ${OLDEST_IPTABLES}`,
+            `this machine has iptables ${version}, and the port mapper needs ${LEAST_VERSION}`,
           help: "update iptables",
         };
       }

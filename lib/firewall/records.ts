@@ -1,0 +1,94 @@
+/** Records of attachments, a file for each, `KEY.json`: what was made for them, written down before. */
+import { messageOf, OperatorError } from "../base/error.ts";
+import { namesIn } from "../base/exists.ts";
+import { isObject, type JsonObject, parseJson } from "../base/json.ts";
+import {
+  makeDirectory,
+  readCheckpoint,
+  removeCheckpoint,
+  writeCheckpoint,
+} from "../kernel/atomic_file.ts";
+import { keyOf, type Owner } from "./owner.ts";
+
+/** Only root's: labels and ids of others' containers are in it. */
+export const STATE_MODE = { directory: 0o700, file: 0o600 } as const;
+
+export class Records<T extends Owner> {
+  /**
+   * @param isWhole whether an owner's record has what there is besides
+   * @param onDamage gets the file of one that is none, which is nobody's
+   */
+  constructor(
+    private readonly directory: string,
+    private readonly isWhole: (record: JsonObject) => boolean,
+    private readonly onDamage: (file: string, reason: string) => void,
+  ) {}
+
+  /** None where there is none, or where there was one that is damaged. @throws {OperatorError} `file` */
+  read(owner: Owner): T | undefined {
+    return this.readKey(keyOf(owner));
+  }
+
+  readKey(key: string): T | undefined {
+    const file = this.#fileOf(key);
+    const text = readCheckpoint(file);
+    if (text === undefined) return undefined;
+    try {
+      return this.decode(text, key);
+    } catch (error) {
+      this.onDamage(file, messageOf(error));
+      return undefined;
+    }
+  }
+
+  /** @throws {Error} if it is not the record of that key */
+  decode(text: string, key: string): T {
+    const value = parseJson(text);
+    if (this.isRecord(value) && keyOf(value) === key) return value;
+    throw new Error("it is no record of an attachment");
+  }
+
+  isRecord(value: unknown): value is T {
+    return isObject(value) && this.isWhole(value) &&
+      [value.containerId, value.network, value.ifName].every((one) => typeof one === "string");
+  }
+
+  /** Those whose key begins with a text, in no order. @throws {OperatorError} `file` */
+  list(prefix = ""): T[] {
+    const { found, unread: [error] } = this.survey(prefix);
+    if (error) throw error;
+    return found;
+  }
+
+  /** The same, and why others can't be read, whose owners are therefore not known. */
+  survey(prefix = ""): { found: T[]; unread: OperatorError[] } {
+    const unread: OperatorError[] = [];
+    const found = namesIn(this.directory)
+      .filter((name) => name.startsWith(prefix) && name.endsWith(".json") && !name.startsWith("."))
+      .flatMap((name) => {
+        try {
+          return this.readKey(name.slice(0, -".json".length)) ?? [];
+        } catch (error) {
+          if (!(error instanceof OperatorError)) throw error;
+          unread.push(error);
+          return [];
+        }
+      });
+    return { found, unread };
+  }
+
+  /** @throws {OperatorError} `file` */
+  write(record: T): void {
+    makeDirectory(this.directory, STATE_MODE.directory);
+    writeCheckpoint(this.#fileOf(keyOf(record)), JSON.stringify(record), STATE_MODE.file);
+  }
+
+  /** @throws {OperatorError} `file` */
+  remove(owner: Owner): void {
+    removeCheckpoint(this.#fileOf(keyOf(owner)));
+  }
+
+  #fileOf(key: string): string {
+    return `${this.directory}/${key}.json`;
+  }
+}
