@@ -75,7 +75,7 @@ const EMPTY = "an empty compiled program";
 
 /** What the runtime alone takes for each of both. */
 async function emptyProgram(): Promise<Peer> {
-  const program = await compileEmpty("/run");
+  const program = await compileEmpty();
   const start = async () => void await runProgram(program);
   return { name: EMPTY, attach: start, detach: start };
 }

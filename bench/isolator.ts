@@ -206,7 +206,7 @@ class Served {
   }
 
   async detach(batch: readonly number[]): Promise<{ ms: number[]; all: number }> {
-    for (const i of batch) Deno.kill(this.#pids.get(i)!, "SIGKILL");
+    await Promise.all(batch.map((i) => this.containerizer.end(this.#pids.get(i)!)));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const { each, all } = await timedEach(batch, (i) => this.#post(i, "cleanup"));
     return { ms: each, all };

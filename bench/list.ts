@@ -23,7 +23,7 @@ const EMPTY = "an empty compiled program";
 export async function run([rounds]: string[]): Promise<void> {
   await runProgram("sh", ["-ec", "ip link set lo up; mkdir -p /run/netns; ip netns add bench"]);
   await layPlugins();
-  const empty = await compileEmpty("/run");
+  const empty = await compileEmpty();
   const timings: Record<string, Timing> = await timeByTurns({
     [EMPTY]: () => runProgram(empty),
     ...calls("Go's", GO_PLUGINS),

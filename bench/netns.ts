@@ -15,7 +15,7 @@ const LIST_LIMIT_MS = 1000;
 
 export async function run(): Promise<void> {
   await using agent = await Sandbox.create();
-  const empty = await compileEmpty(agent.dir);
+  const empty = await compileEmpty();
   const pids = await makeContainers(agent, LIST_CONTAINERS);
   try {
     const inside = (...args: string[]) => {

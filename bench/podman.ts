@@ -78,7 +78,7 @@ const FLOOR = "Go's plugins by launchers, each after an empty start of our runti
 
 /** VERSION as ours say it; for all else the runtime starts and ends, and then Go's plugin does the work. */
 async function layBehindEmpty(host: RuntimeHost): Promise<void> {
-  const empty = await compileEmpty(host.agent.dir);
+  const empty = await compileEmpty();
   // Its bridge calls it; ours has it within.
   await host.agent.ok(["ln", "-s", `${CNI_PLUGINS}/host-local`, `${host.dir}/behind`]);
   for (const type of ["bridge", "portmap", "firewall", "tuning"]) {

@@ -1,5 +1,5 @@
 /** How much later than an empty compiled program each mode starts; and what a launcher needs no start for. */
-import { basename, fromFileUrl } from "@std/path";
+import { basename, dirname, fromFileUrl } from "@std/path";
 import { launcherBytes, launcherOf } from "../lib/cni/launcher.ts";
 import { REGISTRY } from "../plugins/registry.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../tests/harness/binary.ts";
@@ -12,7 +12,7 @@ const PLUGIN_LIMIT = 2;
 export async function run(): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
   try {
-    const empty = await compileEmpty(dir);
+    const empty = await compileEmpty();
     const plugin = `${dir}/mesos-cni-port-mapper`;
     await Deno.symlink(MESOS_CNI, plugin);
     const launcher = `${dir}/bridge`;
@@ -66,8 +66,9 @@ function runtimes(): string[] {
     .filter((file) => /\/deno-[\d.]+$/.test(file)).sort();
 }
 
-/** An empty program, compiled as ours is but for its size. */
-export async function compileEmpty(dir: string): Promise<string> {
+/** An empty program, compiled as ours is but for its size, on the same file system. */
+export async function compileEmpty(): Promise<string> {
+  const dir = dirname(MESOS_CNI);
   await Deno.writeTextFile(`${dir}/empty.ts`, "export {};\n");
   await runProgram(Deno.execPath(), [
     "compile",

@@ -118,6 +118,9 @@ function checkNobodyElses(
   { pid }: Started,
   process: Handle,
 ): void {
+  // Where nothing but the loopback is, nobody has anything to lose: each container would cost a look.
+  using inside = unlessGone(id, pid, () => Netlink.open(`${process.path}/ns/net`));
+  if (inside.links().every(({ name }) => name === "lo")) return;
   const netns = networkOf(id, pid, process);
   const other = layout.listContainers().find((other) =>
     other !== id && findInode(layout.namespace(other)) === netns

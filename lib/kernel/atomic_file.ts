@@ -17,9 +17,11 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_WRONLY,
   open,
   openAt,
+  readAll,
   removeAt,
   write,
 } from "./files.ts";
@@ -194,10 +196,11 @@ const LONGEST = 16 << 20;
  */
 export function readCheckpoint(path: string): string | undefined {
   try {
-    if (Deno.statSync(path).size > LONGEST) {
-      throw new OperatorError("file", `can't read ${path}: it has more than ${LONGEST} bytes`);
-    }
-    return Deno.readTextFileSync(path);
+    // A pipe in its place is not waited for.
+    using file = open(path, O_NONBLOCK);
+    const text = readAll(file, path, LONGEST + 1);
+    if (text.length <= LONGEST) return text;
+    throw new OperatorError("file", `can't read ${path}: it has more than ${LONGEST} bytes`);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw fileError(error, "read", path);
@@ -247,7 +250,7 @@ function remove(path: string): boolean {
 
 /** Nothing has a name that is longer than names can be: what could not be made is no hindrance. */
 function isAbsent(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || errnoName(error) === "ENAMETOOLONG";
+  return ["ENOENT", "ENAMETOOLONG"].includes(errnoName(error)!);
 }
 
 function syncDirectory(path: string): void {
