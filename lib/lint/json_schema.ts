@@ -11,8 +11,25 @@ import { COMMON } from "./schemas/common.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
 import { PLUGIN_TYPES, schemaNamed } from "./schemas/mod.ts";
 
-/** Keywords with their values. */
-type JsonSchema = Record<string, unknown>;
+/** A schema, with the keywords that are used here. */
+export interface JsonSchema {
+  [annotation: string]: unknown;
+  $ref?: string;
+  description?: string;
+  definitions?: Record<string, JsonSchema>;
+  allOf?: JsonSchema[];
+  anyOf?: JsonSchema[];
+  if?: JsonSchema;
+  then?: JsonSchema;
+  else?: JsonSchema;
+  type?: string | string[];
+  const?: string;
+  enum?: readonly (string | null)[];
+  items?: JsonSchema;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema;
+  required?: readonly string[];
+}
 
 /** A schema for `.conf` and `.conflist` files. */
 export function jsonSchema(): JsonSchema {
@@ -134,7 +151,7 @@ function properties(fields: Fields, orNull = false): Record<string, JsonSchema> 
         name,
         described(name, {
           ...(kind !== undefined && { type: orNull ? [kind, "null"].flat() : kind }),
-          ...(values !== undefined && { enum: orNull ? [...values as unknown[], null] : values }),
+          ...(values !== undefined && { enum: orNull ? [...values, null] : values }),
           ...rest,
         }),
       ];
