@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { stateOf } from "../../lib/kernel/proc.ts";
 import { Layout } from "../../lib/containers/layout.ts";
-import { Locks } from "../../lib/containers/locks.ts";
+import { Locks, patienceFor } from "../../lib/containers/locks.ts";
 import { parseContainerId } from "../../lib/mesos/container_id.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
@@ -52,4 +52,24 @@ kernelTest("locks: a directory that an older version left open to all is closed"
   await new Locks(new Layout(dir)).hold(parseContainerId("a"), () => {});
   assertEquals(stateOf(requests).mode, 0o700);
   await Deno.remove(dir, { recursive: true });
+});
+
+kernelTest("a lock is waited for longer than the plugins of the longest list may take", () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const layout = new Layout(dir);
+    const id = parseContainerId("a");
+    const attach = (network: string, config: unknown) => {
+      Deno.mkdirSync(layout.interface(id, network, "eth0"), { recursive: true });
+      Deno.writeTextFileSync(layout.config(id, network), JSON.stringify(config));
+    };
+    const minutes = () => patienceFor(layout, id) / 60_000;
+    assertEquals(minutes() > 2, true);
+    attach("long", { plugins: [{}, {}, {}, {}, {}] });
+    attach("short", { plugins: [{}] });
+    attach("damaged", "none");
+    assertEquals([minutes() > 5, minutes() < 6], [true, true]);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
 });

@@ -1,8 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { readResult, type Result } from "../../lib/cni/result.ts";
-import { Layout } from "../../lib/containers/layout.ts";
-import { patienceFor } from "../../lib/containers/locks.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { defaultHostname, hostsFile, resolvConf } from "../../lib/isolator/network_files.ts";
 import { parseContainerId } from "../../lib/mesos/container_id.ts";
@@ -109,25 +107,5 @@ Deno.test("container ids: words of letters, digits, _ and -, joined by dots", ()
     ]
   ) {
     assertThrows(() => parseContainerId(id), OperatorError, "is no container id");
-  }
-});
-
-Deno.test("a lock is waited for longer than the plugins of the longest list may take", () => {
-  const dir = Deno.makeTempDirSync();
-  try {
-    const layout = new Layout(dir);
-    const id = parseContainerId("a");
-    const attach = (network: string, config: unknown) => {
-      Deno.mkdirSync(layout.interface(id, network, "eth0"), { recursive: true });
-      Deno.writeTextFileSync(layout.config(id, network), JSON.stringify(config));
-    };
-    const minutes = () => patienceFor(layout, id) / 60_000;
-    assertEquals(minutes() > 2, true);
-    attach("long", { plugins: [{}, {}, {}, {}, {}] });
-    attach("short", { plugins: [{}] });
-    attach("damaged", "none");
-    assertEquals([minutes() > 5, minutes() < 6], [true, true]);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
   }
 });
