@@ -16,6 +16,18 @@ import { randomFrom } from "../harness/random.ts";
 /** The whole run takes minutes: by default a part of it. */
 const COUNT = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full" ? 1000 : 250;
 const SEED = Number(Deno.env.get("MESOS_CNI_TEST_SEED") ?? 20161);
+/** Of this seed's first 250 it is known which the linter misses, and which it reports though the plugins take them. */
+const IS_KNOWN = SEED === 20161 && COUNT === 250;
+const MISSED = [
+  'base 1, range .ipam.type to ""',
+  "base 2, retype .ipam.type to null",
+
+  "base 7, swap .master and .name",
+  "base 14, retype .delegate.ipam.routes.0.dst to null",
+  "base 15, retype .delegate.ipam.routes.0.dst to null",
+];
+const REPORTED = ["base 13, range .plugins.1.txQLen to 1.5"];
+/** Of others, so many are reported of those that the plugins refuse. */
 const RATE = 0.95;
 /** Not all are false: a stock agent refuses some of what the plugins take, such as an ipam without type. */
 const FALSE_ALARMS = 0.1;
@@ -28,6 +40,11 @@ function errorsIn(text: string, path: string): string[] {
     .map((found) => `${found.code} ${found.message}`);
 }
 
+/** Without the reason, whose words are the plugins' or the linter's. */
+function mutationOf(described: string): string {
+  return described.slice(0, described.indexOf(": "));
+}
+
 /** What --fix makes of a config. */
 function mended(text: string): string {
   const source = new Source({ path: "net.json", content: new TextEncoder().encode(text) });
@@ -38,6 +55,7 @@ function mended(text: string): string {
 Deno.test("what the real plugins refuse is an error, in random mutations of valid configs", async (t) => {
   const missed: string[] = [];
   const wrong: string[] = [];
+  const seen: string[] = [];
   const harmed: string[] = [];
   let refused = 0;
   let taken = 0;
@@ -61,7 +79,9 @@ Deno.test("what the real plugins refuse is an error, in random mutations of vali
       const text = JSON.stringify(config, null, 2);
       const why = await attach(text);
       const errors = errorsIn(text, path);
-      const describe = (reason: string) => `base ${i % BASES.length}, ${what}: ${reason}`;
+      const mutation = `base ${i % BASES.length}, ${what}`;
+      seen.push(mutation);
+      const describe = (reason: string) => `${mutation}: ${reason}`;
       if (why !== null) {
         refused += 1;
         if (errors.length === 0) missed.push(describe(why.slice(0, 200)));
@@ -97,6 +117,12 @@ Deno.test("what the real plugins refuse is an error, in random mutations of vali
       } %); they took ${taken}, of which it ` +
       `reported ${wrong.length} all the same`,
     () => {
+      if (IS_KNOWN) {
+        const known = (all: string[]) => all.filter((one) => seen.includes(one));
+        assertEquals(missed.map(mutationOf).sort(), known(MISSED).sort());
+        assertEquals(wrong.map(mutationOf), known(REPORTED));
+        return;
+      }
       assert(rate >= RATE, `the rate is below ${RATE}`);
       assert(wrong.length <= FALSE_ALARMS * taken, `more than ${FALSE_ALARMS} are false alarms`);
     },

@@ -78,7 +78,7 @@ while (waiting.length > 0 && workers.length < MOST_AT_A_TIME) {
 }
 await Promise.all(workers);
 
-await Deno.remove(SCRATCH);
+await Deno.remove(SCRATCH, { recursive: true });
 for (const { job, tally, seconds } of outcomes) if (tally.failed === 0) times[job.name] = seconds;
 await Deno.writeTextFile(TIMES, JSON.stringify(times));
 const failed = outcomes.filter(({ tally }) => tally.failed > 0);
@@ -115,7 +115,7 @@ async function entryOf({ files }: Job): Promise<string> {
   if (files.length === 1) return files[0]!;
   const lines = files.map((file) => `import ${JSON.stringify(pathToFileURL(file).href)};\n`);
   // Elsewhere, since what deno.json excludes is no test, and by a URL, whatever its name is.
-  const entry = await Deno.makeTempFile({ suffix: ".ts" });
+  const entry = `${SCRATCH}/together.ts`;
   await Deno.writeTextFile(entry, lines.join(""));
   return pathToFileURL(entry).href;
 }
