@@ -58,7 +58,7 @@ const LIMITS: readonly (readonly [name: string, resource: number, least: number]
   ["RLIMIT_DATA", 2, 1 << 30],
   ["RLIMIT_STACK", 3, 1 << 20],
   ["RLIMIT_NOFILE", 7, 32],
-  ["RLIMIT_AS", 9, 64 * 2 ** 30], // V8 sets 50 GiB aside, of which it uses little
+  ["RLIMIT_AS", 9, 40 * 2 ** 30], // V8 sets nearly as much aside, of which it uses little
 ];
 
 /**

@@ -4,6 +4,7 @@
  * in the same transaction the tables of our own.
  */
 import { lookup } from "../base/json.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { addressBytes } from "../base/ip.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { SystemError } from "../kernel/libc.ts";

@@ -1,7 +1,7 @@
 /** Files that belong to a container: its resolv.conf, and its leases in host-local's store. */
+import { unlessRefused } from "../../base/unless.ts";
 import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { leaseFile, leaseHolder } from "../../containers/lease.ts";
-import { SystemError } from "../../kernel/libc.ts";
 import { readInRoot } from "../../kernel/other_root.ts";
 import { asUser } from "../../kernel/privileges.ts";
 import { type Cause, cause, hint } from "../cause.ts";
@@ -71,12 +71,8 @@ export function readReadable(scene: Scene): Look {
 
 /** A file of /etc as a process sees it; undefined where it has none. */
 export function seenBy(pid: number, name: string): string | undefined {
-  try {
-    return readInRoot(`/proc/${pid}/root`, `etc/${name}`, MOST_BYTES).slice(0, MOST_BYTES);
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
+  const read = () => readInRoot(`/proc/${pid}/root`, `etc/${name}`, MOST_BYTES);
+  return unlessRefused(read)?.slice(0, MOST_BYTES);
 }
 
 /** Whether the container was made without a server, as its networks and the agent have none. */
