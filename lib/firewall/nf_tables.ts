@@ -6,7 +6,6 @@
 import { lookup } from "../base/json.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { addressBytes } from "../base/ip.ts";
-import { unlessRefused } from "../base/unless.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Attributes } from "../netlink/message.ts";
 import { applyBatch, type Change } from "../nft/batch.ts";
