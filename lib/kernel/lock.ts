@@ -103,10 +103,12 @@ export class FileLock implements Disposable {
 
   /** Removes the lock's file too, for a lock that nobody will need again; another's file stays. */
   remove(): void {
+    // Of a directory that is locked in the file's stead, a file has been made since, by another.
+    if (stateOf(this.handle.path).isDirectory) return;
     try {
       if (isStillAt(this.path, this.handle)) Deno.removeSync(this.path);
     } catch {
-      // None could be made; or the file system is read-only, and it stays for the next call.
+      // The file system is read-only, and it stays for the next call.
     }
   }
 

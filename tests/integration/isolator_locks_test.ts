@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { FileLock } from "../../lib/kernel/lock.ts";
 import { stateOf } from "../../lib/kernel/proc.ts";
 import { Layout } from "../../lib/containers/layout.ts";
 import { Locks, patienceFor } from "../../lib/containers/locks.ts";
@@ -73,3 +74,21 @@ kernelTest("a lock is waited for longer than the plugins of the longest list may
     Deno.removeSync(dir, { recursive: true });
   }
 });
+
+kernelTest(
+  "locks: who locked a directory, as no file could be made, removes nobody's file",
+  async () => {
+    const dir = await Deno.makeTempDir();
+    const mount = (...options: string[]) =>
+      new Deno.Command("mount", { args: [...options, "tmpfs", dir] }).outputSync().success;
+    assertEquals(mount("-t", "tmpfs", "-o", "nr_inodes=1"), true);
+    const path = `${dir}/a.lock`;
+    const first = FileLock.tryTake(path)!;
+    assertEquals(mount("-o", "remount,nr_inodes=10"), true);
+    using second = FileLock.tryTake(path)!;
+    first.remove();
+    first[Symbol.dispose]();
+    assertEquals([second.path, ...Deno.readDirSync(dir).map(({ name }) => name)], [path, "a.lock"]);
+    await new Deno.Command("umount", { args: [dir] }).output();
+  },
+);
