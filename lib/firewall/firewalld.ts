@@ -4,21 +4,18 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { familyOfKnown } from "../base/ip.ts";
+import { unlessRefused } from "../base/unless.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { readProcFile } from "../kernel/files.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { findTool, type Output, runTool } from "../program/tool.ts";
 
 const PID_FILE = "/run/firewalld.pid";
 
 /** Whether firewalld runs; a killed one leaves its file. */
 export function runsFirewalld(): boolean {
-  try {
-    const pid = Deno.readTextFileSync(PID_FILE).trim();
-    return /^\d+$/.test(pid) && readProcFile(`/proc/${pid}/cmdline`).includes("firewalld");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SystemError) return false;
-    throw error;
-  }
+  const pid = readCheckpoint(PID_FILE)?.trim() ?? "";
+  return /^\d+$/.test(pid) &&
+    unlessRefused(() => readProcFile(`/proc/${pid}/cmdline`))?.includes("firewalld") === true;
 }
 
 /**

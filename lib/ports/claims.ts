@@ -6,6 +6,7 @@ import { namesIn } from "../base/exists.ts";
 import { ANY_ADDRESS, familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import { fileError, withFile } from "../base/file_error.ts";
+import { isA, unless } from "../base/unless.ts";
 import { STATE_MODE } from "../firewall/records.ts";
 import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
@@ -105,12 +106,7 @@ function isHeldBy(path: string, owner: Owner): boolean {
 }
 
 function readLink(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  return unless(isA(Deno.errors.NotFound), () => Deno.readLinkSync(path));
 }
 
 function claimDirectory({ protocol, hostPort }: Mapping): string {

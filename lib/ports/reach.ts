@@ -2,9 +2,9 @@
 import { namesIn } from "../base/exists.ts";
 import { dirname } from "@std/path";
 import { withFile } from "../base/file_error.ts";
+import { errno, unless } from "../base/unless.ts";
 import { STATE_MODE } from "../firewall/records.ts";
 import { removeCheckpoint } from "../kernel/atomic_file.ts";
-import { SystemError } from "../kernel/libc.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
 import { setPort } from "../netlink/bridge_port.ts";
@@ -12,8 +12,6 @@ import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 import { LOCALNET } from "./state_dir.ts";
-
-const ENOENT = 2;
 
 /**
  * The interface that packets from 127.0.0.1 must be let out by, to reach an attachment's container
@@ -59,12 +57,8 @@ export function closeLocalnet(owner: Owner, kept?: string): void {
   for (const device of namesIn(LOCALNET)) {
     const users = usersOf(device);
     if (device === kept || !users.includes(keyOf(owner))) continue;
-    try {
-      if (users.length === 1) setSysctl(setting(device), "0");
-    } catch (error) {
-      // The interface is gone.
-      if (!(error instanceof SystemError && error.errno === ENOENT)) throw error;
-    }
+    // The interface may be gone.
+    if (users.length === 1) unless(errno("ENOENT"), () => setSysctl(setting(device), "0"));
     removeCheckpoint(markOf(device, owner));
   }
 }

@@ -7,6 +7,7 @@ import { readCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
 import { ANY_ADDRESS, canonicalAddress, familyOfKnown } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
+import { isA, unless } from "../base/unless.ts";
 import { log } from "../base/log.ts";
 import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
 import { commentOf, names } from "../firewall/owner.ts";
@@ -60,16 +61,11 @@ function meets(mapping: Mapping, port: LedPort): boolean {
 }
 
 function read(): LedPort[] | undefined {
-  try {
-    const text = readCheckpoint(ORPHANS);
-    const list: unknown = text === undefined ? undefined : JSON.parse(text);
-    const isWhole = Array.isArray(list) &&
-      list.every((one) => isObject(one) && isObject(one.owner) && isObject(one.to));
-    return isWhole ? list as unknown as LedPort[] : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const text = readCheckpoint(ORPHANS) ?? "null";
+  const list: unknown = unless(isA(SyntaxError), () => JSON.parse(text));
+  const isWhole = Array.isArray(list) &&
+    list.every((one) => isObject(one) && isObject(one.owner) && isObject(one.to));
+  return isWhole ? list as unknown as LedPort[] : undefined;
 }
 
 /** The port mapper's rules and elements, without those that a record explains. */
