@@ -233,7 +233,7 @@ Deno.test({
     await using maker = await Sandbox.create();
     const first = await packageOf(maker, MESOS_CNI, "0.1.0");
     const second = await packageOf(maker, await nextProgram(), "0.1.9");
-    for (const order of partOf(ORDERS, 4)) {
+    for (const order of partOf(ORDERS, 8)) {
       await using host = await machine();
       await host.ok(["mkdir", "-p", "/etc/cni/net.d"]);
       const before = await left(host);

@@ -180,7 +180,7 @@ Deno.test("two installs at once, and one that is killed, leave a program that wo
   assertEquals(both.map(({ code }) => code), [0, 0]);
   await agent.ok([`${bin}/mesos-cni`, "uninstall"]);
   const moments = Array.from({ length: 10 }, (_, i) => 100 + 40 * i);
-  for (const milliseconds of partOf(moments, 2)) {
+  for (const milliseconds of partOf(moments, 4)) {
     await agent.run(["timeout", "-s", "KILL", String(milliseconds / 1000), ...installCall(agent)]);
   }
   await agent.ok(installCall(agent));
@@ -323,7 +323,7 @@ Deno.test("an upgrade disturbs no plugin: ADDs while the program is replaced all
   await makeVariant(other, NEXT_VERSION);
   assertStringIncludes(await agent.ok([other, "version"]), "0.1.9");
   const plugin = `${places(agent).plugins[0]}/mesos-cni-port-mapper`;
-  const replacements = FULL ? 20 : ALL_PARTS ? 8 : 4;
+  const replacements = FULL ? 20 : ALL_PARTS ? 8 : 2;
 
   let replaced = 0;
   const replacing = (async () => {
