@@ -71,6 +71,12 @@ class NfTablesView extends FirewallView {
       areMarked ? marks : undefined,
     );
   }
+
+  override recall(rules: readonly FoundRule[], comment: string): boolean {
+    return rules.every((rule) =>
+      new Rules(tableOf(rule)).hasComment({ chain: rule.chain, handle: rule.id }, comment)
+    );
+  }
 }
 
 /** Bytes that only rules hold which are like this one, if it has any. */

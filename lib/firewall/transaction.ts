@@ -61,7 +61,9 @@ async function doAll(path: string, works: readonly RuleWork[]): Promise<void> {
     requireAll(await Promise.allSettled(waiting.map(({ steps }) => steps.next(ids))));
   } catch (error) {
     // Each takes back what it has written down, unless it is at its end.
-    await Promise.allSettled(waiting.map(({ steps }) => steps.throw(error)));
+    const ends = await Promise.allSettled(waiting.map(({ steps }) => steps.throw(error)));
+    // What one says of it in words of its own, or could not take back, tells more.
+    requireAll(ends.filter((end) => end.status === "rejected" && end.reason !== error));
     throw error;
   }
 }

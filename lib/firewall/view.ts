@@ -32,6 +32,14 @@ export abstract class FirewallView {
    */
   abstract rules(place: Place, like?: readonly Like[]): FoundRule[];
 
+  /**
+   * Whether the rules of these ids are known to be there still, all with that comment: where ids are no
+   * handles of the kernel, that is never known.
+   */
+  recall(_rules: readonly FoundRule[], _comment: string): boolean {
+    return false;
+  }
+
   hasChain(place: Place): boolean {
     return this.chain(place) !== undefined;
   }
@@ -98,6 +106,10 @@ export class BothFamilies extends FirewallView {
 
   override rules(place: Place, like?: readonly Like[]) {
     return this.of[place.family]!.rules(place, like);
+  }
+
+  override recall(rules: readonly FoundRule[], comment: string) {
+    return rules.every((rule) => this.of[rule.family]!.recall([rule], comment));
   }
 }
 

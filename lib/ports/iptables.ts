@@ -7,8 +7,6 @@ import { IptablesTool, type Kind } from "../firewall/tool.ts";
 import type { RuleSteps } from "../firewall/transaction.ts";
 import { completing, type FirewallView, rulesOf } from "../firewall/view.ts";
 import type { FileLock } from "../kernel/lock.ts";
-import { Rules } from "../nft/rules.ts";
-import { TABLE_FAMILY } from "../nft/wire.ts";
 import type { Backend, Removal, Traces } from "./backend.ts";
 import { LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
 import { commentOf, ledEndpoints, possibleComments } from "./mapping.ts";
@@ -57,7 +55,7 @@ export class Iptables implements Backend {
       await Firewall.ofKind(kind, this.path).change({
         families,
         plan: (view) =>
-          families.flatMap((family) => removal(view, kind, attachment, family))
+          families.flatMap((family) => removal(view, attachment, family))
             .map((remove) => ({ remove })),
         what: `remove the rules of container ${attachment.containerId}`,
         lock,
@@ -94,18 +92,12 @@ export class Iptables implements Backend {
 /** By the handles on record, if all still lead to the attachment's rules; else by the comment. */
 function removal(
   view: FirewallView,
-  kind: Kind,
   attachment: Removal,
   family: Family,
 ): FoundRule[] {
   const { containerId, handles } = attachment;
-  const recorded = kind === "nf_tables" && handles?.[family] || [];
-  const areThere = recorded.length > 0 &&
-    recorded.every((one) =>
-      new Rules({ family: TABLE_FAMILY[family], name: one.table })
-        .hasComment(one, commentOf(containerId))
-    );
-  if (areThere) return recorded.map((one) => foundAt({ family, ...one }, one.handle));
+  const recorded = (handles?.[family] ?? []).map((one) => foundAt({ family, ...one }, one.handle));
+  if (recorded.length > 0 && view.recall(recorded, commentOf(containerId))) return recorded;
   const found = [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );
