@@ -255,7 +255,7 @@ const WORDS = {
   dnat_missing:
     "no rule leads port {port} to {container}: none of nat {why} | somebody flushed the rules (a firewall's reload does so)",
   dnat_elsewhere:
-    "port {port} leads to {address}, not to {container} | a rule of a container that is gone, or of one that took the port over",
+    "port {port} leads to {address} port {value}, not to {container} port {wanted} | a rule of a container that is gone, or of one that took the port over",
   port_taken_by_rule:
     "a rule of {chain} leads what is for {address} port {port} elsewhere: {rule} | delete it if it is not meant so",
   "port_taken_by_rule+container":
@@ -275,11 +275,11 @@ const WORDS = {
   "nobody_listens/refused by a host":
     "{address} refuses: nothing there listens on {port} | see whether the service runs on {address}",
   listens_elsewhere:
-    "the listener on {port} in {container} is bound to {address}, not to {wanted} | let it listen on {value}",
+    "the listener on {port} in {container|the agent} is bound to {address}, not to {wanted} | let it listen on {value}",
   "listens_elsewhere/IPv6 alone":
-    "the listener on {port} in {container} is bound to :: and takes IPv6 alone (IPV6_V6ONLY) | let it listen on {value}",
+    "the listener on {port} in {container|the agent} is bound to :: and takes IPv6 alone (IPV6_V6ONLY) | let it listen on {value}",
   "listens_elsewhere+device":
-    "the listener on {port} in {container} is bound to the device {device} (SO_BINDTODEVICE) | let it listen on every device",
+    "the listener on {port} in {container|the agent} is bound to the device {device} (SO_BINDTODEVICE) | let it listen on every device",
   backlog_full:
     "the backlog of the listener on {port} in {container|the agent} is full: it takes no more connections | its process does not accept what waits: look at that process, or let it listen with a larger backlog",
   listener_deaf:

@@ -245,6 +245,7 @@ export class World {
         isPassedOn: () => Promise.resolve(false),
         agentAsks: () => Promise.resolve(this.ofAgent),
         listeners: () => this.listeners,
+        tablePorts: () => [],
         processWith: () => this.holder,
         bridgeEntries: () => [],
         xdp: () => undefined,

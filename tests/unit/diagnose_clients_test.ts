@@ -2,9 +2,11 @@
 import { assertEquals } from "@std/assert";
 import { leadingTo } from "../../lib/diagnose/client.ts";
 import { asKnown } from "../../lib/diagnose/diagnose.ts";
+import { ACK, RST, SYN } from "../../lib/diagnose/packets/frame.ts";
+import { failureOf } from "../../lib/diagnose/questions/stranger.ts";
 import { holdersIn } from "../../lib/facts/agent.ts";
 import { cause } from "../../lib/facts/cause.ts";
-import { address, link, World } from "../harness/world.ts";
+import { address, link, packet, TOKEN, World } from "../harness/world.ts";
 
 /** `web` on a second network, whose ports are mapped as those of the first are where it says so. */
 function onTwo(firstMaps: boolean) {
@@ -48,6 +50,23 @@ Deno.test("a port that one of two networks maps is watched on that network's int
   assertEquals(onTwo(false)("10.1.0.2"), ["eth1", "10.2.0.2"]);
   assertEquals(onTwo(true)("10.1.0.2"), ["eth0", "10.1.0.2"]);
   assertEquals(onTwo(true)("10.2.0.2"), ["eth1", "10.2.0.2"]);
+});
+
+Deno.test("a refusal that follows another reply is a refusal", () => {
+  const { question: { journey } } = new World().evidence(0, {}, { topic: "port" });
+  const seen = (way: "there" | "back", nth: number, flags: number) => {
+    const { stop, direction } = journey.legs.filter((one) => one.way === way).at(nth)!;
+    const ports = way === "there" ? { sourcePort: TOKEN } : { destinationPort: TOKEN };
+    const one = { ...packet(0, way === "there"), protocol: "tcp" as const, flags, ...ports };
+    return { at: stop.point.name, direction, packet: one, length: 60 };
+  };
+  const failureAfter = (...flags: number[]) => {
+    const all = [seen("there", -1, SYN), ...flags.map((one) => seen("back", 0, one))];
+    return failureOf({ of: () => all } as never, journey, TOKEN)?.kind;
+  };
+  assertEquals(failureAfter(), "no_answer");
+  assertEquals(failureAfter(SYN | ACK), "answer_lost");
+  assertEquals(failureAfter(ACK, RST), "refused");
 });
 
 Deno.test("of the holders of an address those that live come first", () => {

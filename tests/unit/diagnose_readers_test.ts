@@ -1,13 +1,14 @@
 /** What readers make of evidence: tables, without a kernel. */
 import { assert, assertEquals } from "@std/assert";
 import { type Cause, cause, type Proof, type Values } from "../../lib/facts/cause.ts";
-import { textOf } from "../../lib/facts/sentences.ts";
+import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
+import type { LedPort } from "../../lib/firewall/led_ports.ts";
 import type { Grown } from "../../lib/diagnose/observe/counters.ts";
 import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
@@ -69,10 +70,30 @@ const CASES: Case[] = [
     return to(3)(world);
   }, "link_down link uplink"],
   [
-    "the kernel says reverse path",
-    (world) => explain(world.evidence(3, { drops: [{ reason: "IP_RPFILTER", device: "br0" }] })),
+    "the kernel says reverse path, and the filter is strict",
+    (world) => reversePath(world, "1", "0"),
     "rp_filter sysctl bridge",
   ],
+  [
+    "the kernel says reverse path, and the filter of all is strict",
+    (world) => reversePath(world, "0", "1"),
+    "rp_filter sysctl bridge",
+  ],
+  [
+    "the kernel says reverse path, and the filter is loose, which a strict one of all leaves it",
+    (world) => reversePath(world, "2", "1"),
+    "lost route agent",
+  ],
+  ["the agent has no route back to its second network", (world) => {
+    addNetwork(world);
+    return to(5)(world);
+  }, "host_route route agent"],
+  ["the agent has no route back to its second network, whose filter is strict", (world) => {
+    addNetwork(world);
+    world.host.settings["ipv4/conf/br1/rp_filter"] = "1";
+    world.host.chosen["203.0.113.1"] = "EXDEV";
+    return to(5)(world);
+  }, "rp_filter sysctl bridge"],
   [
     "a queue drops",
     (world) => explain(world.evidence(3, { drops: [{ reason: "QDISC_DROP", device: "wan0" }] })),
@@ -82,6 +103,15 @@ const CASES: Case[] = [
     explain(world.evidence(3, {
       grown: [{ kind: "qdisc", device: "wan0", type: "tbf", name: "tbf 8001:", count: 3 }],
     })), "tc_drop tc uplink"],
+  [
+    "the kernel says that a queue drops, and it is another one that holds",
+    (world) =>
+      explain(world.evidence(3, {
+        drops: [{ reason: "QDISC_DROP", device: "wan0" }],
+        grown: [{ kind: "qdisc", device: "wan0", type: "htb", name: "htb 1:", count: 0, held: 4 }],
+      })),
+    "tc_drop tc uplink",
+  ],
   ["a queue holds what came", (world) =>
     explain(world.evidence(3, {
       grown: [{ kind: "qdisc", device: "wan0", type: "htb", name: "htb 1:", count: 0, held: 4 }],
@@ -206,7 +236,10 @@ const CASES: Case[] = [
     (world) => {
       const resolver = { servers: ["203.0.113.2"], timeout: 1, ndots: 1, file: "/f" } as never;
       return explain(
-        world.evidence(8, { failure: { kind: "dns", code } }, { ...dns, resolver }),
+        world.evidence(8, { failure: { kind: "dns", code, domain: "lan", ms: 1200 } }, {
+          ...dns,
+          resolver,
+        }),
       );
     },
     found,
@@ -257,13 +290,32 @@ const CASES: Case[] = [
     "dnat_missing portmap agent",
   ],
   ["the mapper's own table leads the port to another address", (world) => {
-    const e = world.evidence(1, {
-      rules: [met("accept", { family: "inet", table: "mesos-cni", chain: "prerouting" })],
-      actsOf: () => ["dnat"],
-    }, port(world));
-    const led = { ...packet(8, true), protocol: "tcp" as const, destination: "10.1.0.9" };
-    return explain({ ...e, sightings: [{ at: "br0", direction: "out", packet: led, length: 60 }] });
+    world.kernel.tablePorts = () => [led("10.1.0.9", 80)];
+    return explain(world.evidence(1, BY_TABLE, port(world)));
   }, "dnat_elsewhere portmap agent"],
+  ["the mapper's own table leads the port to another port of the container", (world) => {
+    world.kernel.tablePorts = () => [led("10.1.0.2", 81)];
+    const e = world.evidence(4, { ...BY_TABLE, failure: { kind: "refused" } }, port(world));
+    const arrived = { ...packet(8, true), destination: "10.1.0.2", destinationPort: 81 };
+    const seen = { at: "br0", direction: "out", packet: arrived, length: 60 } as const;
+    return explain({ ...e, sightings: [seen] });
+  }, "dnat_elsewhere portmap agent"],
+  ["the mapper's own table leads the port of one address alone elsewhere", (world) => {
+    world.kernel.tablePorts = () => [
+      led("10.1.0.2", 80),
+      { ...led("10.1.0.9", 80), hostAddress: "203.0.113.2" },
+    ];
+    return explain(world.evidence(1, BY_TABLE, port(world)));
+  }, "dnat_elsewhere portmap agent"],
+  ["the mapper's own table leads the port where it should, and another one elsewhere", (world) => {
+    world.kernel.tablePorts = () => [
+      led("10.1.0.2", 80),
+      { ...led("10.1.0.9", 80), hostAddress: "203.0.113.3" },
+      { ...led("10.1.0.9", 80), hostPort: 8081 },
+      { ...led("10.1.0.9", 80), protocol: "udp" },
+    ];
+    return explain(world.evidence(1, BY_TABLE, port(world)));
+  }, "lost route agent"],
   ["a stranger comes by a device that the mapper is told to leave out", (world) => {
     const mapper = { type: "mesos-cni-port-mapper", excludeDevices: ["wan0"] };
     world.checkpoint.plugins.push(mapper as never);
@@ -282,6 +334,13 @@ const CASES: Case[] = [
     const asked = { topic: "followed", protocol: "tcp", realDestination: "10.1.0.2", far } as const;
     return explain(world.evidence(1, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, asked));
   }, "listens_elsewhere listener neighbour"],
+  ["who is followed to is the agent, which listens on another address", (world) => {
+    world.listeners = [{ ...LISTENER, port: 8080, address: "127.0.0.1", only6: false }];
+    const asked = { topic: "followed", protocol: "tcp", destination: "10.1.0.1" } as const;
+    return explain(world.evidence(3, {
+      failure: { kind: "errno", errno: "ECONNREFUSED" },
+    }, { ...asked, port: 8080 }));
+  }, "listens_elsewhere listener agent"],
   ["a backlog is full, and connections get no answer", (world) => {
     world.listeners = [{ ...LISTENER, address: "0.0.0.0", waiting: 2, most: 2 }];
     return explain(world.evidence(4, { failure: { kind: "no_answer" } }, port(world)));
@@ -294,6 +353,38 @@ const CASES: Case[] = [
 
 const dns = { topic: "dns", protocol: "udp" } as const;
 const LISTENER = { port: 80, address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 };
+const MAPPED = met("accept", { family: "inet", table: "mesos-cni", chain: "prerouting" });
+/** What leads it on is the mapper's own table, whose one rule is for all ports. */
+const BY_TABLE: Partial<Evidence> = { rules: [MAPPED], actsOf: () => ["dnat"] };
+
+/** An element of the mapper's table. */
+function led(address: string, port: number): LedPort {
+  const at = { family: 4, protocol: "tcp", hostPort: 8080, to: { address, port } } as const;
+  return { ...at, backend: "nftables", chain: "", rule: "" };
+}
+
+/** Gives `web` eth1 on the bridge br1, and the agent no route to it. */
+function addNetwork(world: World) {
+  const { inside, host, checkpoint } = world;
+  inside.links.push(link(6, "eth1", { kind: "veth", peerIndex: 7 }));
+  inside.addresses.push(address(6, "10.2.0.2/16"));
+  const veth = { kind: "veth", peerIndex: 6, peerNamespaceId: 1, master: 8 } as const;
+  host.links.push(link(7, "veth2", veth), link(8, "br1", { kind: "bridge" }));
+  const result = { ...checkpoint.result, ips: [{ address: "10.2.0.2/16", gateway: "10.2.0.1" }] };
+  const plugins = [{ ...checkpoint.plugins[0]!, bridge: "br1" }];
+  const second = { ...checkpoint, network: "net2", ifName: "eth1", plugins, result };
+  const scene = world.scene();
+  scene.container!.attachments.push(second as never);
+  world.scene = () => scene;
+}
+
+function reversePath(world: World, own: string, all: string) {
+  world.host.settings["ipv4/conf/br0/rp_filter"] = own;
+  world.host.settings["ipv4/conf/all/rp_filter"] = all;
+  const drop = { reason: "IP_RPFILTER", device: "br0", packet: packet(8, true) };
+  return explain(world.evidence(3, { drops: [drop] }));
+}
+
 const stat = (name: string) => ({ kind: "stat", name, count: 1 }) as const;
 
 function legacy(target: string, ...acts: RuleAct[]): Grown {
@@ -330,8 +421,12 @@ function port(world: World) {
 
 for (const [what, find, found] of CASES) {
   Deno.test(`the cause is named: ${what}`, async () => {
-    const [first] = await find(new World());
-    assertEquals(short(first!), found);
+    const causes = await find(new World());
+    assertEquals(short(causes[0]!), found);
+    for (const one of causes) {
+      const said = [textOf(one), remedyOf(one), adviceOf(one), one.fix?.removes].join("\n");
+      assert(!/undefined|NaN|\S {2}\S/.test(said), said);
+    }
   });
 }
 

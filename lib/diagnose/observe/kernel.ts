@@ -5,6 +5,7 @@ import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { type Hindrance, hindranceOf, processText } from "../../containers/process_state.ts";
 import { socketOwner } from "../../containers/processes.ts";
+import { tablePorts } from "../../firewall/led_ports.ts";
 import { bridgeEntries, type ForwardingEntry } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
@@ -76,6 +77,8 @@ export function askKernel() {
       protocol: "tcp" | "udp",
       port: number,
     ): readonly Listener[] => listeners(protocol, port, netns),
+    /** Where the tables of nf_tables that are no iptables' lead the ports of this host. */
+    tablePorts: () => unlessRefused(tablePorts) ?? [],
     /** The process that has a socket, and what keeps it from its work. */
     processWith(inode: number): Holder | undefined {
       const owner = socketOwner(inode);

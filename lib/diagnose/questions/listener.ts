@@ -10,7 +10,8 @@ import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
 import { type Answer, answered, failed, failedBy, unasked } from "./question.ts";
 
-const CONNECT_MS = 1000;
+/** Sooner than the kernel sends a SYN anew, whose answer would hide that one was lost. */
+const CONNECT_MS = 900;
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
 const ANSWER_MS = 400;
 const SLOW_ANSWER_MS = 3000;

@@ -112,12 +112,13 @@ export function failureOf(session: Session, path: Journey, token: number): Failu
   const at = seenAt(session, path, token);
   const end = path.legs.findLast(({ way }) => way === "there")!.stop.point.name;
   if (at("there", -1).length === 0) return { kind: "not_arrived" };
-  const [reply] = at("back", 0).map(({ packet }) => packet);
+  const replies = at("back", 0).map(({ packet }) => packet);
   const isError = session.of(token).some(({ at, direction, packet }) =>
     at === end && direction === "out" && packet.protocol === "icmp error"
   );
-  if (isError || reply?.protocol === "tcp" && reply.flags & RST) return { kind: "refused" };
-  if (!reply) return { kind: "no_answer" };
+  const isReset = replies.some(({ protocol, flags }) => protocol === "tcp" && (flags & RST) !== 0);
+  if (isError || isReset) return { kind: "refused" };
+  if (replies.length === 0) return { kind: "no_answer" };
   return at("back", -1).length === 0 ? { kind: "answer_lost" } : undefined;
 }
 

@@ -6,7 +6,7 @@ import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
-import { rpFilter } from "./kernel_drop.ts";
+import { isStrict, rpFilter } from "./kernel_drop.ts";
 import { culpritOf, flowOf, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
@@ -26,10 +26,14 @@ export const agentsOwnRoutes: Reader = {
 };
 
 function readRouting(e: Evidence): Cause[] {
-  const { trail: { before, journey } } = e;
+  const { scene, trail: { before, journey } } = e;
   const input = before?.direction === "in" ? before.stop.link.name : undefined;
   const forwards = journey.to !== "agent" && journey.from !== "agent";
-  return [...forwards ? forwarding(e, input) : [], ...routeCauses(e)].slice(0, 1);
+  return [
+    ...forwards ? forwarding(e, input) : [],
+    ...routeCauses(e),
+    ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
+  ].slice(0, 1);
 }
 
 /** @param input the link that the packet came in by */
@@ -216,25 +220,28 @@ function withoutAddress(scene: Scene, target: string, family: 4 | 6): Cause[] {
   }, [`its addresses: ${host.addressesOf(bare).map(({ address }) => address).join(", ")}`])];
 }
 
-/** The agent's route to the container leads elsewhere, and its reverse-path filter goes by that. */
-export function filteredBack(scene: Scene): Cause[] {
-  const { host } = scene;
+/** The agent's route to the container leads elsewhere, and its reverse-path filter may go by that. */
+export function wayBack(scene: Scene): Cause[] {
+  const { host, name: container } = scene;
   return scene.interfaces.flatMap(({ routedByAgent, ingress, expected }) =>
     !routedByAgent || !ingress ? [] : expected.flatMap(({ family, address }) => {
+      const { name: device, index } = ingress;
+      const { link } = host.wayTo(address);
+      if (link?.index === index) return [];
       const uplink = scene.uplink(family);
-      return uplink && host.wayTo(address).link?.index !== ingress.index &&
-          isFiltered(host, ingress, address, uplink.agentAddress)
-        ? [rpFilter(host, ingress.name, scene.placeOf(ingress.name), address)]
-        : [];
+      if (uplink && isFiltered(host, ingress, address, uplink.agentAddress)) {
+        return [rpFilter(host, device, scene.placeOf(device), address)];
+      }
+      const values = { family, container, address, why: link ? `to ${link.name}` : "nowhere" };
+      const seen = `the container is behind ${device}`;
+      return [cause("host_route", ["route", "agent"], values, [seen])];
     })
   );
 }
 
 /** Whether the filter is strict on a device, and the kernel says it takes no such packet there. */
 function isFiltered(host: Space, input: Link, source: string, destination: string): boolean {
-  // The stricter of the two does not win, but the larger number: 1 is strict, 2 loose.
-  const settings = ["all", input.name].map((one) => host.setting(`ipv4/conf/${one}/rp_filter`));
-  if (source.includes(":") || Math.max(...settings.map(Number)) !== 1) return false;
+  if (source.includes(":") || !isStrict(host, input.name)) return false;
   // EXDEV is the filter's own word for it; newer kernels say EINVAL.
   const route = host.routeTo(destination, { source, inputLink: input.index });
   return route === "EXDEV" || route === "EINVAL";

@@ -115,23 +115,23 @@ export const wrongSourceOfPort: Reader = {
 /** A packet whose addresses or ports a rule writes anew, which no connection tracking undoes. */
 export const rewritingRule: Reader = {
   name: "a rule that writes the packet anew",
-  applies: (e) => ledTo(e) !== undefined || e.question.protocol === "icmp",
+  applies: (e) => isLedAway(e) || e.question.protocol === "icmp",
   async read(e) {
     const rule = await ruleThat(e, "rewrite");
-    const seen = ledTo(e)
+    const seen = isLedAway(e)
       ? "it was seen with another destination than it was sent to"
       : "the kernel's trace has the packet meet it";
     return rule ? [ruleCause("rule_rewrites", rule, [seen])] : [];
   },
 };
 
-/** Another destination than it was sent to and should be led to, with which it was seen. */
-function ledTo({ question, sightings, token }: Evidence): string | undefined {
+/** It was seen with another destination than it was sent to and should be led to. */
+function isLedAway({ question, sightings, token }: Evidence): boolean {
   const wanted = [question.destination, question.realDestination];
-  return sightings.find(({ packet }) =>
+  return sightings.some(({ packet }) =>
     packet.protocol !== "icmp error" && packet.sourcePort === token &&
     !wanted.includes(packet.destination)
-  )?.packet.destination;
+  );
 }
 
 /** A rule of the container's own that leads its packets to somebody in it, such as a sidecar's. */
@@ -174,12 +174,16 @@ export const translation: Reader = {
         return [ruleCause("port_passed_by", rule, seen, about, { mechanism: "portmap" })];
       }
       if (one.table === "mesos-cni") {
-        const address = ledTo(e);
-        const about = { container: scene.name, port: portOf(e), address };
-        const seen = [`the table mesos-cni has it lead to ${address}`];
-        return address === undefined || realDestination === undefined
-          ? []
-          : [cause("dnat_elsewhere", ["portmap", "agent"], about, seen, RECOVER)];
+        const { address, port } = elementOf(e) ?? {};
+        const { realPort } = question;
+        const isRight = address === realDestination && port === realPort;
+        if (address === undefined || realDestination === undefined || isRight) return [];
+        const values = { container: scene.name, address, value: `${port}`, wanted: `${realPort}` };
+        return [
+          cause("dnat_elsewhere", ["portmap", "agent"], { ...values, port: portOf(e) }, [
+            `the table mesos-cni has it lead to ${address} port ${port}`,
+          ], RECOVER),
+        ];
       }
       const rule = await e.ruleOf(one);
       const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
@@ -197,6 +201,16 @@ export const translation: Reader = {
       : [];
   },
 };
+
+/** Where the table of the port mapper leads a port: one rule, which names no port, is for all. */
+function elementOf({ kernel, question }: Evidence) {
+  const { family, protocol, port, destination } = question;
+  // Those of one address come later, and count first.
+  return kernel.tablePorts().findLast((one) =>
+    !one.by && one.family === family && one.protocol === protocol && one.hostPort === port &&
+    [undefined, destination].includes(one.hostAddress)
+  )?.to;
+}
 
 function takenBy(e: Evidence, rule: KnownRule, proof: Proof): Cause {
   const { topic, destination: address, realDestination, port, realPort } = e.question;

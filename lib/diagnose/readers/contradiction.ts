@@ -28,9 +28,11 @@ const wasAnswered: Test = ({ address }, { about }) => {
 };
 
 /** A port is led nowhere, or an answer does not come; it was seen led there, or come. */
-const wasTranslated: Test = (_, { sightings, question: { realDestination } }) =>
+const wasTranslated: Test = (_, { sightings, question: { realDestination, realPort } }) =>
   realDestination !== undefined &&
-  sightings.some(({ packet }) => packet.destination === realDestination);
+  sightings.some(({ packet }) =>
+    packet.destination === realDestination && packet.destinationPort === realPort
+  );
 const cameBack: Test = (_, { trail: { journey, seen } }) =>
   journey.legs.some(({ way, stop }, i) =>
     way === "back" && stop.place === "uplink" && seen[i] !== undefined

@@ -31,7 +31,9 @@ function placed({ scene, trail: { before, after, journey } }: Evidence, device: 
 
 type ReasonReader = (e: Evidence, at: Hook, source?: string) => Cause | undefined;
 
-const ofQueue: ReasonReader = (e, at) => tcCause(at, tcHit(at, e.grown, ["qdisc"]));
+// What a queue holds is no drop of which the kernel would speak.
+const ofQueue: ReasonReader = (e, at) =>
+  tcCause(at, tcHit(at, e.grown.filter((one) => one.kind === "qdisc" && one.held === undefined)));
 const ofFilter = (direction: "ingress" | "egress"): ReasonReader => (e, at) =>
   at.stop && e.kernel.tcx(at.stop, direction) > 0
     ? tcxCause(e.kernel, at.stop, direction)
@@ -41,10 +43,11 @@ const ofChecksum: ReasonReader = (_, { device, place }) =>
   cause("bad_checksum", ["link", place], { device });
 
 const READERS: Readonly<Record<string, ReasonReader>> = {
-  IP_RPFILTER: ({ scene }, { device, netns, place }, source) =>
-    netns === undefined
-      ? rpFilter(scene.host, device, place, source)
-      : rpFilter(scene.inside, device, place, source, scene.name),
+  IP_RPFILTER({ scene: { host, inside, name } }, { device, netns, place }, source) {
+    const [view, container] = netns === undefined ? [host] : [inside, name];
+    // A loose one drops what comes from where no route leads: then the route is the cause.
+    return isStrict(view, device) ? rpFilter(view, device, place, source, container) : undefined;
+  },
   XDP: ({ kernel }, { stop }) => stop && xdpCause(kernel, stop),
   TC_INGRESS: ofFilter("ingress"),
   TC_EGRESS: ofFilter("egress"),
@@ -70,6 +73,15 @@ const READERS: Readonly<Record<string, ReasonReader>> = {
   NETFILTER_DROP: ({ scene }) => conntrackFull(scene.host, 0.9),
 };
 
+const filterPath = (device: string) => `ipv4/conf/${device}/rp_filter`;
+
+/** Whether the reverse-path filter of a device asks for a route back by that device. */
+export function isStrict(view: Space, device: string): boolean {
+  // Of the two, the larger number counts: 1 is strict, 2 loose.
+  const settings = ["all", device].map((one) => Number(view.setting(filterPath(one)) ?? 0));
+  return Math.max(...settings) === 1;
+}
+
 /** @param view the namespace of the device, whose settings decide */
 export function rpFilter(
   view: Space,
@@ -78,10 +90,9 @@ export function rpFilter(
   source: string | undefined,
   container?: string,
 ): Cause {
-  const path = (of: string) => `ipv4/conf/${of}/rp_filter`;
-  const strict = [device, "all"].find((one) => view.setting(path(one)) === "1") ?? device;
+  const strict = [device, "all"].find((one) => view.setting(filterPath(one)) === "1") ?? device;
   const { route, link } = source === undefined ? {} : view.wayTo(source);
   const why = route ? `to ${link?.name ?? "another link"}` : "nowhere";
   const values = { container, family: 4, device, address: source, why } as const;
-  return settingCause("rp_filter", place, view, [path(strict), 2], values);
+  return settingCause("rp_filter", place, view, [filterPath(strict), 2], values);
 }

@@ -17,7 +17,7 @@ import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
 import { droppedBy, ruleAgainst } from "./agent_firewall.ts";
-import { filteredBack } from "./agent_routing.ts";
+import { wayBack } from "./agent_routing.ts";
 import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
 import { legacyCauses } from "./legacy.ts";
@@ -174,7 +174,7 @@ function agentSilent(silence: Silence, owner: Link): Promise<readonly Cause[]> {
   const device = attached.ingress?.name ?? owner.name;
   const values = { address, device, other: owner.name };
   return firstOf(
-    () => filteredBack(scene),
+    () => wayBack(scene).filter(({ code }) => code === "rp_filter"),
     () => queueCauses(trail.journey.legs.map(({ stop }) => stop), e.grown),
     () => arpSettings(silence, scene.host, owner.name, device),
     () => [cause("gateway_silent", ["neighbour", "agent"], values, heardText(silence))],

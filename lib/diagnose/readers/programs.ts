@@ -52,12 +52,11 @@ export function tcCause(
   const other = hit?.kind ?? (at === "root" ? "qdisc" : "filter");
   const own = hit?.kind === "filter" ? hit.direction : hit?.type ?? at;
   const where = ["ingress", "egress", "clsact"].includes(own) ? own : "root";
-  const [value, removes] = other === "qdisc"
-    ? [`queue ${hit?.name ?? ""}`.trim(), `the queue ${hit?.name ?? ""} of ${device}`]
-    : [
-      `filter at the ${where}${hit ? ` (${hit.name})` : ""}`,
-      `all filters at the ${where} of ${device}`,
-    ];
+  const queue = hit ? `queue ${hit.name}` : "queue";
+  const [value, removes] = other === "qdisc" ? [queue, `the ${queue} of ${device}`] : [
+    `filter at the ${where}${hit ? ` (${hit.name})` : ""}`,
+    `all filters at the ${where} of ${device}`,
+  ];
   return cause(
     "tc_drop",
     ["tc", place],
