@@ -11,7 +11,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { portMappingsOf } from "./port_mappings.ts";
-import { errno, unless } from "../base/unless.ts";
+import { errno, isA, unless } from "../base/unless.ts";
 import { namesIn, statOf } from "../base/exists.ts";
 
 /** As rules and namespaces, it is of this boot. Only root's: ids of others' containers are in it. */
@@ -189,8 +189,11 @@ export function countFailures(): {
   code: string;
   count: number;
 }[] {
-  return (unless(isUnseen, () => namesIn(FAILURES)) ?? []).map((name) => {
-    const [plugin = "", command = "", code = ""] = name.split(" ").map(decodeURIComponent);
-    return { plugin, command, code, count: statOf(`${FAILURES}/${name}`)?.size ?? 0 };
+  return (unless(isUnseen, () => namesIn(FAILURES)) ?? []).flatMap((name) => {
+    // A name that nobody of ours gave it.
+    const words = unless(isA(URIError), () => name.split(" ").map(decodeURIComponent));
+    if (!words) return [];
+    const [plugin = "", command = "", code = ""] = words;
+    return [{ plugin, command, code, count: statOf(`${FAILURES}/${name}`)?.size ?? 0 }];
   }).sort((a, b) => a.plugin < b.plugin ? -1 : 1);
 }

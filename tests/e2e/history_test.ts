@@ -128,7 +128,7 @@ Deno.test("failures are counted however many plugins a network has", async () =>
   );
 });
 
-Deno.test("lines of another release are no reason to fail", async () => {
+Deno.test("lines of another release and a cut name of a count are no reason to fail", async () => {
   await using host = await Sandbox.create();
   const loopback = await Loopback.in(host);
   assertEquals((await loopback.call("web-1")).code, 0);
@@ -142,8 +142,11 @@ Deno.test("lines of another release are no reason to fail", async () => {
     "x",
   ].map((line) => JSON.stringify(line)).join("\n");
   await host.ok(["tee", "-a", CALLS], { stdin: lines + "\n" });
+  await host.ok(["sh", "-ec", "cd /run/mesos-cni/history; mkdir failures; echo >failures/a%2"]);
   assertEquals((await past(host)).map(({ container }) => container), ["web-1"]);
   assertStringIncludes(await host.ok([MESOS_CNI, "history"]), "web-1");
+  const { stdout } = await host.run([MESOS_CNI, "status", "--format=prometheus"]);
+  assertStringIncludes(stdout, "# TYPE mesos_cni_plugin_failures_total counter\n");
 });
 
 Deno.test("no call fails for want of its line, and hostile names stay on theirs", async () => {
