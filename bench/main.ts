@@ -91,6 +91,17 @@ function isAnyMissed(before: string, now: string): boolean {
 
 /** This program again for one benchmark, whose output is shown and returned. */
 async function runInside(args: string[]): Promise<{ code: number; text: string }> {
+  // As new as the empty program beside it: how a file lies in the page cache is a tenth of a start.
+  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
+  try {
+    await Deno.copyFile(MESOS_CNI, `${dir}/mesos-cni`);
+    return await runWith(`${dir}/mesos-cni`, args);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function runWith(program: string, args: string[]): Promise<{ code: number; text: string }> {
   const mounts = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && ip link set lo up";
   const deno = [
     Deno.execPath(),
@@ -98,16 +109,13 @@ async function runInside(args: string[]): Promise<{ code: number; text: string }
     fromFileUrl(import.meta.url),
     ...args,
   ];
-  // As new as the empty program beside it: how a file lies in the page cache is a tenth of a start.
-  const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
-  await Deno.copyFile(MESOS_CNI, `${dir}/mesos-cni`);
   const child = new Deno.Command("unshare", {
     // What a benchmark starts ends with it, also where it was ended itself.
     args: [
       ...["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
       ...["sh", "-c", `${mounts} && exec "$@"`, "sh", ...deno],
     ],
-    env: { [INSIDE]: "1", MESOS_CNI_TEST_PROGRAM: `${dir}/mesos-cni` },
+    env: { [INSIDE]: "1", MESOS_CNI_TEST_PROGRAM: program },
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -117,9 +125,7 @@ async function runInside(args: string[]): Promise<{ code: number; text: string }
     Deno.stdout.writeSync(chunk);
     text += decoder.decode(chunk, { stream: true });
   }
-  const { code } = await child.status;
-  await Deno.remove(dir, { recursive: true });
-  return { code, text };
+  return { code: (await child.status).code, text };
 }
 
 /** The caller holds the other end of the input, and nothing is written there: it closes with the caller. */

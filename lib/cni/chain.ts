@@ -93,7 +93,7 @@ export async function del(
 }
 
 /** Several failures as one, with the code of the first. */
-export function together(failures: readonly OperatorError[]): OperatorError {
+function together(failures: readonly OperatorError[]): OperatorError {
   const [first] = failures;
   if (failures.length === 1) return first!;
   const message = failures.map(messageOf).join("\n");

@@ -4,7 +4,7 @@
  * in the same transaction the tables of our own.
  */
 import { lookup } from "../base/json.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { isA, unless } from "../base/unless.ts";
 import { addressBytes } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { Attributes } from "../netlink/message.ts";
@@ -53,7 +53,7 @@ const ERESTART = 85;
  * nf_tables, or does not let this process see them.
  */
 export function currentGeneration(): number | undefined {
-  return unlessRefused(generation);
+  return unless(isA(SystemError), generation);
 }
 
 /** Each chain is read when it is asked for: what one of ten thousand rules costs, only who asks pays. */

@@ -183,7 +183,7 @@ function anyVeth(indices: readonly number[]): boolean {
  */
 function onePerMounts(pids: readonly number[]): number[] {
   const byMounts = new Map<number, number>();
-  const users = inodeOf("/proc/self/ns/user");
+  const users = findInode("/proc/self/ns/user"); // none, on a kernel without user namespaces
   for (const pid of pids) {
     const inode = findInode(`/proc/${pid}/ns/mnt`);
     if (inode === undefined || byMounts.has(inode)) continue;

@@ -3,7 +3,6 @@
  * body of a known length, one response, and the end of the connection. Deno's own server takes
  * no socket that systemd has opened, and does not say who calls.
  */
-import { concat } from "../base/bytes.ts";
 import type { UnixStream } from "../kernel/unix_socket.ts";
 
 /** Bytes of a request's head that are too many. */
@@ -88,7 +87,10 @@ export async function writeResponse(stream: UnixStream, response: HttpResponse):
     "Connection: close",
   ];
   const head = new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");
-  await stream.write(concat([head, body]));
+  const all = new Uint8Array(head.length + body.length);
+  all.set(head);
+  all.set(body, head.length);
+  await stream.write(all);
   stream.endWriting();
 }
 
@@ -167,7 +169,10 @@ class Input {
   async #more(): Promise<boolean> {
     const chunk = new Uint8Array(16 << 10);
     const count = await this.stream.read(chunk);
-    this.#bytes = concat([this.#bytes, chunk.subarray(0, count)]);
+    const joined = new Uint8Array(this.#bytes.length + count);
+    joined.set(this.#bytes);
+    joined.set(chunk.subarray(0, count), this.#bytes.length);
+    this.#bytes = joined;
     return count > 0;
   }
 }

@@ -3,7 +3,6 @@ import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
 import { Pace } from "../base/pace.ts";
-import { together } from "../cni/chain.ts";
 import { CniError } from "../cni/error.ts";
 import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
@@ -55,7 +54,8 @@ const CONTAINER_ROUTES: Readonly<
           failures.push(error);
         }
       }
-      if (failures.length > 0) throw together(failures);
+      const [first] = failures;
+      if (first) throw failures.length === 1 ? first : combined(failures);
     }),
   "POST cleanup": (isolator, id) =>
     inOrder(isolator, "cleanup", id, async () => {
@@ -108,6 +108,15 @@ const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string)
     return { status: unready.length === 0 ? "ok" : "unready", unready };
   },
 };
+
+/** What several plugins object to, with the code of the first. */
+function combined(failures: readonly OperatorError[]): OperatorError {
+  const message = failures.map(messageOf).join("\n");
+  const [first] = failures;
+  return first instanceof CniError
+    ? new CniError(first.cniCode, message, undefined, { cause: first })
+    : new OperatorError(first!.code, message, { cause: first });
+}
 
 /** Answers a request, with an error in JSON when it fails. */
 export async function respond(

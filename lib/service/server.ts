@@ -25,6 +25,10 @@ const MOST_CONNECTIONS = 256;
 /** How long, in ms, a caller may say nothing while others wait for its place. */
 const LONGEST_SILENCE = 500;
 
+/** Connections of users who are not root at a time, and how long, in ms, one of them may take. */
+const MOST_STRANGERS = 16;
+const STRANGERS_PATIENCE = 2_000;
+
 /** Bytes that are read of what follows a request that was refused. */
 const MOST_DISCARDED = 8 << 20;
 
@@ -93,12 +97,13 @@ function removeStale(path: string): void {
 
 async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<void> {
   let stopping = false;
-  /** Connections that have not asked for anything that is done for them, and since when. */
+  /** Connections that have not asked for anything yet, and since when: nothing is under way there. */
   const silent = new Map<UnixStream, number>();
+  const strangers = new Set<UnixStream>();
   const stop = () => {
     stopping = true;
     listener.cancel();
-    for (const stream of silent.keys()) stream.abort();
+    for (const stream of [...silent.keys(), ...strangers]) stream.abort();
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, stop);
   const open = new Set<Promise<void>>();
@@ -108,8 +113,14 @@ async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<
     try {
       const stream = await listener.accept();
       if (!stream) break;
+      // Known before it may wait for anything, or keep anybody waiting.
+      const { pid, uid } = stream.peer();
+      if (uid !== 0) {
+        turnAway(stream, uid, strangers);
+        continue;
+      }
       while (open.size >= MOST_CONNECTIONS) await makeRoom(open, silent);
-      const done = converse(lanes, stream, silent).finally(() => open.delete(done));
+      const done = converse(lanes, stream, pid, silent).finally(() => open.delete(done));
       open.add(done);
     } catch (error) {
       log.error("no connection can be taken", { error: messageOf(error) });
@@ -144,16 +155,14 @@ async function makeRoom(
 async function converse(
   lanes: Lanes,
   connection: UnixStream,
+  pid: number,
   silent: Map<UnixStream, number>,
 ): Promise<void> {
   using stream = connection;
   silent.set(stream, performance.now());
   try {
-    const { pid, uid } = stream.peer();
     const request = await inTime(stream, () => readRequest(stream));
     if (!request) return;
-    // Who is not root makes room for others until the end, as one who says nothing.
-    if (uid !== 0) throw new HttpError(403, `this service is for root only, not for user ${uid}`);
     silent.delete(stream);
     const start = performance.now();
     const response = await lanes.respond(request);
@@ -184,9 +193,40 @@ async function refuse(stream: UnixStream, error: unknown): Promise<void> {
   }
 }
 
+/**
+ * Tells a stranger to go, once it has asked. Strangers keep nobody waiting but each other: they are
+ * few at a time, and the one that has had the most time makes room.
+ */
+async function turnAway(
+  connection: UnixStream,
+  uid: number,
+  strangers: Set<UnixStream>,
+): Promise<void> {
+  using stream = connection;
+  if (strangers.size >= MOST_STRANGERS) strangers.values().next().value?.abort();
+  strangers.add(stream);
+  const message = `this service is for root only, not for user ${uid}`;
+  try {
+    await inTime(stream, () => readRequest(stream), STRANGERS_PATIENCE);
+    await inTime(
+      stream,
+      () => writeResponse(stream, failure(new HttpError(403, message))),
+      STRANGERS_PATIENCE,
+    );
+  } catch (error) {
+    log.info("a stranger's connection broke", { uid, error: messageOf(error) });
+  } finally {
+    strangers.delete(stream);
+  }
+}
+
 /** Ends a connection whose other end has stopped to send or to listen. */
-async function inTime<R>(stream: UnixStream, work: () => Promise<R>): Promise<R> {
-  const timer = setTimeout(() => stream.abort(), PATIENCE);
+async function inTime<R>(
+  stream: UnixStream,
+  work: () => Promise<R>,
+  patience = PATIENCE,
+): Promise<R> {
+  const timer = setTimeout(() => stream.abort(), patience);
   try {
     return await work();
   } finally {

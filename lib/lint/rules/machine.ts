@@ -10,6 +10,8 @@ import { LEAST_VERSION } from "../../firewall/tool.ts";
 import { field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
 
+const OLDEST_IPTABLES = "1.8";
+
 /** Sockets and files that a plugin's daemon leaves, with the daemon's name. */
 const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> = {
   flannel: { daemon: "flanneld", file: "/run/flannel/subnet.env", field: "subnetFile" },
@@ -149,7 +151,8 @@ export const MACHINE: readonly Rule[] = [
     why:
       "ipMasq, portmap, firewall and the port mapper write the rules of iptables. The plugins of " +
       "mesos-cni take nftables where there is none, unless the config names iptables; others fail. " +
-      `The oldest iptables that the port mapper is run with is ${LEAST_VERSION}.`,
+      `The port mapper needs ${OLDEST_IPTABLES}, which says of which kind it is; ${LEAST_VERSION} is the ` +
+      "oldest that it is tested with.",
     bad: portMapper(),
     needs: "--probe, on a machine without iptables",
     good: portMapper(),
@@ -166,11 +169,11 @@ export const MACHINE: readonly Rule[] = [
             ? 'install iptables, or write "backend": "nftables"'
             : "install iptables",
         };
-      } else if (plugin.type === PORT_MAPPER && isOlder(version, LEAST_VERSION)) {
+      } else if (plugin.type === PORT_MAPPER && isOlder(version, OLDEST_IPTABLES)) {
         yield {
           at,
           message:
-            `this machine has iptables ${version}, and the port mapper needs ${LEAST_VERSION}`,
+            `this machine has iptables ${version}, and the port mapper needs ${OLDEST_IPTABLES}`,
           help: "update iptables",
         };
       }
