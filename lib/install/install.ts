@@ -88,11 +88,11 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   const pieces = withoutPackaged(wanted);
   // All of it is looked at before any of it is changed.
   const back = options.plugins === "none"
-    ? recorded().filter((entry) => hasAside(entry.path) && isStillOurs(entry))
+    ? byPath(recorded()).filter(({ entry, isOurs }) => hasAside(entry.path) && isOurs())
     : [];
   const placed: Placed[] = [
     ...pieces.map(({ path, change }) => ({ path, change: change() })),
-    ...back.map(({ path }) => ({ path, change: "changed" as const })),
+    ...back.map(({ entry: { path } }) => ({ path, change: "changed" as const })),
   ];
   if (dryRun) return placed;
 
@@ -100,9 +100,10 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   // A package's settings are its own, and no uninstall's.
   const own = pieces.some(({ path }) => path === settings.path) ? settings : undefined;
   const before = recorded();
-  const halfway = options.plugins === "all"
-    ? [] // they are made whole
-    : before.filter((entry) => isHalfway(entry) && !isStillOurs(entry));
+  const halfway = byPath(before).filter(({ entry, isOurs }) =>
+    // What is placed is made whole.
+    !pieces.some(({ path }) => path === entry.path) && isHalfway(entry) && !isOurs()
+  );
   const isProgram = ({ path }: Entry) =>
     dirname(path) === binDir && path.startsWith(join(binDir, `${PROGRAM}-`));
   const entries = pieces.map((piece) => piece.entry());
@@ -125,15 +126,26 @@ export async function install(options: InstallOptions, dryRun = false): Promise<
   // Once more, since whoever held the lock may have changed it.
   for (const piece of pieces) if (piece.change() !== "unchanged") await piece.place();
   for (const entry of old) if (isStillOurs(entry)) removePiece(entry.path);
-  for (const entry of back) if (isStillOurs(entry)) await takeAway(entry);
-  for (const entry of halfway) await leave(entry);
-  const gone = new Set([...back, ...halfway].map(({ path }) => path));
+  for (const { entry, isOurs } of back) if (isOurs()) await takeAway(entry);
+  for (const { entry } of halfway) await leave(entry);
+  const gone = new Set([...back, ...halfway].map(({ entry }) => entry.path));
   writeManifest([...programs, ...others, ...added].filter(({ path }) => !gone.has(path)), own);
   return placed;
 }
 
 function recorded(): Entry[] {
   return readManifest()?.files ?? [];
+}
+
+/**
+ * What is on record of each path, as one entry: of a path where one thing was put in the place of another
+ * by a call that was killed, there are several, and what is there is the one or the other.
+ */
+function byPath(files: readonly Entry[]): { entry: Entry; isOurs: () => boolean }[] {
+  return [...Map.groupBy(files, ({ path }) => path).values()].map((entries) => ({
+    entry: Object.assign({}, ...entries),
+    isOurs: () => entries.some(isStillOurs),
+  }));
 }
 
 /** What a package owns is the package's, but for programs that it is told are moved aside. */
@@ -168,10 +180,8 @@ export async function uninstall(
       "unchanged";
   const own: Entry[] = isOwn ? [{ path: settings.path }] : [];
   const left: Entry[] = settings && !isOwn && look(settings.path) ? [{ path: settings.path }] : [];
-  // What was installed over something and killed is the one or the other.
-  for (const [path, entries] of Map.groupBy(recorded().toReversed(), ({ path }) => path)) {
-    const isOurs = !look(path) || entries.some(isStillOurs);
-    (isOurs ? own : left).push(Object.assign({}, ...entries));
+  for (const { entry, isOurs } of byPath(recorded().toReversed())) {
+    (!look(entry.path) || isOurs() ? own : left).push(entry);
   }
   const kept = left.map(({ path }) => path);
   if (dryRun) return { removed: own.map(({ path }) => path).filter(look), kept };

@@ -202,6 +202,37 @@ Deno.test({
       assertEquals(await state(), there, `${what}: ${command} ${more.join(" ")}`);
       await call("uninstall");
     }
+
+    // A path is on record more than once: what one entry of it knows, the others may not.
+    const manifest = "/var/lib/mesos-cni/install.json";
+    const unit = "/etc/systemd/system/mesos-cni.service";
+    await host.ok(dpkg("-P", "plugins"));
+    await ok("install");
+    await host.ok(dpkg("-i", await pluginPackage(host, "2")));
+    // Ours is in its place, and the call ends before it is done.
+    await host.ok(["sh", "-ec", `echo other >/run/other; mount --bind /run/other ${unit}`]);
+    assertEquals((await call("install", "--plugins=all")).code, 1);
+    await host.ok(["umount", unit]);
+    const entries = async () => {
+      const { files } = JSON.parse(await host.ok(["cat", manifest]));
+      return files.filter(({ path }: { path: string }) => path === bridge);
+    };
+    await ok("install");
+    assertEquals((await entries()).length, 2);
+    assertEquals(await state(), { version: "", aside: true, diverted: true });
+    await ok("install", "--plugins=none");
+    assertEquals(await state(), { version: "2\n", aside: false, diverted: false }, "twice: none");
+
+    await ok("install", "--plugins=all");
+    await host.ok(["rm", aside]);
+    const record = JSON.parse(await host.ok(["cat", manifest]));
+    const [older] = await entries();
+    record.files.unshift({ ...older, sha256: "0".repeat(64) });
+    await host.ok(["tee", manifest], { stdin: JSON.stringify(record) });
+    await ok("install");
+    await ok("uninstall");
+    assertEquals((await host.run(["ls", bridge])).code, 2, "ours is taken away");
+    assertEquals((await state()).diverted, false);
   },
 });
 
