@@ -50,21 +50,24 @@ const [EXECUTE, WRITE, READ] = [1, 2, 4];
 const PAGE = 0x10000;
 
 /**
- * What this program needs at least, with the numbers of the resources (asm-generic/resource.h): a soft
- * limit that is less is raised to the hard one (prlimit(2)), and a hard one that is less is an error.
+ * Of each resource its number (asm-generic/resource.h), what is enough for all that this program does, and
+ * with less than what it does nothing at all: a soft limit that is not enough is raised to the hard one
+ * (prlimit(2)), and a hard one with which nothing would begin is an error. Between the two it is tried,
+ * since a removal needs less than an attach.
  */
-const LIMITS: readonly (readonly [name: string, resource: number, least: number])[] = [
-  ["RLIMIT_FSIZE", 1, 16 << 20], // a write beyond it is the end of the writer (SIGXFSZ)
-  ["RLIMIT_DATA", 2, 1 << 30],
-  ["RLIMIT_STACK", 3, 1 << 20],
-  ["RLIMIT_NOFILE", 7, 32],
-  ["RLIMIT_AS", 9, 40 * 2 ** 30], // V8 sets nearly as much aside, of which it uses little
-];
+const LIMITS:
+  readonly (readonly [name: string, resource: number, enough: number, least: number])[] = [
+    ["RLIMIT_FSIZE", 1, 16 << 20, 4 << 10], // a write beyond it is the end of the writer (SIGXFSZ)
+    ["RLIMIT_DATA", 2, 1 << 30, 550e6],
+    ["RLIMIT_STACK", 3, 1 << 20, 128 << 10],
+    ["RLIMIT_NOFILE", 7, 32, 13],
+    ["RLIMIT_AS", 9, 40 * 2 ** 30, 34e9], // V8 sets nearly as much aside, of which it uses little
+  ];
 
 /**
  * Bytes and what they are, as `as` of the GNU binutils takes it. `data` is what follows them: places and
  * lengths of six strings (two words of 32 bits for each: the error of a limit, the answer, the error where
- * the program is gone, the one for all else, the type, the program), {@link ASKED}, {@link LIMITS} (two
+ * the program is gone, the one for all else, the type, the program), {@link ASKED}, {@link LIMITS} (three
  * words of 64 bits for each), and those strings.
  *
  * Of CNI_COMMAND the first counts, as for getenv(3): 12 bytes are its name, and 20 with the NUL are
@@ -77,7 +80,7 @@ export const CODE = {
   488b0424         mov (%rsp), %rax
   4c8d642408       lea 8(%rsp), %r12
   4c8d6cc410       lea 16(%rsp,%rax,8), %r13
-  488d1d03010000   lea data(%rip), %rbx
+  488d1d07010000   lea data(%rip), %rbx
   4d89ee           mov %r13, %r14
 next:
   498b3e           mov (%r14), %rdi
@@ -87,7 +90,7 @@ next:
   488d7330         lea 48(%rbx), %rsi
   b914000000       mov $20, %ecx
   f3a6             repe cmpsb
-  0f84bc000000     je version
+  0f84c0000000     je version
   83f907           cmp $7, %ecx
   77de             ja next
 run:
@@ -112,11 +115,12 @@ limit:
   b82e010000       mov $302, %eax
   0f05             syscall
   85c0             test %eax, %eax
-  752d             jnz enough
+  7531             jnz enough
   498b4608         mov 8(%r14), %rax
   48390424         cmp %rax, (%rsp)
-  7323             jae enough
+  7327             jae enough
   488d33           lea (%rbx), %rsi
+  498b4610         mov 16(%r14), %rax
   4839442408       cmp %rax, 8(%rsp)
   724b             jb failed
   488b442408       mov 8(%rsp), %rax
@@ -127,9 +131,9 @@ limit:
   b82e010000       mov $302, %eax
   0f05             syscall
 enough:
-  4983c610         add $16, %r14
+  4983c618         add $24, %r14
   ffcd             dec %ebp
-  75b6             jnz limit
+  75b2             jnz limit
   8b4320           mov 32(%rbx), %eax
   4801d8           add %rbx, %rax
   49890424         mov %rax, (%r12)
@@ -159,7 +163,7 @@ version:
   b801000000       mov $1, %eax
   0f05             syscall
   4839d0           cmp %rdx, %rax
-  0f852bffffff     jne run
+  0f8527ffffff     jne run
   31ff             xor %edi, %edi
 exit:
   b83c000000       mov $60, %eax
@@ -173,7 +177,7 @@ exit:
   f3230091         add x19, sp, #8
   740e008b         add x20, x19, x0, lsl #3
   94220091         add x20, x20, #8
-  150a0010         adr x21, data
+  350a0010         adr x21, data
   f60314aa         mov x22, x20
 next:
   c08640f8         ldr x0, [x22], #8
@@ -196,7 +200,7 @@ same:
   1f0002eb         cmp x0, x2
   a1000054         b.ne run
   000080d2         mov x0, #0
-  39000014         b exit
+  3a000014         b exit
 differs:
   5f3000f1         cmp x2, #12
   63fdff54         b.lo next
@@ -223,11 +227,12 @@ limit:
   e3030091         mov x3, sp
   a82080d2         mov x8, #261
   010000d4         svc #0
-  a00100b5         cbnz x0, enough
+  c00100b5         cbnz x0, enough
   c40640f9         ldr x4, [x22, #8]
   e51b40a9         ldp x5, x6, [sp]
   bf0004eb         cmp x5, x4
-  22010054         b.hs enough
+  42010054         b.hs enough
+  c40a40f9         ldr x4, [x22, #16]
   df0004eb         cmp x6, x4
   a10a4029         ldp w1, w2, [x21]
   c3020054         b.lo failed
@@ -237,9 +242,9 @@ limit:
   030080d2         mov x3, #0
   010000d4         svc #0
 enough:
-  d6420091         add x22, x22, #16
+  d6620091         add x22, x22, #24
   f70600d1         sub x23, x23, #1
-  77fdffb5         cbnz x23, limit
+  57fdffb5         cbnz x23, limit
   a02240b9         ldr w0, [x21, #32]
   a002008b         add x0, x21, x0
   600200f9         str x0, [x19]
@@ -277,10 +282,10 @@ export function launcherBytes(
   const failed = error(
     `${program}, whose plugin ${type} is, can't be executed: see ${program} version`,
   );
-  const needed = LIMITS.map(([name, , least]) => `${name} ${least}`).join(", ");
+  const enough = LIMITS.map(([name, , size]) => `${name} ${size}`).join(", ");
   const limited = error(
     `${program}, whose plugin ${type} is, can't begin, since a hard limit of its caller's is too small: ` +
-      `needed is ${needed}; see prlimit(1)`,
+      `enough is ${enough}; see prlimit(1)`,
   );
   const { machine, listing } = CODE[arch];
   const code = Uint8Array.from(

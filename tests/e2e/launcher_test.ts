@@ -133,8 +133,10 @@ const SHORTAGES: readonly string[] = [
   "fsize=0",
   "as=64000000",
   "data=1000000",
-  "stack=131072",
+  "stack=65536",
 ];
+/** Hard ones that are not much, and with which the program does what it is called for. */
+const ENOUGH = ["nofile=24", "fsize=4194304", "as=40000000000", "data=600000000", "stack=524288"];
 const GONE = ["sh", "-c", 'mkdir /run/gone && cd /run/gone && rmdir /run/gone && exec "$@"', "sh"];
 Deno.test("a launcher raises limits with which the program could not begin, or says that it may not", async () => {
   await using machine = await PluginMachine.create();
@@ -148,6 +150,7 @@ Deno.test("a launcher raises limits with which the program could not begin, or s
     await machine.ok("DEL", "a", NETWORK, directory);
   };
   await succeeds(GONE);
+  for (const enough of ENOUGH) await succeeds(["prlimit", `--${enough}`]);
   for (const shortage of SHORTAGES) {
     const [soft, hard] = [["prlimit", `--${shortage}:`], ["prlimit", `--${shortage}`]];
     await succeeds(soft);
