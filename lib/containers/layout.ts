@@ -20,8 +20,8 @@ import { join, resolve } from "@std/path";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 
 /**
- * Of the directory of requests: where no file can be made, the directory itself is locked, and only
- * who may open it can hold that lock.
+ * Of the directory of requests and that of handles: both are locked (while a lock is taken, and where no
+ * file of a lock can be made), and only who may open a directory can hold that.
  */
 export const REQUESTS_MODE = 0o700;
 

@@ -4,6 +4,8 @@
  * them, so that no DEL overtakes an ADD.
  */
 import { OperatorError } from "../base/error.ts";
+import { exists } from "../base/exists.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { makeDirectory, readCheckpoint, setMode } from "../kernel/atomic_file.ts";
 import { O_DIRECTORY, open } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
@@ -75,9 +77,14 @@ export class Locks {
   }
 
   async #take(id: ContainerId, path: string): Promise<WorkLock | undefined> {
-    makeDirectory(this.layout.requests, REQUESTS_MODE);
-    closeToOthers(this.layout.requests);
-    return WorkLock.tryTake(path) ?? await WorkLock.take(path, patienceFor(this.layout, id));
+    const { requests, handles } = this.layout;
+    makeDirectory(requests, REQUESTS_MODE);
+    closeToOthers(requests);
+    // Made before it is needed, in the stead of a file that can't be made any more.
+    unlessRefused(() => makeDirectory(handles, REQUESTS_MODE));
+    const inStead = exists(handles) ? handles : undefined;
+    return WorkLock.tryTake(path, false, inStead) ??
+      await WorkLock.take(path, patienceFor(this.layout, id), false, inStead);
   }
 }
 

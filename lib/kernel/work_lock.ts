@@ -5,7 +5,7 @@
  * and is given up once nobody of these lives, by a process's start and not by a clock.
  *
  * Its directory is root's alone: whoever may open a directory may lock it, and keep all others waiting.
- * Where no file can be made, the one above it is locked in the file's stead.
+ * So must another one be that is locked in the file's stead, where no file can be made.
  */
 import { dirname } from "@std/path";
 import { isObject } from "../base/json.ts";
@@ -47,13 +47,17 @@ export class WorkLock implements Disposable {
    * Takes the lock if nobody works. Its directory must be there.
    *
    * @param isLast whether its file goes with it, as nobody will need it again
+   * @param inStead the directory that is locked where no file can be made: not the file's own
    * @throws {SystemError}
    */
-  static tryTake(path: string, isLast = false): WorkLock | undefined {
+  static tryTake(
+    path: string,
+    isLast = false,
+    inStead = dirname(dirname(path)),
+  ): WorkLock | undefined {
     // Whoever finds a lock held and nobody at work must not meet one that was just taken.
     using guard = FileLock.tryTakeDirectory(dirname(path), "shared");
-    const above = dirname(dirname(path));
-    const lock = guard && FileLock.tryTake(path, undefined, undefined, above);
+    const lock = guard && FileLock.tryTake(path, undefined, undefined, inStead);
     if (!lock) return undefined;
     const taken = new WorkLock(lock, isLast);
     taken.#write();
@@ -66,9 +70,14 @@ export class WorkLock implements Disposable {
    * @returns undefined when others were still at work after `timeoutMs`
    * @throws {SystemError}
    */
-  static take(path: string, timeoutMs: number, isLast = false): Promise<WorkLock | undefined> {
+  static take(
+    path: string,
+    timeoutMs: number,
+    isLast = false,
+    inStead?: string,
+  ): Promise<WorkLock | undefined> {
     return trying(timeoutMs, () => {
-      const taken = WorkLock.tryTake(path, isLast);
+      const taken = WorkLock.tryTake(path, isLast, inStead);
       if (!taken) giveUp(path);
       return taken;
     });

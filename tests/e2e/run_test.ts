@@ -87,7 +87,9 @@ Deno.test("run: without a network, the container is in the agent's own", async (
   const own = await agent.sandbox.ok(["readlink", "/proc/self/ns/net"]);
   assertEquals(await agent.ok([], ["readlink", "/proc/self/ns/net"]), own);
   assertEquals(await agent.list("/run/mesos/isolators/network/cni"), []);
-  assertEquals(await agent.list("/run/mesos/isolators/network/mesos-cni"), []);
+  assertEquals(await agent.list("/run/mesos/isolators/network/mesos-cni"), [
+    "/run/mesos/isolators/network/mesos-cni/handles",
+  ]);
 });
 
 Deno.test("run: ten at once on a fresh agent, each with its own address, and nothing left", async () => {

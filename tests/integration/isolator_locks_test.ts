@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { stateOf } from "../../lib/kernel/proc.ts";
 import { Layout } from "../../lib/containers/layout.ts";
@@ -40,7 +40,8 @@ kernelTest(
     assertEquals(ofA, ["a1 begins", "a1 ends", "a2 begins", "a2 ends", "a4 begins", "a4 ends"]);
     assertEquals(log.indexOf("b1 ends") < log.indexOf("a1 ends"), true);
     // Nothing of the containers is on disk, so neither are their locks.
-    assertEquals([...Deno.readDirSync(new Layout(dir).requests)], []);
+    const left = [...Deno.readDirSync(new Layout(dir).requests)].map(({ name }) => name);
+    assertEquals(left, ["handles"]);
     await Deno.remove(dir, { recursive: true });
   },
 );
@@ -89,6 +90,52 @@ kernelTest(
     first.remove();
     first[Symbol.dispose]();
     assertEquals([second.path, ...Deno.readDirSync(dir).map(({ name }) => name)], [path, "a.lock"]);
+    await new Deno.Command("umount", { args: [dir] }).output();
+  },
+);
+
+kernelTest(
+  "locks: where no file of a lock can be made, nobody but root keeps a container's work waiting",
+  async () => {
+    const dir = await Deno.makeTempDir();
+    const mount = ["-t", "tmpfs", "-o", "nr_inodes=16,mode=755", "tmpfs", dir];
+    assertEquals(new Deno.Command("mount", { args: mount }).outputSync().success, true);
+    const layout = new Layout(dir);
+    const id = parseContainerId("a");
+    await new Locks(layout).hold(id, () => {});
+    assertThrows(
+      () => {
+        for (let i = 0; i < 16; i++) Deno.mkdirSync(`${dir}/${i}`);
+      },
+      Error,
+      "No space",
+    );
+    // Each directory that others may open is held by one of them.
+    const open = [dir, `${dir}/isolators`, `${dir}/isolators/network`];
+    const holders = open.map((path) =>
+      new Deno.Command("setpriv", {
+        args: ["--reuid=65534", "--clear-groups", "flock", path, "sh", "-c", "echo held; exec cat"],
+        stdin: "piped",
+        stdout: "piped",
+      }).spawn()
+    );
+    for (const { stdout } of holders) {
+      assertEquals((await stdout[Symbol.asyncIterator]().next()).value?.length, 5);
+    }
+    const done = new Locks(layout).hold(id, () => {
+      assertThrows(() => Deno.writeTextFileSync(`${layout.requests}/file`, ""), Error, "No space");
+      // Who else is in the same need waits.
+      return FileLock.tryTakeDirectory(layout.handles, "exclusive");
+    });
+    let timer: number | undefined;
+    const late = new Promise((resolve) => timer = setTimeout(resolve, 5_000, "late"));
+    const outcome = await Promise.race([done, late]);
+    clearTimeout(timer);
+    for (const { stdin } of holders) await stdin.close();
+    for (const { status } of holders) assertEquals((await status).code, 0);
+    await done;
+    assertEquals(outcome, undefined);
+    assertEquals(stateOf(layout.handles).mode, 0o700);
     await new Deno.Command("umount", { args: [dir] }).output();
   },
 );
