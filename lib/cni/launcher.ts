@@ -50,10 +50,10 @@ const [EXECUTE, WRITE, READ] = [1, 2, 4];
 const PAGE = 0x10000;
 
 /**
- * Of each resource its number (asm-generic/resource.h), what is enough for all that this program does, and
- * with less than what it does nothing at all: a soft limit that is not enough is raised to the hard one
- * (prlimit(2)), and a hard one with which nothing would begin is an error. Between the two it is tried,
- * since a removal needs less than an attach.
+ * For each resource: its number (asm-generic/resource.h), a limit that is enough for all that this program
+ * does, and the least with which it begins at all. A soft limit that is not enough is raised to the hard
+ * one (prlimit(2)), and a hard one below the least is an error. Between the two the program is tried, since
+ * a removal needs less than an attach.
  */
 const LIMITS:
   readonly (readonly [name: string, resource: number, enough: number, least: number])[] = [

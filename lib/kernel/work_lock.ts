@@ -5,7 +5,7 @@
  * and is given up once nobody of these lives, by a process's start and not by a clock.
  *
  * Its directory is root's alone: whoever may open a directory may lock it, and keep all others waiting.
- * So must another one be that is locked in the file's stead, where no file can be made.
+ * The same is true of the directory that is locked in the file's stead, where no file can be made.
  */
 import { dirname } from "@std/path";
 import { isObject } from "../base/json.ts";
