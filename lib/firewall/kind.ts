@@ -27,9 +27,11 @@ export async function decideKind(family: Family, path: string): Promise<Decision
     ? { kind: tool.kind, by: tool.file }
     : { kind: "nf_tables", by: "no iptables is installed" };
   if (!legacy || currentGeneration() === undefined) return usual;
-  // Most often nothing is in the other, and then no program is run.
   const drivers = { nf_tables: new NfTables(), legacy: Programs.legacy(path) };
-  const isOwn = async (kind: Kind) => filters(await drivers[kind].look(family), family);
+  // Most often the other has no filter, and then no program is run.
+  const isOwn = async (kind: Kind) =>
+    (kind === "nf_tables" || legacyTables(family).includes("filter")) &&
+    filters(await drivers[kind].look(family), family);
   const other = usual.kind === "legacy" ? "nf_tables" : "legacy";
   if (!await isOwn(other) || await isOwn(usual.kind)) return usual;
   return { kind: other, by: `the host's own rules are there, and none where ${usual.by} looks` };

@@ -49,7 +49,8 @@ export const passages = new Records<Passage>(
  * the record. Nothing there is no error.
  *
  * @param addresses that are known besides those on record
- * @throws {OperatorError}
+ * @throws {OperatorError} also, after the removal of what is on record, where others' records can't be
+ *   read, which may name those addresses
  */
 export async function removePassage(
   owner: Owner,
@@ -74,6 +75,8 @@ export async function removePassage(
     });
   }
   if (record?.zone !== undefined) await changeSources("remove", record.zone, all, path);
+  // Whoever calls it again removes the rest: of what was not looked for, nobody else knows.
+  if (unread[0]) throw unread[0];
   passages.remove(owner);
 }
 

@@ -303,6 +303,54 @@ for (const { name, variant, save } of partOf(DRIVERS, 2)) {
   });
 }
 
+Deno.test("a DEL that goes by its result alone fails while a record can't be read, which may have the address", async () => {
+  await using agent = await PortMapperAgent.create();
+  const options = { type: "firewall" };
+  const configOf = (...addresses: string[]) => {
+    const ips = addresses.map((address) => ({ address: `${address}/24` }));
+    return { ...versions, type: "firewall", prevResult: { cniVersion: "1.0.0", ips } };
+  };
+  const passed = async () =>
+    (await state(agent, "iptables-save")).filter((line) => line.startsWith("-A CNI-FORWARD -s"));
+  const records = "/run/mesos-cni/firewall/passages";
+  const [own, lost, unread] = [configOf("10.219.0.8"), configOf("10.219.0.9"), `${records}/x.json`];
+  await agent.container("c1");
+  await agent.container("c2");
+  await agent.ok("ADD", "c2", lost, options);
+  await agent.sandbox.ok(["find", records, "-type", "f", "-delete"]);
+  await agent.ok("ADD", "c1", own, options);
+  await agent.sandbox.ok(["mkdir", unread]);
+  const rules = ["8", "9"].map((one) => `-A CNI-FORWARD -s 10.219.0.${one}/32 -j ACCEPT`);
+  assertEquals((await passed()).sort(), rules);
+  assertStringIncludes((await agent.fails("DEL", "c2", lost, options)).msg, unread);
+  assertEquals((await passed()).sort(), rules);
+  // What is on record goes nevertheless, and stays on record until all is gone.
+  const more = configOf("10.219.0.8", "10.219.0.9");
+  for (const _ of [1, 2]) {
+    assertStringIncludes((await agent.fails("DEL", "c1", more, options)).msg, unread);
+    assertEquals(await passed(), rules.slice(1));
+  }
+  await agent.ok("DEL", "c1", own, options);
+  await agent.sandbox.ok(["rmdir", unread]);
+  await agent.ok("DEL", "c2", lost, options);
+  assertEquals(await state(agent, "iptables-save").then((all) => all.filter(isOfAddress)), []);
+});
+
+const isOfAddress = (line: string) => line.includes("10.219.0.") || line.endsWith(".json");
+
+Deno.test("a host whose legacy iptables has no filter: its program is not run to choose the kind", async () => {
+  await using agent = await PortMapperAgent.create();
+  const { sandbox } = agent;
+  await sandbox.ok(["iptables-legacy", "-t", "nat", "-S"]);
+  assertEquals(await sandbox.ok(["cat", "/proc/net/ip_tables_names"]), "nat\n");
+  const trace = `${sandbox.dir}/trace`;
+  const strace = ["strace", "-f", "-qq", "-e", "trace=execve", "-o", trace];
+  const { stdout } = await sandbox.run([...strace, MESOS_CNI, "status"]);
+  assertStringIncludes(stdout, "iptables of the kind nf_tables");
+  const run = (await Deno.readTextFile(trace)).split("\n").filter((line) => line.includes("-save"));
+  assertEquals(run, []);
+});
+
 Deno.test("a host with both kinds: rules go where its own are, are told of, and go though it has changed over", async () => {
   await using agent = await PortMapperAgent.create();
   agent.search = undefined;
