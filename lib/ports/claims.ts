@@ -8,10 +8,9 @@ import { OperatorError } from "../base/error.ts";
 import { fileError, withFile } from "../base/file_error.ts";
 import { isA, unless } from "../base/unless.ts";
 import { STATE_MODE } from "../firewall/records.ts";
-import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { describeMapping, keyOf, type Mapping, type Owner } from "./mapping.ts";
 import { type MappingRecord, records } from "./record.ts";
-import { CLAIMS } from "./state_dir.ts";
+import { CLAIMS, removeLink } from "./state_dir.ts";
 
 /** A claim that stands in a mapping's way, and whose it is, unless its record is gone. */
 export interface Obstacle {
@@ -82,7 +81,7 @@ export function releaseAll(owner: Owner): void {
 }
 
 export function removeClaim(path: string): void {
-  removeCheckpoint(path);
+  removeLink(path);
   removeIfEmpty(path.slice(0, path.lastIndexOf("/")));
 }
 

@@ -4,14 +4,13 @@ import { dirname } from "@std/path";
 import { withFile } from "../base/file_error.ts";
 import { errno, unless } from "../base/unless.ts";
 import { STATE_MODE } from "../firewall/records.ts";
-import { removeCheckpoint } from "../kernel/atomic_file.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
 import { setPort } from "../netlink/bridge_port.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
-import { LOCALNET } from "./state_dir.ts";
+import { LOCALNET, removeLink } from "./state_dir.ts";
 
 /**
  * The interface that packets from 127.0.0.1 must be let out by, to reach an attachment's container
@@ -59,7 +58,7 @@ export function closeLocalnet(owner: Owner, kept?: string): void {
     if (device === kept || !users.includes(keyOf(owner))) continue;
     // The interface may be gone.
     if (users.length === 1) unless(errno("ENOENT"), () => setSysctl(setting(device), "0"));
-    removeCheckpoint(markOf(device, owner));
+    removeLink(markOf(device, owner));
   }
 }
 

@@ -1,4 +1,6 @@
 /** Where the port mapper keeps its state: on a file system of this boot, as rules are. */
+import { withFile } from "../base/file_error.ts";
+import { isA, unless } from "../base/unless.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { STATE_MODE } from "../firewall/records.ts";
@@ -27,4 +29,14 @@ export function prepareState(): void {
       { cause: error },
     );
   }
+}
+
+/**
+ * Removes a claim or a mark; none is fine too. It is not flushed to the disk, as it was not when it was
+ * made: a disk that reports an error must not keep the rest from its removal.
+ *
+ * @throws {OperatorError} `file`
+ */
+export function removeLink(path: string): void {
+  withFile("remove", path, () => unless(isA(Deno.errors.NotFound), () => Deno.removeSync(path)));
 }

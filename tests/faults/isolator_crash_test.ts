@@ -23,8 +23,10 @@ import { randomFrom } from "../harness/random.ts";
 import { FULL, sample } from "../harness/scale.ts";
 
 /** System calls by which the isolator changes anything outside of itself. */
-const STEPS =
-  "mkdir,rename,unlink,unlinkat,rmdir,mount,umount2,unshare,setns,flock,fdatasync,openat";
+const STEPS = [
+  ...["mkdir", "mkdirat", "renameat", "symlink", "linkat", "unlink", "unlinkat", "rmdir", "fsync"],
+  ...["mount", "umount2", "unshare", "setns", "flock", "openat"],
+];
 
 const NETWORKS = ["--networks=mapped,second", "--port_mappings=8080:80"];
 
@@ -93,7 +95,7 @@ interface Step {
 /** The steps of a command, each with its number among those of the same call. */
 async function stepsOf(agent: Agent, argv: string[]): Promise<Step[]> {
   const trace = `${agent.sandbox.dir}/trace`;
-  await agent.sandbox.ok(["strace", "-qq", "-o", trace, "-e", `trace=${STEPS}`, ...argv]);
+  await agent.sandbox.ok(["strace", "-qq", "-o", trace, "-e", `trace=${STEPS.join(",")}`, ...argv]);
   const counts = new Map<string, number>();
   return Deno.readTextFileSync(trace).split("\n").flatMap((line) => {
     const call = line.match(/^\w+/)?.[0];

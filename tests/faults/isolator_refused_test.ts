@@ -20,11 +20,11 @@ interface Refusal {
 const ERRORS: Readonly<Record<string, readonly string[]>> = {
   openat: ["ENOSPC", "EROFS", "EMFILE"],
   mkdir: ["ENOSPC", "EROFS"],
-  rename: ["ENOSPC", "EROFS"],
+  mkdirat: ["ENOSPC", "EROFS"],
+  renameat: ["ENOSPC", "EROFS"],
   symlink: ["ENOSPC", "EROFS"],
-  symlinkat: ["ENOSPC", "EROFS"],
-  fdatasync: ["ENOSPC", "EIO"],
-  fsync: ["EIO"],
+  linkat: ["ENOSPC", "EROFS"],
+  fsync: ["ENOSPC", "EIO"],
   socket: ["EMFILE"],
   mount: ["ENOSPC", "ENOMEM"],
 };

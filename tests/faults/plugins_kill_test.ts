@@ -10,11 +10,11 @@ import { FULL, sample } from "../harness/scale.ts";
 
 /** Those that change something, or come just before or after one that does. */
 const CALLS = [
-  ...["sendto", "linkat", "unlinkat", "unlink", "rename", "mkdir", "utimensat", "flock"],
-  ...["setns", "statx", "write", "openat"],
+  ...["sendto", "linkat", "unlinkat", "unlink", "renameat", "mkdir", "symlink"],
+  ...["flock", "setns", "statx", "write", "openat"],
 ];
 /** Where a sample is taken of what bridge and host-local share with the others. */
-const FEW_CALLS = ["sendto", "unlink", "rename", "write"];
+const FEW_CALLS = ["sendto", "unlink", "renameat", "write"];
 /** Files that the runtime opens before the plugin begins. */
 const STARTUP = /openat\(.*\/(?:lib|proc\/self\/exe|etc)|dist\/mesos-cni/;
 

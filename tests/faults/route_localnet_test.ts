@@ -6,8 +6,8 @@ import { assert, assertEquals } from "@std/assert";
 import { partOf } from "../harness/part.ts";
 import { type Json, network, PortMapperAgent, STATE_DIR } from "../harness/port_mapper.ts";
 
-/** Files, netlink, and what is written below /proc/sys. */
-const STEPS = ["rename", "symlink", "unlink", "sendto", "write"];
+/** Files (a record gets its name by renameat), netlink, and what is written below /proc/sys. */
+const MAKING = ["renameat", "mkdir", "symlink", "unlinkat", "sendto", "write"];
 /** Of each of them every second, from the first or from the second on; CI does both. */
 const TURNS = partOf([1, 2], 2);
 /** More than any of the calls makes; that it ends is looked at. */
@@ -28,10 +28,12 @@ async function settings(agent: PortMapperAgent): Promise<string[]> {
 }
 
 const SCENES: Record<string, {
+  steps: readonly string[];
   before: (agent: PortMapperAgent) => Promise<unknown>;
   call: [command: string, config: Json];
 }> = {
   "the restore of rules that were flushed": {
+    steps: MAKING,
     before: async (agent) => {
       await agent.ok("ADD", "c1", on(1));
       await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
@@ -42,13 +44,20 @@ const SCENES: Record<string, {
     }],
   },
   "an ADD again, on another bridge": {
+    steps: [...MAKING, "unlink"],
     before: (agent) => agent.ok("ADD", "c1", on(1)),
     call: ["ADD", on(2)],
   },
-  "DEL": { before: (agent) => agent.ok("ADD", "c1", on(1)), call: ["DEL", on(1)] },
+  "DEL": {
+    steps: ["unlink", "sendto", "write"],
+    before: (agent) => agent.ok("ADD", "c1", on(1)),
+    call: ["DEL", on(1)],
+  },
 };
 
-for (const [name, { before, call: [command, config] }] of partOf(Object.entries(SCENES), 3)) {
+for (
+  const [name, { steps, before, call: [command, config] }] of partOf(Object.entries(SCENES), 3)
+) {
   Deno.test(`route_localnet is off after ${name}, killed at each system call, and DEL`, async () => {
     await using agent = await PortMapperAgent.create();
     for (const [i, bridge] of BRIDGES.entries()) {
@@ -59,7 +68,7 @@ for (const [name, { before, call: [command, config] }] of partOf(Object.entries(
     await agent.container("c1");
     let wasOn = 0;
     for (
-      const [step, first] of STEPS.flatMap((step) => TURNS.map((turn) => [step, turn] as const))
+      const [step, first] of steps.flatMap((step) => TURNS.map((turn) => [step, turn] as const))
     ) {
       for (let when = first, code = 137; code !== 0; when += 2) {
         assert(when < MOST_STEPS, "the call never ends");
@@ -72,6 +81,7 @@ for (const [name, { before, call: [command, config] }] of partOf(Object.entries(
           env: agent.environment(command, "c1", command === "GC" ? { netns: null } : {}),
           stdin: JSON.stringify(config),
         }));
+        assert(code !== 0 || when > 1, `${name} has no ${step} to be killed at`);
         if ((await settings(agent)).includes("1")) wasOn++;
         await agent.ok("DEL", "c1", config);
         const what = `${name}, killed at ${step} ${when}`;
