@@ -77,6 +77,8 @@ Deno.test("which answers of a DNS server are wrong: a closed site's, which knows
   assertEquals(code(answers("REFUSED", "REFUSED", "REFUSED")), "REFUSED");
   assertEquals(code(answers("SERVFAIL", "SERVFAIL", "NOERROR")), "SERVFAIL");
   assertEquals(code(answers("timed out", "timed out", "NOERROR")), "silence");
+  const { known: aaaa } = answers("NOERROR", "NOERROR", "NOERROR");
+  assertEquals(code(answers("timed out", "NOERROR", "NOERROR", { aaaa })), "silence");
   assertEquals(code(answers("NXDOMAIN", "NXDOMAIN", "NXDOMAIN")), "NXDOMAIN");
   assertEquals(code(answers("ECONNREFUSED", "timed out", "timed out")), "errno");
 });

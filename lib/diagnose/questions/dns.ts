@@ -166,5 +166,6 @@ export function wrongIn(
     if (answer.addresses.length > 0 && ndots > 1) return dns("wildcard", { domain });
     if (answer.outcome === "timed out") return dns("deaf", { domain });
   }
-  return undefined;
+  // Asked in each try: one that is lost is lost, also where others of the first came through.
+  return root.outcome === "timed out" ? { kind: "silence" } : undefined;
 }
