@@ -72,7 +72,7 @@ Deno.test("of a container that ends while it is asked, neither health nor a caus
     await child.stdin.close();
     const { code: ended, stdout, stderr } = await child.output();
     const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assertMatch(`${out}${err}`, said);
+    assertMatch(`${out}${err}exit ${ended}`, said);
     assertEquals(ended, code);
   }
 });

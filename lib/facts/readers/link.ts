@@ -17,7 +17,10 @@ export function readLinks(scene: Scene): Look {
 function loopback({ inside, name }: Scene): Cause[] {
   const lo = inside.links.find(({ kind }) => kind === "loopback");
   if (!lo || lo.flags.includes("UP")) return [];
-  return [downCause("lo_down", "container", lo, { container: name }, inside.netns)];
+  // Its name is in what is said.
+  return [
+    downCause("lo_down", "container", lo, { container: name, device: undefined }, inside.netns),
+  ];
 }
 
 /** What is wrong with one interface and its other end. */
