@@ -7,8 +7,11 @@ readonly PERMISSIONS=(--no-prompt --allow-read --allow-write --allow-env --allow
 
 # V8 collects its garbage early: a service has a heap for each of its threads. And its quickest compiler
 # works on the thread that runs: handing over can cost a millisecond, for which that thread sleeps, and
-# what is kept of it (tools/pack) would not be the same each time.
-readonly ENGINE=--v8-flags=--optimize-for-size,--max-semi-space-size=1,--no-concurrent-sparkplug
+# what is kept of it (tools/pack) would not be the same each time. Nor does its best compiler hand over:
+# V8 has one thread for all that is handed over where there are two processors. With Deno 2.6 that thread was
+# seen to wait within a job for ever, while two others of a service went round within V8 and answered nothing,
+# each time that metrics were scraped beside a thousand attaches; and no more since nothing is handed over.
+readonly ENGINE=--v8-flags=--optimize-for-size,--max-semi-space-size=1,--no-concurrent-sparkplug,--no-concurrent-recompilation
 
 # Bundled first: a module costs a third of a millisecond to load and packages five to find. Then
 # gathered into scripts, and compiled by V8 in advance (tools/pack), so that the program starts in
