@@ -1,15 +1,13 @@
 /**
  * The ports of an attachment while it is being made:
  *
- *   using ports = await Ports.reserve(…)   the host ports are the container's, or an error says whose
+ *   ports = await Ports.reserve(…)    the host ports are the container's, or an error says whose
  *   … the container gets its addresses …
- *   await ports.commit(endpoints)          the rules stand
- *
- * What was begun and not committed is taken back at the end of the block.
+ *   await ports.commit(endpoints)     the rules stand; or, if anything failed before
+ *   await ports.giveBack()
  */
 import { inodeOf } from "../kernel/proc.ts";
-import { OperatorError } from "../base/error.ts";
-import { reasonOf } from "../base/log.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
 import type { FileLock } from "../kernel/lock.ts";
@@ -43,14 +41,11 @@ export type PortRequest = Omit<PortAttachment, "endpoints"> & {
 const HOLDER_PATIENCE_MS = 5_000;
 const HOLDER_PAUSE_MS = 50;
 
-/** A reservation of host ports, which ends with its block unless it was committed. */
-export class Ports implements AsyncDisposable {
-  #committed = false;
-
+/** A reservation of host ports. */
+export class Ports {
   private constructor(
     private readonly request: PortRequest,
     private readonly path: string,
-    private readonly notes: string[],
   ) {}
 
   /**
@@ -58,10 +53,9 @@ export class Ports implements AsyncDisposable {
    * taken over, and that container's rules with it.
    *
    * @param path PATH of this call, for the programs that change rules
-   * @param notes gets what could not be undone, should it come to that
    * @throws {OperatorError} `port_taken`, naming the holder
    */
-  static async reserve(request: PortRequest, path: string, notes: string[]): Promise<Ports> {
+  static async reserve(request: PortRequest, path: string): Promise<Ports> {
     if (!isNamespaceHandle(request.netns)) {
       throw new OperatorError("no_namespace", `${request.netns} is no network namespace`);
     }
@@ -69,7 +63,7 @@ export class Ports implements AsyncDisposable {
     while (!await tryReserve(request, path, performance.now() > deadline)) {
       await new Promise((resolve) => setTimeout(resolve, HOLDER_PAUSE_MS));
     }
-    return new Ports(request, path, notes);
+    return new Ports(request, path);
   }
 
   /**
@@ -84,11 +78,6 @@ export class Ports implements AsyncDisposable {
   ): Promise<void> {
     const install = (firewall: Firewall) => this.#install(endpoints, firewall);
     await changeRules(transaction, this.path, "ports", install);
-  }
-
-  /** Leaves the reservation to who commits the transaction, and undoes what fails. */
-  keep(): void {
-    this.#committed = true;
   }
 
   async *#install(endpoints: readonly Endpoint[], firewall: Firewall): RuleSteps {
@@ -107,33 +96,37 @@ export class Ports implements AsyncDisposable {
         releaseOthers(earlier, record.mappings);
       }
       yield* put({ ...reserved, endpoints }, this.path, lock, firewall);
-      this.#committed = true;
     } catch (error) {
-      await this.#removeAll(lock);
+      await this.#removeAll(lock, error);
       throw error;
     }
   }
 
-  /** Takes the reservation back. What an earlier ADD of the same attachment did stays. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#committed) return;
-    try {
-      using _ = await lockChanges();
-      const record = records.read(this.request);
-      if (record && !isInstalled(record)) takeBack(record);
-    } catch (error) {
-      this.notes.push(`the reservation of host ports could not be undone: ${reasonOf(error)}`);
-    }
+  /**
+   * Takes the reservation back, unless rules were made by it. What an earlier ADD of the same attachment
+   * did stays.
+   *
+   * @throws {OperatorError}
+   */
+  async giveBack(): Promise<void> {
+    using _ = await lockChanges();
+    const record = records.read(this.request);
+    if (record && !isInstalled(record)) takeBack(record);
   }
 
   /** Half of the rules may stand, and those of an earlier ADD are gone already. */
-  async #removeAll(lock: FileLock): Promise<void> {
+  async #removeAll(lock: FileLock, cause: unknown): Promise<void> {
     try {
       const record = records.read(this.request);
       if (record) await removeRecorded(record, this.path, lock);
-      this.#committed = true;
-    } catch (error) {
-      this.notes.push(`what was made of the rules could not be removed: ${reasonOf(error)}`);
+    } catch (failure) {
+      throw new OperatorError(
+        cause instanceof OperatorError ? cause.code : "not_removed",
+        `${messageOf(cause)}; what was made of the rules could not be removed: ${
+          messageOf(failure)
+        }`,
+        { cause },
+      );
     }
   }
 }

@@ -1,12 +1,12 @@
 /** How the container is connected: by the delegate, or by the plugin before in a list. */
 import { canonicalAddress, familyOfKnown } from "../../lib/base/ip.ts";
-import { messageOf } from "../../lib/base/error.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
 import { convertResult, readResult } from "../../lib/cni/result.ts";
 import type { WorkLock } from "../../lib/kernel/work_lock.ts";
 import type { Endpoint } from "../../lib/ports/mapping.ts";
+import type { Undo } from "../shared/undo.ts";
 import type { Config } from "./config.ts";
 import { runDelegate } from "./delegate.ts";
 
@@ -20,59 +20,22 @@ export function requireSource({ delegate, prevResult }: Config): void {
   );
 }
 
-/** A connection, which the delegate takes back at the end of its block unless it is kept. */
-export class Connection implements AsyncDisposable {
-  #kept = false;
-
-  private constructor(
-    /** In the version of the port mapper's config. */
-    readonly result: JsonObject,
-    private readonly undo: () => Promise<void>,
-  ) {}
-
-  /**
-   * Runs the delegate's ADD, or takes the result of the plugin before.
-   *
-   * @param lock is not free before the delegate has ended, even if this process is killed
-   * @param notes gets what could not be undone, should it come to that
-   * @throws {CniError} delegateFailed
-   */
-  static async open(
-    invocation: Invocation,
-    config: Config,
-    lock: WorkLock,
-    notes: string[],
-  ): Promise<Connection> {
-    const { delegate } = config;
-    const undo = async () => {
-      if (!delegate) return;
-      try {
-        await runDelegate({ ...invocation, command: "DEL" }, config, lock);
-      } catch (failure) {
-        notes.push(`delegate ${delegate.type} failed to undo its ADD: ${messageOf(failure)}`);
-      }
-    };
-    const printed = delegate ? await runDelegate(invocation, config, lock) : config.prevResult;
-    try {
-      return new Connection(readConnection(printed, config), undo);
-    } catch (error) {
-      await undo();
-      throw error;
-    }
-  }
-
-  /** The connection stays. */
-  keep(): void {
-    this.#kept = true;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#kept) await this.undo();
-  }
-}
-
-function readConnection(printed: JsonObject | undefined, config: Config): JsonObject {
-  const { delegate, cniVersion } = config;
+/**
+ * Runs the delegate's ADD, or takes the result of the plugin before.
+ *
+ * @param lock is not free before the delegate has ended, even if this process is killed
+ * @returns the result, in the version of the port mapper's config
+ * @throws {CniError} delegateFailed
+ */
+export async function connect(
+  invocation: Invocation,
+  config: Config,
+  lock: WorkLock,
+  undo: Undo,
+): Promise<JsonObject> {
+  const { delegate, cniVersion, prevResult } = config;
+  const printed = delegate ? await runDelegate(invocation, config, lock) : prevResult;
+  if (delegate) undo(() => runDelegate({ ...invocation, command: "DEL" }, config, lock));
   const source = delegate ? `the result of delegate ${delegate.type}` : "prevResult";
   if (printed) return convertResult(printed, cniVersion, source);
   throw new CniError(CNI_CODES.delegateFailed, `${source} is empty; try the plugin on its own`);

@@ -18,11 +18,12 @@ import {
   removeOwner,
   restoreMissing,
 } from "../../lib/ports/mod.ts";
-import { Connection, endpointsOf, requireSource } from "./connection.ts";
+import { connect, endpointsOf, requireSource } from "./connection.ts";
 import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate, undoDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
-import { readNamespace, readOwner } from "./parameters.ts";
+import { readNamespace, readOwner } from "../shared/parameters.ts";
+import { undoingOnFailure, withDetails } from "../shared/undo.ts";
 import { Fields } from "../../lib/cni/fields.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 
@@ -46,39 +47,33 @@ const COMMANDS: Readonly<Record<Invocation["command"], Plugin>> = {
 };
 
 async function add(invocation: Invocation): Promise<JsonObject> {
-  // What was noticed on the way, and what could not be undone, belongs to the error, if one comes.
-  const notes: string[] = [];
-  try {
-    return await attach(invocation, notes);
-  } catch (error) {
-    throw withDetails(asCniError(error), notes);
-  }
-}
-
-/** Ports, connection, rules; what was begun and not finished is undone from the last to the first. */
-async function attach(invocation: Invocation, notes: string[]): Promise<JsonObject> {
   const config = readConfig(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   const netns = readNamespace(invocation);
   requireSource(config);
-  const { mappings, placement, isMesos } = config;
   using lock = await lockAttachment(owner);
-  if (mappings.length === 0) {
-    const connection = await Connection.open(invocation, config, lock, notes);
-    return connection.result;
-  }
-  const request = { ...owner, ...placement, mappings, netns, startsWithProcess: isMesos };
-  // The delegate's masquerading and the ports in one transaction; or with those of a whole list.
-  const handed = invocation.firewall;
-  const firewall = handed ?? new FirewallTransaction(invocation.path);
-  await using ports = await Ports.reserve(request, invocation.path, notes);
-  notes.push(...checkListeners(config));
-  await using connection = await Connection.open({ ...invocation, firewall }, config, lock, notes);
-  await ports.commit(endpointsOf(connection.result, config), firewall);
-  if (!handed) await firewall.commit();
-  ports.keep();
-  connection.keep();
-  return connection.result;
+  return await undoingOnFailure(async (undo) => {
+    // What was noticed on the way belongs to the error, if one comes.
+    const warnings: string[] = [];
+    try {
+      const { mappings, placement, isMesos } = config;
+      if (mappings.length === 0) return await connect(invocation, config, lock, undo);
+      // The delegate's masquerading and the ports in one transaction; or with those of a whole list.
+      const handed = invocation.firewall;
+      const firewall = handed ?? new FirewallTransaction(invocation.path);
+      const request = { ...owner, ...placement, mappings, netns, startsWithProcess: isMesos };
+      const ports = await Ports.reserve(request, invocation.path);
+      undo(() => ports.giveBack());
+      warnings.push(...checkListeners(config));
+      const result = await connect({ ...invocation, firewall }, config, lock, undo);
+      await ports.commit(endpointsOf(result, config), firewall);
+      if (!handed) await firewall.commit();
+      return result;
+    } catch (thrown) {
+      const error = asCniError(thrown);
+      throw error instanceof CniError ? withDetails(error, warnings) : error;
+    }
+  });
 }
 
 /** The rules first: while they stand, the address must not become another container's. */
@@ -134,10 +129,4 @@ function asCniError(error: unknown): unknown {
   if (error instanceof CniError || !(error instanceof OperatorError)) return error;
   const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.rulesUnchanged;
   return new CniError(code, error.message, error.details, { cause: error });
-}
-
-function withDetails(error: unknown, notes: readonly string[]): unknown {
-  if (!(error instanceof CniError) || notes.length === 0) return error;
-  const details = [error.details, ...notes].filter((text) => text).join("; ");
-  return new CniError(error.cniCode, error.message, details, { cause: error });
 }

@@ -38,6 +38,7 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
+import { undoingOnFailure } from "../shared/undo.ts";
 import { readConditions, requireOneDestination } from "./conditions.ts";
 
 export const portmap: Plugin = standardPlugin({ add, del, check, status });
@@ -59,10 +60,12 @@ async function add(call: LiveCall): Promise<Result> {
   const owner = ownerOf(call);
   using _lock = await lockAttachment(owner);
   const request = { ...owner, ...placement, mappings, netns: call.netns, startsWithProcess: false };
-  await using ports = await Ports.reserve(request, call.invocation.path, []);
-  await ports.commit(endpoints, call.invocation.firewall);
-  ports.keep();
-  return result;
+  return await undoingOnFailure(async (undo) => {
+    const ports = await Ports.reserve(request, call.invocation.path);
+    undo(() => ports.giveBack());
+    await ports.commit(endpoints, call.invocation.firewall);
+    return result;
+  });
 }
 
 async function del(call: Call): Promise<void> {

@@ -2,7 +2,6 @@
  * What every plugin of a standard type does around its own work: the checks of a call, in the
  * order and with the codes of the reference (containernetworking/cni, pkg/skel).
  */
-import { isInterfaceName } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
 import { readResult, type Result } from "../../lib/cni/result.ts";
@@ -20,6 +19,7 @@ import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { writeAnswer } from "./answer.ts";
+import { readNamespace, readOwner } from "./parameters.ts";
 
 /** A checked call. */
 export interface Call {
@@ -106,58 +106,28 @@ async function answer(
 }
 
 function readCall(invocation: Invocation): Call {
-  const { containerId, ifName, netns, command } = invocation;
-  if (command !== "STATUS" && command !== "GC") {
-    if (!NAME.test(containerId)) {
-      throw new CniError(
-        CNI_CODES.invalidEnvironment,
-        `CNI_CONTAINERID is ${quote(containerId)}; it must be letters, digits and _.-`,
-      );
-    }
-    if (!isInterfaceName(ifName)) {
-      throw new CniError(
-        CNI_CODES.invalidEnvironment,
-        `CNI_IFNAME is ${quote(ifName)}; it must be a name of 1 to 15 bytes without / : % or space`,
-      );
-    }
+  const { containerId, ifName, netns, command, config } = invocation;
+  // In the reference's order: before the network's name.
+  if (command !== "STATUS" && command !== "GC") readOwner(invocation, "");
+  const [network, version] = [readNetwork(invocation), readVersion(config)];
+  // To "attach" the host to itself would take its own interfaces apart.
+  const isChecked = netns !== undefined && !invocation.netnsOverride && isNamespaceHandle(netns);
+  if (isChecked && isOwnNamespace(netns)) {
+    throw new CniError(
+      CNI_CODES.invalidNamespace,
+      `CNI_NETNS is ${quote(netns)}, the namespace of the host itself; it must be the container's`,
+    );
   }
-  const network = readNetwork(invocation);
-  const version = readVersion(invocation.config);
-  if (netns !== undefined && !invocation.netnsOverride && isNamespaceHandle(netns)) {
-    requireOther(netns);
-  }
-  return {
-    invocation,
-    containerId,
-    ifName,
-    netns,
-    network,
-    version,
-    config: new Fields(invocation.config),
-  };
+  return { invocation, containerId, ifName, netns, network, version, config: new Fields(config) };
 }
 
 function readLiveCall(invocation: Invocation, { ignoresNamespace }: StandardPlugin): LiveCall {
-  const { netns, ...call } = readCall(invocation);
-  if (!netns) {
-    throw new CniError(
-      CNI_CODES.invalidEnvironment,
-      "CNI_NETNS is not set; it must be the path of the container's network namespace",
-    );
-  }
+  const call = readCall(invocation);
+  const netns = readNamespace(invocation);
   if (!ignoresNamespace && !isNamespaceHandle(netns)) {
     throw wrong(`CNI_NETNS is ${quote(netns)}, where there is no network namespace`);
   }
   return { ...call, netns };
-}
-
-/** To "attach" the host to itself would take its own interfaces apart. */
-function requireOther(netns: string): void {
-  if (!isOwnNamespace(netns)) return;
-  throw new CniError(
-    CNI_CODES.invalidNamespace,
-    `CNI_NETNS is ${quote(netns)}, the namespace of the host itself; it must be the container's`,
-  );
 }
 
 function readNetwork({ config }: Invocation): string {

@@ -32,7 +32,7 @@ async function refused(work: () => Promise<unknown>): Promise<void> {
 }
 
 async function add(backend: "iptables" | "nftables"): Promise<void> {
-  await using ports = await Ports.reserve(
+  const ports = await Ports.reserve(
     {
       ...OWNER,
       ...{ backend, chain: "REFUSED-TEST", snat: true, excludeDevices: [] },
@@ -40,9 +40,13 @@ async function add(backend: "iptables" | "nftables"): Promise<void> {
       mappings: [{ protocol: "tcp", hostPort: 8080, containerPort: 80 }],
     },
     PATH,
-    [],
   );
-  await ports.commit(ENDPOINTS, undefined);
+  try {
+    await ports.commit(ENDPOINTS, undefined);
+  } catch (error) {
+    await ports.giveBack();
+    throw error;
+  }
 }
 
 const CALLS: Record<string, () => Promise<void>> = {

@@ -1,9 +1,9 @@
-/** The parameters of a call: whose ports are meant, and which attachments are valid. */
+/** The parameters of a call: whose interface is meant, and where. */
 import { isContainerId, isInterfaceName } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation } from "../../lib/cni/invocation.ts";
 import { quote } from "../../lib/base/json.ts";
-import type { Owner } from "../../lib/ports/mapping.ts";
+import type { Owner } from "../../lib/firewall/owner.ts";
 
 /** @throws {CniError} invalidEnvironment */
 export function readOwner({ containerId, ifName }: Invocation, network: string): Owner {
@@ -11,7 +11,7 @@ export function readOwner({ containerId, ifName }: Invocation, network: string):
     throw environment("CNI_CONTAINERID", "letters, digits and _.-", containerId);
   }
   if (!isInterfaceName(ifName)) {
-    throw environment("CNI_IFNAME", "a name of at most 15 bytes", ifName);
+    throw environment("CNI_IFNAME", "a name of 1 to 15 bytes without / : % or space", ifName);
   }
   return { containerId, network, ifName };
 }
