@@ -85,20 +85,19 @@ function registerBytes(field: SetField): number {
 export function addSet(table: Table, set: SetDefinition, id: number): Change {
   const { name, key, value, interval = false } = set;
   const flags = (value ? NFT_SET_MAP : 0) | (interval ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
-  const kindOf = (fields: readonly SetField[]) => [
-    be32(concatenatedType(fields)),
-    be32(fields.reduce((sum, field) => sum + registerBytes(field), 0)),
-  ];
-  const [valueType, valueLength] = value ? kindOf(value) : [];
-  return newSet(table, name, flags, kindOf(key), [
-    ...(valueType && valueLength ? [attribute(6, valueType), attribute(7, valueLength)] : []),
+  const bytesOf = (fields: readonly SetField[]) =>
+    fields.reduce((sum, field) => sum + registerBytes(field), 0);
+  return newSet(table, name, flags, concatenatedType(key), bytesOf(key), [
+    ...value
+      ? [attribute(6, be32(concatenatedType(value))), attribute(7, be32(bytesOf(value)))]
+      : [],
     attribute(10, be32(id)),
     // NFTA_SET_FIELD_LEN: where one field's range ends and the next one's begins.
-    ...(interval
+    ...interval
       ? [nested(9, [
         nested(2, key.map((field) => nested(1, [attribute(1, be32(FIELDS[field].bytes))]))),
       ])]
-      : []),
+      : [],
     attribute(13, typeofData(key, value)),
   ]);
 }
@@ -106,15 +105,13 @@ export function addSet(table: Table, set: SetDefinition, id: number): Change {
 /** An anonymous set of protocols, as `{ tcp, udp, sctp }` in a rule is one, and its elements. */
 export function addProtocolSet(table: Table, name: string, id: number): Change[] {
   const { type, typeof: shown } = FIELDS["meta l4proto"];
-  const numbers = Object.values(PROTOCOL_NUMBERS);
-  const elements = numbers.map((number) =>
-    nested(1, [nested(1, [attribute(1, new Uint8Array([number]))])])
-  );
+  const elements = Object.values(PROTOCOL_NUMBERS)
+    .map((number) => nested(1, [nested(1, [attribute(1, Uint8Array.of(number))])]));
   return [
-    newSet(table, name, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, [be32(type), be32(1)], [
+    newSet(table, name, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT, type, 1, [
       attribute(10, be32(id)),
-      nested(9, [attribute(1, be32(numbers.length))]),
-      attribute(13, concat([userData(0, new Uint8Array([1, 0, 0, 0])), userData(3, shown)])),
+      nested(9, [attribute(1, be32(elements.length))]),
+      attribute(13, concat([userData(0, Uint8Array.of(1, 0, 0, 0)), userData(3, shown)])),
     ]),
     {
       type: NFT_MSG_NEWSETELEM,
@@ -124,24 +121,19 @@ export function addProtocolSet(table: Table, name: string, id: number): Change[]
   ];
 }
 
-/** @param key its type and its length */
 function newSet(
   table: Table,
   name: string,
   flags: number,
-  [keyType, keyLength]: Uint8Array[],
+  keyType: number,
+  keyBytes: number,
   more: readonly Uint8Array[],
 ): Change {
+  const numbers = [flags, keyType, keyBytes].map((number, i) => attribute(i + 3, be32(number)));
   return {
     type: NFT_MSG_NEWSET,
     flags: NLM_F_CREATE,
-    parts: [
-      ...elementsOf(table, name),
-      attribute(3, be32(flags)),
-      attribute(4, keyType!),
-      attribute(5, keyLength!),
-      ...more,
-    ],
+    parts: [...elementsOf(table, name), ...numbers, ...more],
   };
 }
 
@@ -207,57 +199,55 @@ export function decodeElements({ body }: Message, set: SetDefinition): SetElemen
 }
 
 function encodeElement(set: SetDefinition, { key, value, comment }: SetElement): Uint8Array {
-  const data = (bytes: Uint8Array) => [attribute(1, bytes)];
-  const parts = [nested(1, data(encodeFields(set.key, key, "first")))];
-  if (set.interval) parts.push(nested(10, data(encodeFields(set.key, key, "last"))));
-  if (value) parts.push(nested(2, data(encodeFields(set.value!, value, "first"))));
-  if (comment !== undefined) parts.push(attribute(6, commentData(comment)));
-  return nested(1, parts);
+  const data = (type: number, fields: readonly SetField[], values: FieldValues, isLast = false) =>
+    nested(type, [attribute(1, encodeFields(fields, values, isLast))]);
+  return nested(1, [
+    data(1, set.key, key),
+    ...set.interval ? [data(10, set.key, key, true)] : [],
+    ...value ? [data(2, set.value!, value)] : [],
+    ...comment === undefined ? [] : [attribute(6, commentData(comment))],
+  ]);
 }
 
+/** @param isLast whether it is the end of a range */
 function encodeFields(
   fields: readonly SetField[],
   values: FieldValues,
-  end: "first" | "last",
+  isLast: boolean,
 ): Uint8Array<ArrayBuffer> {
   return concat(fields.map((field, index) => {
     const bytes = new Uint8Array(registerBytes(field));
-    bytes.set(encodeField(field, values[index]!, end));
+    bytes.set(encodeField(field, values[index]!, isLast));
     return bytes;
   }));
 }
 
-function encodeField(field: SetField, value: string | number, end: "first" | "last"): Uint8Array {
+function encodeField(field: SetField, value: string | number, isLast: boolean): Uint8Array {
   if (field === "meta l4proto") {
-    return new Uint8Array([PROTOCOL_NUMBERS[value as TransportProtocol] ?? Number(value)]);
+    return Uint8Array.of(PROTOCOL_NUMBERS[value as TransportProtocol] ?? Number(value));
   }
-  if (field === "th dport") return new Uint8Array([Number(value) >> 8, Number(value) & 0xff]);
-  if (field === "iifname") return deviceBytes(String(value), end);
+  if (field === "th dport") return Uint8Array.of(Number(value) >> 8, Number(value) & 0xff);
+  if (field === "iifname") {
+    // A wildcard is the range of all names that begin with what is before its `+`.
+    const isWildcard = String(value).endsWith("+");
+    const bytes = new Uint8Array(FIELDS.iifname.bytes).fill(isWildcard && isLast ? 0xff : 0);
+    bytes.set(new TextEncoder().encode(isWildcard ? String(value).slice(0, -1) : String(value)));
+    return bytes;
+  }
   const [address, length] = String(value).split("/");
   const bytes = addressBytes(address!);
   if (length === undefined) return bytes;
   const network = networkBytes(bytes, Number(length));
-  if (end === "first") return network;
+  if (!isLast) return network;
   const mask = networkBytes(new Uint8Array(bytes.length).fill(0xff), Number(length));
   return network.map((byte, index) => byte | ~mask[index]!);
-}
-
-/** A wildcard is the range of all names that begin with what is before its `+`. */
-function deviceBytes(name: string, end: "first" | "last"): Uint8Array {
-  const isWildcard = name.endsWith("+");
-  const bytes = new Uint8Array(FIELDS.iifname.bytes);
-  if (isWildcard && end === "last") bytes.fill(0xff);
-  bytes.set(new TextEncoder().encode(isWildcard ? name.slice(0, -1) : name));
-  return bytes;
 }
 
 function decodeElement(set: SetDefinition, bytes: Uint8Array): SetElement | undefined {
   const element = new Attributes(bytes);
   if ((element.be32(3) ?? 0) & NFT_SET_ELEM_INTERVAL_END) return undefined;
-  const first = element.nested(1).bytes(1);
+  const [first, last, value] = [1, 10, 2].map((type) => element.nested(type).bytes(1));
   if (!first) return undefined;
-  const last = element.nested(10).bytes(1);
-  const value = element.nested(2).bytes(1);
   return {
     key: decodeFields(set.key, first, set.interval ? last : undefined),
     ...(set.value && value ? { value: decodeFields(set.value, value) } : {}),
@@ -272,41 +262,32 @@ function decodeFields(
 ): FieldValues {
   let offset = 0;
   return fields.map((field) => {
-    const slice = (bytes: Uint8Array) => {
+    const [from, to] = [first, last].map((bytes) => {
       const end = offset + FIELDS[field].bytes;
-      if (bytes.length < end) {
+      if (bytes && bytes.length < end) {
         throw malformed(`a key or value of ${bytes.length} bytes, not ${end}`);
       }
-      return bytes.slice(offset, end);
-    };
-    const [from, to] = [slice(first), last && slice(last)];
+      return bytes?.slice(offset, end);
+    });
     offset += registerBytes(field);
-    const text = decodeField(field, from);
+    const text = decodeField(field, from!);
     if (!to) return text;
-    if (field === "iifname") return from.at(-1) === to.at(-1) ? text : `${text}+`;
-    return field.startsWith("ip") ? `${text}/${prefixLength(from, to)}` : text;
+    if (field === "iifname") return from!.at(-1) === to.at(-1) ? text : `${text}+`;
+    return field.startsWith("ip") ? `${text}/${prefixLength(from!, to)}` : text;
   });
 }
 
 function decodeField(field: SetField, bytes: Uint8Array): string | number {
   if (field === "th dport") return bytes[0]! << 8 | bytes[1]!;
-  if (field === "iifname") return new TextDecoder().decode(bytes.subarray(0, end(bytes)));
+  if (field === "iifname") return new TextDecoder().decode(bytes).replace(/\0.*$/s, "");
   if (field !== "meta l4proto") return addressOf(bytes);
   return protocolOf(bytes[0]) ?? bytes[0]!;
 }
 
-function end(bytes: Uint8Array): number {
-  const nul = bytes.indexOf(0);
-  return nul < 0 ? bytes.length : nul;
-}
-
 /** How many bits two ends of a range share: the length of the prefix that it is. */
 function prefixLength(first: Uint8Array, last: Uint8Array): number {
-  for (let bit = 0; bit < first.length * 8; bit++) {
-    const mask = 0x80 >> (bit & 7);
-    if (((first[bit >> 3]! ^ last[bit >> 3]!) & mask) !== 0) return bit;
-  }
-  return first.length * 8;
+  const at = first.findIndex((byte, i) => byte !== last[i]);
+  return at < 0 ? first.length * 8 : at * 8 + Math.clz32(first[at]! ^ last[at]!) - 24;
 }
 
 /** libnftables' number of a concatenation: 6 bits for the type of each part. */
@@ -322,30 +303,30 @@ function typeofData(
   const unknown = new Uint8Array(4);
   return concat([
     userData(0, unknown),
-    ...(value ? [userData(1, unknown)] : []),
+    ...value ? [userData(1, unknown)] : [],
     userData(3, concatExpression(key)),
-    ...(value ? [userData(4, concatExpression(value)), userData(6, unknown)] : []),
+    ...value ? [userData(4, concatExpression(value)), userData(6, unknown)] : [],
   ]);
 }
 
 /** EXPR_CONCAT, EXPR_META and EXPR_PAYLOAD of libnftables, each with what describes it. */
 function concatExpression(fields: readonly SetField[]): Uint8Array<ArrayBuffer> {
-  const parts = fields.map((field, index) => userData(index, FIELDS[field].typeof));
-  return described(13, concat(parts));
+  return described(13, fields.map((field) => FIELDS[field].typeof));
 }
 
 function metaExpression(key: number): Uint8Array<ArrayBuffer> {
-  return described(9, userData(0, little(key)));
+  return described(9, [little(key)]);
 }
 
 function payloadExpression(header: number, field: number): Uint8Array<ArrayBuffer> {
-  return described(7, concat([userData(0, little(header)), userData(1, little(field))]));
+  return described(7, [little(header), little(field)]);
 }
 
-function described(type: number, description: Uint8Array): Uint8Array<ArrayBuffer> {
+function described(type: number, parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const description = concat(parts.map((part, i) => userData(i, part)));
   return concat([userData(0, little(type)), userData(1, description)]);
 }
 
 function little(value: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array([value & 0xff, value >> 8, 0, 0]);
+  return Uint8Array.of(value & 0xff, value >> 8, 0, 0);
 }
