@@ -21,3 +21,12 @@ export class OperatorError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What several works of one operation failed by, as one error with a line for each, and what to do. */
+export function joined(failures: readonly unknown[], remedy?: string): unknown {
+  const [cause] = failures;
+  if (failures.length === 1 && remedy === undefined) return cause;
+  const code = cause instanceof OperatorError ? cause.code : "defect";
+  const lines = [...failures.map(messageOf), ...remedy === undefined ? [] : [remedy]];
+  return new OperatorError(code, lines.join("\n"), { cause });
+}

@@ -2,7 +2,7 @@
 import { readContainers } from "../containers/inventory.ts";
 import { findInode } from "../kernel/proc.ts";
 import { processName } from "../containers/processes.ts";
-import { networkAddresses } from "../containers/network_address.ts";
+import { addressTexts } from "../containers/network_address.ts";
 import { OperatorError } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
 import { type Command, JSON_FLAG, onlyOperand, UsageError } from "./command.ts";
@@ -40,9 +40,7 @@ export const command: Command = {
         networks: attachments.map((one) => ({
           network: one.network,
           ifName: one.ifName,
-          addresses: networkAddresses(one).map(({ address, prefixLength }) =>
-            `${address}/${prefixLength}`
-          ),
+          addresses: addressTexts(one),
         })),
       }));
     const name = processName(Number(text));

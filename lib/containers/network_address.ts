@@ -25,3 +25,8 @@ export function networkAddresses({ result, ifName }: Checkpoint): NetworkAddress
     };
   });
 }
+
+/** The same, as people write them. */
+export function addressTexts(checkpoint: Checkpoint): string[] {
+  return networkAddresses(checkpoint).map((one) => `${one.address}/${one.prefixLength}`);
+}

@@ -1,5 +1,5 @@
 /** The last step of a container: its networks are taken away, and then all trace of it. */
-import { messageOf, OperatorError } from "../base/error.ts";
+import { joined, OperatorError } from "../base/error.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { typesIn } from "../cni/config.ts";
 import { findPlugin } from "../cni/find.ts";
@@ -70,12 +70,10 @@ export async function cleanup(
     removeDirectory(layout.interface(id, attachments[i]!.network, attachments[i]!.ifName));
   }
   if (failures.length > 0) {
-    throw new OperatorError(
-      failures[0] instanceof OperatorError ? failures[0].code : "defect",
-      failures.map(messageOf).join("\n") +
-        `\nits checkpoint is kept: repeat with mesos-cni cleanup ${id}; should ` +
+    throw joined(
+      failures,
+      `its checkpoint is kept: repeat with mesos-cni cleanup ${id}; should ` +
         "that never succeed, --force removes what is known to be left",
-      { cause: failures[0] },
     );
   }
   removed.push(...wires.remove());

@@ -29,9 +29,12 @@ export async function removeTraces(
     removed.push(...await releaseLeases(store, id, ifName));
   }
   const { path } = isolator.settings;
-  removed.push(...await removeMappings(id, name, ifName, path));
-  removed.push(...await removeAttachedRules({ network: name, containerId: id }, path));
-  await removePassage({ containerId: id, network: name, ifName }, path);
+  const owner = { containerId: id, network: name, ifName };
+  // The port mapper is part of this program, and its delegate may be what is gone.
+  const { removeOwner } = await import("../ports/mod.ts");
+  if (await removeOwner(owner, path)) removed.push(`the ports of ${ifName} on ${name}`);
+  removed.push(...await removeAttachedRules(owner, path));
+  await removePassage(owner, path);
   return removed;
 }
 
@@ -65,19 +68,4 @@ async function releaseLeases(store: string, id: string, ifName: string): Promise
     Deno.removeSync(`${store}/${address}`);
     return `the lease of ${address} in ${store}`;
   });
-}
-
-/** The port mapper's own record: it is part of this program, and its delegate may be what is gone. */
-async function removeMappings(
-  id: string,
-  network: string,
-  ifName: string,
-  path: string,
-): Promise<string[]> {
-  const { listOwners, removeOwner } = await import("../ports/mod.ts");
-  const own = listOwners().filter((owner) =>
-    owner.containerId === id && owner.network === network && owner.ifName === ifName
-  );
-  for (const owner of own) await removeOwner(owner, path);
-  return own.map(() => `the ports of ${ifName} on ${network}`);
 }

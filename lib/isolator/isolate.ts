@@ -5,7 +5,7 @@ import type { CatalogEntry } from "../cni/catalog.ts";
 import { typesIn } from "../cni/config.ts";
 import { findPlugin } from "../cni/find.ts";
 import type { Result } from "../cni/result.ts";
-import { messageOf, OperatorError } from "../base/error.ts";
+import { joined, OperatorError } from "../base/error.ts";
 import { type Handle, O_DIRECTORY, O_PATH, open, readProcFile } from "../kernel/files.ts";
 import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/namespaces.ts";
 import { Netlink } from "../netlink/mod.ts";
@@ -206,15 +206,7 @@ async function attachAll(
   );
   const failures = outcomes.filter((outcome) => outcome.status === "rejected")
     .map((outcome) => outcome.reason);
-  const [first] = failures;
-  if (first !== undefined) {
-    if (failures.length === 1) throw first;
-    throw new OperatorError(
-      first instanceof OperatorError ? first.code : "defect",
-      failures.map(messageOf).join("\n"),
-      { cause: first },
-    );
-  }
+  if (failures.length > 0) throw joined(failures);
   return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<Result>).value);
 }
 

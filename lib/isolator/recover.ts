@@ -9,8 +9,9 @@ import { concurrently } from "./concurrently.ts";
 import type { Isolator } from "./isolator.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { Sight } from "../netlink/sight.ts";
-import { repairAttachment } from "./repair.ts";
 import { collectNetworks } from "./gc/plugins.ts";
+import { readAttachment } from "../containers/checkpoint.ts";
+import type { Attachment } from "../containers/layout.ts";
 import { elsewhere, fateOf } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
@@ -110,20 +111,40 @@ async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Re
   return await concurrently(WIDTH, recovered, async (one): Promise<Recovered> => {
     if (one.outcome !== "kept") return one;
     try {
-      const repaired = [];
+      const repaired = new Set(one.repaired);
       for (const attachment of isolator.settings.layout.listAttachments(one.container)) {
-        if (await repairAttachment(isolator, one.container, attachment)) {
-          repaired.push(attachment.network);
-        }
+        const isRepaired = await repairAttachment(isolator, one.container, attachment);
+        if (isRepaired) repaired.add(attachment.network);
       }
-      return repaired.length === 0
-        ? one
-        : { ...one, repaired: [...new Set([...one.repaired ?? [], ...repaired])] };
+      return repaired.size === 0 ? one : { ...one, repaired: [...repaired] };
     } catch (error) {
       const message = `its plugins' rules could not be looked through: ${reasonOf(error)}`;
       return { ...one, error: one.error ?? message };
     }
   });
+}
+
+/**
+ * Puts back what is known of the types of an attachment's plugins.
+ *
+ * @returns whether anything was missing
+ * @throws {OperatorError}
+ */
+async function repairAttachment(
+  isolator: Isolator,
+  containerId: ContainerId,
+  attachment: Attachment,
+): Promise<boolean> {
+  const { settings: { layout, path }, registry } = isolator;
+  const { plugins, result } = readAttachment(layout, containerId, attachment);
+  if (!result) return false;
+  let repaired = false;
+  for (const config of plugins) {
+    const repair = registry.get(String(config.type))?.repair;
+    if (!repair) continue;
+    repaired = await repair(config, { ...attachment, containerId, result, path }) || repaired;
+  }
+  return repaired;
 }
 
 /** Lets the plugins give back what they hold for others (GC of specification 1.1). */

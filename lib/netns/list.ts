@@ -1,6 +1,6 @@
 /** The list of containers with their networks. */
 import type { Container } from "../containers/inventory.ts";
-import { networkAddresses } from "../containers/network_address.ts";
+import { addressTexts } from "../containers/network_address.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Health, healthOfAll, isHealthy } from "../facts/facts.ts";
 import { isProblem } from "../facts/cause.ts";
@@ -32,9 +32,7 @@ export async function listContainers(agent: Agent): Promise<ListedContainer[]> {
       network: checkpoint.network,
       ifName: checkpoint.ifName,
       state: checkpoint.state,
-      addresses: networkAddresses(checkpoint).map(({ address, prefixLength }) =>
-        `${address}/${prefixLength}`
-      ),
+      addresses: addressTexts(checkpoint),
     })),
     ports: container.attachments.flatMap(({ portMappings }) =>
       portMappings.map(({ hostPort, containerPort, protocol }) =>

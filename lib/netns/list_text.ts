@@ -2,7 +2,7 @@
 import type { Layout } from "../containers/layout.ts";
 import { strayEntries } from "../containers/inventory.ts";
 import type { ListedContainer } from "./list.ts";
-import { age, plain, table, widthOf } from "./table.ts";
+import { age, plain, table, widthsOf } from "./table.ts";
 
 /** What a filter can ask for; a container passes if any of its values begins so. */
 const FILTERS: Readonly<Record<string, (container: ListedContainer) => string[]>> = {
@@ -77,7 +77,7 @@ export function listText(
   }
   const headings = ["ID", "NETWORKS", "ADDRESSES", "PORTS", "PID", "AGE", "HEALTH"];
   let rows = containers.map((container) => cellsOf(container, container.id));
-  if (width !== undefined && widthOf([headings, ...rows], GAP) > width) {
+  if (width !== undefined && excessOf(widthsOf([headings, ...rows]), width) > 0) {
     const shortened = shortIds(containers.map(({ id }) => id));
     rows = containers.map((container, i) => cellsOf(container, shortened[i]!));
     rows = cut([headings, ...rows], width).slice(1);
@@ -127,16 +127,19 @@ function common(one: string, other: string): number {
   return length;
 }
 
+/** By how much columns of these widths, with gaps between, are wider than a terminal. */
+function excessOf(widths: readonly number[], width: number): number {
+  return widths.reduce((sum, one) => sum + one + GAP, -GAP) - width;
+}
+
 /** Cuts the widest columns first, so that the rows fit. */
 function cut(rows: readonly string[][], width: number): string[][] {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  let excess = widths.reduce((sum, one) => sum + one + GAP, -GAP) - width;
-  while (excess > 0) {
+  const widths = widthsOf(rows);
+  for (let excess = excessOf(widths, width); excess > 0; excess--) {
     // A short id must stay whole.
     const widest = widths.slice(1).reduce((at, one, i) => one > widths[at]! ? i + 1 : at, 1);
     if (widths[widest]! <= LEAST) break;
     widths[widest]!--;
-    excess--;
   }
   return rows.map((row) =>
     row.map((cell, i) => cell.length <= widths[i]! ? cell : `${cell.slice(0, widths[i]! - 1)}…`)

@@ -7,7 +7,7 @@ import { rangesIn, type RangeView } from "../facts/ranges.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { readContainers } from "../containers/inventory.ts";
-import { networkAddresses } from "../containers/network_address.ts";
+import { addressTexts } from "../containers/network_address.ts";
 
 export interface NetworkView {
   name: string;
@@ -41,9 +41,7 @@ export function networkView(isolator: Isolator, name: string): NetworkView {
       attachments.filter((one) => one.network === name).map((one) => ({
         id,
         ifName: one.ifName,
-        addresses: networkAddresses(one).map(({ address, prefixLength }) =>
-          `${address}/${prefixLength}`
-        ),
+        addresses: addressTexts(one),
       }))
     ),
     traces,

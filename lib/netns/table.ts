@@ -9,18 +9,18 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 
 /** Rows without headings. */
 export function columns(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, cell.length));
-  }
+  const widths = widthsOf(rows);
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd())
     .join("\n");
 }
 
-/** How wide the widest of rows is. */
-export function widthOf(rows: readonly (readonly string[])[], gap: number): number {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return widths.reduce((sum, one) => sum + one + gap, -gap);
+/** How wide each column of rows must be. */
+export function widthsOf(rows: readonly (readonly string[])[]): number[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, cell.length));
+  }
+  return widths;
 }
 
 /** How long ago, in the one unit that matters: `45s`, `12m`, `3h`, `8d`. */

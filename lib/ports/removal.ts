@@ -84,17 +84,21 @@ function evenOnAFullDisk(work: () => void, what: string): void {
 }
 
 /**
- * Removes what an attachment of {@link listOwners} has.
+ * Removes what an attachment has, if it is on record.
  *
  * @param wanted whether the attachment as it is by now is still to go
+ * @returns whether it was removed
  * @throws {OperatorError}
  */
 export async function removeOwner(
   owner: Owner,
   path: string,
   wanted: (record: MappingRecord) => boolean = () => true,
-): Promise<void> {
+): Promise<boolean> {
+  if (!records.read(owner)) return false;
   using _ = await lockAttachment(owner, { forRemoval: true });
   const record = records.read(owner);
-  if (record && wanted(record)) await remove(owner, path);
+  if (!record || !wanted(record)) return false;
+  await remove(owner, path);
+  return true;
 }
