@@ -10,6 +10,7 @@ const IFADDRMSG_BYTES = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
+const IFA_F_NODAD = 0x02;
 
 /** An address with the length of its network's prefix. */
 export interface InterfaceAddress {
@@ -18,12 +19,23 @@ export interface InterfaceAddress {
   prefixLength: number;
 }
 
-/** Gives an interface an address. The kernel's `EEXIST`: it has it. */
-export function addAddress(index: number, name: string, address: InterfaceAddress): Change {
+/**
+ * Gives an interface an address. The kernel's `EEXIST`: it has it.
+ *
+ * @param isAlone nobody else can have it: of IPv6, the kernel need not look before the address answers
+ */
+export function addAddress(
+  index: number,
+  name: string,
+  address: InterfaceAddress,
+  isAlone = false,
+): Change {
+  // Of IPv4 there is nothing to leave out, and the flag would only be shown.
+  const flags = isAlone && address.bytes.length === 16 ? IFA_F_NODAD : 0;
   return {
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [...parts(index, address), ...broadcast(address)],
+    parts: [...parts(index, address, flags), ...broadcast(address)],
     what: `add ${show(address)} to ${name}`,
   };
 }
@@ -38,10 +50,14 @@ export function deleteAddress(index: number, name: string, address: InterfaceAdd
   };
 }
 
-function parts(index: number, { bytes, prefixLength }: InterfaceAddress): Uint8Array[] {
+function parts(
+  index: number,
+  { bytes, prefixLength }: InterfaceAddress,
+  flags = 0,
+): Uint8Array[] {
   const family = addressFamilyOf(bytes);
   return [
-    structure(IFADDRMSG_BYTES, [0, family, 1], [1, prefixLength, 1], [4, index, 4]),
+    structure(IFADDRMSG_BYTES, [0, family, 1], [1, prefixLength, 1], [2, flags, 1], [4, index, 4]),
     attribute(IFA_LOCAL, bytes),
     attribute(IFA_ADDRESS, bytes),
   ];

@@ -94,7 +94,8 @@ function routeByHost(container: Netlink, { index }: Link, { address, gateway }: 
 }
 
 function setUpHostEnd(host: Netlink, { index, name }: Link, { address, gateway }: Pair): void {
-  host.change(addAddress(index, name, hostNetwork(bytesOfAddress(gateway))));
+  // Nobody is on the wire but the container, whose first packets would find no gateway meanwhile.
+  host.change(addAddress(index, name, hostNetwork(bytesOfAddress(gateway)), true));
   const destination = hostNetwork(interfaceAddress(address).bytes);
   const route = addRoute({ destination, link: index, scope: RT_SCOPE_HOST });
   host.change({ ...route, unless: "EEXIST" });

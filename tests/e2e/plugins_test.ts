@@ -170,6 +170,17 @@ Deno.test("packets: to the gateway, a neighbour and outside, and back", async ()
   await machine.assertEmpty();
 });
 
+Deno.test("packets: behind ptp, the gateway of IPv6 answers as soon as ADD has ended", async () => {
+  await using machine = await Machine.create(["ptp", "host-local"]);
+  // A kernel that looks for others with the address takes this long on a busy host, too.
+  await machine.sandbox.ok(["sysctl", "-qw", "net.ipv6.conf.default.dad_transmits=9"]);
+  await machine.namespace("a");
+  await machine.inside("a", ["sysctl", "-qw", "net.ipv6.conf.default.dad_transmits=1"]);
+  await machine.ok("ADD", "a", { ...NETWORK, type: "ptp", ipMasq: false });
+  const { code, stdout } = await machine.inside("a", ["ping", "-c1", "-W5", "fd09::1"]);
+  assertEquals(code, 0, stdout);
+});
+
 Deno.test("an ADD that fails leaves nothing, and says what was wrong", async () => {
   await using machine = await Machine.create();
   await machine.namespace("a");

@@ -49,6 +49,14 @@ export const EXCEPTIONS = {
     theirs: ["host link RANDOM ipv6 disable_ipv6:0"],
     ours: ["host link RANDOM ipv6 disable_ipv6:1"],
   },
+  "nobody else has ptp's gateway": {
+    sentence:
+      "The gateway's address of IPv6 answers as soon as ADD has ended: the kernel does not look " +
+      "first whether somebody else on the wire has it",
+    plugin: "ptp",
+    theirs: ["host link RANDOM address family=inet6 local=* prefixlen=128 scope=global"],
+    ours: ["host link RANDOM address family=inet6 local=* nodad=true prefixlen=128 scope=global"],
+  },
   "Debian's leaves these settings to the kernel": {
     sentence: "Where two releases differ, the newest is followed;",
     only: "debians",
