@@ -38,7 +38,7 @@ const TYPES: readonly PluginType[] = [
     missing: async (...call) => await (await bridgeRules()).missingRules(...call),
   }),
   standard("main", "ptp", async () => (await import("./ptp/plugin.ts")).ptp, {
-    repair: async (...call) => await (await masquerade()).restoreMasquerade(...call),
+    repair: async (...[config, one]) => await (await masquerade()).restoreMasquerade(config, one),
     missing: async (...call) => await (await masquerade()).missingMasquerade(...call),
   }),
   standard("main", "macvlan", async () => (await import("./macvlan/plugin.ts")).macvlan),
@@ -47,7 +47,7 @@ const TYPES: readonly PluginType[] = [
   standard("main", "dummy", async () => (await import("./dummy/plugin.ts")).dummy),
   standard("meta", "firewall", async () => (await passage()).firewall, {
     since: SINCE.firewall,
-    repair: async (...call) => await (await passage()).restorePassage(...call),
+    repair: async (...[config, one]) => await (await passage()).restorePassage(config, one),
     missing: async (...call) => await (await passage()).missingPassage(...call),
   }),
   standard("meta", "tuning", async () => (await import("./tuning/plugin.ts")).tuning),

@@ -3,7 +3,7 @@
  * something up. The list itself is plugins/registry.ts; main.ts hands it down.
  */
 import type { JsonObject } from "../base/json.ts";
-import type { FirewallView } from "../firewall/view.ts";
+import type { HostRules } from "../firewall/host_rules.ts";
 import type { Plugin } from "./invocation.ts";
 import type { Result } from "./result.ts";
 import type { SpecVersion } from "./version.ts";
@@ -42,21 +42,20 @@ export interface PluginType {
   /** What it leaves, by its config, with the network's name where that is part of a path. */
   traces?: (config: JsonObject, network: string) => Traces;
   /**
-   * Puts back rules of the type's plugin that somebody flushed, whichever program is the plugin.
-   *
-   * @returns whether any were missing
-   */
-  repair?: (config: JsonObject, attachment: LiveAttachment) => Promise<boolean>;
-  /**
-   * What of that is missing, as the code of a cause; undefined where nothing is.
-   *
-   * @param views all that there is of the host's rules (`Firewall.every`), looked at once for many
+   * What is missing of the rules of the type's plugin, whichever program that is, as the code of a cause;
+   * undefined where nothing is.
    */
   missing?: (
     config: JsonObject,
     attachment: LiveAttachment,
-    views: readonly FirewallView[],
+    rules: HostRules,
   ) => Promise<LostRules | undefined>;
+  /**
+   * Puts back what is missing.
+   *
+   * @returns whether it could
+   */
+  repair?: (config: JsonObject, attachment: LiveAttachment, lost: LostRules) => Promise<boolean>;
 }
 
 /** What of a plugin's rules may be missing, as the code of a cause. */

@@ -1,7 +1,6 @@
 /** The agent's side of everything, read at most once however many containers are looked at. */
 import { variable } from "../base/environment.ts";
-import { Firewall } from "../firewall/firewall.ts";
-import type { FirewallView } from "../firewall/view.ts";
+import { HostRules } from "../firewall/host_rules.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { type Container, onceProcesses, readContainers } from "../containers/inventory.ts";
 import type { Layout } from "../containers/layout.ts";
@@ -36,6 +35,7 @@ export interface Sources {
 
 export class Agent implements Disposable {
   readonly host = new NamespaceView();
+  readonly rules = new HostRules(variable("PATH") ?? "");
   readonly processes = onceProcesses();
   #containers?: Container[];
   #holders?: Map<string, Container[]>;
@@ -43,7 +43,6 @@ export class Agent implements Disposable {
   #vlans?: ReturnType<typeof bridgeVlans>;
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
-  #firewalls?: Promise<readonly FirewallView[]>;
   readonly #listeners = new Map<"tcp" | "udp", Map<number, Listener[]>>();
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
@@ -95,13 +94,6 @@ export class Agent implements Disposable {
   /** The containers whose mapped ports are on record, and so are judged by it. */
   get recorded(): ReadonlySet<string> {
     return this.#recorded ??= new Set(listOwners().map(({ containerId }) => containerId));
-  }
-
-  /** All that there is of the host's rules. @throws {OperatorError} where they can't be read here */
-  async firewalls(): Promise<readonly FirewallView[]> {
-    this.#firewalls ??= Firewall.every(variable("PATH") ?? "")
-      .then((all) => Promise.all(all.map((one) => one.look())));
-    return await this.#firewalls;
   }
 
   /** The agent's sockets that receive what comes to a port. @throws {SystemError} */

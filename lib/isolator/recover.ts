@@ -2,6 +2,7 @@
 import { OperatorError } from "../base/error.ts";
 import { log, reasonOf } from "../base/log.ts";
 import { Pace } from "../base/pace.ts";
+import { HostRules } from "../firewall/host_rules.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Recovery } from "../mesos/messages.ts";
 import { cleanup } from "./cleanup.ts";
@@ -127,7 +128,7 @@ async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Re
 /**
  * Puts back what is known of the types of an attachment's plugins.
  *
- * @returns whether anything was missing
+ * @returns whether anything was missing and is back
  * @throws {OperatorError}
  */
 async function repairAttachment(
@@ -138,11 +139,13 @@ async function repairAttachment(
   const { settings: { layout, path }, registry } = isolator;
   const { plugins, result } = readAttachment(layout, containerId, attachment);
   if (!result) return false;
+  const live = { ...attachment, containerId, result, path };
+  const rules = new HostRules(path);
   let repaired = false;
   for (const config of plugins) {
-    const repair = registry.get(String(config.type))?.repair;
-    if (!repair) continue;
-    repaired = await repair(config, { ...attachment, containerId, result, path }) || repaired;
+    const { missing, repair } = registry.get(String(config.type)) ?? {};
+    const lost = await missing?.(config, live, rules);
+    if (lost) repaired = await repair!(config, live, lost) || repaired;
   }
   return repaired;
 }

@@ -85,7 +85,7 @@ export async function inspect(agent: Agent, target: Target): Promise<Inspection>
 /** Who may not read rules, or has no program for them, is not told of them. */
 async function hostRules(agent: Agent, id: string | undefined, addresses: readonly string[]) {
   try {
-    const views = await agent.firewalls();
+    const views = await agent.rules.every();
     return { portRules: rulesFor(views, id, addresses), sourceRules: rulesFrom(views, addresses) };
   } catch (error) {
     if (error instanceof OperatorError) return {};

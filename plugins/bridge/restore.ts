@@ -6,16 +6,18 @@ import {
   hasMacSpoofCheck,
   removeMacSpoofCheck,
 } from "../../lib/firewall/mac_spoof_check.ts";
-import type { FirewallView } from "../../lib/firewall/view.ts";
+import type { HostRules } from "../../lib/firewall/host_rules.ts";
 import { Fields } from "../../lib/cni/fields.ts";
 import { missingMasquerade, restoreMasquerade } from "../shared/masquerade.ts";
 
-/** @returns whether any were missing @throws {OperatorError} */
+/** @returns whether it could @throws {OperatorError} */
 export async function restoreRules(
   config: JsonObject,
   attachment: LiveAttachment,
+  lost: LostRules,
 ): Promise<boolean> {
-  const isMasqueraded = await restoreMasquerade(config, attachment);
+  const isMasqueraded = lost === "masquerade_gone" &&
+    await restoreMasquerade(config, attachment);
   const { result: { interfaces }, ifName } = attachment;
   const [, host] = interfaces.filter(({ sandbox }) => sandbox === undefined);
   const inside = interfaces.find(({ name, sandbox }) => sandbox !== undefined && name === ifName);
@@ -25,13 +27,13 @@ export async function restoreRules(
   return true;
 }
 
-/** @param views all that there is of the host's rules @throws {SystemError} */
+/** @throws {OperatorError} */
 export async function missingRules(
   config: JsonObject,
   attachment: LiveAttachment,
-  views: readonly FirewallView[],
+  rules: HostRules,
 ): Promise<LostRules | undefined> {
-  const isUnmasked = await missingMasquerade(config, attachment, views);
+  const isUnmasked = await missingMasquerade(config, attachment, rules);
   return isUnmasked ?? (isUnchecked(config, attachment) ? "isolation_gone" : undefined);
 }
 

@@ -7,7 +7,7 @@ import type { LiveAttachment, LostRules } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { familiesOf } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
-import { Firewall } from "../../lib/firewall/firewall.ts";
+import { HostRules } from "../../lib/firewall/host_rules.ts";
 import { changeSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
 import type { Owner } from "../../lib/firewall/owner.ts";
 import {
@@ -109,8 +109,7 @@ async function del(call: Call): Promise<void> {
 async function check(call: Call): Promise<void> {
   const { path } = call.invocation;
   const way = wayOf(call, call.config, requirePrevResult(call));
-  const view = await (await Firewall.of(path)).look();
-  const missing = await missingOf(way, view, path);
+  const missing = await missingOf(way, await new HostRules(path).own(), path);
   if (missing) throw wrong(missing[0]);
 }
 
@@ -134,29 +133,23 @@ async function missingOf(
   ];
 }
 
-/** Lets an attachment through again that somebody's flush or reload has shut out, and keeps others out. */
+/** What somebody's flush or reload has taken, or a host that has gone over to the other kind of iptables. */
+export async function missingPassage(
+  config: JsonObject,
+  { path, result, ...owner }: LiveAttachment,
+  rules: HostRules,
+): Promise<LostRules | undefined> {
+  const way = wayOf(owner, new Fields(config), result);
+  return (await missingOf(way, await rules.own(), path))?.[1];
+}
+
+/** Lets an attachment through again that is shut out, and keeps others out. */
 export async function restorePassage(
   config: JsonObject,
   { path, result, ...owner }: LiveAttachment,
 ): Promise<boolean> {
-  const way = wayOf(owner, new Fields(config), result);
-  const view = await (await Firewall.of(path)).look();
-  if (!await missingOf(way, view, path)) return false;
-  await letThrough(way, { path });
+  await letThrough(wayOf(owner, new Fields(config), result), { path });
   return true;
-}
-
-/** @param views all that there is of the host's rules */
-export async function missingPassage(
-  config: JsonObject,
-  { path, result, ...owner }: LiveAttachment,
-  views: readonly FirewallView[],
-): Promise<LostRules | undefined> {
-  const way = wayOf(owner, new Fields(config), result);
-  const lost = await Promise.all(views.map((view) => missingOf(way, view, path)));
-  // Of two kinds of iptables, the one that has most of it.
-  const all = lost.map((one) => one?.[1]);
-  return all.includes(undefined) ? undefined : all.find((of) => of === "isolation_gone") ?? all[0];
 }
 
 function addressesOf({ ips }: Result): string[] {

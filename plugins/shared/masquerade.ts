@@ -8,7 +8,7 @@ import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import * as chains from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
-import type { FirewallView } from "../../lib/firewall/view.ts";
+import type { HostRules } from "../../lib/firewall/host_rules.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
 
@@ -53,35 +53,32 @@ export async function removeMasquerade(call: Masqueraded): Promise<void> {
  * Masquerades again what somebody has flushed. Without that, the reference's DEL fails as well, since
  * it deletes a jump to a chain that is not there.
  *
- * @returns whether it was missing
  * @throws {OperatorError}
  */
 export async function restoreMasquerade(
   config: JsonObject,
   { result, path, ...owner }: LiveAttachment,
-): Promise<boolean> {
-  const addresses = result.ips.map(({ address }) => address);
+): Promise<true> {
   const call: Masqueraded = { ...owner, config: new Fields(config), invocation: { path } };
-  if (!call.config.flag("ipMasq") || addresses.length === 0) return false;
-  const view = await (await Firewall.of(path)).look();
-  if (await (await wayOf(call)).hasMasquerade(call, view)) return false;
-  await addMasquerade(call, addresses);
+  await addMasquerade(call, result.ips.map(({ address }) => address));
   return true;
 }
 
 /**
- * Whether no backend has anything of a container that is to be masqueraded.
+ * Whether no backend has anything of a container that is to be masqueraded, in no kind of iptables: each
+ * of them masquerades as well as the others.
  *
- * @param views all that there is of the host's rules
- * @throws {SystemError}
+ * @throws {OperatorError}
  */
 export async function missingMasquerade(
   config: JsonObject,
   { result, ...owner }: LiveAttachment,
-  views: readonly FirewallView[],
+  rules: HostRules,
 ): Promise<"masquerade_gone" | undefined> {
   if (!new Fields(config).flag("ipMasq") || result.ips.length === 0) return undefined;
-  for (const view of views) if (chains.hasMasquerade(owner, view)) return undefined;
+  for (const view of await rules.every()) {
+    if (chains.hasMasquerade(owner, view)) return undefined;
+  }
   return await (await ownTable()).hasMasquerade(owner) ? undefined : "masquerade_gone";
 }
 

@@ -73,3 +73,60 @@ for (const { whose, plugins } of BRIDGES) {
     });
   }
 }
+
+Deno.test("a host that goes over to the other kind of iptables: who is let through in the first alone is told of, and recover lets it through", async () => {
+  await using host = await Sandbox.create();
+  await host.ok(["mkdir", "/run/net.d", "/run/none", "/run/legacy"]);
+  for (const tool of ["iptables", "iptables-save", "iptables-restore"]) {
+    await host.ok(["ln", "-s", "/usr/sbin/xtables-legacy-multi", `/run/legacy/${tool}`]);
+  }
+  const network = {
+    cniVersion: "1.0.0",
+    name: "out",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "out0",
+        isGateway: true,
+        ipam: { type: "host-local", subnet: "10.66.0.0/24" },
+      },
+      { type: "firewall", backend: "iptables" },
+    ],
+  };
+  await host.ok(["sh", "-c", "cat >/run/net.d/out.conflist"], { stdin: JSON.stringify(network) });
+  const now = {
+    MESOS_NETWORK_CNI_CONFIG_DIR: "/run/net.d",
+    MESOS_NETWORK_CNI_PLUGINS_DIR: "/run/none",
+    PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  };
+  const before = { ...now, PATH: `/run/legacy:${now.PATH}` };
+  const run = host.spawn(
+    [MESOS_CNI, "run", "--name=c", "--networks=out", "--", "sh", "-c", "echo up; cat"],
+    { env: before },
+  );
+  const reader = run.stdout.getReader();
+  assertEquals(new TextDecoder().decode((await reader.read()).value), "up\n");
+  reader.releaseLock();
+  const list = async (env: Record<string, string>) =>
+    JSON.parse(await host.ok([MESOS_CNI, "list", "--json"], { env }))[0].health;
+  const recover = async () =>
+    JSON.parse(await host.ok([MESOS_CNI, "isolator", "recover"], { env: now }));
+  assertEquals(await list(before), "ok");
+
+  await host.ok(["iptables-nft", "-P", "FORWARD", "DROP"]);
+  await host.ok(["iptables-nft", "-A", "FORWARD", "-i", "other0", "-j", "ACCEPT"]);
+  assertEquals(await list(now), "passage gone: out");
+  assertEquals(await recover(), [{ container: "c", outcome: "kept", repaired: ["out"] }]);
+  assertMatch(
+    await host.ok(["iptables-nft", "-S", "CNI-FORWARD"]),
+    /-s 10\.66\.0\.2\/32 -j ACCEPT/,
+  );
+  assertEquals(await list(now), "ok");
+  assertEquals(await recover(), [{ container: "c", outcome: "kept" }]);
+
+  await run.stdin.close();
+  assertEquals((await run.output()).code, 0);
+  for (const iptables of ["iptables-nft-save", "iptables-legacy-save"]) {
+    assertEquals((await host.ok([iptables])).includes("10.66.0."), false);
+  }
+});

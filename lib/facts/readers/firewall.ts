@@ -10,7 +10,7 @@ import { routedFamilies } from "./agent.ts";
 export async function readForwardPolicy(agent: Agent): Promise<Look> {
   const families = routedFamilies(agent);
   if (families.length === 0) return nothing("it is no container's gateway");
-  const views = await agent.firewalls();
+  const views = await agent.rules.every();
   const seen = views.flatMap((view) =>
     families.map((family) => ({ view, family, policy: view.policy(forwardOf(family)) }))
   );

@@ -122,8 +122,7 @@ export async function readPluginRules(scene: Scene): Promise<Look> {
       if (!missing) continue;
       const asked = ["ipMasq", "macspoofchk", "ingressPolicy"].filter((key) => config[key]);
       seen.push(`${[config.type, ...asked].join(" ")} of ${checkpoint.network}`);
-      const views = await scene.agent.firewalls();
-      const lost = await missing(config, attachment, views);
+      const lost = await missing(config, attachment, scene.agent.rules);
       if (lost === undefined) continue;
       const values = { container: scene.name, network: checkpoint.network };
       const [mechanism, of] = LOST[lost];
