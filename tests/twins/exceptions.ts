@@ -52,7 +52,7 @@ export const EXCEPTIONS = {
   "nobody else has ptp's gateway": {
     sentence:
       "The gateway's address of IPv6 answers as soon as ADD has ended: the kernel does not look " +
-      "first whether somebody else on the wire has it",
+      "first whether somebody else on the wire has it,",
     plugin: "ptp",
     theirs: ["host link RANDOM address family=inet6 local=* prefixlen=128 scope=global"],
     ours: ["host link RANDOM address family=inet6 local=* nodad=true prefixlen=128 scope=global"],
