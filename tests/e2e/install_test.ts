@@ -198,7 +198,7 @@ Deno.test("an upgrade that is killed at any step is taken away whole by uninstal
   await agent.ok(["cp", newer, "/run/newer"]);
   await Deno.remove(newer);
   // What is renamed: the manifest, the program, the link to it.
-  for (const step of [2, 3, 4]) {
+  for (const step of partOf([2, 3, 4], 3)) {
     await agent.ok(installCall(agent));
     const inject = `inject=renameat:signal=KILL:when=${step}`;
     const strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=renameat", "-e", inject];

@@ -76,7 +76,7 @@ Deno.test("configs: prepare's network is gone at isolate", async () => {
   assertStringIncludes(stderr, '"cni-test" is not defined');
   await process.end();
   await agent.json("cleanup", ["c1"]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("configs: the catalog, and why a file is not in it", async () => {

@@ -84,8 +84,8 @@ Deno.test("elsewhere: gc from a tool's container cuts nothing off", async () => 
   assertEquals([stdout.trim(), code], ["[]", 1], stderr);
   assertStringIncludes(stderr, "containers live that can't be seen from here");
   assertEquals(await left(), before);
-  await mapped.ok(["busybox", "ping", "-c1", "-W5", "192.168.0.1"]);
-  await plain.ok(["busybox", "ping", "-c1", "-W5", "10.215.0.1"]);
+  await mapped.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
+  await plain.ok(["busybox", "ping", "-c1", "-W30", "10.215.0.1"]);
 });
 
 const MAPPING = { host_port: 8081, container_port: 80 };

@@ -136,7 +136,7 @@ Deno.test("gc removes the masquerading of a container that nobody remembers, and
   assertEquals(kinds, [["rule", "removed"]]);
   assertEquals([await named("lost"), await chains()], [0, 1]);
   assert(await named("live") > 1);
-  await live.ok(["busybox", "ping", "-c1", "-W5", "10.214.0.1"]);
+  await live.ok(["busybox", "ping", "-c1", "-W30", "10.214.0.1"]);
   assertEquals(await agent.json("gc", ["--json"]), []);
   await live.end();
 });
@@ -198,7 +198,7 @@ for (const [whose, search] of [["ours", undefined], ["the reference's", CNI_PLUG
     );
     assertEquals([await named("live"), await named("lost")], [before[0], 0]);
     assertEquals(await agent.json("gc", ["--json"]), []);
-    await live.ok(["busybox", "ping", "-c1", "-W5", "10.211.0.1"]);
+    await live.ok(["busybox", "ping", "-c1", "-W30", "10.211.0.1"]);
     await live.end();
   });
 }

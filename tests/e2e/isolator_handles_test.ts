@@ -83,7 +83,7 @@ Deno.test("handles: where the kernel has no seals, they lie where a stock agent 
   assertEquals(code, 0, stderr);
   const ns = agent.checkpoint("c1", "ns");
   assertEquals((await agent.sandbox.ok(["stat", "-c", "%F", ns])).trim(), "regular empty file");
-  await process.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+  await process.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
   assertEquals(await mountedIn(agent, enter(process.pid)), []);
   await process.end();
   await agent.json("cleanup", ["c1"]);

@@ -171,7 +171,7 @@ Deno.test("owned: cleanup finds the plugins where they were, and changes nothing
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, "nothing of it was changed");
   assertStringIncludes(refused.stderr, "own-bridge");
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 
   // Gone for good: what is known to be left is removed, and told.
   const { code, stdout, stderr } = await bare("second", "--force");

@@ -32,7 +32,7 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
     await it.agent.ok(container.enter(["ip", "-br", "address", "show", "eth0"])),
     `${address}/16`,
   );
-  await it.agent.ok(["busybox", "ping", "-c1", "-W2", address]);
+  await it.agent.ok(["busybox", "ping", "-c1", "-W30", address]);
 
   assertEquals((await service.get(`${path}/status`)).json, status.json);
   assertEquals((await service.get("/v1/containers")).json, { "web-1": status.json });

@@ -39,7 +39,7 @@ Deno.test("stock: status, usage and check of a container", async () => {
       ip_addresses: [{ protocol: "IPv4", ip_address: container.addresses[0]! }],
     }],
   });
-  await container.ok(["busybox", "ping", "-c2", "-i0.1", "-W2", "192.168.0.1"]);
+  await container.ok(["busybox", "ping", "-c2", "-i0.1", "-W30", "192.168.0.1"]);
   const usage = await agent.json("usage", ["stock-1"]);
   assertEquals(usage.net_tx_packets >= 2, true, JSON.stringify(usage));
   // A config without a version is of a time before CHECK, and one that maps no ports is no success.
@@ -73,14 +73,14 @@ Deno.test("stock: recover keeps what lives and removes what doesn't", async () =
     { container: "dead", outcome: "removed" },
     { container: "living", outcome: "kept" },
   ]);
-  assertEquals(await agent.traces(), withOne);
-  await living.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+  assertEquals(await agent.traces(withOne), withOne);
+  await living.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
   const refused = await agent.isolator("cleanup", ["living"]);
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, `container living lives, as process ${living.pid}`);
-  assertEquals((await agent.traces()).replace(/\n.*\/living\.lock$/m, ""), withOne);
+  assertEquals((await agent.traces(withOne)).replace(/\n.*\/living\.lock$/m, ""), withOne);
   await agent.json("cleanup", ["living", "--force"]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
   assertEquals(isRunning(living.pid), true); // ending it is the agent's business
 });
 
@@ -118,7 +118,7 @@ Deno.test("stock: what an agent that was killed leaves is cleaned up", async () 
     ["removed", "removed", "removed"],
   );
   assertEquals(await agent.list(CONTAINERS), []);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("stock: a container of ours can be cleaned up by what a stock agent knows", async () => {
@@ -143,5 +143,5 @@ Deno.test("stock: a container of ours can be cleaned up by what a stock agent kn
   await agent.sandbox.ok(["rm", "-r", agent.checkpoint("ours")]);
   // The request alone is left, and no harm.
   assertEquals(await agent.json("recover"), [{ container: "ours", outcome: "removed" }]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });

@@ -148,7 +148,7 @@ Deno.test("isolator: a container is not made when a plugin fails, nor one of sev
   assertEquals((await agent.json("status", ["c1"])).network_infos.length, 1);
   await process.end();
   await agent.json("cleanup", ["c1"]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("isolator: a container destroyed before it was isolated calls no plugin", async () => {
@@ -176,7 +176,7 @@ Deno.test("isolator: a container goes on over a restart, and is cleaned up after
     [{ container: "c1", outcome: "kept" }, { container: "c2", outcome: "removed" }],
   );
   assertEquals(await agent.list(agent.checkpoint("c2")), []);
-  await process.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+  await process.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
   // Without a list from the containerizer, what has a process goes on.
   assertEquals(await agent.json("recover"), [{ container: "c1", outcome: "kept" }]);
   await process.end();
@@ -225,7 +225,7 @@ Deno.test("isolator: a nested container has its parent's network, files and stat
   assertEquals(await agent.json("status", ["p.child"]), await agent.json("status", ["p"]));
   await child.end();
   await agent.json("cleanup", ["p.child"]);
-  await parent.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+  await parent.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
 });
 
 Deno.test("isolator: a nested container with a network of its own has its own name", async () => {
@@ -275,8 +275,8 @@ Deno.test("isolator: a nested container of the host network is in the host netwo
 Deno.test("isolator: resource statistics are those of the container's interfaces", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const process = await agent.attach("c1", ["cni-test"]);
-  await process.ok(["busybox", "ping", "-c3", "-i0.1", "-s1000", "-W2", "192.168.0.1"]);
-  await process.ok(["busybox", "ping", "-c3", "-i0.1", "-s1000", "-W2", "127.0.0.1"]);
+  await process.ok(["busybox", "ping", "-c3", "-i0.1", "-s1000", "-W30", "192.168.0.1"]);
+  await process.ok(["busybox", "ping", "-c3", "-i0.1", "-s1000", "-W30", "127.0.0.1"]);
   // Read between two looks of `ip`, as neighbours and routers may still speak.
   const counters = async () => {
     const [link] = JSON.parse(await process.ok(["ip", "-j", "-s", "link", "show", "eth0"]));

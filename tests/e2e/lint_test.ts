@@ -127,10 +127,10 @@ Deno.test("a pipe that comes to a file's place while it is looked at is no file,
   using dir = new Directory();
   const path = dir.file("net.conf", GOOD);
   const trace = join(dir.path, "trace");
-  // The open comes two seconds after the look.
+  // The open comes so long after the look that what follows is there before.
   const strace = ["-f", "-qq", "-o", trace, "-P", path, "-e", "trace=statx,stat,openat"];
   const child = new Deno.Command("strace", {
-    args: [...strace, "-e", "inject=openat:delay_enter=2000000", MESOS_CNI, "lint", dir.path],
+    args: [...strace, "-e", "inject=openat:delay_enter=8000000", MESOS_CNI, "lint", dir.path],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -23,7 +23,7 @@ Deno.test("a bridge that lost its last port gets a hardware address, and keeps i
   const mac = await macOf(machine);
   assert(mac !== NO_MAC);
   assertEquals(interfaces[0].mac, mac);
-  const ping = ["ping", "-c1", "-W5", "10.9.0.1"];
+  const ping = ["ping", "-c1", "-W30", "10.9.0.1"];
   assertEquals((await machine.inside("a", ping)).code, 0);
   await machine.ok("ADD", "b", GATEWAY);
   for (const id of ["a", "b"]) await machine.ok("DEL", id, GATEWAY);
@@ -131,7 +131,7 @@ Deno.test(`${AT_ONCE} at once of which every third fails: nobody has a wire to n
   const veths = await machine.sandbox.ok(["ip", "-o", "link", "show", "type", "veth"]);
   assertEquals(veths.trim().split("\n").length, good.length);
   for (const id of good) {
-    assertEquals((await machine.inside(id, ["ping", "-c1", "-W5", "10.9.0.1"])).code, 0, id);
+    assertEquals((await machine.inside(id, ["ping", "-c1", "-W30", "10.9.0.1"])).code, 0, id);
   }
 });
 

@@ -32,7 +32,7 @@ Deno.test(
           "run",
         ],
         ...["--network_cni_config_dir=/run/networks", "--network_cni_plugins_dir=/run/plugins"],
-        ...["--networks=net", "--", "/usr/bin/ping", "-c1", "-W2", "10.9.0.1"],
+        ...["--networks=net", "--", "/usr/bin/ping", "-c1", "-W30", "10.9.0.1"],
       ]);
       const trace = await sandbox.ok(["cat", "/run/trace"]);
       const programs = [...trace.matchAll(/execve\("([^"]+)".*= 0$/gm)].map(([, file]) => file)
@@ -148,7 +148,7 @@ Deno.test("packets: to the gateway, a neighbour and outside, and back", async ()
   await sandbox.ok(["ip", "address", "add", "10.9.0.1/16", "dev", "up0"]);
   await sandbox.ok(["ip", "link", "set", "up0", "up"]);
   const pings = async (id: string, address: string) => {
-    const { code, stdout } = await machine.inside(id, ["ping", "-c1", "-W2", address]);
+    const { code, stdout } = await machine.inside(id, ["ping", "-c1", "-W30", address]);
     assertEquals(code, 0, `${id} to ${address}: ${stdout}`);
   };
   for (const type of ["macvlan", "ptp", "bridge"]) {

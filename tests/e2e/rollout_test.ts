@@ -33,6 +33,7 @@ const environment = (home: string) => ({
   HOME: home,
   ANSIBLE_LOCAL_TEMP: `${home}/ansible`,
   ANSIBLE_REMOTE_TMP: "/run/ansible",
+  ANSIBLE_PIPELINING: "True", // a call for each task, instead of five
   LC_ALL: "C.UTF-8",
 });
 

@@ -18,7 +18,7 @@ async function fails(
   assertEquals(stdout, "");
   for (const words of says) assertStringIncludes(stderr, words);
   assertEquals(stderr.includes("    at "), false, `a stack is for defects:\n${stderr}`);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 }
 
 /** An agent on which a container has been: the bridge stays, and the mount of the directory. */
@@ -120,5 +120,5 @@ Deno.test("run: a command that can't be executed: 127, 126 as from a shell", asy
   const refused = await agent.run(["--networks=cni-test"], ["/etc/passwd"]);
   assertEquals(refused.code, 126);
   assertStringIncludes(refused.stderr, "/etc/passwd");
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });

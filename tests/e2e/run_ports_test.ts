@@ -39,13 +39,14 @@ for (const how of ["inside this program", "by its link in the plugins' directory
       `exec busybox httpd -f -h ${page}`,
     );
     let shown = "";
-    await until(async () => (shown = await ask(outside, 8080)) !== "", "the page");
-    assertMatch(shown, /200 OK[^]*<h1>hello<\/h1>$/);
+    const whole = /200 OK[^]*<h1>hello<\/h1>$/;
+    const isShown = async () => whole.test(shown = await ask(outside, 8080));
+    await until(isShown, "the page", () => shown);
     const { network_infos: [info] } = await agent.json("status", ["web"]);
     assertEquals(info.port_mappings, [{ host_port: 8080, container_port: 80, protocol: "tcp" }]);
     web.kill("SIGTERM");
     await web.output();
-    assertEquals(await agent.traces(), before);
+    assertEquals(await agent.traces(before), before);
   });
 }
 
@@ -77,7 +78,7 @@ Deno.test("ports: a port that a container has already is refused, and leaves not
   const { code, stderr } = await agent.run([NETWORK, "--port_mappings=8080:81"], ["true"]);
   assertEquals(code, 1);
   for (const words of ["port-mapper-test", "8080", "first"]) assertStringIncludes(stderr, words);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("ports: mappings go to the first network only", async () => {

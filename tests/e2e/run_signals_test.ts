@@ -43,7 +43,7 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
     command.kill(signal as Deno.Signal);
     assertEquals((await command.output()).code, code, signal);
   }
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("run: a command with SIGPIPE, and without the runtime's other signal settings", async () => {
@@ -71,7 +71,7 @@ Deno.test("run: a signal while a plugin works ends it when the plugin has, and l
     run.kill(signal);
     const output = await run.output();
     assertEquals([output.code, output.stdout], [code, ""], output.stderr);
-    assertEquals(await agent.traces(), before);
+    assertEquals(await agent.traces(before), before);
   }
 });
 
@@ -94,9 +94,9 @@ Deno.test("run: killed with SIGKILL, its command dies, and a cleanup leaves noth
   await until(() => !isRunning(pid), "the command's death");
   assertEquals((await agent.json("status", ["victim"])).network_infos.length, 1);
   await agent.json("cleanup", ["victim"]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
   assertEquals((await agent.isolator("cleanup", ["victim"])).code, 1); // nothing is there any more
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("run: a cleanup that fails is said, and can be repeated", async () => {

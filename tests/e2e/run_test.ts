@@ -1,11 +1,11 @@
 /** `mesos-cni run` on the documents' bridge network: what the container sees, and what is left. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Agent, bridgeNetwork } from "../harness/agent.ts";
+import { Agent, bridgeNetwork, until } from "../harness/agent.ts";
 import { end } from "../harness/clinic.ts";
 import { AGENT_ADDRESS } from "../harness/sandbox.ts";
 
 const NETWORK = ["--networks=cni-test"];
-const PING = ["busybox", "ping", "-c1", "-W2"];
+const PING = ["busybox", "ping", "-c1", "-W30"];
 
 Deno.test("run: the first container has the addresses and routes of the documents", async () => {
   await using agent = await Agent.create(bridgeNetwork());
@@ -46,11 +46,10 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
     "/proc/net/tcp",
     "/proc/net/tcp6",
   ]);
-  const { stdout, stderr } = await agent.run(NETWORK, [
-    "sh",
-    "-c",
-    `i=0; until [ $((i += 1)) -gt 20 ] || sleep 0.3 | busybox nc ${outside.address} 7000; do :; done`,
-  ]);
+  const listening = async () => (await outside.ok(["ss", "-Hltn"])).includes(":7000 ");
+  await until(listening, "the server");
+  const ask = `sleep 0.3 | busybox nc ${outside.address} 7000`;
+  const { stdout, stderr } = await agent.run(NETWORK, ["sh", "-c", ask]);
   await end(server);
   const hex = AGENT_ADDRESS.split(".").reverse()
     .map((byte) => Number(byte).toString(16).padStart(2, "0")).join("").toUpperCase();
@@ -62,7 +61,7 @@ Deno.test("run: nothing is left of a container", async () => {
   await agent.ok(NETWORK, ["true"]); // the bridge stays, and the shared mount
   const before = await agent.traces();
   await agent.ok(NETWORK, ["true"]);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("run: two networks are eth0 and eth1, in the order they were asked for", async () => {
@@ -79,7 +78,7 @@ Deno.test("run: two networks are eth0 and eth1, in the order they were asked for
     "a",
   ]);
   assertMatch(repeated, /eth0\s+inet 192\.168/);
-  assertEquals(await agent.traces(), before);
+  assertEquals(await agent.traces(before), before);
 });
 
 Deno.test("run: without a network, the container is in the agent's own", async () => {

@@ -62,8 +62,8 @@ class Scene implements AsyncDisposable {
       states: [{ container_id: "keeper" }],
     });
     assertEquals(code, 0, `${what}: ${stdout}${stderr}`);
-    assertEquals(await this.agent.traces(), this.before, what);
-    await this.keeper.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+    assertEquals(await this.agent.traces(this.before), this.before, what);
+    await this.keeper.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
     await until(() => orphans().length === 0, `${what}: the end of ${orphans().join(", ")}`);
   }
 
@@ -200,7 +200,7 @@ Deno.test("crash: recover at the same time as a container is made keeps it", asy
     { container: "new", outcome: "kept" },
   ]);
   await isolated;
-  await process.ok(["busybox", "ping", "-c1", "-W2", "192.168.0.1"]);
+  await process.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
 });
 
 const KINDS = ["iptables", "nftables"].flatMap((backend) => [

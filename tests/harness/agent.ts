@@ -215,8 +215,18 @@ export class Agent implements AsyncDisposable {
     return process;
   }
 
-  /** Everything that a container could leave behind on the agent. */
-  async traces(): Promise<string> {
+  /**
+   * Everything that a container could leave behind on the agent.
+   *
+   * @param before what there should be: links that are not in it are waited for, since a namespace
+   * that is nobody's is taken apart some time later
+   */
+  async traces(before?: string): Promise<string> {
+    const known = before?.split("\n");
+    await until(async () => {
+      const links = known ? JSON.parse(await this.sandbox.ok(["ip", "-j", "link"])) : [];
+      return links.every(({ ifname }: { ifname: string }) => known!.includes(ifname));
+    }, "the end of links that were not there before");
     const parts = await Promise.all([
       this.sandbox.ok(["iptables-save"]),
       this.sandbox.ok(["ip6tables-save"]),
@@ -335,11 +345,12 @@ export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
   more: () => string = () => "",
+  between = 20,
 ): Promise<void> {
   const deadline = Date.now() + PATIENCE * 1000;
   while (!await holds()) {
     if (Date.now() > deadline) throw new Error(`not within ${PATIENCE} s: ${what}\n${more()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, between));
   }
 }
 

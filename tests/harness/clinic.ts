@@ -5,6 +5,7 @@
 import { fromFileUrl } from "@std/path";
 import { CNI_PLUGINS, MESOS_CNI, PYTHON } from "./binary.ts";
 import { type Namespace, type Output, type Outside, Sandbox } from "./sandbox.ts";
+import { until } from "./agent.ts";
 import { pathWithout } from "./path_without.ts";
 import { type NetworkConfig, StockContainer } from "./stock_agent.ts";
 
@@ -279,8 +280,11 @@ export async function end(child: Deno.ChildProcess): Promise<void> {
 
 /** A bridge's IPv6 address answers nobody until the kernel knows that nobody else has it. */
 async function untilSettled(agent: Sandbox): Promise<void> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    if (await agent.ok(["ip", "-6", "-o", "address", "show", "tentative"]) === "") return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const tentative = ["ip", "-6", "-o", "address", "show", "tentative"];
+  await until(
+    async () => await agent.ok(tentative) === "",
+    "no address is tentative",
+    undefined,
+    100,
+  );
 }

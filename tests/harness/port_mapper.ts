@@ -72,7 +72,7 @@ export interface CallOptions {
 }
 
 /** How long an answer that must come is waited for; more than it takes on a busy machine. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 /** How long one that must not come could take. */
 const SILENCE_MS = 1000;
 const NO_ANSWER = "no answer";

@@ -1,6 +1,7 @@
 /** A pseudo terminal with a shell in it, for what only shows in a terminal: keys, jobs, sizes. */
 import { openLibc } from "../../lib/kernel/libc.ts";
 import { type Handle, open } from "../../lib/kernel/files.ts";
+import { until } from "./agent.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 const libc = openLibc({
@@ -123,10 +124,8 @@ export async function inForeground(agent: Sandbox, pid: number, name: string): P
       set -- "$1" "$2" $(cat "/proc/$pid/stat")
       [ "$5" != T ] && [ "$7" = "\${10}" ] && echo it
     done`;
-  for (let i = 0; i < 500; i++) {
+  await until(async () => {
     const { stdout } = await agent.run(["sh", "-c", script, "sh", name, `${pid}`]);
-    if (stdout.includes("it")) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`no ${name} in the foreground of a terminal`);
+    return stdout.includes("it");
+  }, `${name} in the foreground of a terminal`);
 }

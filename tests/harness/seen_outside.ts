@@ -1,10 +1,11 @@
 /** Whether a container's packets leave the agent, and as whose. */
 import { assertEquals } from "@std/assert";
 import { PYTHON } from "./binary.ts";
+import { end } from "./clinic.ts";
 import type { Outside } from "./sandbox.ts";
 
 /** Serves on a host outside, and says who a client is seen as. */
-export async function serveOutside(outside: Outside): Promise<Disposable> {
+export async function serveOutside(outside: Outside): Promise<AsyncDisposable> {
   const child = outside.spawn([
     ...[PYTHON, "-c"],
     `
@@ -20,18 +21,11 @@ while True:
   const reader = child.stdout.getReader();
   await reader.read();
   reader.releaseLock();
-  return {
-    [Symbol.dispose]() {
-      child.kill("SIGKILL");
-      child.stdin.close().catch(() => {});
-      child.stdout.cancel().catch(() => {});
-      child.stderr.cancel().catch(() => {});
-    },
-  };
+  return { [Symbol.asyncDispose]: () => end(child) };
 }
 
 /** Seconds for an answer that must come, on a busy machine. */
-const PATIENCE = 20;
+const PATIENCE = 60;
 /** Seconds in which one that must not come would be here: the first packet is sent twice. */
 const SILENCE = 1.5;
 

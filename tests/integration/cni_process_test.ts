@@ -184,12 +184,29 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
     export self="$0"
     setsid sh -c 'echo $$ >> "$self.pids"; sleep 1001 & echo $! >> "$self.pids"; wait' &
     (while :; do sleep 0.001; done) & echo $! >> "$0.pids"
+    echo waiting >&2
     # One whose parent has ended, as a daemon's has.
     (setsid sleep 1002 > /dev/null 2>&1 < /dev/null & echo $! > "$0.daemon")
-    echo waiting >&2; wait`);
-  const error = await failure(it.run({}, { timeoutMs: 2_000 }));
+    wait`);
+  const lines = (file: string) => {
+    try {
+      return Deno.readTextFileSync(file).split("\n").length - 1;
+    } catch {
+      return 0; // not yet
+    }
+  };
+  const start = (spawn: () => Deno.ChildProcess) => {
+    const child = spawn();
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    // Its time begins when all are there, however long that takes.
+    while (lines(`${it.file}.pids`) < 5 || lines(`${it.file}.daemon`) < 1) {
+      Atomics.wait(pause, 0, 0, 5);
+    }
+    return child;
+  };
+  const error = await failure(it.run({}, { timeoutMs: 500, start }));
   assertEquals(error.cniCode, 11);
-  assertEquals(error.message, `plugin ${it.file} did not finish within 2 s and was killed`);
+  assertEquals(error.message, `plugin ${it.file} did not finish within 0.5 s and was killed`);
   assertEquals(error.details, "standard error: waiting");
   const pids = Deno.readTextFileSync(`${it.file}.pids`).trim().split("\n");
   assertEquals(pids.length, 5);
@@ -264,14 +281,13 @@ kernelTest("a plugin whose file is just being replaced is tried again", async ()
   using it = script("");
   Deno.copyFileSync("/bin/true", it.file);
   const writer = Deno.openSync(it.file, { write: true });
-  setTimeout(() => writer.close(), 150);
   let attempts = 0;
   const start = (spawn: () => Deno.ChildProcess) => {
-    attempts++;
+    if (++attempts === 2) writer.close();
     return spawn();
   };
   assertEquals(await it.run({ command: "DEL" }, { start }), undefined);
-  assert(attempts > 1);
+  assertEquals(attempts, 2);
 
   using held = Deno.openSync(it.file, { write: true });
   assertStringIncludes((await failure(it.run())).message, "Text file busy");

@@ -78,7 +78,7 @@ while not answer and time.monotonic() < end:
         time.sleep(0.05)
 print(answer, end="")
 `;
-const PATIENCE = "15";
+const PATIENCE = "60";
 const SILENCE = "1.5";
 
 /** A host of a driver, with a host outside that serves. */

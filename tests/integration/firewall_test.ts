@@ -94,7 +94,7 @@ for (const { name, variant, save } of partOf(DRIVERS, 2)) {
   Deno.test(`${name}: bridge, portmap and firewall, each a program: ADD, CHECK, flush, DEL`, async () => {
     const [agent, outside] = await host(variant);
     await using _ = agent;
-    using _server = await serveOutside(outside);
+    await using _server = await serveOutside(outside);
     const before = await state(agent, save);
     await addList(agent, "shut", LIST.slice(0, 1));
     await assertUnseen(inside(agent, "shut"), outside, "the policy drops without a rule");
@@ -156,7 +156,7 @@ for (const { name, variant, save } of partOf(DRIVERS, 2)) {
     const [agent, outside] = await host(variant);
     await using _ = agent;
     agent.search = CNI_PLUGINS;
-    using _server = await serveOutside(outside);
+    await using _server = await serveOutside(outside);
     const prevResult = await addList(agent, "c1", LIST, `${CNI_PLUGINS}/`);
     assertEquals(await seenOutside(inside(agent, "c1"), outside), AGENT);
     const own = async () =>
@@ -199,7 +199,7 @@ for (const { name, variant, save } of partOf(DRIVERS, 2)) {
   Deno.test(`${name}: a list by the isolator: recover puts back what was flushed, gc and network rm what is left`, async () => {
     const [agent, outside] = await host(variant);
     await using _ = agent;
-    using _server = await serveOutside(outside);
+    await using _server = await serveOutside(outside);
     const configs = `${agent.sandbox.dir}/networks`;
     await Deno.mkdir(configs);
     const [bridge, , firewall] = LIST;
@@ -355,7 +355,7 @@ Deno.test("a host with both kinds: rules go where its own are, are told of, and 
   await using agent = await PortMapperAgent.create();
   agent.search = undefined;
   const outside = await agent.sandbox.outside();
-  using _server = await serveOutside(outside);
+  await using _server = await serveOutside(outside);
   const told = async () => (await agent.sandbox.run([MESOS_CNI, "status"])).stdout;
   assertStringIncludes(await told(), "iptables of the kind nf_tables (/usr/sbin/iptables)");
   for (const tool of ["iptables-legacy", "ip6tables-legacy"]) {

@@ -35,7 +35,7 @@ Deno.test({
   );
   const { sandbox } = agent;
   const outside = await sandbox.outside();
-  using _server = await serveOutside(outside);
+  await using _server = await serveOutside(outside);
   await sandbox.ok(["mkdir", "-p", "/run/dbus"]);
   const daemons = [
     sandbox.spawn(["dbus-daemon", "--system", "--nofork", "--nopidfile"]),

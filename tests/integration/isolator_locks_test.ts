@@ -27,7 +27,7 @@ kernelTest(
         log.push("a1 begins");
         // Where one container waits for another, this comes to its end alone.
         let timer: number | undefined;
-        await Promise.race([otherEnded, new Promise((late) => timer = setTimeout(late, 5_000))]);
+        await Promise.race([otherEnded, new Promise((late) => timer = setTimeout(late, 60_000))]);
         clearTimeout(timer);
         log.push("a1 ends");
       }),
@@ -128,7 +128,7 @@ kernelTest(
       return FileLock.tryTakeDirectory(layout.handles, "exclusive");
     });
     let timer: number | undefined;
-    const late = new Promise((resolve) => timer = setTimeout(resolve, 5_000, "late"));
+    const late = new Promise((resolve) => timer = setTimeout(resolve, 60_000, "late"));
     const outcome = await Promise.race([done, late]);
     clearTimeout(timer);
     for (const { stdin } of holders) await stdin.close();
