@@ -1,4 +1,5 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
+import { familyOfKnown } from "../base/ip.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import { type Destination, endpoint, mappedTo, resolve } from "./destination.ts";
 import type { Agent } from "../facts/agent.ts";
@@ -86,7 +87,11 @@ export async function follow(
     // The kernel has chosen one next hop for it, and chooses others for others.
     const kernel = askKernel();
     const hops = at.map((one) =>
-      swallowingHops(scene.host, kernel, { ...one, destination: one.address })
+      swallowingHops(scene.host, kernel, {
+        ...one,
+        destination: one.address,
+        from: scene.forwardedOf(familyOfKnown(one.address)),
+      })
     );
     const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
     return { ...followed[0]![1], causes };

@@ -1,19 +1,20 @@
 /** The next hops that what containers send may take, each asked who it is: of all uplinks and tables. */
 import { familyOfKnown, isAddress, within } from "../base/ip.ts";
+import type { Checkpoint } from "../containers/checkpoint.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Fact } from "../facts/facts.ts";
-import { isGateway } from "../facts/scene.ts";
+import { bridgeOf, isGateway } from "../facts/scene.ts";
 import type { Link, Route, Rule } from "../netlink/mod.ts";
-import type { Space } from "../netlink/view.ts";
+import type { Forwarded, Space } from "../netlink/view.ts";
 import { usedOf } from "./gateways.ts";
 import type { Kernel } from "./observe/kernel.ts";
 import type { Question } from "./questions/question.ts";
 import { routeWords } from "./readers/policy.ts";
 import { ruleAgainst } from "./readers/agent_firewall.ts";
 import { wrongMac } from "./readers/hardware.ts";
-import { firstOf, type Reader } from "./readers/reader.ts";
+import type { Reader } from "./readers/reader.ts";
 import { takeTokens } from "./tokens.ts";
 
 /** A router of the agent's, and the route by which it is one. */
@@ -44,11 +45,8 @@ function chooses(
 /** The next hops of the default routes, of the main table and of those that rules choose. */
 export function nextHopsOf(host: Space, own: readonly string[]): NextHop[] {
   const found = ([4, 6] as const).flatMap((family) => {
-    const name = family === 4 ? "inet" : "inet6";
-    const tables = new Set(
-      host.rules.filter((rule) => rule.family === name && chooses(rule, own))
-        .map(({ table }) => table!),
-    );
+    const rules = host.rulesOf(family).filter((rule) => chooses(rule, own));
+    const tables = new Set(rules.map(({ table }) => table!));
     return [...tables].flatMap((table) => usedOf(host.routesOf(family), table))
       .filter(({ destination, type }) => destination === "default" && type === "unicast")
       .flatMap((route) =>
@@ -75,40 +73,53 @@ export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
   const own = all.filter(isGateway).flatMap(networkAddresses).map(({ address }) => address);
   const hops = nextHopsOf(agent.host, own);
   if (hops.length === 0) return { name, unread: "no route of its leads by one", causes: [] };
-  const answers = await Promise.all(hops.map((hop) => answersOf(agent.host, kernel, hop)));
+  const asked = await Promise.all(hops.map((hop) => askHop(agent.host, kernel, hop)));
   const servers = new Set(all.flatMap(({ result }) => result?.dns.nameservers ?? []));
-  const swallowing = [...servers].filter(isAddress).slice(0, MOST_SERVERS).map((destination) =>
-    swallowingHops(agent.host, kernel, { destination, protocol: "tcp", port: 53 })
-  );
+  const swallowing = [...servers].filter(isAddress).slice(0, MOST_SERVERS).map((destination) => {
+    const from = forwardedFrom(agent.host, all, familyOfKnown(destination));
+    return swallowingHops(agent.host, kernel, { destination, protocol: "tcp", port: 53, from });
+  });
   return {
     name,
-    saw: hops.map(({ gateway, link }, i) =>
-      `${gateway} on ${link.name}: ${answers[i]!.join(", ") || "nobody"}`
-    )
-      .join("; "),
-    causes: (await Promise.all([
-      ...hops.map((hop, i) => hopCauses(agent.host, kernel, hop, answers[i]!)),
-      ...swallowing,
-    ])).flat(),
+    saw: asked.map(({ gateway, link, answers }) =>
+      `${gateway} on ${link.name}: ${answers.join(", ") || "nobody"}`
+    ).join("; "),
+    causes: [...asked.map(({ causes }) => causes), ...await Promise.all(swallowing)].flat(),
   };
+}
+
+/** One of the packets that the agent leads on for its containers: policy rules may go by that. */
+function forwardedFrom(
+  host: Space,
+  attachments: readonly Checkpoint[],
+  family: 4 | 6,
+): Forwarded | undefined {
+  const all = attachments.filter(isGateway).flatMap((one) => {
+    const input = host.link(bridgeOf(one) ?? "");
+    const address = networkAddresses(one).find((given) => given.family === family)?.address;
+    return input && address ? [{ source: address, inputLink: input.index }] : [];
+  });
+  return all[0];
 }
 
 /**
  * The next hops of a route that pass nothing on to an address while others of that route do: who answers
  * ARP need not forward, and which packets are given to him is for the kernel to choose.
  *
- * @param sentTo the hardware address that a lost packet went to: no other hop has lost it
+ * @param asked with as what the agent forwards it @param sentTo the hardware address that a lost packet
+ * went to: no other hop has lost it
  */
 export async function swallowingHops(
   host: Space,
   kernel: Asks,
-  { destination, protocol, port }: Pick<Question, "destination" | "protocol" | "port">,
+  asked: Pick<Question, "destination" | "protocol" | "port"> & { from?: Forwarded },
   sentTo?: string,
 ): Promise<Cause[]> {
-  const route = host.entryTo(destination);
+  const { destination, protocol, port, from } = asked;
+  const route = host.entryTo(destination, from);
   const family = familyOfKnown(destination);
   const hops = (route?.hops ?? []).slice(0, MOST);
-  const asked = await Promise.all(hops.map(async ({ gateway, link: index }) => {
+  const all = await Promise.all(hops.map(async ({ gateway, link: index }) => {
     const link = host.linkAt(index);
     // A router that filters by source (RFC 3704) drops what comes from an address of another network.
     const source = gateway && link && ownTowards(host, link, gateway, family)?.address;
@@ -122,9 +133,9 @@ export async function swallowingHops(
     const isPassed = await kernel.isPassedOn(link, mac, { ...flow, destination });
     return [{ gateway, device: link.name, mac, isPassed }];
   }));
-  const passing = asked.flat().find(({ isPassed }) => isPassed);
+  const passing = all.flat().find(({ isPassed }) => isPassed);
   if (!passing) return [];
-  const silent = asked.flat().filter(({ isPassed, mac }) =>
+  const silent = all.flat().filter(({ isPassed, mac }) =>
     isPassed === false && (sentTo === undefined || mac === sentTo)
   );
   return silent.map(({ gateway, device, mac }) =>
@@ -158,8 +169,13 @@ function answersOf(
   return kernel.whoHas(undefined, link, gateway, own?.address);
 }
 
-/** What the answers to one next hop say. */
-export async function hopCauses(
+/** Asks one next hop who it is, and what its answers say. */
+async function askHop(host: Space, kernel: Asks, hop: NextHop) {
+  const answers = await answersOf(host, kernel, hop);
+  return { ...hop, answers, causes: await hopCauses(host, kernel, hop, answers) };
+}
+
+async function hopCauses(
   host: Space,
   kernel: Asks,
   { gateway, link, route }: NextHop,
@@ -167,11 +183,13 @@ export async function hopCauses(
 ): Promise<Cause[]> {
   const entry = host.neighbourNow(gateway, link);
   const isFixed = entry?.state === "PERMANENT";
-  // Whom somebody has entered by hand may be one that answers nobody.
-  if (answers.length === 0) {
+  // Who is heard on the wire may be kept from the agent behind it.
+  const isUnheard = answers.length === 0 || entry !== undefined && entry.mac === undefined;
+  if (isUnheard) {
+    // Whom somebody has entered by hand may be one that answers nobody.
     if (isFixed) return [];
     const dropped = await ruleAgainst(kernel, link, gateway);
-    return dropped.length > 0 ? dropped : [cause(
+    return dropped.length > 0 || answers.length > 0 ? dropped : [cause(
       "next_hop_silent",
       ["neighbour", "outside"],
       { address: gateway, device: link.name, route: routeWords(route, host).join(" ") },
@@ -191,18 +209,10 @@ export const silentHop: Reader = {
   name: "a next hop of the agent's that is not there",
   applies: ({ trail: { before, after } }) =>
     before?.direction === "in" && after?.direction === "out" && after.stop.place === "uplink",
-  async read(e) {
-    const { scene, kernel, question } = e;
-    const hops = nextHopsOf(scene.host, scene.givenOf(question.family));
-    const found = await Promise.all(hops.map(async (hop) => {
-      const answers = await answersOf(scene.host, kernel, hop);
-      // Who is heard on the wire may be kept from the agent behind it.
-      const isKnown = scene.host.neighbourNow(hop.gateway, hop.link)?.mac !== undefined;
-      return await firstOf(
-        () => hopCauses(scene.host, kernel, hop, answers),
-        () => isKnown ? [] : ruleAgainst(kernel, hop.link, hop.gateway),
-      );
-    }));
-    return found.flat();
+  async read({ scene, kernel, question }) {
+    const { host } = scene;
+    const hops = nextHopsOf(host, scene.givenOf(question.family));
+    const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop)));
+    return asked.flatMap(({ causes }) => causes);
   },
 };

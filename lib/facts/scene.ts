@@ -9,7 +9,7 @@ import { type User, userOf } from "../kernel/privileges.ts";
 import { findInode } from "../kernel/proc.ts";
 import { rootOf } from "../mesos/container_id.ts";
 import type { Link } from "../netlink/mod.ts";
-import { hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
+import { type Forwarded, hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
 import type { Agent } from "./agent.ts";
 
 /** An interface of the container and what belongs to it on the agent. */
@@ -132,6 +132,15 @@ export class Scene implements Disposable {
   /** The interface that has an address of a family. */
   attachedOf(family: 4 | 6): Attached | undefined {
     return this.interfaces.find((one) => one.link !== undefined && givenTo(one, family));
+  }
+
+  /** As what the agent gets what the container sends, where it forwards it. */
+  forwardedOf(family: 4 | 6): Forwarded | undefined {
+    const attached = this.attachedOf(family);
+    return attached?.ingress && {
+      source: givenTo(attached, family)!.address,
+      inputLink: attached.ingress.index,
+    };
   }
 
   /** The addresses of a family that the container was given. */

@@ -257,11 +257,11 @@ export class Netlink implements Disposable {
    * The entry of a table by which the kernel chooses the route to an address: of several next hops it
    * has all (RTM_F_FIB_MATCH, Linux 4.13).
    *
-   * @throws {SystemError} as {@link routeTo}
+   * @param from as of {@link routeTo} @throws {SystemError} as it
    */
-  routeEntryTo(destination: string): Route {
+  routeEntryTo(destination: string, from?: { source: string; inputLink: number }): Route {
     const what = `find the route to ${destination}`;
-    const [message] = this.#socket.request(RTM_GETROUTE, 0, entryQuestion(destination), what);
+    const [message] = this.#socket.request(RTM_GETROUTE, 0, entryQuestion(destination, from), what);
     return decodeRouteEntry(message!);
   }
 

@@ -99,6 +99,8 @@ const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const RTNEXTHOP_BYTES = 8;
 const RTM_F_CLONED = 0x200;
+/** In a question: of which table the route is; without it IPv4 says `main` of all. */
+const RTM_F_LOOKUP_TABLE = 0x1000;
 const RTM_F_FIB_MATCH = 0x2000;
 
 /** Flags of a next hop (RTNH_F_*). */
@@ -180,7 +182,11 @@ export function routeQuestion(
   const bits = bytes.length * 8;
   const family = addressFamilyOf(destination);
   return [
-    structure(RTMSG_BYTES, [0, family, 1], [1, bits, 1], [2, from ? bits : 0, 1]),
+    structure(RTMSG_BYTES, [0, family, 1], [1, bits, 1], [2, from ? bits : 0, 1], [
+      8,
+      RTM_F_LOOKUP_TABLE,
+      4,
+    ]),
     attribute(RTA_DST, bytes),
     ...from
       ? [
@@ -193,9 +199,9 @@ export function routeQuestion(
 }
 
 /** What asks for the entry of a table that matches: see `Netlink.routeEntryTo`. */
-export function entryQuestion(destination: string): Uint8Array[] {
-  const [header, ...rest] = routeQuestion(destination) as [Uint8Array, ...Uint8Array[]];
-  view(header).setUint32(8, RTM_F_FIB_MATCH, true);
+export function entryQuestion(...packet: Parameters<typeof routeQuestion>): Uint8Array[] {
+  const [header, ...rest] = routeQuestion(...packet) as [Uint8Array, ...Uint8Array[]];
+  view(header).setUint32(8, RTM_F_FIB_MATCH | RTM_F_LOOKUP_TABLE, true);
   return [header, ...rest];
 }
 

@@ -2,6 +2,7 @@
 import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { inNamespaces, type Synchronous } from "../kernel/namespaces.ts";
+import { stateOf } from "../kernel/proc.ts";
 import {
   type Address,
   type Flow,
@@ -12,6 +13,12 @@ import {
   type Rule,
 } from "./mod.ts";
 import { errno, isA, unless } from "../base/unless.ts";
+
+/** A packet that comes from elsewhere and is led on: its source, and the link that it comes in by. */
+export interface Forwarded {
+  source: string;
+  inputLink: number;
+}
 
 /** What readers ask of a namespace; each list is read when first asked for, and then stays as it is. */
 export abstract class Space {
@@ -39,12 +46,15 @@ export abstract class Space {
   /** What the kernel says of the way; errno's name where it has none. */
   abstract routeTo(
     destination: string,
-    from?: { source: string; inputLink: number },
+    from?: Forwarded,
     flow?: Flow,
   ): Route | string;
 
   /** The entry of a table by which the kernel chooses the way, with all of its next hops. */
-  abstract entryTo(destination: string): Route | undefined;
+  abstract entryTo(
+    destination: string,
+    from?: Forwarded,
+  ): Route | undefined;
 
   /** Which number this namespace knows another one by. */
   abstract namespaceId(netns: string): number | undefined;
@@ -75,6 +85,12 @@ export abstract class Space {
   routesOf(family: 4 | 6): readonly Route[] {
     const name = family === 4 ? "inet" : "inet6";
     return this.routes.filter((one) => one.family === name);
+  }
+
+  /** The policy rules of a family, in the order they are tried. */
+  rulesOf(family: 4 | 6): readonly Rule[] {
+    const name = family === 4 ? "inet" : "inet6";
+    return this.rules.filter((one) => one.family === name);
   }
 
   /** The route to an address and the link that it leads by, where the kernel has one. */
@@ -139,7 +155,7 @@ export class NamespaceView extends Space implements Disposable {
 
   routeTo(
     destination: string,
-    from?: { source: string; inputLink: number },
+    from?: Forwarded,
     flow?: Flow,
   ): Route | string {
     try {
@@ -150,8 +166,11 @@ export class NamespaceView extends Space implements Disposable {
     }
   }
 
-  entryTo(destination: string): Route | undefined {
-    return unless(isA(SystemError), () => this.netlink.routeEntryTo(destination));
+  entryTo(
+    destination: string,
+    from?: Forwarded,
+  ): Route | undefined {
+    return unless(isA(SystemError), () => this.netlink.routeEntryTo(destination, from));
   }
 
   namespaceId(netns: string): number | undefined {
@@ -174,7 +193,7 @@ export class NamespaceView extends Space implements Disposable {
   }
 
   mayChange(name: string): boolean {
-    const mode = this.#look(() => Deno.statSync(`/proc/sys/net/${name}`).mode);
+    const mode = this.#look(() => stateOf(`/proc/sys/net/${name}`).mode);
     return ((mode ?? 0) & 0o200) !== 0;
   }
 

@@ -14,7 +14,7 @@ import type { Failure, Question } from "../../lib/diagnose/questions/question.ts
 import type { Address, Link, Neighbour, Route, Rule } from "../../lib/netlink/mod.ts";
 import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { Listener } from "../../lib/netlink/sock_diag.ts";
-import { Space } from "../../lib/netlink/view.ts";
+import { type Forwarded, Space } from "../../lib/netlink/view.ts";
 
 export const NETNS = "/run/web/ns";
 export const TOKEN = 20_480;
@@ -29,7 +29,7 @@ export class FixedSpace extends Space {
   readonly settings: Record<string, string> = {};
   /** The routes that the kernel would choose, by destination; errno's name for none. */
   readonly chosen: Record<string, Route | string> = {};
-  /** The entries of tables by which it would. */
+  /** The entries of tables by which it would; of what is forwarded, also by `TO from SOURCE`. */
   readonly matched: Record<string, Route> = {};
 
   constructor(readonly netns?: string) {
@@ -48,8 +48,8 @@ export class FixedSpace extends Space {
   routeTo(destination: string) {
     return this.chosen[destination] ?? "ENETUNREACH";
   }
-  entryTo(destination: string) {
-    return this.matched[destination];
+  entryTo(destination: string, from?: Forwarded) {
+    return this.matched[`${destination} from ${from?.source}`] ?? this.matched[destination];
   }
   namespaceId() {
     return 1;

@@ -228,6 +228,13 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
     // Of IPv6 the one that was chosen comes first.
     const gateways = entry.hops?.map(({ gateway }) => gateway).toSorted();
     assertEquals([entry.destination, gateways], [to, hops]);
+    const family = to.includes(":") ? "-6" : "-4";
+    const own = to.includes(":") ? "2001:db8:7::5" : "10.7.0.5";
+    await agent.ok(["ip", family, "rule", "add", "from", own, "lookup", "77"]);
+    await agent.ok(["ip", family, "route", "add", to, "via", hops[0], "dev", "a", "table", "77"]);
+    await agent.ok(["ip", family, "route", "add", own, "dev", "b"]);
+    const forwarded = { source: own, inputLink: netlink.link("b").index };
+    assertEquals(netlink.routeEntryTo(address, forwarded).table, "77");
   }
   const printed = await agent.ok(["ip", "address", "show", "a"]);
   assert(printed.includes("inet 198.51.100.2/24") && printed.includes("inet6 2001:db8::2/64"));

@@ -45,6 +45,21 @@ Deno.test("a next hop of a route that the packet does not take is not accused", 
   assertEquals(await swallowing(), []);
 });
 
+Deno.test("who sends is asked with, since policy rules may lead his packets by other hops", async () => {
+  const { world } = twoHops();
+  const { host } = world;
+  const seenBy = async () => {
+    const e = world.evidence(4);
+    const seen = e.trail.seen[3]!;
+    const packet = { ...seen.packet, source: "203.0.113.1" };
+    e.trail.seen[3] = { ...seen, to: MAC["203.0.113.9"], packet };
+    return (await explain(e)).map(({ code }) => code);
+  };
+  assertEquals(await seenBy(), ["next_hop_swallows"]);
+  host.matched["203.0.113.2 from 10.1.0.2"] = route("default", 4, { gateway: "203.0.113.9" });
+  assertEquals(await seenBy(), ["outside_silent"]);
+});
+
 Deno.test("a next hop is asked from the agent's address in its own network, and else not judged", async () => {
   const near = twoHops(["192.0.2.1/24", "203.0.113.1/24"]);
   assertEquals(await near.swallowing(), ["203.0.113.9"]);

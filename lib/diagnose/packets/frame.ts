@@ -6,7 +6,7 @@ import { macBytes } from "../../netlink/link_changes.ts";
 export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
 export const ETH_P_IPV6 = 0x86dd;
-export const IPPROTO = { icmp: 1, tcp: 6, udp: 17, icmp6: 58 } as const;
+export const IPPROTO = { icmp: 1, tcp: 6, udp: 17, "ipv6-icmp": 58 } as const;
 export type Protocol = "tcp" | "udp" | "icmp";
 
 /** What a probe sends: both ends, and the number that tells it from every other packet. */
@@ -43,7 +43,7 @@ export function ipPacket(
     : protocol === "udp"
     ? udp(token, port, payload)
     : echo(from.length === 16, token, payload);
-  const number = protocol === "icmp" ? (from.length === 16 ? 58 : 1) : IPPROTO[protocol];
+  const number = IPPROTO[protocol === "icmp" && from.length === 16 ? "ipv6-icmp" : protocol];
   const at = protocol === "tcp" ? 16 : protocol === "udp" ? 6 : 2;
   const sum = checksum(
     protocol === "icmp" && from.length === 4
@@ -227,7 +227,7 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
       flags: whole ? bytes[size + 13]! : 0,
     };
   }
-  if (number !== IPPROTO.icmp && number !== IPPROTO.icmp6) return undefined;
+  if (number !== IPPROTO.icmp && number !== IPPROTO["ipv6-icmp"]) return undefined;
   const kind = bytes[size]!;
   const common = { ...base, flags: kind };
   if (isV6 ? kind < 5 : [3, 11, 12, 5].includes(kind)) {

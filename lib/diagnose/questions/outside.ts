@@ -1,12 +1,11 @@
 /** Can it reach outside: the far side of the agent's uplink, with packets as large as its own? */
 import { familyOfKnown } from "../../base/ip.ts";
 import { endsOf, through, toWire } from "../journey.ts";
-import { whoHas } from "../packets/who_has.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { wantsDefault } from "../../facts/readers/route.ts";
 import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
 import { takeTokens } from "../tokens.ts";
-import { answered, failed, failedBy, type Failure, type Question, unasked } from "./question.ts";
+import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
 
 const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
 const MOST_CANDIDATES = 4;
@@ -97,11 +96,9 @@ async function ofFamily(
       // Where nobody outside answers the agent either, how far the packet gets is all that can be told.
       const hasLeft = answering === undefined && outcome === "timed out" &&
         session.of(token).some(({ at, direction }) => at === device && direction === "out");
-      if (!hasLeft) return failedByEcho(outcome);
-      const wrong = await wrongHardware(scene, uplink!, destination);
-      return wrong
-        ? failed(wrong)
-        : unasked(`the packet leaves by ${device}, and nobody outside answers the agent itself`);
+      return hasLeft
+        ? unasked(`the packet leaves by ${device}, and nobody outside answers the agent itself`)
+        : failedByEcho(outcome);
     },
   };
   const link = attached.link!;
@@ -131,21 +128,6 @@ async function ofFamily(
       return failed({ kind: "too_big", mtu: size });
     },
   }];
-}
-
-/** The agent sends to a hardware address by which nobody answers for the next hop. */
-async function wrongHardware(
-  { host }: Scene,
-  { link, agentAddress }: Uplink,
-  destination: string,
-): Promise<Failure | undefined> {
-  const address = host.wayTo(destination).route?.gateway ?? destination;
-  const entry = host.neighbourNow(address, link);
-  if (entry?.mac === undefined) return undefined;
-  const macs = await whoHas(undefined, link, address, agentAddress);
-  return macs.length === 0 || macs.includes(entry.mac)
-    ? undefined
-    : { kind: "others_have", address, macs, wanted: entry.mac };
 }
 
 /** What an echo ended with. */

@@ -159,8 +159,8 @@ function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | 
 }
 
 /** Without its rule nobody looks into the main table, where almost all routes are. */
-export function mainRuleGone({ rules, netns }: Space, family: 4 | 6, container?: string): Cause[] {
-  const own = rules.filter((rule) => rule.family === (family === 4 ? "inet" : "inet6"));
+export function mainRuleGone(view: Space, family: 4 | 6, container?: string): Cause[] {
+  const own = view.rulesOf(family);
   const isThere = own.some(({ table, action }) => table === "main" && action === "lookup");
   if (own.length === 0 || isThere) return [];
   const of = family === 6 ? ["-6"] : [];
@@ -172,7 +172,7 @@ export function mainRuleGone({ rules, netns }: Space, family: 4 | 6, container?:
       own.slice(0, 8).map(({ priority, table, action }) => `${priority}: ${action} ${table ?? ""}`)
         .join(", ")
     }`],
-    run(inNetns(netns, "ip", ...of, "rule", "add", "priority", "32766", "table", "main")),
+    run(inNetns(view.netns, "ip", ...of, "rule", "add", "priority", "32766", "table", "main")),
   )];
 }
 

@@ -3,18 +3,15 @@ import { within } from "../../base/ip.ts";
 import { inNetns } from "../../facts/cause.ts";
 import type { Flow, Route, Rule } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
+import { IPPROTO } from "../packets/frame.ts";
 import type { Question } from "../questions/question.ts";
 
 /** Kinds of routes, and actions of rules, that lead nowhere. */
 export const REFUSING = ["blackhole", "unreachable", "prohibit"];
 
-const NUMBERS = { tcp: 6, udp: 17, icmp: 1 } as const;
-const PROTOCOLS: Readonly<Record<number, string>> = {
-  1: "icmp",
-  6: "tcp",
-  17: "udp",
-  58: "ipv6-icmp",
-};
+const PROTOCOLS = new Map<number, string>(
+  Object.entries(IPPROTO).map(([name, number]) => [number, name]),
+);
 
 /** What a policy rule may ask for, besides the destination. */
 export interface Packet {
@@ -32,7 +29,7 @@ export function flowOf(
   token: number,
   back: boolean,
 ): Flow {
-  const number = protocol === "icmp" && family === 6 ? 58 : NUMBERS[protocol];
+  const number = IPPROTO[protocol === "icmp" && family === 6 ? "ipv6-icmp" : protocol];
   const far = realPort ?? port;
   return back
     ? { protocol: number, sourcePort: far, destinationPort: token }
@@ -55,7 +52,7 @@ export function culpritOf(
   packet: Packet = {},
 ): Culprit | undefined {
   const routesIn = (table?: string) => view.routesOf(family).filter((one) => one.table === table);
-  for (const rule of rulesOf(view, family)) {
+  for (const rule of view.rulesOf(family)) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
       const route = rule.table === "main" ? best(routesIn("main"), destination) : undefined;
       if (!route) continue;
@@ -77,13 +74,9 @@ export function culpritOf(
   return undefined;
 }
 
-function rulesOf({ rules }: Space, family: 4 | 6): Rule[] {
-  return rules.filter((rule) => rule.family === (family === 4 ? "inet" : "inet6"));
-}
-
 /** The policy rule by which a route of a table of its own is looked at. */
 export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | undefined {
-  const rule = rulesOf(view, family).find(({ table }) => table === route.table);
+  const rule = view.rulesOf(family).find(({ table }) => table === route.table);
   return rule && leadingTo(view, rule, route, family);
 }
 
@@ -152,7 +145,7 @@ function ruleWords(rule: Rule): string[] {
     ...inputLink ? ["iif", inputLink] : [],
     ...outputLink ? ["oif", outputLink] : [],
     ...mark ? ["fwmark", mark] : [],
-    ...rule.protocol ? ["ipproto", PROTOCOLS[rule.protocol] ?? String(rule.protocol)] : [],
+    ...rule.protocol ? ["ipproto", PROTOCOLS.get(rule.protocol) ?? String(rule.protocol)] : [],
     ...range("sport", rule.sourcePorts),
     ...range("dport", rule.destinationPorts),
   ];

@@ -72,19 +72,19 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
 
 /** Who answers for the next hop, against where the frame went. */
 async function nextHop(e: Evidence) {
-  const { scene, question, trail } = e;
+  const { scene: { host }, question: { destination, family }, trail } = e;
   const { link } = trail.before!.stop;
   const { to } = trail.seen[trail.last]!;
+  const entry = host.entryTo(destination, e.scene.forwardedOf(family));
   // Of several the kernel chooses for each connection anew, and an agent's own may go by another.
-  const taken = scene.host.entryTo(question.destination)?.hops?.find(({ gateway, link: index }) =>
+  const taken = entry?.hops?.find(({ gateway, link: index }) =>
     to !== undefined && gateway !== undefined && index === link.index &&
-    scene.host.neighbourNow(gateway, link)?.mac === to
+    host.neighbourNow(gateway, link)?.mac === to
   );
-  const address = taken?.gateway ?? scene.host.wayTo(question.destination).route?.gateway ??
-    question.destination;
-  const own = scene.host.addressesOf(link).find(({ family }) =>
-    (family === "inet6") === (question.family === 6)
-  )?.address;
+  const way = taken ?? (entry?.hops ? undefined : entry) ?? host.wayTo(destination).route;
+  const address = way?.gateway ?? destination;
+  const own = host.addressesOf(link).find((one) => (one.family === "inet6") === (family === 6))
+    ?.address;
   return { link, address, own, answers: await e.kernel.whoHas(undefined, link, address, own) };
 }
 
@@ -98,7 +98,12 @@ async function hardware(e: Evidence): Promise<Cause[]> {
 
 /** Of several next hops the one by which it went may pass nothing on. */
 const hop = ({ scene, kernel, question, trail }: Evidence) =>
-  swallowingHops(scene.host, kernel, question, trail.seen[trail.last]!.to);
+  swallowingHops(
+    scene.host,
+    kernel,
+    { ...question, from: scene.forwardedOf(question.family) },
+    trail.seen[trail.last]!.to,
+  );
 
 const wire = ({ scene, trail }: Evidence) => withoutPort(scene, trail.before!.stop.link);
 
