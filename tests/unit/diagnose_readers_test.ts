@@ -9,7 +9,7 @@ import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
 import type { LedPort } from "../../lib/firewall/led_ports.ts";
-import type { Grown } from "../../lib/diagnose/observe/counters.ts";
+import type { Counter } from "../../lib/diagnose/observe/counters.ts";
 import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { isContradicted } from "../../lib/diagnose/readers/contradiction.ts";
@@ -387,7 +387,7 @@ function reversePath(world: World, own: string, all: string) {
 
 const stat = (name: string) => ({ kind: "stat", name, count: 1 }) as const;
 
-function legacy(target: string, ...acts: RuleAct[]): Grown {
+function legacy(target: string, ...acts: RuleAct[]): Counter {
   const text = `-A FORWARD -j ${target}`;
   const ref = { program: "iptables-legacy", family: "ip", table: "filter", chain: "FORWARD", text };
   const remove = ["iptables-legacy", "-D", "FORWARD", "-j", target];

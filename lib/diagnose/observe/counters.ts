@@ -1,12 +1,10 @@
 /** What no trace tells of and the kernel counts: rules of iptables-legacy, queues and filters of tc, IPsec. */
 import { unlessRefused } from "../../base/unless.ts";
-import { readProcFile } from "../../kernel/files.ts";
-import { inNamespaces } from "../../kernel/namespaces.ts";
 import { countedRules } from "../../firewall/saved.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { filters, queues } from "../../netlink/traffic_state.ts";
 import type { Stop } from "../journey.ts";
-import { programOutput } from "./programs.ts";
+import { procNet, programOutput } from "./programs.ts";
 import { actsOfWords, type KnownRule } from "./rules.ts";
 
 /** Something that counts drops, or packets that a rule met. */
@@ -44,8 +42,6 @@ interface TcFilter {
   name: string;
 }
 
-/** A counter that grew while the probes were under way. */
-export type Grown = Counter;
 export type LegacyCounter = Counter & LegacyRule;
 
 /** Queues that may have filters. */
@@ -69,7 +65,7 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
   for (const netns of new Set([undefined, ...stops.map(({ point }) => point.netns)])) {
     for (const family of [4, 6] as const) {
       const [program, names] = LEGACY[family];
-      if (procIn(netns, names).trim() === "") continue;
+      if (procNet(netns, names).trim() === "") continue;
       reads.push((async () => {
         const text = await programOutput(netns, `${program}-save`, ["-c"]);
         if (text === undefined) missing.add(`the rules of ${program}, for lack of ${program}-save`);
@@ -93,27 +89,21 @@ function keyOf(one: Counter): string {
     : [kind, netns, one.device, one.name, kind === "filter" ? one.direction : ""].join("\t");
 }
 
-export function grownCounters(before: Counters, after: Counters): Grown[] {
+export function grownCounters(before: Counters, after: Counters): Counter[] {
   const grown = ([key, { count }]: [string, Counter]) => count > (before.by.get(key)?.count ?? 0);
-  return [...after.by].flatMap(([key, one]): Grown[] => {
+  return [...after.by].flatMap(([key, one]): Counter[] => {
     if (one.kind !== "qdisc") return grown([key, one]) ? [one] : [];
     const { held, ...queue } = one;
     return grown([key, one]) ? [queue] : held ? [one] : [];
   });
 }
 
-function procIn(netns: string | undefined, name: string): string {
-  const read = () => readProcFile(`/proc/thread-self/net/${name}`);
-  return unlessRefused(() => netns === undefined ? read() : inNamespaces({ net: netns }, read)) ??
-    "";
-}
-
 /** Of IPsec, in lines of a name and a number; of conntrack, in columns of each processor. */
 function statsOf(netns: string | undefined): Counter[] {
-  const [names = [], ...rows] = procIn(netns, "stat/nf_conntrack").trim().split("\n")
+  const [names = [], ...rows] = procNet(netns, "stat/nf_conntrack").trim().split("\n")
     .map((line) => line.trim().split(/\s+/));
   return [
-    ...procIn(netns, "xfrm_stat").trim().split("\n").map((line) => line.split(/\s+/)),
+    ...procNet(netns, "xfrm_stat").trim().split("\n").map((line) => line.split(/\s+/)),
     ...names.map((name, i) => [
       name,
       rows.reduce((sum, row) => sum + parseInt(row[i] ?? "0", 16), 0),

@@ -1,8 +1,6 @@
 /** What readers ask the kernel beside the packet: who is on the wire, who listens, what hooks in. */
 import { unlessRefused } from "../../base/unless.ts";
 import { bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
-import { readProcFile } from "../../kernel/files.ts";
-import { inNamespaces } from "../../kernel/namespaces.ts";
 import { type Hindrance, hindranceOf, processText } from "../../containers/process_state.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { tablePorts } from "../../firewall/led_ports.ts";
@@ -18,8 +16,8 @@ import { tryEcho } from "../packets/echo.ts";
 import { BRIEF, NO_TOKENS, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { takeTokens } from "../tokens.ts";
-import { programOutput } from "./programs.ts";
-import { type KnownRule, KnownRules } from "./rules.ts";
+import { procNet, programOutput } from "./programs.ts";
+import { type KnownRule, KnownRules, remembered } from "./rules.ts";
 import { namedAddresses } from "./sets.ts";
 import { type RuleMet, Trace } from "./trace.ts";
 
@@ -55,19 +53,15 @@ export function askKernel() {
       address: string,
       sender: string | undefined | "nobody",
     ): Promise<readonly string[]> {
-      const key = [netns, link.index, address, sender].join();
-      return remembered(
-        asked,
-        key,
-        () =>
-          sender === "nobody"
-            ? whoHas(netns, link, address, undefined, BRIEF)
-            : whoHas(netns, link, address, sender),
-      );
+      const ask = () =>
+        sender === "nobody"
+          ? whoHas(netns, link, address, undefined, BRIEF)
+          : whoHas(netns, link, address, sender);
+      return remembered(asked, [netns, link.index, address, sender], ask);
     },
     /** The rule of the agent that drops such a question, or its answer: it is asked anew. */
     dropOfAsking: (link: Link, address: string): Promise<Dropped | undefined> =>
-      remembered(dropped, [link.index, address].join(), () => dropOfAsking(link, address)),
+      remembered(dropped, [link.index, address], () => dropOfAsking(link, address)),
     /** Whether a packet of the agent's is answered where it is given to one station of a link. */
     isPassedOn,
     /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
@@ -105,12 +99,6 @@ export function askKernel() {
   };
 }
 
-function remembered<T>(all: Map<string, T>, key: string, ask: () => T): T {
-  const known = all.get(key) ?? ask();
-  all.set(key, known);
-  return known;
-}
-
 async function dropOfAsking(link: Link, address: string): Promise<Dropped | undefined> {
   const traced = { tokens: NO_TOKENS, addresses: [address] };
   using trace = unlessRefused(() => new Trace(traced, [link.name]));
@@ -138,11 +126,8 @@ async function agentAsks(
 }
 
 function queueReaders(netns: string | undefined): string[] {
-  const read = () => readProcFile("/proc/thread-self/net/netfilter/nfnetlink_queue");
-  const text = unlessRefused(() =>
-    netns === undefined ? read() : inNamespaces({ net: netns }, read)
-  );
-  return (text ?? "").split("\n").filter((line) => line.trim() !== "").map((line) => {
+  const lines = procNet(netns, "netfilter/nfnetlink_queue").split("\n");
+  return lines.filter((line) => line.trim() !== "").map((line) => {
     const [queue, port] = line.trim().split(/\s+/);
     return `queue ${queue} by port ${port}`;
   });

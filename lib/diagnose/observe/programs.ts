@@ -1,5 +1,7 @@
-/** Programs that are asked for what netlink does not tell: `iptables-legacy-save`, `tc`, `ip`, `nft`. */
+/** Programs and files that are asked for what netlink does not tell: `iptables-legacy-save`, `ip`, `nft`, /proc/net. */
 import { variable } from "../../base/environment.ts";
+import { unlessRefused } from "../../base/unless.ts";
+import { readProcFile } from "../../kernel/files.ts";
 import { inNamespaces } from "../../kernel/namespaces.ts";
 import { runProgram } from "../../program/run.ts";
 import { findTool } from "../../program/tool.ts";
@@ -27,4 +29,11 @@ export async function programOutput(
     start: (spawn) => netns === undefined ? spawn() : inNamespaces({ net: netns }, spawn),
   });
   return code === 0 && !stopped ? stdout : undefined;
+}
+
+/** A file below /proc/net, as a namespace has it; empty if there is none. */
+export function procNet(netns: string | undefined, name: string): string {
+  const read = () => readProcFile(`/proc/thread-self/net/${name}`);
+  return unlessRefused(() => netns === undefined ? read() : inNamespaces({ net: netns }, read)) ??
+    "";
 }

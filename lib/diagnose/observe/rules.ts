@@ -41,7 +41,7 @@ const STATEFUL = ["connlimit", "quota", "statistic", "rateest"];
 
 /** Reads chains at most once for one diagnosis. */
 export class KnownRules {
-  readonly #lists = new Map<string, Promise<string>>();
+  readonly #lists = new Map<string, Promise<string | undefined>>();
   readonly #raw = new Map<string, readonly RawRule[]>();
 
   /** What a rule does to a packet, as netlink tells. */
@@ -88,15 +88,8 @@ export class KnownRules {
         };
       }
     }
-    const text = await this.#list(netns, "nft", [
-      "-a",
-      "-n",
-      "list",
-      "chain",
-      family,
-      table,
-      chain,
-    ]);
+    const listing = ["-a", "-n", "list", "chain", family, table, chain];
+    const text = await this.#list(netns, "nft", listing);
     const own = text.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
     const isNft = program === "nft" || mechanism === "iptables" || at < 0;
     return {
@@ -110,24 +103,21 @@ export class KnownRules {
   }
 
   #rawOf({ netns, family, table, chain }: RuleMet): readonly RawRule[] {
-    const key = [netns, family, table, chain].join("\t");
-    let found = this.#raw.get(key);
-    if (!found) {
-      found = unlessRefused(() => readRules(netns, family, table, chain)) ?? [];
-      this.#raw.set(key, found);
-    }
-    return found;
+    const read = () => unlessRefused(() => readRules(netns, family, table, chain)) ?? [];
+    return remembered(this.#raw, [netns, family, table, chain], read);
   }
 
-  #list(netns: string | undefined, program: string, args: string[]): Promise<string> {
-    const key = [netns, program, ...args].join("\t");
-    let found = this.#lists.get(key);
-    if (!found) {
-      found = programOutput(netns, program, args).then((text) => text ?? "");
-      this.#lists.set(key, found);
-    }
-    return found;
+  async #list(netns: string | undefined, program: string, args: string[]): Promise<string> {
+    const list = () => programOutput(netns, program, args);
+    return await remembered(this.#lists, [netns, program, ...args], list) ?? "";
   }
+}
+
+/** What was asked once under a key, else what is asked now. */
+export function remembered<T>(all: Map<string, T>, key: readonly unknown[], ask: () => T): T {
+  const known = all.get(key.join("\t")) ?? ask();
+  all.set(key.join("\t"), known);
+  return known;
 }
 
 const IPTABLES_TABLES = new Set(["filter", "nat", "mangle", "raw", "security"]);

@@ -2,7 +2,7 @@
 import { SystemError } from "../../kernel/libc.ts";
 import { messageOf } from "../../base/error.ts";
 import type { Journey, Stop } from "../journey.ts";
-import { type Counters, countersOf, type Grown, grownCounters } from "./counters.ts";
+import { type Counter, type Counters, countersOf, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
 import { probeFilter, type Tokens } from "../packets/filter.ts";
 import { type Sighting, Tap } from "./tap.ts";
@@ -37,7 +37,7 @@ export class Session implements AsyncDisposable {
   readonly #alike = new Map<string, number>();
   #met: RuleMet[] = [];
   #dropped: Drop[] = [];
-  #grown: Grown[] = [];
+  #grown: Counter[] = [];
   /** What can't be observed here, and why. */
   readonly blind: string[] = [];
 
@@ -196,7 +196,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** Counters of drops that grew while the probes were under way. */
-  get grown(): readonly Grown[] {
+  get grown(): readonly Counter[] {
     return this.#grown;
   }
 

@@ -4,6 +4,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { SNAP_BYTES } from "../packets/filter.ts";
+import { stationOn } from "../packets/who_has.ts";
 
 const ETH_P_ALL = 3;
 const PACKET_OUTGOING = 4;
@@ -48,12 +49,7 @@ export class Tap implements Disposable {
     this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, point.netns);
     try {
       this.#socket.attachFilter(filter);
-      const address = new Uint8Array(20);
-      const to = new DataView(address.buffer);
-      to.setUint16(0, AF_PACKET, true);
-      to.setUint16(2, ETH_P_ALL);
-      to.setInt32(4, point.index, true);
-      this.#socket.bind(address, point.name);
+      stationOn(this.#socket, point, ETH_P_ALL);
     } catch (error) {
       this.#socket.close();
       throw error;

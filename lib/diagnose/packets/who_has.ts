@@ -164,7 +164,7 @@ function groupOf(socket: Socket, address: string, { index }: Link): Uint8Array<A
 /** struct sockaddr_ll (packet(7)) of a station on a link, to which the socket is bound. */
 export function stationOn(
   socket: Socket,
-  { index, name }: Link,
+  { index, name }: Pick<Link, "index" | "name">,
   protocol: number,
   mac = "ff:ff:ff:ff:ff:ff",
 ): Uint8Array<ArrayBuffer> {

@@ -4,7 +4,7 @@ import { entriesOf } from "../../kernel/proc.ts";
 import { processName } from "../../containers/processes.ts";
 import { processIds } from "../../kernel/processes.ts";
 import { type Cause, cause, inNetns, type Place, removing } from "../../facts/cause.ts";
-import type { Grown } from "../observe/counters.ts";
+import type { Counter } from "../observe/counters.ts";
 import type { Kernel } from "../observe/kernel.ts";
 import type { Stop } from "../journey.ts";
 
@@ -24,7 +24,7 @@ export function hookOf(stop: Stop): Hook {
 /** What of tc at a link has counted a drop, or holds what came. */
 export function tcHit(
   { device, netns }: Hook,
-  grown: readonly Grown[],
+  grown: readonly Counter[],
   kinds = ["qdisc", "filter"],
 ) {
   const all = grown.filter((one) => one.kind === "qdisc" || one.kind === "filter")
