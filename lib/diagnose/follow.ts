@@ -16,12 +16,12 @@ import { tryEcho } from "./packets/echo.ts";
 import { tryDatagram } from "./packets/connect.ts";
 import { type Hop, type Trail, trailOf } from "./place.ts";
 import { askListener, type MayTalkTo } from "./questions/listener.ts";
-import { failedByEcho } from "./questions/outside.ts";
 import {
   type Answer,
   answered,
   askedForBy,
   attachedTo,
+  failed,
   failedBy,
   LATE,
   type Question,
@@ -192,8 +192,8 @@ function questionOf(
     neighbours: askedForBy(scene, attached, address),
     async ask(token, session, nth) {
       if (protocol === "icmp") {
-        const outcome = await tryEcho(scene.task, address, token);
-        return outcome === "answered" ? answered("it answers an echo") : failedByEcho(outcome);
+        const failure = await tryEcho(scene.task, address, token);
+        return failure ? failed(failure) : answered("it answers an echo");
       }
       if (protocol === "udp") {
         const outcome = await tryDatagram({ ...scene.task, address, port, token });

@@ -3,7 +3,7 @@ import { isAddress } from "../base/ip.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Scene } from "../facts/scene.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
-import { explained } from "./render/failure.ts";
+import { explained } from "./failure.ts";
 import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
 import type { Hop } from "./place.ts";
 

@@ -1,15 +1,10 @@
 /** A question is asked several times in a burst: what is answered at the second try only is not answered. */
+import { CONNECTED, type Failure } from "./failure.ts";
 import { reasonOf } from "../base/log.ts";
 import { OperatorError } from "../base/error.ts";
 import { TRIES } from "./tokens.ts";
 import type { Session } from "./observe/session.ts";
-import {
-  type Answer,
-  CONNECTED,
-  type Failure,
-  type Question,
-  unasked,
-} from "./questions/question.ts";
+import { type Answer, type Question, unasked } from "./questions/question.ts";
 
 /** Between one try and the next. */
 const INTERVAL_MS = 40;

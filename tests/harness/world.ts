@@ -2,6 +2,7 @@
  * A container and its agent as values, for tests of what readers make of them: `web` has eth0, a
  * veth on the bridge br0, whose gateway the agent is; the agent's way out is wan0.
  */
+import type { Failure } from "../../lib/diagnose/failure.ts";
 import type { Cause } from "../../lib/facts/cause.ts";
 import { Scene } from "../../lib/facts/scene.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
@@ -10,7 +11,7 @@ import type { Holder, Kernel } from "../../lib/diagnose/observe/kernel.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import type { RuleMet } from "../../lib/diagnose/observe/trace.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
-import type { Failure, Question } from "../../lib/diagnose/questions/question.ts";
+import type { Question } from "../../lib/diagnose/questions/question.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../../lib/netlink/mod.ts";
 import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { Listener } from "../../lib/netlink/sock_diag.ts";

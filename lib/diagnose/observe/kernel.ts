@@ -8,10 +8,11 @@ import { bridgeEntries, type ForwardingEntry } from "../../netlink/bridge_state.
 import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
+import { failureText } from "../failure.ts";
 import type { Stop } from "../journey.ts";
 import { isPassedOn } from "../packets/by_hop.ts";
 import { tryConnect, tryDatagram } from "../packets/connect.ts";
-import { resolveName, TYPE_NS } from "../packets/dns.ts";
+import { isUnsaid, resolveName, TYPE_NS } from "../packets/dns.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { BRIEF, NO_TOKENS, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
@@ -117,9 +118,12 @@ async function agentAsks(
 ): Promise<string> {
   if (topic === "dns" && protocol === "udp") {
     const { outcome } = await resolveName({}, address, ".", { type: TYPE_NS });
-    return outcome === "timed out" || outcome.startsWith("E") ? outcome : "answered";
+    return isUnsaid(outcome) ? outcome : "answered";
   }
-  if (protocol === "icmp") return await tryEcho({}, address, takeTokens(1).first);
+  if (protocol === "icmp") {
+    const failure = await tryEcho({}, address, takeTokens(1).first);
+    return failure ? failureText(failure) : "answered";
+  }
   if (protocol === "udp") return await tryDatagram({ address, port });
   const outcome = await tryConnect({ address, port }, CONNECT_MS);
   return outcome === "connected" || outcome === "ECONNREFUSED" ? "answered" : outcome;

@@ -17,6 +17,11 @@ const RCODES = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED
 /** `NOERROR`, `REFUSED` and other codes of an answer; `timed out`; or errno's name. */
 export type DnsOutcome = string;
 
+/** Whether no server has said it: errno's names begin so, and no code of an answer. */
+export function isUnsaid(outcome: DnsOutcome): boolean {
+  return outcome === "timed out" || outcome.startsWith("E");
+}
+
 /** What a server says about a name. */
 export interface DnsAnswer {
   outcome: DnsOutcome;

@@ -7,6 +7,7 @@ import {
   type Socket,
   socketAddress,
 } from "../../kernel/socket.ts";
+import type { Failure } from "../failure.ts";
 import { checksum, echo } from "./frame.ts";
 import { openAs, type Sender } from "./sender.ts";
 
@@ -21,16 +22,17 @@ export interface EchoOptions {
   ms?: number;
 }
 
-/** `answered`, `timed out`, `too big MTU`, `unreachable CODE from ADDRESS`, or errno's name. */
-export type EchoOutcome = string;
-
-/** Asks once; whoever floods the socket does not prolong the wait. */
+/**
+ * Asks once; whoever floods the socket does not prolong the wait.
+ *
+ * @returns how it failed; undefined where it was answered
+ */
 export async function tryEcho(
   sender: Sender,
   address: string,
   id: number,
   { size = 0, ms = 900 }: EchoOptions = {},
-): Promise<EchoOutcome> {
+): Promise<Failure | undefined> {
   const isV6 = addressFamilyOf(address) === AF_INET6;
   const headers = (isV6 ? 40 : 20) + 8;
   const payload = new Uint8Array(Math.max(16, size - headers)).fill(0x6d);
@@ -52,9 +54,10 @@ export async function tryEcho(
     const packet = echo(isV6, id, payload);
     if (!isV6) new DataView(packet.buffer).setUint16(2, checksum([packet]));
     socket.send(packet, `ask ${address}`, to);
-    return await answer(socket, isV6, id, ms) ?? "timed out";
+    const said = await answer(socket, isV6, id, ms) ?? { kind: "silence" };
+    return said === "answered" ? undefined : said;
   } catch (error) {
-    if (error instanceof SystemError) return error.errnoName;
+    if (error instanceof SystemError) return { kind: "errno", errno: error.errnoName };
     throw error;
   }
 }
@@ -64,7 +67,7 @@ async function answer(
   isV6: boolean,
   id: number,
   ms: number,
-): Promise<EchoOutcome | undefined> {
+): Promise<Failure | "answered" | undefined> {
   const end = performance.now() + ms;
   const buffer = new Uint8Array(2048);
   while (performance.now() < end && await socket.readable(end - performance.now())) {
@@ -76,7 +79,11 @@ async function answer(
 }
 
 /** What a packet says of our echo, from its IP header on (IPv6: behind it); undefined for another's. */
-export function outcomeIn(packet: Uint8Array, isV6: boolean, id: number): EchoOutcome | undefined {
+export function outcomeIn(
+  packet: Uint8Array,
+  isV6: boolean,
+  id: number,
+): Failure | "answered" | undefined {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   const at = isV6 ? 0 : ((packet[0] ?? 0) & 15) * 4;
   if (packet.length < at + 8) return undefined;
@@ -86,7 +93,7 @@ export function outcomeIn(packet: Uint8Array, isV6: boolean, id: number): EchoOu
   const isError = isV6 ? type < 5 : type === 3 || type === 11;
   if (!isError || packet.length < quoted + 8 || view.getUint16(quoted + 4) !== id) return undefined;
   if (isV6 ? type === 2 : type === 3 && packet[at + 1] === 4) {
-    return `too big ${isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6)}`;
+    return { kind: "too_big", mtu: isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6) };
   }
-  return `unreachable ${packet[at + 1]}`;
+  return { kind: "unreachable", code: packet[at + 1]! };
 }

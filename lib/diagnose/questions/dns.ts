@@ -1,17 +1,26 @@
 /** Does its DNS work the way the container resolves? */
+import type { Failure } from "../failure.ts";
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
 import { endsOf, isAt, wayTo } from "../journey.ts";
-import { type DnsAnswer, resolveByTcp, resolveName, TYPE_AAAA, TYPE_NS } from "../packets/dns.ts";
+import {
+  type DnsAnswer,
+  type DnsOutcome,
+  isUnsaid,
+  resolveByTcp,
+  resolveName,
+  TYPE_AAAA,
+  TYPE_NS,
+} from "../packets/dns.ts";
 import type { Resolver } from "../../facts/readers/resolver.ts";
 import type { Scene } from "../../facts/scene.ts";
 import {
+  type Answer,
   answered,
   askedForBy,
   attachedTo,
   failed,
   failedBy,
-  type Failure,
   type Question,
 } from "./question.ts";
 
@@ -52,10 +61,7 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     async ask(token, session, nth) {
       const ms = session.deep ? AGAIN_MS : PATIENCE_MS;
       if (nth > 0) {
-        const { outcome } = await askRoot(scene, server, token, ms);
-        return outcome === "timed out" || outcome.startsWith("E")
-          ? failedBy(outcome)
-          : answered(outcome);
+        return told((await askRoot(scene, server, token, ms)).outcome);
       }
       const answers = await asked(scene, server, resolver, token, ms);
       const wrong = wrongIn(answers, resolver);
@@ -79,11 +85,14 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
       if (outcome === "ECONNREFUSED" && isItsOwn && !resolver.useTcp) {
         return { outcome: "unasked", detail: "the server has no TCP" };
       }
-      return outcome === "timed out" || outcome.startsWith("E")
-        ? failedBy(outcome)
-        : answered(outcome);
+      return told(outcome);
     },
   }];
+}
+
+/** Whatever a server says is an answer. */
+function told(outcome: DnsOutcome): Answer {
+  return isUnsaid(outcome) ? failedBy(outcome) : answered(outcome);
 }
 
 export interface Answers {

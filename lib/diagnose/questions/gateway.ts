@@ -1,11 +1,12 @@
 /** Can it reach its gateway, for each network and family that has one? */
+import type { Failure } from "../failure.ts";
 import { gatewaysOf } from "../gateways.ts";
 import { endsOf, fromAgent, toAgent, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { whoHas } from "../packets/who_has.ts";
 import { familyOfKnown } from "../../base/ip.ts";
 import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
-import { answered, failed, failedBy, type Failure, findingOf, type Question } from "./question.ts";
+import { answered, failed, findingOf, type Question } from "./question.ts";
 
 export function gatewayQuestions(scene: Scene): Question[] {
   return scene.interfaces.flatMap((attached) => {
@@ -25,8 +26,8 @@ export function gatewayQuestions(scene: Scene): Question[] {
         async ask(token, session, nth) {
           const wrong = nth === 0 ? await heard(scene, attached, gateway) : undefined;
           if (wrong) return failed(wrong);
-          const outcome = await tryEcho(scene.task, gateway, token);
-          if (outcome === "answered") return answered("it answers an echo");
+          const failure = await tryEcho(scene.task, gateway, token);
+          if (!failure) return answered("it answers an echo");
           // A gateway need not answer echoes; what is for others is all that it must take.
           const arrived = session.of(token).some(({ at, direction }) =>
             direction === "in" &&
@@ -42,13 +43,13 @@ export function gatewayQuestions(scene: Scene): Question[] {
           );
           if (isAnswered) return failed({ kind: "answer_lost" });
           if (arrived && isOwn) return answered("the agent receives what is sent to it");
-          if (answers.length > 0 && !isOwn && outcome === "timed out") {
+          if (answers.length > 0 && !isOwn && failure.kind === "silence") {
             const entry = scene.inside.neighbourNow(gateway, link);
             if (entry?.mac === undefined || answers.includes(entry.mac)) {
               return answered(`${answers[0]} answers for it`);
             }
           }
-          return failedBy(outcome);
+          return failed(failure);
         },
       };
     });

@@ -5,7 +5,7 @@ import { tryEcho } from "../packets/echo.ts";
 import { wantsDefault } from "../../facts/readers/route.ts";
 import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
 import { takeTokens } from "../tokens.ts";
-import { answered, failed, failedBy, type Question, unasked } from "./question.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
 
 const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
 const MOST_CANDIDATES = 4;
@@ -59,11 +59,11 @@ async function ofFamily(
   const uplink = scene.uplink(family);
   const tried = uplink ? candidates(scene, family, uplink, servers) : [];
   const { first } = takeTokens(MOST_CANDIDATES);
-  const outcomes = await Promise.all(
+  const failures = await Promise.all(
     tried.map((address, i) => tryEcho({}, address, first + i, { ms: 400 })),
   );
   // Somebody who answers the agent itself.
-  const answering = tried.find((_, i) => outcomes[i] === "answered");
+  const answering = tried.find((_, i) => !failures[i]);
   const destination = answering ?? tried[0] ?? "";
   const defaults = scene.inside.routesOf(family).filter((one) => one.destination === "default");
   const common = {
@@ -91,14 +91,14 @@ async function ofFamily(
     ...common,
     text: `reaches ${destination} outside`,
     async ask(token, session) {
-      const outcome = await tryEcho(scene.task, destination, token);
-      if (outcome === "answered") return answered("it answers an echo");
+      const failure = await tryEcho(scene.task, destination, token);
+      if (!failure) return answered("it answers an echo");
       // Where nobody outside answers the agent either, how far the packet gets is all that can be told.
-      const hasLeft = answering === undefined && outcome === "timed out" &&
+      const hasLeft = answering === undefined && failure.kind === "silence" &&
         session.of(token).some(({ at, direction }) => at === device && direction === "out");
       return hasLeft
         ? unasked(`the packet leaves by ${device}, and nobody outside answers the agent itself`)
-        : failedByEcho(outcome);
+        : failed(failure);
     },
   };
   const link = attached.link!;
@@ -112,28 +112,22 @@ async function ofFamily(
       let size = mtu;
       // A hop that can't pass it says so, and the sender makes it smaller (RFC 1191, RFC 8201).
       for (let i = 0; i < 3; i++) {
-        const outcome = await tryEcho(scene.task, destination, token, { size });
-        if (outcome === "answered") {
+        const failure = await tryEcho(scene.task, destination, token, { size });
+        if (!failure) {
           return answered(
             size === mtu ? "it answers" : `it answers with ${size}, as a hop asks for`,
           );
         }
-        const limit = Number(/^too big (\d+)$/.exec(outcome)?.[1]);
-        if (limit < size && limit >= 68) size = limit;
-        // What the kernel has learned of the path.
-        else if (outcome === "EMSGSIZE") size = scene.inside.wayTo(destination).route?.mtu ?? size;
-        else if (outcome === "timed out") return failed({ kind: "silence", bytes: size });
-        else return failedByEcho(outcome);
+        if (failure.kind === "too_big" && failure.mtu < size && failure.mtu >= 68) {
+          size = failure.mtu;
+        } else if (failure.kind === "errno" && failure.errno === "EMSGSIZE") {
+          // What the kernel has learned of the path.
+          size = scene.inside.wayTo(destination).route?.mtu ?? size;
+        } else {
+          return failed(failure.kind === "silence" ? { ...failure, bytes: size } : failure);
+        }
       }
       return failed({ kind: "too_big", mtu: size });
     },
   }];
-}
-
-/** What an echo ended with. */
-export function failedByEcho(outcome: string) {
-  const [word, code] = outcome.split(" ");
-  if (word === "unreachable") return failed({ kind: "unreachable", code: Number(code) });
-  if (word === "too") return failed({ kind: "too_big", mtu: Number(outcome.split(" ")[2]) });
-  return failedBy(outcome);
 }

@@ -2,6 +2,7 @@
 import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
+import type { Failure, Share } from "../failure.ts";
 import type { Journey } from "../journey.ts";
 import type { Mapped } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
@@ -11,37 +12,6 @@ import type { Resolver } from "../../facts/readers/resolver.ts";
 /** What is asked about, in the order of a report. */
 export const TOPICS = ["gateway", "neighbour", "outside", "dns", "agent", "port", "state"] as const;
 export type Topic = (typeof TOPICS)[number] | "followed";
-
-/** How a question failed. */
-export type Failure =
-  /** Nothing came back in time. */
-  | { kind: "silence"; bytes?: number }
-  /** The kernel, or a hop, refused: errno's name, or an ICMP code. */
-  | { kind: "errno"; errno: string }
-  | { kind: "unreachable"; code: number }
-  | { kind: "too_big"; mtu: number }
-  /** Nobody answers who has an address, or somebody else does. */
-  | { kind: "nobody_has"; address: string }
-  | { kind: "others_have"; address: string; macs: readonly string[]; wanted?: string }
-  /** Of a mapped port. */
-  | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
-  | { kind: "untranslated"; address: string; port: number }
-  /** Of a DNS server: a code of its answers, or what is wrong with them. */
-  | { kind: "dns"; code: string; domain?: string; ms?: number }
-  /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
-  | { kind: "stuck" | "unaccepted" | "unread" }
-  /** From a port that the kernel gives out. */
-  | { kind: "ephemeral"; outcome: string }
-  | { kind: "link_down"; device: string };
-
-/** Failures of a connection that was made: what is lost is not the packet that asked for it. */
-export const CONNECTED: readonly Failure["kind"][] = ["stuck", "unaccepted", "unread"];
-
-/** Of the tries of a question, those that were not answered. */
-export interface Share {
-  lost: number;
-  of: number;
-}
 
 export interface Answer {
   /** `unasked` is what can't be asked here: it is listed, and nobody is called ill or well by it. */

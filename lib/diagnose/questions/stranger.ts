@@ -1,4 +1,5 @@
 /** A packet of somebody outside: it enters by a link of the agent as if that had just received it. */
+import type { Failure } from "../failure.ts";
 import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
@@ -22,7 +23,7 @@ import {
   SYN,
 } from "../packets/frame.ts";
 import { REQUEST } from "../packets/talk.ts";
-import { answered, failed, type Failure, type Question, unasked } from "./question.ts";
+import { answered, failed, type Question, unasked } from "./question.ts";
 
 const WAIT_MS = 900;
 /** Locally administered, and of nobody. */

@@ -1,4 +1,5 @@
 /** The container's own routes, policy rules and source addresses. */
+import type { Failure } from "../failure.ts";
 import { type Cause, cause, inNetns, isProblem, removing, run } from "../../facts/cause.ts";
 import { missingOf } from "../../facts/readers/address.ts";
 import { linksOf } from "../../facts/readers/link.ts";
@@ -6,7 +7,6 @@ import { routeCauses, routesText, wantsDefault } from "../../facts/readers/route
 import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import type { Flow } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
-import type { Failure } from "../questions/question.ts";
 import { best, culpritOf, flowOf, REFUSING, routeWords } from "./policy.ts";
 import { mainRuleGone } from "./agent_routing.ts";
 import type { Reader } from "./reader.ts";

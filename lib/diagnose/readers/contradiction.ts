@@ -1,8 +1,8 @@
 /** A finding that speaks against what was seen is none, however well it would explain the rest. */
+import { CONNECTED } from "../failure.ts";
 import type { Cause } from "../../facts/cause.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
-import { CONNECTED } from "../questions/question.ts";
 
 type Test = (cause: Cause, evidence: Evidence) => boolean;
 

@@ -10,7 +10,7 @@ import {
 import { takenFrom } from "../../facts/readers/address.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
-import { failureText } from "../render/failure.ts";
+import { failureText } from "../failure.ts";
 import type { Reader } from "./reader.ts";
 
 /** Of each code, what it is a cause of, and what the server does. */

@@ -7,9 +7,8 @@ import type { Space } from "../../netlink/view.ts";
 import { mappedTo } from "../destination.ts";
 import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
-import { CONNECTED } from "../questions/question.ts";
 import { RST } from "../packets/frame.ts";
-import { failureText } from "../render/failure.ts";
+import { CONNECTED, failureText } from "../failure.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 

@@ -10,7 +10,7 @@ import type { Cause, Mechanism, Place } from "../../facts/cause.ts";
 import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
-import { shareText } from "../render/failure.ts";
+import { shareText } from "../failure.ts";
 import { silentHop } from "../paths.ts";
 import { trailText } from "../render/trail.ts";
 import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";

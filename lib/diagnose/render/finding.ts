@@ -4,7 +4,8 @@ import { adviceOf, commandsText, proofText, remedyOf, textOf } from "../../facts
 import type { AgentDiagnosis } from "../all.ts";
 import type { Asked, Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
-import { answerText } from "./failure.ts";
+import { failureText, shareText } from "../failure.ts";
+import type { Answer } from "../questions/question.ts";
 
 const MOST_EVIDENCE = 12;
 const MOST_TEXT = 600;
@@ -39,6 +40,12 @@ function fixJson({ commands, removes }: Fix) {
     ...removes === undefined ? {} : { removes: cut(removes) },
     commands,
   };
+}
+
+/** Of an answer that is none, with how many of its tries. */
+function answerText({ failure, share, detail }: Answer): string {
+  if (!failure) return detail;
+  return share ? `${shareText(share)}: ${failureText(failure)}` : failureText(failure);
 }
 
 /** What came of a question, in words. */

@@ -1,15 +1,39 @@
-/** How a question failed, in words. */
-import { ERRNO_NAMES } from "../../kernel/errno.ts";
-import type { Answer, Failure, Share } from "../questions/question.ts";
+/** How a question failed, as data and in words. */
+import { ERRNO_NAMES } from "../kernel/errno.ts";
+
+/** How a question failed. */
+export type Failure =
+  /** Nothing came back in time. */
+  | { kind: "silence"; bytes?: number }
+  /** The kernel, or a hop, refused: errno's name, or an ICMP code. */
+  | { kind: "errno"; errno: string }
+  | { kind: "unreachable"; code: number }
+  | { kind: "too_big"; mtu: number }
+  /** Nobody answers who has an address, or somebody else does. */
+  | { kind: "nobody_has"; address: string }
+  | { kind: "others_have"; address: string; macs: readonly string[]; wanted?: string }
+  /** Of a mapped port. */
+  | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
+  | { kind: "untranslated"; address: string; port: number }
+  /** Of a DNS server: a code of its answers, or what is wrong with them. */
+  | { kind: "dns"; code: string; domain?: string; ms?: number }
+  /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
+  | { kind: "stuck" | "unaccepted" | "unread" }
+  /** From a port that the kernel gives out. */
+  | { kind: "ephemeral"; outcome: string }
+  | { kind: "link_down"; device: string };
+
+/** Failures of a connection that was made: what is lost is not the packet that asked for it. */
+export const CONNECTED: readonly Failure["kind"][] = ["stuck", "unaccepted", "unread"];
+
+/** Of the tries of a question, those that were not answered. */
+export interface Share {
+  lost: number;
+  of: number;
+}
 
 export function shareText({ lost, of }: Share): string {
   return `${lost} of ${of} are lost`;
-}
-
-/** Of an answer that is none, with how many of its tries. */
-export function answerText({ failure, share, detail }: Answer): string {
-  if (!failure) return detail;
-  return share ? `${shareText(share)}: ${failureText(failure)}` : failureText(failure);
 }
 
 /** Of failures that have nothing to tell but their kind. */
