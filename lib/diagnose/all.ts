@@ -14,6 +14,7 @@ import {
   type Diagnosis,
   ENDED,
   factsOfAgent,
+  inTime,
 } from "./diagnose.ts";
 import type { Topic } from "./questions/question.ts";
 
@@ -107,7 +108,7 @@ export async function diagnoseAll(
     }
   };
   const length = patience < Infinity ? AT_A_TIME_IN_HASTE : AT_A_TIME;
-  await within(end - performance.now(), Promise.all(Array.from({ length }, work)));
+  await inTime(end - performance.now(), Promise.all(Array.from({ length }, work)));
   const ofAgent = [...agentFacts, ...machine].flatMap(({ causes }) => causes).filter(isProblem);
   return {
     agent: getHostname(),
@@ -139,16 +140,6 @@ export function inHaste(
   };
   const ranks = new Map(all.map((i) => [i, rank(i)]));
   return all.toSorted((a, b) => ranks.get(a)! - ranks.get(b)!);
-}
-
-/** Waits for work, at most for so long. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: number | undefined;
-  const late = new Promise((resolve) => {
-    if (ms < Infinity) timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, late]);
-  clearTimeout(timer);
 }
 
 async function rowOf(id: string, ask: () => Promise<Diagnosis>): Promise<Row> {

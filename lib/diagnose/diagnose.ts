@@ -281,18 +281,23 @@ function agentsCause(
 /** What has not come to an end by then is tried again, and then said to be so. */
 async function explainInTime(evidence: Evidence): Promise<Cause[]> {
   for (const ms of EXPLAINING_MS) {
-    let timer: number | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), ms);
-    });
-    try {
-      const causes = await Promise.race([explain(evidence), late]);
-      if (causes) return causes;
-    } finally {
-      clearTimeout(timer);
-    }
+    const causes = await inTime(ms, explain(evidence));
+    if (causes) return causes;
   }
   return [notJudged(evidence, "no_time")];
+}
+
+/** Waits for work, at most for so long. @returns undefined for what has not come to an end by then */
+export async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: number | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    if (ms < Infinity) timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function askAll(questions: readonly Question[], deep: boolean) {

@@ -14,6 +14,9 @@ import {
 } from "./mod.ts";
 import { errno, isA, unless } from "../base/unless.ts";
 
+/** States of neighbours (linux/neighbour.h) in which the hardware address is one; of NOARP it is a link's own. */
+const KNOWN = ["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"];
+
 /** A packet that comes from elsewhere and is led on: its source, and the link that it comes in by. */
 export interface Forwarded {
   source: string;
@@ -103,6 +106,13 @@ export abstract class Space {
   ownerOf(address: string): Link | undefined {
     this.#byAddress ??= new Map(this.addresses.toReversed().map((one) => [one.address, one]));
     return this.linkAt(this.#byAddress.get(address)?.link);
+  }
+
+  /** Who is known on a link: his hardware address was told, or entered by hand. */
+  knownOn({ index }: Link): readonly Neighbour[] {
+    return this.neighbours.filter(({ link, mac, state }) =>
+      link === index && mac !== undefined && KNOWN.includes(state)
+    );
   }
 
   /** The table's entry for a neighbour as it is now. */

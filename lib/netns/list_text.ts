@@ -100,8 +100,14 @@ function cellsOf(container: ListedContainer, id: string): string[] {
     plain(container.ports.join(" ")) || "-",
     container.pid?.toString() ?? "-",
     age(container.since ? new Date(container.since) : undefined),
-    plain(container.health),
+    plain([container.health, ...othersOf(container)].join("; ")),
   ];
+}
+
+/** What is wrong besides the first, each in the words of its code. */
+function othersOf({ causes }: ListedContainer): string[] {
+  const problems = causes.filter(({ level }) => level === "problem").map(({ code }) => code);
+  return [...new Set(problems)].slice(1).map((code) => code.replaceAll("_", " "));
 }
 
 function networksText({ mode, networks }: ListedContainer): string {

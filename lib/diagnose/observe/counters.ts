@@ -80,21 +80,16 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
   return { by: new Map(found.map((one) => [keyOf(one), one])), missing: [...missing] };
 }
 
-function keyOf(one: Counter): string {
-  const { kind, netns } = one;
-  return kind === "legacy"
-    ? [kind, netns, one.rule.ref.program, one.rule.ref.table, one.rule.ref.text].join("\t")
-    : kind === "stat"
-    ? [kind, netns, one.name].join("\t")
-    : [kind, netns, one.device, one.name, kind === "filter" ? one.direction : ""].join("\t");
+/** Of one counter always the same, whatever it has counted. */
+function keyOf({ count: _, ...one }: Counter): string {
+  return JSON.stringify(one.kind === "qdisc" ? { ...one, held: undefined } : one);
 }
 
 export function grownCounters(before: Counters, after: Counters): Counter[] {
-  const grown = ([key, { count }]: [string, Counter]) => count > (before.by.get(key)?.count ?? 0);
   return [...after.by].flatMap(([key, one]): Counter[] => {
-    if (one.kind !== "qdisc") return grown([key, one]) ? [one] : [];
-    const { held, ...queue } = one;
-    return grown([key, one]) ? [queue] : held ? [one] : [];
+    const isGrown = one.count > (before.by.get(key)?.count ?? 0);
+    if (one.kind !== "qdisc") return isGrown ? [one] : [];
+    return isGrown ? [{ ...one, held: undefined }] : one.held ? [one] : [];
   });
 }
 

@@ -24,10 +24,8 @@ export async function namedClients(
         unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? []
       )
   );
-  const out = ([4, 6] as const).map((family) => scene.uplink(family)?.link.index);
-  const near = host.neighbours.filter(({ link, mac, state }) =>
-    out.includes(link) && mac !== undefined && state !== "FAILED"
-  );
+  const out = ([4, 6] as const).flatMap((family) => scene.uplink(family)?.link ?? []);
+  const near = out.flatMap((link) => host.knownOn(link));
   const known = [...near.map(({ address }) => address), ...flows.map(({ source }) => source)];
   // A container of the agent's, or itself, is no stranger.
   return [...new Set(known)].filter((one) =>

@@ -7,7 +7,6 @@ import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../
 import { takeTokens } from "../tokens.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
-const KNOWN = new Set(["REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT"]);
 const MOST_CANDIDATES = 4;
 
 /** Who may be asked beyond the uplink: gateways, name servers, and neighbours who are known. */
@@ -22,9 +21,7 @@ function candidates(
     link === index && destination === "default" && gateway ? [gateway] : []
   );
   const beyond = servers.filter((one) => leadsBy(host, one, uplink));
-  const neighbours = host.neighbours.filter(({ link, state, mac }) =>
-    link === index && KNOWN.has(state) && mac !== undefined
-  ).map(({ address }) => address);
+  const neighbours = host.knownOn(uplink.link).map(({ address }) => address);
   return [...new Set([...gateways, ...beyond, ...neighbours])].filter((one) =>
     familyOfKnown(one) === family && !one.startsWith("fe80:") && !host.ownerOf(one)
   ).slice(0, MOST_CANDIDATES);

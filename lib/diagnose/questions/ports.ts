@@ -1,5 +1,6 @@
 /** For each mapped port: does a connection from outside arrive, from the agent, from the container? */
 import type { PortMapping } from "../../cni/port_mappings.ts";
+import { familyOfKnown } from "../../base/ip.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, hairpin, type Journey } from "../journey.ts";
@@ -124,13 +125,11 @@ function strangersOf(
   clients: readonly string[],
 ): string[] {
   const own = new Set(host.addresses.map(({ address }) => address));
-  const neighbours = host.neighbours.filter((one) =>
-    one.link === uplink.link.index && one.mac !== undefined &&
-    one.address.includes(":") === (family === 6) &&
+  const neighbours = host.knownOn(uplink.link).map(({ address }) => address).filter((one) =>
+    familyOfKnown(one) === family && isSomebody(one) &&
     // A container whose veth was once there is no stranger.
-    agent.holdersOf(one.address).length === 0 && isSomebody(one.address) &&
-    !["FAILED", "NOARP", "INCOMPLETE"].includes(one.state)
-  ).map(({ address }) => address);
+    agent.holdersOf(one).length === 0
+  );
   const named = clients.filter((one) => one.includes(":") === (family === 6));
   const near = neighbours.find((one) => !named.includes(one)) ?? uplink.somewhere;
   const isDefault = host.routesOf(family).some((route) =>

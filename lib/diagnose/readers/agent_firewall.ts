@@ -119,13 +119,10 @@ export async function ruleAgainst(
   const dropped = await kernel.dropOfAsking(link, address);
   if (!dropped) return [];
   const { met: { packet }, rule } = dropped;
-  const { ref } = rule;
-  const seen = [
-    { rule: ref, verdict: "drop" },
-    `${packet?.protocol} about ${address} on ${link.name}`,
-  ];
-  const code = ref.handle === undefined ? "policy_drop" : "rule_drop";
-  return [ruleCause(code, rule, seen, { why: what(packet?.protocol) })];
+  const seen = `${packet?.protocol} about ${address} on ${link.name}`;
+  const code = rule.ref.handle === undefined ? "policy_drop" : "rule_drop";
+  const proofs = [{ rule: rule.ref, verdict: "drop" }, seen];
+  return [ruleCause(code, rule, proofs, { why: what(packet?.protocol) })];
 }
 
 async function takenBy(e: Evidence, taken: RuleMet): Promise<Cause> {
@@ -191,41 +188,28 @@ export function acceptance(
   const isAnswer = !isIcmp && packet?.sourcePort === port;
   const name = !isIcmp ? protocol : of === 6 ? "ipv6-icmp" : "icmp";
   const isNft = program === "nft";
-  const words = isNft
-    ? {
-      all: [],
-      answers: ["ct", "state", "established,related"],
-      translated: ["ct", "status", "dnat"],
-      asked: isIcmp ? ["meta", "l4proto", name] : [name, "dport", `${port}`],
-    }
-    : {
-      all: [],
-      answers: ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"],
-      asked: ["-p", name, ...isIcmp ? [] : ["--dport", `${port}`]],
-    };
-  const matches = ({
-    forward: [["i", "all"], ["o", "answers"], ["o", "translated"]],
-    input: [["i", isAnswer ? "answers" : "asked"]],
-    output: [["o", "all"]],
-  } as const)[hook];
-  return run(...matches.flatMap(([way, what]) => {
-    const match = (words as Record<string, string[] | undefined>)[what];
-    if (!match) return [];
-    return isNft
-      ? [[
-        "nft",
-        "insert",
-        "rule",
-        family,
-        table,
-        chain,
+  const answers = isNft
+    ? [["ct", "state", "established,related"], ["ct", "status", "dnat"]]
+    : [["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"]];
+  const asked = isNft
+    ? isIcmp ? ["meta", "l4proto", name] : [name, "dport", `${port}`]
+    : ["-p", name, ...isIcmp ? [] : ["--dport", `${port}`]];
+  const accepting = (way: "i" | "o", match: readonly string[] = []) =>
+    isNft
+      ? [
+        ...["nft", "insert", "rule", family, table, chain],
         `${way}ifname`,
         device,
         ...match,
         "accept",
-      ]]
-      : [[program, "-w", "-t", table, "-I", chain, `-${way}`, device, ...match, "-j", "ACCEPT"]];
-  }));
+      ]
+      : [program, "-w", "-t", table, "-I", chain, `-${way}`, device, ...match, "-j", "ACCEPT"];
+  const commands = {
+    forward: [accepting("i"), ...answers.map((match) => accepting("o", match))],
+    input: [accepting("i", isAnswer ? answers[0] : asked)],
+    output: [accepting("o")],
+  };
+  return run(...commands[hook]);
 }
 
 /** A hook of forward knows both links, those of input and output one. */

@@ -10,31 +10,23 @@ import { isStrict, rpFilter } from "./kernel_drop.ts";
 import { culpritOf, flowOf, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
-/** The agent has the packet and does not lead it on. */
+/** The agent has the packet, or it was seen nowhere and not sent by the container: it is not led on. */
 export const agentRoutes: Reader = {
   name: "the agent's forwarding and routes",
-  applies: ({ trail: { before } }) =>
-    before?.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place),
-  read: readRouting,
+  applies: ({ trail: { before, journey } }) =>
+    before
+      ? before.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place)
+      : journey.from !== "container",
+  read(e) {
+    const { scene, trail: { before, journey } } = e;
+    const forwards = journey.to !== "agent" && journey.from !== "agent";
+    return [
+      ...forwards ? forwarding(e, before?.stop.link.name) : [],
+      ...routeCauses(e),
+      ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
+    ].slice(0, 1);
+  },
 };
-
-/** It was seen nowhere, and the agent or somebody beyond it sent it. */
-export const agentsOwnRoutes: Reader = {
-  name: "the agent's routes",
-  applies: ({ trail: { before, journey } }) => !before && journey.from !== "container",
-  read: readRouting,
-};
-
-function readRouting(e: Evidence): Cause[] {
-  const { scene, trail: { before, journey } } = e;
-  const input = before?.direction === "in" ? before.stop.link.name : undefined;
-  const forwards = journey.to !== "agent" && journey.from !== "agent";
-  return [
-    ...forwards ? forwarding(e, input) : [],
-    ...routeCauses(e),
-    ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
-  ].slice(0, 1);
-}
 
 /** @param input the link that the packet came in by */
 function forwarding({ scene, question: { family } }: Evidence, input?: string): Cause[] {

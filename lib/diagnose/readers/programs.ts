@@ -1,8 +1,4 @@
 /** What hooks in at a link: programs of XDP and tcx, queues and filters of tc, and how each is taken off. */
-import { readProcFile } from "../../kernel/files.ts";
-import { entriesOf } from "../../kernel/proc.ts";
-import { processName } from "../../containers/processes.ts";
-import { processIds } from "../../kernel/processes.ts";
 import { type Cause, cause, inNetns, type Place, removing } from "../../facts/cause.ts";
 import type { Counter } from "../observe/counters.ts";
 import type { Kernel } from "../observe/kernel.ts";
@@ -98,25 +94,5 @@ export function tcxCause(kernel: Kernel, { link, place }: Stop, direction: strin
 }
 
 function heldText(link: number): string {
-  const holder = holderOf(link);
-  return `${
-    holder ? `process ${holder} put it there and holds it` : "another program put it there"
-  }: look at that program; by hand it is taken off by bpftool link detach id ${link}`;
-}
-
-/** The process that holds a link of bpf open: `17 (cilium-agent)`. */
-function holderOf(link: number): string | undefined {
-  const line = new RegExp(`^link_id:\\s*${link}$`, "m");
-  for (const pid of processIds()) {
-    try {
-      for (const name of entriesOf(`/proc/${pid}/fdinfo`)) {
-        if (line.test(readProcFile(`/proc/${pid}/fdinfo/${name}`))) {
-          return `${pid} (${processName(pid) ?? "?"})`;
-        }
-      }
-    } catch {
-      // It ended, or closed a file, while we looked.
-    }
-  }
-  return undefined;
+  return `another program put it there and holds it: see which (bpftool link show id ${link}), and look at it; by hand it is taken off by bpftool link detach id ${link}`;
 }

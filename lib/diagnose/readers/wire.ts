@@ -147,18 +147,9 @@ function ipv6Again(
   const device = isInside ? attached.ifName : attached.bridge!.name;
   const addresses = attached.expected.flatMap(({ family, address, gateway, prefixLength }) => {
     const wanted = isInside ? address : gateway;
-    return family === 4 || wanted === undefined ? [] : [
-      inNetns(
-        netns,
-        "ip",
-        "address",
-        "replace",
-        `${wanted}/${prefixLength}`,
-        "dev",
-        device,
-        "nodad",
-      ),
-    ];
+    if (family === 4 || wanted === undefined) return [];
+    const words = ["address", "replace", `${wanted}/${prefixLength}`, "dev", device, "nodad"];
+    return [inNetns(netns, "ip", ...words)];
   });
   return [...addresses, ...isInside ? routesAgain(attached, netns, 6) : []];
 }
