@@ -1,4 +1,5 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
+import { unless } from "../base/unless.ts";
 import { OperatorError } from "../base/error.ts";
 import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
 import type { Agent } from "../facts/agent.ts";
@@ -144,13 +145,9 @@ function containerNamed(agent: Agent, place: string): Target | undefined {
 }
 
 function findContainer(agent: Agent, id: string): Target | undefined {
-  if (id === "") return undefined;
-  try {
-    return findTarget(agent.sources.layout, { id });
-  } catch (error) {
-    if (error instanceof OperatorError && error.code === "unknown_container") return undefined;
-    throw error;
-  }
+  const isUnknown = (error: unknown) =>
+    error instanceof OperatorError && error.code === "unknown_container";
+  return id === "" ? undefined : unless(isUnknown, () => findTarget(agent.sources.layout, { id }));
 }
 
 function ofContainer(

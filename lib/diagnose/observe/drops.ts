@@ -5,6 +5,7 @@
  * drops of other traffic are neither counted nor kept. It is the socket's own descriptor that holds
  * it: it goes with this process, however that ends.
  */
+import { isA, unless } from "../../base/unless.ts";
 import { ArrayMap, instruction, TracepointProgram } from "../../kernel/bpf.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
@@ -79,16 +80,11 @@ export class Drops implements Disposable {
 let symbols: [bigint, string][] | undefined;
 
 function symbolAt(address: bigint): string | undefined {
-  if (!symbols) {
-    try {
-      symbols = readProcFile("/proc/kallsyms").split("\n").flatMap((line): [bigint, string][] => {
-        const [at, type, name] = line.split(/[ \t]/);
-        return type === "t" || type === "T" ? [[BigInt(`0x${at}`), name!]] : [];
-      }).sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
-    } catch {
-      symbols = [];
-    }
-  }
+  const read = () => unless(isA(Error), () => readProcFile("/proc/kallsyms")) ?? "";
+  symbols ??= read().split("\n").flatMap((line): [bigint, string][] => {
+    const [at, type, name] = line.split(/[ \t]/);
+    return type === "t" || type === "T" ? [[BigInt(`0x${at}`), name!]] : [];
+  }).sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
   const found = symbols.findLast(([at]) => at <= address);
   return found && found[0] > 0n
     ? found[1].replace(/\.(cold|isra|constprop|part).*$/, "")

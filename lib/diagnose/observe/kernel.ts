@@ -67,11 +67,7 @@ export function askKernel() {
     isPassedOn,
     /** What becomes of the same question where the agent itself asks it; `answered` is one answer. */
     agentAsks,
-    listeners: (
-      netns: string | undefined,
-      protocol: "tcp" | "udp",
-      port: number,
-    ): readonly Listener[] => listeners(protocol, port, netns),
+    listeners: (...of: Parameters<typeof listeners>): readonly Listener[] => listeners(...of),
     /** Where the tables of nf_tables that are no iptables' lead the ports of this host. */
     tablePorts: () => unlessRefused(tablePorts) ?? [],
     /** The process that has a socket, and what keeps it from its work. */

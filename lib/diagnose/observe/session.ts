@@ -37,7 +37,8 @@ export class Session implements AsyncDisposable {
   readonly #alike = new Map<string, number>();
   #met: RuleMet[] = [];
   #dropped: Drop[] = [];
-  #grown: Counter[] = [];
+  /** Counters of drops that grew while the probes were under way. */
+  grown: readonly Counter[] = [];
   /** What can't be observed here, and why. */
   readonly blind: string[] = [];
 
@@ -156,7 +157,7 @@ export class Session implements AsyncDisposable {
     if (this.#neighbours.some((one) => this.#isUnanswered(one))) await this.#settle(ANSWERING_MS);
     this.#met = this.#traces.flatMap((trace) => trace.met());
     this.#dropped = this.#drops?.seen() ?? [];
-    if (this.#before) this.#grown = grownCounters(this.#before, await countersOf(this.#stops));
+    if (this.#before) this.grown = grownCounters(this.#before, await countersOf(this.#stops));
   }
 
   async #settle(ms: number): Promise<void> {
@@ -193,11 +194,6 @@ export class Session implements AsyncDisposable {
       packet && (packet.sourcePort === token || packet.destinationPort === token) &&
       !location?.startsWith("bpf_")
     );
-  }
-
-  /** Counters of drops that grew while the probes were under way. */
-  get grown(): readonly Counter[] {
-    return this.#grown;
   }
 
   // deno-lint-ignore require-await

@@ -1,4 +1,5 @@
 /** A packet socket on a link (packet(7)): sees what of a probe passes there, in both directions. */
+import { isA, unless } from "../../base/unless.ts";
 import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
@@ -60,7 +61,11 @@ export class Tap implements Disposable {
   *sightings(): Generator<Sighting> {
     const buffer = new Uint8Array(SNAP_BYTES + 64);
     for (let i = 0; i < MOST_SIGHTINGS; i++) {
-      const received = this.#receive(buffer);
+      // ENETDOWN is told once to each socket on a link that goes down.
+      const received = unless(
+        isA(SystemError),
+        () => this.#socket.receiveFrom(buffer, `watch ${this.point.name}`, MSG_TRUNC),
+      );
       if (!received) return;
       const { length, from } = received;
       const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
@@ -77,16 +82,6 @@ export class Tap implements Disposable {
         to: this.point.ethernet ? hexPairs(buffer.subarray(0, 6)) : undefined,
         length: ipLength(view.getUint16(2), buffer.subarray(offset)) ?? length - offset,
       };
-    }
-  }
-
-  #receive(buffer: Uint8Array<ArrayBuffer>) {
-    try {
-      return this.#socket.receiveFrom(buffer, `watch ${this.point.name}`, MSG_TRUNC);
-    } catch (error) {
-      // ENETDOWN is told once to each socket on a link that goes down.
-      if (error instanceof SystemError) return undefined;
-      throw error;
     }
   }
 

@@ -1,5 +1,6 @@
 /** A packet of somebody outside: it enters by a link of the agent as if that had just received it. */
 import type { Failure } from "../failure.ts";
+import { isA, unless } from "../../base/unless.ts";
 import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
@@ -179,16 +180,14 @@ function answerUdp(
   if (!arrived) return false;
   const waiting = listeners("udp", port, scene.inside.netns);
   if (!waiting.some((one) => accepts(one, { address, family }))) return true;
-  try {
-    sendPacket(scene.inside.netns, {
-      protocol: "udp",
-      source: address,
-      destination: arrived.packet.source,
-      token: port,
-      port: arrived.packet.sourcePort,
-    }, PAYLOAD);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-  }
+  const flow = {
+    protocol: "udp",
+    source: address,
+    destination: arrived.packet.source,
+    token: port,
+    port: arrived.packet.sourcePort,
+  } as const;
+  // A rule of the container's own may refuse it.
+  unless(isA(SystemError), () => sendPacket(scene.inside.netns, flow, PAYLOAD));
   return true;
 }

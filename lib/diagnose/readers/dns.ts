@@ -66,7 +66,7 @@ export const dnsAnswer: Reader = {
     }
     if (isLoopback) return found("dns_refused", "container", { why: "loopback" });
     if (failure.kind === "errno" && failure.errno === "ECONNREFUSED") {
-      const isAbsent = isOwn && e.kernel.listeners(undefined, "udp", 53).length === 0;
+      const isAbsent = isOwn && e.kernel.listeners("udp", 53).length === 0;
       const shared = isAbsent ? await sharedServer(e) : [];
       if (shared.length > 0) return shared;
       return found("dns_refused", isAbsent ? "container" : place, {

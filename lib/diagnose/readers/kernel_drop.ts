@@ -14,7 +14,8 @@ export const kernelReason: Reader = {
   read(e) {
     for (const drop of e.drops) {
       const { reason, device, location, packet } = drop;
-      const found = READERS[reason]?.(e, placed(e, device), packet?.source);
+      const [, read] = READERS.find(([reasons]) => reasons.test(reason)) ?? [];
+      const found = read?.(e, placed(e, device), packet?.source);
       if (found) return [{ ...found, seen: [{ drop: reason, device, location }, ...found.seen] }];
     }
     return [];
@@ -31,47 +32,44 @@ function placed({ scene, trail: { before, after, journey } }: Evidence, device: 
 
 type ReasonReader = (e: Evidence, at: Hook, source?: string) => Cause | undefined;
 
-// What a queue holds is no drop of which the kernel would speak.
-const ofQueue: ReasonReader = (e, at) =>
-  tcCause(at, tcHit(at, e.grown.filter((one) => one.kind === "qdisc" && one.held === undefined)));
 const ofFilter = (direction: "ingress" | "egress"): ReasonReader => (e, at) =>
   at.stop && e.kernel.tcx(at.stop, direction) > 0
     ? tcxCause(e.kernel, at.stop, direction)
     : tcCause(at, tcHit(at, e.grown, ["filter"]), direction);
-const ofBacklog: ReasonReader = (e) => backlogFull(e);
-const ofChecksum: ReasonReader = (_, { device, place }) =>
-  cause("bad_checksum", ["link", place], { device });
 
-const READERS: Readonly<Record<string, ReasonReader>> = {
-  IP_RPFILTER({ scene: { host, inside, name } }, { device, netns, place }, source) {
+/** By the names of reasons, as the kernel's headers have them (net/dropreason-core.h). */
+const READERS: readonly [RegExp, ReasonReader][] = [
+  [/^IP_RPFILTER$/, ({ scene: { host, inside, name } }, { device, netns, place }, source) => {
     const [view, container] = netns === undefined ? [host] : [inside, name];
     // A loose one drops what comes from where no route leads: then the route is the cause.
     return isStrict(view, device) ? rpFilter(view, device, place, source, container) : undefined;
-  },
-  XDP: ({ kernel }, { stop }) => stop && xdpCause(kernel, stop),
-  TC_INGRESS: ofFilter("ingress"),
-  TC_EGRESS: ofFilter("egress"),
-  QDISC_DROP: ofQueue,
-  QDISC_OVERLIMIT: ofQueue,
-  QDISC_CONGESTED: ofQueue,
-  FQ_BAND_LIMIT: ofQueue,
-  FQ_FLOW_LIMIT: ofQueue,
-  BRIDGE_INGRESS_STP_STATE({ scene }, { device, stop }) {
+  }],
+  [/^XDP$/, ({ kernel }, { stop }) => stop && xdpCause(kernel, stop)],
+  [/^TC_INGRESS$/, ofFilter("ingress")],
+  [/^TC_EGRESS$/, ofFilter("egress")],
+  // What a queue holds is no drop of which the kernel would speak.
+  [
+    /^(QDISC|FQ)_/,
+    (e, at) =>
+      tcCause(
+        at,
+        tcHit(at, e.grown.filter((one) => one.kind === "qdisc" && one.held === undefined)),
+      ),
+  ],
+  [/^BRIDGE_INGRESS_STP_STATE$/, ({ scene }, { device, stop }) => {
     const bridge = scene.host.linkAt(stop?.link.master ?? scene.host.link(device)?.master);
     const values = { device, other: bridge?.name ?? "the bridge", value: "not forwarding" };
     return portCause("port_state", "host-veth", values);
-  },
-  SOCKET_BACKLOG: ofBacklog,
-  TCP_LISTEN_OVERFLOW: ofBacklog,
-  IP_CSUM: ofChecksum,
-  TCP_CSUM: ofChecksum,
-  UDP_CSUM: ofChecksum,
-  ICMP_CSUM: ofChecksum,
-  SKB_CSUM: ofChecksum,
-  PKT_TOO_BIG: (_, { device, place }) =>
-    cause("mtu_too_small", ["mtu", place], { device, why: "the kernel's word" }),
-  NETFILTER_DROP: ({ scene }) => conntrackFull(scene.host, 0.9),
-};
+  }],
+  [/^(SOCKET_BACKLOG|TCP_LISTEN_OVERFLOW)$/, (e) => backlogFull(e)],
+  [/_CSUM$/, (_, { device, place }) => cause("bad_checksum", ["link", place], { device })],
+  [
+    /^PKT_TOO_BIG$/,
+    (_, { device, place }) =>
+      cause("mtu_too_small", ["mtu", place], { device, why: "the kernel's word" }),
+  ],
+  [/^NETFILTER_DROP$/, ({ scene }) => conntrackFull(scene.host, 0.9)],
+];
 
 const filterPath = (device: string) => `ipv4/conf/${device}/rp_filter`;
 

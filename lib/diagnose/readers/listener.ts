@@ -42,7 +42,7 @@ function listening({ question, scene }: Evidence): {
 function listenersOf(e: Evidence) {
   const { view, port, address } = listening(e);
   const { protocol, family } = e.question;
-  const all = view && protocol !== "icmp" ? e.kernel.listeners(view.netns, protocol, port) : [];
+  const all = view && protocol !== "icmp" ? e.kernel.listeners(protocol, port, view.netns) : [];
   return { all, open: all.filter((one) => accepts(one, { address, family })) };
 }
 
