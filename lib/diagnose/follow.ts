@@ -198,11 +198,8 @@ function questionOf(
       if (protocol === "udp") {
         const outcome = await tryDatagram({ ...scene.task, address, port, token });
         if (outcome === "answered") return answered("an answer came");
-        const there = path.legs.filter(({ way }) => way === "there").at(-1);
-        const arrived = container !== undefined && there !== undefined &&
-          session.of(token).some(({ at, direction }) =>
-            at === there.stop.point.name && direction === "in"
-          );
+        const arrived = container !== undefined &&
+          session.at(path, token, "there", -1).length > 0;
         return outcome === "no answer" && arrived
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { leadingTo } from "../../lib/diagnose/client.ts";
 import { asKnown } from "../../lib/diagnose/diagnose.ts";
+import { Session } from "../../lib/diagnose/observe/session.ts";
 import { ACK, RST, SYN } from "../../lib/diagnose/packets/frame.ts";
 import { failureOf } from "../../lib/diagnose/questions/stranger.ts";
 import { holdersIn } from "../../lib/facts/agent.ts";
@@ -62,7 +63,7 @@ Deno.test("a refusal that follows another reply is a refusal", () => {
   };
   const failureAfter = (...flags: number[]) => {
     const all = [seen("there", -1, SYN), ...flags.map((one) => seen("back", 0, one))];
-    return failureOf({ of: () => all } as never, journey, TOKEN)?.kind;
+    return failureOf({ of: () => all, at: Session.prototype.at } as never, journey, TOKEN)?.kind;
   };
   assertEquals(failureAfter(), "no_answer");
   assertEquals(failureAfter(SYN | ACK), "answer_lost");

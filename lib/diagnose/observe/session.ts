@@ -1,7 +1,7 @@
 /** Watches some probes at all their hops at once: taps, the trace of rules, drops, counters. */
 import { SystemError } from "../../kernel/libc.ts";
 import { messageOf } from "../../base/error.ts";
-import type { Journey, Stop } from "../journey.ts";
+import { isAt, type Journey, type Leg, type Stop } from "../journey.ts";
 import { type Counter, type Counters, countersOf, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
 import { probeFilter, type Tokens } from "../packets/filter.ts";
@@ -134,6 +134,12 @@ export class Session implements AsyncDisposable {
         one?.sourcePort === token || one?.destinationPort === token
       )
     );
+  }
+
+  /** The same at one of the legs of its way, or of its answer's; nothing where there is no such leg. */
+  at({ legs }: Journey, token: number, way: Leg["way"], nth: number): Sighting[] {
+    const leg = legs.filter((one) => one.way === way).at(nth);
+    return leg ? this.of(token).filter((one) => isAt(leg, one, token)) : [];
   }
 
   /** ARP and neighbour discovery about an address. */

@@ -2,7 +2,7 @@
 import type { Failure } from "../failure.ts";
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
-import { endsOf, isAt, wayTo } from "../journey.ts";
+import { endsOf, wayTo } from "../journey.ts";
 import {
   type DnsAnswer,
   type DnsOutcome,
@@ -79,9 +79,8 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
     async ask(token, session) {
       const outcome = await overTcp(token);
       // Nothing but the server's own word tells that it has none.
-      const first = common.journey.legs.find(({ way }) => way === "back");
-      const isItsOwn = first === undefined ||
-        session.of(token).some((one) => isAt(first, one, token));
+      const isItsOwn = common.journey.legs.length === 0 ||
+        session.at(common.journey, token, "back", 0).length > 0;
       if (outcome === "ECONNREFUSED" && isItsOwn && !resolver.useTcp) {
         return { outcome: "unasked", detail: "the server has no TCP" };
       }

@@ -14,11 +14,12 @@ export function gatewayQuestions(scene: Scene): Question[] {
     if (!ends) return [];
     return gatewaysOf(scene, attached).map((gateway): Question => {
       const isOwn = scene.host.ownerOf(gateway) !== undefined;
+      const path = attached.hostEnd ? toAgent(ends) : toWire(ends);
       return {
         topic: "gateway",
         text: `reaches its gateway ${gateway} by ${attached.ifName}`,
         family: gateway.includes(":") ? 6 : 4,
-        journey: attached.hostEnd ? toAgent(ends) : toWire(ends),
+        journey: path,
         protocol: "icmp",
         destination: gateway,
         port: 0,
@@ -28,21 +29,14 @@ export function gatewayQuestions(scene: Scene): Question[] {
           if (wrong) return failed(wrong);
           const failure = await tryEcho(scene.task, gateway, token);
           if (!failure) return answered("it answers an echo");
-          // A gateway need not answer echoes; what is for others is all that it must take.
-          const arrived = session.of(token).some(({ at, direction }) =>
-            direction === "in" &&
-            (at === ends.bridge?.point.name || (!ends.bridge && at === ends.veth?.point.name))
-          );
           const link = attached.link!;
           const own = scene.inside.globalsOf(link, familyOfKnown(gateway))[0]?.address;
           const answers = await whoHas(scene.inside.netns, link, gateway, own);
-          const back = ends.bridge ?? ends.veth;
-          const isAnswered = session.of(token).some(({ at, direction, packet }) =>
-            at === back?.point.name && direction === "out" && packet.protocol === "icmp" &&
-            (packet.flags === 0 || packet.flags === 129)
-          );
-          if (isAnswered) return failed({ kind: "answer_lost" });
-          if (arrived && isOwn) return answered("the agent receives what is sent to it");
+          if (session.at(path, token, "back", 0).length > 0) return failed({ kind: "answer_lost" });
+          // A gateway need not answer echoes; what is for others is all that it must take.
+          if (isOwn && session.at(path, token, "there", -1).length > 0) {
+            return answered("the agent receives what is sent to it");
+          }
           if (answers.length > 0 && !isOwn && failure.kind === "silence") {
             const entry = scene.inside.neighbourNow(gateway, link);
             if (entry?.mac === undefined || answers.includes(entry.mac)) {

@@ -1,6 +1,6 @@
 /** A question by a connection to somebody whose sockets can be looked at. */
 import type { Session } from "../observe/session.ts";
-import { isAt, type Journey } from "../journey.ts";
+import type { Journey } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { FIN, RST } from "../packets/frame.ts";
 import { type Probe, tryConnect } from "../packets/connect.ts";
@@ -53,9 +53,8 @@ export async function askListener(
     () => at && leftBy(at.space, at.port, probe.token),
   );
   // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
-  const first = journey.legs.find(({ way }) => way === "back");
-  const isOthers = outcome === "hung up" && at !== undefined && first !== undefined &&
-    !session.of(probe.token).some((one) => isAt(first, one, probe.token) && isEnd(one));
+  const isOthers = outcome === "hung up" && at !== undefined && journey.legs.length > 0 &&
+    !session.at(journey, probe.token, "back", 0).some(isEnd);
   if (isOthers) return failed({ kind: "errno", errno: "ECONNRESET" });
   const taken = TAKEN[outcome];
   if (taken !== undefined) return answered(taken);

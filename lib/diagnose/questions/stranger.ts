@@ -6,7 +6,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { type Ends, fromOutside, isAt, type Journey, type Leg } from "../journey.ts";
+import { type Ends, fromOutside, type Journey, type Leg } from "../journey.ts";
 import { accepts } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
 import { sendPacket } from "../packets/connect.ts";
@@ -69,13 +69,12 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         throw error;
       }
       let isAnswered = protocol !== "udp";
-      const hasLeft = () => seenAt(session, path, token)("back", -1).length > 0;
       await session.until(() => {
         isAnswered ||= answerUdp(scene, coming, token, session);
-        return hasLeft();
+        return session.at(path, token, "back", -1).length > 0;
       }, WAIT_MS);
       const failure = failureOf(session, path, token);
-      const answers = () => seenAt(session, path, token)("back", 0).map(({ packet }) => packet);
+      const answers = () => session.at(path, token, "back", 0).map(({ packet }) => packet);
       const syn = protocol === "tcp" ? answers().find(({ flags }) => flags & SYN) : undefined;
       const isTaken = !payload || nth > 0 || !syn || await session.until(
         sendRequest(syn.sequence, flow, enter, answers),
@@ -83,7 +82,7 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
       );
       if (syn) enter(ipPacket(flow, { flags: RST, sequence: syn.acknowledge }));
       if (failure && failure.kind !== "answer_lost") return failed(failure);
-      const strange = seenAt(session, path, token)("back", -1).find(({ packet }) =>
+      const strange = session.at(path, token, "back", -1).find(({ packet }) =>
         packet.protocol === protocol &&
         (packet.source !== destination || protocol !== "icmp" && packet.sourcePort !== port)
       );
@@ -100,18 +99,9 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
   };
 }
 
-/** What was seen of a probe at one of the legs of its way, or of its answer's. */
-function seenAt(session: Session, { legs }: Journey, token: number) {
-  const seen = session.of(token);
-  return (way: Leg["way"], nth: number) => {
-    const leg = legs.filter((one) => one.way === way).at(nth)!;
-    return seen.filter((one) => isAt(leg, one, token));
-  };
-}
-
 /** Where a packet that came by a link of the agent, or its answer, has got lost; undefined if neither has. */
 export function failureOf(session: Session, path: Journey, token: number): Failure | undefined {
-  const at = seenAt(session, path, token);
+  const at = (...leg: [Leg["way"], number]) => session.at(path, token, ...leg);
   const end = path.legs.findLast(({ way }) => way === "there")!.stop.point.name;
   if (at("there", -1).length === 0) return { kind: "not_arrived" };
   const replies = at("back", 0).map(({ packet }) => packet);
