@@ -35,10 +35,11 @@ export type PortRequest = Omit<PortAttachment, "endpoints"> & {
 
 /**
  * How long, in ms, the holder of a port may take to go that has no process any more, or whose DEL
- * is under way; under Mesos also one that lives: an agent frees a task's ports up to a second
- * before its executor ends and the container is detached.
+ * is under way; of Mesos' containers also one that lives: an agent frees a task's ports up to a second
+ * before its executor ends and the container is detached. With fourteen that end at a time on an agent
+ * of load 28 that took 4.6 s; an executor has a minute to register (executor_registration_timeout).
  */
-const HOLDER_PATIENCE_MS = 5_000;
+const HOLDER_PATIENCE_MS = 20_000;
 const HOLDER_PAUSE_MS = 50;
 
 /** A reservation of host ports. */
@@ -139,8 +140,9 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
   for (const mapping of request.mappings) {
     for (const obstacle of findObstacles(mapping, request)) {
       // A master gives a task's ports out again while its executor still has a second to live.
-      const mayWait = request.startsWithProcess && !isLast;
-      if (mayWait && obstacle.holder && await goesOn(obstacle.holder)) return false;
+      const { holder } = obstacle;
+      const mayEnd = request.startsWithProcess && holder?.startsWithProcess === true;
+      if (mayEnd && !isLast && await goesOn(holder)) return false;
       if (!await clear(obstacle, mapping, path, lock, isLast)) return false;
     }
   }

@@ -150,26 +150,25 @@ for (const backend of partOf(BACKENDS, 2)) {
     assertEquals(await setting(), "1");
   });
 
-  Deno.test(`${backend}: a port used again at once: the one before has no process, or its DEL is under way`, async () => {
+  Deno.test(`${backend}: a port used again at once: the one before has yet to end, or is never detached`, async () => {
     await using agent = await PortMapperAgent.create();
     const config = network([8080], { backend, delegate: PLAIN });
     await agent.add("c1", config);
     await agent.container("c2");
-    assertStringIncludes((await agent.fails("ADD", "c2", config)).msg, "is taken by container c1");
-    await agent.kill("c1");
-    // Its agent detaches it a while after it has freed the port.
-    const [, detached] = await Promise.all([
-      agent.ok("ADD", "c2", config),
-      new Promise((resolve) => setTimeout(resolve, 700)).then(() => agent.ok("DEL", "c1", config)),
-    ]);
-    assertEquals(detached, {});
-    await agent.kill("c2");
-    // An agent that never does.
-    await agent.add("c3", config);
-    const all = (await agent.rules("container_id")).join() + await agent.elements();
-    assert(all.includes("container_id: c3") && !all.includes("container_id: c2"), all);
+    // Its agent has freed the port; it ends and is detached a while later: on a busy one, some seconds.
+    const detached = new Promise((resolve) => setTimeout(resolve, 7_000))
+      .then(() => agent.kill("c1")).then(() => agent.ok("DEL", "c1", config));
+    await agent.ok("ADD", "c2", config);
+    assertEquals(await detached, {});
+    // An agent that never does: waited for to the end, which is the same for both backends.
+    if (backend === "iptables") {
+      await agent.kill("c2");
+      await agent.add("c3", config);
+      const rules = (await agent.rules("container_id")).join();
+      assert(rules.includes("container_id: c3") && !rules.includes("container_id: c2"), rules);
+      await agent.ok("DEL", "c3", config);
+    }
     await agent.ok("DEL", "c2", config);
-    await agent.ok("DEL", "c3", config);
     assertEquals(await agent.leftovers(), []);
   });
 
