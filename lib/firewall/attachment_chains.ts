@@ -3,7 +3,7 @@
  * portmap), so that either can undo what the other made: a chain of the nat table for each, whose
  * name is a hash, and a comment with both names.
  */
-import { FAMILIES, familyOfKnown } from "../base/ip.ts";
+import { FAMILIES, familyOfKnown, within } from "../base/ip.ts";
 import { type FirewallRule, jumpOf, network, type Place, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
 import { PORTS_CHAIN, removeTablePorts } from "./led_ports.ts";
@@ -82,16 +82,17 @@ export async function addMasquerade(
     });
 }
 
-/** Whether an attachment's masquerading is there, in any family. */
-export function hasMasquerade(attached: Attached, view: FirewallView): boolean {
-  const comments = [attachedComment(attached)];
-  return FAMILIES.some((family) =>
-    // A chain that nothing jumps to masquerades nothing. Its name is a hash, which takes longer than to look.
-    view.withComment({ family, table: "nat", chain: "POSTROUTING" }, comments).some((rule) => {
-      const chain = jumpOf(rule);
-      return chain !== undefined && view.rules({ family, table: "nat", chain }).length > 0;
-    })
-  );
+/** Whether what an attachment sends from an address is masqueraded by its own rules. */
+export function isMasqueraded(attached: Attached, view: FirewallView, address: string): boolean {
+  const at = (chain: string): Place => ({ family: familyOfKnown(address), table: "nat", chain });
+  // A chain that nothing jumps to masquerades nothing. Its name is a hash, which takes longer than to look.
+  return view.withComment(at("POSTROUTING"), [attachedComment(attached)]).some((rule) => {
+    const { source } = rule;
+    const chain = jumpOf(rule);
+    return chain !== undefined && source && !source.not &&
+      within(address, `${source.address}/${source.prefixLength}`) &&
+      view.rules(at(chain)).length > 0;
+  });
 }
 
 /** What has a chain for each attachment: `ipMasq`, and ports by the reference's portmap. */

@@ -51,9 +51,14 @@ export async function removeMasquerade(
   return (_, kind) => kind === "nf_tables" ? removals(hash).map((nft) => ({ nft })) : [];
 }
 
-/** @throws {SystemError} */
-export async function hasMasquerade(owner: Owner): Promise<boolean> {
-  return removals(await instanceHash(owner)).length > 0;
+/** @returns the addresses that are masqueraded @throws {SystemError} */
+export async function masqueraded(owner: Owner): Promise<string[]> {
+  const hash = await instanceHash(owner);
+  if (!isSharedComplete()) return [];
+  return new Rules(TABLE).list(
+    CHAIN,
+    (rule) => rule.comment?.startsWith(hash) ? inEither(rule).source?.address : undefined,
+  );
 }
 
 /** The first rules, which are everybody's. */

@@ -2,7 +2,7 @@
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
  * source. The rules are the reference's (pkg/ip), so that either can undo what the other made.
  */
-import { familiesOf } from "../../lib/base/ip.ts";
+import { canonicalAddress, familiesOf } from "../../lib/base/ip.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
 import * as chains from "../../lib/firewall/attachment_chains.ts";
@@ -11,6 +11,7 @@ import { changeRules, type FirewallTransaction } from "../../lib/firewall/transa
 import type { HostRules } from "../../lib/firewall/host_rules.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
+import { withoutLength } from "./addresses.ts";
 
 /** Whose masquerading it is, and how it is done. */
 type Masqueraded = chains.Attached & {
@@ -65,8 +66,8 @@ export async function restoreMasquerade(
 }
 
 /**
- * Whether no backend has anything of a container that is to be masqueraded, in no kind of iptables: each
- * of them masquerades as well as the others.
+ * Whether a container is to be masqueraded that is not, from one of its addresses: either backend, in
+ * either kind of iptables, does it as well as the others.
  *
  * @throws {OperatorError}
  */
@@ -75,11 +76,13 @@ export async function missingMasquerade(
   { result, ...owner }: LiveAttachment,
   rules: HostRules,
 ): Promise<"masquerade_gone" | undefined> {
-  if (!new Fields(config).flag("ipMasq") || result.ips.length === 0) return undefined;
-  for (const view of await rules.every()) {
-    if (chains.hasMasquerade(owner, view)) return undefined;
-  }
-  return await (await ownTable()).hasMasquerade(owner) ? undefined : "masquerade_gone";
+  if (!new Fields(config).flag("ipMasq")) return undefined;
+  const views = await rules.every();
+  const bare = result.ips.map(({ address }) => canonicalAddress(withoutLength(address)))
+    .filter((address) => !views.some((view) => chains.isMasqueraded(owner, view, address)));
+  if (bare.length === 0) return undefined;
+  const own = await (await ownTable()).masqueraded(owner);
+  return bare.every((address) => own.includes(address)) ? undefined : "masquerade_gone";
 }
 
 const ownTable = () => import("../../lib/firewall/masquerade_table.ts");
