@@ -9,7 +9,7 @@ import { type NetworkConfig, StockContainer } from "../harness/stock_agent.ts";
 import { readMarkdown } from "../docs/markdown.ts";
 
 const GUIDE = fromFileUrl(new URL("../../docs/guides.md", import.meta.url));
-const AGENTS = ALL_PARTS ? 50 : 20;
+const AGENTS = ALL_PARTS ? 50 : 16;
 const AT_A_TIME = 4;
 
 /** What is done to which agents, and the code and the sentence that say it. */

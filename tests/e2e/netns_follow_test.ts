@@ -173,7 +173,7 @@ Deno.test("the hop where a packet is lost is named, with the reason", async () =
       (clinic) => clinic.agent.ok(["iptables", "-t", "nat", "-F", "POSTROUTING"]),
     ],
   ];
-  const chosen = partOf(stops, 4);
+  const chosen = partOf(stops, 6);
   await Promise.all(Array.from({ length: 3 }, async (_, worker) => {
     for (const [what, to, stop, cause, inject] of chosen.filter((_, i) => i % 3 === worker)) {
       await using clinic = await Clinic.open();

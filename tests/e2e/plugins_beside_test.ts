@@ -1,6 +1,7 @@
 /** Our portmap on a host where the reference's portmap has attached containers too, and the way there and back. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
+import { partOf } from "../harness/part.ts";
 import { PluginMachine as Machine } from "../harness/plugin_machine.ts";
 
 const BRIDGE = {
@@ -27,7 +28,7 @@ function tableOf(id: string, address: string, port: number): string {
   }`;
 }
 
-for (const backend of ["iptables", "nftables"]) {
+for (const backend of partOf(["iptables", "nftables"], 2)) {
   Deno.test(`a port that the reference's portmap has is refused, and CHECK takes it for what it is: ${backend}`, async () => {
     await using machine = await Machine.create(TYPES);
     for (const id of ["a", "b"]) await machine.namespace(id);
@@ -77,7 +78,7 @@ Deno.test("portmap behind a network without addresses leads nothing, and succeed
   for (const command of ["ADD", "CHECK", "DEL"]) await machine.ok(command, "a", config);
 });
 
-for (const backend of ["iptables", "nftables"]) {
+for (const backend of partOf(["iptables", "nftables"], 2)) {
   Deno.test(`of two mappings of one host port the first is made: ${backend}`, async () => {
     await using machine = await Machine.create(TYPES);
     await machine.namespace("a");

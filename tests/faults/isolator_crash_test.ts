@@ -145,7 +145,7 @@ Deno.test("crash: cleanup and recover, killed at each of their steps, and repeat
     const argv = agent.isolatorArgv(...operation);
     await victim();
     const steps = await stepsOf(agent, argv);
-    for (const step of partOf(sample(steps, 5), 3)) {
+    for (const step of partOf(sample(steps, 5), 5)) {
       await victim();
       await agent.sandbox.run(killedAt(step, argv));
       await scene.recoveredFrom(`${operation[0]}: ${step.call} ${step.when}`);
@@ -177,7 +177,7 @@ Deno.test("crash: killed by its plugin, which stops too or goes on, before and a
       ["stops", "goes on"].map((then) => `${command} ${when}, ${then}`)
     )
   );
-  for (const what of partOf(orders, 3)) {
+  for (const what of partOf(orders, 4)) {
     agent.write(order, what);
     const { code } = await agent.run(["--networks=killer,second", "--name=victim"], ["true"]);
     assertEquals(code, 137, what);

@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import recorded from "../fixtures/attached_before.json" with { type: "json" };
+import { partOf } from "../harness/part.ts";
 import { type Json, PortMapperAgent, STATE_DIR, type Variant } from "../harness/port_mapper.ts";
 
 interface Recorded {
@@ -35,7 +36,7 @@ async function own(agent: PortMapperAgent): Promise<string[]> {
     .filter((line) => /10\.217\.0\.[23]|fd00:217::[23]|container_id|id: /.test(line));
 }
 
-for (const { driver, variant } of DRIVERS) {
+for (const { driver, variant } of partOf(DRIVERS, 3)) {
   Deno.test(`what an earlier build attached keeps its ports, and is detached: ${driver}`, async () => {
     const { list, prevResult, mapper, mapped, files, rules } = recorded[driver] as Recorded;
     await using agent = await PortMapperAgent.create(variant);

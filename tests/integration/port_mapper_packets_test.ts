@@ -182,7 +182,7 @@ const DELEGATES: Record<string, Json> = {
   // A macvlan container answers by its own gateway, so the agent has an address of that network.
   macvlan: { type: "macvlan", master: "parent0", mode: "bridge", ipam: host },
 };
-for (const [name, delegate] of Object.entries(DELEGATES)) {
+for (const [name, delegate] of partOf(Object.entries(DELEGATES), 3)) {
   Deno.test(`a container of ${name} is reached from outside`, async () => {
     await using agent = await PortMapperAgent.create();
     const outside = await agent.sandbox.outside();

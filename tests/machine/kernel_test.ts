@@ -50,7 +50,7 @@ for (const kernel of KERNELS) {
 
     for (const [name, peer] of [["vlan", "192.168.10.254"], ["ipvlan", "192.168.20.254"]]) {
       await t.step(`${name} attaches, talks, and goes away`, async () => {
-        const ping = `ping -c 1 -W 10 ${peer}`;
+        const ping = `ping -c 1 -W 60 ${peer}`;
         await machine.ok(`mesos-cni run --networks=${name} -- ${ping}`);
         assertEquals(await leftovers(machine), []);
       });
@@ -63,7 +63,7 @@ for (const kernel of KERNELS) {
     });
     await t.step("vrf routes by a table of its own, and goes away", async () => {
       const shown = await machine.ok(
-        "mesos-cni run --networks=vrf -- sh -c 'ip link show master red; ping -c 1 -W 10 -I red 192.168.40.1'",
+        "mesos-cni run --networks=vrf -- sh -c 'ip link show master red; ping -c 1 -W 60 -I red 192.168.40.1'",
       );
       assertStringIncludes(shown, "eth0@");
       assertStringIncludes(shown, "1 packets received");

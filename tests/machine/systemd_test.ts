@@ -69,7 +69,7 @@ async function state(machine: Machine): Promise<string> {
 async function metrics(machine: Machine): Promise<string> {
   const file = `${TEXTFILES}/mesos-cni.prom`;
   return await machine.ok(
-    `for i in $(seq 90); do [ -e ${file} ] && break; sleep 1; done; cat ${file}`,
+    `for i in $(seq 250); do [ -e ${file} ] && break; sleep 1; done; cat ${file}`,
   );
 }
 
@@ -77,7 +77,7 @@ async function metrics(machine: Machine): Promise<string> {
 async function result(machine: Machine): Promise<string> {
   const unit = "mesos-cni-metrics.service";
   const ended = `[ "$(systemctl is-active ${unit})" = inactive ]`;
-  await machine.ok(`for i in $(seq 60); do ${ended} && break; sleep 1; done; ${ended}`);
+  await machine.ok(`for i in $(seq 250); do ${ended} && break; sleep 1; done; ${ended}`);
   return (await machine.ok(`systemctl show --property=Result --value ${unit}`)).trim();
 }
 
@@ -90,7 +90,7 @@ async function ask(machine: Machine, path: string, method = "GET"): Promise<stri
   const request = `${method} ${path} HTTP/1.1\\r\\nHost: agent\\r\\nConnection: close\\r\\n` +
     `${method === "POST" ? "Content-Length: 0\\r\\n" : ""}\\r\\n`;
   const answer = await machine.ok(
-    `printf '${request}' | timeout 60 socat -t 60 - UNIX-CONNECT:/run/mesos-cni/isolator.sock`,
+    `printf '${request}' | timeout 250 socat -t 250 - UNIX-CONNECT:/run/mesos-cni/isolator.sock`,
   );
   assertStringIncludes(answer, "HTTP/1.1 200");
   return answer.slice(answer.indexOf("\r\n\r\n") + 4);

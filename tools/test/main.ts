@@ -28,7 +28,7 @@ const CORES = navigator.hardwareConcurrency;
 const JOBS = Deno.env.get("MESOS_CNI_TEST_JOBS");
 /** Tests wait more than they work: so many files at a time, and more of them while a processor is idle. */
 const AT_A_TIME = Number(JOBS ?? 3 * CORES);
-const MOST_AT_A_TIME = Number(JOBS ?? 8 * CORES);
+const MOST_AT_A_TIME = Number(JOBS ?? 5 * CORES);
 /** The share of all processors' time within a second that is worth another file. */
 const IDLE = 0.1;
 /** Who runs the tests: the Deno that runs this, or an emulated one with a cache of its own. */

@@ -79,7 +79,7 @@ export async function serves(
   port: number,
   text: string,
 ): Promise<void> {
-  const page = await machine.run(`timeout 20 ${from} wget -q -O - http://${AGENT}:${port}/`);
+  const page = await machine.run(`timeout 120 ${from} wget -q -O - http://${AGENT}:${port}/`);
   assertStringIncludes(page.stdout, text, page.stderr);
 }
 
