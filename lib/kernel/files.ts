@@ -2,7 +2,6 @@
  * Files by FFI: those under /proc and /sys, which Deno refuses to open without `--allow-all`
  * (the compiled program has a shorter list), and handles that are passed to other system calls.
  */
-import { concat } from "../base/bytes.ts";
 import { check, cString, openLibc } from "./libc.ts";
 
 const libc = openLibc({
@@ -116,50 +115,57 @@ export function createWhole(dir: Handle, name: string, text: string, mode: numbe
   );
 }
 
-/** Reads a descriptor to its end, at most `limit` bytes, as text. */
-export function readAll(handle: Handle, what: string, limit = 64 << 20): string {
-  const decoder = new TextDecoder();
+/**
+ * Reads to the end, or one byte over `limit`.
+ *
+ * @param read puts bytes into a buffer and says how many; nothing at the end
+ */
+export function readUpTo(
+  limit: number,
+  read: (buffer: Uint8Array<ArrayBuffer>) => number | null | undefined,
+): Uint8Array<ArrayBuffer> {
   // Most files under /proc are a line, and a command that looks at each process reads thousands.
-  let chunk = new Uint8Array(4 << 10);
-  let text = "";
-  while (text.length < limit) {
-    const count = Number(
-      check(libc().read(handle.fd, chunk, BigInt(chunk.length)), `read ${what}`),
-    );
-    if (count === 0) break;
-    text += decoder.decode(chunk.subarray(0, count), { stream: true });
-    if (count === chunk.length) chunk = new Uint8Array(64 << 10);
+  let buffer = new Uint8Array(4 << 10);
+  let length = 0;
+  while (length <= limit) {
+    if (length === buffer.length) {
+      const larger = new Uint8Array(Math.min(buffer.length * 8, limit + 1));
+      larger.set(buffer);
+      buffer = larger;
+    }
+    const count = read(buffer.subarray(length, limit + 1));
+    if (!count) break;
+    length += count;
   }
-  return text + decoder.decode();
+  return buffer.subarray(0, length);
 }
 
-/**
- * The text of a file under /proc or /sys.
- *
- * @throws {SystemError}
- */
+/** Far more than any file has that is read whole. */
+const LONGEST = 64 << 20;
+
+function readBytes(handle: Handle, what: string, limit = LONGEST): Uint8Array<ArrayBuffer> {
+  return readUpTo(
+    limit,
+    (buffer) =>
+      Number(check(libc().read(handle.fd, buffer, BigInt(buffer.length)), `read ${what}`)),
+  );
+}
+
+/** Reads a descriptor to its end, or one byte over `limit`, as text. @throws {SystemError} */
+export function readAll(handle: Handle, what: string, limit?: number): string {
+  return new TextDecoder().decode(readBytes(handle, what, limit));
+}
+
+/** The text of a file under /proc or /sys. @throws {SystemError} */
 export function readProcFile(path: string): string {
   using handle = open(path);
   return readAll(handle, path);
 }
 
-/**
- * The bytes of a file under /proc or /sys.
- *
- * @throws {SystemError}
- */
+/** The bytes of a file under /proc or /sys. @throws {SystemError} */
 export function readProcBytes(path: string): Uint8Array<ArrayBuffer> {
   using handle = open(path);
-  const chunks: Uint8Array[] = [];
-  const chunk = new Uint8Array(1 << 20);
-  while (true) {
-    const count = Number(
-      check(libc().read(handle.fd, chunk, BigInt(chunk.length)), `read ${path}`),
-    );
-    if (count === 0) break;
-    chunks.push(chunk.slice(0, count));
-  }
-  return concat(chunks);
+  return readBytes(handle, path);
 }
 
 export type Content = string | Uint8Array<ArrayBuffer>;

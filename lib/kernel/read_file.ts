@@ -1,7 +1,7 @@
 /** Files that somebody names or can write to: regular ones only, of a bounded size. */
 import { OperatorError } from "../base/error.ts";
 import { withFile } from "../base/file_error.ts";
-import { type Handle, O_NONBLOCK, open, readSome } from "./files.ts";
+import { type Handle, O_NONBLOCK, open, readSome, readUpTo } from "./files.ts";
 import { stateOf } from "./proc.ts";
 
 /** A settings file is some KiB; what is longer is not one. */
@@ -20,30 +20,6 @@ export function openRegular(path: string): Handle | undefined {
   if (stateOf(file.path).isFile) return file;
   file.close();
   return undefined;
-}
-
-/**
- * Reads to the end, or one byte over `limit`.
- *
- * @param read puts bytes into a buffer and says how many; nothing at the end
- */
-export function readUpTo(
-  limit: number,
-  read: (buffer: Uint8Array<ArrayBuffer>) => number | null | undefined,
-): Uint8Array {
-  let buffer = new Uint8Array(16 << 10);
-  let length = 0;
-  while (length <= limit) {
-    if (length === buffer.length) {
-      const larger = new Uint8Array(Math.min(buffer.length * 4, limit + 1));
-      larger.set(buffer);
-      buffer = larger;
-    }
-    const count = read(buffer.subarray(length, limit + 1));
-    if (!count) break;
-    length += count;
-  }
-  return buffer.subarray(0, length);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
-import { Handle, setInherited } from "./files.ts";
+import { Handle, setInherited, setNonblocking } from "./files.ts";
 import { EPOLLIN, EPOLLOUT, Poller } from "./poller.ts";
 import { SOCK_DGRAM, SOCK_STREAM, Socket, socketOption } from "./socket.ts";
 import { errno, unless } from "../base/unless.ts";
@@ -13,7 +13,6 @@ const libc = openLibc({
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -25,9 +24,6 @@ const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const SOCK_CLOEXEC_NONBLOCK = 0o2004000;
 const MSG_NOSIGNAL = 0x4000;
-const F_GETFL = 3;
-const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 const SHUT_WR = 1;
 const SHUT_RDWR = 2;
 const EAGAIN = 11;
@@ -107,8 +103,7 @@ export class UnixListener extends Handle {
       throw new OperatorError("bad_socket", `descriptor ${fd} is no listening unix socket`);
     }
     setInherited(listener, false);
-    const flags = check(libc().fcntl(fd, F_GETFL, 0), "read a socket's flags");
-    check(libc().fcntl(fd, F_SETFL, flags | O_NONBLOCK), "set a socket's flags");
+    setNonblocking(listener);
     return listener;
   }
 

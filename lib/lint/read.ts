@@ -1,9 +1,9 @@
 /** From operands to sources: files as they are, directories as an agent reads them. */
 import { join } from "@std/path";
 import { messageOf, OperatorError } from "../base/error.ts";
-import { readSome } from "../kernel/files.ts";
+import { readSome, readUpTo } from "../kernel/files.ts";
 import { stateOf } from "../kernel/proc.ts";
-import { openRegular, readUpTo } from "../kernel/read_file.ts";
+import { openRegular } from "../kernel/read_file.ts";
 import { type Obstacle, SIZE_LIMIT, Source, type SourceOptions } from "./source.ts";
 
 /**

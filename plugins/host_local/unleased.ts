@@ -2,16 +2,15 @@
  * Addresses that live containers have and no lease names, as after somebody has removed the store:
  * they must not be given out again.
  */
+import { Pace } from "../../lib/base/pace.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { mounts } from "../../lib/kernel/mount.ts";
 import { findInode } from "../../lib/kernel/proc.ts";
-import { processIds } from "../../lib/kernel/processes.ts";
+import { ProcessTable } from "../../lib/kernel/processes.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
+import { Sight } from "../../lib/netlink/sight.ts";
 import { isA, unless } from "../../lib/base/unless.ts";
 
 const OWN = "/proc/self/ns/net";
-/** How many namespaces are looked at before other work of this program gets its turn. */
-const SLICE = 20;
 
 /**
  * The addresses of interfaces whose other end, or whose device below, is in this namespace: those
@@ -25,36 +24,25 @@ export async function addressesInUse(
   setOf: (address: string) => number | undefined,
 ): Promise<Set<string>> {
   const found = new Set<string>();
-  let count = 0;
-  for (const handle of namespaces()) {
-    look(handle, found, setOf);
-    if (++count % SLICE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  const own = findInode(OWN);
+  const pace = new Pace();
+  for (const [inode, handles] of new Sight(await ProcessTable.look()).handles()) {
+    if (inode !== own) handles.some((handle) => look(handle, found, setOf));
+    await pace.rest();
   }
   return found;
 }
 
-/** A handle of each namespace that a process lives in, or that is mounted. */
-function namespaces(): Iterable<string> {
-  const byInode = new Map<number, string>();
-  const own = findInode(OWN);
-  const mounted = mounts().filter(({ type }) => type === "nsfs").map((one) => one.mountPoint);
-  for (const handle of [...mounted, ...processIds().map((pid) => `/proc/${pid}/ns/net`)]) {
-    const inode = findInode(handle);
-    if (inode !== undefined && inode !== own) byInode.set(inode, handle);
-  }
-  return byInode.values();
-}
-
+/** @returns false where there is no network to look at: it has gone, or is of another kind */
 function look(
   handle: string,
   found: Set<string>,
   setOf: (address: string) => number | undefined,
-): void {
-  // It may have gone, or be a handle of another kind.
-  unless(isA(SystemError), () => {
+): boolean {
+  return unless(isA(SystemError), () => {
     using netlink = Netlink.open(handle);
     const host = netlink.namespaceId(OWN);
-    if (host === undefined) return;
+    if (host === undefined) return true;
     const ours = new Set(
       netlink.links().filter(({ peerNamespaceId }) => peerNamespaceId === host)
         .map(({ index }) => index),
@@ -67,7 +55,8 @@ function look(
       believed.add(claim);
       found.add(address);
     }
-  });
+    return true;
+  }) ?? false;
 }
 
 /** The kernel lists the oldest address of IPv4 first (inet_insert_ifa()), and of IPv6 last (ipv6_link_dev_addr()). */
