@@ -4,19 +4,13 @@ import { messageOf } from "../base/error.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
-import { type Call, type Flag, flag, UsageError } from "./command.ts";
+import { type Call, directoryFlag, type Flag, flag, UsageError } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
 /** For commands that call plugins. */
 export const NETWORK_FLAGS: readonly Flag[] = [
-  flag("--network_cni_config_dir=DIR", "directory of network configs", {
-    complete: "directory",
-    found: true,
-  }),
-  flag("--network_cni_plugins_dir=PATH", "search path of plugins, separated by colons", {
-    complete: "directory",
-    found: true,
-  }),
+  directoryFlag("--network_cni_config_dir=DIR", "directory of network configs"),
+  directoryFlag("--network_cni_plugins_dir=PATH", "search path of plugins, separated by colons"),
   ...LAYOUT_FLAGS,
   flag(
     "--default_container_dns=JSON",

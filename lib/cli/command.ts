@@ -123,6 +123,11 @@ export function flag(
   return { name: name!, short, value, help, ...more };
 }
 
+/** A flag of the agent's that names a directory, or a path of several. */
+export function directoryFlag(typed: string, help: string, usual?: string): Flag {
+  return flag(typed, help, { default: usual, complete: "directory", found: true });
+}
+
 /** Flags that every command takes; `main.ts` acts on them. */
 export const COMMON_FLAGS: readonly Flag[] = [
   flag("--log-level=LEVEL", "what is logged to standard error", {

@@ -9,7 +9,7 @@ import { missingHere } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
 import { isRoot } from "../kernel/process.ts";
-import { type Call, type Command, type Flag, flag, JSON_FLAG } from "./command.ts";
+import { type Call, type Command, directoryFlag, type Flag, flag, JSON_FLAG } from "./command.ts";
 import { SCRIPTS } from "./completions.ts";
 import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
 import { manualPage } from "./man.ts";
@@ -26,16 +26,16 @@ export const installCommand: Command = {
       default: "/usr/local/bin",
       complete: "directory",
     }),
-    flag(
+    directoryFlag(
       "--network_cni_plugins_dir=PATH",
       "search path of plugins: each directory gets the port mapper",
-      { default: `the agent's, or ${PLUGINS_DIR}`, complete: "directory", found: true },
+      `the agent's, or ${PLUGINS_DIR}`,
     ),
-    flag("--network_cni_config_dir=DIR", "directory of network configs", {
-      default: `the agent's, or ${CONFIG_DIR}`,
-      complete: "directory",
-      found: true,
-    }),
+    directoryFlag(
+      "--network_cni_config_dir=DIR",
+      "directory of network configs",
+      `the agent's, or ${CONFIG_DIR}`,
+    ),
     flag("--unit_dir=DIR", "where the systemd units go", {
       default: "/etc/systemd/system",
       complete: "directory",
@@ -143,16 +143,12 @@ function settingsText(configDir: string, pluginsDir: string): string {
 export const uninstallCommand: Command = {
   name: "uninstall",
   flags: [
-    flag("--runtime_dir=DIR", "where to look for containers that are still attached", {
-      default: "/var/run/mesos",
-      complete: "directory",
-      found: true,
-    }),
-    flag("--work_dir=DIR", "where else to look", {
-      default: "/var/lib/mesos",
-      complete: "directory",
-      found: true,
-    }),
+    directoryFlag(
+      "--runtime_dir=DIR",
+      "where to look for containers that are still attached",
+      "/var/run/mesos",
+    ),
+    directoryFlag("--work_dir=DIR", "where else to look", "/var/lib/mesos"),
     DRY_RUN,
     JSON_FLAG,
   ],

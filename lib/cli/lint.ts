@@ -1,10 +1,18 @@
 import { dirname, resolve } from "@std/path";
 import { OperatorError } from "../base/error.ts";
 import { readTextFile } from "../kernel/read_file.ts";
-import { type Call, type Command, flag, type Program } from "./command.ts";
+import {
+  type Call,
+  type Command,
+  directoryFlag,
+  flag,
+  formatOf,
+  JSON_FLAG,
+  type Program,
+  UsageError,
+} from "./command.ts";
 import { parseCall } from "./parse.ts";
 import { ofAgent } from "./found_values.ts";
-import { formatOf, JSON_FLAG, UsageError } from "./command.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { plainLine } from "../base/printable.ts";
 import { bold, hasColor, print, printJson } from "./output.ts";
@@ -33,14 +41,8 @@ export const command: Command = {
       default: "who can read the file",
       complete: READERS,
     }),
-    flag("--network_cni_config_dir=DIR", "what is read without a PATH", {
-      complete: "directory",
-      found: true,
-    }),
-    flag("--network_cni_plugins_dir=PATH", "look for the plugins there (colon separated)", {
-      complete: "directory",
-      found: true,
-    }),
+    directoryFlag("--network_cni_config_dir=DIR", "what is read without a PATH"),
+    directoryFlag("--network_cni_plugins_dir=PATH", "look for the plugins there (colon separated)"),
     flag("--plugins-dir=PATH", "the same", { complete: "directory" }),
     flag("--probe", "ask this machine: plugins, interfaces, iptables, kernel"),
     flag("--fix", "mend what can be mended safely, and report the rest"),

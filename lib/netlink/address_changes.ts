@@ -1,8 +1,8 @@
 /** Giving addresses to interfaces, and taking them (RTM_NEWADDR, RTM_DELADDR; linux/if_addr.h). */
 import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
-import type { Change } from "./change.ts";
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, structure } from "./message.ts";
+import { type Change, changing, making } from "./change.ts";
+import { attribute, structure } from "./message.ts";
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -32,22 +32,15 @@ export function addAddress(
 ): Change {
   // Of IPv4 there is nothing to leave out, and the flag would only be shown.
   const flags = isAlone && address.bytes.length === 16 ? IFA_F_NODAD : 0;
-  return {
-    type: RTM_NEWADDR,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [...parts(index, address, flags), ...broadcast(address)],
-    what: `add ${show(address)} to ${name}`,
-  };
+  return making(RTM_NEWADDR, `add ${show(address)} to ${name}`, [
+    ...parts(index, address, flags),
+    ...broadcast(address),
+  ]);
 }
 
 /** Takes an address off an interface. The kernel's `EADDRNOTAVAIL`: it does not have it. */
 export function deleteAddress(index: number, name: string, address: InterfaceAddress): Change {
-  return {
-    type: RTM_DELADDR,
-    flags: 0,
-    parts: parts(index, address),
-    what: `take ${show(address)} off ${name}`,
-  };
+  return changing(RTM_DELADDR, `take ${show(address)} off ${name}`, parts(index, address));
 }
 
 function parts(

@@ -1,5 +1,5 @@
 /** Settings of the ports of a bridge, and their VLANs (linux/if_bridge.h, linux/if_link.h). */
-import type { Change } from "./change.ts";
+import { type Change, changing } from "./change.ts";
 import { attribute, nested, structure, u16, u8 } from "./message.ts";
 
 const RTM_DELLINK = 17;
@@ -32,18 +32,13 @@ export interface PortSettings {
  */
 export function setPort(index: number, { hairpin, isolated }: PortSettings): Change {
   const flag = (type: number, on?: boolean) => on === undefined ? [] : [attribute(type, u8(+on))];
-  return {
-    type: RTM_SETLINK,
-    flags: 0,
-    parts: [
-      header(index),
-      nested(IFLA_PROTINFO, [
-        ...flag(IFLA_BRPORT_MODE, hairpin),
-        ...flag(IFLA_BRPORT_ISOLATED, isolated),
-      ]),
-    ],
-    what: `change the bridge's port ${index}`,
-  };
+  return changing(RTM_SETLINK, `change the bridge's port ${index}`, [
+    header(index),
+    nested(IFLA_PROTINFO, [
+      ...flag(IFLA_BRPORT_MODE, hairpin),
+      ...flag(IFLA_BRPORT_ISOLATED, isolated),
+    ]),
+  ]);
 }
 
 /** Lets a port carry a VLAN; `native`: as its untagged one (`pvid untagged` of `bridge vlan`). */
@@ -59,18 +54,13 @@ export function deletePortVlan(index: number, id: number): Change {
 }
 
 function vlanChange(type: number, index: number, id: number, flags: number, what: string): Change {
-  return {
-    type,
-    flags: 0,
-    parts: [
-      header(index),
-      nested(IFLA_AF_SPEC, [
-        attribute(IFLA_BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
-        attribute(IFLA_BRIDGE_VLAN_INFO, structure(4, [0, flags, 2], [2, id, 2])),
-      ]),
-    ],
-    what,
-  };
+  return changing(type, what, [
+    header(index),
+    nested(IFLA_AF_SPEC, [
+      attribute(IFLA_BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
+      attribute(IFLA_BRIDGE_VLAN_INFO, structure(4, [0, flags, 2], [2, id, 2])),
+    ]),
+  ]);
 }
 
 function header(index: number): Uint8Array {

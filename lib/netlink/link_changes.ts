@@ -1,18 +1,8 @@
 /** Making, changing and deleting interfaces (RTM_NEWLINK, RTM_DELLINK; linux/if_link.h). */
 import { cString } from "../kernel/libc.ts";
 import type { Handle } from "../kernel/files.ts";
-import type { Change } from "./change.ts";
-import {
-  attribute,
-  joined,
-  nested,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  structure,
-  u16,
-  u32,
-  u8,
-} from "./message.ts";
+import { type Change, changing, making } from "./change.ts";
+import { attribute, joined, nested, structure, u16, u32, u8 } from "./message.ts";
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -86,20 +76,15 @@ export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 /** Makes an interface. The kernel's `EEXIST`: there is one of that name. */
 export function addLink(link: NewLink): Change {
   const parent = link.parent === undefined ? [] : [attribute(IFLA_LINK, u32(link.parent))];
-  return {
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [
-      header(0, link),
-      ...parent,
-      ...settings(link),
-      nested(IFLA_LINKINFO, [
-        attribute(IFLA_INFO_KIND, cString(link.kind.kind)),
-        ...kindData(link.kind),
-      ]),
-    ],
-    what: `make the ${link.kind.kind} ${link.name}`,
-  };
+  return making(RTM_NEWLINK, `make the ${link.kind.kind} ${link.name}`, [
+    header(0, link),
+    ...parent,
+    ...settings(link),
+    nested(IFLA_LINKINFO, [
+      attribute(IFLA_INFO_KIND, cString(link.kind.kind)),
+      ...kindData(link.kind),
+    ]),
+  ]);
 }
 
 /**
@@ -107,12 +92,10 @@ export function addLink(link: NewLink): Change {
  * doesn't know with `EOPNOTSUPP`, and one that it knows for what is missing, if it refuses it.
  */
 export function probeKind(kind: string): Change {
-  return {
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [header(0, {}), nested(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, cString(kind))])],
-    what: `make a ${kind}`,
-  };
+  return making(RTM_NEWLINK, `make a ${kind}`, [
+    header(0, {}),
+    nested(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, cString(kind))]),
+  ]);
 }
 
 /**
@@ -123,36 +106,26 @@ export function addVeth(
   link: LinkSettings & { name: string },
   peer: LinkSettings & { name: string },
 ): Change {
-  return {
-    type: RTM_NEWLINK,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [
-      header(0, link),
-      ...settings(link),
-      nested(IFLA_LINKINFO, [
-        attribute(IFLA_INFO_KIND, cString("veth")),
-        nested(IFLA_INFO_DATA, [
-          attribute(VETH_INFO_PEER, joined([header(0, peer), ...settings(peer)])),
-        ]),
+  return making(RTM_NEWLINK, `make the veth pair ${link.name} and ${peer.name}`, [
+    header(0, link),
+    ...settings(link),
+    nested(IFLA_LINKINFO, [
+      attribute(IFLA_INFO_KIND, cString("veth")),
+      nested(IFLA_INFO_DATA, [
+        attribute(VETH_INFO_PEER, joined([header(0, peer), ...settings(peer)])),
       ]),
-    ],
-    what: `make the veth pair ${link.name} and ${peer.name}`,
-  };
+    ]),
+  ]);
 }
 
 /** Changes an interface. @param name for the error */
 export function setLink(index: number, name: string, change: LinkSettings): Change {
-  return {
-    type: RTM_NEWLINK,
-    flags: 0,
-    parts: [header(index, change), ...settings(change)],
-    what: `change ${name}`,
-  };
+  return changing(RTM_NEWLINK, `change ${name}`, [header(index, change), ...settings(change)]);
 }
 
 /** Deletes an interface; a veth's other end goes too. @param name for the error */
 export function deleteLink(index: number, name: string): Change {
-  return { type: RTM_DELLINK, flags: 0, parts: [header(index, {})], what: `delete ${name}` };
+  return changing(RTM_DELLINK, `delete ${name}`, [header(index, {})]);
 }
 
 /** struct ifinfomsg, whose change mask names the flags that count. */

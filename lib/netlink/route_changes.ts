@@ -1,12 +1,11 @@
 /** Adding and deleting routes (RTM_NEWROUTE, RTM_DELROUTE; linux/rtnetlink.h). */
 import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
-import type { Change } from "./change.ts";
+import { type Change, changing, making } from "./change.ts";
 import {
   attribute,
   eachAttribute,
   NLM_F_CREATE,
-  NLM_F_EXCL,
   NLM_F_REPLACE,
   structure,
   u32,
@@ -58,12 +57,7 @@ export interface NewRoute {
 
 /** Adds a route. The kernel's `EEXIST`: there is one to that destination. */
 export function addRoute(route: NewRoute): Change {
-  return {
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: parts(route, RTPROT_BOOT),
-    what: `add the route ${show(route)}`,
-  };
+  return making(RTM_NEWROUTE, `add the route ${show(route)}`, parts(route, RTPROT_BOOT));
 }
 
 /** Adds a route, or another next hop of one of IPv6 that is there. */
@@ -78,43 +72,30 @@ export function replaceRoute(route: NewRoute): Change {
 
 /** Deletes a route. The kernel's `ESRCH`: there is none. */
 export function deleteRoute(route: NewRoute): Change {
-  return {
-    type: RTM_DELROUTE,
-    flags: 0,
-    parts: parts(route, 0),
-    what: `delete the route ${show(route)}`,
-  };
+  return changing(RTM_DELROUTE, `delete the route ${show(route)}`, parts(route, 0));
 }
 
 /** Puts a route as the kernel listed it into another table, in place of one that is there. */
 export function copyRoute(listed: Uint8Array, table: number): Change {
-  return {
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_REPLACE,
-    parts: listedParts(listed, { table }),
-    what: `copy a route to table ${table}`,
-  };
+  const copied = changing(
+    RTM_NEWROUTE,
+    `copy a route to table ${table}`,
+    listedParts(listed, { table }),
+  );
+  return { ...copied, flags: NLM_F_CREATE | NLM_F_REPLACE };
 }
 
 /** Adds a route as the kernel listed it, through another interface, unless it is there. */
 export function moveRoute(listed: Uint8Array, link: number): Change {
   return {
-    type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: listedParts(listed, { link }),
-    what: "move a route",
+    ...making(RTM_NEWROUTE, "move a route", listedParts(listed, { link })),
     unless: "EEXIST",
   };
 }
 
 /** Deletes a route as the kernel listed it. */
 export function deleteListedRoute(listed: Uint8Array): Change {
-  return {
-    type: RTM_DELROUTE,
-    flags: 0,
-    parts: listedParts(listed, {}),
-    what: "delete a route",
-  };
+  return changing(RTM_DELROUTE, "delete a route", listedParts(listed, {}));
 }
 
 function listedParts(

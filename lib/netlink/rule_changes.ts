@@ -1,9 +1,9 @@
 /** Rules that choose a routing table (RTM_NEWRULE, RTM_DELRULE; linux/fib_rules.h). */
 import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
-import type { Change } from "./change.ts";
+import { type Change, changing, making } from "./change.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, structure, u32 } from "./message.ts";
+import { attribute, structure, u32 } from "./message.ts";
 
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
@@ -22,28 +22,17 @@ export interface SourceRule {
 }
 
 export function addSourceRule(rule: SourceRule): Change {
-  return {
-    type: RTM_NEWRULE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: parts(rule),
-    what: `add a rule from ${show(rule)}`,
-  };
+  return making(RTM_NEWRULE, `add a rule from ${show(rule)}`, parts(rule));
 }
 
 /** Adds a rule as the kernel listed it in another namespace, unless it is there. */
 export function copyRule(listed: Uint8Array): Change {
-  const flags = NLM_F_CREATE | NLM_F_EXCL;
-  return { type: RTM_NEWRULE, flags, parts: [listed], what: "copy a rule", unless: "EEXIST" };
+  return { ...making(RTM_NEWRULE, "copy a rule", [listed]), unless: "EEXIST" };
 }
 
 /** The kernel's `ENOENT`: there is none. */
 export function deleteSourceRule(rule: SourceRule): Change {
-  return {
-    type: RTM_DELRULE,
-    flags: 0,
-    parts: parts(rule),
-    what: `delete a rule from ${show(rule)}`,
-  };
+  return changing(RTM_DELRULE, `delete a rule from ${show(rule)}`, parts(rule));
 }
 
 function parts({ source, table, priority }: SourceRule): Uint8Array[] {

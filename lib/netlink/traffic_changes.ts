@@ -3,17 +3,8 @@
  * linux/pkt_sched.h, linux/pkt_cls.h).
  */
 import { cString } from "../kernel/libc.ts";
-import type { Change } from "./change.ts";
-import {
-  attribute,
-  nested,
-  NLM_F_CREATE,
-  NLM_F_EXCL,
-  opened,
-  structure,
-  u32,
-  view,
-} from "./message.ts";
+import { type Change, changing, making } from "./change.ts";
+import { attribute, nested, opened, structure, u32, view } from "./message.ts";
 
 const RTM_NEWQDISC = 36;
 const RTM_DELQDISC = 37;
@@ -57,73 +48,52 @@ export interface TokenBucket {
 export function addTokenBucket(index: number, bucket: TokenBucket): Change {
   const [low, high] = [Number(bucket.rate & 0xffff_ffffn), Number(bucket.rate >> 32n)];
   const options = structure(TBF_BYTES, [8, low, 4], [24, bucket.limit, 4], [28, bucket.buffer, 4]);
-  return {
-    type: RTM_NEWQDISC,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [
-      header(index, FIRST_HANDLE, TC_H_ROOT),
-      attribute(TCA_KIND, cString("tbf")),
-      nested(TCA_OPTIONS, [
-        attribute(TCA_TBF_PARMS, options),
-        ...high > 0 ? [attribute(TCA_TBF_RATE64, structure(8, [0, low, 4], [4, high, 4]))] : [],
-      ]),
-    ],
-    what: `limit what leaves by interface ${index}`,
-  };
+  return making(RTM_NEWQDISC, `limit what leaves by interface ${index}`, [
+    header(index, FIRST_HANDLE, TC_H_ROOT),
+    attribute(TCA_KIND, cString("tbf")),
+    nested(TCA_OPTIONS, [
+      attribute(TCA_TBF_PARMS, options),
+      ...high > 0 ? [attribute(TCA_TBF_RATE64, structure(8, [0, low, 4], [4, high, 4]))] : [],
+    ]),
+  ]);
 }
 
 /** Undoes {@link addTokenBucket}. */
 export function deleteTokenBucket(index: number): Change {
-  return {
-    type: RTM_DELQDISC,
-    flags: 0,
-    parts: [header(index, FIRST_HANDLE, TC_H_ROOT)],
-    what: `limit interface ${index} no more`,
-  };
+  return changing(RTM_DELQDISC, `limit interface ${index} no more`, [
+    header(index, FIRST_HANDLE, TC_H_ROOT),
+  ]);
 }
 
 /** Undoes {@link addIngress}, with the filters there. */
 export function deleteIngress(index: number): Change {
-  return {
-    type: RTM_DELQDISC,
-    flags: 0,
-    parts: [header(index, INGRESS_HANDLE, TC_H_INGRESS)],
-    what: `let go of what comes in by interface ${index}`,
-  };
+  return changing(RTM_DELQDISC, `let go of what comes in by interface ${index}`, [
+    header(index, INGRESS_HANDLE, TC_H_INGRESS),
+  ]);
 }
 
 /** What comes in by an interface gets a discipline that filters can be added to. */
 export function addIngress(index: number): Change {
-  return {
-    type: RTM_NEWQDISC,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [
-      header(index, INGRESS_HANDLE, TC_H_INGRESS),
-      attribute(TCA_KIND, cString("ingress")),
-    ],
-    what: `take hold of what comes in by interface ${index}`,
-  };
+  return making(RTM_NEWQDISC, `take hold of what comes in by interface ${index}`, [
+    header(index, INGRESS_HANDLE, TC_H_INGRESS),
+    attribute(TCA_KIND, cString("ingress")),
+  ]);
 }
 
 /** Sends all that comes in by one interface out by another. */
 export function addRedirection(index: number, to: number): Change {
   // struct tc_u32_sel with one key that all packets match
   const selector = structure(32, [0, TC_U32_TERMINAL, 1], [2, 1, 1]);
-  return {
-    type: RTM_NEWTFILTER,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    parts: [
-      header(index, 0, INGRESS_HANDLE, 1 << 16 | ETH_P_ALL << 8),
-      attribute(TCA_KIND, cString("u32")),
-      nested(TCA_OPTIONS, [
-        attribute(TCA_U32_SEL, selector),
-        attribute(TCA_U32_CLASSID, u32(FIRST_HANDLE | 1)),
-        // The second is never reached; the reference writes it.
-        nested(TCA_U32_ACT, [mirred(1, to, TC_ACT_STOLEN), mirred(2, to, TC_ACT_OK)]),
-      ]),
-    ],
-    what: `redirect what comes in by interface ${index}`,
-  };
+  return making(RTM_NEWTFILTER, `redirect what comes in by interface ${index}`, [
+    header(index, 0, INGRESS_HANDLE, 1 << 16 | ETH_P_ALL << 8),
+    attribute(TCA_KIND, cString("u32")),
+    nested(TCA_OPTIONS, [
+      attribute(TCA_U32_SEL, selector),
+      attribute(TCA_U32_CLASSID, u32(FIRST_HANDLE | 1)),
+      // The second is never reached; the reference writes it.
+      nested(TCA_U32_ACT, [mirred(1, to, TC_ACT_STOLEN), mirred(2, to, TC_ACT_OK)]),
+    ]),
+  ]);
 }
 
 function mirred(order: number, to: number, action: number): Uint8Array {

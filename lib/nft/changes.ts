@@ -28,6 +28,16 @@ export function inTable({ family, name }: Table): Uint8Array[] {
   return [nfHeader(NFPROTO[family]), attribute(1, cString(name))];
 }
 
+/** What makes something in a table. */
+export function making(
+  type: number,
+  table: Table,
+  parts: readonly Uint8Array[],
+  flags = 0,
+): Change {
+  return { type, flags: NLM_F_CREATE | flags, parts: [...inTable(table), ...parts] };
+}
+
 /** Where a base chain meets packets. */
 export interface ChainHook {
   type: "nat" | "filter";
@@ -66,15 +76,10 @@ export function addTable(
   table: Table,
   { comment, isOwned = false }: { comment?: string; isOwned?: boolean } = {},
 ): Change {
-  return {
-    type: NFT_MSG_NEWTABLE,
-    flags: NLM_F_CREATE,
-    parts: [
-      ...inTable(table),
-      attribute(2, be32(isOwned ? NFT_TABLE_F_OWNER : 0)),
-      ...commented(6, comment),
-    ],
-  };
+  return making(NFT_MSG_NEWTABLE, table, [
+    attribute(2, be32(isOwned ? NFT_TABLE_F_OWNER : 0)),
+    ...commented(6, comment),
+  ]);
 }
 
 /** A chain; with a hook, one that packets come to by themselves, which accepts what it has no rule for. */
@@ -95,16 +100,11 @@ export function addChain(
       attribute(7, cString(hook.type)),
     ]
     : [];
-  return {
-    type: NFT_MSG_NEWCHAIN,
-    flags: NLM_F_CREATE,
-    parts: [
-      ...inTable(table),
-      attribute(3, cString(chain)),
-      ...base,
-      ...commented(12, comment),
-    ],
-  };
+  return making(NFT_MSG_NEWCHAIN, table, [
+    attribute(3, cString(chain)),
+    ...base,
+    ...commented(12, comment),
+  ]);
 }
 
 function commented(type: number, comment: string | undefined): Uint8Array[] {
@@ -135,19 +135,20 @@ export function addRule(
   options: { first?: boolean; comment?: string; echo?: boolean; protocol?: number } = {},
 ): Change {
   const { first = false, comment, echo = false, protocol } = options;
-  return {
-    type: NFT_MSG_NEWRULE,
-    flags: NLM_F_CREATE | (first ? 0 : NLM_F_APPEND) | (echo ? NLM_F_ECHO : 0),
-    parts: [
-      ...inTable(table),
-      attribute(2, cString(chain)),
-      nested(4, expressions),
-      ...(protocol === undefined
-        ? []
-        : [nested(5, [attribute(1, be32(protocol)), attribute(2, be32(0))])]),
-      ...commented(7, comment),
-    ],
-  };
+  const parts = [
+    attribute(2, cString(chain)),
+    nested(4, expressions),
+    ...protocol === undefined
+      ? []
+      : [nested(5, [attribute(1, be32(protocol)), attribute(2, be32(0))])],
+    ...commented(7, comment),
+  ];
+  return making(
+    NFT_MSG_NEWRULE,
+    table,
+    parts,
+    (first ? 0 : NLM_F_APPEND) | (echo ? NLM_F_ECHO : 0),
+  );
 }
 
 /** One rule; `ENOENT` if it is not there. */

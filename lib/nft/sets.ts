@@ -19,7 +19,7 @@ import {
   opened,
 } from "../netlink/message.ts";
 import { type Change, unlessAbsent, withNfnetlink } from "./batch.ts";
-import { inTable, nfMessage, type Table } from "./changes.ts";
+import { inTable, making, nfMessage, type Table } from "./changes.ts";
 import {
   be32,
   commentData,
@@ -113,11 +113,11 @@ export function addProtocolSet(table: Table, name: string, id: number): Change[]
       nested(9, [attribute(1, be32(elements.length))]),
       attribute(13, concat([userData(0, Uint8Array.of(1, 0, 0, 0)), userData(3, shown)])),
     ]),
-    {
-      type: NFT_MSG_NEWSETELEM,
-      flags: NLM_F_CREATE,
-      parts: [...elementsOf(table, name), attribute(4, be32(id)), nested(3, elements)],
-    },
+    making(NFT_MSG_NEWSETELEM, table, [
+      attribute(2, cString(name)),
+      attribute(4, be32(id)),
+      nested(3, elements),
+    ]),
   ];
 }
 
@@ -130,11 +130,7 @@ function newSet(
   more: readonly Uint8Array[],
 ): Change {
   const numbers = [flags, keyType, keyBytes].map((number, i) => attribute(i + 3, be32(number)));
-  return {
-    type: NFT_MSG_NEWSET,
-    flags: NLM_F_CREATE,
-    parts: [...elementsOf(table, name), ...numbers, ...more],
-  };
+  return making(NFT_MSG_NEWSET, table, [attribute(2, cString(name)), ...numbers, ...more]);
 }
 
 /** What fits one attribute, whose length is 16 bits. */
