@@ -113,6 +113,9 @@ export function formatOf<F extends string>(call: Call, formats: readonly [F, ...
   throw new UsageError(`--json and --format=${given} exclude each other`);
 }
 
+/** What a shell completes, by the placeholder of the value. */
+const KINDS: Readonly<Record<string, "file" | "directory">> = { FILE: "file", DIR: "directory" };
+
 /** A flag as it is typed: `--dry-run`, `--sort=KEY`, `-q, --quiet`. */
 export function flag(
   typed: string,
@@ -120,7 +123,7 @@ export function flag(
   more: Omit<Flag, "name" | "value" | "short" | "help"> = {},
 ): Flag {
   const [, short, name, value] = /^(?:-(\w), )?--([^=]+)(?:=(.+))?$/.exec(typed)!;
-  return { name: name!, short, value, help, ...more };
+  return { name: name!, short, value, help, complete: KINDS[value ?? ""], ...more };
 }
 
 /** A flag of the agent's that names a directory, or a path of several. */

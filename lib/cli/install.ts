@@ -22,10 +22,7 @@ const DRY_RUN: Flag = flag("--dry-run", "say what would be done, and do nothing"
 export const installCommand: Command = {
   name: "install",
   flags: [
-    flag("--bin_dir=DIR", "where the program goes", {
-      default: "/usr/local/bin",
-      complete: "directory",
-    }),
+    flag("--bin_dir=DIR", "where the program goes", { default: "/usr/local/bin" }),
     directoryFlag(
       "--network_cni_plugins_dir=PATH",
       "search path of plugins: each directory gets the port mapper",
@@ -36,13 +33,9 @@ export const installCommand: Command = {
       "directory of network configs",
       `the agent's, or ${CONFIG_DIR}`,
     ),
-    flag("--unit_dir=DIR", "where the systemd units go", {
-      default: "/etc/systemd/system",
-      complete: "directory",
-    }),
+    flag("--unit_dir=DIR", "where the systemd units go", { default: "/etc/systemd/system" }),
     flag("--share_dir=DIR", "where the manual page and the completions go", {
       default: "share, beside --bin_dir",
-      complete: "directory",
     }),
     flag(
       "--plugins=WHICH",

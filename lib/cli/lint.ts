@@ -56,7 +56,6 @@ export const command: Command = {
     flag("--rule=CODE=LEVEL", "make a rule error, warning, info or off", { repeatable: true }),
     flag("--config=FILE", "settings of the rules", {
       default: `${SETTINGS_FILE} of the file's directory or one above`,
-      complete: "file",
     }),
     flag(
       "--stdin-filename=PATH",

@@ -162,7 +162,7 @@ export const capture: Command = {
   complete: "container",
   flags: [
     flag("--interface=NAME", "or any", { default: "the first on a network" }),
-    flag("--write=FILE", "packets to a file instead of lines", { complete: "file" }),
+    flag("--write=FILE", "packets to a file instead of lines"),
     flag("--count=N", "end after so many packets"),
     ...TARGET_FLAGS,
   ],

@@ -22,7 +22,7 @@ export const command: Command = {
     ),
     flag("--name=ID", "the container's id", { default: "a new one" }),
     flag("--hostname=NAME", "the container's hostname", { default: "its id" }),
-    flag("--rootfs=DIR", "root directory of an image", { complete: "directory" }),
+    flag("--rootfs=DIR", "root directory of an image"),
     flag(
       "--port_mappings=HOST:CONTAINER[/PROTOCOL],…",
       "ports of the agent that lead to the container, on the first network that maps ports",

@@ -40,9 +40,7 @@ export const command: Command = {
       default: "text",
       complete: FORMATS,
     }),
-    flag("--output=FILE", "write it there in one step, as a collector of text files needs it", {
-      complete: "file",
-    }),
+    flag("--output=FILE", "write it there in one step, as a collector of text files needs it"),
     ...NETWORK_FLAGS,
   ],
   examples: [
