@@ -1,7 +1,7 @@
 /** The programs of iptables: which of the two kinds they are, and running them. */
 import { dirname } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { isA, unless, unlessRefused } from "../base/unless.ts";
 import { makeDirectory, writeCheckpoint } from "../kernel/atomic_file.ts";
 import type { Family } from "../base/ip.ts";
 import { readProcFile } from "../kernel/files.ts";
@@ -43,20 +43,21 @@ export class IptablesTool {
     );
   }
 
-  static async find(family: Family, path: string): Promise<IptablesTool | undefined> {
-    return await IptablesTool.#find(NAMES[family], path);
-  }
-
   /** Of the legacy kind, if there is one: its rules stay its own when the host has changed over. */
   static async findLegacy(family: Family, path: string): Promise<IptablesTool | undefined> {
-    const usual = await IptablesTool.#find(NAMES[family], path);
+    const usual = await IptablesTool.find(family, path);
     if (usual?.kind === "legacy") return usual;
-    const other = await IptablesTool.#find(`${NAMES[family]}-legacy`, path);
+    const other = await IptablesTool.find(family, path, "-legacy");
     return other?.kind === "legacy" ? other : undefined;
   }
 
   /** The file that distributions link to says of which kind it is, without being run. */
-  static async #find(name: string, path: string): Promise<IptablesTool | undefined> {
+  static async find(
+    family: Family,
+    path: string,
+    suffix = "",
+  ): Promise<IptablesTool | undefined> {
+    const name = NAMES[family] + suffix;
     const file = findTool(name, path);
     if (!file) return undefined;
     const linked = /-(nft|legacy)-multi$/.exec(Deno.realPathSync(file))?.[1];
@@ -106,13 +107,18 @@ async function kindOf(file: string, name: string): Promise<Kind> {
   const { size, mtime } = Deno.statSync(file);
   const memory = `/run/mesos-cni/firewall/${name}.json`;
   const accountOf = (kind: string) => JSON.stringify({ file, size, modified: mtime, kind });
-  const known = remembered(memory);
+  // Of another user, or not there: it is asked again.
+  const known = unless(isA(Error), () => Deno.readTextFileSync(memory));
   const isKnown = Object.values(KINDS).find((kind) => known === accountOf(kind));
   if (isKnown) return isKnown;
   const { stdout, stderr } = await runTool(file, ["--version"]);
   const kind = KINDS[/v[\d.]+\s+\((\w+)\)/.exec(stdout)?.[1] ?? ""];
   if (kind) {
-    remember(memory, accountOf(kind));
+    // What is not remembered is only found out anew: removal must not need room on the disk for it.
+    unlessRefused(() => {
+      makeDirectory(dirname(memory), STATE_MODE.directory);
+      writeCheckpoint(memory, accountOf(kind), STATE_MODE.file);
+    });
     return kind;
   }
   throw new OperatorError(
@@ -122,24 +128,6 @@ async function kindOf(file: string, name: string): Promise<Kind> {
     }; needed is ` +
       `iptables ${LEAST_VERSION} or newer`,
   );
-}
-
-function remembered(memory: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(memory);
-  } catch {
-    return undefined; // of another user, or not there: it is asked again
-  }
-}
-
-/** What is not remembered is only found out anew: removal must not need room on the disk for it. */
-function remember(memory: string, account: string): void {
-  try {
-    makeDirectory(dirname(memory), STATE_MODE.directory);
-    writeCheckpoint(memory, account, STATE_MODE.file);
-  } catch (error) {
-    if (!(error instanceof OperatorError)) throw error;
-  }
 }
 
 function failure(what: string, file: string, output: Output, changes = ""): OperatorError {
