@@ -12,6 +12,15 @@ export function unless<R>(isExpected: (error: unknown) => boolean, look: () => R
   }
 }
 
+/** What `look` gives, and `otherwise` where it fails: for what every failure means the same. */
+export function tried<R, O>(look: () => R, otherwise: O): R | O {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** What was asked for; undefined where the kernel, or this program, refuses. */
 export function unlessRefused<R>(ask: () => R): R | undefined {
   return unless(isA(OperatorError), ask);

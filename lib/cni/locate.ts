@@ -7,7 +7,7 @@ import { findLauncher } from "./launcher.ts";
 import type { Plugin } from "./invocation.ts";
 import { isBuiltIn, type Registry } from "./plugin_type.ts";
 import { type ProcessOptions, processPlugin } from "./process.ts";
-import { unless } from "../base/unless.ts";
+import { tried, unless } from "../base/unless.ts";
 
 /**
  * The plugin of a type. A program of the plugins' directories is executed, unless it is this
@@ -63,12 +63,10 @@ export function pluginFile(
   registry: Registry,
 ): string | undefined {
   if (!isBuiltIn(registry, type)) return findPlugin(type, searchPath);
-  try {
+  return tried(() => {
     const file = findPlugin(type, searchPath);
     return isThisProgram(file) ? undefined : file;
-  } catch {
-    return undefined;
-  }
+  }, undefined);
 }
 
 /** The file that runs, as it is first asked for: undefined where an upgrade has taken its name away. */

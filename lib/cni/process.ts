@@ -9,6 +9,7 @@ import { isObject, type JsonObject, parseJson, quote } from "../base/json.ts";
 import { OperatorError } from "../base/error.ts";
 import { plain } from "../base/printable.ts";
 import { type ProgramRun, runProgram } from "../program/run.ts";
+import { tried } from "../base/unless.ts";
 
 export interface ProcessOptions extends StartOptions {
   /** Milliseconds until the plugin, with all that it started, is killed. Default: 60,000. */
@@ -140,12 +141,8 @@ function whyStopped({ stopped }: Run, options: ProcessOptions): string {
 }
 
 function parse(stdout: string): JsonObject | undefined {
-  try {
-    const value = parseJson(stdout);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined; // outcome() says so where it matters
-  }
+  const value = tried(() => parseJson(stdout), undefined); // outcome() says so where it matters
+  return isObject(value) ? value : undefined;
 }
 
 /** The plugin's own error (specification, section "Error"), kept as it is but for its length. */

@@ -3,13 +3,15 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { OperatorError } from "../base/error.ts";
 import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
-import { errnoName, withFile } from "../base/file_error.ts";
+import { withFile } from "../base/file_error.ts";
 
 import type { Entry } from "./manifest.ts";
+import { errno, unless } from "../base/unless.ts";
 
 export type Change = "made" | "changed" | "unchanged";
 
 const ROOT = 0;
+const isAbsent = errno("ENOENT", "ENOTDIR");
 
 /** Something of ours at a path: how it differs from what is there, and how it gets there. */
 export interface Piece {
@@ -99,14 +101,7 @@ export function sha256(bytes: Uint8Array): string {
 
 /** What is at a path, links not followed; undefined too where its directory is none. */
 export function look(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || errnoName(error) === "ENOTDIR") return undefined;
-    return withFile("look at", path, () => {
-      throw error;
-    });
-  }
+  return withFile("look at", path, () => unless(isAbsent, () => Deno.lstatSync(path)));
 }
 
 /** By the runtime: of a program's hundred million bytes, a loop would take seconds. */
@@ -134,14 +129,10 @@ function* partsOf(path: string): Generator<Uint8Array> {
  * @throws {OperatorError} `file`
  */
 export function removePiece(path: string): boolean {
-  return withFile("remove", path, () => {
-    try {
+  return withFile("remove", path, () =>
+    unless(isAbsent, () => {
       removeUnfinished(path);
       Deno.removeSync(path);
       return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound || errnoName(error) === "ENOTDIR") return false;
-      throw error;
-    }
-  });
+    }) ?? false);
 }

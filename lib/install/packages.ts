@@ -3,6 +3,7 @@ import { basename, dirname, join } from "@std/path";
 import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { runTool } from "../program/tool.ts";
+import { isA, tried, unless } from "../base/unless.ts";
 
 const DIVERT = "/usr/bin/dpkg-divert";
 
@@ -28,23 +29,15 @@ export function packagesOf(paths: readonly string[]): Map<string, string> {
 }
 
 function listsIn(info: string): string[] {
-  try {
-    return [...Deno.readDirSync(info)].map(({ name }) => name).filter((name) =>
-      name.endsWith(".list")
-    );
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return []; // not Debian
-    throw error;
-  }
+  // None: it is not Debian.
+  const all = unless(isA(Deno.errors.NotFound), () => [...Deno.readDirSync(info)]) ?? [];
+  return all.map(({ name }) => name).filter((name) => name.endsWith(".list"));
 }
 
 /** A file's path by its directory's real one, as on a machine whose /lib is a link to /usr/lib. */
 function realPathOf(path: string): string {
-  try {
-    return join(Deno.realPathSync(dirname(path)), basename(path));
-  } catch {
-    return path; // its directory is still to be made
-  }
+  // Its directory may be still to be made.
+  return tried(() => join(Deno.realPathSync(dirname(path)), basename(path)), path);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The kernel's description of its own types (BTF), as far as the reasons of drops need it. */
 import { readProcBytes } from "./files.ts";
+import { tried } from "../base/unless.ts";
 
 const FILE = "/sys/kernel/btf/vmlinux";
 /** Bytes behind each type's header: fixed, and for each member. */
@@ -28,12 +29,8 @@ export interface KernelTypes {
 
 /** @returns undefined where the kernel does not describe itself, or has no such things */
 export function kernelTypes(): KernelTypes | undefined {
-  let bytes;
-  try {
-    bytes = readProcBytes(FILE);
-  } catch {
-    return undefined;
-  }
+  const bytes = tried(() => readProcBytes(FILE), undefined);
+  if (!bytes) return undefined;
   const btf = new Btf(bytes);
   const skb = btf.find(STRUCT, "sk_buff");
   const device = btf.find(STRUCT, "net_device");

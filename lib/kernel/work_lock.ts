@@ -14,7 +14,7 @@ import { O_WRONLY, open, write } from "./files.ts";
 import { inodeOf } from "./proc.ts";
 import { FileLock, trying } from "./lock.ts";
 import { identify, isRunning, type ProcessIdentity, uptime } from "./process_identity.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { tried, unlessRefused } from "../base/unless.ts";
 
 /**
  * How long, in ms since its start, a program may be at work of which is not known who it is, since its
@@ -130,12 +130,8 @@ function giveUp(path: string): void {
 }
 
 function isAbandoned(path: string): boolean {
-  let account: unknown;
-  try {
-    account = JSON.parse(Deno.readTextFileSync(path));
-  } catch {
-    return false; // nothing is known of it, or it is gone
-  }
+  // Nothing may be known of it, or it is gone.
+  const account: unknown = tried(() => JSON.parse(Deno.readTextFileSync(path)), undefined);
   if (!isObject(account) || !Array.isArray(account.workers)) return false;
   const { pids, workers, starting } = account as unknown as Account;
   if (pids !== pidNamespace() || workers.some(isRunning)) return false;

@@ -19,6 +19,7 @@ import { ruleNamed, Settings } from "./settings.ts";
 import { SETTINGS_FILE } from "./settings_file.ts";
 import { siblingsOf } from "./siblings.ts";
 import { Source } from "./source.ts";
+import { tried } from "../base/unless.ts";
 
 const SEVERITY: Record<Severity, lsp.DiagnosticSeverity> = {
   error: lsp.DiagnosticSeverity.Error,
@@ -193,11 +194,7 @@ export function serve(settingsFor: (path: string) => Settings, given: Context): 
 }
 
 function pathOf(uri: string): string {
-  try {
-    return fromFileUrl(uri);
-  } catch {
-    return uri; // not saved yet: untitled:Untitled-1
-  }
+  return tried(() => fromFileUrl(uri), uri); // not saved yet: untitled:Untitled-1
 }
 
 function shown({ code, severity, source, range, message, help }: Diagnostic): lsp.Diagnostic {

@@ -4,6 +4,7 @@ import { statOf } from "../base/exists.ts";
 import { isPluginType } from "../cni/config.ts";
 import { documentOf } from "./document.ts";
 import type { Source } from "./source.ts";
+import { tried } from "../base/unless.ts";
 
 export interface PluginFile {
   path: string;
@@ -47,11 +48,7 @@ export function usualPlugins(): PluginsDir {
 }
 
 function isOpen(directory: string): boolean {
-  try {
-    return Deno.statSync(`${directory}/.`).isDirectory;
-  } catch {
-    return false;
-  }
+  return tried(() => Deno.statSync(`${directory}/.`).isDirectory, false);
 }
 
 /** The files of all plugins that the configs name, once each. */

@@ -5,6 +5,7 @@ import { readSome, readUpTo } from "../kernel/files.ts";
 import { stateOf } from "../kernel/proc.ts";
 import { openRegular } from "../kernel/read_file.ts";
 import { type Obstacle, SIZE_LIMIT, Source, type SourceOptions } from "./source.ts";
+import { tried } from "../base/unless.ts";
 
 /**
  * Reads files and the entries of directories (not below them: nor does an agent), in the order
@@ -89,11 +90,7 @@ function obstacle(kind: Obstacle["kind"], detail: string): { content: Obstacle }
 }
 
 function isLink(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch {
-    return false; // not there at all
-  }
+  return tried(() => Deno.lstatSync(path).isSymlink, false);
 }
 
 /** What the system said, without the call that is named before it, or that Deno appends. */

@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { type ContainerId, rootOf } from "./container_id.ts";
+import { tried } from "../base/unless.ts";
 
 /** Whose a container is; nothing of one that the checkpoints do not know. */
 export interface Owner {
@@ -35,10 +36,7 @@ export function readOwners(workDir: string): (container: string) => Owner {
 }
 
 function directoriesIn(path: string): string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter((one) => one.isDirectory).map(({ name }) => name)
-      .sort();
-  } catch {
-    return []; // an agent that never ran, one at work there, or another user's
-  }
+  // None of an agent that never ran, of one at work there, or of another user's.
+  return tried(() => [...Deno.readDirSync(path)], []).filter((one) => one.isDirectory)
+    .map(({ name }) => name).sort();
 }

@@ -6,7 +6,7 @@
 import { exists } from "../base/exists.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { flagsOfCommandLine, flagsOfEnvironment } from "./running_agent.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { tried, unlessRefused } from "../base/unless.ts";
 
 export interface AgentUnit {
   /** The path of the unit's file. */
@@ -38,15 +38,12 @@ export function findAgentUnit(): AgentUnit | undefined {
 }
 
 function dropIns(name: string): string[] {
-  return DIRECTORIES.toReversed().flatMap((directory) => {
-    try {
-      return [...Deno.readDirSync(`${directory}/${name}.d`)].map((entry) => entry.name)
-        .filter((entry) => entry.endsWith(".conf")).sort()
-        .map((entry) => `${directory}/${name}.d/${entry}`);
-    } catch {
-      return []; // most units have none
-    }
-  });
+  return DIRECTORIES.toReversed().flatMap((directory) =>
+    // Most units have none.
+    tried(() => [...Deno.readDirSync(`${directory}/${name}.d`)], []).map((entry) => entry.name)
+      .filter((entry) => entry.endsWith(".conf")).sort()
+      .map((entry) => `${directory}/${name}.d/${entry}`)
+  );
 }
 
 /** What can't be read says nothing of the agent; whoever starts it is told by systemd. */

@@ -2,6 +2,7 @@
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { type Message, opened } from "./message.ts";
 import { scopeName } from "./names.ts";
+import { IFA, IFADDRMSG_BYTES } from "./numbers.ts";
 
 /** An address of an interface. */
 export interface Address {
@@ -19,12 +20,6 @@ export interface Address {
   /** `secondary`, `tentative`, `dadfailed`, `permanent`, … */
   flags: string[];
 }
-
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
-const IFA_BROADCAST = 4;
-const IFA_FLAGS = 8;
-const IFADDRMSG_BYTES = 8;
 
 const FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [0x01, "secondary"],
@@ -48,11 +43,11 @@ const FLAGS: readonly (readonly [bit: number, name: string])[] = [
 export function decodeAddress(message: Message): Address | undefined {
   const [header, attributes] = opened(message.body, IFADDRMSG_BYTES);
   if (![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
-  const flags = attributes.u32(IFA_FLAGS) ?? header.getUint8(2);
+  const flags = attributes.u32(IFA.FLAGS) ?? header.getUint8(2);
   const family = header.getUint8(0) === AF_INET6 ? "inet6" : "inet";
   // IFA_ADDRESS is the prefix's address: the peer's on a point-to-point link, else the same.
-  const peer = attributes.address(IFA_ADDRESS);
-  const address = attributes.address(IFA_LOCAL) ?? peer;
+  const peer = attributes.address(IFA.ADDRESS);
+  const address = attributes.address(IFA.LOCAL) ?? peer;
   if (address === undefined) return undefined;
   return {
     link: header.getUint32(4, true),
@@ -60,7 +55,7 @@ export function decodeAddress(message: Message): Address | undefined {
     address,
     prefixLength: header.getUint8(1),
     peer: peer === address ? undefined : peer,
-    broadcast: attributes.address(IFA_BROADCAST),
+    broadcast: attributes.address(IFA.BROADCAST),
     scope: scopeName(header.getUint8(3)),
     flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) =>
       // The same bit: IPv6 calls a secondary address temporary.

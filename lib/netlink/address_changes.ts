@@ -3,13 +3,8 @@ import { addressText } from "../base/ip.ts";
 import { addressFamilyOf } from "../kernel/socket.ts";
 import { type Change, changing, making } from "./change.ts";
 import { attribute, structure } from "./message.ts";
+import { IFA, IFADDRMSG_BYTES, RTM } from "./numbers.ts";
 
-const RTM_NEWADDR = 20;
-const RTM_DELADDR = 21;
-const IFADDRMSG_BYTES = 8;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
-const IFA_BROADCAST = 4;
 const IFA_F_NODAD = 0x02;
 
 /** An address with the length of its network's prefix. */
@@ -32,7 +27,7 @@ export function addAddress(
 ): Change {
   // Of IPv4 there is nothing to leave out, and the flag would only be shown.
   const flags = isAlone && address.bytes.length === 16 ? IFA_F_NODAD : 0;
-  return making(RTM_NEWADDR, `add ${show(address)} to ${name}`, [
+  return making(RTM.NEWADDR, `add ${show(address)} to ${name}`, [
     ...parts(index, address, flags),
     ...broadcast(address),
   ]);
@@ -40,7 +35,7 @@ export function addAddress(
 
 /** Takes an address off an interface. The kernel's `EADDRNOTAVAIL`: it does not have it. */
 export function deleteAddress(index: number, name: string, address: InterfaceAddress): Change {
-  return changing(RTM_DELADDR, `take ${show(address)} off ${name}`, parts(index, address));
+  return changing(RTM.DELADDR, `take ${show(address)} off ${name}`, parts(index, address));
 }
 
 function parts(
@@ -51,8 +46,8 @@ function parts(
   const family = addressFamilyOf(bytes);
   return [
     structure(IFADDRMSG_BYTES, [0, family, 1], [1, prefixLength, 1], [2, flags, 1], [4, index, 4]),
-    attribute(IFA_LOCAL, bytes),
-    attribute(IFA_ADDRESS, bytes),
+    attribute(IFA.LOCAL, bytes),
+    attribute(IFA.ADDRESS, bytes),
   ];
 }
 
@@ -63,7 +58,7 @@ function broadcast({ bytes, prefixLength }: InterfaceAddress): Uint8Array[] {
     const bits = Math.min(8, Math.max(0, prefixLength - i * 8));
     return byte | (0xff >> bits);
   });
-  return [attribute(IFA_BROADCAST, last)];
+  return [attribute(IFA.BROADCAST, last)];
 }
 
 const show = ({ bytes, prefixLength }: InterfaceAddress) => `${addressText(bytes)}/${prefixLength}`;

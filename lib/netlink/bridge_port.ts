@@ -1,21 +1,12 @@
 /** Settings of the ports of a bridge, and their VLANs (linux/if_bridge.h, linux/if_link.h). */
 import { type Change, changing } from "./change.ts";
 import { attribute, nested, structure, u16, u8 } from "./message.ts";
+import { IFINFOMSG_BYTES, IFLA, RTM } from "./numbers.ts";
 
-const RTM_DELLINK = 17;
-const RTM_SETLINK = 19;
 const AF_BRIDGE = 7;
-const IFLA_PROTINFO = 12;
-const IFLA_AF_SPEC = 26;
-const IFLA_BRPORT_MODE = 4;
-const IFLA_BRPORT_ISOLATED = 33;
-const IFLA_BRIDGE_FLAGS = 0;
-const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_FLAGS_MASTER = 1;
 const BRIDGE_VLAN_INFO_PVID = 1 << 1;
 const BRIDGE_VLAN_INFO_UNTAGGED = 1 << 2;
-/** sizeof(struct ifinfomsg) */
-const IFINFOMSG_BYTES = 16;
 
 export interface PortSettings {
   /** Whether frames may go back by the port that they came in by. */
@@ -32,11 +23,11 @@ export interface PortSettings {
  */
 export function setPort(index: number, { hairpin, isolated }: PortSettings): Change {
   const flag = (type: number, on?: boolean) => on === undefined ? [] : [attribute(type, u8(+on))];
-  return changing(RTM_SETLINK, `change the bridge's port ${index}`, [
+  return changing(RTM.SETLINK, `change the bridge's port ${index}`, [
     header(index),
-    nested(IFLA_PROTINFO, [
-      ...flag(IFLA_BRPORT_MODE, hairpin),
-      ...flag(IFLA_BRPORT_ISOLATED, isolated),
+    nested(IFLA.PROTINFO, [
+      ...flag(IFLA.BRPORT_MODE, hairpin),
+      ...flag(IFLA.BRPORT_ISOLATED, isolated),
     ]),
   ]);
 }
@@ -44,21 +35,21 @@ export function setPort(index: number, { hairpin, isolated }: PortSettings): Cha
 /** Lets a port carry a VLAN; `native`: as its untagged one (`pvid untagged` of `bridge vlan`). */
 export function addPortVlan(index: number, id: number, native: boolean): Change {
   const flags = native ? BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED : 0;
-  return vlanChange(RTM_SETLINK, index, id, flags, `add VLAN ${id} to the bridge's port ${index}`);
+  return vlanChange(RTM.SETLINK, index, id, flags, `add VLAN ${id} to the bridge's port ${index}`);
 }
 
 /** Keeps a VLAN from a port, if it has it. */
 export function deletePortVlan(index: number, id: number): Change {
   const what = `take VLAN ${id} off the bridge's port ${index}`;
-  return { ...vlanChange(RTM_DELLINK, index, id, 0, what), unless: "ENOENT" };
+  return { ...vlanChange(RTM.DELLINK, index, id, 0, what), unless: "ENOENT" };
 }
 
 function vlanChange(type: number, index: number, id: number, flags: number, what: string): Change {
   return changing(type, what, [
     header(index),
-    nested(IFLA_AF_SPEC, [
-      attribute(IFLA_BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
-      attribute(IFLA_BRIDGE_VLAN_INFO, structure(4, [0, flags, 2], [2, id, 2])),
+    nested(IFLA.AF_SPEC, [
+      attribute(IFLA.BRIDGE_FLAGS, u16(BRIDGE_FLAGS_MASTER)),
+      attribute(IFLA.BRIDGE_VLAN_INFO, structure(4, [0, flags, 2], [2, id, 2])),
     ]),
   ]);
 }

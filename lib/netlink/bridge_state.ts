@@ -13,14 +13,9 @@ import { hexPairs } from "./link.ts";
 import { macBytes } from "./link_changes.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 import { errno, unless } from "../base/unless.ts";
+import { IFINFOMSG_BYTES, IFLA, NDA, NDMSG_BYTES, RTM } from "./numbers.ts";
 
-const RTM_GETLINK = 18;
-const RTM_GETNEIGH = 30;
 const AF_BRIDGE = 7;
-const IFINFOMSG_BYTES = 16;
-const NDMSG_BYTES = 12;
-const IFLA_MASTER = 10, IFLA_PROTINFO = 12;
-const NDA_LLADDR = 2, NDA_VLAN = 5, NDA_MASTER = 9;
 const NUD_PERMANENT = 0x80, NUD_NOARP = 0x40;
 
 const OF_BRIDGES = structure(IFINFOMSG_BYTES, [0, AF_BRIDGE, 1]);
@@ -48,15 +43,15 @@ export interface BridgePort {
 /** @throws {SystemError} */
 export function bridgePorts(netns?: string): BridgePort[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  return socket.dump(RTM_GETLINK, [OF_BRIDGES], "list ports of bridges", decodePort);
+  return socket.dump(RTM.GETLINK, [OF_BRIDGES], "list ports of bridges", decodePort);
 }
 
 /** Decodes RTM_NEWLINK of the family AF_BRIDGE; undefined for the bridge itself. */
 export function decodePort({ body }: Message): BridgePort | undefined {
   const [header, attributes] = opened(body, IFINFOMSG_BYTES);
-  const port = attributes.nested(IFLA_PROTINFO);
+  const port = attributes.nested(IFLA.PROTINFO);
   const state = port.u8(1);
-  const master = attributes.u32(IFLA_MASTER);
+  const master = attributes.u32(IFLA.MASTER);
   if (state === undefined || master === undefined) return undefined;
   const flag = (type: number, otherwise: boolean) => {
     const value = port.u8(type);
@@ -103,14 +98,14 @@ export function bridgeEntries(
   return [undefined, ...vlans].flatMap((vlan) => {
     const parts = [
       structure(NDMSG_BYTES, [0, AF_BRIDGE, 1]),
-      attribute(NDA_LLADDR, macBytes(mac)),
-      attribute(NDA_MASTER, u32(bridge)),
-      ...vlan === undefined ? [] : [attribute(NDA_VLAN, u16(vlan))],
+      attribute(NDA.LLADDR, macBytes(mac)),
+      attribute(NDA.MASTER, u32(bridge)),
+      ...vlan === undefined ? [] : [attribute(NDA.VLAN, u16(vlan))],
     ];
     return unless(
       errno("ENOENT"),
       () =>
-        socket.request(RTM_GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
+        socket.request(RTM.GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
           decodeForwarding(message) ?? []
         ),
     ) ?? [];
@@ -119,13 +114,13 @@ export function bridgeEntries(
 
 export function decodeForwarding({ body }: Message): ForwardingEntry | undefined {
   const [fixed, attributes] = opened(body, NDMSG_BYTES);
-  const mac = attributes.bytes(NDA_LLADDR);
+  const mac = attributes.bytes(NDA.LLADDR);
   if (body[0] !== AF_BRIDGE || !mac) return undefined;
   const state = fixed.getUint16(8, true);
   return {
     mac: hexPairs(mac),
     link: fixed.getInt32(4, true),
-    master: attributes.u32(NDA_MASTER),
+    master: attributes.u32(NDA.MASTER),
     permanent: (state & NUD_PERMANENT) !== 0,
     fixed: (state & NUD_NOARP) !== 0,
   };
@@ -137,11 +132,8 @@ export interface PortVlan {
   pvid: boolean;
 }
 
-const IFLA_EXT_MASK = 29, IFLA_AF_SPEC = 26, IFLA_LINKINFO = 18;
 const RTEXT_FILTER_BRVLAN = 2;
-const IFLA_BRIDGE_VLAN_INFO = 2;
 const BRIDGE_VLAN_INFO_PVID = 2;
-const IFLA_INFO_DATA = 2, IFLA_BR_VLAN_FILTERING = 7;
 
 /** The VLANs of each port and bridge by their indices, and which bridges filter by them. @throws {SystemError} */
 export function bridgeVlans(
@@ -149,18 +141,18 @@ export function bridgeVlans(
 ): { filtering: Set<number>; ports: Map<number, PortVlan[]> } {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const filtering = new Set<number>();
-  socket.dump(RTM_GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
+  socket.dump(RTM.GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
     const [header, attributes] = opened(body, IFINFOMSG_BYTES);
-    const info = attributes.nested(IFLA_LINKINFO);
-    const isFiltering = info.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING) === 1;
+    const info = attributes.nested(IFLA.LINKINFO);
+    const isFiltering = info.nested(IFLA.INFO_DATA).u8(IFLA.BR_VLAN_FILTERING) === 1;
     if (info.text(1) === "bridge" && isFiltering) filtering.add(header.getInt32(4, true));
     return undefined;
   });
   const ports = new Map<number, PortVlan[]>();
   if (filtering.size === 0) return { filtering, ports };
   socket.dump(
-    RTM_GETLINK,
-    [OF_BRIDGES, attribute(IFLA_EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
+    RTM.GETLINK,
+    [OF_BRIDGES, attribute(IFLA.EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
     "list VLANs",
     (message) => {
       const { index, vlans } = decodePortVlans(message);
@@ -175,8 +167,8 @@ export function bridgeVlans(
 export function decodePortVlans({ body }: Message): { index: number; vlans: PortVlan[] } {
   const [header, attributes] = opened(body, IFINFOMSG_BYTES);
   const vlans: PortVlan[] = [];
-  for (const [type, value] of eachAttribute(attributes.bytes(IFLA_AF_SPEC) ?? new Uint8Array())) {
-    if (type !== IFLA_BRIDGE_VLAN_INFO || value.length < 4) continue;
+  for (const [type, value] of eachAttribute(attributes.bytes(IFLA.AF_SPEC) ?? new Uint8Array())) {
+    if (type !== IFLA.BRIDGE_VLAN_INFO || value.length < 4) continue;
     vlans.push({
       id: view(value).getUint16(2, true),
       pvid: (view(value).getUint16(0, true) & BRIDGE_VLAN_INFO_PVID) !== 0,

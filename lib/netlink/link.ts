@@ -1,5 +1,6 @@
 /** Network interfaces as the kernel describes them (RTM_NEWLINK, linux/if_link.h). */
 import { type Message, opened, view } from "./message.ts";
+import { IFINFOMSG_BYTES, IFLA } from "./numbers.ts";
 
 /** A network interface. */
 export interface Link {
@@ -41,20 +42,6 @@ export interface LinkStatistics {
   collisions: number;
 }
 
-/** Attributes (linux/if_link.h). */
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINK = 5;
-const IFLA_MASTER = 10;
-const IFLA_OPERSTATE = 16;
-const IFLA_LINKINFO = 18;
-const IFLA_IFALIAS = 20;
-const IFLA_STATS64 = 23;
-const IFLA_CARRIER = 33;
-const IFLA_LINK_NETNSID = 37;
-const IFLA_INFO_KIND = 1;
-
 const ARPHRD_LOOPBACK = 772;
 
 /** The bits of linux/if.h, under iproute2's names and in its order. */
@@ -89,29 +76,27 @@ const OPER_STATES = [
   "UP",
 ] as const;
 
-const IFINFOMSG_BYTES = 16;
-
 /** Decodes a message RTM_NEWLINK (struct ifinfomsg and attributes). */
 export function decodeLink(message: Message): Link {
   const [header, attributes] = opened(message.body, IFINFOMSG_BYTES);
   const type = header.getUint16(2, true);
   const flags = header.getUint32(8, true);
-  const mac = attributes.bytes(IFLA_ADDRESS);
+  const mac = attributes.bytes(IFLA.ADDRESS);
   return {
     index: header.getInt32(4, true),
-    name: attributes.text(IFLA_IFNAME) ?? "",
-    kind: attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND) ??
+    name: attributes.text(IFLA.IFNAME) ?? "",
+    kind: attributes.nested(IFLA.LINKINFO).text(IFLA.INFO_KIND) ??
       (type === ARPHRD_LOOPBACK ? "loopback" : undefined),
     flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name),
-    operState: OPER_STATES[attributes.u8(IFLA_OPERSTATE) ?? 0] ?? "UNKNOWN",
-    carrier: attributes.u8(IFLA_CARRIER) === 1,
-    mtu: attributes.u32(IFLA_MTU) ?? 0,
+    operState: OPER_STATES[attributes.u8(IFLA.OPERSTATE) ?? 0] ?? "UNKNOWN",
+    carrier: attributes.u8(IFLA.CARRIER) === 1,
+    mtu: attributes.u32(IFLA.MTU) ?? 0,
     mac: mac && mac.length > 0 ? hexPairs(mac) : undefined,
-    master: attributes.u32(IFLA_MASTER),
-    peerIndex: attributes.u32(IFLA_LINK),
-    peerNamespaceId: attributes.i32(IFLA_LINK_NETNSID),
-    alias: attributes.text(IFLA_IFALIAS),
-    statistics: decodeStatistics(attributes.bytes(IFLA_STATS64)),
+    master: attributes.u32(IFLA.MASTER),
+    peerIndex: attributes.u32(IFLA.LINK),
+    peerNamespaceId: attributes.i32(IFLA.LINK_NETNSID),
+    alias: attributes.text(IFLA.IFALIAS),
+    statistics: decodeStatistics(attributes.bytes(IFLA.STATS64)),
   };
 }
 

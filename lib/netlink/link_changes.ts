@@ -3,32 +3,12 @@ import { cString } from "../kernel/libc.ts";
 import type { Handle } from "../kernel/files.ts";
 import { type Change, changing, making } from "./change.ts";
 import { attribute, joined, nested, structure, u16, u32, u8 } from "./message.ts";
+import { IFINFOMSG_BYTES, IFLA, RTM } from "./numbers.ts";
 
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
-const IFINFOMSG_BYTES = 16;
 const IFF_UP = 0x1;
 const IFF_PROMISC = 0x100;
 const IFF_ALLMULTI = 0x200;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINK = 5;
-const IFLA_MASTER = 10;
-const IFLA_TXQLEN = 13;
-const IFLA_LINKINFO = 18;
-const IFLA_NET_NS_PID = 19;
-const IFLA_IFALIAS = 20;
-const IFLA_NET_NS_FD = 28;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
-const IFLA_BR_VLAN_FILTERING = 7;
-const IFLA_MACVLAN_MODE = 1;
-const IFLA_MACVLAN_BC_QUEUE_LEN = 7;
-const IFLA_VLAN_ID = 1;
-const IFLA_IPVLAN_MODE = 1;
-const IFLA_VRF_TABLE = 1;
 
 /** What may be set of an interface, at its making or later. */
 export interface LinkSettings {
@@ -75,13 +55,13 @@ export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 
 /** Makes an interface. The kernel's `EEXIST`: there is one of that name. */
 export function addLink(link: NewLink): Change {
-  const parent = link.parent === undefined ? [] : [attribute(IFLA_LINK, u32(link.parent))];
-  return making(RTM_NEWLINK, `make the ${link.kind.kind} ${link.name}`, [
+  const parent = link.parent === undefined ? [] : [attribute(IFLA.LINK, u32(link.parent))];
+  return making(RTM.NEWLINK, `make the ${link.kind.kind} ${link.name}`, [
     header(0, link),
     ...parent,
     ...settings(link),
-    nested(IFLA_LINKINFO, [
-      attribute(IFLA_INFO_KIND, cString(link.kind.kind)),
+    nested(IFLA.LINKINFO, [
+      attribute(IFLA.INFO_KIND, cString(link.kind.kind)),
       ...kindData(link.kind),
     ]),
   ]);
@@ -92,9 +72,9 @@ export function addLink(link: NewLink): Change {
  * doesn't know with `EOPNOTSUPP`, and one that it knows for what is missing, if it refuses it.
  */
 export function probeKind(kind: string): Change {
-  return making(RTM_NEWLINK, `make a ${kind}`, [
+  return making(RTM.NEWLINK, `make a ${kind}`, [
     header(0, {}),
-    nested(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, cString(kind))]),
+    nested(IFLA.LINKINFO, [attribute(IFLA.INFO_KIND, cString(kind))]),
   ]);
 }
 
@@ -106,12 +86,12 @@ export function addVeth(
   link: LinkSettings & { name: string },
   peer: LinkSettings & { name: string },
 ): Change {
-  return making(RTM_NEWLINK, `make the veth pair ${link.name} and ${peer.name}`, [
+  return making(RTM.NEWLINK, `make the veth pair ${link.name} and ${peer.name}`, [
     header(0, link),
     ...settings(link),
-    nested(IFLA_LINKINFO, [
-      attribute(IFLA_INFO_KIND, cString("veth")),
-      nested(IFLA_INFO_DATA, [
+    nested(IFLA.LINKINFO, [
+      attribute(IFLA.INFO_KIND, cString("veth")),
+      nested(IFLA.INFO_DATA, [
         attribute(VETH_INFO_PEER, joined([header(0, peer), ...settings(peer)])),
       ]),
     ]),
@@ -120,12 +100,12 @@ export function addVeth(
 
 /** Changes an interface. @param name for the error */
 export function setLink(index: number, name: string, change: LinkSettings): Change {
-  return changing(RTM_NEWLINK, `change ${name}`, [header(index, change), ...settings(change)]);
+  return changing(RTM.NEWLINK, `change ${name}`, [header(index, change), ...settings(change)]);
 }
 
 /** Deletes an interface; a veth's other end goes too. @param name for the error */
 export function deleteLink(index: number, name: string): Change {
-  return changing(RTM_DELLINK, `delete ${name}`, [header(index, {})]);
+  return changing(RTM.DELLINK, `delete ${name}`, [header(index, {})]);
 }
 
 /** struct ifinfomsg, whose change mask names the flags that count. */
@@ -143,19 +123,19 @@ function header(index: number, { up, promiscuous, allMulticast }: LinkSettings):
 function settings(link: LinkSettings): Uint8Array[] {
   const { name, mtu, mac, master, txQueueLength, alias, netns } = link;
   const parts: Uint8Array[] = [];
-  if (name !== undefined) parts.push(attribute(IFLA_IFNAME, cString(name)));
-  if (mtu !== undefined) parts.push(attribute(IFLA_MTU, u32(mtu)));
-  if (mac !== undefined) parts.push(attribute(IFLA_ADDRESS, macBytes(mac)));
-  if (master !== undefined) parts.push(attribute(IFLA_MASTER, u32(master)));
-  if (txQueueLength !== undefined) parts.push(attribute(IFLA_TXQLEN, u32(txQueueLength)));
+  if (name !== undefined) parts.push(attribute(IFLA.IFNAME, cString(name)));
+  if (mtu !== undefined) parts.push(attribute(IFLA.MTU, u32(mtu)));
+  if (mac !== undefined) parts.push(attribute(IFLA.ADDRESS, macBytes(mac)));
+  if (master !== undefined) parts.push(attribute(IFLA.MASTER, u32(master)));
+  if (txQueueLength !== undefined) parts.push(attribute(IFLA.TXQLEN, u32(txQueueLength)));
   if (alias !== undefined) {
-    parts.push(attribute(IFLA_IFALIAS, new TextEncoder().encode(alias)));
+    parts.push(attribute(IFLA.IFALIAS, new TextEncoder().encode(alias)));
   }
   if (netns !== undefined) {
     parts.push(
       "fd" in netns
-        ? attribute(IFLA_NET_NS_FD, u32(netns.fd))
-        : attribute(IFLA_NET_NS_PID, u32(netns.pid)),
+        ? attribute(IFLA.NET_NS_FD, u32(netns.fd))
+        : attribute(IFLA.NET_NS_PID, u32(netns.pid)),
     );
   }
   return parts;
@@ -163,26 +143,26 @@ function settings(link: LinkSettings): Uint8Array[] {
 
 function kindData(kind: LinkKind): Uint8Array[] {
   const parts = dataParts(kind);
-  return parts.length === 0 ? [] : [nested(IFLA_INFO_DATA, parts)];
+  return parts.length === 0 ? [] : [nested(IFLA.INFO_DATA, parts)];
 }
 
 function dataParts(kind: LinkKind): Uint8Array[] {
   switch (kind.kind) {
     case "bridge":
-      return kind.vlanFiltering ? [attribute(IFLA_BR_VLAN_FILTERING, u8(1))] : [];
+      return kind.vlanFiltering ? [attribute(IFLA.BR_VLAN_FILTERING, u8(1))] : [];
     case "macvlan":
       return [
-        attribute(IFLA_MACVLAN_MODE, u32(MACVLAN_MODES[kind.mode])),
+        attribute(IFLA.MACVLAN_MODE, u32(MACVLAN_MODES[kind.mode])),
         ...kind.broadcastQueueLength
-          ? [attribute(IFLA_MACVLAN_BC_QUEUE_LEN, u32(kind.broadcastQueueLength))]
+          ? [attribute(IFLA.MACVLAN_BC_QUEUE_LEN, u32(kind.broadcastQueueLength))]
           : [],
       ];
     case "ipvlan":
-      return [attribute(IFLA_IPVLAN_MODE, u16(IPVLAN_MODES[kind.mode]))];
+      return [attribute(IFLA.IPVLAN_MODE, u16(IPVLAN_MODES[kind.mode]))];
     case "vlan":
-      return [attribute(IFLA_VLAN_ID, u16(kind.id))];
+      return [attribute(IFLA.VLAN_ID, u16(kind.id))];
     case "vrf":
-      return [attribute(IFLA_VRF_TABLE, u32(kind.table))];
+      return [attribute(IFLA.VRF_TABLE, u32(kind.table))];
     case "dummy":
     case "ifb":
       return [];

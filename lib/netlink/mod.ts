@@ -19,31 +19,13 @@ import {
   type Rule,
 } from "./route.ts";
 import { decodeTokenBucket, header as trafficHeader, type TokenBucket } from "./traffic_changes.ts";
+import { IFLA, NETNSA, RTM } from "./numbers.ts";
 import { NETLINK_GET_STRICT_CHK, NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 import { errno, unless } from "../base/unless.ts";
 
 export type { Address, Change, Link, Neighbour, Route, Rule };
 export type { LinkStatistics } from "./link.ts";
 export type { Flow, NextHop } from "./route.ts";
-
-/** Message types (linux/rtnetlink.h). */
-const RTM_GETLINK = 18;
-const RTM_GETADDR = 22;
-const RTM_GETROUTE = 26;
-const RTM_GETNEIGH = 30;
-const RTM_GETRULE = 34;
-const RTM_GETQDISC = 38;
-const RTM_GETNSID = 90;
-const RTM_GETSTATS = 94;
-
-const IFLA_IFNAME = 3;
-const IFLA_TXQLEN = 13;
-const IFLA_LINKINFO = 18;
-const IFLA_PROMISCUITY = 30;
-const IFLA_INFO_DATA = 2;
-const IFLA_STATS_LINK_64 = 1;
-const NETNSA_NSID = 1;
-const NETNSA_FD = 3;
 
 /** An interface, and what only its kind has. */
 export interface LinkDescription {
@@ -76,7 +58,7 @@ export class Netlink implements Disposable {
 
   /** All interfaces, by index. */
   links(): Link[] {
-    return this.#socket.dump(RTM_GETLINK, [new Uint8Array(16)], "list links", decodeLink);
+    return this.#socket.dump(RTM.GETLINK, [new Uint8Array(16)], "list links", decodeLink);
   }
 
   /**
@@ -85,7 +67,7 @@ export class Netlink implements Disposable {
    * @throws {SystemError} `ENODEV` when there is none of that name
    */
   link(name: string): Link {
-    const [message] = this.#socket.request(RTM_GETLINK, 0, named(name), `read the link ${name}`);
+    const [message] = this.#socket.request(RTM.GETLINK, 0, named(name), `read the link ${name}`);
     return decodeLink(message!);
   }
 
@@ -100,21 +82,21 @@ export class Netlink implements Disposable {
    * @throws {SystemError}
    */
   describeLink(name: string): LinkDescription | undefined {
-    const message = this.#unlessGone(RTM_GETLINK, named(name), `read the link ${name}`);
+    const message = this.#unlessGone(RTM.GETLINK, named(name), `read the link ${name}`);
     if (!message) return undefined;
     const [, attributes] = opened(message.body, 16);
     return {
       link: decodeLink(message),
-      data: attributes.nested(IFLA_LINKINFO).nested(IFLA_INFO_DATA),
-      promiscuity: attributes.u32(IFLA_PROMISCUITY) ?? 0,
-      txQueueLength: attributes.u32(IFLA_TXQLEN) ?? 0,
+      data: attributes.nested(IFLA.LINKINFO).nested(IFLA.INFO_DATA),
+      promiscuity: attributes.u32(IFLA.PROMISCUITY) ?? 0,
+      txQueueLength: attributes.u32(IFLA.TXQLEN) ?? 0,
     };
   }
 
   /** The interface of an index; undefined when there is none (any more). @throws {SystemError} */
   linkAt(index: number): Link | undefined {
     const header = structure(16, [4, index, 4]);
-    const message = this.#unlessGone(RTM_GETLINK, [header], `read the link of index ${index}`);
+    const message = this.#unlessGone(RTM.GETLINK, [header], `read the link of index ${index}`);
     return message && decodeLink(message);
   }
 
@@ -127,11 +109,11 @@ export class Netlink implements Disposable {
    */
   statisticsOf(index: number): LinkStatistics | undefined {
     // struct if_stats_msg: family, padding, index, mask of what is wanted.
-    const header = structure(12, [4, index, 4], [8, 1 << (IFLA_STATS_LINK_64 - 1), 4]);
+    const header = structure(12, [4, index, 4], [8, 1 << (IFLA.STATS_LINK_64 - 1), 4]);
     const what = `read the statistics of the link of index ${index}`;
-    const message = this.#unlessGone(RTM_GETSTATS, [header], what);
+    const message = this.#unlessGone(RTM.GETSTATS, [header], what);
     return message &&
-      decodeStatistics(opened(message.body, 12)[1].bytes(IFLA_STATS_LINK_64));
+      decodeStatistics(opened(message.body, 12)[1].bytes(IFLA.STATS_LINK_64));
   }
 
   #unlessGone(type: number, parts: readonly Uint8Array[], what: string): Message | undefined {
@@ -173,18 +155,18 @@ export class Netlink implements Disposable {
     if (!this.#strict) this.#socket.setOption(NETLINK_GET_STRICT_CHK, 1);
     this.#strict = true;
     const header = structure(8, [4, index, 4]);
-    return this.#socket.dump(RTM_GETADDR, [header], "list addresses", decodeAddress)
+    return this.#socket.dump(RTM.GETADDR, [header], "list addresses", decodeAddress)
       .filter(({ link }) => link === index);
   }
 
   /** All addresses of all interfaces. */
   addresses(): Address[] {
-    return this.#socket.dump(RTM_GETADDR, [new Uint8Array(8)], "list addresses", decodeAddress);
+    return this.#socket.dump(RTM.GETADDR, [new Uint8Array(8)], "list addresses", decodeAddress);
   }
 
   /** The routes of all tables, IPv4 first. */
   routes(): Route[] {
-    return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", decodeRoute);
+    return this.#socket.dump(RTM.GETROUTE, [new Uint8Array(12)], "list routes", decodeRoute);
   }
 
   /**
@@ -194,7 +176,7 @@ export class Netlink implements Disposable {
    * @throws {SystemError}
    */
   listedRoutesOf(link: number): { route: Route; listed: Uint8Array }[] {
-    return this.#socket.dump(RTM_GETROUTE, [new Uint8Array(12)], "list routes", (message) => {
+    return this.#socket.dump(RTM.GETROUTE, [new Uint8Array(12)], "list routes", (message) => {
       const route = decodeRoute(message);
       return route?.link === link ? { route, listed: message.body.slice() } : undefined;
     });
@@ -208,7 +190,7 @@ export class Netlink implements Disposable {
   /** As {@link rules}, with what the kernel says of each, to be copied as it is. */
   listedRules(): { rule: Rule; listed: Uint8Array }[] {
     const what = "list routing rules";
-    return this.#socket.dump(RTM_GETRULE, [new Uint8Array(12)], what, (message) => {
+    return this.#socket.dump(RTM.GETRULE, [new Uint8Array(12)], what, (message) => {
       const rule = decodeRule(message);
       return rule && { rule, listed: message.body.slice() };
     });
@@ -220,14 +202,14 @@ export class Netlink implements Disposable {
     // a neighbour can fill with hundreds of thousands of entries.
     return [AF_INET, AF_INET6].flatMap((family) => {
       const header = structure(12, [0, family, 1]);
-      return this.#socket.dump(RTM_GETNEIGH, [header], "list neighbours", decodeNeighbour);
+      return this.#socket.dump(RTM.GETNEIGH, [header], "list neighbours", decodeNeighbour);
     });
   }
 
   /** The token bucket that limits what leaves by an interface. @throws {SystemError} */
   tokenBucketOf(index: number): TokenBucket | undefined {
     return this.#socket.dump(
-      RTM_GETQDISC,
+      RTM.GETQDISC,
       [trafficHeader(index, 0, 0)],
       "list queueing disciplines",
       ({ body }) => decodeTokenBucket(body),
@@ -249,7 +231,7 @@ export class Netlink implements Disposable {
   ): Route {
     const parts = routeQuestion(destination, from, flow);
     const what = `find the route to ${destination}`;
-    const [message] = this.#socket.request(RTM_GETROUTE, 0, parts, what);
+    const [message] = this.#socket.request(RTM.GETROUTE, 0, parts, what);
     return decodeRouteEntry(message!);
   }
 
@@ -261,7 +243,7 @@ export class Netlink implements Disposable {
    */
   routeEntryTo(destination: string, from?: { source: string; inputLink: number }): Route {
     const what = `find the route to ${destination}`;
-    const [message] = this.#socket.request(RTM_GETROUTE, 0, entryQuestion(destination, from), what);
+    const [message] = this.#socket.request(RTM.GETROUTE, 0, entryQuestion(destination, from), what);
     return decodeRouteEntry(message!);
   }
 
@@ -273,11 +255,11 @@ export class Netlink implements Disposable {
    */
   namespaceId(netns: string): number | undefined {
     using handle = open(netns);
-    const [message] = this.#socket.request(RTM_GETNSID, 0, [
+    const [message] = this.#socket.request(RTM.GETNSID, 0, [
       new Uint8Array(4),
-      attribute(NETNSA_FD, u32(handle.fd)),
+      attribute(NETNSA.FD, u32(handle.fd)),
     ], `look up the id of ${netns}`);
-    const id = opened(message!.body, 4)[1].i32(NETNSA_NSID) ?? -1;
+    const id = opened(message!.body, 4)[1].i32(NETNSA.NSID) ?? -1;
     return id < 0 ? undefined : id;
   }
 
@@ -293,5 +275,5 @@ export class Netlink implements Disposable {
 
 /** A question for the interface of a name. */
 function named(name: string): Uint8Array[] {
-  return [new Uint8Array(16), attribute(IFLA_IFNAME, cString(name))];
+  return [new Uint8Array(16), attribute(IFLA.IFNAME, cString(name))];
 }

@@ -2,6 +2,7 @@
 import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { hexPairs } from "./link.ts";
 import { type Message, opened } from "./message.ts";
+import { NDA, NDMSG_BYTES } from "./numbers.ts";
 
 /** An entry of the ARP or neighbour-discovery cache. */
 export interface Neighbour {
@@ -15,9 +16,6 @@ export interface Neighbour {
   proxy: boolean;
 }
 
-const NDMSG_BYTES = 12;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
 const NTF_PROXY = 0x08;
 const NTF_ROUTER = 0x80;
 
@@ -40,9 +38,9 @@ const STATES: Readonly<Record<number, string>> = {
 export function decodeNeighbour(message: Message): Neighbour | undefined {
   const [header, attributes] = opened(message.body, NDMSG_BYTES);
   if (![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
-  const address = attributes.address(NDA_DST);
+  const address = attributes.address(NDA.DST);
   if (address === undefined) return undefined;
-  const mac = attributes.bytes(NDA_LLADDR);
+  const mac = attributes.bytes(NDA.LLADDR);
   const state = header.getUint16(8, true);
   const flags = header.getUint8(10);
   return {

@@ -14,6 +14,7 @@ import {
   view,
 } from "./message.ts";
 import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
+import { FRA, RTA, RTAX, RTMSG_BYTES } from "./numbers.ts";
 
 /** A route. */
 export interface Route {
@@ -79,22 +80,6 @@ export interface Flow {
   destinationPort: number;
 }
 
-const RTMSG_BYTES = 12;
-const RTA_DST = 1;
-const RTA_SRC = 2;
-const RTA_IIF = 3;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RTA_PREFSRC = 7;
-const RTA_METRICS = 8;
-const RTA_MULTIPATH = 9;
-const RTA_TABLE = 15;
-const RTA_VIA = 18;
-const RTA_IP_PROTO = 27;
-const RTA_SPORT = 28;
-const RTA_DPORT = 29;
-const RTAX_MTU = 2;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const RTNEXTHOP_BYTES = 8;
@@ -114,17 +99,6 @@ const HOP_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [0x20, "unresolved"],
 ];
 
-const FRA_DST = 1;
-const FRA_SRC = 2;
-const FRA_IIFNAME = 3;
-const FRA_PRIORITY = 6;
-const FRA_FWMARK = 10;
-const FRA_TABLE = 15;
-const FRA_FWMASK = 16;
-const FRA_OIFNAME = 17;
-const FRA_IP_PROTO = 22;
-const FRA_SPORT_RANGE = 23;
-const FRA_DPORT_RANGE = 24;
 const FIB_RULE_INVERT = 2;
 const ACTIONS = [
   "unspec",
@@ -153,18 +127,18 @@ export function decodeRoute(message: Message): Route | undefined {
 export function decodeRouteEntry(message: Message): Route {
   const [header, attributes] = opened(message.body, RTMSG_BYTES);
   const family = familyName(header.getUint8(0));
-  const metrics = attributes.nested(RTA_METRICS);
-  const hops = attributes.bytes(RTA_MULTIPATH);
+  const metrics = attributes.nested(RTA.METRICS);
+  const hops = attributes.bytes(RTA.MULTIPATH);
   return {
     family,
-    destination: prefix(attributes.bytes(RTA_DST), header.getUint8(1), family, "default"),
+    destination: prefix(attributes.bytes(RTA.DST), header.getUint8(1), family, "default"),
     type: routeTypeName(header.getUint8(7)),
-    table: tableName(attributes.u32(RTA_TABLE) ?? header.getUint8(4)),
+    table: tableName(attributes.u32(RTA.TABLE) ?? header.getUint8(4)),
     gateway: gatewayOf(attributes),
-    link: attributes.u32(RTA_OIF),
-    source: attributes.address(RTA_PREFSRC),
-    metric: attributes.u32(RTA_PRIORITY),
-    mtu: metrics.u32(RTAX_MTU),
+    link: attributes.u32(RTA.OIF),
+    source: attributes.address(RTA.PREFSRC),
+    metric: attributes.u32(RTA.PRIORITY),
+    mtu: metrics.u32(RTAX.MTU),
     protocol: protocolName(header.getUint8(5)),
     scope: scopeName(header.getUint8(6)),
     flags: flagNames(header.getUint32(8, true)),
@@ -187,11 +161,11 @@ export function routeQuestion(
       RTM_F_LOOKUP_TABLE,
       4,
     ]),
-    attribute(RTA_DST, bytes),
+    attribute(RTA.DST, bytes),
     ...from
       ? [
-        attribute(RTA_SRC, addressBytes(from.source)),
-        attribute(RTA_IIF, u32(from.inputLink)),
+        attribute(RTA.SRC, addressBytes(from.source)),
+        attribute(RTA.IIF, u32(from.inputLink)),
       ]
       : [],
     ...flow ? flowAttributes(flow) : [],
@@ -209,9 +183,9 @@ export function entryQuestion(...packet: Parameters<typeof routeQuestion>): Uint
 function flowAttributes({ protocol, sourcePort, destinationPort }: Flow): Uint8Array[] {
   const port = (number: number) => new Uint8Array([number >> 8, number & 0xff]);
   return [
-    attribute(RTA_IP_PROTO, new Uint8Array([protocol])),
+    attribute(RTA.IP_PROTO, new Uint8Array([protocol])),
     ...protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
-      ? [attribute(RTA_SPORT, port(sourcePort)), attribute(RTA_DPORT, port(destinationPort))]
+      ? [attribute(RTA.SPORT, port(sourcePort)), attribute(RTA.DPORT, port(destinationPort))]
       : [],
   ];
 }
@@ -247,20 +221,20 @@ export function decodeRule(message: Message): Rule | undefined {
   if (!isIp(header.getUint8(0))) return undefined;
   const family = familyName(header.getUint8(0));
   const action = header.getUint8(7);
-  const mark = attributes.u32(FRA_FWMARK);
-  const mask = attributes.u32(FRA_FWMASK) ?? 0xffffffff;
-  const table = attributes.u32(FRA_TABLE) ?? header.getUint8(4);
+  const mark = attributes.u32(FRA.FWMARK);
+  const mask = attributes.u32(FRA.FWMASK) ?? 0xffffffff;
+  const table = attributes.u32(FRA.TABLE) ?? header.getUint8(4);
   return {
     family,
-    priority: attributes.u32(FRA_PRIORITY) ?? 0,
-    from: prefix(attributes.bytes(FRA_SRC), header.getUint8(2), family, "all"),
-    to: prefix(attributes.bytes(FRA_DST), header.getUint8(1), family, "all"),
-    inputLink: attributes.text(FRA_IIFNAME),
-    outputLink: attributes.text(FRA_OIFNAME),
+    priority: attributes.u32(FRA.PRIORITY) ?? 0,
+    from: prefix(attributes.bytes(FRA.SRC), header.getUint8(2), family, "all"),
+    to: prefix(attributes.bytes(FRA.DST), header.getUint8(1), family, "all"),
+    inputLink: attributes.text(FRA.IIFNAME),
+    outputLink: attributes.text(FRA.OIFNAME),
     mark: mark ? `0x${mark.toString(16)}/0x${mask.toString(16)}` : undefined,
-    protocol: attributes.u8(FRA_IP_PROTO),
-    sourcePorts: ports(attributes.bytes(FRA_SPORT_RANGE)),
-    destinationPorts: ports(attributes.bytes(FRA_DPORT_RANGE)),
+    protocol: attributes.u8(FRA.IP_PROTO),
+    sourcePorts: ports(attributes.bytes(FRA.SPORT_RANGE)),
+    destinationPorts: ports(attributes.bytes(FRA.DPORT_RANGE)),
     table: action === 1 ? tableName(table) : undefined,
     action: ACTIONS[action] ?? String(action),
     inverted: (header.getUint32(8, true) & FIB_RULE_INVERT) !== 0,
@@ -293,8 +267,8 @@ function prefix(
 
 /** RTA_GATEWAY, or RTA_VIA (struct rtvia) for a gateway of the other family. */
 function gatewayOf(attributes: Attributes): string | undefined {
-  const via = attributes.bytes(RTA_VIA);
-  return attributes.address(RTA_GATEWAY) ?? (via && addressOf(via.subarray(2)));
+  const via = attributes.bytes(RTA.VIA);
+  return attributes.address(RTA.GATEWAY) ?? (via && addressOf(via.subarray(2)));
 }
 
 function flagNames(flags: number): string[] {

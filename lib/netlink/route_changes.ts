@@ -11,21 +11,11 @@ import {
   u32,
 } from "./message.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
+import { RTA, RTM, RTMSG_BYTES } from "./numbers.ts";
 
-const RTM_NEWROUTE = 24;
-const RTA_METRICS = 8;
-const RTA_TABLE = 15;
-const RTA_VIA = 18;
 /** What a listed route is made of; the rest is the kernel's own bookkeeping. */
-const OWN_ATTRIBUTES = [1, 4, 5, 6, 7, RTA_METRICS, RTA_TABLE, RTA_VIA];
+const OWN_ATTRIBUTES = [1, 4, 5, 6, 7, RTA.METRICS, RTA.TABLE, RTA.VIA];
 const RTNH_F_ONLINK = 4;
-const RTM_DELROUTE = 25;
-const RTMSG_BYTES = 12;
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RTA_PREFSRC = 7;
 const RT_TABLE_UNSPEC = 0;
 export const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
@@ -57,7 +47,7 @@ export interface NewRoute {
 
 /** Adds a route. The kernel's `EEXIST`: there is one to that destination. */
 export function addRoute(route: NewRoute): Change {
-  return making(RTM_NEWROUTE, `add the route ${show(route)}`, parts(route, RTPROT_BOOT));
+  return making(RTM.NEWROUTE, `add the route ${show(route)}`, parts(route, RTPROT_BOOT));
 }
 
 /** Adds a route, or another next hop of one of IPv6 that is there. */
@@ -72,13 +62,13 @@ export function replaceRoute(route: NewRoute): Change {
 
 /** Deletes a route. The kernel's `ESRCH`: there is none. */
 export function deleteRoute(route: NewRoute): Change {
-  return changing(RTM_DELROUTE, `delete the route ${show(route)}`, parts(route, 0));
+  return changing(RTM.DELROUTE, `delete the route ${show(route)}`, parts(route, 0));
 }
 
 /** Puts a route as the kernel listed it into another table, in place of one that is there. */
 export function copyRoute(listed: Uint8Array, table: number): Change {
   const copied = changing(
-    RTM_NEWROUTE,
+    RTM.NEWROUTE,
     `copy a route to table ${table}`,
     listedParts(listed, { table }),
   );
@@ -88,14 +78,14 @@ export function copyRoute(listed: Uint8Array, table: number): Change {
 /** Adds a route as the kernel listed it, through another interface, unless it is there. */
 export function moveRoute(listed: Uint8Array, link: number): Change {
   return {
-    ...making(RTM_NEWROUTE, "move a route", listedParts(listed, { link })),
+    ...making(RTM.NEWROUTE, "move a route", listedParts(listed, { link })),
     unless: "EEXIST",
   };
 }
 
 /** Deletes a route as the kernel listed it. */
 export function deleteListedRoute(listed: Uint8Array): Change {
-  return changing(RTM_DELROUTE, "delete a route", listedParts(listed, {}));
+  return changing(RTM.DELROUTE, "delete a route", listedParts(listed, {}));
 }
 
 function listedParts(
@@ -107,9 +97,9 @@ function listedParts(
   const isOnLink = header[8]! & RTNH_F_ONLINK;
   header.fill(0, 8);
   header[8] = isOnLink;
-  const others = new Map(table === undefined ? [] : [[RTA_TABLE, u32(table)]]);
+  const others = new Map(table === undefined ? [] : [[RTA.TABLE, u32(table)]]);
   if (table !== undefined) header[4] = table < 256 ? table : RT_TABLE_UNSPEC;
-  if (link !== undefined) others.set(RTA_OIF, u32(link));
+  if (link !== undefined) others.set(RTA.OIF, u32(link));
   return [
     header,
     ...[...eachAttribute(listed.subarray(RTMSG_BYTES))]
@@ -131,12 +121,12 @@ function parts(route: NewRoute, protocol: number): Uint8Array[] {
       [6, route.scope ?? RT_SCOPE_UNIVERSE, 1],
       [7, protocol === 0 ? 0 : RTN_UNICAST, 1],
     ),
-    attribute(RTA_DST, bytes),
-    ...gateway ? [attribute(RTA_GATEWAY, gateway)] : [],
-    ...source ? [attribute(RTA_PREFSRC, source)] : [],
-    ...table < 256 ? [] : [attribute(RTA_TABLE, u32(table))],
-    ...priority ? [attribute(RTA_PRIORITY, u32(priority))] : [],
-    attribute(RTA_OIF, u32(route.link)),
+    attribute(RTA.DST, bytes),
+    ...gateway ? [attribute(RTA.GATEWAY, gateway)] : [],
+    ...source ? [attribute(RTA.PREFSRC, source)] : [],
+    ...table < 256 ? [] : [attribute(RTA.TABLE, u32(table))],
+    ...priority ? [attribute(RTA.PRIORITY, u32(priority))] : [],
+    attribute(RTA.OIF, u32(route.link)),
   ];
 }
 

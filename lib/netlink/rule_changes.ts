@@ -4,13 +4,9 @@ import { addressFamilyOf } from "../kernel/socket.ts";
 import { type Change, changing, making } from "./change.ts";
 import type { InterfaceAddress } from "./address_changes.ts";
 import { attribute, structure, u32 } from "./message.ts";
+import { FRA, RTM } from "./numbers.ts";
 
-const RTM_NEWRULE = 32;
-const RTM_DELRULE = 33;
 const RULE_BYTES = 12;
-const FRA_SRC = 2;
-const FRA_PRIORITY = 6;
-const FRA_TABLE = 15;
 const FR_ACT_TO_TBL = 1;
 
 /** What comes from an address looks its route up in a table. */
@@ -22,17 +18,17 @@ export interface SourceRule {
 }
 
 export function addSourceRule(rule: SourceRule): Change {
-  return making(RTM_NEWRULE, `add a rule from ${show(rule)}`, parts(rule));
+  return making(RTM.NEWRULE, `add a rule from ${show(rule)}`, parts(rule));
 }
 
 /** Adds a rule as the kernel listed it in another namespace, unless it is there. */
 export function copyRule(listed: Uint8Array): Change {
-  return { ...making(RTM_NEWRULE, "copy a rule", [listed]), unless: "EEXIST" };
+  return { ...making(RTM.NEWRULE, "copy a rule", [listed]), unless: "EEXIST" };
 }
 
 /** The kernel's `ENOENT`: there is none. */
 export function deleteSourceRule(rule: SourceRule): Change {
-  return changing(RTM_DELRULE, `delete a rule from ${show(rule)}`, parts(rule));
+  return changing(RTM.DELRULE, `delete a rule from ${show(rule)}`, parts(rule));
 }
 
 function parts({ source, table, priority }: SourceRule): Uint8Array[] {
@@ -45,9 +41,9 @@ function parts({ source, table, priority }: SourceRule): Uint8Array[] {
       [4, table < 256 ? table : 0, 1],
       [7, FR_ACT_TO_TBL, 1],
     ),
-    attribute(FRA_SRC, source.bytes),
-    ...table < 256 ? [] : [attribute(FRA_TABLE, u32(table))],
-    ...priority === undefined ? [] : [attribute(FRA_PRIORITY, u32(priority))],
+    attribute(FRA.SRC, source.bytes),
+    ...table < 256 ? [] : [attribute(FRA.TABLE, u32(table))],
+    ...priority === undefined ? [] : [attribute(FRA.PRIORITY, u32(priority))],
   ];
 }
 

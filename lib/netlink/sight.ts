@@ -4,7 +4,7 @@
  * another mount or pid namespace. What exists proves what holds it: of a pair of veths, either end
  * goes with the namespace of the other. What can't be seen proves nothing.
  */
-import { unlessRefused } from "../base/unless.ts";
+import { tried, unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { type MountInfo, mounts } from "../kernel/mount.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
@@ -90,12 +90,8 @@ export class Sight {
    * unit has a /tmp of its own, say. What containers have mounted is not asked.
    */
   inodeMountedOn(handle: string, maker = viewpoint()): number | undefined {
-    let path = handle;
-    try {
-      path = Deno.realPathSync(handle); // a handle of a runtime's, below /run
-    } catch {
-      // It is not to be seen here at all.
-    }
+    // A handle of a runtime's is below /run; it may not be seen here at all.
+    const path = tried(() => Deno.realPathSync(handle), handle);
     let mounted = this.#mounted.get(maker.net);
     if (!mounted) {
       mounted = new Map();

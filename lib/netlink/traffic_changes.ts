@@ -5,11 +5,8 @@
 import { cString } from "../kernel/libc.ts";
 import { type Change, changing, making } from "./change.ts";
 import { attribute, nested, opened, structure, u32, view } from "./message.ts";
+import { RTM, TCMSG_BYTES } from "./numbers.ts";
 
-const RTM_NEWQDISC = 36;
-const RTM_DELQDISC = 37;
-const RTM_NEWTFILTER = 44;
-const TCMSG_BYTES = 20;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
 const TC_H_ROOT = 0xffff_ffff;
@@ -48,7 +45,7 @@ export interface TokenBucket {
 export function addTokenBucket(index: number, bucket: TokenBucket): Change {
   const [low, high] = [Number(bucket.rate & 0xffff_ffffn), Number(bucket.rate >> 32n)];
   const options = structure(TBF_BYTES, [8, low, 4], [24, bucket.limit, 4], [28, bucket.buffer, 4]);
-  return making(RTM_NEWQDISC, `limit what leaves by interface ${index}`, [
+  return making(RTM.NEWQDISC, `limit what leaves by interface ${index}`, [
     header(index, FIRST_HANDLE, TC_H_ROOT),
     attribute(TCA_KIND, cString("tbf")),
     nested(TCA_OPTIONS, [
@@ -60,21 +57,21 @@ export function addTokenBucket(index: number, bucket: TokenBucket): Change {
 
 /** Undoes {@link addTokenBucket}. */
 export function deleteTokenBucket(index: number): Change {
-  return changing(RTM_DELQDISC, `limit interface ${index} no more`, [
+  return changing(RTM.DELQDISC, `limit interface ${index} no more`, [
     header(index, FIRST_HANDLE, TC_H_ROOT),
   ]);
 }
 
 /** Undoes {@link addIngress}, with the filters there. */
 export function deleteIngress(index: number): Change {
-  return changing(RTM_DELQDISC, `let go of what comes in by interface ${index}`, [
+  return changing(RTM.DELQDISC, `let go of what comes in by interface ${index}`, [
     header(index, INGRESS_HANDLE, TC_H_INGRESS),
   ]);
 }
 
 /** What comes in by an interface gets a discipline that filters can be added to. */
 export function addIngress(index: number): Change {
-  return making(RTM_NEWQDISC, `take hold of what comes in by interface ${index}`, [
+  return making(RTM.NEWQDISC, `take hold of what comes in by interface ${index}`, [
     header(index, INGRESS_HANDLE, TC_H_INGRESS),
     attribute(TCA_KIND, cString("ingress")),
   ]);
@@ -84,7 +81,7 @@ export function addIngress(index: number): Change {
 export function addRedirection(index: number, to: number): Change {
   // struct tc_u32_sel with one key that all packets match
   const selector = structure(32, [0, TC_U32_TERMINAL, 1], [2, 1, 1]);
-  return making(RTM_NEWTFILTER, `redirect what comes in by interface ${index}`, [
+  return making(RTM.NEWTFILTER, `redirect what comes in by interface ${index}`, [
     header(index, 0, INGRESS_HANDLE, 1 << 16 | ETH_P_ALL << 8),
     attribute(TCA_KIND, cString("u32")),
     nested(TCA_OPTIONS, [

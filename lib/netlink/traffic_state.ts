@@ -2,10 +2,8 @@
 import { Attributes, eachAttribute, opened, structure, view } from "./message.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 import { header as trafficHeader } from "./traffic_changes.ts";
+import { IFINFOMSG_BYTES, IFLA, RTM, TCMSG_BYTES } from "./numbers.ts";
 
-const RTM_GETQDISC = 38;
-const RTM_GETTFILTER = 46;
-const TCMSG_BYTES = 20;
 const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_STATS = 3, TCA_STATS2 = 7;
 const TCA_STATS_BASIC = 1, TCA_STATS_QUEUE = 3;
 const TCA_ACT_KIND = 1, TCA_ACT_OPTIONS = 2, TCA_ACT_STATS = 4;
@@ -46,7 +44,7 @@ export interface Queue {
 /** All queues of a namespace. @throws {SystemError} */
 export function queues(netns?: string): Queue[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  return socket.dump(RTM_GETQDISC, [new Uint8Array(TCMSG_BYTES)], "list queues", ({ body }) => {
+  return socket.dump(RTM.GETQDISC, [new Uint8Array(TCMSG_BYTES)], "list queues", ({ body }) => {
     const [fixed, attributes] = opened(body, TCMSG_BYTES);
     return {
       link: fixed.getInt32(4, true),
@@ -87,7 +85,7 @@ export function filters(link: number, netns?: string): Filter[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   return Object.entries(HOOKS).flatMap(([hook, parent]) => {
     const header = trafficHeader(link, 0, parent);
-    return socket.dump(RTM_GETTFILTER, [header], "list filters", ({ body }): Filter => {
+    return socket.dump(RTM.GETTFILTER, [header], "list filters", ({ body }): Filter => {
       const [fixed, attributes] = opened(body, TCMSG_BYTES);
       const kind = attributes.text(TCA_KIND) ?? "?";
       const actions = actionsIn(attributes.nested(TCA_OPTIONS).bytes(ACTIONS[kind] ?? -1));
@@ -125,15 +123,10 @@ function actionsIn(list: Uint8Array | undefined): { kind: string; taken: number 
   });
 }
 
-const RTM_GETLINK = 18;
-const IFINFOMSG_BYTES = 16;
-const IFLA_XDP = 43;
-const IFLA_XDP_PROG_ID = 4;
-
 /** The number of the program of XDP at a link; undefined for none. @throws {SystemError} */
 export function xdpProgram(link: number, netns?: string): number | undefined {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   const header = structure(IFINFOMSG_BYTES, [4, link, 4]);
-  const [answer] = socket.request(RTM_GETLINK, 0, [header], "read a link");
-  return opened(answer!.body, IFINFOMSG_BYTES)[1].nested(IFLA_XDP).u32(IFLA_XDP_PROG_ID);
+  const [answer] = socket.request(RTM.GETLINK, 0, [header], "read a link");
+  return opened(answer!.body, IFINFOMSG_BYTES)[1].nested(IFLA.XDP).u32(IFLA.XDP_PROG_ID);
 }

@@ -8,6 +8,7 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { readContainers } from "../containers/inventory.ts";
 import { addressTexts } from "../containers/network_address.ts";
+import { tried } from "../base/unless.ts";
 
 export interface NetworkView {
   name: string;
@@ -84,9 +85,6 @@ export function subnetOf(view: NetworkView): string {
 
 /** A program of the plugins' directories is what runs, unless it is this very program. */
 function implementationOf(isolator: Isolator, type: string): string {
-  try {
-    return pluginFile(type, isolator.searchPath(), isolator.registry) ?? "built in";
-  } catch {
-    return "missing";
-  }
+  const find = () => pluginFile(type, isolator.searchPath(), isolator.registry) ?? "built in";
+  return tried(find, "missing");
 }

@@ -36,11 +36,7 @@ export function openLocalnet(device: string, owner: Owner): void {
   const mark = markOf(device, owner);
   withFile("make", mark, () => {
     Deno.mkdirSync(dirname(mark), { recursive: true, mode: STATE_MODE.directory });
-    try {
-      Deno.symlinkSync(`/proc/sys/${setting(device)}`, mark);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    }
+    unless(errno("EEXIST"), () => Deno.symlinkSync(`/proc/sys/${setting(device)}`, mark));
   });
   setSysctl(setting(device), "1");
 }

@@ -3,9 +3,7 @@ import { addPortVlan, deletePortVlan, setPort } from "../../lib/netlink/bridge_p
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
-
-/** IFLA_BR_VLAN_DEFAULT_PVID (linux/if_link.h). */
-const IFLA_BR_VLAN_DEFAULT_PVID = 39;
+import { IFLA } from "../../lib/netlink/numbers.ts";
 
 export interface PortConfig {
   hairpin: boolean;
@@ -40,5 +38,5 @@ export function setUpPort(host: Netlink, bridge: string, port: Link, config: Por
 
 /** The VLAN that a bridge gives every new port; 0: none. */
 function defaultVlan(host: Netlink, bridge: string): number {
-  return host.describeLink(bridge)?.data.u16(IFLA_BR_VLAN_DEFAULT_PVID) ?? 0;
+  return host.describeLink(bridge)?.data.u16(IFLA.BR_VLAN_DEFAULT_PVID) ?? 0;
 }

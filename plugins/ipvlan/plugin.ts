@@ -8,9 +8,7 @@ import { wrong } from "../../lib/cni/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { announced, findMaster, makeStacked, readMode } from "../shared/stacked_link.ts";
 import { type LiveCall, requirePrevResult, standardPlugin } from "../shared/standard_plugin.ts";
-
-/** IFLA_IPVLAN_MODE (linux/if_link.h). */
-const IFLA_IPVLAN_MODE = 1;
+import { IFLA } from "../../lib/netlink/numbers.ts";
 
 export const ipvlan: Plugin = standardPlugin(innerPlugin({
   kind: "ipvlan",
@@ -26,7 +24,7 @@ export const ipvlan: Plugin = standardPlugin(innerPlugin({
     const name = call.config.text("master");
     if (name) findMaster(call, host, container, name);
     const wanted = readMode(call, IPVLAN_MODES, "l2");
-    const mode = container.describeLink(call.ifName)?.data.u16(IFLA_IPVLAN_MODE);
+    const mode = container.describeLink(call.ifName)?.data.u16(IFLA.IPVLAN_MODE);
     if (mode !== IPVLAN_MODES[wanted]) {
       throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
     }

@@ -10,9 +10,7 @@ import { innerPlugin } from "../shared/inner_plugin.ts";
 import { readMac } from "../shared/mac.ts";
 import { announced, findMaster, makeStacked, readMode, readMtu } from "../shared/stacked_link.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
-
-/** IFLA_MACVLAN_MODE (linux/if_link.h). */
-const IFLA_MACVLAN_MODE = 1;
+import { IFLA } from "../../lib/netlink/numbers.ts";
 
 export const macvlan: Plugin = standardPlugin(innerPlugin({
   kind: "macvlan",
@@ -30,7 +28,7 @@ export const macvlan: Plugin = standardPlugin(innerPlugin({
   verify(call, host, container) {
     findMaster(call, host, container);
     const wanted = readMode(call, MACVLAN_MODES, "bridge");
-    const found = container.describeLink(call.ifName)?.data.u32(IFLA_MACVLAN_MODE);
+    const found = container.describeLink(call.ifName)?.data.u32(IFLA.MACVLAN_MODE);
     if (found !== MACVLAN_MODES[wanted]) {
       throw wrong(`the mode of ${call.ifName} is not ${wanted} any more`);
     }

@@ -1,5 +1,5 @@
 /** The container's network namespace, where there is one. */
-import { SystemError } from "../../lib/kernel/libc.ts";
+import { errno, unless } from "../../lib/base/unless.ts";
 import { isNamespaceHandle } from "../../lib/kernel/namespaces.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
 
@@ -11,11 +11,6 @@ import { Netlink } from "../../lib/netlink/mod.ts";
  */
 export function openNamespace(netns: string | undefined): Netlink | undefined {
   if (!netns || !isNamespaceHandle(netns)) return undefined;
-  try {
-    return Netlink.open(netns);
-  } catch (error) {
-    // It went between the look and the step.
-    if (error instanceof SystemError && error.errnoName === "ENOENT") return undefined;
-    throw error;
-  }
+  // It may go between the look and the step.
+  return unless(errno("ENOENT"), () => Netlink.open(netns));
 }

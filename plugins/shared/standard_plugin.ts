@@ -20,6 +20,7 @@ import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.t
 import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { writeAnswer } from "./answer.ts";
 import { readNamespace, readOwner } from "./parameters.ts";
+import { isA, unless } from "../../lib/base/unless.ts";
 
 /** A checked call. */
 export interface Call {
@@ -193,11 +194,9 @@ export function requirePrevResult({ config }: Call): Result {
 
 /** The result of this one's ADD, where DEL is given one that can be read. */
 export function prevResultOf({ config }: Call): Result | undefined {
-  try {
+  // What is damaged must not keep DEL from its work.
+  return unless(isA(CniError), () => {
     const prevResult = config.object("prevResult");
     return prevResult && readResult(prevResult.value, "prevResult");
-  } catch (error) {
-    if (error instanceof CniError) return undefined; // what is damaged must not keep DEL from its work
-    throw error;
-  }
+  });
 }

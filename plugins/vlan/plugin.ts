@@ -4,10 +4,9 @@ import { wrong } from "../../lib/cni/fields.ts";
 import { innerPlugin } from "../shared/inner_plugin.ts";
 import { findMaster, makeStacked, readMtu } from "../shared/stacked_link.ts";
 import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
+import { IFLA } from "../../lib/netlink/numbers.ts";
 
 const LAST_VLAN = 4094;
-/** IFLA_VLAN_ID (linux/if_link.h). */
-const IFLA_VLAN_ID = 1;
 
 export const vlan: Plugin = standardPlugin(innerPlugin({
   kind: "vlan",
@@ -22,7 +21,7 @@ export const vlan: Plugin = standardPlugin(innerPlugin({
   verify(call, host, container) {
     findMaster(call, host, container);
     const wanted = readId(call);
-    if (container.describeLink(call.ifName)?.data.u16(IFLA_VLAN_ID) !== wanted) {
+    if (container.describeLink(call.ifName)?.data.u16(IFLA.VLAN_ID) !== wanted) {
       throw wrong(`${call.ifName} is not of VLAN ${wanted} any more`);
     }
   },

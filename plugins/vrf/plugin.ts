@@ -20,9 +20,8 @@ import {
 import { undoingOnFailure } from "../shared/undo.ts";
 import { SINCE } from "../shared/since.ts";
 import { removeLink } from "../shared/veth.ts";
+import { IFLA } from "../../lib/netlink/numbers.ts";
 
-/** IFLA_VRF_TABLE (linux/if_link.h). */
-const IFLA_VRF_TABLE = 1;
 const LAST_TABLE = 0xffff_ffff;
 /** How long, in ms, the kernel may take to route to an address that was given back. */
 const ROUTE_TIMEOUT = 2500;
@@ -67,7 +66,7 @@ function findDomain(container: Netlink, name: string): Domain | undefined {
   const found = container.describeLink(name);
   if (!found) return undefined;
   if (found.link.kind !== "vrf") throw wrong(`${name} is there in the container and is no VRF`);
-  return { link: found.link, table: found.data.u32(IFLA_VRF_TABLE) ?? 0 };
+  return { link: found.link, table: found.data.u32(IFLA.VRF_TABLE) ?? 0 };
 }
 
 function makeDomain(container: Netlink, name: string, wanted: number | undefined): Domain {
