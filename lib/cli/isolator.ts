@@ -138,7 +138,7 @@ const checkCommand: Command = {
     const { healthOf } = await import("../facts/facts.ts");
     const { remedyOf, textOf } = await import("../facts/sentences.ts");
     using agent = new Agent({ layout, plugins: call.plugins });
-    const { causes } = await healthOf(agent, readContainer(layout, id, agent.processes));
+    const { causes } = await healthOf(agent, readContainer(layout, id, agent.sight));
     const attachments = layout.listAttachments(id);
     const answers = [];
     for (const attachment of attachments) {

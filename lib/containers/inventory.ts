@@ -2,10 +2,8 @@
 import type { Layout } from "./layout.ts";
 import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
-import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type Checkpoint, readAttachment } from "./checkpoint.ts";
-import { findInode } from "../kernel/proc.ts";
-import { networkOf, ProcessTable } from "../kernel/processes.ts";
+import { networkOf } from "../kernel/processes.ts";
 import { Sight } from "../netlink/sight.ts";
 import { knownContainers } from "./ids.ts";
 import { fateOf } from "./liveness.ts";
@@ -20,7 +18,9 @@ export interface Container {
   keeper: "mesos-cni" | "agent";
   /** The handle of its network namespace. */
   netns: string;
-  /** Whether `netns` still is one: after a reboot it is an empty file. */
+  /** The namespace's inode; absent where `netns` is no handle any more: after a reboot it is an empty file. */
+  inode?: number;
+  /** Whether `netns` still is one. */
   namespaceAlive: boolean;
   /** Whether it goes on, or may, where this program can't look: in other mounts than these say. */
   isElsewhere: boolean;
@@ -34,37 +34,29 @@ export interface Container {
   attachments: Checkpoint[];
 }
 
-/** The processes by namespace, looked up once and only if asked for. */
-export type Processes = () => ProcessTable;
-
-/** Looks at /proc when first called, and gives the same answer from then on. */
-export function onceProcesses(): Processes {
-  let found: ProcessTable | undefined;
-  return () => found ??= ProcessTable.lookNow();
+/** All containers, by id: those with a directory, and those with no more than a request. */
+export function readContainers(layout: Layout, sight = new Sight()): Container[] {
+  return stillThere(layout, [...walkContainers(layout, sight)]);
 }
 
-/** All containers, by id: those with a directory, and those with no more than a request. */
-export function readContainers(layout: Layout, processes = onceProcesses()): Container[] {
-  const sight = new Sight();
-  return knownContainers(layout).map((id) => readContainer(layout, id, processes, sight))
-    // One that was cleaned up meanwhile is read in parts, or not at all.
-    .filter(({ id }) => layout.has(id));
+/** The same, one at a time; of all together, those are to be kept that are {@link stillThere}. */
+export function* walkContainers(layout: Layout, sight: Sight): Generator<Container> {
+  for (const id of knownContainers(layout)) yield readContainer(layout, id, sight);
+}
+
+/** Without what was cleaned up meanwhile, and so read in parts, or not at all. */
+export function stillThere(layout: Layout, containers: readonly Container[]): Container[] {
+  return containers.filter(({ id }) => layout.has(id));
 }
 
 /** One container. */
-export function readContainer(
-  layout: Layout,
-  id: ContainerId,
-  processes = onceProcesses(),
-  sight = new Sight(),
-): Container {
+export function readContainer(layout: Layout, id: ContainerId, sight = new Sight()): Container {
   const request = readRequest(layout, id);
   const mode = request?.mode ?? "own";
   const netns = namespaceOf(layout, id, mode);
-  const namespaceAlive = isNamespaceHandle(netns);
-  const inside = mode === "host" || !namespaceAlive
-    ? []
-    : processes().inNamespace(findInode(netns) ?? -1);
+  const inode = sight.networkAt(netns);
+  const namespaceAlive = inode !== undefined;
+  const inside = mode === "host" || !namespaceAlive ? [] : sight.processes.inNamespace(inode);
   // A pid that now belongs to a process elsewhere has been given away anew.
   const known = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
     ? request.pid
@@ -76,6 +68,7 @@ export function readContainer(
     mode,
     keeper: request ? "mesos-cni" : "agent",
     netns,
+    ...namespaceAlive ? { inode } : {},
     namespaceAlive,
     isElsewhere: !namespaceAlive && fateOf(layout, id, request, sight) !== "gone",
     pid: pid ?? request?.pid,

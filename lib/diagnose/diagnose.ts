@@ -82,7 +82,7 @@ export async function diagnose(
 ): Promise<Diagnosis> {
   const state = target.id === undefined
     ? []
-    : stateOf(readContainer(agent.sources.layout, target.id, agent.processes));
+    : stateOf(readContainer(agent.sources.layout, target.id, agent.sight));
   if (target.id !== undefined && !isNamespaceHandle(target.netns)) {
     return verdict(target.name, [], { state, explained: [], facts: [] });
   }

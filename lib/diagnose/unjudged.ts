@@ -32,7 +32,7 @@ export function unjudged(scene: Scene): Fact[] {
 
 function ofCgroup({ inside, agent }: Scene): string[] {
   const inode = findInode(inside.netns);
-  const [pid] = inode === undefined ? [] : agent.processes().inNamespace(inode);
+  const [pid] = inode === undefined ? [] : agent.sight.processes.inNamespace(inode);
   if (pid === undefined) return [];
   return unlessRefused(() => {
     const { directory } = cgroupsOf(`/proc/${pid}`).find(({ controllers }) => controllers === "") ??

@@ -2,7 +2,12 @@
 import { variable } from "../base/environment.ts";
 import { HostRules } from "../firewall/host_rules.ts";
 import { networkAddresses } from "../containers/network_address.ts";
-import { type Container, onceProcesses, readContainers } from "../containers/inventory.ts";
+import {
+  type Container,
+  readContainers,
+  stillThere,
+  walkContainers,
+} from "../containers/inventory.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Catalog } from "../cni/catalog.ts";
@@ -11,7 +16,10 @@ import { type BridgePort, bridgePorts, bridgeVlans } from "../netlink/bridge_sta
 import type { Link } from "../netlink/mod.ts";
 import { type Listener, listeners } from "../netlink/sock_diag.ts";
 import { NamespaceView } from "../netlink/view.ts";
-import { listMissing, listOwners } from "../ports/mod.ts";
+import { Sight } from "../netlink/sight.ts";
+import { Pace } from "../base/pace.ts";
+import { ProcessTable } from "../kernel/processes.ts";
+import { listMissing, listOwners, type OwnerNow, walkOwners } from "../ports/mod.ts";
 import { unlessRefused } from "../base/unless.ts";
 
 /** A config of a network that has errors by its rules. */
@@ -36,21 +44,48 @@ export interface Sources {
 export class Agent implements Disposable {
   readonly host = new NamespaceView();
   readonly rules = new HostRules(variable("PATH") ?? "");
-  readonly processes = onceProcesses();
+  readonly sight: Sight;
   #containers?: Container[];
   #holders?: Map<string, Container[]>;
   #ports?: BridgePort[];
   #vlans?: ReturnType<typeof bridgeVlans>;
+  #owners?: readonly OwnerNow[];
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
   readonly #listeners = new Map<"tcp" | "udp", Map<number, Listener[]>>();
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
-  constructor(readonly sources: Sources) {}
+  constructor(readonly sources: Sources, processes?: ProcessTable) {
+    this.sight = new Sight(processes);
+  }
+
+  /** One whose processes, containers and ports are read already, in slices between which other work goes on. */
+  static async read(sources: Sources): Promise<Agent> {
+    const agent = new Agent(sources, await ProcessTable.look());
+    const pace = new Pace();
+    const collect = async <T>(all: Iterable<T>): Promise<T[]> => {
+      const found: T[] = [];
+      for (const one of all) {
+        found.push(one);
+        await pace.rest();
+      }
+      return found;
+    };
+    const { layout } = sources;
+    agent.#containers = stillThere(layout, await collect(walkContainers(layout, agent.sight)));
+    // Who asks for what can't be read is told so.
+    agent.#owners = await collect(walkOwners(agent.sight)).catch(() => undefined);
+    return agent;
+  }
 
   /** All containers of the agent. */
   get containers(): Container[] {
-    return this.#containers ??= readContainers(this.sources.layout, this.processes);
+    return this.#containers ??= readContainers(this.sources.layout, this.sight);
+  }
+
+  /** All attachments whose mapped ports are on record. @throws {OperatorError} where one can't be read */
+  get owners(): readonly OwnerNow[] {
+    return this.#owners ??= listOwners(this.sight);
   }
 
   /** The containers that were given an address, those that live first. */
@@ -88,12 +123,12 @@ export class Agent implements Disposable {
    * @throws {OperatorError} where rules can't be read here
    */
   async missingRules(): Promise<ReadonlyMap<string, string[]>> {
-    return await (this.#missing ??= listMissing(variable("PATH") ?? ""));
+    return await (this.#missing ??= listMissing(variable("PATH") ?? "", this.owners));
   }
 
   /** The containers whose mapped ports are on record, and so are judged by it. */
   get recorded(): ReadonlySet<string> {
-    return this.#recorded ??= new Set(listOwners().map(({ containerId }) => containerId));
+    return this.#recorded ??= new Set(this.owners.map(({ containerId }) => containerId));
   }
 
   /** The agent's sockets that receive what comes to a port. @throws {SystemError} */

@@ -4,7 +4,9 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
-import type { Container } from "../containers/inventory.ts";
+import { Pace } from "../base/pace.ts";
+import { type Container, readContainer } from "../containers/inventory.ts";
+import { Sight } from "../netlink/sight.ts";
 import type { Agent } from "./agent.ts";
 import { type Cause, cause, isProblem } from "./cause.ts";
 import { blind, type Look } from "./look.ts";
@@ -121,7 +123,7 @@ export async function healthOf(agent: Agent, container: Container): Promise<Heal
     return { causes: state, unread: [] };
   }
   try {
-    using scene = Scene.of(agent, { name: id, netns, id });
+    using scene = Scene.in(agent, { name: id, netns }, container);
     return healthIn(await readFacts(OF_CONTAINER, scene), state);
   } catch (error) {
     // It may end while we look; else nobody may look into it.
@@ -138,12 +140,27 @@ function isUnfinished({ code }: Cause): boolean {
   return code === "attach_unfinished" || code === "checkpoint_empty";
 }
 
+/** Reads all containers, in slices between which other work goes on. */
+export async function* healthOfEach(agent: Agent): AsyncGenerator<[Container, Health]> {
+  const { sight, sources: { layout } } = agent;
+  const pace = new Pace();
+  for (const container of agent.containers) {
+    let health = await healthOf(agent, container);
+    if (!isHealthy(health)) {
+      // It may have been attached or detached since its checkpoints were read.
+      const now = readContainer(layout, container.id, new Sight(sight.processes));
+      health = await healthOf(agent, now);
+    }
+    yield [container, health];
+    await pace.rest();
+  }
+}
+
 /** Reads all containers, with what of the agent their packets depend on. */
 export async function healthOfAll(agent: Agent): Promise<Map<string, Health>> {
   const own = (await readFacts(OF_AGENT, agent)).flatMap(({ causes }) => causes);
   const all = new Map<string, Health>();
-  for (const container of agent.containers) {
-    const health = await healthOf(agent, container);
+  for await (const [container, health] of healthOfEach(agent)) {
     const causes = isRouted(container) ? [...health.causes, ...own] : health.causes;
     all.set(container.id, { ...health, causes: sorted(causes) });
   }

@@ -1,9 +1,8 @@
 /** What is wrong with an agent and its containers, as numbers: each cause with how many have it. */
-import { Pace } from "../base/pace.ts";
 import { gauge, gauges } from "../base/prometheus.ts";
-import type { Agent } from "./agent.ts";
+import { Agent, type Sources } from "./agent.ts";
 import { isProblem } from "./cause.ts";
-import { agentHealth, healthOf } from "./facts.ts";
+import { agentHealth, healthOfEach } from "./facts.ts";
 
 /** @param codes of what is wrong, for the agent and each container. @param unread how much was not */
 export function healthMetrics(
@@ -28,14 +27,10 @@ export function healthMetrics(
 }
 
 /** The same of an agent that is read for it. */
-export async function agentMetrics(agent: Agent): Promise<string> {
+export async function agentMetrics(sources: Sources): Promise<string> {
+  using agent = await Agent.read(sources);
   const healths = [await agentHealth(agent)];
-  // A service has others to answer meanwhile.
-  const pace = new Pace();
-  for (const container of agent.containers) {
-    healths.push(await healthOf(agent, container));
-    await pace.rest();
-  }
+  for await (const [, health] of healthOfEach(agent)) healths.push(health);
   return healthMetrics(
     agent.containers.length,
     healths.map(({ causes }) => causes.filter(isProblem).map(({ code }) => code)),

@@ -7,6 +7,8 @@ import { type NetworkAddress, networkAddresses } from "../containers/network_add
 import type { Target } from "../containers/target.ts";
 import { type User, userOf } from "../kernel/privileges.ts";
 import { findInode } from "../kernel/proc.ts";
+import { readInRoot } from "../kernel/other_root.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { rootOf } from "../mesos/container_id.ts";
 import type { Link } from "../netlink/mod.ts";
 import { type Forwarded, hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
@@ -50,6 +52,7 @@ export interface Task {
 export class Scene implements Disposable {
   #interfaces?: Attached[];
   #task?: Task;
+  readonly #etc = new Map<string, string | undefined>();
   readonly #uplinks = new Map<4 | 6, Uplink | undefined>();
 
   /** @param name for messages */
@@ -62,10 +65,10 @@ export class Scene implements Disposable {
 
   /** @throws {OperatorError} `host_network` for a container without a network of its own */
   static of(agent: Agent, target: Target): Scene {
-    const { layout } = agent.sources;
+    const { sight, sources: { layout } } = agent;
     let container;
     if (target.id !== undefined) {
-      container = readContainer(layout, target.id, agent.processes);
+      container = readContainer(layout, target.id, sight);
       if (container.mode === "host") {
         throw new OperatorError(
           "host_network",
@@ -74,11 +77,24 @@ export class Scene implements Disposable {
       }
       // A container that shares its root's network has no interfaces of its own.
       if (container.mode === "parent") {
-        container = readContainer(layout, rootOf(target.id), agent.processes);
+        container = readContainer(layout, rootOf(target.id), sight);
       }
     }
-    const inside = new NamespaceView(target.netns) as NamespaceView & { netns: string };
-    return new Scene(target.name, inside, agent, container);
+    return Scene.in(agent, target, container);
+  }
+
+  /** @param container what was just read of it */
+  static in(agent: Agent, { name, netns }: Target, container?: Container): Scene {
+    const inside = new NamespaceView(netns) as NamespaceView & { netns: string };
+    return new Scene(name, inside, agent, container);
+  }
+
+  /** A file of /etc as the container's first process sees it; undefined where that has none. */
+  etc(name: string): string | undefined {
+    const { pid, processAlive } = this.container ?? {};
+    if (!processAlive || pid === undefined) return undefined;
+    if (!this.#etc.has(name)) this.#etc.set(name, seenBy(pid, name));
+    return this.#etc.get(name);
   }
 
   /** From where, and as whom, its task sends: as the first of its processes that is not root's. */
@@ -87,9 +103,9 @@ export class Scene implements Disposable {
   }
 
   #user(): User | undefined {
-    const inode = findInode(this.inside.netns);
+    const inode = this.container?.inode ?? findInode(this.inside.netns);
     if (inode === undefined) return undefined;
-    for (const pid of this.agent.processes().inNamespace(inode)) {
+    for (const pid of this.agent.sight.processes.inNamespace(inode)) {
       const user = userOf(pid);
       if (user && user.uid !== 0) return user;
     }
@@ -179,6 +195,14 @@ export class Scene implements Disposable {
   [Symbol.dispose](): void {
     if (this.inside instanceof NamespaceView) this.inside[Symbol.dispose]();
   }
+}
+
+const MOST_BYTES = 64 << 10;
+
+/** A file of /etc as a process sees it; undefined where it has none. */
+export function seenBy(pid: number, name: string): string | undefined {
+  const read = () => readInRoot(`/proc/${pid}/root`, `etc/${name}`, MOST_BYTES);
+  return unlessRefused(read)?.slice(0, MOST_BYTES);
 }
 
 /** The address of a family that the plugin gave an interface. */

@@ -53,27 +53,37 @@ export class Records<T extends Owner> {
       [value.containerId, value.network, value.ifName].every((one) => typeof one === "string");
   }
 
-  /** Those whose key begins with a text, in no order. @throws {OperatorError} `file` */
-  list(prefix = ""): T[] {
-    const { found, unread: [error] } = this.survey(prefix);
-    if (error) throw error;
-    return found;
+  #keys(prefix = ""): string[] {
+    return namesIn(this.directory)
+      .filter((name) => name.startsWith(prefix) && name.endsWith(".json") && !name.startsWith("."))
+      .map((name) => name.slice(0, -".json".length));
   }
 
-  /** The same, and why others can't be read, whose owners are therefore not known. */
-  survey(prefix = ""): { found: T[]; unread: OperatorError[] } {
+  /** Those whose key begins with a text, in no order. @throws {OperatorError} `file` */
+  list(prefix?: string): T[] {
+    return [...this.walk(prefix)];
+  }
+
+  /** The same, one at a time. @throws {OperatorError} `file` */
+  *walk(prefix?: string): Generator<T> {
+    for (const key of this.#keys(prefix)) {
+      const record = this.readKey(key);
+      if (record) yield record;
+    }
+  }
+
+  /** All, and why others can't be read, whose owners are therefore not known. */
+  survey(): { found: T[]; unread: OperatorError[] } {
     const unread: OperatorError[] = [];
-    const found = namesIn(this.directory)
-      .filter((name) => name.startsWith(prefix) && name.endsWith(".json") && !name.startsWith("."))
-      .flatMap((name) => {
-        try {
-          return this.readKey(name.slice(0, -".json".length)) ?? [];
-        } catch (error) {
-          if (!(error instanceof OperatorError)) throw error;
-          unread.push(error);
-          return [];
-        }
-      });
+    const found = this.#keys().flatMap((key) => {
+      try {
+        return this.readKey(key) ?? [];
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error;
+        unread.push(error);
+        return [];
+      }
+    });
     return { found, unread };
   }
 

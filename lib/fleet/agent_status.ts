@@ -5,7 +5,7 @@
 import { isProblem } from "../facts/cause.ts";
 import { rangesOfNetworks } from "../facts/readers/agent.ts";
 import type { Agent } from "../facts/agent.ts";
-import { type Health, healthOf, isHealthy } from "../facts/facts.ts";
+import { type Health, healthOfEach, isHealthy } from "../facts/facts.ts";
 import { briefOf, remedyOf, textOf } from "../facts/sentences.ts";
 import type { Cause } from "../facts/cause.ts";
 import { networkAddresses } from "../containers/network_address.ts";
@@ -88,7 +88,7 @@ export async function containersOf(
 ): Promise<AgentStatus["containers"]> {
   const ownerOf = readOwners(workDir);
   const all: [container: Container, health: Health][] = [];
-  for (const one of facts.containers) all.push([one, await healthOf(facts, one)]);
+  for await (const one of healthOfEach(facts)) all.push(one);
   return {
     count: all.length,
     unwell: all.filter(([, health]) => !isHealthy(health)).map(([one, { causes }]) => {

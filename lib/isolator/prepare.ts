@@ -1,7 +1,10 @@
 /** The first step of a container: which networks, and which namespaces they take. */
-import type { PluginConfig } from "../cni/config.ts";
+import { type PluginConfig, pluginsIn } from "../cni/config.ts";
 import { OperatorError } from "../base/error.ts";
 import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS } from "../kernel/namespaces.ts";
+import { attachedComment } from "../firewall/owner.ts";
+import { quotedComment } from "../firewall/rule.ts";
+import { usualBackend } from "../ports/backends.ts";
 import { isHostname } from "../kernel/uts.ts";
 import { type ContainerId, parentOf, rootOf } from "../mesos/container_id.ts";
 import type { ContainerConfig, ContainerLaunchInfo, NetworkInfo } from "../mesos/messages.ts";
@@ -102,7 +105,7 @@ function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): R
       ifName: `eth${i}`,
       networkInfo,
     }));
-  checkNetworks(isolator, networks);
+  checkNetworks(isolator, id, networks);
   if (networks.length === 0) return { ...rest, mode: "host", networks: [] };
   if (info?.hostname !== undefined && !isHostname(info.hostname)) {
     throw new OperatorError(
@@ -122,6 +125,7 @@ function decide(isolator: Isolator, id: ContainerId, config: ContainerConfig): R
 
 function checkNetworks(
   isolator: Isolator,
+  containerId: ContainerId,
   networks: readonly { name: string; networkInfo: NetworkInfo }[],
 ): void {
   const seen = new Set<string>();
@@ -139,6 +143,11 @@ function checkNetworks(
     // Refused now, while there is nothing to undo.
     const { network, file } = isolator.networks.read(name);
     withNetworkInfo(network.raw, networkInfo, file);
+    const isNamed = network.plugins.flatMap(({ raw }) => pluginsIn(raw)).some((plugin) =>
+      plugin.ipMasq === true &&
+      (plugin.ipMasqBackend ?? usualBackend(isolator.settings.path)) === "iptables"
+    );
+    if (isNamed) quotedComment(attachedComment({ network: name, containerId }));
     if (
       networkInfo.port_mappings?.length &&
       !network.plugins.some((plugin) => mapsPorts(isolator, plugin))

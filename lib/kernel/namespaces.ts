@@ -152,18 +152,23 @@ function leaveSharedDirectory(): void {
 let nsfs: string | undefined;
 
 /**
- * Whether `path` is a handle of a namespace of that kind, and not, say, the empty file that is left
- * of a bind mount after a reboot.
+ * The inode of the namespace of that kind which `path` is a handle of; undefined for what is none, such
+ * as the empty file that is left of a bind mount after a reboot.
  */
-export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
+export function namespaceAt(path: string, kind: NamespaceKind = "net"): number | undefined {
   return unless(isGone, () => {
     // Every handle lies on the kernel's one nsfs.
     nsfs ??= stateOf("/proc/self/ns/net").device;
-    if (stateOf(path).device !== nsfs) return false;
+    const { device, inode } = stateOf(path);
+    if (device !== nsfs) return undefined;
     using handle = open(path);
     const flag = check(libc().ioctl(handle.fd, NS_GET_NSTYPE), `ask what ${path} is a handle of`);
-    return flag === CLONE_FLAGS[kind];
-  }) ?? false;
+    return flag === CLONE_FLAGS[kind] ? inode : undefined;
+  });
+}
+
+export function isNamespaceHandle(path: string, kind: NamespaceKind = "net"): boolean {
+  return namespaceAt(path, kind) !== undefined;
 }
 
 /** Whether a namespace's handle is that of this process's own. */

@@ -60,10 +60,9 @@ export interface Identity {
 
 /** @param status the text of a file /proc/PID/status */
 export function parseIdentity(status: string): Identity {
-  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "";
+  const field = fieldsOf(status);
   const set = (name: string) => BigInt(`0x${/^[0-9a-f]+$/.exec(field(name))?.[0] ?? "0"}`);
-  const numbers = (name: string) =>
-    field(name).split(/\s+/).filter((text) => text !== "").map(Number);
+  const numbers = (name: string) => numbersIn(field(name));
   const three = (name: string) => numbers(name).slice(0, 3) as [number, number, number];
   return {
     uids: three("Uid"),
@@ -77,6 +76,12 @@ export function parseIdentity(status: string): Identity {
     isFiltered: !["", "0"].includes(field("Seccomp")),
   };
 }
+
+function fieldsOf(status: string): (name: string) => string {
+  return (name) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "";
+}
+
+const numbersIn = (text: string) => text.split(/\s+/).filter((one) => one !== "").map(Number);
 
 /**
  * Readies the calling thread to become one of a process's kind, while /proc is the agent's. It is then
@@ -127,8 +132,11 @@ export interface User {
 /** The user by whose rights a process opens files; undefined once it has ended. */
 export function userOf(pid: number): User | undefined {
   return unlessRefused(() => {
-    const { uids, gids, groups } = parseIdentity(readProcFile(`/proc/${pid}/status`));
-    return uids.length === 3 ? { uid: uids[1], gid: gids[1], groups } : undefined;
+    const field = fieldsOf(readProcFile(`/proc/${pid}/status`));
+    const [[, uid], [, gid]] = [numbersIn(field("Uid")), numbersIn(field("Gid"))];
+    return uid === undefined || gid === undefined
+      ? undefined
+      : { uid, gid, groups: numbersIn(field("Groups")) };
   });
 }
 

@@ -1,5 +1,6 @@
 /** Which processes there are, and which share a network namespace. */
 import { Pace } from "../base/pace.ts";
+import { sharing } from "../base/sharing.ts";
 import { entriesOf, findInode } from "./proc.ts";
 
 /** Processes between two looks at the clock. */
@@ -17,21 +18,13 @@ export class ProcessTable {
 
   private constructor() {}
 
-  /**
-   * Walks /proc in slices, between which other work goes on. Calls that come while a walk is under
-   * way share the one after it: each answer is of a walk that began after the question.
-   */
-  static look(): Promise<ProcessTable> {
-    return next ??= (async () => {
-      await under?.catch(() => {}); // whoever began that one hears of it
-      under = next;
-      next = undefined;
-      const table = new ProcessTable();
-      const pace = new Pace();
-      for (const _ of table.#walk()) await pace.rest();
-      return table;
-    })();
-  }
+  /** Walks /proc in slices, between which other work goes on. */
+  static readonly look: () => Promise<ProcessTable> = sharing(async () => {
+    const table = new ProcessTable();
+    const pace = new Pace();
+    for (const _ of table.#walk()) await pace.rest();
+    return table;
+  });
 
   /** The same at one go, for a program that has nothing else to do. */
   static lookNow(): ProcessTable {
@@ -71,10 +64,6 @@ export class ProcessTable {
     else this.#byNamespace.set(inode, [pid]);
   }
 }
-
-/** The walk that is under way or was the last, and the one that comes after it. */
-let under: Promise<ProcessTable> | undefined;
-let next: Promise<ProcessTable> | undefined;
 
 /** The ids of all processes that this process can see, the lowest first. */
 export function processIds(): number[] {

@@ -47,7 +47,7 @@ const containerConfig = message({
   container_info: v.optional(containerInfo),
   container_class: v.optional(v.picklist(["DEFAULT", "DEBUG"])),
   /** Root directory of the container's image, on the agent. */
-  rootfs: v.optional(v.string()),
+  rootfs: v.optional(v.pipe(v.string(), v.startsWith("/", "must be an absolute path"))),
 });
 export type ContainerConfig = v.InferOutput<typeof containerConfig>;
 

@@ -7,7 +7,7 @@
 import { tried, unlessRefused } from "../base/unless.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { type MountInfo, mounts } from "../kernel/mount.ts";
-import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { namespaceAt } from "../kernel/namespaces.ts";
 import { findInode, inodeOf } from "../kernel/proc.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { Netlink } from "./mod.ts";
@@ -44,6 +44,7 @@ export interface Remembered {
 export class Sight {
   #processes?: ProcessTable;
   #mounted = new Map<number, Map<string, number>>();
+  readonly #handles = new Map<string, number>();
   #unseen?: boolean;
   #deadline?: number;
 
@@ -54,6 +55,13 @@ export class Sight {
 
   get processes(): ProcessTable {
     return this.#processes ??= ProcessTable.lookNow();
+  }
+
+  /** The inode of the network namespace that a path is a handle of; what is none is looked at each time. */
+  networkAt(handle: string): number | undefined {
+    const known = this.#handles.get(handle) ?? namespaceAt(handle);
+    if (known !== undefined) this.#handles.set(handle, known);
+    return known;
   }
 
   /**
@@ -73,9 +81,8 @@ export class Sight {
   /** @throws {SystemError} */
   fateOf({ handle, inode, wires = [], maker }: Remembered): Fate {
     const here = viewpoint();
-    if (isNamespaceHandle(handle) && [undefined, inodeOf(handle)].includes(inode)) {
-      return "lives";
-    }
+    const network = this.networkAt(handle);
+    if (network !== undefined && [undefined, network].includes(inode)) return "lives";
     const mounted = this.inodeMountedOn(handle, maker);
     if (mounted !== undefined && (inode === undefined || mounted === inode)) return "lives";
     if (wires.length > 0 && maker?.net === here.net) return this.#stays(wires) ? "lives" : "gone";
@@ -115,8 +122,8 @@ export class Sight {
       ? networksIn(mountsOf(1)).map(({ mountPoint }) => `/proc/1/root${mountPoint}`)
       : [];
     for (const path of [...networksIn(mounts()).map(({ mountPoint }) => mountPoint), ...init]) {
-      if (!isNamespaceHandle(path)) continue;
-      const inode = inodeOf(path);
+      const inode = this.networkAt(path);
+      if (inode === undefined) continue;
       byInode.set(inode, [...byInode.get(inode) ?? [], path]);
     }
     for (const [inode, pids] of this.processes.namespaces) {

@@ -55,7 +55,7 @@ export async function inspect(agent: Agent, target: Target): Promise<Inspection>
   requireAlive(target);
   const { layout } = agent.sources;
   using view = new NamespaceView(target.netns);
-  const container = target.id && readContainer(layout, target.id, agent.processes);
+  const container = target.id && readContainer(layout, target.id, agent.sight);
   const addresses = view.addresses;
   return {
     name: target.name,
@@ -97,7 +97,7 @@ function ownedSockets(view: NamespaceView, agent: Agent): Inspection["sockets"] 
   const all = sockets(view);
   if (all.length === 0) return all;
   const inode = findInode(view.netns!);
-  const owners = socketOwners(agent.processes().inNamespace(inode ?? -1));
+  const owners = socketOwners(agent.sight.processes.inNamespace(inode ?? -1));
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 

@@ -10,4 +10,12 @@ export { namespaceFate } from "./liveness.ts";
 export { isLedByReference } from "./strangers.ts";
 export { type PortRequest, Ports } from "./reservation.ts";
 export { remove, removeOwner, type Whereabouts } from "./removal.ts";
-export { checkReady, findMissing, listMissing, listOwners, restoreMissing } from "./restore.ts";
+export {
+  checkReady,
+  findMissing,
+  listMissing,
+  listOwners,
+  type OwnerNow,
+  restoreMissing,
+  walkOwners,
+} from "./restore.ts";

@@ -27,12 +27,15 @@ export async function findMissing(owner: Owner, path: string): Promise<string[]>
 /**
  * What of live attachments' rules is not there, by container; each backend is read once.
  *
+ * @param owners as {@link listOwners} has them
  * @throws {OperatorError} where the rules can't be read
  */
-export async function listMissing(path: string): Promise<Map<string, string[]>> {
+export async function listMissing(
+  path: string,
+  owners: readonly OwnerNow[],
+): Promise<Map<string, string[]>> {
   const found = new Map<string, string[]>();
-  const isAlive = isOfTheLiving();
-  const living = records.list().filter((record) => isInstalled(record) && isAlive(record));
+  const living = owners.filter((one) => isInstalled(one) && one.fate === "lives");
   for (const [name, some] of Map.groupBy(living, ({ backend }) => backend)) {
     const missing = await (await backendOf(name, path)).missing(some);
     for (const [i, { containerId }] of some.entries()) {
@@ -53,9 +56,16 @@ function isOfTheLiving(sight = new Sight()): (record: MappingRecord) => boolean 
   return (record) => namespaceFate(record, sight) === "lives";
 }
 
-/** The attachments that have mappings, with whether their container's network still exists. */
-export function listOwners(sight = new Sight()): (MappingRecord & { fate: Fate })[] {
-  return records.list().map((record) => ({ ...record, fate: namespaceFate(record, sight) }));
+/** An attachment that has mappings, with whether its container's network still exists. */
+export type OwnerNow = MappingRecord & { fate: Fate };
+
+export function listOwners(sight = new Sight()): OwnerNow[] {
+  return [...walkOwners(sight)];
+}
+
+/** The same, one at a time. */
+export function* walkOwners(sight: Sight): Generator<OwnerNow> {
+  for (const record of records.walk()) yield { ...record, fate: namespaceFate(record, sight) };
 }
 
 /**

@@ -3,8 +3,10 @@ import { CniError } from "../cni/error.ts";
 import type { Plugin } from "../cni/invocation.ts";
 import { OperatorError } from "../base/error.ts";
 import { Pace } from "../base/pace.ts";
+import { sharing } from "../base/sharing.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
+import { agentMetrics } from "../facts/metrics.ts";
 import type { Swept } from "../isolator/gc/sweep.ts";
 import { knownContainers } from "../containers/ids.ts";
 import { Isolator, type PluginCall } from "../isolator/isolator.ts";
@@ -132,6 +134,17 @@ export class MeasuredIsolator extends Isolator {
       this.#leaks,
     ];
   }
+
+  /** What is wrong here, as metrics; those who ask together have one reading. */
+  readonly health = sharing(() => {
+    const { layout, cni } = this.settings;
+    return agentMetrics({
+      layout,
+      plugins: this.registry,
+      pluginsDir: cni?.pluginsDir,
+      catalog: cni && (() => this.networks),
+    });
+  });
 
   /** Everything, for `GET /metrics`. */
   metrics(): string {

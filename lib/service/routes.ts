@@ -8,8 +8,6 @@ import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import { type ContainerStatus, parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { VERSION } from "../base/version.ts";
-import { Agent } from "../facts/agent.ts";
-import { agentMetrics } from "../facts/metrics.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
 import { findGarbage } from "../isolator/gc/mod.ts";
@@ -126,14 +124,8 @@ export async function respond(
   try {
     if (`${request.method} ${request.path}` === "GET /metrics") {
       const contentType = "text/plain; version=0.0.4; charset=utf-8";
-      const { layout, cni } = isolator.settings;
-      using agent = new Agent({
-        layout,
-        plugins: isolator.registry,
-        pluginsDir: cni?.pluginsDir,
-        catalog: cni && (() => isolator.networks),
-      });
-      const body = isolator.metrics() + await agentMetrics(agent);
+      const health = await isolator.health();
+      const body = isolator.metrics() + health;
       return { status: 200, contentType, body };
     }
     const answer = await route(isolator, request);
@@ -206,6 +198,7 @@ function parsePid(message: unknown): number {
 
 /** What is the caller's to mend, by the code of the error; all else is ours, or the agent's. */
 const STATUSES: Readonly<Record<string, number>> = {
+  bad_comment: 400,
   bad_container_id: 400,
   bad_message: 400,
   network_twice: 400,

@@ -7,6 +7,9 @@ import { ContainerProcess, Service, until } from "../harness/service.ts";
 /** ms for which the service waits for a caller who says nothing (PATIENCE in lib/service/server.ts). */
 const PATIENCE = 30_000;
 
+/** The longest id that there can be: no rule has room for it and a network's name. */
+const LONG_ID = "a".repeat(240);
+
 Deno.test("a container's life over the socket, as the commands see it", async () => {
   await using it = await machine();
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
@@ -121,6 +124,8 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
     ["POST", "/v1/containers/a/prepare", { container_info: 7 }, 400, "bad_message"],
     ["POST", "/v1/containers/a/prepare", on("nope"), 400, "unknown_network"],
     ["POST", "/v1/containers/a/prepare", on("../x"), 400, "unknown_network"],
+    ["POST", "/v1/containers/a/prepare", { ...ON_BRIDGE, rootfs: "image" }, 400, "bad_message"],
+    ["POST", `/v1/containers/${LONG_ID}/prepare`, ON_BRIDGE, 400, "bad_comment"],
     ["POST", "/v1/containers/..%2fx/prepare", ON_BRIDGE, 400, "bad_container_id"],
     ["POST", "/v1/containers/-x/cleanup", undefined, 400, "bad_container_id"],
     ["POST", "/v1/containers/known/prepare", ON_BRIDGE, 409, "prepared_twice"],
@@ -151,6 +156,11 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
     assertEquals([reply.status, reply.json?.code], [status, code], what);
     assert(reply.json.message.length > 10, what);
   }
+  // What was refused has left nothing.
+  assertEquals(
+    Object.keys((await service.get("/v1/containers")).json),
+    ["known", "unlucky", "unstarted"],
+  );
   const { json } = await service.post("/v1/containers/unlucky/isolate", { pid });
   assertEquals(json.code, "isolated_twice", "a failed isolate is to be cleaned up first");
   await service.ok("/v1/containers/unstarted/cleanup", undefined);

@@ -1,16 +1,13 @@
 /** Files that belong to a container: its resolv.conf, and its leases in host-local's store. */
-import { unlessRefused } from "../../base/unless.ts";
 import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { leaseFile, leaseHolder } from "../../containers/lease.ts";
-import { readInRoot } from "../../kernel/other_root.ts";
 import { asUser } from "../../kernel/privileges.ts";
 import { type Cause, cause, hint } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
-import type { Scene } from "../scene.ts";
+import { type Scene, seenBy } from "../scene.ts";
 
 /** glibc takes no more than so many (MAXNS). */
 export const MOST_SERVERS = 3;
-const MOST_BYTES = 64 << 10;
 
 export function readResolvConf(scene: Scene): Look {
   const file = madeFor(scene);
@@ -28,7 +25,7 @@ export function readResolvConf(scene: Scene): Look {
     ])]);
   }
   if (!processAlive || pid === undefined) return saw(`${file}: ${list(servers)}`, []);
-  const seen = seenBy(pid, "resolv.conf");
+  const seen = scene.etc("resolv.conf");
   if (seen === undefined) return saw(`${file}: ${list(servers)}; the task has none`, []);
   if (seen === made) return saw(`${list(servers)}, as process ${pid} sees it`, []);
   // Images and tasks may bring their own: the questions go by what is seen.
@@ -50,7 +47,7 @@ export function readReadable(scene: Scene): Look {
   const { user } = scene.task;
   if (!processAlive || pid === undefined) return nothing("no process is left");
   if (!user) return nothing("its processes are root's");
-  const present = OF_NAMES.filter((name) => seenBy(pid, name) !== undefined);
+  const present = OF_NAMES.filter((name) => scene.etc(name) !== undefined);
   // By any of its groups.
   const may = (name: string) =>
     [user.gid, ...user.groups].some((gid) =>
@@ -67,12 +64,6 @@ export function readReadable(scene: Scene): Look {
       )
     ),
   );
-}
-
-/** A file of /etc as a process sees it; undefined where it has none. */
-export function seenBy(pid: number, name: string): string | undefined {
-  const read = () => readInRoot(`/proc/${pid}/root`, `etc/${name}`, MOST_BYTES);
-  return unlessRefused(read)?.slice(0, MOST_BYTES);
 }
 
 /** Whether the container was made without a server, as its networks and the agent have none. */

@@ -7,7 +7,6 @@ import { baseOf, Layout } from "../../containers/layout.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import { unlessRefused } from "../../base/unless.ts";
-import { listOwners } from "../../ports/mod.ts";
 import { describeMapping } from "../../ports/mapping.ts";
 import type { Agent } from "../agent.ts";
 import { type Cause, cause, type Mechanism, RECOVER, run } from "../cause.ts";
@@ -60,7 +59,7 @@ export async function readPorts(scene: Scene): Promise<Look> {
 export function readLeftPorts(agent: Agent): Look {
   // What has a checkpoint is said of the container.
   const known = new Set<string>(agent.containers.map(({ id }) => id));
-  const owners = listOwners().filter(({ containerId, endpoints }) =>
+  const owners = agent.owners.filter(({ containerId, endpoints }) =>
     endpoints.length > 0 && !known.has(containerId)
   );
   if (owners.length === 0) return nothing("no port is mapped but to its containers");
@@ -79,10 +78,10 @@ export function readLeftPorts(agent: Agent): Look {
 }
 
 /** Live containers on record whose checkpoints are in a directory that this call was not told of. */
-export function readOtherDirectories({ sources }: Agent): Look {
+export function readOtherDirectories({ sources, owners }: Agent): Look {
   const here = statOf(sources.layout.containers);
   const others = Map.groupBy(
-    listOwners().filter(({ fate }) => fate !== "gone"),
+    owners.filter(({ fate }) => fate !== "gone"),
     ({ netns, containerId }) => baseOf(netns, containerId),
   );
   const unseen = [...others].flatMap(([base, owners]): string[] => {

@@ -4,14 +4,14 @@ import { readCheckpoint } from "../../kernel/atomic_file.ts";
 import { cause } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Scene } from "../scene.ts";
-import { isWithoutServer, madeFor, nameservers, seenBy } from "./files.ts";
+import { isWithoutServer, madeFor, nameservers } from "./files.ts";
 
 const MOST_BYTES = 64 << 10;
 
 /** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
 export function readResolver(scene: Scene): Look {
   if (scene.interfaces.every(({ link }) => !link)) return nothing("it has no interface");
-  const { servers, file, lookups } = resolverOf(scene);
+  const { servers, file, lookups } = resolverOf(scene, "");
   const about = { container: scene.name, file };
   const reason = ["dns", "container"] as const;
   const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
@@ -50,10 +50,10 @@ export interface Resolver {
   hosts: { address: string; names: string[] }[];
 }
 
-export function resolverOf(scene: Scene): Resolver {
+/** @param hosts is read unless it is given: who asks for the servers alone needs none */
+export function resolverOf(scene: Scene, hosts = seen(scene, "hosts").text): Resolver {
   const { text, file } = seen(scene, "resolv.conf");
-  const [nsswitch, hosts] = ["nsswitch.conf", "hosts"].map((name) => seen(scene, name).text);
-  return { ...parseResolver(text, nsswitch!, hosts!), file };
+  return { ...parseResolver(text, seen(scene, "nsswitch.conf").text, hosts), file };
 }
 
 /** Reads the three files, which are as the container wants them. */
@@ -87,16 +87,13 @@ export function parseResolver(
 
 /** The file as a process of the container sees it, else as the isolator made it. */
 function seen(scene: Scene, name: string): { text: string; file: string } {
-  const { container } = scene;
   const own = madeFor(scene, name);
-  if (container?.processAlive && container.pid !== undefined) {
-    const text = seenBy(container.pid, name);
-    // Not every image has one.
-    if (text !== undefined) return { text, file: `/proc/${container.pid}/root/etc/${name}` };
-  }
+  // Not every image has one.
+  const text = scene.etc(name);
+  if (text !== undefined) return { text, file: `/proc/${scene.container!.pid}/root/etc/${name}` };
   // Where no network names a server, the container is given the agent's own file.
-  const text = own &&
+  const made = own &&
     (readCheckpoint(own) ??
       (name === "resolv.conf" ? readCheckpoint("/etc/resolv.conf") : undefined));
-  return { text: (text ?? "").slice(0, MOST_BYTES), file: own ?? `/etc/${name}` };
+  return { text: (made ?? "").slice(0, MOST_BYTES), file: own ?? `/etc/${name}` };
 }

@@ -1,0 +1,32 @@
+/** Health of containers that change while others are looked at. */
+import { assertEquals } from "@std/assert";
+import { Layout } from "../../lib/containers/layout.ts";
+import { Agent } from "../../lib/facts/agent.ts";
+import { healthOfEach } from "../../lib/facts/facts.ts";
+import type { ContainerId } from "../../lib/mesos/container_id.ts";
+
+// A loaded C library stays.
+Deno.test("what was wrong when all were read is looked at again before it is said", {
+  sanitizeResources: false,
+}, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const layout = new Layout(dir);
+    const id = "web" as ContainerId;
+    await Deno.mkdir(layout.interface(id, "net", "eth0"), { recursive: true });
+    await Deno.symlink("/proc/self/ns/net", layout.namespace(id));
+    await Deno.writeTextFile(layout.config(id, "net"), `{"name":"net","type":"bridge"}`);
+    const result = layout.result(id, "net", "eth0");
+    await Deno.writeTextFile(result, "{");
+
+    using agent = new Agent({ layout, plugins: new Map() });
+    const codes = async () =>
+      (await Array.fromAsync(healthOfEach(agent)))
+        .flatMap(([, { causes }]) => causes.map(({ code }) => code));
+    assertEquals((await codes()).includes("checkpoint_torn"), true);
+    await Deno.writeTextFile(result, `{"ip4":{"ip":"10.0.0.2/24"}}`);
+    assertEquals((await codes()).includes("checkpoint_torn"), false);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
