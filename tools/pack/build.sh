@@ -35,10 +35,12 @@ build() {
   "$DENO" bundle --quiet "${NETWORK_FLAGS[@]}" --output "$out/trainer.js" tools/pack/trainer.ts
   "$DENO" run "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-read --allow-write --allow-env --allow-ffi --allow-sys \
     tools/pack/gather.ts "$out/bundle" "$program"
-  make_file "$out/trainer" "$out/trainer.js"
-  "${THROWAWAY[@]}" "$DENO" run --quiet --no-check --no-config --allow-read --allow-write --allow-env --allow-run \
-    tools/pack/train.ts "$out/trainer" "$program" ||
-    say "calls could not be made here (above): the program will take longer to start, by what V8 compiles for them"
+  if [ -z "${MESOS_CNI_UNTRAINED:-}" ]; then
+    make_file "$out/trainer" "$out/trainer.js"
+    "${THROWAWAY[@]}" "$DENO" run --quiet --no-check --no-config --allow-read --allow-write --allow-env --allow-run \
+      tools/pack/train.ts "$out/trainer" "$program" ||
+      say "calls could not be made here (above): the program will take longer to start, by what V8 compiles for them"
+  fi
   make_file "$PROGRAM.new" "$program/start.js" --include "$program"
   "$PROGRAM.new" version >/dev/null || die "the program does not start"
   mv "$PROGRAM.new" "$PROGRAM"
