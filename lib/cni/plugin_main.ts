@@ -5,6 +5,7 @@
 import * as environment from "../base/environment.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
+import { isOfMesos } from "./port_mappings.ts";
 import { locatePlugin } from "./locate.ts";
 import type { PluginType, Registry } from "./plugin_type.ts";
 import { isObject, type JsonObject, parseJson } from "../base/json.ts";
@@ -57,11 +58,6 @@ export async function main(
     print(known.toJSON(cniVersion));
     return 1;
   }
-}
-
-/** Whether a Mesos agent calls: it puts what it knows of the container under its own name. */
-function isOfMesos({ args }: JsonObject): boolean {
-  return isObject(args) && isObject(args["org.apache.mesos"]);
 }
 
 /** The release of containernetworking/plugins whose fields and behaviour the standard plugins have. */

@@ -22,6 +22,11 @@ export function portMappingsOf(config: JsonObject): PortMapping[] {
   });
 }
 
+/** Whether Mesos' isolator calls (ours or a stock agent's): it hands its request on under its own name. */
+export function isOfMesos({ args }: JsonObject): boolean {
+  return isObject(args) && isObject(args["org.apache.mesos"]);
+}
+
 function dig(value: unknown, ...keys: string[]): unknown {
   return keys.reduce<unknown>(
     (inner, key) => isObject(inner) ? inner[key] : undefined,

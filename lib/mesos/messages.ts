@@ -146,7 +146,8 @@ export function containerIdOf(message: string | ContainerIdMessage): ContainerId
   return parseContainerId(parent + message.value);
 }
 
-function parse<T>(schema: v.GenericSchema<unknown, T>, value: unknown, where: string): T {
+/** A value by a schema. @throws {OperatorError} `bad_message` with the place in `where` */
+export function parse<T>(schema: v.GenericSchema<unknown, T>, value: unknown, where: string): T {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
   const [issue] = result.issues;

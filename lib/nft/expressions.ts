@@ -12,8 +12,8 @@ import { be32, be64, NFPROTO, TABLE_FAMILY } from "./wire.ts";
 export type Expression = Uint8Array;
 
 const NFTA_LIST_ELEM = 1;
-const NFTA_EXPR_NAME = 1;
-const NFTA_EXPR_DATA = 2;
+export const NFTA_EXPR_NAME = 1;
+export const NFTA_EXPR_DATA = 2;
 const NFTA_DATA_VALUE = 1;
 const NFTA_DATA_VERDICT = 2;
 const NFTA_VERDICT_CODE = 1;

@@ -15,6 +15,7 @@ import {
 import { NETLINK_NETFILTER, NetlinkSocket } from "../netlink/socket.ts";
 import { nfHeader, unlessAbsent, withNfnetlink } from "./batch.ts";
 import { inTable, nfMessage, type RuleHandle, type Table } from "./changes.ts";
+import { NFTA_EXPR_DATA, NFTA_EXPR_NAME } from "./expressions.ts";
 import { be64, commentIn } from "./wire.ts";
 
 const NFT_MSG_GETTABLE = nfMessage(1);
@@ -28,8 +29,6 @@ const NFTA_RULE_CHAIN = 2;
 const NFTA_RULE_HANDLE = 3;
 const NFTA_RULE_EXPRESSIONS = 4;
 const NFTA_RULE_USERDATA = 7;
-const NFTA_EXPR_NAME = 1;
-const NFTA_EXPR_DATA = 2;
 
 /** A rule as the kernel lists it. */
 export interface ListedRule extends RuleHandle {

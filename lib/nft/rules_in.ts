@@ -1,9 +1,9 @@
 /** Rules of any network namespace, as far as it tells what they do to a packet. */
 import { Attributes, eachAttribute, view } from "../netlink/message.ts";
+import { NFTA_EXPR_DATA, NFTA_EXPR_NAME } from "./expressions.ts";
 import { Rules } from "./rules.ts";
 import type { TableFamily } from "./wire.ts";
 
-const NFTA_EXPR_NAME = 1, NFTA_EXPR_DATA = 2;
 const NFTA_TARGET_NAME = 1, NFTA_TARGET_REV = 2, NFTA_TARGET_INFO = 3;
 const NFTA_PAYLOAD_BASE = 2, NFTA_PAYLOAD_OFFSET = 3, NFTA_PAYLOAD_LEN = 4, NFTA_PAYLOAD_SREG = 5;
 const NFTA_CT_KEY = 2, NFTA_CT_SREG = 4;

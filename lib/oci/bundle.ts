@@ -8,7 +8,7 @@ import { parseJson } from "../base/json.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
-import { type NetworkInfo, parseNetworkInfo } from "../mesos/messages.ts";
+import { type NetworkInfo, parse, parseNetworkInfo } from "../mesos/messages.ts";
 
 /** The annotation with which a container asks for networks: a list of Mesos' NetworkInfo. */
 export const NETWORKS_ANNOTATION = "org.apache.mesos.network_infos";
@@ -113,12 +113,4 @@ export function readBundle(directory: string): Bundle {
     );
   }
   return { hostname: hostname || undefined, rootfs: resolve(directory, root.path) };
-}
-
-function parse<T>(schema: v.GenericSchema<unknown, T>, value: unknown, where: string): T {
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const path = v.getDotPath(issue) ?? "the whole";
-  throw new OperatorError("bad_message", `${where}: ${path}: ${issue.message}`);
 }

@@ -22,8 +22,8 @@ import {
 } from "../../lib/ports/mapping.ts";
 import { isLoopback } from "../../lib/base/ip.ts";
 import { Fields } from "../../lib/cni/fields.ts";
-import { readRuntimeMappings, requireFew } from "../shared/port_mappings.ts";
-import { isMesosCaller, readPortMappings } from "./mesos_port_mappings.ts";
+import { isOfMesos } from "../../lib/cni/port_mappings.ts";
+import { readMapping, readRuntimeMappings, requireFew } from "../shared/port_mappings.ts";
 
 /** What every command needs. */
 export interface Base {
@@ -57,7 +57,7 @@ export function readConfig(written: JsonObject, path: string): Config {
   const placement = readPlacement(config, path);
   const allowHostPorts = config.flag("allowHostPorts");
   const mappings = readMappings(config, placement);
-  return { ...base, placement, mappings, isMesos: isMesosCaller(config), allowHostPorts };
+  return { ...base, placement, mappings, isMesos: isOfMesos(written), allowHostPorts };
 }
 
 /**
@@ -124,7 +124,11 @@ function readPlacement(config: Fields, path: string): Placement {
 function readMappings(config: Fields, placement: Placement): Mapping[] {
   const found = new Map<string, Mapping>();
   try {
-    const asked = [...readPortMappings(config), ...readRuntimeMappings(config)];
+    // Mesos' own, which a framework chose: each is checked whole.
+    const info = config.object("args")?.required("org.apache.mesos").required("network_info");
+    const ofMesos = (info?.objects("port_mappings") ?? [])
+      .map((one) => readMapping(one, "host_port", "container_port"));
+    const asked = [...ofMesos, ...readRuntimeMappings(config)];
     for (const mapping of requireFew(asked)) {
       const port = describeMapping(mapping);
       const earlier = found.get(port);
