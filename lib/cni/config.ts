@@ -4,9 +4,7 @@
  * as it is in `raw`.
  */
 import { CNI_CODES, CniError } from "./error.ts";
-import { isObject, type Json, type JsonObject } from "../base/json.ts";
-import { quote } from "../base/json.ts";
-import { parseObject } from "./object.ts";
+import { isObject, type Json, type JsonObject, parseJson, quote } from "../base/json.ts";
 import { DEFAULT_VERSION, SPEC_VERSIONS, type SpecVersion } from "./version.ts";
 
 export interface PluginConfig {
@@ -98,6 +96,28 @@ export function parseNetwork(text: string, where: string): Network {
     disableCheck: readFlag(raw, "disableCheck", where),
     raw,
   };
+}
+
+/**
+ * Parses text that must be one JSON object.
+ *
+ * @param where what the text is, for the error: a file, or a plugin's output
+ * @throws {CniError} `undecodable`, with line and column as far as the parser knows them
+ */
+function parseObject(text: string, where: string): JsonObject {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw new CniError(CNI_CODES.undecodable, `${where}: not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(value)) {
+    throw new CniError(
+      CNI_CODES.undecodable,
+      `${where}: must be a JSON object, not ${quote(value)}`,
+    );
+  }
+  return value;
 }
 
 function readName(raw: JsonObject, where: string): string {

@@ -4,7 +4,7 @@
  */
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
-import { readResult, type Result } from "../../lib/cni/result.ts";
+import { readResult, type Result, writeResult } from "../../lib/cni/result.ts";
 import {
   atLeast,
   DEFAULT_VERSION,
@@ -18,7 +18,6 @@ import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
-import { writeAnswer } from "./answer.ts";
 import { readNamespace, readOwner } from "./parameters.ts";
 import { isA, unless } from "../../lib/base/unless.ts";
 
@@ -104,6 +103,22 @@ async function answer(
     case "VERSION":
       return versionAnswer(work.since);
   }
+}
+
+/** A result as the reference prints it: what is empty is left out. */
+function writeAnswer(result: Result, version: SpecVersion): JsonObject {
+  const written = writeResult(result, version);
+  // What 1.1.0 brought is printed in the form before it as well, and of routes in older ones.
+  if (version === "1.0.0") written.interfaces = result.interfaces.map((one) => ({ ...one }));
+  if (atLeast(version, "0.3.0")) written.routes = result.routes.map((route) => ({ ...route }));
+  for (const key of ["interfaces", "ips", "routes"]) {
+    const list = written[key];
+    if (Array.isArray(list) && list.length === 0) delete written[key];
+  }
+  // Before 1.0.0, an empty dns was printed.
+  const isEmpty = Object.keys(written.dns as JsonObject).length === 0;
+  if (isEmpty && atLeast(version, "1.0.0")) delete written.dns;
+  return written;
 }
 
 function readCall(invocation: Invocation): Call {
