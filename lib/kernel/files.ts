@@ -151,9 +151,11 @@ function readBytes(handle: Handle, what: string, limit = LONGEST): Uint8Array<Ar
   );
 }
 
+const decoder = new TextDecoder();
+
 /** Reads a descriptor to its end, or one byte over `limit`, as text. @throws {SystemError} */
 export function readAll(handle: Handle, what: string, limit?: number): string {
-  return new TextDecoder().decode(readBytes(handle, what, limit));
+  return decoder.decode(readBytes(handle, what, limit));
 }
 
 /** The text of a file under /proc or /sys. @throws {SystemError} */

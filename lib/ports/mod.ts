@@ -10,12 +10,5 @@ export { namespaceFate } from "./liveness.ts";
 export { isLedByReference } from "./strangers.ts";
 export { type PortRequest, Ports } from "./reservation.ts";
 export { remove, removeOwner, type Whereabouts } from "./removal.ts";
-export {
-  checkReady,
-  findMissing,
-  listMissing,
-  listOwners,
-  type OwnerNow,
-  restoreMissing,
-  walkOwners,
-} from "./restore.ts";
+export { checkReady, findMissing, listMissing, restoreMissing } from "./restore.ts";
+export { listOwners, type OwnerNow, walkOwners } from "./restore.ts";

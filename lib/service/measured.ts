@@ -17,35 +17,36 @@ import { Counter, Histogram } from "../base/prometheus.ts";
 export type Counts = ReturnType<(Counter | Histogram)["drain"]>[];
 
 export class MeasuredIsolator extends Isolator {
-  readonly #attaches = new Counter(
-    "mesos_cni_attaches_total",
-    "Interfaces that were made, by network.",
-  );
-  readonly #detaches = new Counter(
-    "mesos_cni_detaches_total",
-    "Interfaces that were taken away, by network.",
-  );
-  readonly #failures = new Counter(
-    "mesos_cni_failures_total",
-    "Operations that failed, by the code of the error.",
-  );
-  readonly #durations = new Histogram(
-    "mesos_cni_operation_duration_seconds",
-    "How long operations took, their plugins included.",
-  );
-  readonly #pluginFailures = new Counter(
-    "mesos_cni_plugin_failures_total",
-    "Calls of plugins that failed, by the error code of CNI.",
-  );
-  readonly #pluginDurations = new Histogram(
-    "mesos_cni_plugin_duration_seconds",
-    "How long calls of plugins took.",
-  );
-  readonly #leaks = new Counter(
-    "mesos_cni_leaks_total",
-    "What no live container owned, found by recover and gc: removed, or failed to be.",
-    ["removed", "failed"].map((outcome) => ({ kind: "container", outcome })),
-  );
+  /** In the order in which they are told. */
+  readonly #counted = {
+    attaches: new Counter("mesos_cni_attaches_total", "Interfaces that were made, by network."),
+    detaches: new Counter(
+      "mesos_cni_detaches_total",
+      "Interfaces that were taken away, by network.",
+    ),
+    failures: new Counter(
+      "mesos_cni_failures_total",
+      "Operations that failed, by the code of the error.",
+    ),
+    durations: new Histogram(
+      "mesos_cni_operation_duration_seconds",
+      "How long operations took, their plugins included.",
+    ),
+    pluginFailures: new Counter(
+      "mesos_cni_plugin_failures_total",
+      "Calls of plugins that failed, by the error code of CNI.",
+    ),
+    pluginDurations: new Histogram(
+      "mesos_cni_plugin_duration_seconds",
+      "How long calls of plugins took.",
+    ),
+    leaks: new Counter(
+      "mesos_cni_leaks_total",
+      "What no live container owned, found by recover and gc: removed, or failed to be.",
+      ["removed", "failed"].map((outcome) => ({ kind: "container", outcome })),
+    ),
+  };
+  readonly #all = Object.values(this.#counted);
 
   override plugin(type: string, call: PluginCall): Plugin {
     const plugin = super.plugin(type, call);
@@ -56,10 +57,10 @@ export class MeasuredIsolator extends Isolator {
         return await plugin(invocation);
       } catch (error) {
         const code = error instanceof CniError ? error.cniCode : codeOf(error);
-        this.#pluginFailures.add({ ...labels, code });
+        this.#counted.pluginFailures.add({ ...labels, code });
         throw error;
       } finally {
-        this.#pluginDurations.observe(labels, (performance.now() - start) / 1000);
+        this.#counted.pluginDurations.observe(labels, (performance.now() - start) / 1000);
       }
     };
   }
@@ -75,13 +76,13 @@ export class MeasuredIsolator extends Isolator {
     try {
       return await work();
     } catch (error) {
-      this.#failures.add({ operation, code: codeOf(error) });
+      this.#counted.failures.add({ operation, code: codeOf(error) });
       throw error;
     } finally {
-      this.#durations.observe({ operation }, (performance.now() - start) / 1000);
+      this.#counted.durations.observe({ operation }, (performance.now() - start) / 1000);
       const after = this.#attached(id);
-      count(this.#attaches, after, before);
-      count(this.#detaches, before, after);
+      count(this.#counted.attaches, after, before);
+      count(this.#counted.detaches, before, after);
     }
   }
 
@@ -96,11 +97,11 @@ export class MeasuredIsolator extends Isolator {
     }
     const start = performance.now();
     const recovered = await work();
-    this.#durations.observe({ operation: "recover" }, (performance.now() - start) / 1000);
+    this.#counted.durations.observe({ operation: "recover" }, (performance.now() - start) / 1000);
     for (const { container, outcome } of recovered) {
       if (outcome !== "removed" && outcome !== "failed") continue;
-      this.#leaks.add({ kind: "container", outcome });
-      count(this.#detaches, before.get(container) ?? new Map(), this.#attached(container));
+      this.#counted.leaks.add({ kind: "container", outcome });
+      count(this.#counted.detaches, before.get(container) ?? new Map(), this.#attached(container));
     }
     return recovered;
   }
@@ -108,7 +109,7 @@ export class MeasuredIsolator extends Isolator {
   /** Counts what a garbage collection has done. */
   swept(garbage: readonly Swept[]): void {
     for (const { kind, outcome } of garbage) {
-      if (outcome !== "found") this.#leaks.add({ kind, outcome });
+      if (outcome !== "found") this.#counted.leaks.add({ kind, outcome });
     }
   }
 
@@ -121,18 +122,6 @@ export class MeasuredIsolator extends Isolator {
   absorb(counts: Counts): void {
     // Each takes back what one of its own kind gave.
     this.#all.forEach((one, i) => one.absorb(counts[i] as never));
-  }
-
-  get #all() {
-    return [
-      this.#attaches,
-      this.#detaches,
-      this.#failures,
-      this.#durations,
-      this.#pluginFailures,
-      this.#pluginDurations,
-      this.#leaks,
-    ];
   }
 
   /** What is wrong here, as metrics; those who ask together have one reading. */
