@@ -26,6 +26,8 @@ export interface BridgeConfig {
   macSpoofCheck: boolean;
   /** Duplicate address detection. */
   dad: boolean;
+  /** Whether the container's end does without IPv6, and so sends none of its multicast. */
+  disableIpv6: boolean;
   /** Whether the container's end stays down and without addresses. */
   disableContainerInterface: boolean;
   portIsolation: boolean;
@@ -60,6 +62,7 @@ export function readBridgeConfig(call: Call): BridgeConfig {
     preserveDefaultVlan: config.flag("preserveDefaultVlan"),
     macSpoofCheck: config.flag("macspoofchk"),
     dad: config.flag("enabledad"),
+    disableIpv6: config.flag("disableIPv6"),
     disableContainerInterface: config.flag("disableContainerInterface"),
     portIsolation: config.flag("portIsolation"),
     mac: mac ? readMac(mac) : undefined,

@@ -1,8 +1,11 @@
 /** bridge: a wire from the container to a bridge of the host (the reference's plugins/main/bridge). */
+import { errno, unless } from "../../lib/base/unless.ts";
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Interface, Result } from "../../lib/cni/result.ts";
 import { trying } from "../../lib/kernel/lock.ts";
+import { withSysctlsOf, writeSysctl } from "../../lib/kernel/sysctl.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
+import { isV6 } from "../shared/addresses.ts";
 import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns, setsDns } from "../shared/dns.ts";
 import { wrong } from "../../lib/cni/fields.ts";
@@ -45,6 +48,7 @@ async function add(call: LiveCall): Promise<Result> {
     if (config.ipam !== undefined) undo(() => delIpam(call));
     // Before anything is made, since it is the step that fails most.
     const leased = config.ipam === undefined ? undefined : await addIpam(call);
+    requireNoIpv6(leased, config);
     const plan = planGateways(leased ?? { ips: [], routes: [] }, config);
 
     const bridge = ensureBridge(host, config);
@@ -69,6 +73,7 @@ async function add(call: LiveCall): Promise<Result> {
       undo(() => removeMacSpoofCheck(call));
       addMacSpoofCheck(call, wire.host.name, wire.inside.mac!);
     }
+    if (config.disableIpv6) switchOffIpv6(call);
     if (leased) {
       await configureInterface(container, call.netns, wire.inside, plan, settings(call, config));
     } else if (!config.disableContainerInterface) {
@@ -96,6 +101,19 @@ async function add(call: LiveCall): Promise<Result> {
 }
 
 const interfaceOf = ({ name, mac }: Link): Interface => ({ name, ...mac ? { mac } : {} });
+
+/** A kernel without IPv6 has no such setting. @throws {SystemError} */
+function switchOffIpv6({ netns, ifName }: LiveCall): void {
+  const setting = `net/ipv6/conf/${ifName}/disable_ipv6`;
+  withSysctlsOf(netns, () => unless(errno("ENOENT"), () => void writeSysctl(setting, "1")));
+}
+
+/** What is looked at before anything is made: an address that the interface could not have. */
+function requireNoIpv6(leased: Result | undefined, { disableIpv6 }: BridgeConfig): void {
+  const v6 = leased?.ips.find(({ address }) => isV6(address));
+  if (!disableIpv6 || !v6) return;
+  throw wrong(`disableIPv6 and the address ${v6.address} of ipam exclude each other: take one out`);
+}
 
 /** What IPv6 does about duplicates, and that the network hears of the new address. */
 function settings({ ifName }: LiveCall, { dad }: BridgeConfig): [string, string][] {

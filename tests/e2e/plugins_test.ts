@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGINS, IS_COMPILED, MESOS_CNI } from "../harness/binary.ts";
 import { LEASES, NETWORK, PluginMachine as Machine } from "../harness/plugin_machine.ts";
+import { Running, until } from "../harness/agent.ts";
 import { partOf } from "../harness/part.ts";
 import { ALL_PARTS, FULL } from "../harness/scale.ts";
 
@@ -316,4 +317,43 @@ Deno.test("portmap leads what meets its conditions, and masquerades all of it wi
     assertStringIncludes(JSON.parse(stdout).msg, says);
   }
   await machine.ok("DEL", "a", { ...NETWORK, prevResult });
+});
+
+Deno.test("disableIPv6: a new container sends the others no multicast of IPv6, and gets no address of it", async () => {
+  await using machine = await Machine.create();
+  const ipam = { type: "host-local", ranges: [[{ subnet: "10.9.0.0/16" }]] };
+  const network = { ...NETWORK, ipMasq: false, ipam };
+  const without = { ...network, disableIPv6: true };
+  for (const id of ["witness", "with", "without"]) await machine.namespace(id);
+  await machine.ok("ADD", "witness", without);
+  const argv = ["nsenter", "--net=/run/ns/witness", "--", "tcpdump", "-enl", "-i", "eth0"];
+  const ear = new Running(machine.sandbox.spawn(argv));
+  await until(() => ear.stderr.includes("listening on"), "tcpdump listens");
+  /** The kinds of frames of a new container that another one of its bridge is handed. */
+  const attach = async (id: string, config: object) => {
+    const { interfaces } = await machine.ok("ADD", id, config);
+    const mac: string = interfaces.find(({ sandbox }: { sandbox?: string }) => sandbox).mac;
+    return (kind: string) =>
+      ear.stdout.split("\n").filter((line) => line.includes(`${mac} > `) && line.includes(kind));
+  };
+  const usual = await attach("with", network);
+  await until(() => usual("IPv6").length >= 3, "IPv6 of a usual container is heard");
+  const quiet = await attach("without", without);
+  // As long as the kernel puts off its reports (RFC 3810, unsolicited), and more.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await machine.inside("without", ["ping", "-c1", "-W30", "10.9.0.1"]);
+  await until(() => quiet("ARP").length >= 1, "a container without IPv6 is heard at all");
+  assertEquals(quiet("IPv6"), []);
+  await ear.end();
+  const shown = await machine.inside("without", ["ip", "-o", "address", "show", "eth0"]);
+  assertMatch(shown.stdout, /^[^\n]* inet 10\.9\.0\.\d+\/16 [^\n]*\n$/);
+
+  const both = { ...NETWORK, disableIPv6: true };
+  await machine.namespace("v6");
+  const { code, stdout } = await machine.call("ADD", "v6", both);
+  assertEquals(code, 1);
+  assertMatch(JSON.parse(stdout).msg, /^disableIPv6 and the address fd09::\S+ of ipam exclude/);
+  assertEquals((await machine.leases()).filter((name) => name.startsWith("fd")), []);
+  for (const id of ["witness", "with", "without"]) await machine.ok("DEL", id, network);
+  await machine.assertEmpty();
 });

@@ -328,6 +328,19 @@ const SILENT: Case[] = [
     expect: ["error CNI508", "error CNI508", "warning CNI508"],
   },
   {
+    what: "no IPv6 on the interface, and an address of it",
+    files: bridge({
+      disableIPv6: true,
+      ipam: hostLocal({ subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }),
+    }),
+    expect: ["error CNI508"],
+  },
+  {
+    what: "no IPv6 on the interface, and none in the network",
+    files: bridge({ disableIPv6: true }),
+    expect: [],
+  },
+  {
     what: "bandwidth twice",
     files: chain({ type: "bandwidth", ...rates }, { type: "bandwidth", ...rates }),
     name: "net.conflist",

@@ -1,6 +1,7 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
 import { type PluginNode } from "../document.ts";
 import { parseAddress } from "../../base/prefix.ts";
+import { prefixesOf } from "../addressing.ts";
 import type { Found, Rule } from "../rule.ts";
 import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
 import { identifiesDevice, slipsOf } from "../slips.ts";
@@ -198,6 +199,14 @@ export const FIELDS: readonly Rule[] = [
           };
         }
         yield* trunkProblems(plugin);
+        const v6 = prefixesOf(plugin).find(({ prefix }) => prefix?.value?.family === 6);
+        if (plugin.isTrue("disableIPv6") && v6) {
+          yield {
+            at: plugin.field("disableIPv6"),
+            message: "the container gets an IPv6 address, and its interface is to do without IPv6",
+            help: "take disableIPv6 out, or give IPv4 addresses alone",
+          };
+        }
       }
       if (
         type === "portmap" && plugin.field("markMasqBit") && plugin.field("externalSetMarkChain")

@@ -29,6 +29,8 @@ export const DESCRIPTIONS: Readonly<Record<string, string>> = {
   mtu: "The largest packet of the interface, in bytes; 0 leaves it to the kernel.",
   hairpinMode: "Whether a container reaches itself by a port of the host.",
   promiscMode: "Whether the bridge takes all packets; excludes hairpinMode.",
+  disableIPv6:
+    "Whether the container's interface does without IPv6, and sends none of its multicast.",
   vlan: "The VLAN of the bridge's port.",
   vlanTrunk: "VLANs that the bridge's port carries with tags.",
   master: "The device of the host below the interface; without it, that of the default route.",

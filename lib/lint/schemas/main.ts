@@ -19,7 +19,7 @@ export const MAIN: t.Schemas = {
     bridge: bridgeName,
     ...t.each(t.boolean, "isGateway isDefaultGateway forceAddress ipMasq hairpinMode promiscMode"),
     ...t.each(t.boolean, "preserveDefaultVlan macspoofchk enabledad disableContainerInterface"),
-    ...t.each(t.boolean, "portIsolation"),
+    ...t.each(t.boolean, "portIsolation disableIPv6"),
     ipMasqBackend: MASQUERADE,
     mtu: VETH_MTU,
     vlan: t.integer(1, 4094, true),
