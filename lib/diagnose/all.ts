@@ -16,7 +16,7 @@ import {
   factsOfAgent,
   inTime,
 } from "./diagnose.ts";
-import type { Topic } from "./questions/question.ts";
+import { TOPICS } from "./questions/question.ts";
 
 /** They wait more than they work. */
 const AT_A_TIME = 25;
@@ -189,11 +189,18 @@ export function groupsOf(ofAgent: readonly Cause[], rows: readonly Row[]): Group
   );
 }
 
-/** What came of all questions of a topic: the worst of it; undefined where there was none. */
-export function outcomeOf(
-  { asked }: Diagnosis,
-  topic: Topic,
-): Asked["outcome"] | undefined {
-  const outcomes = asked.filter((one) => one.topic === topic).map(({ outcome }) => outcome);
-  return (["failed", "answered", "unasked"] as const).find((one) => outcomes.includes(one));
+/** Of each topic, what came of all its questions: the worst of it; undefined where there was none. */
+export function outcomesOf({ diagnosis }: Row): (Asked["outcome"] | undefined)[] {
+  return TOPICS.map((topic) => {
+    const asked = diagnosis?.asked.filter((one) => one.topic === topic);
+    return (["failed", "answered", "unasked"] as const).find((worst) =>
+      asked?.some(({ outcome }) => outcome === worst)
+    );
+  });
+}
+
+/** What a row comes to: its cause, or why there is none. */
+export function sumOf({ diagnosis, skipped, error }: Row, tell: (cause: Cause) => string): string {
+  const cause = diagnosis?.causes.find(isProblem);
+  return cause ? tell(cause) : skipped ?? error ?? "healthy";
 }

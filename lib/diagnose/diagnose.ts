@@ -84,7 +84,7 @@ export async function diagnose(
     ? []
     : stateOf(readContainer(agent.sources.layout, target.id, agent.sight));
   if (target.id !== undefined && !isNamespaceHandle(target.netns)) {
-    return verdict(target.name, [], { state, explained: [], facts: [] });
+    return verdict(target.name, [], state, []);
   }
   requireAlive(target);
   const namespace = findInode(target.netns);
@@ -104,7 +104,7 @@ export async function diagnose(
   const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)];
   if (findInode(target.netns) !== namespace) throw ended(target);
   const read = [...facts, ...shared, ...agents, ...hops, ...unjudged(scene)];
-  const found = verdict(target.name, asked, { state, explained: causes, facts: read });
+  const found = verdict(target.name, asked, [...state, ...causes], read);
   // They concern the agent, and --all would say them of every container.
   const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
   return { ...found, causes: [...found.causes, ...hints] };
@@ -312,22 +312,14 @@ async function askAll(questions: readonly Question[], deep: boolean) {
   return { session, tried };
 }
 
-/** Where causes come from: what was read first, what questions told, and what only facts told. */
-interface Found {
-  state: readonly Cause[];
-  explained: readonly Cause[];
-  facts: readonly Fact[];
-}
-
+/** @param explained what was read first, and what questions told @param facts what only facts told */
 function verdict(
   name: string,
   asked: readonly Asked[],
-  { state, explained, facts }: Found,
+  explained: readonly Cause[],
+  facts: readonly Fact[],
 ): Diagnosis {
-  const causes = mergeCauses(
-    [...state, ...explained],
-    facts.flatMap((fact) => fact.causes),
-  );
+  const causes = mergeCauses(explained, facts.flatMap((fact) => fact.causes));
   // What there is nothing of is no question, as the gateway of a network without one.
   const read = facts.filter(({ saw, isBlind }) => saw !== undefined || isBlind === true);
   const all = [...asked, ...read.map(askedOf)];

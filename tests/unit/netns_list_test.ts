@@ -81,3 +81,16 @@ Deno.test("a list fits its terminal, and is whole where there is none", () => {
     assert(/^9f1c2a77 /m.test(text), text);
   }
 });
+
+Deno.test("all that is wrong with a container is listed, the first with what it is about, each once", () => {
+  const causes = [
+    { code: "port_rules_missing", level: "problem", text: "" },
+    { code: "masquerade_gone", level: "problem", text: "" },
+    { code: "masquerade_gone", level: "problem", text: "" },
+    { code: "resolv_conf_differs", level: "hint", text: "" },
+  ];
+  const all = [listed("a", { health: "port rules missing", causes })];
+  const text = listText(nowhere, all, plainStyle);
+  assert(text.includes("port rules missing; masquerade gone"), text);
+  assert(!text.includes("gone; ") && !text.includes("differs"), text);
+});

@@ -1,9 +1,8 @@
 /** The diagnosis of an agent as one HTML file that loads nothing from elsewhere: its text, with the matrix as a table. */
-import { isProblem } from "../../facts/cause.ts";
 import { textOf } from "../../facts/sentences.ts";
 import type { Topology } from "../../netns/topology.ts";
 import { treeText } from "../../netns/topology_text.ts";
-import { type AgentDiagnosis, outcomeOf, type Row, unaskedText } from "../all.ts";
+import { type AgentDiagnosis, outcomesOf, type Row, sumOf, unaskedText } from "../all.ts";
 import { TOPICS } from "../questions/question.ts";
 import { html, page } from "./page.ts";
 import { causeTexts, diagnosisText, MARKS } from "./text.ts";
@@ -46,17 +45,16 @@ function matrix(rows: readonly Row[]): string {
   const head = ["container", ...TOPICS, "cause"].map((one, i) =>
     `<th${i === 0 ? ' class="id"' : i <= TOPICS.length ? ' class="mark"' : ""}>${html(one)}</th>`
   );
-  const body = rows.map(({ id, diagnosis, skipped, error }) => {
-    const cells = TOPICS.map((topic) => {
-      const outcome = diagnosis && outcomeOf(diagnosis, topic);
-      return outcome
+  const body = rows.map((row) => {
+    const cells = outcomesOf(row).map((outcome) =>
+      outcome
         ? `<td class="mark ${TONES[outcome]}" title="${outcome}">${MARKS[outcome]}</td>`
-        : '<td class="mark"></td>';
-    });
-    const cause = diagnosis?.causes.find(isProblem);
-    return `<tr><td class="id">${html(id)}</td>${cells.join("")}<td class="cause">${
-      html(cause ? textOf(cause) : skipped ?? error ?? "healthy")
-    }</td></tr>`;
+        : '<td class="mark"></td>'
+    );
+    const sum = html(sumOf(row, textOf));
+    return `<tr><td class="id">${html(row.id)}</td>${
+      cells.join("")
+    }<td class="cause">${sum}</td></tr>`;
   });
   return `<div class="wide"><table><thead><tr>${head.join("")}</tr></thead><tbody>${
     body.join("")

@@ -1,9 +1,8 @@
 /** Diagnoses as text for a terminal. */
 import { plain } from "../../base/printable.ts";
-import { isProblem } from "../../facts/cause.ts";
 import { shellText } from "../../facts/sentences.ts";
 import { table } from "../../netns/table.ts";
-import { type AgentDiagnosis, outcomeOf, unaskedText } from "../all.ts";
+import { type AgentDiagnosis, outcomesOf, sumOf, unaskedText } from "../all.ts";
 import type { Diagnosis } from "../diagnose.ts";
 import type { FollowedPacket } from "../follow.ts";
 import { TOPICS } from "../questions/question.ts";
@@ -92,15 +91,10 @@ export function causeTexts({ agent, groups }: AgentDiagnosis, strong: Strong): s
 export function agentText(all: AgentDiagnosis, strong: Strong): string {
   const { rows, groups } = all;
   if (rows.length === 0 && groups.length === 0) return "no containers";
-  const lines = rows.map(({ id, diagnosis, skipped, error }) => [
-    id,
-    ...TOPICS.map((topic) => {
-      const outcome = diagnosis && outcomeOf(diagnosis, topic);
-      return outcome === undefined ? "" : MARKS[outcome];
-    }),
-    plain(
-      diagnosis?.causes.find(isProblem)?.code ?? skipped ?? error ?? "healthy",
-    ),
+  const lines = rows.map((row) => [
+    row.id,
+    ...outcomesOf(row).map((outcome) => outcome === undefined ? "" : MARKS[outcome]),
+    plain(sumOf(row, ({ code }) => code)),
   ]);
   const headings = ["ID", ...TOPICS.map((topic) => topic.toUpperCase()), "CAUSE"];
   const matrix = rows.length === 0
