@@ -150,13 +150,13 @@ export class Scene implements Disposable {
     return this.interfaces.find((one) => one.link !== undefined && givenTo(one, family));
   }
 
-  /** As what the agent gets what the container sends, where it forwards it. */
-  forwardedOf(family: 4 | 6): Forwarded | undefined {
-    const attached = this.attachedOf(family);
-    return attached?.ingress && {
-      source: givenTo(attached, family)!.address,
-      inputLink: attached.ingress.index,
-    };
+  /** As what the agent gets what the container sends by a link of its, else by its first, where it forwards it. */
+  forwardedOf(family: 4 | 6, by?: Link): Forwarded | undefined {
+    const attached = this.interfaces.find(({ link }) => link && link === by) ??
+      this.attachedOf(family);
+    const given = attached && givenTo(attached, family);
+    return given && attached.ingress &&
+      { source: given.address, inputLink: attached.ingress.index };
   }
 
   /** The addresses of a family that the container was given. */

@@ -38,19 +38,28 @@ function onTwo(firstMaps: boolean) {
     agentAddress: "203.0.113.1",
     somewhere: "203.0.113.2",
   };
-  return (asked: string) => {
+  const led = (asked: string) => {
     const target = { name: "web", netns: "", id: "web" };
     const at = { address: asked, port: 80, protocol: "tcp" as const, container: target as never };
     const own = { at, target: target as never, address: asked, port: 80 };
     const { ends, realDestination } = leadingTo(scene, own, uplink);
     return [ends.eth.link.name, realDestination];
   };
+  return { scene, led };
 }
 
 Deno.test("a port that one of two networks maps is watched on that network's interface", () => {
-  assertEquals(onTwo(false)("10.1.0.2"), ["eth1", "10.2.0.2"]);
-  assertEquals(onTwo(true)("10.1.0.2"), ["eth0", "10.1.0.2"]);
-  assertEquals(onTwo(true)("10.2.0.2"), ["eth1", "10.2.0.2"]);
+  assertEquals(onTwo(false).led("10.1.0.2"), ["eth1", "10.2.0.2"]);
+  assertEquals(onTwo(true).led("10.1.0.2"), ["eth0", "10.1.0.2"]);
+  assertEquals(onTwo(true).led("10.2.0.2"), ["eth1", "10.2.0.2"]);
+});
+
+Deno.test("the agent forwards what is sent by a network with that network's address and bridge", () => {
+  const { scene } = onTwo(false);
+  const [first, second] = scene.interfaces.map(({ link }) => scene.forwardedOf(4, link));
+  assertEquals(first, { source: "10.1.0.2", inputLink: 2 });
+  assertEquals(second, { source: "10.2.0.2", inputLink: 8 });
+  assertEquals(scene.forwardedOf(4), first);
 });
 
 Deno.test("a refusal that follows another reply is a refusal", () => {

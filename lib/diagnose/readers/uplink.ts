@@ -70,12 +70,15 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
   )];
 }
 
+const forwarded = ({ scene, question, trail }: Evidence) =>
+  scene.forwardedOf(question.family, trail.journey.legs[0]?.stop.link);
+
 /** Who answers for the next hop, against where the frame went. */
 async function nextHop(e: Evidence) {
   const { scene: { host }, question: { destination, family }, trail } = e;
   const { link } = trail.before!.stop;
   const { to } = trail.seen[trail.last]!;
-  const entry = host.entryTo(destination, e.scene.forwardedOf(family));
+  const entry = host.entryTo(destination, forwarded(e));
   // Of several the kernel chooses for each connection anew, and an agent's own may go by another.
   const taken = entry?.hops?.find(({ gateway, link: index }) =>
     to !== undefined && gateway !== undefined && index === link.index &&
@@ -97,12 +100,12 @@ async function hardware(e: Evidence): Promise<Cause[]> {
 }
 
 /** Of several next hops the one by which it went may pass nothing on. */
-const hop = ({ scene, kernel, question, trail }: Evidence) =>
+const hop = (e: Evidence) =>
   swallowingHops(
-    scene.host,
-    kernel,
-    { ...question, from: scene.forwardedOf(question.family) },
-    trail.seen[trail.last]!.to,
+    e.scene.host,
+    e.kernel,
+    { ...e.question, from: forwarded(e) },
+    e.trail.seen[e.trail.last]!.to,
   );
 
 const wire = ({ scene, trail }: Evidence) => withoutPort(scene, trail.before!.stop.link);
