@@ -23,7 +23,7 @@ kernelTest("list fits a terminal of 80 columns, with ids that every command take
   await show(
     "",
     new RegExp(
-      "\\r\\n5baff64c +eth0=net-a[^\\n]*\\r\\n9f1c2a77 [^\\n]*\x1b\\[31minterface down: eth0\x1b\\[39m\\r\\nthe end",
+      "\\r\\n5baff64c +eth0=net-a[^\\n]*\\r\\n9f1c2a77 [^\\n]*\x1b\\[31minterface down: eth0; no d[a-z ]*…\x1b\\[39m\\r\\nthe end",
     ),
   );
   await show("--no-trunc", new RegExp(`\r\n${IDS[0]} [^]*\r\n${IDS[1]} [^]*the end`));
