@@ -78,7 +78,7 @@ def attempt(work):
     try: return work()
     except OSError: return None
 known = processes()
-signal.alarm(100)
+signal.alarm(600)
 print(json.dumps({}), flush=True)
 while True:
     time.sleep(0.00003)

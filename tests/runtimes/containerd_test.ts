@@ -1,5 +1,6 @@
 /** The port mapper in a list, called by a real containerd for a pod of its CRI. */
 import { assertEquals } from "@std/assert";
+import { until } from "../harness/agent.ts";
 import { Cri, type Message } from "./cri.ts";
 import { RuntimeHost } from "./host.ts";
 
@@ -62,10 +63,8 @@ conf_dir = "${host.dir}/net.d"
   );
   try {
     const ctr = ["ctr", `--address=${socket}`];
-    for (let i = 0; (await host.agent.run([...ctr, "version"])).code !== 0; i++) {
-      if (i === 100) throw new Error("containerd does not answer");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    const answers = async () => (await host.agent.run([...ctr, "version"])).code === 0;
+    await until(answers, "containerd's answer");
     await importImage(host, ctr);
     // The socket is in the sandbox's own /run.
     using cri = new Cri(`/proc/${host.agent.pid}/root${socket}`);

@@ -1,4 +1,5 @@
 /** An agent's host with what runtimes need: a list of ours, plugins, and a root file system. */
+import { until } from "../harness/agent.ts";
 import { CNI_PLUGINS, MESOS_CNI } from "../harness/binary.ts";
 import { AGENT_ADDRESS, type Outside, Sandbox } from "../harness/sandbox.ts";
 
@@ -70,13 +71,14 @@ export class RuntimeHost implements AsyncDisposable {
 
   /** What another machine gets from a port of the agent, once it answers. */
   async fetch(port: number): Promise<string> {
-    const argv = ["curl", "-fsm3", `http://${AGENT_ADDRESS}:${port}/`];
-    for (let attempt = 0; attempt < 50; attempt++) {
+    const argv = ["curl", "-fsm20", `http://${AGENT_ADDRESS}:${port}/`];
+    let page = "";
+    await until(async () => {
       const { code, stdout } = await this.outside.run(argv);
-      if (code === 0) return stdout;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    return await this.outside.ok(argv);
+      page = stdout;
+      return code === 0;
+    }, `an answer at port ${port}`);
+    return page;
   }
 
   /** The DNAT rules, veths and leases that containers have left. */
