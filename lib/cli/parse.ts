@@ -1,4 +1,5 @@
 import { lookup } from "../base/json.ts";
+import { parseArgs } from "@std/cli";
 import {
   type Call,
   type Command,
@@ -9,9 +10,14 @@ import {
 } from "./command.ts";
 import { nearest } from "../base/nearest.ts";
 
+interface Parsed {
+  _: (string | number)[];
+  "--"?: string[];
+  [name: string]: unknown;
+}
+
 /**
- * Parses a command's arguments by its table of flags. A value stands behind "=", or in the next word,
- * where it does not begin with a dash.
+ * Parses a command's arguments by its table of flags.
  *
  * @throws {UsageError} for a flag that is unknown, lacks its value, or has one too many or another one
  */
@@ -21,23 +27,30 @@ export function parseCall(
   program: Program,
 ): Call {
   const flags = [...command.flags, ...COMMON_FLAGS];
-  const given = new Map(flags.map(({ name }) => [key(name), [] as string[]]));
+  const valued = flags.filter(({ value }) => value).map(({ name }) => key(name));
   const end = args.indexOf("--");
-  const rest = end < 0 ? undefined : args.slice(end + 1);
-  const words = args.slice(0, rest && end);
-  const operands: string[] = [];
-  for (let word = words.shift(); word !== undefined; word = words.shift()) {
-    if (!word.startsWith("-") || word === "-") {
-      operands.push(word);
-      continue;
-    }
-    const { flag, value } = flagOf(word, flags);
-    const isNext = flag.value && value === undefined && words[0] && !words[0].startsWith("-");
-    given.get(key(flag.name))!.push(value ?? (isNext ? words.shift()! : flag.value ? "" : "true"));
-  }
+  const own = end < 0 ? args : args.slice(0, end);
+  // The names of the flags come from a table, so that parseArgs can't infer the values' types.
+  const parsed: Parsed = parseArgs(
+    [...own.map((arg) => canonical(arg, flags)), ...args.slice(own.length)],
+    {
+      "--": true,
+      boolean: flags.filter(({ value }) => !value).map(({ name }) => key(name)),
+      // "_" are the operands: parseArgs would make numbers of ids such as 7e12 and 0x1f.
+      string: ["_", ...valued],
+      collect: valued,
+    },
+  );
+  const found = (name: string) => {
+    const flag = flags.find((flag) => flag.found && flag.name === name);
+    const value = flag && program.found(key(name))?.value;
+    if (value !== undefined) requireChoice(flag!, value);
+    return value;
+  };
+  const valuesOf = (name: string) => parsed[key(name)] as string[];
   for (const flag of flags) {
     if (!flag.value) continue;
-    const values = given.get(key(flag.name))!;
+    const values = valuesOf(flag.name);
     if (values.includes("")) {
       throw new UsageError(`--${flag.name} needs a value: --${flag.name}=${flag.value}`);
     }
@@ -46,23 +59,17 @@ export function parseCall(
     }
     for (const value of values) requireChoice(flag, value);
   }
-  const valuesOf = (name: string) => given.get(key(name)) ?? [];
-  const valueOf = (name: string) => {
-    const own = valuesOf(name).at(-1);
-    const flag = flags.find((flag) => flag.found && flag.name === name);
-    if (own !== undefined || !flag) return own;
-    const value = program.found(key(name))?.value;
-    if (value !== undefined) requireChoice(flag, value);
-    return value;
-  };
   return {
     ...program,
-    operands: operandsOf(command, operands, rest ?? []),
-    rest,
-    value: valueOf,
-    given: (name) => valuesOf(name).at(-1),
+    operands: operandsOf(command, parsed._, parsed["--"] ?? []),
+    rest: args.includes("--") ? parsed["--"] : undefined,
+    value: (name) => valuesOf(name).at(-1) ?? found(name),
+    given: (name) => {
+      const value = parsed[key(name)];
+      return Array.isArray(value) ? value.at(-1) : value === true ? "true" : undefined;
+    },
     values: valuesOf,
-    has: (name) => valueOf(name) === "true",
+    has: (name) => parsed[key(name)] === true || found(name) === "true",
   };
 }
 
@@ -91,10 +98,10 @@ function requireChoice({ name, complete }: Flag, value: string): void {
 /** What is no flag. Where no command follows it, `--` only ends the flags, as everywhere. */
 function operandsOf(
   { operands }: Command,
-  given: readonly string[],
+  given: readonly unknown[],
   rest: readonly string[],
 ): string[] {
-  const all = [...given, ...operands?.includes("--") ? [] : rest];
+  const all = [...given.map(String), ...operands?.includes("--") ? [] : rest];
   if (operands === undefined && all.length > 0) {
     throw new UsageError(`unexpected ${all[0]}: this command takes flags only`);
   }
@@ -105,15 +112,23 @@ function key(name: string): string {
   return name.replaceAll("-", "_");
 }
 
-/** @throws {UsageError} for a flag that is none of these, and for a switch with a value */
-function flagOf(word: string, flags: readonly Flag[]): { flag: Flag; value?: string } {
-  const [, given, value] = /^([^=]*)(?:=(.*))?$/s.exec(word)!;
+/**
+ * Writes a flag's name with `_`, whichever way it came, and a switch with its value: else parseArgs
+ * would take for that an operand which is called "true". No value begins with a dash unless it is
+ * written with "=".
+ *
+ * @throws {UsageError} for a flag that is none of these, and for a switch with a value
+ */
+function canonical(arg: string, flags: readonly Flag[]): string {
+  if (!arg.startsWith("-") || arg === "-") return arg;
+  const [given, ...value] = arg.split("=") as [string, ...string[]];
   const flag = flags.find(({ name, short }) =>
-    word === `-${short}` || given!.startsWith("--") && key(given!.slice(2)) === key(name)
+    arg === `-${short}` || given.startsWith("--") && key(given.slice(2)) === key(name)
   );
-  if (!flag) throw unknownFlag(given!, flags);
-  if (!flag.value && value !== undefined) throw new UsageError(`${given} takes no value`);
-  return { flag, value };
+  if (!flag) throw unknownFlag(given, flags);
+  if (flag.value) return `--${[key(flag.name), ...value].join("=")}`;
+  if (value.length > 0) throw new UsageError(`${given} takes no value`);
+  return `--${key(flag.name)}=true`;
 }
 
 function unknownFlag(given: string, flags: readonly Flag[]): UsageError {

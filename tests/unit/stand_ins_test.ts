@@ -3,10 +3,12 @@
  * generated input. Where the stand-ins are all there is, there is nothing to hold them against.
  */
 import * as assert from "@std/assert";
+import * as cli from "@std/cli";
 import * as path from "@std/path";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import * as ownAssert from "../../tools/closed_network/assert.ts";
+import * as ownCli from "../../tools/closed_network/cli.ts";
 import * as ownPath from "../../tools/closed_network/path.ts";
 import { anyText, forAll } from "../harness/generated.ts";
 
@@ -193,4 +195,46 @@ test("assertions of errors", async () => {
       }
     }
   }
+});
+
+test("command lines", () => {
+  const options = {
+    "--": true as const,
+    boolean: ["json", "dry_run"],
+    string: ["_", "name", "n"],
+    collect: ["name", "n"],
+  };
+  const word = fc.oneof(
+    fc.constantFrom(
+      "",
+      "-",
+      "0x1f",
+      "7e12",
+      " 1",
+      "true",
+      "false",
+      "json",
+      "a=b",
+      "a\nb",
+      "_",
+      ".",
+    ),
+    anyText(3).filter((text) => !text.startsWith("-")),
+  );
+  const flag = fc.oneof(
+    fc.constantFrom("--json=true", "--json=false", "--dry_run=", "--json=x", "--name", "--n"),
+    fc.tuple(
+      fc.constantFrom("name", "n"),
+      fc.oneof(word, fc.constantFrom("-1", "--", "--json", "=", "a\nb")),
+    )
+      .map(([name, value]) => `--${name}=${value}`),
+  );
+  const args = fc.array(fc.oneof(word, flag), { maxLength: 6 });
+  const rest = fc.option(
+    fc.array(fc.oneof(word, flag, fc.constantFrom("--", "-x", "--no-json")), { maxLength: 3 }),
+  );
+  forAll(fc.tuple(args, rest), ([args, rest]) => {
+    const line = rest === null ? args : [...args, "--", ...rest];
+    assertEquals(ownCli.parseArgs(line, options), cli.parseArgs(line, options));
+  });
 });

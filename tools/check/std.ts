@@ -3,8 +3,10 @@
  * these are the real modules, elsewhere our own of tools/closed_network.
  */
 import * as assert from "@std/assert";
+import * as cli from "@std/cli";
 import * as path from "@std/path";
-import type { Assert, Path } from "../closed_network/signatures.ts";
+import type { Assert, Cli, Path } from "../closed_network/signatures.ts";
 
 assert satisfies Assert;
+cli satisfies Cli;
 path satisfies Path;

@@ -1,8 +1,8 @@
 /**
- * What this project uses of `@std`, as `@std` declares it (path 1.1.6, assert 1.0.19): never more than
- * is true of the real functions, so that what compiles against these compiles against those. Our own
- * modules have these types, and `tools/check/std.ts` holds whichever `@std` there is against them: the
- * real one wherever JSR answers.
+ * What this project uses of `@std`, as `@std` declares it (cli 1.0.32, path 1.1.6, assert
+ * 1.0.19): never more than is true of the real functions, so that what compiles against
+ * these compiles against those. Our own modules have these types, and `tools/check/std.ts` holds
+ * whichever `@std` there is against them: the real one wherever JSR answers.
  */
 
 export interface Path {
@@ -13,6 +13,30 @@ export interface Path {
   join: (path: string, ...paths: string[]) => string;
   relative: (from: string, to: string) => string;
   resolve: (...pathSegments: string[]) => string;
+}
+
+/**
+ * `parseArgs` infers the type of its result from the names of the flags. Ours are known at run time
+ * only, so that there is nothing to infer: each value is of unknown type.
+ */
+export interface Cli {
+  parseArgs: (args: string[], options: ParseOptions) => Args;
+}
+
+export interface ParseOptions {
+  boolean: string[];
+  /** With "_", since operands that look like numbers would become numbers. */
+  string: string[];
+  /** Flags that may be repeated, their value an array: all of `string` but "_". */
+  collect: string[];
+  /** What follows `--` is returned apart. */
+  "--": true;
+}
+
+export interface Args {
+  _: (string | number)[];
+  "--"?: string[];
+  [name: string]: unknown;
 }
 
 // deno-lint-ignore no-explicit-any

@@ -112,7 +112,7 @@ setup_deno() {
   setup_dependencies
 }
 
-# With MESOS_CNI_STD=DIR, @std is that of DIR (DIR/path/deno.json …). Else, where JSR answers, deno.json's
+# With MESOS_CNI_STD=DIR, @std is that of DIR (DIR/cli/deno.json …). Else, where JSR answers, deno.json's
 # own imports are used; where it doesn't, the import map names the same functions over Deno's built-in
 # node: modules. Except for the second, only npm is contacted. Found out once; `rm -rf .tools` asks again.
 setup_dependencies() {

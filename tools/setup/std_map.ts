@@ -3,7 +3,7 @@
  *
  *     std_map.ts deno.json DIR > import_map.json
  *
- * DIR/path/deno.json and so on, each as JSR has it. The packages that these import are there as well.
+ * DIR/cli/deno.json and so on, each as JSR has it. The packages that these import are there as well.
  */
 const [config, directory] = Deno.args as [string, string];
 const root = Deno.realPathSync(directory);
