@@ -4,7 +4,6 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
-import { Pace } from "../base/pace.ts";
 import { type Container, readContainer } from "../containers/inventory.ts";
 import { Sight } from "../netlink/sight.ts";
 import type { Agent } from "./agent.ts";
@@ -140,10 +139,9 @@ function isUnfinished({ code }: Cause): boolean {
   return code === "attach_unfinished" || code === "checkpoint_empty";
 }
 
-/** Reads all containers, in slices between which other work goes on. */
+/** Reads all containers, one after the other. */
 export async function* healthOfEach(agent: Agent): AsyncGenerator<[Container, Health]> {
   const { sight, sources: { layout } } = agent;
-  const pace = new Pace();
   for (const container of agent.containers) {
     let health = await healthOf(agent, container);
     if (!isHealthy(health)) {
@@ -152,7 +150,6 @@ export async function* healthOfEach(agent: Agent): AsyncGenerator<[Container, He
       health = await healthOf(agent, now);
     }
     yield [container, health];
-    await pace.rest();
   }
 }
 

@@ -1,4 +1,5 @@
 /** What is wrong with an agent and its containers, as numbers: each cause with how many have it. */
+import { Pace } from "../base/pace.ts";
 import { gauge, gauges } from "../base/prometheus.ts";
 import { Agent, type Sources } from "./agent.ts";
 import { isProblem } from "./cause.ts";
@@ -30,7 +31,12 @@ export function healthMetrics(
 export async function agentMetrics(sources: Sources): Promise<string> {
   using agent = await Agent.read(sources);
   const healths = [await agentHealth(agent)];
-  for await (const [, health] of healthOfEach(agent)) healths.push(health);
+  // A service has others to answer meanwhile.
+  const pace = new Pace();
+  for await (const [, health] of healthOfEach(agent)) {
+    healths.push(health);
+    await pace.rest();
+  }
   return healthMetrics(
     agent.containers.length,
     healths.map(({ causes }) => causes.filter(isProblem).map(({ code }) => code)),
