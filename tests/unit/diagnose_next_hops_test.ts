@@ -45,6 +45,15 @@ Deno.test("a next hop of a route that the packet does not take is not accused", 
   assertEquals(await swallowing(), []);
 });
 
+Deno.test("a connection that one of several next hops has lost is not said to be lost for its port", async () => {
+  const { world } = twoHops();
+  const failure = { kind: "ephemeral", outcome: "timed out" } as const;
+  const codes = async () => (await explain(world.evidence(0, { failure }))).map(({ code }) => code);
+  assertEquals(await codes(), ["next_hop_swallows"]);
+  world.host.matched["203.0.113.2"] = route("default", 4, { gateway: "203.0.113.8" });
+  assertEquals(await codes(), ["ephemeral_ports_lost"]);
+});
+
 Deno.test("who sends is asked with, since policy rules may lead his packets by other hops", async () => {
   const { world } = twoHops();
   const { host } = world;

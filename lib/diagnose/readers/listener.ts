@@ -9,6 +9,7 @@ import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
 import { RST } from "../packets/frame.ts";
 import { CONNECTED, failureText } from "../failure.ts";
+import { swallowingHops } from "../paths.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 
@@ -197,7 +198,11 @@ function isTakenHere({ failure, rules, drops, sightings, token }: Evidence): boo
 export const ephemeralPorts: Reader = {
   name: "the ports that the kernel gives out",
   applies: ({ failure }) => failure.kind === "ephemeral",
-  read({ scene, question, failure }) {
+  async read({ scene, question, failure, kernel }) {
+    // Which of several next hops a connection takes, its port may decide.
+    const from = scene.forwardedOf(question.family);
+    const hops = await swallowingHops(scene.host, kernel, { ...question, from });
+    if (hops.length > 0) return hops;
     const path = "ipv4/ip_local_port_range";
     const value = scene.inside.setting(path)?.replace(/\s+/, " ");
     const { name: container } = scene;
