@@ -7,7 +7,7 @@ import { ALL_PARTS, FULL } from "../harness/scale.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { bridgeNetwork, type StockContainer } from "../harness/stock_agent.ts";
 
-const CONTAINERS = FULL ? 50 : ALL_PARTS ? 12 : 8;
+const CONTAINERS = FULL ? 50 : ALL_PARTS ? 12 : 6;
 const SECRET = "s3cret-value";
 
 /** Makes an archive and unpacks it with tar, in the directory of the test's files. */

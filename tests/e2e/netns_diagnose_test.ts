@@ -4,6 +4,7 @@ import { MESOS_CNI } from "../harness/binary.ts";
 import { Agent, bridgeNetwork as agentNetwork, until } from "../harness/agent.ts";
 import { BRIDGE, CHAIN, Clinic } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
+import { partOf } from "../harness/part.ts";
 import { Pty } from "../harness/pty.ts";
 import { bridgeNetwork, type NetworkConfig } from "../harness/stock_agent.ts";
 
@@ -27,7 +28,7 @@ const KINDS: Readonly<Record<string, NetworkConfig[]>> = {
 Deno.test("a healthy container is healthy on several networks, and so is its neighbour", async () => {
   await using clinic = await Clinic.open();
   let number = 0;
-  for (const [kind, networks] of Object.entries(KINDS)) {
+  for (const [kind, networks] of partOf(Object.entries(KINDS), 2)) {
     const id = `kind-${++number}`;
     await clinic.admit(id, networks);
     const { code, stdout, stderr } = await clinic.netns("diagnose", id);

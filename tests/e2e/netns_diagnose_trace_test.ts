@@ -4,10 +4,10 @@ import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { Clinic } from "../harness/clinic.ts";
 import { SEED } from "../harness/commit.ts";
 import { randomFrom } from "../harness/random.ts";
-import { FULL } from "../harness/scale.ts";
+import { ALL_PARTS, FULL } from "../harness/scale.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
-const MOMENTS = FULL ? 100 : 6;
+const MOMENTS = FULL ? 100 : ALL_PARTS ? 6 : 3;
 
 /** All that a diagnosis could leave, as text. */
 async function traces({ agent, patient }: Clinic): Promise<string> {
