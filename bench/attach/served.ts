@@ -27,14 +27,15 @@ export class Served implements AsyncDisposable {
     private readonly dir: string,
   ) {}
 
-  /** A service that was just started, with a network of each backend. */
-  static async start(): Promise<Served> {
+  /** A service that was just started, with a network of each backend, whose bridges have these fields too. */
+  static async start(bridge: JsonObject = {}): Promise<Served> {
     const dir = await Deno.makeTempDir({ prefix: "mesos-cni-bench-" });
     await layPlugins();
     await Deno.mkdir(`${dir}/networks`);
     for (const backend of ["iptables", "nftables"] as const) {
       const config: JsonObject = wrapping(networkOf(backend), NETS[backend], backend);
       delete config.runtimeConfig; // which is the isolator's to write
+      config.delegate = { ...config.delegate as JsonObject, ...bridge };
       await Deno.writeTextFile(`${dir}/networks/${backend}.conf`, JSON.stringify(config));
     }
     const service = await Service.start(HERE, `${dir}/isolator.sock`, [

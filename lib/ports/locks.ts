@@ -8,8 +8,8 @@ import { LOCKS, prepareState, RECORDS, STATE_DIR } from "./state_dir.ts";
 
 /** How long, in ms, one of our own changes may hold up another. */
 const CHANGES_TIMEOUT_MS = 60_000;
-/** How long, in ms, an earlier call for the same attachment is waited for. */
-const ATTACHMENT_TIMEOUT_MS = 30_000;
+/** How long, in ms, an earlier call for the same attachment is waited for, which may wait for a port. */
+const ATTACHMENT_TIMEOUT_MS = 45_000;
 
 /** Held while a port is claimed and while rules are changed. */
 const CHANGES_LOCK = `${STATE_DIR}/lock`;

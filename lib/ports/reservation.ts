@@ -40,7 +40,9 @@ export type PortRequest = Omit<PortAttachment, "endpoints"> & {
  * of load 28 that took 4.6 s; an executor has a minute to register (executor_registration_timeout).
  */
 const HOLDER_PATIENCE_MS = 20_000;
-const HOLDER_PAUSE_MS = 50;
+/** Each try holds the lock of all changes: soon at first, then less often. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 400;
 
 /** A reservation of host ports. */
 export class Ports {
@@ -61,8 +63,10 @@ export class Ports {
       throw new OperatorError("no_namespace", `${request.netns} is no network namespace`);
     }
     const deadline = performance.now() + HOLDER_PATIENCE_MS;
+    let pause = FIRST_PAUSE_MS;
     while (!await tryReserve(request, path, performance.now() > deadline)) {
-      await new Promise((resolve) => setTimeout(resolve, HOLDER_PAUSE_MS));
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     }
     return new Ports(request, path);
   }
@@ -142,7 +146,7 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
       // A master gives a task's ports out again while its executor still has a second to live.
       const { holder } = obstacle;
       const mayEnd = request.startsWithProcess && holder?.startsWithProcess === true;
-      if (mayEnd && !isLast && await goesOn(holder)) return false;
+      if (mayEnd && !isLast && namespaceFate(holder) !== "gone") return false;
       if (!await clear(obstacle, mapping, path, lock, isLast)) return false;
     }
   }

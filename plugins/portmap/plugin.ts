@@ -10,6 +10,7 @@ import { messageOf } from "../../lib/base/error.ts";
 import { quote } from "../../lib/base/json.ts";
 import { removeAttached } from "../../lib/firewall/attachment_chains.ts";
 import { Firewall } from "../../lib/firewall/firewall.ts";
+import { isOfMesos } from "../../lib/cni/port_mappings.ts";
 import { usualBackend } from "../../lib/ports/backends.ts";
 import {
   type BackendName,
@@ -59,7 +60,9 @@ async function add(call: LiveCall): Promise<Result> {
   if (placement.snat) await requireMarkChain(call, endpoints);
   const owner = ownerOf(call);
   using _lock = await lockAttachment(owner);
-  const request = { ...owner, ...placement, mappings, netns: call.netns, startsWithProcess: false };
+  // An agent starts a container's process before it attaches it.
+  const startsWithProcess = isOfMesos(call.invocation.config);
+  const request = { ...owner, ...placement, mappings, netns: call.netns, startsWithProcess };
   return await undoingOnFailure(async (undo) => {
     const ports = await Ports.reserve(request, call.invocation.path);
     undo(() => ports.giveBack());

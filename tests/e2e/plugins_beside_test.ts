@@ -203,3 +203,19 @@ Deno.test("a condition that only iptables has words for is written by iptables, 
   }
   assertEquals((await rules()).includes("--dport 8080"), false);
 });
+
+Deno.test("a task of Mesos waits for the one that had its port, if portmap leads both", async () => {
+  await using machine = await Machine.create(TYPES);
+  const args = { "org.apache.mesos": { network_info: { name: "net" } } };
+  for (const id of ["a", "b"]) await machine.namespace(id);
+  const [first, second] = [
+    portmap(await machine.ok("ADD", "a", BRIDGE), 8080, { args }),
+    portmap(await machine.ok("ADD", "b", BRIDGE), 8080, { args }),
+  ];
+  await machine.ok("ADD", "a", first);
+  const detached = new Promise((resolve) => setTimeout(resolve, 1_500))
+    .then(() => machine.ok("DEL", "a", first));
+  await machine.ok("ADD", "b", second);
+  await detached;
+  await machine.ok("CHECK", "b", second);
+});
