@@ -18,7 +18,7 @@ export interface ListedContainer {
   /** `ok`, or the first cause in a few words. */
   health: string;
   /** All that is wrong, as far as can be told without sending a packet. */
-  causes: { code: string; level: string; text: string }[];
+  causes: { code: string; level: string; brief: string; text: string }[];
 }
 
 /** All containers, by id. */
@@ -52,6 +52,7 @@ export function told(health: Health): Pick<ListedContainer, "health" | "causes">
     causes: health.causes.map((one) => ({
       code: one.code,
       level: one.level,
+      brief: briefOf(one),
       text: textOf(one),
     })),
   };

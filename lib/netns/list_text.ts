@@ -10,7 +10,7 @@ const FILTERS: Readonly<Record<string, (container: ListedContainer) => string[]>
   network: ({ networks }) => networks.map(({ network }) => network),
   address: ({ networks }) => networks.flatMap(({ addresses }) => addresses),
   port: ({ ports }) => ports,
-  health: ({ health }) => [health, health === "ok" ? "ok" : "ill"],
+  health: (one) => [...healthsOf(one), one.health === "ok" ? "ok" : "ill"],
   keeper: ({ keeper }) => [keeper],
   mode: ({ mode }) => [mode],
 };
@@ -23,7 +23,7 @@ const ORDERS: Readonly<Record<string, (container: ListedContainer) => string | n
   /** The youngest first. */
   age: ({ since }) => since === undefined ? 0 : -Date.parse(since),
   /** Those that are not well first. */
-  health: ({ health }) => health === "ok" ? "~" : health,
+  health: (one) => one.health === "ok" ? "~" : healthsOf(one).join("; "),
 };
 
 export const FILTER_KEYS: readonly string[] = Object.keys(FILTERS);
@@ -100,14 +100,14 @@ function cellsOf(container: ListedContainer, id: string): string[] {
     plain(container.ports.join(" ")) || "-",
     container.pid?.toString() ?? "-",
     age(container.since ? new Date(container.since) : undefined),
-    plain([container.health, ...othersOf(container)].join("; ")),
+    plain(healthsOf(container).join("; ")),
   ];
 }
 
-/** What is wrong besides the first, each in the words of its code. */
-function othersOf({ causes }: ListedContainer): string[] {
-  const problems = causes.filter(({ level }) => level === "problem").map(({ code }) => code);
-  return [...new Set(problems)].slice(1).map((code) => code.replaceAll("_", " "));
+/** All that is wrong, the worst first and each once; `ok` for nothing. */
+function healthsOf({ health, causes }: ListedContainer): string[] {
+  const problems = causes.filter(({ level }) => level === "problem").map(({ brief }) => brief);
+  return [...new Set([health, ...problems])];
 }
 
 function networksText({ mode, networks }: ListedContainer): string {

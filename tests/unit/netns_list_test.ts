@@ -82,15 +82,27 @@ Deno.test("a list fits its terminal, and is whole where there is none", () => {
   }
 });
 
-Deno.test("all that is wrong with a container is listed, the first with what it is about, each once", () => {
-  const causes = [
-    { code: "port_rules_missing", level: "problem", text: "" },
-    { code: "masquerade_gone", level: "problem", text: "" },
-    { code: "masquerade_gone", level: "problem", text: "" },
-    { code: "resolv_conf_differs", level: "hint", text: "" },
-  ];
-  const all = [listed("a", { health: "port rules missing", causes })];
-  const text = listText(nowhere, all, plainStyle);
-  assert(text.includes("port rules missing; masquerade gone"), text);
-  assert(!text.includes("gone; ") && !text.includes("differs"), text);
+Deno.test("all that is wrong with a container is listed with what it is about, each once, and found by any of it", () => {
+  const problem = (brief: string) => ({
+    code: "interface_down",
+    level: "problem",
+    brief,
+    text: "",
+  });
+  const [first, second] = ["interface down: eth0", "interface down: eth1"];
+  const hint = { ...problem("resolv conf differs"), level: "hint" };
+  const ill = listed("ill", {
+    health: first,
+    causes: [...[first, second, second].map(problem), hint],
+  });
+  const worse = listed("worse", { health: first, causes: [first, "masquerade gone"].map(problem) });
+  const [, line] = listText(nowhere, [ill], plainStyle).split("\n");
+  assert(line!.endsWith(`!${first}; ${second}!`), line);
+  const found = (wanted: string) =>
+    select([ill, worse, listed("well")], [["health", wanted]], "id").map(({ id }) => id);
+  assertEquals(found(second), ["ill"]);
+  assertEquals(found("masquerade"), ["worse"]);
+  assertEquals(found("ill"), ["ill", "worse"]);
+  assertEquals(found("ok"), ["well"]);
+  assertEquals(select([listed("well"), worse, ill], [], "health"), [ill, worse, listed("well")]);
 });
