@@ -84,7 +84,10 @@ const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const RTNEXTHOP_BYTES = 8;
 const RTM_F_CLONED = 0x200;
-/** In a question: of which table the route is; without it IPv4 says `main` of all. */
+/**
+ * In a question: of which table the route is. Without it IPv4 says `main` of all; IPv6 always says it, and
+ * refuses the flag once a socket is strict (`inet6_rtm_valid_getroute_req`).
+ */
 const RTM_F_LOOKUP_TABLE = 0x1000;
 const RTM_F_FIB_MATCH = 0x2000;
 
@@ -155,12 +158,9 @@ export function routeQuestion(
   const bytes = addressBytes(destination);
   const bits = bytes.length * 8;
   const family = addressFamilyOf(destination);
+  const flags = family === AF_INET ? RTM_F_LOOKUP_TABLE : 0;
   return [
-    structure(RTMSG_BYTES, [0, family, 1], [1, bits, 1], [2, from ? bits : 0, 1], [
-      8,
-      RTM_F_LOOKUP_TABLE,
-      4,
-    ]),
+    structure(RTMSG_BYTES, [0, family, 1], [1, bits, 1], [2, from ? bits : 0, 1], [8, flags, 4]),
     attribute(RTA.DST, bytes),
     ...from
       ? [
@@ -175,7 +175,8 @@ export function routeQuestion(
 /** What asks for the entry of a table that matches: see `Netlink.routeEntryTo`. */
 export function entryQuestion(...packet: Parameters<typeof routeQuestion>): Uint8Array[] {
   const [header, ...rest] = routeQuestion(...packet) as [Uint8Array, ...Uint8Array[]];
-  view(header).setUint32(8, RTM_F_FIB_MATCH | RTM_F_LOOKUP_TABLE, true);
+  const flags = view(header);
+  flags.setUint32(8, flags.getUint32(8, true) | RTM_F_FIB_MATCH, true);
   return [header, ...rest];
 }
 

@@ -217,6 +217,8 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
   assertEquals(netlink.link("b").master, netlink.link("br9").index);
   const route = netlink.routeTo("192.0.2.1");
   assertEquals([route.gateway, route.source], ["198.51.100.1", "198.51.100.2"]);
+  // From then on the kernel refuses flags that it does not know.
+  netlink.addressesOf(a!);
   const multipath = [
     ["192.0.2.0/24", "192.0.2.1", "198.51.100.7", "198.51.100.8"],
     ["2001:db8:9::/48", "2001:db8:9::1", "2001:db8::7", "2001:db8::8"],
@@ -228,6 +230,7 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
     // Of IPv6 the one that was chosen comes first.
     const gateways = entry.hops?.map(({ gateway }) => gateway).toSorted();
     assertEquals([entry.destination, gateways], [to, hops]);
+    assertEquals(netlink.routeTo(address).table, "main");
     const family = to.includes(":") ? "-6" : "-4";
     const own = to.includes(":") ? "2001:db8:7::5" : "10.7.0.5";
     await agent.ok(["ip", family, "rule", "add", "from", own, "lookup", "77"]);

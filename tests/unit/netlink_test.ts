@@ -3,6 +3,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { addressBytes, addressText } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
+import { entryQuestion, routeQuestion } from "../../lib/netlink/route.ts";
 import { parseSockets } from "../../lib/netlink/sockets.ts";
 
 Deno.test("addresses are the same as text and as bytes, and nothing else is one", () => {
@@ -14,6 +15,13 @@ Deno.test("addresses are the same as text and as bytes, and nothing else is one"
   for (const text of ["", "1.2.3", "1.2.3.4/8", "01.2.3.4", "::1%lo", "1.2.3.4\0", "x"]) {
     assertThrows(() => addressBytes(text), OperatorError);
   }
+});
+
+Deno.test("only of IPv4 a route's table is asked for: IPv6 tells it, and refuses the flag", () => {
+  const flagsOf = ([header]: Uint8Array[]) => new DataView(header!.buffer).getUint32(8, true);
+  const flags = (to: string) => [routeQuestion(to), entryQuestion(to)].map(flagsOf);
+  assertEquals(flags("192.0.2.1"), [0x1000, 0x3000]);
+  assertEquals(flags("2001:db8::1"), [0, 0x2000]);
 });
 
 Deno.test("sockets are decoded from /proc/net/tcp and its kin", () => {
