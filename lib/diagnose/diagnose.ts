@@ -13,8 +13,8 @@ import { type Fact, type FactReader, OF_AGENT, OF_CONTAINER, readFacts } from ".
 import { nothing, saw } from "../facts/look.ts";
 import { stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
-import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { findInode } from "../kernel/proc.ts";
+import { Sight } from "../netlink/sight.ts";
 import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
@@ -80,12 +80,11 @@ export async function diagnose(
   target: Target,
   options: DiagnoseOptions = {},
 ): Promise<Diagnosis> {
-  const state = target.id === undefined
-    ? []
-    : stateOf(readContainer(agent.sources.layout, target.id, agent.sight));
-  if (target.id !== undefined && !isNamespaceHandle(target.netns)) {
-    return verdict(target.name, [], state, []);
-  }
+  // The agent's own sight remembers handles that may be gone by now.
+  const sight = new Sight(agent.sight.processes);
+  const container = target.id && readContainer(agent.sources.layout, target.id, sight);
+  const state = container ? stateOf(container) : [];
+  if (container && !container.namespaceAlive) return verdict(target.name, [], state, []);
   requireAlive(target);
   const namespace = findInode(target.netns);
   using others = new DisposableStack();
@@ -173,7 +172,7 @@ async function questionsOf(
     ...gatewayQuestions(scene),
     ...foundQuestions(scene),
     ...neighbourQuestions(agent, scene, others, mayTalkTo),
-    ...await outsideQuestions(scene, resolver.servers.filter(isAddress)),
+    ...await outsideQuestions(scene, resolver.servers.filter(isAddress), kernel),
     ...agentQuestions(scene, options.agent),
     ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
@@ -325,7 +324,8 @@ function verdict(
   const all = [...asked, ...read.map(askedOf)];
   return {
     name,
-    healthy: !causes.some(isProblem) && all.every(({ outcome }) => outcome !== "failed"),
+    healthy: all.length > 0 && !causes.some(isProblem) &&
+      all.every(({ outcome }) => outcome !== "failed"),
     asked: all,
     causes,
   };

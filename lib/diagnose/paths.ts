@@ -5,6 +5,7 @@ import { networkAddresses } from "../containers/network_address.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { Fact } from "../facts/facts.ts";
+import { enslaved } from "../facts/readers/agent.ts";
 import { bridgeOf, isGateway } from "../facts/scene.ts";
 import type { Link, Route, Rule } from "../netlink/mod.ts";
 import type { Forwarded, Space } from "../netlink/view.ts";
@@ -75,10 +76,11 @@ export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
   if (hops.length === 0) return { name, unread: "no route of its leads by one", causes: [] };
   const asked = await Promise.all(hops.map((hop) => askHop(agent.host, kernel, hop)));
   const servers = new Set(all.flatMap(({ result }) => result?.dns.nameservers ?? []));
-  const swallowing = [...servers].filter(isAddress).slice(0, MOST_SERVERS).map((destination) => {
-    const from = forwardedFrom(agent.host, all, familyOfKnown(destination));
-    return swallowingHops(agent.host, kernel, { destination, protocol: "tcp", port: 53, from });
-  });
+  const swallowing = [...servers].filter(isAddress).slice(0, MOST_SERVERS).flatMap((destination) =>
+    forwardedTo(agent.host, all, destination).map((from) =>
+      swallowingHops(agent.host, kernel, { destination, protocol: "tcp", port: 53, from })
+    )
+  );
   return {
     name,
     saw: asked.map(({ gateway, link, answers }) =>
@@ -88,18 +90,21 @@ export async function askNextHops(agent: Agent, kernel: Asks): Promise<Fact> {
   };
 }
 
-/** One of the packets that the agent leads on for its containers: policy rules may go by that. */
-function forwardedFrom(
+/** Of the packets that the agent leads on to an address for its containers, one for each entry of a table. */
+function forwardedTo(
   host: Space,
   attachments: readonly Checkpoint[],
-  family: 4 | 6,
-): Forwarded | undefined {
+  destination: string,
+): Forwarded[] {
+  const family = familyOfKnown(destination);
   const all = attachments.filter(isGateway).flatMap((one) => {
-    const input = host.link(bridgeOf(one) ?? "");
+    const veth = one.result?.interfaces.find(({ sandbox }) => !sandbox);
+    const input = host.link(bridgeOf(one) ?? veth?.name ?? "");
     const address = networkAddresses(one).find((given) => given.family === family)?.address;
     return input && address ? [{ source: address, inputLink: input.index }] : [];
   });
-  return all[0];
+  const entryOf = (one: Forwarded) => JSON.stringify(host.entryTo(destination, one));
+  return [...new Map(all.map((one) => [entryOf(one), one])).values()];
 }
 
 /**
@@ -169,10 +174,14 @@ function answersOf(
   return kernel.whoHas(undefined, link, gateway, own?.address);
 }
 
-/** Asks one next hop who it is, and what its answers say. */
-async function askHop(host: Space, kernel: Asks, hop: NextHop) {
+/**
+ * Asks one next hop who it is, and what its answers say.
+ *
+ * @param isNeeded whether a packet waits for it: then an entry that is missing is one that was given up
+ */
+async function askHop(host: Space, kernel: Asks, hop: NextHop, isNeeded = false) {
   const answers = await answersOf(host, kernel, hop);
-  return { ...hop, answers, causes: await hopCauses(host, kernel, hop, answers) };
+  return { ...hop, answers, causes: await hopCauses(host, kernel, hop, answers, isNeeded) };
 }
 
 async function hopCauses(
@@ -180,14 +189,18 @@ async function hopCauses(
   kernel: Asks,
   { gateway, link, route }: NextHop,
   answers: readonly string[],
+  isNeeded: boolean,
 ): Promise<Cause[]> {
   const entry = host.neighbourNow(gateway, link);
   const isFixed = entry?.state === "PERMANENT";
   // Who is heard on the wire may be kept from the agent behind it.
-  const isUnheard = answers.length === 0 || entry !== undefined && entry.mac === undefined;
+  const isUnheard = answers.length === 0 ||
+    entry?.mac === undefined && (isNeeded || entry !== undefined);
   if (isUnheard) {
     // Whom somebody has entered by hand may be one that answers nobody.
     if (isFixed) return [];
+    const taken = enslaved(host, link, [familyOfKnown(gateway)]);
+    if (taken.length > 0) return taken;
     const dropped = await ruleAgainst(kernel, link, gateway);
     return dropped.length > 0 || answers.length > 0 ? dropped : [cause(
       "next_hop_silent",
@@ -212,7 +225,7 @@ export const silentHop: Reader = {
   async read({ scene, kernel, question }) {
     const { host } = scene;
     const hops = nextHopsOf(host, scene.givenOf(question.family));
-    const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop)));
+    const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop, true)));
     return asked.flatMap(({ causes }) => causes);
   },
 };

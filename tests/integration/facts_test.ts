@@ -1,9 +1,11 @@
 /** Health of containers that change while others are looked at. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Layout } from "../../lib/containers/layout.ts";
+import { diagnose } from "../../lib/diagnose/diagnose.ts";
 import { Agent } from "../../lib/facts/agent.ts";
 import { healthOfEach } from "../../lib/facts/facts.ts";
 import type { ContainerId } from "../../lib/mesos/container_id.ts";
+import { Sight } from "../../lib/netlink/sight.ts";
 
 // A loaded C library stays.
 Deno.test("what was wrong when all were read is looked at again before it is said", {
@@ -30,3 +32,33 @@ Deno.test("what was wrong when all were read is looked at again before it is sai
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test(
+  "a container whose handle has gone since it was first read is ill, and not well for want of questions",
+  {
+    sanitizeResources: false,
+  },
+  async () => {
+    const base = Deno.makeTempDirSync();
+    try {
+      const layout = new Layout(base);
+      const id = "web" as ContainerId;
+      const netns = layout.namespace(id);
+      Deno.mkdirSync(layout.interface(id, "net", "eth0"), { recursive: true });
+      Deno.writeTextFileSync(layout.config(id, "net"), '{ "name": "net", "type": "bridge" }');
+      Deno.writeTextFileSync(layout.result(id, "net", "eth0"), '{ "cniVersion": "1.0.0" }');
+      Deno.symlinkSync("/proc/self/ns/net", netns);
+      const sight = new Sight();
+      assert(sight.networkAt(netns) !== undefined);
+      Deno.removeSync(netns);
+      Deno.writeTextFileSync(netns, "");
+      const agent = { sources: { layout }, sight } as never;
+      const { healthy, asked, causes } = await diagnose(agent, { name: id, id, netns });
+      assertEquals([healthy, asked, causes.map(({ mechanism }) => mechanism)], [false, [], [
+        "state",
+      ]]);
+    } finally {
+      Deno.removeSync(base, { recursive: true });
+    }
+  },
+);

@@ -1,6 +1,7 @@
 /** Which of several next hops is said to pass nothing on, and who is not judged. */
 import { assertEquals } from "@std/assert";
-import { swallowingHops } from "../../lib/diagnose/paths.ts";
+import { askNextHops, swallowingHops } from "../../lib/diagnose/paths.ts";
+import { wrongNextHop } from "../../lib/diagnose/questions/outside.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
 import type { Neighbour } from "../../lib/netlink/mod.ts";
 import { address, route, World } from "../harness/world.ts";
@@ -67,6 +68,57 @@ Deno.test("who sends is asked with, since policy rules may lead his packets by o
   assertEquals(await seenBy(), ["next_hop_swallows"]);
   host.matched["203.0.113.2 from 10.1.0.2"] = route("default", 4, { gateway: "203.0.113.9" });
   assertEquals(await seenBy(), ["outside_silent"]);
+});
+
+Deno.test("servers are asked by every entry that leads what containers send, by a bridge or a veth", async () => {
+  const { world, sources } = twoHops();
+  const { host, checkpoint } = world;
+  const several = host.matched[TO]!;
+  const one = route("default", 4, { gateway: "203.0.113.8" });
+  Object.assign(checkpoint.result, { dns: { nameservers: [TO] } });
+  const interfaces = [{ name: "veth1" }, { name: "eth1", sandbox: "/run/web/ns" }];
+  const result = { ...checkpoint.result, ips: [{ address: "10.2.0.2/24" }], interfaces };
+  const ptp = {
+    ...checkpoint,
+    network: "net2",
+    ifName: "eth1",
+    plugins: [{ type: "ptp" }],
+    result,
+  };
+  const { agent, container } = world.scene();
+  container!.attachments.push(ptp as never);
+  const accused = async (first: typeof one, second: typeof one) => {
+    sources.length = 0;
+    host.matched[TO] = one;
+    host.matched[`${TO} from 10.1.0.2`] = first;
+    host.matched[`${TO} from 10.2.0.2`] = second;
+    const { causes } = await askNextHops(agent as never, world.evidence(4).kernel);
+    return [causes.map(({ address }) => address), sources.length];
+  };
+  assertEquals(await accused(several, one), [["203.0.113.9"], 2]);
+  assertEquals(await accused(one, several), [["203.0.113.9"], 2]);
+  assertEquals(await accused(several, several), [["203.0.113.9"], 2]);
+  assertEquals(await accused(one, one), [[], 0]);
+});
+
+Deno.test("where nobody outside answers, the next hop's hardware address may be another by now", async () => {
+  const { world: { host, kernel } } = twoHops();
+  const [{ mac }] = host.neighbours as [Neighbour];
+  const uplink = { link: host.link("wan0")!, agentAddress: "203.0.113.1" };
+  const wrong = () => wrongNextHop(host, kernel as never, uplink, TO);
+  assertEquals(await wrong(), undefined);
+  host.neighbours[0]!.mac = "02:00:00:00:00:66";
+  const about = {
+    kind: "others_have",
+    address: "203.0.113.8",
+    wanted: "02:00:00:00:00:66",
+  } as const;
+  assertEquals(await wrong(), { ...about, macs: [mac!] });
+  kernel.whoHas = () => Promise.resolve([]);
+  assertEquals(await wrong(), undefined);
+  host.neighbours = [];
+  kernel.whoHas = () => Promise.resolve([mac!]);
+  assertEquals(await wrong(), undefined);
 });
 
 Deno.test("a next hop is asked from the agent's address in its own network, and else not judged", async () => {

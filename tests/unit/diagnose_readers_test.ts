@@ -5,6 +5,8 @@ import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
+import { endsOf, fromAgent } from "../../lib/diagnose/journey.ts";
+import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
@@ -13,7 +15,7 @@ import type { Counter } from "../../lib/diagnose/observe/counters.ts";
 import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { isContradicted } from "../../lib/diagnose/readers/contradiction.ts";
-import { address, link, met, packet, route, short, World } from "../harness/world.ts";
+import { address, link, met, packet, route, short, TOKEN, World } from "../harness/world.ts";
 
 /** What is done to a healthy world, how far the packet got, and what is found first. */
 type Case = [what: string, done: (world: World) => Cause[] | Promise<Cause[]>, found: string];
@@ -201,6 +203,34 @@ const CASES: Case[] = [
     });
     return to(3)(world);
   }, "rule_drop iptables agent"],
+  [
+    "a next hop answers, and the kernel has given its entry up for a rule that drops it",
+    (world) => {
+      world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
+      world.kernel.whoHas = (_, __, asked) =>
+        Promise.resolve(asked === "203.0.113.9" ? ["02:00:00:00:00:09"] : []);
+      world.kernel.dropOfAsking = async () => ({
+        met: met("drop"),
+        rule: await world.evidence(3).ruleOf(met("drop")),
+      });
+      return to(3)(world);
+    },
+    "rule_drop iptables agent",
+  ],
+  ["a next hop seems silent, since the way out is a port of a bridge", (world) => {
+    world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
+    world.host.links[3] = link(4, "wan0", { master: 9 });
+    world.host.links.push(link(9, "br9", { kind: "bridge" }));
+    return to(3)(world);
+  }, "uplink_enslaved link uplink"],
+  ["the agent's own packet has no route, whatever the bridge behind it would do", (world) => {
+    world.host.chosen["10.1.0.2"] = "ENETUNREACH";
+    world.ports[0]!.unicastFlood = false;
+    const scene = world.scene();
+    const journey = fromAgent(endsOf(scene, scene.interfaces[0]!)!);
+    const trail = trailOf(journey, [], TOKEN);
+    return explain(world.evidence(0, { trail }, { topic: "gateway", journey }));
+  }, "host_route route agent"],
   ["one of two next hops passes nothing on", (world) => {
     const two = [{ gateway: "203.0.113.8", link: 4 }, { gateway: "203.0.113.9", link: 4 }] as never;
     world.host.matched["203.0.113.2"] = route("default", 0, { link: undefined, hops: two });

@@ -4,6 +4,9 @@ import { endsOf, through, toWire } from "../journey.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { wantsDefault } from "../../facts/readers/route.ts";
 import { type Attached, givenTo, leadsBy, type Scene, type Uplink } from "../../facts/scene.ts";
+import type { Space } from "../../netlink/view.ts";
+import type { Failure } from "../failure.ts";
+import type { Kernel } from "../observe/kernel.ts";
 import { takeTokens } from "../tokens.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
@@ -39,14 +42,17 @@ export function isMeantOutside(scene: Scene, attached: Attached, family: 4 | 6):
 export async function outsideQuestions(
   scene: Scene,
   servers: readonly string[],
+  kernel: Kernel,
 ): Promise<Question[]> {
-  return (await Promise.all(([4, 6] as const).map((one) => ofFamily(scene, one, servers)))).flat();
+  const all = ([4, 6] as const).map((one) => ofFamily(scene, one, servers, kernel));
+  return (await Promise.all(all)).flat();
 }
 
 async function ofFamily(
   scene: Scene,
   family: 4 | 6,
   servers: readonly string[],
+  kernel: Kernel,
 ): Promise<Question[]> {
   const attached = scene.interfaces.find((one) =>
     isMeantOutside(scene, one, family) && (!scene.container || givenTo(one, family))
@@ -93,9 +99,11 @@ async function ofFamily(
       // Where nobody outside answers the agent either, how far the packet gets is all that can be told.
       const hasLeft = answering === undefined && failure.kind === "silence" &&
         session.of(token).some(({ at, direction }) => at === device && direction === "out");
-      return hasLeft
-        ? unasked(`the packet leaves by ${device}, and nobody outside answers the agent itself`)
-        : failed(failure);
+      if (!hasLeft) return failed(failure);
+      const wrong = await wrongNextHop(scene.host, kernel, uplink!, destination);
+      return wrong
+        ? failed(wrong)
+        : unasked(`the packet leaves by ${device}, and nobody outside answers the agent itself`);
     },
   };
   const link = attached.link!;
@@ -127,4 +135,20 @@ async function ofFamily(
       return failed({ kind: "too_big", mtu: size });
     },
   }];
+}
+
+/** The agent sends to a hardware address by which nobody answers for the next hop, whatever its route. */
+export async function wrongNextHop(
+  host: Space,
+  kernel: Pick<Kernel, "whoHas">,
+  { link, agentAddress }: Pick<Uplink, "link" | "agentAddress">,
+  destination: string,
+): Promise<Failure | undefined> {
+  const address = host.wayTo(destination).route?.gateway ?? destination;
+  const wanted = host.neighbourNow(address, link)?.mac;
+  if (wanted === undefined) return undefined;
+  const macs = await kernel.whoHas(undefined, link, address, agentAddress);
+  return macs.length === 0 || macs.includes(wanted)
+    ? undefined
+    : { kind: "others_have", address, macs, wanted };
 }

@@ -10,13 +10,11 @@ import { isStrict, rpFilter } from "./kernel_drop.ts";
 import { culpritOf, flowOf, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
-/** The agent has the packet, or it was seen nowhere and not sent by the container: it is not led on. */
+/** The agent has the packet and does not lead it on. */
 export const agentRoutes: Reader = {
   name: "the agent's forwarding and routes",
-  applies: ({ trail: { before, journey } }) =>
-    before
-      ? before.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place)
-      : journey.from !== "container",
+  applies: ({ trail: { before } }) =>
+    before?.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place),
   read(e) {
     const { scene, trail: { before, journey } } = e;
     const forwards = journey.to !== "agent" && journey.from !== "agent";
@@ -26,6 +24,13 @@ export const agentRoutes: Reader = {
       ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
     ].slice(0, 1);
   },
+};
+
+/** It was seen nowhere, and the container has not sent it: what else may take it is behind the route. */
+export const agentsOwnRoutes: Reader = {
+  ...agentRoutes,
+  name: "the agent's routes",
+  applies: ({ trail: { before, journey } }) => !before && journey.from !== "container",
 };
 
 /** @param input the link that the packet came in by */

@@ -14,7 +14,7 @@ import { shareText } from "../failure.ts";
 import { silentHop } from "../paths.ts";
 import { trailText } from "../render/trail.ts";
 import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
-import { agentRoutes } from "./agent_routing.ts";
+import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
 import { bridgeInBetween } from "./bridge.ts";
 import {
   agingRule,
@@ -76,6 +76,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", wrongSourceOfPort, agingRule, untracked, untranslatedPort),
   ...at("neighbour", unansweredNeighbour),
   ...at("container", ownRoutes),
+  ...at("agent", agentsOwnRoutes),
   ...at("bridge", bridgeInBetween),
   ...at("way", hooks),
   ...at("agent", agentRoutes, silentHop),
