@@ -2,14 +2,18 @@
 import { assert, assertEquals } from "@std/assert";
 import { isHealthy } from "../../lib/diagnose/all.ts";
 import { hopsOf } from "../../lib/diagnose/follow.ts";
+import { endsOf } from "../../lib/diagnose/journey.ts";
+import { Session } from "../../lib/diagnose/observe/session.ts";
+import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { trailAt } from "../../lib/diagnose/place.ts";
 import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
+import { withoutEcho } from "../../lib/diagnose/questions/gateway.ts";
 import type { Answer } from "../../lib/diagnose/questions/question.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { cause } from "../../lib/facts/cause.ts";
 import { textOf } from "../../lib/facts/sentences.ts";
-import { met, World } from "../harness/world.ts";
+import { link, met, packet, TOKEN, World } from "../harness/world.ts";
 
 Deno.test("a container that could not be asked is not healthy; one that has nothing to ask is", () => {
   const diagnosis = { name: "a", healthy: true, asked: [], causes: [] };
@@ -18,6 +22,33 @@ Deno.test("a container that could not be asked is not healthy; one that has noth
   assertEquals(isHealthy({ id: "a", error: "it ended" }), false);
   assertEquals(isHealthy({ id: "a" }), false);
   assertEquals(isHealthy({ id: "a", skipped: "it uses the agent's own network" }), true);
+});
+
+Deno.test("a gateway without an echo: the agent takes what is seen coming in, and others may answer late", () => {
+  const seen = (at: string, direction: "in" | "out", type: 0 | 8): Sighting => ({
+    ...{ at, direction, length: 60 },
+    packet: packet(type, type === 8),
+  });
+  const said = (kind: string, gateway: string, answers: string[], ...all: Sighting[]) => {
+    const world = new World();
+    world.inside.links[1] = link(5, "eth0", { kind, peerIndex: kind === "veth" ? 3 : 4 });
+    const scene = world.scene();
+    const about = { scene, ends: endsOf(scene, scene.interfaces[0]!)!, gateway, answers };
+    const session = { of: () => all, at: Session.prototype.at } as never;
+    const answer = withoutEcho({ ...about, failure: { kind: "silence" } }, TOKEN, session);
+    return answer.failure?.kind ?? answer.outcome;
+  };
+  const [agents, others] = ["203.0.113.1", "203.0.113.9"];
+  const [inside, below] = [seen("eth0 of web", "out", 8), seen("wan0", "out", 8)];
+  assertEquals(said("veth", agents, [], inside, seen("veth1", "in", 8)), "silence");
+  assertEquals(said("veth", agents, [], inside, seen("br0", "in", 8)), "answered");
+  assertEquals(said("vlan", agents, [], inside), "silence");
+  assertEquals(said("macvlan", agents, ["02:00:00:00:00:66"], inside, below), "silence");
+  // By a macvlan of the agent's on the same device.
+  assertEquals(said("macvlan", agents, [], inside, seen("wan0", "in", 8)), "answered");
+  const late = seen("wan0", "in", 0);
+  assertEquals(said("macvlan", others, ["02:00:00:00:00:09"], inside, below, late), "answered");
+  assertEquals(said("macvlan", others, [], inside, below, late), "answer_lost");
 });
 
 Deno.test("a hop stopped a packet only where no later one saw it", () => {
