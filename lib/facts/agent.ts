@@ -44,7 +44,6 @@ export interface Sources {
 export class Agent implements Disposable {
   readonly host = new NamespaceView();
   readonly rules = new HostRules(variable("PATH") ?? "");
-  readonly sight: Sight;
   #containers?: Container[];
   #holders?: Map<string, Container[]>;
   #ports?: BridgePort[];
@@ -55,13 +54,11 @@ export class Agent implements Disposable {
   readonly #listeners = new Map<"tcp" | "udp", Map<number, Listener[]>>();
   readonly #macs = new Map<ContainerId, Map<string, string>>();
 
-  constructor(readonly sources: Sources, processes?: ProcessTable) {
-    this.sight = new Sight(processes);
-  }
+  constructor(readonly sources: Sources, readonly sight = new Sight()) {}
 
   /** One whose processes, containers and ports are read already, in slices between which other work goes on. */
   static async read(sources: Sources): Promise<Agent> {
-    const agent = new Agent(sources, await ProcessTable.look());
+    const sight = new Sight(await ProcessTable.look());
     const pace = new Pace();
     const collect = async <T>(all: Iterable<T>): Promise<T[]> => {
       const found: T[] = [];
@@ -72,9 +69,13 @@ export class Agent implements Disposable {
       return found;
     };
     const { layout } = sources;
-    agent.#containers = stillThere(layout, await collect(walkContainers(layout, agent.sight)));
+    const containers = stillThere(layout, await collect(walkContainers(layout, sight)));
     // Who asks for what can't be read is told so.
-    agent.#owners = await collect(walkOwners(agent.sight)).catch(() => undefined);
+    const owners = await collect(walkOwners(sight)).catch(() => undefined);
+    // Last: it holds a socket, which nobody closes where reading fails.
+    const agent = new Agent(sources, sight);
+    agent.#containers = containers;
+    agent.#owners = owners;
     return agent;
   }
 

@@ -1,5 +1,5 @@
 /** Health of containers that change while others are looked at. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Layout } from "../../lib/containers/layout.ts";
 import { diagnose } from "../../lib/diagnose/diagnose.ts";
 import { Agent } from "../../lib/facts/agent.ts";
@@ -62,3 +62,25 @@ Deno.test(
     }
   },
 );
+
+Deno.test("an agent whose containers can't be read keeps no descriptor", {
+  sanitizeResources: false,
+}, async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const layout = new Layout(dir);
+    const id = "web" as ContainerId;
+    for (const path of [layout.container(id), layout.request(id)]) {
+      await Deno.mkdir(path, { recursive: true });
+    }
+    const look = async () => {
+      await assertRejects(() => Agent.read({ layout, plugins: new Map() }), Error, dir);
+      return [...Deno.readDirSync("/proc/self/fd")].length;
+    };
+    // What is opened once stays.
+    const before = await look();
+    assertEquals(await look(), before);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
