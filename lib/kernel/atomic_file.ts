@@ -6,7 +6,6 @@
  * to its users.
  */
 import { basename, dirname, join } from "@std/path";
-import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
 import { errnoName, fileError, withFile } from "../base/file_error.ts";
 import {
@@ -21,7 +20,7 @@ import {
   O_WRONLY,
   open,
   openAt,
-  readAll,
+  readWhole,
   removeAt,
   write,
 } from "./files.ts";
@@ -198,9 +197,7 @@ export function readCheckpoint(path: string): string | undefined {
   try {
     // A pipe in its place is not waited for.
     using file = open(path, O_NONBLOCK);
-    const text = readAll(file, path, LONGEST + 1);
-    if (text.length <= LONGEST) return text;
-    throw new OperatorError("file", `can't read ${path}: it has more than ${LONGEST} bytes`);
+    return readWhole(file, path, LONGEST);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw fileError(error, "read", path);

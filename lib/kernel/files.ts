@@ -2,6 +2,7 @@
  * Files by FFI: those under /proc and /sys, which Deno refuses to open without `--allow-all`
  * (the compiled program has a shorter list), and handles that are passed to other system calls.
  */
+import { OperatorError } from "../base/error.ts";
 import { check, cString, openLibc } from "./libc.ts";
 
 const libc = openLibc({
@@ -156,6 +157,13 @@ const decoder = new TextDecoder();
 /** Reads a descriptor to its end, or one byte over `limit`, as text. @throws {SystemError} */
 export function readAll(handle: Handle, what: string, limit?: number): string {
   return decoder.decode(readBytes(handle, what, limit));
+}
+
+/** As {@link readAll}. @throws {OperatorError} `file` for more than `limit` bytes */
+export function readWhole(handle: Handle, what: string, limit: number): string {
+  const bytes = readBytes(handle, what, limit);
+  if (bytes.length <= limit) return decoder.decode(bytes);
+  throw new OperatorError("file", `can't read ${what}: it has more than ${limit} bytes`);
 }
 
 /** The text of a file under /proc or /sys. @throws {SystemError} */

@@ -1,7 +1,7 @@
 /** Files that somebody names or can write to: regular ones only, of a bounded size. */
 import { OperatorError } from "../base/error.ts";
 import { withFile } from "../base/file_error.ts";
-import { type Handle, O_NONBLOCK, open, readSome, readUpTo } from "./files.ts";
+import { type Handle, O_NONBLOCK, open, readWhole } from "./files.ts";
 import { stateOf } from "./proc.ts";
 
 /** A settings file is some KiB; what is longer is not one. */
@@ -32,10 +32,6 @@ export function readTextFile(path: string, limit = LONGEST): string {
   return withFile("read", path, () => {
     using file = openRegular(path);
     if (!file) throw new OperatorError("file", `can't read ${path}: it is no regular file`);
-    const bytes = readUpTo(limit, (buffer) => readSome(file, buffer));
-    if (bytes.length > limit) {
-      throw new OperatorError("file", `can't read ${path}: it has more than ${limit} bytes`);
-    }
-    return new TextDecoder().decode(bytes);
+    return readWhole(file, path, limit);
   });
 }

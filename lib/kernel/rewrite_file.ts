@@ -14,6 +14,7 @@ import {
   O_NONBLOCK,
   openAt,
   readSome,
+  readUpTo,
 } from "./files.ts";
 import { check, cString, openLibc, SystemError } from "./libc.ts";
 import { stateOf } from "./proc.ts";
@@ -83,16 +84,9 @@ export function rewriteFile(path: string, { was, isCut = false, text, mode }: Re
 
 /** Whether a file has these bytes; `isBeginning`: and may have more. */
 function holds(file: Handle, bytes: Uint8Array, isBeginning: boolean): boolean {
-  const chunk = new Uint8Array(64 << 10);
-  let at = 0;
-  for (let length; (length = readSome(file, chunk)); at += length) {
-    const rest = bytes.length - at;
-    if (length > rest && !isBeginning) return false;
-    const wanted = bytes.subarray(at, at + length);
-    if (wanted.some((byte, i) => byte !== chunk[i])) return false;
-    if (length >= rest && isBeginning) return true;
-  }
-  return at === bytes.length;
+  const limit = isBeginning ? bytes.length - 1 : bytes.length;
+  const found = readUpTo(limit, (buffer) => readSome(file, buffer));
+  return found.length === bytes.length && found.every((byte, i) => byte === bytes[i]);
 }
 
 const WORKPLACE = ".mesos-cni.new";

@@ -17,7 +17,7 @@ import {
   O_WRONLY,
   open,
   openAt,
-  readSome,
+  readAll,
   removeAt,
   write,
 } from "../../lib/kernel/files.ts";
@@ -37,14 +37,10 @@ const LOCK_MODE = 0o750;
  */
 const INCOMPLETE = "mesos_cni_incomplete";
 
-const decoder = new TextDecoder();
-
 /** A store whose lock is held, until the end of its `using` block. */
 export class LeaseStore implements Disposable {
   /** How each mark was before this call moved it; empty: not there. */
   readonly #marks = new Map<string, string>();
-  /** An id and the name of an interface are far shorter. */
-  readonly #buffer = new Uint8Array(4 << 10);
 
   private constructor(
     readonly path: string,
@@ -178,8 +174,7 @@ export class LeaseStore implements Disposable {
     return unless(errno("ENOENT"), () => {
       // By the directory: the runtime resolves each path anew, for which a store of a thousand pays.
       using file = openAt(this.dir, name, O_NONBLOCK, what);
-      // Of a regular file, one read gives all that there is room for: a second one would say no more.
-      return decoder.decode(this.#buffer.subarray(0, readSome(file, this.#buffer) ?? 0));
+      return readAll(file, what);
     }) ?? "";
   }
 

@@ -224,6 +224,11 @@ inDirectory("an error of a file names it, and says what to do", (dir) => {
   }
 });
 
+inDirectory("of a file of state, bytes are counted, and not characters", (dir) => {
+  Deno.writeTextFileSync(`${dir}/file`, "é".repeat(9 << 20));
+  assertThrows(() => readCheckpoint(`${dir}/file`), OperatorError, "more than 16777216 bytes");
+});
+
 inDirectory("a pipe, a directory and a long file are not read as settings", (dir) => {
   assertEquals(new Deno.Command("mkfifo", { args: [`${dir}/pipe`] }).outputSync().success, true);
   Deno.writeTextFileSync(`${dir}/long`, "x".repeat(11));

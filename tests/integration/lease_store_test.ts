@@ -1,0 +1,19 @@
+/** Files of a store of host-local that are not as this program writes them. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { SystemError } from "../../lib/kernel/libc.ts";
+import { LeaseStore } from "../../plugins/host_local/store.ts";
+import { kernelTest } from "../harness/kernel.ts";
+
+kernelTest("a lease of any length is read whole, and one that can't be read is named", async () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    using store = await LeaseStore.open(dir);
+    const holder = { containerId: "a".repeat(5000), ifName: "eth0" };
+    assertEquals(store.reserve("10.0.0.2", holder, 0), true);
+    assertEquals(store.addressesOf(holder), ["10.0.0.2"]);
+    Deno.mkdirSync(`${dir}/10.0.0.3`);
+    assertThrows(() => store.addressesOf(holder), SystemError, `${dir}/10.0.0.3`);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
