@@ -54,7 +54,8 @@ export async function removeMasquerade(
 /** @returns the addresses that are masqueraded @throws {SystemError} */
 export async function masqueraded(owner: Owner): Promise<string[]> {
   const hash = await instanceHash(owner);
-  if (!isSharedComplete()) return [];
+  const isLed = baseRules().some(({ target = {} }) => Object.values(target).includes(CHAIN));
+  if (!isLed) return [];
   return new Rules(TABLE).list(
     CHAIN,
     (rule) => rule.comment?.startsWith(hash) ? inEither(rule).source?.address : undefined,
@@ -83,15 +84,17 @@ function sharedChanges(): Change[] {
  * one does not end before.
  */
 function isSharedComplete(): boolean {
-  const rules = new Rules(TABLE);
-  // A chain that packets come to by themselves has a policy.
-  const isBase = rules.chain(BASE_CHAIN)?.policy !== undefined;
-  if (!isBase || !rules.hasChain(CHAIN)) return false;
-  const lines = rules.list(BASE_CHAIN, (rule) => ruleLine(inEither(rule)));
-  return lines.join("\n") === [
+  return baseRules().map(ruleLine).join("\n") === [
     ...FAMILIES.map((family) => `-A ${BASE_CHAIN} -d ${MULTICAST[family]} -j RETURN`),
     `-A ${BASE_CHAIN} -g ${CHAIN}`,
   ].join("\n");
+}
+
+/** What packets come to by themselves; nothing where the kernel does not call the chain. */
+function baseRules(): FoundRule[] {
+  const rules = new Rules(TABLE);
+  // One that it calls has a policy.
+  return rules.chain(BASE_CHAIN)?.policy ? rules.list(BASE_CHAIN, inEither) : [];
 }
 
 /** A rule of the family that it is about. */

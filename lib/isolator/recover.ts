@@ -109,12 +109,13 @@ async function withRepairs(recovered: Recovered[], path: string): Promise<Recove
 
 /** The same for the rules of other plugins. */
 async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Recovered[]> {
+  const rules = new HostRules(isolator.settings.path);
   return await concurrently(WIDTH, recovered, async (one): Promise<Recovered> => {
     if (one.outcome !== "kept") return one;
     try {
       const repaired = new Set(one.repaired);
       for (const attachment of isolator.settings.layout.listAttachments(one.container)) {
-        const isRepaired = await repairAttachment(isolator, one.container, attachment);
+        const isRepaired = await repairAttachment(isolator, one.container, attachment, rules);
         if (isRepaired) repaired.add(attachment.network);
       }
       return repaired.size === 0 ? one : { ...one, repaired: [...repaired] };
@@ -135,12 +136,12 @@ async function repairAttachment(
   isolator: Isolator,
   containerId: ContainerId,
   attachment: Attachment,
+  rules: HostRules,
 ): Promise<boolean> {
   const { settings: { layout, path }, registry } = isolator;
   const { plugins, result } = readAttachment(layout, containerId, attachment);
   if (!result) return false;
   const live = { ...attachment, containerId, result, path };
-  const rules = new HostRules(path);
   let repaired = false;
   for (const config of plugins) {
     const { missing, repair } = registry.get(String(config.type)) ?? {};

@@ -2,6 +2,7 @@
  * Masquerading (`ipMasq`): what a container sends out of its network has the host's address as its
  * source. The rules are the reference's (pkg/ip), so that either can undo what the other made.
  */
+import { OperatorError } from "../../lib/base/error.ts";
 import { canonicalAddress, familiesOf } from "../../lib/base/ip.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import type { LiveAttachment } from "../../lib/cni/plugin_type.ts";
@@ -77,12 +78,26 @@ export async function missingMasquerade(
   rules: HostRules,
 ): Promise<"masquerade_gone" | undefined> {
   if (!new Fields(config).flag("ipMasq")) return undefined;
-  const views = await rules.every();
-  const bare = result.ips.map(({ address }) => canonicalAddress(withoutLength(address)))
-    .filter((address) => !views.some((view) => chains.isMasqueraded(owner, view, address)));
-  if (bare.length === 0) return undefined;
-  const own = await (await ownTable()).masqueraded(owner);
-  return bare.every((address) => own.includes(address)) ? undefined : "masquerade_gone";
+  let bare = result.ips.map(({ address }) => canonicalAddress(withoutLength(address)));
+  for await (const isMasqueraded of masquerades(owner, rules)) {
+    bare = bare.filter((address) => !isMasqueraded(address));
+    if (bare.length === 0) return undefined;
+  }
+  return "masquerade_gone";
+}
+
+/** Wherever an attachment's addresses may be masqueraded, where they most often are first. */
+async function* masquerades(owner: chains.Attached & { ifName: string }, rules: HostRules) {
+  const own = await rules.own();
+  yield (address: string) => chains.isMasqueraded(owner, own, address);
+  const inTable = await (await ownTable()).masqueraded(owner);
+  yield (address: string) => inTable.includes(address);
+  // Where the other kind's can't be read, it is masqueraded once more, which does no harm.
+  const every = await rules.every().catch((error) => {
+    if (error instanceof OperatorError) return [];
+    throw error;
+  });
+  for (const view of every) yield (address: string) => chains.isMasqueraded(owner, view, address);
 }
 
 const ownTable = () => import("../../lib/firewall/masquerade_table.ts");
