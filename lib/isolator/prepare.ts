@@ -144,7 +144,7 @@ function checkNetworks(
     const { network, file } = isolator.networks.read(name);
     withNetworkInfo(network.raw, networkInfo, file);
     const isNamed = network.plugins.flatMap(({ raw }) => pluginsIn(raw)).some((plugin) =>
-      plugin.ipMasq === true &&
+      plugin.ipMasq === true && isolator.registry.get(String(plugin.type))?.missing &&
       (plugin.ipMasqBackend ?? usualBackend(isolator.settings.path)) === "iptables"
     );
     if (isNamed) quotedComment(attachedComment({ network: name, containerId }));

@@ -109,6 +109,8 @@ Deno.test("gc finds what nobody owns, removes it when told to, and counts it", a
 
 Deno.test("errors have a fitting status, a code, and a plugin's own words", async () => {
   await using it = await machine();
+  const foreign = { name: "foreign", type: "slow", ipMasq: true };
+  Deno.writeTextFileSync(`${it.dir}/networks/foreign.conf`, JSON.stringify(foreign));
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
   await using container = await ContainerProcess.start(it.agent);
   await using other = await ContainerProcess.start(it.agent);
@@ -171,6 +173,8 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
   assertEquals(cleanup.json.code, "cni_117");
   assertStringIncludes(cleanup.json.message, "no more addresses");
   assertEquals((await service.get("/v1/containers/known/status")).status, 200);
+  // Which rules another plugin makes is not known.
+  await service.ok(`/v1/containers/${LONG_ID}/prepare`, on("foreign"));
 });
 
 Deno.test("metrics count attaches, failures by plugin and code, and durations", async () => {
