@@ -69,9 +69,8 @@ async function add(invocation: Invocation): Promise<JsonObject> {
       await ports.commit(endpointsOf(result, config), firewall);
       if (!handed) await firewall.commit();
       return result;
-    } catch (thrown) {
-      const error = asCniError(thrown);
-      throw error instanceof CniError ? withDetails(error, warnings) : error;
+    } catch (error) {
+      throw withDetails(asCniError(error), warnings);
     }
   });
 }

@@ -1,6 +1,7 @@
 /** What an ADD has done so far, to be undone if it fails: an ADD that fails leaves nothing. */
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
-import { messageOf } from "../../lib/base/error.ts";
+import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { log } from "../../lib/base/log.ts";
 
 type Step = () => unknown;
 /** Tells how a step is undone. */
@@ -28,12 +29,14 @@ export async function undoingOnFailure<R>(work: (undo: Undo) => R | Promise<R>):
   }
 }
 
-/** The error, with more to its story if there is more. */
+/** The error, with more to its story if there is more. A defect keeps its stack, and the log has the rest. */
 export function withDetails(error: unknown, more: readonly string[]): unknown {
   if (more.length === 0) return error;
-  const { cniCode, details } = error instanceof CniError
-    ? error
-    : { cniCode: CNI_CODES.internal, details: undefined };
-  const text = [details, ...more].filter((part) => part).join("; ");
-  return new CniError(cniCode, messageOf(error), text, { cause: error });
+  if (!(error instanceof OperatorError)) {
+    log.error("beside a defect", { story: more.join("; ") });
+    return error;
+  }
+  const code = error instanceof CniError ? error.cniCode : CNI_CODES.internal;
+  const text = [error.details, ...more].filter((part) => part).join("; ");
+  return new CniError(code, error.message, text, { cause: error });
 }
