@@ -1,5 +1,4 @@
 /** Putting a file, a program or a symlink in its place: at once, or not at all. */
-import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { OperatorError } from "../base/error.ts";
 import { removeUnfinished, writeCheckpoint, writeLink } from "../kernel/atomic_file.ts";
@@ -73,7 +72,7 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
       }
       const isAsItShould = found.isFile && found.size === bytes.length &&
         ((found.mode ?? 0) & 0o7777) === mode && found.uid === ROOT &&
-        withFile("read", path, () => holds(path, bytes));
+        withFile("read", path, () => sumOf(path) === sha256(bytes));
       return isAsItShould ? "unchanged" : "changed";
     },
   };
@@ -83,10 +82,7 @@ function filePiece(path: string, bytes: Uint8Array<ArrayBuffer>, mode: number): 
 export function isStillOurs({ path, link, sha256: content }: Entry): boolean {
   const found = look(path);
   if (found?.isSymlink) return link !== undefined && Deno.readLinkSync(path) === link;
-  if (!found?.isFile || content === undefined) return false;
-  const sum = createHash("sha256");
-  for (const part of partsOf(path)) sum.update(part);
-  return sum.digest("hex") === content;
+  return found?.isFile === true && content !== undefined && sumOf(path) === content;
 }
 
 /** Of a program's hundred million bytes, a sum takes a tenth of a second: it is asked for more than once. */
@@ -104,22 +100,15 @@ export function look(path: string): Deno.FileInfo | undefined {
   return withFile("look at", path, () => unless(isAbsent, () => Deno.lstatSync(path)));
 }
 
-/** By the runtime: of a program's hundred million bytes, a loop would take seconds. */
-function holds(path: string, bytes: Uint8Array): boolean {
-  let at = 0;
-  for (const part of partsOf(path)) {
-    if (Buffer.compare(part, bytes.subarray(at, at += part.length)) !== 0) return false;
-  }
-  return at === bytes.length;
-}
-
-/** A file's bytes, a part at a time: the kernel takes longer to make room for all of a program than to read it. */
-function* partsOf(path: string): Generator<Uint8Array> {
+/** A part at a time: the kernel takes longer to make room for all of a program than to read it. */
+function sumOf(path: string): string {
   using file = Deno.openSync(path);
+  const sum = createHash("sha256");
   const part = new Uint8Array(1 << 18);
   for (let size = file.readSync(part); size !== null; size = file.readSync(part)) {
-    yield part.subarray(0, size);
+    sum.update(part.subarray(0, size));
   }
+  return sum.digest("hex");
 }
 
 /**
