@@ -56,13 +56,15 @@ export function readContainer(layout: Layout, id: ContainerId, sight = new Sight
   const netns = namespaceOf(layout, id, mode);
   const inode = sight.networkAt(netns);
   const namespaceAlive = inode !== undefined;
-  const inside = mode === "host" || !namespaceAlive ? [] : sight.processes.inNamespace(inode);
+  // Asked itself, as it may have begun after /proc was walked.
+  const network = request?.pid === undefined ? undefined : networkOf(request.pid);
   // A pid that now belongs to a process elsewhere has been given away anew.
-  const known = request?.pid !== undefined && (mode === "host" || inside.includes(request.pid))
-    ? request.pid
+  const known = network !== undefined && (mode === "host" || network === inode)
+    ? request?.pid
     : undefined;
   // In its parent's namespace, the processes found may all be the parent's.
-  const pid = known ?? (mode === "own" ? inside[0] : undefined);
+  const pid = known ??
+    (mode === "own" && namespaceAlive ? sight.processes.inNamespace(inode)[0] : undefined);
   return {
     id,
     mode,
@@ -72,7 +74,7 @@ export function readContainer(layout: Layout, id: ContainerId, sight = new Sight
     namespaceAlive,
     isElsewhere: !namespaceAlive && fateOf(layout, id, request, sight) !== "gone",
     pid: pid ?? request?.pid,
-    processAlive: pid !== undefined && (mode !== "host" || isRunning(pid)),
+    processAlive: pid !== undefined,
     since: request ? new Date(request.prepared) : birth(layout.container(id)),
     hostname: request?.hostname,
     attachments: layout.listAttachments(id).map((one) => readAttachment(layout, id, one)),
@@ -89,10 +91,6 @@ export function strayEntries(layout: Layout): string[] {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-}
-
-function isRunning(pid: number): boolean {
-  return networkOf(pid) !== undefined;
 }
 
 function birth(path: string): Date | undefined {

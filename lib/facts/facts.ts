@@ -4,9 +4,8 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
-import { type Container, readContainer } from "../containers/inventory.ts";
-import { Sight } from "../netlink/sight.ts";
-import type { Agent } from "./agent.ts";
+import type { Container } from "../containers/inventory.ts";
+import { Agent } from "./agent.ts";
 import { type Cause, cause, isProblem } from "./cause.ts";
 import { blind, type Look } from "./look.ts";
 import { readAddresses } from "./readers/address.ts";
@@ -139,27 +138,38 @@ function isUnfinished({ code }: Cause): boolean {
   return code === "attach_unfinished" || code === "checkpoint_empty";
 }
 
-/** Reads all containers, one after the other. */
+/**
+ * Reads all containers, one after the other. Of those that are found ill, what counts is a second reading
+ * of the agent: they may have been attached or detached since it was read, or be gone.
+ */
 export async function* healthOfEach(agent: Agent): AsyncGenerator<[Container, Health]> {
-  const { sight, sources: { layout } } = agent;
-  for (const container of agent.containers) {
-    let health = await healthOf(agent, container);
-    if (!isHealthy(health)) {
-      // It may have been attached or detached since its checkpoints were read.
-      const now = readContainer(layout, container.id, new Sight(sight.processes));
-      health = await healthOf(agent, now);
+  const { sources } = agent;
+  let again: Agent | undefined;
+  try {
+    for (const container of agent.containers) {
+      const health = await healthOf(agent, container);
+      if (isHealthy(health)) {
+        yield [container, health];
+        continue;
+      }
+      again ??= await Agent.read(sources);
+      const now = again.containers.find(({ id }) => id === container.id);
+      if (!now) continue;
+      const healthNow = await healthOf(again, now);
+      if (sources.layout.has(now.id)) yield [now, healthNow];
     }
-    yield [container, health];
+  } finally {
+    again?.[Symbol.dispose]();
   }
 }
 
 /** Reads all containers, with what of the agent their packets depend on. */
-export async function healthOfAll(agent: Agent): Promise<Map<string, Health>> {
+export async function healthOfAll(agent: Agent): Promise<[Container, Health][]> {
   const own = (await readFacts(OF_AGENT, agent)).flatMap(({ causes }) => causes);
-  const all = new Map<string, Health>();
+  const all: [Container, Health][] = [];
   for await (const [container, health] of healthOfEach(agent)) {
     const causes = isRouted(container) ? [...health.causes, ...own] : health.causes;
-    all.set(container.id, { ...health, causes: sorted(causes) });
+    all.push([container, { ...health, causes: sorted(causes) }]);
   }
   return all;
 }

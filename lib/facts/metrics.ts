@@ -30,7 +30,7 @@ export function healthMetrics(
 /** The same of an agent that is read for it. */
 export async function agentMetrics(sources: Sources): Promise<string> {
   using agent = await Agent.read(sources);
-  const healths = [await agentHealth(agent)];
+  const healths = [await agentHealth(agent)]; // and those of the containers
   // A service has others to answer meanwhile.
   const pace = new Pace();
   for await (const [, health] of healthOfEach(agent)) {
@@ -38,7 +38,7 @@ export async function agentMetrics(sources: Sources): Promise<string> {
     await pace.rest();
   }
   return healthMetrics(
-    agent.containers.length,
+    healths.length - 1,
     healths.map(({ causes }) => causes.filter(isProblem).map(({ code }) => code)),
     healths.reduce((sum, { unread }) => sum + unread.length, 0),
   );

@@ -23,8 +23,7 @@ export interface ListedContainer {
 
 /** All containers, by id. */
 export async function listContainers(agent: Agent): Promise<ListedContainer[]> {
-  const healths = await healthOfAll(agent);
-  return agent.containers.map((container) => ({
+  return (await healthOfAll(agent)).map(([container, health]) => ({
     id: container.id,
     mode: container.mode,
     keeper: container.keeper,
@@ -41,7 +40,7 @@ export async function listContainers(agent: Agent): Promise<ListedContainer[]> {
     ),
     pid: container.pid,
     since: container.since?.toISOString(),
-    ...told(healths.get(container.id)!),
+    ...told(health),
   }));
 }
 

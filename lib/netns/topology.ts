@@ -38,8 +38,10 @@ export interface Topology {
 
 /** The topology of this agent. */
 export async function topologyOf(agent: Agent): Promise<Topology> {
-  const builder = new Builder(agent.host, await healthOfAll(agent));
-  for (const container of agent.containers) if (container.mode === "own") builder.add(container);
+  const builder = new Builder(agent.host);
+  for (const [container, health] of await healthOfAll(agent)) {
+    if (container.mode === "own") builder.add(container, health);
+  }
   return builder.finish();
 }
 
@@ -51,17 +53,13 @@ class Builder {
   /** Ends of containers' veths: drawn as the edge to the container. */
   readonly #ends = new Set<number>();
 
-  constructor(
-    private readonly host: NamespaceView,
-    private readonly healths: ReadonlyMap<string, Health>,
-  ) {
+  constructor(private readonly host: NamespaceView) {
     this.#nodes = [{ id: AGENT, kind: "agent", name: getHostname(), details: [] }];
   }
 
-  add(container: Container): void {
+  add(container: Container, health: Health): void {
     const { id, attachments, namespaceAlive } = container;
     const ports = attachments.flatMap(portsOf);
-    const health = this.healths.get(id)!;
     this.#nodes.push({
       id: containerNode(id),
       kind: "container",
