@@ -65,15 +65,18 @@ Deno.test("a folder that has no layer is found", () => {
 });
 
 Deno.test("a file that nobody imports is found, and what is used outside of its home", () => {
-  const modules = new Map([["lib/kernel/libc.ts", []], ["lib/netns/list.ts", []]]);
+  const files = ["lib/kernel/libc.ts", "lib/netns/list.ts", "lib/netns/look.ts"];
+  const modules = new Map(files.map((file) => [file, []]));
   const texts = new Map([
     ["lib/kernel/libc.ts", 'Deno.dlopen("libc.so.6", {});'],
     ["lib/netns/list.ts", "// Deno.dlopen\nnew Deno.Command(x); Deno.UnsafePointer.of(y);"],
+    ["lib/netns/look.ts", "entriesOf('/proc'); Deno.readLinkSync(`/proc/${pid}/ns/net`);"],
     ["lib/netns/old.ts", ""],
   ]);
   assertEquals(strays(modules, texts), [
     "lib/netns/list.ts uses the foreign function interface, whose home is lib/kernel/",
     "lib/netns/list.ts uses a child process, whose home is lib/program/",
+    "lib/netns/look.ts uses the runtime to look below /proc or /sys, which it refuses, whose home is lib/kernel/proc.ts",
     "lib/netns/old.ts is imported by nobody",
   ]);
 });

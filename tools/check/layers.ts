@@ -29,6 +29,12 @@ export const LAYERS: readonly (readonly string[])[] = [
 /** What may be used in a few places only: folders, which end with a slash, and files. */
 const HOMES: readonly { what: string; use: RegExp; homes: readonly string[] }[] = [
   {
+    what: "the runtime to look below /proc or /sys, which it refuses",
+    use:
+      /\b(?:Deno\.(?:l?stat|read\w+|realPath|open)(?:Sync)?|exists|statOf|namesIn)\(\s*["'`]\/(?:proc|sys)\b/,
+    homes: ["lib/kernel/proc.ts"],
+  },
+  {
     what: "the foreign function interface",
     use: /\bDeno\.(?:dlopen|Unsafe\w+)/,
     homes: ["lib/kernel/"],
