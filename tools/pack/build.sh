@@ -35,7 +35,9 @@ build() {
   "$DENO" bundle --quiet "${NETWORK_FLAGS[@]}" --output "$out/trainer.js" tools/pack/trainer.ts
   "$DENO" run "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-read --allow-write --allow-env --allow-ffi --allow-sys \
     tools/pack/gather.ts "$out/bundle" "$program"
-  if [ -z "${MESOS_CNI_UNTRAINED:-}" ]; then
+  if [ -n "${MESOS_CNI_UNTRAINED:-}" ]; then
+    say "MESOS_CNI_UNTRAINED is set: the program will take longer to start"
+  else
     make_file "$out/trainer" "$out/trainer.js"
     "${THROWAWAY[@]}" "$DENO" run --quiet --no-check --no-config --allow-read --allow-write --allow-env --allow-run \
       tools/pack/train.ts "$out/trainer" "$program" ||
@@ -76,7 +78,7 @@ make_file() {
 # program, by what, and whether calls can be made to train it.
 made_of() {
   {
-    echo "$DENO_VERSION $STD $(is_compiled && echo compiled || echo "launched in $ROOT")"
+    echo "$DENO_VERSION $STD ${MESOS_CNI_UNTRAINED:+untrained} $(is_compiled && echo compiled || echo "launched in $ROOT")"
     command -v iptables nft || true
     find main.ts deno.json deno.lock dev lib plugins tools/pack tools/setup tools/closed_network -type f -print0 |
       sort -z | xargs -0 sha256sum
