@@ -198,11 +198,17 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
   const start = (spawn: () => Deno.ChildProcess) => {
     const child = spawn();
     const pause = new Int32Array(new SharedArrayBuffer(4));
+    const deadline = performance.now() + 60_000;
     // Its time begins when all are there, however long that takes.
-    while (lines(`${it.file}.pids`) < 5 || lines(`${it.file}.daemon`) < 1) {
+    while (true) {
+      const there = [lines(`${it.file}.pids`), lines(`${it.file}.daemon`)];
+      if (there[0]! >= 5 && there[1]! >= 1) return child;
+      if (performance.now() > deadline) {
+        child.kill("SIGKILL");
+        throw new Error(`not within 60 s: of 5 processes and a daemon there are ${there}`);
+      }
       Atomics.wait(pause, 0, 0, 5);
     }
-    return child;
   };
   const error = await failure(it.run({}, { timeoutMs: 500, start }));
   assertEquals(error.cniCode, 11);
