@@ -58,6 +58,7 @@ Deno.test("run: an outside host sees a container as the agent", async () => {
 
 Deno.test("run: nothing is left of a container", async () => {
   await using agent = await Agent.create(bridgeNetwork());
+  agent.search = undefined; // ours
   await agent.ok(NETWORK, ["true"]); // the bridge stays, and the shared mount
   const before = await agent.traces();
   const run = await agent.start("c1", NETWORK);
