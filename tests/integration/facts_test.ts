@@ -104,7 +104,7 @@ kernelTest("what is attached, or cleaned up, while the agent is read is not ill"
   const dir = await Deno.makeTempDir();
   const layout = new Layout(dir);
   const sources = { layout, plugins: new Map() };
-  using agent = new Agent(sources, ProcessTable.lookNow());
+  using agent = new Agent(sources, new Sight(ProcessTable.lookNow()));
   const links = agent.host.links.length;
   const process = new Deno.Command("unshare", { args: ["--net", "sleep", "1000"] }).spawn();
   try {
