@@ -144,12 +144,12 @@ export function readUpTo(
 /** Far more than any file has that is read whole. */
 const LONGEST = 64 << 20;
 
+function readInto(buffer: Uint8Array<ArrayBuffer>, handle: Handle, what: string): number {
+  return Number(check(libc().read(handle.fd, buffer, BigInt(buffer.length)), `read ${what}`));
+}
+
 function readBytes(handle: Handle, what: string, limit = LONGEST): Uint8Array<ArrayBuffer> {
-  return readUpTo(
-    limit,
-    (buffer) =>
-      Number(check(libc().read(handle.fd, buffer, BigInt(buffer.length)), `read ${what}`)),
-  );
+  return readUpTo(limit, (buffer) => readInto(buffer, handle, what));
 }
 
 const decoder = new TextDecoder();
@@ -157,6 +157,16 @@ const decoder = new TextDecoder();
 /** Reads a descriptor to its end, or one byte over `limit`, as text. @throws {SystemError} */
 export function readAll(handle: Handle, what: string, limit?: number): string {
   return decoder.decode(readBytes(handle, what, limit));
+}
+
+/** As {@link readAll}, of a file on a disk: a read that leaves room was the last. @throws {SystemError} */
+export function readRegular(handle: Handle, what: string): string {
+  let isRead = false;
+  return decoder.decode(readUpTo(LONGEST, (buffer) => {
+    const count = isRead ? 0 : readInto(buffer, handle, what);
+    isRead = count < buffer.length;
+    return count;
+  }));
 }
 
 /** As {@link readAll}. @throws {OperatorError} `file` for more than `limit` bytes */

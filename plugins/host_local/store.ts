@@ -17,7 +17,7 @@ import {
   O_WRONLY,
   open,
   openAt,
-  readAll,
+  readRegular,
   removeAt,
   write,
 } from "../../lib/kernel/files.ts";
@@ -174,7 +174,7 @@ export class LeaseStore implements Disposable {
     return unless(errno("ENOENT"), () => {
       // By the directory: the runtime resolves each path anew, for which a store of a thousand pays.
       using file = openAt(this.dir, name, O_NONBLOCK, what);
-      return readAll(file, what);
+      return readRegular(file, what);
     }) ?? "";
   }
 
