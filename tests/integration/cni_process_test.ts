@@ -211,8 +211,8 @@ kernelTest("a plugin that hangs is killed in time, with all that it started", as
     }
   };
   const error = await failure(it.run({}, { timeoutMs: 500, start }));
-  assertEquals(error.cniCode, 11);
   assertEquals(error.message, `plugin ${it.file} did not finish within 0.5 s and was killed`);
+  assertEquals(error.cniCode, 11);
   assertEquals(error.details, "standard error: waiting");
   const pids = Deno.readTextFileSync(`${it.file}.pids`).trim().split("\n");
   assertEquals(pids.length, 5);
