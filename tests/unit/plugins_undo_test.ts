@@ -19,5 +19,5 @@ Deno.test("an operator's error says what is not undone, and a defect stays itsel
     assertEquals([cniCode, message, details], [999, "wrong", "not undone: no room"]);
   }
   const defect = new TypeError("undefined is no function");
-  assert(await assertRejects(() => failing(defect)) === defect);
+  assert(await assertRejects(() => failing(defect), TypeError) === defect);
 });
