@@ -8,7 +8,7 @@ import { exists } from "../base/exists.ts";
 import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { killInNetwork } from "../kernel/kill_in_network.ts";
 import { bootId, bootTime, isRunning, uptime } from "../kernel/process_identity.ts";
-import { ProcessTable } from "../kernel/processes.ts";
+import { hasThreadElsewhere, ProcessTable } from "../kernel/processes.ts";
 import { type Fate, Sight, viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
@@ -19,6 +19,13 @@ const LONGEST_LAUNCH = 600_000;
 
 /** How long killed processes may take to go, in ms. */
 const PATIENCE = 5_000;
+
+/**
+ * In how many looks on end a process is seen in the network that has a thread elsewhere, before it counts
+ * as one of the container's. Who looks into the network from outside (a diagnosis, the service) is there
+ * with one thread, for moments; a process that was started there has all of its threads there.
+ */
+const LONGEST_VISIT = 100;
 
 /** How far, in ms, a clock may have been set since a directory was made. */
 const CLOCK_SLACK = 60_000;
@@ -49,6 +56,7 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
  */
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
   const deadline = performance.now() + PATIENCE;
+  let visits = new Map<number, number>();
   while (true) {
     const inode = ownNetworkOf(layout, id);
     if (inode === undefined) return;
@@ -63,7 +71,11 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
           `its networks are left as they are; see what these wait for (ps -o pid,stat,wchan)`,
       );
     }
-    for (const pid of members) killInNetwork(pid, inode);
+    const visitors = members.filter((pid) => hasThreadElsewhere(pid, inode));
+    visits = new Map(visitors.map((pid) => [pid, (visits.get(pid) ?? 0) + 1]));
+    for (const pid of members) {
+      if ((visits.get(pid) ?? LONGEST_VISIT) >= LONGEST_VISIT) killInNetwork(pid, inode);
+    }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,5 +1,6 @@
 /** Which processes there are, and which share a network namespace. */
 import { Pace } from "../base/pace.ts";
+import { errno, unless } from "../base/unless.ts";
 import { sharing } from "../base/sharing.ts";
 import { entriesOf, findInode } from "./proc.ts";
 
@@ -74,4 +75,12 @@ export function processIds(): number[] {
 export function networkOf(pid: number): number | undefined {
   // Not there for a zombie, refused for another user namespace's.
   return findInode(`/proc/${pid}/ns/net`);
+}
+
+/** Whether a process has a thread in another network namespace than that of this inode. */
+export function hasThreadElsewhere(pid: number, inode: number): boolean {
+  const threads = unless(errno("ENOENT", "ESRCH"), () => entriesOf(`/proc/${pid}/task`)) ?? [];
+  return threads
+    .map((thread) => findInode(`/proc/${pid}/task/${thread}/ns/net`))
+    .some((other) => other !== undefined && other !== inode);
 }

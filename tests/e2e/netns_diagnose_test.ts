@@ -1,6 +1,6 @@
 /** The compiled program's diagnosis beside the catalogue: networks, handles, findings, --fix. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { MESOS_CNI } from "../harness/binary.ts";
+import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { Agent, bridgeNetwork as agentNetwork, until } from "../harness/agent.ts";
 import { BRIDGE, CHAIN, Clinic } from "../harness/clinic.ts";
 import { kernelTest } from "../harness/kernel.ts";
@@ -155,4 +155,26 @@ kernelTest("--fix asks before each change, and asks the question again after the
     await pty.expect(/and now:[^]*patient is healthy/);
     assertEquals(await pty.ended(), 0);
   }
+});
+
+/** A program with two threads, of which the first is in a network for a fifth of a second. */
+const VISIT = `
+import ctypes, os, sys, threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+libc, own, there = ctypes.CDLL(None), os.open("/proc/self/ns/net", 0), os.open(sys.argv[1], 0)
+assert libc.setns(there, 0) == 0
+print("inside", flush=True)
+time.sleep(0.2)
+assert libc.setns(own, 0) == 0
+print("back", flush=True)`;
+
+Deno.test("the end of a container is not the end of who looks into it from outside", async () => {
+  await using agent = await Agent.create(agentNetwork("net", "10.216.0.0/16"));
+  const web = await agent.start("web", ["--networks=net"]);
+  const handle = "/run/mesos/isolators/network/cni/web/ns";
+  const visitor = agent.spawn([PYTHON, "-c", VISIT, handle]);
+  await visitor.printed(/inside/);
+  await web.end();
+  const { code, stdout } = await visitor.output();
+  assertEquals([code, stdout], [0, "inside\nback\n"]);
 });
