@@ -21,11 +21,11 @@ const LONGEST_LAUNCH = 600_000;
 const PATIENCE = 5_000;
 
 /**
- * In how many looks on end a process is seen in the network that has a thread elsewhere, before it counts
- * as one of the container's. Who looks into the network from outside (a diagnosis, the service) is there
+ * For how long, in ms, a process that has a thread elsewhere is seen in the network at each look, before it
+ * counts as one of the container's. Who looks into the network from outside (a diagnosis, the service) is there
  * with one thread, for moments; a process that was started there has all of its threads there.
  */
-const LONGEST_VISIT = 100;
+const LONGEST_VISIT = 500;
 
 /** How far, in ms, a clock may have been set since a directory was made. */
 const CLOCK_SLACK = 60_000;
@@ -56,6 +56,7 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
  */
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
   const deadline = performance.now() + PATIENCE;
+  /** Of each visitor, since when it has been seen. */
   let visits = new Map<number, number>();
   while (true) {
     const inode = ownNetworkOf(layout, id);
@@ -72,9 +73,10 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
       );
     }
     const visitors = members.filter((pid) => hasThreadElsewhere(pid, inode));
-    visits = new Map(visitors.map((pid) => [pid, (visits.get(pid) ?? 0) + 1]));
+    const now = performance.now();
+    visits = new Map(visitors.map((pid) => [pid, visits.get(pid) ?? now]));
     for (const pid of members) {
-      if ((visits.get(pid) ?? LONGEST_VISIT) >= LONGEST_VISIT) killInNetwork(pid, inode);
+      if (now - (visits.get(pid) ?? -Infinity) >= LONGEST_VISIT) killInNetwork(pid, inode);
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
