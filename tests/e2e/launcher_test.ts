@@ -131,12 +131,12 @@ Deno.test("containers come and go by launchers, whatever the caller calls them",
 const SHORTAGES: readonly string[] = [
   "nofile=8",
   "fsize=0",
-  "as=64000000",
-  "data=1000000",
+  "as=50000000000",
+  "data=560000000",
   "stack=65536",
 ];
 /** Hard ones that are not much, and with which the program does what it is called for. */
-const ENOUGH = ["nofile=24", "fsize=4194304", "as=40000000000", "data=600000000", "stack=524288"];
+const ENOUGH = ["nofile=24", "fsize=4194304", "as=55000000000", "data=600000000", "stack=524288"];
 const GONE = ["sh", "-c", 'mkdir /run/gone && cd /run/gone && rmdir /run/gone && exec "$@"', "sh"];
 Deno.test("a launcher raises limits with which the program could not begin, or says that it may not", async () => {
   await using machine = await PluginMachine.create();
