@@ -3,6 +3,8 @@
  * write that, those of the port mapper (this one's and the original), and of the reference's portmap.
  */
 import { FAMILIES, type Family } from "../base/ip.ts";
+import { cString } from "../kernel/libc.ts";
+import { holdsAny } from "../kernel/memory.ts";
 import { attribute } from "../netlink/message.ts";
 import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
@@ -10,6 +12,7 @@ import { readElements, type SetElement } from "../nft/sets.ts";
 import { PROTOCOL_NUMBERS, TABLE_FAMILY, type TransportProtocol } from "../nft/wire.ts";
 import { decodeRule } from "./encode.ts";
 import { Firewall } from "./firewall.ts";
+import { NamedPorts } from "./named_ports.ts";
 import { type Named, namedIn } from "./owner.ts";
 import { NFT_TABLE, SETS, TABLE } from "./port_table.ts";
 import { type FoundRule, jumpOf, type Place, ruleLine, singleOf } from "./rule.ts";
@@ -44,7 +47,10 @@ export interface Scope {
 /** Of the reference's portmap: the jumps to the containers' chains. */
 export const PORTS_CHAIN = "CNI-HOSTPORT-DNAT";
 /** Of its backend for nftables: its rules have the container's id as their comment. */
-const portsTable = (family: Family) => ({ family: TABLE_FAMILY[family], name: "cni_hostport" });
+const PORTS_TABLE = "cni_hostport";
+const portsTable = (family: Family) => ({ family: TABLE_FAMILY[family], name: PORTS_TABLE });
+/** What that names, for as long as this process lives. */
+const portmapPorts = new NamedPorts(cString(PORTS_TABLE));
 /** Where its rules are that lead to containers. */
 const LEADING = ["hostports", "hostip_hostports"];
 
@@ -127,31 +133,39 @@ function ofElement(family: Family, map: string, element: SetElement): LedPort[] 
   }];
 }
 
-/** Of the reference's backend for nftables. @throws {SystemError} */
+/**
+ * Of the reference's backend for nftables.
+ *
+ * @param ports only those for these, if any rule can be
+ * @throws {SystemError}
+ */
 function portmapTables(ports?: readonly number[]): LedPort[] {
+  if (!ports) return FAMILIES.flatMap((family) => portmapTable(family));
+  if (portmapPorts.areFree(ports)) return [];
   // As packets have them, a port's bytes are compared: NFTA_DATA_VALUE of two bytes.
-  const marks = ports?.map((port) => attribute(1, Uint8Array.of(port >> 8, port & 255)));
-  return FAMILIES.flatMap((family) =>
-    LEADING.flatMap((chain) =>
-      new Rules(portsTable(family))
-        .list(
-          chain,
-          (rule) => decodeRule({ family, table: "nat", chain }, rule),
-          marks,
-        )
-    ).flatMap((rule) =>
-      rule.comment
-        ? portOf(rule, {
-          ...{
-            owner: { containerId: rule.comment },
-            by: "portmap",
-            backend: "nftables",
-            chain: "",
-          },
-          rule: `table ${TABLE_FAMILY[family]} cni_hostport: ${ruleLine(rule)}`,
-        })
-        : []
+  const holdsPort = holdsAny(
+    ports.map((port) => attribute(1, Uint8Array.of(port >> 8, port & 255))),
+  );
+  const isWanted = (bytes: Uint8Array) => {
+    portmapPorts.note(bytes);
+    return holdsPort(bytes);
+  };
+  return portmapPorts.readAnew(() => FAMILIES.flatMap((family) => portmapTable(family, isWanted)));
+}
+
+function portmapTable(family: Family, isWanted?: (bytes: Uint8Array) => boolean): LedPort[] {
+  const rules = LEADING.flatMap((chain) =>
+    new Rules(portsTable(family)).list(
+      chain,
+      (rule) => decodeRule({ family, table: "nat", chain }, rule),
+      isWanted,
     )
+  );
+  return rules.flatMap((rule) =>
+    !rule.comment ? [] : portOf(rule, {
+      ...{ owner: { containerId: rule.comment }, by: "portmap", backend: "nftables", chain: "" },
+      rule: `table ${TABLE_FAMILY[family]} ${PORTS_TABLE}: ${ruleLine(rule)}`,
+    })
   );
 }
 

@@ -7,6 +7,7 @@ import { lookup } from "../base/json.ts";
 import { isA, unless } from "../base/unless.ts";
 import { addressBytes } from "../base/ip.ts";
 import { SystemError } from "../kernel/libc.ts";
+import { holdsAny } from "../kernel/memory.ts";
 import { Attributes } from "../netlink/message.ts";
 import { applyBatch, type Change } from "../nft/batch.ts";
 import {
@@ -63,12 +64,12 @@ class NfTablesView extends FirewallView {
   }
 
   rules(place: Place, like: readonly Like[] = []): FoundRule[] {
-    const marks = like.map(markOf);
-    const areMarked = marks.length > 0 && marks.every((mark) => mark !== undefined);
+    const marks = like.flatMap((one) => markOf(one) ?? []);
+    const areMarked = marks.length > 0 && marks.length === like.length;
     return new Rules(tableOf(place)).list(
       place.chain,
       (listed) => decodeRule(place, listed),
-      areMarked ? marks : undefined,
+      areMarked ? holdsAny(marks) : undefined,
     );
   }
 

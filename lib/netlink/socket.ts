@@ -1,7 +1,6 @@
 /** Requests to the kernel over netlink(7), of any protocol. */
 import { concat } from "../base/bytes.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { holds } from "../kernel/memory.ts";
 import { AF_NETLINK, SOCK_RAW, Socket } from "../kernel/socket.ts";
 import type { Change } from "./change.ts";
 import {
@@ -16,6 +15,7 @@ import {
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
+  structure,
 } from "./message.ts";
 
 /** Protocols (linux/netlink.h). */
@@ -26,18 +26,39 @@ export const NETLINK_NETFILTER = 12;
 /** An option: what a dump's request does not want is left out, and not ignored (Linux 4.20). */
 export const NETLINK_GET_STRICT_CHK = 12;
 const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_EXT_ACK = 11;
 /** With a capped answer, an error's request is not repeated in full. */
 const NETLINK_CAP_ACK = 10;
 const NLM_F_CAPPED = 0x100;
 const NLM_F_ACK_TLVS = 0x200;
 const NLMSGERR_ATTR_MSG = 1;
-const MSG_TRUNC = 0x20;
+/** recv(2) tells how long a message is, also where it does not fit. */
+export const MSG_TRUNC = 0x20;
 
 /** The kernel fills at most 32 KiB of a dump at a time, given a buffer of that size. */
 const BUFFER_BYTES = 64 << 10;
 const DUMP_ATTEMPTS = 5;
 const EBUSY = 16;
+
+/**
+ * A socket that hears what the kernel tells a group of a protocol.
+ *
+ * @param netns path of the namespace's handle; the process's own when absent
+ * @throws {SystemError}
+ */
+export function groupSocket(protocol: number, group: number, netns?: string): Socket {
+  const socket = Socket.open(AF_NETLINK, SOCK_RAW, protocol, netns);
+  try {
+    // Without a port of its own it would hear nothing (struct sockaddr_nl).
+    socket.bind(structure(12, [0, AF_NETLINK, 2]), "netlink");
+    socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
 
 /** The kernel's answer to what it did not do. It is a whole answer: the socket is as good as new. */
 export class Refusal extends SystemError {}
@@ -134,8 +155,8 @@ export class NetlinkSocket implements Disposable {
   /**
    * Lists everything of a kind. A list that changed while it was read is read again, a few times.
    *
-   * @param marks decoded are only messages that hold one of these bytes: of ten thousand, most are
-   *   passed over as they come, many at once
+   * @param isWanted whether there is anything to decode in a part of the answer: of ten thousand
+   *   messages, most are passed over as they come, many at once
    * @throws {SystemError}
    */
   dump<T>(
@@ -143,9 +164,8 @@ export class NetlinkSocket implements Disposable {
     parts: readonly Uint8Array[],
     what: string,
     decode: (message: Message) => T | undefined,
-    marks?: readonly Uint8Array[],
+    isWanted: (bytes: Uint8Array) => boolean = () => true,
   ): T[] {
-    const isWanted = (bytes: Uint8Array) => marks?.some((mark) => holds(bytes, mark)) ?? true;
     for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
       const found: T[] = [];
       let interrupted = false;

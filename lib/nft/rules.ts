@@ -4,6 +4,7 @@
  * only by who asks for that chain.
  */
 import { cString } from "../kernel/libc.ts";
+import { holdsAny } from "../kernel/memory.ts";
 import {
   attribute,
   Attributes,
@@ -85,15 +86,15 @@ export class Rules {
   /**
    * The rules of a chain for which `take` has something.
    *
-   * @param marks asked about are only rules that hold one of these bytes
+   * @param isWanted of a part of the kernel's answer, whether it may hold rules to ask about
    * @throws {SystemError}
    */
   list<T>(
     chain: string,
     take: (rule: ListedRule) => T | undefined,
-    marks?: readonly Uint8Array[],
+    isWanted?: (bytes: Uint8Array) => boolean,
   ): T[] {
-    return this.#dump(chain, (rule) => take(listedRule(chain, rule)), marks);
+    return this.#dump(chain, (rule) => take(listedRule(chain, rule)), isWanted);
   }
 
   /** The handles of the rules of a chain that carry a comment, whoever wrote them. @throws {SystemError} */
@@ -101,7 +102,7 @@ export class Rules {
     return this.list(chain, (listed) => {
       const { handle } = listed;
       return listed.comment === comment ? { chain, handle } : undefined;
-    }, [cString(comment)]);
+    }, holdsAny([cString(comment)]));
   }
 
   /** Whether a rule is there and carries a comment. @throws {SystemError} */
@@ -123,12 +124,12 @@ export class Rules {
   #dump<T>(
     chain: string,
     take: (rule: Attributes) => T | undefined,
-    marks?: readonly Uint8Array[],
+    isWanted?: (bytes: Uint8Array) => boolean,
   ): T[] {
     const parts = [...inTable(this.table), attribute(NFTA_RULE_CHAIN, cString(chain))];
     const each = ({ body }: Message) => take(opened(body, 4)[1]);
     const what = `list the rules of ${chain}`;
-    return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each, marks)) ?? [];
+    return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each, isWanted)) ?? [];
   }
 
   /** Undefined for what is not there, which includes a kernel that has no such table yet. */

@@ -1,9 +1,9 @@
 /** What the kernel tells of the rules that a probe met (NFT_MSG_TRACE). */
 import { addressBytes } from "../../base/ip.ts";
 import { SystemError } from "../../kernel/libc.ts";
-import { AF_NETLINK, SOCK_RAW, Socket } from "../../kernel/socket.ts";
+import type { Socket } from "../../kernel/socket.ts";
 import { type Attributes, decodeMessages, opened, view } from "../../netlink/message.ts";
-import { NETLINK_NETFILTER } from "../../netlink/socket.ts";
+import { groupSocket, NETLINK_NETFILTER } from "../../netlink/socket.ts";
 import { nfMessage } from "../../nft/changes.ts";
 import { NFPROTO } from "../../nft/wire.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
@@ -12,8 +12,6 @@ import { TABLE_OF_OURS, type Traced, TraceTables } from "./trace_table.ts";
 
 const NFT_MSG_TRACE = nfMessage(17);
 const NFNLGRP_NFTRACE = 9;
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
 const SO_RCVBUF = 8;
 const SOL_SOCKET = 1;
 const FAMILIES = new Map<number, string>(Object.entries(NFPROTO).map(([name, one]) => [one, name]));
@@ -53,12 +51,8 @@ export class Trace implements Disposable {
     devices: readonly string[],
     readonly netns?: string,
   ) {
-    this.#socket = Socket.open(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, netns);
+    this.#socket = groupSocket(NETLINK_NETFILTER, NFNLGRP_NFTRACE, netns);
     try {
-      const address = new Uint8Array(12);
-      view(address).setUint16(0, AF_NETLINK, true);
-      this.#socket.bind(address, "netlink");
-      this.#socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTRACE);
       this.#socket.setOption(SOL_SOCKET, SO_RCVBUF, 1 << 20);
       this.#tables = new TraceTables(traced, devices, netns);
     } catch (error) {

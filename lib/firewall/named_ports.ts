@@ -1,0 +1,91 @@
+/**
+ * Ports that no rule of a table names, known without reading its rules again: they were read once, and
+ * since then the kernel has told of every commit (NFNLGRP_NFTABLES), whoever made it. Among ten thousand
+ * mappings of the reference's portmap that is what an attach of the service costs but for our own rules.
+ */
+import { SystemError } from "../kernel/libc.ts";
+import { holds } from "../kernel/memory.ts";
+import type { Socket } from "../kernel/socket.ts";
+import { decodeMessages, opened } from "../netlink/message.ts";
+import { groupSocket, MSG_TRUNC, NETLINK_NETFILTER } from "../netlink/socket.ts";
+import { nfMessage } from "../nft/changes.ts";
+import { generation } from "../nft/rules.ts";
+
+const NFNLGRP_NFTABLES = 7;
+const NFT_MSG_NEWGEN = nfMessage(15);
+/** The header of NFTA_DATA_VALUE of two bytes, as which a rule has a port, on machines of this order. */
+const TWO_BYTES = 6 | 1 << 16;
+
+export class NamedPorts {
+  /** By the two bytes of a packet, as a number of this machine; a port that is named no more stays. */
+  readonly #named = new Uint8Array(1 << 16);
+  /** Hears of what was changed since the rules were read. */
+  #socket?: Socket;
+  /** That the rules were last read or told of at; undefined before. */
+  #generation?: number;
+
+  /** @param table whose name every message about a rule of it holds */
+  constructor(private readonly table: Uint8Array) {}
+
+  /**
+   * Whether the rules are known not to name any of these ports.
+   *
+   * @throws {SystemError}
+   */
+  areFree(ports: readonly number[]): boolean {
+    const now = generation();
+    this.#hear();
+    // A commit that is under way may be told of a moment later.
+    return now === this.#generation &&
+      ports.every((port) => this.#named[port >> 8 | (port & 255) << 8] === 0);
+  }
+
+  /**
+   * Reads all rules anew.
+   *
+   * @param read gives what the kernel lists of them to {@link note}
+   * @throws {SystemError}
+   */
+  readAnew<T>(read: () => T): T {
+    this.#forget();
+    this.#socket = groupSocket(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
+    const before = generation();
+    const found = read();
+    this.#generation = before;
+    return found;
+  }
+
+  /** The ports that rules name in a part of an answer, and some other numbers of two bytes. */
+  note(bytes: Uint8Array): void {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+    for (let at = 1; at < words.length; at++) {
+      if (words[at - 1] === TWO_BYTES) this.#named[words[at]! & 0xffff] = 1;
+    }
+  }
+
+  /** What did not fit its buffer, the kernel has not told: then nothing is known any more. */
+  #hear(): void {
+    const buffer = new Uint8Array(64 << 10);
+    try {
+      while (this.#socket) {
+        const length = this.#socket.receiveFromKernel(buffer, "hear of rules", MSG_TRUNC);
+        if (length === undefined) return;
+        if (length > buffer.length) break;
+        const bytes = buffer.subarray(0, length);
+        if (holds(bytes, this.table)) this.note(bytes);
+        for (const { type, body } of decodeMessages(bytes)) {
+          if (type === NFT_MSG_NEWGEN) this.#generation = opened(body, 4)[1].be32(1);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#socket?.close();
+    this.#socket = this.#generation = undefined;
+    this.#named.fill(0);
+  }
+}
