@@ -32,7 +32,7 @@ const SHELLS: { shell: string; rc: string; own: string; prompt: RegExp; text: st
   { shell: "sh", rc: ".profile", own: "", prompt: /\[netns web\] # /, text: "echo $((40+2))-in" },
 ];
 
-for (const { shell, rc, own, prompt, text } of partOf(SHELLS, 2)) {
+for (const { shell, rc, own, prompt, text } of partOf(SHELLS, 2, "runtime")) {
   kernelTest(`${shell}: the prompt says where it is, before the user's own`, async () => {
     await using host = await Sandbox.create();
     await using _ = await StockContainer.launch(host, "web", [

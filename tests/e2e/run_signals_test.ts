@@ -26,7 +26,9 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
   await using agent = await Agent.create(bridgeNetwork());
   await agent.ok(NETWORK, ["true"]);
   const before = await agent.traces();
-  for (const signal of partOf(["HUP", "INT", "QUIT", "USR1", "USR2", "TERM"] as const, 3)) {
+  for (
+    const signal of partOf(["HUP", "INT", "QUIT", "USR1", "USR2", "TERM"] as const, 3, "runtime")
+  ) {
     const command = await agent.start(
       `sig-${signal}`,
       NETWORK,
@@ -39,7 +41,7 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
     assertStringIncludes(stdout, `got ${signal}`);
   }
   const ends = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
-  for (const [signal, code] of partOf(Object.entries(ends), 3)) {
+  for (const [signal, code] of partOf(Object.entries(ends), 3, "runtime")) {
     const command = await agent.start("deaf", NETWORK);
     command.kill(signal as Deno.Signal);
     assertEquals((await command.output()).code, code, signal);
@@ -66,7 +68,7 @@ Deno.test("run: a signal while a plugin works ends it when the plugin has, and l
   await agent.ok(["--networks=slow"], ["true"]);
   const before = await agent.traces();
   const signals = [["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]] as const;
-  for (const [signal, code] of partOf(signals, 3)) {
+  for (const [signal, code] of partOf(signals, 3, "runtime")) {
     await Deno.remove(`${dir}/adding`);
     const run = agent.spawn(agent.runArgv(["--networks=slow"], ["echo", "was run"]));
     await until(() => exists(`${dir}/adding`), "the plugin's ADD");

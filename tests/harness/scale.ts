@@ -4,8 +4,11 @@
  */
 export const FULL: boolean = Deno.env.get("MESOS_CNI_TEST_SCALE") === "full";
 
-/** Whether a run is one of CI, which does all parts of long lists. */
-export const ALL_PARTS: boolean = FULL || Deno.env.get("MESOS_CNI_TEST_PARTS") === "all";
+/** What `MESOS_CNI_TEST_PARTS` says of long lists (part.ts). */
+export const PARTS: string | undefined = Deno.env.get("MESOS_CNI_TEST_PARTS") || undefined;
+
+/** Whether a run is one of CI, which does many things more often. */
+export const ALL_PARTS: boolean = FULL || PARTS === "all" || PARTS === "runtime";
 
 /** All of a list, or by default about `count` of its elements, spread evenly. */
 export function sample<T>(all: readonly T[], count: number): T[] {

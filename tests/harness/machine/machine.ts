@@ -23,8 +23,11 @@ export interface MachineOptions {
 /** The compiled program, before `install`: as it was downloaded. */
 export const DOWNLOADED = "/root/mesos-cni";
 
-/** What costs an emulated machine time; and its timer, which stands still where this one is busy. */
-const EMULATED = "mitigations=off init_on_alloc=0 no_timer_check";
+/**
+ * What costs an emulated machine time; and its timer, which stands still where this one is busy. QEMU
+ * translates a program once more wherever it lies at another address: with random ones, at each start.
+ */
+const EMULATED = "mitigations=off init_on_alloc=0 norandmaps no_timer_check";
 
 /** Seconds in which a machine is up, and a command ends, on the slowest machine. */
 const PATIENCE = 300;
