@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { BASES, mutate } from "../fixtures/lint/mutations.ts";
 import { randomFrom } from "../harness/random.ts";
-import { ALL_PARTS, EMULATED, FULL } from "../harness/scale.ts";
+import { EMULATED, FULL, PARTS } from "../harness/scale.ts";
 import { repairs } from "../../lib/lint/fix.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { reportGithub } from "../../lib/lint/reporters/github.ts";
@@ -85,7 +85,7 @@ const misshapen = fc.tuple(fc.nat(), fc.jsonValue({ maxDepth: 3 })).map(([seed, 
   return JSON.stringify({ ...config as object, [places[seed % places.length]!]: value });
 });
 
-const RUNS = FULL ? 5000 : EMULATED ? 20 : ALL_PARTS ? 1000 : 250;
+const RUNS = FULL ? 5000 : EMULATED ? 20 : PARTS === "all" ? 1000 : 250;
 
 for (
   const [what, text] of [
