@@ -12,7 +12,7 @@
  * removed (getcwd(2) fails with ENOENT).
  */
 import { concat } from "../base/bytes.ts";
-import { CNI_CODES, CniError } from "./error.ts";
+import { CNI_CODES } from "./error.ts";
 import type { PluginType } from "./plugin_type.ts";
 import { DEFAULT_VERSION, versionAnswer } from "./version.ts";
 import { isA, unless } from "../base/unless.ts";
@@ -272,13 +272,22 @@ exit:
   },
 } as const;
 
+/** The bytes of a listing. */
+function assembled(listing: string): Uint8Array {
+  const hex = [...listing.matchAll(/^ +([0-9a-f]+) /gm)].map(([, bytes]) => bytes).join("");
+  return Uint8Array.from(hex.match(/../g)!, (byte) => parseInt(byte, 16));
+}
+
+/** That of this machine, with which the launchers of others are compared at each attach. */
+let ownCode: Uint8Array | undefined;
+
 /** @param arch of the machine that it is for */
 export function launcherBytes(
   { type, program, answer }: Launcher,
   arch: keyof typeof CODE = Deno.build.arch,
 ): Uint8Array<ArrayBuffer> {
   const error = (msg: string) =>
-    JSON.stringify(new CniError(CNI_CODES.internal, msg).toJSON(DEFAULT_VERSION)) + "\n";
+    JSON.stringify({ cniVersion: DEFAULT_VERSION, code: CNI_CODES.internal, msg }) + "\n";
   const gone = error(`${program}, whose plugin ${type} is, is gone: install mesos-cni again`);
   const failed = error(
     `${program}, whose plugin ${type} is, can't be executed: see ${program} version`,
@@ -289,11 +298,7 @@ export function launcherBytes(
       `enough is ${enough}; see prlimit(1)`,
   );
   const { machine, listing } = CODE[arch];
-  const code = Uint8Array.from(
-    [...listing.matchAll(/^ +([0-9a-f]+) /gm)].flatMap(([, hex]) =>
-      hex!.match(/../g)!.map((byte) => parseInt(byte, 16))
-    ),
-  );
+  const code = arch === Deno.build.arch ? ownCode ??= assembled(listing) : assembled(listing);
   const strings = [limited, answer, gone, failed, type, program];
   const limits = new BigUint64Array(LIMITS.flatMap(([, ...one]) => one.map(BigInt)));
   const table = new Uint32Array(2 * strings.length);

@@ -122,8 +122,12 @@ const RTN_LOCAL = 2;
 const toThisHost = () => [destinationType(), compare("eq", new Uint8Array([RTN_LOCAL, 0, 0, 0]))];
 const toLoopback4 = () => [payload("network", 16, 1), compare("eq", new Uint8Array([127]))];
 
-/** Built where they are needed: most calls only read the table. */
-const chains = (): Readonly<Record<string, Chain>> => ({
+let built: Readonly<Record<string, Chain>> | undefined;
+
+/** Built when they are first needed: most calls only read the table. */
+const chains = () => built ??= buildChains();
+
+const buildChains = (): Readonly<Record<string, Chain>> => ({
   mappings: {
     rules: [
       [{ protocols: "not in" }, verdict("return")],
@@ -198,8 +202,9 @@ export function tableChanges(): Change[] {
 /** Whether all chains are hooked in and have all their rules. @throws {SystemError} */
 export function isTableComplete(): boolean {
   const there = new Rules(NFT_TABLE);
+  const counts = there.counts();
   return Object.entries(chains()).every(([name, { hook, rules }]) =>
     (hook === undefined || there.chain(name)?.policy !== undefined) &&
-    there.count(name) === rules.length
+    counts.get(name) === rules.length
   );
 }

@@ -111,8 +111,15 @@ export function replaceIn(
 ): void {
   const temporary = unfinished(name);
   try {
-    removeIn(below, temporary, path);
-    make(temporary);
+    // What a crash has left is seldom there, and to look for it first takes as long as the file.
+    const isMade = unless(errno("EEXIST"), () => {
+      make(temporary);
+      return true;
+    });
+    if (!isMade) {
+      removeIn(below, temporary, path);
+      make(temporary);
+    }
     check(
       libc().renameat(below.fd, cString(temporary), dir.fd, cString(name)),
       `rename to ${path}`,

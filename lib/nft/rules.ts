@@ -83,6 +83,14 @@ export class Rules {
     return this.#dump(chain, () => true).length;
   }
 
+  /** How many rules each chain has that has any. @throws {SystemError} */
+  counts(): Map<string, number> {
+    const chains = this.#dump(undefined, (rule) => rule.text(NFTA_RULE_CHAIN));
+    return new Map(
+      [...Map.groupBy(chains, (name) => name)].map(([name, own]) => [name, own.length]),
+    );
+  }
+
   /**
    * The rules of a chain for which `take` has something.
    *
@@ -122,13 +130,14 @@ export class Rules {
   }
 
   #dump<T>(
-    chain: string,
+    chain: string | undefined,
     take: (rule: Attributes) => T | undefined,
     isWanted?: (bytes: Uint8Array) => boolean,
   ): T[] {
-    const parts = [...inTable(this.table), attribute(NFTA_RULE_CHAIN, cString(chain))];
+    const parts = inTable(this.table);
+    if (chain !== undefined) parts.push(attribute(NFTA_RULE_CHAIN, cString(chain)));
     const each = ({ body }: Message) => take(opened(body, 4)[1]);
-    const what = `list the rules of ${chain}`;
+    const what = `list the rules of ${chain ?? this.table.name}`;
     return this.#with((socket) => socket.dump(NFT_MSG_GETRULE, parts, what, each, isWanted)) ?? [];
   }
 

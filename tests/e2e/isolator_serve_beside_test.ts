@@ -78,7 +78,10 @@ Deno.test("the rules of the reference's portmap are read once, and not for each 
     ["strace", "-f", "-e", "trace=recvfrom", "-o", trace, "-p", `${machine.service.pid}`],
   );
   await strace.stdin.close();
-  await until(() => Deno.readTextFileSync(trace).includes("recvfrom"), "strace to see it");
+  const isTraced = (thread: string) => !/^TracerPid:\t0$/m.test(Deno.readTextFileSync(thread));
+  const threads = `/proc/${machine.service.pid}/task`;
+  const all = () => [...Deno.readDirSync(threads)].map(({ name }) => `${threads}/${name}/status`);
+  await until(() => all().every(isTraced), "strace to see all threads");
   await machine.nft(machine.rule(8081));
   assertEquals(await machine.attachAll(8080), ["attached"]);
   strace.kill("SIGINT");
