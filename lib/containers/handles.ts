@@ -44,7 +44,7 @@ export async function holdNamespace(
   process: Handle,
 ): Promise<void> {
   const namespace = `${process.path}/ns/net`;
-  const path = layout.namespace(id);
+  const path = layout.link(id);
   if (!await prepareHandles(layout)) {
     writeCheckpoint(path, "");
     bindMount(namespace, path);
@@ -66,7 +66,7 @@ export async function holdNamespace(
  * @throws {OperatorError}
  */
 export function releaseNamespace(layout: Layout, id: ContainerId): void {
-  const path = layout.namespace(id);
+  const path = layout.link(id);
   if (isSymlink(path)) withFile("remove", path, () => Deno.removeSync(path));
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.
   else while (unmount(path));

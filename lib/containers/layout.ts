@@ -53,9 +53,15 @@ export class Layout {
     return join(this.base, "containers", id.split(".").join("/containers/"));
   }
 
-  /** The handle of the container's network namespace. */
-  namespace(id: ContainerId): string {
+  /** The handle of the container's network namespace, where all others look for it. */
+  link(id: ContainerId): string {
     return join(this.container(id), "ns");
+  }
+
+  /** The same, or what it led to if somebody has removed it: that goes on being the container's network. */
+  namespace(id: ContainerId): string {
+    const link = this.link(id);
+    return exists(link) || !exists(this.handle(id)) ? link : this.handle(id);
   }
 
   /** Where the handles of network namespaces are mounted, and `ns` of a container leads. */

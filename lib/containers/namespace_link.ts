@@ -26,7 +26,7 @@ export function linkNamespace(
 ): string {
   pruneLinks(layout, directory);
   const path = join(directory, id);
-  const target = layout.namespace(id);
+  const target = layout.link(id);
   makeDirectory(directory);
   try {
     Deno.symlinkSync(target, path);
@@ -50,7 +50,7 @@ export function unlinkNamespace(
   directory = NETNS_DIRECTORY,
 ): boolean {
   const path = join(directory, id);
-  const had = linkTarget(path) === layout.namespace(id);
+  const had = linkTarget(path) === layout.link(id);
   if (had) Deno.removeSync(path);
   pruneLinks(layout, directory);
   return had;

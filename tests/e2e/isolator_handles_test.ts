@@ -71,6 +71,26 @@ Deno.test("handles: what others do to `ns` has the effect that they know", async
   assertEquals(await agent.list(REQUESTS), STANDING);
 });
 
+Deno.test("handles: without `ns`, what that led to says that a container lives, and is released at its end", async () => {
+  const losses = [
+    (agent: Agent) => [agent.checkpoint("c1", "ns")],
+    (agent: Agent) => [agent.checkpoint("c1", "ns"), agent.request("c1")],
+    (agent: Agent) => [agent.checkpoint("c1"), agent.request("c1")],
+  ];
+  for (const lost of losses) {
+    await using agent = await Agent.create(bridgeNetwork());
+    const process = await agent.attach("c1", ["cni-test"]);
+    await agent.sandbox.ok(["rm", "-r", ...lost(agent)]);
+    assertEquals(await agent.json("recover"), [{ container: "c1", outcome: "kept" }]);
+    assertEquals(await agent.json("gc", ["--apply", "--json"]), []);
+    await process.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);
+    await process.end();
+    assertEquals(await agent.json("recover"), [{ container: "c1", outcome: "removed" }]);
+    assertEquals(await mountedIn(agent), []);
+    assertEquals(await agent.list(REQUESTS), STANDING);
+  }
+});
+
 Deno.test("handles: where the kernel has no seals, they lie where a stock agent has them", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   await agent.json("prepare", ["c1"], {
