@@ -91,7 +91,7 @@ export function isMasqueraded(attached: Attached, view: FirewallView, address: s
     const chain = jumpOf(rule);
     return chain !== undefined && source && !source.not &&
       within(address, `${source.address}/${source.prefixLength}`) &&
-      view.count(at(chain)) > 0;
+      view.rules(at(chain)).length > 0;
   });
 }
 

@@ -4,8 +4,6 @@
  */
 import { FAMILIES, type Family } from "../base/ip.ts";
 import { cString } from "../kernel/libc.ts";
-import { holdsAny } from "../kernel/memory.ts";
-import { attribute } from "../netlink/message.ts";
 import { deleteRule } from "../nft/changes.ts";
 import { Rules } from "../nft/rules.ts";
 import { readElements, type SetElement } from "../nft/sets.ts";
@@ -136,35 +134,24 @@ function ofElement(family: Family, map: string, element: SetElement): LedPort[] 
 /**
  * Of the reference's backend for nftables.
  *
- * @param ports only those for these, if any rule can be
+ * @param ports only those for these
  * @throws {SystemError}
  */
 function portmapTables(ports?: readonly number[]): LedPort[] {
-  if (!ports) return FAMILIES.flatMap((family) => portmapTable(family));
-  if (portmapPorts.areFree(ports)) return [];
-  // As packets have them, a port's bytes are compared: NFTA_DATA_VALUE of two bytes.
-  const holdsPort = holdsAny(
-    ports.map((port) => attribute(1, Uint8Array.of(port >> 8, port & 255))),
-  );
-  const isWanted = (bytes: Uint8Array) => {
-    portmapPorts.note(bytes);
-    return holdsPort(bytes);
-  };
-  return portmapPorts.readAnew(() => FAMILIES.flatMap((family) => portmapTable(family, isWanted)));
-}
-
-function portmapTable(family: Family, isWanted?: (bytes: Uint8Array) => boolean): LedPort[] {
-  const rules = LEADING.flatMap((chain) =>
-    new Rules(portsTable(family)).list(
-      chain,
-      (rule) => decodeRule({ family, table: "nat", chain }, rule),
-      isWanted,
-    )
-  );
-  return rules.flatMap((rule) =>
+  const read = (isWanted?: (bytes: Uint8Array) => boolean) =>
+    FAMILIES.flatMap((family) =>
+      LEADING.flatMap((chain) =>
+        new Rules(portsTable(family)).list(
+          chain,
+          (rule) => decodeRule({ family, table: "nat", chain }, rule),
+          isWanted,
+        )
+      )
+    );
+  return (ports ? portmapPorts.find(ports, read) : read()).flatMap((rule) =>
     !rule.comment ? [] : portOf(rule, {
       ...{ owner: { containerId: rule.comment }, by: "portmap", backend: "nftables", chain: "" },
-      rule: `table ${TABLE_FAMILY[family]} ${PORTS_TABLE}: ${ruleLine(rule)}`,
+      rule: `table ${TABLE_FAMILY[rule.family]} ${PORTS_TABLE}: ${ruleLine(rule)}`,
     })
   );
 }

@@ -58,8 +58,9 @@ export function addMacSpoofCheck(call: Owned, host: string, mac: string): void {
 export function hasMacSpoofCheck(call: Owned): boolean {
   const { chain, macChain, comment } = namesOf(call);
   const rules = new Rules(TABLE);
+  const count = (name: string) => rules.list(name, () => true).length;
   return rules.withComment(BASE, comment).length === 1 &&
-    rules.count(chain) === 1 && rules.count(macChain) === 2;
+    count(chain) === 1 && count(macChain) === 2;
 }
 
 /** Removes what {@link addMacSpoofCheck} made, if it did. @throws {SystemError} */

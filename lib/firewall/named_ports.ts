@@ -4,17 +4,19 @@
  * mappings of the reference's portmap that is what an attach of the service costs but for our own rules.
  */
 import { SystemError } from "../kernel/libc.ts";
-import { holds } from "../kernel/memory.ts";
+import { holds, holdsAny } from "../kernel/memory.ts";
 import type { Socket } from "../kernel/socket.ts";
-import { decodeMessages, opened } from "../netlink/message.ts";
+import { attribute, decodeMessages, opened } from "../netlink/message.ts";
 import { groupSocket, MSG_TRUNC, NETLINK_NETFILTER } from "../netlink/socket.ts";
 import { nfMessage } from "../nft/changes.ts";
 import { generation } from "../nft/rules.ts";
 
 const NFNLGRP_NFTABLES = 7;
 const NFT_MSG_NEWGEN = nfMessage(15);
-/** The header of NFTA_DATA_VALUE of two bytes, as which a rule has a port, on machines of this order. */
-const TWO_BYTES = 6 | 1 << 16;
+/** As which, of two bytes, a rule has a port. */
+const NFTA_DATA_VALUE = 1;
+/** The header of that, on machines of this order. */
+const TWO_BYTES = 6 | NFTA_DATA_VALUE << 16;
 
 export class NamedPorts {
   /** By the two bytes of a packet, as a number of this machine; a port that is named no more stays. */
@@ -28,35 +30,33 @@ export class NamedPorts {
   constructor(private readonly table: Uint8Array) {}
 
   /**
-   * Whether the rules are known not to name any of these ports.
+   * What rules say of ports; none of them is read where none can name one.
    *
+   * @param read the rules, all of what the kernel lists of them having been given to `isWanted`
    * @throws {SystemError}
    */
-  areFree(ports: readonly number[]): boolean {
+  find<T>(ports: readonly number[], read: (isWanted: (bytes: Uint8Array) => boolean) => T[]): T[] {
     const now = generation();
     this.#hear();
     // A commit that is under way may be told of a moment later.
-    return now === this.#generation &&
-      ports.every((port) => this.#named[port >> 8 | (port & 255) << 8] === 0);
-  }
-
-  /**
-   * Reads all rules anew.
-   *
-   * @param read gives what the kernel lists of them to {@link note}
-   * @throws {SystemError}
-   */
-  readAnew<T>(read: () => T): T {
+    const isKnown = now === this.#generation;
+    if (isKnown && ports.every((port) => !this.#named[port >> 8 | (port & 255) << 8])) return [];
     this.#forget();
     this.#socket = groupSocket(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
     const before = generation();
-    const found = read();
+    const isWanted = holdsAny(
+      ports.map((port) => attribute(NFTA_DATA_VALUE, Uint8Array.of(port >> 8, port & 255))),
+    );
+    const found = read((bytes) => {
+      this.#note(bytes);
+      return isWanted(bytes);
+    });
     this.#generation = before;
     return found;
   }
 
   /** The ports that rules name in a part of an answer, and some other numbers of two bytes. */
-  note(bytes: Uint8Array): void {
+  #note(bytes: Uint8Array): void {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
     for (let at = 1; at < words.length; at++) {
       if (words[at - 1] === TWO_BYTES) this.#named[words[at]! & 0xffff] = 1;
@@ -72,7 +72,7 @@ export class NamedPorts {
         if (length === undefined) return;
         if (length > buffer.length) break;
         const bytes = buffer.subarray(0, length);
-        if (holds(bytes, this.table)) this.note(bytes);
+        if (holds(bytes, this.table)) this.#note(bytes);
         for (const { type, body } of decodeMessages(bytes)) {
           if (type === NFT_MSG_NEWGEN) this.#generation = opened(body, 4)[1].be32(1);
         }

@@ -73,10 +73,6 @@ class NfTablesView extends FirewallView {
     );
   }
 
-  override count(place: Place): number {
-    return new Rules(tableOf(place)).count(place.chain);
-  }
-
   override recall(rules: readonly FoundRule[], comment: string): boolean {
     return rules.every((rule) =>
       new Rules(tableOf(rule)).hasComment({ chain: rule.chain, handle: rule.id }, comment)

@@ -32,11 +32,6 @@ export abstract class FirewallView {
    */
   abstract rules(place: Place, like?: readonly Like[]): FoundRule[];
 
-  /** How many rules a chain has. */
-  count(place: Place): number {
-    return this.rules(place).length;
-  }
-
   /**
    * Whether the rules of these ids are known to be there still, all with that comment: where ids are no
    * handles of the kernel, that is never known.
@@ -111,10 +106,6 @@ export class BothFamilies extends FirewallView {
 
   override rules(place: Place, like?: readonly Like[]) {
     return this.of[place.family]!.rules(place, like);
-  }
-
-  override count(place: Place) {
-    return this.of[place.family]!.count(place);
   }
 
   override recall(rules: readonly FoundRule[], comment: string) {

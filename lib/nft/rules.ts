@@ -78,11 +78,6 @@ export class Rules {
     return found && (policy === undefined ? {} : { policy: policy === 0 ? "DROP" : "ACCEPT" });
   }
 
-  /** How many rules a chain has. @throws {SystemError} */
-  count(chain: string): number {
-    return this.#dump(chain, () => true).length;
-  }
-
   /** How many rules each chain has that has any. @throws {SystemError} */
   counts(): Map<string, number> {
     const chains = this.#dump(undefined, (rule) => rule.text(NFTA_RULE_CHAIN));

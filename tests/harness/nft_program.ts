@@ -245,5 +245,7 @@ if (import.meta.main) {
   if (what === "many") console.log(await many(Number(argument)));
   if (what === "errors") console.log(errors());
   // Reading the handles of what was listed needs the reader too.
-  if (what === "count") console.log(new Rules({ family: "ip", name: "nat" }).count(argument!));
+  if (what === "count") {
+    console.log(new Rules({ family: "ip", name: "nat" }).counts().get(argument!) ?? 0);
+  }
 }
