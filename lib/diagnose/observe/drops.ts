@@ -77,18 +77,32 @@ export class Drops implements Disposable {
   }
 }
 
-let symbols: [bigint, string][] | undefined;
+const NOWHERE = "0".repeat(16);
+const locations = new Map<bigint, string | undefined>();
+let symbols: string | undefined;
 
+/** The function that an address is in: of all that begin at it or before it, the last. */
 function symbolAt(address: bigint): string | undefined {
-  const read = () => unless(isA(Error), () => readProcFile("/proc/kallsyms")) ?? "";
-  symbols ??= read().split("\n").flatMap((line): [bigint, string][] => {
-    const [at, type, name] = line.split(/[ \t]/);
-    return type === "t" || type === "T" ? [[BigInt(`0x${at}`), name!]] : [];
-  }).sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);
-  const found = symbols.findLast(([at]) => at <= address);
-  return found && found[0] > 0n
-    ? found[1].replace(/\.(cold|isra|constprop|part).*$/, "")
-    : undefined;
+  if (locations.has(address)) return locations.get(address);
+  symbols ??= unless(isA(Error), () => readProcFile("/proc/kallsyms")) ?? "";
+  // `ffffffff81000000 T _text`, a hundred thousand times: with all its digits, text is ordered as numbers are.
+  const wanted = address.toString(16).padStart(NOWHERE.length, "0");
+  let begin = NOWHERE;
+  let name = "";
+  for (let at = 0, end; at < symbols.length; at = end + 1) {
+    end = symbols.indexOf("\n", at);
+    if (end < 0) end = symbols.length;
+    const type = symbols[at + NOWHERE.length + 1];
+    if (type !== "t" && type !== "T") continue;
+    const one = symbols.slice(at, at + NOWHERE.length);
+    if (one > wanted || one < begin || one === NOWHERE) continue;
+    begin = one;
+    name = symbols.slice(at + NOWHERE.length + 3, end);
+  }
+  // Of a module's, its name follows.
+  const location = name.split("\t")[0]!.replace(/\.(cold|isra|constprop|part).*$/, "") || undefined;
+  locations.set(address, location);
+  return location;
 }
 
 /** r6: the packet, r7: where, r8: why; the stack: -8 head, -16 offset, -80 packet, -96 name, -104 key. */
