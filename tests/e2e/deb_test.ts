@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { launcherBytes, launcherOf } from "../../lib/cni/launcher.ts";
 import { REGISTRY } from "../../plugins/registry.ts";
 import { MESOS_CNI } from "../harness/binary.ts";
-import { debOf, dpkg, machine, NEEDS_ROOT, packageOf } from "../harness/debian.ts";
+import { debOf, dpkg, machine, NEEDS_ROOT, packageOf, WRITTEN } from "../harness/debian.ts";
 import { partOf } from "../harness/part.ts";
 import { Sandbox } from "../harness/sandbox.ts";
 import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
@@ -248,10 +248,9 @@ const ORDERS = [
   "install package uninstall install purge uninstall",
 ];
 
-/** What of ours is in the directories that the package and install write to, without what is made at run time. */
+/** What of ours is among what was written or removed since the machine began, without what is made at run time. */
 async function left(host: Sandbox): Promise<string> {
-  const places = ["/etc", "/usr/bin", "/usr/lib", "/usr/local", "/usr/share", "/var/lib"];
-  const { stdout } = await host.run(["find", ...places, "-name", "*mesos-cni*"]);
+  const { stdout } = await host.run(["find", ...WRITTEN, "/var/lib", "-name", "*mesos-cni*"]);
   return stdout;
 }
 

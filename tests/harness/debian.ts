@@ -52,6 +52,9 @@ export async function debOf(
   return output;
 }
 
+/** Where, on a {@link machine}, is what was written to /usr and /etc; what was removed is a device there. */
+export const WRITTEN: readonly string[] = ["/run/layers/usr/up", "/run/layers/etc/up"];
+
 /** /usr and /etc as they are, but what is changed in them is gone with the sandbox. */
 export async function machine(): Promise<Sandbox> {
   const host = await Sandbox.create();
