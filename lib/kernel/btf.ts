@@ -1,4 +1,5 @@
 /** The kernel's description of its own types (BTF), as far as the reasons of drops need it. */
+import { textOf } from "../base/bytes.ts";
 import { readProcBytes } from "./files.ts";
 import { tried } from "../base/unless.ts";
 
@@ -79,7 +80,7 @@ class Btf {
 
   #name(at: number): string {
     const start = this.#strings + this.#view.getUint32(at, true);
-    return new TextDecoder().decode(this.bytes.subarray(start, this.bytes.indexOf(0, start)));
+    return textOf(this.bytes.subarray(start, this.bytes.indexOf(0, start)));
   }
 
   #isNamed(at: number, name: Uint8Array): boolean {

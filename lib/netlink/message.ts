@@ -3,6 +3,7 @@
  * much of what the kernel says of its namespace, so whatever is read here is a value or an
  * OperatorError `kernel_answer`, never a defect.
  */
+import { textOf } from "../base/bytes.ts";
 import { addressText } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 
@@ -187,7 +188,7 @@ export class Attributes {
     const value = this.#values.get(type);
     if (!value) return undefined;
     const end = value.indexOf(0);
-    return new TextDecoder().decode(end < 0 ? value : value.subarray(0, end));
+    return textOf(end < 0 ? value : value.subarray(0, end));
   }
 
   nested(type: number): Attributes {

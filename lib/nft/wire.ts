@@ -1,5 +1,5 @@
 /** What nf_tables messages have in common: integers in network order, names, user data. */
-import { concat } from "../base/bytes.ts";
+import { concat, textOf } from "../base/bytes.ts";
 import { OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
 import { cString } from "../kernel/libc.ts";
@@ -72,7 +72,7 @@ export function commentData(comment: string): Uint8Array<ArrayBuffer> {
 export function commentIn(data: Uint8Array | undefined): string | undefined {
   for (let at = 0; data && at + 2 <= data.length; at += 2 + data[at + 1]!) {
     if (data[at] !== 0) continue;
-    return new TextDecoder().decode(data.subarray(at + 2, at + 1 + data[at + 1]!));
+    return textOf(data.subarray(at + 2, at + 1 + data[at + 1]!));
   }
   return undefined;
 }
