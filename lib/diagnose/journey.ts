@@ -8,6 +8,8 @@ import type { Sighting } from "./observe/tap.ts";
 /** A link that is watched. */
 export interface Stop {
   point: TapPoint;
+  /** The container whose link it is; undefined for the agent's. */
+  owner?: string;
   place: Place;
   link: Link;
 }
@@ -61,6 +63,7 @@ export function stopOf(link: Link, place: Place, netns?: string, owner?: string)
   return {
     link,
     place,
+    owner,
     point: {
       name: owner === undefined ? link.name : `${link.name} of ${owner}`,
       index: link.index,

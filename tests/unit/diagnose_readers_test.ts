@@ -5,7 +5,7 @@ import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
-import { endsOf, fromAgent } from "../../lib/diagnose/journey.ts";
+import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
@@ -680,4 +680,26 @@ Deno.test("in haste one of each cause is asked, then those that read well, then 
   const facts = [{ name: "the agent forwards", causes: [agents], saw: "0" }];
   assertEquals(inHaste([...rows.keys()], rows, facts), order);
   assertEquals(inHaste([...rows.keys()], rows, []), [0, 6, 1, 2, 3, 4, 5]);
+});
+
+Deno.test("an answer that went to the wrong hardware address is told of who sent it, and for whom", async () => {
+  const world = new World();
+  const scene = world.scene();
+  const ends = endsOf(scene, scene.interfaces[0]!)!;
+  const eth = link(6, "eth0", { mac: "02:00:00:00:00:66" });
+  const far = { ...ends, eth: stopOf(eth, "neighbour", "/other", "web-2"), veth: undefined };
+  const e = world.evidence(4, {}, { topic: "followed", journey: between(ends, far) });
+  const journey = between(ends, far);
+  const sightings = journey.legs.slice(0, -1).map(({ stop, direction, way }): Sighting => ({
+    at: stop.point.name,
+    direction,
+    packet: packet(way === "there" ? 8 : 0, way === "there"),
+    length: 60,
+    to: way === "there" ? eth.mac : "02:00:00:00:00:99",
+  }));
+  const [found] = await explain({ ...e, trail: trailOf(journey, sightings, TOKEN), sightings });
+  assertEquals(
+    [found!.code, found!.container, found!.address, found!.wanted],
+    ["wrong_mac", "web-2", "10.1.0.2", ends.eth.link.mac],
+  );
 });

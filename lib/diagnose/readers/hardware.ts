@@ -35,7 +35,7 @@ export function noArp(scene: Scene, link: Link, place: Place, netns: string | un
 export const wrongHardware: Reader = {
   name: "a frame that went to the wrong hardware address",
   applies: ({ trail }) => trail.last >= 0,
-  read({ scene, trail, question }) {
+  read({ scene, trail }) {
     for (const [i, leg] of trail.journey.legs.entries()) {
       const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
       if (!sighting || leg.direction !== "out") continue;
@@ -43,7 +43,7 @@ export const wrongHardware: Reader = {
       if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
       const wanted = receiverMac(trail, i);
       if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
-      return [wrongFrame(scene, leg, sighting.to, wanted, question.destination)];
+      return [wrongFrame(scene, leg, sighting.to, wanted, sighting.packet.destination)];
     }
     return [];
   },
@@ -74,7 +74,7 @@ export function wrongMac(
 
 function wrongFrame(
   scene: Scene,
-  { stop: { link, point, place } }: Leg,
+  { stop: { link, point, place, owner: container } }: Leg,
   mac: string,
   wanted: string,
   destination: string,
@@ -89,7 +89,6 @@ function wrongFrame(
     (hop === entry.address ? redirected(scene, view, hop, link, destination, owner) : undefined));
   if (routed) return routed;
   const of = owner?.container === undefined ? "this agent" : `container ${owner.container}`;
-  const container = netns === undefined ? undefined : scene.name;
   return wrongMac(
     view,
     link,
