@@ -1,4 +1,4 @@
-/** Standard output and standard error, which may be closed, full, or set not to block. */
+/** Standard input, output and error, which may be closed, full, endless, or set not to block. */
 import { fileError } from "./file_error.ts";
 import type { OperatorError } from "./error.ts";
 
@@ -6,8 +6,34 @@ import type { OperatorError } from "./error.ts";
 const PATIENCE_MS = 30_000;
 const PAUSE_MS = 5;
 
+/** A config or a request is some KiB; what is longer is neither. */
+const LONGEST_INPUT = 4 << 20;
+
 interface Stream {
   writeSync(bytes: Uint8Array): number;
+}
+
+/**
+ * All of standard input. It is read without a stream, which takes 2 ms to set up.
+ *
+ * @throws {Error} for what is too long, or no UTF-8
+ */
+export async function readAllInput(): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const chunk = new Uint8Array(64 << 10);
+  let text = "";
+  while (true) {
+    try {
+      const count = Deno.stdin.readSync(chunk);
+      if (count === null) return text + decoder.decode();
+      text += decoder.decode(chunk.subarray(0, count), { stream: true });
+      if (text.length > LONGEST_INPUT) throw new Error(`more than ${LONGEST_INPUT} characters`);
+    } catch (error) {
+      // A runtime may hand on a pipe that does not block.
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
 }
 
 /**

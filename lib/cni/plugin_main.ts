@@ -13,13 +13,10 @@ import { withOldForm } from "./result.ts";
 import { DEFAULT_VERSION, isSpecVersion, SPEC_VERSIONS, versionAnswer } from "./version.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { quote } from "../base/json.ts";
-import { writeErrorOutput, writeOutput } from "../base/streams.ts";
+import { readAllInput, writeErrorOutput, writeOutput } from "../base/streams.ts";
 import { VERSION } from "../base/version.ts";
 
 const COMMANDS: readonly string[] = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"];
-/** A config is some KiB; what is longer is not one. */
-const LONGEST_INPUT = 4 << 20;
-
 /**
  * Calls a plugin as the environment and standard input say.
  *
@@ -153,25 +150,6 @@ async function readInput(
       undefined,
       { cause: error },
     );
-  }
-}
-
-/** Read without a stream, which takes 2 ms to set up. */
-async function readAllInput(): Promise<string> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const chunk = new Uint8Array(64 << 10);
-  let text = "";
-  while (true) {
-    try {
-      const count = Deno.stdin.readSync(chunk);
-      if (count === null) return text + decoder.decode();
-      text += decoder.decode(chunk.subarray(0, count), { stream: true });
-      if (text.length > LONGEST_INPUT) throw new Error(`more than ${LONGEST_INPUT} characters`);
-    } catch (error) {
-      // A runtime may hand on a pipe that does not block.
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
   }
 }
 

@@ -307,6 +307,12 @@ Deno.test("owned: a request that is a list, a network called hosts.new, and a fu
   const refused = await agent.isolator("prepare", ["c1"], []);
   assertEquals(refused.code, 1);
   assertStringIncludes(refused.stderr, "must be an object");
+  const labels = { labels: [{ key: "k", value: "x".repeat(5 << 20) }] };
+  const long = await agent.isolator("prepare", ["c1"], {
+    container_info: { network_infos: [{ name: "hosts.new", labels }] },
+  });
+  assertEquals(long.code, 2);
+  assertStringIncludes(long.stderr, "more than 4194304 characters");
   const process = await agent.attach("c2", ["hosts.new"]);
   const used = async () =>
     Number((await agent.sandbox.ok(["df", "--output=used", "/run"])).split("\n")[1]);
