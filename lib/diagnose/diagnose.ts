@@ -37,6 +37,7 @@ import { resolverOf } from "../facts/readers/resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
 import { unjudged } from "./unjudged.ts";
+import { OWN_NAME } from "./names.ts";
 import { mergeCauses } from "./verdict.ts";
 
 /** What was asked, and what came of it. */
@@ -95,7 +96,7 @@ export async function diagnose(
   const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
   const [{ asked, causes }, facts, shared, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
-    scene.container ? readFacts(OF_CONTAINER, scene) : [],
+    scene.container ? readFacts(passive ? OF_CONTAINER : [...OF_CONTAINER, OWN_NAME], scene) : [],
     passive ? [] : readFacts([BY_ARP], { scene, kernel }),
     ofAgent,
   ]);

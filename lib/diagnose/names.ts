@@ -1,7 +1,11 @@
 /** A name as programs of the container resolve it: /etc/hosts, then DNS. */
 import { isAddress } from "../base/ip.ts";
 import { type Cause, cause } from "../facts/cause.ts";
+import type { FactReader } from "../facts/facts.ts";
+import { nothing, saw } from "../facts/look.ts";
+import { madeFor } from "../facts/readers/files.ts";
 import type { Scene } from "../facts/scene.ts";
+import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
 import { explained } from "./failure.ts";
 import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
@@ -16,6 +20,26 @@ export interface Resolved {
   causes: Cause[];
 }
 
+/** Many programs ask for it as they start, and the isolator wrote it into its hosts; elsewhere DNS may know it. */
+export const OWN_NAME: FactReader<Scene> = {
+  name: "its own name is known to it",
+  async read(scene) {
+    const made = madeFor(scene, "hostname");
+    const value = made && readCheckpoint(made)?.trim();
+    if (!value || scene.etc("hosts") === undefined) return nothing("it was given none");
+    const { hosts, lookups = [] } = resolverOf(scene);
+    const line = hosts.find(({ names }) => names.includes(value));
+    // Modules of systemd make it up (nss-myhostname(8), nss-resolve(8)).
+    const isMadeUp = lookups.includes("myhostname") || lookups.includes("resolve");
+    if (line || isMadeUp) return saw(line ? `${value} is ${line.address}` : lookups.join(" "), []);
+    const { addresses, hop: { evidence } } = await resolveAsPrograms(scene, value);
+    const address = scene.givenOf(4)[0] ?? scene.givenOf(6)[0];
+    const about = { container: scene.name, file: "/etc/hosts", value, address, why: "own" };
+    const found = cause("hosts_differ", ["dns", "container"], about, evidence);
+    return saw(evidence.join("; "), addresses.length > 0 ? [] : [found]);
+  },
+};
+
 /** Names that are asked for, of one that is completed by `search`. */
 const MOST_NAMES = 7;
 
@@ -23,21 +47,16 @@ export async function resolveAsPrograms(scene: Scene, name: string): Promise<Res
   const resolver = resolverOf(scene);
   const entry = resolver.hosts.find(({ names }) => names.includes(name));
   const asked = await askServers(scene, resolver, name);
-  const hop = (outcome: Hop["outcome"], evidence: string[]): Hop => ({
-    ...{ name: `the name ${name}`, outcome, evidence },
-  });
-  if (entry && isAddress(entry.address)) {
-    const { address } = entry;
-    const differs = asked.addresses.length > 0 && !asked.addresses.includes(address);
-    return {
-      addresses: [address],
-      instead: differs ? asked.addresses : undefined,
-      hop: hop("passed", [`/etc/hosts: ${address}`, ...differs ? asked.evidence : []]),
-      causes: [],
-    };
+  const called = `the name ${name}`;
+  if (!entry || !isAddress(entry.address)) {
+    const outcome = asked.addresses.length > 0 ? "passed" : "stopped";
+    return { ...asked, hop: { name: called, outcome, evidence: asked.evidence } };
   }
-  const { addresses, evidence, causes } = asked;
-  return { addresses, hop: hop(addresses.length > 0 ? "passed" : "stopped", evidence), causes };
+  const { address } = entry;
+  const differs = asked.addresses.length > 0 && !asked.addresses.includes(address);
+  const evidence = [`/etc/hosts: ${address}`, ...differs ? asked.evidence : []];
+  const hop = { name: called, outcome: "passed" as const, evidence };
+  return { addresses: [address], instead: differs ? asked.addresses : undefined, hop, causes: [] };
 }
 
 /** One server after the other, for one completed name after the other (resolv.conf(5)). */

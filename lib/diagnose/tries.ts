@@ -11,14 +11,8 @@ const INTERVAL_MS = 40;
 
 /** What may become of one packet and not of the next: the first try alone asks for more than that. */
 const LOSSES: readonly Failure["kind"][] = [
-  "silence",
-  "errno",
-  "unreachable",
-  "not_arrived",
-  "refused",
-  "no_answer",
-  "answer_lost",
-  "untranslated",
+  ...["silence", "errno", "unreachable", "not_arrived", "refused", "no_answer"] as const,
+  ...["answer_lost", "untranslated"] as const,
 ];
 
 /** What became of a question, and the try by which that is seen. */

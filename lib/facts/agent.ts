@@ -115,7 +115,7 @@ export class Agent implements Disposable {
 
   get bridgeVlans(): ReturnType<typeof bridgeVlans> {
     return this.#vlans ??= unlessRefused(() => bridgeVlans()) ??
-      { filtering: new Set(), ports: new Map() };
+      { filtering: new Set(), spanning: new Set(), ports: new Map() };
   }
 
   /**

@@ -27,6 +27,7 @@ export type Mechanism =
   | "tc"
   | "xdp"
   | "xfrm"
+  | "cgroup"
   | "sysctl"
   | "conntrack"
   | "dns"

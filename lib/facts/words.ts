@@ -68,6 +68,8 @@ const WORDS = {
   bridge_down: "the bridge {device} is down | every container on it is cut off until then",
   veth_off_bridge: "{device}, the agent's end of {other} in {container}, is not on {wanted}",
   port_state: "the port {device} of {other} is in the state {value}, not forwarding",
+  "port_state/STP":
+    "the port {device} of {other} is in the state {value}, not forwarding: the bridge speaks STP, which lets a port wait and learn before it forwards | wait for twice the forward_delay of {other}; where no other bridge leads back to it, it needs no STP: ip link set {other} type bridge stp_state 0, and then bridge link set dev {device} state 3",
   port_locked:
     "the port {device} of {other} is locked: it takes frames of known hardware addresses only",
   port_isolated:
@@ -233,6 +235,8 @@ const WORDS = {
   tc_drop:
     "tc's {value} on {device} drops the packet | look at it first: tc -s {other|filter} show dev {device}",
   "tc_drop+why": "tc's {value} on {device} drops the packet | {why}",
+  cgroup_drop:
+    "a program of bpf at the cgroup of {container} drops what it sends | see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit of the agent too, is such a program",
   tcx_not_judged:
     "{value} of tcx at the {why} of {device} stand where the packet is lost | what they do can't be read: see whose they are, bpftool net show dev {device}",
   queue_holds:
@@ -368,13 +372,15 @@ const WORDS = {
   "outside_silent/the agent alone":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
   local_ports_used_up:
-    "{container} has no local port left to {address}: {setting} is {value}, and its connections have them all | give it a larger range, or find what leaves so many connections open",
+    "{container} has no local port left to {address}: {setting} is {value}[, of which {why} are reserved (ip_local_reserved_ports)], and its connections have the others | give it a larger range[, reserve fewer than {why}], or find what leaves so many connections open",
   ephemeral_ports_lost:
     "connections of {container} to {address} are lost if they come from the ports that the kernel gives out ({setting} is {value}), and others are not | look for a rule, or an access list beyond, that goes by the port that a connection comes from",
   macvlan_parent:
     "{address} is on {other}, the device below {device} of {container}: a {value} never reaches it | give the agent a {value} of its own there, or the container another network",
   hosts_differ:
     "{file} of {container} has {address} for {value}, which does not answer, and DNS has {other}, which does | correct {file}",
+  "hosts_differ/own":
+    "the hosts file of {container} has no line for {value}, its own name: programs that ask for that fail | add one to {file}: {address} {value}",
   packets_lost:
     "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:

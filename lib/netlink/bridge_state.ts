@@ -135,21 +135,24 @@ export interface PortVlan {
 const RTEXT_FILTER_BRVLAN = 2;
 const BRIDGE_VLAN_INFO_PVID = 2;
 
-/** The VLANs of each port and bridge by their indices, and which bridges filter by them. @throws {SystemError} */
+/** The VLANs of each port and bridge by their indices, and which bridges filter by them, or speak STP. @throws {SystemError} */
 export function bridgeVlans(
   netns?: string,
-): { filtering: Set<number>; ports: Map<number, PortVlan[]> } {
+): { filtering: Set<number>; spanning: Set<number>; ports: Map<number, PortVlan[]> } {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  const filtering = new Set<number>();
+  const [filtering, spanning] = [new Set<number>(), new Set<number>()];
   socket.dump(RTM.GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
     const [header, attributes] = opened(body, IFINFOMSG_BYTES);
     const info = attributes.nested(IFLA.LINKINFO);
-    const isFiltering = info.nested(IFLA.INFO_DATA).u8(IFLA.BR_VLAN_FILTERING) === 1;
-    if (info.text(1) === "bridge" && isFiltering) filtering.add(header.getInt32(4, true));
+    if (info.text(1) !== "bridge") return undefined;
+    const index = header.getInt32(4, true);
+    const settings = info.nested(IFLA.INFO_DATA);
+    if (settings.u8(IFLA.BR_VLAN_FILTERING) === 1) filtering.add(index);
+    if (settings.u32(IFLA.BR_STP_STATE)) spanning.add(index);
     return undefined;
   });
   const ports = new Map<number, PortVlan[]>();
-  if (filtering.size === 0) return { filtering, ports };
+  if (filtering.size === 0) return { filtering, spanning, ports };
   socket.dump(
     RTM.GETLINK,
     [OF_BRIDGES, attribute(IFLA.EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
@@ -160,7 +163,7 @@ export function bridgeVlans(
       return undefined;
     },
   );
-  return { filtering, ports };
+  return { filtering, spanning, ports };
 }
 
 /** Decodes the VLANs of RTM_NEWLINK of the family AF_BRIDGE. */

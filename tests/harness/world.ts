@@ -129,6 +129,12 @@ export class World {
     },
   };
 
+  readonly vlans = {
+    filtering: new Set<number>(),
+    spanning: new Set<number>(),
+    ports: new Map(),
+  };
+
   constructor() {
     const { inside, host } = this;
     inside.links = [
@@ -173,7 +179,7 @@ export class World {
       host: this.host,
       containers: [container],
       bridgePorts: this.ports,
-      bridgeVlans: { filtering: new Set(), ports: new Map() },
+      bridgeVlans: this.vlans,
       portOf: ({ index }: Link) => this.ports.find((one) => one.index === index),
       holdersOf: () => [],
       ownerOfMac: () => undefined,

@@ -9,6 +9,8 @@ Deno.test("rules that have dropped some packets of a connection: by iptables", (
 [0:0] -A FORWARD -m statistic --mode random --probability 0.4 -j DROP
 [7:420] -A FORWARD -m recent --update --seconds 600 --hitcount 10 --name scan --rsource -j REJECT --reject-with icmp-port-unreachable
 [9:540] -A FORWARD -s 10.0.0.0/8 -j DROP
+[8:480] -A FORWARD -m iprange --src-range 198.51.100.0-198.51.100.127 -j DROP
+[6:360] -A FORWARD -m conntrack --ctstate INVALID -j DROP
 [9:540] -A FORWARD -m set --match-set known src -j ACCEPT
 [2:120] -A FORWARD -f -j DROP
 COMMIT
@@ -16,6 +18,7 @@ COMMIT
   assertEquals(droppingSome(text).map(({ chain, count }) => `${chain} ${count}`), [
     "FORWARD 5",
     "FORWARD 7",
+    "FORWARD 8",
     "FORWARD 2",
   ]);
 });
@@ -26,6 +29,7 @@ Deno.test("rules that have dropped some packets of a connection: by nft, without
 \t\ttype filter hook ingress device "eno1" priority 0; policy accept;
 \t\tip frag-off & 0x3fff != 0x0 counter packets 4 bytes 6000 drop
 \t\tip saddr 192.0.2.1 counter packets 4 bytes 6000 drop
+\t\tfib saddr . iif oif 0 counter packets 3 bytes 180 drop
 \t\tip saddr @banned counter packets 0 bytes 0 drop
 \t}
 }
@@ -39,6 +43,6 @@ table ip filter {
 `;
   assertEquals(
     droppingSomeNft(text).map(({ family, table, chain, count }) => [family, table, chain, count]),
-    [["netdev", "hard", "in", 4], ["ip", "filter", "FORWARD", 2]],
+    [["netdev", "hard", "in", 4], ["netdev", "hard", "in", 3], ["ip", "filter", "FORWARD", 2]],
   );
 });

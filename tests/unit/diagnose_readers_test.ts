@@ -123,6 +123,10 @@ const CASES: Case[] = [
     (world) => explain(world.evidence(3, { drops: [{ reason: "IP_CSUM", device: "br0" }] })),
     "bad_checksum link bridge",
   ],
+  ["the kernel says that a program at a cgroup drops", (world) =>
+    explain(world.evidence(0, {
+      drops: [{ reason: "BPF_CGROUP_EGRESS", device: "eth0" }],
+    })), "cgroup_drop cgroup container"],
   ["a policy of IPsec selects it", (world) => {
     world.policies = ["src 10.1.0.0/16 dst 203.0.113.0/24 dir out priority 0"];
     return explain(world.evidence(3, { grown: [stat("XfrmOutNoStates")] }));
@@ -702,4 +706,15 @@ Deno.test("an answer that went to the wrong hardware address is told of who sent
     [found!.code, found!.container, found!.address, found!.wanted],
     ["wrong_mac", "web-2", "10.1.0.2", ends.eth.link.mac],
   );
+});
+
+Deno.test("a bridge that speaks STP takes no state for its port, so no command is printed", async () => {
+  for (const [speaks, commands] of [[false, 1], [true, 0]] as const) {
+    const world = new World();
+    world.ports[0]!.state = "listening";
+    if (speaks) world.vlans.spanning.add(2);
+    const [found] = await to(2)(world);
+    assertEquals([found!.code, found!.fix?.commands.length ?? 0], ["port_state", commands]);
+    assertEquals(textOf(found!).includes("STP"), speaks);
+  }
 });

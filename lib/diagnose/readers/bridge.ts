@@ -2,7 +2,7 @@
 import type { BridgePort } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { type Cause, cause, removing, run } from "../../facts/cause.ts";
-import { portCause } from "../../facts/readers/bridge.ts";
+import { portCause, stateCause } from "../../facts/readers/bridge.ts";
 import type { Attached } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Trail } from "../place.ts";
@@ -36,23 +36,23 @@ export function portCauses(e: Evidence, attached: Attached, trail?: Trail): Caus
   const both = { device: hostEnd.name, other: bridge!.name, wanted: other?.name };
   return [
     ...isIsolated ? [portCause("port_isolated", "host-veth", both)] : [],
-    ...ends.flatMap(({ port, link, place }) =>
-      keeping(port, link).map(([code, , value]) =>
+    ...ends.flatMap(({ port, link, place }) => [
+      ...port.state !== "forwarding" && link.carrier ? [stateCause(scene, link, place)] : [],
+      ...keeping(port).map(([code, , value]) =>
         portCause(code, place, { device: link.name, other: bridge!.name, value })
-      )
-    ),
+      ),
+    ]),
     ...forwarding(e, attached, master),
     ...vlans(e, attached),
   ];
 }
 
 /** What of a port keeps frames away, and its value. */
-function keeping({ state, locked, neighbourSuppress, ...port }: BridgePort, { carrier }: Link) {
+function keeping({ locked, neighbourSuppress, ...port }: BridgePort) {
   const flooded = { flood: port.unicastFlood, mcast_flood: port.multicastFlood };
   const off = Object.entries({ ...flooded, bcast_flood: port.broadcastFlood })
     .filter(([, isOn]) => !isOn).map(([name]) => name);
   const all = [
-    ["port_state", state !== "forwarding" && carrier, state],
     ["port_locked", locked, undefined],
     ["port_flood", off.length > 0, off.join(", ")],
     ["neigh_suppress", neighbourSuppress, undefined],

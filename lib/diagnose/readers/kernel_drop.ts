@@ -1,7 +1,7 @@
 /** What the kernel itself says of a drop (enum skb_drop_reason). */
 import { type Cause, cause, type Place, settingCause } from "../../facts/cause.ts";
 import { conntrackFull } from "../../facts/readers/agent.ts";
-import { portCause } from "../../facts/readers/bridge.ts";
+import { stateCause } from "../../facts/readers/bridge.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
 import { backlogFull } from "./listener.ts";
@@ -57,10 +57,14 @@ const READERS: readonly [RegExp, ReasonReader][] = [
       ),
   ],
   [/^BRIDGE_INGRESS_STP_STATE$/, ({ scene }, { device, stop }) => {
-    const bridge = scene.host.linkAt(stop?.link.master ?? scene.host.link(device)?.master);
-    const values = { device, other: bridge?.name ?? "the bridge", value: "not forwarding" };
-    return portCause("port_state", "host-veth", values);
+    const port = stop?.link ?? scene.host.link(device);
+    return port && stateCause(scene, port, "host-veth");
   }],
+  [
+    /^BPF_CGROUP_EGRESS$/,
+    ({ scene: { name } }, { place }) =>
+      cause("cgroup_drop", ["cgroup", place], { container: name }),
+  ],
   [/^(SOCKET_BACKLOG|TCP_LISTEN_OVERFLOW)$/, (e) => backlogFull(e)],
   [/_CSUM$/, (_, { device, place }) => cause("bad_checksum", ["link", place], { device })],
   [

@@ -206,9 +206,11 @@ export const ephemeralPorts: Reader = {
     const path = "ipv4/ip_local_port_range";
     const value = scene.inside.setting(path)?.replace(/\s+/, " ");
     const { name: container } = scene;
+    const why = scene.inside.setting("ipv4/ip_local_reserved_ports") || undefined;
     const about = { container, address: question.destination, setting: sysctlName(path), value };
+    const seen = [failureText(failure)];
     return failure.kind === "ephemeral" && failure.outcome === "EADDRNOTAVAIL"
-      ? [cause("local_ports_used_up", ["sysctl", "container"], about, [failureText(failure)])]
-      : [cause("ephemeral_ports_lost", ["rule", "agent"], about, [failureText(failure)])];
+      ? [cause("local_ports_used_up", ["sysctl", "container"], { ...about, why }, seen)]
+      : [cause("ephemeral_ports_lost", ["rule", "agent"], about, seen)];
   },
 };

@@ -6,42 +6,27 @@ import { type Cause, hint } from "../../facts/cause.ts";
 import { countedRules } from "../../firewall/saved.ts";
 import { programOutput } from "../observe/programs.ts";
 
-/** Matches of iptables (iptables-extensions(8)) that most packets of a connection may not meet. */
-const PARTIAL = new Set([
-  ...["string", "u32", "bpf", "length", "connbytes", "quota", "tcpmss", "dscp", "tos", "ttl", "hl"],
-  ...[
-    "statistic",
-    "limit",
-    "hashlimit",
-    "connlimit",
-    "recent",
-    "set",
-    "owner",
-    "cgroup",
-    "time",
-    "mac",
-  ],
+/** Matches of iptables (iptables-extensions(8)) that all packets of a connection meet, or none does that counts. */
+const WHOLE = new Set([
+  ...["tcp", "udp", "sctp", "icmp", "icmp6", "multiport", "comment", "conntrack", "state"],
+  ...["addrtype", "pkttype", "physdev", "mark", "connmark"],
 ]);
 /** The same of nft, as it prints them. */
 const PARTIAL_NFT =
-  / @\S| numgen | limit rate | ct (?:count|bytes|packets) | quota | frag-off | meta (?:length|skuid|skgid|hour|day|cgroup) | length | ip6? (?:ttl|hoplimit|dscp) | ether saddr /;
-const SAVED = [
-  ["iptables-save", "iptables", "ip"],
-  ["ip6tables-save", "ip6tables", "ip6"],
-  ["iptables-legacy-save", "iptables-legacy", "ip"],
-  ["ip6tables-legacy-save", "ip6tables-legacy", "ip6"],
-] as const;
+  / @\S| numgen | limit rate | ct (?:count|bytes|packets) | quota | frag-off | fib saddr | meta (?:length|skuid|skgid|hour|day|cgroup) | length | ip6? (?:ttl|hoplimit|dscp) | ether saddr /;
+const PROGRAMS = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"];
 const MOST = 3;
 
 export async function partialRules(): Promise<Cause[]> {
   const [nft, ...saved] = await Promise.all([
     programOutput(undefined, "nft", ["-n", "-t", "list", "ruleset"]),
-    ...SAVED.map(([save]) => programOutput(undefined, save, ["-c"])),
+    ...PROGRAMS.map((one) => programOutput(undefined, `${one}-save`, ["-c"])),
   ]);
   const found = [
-    ...SAVED.flatMap(([, program, family], i) =>
-      droppingSome(saved[i] ?? "").map((one) => ({ program, family, ...one }))
-    ),
+    ...PROGRAMS.flatMap((program, i) => {
+      const family = program.startsWith("ip6") ? "ip6" : "ip";
+      return droppingSome(saved[i] ?? "").map((one) => ({ program, family, ...one }));
+    }),
     ...droppingSomeNft(nft ?? ""),
   ];
   const others = [...new Map(found.map((one) => [`${one.family} ${one.text}`, one])).values()];
@@ -56,7 +41,7 @@ export async function partialRules(): Promise<Cause[]> {
 export function droppingSome(text: string) {
   return countedRules(text).flatMap(({ table, chain, count, text, words }) => {
     const isPartial = words.includes("-f") ||
-      words.some((word, i) => words[i - 1] === "-m" && PARTIAL.has(word));
+      words.some((word, i) => words[i - 1] === "-m" && !WHOLE.has(word));
     const drops = words.some((word, i) =>
       words[i - 1] === "-j" && (word === "DROP" || word === "REJECT")
     );

@@ -1,7 +1,7 @@
 /** The packet has left the agent, and nothing comes back; or its way out leads to no wire. */
 import { type Cause, cause, RECOVER, run } from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
-import { portCause } from "../../facts/readers/bridge.ts";
+import { stateCause } from "../../facts/readers/bridge.ts";
 import { pluginOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
@@ -171,16 +171,13 @@ async function silent(e: Evidence): Promise<Cause[]> {
 }
 
 /** A way out that is a bridge, and leads to no wire. */
-export function withoutPort({ host, agent }: Scene, link: Link): Cause[] {
+export function withoutPort(scene: Scene, link: Link): Cause[] {
+  const { host, agent } = scene;
   if (link.kind !== "bridge") return [];
   const ports = host.links.filter(({ master }) => master === link.index);
   const live = ports.filter(({ carrier, flags }) => carrier && flags.includes("UP"));
-  for (const port of live) {
-    const state = agent.portOf(port)?.state;
-    if (state === undefined || state === "forwarding") continue;
-    const values = { device: port.name, other: link.name, value: state };
-    return [portCause("port_state", "uplink", values)];
-  }
+  const waiting = live.find((port) => (agent.portOf(port)?.state ?? "forwarding") !== "forwarding");
+  if (waiting) return [stateCause(scene, waiting, "uplink")];
   if (live.length > 0) return [];
   const isFarEnd = ports.some(({ flags }) => flags.includes("UP"));
   return [cause("no_carrier", ["link", isFarEnd ? "outside" : "uplink"], {

@@ -3,6 +3,7 @@ import { networkText } from "../../base/ip.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import { type Cause, cause, downCause, type Place, run, type Values } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
+import type { Link } from "../../netlink/mod.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
 import { type Attached, bridgeOf, pluginOf, type Scene } from "../scene.ts";
 
@@ -43,8 +44,7 @@ export function bridgeCauses(scene: Scene, attached: Attached): Cause[] {
   }
   const port = hostEnd?.master === link.index ? scene.agent.portOf(hostEnd) : undefined;
   if (port && port.state === "disabled" && hostEnd!.carrier && hostEnd!.flags.includes("UP")) {
-    const values = { device: hostEnd!.name, other: bridge.name, value: port.state };
-    found.push(portCause("port_state", "host-veth", values));
+    found.push(stateCause(scene, hostEnd!, "host-veth"));
   }
   return [
     ...found,
@@ -76,6 +76,18 @@ export function portCause(
   );
   const set = ["bridge", "link", "set", "dev", values.device, ...settings.flat()];
   return cause(code, ["bridge-port", place], values, [`bridge link: ${is.join(" ")}`], run(set));
+}
+
+/** Where a bridge speaks STP the protocol decides, and the kernel takes a state from nobody else. */
+export function stateCause({ host, agent }: Scene, port: Link, place: Place): Cause {
+  const found = portCause("port_state", place, {
+    device: port.name,
+    other: host.linkAt(port.master)?.name ?? "the bridge",
+    value: agent.portOf(port)?.state ?? "not forwarding",
+  });
+  return agent.bridgeVlans.spanning.has(port.master ?? 0)
+    ? { ...found, why: "STP", fix: undefined }
+    : found;
 }
 
 /** A bridge that is its network's gateway must have the gateway's address, with its mask. */
