@@ -371,6 +371,8 @@ const WORDS = {
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/the agent alone":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
+  "outside_silent/its own hardware address":
+    "{address} answers the agent and not {container}: its packet leaves by {device} as {other} from a hardware address of its own ({mac}), and nothing comes back | look whether the switch or the hypervisor behind {device} lets more than one hardware address pass (port security, forged transmits); then at {address}: its firewall, and its route back to {other}",
   local_ports_used_up:
     "{container} has no local port left to {address}: {setting} is {value}[, of which {why} are reserved (ip_local_reserved_ports)], and its connections have the others | give it a larger range[, reserve fewer than {why}], or find what leaves so many connections open",
   ephemeral_ports_lost:

@@ -718,3 +718,18 @@ Deno.test("a bridge that speaks STP takes no state for its port, so no command i
     assertEquals(textOf(found!).includes("STP"), speaks);
   }
 });
+
+Deno.test("where the agent is answered and a container with a hardware address of its own is not, that is said", async () => {
+  for (const [kind, said] of [["veth", false], ["macvlan", true]] as const) {
+    const world = new World();
+    world.ofAgent = "answered";
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    const e = world.evidence(4);
+    if (said) Object.assign(world.inside.links[1]!, { kind, peerIndex: 4 });
+    const [found] = await explain(e);
+    assertEquals([found!.code, textOf(found!).includes("02:00:00:00:00:05")], [
+      "outside_silent",
+      said,
+    ]);
+  }
+});

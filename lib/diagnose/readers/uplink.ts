@@ -152,6 +152,10 @@ async function silent(e: Evidence): Promise<Cause[]> {
   const { packet, to } = trail.seen[trail.last]!;
   const isDns = question.topic === "dns";
   const ofAgent = await e.kernel.agentAsks(question);
+  const onTop = scene.interfaces.find((one) =>
+    one.link?.kind === "macvlan" && one.link.peerIndex === link.index
+  );
+  const alone = onTop ? "its own hardware address" : "the agent alone";
   return [cause(
     "outside_silent",
     [isDns ? "dns" : answers.length === 0 ? "neighbour" : "route", "outside"],
@@ -160,7 +164,8 @@ async function silent(e: Evidence): Promise<Cause[]> {
       address: question.destination,
       device: link.name,
       other: packet.source,
-      why: ofAgent === "answered" ? "the agent alone" : isDns ? "dns" : undefined,
+      mac: onTop?.link?.mac,
+      why: ofAgent === "answered" ? alone : isDns ? "dns" : undefined,
     },
     [
       `it left as ${packet.source} → ${packet.destination}${to ? ` to ${to}` : ""}`,
