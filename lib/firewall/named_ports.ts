@@ -23,6 +23,7 @@ export class NamedPorts {
   readonly #named = new Uint8Array(1 << 16);
   /** Hears of what was changed since the rules were read. */
   #socket?: Socket;
+  #isAskedAgain = false;
   /** That the rules were last read or told of at; undefined before. */
   #generation?: number;
 
@@ -36,6 +37,14 @@ export class NamedPorts {
    * @throws {SystemError}
    */
   find<T>(ports: readonly number[], read: (isWanted: (bytes: Uint8Array) => boolean) => T[]): T[] {
+    const isWanted = holdsAny(
+      ports.map((port) => attribute(NFTA_DATA_VALUE, Uint8Array.of(port >> 8, port & 255))),
+    );
+    // A program asks once: to note the ports of ten thousand rules takes it some ms, for nobody.
+    if (!this.#isAskedAgain) {
+      this.#isAskedAgain = true;
+      return read(isWanted);
+    }
     const now = generation();
     this.#hear();
     // A commit that is under way may be told of a moment later.
@@ -44,9 +53,6 @@ export class NamedPorts {
     this.#forget();
     this.#socket = groupSocket(NETLINK_NETFILTER, NFNLGRP_NFTABLES);
     const before = generation();
-    const isWanted = holdsAny(
-      ports.map((port) => attribute(NFTA_DATA_VALUE, Uint8Array.of(port >> 8, port & 255))),
-    );
     const found = read((bytes) => {
       this.#note(bytes);
       return isWanted(bytes);
