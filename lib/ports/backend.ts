@@ -1,7 +1,7 @@
 /** What the two ways to write mappings into the kernel have in common. */
+import type { ChangesLock } from "./locks.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import type { RuleSteps } from "../firewall/transaction.ts";
-import type { FileLock } from "../kernel/lock.ts";
 import type { Owner, Placement } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
 
@@ -15,7 +15,7 @@ export interface Backend {
    * @param lock held by the caller: no other change of ours happens meanwhile
    * @throws {OperatorError}
    */
-  install(record: MappingRecord, lock: FileLock, firewall: Firewall): RuleSteps<Traces>;
+  install(record: MappingRecord, lock: ChangesLock, firewall: Firewall): RuleSteps<Traces>;
 
   /**
    * Removes the rules of an attachment. None there is no error. Where only their comment is left
@@ -24,7 +24,7 @@ export interface Backend {
    * @param attachment its record; where that is lost, its owner and the chain
    * @throws {OperatorError}
    */
-  remove(attachment: Removal, lock: FileLock): Promise<void>;
+  remove(attachment: Removal, lock: ChangesLock): Promise<void>;
 
   /**
    * What each of these attachments should have in the kernel and does not, as an operator would say it.

@@ -1,4 +1,5 @@
 /** The iptables backend: rules of chains of its own, in whichever kind of iptables the host has. */
+import type { ChangesLock } from "./locks.ts";
 import { FAMILIES, type Family } from "../base/ip.ts";
 import { log } from "../base/log.ts";
 import { Firewall } from "../firewall/firewall.ts";
@@ -6,7 +7,6 @@ import { type FirewallRule, foundAt, type FoundRule, ruleLine } from "../firewal
 import { IptablesTool, type Kind } from "../firewall/tool.ts";
 import type { RuleSteps } from "../firewall/transaction.ts";
 import { completing, type FirewallView, rulesOf } from "../firewall/view.ts";
-import type { FileLock } from "../kernel/lock.ts";
 import type { Backend, Removal, Traces } from "./backend.ts";
 import { LOOPBACK_CHAIN, ownRules, SNAT_CHAIN, structure } from "./iptables_rules.ts";
 import { commentOf, ledEndpoints, possibleComments } from "./mapping.ts";
@@ -18,7 +18,7 @@ export class Iptables implements Backend {
   /** @param path where to look for iptables first */
   constructor(private readonly path: string) {}
 
-  async *install(record: MappingRecord, lock: FileLock, firewall: Firewall): RuleSteps<Traces> {
+  async *install(record: MappingRecord, lock: ChangesLock, firewall: Firewall): RuleSteps<Traces> {
     const families = ledEndpoints(record).map(({ family }) => family);
     // Rules of iptables are not written where it can't list them.
     for (const family of families) await IptablesTool.require(family, this.path);
@@ -42,7 +42,7 @@ export class Iptables implements Backend {
     return { handles, variants };
   }
 
-  async remove(attachment: Removal, lock: FileLock): Promise<void> {
+  async remove(attachment: Removal, lock: ChangesLock): Promise<void> {
     const { variants, endpoints } = attachment;
     const every = new Set((await Firewall.every(this.path)).map(({ kinds }) => kinds[4]));
     for (const kind of KINDS) {

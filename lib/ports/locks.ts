@@ -1,4 +1,8 @@
-/** The two locks of the port mapper: one for each attachment, one for all changes. */
+/**
+ * The two locks of the port mapper: one for each attachment, one for all changes. Where no directory for
+ * them can be made, no ADD can be at work either, and a removal goes on without: it goes by what the kernel
+ * has, and any other directory could be locked by any user, who would keep it waiting.
+ */
 import { exists } from "../base/exists.ts";
 import { OperatorError } from "../base/error.ts";
 import { FileLock } from "../kernel/lock.ts";
@@ -14,13 +18,11 @@ const ATTACHMENT_TIMEOUT_MS = 45_000;
 /** Held while a port is claimed and while rules are changed. */
 const CHANGES_LOCK = `${STATE_DIR}/lock`;
 
-/** Where the locks are, also where no directory for them could be made. */
-function lockPath(name: string): string {
-  return exists(LOCKS) ? name : `/run/mesos-cni-${name.slice(name.lastIndexOf("/") + 1)}.lock`;
-}
+/** Undefined where no directory for locks could be made. */
+export type ChangesLock = FileLock | undefined;
 
 function attachmentLock(owner: Owner): string {
-  return lockPath(`${LOCKS}/${keyOf(owner)}`);
+  return `${LOCKS}/${keyOf(owner)}`;
 }
 
 /**
@@ -28,13 +30,18 @@ function attachmentLock(owner: Owner): string {
  * children (the delegate) are still at work. The programs that the holder starts may hold it too.
  *
  * @param forRemoval removal works without a directory for the state
+ * @returns undefined where there is none
  * @throws {OperatorError} `attachment_busy`, naming the lock
  */
-export async function lockAttachment(owner: Owner, { forRemoval = false } = {}): Promise<WorkLock> {
+export async function lockAttachment(
+  owner: Owner,
+  { forRemoval = false } = {},
+): Promise<WorkLock | undefined> {
   try {
     prepareState();
   } catch (error) {
     if (!forRemoval) throw error;
+    if (!exists(LOCKS)) return undefined;
   }
   const path = attachmentLock(owner);
   const lock = await WorkLock.take(path, ATTACHMENT_TIMEOUT_MS, true);
@@ -55,11 +62,11 @@ export function tryLockAttachment(owner: Owner): WorkLock | undefined {
 }
 
 /** @throws {OperatorError} `changes_busy` */
-export async function lockChanges(): Promise<FileLock> {
-  const path = lockPath(CHANGES_LOCK);
+export async function lockChanges(): Promise<ChangesLock> {
+  if (!exists(LOCKS)) return undefined;
+  const path = CHANGES_LOCK;
   // In the stead of an attachment's lock, STATE_DIR is locked, and its holder comes here next.
-  const inStead = exists(LOCKS) ? RECORDS : undefined;
-  const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS, undefined, "exclusive", inStead);
+  const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS, undefined, "exclusive", RECORDS);
   if (lock) return lock;
   throw new OperatorError(
     "changes_busy",

@@ -2,12 +2,11 @@
 import { OperatorError } from "../base/error.ts";
 import { errnoName, fileError } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
-import type { FileLock } from "../kernel/lock.ts";
 import type { Removal } from "./backend.ts";
 import { backendOf } from "./backends.ts";
 import { release, releaseAll } from "./claims.ts";
 import { forgetFlows } from "./flows.ts";
-import { lockAttachment, lockChanges } from "./locks.ts";
+import { type ChangesLock, lockAttachment, lockChanges } from "./locks.ts";
 import type { Owner, Placement } from "./mapping.ts";
 import { closeLocalnet } from "./reach.ts";
 import { type MappingRecord, records } from "./record.ts";
@@ -39,7 +38,7 @@ export async function remove(owner: Owner, path: string, where?: Whereabouts): P
 export async function removeRecorded(
   record: MappingRecord,
   path: string,
-  lock: FileLock,
+  lock: ChangesLock,
 ): Promise<void> {
   const { earlier } = record;
   if (earlier) await removeRules(earlier, path, lock);
@@ -57,7 +56,7 @@ export async function removeRecorded(
 export async function removeRules(
   attachment: Removal,
   path: string,
-  lock: FileLock,
+  lock: ChangesLock,
 ): Promise<void> {
   await (await backendOf(attachment.backend, path)).remove(attachment, lock);
   forgetFlows(attachment);

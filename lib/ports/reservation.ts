@@ -10,7 +10,6 @@ import { inodeOf } from "../kernel/proc.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
-import type { FileLock } from "../kernel/lock.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { viewpoint } from "../netlink/sight.ts";
@@ -19,7 +18,7 @@ import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
 import { goesOn, namespaceFate } from "./liveness.ts";
-import { lockChanges, tryLockAttachment } from "./locks.ts";
+import { type ChangesLock, lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseStrangers } from "./strangers.ts";
 import { installedOf, isInstalled, type MappingRecord, records } from "./record.ts";
@@ -120,7 +119,7 @@ export class Ports {
   }
 
   /** Half of the rules may stand, and those of an earlier ADD are gone already. */
-  async #removeAll(lock: FileLock, cause: unknown): Promise<void> {
+  async #removeAll(lock: ChangesLock, cause: unknown): Promise<void> {
     try {
       const record = records.read(this.request);
       if (record) await removeRecorded(record, this.path, lock);
@@ -205,7 +204,7 @@ async function clear(
   { claim, holder }: Obstacle,
   mapping: Mapping,
   path: string,
-  lock: FileLock,
+  lock: ChangesLock,
   isLast: boolean,
 ): Promise<boolean> {
   if (!holder) {
@@ -239,7 +238,7 @@ function portTaken(mapping: Mapping, holder: MappingRecord): OperatorError {
 export async function* put(
   record: MappingRecord,
   path: string,
-  lock: FileLock,
+  lock: ChangesLock,
   firewall: Firewall,
 ): RuleSteps {
   const { handles: _, variants: __, ...rest } = record;

@@ -30,7 +30,7 @@ export function requireSource({ delegate, prevResult }: Config): void {
 export async function connect(
   invocation: Invocation,
   config: Config,
-  lock: WorkLock,
+  lock: WorkLock | undefined,
   undo: Undo,
 ): Promise<JsonObject> {
   const { delegate, cniVersion, prevResult } = config;

@@ -56,7 +56,7 @@ export async function runDelegate(
 export async function undoDelegate(
   invocation: Invocation,
   config: Base,
-  lock: WorkLock,
+  lock: WorkLock | undefined,
 ): Promise<void> {
   try {
     await runDelegate(invocation, config, lock);

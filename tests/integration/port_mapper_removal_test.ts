@@ -95,6 +95,24 @@ for (const backend of partOf(BACKENDS, 2)) {
     });
   }
 
+  Deno.test(`${backend}: whoever locks /run and / holds up no DEL that can make no lock of its own`, async () => {
+    await using agent = await PortMapperAgent.create();
+    const config = network([8080], { backend, delegate: PLAIN });
+    await agent.add("c1", config);
+    await agent.sandbox.ok(["mount", "-t", "tmpfs", "-o", "ro", "state", "/run"]);
+    // As any user can, who may open both.
+    const argv = ["flock", "/", "flock", "/run", "sh", "-c", "echo held; exec sleep 1000"];
+    const holder = agent.sandbox.spawn(argv);
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    await agent.ok("DEL", "c1", config);
+    assertEquals(await agent.rules("container_id"), []);
+    assert(!(await agent.elements()).includes("container_id"));
+    holder.kill("SIGKILL");
+    await holder.status;
+    await Promise.all([holder.stdin.close(), reader.cancel(), holder.stderr.cancel()]);
+  });
+
   Deno.test(`${backend}: a damaged record stops nobody: moved aside, and its port stays its container's`, async () => {
     await using agent = await PortMapperAgent.create();
     const versions = { cniVersion: "1.1.0", backend, delegate: bridge({ cniVersion: "1.0.0" }) };
