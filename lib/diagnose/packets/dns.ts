@@ -52,26 +52,21 @@ export async function resolveName(
   const id = crypto.getRandomValues(new Uint16Array(1))[0]!;
   let strange = 0;
   let answer: Uint8Array | undefined;
-  const outcome = await connected(
-    { ...sender, address: server, port: PORT, token },
-    SOCK_DGRAM,
-    async (
-      socket,
-    ) => {
-      const buffer = new Uint8Array(1500);
-      socket.send(question(id, name, type), `ask ${server}`);
-      const end = start + ms;
-      while (performance.now() < end && await socket.readable(end - performance.now())) {
-        const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
-        if (length >= 12 && new DataView(buffer.buffer).getUint16(0) === id) {
-          answer = buffer.subarray(0, length);
-          return outcomeOf(answer);
-        }
-        if (++strange > MOST_STRANGERS) return "timed out";
+  const probe = { ...sender, address: server, port: PORT, token };
+  const outcome = await connected(probe, SOCK_DGRAM, async (socket) => {
+    const buffer = new Uint8Array(1500);
+    socket.send(question(id, name, type), `ask ${server}`);
+    const end = start + ms;
+    while (performance.now() < end && await socket.readable(end - performance.now())) {
+      const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
+      if (length >= 12 && new DataView(buffer.buffer).getUint16(0) === id) {
+        answer = buffer.subarray(0, length);
+        return outcomeOf(answer);
       }
-      return "timed out";
-    },
-  );
+      if (++strange > MOST_STRANGERS) return "timed out";
+    }
+    return "timed out";
+  });
   return {
     outcome,
     addresses: answer ? addressesIn(answer) : [],
@@ -88,22 +83,17 @@ export async function resolveByTcp(
   name: string,
   { type = TYPE_A, ms = 1300, token }: DnsQuery = {},
 ): Promise<DnsOutcome> {
-  return await connected(
-    { ...sender, address: server, port: PORT, token },
-    SOCK_STREAM,
-    async (socket) => {
-      if (!await connectedTo(socket, ms)) return "timed out";
-      const message = question(1, name, type);
-      socket.send(
-        concat([new Uint8Array([message.length >> 8, message.length & 0xff]), message]),
-        `ask ${server}`,
-      );
-      if (!await socket.readable(ms)) return "no answer";
-      const buffer = new Uint8Array(1500);
-      const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
-      return length >= 14 ? outcomeOf(buffer.subarray(2)) : length === 0 ? "closed" : "NOERROR";
-    },
-  );
+  const probe = { ...sender, address: server, port: PORT, token };
+  return await connected(probe, SOCK_STREAM, async (socket) => {
+    if (!await connectedTo(socket, ms)) return "timed out";
+    const message = question(1, name, type);
+    const length = new Uint8Array([message.length >> 8, message.length & 0xff]);
+    socket.send(concat([length, message]), `ask ${server}`);
+    if (!await socket.readable(ms)) return "no answer";
+    const buffer = new Uint8Array(1500);
+    const heard = socket.receive(buffer, `hear from ${server}`) ?? 0;
+    return heard >= 14 ? outcomeOf(buffer.subarray(2)) : heard === 0 ? "closed" : "NOERROR";
+  });
 }
 
 function outcomeOf(message: Uint8Array): DnsOutcome {

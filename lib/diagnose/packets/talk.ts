@@ -1,6 +1,6 @@
 /** A connection that is more than a handshake: who listens may speak first, and is sent a request. */
 import { SOCK_STREAM } from "../../kernel/socket.ts";
-import { SystemError } from "../../kernel/libc.ts";
+import { errno, unless } from "../../base/unless.ts";
 import { connected, connectedTo, type Probe } from "./connect.ts";
 
 /** Who speaks first has done so by then. */
@@ -33,21 +33,16 @@ export function talk(
 ): Promise<string> {
   return connected(probe, SOCK_STREAM, async (socket) => {
     if (!await connectedTo(socket, connectMs)) return "timed out";
-    const hear = () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`);
-    if (await socket.readable(FIRST_WORD_MS)) return (ended(hear) ?? 0) > 0 ? "answered" : "closed";
+    // A reset is an end too.
+    const hear = () =>
+      unless(
+        errno("ECONNRESET"),
+        () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`),
+      ) ?? 0;
+    if (await socket.readable(FIRST_WORD_MS)) return hear() > 0 ? "answered" : "closed";
     if (!payload) return "connected";
     socket.send(REQUEST, `ask ${probe.address}`);
-    if (await socket.readable(answerMs)) return (ended(hear) ?? 0) > 0 ? "answered" : "hung up";
+    if (await socket.readable(answerMs)) return hear() > 0 ? "answered" : "hung up";
     return socket.unacknowledged > 0 ? "stuck" : look() ?? "silent";
   });
-}
-
-/** A reset is an end too. */
-function ended(hear: () => number | undefined): number | undefined {
-  try {
-    return hear();
-  } catch (error) {
-    if (error instanceof SystemError && error.errnoName === "ECONNRESET") return 0;
-    throw error;
-  }
 }
