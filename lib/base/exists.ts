@@ -5,12 +5,14 @@ export function statOf(path: string): Deno.FileInfo | undefined {
   return unless(errno("ENOENT", "ENOTDIR"), () => Deno.statSync(path));
 }
 
-/** The names in a directory, in no order; none if there is none. @throws what a look may else */
+/** What is in a directory, in no order; nothing if there is none. @throws what a look may else */
+export function entriesIn(directory: string): Deno.DirEntry[] {
+  return unless(isA(Deno.errors.NotFound), () => [...Deno.readDirSync(directory)]) ?? [];
+}
+
+/** The names in a directory, as {@link entriesIn}. */
 export function namesIn(directory: string): string[] {
-  return unless(
-    isA(Deno.errors.NotFound),
-    () => [...Deno.readDirSync(directory)].map(({ name }) => name),
-  ) ?? [];
+  return entriesIn(directory).map(({ name }) => name);
 }
 
 /** Whether there is anything at a path, links followed. @throws what a look may, but NotFound */

@@ -15,7 +15,7 @@
  *   mesos-cni/handles/ID                     see handles.ts
  * ```
  */
-import { exists } from "../base/exists.ts";
+import { entriesIn, exists } from "../base/exists.ts";
 import { join, resolve } from "@std/path";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 
@@ -164,12 +164,7 @@ function directories(path: string): string[] {
 }
 
 function names(path: string, wanted: (entry: Deno.DirEntry) => boolean): string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter(wanted).map((entry) => entry.name).sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  return entriesIn(path).filter(wanted).map((entry) => entry.name).sort();
 }
 
 /** eth2 before eth10. */

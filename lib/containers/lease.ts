@@ -4,7 +4,7 @@
  */
 import { join } from "@std/path";
 import { OperatorError } from "../base/error.ts";
-import { namesIn } from "../base/exists.ts";
+import { entriesIn } from "../base/exists.ts";
 import { isAddress } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
 import { DATA_DIR } from "../cni/plugin_type.ts";
@@ -42,9 +42,10 @@ export function holderIn(text: string): Holder {
   return { containerId, ifName };
 }
 
-/** The addresses that a store has given out; none where there is no store. */
+/** The addresses that a store has given out; none where there is no store. A directory is no lease. */
 export function leasedAddresses(store: string): string[] {
-  return namesIn(store).filter(isAddress);
+  return entriesIn(store).filter(({ isDirectory, name }) => !isDirectory && isAddress(name))
+    .map(({ name }) => name);
 }
 
 /** host-local's own lock. @throws {OperatorError} `busy` */

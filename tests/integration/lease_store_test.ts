@@ -4,16 +4,22 @@ import { SystemError } from "../../lib/kernel/libc.ts";
 import { LeaseStore } from "../../plugins/host_local/store.ts";
 import { kernelTest } from "../harness/kernel.ts";
 
-kernelTest("a lease of any length is read whole, and one that can't be read is named", async () => {
-  const dir = Deno.makeTempDirSync();
-  try {
-    using store = await LeaseStore.open(dir);
-    const holder = { containerId: "a".repeat(5000), ifName: "eth0" };
-    assertEquals(store.reserve("10.0.0.2", holder, 0), true);
-    assertEquals(store.addressesOf(holder), ["10.0.0.2"]);
-    Deno.mkdirSync(`${dir}/10.0.0.3`);
-    assertThrows(() => store.addressesOf(holder), SystemError, `${dir}/10.0.0.3`);
-  } finally {
-    Deno.removeSync(dir, { recursive: true });
-  }
-});
+kernelTest(
+  "a lease of any length is read whole, one that can't be read is named, and a directory is none",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      using store = await LeaseStore.open(dir);
+      const holder = { containerId: "a".repeat(5000), ifName: "eth0" };
+      assertEquals(store.reserve("10.0.0.2", holder, 0), true);
+      assertEquals(store.addressesOf(holder), ["10.0.0.2"]);
+      Deno.mkdirSync(`${dir}/10.0.0.3`);
+      assertEquals(store.addressesOf(holder), ["10.0.0.2"]);
+      assertEquals(store.reserve("10.0.0.3", holder, 0), false);
+      Deno.symlinkSync("10.0.0.4", `${dir}/10.0.0.4`);
+      assertThrows(() => store.addressesOf(holder), SystemError, `${dir}/10.0.0.4`);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
