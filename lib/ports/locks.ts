@@ -21,6 +21,17 @@ const CHANGES_LOCK = `${STATE_DIR}/lock`;
 /** Undefined where no directory for locks could be made. */
 export type ChangesLock = FileLock | undefined;
 
+/** Whether locks have a directory, which is made where somebody has removed it. @throws {OperatorError} `no_state` */
+function hasDirectory(forRemoval: boolean): boolean {
+  try {
+    prepareState();
+    return true;
+  } catch (error) {
+    if (!forRemoval) throw error;
+    return exists(LOCKS);
+  }
+}
+
 function attachmentLock(owner: Owner): string {
   return `${LOCKS}/${keyOf(owner)}`;
 }
@@ -37,12 +48,7 @@ export async function lockAttachment(
   owner: Owner,
   { forRemoval = false } = {},
 ): Promise<WorkLock | undefined> {
-  try {
-    prepareState();
-  } catch (error) {
-    if (!forRemoval) throw error;
-    if (!exists(LOCKS)) return undefined;
-  }
+  if (!hasDirectory(forRemoval)) return undefined;
   const path = attachmentLock(owner);
   const lock = await WorkLock.take(path, ATTACHMENT_TIMEOUT_MS, true);
   if (lock) return lock;
@@ -61,9 +67,12 @@ export function tryLockAttachment(owner: Owner): WorkLock | undefined {
   return WorkLock.tryTake(attachmentLock(owner), true);
 }
 
-/** @throws {OperatorError} `changes_busy` */
-export async function lockChanges(): Promise<ChangesLock> {
-  if (!exists(LOCKS)) return undefined;
+/**
+ * @param forRemoval as for {@link lockAttachment}
+ * @throws {OperatorError} `changes_busy`, `no_state`
+ */
+export async function lockChanges({ forRemoval = false } = {}): Promise<ChangesLock> {
+  if (!hasDirectory(forRemoval)) return undefined;
   const path = CHANGES_LOCK;
   // In the stead of an attachment's lock, STATE_DIR is locked, and its holder comes here next.
   const lock = await FileLock.take(path, CHANGES_TIMEOUT_MS, undefined, "exclusive", RECORDS);

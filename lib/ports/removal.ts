@@ -22,7 +22,7 @@ export type Whereabouts = Pick<Placement, "chain" | "backend">;
  * @throws {OperatorError}
  */
 export async function remove(owner: Owner, path: string, where?: Whereabouts): Promise<void> {
-  using lock = await lockChanges();
+  using lock = await lockChanges({ forRemoval: true });
   const record = records.read(owner);
   if (record) return await removeRecorded(record, path, lock);
   evenOnAFullDisk(() => {

@@ -80,7 +80,6 @@ export async function restoreMissing(
   path: string,
   wanted: (record: MappingRecord) => boolean = isOfTheLiving(),
 ): Promise<Owner[]> {
-  prepareState();
   using lock = await lockChanges();
   const restored: Owner[] = [];
   const failures: string[] = [];

@@ -5,7 +5,6 @@ import { Firewall } from "../firewall/firewall.ts";
 import { jumpOf, ruleLine } from "../firewall/rule.ts";
 import type { FirewallChange, FirewallView } from "../firewall/view.ts";
 import { lockChanges } from "./locks.ts";
-import { prepareState } from "./state_dir.ts";
 
 /** Whether the nat table of a family has the chain. @throws {OperatorError} */
 export async function hasNatChain(chain: string, path: string): Promise<boolean> {
@@ -23,7 +22,6 @@ export async function hasNatChain(chain: string, path: string): Promise<boolean>
  * @throws {OperatorError} `chain_in_use` if it has rules
  */
 export async function removeUnusedChain(chain: string, path: string): Promise<boolean> {
-  prepareState();
   using lock = await lockChanges();
   let isThere = false;
   const plan = (view: FirewallView) => {
