@@ -3,7 +3,7 @@ import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Layout } from "../containers/layout.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
 import type { Checkpoint } from "../containers/checkpoint.ts";
-import { readContainer } from "../containers/inventory.ts";
+import { type Container, readContainer } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { healthOf } from "../facts/facts.ts";
 import { tablePorts } from "../firewall/led_ports.ts";
@@ -11,6 +11,7 @@ import { type Named, namedIn, names } from "../firewall/owner.ts";
 import { type FoundRule, jumpOf, ruleLine } from "../firewall/rule.ts";
 import type { FirewallView } from "../firewall/view.ts";
 import { OperatorError } from "../base/error.ts";
+import { rootOf } from "../mesos/container_id.ts";
 import { FAMILIES, within } from "../base/ip.ts";
 import { findInode } from "../kernel/proc.ts";
 import { socketOwners } from "../containers/processes.ts";
@@ -77,7 +78,7 @@ export async function inspect(agent: Agent, target: Target): Promise<Inspection>
     rules: view.rules,
     neighbours: view.neighbours,
     sockets: ownedSockets(view, agent),
-    files: container ? etcFiles(layout, container.netns) : {},
+    files: container ? etcFiles(layout, container) : {},
     ...await hostRules(agent, target.id, addresses.map(({ address }) => address)),
   };
 }
@@ -101,9 +102,9 @@ function ownedSockets(view: NamespaceView, agent: Agent): Inspection["sockets"] 
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 
-function etcFiles(layout: Layout, netns: string): Inspection["files"] {
-  const directory = netns.slice(0, netns.lastIndexOf("/"));
-  if (!directory.startsWith(layout.containers)) return {};
+function etcFiles(layout: Layout, { id, mode }: Container): Inspection["files"] {
+  if (mode === "host") return {};
+  const directory = layout.container(mode === "parent" ? rootOf(id) : id);
   const read = (name: string) => readCheckpoint(`${directory}/${name}`);
   return { resolvConf: read("resolv.conf"), hosts: read("hosts"), hostname: read("hostname") };
 }

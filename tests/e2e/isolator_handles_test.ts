@@ -1,6 +1,7 @@
 /** The handles of network namespaces: nobody else's mounts grow with them, and `ns` is as it was. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Agent, bridgeNetwork, REQUESTS, STANDING } from "../harness/agent.ts";
+import { Agent, bridgeNetwork, REQUESTS, RUNTIME_DIR, STANDING } from "../harness/agent.ts";
+import { MESOS_CNI } from "../harness/binary.ts";
 
 /** The network namespaces that are mounted, as a command's /proc/self/mountinfo has them. */
 async function mountedIn(agent: Agent, argv: string[] = []): Promise<string[]> {
@@ -81,6 +82,11 @@ Deno.test("handles: without `ns`, what that led to says that a container lives, 
     await using agent = await Agent.create(bridgeNetwork());
     const process = await agent.attach("c1", ["cni-test"]);
     await agent.sandbox.ok(["rm", "-r", ...lost(agent)]);
+    if (!lost(agent).includes(agent.checkpoint("c1"))) {
+      const inspect = [MESOS_CNI, "inspect", "c1", "--json", `--runtime_dir=${RUNTIME_DIR}`];
+      const { files } = JSON.parse(await agent.sandbox.ok(inspect));
+      assertStringIncludes(files.hosts, "127.0.0.1");
+    }
     assertEquals(await agent.json("recover"), [{ container: "c1", outcome: "kept" }]);
     assertEquals(await agent.json("gc", ["--apply", "--json"]), []);
     await process.ok(["busybox", "ping", "-c1", "-W30", "192.168.0.1"]);

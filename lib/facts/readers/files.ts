@@ -76,8 +76,8 @@ export function isWithoutServer(scene: Scene): boolean {
 }
 
 /** The file of /etc that the isolator made for the container. */
-export function madeFor({ container }: Scene, name = "resolv.conf"): string | undefined {
-  return container && `${container.netns.slice(0, container.netns.lastIndexOf("/"))}/${name}`;
+export function madeFor({ container, agent }: Scene, name = "resolv.conf"): string | undefined {
+  return container && `${agent.sources.layout.container(container.id)}/${name}`;
 }
 
 /** The servers of a resolv.conf that are used, in their order. */
