@@ -208,6 +208,9 @@ stays.`,
   },
 };
 
+/** Characters: a thousand containers, each with the whole of its executor. */
+const LONGEST_RECOVERY = 64 << 20;
+
 const recoverCommand: Command = {
   name: "isolator recover",
   flags: NETWORK_FLAGS,
@@ -219,7 +222,7 @@ const recoverCommand: Command = {
     `Standard input may name the containers that go on (states) and those that the containerizer
 cleans up itself (orphans). Without it, the containers that have a process go on.`,
   async run(call) {
-    const message = await readJson();
+    const message = await readJson(LONGEST_RECOVERY);
     const isolator = isolatorOf(call);
     const known = message === undefined ? undefined : parseRecovery(message, "standard input");
     const recovered = await recover(isolator, known);
