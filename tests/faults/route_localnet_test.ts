@@ -7,7 +7,7 @@ import { partOf } from "../harness/part.ts";
 import { type Json, network, PortMapperAgent, STATE_DIR } from "../harness/port_mapper.ts";
 
 /** Files (a record gets its name by renameat), netlink, and what is written below /proc/sys. */
-const MAKING = ["renameat", "mkdir", "symlink", "unlinkat", "sendto", "write"];
+const MAKING = ["renameat", "mkdir", "symlink", "sendto", "write"];
 /** Of each of them every second, from the first or from the second on; CI does both. */
 const TURNS = partOf([1, 2], 2);
 /** More than any of the calls makes; that it ends is looked at. */
