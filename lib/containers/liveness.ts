@@ -26,6 +26,8 @@ const PATIENCE = 5_000;
  * with one thread, for moments; a process that was started there has all of its threads there.
  */
 const LONGEST_VISIT = 500;
+/** At so many looks at least: of a host with many processes, one takes as long as several visits. */
+const FEWEST_LOOKS = 5;
 
 /** How far, in ms, a clock may have been set since a directory was made. */
 const CLOCK_SLACK = 60_000;
@@ -56,8 +58,8 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
  */
 export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
   const deadline = performance.now() + PATIENCE;
-  /** Of each visitor, since when it has been seen. */
-  let visits = new Map<number, number>();
+  /** Of each visitor, since when it has been seen, and how often. */
+  let visits = new Map<number, { since: number; looks: number }>();
   while (true) {
     const inode = ownNetworkOf(layout, id);
     if (inode === undefined) return;
@@ -74,9 +76,13 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
     }
     const visitors = members.filter((pid) => hasThreadElsewhere(pid, inode));
     const now = performance.now();
-    visits = new Map(visitors.map((pid) => [pid, visits.get(pid) ?? now]));
+    visits = new Map(visitors.map((pid) => {
+      const { since, looks } = visits.get(pid) ?? { since: now, looks: 0 };
+      return [pid, { since, looks: looks + 1 }];
+    }));
     for (const pid of members) {
-      if (now - (visits.get(pid) ?? -Infinity) >= LONGEST_VISIT) killInNetwork(pid, inode);
+      const { since, looks } = visits.get(pid) ?? { since: -Infinity, looks: Infinity };
+      if (now - since >= LONGEST_VISIT && looks >= FEWEST_LOOKS) killInNetwork(pid, inode);
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
