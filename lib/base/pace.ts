@@ -1,4 +1,4 @@
-/** Long work in slices: what looks at thousands of things lets the others have their turns. */
+/** Long work in slices: what looks at thousands of things lets the others have their turns; and work that is given up. */
 
 /** How long, in ms, such work may hold up everything else at a time. */
 const SLICE_MS = 3;
@@ -20,5 +20,18 @@ export class Pace {
     await new Promise((resolve) => setTimeout(resolve));
     this.#since = performance.now();
     this.#resting = undefined;
+  }
+}
+
+/** Waits for work, at most for so long. @returns undefined for what has not come to an end by then */
+export async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: number | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    if (ms < Infinity) timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

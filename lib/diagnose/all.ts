@@ -1,6 +1,7 @@
 /** An agent and all of its containers: what concerns the agent once, then causes with who has them. */
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
+import { inTime } from "../base/pace.ts";
 import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
@@ -14,7 +15,6 @@ import {
   type Diagnosis,
   ENDED,
   factsOfAgent,
-  inTime,
 } from "./diagnose.ts";
 import { TOPICS } from "./questions/question.ts";
 

@@ -5,6 +5,7 @@
  */
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
+import { inTime } from "../base/pace.ts";
 import { readContainer } from "../containers/inventory.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import type { Agent } from "../facts/agent.ts";
@@ -285,19 +286,6 @@ async function explainInTime(evidence: Evidence): Promise<Cause[]> {
     if (causes) return causes;
   }
   return [notJudged(evidence, "no_time")];
-}
-
-/** Waits for work, at most for so long. @returns undefined for what has not come to an end by then */
-export async function inTime<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
-  let timer: number | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    if (ms < Infinity) timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function askAll(questions: readonly Question[], deep: boolean) {

@@ -168,7 +168,11 @@ export function hairpin(ends: Ends): Journey {
 /** Whether a sighting is the passage of a leg. */
 export function isAt({ stop, direction, way }: Leg, sighting: Sighting, token: number): boolean {
   if (sighting.at !== stop.point.name || sighting.direction !== direction) return false;
-  const { packet } = sighting;
+  return goes(sighting.packet, way, token);
+}
+
+/** Whether a packet is a probe, or else an answer to one. */
+export function goes(packet: Sighting["packet"], way: Leg["way"], token: number): boolean {
   if (packet.protocol === "icmp") {
     return (way === "there") === (packet.flags === 8 || packet.flags === 128);
   }

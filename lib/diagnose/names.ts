@@ -1,5 +1,6 @@
 /** A name as programs of the container resolve it: /etc/hosts, then DNS. */
 import { isAddress } from "../base/ip.ts";
+import { inTime } from "../base/pace.ts";
 import { type Cause, cause } from "../facts/cause.ts";
 import type { FactReader } from "../facts/facts.ts";
 import { nothing, saw } from "../facts/look.ts";
@@ -8,34 +9,55 @@ import type { Scene } from "../facts/scene.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
 import { explained } from "./failure.ts";
-import { type Resolver, resolverOf } from "../facts/readers/resolver.ts";
+import {
+  MOST_BYTES,
+  MOST_HOSTS,
+  parseResolver,
+  type Resolver,
+  resolverOf,
+} from "../facts/readers/resolver.ts";
 import type { Hop } from "./place.ts";
 
 export interface Resolved {
   addresses: string[];
   /** What DNS says, where /etc/hosts says something else. */
   instead?: string[];
+  /** Whether a server was silent: another try may be answered. */
+  isUnsure: boolean;
   /** How it was resolved, in the form of a hop. */
   hop: Hop;
   causes: Cause[];
 }
 
+/** How long DNS is asked for a container's own name, in ms. */
+const OWN_NAME_MS = 3000;
+
 /** Many programs ask for it as they start, and the isolator wrote it into its hosts; elsewhere DNS may know it. */
 export const OWN_NAME: FactReader<Scene> = {
   name: "its own name is known to it",
   async read(scene) {
-    const made = madeFor(scene, "hostname");
-    const value = made && readCheckpoint(made)?.trim();
-    if (!value || scene.etc("hosts") === undefined) return nothing("it was given none");
+    const made = (name: string) => readCheckpoint(madeFor(scene, name) ?? "") ?? "";
+    const value = made("hostname").trim();
+    const isIts = ({ names }: { names: string[] }) =>
+      names.some((one) => one.toLowerCase() === value.toLowerCase());
+    // One without an address has none.
+    const given = parseResolver("", "", made("hosts")).hosts.find(isIts);
+    const text = scene.etc("hosts");
+    if (!given || text === undefined) return nothing("it was given none");
     const { hosts, lookups = [] } = resolverOf(scene);
-    const line = hosts.find(({ names }) => names.includes(value));
-    // Modules of systemd make it up (nss-myhostname(8), nss-resolve(8)).
-    const isMadeUp = lookups.includes("myhostname") || lookups.includes("resolve");
-    if (line || isMadeUp) return saw(line ? `${value} is ${line.address}` : lookups.join(" "), []);
-    const { addresses, hop: { evidence } } = await resolveAsPrograms(scene, value);
-    const address = scene.givenOf(4)[0] ?? scene.givenOf(6)[0];
-    const about = { container: scene.name, file: "/etc/hosts", value, address, why: "own" };
-    const found = cause("hosts_differ", ["dns", "container"], about, evidence);
+    const line = hosts.find(isIts);
+    if (line) return saw(`${value} is ${line.address}`, []);
+    // Modules of nsswitch.conf(5) know names of their own, as those of systemd do.
+    const others = lookups.filter((one) => one !== "files" && one !== "dns");
+    if (others.length > 0) return nothing(`${others.join(", ")} may know it`);
+    if (hosts.length >= MOST_HOSTS || new TextEncoder().encode(text).length >= MOST_BYTES) {
+      return nothing("its hosts file is too long to be read");
+    }
+    const asked = await inTime(OWN_NAME_MS, resolveAsPrograms(scene, value));
+    if (!asked || asked.isUnsure) return nothing("DNS did not say in time");
+    const about = { container: scene.name, file: "/etc/hosts", value, address: given.address };
+    const { addresses, hop: { evidence } } = asked;
+    const found = cause("hosts_differ", ["dns", "container"], { ...about, why: "own" }, evidence);
     return saw(evidence.join("; "), addresses.length > 0 ? [] : [found]);
   },
 };
@@ -56,13 +78,15 @@ export async function resolveAsPrograms(scene: Scene, name: string): Promise<Res
   const differs = asked.addresses.length > 0 && !asked.addresses.includes(address);
   const evidence = [`/etc/hosts: ${address}`, ...differs ? asked.evidence : []];
   const hop = { name: called, outcome: "passed" as const, evidence };
-  return { addresses: [address], instead: differs ? asked.addresses : undefined, hop, causes: [] };
+  const instead = differs ? asked.addresses : undefined;
+  return { addresses: [address], instead, isUnsure: false, hop, causes: [] };
 }
 
 /** One server after the other, for one completed name after the other (resolv.conf(5)). */
 async function askServers(scene: Scene, resolver: Resolver, name: string) {
   const servers = resolver.servers.filter(isAddress);
   const evidence = servers.length === 0 ? ["the container has no DNS server"] : [];
+  let isUnsure = false;
   for (const full of namesFor(resolver, name).slice(0, MOST_NAMES)) {
     for (const server of servers) {
       const [v4, v6] = await Promise.all(
@@ -71,16 +95,17 @@ async function askServers(scene: Scene, resolver: Resolver, name: string) {
       // What it has no way to fails at once.
       const reached = v6.addresses.filter((one) => typeof scene.inside.routeTo(one) !== "string");
       const addresses = [...reached, ...v4.addresses];
+      isUnsure ||= v4.outcome === "timed out";
       const said = addresses.join(", ") || explained(v4.outcome);
       evidence.push(`${server} says of ${full}: ${said}`);
       const causes = v4.truncated ? await askByTcp(scene, resolver, server, full) : [];
-      if (causes.length > 0) return { addresses: [], evidence, causes };
-      if (addresses.length > 0) return { addresses, evidence, causes };
+      if (causes.length > 0) return { addresses: [], evidence, causes, isUnsure };
+      if (addresses.length > 0) return { addresses, evidence, causes, isUnsure };
       // The next server is asked only when this one could not say.
       if (v4.outcome === "NOERROR" || v4.outcome === "NXDOMAIN") break;
     }
   }
-  return { addresses: [], evidence, causes: [] };
+  return { addresses: [], evidence, causes: [], isUnsure };
 }
 
 function namesFor({ ndots, search }: Resolver, name: string): string[] {

@@ -236,7 +236,9 @@ const WORDS = {
     "tc's {value} on {device} drops the packet | look at it first: tc -s {other|filter} show dev {device}",
   "tc_drop+why": "tc's {value} on {device} drops the packet | {why}",
   cgroup_drop:
-    "a program of bpf at the cgroup of {container} drops what it sends | see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit of the agent too, is such a program",
+    "a program of bpf at the cgroup of {container|whoever answers} drops what it sends | see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit of the agent too, is such a program",
+  "cgroup_drop/asked":
+    "a program of bpf at the cgroup that mesos-cni runs in, or above it, drops what it asks: whether the container's own packets pass, nothing tells | ask from another cgroup, as a shell of root's; see whose it is: bpftool cgroup tree; IPAddressDeny of systemd, in the unit that runs mesos-cni, is such a program",
   tcx_not_judged:
     "{value} of tcx at the {why} of {device} stand where the packet is lost | what they do can't be read: see whose they are, bpftool net show dev {device}",
   queue_holds:

@@ -11,6 +11,8 @@ Deno.test("rules that have dropped some packets of a connection: by iptables", (
 [9:540] -A FORWARD -s 10.0.0.0/8 -j DROP
 [8:480] -A FORWARD -m iprange --src-range 198.51.100.0-198.51.100.127 -j DROP
 [6:360] -A FORWARD -m conntrack --ctstate INVALID -j DROP
+[6:360] -A FORWARD -m policy --dir in --pol none -j DROP
+[6:360] -A FORWARD -p udplite -m udplite --dport 9 -m nfacct --nfacct-name lost -j DROP
 [9:540] -A FORWARD -m set --match-set known src -j ACCEPT
 [2:120] -A FORWARD -f -j DROP
 COMMIT

@@ -8,8 +8,10 @@ import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
+import { withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
+import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { LedPort } from "../../lib/firewall/led_ports.ts";
 import type { Counter } from "../../lib/diagnose/observe/counters.ts";
 import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
@@ -123,10 +125,14 @@ const CASES: Case[] = [
     (world) => explain(world.evidence(3, { drops: [{ reason: "IP_CSUM", device: "br0" }] })),
     "bad_checksum link bridge",
   ],
-  ["the kernel says that a program at a cgroup drops", (world) =>
-    explain(world.evidence(0, {
-      drops: [{ reason: "BPF_CGROUP_EGRESS", device: "eth0" }],
-    })), "cgroup_drop cgroup container"],
+  [
+    "the kernel says that a program at a cgroup drops what was asked",
+    (world) =>
+      explain(world.evidence(0, {
+        drops: [{ reason: "BPF_CGROUP_EGRESS", device: "eth0", packet: packet(8, true) }],
+      })),
+    "cgroup_drop cgroup agent",
+  ],
   ["a policy of IPsec selects it", (world) => {
     world.policies = ["src 10.1.0.0/16 dst 203.0.113.0/24 dir out priority 0"];
     return explain(world.evidence(3, { grown: [stat("XfrmOutNoStates")] }));
@@ -720,16 +726,83 @@ Deno.test("a bridge that speaks STP takes no state for its port, so no command i
 });
 
 Deno.test("where the agent is answered and a container with a hardware address of its own is not, that is said", async () => {
-  for (const [kind, said] of [["veth", false], ["macvlan", true]] as const) {
+  const macvlan = { kind: "macvlan", peerIndex: 4 };
+  for (
+    const [eth, isSaid] of [
+      [{}, false],
+      [macvlan, true],
+      // In the mode passthru it has the address of the device below.
+      [{ ...macvlan, mac: "02:00:00:00:00:04" }, false],
+    ] as const
+  ) {
     const world = new World();
     world.ofAgent = "answered";
     world.checkpoint.plugins[0]!.ipMasq = false;
     const e = world.evidence(4);
-    if (said) Object.assign(world.inside.links[1]!, { kind, peerIndex: 4 });
+    Object.assign(world.inside.links[1]!, eth);
     const [found] = await explain(e);
-    assertEquals([found!.code, textOf(found!).includes("02:00:00:00:00:05")], [
+    assertEquals([found!.code, found!.why === "its own hardware address"], [
       "outside_silent",
-      said,
+      isSaid,
     ]);
+  }
+  // It left by another interface.
+  const world = new World();
+  world.ofAgent = "answered";
+  world.checkpoint.plugins[0]!.ipMasq = false;
+  const e = world.evidence(4);
+  world.inside.links.push(link(7, "eth1", macvlan));
+  const second = { ...e.scene.interfaces[0]!, ifName: "eth1", link: world.inside.link("eth1") };
+  e.scene.interfaces.push(second);
+  const [found] = await explain(e);
+  assertEquals([found!.code, found!.why], ["outside_silent", "the agent alone"]);
+});
+
+Deno.test("a program at a cgroup is the container's where the container's socket answered", async () => {
+  const drops = (isThere: boolean, device: string) => [
+    { reason: "BPF_CGROUP_EGRESS", device, packet: packet(isThere ? 8 : 0, isThere) },
+  ];
+  const told = async (isThere: boolean, device: string) => {
+    const [found] = await explain(new World().evidence(0, { drops: drops(isThere, device) }));
+    return [found!.code, found!.container];
+  };
+  assertEquals(await told(true, "eth0"), ["cgroup_drop", undefined]);
+  assertEquals(await told(false, "eth0"), ["cgroup_drop", "web"]);
+  assertEquals(await told(false, "br0"), ["cgroup_drop", undefined]);
+});
+
+Deno.test("a way out that is a bridge waits for a port that leads out, and for no other", () => {
+  const told = (states: Record<string, BridgePort["state"]>) => {
+    const world = new World();
+    Object.assign(world.host.links[3]!, { kind: "bridge" });
+    Object.entries(states).forEach(([name, state], i) => {
+      world.host.links.push(link(6 + i, name, { kind: "veth", master: 4, peerNamespaceId: 1 }));
+      world.ports.push({ ...world.ports[0]!, index: 6 + i, master: 4, state });
+    });
+    world.checkpoint.result.interfaces.push({ name: "veth9" } as never);
+    return withoutPort(world.scene(), world.host.links[3]!).map(({ device }) => device);
+  };
+  assertEquals(told({ wan1: "listening" }), ["wan1"]);
+  assertEquals(told({ wan1: "blocking", wan2: "forwarding" }), []);
+  assertEquals(told({ veth9: "listening", wan1: "forwarding" }), []);
+  assertEquals(told({ veth9: "listening" }), []);
+  assertEquals(told({ veth9: "forwarding", wan1: "listening" }), ["wan1"]);
+});
+
+Deno.test("reserved ports are named where the kernel would give them out", async () => {
+  const failure = { kind: "ephemeral", outcome: "EADDRNOTAVAIL" } as never;
+  for (
+    const [reserved, said] of [
+      ["8080,50000-50100", undefined],
+      ["8080,33500-34000", "33500-34000"],
+      ["32000-40000", "32000-40000"],
+      ["", undefined],
+    ] as const
+  ) {
+    const world = new World();
+    world.inside.settings["ipv4/ip_local_port_range"] = "33000\t33999";
+    world.inside.settings["ipv4/ip_local_reserved_ports"] = reserved;
+    const [found] = await explain(world.evidence(0, { failure }));
+    assertEquals([found!.code, found!.why], ["local_ports_used_up", said]);
   }
 });

@@ -4,6 +4,8 @@ import { conntrackFull } from "../../facts/readers/agent.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
+import { goes } from "../journey.ts";
+import type { Seen } from "../packets/frame.ts";
 import { backlogFull } from "./listener.ts";
 import { type Hook, hookOf, tcCause, tcHit, tcxCause, xdpCause } from "./programs.ts";
 import type { Reader } from "./reader.ts";
@@ -15,7 +17,7 @@ export const kernelReason: Reader = {
     for (const drop of e.drops) {
       const { reason, device, location, packet } = drop;
       const [, read] = READERS.find(([reasons]) => reasons.test(reason)) ?? [];
-      const found = read?.(e, placed(e, device), packet?.source);
+      const found = read?.(e, placed(e, device), packet);
       if (found) return [{ ...found, seen: [{ drop: reason, device, location }, ...found.seen] }];
     }
     return [];
@@ -30,7 +32,7 @@ function placed({ scene, trail: { before, after, journey } }: Evidence, device: 
   return { device, place, netns: place === "container" ? scene.inside.netns : undefined };
 }
 
-type ReasonReader = (e: Evidence, at: Hook, source?: string) => Cause | undefined;
+type ReasonReader = (e: Evidence, at: Hook, packet?: Seen) => Cause | undefined;
 
 const ofFilter = (direction: "ingress" | "egress"): ReasonReader => (e, at) =>
   at.stop && e.kernel.tcx(at.stop, direction) > 0
@@ -39,10 +41,12 @@ const ofFilter = (direction: "ingress" | "egress"): ReasonReader => (e, at) =>
 
 /** By the names of reasons, as the kernel's headers have them (net/dropreason-core.h). */
 const READERS: readonly [RegExp, ReasonReader][] = [
-  [/^IP_RPFILTER$/, ({ scene: { host, inside, name } }, { device, netns, place }, source) => {
+  [/^IP_RPFILTER$/, ({ scene: { host, inside, name } }, { device, netns, place }, packet) => {
     const [view, container] = netns === undefined ? [host] : [inside, name];
     // A loose one drops what comes from where no route leads: then the route is the cause.
-    return isStrict(view, device) ? rpFilter(view, device, place, source, container) : undefined;
+    return isStrict(view, device)
+      ? rpFilter(view, device, place, packet?.source, container)
+      : undefined;
   }],
   [/^XDP$/, ({ kernel }, { stop }) => stop && xdpCause(kernel, stop)],
   [/^TC_INGRESS$/, ofFilter("ingress")],
@@ -62,8 +66,11 @@ const READERS: readonly [RegExp, ReasonReader][] = [
   }],
   [
     /^BPF_CGROUP_EGRESS$/,
-    ({ scene: { name } }, { place }) =>
-      cause("cgroup_drop", ["cgroup", place], { container: name }),
+    // The sockets of questions are in the namespace of the container, and in this program's cgroup.
+    ({ token }, { place, stop }, packet) =>
+      packet && goes(packet, "there", token)
+        ? cause("cgroup_drop", ["cgroup", "agent"], { why: "asked" })
+        : cause("cgroup_drop", ["cgroup", place], { container: stop?.owner }),
   ],
   [/^(SOCKET_BACKLOG|TCP_LISTEN_OVERFLOW)$/, (e) => backlogFull(e)],
   [/_CSUM$/, (_, { device, place }) => cause("bad_checksum", ["link", place], { device })],

@@ -206,7 +206,7 @@ export const ephemeralPorts: Reader = {
     const path = "ipv4/ip_local_port_range";
     const value = scene.inside.setting(path)?.replace(/\s+/, " ");
     const { name: container } = scene;
-    const why = scene.inside.setting("ipv4/ip_local_reserved_ports") || undefined;
+    const why = reservedOf(value, scene.inside.setting("ipv4/ip_local_reserved_ports"));
     const about = { container, address: question.destination, setting: sysctlName(path), value };
     const seen = [failureText(failure)];
     return failure.kind === "ephemeral" && failure.outcome === "EADDRNOTAVAIL"
@@ -214,3 +214,13 @@ export const ephemeralPorts: Reader = {
       : [cause("ephemeral_ports_lost", ["rule", "agent"], about, seen)];
   },
 };
+
+/** Of the reserved ports, as `80,8000-8010`, what the kernel would give out of a range, as `32768 60999`. */
+function reservedOf(range = "", reserved = ""): string | undefined {
+  const [first = 0, last = 0] = range.split(" ").map(Number);
+  const within = reserved.split(",").filter((part) => {
+    const [from = 0, to = from] = part.split("-").map(Number);
+    return from <= last && to >= first;
+  });
+  return within.join(",") || undefined;
+}

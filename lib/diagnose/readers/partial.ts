@@ -9,7 +9,8 @@ import { programOutput } from "../observe/programs.ts";
 /** Matches of iptables (iptables-extensions(8)) that all packets of a connection meet, or none does that counts. */
 const WHOLE = new Set([
   ...["tcp", "udp", "sctp", "icmp", "icmp6", "multiport", "comment", "conntrack", "state"],
-  ...["addrtype", "pkttype", "physdev", "mark", "connmark"],
+  ...["addrtype", "pkttype", "physdev", "mark", "connmark", "udplite", "dccp", "esp", "ah"],
+  ...["nfacct", "policy", "devgroup", "realm", "helper"],
 ]);
 /** The same of nft, as it prints them. */
 const PARTIAL_NFT =

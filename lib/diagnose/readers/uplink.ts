@@ -152,10 +152,10 @@ async function silent(e: Evidence): Promise<Cause[]> {
   const { packet, to } = trail.seen[trail.last]!;
   const isDns = question.topic === "dns";
   const ofAgent = await e.kernel.agentAsks(question);
-  const onTop = scene.interfaces.find((one) =>
-    one.link?.kind === "macvlan" && one.link.peerIndex === link.index
-  );
-  const alone = onTop ? "its own hardware address" : "the agent alone";
+  const eth = trail.journey.legs[0]?.stop.link;
+  // In the mode passthru a macvlan has the address of the device below it.
+  const hasOwnMac = eth?.kind === "macvlan" && eth.peerIndex === link.index && eth.mac !== link.mac;
+  const alone = hasOwnMac ? "its own hardware address" : "the agent alone";
   return [cause(
     "outside_silent",
     [isDns ? "dns" : answers.length === 0 ? "neighbour" : "route", "outside"],
@@ -164,7 +164,7 @@ async function silent(e: Evidence): Promise<Cause[]> {
       address: question.destination,
       device: link.name,
       other: packet.source,
-      mac: onTop?.link?.mac,
+      mac: hasOwnMac ? eth.mac : undefined,
       why: ofAgent === "answered" ? alone : isDns ? "dns" : undefined,
     },
     [
@@ -181,8 +181,17 @@ export function withoutPort(scene: Scene, link: Link): Cause[] {
   if (link.kind !== "bridge") return [];
   const ports = host.links.filter(({ master }) => master === link.index);
   const live = ports.filter(({ carrier, flags }) => carrier && flags.includes("UP"));
-  const waiting = live.find((port) => (agent.portOf(port)?.state ?? "forwarding") !== "forwarding");
-  if (waiting) return [stateCause(scene, waiting, "uplink")];
+  const ends = new Set(
+    agent.containers.flatMap(({ attachments }) => attachments).flatMap(({ result }) =>
+      result?.interfaces.flatMap(({ name, sandbox }) => sandbox ? [] : name) ?? []
+    ),
+  );
+  const outward = live.filter(({ name }) => !ends.has(name));
+  const waits = (port: Link) => (agent.portOf(port)?.state ?? "forwarding") !== "forwarding";
+  // Of two that lead to one switch STP blocks one.
+  if (outward.length > 0 && outward.every(waits)) {
+    return [stateCause(scene, outward[0]!, "uplink")];
+  }
   if (live.length > 0) return [];
   const isFarEnd = ports.some(({ flags }) => flags.includes("UP"));
   return [cause("no_carrier", ["link", isFarEnd ? "outside" : "uplink"], {

@@ -6,7 +6,9 @@ import { type Look, nothing, saw } from "../look.ts";
 import type { Scene } from "../scene.ts";
 import { isWithoutServer, madeFor, nameservers } from "./files.ts";
 
-const MOST_BYTES = 64 << 10;
+/** Of each file no more is read; of hosts, no more lines. */
+export const MOST_BYTES = 64 << 10;
+export const MOST_HOSTS = 200;
 
 /** What is wrong with resolv.conf and nsswitch.conf, whoever is asked. */
 export function readResolver(scene: Scene): Look {
@@ -81,7 +83,7 @@ export function parseResolver(
     hosts: hosts.split("\n").flatMap((line) => {
       const [address, ...names] = line.replace(/#.*/, "").trim().split(/\s+/);
       return address && names.length > 0 ? [{ address, names }] : [];
-    }).slice(0, 200),
+    }).slice(0, MOST_HOSTS),
   };
 }
 
