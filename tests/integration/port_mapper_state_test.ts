@@ -1,5 +1,6 @@
 /** Reservations, lost state, foreign rules, and rules that somebody flushed. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { until } from "../harness/agent.ts";
 import { partOf } from "../harness/part.ts";
 import { bridge, network, PortMapperAgent, STATE_DIR, VARIANTS } from "../harness/port_mapper.ts";
 
@@ -188,6 +189,9 @@ Deno.test("the port of a container that is gone is taken over, with its rules", 
   await using agent = await PortMapperAgent.create();
   await agent.add("gone", network([8080, 8081]));
   await agent.sandbox.ok(["sh", "-ec", "ip netns pids gone | xargs kill -9; ip netns delete gone"]);
+  // The kernel takes a network apart in its own time, where many end at once.
+  const wires = ["ip", "-o", "link", "show", "type", "veth"];
+  await until(async () => await agent.sandbox.ok(wires) === "", "the wire of what is gone to go");
   // A new container at the same path is not the old one.
   await agent.container("gone");
   await agent.add("next", network([8080]));
