@@ -13,8 +13,11 @@ export const MESOS_DIR = Deno.env.get("MESOS_DIR") || undefined;
 
 /** The address of master and agent. */
 export const ADDRESS = "10.99.0.1";
-/** An agent whose first registration is lost tries again after up to a minute (REGISTER_RETRY_INTERVAL_MAX). */
 const DEADLINE_MS = 150_000;
+/** An agent whose first registration is lost tries again after up to a minute (REGISTER_RETRY_INTERVAL_MAX). */
+const REGISTRATION_MS = 75_000;
+/** Mesos' own start is not judged here: beside much other work one was seen that had not registered after 150 s. */
+const STARTS = 3;
 
 /**
  * What is in the agent's plugins directory: Debian's plugins with our port mapper or with Mesos',
@@ -170,7 +173,20 @@ export class MesosLab implements AsyncDisposable {
   async startAgent(plugins: Plugins): Promise<void> {
     await this.killAgent();
     Deno.removeSync(`${this.dir}/agent.pid`, { recursive: true });
-    this.#agent = await this.#start("agent", [
+    for (let starts = 1; !await this.#registers(plugins); starts++) {
+      const logs = `agent:\n${this.log("agent").slice(-3000)}\nmaster:\n${
+        this.log("master").slice(-3000)
+      }`;
+      if (starts === STARTS) throw new Error(`no agent registered, of ${STARTS} starts\n${logs}`);
+      console.error(`the agent did not register, and is started anew\n${logs}`);
+      await this.killAgent();
+      Deno.removeSync(`${this.dir}/agent.pid`);
+    }
+  }
+
+  /** Starts an agent. @returns whether it lives and has registered */
+  async #registers(plugins: Plugins): Promise<boolean> {
+    const agent = await this.#start("agent", [
       `${MESOS_DIR}/bin/mesos-agent`,
       `--master=${ADDRESS}:5050`,
       `--ip=${ADDRESS}`,
@@ -193,14 +209,15 @@ export class MesosLab implements AsyncDisposable {
       "--executor_registration_timeout=3mins",
       "--resources=cpus:8;mem:4096;disk:1000;ports:[31000-32000]",
     ]);
-    await until("the agent to register", async () => {
-      const { stdout } = await this.run([
-        "curl",
-        "-fsm2",
-        `http://${ADDRESS}:5051/metrics/snapshot`,
-      ]);
-      return /slave\\?\/registered":1/.test(stdout);
-    });
+    this.#agent = agent;
+    let lives = true;
+    const registered = async () => {
+      const metrics = await this.run(["curl", "-fsm2", `http://${ADDRESS}:5051/metrics/snapshot`]);
+      if (/slave\\?\/registered":1/.test(metrics.stdout)) return true;
+      lives = (await this.run(["kill", "-0", agent])).code === 0;
+      return !lives;
+    };
+    return await isSoonSo(registered, REGISTRATION_MS) && lives;
   }
 
   async killAgent(): Promise<void> {
@@ -285,19 +302,26 @@ export class MesosLab implements AsyncDisposable {
   }
 }
 
-/** Asks again until it is so. @throws after a minute */
+/** Asks again until it is so. @throws if it is not within the deadline */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  const end = Date.now() + DEADLINE_MS;
+  if (!await isSoonSo(condition, DEADLINE_MS)) throw new Error(`waited for ${what} in vain`);
+}
+
+async function isSoonSo(
+  condition: () => boolean | Promise<boolean>,
+  milliseconds: number,
+): Promise<boolean> {
+  const end = Date.now() + milliseconds;
   while (Date.now() < end) {
     try {
-      if (await condition()) return;
+      if (await condition()) return true;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`waited for ${what} in vain`);
+  return false;
 }
