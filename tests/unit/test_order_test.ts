@@ -1,6 +1,6 @@
 /** In which order `./dev test` begins its files where no run has told how long they take. */
 import { assertEquals } from "@std/assert";
-import { slowestFirst } from "../../tools/test/jobs.ts";
+import { slowestFirst, takingTurns } from "../../tools/test/jobs.ts";
 import timesInCi from "../../tools/test/times.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url);
@@ -26,4 +26,17 @@ Deno.test("who takes longest begins first: as measured here, as CI knows it, and
   assertEquals(order({}), ["a", "json", "new"]);
   assertEquals(order({ "tests/e2e/json_test.ts": 1 }), ["a", "new", "json"]);
   assertEquals(order({ "tests/e2e/new_test.ts": 900 }), ["new", "a", "json"]);
+});
+
+Deno.test("long files take turns: commits of unlike hashes make all, and each all of the short ones", () => {
+  const short = "tests/e2e/short_test.ts";
+  const files = [
+    "tests/e2e/deb_test.ts",
+    "tests/e2e/rollout_test.ts",
+    short,
+    "tests/e2e/install_test.ts",
+  ];
+  const [even, odd] = ["0".repeat(40), "1".repeat(40)].map((commit) => takingTurns(files, commit));
+  assertEquals(even, ["tests/e2e/deb_test.ts", short, "tests/e2e/install_test.ts"]);
+  assertEquals(odd, ["tests/e2e/rollout_test.ts", short]);
 });

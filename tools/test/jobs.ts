@@ -44,6 +44,21 @@ export function slowestFirst(jobs: readonly Job[], times: Record<string, number>
   return jobs.toSorted((a, b) => seconds(b) - seconds(a));
 }
 
+/** Seconds in CI that make a file a long one. */
+const LONG = 40;
+
+/**
+ * The files that a whole run makes which is no run of CI: of the long ones every other, so that it takes
+ * minutes, and two commits of unlike hashes make all.
+ */
+export function takingTurns(files: readonly string[], commit: string): string[] {
+  const long = Object.keys(IN_CI).filter((name) => IN_CI[name]! >= LONG && files.includes(name))
+    .sort((a, b) => IN_CI[b]! - IN_CI[a]!);
+  const turn = parseInt(commit.slice(0, 12), 16) % 2;
+  const left = long.filter((_, i) => i % 2 !== turn);
+  return files.filter((name) => !left.includes(name));
+}
+
 let made: string[] | undefined;
 
 /** A network, mounts and processes that end with the tests; root's rights in them for anyone. */
