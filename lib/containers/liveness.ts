@@ -171,6 +171,7 @@ function namespaceFate(
   return sight.fateOf({
     handle: layout.namespace(id),
     inode: request?.netns,
+    cookie: request?.netnsCookie,
     wires: request?.wires?.flatMap(({ host }) => host?.index ?? []),
     maker: request?.agent,
   });

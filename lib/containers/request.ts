@@ -54,6 +54,8 @@ export interface Request {
   agent?: Viewpoint;
   /** Inode of the container's network namespace. */
   netns?: number;
+  /** What tells that namespace from a later one of its inode; absent where the kernel doesn't tell. */
+  netnsCookie?: string;
   /** The interfaces that the plugins made. */
   wires?: Wire[];
   /** The directory that each plugin was found in, by its type. */

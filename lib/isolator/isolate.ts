@@ -11,6 +11,7 @@ import { inNamespaces, isOwnNamespace, type NamespaceKind } from "../kernel/name
 import { Netlink } from "../netlink/mod.ts";
 import { identify, type ProcessIdentity } from "../kernel/process_identity.ts";
 import { findInode, inodeOf, isGone } from "../kernel/proc.ts";
+import { networkCookie } from "../kernel/socket.ts";
 import { setHostname } from "../kernel/uts.ts";
 import { type ContainerId, rootOf } from "../mesos/container_id.ts";
 import { attach } from "./attach.ts";
@@ -146,9 +147,11 @@ async function connect(
 ) {
   const { layout } = isolator.settings;
   const entries = started.networks.map(({ name }) => isolator.networks.read(name));
+  const cookie = networkCookie(`${process.path}/ns/net`);
   const request = {
     ...started,
     netns: networkOf(id, started.pid, process),
+    ...cookie === undefined ? {} : { netnsCookie: cookie },
     pluginDirs: pluginDirectories(isolator, entries),
   };
   writeRequest(layout, id, request);

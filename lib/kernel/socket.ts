@@ -3,6 +3,7 @@ import { addressBytes, familyOfKnown } from "../base/ip.ts";
 import { check, openLibc, SystemError } from "./libc.ts";
 import { Handle } from "./files.ts";
 import { inNamespaces } from "./namespaces.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { EPOLLIN, EPOLLOUT, Poller } from "./poller.ts";
 
 const libc = openLibc({
@@ -34,6 +35,8 @@ export const SOCK_RAW = 3;
 export const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const SO_ERROR = 4;
+/** asm-generic/socket.h, since Linux 5.14. */
+const SO_NETNS_COOKIE = 71;
 
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
@@ -258,4 +261,19 @@ export class Socket extends Handle {
       `set option ${level}/${option} of a socket`,
     );
   }
+}
+
+/**
+ * The number of a network namespace that the kernel gives to no other in a boot, where the inode of one
+ * that has ended is given anew at once.
+ *
+ * @param handle of the namespace
+ * @returns undefined where it can't be told: on a kernel before 5.14, of what may not be entered or is gone
+ */
+export function networkCookie(handle: string): string | undefined {
+  return unlessRefused(() => {
+    using socket = Socket.open(AF_NETLINK, SOCK_RAW, 0, handle);
+    const { buffer } = socketOption(socket.fd, SO_NETNS_COOKIE, 2);
+    return `${new DataView(buffer).getBigUint64(0, true)}`;
+  });
 }

@@ -10,6 +10,7 @@ import { type MountInfo, mounts } from "../kernel/mount.ts";
 import { namespaceAt } from "../kernel/namespaces.ts";
 import { findInode, inodeOf } from "../kernel/proc.ts";
 import { ProcessTable } from "../kernel/processes.ts";
+import { networkCookie } from "../kernel/socket.ts";
 import { Netlink } from "./mod.ts";
 
 /** Whether something goes on; `elsewhere`: that can't be told from here. Only what is gone is taken. */
@@ -35,6 +36,8 @@ export interface Remembered {
   /** Path of its handle. */
   handle: string;
   inode?: number | undefined;
+  /** What tells it from a later one of that inode; absent in records made before there was that. */
+  cookie?: string | undefined;
   /** Indices of the veths in the maker's namespace whose other ends are in it. */
   wires?: readonly number[] | undefined;
   maker?: Viewpoint | undefined;
@@ -79,16 +82,19 @@ export class Sight {
   }
 
   /** @throws {SystemError} */
-  fateOf({ handle, inode, wires = [], maker }: Remembered): Fate {
+  fateOf({ handle, inode, cookie, wires = [], maker }: Remembered): Fate {
     const here = viewpoint();
     const network = this.networkAt(handle);
-    if (network !== undefined && [undefined, network].includes(inode)) return "lives";
+    if (network !== undefined && [undefined, network].includes(inode)) {
+      return isLater(handle, cookie) ? "gone" : "lives";
+    }
     const mounted = this.inodeMountedOn(handle, maker);
     if (mounted !== undefined && (inode === undefined || mounted === inode)) return "lives";
     if (wires.length > 0 && maker?.net === here.net) return this.#stays(wires) ? "lives" : "gone";
     if (!maker) return this.#hasUnseenWires() ? "elsewhere" : "gone";
     if (maker.pid !== here.pid) return "elsewhere";
-    return this.processes.inNamespace(inode ?? 0).length > 0 ? "lives" : "gone";
+    const [pid] = this.processes.inNamespace(inode ?? 0);
+    return pid !== undefined && !isLater(`/proc/${pid}/ns/net`, cookie) ? "lives" : "gone";
   }
 
   /**
@@ -159,6 +165,11 @@ export class Sight {
     }
     return this.#unseen = leading.size > 0;
   }
+}
+
+/** Whether a namespace of a remembered one's inode is a later one: then the remembered one has ended. */
+function isLater(handle: string, cookie: string | undefined): boolean {
+  return cookie !== undefined && ![undefined, cookie].includes(networkCookie(handle));
 }
 
 /** How long, in ms, the end of a network may take. */

@@ -11,8 +11,8 @@ const LONGEST_LAUNCH_MS = 600_000;
 
 /** Whether the network namespace that an attachment was made in still exists. */
 export function namespaceFate(record: MappingRecord, sight = new Sight()): Fate {
-  const { netns: handle, netnsInode: inode, wire, maker } = record;
-  return sight.fateOf({ handle, inode, wires: wire === undefined ? [] : [wire], maker });
+  const { netns: handle, netnsInode: inode, netnsCookie: cookie, wire, maker } = record;
+  return sight.fateOf({ handle, inode, cookie, wires: wire === undefined ? [] : [wire], maker });
 }
 
 /**

@@ -29,6 +29,8 @@ export interface MappingRecord extends PortAttachment {
   /** Path of the container's network namespace, and its inode at the time of ADD. */
   netns: string;
   netnsInode: number;
+  /** What tells it from a later one of that inode; absent where the kernel doesn't tell. */
+  netnsCookie?: string;
   /** The namespaces of the program that reserved its ports; absent in records made before there was that. */
   maker?: Viewpoint;
   /** When its ports were reserved, in ms since the machine was booted, as all of this is of one boot. */

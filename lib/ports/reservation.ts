@@ -11,6 +11,7 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { networkCookie } from "../kernel/socket.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
@@ -151,9 +152,11 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
   }
   await refuseStrangers(request, path);
   const earlier = installedOf(records.read(request));
+  const cookie = networkCookie(request.netns);
   const record = {
     ...request,
     netnsInode: inodeOf(request.netns),
+    ...cookie === undefined ? {} : { netnsCookie: cookie },
     maker: viewpoint(),
     reserved: uptime(),
     endpoints: [],

@@ -1,5 +1,6 @@
 /** Reservations, lost state, foreign rules, and rules that somebody flushed. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { until } from "../harness/agent.ts";
 import { partOf } from "../harness/part.ts";
 import { bridge, network, PortMapperAgent, STATE_DIR, VARIANTS } from "../harness/port_mapper.ts";
 
@@ -198,6 +199,38 @@ Deno.test("the port of a container that is gone is taken over, with its rules", 
   assertEquals(rules.length, 1);
   assertStringIncludes(rules[0]!, "container_id: next");
   await agent.ok("DEL", "gone", network());
+  await agent.ok("DEL", "next", network());
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("a namespace with the number of one that has ended is another, at the same path too", async () => {
+  await using agent = await PortMapperAgent.create();
+  const { sandbox } = agent;
+  await agent.add("gone", network([8080, 8081]));
+  await sandbox.ok(["sh", "-ec", "ip netns pids gone | xargs kill -9; ip netns delete gone"]);
+  const wires = ["ip", "-o", "link", "show", "type", "veth"];
+  await until(async () => await sandbox.ok(wires) === "", "the wire of what is gone to go");
+  await agent.container("gone");
+  // The kernel gives the lowest number that is free: whether the old one's depends on who else makes namespaces.
+  const number = (await sandbox.ok(["stat", "-Lc%i", agent.netns("gone")])).trim();
+  const rewrite = (change: string) =>
+    sandbox.ok(["sh", "-ec", `sed -i '${change}' ${STATE_DIR}/attachments/*`]);
+  await rewrite(`s/"netnsInode":[0-9]*/"netnsInode":${number}/`);
+  await agent.add("next", network([8080]));
+  const rules = await agent.rules("container_id");
+  assertEquals(rules.length, 1);
+  assertStringIncludes(rules[0]!, "container_id: next");
+  await agent.ok("DEL", "gone", network());
+  // Where the kernel tells no more than the number, that is what there is to go by.
+  await rewrite('s/,"netnsCookie":"[0-9]*"//');
+  await agent.container("third");
+  // No framework's: its port's holder is not waited for.
+  const chosen = {
+    ...network([], { args: undefined }),
+    runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80 }] },
+  };
+  const { msg } = await agent.fails("ADD", "third", chosen);
+  assertStringIncludes(msg, "is taken by container next");
   await agent.ok("DEL", "next", network());
   assertEquals(await agent.leftovers(), []);
 });
