@@ -22,7 +22,7 @@ import { KnownRules } from "./observe/rules.ts";
 import { Session } from "./observe/session.ts";
 import { askNextHops } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
-import { namedClients } from "./questions/clients.ts";
+import { knownClients } from "./questions/clients.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
@@ -176,7 +176,7 @@ async function questionsOf(
     ...neighbourQuestions(agent, scene, others, mayTalkTo),
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress), kernel),
     ...agentQuestions(scene, options.agent),
-    ...portQuestions(scene, mayTalkTo, await namedClients(scene, kernel)),
+    ...portQuestions(scene, mayTalkTo, await knownClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];
   return all.map((one) => asKnown(one, known));

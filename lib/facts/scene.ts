@@ -53,7 +53,7 @@ export class Scene implements Disposable {
   #interfaces?: Attached[];
   #task?: Task;
   readonly #etc = new Map<string, string | undefined>();
-  readonly #uplinks = new Map<4 | 6, Uplink | undefined>();
+  readonly #waysIn = new Map<4 | 6, Uplink[]>();
 
   /** @param name for messages */
   constructor(
@@ -178,18 +178,23 @@ export class Scene implements Disposable {
       if (bridge?.name === device) return "bridge";
       if (ifName === device) return this.host.link(device) ? "uplink" : "container";
     }
-    return [this.uplink(4), this.uplink(6)].some((one) => one?.link.name === device)
+    return [...this.waysIn(4), ...this.waysIn(6)].some(({ link }) => link.name === device)
       ? "uplink"
       : "agent";
   }
 
   /** The agent's way out: its default route's, else any network that is no container's. */
   uplink(family: 4 | 6): Uplink | undefined {
-    if (!this.#uplinks.has(family)) {
+    return this.waysIn(family)[0];
+  }
+
+  /** The links by which others can come, and the way out is the first of them. */
+  waysIn(family: 4 | 6): readonly Uplink[] {
+    if (!this.#waysIn.has(family)) {
       const own = this.interfaces.flatMap(({ ingress }) => ingress?.index ?? []);
-      this.#uplinks.set(family, uplinkOf(this.host, family, this.agent.containers, own));
+      this.#waysIn.set(family, uplinksOf(this.host, family, this.agent.containers, own));
     }
-    return this.#uplinks.get(family);
+    return this.#waysIn.get(family)!;
   }
 
   [Symbol.dispose](): void {
@@ -229,13 +234,18 @@ export function leadsOut(host: Space, containers: readonly Container[], link: Li
     link.kind === "veth" && link.master === undefined && host.globalsOf(link, 4).length > 0;
 }
 
-/** @param not links by which containers are reached */
-export function uplinkOf(
+/** Whether others may come by a link: one that asks for nobody (a dummy, a tunnel) has addresses alone. */
+export function isWayIn(host: Space, containers: readonly Container[], link: Link): boolean {
+  return link.carrier && !link.flags.includes("NOARP") && leadsOut(host, containers, link);
+}
+
+/** The likeliest way out, and the links of other networks. @param not links by which containers are reached */
+export function uplinksOf(
   host: Space,
   family: 4 | 6,
   containers: readonly Container[],
   not: readonly number[] = [],
-): Uplink | undefined {
+): Uplink[] {
   const bridges = new Set(containers.flatMap(({ attachments }) => attachments.map(bridgeOf)));
   const known = new Set(
     host.neighbours.filter(({ mac, state }) =>
@@ -261,7 +271,10 @@ export function uplinkOf(
       somewhere: route.gateway ?? neighbourOf(address.address),
     }];
   });
-  return candidates.toSorted((a, b) => b.score - a.score)[0];
+  const all = candidates.toSorted((a, b) => b.score - a.score);
+  return all.filter(({ link }, i) =>
+    i === 0 || all.findIndex((one) => one.link === link) === i && isWayIn(host, containers, link)
+  );
 }
 
 /** Whether the agent sends packets to an address out by that uplink. */

@@ -169,6 +169,7 @@ export async function variablesOf(clinic: Clinic): Promise<Record<string, string
     CHAIN: "MESOS-TEST-PORT-MAPPER",
     OUT: clinic.outside.address,
     OUT6: clinic.outside.address6,
+    OUTPID: `${clinic.outside.pid}`,
     REFUSE: clinic.refuseFile,
     DIR: clinic.patient.dir,
   };

@@ -16,11 +16,14 @@ import {
   type Uplink,
 } from "../../facts/scene.ts";
 import { askListener, type MayTalkTo } from "./listener.ts";
-import type { Question } from "./question.ts";
+import type { Client } from "./clients.ts";
+import { type Question, unasked } from "./question.ts";
 import { askedBy } from "./stranger.ts";
 
 /** More mappings than anyone has are not all asked. */
 const MOST_MAPPINGS = 8;
+/** Nor are all links of a router's. */
+const MOST_WAYS = 4;
 /** Documentation's own (RFC 5737, RFC 3849): nobody's, and routed like everybody's. */
 const SOMEWHERE = { 4: ["198.51.100.77", "192.0.2.77", "203.0.113.77"], 6: ["2001:db8:ffff::77"] };
 
@@ -55,23 +58,31 @@ export function mappedPorts(
 export function portQuestions(
   scene: Scene,
   mayTalkTo: MayTalkTo,
-  clients: readonly string[] = [],
+  clients: readonly Client[] = [],
 ): Question[] {
   const all = mappedPorts(scene);
   const mappings = [...new Set(all.map(({ mapping }) => mapping))].slice(0, MOST_MAPPINGS);
   return all.filter(({ mapping }) => mappings.includes(mapping)).flatMap((mapped) => {
-    const { mapping, mapper, ends, at, address: { family }, uplink } = mapped;
+    const { mapping, mapper, ends, at, address: { family } } = mapped;
     const isSilent = !mayTalkTo(mapping.containerPort) || !mayTalkTo(mapping.hostPort);
-    const asked = common(mapped);
-    const questions = strangersOf(scene, uplink, family, clients).map((stranger) =>
-      askedBy(stranger, scene, {
+    const comers = [
+      ...comersOf(scene, mapped, clients),
+      ...mapping === mappings[0] ? byOtherLinks(scene, mapped, clients) : [],
+    ];
+    const questions = comers.filter(({ address }) =>
+      !scene.host.ownerOf(address) && !address.startsWith("fe80:")
+    ).map(({ address: stranger, by, ...how }) => {
+      const asked = common({ ...mapped, at: by.agentAddress, uplink: by });
+      const question = askedBy(stranger, scene, {
         ...asked,
-        text: `${asked.text} from ${stranger} by ${uplink.link.name}`,
-        ...{ ends, uplink },
+        text: `${asked.text} from ${stranger} by ${by.link.name}`,
+        ...{ ends, uplink: by },
         // Who is near may be somebody, and ends what he has not begun.
         payload: SOMEWHERE[family].includes(stranger) && !isSilent,
-      })
-    );
+      });
+      if (how.isUnknown) return unlessMeant(question, by);
+      return how.asked ? { ...question, isAskedOnce: true as const } : question;
+    });
     if (mapping.protocol !== "tcp") return questions;
     const isSnat = mapper.snat === true;
     const own = isSnat && family === 4 && mapper.type === MAPPERS[0];
@@ -117,29 +128,77 @@ function hostAddressOf(
     : undefined;
 }
 
-/** Who a connection from outside may come from: a neighbour on the uplink, and somebody far away. */
-function strangersOf(
-  { host, agent }: Scene,
-  uplink: Uplink,
-  family: 4 | 6,
-  clients: readonly string[],
-): string[] {
-  const own = new Set(host.addresses.map(({ address }) => address));
-  const neighbours = host.knownOn(uplink.link).map(({ address }) => address).filter((one) =>
-    familyOfKnown(one) === family && isSomebody(one) &&
-    // A container whose veth was once there is no stranger.
-    agent.holdersOf(one).length === 0
-  );
-  const named = clients.filter((one) => one.includes(":") === (family === 6));
-  const near = neighbours.find((one) => !named.includes(one)) ?? uplink.somewhere;
+/** Who comes to a port, and by which link and address of the agent. */
+interface Comer extends Client {
+  by: Uplink;
+  /** Whether nobody has seen him, or one like him, come there. */
+  isUnknown?: true;
+}
+
+/** Who a connection may come from: by the way out somebody near and somebody far, and clients that are known. */
+function comersOf(
+  scene: Scene,
+  { mapping, at, uplink, address: { family } }: Mapped,
+  clients: readonly Client[],
+): Comer[] {
+  const { host } = scene;
+  const by = { ...uplink, agentAddress: at };
+  const known = clients.filter(({ address, asked }) =>
+    familyOfKnown(address) === family &&
+    (!asked || asked.hostPort === mapping.hostPort && asked.protocol === mapping.protocol)
+  ).map((one): Comer => ({ ...one, by: one.asked?.by ?? by }));
   const isDefault = host.routesOf(family).some((route) =>
     route.destination === "default" && route.table === "main" &&
     route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
-  return [near, ...named, ...isDefault && far ? [far] : []].filter((one) =>
-    !own.has(one) && !one.startsWith("fe80:")
+  const near = nearOn(scene, by, known) ?? uplink.somewhere;
+  return [{ address: near, by }, ...known, ...isDefault && far ? [{ address: far, by }] : []];
+}
+
+/** By each other link of the agent one of its neighbours, of whom nobody knows whether he may come. */
+function byOtherLinks(
+  scene: Scene,
+  { mapper, at, uplink, address: { family } }: Mapped,
+  clients: readonly Client[],
+): Comer[] {
+  // A port that is bound to an address of the agent is asked there.
+  if (at !== uplink.agentAddress) return [];
+  const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
+  return scene.waysIn(family).slice(1, MOST_WAYS).flatMap((by): Comer[] => {
+    const address = nearOn(scene, by) ?? by.somewhere;
+    const isLeftOut = excluded.includes(by.link.name) || !leadsBy(scene.host, address, by) ||
+      clients.some(({ asked }) => asked?.by.link === by.link);
+    return isLeftOut ? [] : [{ address, by, isUnknown: true }];
+  });
+}
+
+/** Somebody who is known on a link. */
+function nearOn(
+  { host, agent }: Scene,
+  { link, agentAddress }: Uplink,
+  not: readonly Client[] = [],
+): string | undefined {
+  return host.knownOn(link).map(({ address }) => address).find((one) =>
+    familyOfKnown(one) === familyOfKnown(agentAddress) && isSomebody(one) &&
+    not.every(({ address }) => address !== one) &&
+    // A container whose veth was once there is no stranger.
+    agent.holdersOf(one).length === 0
   );
+}
+
+/** Many an agent has a network by which nobody is to reach containers, and who is lost there is no fault. */
+function unlessMeant(question: Question, { link }: Uplink): Question {
+  return {
+    ...question,
+    isAskedOnce: true,
+    async ask(...args) {
+      const answer = await question.ask(...args);
+      return answer.outcome !== "failed"
+        ? answer
+        : unasked(`it is not, and nobody is known to come by ${link.name}, so that may be meant`);
+    },
+  };
 }
 
 /** Not a link's own, nor a group's. */

@@ -16,7 +16,7 @@ import { type Cause, cause, downCause, run, settingCause, sysctlName } from "../
 import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn } from "../../cni/config.ts";
 import { rangesIn } from "../ranges.ts";
-import { isGateway, uplinkOf, waysOut } from "../scene.ts";
+import { isGateway, uplinksOf, waysOut } from "../scene.ts";
 import { unlessRefused } from "../../base/unless.ts";
 
 /** A Mesos agent's port, if it was not told another. */
@@ -97,7 +97,7 @@ export function conntrackFull(host: Space, share: number): Cause | undefined {
 export function readUplinks(agent: Agent): Look {
   const { host, containers } = agent;
   const families = routedFamilies(agent);
-  const ways = families.map((family) => ({ family, way: uplinkOf(host, family, containers) }));
+  const ways = families.map((family) => ({ family, way: uplinksOf(host, family, containers)[0] }));
   const causes = ways.flatMap(({ family, way }): Cause[] => {
     if (way?.link.flags.includes("UP")) return [];
     // A link that is down has no routes by which it could be known.
