@@ -20,16 +20,10 @@ const EXTRA: Readonly<Record<number, readonly [fixed: number, each: number]>> = 
 const STRUCT = 4, UNION = 5, ENUM = 6, MODIFIERS = [8, 9, 10, 11, 18];
 
 /** Offsets in bytes, and the names of the reasons. */
-export interface KernelTypes {
-  head: number;
-  networkHeader: number;
-  device: number;
-  deviceName: number;
-  reasons: Map<number, string>;
-}
+export type KernelTypes = NonNullable<ReturnType<typeof kernelTypes>>;
 
 /** @returns undefined where the kernel does not describe itself, or has no such things */
-export function kernelTypes(): KernelTypes | undefined {
+export function kernelTypes() {
   const bytes = tried(() => readProcBytes(FILE), undefined);
   if (!bytes) return undefined;
   const btf = new Btf(bytes);

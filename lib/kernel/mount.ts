@@ -76,42 +76,30 @@ export function mountIdOf(directory: string): string {
 }
 
 /** A line of /proc/PID/mountinfo (Documentation/filesystems/proc.rst, section 3.5). */
-export interface MountInfo {
-  mountPoint: string;
-  /** What of its file system is mounted: a path there, of nsfs a namespace, `net:[4026532342]`. */
-  root: string;
-  /** Peer group of a shared mount. */
-  shared?: string;
-  /** Peer group that this mount receives from. */
-  master?: string;
-  type: string;
-  /** The file system, as `major:minor`. */
-  device: string;
-  /** The file system's own, such as a hierarchy's controllers. */
-  options: readonly string[];
-}
+export type MountInfo = ReturnType<typeof mounts>[number];
 
 /**
  * The mounts that a mount namespace has, in the order they were made.
  *
  * @param text of a mountinfo; the calling thread's when absent
  */
-export function mounts(text = readProcFile("/proc/thread-self/mountinfo")): MountInfo[] {
+export function mounts(text = readProcFile("/proc/thread-self/mountinfo")) {
   return text.split("\n").flatMap((line) => {
     const fields = line.split(" ");
     const separator = fields.indexOf("-", 6);
     // Of a process whose root is mounted no more, there is nothing to list.
     if (separator < 0) return [];
-    const optional = fields.slice(6, separator);
-    const tag = (name: string) =>
-      optional.find((field) => field.startsWith(`${name}:`))?.slice(name.length + 1);
+    const peers = fields.slice(6, separator).find((field) => field.startsWith("shared:"));
     return [{
       mountPoint: unescape(fields[4]!),
+      /** What of its file system is mounted: a path there, of nsfs a namespace, `net:[4026532342]`. */
       root: unescape(fields[3]!),
-      shared: tag("shared"),
-      master: tag("master"),
+      /** Peer group of a shared mount. */
+      shared: peers?.slice("shared:".length),
       type: fields[separator + 1] ?? "",
+      /** The file system, as `major:minor`. */
       device: fields[2]!,
+      /** The file system's own, such as a hierarchy's controllers. */
       options: fields[separator + 3]?.split(",") ?? [],
     }];
   });

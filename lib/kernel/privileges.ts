@@ -43,36 +43,26 @@ const EINVAL = 22;
 const UNKNOWN = -38n;
 
 /** Who a process is and what it may do, as proc_pid_status(5) has it. */
-export interface Identity {
-  /** Real, effective, saved. */
-  uids: readonly [number, number, number];
-  gids: readonly [number, number, number];
-  groups: readonly number[];
-  /** Bit sets of capabilities: those it may ever get, those it has, … */
-  bounding: bigint;
-  permitted: bigint;
-  inheritable: bigint;
-  ambient: bigint;
-  noNewPrivileges: boolean;
-  /** Whether its system calls pass a filter (seccomp(2)). */
-  isFiltered: boolean;
-}
+export type Identity = ReturnType<typeof parseIdentity>;
 
 /** @param status the text of a file /proc/PID/status */
-export function parseIdentity(status: string): Identity {
+export function parseIdentity(status: string) {
   const field = fieldsOf(status);
   const set = (name: string) => BigInt(`0x${/^[0-9a-f]+$/.exec(field(name))?.[0] ?? "0"}`);
   const numbers = (name: string) => numbersIn(field(name));
   const three = (name: string) => numbers(name).slice(0, 3) as [number, number, number];
   return {
+    /** Real, effective, saved. */
     uids: three("Uid"),
     gids: three("Gid"),
     groups: numbers("Groups"),
+    /** Bit sets of capabilities: those it may ever get, those it has, … */
     bounding: set("CapBnd"),
     permitted: set("CapPrm"),
     inheritable: set("CapInh"),
     ambient: set("CapAmb"),
     noNewPrivileges: field("NoNewPrivs") === "1",
+    /** Whether its system calls pass a filter (seccomp(2)). */
     isFiltered: !["", "0"].includes(field("Seccomp")),
   };
 }

@@ -34,22 +34,10 @@ const ENTRY_LENGTH = 16;
 const ENTRY_NAME = 19;
 const LONGEST_LINK = 4096;
 
-export interface FileState {
-  /** The file system, as `major:minor`. */
-  device: string;
-  inode: number;
-  /** Permission bits. */
-  mode: number;
-  uid: number;
-  gid: number;
-  isFile: boolean;
-  isDirectory: boolean;
-  /** Only of a handle that was opened so: a path is followed. */
-  isSymlink: boolean;
-}
+export type FileState = ReturnType<typeof stateOf>;
 
 /** The state of what a path leads to, through links. @throws {SystemError} */
-export function stateOf(path: string): FileState {
+export function stateOf(path: string) {
   const buffer = new Uint8Array(STATX_BYTES);
   check(
     libc().statx(AT_FDCWD, cString(path), 0, STATX_BASIC_STATS, buffer),
@@ -58,13 +46,16 @@ export function stateOf(path: string): FileState {
   const view = new DataView(buffer.buffer);
   const mode = view.getUint16(MODE, true);
   return {
+    /** The file system, as `major:minor`. */
     device: `${view.getUint32(DEVICE_MAJOR, true)}:${view.getUint32(DEVICE_MINOR, true)}`,
     inode: Number(view.getBigUint64(INODE, true)),
+    /** Permission bits. */
     mode: mode & ~TYPE,
     uid: view.getUint32(UID, true),
     gid: view.getUint32(GID, true),
     isFile: (mode & TYPE) === REGULAR,
     isDirectory: (mode & TYPE) === DIRECTORY,
+    /** Only of a handle that was opened so: a path is followed. */
     isSymlink: (mode & TYPE) === SYMBOLIC_LINK,
   };
 }

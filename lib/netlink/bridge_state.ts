@@ -22,23 +22,7 @@ const OF_BRIDGES = structure(IFINFOMSG_BYTES, [0, AF_BRIDGE, 1]);
 
 const STATES = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
 
-export interface BridgePort {
-  index: number;
-  master: number;
-  state: (typeof STATES)[number];
-  hairpin: boolean;
-  learning: boolean;
-  /** Whether frames to a hardware address that no port is known for go out here. */
-  unicastFlood: boolean;
-  multicastFlood: boolean;
-  broadcastFlood: boolean;
-  /** Talks to ports that are not isolated only. */
-  isolated: boolean;
-  /** Takes frames only from hardware addresses that are in the forwarding table. */
-  locked: boolean;
-  /** Answers ARP instead of letting it through, if it can. */
-  neighbourSuppress: boolean;
-}
+export type BridgePort = NonNullable<ReturnType<typeof decodePort>>;
 
 /** @throws {SystemError} */
 export function bridgePorts(netns?: string): BridgePort[] {
@@ -47,7 +31,7 @@ export function bridgePorts(netns?: string): BridgePort[] {
 }
 
 /** Decodes RTM_NEWLINK of the family AF_BRIDGE; undefined for the bridge itself. */
-export function decodePort({ body }: Message): BridgePort | undefined {
+export function decodePort({ body }: Message) {
   const [header, attributes] = opened(body, IFINFOMSG_BYTES);
   const port = attributes.nested(IFLA.PROTINFO);
   const state = port.u8(1);
@@ -63,25 +47,21 @@ export function decodePort({ body }: Message): BridgePort | undefined {
     state: STATES[state] ?? "disabled",
     hairpin: flag(4, false),
     learning: flag(8, true),
+    /** Whether frames to a hardware address that no port is known for go out here. */
     unicastFlood: flag(9, true),
     multicastFlood: flag(27, true),
     broadcastFlood: flag(30, true),
+    /** Answers ARP instead of letting it through, if it can. */
     neighbourSuppress: flag(32, false),
+    /** Talks to ports that are not isolated only. */
     isolated: flag(33, false),
+    /** Takes frames only from hardware addresses that are in the forwarding table. */
     locked: flag(39, false),
   };
 }
 
 /** An entry of a bridge's forwarding table. */
-export interface ForwardingEntry {
-  mac: string;
-  /** Index of the port, or of the bridge itself. */
-  link: number;
-  master?: number;
-  permanent: boolean;
-  /** `static` of `bridge fdb`: never learned anew. */
-  fixed: boolean;
-}
+export type ForwardingEntry = NonNullable<ReturnType<typeof decodeForwarding>>;
 
 /**
  * Where a bridge sends frames to a hardware address, without a VLAN and in one each of `vlans`. Only
@@ -112,16 +92,18 @@ export function bridgeEntries(
   });
 }
 
-export function decodeForwarding({ body }: Message): ForwardingEntry | undefined {
+export function decodeForwarding({ body }: Message) {
   const [fixed, attributes] = opened(body, NDMSG_BYTES);
   const mac = attributes.bytes(NDA.LLADDR);
   if (body[0] !== AF_BRIDGE || !mac) return undefined;
   const state = fixed.getUint16(8, true);
   return {
     mac: hexPairs(mac),
+    /** Index of the port, or of the bridge itself. */
     link: fixed.getInt32(4, true),
     master: attributes.u32(NDA.MASTER),
     permanent: (state & NUD_PERMANENT) !== 0,
+    /** `static` of `bridge fdb`: never learned anew. */
     fixed: (state & NUD_NOARP) !== 0,
   };
 }

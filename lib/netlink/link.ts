@@ -3,44 +3,10 @@ import { type Message, opened, view } from "./message.ts";
 import { IFINFOMSG_BYTES, IFLA } from "./numbers.ts";
 
 /** A network interface. */
-export interface Link {
-  index: number;
-  name: string;
-  /** `veth`, `bridge`, `vxlan`, …; `loopback` for lo; absent for hardware. */
-  kind?: string;
-  /** As `ip link` prints them: `UP`, `LOWER_UP`, `BROADCAST`, … */
-  flags: string[];
-  /** `UP`, `DOWN`, `LOWERLAYERDOWN`, `UNKNOWN`, … (RFC 2863). */
-  operState: string;
-  /** Whether the layer below has a signal. */
-  carrier: boolean;
-  /** In bytes. */
-  mtu: number;
-  /** Hardware address, as hexadecimal pairs. */
-  mac?: string;
-  /** Index of the bridge or bond that it belongs to. */
-  master?: number;
-  /** Index of the veth's other end, or of the device below a macvlan or vlan. */
-  peerIndex?: number;
-  /** Id, in this namespace, of the namespace that `peerIndex` counts in; absent for this one. */
-  peerNamespaceId?: number;
-  alias?: string;
-  statistics: LinkStatistics;
-}
+export type Link = ReturnType<typeof decodeLink>;
 
 /** Counters since the interface was made (struct rtnl_link_stats64). */
-export interface LinkStatistics {
-  rxPackets: number;
-  txPackets: number;
-  rxBytes: number;
-  txBytes: number;
-  rxErrors: number;
-  txErrors: number;
-  rxDropped: number;
-  txDropped: number;
-  multicast: number;
-  collisions: number;
-}
+export type LinkStatistics = ReturnType<typeof decodeStatistics>;
 
 const ARPHRD_LOOPBACK = 772;
 
@@ -77,7 +43,7 @@ const OPER_STATES = [
 ] as const;
 
 /** Decodes a message RTM_NEWLINK (struct ifinfomsg and attributes). */
-export function decodeLink(message: Message): Link {
+export function decodeLink(message: Message) {
   const [header, attributes] = opened(message.body, IFINFOMSG_BYTES);
   const type = header.getUint16(2, true);
   const flags = header.getUint32(8, true);
@@ -85,15 +51,24 @@ export function decodeLink(message: Message): Link {
   return {
     index: header.getInt32(4, true),
     name: attributes.text(IFLA.IFNAME) ?? "",
+    /** `veth`, `bridge`, `vxlan`, …; `loopback` for lo; absent for hardware. */
     kind: attributes.nested(IFLA.LINKINFO).text(IFLA.INFO_KIND) ??
       (type === ARPHRD_LOOPBACK ? "loopback" : undefined),
+    /** As `ip link` prints them: `UP`, `LOWER_UP`, `BROADCAST`, … */
     flags: FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name),
+    /** `UP`, `DOWN`, `LOWERLAYERDOWN`, `UNKNOWN`, … (RFC 2863). */
     operState: OPER_STATES[attributes.u8(IFLA.OPERSTATE) ?? 0] ?? "UNKNOWN",
+    /** Whether the layer below has a signal. */
     carrier: attributes.u8(IFLA.CARRIER) === 1,
+    /** In bytes. */
     mtu: attributes.u32(IFLA.MTU) ?? 0,
+    /** Hardware address, as hexadecimal pairs. */
     mac: mac && mac.length > 0 ? hexPairs(mac) : undefined,
+    /** Index of the bridge or bond that it belongs to. */
     master: attributes.u32(IFLA.MASTER),
+    /** Index of the veth's other end, or of the device below a macvlan or vlan. */
     peerIndex: attributes.u32(IFLA.LINK),
+    /** Id, in this namespace, of the namespace that `peerIndex` counts in; absent for this one. */
     peerNamespaceId: attributes.i32(IFLA.LINK_NETNSID),
     alias: attributes.text(IFLA.IFALIAS),
     statistics: decodeStatistics(attributes.bytes(IFLA.STATS64)),
@@ -106,7 +81,7 @@ export function hexPairs(bytes: Uint8Array): string {
 }
 
 /** Decodes a struct rtnl_link_stats64 (linux/if_link.h); all zero without one. */
-export function decodeStatistics(bytes: Uint8Array | undefined): LinkStatistics {
+export function decodeStatistics(bytes: Uint8Array | undefined) {
   // Counters of 64 bits become numbers that are exact up to 2^53, which is 9 petabytes.
   const counter = (index: number) =>
     bytes && bytes.length >= index * 8 + 8 ? Number(view(bytes).getBigUint64(index * 8, true)) : 0;

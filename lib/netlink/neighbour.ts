@@ -5,16 +5,7 @@ import { type Message, opened } from "./message.ts";
 import { NDA, NDMSG_BYTES } from "./numbers.ts";
 
 /** An entry of the ARP or neighbour-discovery cache. */
-export interface Neighbour {
-  /** Index of the interface. */
-  link: number;
-  address: string;
-  mac?: string;
-  /** `REACHABLE`, `STALE`, `FAILED`, `PERMANENT`, … */
-  state: string;
-  router: boolean;
-  proxy: boolean;
-}
+export type Neighbour = NonNullable<ReturnType<typeof decodeNeighbour>>;
 
 const NTF_PROXY = 0x08;
 const NTF_ROUTER = 0x80;
@@ -35,7 +26,7 @@ const STATES: Readonly<Record<number, string>> = {
  * Decodes a message RTM_NEWNEIGH (struct ndmsg and attributes); undefined for an entry of
  * another kind, such as a bridge's forwarding table.
  */
-export function decodeNeighbour(message: Message): Neighbour | undefined {
+export function decodeNeighbour(message: Message) {
   const [header, attributes] = opened(message.body, NDMSG_BYTES);
   if (![AF_INET, AF_INET6].includes(header.getUint8(0))) return undefined;
   const address = attributes.address(NDA.DST);
@@ -44,9 +35,11 @@ export function decodeNeighbour(message: Message): Neighbour | undefined {
   const state = header.getUint16(8, true);
   const flags = header.getUint8(10);
   return {
+    /** Index of the interface. */
     link: header.getInt32(4, true),
     address,
     mac: mac && hexPairs(mac),
+    /** `REACHABLE`, `STALE`, `FAILED`, `PERMANENT`, … */
     state: STATES[state] ?? `0x${state.toString(16)}`,
     router: (flags & NTF_ROUTER) !== 0,
     proxy: (flags & NTF_PROXY) !== 0,

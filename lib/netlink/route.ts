@@ -17,60 +17,12 @@ import { protocolName, routeTypeName, scopeName, tableName } from "./names.ts";
 import { FRA, RTA, RTAX, RTMSG_BYTES } from "./numbers.ts";
 
 /** A route. */
-export interface Route {
-  family: "inet" | "inet6";
-  /** With prefix length; `default` for all. */
-  destination: string;
-  /** `unicast`, `local`, `broadcast`, `blackhole`, … */
-  type: string;
-  /** `main`, `local`, or a number. */
-  table: string;
-  gateway?: string;
-  /** Index of the interface that packets leave by. */
-  link?: number;
-  /** The address that this host's own packets have as their source. */
-  source?: string;
-  /** The lower, the earlier; `metric` of `ip route`. */
-  metric?: number;
-  /** In bytes, where the route sets it. */
-  mtu?: number;
-  protocol: string;
-  scope: string;
-  /** `onlink`, `linkdown`, `dead`, … */
-  flags: string[];
-  /** The next hops of a multipath route, which has no `gateway` and `link` of its own. */
-  hops?: NextHop[];
-}
+export type Route = ReturnType<typeof decodeRouteEntry>;
 
-export interface NextHop {
-  gateway?: string;
-  link: number;
-  weight: number;
-  flags: string[];
-}
+export type NextHop = ReturnType<typeof decodeHops>[number];
 
 /** A rule that chooses the routing table. */
-export interface Rule {
-  family: "inet" | "inet6";
-  priority: number;
-  /** With prefix length; `all` for any. */
-  from: string;
-  to: string;
-  inputLink?: string;
-  outputLink?: string;
-  /** As `value/mask` in hexadecimal. */
-  mark?: string;
-  /** The number of the transport protocol, such as 17. */
-  protocol?: number;
-  /** First and last of a range. */
-  sourcePorts?: [first: number, last: number];
-  destinationPorts?: [first: number, last: number];
-  /** The table; absent for a rule that does not look one up (`action`). */
-  table?: string;
-  /** `lookup`, `goto`, `blackhole`, `unreachable`, `prohibit`, … */
-  action: string;
-  inverted: boolean;
-}
+export type Rule = NonNullable<ReturnType<typeof decodeRule>>;
 
 /** What a policy rule may ask for besides addresses and links. */
 export interface Flow {
@@ -127,24 +79,33 @@ export function decodeRoute(message: Message): Route | undefined {
 }
 
 /** As {@link decodeRoute}, for the answer to a question, which is such a cache entry. */
-export function decodeRouteEntry(message: Message): Route {
+export function decodeRouteEntry(message: Message) {
   const [header, attributes] = opened(message.body, RTMSG_BYTES);
   const family = familyName(header.getUint8(0));
   const metrics = attributes.nested(RTA.METRICS);
   const hops = attributes.bytes(RTA.MULTIPATH);
   return {
     family,
+    /** With prefix length; `default` for all. */
     destination: prefix(attributes.bytes(RTA.DST), header.getUint8(1), family, "default"),
+    /** `unicast`, `local`, `broadcast`, `blackhole`, … */
     type: routeTypeName(header.getUint8(7)),
+    /** `main`, `local`, or a number. */
     table: tableName(attributes.u32(RTA.TABLE) ?? header.getUint8(4)),
     gateway: gatewayOf(attributes),
+    /** Index of the interface that packets leave by. */
     link: attributes.u32(RTA.OIF),
+    /** The address that this host's own packets have as their source. */
     source: attributes.address(RTA.PREFSRC),
+    /** The lower, the earlier; `metric` of `ip route`. */
     metric: attributes.u32(RTA.PRIORITY),
+    /** In bytes, where the route sets it. */
     mtu: metrics.u32(RTAX.MTU),
     protocol: protocolName(header.getUint8(5)),
     scope: scopeName(header.getUint8(6)),
+    /** `onlink`, `linkdown`, `dead`, … */
     flags: flagNames(header.getUint32(8, true)),
+    /** The next hops of a multipath route, which has no `gateway` and `link` of its own. */
     hops: hops && decodeHops(hops),
   };
 }
@@ -204,7 +165,7 @@ function* eachHop(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 /** Decodes struct rtnexthop, one after another. */
-function decodeHops(bytes: Uint8Array): NextHop[] {
+function decodeHops(bytes: Uint8Array) {
   return Array.from(eachHop(bytes), (hop) => ({
     gateway: gatewayOf(new Attributes(hop.subarray(RTNEXTHOP_BYTES))),
     link: view(hop).getInt32(4, true),
@@ -217,7 +178,7 @@ function decodeHops(bytes: Uint8Array): NextHop[] {
  * Decodes a message RTM_NEWRULE (struct fib_rule_hdr and attributes); undefined for a rule of
  * multicast routing, which the kernel lists with the rest.
  */
-export function decodeRule(message: Message): Rule | undefined {
+export function decodeRule(message: Message) {
   const [header, attributes] = opened(message.body, RTMSG_BYTES);
   if (!isIp(header.getUint8(0))) return undefined;
   const family = familyName(header.getUint8(0));
@@ -228,15 +189,21 @@ export function decodeRule(message: Message): Rule | undefined {
   return {
     family,
     priority: attributes.u32(FRA.PRIORITY) ?? 0,
+    /** With prefix length; `all` for any. */
     from: prefix(attributes.bytes(FRA.SRC), header.getUint8(2), family, "all"),
     to: prefix(attributes.bytes(FRA.DST), header.getUint8(1), family, "all"),
     inputLink: attributes.text(FRA.IIFNAME),
     outputLink: attributes.text(FRA.OIFNAME),
+    /** As `value/mask` in hexadecimal. */
     mark: mark ? `0x${mark.toString(16)}/0x${mask.toString(16)}` : undefined,
+    /** The number of the transport protocol, such as 17. */
     protocol: attributes.u8(FRA.IP_PROTO),
+    /** First and last of a range. */
     sourcePorts: ports(attributes.bytes(FRA.SPORT_RANGE)),
     destinationPorts: ports(attributes.bytes(FRA.DPORT_RANGE)),
+    /** The table; absent for a rule that does not look one up (`action`). */
     table: action === 1 ? tableName(table) : undefined,
+    /** `lookup`, `goto`, `blackhole`, `unreachable`, `prohibit`, … */
     action: ACTIONS[action] ?? String(action),
     inverted: (header.getUint32(8, true) & FIB_RULE_INVERT) !== 0,
   };

@@ -14,22 +14,7 @@ const TCP_LISTEN = 10;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** A socket that receives what comes to a port. */
-export interface Listener {
-  port: number;
-  /** The local address that it is bound to; 0.0.0.0 or :: for every address. */
-  address: string;
-  /** The user it belongs to. */
-  uid: number;
-  /** As in /proc/PID/fd: `socket:[inode]`. */
-  inode: number;
-  /** Index of the device that it is bound to (SO_BINDTODEVICE). */
-  device?: number;
-  /** Of TCP, connections that wait to be accepted, and how many may. */
-  waiting: number;
-  most: number;
-  /** Whether it takes IPv6 alone (IPV6_V6ONLY). */
-  only6: boolean;
-}
+export type Listener = NonNullable<ReturnType<typeof decodeListener>>;
 
 /**
  * Sockets that listen on a port (TCP), or are bound to it without being connected (UDP).
@@ -62,18 +47,24 @@ export function decodeListener(
   { body }: Message,
   family: number,
   port: number,
-): Listener | undefined {
+) {
   const socket = fixedPart(body, ANSWER_BYTES);
   const bound = socket.getUint16(4);
   if (port !== 0 && bound !== port) return undefined;
   return {
     port: bound,
+    /** The local address that it is bound to; 0.0.0.0 or :: for every address. */
     address: addressOf(body.subarray(8, family === AF_INET ? 12 : 24)),
+    /** The user it belongs to. */
     uid: socket.getUint32(64, true),
+    /** As in /proc/PID/fd: `socket:[inode]`. */
     inode: socket.getUint32(68, true),
+    /** Index of the device that it is bound to (SO_BINDTODEVICE). */
     device: socket.getUint32(40, true) || undefined,
+    /** Of TCP, connections that wait to be accepted, and how many may. */
     waiting: socket.getUint32(56, true),
     most: socket.getUint32(60, true),
+    /** Whether it takes IPv6 alone (IPV6_V6ONLY). */
     only6: new Attributes(body.subarray(ANSWER_BYTES)).u8(INET_DIAG_SKV6ONLY) === 1,
   };
 }

@@ -3,19 +3,7 @@ import { addressText } from "../base/ip.ts";
 import type { NamespaceView } from "./view.ts";
 
 /** A TCP or UDP socket. */
-export interface SocketEntry {
-  protocol: "tcp" | "udp";
-  localAddress: string;
-  localPort: number;
-  remoteAddress: string;
-  remotePort: number;
-  /** `LISTEN`, `ESTABLISHED`, …; `UNCONN` for UDP without a peer. */
-  state: string;
-  /** Bytes that wait to be sent, and to be read. */
-  sendQueue: number;
-  receiveQueue: number;
-  inode: number;
-}
+export type SocketEntry = ReturnType<typeof parseSockets>[number];
 
 /** include/net/tcp_states.h */
 const STATES = [
@@ -42,7 +30,7 @@ export function sockets(view: NamespaceView): SocketEntry[] {
 }
 
 /** Decodes a file such as /proc/net/tcp6. */
-export function parseSockets(text: string, protocol: "tcp" | "udp"): SocketEntry[] {
+export function parseSockets(text: string, protocol: "tcp" | "udp") {
   return text.trim().split("\n").slice(1).flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     if (fields.length < 10) return [];
@@ -57,7 +45,9 @@ export function parseSockets(text: string, protocol: "tcp" | "udp"): SocketEntry
       localPort,
       remoteAddress,
       remotePort,
+      /** `LISTEN`, `ESTABLISHED`, …; `UNCONN` for UDP without a peer. */
       state: protocol === "udp" && state === "CLOSE" ? "UNCONN" : state,
+      /** Bytes that wait to be sent, and to be read. */
       sendQueue: sendQueue!,
       receiveQueue: receiveQueue!,
       inode: Number(fields[9]),

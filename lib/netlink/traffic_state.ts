@@ -30,27 +30,21 @@ const PARMS = 2;
 /** Parents by which filters are asked for: TC_H_ROOT's default, and the hooks of clsact. */
 export const HOOKS = { root: 0, ingress: 0xfffffff2, egress: 0xfffffff3 } as const;
 
-export interface Queue {
-  link: number;
-  /** `tbf`, `clsact`, `noqueue`, … */
-  kind: string;
-  /** `8001:`, as `tc` writes it. */
-  handle: string;
-  drops: number;
-  /** Packets that wait in it and its classes. */
-  held: number;
-}
+export type Queue = ReturnType<typeof queues>[number];
 
 /** All queues of a namespace. @throws {SystemError} */
-export function queues(netns?: string): Queue[] {
+export function queues(netns?: string) {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   return socket.dump(RTM.GETQDISC, [new Uint8Array(TCMSG_BYTES)], "list queues", ({ body }) => {
     const [fixed, attributes] = opened(body, TCMSG_BYTES);
     return {
       link: fixed.getInt32(4, true),
+      /** `tbf`, `clsact`, `noqueue`, … */
       kind: attributes.text(TCA_KIND) ?? "?",
+      /** `8001:`, as `tc` writes it. */
       handle: `${(fixed.getUint32(8, true) >>> 16).toString(16)}:`,
       drops: dropsIn(attributes),
+      /** Packets that wait in it and its classes. */
       held: queueIn(attributes)?.getUint32(0, true) ?? 0,
     };
   });
@@ -69,23 +63,14 @@ function dropsIn(attributes: Attributes): number {
     (old && old.length >= 16 ? view(old).getUint32(12, true) : 0);
 }
 
-export interface Filter {
-  link: number;
-  hook: keyof typeof HOOKS;
-  kind: string;
-  priority: number;
-  /** What its actions do: `gact`, `mirred`, … */
-  actions: string[];
-  /** Packets that its actions dropped, or took away. */
-  taken: number;
-}
+export type Filter = ReturnType<typeof filters>[number];
 
 /** The filters of a link. @throws {SystemError} */
-export function filters(link: number, netns?: string): Filter[] {
+export function filters(link: number, netns?: string) {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
   return Object.entries(HOOKS).flatMap(([hook, parent]) => {
     const header = trafficHeader(link, 0, parent);
-    return socket.dump(RTM.GETTFILTER, [header], "list filters", ({ body }): Filter => {
+    return socket.dump(RTM.GETTFILTER, [header], "list filters", ({ body }) => {
       const [fixed, attributes] = opened(body, TCMSG_BYTES);
       const kind = attributes.text(TCA_KIND) ?? "?";
       const actions = actionsIn(attributes.nested(TCA_OPTIONS).bytes(ACTIONS[kind] ?? -1));
@@ -94,7 +79,9 @@ export function filters(link: number, netns?: string): Filter[] {
         hook: hook as keyof typeof HOOKS,
         kind,
         priority: fixed.getUint32(16, true) >>> 16,
+        /** What its actions do: `gact`, `mirred`, … */
         actions: actions.map((one) => one.kind),
+        /** Packets that its actions dropped, or took away. */
         taken: actions.reduce((sum, { taken }) => sum + taken, 0),
       };
     });

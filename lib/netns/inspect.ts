@@ -1,8 +1,6 @@
 /** Everything about one namespace, and what the checkpoints say about its container. */
 import { readCheckpoint } from "../kernel/atomic_file.ts";
 import type { Layout } from "../containers/layout.ts";
-import type { Address, Link, Neighbour, Route, Rule } from "../netlink/mod.ts";
-import type { Checkpoint } from "../containers/checkpoint.ts";
 import { type Container, readContainer } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { healthOf } from "../facts/facts.ts";
@@ -15,44 +13,16 @@ import { rootOf } from "../mesos/container_id.ts";
 import { FAMILIES, within } from "../base/ip.ts";
 import { findInode } from "../kernel/proc.ts";
 import { socketOwners } from "../containers/processes.ts";
-import { type SocketEntry, sockets } from "../netlink/sockets.ts";
+import { sockets } from "../netlink/sockets.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
-import { type ListedContainer, told } from "./list.ts";
+import { told } from "./list.ts";
 import { NamespaceView } from "../netlink/view.ts";
 
 /** What `inspect` shows. Links refer to each other, and addresses to links, by index. */
-export interface Inspection {
-  name: string;
-  netns: string;
-  pid?: number;
-  container?: {
-    mode: string;
-    keeper: string;
-    since?: string;
-    hostname?: string;
-    health: string;
-    causes: ListedContainer["causes"];
-    attachments: Checkpoint[];
-  };
-  links: Link[];
-  addresses: Address[];
-  routes: Route[];
-  rules: Rule[];
-  neighbours: Neighbour[];
-  sockets: (SocketEntry & { process?: { pid: number; name: string } })[];
-  /** The container's etc-files as the isolator wrote them; absent without a container. */
-  files: { resolvConf?: string; hosts?: string; hostname?: string };
-  /**
-   * The agent's rules and elements of nftables that send traffic to it; absent when iptables is not
-   * installed and nftables has none.
-   */
-  portRules?: string[];
-  /** The agent's rules by which its packets leave with another source, and those before them. */
-  sourceRules?: string[];
-}
+export type Inspection = Awaited<ReturnType<typeof inspect>>;
 
 /** @throws {OperatorError} `namespace_gone` */
-export async function inspect(agent: Agent, target: Target): Promise<Inspection> {
+export async function inspect(agent: Agent, target: Target) {
   requireAlive(target);
   const { layout } = agent.sources;
   using view = new NamespaceView(target.netns);
@@ -78,6 +48,7 @@ export async function inspect(agent: Agent, target: Target): Promise<Inspection>
     rules: view.rules,
     neighbours: view.neighbours,
     sockets: ownedSockets(view, agent),
+    /** The container's etc-files as the isolator wrote them; absent without a container. */
     files: container ? etcFiles(layout, container) : {},
     ...await hostRules(agent, target.id, addresses.map(({ address }) => address)),
   };
@@ -87,22 +58,27 @@ export async function inspect(agent: Agent, target: Target): Promise<Inspection>
 async function hostRules(agent: Agent, id: string | undefined, addresses: readonly string[]) {
   try {
     const views = await agent.rules.every();
-    return { portRules: rulesFor(views, id, addresses), sourceRules: rulesFrom(views, addresses) };
+    return {
+      /** The agent's rules and elements of nftables that send traffic to it. */
+      portRules: rulesFor(views, id, addresses),
+      /** Those by which its packets leave with another source, and those before them. */
+      sourceRules: rulesFrom(views, addresses),
+    };
   } catch (error) {
     if (error instanceof OperatorError) return {};
     throw error;
   }
 }
 
-function ownedSockets(view: NamespaceView, agent: Agent): Inspection["sockets"] {
+function ownedSockets(view: NamespaceView, agent: Agent) {
   const all = sockets(view);
-  if (all.length === 0) return all;
+  if (all.length === 0) return [];
   const inode = findInode(view.netns!);
   const owners = socketOwners(agent.sight.processes.inNamespace(inode ?? -1));
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 
-function etcFiles(layout: Layout, { id, mode }: Container): Inspection["files"] {
+function etcFiles(layout: Layout, { id, mode }: Container) {
   if (mode === "host") return {};
   const directory = layout.container(mode === "parent" ? rootOf(id) : id);
   const read = (name: string) => readCheckpoint(`${directory}/${name}`);

@@ -3,26 +3,16 @@ import { plain } from "../base/printable.ts";
 import { pluginFile } from "../cni/locate.ts";
 import type { Traces } from "../cni/plugin_type.ts";
 import { pluginsIn } from "../cni/config.ts";
-import { rangesIn, type RangeView } from "../facts/ranges.ts";
-import type { ContainerId } from "../mesos/container_id.ts";
+import { rangesIn } from "../facts/ranges.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { readContainers } from "../containers/inventory.ts";
 import { addressTexts } from "../containers/network_address.ts";
 import { tried } from "../base/unless.ts";
 
-export interface NetworkView {
-  name: string;
-  file: string;
-  cniVersion: string;
-  /** The types in the order in which they are called, each with those that it calls itself. */
-  plugins: { type: string; implementation: string }[];
-  ranges: RangeView[];
-  containers: { id: ContainerId; ifName: string; addresses: string[] }[];
-  traces: Traces;
-}
+export type NetworkView = ReturnType<typeof networkView>;
 
 /** @throws {OperatorError} `unknown_network`, or what is wrong with its file */
-export function networkView(isolator: Isolator, name: string): NetworkView {
+export function networkView(isolator: Isolator, name: string) {
   const { network, file } = isolator.networks.read(name);
   const plugins = network.plugins.flatMap(({ raw }) => pluginsIn(raw));
   const traces: Traces = {};
@@ -33,6 +23,7 @@ export function networkView(isolator: Isolator, name: string): NetworkView {
     name,
     file,
     cniVersion: network.cniVersion,
+    /** The types in the order in which they are called, each with those that it calls itself. */
     plugins: plugins.map(({ type }) => ({
       type: String(type),
       implementation: implementationOf(isolator, String(type)),

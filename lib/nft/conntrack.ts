@@ -35,18 +35,10 @@ const FILTER_PROTO_DST_PORT = 1 << 5;
 const NESTED = 0x8000;
 
 /** A connection that is tracked: who asked for what, and who answers. */
-export interface Flow {
-  source: string;
-  destination: string;
-  port: number;
-  /** Where the answers come from: the destination, or what it was translated to. */
-  answerer: string;
-  /** The attributes that it is deleted by. */
-  identity: Uint8Array[];
-}
+export type Flow = NonNullable<ReturnType<typeof decodeFlow>>;
 
 /** Decodes a tracked connection (IPCTNL_MSG_CT_NEW); undefined for one without ports. */
-export function decodeFlow({ body }: Message, family: Family): Flow | undefined {
+export function decodeFlow({ body }: Message, family: Family) {
   const [, flow] = opened(body, 4);
   const [asked, answers] = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].map((type) => flow.nested(type));
   const addressIn = (tuple: Attributes, at: number) => tuple.nested(CTA_TUPLE_IP).address(at);
@@ -61,7 +53,15 @@ export function decodeFlow({ body }: Message, family: Family): Flow | undefined 
     // A copy, since the next answer comes into the same buffer.
     return value ? [attribute(type === CTA_TUPLE_ORIG ? type | NESTED : type, value)] : [];
   });
-  return { source, destination, port, answerer, identity };
+  return {
+    source,
+    destination,
+    port,
+    /** Where the answers come from: the destination, or what it was translated to. */
+    answerer,
+    /** The attributes that it is deleted by. */
+    identity,
+  };
 }
 
 /**

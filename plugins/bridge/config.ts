@@ -6,66 +6,46 @@ import { ipamType } from "../shared/ipam.ts";
 import { readMac } from "../shared/mac.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
-export interface BridgeConfig {
-  bridge: string;
-  isGateway: boolean;
-  isDefaultGateway: boolean;
-  forceAddress: boolean;
-  ipMasq: boolean;
-  /** In bytes; undefined: the kernel's choice. */
-  mtu?: number;
-  hairpin: boolean;
-  promiscuous: boolean;
-  /** The container's untagged VLAN. */
-  vlan?: number;
-  /** Whether VLANs are filtered though the container has none. */
-  hasTrunk: boolean;
-  /** VLANs that the container gets tagged, in order. */
-  trunk: number[];
-  preserveDefaultVlan: boolean;
-  macSpoofCheck: boolean;
-  /** Duplicate address detection. */
-  dad: boolean;
-  /** Whether the container's end does without IPv6, and so sends none of its multicast. */
-  disableIpv6: boolean;
-  /** Whether the container's end stays down and without addresses. */
-  disableContainerInterface: boolean;
-  portIsolation: boolean;
-  /** The hardware address that somebody asks for. */
-  mac?: string;
-  /** Type of the IPAM plugin; undefined: no addresses. */
-  ipam?: string;
-}
+export type BridgeConfig = ReturnType<typeof readBridgeConfig>;
 
 const LAST_VLAN = 4094;
 
 /** @throws {CniError} */
-export function readBridgeConfig(call: Call): BridgeConfig {
+export function readBridgeConfig(call: Call) {
   const { config, invocation } = call;
   const { MAC } = readCniArgs(invocation.args, ["MAC"]);
   const mac = config.object("runtimeConfig")?.text("mac") ||
     config.object("args")?.object("cni")?.text("mac") || MAC;
   const mtu = config.integer("mtu") ?? 0;
   const isDefaultGateway = config.flag("isDefaultGateway");
-  const read: BridgeConfig = {
+  const read = {
     bridge: readBridgeName(call),
     isGateway: config.flag("isGateway") || isDefaultGateway,
     isDefaultGateway,
     forceAddress: config.flag("forceAddress"),
     ipMasq: config.flag("ipMasq"),
+    /** In bytes; undefined: the kernel's choice. */
     mtu: mtu > 0 ? mtu : undefined,
     hairpin: config.flag("hairpinMode"),
     promiscuous: config.flag("promiscMode"),
+    /** The container's untagged VLAN. */
     vlan: config.integerFrom("vlan", 0, LAST_VLAN) || undefined,
+    /** Whether VLANs are filtered though the container has none. */
     hasTrunk: config.has("vlanTrunk"),
+    /** VLANs that the container gets tagged, in order. */
     trunk: readTrunk(call),
     preserveDefaultVlan: config.flag("preserveDefaultVlan"),
     macSpoofCheck: config.flag("macspoofchk"),
+    /** Duplicate address detection. */
     dad: config.flag("enabledad"),
+    /** Whether the container's end does without IPv6, and so sends none of its multicast. */
     disableIpv6: config.flag("disableIPv6"),
+    /** Whether the container's end stays down and without addresses. */
     disableContainerInterface: config.flag("disableContainerInterface"),
     portIsolation: config.flag("portIsolation"),
+    /** The hardware address that somebody asks for. */
     mac: mac ? readMac(mac) : undefined,
+    /** Type of the IPAM plugin; undefined: no addresses. */
     ipam: ipamType(call),
   };
   if (read.disableContainerInterface && read.ipam !== undefined) {

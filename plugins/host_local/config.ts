@@ -1,5 +1,4 @@
 /** host-local's config: `ipam`, and addresses that are asked for. */
-import type { Route } from "../../lib/cni/result.ts";
 import { overlap, parseAddress, showAddress } from "../../lib/base/prefix.ts";
 import { quote } from "../../lib/base/json.ts";
 import { DATA_DIR } from "../../lib/cni/plugin_type.ts";
@@ -10,25 +9,19 @@ import { readRoutes } from "../shared/routes.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 import { checkRangeSet, type RangeSet, readRange } from "./range.ts";
 
-export interface HostLocalConfig {
-  /** The directory of the network's leases. */
-  store: string;
-  sets: readonly RangeSet[];
-  routes: Route[];
-  /** The file that the result's dns is read from. */
-  resolvConf?: string;
-  /** In their usual spelling. */
-  requested: string[];
-}
+export type HostLocalConfig = ReturnType<typeof readHostLocalConfig>;
 
 /** @throws {CniError} */
-export function readHostLocalConfig(call: Call): HostLocalConfig {
+export function readHostLocalConfig(call: Call) {
   const ipam = requireIpam(call);
   return {
+    /** The directory of the network's leases. */
     store: storeOf(call),
     sets: readSets(call, ipam),
     routes: readRoutes(ipam),
+    /** The file that the result's dns is read from. */
     resolvConf: ipam.text("resolvConf") || undefined,
+    /** In their usual spelling. */
     requested: readRequested(call),
   };
 }

@@ -8,17 +8,7 @@ import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { readMac } from "../shared/mac.ts";
 import type { Call } from "../shared/standard_plugin.ts";
 
-export interface TuningConfig {
-  /** Values by path below /proc/sys. */
-  sysctls: Map<string, string>;
-  mac?: string;
-  promiscuous: boolean;
-  mtu?: number;
-  txQueueLength?: number;
-  allMulticast?: boolean;
-  /** Where it is kept how the interface was before. */
-  dataDir: string;
-}
+export type TuningConfig = ReturnType<typeof readTuningConfig>;
 
 const DATA_DIR = "/run/cni/tuning";
 const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
@@ -26,7 +16,7 @@ const ALLOW_LIST = "/etc/cni/tuning/allowlist.conf";
 const LONGEST_ALLOW_LIST = 1 << 20;
 
 /** @throws {CniError} */
-export function readTuningConfig(call: Call): TuningConfig {
+export function readTuningConfig(call: Call) {
   const { config, invocation } = call;
   const own = config.object("args")?.object("cni") ?? new Fields({});
   const { MAC } = readCniArgs(invocation.args, ["MAC"]);
@@ -34,6 +24,7 @@ export function readTuningConfig(call: Call): TuningConfig {
     config.text("mac"));
   const either = (key: string) => own.has(key) ? own : config;
   return {
+    /** Values by path below /proc/sys. */
     sysctls: readSysctls(call, own),
     mac: mac ? readMac(mac) : undefined,
     promiscuous: either("promisc").flag("promisc"),
@@ -42,6 +33,7 @@ export function readTuningConfig(call: Call): TuningConfig {
     allMulticast: either("allmulti").has("allmulti")
       ? either("allmulti").flag("allmulti")
       : undefined,
+    /** Where it is kept how the interface was before. */
     dataDir: dataDirOf(call),
   };
 }

@@ -81,7 +81,7 @@ export function address(link: number, text: string, more: Partial<Address> = {})
     scope: "global",
     flags: [],
     ...more,
-  };
+  } as Address;
 }
 
 export function route(destination: string, link: number, more: Partial<Route> = {}): Route {

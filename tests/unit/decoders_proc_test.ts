@@ -50,19 +50,20 @@ const mount = fc.record({
   mountPoint: directory,
   root: fc.oneof(directory, number.map((inode) => `net:[${inode}]`)),
   shared: fc.option(number.map(String), { nil: undefined }),
-  master: fc.option(number.map(String), { nil: undefined }),
   type: fc.constantFrom("nsfs", "tmpfs", "fuse.-"),
   device: fc.constantFrom("0:4", "98:0"),
-  options: fc.constantFrom(["rw"], ["rw", "cpu", "cpuacct"], ["rw", "name=systemd"]),
+  options: fc.constantFrom(["rw"], ["rw", "cpu", "cpuacct"], ["rw", "name=systemd"])
+    .map((options): string[] => [...options]),
 }, { noNullPrototype: true });
-const line = mount.map((one) => {
-  const tags = [one.shared && `shared:${one.shared}`, one.master && `master:${one.master}`];
-  const optional = tags.filter((tag) => tag).map((tag) => ` ${tag}`).join("");
+/** Of which nobody asks here. */
+const tags = fc.subarray([" master:2", " unbindable"]);
+const line = fc.tuple(mount, tags).map(([one, others]) => {
+  const tags = [...one.shared === undefined ? [] : [` shared:${one.shared}`], ...others];
   return {
     one,
-    text: `36 35 ${one.device} ${escaped(one.root)} ${
-      escaped(one.mountPoint)
-    } rw${optional} - ${one.type} /dev ${one.options.join(",")}\n`,
+    text: `36 35 ${one.device} ${escaped(one.root)} ${escaped(one.mountPoint)} rw${
+      tags.join("")
+    } - ${one.type} /dev ${one.options.join(",")}\n`,
   };
 });
 const lines = fc.array(line, { maxLength: 4 });

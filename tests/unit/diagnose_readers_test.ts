@@ -392,7 +392,10 @@ const CASES: Case[] = [
 ];
 
 const dns = { topic: "dns", protocol: "udp" } as const;
-const LISTENER = { port: 80, address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 };
+const LISTENER = {
+  ...{ port: 80, address: "::", only6: true, uid: 0, inode: 1, waiting: 0, most: 1 },
+  device: undefined,
+};
 const MAPPED = met("accept", { family: "inet", table: "mesos-cni", chain: "prerouting" });
 /** What leads it on is the mapper's own table, whose one rule is for all ports. */
 const BY_TABLE: Partial<Evidence> = { rules: [MAPPED], actsOf: () => ["dnat"] };

@@ -4,20 +4,7 @@ import { HERE } from "./place.ts";
 import { judgesOf, type Report } from "./report.ts";
 import { type Run, runSuite } from "./run.ts";
 
-export interface Verdict {
-  suite: string;
-  /** All specs that ran. */
-  specs: number;
-  /** Those that the reference's programs pass and that programs which always fail don't. */
-  judged: number;
-  passed: number;
-  /** Exceptions that failed, as they may. */
-  excepted: string[];
-  /** Specs that failed and are no exceptions, with why. */
-  failed: string[];
-  /** Exceptions that passed: they are none. */
-  needless: string[];
-}
+export type Verdict = ReturnType<typeof verdictOf>;
 
 /**
  * The specs of a suite that judge on the place's kernel, found out once.  *
@@ -58,19 +45,24 @@ export function verdictOf(
   judging: readonly string[],
   ours: Report,
   exceptions: readonly Exception[],
-): Verdict {
+) {
   const excused = new Set(exceptions.filter((one) => one.suite === suite).flatMap((e) => e.specs));
   const failed = judging.filter((name) => !ours.get(name)?.passed);
   return {
     suite,
+    /** All specs that ran. */
     specs: ours.size,
+    /** Those that the reference's programs pass and that programs which always fail don't. */
     judged: judging.length,
     passed: judging.length - failed.length,
+    /** Exceptions that failed, as they may. */
     excepted: failed.filter((name) => excused.has(name)),
+    /** Specs that failed and are no exceptions, with why. */
     failed: failed.filter((name) => !excused.has(name))
       .map((name) =>
         `${suite}: ${name}\n    ${ours.get(name)?.why.slice(0, 600) ?? "did not run"}`
       ),
+    /** Exceptions that passed: they are none. */
     needless: judging.filter((name) => excused.has(name) && ours.get(name)?.passed),
   };
 }

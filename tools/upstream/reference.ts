@@ -8,20 +8,7 @@ const HERE = import.meta.dirname!;
 /** What the build depends on, beside the reference. */
 const SOURCES = ["patch.ts", "program.go", "suites.ts"];
 
-export interface Reference {
-  /** What is kept of the suites: their build, and what the controls said. */
-  directory: string;
-  /** Sources, in whose directories suites run. */
-  sources: string;
-  /** `SUITE.test` for each suite. */
-  suites: string;
-  /** The reference's own programs. */
-  programs: string;
-  /** Programs that always fail. */
-  failing: string;
-  /** cnitool, and the programs that specs send packets with. */
-  tools: string;
-}
+export type Reference = ReturnType<typeof partsOf>;
 
 /**
  * Builds the suites if they are not there yet.
@@ -80,14 +67,20 @@ async function build({ directory, sources, suites, tools }: Reference): Promise<
   await Deno.mkdir(`${sources}/bin`);
 }
 
-function partsOf(directory: string, fetched: string): Reference {
+function partsOf(directory: string, fetched: string) {
   const part = (name: string) => `${directory}/${name}`;
   return {
+    /** What is kept of the suites: their build, and what the controls said. */
     directory,
+    /** Sources, in whose directories suites run. */
     sources: part("sources"),
+    /** `SUITE.test` for each suite. */
     suites: part("suites"),
+    /** The reference's own programs. */
     programs: `${fetched}/bin`,
+    /** Programs that always fail. */
     failing: part("failing"),
+    /** cnitool, and the programs that specs send packets with. */
     tools: part("tools"),
   };
 }
