@@ -291,13 +291,26 @@ async function explainInTime(evidence: Evidence): Promise<Cause[]> {
 async function askAll(questions: readonly Question[], deep: boolean) {
   const tokens = takeTokens(questions.length * TRIES);
   const session = await Session.open(tokens, questions, deep);
+  const ask = (question: Question, i: number) =>
+    tryAll(question, (nth) => tokens.first + i * TRIES + nth, session);
+  const first = await Promise.all(questions.map(ask));
+  session.drain();
   const tried = await Promise.all(
-    questions.map((question, i) =>
-      tryAll(question, (nth) => tokens.first + i * TRIES + nth, session)
+    first.map((one, i) =>
+      deep && isGivenUp(questions[i]!, one.answer, session) ? ask(questions[i]!, i) : one
     ),
   );
   await session.finish();
   return { session, tried };
+}
+
+/**
+ * The kernel has given up to ask for a neighbour whom it had begun to ask for before anybody watched. From
+ * then on the next packet has it ask anew (NUD_FAILED in net/core/neighbour.c).
+ */
+function isGivenUp({ neighbours }: Question, { failure }: Answer, session: Session): boolean {
+  return failure?.kind === "errno" && failure.errno === "EHOSTUNREACH" &&
+    neighbours.length > 0 && neighbours.every((address) => session.about(address).length === 0);
 }
 
 /** @param explained what was read first, and what questions told @param facts what only facts told */
