@@ -6,7 +6,7 @@ import type { OperatorError } from "./error.ts";
 const PATIENCE_MS = 30_000;
 const PAUSE_MS = 5;
 
-/** Characters of a config or a request, which is some KiB; what is longer is neither. */
+/** Bytes of a config or a request, which is some KiB; what is longer is neither. */
 const LONGEST_INPUT = 4 << 20;
 
 interface Stream {
@@ -16,19 +16,21 @@ interface Stream {
 /**
  * All of standard input. It is read without a stream, which takes 2 ms to set up.
  *
- * @param most characters
+ * @param most bytes
  * @throws {Error} for what is too long, or no UTF-8
  */
 export async function readAllInput(most = LONGEST_INPUT): Promise<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const chunk = new Uint8Array(64 << 10);
   let text = "";
+  let length = 0;
   while (true) {
     try {
       const count = Deno.stdin.readSync(chunk);
       if (count === null) return text + decoder.decode();
+      length += count;
+      if (length > most) throw new Error(`more than ${most} bytes`);
       text += decoder.decode(chunk.subarray(0, count), { stream: true });
-      if (text.length > most) throw new Error(`more than ${most} characters`);
     } catch (error) {
       // A runtime may hand on a pipe that does not block.
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;

@@ -14,7 +14,7 @@ import { recover } from "../isolator/recover.ts";
 import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
-import { parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
+import { LONGEST_RECOVERY, parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
 import { type Call, type Command, type Example, flag, onlyOperand, UsageError } from "./command.ts";
 import { command as gc } from "./isolator_gc.ts";
@@ -207,9 +207,6 @@ stays.`,
     return 0;
   },
 };
-
-/** Characters: a thousand containers, each with the whole of its executor. */
-const LONGEST_RECOVERY = 64 << 20;
 
 const recoverCommand: Command = {
   name: "isolator recover",

@@ -92,7 +92,7 @@ export const command: Command = {
     } catch (error) {
       // Settings, rules and paths that the call names wrongly; a file that resists --fix is not that.
       const isCall = error instanceof OperatorError && error.code !== "unwritable_file";
-      throw isCall ? new UsageError(error.message) : error;
+      throw isCall ? new UsageError(error.message, { cause: error }) : error;
     }
   },
 };

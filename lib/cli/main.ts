@@ -54,7 +54,11 @@ export async function main(args: readonly string[], plugins: Registry): Promise<
 }
 
 /** Says what went wrong, in the form of the log. @returns the exit code */
-function report(name: string, error: unknown): number {
+function report(name: string, thrown: unknown): number {
+  // What is wrong with the settings file is not wrong with the call, whoever came upon it.
+  const { cause } = thrown as Error;
+  const isOfFile = cause instanceof OperatorError && cause.code === "bad_settings_file";
+  const error = isOfFile ? cause : thrown;
   const isWrongCall = error instanceof UsageError ||
     error instanceof OperatorError && WRONG_VALUES.has(error.code);
   if (logFormat() === "json") {

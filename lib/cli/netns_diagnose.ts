@@ -1,6 +1,6 @@
 import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
-import { messageOf } from "../base/error.ts";
+import { messageOf, OperatorError } from "../base/error.ts";
 import { canonicalAddress, isAddress } from "../base/ip.ts";
 import type { Sources } from "../facts/agent.ts";
 import { Catalog } from "../cni/catalog.ts";
@@ -208,14 +208,17 @@ async function printFollowed(call: Call, followed: FollowedPacket): Promise<numb
 }
 
 function optionsOf(call: Call) {
-  const named = call.value("no-payload") ?? settledValue("no_payload")?.value;
-  const ports = named?.split(",") ?? [];
+  const given = call.value("no-payload");
+  const settled = given === undefined ? settledValue("no_payload") : undefined;
+  const ports = (given ?? settled?.value)?.split(",") ?? [];
   const wrong = ports.find((one) =>
     !/^\d{1,5}$/.test(one) || Number(one) < 1 || Number(one) > 65535
   );
-  if (wrong !== undefined) {
-    throw new UsageError(`--no-payload=${wrong} is no port from 1 to 65535`);
+  const why = `${wrong} is no port from 1 to 65535`;
+  if (wrong !== undefined && settled) {
+    throw new OperatorError("bad_settings_file", `${settled.from}: no_payload: ${why}`);
   }
+  if (wrong !== undefined) throw new UsageError(`--no-payload: ${why}`);
   return { agent: agentOf(call), passive: call.has("passive"), noPayload: ports.map(Number) };
 }
 

@@ -1,4 +1,5 @@
-import { lookup } from "../base/json.ts";
+import { OperatorError } from "../base/error.ts";
+import { lookup, quote } from "../base/json.ts";
 import { parseArgs } from "@std/cli";
 import {
   type Call,
@@ -43,9 +44,17 @@ export function parseCall(
   );
   const found = (name: string) => {
     const flag = flags.find((flag) => flag.found && flag.name === name);
-    const value = flag && program.found(key(name))?.value;
-    if (value !== undefined) requireChoice(flag!, value);
-    return value;
+    const known = flag && program.found(key(name));
+    if (known && !isChoice(flag, known.value)) {
+      // The call is right.
+      throw new OperatorError(
+        "bad_settings_file",
+        `${known.from}: ${name} is ${quote(known.value)}, none of ${
+          [flag.complete].flat().join(", ")
+        }`,
+      );
+    }
+    return known?.value;
   };
   const valuesOf = (name: string) => parsed[key(name)] as string[];
   for (const flag of flags) {
@@ -90,9 +99,13 @@ const OTHER_FLAGS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** @throws {UsageError} for a value that is none of those there are */
-function requireChoice({ name, complete }: Flag, value: string): void {
-  if (!Array.isArray(complete) || complete.includes(value)) return;
-  throw new UsageError(`--${name}=${value} is none of ${complete.join(", ")}`);
+function requireChoice(flag: Flag, value: string): void {
+  if (isChoice(flag, value)) return;
+  throw new UsageError(`--${flag.name}=${value} is none of ${[flag.complete].flat().join(", ")}`);
+}
+
+function isChoice({ complete }: Flag, value: string): boolean {
+  return !Array.isArray(complete) || complete.includes(value);
 }
 
 /** What is no flag. Where no command follows it, `--` only ends the flags, as everywhere. */

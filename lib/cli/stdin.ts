@@ -7,7 +7,7 @@ import { UsageError } from "./command.ts";
 /**
  * A JSON document from standard input; undefined when that is empty, or a terminal.
  *
- * @param most characters, if another number than is good for a config or a request
+ * @param most bytes, if another number than is good for a config or a request
  */
 export async function readJson(most?: number): Promise<unknown> {
   if (Deno.stdin.isTerminal()) return undefined;

@@ -193,9 +193,9 @@ function isOlderThanBoot(path: string): boolean {
 export function elsewhere(id: ContainerId): OperatorError {
   return new OperatorError(
     "elsewhere",
-    `container ${id} was attached from another mount or pid namespace than this one, so whether it ` +
-      "lives can't be seen here: run this where the agent runs, with " +
-      "nsenter --target=AGENT --pid --mount say",
+    `container ${id} was attached from another mount, pid or network namespace than this one, so whether ` +
+      "it lives, or what it has, can't be seen here: run this where the agent runs, with " +
+      "nsenter --target=AGENT --pid --mount --net say",
   );
 }
 

@@ -13,7 +13,7 @@ import { Sight } from "../netlink/sight.ts";
 import { collectNetworks } from "./gc/plugins.ts";
 import { readAttachment } from "../containers/checkpoint.ts";
 import type { Attachment } from "../containers/layout.ts";
-import { elsewhere, fateOf } from "../containers/liveness.ts";
+import { elsewhere, fateOf, isOfAnotherBoot } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import { shareContainersDirectory } from "./shared_directory.ts";
 
@@ -49,8 +49,13 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   const look = async () => new Sight(await ProcessTable.look());
   const first = await look();
   const lives = (id: ContainerId, sight: Sight) => {
+    const request = readRequest(layout, id);
+    // Its rules would be looked for on the wrong host, and its links.
+    if (request && !isOfAnotherBoot(request) && sight.isInAnotherNetwork(request.agent)) {
+      throw elsewhere(id);
+    }
     if (known) return known.states.includes(id);
-    const fate = fateOf(layout, id, readRequest(layout, id), sight);
+    const fate = fateOf(layout, id, request, sight);
     if (fate === "elsewhere") throw elsewhere(id);
     return fate === "lives";
   };

@@ -130,6 +130,9 @@ export interface Recovery {
   orphans: ContainerId[];
 }
 
+/** Bytes of one that are too many: a thousand containers, each with the whole of its executor, are fewer. */
+export const LONGEST_RECOVERY = 64 << 20;
+
 /** @throws {OperatorError} `bad_message` with the place in `where` */
 export function parseRecovery(value: unknown, where: string): Recovery {
   const { states = [], orphans = [] } = parse(recovery, value, where);

@@ -97,6 +97,12 @@ export class Sight {
     return pid !== undefined && !isLater(`/proc/${pid}/ns/net`, cookie) ? "lives" : "gone";
   }
 
+  /** Whether what a program makes is in another network than this one's, which goes on. */
+  isInAnotherNetwork(maker: Viewpoint | undefined): boolean {
+    const { net } = viewpoint();
+    return maker !== undefined && maker.net !== net && this.handles().has(maker.net);
+  }
+
   /**
    * The inode of the network namespace whose handle is mounted on a path, in a mount namespace of a
    * program that shares the maker's network (this one's, if that is not known): an agent's, whose

@@ -1,10 +1,12 @@
 /** Whether the container of a record goes on, as far as a record of port mappings can tell. */
+import { log } from "../base/log.ts";
 import { inodeOf } from "../kernel/proc.ts";
-import { isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
+import { isNamespaceHandle, isOwnNamespace, namespaceAt } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { type Fate, Sight, viewpoint } from "../netlink/sight.ts";
-import type { MappingRecord } from "./record.ts";
+import type { Owner } from "./mapping.ts";
+import { installedOf, type MappingRecord, records } from "./record.ts";
 
 /** How long, in ms, an attached container may be without a process before it counts as ended. */
 const LONGEST_LAUNCH_MS = 600_000;
@@ -32,4 +34,35 @@ export async function goesOn(record: MappingRecord): Promise<boolean> {
   if ((await ProcessTable.look()).inNamespace(netnsInode).length > 0) return true;
   if (maker && maker.pid !== viewpoint().pid) return true;
   return !startsWithProcess && uptime() - reserved < LONGEST_LAUNCH_MS;
+}
+
+/**
+ * The installed record of an attachment whose network goes on and is not the one of the handle: that of
+ * another runtime's container of the same id.
+ *
+ * @param netns as the runtime names it; of what is no namespace, or none any more, nothing is told
+ */
+export function attachedElsewhere(
+  owner: Owner,
+  netns: string | undefined,
+): MappingRecord | undefined {
+  const record = installedOf(records.read(owner));
+  const asked = record && netns ? namespaceAt(netns) : undefined;
+  if (asked === undefined || asked === record!.netnsInode) return undefined;
+  return namespaceFate(record!) === "lives" ? record : undefined;
+}
+
+/** Whether a DEL is of a container that has nothing, since another one of its id has it: that is said. */
+export function isOthers(owner: Owner, netns: string | undefined): boolean {
+  const record = attachedElsewhere(owner, netns);
+  if (!record) return false;
+  log.warning(
+    "a container of the same id goes on in another network namespace, and keeps what it has",
+    {
+      container: owner.containerId,
+      network: owner.network,
+      netns: record.netns,
+    },
+  );
+  return true;
 }

@@ -92,7 +92,18 @@ export async function restoreMissing(
       for (const { containerId } of some) failures.push(`${containerId}: ${messageOf(error)}`);
     }
   };
-  const asked = records.list().filter((record) => isInstalled(record) && wanted(record));
+  const found = records.list().filter((record) => isInstalled(record) && wanted(record));
+  const sight = new Sight();
+  const { here: asked = [], elsewhere = [] } = Object.groupBy(
+    found,
+    ({ maker }) => sight.isInAnotherNetwork(maker) ? "elsewhere" : "here",
+  );
+  for (const { containerId, maker } of elsewhere) {
+    failures.push(
+      `${containerId}: its rules are in the network net:[${maker!.net}], which is not this one: ` +
+        "nothing was looked at",
+    );
+  }
   for (const [name, some] of Map.groupBy(asked, ({ backend }) => backend)) {
     await trying(some, async () => {
       const missing = await (await backendOf(name, path)).missing(some);

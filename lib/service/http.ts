@@ -3,13 +3,11 @@
  * body of a known length, one response, and the end of the connection. Deno's own server takes
  * no socket that systemd has opened, and does not say who calls.
  */
+import { concat } from "../base/bytes.ts";
 import type { UnixStream } from "../kernel/unix_socket.ts";
 
 /** Bytes of a request's head that are too many. */
 const HEAD_LIMIT = 16 << 10;
-
-/** Bytes of a body that are too many: a ContainerConfig with thousands of labels is far below. */
-const BODY_LIMIT = 1 << 20;
 
 export interface HttpRequest {
   method: string;
@@ -52,11 +50,15 @@ const REASONS: Readonly<Record<number, string>> = {
 /**
  * Reads the request of a connection.
  *
+ * @param bodyLimit how many bytes the body of a request to a path may have
  * @returns undefined when the other end closed without sending any
  * @throws {HttpError} with the status to answer with
  * @throws {SystemError} when the connection breaks
  */
-export async function readRequest(stream: UnixStream): Promise<HttpRequest | undefined> {
+export async function readRequest(
+  stream: UnixStream,
+  bodyLimit: (path: string) => number,
+): Promise<HttpRequest | undefined> {
   const input = new Input(stream);
   const head = await input.readHead();
   if (head === undefined) return undefined;
@@ -69,12 +71,13 @@ export async function readRequest(stream: UnixStream): Promise<HttpRequest | und
       : new HttpError(400, `no HTTP request line: ${JSON.stringify(first!.slice(0, 80))}`);
   }
   const headers = parseHeaders(lines);
-  const length = bodyLength(headers);
+  const path = match[2]!.split("?")[0]!;
+  const length = bodyLength(headers, bodyLimit(path));
   if (length > 0 && headers.get("expect")?.toLowerCase() === "100-continue") {
     await stream.write(new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n"));
   }
   const body = await input.readBody(length);
-  return { method: match[1]!, path: match[2]!.split("?")[0]!, body };
+  return { method: match[1]!, path, body };
 }
 
 /** @throws {SystemError} when the other end is gone */
@@ -114,7 +117,7 @@ function parseHeaders(lines: readonly string[]): Map<string, string> {
   return headers;
 }
 
-function bodyLength(headers: ReadonlyMap<string, string>): number {
+function bodyLength(headers: ReadonlyMap<string, string>, limit: number): number {
   if (headers.has("transfer-encoding")) {
     throw new HttpError(411, "send the body with a Content-Length, not in chunks");
   }
@@ -123,8 +126,8 @@ function bodyLength(headers: ReadonlyMap<string, string>): number {
     throw new HttpError(400, `Content-Length: ${JSON.stringify(text.slice(0, 80))} is no number`);
   }
   const length = Number(text);
-  if (length > BODY_LIMIT) {
-    throw new HttpError(413, `the body has ${length} bytes; at most ${BODY_LIMIT} are taken`);
+  if (length > limit) {
+    throw new HttpError(413, `the body has ${length} bytes; at most ${limit} are taken`);
   }
   return length;
 }
@@ -155,12 +158,18 @@ class Input {
     }
   }
 
+  /** In pieces: no room is made for what is only announced. */
   async readBody(length: number): Promise<string> {
-    while (this.#bytes.length < length) {
-      if (!await this.#more()) throw new HttpError(400, "the request ends within its body");
+    const pieces = [this.#bytes];
+    const chunk = new Uint8Array(64 << 10);
+    for (let left = length - this.#bytes.length; left > 0;) {
+      const count = await this.stream.read(chunk);
+      if (count === 0) throw new HttpError(400, "the request ends within its body");
+      pieces.push(chunk.slice(0, count));
+      left -= count;
     }
     try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(this.#bytes.subarray(0, length));
+      return new TextDecoder("utf-8", { fatal: true }).decode(concat(pieces).subarray(0, length));
     } catch {
       throw new HttpError(400, "the body is not UTF-8");
     }

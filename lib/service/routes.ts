@@ -6,7 +6,12 @@ import { Pace } from "../base/pace.ts";
 import { CniError } from "../cni/error.ts";
 import { log } from "../base/log.ts";
 import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
-import { type ContainerStatus, parseContainerConfig, parseRecovery } from "../mesos/messages.ts";
+import {
+  type ContainerStatus,
+  LONGEST_RECOVERY,
+  parseContainerConfig,
+  parseRecovery,
+} from "../mesos/messages.ts";
 import { VERSION } from "../base/version.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
@@ -21,6 +26,14 @@ import { status } from "../isolator/status.ts";
 import { usage } from "../isolator/usage.ts";
 import { HttpError, type HttpRequest, type HttpResponse } from "./http.ts";
 import type { MeasuredIsolator } from "./measured.ts";
+
+/** Bytes of a body that are too many: a ContainerConfig with thousands of labels is far below. */
+const LONGEST_BODY = 1 << 20;
+
+/** How many bytes the body of a request to a path may have. */
+export function bodyLimit(path: string): number {
+  return path === "/v1/recover" ? LONGEST_RECOVERY : LONGEST_BODY;
+}
 
 /** An answer in JSON; undefined for none. */
 type Answer = unknown | Promise<unknown>;

@@ -11,6 +11,7 @@ import { FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import {
   checkReady,
   findMissing,
+  isOthers,
   listOwners,
   lockAttachment,
   Ports,
@@ -80,6 +81,7 @@ async function del(invocation: Invocation): Promise<undefined> {
   const config = readForRemoval(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   using lock = await lockAttachment(owner, { forRemoval: true });
+  if (isOthers(owner, invocation.netns)) return;
   await remove(owner, invocation.path, config.placement);
   if (config.delegate) await undoDelegate(invocation, config, lock);
 }

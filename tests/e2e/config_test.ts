@@ -108,6 +108,35 @@ Deno.test("config: the environment and the file are read as an agent reads its o
   assertStringIncludes(wrong.stderr, '/etc/mesos-cni.json: "network_cni_confg_dir" is no setting');
   assertStringIncludes(wrong.stderr, 'did you mean "network_cni_config_dir"?');
 
+  // It is the file that is to be mended, not the call, whichever command comes upon it.
+  for (
+    const [text, says] of [
+      ["{", "Expected property name"],
+      ['{"network_cni_metrics": "some"}', 'network_cni_metrics is "some", none of true, false'],
+    ]
+  ) {
+    await file(text!);
+    for (const command of ["status", "gc", "isolator recover", "network show x", "run -- true"]) {
+      const { code, stderr } = await host.run([MESOS_CNI, ...command.split(" ")]);
+      const head = `error: mesos-cni ${command.startsWith("gc") ? "isolator gc" : ""}`;
+      assertEquals([code, stderr.includes(head)], [1, true], `${command}: ${stderr}`);
+      assertStringIncludes(stderr, `/etc/mesos-cni.json: ${says}`);
+    }
+  }
+  await file("[]");
+  for (const command of ["list", "lint"]) {
+    assertEquals((await host.run([MESOS_CNI, command])).code, 1, command);
+  }
+  await file('{"no_payload": "80,x"}');
+  const payload = await host.run([MESOS_CNI, "diagnose", "--all"]);
+  assertEquals(
+    [payload.code, payload.stderr],
+    [
+      1,
+      "error: mesos-cni netns diagnose: /etc/mesos-cni.json: no_payload: x is no port from 1 to 65535\n",
+    ],
+  );
+
   await host.ok(["rm", "/etc/mesos-cni.json"]);
   await host.ok(["mkfifo", "/etc/mesos-cni.json"]);
   const fifo = await host.run([MESOS_CNI, "config"]);

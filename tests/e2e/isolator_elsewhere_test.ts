@@ -136,3 +136,40 @@ Deno.test("elsewhere: containers under a directory that nobody has named are tol
   assertEquals((await status(RUNTIME_DIR)).includes(unseen), false);
   await web.end();
 });
+
+Deno.test("elsewhere: a container of the same name under another directory takes nothing from the first", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const flags = ["--networks=port-mapper-test", "--port_mappings=8080:80"];
+  const web = await agent.start("web", flags);
+  const had = async () => [await natRules(agent), await agent.list("/var/lib/cni/networks")];
+  const before = await had();
+  const other = agent.runArgv([...flags, "--name=web"], ["true"])
+    .map((word) => word === `--runtime_dir=${RUNTIME_DIR}` ? "--runtime_dir=/run/other" : word);
+  const { code, stderr } = await agent.sandbox.run(other);
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(
+    stderr,
+    `a container web is attached to port-mapper-test (eth0) already, in ${RUNTIME_DIR}`,
+  );
+  assertEquals(await had(), before);
+  assertEquals(await agent.list("/run/other/isolators/network/cni"), []);
+  await web.end();
+});
+
+Deno.test("elsewhere: recover in another network than the rules are in says so, and changes nothing", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const web = await agent.start("web", ["--networks=port-mapper-test", "--port_mappings=8080:80"]);
+  const before = await natRules(agent);
+  await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
+  const { code, stdout, stderr } = await agent.sandbox.run([
+    ...["unshare", "--net"],
+    ...agent.isolatorArgv("recover"),
+  ]);
+  const [one, ...others] = JSON.parse(stdout);
+  assertEquals([code, one.container, one.outcome, others], [1, "web", "failed", []], stdout);
+  assertStringIncludes(stderr, "from another mount, pid or network namespace");
+  const { repaired, outcome } = (await agent.json("recover"))[0];
+  assertEquals([outcome, repaired], ["kept", ["port-mapper-test"]]);
+  assertEquals((await natRules(agent)).split("\n").sort(), before.split("\n").sort());
+  await web.end();
+});

@@ -67,8 +67,9 @@ Deno.test("recover removes what is not named, and counts it", async () => {
     await service.ok(`/v1/containers/${id}/isolate`, { pid });
   }
   await two.end();
+  // More than the other requests may have: what an agent knows of each may be long.
   const { json } = await service.ok("/v1/recover", {
-    states: [{ container_id: { value: "one" } }],
+    states: [{ container_id: { value: "one" }, executor_info: { data: "x".repeat(3 << 20) } }],
   });
   assertEquals(json, [
     { container: "one", outcome: "kept" },
@@ -150,7 +151,7 @@ Deno.test("errors have a fitting status, a code, and a plugin's own words", asyn
     ["POST", "/v1/gc", { containers: ["../x"] }, 400, "bad_container_id"],
     ["POST", "/v1/containers/unstarted/isolate", { pid: 0x3fffffff }, 409, "no_process"],
     ["POST", "/v1/containers/unstarted/isolate", { pid: service.pid }, 409, "agents_namespace"],
-    ["POST", "/v1/recover", "x".repeat(2 << 20), 413, "bad_request"],
+    ["POST", "/v1/containers/a/prepare", "x".repeat(2 << 20), 413, "bad_request"],
   ];
   for (const [method, path, body, status, code] of cases) {
     const reply = await service.request(method, path, body);

@@ -235,6 +235,29 @@ Deno.test("a namespace with the number of one that has ended is another, at the 
   assertEquals(await agent.leftovers(), []);
 });
 
+Deno.test("two containers of one id: the second's ADD and DEL leave the first what it has", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1", network([8080]));
+  const had = async () => [await agent.rules(), (await agent.leftovers()).sort()];
+  const before = await had();
+  await agent.container("other");
+  const second = { netns: agent.netns("other") };
+  for (const port of [8080, 8081]) {
+    const { msg } = await agent.fails("ADD", "c1", network([port]), second);
+    assertStringIncludes(msg, "a container c1 is attached to pm (eth0) already, in /run/netns/c1");
+    const { stderr } = await agent.call("DEL", "c1", network([port]), second);
+    assertStringIncludes(stderr, "/run/netns/c1");
+    assertEquals(await had(), before);
+  }
+  // Which namespace is meant is not told: a DEL is of who has the id.
+  await agent.ok("DEL", "c1", network(), { netns: null });
+  assertEquals(await agent.leftovers(), []);
+  await agent.ok("ADD", "c1", network(), second);
+  // Nor by the path of what has ended.
+  await agent.ok("DEL", "c1", network(), { netns: "/run/netns/ended" });
+  assertEquals(await agent.leftovers(), []);
+});
+
 Deno.test("a port that a process of the host listens on is refused to frameworks unless the operator allows it", async () => {
   await using agent = await PortMapperAgent.create();
   await agent.listen("8080");
