@@ -2,7 +2,7 @@
 import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
 import { plainLine } from "../base/printable.ts";
-import type { Attachment } from "../containers/layout.ts";
+import type { Attachment, Layout } from "../containers/layout.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { checkAttachment } from "../isolator/attach.ts";
 import { cleanup } from "../isolator/cleanup.ts";
@@ -230,26 +230,22 @@ cleans up itself (orphans). Without it, the containers that have a process go on
   },
 };
 
-/** The id of a container that may be new, so it is taken as it is. */
-function newContainer(call: Call, operands = 1): ContainerId {
-  if (call.operands.length !== operands) {
-    throw new UsageError(
-      operands === 1
-        ? "one container id is needed (mesos-cni list shows them)"
-        : "an ID and a PID are needed",
-    );
-  }
-  return parseContainerId(call.operands[0]!);
+function operandOf(call: Call, operands = 1): string {
+  if (call.operands.length === operands) return call.operands[0]!;
+  throw new UsageError(
+    operands === 1
+      ? "one container id is needed (mesos-cni list shows them)"
+      : "an ID and a PID are needed",
+  );
 }
 
-function knownContainer(
-  call: Call,
-  layout: Parameters<typeof findContainer>[0],
-): ContainerId {
-  if (call.operands.length !== 1) {
-    throw new UsageError("one container id is needed (mesos-cni list shows them)");
-  }
-  return findContainer(layout, call.operands[0]!);
+/** The id of a container that may be new, so it is taken as it is. */
+function newContainer(call: Call, operands?: number): ContainerId {
+  return parseContainerId(operandOf(call, operands));
+}
+
+function knownContainer(call: Call, layout: Layout): ContainerId {
+  return findContainer(layout, operandOf(call));
 }
 
 export const commands: readonly Command[] = [

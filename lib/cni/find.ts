@@ -1,7 +1,8 @@
 import { OperatorError } from "../base/error.ts";
 import { nearest } from "../base/nearest.ts";
 import { isPluginType } from "./config.ts";
-import { isA, unless } from "../base/unless.ts";
+import { namesIn } from "../base/exists.ts";
+import { tried } from "../base/unless.ts";
 
 /**
  * The file of a plugin: the first regular, executable file of that name in the directories of
@@ -31,7 +32,9 @@ export function findPlugin(
     if (reason === undefined) return file;
     if (reason !== "absent") unusable.push(`${file} ${reason}`);
   }
-  const guess = nearest(type, [...types, ...directories.flatMap(namesIn)]);
+  // What can't be read has been searched all the same, and is named.
+  const files = directories.flatMap((directory) => tried(() => namesIn(directory), []));
+  const guess = nearest(type, [...types, ...files]);
   throw new OperatorError(
     "missing_plugin",
     `plugin ${JSON.stringify(type)} is not in ${
@@ -42,11 +45,6 @@ export function findPlugin(
         ? `; did you mean ${JSON.stringify(guess)}?`
         : "; install it there or correct the plugins directory"),
   );
-}
-
-function namesIn(directory: string): string[] {
-  // What can't be read has been searched all the same, and is named.
-  return unless(isA(Error), () => [...Deno.readDirSync(directory)].map(({ name }) => name)) ?? [];
 }
 
 function whyUnusable(file: string): string | undefined {

@@ -14,16 +14,10 @@ import type { Decision } from "../firewall/kind.ts";
 import { countFailures, readHistory } from "../cni/history.ts";
 import { networkView } from "../netns/network.ts";
 import type { Isolator } from "../isolator/isolator.ts";
-import { type Owner, readOwners } from "../mesos/agent_checkpoints.ts";
+import { readOwners } from "../mesos/agent_checkpoints.ts";
 import { runProgram } from "../program/run.ts";
 import { VERSION } from "../base/version.ts";
 import { sha256 } from "../install/files.ts";
-
-export interface ToldCause {
-  code: string;
-  text: string;
-  remedy: string;
-}
 
 export interface AgentStatus {
   version: string;
@@ -40,52 +34,25 @@ export interface AgentStatus {
     names: string[];
     skipped: readonly { file: string; reason: string }[];
     problem?: string;
-    configs: { network: string; file: string; sha256: string }[];
-    ranges: {
-      network: string;
-      subnet: string;
-      size: string;
-      used: number;
-      free: string;
-      isMasqueraded: boolean;
-    }[];
-  };
-  plugins: { type: string; program: string; version: string }[];
+  } & ReturnType<typeof configsOf>;
+  plugins: Awaited<ReturnType<typeof pluginsOf>>;
   /** Errors of lint, by file; only those that have any, and not where none was linted. */
   lint: { file: string; errors: number }[];
-  containers: {
-    count: number;
-    unwell: ({ id: string; health: string; causes: ToldCause[] } & Owner)[];
-    unread: string[];
-    all: ListedContainer[];
-  };
+  containers: Awaited<ReturnType<typeof containersOf>>;
   /** What is wrong with the agent itself. */
-  causes: ToldCause[];
+  causes: ReturnType<typeof toldCause>[];
   /** What could not be read, and why: nothing else here speaks of it. */
   unread: string[];
   missing: { what: string; remedy: string }[];
-  history: {
-    lastAttach?: { time: string; ms: number };
-    failures: ReturnType<typeof countFailures>;
-  };
+  history: ReturnType<typeof historyOf>;
   healthy: boolean;
 }
 
-type ListedContainer = Owner & {
-  id: string;
-  networks: string[];
-  addresses: string[];
-  ports: string[];
-};
-
-export function toldCause(cause: Cause): ToldCause {
+export function toldCause(cause: Cause) {
   return { code: cause.code, text: textOf(cause), remedy: remedyOf(cause) };
 }
 
-export async function containersOf(
-  facts: Agent,
-  workDir: string,
-): Promise<AgentStatus["containers"]> {
+export async function containersOf(facts: Agent, workDir: string) {
   const ownerOf = readOwners(workDir);
   const all: [container: Container, health: Health][] = [];
   for await (const one of healthOfEach(facts)) all.push(one);
@@ -118,7 +85,7 @@ export function configsOf(
   isolator: Isolator,
   facts: Agent,
   names: readonly string[],
-): Pick<AgentStatus["networks"], "configs" | "ranges"> {
+) {
   const configs = names.map((network) => {
     const { file } = isolator.networks.read(network);
     return { network, file, sha256: sha256(Deno.readFileSync(file)).slice(0, 12) };
@@ -141,7 +108,7 @@ export async function pluginsOf(
   isolator: Isolator,
   names: readonly string[],
   isAsked: boolean,
-): Promise<AgentStatus["plugins"]> {
+) {
   const all = new Map(
     names.flatMap((name) => networkView(isolator, name).plugins)
       .map(({ type, implementation }) => [type, implementation]),
@@ -165,7 +132,7 @@ async function versionOf(program: string): Promise<string> {
   }
 }
 
-export function historyOf(): AgentStatus["history"] {
+export function historyOf() {
   const last = readHistory().findLast(({ command, outcome }) =>
     command === "ADD" && outcome === "done"
   );

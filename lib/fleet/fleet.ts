@@ -36,28 +36,7 @@ const statusSchema = v.looseObject({
 });
 type Status = v.InferOutput<typeof statusSchema>;
 
-export interface FleetReport {
-  agents: {
-    host: string;
-    time: string;
-    version: string;
-    healthy: boolean;
-    containers: number;
-    unwell: number;
-    causes: string[];
-  }[];
-  /** Files that are no status, and why. */
-  unread: { file: string; reason: string }[];
-  /** What is wrong, by its code, what most agents have first. */
-  causes: { code: string; text: string; remedy: string; agents: string[]; containers: number }[];
-  /** What is not the same everywhere: the value that most have first. */
-  differences: { what: string; values: { value: string; agents: string[] }[] }[];
-  /** Subnets that others see, and that two agents give out. */
-  overlaps: { subnets: string[]; agents: string[] }[];
-  /** Addresses that others see, and ports of one agent, that two containers have. */
-  twice: { what: string; containers: string[] }[];
-  healthy: boolean;
-}
+export type FleetReport = ReturnType<typeof fleetReport>;
 
 /** @throws {Error} for a text that is no status */
 function parseStatus(text: string): Status {
@@ -72,8 +51,8 @@ function parseStatus(text: string): Status {
 /** @param files each with the text of a status; of one agent, the last one counts */
 export function fleetReport(
   files: readonly { file: string; text?: string; problem?: string }[],
-): FleetReport {
-  const unread: FleetReport["unread"] = [];
+) {
+  const unread: { file: string; reason: string }[] = [];
   const byHost = new Map<string, Status>();
   for (const { file, text, problem } of files) {
     try {
@@ -96,10 +75,15 @@ export function fleetReport(
       unwell: one.containers.unwell.length,
       causes: [...new Set(causesOf(one).map(({ code }) => code))],
     })),
+    /** Files that are no status, and why. */
     unread,
+    /** What is wrong, by its code, what most agents have first. */
     causes: causesIn(agents),
+    /** What is not the same everywhere: the value that most have first. */
     differences: differencesIn(agents),
+    /** Subnets that others see, and that two agents give out. */
     overlaps: overlapsIn(agents),
+    /** Addresses that others see, and ports of one agent, that two containers have. */
     twice: [...addressesTwice(agents), ...agents.flatMap(portsTwice)],
     healthy: unread.length === 0 && agents.every(({ healthy }) => healthy),
   };
@@ -109,7 +93,7 @@ function causesOf({ causes, containers }: Status) {
   return [...causes, ...containers.unwell.flatMap(({ causes }) => causes)];
 }
 
-function causesIn(agents: readonly Status[]): FleetReport["causes"] {
+function causesIn(agents: readonly Status[]) {
   const all = Map.groupBy(
     agents.flatMap((agent) => causesOf(agent).map((one) => ({ ...one, host: agent.host }))),
     ({ code }) => code,
@@ -124,7 +108,7 @@ function causesIn(agents: readonly Status[]): FleetReport["causes"] {
   }).sort((a, b) => b.agents.length - a.agents.length);
 }
 
-function differencesIn(agents: readonly Status[]): FleetReport["differences"] {
+function differencesIn(agents: readonly Status[]) {
   const facts = agents.flatMap((agent) =>
     [
       { what: "version", value: agent.version },
@@ -169,7 +153,7 @@ function seenRanges({ host, networks }: Status): Range[] {
   });
 }
 
-function overlapsIn(agents: readonly Status[]): FleetReport["overlaps"] {
+function overlapsIn(agents: readonly Status[]) {
   const groups: Range[][] = [];
   for (const [a, b] of overlaps(agents.flatMap(seenRanges))) {
     const group = groups.find((one) => one.includes(a));
@@ -182,7 +166,7 @@ function overlapsIn(agents: readonly Status[]): FleetReport["overlaps"] {
   })).filter(({ agents }) => agents.length > 1);
 }
 
-function addressesTwice(agents: readonly Status[]): FleetReport["twice"] {
+function addressesTwice(agents: readonly Status[]) {
   const given = agents.flatMap(({ host, networks, containers }) => {
     const hidden = networks.ranges.filter(({ isMasqueraded }) => isMasqueraded)
       .map(({ subnet }) => parsePrefix(subnet)).filter((one) => one !== undefined);
@@ -196,7 +180,7 @@ function addressesTwice(agents: readonly Status[]): FleetReport["twice"] {
   return twice(given);
 }
 
-function portsTwice({ host, containers }: Status): FleetReport["twice"] {
+function portsTwice({ host, containers }: Status) {
   return twice(
     containers.all.flatMap(({ id, ports }) =>
       [...new Set(ports)].map((port) => ({ what: `port ${port} of ${host}`, who: `${host} ${id}` }))
@@ -204,7 +188,7 @@ function portsTwice({ host, containers }: Status): FleetReport["twice"] {
   );
 }
 
-function twice(given: readonly { what: string; who: string }[]): FleetReport["twice"] {
+function twice(given: readonly { what: string; who: string }[]) {
   return [...Map.groupBy(given, ({ what }) => what)]
     .map(([what, all]) => ({ what, containers: [...new Set(all.map(({ who }) => who))] }))
     .filter(({ containers }) => containers.length > 1);

@@ -96,22 +96,18 @@ function load(type: number, program: readonly Uint8Array[], what: string): Handl
  * @param frame with its Ethernet header
  * @throws {SystemError} `EPERM` without CAP_BPF, `ENOSYS` where the kernel has no bpf(2)
  */
-export function receiveAs(index: number, frame: Uint8Array<ArrayBuffer>, netns?: string): void {
+export function receiveAs(index: number, frame: Uint8Array<ArrayBuffer>): void {
   const what = `let a frame enter interface ${index}`;
-  const run = () => {
-    using program = load(BPF_PROG_TYPE_SCHED_CLS, [
-      instruction(0xb7, 2, 0, 0, index),
-      instruction(0xb7, 3, 0, 0, BPF_F_INGRESS),
-      instruction(0x85, 0, 0, 0, HELPER_CLONE_REDIRECT),
-      instruction(0x95),
-    ], what);
-    const attr = new Attr().u32(0, program.fd).u32(8, frame.length).pointer(16, frame).u32(32, 1);
-    bpf(BPF_PROG_TEST_RUN, attr, what);
-    const failed = attr.get(4) | 0;
-    if (failed < 0) throw new SystemError(-failed, what);
-  };
-  if (netns === undefined) run();
-  else inNamespaces({ net: netns }, run);
+  using program = load(BPF_PROG_TYPE_SCHED_CLS, [
+    instruction(0xb7, 2, 0, 0, index),
+    instruction(0xb7, 3, 0, 0, BPF_F_INGRESS),
+    instruction(0x85, 0, 0, 0, HELPER_CLONE_REDIRECT),
+    instruction(0x95),
+  ], what);
+  const attr = new Attr().u32(0, program.fd).u32(8, frame.length).pointer(16, frame).u32(32, 1);
+  bpf(BPF_PROG_TEST_RUN, attr, what);
+  const failed = attr.get(4) | 0;
+  if (failed < 0) throw new SystemError(-failed, what);
 }
 
 /** A map of `entries` values of `bytes` each, all zero at first (BPF_MAP_TYPE_ARRAY). */

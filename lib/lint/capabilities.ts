@@ -25,9 +25,3 @@ export function* unknownCapabilities(plugin: PluginNode): Generator<{ key: Node;
     if (right) yield { key, right };
   }
 }
-
-/** Whether a plugin asks for one by a wrong name. */
-export function hasUnknownCapability(plugin: PluginNode): boolean {
-  for (const _ of unknownCapabilities(plugin)) return true;
-  return false;
-}

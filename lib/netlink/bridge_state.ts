@@ -1,14 +1,5 @@
 /** The ports of bridges as they are, and which port a bridge sends a frame to (linux/if_link.h, linux/neighbour.h). */
-import {
-  attribute,
-  eachAttribute,
-  type Message,
-  opened,
-  structure,
-  u16,
-  u32,
-  view,
-} from "./message.ts";
+import { attribute, eachAttribute, type Message, opened, structure, u32, view } from "./message.ts";
 import { hexPairs } from "./link.ts";
 import { macBytes } from "./link_changes.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
@@ -64,32 +55,20 @@ export function decodePort({ body }: Message) {
 export type ForwardingEntry = NonNullable<ReturnType<typeof decodeForwarding>>;
 
 /**
- * Where a bridge sends frames to a hardware address, without a VLAN and in one each of `vlans`. Only
- * these entries are asked for: a neighbour's flood can fill the table with hundreds of thousands.
+ * Where a bridge sends frames to a hardware address, without a VLAN. Only these entries are asked for: a
+ * neighbour's flood can fill the table with hundreds of thousands.
  *
  * @throws {SystemError}
  */
-export function bridgeEntries(
-  bridge: number,
-  mac: string,
-  vlans: readonly number[] = [],
-): ForwardingEntry[] {
+export function bridgeEntries(bridge: number, mac: string): ForwardingEntry[] {
   using socket = new NetlinkSocket(NETLINK_ROUTE);
-  return [undefined, ...vlans].flatMap((vlan) => {
-    const parts = [
-      structure(NDMSG_BYTES, [0, AF_BRIDGE, 1]),
-      attribute(NDA.LLADDR, macBytes(mac)),
-      attribute(NDA.MASTER, u32(bridge)),
-      ...vlan === undefined ? [] : [attribute(NDA.VLAN, u16(vlan))],
-    ];
-    return unless(
-      errno("ENOENT"),
-      () =>
-        socket.request(RTM.GETNEIGH, 0, parts, `look for ${mac}`).flatMap((message) =>
-          decodeForwarding(message) ?? []
-        ),
-    ) ?? [];
-  });
+  const parts = [
+    structure(NDMSG_BYTES, [0, AF_BRIDGE, 1]),
+    attribute(NDA.LLADDR, macBytes(mac)),
+    attribute(NDA.MASTER, u32(bridge)),
+  ];
+  const ask = () => socket.request(RTM.GETNEIGH, 0, parts, `look for ${mac}`);
+  return (unless(errno("ENOENT"), ask) ?? []).flatMap((message) => decodeForwarding(message) ?? []);
 }
 
 export function decodeForwarding({ body }: Message) {

@@ -38,7 +38,7 @@ export const FRA = {
 };
 
 /** Of neighbours (linux/neighbour.h). */
-export const NDA = { DST: 1, LLADDR: 2, VLAN: 5, MASTER: 9 };
+export const NDA = { DST: 1, LLADDR: 2, MASTER: 9 };
 
 /** Of ids of namespaces (linux/net_namespace.h). */
 export const NETNSA = { NSID: 1, FD: 3 };

@@ -1,4 +1,5 @@
 /** The ends of a child's pipes, of which neither the amount nor the end is ours to decide. */
+import { concat, textOf } from "../base/bytes.ts";
 
 export interface Collected {
   /** The kept text, once the pipe is closed or abandoned. */
@@ -32,19 +33,9 @@ export function collect(
       }
       while (kept - chunks[0]!.length >= limit) kept -= chunks.shift()!.length;
     }
-    return decode(chunks, kept, limit);
+    return textOf(concat(chunks).subarray(Math.max(0, kept - limit)));
   };
   return { text: read(), abandon: () => void reader.cancel() };
-}
-
-function decode(chunks: Uint8Array<ArrayBuffer>[], length: number, limit: number): string {
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return new TextDecoder().decode(bytes.subarray(Math.max(0, length - limit)));
 }
 
 /** Writes all of a text and closes the pipe. A child that ends without reading is no error here. */

@@ -6,7 +6,7 @@ import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import type { Invocation, Plugin } from "../../lib/cni/invocation.ts";
 import type { JsonObject } from "../../lib/base/json.ts";
 import { versionAnswer } from "../../lib/cni/version.ts";
-import { messageOf, OperatorError } from "../../lib/base/error.ts";
+import { messageOf } from "../../lib/base/error.ts";
 import { FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import {
   checkReady,
@@ -24,7 +24,7 @@ import { delegateKnows, readConfig, readForRemoval } from "./config.ts";
 import { runDelegate, undoDelegate } from "./delegate.ts";
 import { checkListeners } from "./listeners.ts";
 import { readNamespace, readOwner } from "../shared/parameters.ts";
-import { undoingOnFailure, withDetails } from "../shared/undo.ts";
+import { asCniError, undoingOnFailure, withDetails } from "../shared/undo.ts";
 import { Fields } from "../../lib/cni/fields.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 
@@ -33,7 +33,7 @@ export const portMapper: Plugin = async (invocation) => {
   try {
     return await COMMANDS[invocation.command](invocation);
   } catch (error) {
-    throw asCniError(error);
+    throw asCniError(error, CNI_CODES.rulesUnchanged);
   }
 };
 
@@ -71,7 +71,7 @@ async function add(invocation: Invocation): Promise<JsonObject> {
       if (!handed) await firewall.commit();
       return result;
     } catch (error) {
-      throw withDetails(asCniError(error), warnings);
+      throw withDetails(asCniError(error, CNI_CODES.rulesUnchanged), warnings);
     }
   });
 }
@@ -123,11 +123,4 @@ async function status(invocation: Invocation): Promise<undefined> {
     throw new CniError(CNI_CODES.pluginNotAvailable, messageOf(error), undefined, { cause: error });
   }
   if (delegateKnows(config, "1.1.0")) await runDelegate(invocation, config);
-}
-
-/** The protocol's error for an operator's; anything else is a defect, which keeps its stack. */
-function asCniError(error: unknown): unknown {
-  if (error instanceof CniError || !(error instanceof OperatorError)) return error;
-  const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.rulesUnchanged;
-  return new CniError(code, error.message, error.details, { cause: error });
 }

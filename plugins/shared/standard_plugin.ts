@@ -14,11 +14,11 @@ import {
   type SpecVersion,
   versionAnswer,
 } from "../../lib/cni/version.ts";
-import { messageOf, OperatorError } from "../../lib/base/error.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import { isNamespaceHandle, isOwnNamespace } from "../../lib/kernel/namespaces.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
 import { readNamespace, readOwner } from "./parameters.ts";
+import { asCniError } from "./undo.ts";
 import { isA, unless } from "../../lib/base/unless.ts";
 
 /** A checked call. */
@@ -62,10 +62,7 @@ export function standardPlugin(work: StandardPlugin): Plugin {
     try {
       return await answer(work, invocation);
     } catch (error) {
-      if (error instanceof CniError || !(error instanceof OperatorError)) throw error;
-      // Another call holds what this one needs.
-      const code = error.code.endsWith("_busy") ? CNI_CODES.tryAgainLater : CNI_CODES.internal;
-      throw new CniError(code, messageOf(error), error.details, { cause: error });
+      throw asCniError(error, CNI_CODES.internal);
     }
   };
 }
@@ -93,12 +90,9 @@ async function answer(
       return undefined;
     }
     case "GC":
-      requireVersion(invocation, "1.1.0");
-      await work.gc?.(readCall(invocation));
-      return undefined;
     case "STATUS":
       requireVersion(invocation, "1.1.0");
-      await work.status?.(readCall(invocation));
+      await (invocation.command === "GC" ? work.gc : work.status)?.(readCall(invocation));
       return undefined;
     case "VERSION":
       return versionAnswer(work.since);

@@ -40,3 +40,15 @@ export function withDetails(error: unknown, more: readonly string[]): unknown {
   const text = [error.details, ...more].filter((part) => part).join("; ");
   return new CniError(code, error.message, text, { cause: error });
 }
+
+/**
+ * The protocol's error for an operator's; anything else is a defect, which keeps its stack.
+ *
+ * @param code unless another call holds what this one needs
+ */
+export function asCniError(error: unknown, code: number): unknown {
+  if (error instanceof CniError || !(error instanceof OperatorError)) return error;
+  const isBusy = error.code.endsWith("_busy");
+  const own = isBusy ? CNI_CODES.tryAgainLater : code;
+  return new CniError(own, error.message, error.details, { cause: error });
+}

@@ -1,6 +1,6 @@
 /** CNI5xx: what a runtime hands to a plugin besides its config. */
 import { lookup } from "../../base/json.ts";
-import { hasUnknownCapability, TAKERS, unknownCapabilities } from "../capabilities.ts";
+import { TAKERS, unknownCapabilities } from "../capabilities.ts";
 import type { Rule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
@@ -31,7 +31,7 @@ export const RUNTIME: readonly Rule[] = [
       if (plugin.type !== "portmap") return;
       const capabilities = plugin.field("capabilities");
       const capability = property(capabilities, "portMappings");
-      if (isTrue(capability) || hasUnknownCapability(plugin)) return;
+      if (isTrue(capability) || !unknownCapabilities(plugin).next().done) return;
       if (field(plugin.field("runtimeConfig"), "portMappings")) return;
       yield {
         at: capability ?? plugin.typeNode,
