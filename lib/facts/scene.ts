@@ -197,12 +197,26 @@ export class Scene implements Disposable {
     return this.#waysIn.get(family)!;
   }
 
+  /** Whether an address is none of the agent's, and none of its containers'. */
+  isStranger(address: string): boolean {
+    return this.host.ownerOf(address) === undefined && this.agent.holdersOf(address).length === 0;
+  }
+
+  /** Who is known on a link of the agent: a container whose veth was once there is no stranger. */
+  strangersOn(link: Link, family: 4 | 6): string[] {
+    return this.host.knownOn(link).map(({ address }) => address).filter((one) =>
+      one.includes(":") === (family === 6) && !NOBODY.test(one) && this.isStranger(one)
+    );
+  }
+
   [Symbol.dispose](): void {
     if (this.inside instanceof NamespaceView) this.inside[Symbol.dispose]();
   }
 }
 
 const MOST_BYTES = 64 << 10;
+/** Addresses of a link alone, and of groups. */
+const NOBODY = /^(fe80:|ff|2(2[4-9]|3\d)\.|255\.)/;
 
 /** A file of /etc as a process sees it; undefined where it has none. */
 export function seenBy(pid: number, name: string): string | undefined {

@@ -1,14 +1,15 @@
 /** Clients of mapped ports: whom sets of rules name, and who came by another way than strangers are asked by. */
+import type { PortMapping } from "../../cni/port_mappings.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { isWayIn, type Scene, type Uplink } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import type { Kernel } from "../observe/kernel.ts";
 
-/** Whoever fills sets with all of its clients has a reason. */
-const MOST = 2;
-/** Of ways by which clients come and are answered, and of clients for whom the kernel is asked for them. */
-const MOST_WAYS = 4;
+/** Whoever fills sets with all of its clients has a reason; and of ways in and back there are few. */
+const MOST = 4;
+/** Of connections, for whose ways the kernel is asked. */
 const MOST_LOOKED_AT = 64;
+const FAMILIES = [4, 6] as const;
 
 /** Somebody who is asked as. */
 export interface Client {
@@ -17,52 +18,70 @@ export interface Client {
   asked?: { by: Uplink; hostPort: number; protocol: string };
 }
 
+interface Connection {
+  source: string;
+  destination: string;
+  family: 4 | 6;
+  hostPort: number;
+  protocol: string;
+}
+
 /**
  * Neighbours of the agent, and who has connections to the container's ports: as far as sets name them,
  * and one for each way in and back that is not only the agent's way out.
  */
 export async function knownClients(
-  scene: Pick<Scene, "interfaces" | "host" | "agent" | "uplink" | "givenOf">,
+  scene: Scene,
   kernel: Pick<Kernel, "namedAddresses">,
 ): Promise<Client[]> {
-  const { interfaces, host, agent } = scene;
-  const ports = interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
-  if (ports.length === 0) return [];
-  // A container of the agent's, or itself, is no stranger.
-  const isStranger = (address: string) =>
-    agent.holdersOf(address).length === 0 && host.ownerOf(address) === undefined;
-  const flows = ports.flatMap(({ hostPort, protocol }) =>
-    protocol !== "tcp" && protocol !== "udp" ? [] : ([4, 6] as const).flatMap((family) => {
-      const own = scene.givenOf(family);
-      const all = unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? [];
-      return all.filter(({ source, answerer }) => own.includes(answerer) && isStranger(source))
-        .map(({ source, destination }) => ({ source, destination, family, hostPort, protocol }));
-    })
-  );
+  const mappings = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
+  if (mappings.length === 0) return [];
   const named = await kernel.namedAddresses();
-  const out = ([4, 6] as const).flatMap((family) => scene.uplink(family)?.link ?? []);
-  const near = named.size === 0 ? [] : out.flatMap((link) => host.knownOn(link));
-  const known = [...near.map(({ address }) => address), ...flows.map(({ source }) => source)];
-  const inSets = [...new Set(known)].filter((one) => named.has(one) && isStranger(one));
-  const distinct = new Map(flows.map((one) => [JSON.stringify(one), one]));
-  const byWay = [...distinct.values()].slice(0, MOST_LOOKED_AT).flatMap((flow) => {
-    const { source: address, destination: agentAddress, family, hostPort, protocol } = flow;
-    const link = host.ownerOf(agentAddress);
-    const back = host.wayTo(address);
-    // An address without a network may be any link's, and no link's.
-    const isOnLink = link &&
-      host.globalsOf(link, family).some((one) =>
-        one.address === agentAddress && one.prefixLength < (family === 4 ? 32 : 128)
-      );
-    const uplink = scene.uplink(family)?.link;
-    const isOther = link !== uplink || back.link !== uplink;
-    if (!isOnLink || !isOther || !isWayIn(host, agent.containers, link)) return [];
-    const by = { link, agentAddress, somewhere: back.route?.gateway ?? address };
-    const client: Client = { address, asked: { by, hostPort, protocol } };
-    return [[`${agentAddress} ${protocol} ${hostPort} ${back.link?.index}`, client] as const];
+  const near = FAMILIES.flatMap((family) => {
+    const link = scene.uplink(family)?.link;
+    return link && named.size > 0 ? scene.strangersOn(link, family) : [];
   });
-  return [
-    ...inSets.slice(0, MOST).map((address) => ({ address })),
-    ...[...new Map(byWay).values()].slice(0, MOST_WAYS),
-  ];
+  const all = mappings.flatMap((mapping) => connectionsTo(scene, mapping));
+  const [inSets, others] = [true, false].map((is) =>
+    all.filter(({ source }) => named.has(source) === is)
+  );
+  const known = new Map<string, Client>();
+  for (const address of near) if (named.has(address)) known.set(address, { address });
+  for (const { source: address, ...to } of [...inSets!, ...others!].slice(0, MOST_LOOKED_AT)) {
+    const back = scene.host.wayTo(address);
+    const asked = askedBy(scene, to, back.route?.gateway ?? address);
+    const uplink = scene.uplink(to.family)?.link;
+    const isOther = asked && back.link && (asked.by.link !== uplink || back.link !== uplink);
+    if (named.has(address)) known.set(address, { address, asked });
+    else if (isOther) known.set(`${Object.values(to)} ${back.link!.index}`, { address, asked });
+  }
+  return [...known.values()].slice(0, MOST);
+}
+
+/** Who has a connection to a port of the container's, and by which address of the agent; each once. */
+function connectionsTo(scene: Scene, { hostPort, protocol }: PortMapping): Connection[] {
+  if (protocol !== "tcp" && protocol !== "udp") return [];
+  const found = FAMILIES.flatMap((family) => {
+    const own = scene.givenOf(family);
+    return (unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? [])
+      .filter(({ source, answerer }) => own.includes(answerer) && scene.isStranger(source))
+      .map(({ source, destination }) => ({ source, destination, family, hostPort, protocol }));
+  });
+  return [...new Map(found.map((one) => [`${one.source} ${one.destination}`, one])).values()];
+}
+
+/** Of an address alone, without a network, nobody knows by which link others come to it. */
+function askedBy(
+  { host, agent }: Scene,
+  { destination: agentAddress, family, hostPort, protocol }: Omit<Connection, "source">,
+  somewhere: string,
+): Client["asked"] {
+  const link = host.ownerOf(agentAddress);
+  const isOnLink = link &&
+    host.globalsOf(link, family).some((one) =>
+      one.address === agentAddress && one.prefixLength < (family === 4 ? 32 : 128)
+    );
+  return isOnLink && isWayIn(host, agent.containers, link)
+    ? { by: { link, agentAddress, somewhere }, hostPort, protocol }
+    : undefined;
 }

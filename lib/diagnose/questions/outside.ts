@@ -14,18 +14,19 @@ const MOST_CANDIDATES = 4;
 
 /** Who may be asked beyond the uplink: gateways, name servers, and neighbours who are known. */
 function candidates(
-  { host }: Scene,
+  scene: Scene,
   family: 4 | 6,
   uplink: Uplink,
   servers: readonly string[],
 ): string[] {
+  const { host } = scene;
   const { index } = uplink.link;
   const gateways = host.routesOf(family).flatMap(({ link, destination, gateway }) =>
     link === index && destination === "default" && gateway ? [gateway] : []
   );
   const beyond = servers.filter((one) => leadsBy(host, one, uplink));
-  const neighbours = host.knownOn(uplink.link).map(({ address }) => address);
-  return [...new Set([...gateways, ...beyond, ...neighbours])].filter((one) =>
+  const all = new Set([...gateways, ...beyond, ...scene.strangersOn(uplink.link, family)]);
+  return [...all].filter((one) =>
     familyOfKnown(one) === family && !one.startsWith("fe80:") && !host.ownerOf(one)
   ).slice(0, MOST_CANDIDATES);
 }

@@ -152,7 +152,8 @@ function comersOf(
     route.link === uplink.link.index
   );
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
-  const near = nearOn(scene, by, known) ?? uplink.somewhere;
+  const isNew = (one: string) => known.every(({ address }) => address !== one);
+  const near = scene.strangersOn(uplink.link, family).find(isNew) ?? uplink.somewhere;
   return [{ address: near, by }, ...known, ...isDefault && far ? [{ address: far, by }] : []];
 }
 
@@ -166,25 +167,11 @@ function byOtherLinks(
   if (at !== uplink.agentAddress) return [];
   const excluded = Array.isArray(mapper.excludeDevices) ? mapper.excludeDevices : [];
   return scene.waysIn(family).slice(1, MOST_WAYS).flatMap((by): Comer[] => {
-    const address = nearOn(scene, by) ?? by.somewhere;
+    const address = scene.strangersOn(by.link, family)[0] ?? by.somewhere;
     const isLeftOut = excluded.includes(by.link.name) || !leadsBy(scene.host, address, by) ||
       clients.some(({ asked }) => asked?.by.link === by.link);
     return isLeftOut ? [] : [{ address, by, isUnknown: true }];
   });
-}
-
-/** Somebody who is known on a link. */
-function nearOn(
-  { host, agent }: Scene,
-  { link, agentAddress }: Uplink,
-  not: readonly Client[] = [],
-): string | undefined {
-  return host.knownOn(link).map(({ address }) => address).find((one) =>
-    familyOfKnown(one) === familyOfKnown(agentAddress) && isSomebody(one) &&
-    not.every(({ address }) => address !== one) &&
-    // A container whose veth was once there is no stranger.
-    agent.holdersOf(one).length === 0
-  );
 }
 
 /** Many an agent has a network by which nobody is to reach containers, and who is lost there is no fault. */
@@ -196,14 +183,9 @@ function unlessMeant(question: Question, { link }: Uplink): Question {
       const answer = await question.ask(...args);
       return answer.outcome !== "failed"
         ? answer
-        : unasked(`it is not, and nobody is known to come by ${link.name}, so that may be meant`);
+        : unasked(`it is lost, and nobody is known to come by ${link.name}: it may be meant so`);
     },
   };
-}
-
-/** Not a link's own, nor a group's. */
-function isSomebody(address: string): boolean {
-  return !/^(fe80:|ff|2(2[4-9]|3\d)\.|255\.)/.test(address);
 }
 
 /** What is asked of a port of the agent, whoever asks. */

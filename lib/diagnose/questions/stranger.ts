@@ -91,8 +91,11 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         return failed({ kind: "untranslated", address: source, port: sourcePort });
       }
       if (!isTaken) return failed({ kind: "stuck" });
-      // The last hop is also reached when the agent asks who has the stranger's address.
-      const askedFor = [stranger, uplink.somewhere].flatMap((one) => session.about(one))
+      // The last hop is also reached when the agent asks who has the stranger's address. Whom it knows it
+      // asks now and then too, and has no need to for an answer.
+      const askedFor = [stranger, uplink.somewhere].filter((one) =>
+        scene.host.neighbourNow(one, uplink.link)?.mac === undefined
+      ).flatMap((one) => session.about(one))
         .some((one) => one.at === uplink.link.name && one.direction === "out");
       return failure && !askedFor ? failed(failure) : answered("it arrives, and its answer leaves");
     },
