@@ -183,12 +183,7 @@ function textOf(path: string): string {
 }
 
 /** Failures since the boot, by kind. */
-export function countFailures(): {
-  plugin: string;
-  command: string;
-  code: string;
-  count: number;
-}[] {
+export function countFailures() {
   return (unless(isUnseen, () => namesIn(FAILURES)) ?? []).flatMap((name) => {
     // A name that nobody of ours gave it.
     const words = unless(isA(URIError), () => name.split(" ").map(decodeURIComponent));

@@ -9,16 +9,7 @@ import { askTool, findTool } from "../program/tool.ts";
 import { isThisProgram } from "../cni/locate.ts";
 import { versionsOf } from "../cni/spoken_versions.ts";
 import { statOf } from "../base/exists.ts";
-import { parsePrefix, type Prefix } from "../base/prefix.ts";
-
-export interface Device {
-  name: string;
-  /** In bytes. */
-  mtu: number;
-  /** `bridge`, `veth`, …; absent for hardware. */
-  kind?: string;
-  addresses: Prefix[];
-}
+import { parsePrefix } from "../base/prefix.ts";
 
 export type Machine = Awaited<ReturnType<typeof probe>>;
 
@@ -71,12 +62,14 @@ export async function probe(plugins: readonly string[]) {
   };
 }
 
-function readDevices(): Device[] {
+function readDevices() {
   using netlink = Netlink.open();
   const addresses = netlink.addresses();
   return netlink.links().map(({ index, name, mtu, kind }) => ({
     name,
+    /** In bytes. */
     mtu,
+    /** `bridge`, `veth`, …; absent for hardware. */
     kind,
     addresses: addresses.filter(({ link }) => link === index)
       .map(({ address, prefixLength }) => parsePrefix(`${address}/${prefixLength}`))

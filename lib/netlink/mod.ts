@@ -6,7 +6,7 @@ import { type Address, decodeAddress } from "./address.ts";
 import type { Change } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
 import { setLink } from "./link_changes.ts";
-import { attribute, type Attributes, type Message, opened, structure, u32 } from "./message.ts";
+import { attribute, type Message, opened, structure, u32 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import {
   decodeRoute,
@@ -28,15 +28,7 @@ export type { LinkStatistics } from "./link.ts";
 export type { Flow, NextHop } from "./route.ts";
 
 /** An interface, and what only its kind has. */
-export interface LinkDescription {
-  link: Link;
-  /** IFLA_INFO_DATA (linux/if_link.h). */
-  data: Attributes;
-  /** How many want all frames of it (`promiscuity` of `ip -d link`). */
-  promiscuity: number;
-  /** In packets. */
-  txQueueLength: number;
-}
+export type LinkDescription = NonNullable<ReturnType<Netlink["describeLink"]>>;
 
 /** rtnetlink in one network namespace. */
 export class Netlink implements Disposable {
@@ -81,14 +73,17 @@ export class Netlink implements Disposable {
    *
    * @throws {SystemError}
    */
-  describeLink(name: string): LinkDescription | undefined {
+  describeLink(name: string) {
     const message = this.#unlessGone(RTM.GETLINK, named(name), `read the link ${name}`);
     if (!message) return undefined;
     const [, attributes] = opened(message.body, 16);
     return {
       link: decodeLink(message),
+      /** IFLA_INFO_DATA (linux/if_link.h). */
       data: attributes.nested(IFLA.LINKINFO).nested(IFLA.INFO_DATA),
+      /** How many want all frames of it (`promiscuity` of `ip -d link`). */
       promiscuity: attributes.u32(IFLA.PROMISCUITY) ?? 0,
+      /** In packets. */
       txQueueLength: attributes.u32(IFLA.TXQLEN) ?? 0,
     };
   }

@@ -3,15 +3,13 @@ import { addPortVlan, deletePortVlan, setPort } from "../../lib/netlink/bridge_p
 import { setLink } from "../../lib/netlink/link_changes.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import type { Link, Netlink } from "../../lib/netlink/mod.ts";
+import type { BridgeConfig } from "./config.ts";
 import { IFLA } from "../../lib/netlink/numbers.ts";
 
-export interface PortConfig {
-  hairpin: boolean;
-  portIsolation: boolean;
-  vlan?: number;
-  trunk: readonly number[];
-  preserveDefaultVlan: boolean;
-}
+type PortConfig = Pick<
+  BridgeConfig,
+  "hairpin" | "portIsolation" | "vlan" | "trunk" | "preserveDefaultVlan"
+>;
 
 /**
  * Sets a port's flags and VLANs, and brings it up.

@@ -22,17 +22,7 @@ import { asCniError } from "./undo.ts";
 import { isA, unless } from "../../lib/base/unless.ts";
 
 /** A checked call. */
-export interface Call {
-  invocation: Invocation;
-  containerId: string;
-  ifName: string;
-  /** The path of the container's namespace; absent where DEL finds none. */
-  netns?: string;
-  /** The network's name. */
-  network: string;
-  version: SpecVersion;
-  config: Fields;
-}
+export type Call = ReturnType<typeof readCall>;
 
 /** A call of ADD or CHECK, which have a namespace. */
 export type LiveCall = Call & { netns: string };
@@ -115,7 +105,7 @@ function writeAnswer(result: Result, version: SpecVersion): JsonObject {
   return written;
 }
 
-function readCall(invocation: Invocation): Call {
+function readCall(invocation: Invocation) {
   const { containerId, ifName, netns, command, config } = invocation;
   // In the reference's order: before the network's name.
   if (command !== "STATUS" && command !== "GC") readOwner(invocation, "");
@@ -128,7 +118,17 @@ function readCall(invocation: Invocation): Call {
       `CNI_NETNS is ${quote(netns)}, the namespace of the host itself; it must be the container's`,
     );
   }
-  return { invocation, containerId, ifName, netns, network, version, config: new Fields(config) };
+  return {
+    invocation,
+    containerId,
+    ifName,
+    /** The path of the container's namespace; absent where DEL finds none. */
+    netns,
+    /** The network's name. */
+    network,
+    version,
+    config: new Fields(config),
+  };
 }
 
 function readLiveCall(invocation: Invocation, { ignoresNamespace }: StandardPlugin): LiveCall {

@@ -17,16 +17,7 @@ export const TARGETS = {
 export type Std = "jsr" | "stand-in";
 
 /** A commit, checked out with what it imports. */
-export interface Workplace {
-  /** The sources, whose files have the commit's time. */
-  source: string;
-  /** DENO_DIR, with the packages of this program and no others. */
-  cache: string;
-  flags: string[];
-  lock: Parameters<typeof partFor>[2];
-  /** The commit's. */
-  time: Date;
-}
+export type Workplace = Awaited<ReturnType<typeof makeWorkplace>>;
 
 /**
  * Checks a commit out and fetches what it needs, each package checked against deno.lock.
@@ -43,7 +34,7 @@ export async function makeWorkplace(
   directory: string,
   std: Std,
   seed?: string,
-): Promise<Workplace> {
+) {
   await Deno.mkdir(directory, { mode: 0o700 });
   const source = join(directory, "source");
   const cache = join(directory, "cache");
@@ -59,7 +50,16 @@ export async function makeWorkplace(
     (await $`git -C ${repository} show -s --format=%cI ${commit}`.text()).trim(),
   );
   await takeBundler(cache);
-  return { source, cache, flags, lock, time };
+  return {
+    /** The sources, whose files have the commit's time. */
+    source,
+    /** DENO_DIR, with the packages of this program and no others. */
+    cache,
+    flags,
+    lock,
+    /** The commit's. */
+    time,
+  };
 }
 
 /** The import map and the lock file of the program without its tests and tools. */
