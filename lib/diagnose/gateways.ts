@@ -4,28 +4,30 @@ import type { Attached, Scene } from "../facts/scene.ts";
 
 const MOST = 4;
 
-/** Of routes to the same place the first: those behind it are for when it is gone. */
-export function usedOf(routes: readonly Route[], of = "main"): Route[] {
-  const main = routes.filter(({ table }) => table === of);
+/** Of a table's routes to the same place the first: those behind it are for when it is gone. */
+export function usedOf(routes: readonly Route[]): Route[] {
   const least = new Map<string, number>();
   const keyOf = ({ family, destination }: Route) => `${family} ${destination}`;
-  for (const one of main) {
+  for (const one of routes) {
     const metric = Math.min(one.metric ?? 0, least.get(keyOf(one)) ?? Infinity);
     least.set(keyOf(one), metric);
   }
-  return main.filter((one) => (one.metric ?? 0) === least.get(keyOf(one)));
+  return routes.filter((one) => (one.metric ?? 0) === least.get(keyOf(one)));
 }
 
 /** The gateways of an interface: those that routes name now, and those that its network's routes need. */
 export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: Attached): string[] {
   if (!link) return [];
-  const routed = usedOf(inside.routes).flatMap((route) => [
-    ...route.link === link.index && route.gateway && route.type === "unicast"
-      ? [route.gateway]
-      : [],
-    ...route.hops?.flatMap((hop) => hop.link === link.index && hop.gateway ? [hop.gateway] : []) ??
-      [],
-  ]);
+  const routed = usedOf([4, 6].flatMap((family) => inside.routesOf(family as 4 | 6, "main")))
+    .flatMap((route) => [
+      ...route.link === link.index && route.gateway && route.type === "unicast"
+        ? [route.gateway]
+        : [],
+      ...route.hops?.flatMap((hop) =>
+        hop.link === link.index && hop.gateway ? [hop.gateway] : []
+      ) ??
+        [],
+    ]);
   // host-local names a gateway also where no route leads by it, and then nobody need have it.
   const wanted = expected.flatMap(({ gateway, family }) =>
     gateway !== undefined &&

@@ -48,7 +48,7 @@ export function nextHopsOf(host: Space, own: readonly string[]): NextHop[] {
   const found = ([4, 6] as const).flatMap((family) => {
     const rules = host.rulesOf(family).filter((rule) => chooses(rule, own));
     const tables = new Set(rules.map(({ table }) => table!));
-    return [...tables].flatMap((table) => usedOf(host.routesOf(family), table))
+    return [...tables].flatMap((table) => usedOf(host.routesOf(family, table)))
       .filter(({ destination, type }) => destination === "default" && type === "unicast")
       .flatMap((route) =>
         (route.hops ?? [route]).flatMap(({ gateway, link: index }): NextHop[] => {

@@ -28,6 +28,7 @@ export abstract class Space {
   #byIndex?: Map<number, Link>;
   #byLink?: Map<number, Address[]>;
   #byAddress?: Map<string, Address>;
+  #byTable?: Map<string, Route[]>;
 
   /** Path of the handle; absent for this process's own namespace. */
   abstract readonly netns?: string;
@@ -84,10 +85,12 @@ export abstract class Space {
     return this.addressesOf(link).filter((one) => one.family === name && one.scope === "global");
   }
 
-  /** The routes of a family, of all tables. */
-  routesOf(family: 4 | 6): readonly Route[] {
+  /** The routes of a family, of all tables or of one: as many may be asked for as there are rules. */
+  routesOf(family: 4 | 6, table?: string): readonly Route[] {
     const name = family === 4 ? "inet" : "inet6";
-    return this.routes.filter((one) => one.family === name);
+    if (table === undefined) return this.routes.filter((one) => one.family === name);
+    this.#byTable ??= Map.groupBy(this.routes, (one) => `${one.family} ${one.table}`);
+    return this.#byTable.get(`${name} ${table}`) ?? [];
   }
 
   /** The policy rules of a family, in the order they are tried. */

@@ -1,9 +1,10 @@
 /** Which of several next hops is said to pass nothing on, and who is not judged. */
 import { assertEquals } from "@std/assert";
-import { askNextHops, swallowingHops } from "../../lib/diagnose/paths.ts";
+import { askNextHops, nextHopsOf, swallowingHops } from "../../lib/diagnose/paths.ts";
 import { wrongNextHop } from "../../lib/diagnose/questions/outside.ts";
+import { culpritOf } from "../../lib/diagnose/readers/policy.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
-import type { Neighbour } from "../../lib/netlink/mod.ts";
+import type { Neighbour, Rule } from "../../lib/netlink/mod.ts";
 import { address, route, World } from "../harness/world.ts";
 
 const TO = "198.51.100.7";
@@ -145,4 +146,25 @@ Deno.test("a packet that was seen going to one next hop is not explained by anot
   };
   assertEquals(await codes(MAC["203.0.113.9"]), ["next_hop_swallows"]);
   assertEquals(await codes(MAC["203.0.113.8"]), ["outside_silent"]);
+});
+
+Deno.test("the routes are gone through once, however many tables the rules choose", () => {
+  const { host } = new World();
+  const { routes } = host;
+  let looks = 0;
+  Object.defineProperty(host, "routes", {
+    get() {
+      looks++;
+      return routes;
+    },
+  });
+  const rule = { family: "inet", from: "all", to: "all", action: "lookup", inverted: false };
+  host.rules = Array.from(
+    { length: 1000 },
+    (_, i) => ({ ...rule, priority: 100 + i, table: `${100 + i}` }) as Rule,
+  );
+  routes.push(route("default", 4, { table: "1099", gateway: "203.0.113.8" }));
+  assertEquals(nextHopsOf(host, ["10.1.0.2"]).map(({ gateway }) => gateway), ["203.0.113.8"]);
+  assertEquals(culpritOf(host, TO, 4)?.text.startsWith("the policy rule 1099"), true);
+  assertEquals(looks <= 4, true, `${looks} looks at the routes`);
 });

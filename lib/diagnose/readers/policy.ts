@@ -51,7 +51,7 @@ export function culpritOf(
   family: 4 | 6,
   packet: Packet = {},
 ): Culprit | undefined {
-  const routesIn = (table?: string) => view.routesOf(family).filter((one) => one.table === table);
+  const routesIn = (table = "") => view.routesOf(family, table);
   for (const rule of view.rulesOf(family)) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
       const route = rule.table === "main" ? best(routesIn("main"), destination) : undefined;

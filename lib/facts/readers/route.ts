@@ -22,7 +22,7 @@ export function routeCauses(scene: Scene): Cause[] {
 
 /** The destinations of the container's own routes. */
 export function routesText({ inside }: Scene, family: 4 | 6): string {
-  const own = inside.routesOf(family).filter(({ table }) => table === "main");
+  const own = inside.routesOf(family, "main");
   const told = own.slice(0, MOST_TOLD).map(({ destination }) => destination);
   const more = own.length - told.length;
   return told.join(", ") + (more > 0 ? ` and ${more} more` : "") || "none";
