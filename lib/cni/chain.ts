@@ -98,9 +98,13 @@ function together(failures: readonly OperatorError[]): OperatorError {
   if (failures.length === 1) return first!;
   const message = failures.map(messageOf).join("\n");
   const details = failures.map((one) => one.details).filter((one) => one).join("\n") || undefined;
-  return first instanceof CniError
-    ? new CniError(first.cniCode, message, details, { cause: first })
-    : new OperatorError(first!.code, message, { cause: first });
+  return saying(first!, message, details);
+}
+
+function saying(cause: OperatorError, message: string, details?: string): OperatorError {
+  return cause instanceof CniError
+    ? new CniError(cause.cniCode, message, details, { cause })
+    : new OperatorError(cause.code, message, { cause });
 }
 
 /**
@@ -159,11 +163,7 @@ async function forEach(
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
       const message = `network ${network.name}, ${command} by ${plugin.type}: ${error.message}`;
-      failures.push(
-        error instanceof CniError
-          ? new CniError(error.cniCode, message, error.details, { cause: error })
-          : new OperatorError(error.code, message, { cause: error }),
-      );
+      failures.push(saying(error, message, error.details));
     }
   }
   if (failures.length > 0) throw together(failures);
@@ -235,12 +235,8 @@ async function invoke(
     });
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    throw new CniError(
-      error.cniCode,
-      `${describe(command, network, plugin, attachment)}: ${error.message}`,
-      error.details,
-      { cause: error },
-    );
+    const message = `${describe(command, network, plugin, attachment)}: ${error.message}`;
+    throw saying(error, message, error.details);
   }
 }
 

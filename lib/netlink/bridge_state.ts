@@ -16,8 +16,8 @@ const STATES = ["disabled", "listening", "learning", "forwarding", "blocking"] a
 export type BridgePort = NonNullable<ReturnType<typeof decodePort>>;
 
 /** @throws {SystemError} */
-export function bridgePorts(netns?: string): BridgePort[] {
-  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+export function bridgePorts(): BridgePort[] {
+  using socket = new NetlinkSocket(NETLINK_ROUTE);
   return socket.dump(RTM.GETLINK, [OF_BRIDGES], "list ports of bridges", decodePort);
 }
 

@@ -4,7 +4,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from "./socket.ts";
 import { header as trafficHeader } from "./traffic_changes.ts";
 import { IFINFOMSG_BYTES, IFLA, RTM, TCMSG_BYTES } from "./numbers.ts";
 
-const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_STATS = 3, TCA_STATS2 = 7;
+const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_STATS2 = 7;
 const TCA_STATS_BASIC = 1, TCA_STATS_QUEUE = 3;
 const TCA_ACT_KIND = 1, TCA_ACT_OPTIONS = 2, TCA_ACT_STATS = 4;
 /** TC_ACT_SHOT and TC_ACT_STOLEN (linux/pkt_cls.h). */
@@ -43,7 +43,7 @@ export function queues(netns?: string) {
       kind: attributes.text(TCA_KIND) ?? "?",
       /** `8001:`, as `tc` writes it. */
       handle: `${(fixed.getUint32(8, true) >>> 16).toString(16)}:`,
-      drops: dropsIn(attributes),
+      drops: queueIn(attributes)?.getUint32(8, true) ?? 0,
       /** Packets that wait in it and its classes. */
       held: queueIn(attributes)?.getUint32(0, true) ?? 0,
     };
@@ -54,13 +54,6 @@ export function queues(netns?: string) {
 function queueIn(attributes: Attributes): DataView | undefined {
   const queue = attributes.nested(TCA_STATS2).bytes(TCA_STATS_QUEUE);
   return queue && queue.length >= 12 ? view(queue) : undefined;
-}
-
-/** What drops, of that or of the older `struct tc_stats`. */
-function dropsIn(attributes: Attributes): number {
-  const old = attributes.bytes(TCA_STATS);
-  return queueIn(attributes)?.getUint32(8, true) ??
-    (old && old.length >= 16 ? view(old).getUint32(12, true) : 0);
 }
 
 export type Filter = ReturnType<typeof filters>[number];
