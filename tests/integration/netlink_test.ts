@@ -1,5 +1,8 @@
 /** What rtnetlink is decoded to equals what iproute2 prints, in a namespace with many kinds. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { networkCookie } from "../../lib/kernel/socket.ts";
+import { inodeOf } from "../../lib/kernel/proc.ts";
+import { Sight, viewpoint } from "../../lib/netlink/sight.ts";
 import { addressBytes } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
@@ -315,3 +318,19 @@ kernelTest("of several changes at once, each that the kernel refuses is told", a
   }
   assertEquals(netlink.link("lo").mtu, 1234);
 });
+
+kernelTest(
+  "a namespace that has the number of a remembered one, but not its cookie, is a later one",
+  async () => {
+    await using sandbox = await Sandbox.create();
+    const handle = `/proc/${sandbox.pid}/ns/net`;
+    const cookie = networkCookie(handle);
+    assert(cookie !== undefined && cookie !== networkCookie("/proc/self/ns/net"), cookie);
+    const inode = inodeOf(handle);
+    // By its handle, and by who is in it.
+    for (const where of [{ handle }, { handle: "/run/nowhere", maker: viewpoint() }]) {
+      const fate = (cookie?: string) => new Sight().fateOf({ ...where, inode, cookie });
+      assertEquals([fate(cookie), fate(), fate("1")], ["lives", "lives", "gone"]);
+    }
+  },
+);

@@ -245,9 +245,16 @@ Deno.test("two containers of one id: the second's ADD and DEL leave the first wh
   for (const port of [8080, 8081]) {
     const { msg } = await agent.fails("ADD", "c1", network([port]), second);
     assertStringIncludes(msg, "a container c1 is attached to pm (eth0) already, in /run/netns/c1");
-    const { stderr } = await agent.call("DEL", "c1", network([port]), second);
-    assertStringIncludes(stderr, "/run/netns/c1");
-    assertEquals(await had(), before);
+    const list = { cniVersion: "0.4.0", name: "pm", type: "portmap" };
+    for (
+      const { stderr } of [
+        await agent.call("DEL", "c1", network([port]), second),
+        await agent.call("DEL", "c1", list, { ...second, type: "portmap" }),
+      ]
+    ) {
+      assertStringIncludes(stderr, "/run/netns/c1");
+      assertEquals(await had(), before);
+    }
   }
   // Which namespace is meant is not told: a DEL is of who has the id.
   await agent.ok("DEL", "c1", network(), { netns: null });
