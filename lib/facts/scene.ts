@@ -233,19 +233,14 @@ export function givenTo({ expected }: Attached, family: 4 | 6): NetworkAddress |
 const OTHERS_BRIDGES =
   /^(docker|br-[0-9a-f]{12}|virbr|podman|cni-podman|lxcbr|lxdbr|nerdctl|cni)\d*/;
 
-/** The agent's links that lead to other machines, as far as their kinds and names tell. */
-export function waysOut({ links }: Space, containers: readonly Container[]): Link[] {
-  const bridges = new Set(containers.flatMap(({ attachments }) => attachments.map(bridgeOf)));
-  return links.filter(({ name, kind, peerNamespaceId }) =>
-    kind !== "loopback" && peerNamespaceId === undefined && !bridges.has(name) &&
-    !OTHERS_BRIDGES.test(name)
-  );
-}
-
-/** Whether a link that packets leave by is no container's. */
+/** Whether a link leads to other machines, as far as its kind and name tell. */
 export function leadsOut(host: Space, containers: readonly Container[], link: Link): boolean {
-  return waysOut(host, containers).some(({ index }) => index === link.index) ||
-    link.kind === "veth" && link.master === undefined && host.globalsOf(link, 4).length > 0;
+  const { name, kind, master, peerNamespaceId } = link;
+  // A wire into another namespace is a container's, unless it has an address of its own.
+  return peerNamespaceId !== undefined
+    ? kind === "veth" && master === undefined && host.globalsOf(link, 4).length > 0
+    : kind !== "loopback" && !OTHERS_BRIDGES.test(name) &&
+      !containers.some(({ attachments }) => attachments.some((one) => bridgeOf(one) === name));
 }
 
 /** Whether others may come by a link: one that asks for nobody (a dummy, a tunnel) has addresses alone. */

@@ -7,7 +7,8 @@ import { ACK, RST, SYN } from "../../lib/diagnose/packets/frame.ts";
 import { failureOf } from "../../lib/diagnose/questions/stranger.ts";
 import { holdersIn } from "../../lib/facts/agent.ts";
 import { cause } from "../../lib/facts/cause.ts";
-import { address, link, packet, TOKEN, World } from "../harness/world.ts";
+import { uplinksOf } from "../../lib/facts/scene.ts";
+import { address, link, packet, route, TOKEN, World } from "../harness/world.ts";
 
 /** `web` on a second network, whose ports are mapped as those of the first are where it says so. */
 function onTwo(firstMaps: boolean) {
@@ -95,4 +96,28 @@ Deno.test("where the agent forwards nothing, what passes it is asked once, and a
   assertEquals(asKnown(world.evidence(0).question, []).isAskedOnce, undefined);
   world.inside.links[1] = link(5, "eth0", { kind: "macvlan", peerIndex: 4 });
   assertEquals(asKnown(world.evidence(0).question, off).isAskedOnce, undefined);
+});
+
+Deno.test("clients may come by each link to other machines, the way out first, and by no container's", () => {
+  const { host } = new World();
+  host.links.length = host.addresses.length = host.routes.length = 0;
+  const links = [
+    link(11, "wan0"),
+    link(12, "wan1"),
+    link(13, "docker0", { kind: "bridge" }),
+    link(14, "vip0", { kind: "dummy", flags: ["UP", "NOARP"] }),
+    link(15, "wan2", { carrier: false }),
+    link(16, "veth9", { kind: "veth", peerNamespaceId: 7 }),
+  ];
+  for (const one of links) {
+    const subnet = `192.0.${one.index}`;
+    host.links.push(one);
+    host.addresses.push(address(one.index, `${subnet}.1/24`));
+    host.routes.push(route(`${subnet}.0/24`, one.index));
+  }
+  host.routes.push(route("default", 12, { gateway: "192.0.12.2" }));
+  const found = uplinksOf(host, 4, []).map(({ link, agentAddress, somewhere }) =>
+    [link.name, agentAddress, somewhere].join(" ")
+  );
+  assertEquals(found, ["wan1 192.0.12.1 192.0.12.2", "wan0 192.0.11.1 192.0.11.3"]);
 });

@@ -41,13 +41,12 @@ export async function knownClients(
     const link = scene.uplink(family)?.link;
     return link && named.size > 0 ? scene.strangersOn(link, family) : [];
   });
-  const all = mappings.flatMap((mapping) => connectionsTo(scene, mapping));
-  const [inSets, others] = [true, false].map((is) =>
-    all.filter(({ source }) => named.has(source) === is)
-  );
+  const rank = ({ source }: Connection) => named.has(source) ? 0 : 1;
+  const all = mappings.flatMap((mapping) => connectionsTo(scene, mapping))
+    .toSorted((a, b) => rank(a) - rank(b));
   const known = new Map<string, Client>();
   for (const address of near) if (named.has(address)) known.set(address, { address });
-  for (const { source: address, ...to } of [...inSets!, ...others!].slice(0, MOST_LOOKED_AT)) {
+  for (const { source: address, ...to } of all.slice(0, MOST_LOOKED_AT)) {
     const back = scene.host.wayTo(address);
     const asked = askedBy(scene, to, back.route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;

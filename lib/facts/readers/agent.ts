@@ -16,7 +16,7 @@ import { type Cause, cause, downCause, run, settingCause, sysctlName } from "../
 import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn } from "../../cni/config.ts";
 import { rangesIn } from "../ranges.ts";
-import { isGateway, uplinksOf, waysOut } from "../scene.ts";
+import { isGateway, leadsOut, uplinksOf } from "../scene.ts";
 import { unlessRefused } from "../../base/unless.ts";
 
 /** A Mesos agent's port, if it was not told another. */
@@ -102,8 +102,9 @@ export function readUplinks(agent: Agent): Look {
     if (way?.link.flags.includes("UP")) return [];
     // A link that is down has no routes by which it could be known.
     const down = way?.link ??
-      waysOut(host, containers).find((link) =>
-        !link.flags.includes("UP") && host.globalsOf(link, family).length > 0
+      host.links.find((link) =>
+        !link.flags.includes("UP") && host.globalsOf(link, family).length > 0 &&
+        link.peerNamespaceId === undefined && leadsOut(host, containers, link)
       );
     return down ? [downCause("uplink_down", "uplink", down, { family })] : [];
   });
