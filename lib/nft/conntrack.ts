@@ -68,9 +68,15 @@ export function decodeFlow({ body }: Message, family: Family) {
  * The connections to ports, whatever the address. The kernel walks its whole table for this (some
  * ms), and filters by one port at most: so it is one walk for all of them.
  *
+ * @param most after so many the others are passed over
  * @throws {SystemError}
  */
-export function flowsTo(family: Family, protocol: "tcp" | "udp", ...ports: number[]): Flow[] {
+export function flowsTo(
+  family: Family,
+  protocol: "tcp" | "udp",
+  ports: readonly number[],
+  most = Infinity,
+): Flow[] {
   const [port, ...more] = ports;
   if (port === undefined) return [];
   const isOne = more.length === 0;
@@ -84,11 +90,14 @@ export function flowsTo(family: Family, protocol: "tcp" | "udp", ...ports: numbe
     nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
     nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
   ];
+  let left = most;
   return withNfnetlink((socket) =>
     socket.dump(IPCTNL_MSG_CT_GET, filter, "list tracked connections", (message) => {
       const flow = decodeFlow(message, family);
-      return flow && ports.includes(flow.port) ? flow : undefined;
-    })
+      if (!flow || !ports.includes(flow.port)) return undefined;
+      left--;
+      return flow;
+    }, () => left > 0)
   );
 }
 

@@ -24,7 +24,7 @@ export function forgetFlows(attachment: Partial<PortAttachment>): void {
     for (const [family, udp] of Map.groupBy(all, ({ endpoint }) => endpoint.family)) {
       const ports = udp.map(({ mapping }) => mapping.hostPort);
       // Flows through this host to the same port elsewhere are none of ours.
-      const mapped = flowsTo(family, "udp", ...ports).filter(({ destination, port }) =>
+      const mapped = flowsTo(family, "udp", ports).filter(({ destination, port }) =>
         udp.some(({ mapping: { hostPort }, hostAddress }) =>
           hostPort === port &&
           (hostAddress === undefined

@@ -25,11 +25,12 @@ kernelTest(
     await run("iptables", "-A", "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP");
     await run(PYTHON, "-c", FLOOD);
     await run(PYTHON, "-c", FLOOD.replaceAll(`${PORT}`, `${PORT + 1}`));
-    const flows = flowsTo(4, "udp", PORT);
+    const flows = flowsTo(4, "udp", [PORT]);
     assertEquals(flows.length, COUNT);
+    assertEquals(flowsTo(4, "udp", [PORT, PORT + 1], 100).length, 100);
     forgetFlows(4, flows.slice(0, 150));
     forgetFlows(4, flows);
-    assertEquals(flowsTo(4, "udp", PORT), []);
-    assertEquals(flowsTo(4, "udp", PORT + 1).length, COUNT);
+    assertEquals(flowsTo(4, "udp", [PORT]), []);
+    assertEquals(flowsTo(4, "udp", [PORT + 1]).length, COUNT);
   },
 );

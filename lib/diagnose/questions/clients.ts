@@ -9,6 +9,9 @@ import type { Kernel } from "../observe/kernel.ts";
 const MOST = 4;
 /** Of connections, for whose ways the kernel is asked. */
 const MOST_LOOKED_AT = 64;
+/** A port may be flooded, and a container may have a thousand. */
+const MOST_CONNECTIONS = 1000;
+const MOST_PORTS = 8;
 const FAMILIES = [4, 6] as const;
 
 /** Somebody who is asked as. */
@@ -37,17 +40,26 @@ export async function knownClients(
   const mappings = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
   if (mappings.length === 0) return [];
   const named = await kernel.namedAddresses();
+  const { host, agent } = scene;
+  const ways = host.links.filter((one) =>
+    isWayIn(host, agent.containers, one) &&
+    FAMILIES.some((family) => host.globalsOf(one, family).length > 0)
+  );
+  // The kernel walks all of its table for each port, and by one link everybody comes alike.
+  if (ways.length < 2 && named.size === 0) return [];
   const near = FAMILIES.flatMap((family) => {
     const link = scene.uplink(family)?.link;
     return link && named.size > 0 ? scene.strangersOn(link, family) : [];
   });
-  const rank = ({ source }: Connection) => named.has(source) ? 0 : 1;
-  const all = mappings.flatMap((mapping) => connectionsTo(scene, mapping))
+  const isUsual = ({ destination, family }: Connection) =>
+    host.ownerOf(destination) === scene.uplink(family)?.link;
+  const rank = (one: Connection) => named.has(one.source) ? 0 : isUsual(one) ? 2 : 1;
+  const all = mappings.slice(0, MOST_PORTS).flatMap((one) => connectionsTo(scene, one))
     .toSorted((a, b) => rank(a) - rank(b));
   const known = new Map<string, Client>();
   for (const address of near) if (named.has(address)) known.set(address, { address });
   for (const { source: address, ...to } of all.slice(0, MOST_LOOKED_AT)) {
-    const back = scene.host.wayTo(address);
+    const back = host.wayTo(address);
     const asked = askedBy(scene, to, back.route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;
     const isOther = asked && back.link && (asked.by.link !== uplink || back.link !== uplink);
@@ -62,7 +74,8 @@ function connectionsTo(scene: Scene, { hostPort, protocol }: PortMapping): Conne
   if (protocol !== "tcp" && protocol !== "udp") return [];
   const found = FAMILIES.flatMap((family) => {
     const own = scene.givenOf(family);
-    return (unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? [])
+    const ask = () => flowsTo(family, protocol, [hostPort], MOST_CONNECTIONS);
+    return (own.length > 0 ? unlessRefused(ask) ?? [] : [])
       .filter(({ source, answerer }) => own.includes(answerer) && scene.isStranger(source))
       .map(({ source, destination }) => ({ source, destination, family, hostPort, protocol }));
   });

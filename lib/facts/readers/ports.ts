@@ -142,7 +142,7 @@ function staleFlows(
 ): Cause[] {
   if (protocol !== "udp") return [];
   const stale = ([4, 6] as const).flatMap((family) =>
-    (unlessRefused(() => flowsTo(family, protocol, hostPort)) ?? []).filter((flow) =>
+    (unlessRefused(() => flowsTo(family, protocol, [hostPort])) ?? []).filter((flow) =>
       agent.host.ownerOf(flow.destination) !== undefined &&
       expected.some((one) => one.family === family) &&
       expected.every(({ address }) => address !== flow.answerer) &&
