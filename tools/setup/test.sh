@@ -24,6 +24,8 @@ leave_out() {
 
 # Unit tests need nothing, integration tests the tools that they call, all others the binary too.
 setup_for_tests() {
+  # The program that is tested reads it, too.
+  [ ! -e /etc/mesos-cni.json ] || die "this machine has settings of an installed mesos-cni: move /etc/mesos-cni.json away for the time of the tests"
   setup_deno
   case "${FILES[*]}" in
     *tests/e2e/* | *tests/faults/* | *tests/docs/* | *tests/mesos/* | *tests/runtimes/* | *tests/machine/* | *tests/twins/* | *tests/upstream/*)
