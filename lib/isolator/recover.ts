@@ -49,13 +49,8 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
   const look = async () => new Sight(await ProcessTable.look());
   const first = await look();
   const lives = (id: ContainerId, sight: Sight) => {
-    const request = readRequest(layout, id);
-    // Its rules would be looked for on the wrong host, and its links.
-    if (request && !isOfAnotherBoot(request) && sight.isInAnotherNetwork(request.agent)) {
-      throw elsewhere(id);
-    }
     if (known) return known.states.includes(id);
-    const fate = fateOf(layout, id, request, sight);
+    const fate = fateOf(layout, id, readRequest(layout, id), sight);
     if (fate === "elsewhere") throw elsewhere(id);
     return fate === "lives";
   };
@@ -70,9 +65,9 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
         if (known?.orphans.includes(container)) return { container, outcome: "left" };
         return await isolator.locks.hold(container, async (): Promise<Recovered> => {
           // Whoever had the lock may just have launched it.
-          if (lives(container, known ? first : await look())) {
-            return { container, outcome: "kept" };
-          }
+          const now = known ? first : await look();
+          if (lives(container, now)) return { container, outcome: "kept" };
+          if (isInAnotherNetwork(isolator, container, now)) throw elsewhere(container);
           await cleanup(isolator, container);
           return { container, outcome: "removed" };
         });
@@ -81,9 +76,17 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
       }
     },
   );
-  const repaired = await withRules(isolator, await withRepairs(recovered, isolator.settings.path));
+  const withPorts = await withRepairs(recovered, isolator.settings.path);
+  const repaired = await withRules(isolator, withPorts, first);
   await tellPlugins(isolator);
   return repaired;
+}
+
+/** Whether a container's links and rules are in another network than this program's: here nobody finds them. */
+function isInAnotherNetwork({ settings }: Isolator, id: ContainerId, sight: Sight): boolean {
+  const request = readRequest(settings.layout, id);
+  return request !== undefined && !isOfAnotherBoot(request) &&
+    sight.isInAnotherNetwork(request.agent);
 }
 
 /** Puts the rules of live containers back that a reload of the firewall has taken away. */
@@ -113,10 +116,17 @@ async function withRepairs(recovered: Recovered[], path: string): Promise<Recove
 }
 
 /** The same for the rules of other plugins. */
-async function withRules(isolator: Isolator, recovered: Recovered[]): Promise<Recovered[]> {
+async function withRules(
+  isolator: Isolator,
+  recovered: Recovered[],
+  sight: Sight,
+): Promise<Recovered[]> {
   const rules = new HostRules(isolator.settings.path);
   return await concurrently(WIDTH, recovered, async (one): Promise<Recovered> => {
     if (one.outcome !== "kept") return one;
+    if (isInAnotherNetwork(isolator, one.container, sight)) {
+      return { ...one, error: one.error ?? elsewhere(one.container).message };
+    }
     try {
       const repaired = new Set(one.repaired);
       for (const attachment of isolator.settings.layout.listAttachments(one.container)) {

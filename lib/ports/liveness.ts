@@ -1,4 +1,5 @@
 /** Whether the container of a record goes on, as far as a record of port mappings can tell. */
+import { OperatorError } from "../base/error.ts";
 import { log } from "../base/log.ts";
 import { inodeOf } from "../kernel/proc.ts";
 import { isNamespaceHandle, isOwnNamespace, namespaceAt } from "../kernel/namespaces.ts";
@@ -37,24 +38,38 @@ export async function goesOn(record: MappingRecord): Promise<boolean> {
 }
 
 /**
- * The installed record of an attachment whose network goes on and is not the one of the handle: that of
+ * The installed record of an attachment that goes on in another network namespace than the handle's: that of
  * another runtime's container of the same id.
  *
  * @param netns as the runtime names it; of what is no namespace, or none any more, nothing is told
  */
-export function attachedElsewhere(
+async function attachedElsewhere(
   owner: Owner,
   netns: string | undefined,
-): MappingRecord | undefined {
+): Promise<MappingRecord | undefined> {
   const record = installedOf(records.read(owner));
   const asked = record && netns ? namespaceAt(netns) : undefined;
-  if (asked === undefined || asked === record!.netnsInode) return undefined;
-  return namespaceFate(record!) === "lives" ? record : undefined;
+  if (!record || asked === undefined || asked === record.netnsInode) return undefined;
+  const { mnt = viewpoint().mnt } = record.maker ?? {};
+  // The runtime itself has given that handle to another namespace.
+  if (record.netns === netns && mnt === viewpoint().mnt) return undefined;
+  return await goesOn(record) ? record : undefined;
+}
+
+/** @throws {OperatorError} `attached_elsewhere` for an ADD of an id that another container has */
+export async function refuseOthers(owner: Owner, netns: string): Promise<void> {
+  const other = await attachedElsewhere(owner, netns);
+  if (!other) return;
+  throw new OperatorError(
+    "attached_elsewhere",
+    `a container ${owner.containerId} is attached to ${owner.network} (${owner.ifName}) already, in ` +
+      `${other.netns}, which goes on: detach that one first, or give this one another id`,
+  );
 }
 
 /** Whether a DEL is of a container that has nothing, since another one of its id has it: that is said. */
-export function isOthers(owner: Owner, netns: string | undefined): boolean {
-  const record = attachedElsewhere(owner, netns);
+export async function isOthers(owner: Owner, netns: string | undefined): Promise<boolean> {
+  const record = await attachedElsewhere(owner, netns);
   if (!record) return false;
   log.warning(
     "a container of the same id goes on in another network namespace, and keeps what it has",

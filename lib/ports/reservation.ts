@@ -18,7 +18,7 @@ import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from 
 import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
-import { attachedElsewhere, goesOn, namespaceFate } from "./liveness.ts";
+import { goesOn, namespaceFate, refuseOthers } from "./liveness.ts";
 import { type ChangesLock, lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseStrangers } from "./strangers.ts";
@@ -139,14 +139,7 @@ export class Ports {
 /** @returns false if a port's holder is about to go, which another try may find done */
 async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Promise<boolean> {
   using lock = await lockChanges();
-  const other = attachedElsewhere(asked, asked.netns);
-  if (other) {
-    throw new OperatorError(
-      "attached_elsewhere",
-      `a container ${asked.containerId} is attached to ${asked.network} (${asked.ifName}) already, in ` +
-        `${other.netns}, which goes on: detach that one first, or give this one another id`,
-    );
-  }
+  await refuseOthers(asked, asked.netns);
   const mappings = asked.mappings.filter((mapping) => !isLedAlready(mapping, asked));
   const request = { ...asked, mappings };
   for (const mapping of request.mappings) {

@@ -1,5 +1,6 @@
 /** Mappings that lost something: what is missing, and putting it back. */
 import { messageOf, OperatorError } from "../base/error.ts";
+import { log } from "../base/log.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
@@ -98,11 +99,12 @@ export async function restoreMissing(
     found,
     ({ maker }) => sight.isInAnotherNetwork(maker) ? "elsewhere" : "here",
   );
-  for (const { containerId, maker } of elsewhere) {
-    failures.push(
-      `${containerId}: its rules are in the network net:[${maker!.net}], which is not this one: ` +
-        "nothing was looked at",
-    );
+  for (const { containerId, network, maker } of elsewhere) {
+    log.warning("port mappings are in another network than this one, and were not looked at", {
+      container: containerId,
+      network,
+      netns: `net:[${maker!.net}]`,
+    });
   }
   for (const [name, some] of Map.groupBy(asked, ({ backend }) => backend)) {
     await trying(some, async () => {

@@ -15,6 +15,7 @@ import {
   listOwners,
   lockAttachment,
   Ports,
+  refuseOthers,
   remove,
   removeOwner,
   restoreMissing,
@@ -58,7 +59,10 @@ async function add(invocation: Invocation): Promise<JsonObject> {
     const warnings: string[] = [];
     try {
       const { mappings, placement, isMesos } = config;
-      if (mappings.length === 0) return await connect(invocation, config, lock, undo);
+      if (mappings.length === 0) {
+        await refuseOthers(owner, netns);
+        return await connect(invocation, config, lock, undo);
+      }
       // The delegate's masquerading and the ports in one transaction; or with those of a whole list.
       const handed = invocation.firewall;
       const firewall = handed ?? new FirewallTransaction(invocation.path);
@@ -81,7 +85,7 @@ async function del(invocation: Invocation): Promise<undefined> {
   const config = readForRemoval(invocation.config, invocation.path);
   const owner = readOwner(invocation, config.name);
   using lock = await lockAttachment(owner, { forRemoval: true });
-  if (isOthers(owner, invocation.netns)) return;
+  if (await isOthers(owner, invocation.netns)) return;
   await remove(owner, invocation.path, config.placement);
   if (config.delegate) await undoDelegate(invocation, config, lock);
 }

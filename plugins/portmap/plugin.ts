@@ -76,7 +76,7 @@ async function del(call: Call): Promise<void> {
   const { path } = call.invocation;
   const owner = ownerOf(call);
   using _lock = await lockAttachment(owner, { forRemoval: true });
-  if (isOthers(owner, call.netns)) return;
+  if (await isOthers(owner, call.netns)) return;
   // What the portmap of containernetworking/plugins made, in either of its backends.
   const plan = await removeAttached(owner, "ports");
   const what = `remove the rules of portmap for ${owner.containerId}`;

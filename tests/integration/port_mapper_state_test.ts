@@ -256,12 +256,35 @@ Deno.test("two containers of one id: the second's ADD and DEL leave the first wh
       assertEquals(await had(), before);
     }
   }
+  const { msg } = await agent.fails("ADD", "c1", network([]), second);
+  assertStringIncludes(msg, "attached to pm (eth0) already");
   // Which namespace is meant is not told: a DEL is of who has the id.
   await agent.ok("DEL", "c1", network(), { netns: null });
   assertEquals(await agent.leftovers(), []);
   await agent.ok("ADD", "c1", network(), second);
   // Nor by the path of what has ended.
   await agent.ok("DEL", "c1", network(), { netns: "/run/netns/ended" });
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("a handle that its runtime gave to another namespace is that container's, whoever stays in the old one", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1", network([8080]));
+  await agent.sandbox.ok([
+    "sh",
+    "-ec",
+    "umount /run/netns/c1; ip netns delete c1; ip netns add c1",
+  ]);
+  await agent.ok("DEL", "c1", network([8080]));
+  assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test("nobody in a namespace, its mount alone: another container of its id is not kept out", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1", network([8080]));
+  await agent.sandbox.ok(["sh", "-ec", "ip netns pids c1 | xargs kill -9"]);
+  await agent.container("other");
+  await agent.ok("DEL", "c1", network([8080]), { netns: agent.netns("other") });
   assertEquals(await agent.leftovers(), []);
 });
 
