@@ -1,5 +1,6 @@
 /** What a subcommand is: the data behind parsing, `--help`, completion and the manual page. */
 
+import { OperatorError } from "../base/error.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { FoundValue } from "./found_values.ts";
 
@@ -84,6 +85,12 @@ export class UsageError extends Error {
   override name = "UsageError";
   /** The group whose help is pointed to, where it is not known yet which command is meant. */
   group?: string;
+}
+
+/** A value that nobody typed and that can't be: what is to be mended is the environment of the call, or the settings file. */
+export function wrongFound({ from, isOfCall }: FoundValue, why: string): Error {
+  const text = `${from}: ${why}`;
+  return isOfCall ? new UsageError(text) : new OperatorError("bad_settings_file", text);
 }
 
 export function isGroup(loaded: Command | readonly Command[]): loaded is readonly Command[] {

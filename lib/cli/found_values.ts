@@ -31,6 +31,8 @@ export interface FoundValue {
   value: string;
   /** Where it comes from, as an operator would say it. */
   from: string;
+  /** Whether it is of the environment, which whoever calls has given. */
+  isOfCall?: true;
 }
 
 let file: ReadonlyMap<string, string> | undefined;
@@ -57,7 +59,7 @@ export function foundValue(name: string): FoundValue | undefined {
 export function settledValue(name: string): FoundValue | undefined {
   const inEnvironment = `MESOS_${name.toUpperCase()}`;
   const value = variable(inEnvironment);
-  if (value) return { value, from: `environment ${inEnvironment}` };
+  if (value) return { value, from: `environment ${inEnvironment}`, isOfCall: true };
   const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
   return inFile === undefined ? undefined : { value: inFile, from: SETTINGS_FILE };
 }

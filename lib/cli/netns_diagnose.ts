@@ -1,6 +1,6 @@
-import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
+import { type Call, type Command, flag, JSON_FLAG, UsageError, wrongFound } from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
-import { messageOf, OperatorError } from "../base/error.ts";
+import { messageOf } from "../base/error.ts";
 import { canonicalAddress, isAddress } from "../base/ip.ts";
 import type { Sources } from "../facts/agent.ts";
 import { Catalog } from "../cni/catalog.ts";
@@ -215,9 +215,7 @@ function optionsOf(call: Call) {
     !/^\d{1,5}$/.test(one) || Number(one) < 1 || Number(one) > 65535
   );
   const why = `${wrong} is no port from 1 to 65535`;
-  if (wrong !== undefined && settled) {
-    throw new OperatorError("bad_settings_file", `${settled.from}: no_payload: ${why}`);
-  }
+  if (wrong !== undefined && settled) throw wrongFound(settled, `no_payload: ${why}`);
   if (wrong !== undefined) throw new UsageError(`--no-payload: ${why}`);
   return { agent: agentOf(call), passive: call.has("passive"), noPayload: ports.map(Number) };
 }

@@ -1,4 +1,3 @@
-import { OperatorError } from "../base/error.ts";
 import { lookup, quote } from "../base/json.ts";
 import { parseArgs } from "@std/cli";
 import {
@@ -8,6 +7,7 @@ import {
   type Flag,
   type Program,
   UsageError,
+  wrongFound,
 } from "./command.ts";
 import { nearest } from "../base/nearest.ts";
 
@@ -46,13 +46,8 @@ export function parseCall(
     const flag = flags.find((flag) => flag.found && flag.name === name);
     const known = flag && program.found(key(name));
     if (known && !isChoice(flag, known.value)) {
-      // The call is right.
-      throw new OperatorError(
-        "bad_settings_file",
-        `${known.from}: ${name} is ${quote(known.value)}, none of ${
-          [flag.complete].flat().join(", ")
-        }`,
-      );
+      const all = [flag.complete].flat().join(", ");
+      throw wrongFound(known, `${name} is ${quote(known.value)}, none of ${all}`);
     }
     return known?.value;
   };

@@ -28,7 +28,7 @@ import { HttpError, type HttpRequest, type HttpResponse } from "./http.ts";
 import type { MeasuredIsolator } from "./measured.ts";
 
 /** Bytes of a body that are too many: a ContainerConfig with thousands of labels is far below. */
-const LONGEST_BODY = 1 << 20;
+export const LONGEST_BODY = 1 << 20;
 
 /** How many bytes the body of a request to a path may have. */
 export function bodyLimit(path: string): number {

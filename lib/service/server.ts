@@ -11,7 +11,7 @@ import { log } from "../base/log.ts";
 import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
 import { MeasuredIsolator } from "./measured.ts";
 import { Lanes, work } from "./lanes.ts";
-import { bodyLimit, failure } from "./routes.ts";
+import { bodyLimit, failure, LONGEST_BODY } from "./routes.ts";
 import { notify, passedSocket } from "./systemd.ts";
 
 export { MeasuredIsolator };
@@ -207,7 +207,7 @@ async function turnAway(
   strangers.add(stream);
   const message = `this service is for root only, not for user ${uid}`;
   try {
-    await inTime(stream, () => readRequest(stream, bodyLimit), STRANGERS_PATIENCE);
+    await inTime(stream, () => readRequest(stream, () => LONGEST_BODY), STRANGERS_PATIENCE);
     await inTime(
       stream,
       () => writeResponse(stream, failure(new HttpError(403, message))),

@@ -138,6 +138,12 @@ Deno.test("config: the environment and the file are read as an agent reads its o
   );
 
   await host.ok(["rm", "/etc/mesos-cni.json"]);
+  const environment = await host.run(["env", "MESOS_NO_PAYLOAD=x", MESOS_CNI, "diagnose", "--all"]);
+  assertEquals(environment.code, 2, environment.stderr);
+  assertStringIncludes(
+    environment.stderr,
+    "environment MESOS_NO_PAYLOAD: no_payload: x is no port",
+  );
   await host.ok(["mkfifo", "/etc/mesos-cni.json"]);
   const fifo = await host.run([MESOS_CNI, "config"]);
   assertStringIncludes(fifo.stderr, "it is no regular file");

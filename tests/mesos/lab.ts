@@ -174,17 +174,16 @@ export class MesosLab implements AsyncDisposable {
     await this.killAgent();
     Deno.removeSync(`${this.dir}/agent.pid`, { recursive: true });
     for (let starts = 1; !await this.#registers(plugins); starts++) {
-      const logs = `agent:\n${this.log("agent").slice(-3000)}\nmaster:\n${
-        this.log("master").slice(-3000)
-      }`;
-      if (starts === STARTS) throw new Error(`no agent registered, of ${STARTS} starts\n${logs}`);
-      console.error(`the agent did not register, and is started anew\n${logs}`);
+      const logs = ["agent", "master"] as const;
+      const told = logs.map((name) => `${name}:\n${this.log(name).slice(-3000)}`).join("\n");
+      if (starts === STARTS) throw new Error(`no agent registered, of ${STARTS} starts\n${told}`);
+      console.error(`the agent did not register, and is started anew\n${told}`);
       await this.killAgent();
       Deno.removeSync(`${this.dir}/agent.pid`);
     }
   }
 
-  /** Starts an agent. @returns whether it lives and has registered */
+  /** Starts an agent. @returns whether it has registered @throws when it has ended by itself, which is no start that was slow */
   async #registers(plugins: Plugins): Promise<boolean> {
     const agent = await this.#start("agent", [
       `${MESOS_DIR}/bin/mesos-agent`,
@@ -210,14 +209,13 @@ export class MesosLab implements AsyncDisposable {
       "--resources=cpus:8;mem:4096;disk:1000;ports:[31000-32000]",
     ]);
     this.#agent = agent;
-    let lives = true;
-    const registered = async () => {
+    return await isSoonSo(async () => {
       const metrics = await this.run(["curl", "-fsm2", `http://${ADDRESS}:5051/metrics/snapshot`]);
       if (/slave\\?\/registered":1/.test(metrics.stdout)) return true;
-      lives = (await this.run(["kill", "-0", agent])).code === 0;
-      return !lives;
-    };
-    return await isSoonSo(registered, REGISTRATION_MS) && lives;
+      const { code } = await this.run(["kill", "-0", agent]);
+      assertEquals(code, 0, `the agent has ended:\n${this.log("agent").slice(-4000)}`);
+      return false;
+    }, REGISTRATION_MS);
   }
 
   async killAgent(): Promise<void> {

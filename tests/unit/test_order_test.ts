@@ -28,7 +28,7 @@ Deno.test("who takes longest begins first: as measured here, as CI knows it, and
   assertEquals(order({ "tests/e2e/new_test.ts": 900 }), ["new", "a", "json"]);
 });
 
-Deno.test("long files take turns: commits of unlike hashes make all, and each all of the short ones", () => {
+Deno.test("long files take turns: a commit of an even hash and one of an odd hash make all, and each all of the short ones", () => {
   const short = "tests/e2e/short_test.ts";
   const files = [
     "tests/e2e/deb_test.ts",

@@ -48,8 +48,8 @@ export function slowestFirst(jobs: readonly Job[], times: Record<string, number>
 const LONG = 40;
 
 /**
- * The files that a whole run makes which is no run of CI: of the long ones every other, so that it takes
- * minutes, and two commits of unlike hashes make all.
+ * The files that a whole run makes which is no run of CI: of the long ones every other, by whether the commit's
+ * hash is even, so that it takes minutes.
  */
 export function takingTurns(files: readonly string[], commit: string): string[] {
   const long = Object.keys(IN_CI).filter((name) => IN_CI[name]! >= LONG && files.includes(name))
