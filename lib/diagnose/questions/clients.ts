@@ -1,7 +1,7 @@
 /** Clients of mapped ports: whom sets of rules name, and who came by another way than strangers are asked by. */
 import type { PortMapping } from "../../cni/port_mappings.ts";
 import { unlessRefused } from "../../base/unless.ts";
-import { isWayIn, type Scene, type Uplink } from "../../facts/scene.ts";
+import { isWayIn, leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
 import type { Kernel } from "../observe/kernel.ts";
 
@@ -19,6 +19,8 @@ export interface Client {
   address: string;
   /** Where he has a connection: that he had an answer there shows that he is to have one. */
   asked?: { by: Uplink; hostPort: number; protocol: string };
+  /** Whether nobody has seen him, or one like him, come by that link. */
+  isUnknown?: true;
 }
 
 interface Connection {
@@ -59,12 +61,18 @@ export async function knownClients(
   const known = new Map<string, Client>();
   for (const address of near) if (named.has(address)) known.set(address, { address });
   for (const { source: address, ...to } of all.slice(0, MOST_LOOKED_AT)) {
-    const back = host.wayTo(address);
-    const asked = askedBy(scene, to, back.route?.gateway ?? address);
+    const { link: back, route } = host.wayTo(address);
+    // He is of this machine, or behind it: another runtime's container, or one that has ended.
+    if (!back || !leadsOut(host, agent.containers, back)) continue;
+    const asked = askedBy(scene, to, route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;
-    const isOther = asked && back.link && (asked.by.link !== uplink || back.link !== uplink);
-    if (named.has(address)) known.set(address, { address, asked });
-    else if (isOther) known.set(`${Object.values(to)} ${back.link!.index}`, { address, asked });
+    // Who addresses the way out may come by the link that leads back to him: no connection tells.
+    const isUnknown = asked?.by.link === uplink && back !== uplink;
+    const client: Client = { address, asked, ...isUnknown ? { isUnknown } : {} };
+    if (named.has(address)) known.set(address, client);
+    else if (asked && (asked.by.link !== uplink || back !== uplink)) {
+      known.set(`${Object.values(to)} ${back.index}`, client);
+    }
   }
   return [...known.values()].slice(0, MOST);
 }

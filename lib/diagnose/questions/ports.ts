@@ -131,8 +131,6 @@ function hostAddressOf(
 /** Who comes to a port, and by which link and address of the agent. */
 interface Comer extends Client {
   by: Uplink;
-  /** Whether nobody has seen him, or one like him, come there. */
-  isUnknown?: true;
 }
 
 /** Who a connection may come from: by the way out somebody near and somebody far, and clients that are known. */
