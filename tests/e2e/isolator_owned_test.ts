@@ -312,7 +312,7 @@ Deno.test("owned: a request that is a list, a network called hosts.new, and a fu
     container_info: { network_infos: [{ name: "hosts.new", labels }] },
   });
   assertEquals(long.code, 2);
-  assertStringIncludes(long.stderr, "more than 4194304 characters");
+  assertStringIncludes(long.stderr, "more than 4194304 bytes");
   const process = await agent.attach("c2", ["hosts.new"]);
   const used = async () =>
     Number((await agent.sandbox.ok(["df", "--output=used", "/run"])).split("\n")[1]);
