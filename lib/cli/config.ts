@@ -20,7 +20,7 @@ its default.`,
       const given = call.given(name);
       if (given !== undefined) return { name, value: given, from: `--${name}` };
       const found = call.found(name);
-      if (found) return { name, ...found };
+      if (found) return { name, value: found.value, from: found.from };
       // Some are in the file of settings alone.
       const flag = NETWORK_FLAGS.find((flag) => flag.name === name);
       const unset = flag && !flag.value ? "false" : null;
