@@ -2,13 +2,15 @@
  * The power is cut while something is being written: what the machine had not flushed to its disk is
  * lost. After each start no damaged file stops anything, and nothing leaks.
  *
- * The moments are spread over the time that the operation takes when it comes to its end: thirty in
- * all with MESOS_CNI_TEST_SCALE=full, eight by `./dev machine`, two in CI.
+ * The moments are spread over the time that the operation takes when it comes to its end, others by each
+ * seed: thirty in all with MESOS_CNI_TEST_SCALE=full, eight by `./dev machine`, two in CI.
  */
 import { assert, assertEquals } from "@std/assert";
 import { define, example, leftovers, OBSERVER, start, stop } from "../harness/machine/agent.ts";
 import { DOWNLOADED, Machine } from "../harness/machine/machine.ts";
 import { ALL, longMachineTest, machineTest } from "../harness/machine/test.ts";
+import { SEED } from "../harness/commit.ts";
+import { randomFrom } from "../harness/random.ts";
 import { FULL } from "../harness/scale.ts";
 import { makeVariant, NEXT_VERSION } from "../harness/variant.ts";
 
@@ -20,7 +22,7 @@ const MOMENTS = FULL
 const NEWER = "/root/mesos-cni-newer";
 const FLAGS = "--networks=port-mapper-test --port_mappings=8080:80";
 
-machineTest("a power cut in the middle of ADD or DEL", async () => {
+machineTest(`a power cut in the middle of ADD or DEL (seed ${SEED})`, async () => {
   await using machine = await Machine.start({ parts: ["iptables"], files: OBSERVER });
   await machine.write("/etc/mesos-cni.json", '{"network_cni_root_dir_persist": true}');
   await machine.ok(`${DOWNLOADED} install`);
@@ -102,9 +104,10 @@ async function cutDuring(
   await machine.on();
 }
 
-/** Parts of one, spread evenly however many there are: multiples of the golden ratio. */
+/** Parts of one, spread evenly however many there are: multiples of the golden ratio, from where the seed says. */
 function moments(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => ((i + 1) * 0.618034) % 1);
+  const first = randomFrom(SEED)();
+  return Array.from({ length: count }, (_, i) => (first + i * 0.618034) % 1);
 }
 
 async function seconds(run: () => Promise<unknown>): Promise<number> {
