@@ -8,7 +8,8 @@ import {
   u32,
   u8,
 } from "../netlink/message.ts";
-import type { Family } from "../base/ip.ts";
+import { addressBytes, type Family } from "../base/ip.ts";
+import { errno, unless } from "../base/unless.ts";
 import { nfHeader, withNfnetlink } from "./batch.ts";
 import { NFPROTO, PROTOCOL_NUMBERS, TABLE_FAMILY } from "./wire.ts";
 
@@ -30,6 +31,7 @@ const CTA_IP_SRC = { 4: 1, 6: 3 } as const;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_DST_PORT = 3;
 /** Bits of CTA_FILTER_ORIG_FLAGS (net/netfilter/nf_internals.h). */
+const FILTER_IP_DST = 1 << 1;
 const FILTER_PROTO_NUM = 1 << 3;
 const FILTER_PROTO_DST_PORT = 1 << 5;
 const NESTED = 0x8000;
@@ -64,6 +66,32 @@ export function decodeFlow({ body }: Message, family: Family) {
   };
 }
 
+/** The parts of a message about all connections of a protocol to a port and an address, or to any. */
+function filterOf(
+  family: Family,
+  protocol: "tcp" | "udp",
+  port: number | undefined,
+  destination?: string,
+): Uint8Array[] {
+  const address = destination === undefined
+    ? []
+    : [attribute(CTA_IP_SRC[family] + 1, addressBytes(destination))];
+  const ports = port === undefined
+    ? []
+    : [attribute(CTA_PROTO_DST_PORT, new Uint8Array([port >> 8, port & 0xff]))];
+  const number = attribute(CTA_PROTO_NUM, u8(PROTOCOL_NUMBERS[protocol]));
+  const flags = FILTER_PROTO_NUM | (port === undefined ? 0 : FILTER_PROTO_DST_PORT) |
+    (destination === undefined ? 0 : FILTER_IP_DST);
+  return [
+    nfHeader(NFPROTO[TABLE_FAMILY[family]]),
+    nested(CTA_TUPLE_ORIG, [
+      ...address.map((one) => nested(CTA_TUPLE_IP, [one])),
+      nested(CTA_TUPLE_PROTO, [number, ...ports]),
+    ]),
+    nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
+  ];
+}
+
 /**
  * The connections to ports, whatever the address. The kernel walks its whole table for this (some
  * ms), and filters by one port at most: so it is one walk for all of them.
@@ -79,17 +107,7 @@ export function flowsTo(
 ): Flow[] {
   const [port, ...more] = ports;
   if (port === undefined) return [];
-  const isOne = more.length === 0;
-  const wanted = [
-    attribute(CTA_PROTO_NUM, u8(PROTOCOL_NUMBERS[protocol])),
-    ...isOne ? [attribute(CTA_PROTO_DST_PORT, new Uint8Array([port >> 8, port & 0xff]))] : [],
-  ];
-  const flags = FILTER_PROTO_NUM | (isOne ? FILTER_PROTO_DST_PORT : 0);
-  const filter = [
-    headerOf(family),
-    nested(CTA_TUPLE_ORIG, [nested(CTA_TUPLE_PROTO, wanted)]),
-    nested(CTA_FILTER, [attribute(CTA_FILTER_ORIG_FLAGS, u32(flags))]),
-  ];
+  const filter = filterOf(family, protocol, more.length === 0 ? port : undefined);
   let left = most;
   return withNfnetlink((socket) =>
     socket.dump(IPCTNL_MSG_CT_GET, filter, "list tracked connections", (message) => {
@@ -99,6 +117,26 @@ export function flowsTo(
       return flow;
     }, () => left > 0)
   );
+}
+
+/**
+ * Forgets all connections to a port of an address, which the kernel finds itself since 6.11.
+ *
+ * @returns undefined where it can't
+ * @throws {SystemError}
+ */
+export function forgetAllTo(
+  family: Family,
+  protocol: "tcp" | "udp",
+  { destination, port }: Pick<Flow, "destination" | "port">,
+): true | undefined {
+  const filter = filterOf(family, protocol, port, destination);
+  return unless(errno("EINVAL", "EOPNOTSUPP"), () => {
+    withNfnetlink((socket) =>
+      socket.request(IPCTNL_MSG_CT_DELETE, 0, filter, "forget tracked connections")
+    );
+    return true;
+  });
 }
 
 /** Flows that are forgotten by one system call: as many errors as that have room in a socket. */
@@ -115,15 +153,11 @@ export function forgetFlows(family: Family, flows: readonly Flow[]): void {
   const changes = flows.map(({ identity }) => ({
     type: IPCTNL_MSG_CT_DELETE,
     flags: 0,
-    parts: [headerOf(family), ...identity],
+    parts: [nfHeader(NFPROTO[TABLE_FAMILY[family]]), ...identity],
     what: "forget a tracked connection",
     unless: "ENOENT", // it has ended by itself in the meantime
   }));
   for (let at = 0; at < changes.length; at += AT_ONCE) {
     withNfnetlink((socket) => socket.requestAll(changes.slice(at, at + AT_ONCE)));
   }
-}
-
-function headerOf(family: Family): Uint8Array {
-  return nfHeader(NFPROTO[TABLE_FAMILY[family]]);
 }

@@ -3,11 +3,14 @@
  * kernel's memory and keeps going where it went, past new rules and to dead containers.
  */
 import { SystemError } from "../kernel/libc.ts";
-import { flowsTo, forgetFlows as forget } from "../nft/conntrack.ts";
+import { type Flow, flowsTo, forgetAllTo, forgetFlows as forget } from "../nft/conntrack.ts";
 import { Netlink } from "../netlink/mod.ts";
 import { log } from "../base/log.ts";
 import { type PortAttachment, targets } from "./mapping.ts";
 import { isLoopback } from "../base/ip.ts";
+
+/** From so many on, flows are forgotten by where they go: somebody has flooded a port. */
+const MANY = 1000;
 
 /**
  * Makes flows to an attachment's host ports find their way anew. Where the kernel does not let
@@ -24,15 +27,22 @@ export function forgetFlows(attachment: Partial<PortAttachment>): void {
     for (const [family, udp] of Map.groupBy(all, ({ endpoint }) => endpoint.family)) {
       const ports = udp.map(({ mapping }) => mapping.hostPort);
       // Flows through this host to the same port elsewhere are none of ours.
-      const mapped = flowsTo(family, "udp", ports).filter(({ destination, port }) =>
+      const isMapped = ({ destination, port }: Flow) =>
         udp.some(({ mapping: { hostPort }, hostAddress }) =>
           hostPort === port &&
           (hostAddress === undefined
             ? local.has(destination) || isLoopback(destination)
             : destination === hostAddress)
-        )
-      );
-      forget(family, mapped);
+        );
+      let flows = flowsTo(family, "udp", ports, MANY);
+      if (flows.length === MANY) {
+        const places = flows.filter(isMapped).map((flow) =>
+          [`${flow.destination} ${flow.port}`, flow] as const
+        );
+        for (const flow of new Map(places).values()) forgetAllTo(family, "udp", flow);
+        flows = flowsTo(family, "udp", ports);
+      }
+      forget(family, flows.filter(isMapped));
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
