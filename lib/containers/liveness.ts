@@ -104,7 +104,7 @@ export function fateOf(
     return uptime() - preparedUptime < LONGEST_LAUNCH ? "lives" : "gone";
   }
   const isSeen = !request || areProcessesSeen(request);
-  const unlessProcess = isSeen ? "gone" : "elsewhere";
+  const unlessProcess = isSeen ? sight.afterEndOf(request?.agent) : "elsewhere";
   if (request && isSeen && hasFirstProcess(request)) return "lives";
   const sharesNetwork = request !== undefined && (request.mode !== "own" || request.test === true);
   if (sharesNetwork) return unlessProcess;
@@ -148,6 +148,7 @@ export function requireEnded(
         "network: end it first, its task by its framework say; --force cuts it off all the same",
     );
   }
+  if (sight.isInAnotherNetwork(request?.agent)) throw elsewhere(id);
   const ownsNetwork = !request || request.mode === "own" && !request.test;
   // The handle may be gone for good, with the mounts of an agent that was started anew, and then so
   // is the network.

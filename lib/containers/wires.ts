@@ -9,7 +9,7 @@ import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/n
 import { bootId } from "../kernel/process_identity.ts";
 import { deleteLink, setLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
-import { viewpoint } from "../netlink/sight.ts";
+import { isInNetworkOf } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Attachment, Layout } from "./layout.ts";
 import type { Request, Wire } from "./request.ts";
@@ -56,7 +56,7 @@ export class Wires {
     request: Request | undefined,
   ) {
     const recorded = request?.wires !== undefined && request.bootId === bootId() &&
-      request.agent?.net === viewpoint().net;
+      request.agent !== undefined && isInNetworkOf(request.agent);
     const own = !request || request.mode === "own" && !request.test;
     if (recorded) {
       const { wires = [] } = request;

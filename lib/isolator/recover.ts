@@ -67,7 +67,6 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
           // Whoever had the lock may just have launched it.
           const now = known ? first : await look();
           if (lives(container, now)) return { container, outcome: "kept" };
-          if (isInAnotherNetwork(isolator, container, now)) throw elsewhere(container);
           await cleanup(isolator, container);
           return { container, outcome: "removed" };
         });

@@ -21,6 +21,8 @@ export interface Viewpoint {
   pid: number;
   mnt: number;
   net: number;
+  /** Of the network namespace: what tells it from a later one of that inode. */
+  netCookie?: string | undefined;
 }
 
 let own: Viewpoint | undefined;
@@ -28,7 +30,17 @@ let own: Viewpoint | undefined;
 /** The namespaces of this process. */
 export function viewpoint(): Viewpoint {
   const inode = (kind: string) => inodeOf(`/proc/self/ns/${kind}`);
-  return own ??= { pid: inode("pid"), mnt: inode("mnt"), net: inode("net") };
+  return own ??= {
+    ...{ pid: inode("pid"), mnt: inode("mnt"), net: inode("net") },
+    netCookie: networkCookie("/proc/self/ns/net"),
+  };
+}
+
+/** Whether what a program has made on its host is in this program's network. */
+export function isInNetworkOf({ net, netCookie }: Viewpoint): boolean {
+  const here = viewpoint();
+  return net === here.net &&
+    (netCookie === undefined || [undefined, netCookie].includes(here.netCookie));
 }
 
 /** A network namespace as it is remembered. */
@@ -47,7 +59,8 @@ export interface Remembered {
 export class Sight {
   #processes?: ProcessTable;
   #mounted = new Map<number, Map<string, number>>();
-  readonly #handles = new Map<string, number>();
+  readonly #networks = new Map<string, number>();
+  #handles?: ReadonlyMap<number, readonly string[]>;
   #unseen?: boolean;
   #deadline?: number;
 
@@ -62,8 +75,8 @@ export class Sight {
 
   /** The inode of the network namespace that a path is a handle of; what is none is looked at each time. */
   networkAt(handle: string): number | undefined {
-    const known = this.#handles.get(handle) ?? namespaceAt(handle);
-    if (known !== undefined) this.#handles.set(handle, known);
+    const known = this.#networks.get(handle) ?? namespaceAt(handle);
+    if (known !== undefined) this.#networks.set(handle, known);
     return known;
   }
 
@@ -82,25 +95,35 @@ export class Sight {
   }
 
   /** @throws {SystemError} */
-  fateOf({ handle, inode, cookie, wires = [], maker }: Remembered): Fate {
-    const here = viewpoint();
-    const network = this.networkAt(handle);
-    if (network !== undefined && [undefined, network].includes(inode)) {
-      return isLater(handle, cookie) ? "gone" : "lives";
-    }
-    const mounted = this.inodeMountedOn(handle, maker);
-    if (mounted !== undefined && (inode === undefined || mounted === inode)) return "lives";
-    if (wires.length > 0 && maker?.net === here.net) return this.#stays(wires) ? "lives" : "gone";
-    if (!maker) return this.#hasUnseenWires() ? "elsewhere" : "gone";
-    if (maker.pid !== here.pid) return "elsewhere";
-    const [pid] = this.processes.inNamespace(inode ?? 0);
-    return pid !== undefined && !isLater(`/proc/${pid}/ns/net`, cookie) ? "lives" : "gone";
+  fateOf(network: Remembered): Fate {
+    return this.#exists(network) ?? this.afterEndOf(network.maker);
+  }
+
+  /** What has ended is gone only where what its maker has made for it can be taken away. */
+  afterEndOf(maker: Viewpoint | undefined): "gone" | "elsewhere" {
+    return this.isInAnotherNetwork(maker) ? "elsewhere" : "gone";
   }
 
   /** Whether what a program makes is in another network than this one's, which goes on. */
   isInAnotherNetwork(maker: Viewpoint | undefined): boolean {
-    const { net } = viewpoint();
-    return maker !== undefined && maker.net !== net && this.handles().has(maker.net);
+    if (maker === undefined || isInNetworkOf(maker)) return false;
+    const handles = this.handles().get(maker.net) ?? [];
+    return handles.some((handle) => !isLater(handle, maker.netCookie));
+  }
+
+  /** @returns undefined for a network that has ended */
+  #exists({ handle, inode, cookie, wires = [], maker }: Remembered): Fate | undefined {
+    const network = this.networkAt(handle);
+    if (network !== undefined && [undefined, network].includes(inode)) {
+      return isLater(handle, cookie) ? undefined : "lives";
+    }
+    const mounted = this.inodeMountedOn(handle, maker);
+    if (mounted !== undefined && (inode === undefined || mounted === inode)) return "lives";
+    if (!maker) return this.#hasUnseenWires() ? "elsewhere" : undefined;
+    if (wires.length > 0 && isInNetworkOf(maker)) return this.#stays(wires) ? "lives" : undefined;
+    if (maker.pid !== viewpoint().pid) return "elsewhere";
+    const [pid] = this.processes.inNamespace(inode ?? 0);
+    return pid !== undefined && !isLater(`/proc/${pid}/ns/net`, cookie) ? "lives" : undefined;
   }
 
   /**
@@ -128,7 +151,11 @@ export class Sight {
    * The handles of each namespace that a process lives in, or that is mounted here or where process
    * 1 is, by inode. Mounts first: they don't go by themselves, as any one process may.
    */
-  handles(): Map<number, string[]> {
+  handles(): ReadonlyMap<number, readonly string[]> {
+    return this.#handles ??= this.#findHandles();
+  }
+
+  #findHandles(): Map<number, string[]> {
     const byInode = new Map<number, string[]>();
     const init = isMountedElsewhere(1)
       ? networksIn(mountsOf(1)).map(({ mountPoint }) => `/proc/1/root${mountPoint}`)

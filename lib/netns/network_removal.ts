@@ -1,7 +1,7 @@
 /** What a network leaves on a machine when its last container has gone. */
 import { OperatorError } from "../base/error.ts";
 import { namesIn, statOf } from "../base/exists.ts";
-import { fateOf } from "../containers/liveness.ts";
+import { elsewhere, fateOf } from "../containers/liveness.ts";
 import { readRequest } from "../containers/request.ts";
 import type { Isolator } from "../isolator/isolator.ts";
 import { lockStore } from "../containers/lease.ts";
@@ -29,12 +29,13 @@ export async function leftovers(isolator: Isolator, name: string): Promise<Lefto
   const [first] = containers;
   if (first) {
     const { layout } = isolator.settings;
-    const isGone = fateOf(layout, first.id, readRequest(layout, first.id), new Sight()) === "gone";
+    const fate = fateOf(layout, first.id, readRequest(layout, first.id), new Sight());
+    if (fate === "elsewhere") throw elsewhere(first.id);
     throw new OperatorError(
       "network_in_use",
       `${containers.length} container${containers.length > 1 ? "s are" : " is"} on the network ` +
         `${name}, such as ${first.id}: ` +
-        (isGone ? "clean up first (mesos-cni gc --apply)" : "end their tasks first"),
+        (fate === "gone" ? "clean up first (mesos-cni gc --apply)" : "end their tasks first"),
     );
   }
   const others = isolator.networks.names().filter((other) => other !== name)

@@ -174,3 +174,33 @@ Deno.test("elsewhere: recover in another network than the rules are in says so, 
   assertEquals((await natRules(agent)).split("\n").sort(), before.split("\n").sort());
   await web.end();
 });
+
+Deno.test("elsewhere: cleanup and gc in another network than a dead container's remove nothing of it", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const dead = await agent.attach("dead", [], {
+    network_infos: [{ name: "port-mapper-test", port_mappings: [MAPPING] }],
+  });
+  await dead.end();
+  const had =
+    async () => [await natRules(agent), await agent.list("/run"), await agent.list("/var/lib/cni")];
+  const before = await had();
+  const from = (...command: string[]) =>
+    agent.sandbox.run(["unshare", "--net", ...agent.isolatorArgv(...command)]);
+  for (
+    const command of [["cleanup", "dead"], ["cleanup", "dead", "--force"], ["gc", "--apply"], [
+      "recover",
+    ]]
+  ) {
+    const { code, stdout, stderr } = await from(...command);
+    assertEquals(code, 1, `${command.join(" ")}: ${stdout}${stderr}`);
+    assertStringIncludes(stdout + stderr, "from another mount, pid or network namespace");
+    assertEquals(await had(), before, command.join(" "));
+  }
+  await agent.sandbox.ok(agent.isolatorArgv("gc", "--apply"));
+  const left = [
+    await natRules(agent),
+    ...await agent.list("/run"),
+    ...await agent.list("/var/lib/cni"),
+  ];
+  assertEquals(left.filter((text) => text.includes("dead") || text.includes("192.168.0.2")), []);
+});

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { networkCookie } from "../../lib/kernel/socket.ts";
 import { inodeOf } from "../../lib/kernel/proc.ts";
-import { Sight, viewpoint } from "../../lib/netlink/sight.ts";
+import { isInNetworkOf, Sight, viewpoint } from "../../lib/netlink/sight.ts";
 import { addressBytes } from "../../lib/base/ip.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
@@ -332,5 +332,12 @@ kernelTest(
       const fate = (cookie?: string) => new Sight().fateOf({ ...where, inode, cookie });
       assertEquals([fate(cookie), fate(), fate("1")], ["lives", "lives", "gone"]);
     }
+    // What has ended is not gone here while its maker's network goes on elsewhere; that has a cookie too.
+    const after = (netCookie?: string) =>
+      new Sight().afterEndOf({ ...viewpoint(), net: inode, netCookie });
+    assertEquals([after(cookie), after(), after("1")], ["elsewhere", "elsewhere", "gone"]);
+    assertEquals(isInNetworkOf({ ...viewpoint(), netCookie: "1" }), false);
+    const sight = new Sight();
+    assert(sight.handles() === sight.handles());
   },
 );
