@@ -14,8 +14,6 @@ exports.activate = async () => {
   };
   client = new LanguageClient("mesos-cni", "CNI network configs", server, {
     documentSelector: PATTERNS.map((pattern) => ({ scheme: "file", pattern })),
-    // The editor completes by the schema; what the server offers besides is the same.
-    middleware: { provideCompletionItem: () => [] },
   });
   await client.start();
 };

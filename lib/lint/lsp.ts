@@ -9,10 +9,9 @@ import * as lsp from "vscode-languageserver-protocol";
 import { messageOf } from "../base/error.ts";
 import { VERSION } from "../base/version.ts";
 import { type Action, fixingAll, ignoring } from "./code_actions.ts";
-import { type Completion, completions } from "./completion.ts";
 import { explain } from "./explain.ts";
 import { lint } from "./lint.ts";
-import type { Edit, Range } from "./range.ts";
+import type { Range } from "./range.ts";
 import type { Context, Diagnostic, Severity } from "./rule.ts";
 import { DESCRIPTIONS } from "./schemas/descriptions.ts";
 import { ruleNamed, Settings } from "./settings.ts";
@@ -115,7 +114,6 @@ export function serve(settingsFor: (path: string) => Settings, given: Context): 
         // The whole text comes with each change: a config is small, and nothing can get out of step.
         textDocumentSync: { openClose: true, change: lsp.TextDocumentSyncKind.Full, save: true },
         hoverProvider: true,
-        completionProvider: { triggerCharacters: ['"'] },
         codeActionProvider: {
           codeActionKinds: [lsp.CodeActionKind.QuickFix, lsp.CodeActionKind.SourceFixAll],
         },
@@ -158,13 +156,6 @@ export function serve(settingsFor: (path: string) => Settings, given: Context): 
     const file = files.get(textDocument.uri);
     return file ? hover(file, offsetOf(file.source, position)) : null;
   });
-  connection.onRequest(
-    lsp.CompletionRequest.type,
-    ({ textDocument, position }): lsp.CompletionItem[] => {
-      const source = files.get(textDocument.uri)?.source;
-      return source ? completions(source, offsetOf(source, position)).map(item(source)) : [];
-    },
-  );
   connection.onRequest(lsp.CodeActionRequest.type, ({ textDocument, range, context: { only } }) => {
     const file = files.get(textDocument.uri);
     const wants = (kind: string) => !only || only.some((one) => `${kind}.`.startsWith(`${one}.`));
@@ -268,20 +259,6 @@ function actions({ source, diagnostics }: Open, uri: string, range: lsp.Range): 
 }
 
 function edited(source: Source, uri: string, { title, edits }: Action): lsp.CodeAction {
-  return { title, edit: { changes: { [uri]: edits.map((edit) => textEdit(source, edit)) } } };
-}
-
-function textEdit(source: Source, edit: Edit): lsp.TextEdit {
-  return { range: rangeIn(source, edit), newText: edit.content };
-}
-
-function item(source: Source): (completion: Completion) => lsp.CompletionItem {
-  return ({ label, description, edit }) => ({
-    label,
-    kind: description === undefined
-      ? lsp.CompletionItemKind.Value
-      : lsp.CompletionItemKind.Property,
-    detail: description,
-    textEdit: textEdit(source, edit),
-  });
+  const changes = edits.map((edit) => ({ range: rangeIn(source, edit), newText: edit.content }));
+  return { title, edit: { changes: { [uri]: changes } } };
 }

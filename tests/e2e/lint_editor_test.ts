@@ -3,7 +3,6 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { once } from "node:events";
 import {
   CodeActionRequest,
-  CompletionRequest,
   DidChangeWatchedFilesNotification,
   HoverRequest,
   type PublishDiagnosticsParams,
@@ -45,55 +44,6 @@ Deno.test("an editor gets findings as the text changes, their background and the
   assertEquals(fixed.diagnostics, []);
   const broken = await editor.change(TEXT.replace(',\n  "name', '\n  "name'), 3);
   assertEquals(broken.diagnostics.map(({ code }) => code), ["CNI001"]);
-});
-
-Deno.test("an editor is offered the keys of the plugin at hand, and their values", async () => {
-  await using editor = await Editor.start();
-  /** The completions at the mark, and what the text becomes with the one of that label. */
-  const at = async (marked: string, label = "") => {
-    const offset = marked.indexOf("|");
-    const text = marked.replace("|", "");
-    await editor.open(text);
-    const before = marked.slice(0, offset).split("\n");
-    const found = await editor.connection.sendRequest(CompletionRequest.type, {
-      textDocument: { uri: URI },
-      position: { line: before.length - 1, character: before.at(-1)!.length },
-    });
-    assert(Array.isArray(found));
-    const chosen = found.find((one) => one.label === label)?.textEdit;
-    assert(!chosen || "range" in chosen);
-    const lines = text.split("\n");
-    if (chosen) {
-      const { start, end } = chosen.range;
-      const line = lines[start.line]!;
-      lines[start.line] = line.slice(0, start.character) + chosen.newText +
-        line.slice(end.character);
-    }
-    return { labels: found.map((one) => one.label), text: lines.join("\n") };
-  };
-  const bridge = TEXT.replace('"isGatway": true,', '"isG|');
-  const { labels, text } = await at(bridge, "isGateway");
-  assert(labels.includes("hairpinMode") && !labels.includes("vlanId"), labels.join());
-  assert(!labels.includes("type"), "it is there already");
-  assertStringIncludes(text, '  "isGateway": \n');
-  const type = TEXT.replace('"bridge"', '"|"');
-  assertStringIncludes((await at(type, "macvlan")).text, '"type": "macvlan",');
-  const inner = TEXT.replace('"type": "host-local"', '"type": "|"');
-  assert((await at(inner)).labels.includes("whereabouts"));
-  assert(!(await at(inner)).labels.includes("bridge"));
-  const scaled = inner.replace('"|"', '"whereabouts", "exc|"');
-  assertEquals((await at(scaled)).labels.includes("exclude"), true);
-  const asked = '{ "type": "flannel", "delegate": { "type": "bridge", "capabilities": { "|" } } }';
-  assert((await at(asked)).labels.includes("portMappings"));
-  assert((await at(asked.replace('"capabilities": { "|" }', "|"))).labels.includes("isGateway"));
-  assert((await at("{ | }")).labels.includes("plugins"));
-  assert(!(await at('{ "type": "bridge", | }')).labels.includes("plugins"));
-  const range = TEXT.replace('"subnet": "10.1.0.0/16"', '"ranges": [[{ "|" }]]');
-  assertEquals((await at(range)).labels, ["subnet", "rangeStart", "rangeEnd", "gateway"]);
-  const list = '{ "plugins": [{ "type": "macvlan", "mode": | }] }';
-  assertEquals((await at(list, "vepa")).text, list.replace("|", '"vepa"'));
-  assertEquals((await at('{ "plugins": [], | }')).labels.includes("disableCheck"), true);
-  assertEquals((await at('{ "type": "unheard-of", "x": "|" }')).labels, []);
 });
 
 Deno.test("an editor can mend all on saving, and spare a finding in its place", async () => {

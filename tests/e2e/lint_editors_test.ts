@@ -55,7 +55,7 @@ async function run(home: string, command: string[]): Promise<string> {
 }
 
 Deno.test(
-  "Neovim, set up as documented, shows findings and completes a key",
+  "Neovim, set up as documented, shows findings",
   { ignore: !has("nvim") },
   () =>
     inHome(async (home, file) => {
@@ -66,26 +66,17 @@ Deno.test(
           local function found() return vim.diagnostic.get(buffer) end
           if not vim.wait(30000, function() return #found() > 0 end) then vim.cmd("cquit") end
           for _, one in ipairs(found()) do print(one.lnum, one.code or "", one.message) end
-          vim.api.nvim_buf_set_lines(buffer, 4, 5, true, { '  "isD' })
-          vim.api.nvim_win_set_cursor(0, { 5, 6 })
-          local params = vim.lsp.util.make_position_params()
-          local answers = vim.lsp.buf_request_sync(buffer, "textDocument/completion", params, 30000) or {}
-          for _, answer in pairs(answers) do
-            local items = vim.lsp.util.text_document_completion_list_to_complete_items(answer.result, "isD")
-            for _, item in ipairs(items) do print("offered " .. item.word) end
-          end
           vim.cmd("quitall!")
         end)`;
       await Deno.writeTextFile(join(home, "init.lua"), script);
       const said = await run(home, ["nvim", "--headless", "-n", "-u", join(home, "init.lua")]);
       assertStringIncludes(said, "CNI501");
       assertStringIncludes(said, 'did you mean "isGateway"?');
-      assertStringIncludes(said, "offered isDefaultGateway");
     }),
 );
 
 Deno.test(
-  "Emacs, set up as documented, shows findings and completes a key and a value",
+  "Emacs, set up as documented, shows findings",
   { ignore: !has("emacs") },
   () =>
     inHome(async (home, file) => {
@@ -101,23 +92,11 @@ ${guide("elisp")}
 (flymake-start)
 (wait-for #'flymake-diagnostics)
 (dolist (one (flymake-diagnostics)) (message "found %s" (flymake-diagnostic-text one)))
-(defun complete-at (before typed)
-  (goto-char (point-min))
-  (search-forward before)
-  (delete-region (match-beginning 0) (match-end 0))
-  (insert typed)
-  (completion-at-point)
-  (message "line %s" (buffer-substring (line-beginning-position) (line-end-position))))
-(complete-at "\\"isGatway\\": true" "\\"isD")
-(complete-at "\\"bridge\\"" "\\"macv")
-(set-buffer-modified-p nil)
 (kill-emacs 0)`;
       const init = join(home, "init.el");
       await Deno.writeTextFile(init, script);
       const said = await run(home, ["emacs", "--batch", "--load", init]);
       assertStringIncludes(said, "bridge knows no key");
-      assertStringIncludes(said, 'line   "isDefaultGateway": ,\n');
-      assertStringIncludes(said, 'line   "type": "macvlan",\n');
     }),
 );
 
@@ -135,9 +114,7 @@ Deno.test(
       await Deno.writeTextFile(list, `{"cniVersion": "1.0.0", "name": "n", "plugins": [${TEXT}]}`);
       for (const [path, line] of [[file, 4], [list, 4]] as const) {
         const said = await run(home, ["node", double, extension, MESOS_CNI, path]);
-        const { found, offered, providers } = JSON.parse(said);
-        // The editor itself completes by the schema: each key would stand there twice.
-        assertEquals([providers, offered], [1, []]);
+        const found = JSON.parse(said);
         assert(
           found.some((one: { code: string; line: number }) =>
             one.code === "CNI501" && one.line === line

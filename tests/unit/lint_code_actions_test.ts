@@ -1,7 +1,6 @@
 /** What the language server offers, in texts as they are while somebody types. */
 import { assert, assertEquals } from "@std/assert";
 import { fixingAll, ignoring } from "../../lib/lint/code_actions.ts";
-import { completions } from "../../lib/lint/completion.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import type { Edit } from "../../lib/lint/range.ts";
 import { Settings } from "../../lib/lint/settings.ts";
@@ -18,21 +17,6 @@ function applied(text: string, edits: readonly Edit[]): string {
     text,
   );
 }
-
-Deno.test("every place of a broken text has completions that stay within it, or none", () => {
-  let offered = 0;
-  for (const { text } of breakages().filter((_, i) => i % 9 === 0)) {
-    const source = sourceOf(text);
-    for (let offset = 0; offset <= text.length; offset += 3) {
-      for (const { edit } of completions(source, offset)) {
-        offered += 1;
-        assert(edit.offset <= offset && offset <= edit.offset + edit.length);
-        assert(edit.offset + edit.length <= text.length);
-      }
-    }
-  }
-  assert(offered > 10_000, `${offered}`);
-});
 
 Deno.test("a finding that is spared is gone, and it alone", () => {
   let spared = 0;
