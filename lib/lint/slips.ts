@@ -131,7 +131,6 @@ function lackingKeys(plugin: PluginNode): string[] {
   for (const key of schemaOf(plugin)?.required ?? []) oneOf(has(key), key);
   if (type === "host-device") oneOf(identifiesDevice(plugin), "device", "hwaddr");
   if (type === PORT_MAPPER) {
-    oneOf(has("chain"), "chain");
     oneOf(has("delegate") || plugin.isChained, "delegate");
     const delegate = plugin.field("delegate");
     if (isObject(delegate)) oneOf(field(delegate, "ipam") !== undefined, "ipam");

@@ -255,7 +255,7 @@ const CASES: Case[] = [
   {
     what: "a nameserver that is no address",
     text: bridge({ dns: { nameservers: ["8.8.8"] } }),
-    expect: ["warning CNI513 8"],
+    expect: ["warning CNI503 8"],
   },
   {
     what: "disableCheck in words",

@@ -1,6 +1,5 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
 import { type PluginNode } from "../document.ts";
-import { parseAddress } from "../../base/prefix.ts";
 import { prefixesOf } from "../addressing.ts";
 import type { Found, Rule } from "../rule.ts";
 import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
@@ -257,34 +256,6 @@ export const FIELDS: readonly Rule[] = [
       }
       if (plugin.isTrue("forceAddress") && !isGateway) {
         yield without("forceAddress", '"isGateway"', 'delete it, or add "isGateway": true');
-      }
-    },
-  },
-  {
-    code: "CNI513",
-    name: "nameserver-malformed",
-    severity: "warning",
-    title: "a nameserver is no IP address",
-    why:
-      "The address is written into the container's resolv.conf as it stands; the resolver skips what it " +
-      "can't read, and names are not found or only after a wait.",
-    bad: bridge({ dns: { nameservers: ["8.8.8"] } }),
-    good: bridge({ dns: { nameservers: ["8.8.8.8"] } }),
-    *ofPlugin(plugin) {
-      const lists = [
-        plugin.field("dns"),
-        plugin.ipamType === "static" && field(plugin.ipam, "dns"),
-      ];
-      for (const dns of lists) {
-        for (const server of items(field(dns || undefined, "nameservers"))) {
-          const value = text(server);
-          if (value === undefined || parseAddress(value.replace(/%.*$/, ""))) continue;
-          yield {
-            at: server,
-            message: `${quote(value)} is no address of a nameserver`,
-            help: 'write an IP address, such as "10.1.0.1"',
-          };
-        }
       }
     },
   },

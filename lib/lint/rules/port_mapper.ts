@@ -1,92 +1,12 @@
 /** CNI6xx: the port mapper, mesos-cni-port-mapper. */
 import type { Node } from "jsonc-parser";
-import { chainProblem, isDevice, LONGEST_CHAIN } from "../../ports/mapping.ts";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import type { Found, Rule, RuleText } from "../rule.ts";
+import type { Found, Rule } from "../rule.ts";
 import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
-const BUILT_IN = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
-
 export const PORT_MAPPERS: readonly Rule[] = [
-  {
-    code: "CNI601",
-    name: "chain-missing",
-    severity: "error",
-    title: 'the port mapper has no "chain"',
-    ofAbsence: true,
-    why: "The chain of the nat table that gets this network's rules has no default.",
-    bad: portMapper({ chain: undefined }),
-    good: portMapper(),
-    *ofPlugin(plugin) {
-      if (plugin.type !== PORT_MAPPER || plugin.text("chain")) return;
-      const chain = plugin.field("chain");
-      if (chain && chain.type !== "string") return; // a wrong type is another rule's
-      yield {
-        at: chain ?? plugin.typeNode,
-        message: 'the port mapper needs a "chain"',
-        help: 'add "chain": "MESOS-…", a chain of its own for each network',
-      };
-    },
-  },
-  ofChain("length", "MESOS-PORT-MAPPER-FOR-THE-WEB-TIER", {
-    code: "CNI602",
-    name: "chain-too-long",
-    title: `the chain's name is longer than ${LONGEST_CHAIN} characters`,
-    why: "iptables refuses it, at the first container with a port mapping.",
-    what: (chain) => `has ${chain.length} characters, and a chain's name at most ${LONGEST_CHAIN}`,
-    help: "shorten it",
-  }),
-  ofChain("reserved", "PREROUTING", {
-    code: "CNI603",
-    name: "chain-reserved",
-    title: "the chain's name is iptables' own",
-    why:
-      "Rules in a built-in chain would apply to all of the host's traffic and be deleted with the " +
-      "first container; a target's name can't be a chain's. MESOS-CNI- begins chains of this program.",
-    what: (chain) =>
-      BUILT_IN.includes(chain)
-        ? "is a chain of iptables itself"
-        : chain.startsWith("MESOS-CNI-")
-        ? "is reserved for mesos-cni itself"
-        : "is a target of iptables",
-    help: "choose a name of your own, such as MESOS-WEB",
-  }),
-  ofChain("characters", "MESOS WEB; DROP", {
-    code: "CNI604",
-    name: "chain-malformed",
-    title: "the chain's name has characters that a chain can't have",
-    why:
-      "Letters, digits and _ . - are taken. Anything else is refused: iptables reads spaces, quotes, " +
-      "leading dashes and exclamation marks as something else.",
-    what: () => "is no name of a chain",
-    help: "use letters, digits, _ . and -, and start with a letter or digit",
-  }),
-  {
-    code: "CNI605",
-    name: "exclude-devices-malformed",
-    severity: "error",
-    title: '"excludeDevices" is not a list of interface names',
-    why:
-      "Traffic that comes in by these devices is not redirected; the port mapper refuses anything that " +
-      "can't be a device.",
-    bad: portMapper({ excludeDevices: ["mesos-cni0-and-then-some"] }),
-    good: portMapper(),
-    *ofPlugin(plugin) {
-      if (plugin.type !== PORT_MAPPER) return;
-      for (const device of items(plugin.field("excludeDevices"))) {
-        if (device.type !== "string" && device.type !== "null") continue; // another rule's
-        if (isDevice(device.value ?? "")) continue;
-        yield {
-          at: device,
-          message: `${quote(String(device.value))} is no name of a network device`,
-          help:
-            "write a name of at most 15 letters, digits, _ . @ and -; a + at its end is any rest",
-        };
-      }
-    },
-  },
   {
     code: "CNI606",
     name: "own-bridge-not-excluded",
@@ -210,31 +130,6 @@ function nullOf(plugin: PluginNode): Node | undefined {
   for (const { name, value } of entries(plugin.node)) {
     if (name === "cniVersion" && value?.type === "null") return value;
   }
-}
-
-interface ChainRule extends Pick<RuleText, "code" | "name" | "title" | "why"> {
-  what: (chain: string) => string;
-  help: string;
-}
-
-/** A rule about the name of a chain, with a name that it refuses. */
-function ofChain(
-  problem: ReturnType<typeof chainProblem>,
-  bad: string,
-  { what, help, ...texts }: ChainRule,
-): Rule {
-  return {
-    ...texts,
-    severity: "error",
-    bad: portMapper({ chain: bad }),
-    good: portMapper({ chain: "MESOS-WEB" }),
-    *ofPlugin(plugin) {
-      const at = plugin.type === PORT_MAPPER ? plugin.field("chain") : undefined;
-      const chain = text(at);
-      if (!chain || chainProblem(chain) !== problem) return;
-      yield { at, message: `${quote(chain)} ${what(chain)}`, help };
-    },
-  };
 }
 
 function lost(at: Found["at"], key: string): Found {

@@ -9,45 +9,6 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 export const THIRD_PARTIES: readonly Rule[] = [
   {
-    code: "CNI701",
-    name: "calico-datastore",
-    severity: "error",
-    title: "Calico is given a datastore that it doesn't know",
-    why:
-      'Calico keeps its state in etcd ("etcdv3", the default) or in Kubernetes ("kubernetes"). On an ' +
-      "agent that is etcd, at etcd_endpoints or where the environment says.",
-    bad: calico({ datastore_type: "etcd" }),
-    good: calico({ datastore_type: "etcdv3" }),
-    *ofPlugin(plugin) {
-      const type = plugin.type === "calico" ? plugin.text("datastore_type") : undefined;
-      if (!type || type === "etcdv3" || type === "kubernetes") return;
-      yield {
-        at: plugin.field("datastore_type"),
-        message: `${quote(type)} is no datastore of Calico's`,
-        help: 'write "etcdv3" or "kubernetes"',
-      };
-    },
-  },
-  {
-    code: "CNI702",
-    name: "etcd-endpoints-malformed",
-    severity: "error",
-    title: '"etcd_endpoints" is not a list of URLs',
-    why: "Calico takes URLs with http or https, separated by commas, in one string.",
-    bad: calico({ etcd_endpoints: "10.0.0.1:2379" }),
-    good: calico({ etcd_endpoints: "https://10.0.0.1:2379,https://10.0.0.2:2379" }),
-    *ofPlugin(plugin) {
-      for (const url of endpoints(plugin)) {
-        if (/^(https?:\/\/[^\s/]+|unixs?:\/\/\S+)\/?$/.test(url)) continue;
-        yield {
-          at: plugin.field("etcd_endpoints"),
-          message: `${quote(url)} is no URL of an etcd server`,
-          help: 'write them like "https://10.0.0.1:2379,https://10.0.0.2:2379"',
-        };
-      }
-    },
-  },
-  {
     code: "CNI703",
     name: "clear-text-etcd",
     severity: "warning",

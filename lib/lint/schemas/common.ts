@@ -1,11 +1,12 @@
 /** Fields of every plugin's config (specification section 1; types.NetConf of libcni). */
 import * as t from "../schema.ts";
+import { nameserver } from "./text.ts";
 
 /** Largest int of the plugins, 64 bits, as far as a JSON number in JavaScript holds it. */
 export const MAX_INT = Number.MAX_SAFE_INTEGER;
 
 export const DNS: t.Fields = {
-  nameservers: t.list(t.string),
+  nameservers: t.list(nameserver),
   domain: t.string,
   search: t.list(t.string),
   options: t.list(t.string),

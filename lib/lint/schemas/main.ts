@@ -4,7 +4,7 @@
  */
 import * as t from "../schema.ts";
 import { MTU, VETH_MTU } from "./common.ts";
-import { bridgeName, interfaceName, mac } from "./text.ts";
+import { bridgeName, chain, device, interfaceName, mac } from "./text.ts";
 
 const MASQUERADE = t.choice("iptables", "nftables");
 const ON_MASTER = { master: interfaceName, mtu: MTU, linkInContainer: t.boolean };
@@ -58,13 +58,13 @@ export const MAIN: t.Schemas = {
     bridge: interfaceName,
   }),
   "mesos-cni-port-mapper": t.standard("main", "own", {
-    // What a chain and a device may be called is a matter of the port mapper's rules.
-    chain: t.string,
+    chain,
     backend: MASQUERADE,
     ...t.each(t.boolean, "snat allowHostPorts"),
-    excludeDevices: t.list(t.string),
+    excludeDevices: t.list(device),
     delegate: t.map(t.any),
   }, {
+    required: ["chain"],
     source:
       "https://mesos.apache.org/documentation/latest/cni/#a-port-mapper-plugin-for-cni-networks",
   }),

@@ -1,6 +1,7 @@
 /** Grammars of strings in the configs: each says what is wrong, or nothing. */
 import { isInterfaceName } from "../../cni/config.ts";
 import { parseAddress, parsePrefix } from "../../base/prefix.ts";
+import { chainProblem, isDevice, LONGEST_CHAIN } from "../../ports/mapping.ts";
 import { checked, type Type } from "../schema.ts";
 import { quote } from "../tree.ts";
 
@@ -53,4 +54,46 @@ export const rangeOfAddresses: Type = checked((text) => {
   return isRange || text === ""
     ? undefined
     : `${quote(text)} is no range of addresses, such as 10.1.0.0/16`;
+});
+
+/** The port mapper's chain of the nat table, for one network alone. */
+export const chain: Type = checked((text) => {
+  switch (text === "" ? undefined : chainProblem(text)) {
+    case "length":
+      return `${
+        quote(text)
+      } has ${text.length} characters, and a chain's name at most ${LONGEST_CHAIN}`;
+    case "reserved":
+      return `${quote(text)} is a name of iptables' own, or of mesos-cni's (MESOS-CNI-…)`;
+    case "characters":
+      return `${
+        quote(text)
+      } is no name of a chain: letters, digits and _ . -, first a letter or digit`;
+  }
+});
+
+/** A device whose traffic the port mapper leaves alone. */
+export const device: Type = checked((text) =>
+  isDevice(text)
+    ? undefined
+    : `${
+      quote(text)
+    } is no name of a device: at most 15 letters, digits, _ . @ -; a + at its end is any rest`
+);
+
+/** It is written into the container's resolv.conf as it stands, and the resolver skips what it can't read. */
+export const nameserver: Type = {
+  ...checked((text) =>
+    parseAddress(text.replace(/%.*$/, "")) ? undefined : `${quote(text)} is no IP address`
+  ),
+  severity: "warning",
+};
+
+/** Servers of etcd, as Calico takes them. */
+export const urls: Type = checked((text) => {
+  const wrong = text.split(",").map((url) => url.trim())
+    .find((url) => !/^(https?:\/\/[^\s/]+|unixs?:\/\/\S+)\/?$/.test(url));
+  return wrong === undefined || text === ""
+    ? undefined
+    : `${quote(wrong)} is no URL of an etcd server, such as https://10.0.0.1:2379`;
 });

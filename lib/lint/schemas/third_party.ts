@@ -5,7 +5,7 @@
  */
 import * as t from "../schema.ts";
 import { DNS, MAX_INT, ROUTE } from "./common.ts";
-import { rangeOfAddresses } from "./text.ts";
+import { rangeOfAddresses, urls } from "./text.ts";
 
 const number = t.integer(-MAX_INT, MAX_INT);
 const size = t.integer(0, MAX_INT);
@@ -19,10 +19,9 @@ const WHEREABOUTS_RANGE: t.Fields = {
 
 export const THIRD_PARTY: t.Schemas = {
   calico: foreign("main", "docs.tigera.io/calico/latest/reference/configure-cni-plugins", {
-    ...t.each(
-      t.string,
-      "datastore_type etcd_endpoints etcd_authority etcd_scheme etcd_discovery_srv",
-    ),
+    datastore_type: t.choice("etcdv3", "kubernetes"),
+    etcd_endpoints: urls,
+    ...t.each(t.string, "etcd_authority etcd_scheme etcd_discovery_srv"),
     ...t.each(t.string, "etcd_key_file etcd_cert_file etcd_ca_cert_file log_level log_file_path"),
     ...t.each(t.string, "nodename hostname endpoint_status_dir"),
     mtu: size,
