@@ -250,7 +250,7 @@ const CASES: Case[] = [
     what: "a resolvConf that leads nowhere",
     args: ["--probe"],
     text: bridge({}, { resolvConf: "/no/such/resolv.conf" }),
-    expect: ["error CNI810 7"],
+    expect: ["error CNI801 7"],
   },
   {
     what: "a nameserver that is no address",

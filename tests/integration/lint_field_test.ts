@@ -52,12 +52,12 @@ const REFUSED: [code: string, what: string, config: Fields][] = [
     chain(bridge(), { ...portmap, conditionsV4: ["-s 10.0.0.0/8"] }),
   ],
   [
-    "CNI420",
+    "CNI508",
     "an MTU below that of IPv6",
     bridge({ subnet: "fd00:1::/64", routes: [{ dst: "::/0" }] }, { mtu: 1200 }),
   ],
   [
-    "CNI421",
+    "CNI504",
     "ptp without a gateway",
     net({ type: "ptp", ipam: fixed([{ address: "10.1.0.5/16" }]) }),
   ],

@@ -127,7 +127,7 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
       delegate: config,
     };
     const path = `${agent.dir}:${Deno.env.get("PATH")}`;
-    assertEquals(await codes(agent, mapper, { path, flags: ["--probe"] }), ["CNI805", "CNI806"]);
+    assertEquals(await codes(agent, mapper, { path, flags: ["--probe"] }), ["CNI805"]);
     assertEquals(await codes(agent, mapper, { flags: ["--probe"] }), []);
   });
   await t.step("a chain and a sysctl that are not here", async () => {
@@ -140,11 +140,11 @@ Deno.test("--probe sees this machine's devices, addresses, plugins and programs"
       externalSetMarkChain: "KUBE-MARK-MASQ",
     });
     const name = "net.conflist";
-    assertEquals(await codes(agent, marked, { name }), ["CNI811"]);
+    assertEquals(await codes(agent, marked, { name }), ["CNI801"]);
     await agent.ok(["iptables", "-t", "nat", "-N", "KUBE-MARK-MASQ"]);
     assertEquals(await codes(agent, marked, { name }), []);
     const tuned = (sysctl: string) => list({ type: "tuning", sysctl: { [sysctl]: "500" } });
-    assertEquals(await codes(agent, tuned("net.core.somaxcon"), { name }), ["CNI812"]);
+    assertEquals(await codes(agent, tuned("net.core.somaxcon"), { name }), ["CNI801"]);
     for (const sysctl of ["net.core.somaxconn", "net/ipv4/conf/IFNAME/log_martians"]) {
       assertEquals(await codes(agent, tuned(sysctl), { name }), []);
     }

@@ -51,6 +51,11 @@ const chain = (...plugins: Fields[]) => {
 };
 const macvlan = (ipam: Fields, more: Fields = {}) =>
   net({ type: "macvlan", master: "eth0", ipam, ...more });
+const mapper = (delegate: Fields) =>
+  net({
+    ...{ type: "mesos-cni-port-mapper", chain: "MESOS-NET", excludeDevices: ["cni0"] },
+    delegate,
+  });
 const rates = { ingressRate: 8e6, ingressBurst: 8e4, egressRate: 8e6, egressBurst: 8e4 };
 const text = (fields: Fields) => JSON.stringify(fields, null, 2) + "\n";
 
@@ -301,7 +306,7 @@ const SILENT: Case[] = [
     }),
     name: "net.conflist",
     context: { machine: fakeMachine({ hasNatChain: () => false }) },
-    expect: ["info CNI708", "error CNI811"],
+    expect: ["info CNI708", "error CNI801"],
   },
   {
     what: "a new version for a stock agent that calls another's bridge",
@@ -383,9 +388,82 @@ const SILENT: Case[] = [
     says: '"-s", "10.0.0.0/8"',
   },
   {
+    what: "a subnet of which nothing is left to give",
+    files: bridge({}, hostLocal({ subnet: "10.1.0.0/31" })),
+    expect: ["error CNI406"],
+    says: "too small to take addresses from",
+  },
+  {
+    what: "more brackets than any reader takes",
+    files: `{"type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}`,
+    expect: ["error CNI009"],
+  },
+  {
+    what: "more plugins than are looked at",
+    files: net({ plugins: Array(201).fill({ type: "loopback" }) }),
+    name: "net.conflist",
+    expect: ["warning CNI009"],
+  },
+  { what: "an empty file", files: "\n", expect: ["error CNI001"], says: "the file is empty" },
+  {
+    what: "multus without a network",
+    files: net({ type: "multus", kubeconfig: "/etc/cni/net.d/multus.kubeconfig" }),
+    expect: ["error CNI607"],
+  },
+  {
+    what: "a port mapper in a port mapper",
+    files: mapper({ type: "mesos-cni-port-mapper", chain: "OTHER", delegate: { type: "bridge" } }),
+    expect: ["error CNI506", "warning CNI606"],
+    says: "can't be another one",
+  },
+  {
+    what: "a name and addresses for the delegate of flannel",
+    files: net({ type: "flannel", delegate: { name: "inner", ipam: hostLocal() } }),
+    expect: ["error CNI609", "error CNI609"],
+  },
+  {
+    what: "an iptables that knows no comments",
+    files: mapper({ type: "bridge", bridge: "cni0", isGateway: true, ipam: hostLocal() }),
+    context: { machine: fakeMachine({ hasCommentMatch: () => false }) },
+    expect: ["error CNI805"],
+    says: "comment match",
+  },
+  {
+    what: "etcd by https, of whatever authority",
+    files: net({ type: "calico", etcd_endpoints: "https://10.0.0.1:2379" }),
+    expect: ["warning CNI703"],
+    says: "etcd_ca_cert_file",
+  },
+  ...[
+    ["MESOS-PORT-MAPPER-FOR-THE-WEB-TIER", "has 34 characters"],
+    ["PREROUTING", "iptables' own"],
+    ["MESOS WEB; DROP", "no chain's name"],
+  ].map(([chain, says]): Case => ({
+    what: `a chain of the name ${chain}`,
+    files: { ...mapper(bridge()), chain },
+    expect: ["error CNI503"],
+    says,
+  })),
+  {
+    what: "a port mapper without a chain",
+    files: { ...mapper(bridge()), chain: undefined },
+    expect: ["error CNI504"],
+  },
+  {
+    what: "what no device is called",
+    files: { ...mapper(bridge()), excludeDevices: ["cni0", "mesos-cni0-and-then-some"] },
+    expect: ["error CNI503"],
+    says: "no device's name",
+  },
+  {
+    what: "a datastore that Calico has not, and a server without its scheme",
+    files: net({ type: "calico", datastore_type: "etcd", etcd_endpoints: "10.0.0.1:2379" }),
+    expect: ["error CNI503", "error CNI503"],
+  },
+  {
     what: "an MTU that IPv6 can't be used with",
     files: bridge({ mtu: 1200 }, hostLocal({ subnet: "fd00::/64", routes: [{ dst: "::/0" }] })),
-    expect: ["error CNI420"],
+    expect: ["error CNI508"],
   },
   {
     what: "ptp with an address without a gateway",
@@ -393,7 +471,7 @@ const SILENT: Case[] = [
       type: "ptp",
       ipam: { type: "static", addresses: [{ address: "10.1.0.5/16" }], routes: ROUTES },
     }),
-    expect: ["warning CNI418", "error CNI421"].sort(),
+    expect: ["error CNI504", "warning CNI418"].sort(),
   },
   {
     what: "a device that two networks take away from the host",

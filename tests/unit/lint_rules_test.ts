@@ -49,7 +49,6 @@ const SETTINGS: Record<string, Setting> = {
   CNI803: onMachine(),
   CNI804: onMachine(),
   CNI805: onMachine({ iptablesVersion: () => undefined }),
-  CNI806: onMachine({ hasCommentMatch: () => false }),
   CNI807: onMachine({ canMake: (kind) => kind !== "ipvlan" }),
   CNI808: onMachine(),
   CNI809: onMachine(),
@@ -59,9 +58,6 @@ const SETTINGS: Record<string, Setting> = {
       facts: { mode: 0o600, uid: 0, directoryMode: isBad ? 0o777 : 0o755 },
     }),
   },
-  CNI810: onMachine(),
-  CNI811: onMachine({ hasNatChain: () => false }),
-  CNI812: onMachine(),
   CNI116: { context: () => ({ reader: "stock-agent" }) },
 };
 

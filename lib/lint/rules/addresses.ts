@@ -151,34 +151,14 @@ export const ADDRESSES: readonly Rule[] = [
     },
   },
   {
-    code: "CNI405",
-    name: "subnet-too-small",
-    severity: "error",
-    title: "a subnet is too small to take addresses from",
-    why:
-      "Network, gateway and (in IPv4) broadcast address are not given to containers: host-local " +
-      "refuses prefixes longer than /30 or /126.",
-    bad: bridge({}, { subnet: "10.1.0.0/31" }),
-    good: bridge({}, { subnet: "10.1.0.0/29" }),
-    *ofPlugin(plugin) {
-      for (const { subnet } of addressingOf(plugin).ranges) {
-        if (!subnet?.value || subnet.value.length <= bitsOf(subnet.value.family) - 2) continue;
-        yield {
-          at: subnet.node,
-          message: `${quote(subnet.node.value)} is too small to take addresses from`,
-          help: `use a prefix length of at most ${bitsOf(subnet.value.family) - 2}`,
-        };
-      }
-    },
-  },
-  {
     code: "CNI406",
     name: "range-outside",
     severity: "error",
     title: "a range leaves its subnet, is reversed, or has nothing to give",
     why:
-      "host-local refuses a range that is not inside its subnet. It gives away neither the gateway nor " +
-      "anything outside rangeStart to rangeEnd; where nothing is left, no container gets an address.",
+      "host-local refuses a range that is not inside its subnet, and a subnet longer than /30 or /126. It " +
+      "gives away neither the gateway nor anything outside rangeStart to rangeEnd; where nothing is left, " +
+      "no container gets an address.",
     bad: bridge({}, { rangeStart: "10.2.0.10" }),
     good: bridge({}, { rangeStart: "10.1.0.10", rangeEnd: "10.1.0.200" }),
     *ofPlugin(plugin) {
@@ -294,7 +274,15 @@ function* rangeProblems(range: RangeNode): Generator<Found> {
     };
   }
   const { first, last } = bounds(range)!;
-  if (outside || subnet.length > bitsOf(subnet.family) - 2) return;
+  const longest = bitsOf(subnet.family) - 2;
+  if (subnet.length > longest) {
+    yield {
+      at: range.subnet!.node,
+      message: `${quote(range.subnet!.node.value)} is too small to take addresses from`,
+      help: `use a prefix length of at most ${longest}`,
+    };
+  }
+  if (outside || subnet.length > longest) return;
   if (first > last) {
     yield {
       at: (range.end ?? range.start)!.node,

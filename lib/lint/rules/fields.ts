@@ -1,6 +1,6 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
-import { type PluginNode } from "../document.ts";
-import { prefixesOf } from "../addressing.ts";
+import { type PluginNode, PORT_MAPPER } from "../document.ts";
+import { addressingOf, prefixesOf } from "../addressing.ts";
 import type { Found, Rule } from "../rule.ts";
 import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
 import { identifiesDevice, slipsOf } from "../slips.ts";
@@ -96,6 +96,15 @@ export const FIELDS: readonly Rule[] = [
           help: 'add one of "device", "hwaddr", "kernelpath" or "pciBusID"',
         };
       }
+      // Its containers send everything to the host's end of their wire.
+      for (const { node, address, gateway } of type === "ptp" ? addressingOf(plugin).fixed : []) {
+        if (!address?.value || gateway) continue;
+        yield {
+          at: node,
+          message: "ptp needs a gateway for each address, and static names none here",
+          help: 'add "gateway", an address of the subnet',
+        };
+      }
     },
   },
   {
@@ -128,10 +137,17 @@ export const FIELDS: readonly Rule[] = [
     title: "an IPAM plugin stands where a network plugin belongs, or the other way round",
     why:
       "An IPAM plugin answers with addresses and makes no interface; a network plugin asked for " +
-      "addresses tries to make a second interface.",
+      "addresses tries to make a second interface. Of two port mappers, both would answer for the same ports.",
     bad: bridge({}, { type: "bridge" }),
     good: bridge({}, { type: "host-local" }),
-    *ofPlugin({ node, type, ipam, ipamType }) {
+    *ofPlugin({ node, type, ipam, ipamType, outer }) {
+      if (type === PORT_MAPPER && outer?.type === PORT_MAPPER) {
+        yield {
+          at: property(node, "type"),
+          message: "the delegate of a port mapper can't be another one",
+          help: "name the plugin that makes the interface",
+        };
+      }
       if (schemaNamed(type)?.kind === "ipam") {
         yield {
           at: property(node, "type"),
@@ -184,11 +200,14 @@ export const FIELDS: readonly Rule[] = [
     name: "conflicting-fields",
     severity: "error",
     title: "two fields exclude each other",
-    why: "The plugin refuses the combination.",
+    why:
+      "The plugin or the kernel refuses the combination. IPv6 needs links of at least 1280 bytes: on one with " +
+      "less, no address can be set, and tuning, which comes later, takes it away: a warning.",
     bad: bridge({ hairpinMode: true, promiscMode: true }),
     good: bridge({ hairpinMode: true }),
     *ofPlugin(plugin) {
       const { type } = plugin;
+      yield* smallMtu(plugin);
       if (type === "bridge") {
         if (plugin.isTrue("hairpinMode") && plugin.isTrue("promiscMode")) {
           yield {
@@ -198,8 +217,7 @@ export const FIELDS: readonly Rule[] = [
           };
         }
         yield* trunkProblems(plugin);
-        const v6 = prefixesOf(plugin).find(({ prefix }) => prefix?.value?.family === 6);
-        if (plugin.isTrue("disableIPv6") && v6) {
+        if (plugin.isTrue("disableIPv6") && hasIpv6(plugin)) {
           yield {
             at: plugin.field("disableIPv6"),
             message: "the container gets an IPv6 address, and its interface is to do without IPv6",
@@ -260,6 +278,26 @@ export const FIELDS: readonly Rule[] = [
     },
   },
 ];
+
+function hasIpv6(plugin: PluginNode): boolean {
+  return prefixesOf(plugin).some(({ prefix }) => prefix?.value?.family === 6);
+}
+
+/** RFC 8200, section 5; the kernel's IPV6_MIN_MTU. */
+const LEAST_MTU = 1280;
+
+function* smallMtu(plugin: PluginNode): Generator<Found> {
+  const mtu = plugin.field("mtu");
+  if (mtu?.type !== "number" || mtu.value < 68 || mtu.value >= LEAST_MTU) return;
+  const isTuning = plugin.type === "tuning";
+  if (![plugin, ...isTuning ? plugin.document.plugins : []].some(hasIpv6)) return;
+  yield {
+    at: mtu,
+    severity: isTuning ? "warning" : "error",
+    message: `IPv6 needs an MTU of at least ${LEAST_MTU}, and the container gets an IPv6 address`,
+    help: `write ${LEAST_MTU} or more, or give IPv4 addresses alone`,
+  };
+}
 
 /** tuning sets nothing but the network's sysctls, and keys are file names below /proc/sys. */
 function* foreignSysctls(plugin: PluginNode): Generator<Found> {

@@ -1,6 +1,6 @@
 /** CNI1xx: lists of plugins. */
 import { closest } from "../../base/nearest.ts";
-import { MOST_PLUGINS, type PluginNode } from "../document.ts";
+import type { PluginNode } from "../document.ts";
 import { openingOf } from "../range.ts";
 import type { Rule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
@@ -101,24 +101,6 @@ export const LISTS: readonly Rule[] = [
           help: "name the file .conflist",
         };
       }
-    },
-  },
-  {
-    code: "CNI115",
-    name: "too-many-plugins",
-    severity: "warning",
-    title: `the network has more than ${MOST_PLUGINS} plugins`,
-    why: "Each is executed for each container, one after the other. The others are not looked at.",
-    bad: list(...Array<Record<string, string>>(MOST_PLUGINS + 1).fill({ type: "loopback" })),
-    good: list(bridgeFields()),
-    *ofNetwork({ root, pluginCount }) {
-      if (pluginCount <= MOST_PLUGINS) return;
-      yield {
-        at: propertyNode(root, "plugins")?.children?.[0],
-        message:
-          `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
-        help: "check what wrote this file",
-      };
     },
   },
   {

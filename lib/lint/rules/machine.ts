@@ -7,7 +7,7 @@ import type { Machine } from "../machine.ts";
 import type { PluginsDir } from "../plugins_dir.ts";
 import type { Found, Rule } from "../rule.ts";
 import { LEAST_VERSION } from "../../firewall/tool.ts";
-import { field, quote, text } from "../tree.ts";
+import { entries, field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
 
 const OLDEST_IPTABLES = "1.8";
@@ -28,37 +28,23 @@ const KIND_OF: Readonly<Record<string, string>> = {
 export const MACHINE: readonly Rule[] = [
   {
     code: "CNI801",
-    name: "device-missing",
+    name: "missing-here",
     severity: "error",
-    title: "a device that the plugin works on is not there",
+    title: "a device, file, chain or sysctl that the plugin needs is not on this machine",
     why:
       "macvlan, ipvlan and vlan make their interface on top of a device of the host (without a " +
-      '"master", of the default route), and host-device moves it into the container.',
+      '"master", of the default route), and host-device moves it into the container. host-local opens ' +
+      '"resolvConf" for each container. "externalSetMarkChain" of portmap is a chain that another program ' +
+      "keeps, such as kube-proxy. tuning writes to a file below /proc/sys in the container's network, " +
+      "which lacks those of the host alone, and of modules that are not loaded.",
     bad: attached({ type: "macvlan", master: "nosuchdev0" }),
     needs: "--probe",
     *ofPlugin(plugin, { machine }) {
-      if (!machine || plugin.isTrue("linkInContainer")) return;
-      const key = { macvlan: "master", ipvlan: "master", vlan: "master", "host-device": "device" }[
-        plugin.type ?? ""
-      ];
-      if (!key || plugin.isChained) return;
-      const name = plugin.text(key);
-      if (name && !machine.devices().some((device) => device.name === name)) {
-        yield {
-          at: plugin.field(key),
-          message: `there is no device ${quote(name)} on this machine`,
-          help: `use one of ${deviceNames(machine)}`,
-        };
-      } else if (
-        !name && key === "master" && plugin.type !== "vlan" && !machine.hasDefaultRoute()
-      ) {
-        yield {
-          at: plugin.typeNode,
-          message:
-            `${plugin.type} has no "master", and this machine no default route to take it from`,
-          help: `add "master", one of ${deviceNames(machine)}`,
-        };
-      }
+      if (!machine) return;
+      yield* missingDevice(plugin, machine);
+      yield* missingFile(plugin, machine);
+      yield* missingChain(plugin, machine);
+      yield* missingSysctls(plugin, machine);
     },
   },
   {
@@ -147,12 +133,12 @@ export const MACHINE: readonly Rule[] = [
     code: "CNI805",
     name: "iptables-missing",
     severity: "error",
-    title: "there is no iptables, or one that is too old",
+    title: "there is no iptables, or one that is too old or lacks the comment match",
     why:
       "ipMasq, portmap, firewall and the port mapper write the rules of iptables. The plugins of " +
       "mesos-cni take nftables where there is none, unless the config names iptables; others fail. " +
       `The port mapper needs ${OLDEST_IPTABLES}, which says of which kind it is; ${LEAST_VERSION} is the ` +
-      "oldest that it is tested with.",
+      "oldest that it is tested with. It finds a container's rules by their comments.",
     bad: portMapper(),
     needs: "--probe, on a machine without iptables",
     good: portMapper(),
@@ -176,26 +162,13 @@ export const MACHINE: readonly Rule[] = [
             `this machine has iptables ${version}, and the port mapper needs ${OLDEST_IPTABLES}`,
           help: "update iptables",
         };
+      } else if (plugin.type === PORT_MAPPER && !machine.hasCommentMatch()) {
+        yield {
+          at,
+          message: "the iptables of this machine doesn't know the comment match",
+          help: "install the iptables extensions and the kernel module xt_comment",
+        };
       }
-    },
-  },
-  {
-    code: "CNI806",
-    name: "comment-match-missing",
-    severity: "error",
-    title: "iptables doesn't know the comment match",
-    why: "The port mapper marks a container's rules with a comment, by which they are found again.",
-    bad: portMapper(),
-    needs: "--probe, on a machine whose iptables has no comment match",
-    good: portMapper(),
-    *ofPlugin(plugin, { machine }) {
-      if (!machine || plugin.type !== PORT_MAPPER || !machine.iptablesVersion()) return;
-      if (!usesIptables(plugin) || machine.hasCommentMatch()) return;
-      yield {
-        at: plugin.typeNode,
-        message: "the iptables of this machine doesn't know the comment match",
-        help: "install the iptables extensions and the kernel module xt_comment",
-      };
     },
   },
   {
@@ -280,28 +253,63 @@ export const MACHINE: readonly Rule[] = [
       };
     },
   },
-  {
-    code: "CNI810",
-    name: "resolv-conf-missing",
-    severity: "error",
-    title: "host-local is to read a file that is not there",
-    why:
-      'host-local opens "resolvConf" for each container and fails without it. Its nameservers become ' +
-      "the container's.",
-    bad: bridge({}, { resolvConf: "/nowhere/resolv.conf" }),
-    needs: "--probe",
-    *ofPlugin({ ipam, ipamType }, { machine }) {
-      const node = ipamType === "host-local" ? field(ipam, "resolvConf") : undefined;
-      const path = text(node);
-      if (!machine || !path || machine.mode(path) !== undefined) return;
-      yield {
-        at: node,
-        message: `there is no file ${quote(path)} on this machine`,
-        help: "name a file in the form of resolv.conf, or delete the key",
-      };
-    },
-  },
 ];
+
+function* missingDevice(plugin: PluginNode, machine: Machine): Generator<Found> {
+  if (plugin.isTrue("linkInContainer") || plugin.isChained) return;
+  const key = { macvlan: "master", ipvlan: "master", vlan: "master", "host-device": "device" }[
+    plugin.type ?? ""
+  ];
+  const name = key && plugin.text(key);
+  if (name && !machine.devices().some((device) => device.name === name)) {
+    yield {
+      at: plugin.field(key),
+      message: `there is no device ${quote(name)} on this machine`,
+      help: `use one of ${deviceNames(machine)}`,
+    };
+  } else if (!name && key === "master" && plugin.type !== "vlan" && !machine.hasDefaultRoute()) {
+    yield {
+      at: plugin.typeNode,
+      message: `${plugin.type} has no "master", and this machine no default route to take it from`,
+      help: `add "master", one of ${deviceNames(machine)}`,
+    };
+  }
+}
+
+function* missingFile({ ipam, ipamType }: PluginNode, machine: Machine): Generator<Found> {
+  const node = ipamType === "host-local" ? field(ipam, "resolvConf") : undefined;
+  const path = text(node);
+  if (!path || machine.mode(path) !== undefined) return;
+  yield {
+    at: node,
+    message: `there is no file ${quote(path)} on this machine`,
+    help: "name a file in the form of resolv.conf, or delete the key",
+  };
+}
+
+function* missingChain(plugin: PluginNode, machine: Machine): Generator<Found> {
+  const node = plugin.type === "portmap" ? plugin.field("externalSetMarkChain") : undefined;
+  const chain = text(node);
+  if (!chain || !machine.iptablesVersion() || machine.hasNatChain(chain) !== false) return;
+  yield {
+    at: node,
+    message: `there is no chain ${quote(chain)} in the nat table of this machine`,
+    help: 'delete it, or use "markMasqBit"',
+  };
+}
+
+function* missingSysctls(plugin: PluginNode, machine: Machine): Generator<Found> {
+  for (const { key, name } of plugin.type === "tuning" ? entries(plugin.field("sysctl")) : []) {
+    // The name of the interface is that of the container's, which is made first.
+    if (!/^net[./]/.test(name) || /IFNAME|\.\./.test(name)) continue;
+    if (machine.hasSysctl(name.replaceAll(".", "/")) !== false) continue;
+    yield {
+      at: key,
+      message: `this machine's kernel knows no ${quote(name)} in a container's network`,
+      help: "look for its name below /proc/sys/net, or load the module that it belongs to",
+    };
+  }
+}
 
 function deviceNames(machine: Machine): string {
   const names = machine.devices().map((device) => device.name).filter((name) => name !== "lo");

@@ -7,11 +7,7 @@ import { rule as CNI306 } from "./cni306_default_bridge.ts";
 import { rule as CNI307 } from "./cni307_device_shared.ts";
 import { rule as CNI308 } from "./cni308_port_shared.ts";
 import { rule as CNI419 } from "./cni419_requested_address.ts";
-import { rule as CNI420 } from "./cni420_mtu_below_ipv6.ts";
-import { rule as CNI421 } from "./cni421_gateway_missing.ts";
 import { rule as CNI514 } from "./cni514_bandwidth_misplaced.ts";
-import { rule as CNI811 } from "./cni811_chain_missing.ts";
-import { rule as CNI812 } from "./cni812_sysctl_missing.ts";
 import { ADDRESSES } from "./addresses.ts";
 import { FIELDS } from "./fields.ts";
 import { FILES } from "./files.ts";
@@ -43,5 +39,5 @@ export const RULES: readonly Rule[] = [
   ...PORT_MAPPERS,
   ...THIRD_PARTIES,
   ...MACHINE,
-  ...[CNI117, CNI209, CNI306, CNI307, CNI308, CNI419, CNI420, CNI421, CNI514, CNI811, CNI812],
+  ...[CNI117, CNI209, CNI306, CNI307, CNI308, CNI419, CNI514],
 ].sort((a, b) => a.code < b.code ? -1 : 1);

@@ -3,7 +3,7 @@ import type { Node } from "jsonc-parser";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Found, Rule } from "../rule.ts";
-import { entries, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import { entries, field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
 export const PORT_MAPPERS: readonly Rule[] = [
@@ -38,17 +38,18 @@ export const PORT_MAPPERS: readonly Rule[] = [
     code: "CNI607",
     name: "delegate-missing",
     severity: "error",
-    title: "the port mapper has nobody to make the interface",
+    title: "the port mapper, or multus, has nobody to make the interface",
     ofAbsence: true,
     why:
       'The port mapper adds port mappings to another plugin\'s interface: that of its "delegate", or, in ' +
-      "a list, that of the plugins before it.",
+      "a list, that of the plugins before it. multus needs a default network, as delegates or as " +
+      "clusterNetwork.",
     bad: portMapper({ delegate: undefined }),
     good: list(bridgeFields(), { type: "mesos-cni-port-mapper", chain: "MESOS-NET" }),
     *ofPlugin(plugin) {
+      if (plugin.type === "multus") yield* withoutNetwork(plugin);
       if (plugin.type !== PORT_MAPPER || plugin.isChained) return;
-      const delegate = plugin.field("delegate");
-      if (delegate) return; // a wrong type is another rule's
+      if (plugin.field("delegate")) return; // a wrong type is another rule's
       yield {
         at: plugin.typeNode,
         message: 'the port mapper needs a "delegate"',
@@ -57,43 +58,36 @@ export const PORT_MAPPERS: readonly Rule[] = [
     },
   },
   {
-    code: "CNI608",
-    name: "nested-port-mapper",
-    severity: "error",
-    title: "the delegate of a port mapper is a port mapper",
-    why: "Both would answer for the same port mappings.",
-    bad: portMapper({}, {
-      type: "mesos-cni-port-mapper",
-      chain: "OTHER",
-      delegate: bridgeFields(),
-    }),
-    good: portMapper(),
-    *ofPlugin(plugin) {
-      if (plugin.type !== PORT_MAPPER || plugin.outer?.type !== PORT_MAPPER) return;
-      yield {
-        at: plugin.typeNode,
-        message: "the delegate of a port mapper can't be another one",
-        help: "name the plugin that makes the interface",
-      };
-    },
-  },
-  {
     code: "CNI609",
     name: "delegate-overwritten",
     severity: "warning",
-    title: "a field of the delegate is overwritten",
+    title: "a field of the delegate is another's to set",
     why:
       'The port mapper puts its own "name" and "args" into the delegate\'s config: what stands there ' +
-      "is lost.",
+      'is lost. flannel refuses a delegate with a "name" or an "ipam", whose addresses are from the lease ' +
+      'that flanneld got: that is an error. An "ipam" to start from belongs beside "delegate".',
     bad: portMapper({}, { name: "inner" }),
     good: portMapper(),
-    *ofPlugin(plugin) {
-      if (plugin.role !== "delegate" || !isObject(plugin.node)) return;
-      const own = plugin.outer!.node;
-      for (const key of ["name", "args"]) {
-        const found = propertyNode(plugin.node, key);
-        if (!found || found.children![1]!.value === (property(own, key)?.value ?? null)) continue;
-        yield lost(found.children![0]!, key);
+    *ofPlugin({ node, role, outer }) {
+      for (const key of role === "delegate" ? ["name", "args"] : []) {
+        const found = propertyNode(node, key);
+        const own = property(outer!.node, key)?.value ?? null;
+        if (!found || found.children![1]!.value === own) continue;
+        yield {
+          at: found.children![0],
+          message: `the port mapper overwrites "${key}" of its delegate`,
+          help: `delete it, or set "${key}" of the network itself`,
+        };
+      }
+      for (const key of role === "partial" ? ["name", "ipam"] : []) {
+        const value = property(node, key);
+        if (!value) continue;
+        yield {
+          at: value,
+          severity: "error",
+          message: `flannel refuses a delegate with "${key}", which it sets itself`,
+          help: key === "name" ? "delete it" : 'move it beside "delegate", or delete it',
+        };
       }
     },
   },
@@ -132,10 +126,23 @@ function nullOf(plugin: PluginNode): Node | undefined {
   }
 }
 
-function lost(at: Found["at"], key: string): Found {
-  return {
-    at,
-    message: `the port mapper overwrites "${key}" of its delegate`,
-    help: `delete it, or set "${key}" of the network itself`,
-  };
+/** multus: networks to delegate to, and what each of them lacks. */
+function* withoutNetwork(plugin: PluginNode): Generator<Found> {
+  if (plugin.text("clusterNetwork")) return;
+  const delegates = plugin.field("delegates");
+  if (items(delegates).length === 0 && (!delegates || delegates.type === "array")) {
+    yield {
+      at: delegates ?? plugin.typeNode,
+      message: "multus has no network to delegate to",
+      help: 'add "delegates": [ … ] or "clusterNetwork"',
+    };
+  }
+  for (const delegate of items(delegates)) {
+    if (!isObject(delegate) || field(delegate, "type") || field(delegate, "plugins")) continue;
+    yield {
+      at: delegate,
+      message: 'a delegate has neither "type" nor "plugins"',
+      help: 'add "type", or the "plugins" of a list',
+    };
+  }
 }

@@ -7,7 +7,7 @@ import type { Edit, Range } from "../range.ts";
 import type { Found, Rule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
 import { entries, kindOf, propertyNode, quote } from "../tree.ts";
-import { isManifest } from "../document.ts";
+import { isManifest, MOST_PLUGINS } from "../document.ts";
 import { isTemplate, placeholderAt, unreplaced } from "../placeholder.ts";
 import { bridge, json } from "./example.ts";
 
@@ -16,8 +16,12 @@ export const TEMPLATE = "CNI012";
 
 /** Whether a rule about the text has a text to look at. */
 function isText(source: Source): boolean {
+  return isRead(source) && !source.isBlank;
+}
+
+function isRead(source: Source): boolean {
   return !source.obstacle && !source.isTooLarge && source.encoding !== "utf-16" &&
-    !source.isBlank && !source.isBystander;
+    !source.isBystander;
 }
 
 export const SYNTAX: readonly Rule[] = [
@@ -28,10 +32,13 @@ export const SYNTAX: readonly Rule[] = [
     title: "the file is not JSON",
     why: "An agent logs that it can't parse the file and goes on without the network; the first " +
       "task that asks for it fails. Only the first mistake is shown: what follows it is often " +
-      "a consequence.",
+      "a consequence. A file that is empty only sometimes is written in place, and not beside and renamed.",
     bad: '{\n  "name": "net",\n  "type": "bridge"\n  "bridge": "cni0"\n}\n',
     fix: "safe",
     *ofSource(source) {
+      if (isRead(source) && !source.encoding && source.isBlank) {
+        yield { message: "the file is empty", help: "write a network config, or delete the file" };
+      }
       if (!isText(source) || source.syntax.tooDeep) return;
       const error = source.syntaxError;
       if (error) {
@@ -174,52 +181,38 @@ export const SYNTAX: readonly Rule[] = [
     },
   },
   {
-    code: "CNI008",
-    name: "empty-file",
-    severity: "error",
-    title: "the file is empty",
-    why:
-      "An agent logs that it can't parse it. A file that is empty only sometimes is being written " +
-      "in place: write beside it and rename.",
-    bad: "\n",
-    *ofSource(source) {
-      if (source.obstacle || source.encoding || source.isTooLarge || source.isBystander) return;
-      if (source.isBlank) {
-        yield { message: "the file is empty", help: "write a network config, or delete the file" };
-      }
-    },
-  },
-  {
     code: "CNI009",
     name: "too-large",
     severity: "error",
-    title: "the file is larger than 1 MiB",
-    why: "No network config is: a log or an image has been copied into the directory. It is not " +
-      "looked at any further.",
+    title: `the file is larger than 1 MiB, or has too many levels (${DEPTH_LIMIT}) or plugins ` +
+      `(${MOST_PLUGINS})`,
+    why:
+      "No network config is: a log or an image has been copied into the directory, and is not looked at " +
+      "any further. Of nested brackets, the readers of the file give up at different depths, some with a " +
+      "crash. Each plugin is executed for each container, one after the other: that is a warning.",
     bad: bridge(),
     needs: "more than 1 MiB of it",
     *ofSource(source) {
-      if (!source.isTooLarge || source.isBystander) return;
-      yield {
-        message: `the file is larger than ${SIZE_LIMIT >> 20} MiB`,
-        help: "move it elsewhere, if it is no network config",
-      };
-    },
-  },
-  {
-    code: "CNI010",
-    name: "too-deep",
-    severity: "error",
-    title: `brackets are nested deeper than ${DEPTH_LIMIT} levels`,
-    why:
-      "The readers of the file give up at different depths, some with a crash. No plugin takes " +
-      "more than ten levels.",
-    bad: `{"name": "net", "type": "bridge", "args": ${"[".repeat(101)}${"]".repeat(101)}}\n`,
-    *ofSource(source) {
+      if (source.isTooLarge && !source.isBystander) {
+        yield {
+          message: `the file is larger than ${SIZE_LIMIT >> 20} MiB`,
+          help: "move it elsewhere, if it is no network config",
+        };
+      }
       if (!isText(source) || !source.syntax.tooDeep) return;
       yield {
         at: source.syntax.tooDeep,
         message: `brackets are nested deeper than ${DEPTH_LIMIT} levels`,
+        help: "check what wrote this file",
+      };
+    },
+    *ofNetwork({ root, pluginCount }) {
+      if (pluginCount <= MOST_PLUGINS) return;
+      yield {
+        at: propertyNode(root, "plugins")?.children?.[0],
+        severity: "warning",
+        message:
+          `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
         help: "check what wrote this file",
       };
     },

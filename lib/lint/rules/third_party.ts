@@ -2,7 +2,7 @@
 import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
 import type { Found, Rule } from "../rule.ts";
-import { field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import { field, propertyNode, quote, text } from "../tree.ts";
 import { calico, network } from "./example.ts";
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
@@ -10,43 +10,29 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 export const THIRD_PARTIES: readonly Rule[] = [
   {
     code: "CNI703",
-    name: "clear-text-etcd",
+    name: "unprotected-etcd",
     severity: "warning",
-    title: "etcd is spoken to in clear text across the network",
+    title: "etcd is spoken to in clear text, or whoever answers is trusted",
     why:
       "Whoever can listen on the way or write to that etcd decides on the networks and policies of all " +
-      "containers. TLS needs https in etcd_endpoints and etcd_ca_cert_file.",
+      "containers. TLS needs https in etcd_endpoints and etcd_ca_cert_file: without that, only servers with " +
+      "a certificate of a public authority are trusted, which an etcd cluster hardly has. A client " +
+      "certificate needs its key, and the other way round.",
     bad: calico({ etcd_endpoints: "http://10.0.0.1:2379" }),
     good: calico(),
     *ofPlugin(plugin) {
-      const clear = endpoints(plugin).find((url) => {
+      const urls = endpoints(plugin);
+      const clear = urls.find((url) => {
         const host = /^http:\/\/(\[[^\]]*\]|[^:/\s]+)/.exec(url)?.[1];
         return host !== undefined && !LOOPBACK.test(host);
       });
-      if (!clear) return;
-      yield {
-        at: plugin.field("etcd_endpoints"),
-        message: `Calico speaks to etcd at ${quote(clear)} in clear text`,
-        help: 'use https and "etcd_ca_cert_file", "etcd_cert_file", "etcd_key_file"',
-      };
-    },
-  },
-  {
-    code: "CNI704",
-    name: "etcd-without-authority",
-    severity: "warning",
-    title: "etcd is spoken to by https, and no certificate authority is named",
-    why:
-      "Without etcd_ca_cert_file, only servers with a certificate of a public authority are trusted, " +
-      "which an etcd cluster hardly has. A client certificate needs its key, and the other way round.",
-    bad: network({
-      type: "calico",
-      etcd_endpoints: "https://10.0.0.1:2379",
-      ipam: { type: "calico-ipam" },
-    }),
-    good: calico(),
-    *ofPlugin(plugin) {
-      const urls = endpoints(plugin);
+      if (clear) {
+        yield {
+          at: plugin.field("etcd_endpoints"),
+          message: `Calico speaks to etcd at ${quote(clear)} in clear text`,
+          help: 'use https and "etcd_ca_cert_file", "etcd_cert_file", "etcd_key_file"',
+        };
+      }
       if (urls.some((url) => url.startsWith("https:")) && !plugin.text("etcd_ca_cert_file")) {
         yield {
           at: plugin.field("etcd_endpoints"),
@@ -83,62 +69,6 @@ export const THIRD_PARTIES: readonly Rule[] = [
         message: `calico-ipam belongs to calico, not to ${plugin.type}`,
         help: 'use "type": "calico", or host-local for addresses',
       };
-    },
-  },
-  {
-    code: "CNI706",
-    name: "flannel-delegate",
-    severity: "error",
-    title: "flannel's delegate has what flannel sets itself",
-    why:
-      'flannel refuses a delegate with a "name" or an "ipam": it sets both itself, the addresses from the ' +
-      'lease that flanneld got. An "ipam" to start from belongs beside "delegate".',
-    bad: network({ type: "flannel", delegate: { name: "inner", isDefaultGateway: true } }),
-    good: network({ type: "flannel", delegate: { isDefaultGateway: true } }),
-    *ofPlugin(plugin) {
-      if (plugin.role !== "partial") return;
-      for (const key of ["name", "ipam"]) {
-        const value = property(plugin.node, key);
-        if (!value) continue;
-        yield {
-          at: value,
-          message: `flannel refuses a delegate with "${key}", which it sets itself`,
-          help: key === "name" ? "delete it" : 'move it beside "delegate", or delete it',
-        };
-      }
-    },
-  },
-  {
-    code: "CNI707",
-    name: "multus-delegates",
-    severity: "error",
-    title: "multus has no network to delegate to",
-    why:
-      "multus makes no interface itself: it needs a default network, as delegates or as clusterNetwork.",
-    bad: network({ type: "multus", kubeconfig: "/etc/cni/net.d/multus.kubeconfig" }),
-    good: network({
-      type: "multus",
-      kubeconfig: "/etc/cni/net.d/multus.kubeconfig",
-      delegates: [{ name: "default", type: "flannel" }],
-    }),
-    *ofPlugin(plugin) {
-      if (plugin.type !== "multus" || plugin.text("clusterNetwork")) return;
-      const delegates = plugin.field("delegates");
-      if (items(delegates).length === 0 && (!delegates || delegates.type === "array")) {
-        yield {
-          at: delegates ?? plugin.typeNode,
-          message: "multus has no network to delegate to",
-          help: 'add "delegates": [ … ] or "clusterNetwork"',
-        };
-      }
-      for (const delegate of items(delegates)) {
-        if (!isObject(delegate) || field(delegate, "type") || field(delegate, "plugins")) continue;
-        yield {
-          at: delegate,
-          message: 'a delegate has neither "type" nor "plugins"',
-          help: 'add "type", or the "plugins" of a list',
-        };
-      }
     },
   },
   {

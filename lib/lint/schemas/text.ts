@@ -60,15 +60,11 @@ export const rangeOfAddresses: Type = checked((text) => {
 export const chain: Type = checked((text) => {
   switch (text === "" ? undefined : chainProblem(text)) {
     case "length":
-      return `${
-        quote(text)
-      } has ${text.length} characters, and a chain's name at most ${LONGEST_CHAIN}`;
+      return `${quote(text)} has ${text.length} characters, and a chain at most ${LONGEST_CHAIN}`;
     case "reserved":
       return `${quote(text)} is a name of iptables' own, or of mesos-cni's (MESOS-CNI-…)`;
     case "characters":
-      return `${
-        quote(text)
-      } is no name of a chain: letters, digits and _ . -, first a letter or digit`;
+      return `${quote(text)} is no chain's name: letters, digits and _ . -, no mark in front`;
   }
 });
 
@@ -76,16 +72,14 @@ export const chain: Type = checked((text) => {
 export const device: Type = checked((text) =>
   isDevice(text)
     ? undefined
-    : `${
-      quote(text)
-    } is no name of a device: at most 15 letters, digits, _ . @ -; a + at its end is any rest`
+    : `${quote(text)} is no device's name: at most 15 letters, digits, _ . @ -; + is any rest`
 );
 
-/** It is written into the container's resolv.conf as it stands, and the resolver skips what it can't read. */
+/** It is written into the container's resolv.conf, whose reader skips what it can't read. */
 export const nameserver: Type = {
-  ...checked((text) =>
-    parseAddress(text.replace(/%.*$/, "")) ? undefined : `${quote(text)} is no IP address`
-  ),
+  kind: "string",
+  is: (text) =>
+    parseAddress(text.replace(/%.*$/, "")) ? undefined : `${quote(text)} is no IP address`,
   severity: "warning",
 };
 
