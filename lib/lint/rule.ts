@@ -100,6 +100,9 @@ export interface Rule extends RuleText {
   ofDirectory?(documents: readonly Document[], context: Context): Iterable<FoundIn>;
 }
 
+/** A rule as its file has it: most of what is found is an error. */
+export type WrittenRule = Omit<Rule, "severity"> & { severity?: Severity };
+
 /** A finding with all that a reporter shows. */
 export interface Diagnostic {
   code: string;

@@ -11,11 +11,11 @@ import {
 import { again } from "../again.ts";
 import { addressingOf, bounds, gatewayOf, type RangeNode } from "../addressing.ts";
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
-import type { FoundIn, Rule } from "../rule.ts";
+import type { FoundIn, WrittenRule } from "../rule.ts";
 import { field, isTrue, items, property, quote, text } from "../tree.ts";
 import { bridge, bridgeFields, network, portMapper } from "./example.ts";
 
-export const ACROSS: readonly Rule[] = [
+export const ACROSS: readonly WrittenRule[] = [
   {
     code: "CNI301",
     name: "duplicate-network",
@@ -78,7 +78,6 @@ export const ACROSS: readonly Rule[] = [
   {
     code: "CNI303",
     name: "bridge-with-two-gateways",
-    severity: "error",
     title: "networks on one bridge give it different addresses",
     why:
       "As a gateway, the bridge gets one IPv4 address. The bridge plugin refuses to attach a container " +

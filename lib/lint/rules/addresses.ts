@@ -17,16 +17,15 @@ import {
 } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { isKnown, schemaOf } from "../schemas/mod.ts";
 import { field, isObject, items, quote } from "../tree.ts";
 import { bridge } from "./example.ts";
 
-export const ADDRESSES: readonly Rule[] = [
+export const ADDRESSES: readonly WrittenRule[] = [
   {
     code: "CNI401",
     name: "invalid-address",
-    severity: "error",
     title: "not an IP address, or not a prefix",
     why:
       "Plugins take dotted IPv4 without leading zeros and IPv6 without a zone. A subnet, a fixed " +
@@ -53,7 +52,6 @@ export const ADDRESSES: readonly Rule[] = [
   {
     code: "CNI402",
     name: "host-bits",
-    severity: "error",
     title: "a subnet or the destination of a route has host bits",
     why:
       "host-local refuses a subnet whose address is not the network's own, and the kernel refuses " +
@@ -100,7 +98,6 @@ export const ADDRESSES: readonly Rule[] = [
   {
     code: "CNI404",
     name: "range-missing",
-    severity: "error",
     title: "the IPAM plugin has nothing to assign",
     ofAbsence: true,
     why: "host-local takes addresses from a subnet, static from a list.",
@@ -153,7 +150,6 @@ export const ADDRESSES: readonly Rule[] = [
   {
     code: "CNI406",
     name: "range-outside",
-    severity: "error",
     title: "a range leaves its subnet, is reversed, or has nothing to give",
     why:
       "host-local refuses a range that is not inside its subnet, and a subnet longer than /30 or /126. It " +
@@ -168,7 +164,6 @@ export const ADDRESSES: readonly Rule[] = [
   {
     code: "CNI407",
     name: "ranges-overlap",
-    severity: "error",
     title: "two ranges of one network overlap, or a set of ranges mixes IPv4 and IPv6",
     why: "host-local refuses both. Each set of ranges gives a container one address.",
     bad: bridge({}, {

@@ -1,10 +1,10 @@
 import { isPluginType } from "../../cni/config.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { isNamed, misspeltType } from "../schemas/mod.ts";
 import { field, property, quote, text } from "../tree.ts";
 import { network } from "./example.ts";
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI117",
   name: "unknown-type",
   severity: "warning",

@@ -1,8 +1,8 @@
 import { dirname } from "@std/path";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { bridge } from "./example.ts";
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI209",
   name: "directory-writable",
   severity: "warning",

@@ -1,11 +1,11 @@
 import type { PluginNode } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { bridge } from "./example.ts";
 
 const unnamed = (name: string, subnet: string) =>
   bridge({ name, bridge: undefined, isGateway: false, ipMasq: false }, { subnet });
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI306",
   name: "default-bridge-shared",
   severity: "warning",

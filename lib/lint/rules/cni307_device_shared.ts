@@ -1,13 +1,13 @@
 import type { Node } from "jsonc-parser";
 import { again } from "../again.ts";
 import type { PluginNode } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { quote, text } from "../tree.ts";
 import { attached } from "./example.ts";
 
 const device = (name: string) => attached({ name, type: "host-device", device: "eth1" });
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI307",
   name: "device-shared",
   severity: "warning",

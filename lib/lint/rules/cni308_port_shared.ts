@@ -1,5 +1,5 @@
 import { again } from "../again.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { field, items } from "../tree.ts";
 import { bridgeFields, list } from "./example.ts";
 
@@ -10,10 +10,9 @@ const mapped = (hostPort: number) =>
     runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }] },
   });
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI308",
   name: "port-shared",
-  severity: "error",
   title: "a port of the host is mapped twice by files of the directory",
   why:
     "A port of the host leads to one container. Port mappings in a file are those of every container of " +

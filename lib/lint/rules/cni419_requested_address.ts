@@ -1,14 +1,13 @@
 import type { Node } from "jsonc-parser";
 import { contains, parseAddress, parsePrefix } from "../../base/prefix.ts";
 import { addressingOf, bounds, isPromised } from "../addressing.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { field, items, kindOf, quote, text } from "../tree.ts";
 import { bridge } from "./example.ts";
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI419",
   name: "requested-address",
-  severity: "error",
   title: "an address that args or runtimeConfig asks for can't be given",
   why:
     '"args": {"cni": {"ips": […]}}, and "ips" of runtimeConfig, are read by host-local and static. ' +

@@ -1,5 +1,5 @@
 import type { PluginNode } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { bridgeFields, list } from "./example.ts";
 
 const RATES = {
@@ -11,10 +11,9 @@ const RATES = {
 /** Plugins whose interfaces have no end on the host, or one that is not in the result. */
 const WITHOUT_END = ["macvlan", "ipvlan", "vlan", "host-device", "dummy", "tap", "loopback"];
 
-export const rule: Rule = {
+export const rule: WrittenRule = {
   code: "CNI514",
   name: "bandwidth-misplaced",
-  severity: "error",
   title: "bandwidth stands where it can't limit anything",
   why:
     "bandwidth limits the traffic at the host's end of a container's veth, which bridge and ptp make and " +

@@ -1,7 +1,7 @@
 /** CNI5xx: each plugin's fields by type and range, and the combinations that can't work. */
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { addressingOf, prefixesOf } from "../addressing.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { typedFields, typeProblem, valueProblem } from "../schema_check.ts";
 import { identifiesDevice, slipsOf } from "../slips.ts";
 import { meant } from "../schemas/elsewhere.ts";
@@ -10,7 +10,7 @@ import { schemaNamed, schemaOf } from "../schemas/mod.ts";
 import { entries, field, isObject, items, property, quote, text } from "../tree.ts";
 import { attached, bridge, bridgeFields, list, network } from "./example.ts";
 
-export const FIELDS: readonly Rule[] = [
+export const FIELDS: readonly WrittenRule[] = [
   {
     code: "CNI501",
     name: "unknown-key",
@@ -27,7 +27,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI502",
     name: "field-type",
-    severity: "error",
     title: "a field has a value of the wrong type",
     why:
       'Plugins decode their config strictly: a string where a number belongs, or "true" in quotes, ' +
@@ -40,7 +39,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI503",
     name: "field-value",
-    severity: "error",
     title: "a field has a value that the plugin or the kernel refuses",
     why:
       "The value has the right type, and yet a container can't be attached with it: the plugin's own " +
@@ -71,7 +69,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI504",
     name: "field-missing",
-    severity: "error",
     title: "a field is missing that the plugin can't do without",
     why: "The plugin refuses the config at the first container.",
     ofAbsence: true,
@@ -110,7 +107,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI505",
     name: "ipam-missing",
-    severity: "error",
     title: "the plugin needs an IPAM plugin, and the config names none",
     why:
       "ptp and ipvlan make an interface only together with its addresses, and vlan does before 1.10.0.",
@@ -133,7 +129,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI506",
     name: "wrong-kind-of-plugin",
-    severity: "error",
     title: "an IPAM plugin stands where a network plugin belongs, or the other way round",
     why:
       "An IPAM plugin answers with addresses and makes no interface; a network plugin asked for " +
@@ -168,7 +163,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI507",
     name: "needs-a-chain",
-    severity: "error",
     title: "a plugin that works on another one's interface stands alone or first",
     why:
       "portmap, bandwidth, firewall, tuning, sbr and vrf change an interface that is there. Without a " +
@@ -198,7 +192,6 @@ export const FIELDS: readonly Rule[] = [
   {
     code: "CNI508",
     name: "conflicting-fields",
-    severity: "error",
     title: "two fields exclude each other",
     why:
       "The plugin or the kernel refuses the combination. IPv6 needs links of at least 1280 bytes: on one with " +

@@ -4,7 +4,7 @@ import { isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { octal } from "../octal.ts";
 import { isExecutable } from "../plugins_dir.ts";
-import type { Fix, Rule, Safety } from "../rule.ts";
+import type { Fix, Safety, WrittenRule } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
 import { entries, field, property, text } from "../tree.ts";
@@ -15,11 +15,10 @@ const WRITABLE_BY_OTHERS = 0o002;
 const WRITABLE_BY_GROUP = 0o020;
 const READABLE_BY_OTHERS = 0o004;
 
-export const FILES: readonly Rule[] = [
+export const FILES: readonly WrittenRule[] = [
   {
     code: "CNI201",
     name: "unreadable",
-    severity: "error",
     title: "the file can't be read, or is a link to nowhere",
     why:
       "An agent logs it and goes on without the network. Links break when what they point to is " +
@@ -162,7 +161,6 @@ export const FILES: readonly Rule[] = [
   {
     code: "CNI206",
     name: "plugin-missing",
-    severity: "error",
     title: "a plugin is not in the directory of plugins",
     why: "An agent skips a network whose plugin or IPAM plugin it doesn't find in " +
       "--network_cni_plugins_dir at its start; a delegate that is missing shows only at the first " +
@@ -189,7 +187,6 @@ export const FILES: readonly Rule[] = [
   {
     code: "CNI207",
     name: "plugin-not-executable",
-    severity: "error",
     title: "a plugin can't be executed",
     why:
       "A plugin is a regular file with the execute bit. Copying one through a file system or an " +

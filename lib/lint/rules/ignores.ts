@@ -1,11 +1,11 @@
 /** CNI1xx: what a file says to the linter itself. */
 import type { Node } from "jsonc-parser";
 import { contains, IGNORE_KEY, ignoresIn, names } from "../ignore.ts";
-import type { Fix, Rule } from "../rule.ts";
+import type { Fix, WrittenRule } from "../rule.ts";
 import { quote } from "../tree.ts";
 import { bridge } from "./example.ts";
 
-export const IGNORES: readonly Rule[] = [
+export const IGNORES: readonly WrittenRule[] = [
   {
     code: "CNI120",
     name: "unknown-ignore",

@@ -2,7 +2,7 @@
 import { closest } from "../../base/nearest.ts";
 import type { PluginNode } from "../document.ts";
 import { openingOf } from "../range.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { homeOf } from "../schemas/elsewhere.ts";
 import { entries, isObject, items, ofWrongKind, property, propertyNode, quote } from "../tree.ts";
@@ -11,11 +11,10 @@ import { bridge, bridgeFields, json, list, network } from "./example.ts";
 /** Keys that only make sense in the config of a single plugin. */
 const SINGLE_KEYS = ["type", "ipam", "capabilities", "runtimeConfig", "prevResult"];
 
-export const LISTS: readonly Rule[] = [
+export const LISTS: readonly WrittenRule[] = [
   {
     code: "CNI108",
     name: "plugins-empty",
-    severity: "error",
     title: '"plugins" is not a list of at least one plugin',
     why: "A chain of no plugins attaches a container to nothing.",
     bad: network({ plugins: [] }),
@@ -106,7 +105,6 @@ export const LISTS: readonly Rule[] = [
   {
     code: "CNI118",
     name: "two-interfaces",
-    severity: "error",
     title: "two plugins of a list make the interface",
     why:
       "Both make an interface of one name in the container, and the second finds it there already.",
@@ -130,7 +128,6 @@ export const LISTS: readonly Rule[] = [
   {
     code: "CNI119",
     name: "list-field",
-    severity: "error",
     title: "a key of the list is misspelt, or has a value that libcni refuses",
     why:
       'Beside "plugins", a list has "cniVersion", "cniVersions", "name", "disableCheck", "disableGC" and ' +

@@ -5,7 +5,7 @@ import { addressingOf, prefixesOf } from "../addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Machine } from "../machine.ts";
 import type { PluginsDir } from "../plugins_dir.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { LEAST_VERSION } from "../../firewall/tool.ts";
 import { entries, field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
@@ -25,11 +25,10 @@ const KIND_OF: Readonly<Record<string, string>> = {
   ...{ dummy: "dummy", vrf: "vrf" },
 };
 
-export const MACHINE: readonly Rule[] = [
+export const MACHINE: readonly WrittenRule[] = [
   {
     code: "CNI801",
     name: "missing-here",
-    severity: "error",
     title: "a device, file, chain or sysctl that the plugin needs is not on this machine",
     why:
       "macvlan, ipvlan and vlan make their interface on top of a device of the host (without a " +
@@ -50,7 +49,6 @@ export const MACHINE: readonly Rule[] = [
   {
     code: "CNI802",
     name: "not-a-bridge",
-    severity: "error",
     title: "the bridge's name belongs to a device that is no bridge",
     why:
       "The bridge plugin makes the bridge if there is no device of that name, and fails if there is " +
@@ -72,7 +70,6 @@ export const MACHINE: readonly Rule[] = [
   {
     code: "CNI803",
     name: "mtu-above-device",
-    severity: "error",
     title: "the MTU is larger than that of the device below",
     why: "macvlan and vlan refuse it: what doesn't fit through the device can't be sent.",
     bad: attached({ type: "macvlan", master: "eth0", mtu: 9000 }),
@@ -132,7 +129,6 @@ export const MACHINE: readonly Rule[] = [
   {
     code: "CNI805",
     name: "iptables-missing",
-    severity: "error",
     title: "there is no iptables, or one that is too old or lacks the comment match",
     why:
       "ipMasq, portmap, firewall and the port mapper write the rules of iptables. The plugins of " +
@@ -174,7 +170,6 @@ export const MACHINE: readonly Rule[] = [
   {
     code: "CNI807",
     name: "kernel-lacks-link",
-    severity: "error",
     title: "the kernel can't make interfaces of this kind",
     why:
       "Small kernels, such as those of virtual machines, are built without macvlan, ipvlan, vlan, dummy or vrf.",

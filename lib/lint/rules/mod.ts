@@ -40,4 +40,4 @@ export const RULES: readonly Rule[] = [
   ...THIRD_PARTIES,
   ...MACHINE,
   ...[CNI117, CNI209, CNI306, CNI307, CNI308, CNI419, CNI514],
-].sort((a, b) => a.code < b.code ? -1 : 1);
+].map((rule): Rule => ({ severity: "error", ...rule })).sort((a, b) => a.code < b.code ? -1 : 1);

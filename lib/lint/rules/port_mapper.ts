@@ -2,11 +2,11 @@
 import type { Node } from "jsonc-parser";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { entries, field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
-export const PORT_MAPPERS: readonly Rule[] = [
+export const PORT_MAPPERS: readonly WrittenRule[] = [
   {
     code: "CNI606",
     name: "own-bridge-not-excluded",
@@ -37,7 +37,6 @@ export const PORT_MAPPERS: readonly Rule[] = [
   {
     code: "CNI607",
     name: "delegate-missing",
-    severity: "error",
     title: "the port mapper, or multus, has nobody to make the interface",
     ofAbsence: true,
     why:
@@ -94,7 +93,6 @@ export const PORT_MAPPERS: readonly Rule[] = [
   {
     code: "CNI610",
     name: "delegate-version",
-    severity: "error",
     title: 'the delegate\'s "cniVersion" is no version of the specification',
     why:
       "A delegate gets the network's version unless it has one of its own, which must be a released one " +

@@ -17,18 +17,17 @@ import {
 } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
 import { readerOf } from "../reader.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { ROUTE } from "../schemas/common.ts";
 import { meant } from "../schemas/elsewhere.ts";
 import { ipamSchemaOf, schemaOf } from "../schemas/mod.ts";
 import { entries, field, quote } from "../tree.ts";
 import { attached, bridge } from "./example.ts";
 
-export const ROUTES: readonly Rule[] = [
+export const ROUTES: readonly WrittenRule[] = [
   {
     code: "CNI409",
     name: "gateway-outside",
-    severity: "error",
     title: "the gateway is not in the subnet",
     why:
       "A container reaches only addresses of its own subnet without a gateway: the kernel refuses a " +
@@ -102,7 +101,6 @@ export const ROUTES: readonly Rule[] = [
   {
     code: "CNI411",
     name: "route-out-of-reach",
-    severity: "error",
     title: "a route's next hop can't be reached from the container",
     why:
       'The kernel refuses a route through a gateway ("gw") that is in none of the container\'s subnets.',
@@ -149,7 +147,6 @@ export const ROUTES: readonly Rule[] = [
   {
     code: "CNI412",
     name: "duplicate-route",
-    severity: "error",
     title: "a route stands twice",
     why:
       'The kernel answers "file exists" to the second route to one destination, and since version 1.0.0 ' +
@@ -190,7 +187,6 @@ export const ROUTES: readonly Rule[] = [
   {
     code: "CNI413",
     name: "route-without-destination",
-    severity: "error",
     title: 'a route has no "dst"',
     why:
       'A stock Mesos agent skips a network with such a route; a default route is {"dst": "0.0.0.0/0"}.',

@@ -1,13 +1,13 @@
 /** CNI5xx: what a runtime hands to a plugin besides its config. */
 import { lookup } from "../../base/json.ts";
 import { TAKERS, unknownCapabilities } from "../capabilities.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { entries, field, isTrue, property, propertyNode, quote } from "../tree.ts";
 import { bridgeFields, list } from "./example.ts";
 
-export const RUNTIME: readonly Rule[] = [
+export const RUNTIME: readonly WrittenRule[] = [
   {
     code: "CNI510",
     name: "capability-missing",

@@ -2,12 +2,12 @@
 import { contains, type Prefix } from "../../base/prefix.ts";
 import { addressingOf, prefixesOf, usesGateway } from "../addressing.ts";
 import type { PluginNode } from "../document.ts";
-import type { Rule } from "../rule.ts";
+import type { WrittenRule } from "../rule.ts";
 import { schemaOf } from "../schemas/mod.ts";
 import { quote } from "../tree.ts";
 import { bridge } from "./example.ts";
 
-export const SPECIAL_ADDRESSES: readonly Rule[] = [
+export const SPECIAL_ADDRESSES: readonly WrittenRule[] = [
   {
     code: "CNI415",
     name: "special-addresses",

@@ -2,7 +2,7 @@
 import type { Node } from "jsonc-parser";
 import { isNetworkName, isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
-import { type Context, type Found, type Rule } from "../rule.ts";
+import { type Context, type Found, type WrittenRule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
@@ -23,11 +23,10 @@ import {
 } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
 
-export const STRUCTURE: readonly Rule[] = [
+export const STRUCTURE: readonly WrittenRule[] = [
   {
     code: "CNI101",
     name: "name-missing",
-    severity: "error",
     title: 'the network has no "name"',
     why: "Frameworks ask for a network by its name. A file without one is skipped by the agent.",
     bad: json({ type: "bridge", bridge: "cni0" }),
@@ -56,7 +55,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI102",
     name: "name-malformed",
-    severity: "error",
     title: "the network's name has characters that a name can't have",
     why:
       "The specification allows letters, digits and _ . - after a letter or digit. The name becomes " +
@@ -78,7 +76,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI103",
     name: "type-missing",
-    severity: "error",
     title: 'a plugin has no "type"',
     why:
       "The type is the file name of the plugin to execute. Without one, the agent skips the file.",
@@ -105,7 +102,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI104",
     name: "type-path",
-    severity: "error",
     title: '"type" is a path, not a file name',
     why:
       "The plugin is looked for by name in the directories of plugins, and nowhere else: that is " +
@@ -127,7 +123,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI111",
     name: "reserved-args",
-    severity: "error",
     title: 'the config sets args."org.apache.mesos", which is the agent\'s',
     why:
       "The agent puts the container's NetworkInfo there. It refuses to attach a container to a " +
@@ -220,7 +215,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI114",
     name: "null-value",
-    severity: "error",
     title: "null stands where an agent expects a value",
     why: "Plugins take null for absent. An agent doesn't: it skips the file.",
     bad: bridge({ args: null }),
@@ -234,7 +228,6 @@ export const STRUCTURE: readonly Rule[] = [
   {
     code: "CNI116",
     name: "stock-agent",
-    severity: "error",
     title: "a stock Mesos agent can't use the network",
     why:
       'Apache Mesos\' own isolator reads single plugins: it skips a file without "type". And it reads ' +

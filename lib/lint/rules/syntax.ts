@@ -4,7 +4,7 @@ import type { Node } from "jsonc-parser";
 import { lookup } from "../../base/json.ts";
 import { foreignFormat, slipAt } from "../foreign_text.ts";
 import type { Edit, Range } from "../range.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
 import { entries, kindOf, propertyNode, quote } from "../tree.ts";
 import { isManifest, MOST_PLUGINS } from "../document.ts";
@@ -24,11 +24,10 @@ function isRead(source: Source): boolean {
     !source.isBystander;
 }
 
-export const SYNTAX: readonly Rule[] = [
+export const SYNTAX: readonly WrittenRule[] = [
   {
     code: "CNI001",
     name: "invalid-json",
-    severity: "error",
     title: "the file is not JSON",
     why: "An agent logs that it can't parse the file and goes on without the network; the first " +
       "task that asks for it fails. Only the first mistake is shown: what follows it is often " +
@@ -80,7 +79,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI003",
     name: "comment",
-    severity: "error",
     title: "a comment, which JSON doesn't have",
     why: "Neither an agent nor a plugin accepts comments; the file is skipped.",
     bad: '{\n  // for the web tier\n  "name": "net",\n  "type": "bridge"\n}\n',
@@ -99,7 +97,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI004",
     name: "trailing-comma",
-    severity: "error",
     title: "a comma before a closing bracket",
     why: "Neither an agent nor a plugin accepts it; the file is skipped.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n}\n',
@@ -121,7 +118,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI005",
     name: "byte-order-mark",
-    severity: "error",
     title: "a byte order mark before the JSON",
     why: "Editors on Windows put the bytes EF BB BF in front of UTF-8. Go's and Mesos's JSON " +
       "parsers refuse them, and no editor shows them.",
@@ -140,7 +136,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI006",
     name: "not-utf-8",
-    severity: "error",
     title: "the file is not UTF-8",
     why:
       "JSON is UTF-8 (RFC 8259, section 8.1). An agent refuses UTF-16 altogether; single bytes of " +
@@ -163,7 +158,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI007",
     name: "not-an-object",
-    severity: "error",
     title: "the file holds something other than a JSON object",
     why: "A network config is one object. A list of networks in one file is not a thing: each " +
       "network has a file of its own.",
@@ -183,7 +177,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI009",
     name: "too-large",
-    severity: "error",
     title: `the file is larger than 1 MiB, or has too many levels (${DEPTH_LIMIT}) or plugins ` +
       `(${MOST_PLUGINS})`,
     why:
@@ -220,7 +213,6 @@ export const SYNTAX: readonly Rule[] = [
   {
     code: "CNI011",
     name: "kubernetes-manifest",
-    severity: "error",
     title: "the file is a Kubernetes manifest",
     why:
       "A manifest such as a NetworkAttachmentDefinition has the network config inside, as a string in " +

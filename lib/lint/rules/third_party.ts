@@ -1,13 +1,13 @@
 /** CNI7xx: Calico, flannel, multus and others of their kind. */
 import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
-import type { Found, Rule } from "../rule.ts";
+import type { Found, WrittenRule } from "../rule.ts";
 import { field, propertyNode, quote, text } from "../tree.ts";
 import { calico, network } from "./example.ts";
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
-export const THIRD_PARTIES: readonly Rule[] = [
+export const THIRD_PARTIES: readonly WrittenRule[] = [
   {
     code: "CNI703",
     name: "unprotected-etcd",
@@ -94,7 +94,6 @@ export const THIRD_PARTIES: readonly Rule[] = [
   {
     code: "CNI709",
     name: "whereabouts-range",
-    severity: "error",
     title: "whereabouts has no range to take addresses from",
     why:
       'What others call a subnet, whereabouts calls "range", or several of them "ipRanges". Without ' +

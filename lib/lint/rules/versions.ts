@@ -11,7 +11,7 @@ import { addressingOf } from "../addressing.ts";
 import type { Document, PluginNode } from "../document.ts";
 import { insertFirst, replacing } from "../edits.ts";
 import { readerOf } from "../reader.ts";
-import { type Rule } from "../rule.ts";
+import { type WrittenRule } from "../rule.ts";
 import { openingOf } from "../range.ts";
 import { isKnown, makesNoAddress, schemaOf } from "../schemas/mod.ts";
 import { field, items, ofWrongKind, property, quote, text } from "../tree.ts";
@@ -28,7 +28,7 @@ const twoRanges = (cniVersion: string) => {
   return network({ cniVersion, type: "ptp", ipam });
 };
 
-export const VERSION_RULES: readonly Rule[] = [
+export const VERSION_RULES: readonly WrittenRule[] = [
   {
     code: "CNI105",
     name: "version-missing",
@@ -76,7 +76,6 @@ export const VERSION_RULES: readonly Rule[] = [
   {
     code: "CNI106",
     name: "version-unknown",
-    severity: "error",
     title: '"cniVersion" is no version of the specification',
     why:
       `The released versions are ${VERSIONS}. A plugin that gets another one answers with error 1, ` +
@@ -122,7 +121,6 @@ export const VERSION_RULES: readonly Rule[] = [
   {
     code: "CNI107",
     name: "version-unsupported",
-    severity: "error",
     title: 'the plugin does not speak the network\'s "cniVersion"',
     why:
       "Some plugins came with a later version of the specification and refuse the earlier ones; a " +
@@ -159,7 +157,6 @@ export const VERSION_RULES: readonly Rule[] = [
   {
     code: "CNI408",
     name: "too-many-addresses",
-    severity: "error",
     title: "a container gets more addresses than the config's version can tell",
     why:
       "Versions of the specification before 0.3.0 know one IPv4 and one IPv6 address for a container, " +
@@ -186,7 +183,6 @@ export const VERSION_RULES: readonly Rule[] = [
   {
     code: "CNI417",
     name: "no-address-in-old-version",
-    severity: "error",
     title: "the config's version can't tell of a container without an address",
     ofAbsence: true,
     why:
