@@ -2,7 +2,7 @@ import { type Command, flag, JSON_FLAG } from "./command.ts";
 import { LAYOUT_FLAGS, sourcesOf } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
-const FORMATS = ["tree", "mermaid", "dot", "svg"] as const;
+const FORMATS = ["tree", "mermaid", "dot"] as const;
 
 export const topology: Command = {
   name: "netns topology",
@@ -13,7 +13,7 @@ export const topology: Command = {
   ],
   examples: [
     ["mesos-cni netns topology", "a tree in the terminal"],
-    ["mesos-cni netns topology --format=svg >agent.svg", "a drawing"],
+    ["mesos-cni netns topology --format=dot | dot -Tsvg >agent.svg", "a drawing, by Graphviz"],
   ],
   async run(call) {
     const { topologyOf } = await import("../netns/topology.ts");
@@ -25,8 +25,7 @@ export const topology: Command = {
       return 0;
     }
     const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
-    const { svgText } = await import("../netns/topology_svg.ts");
-    const texts = { tree: treeText, mermaid: mermaidText, dot: dotText, svg: svgText };
+    const texts = { tree: treeText, mermaid: mermaidText, dot: dotText };
     print(texts[(call.value("format") ?? "tree") as keyof typeof texts](topology));
     return 0;
   },

@@ -40,11 +40,13 @@ export function mermaidText({ nodes, edges }: Topology): string {
       const [open, close] = { agent: ["[[", "]]"], link: ["[", "]"], container: ["(", ")"] }[
         node.kind
       ] as [string, string];
-      return `  ${names.get(node.id)}${open}"${htmlText(linesOf(node).join("\n"))}"${close}`;
+      const text = `${open}"${htmlText(linesOf(node).join("\n"))}"${close}`;
+      return `  ${names.get(node.id)}${text}${node.isIll ? ":::ill" : ""}`;
     }),
     ...edges.map(({ from, to, label }) =>
       `  ${names.get(from)} ---${label ? `|"${htmlText(label)}"|` : ""} ${names.get(to)}`
     ),
+    "  classDef ill stroke:#cf222e,stroke-width:2px",
   ].join("\n");
 }
 
@@ -58,9 +60,9 @@ export function dotText({ nodes, edges }: Topology): string {
     '  node [fontname="Helvetica", fontsize=11];',
     '  edge [fontname="Helvetica", fontsize=9];',
     ...nodes.map((node) =>
-      `  ${names.get(node.id)} [shape=${shapes[node.kind]}, label=${
-        quoted(linesOf(node).join("\n"))
-      }];`
+      `  ${names.get(node.id)} [shape=${shapes[node.kind]}, ${
+        node.isIll ? 'color="#cf222e", ' : ""
+      }label=${quoted(linesOf(node).join("\n"))}];`
     ),
     ...edges.map(({ from, to, label }) =>
       `  ${names.get(from)} -- ${names.get(to)}${label ? ` [label=${quoted(label)}]` : ""};`

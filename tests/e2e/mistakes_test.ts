@@ -41,7 +41,7 @@ const WORDS: Mistake[] = [
   ["gc web-1", 2, "unexpected web-1", "flags only"],
   ["list --log-level=loud", 2, "none of debug, info, warning, error"],
   ["list --log-format=xml", 2, "none of text, json"],
-  ["topology --format=png", 2, "none of tree, mermaid, dot, svg"],
+  ["topology --format=png", 2, "none of tree, mermaid, dot"],
   ["completions tcsh", 2, "bash, zsh, fish"],
 ];
 

@@ -42,7 +42,7 @@ Deno.test("names from outside stay names in a drawing", () => {
   };
   assertStringIncludes(dotText(topology), 'label="a\\"]; evil -- x; [\\"<script>');
   assertEquals(mermaidText(topology).includes("<script>"), false);
-  assertEquals(mermaidText(topology).split("\n").length, 4);
+  assertEquals(mermaidText(topology).split("\n").length, 5);
   assertStringIncludes(treeText(topology), "evil");
 });
 
