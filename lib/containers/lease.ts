@@ -8,8 +8,13 @@ import { entriesIn } from "../base/exists.ts";
 import { isAddress } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
 import { DATA_DIR } from "../cni/plugin_type.ts";
+import { tried, unlessRefused } from "../base/unless.ts";
+import { readAttribute, setAttribute } from "../kernel/attributes.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
+import { type Handle, O_NONBLOCK, open } from "../kernel/files.ts";
 import { FileLock } from "../kernel/lock.ts";
+import { bootId } from "../kernel/process_identity.ts";
+import type { AttachedNetwork } from "../netlink/attached_network.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /** How long, in ms, to wait for a plugin that holds a store. */
@@ -40,6 +45,28 @@ export function leaseHolder(file: string): Holder | undefined {
 export function holderIn(text: string): Holder {
   const [containerId = "", ifName = ""] = text.split("\n").map((line) => line.trim());
   return { containerId, ifName };
+}
+
+/**
+ * An attribute of a lease: the network that it was made for, by which one container of an id is told from
+ * another. It goes with the file; the reference sees nothing of it, and leases of its making have none.
+ */
+const NETWORK = "trusted.mesos_cni";
+
+/** On a file system without attributes the network of a lease stays unknown. */
+export function markLease(file: Handle, network: AttachedNetwork): void {
+  const text = JSON.stringify({ ...network, boot: bootId() });
+  unlessRefused(() => setAttribute(file, NETWORK, text));
+}
+
+/** The network that an address was leased for; undefined where that is not known, or of another boot. */
+export function leaseNetwork(path: string): AttachedNetwork | undefined {
+  const text = unlessRefused(() => {
+    using file = open(path, O_NONBLOCK);
+    return readAttribute(file, NETWORK);
+  });
+  const { boot, ...network } = tried(() => JSON.parse(text!), {});
+  return boot === bootId() ? network : undefined;
 }
 
 /** The addresses that a store has given out; none where there is no store. A directory is no lease. */

@@ -104,12 +104,21 @@ export function removeAt(dir: Handle, name: string, what: string): void {
  * Makes a file with its content at once: it has no name before it is complete.
  *
  * @param dir is on the file's file system
+ * @param mark does what else there is to be done about the file first
  * @throws {SystemError} `EEXIST` where there is one of that name; `EOPNOTSUPP`, or `EISDIR` on old
  *   kernels, where the file system can't
  */
-export function createWhole(dir: Handle, name: string, text: string, mode: number, what: string) {
+export function createWhole(
+  dir: Handle,
+  name: string,
+  text: string,
+  mode: number,
+  what: string,
+  mark: (file: Handle) => void = () => {},
+) {
   using file = openAt(dir, ".", O_TMPFILE | O_RDWR, what, mode);
   write(file, text, what);
+  mark(file);
   check(
     libc().linkat(AT_FDCWD, cString(file.path), dir.fd, cString(name), AT_SYMLINK_FOLLOW),
     `make ${what}`,

@@ -6,7 +6,7 @@
 export type { Endpoint, Mapping, Owner, PortAttachment } from "./mapping.ts";
 export type { MappingRecord } from "./record.ts";
 export { lockAttachment } from "./locks.ts";
-export { isOthers, namespaceFate, refuseOthers } from "./liveness.ts";
+export { isOthers, refuseOthers } from "./liveness.ts";
 export { isLedByReference } from "./strangers.ts";
 export { type PortRequest, Ports } from "./reservation.ts";
 export { remove, removeOwner, type Whereabouts } from "./removal.ts";

@@ -19,26 +19,13 @@ import { Records, STATE_MODE } from "../firewall/records.ts";
 import type { Kind } from "../firewall/tool.ts";
 import { isObject, type JsonObject } from "../base/json.ts";
 import { log } from "../base/log.ts";
-import type { Viewpoint } from "../netlink/sight.ts";
+import type { AttachedNetwork } from "../netlink/attached_network.ts";
 import type { RuleHandle } from "../nft/changes.ts";
 import { BACKENDS, keyOf, type Owner, type PortAttachment } from "./mapping.ts";
 import { DAMAGED, ORPHANS, RECORDS } from "./state_dir.ts";
 
 /** An attachment's mappings with all that is needed to find what was made for them. */
-export interface MappingRecord extends PortAttachment {
-  /** Path of the container's network namespace, and its inode at the time of ADD. */
-  netns: string;
-  netnsInode: number;
-  /** What tells it from a later one of that inode; absent where the kernel doesn't tell. */
-  netnsCookie?: string;
-  /** The namespaces of the program that reserved its ports; absent in records made before there was that. */
-  maker?: Viewpoint;
-  /** When its ports were reserved, in ms since the machine was booted, as all of this is of one boot. */
-  reserved: number;
-  /** Index, on the host, of the veth whose other end is the attachment's interface. */
-  wire?: number;
-  /** Whether its runtime starts a container's first process before it attaches it, as Mesos does. */
-  startsWithProcess?: boolean;
+export interface MappingRecord extends PortAttachment, AttachedNetwork {
   /** The kind of iptables that its rules were written for, by which they are removed. */
   variants?: { [family in Family]?: Kind };
   /** Where nf_tables keeps the rules; absent where that is not known. */

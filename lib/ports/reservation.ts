@@ -6,19 +6,16 @@
  *   await ports.commit(endpoints)     the rules stand; or, if anything failed before
  *   await ports.giveBack()
  */
-import { inodeOf } from "../kernel/proc.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import { networkCookie } from "../kernel/socket.ts";
-import { uptime } from "../kernel/process_identity.ts";
-import { viewpoint } from "../netlink/sight.ts";
 import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
 import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
-import { goesOn, namespaceFate, refuseOthers } from "./liveness.ts";
+import { goesOn, namespaceFate, networkNow } from "../netlink/attached_network.ts";
+import { refuseOthers } from "./liveness.ts";
 import { type ChangesLock, lockChanges, tryLockAttachment } from "./locks.ts";
 import { describeMapping, type Endpoint, type Mapping, type PortAttachment } from "./mapping.ts";
 import { refuseStrangers } from "./strangers.ts";
@@ -153,13 +150,9 @@ async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Pr
   }
   await refuseStrangers(request, path);
   const earlier = installedOf(records.read(request));
-  const cookie = networkCookie(request.netns);
   const record = {
     ...request,
-    netnsInode: inodeOf(request.netns),
-    ...cookie === undefined ? {} : { netnsCookie: cookie },
-    maker: viewpoint(),
-    reserved: uptime(),
+    ...networkNow(request.netns),
     endpoints: [],
     ...earlier ? { earlier } : {},
   };

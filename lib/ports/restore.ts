@@ -6,7 +6,7 @@ import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
 import { put } from "./reservation.ts";
-import { namespaceFate } from "./liveness.ts";
+import { namespaceFate } from "../netlink/attached_network.ts";
 import { type Fate, Sight } from "../netlink/sight.ts";
 import { lockChanges } from "./locks.ts";
 import type { BackendName, Owner } from "./mapping.ts";

@@ -136,11 +136,12 @@ async function awaitSignal(host: Netlink, wire: Wire): Promise<void> {
 }
 
 async function del(call: Call): Promise<void> {
+  let isAnothers = false;
   await removeAll([
-    () => removeMasquerade(call),
-    () => removeMacSpoofCheck(call),
     () => removeWire(call),
-    () => delIpam(call),
+    async () => isAnothers = await delIpam(call),
+    () => isAnothers || removeMasquerade(call),
+    () => isAnothers || removeMacSpoofCheck(call),
   ]);
 }
 

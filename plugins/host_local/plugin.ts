@@ -10,29 +10,31 @@ import { exists } from "../../lib/base/exists.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import type { Holder } from "../../lib/containers/lease.ts";
 import { wrong } from "../../lib/cni/fields.ts";
-import { type Call, standardPlugin } from "../shared/standard_plugin.ts";
+import { isAnothers, networkNow, sayAnothers } from "../../lib/netlink/attached_network.ts";
+import { type Call, type LiveCall, standardPlugin } from "../shared/standard_plugin.ts";
 import { readValidAttachments } from "../shared/valid_attachments.ts";
 import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts";
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
-import { LeaseStore } from "./store.ts";
+import { type Leaseholder, LeaseStore } from "./store.ts";
 import { addressesInUse } from "./unleased.ts";
-import { isA, unless } from "../../lib/base/unless.ts";
+import { isA, unless, unlessRefused } from "../../lib/base/unless.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */
 const TRIES = 16;
 
 export const hostLocal: Plugin = standardPlugin({ ignoresNamespace: true, add, del, check, gc });
 
-async function add(call: Call): Promise<Result> {
+async function add(call: LiveCall): Promise<Result> {
   const config = readHostLocalConfig(call);
   const dns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
   using store = await LeaseStore.open(config.store);
   const ips: IpConfig[] = [];
   const holder = holderOf(call);
+  const network = unlessRefused(() => networkNow(call.netns));
   try {
     const inUse = await store.unleased((text) => setOf(config.sets, text));
-    lease(store, config, holder, ips, inUse);
+    lease(store, config, { ...holder, network }, ips, inUse);
   } catch (error) {
     store.cancel(ips.map(({ address }) => address.split("/")[0]!));
     throw error;
@@ -43,7 +45,7 @@ async function add(call: Call): Promise<Result> {
 function lease(
   store: LeaseStore,
   config: HostLocalConfig,
-  holder: Holder,
+  holder: Leaseholder,
   ips: IpConfig[],
   inUse: ReadonlySet<string>,
 ): void {
@@ -80,7 +82,7 @@ function exactly(
   store: LeaseStore,
   set: RangeSet,
   number: number,
-  holder: Holder,
+  holder: Leaseholder,
   wanted: string,
   inUse: ReadonlySet<string>,
 ): [bigint, Range] {
@@ -101,7 +103,7 @@ function next(
   store: LeaseStore,
   set: RangeSet,
   number: number,
-  holder: Holder,
+  holder: Leaseholder,
   inUse: ReadonlySet<string>,
 ): [bigint, Range] {
   const text = store.lastReserved(number);
@@ -128,12 +130,26 @@ function next(
   );
 }
 
-/** What ADD refused, DEL must not: it only needs to know where the leases are. */
-async function del(call: Call): Promise<void> {
+/**
+ * What ADD refused, DEL must not: it only needs to know where the leases are.
+ *
+ * @returns which addresses are kept, as another container's of this id
+ */
+async function del(call: Call): Promise<{ kept: string[] } | undefined> {
   const path = storeOf(call);
   if (!exists(path) && !isUsable(call)) return;
   using store = await LeaseStore.open(path);
-  store.release(store.addressesOf(holderOf(call)));
+  const kept: string[] = [];
+  for (const address of store.addressesOf(holderOf(call))) {
+    const network = store.networkOf(address);
+    if (!network || !await isAnothers(network, call.netns)) {
+      store.release([address]);
+      continue;
+    }
+    kept.push(address);
+    sayAnothers(call, network);
+  }
+  return kept.length > 0 ? { kept } : undefined;
 }
 
 function isUsable(call: Call): boolean {

@@ -5,7 +5,13 @@
  */
 import { OperatorError } from "../../lib/base/error.ts";
 import { isAddress } from "../../lib/base/ip.ts";
-import { type Holder, holderIn, leasedAddresses } from "../../lib/containers/lease.ts";
+import {
+  type Holder,
+  holderIn,
+  leasedAddresses,
+  leaseNetwork,
+  markLease,
+} from "../../lib/containers/lease.ts";
 import {
   createWhole,
   type Handle,
@@ -23,6 +29,7 @@ import {
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
+import type { AttachedNetwork } from "../../lib/netlink/attached_network.ts";
 import { addressesInUse } from "./unleased.ts";
 import { errno, unless } from "../../lib/base/unless.ts";
 
@@ -36,6 +43,10 @@ const LOCK_MODE = 0o750;
  * new, and the last ADD has still found some. To the reference it is no lease, as it holds no id.
  */
 const INCOMPLETE = "mesos_cni_incomplete";
+
+export interface Leaseholder extends Holder {
+  network?: AttachedNetwork | undefined;
+}
 
 /** A store whose lock is held, until the end of its `using` block. */
 export class LeaseStore implements Disposable {
@@ -81,9 +92,9 @@ export class LeaseStore implements Disposable {
    * @returns false if it is somebody's
    * @throws {SystemError}
    */
-  reserve(address: string, holder: Holder, range: number): boolean {
+  reserve(address: string, holder: Leaseholder, range: number): boolean {
     const made = unless(errno("EEXIST"), () => {
-      this.#create(address, leaseText(holder));
+      this.#create(address, holder);
       return true;
     });
     if (!made) return false;
@@ -91,6 +102,11 @@ export class LeaseStore implements Disposable {
     if (!this.#marks.has(mark)) this.#marks.set(mark, this.#read(mark));
     this.#overwrite(mark, address);
     return true;
+  }
+
+  /** As {@link leaseNetwork}. */
+  networkOf(address: string): AttachedNetwork | undefined {
+    return leaseNetwork(`${this.path}/${address}`);
   }
 
   /** Takes back what was reserved since the store was opened. */
@@ -157,13 +173,16 @@ export class LeaseStore implements Disposable {
     write(file, text, what);
   }
 
-  #create(name: string, text: string): void {
+  #create(name: string, { containerId, ifName, network }: Leaseholder): void {
     const what = `${this.path}/${name}`;
+    const text = `${containerId}\r\n${ifName}`;
+    const mark = (file: Handle) => network && markLease(file, network);
     try {
-      createWhole(this.dir, name, text, LEASE_MODE, what);
+      createWhole(this.dir, name, text, LEASE_MODE, what, mark);
     } catch (error) {
       if (!(error instanceof SystemError) || !NO_TMPFILE.includes(error.errnoName)) throw error;
       using file = openAt(this.dir, name, O_WRONLY | O_CREAT | O_EXCL, what, LEASE_MODE);
+      mark(file);
       write(file, text, what);
     }
   }
@@ -190,7 +209,3 @@ const NO_TMPFILE = ["EOPNOTSUPP", "EISDIR", "EINVAL", "ENOENT"];
 
 /** The file that says which address a range set gave last. */
 const markOf = (range: number) => `last_reserved_ip.${range}`;
-
-function leaseText({ containerId, ifName }: Holder): string {
-  return `${containerId}\r\n${ifName}`;
-}

@@ -102,10 +102,11 @@ function setUpHostEnd(host: Netlink, { index, name }: Link, { address, gateway }
 }
 
 async function del(call: Call): Promise<void> {
+  let isAnothers = false;
   await removeAll([
-    () => removeMasquerade(call),
     () => removeWire(call),
-    () => delIpam(call),
+    async () => isAnothers = await delIpam(call),
+    () => isAnothers || removeMasquerade(call),
   ]);
 }
 

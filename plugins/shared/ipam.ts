@@ -36,21 +36,25 @@ export async function addIpam(call: Call, { mayBeEmpty = false } = {}): Promise<
   throw wrong(`IPAM plugin ${type} gave no address`);
 }
 
-/** @throws {OperatorError} */
-export const delIpam = (call: Call) => tell(call, "DEL");
+/** @returns whether addresses stay, as another container's of this id (host-local) @throws {OperatorError} */
+export async function delIpam(call: Call): Promise<boolean> {
+  return (await tell(call, "DEL"))?.kept !== undefined;
+}
 
 /** @throws {OperatorError} */
-export const checkIpam = (call: Call) => tell(call, "CHECK");
+export async function checkIpam(call: Call): Promise<void> {
+  await tell(call, "CHECK");
+}
 
 /** What goes on to the IPAM plugin as it came (specification, sections 2 and 4). */
 export const FORWARDED = {
-  gc: (call: Call) => tell(call, "GC"),
-  status: (call: Call) => tell(call, "STATUS"),
+  gc: async (call: Call) => void await tell(call, "GC"),
+  status: async (call: Call) => void await tell(call, "STATUS"),
 };
 
-async function tell(call: Call, command: CniCommand): Promise<void> {
+async function tell(call: Call, command: CniCommand): Promise<JsonObject | undefined> {
   const type = ipamType(call);
-  if (type !== undefined) await callIpam(call, type, command);
+  return type === undefined ? undefined : await callIpam(call, type, command);
 }
 
 async function callIpam(

@@ -3,7 +3,7 @@ import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { messageOf } from "../../lib/base/error.ts";
 
 /** @throws {CniError} of the first step that failed, with the others in its details */
-export async function removeAll(steps: readonly (() => void | Promise<void>)[]): Promise<void> {
+export async function removeAll(steps: readonly (() => unknown)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps) {
     try {

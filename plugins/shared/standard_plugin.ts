@@ -31,8 +31,8 @@ export type LiveCall = Call & { netns: string };
 export interface StandardPlugin {
   /** Leaves nothing behind when it fails. */
   add(call: LiveCall): Result | Promise<Result>;
-  /** Succeeds where there is nothing to remove. */
-  del(call: Call): void | Promise<void>;
+  /** Succeeds where there is nothing to remove. @returns what a caller may be told of that stays */
+  del(call: Call): void | Promise<JsonObject | undefined | void>;
   check?(call: LiveCall): void | Promise<void>;
   status?(call: Call): Promise<void>;
   gc?(call: Call): Promise<void>;
@@ -72,8 +72,7 @@ async function answer(
       return { ...writeAnswer(result, NEWEST_VERSION), cniVersion: call.version };
     }
     case "DEL":
-      await work.del(readCall(invocation));
-      return undefined;
+      return await work.del(readCall(invocation)) ?? undefined;
     case "CHECK": {
       requireVersion(invocation, "0.4.0");
       await work.check?.(readLiveCall(invocation, work));

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { CNI_PLUGINS, IS_COMPILED, MESOS_CNI } from "../harness/binary.ts";
 import { LEASES, NETWORK, PluginMachine as Machine } from "../harness/plugin_machine.ts";
 import { Running, until } from "../harness/agent.ts";
+import { NEEDS_ROOT } from "../harness/debian.ts";
 import { partOf } from "../harness/part.ts";
 import { ALL_PARTS, FULL } from "../harness/scale.ts";
 
@@ -263,6 +264,43 @@ Deno.test("a live container's address is not given out again, also when the stor
   await machine.ok("DEL", "e", only4);
   assertEquals(await addressOf("e"), "10.9.0.6/29");
   assertEquals(await addressOf("a"), "10.9.0.2/29");
+});
+
+// Attributes of the `trusted` kind need root's rights outside of user namespaces.
+Deno.test("of two containers of one id, the refused one's DEL takes nothing from the other", {
+  ignore: NEEDS_ROOT,
+}, async () => {
+  await using machine = await Machine.create(["bridge", "ptp", "host-local"]);
+  for (const id of ["a", "b"]) await machine.namespace(id);
+  const second = ["env", `CNI_NETNS=/run/ns/b`];
+  const had = async () =>
+    [
+      await machine.leases(),
+      await machine.sandbox.ok([
+        "sh",
+        "-c",
+        "ip -o link; iptables-save -t nat | grep POSTROUTING; ip6tables-save -t nat | grep POSTROUTING",
+      ]),
+    ].join("\n");
+  const { bridge: _bridge, isGateway: _isGateway, ...wire } = NETWORK;
+  for (const config of [NETWORK, { ...wire, type: "ptp" }, { ...NETWORK, macspoofchk: true }]) {
+    await machine.ok("ADD", "a", config);
+    const before = (await had()).replaceAll(/ \[.*\]/g, "");
+    const { code, stdout } = await machine.call("ADD", "a", config, "/run/ours", second);
+    assertEquals(code, 1, stdout);
+    assertStringIncludes(stdout, "already leased to eth0 of container a");
+    const { code: done, stderr } = await machine.call("DEL", "a", config, "/run/ours", second);
+    assertEquals(done, 0, stderr);
+    assertStringIncludes(stderr, "goes on in another network namespace, and keeps what it has");
+    assertEquals((await had()).replaceAll(/ \[.*\]/g, ""), before, config.type);
+    // The reference reads and frees these leases as its own; and so does ours once the first has ended.
+    await machine.ok("DEL", "a", config, CNI_PLUGINS);
+    await machine.assertEmpty();
+  }
+  await machine.ok("ADD", "a", NETWORK);
+  await machine.sandbox.ok(["umount", "/run/ns/a"]);
+  await machine.ok("DEL", "a", NETWORK, "/run/ours", second);
+  await machine.assertEmpty();
 });
 
 Deno.test("without CNI_COMMAND a plugin says what it is", async () => {

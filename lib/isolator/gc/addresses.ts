@@ -1,7 +1,9 @@
 /** Addresses that host-local holds for containers that are gone. */
 import { statOf } from "../../base/exists.ts";
-import { type Holder, leaseHolder, lockStore } from "../../containers/lease.ts";
+import { type Holder, leaseHolder, leaseNetwork, lockStore } from "../../containers/lease.ts";
 import { bootTime } from "../../kernel/process_identity.ts";
+import { namespaceFate } from "../../netlink/attached_network.ts";
+import { Sight } from "../../netlink/sight.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
 
@@ -33,6 +35,7 @@ export function findAddresses(
   leased: readonly string[],
   living: Living,
   holders: Holders,
+  sight = new Sight(),
 ): Garbage[] {
   return leased.toSorted().filter((address) => !living.addresses.has(address))
     .flatMap((address): Garbage[] => {
@@ -42,7 +45,9 @@ export function findAddresses(
       // A plugin at work names the holder while it holds the lock of the store.
       if (holder !== "" && mayBeUnderWay(reserved)) return [];
       // A container may take its address off its interface, and put it back: the lease says whose
-      // it is.
+      // it is, and in which network.
+      const network = leaseNetwork(`${store}/${address}`);
+      if (network && namespaceFate(network, sight) !== "gone") return [];
       if (holders.alive.has(holder) || (holders.unexplained && !holders.dead.has(holder))) {
         return [];
       }

@@ -77,7 +77,7 @@ export async function findGarbage(
     ...findNamedRules(named, living, holders, links),
     ...unread.map((error) => unseen("rule", "a record of the firewall plugin", error)),
     ...stores.flatMap(([store, leased]) =>
-      part("address", store, () => findAddresses(store, leased, living, holders))
+      part("address", store, () => findAddresses(store, leased, living, holders, sight))
     ),
   ];
 }

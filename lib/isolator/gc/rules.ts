@@ -8,8 +8,9 @@ import { type Passage, passedAddresses, removePassage } from "../../firewall/pas
 import type { LedPort } from "../../firewall/led_ports.ts";
 import { commentOf } from "../../firewall/owner.ts";
 import { ruleLine } from "../../firewall/rule.ts";
+import { namespaceFate } from "../../netlink/attached_network.ts";
 import type { Sight } from "../../netlink/sight.ts";
-import { listOwners, namespaceFate, remove, removeOwner } from "../../ports/mod.ts";
+import { listOwners, remove, removeOwner } from "../../ports/mod.ts";
 import type { Holders } from "./addresses.ts";
 import type { Garbage } from "./garbage.ts";
 import type { Living } from "./living.ts";
