@@ -47,6 +47,8 @@ const WORDS = {
     "{device}, by which the agent reaches {address|others}, is down | routes that went with it must be added again",
   uplink_enslaved:
     "{device}, by which the agent reaches others, is a port of {other}: what comes in by it goes to {other}, and not to its address | give {other} the address instead, or take {device} off it: ip link set {device} nomaster",
+  interface_enslaved:
+    "{device} of {container} is a port of {other}, which the container has made: what comes in by it goes to {other}, and not to its address | or give {other} its addresses and routes",
   noarp:
     "ARP is off on {device}[ of {container}]: no hardware address is asked for, and none is told",
   ipv6_disabled: "IPv6 is switched off on {device}: {setting} is 1",

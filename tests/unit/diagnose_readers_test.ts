@@ -49,6 +49,11 @@ const CASES: Case[] = [
     world.inside.links[1] = link(5, "eth0", { peerIndex: 3, flags: [] });
     return to(0)(world);
   }, "interface_down link container"],
+  ["its interface is a port of a bridge of its own", (world) => {
+    world.inside.links[1] = link(5, "eth0", { peerIndex: 3, master: 9 });
+    world.inside.links.push(link(9, "br9", { kind: "bridge" }));
+    return to(0)(world);
+  }, "interface_enslaved link container"],
   ["its bridge is down", (world) => {
     world.host.links[1] = link(2, "br0", { kind: "bridge", flags: [] });
     return to(2)(world);

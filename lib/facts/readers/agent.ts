@@ -17,6 +17,7 @@ import { blind, type Look, nothing, saw } from "../look.ts";
 import { pluginsIn } from "../../cni/config.ts";
 import { rangesIn } from "../ranges.ts";
 import { isGateway, leadsOut, uplinksOf } from "../scene.ts";
+import { takerOf } from "./link.ts";
 import { unlessRefused } from "../../base/unless.ts";
 
 /** A Mesos agent's port, if it was not told another. */
@@ -115,24 +116,21 @@ export function readUplinks(agent: Agent): Look {
     : saw(seen.join(", "), causes);
 }
 
-/** Who takes in what its ports receive; a VRF leaves it to them. */
-const TAKERS = ["bridge", "bond", "team", "openvswitch"];
-
 /** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
 export function enslaved(host: Space, link: Link, families: readonly (4 | 6)[]): Cause[] {
-  const master = host.linkAt(link.master);
+  const taker = takerOf(host, link);
   const isWayOut = families.some((family) =>
     host.globalsOf(link, family).length > 0 &&
     host.routesOf(family).some((one) =>
       one.destination === "default" && (one.hops ?? [one]).some((hop) => hop.link === link.index)
     )
   );
-  if (!isWayOut || !TAKERS.includes(master?.kind ?? "")) return [];
+  if (!isWayOut || !taker) return [];
   return [cause(
     "uplink_enslaved",
     ["link", "uplink"],
-    { device: link.name, other: master!.name },
-    [`ip link: ${link.name} master ${master!.name}, which is a ${master!.kind}`],
+    { device: link.name, other: taker.name },
+    [`ip link: ${link.name} master ${taker.name}, which is a ${taker.kind}`],
   )];
 }
 

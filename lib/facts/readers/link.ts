@@ -1,5 +1,7 @@
 /** From the container's end to the agent's: lo, the interface, its carrier, its peer. */
-import { type Cause, cause, downCause } from "../cause.ts";
+import type { Link } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
+import { type Cause, cause, downCause, inNetns, removing } from "../cause.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { type Look, saw } from "../look.ts";
 import { routesAgain } from "./route.ts";
@@ -23,6 +25,15 @@ function loopback({ inside, name }: Scene): Cause[] {
   ];
 }
 
+/** Who takes in what its ports receive; a VRF leaves it to them. */
+const TAKERS = ["bridge", "bond", "team", "openvswitch"];
+
+/** The link whose port another one is, and which has what comes in by that. */
+export function takerOf(space: Space, { master }: Link): Link | undefined {
+  const taker = space.linkAt(master);
+  return TAKERS.includes(taker?.kind ?? "") ? taker : undefined;
+}
+
 /** What is wrong with one interface and its other end. */
 export function linksOf(scene: Scene, attached: Attached): Cause[] {
   const { inside, name: container } = scene;
@@ -39,6 +50,20 @@ export function linksOf(scene: Scene, attached: Attached): Cause[] {
   if (!isUp) {
     const again = routesAgain(attached, netns);
     found.push(downCause("interface_down", "container", link, { container }, netns, ...again));
+  }
+  const taker = takerOf(inside, link);
+  // One whose addresses went to the bridge with it is meant so.
+  if (taker && ([4, 6] as const).some((family) => inside.globalsOf(link, family).length > 0)) {
+    found.push(cause(
+      "interface_enslaved",
+      ["link", "container"],
+      { container, device: ifName, other: taker.name },
+      [`ip link: ${ifName} master ${taker.name}, which is a ${taker.kind}`],
+      removing(
+        `${ifName} from ${taker.name}`,
+        inNetns(netns, "ip", "link", "set", ifName, "nomaster"),
+      ),
+    ));
   }
   if (hostEnd && !hostEnd.flags.includes("UP")) {
     const values = { container, other: ifName, why: "its other end is down" };
