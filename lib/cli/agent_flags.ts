@@ -4,7 +4,7 @@ import { messageOf } from "../base/error.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
-import { type Call, directoryFlag, type Flag, flag, UsageError } from "./command.ts";
+import { type Call, directoryFlag, type Flag, flag, UsageError, wrongFound } from "./command.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 
 /** For commands that call plugins. */
@@ -33,7 +33,7 @@ export function settingsFrom(call: Call): Settings {
       rootDirPersist: call.has("network_cni_root_dir_persist"),
       workDir: absolute(call.value("work_dir")),
       runtimeDir: absolute(call.value("runtime_dir")),
-      defaultDns: defaultDns(call.value("default_container_dns")),
+      defaultDns: defaultDns(call),
       metrics: call.value("network_cni_metrics") !== "false",
     });
   } catch (error) {
@@ -51,19 +51,23 @@ function absolute<P extends string | undefined>(path: P): P {
   return (path === undefined ? path : resolve(path)) as P;
 }
 
-function defaultDns(value: string | undefined) {
+function defaultDns(call: Call) {
+  const name = "default_container_dns";
+  const value = call.value(name);
   if (value === undefined) return undefined;
   // As the agent reads its flags: a path, with or without file://, or the JSON itself.
   const path = value.startsWith("file://") ? value.slice("file://".length) : value;
   const isFile = path.startsWith("/");
   try {
     const message = JSON.parse(isFile ? readTextFile(path) : value);
-    return parseContainerDns(message, isFile ? path : "--default_container_dns");
+    return parseContainerDns(message, isFile ? path : `--${name}`);
   } catch (error) {
     const why = error instanceof SyntaxError
       ? `${isFile ? path : value} is neither JSON nor the absolute path of a file; such as ` +
         `'{"mesos": [{"network_mode": "CNI", "dns": {"nameservers": ["192.0.2.53"]}}]}'`
       : messageOf(error);
-    throw new UsageError(`--default_container_dns: ${why}`, { cause: error });
+    const known = call.given(name) === undefined ? call.found(name) : undefined;
+    if (known) throw wrongFound(known, `${name}: ${why}`);
+    throw new UsageError(`--${name}: ${why}`, { cause: error });
   }
 }

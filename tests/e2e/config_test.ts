@@ -113,6 +113,11 @@ Deno.test("config: the environment and the file are read as an agent reads its o
     const [text, says] of [
       ["{", "Expected property name"],
       ['{"network_cni_metrics": "some"}', 'network_cni_metrics is "some", none of true, false'],
+      [
+        '{"default_container_dns": "8.8.8.8"}',
+        "default_container_dns: 8.8.8.8 is neither JSON nor",
+      ],
+      ['{"default_container_dns": "/etc/none"}', "default_container_dns: "],
     ]
   ) {
     await file(text!);
