@@ -5,15 +5,17 @@
  */
 
 /**
- * C0, DEL and C1 (Cc), bidirectional and zero-width characters and tags (Cf), fillers and variation
- * selectors (Default_Ignorable_Code_Point), the two line separators (Zl, Zp), and halves of
- * surrogate pairs (Cs); a tab and a line feed are text.
+ * Text for a terminal: what can't be seen as itself is written as `\u` and four hex digits. That is C0,
+ * DEL and C1 (Cc), bidirectional and zero-width characters and tags (Cf), fillers and variation selectors
+ * (Default_Ignorable_Code_Point), the two line separators (Zl, Zp), and halves of surrogate pairs (Cs); a
+ * tab and a line feed are text.
  */
-const UNPRINTABLE = /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-
-/** Text for a terminal: what can't be seen as itself is written as `\u` and four hex digits. */
 export function plain(text: string): string {
-  return text.replaceAll(UNPRINTABLE, escaped);
+  // Not beside the function: to look the classes up takes most of a millisecond, at each start.
+  return text.replaceAll(
+    /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+    escaped,
+  );
 }
 
 /** Text for a terminal that must stay on its line. */

@@ -11,11 +11,14 @@ readonly PERMISSIONS=(--no-prompt --allow-read --allow-write --allow-env --allow
 # V8 has one thread for all that is handed over where there are two processors. With Deno 2.6 that thread was
 # seen to wait within a job for ever, while two others of a service went round within V8 and answered nothing,
 # each time that metrics were scraped beside a thousand attaches; and no more since nothing is handed over.
-readonly ENGINE=--v8-flags=--optimize-for-size,--max-semi-space-size=1,--no-concurrent-sparkplug,--no-concurrent-recompilation
+# A process that lives for 60 ms gains nothing from what V8's optimizing compilers make, which it would compile early
+# in what was trained; nor from collecting garbage by several threads, for which it would wait where the processors have
+# other work, or from beginning with less than the room that there is.
+readonly ENGINE=--v8-flags=--optimize-for-size,--min-semi-space-size=1,--max-semi-space-size=1,--no-parallel-scavenge,--no-concurrent-sparkplug,--no-concurrent-recompilation,--no-profile-guided-optimization,--invocation-count-for-maglev=2000
 
 # Bundled first: a module costs a third of a millisecond to load and packages five to find. Then
-# gathered into scripts, and compiled by V8 in advance (tools/pack), so that the program starts in
-# the time of an empty one. The program's path is $PROGRAM afterwards.
+# gathered into packs of scripts, and compiled by V8 in advance (tools/pack), so that the program starts
+# in the time of an empty one. The program's path is $PROGRAM afterwards.
 build() {
   setup_deno
   setup_denort
@@ -43,7 +46,8 @@ build() {
       tools/pack/train.ts "$out/trainer" "$program" ||
       say "calls could not be made here (above): the program will take longer to start, by what V8 compiles for them"
   fi
-  make_file "$PROGRAM.new" "$program/start.js" --include "$program"
+  make_file "$PROGRAM.new" "$program/start.js"
+  ! is_compiled || append "$program" "$PROGRAM.new"
   "$PROGRAM.new" version >/dev/null || die "the program does not start"
   mv "$PROGRAM.new" "$PROGRAM"
   echo "$sum" >"$out/made_of"
@@ -52,6 +56,11 @@ build() {
 # Whether there is a base binary of `deno compile` for this runtime.
 is_compiled() {
   [ -n "${DENORT_BIN:-}" ] || [ "$(cat "$TOOLS/runtime" 2>/dev/null)" = "$DENO_VERSION" ]
+}
+
+# append DIRECTORY FILE: puts the scripts of a directory into a compiled program.
+append() {
+  "$DENO" run "${NETWORK_FLAGS[@]}" --quiet --no-check --allow-read --allow-write tools/pack/append.ts "$@"
 }
 
 # make_file OUTPUT SCRIPT [DENO-FLAG…]: a file that runs the script. Without a base binary that is a

@@ -1,14 +1,13 @@
 /**
- * Gathers the program's modules into the few scripts that the calls need on which somebody waits:
- * a plugin's answer to VERSION, a container that is attached or detached, `exec`.
+ * Gathers the program's modules into scripts, and those that a call needs on which somebody waits into a
+ * pack of its own: a plugin's answer to VERSION, a container that is attached or detached, `exec`.
  *
  *     gather.ts BUNDLE PROGRAM
  */
-import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
+import { sumOf } from "./append.ts";
+import { COMMAND, MOST, VERSION } from "./loader.ts";
 
-/** Bytes below which a script of its own costs more, some tenth of a millisecond, than it spares. */
-const SMALL = 8 << 10;
 /** The bundle's file of `main.ts`. */
 const ENTRY_MODULE = "main.js";
 
@@ -24,18 +23,18 @@ const PORTS = [
 const called = (...sources: string[]) => [...PLUGIN, "lib/cni/history.ts", ...sources];
 
 /**
- * The sources with which each of these calls begins, and those that it loads on its way. A list of plugins
- * is a process for each of them, of which podman's has four.
+ * The sources with which each of these calls begins, and those that it loads on its way, by the name that
+ * the program is called by. A list of plugins is a process for each of them, of which podman's has four.
  */
 export const CALLS: Readonly<Record<string, readonly string[]>> = {
-  version: PLUGIN,
-  mapper: called("plugins/port_mapper/plugin.ts", ...BRIDGE, ...PORTS),
+  [VERSION]: PLUGIN,
+  [MOST]: called("plugins/port_mapper/plugin.ts", ...BRIDGE, ...PORTS),
   bridge: called(...BRIDGE, ...RULES),
   portmap: called("plugins/portmap/plugin.ts", ...PORTS),
   firewall: called("plugins/firewall/plugin.ts", ...RULES),
   tuning: called("plugins/tuning/plugin.ts"),
   loopback: called("plugins/loopback/plugin.ts"),
-  exec: [
+  [COMMAND]: [
     "main.ts",
     "lib/cli/main.ts",
     "lib/cli/netns.ts",
@@ -45,10 +44,10 @@ export const CALLS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Modules that the same calls need become one script; what none of them needs is compressed.
+ * Modules that the same calls need become one script.
  *
  * @param modules a directory of ES modules, as `deno bundle --code-splitting` makes it of `main.ts`
- * @param output a directory that is there
+ * @param output a directory with `start.js`, which is told the sum of the scripts
  */
 export async function gather(modules: string, output: string): Promise<void> {
   const bundle = readBundle(modules);
@@ -56,22 +55,8 @@ export async function gather(modules: string, output: string): Promise<void> {
     [call, bundle.reachedFrom(sources)] as const
   );
   const callsOf = (file: string) =>
-    reached.filter(([, files]) => files.has(file)).map(([call]) => call).join("-");
-  const sizes = new Map<string, number>();
-  for (const file of bundle.files) {
-    const calls = callsOf(file);
-    if (calls !== "" && !bundle.entries.has(file)) {
-      sizes.set(calls, (sizes.get(calls) ?? 0) + bundle.sizeOf(file));
-    }
-  }
-  const large = [...sizes.keys()].filter((calls) => sizes.get(calls)! >= SMALL);
-  /** The script of what these calls need: where that is little, the one of the fewest calls more. */
-  const scriptOf = (calls: string) =>
-    calls === ""
-      ? ""
-      : large.filter((of) => calls.split("-").every((call) => of.split("-").includes(call)))
-        .toSorted((a, b) => a.split("-").length - b.split("-").length)[0] ?? calls;
-  const groups = [...new Set([...sizes.keys()].map(scriptOf))];
+    reached.filter(([, files]) => files.has(file)).map(([call]) => call).join("+");
+  const groups = new Set(bundle.files.filter((file) => !bundle.entries.has(file)).map(callsOf));
 
   const build = await rolldown({
     input: `${modules}/${ENTRY_MODULE}`,
@@ -95,26 +80,42 @@ export async function gather(modules: string, output: string): Promise<void> {
     },
     codeSplitting: {
       includeDependenciesRecursively: false,
-      groups: groups.map((name) => ({
+      groups: [...groups].filter((calls) => calls !== "").map((name) => ({
         name,
-        test: (id: string) =>
-          !bundle.entries.has(fileOf(id)) && scriptOf(callsOf(fileOf(id))) === name,
+        test: (id: string) => !bundle.entries.has(fileOf(id)) && callsOf(fileOf(id)) === name,
       })),
     },
   });
   await build.close();
-  for (const script of scripts) {
+  const bodies = scripts.map((script) => {
     if (script.type !== "chunk") throw new Error(`${script.fileName} is no script`);
-    const path = `${output}/${script.fileName}`;
-    const body = `(function(exports, require, module) { "use strict";\n${
-      directly(script.code)
-    }\n})\n`;
-    // The whole file is read at each start, half a mebibyte in a millisecond.
-    const own = script.moduleIds.filter(isModule);
-    const isRare = own.length > 0 && own.every((id) => callsOf(fileOf(id)) === "");
-    await Deno.writeFile(path, isRare ? gzipSync(body) : new TextEncoder().encode(body));
-    if (!isRare) await Deno.writeFile(`${path}.made`, new Uint8Array());
+    const text = `(function(exports, require, module) { "use strict";\n${
+      inAscii(directly(script.code))
+    }\n})`;
+    return { name: script.fileName, text, files: script.moduleIds.filter(isModule).map(fileOf) };
+  });
+  const membersOf = (files: Set<string>) =>
+    bodies.filter((body) => body.files.length === 0 || body.files.some((file) => files.has(file)));
+  for (const [call, files] of reached) {
+    const members = membersOf(files).map(({ name, text }) => `"./${name}": ${text}`);
+    await Deno.writeTextFile(`${output}/${call}.pack`, `({\n${members.join(",\n")}\n})\n`);
   }
+  const inMost = membersOf(bundle.reachedFrom(CALLS[MOST]!));
+  for (const body of bodies) {
+    if (inMost.includes(body)) continue;
+    await Deno.writeTextFile(`${output}/${body.name}`, `${body.text}\n`);
+  }
+  const start = `${output}/start.js`;
+  const text = Deno.readTextFileSync(start).replace("SUM OF THE SCRIPTS", await sumOf(output));
+  await Deno.writeTextFile(start, text);
+}
+
+/** Of a text with another character V8 keeps twice the bytes. */
+function inAscii(code: string): string {
+  return code.replace(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /**
@@ -138,7 +139,6 @@ const isModule = (id: string) => id.startsWith("/");
 
 interface Bundle {
   files: string[];
-  sizeOf(file: string): number;
   /** What is loaded by itself: the program's entry, and what `import()` names. */
   entries: ReadonlySet<string>;
   /** The files that hold these sources, with all that they import at once. */
@@ -179,7 +179,6 @@ function readBundle(directory: string): Bundle {
   const doors = [...entries].filter((file) => !/^\/\/ /m.test(texts.get(file)!));
   return {
     files: [...texts.keys()],
-    sizeOf: (file) => texts.get(file)!.length,
     entries,
     reachedFrom(sources) {
       const reached = new Set<string>();

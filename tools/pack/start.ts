@@ -1,4 +1,8 @@
 /** What the compiled program runs first. */
-import { ENTRY, Loader } from "./loader.ts";
+import { ENTRY, filesOf, filesOfProgram, Loader } from "./loader.ts";
 
-new Loader(import.meta.dirname!).require(ENTRY);
+/** What `gather.ts` writes the scripts' sum for. */
+const SUM = "SUM OF THE SCRIPTS";
+
+const read = Deno.build.standalone ? filesOfProgram(SUM) : filesOf(import.meta.dirname!);
+new Loader(read).require(ENTRY);

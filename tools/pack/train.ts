@@ -55,7 +55,8 @@ function calls(netns: string): Call[] {
     list(backend, i + 2, netns),
   ]);
   return [
-    call("VERSION", { cniVersion: "1.0.0", name: "trained", type: "bridge" }),
+    // Which that plugin answers by its config.
+    call("VERSION", mapper("nftables", 0)),
     ...[[loopback], ...lists].flatMap((list) => [
       ...list.map((config) => call("ADD", config)),
       ...list.toReversed().map((config) => call("DEL", config)),

@@ -2,6 +2,7 @@
 import $ from "@david/dax";
 import { dirname, join, relative } from "@std/path";
 import { exists } from "../../lib/base/exists.ts";
+import { append } from "../pack/append.ts";
 import { gather } from "../pack/gather.ts";
 import { npmFolder, partFor } from "./packages.ts";
 
@@ -144,7 +145,8 @@ export async function compile(
     await train(join(source, "tools/pack/train.ts"), trainer, program);
   }
   await setTimes(program, time);
-  await compiled(program, "start.js", "--include=.", `--target=${target}`, `--output=${output}`);
+  await compiled(program, "start.js", `--target=${target}`, `--output=${output}`);
+  await append(program, output);
 }
 
 async function train(script: string, trainer: string, program: string): Promise<void> {

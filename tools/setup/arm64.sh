@@ -74,8 +74,9 @@ build_arm64() {
   rm -rf "$out" && mkdir -p "$out" && cp -r dist/program "$out/program"
   find "$out/program" -name '*.made' -exec truncate --size=0 {} +
   (cd "$out/program" && DENORT_BIN="$base" DENO_DIR="$TOOLS/deno_dir-$ARM64_DENO" "$deno" compile --quiet --no-check \
-    --no-config --no-lock --no-code-cache "$ENGINE" "${PERMISSIONS[@]}" --target aarch64-unknown-linux-gnu --include=. \
+    --no-config --no-lock --no-code-cache "$ENGINE" "${PERMISSIONS[@]}" --target aarch64-unknown-linux-gnu \
     --output ../mesos-cni start.js)
+  append "$out/program" "$out/mesos-cni"
   cp dist/made_of "$out/made_of"
 }
 
