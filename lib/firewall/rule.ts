@@ -131,6 +131,11 @@ export function quotedComment(comment: string): string {
     );
   }
   if (comment.length > LONGEST_COMMENT) throw commentTooLong(comment);
+  return quoted(comment);
+}
+
+/** The same of any text, which may be in no rule. */
+export function quoted(comment: string): string {
   return /^[A-Za-z0-9_-]+$/.test(comment)
     ? comment
     : `"${comment.replaceAll(/(["\\'])/g, "\\$1")}"`;

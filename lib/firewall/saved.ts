@@ -9,7 +9,7 @@ import {
   jumpOf,
   type Network,
   type Place,
-  quotedComment,
+  quoted,
   single,
   withoutBareProtocol,
 } from "./rule.ts";
@@ -48,7 +48,7 @@ export class SavedView extends FirewallView {
       const { source, destination, comment } = one;
       const network = [destination, source].find((one) => one && one.prefixLength > 0);
       if (network) return networkText(network.address, network.prefixLength);
-      return comment === undefined ? jumpOf(one) : quotedComment(comment);
+      return comment === undefined ? jumpOf(one) : quoted(comment);
     });
     return (this.chain(place)?.lines ?? [])
       .filter((line) => marks?.some((mark) => !mark || line.includes(mark)) ?? true)

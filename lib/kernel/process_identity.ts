@@ -3,6 +3,7 @@
  * container can see to it that it is one of its own.
  */
 import { readProcFile } from "./files.ts";
+import { findInode } from "./proc.ts";
 import { errno, unless } from "../base/unless.ts";
 
 export interface ProcessIdentity {
@@ -19,9 +20,9 @@ export function identify(pid: number): ProcessIdentity | undefined {
   return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() };
 }
 
-/** Whether this very process runs. */
+/** Whether this very process runs. Two time namespaces may round a start to neighbouring ticks. */
 export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): boolean {
-  return boot === bootId() && startTimeOf(pid) === startTime;
+  return boot === bootId() && Math.abs((startTimeOf(pid) ?? Infinity) - startTime) <= 1;
 }
 
 /** When a process started, in clock ticks since boot; undefined when none runs by that number. */
@@ -29,12 +30,37 @@ export function startTimeOf(pid: number): number | undefined {
   const stat = unless(errno("ENOENT", "ESRCH"), () => readProcFile(`/proc/${pid}/stat`));
   if (stat === undefined) return undefined;
   const { state, startTime } = parseStat(stat);
-  return state === "Z" || state === "X" ? undefined : startTime;
+  if (state === "Z" || state === "X") return undefined;
+  return startTime - Math.floor(bootOffset() / TICK_MS);
 }
 
-/** Clock ticks as ms: the kernel counts a hundred a second for programs (USER_HZ), whatever its own are. */
+/** The kernel counts a hundred ticks a second for programs (USER_HZ), whatever its own are. */
+const TICK_MS = 10;
+
+/** Clock ticks as ms. */
 export function millisecondsOf(ticks: number): number {
-  return ticks * 10;
+  return ticks * TICK_MS;
+}
+
+/** The inode of the first time namespace (linux/proc_ns.h, PROC_TIME_INIT_INO). */
+const FIRST_TIME_NAMESPACE = 0xeffffffa;
+
+let offset: number | undefined;
+
+/**
+ * How much later, in ms, a machine's boot time is in this time namespace (time_namespaces(7)), in which /proc
+ * tells all times since boot. Others are to understand what is written of them.
+ */
+function bootOffset(): number {
+  return offset ??=
+    (findInode("/proc/self/ns/time") ?? FIRST_TIME_NAMESPACE) === FIRST_TIME_NAMESPACE
+      ? 0
+      : offsetIn(readProcFile("/proc/self/timens_offsets"));
+}
+
+function offsetIn(offsets: string): number {
+  const [, seconds, nanoseconds] = /^boottime +(-?\d+) +(-?\d+)$/m.exec(offsets) ?? [];
+  return Number(seconds ?? 0) * 1000 + Number(nanoseconds ?? 0) / 1e6;
 }
 
 /** What is read of /proc/PID/stat (proc_pid_stat(5)). */
@@ -56,11 +82,11 @@ export function bootId(): string {
  * changes (CLOCK_BOOTTIME, proc_uptime(5)).
  */
 export function uptime(): number {
-  return Math.round(Number(readProcFile("/proc/uptime").split(" ")[0]) * 1000);
+  return Math.round(Number(readProcFile("/proc/uptime").split(" ")[0]) * 1000 - bootOffset());
 }
 
 /** When this machine was booted, in ms since 1970, as its clock has it today. */
 export function bootTime(): number {
   const seconds = /^btime (\d+)$/m.exec(readProcFile("/proc/stat"))?.[1];
-  return Number(seconds ?? 0) * 1000;
+  return Number(seconds ?? 0) * 1000 + bootOffset();
 }

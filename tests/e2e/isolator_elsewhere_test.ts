@@ -60,6 +60,31 @@ Deno.test("elsewhere: what a local user mounts where only he sees it keeps nobod
   await liar.end();
 });
 
+Deno.test("elsewhere: of a time namespace, where processes have other start times, no command cuts what lives off", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  for (const offset of ["864000", "-1"]) {
+    const later = ["unshare", "--time", `--boottime=${offset}`];
+    for (const [first, second] of [[[], later], [later, []]] as const) {
+      const flags = ["--networks=cni-test", "--name=lives"];
+      const one = agent.spawn([
+        ...first,
+        ...agent.runArgv(flags, ["sh", "-c", "echo started; exec sleep 1000"]),
+      ]);
+      await one.printed(/started/);
+      for (const command of [["cleanup", "lives"], ["recover"], ["gc", "--apply"]]) {
+        const { code, stderr } = await agent.sandbox.run([
+          ...second,
+          ...agent.isolatorArgv(...command),
+        ]);
+        assertEquals(code, command[0] === "cleanup" ? 1 : 0, stderr);
+        const ends = await agent.sandbox.ok(["ip", "-brief", "link", "show", "type", "veth"]);
+        assertEquals(ends.trim().split("\n").length, 1, `${command}: ${ends}`);
+      }
+      await one.end();
+    }
+  }
+});
+
 Deno.test("elsewhere: gc from a tool's container cuts nothing off", async () => {
   await using agent = await Agent.create(
     portMapperNetwork(),

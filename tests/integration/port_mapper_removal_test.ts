@@ -271,6 +271,19 @@ Deno.test("rules of the legacy kind are removed after the host's iptables has be
   assertEquals(await agent.leftovers(), []);
 });
 
+for (const variant of ["nft", "legacy"] as const) {
+  Deno.test(`an id for which no rule has room is refused, and leaves nothing (${variant})`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    agent.search = undefined; // what is inside of the program masquerades by a comment with the whole id
+    const id = "z".repeat(246);
+    await agent.container("c1");
+    const { code } = await agent.call("ADD", id, network([8080]), { netns: "/run/netns/c1" });
+    assertEquals(code, 1);
+    assertEquals(await agent.leftovers(), []);
+    await agent.ok("DEL", id, network([8080]), { netns: "/run/netns/c1" });
+  });
+}
+
 Deno.test("a repeated ADD leaves the mappings of the container's other network (legacy)", async () => {
   await using agent = await PortMapperAgent.create("legacy");
   const one = network([8080], { delegate: PLAIN });
