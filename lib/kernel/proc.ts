@@ -86,6 +86,11 @@ export function entriesOf(path: string): string[] {
   return [...entries(directory, path)];
 }
 
+/** The ids of a process's threads; none of one that is gone. */
+export function threadsOf(pid: number): string[] {
+  return unless(isOutOfSight, () => entriesOf(`/proc/${pid}/task`)) ?? [];
+}
+
 function* entries(directory: Handle, path: string): Generator<string> {
   const buffer = new Uint8Array(32 << 10);
   const view = new DataView(buffer.buffer);

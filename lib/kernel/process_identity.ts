@@ -3,7 +3,7 @@
  * container can see to it that it is one of its own.
  */
 import { readProcFile } from "./files.ts";
-import { findInode } from "./proc.ts";
+import { findInode, threadsOf } from "./proc.ts";
 import { errno, unless } from "../base/unless.ts";
 
 export interface ProcessIdentity {
@@ -30,7 +30,9 @@ export function startTimeOf(pid: number): number | undefined {
   const stat = unless(errno("ENOENT", "ESRCH"), () => readProcFile(`/proc/${pid}/stat`));
   if (stat === undefined) return undefined;
   const { state, startTime } = parseStat(stat);
-  if (state === "Z" || state === "X") return undefined;
+  // A process whose first thread has ended goes on with the others (pthread_exit(3)).
+  const hasEnded = state === "X" || state === "Z" && threadsOf(pid).length < 2;
+  if (hasEnded) return undefined;
   return startTime - Math.floor(bootOffset() / TICK_MS);
 }
 

@@ -1,8 +1,7 @@
 /** Which processes there are, and which share a network namespace. */
 import { Pace } from "../base/pace.ts";
-import { errno, unless } from "../base/unless.ts";
 import { sharing } from "../base/sharing.ts";
-import { entriesOf, findInode } from "./proc.ts";
+import { entriesOf, findInode, threadsOf } from "./proc.ts";
 
 /** Processes between two looks at the clock. */
 const STRIDE = 64;
@@ -73,14 +72,15 @@ export function processIds(): number[] {
 
 /** The inode of a process's network namespace; undefined for one that has ended or can't be seen. */
 export function networkOf(pid: number): number | undefined {
-  // Not there for a zombie, refused for another user namespace's.
-  return findInode(`/proc/${pid}/ns/net`);
+  // Not there for a zombie, whose other threads may go on; refused for another user namespace's.
+  return findInode(`/proc/${pid}/ns/net`) ?? threadNetworks(pid)[0];
+}
+
+function threadNetworks(pid: number): number[] {
+  return threadsOf(pid).flatMap((thread) => findInode(`/proc/${pid}/task/${thread}/ns/net`) ?? []);
 }
 
 /** Whether a process has a thread in another network namespace than that of this inode. */
 export function hasThreadElsewhere(pid: number, inode: number): boolean {
-  const threads = unless(errno("ENOENT", "ESRCH"), () => entriesOf(`/proc/${pid}/task`)) ?? [];
-  return threads
-    .map((thread) => findInode(`/proc/${pid}/task/${thread}/ns/net`))
-    .some((other) => other !== undefined && other !== inode);
+  return threadNetworks(pid).some((other) => other !== inode);
 }

@@ -90,6 +90,35 @@ Deno.test("stubborn: one that changes its addresses all the time is alive, and h
   for (const one of [busy, alive]) await one.end();
 });
 
+Deno.test("stubborn: a process whose first thread has ended is alive by the others", async () => {
+  await using agent = await Agent.create(portMapperNetwork());
+  const flags = ["--name=leaderless", "--networks=port-mapper-test", "--port_mappings=8080:80"];
+  const command = ["/usr/bin/python3", "-c", LEADERLESS];
+  const container = agent.spawn(agent.runArgv(flags, command));
+  const [, pid] = await container.printed(/(\d+) goes on/);
+  await until(() => /^State:\tZ/m.test(Deno.readTextFileSync(`/proc/${pid}/status`)), "a zombie");
+  assertEquals(
+    JSON.parse(await agent.sandbox.ok(agent.isolatorArgv("gc", "--apply", "--json"))),
+    [],
+  );
+  assertEquals((await agent.json("recover"))[0].outcome, "kept");
+  const { code, stderr } = await agent.isolator("cleanup", ["leaderless"]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "container leaderless lives");
+  await container.end();
+});
+
+/** The C library's exit of one thread, without what Python would do at its end. */
+const LEADERLESS = `
+import ctypes, os, threading, time
+def rest():
+    time.sleep(0.1)
+    print(os.getpid(), "goes on", flush=True)
+    time.sleep(1000)
+threading.Thread(target=rest).start()
+ctypes.CDLL(None).syscall(${Deno.build.arch === "aarch64" ? 93 : 60}, 0)
+`;
+
 Deno.test({
   name: "stubborn: a local user's locks on all that he may open keep nobody waiting",
   ignore: NEEDS_ROOT,
