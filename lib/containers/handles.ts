@@ -16,18 +16,23 @@
 import { log } from "../base/log.ts";
 import { makeDirectory, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { withFile } from "../base/file_error.ts";
 import type { Handle } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bindSeal } from "../kernel/mount_seal.ts";
 import { bindMount, mount, mounts, MS_PRIVATE, unmount } from "../kernel/mount.ts";
-import { isNamespaceHandle } from "../kernel/namespaces.ts";
+import { isForeign, isNamespaceHandle } from "../kernel/namespaces.ts";
+import { Netlink } from "../netlink/mod.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
 
 /** How long, in ms, another process may take to make the directory of handles. */
 const PATIENCE = 10_000;
+
+/** In ms, the last wait for the end of a namespace; each is twice the one before. */
+const LONGEST_WAIT = 16;
 
 /** Set once the kernel has refused: it will not change its mind. */
 let refused = false;
@@ -63,9 +68,33 @@ export async function holdNamespace(
 /**
  * Lets a container's network namespace go. Of one that is not held, nothing happens.
  *
+ * @returns whether it has ended, so that nothing is in it; false also where that isn't known
  * @throws {OperatorError}
  */
-export function releaseNamespace(layout: Layout, id: ContainerId): void {
+export async function releaseNamespace(layout: Layout, id: ContainerId): Promise<boolean> {
+  using host = Netlink.open();
+  const number = unlessRefused(() => numberOf(host, layout.namespace(id)));
+  release(layout, id);
+  return number !== undefined && await hasEnded(host, number);
+}
+
+/** The number by which this namespace knows that of a handle; undefined for what is none, and for this one. */
+function numberOf(host: Netlink, handle: string): number | undefined {
+  if (!isForeign(handle)) return undefined;
+  host.numberNamespace(handle);
+  return host.namespaceId(handle);
+}
+
+/** The kernel closes a netlink socket that was in use there a moment later. */
+async function hasEnded(host: Netlink, number: number): Promise<boolean> {
+  for (let wait = 1; host.hasNamespace(number); wait *= 2) {
+    if (wait > LONGEST_WAIT) return false;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  return true;
+}
+
+function release(layout: Layout, id: ContainerId): void {
   const path = layout.link(id);
   if (isSymlink(path)) withFile("remove", path, () => Deno.removeSync(path));
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.

@@ -2,13 +2,14 @@
  * Whether a container lives: by a process with its start time, of this boot, or by who is in its
  * network namespace. What is only a number, a name or a path proves nothing.
  */
-import { inodeOf } from "../kernel/proc.ts";
+import { inodeOf, threadsOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
 import { exists } from "../base/exists.ts";
-import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
-import { killInNetwork } from "../kernel/kill_in_network.ts";
+import { isForeign, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
+import { killWhere } from "../kernel/kill.ts";
 import { bootId, bootTime, isRunning, uptime } from "../kernel/process_identity.ts";
-import { hasThreadElsewhere, ProcessTable } from "../kernel/processes.ts";
+import { hasThreadElsewhere, networkOf, ProcessTable } from "../kernel/processes.ts";
+import { networkCookie } from "../kernel/socket.ts";
 import { type Fate, Sight, viewpoint } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Layout } from "./layout.ts";
@@ -47,23 +48,52 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
   const handle = layout.namespace(id);
   // A test network's container lives in the agent's own namespace, with the agent. That is also
   // the machine's: one who looks from elsewhere must not take all its processes for a container's.
-  if (!isNamespaceHandle(handle) || isOwnNamespace(handle) || isInitsNamespace(handle)) return;
-  return inodeOf(handle);
+  return isForeign(handle) ? inodeOf(handle) : undefined;
+}
+
+/**
+ * The inode of the network namespace that a container's record names, where it also has what tells it from
+ * a later one: it is found without a handle.
+ */
+export function recordedNetworkOf(request: Request): number | undefined {
+  const { mode, test, netns, netnsCookie } = request;
+  const isKnown = mode === "own" && !test && netnsCookie !== undefined && !isOfAnotherBoot(request);
+  // The agent's and the machine's own are no container's, whatever a record says.
+  return isKnown && ![viewpoint().net, networkOf(1)].includes(netns) ? netns : undefined;
+}
+
+/** Whether anything that was in a container's network at the last look at all processes is still there. */
+export async function hasKnownMembers(layout: Layout, id: ContainerId): Promise<boolean> {
+  const inode = ownNetworkOf(layout, id);
+  if (inode === undefined) return false;
+  return (await ProcessTable.lately()).inNamespace(inode).some((pid) => networkOf(pid) === inode);
 }
 
 /**
  * Ends what a container's command has left running in its network.
  *
+ * @param request by which its network is known where nothing holds it for the container any more
  * @throws {OperatorError} `still_alive` for processes that do not go
  */
-export async function killMembers(layout: Layout, id: ContainerId): Promise<void> {
+export async function killMembers(
+  layout: Layout,
+  id: ContainerId,
+  request?: Request,
+): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   /** Of each visitor, since when it has been seen, and how often. */
   let visits = new Map<number, { since: number; looks: number }>();
   while (true) {
-    const inode = ownNetworkOf(layout, id);
+    const held = ownNetworkOf(layout, id);
+    const inode = held ?? (request && recordedNetworkOf(request));
     if (inode === undefined) return;
-    const members = (await ProcessTable.look()).inNamespace(inode);
+    const isMember = (pid: number) =>
+      networkOf(pid) === inode &&
+      (held !== undefined ||
+        threadsOf(pid).some((thread) =>
+          networkCookie(`/proc/${pid}/task/${thread}/ns/net`) === request?.netnsCookie
+        ));
+    const members = (await ProcessTable.look()).inNamespace(inode).filter(isMember);
     if (members.length === 0) return;
     if (performance.now() > deadline) {
       throw new OperatorError(
@@ -82,7 +112,7 @@ export async function killMembers(layout: Layout, id: ContainerId): Promise<void
     }));
     for (const pid of members) {
       const { since, looks } = visits.get(pid) ?? { since: -Infinity, looks: Infinity };
-      if (now - since >= LONGEST_VISIT && looks >= FEWEST_LOOKS) killInNetwork(pid, inode);
+      if (now - since >= LONGEST_VISIT && looks >= FEWEST_LOOKS) killWhere(pid, isMember);
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

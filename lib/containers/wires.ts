@@ -5,7 +5,7 @@
  */
 import { log } from "../base/log.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { isInitsNamespace, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
+import { isForeign } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
 import { deleteLink, setLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
@@ -45,6 +45,8 @@ export class Wires {
   readonly #outer: { index: number; name: string }[];
   /** Indices in the container's namespace, of what has no end outside of it. */
   readonly #inner: { index: number; name: string }[];
+  /** Whether `cut` ends all that passes them. */
+  readonly areCuttable: boolean;
 
   /**
    * @param request what is on record; of a container without, or of an earlier version's, the
@@ -57,6 +59,7 @@ export class Wires {
   ) {
     const recorded = request?.wires !== undefined && request.bootId === bootId() &&
       request.agent !== undefined && isInNetworkOf(request.agent);
+    this.areCuttable = recorded && request.wires!.every(({ host }) => host !== undefined);
     const own = !request || request.mode === "own" && !request.test;
     if (recorded) {
       const { wires = [] } = request;
@@ -130,11 +133,6 @@ function leadingInto(handle: string): { index: number; name: string }[] {
   return host.links()
     .filter(({ kind, peerNamespaceId }) => kind === "veth" && peerNamespaceId === namespaceId)
     .map(({ index, name }) => ({ index, name }));
-}
-
-/** Whether a handle is that of a namespace which is not the agent's, or the machine's, own. */
-function isForeign(handle: string): boolean {
-  return isNamespaceHandle(handle) && !isOwnNamespace(handle) && !isInitsNamespace(handle);
 }
 
 function unlessGone(work: () => void): void {

@@ -9,7 +9,13 @@ import { removeCheckpoint, removeDirectory } from "../kernel/atomic_file.ts";
 import type { Isolator } from "./isolator.ts";
 import { releaseNamespace } from "../containers/handles.ts";
 import type { Attachment } from "../containers/layout.ts";
-import { hasFirstProcess, killMembers, requireEnded } from "../containers/liveness.ts";
+import {
+  hasFirstProcess,
+  hasKnownMembers,
+  killMembers,
+  recordedNetworkOf,
+  requireEnded,
+} from "../containers/liveness.ts";
 import { unlinkNamespace } from "../containers/namespace_link.ts";
 import { readRequest, type Request } from "../containers/request.ts";
 import { Wires } from "../containers/wires.ts";
@@ -46,9 +52,12 @@ export async function cleanup(
   const attachments = layout.listAttachments(id);
   if (!force) requirePlugins(isolator, id, request, attachments);
 
-  // What its first process has left behind would go on without a network.
-  if (request?.pid !== undefined && !hasFirstProcess(request)) await killMembers(layout, id);
+  const hasLeft = request?.pid !== undefined && !hasFirstProcess(request);
   const wires = new Wires(layout, id, request);
+  // What its first process has left behind would go on without a network. Where that is cut off, and known
+  // when nothing holds it here any more, the kernel tells in the end whether anything is left.
+  const isToldLater = request && recordedNetworkOf(request) !== undefined && wires.areCuttable;
+  if (hasLeft && (!isToldLater || await hasKnownMembers(layout, id))) await killMembers(layout, id);
   wires.cut();
   const outcomes = await Promise.allSettled(
     attachments.map((attachment) => detachAtLast(isolator, id, attachment)),
@@ -70,6 +79,7 @@ export async function cleanup(
     removeDirectory(layout.interface(id, attachments[i]!.network, attachments[i]!.ifName));
   }
   if (failures.length > 0) {
+    if (hasLeft) await killMembers(layout, id).catch((error) => failures.push(error));
     throw joined(
       failures,
       `its checkpoint is kept: repeat with mesos-cni cleanup ${id}; should ` +
@@ -78,7 +88,8 @@ export async function cleanup(
   }
   removed.push(...wires.remove());
   unlinkNamespace(layout, id);
-  releaseNamespace(layout, id);
+  const hasEnded = await releaseNamespace(layout, id);
+  if (hasLeft && !hasEnded) await killMembers(layout, id, request);
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
   return [...removed, `the checkpoint of ${id}`];

@@ -119,6 +119,7 @@ function checkNobodyElses(
   { pid }: Started,
   process: Handle,
 ): void {
+  if (unlessGone(id, pid, () => isUntouched(`${process.path}/ns/net`))) return;
   const netns = networkOf(id, pid, process);
   // A look at all mounts at once most often says enough: one at each container's handle costs more.
   if (!readProcFile("/proc/self/mountinfo").includes(` net:[${netns}] `)) return;
@@ -130,6 +131,17 @@ function checkNobodyElses(
     "isolated_twice",
     `container ${id}: process ${pid} is in the network of container ${other}: start it in one of its own`,
   );
+}
+
+/**
+ * Whether nobody has begun to attach this network: from then on it has a number here, and once attached,
+ * its lo is up. All mounts are looked at only where that leaves a doubt: the more containers, the more.
+ */
+function isUntouched(netns: string): boolean {
+  using host = Netlink.open();
+  if (!host.numberNamespace(netns)) return false;
+  using inside = Netlink.open(netns);
+  return !inside.link("lo").flags.includes("UP");
 }
 
 function separateNamespaces({ mode, debug, test, rootfs }: Request): NamespaceKind[] {

@@ -176,6 +176,11 @@ export function isOwnNamespace(handle: string, kind: NamespaceKind = "net"): boo
   return inodeOf(handle) === inodeOf(`/proc/self/ns/${kind}`);
 }
 
+/** Whether a handle is that of a network namespace which is not the agent's, or the machine's, own. */
+export function isForeign(handle: string): boolean {
+  return isNamespaceHandle(handle) && !isOwnNamespace(handle) && !isInitsNamespace(handle);
+}
+
 /** Whether a network namespace's handle is that of process 1; false where that is not told. */
 export function isInitsNamespace(handle: string): boolean {
   return unless(isRefused, () => inodeOf(handle) === inodeOf("/proc/1/ns/net")) ?? false;

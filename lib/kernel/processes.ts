@@ -10,11 +10,15 @@ const STRIDE = 64;
  * hands on to a child and ends, over and over, is not to be overlooked.
  */
 const MOST_ROUNDS = 16;
+/** In ms, how long ago a moment is. */
+const LATELY = 1_000;
 
 /** The processes of a machine by network namespace, as one walk of /proc has found them. */
 export class ProcessTable {
   readonly #byNamespace = new Map<number, number[]>();
   readonly #known = new Set<number>();
+  readonly #begun = performance.now();
+  static #last?: ProcessTable;
 
   private constructor() {}
 
@@ -23,8 +27,14 @@ export class ProcessTable {
     const table = new ProcessTable();
     const pace = new Pace();
     for (const _ of table.#walk()) await pace.rest();
-    return table;
+    return ProcessTable.#last = table;
   });
+
+  /** What was seen a moment ago, for what looks closer at whom it finds; a look of its own if nothing was. */
+  static async lately(): Promise<ProcessTable> {
+    const last = ProcessTable.#last;
+    return last && performance.now() - last.#begun < LATELY ? last : await ProcessTable.look();
+  }
 
   /** The same at one go, for a program that has nothing else to do. */
   static lookNow(): ProcessTable {

@@ -3,7 +3,7 @@ import { AF_INET, AF_INET6 } from "../kernel/socket.ts";
 import { cString } from "../kernel/libc.ts";
 import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
-import type { Change } from "./change.ts";
+import { type Change, changing } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
 import { setLink } from "./link_changes.ts";
 import { attribute, type Message, opened, structure, u32 } from "./message.ts";
@@ -29,6 +29,9 @@ export type { Flow, NextHop } from "./route.ts";
 
 /** An interface, and what only its kind has. */
 export type LinkDescription = NonNullable<ReturnType<Netlink["describeLink"]>>;
+
+/** The index of lo in every namespace. */
+const LOOPBACK = 1;
 
 /** rtnetlink in one network namespace. */
 export class Netlink implements Disposable {
@@ -256,6 +259,36 @@ export class Netlink implements Disposable {
     ], `look up the id of ${netns}`);
     const id = opened(message!.body, 4)[1].i32(NETNSA.NSID) ?? -1;
     return id < 0 ? undefined : id;
+  }
+
+  /**
+   * Gives another namespace a number here.
+   *
+   * @returns false when it had one
+   * @throws {SystemError}
+   */
+  numberNamespace(netns: string): boolean {
+    using handle = open(netns);
+    const any = attribute(NETNSA.NSID, u32(-1));
+    const parts = [new Uint8Array(4), any, attribute(NETNSA.FD, u32(handle.fd))];
+    return unless(errno("EEXIST"), () => {
+      this.change(changing(RTM.NEWNSID, `give ${netns} an id`, parts));
+      return true;
+    }) ?? false;
+  }
+
+  /**
+   * Whether the namespace of a number goes on: a process, a handle or an open file holds it, wherever that
+   * is. A kernel before 4.16 says so of each.
+   *
+   * @throws {SystemError}
+   */
+  hasNamespace(id: number): boolean {
+    const parts = [structure(16, [4, LOOPBACK, 4]), attribute(IFLA.TARGET_NETNSID, u32(id))];
+    return unless(errno("EINVAL"), () => {
+      this.#socket.request(RTM.GETLINK, 0, parts, `look for the namespace of id ${id}`);
+      return true;
+    }) ?? false;
   }
 
   /** Brings an interface up. @throws {SystemError} */

@@ -5,7 +5,7 @@ export const RTM = {
   ...{ NEWLINK: 16, DELLINK: 17, GETLINK: 18, SETLINK: 19, NEWADDR: 20, DELADDR: 21 },
   ...{ GETADDR: 22, NEWROUTE: 24, DELROUTE: 25, GETROUTE: 26, GETNEIGH: 30, NEWRULE: 32 },
   ...{ DELRULE: 33, GETRULE: 34, NEWQDISC: 36, DELQDISC: 37, GETQDISC: 38, NEWTFILTER: 44 },
-  ...{ GETTFILTER: 46, GETNSID: 90, GETSTATS: 94 },
+  ...{ GETTFILTER: 46, NEWNSID: 88, GETNSID: 90, GETSTATS: 94 },
 };
 
 /** Attributes of links, and of what is nested in them (linux/if_link.h, linux/if_bridge.h). */
@@ -16,7 +16,7 @@ export const IFLA = {
   ...{ BRIDGE_FLAGS: 0, BRIDGE_VLAN_INFO: 2, INFO_KIND: 1, INFO_DATA: 2, IPVLAN_MODE: 1 },
   ...{ MACVLAN_MODE: 1, MACVLAN_BC_QUEUE_LEN: 7, STATS_LINK_64: 1, VLAN_ID: 1, VRF_TABLE: 1 },
   ...{ BRPORT_MODE: 4, BRPORT_ISOLATED: 33, XDP_PROG_ID: 4, BR_VLAN_FILTERING: 7 },
-  ...{ BR_STP_STATE: 5, BR_VLAN_DEFAULT_PVID: 39 },
+  ...{ BR_STP_STATE: 5, BR_VLAN_DEFAULT_PVID: 39, TARGET_NETNSID: 46 },
 };
 
 /** Of addresses (linux/if_addr.h). */

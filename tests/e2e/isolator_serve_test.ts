@@ -1,5 +1,5 @@
 /** `mesos-cni isolator serve` with real plugins: what it does with containers. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { MESOS_CNI } from "../harness/binary.ts";
 import { machine, on, ON_BRIDGE } from "../harness/served_networks.ts";
 import { ContainerProcess, Service, until } from "../harness/service.ts";
@@ -55,6 +55,33 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
   assertEquals((await service.post(`${path}/cleanup`)).status, 204);
   assertEquals((await service.get("/v1/containers")).json, {});
   assertEquals(await command("status"), {});
+});
+
+Deno.test("who enters a network after the last look at all processes is ended with its container", async () => {
+  await using it = await machine();
+  await using service = await Service.start(it.agent, it.socket, it.networkFlags);
+  // Of one id, since another lane has looked at another time.
+  const path = "/v1/containers/web-1";
+  const attach = async () => {
+    const container = await ContainerProcess.start(it.agent);
+    await service.ok(`${path}/prepare`, ON_BRIDGE);
+    await service.ok(`${path}/isolate`, { pid: container.pid });
+    return container;
+  };
+  for (const isJoined of [false, true]) {
+    await using container = await attach();
+    const network = Deno.readLinkSync(`/proc/${container.pid}/ns/net`);
+    const join = ["nsenter", `--target=${container.pid}`, "--net", "sleep", "1000"];
+    const joined = it.agent.spawn(isJoined ? join : ["true"]);
+    await joined.stdin.close();
+    const where = () => Deno.readLinkSync(`/proc/${joined.pid}/ns/net`);
+    if (isJoined) await until(() => where() === network, "the process to join");
+    await container.end();
+    await service.ok(`${path}/cleanup`);
+    assertThrows(where, Deno.errors.NotFound);
+    assertEquals((await joined.output()).signal, isJoined ? "SIGKILL" : null);
+  }
+  assertEquals((await service.get("/v1/containers")).json, {});
 });
 
 Deno.test("recover removes what is not named, and counts it", async () => {

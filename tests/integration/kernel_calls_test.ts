@@ -24,7 +24,7 @@ import {
   write,
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { killInNetwork } from "../../lib/kernel/kill_in_network.ts";
+import { killWhere } from "../../lib/kernel/kill.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { bindMount, mount, mounts, MS_NOSUID, unmount } from "../../lib/kernel/mount.ts";
 import { bindSeal } from "../../lib/kernel/mount_seal.ts";
@@ -38,7 +38,7 @@ import { readInRoot } from "../../lib/kernel/other_root.ts";
 import { openOwnProc } from "../../lib/kernel/own_proc.ts";
 import { parentPid } from "../../lib/kernel/process.ts";
 import { identify, isRunning } from "../../lib/kernel/process_identity.ts";
-import { ProcessTable } from "../../lib/kernel/processes.ts";
+import { networkOf, ProcessTable } from "../../lib/kernel/processes.ts";
 import { UnixListener, UnixStream } from "../../lib/kernel/unix_socket.ts";
 import { getHostname, setHostname } from "../../lib/kernel/uts.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
@@ -233,11 +233,12 @@ kernelTest(
 kernelTest("a process is killed in its network alone, whoever has the number", async () => {
   const own = Deno.statSync("/proc/self/ns/net").ino!;
   const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
-  killInNetwork(child.pid, own + 1);
+  const kill = (inode: number) => killWhere(child.pid, (pid) => networkOf(pid) === inode);
+  kill(own + 1);
   assert(identify(child.pid) !== undefined);
-  killInNetwork(child.pid, own);
+  kill(own);
   assertEquals((await child.status).signal, "SIGKILL");
-  killInNetwork(child.pid, own); // it has ended
+  kill(own); // it has ended
 });
 
 kernelTest("a /proc of one's own", () => {

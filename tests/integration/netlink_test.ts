@@ -14,6 +14,7 @@ import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
 import { kernelTest } from "../harness/kernel.ts";
 import { crowdedNetwork } from "../harness/crowded_network.ts";
 import { Sandbox } from "../harness/sandbox.ts";
+import { until } from "../harness/service.ts";
 
 // deno-lint-ignore no-explicit-any
 type Printed = any;
@@ -244,6 +245,19 @@ kernelTest("an interface is brought up, addressed and routed in another namespac
   }
   const printed = await agent.ok(["ip", "address", "show", "a"]);
   assert(printed.includes("inet 198.51.100.2/24") && printed.includes("inet6 2001:db8::2/64"));
+});
+
+kernelTest("by a number that a namespace gets here once, its end is told", async () => {
+  using host = Netlink.open();
+  const id = await (async () => {
+    await using agent = await Sandbox.create();
+    const handle = `/proc/${agent.pid}/ns/net`;
+    assertEquals([host.numberNamespace(handle), host.numberNamespace(handle)], [true, false]);
+    const id = host.namespaceId(handle)!;
+    assert(host.hasNamespace(id));
+    return id;
+  })();
+  await until(() => !host.hasNamespace(id), "the namespace to end");
 });
 
 kernelTest("an error says what was tried, and why the kernel refused", async () => {

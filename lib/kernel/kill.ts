@@ -1,7 +1,6 @@
-/** Ending processes by the network that they are in (pidfd_open(2)). */
+/** Ending processes by what they are and not by their numbers (pidfd_open(2)). */
 import { Handle } from "./files.ts";
 import { check, openLibc } from "./libc.ts";
-import { networkOf } from "./processes.ts";
 import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
@@ -20,18 +19,18 @@ const SYS_PIDFD_SEND_SIGNAL = 424n;
 const SIGKILL = 9;
 
 /**
- * Kills a process that is in a network namespace. One that is not, since the number that was seen
- * there is another's by now, is left alone.
+ * Kills a process of which something is true. One of which it is not, since the number that was seen is
+ * another's by now, is left alone.
  *
- * @param inode of the namespace
+ * @param holds asked when whoever has the number can't get another one's
  * @throws {SystemError}
  */
-export function killInNetwork(pid: number, inode: number): void {
+export function killWhere(pid: number, holds: (pid: number) => boolean): void {
   unless(errno("ESRCH"), () => {
     const what = `kill process ${pid}`;
     using process = new Handle(Number(check(libc().pidfd_open(SYS_PIDFD_OPEN, pid, 0), what)));
     // Whoever has the number now; should that one end before the signal, it is nobody's.
-    if (networkOf(pid) !== inode) return;
+    if (!holds(pid)) return;
     check(libc().pidfd_send_signal(SYS_PIDFD_SEND_SIGNAL, process.fd, SIGKILL, null, 0), what);
   });
 }
