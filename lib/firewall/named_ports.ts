@@ -23,6 +23,8 @@ export class NamedPorts {
   readonly #named = new Uint8Array(1 << 16);
   /** Hears of what was changed since the rules were read. */
   #socket?: Socket;
+  /** Kept, since it is heard at each attach. */
+  readonly #heard = new Uint8Array(64 << 10);
   #isAskedAgain = false;
   /** That the rules were last read or told of at; undefined before. */
   #generation?: number;
@@ -71,7 +73,7 @@ export class NamedPorts {
 
   /** What did not fit its buffer, the kernel has not told: then nothing is known any more. */
   #hear(): void {
-    const buffer = new Uint8Array(64 << 10);
+    const buffer = this.#heard;
     try {
       while (this.#socket) {
         const length = this.#socket.receiveFromKernel(buffer, "hear of rules", MSG_TRUNC);

@@ -6,7 +6,7 @@
  * to its users.
  */
 import { basename, dirname, join } from "@std/path";
-import { exists } from "../base/exists.ts";
+import { statOf } from "../base/exists.ts";
 import { errnoName, fileError, withFile } from "../base/file_error.ts";
 import {
   type Content,
@@ -173,10 +173,9 @@ function removeIn(dir: Handle, name: string, path: string): void {
  */
 export function makeDirectory(path: string, mode = DIRECTORY_MODE): void {
   withFile("make the directory", path, () => {
-    if (exists(path)) {
-      if (!Deno.statSync(path).isDirectory) Deno.mkdirSync(path); // says what is wrong
-      return;
-    }
+    const there = statOf(path);
+    if (there?.isDirectory === false) Deno.mkdirSync(path); // says what is wrong
+    if (there) return;
     makeDirectory(dirname(path), DIRECTORY_MODE | (mode & 0o700));
     using parent = open(dirname(path), O_DIRECTORY);
     const name = basename(path);

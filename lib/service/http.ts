@@ -161,8 +161,9 @@ class Input {
   /** In pieces: no room is made for what is only announced. */
   async readBody(length: number): Promise<string> {
     const pieces = [this.#bytes];
-    const chunk = new Uint8Array(64 << 10);
-    for (let left = length - this.#bytes.length; left > 0;) {
+    let left = length - this.#bytes.length;
+    const chunk = new Uint8Array(Math.max(0, Math.min(left, 64 << 10)));
+    while (left > 0) {
       const count = await this.stream.read(chunk);
       if (count === 0) throw new HttpError(400, "the request ends within its body");
       pieces.push(chunk.slice(0, count));
