@@ -5,6 +5,7 @@
  */
 import { FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import { log } from "../base/log.ts";
+import type { AttachedNetwork } from "../netlink/attached_network.ts";
 import { Firewall } from "./firewall.ts";
 import { changeSources } from "./firewalld.ts";
 import { keyOf, type Owner } from "./owner.ts";
@@ -20,6 +21,8 @@ export interface Passage extends Owner {
   addresses: readonly string[];
   /** The zone of firewalld that they are sources of; absent for rules of iptables. */
   zone?: string;
+  /** The network that it was made for; absent in records made before there was that. */
+  attached?: AttachedNetwork | undefined;
 }
 
 /** The answers to what a container asked, and all that it sends. */

@@ -7,6 +7,7 @@ import type { LiveAttachment, LostRules } from "../../lib/cni/plugin_type.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { familiesOf } from "../../lib/base/ip.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
+import { unlessRefused } from "../../lib/base/unless.ts";
 import { HostRules } from "../../lib/firewall/host_rules.ts";
 import { changeSources, missingSources, runsFirewalld } from "../../lib/firewall/firewalld.ts";
 import type { Owner } from "../../lib/firewall/owner.ts";
@@ -20,11 +21,13 @@ import {
 import type { Place } from "../../lib/firewall/rule.ts";
 import { changeRules, type FirewallTransaction } from "../../lib/firewall/transaction.ts";
 import { completing, type FirewallView, rulesOf, type Wanted } from "../../lib/firewall/view.ts";
+import { isAnothers, networkNow, sayAnothers } from "../../lib/netlink/attached_network.ts";
 import { chainProblem } from "../../lib/ports/mapping.ts";
 import { withoutLength } from "../shared/addresses.ts";
 import { Fields, wrong } from "../../lib/cni/fields.ts";
 import {
   type Call,
+  type LiveCall,
   prevResultOf,
   requirePrevResult,
   standardPlugin,
@@ -50,9 +53,13 @@ interface Way extends Passage {
   isolated?: Isolated | undefined;
 }
 
-async function add(call: Call): Promise<Result> {
+async function add(call: LiveCall): Promise<Result> {
   const result = requirePrevResult(call);
-  await letThrough(wayOf(call, call.config, result), call.invocation);
+  const way = {
+    ...wayOf(call, call.config, result),
+    attached: unlessRefused(() => networkNow(call.netns)),
+  };
+  await letThrough(way, call.invocation);
   return result;
 }
 
@@ -102,6 +109,8 @@ function wanted({ addresses, zone, admin, isolated }: Way): Wanted[] {
 
 /** By the record; what an earlier program or the reference made, by the result. */
 async function del(call: Call): Promise<void> {
+  const attached = passages.read(call)?.attached;
+  if (attached && await isAnothers(attached, call.netns)) return sayAnothers(call, attached);
   const result = prevResultOf(call);
   await removePassage(call, call.invocation.path, result ? addressesOf(result) : []);
 }
@@ -148,7 +157,8 @@ export async function restorePassage(
   config: JsonObject,
   { path, result, ...owner }: LiveAttachment,
 ): Promise<boolean> {
-  await letThrough(wayOf(owner, new Fields(config), result), { path });
+  const { attached } = passages.read(owner) ?? {};
+  await letThrough({ ...wayOf(owner, new Fields(config), result), attached }, { path });
   return true;
 }
 

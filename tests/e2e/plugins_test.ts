@@ -270,7 +270,7 @@ Deno.test("a live container's address is not given out again, also when the stor
 Deno.test("of two containers of one id, the refused one's DEL takes nothing from the other", {
   ignore: NEEDS_ROOT,
 }, async () => {
-  await using machine = await Machine.create(["bridge", "ptp", "host-local"]);
+  await using machine = await Machine.create(["bridge", "ptp", "host-local", "firewall"]);
   for (const id of ["a", "b"]) await machine.namespace(id);
   const second = ["env", `CNI_NETNS=/run/ns/b`];
   const had = async () =>
@@ -279,21 +279,32 @@ Deno.test("of two containers of one id, the refused one's DEL takes nothing from
       await machine.sandbox.ok([
         "sh",
         "-c",
-        "ip -o link; iptables-save -t nat | grep POSTROUTING; ip6tables-save -t nat | grep POSTROUTING",
+        "ip -o link; iptables-save | grep -e POSTROUTING -e CNI-FORWARD; ip6tables-save | grep -e POSTROUTING -e CNI-FORWARD",
       ]),
     ].join("\n");
   const { bridge: _bridge, isGateway: _isGateway, ...wire } = NETWORK;
   for (const config of [NETWORK, { ...wire, type: "ptp" }, { ...NETWORK, macspoofchk: true }]) {
-    await machine.ok("ADD", "a", config);
+    const prevResult = await machine.ok("ADD", "a", config);
+    const passage = {
+      cniVersion: "1.0.0",
+      name: "net",
+      type: "firewall",
+      backend: "iptables",
+      prevResult,
+    };
+    await machine.ok("ADD", "a", passage);
     const before = (await had()).replaceAll(/ \[.*\]/g, "");
     const { code, stdout } = await machine.call("ADD", "a", config, "/run/ours", second);
     assertEquals(code, 1, stdout);
     assertStringIncludes(stdout, "already leased to eth0 of container a");
-    const { code: done, stderr } = await machine.call("DEL", "a", config, "/run/ours", second);
-    assertEquals(done, 0, stderr);
-    assertStringIncludes(stderr, "goes on in another network namespace, and keeps what it has");
+    for (const one of [passage, config]) {
+      const { code: done, stderr } = await machine.call("DEL", "a", one, "/run/ours", second);
+      assertEquals(done, 0, stderr);
+      assertStringIncludes(stderr, "goes on in another network namespace, and keeps what it has");
+    }
     assertEquals((await had()).replaceAll(/ \[.*\]/g, ""), before, config.type);
     // The reference reads and frees these leases as its own; and so does ours once the first has ended.
+    await machine.ok("DEL", "a", passage);
     await machine.ok("DEL", "a", config, CNI_PLUGINS);
     await machine.assertEmpty();
   }
