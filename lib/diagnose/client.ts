@@ -6,6 +6,7 @@ import { leadsOut, Scene, type Uplink } from "../facts/scene.ts";
 import { endpoint, type Own, resolveOwn } from "./destination.ts";
 import { type FollowedPacket, watch } from "./follow.ts";
 import { endsOf, fromOutside } from "./journey.ts";
+import { wayOf } from "./questions/clients.ts";
 import { common, mappedPorts } from "./questions/ports.ts";
 import { answered, failed, unasked } from "./questions/question.ts";
 import { askedBy, type Coming, failureOf } from "./questions/stranger.ts";
@@ -14,7 +15,7 @@ import { tokenOf } from "./tokens.ts";
 
 /**
  * Follows a packet of a client's to a container, or to a port of the agent that leads to one. It enters
- * by the link on which the agent's route to the client lies, as if it had come from there.
+ * by the link that its last connection came by, or on which the agent's route to it lies.
  *
  * @throws {OperatorError} `bad_source`, `bad_destination`
  */
@@ -90,10 +91,12 @@ function wayIn(scene: Scene, client: string): Uplink {
   if (host.ownerOf(client)) throw wrong("is the agent itself, which is no client from outside");
   const family = familyOfKnown(client);
   const { link, route } = host.wayTo(client);
+  const known = wayOf(scene, client);
   const agentAddress = link && host.globalsOf(link, family)[0]?.address;
   if (link && !leadsOut(host, agent.containers, link)) {
     throw wrong(`is behind ${link.name}, where containers are, and is none of them`);
   }
+  if (known) return known;
   if (link && agentAddress !== undefined) {
     return { link, agentAddress, somewhere: route?.gateway ?? client };
   }

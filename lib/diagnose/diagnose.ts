@@ -175,7 +175,7 @@ async function questionsOf(
     ...foundQuestions(scene),
     ...neighbourQuestions(agent, scene, others, mayTalkTo),
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress), kernel),
-    ...agentQuestions(scene, options.agent),
+    ...agentQuestions(scene, kernel, options.agent),
     ...portQuestions(scene, mayTalkTo, await knownClients(scene, kernel)),
     ...dnsQuestions(scene, resolver),
   ];

@@ -44,7 +44,7 @@ const BY_KIND: Partial<Record<Failure["kind"], string>> = {
   answer_lost: "its answer does not come back",
   stuck: "the connection is taken, and what is sent on it does not arrive",
   unaccepted: "the connection waits to be accepted",
-  unread: "the connection is taken, and what was sent is not read",
+  unread: "what was sent is taken, and not read",
 };
 
 export function failureText(failure: Failure): string {

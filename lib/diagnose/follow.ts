@@ -15,7 +15,7 @@ import { Session } from "./observe/session.ts";
 import { tryEcho } from "./packets/echo.ts";
 import { tryDatagram } from "./packets/connect.ts";
 import { type Hop, type Trail, trailOf } from "./place.ts";
-import { askListener, type MayTalkTo } from "./questions/listener.ts";
+import { askListener, isUnread, type MayTalkTo } from "./questions/listener.ts";
 import {
   type Answer,
   answered,
@@ -200,6 +200,9 @@ function questionOf(
         if (outcome === "answered") return answered("an answer came");
         const arrived = container !== undefined &&
           session.at(path, token, "there", -1).length > 0;
+        if (arrived && theirs && await isUnread(theirs.inside, port, session)) {
+          return failed({ kind: "unread" });
+        }
         return outcome === "no answer" && arrived
           ? answered("it arrived; nothing answered, as UDP need not")
           : failedBy(outcome);

@@ -259,7 +259,7 @@ const WORDS = {
   ports_left:
     "rules still lead {value} to {container}, whose network is gone | nobody has detached it, or a plugin did that knows nothing of them",
   port_rules_missing:
-    "rules of ports of {container} are missing: {value} | somebody flushed the rules (a firewall's reload does so)",
+    "what the ports of {container} need is missing: {value} | somebody flushed rules (a firewall's reload does so), or took a setting back (sysctl --system)",
   dnat_missing:
     "no rule leads port {port} to {container}: none of nat {why} | somebody flushed the rules (a firewall's reload does so)",
   dnat_elsewhere:
@@ -293,7 +293,7 @@ const WORDS = {
   listener_deaf:
     "{value}, which listens on {port} in {container|the agent}, accepts no connection | look at what it does meanwhile: its log, and the stacks of its threads",
   "listener_deaf/unread":
-    "{value}, which listens on {port} in {container|the agent}, takes connections and reads nothing | look at what it does meanwhile: its log, and the stacks of its threads",
+    "{value}, which listens on {port} in {container|the agent}, reads nothing of what is sent to it | look at what it does meanwhile: its log, and the stacks of its threads",
   "listener_deaf/stopped":
     "{value}, which listens on {port} in {container|the agent}, is stopped, by SIGSTOP or by a debugger | look who stopped it; kill -CONT lets it go on",
   "listener_deaf/frozen":

@@ -58,6 +58,15 @@ export function closeLocalnet(owner: Owner, kept?: string): void {
   }
 }
 
+/** The settings that a mapping needs, as its marks say, and somebody took back: `net.ipv4.conf.br0.route_localnet`. */
+export function closedLocalnet(owner: Owner): string[] {
+  const isOff = (device: string) =>
+    unless(errno("ENOENT"), () => readSysctl(setting(device))) === "0";
+  return namesIn(LOCALNET).filter((device) =>
+    usersOf(device).includes(keyOf(owner)) && isOff(device) && isOff("all")
+  ).map((device) => setting(device).replaceAll("/", "."));
+}
+
 function markOf(device: string, owner: Owner): string {
   return `${LOCALNET}/${device}/${keyOf(owner)}`;
 }

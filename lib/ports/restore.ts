@@ -5,6 +5,7 @@ import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
 import { claim, unclaimed } from "./claims.ts";
+import { closedLocalnet } from "./reach.ts";
 import { put } from "./reservation.ts";
 import { namespaceFate } from "../netlink/attached_network.ts";
 import { type Fate, Sight } from "../netlink/sight.ts";
@@ -14,11 +15,21 @@ import { isInstalled, type MappingRecord, records } from "./record.ts";
 import { removeRules } from "./removal.ts";
 import { prepareState } from "./state_dir.ts";
 
+/** Of each of these, the rules and the settings that are not there. */
+async function missingOf(
+  name: BackendName,
+  path: string,
+  some: readonly MappingRecord[],
+): Promise<string[][]> {
+  const missing = await (await backendOf(name, path)).missing(some);
+  return some.map((record, i) => [...missing[i]!, ...closedLocalnet(record)]);
+}
+
 /** What of an attachment's rules and claims is not there. @throws {OperatorError} */
 export async function findMissing(owner: Owner, path: string): Promise<string[]> {
   const record = records.read(owner);
   if (!record) return ["the record of the attachment"];
-  const [missing] = await (await backendOf(record.backend, path)).missing([record]);
+  const [missing] = await missingOf(record.backend, path, [record]);
   return [
     ...missing!,
     ...unclaimed(record).map((port) => `the reservation of ${port}`),
@@ -38,7 +49,7 @@ export async function listMissing(
   const found = new Map<string, string[]>();
   const living = owners.filter((one) => isInstalled(one) && one.fate === "lives");
   for (const [name, some] of Map.groupBy(living, ({ backend }) => backend)) {
-    const missing = await (await backendOf(name, path)).missing(some);
+    const missing = await missingOf(name, path, some);
     for (const [i, { containerId }] of some.entries()) {
       const lost = [...found.get(containerId) ?? [], ...missing[i]!];
       if (lost.length > 0) found.set(containerId, lost);
@@ -108,7 +119,7 @@ export async function restoreMissing(
   }
   for (const [name, some] of Map.groupBy(asked, ({ backend }) => backend)) {
     await trying(some, async () => {
-      const missing = await (await backendOf(name, path)).missing(some);
+      const missing = await missingOf(name, path, some);
       for (const [i, record] of some.entries()) {
         await trying([record], async () => {
           for (const mapping of record.mappings) claim(mapping, record);

@@ -144,7 +144,7 @@ kernelTest("--fix asks before each change, and asks the question again after the
     await pty.expect(/done[^]* {2}mesos-cni isolator recover\r\nrun this\? \[y\/N\]/);
     pty.type("n\n");
     await pty.expect(
-      /and now:[^]*cause: rules of ports of patient are missing|and now:[^]*cause: no rule leads port 8080\/tcp to patient/,
+      /and now:[^]*cause: what the ports of patient need is missing|and now:[^]*cause: no rule leads port 8080\/tcp to patient/,
     );
     assertEquals(await pty.ended(), 1);
   }

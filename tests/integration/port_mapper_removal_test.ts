@@ -155,9 +155,14 @@ for (const backend of partOf(BACKENDS, 2)) {
     const config = (port: number, snat = true) => network([port], { backend, snat });
     await agent.add("plain", config(8070, false));
     assertEquals(await setting(), "0");
-    await agent.add("c1", config(8080));
+    const prevResult = await agent.add("c1", config(8080));
     await agent.add("c2", config(8081));
     assertEquals(await setting(), "1");
+    // Somebody takes it back, as sysctl --system does where a file says so.
+    await agent.sandbox.ok(["sysctl", "-qw", "net.ipv4.conf.mesos-cni0.route_localnet=0"]);
+    const { msg } = await agent.fails("CHECK", "c1", { ...config(8080), prevResult });
+    assertStringIncludes(msg, "net.ipv4.conf.mesos-cni0.route_localnet");
+    await agent.sandbox.ok(["sysctl", "-qw", "net.ipv4.conf.mesos-cni0.route_localnet=1"]);
     await agent.ok("DEL", "c1", config(8080));
     assertEquals(await setting(), "1");
     await agent.ok("DEL", "c2", config(8081));

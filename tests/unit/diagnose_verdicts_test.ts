@@ -6,6 +6,7 @@ import { endsOf } from "../../lib/diagnose/journey.ts";
 import { Session } from "../../lib/diagnose/observe/session.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { trailAt } from "../../lib/diagnose/place.ts";
+import { agentQuestions } from "../../lib/diagnose/questions/agent.ts";
 import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
 import { withoutEcho } from "../../lib/diagnose/questions/gateway.ts";
 import type { Answer } from "../../lib/diagnose/questions/question.ts";
@@ -66,6 +67,16 @@ Deno.test("a hop stopped a packet only where no later one saw it", () => {
   // What was not sent was stopped nowhere.
   outcome = "unasked";
   assertEquals(outcomes(), Array(5).fill(unknown));
+});
+
+Deno.test("an agent's port is asked of an executor; of others where somebody listens there", async () => {
+  const world = new World();
+  const scene = world.scene();
+  Object.assign(scene.container!, { keeper: "mesos-cni" });
+  const [question] = agentQuestions(scene, { listeners: () => [] });
+  assertEquals(question!.destination, "203.0.113.1");
+  const nothing = { of: () => [], at: () => [], deep: false } as never;
+  assertEquals((await question!.ask(TOKEN, nothing, 0)).outcome, "unasked");
 });
 
 const RESOLVER = {

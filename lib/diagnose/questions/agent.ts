@@ -1,13 +1,14 @@
 /** Can an executor reach the agent, by an address of the container's own family? */
 import { endsOf, toWire, wayTo } from "../journey.ts";
-import { listeners } from "../../netlink/sock_diag.ts";
 import { AGENT_PORT } from "../../facts/readers/agent.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Kernel } from "../observe/kernel.ts";
 import { askListener } from "./listener.ts";
 import { askedForBy, type Question, unasked } from "./question.ts";
 
 export function agentQuestions(
   scene: Scene,
+  kernel: Pick<Kernel, "listeners">,
   given?: { address: string; port: number },
 ): Question[] {
   const attached = scene.interfaces.find(({ link }) => link !== undefined);
@@ -32,25 +33,17 @@ export function agentQuestions(
     port,
     neighbours: askedForBy(scene, attached),
     async ask(token, session, nth) {
+      // A stock agent's container has an executor that must register; others may have no agent at all.
+      const isExecutor = scene.container?.keeper === "agent";
+      if (!given && !isExecutor && isLocal && kernel.listeners("tcp", port).length === 0) {
+        return unasked("nobody listens, where an agent would by default");
+      }
       const at = isLocal ? { space: scene.host, port } : undefined;
       const probe = { ...scene.task, address, port, token };
       // It speaks HTTP.
       const listening = { at, journey: path, payload: true };
       const answer = await askListener(probe, listening, session, nth);
       const outcome = answer.failure?.kind === "errno" ? answer.failure.errno : undefined;
-      // A stock agent's container has an executor that must register; others may have no agent at all.
-      const isExecutor = scene.container?.keeper === "agent";
-      if (
-        !given && !isExecutor && outcome === "ECONNREFUSED" && isLocal &&
-        listeners("tcp", port).length === 0
-      ) {
-        const arrived = session.of(token).some(({ direction, packet }) =>
-          direction === "in" && packet.sourcePort === token
-        );
-        if (arrived) {
-          return unasked("packets arrive there; nobody listens, where an agent would by default");
-        }
-      }
       if (!given && isBelow && answer.outcome === "failed") {
         return unasked("a container on a macvlan never reaches the agent's device below it");
       }

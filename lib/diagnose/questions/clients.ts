@@ -39,7 +39,7 @@ export async function knownClients(
   scene: Scene,
   kernel: Pick<Kernel, "namedAddresses">,
 ): Promise<Client[]> {
-  const mappings = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
+  const mappings = mappingsOf(scene);
   if (mappings.length === 0) return [];
   const named = await kernel.namedAddresses();
   const { host, agent } = scene;
@@ -66,8 +66,9 @@ export async function knownClients(
     if (!back || !leadsOut(host, agent.containers, back)) continue;
     const asked = askedBy(scene, to, route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;
-    // Who addresses the way out may come by the link that leads back to him: no connection tells.
-    const isUnknown = asked?.by.link === uplink && back !== uplink;
+    // Who is on the link that leads back to him may ask there for the way out's address; whoever is behind
+    // a router comes by the link whose address he asks for.
+    const isUnknown = asked?.by.link === uplink && back !== uplink && !route?.gateway;
     const client: Client = { address, asked, ...isUnknown ? { isUnknown } : {} };
     if (named.has(address)) known.set(address, client);
     else if (asked && (asked.by.link !== uplink || back !== uplink)) {
@@ -75,6 +76,17 @@ export async function knownClients(
     }
   }
   return [...known.values()].slice(0, MOST);
+}
+
+/** By which link somebody came who has, or had just now, a connection to a port of the container's. */
+export function wayOf(scene: Scene, client: string): Uplink | undefined {
+  const to = mappingsOf(scene).slice(0, MOST_PORTS).flatMap((one) => connectionsTo(scene, one))
+    .find(({ source }) => source === client);
+  return to && askedBy(scene, to, scene.host.wayTo(client).route?.gateway ?? client)?.by;
+}
+
+function mappingsOf({ interfaces }: Scene): PortMapping[] {
+  return interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
 }
 
 /** Who has a connection to a port of the container's, and by which address of the agent; each once. */

@@ -72,6 +72,20 @@ const TAKEN: Readonly<Record<string, string>> = {
   "hung up": "it takes the connection, and ends it when HTTP is spoken",
 };
 
+/** Whether who hears a port by UDP leaves what it is sent: it reads none of it while it is looked at. */
+export async function isUnread(space: Space, port: number, session: Session): Promise<boolean> {
+  if (!(space instanceof NamespaceView)) return false;
+  let most = 0;
+  return !await session.until(() => {
+    const waiting = sockets(space).filter((one) =>
+      one.protocol === "udp" && one.localPort === port && one.state === "UNCONN"
+    ).reduce((sum, { receiveQueue }) => sum + receiveQueue, 0);
+    const isRead = waiting === 0 || waiting < most;
+    most = waiting;
+    return isRead;
+  }, session.deep ? SLOW_ANSWER_MS : ANSWER_MS);
+}
+
 function isEnd({ packet }: Sighting): boolean {
   return (packet.flags & (RST | FIN)) !== 0;
 }

@@ -24,6 +24,7 @@ import {
   SYN,
 } from "../packets/frame.ts";
 import { REQUEST } from "../packets/talk.ts";
+import { isUnread } from "./listener.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
 const WAIT_MS = 900;
@@ -97,7 +98,11 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
         scene.host.neighbourNow(one, uplink.link)?.mac === undefined
       ).flatMap((one) => session.about(one))
         .some((one) => one.at === uplink.link.name && one.direction === "out");
-      return failure && !askedFor ? failed(failure) : answered("it arrives, and its answer leaves");
+      if (failure && !askedFor) return failed(failure);
+      if (protocol !== "udp") return answered("it arrives, and its answer leaves");
+      return await isUnread(scene.inside, asked.realPort, session)
+        ? failed({ kind: "unread" })
+        : answered("it arrives and is read, and what an answer would be leaves");
     },
   };
 }

@@ -42,7 +42,7 @@ export async function readPorts(scene: Scene): Promise<Look> {
       "port_rules_missing",
       ["portmap", "agent"],
       { container: scene.name, value: missing.slice(0, 4).join(", ") },
-      [`of the rules on its record, ${missing.length} are not there`],
+      [`of what is on its record, ${missing.length} are not there`],
       RECOVER,
     ));
   }
