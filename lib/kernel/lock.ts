@@ -142,7 +142,9 @@ function openOrMake(path: string, mode: number, inStead: string): Handle {
     return openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
   } catch (error) {
     if (!(error instanceof SystemError) || !CANNOT_MAKE.includes(error.errno)) throw error;
-    return open(inStead, O_DIRECTORY);
+    // One that is there does without room.
+    return unless(isGone, () => openAt(directory, name, O_NOFOLLOW, path)) ??
+      open(inStead, O_DIRECTORY);
   }
 }
 
