@@ -192,7 +192,7 @@ kernelTest(
 kernelTest("processes are known by their start, and threads choose a CPU", async () => {
   const own = identify(Deno.pid);
   assert(own && isRunning(own));
-  assert(!isRunning({ ...own, startTime: own.startTime + 1 }));
+  assert(!isRunning({ ...own, startTime: own.startTime + 2 }));
   assertEquals(parentPid(), Deno.ppid);
   const inode = Deno.statSync("/proc/self/ns/net").ino!;
   assert((await ProcessTable.look()).inNamespace(inode).includes(Deno.pid));
