@@ -10,13 +10,14 @@ import { ruleExpressions } from "../lib/firewall/encode.ts";
 import type { Place } from "../lib/firewall/rule.ts";
 import { applyBatch } from "../lib/nft/batch.ts";
 import { addRule } from "../lib/nft/changes.ts";
+import { Rules } from "../lib/nft/rules.ts";
 import { goChain, mapOthersOfGo, ownChain } from "./attach/go.ts";
 import { asProgram, CHAIN, inProcess, mapOthers } from "./attach/ours.ts";
 import { netavark } from "./attach/netavark.ts";
 import type { Backend, Peer } from "./attach/peer.ts";
 import { networkOf, Served, servedName } from "./attach/served.ts";
 import { compileEmpty } from "./startup.ts";
-import { goal, median, row, runProgram, shown, summary } from "./timing.ts";
+import { floor, goal, median, row, runProgram, shown, summary } from "./timing.ts";
 
 const OTHERS = 10_000;
 /** More than a network of an agent has; each costs a look (CHANGELOG.md: host-local keeps no index). */
@@ -50,7 +51,7 @@ export async function run(args: string[]): Promise<void> {
   if (peers.some(({ name }) => name === GO.nftables)) await mapOthersOfGo(OTHERS);
   const among = await measure(`among ${OTHERS} mappings of others`, peers, rounds);
   judgeAmong(alone, among);
-  printCommit(among.get(GO.iptables)!.attach, rounds);
+  printFloors(alone, among, rounds);
 
   await containers(count);
   await leases(networkOf("iptables"), LEASED);
@@ -168,7 +169,10 @@ function judgeAlone(alone: Map<string, Times>): void {
     const ratio = best(alone, Object.values(OURS), "attach") / rust.attach;
     console.log(goal("attach in the service, alone, beside netavark", ratio, 0.4));
   }
-  const later = best(alone, Object.values(PROGRAM), "attach") - alone.get(EMPTY)!.attach;
+  const start = alone.get(EMPTY)!.attach;
+  const what = "attach as a program, alone, beside Go's better backend";
+  console.log(floor(what, start / best(alone, go, "attach"), "an empty start alone"));
+  const later = best(alone, Object.values(PROGRAM), "attach") - start;
   console.log(goal("attach as a program, later than an empty program", later, 18, " ms"));
 }
 
@@ -221,10 +225,11 @@ async function leases(network: string, count: number): Promise<void> {
 }
 
 /**
- * What the kernel alone takes to add one rule to the chain of the others: it looks through the whole
- * table, and copies the chain.
+ * The least that a program can take among others: the runtime starts; the kernel lists the rules of Go's portmap,
+ * which tell in no other way whose a port is; and of iptables it adds a rule, for which it looks through the whole
+ * table and copies the chain.
  */
-function printCommit(theirs: number, rounds: number): void {
+function printFloors(alone: Map<string, Times>, among: Map<string, Times>, rounds: number): void {
   const chain: Place = { family: 4, table: "nat", chain: CHAIN };
   const rule = ruleExpressions({
     ...chain,
@@ -232,19 +237,36 @@ function printCommit(theirs: number, rounds: number): void {
     comment: "container_id: floor",
     target: { dnat: { address: "10.0.0.2", port: 9 } },
   });
-  const table = { family: "ip", name: chain.table } as const;
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const start = performance.now();
-    const change = addRule(table, CHAIN, rule, { protocol: 6 });
-    applyBatch([change], "add a rule");
-    times.push(performance.now() - start);
-  }
-  const ratio = median(times) / theirs;
-  console.log(
-    `\nthe kernel alone, one rule more among ${OTHERS} mappings: ${shown(summary(times))};`,
+  const change = addRule({ family: "ip", name: chain.table }, CHAIN, rule, { protocol: 6 });
+  const theirs = new Rules({ family: "ip", name: "cni_hostport" });
+  const listing = kernel(
+    `the rules of Go's portmap among ${OTHERS} mappings`,
+    rounds,
+    () => theirs.list("hostports", () => undefined, () => false),
   );
-  console.log(`beside Go's attach on iptables: ${ratio.toFixed(2)}`);
+  const adding = kernel(
+    `one rule more among ${OTHERS} mappings`,
+    rounds,
+    () => applyBatch([change], "add a rule"),
+  );
+  const start = alone.get(EMPTY)!.attach;
+  for (const [backend, least] of [["iptables", listing + adding], ["nftables", listing]] as const) {
+    const go = among.get(GO[backend]);
+    if (!go) continue;
+    const what = `attach as a program among ${OTHERS} mappings, beside Go's on ${backend}`;
+    console.log(floor(what, (start + least) / go.attach, "an empty start, and the kernel alone"));
+  }
+}
+
+/** The median of what the kernel is asked for. */
+function kernel(what: string, rounds: number, ask: () => unknown): number {
+  const times = Array.from({ length: rounds }, () => {
+    const start = performance.now();
+    ask();
+    return performance.now() - start;
+  });
+  console.log(`the kernel alone, ${what}: ${shown(summary(times))}`);
+  return median(times);
 }
 
 /** What the kernel alone takes to delete a wire, during which it only waits. */

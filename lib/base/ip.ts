@@ -11,15 +11,21 @@ export const FAMILIES: readonly Family[] = [4, 6];
 /** The addresses that stand for every address of their family. */
 export const ANY_ADDRESS: Readonly<Record<Family, string>> = { 4: "0.0.0.0", 6: "::" };
 
-const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
-const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
 const GROUP = /^[0-9a-fA-F]{1,4}$/;
 
 /** The 4 or 16 bytes of an address, most significant first; undefined if `text` is none. */
 export function parseAddressBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (IPV4.test(text)) return new Uint8Array(text.split(".").map(Number));
+  const octets = ipv4Octets(text);
+  if (octets) return new Uint8Array(octets);
   const groups = ipv6Groups(text);
   return groups && new Uint8Array(groups.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** Each as it is written: no sign, no leading zero. */
+function ipv4Octets(text: string): number[] | undefined {
+  const octets = text.split(".").map(Number);
+  const isWritten = octets.length === 4 && octets.join(".") === text;
+  return isWritten && octets.every((octet) => octet >= 0 && octet <= 255) ? octets : undefined;
 }
 
 /** RFC 4291, section 2.2: eight groups, of which `::` may stand for one or more zero groups. */
@@ -30,8 +36,9 @@ function ipv6Groups(text: string): number[] | undefined {
   const [head, tail] = halves.map((half) => half === "" ? [] : half.split(":"));
   const last = (tail ?? head)!;
   const dotted = last.at(-1);
-  if (dotted !== undefined && IPV4.test(dotted)) {
-    const [a, b, c, d] = dotted.split(".").map(Number) as [number, number, number, number];
+  const octets = ipv4Octets(dotted ?? "");
+  if (octets) {
+    const [a, b, c, d] = octets as [number, number, number, number];
     last.splice(-1, 1, (a << 8 | b).toString(16), (c << 8 | d).toString(16));
   }
   const given = [...head!, ...tail ?? []];

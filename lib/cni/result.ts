@@ -129,7 +129,8 @@ function readRoute(from: Fields): Route {
 const ONE_LINE = "a string of one line";
 
 /** Text without control characters, as it is written into files such as resolv.conf. */
-const isLine = (text: string) => !/\p{Cc}/u.test(text);
+const isLine = (text: string) =>
+  Array.from(text).every((one) => one >= " " && (one < "\x7f" || one > "\x9f"));
 
 /** An empty string is how plugins written in Go print an absent one. */
 function line(from: Fields, key: string): string | undefined {

@@ -89,20 +89,25 @@ export function opened(body: Uint8Array, bytes: number): [header: DataView, Attr
   return [fixedPart(body, bytes), new Attributes(body.subarray(bytes))];
 }
 
-/** The messages in a received datagram. @throws {OperatorError} `kernel_answer` */
-export function* decodeMessages(bytes: Uint8Array): Generator<Message> {
+/**
+ * The messages in a received datagram.
+ *
+ * @param isAny false for those alone that tell of the answer itself: of ten thousand others, none is taken apart
+ * @throws {OperatorError} `kernel_answer`
+ */
+export function* decodeMessages(bytes: Uint8Array, isAny = true): Generator<Message> {
   const headers = view(bytes);
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
     const length = headers.getUint32(at, true);
     if (length < HEADER_BYTES || length > bytes.length - at) {
       throw malformed(`a message of ${length} bytes in ${bytes.length - at}`);
     }
-    yield {
-      type: headers.getUint16(at + 4, true),
-      flags: headers.getUint16(at + 6, true),
-      sequence: headers.getUint32(at + 8, true),
-      body: bytes.subarray(at + HEADER_BYTES, at + length),
-    };
+    const type = headers.getUint16(at + 4, true);
+    const flags = headers.getUint16(at + 6, true);
+    if (isAny || type === NLMSG_DONE || type === NLMSG_ERROR || flags & NLM_F_DUMP_INTR) {
+      const sequence = headers.getUint32(at + 8, true);
+      yield { type, flags, sequence, body: bytes.subarray(at + HEADER_BYTES, at + length) };
+    }
     at += align(length);
   }
 }

@@ -216,11 +216,7 @@ export class NetlinkSocket implements Disposable {
         throw new Error(`${what}: the kernel answered ${length} bytes at once`);
       }
       const bytes = this.#buffer.subarray(0, length);
-      const isAny = isWanted(bytes);
-      for (const message of decodeMessages(bytes)) {
-        const isLast = message.type === NLMSG_DONE || message.type === NLMSG_ERROR;
-        if (isAny || isLast || message.flags & NLM_F_DUMP_INTR) yield message;
-      }
+      yield* decodeMessages(bytes, isWanted(bytes));
     }
   }
 

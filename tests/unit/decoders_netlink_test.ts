@@ -20,6 +20,8 @@ import {
   encodeMessage,
   type Message,
   nested,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
 } from "../../lib/netlink/message.ts";
 import { decodeNeighbour } from "../../lib/netlink/neighbour.ts";
 import { decodeRoute, decodeRouteEntry, decodeRule } from "../../lib/netlink/route.ts";
@@ -120,6 +122,16 @@ Deno.test("messages and attributes are read as they were written", () => {
       }
     }
   });
+});
+
+Deno.test("where nothing is wanted of an answer, its end and what interrupted it are told all the same", () => {
+  const rule = (flags: number) => encodeMessage(0xa06, flags, 1, [new Uint8Array(8)]);
+  const end = [encodeMessage(NLMSG_DONE, 0, 1, [new Uint8Array(4)])];
+  const told = (messages: Uint8Array[], isAny?: boolean) =>
+    [...decodeMessages(concat(messages), isAny)].map(({ type, flags }) => [type, flags]);
+  const answer = [rule(0), rule(NLM_F_DUMP_INTR), rule(0), ...end];
+  assertEquals(told(answer, false), [[0xa06, NLM_F_DUMP_INTR], [NLMSG_DONE, 0]]);
+  assertEquals(told(answer).length, 4);
 });
 
 Deno.test("of no bytes there are more messages or attributes than have room in them", () => {

@@ -57,7 +57,8 @@ function calls(netns: string): Call[] {
   return [
     // Which that plugin answers by its config.
     call("VERSION", mapper("nftables", 0)),
-    ...[[loopback], ...lists].flatMap((list) => [
+    // A second time, when there are bridges, chains and leases.
+    ...[[loopback], ...lists, ...lists].flatMap((list) => [
       ...list.map((config) => call("ADD", config)),
       ...list.toReversed().map((config) => call("DEL", config)),
     ]),
