@@ -128,7 +128,7 @@ export function fateOf(
   request: Request | undefined,
   sight: Sight,
 ): Fate {
-  if (request && isOfAnotherBoot(request)) return "gone";
+  if (request && isOfAnotherBoot(layout, id, request)) return "gone";
   if (request && request.pid === undefined) {
     const { preparedUptime = uptime() } = request;
     return uptime() - preparedUptime < LONGEST_LAUNCH ? "lives" : "gone";
@@ -164,7 +164,7 @@ export function requireEnded(
   even: boolean,
 ): void {
   const sight = new Sight();
-  const isMade = !request || request.pid !== undefined && !isOfAnotherBoot(request);
+  const isMade = !request || request.pid !== undefined && !isOfAnotherBoot(layout, id, request);
   if (!isMade) return;
   const pids = request
     ? hasFirstProcess(request) && areProcessesSeen(request) ? [request.pid!] : []
@@ -231,13 +231,17 @@ export function elsewhere(id: ContainerId): OperatorError {
 }
 
 /** Whether a container's first process runs. */
-export function hasFirstProcess({ pid, startTime, bootId }: Request): boolean {
-  return pid !== undefined && startTime !== undefined && isRunning({ pid, startTime, bootId });
+export function hasFirstProcess({ pid, startTime }: Request): boolean {
+  return pid !== undefined && startTime !== undefined && isRunning({ pid, startTime });
 }
 
-/** Whether a container was made before this machine was last booted: nothing of it runs. */
-export function isOfAnotherBoot(request: Request): boolean {
-  return request.bootId !== bootId();
+/**
+ * Whether a container was made before this machine was last booted: nothing of it runs, and no handle is mounted.
+ * The boot's id alone is no proof: something else may be mounted over it here.
+ */
+export function isOfAnotherBoot(layout: Layout, id: ContainerId, request: Request): boolean {
+  return request.bootId !== bootId() && !hasFirstProcess(request) &&
+    !isNamespaceHandle(layout.namespace(id));
 }
 
 function isInside(layout: Layout, id: ContainerId): boolean {

@@ -84,7 +84,7 @@ export async function recover(isolator: Isolator, known?: Recovery): Promise<Rec
 /** Whether a container's links and rules are in another network than this program's: here nobody finds them. */
 function isInAnotherNetwork({ settings }: Isolator, id: ContainerId, sight: Sight): boolean {
   const request = readRequest(settings.layout, id);
-  return request !== undefined && !isOfAnotherBoot(request) &&
+  return request !== undefined && !isOfAnotherBoot(settings.layout, id, request) &&
     sight.isInAnotherNetwork(request.agent);
 }
 

@@ -10,19 +10,20 @@ export interface ProcessIdentity {
   pid: number;
   /** Clock ticks from boot to its start (proc_pid_stat(5), field 22). */
   startTime: number;
-  /** The boot that it belongs to. */
-  bootId: string;
 }
 
 /** The identity of a process that runs; undefined for one that has ended, reaped or not. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const startTime = startTimeOf(pid);
-  return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() };
+  return startTime === undefined ? undefined : { pid, startTime };
 }
 
-/** Whether this very process runs. Two time namespaces may round a start to neighbouring ticks. */
-export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): boolean {
-  return boot === bootId() && Math.abs((startTimeOf(pid) ?? Infinity) - startTime) <= 1;
+/**
+ * Whether this very process runs. Two time namespaces may round a start to neighbouring ticks. After a reboot no
+ * process has a number and a start of one before, but by a chance that is none.
+ */
+export function isRunning({ pid, startTime }: ProcessIdentity): boolean {
+  return Math.abs((startTimeOf(pid) ?? Infinity) - startTime) <= 1;
 }
 
 /** When a process started, in clock ticks since boot; undefined when none runs by that number. */
@@ -74,7 +75,7 @@ export function parseStat(stat: string): { state: string; parent: number; startT
 
 let boot: string | undefined;
 
-/** The id of this boot, which no other boot of any machine has. */
+/** The id of this boot; in a container of LXC's or nspawn's that container's own is mounted over it. */
 export function bootId(): string {
   return boot ??= readProcFile("/proc/sys/kernel/random/boot_id").trim();
 }

@@ -60,11 +60,19 @@ Deno.test("elsewhere: what a local user mounts where only he sees it keeps nobod
   await liar.end();
 });
 
-Deno.test("elsewhere: of a time namespace, where processes have other start times, no command cuts what lives off", async () => {
+/** Where processes have other start times, and where another boot's id is seen (as LXC and nspawn have it). */
+const OTHER_TIMES = ["864000", "-1"].map((offset) => ["unshare", "--time", `--boottime=${offset}`]);
+const OTHER_BOOT = [
+  ...["unshare", "--mount", "sh", "-c"],
+  `cat /proc/sys/kernel/random/uuid >/run/boot_id
+  mount --bind /run/boot_id /proc/sys/kernel/random/boot_id; exec "$@"`,
+  "sh",
+];
+
+Deno.test("elsewhere: where times or the boot are told otherwise, no command cuts what lives off", async () => {
   await using agent = await Agent.create(bridgeNetwork());
-  for (const offset of ["864000", "-1"]) {
-    const later = ["unshare", "--time", `--boottime=${offset}`];
-    for (const [first, second] of [[[], later], [later, []]] as const) {
+  for (const there of [...OTHER_TIMES, OTHER_BOOT]) {
+    for (const [first, second] of [[[], there], [there, []]] as const) {
       const flags = ["--networks=cni-test", "--name=lives"];
       const one = agent.spawn([
         ...first,

@@ -50,7 +50,7 @@ Deno.test("owned: a process that got the number of the first one is not the firs
   const request = JSON.parse(await agent.read(agent.request("reborn")));
   assertEquals(request.pid, process.pid);
   await agent.sandbox.ok(["tee", agent.request("reborn")], {
-    stdin: JSON.stringify({ ...request, startTime: request.startTime - 1 }),
+    stdin: JSON.stringify({ ...request, startTime: request.startTime - 2 }),
   });
   await agent.json("cleanup", ["reborn"]);
   assertEquals(
@@ -59,14 +59,16 @@ Deno.test("owned: a process that got the number of the first one is not the firs
     "what was left in its network is killed",
   );
   assertEquals(await wires(agent), []);
-  // Of another boot, nothing lives.
+  // Of another boot, nothing lives, and nothing is mounted.
   const second = await agent.attach("rebooted", ["cni-test"]);
   const old = JSON.parse(await agent.read(agent.request("rebooted")));
   await agent.sandbox.ok(["tee", agent.request("rebooted")], {
     stdin: JSON.stringify({ ...old, bootId: "another boot's" }),
   });
+  assertEquals((await agent.json("recover"))[0].outcome, "kept");
+  await second.end();
+  await agent.sandbox.ok(["umount", `${agent.checkpoint("rebooted")}/ns`]);
   assertEquals(await agent.json("recover"), [{ container: "rebooted", outcome: "removed" }]);
-  await second.running.output();
 });
 
 Deno.test("owned: gc keeps the address of a container that took it off its interface", async () => {
