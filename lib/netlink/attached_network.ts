@@ -5,6 +5,7 @@ import { isNamespaceHandle, isOwnNamespace, namespaceAt } from "../kernel/namesp
 import { uptime } from "../kernel/process_identity.ts";
 import { ProcessTable } from "../kernel/processes.ts";
 import { networkCookie } from "../kernel/socket.ts";
+import { listeners } from "./sock_diag.ts";
 import { type Fate, Sight, type Viewpoint, viewpoint } from "./sight.ts";
 
 export interface AttachedNetwork {
@@ -44,7 +45,8 @@ export function namespaceFate(network: AttachedNetwork, sight = new Sight()): Fa
 }
 
 /**
- * Whether a process lives in the attachment's network, or may. Some runtimes attach a container before
+ * Whether a process lives in the attachment's network, or may. One that has gone into another network, or has
+ * its first thread there, may go on answering by a socket that it opened before. Some runtimes attach a container before
  * they start it: one of theirs that was just attached goes on without a process.
  *
  * A walk of /proc: for the few records that stand in somebody's way.
@@ -57,6 +59,7 @@ export async function goesOn(network: AttachedNetwork): Promise<boolean> {
   if (!isNamespaceHandle(netns) || inodeOf(netns) !== netnsInode) return true;
   if (isOwnNamespace(netns)) return true;
   if ((await ProcessTable.look()).inNamespace(netnsInode).length > 0) return true;
+  if (listeners("tcp", 0, netns).length > 0) return true;
   if (maker && maker.pid !== viewpoint().pid) return true;
   return !startsWithProcess && uptime() - reserved < LONGEST_LAUNCH_MS;
 }

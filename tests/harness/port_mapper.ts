@@ -323,7 +323,7 @@ export function address4(result: Json): string {
   return (result.ip4 as { ip: string }).ip.split("/")[0]!;
 }
 
-async function end(child: Deno.ChildProcess): Promise<void> {
+export async function end(child: Deno.ChildProcess): Promise<void> {
   try {
     child.kill("SIGKILL");
   } catch (error) {

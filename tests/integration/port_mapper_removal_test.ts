@@ -2,7 +2,14 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { partOf } from "../harness/part.ts";
 import { ALL_PARTS } from "../harness/scale.ts";
-import { bridge, DUAL_STACK, network, PortMapperAgent, STATE_DIR } from "../harness/port_mapper.ts";
+import {
+  bridge,
+  DUAL_STACK,
+  end,
+  network,
+  PortMapperAgent,
+  STATE_DIR,
+} from "../harness/port_mapper.ts";
 
 const BACKENDS = ["iptables", "nftables"] as const;
 const PLAIN = bridge({ ipMasq: false });
@@ -274,6 +281,31 @@ Deno.test("rules of the legacy kind are removed after the host's iptables has be
   for (const _ of ["once", "again"]) await agent.ok("DEL", "c1", config, { env: { PATH: nft } });
   assertEquals(await agent.rules("container_id"), []);
   assertEquals(await agent.leftovers(), []);
+});
+
+Deno.test({
+  name:
+    "a port stays whose task has gone into another network, and listens in the one it was given",
+  ignore: !ALL_PARTS,
+  fn: async () => {
+    await using agent = await PortMapperAgent.create();
+    await agent.add("c1", network([8080]));
+    const leaving = agent.sandbox.spawn([
+      ...["ip", "netns", "exec", "c1", "/usr/bin/python3", "-c"],
+      `import ctypes, socket, time
+listener = socket.create_server(("", 80))
+ctypes.CDLL(None).unshare(0x40000000)
+time.sleep(1000)`,
+    ]);
+    const inside = ["ip", "netns", "exec", "c1", "ss", "-Hltn"];
+    while (await agent.sandbox.ok(inside) === "") await new Promise((done) => setTimeout(done, 20));
+    await agent.kill("c1");
+    await agent.container("c2");
+    const { code, stdout } = await agent.call("ADD", "c2", network([8080]));
+    assertEquals(code, 1);
+    assertStringIncludes(stdout, "8080/tcp is taken by container c1");
+    await end(leaving);
+  },
 });
 
 for (const variant of ["nft", "legacy"] as const) {
