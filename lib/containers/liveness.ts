@@ -56,8 +56,8 @@ function ownNetworkOf(layout: Layout, id: ContainerId): number | undefined {
  * a later one: it is found without a handle.
  */
 export function recordedNetworkOf(request: Request): number | undefined {
-  const { mode, test, netns, netnsCookie } = request;
-  const isKnown = mode === "own" && !test && netnsCookie !== undefined && !isOfAnotherBoot(request);
+  const { mode, test, netns, netnsCookie, bootId: boot } = request;
+  const isKnown = mode === "own" && !test && netnsCookie !== undefined && boot === bootId();
   // The agent's and the machine's own are no container's, whatever a record says.
   return isKnown && ![viewpoint().net, networkOf(1)].includes(netns) ? netns : undefined;
 }
