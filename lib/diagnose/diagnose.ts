@@ -39,7 +39,7 @@ import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
 import { unjudged } from "./unjudged.ts";
 import { OWN_NAME } from "./names.ts";
-import { mergeCauses } from "./verdict.ts";
+import { mergeCauses, ofEchoAlone } from "./verdict.ts";
 
 /** What was asked, and what came of it. */
 export interface Asked extends Answer {
@@ -246,7 +246,10 @@ async function answer(
     }
     const explained = await explainInTime(evidence);
     if (explained.length === 0) asked[i] = { ...before, ...LATE };
-    return explained;
+    const answeredOnes = questions.filter((_, k) => asked[k]!.outcome === "answered");
+    const hints = ofEchoAlone(explained, question, answeredOnes);
+    if (hints) asked[i] = { ...before, ...unasked("echoes are dropped here, and others pass") };
+    return hints ?? explained;
   }));
   return { asked, causes: [...already, ...causes.flat()] };
 }

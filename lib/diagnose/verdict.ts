@@ -1,6 +1,7 @@
 /** The causes of all questions as one list: each once, the right one first. */
 import { type Cause, isProblem } from "../facts/cause.ts";
 import { textOf } from "../facts/sentences.ts";
+import type { Question } from "./questions/question.ts";
 
 const MOST_CAUSES = 20;
 
@@ -51,4 +52,32 @@ function joined(one: Cause, other: Cause): Cause {
 
 function union<T>(some: readonly T[], more: readonly T[]): T[] {
   return [...new Map([...some, ...more].map((one) => [JSON.stringify(one), one])).values()];
+}
+
+/**
+ * What a firewall drops of ours alone is no fault of anybody's: an echo is lost, and TCP or UDP of the same
+ * way is answered.
+ *
+ * @returns the causes as hints; undefined where others may be lost as well
+ */
+export function ofEchoAlone(
+  causes: readonly Cause[],
+  { protocol, family, sizes, destination, journey: { from, to } }: Question,
+  answered: readonly Question[],
+): Cause[] | undefined {
+  const isSame = (one: Question) =>
+    one.family === family && one.journey.from === from && one.journey.to === to;
+  const passes = answered.some((one) => one.protocol !== "icmp" && isSame(one));
+  // Where small ones are answered, it is the size that is lost.
+  const isOfSize = sizes === true &&
+    answered.some((one) => one.protocol === "icmp" && one.destination === destination);
+  const isAlone = protocol === "icmp" && passes && !isOfSize && causes.length > 0 &&
+    causes.every(({ code, why, rule }) =>
+      (code === "policy_drop" || code === "rule_drop") && why === undefined &&
+      // Of a rule against one destination the others tell nothing.
+      !/(?:^| )(?:-d|daddr) /.test(rule!.text)
+    );
+  if (!isAlone) return undefined;
+  const [why, value] = ["an echo", "TCP and UDP pass there: it may be meant so"];
+  return causes.map((one) => ({ ...one, level: "hint", fix: undefined, why, value }));
 }

@@ -9,10 +9,10 @@ import { trailAt } from "../../lib/diagnose/place.ts";
 import { agentQuestions } from "../../lib/diagnose/questions/agent.ts";
 import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
 import { withoutEcho } from "../../lib/diagnose/questions/gateway.ts";
-import type { Answer } from "../../lib/diagnose/questions/question.ts";
+import type { Answer, Question } from "../../lib/diagnose/questions/question.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
-import { mergeCauses } from "../../lib/diagnose/verdict.ts";
-import { cause } from "../../lib/facts/cause.ts";
+import { mergeCauses, ofEchoAlone } from "../../lib/diagnose/verdict.ts";
+import { type Cause, cause } from "../../lib/facts/cause.ts";
 import { textOf } from "../../lib/facts/sentences.ts";
 import { link, met, packet, TOKEN, World } from "../harness/world.ts";
 
@@ -212,4 +212,26 @@ Deno.test("what is lost for no reason that was found comes after what was read, 
       ["lost", undefined],
     ],
   );
+});
+
+Deno.test("what a firewall drops of echoes alone is a hint, and opens nothing", async () => {
+  const policy = { kind: "policy", handle: undefined } as const;
+  const e = new World().evidence(3, { rules: [met("drop", policy)] });
+  const lost = await explain(e);
+  assertEquals([lost[0]!.code, lost[0]!.fix?.removes !== undefined], ["policy_drop", true]);
+  const of = (more: Partial<Question>): Question => ({ ...e.question, ...more });
+  const dns = of({ topic: "dns", protocol: "udp" });
+  const levels = (causes: Cause[], question: Question, ...answered: Question[]) =>
+    ofEchoAlone(causes, question, answered)?.map(({ level, fix }) => [level, fix]);
+  assertEquals(levels(lost, e.question, dns), [["hint", undefined]]);
+  assertEquals(levels(lost, of({ sizes: true }), dns), [["hint", undefined]]);
+  // What passes goes another way, or is an echo too; or the lost one is none.
+  const elsewhere = { ...e.trail.journey, to: "agent" as const };
+  assertEquals(levels(lost, e.question, of({ protocol: "tcp", journey: elsewhere })), undefined);
+  assertEquals(levels(lost, e.question, of({})), undefined);
+  assertEquals(levels(lost, of({ protocol: "tcp" }), dns), undefined);
+  // A small echo passes, or the rule is against one destination.
+  assertEquals(levels(lost, of({ sizes: true }), dns, of({})), undefined);
+  const rule = { ...lost[0]!.rule!, text: "-A FORWARD -d 203.0.113.2 -j DROP" };
+  assertEquals(levels([{ ...lost[0]!, rule }], e.question, dns), undefined);
 });

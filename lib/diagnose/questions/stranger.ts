@@ -6,7 +6,7 @@ import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { listeners } from "../../netlink/sock_diag.ts";
-import { type Ends, fromOutside, type Journey, type Leg } from "../journey.ts";
+import { type Ends, fromOutside, isAt, type Journey, type Leg } from "../journey.ts";
 import { accepts } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
 import { sendPacket } from "../packets/connect.ts";
@@ -48,6 +48,9 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
   const { ends, uplink, payload, ...asked } = coming;
   const { protocol, destination, port, realDestination } = asked;
   const path = fromOutside(ends, uplink.link, wayBackTo(scene, coming, stranger));
+  // A mark of the connection's may lead its answer out by the link that it came by, which is right as well.
+  const last = path.legs.at(-1)!;
+  const ways = [last, { ...last, stop: path.legs[0]!.stop }];
   return {
     ...asked,
     stranger,
@@ -72,7 +75,10 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
       let isAnswered = protocol !== "udp";
       await session.until(() => {
         isAnswered ||= answerUdp(scene, coming, token, session);
-        return session.at(path, token, "back", -1).length > 0;
+        const seen = session.of(token);
+        const taken = ways.find((way) => seen.some((one) => isAt(way, one, token)));
+        if (taken) path.legs.splice(-1, 1, taken);
+        return taken !== undefined;
       }, WAIT_MS);
       const failure = failureOf(session, path, token);
       const answers = () => session.at(path, token, "back", 0).map(({ packet }) => packet);

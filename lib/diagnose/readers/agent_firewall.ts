@@ -6,7 +6,6 @@ import {
   type Place,
   removing,
   type RuleRef,
-  run,
   type Values,
 } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
@@ -209,7 +208,8 @@ export function acceptance(
     input: [accepting("i", isAnswer ? answers[0] : asked)],
     output: [accepting("o")],
   };
-  return run(...commands[hook]);
+  const what = `the policy of ${program} ${table} ${chain} for ${device}`;
+  return removing(what, ...commands[hook]);
 }
 
 /** A hook of forward knows both links, those of input and output one. */
