@@ -218,13 +218,14 @@ async function answer(
     token: first.tried[i]!.token,
   }));
   await first.session[Symbol.asyncDispose]();
+  const hints = asked.flatMap((one) => one.hints ?? []);
   const failed = found.filter(({ i }) => asked[i]!.outcome === "failed");
-  if (failed.length === 0) return { asked, causes: [] };
+  if (failed.length === 0) return { asked, causes: hints };
   const known = (await ofAgent).flatMap(({ causes }) => causes);
   const byAgent = failed.map((one) => agentsCause(known, one));
   const failing = failed.filter((_, n) => byAgent[n] === undefined);
   const already = byAgent.filter((one) => one !== undefined);
-  if (failing.length === 0) return { asked, causes: already };
+  if (failing.length === 0) return { asked, causes: [...already, ...hints] };
   const watched = failing.slice(0, MOST_WATCHED);
   const second = await askAll(watched.map(({ question }) => question), true);
   await using session = second.session;
@@ -247,11 +248,11 @@ async function answer(
     const explained = await explainInTime(evidence);
     if (explained.length === 0) asked[i] = { ...before, ...LATE };
     const answeredOnes = questions.filter((_, k) => asked[k]!.outcome === "answered");
-    const hints = ofEchoAlone(explained, question, answeredOnes);
-    if (hints) asked[i] = { ...before, ...unasked("echoes are dropped here, and others pass") };
-    return hints ?? explained;
+    const echoes = ofEchoAlone(explained, question, answeredOnes);
+    if (echoes) asked[i] = { ...before, ...unasked("echoes are dropped here, and others pass") };
+    return echoes ?? explained;
   }));
-  return { asked, causes: [...already, ...causes.flat()] };
+  return { asked, causes: [...already, ...causes.flat(), ...hints] };
 }
 
 /** Rules of the container's own say EPERM. Where they let other packets out, it may be meant so. */

@@ -5,9 +5,9 @@ import { ERRNO_NAMES } from "../kernel/errno.ts";
 export type Failure =
   /** Nothing came back in time. */
   | { kind: "silence"; bytes?: number }
-  /** The kernel, or a hop, refused: errno's name, or an ICMP code. */
+  /** The kernel, or a hop, refused: errno's name, or what its ICMP error says. */
   | { kind: "errno"; errno: string }
-  | { kind: "unreachable"; code: number }
+  | { kind: "unreachable"; said: string }
   | { kind: "too_big"; mtu: number }
   /** Nobody answers who has an address, or somebody else does. */
   | { kind: "nobody_has"; address: string }
@@ -54,7 +54,7 @@ export function failureText(failure: Failure): string {
     case "errno":
       return explained(failure.errno);
     case "unreachable":
-      return `a hop says that it is unreachable (code ${failure.code})`;
+      return `a hop answers: ${failure.said}`;
     case "too_big":
       return `a hop takes no more than ${failure.mtu} bytes, also after it was made smaller`;
     case "nobody_has":

@@ -93,8 +93,9 @@ export async function follow(
         from: scene.forwardedOf(familyOfKnown(one.address)),
       })
     );
-    const causes = [...(await Promise.all(hops)).flat(), ...await partialRules()];
-    return { ...followed[0]![1], causes };
+    const [[, first]] = followed as [[Destination, FollowedPacket]];
+    const causes = [first.causes, ...await Promise.all(hops), await partialRules()].flat();
+    return { ...first, causes };
   }
   const [{ address }, told] = failed;
   const other = followed.find(([, { arrived }]) => arrived)?.[0].address;
@@ -133,7 +134,7 @@ export async function watch(scene: Scene, question: Question, token: number) {
   const trail = trailOf(question.journey, session.of(tried), tried);
   const evidence = () =>
     evidenceOf(scene, question, answer, tried, session, new KnownRules(), askKernel());
-  const causes = answer.outcome === "failed" ? await explain(evidence()) : [];
+  const causes = answer.outcome === "failed" ? await explain(evidence()) : [...answer.hints ?? []];
   const now = answer.outcome === "failed" && causes.length === 0 ? LATE : answer;
   const hops = hopsOf(trail, now);
   return { answer: now, arrived: now.outcome === "answered", hops, causes, trail };

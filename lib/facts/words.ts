@@ -116,6 +116,8 @@ const WORDS = {
   // Neighbours: ARP and neighbour discovery.
   wrong_mac:
     "{container|the agent} sends what is for {address} on {device} to {mac}, and not to {wanted}, which has it | if it comes back so, find who answers for {address} with {mac}",
+  "wrong_mac+other":
+    "what {other} sends to {address} comes in by {device} for another hardware address, {mac}, and not for {wanted}, which {device} has | whoever passes it on there has a wrong or an old ARP entry for {address}: clear it on that router",
   gateway_wrong_mac:
     "{container} sends what is for the gateway {gateway} to {mac} | the entry was made by hand, or is older than the gateway",
   "gateway_wrong_mac/another machine":
@@ -302,6 +304,8 @@ const WORDS = {
     "{value}, which listens on {port} in {container|the agent}, waits in the kernel (state D) | look at what it waits for: a disk, or a file system of the network",
   "listener_deaf/descriptors":
     "{value}, which listens on {port} in {container|the agent}, has no file descriptor left for a connection | raise its limit (ulimit -n), or look what it leaves open",
+  listener_resets:
+    "{value|the process} that listens on {port} takes what comes by {address} and resets it before anything is said: no rule does | look at its log, and at whom it lets in",
   // The store of addresses.
   ipam_lost:
     "the IPAM store has forgotten that {address} is {container}'s | host-local will give {address} to the next container: write the container's id into {file}, or restart the container",
@@ -348,6 +352,8 @@ const WORDS = {
     "the DNS server {address} refuses {container} (REFUSED) | look at {address}: its access list must allow the container's or the agent's address",
   "dns_refused/ECONNREFUSED":
     "nothing listens on port 53 of the DNS server {address} | look whether the server runs",
+  dns_no_tcp:
+    "{container} asks its DNS server {address} over TCP alone (use-vc in {file}), and it does not listen on TCP | take use-vc out of {file}, or let the server listen on TCP",
   dns_servfail:
     "the DNS server {address} answers SERVFAIL: it can't resolve by itself | look at {address}: its forwarders, or its way to the servers that know",
   dns_wrong_answer:
@@ -377,6 +383,10 @@ const WORDS = {
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other}, and nothing comes back | look at {address} and what is before it: which addresses, ports and paths its firewall lets through, and its route back to {other}",
   "outside_silent/its own hardware address":
     "{address} answers the agent and not {container}: its packet leaves by {device} as {other} from a hardware address of its own ({mac}), and nothing comes back | look whether the switch or the hypervisor behind {device} lets more than one hardware address pass (port security, forged transmits); then at {address}: its firewall, and its route back to {other}",
+  hop_refuses:
+    "{other} refuses what is for {address}: {value} | look at {other}: its firewall, and its routes to {address}",
+  ecn_lost:
+    "{address} answers the agent and not {container}, whose SYNs ask for ECN ({setting} is {value}): something beyond drops those | or let pass on the way what asks for it (RFC 3168)",
   local_ports_used_up:
     "{container} has no local port left to {address}: {setting} is {value}[, of which {why} are reserved (ip_local_reserved_ports)], and its connections have the others | give it a larger range[, reserve fewer than {why}], or find what leaves so many connections open",
   ephemeral_ports_lost:

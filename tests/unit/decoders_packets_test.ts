@@ -6,6 +6,7 @@ import { OperatorError } from "../../lib/base/error.ts";
 import { decodeTrace } from "../../lib/diagnose/observe/trace.ts";
 import { ownerIn, request } from "../../lib/diagnose/packets/who_has.ts";
 import { addressesIn, question, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
+import { failureText } from "../../lib/diagnose/failure.ts";
 import { outcomeIn } from "../../lib/diagnose/packets/echo.ts";
 import {
   ETH_P_ARP,
@@ -65,6 +66,21 @@ Deno.test("any bytes are a packet or none", () => {
     for (const id of [0, 1]) [true, false].forEach((isV6) => outcomeIn(bytes, isV6, id));
     ownerIn(bytes, "0.0.0.0", "0.0.0.0");
   });
+});
+
+Deno.test("an error about an echo is told by its type and its code", () => {
+  const echo = { ...PROBE, protocol: "icmp" } as const;
+  const says = (type: number, code: number) => {
+    const head = new Uint8Array(28);
+    head.set([0x45]);
+    head[9] = 1;
+    head.set([type, code], 20);
+    const said = outcomeIn(concat([head, ipPacket(echo)]), false, PROBE.token);
+    return said === undefined || said === "answered" ? said : failureText(said);
+  };
+  assertEquals(says(11, 0), "a hop answers: it was passed on too often, ICMP type 11 code 0");
+  assertEquals(says(3, 13), "a hop answers: it is prohibited by a firewall, ICMP type 3 code 13");
+  assertEquals(says(3, 99), "a hop answers: ICMP type 3 code 99");
 });
 
 Deno.test("a packet is read as it was written", () => {

@@ -24,6 +24,8 @@ type Case = [what: string, done: (world: World) => Cause[] | Promise<Cause[]>, f
 
 const to = (hops: number) => (world: World) => explain(world.evidence(hops));
 
+const HOP_REFUSES = "hop_refuses route outside";
+
 const CASES: Case[] = [
   [
     "a rule that dropped it",
@@ -313,6 +315,35 @@ const CASES: Case[] = [
     return to(3)(world);
   }, "connected_route_gone route agent"],
   ["nothing masquerades it", to(4), "masquerade_gone masquerade agent"],
+  ["a hop outside refuses it", (world) => explain(refusedBy(world, 3, 13)), HOP_REFUSES],
+  ["a hop outside has passed it on too often", (world) => {
+    world.inside.settings["ipv4/ip_default_ttl"] = "64";
+    return explain(refusedBy(world, 11, 0));
+  }, HOP_REFUSES],
+  ["its answer comes in for another hardware address", (world) => {
+    const e = world.evidence(5, {
+      drops: [{ reason: "OTHERHOST", device: "wan0", location: "ip_rcv_core" }],
+    });
+    for (const one of [e.trail.seen[4]!]) one.to = "02:00:00:00:00:99";
+    return explain(e);
+  }, "wrong_mac neighbour outside"],
+  ["its SYN asks for ECN, and the agent's is answered", (world) => {
+    world.ofAgent = "answered";
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.inside.settings["ipv4/tcp_ecn"] = "1";
+    const e = world.evidence(4, {}, { topic: "followed", protocol: "tcp", port: 80 });
+    const seen = e.trail.seen.map((one) =>
+      one && { ...one, packet: { ...one.packet, protocol: "tcp" as const, flags: 0xc2 } }
+    );
+    return explain({ ...e, trail: { ...e.trail, seen } });
+  }, "ecn_lost sysctl container"],
+  ["names are asked for over TCP alone, and the server has none", (world) => {
+    world.ofAgent = "answered";
+    const resolver = { servers: ["203.0.113.2"], useTcp: true, file: "/etc/resolv.conf" } as never;
+    return explain(world.evidence(8, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, {
+      ...{ topic: "dns", protocol: "tcp", port: 53, resolver },
+    }));
+  }, "dns_no_tcp dns container"],
   ["nothing comes back from outside", (world) => {
     world.checkpoint.plugins[0]!.ipMasq = false;
     return to(4)(world);
@@ -442,6 +473,19 @@ function legacy(target: string, ...acts: RuleAct[]): Counter {
   const mentions = (address: string) => text.includes(address);
   const rule = { ref, mechanism: "iptables-legacy", acts, mentions, remove } as const;
   return { kind: "legacy", family: 4, count: 1, rule, drops: target === "DROP" };
+}
+
+/** A hop beyond the agent has answered with an error of ICMP. */
+function refusedBy(world: World, flags: number, code: number): Evidence {
+  world.checkpoint.plugins[0]!.ipMasq = false;
+  const e = world.evidence(4, { failure: { kind: "errno", errno: "EHOSTUNREACH" } });
+  const quoted = packet(8, true);
+  const error = { ...quoted, protocol: "icmp error", source: "203.0.113.254" } as const;
+  const came: Sighting = {
+    ...{ at: "wan0", direction: "in", length: 60 },
+    packet: { ...error, flags, code, quoted },
+  };
+  return { ...e, sightings: [...e.sightings, came] };
 }
 
 function sighting(at: string, protocol: Sighting["packet"]["protocol"], target: string): Sighting {

@@ -8,7 +8,7 @@ import {
   socketAddress,
 } from "../../kernel/socket.ts";
 import type { Failure } from "../failure.ts";
-import { checksum, echo } from "./frame.ts";
+import { checksum, echo, icmpText } from "./frame.ts";
 import { openAs, type Sender } from "./sender.ts";
 
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
@@ -95,5 +95,5 @@ export function outcomeIn(
   if (isV6 ? type === 2 : type === 3 && packet[at + 1] === 4) {
     return { kind: "too_big", mtu: isV6 ? view.getUint32(at + 4) : view.getUint16(at + 6) };
   }
-  return { kind: "unreachable", code: packet[at + 1]! };
+  return { kind: "unreachable", said: icmpText(isV6 ? 6 : 4, type, packet[at + 1]!) };
 }

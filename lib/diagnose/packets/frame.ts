@@ -181,7 +181,8 @@ export interface Seen {
   acknowledge: number;
   /** Who is asked for, or answers, of ARP and neighbour discovery. */
   target?: string;
-  /** What an ICMP error quotes. */
+  /** Of an ICMP error, its code, and what it quotes. */
+  code?: number;
   quoted?: Seen;
 }
 
@@ -234,6 +235,7 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
     return {
       ...common,
       protocol: "icmp error",
+      code: bytes[size + 1]!,
       quoted: readPacket(type, bytes.subarray(size + 8)),
     };
   }
@@ -250,4 +252,32 @@ export function readPacket(type: number, bytes: Uint8Array): Seen | undefined {
     sourcePort: view.getUint16(size + 4),
     destinationPort: view.getUint16(size + 4),
   };
+}
+
+/** What ICMP errors say, by type and code (RFC 792, RFC 1812; RFC 4443). */
+const ICMP_SAYS: Readonly<Record<4 | 6, Readonly<Record<string, string>>>> = {
+  4: {
+    "3 0": "it has no route there",
+    "3 1": "nobody there has the address",
+    "3 2": "the protocol is not spoken there",
+    "3 3": "the port is unreachable",
+    "3 9": "the network is prohibited",
+    "3 10": "the host is prohibited",
+    "3 13": "it is prohibited by a firewall",
+    "11 0": "it was passed on too often",
+  },
+  6: {
+    "1 0": "it has no route there",
+    "1 1": "it is prohibited by a firewall",
+    "1 3": "nobody there has the address",
+    "1 4": "the port is unreachable",
+    "1 5": "the source address is prohibited",
+    "1 6": "the route there refuses it",
+    "3 0": "it was passed on too often",
+  },
+};
+
+export function icmpText(family: 4 | 6, type: number, code: number): string {
+  const said = ICMP_SAYS[family][`${type} ${code}`];
+  return `${said === undefined ? "" : `${said}, `}ICMP type ${type} code ${code}`;
 }

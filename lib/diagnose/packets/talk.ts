@@ -21,28 +21,28 @@ export interface TalkOptions {
 }
 
 /**
- * `answered` if anything came; `silent` if what was sent has arrived; `closed` before anything was said;
- * `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
+ * `answered` if anything came; `silent` if what was sent has arrived; `closed` or `reset` before anything was
+ * said; `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
  *
  * @param look asked before a silent connection is closed; what it says is the outcome, if anything
  */
-export function talk(
+export async function talk(
   probe: Probe,
   { connectMs, answerMs, payload }: TalkOptions,
   look: () => string | undefined,
 ): Promise<string> {
-  return connected(probe, SOCK_STREAM, async (socket) => {
+  const outcome = await connected(probe, SOCK_STREAM, async (socket) => {
     if (!await connectedTo(socket, connectMs)) return "timed out";
-    // A reset is an end too.
-    const hear = () =>
-      unless(
-        errno("ECONNRESET"),
-        () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`),
-      ) ?? 0;
+    const hear = () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`) ?? 0;
     if (await socket.readable(FIRST_WORD_MS)) return hear() > 0 ? "answered" : "closed";
     if (!payload) return "connected";
     socket.send(REQUEST, `ask ${probe.address}`);
-    if (await socket.readable(answerMs)) return hear() > 0 ? "answered" : "hung up";
+    if (await socket.readable(answerMs)) {
+      // On a request a reset is an end as any other.
+      return (unless(errno("ECONNRESET"), hear) ?? 0) > 0 ? "answered" : "hung up";
+    }
     return socket.unacknowledged > 0 ? "stuck" : look() ?? "silent";
   });
+  // Before there is a connection a reset is ECONNREFUSED; and who is told of it by a send is so by EPIPE.
+  return outcome === "ECONNRESET" || outcome === "EPIPE" ? "reset" : outcome;
 }

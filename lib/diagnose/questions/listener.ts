@@ -1,10 +1,14 @@
 /** A question by a connection to somebody whose sockets can be looked at. */
+import { processText } from "../../containers/process_state.ts";
+import { socketOwner } from "../../containers/processes.ts";
+import { hint } from "../../facts/cause.ts";
 import type { Session } from "../observe/session.ts";
 import type { Journey } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { FIN, RST } from "../packets/frame.ts";
 import { type Probe, tryConnect } from "../packets/connect.ts";
 import { talk } from "../packets/talk.ts";
+import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
@@ -53,11 +57,16 @@ export async function askListener(
     () => at && leftBy(at.space, at.port, probe.token),
   );
   // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
-  const isOthers = outcome === "hung up" && at !== undefined && journey.legs.length > 0 &&
-    !session.at(journey, probe.token, "back", 0).some(isEnd);
+  const isReset = outcome === "reset";
+  const isOthers = (isReset || outcome === "hung up") && at !== undefined &&
+    (journey.legs.length > 0 && !session.at(journey, probe.token, "back", 0).some(isEnd) ||
+      // Of a full backlog the kernel says so itself (tcp_abort_on_overflow).
+      isReset && listeners("tcp", at.port, at.space.netns).some(isFull));
   if (isOthers) return failed({ kind: "errno", errno: "ECONNRESET" });
   const taken = TAKEN[outcome];
-  if (taken !== undefined) return answered(taken);
+  if (taken !== undefined) {
+    return { ...answered(taken), hints: isReset && at ? [resetting(at, probe.address)] : [] };
+  }
   return outcome === "stuck" || outcome === "unaccepted" || outcome === "unread"
     ? failed({ kind: outcome })
     : failedBy(outcome);
@@ -68,6 +77,7 @@ const TAKEN: Readonly<Record<string, string>> = {
   connected: "it takes the connection",
   answered: "it takes the connection, and answers",
   silent: "it takes the connection and what is sent, and says nothing to HTTP",
+  reset: "it takes the connection, and resets it before anything is said",
   closed: "it takes the connection, and ends it before anything is said",
   "hung up": "it takes the connection, and ends it when HTTP is spoken",
 };
@@ -84,6 +94,18 @@ export async function isUnread(space: Space, port: number, session: Session): Pr
     most = waiting;
     return isRead;
   }, session.deep ? SLOW_ANSWER_MS : ANSWER_MS);
+}
+
+const isFull = ({ waiting, most }: Listener) => waiting > 0 && waiting >= most;
+
+/** An answer of the application's, which may be meant so. */
+function resetting({ space: { netns }, port }: NonNullable<Listening["at"]>, address: string) {
+  const [holder] = listeners("tcp", port, netns).flatMap(({ inode }) => socketOwner(inode) ?? []);
+  const value = holder === undefined ? undefined : processText(holder.pid);
+  const place = netns === undefined ? "agent" : "container";
+  return hint("listener_resets", ["listener", place], { address, port: `${port}/tcp`, value }, [
+    "the handshake was answered, and the reset was seen leaving who listens",
+  ]);
 }
 
 function isEnd({ packet }: Sighting): boolean {

@@ -1,4 +1,5 @@
 /** A question that an operator has of a container's network, and what a real packet answers. */
+import type { Cause } from "../../facts/cause.ts";
 import type { Attached, Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -19,6 +20,8 @@ export interface Answer {
   /** What was seen: `it answers an echo`; or why it was not asked. Of a failure, see `failure`. */
   detail: string;
   failure?: Failure;
+  /** What is worth a look in an answer that is one. */
+  hints?: readonly Cause[];
   /** Where only some tries failed. */
   share?: Share;
 }

@@ -35,7 +35,7 @@ export const dnsAnswer: Reader = {
   async read(e) {
     const { scene, question, failure } = e;
     const server = question.destination;
-    const { servers, timeout, ndots, file } = question.resolver!;
+    const { servers, timeout, ndots, file, useTcp } = question.resolver!;
     const container = scene.name;
     const isOwn = scene.host.ownerOf(server) !== undefined;
     const place: Place = isOwn ? "agent" : "outside";
@@ -66,6 +66,9 @@ export const dnsAnswer: Reader = {
     }
     if (isLoopback) return found("dns_refused", "container", { why: "loopback" });
     if (failure.kind === "errno" && failure.errno === "ECONNREFUSED") {
+      if (useTcp && await e.kernel.agentAsks({ ...question, protocol: "udp" }) === "answered") {
+        return found("dns_no_tcp", "container");
+      }
       const isAbsent = isOwn && e.kernel.listeners("udp", 53).length === 0;
       const shared = isAbsent ? await sharedServer(e) : [];
       if (shared.length > 0) return shared;

@@ -48,6 +48,20 @@ const READERS: readonly [RegExp, ReasonReader][] = [
       ? rpFilter(view, device, place, packet?.source, container)
       : undefined;
   }],
+  [/^OTHERHOST$/, ({ trail: { journey, seen } }, { device, place }) => {
+    // What goes to another station is none of its kernel's, and whoever sent it has a wrong entry.
+    const i = journey.legs.findIndex(({ stop, direction }, i) =>
+      direction === "in" && stop.link.name === device && seen[i]?.to !== undefined &&
+      seen[i].to !== stop.link.mac
+    );
+    const at = seen[i];
+    if (place !== "uplink" || !at) return undefined;
+    const { source, destination: address } = at.packet;
+    const about = { address, device, mac: at.to!, wanted: journey.legs[i]!.stop.link.mac };
+    return cause("wrong_mac", ["neighbour", "outside"], { ...about, other: source }, [
+      `what came in by ${device} from ${source} is for ${at.to}`,
+    ]);
+  }],
   [/^XDP$/, ({ kernel }, { stop }) => stop && xdpCause(kernel, stop)],
   [/^TC_INGRESS$/, ofFilter("ingress")],
   [/^TC_EGRESS$/, ofFilter("egress")],

@@ -43,7 +43,7 @@ import { unansweredNeighbour } from "./neighbour.ts";
 import { beyondRandomPort } from "./random_port.ts";
 import type { Reader } from "./reader.ts";
 import { receiver } from "./receiver.ts";
-import { outside } from "./uplink.ts";
+import { hopsAnswer, outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
 /** A reader, and where what it looks for stands; `way` for what may be at any hop. */
@@ -64,7 +64,8 @@ export const READERS: readonly PlacedReader[] = [
   // What came back.
   ...at("way", deafListener, ephemeralPorts),
   ...at("container", ownTranslation),
-  ...at("agent", excludedDevice),
+  ...at("agent", excludedDevice, agingRule),
+  ...at("outside", hopsAnswer),
   ...at("way", listener),
   ...at("neighbour", otherGateway),
   ...at("outside", dnsAnswer, strangeAnswer),
@@ -73,7 +74,7 @@ export const READERS: readonly PlacedReader[] = [
   ...at("agent", rewritingRule),
   ...at("bridge", bridgeNat),
   ...at("way", wrongHardware),
-  ...at("agent", wrongSourceOfPort, agingRule, untracked, untranslatedPort),
+  ...at("agent", wrongSourceOfPort, untracked, untranslatedPort),
   ...at("neighbour", unansweredNeighbour),
   ...at("container", ownRoutes),
   ...at("agent", agentsOwnRoutes),

@@ -1,10 +1,11 @@
 /** The packet has left the agent, and nothing comes back; or its way out leads to no wire. */
-import { type Cause, cause, RECOVER, run } from "../../facts/cause.ts";
+import { type Cause, cause, RECOVER, run, settingCause } from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import { pluginOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
+import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
 import { routeCauses } from "./agent_routing.ts";
@@ -15,14 +16,40 @@ function isOutside({ trail: { before, after } }: Evidence): boolean {
   return before?.way === "there" && after?.way === "back" && before.stop.place === "uplink";
 }
 
+/** An error of ICMP that came in from outside, and says why the packet went no farther. */
+export const hopsAnswer: Reader = {
+  name: "an error that a hop outside has answered with",
+  applies: ({ question: { sizes } }) => sizes !== true,
+  read({ scene, question, sightings }) {
+    const { family, protocol, destination: address } = question;
+    const error = sightings.find(({ at, direction, packet }) =>
+      packet.protocol === "icmp error" && direction === "in" && scene.placeOf(at) === "uplink" &&
+      UNREACHABLE[family].includes(packet.flags) && !(family === 4 && packet.code === TOO_BIG) &&
+      // Where nobody listens, a host says so of its own port.
+      !(protocol === "udp" && packet.source === address && packet.code === PORT[family])
+    )?.packet;
+    if (!error) return [];
+    const { source: other, flags: type, code = 0 } = error;
+    const said = icmpText(family, type, code);
+    return [cause("hop_refuses", ["route", "outside"], { address, other, value: said }, [
+      `${other} → ${error.destination}: ICMP type ${type}, code ${code}`,
+    ])];
+  },
+};
+
+/** ICMP's types of what is not reached; and the code of what is too large, which has another answer. */
+const UNREACHABLE: Readonly<Record<4 | 6, readonly number[]>> = { 4: [3, 11], 6: [1, 3] };
+const TOO_BIG = 4;
+const PORT = { 4: 3, 6: 4 } as const;
+
 /** What lies between the agent and an answer, nearest first. */
 export const outside: Reader = {
   name: "the far side of the agent's way out",
   applies: isOutside,
   read: (e) =>
     firstOf(
-      ...[back, masquerade, hardware, wire, sharedAddress, hop, size, silent].map((look) => () =>
-        look(e)
+      ...[back, masquerade, hardware, wire, sharedAddress, hop, size, ecn, silent].map(
+        (look) => () => look(e),
       ),
     ),
 };
@@ -143,6 +170,22 @@ function size({ scene, trail }: Evidence): Cause[] {
   }
   return [cause("pmtu_black_hole", ["mtu", "outside"], { device: link.name, bytes }, [
     `a packet of ${bytes} bytes with DF was seen leaving by ${link.name}`,
+  ])];
+}
+
+/** TCP's flags of a SYN that asks for congestion to be told of (RFC 3168). */
+const ECE_CWR = 0xc0;
+
+/** Who answers the agent's SYN without ECN, and not the container's with it. */
+async function ecn(e: Evidence): Promise<Cause[]> {
+  const { question, trail, scene: { inside, name: container } } = e;
+  const { packet } = trail.seen[trail.last]!;
+  const isAsked = packet.protocol === "tcp" && (packet.flags & ECE_CWR) === ECE_CWR;
+  if (!isAsked || await e.kernel.agentAsks(question) !== "answered") return [];
+  const about = { container, address: question.destination };
+  return [settingCause("ecn_lost", "container", inside, ["ipv4/tcp_ecn", 2], about, [
+    "its SYN has the flags ECE and CWR",
+    `the agent itself asked ${question.destination}: answered`,
   ])];
 }
 
