@@ -31,8 +31,8 @@ import type { Layout } from "./layout.ts";
 /** How long, in ms, another process may take to make the directory of handles. */
 const PATIENCE = 10_000;
 
-/** In ms, the last wait for the end of a namespace; each is twice the one before. */
-const LONGEST_WAIT = 16;
+/** How long, in ms, the end of a namespace is waited for. */
+const LONGEST_END = 50;
 
 /** Set once the kernel has refused: it will not change its mind. */
 let refused = false;
@@ -66,15 +66,15 @@ export async function holdNamespace(
 }
 
 /**
- * Lets a container's network namespace go. Of one that is not held, nothing happens.
+ * As {@link releaseNamespace}, and waits a moment for the end of the namespace.
  *
  * @returns whether it has ended, so that nothing is in it; false also where that isn't known
  * @throws {OperatorError}
  */
-export async function releaseNamespace(layout: Layout, id: ContainerId): Promise<boolean> {
+export async function endNamespace(layout: Layout, id: ContainerId): Promise<boolean> {
   using host = Netlink.open();
   const number = unlessRefused(() => numberOf(host, layout.namespace(id)));
-  release(layout, id);
+  releaseNamespace(layout, id);
   return number !== undefined && await hasEnded(host, number);
 }
 
@@ -85,16 +85,22 @@ function numberOf(host: Netlink, handle: string): number | undefined {
   return host.namespaceId(handle);
 }
 
-/** The kernel closes a netlink socket that was in use there a moment later. */
+/** The kernel closes a netlink socket that was in use there some 20 ms later. */
 async function hasEnded(host: Netlink, number: number): Promise<boolean> {
-  for (let wait = 1; host.hasNamespace(number); wait *= 2) {
-    if (wait > LONGEST_WAIT) return false;
-    await new Promise((resolve) => setTimeout(resolve, wait));
+  const deadline = performance.now() + LONGEST_END;
+  while (host.hasNamespace(number)) {
+    if (performance.now() >= deadline) return false;
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return true;
 }
 
-function release(layout: Layout, id: ContainerId): void {
+/**
+ * Lets a container's network namespace go. Of one that is not held, nothing happens.
+ *
+ * @throws {OperatorError}
+ */
+export function releaseNamespace(layout: Layout, id: ContainerId): void {
   const path = layout.link(id);
   if (isSymlink(path)) withFile("remove", path, () => Deno.removeSync(path));
   // A mount may lie there more than once, if a cleanup was cut off by a reboot of the agent.

@@ -6,8 +6,9 @@ import { findPlugin } from "../cni/find.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { attachedNetwork, detach } from "./attach.ts";
 import { removeCheckpoint, removeDirectory } from "../kernel/atomic_file.ts";
+import { ProcessTable } from "../kernel/processes.ts";
 import type { Isolator } from "./isolator.ts";
-import { releaseNamespace } from "../containers/handles.ts";
+import { endNamespace, releaseNamespace } from "../containers/handles.ts";
 import type { Attachment } from "../containers/layout.ts";
 import {
   hasFirstProcess,
@@ -54,10 +55,12 @@ export async function cleanup(
 
   const hasLeft = request?.pid !== undefined && !hasFirstProcess(request);
   const wires = new Wires(layout, id, request);
-  // What its first process has left behind would go on without a network. Where that is cut off, and known
-  // when nothing holds it here any more, the kernel tells in the end whether anything is left.
-  const isToldLater = request && recordedNetworkOf(request) !== undefined && wires.areCuttable;
-  if (hasLeft && (!isToldLater || await hasKnownMembers(layout, id))) await killMembers(layout, id);
+  // What its first process has left behind would go on without a network. Among very many processes, what
+  // was there a moment ago is looked for, and in the end the kernel tells whether anything else is left: where
+  // that is cut off meanwhile, and known when nothing holds its network here any more.
+  const isToldLater = hasLeft && ProcessTable.isSlow && wires.areCuttable &&
+    recordedNetworkOf(request) !== undefined && !await hasKnownMembers(layout, id);
+  if (hasLeft && !isToldLater) await killMembers(layout, id, request);
   wires.cut();
   const outcomes = await Promise.allSettled(
     attachments.map((attachment) => detachAtLast(isolator, id, attachment)),
@@ -79,7 +82,7 @@ export async function cleanup(
     removeDirectory(layout.interface(id, attachments[i]!.network, attachments[i]!.ifName));
   }
   if (failures.length > 0) {
-    if (hasLeft) await killMembers(layout, id).catch((error) => failures.push(error));
+    if (isToldLater) await killMembers(layout, id).catch((error) => failures.push(error));
     throw joined(
       failures,
       `its checkpoint is kept: repeat with mesos-cni cleanup ${id}; should ` +
@@ -88,8 +91,8 @@ export async function cleanup(
   }
   removed.push(...wires.remove());
   unlinkNamespace(layout, id);
-  const hasEnded = await releaseNamespace(layout, id);
-  if (hasLeft && !hasEnded) await killMembers(layout, id, request);
+  if (!isToldLater) releaseNamespace(layout, id);
+  else if (!await endNamespace(layout, id)) await killMembers(layout, id, request);
   removeDirectory(layout.container(id));
   removeCheckpoint(layout.request(id));
   return [...removed, `the checkpoint of ${id}`];

@@ -10,8 +10,9 @@ const STRIDE = 64;
  * hands on to a child and ends, over and over, is not to be overlooked.
  */
 const MOST_ROUNDS = 16;
-/** In ms, how long ago a moment is. */
+/** In ms, how long ago a moment is, and from when on a look is long. */
 const LATELY = 1_000;
+const SLOW = 20;
 
 /** The processes of a machine by network namespace, as one walk of /proc has found them. */
 export class ProcessTable {
@@ -19,6 +20,7 @@ export class ProcessTable {
   readonly #known = new Set<number>();
   readonly #begun = performance.now();
   static #last?: ProcessTable;
+  static #took = 0;
 
   private constructor() {}
 
@@ -27,8 +29,14 @@ export class ProcessTable {
     const table = new ProcessTable();
     const pace = new Pace();
     for (const _ of table.#walk()) await pace.rest();
+    ProcessTable.#took = performance.now() - table.#begun;
     return ProcessTable.#last = table;
   });
+
+  /** Whether the last look took longer than the kernel takes to tell that a namespace has ended. */
+  static get isSlow(): boolean {
+    return ProcessTable.#took > SLOW;
+  }
 
   /** What was seen a moment ago, for what looks closer at whom it finds; a look of its own if nothing was. */
   static async lately(): Promise<ProcessTable> {

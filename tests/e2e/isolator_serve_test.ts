@@ -60,6 +60,9 @@ Deno.test("a container's life over the socket, as the commands see it", async ()
 Deno.test("who enters a network after the last look at all processes is ended with its container", async () => {
   await using it = await machine();
   await using service = await Service.start(it.agent, it.socket, it.networkFlags);
+  // So many that no cleanup looks at all of them first.
+  const many = "for i in {1..1500}; do sleep 1000 </dev/null >/dev/null 2>&1 & done";
+  await it.agent.ok(["bash", "-c", many]);
   // Of one id, since another lane has looked at another time.
   const path = "/v1/containers/web-1";
   const attach = async () => {
