@@ -3,11 +3,7 @@ import { wish } from "../base/environment.ts";
 import { jsonText, plain } from "../base/printable.ts";
 import { writeErrorOutput, writeOutput } from "../base/streams.ts";
 
-/**
- * Prints a line of text.
- *
- * @throws {OperatorError} `file` if standard output can't be written
- */
+/** Prints a line of text. @throws {OperatorError} `file` if standard output can't be written */
 export function print(text: string): void {
   writeOutput(text + "\n");
 }

@@ -22,11 +22,7 @@ interface Parsed {
  *
  * @throws {UsageError} for a flag that is unknown, lacks its value, or has one too many or another one
  */
-export function parseCall(
-  command: Command,
-  args: readonly string[],
-  program: Program,
-): Call {
+export function parseCall(command: Command, args: readonly string[], program: Program): Call {
   const flags = [...command.flags, ...COMMON_FLAGS];
   const valued = flags.filter(({ value }) => value).map(({ name }) => key(name));
   const end = args.indexOf("--");

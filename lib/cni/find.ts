@@ -13,11 +13,7 @@ import { tried } from "../base/unless.ts";
  * @param types what the type may be a misspelling of, beside the files that are there
  * @throws {OperatorError} `missing_plugin`, with the directories that were searched
  */
-export function findPlugin(
-  type: string,
-  cniPath: string,
-  types: readonly string[] = [],
-): string {
+export function findPlugin(type: string, cniPath: string, types: readonly string[] = []): string {
   if (!isPluginType(type)) {
     throw new OperatorError(
       "missing_plugin",

@@ -110,11 +110,7 @@ function readCommand({ standard }: PluginType): CniCommand {
   throw new CniError(CNI_CODES.invalidEnvironment, "CNI_COMMAND is not set");
 }
 
-function readInvocation(
-  command: CniCommand,
-  config: JsonObject,
-  registry: Registry,
-): Invocation {
+function readInvocation(command: CniCommand, config: JsonObject, registry: Registry): Invocation {
   const searchPath = variable("CNI_PATH") ?? "";
   return {
     command,

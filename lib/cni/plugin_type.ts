@@ -50,11 +50,7 @@ export interface PluginType {
     attachment: LiveAttachment,
     rules: HostRules,
   ) => Promise<LostRules | undefined>;
-  /**
-   * Puts back what is missing.
-   *
-   * @returns whether it could
-   */
+  /** Puts back what is missing. @returns whether it could */
   repair?: (config: JsonObject, attachment: LiveAttachment, lost: LostRules) => Promise<boolean>;
 }
 

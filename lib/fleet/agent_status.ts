@@ -81,11 +81,7 @@ export async function containersOf(facts: Agent, workDir: string) {
 }
 
 /** The configs that can be read, and their addresses. */
-export function configsOf(
-  isolator: Isolator,
-  facts: Agent,
-  names: readonly string[],
-) {
+export function configsOf(isolator: Isolator, facts: Agent, names: readonly string[]) {
   const configs = names.map((network) => {
     const { file } = isolator.networks.read(network);
     return { network, file, sha256: sha256(Deno.readFileSync(file)).slice(0, 12) };
@@ -104,11 +100,7 @@ const PATIENCE_MS = 2000;
  *
  * @param isAsked whether other programs are started for theirs, which takes longer; else they have none
  */
-export async function pluginsOf(
-  isolator: Isolator,
-  names: readonly string[],
-  isAsked: boolean,
-) {
+export async function pluginsOf(isolator: Isolator, names: readonly string[], isAsked: boolean) {
   const all = new Map(
     names.flatMap((name) => networkView(isolator, name).plugins)
       .map(({ type, implementation }) => [type, implementation]),

@@ -49,9 +49,7 @@ function parseStatus(text: string): Status {
 }
 
 /** @param files each with the text of a status; of one agent, the last one counts */
-export function fleetReport(
-  files: readonly { file: string; text?: string; problem?: string }[],
-) {
+export function fleetReport(files: readonly { file: string; text?: string; problem?: string }[]) {
   const unread: { file: string; reason: string }[] = [];
   const byHost = new Map<string, Status>();
   for (const { file, text, problem } of files) {

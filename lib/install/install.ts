@@ -169,10 +169,7 @@ export interface Uninstalled {
  * @param dryRun only says what would be removed
  * @throws {OperatorError} `attached` while there are containers, whose cleanup needs the plugin
  */
-export async function uninstall(
-  layouts: readonly Layout[],
-  dryRun = false,
-): Promise<Uninstalled> {
+export async function uninstall(layouts: readonly Layout[], dryRun = false): Promise<Uninstalled> {
   using _ = await lockInstallation();
   refuseWhileAttached(layouts);
   const settings = readManifest()?.settings;

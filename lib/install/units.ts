@@ -4,11 +4,7 @@
 const TEXTFILES = "/var/lib/prometheus/node-exporter";
 export const METRICS_FILE = `${TEXTFILES}/mesos-cni.prom`;
 
-/**
- * The text of each unit by its file name.
- *
- * @param binary absolute, without control characters
- */
+/** The text of each unit by its file name. @param binary absolute, without control characters */
 export function units(binary: string): Record<string, string> {
   return {
     "mesos-cni.service": `[Unit]

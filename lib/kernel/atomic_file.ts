@@ -194,11 +194,7 @@ export function makeDirectory(path: string, mode = DIRECTORY_MODE): void {
 /** Bytes that no file of state has: a container may have written to a stock agent's hosts file. */
 const LONGEST = 16 << 20;
 
-/**
- * The text of a file, or undefined if there is none.
- *
- * @throws {OperatorError} `file`
- */
+/** The text of a file, or undefined if there is none. @throws {OperatorError} `file` */
 export function readCheckpoint(path: string): string | undefined {
   try {
     // A pipe in its place is not waited for.

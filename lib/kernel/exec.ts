@@ -54,10 +54,9 @@ export function heedChildren(): void {
 }
 
 /** Strings as C's main gets them: pointers to each, and a null; they live as long as the answer does. */
-export function vectorOf(texts: readonly string[]): {
-  bytes: Uint8Array<ArrayBuffer>;
-  strings: readonly Uint8Array[];
-} {
+export function vectorOf(
+  texts: readonly string[],
+): { bytes: Uint8Array<ArrayBuffer>; strings: readonly Uint8Array[] } {
   const strings = texts.map(cString);
   const pointers = new BigUint64Array(texts.length + 1);
   strings.forEach((text, i) => {

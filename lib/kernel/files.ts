@@ -71,11 +71,7 @@ export class Handle implements Disposable {
   }
 }
 
-/**
- * Opens a file; it is closed on exec.
- *
- * @throws {SystemError}
- */
+/** Opens a file; it is closed on exec. @throws {SystemError} */
 export function open(path: string, flags: number = O_RDONLY): Handle {
   return new Handle(check(libc().open(cString(path), flags | O_CLOEXEC, 0), `open ${path}`));
 }

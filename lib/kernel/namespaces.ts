@@ -90,11 +90,7 @@ export function makeNamespaces(kinds: readonly NamespaceKind[]): void {
   check(libc().unshare(flags), `make new namespaces (${kinds.join(", ")})`);
 }
 
-/**
- * Moves the main thread for good, for a program that is about to exec.
- *
- * @throws {SystemError}
- */
+/** Moves the main thread for good, for a program that is about to exec. @throws {SystemError} */
 export function enterNamespaces(paths: Readonly<Partial<Record<NamespaceKind, string>>>): void {
   if ("mnt" in paths) leaveSharedDirectory();
   enter(paths);

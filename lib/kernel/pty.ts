@@ -16,11 +16,7 @@ const TIOCSWINSZ = 0x5414n;
 const TIOCSPTLCK = 0x40045431n;
 const TIOCGPTPEER = 0x5441n;
 
-/**
- * A terminal, and the end of who types and reads, which does not block.
- *
- * @throws {SystemError}
- */
+/** A terminal, and the end of who types and reads, which does not block. @throws {SystemError} */
 export function openPty(): { master: Handle; terminal: Handle } {
   const what = "make a terminal";
   const master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK);

@@ -174,11 +174,7 @@ export class Socket extends Handle {
    *
    * @throws {SystemError} `EBUSY` where others do so without end
    */
-  receiveFromKernel(
-    buffer: Uint8Array<ArrayBuffer>,
-    what: string,
-    flags = 0,
-  ): number | undefined {
+  receiveFromKernel(buffer: Uint8Array<ArrayBuffer>, what: string, flags = 0): number | undefined {
     for (let others = 0; others < MOST_OTHERS; others++) {
       const received = this.receiveFrom(buffer, what, flags);
       // struct sockaddr_nl: the kernel's own port is 0.

@@ -14,10 +14,7 @@ export interface Mended {
   repairs: readonly Repair[];
 }
 
-/**
- * @param check lints the files
- * @param safeties which fixes to make
- */
+/** @param check lints the files @param safeties which fixes to make */
 export function mend(
   first: readonly Source[],
   check: (sources: readonly Source[]) => Diagnostic[],

@@ -88,11 +88,7 @@ export class Settings {
   }
 }
 
-/**
- * The rule of a code or name.
- *
- * @throws {OperatorError} with the nearest one
- */
+/** The rule of a code or name. @throws {OperatorError} with the nearest one */
 export function ruleNamed(text: string, where: string): RuleText {
   const rule = RULES.find((rule) => rule.code === text.toUpperCase() || rule.name === text);
   if (rule) return rule;

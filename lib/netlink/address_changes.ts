@@ -38,11 +38,7 @@ export function deleteAddress(index: number, name: string, address: InterfaceAdd
   return changing(RTM.DELADDR, `take ${show(address)} off ${name}`, parts(index, address));
 }
 
-function parts(
-  index: number,
-  { bytes, prefixLength }: InterfaceAddress,
-  flags = 0,
-): Uint8Array[] {
+function parts(index: number, { bytes, prefixLength }: InterfaceAddress, flags = 0): Uint8Array[] {
   const family = addressFamilyOf(bytes);
   return [
     structure(IFADDRMSG_BYTES, [0, family, 1], [1, prefixLength, 1], [2, flags, 1], [4, index, 4]),

@@ -56,11 +56,7 @@ export class Netlink implements Disposable {
     return this.#socket.dump(RTM.GETLINK, [new Uint8Array(16)], "list links", decodeLink);
   }
 
-  /**
-   * One interface.
-   *
-   * @throws {SystemError} `ENODEV` when there is none of that name
-   */
+  /** One interface. @throws {SystemError} `ENODEV` when there is none of that name */
   link(name: string): Link {
     const [message] = this.#socket.request(RTM.GETLINK, 0, named(name), `read the link ${name}`);
     return decodeLink(message!);
@@ -222,11 +218,7 @@ export class Netlink implements Disposable {
    * @throws {SystemError} `ENETUNREACH` without a route, `EHOSTUNREACH` or `EINVAL` for one that
    *   the kernel would drop
    */
-  routeTo(
-    destination: string,
-    from?: { source: string; inputLink: number },
-    flow?: Flow,
-  ): Route {
+  routeTo(destination: string, from?: { source: string; inputLink: number }, flow?: Flow): Route {
     const parts = routeQuestion(destination, from, flow);
     const what = `find the route to ${destination}`;
     const [message] = this.#socket.request(RTM.GETROUTE, 0, parts, what);

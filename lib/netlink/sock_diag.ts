@@ -43,11 +43,7 @@ export function listeners(
 }
 
 /** Decodes struct inet_diag_msg; undefined for a socket that is not bound to `port`, which may be 0 for any. */
-export function decodeListener(
-  { body }: Message,
-  family: number,
-  port: number,
-) {
+export function decodeListener({ body }: Message, family: number, port: number) {
   const socket = fixedPart(body, ANSWER_BYTES);
   const bound = socket.getUint16(4);
   if (port !== 0 && bound !== port) return undefined;

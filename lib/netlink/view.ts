@@ -48,17 +48,10 @@ export abstract class Space {
   abstract mayChange(name: string): boolean;
 
   /** What the kernel says of the way; errno's name where it has none. */
-  abstract routeTo(
-    destination: string,
-    from?: Forwarded,
-    flow?: Flow,
-  ): Route | string;
+  abstract routeTo(destination: string, from?: Forwarded, flow?: Flow): Route | string;
 
   /** The entry of a table by which the kernel chooses the way, with all of its next hops. */
-  abstract entryTo(
-    destination: string,
-    from?: Forwarded,
-  ): Route | undefined;
+  abstract entryTo(destination: string, from?: Forwarded): Route | undefined;
 
   /** Which number this namespace knows another one by. */
   abstract namespaceId(netns: string): number | undefined;
@@ -166,11 +159,7 @@ export class NamespaceView extends Space implements Disposable {
     return this.netlink.neighbours();
   }
 
-  routeTo(
-    destination: string,
-    from?: Forwarded,
-    flow?: Flow,
-  ): Route | string {
+  routeTo(destination: string, from?: Forwarded, flow?: Flow): Route | string {
     try {
       return this.netlink.routeTo(destination, from, flow);
     } catch (error) {
@@ -179,10 +168,7 @@ export class NamespaceView extends Space implements Disposable {
     }
   }
 
-  entryTo(
-    destination: string,
-    from?: Forwarded,
-  ): Route | undefined {
+  entryTo(destination: string, from?: Forwarded): Route | undefined {
     return unless(isA(SystemError), () => this.netlink.routeEntryTo(destination, from));
   }
 

@@ -50,11 +50,7 @@ export interface ProgramRun {
   stderr: string;
 }
 
-/**
- * Runs a program to its end.
- *
- * @throws {OperatorError} `not_started` if it cannot be started
- */
+/** Runs a program to its end. @throws {OperatorError} `not_started` if it cannot be started */
 export async function runProgram(file: string, options: ProgramOptions): Promise<ProgramRun> {
   const { timeoutMs, outputLimit, stderrKept, signal, stdin = "" } = options;
   const child = await spawn(file, options);

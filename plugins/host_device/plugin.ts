@@ -65,9 +65,7 @@ async function add(call: LiveCall): Promise<Result> {
   });
 }
 
-/**
- * Moves a device in. Its name on the host is kept as its alias, by which DEL gives it back.
- */
+/** Moves a device in. Its name on the host is kept as its alias, by which DEL gives it back. */
 function moveIn(
   { netns, ifName }: LiveCall,
   host: Netlink,

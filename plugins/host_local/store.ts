@@ -136,9 +136,7 @@ export class LeaseStore implements Disposable {
    * @param setOf the range set of this store that an address is of
    * @throws {SystemError}
    */
-  async unleased(
-    setOf: (address: string) => number | undefined,
-  ): Promise<ReadonlySet<string>> {
+  async unleased(setOf: (address: string) => number | undefined): Promise<ReadonlySet<string>> {
     const names = Array.from(Deno.readDirSync(this.path), ({ name }) => name);
     const isNew = names.every((name) => name === LOCK);
     if (!isNew && !names.includes(INCOMPLETE)) return new Set();

@@ -17,11 +17,7 @@ export interface Master {
   netlink: Netlink;
 }
 
-/**
- * Finds the interface below: `master`, or the one of the default route.
- *
- * @throws {CniError}
- */
+/** Finds the interface below: `master`, or the one of the default route. @throws {CniError} */
 export function findMaster(call: Call, host: Netlink, container: Netlink, name?: string): Master {
   const netlink = call.config.flag("linkInContainer") ? container : host;
   const wanted = name ?? (call.config.text("master") || undefined);
