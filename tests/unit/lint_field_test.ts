@@ -127,7 +127,7 @@ const SPOKE: Case[] = [
   {
     what: "vlan does without addresses since 1.10.0",
     files: net({ type: "vlan", master: "eth0", vlanId: 5, ipam: {} }),
-    expect: ["warning CNI505"],
+    expect: ["warning CNI504"],
     says: "before version 1.10.0",
   },
   {
@@ -388,6 +388,17 @@ const SILENT: Case[] = [
     says: '"-s", "10.0.0.0/8"',
   },
   {
+    what: "a plugin that every user may write to",
+    files: bridge(),
+    context: { plugins: fakePlugins({ bridge: 0o777, "host-local": 0o755 }) },
+    expect: ["warning CNI207"],
+  },
+  {
+    what: "ptp without addresses",
+    files: net({ type: "ptp" }),
+    expect: ["error CNI504"],
+  },
+  {
     what: "a subnet of which nothing is left to give",
     files: bridge({}, hostLocal({ subnet: "10.1.0.0/31" })),
     expect: ["error CNI406"],
@@ -522,7 +533,7 @@ const SILENT: Case[] = [
     what: "a directory that every user may write to",
     files: bridge(),
     facts: { mode: 0o600, uid: 0, directoryMode: 0o777 },
-    expect: ["warning CNI209"],
+    expect: ["warning CNI204"],
   },
   {
     what: "a port of the host in two files",
@@ -543,7 +554,7 @@ const SILENT: Case[] = [
       ],
     })),
     name: "net.conflist",
-    expect: ["warning CNI512", "error CNI308"],
+    expect: ["warning CNI512", "error CNI307"],
   },
 ];
 

@@ -43,7 +43,6 @@ const SETTINGS: Record<string, Setting> = {
   CNI205: withMode(0o644),
   CNI206: withPlugins({ bridge: 0o755 }),
   CNI207: withPlugins({ bridge: 0o644, "host-local": 0o755 }),
-  CNI208: withPlugins({ bridge: 0o777, "host-local": 0o755 }),
   CNI801: onMachine(),
   CNI802: onMachine(),
   CNI803: onMachine(),
@@ -52,12 +51,6 @@ const SETTINGS: Record<string, Setting> = {
   CNI807: onMachine({ canMake: (kind) => kind !== "ipvlan" }),
   CNI808: onMachine(),
   CNI809: onMachine(),
-  CNI209: {
-    source: (options, isBad) => ({
-      ...options,
-      facts: { mode: 0o600, uid: 0, directoryMode: isBad ? 0o777 : 0o755 },
-    }),
-  },
   CNI116: { context: () => ({ reader: "stock-agent" }) },
 };
 

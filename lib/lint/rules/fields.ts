@@ -70,7 +70,9 @@ export const FIELDS: readonly WrittenRule[] = [
     code: "CNI504",
     name: "field-missing",
     title: "a field is missing that the plugin can't do without",
-    why: "The plugin refuses the config at the first container.",
+    why:
+      "The plugin refuses the config at the first container. ptp and ipvlan make an interface only together " +
+      "with its addresses, and vlan does before 1.10.0: that is a warning.",
     ofAbsence: true,
     bad: attached({ type: "vlan", vlanId: 5 }),
     good: attached({ type: "vlan", master: "eth0", vlanId: 5 }),
@@ -93,6 +95,7 @@ export const FIELDS: readonly WrittenRule[] = [
           help: 'add one of "device", "hwaddr", "kernelpath" or "pciBusID"',
         };
       }
+      yield* missingIpam(plugin);
       // Its containers send everything to the host's end of their wire.
       for (const { node, address, gateway } of type === "ptp" ? addressingOf(plugin).fixed : []) {
         if (!address?.value || gateway) continue;
@@ -102,28 +105,6 @@ export const FIELDS: readonly WrittenRule[] = [
           help: 'add "gateway", an address of the subnet',
         };
       }
-    },
-  },
-  {
-    code: "CNI505",
-    name: "ipam-missing",
-    title: "the plugin needs an IPAM plugin, and the config names none",
-    why:
-      "ptp and ipvlan make an interface only together with its addresses, and vlan does before 1.10.0.",
-    ofAbsence: true,
-    bad: network({ type: "ptp" }),
-    good: attached({ type: "ptp" }),
-    *ofPlugin(plugin) {
-      if (plugin.role === "partial" || plugin.ipamType || plugin.isChained) return;
-      if (schemaOf(plugin)?.ipam !== "required") return;
-      if (plugin.ipam && (!isObject(plugin.ipam) || plugin.ipam.children!.length > 0)) return;
-      const since = schemaOf(plugin)!.ipamOptionalSince;
-      yield {
-        at: plugin.ipam ?? plugin.typeNode,
-        severity: since ? "warning" : "error",
-        message: `${plugin.type} needs "ipam"${since ? ` before version ${since} of it` : ""}`,
-        help: 'add "ipam": { "type": "host-local", "subnet": … }',
-      };
     },
   },
   {
@@ -271,6 +252,20 @@ export const FIELDS: readonly WrittenRule[] = [
     },
   },
 ];
+
+function* missingIpam(plugin: PluginNode): Generator<Found> {
+  const { ipam, type } = plugin;
+  const schema = schemaOf(plugin);
+  if (plugin.ipamType || plugin.isChained || schema?.ipam !== "required") return;
+  if (ipam && (!isObject(ipam) || ipam.children!.length > 0)) return;
+  const since = schema.ipamOptionalSince;
+  yield {
+    at: ipam ?? plugin.typeNode,
+    severity: since ? "warning" : "error",
+    message: `${type} needs "ipam"${since ? ` before version ${since} of it` : ""}`,
+    help: 'add "ipam": { "type": "host-local", "subnet": … }',
+  };
+}
 
 function hasIpv6(plugin: PluginNode): boolean {
   return prefixesOf(plugin).some(({ prefix }) => prefix?.value?.family === 6);

@@ -1,5 +1,5 @@
 /** CNI2xx: the files themselves, and the plugins they name. */
-import { basename } from "@std/path";
+import { basename, dirname } from "@std/path";
 import { isPluginType } from "../../cni/config.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import { octal } from "../octal.ts";
@@ -97,8 +97,9 @@ export const FILES: readonly WrittenRule[] = [
     severity: "warning",
     title: "users other than the owner may write to the config",
     why:
-      "What a config says is executed as root at the next container: whoever may write to it is root. " +
-      "With --probe, the group and the owner count as well, since on an agent both should be root's.",
+      "What a config says is executed as root at the next container: whoever may write to it, or put " +
+      "another one into the directory, is root. With --probe, the group and the owner of the file count as " +
+      "well, since on an agent both should be root's.",
     bad: bridge(),
     needs: "mode 0666",
     fix: "safe",
@@ -121,6 +122,15 @@ export const FILES: readonly WrittenRule[] = [
           help: "chown root:root",
         };
       }
+    },
+    *ofDirectory([document]) {
+      const { facts, path } = document?.source ?? {};
+      if (!facts?.directoryMode || !(facts.directoryMode & WRITABLE_BY_OTHERS)) return;
+      yield {
+        source: document!.source,
+        message: `every user can put a network into ${dirname(path!)}, which is executed as root`,
+        help: `chmod o-w ${dirname(path!)}`,
+      };
     },
   },
   {
@@ -186,43 +196,32 @@ export const FILES: readonly WrittenRule[] = [
   },
   {
     code: "CNI207",
-    name: "plugin-not-executable",
-    title: "a plugin can't be executed",
+    name: "plugin-mode",
+    title: "a plugin can't be executed, or users other than root may write to it",
     why:
       "A plugin is a regular file with the execute bit. Copying one through a file system or an " +
-      "archive without modes loses the bit. Looked for with --plugins-dir.",
+      "archive without modes loses the bit. It is executed as root for every container, so that who may " +
+      "write to it is root: a warning. Looked for with --plugins-dir.",
     bad: bridge(),
     needs: "--plugins-dir with a bridge of mode 0644",
     *ofPlugin(plugin, { plugins }) {
       for (const [type, at] of executed(plugin)) {
         const file = plugins?.find(type);
-        if (!file || isExecutable(file)) continue;
-        yield {
-          at,
-          message: file.isFile
-            ? `${file.path} can't be executed (mode ${octal(file.mode)})`
-            : `${file.path} is no file`,
-          help: file.isFile ? `chmod 755 ${file.path}` : "put the plugin there",
-        };
-      }
-    },
-  },
-  {
-    code: "CNI208",
-    name: "plugin-writable",
-    severity: "warning",
-    title: "users other than root may write to a plugin",
-    why: "Plugins are executed as root for every container. Looked for with --plugins-dir.",
-    bad: bridge(),
-    needs: "--plugins-dir with a bridge of mode 0777",
-    *ofPlugin(plugin, { plugins }) {
-      for (const [type, at] of executed(plugin)) {
-        const file = plugins?.find(type);
         if (!file) continue;
-        const { path, mode, uid } = file;
+        const { path, mode, uid, isFile } = file;
+        if (!isExecutable(file)) {
+          yield {
+            at,
+            message: isFile
+              ? `${path} can't be executed (mode ${octal(mode)})`
+              : `${path} is no file`,
+            help: isFile ? `chmod 755 ${path}` : "put the plugin there",
+          };
+        }
         if (mode & (WRITABLE_BY_OTHERS | WRITABLE_BY_GROUP)) {
           yield {
             at,
+            severity: "warning",
             message: `${path} is executed as root, and ${
               mode & WRITABLE_BY_OTHERS ? "every user" : "its group"
             } may change it (mode ${octal(mode)})`,
@@ -232,6 +231,7 @@ export const FILES: readonly WrittenRule[] = [
         if (uid !== 0) {
           yield {
             at,
+            severity: "warning",
             message: `${path} is executed as root, and belongs to user ${uid}`,
             help: `chown root:root ${path}`,
           };

@@ -2,10 +2,8 @@
 import type { Rule } from "../rule.ts";
 import { ACROSS } from "./across.ts";
 import { rule as CNI117 } from "./cni117_unknown_type.ts";
-import { rule as CNI209 } from "./cni209_directory_writable.ts";
 import { rule as CNI306 } from "./cni306_default_bridge.ts";
-import { rule as CNI307 } from "./cni307_device_shared.ts";
-import { rule as CNI308 } from "./cni308_port_shared.ts";
+import { rule as CNI307 } from "./cni307_taken_twice.ts";
 import { rule as CNI419 } from "./cni419_requested_address.ts";
 import { rule as CNI514 } from "./cni514_bandwidth_misplaced.ts";
 import { ADDRESSES } from "./addresses.ts";
@@ -39,5 +37,5 @@ export const RULES: readonly Rule[] = [
   ...PORT_MAPPERS,
   ...THIRD_PARTIES,
   ...MACHINE,
-  ...[CNI117, CNI209, CNI306, CNI307, CNI308, CNI419, CNI514],
+  ...[CNI117, CNI306, CNI307, CNI419, CNI514],
 ].map((rule): Rule => ({ severity: "error", ...rule })).sort((a, b) => a.code < b.code ? -1 : 1);
