@@ -115,7 +115,6 @@ export const FIELDS: readonly WrittenRule[] = [
       "An IPAM plugin answers with addresses and makes no interface; a network plugin asked for " +
       "addresses tries to make a second interface. Of two port mappers, both would answer for the same ports.",
     bad: bridge({}, { type: "bridge" }),
-    good: bridge({}, { type: "host-local" }),
     *ofPlugin({ node, type, ipam, ipamType, outer }) {
       if (type === PORT_MAPPER && outer?.type === PORT_MAPPER) {
         yield {

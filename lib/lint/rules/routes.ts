@@ -154,7 +154,6 @@ export const ROUTES: readonly WrittenRule[] = [
       'plugin adds a default route unless routes has one with a "gw". By another next hop, the kernel ' +
       "takes both and uses one: that is a warning.",
     bad: bridge({}, { routes: [{ dst: "0.0.0.0/0" }, { dst: "0.0.0.0/0" }] }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     *ofPlugin(plugin) {
       const seen = new Map<string, string>();
       const { routes, ranges } = addressingOf(plugin);
@@ -191,7 +190,6 @@ export const ROUTES: readonly WrittenRule[] = [
     why:
       'A stock Mesos agent skips a network with such a route; a default route is {"dst": "0.0.0.0/0"}.',
     bad: bridge({}, { routes: [{ gw: "10.1.0.1" }] }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     *ofPlugin(plugin, context) {
       // On Windows, and in plugins of other projects, a next hop alone is a route.
       const reader = readerOf(plugin.document, context);
@@ -222,7 +220,6 @@ export const ROUTES: readonly WrittenRule[] = [
       "starts. A default route in ipam.routes, or isDefaultGateway of the bridge, is what is usually " +
       "missing.",
     bad: bridge({}, { routes: undefined }),
-    good: bridge({}, { routes: [{ dst: "0.0.0.0/0" }] }),
     *ofPlugin(plugin, { reader }) {
       const { ipam, ipamType, role, type } = plugin;
       if (reader === "libcni") return; // no executor, no agent
