@@ -1,12 +1,14 @@
 /**
- * Holds `@std` against what this project takes it for. `deno check` does it all: where JSR answers
- * these are the real modules, elsewhere our own of tools/closed_network.
+ * Holds `@std` against what this project takes it for, which is what our own modules are: these promise
+ * never more than is true of the real ones. `deno check` does it all, where JSR answers.
  */
 import * as assert from "@std/assert";
 import * as cli from "@std/cli";
 import * as path from "@std/path";
-import type { Assert, Cli, Path } from "../closed_network/signatures.ts";
+import type * as ownAssert from "../closed_network/assert.ts";
+import type * as ownCli from "../closed_network/cli.ts";
+import type * as ownPath from "../closed_network/path.ts";
 
-assert satisfies Assert;
-cli satisfies Cli;
-path satisfies Path;
+assert satisfies typeof ownAssert;
+cli satisfies typeof ownCli;
+path satisfies typeof ownPath;

@@ -1,18 +1,17 @@
 /** The functions of `@std/assert` that this project uses, over node:assert. */
 import assertion, { AssertionError } from "node:assert/strict";
-import type { Assert } from "./signatures.ts";
 
-export const assert: Assert["assert"] = (expr, msg) => {
+export function assert(expr: unknown, msg?: string): asserts expr {
   assertion.ok(expr, msg);
-};
+}
 
-export const assertEquals: Assert["assertEquals"] = (actual, expected, msg) => {
+export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   assertion.deepStrictEqual(comparable(actual), comparable(expected), msg);
-};
+}
 
-export const assertNotEquals: Assert["assertNotEquals"] = (actual, expected, msg) => {
+export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   assertion.notDeepStrictEqual(comparable(actual), comparable(expected), msg);
-};
+}
 
 /**
  * A value as `@std` sees it, which is not how node: does: 0 and -0 are the same, and so are an object
@@ -37,26 +36,39 @@ function comparable(value: unknown): unknown {
   );
 }
 
-export const assertMatch: Assert["assertMatch"] = (actual, expected, msg) => {
+export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
   assertion.match(actual, expected, msg);
-};
+}
 
-export const assertStringIncludes: Assert["assertStringIncludes"] = (actual, expected, msg) => {
+export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
   if (actual.includes(expected)) return;
   const message = msg ?? `expected to find ${JSON.stringify(expected)} in:\n${actual}`;
   throw new AssertionError({ message });
-};
+}
 
-export const assertThrows: Assert["assertThrows"] = (fn, errorClass, includes, msg) => {
+// deno-lint-ignore no-explicit-any
+type ErrorClass<E> = abstract new (...args: any[]) => E;
+
+export function assertThrows<E extends Error = Error>(
+  fn: () => unknown,
+  errorClass: ErrorClass<E>,
+  includes?: string,
+  msg?: string,
+): E {
   try {
     fn();
   } catch (error) {
     return checked(error, errorClass, includes);
   }
   throw new AssertionError({ message: msg ?? "expected the function to throw" });
-};
+}
 
-export const assertRejects: Assert["assertRejects"] = async (fn, errorClass, includes, msg) => {
+export async function assertRejects<E extends Error = Error>(
+  fn: () => PromiseLike<unknown>,
+  errorClass: ErrorClass<E>,
+  includes?: string,
+  msg?: string,
+): Promise<E> {
   let promise: unknown;
   try {
     promise = fn();
@@ -69,14 +81,9 @@ export const assertRejects: Assert["assertRejects"] = async (fn, errorClass, inc
     return checked(error, errorClass, includes);
   }
   throw new AssertionError({ message: msg ?? "expected the promise to be rejected" });
-};
+}
 
-function checked<E>(
-  error: unknown,
-  // deno-lint-ignore no-explicit-any
-  errorClass: abstract new (...args: any[]) => E,
-  includes = "",
-): E {
+function checked<E>(error: unknown, errorClass: ErrorClass<E>, includes = ""): E {
   if (!(error instanceof errorClass)) {
     throw new AssertionError({ message: `expected ${errorClass.name}, but got: ${error}` });
   }

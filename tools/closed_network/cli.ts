@@ -1,11 +1,24 @@
 /** The function of `@std/cli` that this project uses. */
-import type { Args, Cli } from "./signatures.ts";
+
+/** Its flags are known at run time only, so that each value is of unknown type. */
+interface Args {
+  _: (string | number)[];
+  "--"?: string[];
+  [name: string]: unknown;
+}
 
 /**
  * As `parseArgs` of `@std/cli`, of what this project hands it: flags of the table with two dashes,
  * switches with their value, and operands. A flag whose value is missing has the empty string.
+ *
+ * @param options `string` has "_" too, since operands that look like numbers would become numbers;
+ *   `collect` all the others of it, which may be repeated
  */
-export const parseArgs: Cli["parseArgs"] = (args, { boolean, string, collect }) => {
+export function parseArgs(
+  args: string[],
+  options: { boolean: string[]; string: string[]; collect: string[]; "--": true },
+): Args {
+  const { boolean, string, collect } = options;
   const end = args.includes("--") ? args.indexOf("--") : args.length;
   const result: Args = { _: [], "--": args.slice(end + 1) };
   for (const name of boolean) result[name] = false;
@@ -25,4 +38,4 @@ export const parseArgs: Cli["parseArgs"] = (args, { boolean, string, collect }) 
     }
   }
   return result;
-};
+}
