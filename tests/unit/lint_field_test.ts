@@ -188,14 +188,14 @@ const SPOKE: Case[] = [
     expect: [],
   },
   {
-    what: "linkerd before the plugin that makes the interface",
-    files: net({ plugins: [{ type: "linkerd-cni" }, { type: "calico" }] }),
+    what: "istio before the plugin that makes the interface",
+    files: net({ plugins: [{ type: "istio-cni" }, { type: "calico" }] }),
     name: "net.conflist",
     expect: [],
   },
   {
-    what: "linkerd as an attachment of its own, beside the default network",
-    files: net({ plugins: [{ type: "linkerd-cni" }] }),
+    what: "istio as an attachment of its own, beside the default network",
+    files: net({ plugins: [{ type: "istio-cni" }] }),
     name: "net.conflist",
     for: "libcni",
     expect: [],
@@ -209,13 +209,13 @@ const SPOKE: Case[] = [
 ];
 
 const SILENT: Case[] = [
-  ...["linkerd-cni", "istio-cni"].map((type): Case => ({
-    what: `${type} alone, which makes no interface`,
-    files: net({ plugins: [{ type }] }),
+  {
+    what: "istio-cni alone, which makes no interface",
+    files: net({ plugins: [{ type: "istio-cni" }] }),
     name: "net.conflist",
     expect: ["warning CNI507"],
-    says: `${type} makes no interface`,
-  })),
+    says: "istio-cni makes no interface",
+  },
   ...(["stock-agent", "isolator"] as const).map((reader): Case => ({
     what: `on an agent (${reader}), nobody fills in kube-router's subnet`,
     files: net({
@@ -271,12 +271,6 @@ const SILENT: Case[] = [
     what: "an address that runtimeConfig asks for, outside the range",
     files: bridge({ runtimeConfig: { ips: ["192.168.0.1"] } }),
     expect: ["warning CNI512", "error CNI419"],
-  },
-  {
-    what: "linkerd's ports to ignore as numbers",
-    files: chain({ type: "linkerd-cni", linkerd: { "inbound-ports-to-ignore": [25] } }),
-    name: "net.conflist",
-    expect: ["error CNI502"],
   },
   {
     what: "two networks of flannel on one bridge",

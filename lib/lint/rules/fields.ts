@@ -146,7 +146,7 @@ export const FIELDS: readonly WrittenRule[] = [
     title: "a plugin that works on another one's interface stands alone or first",
     why:
       "portmap, bandwidth, firewall, tuning, sbr and vrf change an interface that is there. Without a " +
-      'plugin before them they have no "prevResult" and fail. istio-cni and linkerd-cni do nothing then, and ' +
+      'plugin before them they have no "prevResult" and fail. istio-cni does nothing then, and ' +
       "the container has no network: a warning.",
     bad: network({ type: "firewall" }),
     good: list(bridgeFields(), { type: "firewall" }),

@@ -92,19 +92,6 @@ export const THIRD_PARTY: t.Schemas = {
     ...t.each(t.any, "log_level kubernetes log_uds_address cni_event_address enablement_selectors"),
     enable_ambient_detection_retry: t.any,
   }),
-  "linkerd-cni": chained("github.com/linkerd/linkerd2-proxy-init/tree/main/cni-plugin", {
-    log_level: t.string,
-    linkerd: t.object({
-      ...t.each(number, "incoming-proxy-port outgoing-proxy-port proxy-uid proxy-gid"),
-      "ports-to-redirect": t.list(number),
-      ...t.each(
-        t.list(t.string),
-        "inbound-ports-to-ignore outbound-ports-to-ignore subnets-to-ignore",
-      ),
-      ...t.each(t.boolean, "simulate use-wait-flag ipv6"),
-    }),
-    ...t.each(t.any, "log-format policy kubernetes"),
-  }),
   "aws-cni": foreign("main", "github.com/aws/amazon-vpc-cni-k8s/blob/master/README.md", {
     // Its mtu is a string: "9001".
     ...t.each(t.string, "vethPrefix mtu podSGEnforcingMode pluginLogFile pluginLogLevel"),
@@ -115,7 +102,7 @@ export const THIRD_PARTY: t.Schemas = {
 export const OTHERS: ReadonlySet<string> = new Set(
   `accelerated-bridge antrea azure-vnet azure-vnet-ipam bond cnv-bridge coil consul-cni coordinator
   cni-passt-binding-plugin cni-wrapper-plugin danm dnsname flannel-wg ib-sriov ifacer kube-node kube-ovn
-  kuma-cni kuryr-cni l2bridge l2tunnel macvtap meshnet nat network-passt-binding openshift-sdn
+  kuma-cni kuryr-cni l2bridge l2tunnel linkerd-cni macvtap meshnet nat network-passt-binding openshift-sdn
   ovn-k8s-cni-overlay ovs rdma romana romana-ipam route-override sdnbridge silk-cni spiderpool
   tc-redirect-tap terway userspace win-bridge win-overlay`.split(/\s+/),
 );
