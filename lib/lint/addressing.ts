@@ -1,5 +1,6 @@
 /** The addresses in a plugin's `ipam`: ranges to allocate from, fixed addresses, routes. */
 import type { Node } from "jsonc-parser";
+import { onceEach } from "../base/once_each.ts";
 import { type Address, parseAddress, parsePrefix, type Prefix, type Span } from "../base/prefix.ts";
 import type { PluginNode } from "./document.ts";
 import { field, isTrue, items, text } from "./tree.ts";
@@ -44,16 +45,8 @@ export interface Addressing {
   routes: RouteNode[];
 }
 
-/** A prefix that a container's address is of, with the gateway that is named beside it. */
-export interface PrefixNode {
-  prefix?: Field<Prefix>;
-  gateway?: Field<Address>;
-  /** Of host-local; else of static. */
-  isRange: boolean;
-}
-
-/** The prefixes of all ranges and fixed addresses. */
-export function prefixesOf(plugin: PluginNode): PrefixNode[] {
+/** What containers' addresses are of, in ranges and fixed ones, each with the gateway beside it. */
+export function prefixesOf(plugin: PluginNode) {
   const { ranges, fixed } = addressingOf(plugin);
   return [
     ...ranges.map(({ subnet, gateway }) => ({ prefix: subnet, gateway, isRange: true })),
@@ -61,17 +54,8 @@ export function prefixesOf(plugin: PluginNode): PrefixNode[] {
   ];
 }
 
-/** Read once for each plugin, however many rules look at it. */
-const READ = new WeakMap<PluginNode, Addressing>();
-
 /** The addresses of a plugin's `ipam`. */
-export function addressingOf(plugin: PluginNode): Addressing {
-  const known = READ.get(plugin);
-  if (known) return known;
-  const addressing = readAddressing(plugin);
-  READ.set(plugin, addressing);
-  return addressing;
-}
+export const addressingOf = onceEach(readAddressing);
 
 /**
  * Reads `ipam` of host-local and static, whose addresses are in the file.

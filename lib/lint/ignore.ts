@@ -3,6 +3,7 @@
  * place by the key `_lint_ignore` in its object, which no plugin reads (JSON has no comments).
  */
 import type { Node } from "jsonc-parser";
+import { onceEach } from "../base/once_each.ts";
 import type { Range } from "./range.ts";
 import type { Source } from "./source.ts";
 import { entries, items, propertyNode, text } from "./tree.ts";
@@ -20,18 +21,11 @@ export interface Ignore {
   at: Node;
 }
 
-const READ = new WeakMap<Source, Ignore[]>();
-
 /** What a file itself wants no findings of. */
-export function ignoresIn(source: Source): readonly Ignore[] {
-  let found = READ.get(source);
-  if (!found) {
-    // Most files have none, and are not walked.
-    found = source.text.includes(IGNORE_KEY) && source.root ? [...walk(source.root, 0)] : [];
-    READ.set(source, found);
-  }
-  return found;
-}
+export const ignoresIn = onceEach(({ text, root }: Source): readonly Ignore[] =>
+  // Most files have none, and are not walked.
+  text.includes(IGNORE_KEY) && root ? [...walk(root, 0)] : []
+);
 
 function* walk(node: Node, depth: number): Generator<Ignore> {
   const value = propertyNode(node, IGNORE_KEY)?.children?.[1];

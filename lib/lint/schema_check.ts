@@ -1,6 +1,7 @@
 /** Holds a plugin's config against its schema. */
 import type { Node } from "jsonc-parser";
 import { closest, nearest } from "../base/nearest.ts";
+import { onceEach } from "../base/once_each.ts";
 import type { PluginNode } from "./document.ts";
 import { replacing } from "./edits.ts";
 import type { Found } from "./rule.ts";
@@ -144,17 +145,11 @@ export function* typedFields(plugin: PluginNode): Generator<[Node, Type, string]
   }
 }
 
-const TYPES = new WeakMap<Schema, [string, Type][]>();
-
 /** The fields that are checked; what the specification's own rules check is left to them. */
-function typesOf(schema: Schema): [string, Type][] {
-  let types = TYPES.get(schema);
-  if (!types) {
-    const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
-    TYPES.set(schema, types = Object.entries({ ...common, ...schema.fields }));
-  }
-  return types;
-}
+const typesOf = onceEach((schema: Schema): [string, Type][] => {
+  const { cniVersion: _1, cniVersions: _2, name: _3, type: _4, args: _5, ...common } = COMMON;
+  return Object.entries({ ...common, ...schema.fields });
+});
 
 function* typed(node: Node, fields: Fields, path: string): Generator<[Node, Type, string]> {
   for (const [name, type] of Object.entries(fields)) {

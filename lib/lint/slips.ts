@@ -1,4 +1,5 @@
 /** Misspelt keys and values of the wrong type: what seems to be missing only follows from them. */
+import { onceEach } from "../base/once_each.ts";
 import { isPromised } from "./addressing.ts";
 import { type PluginNode, PORT_MAPPER } from "./document.ts";
 import { retyped } from "./retype.ts";
@@ -28,20 +29,10 @@ export interface Slips {
   mistyped: readonly Found[];
 }
 
-/** Looked for once for each plugin: three look at them. */
-const KNOWN = new WeakMap<PluginNode, Slips>();
-
-export function slipsOf(plugin: PluginNode): Slips {
-  let slips = KNOWN.get(plugin);
-  if (!slips) {
-    slips = {
-      misspelt: [...misspelt(plugin).take(MOST)],
-      mistyped: [...mistyped(plugin).take(MOST)],
-    };
-    KNOWN.set(plugin, slips);
-  }
-  return slips;
-}
+export const slipsOf = onceEach((plugin: PluginNode): Slips => ({
+  misspelt: [...misspelt(plugin).take(MOST)],
+  mistyped: [...mistyped(plugin).take(MOST)],
+}));
 
 function* mistyped(plugin: PluginNode): Generator<Found> {
   const source = plugin.document.source.text;
@@ -64,7 +55,7 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
   if (schema) {
     const { complete } = schema;
     const owner: Owner = { name, complete };
-    const known = knownTo(schema, plugin.type !== PORT_MAPPER);
+    const known = knownTo(schema);
     yield* unknownKeys(plugin.node, known, { ...owner, lacks, home: (key) => home(plugin, key) });
     for (const [key, type] of Object.entries(complete ? schema.fields : {})) {
       yield* unknownInside(plugin.field(key), type, { ...owner, home: outside(key, schema) });
@@ -84,18 +75,11 @@ function* misspelt(plugin: PluginNode): Generator<Found> {
   }
 }
 
-const KEYS = new WeakMap<Schema, Fields>();
-
 /** The keys of a plugin, with those that all have. */
-function knownTo(schema: Schema, hasIpam: boolean): Fields {
-  let keys = KEYS.get(schema);
-  if (!keys) {
-    const { ipam, ...common } = COMMON;
-    keys = { ...common, ...schema.fields, ...(hasIpam && { ipam: ipam! }) };
-    KEYS.set(schema, keys);
-  }
-  return keys;
-}
+const knownTo = onceEach((schema: Schema): Fields => {
+  const { ipam, ...common } = COMMON;
+  return { ...common, ...schema.fields, ...(schema !== MAIN[PORT_MAPPER] && { ipam: ipam! }) };
+});
 
 /** Where a key inside the field `key` belongs that is one of the fields beside it. */
 function outside(key: string, { fields }: Schema): Owner["home"] {

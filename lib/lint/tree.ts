@@ -1,5 +1,6 @@
 /** Looking into a JSON tree the way its readers do: an absent key and a null are the same. */
 import type { Node } from "jsonc-parser";
+import { onceEach } from "../base/once_each.ts";
 
 /** The value of a key, exactly spelled; of a repeated key the last, as every JSON reader takes it. */
 export function property(object: Node | undefined, key: string): Node | undefined {
@@ -8,7 +9,7 @@ export function property(object: Node | undefined, key: string): Node | undefine
 
 /** The key and value of a key, exactly spelled. */
 export function propertyNode(object: Node | undefined, key: string): Node | undefined {
-  return indexOf(object)?.exact.get(key);
+  return isObject(object) ? indexOf(object).exact.get(key) : undefined;
 }
 
 /**
@@ -16,34 +17,22 @@ export function propertyNode(object: Node | undefined, key: string): Node | unde
  * in keys (https://pkg.go.dev/encoding/json#Unmarshal); an exact match is preferred.
  */
 export function field(object: Node | undefined, key: string): Node | undefined {
-  const index = indexOf(object);
-  return (index?.exact.get(key) ?? index?.folded.get(key.toLowerCase()))?.children?.[1];
+  if (!isObject(object)) return undefined;
+  const { exact, folded } = indexOf(object);
+  return (exact.get(key) ?? folded.get(key.toLowerCase()))?.children?.[1];
 }
 
-/** The properties of an object that are not null, by key. */
-interface Index {
-  exact: Map<string, Node>;
-  /** By key in lower case. */
-  folded: Map<string, Node>;
-}
-
-const indexes = new WeakMap<Node, Index>();
-
-function indexOf(object: Node | undefined): Index | undefined {
-  if (object?.type !== "object") return undefined;
-  let index = indexes.get(object);
-  if (!index) {
-    index = { exact: new Map(), folded: new Map() };
-    for (const child of object.children!) {
-      const [key, value] = child.children!;
-      if (!value || value.type === "null") continue;
-      index.exact.set(key!.value, child);
-      index.folded.set(key!.value.toLowerCase(), child);
-    }
-    indexes.set(object, index);
+/** The properties of an object that are not null, by key, and by key in lower case. */
+const indexOf = onceEach((object: Node) => {
+  const [exact, folded] = [new Map<string, Node>(), new Map<string, Node>()];
+  for (const child of object.children!) {
+    const [key, value] = child.children!;
+    if (!value || value.type === "null") continue;
+    exact.set(key!.value, child);
+    folded.set(key!.value.toLowerCase(), child);
   }
-  return index;
-}
+  return { exact, folded };
+});
 
 /** The keys and values of an object, in order. */
 export function* entries(
