@@ -157,19 +157,14 @@ function withoutPackaged(pieces: readonly Piece[]): Piece[] {
   return pieces.filter(({ path }) => !owners.has(path));
 }
 
-export interface Uninstalled {
-  removed: string[];
-  /** Where there is something else by now: what somebody has changed, a package's, an operator's. */
-  kept: string[];
-}
-
 /**
  * Removes what `install` made.
  *
  * @param dryRun only says what would be removed
+ * @returns also what is `kept`: what somebody has changed, a package's, an operator's
  * @throws {OperatorError} `attached` while there are containers, whose cleanup needs the plugin
  */
-export async function uninstall(layouts: readonly Layout[], dryRun = false): Promise<Uninstalled> {
+export async function uninstall(layouts: readonly Layout[], dryRun = false) {
   using _ = await lockInstallation();
   refuseWhileAttached(layouts);
   const settings = readManifest()?.settings;

@@ -9,15 +9,11 @@ import { findTool } from "../program/tool.ts";
 /** Plugins that most networks are made of. */
 const USUAL_PLUGINS = ["bridge", "host-local"];
 
-/** What is missing, and what to do about it. */
-export interface Missing {
-  what: string;
-  remedy: string;
-}
-
 type Requirement = [what: string, isThere: boolean, remedy: string];
 
 /**
+ * What is missing, and what to do about it.
+ *
  * @param path PATH
  * @param pluginsDir the plugins' search path
  * @param isBuiltIn whether a plugin of this type needs no file
@@ -26,7 +22,7 @@ export function missingHere(
   path: string,
   pluginsDir: string,
   isBuiltIn: (type: string) => boolean,
-): Missing[] {
+) {
   const required: Requirement[] = [
     ...["net", "mnt", "uts"].map((kind): Requirement => [
       `${kind} namespaces`,

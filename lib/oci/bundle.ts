@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { parseJson } from "../base/json.ts";
 import { readTextFile } from "../kernel/read_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
-import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
+import { parseContainerId } from "../mesos/container_id.ts";
 import { type NetworkInfo, parse, parseNetworkInfo } from "../mesos/messages.ts";
 
 /** The annotation with which a container asks for networks: a list of Mesos' NetworkInfo. */
@@ -30,21 +30,13 @@ const config = v.looseObject({
   }),
 });
 
-export interface OciContainer {
-  id: ContainerId;
-  /** Absent, or 0, once it has stopped. */
-  pid?: number;
-  bundle: string;
-  networkInfos: NetworkInfo[];
-}
-
 /**
- * The container of a state, if it asks for networks.
+ * The container of a state, if it asks for networks; its `pid` is absent, or 0, once it has stopped.
  *
  * @throws {OperatorError} `bad_message`, or `bad_container_id` for an id that OCI runtimes take
  *   and the isolator can't
  */
-export function parseState(value: unknown, where: string): OciContainer | undefined {
+export function parseState(value: unknown, where: string) {
   const { id, pid, bundle, annotations } = parse(state, value, where);
   const text = annotations?.[NETWORKS_ANNOTATION];
   if (text === undefined) return undefined;
@@ -78,22 +70,16 @@ function parseAnnotation(text: string): NetworkInfo[] {
   });
 }
 
-export interface Bundle {
-  hostname?: string;
-  /** Absolute path of the container's root directory, on the host. */
-  rootfs: string;
-}
-
 /** The namespaces that the isolator works in, so they must be the container's own. */
 const NEEDED = ["network", "mount", "uts"];
 
 /**
- * Reads a bundle's config.json.
+ * Reads a bundle's config.json: the hostname, and the absolute path of the root directory on the host.
  *
  * @throws {OperatorError} when it can't be read, or the container shares a namespace that would
  *   be changed
  */
-export function readBundle(directory: string): Bundle {
+export function readBundle(directory: string) {
   const file = join(directory, "config.json");
   let value: unknown;
   try {

@@ -9,18 +9,16 @@ export interface Limit {
   burst: number;
 }
 
-export interface BandwidthConfig {
-  /** What the container receives. */
-  ingress?: Limit;
-  /** What it sends. */
-  egress?: Limit;
-}
-
 const KEYS = ["ingressRate", "ingressBurst", "egressRate", "egressBurst"];
 const LARGEST_BURST = 8 * 0xffff_ffff;
 
-/** The config's own limits, else those of the caller (capability `bandwidth`). @throws {CniError} */
-export function readBandwidth({ config }: Call): BandwidthConfig {
+/**
+ * The config's own limits, else those of the caller (capability `bandwidth`): of what the container
+ * receives (ingress) and sends.
+ *
+ * @throws {CniError}
+ */
+export function readBandwidth({ config }: Call): { ingress?: Limit; egress?: Limit } {
   const from = KEYS.some((key) => config.has(key))
     ? config
     : config.object("runtimeConfig")?.object("bandwidth");
