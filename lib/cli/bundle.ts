@@ -57,7 +57,6 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
     // Only root's, as what it was made of.
     writeOutputFile(output, bytes, 0o600);
     print(output);
-    return 0;
   },
 };
 

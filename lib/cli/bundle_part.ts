@@ -30,7 +30,7 @@ export const command: Command = {
         files.push([`containers/${id}.json`, seen]);
       }
       printJson(Object.fromEntries(files));
-      return 0;
+      return;
     }
     const { diagnoseAll, unaskedText } = await import("../diagnose/all.ts");
     const { agentText } = await import("../diagnose/render/text.ts");
@@ -50,6 +50,5 @@ export const command: Command = {
       "diagnosis.json": agentJson(found),
       "diagnosis.html": reportHtml(found, topology),
     });
-    return 0;
   },
 };

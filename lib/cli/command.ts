@@ -38,10 +38,10 @@ export interface Command {
   /** What a shell may complete the first operand to. */
   complete?: "file" | "container" | "network" | readonly string[];
   /**
-   * @returns the exit code: 0 done, 1 it failed or found problems
+   * @returns the exit code: 1 if it failed or found problems; nothing, as 0, when it is done
    * @throws {UsageError} for exit code 2; any other error is printed, for exit code 1
    */
-  run(call: Call): Promise<number>;
+  run(call: Call): void | number | Promise<void | number>;
 }
 
 /** A line of the table of commands. */

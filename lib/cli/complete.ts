@@ -18,7 +18,6 @@ export const command: Command = {
     // A warning about a network config would land in the middle of the line being typed.
     configureLog({ level: "error" });
     for (const candidate of await candidates(call.commands, call.rest ?? [])) print(candidate);
-    return 0;
   },
 };
 

@@ -16,7 +16,6 @@ export const command: Command = {
       throw new UsageError(`which shell: ${Object.keys(SCRIPTS).join(", ")}?`);
     }
     print(SCRIPTS[shell]!.trim());
-    return Promise.resolve(0);
   },
 };
 

@@ -35,7 +35,6 @@ its default.`,
     } else {
       print(columns(settings.map(({ name, value, from }) => [name, value ?? "-", from])));
     }
-    return 0;
   },
 };
 

@@ -29,7 +29,7 @@ Exit code 1 if an agent is not well, or a file is no status.`,
     const report = fleetReport(call.operands.map((file) => ({ file, ...textOf(file) })));
     if (call.has("json")) printJson(report);
     else print(call.value("format") === "html" ? fleetHtml(report) : fleetText(report, bold));
-    return Promise.resolve(report.healthy ? 0 : 1);
+    return report.healthy ? 0 : 1;
   },
 };
 

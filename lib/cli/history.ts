@@ -37,7 +37,6 @@ holds neither labels nor arguments.`,
       const { table } = await import("../netns/table.ts");
       print(table(...columnsOf(found)));
     }
-    return 0;
   },
 };
 

@@ -64,6 +64,6 @@ export const command: Command = {
         );
       }
     }
-    return Promise.resolve(containers.length > 0 ? 0 : 1);
+    return containers.length > 0 ? 0 : 1;
   },
 };

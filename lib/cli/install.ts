@@ -91,14 +91,14 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
     );
     if (call.has("json")) {
       printJson({ placed, missing });
-      return 0;
+      return;
     }
     const shown = { made: "would make", changed: "would change", unchanged: "unchanged" };
     for (const { path, change } of placed) {
       print(`${(dryRun ? shown[change] : change).padEnd(dryRun ? 12 : 10)} ${path}`);
     }
     for (const { what, remedy } of missing) print(`missing    ${what}: ${remedy}`);
-    if (dryRun) return 0;
+    if (dryRun) return;
     await printGain(call, pluginsDir);
     if (placed.some(({ change }) => change !== "unchanged")) {
       print(`
@@ -106,7 +106,6 @@ A stock Mesos agent needs no more: it calls the plugin (docs/tutorial.md).
 For a containerizer or an OCI runtime, which calls the isolator as a service:
   systemctl daemon-reload && systemctl enable --now mesos-cni.socket`);
     }
-    return 0;
   },
 };
 
@@ -156,11 +155,10 @@ export const uninstallCommand: Command = {
     ], dryRun);
     if (call.has("json")) {
       printJson({ removed, kept });
-      return 0;
+      return;
     }
     for (const path of removed) print(`${dryRun ? "would remove" : "removed   "} ${path}`);
     for (const path of kept) print(`kept       ${path}, which is not what install wrote any more`);
-    return 0;
   },
 };
 

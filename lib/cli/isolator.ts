@@ -50,7 +50,6 @@ const prepareCommand: Command = {
     printJson(
       await isolator.locks.hold(id, () => prepare(isolator, id, config)),
     );
-    return 0;
   },
 };
 
@@ -71,7 +70,6 @@ const isolateCommand: Command = {
     const isolator = isolatorOf(call);
     await isolator.locks.hold(id, () => isolate(isolator, id, pid));
     printJson(status(isolator, id));
-    return 0;
   },
 };
 
@@ -90,7 +88,6 @@ const statusCommand: Command = {
         ? Object.fromEntries(knownContainers(layout).map((id) => [id, status(isolator, id)]))
         : status(isolator, findContainer(layout, text)),
     );
-    return Promise.resolve(0);
   },
 };
 
@@ -103,7 +100,6 @@ const usageCommand: Command = {
   run(call) {
     const isolator = isolatorOf(call);
     printJson(usage(isolator, knownContainer(call, isolator.settings.layout)));
-    return Promise.resolve(0);
   },
 };
 
@@ -204,7 +200,6 @@ stays.`,
     );
     if (!isThere) throw nothingThere(id, knownContainers(layout));
     for (const line of removed) print(`removed ${plainLine(line)}`);
-    return 0;
   },
 };
 

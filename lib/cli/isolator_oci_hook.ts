@@ -25,6 +25,5 @@ UTS namespaces of its own.`,
     const state = await readJson();
     if (state === undefined) throw new UsageError("the state is missing on standard input");
     await hook(isolatorOf(call), state);
-    return 0;
   },
 };

@@ -28,6 +28,5 @@ restarted at any time. docs/isolator-service.md describes the requests.`,
     // Never in the way of the service: there may be nobody to read it.
     const ready = (where: string) => writeErrorOutput(`mesos-cni: listening at ${where}\n`);
     await serve(isolatorOf(call, MeasuredIsolator), path, ready);
-    return 0;
   },
 };

@@ -10,6 +10,6 @@ export const command: Command = {
   run(call) {
     const [descriptor, parent] = call.operands.map(Number);
     if (!descriptor || !parent) throw new UsageError("this is for mesos-cni run to call");
-    return Promise.resolve(launch(descriptor, parent));
+    return launch(descriptor, parent);
   },
 };

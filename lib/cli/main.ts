@@ -47,7 +47,8 @@ export async function main(args: readonly string[], plugins: Registry): Promise<
       found: foundValue,
     });
     configure(call);
-    return await found.command.run(call);
+    const code = await found.command.run(call);
+    return typeof code === "number" ? code : 0;
   } catch (error) {
     return report(name, error);
   }

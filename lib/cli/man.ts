@@ -12,7 +12,6 @@ export const command: Command = {
   ]],
   async run(call) {
     print(await manualPage(call.commands));
-    return 0;
   },
 };
 

@@ -139,7 +139,6 @@ export const link: Command = {
     const layout = layoutOf(call);
     requireAlive({ name: id, netns: layout.namespace(id) });
     print(linkNamespace(layout, id));
-    return 0;
   },
 };
 
@@ -152,7 +151,6 @@ export const unlink: Command = {
   async run(call) {
     const { unlinkNamespace } = await import("../containers/namespace_link.ts");
     unlinkNamespace(layoutOf(call), await containerOf(call));
-    return 0;
   },
 };
 

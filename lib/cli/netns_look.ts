@@ -102,6 +102,5 @@ export const inspect: Command = {
       const { inspectionText } = await import("../netns/inspect_text.ts");
       print(inspectionText(inspection, bold));
     }
-    return 0;
   },
 };

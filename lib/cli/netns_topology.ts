@@ -22,11 +22,10 @@ export const topology: Command = {
     const topology = await topologyOf(agent);
     if (call.has("json")) {
       printJson(topology);
-      return 0;
+      return;
     }
     const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
     const texts = { tree: treeText, mermaid: mermaidText, dot: dotText };
     print(texts[(call.value("format") ?? "tree") as keyof typeof texts](topology));
-    return 0;
   },
 };

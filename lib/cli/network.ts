@@ -23,7 +23,6 @@ const show: Command = {
     const view = networkView(isolator, nameOf(call, isolator));
     if (call.has("json")) printJson(view);
     else print(networkText(view, bold));
-    return 0;
   },
 };
 
@@ -62,7 +61,6 @@ containers of another network use stays. The config is yours: remove its file fi
       }
       if (done.length === 0) print("nothing: it has left nothing");
     }
-    return 0;
   },
 };
 

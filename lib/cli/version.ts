@@ -11,6 +11,5 @@ export const command: Command = {
     const { deno: runtime } = Deno.version;
     if (call.has("json")) printJson({ version: VERSION, runtime, cniVersions: SPEC_VERSIONS });
     else print(`mesos-cni ${VERSION} (Deno ${runtime}; CNI ${SPEC_VERSIONS.join(", ")})`);
-    return Promise.resolve(0);
   },
 };
