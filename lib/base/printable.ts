@@ -11,6 +11,7 @@
  * tab and a line feed are text.
  */
 export function plain(text: string): string {
+  if (!/[^\t\n -~]/.test(text)) return text;
   // Not beside the function: to look the classes up takes most of a millisecond, at each start.
   return text.replaceAll(
     /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,

@@ -2,6 +2,7 @@
  * A plugin of ours as a process (specification section 2): environment and standard input in, one
  * JSON document or nothing on standard output.
  */
+import { jsonText } from "../base/printable.ts";
 import * as environment from "../base/environment.ts";
 import { CNI_CODES, CniError } from "./error.ts";
 import type { CniCommand, Invocation, Plugin } from "./invocation.ts";
@@ -152,7 +153,7 @@ async function readInput(
 /** @returns 0, or 1 where nothing can be written; an error's code is its caller's to say */
 function print(document: object): number {
   try {
-    writeOutput(JSON.stringify(document) + "\n");
+    writeOutput(jsonText(document) + "\n");
     return 0;
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;

@@ -1,4 +1,5 @@
 /** What the service answers to each request: the isolator's operations by path. */
+import { jsonText } from "../base/printable.ts";
 import * as v from "valibot";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
@@ -246,5 +247,5 @@ export function failure(error: unknown): HttpResponse {
 }
 
 function json(value: unknown): string {
-  return JSON.stringify(value) + "\n";
+  return jsonText(value) + "\n";
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { address4, bridge, DUAL_STACK, network, PortMapperAgent } from "../harness/port_mapper.ts";
 
 const CHAIN = "MESOS-TEST-PORT-MAPPER";
@@ -240,4 +240,14 @@ Deno.test("a variable that is no UTF-8 is an error with a code, and without a st
       undefined,
     ]);
   }
+});
+
+Deno.test("what a caller names stands in an answer without any control character, C1's among them", async () => {
+  await using agent = await PortMapperAgent.create();
+  const { code, stdout } = await agent.call("ADD", "a\u009b31m\u202e", network(), {
+    netns: "/none",
+  });
+  assertEquals(code, 1);
+  assertMatch(stdout, /^[\t\n -~]*$/);
+  assertStringIncludes(JSON.parse(stdout).msg, "a\u009b31m\u202e");
 });
