@@ -263,10 +263,10 @@ export class Socket extends Handle {
  * The number of a network namespace that the kernel gives to no other in a boot, where the inode of one
  * that has ended is given anew at once.
  *
- * @param handle of the namespace
+ * @param handle of the namespace; this program's own, if absent
  * @returns undefined where it can't be told: on a kernel before 5.14, of what may not be entered or is gone
  */
-export function networkCookie(handle: string): string | undefined {
+export function networkCookie(handle?: string): string | undefined {
   return unlessRefused(() => {
     using socket = Socket.open(AF_NETLINK, SOCK_RAW, 0, handle);
     const { buffer } = socketOption(socket.fd, SO_NETNS_COOKIE, 2);

@@ -32,7 +32,7 @@ export function viewpoint(): Viewpoint {
   const inode = (kind: string) => inodeOf(`/proc/self/ns/${kind}`);
   return own ??= {
     ...{ pid: inode("pid"), mnt: inode("mnt"), net: inode("net") },
-    netCookie: networkCookie("/proc/self/ns/net"),
+    netCookie: networkCookie(),
   };
 }
 
