@@ -2,8 +2,9 @@
 import { familyOfKnown } from "../base/ip.ts";
 import { OperatorError } from "../base/error.ts";
 import type { Agent } from "../facts/agent.ts";
+import { cause } from "../facts/cause.ts";
 import { leadsOut, Scene, type Uplink } from "../facts/scene.ts";
-import { endpoint, type Own, resolveOwn } from "./destination.ts";
+import { absentAddress, endpoint, type Own, resolveOwn } from "./destination.ts";
 import { type FollowedPacket, watch } from "./follow.ts";
 import { endsOf, fromOutside } from "./journey.ts";
 import { wayOf } from "./questions/clients.ts";
@@ -24,6 +25,13 @@ export async function followClient(
   client: string,
   to: string,
 ): Promise<FollowedPacket> {
+  const absent = absentAddress(agent, to);
+  if (absent) {
+    const { address } = absent;
+    const seen = "ip address: it is on no link of this agent, and no container was given it";
+    const found = cause("address_absent", ["address", "agent"], { address }, [seen]);
+    return { from: client, to: endpoint(absent), arrived: false, hops: [], causes: [found] };
+  }
   const own = resolveOwn(agent, to, familyOfKnown(client));
   using scene = Scene.of(agent, own.target);
   const uplink = wayIn(scene, client);

@@ -96,6 +96,14 @@ export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
   throw new OperatorError("bad_destination", `no container of this agent has ${to}`);
 }
 
+/** An address that `--to` says, and that neither the agent nor a container here has, or has any more. */
+export function absentAddress(agent: Agent, to: string): Destination | undefined {
+  const { container, name, port = 0, protocol } = parsed(agent, to);
+  const isAbsent = !container && isAddress(name) && !agent.host.ownerOf(name) &&
+    !agent.holdersOf(name).some(({ namespaceAlive }) => namespaceAlive);
+  return isAbsent ? { address: name, port, protocol } : undefined;
+}
+
 /** The container that a port of the agent leads to, and where. */
 export function mappedTo(
   { host, containers }: Pick<Agent, "host"> & { readonly containers: readonly Container[] },

@@ -29,7 +29,7 @@ import { neighbourQuestions } from "./questions/neighbour.ts";
 import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
 import { type Answer, LATE, type Question, type Topic, unasked } from "./questions/question.ts";
-import { sharedAddresses } from "./readers/hardware.ts";
+import { sharedAddresses, sharedMacs } from "./readers/hardware.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
@@ -155,7 +155,7 @@ const BY_ARP: FactReader<Pick<Evidence, "scene" | "kernel">> = {
     const asked = e.scene.interfaces.filter(({ link }) => link?.flags.includes("UP"));
     return asked.length === 0 ? nothing("it has no link to ask by") : saw(
       `asked by ARP on ${asked.map(({ ifName }) => ifName).join(", ")}`,
-      await sharedAddresses(e),
+      [...sharedMacs(e.scene), ...await sharedAddresses(e)],
     );
   },
 };

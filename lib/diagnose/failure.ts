@@ -26,6 +26,10 @@ export type Failure =
 /** Failures of a connection that was made: what is lost is not the packet that asked for it. */
 export const CONNECTED: readonly Failure["kind"][] = ["stuck", "unaccepted", "unread"];
 
+export function isRefusal(failure: Failure): boolean {
+  return failure.kind === "refused" || failure.kind === "errno" && failure.errno === "ECONNREFUSED";
+}
+
 /** Of the tries of a question, those that were not answered. */
 export interface Share {
   lost: number;

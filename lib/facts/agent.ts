@@ -95,12 +95,19 @@ export class Agent implements Disposable {
     return this.#holders.get(address) ?? [];
   }
 
-  /** Whose interface has a hardware address: a container's, or the agent's (no `container`). */
-  ownerOfMac(mac: string): { link: string; container?: ContainerId } | undefined {
-    const link = this.host.links.find((one) => one.mac === mac);
+  /**
+   * Whose interface has a hardware address: a container's, or the agent's (no `container`).
+   *
+   * @param not the container that is known to have it: then another one's
+   */
+  ownerOfMac(
+    mac: string,
+    not?: ContainerId,
+  ): { link: string; container?: ContainerId } | undefined {
+    const link = not === undefined && this.host.links.find((one) => one.mac === mac);
     if (link) return { link: link.name };
     for (const { id, netns, mode, namespaceAlive } of this.containers) {
-      if (mode !== "own" || !namespaceAlive) continue;
+      if (mode !== "own" || !namespaceAlive || id === not) continue;
       let macs = this.#macs.get(id);
       if (!macs) this.#macs.set(id, macs = macsIn(netns));
       const found = macs.get(mac);

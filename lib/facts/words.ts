@@ -104,6 +104,10 @@ const WORDS = {
     "{address} of {container} is also somebody else's | find the machine by its hardware address, and keep the IPAM range to containers alone",
   duplicate_mac:
     "{device} of {container} and {other} have one hardware address, {mac}: the bridge takes what is for the container itself | give one of them another: ip link set {other} address …",
+  address_absent:
+    "{address} is no address of this agent, and of no container here: what is sent to it is not for them | look who should have it: one that moves between machines (keepalived) may be on another, or on none",
+  "duplicate_mac/a container":
+    "{device} of {container} and container {other} have one hardware address, {mac}: their bridge gives what is for one to the other | restart one of them, and look where the address is from: the config of a network (mac), or a template",
   gateway_moved: "the gateway's address {gateway} is on {device} instead of {wanted}",
   "gateway_moved+other":
     "the gateway's address {gateway} is on {device} instead of {wanted}: it is also the gateway of network {other} | give one of the two networks another range, and start its containers anew",
@@ -170,6 +174,8 @@ const WORDS = {
   main_rule_gone:
     "{container|the agent} has lost the policy rule of the main table: its routes are not looked at",
   connected_route_gone: "the agent has lost its route to {route} on {device}, where {address} is",
+  subnet_taken:
+    "{device} of the agent, a bridge without a port, has the subnet that {address} is in ({value}): what is for that goes nowhere | give {device} another subnet, or it comes back: of Docker's networks, default-address-pools in daemon.json",
   host_route:
     "the agent leads answers to {container} ({address}) elsewhere: {why} | look for a route of another network, a VPN or a policy rule that covers the container's subnet, and for two bridges with the same one",
   "host_route+route":
@@ -270,6 +276,8 @@ const WORDS = {
     "a rule of {chain} leads what is for {address} port {port} elsewhere: {rule} | delete it if it is not meant so",
   "port_taken_by_rule+container":
     "a rule of {chain} in {container} leads what it sends to {address} port {port} elsewhere, where nobody answers: {rule} | look whether what it leads to runs in {container}, such as the proxy of a service mesh",
+  "port_taken_by_rule/what comes":
+    "a rule of {chain} in {container} leads what comes to its port {port} elsewhere, where nobody listens: {rule} | look whether what it leads to runs in {container}, such as the proxy of a service mesh",
   port_passed_by:
     "a rule of {chain} takes port {port} out before the rule that leads it to {address}: {rule} | delete it if it is not meant so",
   uplink_excluded:

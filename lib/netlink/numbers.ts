@@ -33,8 +33,8 @@ export const RTAX = { MTU: 2 };
 
 /** Of rules (linux/fib_rules.h). */
 export const FRA = {
-  ...{ DST: 1, SRC: 2, IIFNAME: 3, PRIORITY: 6, FWMARK: 10, TABLE: 15, FWMASK: 16 },
-  ...{ OIFNAME: 17, IP_PROTO: 22, SPORT_RANGE: 23, DPORT_RANGE: 24 },
+  ...{ DST: 1, SRC: 2, IIFNAME: 3, PRIORITY: 6, FWMARK: 10, SUPPRESS_PREFIXLEN: 14 },
+  ...{ TABLE: 15, FWMASK: 16, OIFNAME: 17, IP_PROTO: 22, SPORT_RANGE: 23, DPORT_RANGE: 24 },
 };
 
 /** Of neighbours (linux/neighbour.h). */

@@ -186,6 +186,8 @@ export function decodeRule(message: Message) {
   const mark = attributes.u32(FRA.FWMARK);
   const mask = attributes.u32(FRA.FWMASK) ?? 0xffffffff;
   const table = attributes.u32(FRA.TABLE) ?? header.getUint8(4);
+  // The kernel says -1 for none.
+  const suppressed = (attributes.u32(FRA.SUPPRESS_PREFIXLEN) ?? -1) | 0;
   return {
     family,
     priority: attributes.u32(FRA.PRIORITY) ?? 0,
@@ -196,6 +198,8 @@ export function decodeRule(message: Message) {
     outputLink: attributes.text(FRA.OIFNAME),
     /** As `value/mask` in hexadecimal. */
     mark: mark ? `0x${mark.toString(16)}/0x${mask.toString(16)}` : undefined,
+    /** Of the table, routes of a prefix so short are passed over (suppress_prefixlength). */
+    suppressed: suppressed < 0 ? undefined : suppressed,
     /** The number of the transport protocol, such as 17. */
     protocol: attributes.u8(FRA.IP_PROTO),
     /** First and last of a range. */

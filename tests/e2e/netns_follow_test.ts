@@ -291,7 +291,7 @@ Deno.test("who is no client from outside is said not to be one", async () => {
     [AGENT_ADDRESS, "patient:80", /is the agent itself/],
     ["10.1.0.99", "patient:80", /is behind mesos-cni0, where containers are/],
     ["2001:db8::9", "patient:80", /patient has no address of its own for IPv6/],
-    ["198.51.100.20", "203.0.113.9:80", /no container of this agent has/],
+    ["198.51.100.20", `${AGENT_ADDRESS}:81`, /no container of this agent has/],
     ["2001:db8::9", `${clinic.address}:80`, /is of IPv4, and a client of IPv6 can't ask for it/],
     ["198.51.100.20", `${clinic.address}/tcp`, /is no container, and not like/],
   ];
@@ -300,6 +300,10 @@ Deno.test("who is no client from outside is said not to be one", async () => {
     assertMatch(stderr, why);
     assertEquals(code, 2, stderr);
   }
+  // An address that the agent has not, or not any more, is a finding.
+  const absent = await clinic.netns("diagnose", "--from=198.51.100.20", "--to=203.0.113.9:80");
+  assertEquals(absent.code, 1);
+  assertMatch(absent.stdout, /203\.0\.113\.9 is no address of this agent/);
   // An address of a container's is that container.
   const { stdout } = await clinic.netns(
     "diagnose",

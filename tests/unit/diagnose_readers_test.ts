@@ -17,7 +17,7 @@ import type { Counter } from "../../lib/diagnose/observe/counters.ts";
 import type { RuleAct } from "../../lib/diagnose/observe/rules.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { isContradicted } from "../../lib/diagnose/readers/contradiction.ts";
-import { address, link, met, packet, route, short, TOKEN, World } from "../harness/world.ts";
+import { address, link, met, NETNS, packet, route, short, TOKEN, World } from "../harness/world.ts";
 
 /** What is done to a healthy world, how far the packet got, and what is found first. */
 type Case = [what: string, done: (world: World) => Cause[] | Promise<Cause[]>, found: string];
@@ -309,6 +309,36 @@ const CASES: Case[] = [
     world.host.settings["ipv4/ip_forward"] = "0";
     return to(3)(world);
   }, "forwarding_off sysctl agent"],
+  ["a policy rule for all that has not a mark, and the main table without its default", (world) => {
+    const [main] = world.host.rules;
+    const mark = "0xca6c/0xffffffff";
+    world.host.rules = [
+      { ...main!, priority: 1, suppressed: 0 },
+      { ...main!, priority: 2, table: "51820", mark, inverted: true },
+      main!,
+    ];
+    world.host.routes = [
+      route("default", 4, { gateway: "203.0.113.9" }),
+      route("default", 0, { type: "blackhole", table: "51820", link: undefined }),
+    ];
+    world.host.chosen["203.0.113.2"] = "EINVAL";
+    return to(3)(world);
+  }, "host_rule rule agent"],
+  ["an empty bridge has the subnet of who is asked", (world) => {
+    world.host.links.push(link(9, "docker0", { kind: "bridge" }));
+    world.host.addresses.push(address(9, "203.0.113.3/30"));
+    const { scene, question } = world.evidence(3);
+    return withoutPort({ scene, question }, world.host.link("docker0")!);
+  }, "subnet_taken route agent"],
+  ["a rule in the container leads what comes to where nobody listens", (world) => {
+    const rules = [met("accept", { netns: NETNS, table: "nat", chain: "PREROUTING" })];
+    const more = {
+      failure: { kind: "refused" } as const,
+      rules,
+      actsOf: () => ["redirect" as const],
+    };
+    return explain(world.evidence(4, more, port(world)));
+  }, "port_taken_by_rule iptables container"],
   ["the agent has no route", (world) => {
     world.host.chosen["203.0.113.2"] = "ENETUNREACH";
     world.host.routes = world.host.routes.slice(0, 1);
@@ -832,7 +862,7 @@ Deno.test("a way out that is a bridge waits for a port that leads out, and for n
       world.ports.push({ ...world.ports[0]!, index: 6 + i, master: 4, state });
     });
     world.checkpoint.result.interfaces.push({ name: "veth9" } as never);
-    return withoutPort(world.scene(), world.host.links[3]!).map(({ device }) => device);
+    return withoutPort(world.evidence(0), world.host.links[3]!).map(({ device }) => device);
   };
   assertEquals(told({ wan1: "listening" }), ["wan1"]);
   assertEquals(told({ wan1: "blocking", wan2: "forwarding" }), []);

@@ -1,5 +1,5 @@
 /** The agent as a router: whether it forwards, and where its routes and rules lead. */
-import { networkText, within } from "../../base/ip.ts";
+import { familyOfKnown, networkText, within } from "../../base/ip.ts";
 import { type Cause, cause, downCause, inNetns, removing, run } from "../../facts/cause.ts";
 import { forwardingOff } from "../../facts/readers/agent.ts";
 import { givenTo, type Scene } from "../../facts/scene.ts";
@@ -98,7 +98,10 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
     ].slice(0, 1);
     if (down.length > 0) return down;
   }
-  const connected = culprit ? undefined : connectedGone(scene, target, family);
+  const by = typeof route === "string" ? undefined : host.linkAt(route.link);
+  const connected = culprit
+    ? undefined
+    : by && subnetTaken(scene, by, target) || connectedGone(scene, target, family);
   if (connected) return [connected];
   const leads = typeof route === "string"
     ? route
@@ -127,6 +130,26 @@ const REFUSED_AT = ["ip_error", "ip6_pkt_discard", "ip6_pkt_prohibit"];
 function isRefusedByRoute({ scene, drops }: Evidence): boolean {
   return scene.host.rules.some(({ mark }) => mark !== undefined) &&
     drops.some(({ location }) => REFUSED_AT.some((one) => location?.startsWith(one)));
+}
+
+/** An empty bridge, which is no way out, has the subnet of who is asked. */
+export function subnetTaken(scene: Scene, link: Link, target: string): Cause | undefined {
+  const { host } = scene;
+  const family = familyOfKnown(target);
+  const isEmpty = link.kind === "bridge" && !host.links.some(({ master }) => master === link.index);
+  const taker = isEmpty && scene.uplink(family)?.link.index !== link.index &&
+    host.globalsOf(link, family).find((one) =>
+      within(target, `${one.address}/${one.prefixLength}`)
+    );
+  if (!taker) return undefined;
+  const value = `${taker.address}/${taker.prefixLength}`;
+  return cause(
+    "subnet_taken",
+    ["route", "agent"],
+    { family, address: target, device: link.name, value },
+    [`ip address: ${value} on ${link.name}, a bridge that no link is a port of`],
+    removing(`${value} from ${link.name}`, ["ip", "address", "del", value, "dev", link.name]),
+  );
 }
 
 /** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */

@@ -12,6 +12,7 @@ import {
   type Values,
 } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
+import { isRefusal } from "../failure.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { grownLegacy } from "./legacy.ts";
@@ -134,19 +135,29 @@ function isLedAway({ question, sightings, token }: Evidence): boolean {
   );
 }
 
-/** A rule of the container's own that leads its packets to somebody in it, such as a sidecar's. */
+/** A rule of the container's own that leads what it sends, or what comes, to somebody in it, such as a sidecar's. */
 export const ownTranslation: Reader = {
   name: "a rule of its own that leads it elsewhere",
-  applies: ({ trail }) => trail.last < 0 && trail.journey.from === "container",
+  applies: (e) =>
+    e.trail.journey.to === "container"
+      ? isRefusal(e.failure)
+      : e.trail.last < 0 && e.trail.journey.from === "container",
   async read(e) {
-    const { scene: { inside, name: container }, question: { destination: address } } = e;
+    const { scene: { inside, name: container }, question, trail } = e;
+    const { destination: address, realPort, protocol } = question;
     const met = e.rules.find((one) =>
       one.netns === inside.netns && e.actsOf(one).some(leadsElsewhere)
     );
     if (!met) return [];
     const rule = await e.ruleOf(met);
-    const seen = [{ rule: rule.ref, verdict: met.verdict }, "it never left the container"];
-    const values = { container, address, port: portOf(e) };
+    const comes = trail.journey.to === "container";
+    const seen = [
+      { rule: rule.ref, verdict: met.verdict },
+      comes ? "the container refuses what comes" : "it never left the container",
+    ];
+    const values = comes
+      ? { container, port: `${realPort}/${protocol}`, why: "what comes" }
+      : { container, address, port: portOf(e) };
     return [ruleCause("port_taken_by_rule", rule, seen, values, { place: "container" })];
   },
 };

@@ -10,7 +10,7 @@ import {
   type Values,
 } from "../../facts/cause.ts";
 import { duplicate } from "../../facts/readers/address.ts";
-import type { Attached, Scene } from "../../facts/scene.ts";
+import { type Attached, bridgeOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
@@ -177,6 +177,22 @@ function receiverMac({ journey }: Trail, i: number): string | undefined {
     way === leg.way && direction === "in" &&
     (stop.link.master === undefined || stop.place === "uplink")
   )?.stop.link.mac;
+}
+
+/** Another container on a bridge of the container's that has its hardware address. */
+export function sharedMacs({ agent, container, name, interfaces }: Scene): Cause[] {
+  if (!container) return [];
+  return interfaces.flatMap(({ link, ifName, bridge }) => {
+    const twin = bridge && link?.mac && agent.ownerOfMac(link.mac, container.id);
+    const theirs = agent.containers.find(({ id }) => twin && id === twin.container);
+    if (!twin || !theirs?.attachments.some((one) => bridgeOf(one) === bridge.name)) return [];
+    const about = { container: name, device: ifName, other: theirs.id, mac: link.mac };
+    const seen = [`ip link: ${ifName} of ${name} ${link.mac}, ${twin.link} of ${theirs.id} too`];
+    return [cause("duplicate_mac", ["duplicate", "neighbour"], {
+      ...about,
+      why: "a container",
+    }, seen)];
+  });
 }
 
 /** Addresses of the container's that somebody else answers for (RFC 5227), or was given. */

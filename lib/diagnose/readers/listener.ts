@@ -8,13 +8,12 @@ import { mappedTo } from "../destination.ts";
 import type { Evidence } from "../evidence.ts";
 import { accepts } from "../mapped.ts";
 import { RST } from "../packets/frame.ts";
-import { CONNECTED, failureText } from "../failure.ts";
+import { CONNECTED, failureText, isRefusal } from "../failure.ts";
 import { swallowingHops } from "../paths.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 
-const isRefused = ({ failure }: Evidence) =>
-  failure.kind === "refused" || failure.kind === "errno" && failure.errno === "ECONNREFUSED";
+const isRefused = ({ failure }: Evidence) => isRefusal(failure);
 const isSilent = ({ failure }: Evidence) =>
   failure.kind === "no_answer" || failure.kind === "silence";
 

@@ -51,10 +51,11 @@ export function culpritOf(
   family: 4 | 6,
   packet: Packet = {},
 ): Culprit | undefined {
-  const routesIn = (table = "") => view.routesOf(family, table);
+  const routesIn = ({ table = "", suppressed = -1 }: Rule) =>
+    view.routesOf(family, table).filter((one) => prefixLengthOf(one) > suppressed);
   for (const rule of view.rulesOf(family)) {
     if (["local", "main", "default"].includes(rule.table ?? "") && rule.action === "lookup") {
-      const route = rule.table === "main" ? best(routesIn("main"), destination) : undefined;
+      const route = rule.table === "main" ? best(routesIn(rule), destination) : undefined;
       if (!route) continue;
       const isUsual = route.destination === "default" && !REFUSING.includes(route.type);
       if (isUsual || route.protocol === "kernel") return undefined;
@@ -68,7 +69,7 @@ export function culpritOf(
     if (!applies(rule, destination, packet)) continue;
     if (REFUSING.includes(rule.action)) return culprit(view, rule, rule.action, family);
     if (rule.action !== "lookup") continue;
-    const route = best(routesIn(rule.table), destination);
+    const route = best(routesIn(rule), destination);
     if (route && route.type !== "throw") return leadingTo(view, rule, route, family);
   }
   return undefined;
@@ -104,20 +105,24 @@ function applies(rule: Rule, destination: string, packet: Packet): boolean {
     (from === "all" || (source !== undefined && within(source, from))) &&
     (inputLink === undefined || inputLink === input ||
       (input === undefined && inputLink === "lo")) &&
-    outputLink === undefined && (mark === undefined || isMarked === true) &&
+    outputLink === undefined &&
     (rule.protocol === undefined || rule.protocol === flow?.protocol) &&
     holds(rule.sourcePorts, flow?.sourcePort) &&
     holds(rule.destinationPorts, flow?.destinationPort);
-  return fits !== inverted;
+  if (mark === undefined) return fits !== inverted;
+  // A packet may have it or not: most have none.
+  return inverted || fits && isMarked === true;
+}
+
+function prefixLengthOf({ destination }: Route): number {
+  return destination === "default" ? 0 : Number(destination.split("/")[1]);
 }
 
 export function best(routes: readonly Route[], destination: string): Route | undefined {
-  const length = ({ destination }: Route) =>
-    destination === "default" ? 0 : Number(destination.split("/")[1]);
   return routes.filter((route) =>
     route.destination === "default" || within(destination, route.destination)
   )
-    .sort((a, b) => length(b) - length(a) || (a.metric ?? 0) - (b.metric ?? 0))[0];
+    .sort((a, b) => prefixLengthOf(b) - prefixLengthOf(a) || (a.metric ?? 0) - (b.metric ?? 0))[0];
 }
 
 export function routeWords(route: Route, view: Space): string[] {

@@ -8,7 +8,7 @@ import type { Evidence } from "../evidence.ts";
 import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
-import { routeCauses } from "./agent_routing.ts";
+import { routeCauses, subnetTaken } from "./agent_routing.ts";
 import { wrongMac } from "./hardware.ts";
 import { firstOf, type Reader, ruleCause } from "./reader.ts";
 
@@ -135,7 +135,7 @@ const hop = (e: Evidence) =>
     e.trail.seen[e.trail.last]!.to,
   );
 
-const wire = ({ scene, trail }: Evidence) => withoutPort(scene, trail.before!.stop.link);
+const wire = (e: Evidence) => withoutPort(e, e.trail.before!.stop.link);
 
 /** Somebody beyond who has the agent's own address takes its packets for his own. */
 async function sharedAddress(e: Evidence): Promise<Cause[]> {
@@ -219,10 +219,15 @@ async function silent(e: Evidence): Promise<Cause[]> {
 }
 
 /** A way out that is a bridge, and leads to no wire. */
-export function withoutPort(scene: Scene, link: Link): Cause[] {
+export function withoutPort(
+  { scene, question: { destination } }: Pick<Evidence, "scene" | "question">,
+  link: Link,
+): Cause[] {
   const { host, agent } = scene;
   if (link.kind !== "bridge") return [];
   const ports = host.links.filter(({ master }) => master === link.index);
+  const taken = subnetTaken(scene, link, destination);
+  if (taken) return [taken];
   const live = ports.filter(({ carrier, flags }) => carrier && flags.includes("UP"));
   const ends = new Set(
     agent.containers.flatMap(({ attachments }) => attachments).flatMap(({ result }) =>

@@ -88,12 +88,12 @@ export const narrowLink: Reader = {
 export const nextLink: Reader = {
   name: "the next link, which is down or leads to no wire",
   applies: ({ trail }) => trail.after !== undefined,
-  read({ scene, trail }) {
-    const { link, point, place } = trail.after!.stop;
+  read(e) {
+    const { link, point, place } = e.trail.after!.stop;
     if (!link.flags.includes("UP")) {
       return [downCause("link_down", place, link, { device: point.name }, point.netns)];
     }
-    const portless = place === "uplink" ? withoutPort(scene, link) : [];
+    const portless = place === "uplink" ? withoutPort(e, link) : [];
     if (portless.length > 0) return portless;
     if (link.carrier || link.operState !== "DOWN") return [];
     return [cause("no_carrier", ["link", place], { device: point.name }, [
