@@ -106,7 +106,9 @@ export async function follow(
     const values = { ...about, other };
     return withCause(told, cause("name_half_dead", ["dns", "outside"], values, [seen]));
   }
-  if (!instead || !(await followOne(instead)).arrived) return told;
+  if (!instead || !(await followOne(instead)).arrived) {
+    return causes[0] ? withCause(told, causes[0]) : told;
+  }
   const values = { ...about, file: "/etc/hosts", other: instead.address };
   const seen = `/etc/hosts: ${address}; DNS: ${instead.address}`;
   return withCause(told, cause("hosts_differ", ["dns", "container"], values, [seen]));

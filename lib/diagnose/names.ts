@@ -7,6 +7,7 @@ import { nothing, saw } from "../facts/look.ts";
 import { madeFor } from "../facts/readers/files.ts";
 import type { Scene } from "../facts/scene.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
+import { SEARCHED } from "./questions/dns.ts";
 import { type DnsAnswer, resolveByTcp, resolveName, TYPE_A, TYPE_AAAA } from "./packets/dns.ts";
 import { explained } from "./failure.ts";
 import {
@@ -100,12 +101,33 @@ async function askServers(scene: Scene, resolver: Resolver, name: string) {
       evidence.push(`${server} says of ${full}: ${said}`);
       const causes = v4.truncated ? await askByTcp(scene, resolver, server, full) : [];
       if (causes.length > 0) return { addresses: [], evidence, causes, isUnsure };
-      if (addresses.length > 0) return { addresses, evidence, causes, isUnsure };
+      if (addresses.length > 0) {
+        const found = await answersAll(scene, resolver, server, full.slice(name.length + 1));
+        return { addresses, evidence, causes: found, isUnsure };
+      }
       // The next server is asked only when this one could not say.
       if (v4.outcome === "NOERROR" || v4.outcome === "NXDOMAIN") break;
     }
   }
   return { addresses: [], evidence, causes: [], isUnsure };
+}
+
+/** Whether a domain that the name was completed with has an address for every name. */
+async function answersAll(
+  { task, name: container }: Scene,
+  { ndots, file }: Resolver,
+  server: string,
+  domain: string,
+): Promise<Cause[]> {
+  // Short names are meant to be completed; those that are names already are not.
+  if (domain === "" || ndots <= 1) return [];
+  const { addresses } = await resolveName(task, server, `${SEARCHED}.${domain}`);
+  const about = { container, address: server, file, value: domain, why: String(ndots) };
+  return addresses.length === 0 ? [] : [
+    cause("dns_search_wildcard", ["dns", "container"], about, [
+      `${server} says of ${SEARCHED}.${domain}, which nobody has: ${addresses.join(", ")}`,
+    ]),
+  ];
 }
 
 function namesFor({ ndots, search }: Resolver, name: string): string[] {

@@ -207,6 +207,8 @@ const WORDS = {
     "the policy of {chain} in {container} drops {why|the packet}: no rule takes it | it was made inside, and the task may need it: ask who made it",
   "rule_drop+other":
     "{address} is in the set {other}, of which a rule of {chain} drops {why|the packet}: {rule} | see who put it there, such as fail2ban, which may do so again",
+  "rule_takes_some/ICMP":
+    'a rule of {chain} has dropped {value} packets of ICMP, by which a hop says that it takes smaller ones ("fragmentation needed") too: {rule} | where such a hop is on the way, large answers get stuck: let ICMP pass that belongs to a connection (--ctstate RELATED)',
   rule_takes_some:
     "a rule of {chain} has dropped {value} packets, by what no probe of ours has: {rule} | see whether it takes the packets that are missed",
   policy_drop:

@@ -61,7 +61,7 @@ export function countedRules(text: string) {
   let table = "";
   return text.split("\n").flatMap((line) => {
     if (line.startsWith("*")) table = line.slice(1);
-    const [, packets, rule, of] = /^\[(\d+):\d+\] (-A (\S+) .* -[jg] .*)$/.exec(line) ?? [];
+    const [, packets, rule, of] = /^\[(\d+):\d+\] (-A (\S+)(?: .*)? -[jg] .*)$/.exec(line) ?? [];
     const [, policed, dropped] = /^:(\S+) DROP \[(\d+):\d+\]$/.exec(line) ?? [];
     const chain = of ?? policed;
     if (chain === undefined) return [];

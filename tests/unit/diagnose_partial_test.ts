@@ -25,6 +25,23 @@ COMMIT
   ]);
 });
 
+Deno.test("rules of ICMP alone in the way of containers, unless answers are let through", () => {
+  const rules = `[4:240] -A INPUT -p icmp -j DROP
+[4:240] -A FORWARD -p icmp -j ICMP-IN
+[4:240] -A FORWARD -p icmp -m icmp --icmp-type 8 -j DROP
+[9:540] -A ICMP-IN -p icmp -m icmp --icmp-type 0 -j ACCEPT
+[5:300] -A ICMP-IN -j DROP
+[6:360] -A OTHERS -j DROP
+`;
+  const dropped = (text: string) =>
+    droppingSome(`*filter\n${text}COMMIT\n`).map(({ chain, count, why }) =>
+      `${chain} ${count} ${why}`
+    );
+  assertEquals(dropped(rules), ["ICMP-IN 5 ICMP"]);
+  const related = "[9:540] -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n";
+  assertEquals(dropped(related + rules), []);
+});
+
 Deno.test("rules that have dropped some packets of a connection: by nft, without those of iptables", () => {
   const text = `table netdev hard {
 \tchain in {

@@ -32,7 +32,8 @@ const AGAIN_MS = 2000;
 const KNOWN_NAME = "example.com";
 /** Domains that names are completed with, of which each is asked. */
 const MOST_DOMAINS = 2;
-const SEARCHED = "mesos-cni-asks";
+/** A name that nobody has. */
+export const SEARCHED = "mesos-cni-asks";
 
 export function dnsQuestions(scene: Scene, resolver: Resolver): Question[] {
   if (scene.interfaces.every(({ link }) => link === undefined)) return [];

@@ -31,8 +31,8 @@ export async function partialRules(): Promise<Cause[]> {
     ...droppingSomeNft(nft ?? ""),
   ];
   const others = [...new Map(found.map((one) => [`${one.family} ${one.text}`, one])).values()];
-  return others.sort((a, b) => b.count - a.count).slice(0, MOST).map(({ count, ...rule }) =>
-    hint("rule_takes_some", ["rule", "agent"], { rule, value: String(count) }, [
+  return others.sort((a, b) => b.count - a.count).slice(0, MOST).map(({ count, why, ...rule }) =>
+    hint("rule_takes_some", ["rule", "agent"], { rule, value: String(count), why }, [
       `its counter says ${count} packets`,
     ])
   );
@@ -40,14 +40,45 @@ export async function partialRules(): Promise<Cause[]> {
 
 /** Of `iptables-save -c`. */
 export function droppingSome(text: string) {
-  return countedRules(text).flatMap(({ table, chain, count, text, words }) => {
+  const all = countedRules(text);
+  return all.flatMap((one) => {
+    const { table, chain, count, text, words } = one;
+    const why = takesErrors(one, all) ? "ICMP" : undefined;
     const isPartial = words.includes("-f") ||
       words.some((word, i) => words[i - 1] === "-m" && !WHOLE.has(word));
     const drops = words.some((word, i) =>
       words[i - 1] === "-j" && (word === "DROP" || word === "REJECT")
     );
-    return isPartial && drops && count > 0 ? [{ table, chain, count, text }] : [];
+    return (isPartial || why) && drops && count > 0 ? [{ table, chain, count, text, why }] : [];
   });
+}
+
+type Counted = ReturnType<typeof countedRules>[number];
+
+/** What containers send and get passes these, and no chain of the agent's own packets. */
+const ON_THE_WAY = ["PREROUTING", "FORWARD", "POSTROUTING"];
+/** Types of ICMP that tell a sender that a hop takes smaller packets, where a rule says one: of IPv4, of IPv6. */
+const TOO_BIG = /^(3|3\/4|2|any)$/;
+
+/** Whether "fragmentation needed" and its like end in a rule: one of ICMP alone, before which nothing accepts answers. */
+function takesErrors(rule: Counted, all: readonly Counted[]): boolean {
+  const after = ({ words }: Counted, ...options: string[]) =>
+    words.find((_, i) => options.includes(words[i - 1]!));
+  const callers = ({ table, chain }: Counted) =>
+    all.filter((one) => one.table === table && after(one, "-j", "-g") === chain);
+  const isOnTheWay = (one: Counted): boolean =>
+    ON_THE_WAY.includes(one.chain) || callers(one).some(isOnTheWay);
+  const isOfIcmp = (one: Counted): boolean => {
+    if (/^(ipv6-)?icmp(v6)?$/.test(after(one, "-p") ?? "")) return true;
+    const led = callers(one);
+    return led.length > 0 && led.every(isOfIcmp);
+  };
+  return TOO_BIG.test(after(rule, "--icmp-type", "--icmpv6-type") ?? "any") && isOfIcmp(rule) &&
+    isOnTheWay(rule) &&
+    !all.some((one) =>
+      one.table === rule.table && after(one, "-j") === "ACCEPT" && isOnTheWay(one) &&
+      after(one, "--ctstate", "--state")?.includes("RELATED")
+    );
 }
 
 /** Of `nft list ruleset`, without what iptables keeps there. */
@@ -60,7 +91,7 @@ export function droppingSomeNft(text: string) {
     const rule = line.trim();
     return count > 0 && / (?:drop|reject)\b/.test(line) && PARTIAL_NFT.test(` ${rule} `) &&
         !/ xt (?:match|target) /.test(line)
-      ? [{ program: "nft", family, table, chain, text: rule, count }]
+      ? [{ program: "nft", family, table, chain, text: rule, count, why: undefined }]
       : [];
   });
 }

@@ -2,7 +2,7 @@
 import { type Cause, cause, RECOVER, run, settingCause } from "../../facts/cause.ts";
 import { readPluginRules } from "../../facts/readers/ports.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
-import { pluginOf, type Scene } from "../../facts/scene.ts";
+import { pluginOf } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
 import { icmpText } from "../packets/frame.ts";
