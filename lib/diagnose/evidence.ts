@@ -34,6 +34,8 @@ export function evidenceOf(
     trail: trailOf(question.journey, sightings, token),
     /** The packet wherever it was seen, and errors that quote it. */
     sightings,
+    /** The same by now, since explaining takes its time. */
+    seenByNow: (): readonly Sighting[] => session.of(token),
     /** ARP and neighbour discovery about an address. */
     about: (address: string): readonly Sighting[] => session.about(address),
     /** The rules that it met, in their order; those that ARP about an address met; those of errors. */

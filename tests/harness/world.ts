@@ -231,6 +231,7 @@ export class World {
       token: TOKEN,
       trail: trailOf(journey, sightings, TOKEN),
       sightings,
+      seenByNow: () => [],
       about: () => [],
       rules: [],
       rulesAbout: () => [],

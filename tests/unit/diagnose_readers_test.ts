@@ -888,3 +888,11 @@ Deno.test("reserved ports are named where the kernel would give them out", async
     assertEquals([found!.code, found!.why], ["local_ports_used_up", said]);
   }
 });
+
+Deno.test("an answer that comes while its loss is explained is late, and not lost", async () => {
+  const world = new World();
+  world.checkpoint.plugins[0]!.ipMasq = false;
+  const [e, whole] = [world.evidence(4), world.evidence(8)];
+  assertEquals((await explain(e)).map(({ code }) => code), ["outside_silent"]);
+  assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
+});

@@ -11,6 +11,7 @@ import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
 import { shareText } from "../failure.ts";
+import { trailOf } from "../place.ts";
 import { silentHop } from "../paths.ts";
 import { trailText } from "../render/trail.ts";
 import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
@@ -101,6 +102,9 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
       isProblem(one) && !isContradicted(one, e)
     );
     if (found.length > 0) {
+      // It has come while its loss was explained: whoever sent it was slow.
+      const now = () => trailOf(e.question.journey, e.seenByNow(), e.token);
+      if (e.trail.after && isLate({ ...e, trail: now() })) return [];
       return found.slice(0, MOST).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
     }
   }
