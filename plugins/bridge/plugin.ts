@@ -62,7 +62,7 @@ async function add(call: LiveCall): Promise<Result> {
     const { mtu, mac } = config;
     // A port that came up before the container's end would be found without a signal first, and
     // the bridge goes through all its ports for each change of one.
-    const wire = makeWire(host, container, call.netns, { name: call.ifName, mtu, mac }, {
+    const wire = await makeWire(host, container, call, { mtu, mac }, {
       master: bridge.index,
       mtu,
       up: false,

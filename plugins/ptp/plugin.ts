@@ -56,7 +56,7 @@ async function add(call: LiveCall): Promise<Result> {
       if (gateway !== undefined) return { address, gateway };
       throw wrong(`the IPAM plugin gave ${address} without a gateway, which ptp can't do without`);
     });
-    const wire = makeWire(host, container, netns, { name: ifName, mtu }, { mtu });
+    const wire = await makeWire(host, container, call, { mtu }, { mtu });
     undo(() => removeLink(host, wire.host));
     await configureInterface(container, netns, wire.inside, { ips, routes }, []);
     for (const pair of pairs) routeByHost(container, wire.inside, pair);

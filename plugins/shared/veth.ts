@@ -1,4 +1,5 @@
 /** The wire between a container and the host. */
+import { hashOf } from "../../lib/firewall/attachment_chains.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
@@ -6,10 +7,10 @@ import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { wrong } from "../../lib/cni/fields.ts";
 import { openNamespace } from "./namespace.ts";
-import { type Call, prevResultOf } from "./standard_plugin.ts";
+import { type Call, type LiveCall, prevResultOf } from "./standard_plugin.ts";
 
-/** How often a name that was made up may be somebody's. */
-const ATTEMPTS = 10;
+/** How many wires of one attachment there may be: some runtimes give two containers one id. */
+const MOST_OF_ONE = 4;
 
 /** `veth` and eight hexadecimal digits, by which the host's end is told from other interfaces. */
 export function randomVethName(): string {
@@ -26,55 +27,79 @@ export interface Wire {
 }
 
 /**
- * Makes a wire, whose ends are born where they belong, with the host's end up unless it is said
- * to be down.
+ * What marks the host's ends that an attachment may have, from their making on: name and hardware
+ * address follow from the attachment. A container reaches neither.
+ */
+function marksOf({ network, containerId, ifName }: Call): Promise<{ name: string; mac: string }[]> {
+  return Promise.all(Array.from({ length: MOST_OF_ONE }, async (_, number) => {
+    const hash = await hashOf(`${network} ${containerId} ${ifName} ${number}`, 18);
+    // A locally administered address of one station.
+    const mac = ["02", ...hash.slice(8).match(/../g)!].join(":");
+    return { name: `veth${hash.slice(0, 8)}`, mac };
+  }));
+}
+
+/**
+ * Makes the call's wire, whose ends are born where they belong, with the host's end up unless it is
+ * said to be down.
  *
  * @throws {CniError} if the container has an interface of that name
  * @throws {SystemError}
  */
-export function makeWire(
+export async function makeWire(
   host: Netlink,
   container: Netlink,
-  netns: string,
-  inside: LinkSettings & { name: string },
-  outside: Omit<LinkSettings, "name">,
-): Wire {
+  call: LiveCall,
+  inside: Omit<LinkSettings, "name">,
+  outside: Omit<LinkSettings, "name" | "mac">,
+): Promise<Wire> {
+  const { ifName, netns } = call;
+  const marks = await marksOf(call);
   using handle = open(netns);
-  for (let attempt = 1;; attempt++) {
-    const name = randomVethName();
+  for (let number = 0;; number++) {
+    const mark = marks[number]!;
     try {
       // As the reference makes it: nothing queues on the host's end.
-      const hostEnd = { up: true, txQueueLength: 0, ...outside, name };
-      host.change(addVeth(hostEnd, { ...inside, netns: handle }));
+      const hostEnd = { up: true, txQueueLength: 0, ...outside, ...mark };
+      host.change(addVeth(hostEnd, { ...inside, name: ifName, netns: handle }));
     } catch (error) {
       if (!(error instanceof SystemError) || error.errnoName !== "EEXIST") throw error;
-      if (container.findLink(inside.name)) {
-        throw wrong(`the container has an interface ${inside.name} already`);
+      if (container.findLink(ifName)) {
+        throw wrong(`the container has an interface ${ifName} already`);
       }
-      if (attempt === ATTEMPTS) throw error;
+      if (number + 1 === marks.length) throw error;
       continue;
     }
+    const { name } = mark;
     // The host alone decides what it knows of the routers on the container's side.
     tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
-    return { host: host.link(name), inside: container.link(inside.name) };
+    return { host: host.link(name), inside: container.link(ifName) };
   }
 }
 
 /**
- * Removes a wire by its end in the container, or by the host's end that ADD made: a container may
- * have renamed its own, and its namespace may be out of reach.
+ * Removes the call's wires: by the host's end, as a container may have renamed its own, and its
+ * namespace may be out of reach. One that leads elsewhere than to the call's namespace is another
+ * container's of this id. Of a wire that has no mark, as the reference's, the container's end or the
+ * result of ADD tells.
  */
 export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
-  const inside = container?.findLink(call.ifName);
-  if (inside?.kind === "veth") return await removeLink(container!, inside);
+  const there = container && host.namespaceId(call.netns!);
+  for (const { name, mac } of await marksOf(call)) {
+    const link = host.findLink(name);
+    if (link?.kind !== "veth" || link.mac !== mac) continue;
+    if (!container || link.peerNamespaceId === there) await removeLink(host, link);
+  }
   for (const { name, mac, sandbox } of prevResultOf(call)?.interfaces ?? []) {
     const link = sandbox === undefined && /^veth[0-9a-f]{8}$/.test(name)
       ? host.findLink(name)
       : undefined;
     if (link?.kind === "veth" && link.mac === mac) await removeLink(host, link);
   }
+  const inside = container?.findLink(call.ifName);
+  if (inside?.kind === "veth") await removeLink(container!, inside);
 }
 
 /** Removes an interface, if it is there; the kernel waits for that on another thread. */

@@ -214,12 +214,19 @@ Deno.test("an ADD that fails leaves nothing, and says what was wrong", async () 
 });
 
 Deno.test("DEL finds the wire whose container renamed its end, or is out of reach", async () => {
-  await using machine = await Machine.create();
+  await using machine = await Machine.create(["bridge", "ptp", "host-local"]);
   await machine.namespace("a");
-  const prevResult = await machine.ok("ADD", "a", NETWORK);
-  await machine.inside("a", ["ip", "link", "set", "eth0", "name", "mine"]);
-  await machine.ok("DEL", "a", { ...NETWORK, prevResult });
-  await machine.assertEmpty();
+  for (const network of [NETWORK, { ...NETWORK, type: "ptp", ipMasq: false }]) {
+    for (const known of ["result", "namespace", "neither"]) {
+      const prevResult = await machine.ok("ADD", "a", network);
+      await machine.inside("a", ["ip", "link", "set", "eth0", "name", "mine"]);
+      const more = known === "result" ? { prevResult } : {};
+      const unnamed = known === "neither" ? ["env", "CNI_NETNS="] : [];
+      await machine.ok("DEL", "a", { ...network, ...more }, undefined, unnamed);
+      await machine.assertEmpty();
+      assertEquals((await machine.inside("a", ["ip", "link", "show", "mine"])).code, 1, known);
+    }
+  }
 });
 
 Deno.test("among 10,000 leases an attachment gets and gives back its own, and the store stays the reference's", async () => {
