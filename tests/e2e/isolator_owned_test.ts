@@ -42,6 +42,27 @@ sys.stdin.read()
   await hider.end();
 });
 
+Deno.test("owned: network rm asks all before the first change, and leaves an operator's bridge", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const remove = async () => {
+    const flags = agent.flags.filter((flag) => /_cni_|runtime_dir/.test(flag));
+    return await agent.sandbox.run([MESOS_CNI, "network", "rm", "cni-test", "--json", ...flags]);
+  };
+  const process = await agent.attach("last", ["cni-test"]);
+  await process.end();
+  await agent.json("cleanup", ["last"]);
+  await agent.sandbox.ok(["touch", `${STORE}/important.txt`]);
+  assertStringIncludes((await remove()).stderr, "still has important.txt");
+  assertEquals(await wires(agent), []); // the bridge is there
+  await agent.sandbox.ok(["rm", `${STORE}/important.txt`]);
+  const outcomes = JSON.parse((await remove()).stdout).map(({ what }: { what: string }) => what);
+  assertEquals(outcomes.slice(0, 2), ["bridge mesos-cni0", `leases in ${STORE}`]);
+  await agent.sandbox.ok(["ip", "link", "add", "mesos-cni0", "type", "bridge"]);
+  await agent.sandbox.ok(["ip", "addr", "add", "192.0.2.1/24", "dev", "mesos-cni0"]);
+  assertEquals(JSON.parse((await remove()).stdout), []);
+  assertEquals(await wires(agent), []);
+});
+
 Deno.test("owned: a process that got the number of the first one is not the first one", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const process = await agent.attach("reborn", ["cni-test"]);
