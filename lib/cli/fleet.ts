@@ -1,7 +1,8 @@
 /** Many agents beside each other, from files. */
-import { fileErrorText } from "../base/file_error.ts";
+import { messageOf } from "../base/error.ts";
 import { fleetReport } from "../fleet/fleet.ts";
 import { fleetHtml, fleetText } from "../fleet/fleet_render.ts";
+import { readTextFile } from "../kernel/read_file.ts";
 import { type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
 import { bold, print, printJson } from "./output.ts";
 
@@ -36,8 +37,8 @@ Exit code 1 if an agent is not well, or a file is no status.`,
 /** A file that can't be read is one of many, and is said. */
 function textOf(file: string): { text: string } | { problem: string } {
   try {
-    return { text: Deno.readTextFileSync(file) };
+    return { text: readTextFile(file) };
   } catch (error) {
-    return { problem: fileErrorText(error) };
+    return { problem: messageOf(error) };
   }
 }

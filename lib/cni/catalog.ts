@@ -5,6 +5,7 @@
 import { messageOf, OperatorError } from "../base/error.ts";
 import { errnoName, fileErrorText } from "../base/file_error.ts";
 import { log } from "../base/log.ts";
+import { readUpTo } from "../kernel/files.ts";
 import { type Network, parseNetwork, typesIn } from "./config.ts";
 import { findPlugin } from "./find.ts";
 import { errno, unless } from "../base/unless.ts";
@@ -173,9 +174,9 @@ export class Catalog {
   #open(file: string, named?: (name: string) => void): CatalogEntry {
     let text: string;
     try {
-      text = Deno.readTextFileSync(file);
+      text = textOf(file);
     } catch (error) {
-      throw new OperatorError("config_file", `${file} cannot be read: ${messageOf(error)}`, {
+      throw new OperatorError("config_file", `${file}: cannot be read: ${messageOf(error)}`, {
         cause: error,
       });
     }
@@ -195,6 +196,18 @@ export class Catalog {
       throw new OperatorError(error.code, `${file}: network ${name}: ${error.message}`);
     }
   }
+}
+
+/** Bytes that no config has. */
+const LONGEST = 4 << 20;
+
+function textOf(file: string): string {
+  // What it was when the directory was listed may be a pipe by now.
+  if (!Deno.statSync(file).isFile) throw new Error("it is no regular file");
+  using opened = Deno.openSync(file);
+  const bytes = readUpTo(LONGEST, (buffer) => opened.readSync(buffer));
+  if (bytes.length > LONGEST) throw new Error(`it has more than ${LONGEST} bytes`);
+  return new TextDecoder().decode(bytes);
 }
 
 /** A link that leads nowhere, or in a circle, is none: it is left out like a file that is not there. */

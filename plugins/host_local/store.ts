@@ -164,10 +164,12 @@ export class LeaseStore implements Disposable {
     unless(errno("ENOENT"), () => removeAt(this.dir, name, `${this.path}/${name}`));
   }
 
-  /** A file that is there keeps its mode. */
+  /** A file that is there keeps its mode; a pipe or a link in a circle gives way. */
   #overwrite(name: string, text: string): void {
     const what = `${this.path}/${name}`;
-    using file = openAt(this.dir, name, O_WRONLY | O_CREAT | O_TRUNC, what, LEASE_MODE);
+    const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK;
+    const make = () => openAt(this.dir, name, flags, what, LEASE_MODE);
+    using file = unless(errno("ENXIO", "ELOOP"), make) ?? (this.#remove(name), make());
     write(file, text, what);
   }
 
@@ -185,10 +187,10 @@ export class LeaseStore implements Disposable {
     }
   }
 
-  /** The text of a file of the store; empty if there is none. */
+  /** The text of a file of the store; empty if there is none, or a link in a circle. */
   #read(name: string): string {
     const what = `${this.path}/${name}`;
-    return unless(errno("ENOENT"), () => {
+    return unless(errno("ENOENT", "ELOOP"), () => {
       // By the directory: the runtime resolves each path anew, for which a store of a thousand pays.
       using file = openAt(this.dir, name, O_NONBLOCK, what);
       return readRegular(file, what);

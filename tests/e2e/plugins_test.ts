@@ -229,6 +229,18 @@ Deno.test("DEL finds the wire whose container renamed its end, or is out of reac
   }
 });
 
+Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  await machine.sandbox.ok(["mkdir", "-p", LEASES]);
+  await machine.sandbox.ok(["mkfifo", `${LEASES}/lock`, `${LEASES}/last_reserved_ip.0`]);
+  await machine.sandbox.ok(["ln", "-s", "10.9.0.2", `${LEASES}/10.9.0.2`]);
+  const { ips } = await machine.ok("ADD", "a", NETWORK, undefined, ["timeout", "10"]);
+  assertEquals(ips[0].address, "10.9.0.3/16");
+  await machine.ok("DEL", "a", NETWORK, undefined, ["timeout", "10"]);
+  assertEquals(await machine.leases(), ["10.9.0.2"]);
+});
+
 Deno.test("among 10,000 leases an attachment gets and gives back its own, and the store stays the reference's", async () => {
   await using machine = await Machine.create();
   await machine.sandbox.ok([

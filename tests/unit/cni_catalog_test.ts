@@ -42,6 +42,8 @@ Deno.test("the catalog holds each network that can be used and the reason why an
   Deno.mkdirSync(`${it.configs}/dir`);
   it.write("broken", "{");
   it.write("empty", "");
+  it.write("huge", "{");
+  Deno.truncateSync(`${it.configs}/huge`, 5 << 20);
   it.write("misspelt", { name: "m", type: "brigde" });
   it.write("no-plugin", { name: "c", type: "vxlan" });
   it.write("no-ipam", { ...bridge("d"), ipam: { type: "dhcp" } });
@@ -55,6 +57,7 @@ Deno.test("the catalog holds each network that can be used and the reason why an
   assertEquals(reasons.map(([file]) => file), [
     "broken",
     "empty",
+    "huge",
     "link-to-b",
     "misspelt",
     "no-ipam",
@@ -63,6 +66,7 @@ Deno.test("the catalog holds each network that can be used and the reason why an
   ]);
   const text = reasons.map(([, reason]) => reason).join("\n");
   assertEquals(text.startsWith("not JSON: Expected property name"), true, text);
+  assertStringIncludes(text, "it has more than 4194304 bytes");
   assertStringIncludes(text, `network "b" is already defined by ${it.configs}/b.conf`);
   assertStringIncludes(text, 'did you mean "bridge"?');
   assertStringIncludes(text, `plugin "vxlan" is not in /nowhere, ${it.plugins}`);
