@@ -1,5 +1,5 @@
 /** The port mapper's config, read once into values that can hold nothing bad. */
-import { isPluginType } from "../../lib/cni/config.ts";
+import { isPluginType, typesIn } from "../../lib/cni/config.ts";
 import { CNI_CODES, CniError } from "../../lib/cni/error.ts";
 import { type JsonObject, quote } from "../../lib/base/json.ts";
 import {
@@ -163,6 +163,10 @@ function readDelegate(config: Fields, name: string, outerVersion: SpecVersion): 
   if (!delegate) return undefined;
   const type = delegate.text("type") ?? "";
   if (!isPluginType(type)) delegate.fail("type", "the file name of a plugin");
+  // It would wait for the lock that it holds itself.
+  if (typesIn(delegate.value).includes(String(config.get("type")))) {
+    delegate.fail("type", "of other plugins than the port mapper itself, as that of its ipam");
+  }
   const cniVersion = delegate.get("cniVersion") ?? outerVersion;
   if (!isSpecVersion(cniVersion)) {
     return delegate.fail("cniVersion", `one of ${SPEC_VERSIONS.join(", ")}`);

@@ -105,6 +105,13 @@ function isNoFileName(value: unknown): boolean {
   return typeof value !== "string" || /^\.{0,2}$|[/\0]/.test(value);
 }
 
+Deno.test("a port mapper that is its own delegate, or its delegate's ipam, is refused", () => {
+  const type = "mesos-cni-port-mapper";
+  for (const delegate of [{ type }, { type: "bridge", ipam: { type } }]) {
+    assertThrows(() => readConfig(config({ type, delegate }), "/usr/sbin"), Error, "other plugins");
+  }
+});
+
 Deno.test("no value of the corpus gets out of its place: container id, interface", () => {
   for (const value of CORPUS) {
     if (typeof value !== "string") continue;
