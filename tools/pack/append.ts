@@ -18,6 +18,9 @@ export async function append(program: string, file: string): Promise<void> {
   const length = new Uint8Array(Uint32Array.of(index.length).buffer);
   const bytes = Deno.readFileSync(file);
   const at = endOfElf(bytes.buffer);
+  if (at === 0) {
+    throw new Error(`${file} has no table of sections, by which its end would be known`);
+  }
   const parts = [bytes.subarray(0, at), length, index, ...contents, bytes.subarray(at)];
   await Deno.writeFile(file, concat(parts));
 }

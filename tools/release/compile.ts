@@ -147,6 +147,8 @@ export async function compile(
   await setTimes(program, time);
   await compiled(program, "start.js", `--target=${target}`, `--output=${output}`);
   await append(program, output);
+  // Where the runtime looks for its own data is its library's to decide.
+  if (target === Deno.build.target) await $`${output} version`.quiet();
 }
 
 async function train(script: string, trainer: string, program: string): Promise<void> {
