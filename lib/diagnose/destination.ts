@@ -129,7 +129,7 @@ export function mappedTo(
 }
 
 /** However it was named, an address of another container is that container's. */
-function ofAddress(
+export function ofAddress(
   scene: Scene,
   address: string,
   port: number | undefined,

@@ -23,6 +23,7 @@ import { Session } from "./observe/session.ts";
 import { askNextHops } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
+import { proxyQuestions } from "./questions/connection.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
@@ -177,6 +178,7 @@ async function questionsOf(
     ...await outsideQuestions(scene, resolver.servers.filter(isAddress), kernel),
     ...agentQuestions(scene, kernel, options.agent),
     ...portQuestions(scene, mayTalkTo, await knownClients(scene, kernel)),
+    ...await proxyQuestions(agent, scene, others),
     ...dnsQuestions(scene, resolver),
   ];
   return all.map((one) => asKnown(one, known));
@@ -199,7 +201,7 @@ function losesAll(known: readonly Cause[], of: 4 | 6): Cause | undefined {
 }
 
 /** Asks everything at once; what fails is asked again and watched. */
-async function answer(
+export async function answer(
   scene: Scene,
   questions: readonly Question[],
   kernel: Kernel,

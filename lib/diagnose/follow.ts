@@ -1,34 +1,29 @@
 /** One packet, hop by hop: how far it gets, and what stops it. */
 import { familyOfKnown } from "../base/ip.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
-import { type Destination, endpoint, mappedTo, resolve } from "./destination.ts";
+import { type Destination, type Destinations, endpoint, resolve } from "./destination.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, cause } from "../facts/cause.ts";
+import { OF_AGENT, OF_CONTAINER, readFacts } from "../facts/facts.ts";
+import { resolverOf } from "../facts/readers/resolver.ts";
 import { Scene } from "../facts/scene.ts";
 import { evidenceOf } from "./evidence.ts";
 import { askKernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
 import { tokenOf, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
-import { between, endsOf, journey, legText, wayTo } from "./journey.ts";
+import { legText } from "./journey.ts";
 import { Session } from "./observe/session.ts";
-import { tryEcho } from "./packets/echo.ts";
-import { tryDatagram } from "./packets/connect.ts";
 import { type Hop, type Trail, trailOf } from "./place.ts";
-import { askListener, isUnread, type MayTalkTo } from "./questions/listener.ts";
-import {
-  type Answer,
-  answered,
-  askedForBy,
-  attachedTo,
-  failed,
-  failedBy,
-  LATE,
-  type Question,
-} from "./questions/question.ts";
+import { connectionQuestion } from "./questions/connection.ts";
+import { dnsQuestions } from "./questions/dns.ts";
+import type { MayTalkTo } from "./questions/listener.ts";
+import { type Answer, LATE, type Question } from "./questions/question.ts";
 import { swallowingHops } from "./paths.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
+import { answer } from "./diagnose.ts";
+import { mergeCauses } from "./verdict.ts";
 
 export interface FollowedPacket {
   from: string;
@@ -64,21 +59,42 @@ export async function follow(
   requireAlive(from);
   using opened = new DisposableStack();
   using scene = Scene.of(agent, from);
-  const { at: all, hop, causes = [], ...named } = await resolve(agent, scene, to);
+  const resolved = await resolve(agent, scene, to);
+  const followed = await followResolved(agent, scene, to, resolved, mayTalkTo, opened);
+  // A name is resolved anew for each connection, and this one may have had the luck of it.
+  const byName = resolved.name === undefined
+    ? []
+    : (await answer(scene, dnsQuestions(scene, resolverOf(scene)), askKernel(), [])).causes;
+  const isWhole = followed.arrived && byName.length === 0;
+  const facts = isWhole && resolved.name === undefined ? [] : [
+    ...scene.container ? await readFacts(OF_CONTAINER, scene) : [],
+    ...isWhole ? [] : await readFacts(OF_AGENT, agent),
+  ].flatMap(({ causes }) => causes).filter((one) => !isWhole || one.mechanism === "dns");
+  return { ...followed, causes: mergeCauses([...followed.causes, ...byName], facts) };
+}
+
+async function followResolved(
+  agent: Agent,
+  scene: Scene,
+  to: string,
+  { at: all, hop, causes = [], ...named }: Destinations,
+  mayTalkTo: MayTalkTo,
+  opened: DisposableStack,
+): Promise<FollowedPacket> {
   const at = all.slice(0, MOST_ADDRESSES);
   const hops = hop ? [hop] : [];
-  if (at.length === 0) return { from: from.name, to, arrived: false, hops, causes };
+  if (at.length === 0) return { from: scene.name, to, arrived: false, hops, causes };
   const followOne = async (destination: Destination): Promise<FollowedPacket> => {
-    const question = questionOf(agent, scene, destination, mayTalkTo, opened);
+    const question = connectionQuestion(agent, scene, destination, mayTalkTo, opened);
     const to = endpoint(destination);
-    const token = tokenOf(`${from.name} ${to}`);
+    const token = tokenOf(`${scene.name} ${to}`);
     const watched = await watch(scene, question, token);
     const { before } = watched.trail;
     const hasLeft = before?.way === "there" && before.stop.place === "uplink";
     const there = hasLeft && watched.answer.outcome === "failed"
       ? ["mesos-cni", "diagnose", `--to=${to}`, `--expect=${token}`]
       : undefined;
-    return { from: from.name, to, ...watched, hops: [...hops, ...watched.hops], there };
+    return { from: scene.name, to, ...watched, hops: [...hops, ...watched.hops], there };
   };
   const followed: [Destination, FollowedPacket][] = [];
   for (const one of at) followed.push([one, await followOne(one)]);
@@ -100,7 +116,7 @@ export async function follow(
   const [{ address }, told] = failed;
   const other = followed.find(([, { arrived }]) => arrived)?.[0].address;
   const [instead] = named.instead ?? [];
-  const about = { container: from.name, address, value: named.name };
+  const about = { container: scene.name, address, value: named.name };
   if (other !== undefined) {
     const seen = `asked at each of its addresses: ${at.map(({ address }) => address).join(", ")}`;
     const values = { ...about, other };
@@ -156,63 +172,4 @@ export function hopsOf({ journey, seen, last }: Trail, { outcome }: Answer): Hop
         : [],
     };
   });
-}
-
-function questionOf(
-  agent: Agent,
-  scene: Scene,
-  destination: Destination,
-  mayTalkTo: MayTalkTo,
-  opened: DisposableStack,
-): Question {
-  const { address, port, protocol, container } = destination;
-  const attached = attachedTo(scene, address);
-  const ends = attached && endsOf(scene, attached);
-  const mapped = container ? undefined : mappedTo(agent, destination, scene.container?.id);
-  const far = container ?? mapped?.target;
-  const theirs = far && opened.use(Scene.of(agent, far));
-  const their =
-    theirs?.interfaces.find(({ expected }) =>
-      container === undefined || expected.some((one) => one.address === address)
-    ) ?? theirs?.interfaces[0];
-  const farEnds = theirs && their && endsOf(theirs, their, "neighbour");
-  const path = !ends
-    ? journey("container", "outside", [])
-    : farEnds
-    ? between(ends, farEnds)
-    : wayTo(scene, ends, address);
-  return {
-    topic: "followed",
-    text: `reaches ${endpoint(destination)}`,
-    family: address.includes(":") ? 6 : 4,
-    journey: path,
-    protocol,
-    destination: address,
-    port,
-    realDestination: mapped?.address,
-    realPort: mapped?.port,
-    far: theirs && their && { scene: theirs, attached: their },
-    neighbours: askedForBy(scene, attached, address),
-    async ask(token, session, nth) {
-      if (protocol === "icmp") {
-        const failure = await tryEcho(scene.task, address, token);
-        return failure ? failed(failure) : answered("it answers an echo");
-      }
-      if (protocol === "udp") {
-        const outcome = await tryDatagram({ ...scene.task, address, port, token });
-        if (outcome === "answered") return answered("an answer came");
-        const arrived = container !== undefined &&
-          session.at(path, token, "there", -1).length > 0;
-        if (arrived && theirs && await isUnread(theirs.inside, port, session)) {
-          return failed({ kind: "unread" });
-        }
-        return outcome === "no answer" && arrived
-          ? answered("it arrived; nothing answered, as UDP need not")
-          : failedBy(outcome);
-      }
-      const at = theirs && { space: theirs.inside, port: mapped?.port ?? port };
-      const listening = { at, journey: path, payload: mayTalkTo(port) };
-      return await askListener({ ...scene.task, address, port, token }, listening, session, nth);
-    },
-  };
 }

@@ -23,6 +23,7 @@ import { readBridges } from "./readers/bridge.ts";
 import { stateOf } from "./readers/container.ts";
 import { readForwardPolicy } from "./readers/firewall.ts";
 import { readLeases, readReadable, readResolvConf } from "./readers/files.ts";
+import { readAgentsLimits, readOwnLimits } from "./readers/limits.ts";
 import { readLinks } from "./readers/link.ts";
 import {
   readLeftPorts,
@@ -51,6 +52,7 @@ export const OF_CONTAINER: readonly FactReader<Scene>[] = [
   { name: "its resolver's configuration leads to a server", read: readResolver },
   { name: "its programs may read what they resolve names by", read: readReadable },
   { name: "its leases are its own", read: readLeases },
+  { name: "it keeps the pieces of packets until they are whole", read: readOwnLimits },
 ];
 
 /** Of the agent, what its containers' packets depend on. */
@@ -59,6 +61,7 @@ export const OF_AGENT: readonly FactReader<Agent>[] = [
   { name: "the agent's filter lets through what containers send", read: readForwardPolicy },
   { name: "the agent's way out is up", read: readUplinks },
   { name: "the agent's table of connections has room", read: readConntrack },
+  { name: "the agent keeps connections and pieces of packets long enough", read: readAgentsLimits },
 ];
 
 /** Of the agent, what the next container depends on. */

@@ -102,10 +102,14 @@ export class Scene implements Disposable {
     return this.#task ??= { netns: this.inside.netns, user: this.#user() };
   }
 
-  #user(): User | undefined {
+  /** The processes in its network, the lowest id first. */
+  get processes(): readonly number[] {
     const inode = this.container?.inode ?? findInode(this.inside.netns);
-    if (inode === undefined) return undefined;
-    for (const pid of this.agent.sight.processes.inNamespace(inode)) {
+    return inode === undefined ? [] : this.agent.sight.processes.inNamespace(inode);
+  }
+
+  #user(): User | undefined {
+    for (const pid of this.processes) {
       const user = userOf(pid);
       if (user && user.uid !== 0) return user;
     }

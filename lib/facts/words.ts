@@ -142,6 +142,8 @@ const WORDS = {
     "nobody on {device} answers who has {address} | look whether {address} is there, and at the agent's route that leads by it: ip route get {wanted}",
   "neighbour_silent+other":
     "nobody answers {container} who has {address}, which is container {other}'s | look at it: mesos-cni diagnose {other}",
+  "neighbour_silent+network":
+    "nobody answers {container} who has {address}, which lies in its own subnet {route} of {network} | where {address} is another machine's, beyond the gateway, give {network} a subnet that is nobody else's; else look whether it is there",
   "neighbour_silent+container":
     "nobody answers {container} who has {address} | look whether anybody has {address} on that wire",
   container_silent:
@@ -194,7 +196,10 @@ const WORDS = {
     "the agent's connection tracking table is full: new connections are dropped | raise net.netfilter.nf_conntrack_max, now {value}, in the machine's first network namespace",
   payload_lost:
     "a connection to {address} is made, and what is sent on it does not arrive: lost between {device} and {other} | look for a rule that goes by the content, the size or the bytes of a connection, and for a hop that takes smaller packets",
-  conntrack_timeout: "connections are forgotten before an answer comes: {value}",
+  conntrack_timeout:
+    "connections are forgotten before a slow answer comes: {value} | set it in /etc/sysctl.d as well, so that it stays",
+  fragments_lost:
+    "{container|the agent} loses packets that come in pieces: {setting} is {value} | set it in /etc/sysctl.d as well, so that it stays",
   conntrack_stale:
     "what {other} sends to port {port} goes to {address}, and not to {container}: its connection is tracked since before the port was mapped, and never pauses",
   ttl_too_small: "what {container} sends dies on its way: {setting} is {value}",
@@ -233,6 +238,10 @@ const WORDS = {
     "what goes to {container} gets the source {address}, which is no address of the agent[: {chain}: {rule}] | correct the rule that translates it",
   "wrong_snat+device":
     "what goes out by {device} gets the source {address}, which is no address of the agent[: {chain}: {rule}] | correct the rule that translates it",
+  not_masqueraded:
+    '{container} sends what is for {address} from {other} by {network}, which does not masquerade it: it leaves by {device}, and nothing comes back | lead it by a network that does, such as {value}; or set "ipMasq" in the config of {network}, or let those beyond know the way to {other}',
+  tunnel_silent:
+    "{device} sends what is for {address} to the tunnel's end {other}, which does not answer | look whether {other} is the agent that has {address}: bridge fdb show dev {device}",
   masquerade_gone:
     "nothing masquerades (MASQUERADE) what {container} sends out[ from {address} by {device}] | somebody flushed the nat table (a firewall's reload does so)",
   passage_gone:
@@ -360,6 +369,8 @@ const WORDS = {
     "{container} is told to ask {address}, an address of the agent, where no DNS server listens | name another server in {file}",
   "dns_refused/REFUSED":
     "the DNS server {address} refuses {container} (REFUSED) | look at {address}: its access list must allow the container's or the agent's address",
+  "dns_refused/use-vc":
+    "{container} asks the DNS server {address} by TCP alone (options use-vc), and it refuses that | take use-vc from {file}, or let {address} answer by TCP",
   "dns_refused/ECONNREFUSED":
     "nothing listens on port 53 of the DNS server {address} | look whether the server runs",
   dns_no_tcp:

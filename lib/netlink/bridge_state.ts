@@ -71,6 +71,25 @@ export function bridgeEntries(bridge: number, mac: string): ForwardingEntry[] {
   return (unless(errno("ENOENT"), ask) ?? []).flatMap((message) => decodeForwarding(message) ?? []);
 }
 
+const NTF_SELF = 2;
+/** An entry of this one is for all that have none (vxlan's default remote). */
+const ANY = "00:00:00:00:00:00";
+
+/** The machine to which a vxlan sends frames to a hardware address; undefined for none. @throws {SystemError} */
+export function tunnelEnd(tunnel: number, mac: string): string | undefined {
+  using socket = new NetlinkSocket(NETLINK_ROUTE);
+  for (const one of [mac, ANY]) {
+    const parts = [
+      structure(NDMSG_BYTES, [0, AF_BRIDGE, 1], [4, tunnel, 4], [10, NTF_SELF, 1]),
+      attribute(NDA.LLADDR, macBytes(one)),
+    ];
+    const ask = () => socket.request(RTM.GETNEIGH, 0, parts, `look for ${one}`);
+    const [found] = unless(errno("ENOENT"), ask) ?? [];
+    if (found) return opened(found.body, NDMSG_BYTES)[1].address(NDA.DST);
+  }
+  return undefined;
+}
+
 export function decodeForwarding({ body }: Message) {
   const [fixed, attributes] = opened(body, NDMSG_BYTES);
   const mac = attributes.bytes(NDA.LLADDR);

@@ -141,7 +141,7 @@ export class World {
       link(1, "lo", { kind: "loopback" }),
       link(5, "eth0", { kind: "veth", peerIndex: 3 }),
     ];
-    inside.addresses = [address(5, "10.1.0.2/16")];
+    inside.addresses = [address(1, "127.0.0.1/8"), address(5, "10.1.0.2/16")];
     inside.routes = [
       route("10.1.0.0/16", 5, { protocol: "kernel" }),
       route("default", 5, { gateway: "10.1.0.1" }),
@@ -256,6 +256,7 @@ export class World {
         tablePorts: () => [],
         processWith: () => this.holder,
         bridgeEntries: () => [],
+        tunnelEnd: () => undefined,
         xdp: () => undefined,
         tcx: () => 0,
         bpfLinks: () => [],

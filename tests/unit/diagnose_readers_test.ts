@@ -3,6 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { type Cause, cause, type Proof, type Values } from "../../lib/facts/cause.ts";
 import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
+import { readLinks } from "../../lib/facts/readers/link.ts";
+import { readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
+import { proxiesIn } from "../../lib/diagnose/questions/connection.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
@@ -451,6 +454,37 @@ const CASES: Case[] = [
     world.listeners = [{ ...LISTENER, address: "0.0.0.0", waiting: 2, most: 2 }];
     return explain(world.evidence(4, { failure: { kind: "no_answer" } }, port(world)));
   }, "backlog_full listener container"],
+  ["its lo has lost 127.0.0.1", (world) => {
+    world.inside.addresses.shift();
+    return [...readLinks(world.scene()).causes];
+  }, "address_lost address container"],
+  ["the agent puts no packets together", (world) => {
+    world.host.settings["ipv4/ipfrag_high_thresh"] = "0";
+    return [...readAgentsLimits(world.scene()).causes];
+  }, "fragments_lost sysctl agent"],
+  ["its network puts no packets together", (world) => {
+    world.inside.settings["ipv4/ipfrag_high_thresh"] = "262144";
+    world.inside.settings["ipv6/ip6frag_time"] = "0";
+    return [...readOwnLimits(world.scene()).causes];
+  }, "fragments_lost sysctl container"],
+  ["the agent forgets connections at once", (world) => {
+    world.host.settings["netfilter/nf_conntrack_udp_timeout"] = "1";
+    return [...readAgentsLimits(world.scene()).causes];
+  }, "conntrack_timeout conntrack agent"],
+  ["a tunnel leads to a machine that is not there", (world) => {
+    world.host.links[3] = link(4, "wan0", { kind: "vxlan" });
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.kernel.tunnelEnd = () => "198.51.100.9";
+    const e = world.evidence(4);
+    e.trail.seen[3]!.to = "02:00:00:00:00:09";
+    return explain(e);
+  }, "tunnel_silent neighbour outside"],
+  ["it sends by the one of its networks that is not masqueraded", (world) => {
+    addNetwork(world);
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.ofAgent = "answered";
+    return to(4)(world);
+  }, "not_masqueraded masquerade agent"],
   ["nothing explains it", (world) => {
     world.checkpoint.plugins[0]!.ipMasq = false;
     return to(5)(world);
@@ -551,6 +585,33 @@ for (const [what, find, found] of CASES) {
     }
   });
 }
+
+Deno.test("an address of its own subnet that nobody has is said to be so", async () => {
+  const asked = sighting("eth0 of web", "arp request", "10.1.9.9");
+  const of = { neighbours: ["10.1.9.9"], destination: "10.1.9.9" };
+  const [first] = await explain(new World().evidence(0, { about: () => [asked] }, of));
+  assertEquals(
+    first && textOf(first),
+    "nobody answers web who has 10.1.9.9, which lies in its own subnet 10.1.0.0/16 of net",
+  );
+});
+
+Deno.test("a proxy is known by its variable, without who asks it", () => {
+  assertEquals(
+    proxiesIn([
+      "http_proxy=http://198.51.100.9:3128",
+      "HTTPS_PROXY=web:se:cr@t@proxy.example:8080/",
+      "all_proxy=socks5h://[2001:db8::1]:1080",
+      "ftp_proxy=proxy.example",
+      "no_proxy=db.example:80",
+    ]),
+    [
+      { variable: "http_proxy", host: "198.51.100.9", port: 3128 },
+      { variable: "HTTPS_PROXY", host: "proxy.example", port: 8080 },
+      { variable: "all_proxy", host: "2001:db8::1", port: 1080 },
+    ],
+  );
+});
 
 Deno.test("a rule that counts who asks is named, and not taken away: a diagnosis itself may be in its list", async () => {
   const world = new World();

@@ -4,7 +4,7 @@ import { bpfLinks, tcxPrograms } from "../../kernel/bpf.ts";
 import { type Hindrance, hindranceOf, processText } from "../../containers/process_state.ts";
 import { socketOwner } from "../../containers/processes.ts";
 import { tablePorts } from "../../firewall/led_ports.ts";
-import { bridgeEntries, type ForwardingEntry } from "../../netlink/bridge_state.ts";
+import { bridgeEntries, type ForwardingEntry, tunnelEnd } from "../../netlink/bridge_state.ts";
 import type { Link } from "../../netlink/mod.ts";
 import { type Listener, listeners } from "../../netlink/sock_diag.ts";
 import { xdpProgram } from "../../netlink/traffic_state.ts";
@@ -78,6 +78,8 @@ export function askKernel() {
     /** Where a bridge of the agent sends frames to a hardware address. */
     bridgeEntries: (bridge: number, mac: string): readonly ForwardingEntry[] =>
       unlessRefused(() => bridgeEntries(bridge, mac)) ?? [],
+    /** The machine to which a tunnel of the agent's sends frames to a hardware address. */
+    tunnelEnd: (tunnel: number, mac: string) => unlessRefused(() => tunnelEnd(tunnel, mac)),
     /** The number of the program of XDP at a link; undefined for none. */
     xdp: ({ point, link }: Stop) => unlessRefused(() => xdpProgram(link.index, point.netns)),
     /** How many programs of tcx are at a link. */

@@ -6,11 +6,10 @@ import {
   type Proof,
   RECOVER,
   removing,
-  run,
   settingCause,
-  sysctlName,
   type Values,
 } from "../../facts/cause.ts";
+import { forgetful } from "../../facts/readers/limits.ts";
 import type { Evidence } from "../evidence.ts";
 import { isRefusal } from "../failure.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
@@ -235,15 +234,6 @@ export function portOf({ question: { port, protocol } }: Pick<Evidence, "questio
   return `${port}/${protocol}`;
 }
 
-/** What forgets a connection sooner than an answer comes, in s. */
-const SHORT_TIMEOUT = 2;
-const USUAL_TIMEOUT = { udp: 30, icmp: 30, tcp: 120 } as const;
-const TIMEOUTS = {
-  udp: ["udp_timeout", "udp_timeout_stream"],
-  icmp: ["icmp_timeout", "icmpv6_timeout"],
-  tcp: ["tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_established"],
-} as const;
-
 /**
  * An answer that has come back to the agent and is translated no more, or a packet for a mapped port
  * that is not translated: its connection was never tracked, is tracked elsewhere (zones), or is
@@ -265,15 +255,7 @@ export const untracked: Reader = {
     ];
     const found = await untrackingCauses(e, seen);
     if (found.length > 0 || !isLost) return found;
-    const short = TIMEOUTS[protocol].map((name) => `netfilter/nf_conntrack_${name}`)
-      .filter((name) => Number(host.setting(name) ?? SHORT_TIMEOUT) < SHORT_TIMEOUT);
-    const names = short.map(sysctlName);
-    const value = short.map((one, i) => `${names[i]} is ${host.setting(one)} s`).join(", ");
-    const fix = run(["sysctl", "-w", ...names.map((one) => `${one}=${USUAL_TIMEOUT[protocol]}`)]);
-    const about = { setting: names[0], value };
-    return short.length === 0
-      ? []
-      : [cause("conntrack_timeout", ["conntrack", "agent"], about, seen, fix)];
+    return forgetful(host, protocol).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
   },
 };
 

@@ -8,6 +8,7 @@ import {
   removing,
   settingCause,
 } from "../../facts/cause.ts";
+import { networkText, within } from "../../base/ip.ts";
 import { enslaved } from "../../facts/readers/agent.ts";
 import { type Attached, givenTo } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
@@ -188,7 +189,18 @@ function othersSilent(silence: Silence): Promise<readonly Cause[]> {
   const attached = attachedBy(silence);
   const other = scene.ownerOf(address)?.id;
   const place = other === undefined && trail.journey.to === "outside" ? "outside" : "neighbour";
-  const values = { container: scene.name, address, other };
+  const { checkpoint, expected } = attached;
+  const subnet = expected.map((one) => networkText(one.address, one.prefixLength))
+    .find((one) => within(address, one));
+  const isGateway = scene.inside.routes.some(({ gateway }) => gateway === address);
+  const values = {
+    container: scene.name,
+    address,
+    other,
+    ...other !== undefined || isGateway || subnet === undefined
+      ? {}
+      : { network: checkpoint?.network, route: subnet },
+  };
   return firstOf(
     () => farCauses(e),
     () => wrongGateway(silence, attached),

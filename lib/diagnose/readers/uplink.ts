@@ -4,6 +4,7 @@ import { readPluginRules } from "../../facts/readers/ports.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
+import type { Checkpoint } from "../../containers/checkpoint.ts";
 import type { Evidence } from "../evidence.ts";
 import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
@@ -48,7 +49,7 @@ export const outside: Reader = {
   applies: isOutside,
   read: (e) =>
     firstOf(
-      ...[back, masquerade, hardware, wire, sharedAddress, hop, size, ecn, silent].map(
+      ...[back, masquerade, tunnel, hardware, wire, sharedAddress, hop, size, ecn, silent].map(
         (look) => () => look(e),
       ),
     ),
@@ -126,6 +127,23 @@ async function hardware(e: Evidence): Promise<Cause[]> {
     : [wrongMac(e.scene.host, link, "uplink", { address, mac: to, wanted: answers.join(", ") })];
 }
 
+/** A tunnel wraps a frame for the machine that its table names, which must be there. */
+async function tunnel({ question, trail, kernel }: Evidence): Promise<Cause[]> {
+  const { link } = trail.before!.stop;
+  const { to } = trail.seen[trail.last]!;
+  if (link.kind !== "vxlan" || to === undefined) return [];
+  const other = kernel.tunnelEnd(link.index, to);
+  if (other === undefined) return [];
+  const echo = { topic: question.topic, protocol: "icmp", destination: other, port: 0 } as const;
+  const outcome = await kernel.agentAsks(echo);
+  return outcome === "answered" ? [] : [cause(
+    "tunnel_silent",
+    ["neighbour", "outside"],
+    { device: link.name, address: question.destination, other },
+    [`bridge fdb: ${to} dev ${link.name} dst ${other}`, `the agent asked ${other}: ${outcome}`],
+  )];
+}
+
 /** Of several next hops the one by which it went may pass nothing on. */
 const hop = (e: Evidence) =>
   swallowingHops(
@@ -197,6 +215,29 @@ async function silent(e: Evidence): Promise<Cause[]> {
   const ofAgent = await e.kernel.agentAsks(question);
   const eth = trail.journey.legs[0]?.stop.link;
   // In the mode passthru a macvlan has the address of the device below it.
+  const by = scene.interfaces.find(({ expected }) =>
+    expected.some((one) => one.address === packet.source)
+  )?.checkpoint;
+  const isMasqueraded = (one?: Checkpoint) => pluginOf(one, "bridge", "ptp")?.ipMasq === true;
+  const other = scene.interfaces.find(({ checkpoint }) => isMasqueraded(checkpoint))?.checkpoint;
+  if (ofAgent === "answered" && by && !isMasqueraded(by) && other) {
+    return [cause(
+      "not_masqueraded",
+      ["masquerade", "agent"],
+      {
+        container: scene.name,
+        address: question.destination,
+        device: link.name,
+        network: by.network,
+        other: packet.source,
+        value: other.network,
+      },
+      [
+        `it left by ${link.name} as ${packet.source}; ${by.network} has no "ipMasq", ${other.network} has`,
+        `the agent itself asked ${question.destination}: ${ofAgent}`,
+      ],
+    )];
+  }
   const hasOwnMac = eth?.kind === "macvlan" && eth.peerIndex === link.index && eth.mac !== link.mac;
   const alone = hasOwnMac ? "its own hardware address" : "the agent alone";
   return [cause(

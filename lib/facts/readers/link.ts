@@ -1,7 +1,8 @@
 /** From the container's end to the agent's: lo, the interface, its carrier, its peer. */
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
-import { type Cause, cause, downCause, inNetns, removing } from "../cause.ts";
+import { within } from "../../base/ip.ts";
+import { type Cause, cause, downCause, inNetns, removing, run } from "../cause.ts";
 import type { Attached, Scene } from "../scene.ts";
 import { type Look, saw } from "../look.ts";
 import { routesAgain } from "./route.ts";
@@ -16,12 +17,27 @@ export function readLinks(scene: Scene): Look {
   ]);
 }
 
+/** The kernel gives it to lo when that comes up, and does not give it back. */
+const LOCALHOST = "127.0.0.1";
+
 function loopback({ inside, name }: Scene): Cause[] {
   const lo = inside.links.find(({ kind }) => kind === "loopback");
-  if (!lo || lo.flags.includes("UP")) return [];
+  if (!lo) return [];
+  const { netns } = inside;
+  if (lo.flags.includes("UP")) {
+    const all = inside.addressesOf(lo);
+    if (all.some((one) => within(LOCALHOST, `${one.address}/${one.prefixLength}`))) return [];
+    return [cause(
+      "address_lost",
+      ["address", "container"],
+      { container: name, family: 4, device: lo.name, address: LOCALHOST },
+      [`${lo.name} has ${all.map((one) => one.address).join(", ") || "no address"}`],
+      run(inNetns(netns, "ip", "address", "add", `${LOCALHOST}/8`, "dev", lo.name)),
+    )];
+  }
   // Its name is in what is said.
   return [
-    downCause("lo_down", "container", lo, { container: name, device: undefined }, inside.netns),
+    downCause("lo_down", "container", lo, { container: name, device: undefined }, netns),
   ];
 }
 

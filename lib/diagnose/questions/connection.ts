@@ -1,0 +1,124 @@
+/** Does a connection, a datagram or an echo of the container's reach one address; and its proxies, of which it is told. */
+import { inTime } from "../../base/pace.ts";
+import { unlessRefused } from "../../base/unless.ts";
+import { canonicalAddress, isAddress } from "../../base/ip.ts";
+import type { Agent } from "../../facts/agent.ts";
+import { Scene } from "../../facts/scene.ts";
+import { readProcFile } from "../../kernel/files.ts";
+import { type Destination, endpoint, mappedTo, ofAddress } from "../destination.ts";
+import { between, endsOf, journey, wayTo } from "../journey.ts";
+import { resolveAsPrograms } from "../names.ts";
+import { tryDatagram } from "../packets/connect.ts";
+import { tryEcho } from "../packets/echo.ts";
+import { askListener, isUnread, type MayTalkTo } from "./listener.ts";
+import { answered, askedForBy, attachedTo, failed, failedBy, type Question } from "./question.ts";
+
+export function connectionQuestion(
+  agent: Agent,
+  scene: Scene,
+  destination: Destination,
+  mayTalkTo: MayTalkTo,
+  opened: DisposableStack,
+): Question {
+  const { address, port, protocol, container } = destination;
+  const attached = attachedTo(scene, address);
+  const ends = attached && endsOf(scene, attached);
+  const mapped = container ? undefined : mappedTo(agent, destination, scene.container?.id);
+  const far = container ?? mapped?.target;
+  const theirs = far && opened.use(Scene.of(agent, far));
+  const their =
+    theirs?.interfaces.find(({ expected }) =>
+      container === undefined || expected.some((one) => one.address === address)
+    ) ?? theirs?.interfaces[0];
+  const farEnds = theirs && their && endsOf(theirs, their, "neighbour");
+  const path = !ends
+    ? journey("container", "outside", [])
+    : farEnds
+    ? between(ends, farEnds)
+    : wayTo(scene, ends, address);
+  return {
+    topic: "followed",
+    text: `reaches ${endpoint(destination)}`,
+    family: address.includes(":") ? 6 : 4,
+    journey: path,
+    protocol,
+    destination: address,
+    port,
+    realDestination: mapped?.address,
+    realPort: mapped?.port,
+    far: theirs && their && { scene: theirs, attached: their },
+    neighbours: askedForBy(scene, attached, address),
+    async ask(token, session, nth) {
+      if (protocol === "icmp") {
+        const failure = await tryEcho(scene.task, address, token);
+        return failure ? failed(failure) : answered("it answers an echo");
+      }
+      if (protocol === "udp") {
+        const outcome = await tryDatagram({ ...scene.task, address, port, token });
+        if (outcome === "answered") return answered("an answer came");
+        const arrived = container !== undefined &&
+          session.at(path, token, "there", -1).length > 0;
+        if (arrived && theirs && await isUnread(theirs.inside, port, session)) {
+          return failed({ kind: "unread" });
+        }
+        return outcome === "no answer" && arrived
+          ? answered("it arrived; nothing answered, as UDP need not")
+          : failedBy(outcome);
+      }
+      const at = theirs && { space: theirs.inside, port: mapped?.port ?? port };
+      const listening = { at, journey: path, payload: mayTalkTo(port) };
+      return await askListener({ ...scene.task, address, port, token }, listening, session, nth);
+    },
+  };
+}
+
+/** Processes of a container whose variables are read, and proxies of theirs that are asked. */
+const MOST_PROCESSES = 16;
+const MOST_PROXIES = 4;
+const NAMED_MS = 3000;
+
+/** A proxy that programs are told to ask, and by which variable; never who they say they are. */
+export interface Proxy {
+  variable: string;
+  host: string;
+  port: number;
+}
+
+/** @param variables as `NAME=VALUE`. A proxy without a port is asked at another by each program. */
+export function proxiesIn(variables: readonly string[]): Proxy[] {
+  return variables.flatMap((one): Proxy[] => {
+    const [, variable, host, port] =
+      /^((?:https?|all|ftp)_proxy)=(?:[a-z0-9+.-]+:\/\/)?(?:[^/]*@)?(\[[^\]]+\]|[^:/\s[\]]+):(\d{1,5})(?:\/|$)/i
+        .exec(one) ?? [];
+    return variable && host && Number(port) > 0 && Number(port) <= 65535
+      ? [{ variable, host: host.replace(/^\[|\]$/g, ""), port: Number(port) }]
+      : [];
+  });
+}
+
+/** The proxies that variables of the container's processes name: who asks by one needs it. */
+export async function proxyQuestions(
+  agent: Agent,
+  scene: Scene,
+  opened: DisposableStack,
+): Promise<Question[]> {
+  const found = proxiesIn(
+    scene.processes.slice(0, MOST_PROCESSES).flatMap((pid) =>
+      unlessRefused(() => readProcFile(`/proc/${pid}/environ`))?.split("\0") ?? []
+    ),
+  );
+  const each = [...new Map(found.map((one) => [`${one.host} ${one.port}`, one])).values()];
+  const all = await Promise.all(
+    each.slice(0, MOST_PROXIES).map(async ({ variable, host, port }) => {
+      const [address] = isAddress(host)
+        ? [canonicalAddress(host)]
+        : (await inTime(NAMED_MS, resolveAsPrograms(scene, host)))?.addresses ?? [];
+      if (address === undefined) return [];
+      const at = ofAddress(scene, address, port, "tcp");
+      const text = `reaches its proxy ${endpoint(at)}, which ${variable} of its processes names`;
+      const question = connectionQuestion(agent, scene, at, () => false, opened);
+      return [{ ...question, topic: "outside" as const, text }];
+    }),
+  );
+  return all.flat();
+}
