@@ -32,7 +32,7 @@ export async function followClient(
     const found = cause("address_absent", ["address", "agent"], { address }, [seen]);
     return { from: client, to: endpoint(absent), arrived: false, hops: [], causes: [found] };
   }
-  const own = resolveOwn(agent, to, familyOfKnown(client));
+  const own = await resolveOwn(agent, to, familyOfKnown(client));
   using scene = Scene.of(agent, own.target);
   const uplink = wayIn(scene, client);
   const coming = leadingTo(scene, own, uplink);
@@ -61,7 +61,7 @@ export async function expect(
   token: number,
   waitMs: number,
 ): Promise<FollowedPacket> {
-  const own = resolveOwn(agent, to);
+  const own = await resolveOwn(agent, to);
   using scene = Scene.of(agent, own.target);
   const family = familyOfKnown(own.address);
   const uplink = scene.uplink(family);

@@ -1,4 +1,6 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
+import { variable } from "../base/environment.ts";
+import { ledPorts } from "../firewall/led_ports.ts";
 import { unless } from "../base/unless.ts";
 import { OperatorError } from "../base/error.ts";
 import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
@@ -73,7 +75,7 @@ export interface Own {
  * @param family of who asks for it
  * @throws {OperatorError} `bad_destination` where no container has it, or not for that family
  */
-export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
+export async function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Promise<Own> {
   const { container, name, port = 0, protocol } = parsed(agent, to);
   if (container) {
     const at = ofContainer(agent, container, port || undefined, protocol, family);
@@ -91,7 +93,7 @@ export function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Own {
     const target = { name: holder.id, netns: holder.netns, id: holder.id };
     return { at, target, address: name, port };
   }
-  const mapped = mappedTo(agent, at);
+  const mapped = await ledTo(agent, at);
   if (mapped) return { at, ...mapped };
   throw new OperatorError("bad_destination", `no container of this agent has ${to}`);
 }
@@ -126,6 +128,27 @@ export function mappedTo(
     }
   }
   return undefined;
+}
+
+/** The same, also by rules that are nobody's on record: of several the first that leads to a container. */
+export async function ledTo(
+  agent: Agent,
+  at: Destination,
+  not?: string,
+): Promise<Omit<Own, "at"> | undefined> {
+  const mapped = mappedTo(agent, at, not);
+  if (mapped || at.protocol === "icmp" || !agent.host.ownerOf(at.address)) return mapped;
+  const all = await ledPorts(variable("PATH") ?? "", { also: ["PREROUTING"] });
+  return all.filter(({ protocol, hostPort, hostAddress, to }) =>
+    protocol === at.protocol && hostPort === at.port &&
+    [undefined, at.address].includes(hostAddress) &&
+    familyOfKnown(to.address) === familyOfKnown(at.address)
+  ).flatMap(({ to }) => {
+    const holder = agent.holdersOf(to.address).find((one) => one.namespaceAlive && one.id !== not);
+    return holder
+      ? [{ ...to, target: { name: holder.id, netns: holder.netns, id: holder.id } }]
+      : [];
+  })[0];
 }
 
 /** However it was named, an address of another container is that container's. */

@@ -209,7 +209,7 @@ export async function answer(
 ): Promise<{ asked: Asked[]; causes: Cause[] }> {
   const first = await askAll(questions, false);
   const asked = questions.map(({ topic, text }, i): Asked => ({
-    topic,
+    topic: topic === "followed" ? "outside" : topic,
     text,
     ...first.tried[i]!.answer,
   }));

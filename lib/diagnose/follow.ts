@@ -85,7 +85,7 @@ async function followResolved(
   const hops = hop ? [hop] : [];
   if (at.length === 0) return { from: scene.name, to, arrived: false, hops, causes };
   const followOne = async (destination: Destination): Promise<FollowedPacket> => {
-    const question = connectionQuestion(agent, scene, destination, mayTalkTo, opened);
+    const question = await connectionQuestion(agent, scene, destination, mayTalkTo, opened);
     const to = endpoint(destination);
     const token = tokenOf(`${scene.name} ${to}`);
     const watched = await watch(scene, question, token);

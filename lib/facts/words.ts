@@ -398,6 +398,8 @@ const WORDS = {
   // Beyond the agent, and what nothing explains.
   outside_silent:
     "{address} does not answer: the packet leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
+  "outside_silent+setting":
+    "{address} does not answer, which {setting} in the environment names as a proxy: the packet leaves by {device}, and nothing comes back | look whether the proxy is up; else take it from {setting}",
   "outside_silent/dns":
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/the agent alone":

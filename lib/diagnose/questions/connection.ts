@@ -1,37 +1,42 @@
 /** Does a connection, a datagram or an echo of the container's reach one address; and its proxies, of which it is told. */
 import { inTime } from "../../base/pace.ts";
 import { unlessRefused } from "../../base/unless.ts";
-import { canonicalAddress, isAddress } from "../../base/ip.ts";
+import { canonicalAddress, familyOfKnown, isAddress, isLoopback } from "../../base/ip.ts";
 import type { Agent } from "../../facts/agent.ts";
 import { Scene } from "../../facts/scene.ts";
 import { readProcFile } from "../../kernel/files.ts";
-import { type Destination, endpoint, mappedTo, ofAddress } from "../destination.ts";
+import { type Destination, endpoint, ledTo, ofAddress } from "../destination.ts";
 import { between, endsOf, journey, wayTo } from "../journey.ts";
 import { resolveAsPrograms } from "../names.ts";
 import { tryDatagram } from "../packets/connect.ts";
 import { tryEcho } from "../packets/echo.ts";
+import { isMeantOutside } from "./outside.ts";
 import { askListener, isUnread, type MayTalkTo } from "./listener.ts";
 import { answered, askedForBy, attachedTo, failed, failedBy, type Question } from "./question.ts";
 
-export function connectionQuestion(
+export async function connectionQuestion(
   agent: Agent,
   scene: Scene,
   destination: Destination,
   mayTalkTo: MayTalkTo,
   opened: DisposableStack,
-): Question {
+): Promise<Question> {
   const { address, port, protocol, container } = destination;
   const attached = attachedTo(scene, address);
   const ends = attached && endsOf(scene, attached);
-  const mapped = container ? undefined : mappedTo(agent, destination, scene.container?.id);
+  const mapped = container ? undefined : await ledTo(agent, destination, scene.container?.id);
   const far = container ?? mapped?.target;
-  const theirs = far && opened.use(Scene.of(agent, far));
+  // What a container asks of itself leaves by no link.
+  const isOwn = isLoopback(address) || scene.inside.ownerOf(address) !== undefined;
+  const theirs = isOwn ? scene : far && opened.use(Scene.of(agent, far));
   const their =
     theirs?.interfaces.find(({ expected }) =>
       container === undefined || expected.some((one) => one.address === address)
     ) ?? theirs?.interfaces[0];
   const farEnds = theirs && their && endsOf(theirs, their, "neighbour");
-  const path = !ends
+  const path = isOwn
+    ? journey("container", "container", [])
+    : !ends
     ? journey("container", "outside", [])
     : farEnds
     ? between(ends, farEnds)
@@ -96,6 +101,12 @@ export function proxiesIn(variables: readonly string[]): Proxy[] {
   });
 }
 
+/** What a container on a closed network was told as all others were. */
+function isLeftOut(scene: Scene, address: string): boolean {
+  return typeof scene.inside.routeTo(address) === "string" &&
+    !scene.interfaces.some((one) => isMeantOutside(scene, one, familyOfKnown(address)));
+}
+
 /** The proxies that variables of the container's processes name: who asks by one needs it. */
 export async function proxyQuestions(
   agent: Agent,
@@ -113,11 +124,11 @@ export async function proxyQuestions(
       const [address] = isAddress(host)
         ? [canonicalAddress(host)]
         : (await inTime(NAMED_MS, resolveAsPrograms(scene, host)))?.addresses ?? [];
-      if (address === undefined) return [];
+      if (address === undefined || isLeftOut(scene, address)) return [];
       const at = ofAddress(scene, address, port, "tcp");
       const text = `reaches its proxy ${endpoint(at)}, which ${variable} of its processes names`;
-      const question = connectionQuestion(agent, scene, at, () => false, opened);
-      return [{ ...question, topic: "outside" as const, text }];
+      const question = await connectionQuestion(agent, scene, at, () => false, opened);
+      return [{ ...question, text, variable }];
     }),
   );
   return all.flat();

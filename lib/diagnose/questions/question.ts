@@ -48,6 +48,8 @@ export interface Question {
   /** What a port is mapped to, and who asks from outside. */
   mapped?: Mapped;
   stranger?: string;
+  /** The variable of the environment that names it, as a proxy. */
+  variable?: string;
   /** How the container resolves names. */
   resolver?: Resolver;
   /** Whose hardware addresses are asked for on the way. */

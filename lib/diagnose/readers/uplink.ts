@@ -249,6 +249,7 @@ async function silent(e: Evidence): Promise<Cause[]> {
       device: link.name,
       other: packet.source,
       mac: hasOwnMac ? eth.mac : undefined,
+      setting: question.variable,
       why: ofAgent === "answered" ? alone : isDns ? "dns" : undefined,
     },
     [
