@@ -369,8 +369,6 @@ const WORDS = {
     "{container} is told to ask {address}, an address of the agent, where no DNS server listens | name another server in {file}",
   "dns_refused/REFUSED":
     "the DNS server {address} refuses {container} (REFUSED) | look at {address}: its access list must allow the container's or the agent's address",
-  "dns_refused/use-vc":
-    "{container} asks the DNS server {address} by TCP alone (options use-vc), and it refuses that | take use-vc from {file}, or let {address} answer by TCP",
   "dns_refused/ECONNREFUSED":
     "nothing listens on port 53 of the DNS server {address} | look whether the server runs",
   dns_no_tcp:

@@ -73,7 +73,7 @@ export const dnsAnswer: Reader = {
       const shared = isAbsent ? await sharedServer(e) : [];
       if (shared.length > 0) return shared;
       return found("dns_refused", isAbsent ? "container" : place, {
-        why: isAbsent ? "agent" : question.resolver!.useTcp ? "use-vc" : "ECONNREFUSED",
+        why: isAbsent ? "agent" : "ECONNREFUSED",
       });
     }
     if (failure.kind !== "dns") return [];
