@@ -314,7 +314,11 @@ async function askAll(questions: readonly Question[], deep: boolean) {
  * The kernel has given up to ask for a neighbour whom it had begun to ask for before anybody watched. From
  * then on the next packet has it ask anew (NUD_FAILED in net/core/neighbour.c).
  */
-function isGivenUp({ neighbours }: Question, { failure }: Answer, session: Session): boolean {
+export function isGivenUp(
+  { neighbours }: Question,
+  { failure }: Answer,
+  session: Session,
+): boolean {
   return failure?.kind === "errno" && failure.errno === "EHOSTUNREACH" &&
     neighbours.length > 0 && neighbours.every((address) => session.about(address).length === 0);
 }

@@ -22,7 +22,7 @@ import { type Answer, LATE, type Question } from "./questions/question.ts";
 import { swallowingHops } from "./paths.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain } from "./readers/table.ts";
-import { answer } from "./diagnose.ts";
+import { answer, isGivenUp } from "./diagnose.ts";
 import { mergeCauses } from "./verdict.ts";
 
 export interface FollowedPacket {
@@ -143,11 +143,11 @@ export async function watch(scene: Scene, question: Question, token: number) {
   const others = token + 1 + Math.floor(Math.random() * WINDOWS) * TRIES;
   const tokens = { first: token, last: token + WINDOWS * TRIES };
   await using session = await Session.open(tokens, [question], true);
-  const { answer, token: tried } = await tryAll(
-    question,
-    (nth) => nth === 0 ? token : others + nth,
-    session,
-  );
+  const ask = () => tryAll(question, (nth) => nth === 0 ? token : others + nth, session);
+  const first = await ask();
+  session.drain();
+  const isOver = !isGivenUp(question, first.answer, session);
+  const { answer, token: tried } = isOver ? first : await ask();
   await session.finish();
   const trail = trailOf(question.journey, session.of(tried), tried);
   const evidence = () =>
