@@ -112,9 +112,7 @@ function removeBridge(name: string): boolean {
 /** @returns what is in the store of a network @throws {OperatorError} `network_in_use` */
 function requireNoLeases(directory: string): string[] {
   const names = namesIn(directory);
-  const strange = names.find((name) =>
-    !/^(?:lock|last_reserved_ip\.\d+|mesos_cni_incomplete)$/.test(name)
-  );
+  const strange = names.find((name) => !/^(?:lock|last_reserved_ip\.\d+)$/.test(name));
   if (strange === undefined) return names;
   throw new OperatorError(
     "network_in_use",

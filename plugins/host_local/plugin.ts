@@ -17,7 +17,6 @@ import { type HostLocalConfig, readHostLocalConfig, storeOf } from "./config.ts"
 import { addressesAfter, type Range, rangeOf, type RangeSet, showRanges } from "./range.ts";
 import { readResolvConf } from "./resolv_conf.ts";
 import { type Leaseholder, LeaseStore } from "./store.ts";
-import { addressesInUse } from "./unleased.ts";
 import { isA, unless, unlessRefused } from "../../lib/base/unless.ts";
 
 /** How many addresses that are taken are tried before the list of all is read. */
@@ -33,7 +32,13 @@ async function add(call: LiveCall): Promise<Result> {
   const holder = holderOf(call);
   const network = unlessRefused(() => networkNow(call.netns));
   try {
-    const inUse = await store.unleased((text) => setOf(config.sets, text));
+    const inUse = await store.unleased(async () => {
+      const { addressesInUse, addressesOnRecord } = await import("./unleased.ts");
+      return [
+        ...await addressesInUse((text) => setOf(config.sets, text)),
+        ...addressesOnRecord(call).filter((text) => setOf(config.sets, text) !== undefined),
+      ];
+    });
     lease(store, config, { ...holder, network }, ips, inUse);
   } catch (error) {
     store.cancel(ips.map(({ address }) => address.split("/")[0]!));
@@ -194,6 +199,7 @@ async function gc(call: Call): Promise<void> {
   const stale = [...store.holders()].filter(([, holder]) => !isValid(holder));
   if (stale.length === 0) return;
   const { sets } = readHostLocalConfig(call);
+  const { addressesInUse } = await import("./unleased.ts");
   const inUse = await addressesInUse((text) => setOf(sets, text));
   for (const [address, holder] of stale) {
     if (!inUse.has(address)) {

@@ -29,8 +29,8 @@ import {
 } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
+import { bootId } from "../../lib/kernel/process_identity.ts";
 import type { AttachedNetwork } from "../../lib/netlink/attached_network.ts";
-import { addressesInUse } from "./unleased.ts";
 import { errno, unless } from "../../lib/base/unless.ts";
 
 /** How long, in ms, to wait for other programs at work on the store. */
@@ -38,12 +38,6 @@ const PATIENCE = 60_000;
 const LEASE_MODE = 0o600;
 const LOCK = "lock";
 const LOCK_MODE = 0o750;
-/**
- * A file that is there while live containers may have addresses that no lease names: the store was
- * new, and the last ADD has still found some. To the reference it is no lease, as it holds no id.
- */
-const INCOMPLETE = "mesos_cni_incomplete";
-
 export interface Leaseholder extends Holder {
   network?: AttachedNetwork | undefined;
 }
@@ -130,21 +124,22 @@ export class LeaseStore implements Disposable {
   }
 
   /**
-   * Addresses that live containers have and no lease names, as after somebody has removed the store;
-   * usually none, without a look.
+   * Addresses that live containers have and no lease names, as after somebody has removed the store, or
+   * put an older one in its place; usually none, without a look. A store that has been held against what
+   * lives, and named all of it, says so in its lock: to the reference an empty file, and no lease.
    *
-   * @param setOf the range set of this store that an address is of
+   * @param look tells the addresses of this store that live containers have
    * @throws {SystemError}
    */
-  async unleased(setOf: (address: string) => number | undefined): Promise<ReadonlySet<string>> {
-    const names = Array.from(Deno.readDirSync(this.path), ({ name }) => name);
-    const isNew = names.every((name) => name === LOCK);
-    if (!isNew && !names.includes(INCOMPLETE)) return new Set();
+  async unleased(look: () => Promise<string[]>): Promise<ReadonlySet<string>> {
+    const { ino, birthtime } = Deno.statSync(`${this.path}/${LOCK}`);
+    const stamp = JSON.stringify({ compared: { boot: bootId(), ino, born: birthtime } });
+    const isNew = Array.from(Deno.readDirSync(this.path)).every(({ name }) => name === LOCK);
+    if (!isNew && this.#read(LOCK) === stamp) return new Set();
     const leased = this.leased();
-    const found = [...await addressesInUse(setOf)].filter((address) => !leased.has(address));
+    const found = (await look()).filter((address) => !leased.has(address));
     // Before the first lease, by which the store would look as if it were complete.
-    if (found.length > 0) this.#overwrite(INCOMPLETE, "");
-    else this.#remove(INCOMPLETE);
+    this.#overwrite(LOCK, found.length > 0 ? "" : stamp);
     return new Set(found);
   }
 

@@ -1,14 +1,21 @@
 /**
- * Addresses that live containers have and no lease names, as after somebody has removed the store:
- * they must not be given out again.
+ * Addresses that live containers have, whether a lease names them or not, as after somebody has removed
+ * the store: they must not be given out again.
  */
 import { Pace } from "../../lib/base/pace.ts";
+import { readContainers } from "../../lib/containers/inventory.ts";
+import { baseOf, Layout } from "../../lib/containers/layout.ts";
+import { networkAddresses } from "../../lib/containers/network_address.ts";
+import { passages } from "../../lib/firewall/passage.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { findInode } from "../../lib/kernel/proc.ts";
 import { ProcessTable } from "../../lib/kernel/processes.ts";
+import { namespaceFate } from "../../lib/netlink/attached_network.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
 import { Sight } from "../../lib/netlink/sight.ts";
+import { installedOf, records } from "../../lib/ports/record.ts";
 import { isA, unless } from "../../lib/base/unless.ts";
+import type { LiveCall } from "../shared/standard_plugin.ts";
 
 const OWN = "/proc/self/ns/net";
 
@@ -31,6 +38,27 @@ export async function addressesInUse(
     await pace.rest();
   }
   return found;
+}
+
+/**
+ * The addresses that what goes on has by a record, as a container may take its address off its interface,
+ * and put it back: the records of port mappings and of the firewall, and, for a call of an isolator, its
+ * checkpoints.
+ */
+export function addressesOnRecord({ netns, containerId }: LiveCall): string[] {
+  const sight = new Sight();
+  const mapped = records.survey().found.flatMap((record) => installedOf(record) ?? [])
+    .filter((record) => namespaceFate(record, sight) !== "gone")
+    .flatMap(({ endpoints }) => endpoints.map(({ address }) => address));
+  const passed = passages.survey().found
+    .filter(({ attached }) => attached && namespaceFate(attached, sight) !== "gone")
+    .flatMap(({ addresses }) => addresses);
+  const base = baseOf(netns, containerId);
+  const attached = (base === undefined ? [] : readContainers(new Layout(base), sight))
+    .filter(({ namespaceAlive, isElsewhere }) => namespaceAlive || isElsewhere)
+    .flatMap(({ attachments }) => attachments.flatMap(networkAddresses))
+    .map(({ address }) => address);
+  return [...mapped, ...passed, ...attached];
 }
 
 /** @returns false where there is no network to look at: it has gone, or is of another kind */

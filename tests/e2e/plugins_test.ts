@@ -285,6 +285,28 @@ Deno.test("a live container's address is not given out again, also when the stor
   assertEquals(await addressOf("a"), "10.9.0.2/29");
 });
 
+Deno.test("a live container's address is not given out again when an older store was put back, nor one that only a record names", async () => {
+  await using machine = await Machine.create(["bridge", "host-local", "firewall"]);
+  const only4 = { ...NETWORK, ipMasq: false, ipam: { type: "host-local", subnet: "10.9.0.0/29" } };
+  for (const id of ["a", "b", "c", "d"]) await machine.namespace(id);
+  const addressOf = async (id: string) => (await machine.ok("ADD", id, only4)).ips[0].address;
+  assertEquals(await addressOf("a"), "10.9.0.2/29");
+  await machine.sandbox.ok(["cp", "-a", LEASES, "/run/older"]);
+  const prevResult = await machine.ok("ADD", "b", only4);
+  assertEquals(prevResult.ips[0].address, "10.9.0.3/29");
+  const passage = { cniVersion: "1.0.0", name: "net", type: "firewall", backend: "iptables" };
+  await machine.ok("ADD", "b", { ...passage, prevResult });
+  await machine.sandbox.ok(["rm", "-r", LEASES]);
+  await machine.sandbox.ok(["cp", "-a", "/run/older", LEASES]);
+  assertEquals(await addressOf("c"), "10.9.0.4/29");
+  await machine.inside("b", ["ip", "address", "flush", "dev", "eth0"]);
+  await machine.ok("DEL", "c", only4);
+  await machine.sandbox.ok(["rm", "-r", LEASES]);
+  assertEquals(await addressOf("c"), "10.9.0.4/29");
+  await machine.ok("DEL", "b", { ...passage, prevResult });
+  assertEquals(await addressOf("d"), "10.9.0.5/29");
+});
+
 // Attributes of the `trusted` kind need root's rights outside of user namespaces.
 Deno.test("of two containers of one id, the refused one's DEL takes nothing from the other", {
   ignore: NEEDS_ROOT,

@@ -12,7 +12,11 @@ import { COMMAND, MOST, VERSION } from "./loader.ts";
 const ENTRY_MODULE = "main.js";
 
 const PLUGIN = ["main.ts", "lib/cni/plugin_main.ts"];
-const BRIDGE = ["plugins/bridge/plugin.ts", "plugins/host_local/plugin.ts"];
+const BRIDGE = [
+  "plugins/bridge/plugin.ts",
+  "plugins/host_local/plugin.ts",
+  "plugins/host_local/unleased.ts",
+];
 const RULES = ["lib/firewall/firewall.ts", "lib/firewall/masquerade_table.ts"];
 const PORTS = [
   ...RULES,
