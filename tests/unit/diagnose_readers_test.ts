@@ -454,6 +454,12 @@ const CASES: Case[] = [
     world.listeners = [{ ...LISTENER, address: "0.0.0.0", waiting: 2, most: 2 }];
     return explain(world.evidence(4, { failure: { kind: "no_answer" } }, port(world)));
   }, "backlog_full listener container"],
+  ["of two who listen on one port one takes nothing, and has those of one source port", (world) => {
+    const open = { ...LISTENER, address: "0.0.0.0" };
+    world.listeners = [open, { ...open, inode: 2, waiting: 2, most: 2 }];
+    const failure = { kind: "ephemeral", outcome: "timed out" } as const;
+    return explain(world.evidence(4, { failure }, port(world)));
+  }, "backlog_full listener container"],
   ["its lo has lost 127.0.0.1", (world) => {
     world.inside.addresses.shift();
     return [...readLinks(world.scene()).causes];

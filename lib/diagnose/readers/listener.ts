@@ -197,7 +197,11 @@ function isTakenHere({ failure, rules, drops, sightings, token }: Evidence): boo
 export const ephemeralPorts: Reader = {
   name: "the ports that the kernel gives out",
   applies: ({ failure }) => failure.kind === "ephemeral",
-  async read({ scene, question, failure, kernel }) {
+  async read(e) {
+    const { scene, question, failure, kernel } = e;
+    // Of several that listen on one port (SO_REUSEPORT), a port may decide as well which has it.
+    const full = backlog(e);
+    if (full.length > 0) return full;
     // Which of several next hops a connection takes, its port may decide.
     const from = scene.forwardedOf(question.family);
     const hops = await swallowingHops(scene.host, kernel, { ...question, from });
