@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { addressBytes, canonicalAddress, isAddress } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
-import { decodeTrace } from "../../lib/diagnose/observe/trace.ts";
+import { decodeTrace, withPackets } from "../../lib/diagnose/observe/trace.ts";
 import { ownerIn, request } from "../../lib/diagnose/packets/who_has.ts";
 import { addressesIn, question, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
 import { failureText } from "../../lib/diagnose/failure.ts";
@@ -159,6 +159,32 @@ Deno.test("any bytes are read or refused: what met a rule", () => {
   const { met, packet } = decodeTrace(valid, about);
   assertEquals([met.verdict, met.table, packet?.source], ["jump", "nat", PROBE.source]);
   forAll(hostileBody(4, [valid]), (body) => void readOrRefused(() => decodeTrace(body, about)));
+});
+
+Deno.test("a packet that has the number of one that was dropped is told apart, and a translated one is not", () => {
+  const rule = (verdict: "accept" | "drop", sourcePort?: number, more = {}) => ({
+    met: {
+      id: 7,
+      family: "ip",
+      table: "filter",
+      chain: "FORWARD",
+      kind: "policy",
+      verdict,
+    } as const,
+    packet: sourcePort === undefined ? undefined : { ...PROBE, sourcePort, ...more },
+  });
+  const told = [
+    rule("accept", 9001),
+    rule("drop", 9001, { destination: "192.0.2.9" }),
+    rule("accept", 9002),
+    rule("drop"),
+  ];
+  assertEquals(
+    withPackets(told as never, { first: 9000, last: 9010 }).map(({ packet }) =>
+      `${packet?.sourcePort} ${packet?.destination}`
+    ),
+    [9001, 9001, 9002, 9002].map((port) => `${port} ${PROBE.destination}`),
+  );
 });
 
 Deno.test("any resolv.conf, nsswitch.conf and hosts are read, with numbers that are numbers", () => {

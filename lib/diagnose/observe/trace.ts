@@ -8,6 +8,7 @@ import { nfMessage } from "../../nft/changes.ts";
 import { NFPROTO } from "../../nft/wire.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
 import { concat } from "../../base/bytes.ts";
+import type { Tokens } from "../packets/filter.ts";
 import { TABLE_OF_OURS, type Traced, TraceTables } from "./trace_table.ts";
 
 const NFT_MSG_TRACE = nfMessage(17);
@@ -43,7 +44,6 @@ export interface RuleMet {
 export class Trace implements Disposable {
   readonly #socket: Socket;
   readonly #tables: TraceTables;
-  readonly #packets = new Map<number, Seen>();
 
   /** @throws {SystemError} */
   constructor(
@@ -68,7 +68,7 @@ export class Trace implements Disposable {
   /** What was met since, without what is ours. */
   met(): RuleMet[] {
     const buffer = new Uint8Array(64 << 10);
-    const found: RuleMet[] = [];
+    const found: ReturnType<typeof decodeTrace>[] = [];
     let overflows = 0;
     while (found.length < MOST_EVENTS) {
       let length;
@@ -82,30 +82,41 @@ export class Trace implements Disposable {
       }
       if (length === undefined) break;
       for (const one of decodeMessages(buffer.subarray(0, length))) {
-        if (one.type === NFT_MSG_TRACE) found.push(this.#read(one.body));
+        if (one.type === NFT_MSG_TRACE) found.push(decodeTrace(one.body, this.traced.addresses));
       }
     }
-    // The kernel names the links of a packet once in each hook, with its first rule.
-    const links = new Map<number, Pick<RuleMet, "input" | "output">>();
-    for (const one of found) {
-      one.packet = this.#packets.get(one.id);
-      const { input, output } = one;
-      if (input !== undefined || output !== undefined) links.set(one.id, { input, output });
-      else Object.assign(one, links.get(one.id));
-    }
-    return found.filter(({ table }) => !table.startsWith(TABLE_OF_OURS));
-  }
-
-  #read(body: Uint8Array): RuleMet {
-    const { met, packet } = decodeTrace(body, this.traced.addresses);
-    if (packet && !this.#packets.has(met.id)) this.#packets.set(met.id, packet);
-    return { netns: this.netns, ...met };
+    return withPackets(found, this.traced.tokens)
+      .filter(({ table }) => !table.startsWith(TABLE_OF_OURS))
+      .map((one) => ({ netns: this.netns, ...one }));
   }
 
   [Symbol.dispose](): void {
     this.#tables[Symbol.dispose]();
     this.#socket.close();
   }
+}
+
+/**
+ * What was told, each with its packet and links: the kernel tells of them once in each hook, with its first
+ * rule. A packet keeps what it was before it was translated; but its number may be that of one that has been
+ * dropped, whose memory it has got.
+ */
+export function withPackets(
+  told: readonly ReturnType<typeof decodeTrace>[],
+  { first, last }: Tokens,
+): RuleMet[] {
+  const about = ({ target, sourcePort = 0, destinationPort = 0 }: Seen) =>
+    target ?? [sourcePort, destinationPort].find((one) => one >= first && one <= last);
+  const packets = new Map<number, Seen>();
+  const links = new Map<number, Pick<RuleMet, "input" | "output">>();
+  return told.map(({ met, packet }) => {
+    const known = packets.get(met.id);
+    const isNew = packet && (!known || ![undefined, about(known)].includes(about(packet)));
+    if (isNew) packets.set(met.id, packet);
+    const { id, input, output } = met;
+    if (input !== undefined || output !== undefined) links.set(id, { input, output });
+    return { ...met, ...links.get(id), packet: packets.get(id) };
+  });
 }
 
 /**
