@@ -97,6 +97,14 @@ export const NETWORKS = {
       gateway: "203.0.113.2",
     },
   },
+  // Leads nowhere, and beside it a masqueraded one that does.
+  two: {
+    name: NETWORK,
+    type: "bridge",
+    bridge: BRIDGE,
+    isGateway: true,
+    ipam: { type: "host-local", subnet: "10.1.0.0/16" },
+  },
   // Nothing leads out of it, by design; host-local names a gateway all the same.
   noGateway: {
     name: NETWORK,
@@ -127,6 +135,15 @@ export const NETWORKS = {
     },
   },
 } satisfies Record<string, NetworkConfig>;
+
+const BESIDE: NetworkConfig = {
+  name: "beside",
+  type: "bridge",
+  bridge: "beside0",
+  isGateway: true,
+  ipMasq: true,
+  ipam: { type: "host-local", subnet: "10.3.0.0/16", routes: [{ dst: "0.0.0.0/0" }] },
+};
 
 /** Networks that go by the agent's default route. */
 const LOOKALIKES = ["calico", "cilium", "weave", "flannel"];
@@ -174,7 +191,7 @@ export class Clinic implements AsyncDisposable {
       ? { container_port: 53, protocol: "udp" }
       : { container_port: 80 };
     const launch = (id: string, port: number) =>
-      StockContainer.launch(agent, id, [network], {
+      StockContainer.launch(agent, id, kind === "two" ? [network, BESIDE] : [network], {
         plugins,
         portMappings: MAPPING.includes(network.type)
           ? [
