@@ -62,6 +62,19 @@ export function recordedNetworkOf(request: Request): number | undefined {
   return isKnown && ![viewpoint().net, networkOf(1)].includes(netns) ? netns : undefined;
 }
 
+/** Who is in the network namespace that a container's record names. */
+function leftIn(request: Request, processes: ProcessTable): readonly number[] {
+  const inode = recordedNetworkOf(request);
+  const inside = inode === undefined ? [] : processes.inNamespace(inode);
+  return inside.filter((pid) => isInRecorded(pid, request));
+}
+
+function isInRecorded(pid: number, { netnsCookie }: Request): boolean {
+  return threadsOf(pid).some((thread) =>
+    networkCookie(`/proc/${pid}/task/${thread}/ns/net`) === netnsCookie
+  );
+}
+
 /** Whether anything that was in a container's network at the last look at all processes is still there. */
 export async function hasKnownMembers(layout: Layout, id: ContainerId): Promise<boolean> {
   const inode = ownNetworkOf(layout, id);
@@ -88,11 +101,7 @@ export async function killMembers(
     const inode = held ?? (request && recordedNetworkOf(request));
     if (inode === undefined) return;
     const isMember = (pid: number) =>
-      networkOf(pid) === inode &&
-      (held !== undefined ||
-        threadsOf(pid).some((thread) =>
-          networkCookie(`/proc/${pid}/task/${thread}/ns/net`) === request?.netnsCookie
-        ));
+      networkOf(pid) === inode && (held !== undefined || isInRecorded(pid, request!));
     const members = (await ProcessTable.look()).inNamespace(inode).filter(isMember);
     if (members.length === 0) return;
     if (performance.now() > deadline) {
@@ -183,7 +192,9 @@ export function requireEnded(
   // The handle may be gone for good, with the mounts of an agent that was started anew, and then so
   // is the network.
   if (ownsNetwork && !isNamespaceHandle(layout.namespace(id))) {
-    if (namespaceFate(layout, id, request, sight) !== "gone") throw elsewhere(id);
+    // A cleanup that was cut off after it let the handle go: who is in the network is known by the record.
+    const isLeft = request !== undefined && leftIn(request, sight.processes).length > 0;
+    if (!isLeft && namespaceFate(layout, id, request, sight) !== "gone") throw elsewhere(id);
   }
 }
 

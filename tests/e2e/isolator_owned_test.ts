@@ -92,6 +92,20 @@ Deno.test("owned: a process that got the number of the first one is not the firs
   assertEquals(await agent.json("recover"), [{ container: "rebooted", outcome: "removed" }]);
 });
 
+Deno.test("owned: a cleanup that was cut off once the handle was gone is repeated to its end", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const first = await agent.attach("half", ["cni-test"]);
+  const script = "echo inside; exec sleep 1000";
+  const left = agent.spawn(["nsenter", `--target=${first.pid}`, "--net", "sh", "-c", script]);
+  await left.printed(/inside/);
+  await first.end();
+  await agent.sandbox.ok(["umount", `${agent.checkpoint("half")}/ns`]);
+  await agent.json("cleanup", ["half"]);
+  assertEquals((await left.output()).code, 137);
+  assertEquals(await agent.list(agent.checkpoint("")), []);
+  assertEquals(await wires(agent), []);
+});
+
 Deno.test("owned: gc keeps the address of a container that took it off its interface", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const process = await agent.attach("flusher", ["cni-test"]);
