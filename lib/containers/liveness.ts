@@ -247,12 +247,14 @@ export function hasFirstProcess({ pid, startTime }: Request): boolean {
 }
 
 /**
- * Whether a container was made before this machine was last booted: nothing of it runs, and no handle is mounted.
- * The boot's id alone is no proof: something else may be mounted over it here.
+ * Whether a container was made before this machine was last booted: no handle of it is mounted, and its first
+ * process is not in its network. The boot's id alone is no proof: something else may be mounted over it here, or
+ * where the container was made.
  */
 export function isOfAnotherBoot(layout: Layout, id: ContainerId, request: Request): boolean {
-  return request.bootId !== bootId() && !hasFirstProcess(request) &&
-    !isNamespaceHandle(layout.namespace(id));
+  if (request.bootId === bootId() || isNamespaceHandle(layout.namespace(id))) return false;
+  const isHere = hasFirstProcess(request) && networkOf(request.pid!) === request.netns;
+  return !isHere && (areProcessesSeen(request) || isOlderThanBoot(layout.container(id)));
 }
 
 function isInside(layout: Layout, id: ContainerId): boolean {

@@ -59,7 +59,10 @@ export class Wires {
   ) {
     const recorded = request?.wires !== undefined && request.bootId === bootId() &&
       request.agent !== undefined && isInNetworkOf(request.agent);
-    this.areCuttable = recorded && request.wires!.every(({ host }) => host !== undefined);
+    this.areCuttable = recorded &&
+      layout.listAttachments(id).every(({ network, ifName }) =>
+        request.wires!.some((one) => one.network === network && one.ifName === ifName && one.host)
+      );
     const own = !request || request.mode === "own" && !request.test;
     if (recorded) {
       const { wires = [] } = request;

@@ -10,19 +10,20 @@ export interface ProcessIdentity {
   pid: number;
   /** Clock ticks from boot to its start (proc_pid_stat(5), field 22). */
   startTime: number;
+  /** As this process sees it; earlier versions take an identity without one for another boot's. */
+  bootId: string;
 }
 
 /** The identity of a process that runs; undefined for one that has ended, reaped or not. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const startTime = startTimeOf(pid);
-  return startTime === undefined ? undefined : { pid, startTime };
+  return startTime === undefined ? undefined : { pid, startTime, bootId: bootId() };
 }
 
 /**
- * Whether this very process runs. Two time namespaces may round a start to neighbouring ticks. After a reboot no
- * process has a number and a start of one before, but by a chance that is none.
+ * Whether this very process runs. Two time namespaces may round a start to neighbouring ticks.
  */
-export function isRunning({ pid, startTime }: ProcessIdentity): boolean {
+export function isRunning({ pid, startTime }: Omit<ProcessIdentity, "bootId">): boolean {
   return Math.abs((startTimeOf(pid) ?? Infinity) - startTime) <= 1;
 }
 

@@ -1,5 +1,6 @@
 /** The network that an attachment was made in, as it is written down; and whether it goes on. */
 import { log } from "../base/log.ts";
+import { unlessRefused } from "../base/unless.ts";
 import { inodeOf } from "../kernel/proc.ts";
 import { isNamespaceHandle, isOwnNamespace, namespaceAt } from "../kernel/namespaces.ts";
 import { uptime } from "../kernel/process_identity.ts";
@@ -59,7 +60,8 @@ export async function goesOn(network: AttachedNetwork): Promise<boolean> {
   if (!isNamespaceHandle(netns) || inodeOf(netns) !== netnsInode) return true;
   if (isOwnNamespace(netns)) return true;
   if ((await ProcessTable.look()).inNamespace(netnsInode).length > 0) return true;
-  if (listeners("tcp", 0, netns).length > 0) return true;
+  // Where the kernel can't tell of sockets (inet_diag), or the handle has gone meanwhile, none is seen.
+  if (unlessRefused(() => listeners("tcp", 0, netns).length > 0)) return true;
   if (maker && maker.pid !== viewpoint().pid) return true;
   return !startsWithProcess && uptime() - reserved < LONGEST_LAUNCH_MS;
 }
@@ -74,8 +76,7 @@ export async function isAnothers(
   network: AttachedNetwork,
   netns: string | undefined,
 ): Promise<boolean> {
-  const asked = netns === undefined ? undefined : namespaceAt(netns);
-  if (asked === undefined || asked === network.netnsInode) return false;
+  if (netns === undefined || namespaceAt(netns) === network.netnsInode) return false;
   const { mnt = viewpoint().mnt } = network.maker ?? {};
   // The runtime itself has given that handle to another namespace.
   if (network.netns === netns && mnt === viewpoint().mnt) return false;

@@ -1,4 +1,5 @@
 /** What a network leaves on a machine when its last container has gone. */
+import { log } from "../base/log.ts";
 import { OperatorError } from "../base/error.ts";
 import { namesIn, statOf } from "../base/exists.ts";
 import { contains, parseAddress, parsePrefix } from "../base/prefix.ts";
@@ -81,10 +82,14 @@ function isOwnBridge(name: string, ranges: readonly RangeView[]): boolean {
   const bridge = netlink.findLink(name);
   if (bridge?.kind !== "bridge") return false;
   const subnets = ranges.flatMap(({ subnet }) => parsePrefix(subnet) ?? []);
-  return subnets.length === 0 ||
-    netlink.addressesOf(bridge.index).filter(({ scope }) => scope === "global").every((
-      { address },
-    ) => subnets.some((subnet) => contains(subnet, parseAddress(address)!)));
+  if (subnets.length === 0) return true;
+  const strange = netlink.addressesOf(bridge.index).find(({ scope, address }) =>
+    scope === "global" && !subnets.some((subnet) => contains(subnet, parseAddress(address)!))
+  );
+  if (!strange) return true;
+  const what = "a bridge with an address of no subnet of the network is left where it is";
+  log.warning(what, { bridge: name, address: strange.address });
+  return false;
 }
 
 /** @returns the bridge, if it is there @throws {OperatorError} `network_in_use` */

@@ -11,6 +11,8 @@ import { isLoopback } from "../base/ip.ts";
 
 /** From so many on, flows are forgotten by where they go: somebody has flooded a port. */
 const MANY = 1000;
+/** To so many places: for each, the kernel goes through all its flows. */
+const MOST_PLACES = 8;
 
 /**
  * Makes flows to an attachment's host ports find their way anew. Where the kernel does not let
@@ -39,7 +41,9 @@ export function forgetFlows(attachment: Partial<PortAttachment>): void {
         const places = flows.filter(isMapped).map((flow) =>
           [`${flow.destination} ${flow.port}`, flow] as const
         );
-        for (const flow of new Map(places).values()) forgetAllTo(family, "udp", flow);
+        for (const flow of [...new Map(places).values()].slice(0, MOST_PLACES)) {
+          forgetAllTo(family, "udp", flow);
+        }
         flows = flowsTo(family, "udp", ports);
       }
       forget(family, flows.filter(isMapped));

@@ -33,8 +33,8 @@ export interface Wire {
 function marksOf({ network, containerId, ifName }: Call): Promise<{ name: string; mac: string }[]> {
   return Promise.all(Array.from({ length: MOST_OF_ONE }, async (_, number) => {
     const hash = await hashOf(`${network} ${containerId} ${ifName} ${number}`, 18);
-    // A locally administered address of one station.
-    const mac = ["02", ...hash.slice(8).match(/../g)!].join(":");
+    // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
+    const mac = ["fe", ...hash.slice(8).match(/../g)!].join(":");
     return { name: `veth${hash.slice(0, 8)}`, mac };
   }));
 }
@@ -90,9 +90,13 @@ export async function removeWire(call: Call): Promise<void> {
   for (const { name, mac } of await marksOf(call)) {
     const link = host.findLink(name);
     if (link?.kind !== "veth" || link.mac !== mac) continue;
-    if (!container || link.peerNamespaceId === there) await removeLink(host, link);
+    const isOurs = container ? link.peerNamespaceId === there : call.netns === undefined;
+    if (isOurs) await removeLink(host, link);
   }
-  for (const { name, mac, sandbox } of prevResultOf(call)?.interfaces ?? []) {
+  const made = prevResultOf(call)?.interfaces ?? [];
+  // Runtimes keep a result by id: it may be that of another container of this one's.
+  const isOfCall = !call.netns || made.some(({ sandbox }) => sandbox === call.netns);
+  for (const { name, mac, sandbox } of isOfCall ? made : []) {
     const link = sandbox === undefined && /^veth[0-9a-f]{8}$/.test(name)
       ? host.findLink(name)
       : undefined;

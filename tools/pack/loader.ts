@@ -129,7 +129,9 @@ export function filesOfProgram(sum: string): Read {
   } catch {
     // Removed since, or something else.
   }
-  return archiveIn(byProcess(), sum)!;
+  const read = archiveIn(byProcess(), sum);
+  if (read) return read;
+  throw new Error("the program's file does not hold its scripts: put a whole one in its place");
 }
 
 /** Behind its last part, the headers of its sections: e_shoff, e_shentsize, e_shnum. */
@@ -163,10 +165,14 @@ function byName(): ReadAt {
     file.seekSync(at, Deno.SeekMode.Start);
     for (let read = 0, more: number | null; read < length; read += more) {
       more = file.readSync(bytes.subarray(read));
-      if (!more) break;
+      if (!more) throw cutShort();
     }
     return bytes;
   };
+}
+
+function cutShort(): Error {
+  return new Error("the program's file can't be read whole: put a whole one in its place");
 }
 
 const O_CLOEXEC = 0o2000000;
@@ -180,7 +186,10 @@ function byProcess(): ReadAt {
   const file = open(new TextEncoder().encode("/proc/self/exe\0"), O_CLOEXEC);
   return (at, length) => {
     const bytes = new Uint8Array(length);
-    pread(file, bytes, BigInt(length), BigInt(at));
+    for (let read = 0, more: number; read < length; read += more) {
+      more = Number(pread(file, bytes.subarray(read), BigInt(length - read), BigInt(at + read)));
+      if (more <= 0) throw cutShort();
+    }
     return bytes;
   };
 }
