@@ -41,15 +41,17 @@ export async function partialRules(): Promise<Cause[]> {
 /** Of `iptables-save -c`. */
 export function droppingSome(text: string) {
   const all = countedRules(text);
+  const takesErrors = errorTaking(all);
   return all.flatMap((one) => {
     const { table, chain, count, text, words } = one;
-    const why = takesErrors(one, all) ? "ICMP" : undefined;
-    const isPartial = words.includes("-f") ||
-      words.some((word, i) => words[i - 1] === "-m" && !WHOLE.has(word));
     const drops = words.some((word, i) =>
       words[i - 1] === "-j" && (word === "DROP" || word === "REJECT")
     );
-    return (isPartial || why) && drops && count > 0 ? [{ table, chain, count, text, why }] : [];
+    if (!drops || count === 0) return [];
+    const why = takesErrors(one) ? "ICMP" : undefined;
+    const isPartial = words.includes("-f") ||
+      words.some((word, i) => words[i - 1] === "-m" && !WHOLE.has(word));
+    return isPartial || why ? [{ table, chain, count, text, why }] : [];
   });
 }
 
@@ -60,25 +62,40 @@ const ON_THE_WAY = ["PREROUTING", "FORWARD", "POSTROUTING"];
 /** Types of ICMP that tell a sender that a hop takes smaller packets, where a rule says one: of IPv4, of IPv6. */
 const TOO_BIG = /^(3|3\/4|2|any)$/;
 
-/** Whether "fragmentation needed" and its like end in a rule: one of ICMP alone, before which nothing accepts answers. */
-function takesErrors(rule: Counted, all: readonly Counted[]): boolean {
+/**
+ * Tells of a rule whether "fragmentation needed" and its like end in it: one of ICMP alone, before which nothing
+ * accepts answers. Each chain is looked at once: a host may have tens of thousands of rules.
+ */
+function errorTaking(all: readonly Counted[]): (rule: Counted) => boolean {
   const after = ({ words }: Counted, ...options: string[]) =>
     words.find((_, i) => options.includes(words[i - 1]!));
-  const callers = ({ table, chain }: Counted) =>
-    all.filter((one) => one.table === table && after(one, "-j", "-g") === chain);
-  const isOnTheWay = (one: Counted): boolean =>
-    ON_THE_WAY.includes(one.chain) || callers(one).some(isOnTheWay);
-  const isOfIcmp = (one: Counted): boolean => {
-    if (/^(ipv6-)?icmp(v6)?$/.test(after(one, "-p") ?? "")) return true;
-    const led = callers(one);
-    return led.length > 0 && led.every(isOfIcmp);
+  const chainOf = ({ table, chain }: Counted) => `${table} ${chain}`;
+  const callers = Map.groupBy(all, (one) => `${one.table} ${after(one, "-j", "-g")}`);
+  /** By chain; what is asked while it is being worked out is a circle, which no packet enters. */
+  const known = (look: (led: readonly Counted[], chain: string) => boolean) => {
+    const answers = new Map<string, boolean>();
+    return (one: Counted): boolean => {
+      const chain = chainOf(one);
+      if (!answers.has(chain)) {
+        answers.set(chain, false);
+        answers.set(chain, look(callers.get(chain) ?? [], one.chain));
+      }
+      return answers.get(chain)!;
+    };
   };
-  return TOO_BIG.test(after(rule, "--icmp-type", "--icmpv6-type") ?? "any") && isOfIcmp(rule) &&
-    isOnTheWay(rule) &&
-    !all.some((one) =>
-      one.table === rule.table && after(one, "-j") === "ACCEPT" && isOnTheWay(one) &&
-      after(one, "--ctstate", "--state")?.includes("RELATED")
-    );
+  const isOnTheWay = known((led, chain) => ON_THE_WAY.includes(chain) || led.some(isOnTheWay));
+  const isIcmp = (one: Counted): boolean =>
+    /^(ipv6-)?icmp(v6)?$/.test(after(one, "-p") ?? "") || isLedByIcmp(one);
+  const isLedByIcmp = known((led) => led.length > 0 && led.every(isIcmp));
+  const accepting = new Set(
+    all.filter((one) =>
+      after(one, "-j") === "ACCEPT" && after(one, "--ctstate", "--state")?.includes("RELATED") &&
+      isOnTheWay(one)
+    ).map(({ table }) => table),
+  );
+  return (rule) =>
+    TOO_BIG.test(after(rule, "--icmp-type", "--icmpv6-type") ?? "any") && isIcmp(rule) &&
+    isOnTheWay(rule) && !accepting.has(rule.table);
 }
 
 /** Of `nft list ruleset`, without what iptables keeps there. */
