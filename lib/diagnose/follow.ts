@@ -15,7 +15,7 @@ import { tryAll } from "./tries.ts";
 import { legText } from "./journey.ts";
 import { Session } from "./observe/session.ts";
 import { type Hop, type Trail, trailOf } from "./place.ts";
-import { connectionQuestion } from "./questions/connection.ts";
+import { connectionQuestion, proxyQuestions } from "./questions/connection.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import type { MayTalkTo } from "./questions/listener.ts";
 import { type Answer, LATE, type Question } from "./questions/question.ts";
@@ -61,16 +61,22 @@ export async function follow(
   using scene = Scene.of(agent, from);
   const resolved = await resolve(agent, scene, to);
   const followed = await followResolved(agent, scene, to, resolved, mayTalkTo, opened);
-  // A name is resolved anew for each connection, and this one may have had the luck of it.
-  const byName = resolved.name === undefined
-    ? []
-    : (await answer(scene, dnsQuestions(scene, resolverOf(scene)), askKernel(), [])).causes;
-  const isWhole = followed.arrived && byName.length === 0;
+  const isAsked = ({ destination, port }: Question) =>
+    resolved.at.some((one) => one.address === destination && one.port === port);
+  const isTcp = resolved.at.some(({ protocol }) => protocol === "tcp");
+  const beside = [
+    // Programs that are told of a proxy connect to that.
+    ...isTcp ? (await proxyQuestions(agent, scene, opened)).filter((one) => !isAsked(one)) : [],
+    // A name is resolved anew for each connection, and this one may have had the luck of it.
+    ...resolved.name === undefined ? [] : dnsQuestions(scene, resolverOf(scene)),
+  ];
+  const found = beside.length === 0 ? [] : (await answer(scene, beside, askKernel(), [])).causes;
+  const isWhole = followed.arrived && found.length === 0;
   const facts = isWhole && resolved.name === undefined ? [] : [
     ...scene.container ? await readFacts(OF_CONTAINER, scene) : [],
     ...isWhole ? [] : await readFacts(OF_AGENT, agent),
   ].flatMap(({ causes }) => causes).filter((one) => !isWhole || one.mechanism === "dns");
-  return { ...followed, causes: mergeCauses([...followed.causes, ...byName], facts) };
+  return { ...followed, causes: mergeCauses([...followed.causes, ...found], facts) };
 }
 
 async function followResolved(
