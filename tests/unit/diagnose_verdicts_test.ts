@@ -101,7 +101,7 @@ function answers(root: string, known: string, host: string, more: Partial<Answer
   return {
     root: one(root),
     known: one(known),
-    host: one(host),
+    own: [one(root), one(host)],
     aaaa: one(root),
     searched: [],
     ...more,

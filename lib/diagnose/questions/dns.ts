@@ -32,6 +32,8 @@ const AGAIN_MS = 2000;
 const KNOWN_NAME = "example.com";
 /** Domains that names are completed with, of which each is asked. */
 const MOST_DOMAINS = 2;
+/** Of its hosts file, that are asked for. */
+const MOST_NAMES = 3;
 /** A name that nobody has. */
 export const SEARCHED = "mesos-cni-asks";
 
@@ -102,8 +104,8 @@ export interface Answers {
   known: DnsAnswer;
   /** A name that nobody has, in each domain that names are completed with. */
   searched: [domain: string, answer: DnsAnswer][];
-  /** The agent's own name, which the server of a closed site knows. */
-  host: DnsAnswer;
+  /** The agent's own name, and those of the hosts file, which the server of a closed site knows. */
+  own: DnsAnswer[];
 }
 
 /**
@@ -113,19 +115,23 @@ export interface Answers {
 async function asked(
   scene: Scene,
   server: string,
-  { search }: Resolver,
+  { search, hosts }: Resolver,
   token: number,
   ms: number,
 ): Promise<Answers> {
   const domains = search.filter((one) => one !== "." && one !== "").slice(0, MOST_DOMAINS);
-  const [root, known, aaaa, host, ...searched] = await Promise.all([
+  const named = hosts.flatMap(({ names }) => names).filter((one) => !/^(localhost|ip6-)/.test(one));
+  const names = [getHostname(), ...new Set(named)].slice(0, 1 + MOST_NAMES);
+  const [root, known, aaaa, ...others] = await Promise.all([
     askRoot(scene, server, token, ms),
     resolveName(scene.task, server, KNOWN_NAME, { ms }),
     resolveName(scene.task, server, KNOWN_NAME, { type: TYPE_AAAA, ms }),
-    resolveName(scene.task, server, getHostname(), { ms }),
-    ...domains.map((domain) => resolveName(scene.task, server, `${SEARCHED}.${domain}`, { ms })),
+    ...[...names, ...domains.map((domain) => `${SEARCHED}.${domain}`)].map((name) =>
+      resolveName(scene.task, server, name, { ms })
+    ),
   ]);
-  return { root, known, aaaa, host, searched: domains.map((domain, i) => [domain, searched[i]!]) };
+  const own = others.splice(0, names.length);
+  return { root, known, aaaa, own, searched: domains.map((domain, i) => [domain, others[i]!]) };
 }
 
 function askRoot({ task }: Scene, server: string, token: number, ms: number) {
@@ -134,7 +140,7 @@ function askRoot({ task }: Scene, server: string, token: number, ms: number) {
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */
 export function wrongIn(
-  { root, known, aaaa, host, searched }: Answers,
+  { root, known, aaaa, own, searched }: Answers,
   { ndots, timeout, attempts }: Resolver,
 ): Failure | undefined {
   const dns = (code: string, more: { domain?: string; ms?: number } = {}): Failure => ({
@@ -149,9 +155,10 @@ export function wrongIn(
   for (const code of ["SERVFAIL", "REFUSED", "NOTIMP", "FORMERR"]) {
     if (!both.every(({ outcome }) => outcome === code)) continue;
     // A closed site's server knows its own names alone, and refuses all others.
-    const own = [host, ...searched.map(([, answer]) => answer)];
     const isClosed = code === "REFUSED" &&
-      own.some(({ outcome }) => outcome === "NOERROR" || outcome === "NXDOMAIN");
+      [...own, ...searched.map(([, answer]) => answer)].some(({ outcome }) =>
+        outcome === "NOERROR" || outcome === "NXDOMAIN"
+      );
     return isClosed ? undefined : dns(code);
   }
   // A refusal by a hop is told to one question, and of the next there may be no word.
