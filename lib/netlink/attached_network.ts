@@ -83,12 +83,12 @@ export async function isAnothers(
   return await goesOn(network);
 }
 
-/** Says that what an id names is another container's. */
+/** Says that what an id names is another container's, in that network if it is known. */
 export function sayAnothers(
   { containerId: container, network }: { containerId: string; network: string },
-  { netns }: AttachedNetwork,
+  attached?: AttachedNetwork,
 ): void {
   const what =
     "a container of the same id goes on in another network namespace, and keeps what it has";
-  log.warning(what, { container, network, netns });
+  log.warning(what, { container, network, ...attached && { netns: attached.netns } });
 }

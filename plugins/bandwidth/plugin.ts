@@ -6,7 +6,9 @@
 import type { Plugin } from "../../lib/cni/invocation.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { readProcFile } from "../../lib/kernel/files.ts";
-import { addLink } from "../../lib/netlink/link_changes.ts";
+import { namespaceAt } from "../../lib/kernel/namespaces.ts";
+import { sayAnothers } from "../../lib/netlink/attached_network.ts";
+import { addLink, setLink } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import {
   addIngress,
@@ -56,6 +58,7 @@ async function add(call: LiveCall): Promise<Result> {
     }));
     undo(() => removeLink(host, host.findLink(device)));
     const ifb = host.link(device);
+    host.change(setLink(ifb.index, device, { alias: `${end.index}` }));
     host.change(addIngress(end.index));
     undo(() => host.change(deleteIngress(end.index)));
     host.change(addRedirection(end.index, ifb.index));
@@ -67,7 +70,20 @@ async function add(call: LiveCall): Promise<Result> {
 
 async function del(call: Call): Promise<void> {
   using host = Netlink.open();
-  await removeLink(host, host.findLink(await deviceName(call)));
+  const device = host.findLink(await deviceName(call));
+  if (device && isAnothers(host, device, call)) return sayAnothers(call);
+  await removeLink(host, device);
+}
+
+/**
+ * Whether a device is of another container of the call's id: the host's end of the wire that it limits, whose
+ * index is its alias, is there, as long as its other end is, and that is in another namespace than the call's.
+ */
+function isAnothers(host: Netlink, { alias }: Link, { netns }: Call): boolean {
+  const wire = host.links().find(({ index }) => `${index}` === alias);
+  if (wire?.peerNamespaceId === undefined || netns === undefined) return false;
+  if (namespaceAt(netns) === undefined) return false;
+  return host.namespaceId(netns) !== wire.peerNamespaceId;
 }
 
 async function check(call: LiveCall): Promise<void> {

@@ -311,7 +311,13 @@ Deno.test("a live container's address is not given out again when an older store
 Deno.test("of two containers of one id, the refused one's DEL takes nothing from the other", {
   ignore: NEEDS_ROOT,
 }, async () => {
-  await using machine = await Machine.create(["bridge", "ptp", "host-local", "firewall"]);
+  await using machine = await Machine.create([
+    "bridge",
+    "ptp",
+    "host-local",
+    "firewall",
+    "bandwidth",
+  ]);
   for (const id of ["a", "b"]) await machine.namespace(id);
   const second = ["env", `CNI_NETNS=/run/ns/b`];
   const had = async () =>
@@ -333,18 +339,24 @@ Deno.test("of two containers of one id, the refused one's DEL takes nothing from
       backend: "iptables",
       prevResult,
     };
+    const limit = {
+      ...{ ...passage, type: "bandwidth" },
+      ...{ egressRate: 1_000_000, egressBurst: 1_000_000 },
+    };
     await machine.ok("ADD", "a", passage);
+    await machine.ok("ADD", "a", limit);
     const before = (await had()).replaceAll(/ \[.*\]/g, "");
     const { code, stdout } = await machine.call("ADD", "a", config, "/run/ours", second);
     assertEquals(code, 1, stdout);
     assertStringIncludes(stdout, "already leased to eth0 of container a");
-    for (const one of [passage, config]) {
+    for (const one of [limit, passage, config]) {
       const { code: done, stderr } = await machine.call("DEL", "a", one, "/run/ours", second);
       assertEquals(done, 0, stderr);
       assertStringIncludes(stderr, "goes on in another network namespace, and keeps what it has");
     }
     assertEquals((await had()).replaceAll(/ \[.*\]/g, ""), before, config.type);
     // The reference reads and frees these leases as its own; and so does ours once the first has ended.
+    await machine.ok("DEL", "a", limit);
     await machine.ok("DEL", "a", passage);
     await machine.ok("DEL", "a", config, CNI_PLUGINS);
     await machine.assertEmpty();
