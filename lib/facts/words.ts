@@ -299,6 +299,8 @@ const WORDS = {
     "a process of the agent listens on port {port} as well | connections from outside go to the container, those from the agent itself to either: stop the process, or give the container another port",
   nobody_listens:
     "nothing in {container} listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
+  "nobody_listens+setting":
+    "{address} refuses: nothing there listens on {port}, which {setting} in the environment names as a proxy | if programs are to ask a proxy there, see whether it runs; else take it from {setting}",
   "nobody_listens/refused":
     "{container} refuses: nothing there listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens/refused by a host":

@@ -181,10 +181,10 @@ export function readWhole(handle: Handle, what: string, limit: number): string {
   throw new OperatorError("file", `can't read ${what}: it has more than ${limit} bytes`);
 }
 
-/** The text of a file under /proc or /sys. @throws {SystemError} */
-export function readProcFile(path: string): string {
+/** The text of a file under /proc or /sys, or one byte over `limit` of it. @throws {SystemError} */
+export function readProcFile(path: string, limit?: number): string {
   using handle = open(path);
-  return readAll(handle, path);
+  return readAll(handle, path, limit);
 }
 
 /** The bytes of a file under /proc or /sys. @throws {SystemError} */

@@ -5,7 +5,8 @@ import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { readLinks } from "../../lib/facts/readers/link.ts";
 import { readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
-import { proxiesIn } from "../../lib/diagnose/questions/connection.ts";
+import { ofOwn, proxiesIn } from "../../lib/diagnose/questions/connection.ts";
+import { failed } from "../../lib/diagnose/questions/question.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
@@ -443,6 +444,12 @@ const CASES: Case[] = [
     const asked = { topic: "followed", protocol: "tcp", realDestination: "10.1.0.2", far } as const;
     return explain(world.evidence(1, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, asked));
   }, "listens_elsewhere listener neighbour"],
+  ["a proxy of its variables refuses", (world) => {
+    const asked = { topic: "followed", protocol: "tcp", variable: "http_proxy" } as const;
+    return explain(world.evidence(5, {
+      failure: { kind: "errno", errno: "ECONNREFUSED" },
+    }, { ...asked, port: 3128 }));
+  }, "nobody_listens listener outside"],
   ["who is followed to is the agent, which listens on another address", (world) => {
     world.listeners = [{ ...LISTENER, port: 8080, address: "127.0.0.1", only6: false }];
     const asked = { topic: "followed", protocol: "tcp", destination: "10.1.0.1" } as const;
@@ -610,13 +617,35 @@ Deno.test("a proxy is known by its variable, without who asks it", () => {
       "all_proxy=socks5h://[2001:db8::1]:1080",
       "ftp_proxy=proxy.example",
       "no_proxy=db.example:80",
-    ]),
+      "",
+    ].join("\0")),
     [
       { variable: "http_proxy", host: "198.51.100.9", port: 3128 },
       { variable: "HTTPS_PROXY", host: "proxy.example", port: 8080 },
       { variable: "all_proxy", host: "2001:db8::1", port: 1080 },
     ],
   );
+});
+
+Deno.test("an environment that somebody made long is read in no time", () => {
+  const begun = performance.now();
+  for (const [first, more] of [["", "\0"], ["a://", "a"], ["", "@"], ["", "a@"], ["[", "[@["]]) {
+    assertEquals(proxiesIn(`http_proxy=${first}${more!.repeat((128 << 10) / more!.length)}`), []);
+  }
+  assertEquals(proxiesIn("http_proxy=".repeat(10_000)), []);
+  assert(performance.now() - begun < 1000);
+});
+
+Deno.test("a proxy inside the container that nobody offers is a hint, and one elsewhere none", () => {
+  const refused = failed({ kind: "errno", errno: "ECONNREFUSED" });
+  const of = (address: string) =>
+    ofOwn(refused, { address, port: 3128, protocol: "tcp" }, "http_proxy");
+  assertEquals(of("198.51.100.9"), refused);
+  const { outcome, hints } = of("127.0.0.1");
+  assertEquals([outcome, hints?.map((one) => [one.level, textOf(one)])], ["unasked", [[
+    "hint",
+    "127.0.0.1 refuses: nothing there listens on 3128/tcp, which http_proxy in the environment names as a proxy",
+  ]]]);
 });
 
 Deno.test("a rule that counts who asks is named, and not taken away: a diagnosis itself may be in its list", async () => {

@@ -3,16 +3,28 @@ import { inTime } from "../../base/pace.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { canonicalAddress, familyOfKnown, isAddress, isLoopback } from "../../base/ip.ts";
 import type { Agent } from "../../facts/agent.ts";
+import { hint } from "../../facts/cause.ts";
 import { Scene } from "../../facts/scene.ts";
+import { processName } from "../../containers/processes.ts";
 import { readProcFile } from "../../kernel/files.ts";
 import { type Destination, endpoint, ledTo, ofAddress } from "../destination.ts";
+import { isRefusal } from "../failure.ts";
 import { between, endsOf, journey, wayTo } from "../journey.ts";
 import { resolveAsPrograms } from "../names.ts";
 import { tryDatagram } from "../packets/connect.ts";
 import { tryEcho } from "../packets/echo.ts";
 import { isMeantOutside } from "./outside.ts";
 import { askListener, isUnread, type MayTalkTo } from "./listener.ts";
-import { answered, askedForBy, attachedTo, failed, failedBy, type Question } from "./question.ts";
+import {
+  type Answer,
+  answered,
+  askedForBy,
+  attachedTo,
+  failed,
+  failedBy,
+  type Question,
+  unasked,
+} from "./question.ts";
 
 export async function connectionQuestion(
   agent: Agent,
@@ -77,8 +89,9 @@ export async function connectionQuestion(
   };
 }
 
-/** Processes of a container whose variables are read, and proxies of theirs that are asked. */
+/** Processes of a container whose variables are read, the bytes of each, and proxies of theirs that are asked. */
 const MOST_PROCESSES = 16;
+const MOST_BYTES = 128 << 10;
 const MOST_PROXIES = 4;
 const NAMED_MS = 3000;
 
@@ -89,16 +102,29 @@ export interface Proxy {
   port: number;
 }
 
-/** @param variables as `NAME=VALUE`. A proxy without a port is asked at another by each program. */
-export function proxiesIn(variables: readonly string[]): Proxy[] {
-  return variables.flatMap((one): Proxy[] => {
-    const [, variable, host, port] =
-      /^((?:https?|all|ftp)_proxy)=(?:[a-z0-9+.-]+:\/\/)?(?:[^/]*@)?(\[[^\]]+\]|[^:/\s[\]]+):(\d{1,5})(?:\/|$)/i
-        .exec(one) ?? [];
-    return variable && host && Number(port) > 0 && Number(port) <= 65535
-      ? [{ variable, host: host.replace(/^\[|\]$/g, ""), port: Number(port) }]
-      : [];
-  });
+/** Whoever writes it may make it any text: none of it is tried more than a few times over. */
+const PROXY =
+  /(?<=^|\0)((?:https?|all|ftp)_proxy)=(?:[a-z0-9+.-]+:\/\/)?(?:[^/\0]*@)?(\[[^\]@\0]+\]|[^@:/\s[\]\0]+):(\d{1,5})(?=[/\0])/gi;
+
+/** @param environment as the kernel has it. A proxy without a port is asked at another by each program. */
+export function proxiesIn(environment: string): Proxy[] {
+  return environment.matchAll(PROXY).flatMap(([, variable, host, port]) =>
+    Number(port) > 0 && Number(port) <= 65535
+      ? [{ variable: variable!, host: host!.replace(/^\[|\]$/g, ""), port: Number(port) }]
+      : []
+  ).toArray();
+}
+
+/** Executors of Mesos, and what they start tasks by, have what the agent had, and ask no proxy. */
+const NO_TASK = /^mesos-/;
+
+/** What nobody offers inside is a variable that came with others of the agent's, where it is right. */
+export function ofOwn(answer: Answer, at: Destination, setting: string): Answer {
+  const { address, port } = at;
+  if (!isLoopback(address) || !answer.failure || !isRefusal(answer.failure)) return answer;
+  const about = { address, port: `${port}/tcp`, setting };
+  const found = hint("nobody_listens", ["listener", "container"], about);
+  return { ...unasked("nothing listens there"), hints: [found] };
 }
 
 /** What a container on a closed network was told as all others were. */
@@ -113,10 +139,9 @@ export async function proxyQuestions(
   scene: Scene,
   opened: DisposableStack,
 ): Promise<Question[]> {
-  const found = proxiesIn(
-    scene.processes.slice(0, MOST_PROCESSES).flatMap((pid) =>
-      unlessRefused(() => readProcFile(`/proc/${pid}/environ`))?.split("\0") ?? []
-    ),
+  const tasks = scene.processes.filter((pid) => !NO_TASK.test(processName(pid) ?? ""));
+  const found = tasks.slice(0, MOST_PROCESSES).flatMap((pid) =>
+    proxiesIn(unlessRefused(() => readProcFile(`/proc/${pid}/environ`, MOST_BYTES)) ?? "")
   );
   const each = [...new Map(found.map((one) => [`${one.host} ${one.port}`, one])).values()];
   const all = await Promise.all(
@@ -128,7 +153,8 @@ export async function proxyQuestions(
       const at = ofAddress(scene, address, port, "tcp");
       const text = `reaches its proxy ${endpoint(at)}, which ${variable} of its processes names`;
       const question = await connectionQuestion(agent, scene, at, () => false, opened);
-      return [{ ...question, text, variable }];
+      const ask: Question["ask"] = async (...by) => ofOwn(await question.ask(...by), at, variable);
+      return [{ ...question, text, variable, ask }];
     }),
   );
   return all.flat();

@@ -106,8 +106,11 @@ export const listener: Reader = {
     }
     // The agent itself refuses too where no rule leads the port on.
     if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
-    const why = mapped ? undefined : container ? "refused" : "refused by a host";
-    return [cause("nobody_listens", ["listener", place], { ...about, address, why }, seen)];
+    const { variable: setting } = e.question;
+    const why = mapped || setting ? undefined : container ? "refused" : "refused by a host";
+    return [
+      cause("nobody_listens", ["listener", place], { ...about, address, setting, why }, seen),
+    ];
   },
 };
 
