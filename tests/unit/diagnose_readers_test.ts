@@ -14,7 +14,11 @@ import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
+import type { Container } from "../../lib/containers/inventory.ts";
+import { sharedMacs } from "../../lib/diagnose/readers/hardware.ts";
+import { subnetTaken } from "../../lib/diagnose/readers/agent_routing.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
+import type { Route } from "../../lib/netlink/mod.ts";
 import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { LedPort } from "../../lib/firewall/led_ports.ts";
 import type { Counter } from "../../lib/diagnose/observe/counters.ts";
@@ -334,6 +338,15 @@ const CASES: Case[] = [
     const { scene, question } = world.evidence(3);
     return withoutPort({ scene, question }, world.host.link("docker0")!);
   }, "subnet_taken route agent"],
+  ["an empty bridge has the subnet of one of the agent's networks", (world) => {
+    world.host.links.push(link(9, "br9", { kind: "bridge" }));
+    world.host.addresses.push(address(9, "10.2.0.1/16"));
+    const { scene, question } = world.evidence(3, {}, { destination: "10.2.0.5" });
+    const raw = { type: "bridge", ipam: { type: "host-local", subnet: "10.2.0.0/16" } };
+    const read = () => ({ network: { plugins: [{ raw }] } });
+    Object.assign(scene.agent.sources, { catalog: () => ({ names: () => ["other"], read }) });
+    return withoutPort({ scene, question }, world.host.link("br9")!);
+  }, "no_carrier link uplink"],
   ["a rule in the container leads what comes to where nobody listens", (world) => {
     const rules = [met("accept", { netns: NETNS, table: "nat", chain: "PREROUTING" })];
     const more = {
@@ -625,6 +638,43 @@ Deno.test("a proxy is known by its variable, without who asks it", () => {
       { variable: "all_proxy", host: "2001:db8::1", port: 1080 },
     ],
   );
+});
+
+Deno.test("who has the same hardware address is looked for on the same bridge alone", async () => {
+  const scene = new World().scene();
+  const on = (id: string, bridge: string, ...ifNames: string[]) => {
+    const attachments = ifNames.map((ifName) => ({
+      ifName,
+      plugins: [{ type: "bridge", bridge }],
+    }));
+    return { id, attachments } as never as Container;
+  };
+  const asked: string[] = [];
+  const macsOf = ({ id }: Container) => {
+    asked.push(id);
+    return new Map([["eth1", "02:00:00:00:00:05"]]);
+  };
+  const look = (...containers: Container[]) => {
+    Object.assign(scene.agent, { macsOf, containers });
+    return sharedMacs(scene);
+  };
+  assertEquals(await look(on("far", "br9", "eth1"), on("near", "br0", "eth0")), []);
+  assertEquals(asked, ["near"]);
+  assertEquals((await look(on("twin", "br0", "eth0", "eth1"))).map(({ other }) => other), ["twin"]);
+});
+
+Deno.test("a bridge loses its subnet only where something else leads there", () => {
+  const fixOf = (...routes: Route[]) => {
+    const world = new World();
+    world.host.routes.push(...routes);
+    world.host.links.push(link(9, "docker0", { kind: "bridge" }));
+    world.host.addresses.push(address(9, "172.17.0.1/16"));
+    return subnetTaken(world.scene(), world.host.link("docker0")!, "172.17.0.5")?.fix?.commands;
+  };
+  assertEquals(fixOf(), undefined);
+  assertEquals(fixOf(route("default", 4, { gateway: "203.0.113.2" })), [
+    ["ip", "address", "del", "172.17.0.1/16", "dev", "docker0"],
+  ]);
 });
 
 Deno.test("an environment that somebody made long is read in no time", () => {

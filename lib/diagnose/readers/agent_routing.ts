@@ -1,13 +1,13 @@
 /** The agent as a router: whether it forwards, and where its routes and rules lead. */
 import { familyOfKnown, networkText, within } from "../../base/ip.ts";
 import { type Cause, cause, downCause, inNetns, removing, run } from "../../facts/cause.ts";
-import { forwardingOff } from "../../facts/readers/agent.ts";
+import { forwardingOff, rangesOfNetworks } from "../../facts/readers/agent.ts";
 import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
 import { isStrict, rpFilter } from "./kernel_drop.ts";
-import { culpritOf, flowOf, REFUSING } from "./policy.ts";
+import { best, culpritOf, flowOf, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
 /** The agent has the packet and does not lead it on. */
@@ -141,14 +141,21 @@ export function subnetTaken(scene: Scene, link: Link, target: string): Cause | u
     host.globalsOf(link, family).find((one) =>
       within(target, `${one.address}/${one.prefixLength}`)
     );
-  if (!taker) return undefined;
+  // One of the agent's own networks that has no container now is there by right.
+  const isMeant = rangesOfNetworks(scene.agent)?.some(({ subnet }) => within(target, subnet));
+  if (!taker || isMeant) return undefined;
+  const others = host.routesOf(family, "main").filter((one) =>
+    one.link !== link.index && one.type === "unicast"
+  );
   const value = `${taker.address}/${taker.prefixLength}`;
   return cause(
     "subnet_taken",
     ["route", "agent"],
     { family, address: target, device: link.name, value },
     [`ip address: ${value} on ${link.name}, a bridge that no link is a port of`],
-    removing(`${value} from ${link.name}`, ["ip", "address", "del", value, "dev", link.name]),
+    best(others, target)
+      ? removing(`${value} from ${link.name}`, ["ip", "address", "del", value, "dev", link.name])
+      : undefined,
   );
 }
 

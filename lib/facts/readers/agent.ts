@@ -224,7 +224,7 @@ export async function readConfigs({ sources }: Agent): Promise<Look> {
 }
 
 /** What host-local gives out for each network, and the directory of its leases; undefined where none is known. */
-export function rangesOfNetworks({ sources }: Agent) {
+export function rangesOfNetworks({ sources }: Pick<Agent, "sources">) {
   const { catalog, plugins: types } = sources;
   const networks = catalog && unlessRefused(catalog);
   return networks?.names().flatMap((network) => {
