@@ -156,7 +156,7 @@ const BY_ARP: FactReader<Pick<Evidence, "scene" | "kernel">> = {
     const asked = e.scene.interfaces.filter(({ link }) => link?.flags.includes("UP"));
     return asked.length === 0 ? nothing("it has no link to ask by") : saw(
       `asked by ARP on ${asked.map(({ ifName }) => ifName).join(", ")}`,
-      [...sharedMacs(e.scene), ...await sharedAddresses(e)],
+      [...await sharedMacs(e.scene), ...await sharedAddresses(e)],
     );
   },
 };

@@ -95,25 +95,23 @@ export class Agent implements Disposable {
     return this.#holders.get(address) ?? [];
   }
 
-  /**
-   * Whose interface has a hardware address: a container's, or the agent's (no `container`).
-   *
-   * @param not the container that is known to have it: then another one's
-   */
-  ownerOfMac(
-    mac: string,
-    not?: ContainerId,
-  ): { link: string; container?: ContainerId } | undefined {
-    const link = not === undefined && this.host.links.find((one) => one.mac === mac);
+  /** Whose interface has a hardware address: a container's, or the agent's (no `container`). */
+  ownerOfMac(mac: string): { link: string; container?: ContainerId } | undefined {
+    const link = this.host.links.find((one) => one.mac === mac);
     if (link) return { link: link.name };
-    for (const { id, netns, mode, namespaceAlive } of this.containers) {
-      if (mode !== "own" || !namespaceAlive || id === not) continue;
-      let macs = this.#macs.get(id);
-      if (!macs) this.#macs.set(id, macs = macsIn(netns));
-      const found = macs.get(mac);
-      if (found !== undefined) return { link: found, container: id };
+    for (const container of this.containers) {
+      const found = this.macsOf(container).entries().find(([, one]) => one === mac);
+      if (found) return { link: found[0], container: container.id };
     }
     return undefined;
+  }
+
+  /** The hardware addresses of a container's own interfaces, by their names. */
+  macsOf({ id, netns, mode, namespaceAlive }: Container): ReadonlyMap<string, string> {
+    if (mode !== "own" || !namespaceAlive) return new Map();
+    let macs = this.#macs.get(id);
+    if (!macs) this.#macs.set(id, macs = macsIn(netns));
+    return macs;
   }
 
   get bridgePorts(): readonly BridgePort[] {
@@ -163,7 +161,7 @@ function macsIn(netns: string): Map<string, string> {
   // It may just have ended.
   return unlessRefused(() => {
     using view = new NamespaceView(netns);
-    return new Map(view.links.flatMap(({ mac, name }) => mac === undefined ? [] : [[mac, name]]));
+    return new Map(view.links.flatMap(({ mac, name }) => mac === undefined ? [] : [[name, mac]]));
   }) ?? new Map();
 }
 

@@ -6,7 +6,7 @@ import { portCause, stateCause } from "../../facts/readers/bridge.ts";
 import type { Attached } from "../../facts/scene.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Trail } from "../place.ts";
-import { sharedMacs } from "./hardware.ts";
+import { walkTwins } from "./hardware.ts";
 import type { Reader } from "./reader.ts";
 
 export const bridgeInBetween: Reader = {
@@ -82,8 +82,8 @@ function forwarding(
       one.link !== port.index || one.permanent
     );
     if (!wrong) continue;
-    const shared = sharedMacs(scene);
-    if (shared.length > 0) return shared;
+    const shared = walkTwins(scene).find((one) => one !== undefined);
+    if (shared) return [shared];
     const name = scene.host.linkAt(wrong.link)?.name ?? String(wrong.link);
     const isSelf = wrong.link === master.index || wrong.permanent;
     const of = isSelf && wrong.master === undefined ? "self" : "master";

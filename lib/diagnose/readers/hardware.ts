@@ -1,5 +1,6 @@
 /** Frames that go to the wrong hardware address, and who answers for addresses that are not his. */
 import { within } from "../../base/ip.ts";
+import { Pace } from "../../base/pace.ts";
 import {
   type Cause,
   cause,
@@ -179,20 +180,37 @@ function receiverMac({ journey }: Trail, i: number): string | undefined {
   )?.stop.link.mac;
 }
 
-/** Another container on a bridge of the container's that has its hardware address. */
-export function sharedMacs({ agent, container, name, interfaces }: Scene): Cause[] {
-  if (!container) return [];
-  return interfaces.flatMap(({ link, ifName, bridge }) => {
-    const twin = bridge && link?.mac && agent.ownerOfMac(link.mac, container.id);
-    const theirs = agent.containers.find(({ id }) => twin && id === twin.container);
-    if (!twin || !theirs?.attachments.some((one) => bridgeOf(one) === bridge.name)) return [];
-    const about = { container: name, device: ifName, other: theirs.id, mac: link.mac };
-    const seen = [`ip link: ${ifName} of ${name} ${link.mac}, ${twin.link} of ${theirs.id} too`];
-    return [cause("duplicate_mac", ["duplicate", "neighbour"], {
-      ...about,
-      why: "a container",
-    }, seen)];
-  });
+/** Another container on a bridge of the container's that has its hardware address; undefined for each that has not. */
+export function* walkTwins(
+  { agent, container, name, interfaces }: Scene,
+): Generator<Cause | undefined> {
+  for (const { link, ifName: device, bridge } of interfaces) {
+    const mac = link?.mac;
+    if (!container || !bridge || mac === undefined) continue;
+    for (const other of agent.containers) {
+      const theirs = other.attachments.filter((one) => bridgeOf(one) === bridge.name);
+      if (other.id === container.id || theirs.length === 0) continue;
+      const twin = theirs.find(({ ifName }) => agent.macsOf(other).get(ifName) === mac)?.ifName;
+      const about = { container: name, device, other: other.id, mac, why: "a container" };
+      yield twin === undefined
+        ? undefined
+        : cause("duplicate_mac", ["duplicate", "neighbour"], about, [
+          `ip link: ${device} of ${name} ${mac}, ${twin} of ${other.id} too`,
+        ]);
+      if (twin !== undefined) break;
+    }
+  }
+}
+
+/** The same, while others have their turns: each container's network is entered. */
+export async function sharedMacs(scene: Scene): Promise<Cause[]> {
+  const pace = new Pace();
+  const found: Cause[] = [];
+  for (const one of walkTwins(scene)) {
+    if (one) found.push(one);
+    await pace.rest();
+  }
+  return found;
 }
 
 /** Addresses of the container's that somebody else answers for (RFC 5227), or was given. */
