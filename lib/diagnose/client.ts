@@ -25,10 +25,11 @@ export async function followClient(
   client: string,
   to: string,
 ): Promise<FollowedPacket> {
-  const absent = absentAddress(agent, to);
+  const absent = await absentAddress(agent, to);
   if (absent) {
     const { address } = absent;
-    const seen = "ip address: it is on no link of this agent, and no container was given it";
+    const seen =
+      "ip address: it is on no link of this agent, no rule leads it on, and no container on record was given it";
     const found = cause("address_absent", ["address", "agent"], { address }, [seen]);
     return { from: client, to: endpoint(absent), arrived: false, hops: [], causes: [found] };
   }

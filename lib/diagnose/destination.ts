@@ -1,6 +1,6 @@
 /** What `--to` means: a container, a port of the agent, an address, or a name as the container resolves it. */
 import { variable } from "../base/environment.ts";
-import { ledPorts } from "../firewall/led_ports.ts";
+import { type LedPort, ledPorts } from "../firewall/led_ports.ts";
 import { unless } from "../base/unless.ts";
 import { OperatorError } from "../base/error.ts";
 import { canonicalAddress, familyOfKnown, isAddress } from "../base/ip.ts";
@@ -8,7 +8,7 @@ import type { Agent } from "../facts/agent.ts";
 import { Scene } from "../facts/scene.ts";
 import { networkAddresses } from "../containers/network_address.ts";
 import { sockets } from "../netlink/sockets.ts";
-import type { NamespaceView } from "../netlink/view.ts";
+import type { NamespaceView, Space } from "../netlink/view.ts";
 import type { Container } from "../containers/inventory.ts";
 import { findTarget, type Target } from "../containers/target.ts";
 import { resolveAsPrograms, type Resolved } from "./names.ts";
@@ -98,12 +98,21 @@ export async function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Prom
   throw new OperatorError("bad_destination", `no container of this agent has ${to}`);
 }
 
-/** An address that `--to` says, and that neither the agent nor a container here has, or has any more. */
-export function absentAddress(agent: Agent, to: string): Destination | undefined {
+/** An address that `--to` says, and that neither the agent nor a container here takes, or takes any more. */
+export async function absentAddress(agent: Agent, to: string): Promise<Destination | undefined> {
   const { container, name, port = 0, protocol } = parsed(agent, to);
-  const isAbsent = !container && isAddress(name) && !agent.host.ownerOf(name) &&
-    !agent.holdersOf(name).some(({ namespaceAlive }) => namespaceAlive);
-  return isAbsent ? { address: name, port, protocol } : undefined;
+  if (container || !isAddress(name)) return undefined;
+  if (agent.holdersOf(name).some(({ namespaceAlive }) => namespaceAlive)) return undefined;
+  const at = { address: name, port, protocol };
+  const isNamed = async () => (await allLed()).some(({ hostAddress }) => hostAddress === name);
+  return isLocal(agent.host, name) || await isNamed() ? undefined : at;
+}
+
+/** Whether a machine takes what is for an address as its own, also by a route without one. */
+function isLocal(host: Space, address: string): boolean {
+  if (host.ownerOf(address)) return true;
+  const route = host.routeTo(address);
+  return typeof route !== "string" && route.type === "local";
 }
 
 /** The container that a port of the agent leads to, and where. */
@@ -112,7 +121,7 @@ export function mappedTo(
   { address, port, protocol }: Destination,
   not?: string,
 ) {
-  if (!host.ownerOf(address)) return undefined;
+  if (!isLocal(host, address)) return undefined;
   for (const { id, netns, namespaceAlive, attachments } of containers) {
     if (!namespaceAlive || id === not) continue;
     for (const checkpoint of attachments) {
@@ -137,18 +146,33 @@ export async function ledTo(
   not?: string,
 ): Promise<Omit<Own, "at"> | undefined> {
   const mapped = mappedTo(agent, at, not);
-  if (mapped || at.protocol === "icmp" || !agent.host.ownerOf(at.address)) return mapped;
-  const all = await ledPorts(variable("PATH") ?? "", { also: ["PREROUTING"] });
-  return all.filter(({ protocol, hostPort, hostAddress, to }) =>
-    protocol === at.protocol && hostPort === at.port &&
-    [undefined, at.address].includes(hostAddress) &&
-    familyOfKnown(to.address) === familyOfKnown(at.address)
-  ).flatMap(({ to }) => {
+  return mapped ?? (await portsLed(agent, at)).flatMap(({ to }) => {
     const holder = agent.holdersOf(to.address).find((one) => one.namespaceAlive && one.id !== not);
     return holder
       ? [{ ...to, target: { name: holder.id, netns: holder.netns, id: holder.id } }]
       : [];
   })[0];
+}
+
+async function portsLed({ host }: Pick<Agent, "host">, at: Destination): Promise<LedPort[]> {
+  if (at.protocol === "icmp") return [];
+  const isOwn = isLocal(host, at.address);
+  return (await allLed()).filter((one) => leadsOn(one, at, isOwn));
+}
+
+function allLed(): Promise<LedPort[]> {
+  return ledPorts(variable("PATH") ?? "", { also: ["PREROUTING"] });
+}
+
+/** Whether a rule leads on what anybody sends there. @param isOwn whether the agent takes it, if it does not */
+export function leadsOn(
+  { protocol, hostPort, hostAddress, isNarrow, to }: LedPort,
+  at: Destination,
+  isOwn: boolean,
+): boolean {
+  return !isNarrow && protocol === at.protocol && hostPort === at.port &&
+    (hostAddress === at.address || hostAddress === undefined && isOwn) &&
+    familyOfKnown(to.address) === familyOfKnown(at.address);
 }
 
 /** However it was named, an address of another container is that container's. */

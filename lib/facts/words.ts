@@ -105,7 +105,7 @@ const WORDS = {
   duplicate_mac:
     "{device} of {container} and {other} have one hardware address, {mac}: the bridge takes what is for the container itself | give one of them another: ip link set {other} address …",
   address_absent:
-    "{address} is no address of this agent, and of no container here: what is sent to it is not for them | look who should have it: one that moves between machines (keepalived) may be on another, or on none",
+    "{address} is no address of this agent, and of no container on record: what is sent to it is not for them | look who should have it: one that moves between machines (keepalived) may be on another, or on none; of one that a router translates, ask for what it becomes",
   "duplicate_mac/a container":
     "{device} of {container} and container {other} have one hardware address, {mac}: their bridge gives what is for one to the other | restart one of them, and look where the address is from: the config of a network (mac), or a template",
   gateway_moved: "the gateway's address {gateway} is on {device} instead of {wanted}",

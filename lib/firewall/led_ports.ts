@@ -23,6 +23,8 @@ export interface LedPort {
   /** Absent for every address of the host. */
   hostAddress?: string;
   to: { address: string; port: number };
+  /** Whether it leads on but some of what is for that port. */
+  isNarrow?: true;
   /** Absent where no comment says whose it is. */
   owner?: Named;
   /** Whose rules have a form of their own; else they are a port mapper's, or a stranger's. */
@@ -92,12 +94,16 @@ function portOf(
   rule: FoundRule,
   more: Pick<LedPort, "owner" | "by"> & Partial<LedPort>,
 ): LedPort[] {
-  const { family, port, destination, target, chain } = rule;
+  const { family, port, destination, source, inDevice, unknown, target, chain } = rule;
   if (!port || !target || !("dnat" in target)) return [];
   const hostAddress = singleOf(destination);
+  // What does not come by a device is of anybody else.
+  const isNarrow = source || inDevice && !inDevice.not || unknown.length > 0 ||
+    destination && hostAddress === undefined;
   return [{
     ...{ family, protocol: port.protocol, hostPort: port.number, to: target.dnat },
     ...hostAddress === undefined ? {} : { hostAddress },
+    ...isNarrow ? { isNarrow: true as const } : {},
     ...{ backend: "iptables", chain, rule: ruleLine(rule), ...more },
   }];
 }

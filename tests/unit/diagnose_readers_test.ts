@@ -14,6 +14,7 @@ import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
 import { withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
+import { leadsOn } from "../../lib/diagnose/destination.ts";
 import type { Container } from "../../lib/containers/inventory.ts";
 import { sharedMacs } from "../../lib/diagnose/readers/hardware.ts";
 import { subnetTaken } from "../../lib/diagnose/readers/agent_routing.ts";
@@ -661,6 +662,16 @@ Deno.test("who has the same hardware address is looked for on the same bridge al
   assertEquals(await look(on("far", "br9", "eth1"), on("near", "br0", "eth0")), []);
   assertEquals(asked, ["near"]);
   assertEquals((await look(on("twin", "br0", "eth0", "eth1"))).map(({ other }) => other), ["twin"]);
+});
+
+Deno.test("a port is led on for anybody, and of an address that is not the agent's by a rule that names it", () => {
+  const at = { address: "203.0.113.9", port: 8080, protocol: "tcp" } as const;
+  const one = led("10.1.0.2", 80);
+  assertEquals(leadsOn(one, at, true), true);
+  assertEquals(leadsOn(one, at, false), false);
+  assertEquals(leadsOn({ ...one, hostAddress: at.address }, at, false), true);
+  assertEquals(leadsOn({ ...one, hostAddress: "203.0.113.8" }, at, true), false);
+  assertEquals(leadsOn({ ...one, isNarrow: true }, at, true), false);
 });
 
 Deno.test("a bridge loses its subnet only where something else leads there", () => {
