@@ -375,16 +375,20 @@ const CASES: Case[] = [
     for (const one of [e.trail.seen[4]!]) one.to = "02:00:00:00:00:99";
     return explain(e);
   }, "wrong_mac neighbour outside"],
-  ["its SYN asks for ECN, and the agent's is answered", (world) => {
-    world.ofAgent = "answered";
-    world.checkpoint.plugins[0]!.ipMasq = false;
-    world.inside.settings["ipv4/tcp_ecn"] = "1";
-    const e = world.evidence(4, {}, { topic: "followed", protocol: "tcp", port: 80 });
-    const seen = e.trail.seen.map((one) =>
-      one && { ...one, packet: { ...one.packet, protocol: "tcp" as const, flags: 0xc2 } }
-    );
-    return explain({ ...e, trail: { ...e.trail, seen } });
-  }, "ecn_lost sysctl container"],
+  [
+    "its SYN asks for ECN, and the agent's is answered",
+    (world) => asksForEcn(world, "203.0.113.1"),
+    "ecn_lost sysctl container",
+  ],
+  [
+    "its SYN asks for ECN and has its own address, and the agent's is answered",
+    (world) => asksForEcn(world, "10.1.0.2"),
+    "outside_silent neighbour outside",
+  ],
+  ["its SYN asks for ECN, and so does the agent's, which is answered", (world) => {
+    world.host.settings["ipv4/tcp_ecn"] = "1";
+    return asksForEcn(world, "203.0.113.1");
+  }, "outside_silent neighbour outside"],
   ["names are asked for over TCP alone, and the server has none", (world) => {
     world.ofAgent = "answered";
     const resolver = { servers: ["203.0.113.2"], useTcp: true, file: "/etc/resolv.conf" } as never;
@@ -526,6 +530,19 @@ const LISTENER = {
 const MAPPED = met("accept", { family: "inet", table: "mesos-cni", chain: "prerouting" });
 /** What leads it on is the mapper's own table, whose one rule is for all ports. */
 const BY_TABLE: Partial<Evidence> = { rules: [MAPPED], actsOf: () => ["dnat"] };
+
+/** A SYN that has left with an address, and whose like of the agent's is answered. */
+function asksForEcn(world: World, source: string) {
+  world.ofAgent = "answered";
+  world.checkpoint.plugins[0]!.ipMasq = false;
+  world.inside.settings["ipv4/tcp_ecn"] = "1";
+  const e = world.evidence(4, {}, { topic: "followed", protocol: "tcp", port: 80 });
+  const syn = { protocol: "tcp", flags: 0xc2 } as const;
+  const seen = e.trail.seen.map((one, i) =>
+    one && { ...one, packet: { ...one.packet, ...syn, ...i === e.trail.last ? { source } : {} } }
+  );
+  return explain({ ...e, trail: { ...e.trail, seen } });
+}
 
 /** An element of the mapper's table. */
 function led(address: string, port: number): LedPort {

@@ -194,11 +194,12 @@ function size({ scene, trail }: Evidence): Cause[] {
 /** TCP's flags of a SYN that asks for congestion to be told of (RFC 3168). */
 const ECE_CWR = 0xc0;
 
-/** Who answers the agent's SYN without ECN, and not the container's with it. */
+/** Who answers the agent's SYN without ECN, and not the container's with it, which has the same address. */
 async function ecn(e: Evidence): Promise<Cause[]> {
-  const { question, trail, scene: { inside, name: container } } = e;
+  const { question, trail, scene: { host, inside, name: container } } = e;
   const { packet } = trail.seen[trail.last]!;
-  const isAsked = packet.protocol === "tcp" && (packet.flags & ECE_CWR) === ECE_CWR;
+  const isAsked = packet.protocol === "tcp" && (packet.flags & ECE_CWR) === ECE_CWR &&
+    host.setting("ipv4/tcp_ecn") !== "1" && host.ownerOf(packet.source) !== undefined;
   if (!isAsked || await e.kernel.agentAsks(question) !== "answered") return [];
   const about = { container, address: question.destination };
   return [settingCause("ecn_lost", "container", inside, ["ipv4/tcp_ecn", 2], about, [
