@@ -251,7 +251,7 @@ export async function answer(
     if (explained.length === 0) asked[i] = { ...before, ...LATE };
     const answeredOnes = questions.filter((_, k) => asked[k]!.outcome === "answered");
     const echoes = ofEchoAlone(explained, question, answeredOnes);
-    if (echoes) asked[i] = { ...before, ...unasked("echoes are dropped here, and others pass") };
+    if (echoes) asked[i] = { ...before, ...unasked("echoes are dropped here: see the hint") };
     return echoes ?? explained;
   }));
   return { asked, causes: [...already, ...causes.flat(), ...hints] };

@@ -1,6 +1,7 @@
 /** The causes of all questions as one list: each once, the right one first. */
 import { type Cause, isProblem } from "../facts/cause.ts";
 import { textOf } from "../facts/sentences.ts";
+import type { Journey } from "./journey.ts";
 import type { Question } from "./questions/question.ts";
 
 const MOST_CAUSES = 20;
@@ -54,30 +55,49 @@ function union<T>(some: readonly T[], more: readonly T[]): T[] {
   return [...new Map([...some, ...more].map((one) => [JSON.stringify(one), one])).values()];
 }
 
+/** Rules of ICMP alone, as iptables and nft (with numbers) write them; not what a rejection is answered with. */
+const OF_ICMP =
+  /(?<!! )-p (?:ipv6-)?icmp(?:v6)?\b|(?<!with )\bicmp(?:v6)? (?:type|code) |\b(?:l4proto|protocol|nexthdr) (?:1|58|(?:ipv6-)?icmp(?:v6)?)(?: |$)/;
+
 /**
- * What a firewall drops of ours alone is no fault of anybody's: an echo is lost, and TCP or UDP of the same
- * way is answered.
+ * What a firewall drops of ours alone is no fault of anybody's: a rule that is for ICMP, or a policy where TCP
+ * is answered by the same link.
  *
  * @returns the causes as hints; undefined where others may be lost as well
  */
 export function ofEchoAlone(
   causes: readonly Cause[],
-  { protocol, family, sizes, destination, journey: { from, to } }: Question,
+  { protocol, family, sizes, destination, journey }: Question,
   answered: readonly Question[],
 ): Cause[] | undefined {
-  const isSame = (one: Question) =>
-    one.family === family && one.journey.from === from && one.journey.to === to;
-  const passes = answered.some((one) => one.protocol !== "icmp" && isSame(one));
+  if (protocol !== "icmp") return undefined;
+  const { from, to } = journey;
+  const same = answered.filter((one) =>
+    one.family === family && one.journey.from === from && one.journey.to === to
+  );
   // Where small ones are answered, it is the size that is lost.
-  const isOfSize = sizes === true &&
-    answered.some((one) => one.protocol === "icmp" && one.destination === destination);
-  const isAlone = protocol === "icmp" && passes && !isOfSize && causes.length > 0 &&
-    causes.every(({ code, why, rule }) =>
-      (code === "policy_drop" || code === "rule_drop") && why === undefined &&
-      // Of a rule against one destination the others tell nothing.
-      !/(?:^| )(?:-d|daddr) /.test(rule!.text)
-    );
-  if (!isAlone) return undefined;
-  const [why, value] = ["an echo", "TCP and UDP pass there: it may be meant so"];
-  return causes.map((one) => ({ ...one, level: "hint", fix: undefined, why, value }));
+  if (sizes && same.some((one) => one.protocol === "icmp" && one.destination === destination)) {
+    return undefined;
+  }
+  const others = same.filter((one) => one.protocol !== "icmp");
+  const byPolicy = others.filter((one) =>
+    one.protocol === "tcp" && lastLink(one.journey) === lastLink(journey)
+  );
+  const allows = causes.map(({ code, why, rule }) => {
+    if (why !== undefined) return [];
+    if (code === "policy_drop") return byPolicy;
+    const text = code === "rule_drop" ? rule!.text : "";
+    // Of a rule against one destination the others tell nothing.
+    return OF_ICMP.test(text) && !/(?:^| )(?:-d|daddr) /.test(text) ? others : [];
+  });
+  if (causes.length === 0 || allows.some((one) => one.length === 0)) return undefined;
+  return causes.map((one, i) => {
+    const by = [...new Set(allows[i]!.map((other) => other.protocol.toUpperCase()))].join(" and ");
+    const value = `answers came there by ${by}: it may be meant so`;
+    return { ...one, level: "hint", fix: undefined, why: "an echo", value };
+  });
+}
+
+function lastLink({ legs }: Journey): number | undefined {
+  return legs.findLast(({ way }) => way === "there")?.stop.link.index;
 }

@@ -221,17 +221,40 @@ Deno.test("what a firewall drops of echoes alone is a hint, and opens nothing", 
   assertEquals([lost[0]!.code, lost[0]!.fix?.removes !== undefined], ["policy_drop", true]);
   const of = (more: Partial<Question>): Question => ({ ...e.question, ...more });
   const dns = of({ topic: "dns", protocol: "udp" });
+  const tcp = of({ topic: "dns", protocol: "tcp" });
   const levels = (causes: Cause[], question: Question, ...answered: Question[]) =>
     ofEchoAlone(causes, question, answered)?.map(({ level, fix }) => [level, fix]);
-  assertEquals(levels(lost, e.question, dns), [["hint", undefined]]);
-  assertEquals(levels(lost, of({ sizes: true }), dns), [["hint", undefined]]);
+  assertEquals(levels(lost, e.question, tcp), [["hint", undefined]]);
+  assertEquals(levels(lost, of({ sizes: true }), tcp), [["hint", undefined]]);
+  // A policy may let names alone pass, and TCP by another link.
+  assertEquals(levels(lost, e.question, dns), undefined);
+  const { journey } = e.question;
+  const wg0 = { ...journey.legs[2]!, stop: { ...journey.legs[2]!.stop, link: link(9, "wg0") } };
+  const byWg0 = { ...journey, legs: journey.legs.with(3, wg0) };
+  assertEquals(levels(lost, e.question, of({ protocol: "tcp", journey: byWg0 })), undefined);
   // What passes goes another way, or is an echo too; or the lost one is none.
   const elsewhere = { ...e.trail.journey, to: "agent" as const };
   assertEquals(levels(lost, e.question, of({ protocol: "tcp", journey: elsewhere })), undefined);
   assertEquals(levels(lost, e.question, of({})), undefined);
-  assertEquals(levels(lost, of({ protocol: "tcp" }), dns), undefined);
+  assertEquals(levels(lost, of({ protocol: "tcp" }), tcp), undefined);
   // A small echo passes, or the rule is against one destination.
-  assertEquals(levels(lost, of({ sizes: true }), dns, of({})), undefined);
-  const rule = { ...lost[0]!.rule!, text: "-A FORWARD -d 203.0.113.2 -j DROP" };
-  assertEquals(levels([{ ...lost[0]!, rule }], e.question, dns), undefined);
+  assertEquals(levels(lost, of({ sizes: true }), tcp, of({})), undefined);
+  const ofRule = (text: string) =>
+    levels(
+      [{ ...lost[0]!, code: "rule_drop", rule: { ...lost[0]!.rule!, text } }],
+      e.question,
+      dns,
+    );
+  for (const text of ["-A FORWARD -p icmp -j DROP", "icmp type 8 drop", "meta l4proto 1 drop"]) {
+    assertEquals(ofRule(text), [["hint", undefined]]);
+  }
+  for (
+    const text of [
+      "-A FORWARD -d 203.0.113.2 -p icmp -j DROP",
+      "-A FORWARD -i br0 -o wan0 -j DROP",
+      "-A FORWARD -p all -j REJECT --reject-with icmp-admin-prohibited",
+      'oifname "wan0" reject with icmp type 13',
+      "-A FORWARD ! -p icmp -j DROP",
+    ]
+  ) assertEquals(ofRule(text), undefined, text);
 });
