@@ -44,6 +44,19 @@ export abstract class Space {
   /** A setting of the namespace, such as `ipv4/ip_forward`. */
   abstract setting(name: string): string | undefined;
 
+  /** The text of a file below /proc, as this namespace has it; undefined where this kernel has none. */
+  abstract proc(path: string): string | undefined;
+
+  /** How often something has happened in the namespace, as a file below /proc/net tells in lines or in columns. */
+  counted(file: "netstat" | "snmp" | "snmp6", name: string): number {
+    const lines = (this.proc(`net/${file}`) ?? "").split("\n").map((line) =>
+      line.trim().split(/\s+/)
+    );
+    const at = lines.findIndex((words) => words.includes(name));
+    const column = lines[at]?.indexOf(name);
+    return Number((column ? lines[at + 1]?.[column] : lines[at]?.[1]) ?? 0);
+  }
+
   /** Whether a setting is one that this namespace may change: some are the whole machine's. */
   abstract mayChange(name: string): boolean;
 

@@ -28,6 +28,8 @@ export class FixedSpace extends Space {
   rules: Rule[] = [];
   neighbours: Neighbour[] = [];
   readonly settings: Record<string, string> = {};
+  /** Below /proc. */
+  readonly files: Record<string, string> = {};
   /** The routes that the kernel would choose, by destination; errno's name for none. */
   readonly chosen: Record<string, Route | string> = {};
   /** The entries of tables by which it would; of what is forwarded, also by `TO from SOURCE`. */
@@ -42,6 +44,9 @@ export class FixedSpace extends Space {
   }
   setting(name: string) {
     return this.settings[name];
+  }
+  proc(path: string) {
+    return this.files[path];
   }
   mayChange() {
     return true;

@@ -4,6 +4,7 @@ import { leadingTo } from "../../lib/diagnose/client.ts";
 import { asKnown } from "../../lib/diagnose/diagnose.ts";
 import { Session } from "../../lib/diagnose/observe/session.ts";
 import { ACK, RST, SYN } from "../../lib/diagnose/packets/frame.ts";
+import { isBy } from "../../lib/diagnose/questions/clients.ts";
 import { failureOf } from "../../lib/diagnose/questions/stranger.ts";
 import { holdersIn } from "../../lib/facts/agent.ts";
 import { cause } from "../../lib/facts/cause.ts";
@@ -120,4 +121,21 @@ Deno.test("clients may come by each link to other machines, the way out first, a
     [link.name, agentAddress, somewhere].join(" ")
   );
   assertEquals(found, ["wan1 192.0.12.1 192.0.12.2", "wan0 192.0.11.1 192.0.11.3"]);
+});
+
+Deno.test("who asks for the way out's address may come by the link that leads back to him", () => {
+  const world = new World();
+  const { host } = world;
+  host.links.push(link(9, "tun0"));
+  host.addresses.push(address(9, "10.8.0.1/24"));
+  host.routes.push(route("default", 4, { gateway: "203.0.113.2" }));
+  host.chosen["10.8.0.6"] = route("10.8.0.6", 9, { gateway: "10.8.0.2" });
+  host.chosen["10.8.0.7"] = route("10.8.0.7", 9);
+  const isByWan0 = (client: string) => {
+    const by = { link: host.link("wan0")!, agentAddress: "203.0.113.1", somewhere: client };
+    return isBy(world.scene(), by, client);
+  };
+  assertEquals(["10.8.0.6", "10.8.0.7", "203.0.113.2"].map(isByWan0), [false, false, true]);
+  host.files["net/netstat"] = "TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 0 4\n";
+  assertEquals(["10.8.0.6", "10.8.0.7"].map(isByWan0), [true, false]);
 });

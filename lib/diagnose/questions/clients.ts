@@ -1,5 +1,6 @@
 /** Clients of mapped ports: whom sets of rules name, and who came by another way than strangers are asked by. */
 import type { PortMapping } from "../../cni/port_mappings.ts";
+import { familyOfKnown } from "../../base/ip.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { isWayIn, leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
@@ -66,9 +67,7 @@ export async function knownClients(
     if (!back || !leadsOut(host, agent.containers, back)) continue;
     const asked = askedBy(scene, to, route?.gateway ?? address);
     const uplink = scene.uplink(to.family)?.link;
-    // Who is on the link that leads back to him may ask there for the way out's address; whoever is behind
-    // a router comes by the link whose address he asks for.
-    const isUnknown = asked?.by.link === uplink && back !== uplink && !route?.gateway;
+    const isUnknown = asked && !isBy(scene, asked.by, address);
     const client: Client = { address, asked, ...isUnknown ? { isUnknown } : {} };
     if (named.has(address)) known.set(address, client);
     else if (asked && (asked.by.link !== uplink || back !== uplink)) {
@@ -82,7 +81,19 @@ export async function knownClients(
 export function wayOf(scene: Scene, client: string): Uplink | undefined {
   const to = mappingsOf(scene).slice(0, MOST_PORTS).flatMap((one) => connectionsTo(scene, one))
     .find(({ source }) => source === client);
-  return to && askedBy(scene, to, scene.host.wayTo(client).route?.gateway ?? client)?.by;
+  const by = to && askedBy(scene, to, scene.host.wayTo(client).route?.gateway ?? client)?.by;
+  return by && isBy(scene, by, client) ? by : undefined;
+}
+
+/**
+ * Whether somebody comes by the link whose address he asks for. The way out's he may as well ask for on the
+ * link that leads back to him; but behind a router, where strict filters have dropped something, he may not.
+ */
+export function isBy(scene: Scene, { link }: Uplink, client: string): boolean {
+  const { host } = scene;
+  const { link: back, route } = host.wayTo(client);
+  return link === back || link !== scene.uplink(familyOfKnown(client))?.link ||
+    route?.gateway !== undefined && host.counted("netstat", "IPReversePathFilter") > 0;
 }
 
 function mappingsOf({ interfaces }: Scene): PortMapping[] {
