@@ -199,7 +199,7 @@ const WORDS = {
   conntrack_timeout:
     "connections are forgotten before a slow answer comes: {value} | set it in /etc/sysctl.d as well, so that it stays",
   fragments_lost:
-    "{container|the agent} loses packets that come in pieces: {setting} is {value} | set it in /etc/sysctl.d as well, so that it stays",
+    "{container|the agent} gives up packets that come in pieces too early: {setting} is {value} | set it in /etc/sysctl.d as well, so that it stays",
   conntrack_stale:
     "what {other} sends to port {port} goes to {address}, and not to {container}: its connection is tracked since before the port was mapped, and never pauses",
   ttl_too_small: "what {container} sends dies on its way: {setting} is {value}",

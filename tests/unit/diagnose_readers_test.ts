@@ -4,7 +4,7 @@ import { type Cause, cause, type Proof, type Values } from "../../lib/facts/caus
 import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { readLinks } from "../../lib/facts/readers/link.ts";
-import { readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
+import { forgetful, readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
 import { ofOwn, proxiesIn } from "../../lib/diagnose/questions/connection.ts";
 import { failed } from "../../lib/diagnose/questions/question.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
@@ -491,6 +491,7 @@ const CASES: Case[] = [
   }, "address_lost address container"],
   ["the agent puts no packets together", (world) => {
     world.host.settings["ipv4/ipfrag_high_thresh"] = "0";
+    world.host.files["net/snmp"] = "Ip: ReasmReqds ReasmFails\nIp: 3 2\n";
     return [...readAgentsLimits(world.scene()).causes];
   }, "fragments_lost sysctl agent"],
   ["its network puts no packets together", (world) => {
@@ -1069,4 +1070,25 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   const [e, whole] = [world.evidence(4), world.evidence(8)];
   assertEquals((await explain(e)).map(({ code }) => code), ["outside_silent"]);
   assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
+});
+
+Deno.test("limits that may be meant so are hints, until something is lost by them", () => {
+  const { host } = new World();
+  const told = (causes: readonly Cause[]) =>
+    causes.map(({ code, level, fix }) => [code, level, !!fix]);
+  const read = () => told(readAgentsLimits({ host }).causes);
+  host.settings["ipv6/ip6frag_high_thresh"] = "0";
+  assertEquals(read(), [["fragments_lost", "hint", false]]);
+  host.files["net/snmp6"] = "Ip6ReasmReqds   3\nIp6ReasmFails   2\n";
+  assertEquals(read(), [["fragments_lost", "problem", true]]);
+  delete host.settings["ipv6/ip6frag_high_thresh"];
+  host.settings["netfilter/nf_conntrack_udp_timeout"] = "2";
+  host.settings["netfilter/nf_conntrack_tcp_timeout_established"] = "20";
+  assertEquals(read(), [["conntrack_timeout", "hint", false]]);
+  assertEquals(told(forgetful(host, "udp")), [["conntrack_timeout", "problem", true]]);
+  assertEquals(forgetful(host, "udp")[0]!.fix!.commands, [
+    ["sysctl", "-w", "net.netfilter.nf_conntrack_udp_timeout=30"],
+  ]);
+  host.settings["netfilter/nf_conntrack_udp_timeout"] = "1";
+  assertEquals(read(), [["conntrack_timeout", "problem", true]]);
 });
