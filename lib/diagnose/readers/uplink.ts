@@ -6,6 +6,7 @@ import { pluginOf } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import type { Evidence } from "../evidence.ts";
+import { failureText } from "../failure.ts";
 import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
@@ -20,7 +21,8 @@ function isOutside({ trail: { before, after } }: Evidence): boolean {
 /** An error of ICMP that came in from outside, and says why the packet went no farther. */
 export const hopsAnswer: Reader = {
   name: "an error that a hop outside has answered with",
-  applies: ({ question: { sizes } }) => sizes !== true,
+  // What comes for a container is answered by who asked, whose errors say nothing of its way here.
+  applies: ({ question: { sizes, journey } }) => sizes !== true && journey.from === "container",
   read({ scene, question, sightings }) {
     const { family, protocol, destination: address } = question;
     const error = sightings.find(({ at, direction, packet }) =>
@@ -101,9 +103,13 @@ async function masquerade(e: Evidence): Promise<Cause[]> {
 const forwarded = ({ scene, question, trail }: Evidence) =>
   scene.forwardedOf(question.family, trail.journey.legs[0]?.stop.link);
 
+const ownOn = ({ scene: { host } }: Evidence, link: Link, other: string) =>
+  host.addressesOf(link).find(({ family }) => (family === "inet6") === other.includes(":"))
+    ?.address;
+
 /** Who answers for the next hop, against where the frame went. */
 async function nextHop(e: Evidence) {
-  const { scene: { host }, question: { destination, family }, trail } = e;
+  const { scene: { host }, question: { destination }, trail } = e;
   const { link } = trail.before!.stop;
   const { to } = trail.seen[trail.last]!;
   const entry = host.entryTo(destination, forwarded(e));
@@ -114,8 +120,7 @@ async function nextHop(e: Evidence) {
   );
   const way = taken ?? (entry?.hops ? undefined : entry) ?? host.wayTo(destination).route;
   const address = way?.gateway ?? destination;
-  const own = host.addressesOf(link).find((one) => (one.family === "inet6") === (family === 6))
-    ?.address;
+  const own = ownOn(e, link, destination);
   return { link, address, own, answers: await e.kernel.whoHas(undefined, link, address, own) };
 }
 
@@ -127,21 +132,31 @@ async function hardware(e: Evidence): Promise<Cause[]> {
     : [wrongMac(e.scene.host, link, "uplink", { address, mac: to, wanted: answers.join(", ") })];
 }
 
-/** A tunnel wraps a frame for the machine that its table names, which must be there. */
-async function tunnel({ question, trail, kernel }: Evidence): Promise<Cause[]> {
+/** The machine for which a tunnel wraps the frame, and whether it answers an echo. */
+async function tunnelEnd({ question: { topic }, trail, kernel }: Evidence) {
   const { link } = trail.before!.stop;
   const { to } = trail.seen[trail.last]!;
-  if (link.kind !== "vxlan" || to === undefined) return [];
-  const other = kernel.tunnelEnd(link.index, to);
-  if (other === undefined) return [];
-  const echo = { topic: question.topic, protocol: "icmp", destination: other, port: 0 } as const;
-  const outcome = await kernel.agentAsks(echo);
-  return outcome === "answered" ? [] : [cause(
-    "tunnel_silent",
-    ["neighbour", "outside"],
-    { device: link.name, address: question.destination, other },
-    [`bridge fdb: ${to} dev ${link.name} dst ${other}`, `the agent asked ${other}: ${outcome}`],
-  )];
+  const other = link.kind === "vxlan" && to !== undefined && kernel.tunnelEnd(link.index, to);
+  if (!other) return undefined;
+  const outcome = await kernel.agentAsks({ topic, protocol: "icmp", destination: other, port: 0 });
+  const seen = [
+    `bridge fdb: ${to} dev ${link.name} dst ${other}`,
+    `the agent asked ${other}: ${outcome}`,
+  ];
+  return { device: link.name, other, outcome, seen };
+}
+
+/** The machine that a tunnel's table names is not there. One that is may be told to answer no echo. */
+async function tunnel(e: Evidence): Promise<Cause[]> {
+  const { device, other, outcome, seen } = await tunnelEnd(e) ?? {};
+  if (other === undefined || outcome === "answered") return [];
+  const { link, route } = e.scene.host.wayTo(other);
+  const hop = route?.gateway ?? other;
+  const isThere = outcome === failureText({ kind: "silence" }) && link !== undefined &&
+    (link.flags.includes("NOARP") ||
+      (await e.kernel.whoHas(undefined, link, hop, ownOn(e, link, hop))).length > 0);
+  const about = { device, address: e.question.destination, other };
+  return isThere ? [] : [cause("tunnel_silent", ["neighbour", "outside"], about, seen)];
 }
 
 /** Of several next hops the one by which it went may pass nothing on. */
@@ -257,6 +272,7 @@ async function silent(e: Evidence): Promise<Cause[]> {
       `it left as ${packet.source} → ${packet.destination}${to ? ` to ${to}` : ""}`,
       { asked: address, on: link.name, answers },
       `the agent itself asked ${question.destination}: ${ofAgent}`,
+      ...(await tunnelEnd(e))?.seen ?? [],
     ],
   )];
 }
