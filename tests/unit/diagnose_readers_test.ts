@@ -12,14 +12,14 @@ import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
-import { withoutPort } from "../../lib/diagnose/readers/uplink.ts";
+import { hopsAnswer, withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { leadsOn } from "../../lib/diagnose/destination.ts";
 import type { Container } from "../../lib/containers/inventory.ts";
 import { sharedMacs } from "../../lib/diagnose/readers/hardware.ts";
 import { subnetTaken } from "../../lib/diagnose/readers/agent_routing.ts";
 import { trailText } from "../../lib/diagnose/render/trail.ts";
-import type { Route } from "../../lib/netlink/mod.ts";
+import type { Address, Route } from "../../lib/netlink/mod.ts";
 import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { LedPort } from "../../lib/firewall/led_ports.ts";
 import type { Counter } from "../../lib/diagnose/observe/counters.ts";
@@ -511,6 +511,17 @@ const CASES: Case[] = [
     e.trail.seen[3]!.to = "02:00:00:00:00:09";
     return explain(e);
   }, "tunnel_silent neighbour outside"],
+  ["a tunnel leads to a machine that is there, and answers no echo", (world) => {
+    world.host.links[3] = link(4, "wan0", { kind: "vxlan" });
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.kernel.tunnelEnd = () => "198.51.100.9";
+    world.host.chosen["198.51.100.9"] = route("198.51.100.9", 4, { gateway: "203.0.113.8" });
+    world.kernel.whoHas = (_, __, of) =>
+      Promise.resolve(of === "203.0.113.8" ? ["02:00:00:00:00:08"] : []);
+    const e = world.evidence(4);
+    e.trail.seen[3]!.to = "02:00:00:00:00:09";
+    return explain(e);
+  }, "outside_silent neighbour outside"],
   ["it sends by the one of its networks that is not masqueraded", (world) => {
     addNetwork(world);
     world.checkpoint.plugins[0]!.ipMasq = false;
@@ -690,6 +701,23 @@ Deno.test("a port is led on for anybody, and of an address that is not the agent
   assertEquals(leadsOn({ ...one, hostAddress: at.address }, at, false), true);
   assertEquals(leadsOn({ ...one, hostAddress: "203.0.113.8" }, at, true), false);
   assertEquals(leadsOn({ ...one, isNarrow: true }, at, true), false);
+});
+
+Deno.test("who has no IPv4 may do without 127.0.0.1", () => {
+  const levelOf = (...addresses: Address[]) => {
+    const world = new World();
+    world.inside.addresses = addresses;
+    return readLinks(world.scene()).causes.map(({ level }) => level);
+  };
+  assertEquals(levelOf(address(1, "::1/128"), address(5, "10.1.0.2/16")), ["problem"]);
+  assertEquals(levelOf(address(1, "::1/128"), address(5, "2001:db8::2/64")), ["hint"]);
+});
+
+Deno.test("an error of ICMP for who asks a port is none of the container's way", () => {
+  const world = new World();
+  const e = world.evidence(4, {}, port(world));
+  assertEquals(hopsAnswer.applies(e), false);
+  assertEquals(hopsAnswer.applies(world.evidence(4)), true);
 });
 
 Deno.test("a bridge loses its subnet only where something else leads there", () => {

@@ -27,13 +27,18 @@ function loopback({ inside, name }: Scene): Cause[] {
   if (lo.flags.includes("UP")) {
     const all = inside.addressesOf(lo);
     if (all.some((one) => within(LOCALHOST, `${one.address}/${one.prefixLength}`))) return [];
-    return [cause(
+    const found = cause(
       "address_lost",
       ["address", "container"],
       { container: name, family: 4, device: lo.name, address: LOCALHOST },
       [`${lo.name} has ${all.map((one) => one.address).join(", ") || "no address"}`],
       run(inNetns(netns, "ip", "address", "add", `${LOCALHOST}/8`, "dev", lo.name)),
-    )];
+    );
+    // Who is to have IPv6 alone may have taken it away.
+    const hasIpv4 = inside.addresses.some(({ family, link }) =>
+      family === "inet" && link !== lo.index
+    );
+    return [hasIpv4 ? found : { ...found, level: "hint", fix: undefined }];
   }
   // Its name is in what is said.
   return [
