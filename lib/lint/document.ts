@@ -106,7 +106,7 @@ export function documentOf(source: Source): Document | undefined {
     : undefined;
 }
 
-/** Only the first plugins of a longer list are looked at; CNI115 reports that. */
+/** Only the first plugins of a longer list are looked at; CNI009 reports that. */
 export const MOST_PLUGINS = 200;
 
 /** Delegates of delegates are looked at twice; the port mapper refuses itself, multus nests once. */
