@@ -400,6 +400,8 @@ const WORDS = {
     "{address} does not answer: the packet leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent+setting":
     "{address} does not answer, which {setting} in the environment names as a proxy: the packet leaves by {device}, and nothing comes back | look whether the proxy is up; else take it from {setting}",
+  "outside_silent/tunnel":
+    "{address} does not answer: {device} sends what is for it to the tunnel's end {value}, which answers no echo of the agent's either | look whether {value} is still the machine that has {address}, is up, and lets the tunnel in",
   "outside_silent/dns":
     "the DNS server {address} does not answer: the question leaves by {device}, and nothing comes back | look at {address}: whether it is up, its firewall, and its route back to {other}",
   "outside_silent/the agent alone":

@@ -255,6 +255,8 @@ async function silent(e: Evidence): Promise<Cause[]> {
     )];
   }
   const hasOwnMac = eth?.kind === "macvlan" && eth.peerIndex === link.index && eth.mac !== link.mac;
+  const tunneled = await tunnelEnd(e);
+  const isSilentEnd = tunneled && tunneled.outcome !== "answered";
   const alone = hasOwnMac ? "its own hardware address" : "the agent alone";
   return [cause(
     "outside_silent",
@@ -266,13 +268,14 @@ async function silent(e: Evidence): Promise<Cause[]> {
       other: packet.source,
       mac: hasOwnMac ? eth.mac : undefined,
       setting: question.variable,
-      why: ofAgent === "answered" ? alone : isDns ? "dns" : undefined,
+      value: tunneled?.other,
+      why: ofAgent === "answered" ? alone : isSilentEnd ? "tunnel" : isDns ? "dns" : undefined,
     },
     [
       `it left as ${packet.source} → ${packet.destination}${to ? ` to ${to}` : ""}`,
       { asked: address, on: link.name, answers },
       `the agent itself asked ${question.destination}: ${ofAgent}`,
-      ...(await tunnelEnd(e))?.seen ?? [],
+      ...tunneled?.seen ?? [],
     ],
   )];
 }
