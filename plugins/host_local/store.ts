@@ -31,13 +31,16 @@ import { SystemError } from "../../lib/kernel/libc.ts";
 import { FileLock } from "../../lib/kernel/lock.ts";
 import { bootId } from "../../lib/kernel/process_identity.ts";
 import type { AttachedNetwork } from "../../lib/netlink/attached_network.ts";
-import { errno, unless } from "../../lib/base/unless.ts";
+import { errno, unless, unlessRefused } from "../../lib/base/unless.ts";
+import { readAttribute, setAttribute } from "../../lib/kernel/attributes.ts";
 
 /** How long, in ms, to wait for other programs at work on the store. */
 const PATIENCE = 60_000;
 const LEASE_MODE = 0o600;
 const LOCK = "lock";
 const LOCK_MODE = 0o750;
+/** As the attribute of a lease, the reference sees nothing of it. */
+const COMPARED = "trusted.mesos_cni";
 export interface Leaseholder extends Holder {
   network?: AttachedNetwork | undefined;
 }
@@ -125,21 +128,23 @@ export class LeaseStore implements Disposable {
 
   /**
    * Addresses that live containers have and no lease names, as after somebody has removed the store, or
-   * put an older one in its place; usually none, without a look. A store that has been held against what
-   * lives, and named all of it, says so in its lock: to the reference an empty file, and no lease.
+   * put an older one in its place; usually none, without a look. That a store has been held against what
+   * lives, and named all of it, is an attribute of its lock; without attributes each call looks.
    *
    * @param look tells the addresses of this store that live containers have
    * @throws {SystemError}
    */
   async unleased(look: () => Promise<string[]>): Promise<ReadonlySet<string>> {
     const { ino, birthtime } = Deno.statSync(`${this.path}/${LOCK}`);
-    const stamp = JSON.stringify({ compared: { boot: bootId(), ino, born: birthtime } });
+    const stamp = JSON.stringify({ boot: bootId(), ino, born: birthtime });
     const isNew = Array.from(Deno.readDirSync(this.path)).every(({ name }) => name === LOCK);
-    if (!isNew && this.#read(LOCK) === stamp) return new Set();
+    const known = unlessRefused(() => readAttribute(this.lock.handle, COMPARED));
+    if (!isNew && known === stamp) return new Set();
     const leased = this.leased();
     const found = (await look()).filter((address) => !leased.has(address));
     // Before the first lease, by which the store would look as if it were complete.
-    this.#overwrite(LOCK, found.length > 0 ? "" : stamp);
+    const now = found.length > 0 ? "" : stamp;
+    unlessRefused(() => setAttribute(this.lock.handle, COMPARED, now));
     return new Set(found);
   }
 
