@@ -57,9 +57,9 @@ const PAGE = 0x10000;
  */
 const LIMITS:
   readonly (readonly [name: string, resource: number, enough: number, least: number])[] = [
-    ["RLIMIT_FSIZE", 1, 16 << 20, 4 << 10], // a write beyond it is the end of the writer (SIGXFSZ)
+    ["RLIMIT_FSIZE", 1, 16 << 20, 4 << 20], // a write beyond it is the end of the writer (SIGXFSZ)
     ["RLIMIT_DATA", 2, 1 << 30, 570e6],
-    ["RLIMIT_STACK", 3, 1 << 20, 128 << 10],
+    ["RLIMIT_STACK", 3, 1 << 20, 512 << 10],
     ["RLIMIT_NOFILE", 7, 32, 13],
     // V8 sets 48 GiB aside, of which it uses little; with less it comes to a place that suits it, or does not.
     ["RLIMIT_AS", 9, 56 * 2 ** 30, 54e9],

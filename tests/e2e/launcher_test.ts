@@ -130,10 +130,10 @@ Deno.test("containers come and go by launchers, whatever the caller calls them",
 /** Callers that leave a program little, by prlimit(1): what may be raised, and what may not. */
 const SHORTAGES: readonly string[] = [
   "nofile=8",
-  "fsize=0",
+  "fsize=4096",
   "as=50000000000",
   "data=560000000",
-  "stack=65536",
+  "stack=131072",
 ];
 /** Hard ones that are not much, and with which the program does what it is called for. */
 const ENOUGH = ["nofile=24", "fsize=4194304", "as=55000000000", "data=600000000", "stack=524288"];
