@@ -64,6 +64,7 @@ export class PluginMachine implements AsyncDisposable {
     return stdout === "" ? undefined : JSON.parse(stdout);
   }
 
+  /** In the container's network alone: /sys is still the host's. */
   inside(id: string, argv: string[]): Promise<Output> {
     return this.sandbox.run(["nsenter", `--net=${NS}/${id}`, "--", ...argv]);
   }
