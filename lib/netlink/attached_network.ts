@@ -76,7 +76,8 @@ export async function isAnothers(
   network: AttachedNetwork,
   netns: string | undefined,
 ): Promise<boolean> {
-  if (netns === undefined || namespaceAt(netns) === network.netnsInode) return false;
+  const asked = netns === undefined ? undefined : namespaceAt(netns);
+  if (asked === undefined || asked === network.netnsInode) return false;
   const { mnt = viewpoint().mnt } = network.maker ?? {};
   // The runtime itself has given that handle to another namespace.
   if (network.netns === netns && mnt === viewpoint().mnt) return false;

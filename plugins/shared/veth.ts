@@ -95,7 +95,7 @@ export async function removeWire(call: Call): Promise<void> {
   }
   const made = prevResultOf(call)?.interfaces ?? [];
   // Runtimes keep a result by id: it may be that of another container of this one's.
-  const isOfCall = !call.netns || made.some(({ sandbox }) => sandbox === call.netns);
+  const isOfCall = !container || made.some(({ sandbox }) => sandbox === call.netns);
   for (const { name, mac, sandbox } of isOfCall ? made : []) {
     const link = sandbox === undefined && /^veth[0-9a-f]{8}$/.test(name)
       ? host.findLink(name)

@@ -57,6 +57,11 @@ export const EXCEPTIONS = {
     theirs: ["host link RANDOM address family=inet6 local=* prefixlen=128 scope=global"],
     ours: ["host link RANDOM address family=inet6 local=* nodad=true prefixlen=128 scope=global"],
   },
+  "bandwidth's device says which wire it limits": {
+    sentence: "The alias of the device that limits what comes out is the index of the wire's end:",
+    plugin: "bandwidth",
+    ours: ["host link * ifalias=*"],
+  },
   "Debian's leaves these settings to the kernel": {
     sentence: "Where two releases differ, the newest is followed;",
     only: "debians",
