@@ -159,7 +159,9 @@ function* typed(node: Node, fields: Fields, path: string): Generator<[Node, Type
 }
 
 function* typedValue(node: Node, type: Type, path: string): Generator<[Node, Type, string]> {
-  if (node.type === "null") return;
+  // To all readers an absent key, and in a list the empty text.
+  const isEmptyText = node.parent?.type === "array" && type.kind === "string";
+  if (node.type === "null" && !isEmptyText) return;
   yield [node, type, path];
   if (type.kind === "list") {
     for (const [i, item] of items(node).entries()) {
@@ -205,7 +207,7 @@ export function typeProblem(
   type: Type,
   source: string,
 ): { what: string; help: string } | undefined {
-  if (type.kind === "any") return undefined;
+  if (type.kind === "any" || node.type === "null") return undefined;
   const [wanted, words] = WANTED[type.kind];
   if (node.type !== wanted) {
     // An item of a list of lists: what is wrong is the brackets of the whole.
@@ -227,7 +229,7 @@ export function valueProblem(
 ): Pick<Found, "message" | "help" | "severity"> | undefined {
   switch (type.kind) {
     case "string": {
-      const problem = type.is?.(node.value);
+      const problem = type.is?.(node.value ?? "");
       return problem
         ? { message: problem, help: "correct the value", severity: type.severity }
         : undefined;
