@@ -3,6 +3,7 @@
  * portmap), so that either can undo what the other made: a chain of the nat table for each, whose
  * name is a hash, and a comment with both names.
  */
+import { hashOf } from "../base/hash.ts";
 import { FAMILIES, familyOfKnown, within } from "../base/ip.ts";
 import { type FirewallRule, jumpOf, network, type Place, single } from "./rule.ts";
 import { LONGEST_COMMENT } from "../nft/compat.ts";
@@ -18,14 +19,6 @@ export type Attached = Omit<Owner, "ifName">;
 const CHAIN_LENGTH = 28;
 /** Containers may reach others of their network by multicast as who they are. */
 export const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
-
-/** The first digits of a SHA-512, in hexadecimal. */
-export async function hashOf(text: string, digits: number): Promise<string> {
-  const hash = await crypto.subtle.digest("SHA-512", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(hash, 0, Math.ceil(digits / 2)), hex).join("").slice(0, digits);
-}
-
-const hex = (byte: number) => byte.toString(16).padStart(2, "0");
 
 /** `CNI-`, a prefix and as much of the hash as fits. */
 async function chainName({ network, containerId }: Attached, prefix = ""): Promise<string> {

@@ -19,7 +19,7 @@ import {
   type TokenBucket,
 } from "../../lib/netlink/traffic_changes.ts";
 import { wrong } from "../../lib/cni/fields.ts";
-import { hashOf } from "../../lib/firewall/attachment_chains.ts";
+import { hashOf } from "../../lib/base/hash.ts";
 import {
   type Call,
   type LiveCall,

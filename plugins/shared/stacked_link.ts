@@ -8,7 +8,7 @@ import { addLink, type LinkKind, setLink } from "../../lib/netlink/link_changes.
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "../../lib/cni/fields.ts";
 import type { Call, LiveCall } from "./standard_plugin.ts";
-import { hashOf } from "../../lib/firewall/attachment_chains.ts";
+import { hashOf } from "../../lib/base/hash.ts";
 import { removeLink } from "./veth.ts";
 
 /** The interface below, and netlink in its namespace. */

@@ -1,5 +1,5 @@
 /** The wire between a container and the host. */
-import { hashOf } from "../../lib/firewall/attachment_chains.ts";
+import { hashOf } from "../../lib/base/hash.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
@@ -30,13 +30,13 @@ export interface Wire {
  * What marks the host's ends that an attachment may have, from their making on: name and hardware
  * address follow from the attachment. A container reaches neither.
  */
-function marksOf({ network, containerId, ifName }: Call): Promise<{ name: string; mac: string }[]> {
-  return Promise.all(Array.from({ length: MOST_OF_ONE }, async (_, number) => {
+async function* marksOf({ network, containerId, ifName }: Call) {
+  for (let number = 0; number < MOST_OF_ONE; number++) {
     const hash = await hashOf(`${network} ${containerId} ${ifName} ${number}`, 18);
     // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
     const mac = ["fe", ...hash.slice(8).match(/../g)!].join(":");
-    return { name: `veth${hash.slice(0, 8)}`, mac };
-  }));
+    yield { name: `veth${hash.slice(0, 8)}`, mac };
+  }
 }
 
 /**
@@ -54,10 +54,9 @@ export async function makeWire(
   outside: Omit<LinkSettings, "name" | "mac">,
 ): Promise<Wire> {
   const { ifName, netns } = call;
-  const marks = await marksOf(call);
   using handle = open(netns);
-  for (let number = 0;; number++) {
-    const mark = marks[number]!;
+  let taken: unknown;
+  for await (const mark of marksOf(call)) {
     try {
       // As the reference makes it: nothing queues on the host's end.
       const hostEnd = { up: true, txQueueLength: 0, ...outside, ...mark };
@@ -67,7 +66,7 @@ export async function makeWire(
       if (container.findLink(ifName)) {
         throw wrong(`the container has an interface ${ifName} already`);
       }
-      if (number + 1 === marks.length) throw error;
+      taken = error;
       continue;
     }
     const { name } = mark;
@@ -75,6 +74,7 @@ export async function makeWire(
     tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
     return { host: host.link(name), inside: container.link(ifName) };
   }
+  throw taken;
 }
 
 /**
@@ -87,7 +87,7 @@ export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
   const there = container && host.namespaceId(call.netns!);
-  for (const { name, mac } of await marksOf(call)) {
+  for await (const { name, mac } of marksOf(call)) {
     const link = host.findLink(name);
     if (link?.kind !== "veth" || link.mac !== mac) continue;
     const isOurs = container ? link.peerNamespaceId === there : call.netns === undefined;
