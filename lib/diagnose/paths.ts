@@ -218,14 +218,12 @@ async function hopCauses(
 }
 
 /** What is lost between the agent's routes and a link goes by a next hop that is not there. */
-export const silentHop: Reader = {
-  name: "a next hop of the agent's that is not there",
-  applies: ({ trail: { before, after } }) =>
-    before?.direction === "in" && after?.direction === "out" && after.stop.place === "uplink",
-  async read({ scene, kernel, question }) {
-    const { host } = scene;
-    const hops = nextHopsOf(host, scene.givenOf(question.family));
-    const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop, true)));
-    return asked.flatMap(({ causes }) => causes);
-  },
+export const silentHop: Reader = async ({ scene, kernel, question, trail: { before, after } }) => {
+  const isBetween = before?.direction === "in" && after?.direction === "out" &&
+    after.stop.place === "uplink";
+  if (!isBetween) return [];
+  const { host } = scene;
+  const hops = nextHopsOf(host, scene.givenOf(question.family));
+  const asked = await Promise.all(hops.map((hop) => askHop(host, kernel, hop, true)));
+  return asked.flatMap(({ causes }) => causes);
 };

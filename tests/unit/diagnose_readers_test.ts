@@ -11,7 +11,7 @@ import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
-import { explain, READERS } from "../../lib/diagnose/readers/table.ts";
+import { explain } from "../../lib/diagnose/readers/table.ts";
 import { hopsAnswer, withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
 import { leadsOn } from "../../lib/diagnose/destination.ts";
@@ -713,11 +713,12 @@ Deno.test("who has no IPv4 may do without 127.0.0.1", () => {
   assertEquals(levelOf(address(1, "::1/128"), address(5, "2001:db8::2/64")), ["hint"]);
 });
 
-Deno.test("an error of ICMP for who asks a port is none of the container's way", () => {
+Deno.test("an error of ICMP for who asks a port is none of the container's way", async () => {
   const world = new World();
-  const e = world.evidence(4, {}, port(world));
-  assertEquals(hopsAnswer.applies(e), false);
-  assertEquals(hopsAnswer.applies(world.evidence(4)), true);
+  const { sightings } = refusedBy(world, 3, 13);
+  const found = async (...question: Parameters<World["evidence"]>[2][]) =>
+    (await hopsAnswer(world.evidence(4, { sightings }, ...question))).length;
+  assertEquals([await found(), await found(port(world))], [1, 0]);
 });
 
 Deno.test("a bridge loses its subnet only where something else leads there", () => {
@@ -899,10 +900,6 @@ Deno.test("a sentence is chosen by what a cause is about, and leaves out what it
   for (const [begins, code, about] of cases) {
     assertEquals(said(code, about).slice(0, begins.length), begins);
   }
-});
-
-Deno.test("readers have names of their own", () => {
-  assertEquals(new Set(READERS.map(({ name }) => name)).size, READERS.length);
 });
 
 Deno.test("a cause that several questions met is said once, and what nothing explains follows it", () => {

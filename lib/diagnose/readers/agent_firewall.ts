@@ -18,38 +18,29 @@ import { firewalldRemedy } from "./firewalld.ts";
 import { type Reader, ruleCause } from "./reader.ts";
 
 /** The rule that the kernel says dropped it. */
-export const droppingRule: Reader = {
-  name: "the rule that dropped it",
-  applies: ({ rules }) => rules.some(isDrop),
-  read: async (e) => [await droppedBy(e, e.rules.find(isDrop)!)],
+export const droppingRule: Reader = async (e) => {
+  const drop = e.rules.find(({ verdict }) => verdict === "drop");
+  return drop ? [await droppedBy(e, drop)] : [];
 };
 
 /** A rule that gives the packet to somebody else (queue, fwd): after it there is no other. */
-export const takingRule: Reader = {
-  name: "the rule that took it",
-  applies: ({ rules }) => rules.some((one) => isTaken(one, rules)),
-  read: async (e) => [await takenBy(e, e.rules.find((one) => isTaken(one, e.rules))!)],
+export const takingRule: Reader = async (e) => {
+  const taken = e.rules.find((one) =>
+    (one.verdict === "queue" || one.verdict === "stolen") && one.kind === "rule" &&
+    e.rules.findLast(({ id }) => id === one.id) === one
+  );
+  return taken ? [await takenBy(e, taken)] : [];
 };
 
 /** A hop says that the packet is too large for it, and a rule keeps its word away. */
-export const silencingRule: Reader = {
-  name: "the rule that dropped an error of the way",
-  applies: (e) => e.question.sizes === true && errorsDropped(e) !== undefined,
-  read: async (e) => [await droppedBy(e, errorsDropped(e)!)],
+export const silencingRule: Reader = async (e) => {
+  const { question: { sizes, family }, rulesOfErrors } = e;
+  const drop = sizes &&
+    rulesOfErrors.find(({ verdict, packet }) =>
+      verdict === "drop" && packet!.source.includes(":") === (family === 6)
+    );
+  return drop ? [await droppedBy(e, drop)] : [];
 };
-
-const isDrop = ({ verdict }: RuleMet) => verdict === "drop";
-
-function isTaken(one: RuleMet, all: readonly RuleMet[]): boolean {
-  return (one.verdict === "queue" || one.verdict === "stolen") && one.kind === "rule" &&
-    all.findLast(({ id }) => id === one.id) === one;
-}
-
-function errorsDropped({ rulesOfErrors, question }: Evidence): RuleMet | undefined {
-  return rulesOfErrors.find(({ verdict, packet }) =>
-    verdict === "drop" && packet!.source.includes(":") === (question.family === 6)
-  );
-}
 
 /** The cause that is a rule, or a policy, which dropped a packet. */
 export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {

@@ -11,27 +11,26 @@ import { best, culpritOf, flowOf, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
 /** The agent has the packet and does not lead it on. */
-export const agentRoutes: Reader = {
-  name: "the agent's forwarding and routes",
-  applies: ({ trail: { before } }) =>
-    before?.direction === "in" && ["bridge", "host-veth", "uplink"].includes(before.stop.place),
-  read(e) {
-    const { scene, trail: { before, journey } } = e;
-    const forwards = journey.to !== "agent" && journey.from !== "agent";
-    return [
-      ...forwards ? forwarding(e, before?.stop.link.name) : [],
-      ...routeCauses(e),
-      ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
-    ].slice(0, 1);
-  },
+export const agentRoutes: Reader = (e) => {
+  const { before } = e.trail;
+  const isOnIt = before?.direction === "in" &&
+    ["bridge", "host-veth", "uplink"].includes(before.stop.place);
+  return isOnIt ? notLedOn(e) : [];
 };
 
+function notLedOn(e: Evidence): Cause[] {
+  const { scene, trail: { before, journey } } = e;
+  const forwards = journey.to !== "agent" && journey.from !== "agent";
+  return [
+    ...forwards ? forwarding(e, before?.stop.link.name) : [],
+    ...routeCauses(e),
+    ...before?.way === "back" || journey.to === "container" ? wayBack(scene) : [],
+  ].slice(0, 1);
+}
+
 /** It was seen nowhere, and the container has not sent it: what else may take it is behind the route. */
-export const agentsOwnRoutes: Reader = {
-  ...agentRoutes,
-  name: "the agent's routes",
-  applies: ({ trail: { before, journey } }) => !before && journey.from !== "container",
-};
+export const agentsOwnRoutes: Reader = (e) =>
+  !e.trail.before && e.trail.journey.from !== "container" ? notLedOn(e) : [];
 
 /** @param input the link that the packet came in by */
 function forwarding({ scene, question: { family } }: Evidence, input?: string): Cause[] {

@@ -9,11 +9,11 @@ import type { Trail } from "../place.ts";
 import { walkTwins } from "./hardware.ts";
 import type { Reader } from "./reader.ts";
 
-export const bridgeInBetween: Reader = {
-  name: "the bridge that it is lost in",
-  applies: ({ trail: { before, after } }) =>
-    [before, after].some((leg) => leg?.stop.place === "host-veth" || leg?.stop.place === "bridge"),
-  read: (e) => bridgePortCauses(e, e.trail),
+export const bridgeInBetween: Reader = (e) => {
+  const ends = [e.trail.before, e.trail.after].map((leg) => leg?.stop.place);
+  return ends.some((place) => place === "host-veth" || place === "bridge")
+    ? bridgePortCauses(e, e.trail)
+    : [];
 };
 
 /** What keeps a frame at the container's port, and at the port that it should leave by. */

@@ -15,7 +15,7 @@ import { isRefusal } from "../failure.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
 import { grownLegacy } from "./legacy.ts";
-import { always, type Reader, ruleCause } from "./reader.ts";
+import { type Reader, ruleCause } from "./reader.ts";
 
 /** The first rule of the agent that the packet met and that does one of these things. */
 export async function ruleThat(e: Evidence, ...acts: RuleAct[]): Promise<KnownRule | undefined> {
@@ -41,42 +41,36 @@ const FORWARDS = ["ip_forward", "ip6_forward"];
 const LEAST_TTL = 8;
 
 /** A rule does it, or what the container gives its packets at the start. */
-export const agingRule: Reader = {
-  name: "what makes it too old to be forwarded",
-  applies: ({ sightings, drops, question }) =>
+export const agingRule: Reader = async (e) => {
+  const { sightings, drops, scene: { inside, name: container }, question: { family }, trail } = e;
+  const isTooOld =
     sightings.some(({ packet }) =>
-      packet.protocol === "icmp error" && packet.flags === TIME_EXCEEDED[question.family]
-    ) ||
-    drops.some(({ location, reason }) =>
+      packet.protocol === "icmp error" && packet.flags === TIME_EXCEEDED[family]
+    ) || drops.some(({ location, reason }) =>
       FORWARDS.includes(location ?? "") && reason !== "PKT_TOO_BIG"
-    ),
-  async read(e) {
-    const rule = await ruleThat(e, "ttl");
-    const seen = ["the kernel dropped it where it forwards, as one whose time to live is over"];
-    if (rule) return [ruleCause("rule_ttl", rule, seen)];
-    const { scene: { inside, name: container }, question: { family }, trail } = e;
-    const own = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop.link.name;
-    const path = family === 4 ? "ipv4/ip_default_ttl" : `ipv6/conf/${own}/hop_limit`;
-    return Number(inside.setting(path) ?? LEAST_TTL) >= LEAST_TTL ? [] : [
-      settingCause("ttl_too_small", "container", inside, [path, 64], { container, family }, seen),
-    ];
-  },
+    );
+  if (!isTooOld) return [];
+  const rule = await ruleThat(e, "ttl");
+  const seen = ["the kernel dropped it where it forwards, as one whose time to live is over"];
+  if (rule) return [ruleCause("rule_ttl", rule, seen)];
+  const own = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop.link.name;
+  const path = family === 4 ? "ipv4/ip_default_ttl" : `ipv6/conf/${own}/hop_limit`;
+  return Number(inside.setting(path) ?? LEAST_TTL) >= LEAST_TTL ? [] : [
+    settingCause("ttl_too_small", "container", inside, [path, 64], { container, family }, seen),
+  ];
 };
 
 /** Frames that a rule of the bridge gives another hardware address. */
-export const bridgeNat: Reader = {
-  name: "a rule of the bridge that gives frames another hardware address",
-  applies: ({ trail }) => trail.after !== undefined,
-  async read(e) {
-    const met = e.rules.find((one) =>
-      one.family === "bridge" && one.table === "nat" && one.kind === "rule" &&
-      one.verdict !== "drop" && e.actsOf(one).some((act) => act === "snat" || leadsElsewhere(act))
-    );
-    if (!met) return [];
-    const rule = await e.ruleOf(met);
-    const seen = [{ rule: rule.ref, verdict: met.verdict }];
-    return [ruleCause("bridge_nat", rule, seen, {}, { place: "bridge" })];
-  },
+export const bridgeNat: Reader = async (e) => {
+  if (!e.trail.after) return [];
+  const met = e.rules.find((one) =>
+    one.family === "bridge" && one.table === "nat" && one.kind === "rule" &&
+    one.verdict !== "drop" && e.actsOf(one).some((act) => act === "snat" || leadsElsewhere(act))
+  );
+  if (!met) return [];
+  const rule = await e.ruleOf(met);
+  const seen = [{ rule: rule.ref, verdict: met.verdict }];
+  return [ruleCause("bridge_nat", rule, seen, {}, { place: "bridge" })];
 };
 
 /** A rule gives a packet a source that is nobody's of this agent, so that its answer goes astray. */
@@ -93,36 +87,31 @@ export async function wrongSnat(
 }
 
 /** A packet for a mapped port that reaches the container from an address which nobody answers. */
-export const wrongSourceOfPort: Reader = {
-  name: "a rule that gives connections from outside a source of nobody",
-  applies: ({ question, trail }) => question.topic === "port" && trail.journey.to === "container",
-  async read(e) {
-    const { question, trail, scene, sightings } = e;
-    const end = trail.journey.legs.findLast(({ way }) => way === "there")?.stop.point.name;
-    const arrived = sightings.find(({ packet, at }) =>
-      packet.destination === question.realDestination && at === end
-    );
-    const sent = trail.seen[0]?.packet.source;
-    const address = arrived?.packet.source;
-    if (!address || sent === undefined || address === sent || scene.host.ownerOf(address)) {
-      return [];
-    }
-    const seen = `sent from ${sent}, it was seen arriving on ${arrived!.at} from ${address}`;
-    return await wrongSnat(e, "portmap", { container: scene.name, address }, seen);
-  },
+export const wrongSourceOfPort: Reader = async (e) => {
+  const { question, trail, scene, sightings } = e;
+  if (question.topic !== "port" || trail.journey.to !== "container") return [];
+  const end = trail.journey.legs.findLast(({ way }) => way === "there")?.stop.point.name;
+  const arrived = sightings.find(({ packet, at }) =>
+    packet.destination === question.realDestination && at === end
+  );
+  const sent = trail.seen[0]?.packet.source;
+  const address = arrived?.packet.source;
+  if (!address || sent === undefined || address === sent || scene.host.ownerOf(address)) {
+    return [];
+  }
+  const seen = `sent from ${sent}, it was seen arriving on ${arrived!.at} from ${address}`;
+  return await wrongSnat(e, "portmap", { container: scene.name, address }, seen);
 };
 
 /** A packet whose addresses or ports a rule writes anew, which no connection tracking undoes. */
-export const rewritingRule: Reader = {
-  name: "a rule that writes the packet anew",
-  applies: (e) => isLedAway(e) || e.question.protocol === "icmp",
-  async read(e) {
-    const rule = await ruleThat(e, "rewrite");
-    const seen = isLedAway(e)
-      ? "it was seen with another destination than it was sent to"
-      : "the kernel's trace has the packet meet it";
-    return rule ? [ruleCause("rule_rewrites", rule, [seen])] : [];
-  },
+export const rewritingRule: Reader = async (e) => {
+  const isAway = isLedAway(e);
+  if (!isAway && e.question.protocol !== "icmp") return [];
+  const rule = await ruleThat(e, "rewrite");
+  const seen = isAway
+    ? "it was seen with another destination than it was sent to"
+    : "the kernel's trace has the packet meet it";
+  return rule ? [ruleCause("rule_rewrites", rule, [seen])] : [];
 };
 
 /** It was seen with another destination than it was sent to and should be led to. */
@@ -135,81 +124,71 @@ function isLedAway({ question, sightings, token }: Evidence): boolean {
 }
 
 /** A rule of the container's own that leads what it sends, or what comes, to somebody in it, such as a sidecar's. */
-export const ownTranslation: Reader = {
-  name: "a rule of its own that leads it elsewhere",
-  applies: (e) =>
-    e.trail.journey.to === "container"
-      ? isRefusal(e.failure)
-      : e.trail.last < 0 && e.trail.journey.from === "container",
-  async read(e) {
-    const { scene: { inside, name: container }, question, trail } = e;
-    const { destination: address, realPort, protocol } = question;
-    const met = e.rules.find((one) =>
-      one.netns === inside.netns && e.actsOf(one).some(leadsElsewhere)
-    );
-    if (!met) return [];
-    const rule = await e.ruleOf(met);
-    const comes = trail.journey.to === "container";
-    const seen = [
-      { rule: rule.ref, verdict: met.verdict },
-      comes ? "the container refuses what comes" : "it never left the container",
-    ];
-    const values = comes
-      ? { container, port: `${realPort}/${protocol}`, why: "what comes" }
-      : { container, address, port: portOf(e) };
-    return [ruleCause("port_taken_by_rule", rule, seen, values, { place: "container" })];
-  },
+export const ownTranslation: Reader = async (e) => {
+  const { scene: { inside, name: container }, question, trail: { journey, last }, failure } = e;
+  const comes = journey.to === "container";
+  if (!(comes ? isRefusal(failure) : last < 0 && journey.from === "container")) return [];
+  const { destination: address, realPort, protocol } = question;
+  const met = e.rules.find((one) =>
+    one.netns === inside.netns && e.actsOf(one).some(leadsElsewhere)
+  );
+  if (!met) return [];
+  const rule = await e.ruleOf(met);
+  const seen = [
+    { rule: rule.ref, verdict: met.verdict },
+    comes ? "the container refuses what comes" : "it never left the container",
+  ];
+  const values = comes
+    ? { container, port: `${realPort}/${protocol}`, why: "what comes" }
+    : { container, address, port: portOf(e) };
+  return [ruleCause("port_taken_by_rule", rule, seen, values, { place: "container" })];
 };
 
 /** A rule that leads a mapped port to somebody else, or takes it out before it is led anywhere. */
-export const translation: Reader = {
-  name: "a rule that leads it elsewhere",
-  applies: always,
-  async read(e) {
-    const { question, sightings, scene } = e;
-    const { realDestination } = question;
-    const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
-    // What a bridge's own table changes of a frame leads no port anywhere.
-    const met = ofAgent(e.rules).filter(({ jump, family }) =>
-      jump === undefined && family !== "bridge"
-    );
-    for (const one of met) {
-      if (!e.actsOf(one).some(leadsElsewhere)) {
-        const isPassed = question.topic === "port" && one.table === "nat" && !isTranslated &&
-          (one.verdict === "return" || one.verdict === "accept");
-        const rule = isPassed ? await e.ruleOf(one) : undefined;
-        if (rule?.mechanism !== "iptables") continue;
-        const seen = [{ rule: rule.ref, verdict: one.verdict }];
-        const about = { port: portOf(e), address: realDestination };
-        return [ruleCause("port_passed_by", rule, seen, about, { mechanism: "portmap" })];
-      }
-      if (one.table === "mesos-cni") {
-        const { address, port } = elementOf(e) ?? {};
-        const { realPort } = question;
-        const isRight = address === realDestination && port === realPort;
-        if (address === undefined || realDestination === undefined || isRight) return [];
-        const values = { container: scene.name, address, value: `${port}`, wanted: `${realPort}` };
-        return [
-          cause("dnat_elsewhere", ["portmap", "agent"], { ...values, port: portOf(e) }, [
-            `the table mesos-cni has it lead to ${address} port ${port}`,
-          ], RECOVER),
-        ];
-      }
-      const rule = await e.ruleOf(one);
-      const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
-      const isOtherPort = sightings.some(({ packet }) =>
-        packet.destination === realDestination && packet.protocol === question.protocol &&
-        packet.destinationPort !== question.realPort && packet.sourcePort === e.token
-      );
-      return isOurs && !isOtherPort
-        ? []
-        : [takenBy(e, rule, { rule: rule.ref, verdict: one.verdict })];
+export const translation: Reader = async (e) => {
+  const { question, sightings, scene } = e;
+  const { realDestination } = question;
+  const isTranslated = sightings.some(({ packet }) => packet.destination === realDestination);
+  // What a bridge's own table changes of a frame leads no port anywhere.
+  const met = ofAgent(e.rules).filter(({ jump, family }) =>
+    jump === undefined && family !== "bridge"
+  );
+  for (const one of met) {
+    if (!e.actsOf(one).some(leadsElsewhere)) {
+      const isPassed = question.topic === "port" && one.table === "nat" && !isTranslated &&
+        (one.verdict === "return" || one.verdict === "accept");
+      const rule = isPassed ? await e.ruleOf(one) : undefined;
+      if (rule?.mechanism !== "iptables") continue;
+      const seen = [{ rule: rule.ref, verdict: one.verdict }];
+      const about = { port: portOf(e), address: realDestination };
+      return [ruleCause("port_passed_by", rule, seen, about, { mechanism: "portmap" })];
     }
-    const legacy = question.topic === "port" ? await ruleThat(e, "dnat", "redirect") : undefined;
-    return legacy?.mechanism === "iptables-legacy" && !legacy.mentions!(`${realDestination}`)
-      ? [takenBy(e, legacy, "its counter grew while the packet was lost")]
-      : [];
-  },
+    if (one.table === "mesos-cni") {
+      const { address, port } = elementOf(e) ?? {};
+      const { realPort } = question;
+      const isRight = address === realDestination && port === realPort;
+      if (address === undefined || realDestination === undefined || isRight) return [];
+      const values = { container: scene.name, address, value: `${port}`, wanted: `${realPort}` };
+      return [
+        cause("dnat_elsewhere", ["portmap", "agent"], { ...values, port: portOf(e) }, [
+          `the table mesos-cni has it lead to ${address} port ${port}`,
+        ], RECOVER),
+      ];
+    }
+    const rule = await e.ruleOf(one);
+    const isOurs = realDestination !== undefined && rule.mentions?.(realDestination);
+    const isOtherPort = sightings.some(({ packet }) =>
+      packet.destination === realDestination && packet.protocol === question.protocol &&
+      packet.destinationPort !== question.realPort && packet.sourcePort === e.token
+    );
+    return isOurs && !isOtherPort
+      ? []
+      : [takenBy(e, rule, { rule: rule.ref, verdict: one.verdict })];
+  }
+  const legacy = question.topic === "port" ? await ruleThat(e, "dnat", "redirect") : undefined;
+  return legacy?.mechanism === "iptables-legacy" && !legacy.mentions!(`${realDestination}`)
+    ? [takenBy(e, legacy, "its counter grew while the packet was lost")]
+    : [];
 };
 
 /** Where the table of the port mapper leads a port: one rule, which names no port, is for all. */
@@ -239,24 +218,21 @@ export function portOf({ question: { port, protocol } }: Pick<Evidence, "questio
  * that is not translated: its connection was never tracked, is tracked elsewhere (zones), or is
  * forgotten.
  */
-export const untracked: Reader = {
-  name: "what keeps it out of connection tracking",
-  applies: (e) => isLostAnswer(e) || isUntranslated(e),
-  async read(e) {
-    const { question: { protocol, port }, drops, scene: { host }, trail } = e;
-    const isLost = isLostAnswer(e);
-    const seen = [
-      isLost
-        ? `the answer was seen arriving on ${
-          trail.before!.stop.point.name
-        }, and not led on to who asked`
-        : `a packet for port ${port} or its answer was not translated`,
-      ...drops.slice(0, 2).map(({ reason, device }) => ({ drop: reason, device })),
-    ];
-    const found = await untrackingCauses(e, seen);
-    if (found.length > 0 || !isLost) return found;
-    return forgetful(host, protocol).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
-  },
+export const untracked: Reader = async (e) => {
+  const isLost = isLostAnswer(e);
+  if (!isLost && !isUntranslated(e)) return [];
+  const { question: { protocol, port }, drops, scene: { host }, trail } = e;
+  const seen = [
+    isLost
+      ? `the answer was seen arriving on ${
+        trail.before!.stop.point.name
+      }, and not led on to who asked`
+      : `a packet for port ${port} or its answer was not translated`,
+    ...drops.slice(0, 2).map(({ reason, device }) => ({ drop: reason, device })),
+  ];
+  const found = await untrackingCauses(e, seen);
+  if (found.length > 0 || !isLost) return found;
+  return forgetful(host, protocol).map((one) => ({ ...one, seen: [...one.seen, ...seen] }));
 };
 
 /** A rule that keeps the packet out of the tracking by which it would be translated. */

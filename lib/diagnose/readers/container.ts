@@ -12,53 +12,45 @@ import { mainRuleGone } from "./agent_routing.ts";
 import type { Reader } from "./reader.ts";
 
 /** A packet that leaves the container from an address that is not its own there. */
-export const strangeSource: Reader = {
-  name: "a source that the container was not given",
+export const strangeSource: Reader = ({ scene, trail, question }) => {
+  const [first] = trail.seen;
   // What comes in by the same link, with whatever ports, is somebody else's.
-  applies: ({ trail }) => trail.journey.from === "container" && trail.seen[0] !== undefined,
-  read({ scene, trail, question }) {
-    const { source } = trail.seen[0]!.packet;
-    const given = scene.givenOf(question.family);
-    if (given.length === 0 || given.includes(source) || source.startsWith("fe80:")) return [];
-    const attached = scene.interfaces.find(({ link }) =>
-      link?.index === trail.journey.legs[0]!.stop.link.index
-    );
-    return wrongSource(scene, source, attached, question.destination);
-  },
+  if (trail.journey.from !== "container" || !first) return [];
+  const { source } = first.packet;
+  const given = scene.givenOf(question.family);
+  if (given.length === 0 || given.includes(source) || source.startsWith("fe80:")) return [];
+  const attached = scene.interfaces.find(({ link }) =>
+    link?.index === trail.journey.legs[0]!.stop.link.index
+  );
+  return wrongSource(scene, source, attached, question.destination);
 };
 
 /** What a device below a macvlan sends and gets never passes to those on top of it, by their nature. */
-export const deviceBelow: Reader = {
-  name: "the agent's own device below a macvlan",
-  applies: ({ scene, question }) => scene.host.ownerOf(question.destination) !== undefined,
-  read({ scene, question, trail }) {
-    const { link } = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop ?? {};
-    const below = link && ["macvlan", "ipvlan"].includes(link.kind ?? "") &&
-      scene.host.linkAt(link.peerIndex);
-    return below
-      ? [cause("macvlan_parent", ["link", "container"], {
-        container: scene.name,
-        device: link.name,
-        value: link.kind,
-        other: below.name,
-        address: question.destination,
-      }, [`ip -d link: ${link.name} is a ${link.kind} of ${below.name}`])]
-      : [];
-  },
+export const deviceBelow: Reader = ({ scene, question, trail }) => {
+  const { link } = trail.journey.legs.find(({ stop }) => stop.place === "container")?.stop ?? {};
+  const below = link && ["macvlan", "ipvlan"].includes(link.kind ?? "") &&
+    scene.host.ownerOf(question.destination) && scene.host.linkAt(link.peerIndex);
+  return below
+    ? [cause("macvlan_parent", ["link", "container"], {
+      container: scene.name,
+      device: link.name,
+      value: link.kind,
+      other: below.name,
+      address: question.destination,
+    }, [`ip -d link: ${link.name} is a ${link.kind} of ${below.name}`])]
+    : [];
 };
 
 /** It was seen nowhere, or has arrived: the container's routes lead it, or its answer, away or refuse it. */
-export const ownRoutes: Reader = {
-  name: "the container's routes",
-  applies: ({ trail: { before, journey } }) =>
-    before
-      ? before.direction === "in" && before.stop.place === "container"
-      : journey.from === "container",
-  read({ scene, question, failure, token, trail }) {
-    const back = trail.seen[trail.last]?.packet.source;
-    const flow = flowOf(question, token, back !== undefined);
-    return routesTo(scene, back ?? question.destination, question.family, failure, flow);
-  },
+export const ownRoutes: Reader = ({ scene, question, failure, token, trail }) => {
+  const { before, journey } = trail;
+  const isTheirs = before
+    ? before.direction === "in" && before.stop.place === "container"
+    : journey.from === "container";
+  if (!isTheirs) return [];
+  const back = trail.seen[trail.last]?.packet.source;
+  const flow = flowOf(question, token, back !== undefined);
+  return routesTo(scene, back ?? question.destination, question.family, failure, flow);
 };
 
 /** Why the container's own routes do not lead a packet out by its interface. */

@@ -29,65 +29,60 @@ const ANSWERS: Readonly<Record<string, readonly [Code, why?: string]>> = {
   slow: ["dns_timeout_short"],
 };
 
-export const dnsAnswer: Reader = {
-  name: "what the DNS server answers",
-  applies: ({ question }) => question.topic === "dns" && question.resolver !== undefined,
-  async read(e) {
-    const { scene, question, failure } = e;
-    const server = question.destination;
-    const { servers, timeout, ndots, file, useTcp } = question.resolver!;
-    const container = scene.name;
-    const isOwn = scene.host.ownerOf(server) !== undefined;
-    const place: Place = isOwn ? "agent" : "outside";
-    const seen = [
-      `asked for the root and for example.com, the outcome is: ${failureText(failure)}`,
-      ...servers.length > 1
-        ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`]
-        : [],
-    ];
-    const found = (code: Code, at: Place, values: Values = {}) => [
-      cause(code, ["dns", at], { container, address: server, file, ...values }, seen),
-    ];
-    const isLoopback = server.startsWith("127.") || server === "::1";
-    const here = scene.inside.ownerOf(server);
-    if (here && (here.kind !== "loopback" || !isLoopback)) {
-      const at = scene.inside.addressesOf(here).find(({ address }) => address === server)!;
-      const whole = `${server}/${at.prefixLength}`;
-      return [cause(
-        "duplicate_address",
-        ["duplicate", "container"],
-        { container, address: server, device: here.name, why: "DNS server inside" },
-        seen,
-        removing(
-          `${whole} from ${here.name}`,
-          inNetns(scene.inside.netns, "ip", "address", "del", whole, "dev", here.name),
-        ),
-      )];
+export const dnsAnswer: Reader = async (e) => {
+  const { scene, question, failure } = e;
+  const { topic, resolver, destination: server } = question;
+  if (topic !== "dns" || !resolver) return [];
+  const { servers, timeout, ndots, file, useTcp } = resolver;
+  const container = scene.name;
+  const isOwn = scene.host.ownerOf(server) !== undefined;
+  const place: Place = isOwn ? "agent" : "outside";
+  const seen = [
+    `asked for the root and for example.com, the outcome is: ${failureText(failure)}`,
+    ...servers.length > 1 ? [`it is one of ${servers.length} servers: ${servers.join(", ")}`] : [],
+  ];
+  const found = (code: Code, at: Place, values: Values = {}) => [
+    cause(code, ["dns", at], { container, address: server, file, ...values }, seen),
+  ];
+  const isLoopback = server.startsWith("127.") || server === "::1";
+  const here = scene.inside.ownerOf(server);
+  if (here && (here.kind !== "loopback" || !isLoopback)) {
+    const at = scene.inside.addressesOf(here).find(({ address }) => address === server)!;
+    const whole = `${server}/${at.prefixLength}`;
+    return [cause(
+      "duplicate_address",
+      ["duplicate", "container"],
+      { container, address: server, device: here.name, why: "DNS server inside" },
+      seen,
+      removing(
+        `${whole} from ${here.name}`,
+        inNetns(scene.inside.netns, "ip", "address", "del", whole, "dev", here.name),
+      ),
+    )];
+  }
+  if (isLoopback) return found("dns_refused", "container", { why: "loopback" });
+  if (failure.kind === "errno" && failure.errno === "ECONNREFUSED") {
+    if (useTcp && await e.kernel.agentAsks({ ...question, protocol: "udp" }) === "answered") {
+      return found("dns_no_tcp", "container");
     }
-    if (isLoopback) return found("dns_refused", "container", { why: "loopback" });
-    if (failure.kind === "errno" && failure.errno === "ECONNREFUSED") {
-      if (useTcp && await e.kernel.agentAsks({ ...question, protocol: "udp" }) === "answered") {
-        return found("dns_no_tcp", "container");
-      }
-      const isAbsent = isOwn && e.kernel.listeners("udp", 53).length === 0;
-      const shared = isAbsent ? await sharedServer(e) : [];
-      if (shared.length > 0) return shared;
-      return found("dns_refused", isAbsent ? "container" : place, {
-        why: isAbsent ? "agent" : "ECONNREFUSED",
-      });
-    }
-    if (failure.kind !== "dns") return [];
-    const { code, domain, ms } = failure;
-    const [name, why] = ANSWERS[code] ?? [];
-    if (name === undefined) return [];
-    // What the container's own configuration makes of an answer.
-    const own = ({
-      wildcard: { value: domain, why: String(ndots) },
-      deaf: { value: domain },
-      slow: { value: String(timeout), why: String(ms) },
-    } as Record<string, Values>)[code];
-    return own ? found(name, "container", own) : found(name, place, { why });
-  },
+    const isAbsent = isOwn && e.kernel.listeners("udp", 53).length === 0;
+    const shared = isAbsent ? await sharedServer(e) : [];
+    if (shared.length > 0) return shared;
+    return found("dns_refused", isAbsent ? "container" : place, {
+      why: isAbsent ? "agent" : "ECONNREFUSED",
+    });
+  }
+  if (failure.kind !== "dns") return [];
+  const { code, domain, ms } = failure;
+  const [name, why] = ANSWERS[code] ?? [];
+  if (name === undefined) return [];
+  // What the container's own configuration makes of an answer.
+  const own = ({
+    wildcard: { value: domain, why: String(ndots) },
+    deaf: { value: domain },
+    slow: { value: String(timeout), why: String(ms) },
+  } as Record<string, Values>)[code];
+  return own ? found(name, "container", own) : found(name, place, { why });
 };
 
 /** An address that the agent has, and somebody beyond its uplink too. */
@@ -111,18 +106,12 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
   )];
 }
 
-export const strangeAnswer: Reader = {
-  name: "an answer of a DNS server from another address",
-  applies: ({ question, trail }) =>
-    question.topic === "dns" && trail.before?.way === "back" &&
-    trail.before.stop.place === "uplink" &&
-    trail.seen[trail.last]!.packet.source !== question.destination,
-  read({ question, trail }) {
-    const { source } = trail.seen[trail.last]!.packet;
-    const { name } = trail.before!.stop.point;
-    return [cause("dns_wrong_source", ["dns", "outside"], {
-      address: question.destination,
-      other: source,
-    }, [`its answer was seen arriving on ${name} from ${source}`])];
-  },
+export const strangeAnswer: Reader = ({ question, trail: { before, seen, last } }) => {
+  const { topic, destination: address } = question;
+  const other = seen[last]?.packet.source;
+  const isAnswer = topic === "dns" && before?.way === "back" && before.stop.place === "uplink";
+  if (!isAnswer || other === address) return [];
+  return [cause("dns_wrong_source", ["dns", "outside"], { address, other }, [
+    `its answer was seen arriving on ${before.stop.point.name} from ${other}`,
+  ])];
 };

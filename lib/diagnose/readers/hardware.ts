@@ -33,21 +33,17 @@ export function noArp(scene: Scene, link: Link, place: Place, netns: string | un
 }
 
 /** A frame that was sent to the wrong hardware address, by a table entry that is wrong. */
-export const wrongHardware: Reader = {
-  name: "a frame that went to the wrong hardware address",
-  applies: ({ trail }) => trail.last >= 0,
-  read({ scene, trail }) {
-    for (const [i, leg] of trail.journey.legs.entries()) {
-      const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
-      if (!sighting || leg.direction !== "out") continue;
-      const { link, point, place } = leg.stop;
-      if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
-      const wanted = receiverMac(trail, i);
-      if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
-      return [wrongFrame(scene, leg, sighting.to, wanted, sighting.packet.destination)];
-    }
-    return [];
-  },
+export const wrongHardware: Reader = ({ scene, trail }) => {
+  for (const [i, leg] of trail.journey.legs.entries()) {
+    const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
+    if (!sighting || leg.direction !== "out") continue;
+    const { link, point, place } = leg.stop;
+    if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
+    const wanted = receiverMac(trail, i);
+    if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
+    return [wrongFrame(scene, leg, sighting.to, wanted, sighting.packet.destination)];
+  }
+  return [];
 };
 
 /**
@@ -236,11 +232,11 @@ export async function sharedAddresses(
 const MOST_ADDRESSES = 8;
 
 /** Somebody else answers for the gateway. */
-export const otherGateway: Reader = {
-  name: "who answers for the gateway",
-  applies: ({ question, failure }) =>
-    question.topic === "gateway" && failure.kind === "others_have" && failure.wanted === undefined,
-  read: (e) => wrongGateways(e),
+export const otherGateway: Reader = (e) => {
+  const { question: { topic }, failure } = e;
+  const isOther = topic === "gateway" && failure.kind === "others_have" &&
+    failure.wanted === undefined;
+  return isOther ? wrongGateways(e) : [];
 };
 
 /** Whether somebody else answers for a gateway, or the container's table has somebody else for it. */

@@ -10,18 +10,14 @@ import { backlogFull } from "./listener.ts";
 import { type Hook, hookOf, tcCause, tcHit, tcxCause, xdpCause } from "./programs.ts";
 import type { Reader } from "./reader.ts";
 
-export const kernelReason: Reader = {
-  name: "the kernel's own reason",
-  applies: ({ drops }) => drops.length > 0,
-  read(e) {
-    for (const drop of e.drops) {
-      const { reason, device, location, packet } = drop;
-      const [, read] = READERS.find(([reasons]) => reasons.test(reason)) ?? [];
-      const found = read?.(e, placed(e, device), packet);
-      if (found) return [{ ...found, seen: [{ drop: reason, device, location }, ...found.seen] }];
-    }
-    return [];
-  },
+export const kernelReason: Reader = (e) => {
+  for (const drop of e.drops) {
+    const { reason, device, location, packet } = drop;
+    const [, read] = READERS.find(([reasons]) => reasons.test(reason)) ?? [];
+    const found = read?.(e, placed(e, device), packet);
+    if (found) return [{ ...found, seen: [{ drop: reason, device, location }, ...found.seen] }];
+  }
+  return [];
 };
 
 /** Two namespaces have links of one name: the one where the packet was lost is meant. */

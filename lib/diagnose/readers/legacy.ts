@@ -8,12 +8,10 @@ import { type Reader, ruleCause } from "./reader.ts";
 /** Built-in chains that see one link only. */
 const HOOKS: Readonly<Record<string, "input" | "output">> = { INPUT: "input", OUTPUT: "output" };
 
-export const countingRule: Reader = {
-  name: "the rule of iptables-legacy that counted",
-  applies: ({ drops }) =>
-    drops.length === 0 || drops.some(({ reason }) => reason === "NETFILTER_DROP"),
-  read: legacyCauses,
-};
+export const countingRule: Reader = (e) =>
+  e.drops.length === 0 || e.drops.some(({ reason }) => reason === "NETFILTER_DROP")
+    ? legacyCauses(e)
+    : [];
 
 /** The rules of iptables-legacy that counted, of the question's family. */
 export function grownLegacy({ grown, question }: Evidence): LegacyCounter[] {

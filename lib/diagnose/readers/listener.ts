@@ -13,10 +13,6 @@ import { swallowingHops } from "../paths.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 
-const isRefused = ({ failure }: Evidence) => isRefusal(failure);
-const isSilent = ({ failure }: Evidence) =>
-  failure.kind === "no_answer" || failure.kind === "silence";
-
 /** Where who listens is, and at which address and port; `view` is absent for another machine. */
 function listening({ question, scene }: Evidence): {
   address: string;
@@ -67,122 +63,105 @@ function backlog(e: Evidence): Cause[] {
 }
 
 /** A refusal of whom the packet is for, or a backlog that takes no more. */
-export const listener: Reader = {
-  name: "who listens there",
-  applies: (e) => {
-    const { topic, mapped } = e.question;
-    const isNear = mapped !== undefined || topic === "agent" && listening(e).place === "agent";
-    // A packet that never left was refused by nobody beyond.
-    const isFar = topic === "followed" &&
-      (e.trail.seen[0] !== undefined || e.trail.journey.legs.length === 0);
-    return isNear && (isRefused(e) || isSilent(e)) || isFar && isRefused(e);
-  },
-  read(e) {
-    const { failure, question: { protocol, family, topic, mapped } } = e;
-    const full = backlog(e);
-    if (full.length > 0 || isSilent(e)) return full;
-    const { view, place, container, address, port } = listening(e);
-    const { all, open } = listenersOf(e);
-    const others = [...new Set(all.map((one) => one.address))].join(", ");
-    const seen = [`${address} port ${port} refuses, and no rule was seen that made it`];
-    if (topic === "agent") {
-      const [code, other] = all.length === 0
-        ? ["agent_unreachable" as const]
-        : ["agent_listens_elsewhere" as const, others];
-      const about = { address, port: String(port), other };
-      return open.length > 0 ? [] : [cause(code, ["agent", place], about, seen)];
-    }
-    const about = { container, port: `${port}/${protocol}`, family };
-    const device = open.map((one) => view?.linkAt(one.device)?.name).find((one) => one);
-    if (all.length > 0 && (open.length === 0 || device !== undefined)) {
-      return [cause("listens_elsewhere", ["listener", place], {
-        ...about,
-        device,
-        address: others,
-        wanted: address,
-        value: ANY_ADDRESS[family],
-        why: all.every(({ only6 }) => only6) && family === 4 ? "IPv6 alone" : undefined,
-      }, seen)];
-    }
-    // The agent itself refuses too where no rule leads the port on.
-    if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
-    const { variable: setting } = e.question;
-    const why = mapped || setting ? undefined : container ? "refused" : "refused by a host";
-    return [
-      cause("nobody_listens", ["listener", place], { ...about, address, setting, why }, seen),
-    ];
-  },
+export const listener: Reader = (e) => {
+  const { failure, question: { protocol, family, topic, mapped, variable: setting }, trail } = e;
+  const { view, place, container, address, port } = listening(e);
+  const isNear = mapped !== undefined || topic === "agent" && place === "agent";
+  // A packet that never left was refused by nobody beyond.
+  const isFar = topic === "followed" &&
+    (trail.seen[0] !== undefined || trail.journey.legs.length === 0);
+  const isSilent = failure.kind === "no_answer" || failure.kind === "silence";
+  if (isSilent) return isNear ? backlog(e) : [];
+  if (!isNear && !isFar || !isRefusal(failure)) return [];
+  const full = backlog(e);
+  if (full.length > 0) return full;
+  const { all, open } = listenersOf(e);
+  const others = [...new Set(all.map((one) => one.address))].join(", ");
+  const seen = [`${address} port ${port} refuses, and no rule was seen that made it`];
+  if (topic === "agent") {
+    const [code, other] = all.length === 0
+      ? ["agent_unreachable" as const]
+      : ["agent_listens_elsewhere" as const, others];
+    const about = { address, port: String(port), other };
+    return open.length > 0 ? [] : [cause(code, ["agent", place], about, seen)];
+  }
+  const about = { container, port: `${port}/${protocol}`, family };
+  const device = open.map((one) => view?.linkAt(one.device)?.name).find((one) => one);
+  if (all.length > 0 && (open.length === 0 || device !== undefined)) {
+    return [cause("listens_elsewhere", ["listener", place], {
+      ...about,
+      device,
+      address: others,
+      wanted: address,
+      value: ANY_ADDRESS[family],
+      why: all.every(({ only6 }) => only6) && family === 4 ? "IPv6 alone" : undefined,
+    }, seen)];
+  }
+  // The agent itself refuses too where no rule leads the port on.
+  if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
+  const why = mapped || setting ? undefined : container ? "refused" : "refused by a host";
+  return [
+    cause("nobody_listens", ["listener", place], { ...about, address, setting, why }, seen),
+  ];
 };
 
 /** Whoever listens there does nothing with a connection, and why. */
-export const deafListener: Reader = {
-  name: "what keeps who listens from its work",
-  applies: ({ failure }) => CONNECTED.includes(failure.kind) && failure.kind !== "stuck",
-  read(e) {
-    const { kernel, failure } = e;
-    const { place, container, port } = listening(e);
-    const holders = listenersOf(e).all.flatMap(({ inode }) => kernel.processWith(inode) ?? []);
-    const found = holders.find(({ hindrance }) => hindrance) ?? holders[0];
-    const { what, seen } = found?.hindrance ?? {};
-    const full = what === undefined ? backlog(e) : [];
-    if (full.length > 0) return full;
-    return [cause("listener_deaf", ["listener", place], {
-      container,
-      port: `${port}/${e.question.protocol}`,
-      value: found?.text ?? "whoever it is that",
-      why: what ?? (failure.kind === "unaccepted" ? undefined : failure.kind),
-    }, [failureText(failure), ...seen === undefined ? [] : [seen]])];
-  },
+export const deafListener: Reader = (e) => {
+  const { kernel, failure } = e;
+  if (!CONNECTED.includes(failure.kind) || failure.kind === "stuck") return [];
+  const { place, container, port } = listening(e);
+  const holders = listenersOf(e).all.flatMap(({ inode }) => kernel.processWith(inode) ?? []);
+  const found = holders.find(({ hindrance }) => hindrance) ?? holders[0];
+  const { what, seen } = found?.hindrance ?? {};
+  const full = what === undefined ? backlog(e) : [];
+  if (full.length > 0) return full;
+  return [cause("listener_deaf", ["listener", place], {
+    container,
+    port: `${port}/${e.question.protocol}`,
+    value: found?.text ?? "whoever it is that",
+    why: what ?? (failure.kind === "unaccepted" ? undefined : failure.kind),
+  }, [failureText(failure), ...seen === undefined ? [] : [seen]])];
 };
 
 /** A port of the agent that is mapped, and by its mapper's config not for what comes by a device. */
-export const excludedDevice: Reader = {
-  name: "a mapped port that is not led on for who asks",
-  applies: ({ question: { mapped, topic, protocol } }) =>
-    protocol !== "icmp" && (mapped !== undefined || topic === "followed"),
-  read(e) {
-    const { scene, question: { mapped, stranger, family, protocol, destination, port } } = e;
-    const at = { address: destination, port, protocol };
-    const theirs = mapped ? undefined : mappedTo(scene.agent, at);
-    const checkpoint = mapped?.ends.attached.checkpoint ?? theirs?.checkpoint;
-    const mapper = pluginOf(checkpoint, ...MAPPERS);
-    const device = stranger !== undefined
-      ? mapped?.uplink.link.name
-      : scene.attachedOf(family)?.ingress?.name;
-    const excluded = Array.isArray(mapper?.excludeDevices) ? mapper.excludeDevices : [];
-    const isTheirs = mapped === undefined || stranger !== undefined;
-    if (!isTheirs || device === undefined || !excluded.includes(device)) return [];
-    return [cause("uplink_excluded", ["portmap", mapped ? "uplink" : "agent"], {
-      ...{ network: checkpoint?.network, device },
-      ...mapped
-        ? { other: mapped.ends.attached.bridge?.name ?? "its bridge" }
-        : { container: scene.name, port: portOf(e), address: theirs?.address },
-    }, [`its rules pass by what comes in by ${excluded.join(", ")}`])];
-  },
+export const excludedDevice: Reader = (e) => {
+  const { scene, question: { mapped, topic, stranger, family, protocol, destination, port } } = e;
+  if (protocol === "icmp" || !mapped && topic !== "followed") return [];
+  const at = { address: destination, port, protocol };
+  const theirs = mapped ? undefined : mappedTo(scene.agent, at);
+  const checkpoint = mapped?.ends.attached.checkpoint ?? theirs?.checkpoint;
+  const mapper = pluginOf(checkpoint, ...MAPPERS);
+  const device = stranger !== undefined
+    ? mapped?.uplink.link.name
+    : scene.attachedOf(family)?.ingress?.name;
+  const excluded = Array.isArray(mapper?.excludeDevices) ? mapper.excludeDevices : [];
+  const isTheirs = mapped === undefined || stranger !== undefined;
+  if (!isTheirs || device === undefined || !excluded.includes(device)) return [];
+  return [cause("uplink_excluded", ["portmap", mapped ? "uplink" : "agent"], {
+    ...{ network: checkpoint?.network, device },
+    ...mapped
+      ? { other: mapped.ends.attached.bridge?.name ?? "its bridge" }
+      : { container: scene.name, port: portOf(e), address: theirs?.address },
+  }, [`its rules pass by what comes in by ${excluded.join(", ")}`])];
 };
 
 /** No rule that the packet met has led it on: it was for the container, and the agent took it itself. */
-export const untranslatedPort: Reader = {
-  name: "the rule that leads the port to the container",
-  applies: (e) =>
-    e.question.mapped !== undefined && isTakenHere(e) &&
-    !e.sightings.some(({ packet }) => packet.destination === e.question.realDestination),
-  async read(e) {
-    const { scene, question: { stranger, mapped, realDestination, realPort }, rules } = e;
-    // It was translated, and lost behind that.
-    if (await ruleThat(e, "dnat")) return [];
-    const hook = stranger === undefined ? "OUTPUT" : "PREROUTING";
-    const { backend, chain } = mapped!.mapper;
-    const named = backend !== "nftables" && typeof chain === "string" ? chain : undefined;
-    const met = new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain));
-    const why = named === undefined ? hook : `${hook} and its chain ${named}`;
-    const about = { container: scene.name, port: portOf(e), why };
-    return [cause("dnat_missing", ["portmap", "agent"], about, [
-      `it should lead to ${realDestination} port ${realPort}`,
-      `the kernel's trace: of the nat table it met ${[...met].join(", ") || "no rule"}`,
-      ...named !== undefined && !met.has(named) ? [`nothing led it to ${named}`] : [],
-    ], RECOVER)];
-  },
+export const untranslatedPort: Reader = async (e) => {
+  const { scene, question: { stranger, mapped, realDestination, realPort }, rules } = e;
+  const isLed = e.sightings.some(({ packet }) => packet.destination === realDestination);
+  // By a rule that does so it was translated, and lost behind that.
+  if (!mapped || isLed || !isTakenHere(e) || await ruleThat(e, "dnat")) return [];
+  const hook = stranger === undefined ? "OUTPUT" : "PREROUTING";
+  const { backend, chain } = mapped.mapper;
+  const named = backend !== "nftables" && typeof chain === "string" ? chain : undefined;
+  const met = new Set(rules.filter(({ table }) => table === "nat").map((one) => one.chain));
+  const why = named === undefined ? hook : `${hook} and its chain ${named}`;
+  const about = { container: scene.name, port: portOf(e), why };
+  return [cause("dnat_missing", ["portmap", "agent"], about, [
+    `it should lead to ${realDestination} port ${realPort}`,
+    `the kernel's trace: of the nat table it met ${[...met].join(", ") || "no rule"}`,
+    ...named !== undefined && !met.has(named) ? [`nothing led it to ${named}`] : [],
+  ], RECOVER)];
 };
 
 /** Whether the packet came as far as the rules of nat, or to the agent's own sockets. */
@@ -197,28 +176,25 @@ function isTakenHere({ failure, rules, drops, sightings, token }: Evidence): boo
 }
 
 /** A connection from a port that the kernel gives out is lost, and others are not. */
-export const ephemeralPorts: Reader = {
-  name: "the ports that the kernel gives out",
-  applies: ({ failure }) => failure.kind === "ephemeral",
-  async read(e) {
-    const { scene, question, failure, kernel } = e;
-    // Of several that listen on one port (SO_REUSEPORT), a port may decide as well which has it.
-    const full = backlog(e);
-    if (full.length > 0) return full;
-    // Which of several next hops a connection takes, its port may decide.
-    const from = scene.forwardedOf(question.family);
-    const hops = await swallowingHops(scene.host, kernel, { ...question, from });
-    if (hops.length > 0) return hops;
-    const path = "ipv4/ip_local_port_range";
-    const value = scene.inside.setting(path)?.replace(/\s+/, " ");
-    const { name: container } = scene;
-    const why = reservedOf(value, scene.inside.setting("ipv4/ip_local_reserved_ports"));
-    const about = { container, address: question.destination, setting: sysctlName(path), value };
-    const seen = [failureText(failure)];
-    return failure.kind === "ephemeral" && failure.outcome === "EADDRNOTAVAIL"
-      ? [cause("local_ports_used_up", ["sysctl", "container"], { ...about, why }, seen)]
-      : [cause("ephemeral_ports_lost", ["rule", "agent"], about, seen)];
-  },
+export const ephemeralPorts: Reader = async (e) => {
+  const { scene, question, failure, kernel } = e;
+  if (failure.kind !== "ephemeral") return [];
+  // Of several that listen on one port (SO_REUSEPORT), a port may decide as well which has it.
+  const full = backlog(e);
+  if (full.length > 0) return full;
+  // Which of several next hops a connection takes, its port may decide.
+  const from = scene.forwardedOf(question.family);
+  const hops = await swallowingHops(scene.host, kernel, { ...question, from });
+  if (hops.length > 0) return hops;
+  const path = "ipv4/ip_local_port_range";
+  const value = scene.inside.setting(path)?.replace(/\s+/, " ");
+  const { name: container } = scene;
+  const why = reservedOf(value, scene.inside.setting("ipv4/ip_local_reserved_ports"));
+  const about = { container, address: question.destination, setting: sysctlName(path), value };
+  const seen = [failureText(failure)];
+  return failure.outcome === "EADDRNOTAVAIL"
+    ? [cause("local_ports_used_up", ["sysctl", "container"], { ...about, why }, seen)]
+    : [cause("ephemeral_ports_lost", ["rule", "agent"], about, seen)];
 };
 
 /** Of the reserved ports, as `80,8000-8010`, what the kernel would give out of a range, as `32768 60999`. */

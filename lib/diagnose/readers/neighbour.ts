@@ -23,39 +23,35 @@ import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
 import { legacyCauses } from "./legacy.ts";
 import { routeWords, ruleTo } from "./policy.ts";
-import { always, firstOf, type Reader } from "./reader.ts";
+import { firstOf, type Reader } from "./reader.ts";
 import { noArp, sharedAddresses } from "./hardware.ts";
 import { hooksAt, queueCauses } from "./wire.ts";
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
-export const unansweredNeighbour: Reader = {
-  name: "ARP or neighbour discovery that nobody answered",
-  applies: always,
-  async read(e) {
-    const nobodyHas = e.failure.kind === "nobody_has";
-    for (const address of e.question.neighbours) {
-      const about = e.about(address);
-      const requests = about.filter(({ packet }) => packet.protocol.endsWith("request"));
-      const drop = e.rulesAbout(address).find(({ verdict }) => verdict === "drop");
-      if (requests.length === 0) {
-        // It may be dropped before it is on the link, by a rule for ARP alone.
-        if (drop?.packet?.protocol.endsWith("request")) return [await droppedBy(e, drop)];
-        continue;
-      }
-      const asker = nobodyHas ? e.trail.journey.legs[0] : askerOf(e.trail, requests);
-      if (!asker) continue;
-      // An answer that was heard on the link may be dropped behind it.
-      if (drop) return [await droppedBy(e, drop)];
-      const heard = !nobodyHas &&
-        about.some(({ at, direction, packet }) =>
-          packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
-        );
-      if (heard) continue;
-      const silence = { e, address, asker, about };
-      return await firstOf(() => lostOnTheWire(e, asker, about), () => silent(silence));
+export const unansweredNeighbour: Reader = async (e) => {
+  const nobodyHas = e.failure.kind === "nobody_has";
+  for (const address of e.question.neighbours) {
+    const about = e.about(address);
+    const requests = about.filter(({ packet }) => packet.protocol.endsWith("request"));
+    const drop = e.rulesAbout(address).find(({ verdict }) => verdict === "drop");
+    if (requests.length === 0) {
+      // It may be dropped before it is on the link, by a rule for ARP alone.
+      if (drop?.packet?.protocol.endsWith("request")) return [await droppedBy(e, drop)];
+      continue;
     }
-    return [];
-  },
+    const asker = nobodyHas ? e.trail.journey.legs[0] : askerOf(e.trail, requests);
+    if (!asker) continue;
+    // An answer that was heard on the link may be dropped behind it.
+    if (drop) return [await droppedBy(e, drop)];
+    const heard = !nobodyHas &&
+      about.some(({ at, direction, packet }) =>
+        packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
+      );
+    if (heard) continue;
+    const silence = { e, address, asker, about };
+    return await firstOf(() => lostOnTheWire(e, asker, about), () => silent(silence));
+  }
+  return [];
 };
 
 /** ARP and neighbour discovery pass the same links as the packet that waits for them. */

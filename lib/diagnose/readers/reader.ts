@@ -12,16 +12,10 @@ import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
 import type { KnownRule } from "../observe/rules.ts";
 
-export interface Reader {
-  /** What it looks for, as `mesos-cni` would say it: `the rule that dropped it`. */
-  name: string;
-  /** Whether what was seen is for this reader at all. */
-  applies(evidence: Evidence): boolean;
-  /** @returns nothing where it is not that */
-  read(evidence: Evidence): Promise<readonly Cause[]> | readonly Cause[];
-}
-
 type Found = readonly Cause[];
+
+/** @returns nothing where it is not that */
+export type Reader = (evidence: Evidence) => Promise<Found> | Found;
 
 /** What the first look finds that finds anything. */
 export async function firstOf(...looks: (() => Promise<Found> | Found)[]): Promise<Found> {
@@ -31,8 +25,6 @@ export async function firstOf(...looks: (() => Promise<Found> | Found)[]): Promi
   }
   return [];
 }
-
-export const always = () => true;
 
 /** A cause that is a rule, which is deleted where that is possible. */
 export function ruleCause(

@@ -5,19 +5,15 @@ import { sharedAddresses, wrongGateways } from "./hardware.ts";
 import { firstOf, type Reader } from "./reader.ts";
 
 /** The packet has arrived at who must answer, and no answer leaves. */
-export const receiver: Reader = {
-  name: "who has the packet and does not answer",
-  applies: ({ trail: { before, after } }) =>
-    before !== undefined &&
-    (after === undefined ||
-      before.way === "there" && after.way === "back" && before.stop.place !== "uplink"),
-  read(e) {
-    const { to } = e.trail.journey;
-    return firstOf(
-      () => to === "agent" ? routeCauses(e, true) : [],
-      () => to === "neighbour" ? farCauses(e) : [],
-      () => wrongGateways(e),
-      () => sharedAddresses(e),
-    );
-  },
+export const receiver: Reader = (e) => {
+  const { before, after, journey: { to } } = e.trail;
+  const hasArrived = before &&
+    (!after || before.way === "there" && after.way === "back" && before.stop.place !== "uplink");
+  if (!hasArrived) return [];
+  return firstOf(
+    () => to === "agent" ? routeCauses(e, true) : [],
+    () => to === "neighbour" ? farCauses(e) : [],
+    () => wrongGateways(e),
+    () => sharedAddresses(e),
+  );
 };

@@ -47,43 +47,20 @@ import { receiver } from "./receiver.ts";
 import { hopsAnswer, outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
-/** A reader, and where what it looks for stands; `way` for what may be at any hop. */
-export type PlacedReader = Reader & { at: Place | "way" };
-
-function at(place: PlacedReader["at"], ...readers: readonly Reader[]): PlacedReader[] {
-  return readers.map((reader) => ({ ...reader, at: place }));
-}
-
-export const READERS: readonly PlacedReader[] = [
+export const READERS: readonly Reader[] = [
   // The rule that the kernel says dropped it.
-  ...at("way", droppingRule, takingRule, silencingRule),
+  ...[droppingRule, takingRule, silencingRule],
   // Nothing passes a link that is down, whatever else there is.
-  ...at("way", linkOnTheWay, narrowLink, nextLink),
+  ...[linkOnTheWay, narrowLink, nextLink],
   // What the kernel counted and says.
-  ...at("way", countingRule, kernelReason),
-  ...at("agent", ipsec, portsUsedUp, translation),
+  ...[countingRule, kernelReason, ipsec, portsUsedUp, translation],
   // What came back.
-  ...at("way", deafListener, ephemeralPorts),
-  ...at("container", ownTranslation),
-  ...at("agent", excludedDevice, agingRule),
-  ...at("outside", hopsAnswer),
-  ...at("way", listener),
-  ...at("neighbour", otherGateway),
-  ...at("outside", dnsAnswer, strangeAnswer),
+  ...[deafListener, ephemeralPorts, ownTranslation, excludedDevice, agingRule, hopsAnswer],
+  ...[listener, otherGateway, dnsAnswer, strangeAnswer],
   // The place between the last hop that saw it and the first that did not.
-  ...at("container", deviceBelow, strangeSource),
-  ...at("agent", rewritingRule),
-  ...at("bridge", bridgeNat),
-  ...at("way", wrongHardware),
-  ...at("agent", wrongSourceOfPort, untracked, untranslatedPort),
-  ...at("neighbour", unansweredNeighbour),
-  ...at("container", ownRoutes),
-  ...at("agent", agentsOwnRoutes),
-  ...at("bridge", bridgeInBetween),
-  ...at("way", hooks),
-  ...at("agent", agentRoutes, silentHop),
-  ...at("outside", outside),
-  ...at("way", receiver, queueAnywhere),
+  ...[deviceBelow, strangeSource, rewritingRule, bridgeNat, wrongHardware, wrongSourceOfPort],
+  ...[untracked, untranslatedPort, unansweredNeighbour, ownRoutes, agentsOwnRoutes],
+  ...[bridgeInBetween, hooks, agentRoutes, silentHop, outside, receiver, queueAnywhere],
 ];
 
 /** Of one question, what is shown. */
@@ -97,10 +74,8 @@ export async function explain(evidence: Evidence): Promise<Cause[]> {
     ...e.share ? [shareText(e.share)] : [],
     trailText(e.trail),
   ];
-  for (const { applies, read } of READERS) {
-    const found = (applies(e) ? await read(e) : []).filter((one) =>
-      isProblem(one) && !isContradicted(one, e)
-    );
+  for (const read of READERS) {
+    const found = (await read(e)).filter((one) => isProblem(one) && !isContradicted(one, e));
     if (found.length > 0) {
       // It has come while its loss was explained: whoever sent it was slow.
       const now = () => trailOf(e.question.journey, e.seenByNow(), e.token);

@@ -14,30 +14,23 @@ import { routeCauses, subnetTaken } from "./agent_routing.ts";
 import { wrongMac } from "./hardware.ts";
 import { firstOf, type Reader, ruleCause } from "./reader.ts";
 
-function isOutside({ trail: { before, after } }: Evidence): boolean {
-  return before?.way === "there" && after?.way === "back" && before.stop.place === "uplink";
-}
-
 /** An error of ICMP that came in from outside, and says why the packet went no farther. */
-export const hopsAnswer: Reader = {
-  name: "an error that a hop outside has answered with",
+export const hopsAnswer: Reader = ({ scene, question, sightings }) => {
+  const { family, protocol, destination: address, sizes, journey } = question;
   // What comes for a container is answered by who asked, whose errors say nothing of its way here.
-  applies: ({ question: { sizes, journey } }) => sizes !== true && journey.from === "container",
-  read({ scene, question, sightings }) {
-    const { family, protocol, destination: address } = question;
-    const error = sightings.find(({ at, direction, packet }) =>
-      packet.protocol === "icmp error" && direction === "in" && scene.placeOf(at) === "uplink" &&
-      UNREACHABLE[family].includes(packet.flags) && !(family === 4 && packet.code === TOO_BIG) &&
-      // Where nobody listens, a host says so of its own port.
-      !(protocol === "udp" && packet.source === address && packet.code === PORT[family])
-    )?.packet;
-    if (!error) return [];
-    const { source: other, flags: type, code = 0 } = error;
-    const said = icmpText(family, type, code);
-    return [cause("hop_refuses", ["route", "outside"], { address, other, value: said }, [
-      `${other} → ${error.destination}: ICMP type ${type}, code ${code}`,
-    ])];
-  },
+  if (sizes || journey.from !== "container") return [];
+  const error = sightings.find(({ at, direction, packet }) =>
+    packet.protocol === "icmp error" && direction === "in" && scene.placeOf(at) === "uplink" &&
+    UNREACHABLE[family].includes(packet.flags) && !(family === 4 && packet.code === TOO_BIG) &&
+    // Where nobody listens, a host says so of its own port.
+    !(protocol === "udp" && packet.source === address && packet.code === PORT[family])
+  )?.packet;
+  if (!error) return [];
+  const { source: other, flags: type, code = 0 } = error;
+  const said = icmpText(family, type, code);
+  return [cause("hop_refuses", ["route", "outside"], { address, other, value: said }, [
+    `${other} → ${error.destination}: ICMP type ${type}, code ${code}`,
+  ])];
 };
 
 /** ICMP's types of what is not reached; and the code of what is too large, which has another answer. */
@@ -46,15 +39,12 @@ const TOO_BIG = 4;
 const PORT = { 4: 3, 6: 4 } as const;
 
 /** What lies between the agent and an answer, nearest first. */
-export const outside: Reader = {
-  name: "the far side of the agent's way out",
-  applies: isOutside,
-  read: (e) =>
-    firstOf(
-      ...[back, masquerade, tunnel, hardware, wire, sharedAddress, hop, size, ecn, silent].map(
-        (look) => () => look(e),
-      ),
-    ),
+export const outside: Reader = (e) => {
+  const { before, after } = e.trail;
+  const isOutside = before?.way === "there" && after?.way === "back" &&
+    before.stop.place === "uplink";
+  const looks = [back, masquerade, tunnel, hardware, wire, sharedAddress, hop, size, ecn, silent];
+  return isOutside ? firstOf(...looks.map((look) => () => look(e))) : [];
 };
 
 const back = (e: Evidence) => routeCauses(e, true);

@@ -9,27 +9,23 @@ import type { Evidence } from "../evidence.ts";
 import { legText, type Stop } from "../journey.ts";
 import type { Trail } from "../place.ts";
 import { hookOf, tcCause, tcHit, xdpCause } from "./programs.ts";
-import { always, type Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import { withoutPort } from "./uplink.ts";
 
 /** The container's links that a question goes by, and their addresses. */
-export const linkOnTheWay: Reader = {
-  name: "a link on the way that is down, off its bridge or without its address",
-  applies: always,
-  read({ scene, trail, question: { family } }) {
-    for (const attached of onTheWay(scene, trail)) {
-      const found = [
-        ...linksOf(scene, attached),
-        ...family === 6 ? withoutIpv6(scene, attached) : [],
-        ...bridgeCauses(scene, attached).filter((one) => (one.family ?? family) === family),
-        ...sharedWithAgent(scene, attached).filter((one) => (one.family ?? family) === family),
-        ...family === 6 ? refused(scene, attached) : [],
-        ...missingOf(scene, attached, family),
-      ];
-      if (found.length > 0) return found;
-    }
-    return [];
-  },
+export const linkOnTheWay: Reader = ({ scene, trail, question: { family } }) => {
+  for (const attached of onTheWay(scene, trail)) {
+    const found = [
+      ...linksOf(scene, attached),
+      ...family === 6 ? withoutIpv6(scene, attached) : [],
+      ...bridgeCauses(scene, attached).filter((one) => (one.family ?? family) === family),
+      ...sharedWithAgent(scene, attached).filter((one) => (one.family ?? family) === family),
+      ...family === 6 ? refused(scene, attached) : [],
+      ...missingOf(scene, attached, family),
+    ];
+    if (found.length > 0) return found;
+  }
+  return [];
 };
 
 /** The interfaces of the container that a question goes by; all, if it is not known. */
@@ -43,63 +39,56 @@ function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
 }
 
 /** The next link takes no packet as large as the one that was sent: it drops it without a word. */
-export const narrowLink: Reader = {
-  name: "a link that is too narrow for it",
-  applies: ({ trail: { seen, last, before, after } }) =>
-    seen[last] !== undefined && after !== undefined &&
-    before?.stop.point.name !== after.stop.point.name &&
-    seen[last]!.length > after.stop.link.mtu,
-  read({ trail: { seen, last, before, after, journey } }) {
-    const bytes = seen[last]!.length;
-    const { link, point, place } = after!.stop;
-    const others = journey.legs.map(({ stop }) => stop).filter(({ point: { name } }) =>
-      name !== point.name && name !== before?.stop.point.name
-    ).map(({ link }) => link.mtu);
-    const sender = before?.stop;
-    const told = [`a packet of ${bytes} bytes was seen ${before ? legText(before) : "before"}`];
-    const setMtu = ({ point, link }: Stop, mtu: number) =>
-      run(inNetns(point.netns, "ip", "link", "set", link.name, "mtu", String(mtu)));
-    // Where all others take no more either, it is the sender that is the odd one.
-    if (sender && others.length > 0 && others.every((mtu) => mtu < bytes)) {
-      return [cause(
-        "mtu_too_large",
-        ["mtu", sender.place],
-        {
-          device: sender.point.name,
-          value: String(sender.link.mtu),
-          other: point.name,
-          mtu: link.mtu,
-        },
-        told,
-        setMtu(sender, Math.min(link.mtu, ...others)),
-      )];
-    }
+export const narrowLink: Reader = ({ trail: { seen, last, before, after, journey } }) => {
+  const bytes = seen[last]?.length ?? 0;
+  const sender = before?.stop;
+  if (!after || sender?.point.name === after.stop.point.name || bytes <= after.stop.link.mtu) {
+    return [];
+  }
+  const { link, point, place } = after.stop;
+  const others = journey.legs.map(({ stop }) => stop).filter(({ point: { name } }) =>
+    name !== point.name && name !== before?.stop.point.name
+  ).map(({ link }) => link.mtu);
+  const told = [`a packet of ${bytes} bytes was seen ${before ? legText(before) : "before"}`];
+  const setMtu = ({ point, link }: Stop, mtu: number) =>
+    run(inNetns(point.netns, "ip", "link", "set", link.name, "mtu", String(mtu)));
+  // Where all others take no more either, it is the sender that is the odd one.
+  if (sender && others.length > 0 && others.every((mtu) => mtu < bytes)) {
     return [cause(
-      "mtu_too_small",
-      ["mtu", place],
-      { device: point.name, mtu: link.mtu, bytes, other: sender?.point.name ?? "its other end" },
+      "mtu_too_large",
+      ["mtu", sender.place],
+      {
+        device: sender.point.name,
+        value: String(sender.link.mtu),
+        other: point.name,
+        mtu: link.mtu,
+      },
       told,
-      setMtu(after!.stop, sender?.link.mtu ?? bytes),
+      setMtu(sender, Math.min(link.mtu, ...others)),
     )];
-  },
+  }
+  return [cause(
+    "mtu_too_small",
+    ["mtu", place],
+    { device: point.name, mtu: link.mtu, bytes, other: sender?.point.name ?? "its other end" },
+    told,
+    setMtu(after.stop, sender?.link.mtu ?? bytes),
+  )];
 };
 
 /** The next link itself, whoever's it is. */
-export const nextLink: Reader = {
-  name: "the next link, which is down or leads to no wire",
-  applies: ({ trail }) => trail.after !== undefined,
-  read(e) {
-    const { link, point, place } = e.trail.after!.stop;
-    if (!link.flags.includes("UP")) {
-      return [downCause("link_down", place, link, { device: point.name }, point.netns)];
-    }
-    const portless = place === "uplink" ? withoutPort(e, link) : [];
-    if (portless.length > 0) return portless;
-    if (link.carrier || link.operState !== "DOWN") return [];
-    return [cause("no_carrier", ["link", place], { device: point.name }, [
-      { device: point.name, flags: link.flags, state: link.operState },
-    ])];
-  },
+export const nextLink: Reader = (e) => {
+  if (!e.trail.after) return [];
+  const { link, point, place } = e.trail.after.stop;
+  if (!link.flags.includes("UP")) {
+    return [downCause("link_down", place, link, { device: point.name }, point.netns)];
+  }
+  const portless = place === "uplink" ? withoutPort(e, link) : [];
+  if (portless.length > 0) return portless;
+  if (link.carrier || link.operState !== "DOWN") return [];
+  return [cause("no_carrier", ["link", place], { device: point.name }, [
+    { device: point.name, flags: link.flags, state: link.operState },
+  ])];
 };
 
 /** The least that IPv6 needs (RFC 8200). */
@@ -155,11 +144,7 @@ function ipv6Again(
 }
 
 /** Programs and queues between the last hop that saw the packet and the first that did not. */
-export const hooks: Reader = {
-  name: "what hooks in where it is lost",
-  applies: always,
-  read: (e) => hooksAt(e, e.trail),
-};
+export const hooks: Reader = (e) => hooksAt(e, e.trail);
 
 export function hooksAt({ kernel, grown }: Evidence, { before, after }: Trail): Cause[] {
   const stops = [before?.stop, after?.stop].filter((one) => one !== undefined);
@@ -179,11 +164,8 @@ export function hooksAt({ kernel, grown }: Evidence, { before, after }: Trail): 
 }
 
 /** ARP has no ports to be known by: it is seen nowhere, and lost anywhere on the way. */
-export const queueAnywhere: Reader = {
-  name: "a queue or a filter on the way that dropped",
-  applies: ({ trail }) => trail.last < 0,
-  read: ({ trail, grown }) => queueCauses(trail.journey.legs.map(({ stop }) => stop), grown),
-};
+export const queueAnywhere: Reader = ({ trail, grown }) =>
+  trail.last < 0 ? queueCauses(trail.journey.legs.map(({ stop }) => stop), grown) : [];
 
 /** A queue or a filter of tc at one of these stops that dropped meanwhile, or holds what came. */
 export function queueCauses(stops: readonly Stop[], grown: Evidence["grown"]): Cause[] {
