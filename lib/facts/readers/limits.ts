@@ -27,7 +27,7 @@ const CONNECTIONS: readonly Limit[] = ([
   ["generic_timeout", 2],
   ["tcp_timeout_syn_sent", 2],
   ["tcp_timeout_syn_recv", 2],
-  ["tcp_timeout_established", 30],
+  ["tcp_timeout_established", 60],
   ["tcp_timeout_fin_wait", 2],
   ["tcp_timeout_close_wait", 2],
   ["tcp_timeout_unacknowledged", 2],
@@ -35,8 +35,9 @@ const CONNECTIONS: readonly Limit[] = ([
 ] as const).map(([name, least]) => [`${TIMEOUT}${name}`, least]);
 /** What the kernel itself takes for a datagram: no table is filled by it. */
 const ENOUGH = 30;
-/** A second is shorter than answers take that nobody calls slow. */
+/** A second is shorter than answers take that nobody calls slow; and who has a connection pauses as he likes. */
 const TOO_SHORT = 1;
+const BETWEEN_REQUESTS = `${TIMEOUT}tcp_timeout_established`;
 
 function tooLow(space: Space, limits: readonly Limit[]): Limit[] {
   return limits.filter(([path, least]) => Number(space.setting(path) ?? least) < least);
@@ -64,7 +65,7 @@ export function forgetful(host: Space, protocol?: string): Cause[] {
   );
   if (low.length === 0) return [];
   const seen = low.map(([path]) => ({ setting: sysctlName(path), value: host.setting(path)! }));
-  const set = low.map(([path]) => `${sysctlName(path)}=${ENOUGH}`);
+  const set = low.map(([path, least]) => `${sysctlName(path)}=${Math.max(ENOUGH, 10 * least)}`);
   const found = cause(
     "conntrack_timeout",
     ["conntrack", "agent"],
@@ -72,7 +73,9 @@ export function forgetful(host: Space, protocol?: string): Cause[] {
     seen,
     run(["sysctl", "-w", ...set]),
   );
-  const isLost = protocol !== undefined || seen.some(({ value }) => Number(value) <= TOO_SHORT);
+  const isLost = protocol !== undefined ||
+    seen.some(({ value }) => Number(value) <= TOO_SHORT) ||
+    low.some(([path]) => path === BETWEEN_REQUESTS);
   return [isLost ? found : asHint(found)];
 }
 
