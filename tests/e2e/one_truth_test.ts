@@ -39,7 +39,7 @@ const STATES: State[] = [
     await agent.ok(["ip", "address", "add", GATEWAY, "dev", "elsewhere"]);
   }],
   ["gateway_mask", async ({ agent }) => {
-    await agent.ok(["ip", "address", "add", "10.1.0.1/30", "dev", BRIDGE]);
+    await agent.ok(["ip", "address", "add", "10.1.0.1/32", "dev", BRIDGE]);
     await agent.ok(["ip", "address", "del", GATEWAY, "dev", BRIDGE]);
   }],
   [

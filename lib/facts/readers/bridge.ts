@@ -1,5 +1,5 @@
 /** The bridge: whether it is there and up, has its gateway's address, and the container on it. */
-import { networkText } from "../../base/ip.ts";
+import { networkText, within } from "../../base/ip.ts";
 import type { Checkpoint } from "../../containers/checkpoint.ts";
 import { type Cause, cause, downCause, type Place, run, type Values } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
@@ -116,7 +116,9 @@ export function gatewayCauses({ host, agent }: Scene, attached: Attached, of: 4 
     const at = host.addressesOf(owner).find((one) => one.address === gateway)!;
     const remove = ["ip", "address", "del", `${gateway}/${at.prefixLength}`, "dev", owner.name];
     if (owner.index === link.index) {
-      if (at.prefixLength <= prefixLength) return [];
+      if (at.prefixLength <= prefixLength || within(address, `${gateway}/${at.prefixLength}`)) {
+        return [];
+      }
       return [cause(
         "gateway_mask",
         ["address", "bridge"],
