@@ -4,6 +4,8 @@ import { type Cause, cause, type Proof, type Values } from "../../lib/facts/caus
 import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { readLinks } from "../../lib/facts/readers/link.ts";
+import { gatewayCauses } from "../../lib/facts/readers/bridge.ts";
+import { readRoutes, subnetsWithoutRoute } from "../../lib/facts/readers/route.ts";
 import { forgetful, readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
 import { ofOwn, proxiesIn } from "../../lib/diagnose/questions/connection.ts";
 import { failed } from "../../lib/diagnose/questions/question.ts";
@@ -503,6 +505,24 @@ const CASES: Case[] = [
     world.host.settings["netfilter/nf_conntrack_udp_timeout"] = "1";
     return [...readAgentsLimits(world.scene()).causes];
   }, "conntrack_timeout conntrack agent"],
+  ["a second link has lost the route to its subnet", (world) => {
+    world.inside.links.push(link(6, "eth1"));
+    world.inside.addresses.push(address(6, "10.2.0.2/16"));
+    world.inside.chosen["10.2.0.1"] = route("10.2.0.1", 5, { gateway: "10.1.0.1" });
+    const { scene } = world.evidence(0);
+    const second = {
+      ...scene.interfaces[0]!,
+      ...{ ifName: "eth1", link: world.inside.links[2], checkpoint: undefined },
+      expected: [{
+        address: "10.2.0.2",
+        prefixLength: 16,
+        family: 4 as const,
+        gateway: "10.2.0.1",
+      }],
+    };
+    scene.interfaces.push(second);
+    return [...readRoutes(scene).causes];
+  }, "route_lost route container"],
   ["a tunnel leads to a machine that is not there", (world) => {
     world.host.links[3] = link(4, "wan0", { kind: "vxlan" });
     world.checkpoint.plugins[0]!.ipMasq = false;
@@ -1097,6 +1117,32 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
 });
 
+Deno.test("a link needs no route to its subnet by which its neighbours are reached all the same", () => {
+  const lost = (change: (inside: World["inside"]) => void) => {
+    const { inside } = new World();
+    inside.routes.shift();
+    change(inside);
+    return subnetsWithoutRoute(inside, inside.links[1]!, 4).map(({ address }) => address);
+  };
+  assertEquals(lost(() => {}), ["10.1.0.2"]);
+  // A table that a policy rule chooses, a wider route, and an address that was to have none.
+  assertEquals(lost(({ routes }) => routes.push(route("10.1.0.0/16", 5, { table: "200" }))), []);
+  assertEquals(lost(({ routes }) => routes.push(route("10.0.0.0/8", 5))), []);
+  const flags = ["noprefixroute"];
+  assertEquals(lost((inside) => inside.addresses[1] = address(5, "10.1.0.2/16", { flags })), []);
+});
+
+Deno.test("a gateway whose mask leaves out others is no fault of a container in its network", () => {
+  const masked = (text: string) => {
+    const world = new World();
+    world.host.addresses[0] = address(2, text);
+    const scene = world.scene();
+    return gatewayCauses(scene, scene.interfaces[0]!, 4).map(({ code }) => code);
+  };
+  assertEquals(masked("10.1.0.1/24"), []);
+  assertEquals(masked("10.1.0.1/32"), ["gateway_mask"]);
+});
+
 Deno.test("limits that may be meant so are hints, until something is lost by them", () => {
   const { host } = new World();
   const told = (causes: readonly Cause[]) =>
@@ -1108,7 +1154,7 @@ Deno.test("limits that may be meant so are hints, until something is lost by the
   assertEquals(read(), [["fragments_lost", "problem", true]]);
   delete host.settings["ipv6/ip6frag_high_thresh"];
   host.settings["netfilter/nf_conntrack_udp_timeout"] = "2";
-  host.settings["netfilter/nf_conntrack_tcp_timeout_established"] = "20";
+  host.settings["netfilter/nf_conntrack_tcp_timeout_established"] = "300";
   assertEquals(read(), [["conntrack_timeout", "hint", false]]);
   assertEquals(told(forgetful(host, "udp")), [["conntrack_timeout", "problem", true]]);
   assertEquals(forgetful(host, "udp")[0]!.fix!.commands, [
@@ -1116,4 +1162,12 @@ Deno.test("limits that may be meant so are hints, until something is lost by the
   ]);
   host.settings["netfilter/nf_conntrack_udp_timeout"] = "1";
   assertEquals(read(), [["conntrack_timeout", "problem", true]]);
+  delete host.settings["netfilter/nf_conntrack_udp_timeout"];
+  assertEquals(read(), []);
+  // Whoever has a connection pauses for as long as he likes.
+  host.settings["netfilter/nf_conntrack_tcp_timeout_established"] = "20";
+  assertEquals(read(), [["conntrack_timeout", "problem", true]]);
+  assertEquals(forgetful(host)[0]!.fix!.commands, [
+    ["sysctl", "-w", "net.netfilter.nf_conntrack_tcp_timeout_established=600"],
+  ]);
 });

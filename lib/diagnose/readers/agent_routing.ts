@@ -2,6 +2,7 @@
 import { familyOfKnown, networkText, within } from "../../base/ip.ts";
 import { type Cause, cause, downCause, inNetns, removing, run } from "../../facts/cause.ts";
 import { forwardingOff, rangesOfNetworks } from "../../facts/readers/agent.ts";
+import { subnetsWithoutRoute } from "../../facts/readers/route.ts";
 import { givenTo, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -160,16 +161,9 @@ export function subnetTaken(scene: Scene, link: Link, target: string): Cause | u
 
 /** The route to a link's own subnet, which the kernel made with its address and somebody deleted. */
 function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | undefined {
-  const up = host.links.filter(({ flags }) => flags.includes("UP"));
-  for (const device of up) {
-    for (const { address, prefixLength } of host.globalsOf(device, family)) {
-      if (prefixLength >= (family === 4 ? 31 : 127)) continue;
+  for (const device of host.links.filter(({ flags }) => flags.includes("UP"))) {
+    for (const { address, prefixLength } of subnetsWithoutRoute(host, device, family)) {
       if (!within(target, `${address}/${prefixLength}`)) continue;
-      const has = host.routesOf(family).some((route) =>
-        route.link === device.index && route.destination !== "default" &&
-        Number(route.destination.split("/")[1]) >= prefixLength && within(target, route.destination)
-      );
-      if (has) continue;
       const subnet = networkText(address, prefixLength);
       const source = family === 4 ? ["src", address] : [];
       return cause(

@@ -1,4 +1,7 @@
 /** The container's own routes. */
+import { FAMILIES, networkText, within } from "../../base/ip.ts";
+import type { Address, Link } from "../../netlink/mod.ts";
+import type { Space } from "../../netlink/view.ts";
 import { type Cause, cause, inNetns, run } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import { type Attached, givenTo, type Scene } from "../scene.ts";
@@ -8,8 +11,10 @@ const MOST_TOLD = 8;
 
 export function readRoutes(scene: Scene): Look {
   const given = scene.interfaces.flatMap(({ checkpoint }) => checkpoint?.result?.routes ?? []);
-  if (given.length === 0) return nothing("its networks gave it no route");
-  return saw(given.map(({ dst }) => dst).join(", "), routeCauses(scene));
+  const causes = routeCauses(scene);
+  return given.length === 0 && causes.length === 0
+    ? nothing("its networks gave it no route")
+    : saw(given.map(({ dst }) => dst).join(", "), causes);
 }
 
 export function routeCauses(scene: Scene): Cause[] {
@@ -17,7 +22,38 @@ export function routeCauses(scene: Scene): Cause[] {
     ...defaultRoute(scene, 4),
     ...defaultRoute(scene, 6),
     ...scene.interfaces.flatMap((attached) => otherRoutes(scene, attached)),
+    ...scene.interfaces.flatMap((attached) => connectedRoutes(scene, attached)),
   ];
+}
+
+/** The subnets of a link's addresses to which no table has a route by it: the kernel made one with each address. */
+export function subnetsWithoutRoute(view: Space, link: Link, family: 4 | 6): Address[] {
+  return view.globalsOf(link, family).filter(({ address, prefixLength, flags }) =>
+    prefixLength < (family === 4 ? 31 : 127) && !flags.includes("noprefixroute") &&
+    !view.routesOf(family).some((route) =>
+      route.link === link.index && route.destination !== "default" &&
+      Number(route.destination.split("/")[1]) <= prefixLength && within(address, route.destination)
+    )
+  );
+}
+
+/** Without it answers to neighbours leave by another link. Where they leave by the same, they may well come to them. */
+function connectedRoutes({ inside, name }: Scene, { link, expected }: Attached): Cause[] {
+  if (!link?.flags.includes("UP")) return [];
+  return FAMILIES.flatMap((family) =>
+    subnetsWithoutRoute(inside, link, family).filter((one) =>
+      expected.some(({ address, gateway }) =>
+        address === one.address && gateway !== undefined && inside.wayTo(gateway).link !== link
+      )
+    ).map(({ address, prefixLength }) => {
+      const route = networkText(address, prefixLength);
+      const values = { container: name, family, route, device: link.name };
+      const seen = [`${link.name} has ${address}/${prefixLength}, and no route to that subnet`];
+      const again = inNetns(inside.netns, "ip", "route", "add", route, "dev", link.name);
+      const fix = run([...again, ...family === 4 ? ["src", address] : []]);
+      return cause("route_lost", ["route", "container"], values, seen, fix);
+    })
+  );
 }
 
 /** The destinations of the container's own routes. */
