@@ -88,6 +88,7 @@ async function askServers(scene: Scene, resolver: Resolver, name: string) {
   const servers = resolver.servers.filter(isAddress);
   const evidence = servers.length === 0 ? ["the container has no DNS server"] : [];
   let isUnsure = false;
+  const none: Cause[] = [];
   for (const full of namesFor(resolver, name).slice(0, MOST_NAMES)) {
     for (const server of servers) {
       const [v4, v6] = await Promise.all(
@@ -105,11 +106,32 @@ async function askServers(scene: Scene, resolver: Resolver, name: string) {
         const found = await answersAll(scene, resolver, server, full.slice(name.length + 1));
         return { addresses, evidence, causes: found, isUnsure };
       }
+      none.push(...withoutAddress(scene, server, full, [v4, v6]));
       // The next server is asked only when this one could not say.
       if (v4.outcome === "NOERROR" || v4.outcome === "NXDOMAIN") break;
     }
   }
-  return { addresses: [], evidence, causes: [], isUnsure };
+  // Of several completions, one that somebody has made.
+  const found = none.find(({ why }) => why === "alias") ?? none[0];
+  return { addresses: [], evidence, causes: found && !isUnsure ? [found] : [], isUnsure };
+}
+
+/** What a server says of a name that it knows no address of. */
+function withoutAddress(
+  { name: container }: Scene,
+  address: string,
+  value: string,
+  answers: readonly [DnsAnswer, DnsAnswer],
+): Cause[] {
+  const [{ outcome }] = answers;
+  const isKnown = outcome === "NOERROR";
+  if (!isKnown && outcome !== "NXDOMAIN") return [];
+  const isAlias = answers.some((one) => one.isAlias);
+  const why = isAlias ? "alias" : isKnown ? undefined : outcome;
+  const said = `${address} says of ${value}: ${outcome}${isAlias ? ", a CNAME" : ""}`;
+  return [
+    cause("name_without_address", ["dns", "outside"], { container, address, value, why }, [said]),
+  ];
 }
 
 /** Whether a domain that the name was completed with has an address for every name. */

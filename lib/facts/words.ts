@@ -387,6 +387,12 @@ const WORDS = {
     "the DNS server {address} truncates its answers over UDP and does not listen on TCP | look at {address}: why it has no TCP, or its firewall",
   name_half_dead:
     "{value} has several addresses: {address} does not answer {container}, {other} does | programs that take the first one hang: look at {address}, or take it from the records of {value}",
+  name_without_address:
+    "{container} finds no address for {value}: {address} knows the name, and none of its addresses | let whoever keeps that zone add an A or AAAA record, or correct the name",
+  "name_without_address/NXDOMAIN":
+    "{container} finds no address for {value}: {address} says that there is no such name (NXDOMAIN) | correct the name, or let {container} ask a server that knows it",
+  "name_without_address/alias":
+    "{container} finds no address for {value}: {address} says that it is an alias (CNAME) of a name that has none | correct the alias, or the name that it leads to, with whoever keeps that zone",
   dns_search_wildcard:
     '{value} answers for every name, and {container} tries names there first (search, ndots:{why}) | take {value} from "search" in {file}, or lower ndots',
   dns_search_silent:

@@ -1,11 +1,11 @@
 /** What comes over the wire from a container, its neighbours and its servers: any bytes are read, or nobody's. */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { addressBytes, canonicalAddress, isAddress } from "../../lib/base/ip.ts";
+import { addressBytes, addressText, canonicalAddress, isAddress } from "../../lib/base/ip.ts";
 import { OperatorError } from "../../lib/base/error.ts";
 import { decodeTrace, withPackets } from "../../lib/diagnose/observe/trace.ts";
 import { ownerIn, request } from "../../lib/diagnose/packets/who_has.ts";
-import { addressesIn, question, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
+import { question, recordsIn, TYPE_A, TYPE_AAAA } from "../../lib/diagnose/packets/dns.ts";
 import { failureText } from "../../lib/diagnose/failure.ts";
 import { outcomeIn } from "../../lib/diagnose/packets/echo.ts";
 import {
@@ -123,6 +123,8 @@ const record = fc.oneof(
   fc.ipV6().map((text) => ({ type: TYPE_AAAA, data: addressBytes(text) })),
   fc.uint8Array({ maxLength: 30 }).map((data) => ({ type: 5, data })),
 );
+
+const addressesIn = (message: Uint8Array) => recordsIn(message, TYPE_A, TYPE_AAAA).map(addressText);
 
 Deno.test("the addresses of a DNS answer are read, as far as it goes and no further", () => {
   const records = fc.array(record, { maxLength: 4 });

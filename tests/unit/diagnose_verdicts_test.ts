@@ -95,6 +95,7 @@ function answers(root: string, known: string, host: string, more: Partial<Answer
     outcome,
     addresses: outcome === "NOERROR" ? ["192.0.2.1"] : [],
     ms: 1,
+    isAlias: false,
     truncated: false,
     strange: 0,
   });

@@ -8,6 +8,8 @@ import { concat } from "../../base/bytes.ts";
 const PORT = 53;
 const RECURSION_DESIRED = 0x0100;
 export const TYPE_A = 1, TYPE_NS = 2, TYPE_AAAA = 28;
+const TYPE_CNAME = 5;
+const SIZES: Readonly<Record<number, number>> = { [TYPE_A]: 4, [TYPE_AAAA]: 16 };
 const CLASS_IN = 1;
 /** Answers to others' questions, or to none, that are passed over. */
 const MOST_STRANGERS = 100;
@@ -27,6 +29,8 @@ export interface DnsAnswer {
   outcome: DnsOutcome;
   addresses: string[];
   ms: number;
+  /** Whether the name is another's (CNAME). */
+  isAlias: boolean;
   /** Whether the server had more to say than UDP has room for. */
   truncated: boolean;
   /** Answers that came and fit no question. */
@@ -69,7 +73,8 @@ export async function resolveName(
   });
   return {
     outcome,
-    addresses: answer ? addressesIn(answer) : [],
+    addresses: answer ? recordsIn(answer, TYPE_A, TYPE_AAAA).map(addressText) : [],
+    isAlias: answer !== undefined && recordsIn(answer, TYPE_CNAME).length > 0,
     ms: performance.now() - start,
     truncated: answer !== undefined && (answer[2]! & 2) !== 0,
     strange,
@@ -101,10 +106,10 @@ function outcomeOf(message: Uint8Array): DnsOutcome {
   return RCODES[code] ?? `code ${code}`;
 }
 
-/** The addresses in the answer section; records of other types are passed over. */
-export function addressesIn(message: Uint8Array): string[] {
+/** What records of some types in the answer section hold; others are passed over. */
+export function recordsIn(message: Uint8Array, ...types: readonly number[]): Uint8Array[] {
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-  const found: string[] = [];
+  const found: Uint8Array[] = [];
   try {
     let at = 12;
     for (let i = view.getUint16(4); i > 0; i--) at = afterName(view, at) + 4;
@@ -114,8 +119,8 @@ export function addressesIn(message: Uint8Array): string[] {
       const type = view.getUint16(at);
       at += 10 + size;
       if (at > message.length) break;
-      if ((type === TYPE_A && size === 4) || (type === TYPE_AAAA && size === 16)) {
-        found.push(addressText(message.subarray(at - size, at)));
+      if (types.includes(type) && size === (SIZES[type] ?? size)) {
+        found.push(message.subarray(at - size, at));
       }
     }
   } catch (error) {
