@@ -16,7 +16,7 @@
 import { log } from "../base/log.ts";
 import { makeDirectory, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { isA, unless, unlessRefused } from "../base/unless.ts";
 import { withFile } from "../base/file_error.ts";
 import type { Handle } from "../kernel/files.ts";
 import { SystemError } from "../kernel/libc.ts";
@@ -123,12 +123,7 @@ function makeEmpty(path: string): void {
 }
 
 function isSymlink(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  return unless(isA(Deno.errors.NotFound), () => Deno.lstatSync(path).isSymlink) ?? false;
 }
 
 /** @returns false where handles can't be sealed */
@@ -155,9 +150,7 @@ async function prepareHandles(layout: Layout): Promise<boolean> {
     refused = true;
     log.info(
       "the kernel has no mounts that are not copied: each container gets the others' handles",
-      {
-        error: messageOf(error),
-      },
+      { error: messageOf(error) },
     );
     return false;
   }

@@ -1,4 +1,5 @@
 /** The containers of an agent: what the checkpoints say, and what is left of it alive. */
+import { entriesIn, statOf } from "../base/exists.ts";
 import type { Layout } from "./layout.ts";
 import { type NetworkMode, readRequest } from "./request.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
@@ -83,22 +84,13 @@ export function readContainer(layout: Layout, id: ContainerId, sight = new Sight
 
 /** The state directories that are no container's: what a crash or a person left there. */
 export function strayEntries(layout: Layout): string[] {
-  try {
-    return [...Deno.readDirSync(layout.containers)]
-      .filter(({ name, isDirectory }) => !isDirectory || !isContainerId(name))
-      .map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
+  return entriesIn(layout.containers)
+    .filter(({ name, isDirectory }) => !isDirectory || !isContainerId(name))
+    .map(({ name }) => name);
 }
 
+/** Unknown of one that has just been cleaned up. */
 function birth(path: string): Date | undefined {
-  try {
-    const { birthtime, mtime } = Deno.statSync(path);
-    return birthtime ?? mtime ?? undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined; // it has just been cleaned up
-    throw error;
-  }
+  const made = statOf(path);
+  return made?.birthtime ?? made?.mtime ?? undefined;
 }

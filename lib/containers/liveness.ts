@@ -4,7 +4,7 @@
  */
 import { inodeOf, threadsOf } from "../kernel/proc.ts";
 import { OperatorError } from "../base/error.ts";
-import { exists } from "../base/exists.ts";
+import { exists, statOf } from "../base/exists.ts";
 import { isForeign, isNamespaceHandle, isOwnNamespace } from "../kernel/namespaces.ts";
 import { killWhere } from "../kernel/kill.ts";
 import { bootId, bootTime, isRunning, uptime } from "../kernel/process_identity.ts";
@@ -220,12 +220,8 @@ function namespaceFate(
 }
 
 function isOlderThanBoot(path: string): boolean {
-  try {
-    return (Deno.statSync(path).ctime?.getTime() ?? Infinity) < bootTime() - CLOCK_SLACK;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return true;
-    throw error;
-  }
+  const made = statOf(path);
+  return !made || (made.ctime?.getTime() ?? Infinity) < bootTime() - CLOCK_SLACK;
 }
 
 /**

@@ -5,6 +5,8 @@
 import { join } from "@std/path";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { OperatorError } from "../base/error.ts";
+import { entriesIn } from "../base/exists.ts";
+import { tried } from "../base/unless.ts";
 import type { Layout } from "./layout.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
@@ -62,14 +64,7 @@ export function unlinkNamespace(
  * @returns the names removed
  */
 export function pruneLinks(layout: Layout, directory = NETNS_DIRECTORY): string[] {
-  let entries: Deno.DirEntry[];
-  try {
-    entries = [...Deno.readDirSync(directory)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-  const dangling = entries.filter(({ name, isSymlink }) => {
+  const dangling = entriesIn(directory).filter(({ name, isSymlink }) => {
     if (!isSymlink) return false;
     const target = linkTarget(join(directory, name));
     return target?.startsWith(`${layout.containers}/`) && !isNamespaceHandle(target);
@@ -79,10 +74,6 @@ export function pruneLinks(layout: Layout, directory = NETNS_DIRECTORY): string[
 }
 
 function linkTarget(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path);
-  } catch {
-    // Nothing is there, or what is there is no link: not ours in either case.
-    return undefined;
-  }
+  // Nothing is there, or what is there is no link: not ours in either case.
+  return tried(() => Deno.readLinkSync(path), undefined);
 }

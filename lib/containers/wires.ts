@@ -4,7 +4,7 @@
  * of its reach, and what passes that end, or not, is the agent's to say.
  */
 import { log } from "../base/log.ts";
-import { SystemError } from "../kernel/libc.ts";
+import { errno, unless } from "../base/unless.ts";
 import { isForeign } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
 import { deleteLink, setLink } from "../netlink/link_changes.ts";
@@ -13,6 +13,8 @@ import { isInNetworkOf } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Attachment, Layout } from "./layout.ts";
 import type { Request, Wire } from "./request.ts";
+
+const isGone = errno("ENODEV");
 
 /**
  * The interfaces of these names in a container's namespace, as they are just after their ADD.
@@ -86,7 +88,7 @@ export class Wires {
     using host = Netlink.open();
     for (const { index, name } of this.#outer) {
       if (host.linkAt(index)?.kind === "veth") {
-        unlessGone(() => host.change(setLink(index, name, { up: false })));
+        unless(isGone, () => host.change(setLink(index, name, { up: false })));
       }
     }
   }
@@ -120,7 +122,7 @@ export class Wires {
         link: link.name,
         index,
       });
-      unlessGone(() => netlink.change(deleteLink(index, name)));
+      unless(isGone, () => netlink.change(deleteLink(index, name)));
       removed.push(`the link ${link.name} (index ${index})`);
     }
     return removed;
@@ -136,12 +138,4 @@ function leadingInto(handle: string): { index: number; name: string }[] {
   return host.links()
     .filter(({ kind, peerNamespaceId }) => kind === "veth" && peerNamespaceId === namespaceId)
     .map(({ index, name }) => ({ index, name }));
-}
-
-function unlessGone(work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    if (!(error instanceof SystemError && error.errnoName === "ENODEV")) throw error;
-  }
 }

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { messageOf } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
+import { parse } from "../mesos/messages.ts";
 import { contains, overlaps, parseAddress, parsePrefix, type Prefix } from "../base/prefix.ts";
 
 const cause = v.looseObject({ code: v.string(), text: v.string(), remedy: v.string() });
@@ -38,16 +39,6 @@ type Status = v.InferOutput<typeof statusSchema>;
 
 export type FleetReport = ReturnType<typeof fleetReport>;
 
-/** @throws {Error} for a text that is no status */
-function parseStatus(text: string): Status {
-  const result = v.safeParse(statusSchema, parseJson(text));
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new Error(
-    `it is no output of status --json: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`,
-  );
-}
-
 /** @param files each with the text of a status; of one agent, the last one counts */
 export function fleetReport(files: readonly { file: string; text?: string; problem?: string }[]) {
   const unread: { file: string; reason: string }[] = [];
@@ -55,7 +46,7 @@ export function fleetReport(files: readonly { file: string; text?: string; probl
   for (const { file, text, problem } of files) {
     try {
       if (text === undefined) throw new Error(problem);
-      const status = parseStatus(text);
+      const status = parse(statusSchema, parseJson(text), "it is no output of status --json");
       const before = byHost.get(status.host);
       if (!before || before.time <= status.time) byHost.set(status.host, status);
     } catch (error) {

@@ -3,7 +3,8 @@ import { basename, dirname, join } from "@std/path";
 import { variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import { runTool } from "../program/tool.ts";
-import { isA, tried, unless } from "../base/unless.ts";
+import { namesIn } from "../base/exists.ts";
+import { tried } from "../base/unless.ts";
 
 const DIVERT = "/usr/bin/dpkg-divert";
 
@@ -30,8 +31,7 @@ export function packagesOf(paths: readonly string[]): Map<string, string> {
 
 function listsIn(info: string): string[] {
   // None: it is not Debian.
-  const all = unless(isA(Deno.errors.NotFound), () => [...Deno.readDirSync(info)]) ?? [];
-  return all.map(({ name }) => name).filter((name) => name.endsWith(".list"));
+  return namesIn(info).filter((name) => name.endsWith(".list"));
 }
 
 /** A file's path by its directory's real one, as on a machine whose /lib is a link to /usr/lib. */

@@ -90,10 +90,7 @@ export async function writeResponse(stream: UnixStream, response: HttpResponse):
     "Connection: close",
   ];
   const head = new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");
-  const all = new Uint8Array(head.length + body.length);
-  all.set(head);
-  all.set(body, head.length);
-  await stream.write(all);
+  await stream.write(concat([head, body]));
   stream.endWriting();
 }
 
@@ -179,10 +176,7 @@ class Input {
   async #more(): Promise<boolean> {
     const chunk = new Uint8Array(16 << 10);
     const count = await this.stream.read(chunk);
-    const joined = new Uint8Array(this.#bytes.length + count);
-    joined.set(this.#bytes);
-    joined.set(chunk.subarray(0, count), this.#bytes.length);
-    this.#bytes = joined;
+    this.#bytes = concat([this.#bytes, chunk.subarray(0, count)]);
     return count > 0;
   }
 }

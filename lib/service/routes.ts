@@ -1,7 +1,7 @@
 /** What the service answers to each request: the isolator's operations by path. */
 import { jsonText } from "../base/printable.ts";
 import * as v from "valibot";
-import { messageOf, OperatorError } from "../base/error.ts";
+import { joined, messageOf, OperatorError } from "../base/error.ts";
 import { parseJson } from "../base/json.ts";
 import { Pace } from "../base/pace.ts";
 import { CniError } from "../cni/error.ts";
@@ -10,6 +10,7 @@ import { type ContainerId, parseContainerId } from "../mesos/container_id.ts";
 import {
   type ContainerStatus,
   LONGEST_RECOVERY,
+  parse,
   parseContainerConfig,
   parseRecovery,
 } from "../mesos/messages.ts";
@@ -66,8 +67,7 @@ const CONTAINER_ROUTES: Readonly<
           failures.push(error);
         }
       }
-      const [first] = failures;
-      if (first) throw failures.length === 1 ? first : combined(failures);
+      if (failures.length > 0) throw joined(failures);
     }),
   "POST cleanup": (isolator, id) =>
     inOrder(isolator, "cleanup", id, async () => {
@@ -120,15 +120,6 @@ const ROUTES: Readonly<Record<string, (isolator: MeasuredIsolator, body: string)
     return { status: unready.length === 0 ? "ok" : "unready", unready };
   },
 };
-
-/** What several plugins object to, with the code of the first. */
-function combined(failures: readonly OperatorError[]): OperatorError {
-  const message = failures.map(messageOf).join("\n");
-  const [first] = failures;
-  return first instanceof CniError
-    ? new CniError(first.cniCode, message, undefined, { cause: first })
-    : new OperatorError(first!.code, message, { cause: first });
-}
 
 /** Answers a request, with an error in JSON when it fails. */
 export async function respond(
@@ -195,13 +186,7 @@ const gcOrder = v.strictObject({
 });
 
 function parseGcOrder(body: string): v.InferOutput<typeof gcOrder> {
-  const result = v.safeParse(gcOrder, body === "" ? {} : parseBody(body));
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new OperatorError(
-    "bad_message",
-    `request body: ${v.getDotPath(issue) ?? "the whole"}: ${issue.message}`,
-  );
+  return parse(gcOrder, body === "" ? {} : parseBody(body), "request body");
 }
 
 function parsePid(message: unknown): number {

@@ -6,6 +6,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { isListening, UnixListener, type UnixStream } from "../kernel/unix_socket.ts";
 import { exists } from "../base/exists.ts";
 import { withFile } from "../base/file_error.ts";
+import { isA, unless } from "../base/unless.ts";
 import { isWorker } from "../kernel/threads.ts";
 import { log } from "../base/log.ts";
 import { discard, HttpError, readRequest, writeResponse } from "./http.ts";
@@ -85,14 +86,12 @@ function inUse(path: string): OperatorError {
 
 /** Removes the socket that a dead service has left; anything else at its path is not ours. */
 function removeStale(path: string): void {
-  try {
+  unless(isA(Deno.errors.NotFound), () => {
     if (!Deno.lstatSync(path).isSocket) {
       throw new OperatorError("socket_in_use", `${path} is there and is no socket: remove it`);
     }
     Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  });
 }
 
 async function run(isolator: MeasuredIsolator, listener: UnixListener): Promise<void> {
