@@ -279,7 +279,7 @@ function agentsCause(
     after?.way === "there" && question.journey.to !== "agent";
   // What the agent answers itself it was never to forward.
   const isAnswered = sightings.some(({ at, direction }) =>
-    direction === "out" && at === before?.stop.point.name
+    direction === "out" && at === before?.stop.name
   );
   const found = isThere && !isAnswered ? losesAll(known, question.family) : undefined;
   return found && { ...found, seen: [...found.seen, `asked: ${sentence(question)}`] };

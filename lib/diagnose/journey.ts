@@ -2,12 +2,13 @@
 import type { Link } from "../netlink/mod.ts";
 import type { Place } from "../facts/cause.ts";
 import type { Attached, Scene } from "../facts/scene.ts";
-import type { TapPoint } from "./observe/tap.ts";
 import type { Sighting } from "./observe/tap.ts";
 
 /** A link that is watched. */
 export interface Stop {
-  point: TapPoint;
+  /** Unique on the path, such as `eth0 of web`. */
+  name: string;
+  netns?: string;
   /** The container whose link it is; undefined for the agent's. */
   owner?: string;
   place: Place;
@@ -56,21 +57,9 @@ export interface Ends {
   bridge?: Stop;
 }
 
-const ARPHRD_WITH_HEADER = (link: Link) =>
-  link.mac !== undefined && link.kind !== "tun" && link.kind !== "ipip";
-
 export function stopOf(link: Link, place: Place, netns?: string, owner?: string): Stop {
-  return {
-    link,
-    place,
-    owner,
-    point: {
-      name: owner === undefined ? link.name : `${link.name} of ${owner}`,
-      index: link.index,
-      netns,
-      ethernet: ARPHRD_WITH_HEADER(link),
-    },
-  };
+  const name = owner === undefined ? link.name : `${link.name} of ${owner}`;
+  return { name, link, place, netns, owner };
 }
 
 /** @returns undefined for an interface that is gone */
@@ -167,7 +156,7 @@ export function hairpin(ends: Ends): Journey {
 
 /** Whether a sighting is the passage of a leg. */
 export function isAt({ stop, direction, way }: Leg, sighting: Sighting, token: number): boolean {
-  if (sighting.at !== stop.point.name || sighting.direction !== direction) return false;
+  if (sighting.at !== stop.name || sighting.direction !== direction) return false;
   return goes(sighting.packet, way, token);
 }
 
@@ -184,5 +173,5 @@ export function goes(packet: Sighting["packet"], way: Leg["way"], token: number)
 export function legText({ stop, direction, way }: Leg): string {
   return `${way === "there" ? "" : "the answer "}${direction === "out" ? "leaving" : "arriving"} ${
     direction === "out" ? "by" : "on"
-  } ${stop.point.name}`;
+  } ${stop.name}`;
 }

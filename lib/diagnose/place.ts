@@ -1,6 +1,6 @@
 /** Where a packet was last seen, and on which side of which hop it was lost. */
 import type { Place } from "../facts/cause.ts";
-import { isAt, type Journey, type Leg } from "./journey.ts";
+import { isAt, type Journey, type Leg, legText } from "./journey.ts";
 import type { Sighting } from "./observe/tap.ts";
 
 /** A place on the way. */
@@ -18,6 +18,8 @@ export interface Trail {
   seen: (Sighting | undefined)[];
   /** Index of the last leg where it was seen; -1 for none. */
   last: number;
+  /** What was seen there. */
+  sighting?: Sighting;
   /** The leg that was not seen, and that it must have passed: a rule gives it a random source port. */
   inferred?: number;
   /** The legs between which it was lost; absent beyond both ends. */
@@ -39,11 +41,12 @@ export function trailAt(journey: Journey, seen: (Sighting | undefined)[]): Trail
   const last = seen.findLastIndex((one) => one !== undefined);
   const before = journey.legs[last];
   const after = journey.legs[last + 1];
-  return { journey, seen, last, before, after, place: placeBetween(journey, before, after) };
+  const place = placeBetween(journey, before, after);
+  return { journey, seen, last, sighting: seen[last], before, after, place };
 }
 
 /** A gap belongs to the side that must act next: who received last, or sent and was not heard. */
-export function placeBetween(
+function placeBetween(
   journey: Journey,
   before: Leg | undefined,
   after: Leg | undefined,
@@ -61,4 +64,19 @@ export function placeBetween(
       : "agent";
   }
   return after.stop.place;
+}
+
+/** A trail as a line: `seen leaving by eth0, never seen arriving on veth1234`. */
+export function trailText({ journey, seen, before, after, inferred }: Trail): string {
+  const ticks = journey.legs.filter((_, i) => seen[i] && i !== inferred).map(legText);
+  if (inferred !== undefined) {
+    const why = "a rule gives it a random source port, by which it is not recognised";
+    ticks.push(`and must be ${legText(journey.legs[inferred]!)}: ${why}`);
+  }
+  const lost = after
+    ? `${before ? "" : "it was seen nowhere; "}never seen ${legText(after)}`
+    : before
+    ? "seen at every hop"
+    : "no hop of it can be watched";
+  return ticks.length > 0 ? `seen ${ticks.join(", ")}; ${lost}` : lost;
 }

@@ -64,3 +64,17 @@ export function decodeListener({ body }: Message, family: number, port: number) 
     only6: new Attributes(body.subarray(ANSWER_BYTES)).u8(INET_DIAG_SKV6ONLY) === 1,
   };
 }
+
+/** Whether a socket hears what comes to an address. */
+export function accepts(
+  { address: bound, only6 }: Pick<Listener, "address" | "only6">,
+  { address, family }: { address: string; family: 4 | 6 },
+): boolean {
+  if (bound === address) return true;
+  return family === 6 ? bound === "::" : bound === "0.0.0.0" || bound === "::" && !only6;
+}
+
+/** Whether as many connections wait to be accepted as may. */
+export function isFull({ waiting, most }: Listener): boolean {
+  return waiting > 0 && waiting >= most;
+}

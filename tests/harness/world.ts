@@ -222,7 +222,7 @@ export class World {
       ...question,
     };
     const sightings = journey.legs.slice(0, hops).map(({ stop, direction, way }): Sighting => ({
-      at: stop.point.name,
+      at: stop.name,
       direction,
       packet: packet(way === "there" ? 8 : 0, way === "there"),
       length: 60,

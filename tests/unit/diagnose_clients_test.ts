@@ -70,7 +70,7 @@ Deno.test("a refusal that follows another reply is a refusal", () => {
     const { stop, direction } = journey.legs.filter((one) => one.way === way).at(nth)!;
     const ports = way === "there" ? { sourcePort: TOKEN } : { destinationPort: TOKEN };
     const one = { ...packet(0, way === "there"), protocol: "tcp" as const, flags, ...ports };
-    return { at: stop.point.name, direction, packet: one, length: 60 };
+    return { at: stop.name, direction, packet: one, length: 60 };
   };
   const failureAfter = (...flags: number[]) => {
     const all = [seen("there", -1, SYN), ...flags.map((one) => seen("back", 0, one))];

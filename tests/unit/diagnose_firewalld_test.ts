@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { firewalldRemedy } from "../../lib/diagnose/readers/firewalld.ts";
+import { firewalldRemedy } from "../../lib/diagnose/readers/agent_firewall.ts";
 
 Deno.test("a zone of firewalld is left, instead of a rule deleted that a reload brings back", () => {
   for (

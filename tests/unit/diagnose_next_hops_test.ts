@@ -61,9 +61,9 @@ Deno.test("who sends is asked with, since policy rules may lead his packets by o
   const { host } = world;
   const seenBy = async () => {
     const e = world.evidence(4);
-    const seen = e.trail.seen[3]!;
-    const packet = { ...seen.packet, source: "203.0.113.1" };
-    e.trail.seen[3] = { ...seen, to: MAC["203.0.113.9"], packet };
+    const { sighting } = e.trail;
+    const packet = { ...sighting!.packet, source: "203.0.113.1" };
+    Object.assign(sighting!, { to: MAC["203.0.113.9"], packet });
     return (await explain(e)).map(({ code }) => code);
   };
   assertEquals(await seenBy(), ["next_hop_swallows"]);
@@ -140,8 +140,8 @@ Deno.test("a packet that was seen going to one next hop is not explained by anot
   const { world } = twoHops();
   const codes = async (to?: string) => {
     const e = world.evidence(4);
-    const seen = e.trail.seen[3]!;
-    e.trail.seen[3] = { ...seen, to, packet: { ...seen.packet, source: "203.0.113.1" } };
+    const { sighting } = e.trail;
+    Object.assign(sighting!, { to, packet: { ...sighting!.packet, source: "203.0.113.1" } });
     return (await explain(e)).map(({ code }) => code);
   };
   assertEquals(await codes(MAC["203.0.113.9"]), ["next_hop_swallows"]);

@@ -12,7 +12,7 @@ import { failed } from "../../lib/diagnose/questions/question.ts";
 import { groupsOf, inHaste, type Row } from "../../lib/diagnose/all.ts";
 import type { Evidence } from "../../lib/diagnose/evidence.ts";
 import { between, endsOf, fromAgent, stopOf } from "../../lib/diagnose/journey.ts";
-import { trailOf } from "../../lib/diagnose/place.ts";
+import { trailAt, trailOf, trailText } from "../../lib/diagnose/place.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
 import { hopsAnswer, withoutPort } from "../../lib/diagnose/readers/uplink.ts";
 import { mergeCauses } from "../../lib/diagnose/verdict.ts";
@@ -20,7 +20,6 @@ import { leadsOn } from "../../lib/diagnose/destination.ts";
 import type { Container } from "../../lib/containers/inventory.ts";
 import { sharedMacs } from "../../lib/diagnose/readers/hardware.ts";
 import { subnetTaken } from "../../lib/diagnose/readers/agent_routing.ts";
-import { trailText } from "../../lib/diagnose/render/trail.ts";
 import type { Address, Route } from "../../lib/netlink/mod.ts";
 import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
 import type { LedPort } from "../../lib/firewall/led_ports.ts";
@@ -573,7 +572,7 @@ function asksForEcn(world: World, source: string) {
   const seen = e.trail.seen.map((one, i) =>
     one && { ...one, packet: { ...one.packet, ...syn, ...i === e.trail.last ? { source } : {} } }
   );
-  return explain({ ...e, trail: { ...e.trail, seen } });
+  return explain({ ...e, trail: trailAt(e.trail.journey, seen) });
 }
 
 /** An element of the mapper's table. */
@@ -1003,7 +1002,7 @@ Deno.test("an answer that went to the wrong hardware address is told of who sent
   const e = world.evidence(4, {}, { topic: "followed", journey: between(ends, far) });
   const journey = between(ends, far);
   const sightings = journey.legs.slice(0, -1).map(({ stop, direction, way }): Sighting => ({
-    at: stop.point.name,
+    at: stop.name,
     direction,
     packet: packet(way === "there" ? 8 : 0, way === "there"),
     length: 60,

@@ -62,7 +62,7 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
   const found: Counter[] = [];
   const missing = new Set<string>();
   const reads: Promise<void>[] = [];
-  for (const netns of new Set([undefined, ...stops.map(({ point }) => point.netns)])) {
+  for (const netns of new Set([undefined, ...stops.map(({ netns }) => netns)])) {
     for (const family of [4, 6] as const) {
       const [program, names] = LEGACY[family];
       if (procNet(netns, names).trim() === "") continue;
@@ -73,7 +73,7 @@ export async function countersOf(stops: readonly Stop[]): Promise<Counters> {
       })());
     }
   }
-  for (const [netns, own] of Map.groupBy(stops, ({ point }) => point.netns)) {
+  for (const [netns, own] of Map.groupBy(stops, ({ netns }) => netns)) {
     found.push(...tcCounters(netns, own.map(({ link }) => link)), ...statsOf(netns));
   }
   await Promise.all(reads);

@@ -81,10 +81,10 @@ export function askKernel() {
     /** The machine to which a tunnel of the agent's sends frames to a hardware address. */
     tunnelEnd: (tunnel: number, mac: string) => unlessRefused(() => tunnelEnd(tunnel, mac)),
     /** The number of the program of XDP at a link; undefined for none. */
-    xdp: ({ point, link }: Stop) => unlessRefused(() => xdpProgram(link.index, point.netns)),
+    xdp: ({ netns, link }: Stop) => unlessRefused(() => xdpProgram(link.index, netns)),
     /** How many programs of tcx are at a link. */
-    tcx: ({ point, link }: Stop, direction: "ingress" | "egress") =>
-      tcxPrograms(link.index, direction, point.netns),
+    tcx: ({ netns, link }: Stop, direction: "ingress" | "egress") =>
+      tcxPrograms(link.index, direction, netns),
     /** The links of bpf by which programs are held. */
     bpfLinks,
     /** Queues of NFQUEUE that a program has bound: `queue 5 by port 1234`. */

@@ -60,7 +60,7 @@ export class Session implements AsyncDisposable {
   get #stops(): Stop[] {
     const stops = new Map<string, Stop>();
     for (const { journey } of this.watched) {
-      for (const { stop } of journey.legs) stops.set(stop.point.name, stop);
+      for (const { stop } of journey.legs) stops.set(stop.name, stop);
     }
     return [...stops.values()].slice(0, MOST_LINKS);
   }
@@ -74,12 +74,12 @@ export class Session implements AsyncDisposable {
 
   #tap(): void {
     const filter = probeFilter(this.tokens, this.#neighbours);
-    for (const { point } of this.#stops) {
+    for (const stop of this.#stops) {
       try {
-        this.#taps.push(new Tap(point, filter));
+        this.#taps.push(new Tap(stop, filter));
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
-        this.blind.push(`${point.name}: ${error.message}`);
+        this.blind.push(`${stop.name}: ${error.message}`);
       }
     }
   }
@@ -87,10 +87,8 @@ export class Session implements AsyncDisposable {
   async #look(): Promise<void> {
     const traced = { tokens: this.tokens, addresses: this.#neighbours };
     const spaces = new Map<string | undefined, string[]>([[undefined, []]]);
-    for (const { point } of this.#stops) {
-      const devices = spaces.get(point.netns) ?? [];
-      devices.push(point.name.split(" ")[0]!);
-      spaces.set(point.netns, devices);
+    for (const { netns, link } of this.#stops) {
+      spaces.set(netns, [...spaces.get(netns) ?? [], link.name]);
     }
     for (const [netns, devices] of spaces) {
       try {

@@ -4,6 +4,7 @@ import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
+import type { Stop } from "../journey.ts";
 import { SNAP_BYTES } from "../packets/filter.ts";
 import { stationOn } from "../packets/who_has.ts";
 
@@ -12,16 +13,6 @@ const PACKET_OUTGOING = 4;
 /** What one tap keeps of a flood that looks like the probe. */
 const MOST_SIGHTINGS = 200;
 const MSG_TRUNC = 0x20;
-
-/** A link, and the namespace it is in. */
-export interface TapPoint {
-  /** Unique on the path, such as `eth0`. */
-  name: string;
-  index: number;
-  netns?: string;
-  /** Whether its frames have Ethernet's header of 14 bytes. */
-  ethernet: boolean;
-}
 
 /** A packet of the probe, where it was seen. */
 export interface Sighting {
@@ -45,12 +36,15 @@ export class Tap implements Disposable {
   readonly #socket: Socket;
 
   /** @throws {SystemError} */
-  constructor(readonly point: TapPoint, filter: Uint8Array<ArrayBuffer>) {
+  constructor(
+    readonly stop: Pick<Stop, "name" | "link" | "netns">,
+    filter: Uint8Array<ArrayBuffer>,
+  ) {
     // Protocol 0: nothing is received before the filter is there and the socket bound.
-    this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, point.netns);
+    this.#socket = Socket.open(AF_PACKET, SOCK_RAW, 0, stop.netns);
     try {
       this.#socket.attachFilter(filter);
-      stationOn(this.#socket, point, ETH_P_ALL);
+      stationOn(this.#socket, stop.link, ETH_P_ALL);
     } catch (error) {
       this.#socket.close();
       throw error;
@@ -59,27 +53,29 @@ export class Tap implements Disposable {
 
   /** What came by since the last time. */
   *sightings(): Generator<Sighting> {
+    const { name, link: { mac, kind } } = this.stop;
+    // Ethernet's header, where frames have one.
+    const offset = mac === undefined || kind === "tun" || kind === "ipip" ? 0 : 14;
     const buffer = new Uint8Array(SNAP_BYTES + 64);
     for (let i = 0; i < MOST_SIGHTINGS; i++) {
       // ENETDOWN is told once to each socket on a link that goes down.
       const received = unless(
         isA(SystemError),
-        () => this.#socket.receiveFrom(buffer, `watch ${this.point.name}`, MSG_TRUNC),
+        () => this.#socket.receiveFrom(buffer, `watch ${name}`, MSG_TRUNC),
       );
       if (!received) return;
       const { length, from } = received;
       const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
-      const offset = this.point.ethernet ? 14 : 0;
       const packet = readPacket(
         view.getUint16(2),
         buffer.slice(offset, Math.min(length, SNAP_BYTES)),
       );
       if (!packet) continue;
       yield {
-        at: this.point.name,
+        at: name,
         direction: from[10] === PACKET_OUTGOING ? "out" : "in",
         packet,
-        to: this.point.ethernet ? hexPairs(buffer.subarray(0, 6)) : undefined,
+        to: offset > 0 ? hexPairs(buffer.subarray(0, 6)) : undefined,
         length: ipLength(view.getUint16(2), buffer.subarray(offset)) ?? length - offset,
       };
     }

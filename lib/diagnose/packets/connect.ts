@@ -1,5 +1,6 @@
 /** Connections, datagrams and packets that are sent from inside a namespace. */
 import { ANY_ADDRESS, familyOfKnown } from "../../base/ip.ts";
+import { errno, unless } from "../../base/unless.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import {
   addressFamilyOf,
@@ -10,13 +11,35 @@ import {
   socketAddress,
   SOL_SOCKET,
 } from "../../kernel/socket.ts";
+import { inNamespaces } from "../../kernel/namespaces.ts";
+import { asUser, type User } from "../../kernel/privileges.ts";
 import { type Flow, ipPacket } from "./frame.ts";
-import { openAs, type Sender } from "./sender.ts";
 
 const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
 const IPPROTO_RAW = 255;
 const DATAGRAM_MS = 900;
+
+/** Who sends a probe: the namespace that its sockets are of, and the user that they belong to. */
+export interface Sender {
+  /** Path of the namespace; this process's own when absent. */
+  netns?: string;
+  /** Of the task; a rule may go by it. This process's own when absent. */
+  user?: User;
+}
+
+/** Opens a socket that is the sender's. @throws {SystemError} */
+export function openAs(
+  { netns, user }: Sender,
+  family: number,
+  type: number,
+  protocol: number,
+): Socket {
+  // Only the socket is the user's: a namespace is entered with this program's own rights.
+  const create = () => Socket.open(family, type, protocol);
+  const asOther = user ? () => asUser(user, create) : create;
+  return netns === undefined ? asOther() : inNamespaces({ net: netns }, asOther);
+}
 
 /** Where a probe goes, and the port that it comes from, by which it is recognised. */
 export interface Probe extends Sender {
@@ -84,4 +107,48 @@ export function sendPacket(
   using socket = Socket.open(addressFamilyOf(flow.source), SOCK_RAW, IPPROTO_RAW, netns);
   const to = socketAddress(flow.destination, 0);
   socket.send(ipPacket(flow, { payload }), `send to ${flow.destination}`, to);
+}
+
+/** Who speaks first has done so by then. */
+const FIRST_WORD_MS = 60;
+const PADDING = "x".repeat(1000);
+/** A request for HTTP that no segment holds whole: what is lost of a stream shows by it. */
+export const REQUEST = new TextEncoder().encode(
+  "GET / HTTP/1.1\r\nHost: mesos-cni\r\nUser-Agent: mesos-cni-diagnose\r\nConnection: close\r\n" +
+    [1, 2, 3].map((n) => `X-Padding-${n}: ${PADDING}\r\n`).join("") + "\r\n",
+);
+
+export interface TalkOptions {
+  /** How long a connection, and an answer, are waited for. */
+  connectMs: number;
+  answerMs: number;
+  /** Whether a request may be sent. */
+  payload: boolean;
+}
+
+/**
+ * `answered` if anything came; `silent` if what was sent has arrived; `closed` or `reset` before anything was
+ * said; `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
+ *
+ * @param look asked before a silent connection is closed; what it says is the outcome, if anything
+ */
+export async function talk(
+  probe: Probe,
+  { connectMs, answerMs, payload }: TalkOptions,
+  look: () => string | undefined,
+): Promise<string> {
+  const outcome = await connected(probe, SOCK_STREAM, async (socket) => {
+    if (!await connectedTo(socket, connectMs)) return "timed out";
+    const hear = () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`) ?? 0;
+    if (await socket.readable(FIRST_WORD_MS)) return hear() > 0 ? "answered" : "closed";
+    if (!payload) return "connected";
+    socket.send(REQUEST, `ask ${probe.address}`);
+    if (await socket.readable(answerMs)) {
+      // On a request a reset is an end as any other.
+      return (unless(errno("ECONNRESET"), hear) ?? 0) > 0 ? "answered" : "hung up";
+    }
+    return socket.unacknowledged > 0 ? "stuck" : look() ?? "silent";
+  });
+  // Before there is a connection a reset is ECONNREFUSED; and who is told of it by a send is so by EPIPE.
+  return outcome === "ECONNRESET" || outcome === "EPIPE" ? "reset" : outcome;
 }

@@ -1,8 +1,7 @@
 /** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
 import { addressText } from "../../base/ip.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../kernel/socket.ts";
-import { connected, connectedTo } from "./connect.ts";
-import type { Sender } from "./sender.ts";
+import { connected, connectedTo, type Sender } from "./connect.ts";
 import { concat } from "../../base/bytes.ts";
 
 const PORT = 53;

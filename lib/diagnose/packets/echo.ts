@@ -9,7 +9,7 @@ import {
 } from "../../kernel/socket.ts";
 import type { Failure } from "../failure.ts";
 import { checksum, echo, icmpText } from "./frame.ts";
-import { openAs, type Sender } from "./sender.ts";
+import { openAs, type Sender } from "./connect.ts";
 
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
 const SOL_IP = 0, IP_MTU_DISCOVER = 10, SOL_IPV6 = 41, IPV6_MTU_DISCOVER = 23, IPV6_DONTFRAG = 62;

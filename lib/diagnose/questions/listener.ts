@@ -6,9 +6,8 @@ import type { Session } from "../observe/session.ts";
 import type { Journey } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { FIN, RST } from "../packets/frame.ts";
-import { type Probe, tryConnect } from "../packets/connect.ts";
-import { talk } from "../packets/talk.ts";
-import { type Listener, listeners } from "../../netlink/sock_diag.ts";
+import { type Probe, talk, tryConnect } from "../packets/connect.ts";
+import { isFull, listeners } from "../../netlink/sock_diag.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
@@ -95,8 +94,6 @@ export async function isUnread(space: Space, port: number, session: Session): Pr
     return isRead;
   }, session.deep ? SLOW_ANSWER_MS : ANSWER_MS);
 }
-
-const isFull = ({ waiting, most }: Listener) => waiting > 0 && waiting >= most;
 
 /** An answer of the application's, which may be meant so. */
 function resetting({ space: { netns }, port }: NonNullable<Listening["at"]>, address: string) {

@@ -2,6 +2,7 @@
 import { between, type Ends, endsOf } from "../journey.ts";
 import type { Agent } from "../../facts/agent.ts";
 import { givenTo, pluginOf, Scene } from "../../facts/scene.ts";
+import { accepts } from "../../netlink/sock_diag.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
@@ -56,10 +57,9 @@ function ask(
     const address = networkAddresses(far.attached.checkpoint!).find((one) => one.family === family)
       ?.address;
     if (address === undefined) return [];
-    const port = sockets(theirs.inside as NamespaceView).find(({ protocol, state, localAddress }) =>
-      protocol === "tcp" && state === "LISTEN" &&
-      (localAddress === address || localAddress === "::" ||
-        (family === 4 && localAddress === "0.0.0.0"))
+    const port = sockets(theirs.inside as NamespaceView).find((one) =>
+      one.protocol === "tcp" && one.state === "LISTEN" &&
+      accepts({ address: one.localAddress, only6: false }, { address, family })
     )?.localPort ?? CLOSED_PORT;
     const path = between(ends, far);
     return [
@@ -88,7 +88,7 @@ function ask(
             return answered(`port ${port}: ${answer.detail}`);
           }
           const refusedThere = session.of(token).some(({ at, direction, packet }) =>
-            at === far.eth.point.name && direction === "out" && packet.destinationPort === token
+            at === far.eth.name && direction === "out" && packet.destinationPort === token
           );
           if (outcome === "ECONNREFUSED" && refusedThere) {
             return answered(`it answers that nobody listens on ${port}`);
@@ -108,7 +108,7 @@ function found(scene: Scene, ends: Ends, theirs: Scene, far: Ends): Question[] {
   if (own === undefined || their === undefined || mac === undefined || farMac === undefined) {
     return [];
   }
-  const down = ({ eth }: Ends) => unasked(`${eth.point.name} is down`);
+  const down = ({ eth }: Ends) => unasked(`${eth.name} is down`);
   return [
     findingOf({
       topic: "neighbour",

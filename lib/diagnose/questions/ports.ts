@@ -4,8 +4,7 @@ import { familyOfKnown } from "../../base/ip.ts";
 import { listOwners } from "../../ports/mod.ts";
 import { isObject } from "../../base/json.ts";
 import { endsOf, fromAgent, hairpin, type Journey } from "../journey.ts";
-import type { Sender } from "../packets/sender.ts";
-import type { Mapped } from "../mapped.ts";
+import type { Sender } from "../packets/connect.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import {
   type Attached,
@@ -17,7 +16,7 @@ import {
 } from "../../facts/scene.ts";
 import { askListener, type MayTalkTo } from "./listener.ts";
 import type { Client } from "./clients.ts";
-import { type Question, unasked } from "./question.ts";
+import { type Mapped, type Question, unasked } from "./question.ts";
 import { askedBy } from "./stranger.ts";
 
 /** More mappings than anyone has are not all asked. */

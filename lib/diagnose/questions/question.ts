@@ -1,11 +1,13 @@
 /** A question that an operator has of a container's network, and what a real packet answers. */
 import type { Cause } from "../../facts/cause.ts";
-import type { Attached, Scene } from "../../facts/scene.ts";
+import type { Attached, Scene, Uplink } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Failure, Share } from "../failure.ts";
-import type { Journey } from "../journey.ts";
-import type { Mapped } from "../mapped.ts";
+import type { Ends, Journey } from "../journey.ts";
+import type { PortMapping } from "../../cni/port_mappings.ts";
+import type { NetworkAddress } from "../../containers/network_address.ts";
+import type { JsonObject } from "../../base/json.ts";
 import type { Session } from "../observe/session.ts";
 import { whoHas } from "../packets/who_has.ts";
 import type { Resolver } from "../../facts/readers/resolver.ts";
@@ -24,6 +26,18 @@ export interface Answer {
   hints?: readonly Cause[];
   /** Where only some tries failed. */
   share?: Share;
+}
+
+/** A port of the agent that leads to the container. */
+export interface Mapped {
+  ends: Ends;
+  mapping: PortMapping;
+  address: NetworkAddress;
+  uplink: Uplink;
+  /** The agent's address that the port is mapped on. */
+  at: string;
+  /** The config of the plugin that maps it. */
+  mapper: JsonObject;
 }
 
 export interface Question {

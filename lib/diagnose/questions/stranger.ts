@@ -5,11 +5,10 @@ import { receiveAs } from "../../kernel/bpf.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
-import { listeners } from "../../netlink/sock_diag.ts";
+import { accepts, listeners } from "../../netlink/sock_diag.ts";
 import { type Ends, fromOutside, isAt, type Journey, type Leg } from "../journey.ts";
-import { accepts } from "../mapped.ts";
 import type { Session } from "../observe/session.ts";
-import { sendPacket } from "../packets/connect.ts";
+import { REQUEST, sendPacket } from "../packets/connect.ts";
 import {
   ACK,
   ETH_P_IP,
@@ -23,7 +22,6 @@ import {
   type Seen,
   SYN,
 } from "../packets/frame.ts";
-import { REQUEST } from "../packets/talk.ts";
 import { isUnread } from "./listener.ts";
 import { answered, failed, type Question, unasked } from "./question.ts";
 
@@ -116,7 +114,7 @@ export function askedBy(stranger: string, scene: Scene, coming: Coming): Questio
 /** Where a packet that came by a link of the agent, or its answer, has got lost; undefined if neither has. */
 export function failureOf(session: Session, path: Journey, token: number): Failure | undefined {
   const at = (...leg: [Leg["way"], number]) => session.at(path, token, ...leg);
-  const end = path.legs.findLast(({ way }) => way === "there")!.stop.point.name;
+  const end = path.legs.findLast(({ way }) => way === "there")!.stop.name;
   if (at("there", -1).length === 0) return { kind: "not_arrived" };
   const replies = at("back", 0).map(({ packet }) => packet);
   const isError = session.of(token).some(({ at, direction, packet }) =>
@@ -179,7 +177,7 @@ function answerUdp(
   session: Session,
 ): boolean {
   const arrived = session.of(token).find(({ at, direction, packet }) =>
-    at === ends.eth.point.name && direction === "in" && packet.protocol === "udp"
+    at === ends.eth.name && direction === "in" && packet.protocol === "udp"
   );
   if (!arrived) return false;
   const waiting = listeners("udp", port, scene.inside.netns);

@@ -9,12 +9,13 @@ import {
   type Values,
 } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
+import { shellText } from "../../facts/sentences.ts";
 import type { Link } from "../../netlink/mod.ts";
+import type { LegacyCounter } from "../observe/counters.ts";
 import type { Kernel } from "../observe/kernel.ts";
 import type { KnownRule } from "../observe/rules.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
-import { firewalldRemedy } from "./firewalld.ts";
 import { type Reader, ruleCause } from "./reader.ts";
 
 /** The rule that the kernel says dropped it. */
@@ -142,7 +143,7 @@ function whose({ inside, name }: Scene, netns: string | undefined): string | und
 }
 
 /** Of a namespace that is not the agent's, where it is. */
-export function placeIn({ inside }: Scene, netns: string | undefined): Place | undefined {
+function placeIn({ inside }: Scene, netns: string | undefined): Place | undefined {
   if (netns === undefined) return undefined;
   return netns === inside.netns ? "container" : "neighbour";
 }
@@ -164,7 +165,7 @@ type Hook = "input" | "output" | "forward";
  * What lets pass, in a chain of the agent whose policy drops, what containers send, its answers and
  * what is for their ports; into the agent itself, what was asked alone.
  */
-export function acceptance(
+function acceptance(
   { scene, question }: Evidence,
   { program, family, table, chain }: RuleRef,
   hook: Hook,
@@ -206,4 +207,56 @@ export function acceptance(
 /** A hook of forward knows both links, those of input and output one. */
 function hookOf({ input, output }: RuleMet): Hook {
   return output === undefined ? "input" : input === undefined ? "output" : "forward";
+}
+
+/** Of what comes in or is forwarded, by zone: `filter_FWD_public` of nftables, `FWD_public` of iptables. */
+const ZONE_CHAIN = /^(?:filter_)?(?:FWD|FWDI|FWDO|IN)_(.+)$/;
+
+/**
+ * What lets a container's packets pass that a zone of firewalld refuses: a rule that is deleted is there again
+ * after the next reload.
+ *
+ * @param device where the agent sees them arrive
+ * @returns undefined for rules that are not a zone's
+ */
+export function firewalldRemedy(
+  { table, chain }: Pick<RuleMet, "table" | "chain">,
+  device: string,
+): string | undefined {
+  const zone = ZONE_CHAIN.exec(chain)?.[1];
+  if (zone === undefined || (table !== "firewalld" && table !== "filter")) return undefined;
+  const command = ["firewall-cmd", "--zone=trusted", `--change-interface=${device}`];
+  const lasting = ["firewall-cmd", "--permanent", ...command.slice(1)];
+  return `firewalld counts ${device} to its zone ${zone}: put it into one that lets containers pass: ${
+    shellText(command)
+  } && ${shellText(lasting)}`;
+}
+
+/** Built-in chains that see one link only. */
+const HOOKS: Readonly<Record<string, "input" | "output">> = { INPUT: "input", OUTPUT: "output" };
+
+/** Rules of iptables-legacy are not traced, but they count: what counted while the probe was lost did it. */
+export const countingRule: Reader = (e) =>
+  e.drops.length === 0 || e.drops.some(({ reason }) => reason === "NETFILTER_DROP")
+    ? legacyCauses(e)
+    : [];
+
+/** The rules of iptables-legacy that counted, of the question's family. */
+export function grownLegacy({ grown, question }: Evidence): LegacyCounter[] {
+  return grown.filter((one) => one.kind === "legacy").filter(({ family }) =>
+    family === question.family
+  );
+}
+
+export function legacyCauses(e: Evidence): Cause[] {
+  const dropping = grownLegacy(e).find(({ drops }) => drops);
+  if (!dropping) return [];
+  const { netns, rule } = dropping;
+  const place = placeIn(e.scene, netns) ?? "agent";
+  const about = { container: place === "container" ? e.scene.name : undefined };
+  const seen = ["its counter grew while the packet was lost"];
+  if (rule.remove) return [ruleCause("rule_drop", rule, seen, about, { place })];
+  const { ref, mechanism } = rule;
+  const fix = acceptance(e, ref, HOOKS[ref.chain] ?? "forward");
+  return [cause("policy_drop", [mechanism, place], { ...about, rule: ref }, seen, fix)];
 }

@@ -44,9 +44,9 @@ function forwarding({ scene, question: { family } }: Evidence, input?: string): 
 /** Why the agent does not lead a packet on: to outside, or back to the container. */
 export function routeCauses(e: Evidence, back = false): Cause[] {
   const { scene, question, trail, token } = e;
+  const { sighting } = trail;
   const { host } = scene;
   const { family } = question;
-  const sighting = trail.seen[trail.last];
   const toContainer = back ||
     (trail.before?.way === "back") === (trail.journey.from === "container") &&
       trail.journey.to !== "neighbour";

@@ -12,9 +12,10 @@ import {
 import { forgetful } from "../../facts/readers/limits.ts";
 import type { Evidence } from "../evidence.ts";
 import { isRefusal } from "../failure.ts";
+import { trailAt } from "../place.ts";
 import type { KnownRule, RuleAct } from "../observe/rules.ts";
 import type { RuleMet } from "../observe/trace.ts";
-import { grownLegacy } from "./legacy.ts";
+import { grownLegacy } from "./agent_firewall.ts";
 import { type Reader, ruleCause } from "./reader.ts";
 
 /** The first rule of the agent that the packet met and that does one of these things. */
@@ -90,7 +91,7 @@ export async function wrongSnat(
 export const wrongSourceOfPort: Reader = async (e) => {
   const { question, trail, scene, sightings } = e;
   if (question.topic !== "port" || trail.journey.to !== "container") return [];
-  const end = trail.journey.legs.findLast(({ way }) => way === "there")?.stop.point.name;
+  const end = trail.journey.legs.findLast(({ way }) => way === "there")?.stop.name;
   const arrived = sightings.find(({ packet, at }) =>
     packet.destination === question.realDestination && at === end
   );
@@ -224,9 +225,7 @@ export const untracked: Reader = async (e) => {
   const { question: { protocol, port }, drops, scene: { host }, trail } = e;
   const seen = [
     isLost
-      ? `the answer was seen arriving on ${
-        trail.before!.stop.point.name
-      }, and not led on to who asked`
+      ? `the answer was seen arriving on ${trail.before!.stop.name}, and not led on to who asked`
       : `a packet for port ${port} or its answer was not translated`,
     ...drops.slice(0, 2).map(({ reason, device }) => ({ drop: reason, device })),
   ];
@@ -243,10 +242,9 @@ export async function untrackingCauses(e: Evidence, seen: readonly Proof[]): Pro
 }
 
 function isLostAnswer({ trail, scene }: Evidence): boolean {
-  const { before, seen, last } = trail;
-  const packet = seen[last]?.packet;
+  const { before, sighting } = trail;
   return before?.way === "back" && before.direction === "in" && before.stop.place === "uplink" &&
-    packet !== undefined && scene.host.ownerOf(packet.destination) !== undefined;
+    sighting !== undefined && scene.host.ownerOf(sighting.packet.destination) !== undefined;
 }
 
 /** A port that nothing translates is answered by the agent itself. */
@@ -254,4 +252,21 @@ function isUntranslated({ failure, question, trail, sightings }: Evidence): bool
   return failure.kind === "untranslated" ||
     question.topic === "port" && trail.journey.from === "outside" &&
       !sightings.some(({ packet }) => packet.destination === question.realDestination);
+}
+
+/**
+ * Behind a rule that gives it a random source port, a packet is not recognised any more. Nothing
+ * comes after that rule but the link itself, so there it has left.
+ */
+export async function beyondRandomPort(e: Evidence): Promise<Evidence> {
+  const { trail: { after, before, journey, sighting, last, seen }, scene, question } = e;
+  const isAtUplink = after?.way === "there" && after.direction === "out" &&
+    after.stop.place === "uplink" && before?.way === "there";
+  if (!isAtUplink || !sighting || !await ruleThat(e, "random")) return e;
+  const { packet } = sighting;
+  const source = scene.uplink(question.family)?.agentAddress ?? packet.source;
+  const left = { ...sighting, packet: { ...packet, source }, to: undefined };
+  const inferred = last + 1;
+  const at = { ...left, at: after.stop.name, direction: "out" } as const;
+  return { ...e, trail: { ...trailAt(journey, seen.with(inferred, at)), inferred } };
 }

@@ -48,7 +48,7 @@ export const ownRoutes: Reader = ({ scene, question, failure, token, trail }) =>
     ? before.direction === "in" && before.stop.place === "container"
     : journey.from === "container";
   if (!isTheirs) return [];
-  const back = trail.seen[trail.last]?.packet.source;
+  const back = trail.sighting?.packet.source;
   const flow = flowOf(question, token, back !== undefined);
   return routesTo(scene, back ?? question.destination, question.family, failure, flow);
 };
@@ -157,7 +157,7 @@ export function farCauses({ question, failure, trail, token, scene }: Evidence):
   if (!question.far) return [];
   const { family } = question;
   const { scene: theirs, attached } = question.far;
-  const asked = trail.seen[trail.last]?.packet.source ?? scene.givenOf(family)[0];
+  const asked = trail.sighting?.packet.source ?? scene.givenOf(family)[0];
   const found = [...linksOf(theirs, attached), ...missingOf(theirs, attached, family)];
   const causes = found.length > 0 || asked === undefined
     ? found

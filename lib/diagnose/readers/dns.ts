@@ -106,12 +106,12 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
   )];
 }
 
-export const strangeAnswer: Reader = ({ question, trail: { before, seen, last } }) => {
+export const strangeAnswer: Reader = ({ question, trail: { before, sighting } }) => {
   const { topic, destination: address } = question;
-  const other = seen[last]?.packet.source;
+  const other = sighting?.packet.source;
   const isAnswer = topic === "dns" && before?.way === "back" && before.stop.place === "uplink";
   if (!isAnswer || other === address) return [];
   return [cause("dns_wrong_source", ["dns", "outside"], { address, other }, [
-    `its answer was seen arriving on ${before.stop.point.name} from ${other}`,
+    `its answer was seen arriving on ${before.stop.name} from ${other}`,
   ])];
 };

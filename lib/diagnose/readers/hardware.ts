@@ -37,8 +37,8 @@ export const wrongHardware: Reader = ({ scene, trail }) => {
   for (const [i, leg] of trail.journey.legs.entries()) {
     const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
     if (!sighting || leg.direction !== "out") continue;
-    const { link, point, place } = leg.stop;
-    if (link.flags.includes("NOARP")) return [noArp(scene, link, place, point.netns)];
+    const { link, netns, place } = leg.stop;
+    if (link.flags.includes("NOARP")) return [noArp(scene, link, place, netns)];
     const wanted = receiverMac(trail, i);
     if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
     return [wrongFrame(scene, leg, sighting.to, wanted, sighting.packet.destination)];
@@ -71,12 +71,11 @@ export function wrongMac(
 
 function wrongFrame(
   scene: Scene,
-  { stop: { link, point, place, owner: container } }: Leg,
+  { stop: { link, name, netns, place, owner: container } }: Leg,
   mac: string,
   wanted: string,
   destination: string,
 ): Cause {
-  const { netns } = point;
   const view = [scene.inside, scene.host].find((one) => one.netns === netns);
   const hop = view?.wayTo(destination).route?.gateway;
   const entries = view?.neighboursNow().filter((one) => one.mac === mac && one.link === link.index);
@@ -91,7 +90,7 @@ function wrongFrame(
     link,
     netns !== undefined || place === "uplink" ? place : "agent",
     { container, address: entry?.address ?? destination, mac, wanted },
-    `the frame leaving by ${point.name} went to ${mac}; ${wanted} is right`,
+    `the frame leaving by ${name} went to ${mac}; ${wanted} is right`,
     owner ? `${mac} is ${owner.link} of ${of}` : `nobody on this agent has ${mac}`,
   );
 }

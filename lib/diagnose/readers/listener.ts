@@ -3,10 +3,10 @@ import { ANY_ADDRESS } from "../../base/ip.ts";
 import { type Cause, cause, type Place, RECOVER, sysctlName } from "../../facts/cause.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
+import { accepts, isFull } from "../../netlink/sock_diag.ts";
 import type { Space } from "../../netlink/view.ts";
 import { mappedTo } from "../destination.ts";
 import type { Evidence } from "../evidence.ts";
-import { accepts } from "../mapped.ts";
 import { RST } from "../packets/frame.ts";
 import { CONNECTED, failureText, isRefusal } from "../failure.ts";
 import { swallowingHops } from "../paths.ts";
@@ -53,7 +53,7 @@ export function backlogFull(e: Evidence, ...seen: string[]): Cause {
 /** What waits to be accepted, against how much may (the queues of a listening socket). */
 function backlog(e: Evidence): Cause[] {
   const full = e.question.protocol === "tcp" &&
-    listenersOf(e).open.find(({ waiting, most }) => waiting > 0 && waiting >= most);
+    listenersOf(e).open.find(isFull);
   return full
     ? [backlogFull(
       e,

@@ -1,4 +1,4 @@
-/** ARP and neighbour discovery that nobody answers. */
+/** Who has a packet, or a question of ARP or neighbour discovery, and does not answer. */
 import {
   type Cause,
   cause,
@@ -17,14 +17,13 @@ import type { Evidence } from "../evidence.ts";
 import { journey as journeyOf, type Leg, type Stop } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
 import { type Trail, trailAt } from "../place.ts";
-import { droppedBy, ruleAgainst } from "./agent_firewall.ts";
-import { wayBack } from "./agent_routing.ts";
+import { droppedBy, legacyCauses, ruleAgainst } from "./agent_firewall.ts";
+import { routeCauses, wayBack } from "./agent_routing.ts";
 import { bridgePortCauses, portCauses } from "./bridge.ts";
 import { farCauses } from "./container.ts";
-import { legacyCauses } from "./legacy.ts";
 import { routeWords, ruleTo } from "./policy.ts";
 import { firstOf, type Reader } from "./reader.ts";
-import { noArp, sharedAddresses } from "./hardware.ts";
+import { noArp, sharedAddresses, wrongGateways } from "./hardware.ts";
 import { hooksAt, queueCauses } from "./wire.ts";
 
 /** Nobody answers who has the next hop's address: the question of ARP or ND was lost itself. */
@@ -45,7 +44,7 @@ export const unansweredNeighbour: Reader = async (e) => {
     if (drop) return [await droppedBy(e, drop)];
     const heard = !nobodyHas &&
       about.some(({ at, direction, packet }) =>
-        packet.protocol.endsWith("reply") && at === asker.stop.point.name && direction === "in"
+        packet.protocol.endsWith("reply") && at === asker.stop.name && direction === "in"
       );
     if (heard) continue;
     const silence = { e, address, asker, about };
@@ -69,7 +68,7 @@ function lostOnTheWire(e: Evidence, asker: Leg, about: readonly Sighting[]) {
     path,
     path.legs.map((leg) =>
       about.find(({ at, direction, packet }) =>
-        at === leg.stop.point.name && direction === leg.direction &&
+        at === leg.stop.name && direction === leg.direction &&
         packet.protocol.endsWith(leg.way === "there" ? "request" : "reply")
       )
     ),
@@ -96,7 +95,7 @@ function askerOf(
 ): Leg | undefined {
   const asks = (leg: Leg | undefined) =>
     leg?.direction === "out" &&
-    requests.some(({ at, direction }) => at === leg.stop.point.name && direction === "out");
+    requests.some(({ at, direction }) => at === leg.stop.name && direction === "out");
   if (asks(after)) return after;
   // Routed, the agent's next hop to a container is on the far side of its bridge.
   return journey.legs.find((leg, i) =>
@@ -115,14 +114,14 @@ interface Silence {
 function silent(silence: Silence): Promise<readonly Cause[]> | readonly Cause[] {
   const { e, address, asker } = silence;
   const { scene, question } = e;
-  const { netns } = asker.stop.point;
+  const { netns } = asker.stop;
   if (
     question.topic === "dns" && address === question.destination && !scene.host.ownerOf(address)
   ) {
     return [cause("nameserver_absent", ["dns", "container"], {
       container: scene.name,
       address,
-    }, [`nobody on ${asker.stop.point.name} answers who has ${address}`])];
+    }, [`nobody on ${asker.stop.name} answers who has ${address}`])];
   }
   // Neighbour discovery is IPv6 and meets its rules, which ARP does not.
   const dropped = question.family === 6 ? legacyCauses({ ...e, drops: [] }) : [];
@@ -288,3 +287,17 @@ function arpSettings(silence: Silence, view: Space, owner: string, device: strin
   }
   return [];
 }
+
+/** The packet has arrived at who must answer, and no answer leaves. */
+export const receiver: Reader = (e) => {
+  const { before, after, journey: { to } } = e.trail;
+  const hasArrived = before &&
+    (!after || before.way === "there" && after.way === "back" && before.stop.place !== "uplink");
+  if (!hasArrived) return [];
+  return firstOf(
+    () => to === "agent" ? routeCauses(e, true) : [],
+    () => to === "neighbour" ? farCauses(e) : [],
+    () => wrongGateways(e),
+    () => sharedAddresses(e),
+  );
+};

@@ -14,7 +14,7 @@ export interface Hook {
 }
 
 export function hookOf(stop: Stop): Hook {
-  return { device: stop.link.name, place: stop.place, netns: stop.point.netns, stop };
+  return { device: stop.link.name, place: stop.place, netns: stop.netns, stop };
 }
 
 /** What of tc at a link has counted a drop, or holds what came. */
@@ -64,7 +64,7 @@ export function tcCause(
 
 /** @param seen that it is the only thing between two hops, where the kernel does not say so itself */
 export function xdpCause(kernel: Kernel, stop: Stop, ...seen: readonly string[]): Cause {
-  const { point, link, place } = stop;
+  const { netns, link, place } = stop;
   const program = kernel.xdp(stop);
   const held = kernel.bpfLinks().find((one) => one.kind === "xdp" && one.program === program);
   return cause(
@@ -78,7 +78,7 @@ export function xdpCause(kernel: Kernel, stop: Stop, ...seen: readonly string[])
     seen,
     held ? undefined : removing(
       `the program of XDP on ${link.name}`,
-      inNetns(point.netns, "ip", "link", "set", "dev", link.name, "xdp", "off"),
+      inNetns(netns, "ip", "link", "set", "dev", link.name, "xdp", "off"),
     ),
   );
 }

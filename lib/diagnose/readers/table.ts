@@ -11,14 +11,14 @@ import { cause, isProblem } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
 import { shareText } from "../failure.ts";
-import { trailOf } from "../place.ts";
+import { trailOf, trailText } from "../place.ts";
 import { silentHop } from "../paths.ts";
-import { trailText } from "../render/trail.ts";
-import { droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
+import { countingRule, droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
 import { bridgeInBetween } from "./bridge.ts";
 import {
   agingRule,
+  beyondRandomPort,
   bridgeNat,
   ownTranslation,
   rewritingRule,
@@ -31,7 +31,6 @@ import { dnsAnswer, strangeAnswer } from "./dns.ts";
 import { kernelReason } from "./kernel_drop.ts";
 import { ipsec, portsUsedUp } from "./counted.ts";
 import { isContradicted } from "./contradiction.ts";
-import { countingRule } from "./legacy.ts";
 import {
   deafListener,
   ephemeralPorts,
@@ -40,10 +39,8 @@ import {
   untranslatedPort,
 } from "./listener.ts";
 import { otherGateway, wrongHardware } from "./hardware.ts";
-import { unansweredNeighbour } from "./neighbour.ts";
-import { beyondRandomPort } from "./random_port.ts";
+import { receiver, unansweredNeighbour } from "./neighbour.ts";
 import type { Reader } from "./reader.ts";
-import { receiver } from "./receiver.ts";
 import { hopsAnswer, outside } from "./uplink.ts";
 import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire.ts";
 
@@ -106,7 +103,7 @@ export function notJudged(
   code: "lost" | "no_time" | "packets_lost" | "payload_lost",
 ): Cause {
   const { before, after, place } = trail;
-  const [device, other] = [before, after].map((leg) => leg?.stop.point.name ?? "its end");
+  const [device, other] = [before, after].map((leg) => leg?.stop.name ?? "its end");
   return cause(code, [question.topic === "dns" ? "dns" : BY_PLACE[place], place], {
     container: scene.name,
     address: question.destination,

@@ -52,7 +52,7 @@ const back = (e: Evidence) => routeCauses(e, true);
 /** A packet that leaves with the container's own address gets no answer where nobody knows it. */
 async function masquerade(e: Evidence): Promise<Cause[]> {
   const { scene, trail, rules } = e;
-  const { source: address } = trail.seen[trail.last]!.packet;
+  const { source: address } = trail.sighting!.packet;
   const device = trail.before!.stop.link.name;
   if (scene.host.ownerOf(address)) return [];
   const { checkpoint } =
@@ -101,7 +101,7 @@ const ownOn = ({ scene: { host } }: Evidence, link: Link, other: string) =>
 async function nextHop(e: Evidence) {
   const { scene: { host }, question: { destination }, trail } = e;
   const { link } = trail.before!.stop;
-  const { to } = trail.seen[trail.last]!;
+  const { to } = trail.sighting!;
   const entry = host.entryTo(destination, forwarded(e));
   // Of several the kernel chooses for each connection anew, and an agent's own may go by another.
   const taken = entry?.hops?.find(({ gateway, link: index }) =>
@@ -125,7 +125,7 @@ async function hardware(e: Evidence): Promise<Cause[]> {
 /** The machine for which a tunnel wraps the frame, and whether it answers an echo. */
 async function tunnelEnd({ question: { topic }, trail, kernel }: Evidence) {
   const { link } = trail.before!.stop;
-  const { to } = trail.seen[trail.last]!;
+  const { to } = trail.sighting!;
   const other = link.kind === "vxlan" && to !== undefined && kernel.tunnelEnd(link.index, to);
   if (!other) return undefined;
   const outcome = await kernel.agentAsks({ topic, protocol: "icmp", destination: other, port: 0 });
@@ -179,7 +179,7 @@ const LARGE = 1000;
 
 function size({ scene, trail }: Evidence): Cause[] {
   const { link } = trail.before!.stop;
-  const bytes = trail.seen[trail.last]!.length;
+  const bytes = trail.sighting!.length;
   if (bytes <= LARGE) return [];
   const port = scene.host.links.find(({ master, mtu }) => master === link.index && mtu < bytes);
   if (port) {
@@ -202,7 +202,7 @@ const ECE_CWR = 0xc0;
 /** Who answers the agent's SYN without ECN, and not the container's with it, which has the same address. */
 async function ecn(e: Evidence): Promise<Cause[]> {
   const { question, trail, scene: { host, inside, name: container } } = e;
-  const { packet } = trail.seen[trail.last]!;
+  const { packet } = trail.sighting!;
   const isAsked = packet.protocol === "tcp" && (packet.flags & ECE_CWR) === ECE_CWR &&
     host.setting("ipv4/tcp_ecn") !== "1" && host.ownerOf(packet.source) !== undefined;
   if (!isAsked || await e.kernel.agentAsks(question) !== "answered") return [];
@@ -216,7 +216,7 @@ async function ecn(e: Evidence): Promise<Cause[]> {
 async function silent(e: Evidence): Promise<Cause[]> {
   const { question, trail, scene } = e;
   const { link, address, answers } = await nextHop(e);
-  const { packet, to } = trail.seen[trail.last]!;
+  const { packet, to } = trail.sighting!;
   const isDns = question.topic === "dns";
   const ofAgent = await e.kernel.agentAsks(question);
   const eth = trail.journey.legs[0]?.stop.link;

@@ -39,28 +39,28 @@ function onTheWay({ interfaces }: Scene, { journey }: Trail): Attached[] {
 }
 
 /** The next link takes no packet as large as the one that was sent: it drops it without a word. */
-export const narrowLink: Reader = ({ trail: { seen, last, before, after, journey } }) => {
-  const bytes = seen[last]?.length ?? 0;
+export const narrowLink: Reader = ({ trail: { sighting, before, after, journey } }) => {
+  const bytes = sighting?.length ?? 0;
   const sender = before?.stop;
-  if (!after || sender?.point.name === after.stop.point.name || bytes <= after.stop.link.mtu) {
+  if (!after || sender?.name === after.stop.name || bytes <= after.stop.link.mtu) {
     return [];
   }
-  const { link, point, place } = after.stop;
-  const others = journey.legs.map(({ stop }) => stop).filter(({ point: { name } }) =>
-    name !== point.name && name !== before?.stop.point.name
+  const { link, name: device, place } = after.stop;
+  const others = journey.legs.map(({ stop }) => stop).filter(({ name }) =>
+    name !== device && name !== before?.stop.name
   ).map(({ link }) => link.mtu);
   const told = [`a packet of ${bytes} bytes was seen ${before ? legText(before) : "before"}`];
-  const setMtu = ({ point, link }: Stop, mtu: number) =>
-    run(inNetns(point.netns, "ip", "link", "set", link.name, "mtu", String(mtu)));
+  const setMtu = ({ netns, link }: Stop, mtu: number) =>
+    run(inNetns(netns, "ip", "link", "set", link.name, "mtu", String(mtu)));
   // Where all others take no more either, it is the sender that is the odd one.
   if (sender && others.length > 0 && others.every((mtu) => mtu < bytes)) {
     return [cause(
       "mtu_too_large",
       ["mtu", sender.place],
       {
-        device: sender.point.name,
+        device: sender.name,
         value: String(sender.link.mtu),
-        other: point.name,
+        other: device,
         mtu: link.mtu,
       },
       told,
@@ -70,7 +70,7 @@ export const narrowLink: Reader = ({ trail: { seen, last, before, after, journey
   return [cause(
     "mtu_too_small",
     ["mtu", place],
-    { device: point.name, mtu: link.mtu, bytes, other: sender?.point.name ?? "its other end" },
+    { device, mtu: link.mtu, bytes, other: sender?.name ?? "its other end" },
     told,
     setMtu(after.stop, sender?.link.mtu ?? bytes),
   )];
@@ -79,15 +79,15 @@ export const narrowLink: Reader = ({ trail: { seen, last, before, after, journey
 /** The next link itself, whoever's it is. */
 export const nextLink: Reader = (e) => {
   if (!e.trail.after) return [];
-  const { link, point, place } = e.trail.after.stop;
+  const { link, name: device, place, netns } = e.trail.after.stop;
   if (!link.flags.includes("UP")) {
-    return [downCause("link_down", place, link, { device: point.name }, point.netns)];
+    return [downCause("link_down", place, link, { device }, netns)];
   }
   const portless = place === "uplink" ? withoutPort(e, link) : [];
   if (portless.length > 0) return portless;
   if (link.carrier || link.operState !== "DOWN") return [];
-  return [cause("no_carrier", ["link", place], { device: point.name }, [
-    { device: point.name, flags: link.flags, state: link.operState },
+  return [cause("no_carrier", ["link", place], { device }, [
+    { device, flags: link.flags, state: link.operState },
   ])];
 };
 
