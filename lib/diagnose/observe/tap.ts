@@ -4,7 +4,7 @@ import { AF_PACKET, SOCK_RAW, Socket } from "../../kernel/socket.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { hexPairs } from "../../netlink/link.ts";
 import { ETH_P_IP, ETH_P_IPV6, readPacket, type Seen } from "../packets/frame.ts";
-import type { Stop } from "../journey.ts";
+import type { Link } from "../../netlink/mod.ts";
 import { SNAP_BYTES } from "../packets/filter.ts";
 import { stationOn } from "../packets/who_has.ts";
 
@@ -37,7 +37,7 @@ export class Tap implements Disposable {
 
   /** @throws {SystemError} */
   constructor(
-    readonly stop: Pick<Stop, "name" | "link" | "netns">,
+    readonly stop: { name: string; link: Link; netns?: string },
     filter: Uint8Array<ArrayBuffer>,
   ) {
     // Protocol 0: nothing is received before the filter is there and the socket bound.
