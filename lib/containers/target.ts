@@ -19,6 +19,11 @@ export interface Target {
   pid?: number;
 }
 
+/** A container of this agent's. */
+export function targetOf({ id, netns }: { id: ContainerId; netns: string }): Target {
+  return { name: id, netns, id };
+}
+
 /** How the caller names the namespace: one of the three. */
 export interface TargetOptions {
   /** A container's id, or a unique prefix of one. */

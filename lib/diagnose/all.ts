@@ -2,6 +2,7 @@
 import { OperatorError } from "../base/error.ts";
 import { reasonOf } from "../base/log.ts";
 import { inTime } from "../base/pace.ts";
+import { targetOf } from "../containers/target.ts";
 import type { Container } from "../containers/inventory.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
@@ -83,10 +84,10 @@ export async function diagnoseAll(
   }));
   const own = [...rows.keys()].filter((i) => containers[i]!.mode === "own");
   const ask = (i: number, passive = options.passive) => {
-    const { id, netns } = containers[i]!;
+    const { id } = containers[i]!;
     return rowOf(
       id,
-      () => diagnose(agent, { name: id, netns, id }, { ...options, passive, agentFacts }),
+      () => diagnose(agent, targetOf(containers[i]!), { ...options, passive, agentFacts }),
     );
   };
   let waiting = own;

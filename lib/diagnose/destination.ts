@@ -10,7 +10,7 @@ import { networkAddresses } from "../containers/network_address.ts";
 import { sockets } from "../netlink/sockets.ts";
 import type { NamespaceView, Space } from "../netlink/view.ts";
 import type { Container } from "../containers/inventory.ts";
-import { findTarget, type Target } from "../containers/target.ts";
+import { findTarget, type Target, targetOf } from "../containers/target.ts";
 import { resolveAsPrograms, type Resolved } from "./names.ts";
 import type { Protocol } from "./packets/frame.ts";
 
@@ -90,8 +90,7 @@ export async function resolveOwn(agent: Agent, to: string, family?: 4 | 6): Prom
   const at = { address: name, port, protocol };
   const holder = agent.holdersOf(name).find(({ namespaceAlive }) => namespaceAlive);
   if (holder) {
-    const target = { name: holder.id, netns: holder.netns, id: holder.id };
-    return { at, target, address: name, port };
+    return { at, target: targetOf(holder), address: name, port };
   }
   const mapped = await ledTo(agent, at);
   if (mapped) return { at, ...mapped };
@@ -122,9 +121,9 @@ export function mappedTo(
   not?: string,
 ) {
   if (!isLocal(host, address)) return undefined;
-  for (const { id, netns, namespaceAlive, attachments } of containers) {
-    if (!namespaceAlive || id === not) continue;
-    for (const checkpoint of attachments) {
+  for (const container of containers) {
+    if (!container.namespaceAlive || container.id === not) continue;
+    for (const checkpoint of container.attachments) {
       const mapping = checkpoint.portMappings.find((one) =>
         one.hostPort === port && one.protocol === protocol
       );
@@ -132,7 +131,7 @@ export function mappedTo(
         (one.family === 6) === address.includes(":")
       );
       if (!mapping || !to) continue;
-      const target = { name: id, netns, id };
+      const target = targetOf(container);
       return { target, address: to.address, port: mapping.containerPort, checkpoint };
     }
   }
@@ -148,9 +147,7 @@ export async function ledTo(
   const mapped = mappedTo(agent, at, not);
   return mapped ?? (await portsLed(agent, at)).flatMap(({ to }) => {
     const holder = agent.holdersOf(to.address).find((one) => one.namespaceAlive && one.id !== not);
-    return holder
-      ? [{ ...to, target: { name: holder.id, netns: holder.netns, id: holder.id } }]
-      : [];
+    return holder ? [{ ...to, target: targetOf(holder) }] : [];
   })[0];
 }
 
@@ -187,9 +184,7 @@ export function ofAddress(
     address,
     port: port ?? 0,
     protocol,
-    container: owner?.namespaceAlive
-      ? { name: owner.id, netns: owner.netns, id: owner.id }
-      : undefined,
+    container: owner?.namespaceAlive ? targetOf(owner) : undefined,
   };
 }
 

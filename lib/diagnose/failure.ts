@@ -40,52 +40,39 @@ export function shareText({ lost, of }: Share): string {
   return `${lost} of ${of} are lost`;
 }
 
-/** Of failures that have nothing to tell but their kind. */
-const BY_KIND: Partial<Record<Failure["kind"], string>> = {
+type Text<K> = string | ((failure: Failure & { kind: K }) => string);
+
+const TEXTS: { readonly [K in Failure["kind"]]: Text<K> } = {
+  silence: ({ bytes }) => bytes === undefined ? "timed out" : `no answer to ${bytes} bytes`,
+  errno: ({ errno }) => explained(errno),
+  unreachable: ({ said }) => `a hop answers: ${said}`,
+  too_big: ({ mtu }) => `a hop takes no more than ${mtu} bytes, also after it was made smaller`,
+  nobody_has: ({ address }) => `nobody answers who has ${address}`,
+  others_have: ({ address, macs, wanted }) =>
+    `${macs.join(", ")} answers for ${address}${wanted === undefined ? "" : `, and not ${wanted}`}`,
   not_arrived: "the packet does not arrive in the container",
   refused: "the container refuses it",
   no_answer: "the container does not answer",
   answer_lost: "its answer does not come back",
+  untranslated: ({ address, port }) =>
+    `its answer comes from ${address} port ${port}, where nobody asked`,
+  dns: ({ code, domain, ms }) =>
+    ({
+      slow: `it answers after ${ms} ms`,
+      wildcard: `it has an address for every name in ${domain}`,
+      deaf: `it answers no name in ${domain}`,
+      strange: "answers that fit no question",
+    })[code] ?? code,
   stuck: "the connection is taken, and what is sent on it does not arrive",
   unaccepted: "the connection waits to be accepted",
   unread: "what was sent is taken, and not read",
+  ephemeral: ({ outcome }) => `from a port that the kernel gives out: ${explained(outcome)}`,
+  link_down: ({ device }) => `${device} is down`,
 };
 
 export function failureText(failure: Failure): string {
-  switch (failure.kind) {
-    case "silence":
-      return failure.bytes === undefined ? "timed out" : `no answer to ${failure.bytes} bytes`;
-    case "errno":
-      return explained(failure.errno);
-    case "unreachable":
-      return `a hop answers: ${failure.said}`;
-    case "too_big":
-      return `a hop takes no more than ${failure.mtu} bytes, also after it was made smaller`;
-    case "nobody_has":
-      return `nobody answers who has ${failure.address}`;
-    case "others_have":
-      return `${failure.macs.join(", ")} answers for ${failure.address}${
-        failure.wanted === undefined ? "" : `, and not ${failure.wanted}`
-      }`;
-    case "untranslated":
-      return `its answer comes from ${failure.address} port ${failure.port}, where nobody asked`;
-    case "ephemeral":
-      return `from a port that the kernel gives out: ${explained(failure.outcome)}`;
-    case "link_down":
-      return `${failure.device} is down`;
-    case "dns":
-      return dnsText(failure);
-    default:
-      return BY_KIND[failure.kind]!;
-  }
-}
-
-function dnsText({ code, domain, ms }: Failure & { kind: "dns" }): string {
-  if (code === "slow") return `it answers after ${ms} ms`;
-  if (code === "wildcard") return `it has an address for every name in ${domain}`;
-  if (code === "deaf") return `it answers no name in ${domain}`;
-  if (code === "strange") return "answers that fit no question";
-  return code;
+  const text = TEXTS[failure.kind] as Text<Failure["kind"]>;
+  return typeof text === "string" ? text : text(failure as never);
 }
 
 /** `ENETUNREACH: network is unreachable`; what is no errno's name stays as it is. */

@@ -55,37 +55,35 @@ export class KnownRules {
   async of(met: RuleMet): Promise<KnownRule> {
     const { netns, family, table, chain, handle, verdict } = met;
     const { mechanism, program } = keeperOf(family, table);
-    const ref = { program, family, table, chain, handle };
-    const named = (text: string): RuleRef => ({ ...ref, text: text.slice(0, MOST_TEXT) });
-    if (handle === undefined) return { ref: named(`policy ${verdict}`), mechanism, acts: [] };
-    if (![table, chain].every((name) => PLAIN_NAME.test(name))) {
-      return { ref: named(`handle ${handle}`), mechanism, acts: [] };
-    }
-    const raw = this.#rawOf(met);
+    const isPlain = handle !== undefined && [table, chain].every((one) => PLAIN_NAME.test(one));
+    const raw = isPlain ? this.#rawOf(met) : [];
     const at = raw.findIndex((one) => one.handle === handle);
     const rule = raw[at];
-    const known = {
+    const written = isPlain ? await this.#written(met, at, raw.length) : undefined;
+    const text = written?.text ?? (handle === undefined ? `policy ${verdict}` : `handle ${handle}`);
+    return {
+      ref: { program, family, table, chain, handle, text: text.slice(0, MOST_TEXT) },
       mechanism,
       acts: rule ? actsOf(rule) : [],
-      mentions: (address: string) => rule !== undefined && holds(rule.bytes, addressBytes(address)),
+      mentions: (address) => rule !== undefined && holds(rule.bytes, addressBytes(address)),
+      remove: written && inNetns(netns, ...written.remove),
     };
-    const byHandle = ["nft", "delete", "rule", family, table, chain, "handle", handle];
+  }
+
+  /** A rule as its program writes it, and how that deletes it. @param at which of all of its chain it is */
+  async #written({ netns, family, table, chain, handle }: RuleMet, at: number, all: number) {
+    const { mechanism, program } = keeperOf(family, table);
+    const byHandle = ["nft", "delete", "rule", family, table, chain, "handle", handle!];
     if (mechanism === "iptables") {
       const listed = await this.#list(netns, program, ["-w", "5", "-t", table, "-S", chain]);
       const lines = listed.split("\n").filter((line) => line.startsWith(`-A ${chain} `));
       // Both tell all rules of the chain in one order; another number is another moment.
-      const line = lines.length === raw.length ? lines[at] : undefined;
-      if (line !== undefined) {
-        const list = tokens(line);
-        const isPlain = !list.some((word) => /^(?:-M|--mod)/.test(word) || STATEFUL.includes(word));
-        return {
-          ...known,
-          ref: named(line),
-          remove: inNetns(
-            netns,
-            ...isPlain ? [program, "-w", "-t", table, "-D", ...list.slice(1)] : byHandle,
-          ),
-        };
+      const text = lines.length === all ? lines[at] : undefined;
+      if (text !== undefined) {
+        const list = tokens(text);
+        const isFound = !list.some((word) => /^(?:-M|--mod)/.test(word) || STATEFUL.includes(word));
+        const words = [program, "-w", "-t", table, "-D", ...list.slice(1)];
+        return { text, remove: isFound ? words : byHandle };
       }
     }
     const listing = ["-a", "-n", "list", "chain", family, table, chain];
@@ -93,12 +91,8 @@ export class KnownRules {
     const own = text.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
     const isNft = program === "nft" || mechanism === "iptables" || at < 0;
     return {
-      ...known,
-      ref: named(own?.trim().replace(/ # handle \d+$/, "") ?? `handle ${handle}`),
-      remove: inNetns(
-        netns,
-        ...isNft ? byHandle : [program, "-t", table, "-D", chain, String(at + 1)],
-      ),
+      text: own?.trim().replace(/ # handle \d+$/, ""),
+      remove: isNft ? byHandle : [program, "-t", table, "-D", chain, String(at + 1)],
     };
   }
 

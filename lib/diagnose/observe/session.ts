@@ -5,6 +5,7 @@ import { isAt, type Journey, type Leg, type Stop } from "../journey.ts";
 import { type Counter, type Counters, countersOf, grownCounters } from "./counters.ts";
 import { type Drop, Drops } from "./drops.ts";
 import { probeFilter, type Tokens } from "../packets/filter.ts";
+import type { Seen } from "../packets/frame.ts";
 import { type Sighting, Tap } from "./tap.ts";
 import { type RuleMet, Trace } from "./trace.ts";
 
@@ -26,6 +27,11 @@ const MOST_NEIGHBOURS = 24;
 const MOST_LINKS = 48;
 const MOST_ALIKE = 16;
 const MOST_SIGHTINGS = 20_000;
+
+/** Whether a packet is a probe, or an answer to it. */
+function isOf(packet: Seen | undefined, token: number): boolean {
+  return packet?.sourcePort === token || packet?.destinationPort === token;
+}
 
 export class Session implements AsyncDisposable {
   readonly #taps: Tap[] = [];
@@ -75,12 +81,17 @@ export class Session implements AsyncDisposable {
   #tap(): void {
     const filter = probeFilter(this.tokens, this.#neighbours);
     for (const stop of this.#stops) {
-      try {
-        this.#taps.push(new Tap(stop, filter));
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error;
-        this.blind.push(`${stop.name}: ${error.message}`);
-      }
+      this.#begin(stop.name, () => this.#taps.push(new Tap(stop, filter)));
+    }
+  }
+
+  /** What the kernel refuses is not observed, and said to be so. */
+  #begin(what: string, begin: () => void): void {
+    try {
+      begin();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      this.blind.push(`${what}: ${error.message}`);
     }
   }
 
@@ -91,14 +102,11 @@ export class Session implements AsyncDisposable {
       spaces.set(netns, [...spaces.get(netns) ?? [], link.name]);
     }
     for (const [netns, devices] of spaces) {
-      try {
+      this.#begin("rules are not traced", () => {
         const trace = new Trace(traced, devices, netns);
         this.#traces.push(trace);
         for (const missing of trace.missing) this.blind.push(`${missing} are not traced`);
-      } catch (error) {
-        if (!(error instanceof SystemError)) throw error;
-        this.blind.push(`rules are not traced: ${error.message}`);
-      }
+      });
     }
     try {
       this.#drops = new Drops(this.tokens);
@@ -128,9 +136,7 @@ export class Session implements AsyncDisposable {
   of(token: number): Sighting[] {
     this.drain();
     return this.#sightings.filter(({ packet }) =>
-      [packet, packet.quoted].some((one) =>
-        one?.sourcePort === token || one?.destinationPort === token
-      )
+      isOf(packet, token) || isOf(packet.quoted, token)
     );
   }
 
@@ -178,9 +184,7 @@ export class Session implements AsyncDisposable {
 
   /** The rules that a probe met. */
   rules(token: number): RuleMet[] {
-    return this.#met.filter(({ packet }) =>
-      packet && (packet.sourcePort === token || packet.destinationPort === token)
-    );
+    return this.#met.filter(({ packet }) => isOf(packet, token));
   }
 
   /** The rules that ARP and neighbour discovery about an address met. */
@@ -195,8 +199,7 @@ export class Session implements AsyncDisposable {
 
   drops(token: number): Drop[] {
     return this.#dropped.filter(({ packet, location }) =>
-      packet && (packet.sourcePort === token || packet.destinationPort === token) &&
-      !location?.startsWith("bpf_")
+      isOf(packet, token) && !location?.startsWith("bpf_")
     );
   }
 

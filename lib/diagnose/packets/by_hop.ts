@@ -2,6 +2,7 @@
 import { SystemError } from "../../kernel/libc.ts";
 import { AF_PACKET, SOCK_DGRAM, Socket } from "../../kernel/socket.ts";
 import type { Link } from "../../netlink/mod.ts";
+import { heard } from "./connect.ts";
 import { probeFilter } from "./filter.ts";
 import { ETH_P_IP, ETH_P_IPV6, type Flow, ipPacket, readPacket } from "./frame.ts";
 import { stationOn } from "./who_has.ts";
@@ -21,19 +22,17 @@ export async function isPassedOn(
 ): Promise<boolean | undefined> {
   const { token, destination } = flow;
   const protocol = destination.includes(":") ? ETH_P_IPV6 : ETH_P_IP;
-  const buffer = new Uint8Array(256);
   using socket = Socket.open(AF_PACKET, SOCK_DGRAM, 0);
   try {
     socket.attachFilter(probeFilter({ first: token, last: token }, []));
     const to = stationOn(socket, link, protocol, mac);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       socket.send(ipPacket(flow), `ask ${destination} by ${mac}`, to);
-      const end = performance.now() + ANSWER_MS;
-      while (performance.now() < end && await socket.readable(end - performance.now())) {
-        const length = socket.receive(buffer, `hear from ${destination}`) ?? 0;
-        const seen = readPacket(protocol, buffer.subarray(0, length));
-        if (seen?.source === destination && seen.destinationPort === token) return true;
-      }
+      const answer = await heard(socket, ANSWER_MS, (packet) => {
+        const seen = readPacket(protocol, packet);
+        return seen?.source === destination && seen.destinationPort === token ? seen : undefined;
+      });
+      if (answer) return true;
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;

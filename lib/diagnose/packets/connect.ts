@@ -73,6 +73,25 @@ export async function connected(
   }
 }
 
+/**
+ * What the first packet that says anything says; undefined where none came in time. Whoever floods the socket
+ * does not prolong the wait.
+ */
+export async function heard<T>(
+  socket: Socket,
+  ms: number,
+  said: (packet: Uint8Array) => T | undefined,
+): Promise<T | undefined> {
+  const end = performance.now() + ms;
+  const buffer = new Uint8Array(2048);
+  while (performance.now() < end && await socket.readable(end - performance.now())) {
+    const length = socket.receive(buffer, "hear an answer");
+    const one = length === undefined ? undefined : said(buffer.subarray(0, length));
+    if (one !== undefined) return one;
+  }
+  return undefined;
+}
+
 /** Connects and hangs up. @returns `connected`, `timed out`, or errno's name */
 export function tryConnect(probe: Probe, timeoutMs: number): Promise<string> {
   return connected(probe, SOCK_STREAM, async (socket) => {

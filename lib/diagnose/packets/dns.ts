@@ -1,8 +1,9 @@
 /** DNS questions by hand (RFC 1035), over UDP and TCP, from inside a namespace. */
 import { addressText } from "../../base/ip.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../kernel/socket.ts";
-import { connected, connectedTo, type Sender } from "./connect.ts";
+import { connected, connectedTo, heard, type Sender } from "./connect.ts";
 import { concat } from "../../base/bytes.ts";
+import { packed } from "./frame.ts";
 
 const PORT = 53;
 const RECURSION_DESIRED = 0x0100;
@@ -57,18 +58,16 @@ export async function resolveName(
   let answer: Uint8Array | undefined;
   const probe = { ...sender, address: server, port: PORT, token };
   const outcome = await connected(probe, SOCK_DGRAM, async (socket) => {
-    const buffer = new Uint8Array(1500);
     socket.send(question(id, name, type), `ask ${server}`);
-    const end = start + ms;
-    while (performance.now() < end && await socket.readable(end - performance.now())) {
-      const length = socket.receive(buffer, `hear from ${server}`) ?? 0;
-      if (length >= 12 && new DataView(buffer.buffer).getUint16(0) === id) {
-        answer = buffer.subarray(0, length);
-        return outcomeOf(answer);
-      }
-      if (++strange > MOST_STRANGERS) return "timed out";
-    }
-    return "timed out";
+    const isIts = (one: Uint8Array) => one.length >= 12 && (one[0]! << 8 | one[1]!) === id;
+    const told = await heard(
+      socket,
+      ms,
+      (one) => isIts(one) ? one : ++strange > MOST_STRANGERS ? "too many" as const : undefined,
+    );
+    if (told === undefined || told === "too many") return "timed out";
+    answer = told;
+    return outcomeOf(told);
   });
   return {
     outcome,
@@ -145,13 +144,6 @@ export function question(id: number, name: string, type: number): Uint8Array<Arr
     const bytes = new TextEncoder().encode(label).subarray(0, 63);
     return [bytes.length, ...bytes];
   });
-  const bytes = new Uint8Array(12 + labels.length + 5);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, id);
-  view.setUint16(2, RECURSION_DESIRED);
-  view.setUint16(4, 1);
-  bytes.set(labels, 12);
-  view.setUint16(12 + labels.length + 1, type);
-  view.setUint16(12 + labels.length + 3, CLASS_IN);
-  return bytes;
+  const asked = [...labels, 0, type >> 8, type & 0xff, 0, CLASS_IN];
+  return packed(12, [[0, id], [2, RECURSION_DESIRED], [4, 1]], new Uint8Array(asked));
 }

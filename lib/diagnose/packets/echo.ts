@@ -1,15 +1,9 @@
 /** ICMP echoes (RFC 792, RFC 4443) from inside a namespace, with an identifier of our own. */
 import { SystemError } from "../../kernel/libc.ts";
-import {
-  addressFamilyOf,
-  AF_INET6,
-  SOCK_RAW,
-  type Socket,
-  socketAddress,
-} from "../../kernel/socket.ts";
+import { addressFamilyOf, AF_INET6, SOCK_RAW, socketAddress } from "../../kernel/socket.ts";
 import type { Failure } from "../failure.ts";
 import { checksum, echo, icmpText } from "./frame.ts";
-import { openAs, type Sender } from "./connect.ts";
+import { heard, openAs, type Sender } from "./connect.ts";
 
 const IPPROTO_ICMP = 1, IPPROTO_ICMPV6 = 58;
 const SOL_IP = 0, IP_MTU_DISCOVER = 10, SOL_IPV6 = 41, IPV6_MTU_DISCOVER = 23, IPV6_DONTFRAG = 62;
@@ -23,7 +17,7 @@ export interface EchoOptions {
 }
 
 /**
- * Asks once; whoever floods the socket does not prolong the wait.
+ * Asks once.
  *
  * @returns how it failed; undefined where it was answered
  */
@@ -54,28 +48,12 @@ export async function tryEcho(
     const packet = echo(isV6, id, payload);
     if (!isV6) new DataView(packet.buffer).setUint16(2, checksum([packet]));
     socket.send(packet, `ask ${address}`, to);
-    const said = await answer(socket, isV6, id, ms) ?? { kind: "silence" };
-    return said === "answered" ? undefined : said;
+    const said = await heard(socket, ms, (packet) => outcomeIn(packet, isV6, id));
+    return said === "answered" ? undefined : said ?? { kind: "silence" };
   } catch (error) {
     if (error instanceof SystemError) return { kind: "errno", errno: error.errnoName };
     throw error;
   }
-}
-
-async function answer(
-  socket: Socket,
-  isV6: boolean,
-  id: number,
-  ms: number,
-): Promise<Failure | "answered" | undefined> {
-  const end = performance.now() + ms;
-  const buffer = new Uint8Array(2048);
-  while (performance.now() < end && await socket.readable(end - performance.now())) {
-    const received = socket.receiveFrom(buffer, "hear an echo");
-    const outcome = received && outcomeIn(buffer.subarray(0, received.length), isV6, id);
-    if (outcome !== undefined) return outcome;
-  }
-  return undefined;
 }
 
 /** What a packet says of our echo, from its IP header on (IPv6: behind it); undefined for another's. */

@@ -54,29 +54,34 @@ export function ipPacket(
   return concat([header(from, to, number, body.length), body]);
 }
 
+/** What is not zero of a header: where it begins, and its bytes, or a number of 16 bits. */
+type Field = readonly [at: number, value: number | readonly number[] | Uint8Array];
+
+/** A header as protocols draw it, in network order, with what follows it. */
+export function packed(
+  size: number,
+  fields: readonly Field[],
+  payload: Uint8Array = new Uint8Array(),
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size + payload.length);
+  for (const [at, value] of fields) {
+    bytes.set(typeof value === "number" ? [value >> 8, value & 0xff] : value, at);
+  }
+  bytes.set(payload, size);
+  return bytes;
+}
+
+/** The four bytes of a number. */
+const word = (value: number) => [value >>> 24, value >>> 16, value >>> 8, value];
+
 function header(from: Uint8Array, to: Uint8Array, protocol: number, length: number): Uint8Array {
   if (from.length === 16) {
-    const bytes = new Uint8Array(40);
-    const view = new DataView(bytes.buffer);
-    bytes[0] = 0x60;
-    view.setUint16(4, length);
-    bytes[6] = protocol;
-    bytes[7] = 64;
-    bytes.set(from, 8);
-    bytes.set(to, 24);
-    return bytes;
+    return packed(40, [[0, [0x60]], [4, length], [6, [protocol, 64]], [8, from], [24, to]]);
   }
-  const bytes = new Uint8Array(20);
-  const view = new DataView(bytes.buffer);
-  bytes[0] = 0x45;
-  view.setUint16(2, 20 + length);
-  view.setUint16(6, 0x4000);
-  bytes[8] = 64;
-  bytes[9] = protocol;
-  bytes.set(from, 12);
-  bytes.set(to, 16);
-  view.setUint16(10, checksum([bytes]));
-  return bytes;
+  const fields: Field[] = [[0, [0x45]], [2, 20 + length], [6, 0x4000], [8, [64, protocol]]];
+  const ends: Field[] = [[12, from], [16, to]];
+  const sum = checksum([packed(20, [...fields, ...ends])]);
+  return packed(20, [...fields, [10, sum], ...ends]);
 }
 
 function tcp(
@@ -89,30 +94,18 @@ function tcp(
 ): Uint8Array<ArrayBuffer> {
   const isSyn = (flags & SYN) !== 0;
   const size = isSyn ? 24 : 20;
-  // What is sent before there is a connection is no part of it.
-  const bytes = new Uint8Array(isSyn ? size : size + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, from);
-  view.setUint16(2, to);
-  view.setUint32(4, sequence);
-  view.setUint32(8, acknowledge);
-  bytes[12] = (size / 4) << 4;
-  bytes[13] = flags;
-  view.setUint16(14, 64240);
-  // The one option that every SYN has: the largest segment.
-  if (isSyn) bytes.set([2, 4, 0x05, 0xb4], 20);
-  else bytes.set(payload, size);
-  return bytes;
+  const fields: Field[] = [
+    ...[[0, from], [2, to], [4, word(sequence)], [8, word(acknowledge)]] as const,
+    ...[[12, [(size / 4) << 4, flags]], [14, 64240]] as const,
+  ];
+  // The one option that every SYN has: the largest segment. What is sent before there is a connection is no part of it.
+  return isSyn
+    ? packed(size, [...fields, [20, [2, 4, 0x05, 0xb4]]])
+    : packed(size, fields, payload);
 }
 
 function udp(from: number, to: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(8 + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, from);
-  view.setUint16(2, to);
-  view.setUint16(4, bytes.length);
-  bytes.set(payload, 8);
-  return bytes;
+  return packed(8, [[0, from], [2, to], [4, 8 + payload.length]], payload);
 }
 
 /** An ICMP echo, also without its checksum for a socket that computes it. */
@@ -121,18 +114,12 @@ export function echo(
   id: number,
   payload: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(8 + payload.length);
-  const view = new DataView(bytes.buffer);
-  bytes[0] = isV6 ? 128 : 8;
-  view.setUint16(4, id);
-  view.setUint16(6, 1);
-  bytes.set(payload, 8);
-  return bytes;
+  return packed(8, [[0, [isV6 ? 128 : 8]], [4, id], [6, 1]], payload);
 }
 
 /** What checksums cover besides: the sum of both families' is one. */
 function pseudo(from: Uint8Array, to: Uint8Array, length: number, protocol: number): Uint8Array {
-  return concat([from, to, new Uint8Array([length >> 8, length & 0xff, 0, protocol])]);
+  return concat([from, to, packed(4, [[0, length], [2, protocol]])]);
 }
 
 /** RFC 1071. */
@@ -152,12 +139,7 @@ export function frame(
   type: number,
   packet: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(14 + packet.length);
-  bytes.set(macBytes(to), 0);
-  bytes.set(macBytes(from), 6);
-  new DataView(bytes.buffer).setUint16(12, type);
-  bytes.set(packet, 14);
-  return bytes;
+  return packed(14, [[0, macBytes(to)], [6, macBytes(from)], [12, type]], packet);
 }
 
 /** A packet as it was seen. */

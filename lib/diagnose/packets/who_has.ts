@@ -16,7 +16,7 @@ import {
 } from "../../kernel/socket.ts";
 import { macBytes } from "../../netlink/link_changes.ts";
 import { probeFilter } from "./filter.ts";
-import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, readPacket } from "./frame.ts";
+import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, packed, readPacket } from "./frame.ts";
 
 const ARPHRD_ETHER = 1;
 const REQUEST = 1;
@@ -129,25 +129,16 @@ export function advertisedIn(packet: Uint8Array, address: string): string | unde
 
 /** An ARP request for Ethernet and IPv4. */
 export function request(mac: string, sender: string, target: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(28);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, ARPHRD_ETHER);
-  view.setUint16(2, ETH_P_IP);
-  bytes.set([6, 4], 4);
-  view.setUint16(6, REQUEST);
-  bytes.set(macBytes(mac), 8);
-  bytes.set(addressBytes(sender), 14);
-  bytes.set(addressBytes(target), 24);
-  return bytes;
+  return packed(28, [
+    ...[[0, ARPHRD_ETHER], [2, ETH_P_IP], [4, [6, 4]], [6, REQUEST]] as const,
+    ...[[8, macBytes(mac)], [14, addressBytes(sender)], [24, addressBytes(target)]] as const,
+  ]);
 }
 
 /** A neighbour solicitation, without its checksum, which the kernel computes. */
 function solicitation(mac: string, target: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(32);
-  bytes[0] = SOLICITATION;
-  bytes.set(addressBytes(target), 8);
-  bytes.set([SOURCE_ADDRESS, 1, ...macBytes(mac)], 24);
-  return bytes;
+  const source = [SOURCE_ADDRESS, 1, ...macBytes(mac)];
+  return packed(32, [[0, [SOLICITATION]], [8, addressBytes(target)], [24, source]]);
 }
 
 /** The group that who has an address listens to (RFC 4291, 2.7.1), on a link. */

@@ -6,6 +6,7 @@ import { accepts } from "../../netlink/sock_diag.ts";
 import { sockets } from "../../netlink/sockets.ts";
 import { NamespaceView } from "../../netlink/view.ts";
 import { networkAddresses } from "../../containers/network_address.ts";
+import { targetOf } from "../../containers/target.ts";
 import { askListener, type MayTalkTo } from "./listener.ts";
 import { answered, findingOf, type Question, unasked } from "./question.ts";
 
@@ -34,8 +35,7 @@ export function neighbourQuestions(
       )
     ).slice(0, MOST);
     return others.flatMap((other) => {
-      const { id, netns } = other;
-      const theirs = opened.use(Scene.of(agent, { name: id, netns, id }));
+      const theirs = opened.use(Scene.of(agent, targetOf(other)));
       const their = theirs.interfaces.find(({ bridge: one, checkpoint }) =>
         one?.name === bridge && checkpoint?.network === attached.checkpoint?.network
       );
