@@ -95,7 +95,7 @@ async function printDiagnosis(call: Call): Promise<Diagnosis> {
   const { Agent } = await import("../facts/agent.ts");
   const { diagnose } = await import("../diagnose/diagnose.ts");
   const target = await targetOf(call);
-  using agent = new Agent(sourcesOf(call));
+  using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
   const diagnosis = await diagnose(agent, target, optionsOf(call));
   if (call.has("json")) {
     const { diagnosisJson } = await import("../diagnose/render/finding.ts");

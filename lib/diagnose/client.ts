@@ -43,7 +43,7 @@ export async function followClient(
   // Who is named may be somebody, and ends what he has not begun.
   const question = askedBy(client, scene, { ...coming, text, payload: false });
   const watched = await watch(scene, question, tokenOf(`${client} ${at}`));
-  const causes = watched.arrived ? await partialRules() : watched.causes;
+  const causes = watched.arrived ? await partialRules(scene) : watched.causes;
   return { from: client, to: at, ...watched, causes };
 }
 

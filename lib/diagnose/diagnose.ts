@@ -10,7 +10,14 @@ import { readContainer } from "../containers/inventory.ts";
 import { requireAlive, type Target } from "../containers/target.ts";
 import type { Agent } from "../facts/agent.ts";
 import { type Cause, isProblem } from "../facts/cause.ts";
-import { type Fact, type FactReader, OF_AGENT, OF_CONTAINER, readFacts } from "../facts/facts.ts";
+import {
+  type Fact,
+  type FactReader,
+  OF_AGENT,
+  OF_CONTAINER,
+  OF_NETWORKS,
+  readFacts,
+} from "../facts/facts.ts";
 import { nothing, saw } from "../facts/look.ts";
 import { stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
@@ -105,11 +112,27 @@ export async function diagnose(
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.
   const hops = options.agentFacts || passive ? [] : [await askNextHops(agent, kernel)];
   if (findInode(target.netns) !== namespace) throw ended(target);
-  const read = [...facts, ...shared, ...agents, ...hops, ...unjudged(scene)];
+  const next = options.agentFacts ? [] : await factsOfNext(agent, scene);
+  const read = [...facts, ...shared, ...agents, ...hops, ...next, ...unjudged(scene)];
   const found = verdict(target.name, asked, [...state, ...causes], read);
   // They concern the agent, and --all would say them of every container.
-  const hints = found.healthy && !options.agentFacts && !passive ? await partialRules() : [];
-  return { ...found, causes: [...found.causes, ...hints] };
+  const rules = found.healthy && !options.agentFacts && !passive ? await partialRules(scene) : [];
+  return {
+    ...found,
+    healthy: found.healthy && !rules.some(isProblem),
+    causes: mergeCauses(found.causes, rules),
+  };
+}
+
+/** What the next container on its networks depends on: of others nobody has asked. */
+async function factsOfNext(agent: Agent, { interfaces }: Scene): Promise<Fact[]> {
+  const own = interfaces.flatMap(({ checkpoint }) => checkpoint?.network ?? []);
+  return (await readFacts(OF_NETWORKS, agent)).flatMap((fact) => {
+    const causes = fact.causes.filter(({ network }) =>
+      network !== undefined && own.includes(network)
+    );
+    return causes.length > 0 ? [{ ...fact, causes }] : [];
+  });
 }
 
 /** The code of the error that a container ended while it was asked, which is neither health nor a fault. */

@@ -116,7 +116,7 @@ async function followResolved(
       })
     );
     const [[, first]] = followed as [[Destination, FollowedPacket]];
-    const causes = [first.causes, ...await Promise.all(hops), await partialRules()].flat();
+    const causes = [first.causes, ...await Promise.all(hops), await partialRules(scene)].flat();
     return { ...first, causes };
   }
   const [{ address }, told] = failed;

@@ -64,12 +64,17 @@ export const OF_AGENT: readonly FactReader<Agent>[] = [
   { name: "the agent keeps connections and pieces of packets long enough", read: readAgentsLimits },
 ];
 
+/** Of networks, what the next container on one depends on. */
+export const OF_NETWORKS: readonly FactReader<Agent>[] = [
+  { name: "the plugins of its networks are there", read: readPluginDirectory },
+  { name: "its networks have free addresses", read: readAddressRanges },
+];
+
 /** Of the agent, what the next container depends on. */
 export const OF_MACHINE: readonly FactReader<Agent>[] = [
   { name: "the Mesos agent runs", read: readMesosAgent },
   { name: "the configs of its networks have no errors", read: readConfigs },
-  { name: "the plugins of its networks are there", read: readPluginDirectory },
-  { name: "its networks have free addresses", read: readAddressRanges },
+  ...OF_NETWORKS,
   { name: "its disk has room for checkpoints", read: readDisk },
   { name: "no port leads to a container that is gone", read: readLeftPorts },
   { name: "all containers are in the directory that is looked into", read: readOtherDirectories },

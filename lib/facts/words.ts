@@ -184,6 +184,8 @@ const WORDS = {
     "the agent leads answers to {container} ({address}) elsewhere: {why}, by {route}",
   host_rule: "the agent leads what is for {address} elsewhere[ ({why})]: {route}",
   no_host_route: "the agent has no route to {address}: {why} | add a route to {address}",
+  "no_host_route/default":
+    "the agent has no default route for IPv{family}, and {network} gives its containers one: whatever is beyond {device} is out of their reach | add it again; one that came by itself is kept, on an agent that forwards, by net.ipv6.conf.{device}.accept_ra=2",
   "no_host_route+route": "the agent leads what is for {address} elsewhere ({why}): {route}",
   // Settings of the agent.
   forwarding_off:
@@ -214,6 +216,8 @@ const WORDS = {
     "{address} is in the set {other}, of which a rule of {chain} drops {why|the packet}: {rule} | see who put it there, such as fail2ban, which may do so again",
   "rule_takes_some/ICMP":
     'a rule of {chain} has dropped {value} packets of ICMP, by which a hop says that it takes smaller ones ("fragmentation needed") too: {rule} | where such a hop is on the way, large answers get stuck: let ICMP pass that belongs to a connection (--ctstate RELATED)',
+  "rule_takes_some/within":
+    "a rule of {chain} has dropped {value} packets of connections that may begin, by what is in them: {rule} | delete it if it is not meant so",
   rule_takes_some:
     "a rule of {chain} has dropped {value} packets, by what no probe of ours has: {rule} | see whether it takes the packets that are missed",
   policy_drop:

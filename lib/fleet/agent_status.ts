@@ -86,7 +86,7 @@ export function configsOf(isolator: Isolator, facts: Agent, names: readonly stri
     const { file } = isolator.networks.read(network);
     return { network, file, sha256: sha256(Deno.readFileSync(file)).slice(0, 12) };
   });
-  const ranges = (rangesOfNetworks(facts) ?? []).map((
+  const ranges = rangesOfNetworks(facts).map((
     { network, subnet, size, used, free, isMasqueraded },
   ) => ({ network, subnet, size, used, free, isMasqueraded }));
   return { configs, ranges };

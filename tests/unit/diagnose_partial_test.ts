@@ -25,6 +25,29 @@ COMMIT
   ]);
 });
 
+Deno.test("a rule cuts connections that may begin if it goes by what is in them, on the way of containers", () => {
+  const isWithin = (rule: string) =>
+    droppingSome(`*filter\n[5:300] ${rule}\nCOMMIT\n`).map((one) => one.isWithin);
+  for (
+    const match of [
+      '-p tcp --dport 80 -m string --string "/admin" --algo bm',
+      "-i web0 -p tcp -m length --length 1000:65535",
+      "-m connbytes --connbytes 30000 --connbytes-mode bytes --connbytes-dir reply",
+    ]
+  ) {
+    assertEquals(isWithin(`-A FORWARD ${match} -j DROP`), [true]);
+    assertEquals(isWithin(`-A INPUT ${match} -j DROP`), [false]);
+  }
+  // By how many and by whom: what a firewall is for.
+  for (
+    const match of [
+      "-p tcp --syn -m connlimit --connlimit-above 200",
+      "-m set --match-set banned src",
+      "-p icmp -m length --length 1000:65535",
+    ]
+  ) assertEquals(isWithin(`-A FORWARD ${match} -j DROP`), [false]);
+});
+
 Deno.test("rules of ICMP alone in the way of containers, unless answers are let through", () => {
   const rules = `[4:240] -A INPUT -p icmp -j DROP
 [4:240] -A FORWARD -p icmp -j ICMP-IN
@@ -43,12 +66,12 @@ Deno.test("rules of ICMP alone in the way of containers, unless answers are let 
 });
 
 Deno.test("rules that have dropped some packets of a connection: by nft, without those of iptables", () => {
-  const text = `table netdev hard {
-\tchain in {
+  const text = `table netdev hard { # handle 4
+\tchain in { # handle 1
 \t\ttype filter hook ingress device "eno1" priority 0; policy accept;
 \t\tip frag-off & 0x3fff != 0x0 counter packets 4 bytes 6000 drop
 \t\tip saddr 192.0.2.1 counter packets 4 bytes 6000 drop
-\t\tfib saddr . iif oif 0 counter packets 3 bytes 180 drop
+\t\tfib saddr . iif oif 0 counter packets 3 bytes 180 drop # handle 7
 \t\tip saddr @banned counter packets 0 bytes 0 drop
 \t}
 }
@@ -60,6 +83,7 @@ table ip filter {
 \t}
 }
 `;
+  assertEquals(droppingSomeNft(text)[1]!.remove.slice(-1), ["7"]);
   assertEquals(
     droppingSomeNft(text).map(({ family, table, chain, count }) => [family, table, chain, count]),
     [["netdev", "hard", "in", 4], ["netdev", "hard", "in", 3], ["ip", "filter", "FORWARD", 2]],

@@ -4,6 +4,7 @@ import { type Cause, cause, type Proof, type Values } from "../../lib/facts/caus
 import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { readLinks } from "../../lib/facts/readers/link.ts";
+import { readAddressRanges, readUplinks } from "../../lib/facts/readers/agent.ts";
 import { gatewayCauses } from "../../lib/facts/readers/bridge.ts";
 import { readRoutes, subnetsWithoutRoute } from "../../lib/facts/readers/route.ts";
 import { forgetful, readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
@@ -504,6 +505,19 @@ const CASES: Case[] = [
     world.host.settings["netfilter/nf_conntrack_udp_timeout"] = "1";
     return [...readAgentsLimits(world.scene()).causes];
   }, "conntrack_timeout conntrack agent"],
+  ["the agent's default route of one family is gone", (world) => {
+    const { host, checkpoint } = world;
+    host.addresses.push(address(2, "2001:db8:1::1/64"), address(4, "2001:db8:113::1/64"));
+    host.routes.push(route("default", 4, { gateway: "203.0.113.2" }));
+    checkpoint.result.ips.push({ address: "2001:db8:1::2/64", gateway: "2001:db8:1::1" });
+    checkpoint.result.routes.push({ dst: "::/0" });
+    return [...readUplinks(world.scene().agent as never).causes];
+  }, "no_host_route route uplink"],
+  ["all addresses of its network are leased", (world) => {
+    const ipam = { type: "host-local", subnet: "10.1.0.0/30", rangeStart: "10.1.0.3" };
+    Object.assign(world.checkpoint.plugins[0]!, { ipam });
+    return [...readAddressRanges(world.scene().agent as never).causes];
+  }, "addresses_used_up state agent"],
   ["a second link has lost the route to its subnet", (world) => {
     world.inside.links.push(link(6, "eth1"));
     world.inside.addresses.push(address(6, "10.2.0.2/16"));
@@ -1114,6 +1128,23 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   const [e, whole] = [world.evidence(4), world.evidence(8)];
   assertEquals((await explain(e)).map(({ code }) => code), ["outside_silent"]);
   assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
+});
+
+Deno.test("an agent without a way out of a family is meant so where it has no address of it, or a site's own", () => {
+  const lost = (own: string[], more: string[] = []) => {
+    const world = new World();
+    const { host, checkpoint } = world;
+    host.addresses.push(...own.map((one) => address(4, one)));
+    host.routes.push(route("default", 4, { gateway: "203.0.113.2" }));
+    host.routes.push(...more.map((gateway) => route("default", 4, { family: "inet6", gateway })));
+    checkpoint.result.ips.push({ address: "fd00:1::2/64", gateway: "fd00:1::1" });
+    checkpoint.result.routes.push({ dst: "::/0" });
+    return readUplinks(world.scene().agent as never).causes.map(({ code }) => code);
+  };
+  assertEquals(lost([]), []);
+  assertEquals(lost(["fd00:9::1/64"]), []);
+  assertEquals(lost(["2001:db8:113::1/64"], ["fe80::1"]), []);
+  assertEquals(lost(["2001:db8:113::1/64"]), ["no_host_route"]);
 });
 
 Deno.test("a link needs no route to its subnet by which its neighbours are reached all the same", () => {

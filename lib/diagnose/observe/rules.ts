@@ -37,7 +37,7 @@ const MOST_TEXT = 300;
  */
 const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.@/-]*$/;
 /** Matches with a state of their own, by which iptables does not find its own rule again. */
-const STATEFUL = ["connlimit", "quota", "statistic", "rateest"];
+export const STATEFUL = ["connlimit", "quota", "statistic", "rateest"];
 
 /** Reads chains at most once for one diagnosis. */
 export class KnownRules {

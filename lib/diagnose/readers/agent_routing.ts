@@ -142,7 +142,7 @@ export function subnetTaken(scene: Scene, link: Link, target: string): Cause | u
       within(target, `${one.address}/${one.prefixLength}`)
     );
   // One of the agent's own networks that has no container now is there by right.
-  const isMeant = rangesOfNetworks(scene.agent)?.some(({ subnet }) => within(target, subnet));
+  const isMeant = rangesOfNetworks(scene.agent).some(({ subnet }) => within(target, subnet));
   if (!taker || isMeant) return undefined;
   const others = host.routesOf(family, "main").filter((one) =>
     one.link !== link.index && one.type === "unicast"

@@ -1,7 +1,7 @@
 /** What concerns the agent, and so all of its containers: read once. */
 import { reasonOf } from "../../base/log.ts";
 import { exists } from "../../base/exists.ts";
-import type { JsonObject } from "../../base/json.ts";
+import { isObject, type JsonObject } from "../../base/json.ts";
 import type { Catalog } from "../../cni/catalog.ts";
 import { findPlugin } from "../../cni/find.ts";
 import { findLauncher, launcherOf } from "../../cni/launcher.ts";
@@ -109,11 +109,41 @@ export function readUplinks(agent: Agent): Look {
       );
     return down ? [downCause("uplink_down", "uplink", down, { family })] : [];
   });
-  causes.push(...host.links.flatMap((link) => enslaved(host, link, families)));
+  causes.push(
+    ...host.links.flatMap((link) => enslaved(host, link, families)),
+    ...families.flatMap((family) => defaultLost(agent, family)),
+  );
   const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
   return seen.length + causes.length === 0
     ? nothing("it has no way out")
     : saw(seen.join(", "), causes);
+}
+
+/** Addresses of IPv6 that are a site's own lead nowhere by design (RFC 4193). */
+const OF_A_SITE = /^f[cd]/;
+
+/** Containers were given a default route of a family of which the agent has none, on a way out where it has an address. */
+function defaultLost({ host, containers }: Agent, family: 4 | 6): Cause[] {
+  const defaults = (of: 4 | 6) =>
+    host.routesOf(of).filter(({ destination, type }) =>
+      destination === "default" && type === "unicast"
+    );
+  const given = containers.filter(({ namespaceAlive }) => namespaceAlive)
+    .flatMap(({ attachments }) => attachments)
+    .find((one) =>
+      isGateway(one) &&
+      one.result?.routes.some(({ dst }) => /\/0$/.test(dst) && dst.includes(":") === (family === 6))
+    );
+  const way = uplinksOf(host, family === 4 ? 6 : 4, containers)[0]?.link;
+  const address = way && host.globalsOf(way, family).find((one) => !OF_A_SITE.test(one.address));
+  if (!given || !address || defaults(family).length > 0) return [];
+  if (defaults(family === 4 ? 6 : 4).length === 0) return [];
+  return [cause("no_host_route", ["route", "uplink"], {
+    family,
+    device: way.name,
+    network: given.network,
+    why: "default",
+  }, [`ip address: ${address.address} on ${way.name}; its other family has a default route`])];
 }
 
 /** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
@@ -223,12 +253,24 @@ export async function readConfigs({ sources }: Agent): Promise<Look> {
   );
 }
 
-/** What host-local gives out for each network, and the directory of its leases; undefined where none is known. */
-export function rangesOfNetworks({ sources }: Pick<Agent, "sources">) {
-  const { catalog, plugins: types } = sources;
-  const networks = catalog && unlessRefused(catalog);
-  return networks?.names().flatMap((network) => {
-    const plugins = pluginsOf(networks, network);
+/** The plugins of each network as its config is now; where none is known, as containers that live were given it. */
+function pluginsByNetwork({ sources, containers }: Pick<Agent, "sources" | "containers">) {
+  const networks = sources.catalog && unlessRefused(sources.catalog);
+  if (networks) return networks.names().map((one) => [one, pluginsOf(networks, one)] as const);
+  const given = containers.filter(({ namespaceAlive }) => namespaceAlive).flatMap((
+    { attachments },
+  ) =>
+    attachments.map(({ network, plugins }) =>
+      [network, plugins.flatMap((one) => isObject(one.ipam) ? [one, one.ipam] : [one])] as const
+    )
+  );
+  return [...new Map(given)];
+}
+
+/** What host-local gives out for each network, and the directory of its leases. */
+export function rangesOfNetworks(agent: Pick<Agent, "sources" | "containers">) {
+  const { plugins: types } = agent.sources;
+  return pluginsByNetwork(agent).flatMap(([network, plugins]) => {
     const traces = Object.assign(
       {},
       ...plugins.map((one) => types.get(String(one.type))?.traces?.(one, network)),
@@ -244,7 +286,6 @@ export function rangesOfNetworks({ sources }: Pick<Agent, "sources">) {
 
 export function readAddressRanges(agent: Agent): Look {
   const ranges = rangesOfNetworks(agent);
-  if (!ranges) return nothing("no directory of networks is known");
   if (ranges.length === 0) return nothing("no network's addresses are host-local's");
   return saw(
     ranges.map(({ network, free, size }) => `${network} ${free} of ${size}`).join(", "),
