@@ -18,16 +18,12 @@ export function usedOf(routes: readonly Route[]): Route[] {
 /** The gateways of an interface: those that routes name now, and those that its network's routes need. */
 export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: Attached): string[] {
   if (!link) return [];
-  const routed = usedOf([4, 6].flatMap((family) => inside.routesOf(family as 4 | 6, "main")))
-    .flatMap((route) => [
-      ...route.link === link.index && route.gateway && route.type === "unicast"
-        ? [route.gateway]
-        : [],
-      ...route.hops?.flatMap((hop) =>
+  const routed = usedOf(([4, 6] as const).flatMap((one) => inside.routesOf(one, "main")))
+    .filter(({ type }) => type === "unicast").flatMap((route) =>
+      (route.hops ?? [route]).flatMap((hop) =>
         hop.link === link.index && hop.gateway ? [hop.gateway] : []
-      ) ??
-        [],
-    ]);
+      )
+    );
   // host-local names a gateway also where no route leads by it, and then nobody need have it.
   const wanted = expected.flatMap(({ gateway, family }) =>
     gateway !== undefined &&
@@ -37,8 +33,6 @@ export function gatewaysOf({ inside }: Scene, { expected, link, checkpoint }: At
       ? [gateway]
       : []
   );
-  return [...new Set([...wanted, ...routed])].filter((one) => !one.startsWith("fe80:")).slice(
-    0,
-    MOST,
-  );
+  const all = [...new Set([...wanted, ...routed])].filter((one) => !one.startsWith("fe80:"));
+  return all.slice(0, MOST);
 }

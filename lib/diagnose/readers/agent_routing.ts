@@ -8,7 +8,7 @@ import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
 import { isStrict, rpFilter } from "./kernel_drop.ts";
-import { best, culpritOf, flowOf, REFUSING } from "./policy.ts";
+import { best, culpritOf, flowOf, leadsText, REFUSING } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
 /** The agent has the packet and does not lead it on. */
@@ -103,11 +103,7 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
     ? undefined
     : by && subnetTaken(scene, by, target) || connectedGone(scene, target, family);
   if (connected) return [connected];
-  const leads = typeof route === "string"
-    ? route
-    : REFUSING.includes(route.type)
-    ? route.type
-    : `dev ${host.linkAt(route.link)?.name}${route.gateway ? ` via ${route.gateway}` : ""}`;
+  const leads = leadsText(host, route);
   return [cause(
     culprit?.mechanism === "rule" ? "host_rule" : toContainer ? "host_route" : "no_host_route",
     [culprit?.mechanism ?? "route", "agent"],

@@ -112,21 +112,13 @@ function vlans({ scene }: Evidence, { hostEnd, bridge }: Attached): Cause[] {
   const own = pvid(hostEnd!.index);
   const at = pvid(bridge!.link!.index);
   if (own !== undefined && own === at) return [];
-  const device = hostEnd!.name;
+  const [device, other] = [hostEnd!.name, bridge!.name];
+  const [value, wanted] = [own, at].map((one) => String(one ?? "none"));
   return [cause(
     "vlan_differs",
     ["vlan", "host-veth"],
-    {
-      device,
-      other: bridge!.name,
-      value: own === undefined ? "none" : String(own),
-      wanted: at === undefined ? "none" : String(at),
-    },
-    [`bridge vlan: the PVID of ${device} is ${own ?? "not set"}, of ${bridge!.name} ${
-      at ?? "not set"
-    }`],
-    run(
-      ["bridge", "vlan", "add", "dev", device, "vid", String(at ?? 1), "pvid", "untagged"],
-    ),
+    { device, other, value, wanted },
+    [`bridge vlan: the PVID of ${device} is ${value}, of ${other} ${wanted}`],
+    run(["bridge", "vlan", "add", "dev", device, "vid", String(at ?? 1), "pvid", "untagged"]),
   )];
 }

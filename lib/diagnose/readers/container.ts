@@ -7,7 +7,7 @@ import { routeCauses, routesText, wantsDefault } from "../../facts/readers/route
 import { type Attached, givenTo, type Scene } from "../../facts/scene.ts";
 import type { Flow } from "../../netlink/mod.ts";
 import type { Evidence } from "../evidence.ts";
-import { best, culpritOf, flowOf, REFUSING, routeWords } from "./policy.ts";
+import { best, culpritOf, flowOf, leadsText, REFUSING, routeWords } from "./policy.ts";
 import { mainRuleGone } from "./agent_routing.ts";
 import type { Reader } from "./reader.ts";
 
@@ -85,9 +85,7 @@ export function routesTo(
       code("elsewhere"),
       [culprit?.mechanism ?? "route", "container"],
       { container, family, address, device, route: culprit?.text },
-      [`asked for the route to ${address}: dev ${device}${
-        route.gateway ? ` via ${route.gateway}` : ""
-      } (table ${route.table})`],
+      [`asked for the route to ${address}: ${leadsText(inside, route)} (table ${route.table})`],
       culprit && removing(culprit.text, culprit.remove),
     )];
   }
@@ -96,7 +94,7 @@ export function routesTo(
       code("refuses"),
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text },
-      [`a packet to ${address} ends: ${typeof route === "string" ? route : route.type}`],
+      [`a packet to ${address} ends: ${leadsText(inside, route)}`],
       removing(culprit.text, culprit.remove),
     )];
   }

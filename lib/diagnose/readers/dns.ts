@@ -11,6 +11,7 @@ import { takenFrom } from "../../facts/readers/address.ts";
 import type { Code } from "../../facts/words.ts";
 import type { Evidence } from "../evidence.ts";
 import { failureText } from "../failure.ts";
+import { answeringAlso } from "./hardware.ts";
 import type { Reader } from "./reader.ts";
 
 /** Of each code, what it is a cause of, and what the server does. */
@@ -92,16 +93,14 @@ async function sharedServer({ scene, question, kernel }: Evidence): Promise<Caus
   const way = scene.uplink(question.family);
   const owner = host.ownerOf(server);
   if (!way || !owner || question.family === 6) return [];
-  const answers = (await kernel.whoHas(undefined, way.link, server, "nobody")).filter((mac) =>
-    host.links.every((link) => link.mac !== mac)
-  );
-  if (answers.length === 0) return [];
+  const { others, seen } = await answeringAlso(kernel, way.link, server);
+  if (others.every((mac) => host.links.some((link) => link.mac === mac))) return [];
   const length = host.addressesOf(owner).find(({ address }) => address === server)!.prefixLength;
   return [cause(
     "duplicate_address",
     ["duplicate", "agent"],
     { container: scene.name, address: server, device: owner.name, why: "DNS server" },
-    [{ asked: server, on: way.link.name, answers }],
+    seen,
     takenFrom(scene, owner, `${server}/${length}`),
   )];
 }

@@ -6,6 +6,7 @@ import {
   cause,
   inNetns,
   type Place,
+  type Proof,
   removing,
   run,
   type Values,
@@ -15,6 +16,7 @@ import { type Attached, bridgeOf, type Scene } from "../../facts/scene.ts";
 import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
+import type { Kernel } from "../observe/kernel.ts";
 import { gatewaysOf } from "../gateways.ts";
 import type { Leg } from "../journey.ts";
 import type { Trail } from "../place.ts";
@@ -212,19 +214,27 @@ export async function sharedMacs(scene: Scene): Promise<Cause[]> {
 export async function sharedAddresses(
   { scene, kernel }: Pick<Evidence, "scene" | "kernel">,
 ): Promise<Cause[]> {
-  const found = scene.interfaces.flatMap(({ link, ifName }) => {
+  const found = scene.interfaces.flatMap(({ link }) => {
     if (!link?.flags.includes("UP")) return [];
     const own = scene.inside.globalsOf(link, 4);
     return own.slice(0, MOST_ADDRESSES).map(async ({ address }) => {
-      const answers = await kernel.whoHas(scene.inside.netns, link, address, "nobody");
-      if (answers.every((mac) => mac === link.mac)) return [];
-      return [duplicate(scene, address, [
-        { asked: address, on: ifName, answers },
-        `${ifName} is ${link.mac}`,
-      ])];
+      const { others, seen } = await answeringAlso(kernel, link, address, scene.inside.netns);
+      return others.length === 0 ? [] : [duplicate(scene, address, seen)];
     });
   });
   return (await Promise.all(found)).flat();
+}
+
+/** Who else answers who has an address that is a link's own. */
+export async function answeringAlso(
+  kernel: Pick<Kernel, "whoHas">,
+  link: Link,
+  address: string,
+  netns?: string,
+): Promise<{ others: readonly string[]; seen: Proof[] }> {
+  const answers = await kernel.whoHas(netns, link, address, "nobody");
+  const seen = [{ asked: address, on: link.name, answers }, `${link.name} is ${link.mac}`];
+  return { others: answers.filter((mac) => mac !== link.mac), seen };
 }
 
 /** An interface with hundreds of addresses is none of a container's usual ones. */

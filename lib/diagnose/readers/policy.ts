@@ -138,6 +138,14 @@ export function routeWords(route: Route, view: Space): string[] {
   ];
 }
 
+/** Where the kernel's answer to who asks for a route leads: by a link, or nowhere. */
+export function leadsText(view: Space, route: Route | string): string {
+  if (typeof route === "string") return route;
+  if (REFUSING.includes(route.type)) return route.type;
+  const link = view.linkAt(route.link)?.name ?? "another link";
+  return `dev ${link}${route.gateway ? ` via ${route.gateway}` : ""}`;
+}
+
 function ruleWords(rule: Rule): string[] {
   const { from, to, inputLink, outputLink, mark, inverted } = rule;
   const range = (name: string, ports?: [number, number]) =>

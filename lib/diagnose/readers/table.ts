@@ -6,39 +6,23 @@
  * came back (a refusal, an answer of DNS), and then what stands between the last hop that saw the
  * packet and the first that did not, nearest first. What nothing explains is said by name.
  */
-import type { Cause, Mechanism, Place } from "../../facts/cause.ts";
-import { cause, isProblem } from "../../facts/cause.ts";
+import { type Cause, cause, isProblem, type Mechanism, type Place } from "../../facts/cause.ts";
 import type { Evidence } from "../evidence.ts";
 import type { Question } from "../questions/question.ts";
 import { shareText } from "../failure.ts";
 import { trailOf, trailText } from "../place.ts";
 import { silentHop } from "../paths.ts";
-import { countingRule, droppingRule, silencingRule, takingRule } from "./agent_firewall.ts";
+import * as firewall from "./agent_firewall.ts";
 import { agentRoutes, agentsOwnRoutes } from "./agent_routing.ts";
 import { bridgeInBetween } from "./bridge.ts";
-import {
-  agingRule,
-  beyondRandomPort,
-  bridgeNat,
-  ownTranslation,
-  rewritingRule,
-  translation,
-  untracked,
-  wrongSourceOfPort,
-} from "./changing_rule.ts";
+import * as changing from "./changing_rule.ts";
 import { deviceBelow, ownRoutes, strangeSource } from "./container.ts";
-import { dnsAnswer, strangeAnswer } from "./dns.ts";
-import { kernelReason } from "./kernel_drop.ts";
-import { ipsec, portsUsedUp } from "./counted.ts";
 import { isContradicted } from "./contradiction.ts";
-import {
-  deafListener,
-  ephemeralPorts,
-  excludedDevice,
-  listener,
-  untranslatedPort,
-} from "./listener.ts";
+import { ipsec, portsUsedUp } from "./counted.ts";
+import { dnsAnswer, strangeAnswer } from "./dns.ts";
 import { otherGateway, wrongHardware } from "./hardware.ts";
+import { kernelReason } from "./kernel_drop.ts";
+import * as listening from "./listener.ts";
 import { receiver, unansweredNeighbour } from "./neighbour.ts";
 import type { Reader } from "./reader.ts";
 import { hopsAnswer, outside } from "./uplink.ts";
@@ -46,18 +30,20 @@ import { hooks, linkOnTheWay, narrowLink, nextLink, queueAnywhere } from "./wire
 
 export const READERS: readonly Reader[] = [
   // The rule that the kernel says dropped it.
-  ...[droppingRule, takingRule, silencingRule],
+  ...[firewall.droppingRule, firewall.takingRule, firewall.silencingRule],
   // Nothing passes a link that is down, whatever else there is.
   ...[linkOnTheWay, narrowLink, nextLink],
   // What the kernel counted and says.
-  ...[countingRule, kernelReason, ipsec, portsUsedUp, translation],
+  ...[firewall.countingRule, kernelReason, ipsec, portsUsedUp, changing.translation],
   // What came back.
-  ...[deafListener, ephemeralPorts, ownTranslation, excludedDevice, agingRule, hopsAnswer],
-  ...[listener, otherGateway, dnsAnswer, strangeAnswer],
+  ...[listening.deafListener, listening.ephemeralPorts, changing.ownTranslation],
+  ...[listening.excludedDevice, changing.agingRule, hopsAnswer, listening.listener],
+  ...[otherGateway, dnsAnswer, strangeAnswer],
   // The place between the last hop that saw it and the first that did not.
-  ...[deviceBelow, strangeSource, rewritingRule, bridgeNat, wrongHardware, wrongSourceOfPort],
-  ...[untracked, untranslatedPort, unansweredNeighbour, ownRoutes, agentsOwnRoutes],
-  ...[bridgeInBetween, hooks, agentRoutes, silentHop, outside, receiver, queueAnywhere],
+  ...[deviceBelow, strangeSource, changing.rewritingRule, changing.bridgeNat, wrongHardware],
+  ...[changing.wrongSourceOfPort, changing.untracked, listening.untranslatedPort],
+  ...[unansweredNeighbour, ownRoutes, agentsOwnRoutes, bridgeInBetween, hooks, agentRoutes],
+  ...[silentHop, outside, receiver, queueAnywhere],
 ];
 
 /** Of one question, what is shown. */
@@ -65,7 +51,7 @@ const MOST = 2;
 
 /** The causes of one question that failed, the right one first. @returns none for an answer that came too late */
 export async function explain(evidence: Evidence): Promise<Cause[]> {
-  const e = await beyondRandomPort(evidence);
+  const e = await changing.beyondRandomPort(evidence);
   const seen = [
     `asked: ${sentence(e.question)}`,
     ...e.share ? [shareText(e.share)] : [],

@@ -11,7 +11,7 @@ import { icmpText } from "../packets/frame.ts";
 import { swallowingHops } from "../paths.ts";
 import { ofAgent, untrackingCauses, wrongSnat } from "./changing_rule.ts";
 import { routeCauses, subnetTaken } from "./agent_routing.ts";
-import { wrongMac } from "./hardware.ts";
+import { answeringAlso, wrongMac } from "./hardware.ts";
 import { firstOf, type Reader, ruleCause } from "./reader.ts";
 
 /** An error of ICMP that came in from outside, and says why the packet went no farther. */
@@ -162,16 +162,13 @@ const wire = (e: Evidence) => withoutPort(e, e.trail.before!.stop.link);
 
 /** Somebody beyond who has the agent's own address takes its packets for his own. */
 async function sharedAddress(e: Evidence): Promise<Cause[]> {
-  const { link, own } = await nextHop(e);
-  if (own === undefined || own.includes(":")) return [];
-  const answers = await e.kernel.whoHas(undefined, link, own, "nobody");
-  const others = answers.filter((mac) => mac !== link.mac);
-  if (others.length === 0) return [];
-  return [cause("duplicate_address", ["duplicate", "outside"], {
-    address: own,
-    device: link.name,
-    mac: others.join(", "),
-  }, [{ asked: own, on: link.name, answers }, `${link.name} is ${link.mac}`])];
+  const { link, own: address } = await nextHop(e);
+  if (address === undefined || address.includes(":")) return [];
+  const { others, seen } = await answeringAlso(e.kernel, link, address);
+  const about = { address, device: link.name, mac: others.join(", ") };
+  return others.length === 0
+    ? []
+    : [cause("duplicate_address", ["duplicate", "outside"], about, seen)];
 }
 
 /** Above it a packet was made large to ask for the size of the path. */
