@@ -74,34 +74,34 @@ export class TraceTables implements Disposable {
   }
 }
 
+/**
+ * Where a token stands: as a port, as an echo's identifier; and as one of these in what an error quotes, behind
+ * its own header and the quoted one.
+ */
+const TOKENS_AT: readonly { protocol: number; type?: number; offsets: readonly number[] }[] = [
+  ...[6, 17].map((protocol) => ({ protocol, offsets: [0, 2] })),
+  ...[1, 58].map((protocol) => ({ protocol, offsets: [4] })),
+  { protocol: 1, type: 3, offsets: [28, 30, 32] },
+  { protocol: 58, type: 2, offsets: [48, 50, 52] },
+];
+
 function rulesFor(family: Table["family"], { tokens, addresses }: Traced): Uint8Array[][] {
   const arp = family === "arp" || family === "netdev";
-  const ports = [6, 17].flatMap((protocol) => [0, 2].map((offset) => [protocol, offset] as const));
-  const echoes = [1, 58].map((protocol) => [protocol, 4] as const);
-  // The ports, or the identifier, of what an error quotes, behind its own header and the quoted one.
-  const errors = [[1, 3, 28], [58, 2, 48]].flatMap(([protocol, type, at]) =>
-    [0, 2, 4].map((offset) => [protocol!, type!, at! + offset] as const)
-  );
   return [
-    ...family === "arp" ? [] : [...ports, ...echoes].map(([protocol, offset]) => [
-      ...l4(protocol),
-      payload("transport", offset, 2),
-      ...isToken(tokens),
-    ]),
-    ...family === "arp" ? [] : errors.map(([protocol, type, offset]) => [
-      ...l4(protocol),
-      payload("transport", 0, 1),
-      equal(new Uint8Array([type])),
-      payload("transport", offset, 2),
-      ...isToken(tokens),
-    ]),
+    ...family === "arp"
+      ? []
+      : TOKENS_AT.flatMap(({ protocol, type, offsets }) =>
+        offsets.map((offset) => [
+          ...l4(protocol, type),
+          payload("transport", offset, 2),
+          ...isToken(tokens),
+        ])
+      ),
     ...addresses.flatMap((address) => {
       const bytes = addressBytes(address);
       if (bytes.length === 16) {
         return family === "arp" ? [] : [135, 136].map((type) => [
-          ...l4(58),
-          payload("transport", 0, 1),
-          equal(new Uint8Array([type])),
+          ...l4(58, type),
           payload("transport", 8, 16),
           equal(bytes),
         ]);
@@ -113,8 +113,12 @@ function rulesFor(family: Table["family"], { tokens, addresses }: Traced): Uint8
   ].map((matches) => [...matches, ...setTrace()]);
 }
 
-function l4(protocol: number): Uint8Array[] {
-  return [meta("l4proto"), equal(new Uint8Array([protocol]))];
+/** A protocol, and of ICMP a type. */
+function l4(protocol: number, type?: number): Uint8Array[] {
+  const isType = type === undefined
+    ? []
+    : [payload("transport", 0, 1), equal(new Uint8Array([type]))];
+  return [meta("l4proto"), equal(new Uint8Array([protocol])), ...isType];
 }
 
 function equal(value: Uint8Array): Uint8Array {

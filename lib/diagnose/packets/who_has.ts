@@ -15,6 +15,7 @@ import {
   socketAddress,
 } from "../../kernel/socket.ts";
 import { macBytes } from "../../netlink/link_changes.ts";
+import { heard } from "./connect.ts";
 import { probeFilter } from "./filter.ts";
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, packed, readPacket } from "./frame.ts";
 
@@ -39,10 +40,6 @@ const PATIENT: Patience = { attempts: 3, ms: 300 };
 export const BRIEF: Patience = { attempts: 2, ms: 150 };
 /** Of one question. */
 const MOST_ANSWERS = 4;
-/** What has come in time, and is read after it. */
-const MOST_LATE = 64;
-/** After the first answer: another may claim the address as well. */
-const SECOND_ANSWER_MS = 300;
 
 /**
  * Asks on a link who has an address.
@@ -72,7 +69,12 @@ export async function whoHas(
       (icmp ?? wire).send(question, `ask who has ${address} on ${link.name}`, to);
       const ownerOf = (answer: Uint8Array) =>
         isV6 ? advertisedIn(answer, address) : ownerIn(answer, address, sender);
-      await collect(wire, ownerOf, answers, patience.ms);
+      await heard(wire, patience.ms, (packet) => {
+        const mac = ownerOf(packet);
+        // Another may claim the address as well.
+        if (mac !== undefined) answers.add(mac);
+        return answers.size < MOST_ANSWERS ? undefined : answers;
+      });
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
@@ -80,32 +82,6 @@ export async function whoHas(
     if (!isV6 && !["ENETDOWN", "ENXIO"].includes(error.errnoName)) throw error;
   }
   return [...answers];
-}
-
-async function collect(
-  socket: Socket,
-  ownerOf: (answer: Uint8Array) => string | undefined,
-  answers: Set<string>,
-  ms: number,
-): Promise<void> {
-  let end = performance.now() + ms;
-  let late = MOST_LATE;
-  const buffer = new Uint8Array(256);
-  while (answers.size < MOST_ANSWERS) {
-    const length = socket.receive(buffer, "wait for an answer");
-    const left = end - performance.now();
-    if (length === undefined) {
-      if (left <= 0) return;
-      await socket.readable(left);
-      continue;
-    }
-    // On a busy machine it has come long ago. Whoever floods the wire does not prolong the wait.
-    if (left <= 0 && late-- === 0) return;
-    const mac = ownerOf(buffer.subarray(0, length));
-    if (mac === undefined) continue;
-    if (answers.size === 0) end = Math.min(end, performance.now() + SECOND_ANSWER_MS);
-    answers.add(mac);
-  }
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Link } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
 import { isStrict, rpFilter } from "./kernel_drop.ts";
-import { best, culpritOf, flowOf, leadsText, REFUSING } from "./policy.ts";
+import { best, culpritOf, flowOf, leadsText, REFUSING, sideOf } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
 /** The agent has the packet and does not lead it on. */
@@ -82,7 +82,7 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
         ? trail.after?.direction !== "out" || leadsBy(route.link, trail.after.stop.link)
         : route.link === wanted);
   if (isRight && !isRefusedByRoute(e)) return [];
-  const withoutMain = mainRuleGone(host, family);
+  const withoutMain = mainRuleGone(scene, host, family);
   if (withoutMain.length > 0) return withoutMain;
   const culprit = culpritOf(host, target, family, packet);
   // Without a mark it would be led right.
@@ -175,14 +175,15 @@ function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | 
 }
 
 /** Without its rule nobody looks into the main table, where almost all routes are. */
-export function mainRuleGone(view: Space, family: 4 | 6, container?: string): Cause[] {
+export function mainRuleGone(scene: Scene, view: Space, family: 4 | 6): Cause[] {
   const own = view.rulesOf(family);
   const isThere = own.some(({ table, action }) => table === "main" && action === "lookup");
   if (own.length === 0 || isThere) return [];
   const of = family === 6 ? ["-6"] : [];
+  const { place, container } = sideOf(scene, view);
   return [cause(
     "main_rule_gone",
-    ["rule", container === undefined ? "agent" : "container"],
+    ["rule", place],
     { family, container },
     [`ip rule: ${
       own.slice(0, 8).map(({ priority, table, action }) => `${priority}: ${action} ${table ?? ""}`)

@@ -65,7 +65,7 @@ export function routesTo(
   const attached = scene.attachedOf(family) ?? scene.interfaces[0];
   const given = attached && givenTo(attached, family);
   const source = given?.address;
-  const withoutMain = mainRuleGone(inside, family, container);
+  const withoutMain = mainRuleGone(scene, inside, family);
   if (withoutMain.length > 0) return withoutMain;
   const errno = failure.kind === "errno" ? failure.errno : undefined;
   const route = inside.routeTo(address, undefined, flow);

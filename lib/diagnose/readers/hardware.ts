@@ -20,7 +20,7 @@ import type { Kernel } from "../observe/kernel.ts";
 import { gatewaysOf } from "../gateways.ts";
 import type { Leg } from "../journey.ts";
 import type { Trail } from "../place.ts";
-import { routeWords } from "./policy.ts";
+import { routeWords, sideOf } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 
 /** Without ARP, a link's own address stands in for everybody's. */
@@ -109,7 +109,7 @@ function routedBy(
   const isAdvertised = route?.protocol === "ra";
   const isHis = other !== undefined && scene.ownerOf(gateway)?.id === other;
   if (!route || !isHis && !isAdvertised) return undefined;
-  const isInside = view === scene.inside;
+  const { place, container } = sideOf(scene, view);
   const words = routeWords(route, view);
   const text = words.join(" ");
   const accept = `net.ipv6.conf.${view.linkAt(route.link)?.name}.accept_ra`;
@@ -119,9 +119,9 @@ function routedBy(
   ];
   return cause(
     "gateway_wrong",
-    ["route", isInside ? "container" : "agent"],
+    ["route", place],
     {
-      container: isInside ? scene.name : undefined,
+      container,
       gateway,
       other: other === undefined ? "none of this agent's containers" : `container ${other}`,
       route: text,
@@ -133,7 +133,7 @@ function routedBy(
 
 /** The kernel's way is by a gateway that no route has: an ICMP redirect told it so (RFC 1122, RFC 4861). */
 function redirected(
-  { inside, name }: Scene,
+  scene: Scene,
   view: Space,
   gateway: string,
   link: Link,
@@ -147,18 +147,11 @@ function redirected(
     ["sysctl", "-w", accept("all"), accept(link.name)],
     ["ip", `-${family}`, "route", "flush", "cache"],
   ];
-  const isInside = view === inside;
+  const { place, container } = sideOf(scene, view);
   return cause(
     "redirected",
-    ["route", isInside ? "container" : "agent"],
-    {
-      container: isInside ? name : undefined,
-      family,
-      address,
-      gateway,
-      device: link.name,
-      other: owner?.container,
-    },
+    ["route", place],
+    { container, family, address, gateway, device: link.name, other: owner?.container },
     [`asked for the route to ${address}: via ${gateway}, which no route has`],
     removing(
       "what the kernel has learned of routes and sizes of packets",

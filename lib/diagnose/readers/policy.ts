@@ -1,6 +1,7 @@
 /** Which policy rule or route decides over a packet, and how it is taken away. */
 import { within } from "../../base/ip.ts";
 import { inNetns } from "../../facts/cause.ts";
+import type { Scene } from "../../facts/scene.ts";
 import type { Flow, Route, Rule } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
 import { IPPROTO } from "../packets/frame.ts";
@@ -136,6 +137,15 @@ export function routeWords(route: Route, view: Space): string[] {
     ...route.source ? ["src", route.source] : [],
     ...route.metric ? ["metric", String(route.metric)] : [],
   ];
+}
+
+/** Whose a namespace is: the container's, or the agent's, which is nobody's. */
+export function sideOf({ inside, name }: Scene, view: Space) {
+  const isInside = view === inside;
+  return {
+    place: isInside ? "container" as const : "agent" as const,
+    container: isInside ? name : undefined,
+  };
 }
 
 /** Where the kernel's answer to who asks for a route leads: by a link, or nowhere. */
