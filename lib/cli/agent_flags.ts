@@ -5,7 +5,7 @@ import { readTextFile } from "../kernel/read_file.ts";
 import { parseContainerDns } from "../mesos/messages.ts";
 import { type Settings, settingsOf } from "../isolator/settings.ts";
 import { type Call, directoryFlag, type Flag, flag, UsageError, wrongFound } from "./command.ts";
-import { LAYOUT_FLAGS } from "./layout_flags.ts";
+import { LAYOUT_FLAGS, layoutIn } from "./layout_flags.ts";
 
 /** For commands that call plugins. */
 export const NETWORK_FLAGS: readonly Flag[] = [
@@ -30,9 +30,7 @@ export function settingsFrom(call: Call): Settings {
     return settingsOf({
       configDir: absolute(call.value("network_cni_config_dir")),
       pluginsDir: searchPath(call.value("network_cni_plugins_dir")),
-      rootDirPersist: call.has("network_cni_root_dir_persist"),
-      workDir: absolute(call.value("work_dir")),
-      runtimeDir: absolute(call.value("runtime_dir")),
+      layout: layoutIn(call),
       defaultDns: defaultDns(call),
       metrics: call.value("network_cni_metrics") !== "false",
     });

@@ -23,7 +23,7 @@ export const command: Command = {
   operands: "[ID…]",
   complete: "container",
   flags: [
-    flag("--output=FILE", "the archive", { default: "mesos-cni-HOST-TIME.tar.gz here" }),
+    flag("--output=FILE", "the archive", { usual: "mesos-cni-HOST-TIME.tar.gz here" }),
     flag("--with-secrets", "include labels, environments and tokens, which are left out otherwise"),
     ...NETWORK_FLAGS,
   ],

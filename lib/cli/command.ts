@@ -17,8 +17,10 @@ export interface Flag {
   repeatable?: boolean;
   /** Of the agent: where the call does not give it, it is looked for on the machine. */
   found?: true;
-  /** Shown in the help; the command applies it. */
+  /** The value where neither the call nor the machine gives one. */
   default?: string;
+  /** The same as the help shows it, also where it is no value: `a new one`. */
+  usual?: string;
   /** What a shell may complete the value to; of a list, it must be one. */
   complete?: "file" | "directory" | "container" | "network" | readonly string[];
 }
@@ -70,7 +72,7 @@ export interface Call extends Program {
   operands: string[];
   /** What follows `--`; undefined without a `--`. */
   rest: string[] | undefined;
-  /** The value of a flag, the last one if it was repeated; of an agent's flag, also one that was found. */
+  /** The value of a flag, the last one if it was repeated; else one that was found (of an agent's), or its default. */
   value(flag: string): string | undefined;
   /** The same, only of the call itself; a switch that was given is "true". */
   given(flag: string): string | undefined;
@@ -108,6 +110,19 @@ export function onlyOperand({ operands: [first, more] }: Call, what = "ID"): str
   return first;
 }
 
+/** Refuses more than `most` operands of a call whose command (`what`) follows `--`. @throws {UsageError} */
+export function requireBehind({ operands }: Call, what: string, name: string, most = 0): void {
+  if (operands.length <= most) return;
+  const right = ["mesos-cni", name, ...operands.slice(0, most), "--", ...operands.slice(most)];
+  const why = `unexpected ${operands[most]}: ${what} follows "--", as in: ${right.join(" ")}`;
+  throw new UsageError(why);
+}
+
+/** Whether a text is a port from 1 to 65535. */
+export function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535;
+}
+
 /**
  * The form that a call wants its output in: `--format`, of which `--json` is short for one.
  *
@@ -130,12 +145,13 @@ export function flag(
   more: Omit<Flag, "name" | "value" | "short" | "help"> = {},
 ): Flag {
   const [, short, name, value] = /^(?:-(\w), )?--([^=]+)(?:=(.+))?$/.exec(typed)!;
-  return { name: name!, short, value, help, complete: KINDS[value ?? ""], ...more };
+  const complete = KINDS[value ?? ""];
+  return { name: name!, short, value, help, complete, usual: more.default, ...more };
 }
 
 /** A flag of the agent's that names a directory, or a path of several. */
-export function directoryFlag(typed: string, help: string, usual?: string): Flag {
-  return flag(typed, help, { default: usual, complete: "directory", found: true });
+export function directoryFlag(typed: string, help: string, value?: string, usual = value): Flag {
+  return flag(typed, help, { default: value, usual, complete: "directory", found: true });
 }
 
 /** Flags that every command takes; `main.ts` acts on them. */

@@ -2,10 +2,11 @@
 import { resolve } from "@std/path";
 import { Catalog } from "../cni/catalog.ts";
 import { knownContainers } from "../containers/ids.ts";
-import { Layout } from "../containers/layout.ts";
+import type { Layout } from "../containers/layout.ts";
 import { configureLog } from "../base/log.ts";
 import { type Command, COMMON_FLAGS, type Entry, type Flag, isGroup, lastWord } from "./command.ts";
 import { foundValue } from "./found_values.ts";
+import { LAYOUT_FLAGS, layoutIn } from "./layout_flags.ts";
 import { print } from "./output.ts";
 
 export const command: Command = {
@@ -84,11 +85,11 @@ async function ofKind(
 function layoutOf(words: readonly string[]): Layout {
   const persist = words.some((word) => canonical(word) === "--network_cni_root_dir_persist") ||
     foundValue("network_cni_root_dir_persist")?.value === "true";
-  return new Layout(
-    persist
-      ? resolve(valueOf(words, "work_dir") ?? "/var/lib/mesos")
-      : resolve(valueOf(words, "runtime_dir") ?? "/var/run/mesos"),
-  );
+  return layoutIn({
+    has: () => persist,
+    value: (flag) =>
+      valueOf(words, flag) ?? LAYOUT_FLAGS.find(({ name }) => name === flag)?.default,
+  });
 }
 
 function networkNames(words: readonly string[]): string[] {

@@ -71,7 +71,7 @@ function spelled(flag: Flag): string {
 }
 
 function explained(flag: Flag): string {
-  return flag.help + (flag.default ? ` (default: ${flag.default})` : "");
+  return flag.help + (flag.usual ? ` (default: ${flag.usual})` : "");
 }
 
 function rows(pairs: readonly (readonly [string, string])[]): string {

@@ -47,7 +47,7 @@ function select(call: Call, all: readonly PastCall[]): Row[] {
   const id = onlyOperand(call);
   const since = call.value("since") === undefined ? "" : timeOf(call.value("since")!);
   // They outlive the container: by default, an agent keeps them for a week (gc_delay).
-  const ownerOf = readOwners(call.value("work_dir") ?? "/var/lib/mesos");
+  const ownerOf = readOwners(call.value("work_dir")!);
   return all.filter(({ time, outcome }) =>
     time >= since && (!call.has("failed") || outcome === "failed")
   ).map((one) => ({ ...one, ...ownerOf(one.container) })).filter(({ container, framework, task }) =>

@@ -12,6 +12,7 @@ import { isRoot } from "../kernel/process.ts";
 import { type Call, type Command, directoryFlag, type Flag, flag, JSON_FLAG } from "./command.ts";
 import { SCRIPTS } from "./completions.ts";
 import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
+import { RUNTIME_DIR, WORK_DIR } from "./layout_flags.ts";
 import { manualPage } from "./man.ts";
 import { print, printJson } from "./output.ts";
 
@@ -26,16 +27,18 @@ export const installCommand: Command = {
     directoryFlag(
       "--network_cni_plugins_dir=PATH",
       "search path of plugins: each directory gets the port mapper",
+      PLUGINS_DIR,
       `the agent's, or ${PLUGINS_DIR}`,
     ),
     directoryFlag(
       "--network_cni_config_dir=DIR",
       "directory of network configs",
+      CONFIG_DIR,
       `the agent's, or ${CONFIG_DIR}`,
     ),
     flag("--unit_dir=DIR", "where the systemd units go", { default: "/etc/systemd/system" }),
     flag("--share_dir=DIR", "where the manual page and the completions go", {
-      default: "share, beside --bin_dir",
+      usual: "share, beside --bin_dir",
     }),
     flag(
       "--plugins=WHICH",
@@ -57,11 +60,11 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
   async run(call) {
     requireRoot("installing");
     const dryRun = call.has("dry-run");
-    const pluginsDirs = (call.value("network_cni_plugins_dir") ?? PLUGINS_DIR).split(":")
+    const pluginsDirs = call.value("network_cni_plugins_dir")!.split(":")
       .filter((dir) => dir !== "").map((dir) => resolve(dir));
-    const configDir = resolve(call.value("network_cni_config_dir") ?? CONFIG_DIR);
-    const binDir = resolve(call.value("bin_dir") ?? "/usr/local/bin");
-    const unitDir = resolve(call.value("unit_dir") ?? "/etc/systemd/system");
+    const configDir = resolve(call.value("network_cni_config_dir")!);
+    const binDir = resolve(call.value("bin_dir")!);
+    const unitDir = resolve(call.value("unit_dir")!);
     const shareDir = resolve(call.value("share_dir") ?? join(dirname(binDir), "share"));
     for (const dir of pluginsDirs) checkPlace(dir, "network_cni_plugins_dir");
     checkPlace(configDir, "network_cni_config_dir");
@@ -73,7 +76,7 @@ all commands find them. What was made is listed in /var/lib/mesos-cni/install.js
       binDir,
       pluginsDirs,
       types: [...call.plugins.values()].filter(({ standard, load }) => standard && load),
-      plugins: (call.value("plugins") ?? "missing") as PluginChoice,
+      plugins: call.value("plugins") as PluginChoice,
       unitDir,
       shareDir,
       shared: {
@@ -138,9 +141,9 @@ export const uninstallCommand: Command = {
     directoryFlag(
       "--runtime_dir=DIR",
       "where to look for containers that are still attached",
-      "/var/run/mesos",
+      RUNTIME_DIR,
     ),
-    directoryFlag("--work_dir=DIR", "where else to look", "/var/lib/mesos"),
+    directoryFlag("--work_dir=DIR", "where else to look", WORK_DIR),
     DRY_RUN,
     JSON_FLAG,
   ],
@@ -149,10 +152,8 @@ export const uninstallCommand: Command = {
   async run(call: Call) {
     requireRoot("uninstalling");
     const dryRun = call.has("dry-run");
-    const { removed, kept } = await uninstall([
-      new Layout(resolve(call.value("runtime_dir") ?? "/var/run/mesos")),
-      new Layout(resolve(call.value("work_dir") ?? "/var/lib/mesos")),
-    ], dryRun);
+    const layouts = ["runtime_dir", "work_dir"].map((flag) => new Layout(call.value(flag)!));
+    const { removed, kept } = await uninstall(layouts, dryRun);
     if (call.has("json")) {
       printJson({ removed, kept });
       return;

@@ -24,7 +24,7 @@ export const command: Command = {
 restarted at any time. docs/isolator-service.md describes the requests.`,
   async run(call) {
     const { serve, MeasuredIsolator } = await import("../service/server.ts");
-    const path = resolve(call.value("socket") ?? SOCKET);
+    const path = resolve(call.value("socket")!);
     // Never in the way of the service: there may be nobody to read it.
     const ready = (where: string) => writeErrorOutput(`mesos-cni: listening at ${where}\n`);
     await serve(isolatorOf(call, MeasuredIsolator), path, ready);

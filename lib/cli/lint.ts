@@ -38,7 +38,7 @@ export const command: Command = {
     flag("--format=FORMAT", FORMATS.join(", "), { default: "text", complete: FORMATS }),
     JSON_FLAG,
     flag("--for=READER", READERS.join(", "), {
-      default: "who can read the file",
+      usual: "who can read the file",
       complete: READERS,
     }),
     directoryFlag("--network_cni_config_dir=DIR", "what is read without a PATH"),
@@ -55,7 +55,7 @@ export const command: Command = {
     flag("--statistics", "how often each rule found something, and no more"),
     flag("--rule=CODE=LEVEL", "make a rule error, warning, info or off", { repeatable: true }),
     flag("--config=FILE", "settings of the rules", {
-      default: `${SETTINGS_FILE} of the file's directory or one above`,
+      usual: `${SETTINGS_FILE} of the file's directory or one above`,
     }),
     flag(
       "--stdin-filename=PATH",
@@ -238,7 +238,7 @@ function exitCode(diagnostics: readonly Diagnostic[], limit: number): number {
 }
 
 function warningLimit(call: Call): number {
-  const text = call.value("max-warnings") ?? "0";
+  const text = call.value("max-warnings")!;
   if (!/^[0-9]{1,9}$/.test(text)) throw new UsageError(`--max-warnings=${text} is no number`);
   return Number(text);
 }

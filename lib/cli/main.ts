@@ -210,6 +210,8 @@ function configureEarly(args: readonly string[]): void {
 }
 
 function configure(call: Call): void {
-  const level = (call.value("log-level") ?? "warning") as LogLevel;
-  configureLog({ level, format: (call.value("log-format") ?? "text") as LogFormat });
+  configureLog({
+    level: call.value("log-level") as LogLevel,
+    format: call.value("log-format") as LogFormat,
+  });
 }

@@ -85,7 +85,7 @@ function section(command: Command): string {
 
 function item(flag: Flag): string {
   const value = flag.value ? `=\\fI${text(flag.value)}\\fR` : "";
-  const standard = flag.default ? ` (default: ${text(flag.default)})` : "";
+  const standard = flag.usual ? ` (default: ${text(flag.usual)})` : "";
   const short = flag.short ? `\\fB${text(`-${flag.short}`)}\\fR, ` : "";
   return `.TP\n${short}\\fB${text(`--${flag.name}`)}\\fR${value}${flag.repeatable ? " ..." : ""}\n${
     text(flag.help)

@@ -1,4 +1,12 @@
-import { type Call, type Command, flag, JSON_FLAG, UsageError, wrongFound } from "./command.ts";
+import {
+  type Call,
+  type Command,
+  flag,
+  isPort,
+  JSON_FLAG,
+  UsageError,
+  wrongFound,
+} from "./command.ts";
 import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { messageOf } from "../base/error.ts";
 import { canonicalAddress, isAddress } from "../base/ip.ts";
@@ -20,7 +28,7 @@ export const diagnose: Command = {
   flags: [
     JSON_FLAG,
     flag("--agent=ADDRESS:PORT", "where executors register", {
-      default: "that of the running agent, or port 5051",
+      usual: "that of the running agent, or port 5051",
     }),
     flag(
       "--from=ID|ADDRESS",
@@ -39,7 +47,7 @@ export const diagnose: Command = {
     flag(
       "--no-payload=PORT[,PORT]",
       "ports, of the agent or of containers, to whose listeners no request is sent",
-      { default: "no_payload of /etc/mesos-cni.json" },
+      { usual: "no_payload of /etc/mesos-cni.json" },
     ),
     flag("--all", "every container, as a matrix of questions"),
     flag("--format=FORMAT", "with --all: text, or html for one file to keep", {
@@ -71,7 +79,7 @@ export const diagnose: Command = {
     "meets are traced while it is sent again. Nothing of that stays, and nothing is changed without --fix.",
   async run(call) {
     if (call.has("all")) return await diagnoseEverything(call);
-    if (call.value("format") !== undefined) throw new UsageError("--format goes with --all");
+    if (call.given("format") !== undefined) throw new UsageError("--format goes with --all");
     if (
       call.has("passive") && ["from", "to", "expect"].some((one) => call.value(one) !== undefined)
     ) {
@@ -185,15 +193,12 @@ async function expectConnection(call: Call): Promise<number> {
       `--expect goes with --to alone, as in: mesos-cni diagnose --to=10.1.0.2:80 --expect=${port}`,
     );
   }
-  const token = Number(port);
-  if (!/^\d{1,5}$/.test(port) || token < 1 || token > 65535) {
-    throw new UsageError(`--expect=${port} is no port from 1 to 65535`);
-  }
+  if (!isPort(port)) throw new UsageError(`--expect=${port} is no port from 1 to 65535`);
   const { Agent } = await import("../facts/agent.ts");
   const { expect } = await import("../diagnose/client.ts");
   using agent = new Agent(sourcesOf(call));
   if (Deno.stderr.isTerminal()) printError("netns diagnose", "waiting for it, up to a minute");
-  return await printFollowed(call, await expect(agent, to, token, EXPECT_MS));
+  return await printFollowed(call, await expect(agent, to, Number(port), EXPECT_MS));
 }
 
 async function printFollowed(call: Call, followed: FollowedPacket): Promise<number> {
@@ -211,9 +216,7 @@ function optionsOf(call: Call) {
   const given = call.value("no-payload");
   const settled = given === undefined ? settledValue("no_payload") : undefined;
   const ports = (given ?? settled?.value)?.split(",") ?? [];
-  const wrong = ports.find((one) =>
-    !/^\d{1,5}$/.test(one) || Number(one) < 1 || Number(one) > 65535
-  );
+  const wrong = ports.find((one) => !isPort(one));
   const why = `${wrong} is no port from 1 to 65535`;
   if (wrong !== undefined && settled) throw wrongFound(settled, `no_payload: ${why}`);
   if (wrong !== undefined) throw new UsageError(`--no-payload: ${why}`);
@@ -224,8 +227,8 @@ function agentOf(call: Call): { address: string; port: number } | undefined {
   const value = call.value("agent");
   if (value === undefined) return agentHere();
   const match = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value);
-  const [, address, port] = match ?? [];
-  if (!address || !isAddress(address) || Number(port) < 1 || Number(port) > 65535) {
+  const [, address = "", port = ""] = match ?? [];
+  if (!isAddress(address) || !isPort(port)) {
     throw new UsageError(
       `--agent=${value} is not like 192.0.2.1:5051, with a port from 1 to 65535`,
     );

@@ -1,4 +1,4 @@
-import { type Call, type Command, type Flag, flag, UsageError } from "./command.ts";
+import { type Call, type Command, type Flag, flag, requireBehind, UsageError } from "./command.ts";
 import { containerOf, LAYOUT_FLAGS, layoutOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import type { Target } from "../containers/target.ts";
 import { bold, print, printError } from "./output.ts";
@@ -35,13 +35,7 @@ export const exec: Command = {
   async run(call) {
     const [command, ...args] = call.rest ?? [];
     if (call.has("all")) return await execInAll(call, command, args);
-    const [, word] = call.operands;
-    if (word !== undefined) {
-      throw new UsageError(
-        `unexpected ${word}: the command follows "--", as in: mesos-cni exec ` +
-          `${call.operands[0]} -- ${call.operands.slice(1).join(" ")}`,
-      );
-    }
+    requireBehind(call, "the command", "exec", 1);
     if (command === undefined) return await enterShell(call);
     const complain = (message: string) => printError("netns exec", message);
     if (call.has("mount")) {
@@ -159,7 +153,7 @@ export const capture: Command = {
   operands: "ID [-- FILTER…]",
   complete: "container",
   flags: [
-    flag("--interface=NAME", "or any", { default: "the first on a network" }),
+    flag("--interface=NAME", "or any", { usual: "the first on a network" }),
     flag("--write=FILE", "packets to a file instead of lines"),
     flag("--count=N", "end after so many packets"),
     ...TARGET_FLAGS,
@@ -172,13 +166,7 @@ export const capture: Command = {
   async run(call) {
     const { become, namespacesOf } = await import("../netns/enter.ts");
     const { tcpdump } = await import("../netns/capture.ts");
-    const [id, word] = call.operands;
-    if (word !== undefined) {
-      throw new UsageError(
-        `unexpected ${word}: the filter follows "--", as in: mesos-cni capture ${id} -- ` +
-          call.operands.slice(1).join(" "),
-      );
-    }
+    requireBehind(call, "the filter", "capture", 1);
     const count = call.value("count");
     if (count !== undefined && !/^[1-9]\d{0,8}$/.test(count)) {
       throw new UsageError(`--count=${count} is no number of packets`);

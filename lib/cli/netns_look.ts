@@ -48,7 +48,7 @@ export const list: Command = {
 };
 
 async function printList(call: Call): Promise<number> {
-  const order = call.value("sort") ?? "id";
+  const order = call.value("sort")!;
   const filters = call.values("filter").map(filterOf);
   const { Agent } = await import("../facts/agent.ts");
   const { listContainers } = await import("../netns/list.ts");

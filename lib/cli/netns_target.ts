@@ -7,12 +7,10 @@ import type { Target } from "../containers/target.ts";
 import type { Sources } from "../facts/agent.ts";
 import { type Call, type Flag, flag, onlyOperand, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
-import { LAYOUT_FLAGS } from "./layout_flags.ts";
+import { LAYOUT_FLAGS, layoutIn, RUNTIME_DIR } from "./layout_flags.ts";
 import { requireRoot } from "./root.ts";
 
 export { LAYOUT_FLAGS };
-
-const USUAL_RUNTIME_DIR = "/var/run/mesos";
 
 /** For commands that work on any namespace. */
 export const TARGET_FLAGS: readonly Flag[] = [
@@ -30,11 +28,7 @@ export const TARGET_FLAGS: readonly Flag[] = [
 export function layoutOf(call: Call): Layout {
   requireRoot();
   requireDirectories(call, ["runtime_dir", "work_dir"]);
-  return usualLayoutOf(call) ?? new Layout(
-    call.has("network_cni_root_dir_persist")
-      ? call.value("work_dir") ?? "/var/lib/mesos"
-      : call.value("runtime_dir") ?? USUAL_RUNTIME_DIR,
-  );
+  return usualLayoutOf(call) ?? layoutIn(call);
 }
 
 /** What the readers of facts go by. */
@@ -54,7 +48,7 @@ function usualLayoutOf(call: Call): Layout | undefined {
     call.given(name) !== undefined || settledValue(name) !== undefined
   );
   if (isSettled) return undefined;
-  const layout = new Layout(USUAL_RUNTIME_DIR);
+  const layout = new Layout(RUNTIME_DIR);
   return isNamespaceHandle(layout.namespace(id)) ? layout : undefined;
 }
 

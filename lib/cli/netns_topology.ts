@@ -26,6 +26,6 @@ export const topology: Command = {
     }
     const { dotText, mermaidText, treeText } = await import("../netns/topology_text.ts");
     const texts = { tree: treeText, mermaid: mermaidText, dot: dotText };
-    print(texts[(call.value("format") ?? "tree") as keyof typeof texts](topology));
+    print(texts[call.value("format") as keyof typeof texts](topology));
   },
 };

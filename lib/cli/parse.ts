@@ -63,7 +63,8 @@ export function parseCall(command: Command, args: readonly string[], program: Pr
     ...program,
     operands: operandsOf(command, parsed._, parsed["--"] ?? []),
     rest: args.includes("--") ? parsed["--"] : undefined,
-    value: (name) => valuesOf(name).at(-1) ?? found(name),
+    value: (name) =>
+      valuesOf(name).at(-1) ?? found(name) ?? flags.find((flag) => flag.name === name)?.default,
     given: (name) => {
       const value = parsed[key(name)];
       return Array.isArray(value) ? value.at(-1) : value === true ? "true" : undefined;

@@ -5,7 +5,7 @@ import type { NetworkInfo } from "../mesos/messages.ts";
 import { parseContainerId } from "../mesos/container_id.ts";
 import { run } from "../run/run.ts";
 import { NETWORK_FLAGS } from "./agent_flags.ts";
-import { type Call, type Command, flag, UsageError } from "./command.ts";
+import { type Call, type Command, flag, isPort, requireBehind, UsageError } from "./command.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { requireDirectories } from "./netns_target.ts";
 import { statOf } from "../base/exists.ts";
@@ -20,8 +20,8 @@ export const command: Command = {
       "networks to join, as eth0, eth1, …; without it, the agent's own network",
       { repeatable: true, complete: "network" },
     ),
-    flag("--name=ID", "the container's id", { default: "a new one" }),
-    flag("--hostname=NAME", "the container's hostname", { default: "its id" }),
+    flag("--name=ID", "the container's id", { usual: "a new one" }),
+    flag("--hostname=NAME", "the container's hostname", { usual: "its id" }),
     flag("--rootfs=DIR", "root directory of an image"),
     flag(
       "--port_mappings=HOST:CONTAINER[/PROTOCOL],…",
@@ -51,12 +51,7 @@ sandbox. Of your environment it has PATH, HOME, USER, LOGNAME, SHELL, TERM, LANG
 LIBPROCESS_IP, and what --env says; of your descriptors standard input, output and error.`,
   async run(call) {
     const { rest } = call;
-    if (call.operands.length > 0) {
-      throw new UsageError(
-        `unexpected ${call.operands[0]}: the command follows "--", as in: mesos-cni run -- ` +
-          call.operands.join(" "),
-      );
-    }
+    requireBehind(call, "the command", "run");
     if (!isCommand(rest)) throw new UsageError(`the command to run is missing: -- COMMAND [ARG…]`);
     requireDirectories(call, ["network_cni_config_dir", "network_cni_plugins_dir"]);
     const rootfs = imageOf(call);
@@ -124,16 +119,16 @@ function mappingNetwork(isolator: Isolator, names: readonly string[]): string {
 }
 
 function parseMapping(text: string) {
-  const match = /^(\d{1,5}):(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(text);
-  const ports = match?.slice(1, 3).map(Number) ?? [];
-  if (!match || ports.some((port) => port < 1 || port > 65535)) {
+  const [, host = "", container = "", protocol = "tcp"] =
+    /^(\d+):(\d+)(?:\/(tcp|udp|sctp))?$/i.exec(text) ?? [];
+  if (!isPort(host) || !isPort(container)) {
     throw new UsageError(
       `--port_mappings: ${text} is not like 8080:80 or 5353:53/udp: ports from 1 to 65535, ` +
         "protocols tcp, udp and sctp",
     );
   }
-  const [host_port, container_port] = ports as [number, number];
-  return { host_port, container_port, protocol: match[3]?.toLowerCase() ?? "tcp" };
+  const [host_port, container_port] = [Number(host), Number(container)];
+  return { host_port, container_port, protocol: protocol.toLowerCase() };
 }
 
 function label(text: string) {

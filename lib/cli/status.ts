@@ -80,7 +80,7 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     plugins: call.plugins,
     ...networkSources(call, cni, () => isolator.networks),
   });
-  const containers = await containersOf(facts, call.value("work_dir") ?? "/var/lib/mesos");
+  const containers = await containersOf(facts, call.value("work_dir")!);
   const own = await agentHealth(facts);
   const problems = own.causes.filter(isProblem);
   const missing = missingHere(

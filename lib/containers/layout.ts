@@ -37,11 +37,13 @@ export class Layout {
   /** The directory of containers, which a stock agent reads as such. */
   readonly containers: string;
   readonly requests: string;
+  readonly #base: string;
 
-  constructor(private readonly base: string) {
+  constructor(base: string) {
     // Links and mounts that lead here must do so from everywhere.
-    this.containers = join(resolve(base), "isolators/network/cni");
-    this.requests = join(resolve(base), "isolators/network/mesos-cni");
+    this.#base = resolve(base);
+    this.containers = join(this.#base, "isolators/network/cni");
+    this.requests = join(this.#base, "isolators/network/mesos-cni");
   }
 
   container(id: ContainerId): string {
@@ -50,7 +52,7 @@ export class Layout {
 
   /** What a Mesos agent itself keeps of a container below its `--runtime_dir`, nested ones inside of their parents. */
   ofAgent(id: ContainerId): string {
-    return join(this.base, "containers", id.split(".").join("/containers/"));
+    return join(this.#base, "containers", id.split(".").join("/containers/"));
   }
 
   /** The handle of the container's network namespace, where all others look for it. */

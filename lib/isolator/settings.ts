@@ -2,7 +2,7 @@
 import { SYSTEM_PATH, variable } from "../base/environment.ts";
 import { OperatorError } from "../base/error.ts";
 import type { ContainerDns } from "../mesos/messages.ts";
-import { Layout } from "../containers/layout.ts";
+import type { Layout } from "../containers/layout.ts";
 
 export interface Settings {
   /**
@@ -19,12 +19,9 @@ export interface Settings {
 }
 
 /** All directories are absolute. */
-export interface SettingValues {
+export interface SettingValues extends Pick<Settings, "layout"> {
   configDir?: string;
   pluginsDir?: string;
-  rootDirPersist?: boolean;
-  workDir?: string;
-  runtimeDir?: string;
   defaultDns?: ContainerDns;
   metrics?: boolean;
 }
@@ -39,12 +36,9 @@ export function settingsOf(values: SettingValues): Settings {
         "found there",
     );
   }
-  const base = values.rootDirPersist
-    ? values.workDir ?? "/var/lib/mesos"
-    : values.runtimeDir ?? "/var/run/mesos";
   return {
     cni: configDir === undefined ? undefined : { configDir, pluginsDir: pluginsDir ?? "" },
-    layout: new Layout(base),
+    layout: values.layout,
     defaultDns: values.defaultDns ?? {},
     metrics: values.metrics ?? true,
     path: variable("PATH") || SYSTEM_PATH,

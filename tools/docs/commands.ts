@@ -5,9 +5,7 @@ import { LAYOUT_FLAGS } from "../../lib/cli/layout_flags.ts";
 import { SUMMARIES } from "../../lib/cli/summaries.ts";
 import { TABLE } from "../../lib/cli/table.ts";
 import { capital } from "../../lib/cli/man.ts";
-
-const BEGIN = "<!-- commands: written by ./dev docs -->";
-const END = "<!-- end of commands -->";
+import { withSections } from "./sections.ts";
 
 /** Flags that many commands take are explained once. */
 const SHARED: readonly { title: string; flags: readonly Flag[] }[] = [
@@ -22,20 +20,11 @@ export async function allCommands(): Promise<Command[]> {
   return (await Promise.all(shown.map((entry) => entry.load()))).flat();
 }
 
-/**
- * A reference with its commands as the program has them.
- *
- * @throws {Error} when the text lacks the place for them
- */
+/** A reference with its commands as the program has them. */
 export async function withCommands(reference: string): Promise<string> {
-  const begin = reference.indexOf(BEGIN);
-  const end = reference.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} … ${END} in the reference`);
   const commands = (await allCommands()).map(section);
   const shared = SHARED.map(({ title, flags }) => `### ${title}\n\n${table(flags)}\n`);
-  return reference.slice(0, begin) +
-    [BEGIN, "", ...commands, ...shared].join("\n") + "\n" +
-    reference.slice(end);
+  return withSections(reference, "commands", [...commands, ...shared]);
 }
 
 function section({ name, operands, flags, notes, examples }: Command): string {
@@ -60,13 +49,13 @@ function shortForm(name: string): string {
 }
 
 function table(flags: readonly Flag[]): string {
-  const rows = flags.map(({ name, short, value, help, repeatable, default: standard }) => {
+  const rows = flags.map(({ name, short, value, help, repeatable, usual }) => {
     const cells = [
       `${short ? `\`-${short}\`, ` : ""}\`--${name}${value ? `=${value}` : ""}\`${
         repeatable ? " (repeatable)" : ""
       }`,
       help,
-      standard ? `\`${standard}\`` : "",
+      usual ? `\`${usual}\`` : "",
     ];
     // A bar ends a cell, in code too.
     return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;

@@ -1,7 +1,6 @@
-import { capital } from "../../lib/cli/man.ts";
 /** The fields in docs/json.md, from the JSON Schemas beside it. */
-const BEGIN = "<!-- fields: written by ./dev docs -->";
-const END = "<!-- end of fields -->";
+import { capital } from "../../lib/cli/man.ts";
+import { withSections } from "./sections.ts";
 
 const SCHEMAS = new URL("../../docs/schemas/", import.meta.url);
 
@@ -31,22 +30,14 @@ export function readSchemas(): Schema[] {
   return schemas.toSorted((a, b) => rank(a) < rank(b) ? -1 : 1);
 }
 
-/**
- * The document with its fields as the schemas have them.
- *
- * @throws {Error} when the text lacks the place for them
- */
+/** The document with its fields as the schemas have them. */
 export function withFields(document: string): string {
-  const begin = document.indexOf(BEGIN);
-  const end = document.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`no ${BEGIN} … ${END} in the document`);
   const sections = readSchemas().flatMap((schema) =>
     schema.definitions
       ? Object.entries(schema.definitions).map(([name, part]) => section(name, part, schema))
       : [section(`\`${schema.title}\``, schema, schema)]
   );
-  return document.slice(0, begin) + [BEGIN, "", ...sections].join("\n") + "\n" +
-    document.slice(end);
+  return withSections(document, "fields", sections);
 }
 
 function section(title: string, schema: Schema, { $id }: Schema): string {

@@ -2,6 +2,7 @@
  * A Debian package of one binary: the same pieces as `mesos-cni install` puts on a machine, at
  * the places of a package. Made with dpkg-deb, the same bytes from the same files and time.
  */
+import { gzipSync } from "node:zlib";
 import { join } from "@std/path";
 import { SCRIPTS } from "../../lib/cli/completions.ts";
 import { manualPage } from "../../lib/cli/man.ts";
@@ -89,14 +90,14 @@ export async function makeDeb(options: DebOptions): Promise<void> {
   for (const [file, text] of Object.entries(units("/usr/bin/mesos-cni"))) {
     await write(`usr/lib/systemd/system/${file}`, text);
   }
-  await write("usr/share/man/man1/mesos-cni.1.gz", await gzip(await manualPage(TABLE) + "\n"));
+  await write("usr/share/man/man1/mesos-cni.1.gz", gzipSync(await manualPage(TABLE) + "\n"));
   await write("usr/share/bash-completion/completions/mesos-cni", SCRIPTS.bash!.trim() + "\n");
   await write("usr/share/zsh/vendor-completions/_mesos-cni", SCRIPTS.zsh!.trim() + "\n");
   await write("usr/share/fish/vendor_completions.d/mesos-cni.fish", SCRIPTS.fish!.trim() + "\n");
   const doc = "usr/share/doc/mesos-cni";
   await write(`${doc}/copyright`, copyright(license));
-  await write(`${doc}/THIRD_PARTY_NOTICES.gz`, await gzip(notices));
-  await write(`${doc}/changelog.gz`, await gzip(changelog(version, time)));
+  await write(`${doc}/THIRD_PARTY_NOTICES.gz`, gzipSync(notices));
+  await write(`${doc}/changelog.gz`, gzipSync(changelog(version, time)));
   await write("usr/share/lintian/overrides/mesos-cni", OVERRIDES);
 
   await write("DEBIAN/control", control(version, arch, await sizeOf(root)));
@@ -240,12 +241,6 @@ async function* files(directory: string): AsyncGenerator<string> {
     if (entry.isDirectory) yield* files(path);
     else if (entry.isFile) yield path;
   }
-}
-
-/** The same bytes at any time: gzip's header has neither name nor time. */
-async function gzip(text: string): Promise<Uint8Array> {
-  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 async function run(command: string, args: string[], env: Record<string, string> = {}) {

@@ -69,8 +69,6 @@ function purlOf({ registry, name, version }: Package): string {
 
 function hashOf({ registry, integrity }: Package): { alg: string; content: string } {
   if (registry === "jsr") return { alg: "SHA-256", content: integrity };
-  const bytes = atob(integrity.slice("sha512-".length));
-  const content = [...bytes].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, "0"))
-    .join("");
-  return { alg: "SHA-512", content };
+  const bytes = Uint8Array.fromBase64(integrity.slice("sha512-".length));
+  return { alg: "SHA-512", content: bytes.toHex() };
 }

@@ -61,14 +61,8 @@ build_arm64() {
   local base="$TOOLS/denort-$ARM64_DENO-arm64" out="$ROOT/dist/arm64" deno
   build
   deno=$(fetch_deno "$(machine_architecture)" "$ARM64_DENO")
-  if [ ! -x "$base" ]; then
-    say "fetching the base binary of deno compile for arm64 from npm (38 MB) …"
-    fetch_npm "@stdy/cli-linux-arm64@0.22.2" "$ARM64_DENORT_SHA512" bin/steady "$base.whole.$$"
-    head -c 90596104 "$base.whole.$$" >"$base.$$" && rm "$base.whole.$$"
-    echo "9c888d915647ff971a497acd39ee45ea63da5f19d12d4363124942c257c055ef  $base.$$" |
-      sha256sum --check --status || die "the base binary from npm does not have the pinned hash"
-    mv "$base.$$" "$base"
-  fi
+  fetch_denort "$base" @stdy/cli-linux-arm64@0.22.2 "$ARM64_DENORT_SHA512" bin/steady \
+    90596104 9c888d915647ff971a497acd39ee45ea63da5f19d12d4363124942c257c055ef
   [ "$(cat "$out/made_of" 2>/dev/null)" != "$(cat dist/made_of)" ] || return 0
   say "making dist/arm64/mesos-cni …"
   rm -rf "$out" && mkdir -p "$out" && cp -r dist/program "$out/program"

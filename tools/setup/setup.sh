@@ -155,16 +155,22 @@ setup_bundler() {
 # The base binary of `deno compile` in a closed network: the head of a compiled program that npm carries.
 setup_denort() {
   [ "$DENO_VERSION" = "$CLOSED_DENO" ] && [ -z "${DENORT_BIN:-}" ] || return 0
-  local base="$TOOLS/denort-2.6.10"
-  if [ ! -x "$base" ]; then
-    say "fetching the base binary of deno compile from npm (30 MB) …"
-    fetch_npm "@mcp-stress/linux-x64@0.2.1" "$DENORT_PACKAGE_SHA512" bin/mcp-stress "$base.whole.$$"
-    head -c 92183912 "$base.whole.$$" >"$base.$$" && rm "$base.whole.$$"
-    echo "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2  $base.$$" |
-      sha256sum --check --status || die "the base binary from npm does not have the pinned hash"
-    chmod 755 "$base.$$" && mv "$base.$$" "$base"
-  fi
-  export DENORT_BIN="$base"
+  fetch_denort "$TOOLS/denort-2.6.10" @mcp-stress/linux-x64@0.2.1 "$DENORT_PACKAGE_SHA512" bin/mcp-stress \
+    92183912 1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2
+  export DENORT_BIN="$TOOLS/denort-2.6.10"
+}
+
+# fetch_denort FILE PACKAGE SHA512 FILE-IN-PACKAGE BYTES SHA256: a base binary, which is the head of a compiled
+# program of the npm registry.
+fetch_denort() {
+  local base=$1 bytes=$5 sha256=$6
+  [ ! -x "$base" ] || return 0
+  say "fetching the base binary of deno compile from npm (some 35 MB) …"
+  fetch_npm "$2" "$3" "$4" "$base.whole.$$"
+  head -c "$bytes" "$base.whole.$$" >"$base.$$" && rm "$base.whole.$$"
+  echo "$sha256  $base.$$" | sha256sum --check --status ||
+    die "the base binary from npm does not have the pinned hash"
+  chmod 755 "$base.$$" && mv "$base.$$" "$base"
 }
 
 # setup_packages PACKAGE:FILE …: Debian packages whose file is missing.

@@ -1,4 +1,5 @@
 /** The reference's suites, built for programs in place of its functions. */
+import { exists } from "../../lib/base/exists.ts";
 import { patch } from "./patch.ts";
 import { directoryOf, PLUGINS, SUITES } from "./suites.ts";
 
@@ -17,7 +18,7 @@ export type Reference = ReturnType<typeof partsOf>;
  */
 export async function buildSuites(fetched: string): Promise<Reference> {
   const reference = partsOf(`${fetched}/suites-${await fingerprint()}`, fetched);
-  if (!await isThere(reference.directory)) await buildIn(fetched, reference.directory);
+  if (!exists(reference.directory)) await buildIn(fetched, reference.directory);
   await writeFailing(reference.failing);
   return reference;
 }
@@ -31,7 +32,7 @@ async function buildIn(fetched: string, directory: string): Promise<void> {
   } catch (error) {
     await Deno.remove(work, { recursive: true });
     // Somebody else may have been quicker.
-    if (!await isThere(directory)) throw error;
+    if (!exists(directory)) throw error;
   }
 }
 
@@ -41,15 +42,6 @@ async function writeFailing(directory: string): Promise<void> {
     const path = `${directory}/${plugin.split("/")[1]}`;
     const answer = '{"cniVersion":"1.1.0","code":999,"msg":"a program that always fails"}';
     await Deno.writeTextFile(path, `#!/bin/sh\necho '${answer}'\nexit 1\n`, { mode: 0o755 });
-  }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 
