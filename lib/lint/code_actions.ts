@@ -6,7 +6,7 @@ import { mend } from "./mend.ts";
 import type { Edit } from "./range.ts";
 import type { Diagnostic } from "./rule.ts";
 import type { Source } from "./source.ts";
-import { items, propertyNode } from "./tree.ts";
+import { items, property } from "./tree.ts";
 
 export interface Action {
   title: string;
@@ -19,7 +19,7 @@ export function ignoring({ code, name, source, range }: Diagnostic): Action | un
   let node: Node | undefined = findNodeAtOffset(source.root, range.offset);
   while (node && node.type !== "object") node = node.parent;
   if (!node) return undefined;
-  const there = propertyNode(node, IGNORE_KEY)?.children?.[1];
+  const there = property(node, IGNORE_KEY);
   const before = there?.type === "array" ? items(there).map(({ value }) => value) : [there?.value];
   return {
     title: `spare ${name} (${code}) here`,

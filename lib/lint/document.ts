@@ -60,6 +60,11 @@ export class PluginNode {
     return this.field(name) ?? this.typeNode ?? this.node;
   }
 
+  /** Whether its bridge gets the gateway's address. */
+  get isGateway(): boolean {
+    return this.isTrue("isGateway") || this.isTrue("isDefaultGateway");
+  }
+
   /** Whether it works on what plugins before it made: not the first of a list. */
   get isChained(): boolean {
     return this.role === "listed" && this.index > 0;

@@ -6,7 +6,7 @@ import type { Node } from "jsonc-parser";
 import { onceEach } from "../base/once_each.ts";
 import type { Range } from "./range.ts";
 import type { Source } from "./source.ts";
-import { entries, items, propertyNode, text } from "./tree.ts";
+import { everyIn, items, property, text } from "./tree.ts";
 
 export const IGNORE_KEY = "_lint_ignore";
 
@@ -24,17 +24,13 @@ export interface Ignore {
 /** What a file itself wants no findings of. */
 export const ignoresIn = onceEach(({ text, root }: Source): readonly Ignore[] =>
   // Most files have none, and are not walked.
-  text.includes(IGNORE_KEY) && root ? [...walk(root, 0)] : []
+  text.includes(IGNORE_KEY) ? [...everyIn(root, DEPTH)].flatMap(ignoresOf) : []
 );
 
-function* walk(node: Node, depth: number): Generator<Ignore> {
-  const value = propertyNode(node, IGNORE_KEY)?.children?.[1];
-  for (const at of value?.type === "array" ? items(value) : value ? [value] : []) {
-    yield { within: node, rule: text(at) ?? "", at };
-  }
-  if (depth === DEPTH) return;
-  for (const { value } of entries(node)) if (value) yield* walk(value, depth + 1);
-  for (const item of items(node)) yield* walk(item, depth + 1);
+function ignoresOf(within: Node): Ignore[] {
+  const value = property(within, IGNORE_KEY);
+  const all = value?.type === "array" ? items(value) : value ? [value] : [];
+  return all.map((at) => ({ within, rule: text(at) ?? "", at }));
 }
 
 /** Whether a finding is in an object. */

@@ -4,12 +4,12 @@ import { onceEach } from "../base/once_each.ts";
 
 /** The value of a key, exactly spelled; of a repeated key the last, as every JSON reader takes it. */
 export function property(object: Node | undefined, key: string): Node | undefined {
-  return propertyNode(object, key)?.children?.[1];
+  return isObject(object) ? indexOf(object).exact.get(key)?.children?.[1] : undefined;
 }
 
-/** The key and value of a key, exactly spelled. */
-export function propertyNode(object: Node | undefined, key: string): Node | undefined {
-  return isObject(object) ? indexOf(object).exact.get(key) : undefined;
+/** The key itself, exactly spelled: a place to point at. */
+export function keyNode(object: Node | undefined, key: string): Node | undefined {
+  return property(object, key)?.parent?.children?.[0];
 }
 
 /**
@@ -42,6 +42,16 @@ export function* entries(
   for (const child of object.children!) {
     const [key, value] = child.children!;
     yield { key: key!, name: key!.value, value };
+  }
+}
+
+/** Every value in a tree, the outer before the inner, down to a depth. */
+export function* everyIn(node: Node | undefined, depth = Infinity): Generator<Node> {
+  if (!node) return;
+  yield node;
+  if (depth === 0) return;
+  for (const child of node.children ?? []) {
+    yield* everyIn(child.type === "property" ? child.children![1] : child, depth - 1);
   }
 }
 

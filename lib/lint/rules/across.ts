@@ -13,7 +13,13 @@ import { addressingOf, bounds, gatewayOf, type RangeNode } from "../addressing.t
 import { type Document, type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { FoundIn, WrittenRule } from "../rule.ts";
 import { field, isTrue, items, property, quote, text } from "../tree.ts";
-import { bridge, bridgeFields, network, portMapper } from "./example.ts";
+import type { Node } from "jsonc-parser";
+import { attached, bridge, bridgeFields, network, portMapper } from "./example.ts";
+
+const unnamed = (name: string, subnet: string) =>
+  bridge({ name, bridge: undefined, isGateway: false, ipMasq: false }, { subnet });
+
+const device = (name: string) => attached({ name, type: "host-device", device: "eth1" });
 
 export const ACROSS: readonly WrittenRule[] = [
   {
@@ -189,6 +195,61 @@ export const ACROSS: readonly WrittenRule[] = [
       }
     },
   },
+  {
+    code: "CNI306",
+    name: "default-bridge-shared",
+    severity: "warning",
+    title: "two networks share a bridge, since neither names one",
+    why:
+      'Without "bridge", the bridge plugin takes cni0: the containers of both networks are on one wire. ' +
+      "Where both give it an address, that is CNI303.",
+    bad: { "a.conf": unnamed("a", "10.1.0.0/16"), "b.conf": unnamed("b", "10.2.0.0/16") },
+    good: { "a.conf": bridge({ name: "a", bridge: undefined }) },
+    *ofDirectory(documents) {
+      const [first, ...others] = documents.flatMap(({ plugins }) => plugins).filter(isUnnamed);
+      for (const plugin of others) {
+        if (plugin.document === first!.document || (first!.isGateway && plugin.isGateway)) continue;
+        yield {
+          source: plugin.document.source,
+          at: plugin.typeNode,
+          message: `without "bridge", the network is on cni0, as that of ${
+            first!.document.source.path
+          } is`,
+          help: 'add "bridge": "…", a name of its own',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI307",
+    name: "taken-twice",
+    severity: "warning",
+    title: "two networks want one device, or one port of the host, for themselves",
+    why:
+      "host-device takes its device away from the host, macvlan in mode passthru has its master alone, and " +
+      "the kernel puts either macvlan or ipvlan on a device. While a container of the one network lives, " +
+      "none of the other can be attached. Port mappings in a file are those of every container of its network: " +
+      "of two for one port, the kernel takes the first rule, and the port mapper refuses the second container.",
+    bad: { "a.conf": device("a"), "b.conf": device("b") },
+    good: { "a.conf": device("a") },
+    *ofDirectory(documents) {
+      const users = documents.flatMap(({ plugins }) => plugins).filter(useOf);
+      for (const [earlier, plugin] of again(users, (one) => text(deviceOf(one)))) {
+        const [use, other] = [useOf(plugin), useOf(earlier)];
+        const areTogether = use === other && (use === "macvlan" || use === "ipvlan");
+        if (plugin.document === earlier.document || areTogether) continue;
+        yield {
+          source: plugin.document.source,
+          at: deviceOf(plugin),
+          message: `${
+            quote(deviceOf(plugin)!.value)
+          } is for one network at a time, and ${other} of ${earlier.document.source.path} takes it too`,
+          help: "use another device, or one network for both",
+        };
+      }
+      yield* portsTwice(documents);
+    },
+  },
 ];
 
 /** The directory of a plugin's leases, if it is host-local's. */
@@ -269,7 +330,7 @@ function* gateways(documents: readonly Document[]): Generator<Gateway> {
   for (const plugin of documents.flatMap((document) => document.plugins)) {
     if (plugin.type === "flannel") yield* ofLease(plugin);
     if (plugin.type !== "bridge" || plugin.role === "partial") continue;
-    if (!plugin.isTrue("isGateway") && !plugin.isTrue("isDefaultGateway")) continue;
+    if (!plugin.isGateway) continue;
     const bridge = plugin.text("bridge") || "cni0";
     const seen = new Set<number>();
     for (const range of addressingOf(plugin).ranges) {
@@ -312,4 +373,41 @@ function spans(plugin: PluginNode): string {
     const limits = bounds(range);
     return limits ? `${limits.first}-${limits.last}` : "?";
   }).sort().join(" ");
+}
+
+function isUnnamed(plugin: PluginNode): boolean {
+  return plugin.type === "bridge" && plugin.role !== "partial" && !plugin.text("bridge");
+}
+
+function deviceOf(plugin: PluginNode): Node | undefined {
+  return plugin.field(plugin.type === "host-device" ? "device" : "master");
+}
+
+/** What becomes of the device; undefined where others may have it as well. */
+function useOf(plugin: PluginNode): string | undefined {
+  const { type } = plugin;
+  if (type !== "macvlan") return type === "host-device" || type === "ipvlan" ? type : undefined;
+  return plugin.text("mode") === "passthru" ? "macvlan in mode passthru" : "macvlan";
+}
+
+function* portsTwice(documents: readonly Document[]): Generator<FoundIn> {
+  const ports = documents.flatMap(({ plugins }) => plugins).flatMap((plugin) =>
+    items(field(plugin.field("runtimeConfig"), "portMappings")).map((at) => ({
+      source: plugin.document.source,
+      at,
+      port: ["hostPort", "protocol", "hostIP"].map((key) => field(at, key)?.value)
+        .filter(Boolean).join("/"),
+    }))
+  );
+  for (const [earlier, { source, at, port }] of again(ports, ({ port }) => port || undefined)) {
+    yield {
+      source,
+      at: field(at, "hostPort") ?? at,
+      severity: "error",
+      message: `the port ${port} of the host is mapped ${
+        earlier.source === source ? "here" : `in ${earlier.source.path}`
+      } already`,
+      help: "map another port, or leave the mappings to the runtime",
+    };
+  }
 }

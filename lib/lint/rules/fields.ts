@@ -224,8 +224,7 @@ export const FIELDS: readonly WrittenRule[] = [
     bad: network({ ...bridgeFields({ isGateway: false, ipMasq: true }) }),
     *ofPlugin(plugin) {
       if (plugin.type !== "bridge" || plugin.role === "partial") return;
-      const isGateway = plugin.isTrue("isGateway") ||
-        plugin.isTrue("isDefaultGateway");
+      const { isGateway } = plugin;
       const without = (name: string, lacks: string, help: string): Found => ({
         at: plugin.field(name),
         message: `"${name}" has no use without ${lacks}`,

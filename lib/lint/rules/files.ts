@@ -7,7 +7,7 @@ import { isExecutable } from "../plugins_dir.ts";
 import type { Fix, Safety, WrittenRule } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
-import { entries, field, property, text } from "../tree.ts";
+import { entries, everyIn, field, property, text } from "../tree.ts";
 import { bridge, calico, json } from "./example.ts";
 import type { Node } from "jsonc-parser";
 
@@ -258,13 +258,11 @@ function isNetwork(root: Node | undefined): boolean {
 /** Keys that hold a secret, or the path of a file that holds one. */
 const SECRET = /^(etcd_key_file|kubeconfig)$|(password|passwd|secret|auth_?token|api_?key)$/i;
 
-function* secrets(node: Node, depth = 0): Generator<[string, Node]> {
-  for (const { name, value } of entries(node)) {
-    if (value?.type === "string" && value.value !== "" && SECRET.test(name)) yield [name, value];
-    else if (value && depth < 4) yield* secrets(value, depth + 1);
-  }
-  for (const item of node.type === "array" && depth < 4 ? node.children! : []) {
-    yield* secrets(item, depth + 1);
+function* secrets(root: Node): Generator<[string, Node]> {
+  for (const node of everyIn(root, 4)) {
+    for (const { name, value } of entries(node)) {
+      if (value?.type === "string" && value.value !== "" && SECRET.test(name)) yield [name, value];
+    }
   }
 }
 

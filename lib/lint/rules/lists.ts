@@ -5,11 +5,20 @@ import { openingOf } from "../range.ts";
 import type { WrittenRule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { homeOf } from "../schemas/elsewhere.ts";
-import { entries, isObject, items, ofWrongKind, property, propertyNode, quote } from "../tree.ts";
+import { entries, isObject, items, keyNode, ofWrongKind, property, quote } from "../tree.ts";
 import { bridge, bridgeFields, json, list, network } from "./example.ts";
 
 /** Keys that only make sense in the config of a single plugin. */
 const SINGLE_KEYS = ["type", "ipam", "capabilities", "runtimeConfig", "prevResult"];
+
+const RATES = {
+  type: "bandwidth",
+  ...{ ingressRate: 8_000_000, ingressBurst: 80_000 },
+  ...{ egressRate: 8_000_000, egressBurst: 80_000 },
+};
+
+/** Plugins whose interfaces have no end on the host, or one that is not in the result. */
+const WITHOUT_END = ["macvlan", "ipvlan", "vlan", "host-device", "dummy", "tap", "loopback"];
 
 export const LISTS: readonly WrittenRule[] = [
   {
@@ -20,7 +29,7 @@ export const LISTS: readonly WrittenRule[] = [
     bad: network({ plugins: [] }),
     good: list(bridgeFields()),
     *ofNetwork({ root }) {
-      const plugins = propertyNode(root, "plugins")?.children?.[1];
+      const plugins = property(root, "plugins");
       if (!plugins) return;
       if (plugins.type !== "array") {
         yield ofWrongKind(plugins, '"plugins"', "a list", 'write "plugins": [ … ]');
@@ -48,7 +57,7 @@ export const LISTS: readonly WrittenRule[] = [
       if (kind !== "conflist") return;
       if (source.path.endsWith(".conf") && property(root, "type")) {
         yield {
-          at: propertyNode(root, "plugins")!.children![0],
+          at: keyNode(root, "plugins"),
           message:
             '"plugins" beside "type" has no effect in a .conf but with this program\'s isolator',
           help: 'name the file .conflist and delete "type", or delete "plugins"',
@@ -93,7 +102,7 @@ export const LISTS: readonly WrittenRule[] = [
       if (name === ".json" && reader !== "libcni") return;
       if (kind === "conflist" && name && !property(root, "type")) {
         yield {
-          at: propertyNode(root, "plugins")!.children![0],
+          at: keyNode(root, "plugins"),
           // Only this program's isolator goes by what is in the file, and not by its name.
           severity: reader === "isolator" ? undefined : "error",
           message: `a ${name} has a list of "plugins"`,
@@ -158,6 +167,32 @@ export const LISTS: readonly WrittenRule[] = [
       }
     },
   },
+  {
+    code: "CNI514",
+    name: "bandwidth-misplaced",
+    title: "bandwidth stands where it can't limit anything",
+    why:
+      "bandwidth limits the traffic at the host's end of a container's veth, which bridge and ptp make and " +
+      "macvlan, ipvlan, vlan and host-device don't. A second one in a list finds the first one's queue there.",
+    bad: list(bridgeFields(), RATES, RATES),
+    good: list(bridgeFields(), RATES),
+    *ofNetwork({ plugins }) {
+      const listed = plugins.filter(({ role, outer }) => role === "listed" && !outer);
+      const [first] = listed.filter(limits);
+      for (const plugin of listed.filter(limits)) {
+        const maker = listed[0]!.type;
+        const isAlone = maker !== undefined && WITHOUT_END.includes(maker);
+        if (plugin === first && !isAlone) continue;
+        yield {
+          at: plugin.typeNode,
+          message: isAlone
+            ? `bandwidth needs the host's end of a veth, and ${maker} makes none`
+            : "a second bandwidth finds the first one's queue there, and fails",
+          help: isAlone ? "limit it elsewhere, or use bridge or ptp" : "write all rates into one",
+        };
+      }
+    },
+  },
 ];
 
 const LIST_SWITCHES = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
@@ -173,3 +208,9 @@ function makesInterface(plugin: PluginNode): boolean {
 }
 
 const INTERFACE_MAKERS = ["bridge", "ptp", "macvlan", "ipvlan", "vlan", "host-device", "dummy"];
+
+/** Without a rate, it passes the result on. */
+function limits(plugin: PluginNode): boolean {
+  return plugin.type === "bandwidth" &&
+    ["ingressRate", "egressRate"].some((key) => (plugin.field(key)?.value ?? 0) !== 0);
+}

@@ -222,9 +222,9 @@ export const MACHINE: readonly WrittenRule[] = [
     needs: "--probe",
     *ofPlugin(plugin, { machine }) {
       const { routes } = addressingOf(plugin);
-      if (!machine || routes.length === 0 || plugin.isTrue("isDefaultGateway")) return;
+      if (!machine || routes.length === 0) return;
       // On its own gateway address, the bridge is the agent's machine.
-      if (plugin.isTrue("isGateway") || plugin.type === "ptp" || plugin.isChained) return;
+      if (plugin.isGateway || plugin.type === "ptp" || plugin.isChained) return;
       if (plugin.role === "partial" || plugin.role === "network") return;
       const reached = [
         ...routes.map(({ dst }) => dst?.value),

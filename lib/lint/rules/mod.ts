@@ -1,11 +1,6 @@
 /** All rules, in the order of their codes. */
 import type { Rule } from "../rule.ts";
 import { ACROSS } from "./across.ts";
-import { rule as CNI117 } from "./cni117_unknown_type.ts";
-import { rule as CNI306 } from "./cni306_default_bridge.ts";
-import { rule as CNI307 } from "./cni307_taken_twice.ts";
-import { rule as CNI419 } from "./cni419_requested_address.ts";
-import { rule as CNI514 } from "./cni514_bandwidth_misplaced.ts";
 import { ADDRESSES } from "./addresses.ts";
 import { FIELDS } from "./fields.ts";
 import { FILES } from "./files.ts";
@@ -37,5 +32,4 @@ export const RULES: readonly Rule[] = [
   ...PORT_MAPPERS,
   ...THIRD_PARTIES,
   ...MACHINE,
-  ...[CNI117, CNI306, CNI307, CNI419, CNI514],
 ].map((rule): Rule => ({ severity: "error", ...rule })).sort((a, b) => a.code < b.code ? -1 : 1);

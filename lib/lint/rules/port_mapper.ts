@@ -1,9 +1,8 @@
 /** CNI6xx: the port mapper, mesos-cni-port-mapper. */
-import type { Node } from "jsonc-parser";
 import { isSpecVersion, SPEC_VERSIONS } from "../../cni/version.ts";
 import { type PluginNode, PORT_MAPPER } from "../document.ts";
 import type { Found, WrittenRule } from "../rule.ts";
-import { entries, field, isObject, items, property, propertyNode, quote, text } from "../tree.ts";
+import { field, isObject, items, keyNode, nullKey, property, quote, text } from "../tree.ts";
 import { bridgeFields, list, portMapper } from "./example.ts";
 
 export const PORT_MAPPERS: readonly WrittenRule[] = [
@@ -69,11 +68,11 @@ export const PORT_MAPPERS: readonly WrittenRule[] = [
     good: portMapper(),
     *ofPlugin({ node, role, outer }) {
       for (const key of role === "delegate" ? ["name", "args"] : []) {
-        const found = propertyNode(node, key);
+        const found = property(node, key);
         const own = property(outer!.node, key)?.value ?? null;
-        if (!found || found.children![1]!.value === own) continue;
+        if (!found || found.value === own) continue;
         yield {
-          at: found.children![0],
+          at: keyNode(node, key),
           message: `the port mapper overwrites "${key}" of its delegate`,
           help: `delete it, or set "${key}" of the network itself`,
         };
@@ -101,7 +100,9 @@ export const PORT_MAPPERS: readonly WrittenRule[] = [
     good: portMapper({}, { cniVersion: "0.2.0" }),
     *ofPlugin(plugin) {
       if (plugin.role !== "delegate") return;
-      const version = propertyNode(plugin.node, "cniVersion")?.children?.[1] ?? nullOf(plugin);
+      // One that is null, other readers would take for absent.
+      const { node } = plugin;
+      const version = property(node, "cniVersion") ?? nullKey(node, "cniVersion");
       if (!version || isSpecVersion(version.value)) return;
       yield {
         at: version,
@@ -115,13 +116,6 @@ export const PORT_MAPPERS: readonly WrittenRule[] = [
 /** iptables: a + at the end stands for any rest. */
 function isCovered(device: string, pattern: string | undefined): boolean {
   return pattern?.endsWith("+") ? device.startsWith(pattern.slice(0, -1)) : device === pattern;
-}
-
-/** A version that is null, which other readers would take for absent. */
-function nullOf(plugin: PluginNode): Node | undefined {
-  for (const { name, value } of entries(plugin.node)) {
-    if (name === "cniVersion" && value?.type === "null") return value;
-  }
 }
 
 /** multus: networks to delegate to, and what each of them lacks. */

@@ -39,8 +39,7 @@ export const ROUTES: readonly WrittenRule[] = [
       for (const { prefix: subnet, gateway, isRange } of prefixesOf(plugin)) {
         if (!subnet?.value || !gateway?.value || contains(subnet.value, gateway.value)) continue;
         // It is not known what plugins of other projects do with the gateway.
-        const isOnBridge = plugin.type === "bridge" &&
-          (plugin.isTrue("isGateway") || plugin.isTrue("isDefaultGateway"));
+        const isOnBridge = plugin.type === "bridge" && plugin.isGateway;
         // A link-local one is on every link, but a bridge has an address of that kind already.
         const isFine = isUnspecified(gateway.value) ||
           (isLinkLocal(gateway.value) && !isOnBridge);

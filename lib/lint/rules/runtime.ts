@@ -4,7 +4,7 @@ import { TAKERS, unknownCapabilities } from "../capabilities.ts";
 import type { WrittenRule } from "../rule.ts";
 import { renamed } from "../schema_check.ts";
 import { makesNoAddress, schemaOf } from "../schemas/mod.ts";
-import { entries, field, isTrue, property, propertyNode, quote } from "../tree.ts";
+import { entries, field, isTrue, keyNode, property, quote } from "../tree.ts";
 import { bridgeFields, list } from "./example.ts";
 
 export const RUNTIME: readonly WrittenRule[] = [
@@ -90,10 +90,10 @@ export const RUNTIME: readonly WrittenRule[] = [
     *ofPlugin(plugin) {
       if (plugin.role === "partial" || !schemaOf(plugin)?.complete) return;
       for (const name of ["prevResult", "runtimeConfig"]) {
-        const found = propertyNode(plugin.node, name);
-        if (!found) continue;
+        const at = keyNode(plugin.node, name);
+        if (!at) continue;
         yield {
-          at: found.children![0],
+          at,
           message: `"${name}" is set by the runtime, not by a file`,
           help: name === "runtimeConfig"
             ? 'delete it; ask for it with "capabilities"'

@@ -8,16 +8,16 @@ import { atLeast, isSpecVersion } from "../../cni/version.ts";
 import { readerOf } from "../reader.ts";
 import { closest } from "../../base/nearest.ts";
 import { renamed } from "../schema_check.ts";
-import { schemaOf } from "../schemas/mod.ts";
+import { isNamed, misspeltType, schemaOf } from "../schemas/mod.ts";
 import {
   entries,
   field,
   isObject,
   items,
+  keyNode,
   nullKey,
   ofWrongKind,
   property,
-  propertyNode,
   quote,
   text,
 } from "../tree.ts";
@@ -35,11 +35,11 @@ export const STRUCTURE: readonly WrittenRule[] = [
       if (name && name.type !== "string") {
         yield ofWrongKind(name, "the network's name", "a string", 'write "name": "…"');
       } else if (!name || name.value === "") {
-        const inner = items(property(root, "plugins")).map((plugin) => propertyNode(plugin, "name"))
+        const inner = items(property(root, "plugins")).map((plugin) => keyNode(plugin, "name"))
           .find((one) => one !== undefined);
         if (!name && inner) {
           yield {
-            at: inner.children![0],
+            at: inner,
             message: 'the "name" stands in a plugin, and the network has none',
             help: 'move it beside "plugins"',
           };
@@ -243,7 +243,7 @@ export const STRUCTURE: readonly WrittenRule[] = [
       if (readerOf(document, context) !== "stock-agent") return;
       if (kind === "conflist") {
         yield {
-          at: propertyNode(root, "plugins")!.children![0],
+          at: keyNode(root, "plugins"),
           message: 'a stock agent reads a single plugin, and skips a file with "plugins"',
           help: "write one plugin, with the port mapper around it where ports are mapped; or use " +
             "mesos-cni's isolator",
@@ -257,6 +257,36 @@ export const STRUCTURE: readonly WrittenRule[] = [
           message: `a stock agent finds no address in a result of version ${version}: ` +
             "each task fails",
           help: 'write "cniVersion": "0.2.0"',
+        };
+      }
+    },
+  },
+  {
+    code: "CNI117",
+    name: "unknown-type",
+    severity: "warning",
+    title: "no plugin is known by this name, and none was found",
+    why:
+      "The type is the file name of the plugin, and any file may be one: what this program does not know " +
+      "is looked for where plugins usually are on this machine, which need not be the one that reads the " +
+      "file. With --plugins-dir, the directory says what is there, and CNI206 what is not.",
+    bad: network({ type: "brigde", bridge: "cni0" }),
+    good: network({ type: "bridge", bridge: "cni0" }),
+    *ofPlugin({ node, ipam }, { plugins, usualPlugins: usual }) {
+      if (plugins) return;
+      for (const at of [property(node, "type"), field(ipam, "type")]) {
+        const type = text(at);
+        if (!type || !isPluginType(type) || isNamed(type) || usual?.find(type)) continue;
+        const right = misspeltType(type);
+        yield {
+          at,
+          message: `no plugin is known by the name ${quote(type)}, and ${
+            usual?.path
+              ? `there is none in ${usual.path}`
+              : "there is no directory of plugins here to look in"
+          }`,
+          help: (right ? `did you mean "${right}"? ` : "check the spelling; ") +
+            "--plugins-dir=DIR looks where the agent has its plugins",
         };
       }
     },

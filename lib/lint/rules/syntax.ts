@@ -6,7 +6,7 @@ import { foreignFormat, slipAt } from "../foreign_text.ts";
 import type { Edit, Range } from "../range.ts";
 import type { Found, WrittenRule } from "../rule.ts";
 import { DEPTH_LIMIT, SIZE_LIMIT, type Source } from "../source.ts";
-import { entries, kindOf, propertyNode, quote } from "../tree.ts";
+import { entries, everyIn, keyNode, kindOf, quote } from "../tree.ts";
 import { isManifest, MOST_PLUGINS } from "../document.ts";
 import { isTemplate, placeholderAt, unreplaced } from "../placeholder.ts";
 import { bridge, json } from "./example.ts";
@@ -73,7 +73,7 @@ export const SYNTAX: readonly WrittenRule[] = [
       "the first one has no effect.",
     bad: '{\n  "name": "net",\n  "type": "bridge",\n  "bridge": "cni0",\n  "bridge": "cni1"\n}\n',
     *ofSource(source) {
-      if (isText(source) && !source.syntaxError) yield* duplicates(source, source.root);
+      if (isText(source) && !source.syntaxError) yield* duplicates(source);
     },
   },
   {
@@ -202,7 +202,7 @@ export const SYNTAX: readonly WrittenRule[] = [
     *ofNetwork({ root, pluginCount }) {
       if (pluginCount <= MOST_PLUGINS) return;
       yield {
-        at: propertyNode(root, "plugins")?.children?.[0],
+        at: keyNode(root, "plugins"),
         severity: "warning",
         message:
           `the network has ${pluginCount} plugins; only the first ${MOST_PLUGINS} are checked`,
@@ -226,7 +226,7 @@ export const SYNTAX: readonly WrittenRule[] = [
     *ofSource(source) {
       if (!isText(source) || !isManifest(source)) return;
       yield {
-        at: propertyNode(source.root, "apiVersion")!.children![0],
+        at: keyNode(source.root, "apiVersion"),
         message: "the file is a Kubernetes manifest, not a network config",
         help: "write a file with the config that stands in it, such as the text of spec.config",
       };
@@ -345,29 +345,22 @@ function behind({ text }: Source, offset: number): { at?: Range } {
   return { at: { offset: text.trimEnd().length, length: 1 } };
 }
 
-function* duplicates(source: Source, node: Node | undefined): Generator<Found> {
-  if (node?.type === "object") {
+function* duplicates(source: Source): Generator<Found> {
+  for (const node of everyIn(source.root)) {
     const first = new Map<string, Node>();
-    for (const { key, name, value } of entries(node)) {
+    for (const { key, name } of entries(node)) {
       const earlier = first.get(name);
-      if (earlier) {
-        const { line } = source.position(earlier.offset);
-        // tuning looks for it, and refuses it.
-        const isSysctl = node.parent?.children?.[0]?.value === "sysctl";
-        yield {
-          at: key,
-          severity: isSysctl ? "error" : undefined,
-          message: `the key ${
-            quote(name)
-          } stands here again; the one of line ${line} has no effect`,
-          help: "keep one of the two",
-        };
-      }
       first.set(name, key);
-      yield* duplicates(source, value);
+      if (!earlier) continue;
+      const { line } = source.position(earlier.offset);
+      // tuning looks for it, and refuses it.
+      const isSysctl = node.parent?.children?.[0]?.value === "sysctl";
+      yield {
+        at: key,
+        severity: isSysctl ? "error" : undefined,
+        message: `the key ${quote(name)} stands here again; the one of line ${line} has no effect`,
+        help: "keep one of the two",
+      };
     }
-  }
-  for (const item of node?.type === "array" ? node.children! : []) {
-    yield* duplicates(source, item);
   }
 }

@@ -2,7 +2,7 @@
 import type { PluginNode } from "../document.ts";
 import { replacing } from "../edits.ts";
 import type { Found, WrittenRule } from "../rule.ts";
-import { field, propertyNode, quote, text } from "../tree.ts";
+import { field, keyNode, quote, text } from "../tree.ts";
 import { calico, network } from "./example.ts";
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
@@ -105,7 +105,7 @@ export const THIRD_PARTIES: readonly WrittenRule[] = [
     *ofPlugin({ ipam, ipamType }) {
       if (ipamType !== "whereabouts") return;
       if (["range", "ipRanges", "configuration_path"].some((key) => field(ipam, key))) return;
-      const subnet = propertyNode(ipam, "subnet")?.children?.[0];
+      const subnet = keyNode(ipam, "subnet");
       yield {
         at: subnet ?? field(ipam, "type"),
         message: "whereabouts has no range to take addresses from",
