@@ -42,6 +42,7 @@ import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
+import { readQueues } from "../facts/readers/queues.ts";
 import { resolverOf } from "../facts/readers/resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
 import { tryAll } from "./tries.ts";
@@ -105,7 +106,9 @@ export async function diagnose(
   const ofAgent = options.agentFacts ?? readFacts(OF_AGENT, agent);
   const [{ asked, causes }, facts, shared, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
-    scene.container ? readFacts(passive ? OF_CONTAINER : [...OF_CONTAINER, OWN_NAME], scene) : [],
+    scene.container
+      ? readFacts([...OF_CONTAINER, QUEUES, ...passive ? [] : [OWN_NAME]], scene)
+      : [],
     passive ? [] : readFacts([BY_ARP], { scene, kernel }),
     ofAgent,
   ]);
@@ -172,6 +175,9 @@ const UNASKED = [
   text: text!,
   ...unasked("only a packet tells, and none was sent"),
 }));
+
+/** Of all containers the agent's queues would be read as often. */
+const QUEUES: FactReader<Scene> = { name: "no queue on its way slows it down", read: readQueues };
 
 const BY_ARP: FactReader<Pick<Evidence, "scene" | "kernel">> = {
   name: "nobody else answers for its addresses",

@@ -12,7 +12,7 @@ import type { Layout } from "../containers/layout.ts";
 import type { Registry } from "../cni/plugin_type.ts";
 import type { Catalog } from "../cni/catalog.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
-import { type BridgePort, bridgePorts, bridgeVlans } from "../netlink/bridge_state.ts";
+import { type BridgePort, bridgePorts, BridgeVlans, bridgeVlans } from "../netlink/bridge_state.ts";
 import type { Link } from "../netlink/mod.ts";
 import { type Listener, listeners } from "../netlink/sock_diag.ts";
 import { NamespaceView } from "../netlink/view.ts";
@@ -47,7 +47,7 @@ export class Agent implements Disposable {
   #containers?: Container[];
   #holders?: Map<string, Container[]>;
   #ports?: BridgePort[];
-  #vlans?: ReturnType<typeof bridgeVlans>;
+  #vlans?: BridgeVlans;
   #owners?: readonly OwnerNow[];
   #missing?: Promise<ReadonlyMap<string, string[]>>;
   #recorded?: ReadonlySet<string>;
@@ -118,9 +118,9 @@ export class Agent implements Disposable {
     return this.#ports ??= unlessRefused(() => bridgePorts()) ?? [];
   }
 
-  get bridgeVlans(): ReturnType<typeof bridgeVlans> {
+  get bridgeVlans(): BridgeVlans {
     return this.#vlans ??= unlessRefused(() => bridgeVlans()) ??
-      { filtering: new Set(), spanning: new Set(), ports: new Map() };
+      new BridgeVlans();
   }
 
   /**

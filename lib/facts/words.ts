@@ -268,6 +268,8 @@ const WORDS = {
     "{value} of tcx at the {why} of {device} stand where the packet is lost | what they do can't be read: see whose they are, bpftool net show dev {device}",
   queue_holds:
     "the queue {value} of {device} lets out less than comes: {bytes} packets wait in it, this one among them | look at its limits and classes first: tc -s class show dev {device}",
+  queue_slow:
+    "the queue {value} of {device} slows down what {container} sends or gets: {why} | who made it has meant another rate (those of the plugin bandwidth are bits in a second), or has forgotten a trial",
   bad_checksum:
     "the kernel drops the packet on {device}: its checksum is wrong | what changed it before did not compute it: a filter of tc or XDP (tc filter show dev {device}), or the device itself (ethtool -K {device} rx off)",
   xfrm_drop:

@@ -115,35 +115,41 @@ export interface PortVlan {
 const RTEXT_FILTER_BRVLAN = 2;
 const BRIDGE_VLAN_INFO_PVID = 2;
 
-/** The VLANs of each port and bridge by their indices, and which bridges filter by them, or speak STP. @throws {SystemError} */
-export function bridgeVlans(
-  netns?: string,
-): { filtering: Set<number>; spanning: Set<number>; ports: Map<number, PortVlan[]> } {
+/** Bridges by their indices: which filter by VLANs, speak STP, or know who has joined a group; and VLANs of ports. */
+export class BridgeVlans {
+  readonly filtering = new Set<number>();
+  readonly spanning = new Set<number>();
+  readonly snooping = new Set<number>();
+  readonly ports = new Map<number, PortVlan[]>();
+}
+
+/** The VLANs of each port and bridge, and what bridges do. @throws {SystemError} */
+export function bridgeVlans(netns?: string): BridgeVlans {
   using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
-  const [filtering, spanning] = [new Set<number>(), new Set<number>()];
+  const found = new BridgeVlans();
   socket.dump(RTM.GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
     const [header, attributes] = opened(body, IFINFOMSG_BYTES);
     const info = attributes.nested(IFLA.LINKINFO);
     if (info.text(1) !== "bridge") return undefined;
     const index = header.getInt32(4, true);
     const settings = info.nested(IFLA.INFO_DATA);
-    if (settings.u8(IFLA.BR_VLAN_FILTERING) === 1) filtering.add(index);
-    if (settings.u32(IFLA.BR_STP_STATE)) spanning.add(index);
+    if (settings.u8(IFLA.BR_VLAN_FILTERING) === 1) found.filtering.add(index);
+    if (settings.u32(IFLA.BR_STP_STATE)) found.spanning.add(index);
+    if (settings.u8(IFLA.BR_MCAST_SNOOPING) === 1) found.snooping.add(index);
     return undefined;
   });
-  const ports = new Map<number, PortVlan[]>();
-  if (filtering.size === 0) return { filtering, spanning, ports };
+  if (found.filtering.size === 0) return found;
   socket.dump(
     RTM.GETLINK,
     [OF_BRIDGES, attribute(IFLA.EXT_MASK, u32(RTEXT_FILTER_BRVLAN))],
     "list VLANs",
     (message) => {
       const { index, vlans } = decodePortVlans(message);
-      ports.set(index, vlans);
+      found.ports.set(index, vlans);
       return undefined;
     },
   );
-  return { filtering, spanning, ports };
+  return found;
 }
 
 /** Decodes the VLANs of RTM_NEWLINK of the family AF_BRIDGE. */

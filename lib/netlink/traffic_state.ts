@@ -5,6 +5,7 @@ import { header as trafficHeader } from "./traffic_changes.ts";
 import { IFINFOMSG_BYTES, IFLA, RTM, TCMSG_BYTES } from "./numbers.ts";
 
 const TCA_KIND = 1, TCA_OPTIONS = 2, TCA_STATS2 = 7;
+const TCA_TBF_PARMS = 1;
 const TCA_STATS_BASIC = 1, TCA_STATS_QUEUE = 3;
 const TCA_ACT_KIND = 1, TCA_ACT_OPTIONS = 2, TCA_ACT_STATS = 4;
 /** TC_ACT_SHOT and TC_ACT_STOLEN (linux/pkt_cls.h). */
@@ -46,8 +47,31 @@ export function queues(netns?: string) {
       drops: queueIn(attributes)?.getUint32(8, true) ?? 0,
       /** Packets that wait in it and its classes. */
       held: queueIn(attributes)?.getUint32(0, true) ?? 0,
+      ...pacing(attributes.text(TCA_KIND), attributes.bytes(TCA_OPTIONS)),
     };
   });
+}
+
+/** What a queue does to packets that it passes: bytes in a second at most; ms of delay; the share that it loses. */
+interface Pacing {
+  rate?: number;
+  delay?: number;
+  loss?: number;
+}
+
+function pacing(kind: string | undefined, options: Uint8Array = new Uint8Array()): Pacing {
+  if (kind === "tbf") {
+    // tc_tbf_qopt begins with the rate, a tc_ratespec.
+    const parms = new Attributes(options).bytes(TCA_TBF_PARMS);
+    return parms && parms.length >= 12 ? { rate: view(parms).getUint32(8, true) } : {};
+  }
+  if (kind !== "netem" || options.length < 12) return {};
+  // tc_netem_qopt: the latency in ticks of 64 ns, a limit, and the loss of 2^32.
+  const parms = view(options);
+  return {
+    delay: parms.getUint32(0, true) * 64e-6,
+    loss: parms.getUint32(8, true) / 2 ** 32,
+  };
 }
 
 /** `struct gnet_stats_queue`, where this kernel tells it: what waits, its bytes, drops, … */
@@ -74,6 +98,8 @@ export function filters(link: number, netns?: string) {
         priority: fixed.getUint32(16, true) >>> 16,
         /** What its actions do: `gact`, `mirred`, … */
         actions: actions.map((one) => one.kind),
+        /** Links that its actions lead packets to. */
+        leads: actions.flatMap(({ to }) => to ?? []),
         /** Packets that its actions dropped, or took away. */
         taken: actions.reduce((sum, { taken }) => sum + taken, 0),
       };
@@ -81,7 +107,7 @@ export function filters(link: number, netns?: string) {
   });
 }
 
-function actionsIn(list: Uint8Array | undefined): { kind: string; taken: number }[] {
+function actionsIn(list: Uint8Array | undefined): { kind: string; taken: number; to?: number }[] {
   return [...eachAttribute(list ?? new Uint8Array())].map(([, one]) => {
     const action = new Attributes(one);
     const kind = action.text(TCA_ACT_KIND) ?? "?";
@@ -90,16 +116,16 @@ function actionsIn(list: Uint8Array | undefined): { kind: string; taken: number 
     const stats = action.nested(TCA_ACT_STATS);
     const basic = stats.bytes(TCA_STATS_BASIC);
     const queue = stats.bytes(TCA_STATS_QUEUE);
-    // tc_gen: index, capab, action, refcnt, bindcnt; of mirred what it does follows.
+    // tc_gen: index, capab, action, refcnt, bindcnt; of mirred what it does follows, and with which link.
     const verdict = parms && parms.length >= 12 ? view(parms).getInt32(8, true) : 0;
-    const mirred = kind === "mirred" && parms && parms.length >= 24
-      ? view(parms).getInt32(20, true)
-      : 0;
+    const [mirred, to] = kind === "mirred" && parms && parms.length >= 28
+      ? [view(parms).getInt32(20, true), view(parms).getUint32(24, true)]
+      : [0];
     const takesAll = TAKEN.includes(verdict) && kind !== "mirred" || REDIRECTED.includes(mirred);
     const passed = basic && basic.length >= 12 ? view(basic).getUint32(8, true) : 0;
     const dropped = queue && queue.length >= 12 ? view(queue).getUint32(8, true) : 0;
     // What it redirects is gone from here, though it is not counted as dropped.
-    return { kind, taken: takesAll ? passed : dropped };
+    return { kind, to, taken: takesAll ? passed : dropped };
   });
 }
 

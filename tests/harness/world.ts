@@ -13,7 +13,7 @@ import type { RuleMet } from "../../lib/diagnose/observe/trace.ts";
 import { trailOf } from "../../lib/diagnose/place.ts";
 import type { Question } from "../../lib/diagnose/questions/question.ts";
 import type { Address, Link, Neighbour, Route, Rule } from "../../lib/netlink/mod.ts";
-import type { BridgePort } from "../../lib/netlink/bridge_state.ts";
+import { type BridgePort, BridgeVlans } from "../../lib/netlink/bridge_state.ts";
 import type { Listener } from "../../lib/netlink/sock_diag.ts";
 import { type Forwarded, Space } from "../../lib/netlink/view.ts";
 
@@ -134,11 +134,7 @@ export class World {
     },
   };
 
-  readonly vlans = {
-    filtering: new Set<number>(),
-    spanning: new Set<number>(),
-    ports: new Map(),
-  };
+  readonly vlans = new BridgeVlans();
 
   constructor() {
     const { inside, host } = this;

@@ -5,7 +5,9 @@ import { adviceOf, remedyOf, textOf } from "../../lib/facts/sentences.ts";
 import { type Code, CODES, VARIANTS, wordsOf } from "../../lib/facts/words.ts";
 import { readLinks } from "../../lib/facts/readers/link.ts";
 import { readAddressRanges, readUplinks } from "../../lib/facts/readers/agent.ts";
-import { gatewayCauses } from "../../lib/facts/readers/bridge.ts";
+import { slow } from "../../lib/facts/readers/queues.ts";
+import type { Queue } from "../../lib/netlink/traffic_state.ts";
+import { gatewayCauses, readBridges } from "../../lib/facts/readers/bridge.ts";
 import { readRoutes, subnetsWithoutRoute } from "../../lib/facts/readers/route.ts";
 import { forgetful, readAgentsLimits, readOwnLimits } from "../../lib/facts/readers/limits.ts";
 import { ofOwn, proxiesIn } from "../../lib/diagnose/questions/connection.ts";
@@ -518,6 +520,14 @@ const CASES: Case[] = [
     Object.assign(world.checkpoint.plugins[0]!, { ipam });
     return [...readAddressRanges(world.scene().agent as never).causes];
   }, "addresses_used_up state agent"],
+  ["a rate in the wrong unit", (world) => {
+    const { link, ...tbf } = queue(3, { kind: "tbf", rate: 12_500, drops: 9 });
+    return slow(world.scene(), { ...tbf, link: world.host.linkAt(link)! });
+  }, "queue_slow tc host-veth"],
+  ["a port that nobody floods, of a bridge that knows no groups", (world) => {
+    world.ports[0]!.multicastFlood = false;
+    return [...readBridges(world.scene()).causes];
+  }, "port_flood bridge-port host-veth"],
   ["a second link has lost the route to its subnet", (world) => {
     world.inside.links.push(link(6, "eth1"));
     world.inside.addresses.push(address(6, "10.2.0.2/16"));
@@ -1145,6 +1155,27 @@ Deno.test("an agent without a way out of a family is meant so where it has no ad
   assertEquals(lost(["fd00:9::1/64"]), []);
   assertEquals(lost(["2001:db8:113::1/64"], ["fe80::1"]), []);
   assertEquals(lost(["2001:db8:113::1/64"]), ["no_host_route"]);
+});
+
+Deno.test("queues that pass what comes, and ports of bridges that know who has joined a group, are well", () => {
+  const world = new World();
+  const said = (more: Partial<Queue>) => {
+    const { link: _, ...one } = queue(4, more);
+    return slow(world.scene(), { ...one, link: world.host.link("wan0")! }).map(({ why }) => why);
+  };
+  // Full for a moment, as every queue of a fast rate; as slow as was asked for; a link of another continent.
+  assertEquals(said({ kind: "tbf", rate: 2_500_000, drops: 400 }), []);
+  assertEquals(said({ kind: "tbf", rate: 1000 }), []);
+  assertEquals(said({ kind: "netem", delay: 90, loss: 0 }), []);
+  assertEquals(said({ kind: "netem", delay: 0, loss: 0.3 }), ["it drops 30 of 100 packets"]);
+  assertEquals(said({ kind: "netem", delay: 800, loss: 0 }), ["it keeps each packet for 800 ms"]);
+  world.ports[0]!.multicastFlood = false;
+  world.vlans.snooping.add(2);
+  assertEquals(readBridges(world.scene()).causes, []);
+});
+
+const queue = (link: number, more: Partial<Queue>): Queue => ({
+  ...{ link, kind: "tbf", handle: "1:", drops: 0, held: 0, ...more },
 });
 
 Deno.test("a link needs no route to its subnet by which its neighbours are reached all the same", () => {

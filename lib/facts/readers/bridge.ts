@@ -46,6 +46,11 @@ export function bridgeCauses(scene: Scene, attached: Attached): Cause[] {
   if (port && port.state === "disabled" && hostEnd!.carrier && hostEnd!.flags.includes("UP")) {
     found.push(stateCause(scene, hostEnd!, "host-veth"));
   }
+  // Nobody who joins a group is known to it, and what is for groups goes to no port that is not flooded.
+  if (port && !port.multicastFlood && !scene.agent.bridgeVlans.snooping.has(link.index)) {
+    const about = { device: hostEnd!.name, other: link.name, value: "mcast_flood" };
+    found.push(portCause("port_flood", "host-veth", about));
+  }
   return [
     ...found,
     ...gatewayCauses(scene, attached, 4),
