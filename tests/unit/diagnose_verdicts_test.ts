@@ -34,9 +34,10 @@ Deno.test("a gateway without an echo: the agent takes what is seen coming in, an
     const world = new World();
     world.inside.links[1] = link(5, "eth0", { kind, peerIndex: kind === "veth" ? 3 : 4 });
     const scene = world.scene();
-    const about = { scene, ends: endsOf(scene, scene.interfaces[0]!)!, gateway, answers };
+    const ends = endsOf(scene, scene.interfaces[0]!)!;
+    const of = { failure: { kind: "silence" }, answers } as const;
     const session = { of: () => all, at: Session.prototype.at } as never;
-    const answer = withoutEcho({ ...about, failure: { kind: "silence" } }, TOKEN, session);
+    const answer = withoutEcho(scene, ends, gateway, of, TOKEN, session);
     return answer.failure?.kind ?? answer.outcome;
   };
   const [agents, others] = ["203.0.113.1", "203.0.113.9"];

@@ -30,7 +30,7 @@ export function gatewayQuestions(scene: Scene): Question[] {
         const link = attached.link!;
         const own = scene.inside.globalsOf(link, familyOfKnown(gateway))[0]?.address;
         const answers = await whoHas(scene.inside.netns, link, gateway, own);
-        return withoutEcho({ scene, ends, gateway, failure, answers }, token, session);
+        return withoutEcho(scene, ends, gateway, { failure, answers }, token, session);
       },
     }));
   });
@@ -41,13 +41,10 @@ export function gatewayQuestions(scene: Scene): Question[] {
  * answer echoes, and must take what is for others.
  */
 export function withoutEcho(
-  { scene, ends, gateway, failure, answers }: {
-    scene: Scene;
-    ends: Ends;
-    gateway: string;
-    failure: Failure;
-    answers: readonly string[];
-  },
+  scene: Scene,
+  ends: Ends,
+  gateway: string,
+  { failure, answers }: { failure: Failure; answers: readonly string[] },
   token: number,
   session: Pick<Session, "of" | "at">,
 ): Answer {

@@ -16,6 +16,7 @@ import type { Kernel } from "../observe/kernel.ts";
 import type { KnownRule } from "../observe/rules.ts";
 import type { Evidence } from "../evidence.ts";
 import type { RuleMet } from "../observe/trace.ts";
+import { sideOf } from "./policy.ts";
 import { type Reader, ruleCause } from "./reader.ts";
 
 /** The rule that the kernel says dropped it. */
@@ -55,7 +56,12 @@ export async function droppedBy(e: Evidence, drop: RuleMet): Promise<Cause> {
   return cause(
     drop.kind === "policy" ? "policy_drop" : "rule_drop",
     [rule.mechanism, placeOf(scene, drop)],
-    { container: whose(scene, netns), rule: rule.ref, why: what(packet?.protocol), ...about },
+    {
+      container: sideOf(scene, netns).container,
+      rule: rule.ref,
+      why: what(packet?.protocol),
+      ...about,
+    },
     [
       { rule: rule.ref, verdict: "drop" },
       ...packet ? [`the packet: ${packet.protocol} ${packet.source} → ${packet.destination}`] : [],
@@ -126,7 +132,7 @@ async function takenBy(e: Evidence, taken: RuleMet): Promise<Cause> {
     isQueue ? "rule_queues" : "rule_takes",
     rule,
     isQueue ? [seen, readers] : [seen],
-    { container: whose(e.scene, taken.netns), value },
+    { container: sideOf(e.scene, taken.netns).container, value },
     { place: placeOf(e.scene, taken) },
   );
 }
@@ -136,22 +142,10 @@ function what(protocol: string | undefined): string | undefined {
   return protocol?.startsWith("nd") ? "neighbour discovery" : undefined;
 }
 
-/** Whose namespace a rule is in; the agent's is nobody's. */
-function whose({ inside, name }: Scene, netns: string | undefined): string | undefined {
-  if (netns === undefined) return undefined;
-  return netns === inside.netns ? name : "the neighbour";
-}
-
-/** Of a namespace that is not the agent's, where it is. */
-function placeIn({ inside }: Scene, netns: string | undefined): Place | undefined {
-  if (netns === undefined) return undefined;
-  return netns === inside.netns ? "container" : "neighbour";
-}
-
 /** Where a hook is. */
 export function placeOf(scene: Scene, { netns, family, input, output }: RuleMet): Place {
-  const theirs = placeIn(scene, netns);
-  if (theirs) return theirs;
+  const side = sideOf(scene, netns).place;
+  if (side !== "agent") return side;
   if (family === "bridge") return "bridge";
   if (family !== "netdev") return "agent";
   const device = scene.host.linkAt(input ?? output)?.name;
@@ -252,8 +246,7 @@ export function legacyCauses(e: Evidence): Cause[] {
   const dropping = grownLegacy(e).find(({ drops }) => drops);
   if (!dropping) return [];
   const { netns, rule } = dropping;
-  const place = placeIn(e.scene, netns) ?? "agent";
-  const about = { container: place === "container" ? e.scene.name : undefined };
+  const { place, ...about } = sideOf(e.scene, netns);
   const seen = ["its counter grew while the packet was lost"];
   if (rule.remove) return [ruleCause("rule_drop", rule, seen, about, { place })];
   const { ref, mechanism } = rule;

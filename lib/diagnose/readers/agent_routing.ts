@@ -115,7 +115,7 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
       why: isRight ? undefined : leads,
     },
     [`asked for the route to ${target}${source ? ` from ${source}` : ""}: ${leads}`],
-    culprit && removing(culprit.text, culprit.remove),
+    culprit?.fix,
   )];
 }
 
@@ -180,7 +180,7 @@ export function mainRuleGone(scene: Scene, view: Space, family: 4 | 6): Cause[] 
   const isThere = own.some(({ table, action }) => table === "main" && action === "lookup");
   if (own.length === 0 || isThere) return [];
   const of = family === 6 ? ["-6"] : [];
-  const { place, container } = sideOf(scene, view);
+  const { place, container } = sideOf(scene, view.netns);
   return [cause(
     "main_rule_gone",
     ["rule", place],

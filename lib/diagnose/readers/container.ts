@@ -1,6 +1,6 @@
 /** The container's own routes, policy rules and source addresses. */
 import type { Failure } from "../failure.ts";
-import { type Cause, cause, inNetns, isProblem, removing, run } from "../../facts/cause.ts";
+import { type Cause, cause, inNetns, isProblem, run } from "../../facts/cause.ts";
 import { missingOf } from "../../facts/readers/address.ts";
 import { linksOf } from "../../facts/readers/link.ts";
 import { routeCauses, routesText, wantsDefault } from "../../facts/readers/route.ts";
@@ -86,7 +86,7 @@ export function routesTo(
       [culprit?.mechanism ?? "route", "container"],
       { container, family, address, device, route: culprit?.text },
       [`asked for the route to ${address}: ${leadsText(inside, route)} (table ${route.table})`],
-      culprit && removing(culprit.text, culprit.remove),
+      culprit?.fix,
     )];
   }
   if (culprit) {
@@ -95,7 +95,7 @@ export function routesTo(
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text },
       [`a packet to ${address} ends: ${leadsText(inside, route)}`],
-      removing(culprit.text, culprit.remove),
+      culprit.fix,
     )];
   }
   const lost = routeCauses(scene).filter(isProblem);

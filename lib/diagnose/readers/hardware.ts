@@ -109,7 +109,7 @@ function routedBy(
   const isAdvertised = route?.protocol === "ra";
   const isHis = other !== undefined && scene.ownerOf(gateway)?.id === other;
   if (!route || !isHis && !isAdvertised) return undefined;
-  const { place, container } = sideOf(scene, view);
+  const { place, container } = sideOf(scene, view.netns);
   const words = routeWords(route, view);
   const text = words.join(" ");
   const accept = `net.ipv6.conf.${view.linkAt(route.link)?.name}.accept_ra`;
@@ -147,7 +147,7 @@ function redirected(
     ["sysctl", "-w", accept("all"), accept(link.name)],
     ["ip", `-${family}`, "route", "flush", "cache"],
   ];
-  const { place, container } = sideOf(scene, view);
+  const { place, container } = sideOf(scene, view.netns);
   return cause(
     "redirected",
     ["route", place],

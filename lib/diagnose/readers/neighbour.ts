@@ -237,7 +237,7 @@ function wrongGateway(silence: Silence, attached: Attached): Cause[] {
       [culprit.mechanism, "container"],
       { container, family, address, route: culprit.text, why: "nobody there" },
       heardText(silence),
-      removing(culprit.text, culprit.remove),
+      culprit.fix,
     )];
   }
   const isThere = inside.routes.some((one) =>

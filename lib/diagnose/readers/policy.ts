@@ -1,6 +1,6 @@
 /** Which policy rule or route decides over a packet, and how it is taken away. */
 import { within } from "../../base/ip.ts";
-import { inNetns } from "../../facts/cause.ts";
+import { type Fix, inNetns, removing } from "../../facts/cause.ts";
 import type { Scene } from "../../facts/scene.ts";
 import type { Flow, Route, Rule } from "../../netlink/mod.ts";
 import type { Space } from "../../netlink/view.ts";
@@ -41,8 +41,7 @@ export function flowOf(
 export interface Culprit {
   mechanism: "route" | "rule";
   text: string;
-  /** In its own namespace. */
-  remove: string[];
+  fix: Fix;
 }
 
 /** The rule or the route that decides over a destination, if it is not what a network is given. */
@@ -61,14 +60,10 @@ export function culpritOf(
       const isUsual = route.destination === "default" && !REFUSING.includes(route.type);
       if (isUsual || route.protocol === "kernel") return undefined;
       const words = routeWords(route, view);
-      return {
-        mechanism: "route",
-        text: `the route ${words.join(" ")}`,
-        remove: inNetns(view.netns, "ip", ...family === 6 ? ["-6"] : [], "route", "del", ...words),
-      };
+      return culprit(view, family, "route", `the route ${words.join(" ")}`, ...words);
     }
     if (!applies(rule, destination, packet)) continue;
-    if (REFUSING.includes(rule.action)) return culprit(view, rule, rule.action, family);
+    if (REFUSING.includes(rule.action)) return ruleCulprit(view, rule, rule.action, family);
     if (rule.action !== "lookup") continue;
     const route = best(routesIn(rule), destination);
     if (route && route.type !== "throw") return leadingTo(view, rule, route, family);
@@ -84,17 +79,25 @@ export function ruleTo(view: Space, route: Route, family: 4 | 6): Culprit | unde
 
 function leadingTo(view: Space, rule: Rule, route: Route, family: 4 | 6): Culprit {
   const words = routeWords(route, view).join(" ");
-  return culprit(view, rule, `lookup ${rule.table}, whose route is ${words}`, family);
+  return ruleCulprit(view, rule, `lookup ${rule.table}, whose route is ${words}`, family);
 }
 
-function culprit({ netns }: Space, rule: Rule, what: string, family: 4 | 6): Culprit {
+function ruleCulprit(view: Space, rule: Rule, what: string, family: 4 | 6): Culprit {
   const priority = String(rule.priority);
+  const text = `the policy rule ${priority}: ${ruleWords(rule).join(" ")} ${what}`;
+  return culprit(view, family, "rule", text, "priority", priority);
+}
+
+function culprit(
+  { netns }: Space,
+  family: 4 | 6,
+  mechanism: Culprit["mechanism"],
+  text: string,
+  ...words: string[]
+): Culprit {
   const of = family === 6 ? ["-6"] : [];
-  return {
-    mechanism: "rule",
-    text: `the policy rule ${priority}: ${ruleWords(rule).join(" ")} ${what}`,
-    remove: inNetns(netns, "ip", ...of, "rule", "del", "priority", priority),
-  };
+  const remove = inNetns(netns, "ip", ...of, mechanism, "del", ...words);
+  return { mechanism, text, fix: removing(text, remove) };
 }
 
 function applies(rule: Rule, destination: string, packet: Packet): boolean {
@@ -139,13 +142,15 @@ export function routeWords(route: Route, view: Space): string[] {
   ];
 }
 
-/** Whose a namespace is: the container's, or the agent's, which is nobody's. */
-export function sideOf({ inside, name }: Scene, view: Space) {
-  const isInside = view === inside;
-  return {
-    place: isInside ? "container" as const : "agent" as const,
-    container: isInside ? name : undefined,
-  };
+/** Where a namespace is, and whose; the agent's is nobody's. */
+export function sideOf(
+  { inside, name }: Scene,
+  netns: string | undefined,
+): { place: "agent" | "container" | "neighbour"; container?: string } {
+  if (netns === undefined) return { place: "agent" };
+  return netns === inside.netns
+    ? { place: "container", container: name }
+    : { place: "neighbour", container: "the neighbour" };
 }
 
 /** Where the kernel's answer to who asks for a route leads: by a link, or nowhere. */
