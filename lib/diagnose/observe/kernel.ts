@@ -18,9 +18,9 @@ import { BRIEF, NO_TOKENS, whoHas } from "../packets/who_has.ts";
 import type { Question } from "../questions/question.ts";
 import { takeTokens } from "../tokens.ts";
 import { procNet, programOutput } from "./programs.ts";
-import { type KnownRule, KnownRules, remembered } from "./rules.ts";
+import { KnownRules, remembered } from "./rules.ts";
 import { namedAddresses } from "./sets.ts";
-import { type RuleMet, Trace } from "./trace.ts";
+import { Trace } from "./trace.ts";
 
 const CONNECT_MS = 900;
 
@@ -29,18 +29,12 @@ export interface Holder {
   hindrance?: { what: Hindrance; seen: string };
 }
 
-/** A rule that has dropped something. */
-export interface Dropped {
-  met: RuleMet;
-  rule: KnownRule;
-}
-
 export type Kernel = ReturnType<typeof askKernel>;
 
 /** Asks this machine, and remembers the answers of the wire for one diagnosis. */
 export function askKernel() {
   const asked = new Map<string, Promise<readonly string[]>>();
-  const dropped = new Map<string, Promise<Dropped | undefined>>();
+  const dropped = new Map<string, ReturnType<typeof dropOfAsking>>();
   let named: ReturnType<typeof namedAddresses> | undefined;
   return {
     /**
@@ -61,7 +55,7 @@ export function askKernel() {
       return remembered(asked, [netns, link.index, address, sender], ask);
     },
     /** The rule of the agent that drops such a question, or its answer: it is asked anew. */
-    dropOfAsking: (link: Link, address: string): Promise<Dropped | undefined> =>
+    dropOfAsking: (link: Link, address: string) =>
       remembered(dropped, [link.index, address], () => dropOfAsking(link, address)),
     /** Whether a packet of the agent's is answered where it is given to one station of a link. */
     isPassedOn,
@@ -98,7 +92,7 @@ export function askKernel() {
   };
 }
 
-async function dropOfAsking(link: Link, address: string): Promise<Dropped | undefined> {
+async function dropOfAsking(link: Link, address: string) {
   const traced = { tokens: NO_TOKENS, addresses: [address] };
   using trace = unlessRefused(() => new Trace(traced, [link.name]));
   await whoHas(undefined, link, address, undefined, BRIEF);

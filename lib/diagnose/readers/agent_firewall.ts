@@ -179,16 +179,14 @@ function acceptance(
   const asked = isNft
     ? isIcmp ? ["meta", "l4proto", name] : [name, "dport", `${port}`]
     : ["-p", name, ...isIcmp ? [] : ["--dport", `${port}`]];
-  const accepting = (way: "i" | "o", match: readonly string[] = []) =>
-    isNft
-      ? [
-        ...["nft", "insert", "rule", family, table, chain],
-        `${way}ifname`,
-        device,
-        ...match,
-        "accept",
-      ]
-      : [program, "-w", "-t", table, "-I", chain, `-${way}`, device, ...match, "-j", "ACCEPT"];
+  const insert = isNft
+    ? ["nft", "insert", "rule", family, table, chain]
+    : [program, "-w", "-t", table, "-I", chain];
+  const accept = isNft ? ["accept"] : ["-j", "ACCEPT"];
+  const accepting = (way: "i" | "o", match: readonly string[] = []) => {
+    const by = isNft ? `${way}ifname` : `-${way}`;
+    return [...insert, by, device, ...match, ...accept];
+  };
   const commands = {
     forward: [accepting("i"), ...answers.map((match) => accepting("o", match))],
     input: [accepting("i", isAnswer ? answers[0] : asked)],
