@@ -4,7 +4,7 @@ import { Containerizer } from "../../tests/harness/containerizer.ts";
 import type { Namespace } from "../../tests/harness/sandbox.ts";
 import { Service } from "../../tests/harness/service.ts";
 import { layPlugins, OWN_PLUGINS, wrapping } from "./ours.ts";
-import { type Backend, mappings, type Peer } from "./peer.ts";
+import { type Backend, mappings, PATH, type Peer } from "./peer.ts";
 
 /** The namespaces of the benchmark itself, in which its peers work too. */
 export const HERE: Pick<Namespace, "spawn"> = {
@@ -41,7 +41,7 @@ export class Served implements AsyncDisposable {
     const service = await Service.start(HERE, `${dir}/isolator.sock`, [
       `--network_cni_config_dir=${dir}/networks`,
       `--network_cni_plugins_dir=${OWN_PLUGINS}`,
-    ]);
+    ], { clearEnv: true, env: { PATH } });
     return new Served(service, new Containerizer(HERE), dir);
   }
 

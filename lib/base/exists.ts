@@ -5,6 +5,11 @@ export function statOf(path: string): Deno.FileInfo | undefined {
   return unless(errno("ENOENT", "ENOTDIR"), () => Deno.statSync(path));
 }
 
+/** What tells a file from any other, and from itself before it was last written to or replaced. */
+export function stateKey({ dev, ino, size, mtime, ctime }: Deno.FileInfo): string {
+  return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(":");
+}
+
 /** What is in a directory, in no order; nothing if there is none. @throws what a look may else */
 export function entriesIn(directory: string): Deno.DirEntry[] {
   return unless(isA(Deno.errors.NotFound), () => [...Deno.readDirSync(directory)]) ?? [];

@@ -45,7 +45,7 @@ export function parseJson(text: string): unknown {
 }
 
 function isTooDeep(text: string): boolean {
-  if (text.length <= 2 * DEEPEST) return false;
+  if (text.split(/[[{]/, DEEPEST + 2).length <= DEEPEST + 1) return false;
   let depth = 0;
   let isText = false;
   for (let at = 0; at < text.length; at++) {

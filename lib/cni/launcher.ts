@@ -15,6 +15,7 @@ import { concat } from "../base/bytes.ts";
 import { CNI_CODES } from "./error.ts";
 import type { PluginType } from "./plugin_type.ts";
 import { DEFAULT_VERSION, versionAnswer } from "./version.ts";
+import { stateKey } from "../base/exists.ts";
 import { isA, unless } from "../base/unless.ts";
 
 export interface Launcher {
@@ -345,9 +346,20 @@ function elfHeaders(machine: number, length: number): Uint8Array {
  *
  * `isIntact`: it does what it says, since it has the very bytes that this program writes for that.
  */
-export function findLauncher(path: string): Launcher & { isIntact: boolean } | undefined {
-  const { isFile, size } = Deno.statSync(path);
-  if (!isFile || size > LONGEST) return undefined;
+export function findLauncher(path: string): FoundLauncher | undefined {
+  const file = Deno.statSync(path);
+  if (!file.isFile || file.size > LONGEST) return undefined;
+  const key = stateKey(file);
+  if (!known.has(key)) known.set(key, readLauncher(path));
+  return known.get(key);
+}
+
+type FoundLauncher = Launcher & { isIntact: boolean };
+
+/** What files were found to be, by their states: attaches ask of the same few, again and again. */
+const known = new Map<string, FoundLauncher | undefined>();
+
+function readLauncher(path: string): FoundLauncher | undefined {
   // Ours may be read by all.
   const bytes = unless(isA(Deno.errors.PermissionDenied), () => Deno.readFileSync(path));
   if (!bytes) return undefined;

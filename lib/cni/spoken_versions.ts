@@ -1,4 +1,5 @@
 /** Which versions of the specification a plugin speaks (VERSION, specification section 2). */
+import { stateKey } from "../base/exists.ts";
 import { log } from "../base/log.ts";
 import { messageOf, OperatorError } from "../base/error.ts";
 import { type Network, typesIn } from "./config.ts";
@@ -46,8 +47,7 @@ export async function requireVersion(
 }
 
 function remembered(path: string, environment: Parameters<typeof versionsOf>[1]) {
-  const { dev, ino, size, mtime, ctime } = Deno.statSync(path);
-  const identity = [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(":");
+  const identity = stateKey(Deno.statSync(path));
   const answer = answers.get(identity) ?? versionsOf(path, environment);
   answers.set(identity, answer);
   return answer;

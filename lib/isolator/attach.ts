@@ -23,7 +23,7 @@ import {
 import type { Isolator } from "./isolator.ts";
 import { type Attachment, type Layout, REQUESTS_MODE } from "../containers/layout.ts";
 import { networkInfoOf, withNetworkInfo } from "../containers/network_info.ts";
-import { readRequest } from "../containers/request.ts";
+import { readRequest, type Request } from "../containers/request.ts";
 
 /** How long, in ms, plugins may take to collect garbage while an attach waits. */
 const LONGEST_COLLECTION = 60_000;
@@ -82,10 +82,11 @@ async function holdOffGarbage({ requests, collectionLock }: Layout): Promise<Fil
 export async function detach(
   isolator: Isolator,
   id: ContainerId,
+  request: Request | undefined,
   { network: name, ifName }: Attachment,
 ): Promise<void> {
   const { layout } = isolator.settings;
-  const searchPath = isolator.searchPath(readRequest(layout, id));
+  const searchPath = isolator.searchPath(request);
   const network = await inContext(id, name, () => attachedNetwork(isolator, id, name));
   if (network) {
     await called("DEL", { id, ifName, network }, () =>

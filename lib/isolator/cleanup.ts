@@ -63,7 +63,7 @@ export async function cleanup(
   if (hasLeft && !isToldLater) await killMembers(layout, id, request);
   wires.cut();
   const outcomes = await Promise.allSettled(
-    attachments.map((attachment) => detachAtLast(isolator, id, attachment)),
+    attachments.map((attachment) => detachAtLast(isolator, id, request, attachment)),
   );
   const removed: string[] = [];
   const failures: unknown[] = [];
@@ -105,14 +105,15 @@ export async function cleanup(
 async function detachAtLast(
   isolator: Isolator,
   id: ContainerId,
+  request: Request | undefined,
   attachment: Attachment,
 ): Promise<void> {
   try {
-    await detach(isolator, id, attachment);
+    await detach(isolator, id, request, attachment);
   } catch (error) {
     const types = typesAttached(isolator, id, attachment.network);
     if (!types.some((type) => isolator.registry.get(type)?.repair)) throw error;
-    await detach(isolator, id, attachment);
+    await detach(isolator, id, request, attachment);
   }
 }
 

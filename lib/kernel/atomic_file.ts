@@ -31,11 +31,14 @@ const libc = openLibc({
   renameat: { parameters: ["i32", "buffer", "i32", "buffer"], result: "i32" },
   symlinkat: { parameters: ["buffer", "i32", "buffer"], result: "i32" },
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
+  unlink: { parameters: ["buffer"], result: "i32" },
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   fsync: { parameters: ["i32"], result: "i32" },
 });
 
 const AT_FDCWD = -100;
+/** -ENOENT and -ENAMETOOLONG */
+const ABSENT: readonly number[] = [-2, -36];
 /** -EINVAL and -ENOSYS */
 const CANNOT_FLUSH: readonly number[] = [-22, -38];
 
@@ -235,12 +238,20 @@ export function removeUnfinished(path: string): void {
  */
 export function removeDirectory(path: string): void {
   withFile("remove", path, () => {
-    if (remove(path)) syncDirectory(dirname(path));
+    if (removeAll(path)) syncDirectory(dirname(path));
   });
 }
 
 /** @returns whether there was anything */
 function remove(path: string): boolean {
+  const result = libc().unlink(cString(path));
+  if (result === 0 || ABSENT.includes(result)) return result === 0;
+  // A directory in its place, or the runtime says why not.
+  return removeAll(path);
+}
+
+/** The same with all that is in it. */
+function removeAll(path: string): boolean {
   return unless(isAbsent, () => {
     Deno.removeSync(path, { recursive: true });
     return true;

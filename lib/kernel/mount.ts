@@ -1,7 +1,6 @@
 /** Mounts (mount(2), umount2(2)). */
 import { check, cString, openLibc } from "./libc.ts";
 import { O_DIRECTORY, O_PATH, open, readProcFile } from "./files.ts";
-import { errno, unless } from "../base/unless.ts";
 
 const libc = openLibc({
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
@@ -21,6 +20,8 @@ export const MS_SLAVE = 0x80000;
 export const MS_SHARED = 0x100000;
 
 const MNT_DETACH = 2;
+/** -EINVAL and -ENOENT */
+const NO_MOUNT: readonly number[] = [-22, -2];
 
 /**
  * Mounts, or with MS_REMOUNT or a propagation flag changes a mount.
@@ -57,10 +58,10 @@ export function bindMount(source: string, target: string, flags = 0): void {
  * @throws {SystemError}
  */
 export function unmount(target: string): boolean {
-  return unless(errno("EINVAL", "ENOENT"), () => {
-    check(libc().umount2(cString(target), MNT_DETACH), `unmount ${target}`);
-    return true;
-  }) ?? false;
+  const result = libc().umount2(cString(target), MNT_DETACH);
+  if (NO_MOUNT.includes(result)) return false;
+  check(result, `unmount ${target}`);
+  return true;
 }
 
 /**

@@ -34,8 +34,12 @@ interface Account {
   starting?: number;
 }
 
+/** This process, and its pid namespace: neither changes. */
+let own: ProcessIdentity | undefined;
+let ownPids: number | undefined;
+
 export class WorkLock implements Disposable {
-  readonly #workers = [identify(Deno.pid)!];
+  readonly #workers = [own ??= identify(Deno.pid)!];
 
   private constructor(private readonly lock: FileLock, private readonly isLast: boolean) {}
 
@@ -114,7 +118,7 @@ export class WorkLock implements Disposable {
 }
 
 function pidNamespace(): number {
-  return inodeOf("/proc/self/ns/pid");
+  return ownPids ??= inodeOf("/proc/self/ns/pid");
 }
 
 /** Takes the name from a lock that only programs hold which were left behind. */

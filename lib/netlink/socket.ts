@@ -60,6 +60,9 @@ export function groupSocket(protocol: number, group: number, netns?: string): So
   }
 }
 
+/** Of sockets that are closed, for those to come: an attach opens a dozen. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+
 /** The kernel's answer to what it did not do. It is a whole answer: the socket is as good as new. */
 export class Refusal extends SystemError {}
 
@@ -69,7 +72,7 @@ export class Refusal extends SystemError {}
  */
 export class NetlinkSocket implements Disposable {
   readonly #socket: Socket;
-  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #buffer = spareBuffers.pop() ?? new Uint8Array(BUFFER_BYTES);
   #sequence = 0;
 
   /**
@@ -221,6 +224,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#socket.isOpen) spareBuffers.push(this.#buffer);
     this.#socket.close();
   }
 }

@@ -16,6 +16,9 @@ import { Counter, Histogram } from "../base/prometheus.ts";
 /** What one thread has counted, on its way to another. */
 export type Counts = ReturnType<(Counter | Histogram)["drain"]>[];
 
+/** Operations by which interfaces come and go. */
+const CHANGING: readonly string[] = ["isolate", "cleanup"];
+
 export class MeasuredIsolator extends Isolator {
   /** In the order in which they are told. */
   readonly #counted = {
@@ -72,7 +75,7 @@ export class MeasuredIsolator extends Isolator {
     work: () => R | Promise<R>,
   ): Promise<R> {
     const start = performance.now();
-    const before = this.#attached(id);
+    const before = CHANGING.includes(operation) ? this.#attached(id) : undefined;
     try {
       return await work();
     } catch (error) {
@@ -80,9 +83,11 @@ export class MeasuredIsolator extends Isolator {
       throw error;
     } finally {
       this.#counted.durations.observe({ operation }, (performance.now() - start) / 1000);
-      const after = this.#attached(id);
-      count(this.#counted.attaches, after, before);
-      count(this.#counted.detaches, before, after);
+      const after = before && this.#attached(id);
+      if (after) {
+        count(this.#counted.attaches, after, before);
+        count(this.#counted.detaches, before, after);
+      }
     }
   }
 

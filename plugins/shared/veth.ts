@@ -30,13 +30,13 @@ export interface Wire {
  * What marks the host's ends that an attachment may have, from their making on: name and hardware
  * address follow from the attachment. A container reaches neither.
  */
-async function* marksOf({ network, containerId, ifName }: Call) {
-  for (let number = 0; number < MOST_OF_ONE; number++) {
-    const hash = await hashOf(`${network} ${containerId} ${ifName} ${number}`, 18);
+async function marksOf({ network, containerId, ifName }: Call) {
+  const all = await hashOf(`${network} ${containerId} ${ifName}`, 18 * MOST_OF_ONE);
+  return all.match(/.{18}/g)!.map((hash) => {
     // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
     const mac = ["fe", ...hash.slice(8).match(/../g)!].join(":");
-    yield { name: `veth${hash.slice(0, 8)}`, mac };
-  }
+    return { name: `veth${hash.slice(0, 8)}`, mac };
+  });
 }
 
 /**
@@ -56,7 +56,7 @@ export async function makeWire(
   const { ifName, netns } = call;
   using handle = open(netns);
   let taken: unknown;
-  for await (const mark of marksOf(call)) {
+  for (const mark of await marksOf(call)) {
     try {
       // As the reference makes it: nothing queues on the host's end.
       const hostEnd = { up: true, txQueueLength: 0, ...outside, ...mark };
@@ -87,7 +87,7 @@ export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
   const there = container && host.namespaceId(call.netns!);
-  for await (const { name, mac } of marksOf(call)) {
+  for (const { name, mac } of await marksOf(call)) {
     const link = host.findLink(name);
     if (link?.kind !== "veth" || link.mac !== mac) continue;
     const isOurs = container ? link.peerNamespaceId === there : call.netns === undefined;
