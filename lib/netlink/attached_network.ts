@@ -61,7 +61,9 @@ export async function goesOn(network: AttachedNetwork): Promise<boolean> {
   if (isOwnNamespace(netns)) return true;
   if ((await ProcessTable.look()).inNamespace(netnsInode).length > 0) return true;
   // Where the kernel can't tell of sockets (inet_diag), or the handle has gone meanwhile, none is seen.
-  if (unlessRefused(() => listeners("tcp", 0, netns).length > 0)) return true;
+  const isBound = (protocol: "tcp" | "udp") =>
+    unlessRefused(() => listeners(protocol, 0, netns).length > 0);
+  if (isBound("tcp") || isBound("udp")) return true;
   if (maker && maker.pid !== viewpoint().pid) return true;
   return !startsWithProcess && uptime() - reserved < LONGEST_LAUNCH_MS;
 }

@@ -283,30 +283,37 @@ Deno.test("rules of the legacy kind are removed after the host's iptables has be
   assertEquals(await agent.leftovers(), []);
 });
 
-Deno.test({
-  name:
-    "a port stays whose task has gone into another network, and listens in the one it was given",
-  ignore: !ALL_PARTS,
-  fn: async () => {
-    await using agent = await PortMapperAgent.create();
-    await agent.add("c1", network([8080]));
-    const leaving = agent.sandbox.spawn([
-      ...["ip", "netns", "exec", "c1", "/usr/bin/python3", "-c"],
-      `import ctypes, socket, time
-listener = socket.create_server(("", 80))
+for (const [protocol, kind] of [["tcp", "STREAM"], ["udp", "DGRAM"]] as const) {
+  Deno.test({
+    name:
+      `a port stays whose task has gone into another network, and answers ${protocol} in the one it was given`,
+    ignore: !ALL_PARTS,
+    fn: async () => {
+      await using agent = await PortMapperAgent.create();
+      const config = network([{ host_port: 8080, container_port: 80, protocol }]);
+      await agent.add("c1", config);
+      const leaving = agent.sandbox.spawn([
+        ...["ip", "netns", "exec", "c1", "/usr/bin/python3", "-c"],
+        `import ctypes, socket, time
+answering = socket.socket(socket.AF_INET, socket.SOCK_${kind})
+answering.bind(("", 80))
+if "${protocol}" == "tcp": answering.listen()
 ctypes.CDLL(None).unshare(0x40000000)
 time.sleep(1000)`,
-    ]);
-    const inside = ["ip", "netns", "exec", "c1", "ss", "-Hltn"];
-    while (await agent.sandbox.ok(inside) === "") await new Promise((done) => setTimeout(done, 20));
-    await agent.kill("c1");
-    await agent.container("c2");
-    const { code, stdout } = await agent.call("ADD", "c2", network([8080]));
-    assertEquals(code, 1);
-    assertStringIncludes(stdout, "8080/tcp is taken by container c1");
-    await end(leaving);
-  },
-});
+      ]);
+      const inside = ["ip", "netns", "exec", "c1", "ss", "-Hltun"];
+      while (await agent.sandbox.ok(inside) === "") {
+        await new Promise((done) => setTimeout(done, 20));
+      }
+      await agent.kill("c1");
+      await agent.container("c2");
+      const { code, stdout } = await agent.call("ADD", "c2", config);
+      assertEquals(code, 1);
+      assertStringIncludes(stdout, `8080/${protocol} is taken by container c1`);
+      await end(leaving);
+    },
+  });
+}
 
 for (const variant of ["nft", "legacy"] as const) {
   Deno.test(`an id for which no rule has room is refused, and leaves nothing (${variant})`, async () => {
