@@ -8,8 +8,8 @@
  * output that takes no answer) it leaves to the program.
  *
  * The runtime ends before any code of ours where it has not the resources to begin, with words that no
- * caller of a plugin reads. So a launcher raises {@link LIMITS}, and leaves a working directory that was
- * removed (getcwd(2) fails with ENOENT).
+ * caller of a plugin reads. So a launcher raises {@link LIMITS}, leaves a working directory that was
+ * removed (getcwd(2) fails with ENOENT), and says that {@link SELF} can't be read.
  */
 import { concat } from "../base/bytes.ts";
 import { CNI_CODES } from "./error.ts";
@@ -35,6 +35,8 @@ export function launcherOf({ type, since }: PluginType, program: string): Launch
 /** The last string of every launcher, by which one of another release is known too. */
 export const MARK = "mesos-cni launcher";
 const ASKED = "CNI_COMMAND=VERSION";
+/** By which the runtime finds what it is to run. */
+const SELF = "/proc/self/exe";
 /** No launcher is longer: a path has at most 4,096 bytes. */
 const LONGEST = 32 << 10;
 const ENCODER = new TextEncoder();
@@ -68,9 +70,9 @@ const LIMITS:
 
 /**
  * Bytes and what they are, as `as` of the GNU binutils takes it. `data` is what follows them: places and
- * lengths of six strings (two words of 32 bits for each: the error of a limit, the answer, the error where
- * the program is gone, the one for all else, the type, the program), {@link ASKED}, {@link LIMITS} (three
- * words of 64 bits for each), and those strings.
+ * lengths of seven strings (two words of 32 bits for each: the errors without /proc and of a limit, the answer,
+ * the error where the program is gone, the one for all else, the type, the program), {@link ASKED},
+ * {@link SELF}, {@link LIMITS} (three words of 64 bits for each), and those strings.
  *
  * Of CNI_COMMAND the first counts, as for getenv(3): 12 bytes are its name, and 20 with the NUL are
  * {@link ASKED}.
@@ -82,17 +84,17 @@ export const CODE = {
   488b0424         mov (%rsp), %rax
   4c8d642408       lea 8(%rsp), %r12
   4c8d6cc410       lea 16(%rsp,%rax,8), %r13
-  488d1d07010000   lea data(%rip), %rbx
+  488d1d27010000   lea data(%rip), %rbx
   4d89ee           mov %r13, %r14
 next:
   498b3e           mov (%r14), %rdi
   4983c608         add $8, %r14
   4885ff           test %rdi, %rdi
   7416             jz run
-  488d7330         lea 48(%rbx), %rsi
+  488d7338         lea 56(%rbx), %rsi
   b914000000       mov $20, %ecx
   f3a6             repe cmpsb
-  0f84c0000000     je version
+  0f84e0000000     je version
   83f907           cmp $7, %ecx
   77de             ja next
 run:
@@ -102,12 +104,20 @@ run:
   b84f000000       mov $79, %eax
   0f05             syscall
   83f8fe           cmp $-2, %eax
-  750f             jne limits
+  750f             jne self
   48c704242f000000 movq $47, (%rsp)
   b850000000       mov $80, %eax
   0f05             syscall
-limits:
-  4c8d7344         lea 68(%rbx), %r14
+self:
+  488d7b4c         lea 76(%rbx), %rdi
+  4889e6           mov %rsp, %rsi
+  ba10000000       mov $16, %edx
+  b859000000       mov $89, %eax
+  0f05             syscall
+  488d33           lea (%rbx), %rsi
+  4885c0           test %rax, %rax
+  0f8882000000     js failed
+  4c8d735b         lea 91(%rbx), %r14
   bd05000000       mov $5, %ebp
 limit:
   31ff             xor %edi, %edi
@@ -117,11 +127,11 @@ limit:
   b82e010000       mov $302, %eax
   0f05             syscall
   85c0             test %eax, %eax
-  7531             jnz enough
+  7532             jnz enough
   498b4608         mov 8(%r14), %rax
   48390424         cmp %rax, (%rsp)
-  7327             jae enough
-  488d33           lea (%rbx), %rsi
+  7328             jae enough
+  488d7308         lea 8(%rbx), %rsi
   498b4610         mov 16(%r14), %rax
   4839442408       cmp %rax, 8(%rsp)
   724b             jb failed
@@ -135,20 +145,20 @@ limit:
 enough:
   4983c618         add $24, %r14
   ffcd             dec %ebp
-  75b2             jnz limit
-  8b4320           mov 32(%rbx), %eax
+  75b1             jnz limit
+  8b4328           mov 40(%rbx), %eax
   4801d8           add %rbx, %rax
   49890424         mov %rax, (%r12)
-  8b7b28           mov 40(%rbx), %edi
+  8b7b30           mov 48(%rbx), %edi
   4801df           add %rbx, %rdi
   4c89e6           mov %r12, %rsi
   4c89ea           mov %r13, %rdx
   b83b000000       mov $59, %eax
   0f05             syscall
   83f8fe           cmp $-2, %eax
-  488d7310         lea 16(%rbx), %rsi
-  7404             je failed
   488d7318         lea 24(%rbx), %rsi
+  7404             je failed
+  488d7320         lea 32(%rbx), %rsi
 failed:
   8b5604           mov 4(%rsi), %edx
   8b36             mov (%rsi), %esi
@@ -158,14 +168,14 @@ failed:
   0f05             syscall
   eb20             jmp exit
 version:
-  8b7308           mov 8(%rbx), %esi
+  8b7310           mov 16(%rbx), %esi
   4801de           add %rbx, %rsi
-  8b530c           mov 12(%rbx), %edx
+  8b5314           mov 20(%rbx), %edx
   bf01000000       mov $1, %edi
   b801000000       mov $1, %eax
   0f05             syscall
   4839d0           cmp %rdx, %rax
-  0f8527ffffff     jne run
+  0f8507ffffff     jne run
   31ff             xor %edi, %edi
 exit:
   b83c000000       mov $60, %eax
@@ -179,12 +189,12 @@ exit:
   f3230091         add x19, sp, #8
   740e008b         add x20, x19, x0, lsl #3
   94220091         add x20, x20, #8
-  350a0010         adr x21, data
+  350b0010         adr x21, data
   f60314aa         mov x22, x20
 next:
   c08640f8         ldr x0, [x22], #8
   a00200b4         cbz x0, run
-  a1c20091         add x1, x21, #48
+  a1e20091         add x1, x21, #56
   020080d2         mov x2, #0
 same:
   03686238         ldrb w3, [x0, x2]
@@ -194,7 +204,7 @@ same:
   42040091         add x2, x2, #1
   5f5000f1         cmp x2, #20
   41ffff54         b.ne same
-  a10a4129         ldp w1, w2, [x21, #8]
+  a10a4229         ldp w1, w2, [x21, #16]
   a102018b         add x1, x21, x1
   200080d2         mov x0, #1
   080880d2         mov x8, #64
@@ -202,7 +212,7 @@ same:
   1f0002eb         cmp x0, x2
   a1000054         b.ne run
   000080d2         mov x0, #0
-  3a000014         b exit
+  42000014         b exit
 differs:
   5f3000f1         cmp x2, #12
   63fdff54         b.lo next
@@ -213,14 +223,22 @@ run:
   280280d2         mov x8, #17
   010000d4         svc #0
   1f0800b1         cmn x0, #2
-  c1000054         b.ne limits
+  c1000054         b.ne self
   e00580d2         mov x0, #47
   e00300f9         str x0, [sp]
   e0030091         mov x0, sp
   280680d2         mov x8, #49
   010000d4         svc #0
-limits:
-  b6120191         add x22, x21, #68
+self:
+  600c8092         mov x0, #-100
+  a1320191         add x1, x21, #76
+  e2030091         mov x2, sp
+  030280d2         mov x3, #16
+  c80980d2         mov x8, #78
+  010000d4         svc #0
+  a10a4029         ldp w1, w2, [x21]
+  e004f8b7         tbnz x0, #63, failed
+  b66e0191         add x22, x21, #91
   b70080d2         mov x23, #5
 limit:
   000080d2         mov x0, #0
@@ -236,7 +254,7 @@ limit:
   42010054         b.hs enough
   c40a40f9         ldr x4, [x22, #16]
   df0004eb         cmp x6, x4
-  a10a4029         ldp w1, w2, [x21]
+  a10a4129         ldp w1, w2, [x21, #8]
   c3020054         b.lo failed
   e60300f9         str x6, [sp]
   c10240b9         ldr w1, [x22]
@@ -247,19 +265,19 @@ enough:
   d6620091         add x22, x22, #24
   f70600d1         sub x23, x23, #1
   57fdffb5         cbnz x23, limit
-  a02240b9         ldr w0, [x21, #32]
+  a02a40b9         ldr w0, [x21, #40]
   a002008b         add x0, x21, x0
   600200f9         str x0, [x19]
-  a02a40b9         ldr w0, [x21, #40]
+  a03240b9         ldr w0, [x21, #48]
   a002008b         add x0, x21, x0
   e10313aa         mov x1, x19
   e20314aa         mov x2, x20
   a81b80d2         mov x8, #221
   010000d4         svc #0
   1f0800b1         cmn x0, #2
-  a10a4229         ldp w1, w2, [x21, #16]
-  40000054         b.eq failed
   a10a4329         ldp w1, w2, [x21, #24]
+  40000054         b.eq failed
+  a10a4429         ldp w1, w2, [x21, #32]
 failed:
   a102018b         add x1, x21, x1
   200080d2         mov x0, #1
@@ -289,29 +307,30 @@ export function launcherBytes(
 ): Uint8Array<ArrayBuffer> {
   const error = (msg: string) =>
     JSON.stringify({ cniVersion: DEFAULT_VERSION, code: CNI_CODES.internal, msg }) + "\n";
-  const gone = error(`${program}, whose plugin ${type} is, is gone: install mesos-cni again`);
-  const failed = error(
-    `${program}, whose plugin ${type} is, can't be executed: see ${program} version`,
+  const whose = `${program}, whose plugin ${type} is,`;
+  const gone = error(`${whose} is gone: install mesos-cni again`);
+  const failed = error(`${whose} can't be executed: see ${program} version`);
+  const blind = error(
+    `${whose} can't begin, since ${SELF} can't be read: have /proc mounted where it is called`,
   );
   const enough = LIMITS.map(([name, , size]) => `${name} ${size}`).join(", ");
   const limited = error(
-    `${program}, whose plugin ${type} is, can't begin, since a hard limit of its caller's is too small: ` +
-      `enough is ${enough}; see prlimit(1)`,
+    `${whose} can't begin, since a hard limit of its caller's is too small: enough is ${enough}; see prlimit(1)`,
   );
   const { machine, listing } = CODE[arch];
   const code = arch === Deno.build.arch ? ownCode ??= assembled(listing) : assembled(listing);
-  const strings = [limited, answer, gone, failed, type, program];
+  const strings = [blind, limited, answer, gone, failed, type, program];
   const limits = new BigUint64Array(LIMITS.flatMap(([, ...one]) => one.map(BigInt)));
   const table = new Uint32Array(2 * strings.length);
-  const asked = ENCODER.encode(ASKED + "\0");
-  let at = table.byteLength + asked.length + limits.byteLength;
+  const constant = ENCODER.encode(`${ASKED}\0${SELF}\0`);
+  let at = table.byteLength + constant.length + limits.byteLength;
   strings.forEach((text, i) => {
     const { length } = ENCODER.encode(text);
     table.set([at, length], 2 * i);
     at += length + 1;
   });
   const end = ENCODER.encode([...strings, MARK, ""].join("\0"));
-  const tables = [new Uint8Array(table.buffer), asked, new Uint8Array(limits.buffer)];
+  const tables = [new Uint8Array(table.buffer), constant, new Uint8Array(limits.buffer)];
   const body = concat([code, ...tables, end]);
   return concat([elfHeaders(machine, HEADERS + body.length), body]);
 }

@@ -164,6 +164,30 @@ Deno.test("a launcher raises limits with which the program could not begin, or s
   await machine.assertEmpty();
 });
 
+Deno.test("a launcher says that there is no /proc, whatever it is called for but VERSION", async () => {
+  await using machine = await PluginMachine.create();
+  await installed(machine.sandbox);
+  await machine.namespace("a");
+  for (const hide of ["umount --lazy /proc", "mount -t tmpfs none /proc"]) {
+    const without = ["unshare", "--mount", "sh", "-c", `${hide} && exec "$@"`, "sh"];
+    for (const { type } of partOf(TYPES, 3)) {
+      for (const command of ["ADD", "CHECK", "DEL", "GC", "STATUS"]) {
+        const call = [command, "a", { ...NETWORK, type }, "/run/plugins", without] as const;
+        const { code, stdout, stderr } = await machine.call(...call);
+        assertEquals([code, stderr], [1, ""], `${type} ${command}`);
+        const { msg, ...rest } = JSON.parse(stdout);
+        assertEquals(rest, { cniVersion: "0.1.0", code: 999 });
+        assertStringIncludes(
+          msg,
+          "can't begin, since /proc/self/exe can't be read: have /proc mounted",
+        );
+      }
+    }
+    const asked = await machine.call("VERSION", "a", NETWORK, "/run/plugins", without);
+    assertStringIncludes(asked.stdout, "supportedVersions");
+  }
+});
+
 Deno.test({
   name: "without a launcher, a working directory that was removed is the end of the runtime",
   // deno run needs one too, and a newer runtime may not.
