@@ -2,12 +2,12 @@
  * Masquerading in a table of nf_tables of its own, for which no program is needed. Table, chains and
  * comments are the reference's (pkg/ip).
  */
+import { hashOf } from "../base/hash.ts";
 import { addressBytes, FAMILIES, type Family, familyOfKnown } from "../base/ip.ts";
 import type { Change } from "../nft/batch.ts";
 import { addChain, addRule, addTable, deleteRule, flushChain } from "../nft/changes.ts";
 import { type Expression, isFamily, masquerade, prefixMatch, verdict } from "../nft/expressions.ts";
 import { type ListedRule, Rules } from "../nft/rules.ts";
-import { hashOf } from "../base/hash.ts";
 import { type Attached, MULTICAST } from "./attachment_chains.ts";
 import { decodeRule } from "./encode.ts";
 import type { Firewall } from "./firewall.ts";

@@ -34,6 +34,8 @@ export interface LinkSettings {
 export interface NewLink extends LinkSettings {
   name: string;
   kind: LinkKind;
+  /** Its index, if the kernel is not to choose it. */
+  index?: number;
   /** Index of the device below, which may be in the namespace that asks while this is in `netns`. */
   parent?: number;
 }
@@ -57,7 +59,7 @@ export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
 export function addLink(link: NewLink): Change {
   const parent = link.parent === undefined ? [] : [attribute(IFLA.LINK, u32(link.parent))];
   return making(RTM.NEWLINK, `make the ${link.kind.kind} ${link.name}`, [
-    header(0, link),
+    header(link.index ?? 0, link),
     ...parent,
     ...settings(link),
     nested(IFLA.LINKINFO, [
@@ -103,9 +105,19 @@ export function setLink(index: number, name: string, change: LinkSettings): Chan
   return changing(RTM.NEWLINK, `change ${name}`, [header(index, change), ...settings(change)]);
 }
 
-/** Deletes an interface; a veth's other end goes too. @param name for the error */
-export function deleteLink(index: number, name: string): Change {
-  return changing(RTM.DELLINK, `delete ${name}`, [header(index, {})]);
+/**
+ * Deletes an interface; a veth's other end goes too.
+ *
+ * @param name for the error
+ * @param namespaceId as of `Netlink.linkAt`
+ */
+export function deleteLink(index: number, name: string, namespaceId?: number): Change {
+  return changing(RTM.DELLINK, `delete ${name}`, [header(index, {}), ...inNamespace(namespaceId)]);
+}
+
+/** Has a request be about a namespace that the asking one knows by this number. */
+export function inNamespace(id: number | undefined): Uint8Array[] {
+  return id === undefined ? [] : [attribute(IFLA.TARGET_NETNSID, u32(id))];
 }
 
 /** struct ifinfomsg, whose change mask names the flags that count. */

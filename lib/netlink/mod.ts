@@ -5,7 +5,7 @@ import { open } from "../kernel/files.ts";
 import { type Address, decodeAddress } from "./address.ts";
 import { type Change, changing } from "./change.ts";
 import { decodeLink, decodeStatistics, type Link, type LinkStatistics } from "./link.ts";
-import { setLink } from "./link_changes.ts";
+import { inNamespace, setLink } from "./link_changes.ts";
 import { attribute, type Message, opened, structure, u32 } from "./message.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import {
@@ -87,10 +87,15 @@ export class Netlink implements Disposable {
     };
   }
 
-  /** The interface of an index; undefined when there is none (any more). @throws {SystemError} */
-  linkAt(index: number): Link | undefined {
-    const header = structure(16, [4, index, 4]);
-    const message = this.#unlessGone(RTM.GETLINK, [header], `read the link of index ${index}`);
+  /**
+   * The interface of an index; undefined when there is none (any more).
+   *
+   * @param namespaceId of another namespace, by its number here; of none, the kernel's `EINVAL`
+   * @throws {SystemError}
+   */
+  linkAt(index: number, namespaceId?: number): Link | undefined {
+    const parts = [structure(16, [4, index, 4]), ...inNamespace(namespaceId)];
+    const message = this.#unlessGone(RTM.GETLINK, parts, `read the link of index ${index}`);
     return message && decodeLink(message);
   }
 
@@ -256,14 +261,15 @@ export class Netlink implements Disposable {
   /**
    * Gives another namespace a number here.
    *
-   * @returns false when it had one
+   * @param wanted one from 0 on, if the kernel is not to choose
+   * @returns false when it had one, or another has the wanted one
    * @throws {SystemError}
    */
-  numberNamespace(netns: string): boolean {
+  numberNamespace(netns: string, wanted = -1): boolean {
     using handle = open(netns);
-    const any = attribute(NETNSA.NSID, u32(-1));
-    const parts = [new Uint8Array(4), any, attribute(NETNSA.FD, u32(handle.fd))];
-    return unless(errno("EEXIST"), () => {
+    const number = attribute(NETNSA.NSID, u32(wanted));
+    const parts = [new Uint8Array(4), number, attribute(NETNSA.FD, u32(handle.fd))];
+    return unless(errno("EEXIST", "ENOSPC"), () => {
       this.change(changing(RTM.NEWNSID, `give ${netns} an id`, parts));
       return true;
     }) ?? false;
@@ -276,11 +282,7 @@ export class Netlink implements Disposable {
    * @throws {SystemError}
    */
   hasNamespace(id: number): boolean {
-    const parts = [structure(16, [4, LOOPBACK, 4]), attribute(IFLA.TARGET_NETNSID, u32(id))];
-    return unless(errno("EINVAL"), () => {
-      this.#socket.request(RTM.GETLINK, 0, parts, `look for the namespace of id ${id}`);
-      return true;
-    }) ?? false;
+    return unless(errno("EINVAL"), () => this.linkAt(LOOPBACK, id)) !== undefined;
   }
 
   /** Brings an interface up. @throws {SystemError} */

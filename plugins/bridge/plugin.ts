@@ -19,7 +19,7 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
-import { requireFree } from "../shared/stacked_link.ts";
+import { requireFree } from "../shared/namespace.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
 import {
   containerInterface,

@@ -8,8 +8,8 @@ export const dummy: Plugin = standardPlugin(innerPlugin({
   kind: "dummy",
   addresses: "required",
   keepsDns: true,
-  plan: ({ ifName }, _host, container) => () => {
-    container.change(addLink({ name: ifName, kind: { kind: "dummy" } }));
+  plan: ({ ifName }, _host, container) => (index) => {
+    container.change(addLink({ name: ifName, index, kind: { kind: "dummy" } }));
     return container.link(ifName);
   },
 }));

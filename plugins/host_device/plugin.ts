@@ -11,9 +11,9 @@ import { configureInterface } from "../shared/configure_interface.ts";
 import { readDns } from "../shared/dns.ts";
 import { wrong } from "../../lib/cni/fields.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "../shared/ipam.ts";
-import { openNamespace } from "../shared/namespace.ts";
+import { openNamespace, requireFree } from "../shared/namespace.ts";
 import { removeAll } from "../shared/remove_all.ts";
-import { insideInterface, requireFree } from "../shared/stacked_link.ts";
+import { insideInterface } from "../shared/stacked_link.ts";
 import {
   type Call,
   type LiveCall,
@@ -104,18 +104,18 @@ async function del(call: Call): Promise<void> {
   await removeAll([
     () => {
       using container = openNamespace(call.netns);
-      const link = container?.findLink(call.ifName);
+      const link = container?.findLink(call.ifName) ?? renamed(call, container);
       if (!link) return;
       if (link.alias === undefined || link.alias === "") {
         throw wrong(
-          `the container's ${call.ifName} does not say what it is called on the host (alias): ` +
+          `the container's ${link.name} does not say what it is called on the host (alias): ` +
             "another plugin made it",
         );
       }
       using host = Netlink.open();
       if (host.findLink(link.alias)) {
         throw wrong(
-          `the container's ${call.ifName} is the host's ${link.alias}, and the host has another ` +
+          `the container's ${link.name} is the host's ${link.alias}, and the host has another ` +
             `${link.alias} by now: rename that one, and try again`,
         );
       }
@@ -123,6 +123,12 @@ async function del(call: Call): Promise<void> {
     },
     () => delIpam(call),
   ]);
+}
+
+/** The device that the config names, whatever the container calls it by now. */
+function renamed({ config }: Call, container?: Netlink): Link | undefined {
+  const device = config.text("device");
+  return device ? container?.links().find(({ alias }) => alias === device) : undefined;
 }
 
 async function check(call: LiveCall): Promise<void> {

@@ -18,7 +18,8 @@ export const ipvlan: Plugin = standardPlugin(innerPlugin({
     const mode = readMode(call, IPVLAN_MODES, "l2");
     const master = findMaster(call, host, container, masterBefore(call));
     const mtu = Math.max(0, call.config.integer("mtu") ?? 0) || undefined;
-    return () => makeStacked(call, container, master, { kind: "ipvlan", mode }, { mtu });
+    return (index) =>
+      makeStacked(call, index, container, master, { kind: "ipvlan", mode }, { mtu });
   },
   verify(call, host, container) {
     const name = call.config.text("master");

@@ -23,7 +23,7 @@ export const macvlan: Plugin = standardPlugin(innerPlugin({
     const mtu = readMtu(call, master);
     const broadcastQueueLength = call.config.integer("bcqueuelen");
     const kind = { kind: "macvlan", mode, broadcastQueueLength } as const;
-    return () => makeStacked(call, container, master, kind, { mtu, mac });
+    return (index) => makeStacked(call, index, container, master, kind, { mtu, mac });
   },
   verify(call, host, container) {
     findMaster(call, host, container);

@@ -27,7 +27,7 @@ import {
   requirePrevResult,
   standardPlugin,
 } from "../shared/standard_plugin.ts";
-import { requireFree } from "../shared/stacked_link.ts";
+import { requireFree } from "../shared/namespace.ts";
 import { undoingOnFailure } from "../shared/undo.ts";
 import { containerInterface, verifyAddressing, verifyLink } from "../shared/verify_interface.ts";
 import { makeWire, removeLink, removeWire } from "../shared/veth.ts";

@@ -1,12 +1,14 @@
 /** The work of plugins whose one interface is the container's: make it, lease, configure, and back. */
+import { errno, unless } from "../../lib/base/unless.ts";
 import type { IpConfig, Result, Route } from "../../lib/cni/result.ts";
+import { hashOf } from "../../lib/base/hash.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "./configure_interface.ts";
 import { readDns } from "./dns.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "./ipam.ts";
-import { openNamespace } from "./namespace.ts";
+import { openNamespace, requireFree } from "./namespace.ts";
 import { removeAll } from "./remove_all.ts";
-import { insideInterface, nameUntilMade, requireFree } from "./stacked_link.ts";
+import { insideInterface } from "./stacked_link.ts";
 import {
   type Call,
   type LiveCall,
@@ -24,9 +26,13 @@ export interface InnerPlugin {
   /**
    * Reads the config, and looks whether the interface can be made.
    *
-   * @returns what makes it, down and without addresses
+   * @returns what makes it, with an index, down and without addresses
    */
-  plan(call: LiveCall, host: Netlink, container: Netlink): () => Link | Promise<Link>;
+  plan(
+    call: LiveCall,
+    host: Netlink,
+    container: Netlink,
+  ): (index: number) => Link | Promise<Link>;
   /** Whether the result has the IPAM plugin's dns, and not the config's. */
   keepsDns?: boolean;
   /** Paths below /proc/sys that are tried, in the container's namespace. */
@@ -43,7 +49,7 @@ type Leased = Pick<Result, "ips" | "routes" | "dns">;
 export function innerPlugin(plugin: InnerPlugin): StandardPlugin {
   return {
     add: (call) => add(plugin, call),
-    del,
+    del: (call) => del(plugin, call),
     check: (call) => check(plugin, call),
     ...FORWARDED,
   };
@@ -63,7 +69,10 @@ async function add(plugin: InnerPlugin, call: LiveCall): Promise<Result> {
     const leases = !before && (ipam !== undefined || plugin.addresses !== "optional");
     if (leases) undo(() => delIpam(call));
     const leased: Leased | undefined = leases ? await addIpam(call) : before;
-    const link = await make();
+    const { index, namespaceId } = await marksOf(call);
+    await removeOurs(plugin, index, container);
+    host.numberNamespace(call.netns, namespaceId);
+    const link = await make(index);
     undo(() => removeLink(container, link));
     const ips = (leased?.ips ?? []).map((ip): IpConfig => ({ ...ip, interface: 0 }));
     const routes: Route[] = leased?.routes ?? [];
@@ -84,13 +93,41 @@ function addressesBefore(call: LiveCall): Leased | undefined {
   return result.ips.length > 0 ? result : undefined;
 }
 
-async function del(call: Call): Promise<void> {
+/**
+ * What marks an attachment's interface, whatever it is called: its index, and the number by which the host knows the
+ * container's namespace. A container may rename the one and not reach the other. No two attachments have both, not even
+ * by an id that somebody has looked for. The kernel gives neither to anybody of its own accord.
+ */
+async function marksOf({ network, containerId, ifName }: Call) {
+  const number = async (text: string) => 2 ** 30 + (parseInt(await hashOf(text, 8), 16) >>> 2);
+  return {
+    index: await number(`${network} ${containerId} ${ifName}`),
+    namespaceId: await number(containerId),
+  };
+}
+
+async function removeOurs(
+  { kind }: InnerPlugin,
+  index: number,
+  netlink: Netlink,
+  namespaceId?: number,
+): Promise<void> {
+  const link = unless(errno("EINVAL"), () => netlink.linkAt(index, namespaceId));
+  if (link?.kind === kind) await removeLink(netlink, link, namespaceId);
+}
+
+async function del(plugin: InnerPlugin, call: Call): Promise<void> {
   await removeAll([
     async () => {
+      const { index, namespaceId } = await marksOf(call);
       using container = openNamespace(call.netns);
-      if (!container) return;
-      await removeLink(container, container.findLink(call.ifName));
-      await removeLink(container, container.findLink(await nameUntilMade(call)));
+      if (container) {
+        // What the reference has made is known by its name alone.
+        await removeLink(container, container.findLink(call.ifName));
+        return await removeOurs(plugin, index, container);
+      }
+      using host = Netlink.open();
+      await removeOurs(plugin, index, host, namespaceId);
     },
     () => delIpam(call),
   ]);

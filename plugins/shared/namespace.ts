@@ -1,6 +1,7 @@
 /** The container's network namespace, where there is one. */
 import { errno, unless } from "../../lib/base/unless.ts";
 import { isNamespaceHandle } from "../../lib/kernel/namespaces.ts";
+import { wrong } from "../../lib/cni/fields.ts";
 import { Netlink } from "../../lib/netlink/mod.ts";
 
 /**
@@ -13,4 +14,9 @@ export function openNamespace(netns: string | undefined): Netlink | undefined {
   if (!netns || !isNamespaceHandle(netns)) return undefined;
   // It may go between the look and the step.
   return unless(errno("ENOENT"), () => Netlink.open(netns));
+}
+
+/** @throws {CniError} if the container has an interface of the name that is to be made */
+export function requireFree(container: Netlink, ifName: string): void {
+  if (container.findLink(ifName)) throw wrong(`the container has an interface ${ifName} already`);
 }

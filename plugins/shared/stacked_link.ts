@@ -8,7 +8,6 @@ import { addLink, type LinkKind, setLink } from "../../lib/netlink/link_changes.
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { wrong } from "../../lib/cni/fields.ts";
 import type { Call, LiveCall } from "./standard_plugin.ts";
-import { hashOf } from "../../lib/base/hash.ts";
 import { removeLink } from "./veth.ts";
 
 /** The interface below, and netlink in its namespace. */
@@ -66,26 +65,23 @@ export const announced = (ifName: string): [path: string, value: string][] => [
 
 /**
  * Makes the container's interface. It gets its name in a second step: the kernel looks for the
- * name in the namespace of the interface below first, where it may be another one's. What it is
- * called until then follows from the attachment, so that DEL finds it if ADD was cut off.
+ * name in the namespace of the interface below first, where it may be another one's.
  *
  * @throws {SystemError} with nothing left behind
  */
 export async function makeStacked(
-  call: LiveCall,
+  { ifName, netns }: LiveCall,
+  index: number,
   container: Netlink,
   master: Master,
   kind: LinkKind,
   settings: { mtu?: number; mac?: string },
 ): Promise<Link> {
-  const { ifName, netns } = call;
-  const name = await nameUntilMade(call);
-  await removeLink(container, container.findLink(name));
+  const name = `cni${index}`;
   {
     using handle = open(netns);
-    master.netlink.change(
-      addLink({ name, kind, parent: master.link.index, netns: handle, ...settings }),
-    );
+    const parent = master.link.index;
+    master.netlink.change(addLink({ name, index, kind, parent, netns: handle, ...settings }));
   }
   const made = container.link(name);
   try {
@@ -95,16 +91,6 @@ export async function makeStacked(
     throw error;
   }
   return { ...made, name: ifName };
-}
-
-/** The name of an interface that is being made, which no other attachment's has. */
-export async function nameUntilMade({ containerId, ifName }: Call): Promise<string> {
-  return `veth${await hashOf(`${containerId} ${ifName}`, 8)}`;
-}
-
-/** @throws {CniError} if the container has an interface of the name that is to be made */
-export function requireFree(container: Netlink, ifName: string): void {
-  if (container.findLink(ifName)) throw wrong(`the container has an interface ${ifName} already`);
 }
 
 /** How the result names it. */

@@ -1,16 +1,15 @@
 /** The wire between a container and the host. */
+import { errno, unless } from "../../lib/base/unless.ts";
 import { hashOf } from "../../lib/base/hash.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
+import { inodeOf } from "../../lib/kernel/proc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { wrong } from "../../lib/cni/fields.ts";
-import { openNamespace } from "./namespace.ts";
+import { openNamespace, requireFree } from "./namespace.ts";
 import { type Call, type LiveCall, prevResultOf } from "./standard_plugin.ts";
-
-/** How many wires of one attachment there may be: some runtimes give two containers one id. */
-const MOST_OF_ONE = 4;
 
 /** `veth` and eight hexadecimal digits, by which the host's end is told from other interfaces. */
 export function randomVethName(): string {
@@ -27,21 +26,26 @@ export interface Wire {
 }
 
 /**
- * What marks the host's ends that an attachment may have, from their making on: name and hardware
- * address follow from the attachment. A container reaches neither.
+ * What marks the host's ends of an attachment's wires, from their making on; a container reaches none of it. The
+ * names say whose they are: a few, since some runtimes give two containers one id. So does the beginning of the
+ * address; the rest is of the network that the wire was made for.
  */
-async function marksOf({ network, containerId, ifName }: Call) {
-  const all = await hashOf(`${network} ${containerId} ${ifName}`, 18 * MOST_OF_ONE);
-  return all.match(/.{18}/g)!.map((hash) => {
-    // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
-    const mac = ["fe", ...hash.slice(8).match(/../g)!].join(":");
-    return { name: `veth${hash.slice(0, 8)}`, mac };
-  });
+async function marksOf({ network, containerId, ifName, netns }: Call) {
+  const hash = await hashOf(`${network} ${containerId} ${ifName}`, 40);
+  const [whose, ...names] = hash.match(/.{8}/g)!;
+  // Of those that live, the kernel gives the lowest free number.
+  const inode = netns === undefined ? "" : inodeOf(netns).toString(16).padStart(4, "0").slice(-4);
+  // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
+  const mac = `fe${whose!.slice(0, 6)}${inode}`.match(/../g)!.join(":");
+  return { names: names.map((name) => `veth${name}`), mac };
 }
+
+const isMarked = (link: Link | undefined, mac: string) =>
+  link?.kind === "veth" && link.mac!.startsWith(mac);
 
 /**
  * Makes the call's wire, whose ends are born where they belong, with the host's end up unless it is
- * said to be down.
+ * said to be down. In the place of one whose ADD was cut off, or that the container has hidden.
  *
  * @throws {CniError} if the container has an interface of that name
  * @throws {SystemError}
@@ -54,44 +58,40 @@ export async function makeWire(
   outside: Omit<LinkSettings, "name" | "mac">,
 ): Promise<Wire> {
   const { ifName, netns } = call;
+  const { names, mac } = await marksOf(call);
   using handle = open(netns);
-  let taken: unknown;
-  for (const mark of await marksOf(call)) {
-    try {
+  // Twice each: the second time, what was ours is gone.
+  for (const name of names.flatMap((name) => [name, name])) {
+    const isMade = unless(errno("EEXIST"), () => {
       // As the reference makes it: nothing queues on the host's end.
-      const hostEnd = { up: true, txQueueLength: 0, ...outside, ...mark };
+      const hostEnd = { up: true, txQueueLength: 0, ...outside, name, mac };
       host.change(addVeth(hostEnd, { ...inside, name: ifName, netns: handle }));
-    } catch (error) {
-      if (!(error instanceof SystemError) || error.errnoName !== "EEXIST") throw error;
-      if (container.findLink(ifName)) {
-        throw wrong(`the container has an interface ${ifName} already`);
-      }
-      taken = error;
-      continue;
+      return true;
+    });
+    if (isMade) {
+      // The host alone decides what it knows of the routers on the container's side.
+      tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
+      return { host: host.link(name), inside: container.link(ifName) };
     }
-    const { name } = mark;
-    // The host alone decides what it knows of the routers on the container's side.
-    tryWriteSysctls([[`net/ipv6/conf/${name}/accept_ra`, "0"]]);
-    return { host: host.link(name), inside: container.link(ifName) };
+    requireFree(container, ifName);
+    const before = host.findLink(name);
+    if (isMarked(before, mac)) await removeLink(host, before);
   }
-  throw taken;
+  throw wrong(`the host has interfaces of all names for the container's wire: ${names.join(", ")}`);
 }
 
 /**
- * Removes the call's wires: by the host's end, as a container may have renamed its own, and its
- * namespace may be out of reach. One that leads elsewhere than to the call's namespace is another
- * container's of this id. Of a wire that has no mark, as the reference's, the container's end or the
- * result of ADD tells.
+ * Removes the call's wire: by the host's end, as a container may have renamed its own or taken it to a network of its
+ * making; without a namespace, each that its id has. Of a wire that has no mark, as the reference's, the
+ * container's end or the result of ADD tells.
  */
 export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
-  const there = container && host.namespaceId(call.netns!);
-  for (const { name, mac } of await marksOf(call)) {
+  const { names, mac } = await marksOf(call);
+  for (const name of names) {
     const link = host.findLink(name);
-    if (link?.kind !== "veth" || link.mac !== mac) continue;
-    const isOurs = container ? link.peerNamespaceId === there : call.netns === undefined;
-    if (isOurs) await removeLink(host, link);
+    if (isMarked(link, mac)) await removeLink(host, link);
   }
   const made = prevResultOf(call)?.interfaces ?? [];
   // Runtimes keep a result by id: it may be that of another container of this one's.
@@ -106,11 +106,19 @@ export async function removeWire(call: Call): Promise<void> {
   if (inside?.kind === "veth") await removeLink(container!, inside);
 }
 
-/** Removes an interface, if it is there; the kernel waits for that on another thread. */
-export async function removeLink(netlink: Netlink, link: Link | undefined): Promise<void> {
+/**
+ * Removes an interface, if it is there; the kernel waits for that on another thread.
+ *
+ * @param namespaceId as of `Netlink.linkAt`
+ */
+export async function removeLink(
+  netlink: Netlink,
+  link: Link | undefined,
+  namespaceId?: number,
+): Promise<void> {
   if (!link) return;
   try {
-    await netlink.changeElsewhere(deleteLink(link.index, link.name));
+    await netlink.changeElsewhere(deleteLink(link.index, link.name, namespaceId));
   } catch (error) {
     if (!(error instanceof SystemError && error.errnoName === "ENODEV")) throw error;
   }

@@ -16,7 +16,7 @@ export const vlan: Plugin = standardPlugin(innerPlugin({
     if (!call.config.text("master")) throw wrong("master is missing; it must be an interface");
     const master = findMaster(call, host, container);
     const mtu = readMtu(call, master);
-    return () => makeStacked(call, container, master, { kind: "vlan", id }, { mtu });
+    return (index) => makeStacked(call, index, container, master, { kind: "vlan", id }, { mtu });
   },
   verify(call, host, container) {
     findMaster(call, host, container);

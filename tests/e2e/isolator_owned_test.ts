@@ -42,6 +42,31 @@ sys.stdin.read()
   await hider.end();
 });
 
+Deno.test("owned: a wire goes though its end is in a network that the container has made, where it lives on", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  for (const operation of [["cleanup", "nester"], ["recover"], ["gc", "--json", "--apply"]]) {
+    const process = await agent.attach("nester", ["cni-test"]);
+    const nested = agent.spawn([
+      ...["nsenter", `--target=${process.pid}`, "--net", "--", PYTHON, "-c"],
+      `
+import ctypes, os, subprocess, sys
+kept = os.open("/proc/self/ns/net", os.O_RDONLY)
+ctypes.CDLL(None).unshare(0x40000000)
+move = ["ip", "link", "set", "eth0", "netns", str(os.getpid())]
+subprocess.run(["nsenter", f"--net=/proc/{os.getpid()}/fd/{kept}"] + move, check=True)
+print("moved", flush=True)
+sys.stdin.read()
+`,
+    ]);
+    await nested.printed(/moved/);
+    assertEquals((await wires(agent)).length, 1);
+    await process.end();
+    await agent.json(operation[0]!, operation.slice(1));
+    assertEquals([await wires(agent), await leases(agent)], [[], []], operation[0]);
+    await nested.end();
+  }
+});
+
 Deno.test("owned: network rm asks all before the first change, and leaves an operator's bridge", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const remove = async () => {
@@ -319,7 +344,7 @@ Deno.test("owned: GC and STATUS of 1.1.0 are called, with what is valid", async 
 Deno.test("owned: from another pid namespace nothing is judged, and nothing removed", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const process = await agent.attach("alive", ["cni-test"]);
-  for (const operation of [["recover"], ["gc", "--apply"]]) {
+  for (const operation of [["recover"], ["gc", "--json", "--apply"]]) {
     const argv = ["unshare", "--pid", "--fork", "--mount-proc"];
     const { code, stderr } = await agent.sandbox.run([
       ...argv,

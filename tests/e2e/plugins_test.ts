@@ -213,20 +213,45 @@ Deno.test("an ADD that fails leaves nothing, and says what was wrong", async () 
   assert(!(await machine.sandbox.ok(["ip", "link"])).includes("br0"));
 });
 
-Deno.test("DEL finds the wire whose container renamed its end, or is out of reach", async () => {
-  await using machine = await Machine.create(["bridge", "ptp", "host-local"]);
-  await machine.namespace("a");
-  for (const network of [NETWORK, { ...NETWORK, type: "ptp", ipMasq: false }]) {
-    for (const known of ["result", "namespace", "neither"]) {
-      const prevResult = await machine.ok("ADD", "a", network);
-      await machine.inside("a", ["ip", "link", "set", "eth0", "name", "mine"]);
-      const more = known === "result" ? { prevResult } : {};
-      const unnamed = known === "neither" ? ["env", "CNI_NETNS="] : [];
-      await machine.ok("DEL", "a", { ...network, ...more }, undefined, unnamed);
-      await machine.assertEmpty();
-      assertEquals((await machine.inside("a", ["ip", "link", "show", "mine"])).code, 1, known);
+Deno.test("DEL finds what its container renamed or took elsewhere, and what is out of reach", async () => {
+  const types = ["bridge", "ptp", "macvlan", "host-device"];
+  await using machine = await Machine.create([...types, "host-local"]);
+  await machine.sandbox.ok(["ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1"]);
+  for (const id of [...types, "beside", "nested"]) await machine.namespace(id);
+  const rename = ["ip", "link", "set", "eth0", "name", "mine"];
+  const nest = ["ip", "link", "set", "eth0", "netns", "/run/ns/nested"];
+  const isIn = async (id: string, name: string) =>
+    (await machine.inside(id, ["ip", "link", "show", name])).code === 0;
+  for (const type of types.slice(0, 3)) {
+    const network = { ...NETWORK, type, master: "lan0", ipMasq: false };
+    const neighbour = { ...network, name: "beside", ipam: {} };
+    if (type !== "ptp") await machine.ok("ADD", "beside", neighbour);
+    for (const hide of type === "macvlan" ? [rename] : [rename, nest]) {
+      const [where, name] = hide === rename ? [type, "mine"] as const : ["nested", "eth0"] as const;
+      for (const known of ["result", "namespace", "neither", "namespace, after another ADD"]) {
+        const prevResult = await machine.ok("ADD", type, network);
+        assertEquals((await machine.inside(type, hide)).code, 0);
+        const more = known === "result" ? { prevResult } : {};
+        const unnamed = known === "neither" ? ["env", "CNI_NETNS="] : [];
+        if (known.includes("another")) {
+          await machine.sandbox.ok(["rm", "-r", LEASES]);
+          await machine.ok("ADD", type, network);
+          assert(!await isIn(where, name), `${type}: two of one attachment`);
+        }
+        await machine.ok("DEL", type, { ...network, ...more }, undefined, unnamed);
+        assert(!await isIn(where, name), `${type}, by ${known}: ${hide.join(" ")}`);
+      }
     }
+    if (type === "ptp") continue;
+    assert(await isIn("beside", "eth0"), `${type} of another container`);
+    await machine.ok("DEL", "beside", neighbour);
   }
+  const device = { ...NETWORK, type: "host-device", device: "lan1" };
+  await machine.ok("ADD", "host-device", device);
+  assertEquals((await machine.inside("host-device", rename)).code, 0);
+  await machine.ok("DEL", "host-device", device);
+  await machine.sandbox.ok(["ip", "link", "show", "lan1"]);
+  await machine.assertEmpty();
 });
 
 Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
