@@ -9,44 +9,57 @@ import { isForeign } from "../kernel/namespaces.ts";
 import { bootId } from "../kernel/process_identity.ts";
 import { deleteLink, setLink } from "../netlink/link_changes.ts";
 import { Netlink } from "../netlink/mod.ts";
+import { hostEnd } from "../netlink/host_end.ts";
 import { isInNetworkOf } from "../netlink/sight.ts";
 import type { ContainerId } from "../mesos/container_id.ts";
 import type { Attachment, Layout } from "./layout.ts";
 import type { Request, Wire } from "./request.ts";
 
 const isGone = errno("ENODEV");
+const VETH = "veth";
 
 /**
  * The interfaces of these names in a container's namespace, as they are just after their ADD.
  *
  * @param inside rtnetlink in the container's namespace
+ * @param netns its handle
  * @throws {SystemError}
  */
-export function findWires(inside: Netlink, attachments: readonly Attachment[]): Wire[] {
+export function findWires(
+  inside: Netlink,
+  netns: string,
+  attachments: readonly Attachment[],
+): Wire[] {
   using host = Netlink.open();
   const links = inside.links();
   return attachments.flatMap(({ network, ifName }) => {
     const link = links.find(({ name }) => name === ifName);
     if (!link) return [];
-    const { index, kind, peerIndex } = link;
-    const outer = kind === "veth" && peerIndex !== undefined ? host.linkAt(peerIndex) : undefined;
-    const isOtherEnd = outer?.kind === "veth" && outer.peerIndex === index;
+    const { index, kind } = link;
+    const outer = hostEnd(host, netns, link);
     return [{
       network,
       ifName,
       index,
       ...kind === undefined ? {} : { kind },
-      ...isOtherEnd ? { host: { index: outer.index, name: outer.name } } : {},
+      ...outer ? { host: { index: outer.index, name: outer.name } } : {},
     }];
   });
+}
+
+/** An interface as it was made: a container may give its index to another one, of another kind. */
+interface End {
+  index: number;
+  name: string;
+  kind: string;
 }
 
 /** The wires of one container that are to be cut and taken away. */
 export class Wires {
   /** Ends in the agent's namespace. */
-  readonly #outer: { index: number; name: string }[];
+  readonly #outer: End[];
   /** Indices in the container's namespace, of what has no end outside of it. */
-  readonly #inner: { index: number; name: string }[];
+  readonly #inner: End[];
   /** Whether `cut` ends all that passes them. */
   readonly areCuttable: boolean;
 
@@ -68,9 +81,10 @@ export class Wires {
     const own = !request || request.mode === "own" && !request.test;
     if (recorded) {
       const { wires = [] } = request;
-      this.#outer = wires.flatMap(({ host }) => host ?? []);
-      this.#inner = wires.filter(({ host, kind }) => !host && kind !== undefined)
-        .map(({ index, ifName: name }) => ({ index, name }));
+      this.#outer = wires.flatMap(({ host }) => host ? { ...host, kind: VETH } : []);
+      this.#inner = wires.flatMap(({ host, kind, index, ifName: name }) =>
+        host || kind === undefined || kind === "loopback" ? [] : { index, name, kind }
+      );
     } else {
       this.#outer = own ? leadingInto(layout.namespace(id)) : [];
       this.#inner = [];
@@ -87,7 +101,7 @@ export class Wires {
     if (this.#outer.length === 0) return;
     using host = Netlink.open();
     for (const { index, name } of this.#outer) {
-      if (host.linkAt(index)?.kind === "veth") {
+      if (host.linkAt(index)?.kind === VETH) {
         unless(isGone, () => host.change(setLink(index, name, { up: false })));
       }
     }
@@ -100,23 +114,19 @@ export class Wires {
    * @throws {SystemError}
    */
   remove(): string[] {
-    const outer = this.#removeFrom(undefined, this.#outer, ({ kind }) => kind === "veth");
+    const outer = this.#removeFrom(undefined, this.#outer);
     const handle = this.layout.namespace(this.id);
     if (this.#inner.length === 0 || !isForeign(handle)) return outer;
-    return [...outer, ...this.#removeFrom(handle, this.#inner, ({ kind }) => kind !== "loopback")];
+    return [...outer, ...this.#removeFrom(handle, this.#inner)];
   }
 
-  #removeFrom(
-    netns: string | undefined,
-    ends: readonly { index: number; name: string }[],
-    isWire: (link: { kind?: string | undefined }) => boolean,
-  ): string[] {
+  #removeFrom(netns: string | undefined, ends: readonly End[]): string[] {
     if (ends.length === 0) return [];
     using netlink = Netlink.open(netns);
     const removed: string[] = [];
-    for (const { index, name } of ends) {
+    for (const { index, name, kind } of ends) {
       const link = netlink.linkAt(index);
-      if (!link || !isWire(link)) continue;
+      if (link?.kind !== kind) continue;
       log.info("removing a link that the plugins left", {
         container: this.id,
         link: link.name,
@@ -130,12 +140,12 @@ export class Wires {
 }
 
 /** The agent's ends of all wires into a namespace. */
-function leadingInto(handle: string): { index: number; name: string }[] {
+function leadingInto(handle: string): End[] {
   if (!isForeign(handle)) return [];
   using host = Netlink.open();
   const namespaceId = host.namespaceId(handle);
   if (namespaceId === undefined) return [];
   return host.links()
-    .filter(({ kind, peerNamespaceId }) => kind === "veth" && peerNamespaceId === namespaceId)
-    .map(({ index, name }) => ({ index, name }));
+    .filter(({ kind, peerNamespaceId }) => kind === VETH && peerNamespaceId === namespaceId)
+    .map(({ index, name }) => ({ index, name, kind: VETH }));
 }

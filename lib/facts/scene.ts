@@ -11,7 +11,8 @@ import { readInRoot } from "../kernel/other_root.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { rootOf } from "../mesos/container_id.ts";
 import type { Link } from "../netlink/mod.ts";
-import { type Forwarded, hostEnd, NamespaceView, type Space } from "../netlink/view.ts";
+import { hostEnd } from "../netlink/host_end.ts";
+import { type Forwarded, NamespaceView, type Space } from "../netlink/view.ts";
 import type { Agent } from "./agent.ts";
 
 /** An interface of the container and what belongs to it on the agent. */
@@ -129,7 +130,7 @@ export class Scene implements Disposable {
 
   #attached(ifName: string, checkpoint?: Checkpoint): Attached {
     const link = this.inside.link(ifName);
-    const end = link && hostEnd(this.host, this.inside, link);
+    const end = link && hostEnd(this.host, this.inside.netns, link);
     const bridgeName = bridgeOf(checkpoint) ?? this.host.linkAt(end?.master)?.name;
     const bridge = bridgeName === undefined
       ? undefined

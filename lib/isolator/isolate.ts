@@ -170,11 +170,12 @@ async function connect(
   await shareContainersDirectory(layout);
   await holdNamespace(layout, id, process);
   const results = await attachAll(isolator, id, request, entries, signal);
-  using netlink = Netlink.open(layout.namespace(id));
+  const netns = layout.namespace(id);
+  using netlink = Netlink.open(netns);
   const attachments = request.networks.map(({ name, ifName }) => ({ network: name, ifName }));
   // A test network's plugins make nothing in the agent's own namespace that is the container's.
   if (!request.test) {
-    writeRequest(layout, id, { ...request, wires: findWires(netlink, attachments) });
+    writeRequest(layout, id, { ...request, wires: findWires(netlink, netns, attachments) });
   }
   checkNamespaces(id, request, process); // it may have ended while the plugins were at work
   const hostname = request.hostname ?? defaultHostname(id);

@@ -219,20 +219,3 @@ export class NamespaceView extends Space implements Disposable {
     this.netlink[Symbol.dispose]();
   }
 }
-
-/**
- * The host's end of a container's veth.
- *
- * @returns undefined when there is none here: another kind of interface, or its peer was moved
- */
-export function hostEnd(
-  host: Space,
-  inside: Space & { netns: string },
-  link: Link,
-): Link | undefined {
-  if (link.peerIndex === undefined) return undefined;
-  const peer = host.linkAt(link.peerIndex);
-  if (peer?.peerIndex !== link.index) return undefined;
-  // An index alone may be any link's: the host must also know the namespace by the peer's number.
-  return peer.peerNamespaceId === host.namespaceId(inside.netns) ? peer : undefined;
-}

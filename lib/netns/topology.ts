@@ -8,7 +8,8 @@ import { isProblem } from "../facts/cause.ts";
 import { type Health, healthOfAll, isHealthy } from "../facts/facts.ts";
 import { briefOf } from "../facts/sentences.ts";
 import { networkAddresses } from "../containers/network_address.ts";
-import { hostEnd, NamespaceView } from "../netlink/view.ts";
+import { hostEnd } from "../netlink/host_end.ts";
+import { NamespaceView } from "../netlink/view.ts";
 
 export interface TopologyNode {
   /** Unique in the topology. */
@@ -71,14 +72,14 @@ class Builder {
   }
 
   #attach({ id, netns, attachments }: Container): void {
-    using inside = new NamespaceView(netns) as NamespaceView & { netns: string };
+    using inside = new NamespaceView(netns);
     for (const checkpoint of attachments) {
       const { ifName, network } = checkpoint;
       const link = inside.link(ifName);
       const addresses = link
         ? globalAddresses(inside, link)
         : networkAddresses(checkpoint).map(({ address }) => `${address} (gone)`);
-      const end = link && hostEnd(this.host, inside, link);
+      const end = link && hostEnd(this.host, netns, link);
       if (end) this.#ends.add(end.index);
       // A macvlan's other index is that of the device below it.
       const below = end ? this.host.linkAt(end.master) : this.host.linkAt(link?.peerIndex);

@@ -7,6 +7,7 @@ import { STATE_MODE } from "../firewall/records.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { readSysctl, setSysctl, type SysctlPath } from "../kernel/sysctl.ts";
 import { setPort } from "../netlink/bridge_port.ts";
+import { hostEnd } from "../netlink/host_end.ts";
 import { type Link, Netlink } from "../netlink/mod.ts";
 import { keyOf, type Owner } from "./mapping.ts";
 import type { MappingRecord } from "./record.ts";
@@ -94,20 +95,13 @@ export function openHairpin({ netns, ifName }: MappingRecord): void {
   netlink.change(setPort(port.index, { hairpin: true }));
 }
 
-/**
- * The host's end of the pair of veths that an attachment's interface is of, if it is of one. A container
- * may make a pair of its own, with the indices of another's: the kernel says where an end's peer is.
- */
+/** The host's end of the pair of veths that an attachment's interface is of, if it is of one. */
 export function hostEndOf(
   { netns, ifName }: Pick<MappingRecord, "netns" | "ifName">,
 ): Link | undefined {
   if (!isNamespaceHandle(netns)) return undefined;
   using container = Netlink.open(netns);
   const inside = container.findLink(ifName);
-  if (inside?.peerIndex === undefined) return undefined;
   using host = Netlink.open();
-  const end = host.linkAt(inside.peerIndex);
-  const isOtherEnd = end?.kind === "veth" && end.peerIndex === inside.index &&
-    end.peerNamespaceId !== undefined && end.peerNamespaceId === host.namespaceId(netns);
-  return isOtherEnd ? end : undefined;
+  return inside && hostEnd(host, netns, inside);
 }

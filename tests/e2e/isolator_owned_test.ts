@@ -67,6 +67,31 @@ sys.stdin.read()
   }
 });
 
+Deno.test("owned: a wire whose other end is not on the agent is no neighbour's of the same numbers", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const neighbour = await agent.attach("neighbour", ["cni-test"]);
+  const [host] = JSON.parse(
+    await agent.sandbox.ok(["ip", "-j", "link", "show", "master", "mesos-cni0"]),
+  );
+  await agent.sandbox.ok(["sh", "-c", "touch /run/router; unshare --net=/run/router true"]);
+  agent.plugin(
+    "routed",
+    `case $CNI_COMMAND in
+      VERSION) echo '{"supportedVersions":["1.0.0"]}' ;;
+      ADD) ip link add $CNI_IFNAME index ${host.link_index} netns $CNI_NETNS type veth \\
+          peer name router0 index ${host.ifindex} netns /run/router
+        echo '{"cniVersion":"1.0.0"}' ;;
+    esac`,
+  );
+  agent.define({ cniVersion: "1.0.0", name: "routed", type: "routed" });
+  const process = await agent.attach("routed", ["routed"]);
+  await process.end();
+  await agent.json("cleanup", ["routed"]);
+  assertEquals(await wires(agent), [host.ifname]);
+  await neighbour.ok(["ping", "-c", "1", "-W", "5", "192.168.0.1"]);
+  await neighbour.end();
+});
+
 Deno.test("owned: network rm asks all before the first change, and leaves an operator's bridge", async () => {
   await using agent = await Agent.create(bridgeNetwork());
   const remove = async () => {

@@ -74,7 +74,7 @@ const CASES: Case[] = [
     return to(2)(world);
   }, "bridge_down link bridge"],
   ["its veth is on no bridge", (world) => {
-    world.host.links[2] = link(3, "veth1", { peerIndex: 5, peerNamespaceId: 1 });
+    world.host.links[2] = link(3, "veth1", { kind: "veth", peerIndex: 5, peerNamespaceId: 1 });
     return to(2)(world);
   }, "veth_off_bridge bridge-port host-veth"],
   ["its address is gone", (world) => {
