@@ -213,9 +213,11 @@ export const EXCEPTIONS = {
   "DEL finds what was made": {
     sentence: "**DEL finds what was made** by more than a name:",
     theirs: [
-      ...["host link RANDOM", "ns1 link eth0", "file /run/twins/dir/net1/10.1.0.2"],
+      ...["host link RANDOM", "ns* link eth0", "file /run/twins/dir/net1/10.1.0.2"],
+      "host link up0 promiscuity=1",
       ...MASQUERADING,
     ],
+    ours: ["host link up0 promiscuity=0"],
   },
   "DEL of nothing": {
     sentence:
