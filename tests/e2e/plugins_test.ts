@@ -228,12 +228,14 @@ Deno.test("DEL finds what its container renamed or took elsewhere, and what is o
     if (type !== "ptp") await machine.ok("ADD", "beside", neighbour);
     for (const hide of type === "macvlan" ? [rename] : [rename, nest]) {
       const [where, name] = hide === rename ? [type, "mine"] as const : ["nested", "eth0"] as const;
-      for (const known of ["result", "namespace", "neither", "namespace, after another ADD"]) {
+      for (
+        const known of partOf(["result", "namespace", "neither", "namespace, and two ADDs"], 2)
+      ) {
         const prevResult = await machine.ok("ADD", type, network);
         assertEquals((await machine.inside(type, hide)).code, 0);
         const more = known === "result" ? { prevResult } : {};
         const unnamed = known === "neither" ? ["env", "CNI_NETNS="] : [];
-        if (known.includes("another")) {
+        if (known.includes("two ADDs")) {
           await machine.sandbox.ok(["rm", "-r", LEASES]);
           await machine.ok("ADD", type, network);
           assert(!await isIn(where, name), `${type}: two of one attachment`);
