@@ -8,7 +8,7 @@ import { Containerizer } from "../tests/harness/containerizer.ts";
 import { Sandbox } from "../tests/harness/sandbox.ts";
 import { Service } from "../tests/harness/service.ts";
 import { Shell } from "./shell.ts";
-import { goal, median, row, runProgram } from "./timing.ts";
+import { floor, goal, median, row, runProgram } from "./timing.ts";
 
 const CONTAINERS = 2000;
 /** A bridge of the kernel has 1,023 ports: there are as many networks as it takes. */
@@ -159,6 +159,15 @@ as the service waits for it, means: ${shown(waited.map((ms) => ms / PART) as [nu
   console.log(
     goal("detaches among the most, times among the fewest", fullest / emptiest, GROWTH_LIMIT),
   );
+  const { attaches, detaches } = shelled;
+  for (
+    const [what, [more, less]] of [
+      ["last attaches, times the first", ends(attaches).toReversed()],
+      ["detaches among the most, times among the fewest", ends(detaches)],
+    ] as const
+  ) {
+    console.log(floor(what, more! / less!, "the shell script's"));
+  }
   console.log(goal("memory of serve", Math.max(...memory), MEMORY_LIMIT_MIB, " MiB"));
   console.log();
 }

@@ -17,7 +17,7 @@ const OURS = "#2458a6";
 const PEERS: readonly (readonly [RegExp, string])[] = [
   [/^Go's|^ip netns|^shell script/, "#d9822b"],
   [/^netavark/, "#8a6fb0"],
-  [/^an empty|^deleting/, "#9aa0a6"],
+  [/^an empty|^deleting|^the same by ip/, "#9aa0a6"],
 ];
 
 /** An SVG with the charts one below the other. */

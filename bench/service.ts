@@ -6,9 +6,10 @@
  * `./dev bench service [CONTAINERS]`
  */
 import { Chain, GO_PLUGINS } from "./attach/go.ts";
+import { KERNEL, Kernel } from "./attach/kernel.ts";
 import { netavark } from "./attach/netavark.ts";
 import { Served } from "./attach/served.ts";
-import { goal, median, row, runProgram, shown, summary } from "./timing.ts";
+import { floor, goal, median, row, runProgram, shown, summary } from "./timing.ts";
 
 const CONTAINERS = 1000;
 /** So many meet a service that was just started; from then on it is warm after as many again, three times. */
@@ -46,9 +47,17 @@ export async function run([count]: string[]): Promise<void> {
   const go = new Chain(GO_PLUGINS, "go-bench", GO_NET, "iptables");
   await go.attach("warm-up", GO_PORT);
   await go.detach("warm-up", GO_PORT);
+  const kernel = await Kernel.prepare();
 
-  const { one, theirs, rust, many, memory, scrapes } = await usual(go, containers);
+  const { one, theirs, least, rust, many, memory, scrapes } = await usual(go, kernel, containers);
   const goRates = await ratesOfGo(go);
+  const netns = (i: number) => `go-${i}`;
+  const kernelRate = await rate(
+    GO_CONTAINERS,
+    AT_A_TIME,
+    (i) => kernel.attach(1 + i, netns(i), `/run/netns/${netns(i)}`),
+  );
+  await rate(GO_CONTAINERS, AT_A_TIME, (i) => kernel.detach(1 + i));
   const without = await withoutIpv6(Math.max(2 * WARM, containers / 2));
 
   console.log(`${containers} containers, two mappings each, ${scrapes} scrapes of the metrics:\n`);
@@ -61,6 +70,7 @@ export async function run([count]: string[]): Promise<void> {
   print(`in the service, the first ${FIRST}`, first);
   print(`in the service, from the ${WARM}th`, warm);
   print("Go's bridge and portmap as programs", theirs);
+  print(KERNEL, least);
   if (rust) print("netavark, nftables", rust);
   print(`in the service, disableIPv6, from the ${WARM}th`, afterWarm(without));
   const best = goRates.reduce((a, b) => (b.rate > a.rate ? b : a));
@@ -70,6 +80,7 @@ export async function run([count]: string[]): Promise<void> {
   for (const { atATime, rate } of goRates) {
     console.log(row(`Go's as programs, ${atATime} at a time`, rate.toFixed(1)));
   }
+  console.log(row(`${KERNEL}, ${AT_A_TIME} at a time`, kernelRate.toFixed(1)));
   console.log("");
   const ratio = (ours: number[], beside: number[]) => median(ours) / median(beside);
   const grown = ({ attach }: Measured) => ratio(attach.slice(-WARM), attach.slice(WARM, 2 * WARM));
@@ -95,6 +106,12 @@ export async function run([count]: string[]): Promise<void> {
     ["the last attaches, times the first warm ones, disableIPv6", grown(without), 1.2],
   ];
   for (const [what, value, limit] of goals) console.log(goal(`service: ${what}`, value, limit));
+  for (const work of ["attach", "detach"] as const) {
+    const reached = ratio(least[work], theirs[work]);
+    console.log(floor(`service: ${work} once warm, beside Go's`, reached, KERNEL));
+  }
+  const what = `service: Go's best attaches a second, beside ours ${AT_A_TIME} at a time`;
+  console.log(floor(what, best.rate / kernelRate, KERNEL));
   // The kernel hands each new container's IPv6 multicast to every port: theirs grow by it as ours do.
   const growth = ratio(theirs.attach.slice(-GROWN), theirs.attach.slice(0, GROWN));
   console.log(`floor: service: Go's last attaches, times their first: ${growth.toFixed(2)}`);
@@ -107,10 +124,10 @@ const afterWarm = ({ attach, detach }: Measured): Measured => ({
 });
 
 /** On bridges as they are by default, beside the others. */
-async function usual(go: Chain, containers: number) {
+async function usual(go: Chain, kernel: Kernel, containers: number) {
   await using served = await Served.start();
   await using scraping = scrape(served);
-  const series = await inTurn(served, go, containers);
+  const series = await inTurn(served, go, kernel, containers);
   const memory = [served.memory()];
   const many = await together(served, containers);
   memory.push(served.memory());
@@ -153,19 +170,22 @@ async function timed(samples: number[], work: () => Promise<unknown>): Promise<v
 }
 
 /** Beside one of the others' after every so many. */
-async function inTurn(served: Served, go: Chain, count: number) {
-  const theirs = of();
+async function inTurn(served: Served, go: Chain, kernel: Kernel, count: number) {
+  const [theirs, least] = [of(), of()];
+  const same = kernel.peer();
   const [other] = netavark();
   const rust = other ? of() : undefined;
   const one = await oneByOne(served, count, async (i) => {
     if (i % BESIDE !== 0) return;
     await timed(theirs.attach, () => go.attach(`go-${i}`, GO_PORT));
     await timed(theirs.detach, () => go.detach(`go-${i}`, GO_PORT));
+    await timed(least.attach, () => same.attach(""));
+    await timed(least.detach, () => same.detach(""));
     if (!other || !rust) return;
     await timed(rust.attach, () => other.attach(`nv-${i}`));
     await timed(rust.detach, () => other.detach(`nv-${i}`));
   });
-  return { one, theirs, rust };
+  return { one, theirs, least, rust };
 }
 
 /** One after the other: all are attached, and then detached. */
