@@ -22,8 +22,6 @@ import { KnownRules, remembered } from "./rules.ts";
 import { namedAddresses } from "./sets.ts";
 import { Trace } from "./trace.ts";
 
-const CONNECT_MS = 900;
-
 export interface Holder {
   text: string;
   hindrance?: { what: Hindrance; seen: string };
@@ -117,7 +115,7 @@ async function agentAsks(
     return failure ? failureText(failure) : "answered";
   }
   if (protocol === "udp") return await tryDatagram({ address, port });
-  const outcome = await tryConnect({ address, port }, CONNECT_MS);
+  const outcome = await tryConnect({ address, port });
   return outcome === "connected" || outcome === "ECONNREFUSED" ? "answered" : outcome;
 }
 

@@ -18,7 +18,8 @@ import { type Flow, ipPacket } from "./frame.ts";
 const SO_REUSEADDR = 2;
 const SO_LINGER = 13;
 const IPPROTO_RAW = 255;
-const DATAGRAM_MS = 900;
+/** Sooner than the kernel sends a SYN anew, whose answer would hide that one was lost. */
+const ANSWER_MS = 900;
 
 /** Who sends a probe: the namespace that its sockets are of, and the user that they belong to. */
 export interface Sender {
@@ -100,9 +101,9 @@ export async function heard<T>(
 }
 
 /** Connects and hangs up. @returns `connected`, `timed out`, or errno's name */
-export function tryConnect(probe: Probe, timeoutMs: number): Promise<string> {
+export function tryConnect(probe: Probe): Promise<string> {
   return connected(probe, SOCK_STREAM, async (socket) => {
-    return await connectedTo(socket, timeoutMs) ? "connected" : "timed out";
+    return await connectedTo(socket, ANSWER_MS) ? "connected" : "timed out";
   });
 }
 
@@ -118,7 +119,7 @@ export async function connectedTo(socket: Socket, timeoutMs: number): Promise<bo
 export function tryDatagram(probe: Probe): Promise<string> {
   return connected(probe, SOCK_DGRAM, async (socket) => {
     socket.send(new TextEncoder().encode("mesos-cni diagnose"), `send to ${probe.address}`);
-    const isIn = await socket.readable(DATAGRAM_MS) &&
+    const isIn = await socket.readable(ANSWER_MS) &&
       socket.receive(new Uint8Array(1500), `hear from ${probe.address}`) !== undefined;
     return isIn ? "answered" : "no answer";
   });
@@ -144,30 +145,23 @@ export const REQUEST = new TextEncoder().encode(
     [1, 2, 3].map((n) => `X-Padding-${n}: ${PADDING}\r\n`).join("") + "\r\n",
 );
 
-export interface TalkOptions {
-  /** How long a connection, and an answer, are waited for. */
-  connectMs: number;
-  answerMs: number;
-  /** Whether a request may be sent. */
-  payload: boolean;
-}
-
 /**
  * `answered` if anything came; `silent` if what was sent has arrived; `closed` or `reset` before anything was
  * said; `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
  *
+ * @param answerMs how long an answer to a request is waited for; without it none is sent
  * @param look asked before a silent connection is closed; what it says is the outcome, if anything
  */
 export async function talk(
   probe: Probe,
-  { connectMs, answerMs, payload }: TalkOptions,
+  answerMs: number | undefined,
   look: () => string | undefined,
 ): Promise<string> {
   const outcome = await connected(probe, SOCK_STREAM, async (socket) => {
-    if (!await connectedTo(socket, connectMs)) return "timed out";
+    if (!await connectedTo(socket, ANSWER_MS)) return "timed out";
     const hear = () => socket.receive(new Uint8Array(1500), `hear from ${probe.address}`) ?? 0;
     if (await socket.readable(FIRST_WORD_MS)) return hear() > 0 ? "answered" : "closed";
-    if (!payload) return "connected";
+    if (answerMs === undefined) return "connected";
     socket.send(REQUEST, `ask ${probe.address}`);
     if (await socket.readable(answerMs)) {
       // On a request a reset is an end as any other.

@@ -13,8 +13,6 @@ import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
 import { type Answer, answered, failed, failedBy, unasked } from "./question.ts";
 
-/** Sooner than the kernel sends a SYN anew, whose answer would hide that one was lost. */
-const CONNECT_MS = 900;
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
 const ANSWER_MS = 400;
 const SLOW_ANSWER_MS = 3000;
@@ -42,7 +40,7 @@ export async function askListener(
   nth: number,
 ): Promise<Answer> {
   if (nth === EPHEMERAL) {
-    const outcome = await tryConnect({ ...probe, token: undefined }, CONNECT_MS);
+    const outcome = await tryConnect({ ...probe, token: undefined });
     if (outcome === "connected") return answered("it takes the connection");
     // A refusal is an answer as well, of which the other tries tell more.
     return outcome === "timed out" || outcome === "EADDRNOTAVAIL"
@@ -52,7 +50,7 @@ export async function askListener(
   const answerMs = session.deep ? SLOW_ANSWER_MS : ANSWER_MS;
   const outcome = await talk(
     probe,
-    { connectMs: CONNECT_MS, answerMs, payload: mayAsk && nth === 0 },
+    mayAsk && nth === 0 ? answerMs : undefined,
     () => at && leftBy(at.space, at.port, probe.token),
   );
   // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
