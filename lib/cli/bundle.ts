@@ -1,4 +1,6 @@
 /** One archive for a ticket. */
+import { gzipSync } from "node:zlib";
+import { concat } from "../base/bytes.ts";
 import { variable } from "../base/environment.ts";
 import { configureLog } from "../base/log.ts";
 import { exists } from "../base/exists.ts";
@@ -16,7 +18,7 @@ import { writeOutputFile } from "./file_output.ts";
 import { FOUND_FLAGS, runningAgent, SETTINGS_FILE } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { print, progressOf } from "./output.ts";
-import { unlessRefused } from "../base/unless.ts";
+import { tried, unlessRefused } from "../base/unless.ts";
 
 export const command: Command = {
   name: "bundle",
@@ -52,7 +54,9 @@ has not been asked by then is left out, and said. Probes of diagnose are sent, n
       { env: environmentOf(call, path), withSecrets, progress: progressOf("parts") },
     );
     const archived = files.map((one) => ({ ...one, path: `${name}/${one.path}` }));
-    const bytes = await gzipped(tar(archived, Math.floor(time.getTime() / 1000)));
+    const bytes = new Uint8Array(
+      gzipSync(concat([...tar(archived, Math.floor(time.getTime() / 1000))])),
+    );
     const output = resolve(call.value("output") ?? `${name}.tar.gz`);
     // Only root's, as what it was made of.
     writeOutputFile(output, bytes, 0o600);
@@ -146,17 +150,8 @@ function agentText(agent: ReturnType<typeof runningAgent>, withSecrets: boolean)
   return [`process ${agent.pid}`, ...flags.sort()].join("\n") + "\n";
 }
 
-function configFiles(directory: string | undefined): string[] {
-  try {
-    return [...Deno.readDirSync(directory ?? "")].filter(({ isFile, isSymlink }) =>
-      isFile || isSymlink
-    ).map(({ name }) => join(directory!, name)).sort();
-  } catch {
-    return [];
-  }
-}
-
-async function gzipped(parts: Iterable<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {
-  const stream = new Blob([...parts]).stream().pipeThrough(new CompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+function configFiles(directory = ""): string[] {
+  return tried(() => [...Deno.readDirSync(directory)], [])
+    .filter(({ isDirectory }) => !isDirectory)
+    .map(({ name }) => join(directory, name)).sort();
 }

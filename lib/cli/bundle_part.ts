@@ -3,7 +3,7 @@ import { messageOf } from "../base/error.ts";
 import { writeErrorOutput } from "../base/streams.ts";
 import { type Command, UsageError } from "./command.ts";
 import { agentHere } from "./netns_diagnose.ts";
-import { sourcesOf } from "./netns_target.ts";
+import { agentOf } from "./netns_target.ts";
 import { LAYOUT_FLAGS } from "./layout_flags.ts";
 import { printJson } from "./output.ts";
 
@@ -18,8 +18,7 @@ export const command: Command = {
   async run(call) {
     const [part, ...ids] = call.operands;
     if (part !== "diagnosis" && part !== "inspect") throw new UsageError("diagnosis or inspect?");
-    const { Agent } = await import("../facts/agent.ts");
-    using agent = new Agent(sourcesOf(call));
+    using agent = await agentOf(call);
     if (part === "inspect") {
       const { inspect } = await import("../netns/inspect.ts");
       const all = agent.containers.filter(({ id }) => ids.includes(id));

@@ -7,7 +7,7 @@ import {
   UsageError,
   wrongFound,
 } from "./command.ts";
-import { sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { agentOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { messageOf } from "../base/error.ts";
 import { canonicalAddress, isAddress } from "../base/ip.ts";
 import type { Sources } from "../facts/agent.ts";
@@ -100,10 +100,9 @@ export const diagnose: Command = {
 };
 
 async function printDiagnosis(call: Call): Promise<Diagnosis> {
-  const { Agent } = await import("../facts/agent.ts");
   const { diagnose } = await import("../diagnose/diagnose.ts");
   const target = await targetOf(call);
-  using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
+  using agent = await agentOf(call, networksHere(call));
   const diagnosis = await diagnose(agent, target, optionsOf(call));
   if (call.has("json")) {
     const { diagnosisJson } = await import("../diagnose/render/finding.ts");
@@ -124,9 +123,8 @@ async function diagnoseEverything(call: Call): Promise<number> {
       "--all takes no ID, and no --from, --to, --expect, --netns, --pid or --fix",
     );
   }
-  const { Agent } = await import("../facts/agent.ts");
   const { diagnoseAll } = await import("../diagnose/all.ts");
-  using agent = new Agent({ ...sourcesOf(call), ...networksHere(call) });
+  using agent = await agentOf(call, networksHere(call));
   const all = await diagnoseAll(agent, optionsOf(call), progressOf("containers"));
   if (call.has("json")) {
     const { agentJson } = await import("../diagnose/render/finding.ts");
@@ -168,8 +166,7 @@ async function followConnection(call: Call): Promise<number> {
         `mesos-cni diagnose --from=${id} --to=${to ?? "HOST:PORT"}`,
     );
   }
-  const { Agent } = await import("../facts/agent.ts");
-  using agent = new Agent(sourcesOf(call));
+  using agent = await agentOf(call);
   const [holder] = agent.holdersOf(from);
   if (isAddress(from) && !holder) {
     const { followClient } = await import("../diagnose/client.ts");
@@ -194,9 +191,8 @@ async function expectConnection(call: Call): Promise<number> {
     );
   }
   if (!isPort(port)) throw new UsageError(`--expect=${port} is no port from 1 to 65535`);
-  const { Agent } = await import("../facts/agent.ts");
   const { expect } = await import("../diagnose/client.ts");
-  using agent = new Agent(sourcesOf(call));
+  using agent = await agentOf(call);
   if (Deno.stderr.isTerminal()) printError("netns diagnose", "waiting for it, up to a minute");
   return await printFollowed(call, await expect(agent, to, Number(port), EXPECT_MS));
 }
@@ -220,10 +216,10 @@ function optionsOf(call: Call) {
   const why = `${wrong} is no port from 1 to 65535`;
   if (wrong !== undefined && settled) throw wrongFound(settled, `no_payload: ${why}`);
   if (wrong !== undefined) throw new UsageError(`--no-payload: ${why}`);
-  return { agent: agentOf(call), passive: call.has("passive"), noPayload: ports.map(Number) };
+  return { agent: endpointOf(call), passive: call.has("passive"), noPayload: ports.map(Number) };
 }
 
-function agentOf(call: Call): { address: string; port: number } | undefined {
+function endpointOf(call: Call): { address: string; port: number } | undefined {
   const value = call.value("agent");
   if (value === undefined) return agentHere();
   const match = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value);

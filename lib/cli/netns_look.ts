@@ -1,5 +1,5 @@
 import { type Call, type Command, flag, JSON_FLAG, UsageError } from "./command.ts";
-import { LAYOUT_FLAGS, layoutOf, sourcesOf, TARGET_FLAGS, targetOf } from "./netns_target.ts";
+import { agentOf, LAYOUT_FLAGS, TARGET_FLAGS, targetOf } from "./netns_target.ts";
 import { bold, print, printJson, red } from "./output.ts";
 
 /** What a list can be filtered and sorted by: lib/netns/list_text.ts, which only a list loads. */
@@ -50,10 +50,9 @@ export const list: Command = {
 async function printList(call: Call): Promise<number> {
   const order = call.value("sort")!;
   const filters = call.values("filter").map(filterOf);
-  const { Agent } = await import("../facts/agent.ts");
   const { listContainers } = await import("../netns/list.ts");
   const { listText, select } = await import("../netns/list_text.ts");
-  using agent = new Agent(sourcesOf(call));
+  using agent = await agentOf(call);
   const { layout } = agent.sources;
   const containers = select(await listContainers(agent), filters, order);
   if (call.has("json")) printJson(containers);
@@ -92,9 +91,8 @@ export const inspect: Command = {
   ],
   async run(call) {
     const { inspect } = await import("../netns/inspect.ts");
-    const { Agent } = await import("../facts/agent.ts");
     const target = await targetOf(call);
-    using agent = new Agent({ layout: layoutOf(call), plugins: call.plugins });
+    using agent = await agentOf(call);
     const inspection = await inspect(agent, target);
     if (call.has("json")) {
       printJson(inspection);

@@ -4,7 +4,7 @@ import { Layout } from "../containers/layout.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 import { type ContainerId, isContainerId } from "../mesos/container_id.ts";
 import type { Target } from "../containers/target.ts";
-import type { Sources } from "../facts/agent.ts";
+import type { Agent, Sources } from "../facts/agent.ts";
 import { type Call, type Flag, flag, onlyOperand, UsageError } from "./command.ts";
 import { settledValue } from "./found_values.ts";
 import { LAYOUT_FLAGS, layoutIn, RUNTIME_DIR } from "./layout_flags.ts";
@@ -31,9 +31,10 @@ export function layoutOf(call: Call): Layout {
   return usualLayoutOf(call) ?? layoutIn(call);
 }
 
-/** What the readers of facts go by. */
-export function sourcesOf(call: Call): Sources {
-  return { layout: layoutOf(call), plugins: call.plugins };
+/** What is read of the agent whose containers a call is about. */
+export async function agentOf(call: Call, more: Partial<Sources> = {}): Promise<Agent> {
+  const { Agent } = await import("../facts/agent.ts");
+  return new Agent({ layout: layoutOf(call), plugins: call.plugins, ...more });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Command, flag, JSON_FLAG } from "./command.ts";
-import { LAYOUT_FLAGS, sourcesOf } from "./netns_target.ts";
+import { agentOf, LAYOUT_FLAGS } from "./netns_target.ts";
 import { print, printJson } from "./output.ts";
 
 const FORMATS = ["tree", "mermaid", "dot"] as const;
@@ -17,8 +17,7 @@ export const topology: Command = {
   ],
   async run(call) {
     const { topologyOf } = await import("../netns/topology.ts");
-    const { Agent } = await import("../facts/agent.ts");
-    using agent = new Agent(sourcesOf(call));
+    using agent = await agentOf(call);
     const topology = await topologyOf(agent);
     if (call.has("json")) {
       printJson(topology);

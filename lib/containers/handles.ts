@@ -15,7 +15,7 @@
  */
 import { log } from "../base/log.ts";
 import { makeDirectory, removeCheckpoint, writeCheckpoint } from "../kernel/atomic_file.ts";
-import { messageOf, OperatorError } from "../base/error.ts";
+import { messageOf } from "../base/error.ts";
 import { isA, unless, unlessRefused } from "../base/unless.ts";
 import { withFile } from "../base/file_error.ts";
 import type { Handle } from "../kernel/files.ts";
@@ -133,10 +133,7 @@ async function prepareHandles(layout: Layout): Promise<boolean> {
   if (isNamespaceHandle(seal, "mnt")) return true;
   if (refused) return false;
   makeDirectory(handles, 0o700);
-  using lock = await FileLock.take(layout.sharingLock, PATIENCE);
-  if (!lock) {
-    throw new OperatorError("busy", `another process keeps holding ${layout.sharingLock}`);
-  }
+  using _ = await FileLock.require(layout.sharingLock, PATIENCE, "another process");
   if (isNamespaceHandle(seal, "mnt")) return true;
   try {
     const path = Deno.realPathSync(handles);

@@ -3,7 +3,6 @@
  * names its container in the first line, and since host-local 0.8 the interface below.
  */
 import { join } from "@std/path";
-import { OperatorError } from "../base/error.ts";
 import { entriesIn } from "../base/exists.ts";
 import { isAddress } from "../base/ip.ts";
 import { isObject } from "../base/json.ts";
@@ -76,8 +75,6 @@ export function leasedAddresses(store: string): string[] {
 }
 
 /** host-local's own lock. @throws {OperatorError} `busy` */
-export async function lockStore(store: string): Promise<FileLock> {
-  const lock = await FileLock.take(`${store}/lock`, PATIENCE);
-  if (lock) return lock;
-  throw new OperatorError("busy", `a plugin keeps holding ${store}/lock`);
+export function lockStore(store: string): Promise<FileLock> {
+  return FileLock.require(`${store}/lock`, PATIENCE, "a plugin");
 }

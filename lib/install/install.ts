@@ -209,9 +209,7 @@ function refuseWhileAttached(layouts: readonly Layout[]): void {
 }
 
 /** Two at once would each think the other's files foreign. */
-async function lockInstallation(): Promise<FileLock> {
+function lockInstallation(): Promise<FileLock> {
   makeDirectory(dirname(LOCK), 0o700);
-  const lock = await FileLock.take(LOCK, PATIENCE_MS);
-  if (lock) return lock;
-  throw new OperatorError("busy", `another mesos-cni install or uninstall holds ${LOCK}`);
+  return FileLock.require(LOCK, PATIENCE_MS, "another mesos-cni install or uninstall");
 }

@@ -66,11 +66,9 @@ export async function attach(
 }
 
 /** While it is held, no plugin is told which attachments are valid: this one is not on the list. */
-async function holdOffGarbage({ requests, collectionLock }: Layout): Promise<FileLock> {
+function holdOffGarbage({ requests, collectionLock }: Layout): Promise<FileLock> {
   makeDirectory(requests, REQUESTS_MODE);
-  const lock = await FileLock.take(collectionLock, LONGEST_COLLECTION, undefined, "shared");
-  if (lock) return lock;
-  throw new OperatorError("busy", `a garbage collection keeps holding ${collectionLock}`);
+  return FileLock.require(collectionLock, LONGEST_COLLECTION, "a garbage collection", "shared");
 }
 
 /**

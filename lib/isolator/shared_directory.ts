@@ -3,7 +3,6 @@
  * mount namespaces were cloned before then see the handles of others disappear at their cleanup,
  * instead of keeping dead networks alive.
  */
-import { OperatorError } from "../base/error.ts";
 import { makeDirectory } from "../kernel/atomic_file.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bindMount, mount, mountIdOf, mounts, MS_PRIVATE, MS_SHARED } from "../kernel/mount.ts";
@@ -32,10 +31,7 @@ async function share(path: string, { requests, sharingLock }: Layout): Promise<v
   if (isShared(path)) return;
   makeDirectory(requests, REQUESTS_MODE);
   // Of two that mount at the same time, the second would hide the handles of the first.
-  using lock = await FileLock.take(sharingLock, PATIENCE);
-  if (!lock) {
-    throw new OperatorError("busy", `another process keeps holding ${sharingLock}`);
-  }
+  using _ = await FileLock.require(sharingLock, PATIENCE, "another process");
   if (isShared(path)) return;
   const all = mounts();
   if (!all.some(({ mountPoint }) => mountPoint === path)) {

@@ -12,6 +12,7 @@ import {
   openAt,
   setInherited,
 } from "./files.ts";
+import { OperatorError } from "../base/error.ts";
 import { unless } from "../base/unless.ts";
 
 /** Why no file can be made: no room or inode, quota, a file system that is read-only. */
@@ -87,6 +88,18 @@ export class FileLock implements Disposable {
     inStead?: string,
   ): Promise<FileLock | undefined> {
     return await trying(timeoutMs, () => FileLock.tryTake(path, mode, kind, inStead));
+  }
+
+  /** The same, where it is an error that `who` keeps holding it. @throws {OperatorError} `busy` */
+  static async require(
+    path: string,
+    timeoutMs: number,
+    who: string,
+    kind?: LockKind,
+  ): Promise<FileLock> {
+    const lock = await FileLock.take(path, timeoutMs, undefined, kind);
+    if (lock) return lock;
+    throw new OperatorError("busy", `${who} keeps holding ${path}`);
   }
 
   /**

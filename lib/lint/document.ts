@@ -55,6 +55,14 @@ export class PluginNode {
     return property(this.node, "type");
   }
 
+  /** The types that its config names, its own and its IPAM plugin's, each with where. */
+  get types(): [type: string, at: Node][] {
+    return [this.typeNode, field(this.ipam, "type")].flatMap((at): [string, Node][] => {
+      const type = text(at);
+      return at && type ? [[type, at]] : [];
+    });
+  }
+
   /** The key with its value, or the whole config if it has no such key: a place to point at. */
   place(name: string): Node {
     return this.field(name) ?? this.typeNode ?? this.node;

@@ -54,8 +54,8 @@ function isOpen(directory: string): boolean {
 /** The files of all plugins that the configs name, once each. */
 export function pluginFiles(sources: readonly Source[], plugins?: PluginsDir): string[] {
   const files = sources.flatMap((source) => documentOf(source)?.plugins ?? [])
-    .flatMap((plugin) => [plugin.type, plugin.ipamType])
-    .map((type) => type !== undefined && isPluginType(type) ? plugins?.find(type) : undefined)
+    .flatMap((plugin) => plugin.types)
+    .map(([type]) => isPluginType(type) ? plugins?.find(type) : undefined)
     .filter((file) => file !== undefined);
   return [...new Set(files.filter(isExecutable).map((file) => file.path))];
 }

@@ -36,36 +36,28 @@ const portMapperNetwork: NetworkConfig = {
   },
 };
 
+const DUAL_STACK = {
+  ...portMapperNetwork,
+  delegate: {
+    ...portMapperNetwork.delegate as object,
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "2001:db8:1::/64" }]],
+      routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
+    },
+  },
+};
+
 /** The documents' network, and variants of it. */
 export const NETWORKS = {
   iptables: portMapperNetwork,
   nftables: { ...portMapperNetwork, backend: "nftables" },
-  dualStack: {
-    ...portMapperNetwork,
-    delegate: {
-      ...portMapperNetwork.delegate as object,
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "2001:db8:1::/64" }]],
-        routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
-      },
-    },
-  },
+  dualStack: DUAL_STACK,
   udp: portMapperNetwork,
   // With everything served by programs that a step can stop, and a way out by default.
   services: portMapperNetwork,
   servicesNftables: { ...portMapperNetwork, backend: "nftables" },
-  servicesDual: {
-    ...portMapperNetwork,
-    delegate: {
-      ...portMapperNetwork.delegate as object,
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: "10.1.0.0/16" }], [{ subnet: "2001:db8:1::/64" }]],
-        routes: [{ dst: "0.0.0.0/0" }, { dst: "::/0" }],
-      },
-    },
-  },
+  servicesDual: DUAL_STACK,
   excluded: { ...portMapperNetwork, excludeDevices: [BRIDGE, "wan0"] },
   snat: { ...portMapperNetwork, snat: true },
   v6only: {

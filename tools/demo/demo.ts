@@ -22,6 +22,10 @@ const KEPT = [{
 }];
 
 const dir = await Deno.makeTempDir({ prefix: "mesos-cni-demo-" });
+const RUN = [
+  ...["run", "--networks=port-mapper-test", "--port_mappings=8080:80", `--name=${ID}`],
+  ...["--", "busybox", "httpd", "-f", "-h", `${dir}/www`],
+];
 try {
   await demo();
 } finally {
@@ -50,11 +54,9 @@ async function demo(): Promise<void> {
   await Deno.writeTextFile(`${dir}/www/index.html`, PAGE);
   // As the agent's own environment would say it; later commands need no flag either.
   Deno.env.set("MESOS_NETWORK_CNI_CONFIG_DIR", `${dir}/networks`);
-  const server = start();
+  const server = new Deno.Command(MESOS_CNI, { args: RUN, stdin: "null" }).spawn();
   command(`export MESOS_NETWORK_CNI_CONFIG_DIR=${dir}/networks`);
-  command(
-    `mesos-cni run --networks=port-mapper-test --port_mappings=8080:80 --name=${ID} -- busybox httpd -f -h ${dir}/www`,
-  );
+  command(["mesos-cni", ...RUN].join(" "));
 
   step("The host outside asks the agent, and the container answers");
   command(`wget -qO- http://${AGENT}:8080/`);
@@ -99,24 +101,6 @@ async function networkConfig(): Promise<string> {
   await Deno.mkdir(`${dir}/networks`);
   await Deno.writeTextFile(`${dir}/networks/port-mapper-test.conf`, text);
   return text;
-}
-
-function start(): Deno.ChildProcess {
-  return new Deno.Command(MESOS_CNI, {
-    args: [
-      "run",
-      "--networks=port-mapper-test",
-      "--port_mappings=8080:80",
-      `--name=${ID}`,
-      "--",
-      "busybox",
-      "httpd",
-      "-f",
-      "-h",
-      `${dir}/www`,
-    ],
-    stdin: "null",
-  }).spawn();
 }
 
 /** The page, as soon as the server is up. */

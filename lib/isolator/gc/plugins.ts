@@ -37,13 +37,7 @@ export async function collectNetworks(isolator: Isolator): Promise<NetworkAnswer
   }
   makeDirectory(layout.requests, REQUESTS_MODE);
   // What an ADD takes between the list and the call would be given back under it.
-  using lock = await FileLock.take(layout.collectionLock, PATIENCE);
-  if (!lock) {
-    throw new OperatorError(
-      "busy",
-      `containers keep being attached (${layout.collectionLock} is held): no GC was called`,
-    );
-  }
+  using _ = await FileLock.require(layout.collectionLock, PATIENCE, "an attach");
   const valid = new Map<string, { containerId: string; ifName: string }[]>();
   const pace = new Pace();
   for (const containerId of layout.listContainers()) {

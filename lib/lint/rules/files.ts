@@ -7,7 +7,7 @@ import { isExecutable } from "../plugins_dir.ts";
 import type { Fix, Safety, WrittenRule } from "../rule.ts";
 import { misspeltType } from "../schemas/mod.ts";
 import { SETTINGS_FILE } from "../settings_file.ts";
-import { entries, everyIn, field, property, text } from "../tree.ts";
+import { entries, everyIn, property, text } from "../tree.ts";
 import { bridge, calico, json } from "./example.ts";
 import type { Node } from "jsonc-parser";
 
@@ -242,11 +242,10 @@ export const FILES: readonly WrittenRule[] = [
 ];
 
 /** The plugins that this one's config makes someone execute, with the place that says so. */
-function* executed({ node, type, ipam, ipamType, role }: PluginNode): Generator<[string, Node]> {
-  if (type && isPluginType(type)) yield [type, property(node, "type")!];
-  if (ipamType && isPluginType(ipamType)) yield [ipamType, field(ipam, "type")!];
+function executed({ node, type, types, role }: PluginNode): [string, Node][] {
+  const named = types.filter(([type]) => isPluginType(type));
   // What flannel delegates to when nothing is said.
-  if (!type && role === "partial") yield ["bridge", node];
+  return !type && role === "partial" ? [...named, ["bridge", node]] : named;
 }
 
 /** Whether an agent makes a network of it. */

@@ -11,6 +11,8 @@ import { entries, field, quote, text } from "../tree.ts";
 import { attached, bridge, network, portMapper } from "./example.ts";
 
 const OLDEST_IPTABLES = "1.8";
+const isOlder = (version: string) =>
+  version.localeCompare(OLDEST_IPTABLES, undefined, { numeric: true }) < 0;
 
 /** Sockets and files that a plugin's daemon leaves, with the daemon's name. */
 const DAEMONS: Record<string, { daemon: string; file: string; field?: string }> = {
@@ -151,7 +153,7 @@ export const MACHINE: readonly WrittenRule[] = [
             ? 'install iptables, or write "backend": "nftables"'
             : "install iptables",
         };
-      } else if (plugin.type === PORT_MAPPER && isOlder(version, OLDEST_IPTABLES)) {
+      } else if (plugin.type === PORT_MAPPER && isOlder(version)) {
         yield {
           at,
           message:
@@ -340,14 +342,6 @@ function doesWithoutIptables(plugin: PluginNode, machine: Machine, plugins?: Plu
   const named = plugin.text("backend") === "iptables";
   const isMapper = plugin.type === "portmap" || plugin.type === PORT_MAPPER;
   return (file === undefined || machine.isThisProgram(file.path)) && !(named && isMapper);
-}
-
-function isOlder(version: string, than: string): boolean {
-  const [a, b] = [version, than].map((text) => text.split(".").map(Number));
-  for (let i = 0; i < b!.length; i++) {
-    if ((a![i] ?? 0) !== b![i]) return (a![i] ?? 0) < b![i]!;
-  }
-  return false;
 }
 
 function* missingDaemon(

@@ -108,12 +108,11 @@ export const STRUCTURE: readonly WrittenRule[] = [
       "what keeps a config from executing any file as root.",
     bad: network({ type: "/opt/cni/bin/bridge", bridge: "cni0" }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    *ofPlugin({ node, ipam }) {
-      for (const place of [property(node, "type"), field(ipam, "type")]) {
-        const type = text(place);
-        if (!type || isPluginType(type)) continue;
+    *ofPlugin({ types }) {
+      for (const [type, at] of types) {
+        if (isPluginType(type)) continue;
         yield {
-          at: place,
+          at,
           message: `${quote(type)} is no file name`,
           help: "write the file name alone; the agent has the directory",
         };
@@ -272,11 +271,10 @@ export const STRUCTURE: readonly WrittenRule[] = [
       "file. With --plugins-dir, the directory says what is there, and CNI206 what is not.",
     bad: network({ type: "brigde", bridge: "cni0" }),
     good: network({ type: "bridge", bridge: "cni0" }),
-    *ofPlugin({ node, ipam }, { plugins, usualPlugins: usual }) {
+    *ofPlugin({ types }, { plugins, usualPlugins: usual }) {
       if (plugins) return;
-      for (const at of [property(node, "type"), field(ipam, "type")]) {
-        const type = text(at);
-        if (!type || !isPluginType(type) || isNamed(type) || usual?.find(type)) continue;
+      for (const [type, at] of types) {
+        if (!isPluginType(type) || isNamed(type) || usual?.find(type)) continue;
         const right = misspeltType(type);
         yield {
           at,
