@@ -1,6 +1,5 @@
 import { variable } from "../base/environment.ts";
 import { dirname, join, resolve } from "@std/path";
-import { OperatorError } from "../base/error.ts";
 import { isBuiltIn } from "../cni/plugin_type.ts";
 import { PLUGIN_CHOICES, type PluginChoice } from "../install/plugin_launchers.ts";
 import { measureGain } from "../install/gain.ts";
@@ -8,13 +7,13 @@ import { install, uninstall } from "../install/install.ts";
 import { missingHere } from "../install/machine.ts";
 import { checkPlace } from "../install/places.ts";
 import { Layout } from "../containers/layout.ts";
-import { isRoot } from "../kernel/process.ts";
 import { type Call, type Command, directoryFlag, type Flag, flag, JSON_FLAG } from "./command.ts";
 import { SCRIPTS } from "./completions.ts";
 import { readSettingsFile, SETTINGS_FILE } from "./found_values.ts";
 import { RUNTIME_DIR, WORK_DIR } from "./layout_flags.ts";
 import { manualPage } from "./man.ts";
 import { print, printJson } from "./output.ts";
+import { requireRoot } from "./root.ts";
 
 const PLUGINS_DIR = "/usr/lib/cni";
 const CONFIG_DIR = "/etc/mesos/cni";
@@ -58,7 +57,7 @@ export const installCommand: Command = {
 all commands find them. What was made is listed in /var/lib/mesos-cni/install.json, and is what
 "mesos-cni uninstall" removes. No service is started or enabled.`,
   async run(call) {
-    requireRoot("installing");
+    requireRoot("installing needs root: use sudo");
     const dryRun = call.has("dry-run");
     const pluginsDirs = call.value("network_cni_plugins_dir")!.split(":")
       .filter((dir) => dir !== "").map((dir) => resolve(dir));
@@ -150,7 +149,7 @@ export const uninstallCommand: Command = {
   examples: [["sudo mesos-cni uninstall", "refuses while a container is attached"]],
   notes: `${SETTINGS_FILE} stays if it was changed after install wrote it.`,
   async run(call: Call) {
-    requireRoot("uninstalling");
+    requireRoot("uninstalling needs root: use sudo");
     const dryRun = call.has("dry-run");
     const layouts = ["runtime_dir", "work_dir"].map((flag) => new Layout(call.value(flag)!));
     const { removed, kept } = await uninstall(layouts, dryRun);
@@ -162,7 +161,3 @@ export const uninstallCommand: Command = {
     for (const path of kept) print(`kept       ${path}, which is not what install wrote any more`);
   },
 };
-
-function requireRoot(what: string): void {
-  if (!isRoot()) throw new OperatorError("not_root", `${what} needs root: use sudo`);
-}

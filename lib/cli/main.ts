@@ -198,15 +198,19 @@ function unknownCommand(name: string, known: readonly string[]): UsageError {
 }
 
 function wantsHelp(args: readonly string[]): boolean {
-  const end = args.indexOf("--");
-  return (end < 0 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h");
+  return beforeCommand(args).some((arg) => arg === "--help" || arg === "-h");
+}
+
+/** What stands behind `--` is another command's. */
+function beforeCommand(args: readonly string[]): readonly string[] {
+  return args.includes("--") ? args.slice(0, args.indexOf("--")) : args;
 }
 
 /** What is wrong with the flags themselves is said in the form that they ask for. */
 function configureEarly(args: readonly string[]): void {
-  const end = args.indexOf("--");
-  const flags = end < 0 ? args : args.slice(0, end);
-  if (flags.some((arg) => /^--log[-_]format=json$/.test(arg))) configureLog({ format: "json" });
+  if (beforeCommand(args).some((arg) => /^--log[-_]format=json$/.test(arg))) {
+    configureLog({ format: "json" });
+  }
 }
 
 function configure(call: Call): void {

@@ -99,9 +99,7 @@ export function serve(settingsFor: (path: string) => Settings, given: Context): 
   };
   const lookAtDisk = () => {
     for (const [uri, file] of files) {
-      const siblings = siblingsOf(file.source.path);
-      const { diagnostics } = file;
-      files.set(uri, { ...file, siblings, diagnostics });
+      files.set(uri, { ...file, siblings: siblingsOf(file.source.path) });
       look(uri, files.get(uri)!);
     }
   };

@@ -6,10 +6,8 @@ import * as v from "valibot";
 import { OperatorError } from "../base/error.ts";
 import { isAddress } from "../base/ip.ts";
 import { parseJson } from "../base/json.ts";
-import { socketAddress } from "../kernel/socket.ts";
 import { SystemError } from "../kernel/libc.ts";
-import { addressFamilyOf } from "../kernel/socket.ts";
-import { SOCK_STREAM, Socket } from "../kernel/socket.ts";
+import { addressFamilyOf, SOCK_STREAM, Socket, socketAddress } from "../kernel/socket.ts";
 import type { ContainerId } from "./container_id.ts";
 import { containerIdOf, containerIdSchema } from "./messages.ts";
 

@@ -15,15 +15,12 @@ const MAX_LENGTH = 240;
  *   not pass a CNI plugin
  */
 export function parseContainerId(text: string): ContainerId {
-  const words = text.split(".");
-  if (text.length > MAX_LENGTH || !words.every((word) => WORD.test(word))) {
-    throw new OperatorError(
-      "bad_container_id",
-      `${JSON.stringify(text.slice(0, 80))} is no container id: letters, digits, "-" and "_" ` +
-        `(nested: words joined by "."), at most ${MAX_LENGTH} characters, none of it empty`,
-    );
-  }
-  return text as ContainerId;
+  if (isContainerId(text)) return text;
+  throw new OperatorError(
+    "bad_container_id",
+    `${JSON.stringify(text.slice(0, 80))} is no container id: letters, digits, "-" and "_" ` +
+      `(nested: words joined by "."), at most ${MAX_LENGTH} characters, none of it empty`,
+  );
 }
 
 /** Whether a directory of this name can be a container's. */

@@ -42,29 +42,27 @@ export function networkView(isolator: Isolator, name: string) {
 
 /** A network for people. */
 export function networkText(view: NetworkView, bold: (text: string) => string): string {
-  const lines: [string, string][] = [
-    ["file", `${plain(view.file)} (cniVersion ${view.cniVersion})`],
-    ...view.plugins.map(({ type, implementation }): [string, string] => [
-      "plugin",
-      `${plain(type)} (${implementation})`,
-    ]),
-    ...view.ranges.map(({ subnet, first, last, used, free }): [string, string] => [
+  const rows = (what: string, ...values: (string | undefined)[]) =>
+    values.flatMap((value) => value === undefined ? [] : [{ what, value }]);
+  const containers = view.containers.map(({ id, ifName, addresses }) =>
+    `${id} ${ifName} ${addresses.join(" ")}`.trimEnd()
+  );
+  const lines = [
+    ...rows("file", `${view.file} (cniVersion ${view.cniVersion})`),
+    ...rows("plugin", ...view.plugins.map((one) => `${one.type} (${one.implementation})`)),
+    ...rows(
       "addresses",
-      `${subnet}: ${first} to ${last}, ${used} in use, ${free} free`,
-    ]),
-    ...view.traces.bridge ? [["bridge", plain(view.traces.bridge)] as [string, string]] : [],
-    ...view.traces.addressStore
-      ? [["leases", plain(view.traces.addressStore)] as [string, string]]
-      : [],
-    ...view.traces.natChain ? [["chain", plain(view.traces.natChain)] as [string, string]] : [],
-    ...view.containers.map(({ id, ifName, addresses }): [string, string] => [
-      "container",
-      `${id} ${ifName} ${addresses.join(" ")}`.trimEnd(),
-    ]),
-    ...view.containers.length === 0 ? [["container", "none"] as [string, string]] : [],
+      ...view.ranges.map(({ subnet, first, last, used, free }) =>
+        `${subnet}: ${first} to ${last}, ${used} in use, ${free} free`
+      ),
+    ),
+    ...rows("bridge", view.traces.bridge),
+    ...rows("leases", view.traces.addressStore),
+    ...rows("chain", view.traces.natChain),
+    ...rows("container", ...containers.length > 0 ? containers : ["none"]),
   ];
-  const shown = lines.map(([what, value], i) =>
-    `${(lines[i - 1]?.[0] === what ? "" : what).padEnd(10)} ${value}`
+  const shown = lines.map(({ what, value }, i) =>
+    `${(lines[i - 1]?.what === what ? "" : what).padEnd(10)} ${plain(value)}`
   );
   return [bold(plain(view.name)), ...shown].join("\n");
 }
