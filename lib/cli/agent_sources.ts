@@ -18,13 +18,13 @@ export function networkSources(
     lint: cni &&
       (async () => (await import("./lint.ts")).errorsIn(program, cni.configDir)),
     // What an agent's own isolator calls is in its directory, whatever this program contains.
-    isStock: runningAgent() !== undefined && !listens(SOCKET),
+    isStock: runningAgent() !== undefined && !isServed(),
   };
 }
 
-/** Whether something listens at a unix socket, which its file alone does not say. */
-export function listens(path: string): boolean {
+/** Whether the service listens, which the file of its socket alone does not say. */
+export function isServed(): boolean {
   // Of unix sockets, the kernel flags those that listen with __SO_ACCEPTCON.
   return readProcFile("/proc/net/unix").split("\n")
-    .some((line) => line.endsWith(` ${path}`) && line.split(" ")[3] === "00010000");
+    .some((line) => line.endsWith(` ${SOCKET}`) && line.split(" ")[3] === "00010000");
 }

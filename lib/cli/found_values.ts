@@ -60,7 +60,7 @@ export function settledValue(name: string): FoundValue | undefined {
   const inEnvironment = `MESOS_${name.toUpperCase()}`;
   const value = variable(inEnvironment);
   if (value) return { value, from: `environment ${inEnvironment}`, isOfCall: true };
-  const inFile = (file ??= readSettingsFile(SETTINGS_FILE)).get(name);
+  const inFile = (file ??= readSettingsFile()).get(name);
   return inFile === undefined ? undefined : { value: inFile, from: SETTINGS_FILE };
 }
 
@@ -85,12 +85,14 @@ export function runningAgent(): RunningAgent | undefined {
 }
 
 /** @throws {OperatorError} `bad_settings_file`, naming the key */
-export function readSettingsFile(path: string): ReadonlyMap<string, string> {
-  const fail = (why: string) => new OperatorError("bad_settings_file", `${path}: ${why}`);
+export function readSettingsFile(): ReadonlyMap<string, string> {
+  const fail = (why: string) => new OperatorError("bad_settings_file", `${SETTINGS_FILE}: ${why}`);
   let settings: unknown;
   try {
     // Whole lines alone are remarks, so that those of an error are the file's.
-    settings = exists(path) ? parseJson(readTextFile(path).replaceAll(/^\s*\/\/.*$/gm, "")) : {};
+    settings = exists(SETTINGS_FILE)
+      ? parseJson(readTextFile(SETTINGS_FILE).replaceAll(/^\s*\/\/.*$/gm, ""))
+      : {};
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw fail(messageOf(error));

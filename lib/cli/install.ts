@@ -127,7 +127,7 @@ and back: mesos-cni install --plugins=none`);
 /** What the file has already stays, but for the two directories. */
 function settingsText(configDir: string, pluginsDir: string): string {
   const settings = {
-    ...Object.fromEntries(readSettingsFile(SETTINGS_FILE)),
+    ...Object.fromEntries(readSettingsFile()),
     network_cni_config_dir: configDir,
     network_cni_plugins_dir: pluginsDir,
   };

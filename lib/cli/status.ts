@@ -27,7 +27,7 @@ import { writeOutputFile } from "./file_output.ts";
 import { ofAgent, runningAgent } from "./found_values.ts";
 import { isolatorOf } from "./isolator_of.ts";
 import { SOCKET } from "./isolator_serve.ts";
-import { listens, networkSources } from "./agent_sources.ts";
+import { isServed, networkSources } from "./agent_sources.ts";
 import { bold, print } from "./output.ts";
 
 const FORMATS = ["text", "json", "prometheus"] as const;
@@ -74,7 +74,6 @@ export const command: Command = {
 async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promise<AgentStatus> {
   const { cni, layout, path } = isolator.settings;
   const catalog = networksOf(() => isolator.networks);
-  const isServed = listens(SOCKET);
   using facts = new Agent({
     layout,
     plugins: call.plugins,
@@ -93,7 +92,7 @@ async function statusOf(call: Call, isolator: Isolator, isWhole: boolean): Promi
     host: getHostname(),
     time: new Date().toISOString(),
     agent: agent(),
-    service: isServed ? { socket: SOCKET } : null,
+    service: isServed() ? { socket: SOCKET } : null,
     configDir: cni ? { path: cni.configDir, from: sourceOf(call) } : null,
     firewall: await tellKind(path),
     forwarding: forwardingOf(facts),

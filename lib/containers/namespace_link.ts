@@ -12,7 +12,7 @@ import type { ContainerId } from "../mesos/container_id.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
 
 /** Where `ip netns` looks (ip-netns(8)). */
-export const NETNS_DIRECTORY = "/var/run/netns";
+const DIRECTORY = "/var/run/netns";
 
 /**
  * Lets `ip netns exec ID` find a container's namespace. Links to containers that are gone are
@@ -21,15 +21,11 @@ export const NETNS_DIRECTORY = "/var/run/netns";
  * @returns the path of the link
  * @throws {OperatorError} `link_exists` when something else has the name
  */
-export function linkNamespace(
-  layout: Layout,
-  id: ContainerId,
-  directory = NETNS_DIRECTORY,
-): string {
-  pruneLinks(layout, directory);
-  const path = join(directory, id);
+export function linkNamespace(layout: Layout, id: ContainerId): string {
+  pruneLinks(layout);
+  const path = join(DIRECTORY, id);
   const target = layout.link(id);
-  makeDirectory(directory);
+  makeDirectory(DIRECTORY);
   try {
     Deno.symlinkSync(target, path);
   } catch (error) {
@@ -41,36 +37,20 @@ export function linkNamespace(
   return path;
 }
 
-/**
- * Takes a container's link away, and those of containers that are gone.
- *
- * @returns whether there was one
- */
-export function unlinkNamespace(
-  layout: Layout,
-  id: ContainerId,
-  directory = NETNS_DIRECTORY,
-): boolean {
-  const path = join(directory, id);
-  const had = linkTarget(path) === layout.link(id);
-  if (had) Deno.removeSync(path);
-  pruneLinks(layout, directory);
-  return had;
+/** Takes a container's link away, and those of containers that are gone. */
+export function unlinkNamespace(layout: Layout, id: ContainerId): void {
+  const path = join(DIRECTORY, id);
+  if (linkTarget(path) === layout.link(id)) Deno.removeSync(path);
+  pruneLinks(layout);
 }
 
-/**
- * Removes links to containers whose namespace is gone. What others put there is left alone.
- *
- * @returns the names removed
- */
-export function pruneLinks(layout: Layout, directory = NETNS_DIRECTORY): string[] {
-  const dangling = entriesIn(directory).filter(({ name, isSymlink }) => {
-    if (!isSymlink) return false;
-    const target = linkTarget(join(directory, name));
-    return target?.startsWith(`${layout.containers}/`) && !isNamespaceHandle(target);
-  });
-  for (const { name } of dangling) Deno.removeSync(join(directory, name));
-  return dangling.map(({ name }) => name);
+/** Removes links to containers whose namespace is gone. What others put there is left alone. */
+function pruneLinks({ containers }: Layout): void {
+  for (const { name, isSymlink } of entriesIn(DIRECTORY)) {
+    const path = join(DIRECTORY, name);
+    const target = isSymlink ? linkTarget(path) : undefined;
+    if (target?.startsWith(`${containers}/`) && !isNamespaceHandle(target)) Deno.removeSync(path);
+  }
 }
 
 function linkTarget(path: string): string | undefined {

@@ -60,7 +60,7 @@ function emptyMountNamespace(directory: string): Handle {
       using root = open(directory, O_PATH | O_DIRECTORY);
       check(libc().fchdir(root.fd), what);
       // The old root lands on top of the new one, at the working directory: see pivot_root(2).
-      pivotRoot(".", ".");
+      pivotRoot();
       unmount(".");
       return namespace;
     } catch (error) {

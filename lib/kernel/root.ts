@@ -9,17 +9,10 @@ const libc = openLibc({
 /** Numbers of asm/unistd.h: glibc has no function for pivot_root(2). */
 const SYS_PIVOT_ROOT = Deno.build.arch === "aarch64" ? 41n : 155n;
 
-/**
- * Makes `newRoot`, a mount point, the root of the mount namespace and moves the old root to
- * `oldRoot` inside of it.
- *
- * @throws {SystemError}
- */
-export function pivotRoot(newRoot: string, oldRoot: string): void {
-  check(
-    libc().syscall(SYS_PIVOT_ROOT, cString(newRoot), cString(oldRoot)),
-    `make ${newRoot} the root directory`,
-  );
+/** Makes the working directory, a mount point, the root; the old root is mounted on top of it. @throws {SystemError} */
+export function pivotRoot(): void {
+  const here = cString(".");
+  check(libc().syscall(SYS_PIVOT_ROOT, here, here), "make the working directory the root");
 }
 
 /** @throws {SystemError} */

@@ -76,12 +76,7 @@ function indent(text: string): string {
   return text.split("\n").map((line) => line && `  ${line}`).join("\n");
 }
 
-function wrap(text: string, width = 80): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1)!;
-    if (line && line.length + word.length >= width) lines.push(word);
-    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
-  }
-  return lines.join("\n");
+/** Lines of at most 80 characters. */
+function wrap(text: string): string {
+  return text.replaceAll(/(?=\S)(.{1,80})(?: |$)/g, "$1\n").trimEnd();
 }

@@ -124,8 +124,8 @@ export class BridgeVlans {
 }
 
 /** The VLANs of each port and bridge, and what bridges do. @throws {SystemError} */
-export function bridgeVlans(netns?: string): BridgeVlans {
-  using socket = new NetlinkSocket(NETLINK_ROUTE, netns);
+export function bridgeVlans(): BridgeVlans {
+  using socket = new NetlinkSocket(NETLINK_ROUTE);
   const found = new BridgeVlans();
   socket.dump(RTM.GETLINK, [new Uint8Array(IFINFOMSG_BYTES)], "list bridges", ({ body }) => {
     const [header, attributes] = opened(body, IFINFOMSG_BYTES);

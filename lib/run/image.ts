@@ -23,7 +23,7 @@ export function enterImage(rootfs: string): void {
   }
   chdir(rootfs);
   // The old root ends up on top of the new one, and is what the unmount takes away.
-  pivotRoot(".", ".");
+  pivotRoot();
   unmount(".");
   chdir("/");
 }
