@@ -12,6 +12,7 @@ import type { NamespaceView, Space } from "../netlink/view.ts";
 import type { Container } from "../containers/inventory.ts";
 import { findTarget, type Target, targetOf } from "../containers/target.ts";
 import { resolveAsPrograms, type Resolved } from "./names.ts";
+import { programOutput } from "./observe/programs.ts";
 import type { Protocol } from "./packets/frame.ts";
 
 export interface Destination {
@@ -103,8 +104,24 @@ export async function absentAddress(agent: Agent, to: string): Promise<Destinati
   if (container || !isAddress(name)) return undefined;
   if (agent.holdersOf(name).some(({ namespaceAlive }) => namespaceAlive)) return undefined;
   const at = { address: name, port, protocol };
-  const isNamed = async () => (await allLed()).some(({ hostAddress }) => hostAddress === name);
+  const isNamed = async () =>
+    (await allLed()).some(({ hostAddress }) => hostAddress === name) || await isLedOn(name);
   return isLocal(agent.host, name) || await isNamed() ? undefined : at;
+}
+
+/** Whether a rule of iptables' nat, in whichever chain, is for an address, as those of kube-proxy's services. */
+async function isLedOn(address: string): Promise<boolean> {
+  const program = address.includes(":") ? "ip6tables" : "iptables";
+  const saved = await Promise.all(
+    [`${program}-save`, `${program}-legacy-save`].map((one) =>
+      programOutput(undefined, one, ["-t", "nat"])
+    ),
+  );
+  return saved.some((text) =>
+    text?.split("\n").some((line) =>
+      line.startsWith("-A ") && new RegExp(` -d ${RegExp.escape(address)}(?:/32|/128)? `).test(line)
+    )
+  );
 }
 
 /** Whether a machine takes what is for an address as its own, also by a route without one. */

@@ -30,7 +30,7 @@ import { Session } from "./observe/session.ts";
 import { askNextHops } from "./paths.ts";
 import { agentQuestions } from "./questions/agent.ts";
 import { knownClients } from "./questions/clients.ts";
-import { proxyQuestions } from "./questions/connection.ts";
+import { proxyQuestions, wantedQuestions } from "./questions/connection.ts";
 import { dnsQuestions } from "./questions/dns.ts";
 import { foundQuestions, gatewayQuestions } from "./questions/gateway.ts";
 import { neighbourQuestions } from "./questions/neighbour.ts";
@@ -208,6 +208,7 @@ async function questionsOf(
     ...agentQuestions(scene, kernel, options.agent),
     ...portQuestions(scene, mayTalkTo, await knownClients(scene, kernel)),
     ...await proxyQuestions(agent, scene, others),
+    ...await wantedQuestions(agent, scene, others, options.agentFacts === undefined),
     ...dnsQuestions(scene, resolver),
   ];
   return all.map((one) => asKnown(one, known));

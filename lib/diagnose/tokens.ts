@@ -11,6 +11,11 @@ const ALL = LAST_TOKEN - FIRST_TOKEN + 1;
 /** Another program's begin elsewhere; this one's follow each other. */
 let next = Math.floor(Math.random() * ALL);
 
+/** Whether a port is none that a task's connection comes from. */
+export function isToken(port: number): boolean {
+  return port >= FIRST_TOKEN && port <= LAST_TOKEN;
+}
+
 /** The token of a packet that is followed: of one question always the same, so that another agent can wait for it. */
 export function tokenOf(question: string): number {
   const hash = [...question].reduce((sum, one) => (sum * 31 + one.codePointAt(0)!) >>> 0, 7);

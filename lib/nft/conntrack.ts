@@ -8,7 +8,7 @@ import {
   u32,
   u8,
 } from "../netlink/message.ts";
-import { addressBytes, type Family } from "../base/ip.ts";
+import { addressBytes, type Family, familyOfKnown } from "../base/ip.ts";
 import { errno, unless } from "../base/unless.ts";
 import { nfHeader, withNfnetlink } from "./batch.ts";
 import { NFPROTO, PROTOCOL_NUMBERS, TABLE_FAMILY } from "./wire.ts";
@@ -20,6 +20,9 @@ const IPCTNL_MSG_CT_DELETE = message(2);
 
 const CTA_TUPLE_ORIG = 1;
 const CTA_TUPLE_REPLY = 2;
+const CTA_STATUS = 3;
+/** IPS_SEEN_REPLY (linux/netfilter/nf_conntrack_common.h) */
+const SEEN_REPLY = 2;
 const CTA_ID = 12;
 const CTA_ZONE = 18;
 const CTA_FILTER = 25;
@@ -29,8 +32,10 @@ const CTA_TUPLE_PROTO = 2;
 /** The source's; the destination's is the next. */
 const CTA_IP_SRC = { 4: 1, 6: 3 } as const;
 const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_DST_PORT = 3;
 /** Bits of CTA_FILTER_ORIG_FLAGS (net/netfilter/nf_internals.h). */
+const FILTER_IP_SRC = 1 << 0;
 const FILTER_IP_DST = 1 << 1;
 const FILTER_PROTO_NUM = 1 << 3;
 const FILTER_PROTO_DST_PORT = 1 << 5;
@@ -48,7 +53,9 @@ export function decodeFlow({ body }: Message, family: Family) {
   const source = addressIn(asked!, at);
   const destination = addressIn(asked!, at + 1);
   const answerer = addressIn(answers!, at);
-  const port = asked!.nested(CTA_TUPLE_PROTO).be16(CTA_PROTO_DST_PORT);
+  const [sourcePort, port] = [CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT].map((one) =>
+    asked!.nested(CTA_TUPLE_PROTO).be16(one)
+  );
   if (!source || !destination || !answerer || port === undefined) return undefined;
   const identity = [CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE].flatMap((type) => {
     const value = flow.bytes(type);
@@ -59,6 +66,8 @@ export function decodeFlow({ body }: Message, family: Family) {
     source,
     destination,
     port,
+    sourcePort,
+    isAnswered: ((flow.be32(CTA_STATUS) ?? SEEN_REPLY) & SEEN_REPLY) !== 0,
     /** Where the answers come from: the destination, or what it was translated to. */
     answerer,
     /** The attributes that it is deleted by. */
@@ -66,22 +75,22 @@ export function decodeFlow({ body }: Message, family: Family) {
   };
 }
 
-/** The parts of a message about all connections of a protocol to a port and an address, or to any. */
+/** The parts of a message about all connections of a protocol to a port, to an address or from one, or of any. */
 function filterOf(
   family: Family,
   protocol: "tcp" | "udp",
   port: number | undefined,
-  destination?: string,
+  { source, destination }: Partial<Pick<Flow, "source" | "destination">> = {},
 ): Uint8Array[] {
-  const address = destination === undefined
-    ? []
-    : [attribute(CTA_IP_SRC[family] + 1, addressBytes(destination))];
+  const address = [source, destination].flatMap((one, i) =>
+    one === undefined ? [] : [attribute(CTA_IP_SRC[family] + i, addressBytes(one))]
+  );
   const ports = port === undefined
     ? []
     : [attribute(CTA_PROTO_DST_PORT, new Uint8Array([port >> 8, port & 0xff]))];
   const number = attribute(CTA_PROTO_NUM, u8(PROTOCOL_NUMBERS[protocol]));
   const flags = FILTER_PROTO_NUM | (port === undefined ? 0 : FILTER_PROTO_DST_PORT) |
-    (destination === undefined ? 0 : FILTER_IP_DST);
+    (source === undefined ? 0 : FILTER_IP_SRC) | (destination === undefined ? 0 : FILTER_IP_DST);
   return [
     nfHeader(NFPROTO[TABLE_FAMILY[family]]),
     nested(CTA_TUPLE_ORIG, [
@@ -119,6 +128,26 @@ export function flowsTo(
   );
 }
 
+/** The connections of TCP that come from an address. @throws {SystemError} */
+export function flowsFrom(source: string, most: number): Flow[] {
+  const family = familyOfKnown(source);
+  let left = most;
+  return withNfnetlink((socket) =>
+    socket.dump(
+      IPCTNL_MSG_CT_GET,
+      filterOf(family, "tcp", undefined, { source }),
+      "list tracked connections",
+      (message) => {
+        const flow = decodeFlow(message, family);
+        if (flow?.source !== source) return undefined;
+        left--;
+        return flow;
+      },
+      () => left > 0,
+    )
+  );
+}
+
 /**
  * Forgets all connections to a port of an address, which the kernel finds itself since 6.11.
  *
@@ -130,7 +159,7 @@ export function forgetAllTo(
   protocol: "tcp" | "udp",
   { destination, port }: Pick<Flow, "destination" | "port">,
 ): true | undefined {
-  const filter = filterOf(family, protocol, port, destination);
+  const filter = filterOf(family, protocol, port, { destination });
   return unless(errno("EINVAL", "EOPNOTSUPP"), () => {
     withNfnetlink((socket) =>
       socket.request(IPCTNL_MSG_CT_DELETE, 0, filter, "forget tracked connections")

@@ -7,12 +7,16 @@ import { hint } from "../../facts/cause.ts";
 import { Scene } from "../../facts/scene.ts";
 import { processName } from "../../containers/processes.ts";
 import { readProcFile } from "../../kernel/files.ts";
+import { sockets } from "../../netlink/sockets.ts";
+import type { NamespaceView } from "../../netlink/view.ts";
+import { flowsFrom } from "../../nft/conntrack.ts";
 import { type Destination, endpoint, ledTo, ofAddress } from "../destination.ts";
 import { isRefusal } from "../failure.ts";
 import { between, endsOf, journey, wayTo } from "../journey.ts";
 import { resolveAsPrograms } from "../names.ts";
 import { tryDatagram } from "../packets/connect.ts";
 import { tryEcho } from "../packets/echo.ts";
+import { isToken } from "../tokens.ts";
 import { isMeantOutside } from "./outside.ts";
 import { askListener, isUnread, type MayTalkTo } from "./listener.ts";
 import {
@@ -87,6 +91,55 @@ export async function connectionQuestion(
       return await askListener({ ...scene.task, address, port, token }, listening, session, nth);
     },
   };
+}
+
+/** Of what its task has asked in vain: connections that are looked at, and destinations that are asked again. */
+const MOST_FLOWS = 1000;
+const MOST_WANTED = 4;
+/** What a socket of IPv6 has of an address of IPv4. */
+const MAPPED = /^::ffff:(?=\d+\.)/;
+
+/**
+ * Where its task has asked for a connection of TCP and had no answer: now, or within the two minutes that are tracked.
+ *
+ * @param isAlone whether for this container alone the kernel may walk its table of connections
+ */
+function askedInVain(scene: Scene, isAlone: boolean): Destination[] {
+  const now = sockets(scene.inside as NamespaceView).filter(({ state }) => state === "SYN_SENT")
+    .map(({ remoteAddress, remotePort, localPort }) =>
+      [remoteAddress, remotePort, localPort] as const
+    );
+  const tracked = (isAlone ? scene.interfaces : []).flatMap(({ expected }) => expected).flatMap((
+    { address },
+  ) => unlessRefused(() => flowsFrom(address, MOST_FLOWS)) ?? []).filter(({ isAnswered }) =>
+    !isAnswered
+  )
+    .map(({ destination, port, sourcePort }) => [destination, port, sourcePort ?? 0] as const);
+  // Of names there are questions of their own.
+  const all = [...now, ...tracked].filter(([, port, from]) => !isToken(from) && port !== 53)
+    .map(([address, port]) => ofAddress(scene, address.replace(MAPPED, ""), port, "tcp"));
+  return [...new Map(all.map((one) => [endpoint(one), one])).values()].slice(0, MOST_WANTED);
+}
+
+/** The same asked again, as by its task, without a request. */
+export async function wantedQuestions(
+  agent: Agent,
+  scene: Scene,
+  opened: DisposableStack,
+  isAlone: boolean,
+): Promise<Question[]> {
+  return await Promise.all(
+    askedInVain(scene, isAlone).map(async (at): Promise<Question> => {
+      const question = await connectionQuestion(agent, scene, at, () => false, opened);
+      const text = `reaches ${endpoint(at)}, where its task had no answer`;
+      const ask: Question["ask"] = async (...by) => {
+        const answer = await question.ask(...by);
+        const isRefused = answer.failure !== undefined && isRefusal(answer.failure);
+        return isRefused ? unasked("by now it is refused there") : answer;
+      };
+      return { ...question, text, ask };
+    }),
+  );
 }
 
 /** Processes of a container whose variables are read, the bytes of each, and proxies of theirs that are asked. */
