@@ -38,6 +38,7 @@ import { outsideQuestions } from "./questions/outside.ts";
 import { portQuestions } from "./questions/ports.ts";
 import { type Answer, LATE, type Question, type Topic, unasked } from "./questions/question.ts";
 import { sharedAddresses, sharedMacs } from "./readers/hardware.ts";
+import { WAITING } from "./readers/listener.ts";
 import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
@@ -109,7 +110,7 @@ export async function diagnose(
     scene.container
       ? readFacts([...OF_CONTAINER, QUEUES, ...passive ? [] : [OWN_NAME]], scene)
       : [],
-    passive ? [] : readFacts([BY_ARP], { scene, kernel }),
+    passive ? [] : readFacts([BY_ARP, WAITING], { scene, kernel }),
     ofAgent,
   ]);
   // Last: an answer to a question by hand fills an entry of the kernel's that it could not fill itself.

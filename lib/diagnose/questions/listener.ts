@@ -8,14 +8,14 @@ import type { Sighting } from "../observe/tap.ts";
 import { FIN, RST } from "../packets/frame.ts";
 import { type Probe, talk, tryConnect } from "../packets/connect.ts";
 import { isFull, listeners } from "../../netlink/sock_diag.ts";
-import { sockets } from "../../netlink/sockets.ts";
+import { type SocketEntry, sockets } from "../../netlink/sockets.ts";
 import { NamespaceView, type Space } from "../../netlink/view.ts";
 import { TRIES } from "../tokens.ts";
 import { type Answer, answered, failed, failedBy, unasked } from "./question.ts";
 
 /** Who listens has taken and read a request by then; and if it is slow, when it is asked again. */
 const ANSWER_MS = 400;
-const SLOW_ANSWER_MS = 3000;
+export const SLOW_ANSWER_MS = 3000;
 
 /** Whether a request may be sent to who listens on a port. */
 export type MayTalkTo = (port: number) => boolean;
@@ -79,18 +79,39 @@ const TAKEN: Readonly<Record<string, string>> = {
   "hung up": "it takes the connection, and ends it when HTTP is spoken",
 };
 
-/** Whether who hears a port by UDP leaves what it is sent: it reads none of it while it is looked at. */
-export async function isUnread(space: Space, port: number, session: Session): Promise<boolean> {
-  if (!(space instanceof NamespaceView)) return false;
-  let most = 0;
-  return !await session.until(() => {
-    const waiting = sockets(space).filter((one) =>
-      one.protocol === "udp" && one.localPort === port && one.state === "UNCONN"
-    ).reduce((sum, { receiveQueue }) => sum + receiveQueue, 0);
-    const isRead = waiting === 0 || waiting < most;
-    most = waiting;
-    return isRead;
-  }, session.deep ? SLOW_ANSWER_MS : ANSWER_MS);
+/** Between one look at sockets and the next. */
+const LOOK_MS = 30;
+
+/**
+ * Sockets at which something waits, connections or datagrams, and that take none of it while they are looked at.
+ * Of several that share a port (SO_REUSEPORT) each is looked at.
+ */
+export async function untaken(
+  space: Space,
+  isMeant: (socket: SocketEntry) => boolean,
+  ms: number,
+): Promise<SocketEntry[]> {
+  if (!(space instanceof NamespaceView)) return [];
+  const look = () =>
+    sockets(space).filter((one) =>
+      ["LISTEN", "UNCONN"].includes(one.state) && one.receiveQueue > 0 && isMeant(one)
+    );
+  const end = performance.now() + ms;
+  let left = look();
+  while (left.length > 0 && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const now = look();
+    left = left.flatMap(({ inode, receiveQueue }) =>
+      now.find((one) => one.inode === inode && one.receiveQueue >= receiveQueue) ?? []
+    );
+  }
+  return left;
+}
+
+/** Whether who hears a port by UDP leaves what it is sent. */
+export async function isUnread(space: Space, port: number, { deep }: Session): Promise<boolean> {
+  const hears = (one: SocketEntry) => one.protocol === "udp" && one.localPort === port;
+  return (await untaken(space, hears, deep ? SLOW_ANSWER_MS : ANSWER_MS)).length > 0;
 }
 
 /** An answer of the application's, which may be meant so. */

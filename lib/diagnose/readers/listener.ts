@@ -1,15 +1,20 @@
 /** Who listens: behind a mapped port, at the agent, at the other end of a followed connection. */
 import { ANY_ADDRESS } from "../../base/ip.ts";
 import { type Cause, cause, type Place, RECOVER, sysctlName } from "../../facts/cause.ts";
+import type { FactReader } from "../../facts/facts.ts";
+import { saw } from "../../facts/look.ts";
 import { MAPPERS } from "../../facts/readers/ports.ts";
 import { pluginOf } from "../../facts/scene.ts";
 import { accepts, isFull } from "../../netlink/sock_diag.ts";
+import type { SocketEntry } from "../../netlink/sockets.ts";
 import type { Space } from "../../netlink/view.ts";
 import { mappedTo } from "../destination.ts";
 import type { Evidence } from "../evidence.ts";
+import type { Kernel } from "../observe/kernel.ts";
 import { RST } from "../packets/frame.ts";
-import { CONNECTED, failureText, isRefusal } from "../failure.ts";
+import { CONNECTED, type Failure, failureText, isRefusal } from "../failure.ts";
 import { swallowingHops } from "../paths.ts";
+import { SLOW_ANSWER_MS, untaken } from "../questions/listener.ts";
 import { portOf, ruleThat } from "./changing_rule.ts";
 import type { Reader } from "./reader.ts";
 
@@ -109,18 +114,51 @@ export const listener: Reader = (e) => {
 export const deafListener: Reader = (e) => {
   const { kernel, failure } = e;
   if (!CONNECTED.includes(failure.kind) || failure.kind === "stuck") return [];
-  const { place, container, port } = listening(e);
-  const holders = listenersOf(e).all.flatMap(({ inode }) => kernel.processWith(inode) ?? []);
+  const at = listening(e);
+  const inodes = listenersOf(e).all.map(({ inode }) => inode);
+  const port = `${at.port}/${e.question.protocol}`;
+  const found = deaf(kernel, { ...at, port }, inodes, failure);
+  const full = found.why === undefined || found.why === "unread" ? backlog(e) : [];
+  return full.length > 0 ? full : [found];
+};
+
+/** @param inodes of its sockets, of which one whose process is hindered tells most */
+function deaf(
+  kernel: Pick<Kernel, "processWith">,
+  { place, container, port }: { place: Place; container?: string; port: string },
+  inodes: readonly number[],
+  failure: Failure,
+): Cause {
+  const holders = inodes.flatMap((inode) => kernel.processWith(inode) ?? []);
   const found = holders.find(({ hindrance }) => hindrance) ?? holders[0];
   const { what, seen } = found?.hindrance ?? {};
-  const full = what === undefined ? backlog(e) : [];
-  if (full.length > 0) return full;
-  return [cause("listener_deaf", ["listener", place], {
+  return cause("listener_deaf", ["listener", place], {
     container,
-    port: `${port}/${e.question.protocol}`,
+    port,
     value: found?.text ?? "whoever it is that",
     why: what ?? (failure.kind === "unaccepted" ? undefined : failure.kind),
-  }, [failureText(failure), ...seen === undefined ? [] : [seen]])];
+  }, [failureText(failure), ...seen === undefined ? [] : [seen]]);
+}
+
+/** What clients of the container wait for, whichever of several sockets of one port has them. */
+export const WAITING: FactReader<Pick<Evidence, "scene" | "kernel">> = {
+  name: "what waits at its sockets is taken",
+  async read({ scene, kernel }) {
+    const { inside, interfaces, name: container } = scene;
+    const mapped = interfaces.flatMap(({ checkpoint }) => checkpoint?.portMappings ?? []);
+    // Who asks by a datagram may leave an answer that came late.
+    const isMeant = ({ protocol, localPort }: SocketEntry) =>
+      protocol === "tcp" ||
+      mapped.some((one) => one.protocol === "udp" && one.containerPort === localPort);
+    const left = await untaken(inside, isMeant, SLOW_ANSWER_MS);
+    const causes = left.map(({ protocol, localPort, inode, receiveQueue }) => {
+      const about = { place: "container" as const, container, port: `${localPort}/${protocol}` };
+      const failure = { kind: protocol === "tcp" ? "unaccepted" : "unread" } as const;
+      const found = deaf(kernel, about, [inode], failure);
+      return { ...found, seen: [...found.seen, `${receiveQueue} wait in its queue (Recv-Q)`] };
+    });
+    return saw(causes.length === 0 ? "nothing waits" : `${causes.length} take nothing`, causes);
+  },
 };
 
 /** A port of the agent that is mapped, and by its mapper's config not for what comes by a device. */
