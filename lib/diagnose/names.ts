@@ -30,36 +30,45 @@ export interface Resolved {
   causes: Cause[];
 }
 
-/** How long DNS is asked for a container's own name, in ms. */
+/** How long DNS is asked for names that a hosts file lacks, in ms. */
 const OWN_NAME_MS = 3000;
 
-/** Many programs ask for it as they start, and the isolator wrote it into its hosts; elsewhere DNS may know it. */
+/** Many programs ask for these as they start, and the isolator wrote them into its hosts; elsewhere DNS may know them. */
 export const OWN_NAME: FactReader<Scene> = {
-  name: "its own name is known to it",
+  name: "its own name and localhost are known to it",
   async read(scene) {
     const made = (name: string) => readCheckpoint(madeFor(scene, name) ?? "") ?? "";
-    const value = made("hostname").trim();
-    const isIts = ({ names }: { names: string[] }) =>
-      names.some((one) => one.toLowerCase() === value.toLowerCase());
-    // One without an address has none.
-    const given = parseResolver("", "", made("hosts")).hosts.find(isIts);
+    const lineOf = (value: string, hosts: Resolver["hosts"]) =>
+      hosts.find(({ names }) => names.some((one) => one.toLowerCase() === value.toLowerCase()));
+    const written = parseResolver("", "", made("hosts")).hosts;
+    // One without an address has no name.
+    const given = [made("hostname").trim(), "localhost"].flatMap((value) => {
+      const line = lineOf(value, written);
+      return line ? [{ value, address: line.address }] : [];
+    });
     const text = scene.etc("hosts");
-    if (!given || text === undefined) return nothing("it was given none");
+    if (given.length === 0 || text === undefined) return nothing("it was given none");
     const { hosts, lookups = [] } = resolverOf(scene);
-    const line = hosts.find(isIts);
-    if (line) return saw(`${value} is ${line.address}`, []);
+    const lacking = given.filter(({ value }) => !lineOf(value, hosts));
+    if (lacking.length === 0) return saw(given.map(({ value }) => value).join(", "), []);
     // Modules of nsswitch.conf(5) know names of their own, as those of systemd do.
     const others = lookups.filter((one) => one !== "files" && one !== "dns");
     if (others.length > 0) return nothing(`${others.join(", ")} may know it`);
     if (hosts.length >= MOST_HOSTS || new TextEncoder().encode(text).length >= MOST_BYTES) {
       return nothing("its hosts file is too long to be read");
     }
-    const asked = await inTime(OWN_NAME_MS, resolveAsPrograms(scene, value));
-    if (!asked || asked.isUnsure) return nothing("DNS did not say in time");
-    const about = { container: scene.name, file: "/etc/hosts", value, address: given.address };
-    const { addresses, hop: { evidence } } = asked;
-    const found = cause("hosts_differ", ["dns", "container"], { ...about, why: "own" }, evidence);
-    return saw(evidence.join("; "), addresses.length > 0 ? [] : [found]);
+    const asked = await inTime(
+      OWN_NAME_MS,
+      Promise.all(lacking.map(({ value }) => resolveAsPrograms(scene, value))),
+    );
+    if (!asked || asked.some(({ isUnsure }) => isUnsure)) return nothing("DNS did not say in time");
+    const about = { container: scene.name, file: "/etc/hosts", why: "lacks" };
+    const causes = lacking.flatMap((one, i) => {
+      const { addresses, hop: { evidence } } = asked[i]!;
+      const found = cause("hosts_differ", ["dns", "container"], { ...about, ...one }, evidence);
+      return addresses.length > 0 ? [] : [found];
+    });
+    return saw(asked.flatMap(({ hop }) => hop.evidence).join("; "), causes);
   },
 };
 

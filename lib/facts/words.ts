@@ -311,6 +311,8 @@ const WORDS = {
     "{container} refuses: nothing there listens on {port} | the task may not be ready, or listens on another port: mesos-cni netns inspect {container}",
   "nobody_listens/refused by a host":
     "{address} refuses: nothing there listens on {port} | see whether the service runs on {address}",
+  "nobody_listens/the agent":
+    "{address}, which refuses, is the agent's own address on {device}: nothing there listens on {port} | let the service listen on the agent; if another machine is meant by {address}, take it from {device}: ip address del {address} dev {device}",
   listens_elsewhere:
     "the listener on {port} in {container|the agent} is bound to {address}, not to {wanted} | let it listen on {value}",
   "listens_elsewhere/IPv6 alone":
@@ -333,6 +335,10 @@ const WORDS = {
     "{value}, which listens on {port} in {container|the agent}, has no file descriptor left for a connection | raise its limit (ulimit -n), or look what it leaves open",
   listener_resets:
     "{value|the process} that listens on {port} takes what comes by {address} and resets it before anything is said: no rule does | look at its log, and at whom it lets in",
+  "listener_resets/HTTP":
+    "{address} takes a connection to {port} and resets it when it is sent a request of HTTP | if it speaks HTTP, look at its log and at what is between that resets; if not, that may be its answer",
+  listener_silent:
+    "{address} takes a connection to {port} and a request of HTTP, and says nothing: no answer | if it speaks HTTP, look at its log and at what is between that may take connections for it; if not, that may be its answer",
   // The store of addresses.
   ipam_lost:
     "the IPAM store has forgotten that {address} is {container}'s | host-local will give {address} to the next container: write the container's id into {file}, or restart the container",
@@ -432,8 +438,8 @@ const WORDS = {
     "{address} is on {other}, the device below {device} of {container}: a {value} never reaches it | give the agent a {value} of its own there, or the container another network",
   hosts_differ:
     "{file} of {container} has {address} for {value}, which does not answer, and DNS has {other}, which does | correct {file}",
-  "hosts_differ/own":
-    "the hosts file of {container} has no line for {value}, its own name: programs that ask for that fail | add one to {file}: {address} {value}",
+  "hosts_differ/lacks":
+    "the hosts file of {container} has no line for {value}, which the isolator wrote into it: programs that ask for that fail | add one to {file}: {address} {value}",
   packets_lost:
     "of the packets of {container} to {address}, {value}, between {device} and {other} | a link, a queue or a limit on the way that takes some and lets others pass: look at its counters (ip -s link, tc -s qdisc), and at what is between",
   lost:

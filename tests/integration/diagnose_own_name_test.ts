@@ -51,6 +51,12 @@ Deno.test("a container whose hosts is the one that was made for it, or has none,
   assertEquals(await told({ hosts: `${OTHER}10.1.0.9 WEB-1.lan Web-1\n` }), []);
 });
 
+Deno.test("localhost is unknown where the container's hosts has no line for it", async () => {
+  assertEquals(await told({ hosts: "10.1.0.2 web-1\n" }), ["hosts_differ 127.0.0.1"]);
+  assertEquals(await told({ hosts: "10.1.0.9 db\n" }), [...ILL, "hosts_differ 127.0.0.1"]);
+  assertEquals(await told({ hosts: "::1 localhost\n10.1.0.2 web-1\n" }), []);
+});
+
 Deno.test("a container without an address has no line for its name", async () => {
   assertEquals(await told({ made: OTHER, hosts: OTHER }), []);
 });

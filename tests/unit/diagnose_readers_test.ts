@@ -277,6 +277,17 @@ const CASES: Case[] = [
     e.trail.seen[0]!.to = "02:00:00:00:00:99";
     return explain(e);
   }, "wrong_mac neighbour container"],
+  ["a frame went to the hardware address of a group", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    const e = world.evidence(4);
+    e.trail.seen[0]!.to = "01:00:5e:01:01:01";
+    return explain(e);
+  }, "outside_silent neighbour outside"],
+  ["its way out is a tunnel without hardware addresses", (world) => {
+    world.checkpoint.plugins[0]!.ipMasq = false;
+    world.host.links[3] = link(4, "wan0", { flags: ["UP", "NOARP"], mac: undefined });
+    return to(4)(world);
+  }, "outside_silent neighbour outside"],
   ["another machine answers for the gateway", (world) => {
     world.kernel.whoHas = () => Promise.resolve(["02:00:00:00:00:99"]);
     return explain(world.evidence(0, {
@@ -466,6 +477,13 @@ const CASES: Case[] = [
     const asked = { topic: "followed", protocol: "tcp", realDestination: "10.1.0.2", far } as const;
     return explain(world.evidence(1, { failure: { kind: "errno", errno: "ECONNREFUSED" } }, asked));
   }, "listens_elsewhere listener neighbour"],
+  ["who is asked has an address that the agent has as well", (world) => {
+    world.host.addresses.push(address(1, "203.0.113.2/32"));
+    const asked = { topic: "followed", protocol: "tcp" } as const;
+    return explain(world.evidence(3, {
+      failure: { kind: "errno", errno: "ECONNREFUSED" },
+    }, { ...asked, port: 5432 }));
+  }, "nobody_listens listener agent"],
   ["a proxy of its variables refuses", (world) => {
     const asked = { topic: "followed", protocol: "tcp", variable: "http_proxy" } as const;
     return explain(world.evidence(5, {

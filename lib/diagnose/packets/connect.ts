@@ -147,7 +147,7 @@ export const REQUEST = new TextEncoder().encode(
 
 /**
  * `answered` if anything came; `silent` if what was sent has arrived; `closed` or `reset` before anything was
- * said; `hung up` on the request; `stuck` if it does not arrive; `timed out`; or errno's name.
+ * said; `hung up` on the request, or `cut off` by a reset; `stuck` if it does not arrive; `timed out`; or errno's name.
  *
  * @param answerMs how long an answer to a request is waited for; without it none is sent
  * @param look asked before a silent connection is closed; what it says is the outcome, if anything
@@ -164,8 +164,8 @@ export async function talk(
     if (answerMs === undefined) return "connected";
     socket.send(REQUEST, `ask ${probe.address}`);
     if (await socket.readable(answerMs)) {
-      // On a request a reset is an end as any other.
-      return (unless(errno("ECONNRESET"), hear) ?? 0) > 0 ? "answered" : "hung up";
+      const length = unless(errno("ECONNRESET"), hear);
+      return length === undefined ? "cut off" : length > 0 ? "answered" : "hung up";
     }
     return socket.unacknowledged > 0 ? "stuck" : look() ?? "silent";
   });

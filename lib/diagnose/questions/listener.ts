@@ -1,7 +1,7 @@
 /** A question by a connection to somebody whose sockets can be looked at. */
 import { processText } from "../../containers/process_state.ts";
 import { socketOwner } from "../../containers/processes.ts";
-import { hint } from "../../facts/cause.ts";
+import { type Cause, hint } from "../../facts/cause.ts";
 import type { Session } from "../observe/session.ts";
 import type { Journey } from "../journey.ts";
 import type { Sighting } from "../observe/tap.ts";
@@ -55,14 +55,16 @@ export async function askListener(
   );
   // Whoever does not speak HTTP may end it; a rule that does leaves no reset of the listener's.
   const isReset = outcome === "reset";
-  const isOthers = (isReset || outcome === "hung up") && at !== undefined &&
+  const isOthers = (isReset || outcome === "hung up" || outcome === "cut off") &&
+    at !== undefined &&
     (journey.legs.length > 0 && !session.at(journey, probe.token, "back", 0).some(isEnd) ||
       // Of a full backlog the kernel says so itself (tcp_abort_on_overflow).
       isReset && listeners("tcp", at.port, at.space.netns).some(isFull));
   if (isOthers) return failed({ kind: "errno", errno: "ECONNRESET" });
   const taken = TAKEN[outcome];
   if (taken !== undefined) {
-    return { ...answered(taken), hints: isReset && at ? [resetting(at, probe.address)] : [] };
+    const hints = at ? isReset ? [resetting(at, probe.address)] : [] : beyond(probe, outcome);
+    return { ...answered(taken), hints };
   }
   return outcome === "stuck" || outcome === "unaccepted" || outcome === "unread"
     ? failed({ kind: outcome })
@@ -77,7 +79,19 @@ const TAKEN: Readonly<Record<string, string>> = {
   reset: "it takes the connection, and resets it before anything is said",
   closed: "it takes the connection, and ends it before anything is said",
   "hung up": "it takes the connection, and ends it when HTTP is spoken",
+  "cut off": "it takes the connection, and resets it when HTTP is spoken",
 };
+
+/** Of another machine's listener nothing tells whether it means to say nothing. */
+function beyond({ address, port: number }: Probe, outcome: string): Cause[] {
+  const about = { address, port: `${number}/tcp` };
+  const seen = [TAKEN[outcome]!];
+  return outcome === "silent"
+    ? [hint("listener_silent", ["listener", "outside"], about, seen)]
+    : outcome === "cut off"
+    ? [hint("listener_resets", ["listener", "outside"], { ...about, why: "HTTP" }, seen)]
+    : [];
+}
 
 /** Between one look at sockets and the next. */
 const LOOK_MS = 30;

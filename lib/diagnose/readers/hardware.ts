@@ -40,6 +40,8 @@ export const wrongHardware: Reader = ({ scene, trail }) => {
     const sighting = i < trail.seen.length - 1 ? trail.seen[i] : undefined;
     if (!sighting || leg.direction !== "out") continue;
     const { link, netns, place } = leg.stop;
+    // A tunnel without hardware addresses has none to ask for, and a group's address is nobody's (RFC 1112).
+    if (link.mac === undefined || isGroup(sighting.to)) continue;
     if (link.flags.includes("NOARP")) return [noArp(scene, link, place, netns)];
     const wanted = receiverMac(trail, i);
     if (sighting.to === undefined || wanted === undefined || wanted === sighting.to) continue;
@@ -47,6 +49,11 @@ export const wrongHardware: Reader = ({ scene, trail }) => {
   }
   return [];
 };
+
+/** Whether a hardware address is that of many: its lowest bit is on the wire first. */
+function isGroup(mac: string | undefined): boolean {
+  return mac !== undefined && (parseInt(mac, 16) & 1) === 1;
+}
 
 /**
  * What is for an address goes to a hardware address that is not its own.

@@ -104,10 +104,17 @@ export const listener: Reader = (e) => {
   }
   // The agent itself refuses too where no rule leads the port on.
   if (mapped && (all.length > 0 || failure.kind === "errno")) return [];
-  const why = mapped || setting ? undefined : container ? "refused" : "refused by a host";
-  return [
-    cause("nobody_listens", ["listener", place], { ...about, address, setting, why }, seen),
-  ];
+  const isAgents = place === "agent" && topic === "followed";
+  const why = isAgents
+    ? "the agent"
+    : mapped || setting
+    ? undefined
+    : container
+    ? "refused"
+    : "refused by a host";
+  const own = e.scene.host.ownerOf(address)?.name;
+  const values = { ...about, address, setting, device: own, why };
+  return [cause("nobody_listens", ["listener", place], values, seen)];
 };
 
 /** Whoever listens there does nothing with a connection, and why. */
