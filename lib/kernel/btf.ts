@@ -29,19 +29,27 @@ export function kernelTypes() {
   const btf = new Btf(bytes);
   const skb = btf.find(STRUCT, "sk_buff");
   const device = btf.find(STRUCT, "net_device");
+  const net = btf.find(STRUCT, "net");
+  const common = btf.find(STRUCT, "ns_common");
   const reasons = btf.find(ENUM, "skb_drop_reason");
   const head = skb && btf.offset(skb, "head");
   const networkHeader = skb && btf.offset(skb, "network_header");
   const at = skb && btf.offset(skb, "dev");
   const name = device && btf.offset(device, "name");
-  if (head === undefined || networkHeader === undefined || at === undefined || name === undefined) {
-    return undefined;
-  }
+  const of = device && btf.offset(device, "nd_net");
+  const ns = net && btf.offset(net, "ns");
+  const inode = common && btf.offset(common, "inum");
+  if (
+    head === undefined || networkHeader === undefined || at === undefined || name === undefined ||
+    of === undefined || ns === undefined || inode === undefined
+  ) return undefined;
   return {
     head,
     networkHeader,
     device: at,
     deviceName: name,
+    deviceNet: of,
+    netInode: ns + inode,
     reasons: reasons ? btf.values(reasons) : new Map(),
   };
 }

@@ -19,12 +19,16 @@ export interface Drop {
   /** The function that dropped it, such as `br_handle_frame`; absent where it can't be told. */
   location?: string;
   device: string;
+  /** The inode of the network namespace that has the device; absent where it can't be told. */
+  namespace?: number;
   packet?: Seen;
 }
 
 const SLOTS = 64;
 const PACKET_BYTES = 64;
-const VALUE_BYTES = 16 + PACKET_BYTES + 16;
+const NAME_AT = 16 + PACKET_BYTES;
+const NAMESPACE_AT = NAME_AT + 16;
+const VALUE_BYTES = NAMESPACE_AT + 8;
 const HELPER_MAP_LOOKUP = 1;
 const HELPER_PROBE_READ_KERNEL = 113;
 
@@ -61,12 +65,13 @@ export class Drops implements Disposable {
   #read(value: Uint8Array<ArrayBuffer>): Drop {
     const view = new DataView(value.buffer);
     const bytes = value.subarray(16, 16 + PACKET_BYTES);
-    const name = value.subarray(16 + PACKET_BYTES, VALUE_BYTES);
+    const name = value.subarray(NAME_AT, NAMESPACE_AT);
     const reason = Number(view.getBigUint64(8, true) & 0xffffffffn);
     return {
       reason: this.#types.reasons.get(reason) ?? `reason ${reason}`,
       location: symbolAt(view.getBigUint64(0, true)),
       device: new TextDecoder().decode(name.subarray(0, Math.max(0, name.indexOf(0)))),
+      namespace: view.getUint32(NAMESPACE_AT, true) || undefined,
       packet: readPacket(bytes[0]! >> 4 === 6 ? ETH_P_IPV6 : ETH_P_IP, bytes),
     };
   }
@@ -107,7 +112,7 @@ function symbolAt(address: bigint): string | undefined {
 
 /** r6: the packet, r7: where, r8: why; the stack: -8 head, -16 offset, -80 packet, -96 name, -104 key. */
 function watch(
-  { head, networkHeader, device, deviceName }: KernelTypes,
+  { head, networkHeader, device, deviceName, deviceNet, netInode }: KernelTypes,
   map: number,
   { first, last }: Tokens,
 ): Uint8Array[] {
@@ -196,8 +201,18 @@ function watch(
   jump("out", 0x55, 0, 0);
   for (let i = 0; i < 16; i += 8) {
     add(0x79, 1, 10, -96 + i);
-    add(0x7b, 9, 1, 16 + PACKET_BYTES + i);
+    add(0x7b, 9, 1, NAME_AT + i);
   }
+  add(0x79, 3, 10, -8);
+  add(0x07, 3, 0, 0, deviceNet);
+  read(-8, 8);
+  jump("out", 0x55, 0, 0);
+  add(0x7a, 10, 0, -16, 0);
+  add(0x79, 3, 10, -8);
+  add(0x07, 3, 0, 0, netInode);
+  read(-16, 4);
+  add(0x79, 1, 10, -16);
+  add(0x7b, 9, 1, NAMESPACE_AT);
   label("out");
   add(0xb7, 0, 0, 0, 0);
   add(0x95);

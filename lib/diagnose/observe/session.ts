@@ -1,4 +1,5 @@
 /** Watches some probes at all their hops at once: taps, the trace of rules, drops, counters. */
+import { findInode } from "../../kernel/proc.ts";
 import { SystemError } from "../../kernel/libc.ts";
 import { messageOf } from "../../base/error.ts";
 import { isAt, type Journey, type Leg, type Stop } from "../journey.ts";
@@ -27,6 +28,7 @@ const MOST_NEIGHBOURS = 24;
 const MOST_LINKS = 48;
 const MOST_ALIKE = 16;
 const MOST_SIGHTINGS = 20_000;
+const OWN = "/proc/thread-self/ns/net";
 
 /** Whether a packet is a probe, or an answer to it. */
 function isOf(packet: Seen | undefined, token: number): boolean {
@@ -166,7 +168,11 @@ export class Session implements AsyncDisposable {
     await this.#settle(SETTLE_MS);
     if (this.#neighbours.some((one) => this.#isUnanswered(one))) await this.#settle(ANSWERING_MS);
     this.#met = this.#traces.flatMap((trace) => trace.met());
-    this.#dropped = this.#drops?.seen() ?? [];
+    // A machine beyond may be a namespace of this kernel, and what is dropped there is out of sight.
+    const known = new Set(
+      this.#stops.map(({ netns }) => findInode(netns ?? OWN)).concat(findInode(OWN), undefined),
+    );
+    this.#dropped = this.#drops?.seen().filter(({ namespace }) => known.has(namespace)) ?? [];
     if (this.#before) this.grown = grownCounters(this.#before, await countersOf(this.#stops));
   }
 

@@ -4,7 +4,8 @@ import { conntrackFull } from "../../facts/readers/agent.ts";
 import { stateCause } from "../../facts/readers/bridge.ts";
 import type { Space } from "../../netlink/view.ts";
 import type { Evidence } from "../evidence.ts";
-import { goes } from "../journey.ts";
+import { findInode } from "../../kernel/proc.ts";
+import { goes, type Stop } from "../journey.ts";
 import type { Seen } from "../packets/frame.ts";
 import { backlogFull } from "./listener.ts";
 import { type Hook, hookOf, tcCause, tcHit, tcxCause, xdpCause } from "./programs.ts";
@@ -12,17 +13,24 @@ import type { Reader } from "./reader.ts";
 
 export const kernelReason: Reader = (e) => {
   for (const drop of e.drops) {
-    const { reason, device, location, packet } = drop;
+    const { reason, device, location, packet, namespace } = drop;
     const [, read] = READERS.find(([reasons]) => reasons.test(reason)) ?? [];
-    const found = read?.(e, placed(e, device), packet);
+    const found = read?.(e, placed(e, device, namespace), packet);
     if (found) return [{ ...found, seen: [{ drop: reason, device, location }, ...found.seen] }];
   }
   return [];
 };
 
 /** Two namespaces have links of one name: the one where the packet was lost is meant. */
-function placed({ scene, trail: { before, after, journey } }: Evidence, device: string): Hook {
-  const leg = [after, before, ...journey.legs].find((one) => one?.stop.link.name === device);
+function placed(
+  { scene, trail: { before, after, journey } }: Evidence,
+  device: string,
+  namespace: number | undefined,
+): Hook {
+  const isThere = ({ link, netns }: Stop) =>
+    link.name === device &&
+    (namespace === undefined || findInode(netns ?? "/proc/thread-self/ns/net") === namespace);
+  const leg = [after, before, ...journey.legs].find((one) => one && isThere(one.stop));
   if (leg) return hookOf(leg.stop);
   const place = scene.placeOf(device);
   return { device, place, netns: place === "container" ? scene.inside.netns : undefined };
