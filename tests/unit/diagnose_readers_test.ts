@@ -60,6 +60,13 @@ const CASES: Case[] = [
     world.host.links[1] = link(2, "br0", { kind: "bridge", flags: [] });
     return explain(world.evidence(2, { rules: [met("drop")] }));
   }, "rule_drop iptables agent"],
+  ["a rule keeps away the word of a hop that takes less than a connection sends", (world) => {
+    const error = { ...packet(3, false), protocol: "icmp error" } as const;
+    return explain(world.evidence(4, {
+      failure: { kind: "stuck" },
+      rulesOfErrors: [met("drop", { packet: error })],
+    }, { topic: "followed", protocol: "tcp" }));
+  }, "rule_drop iptables agent"],
   ["its interface is down", (world) => {
     world.inside.links[1] = link(5, "eth0", { peerIndex: 3, flags: [] });
     return to(0)(world);

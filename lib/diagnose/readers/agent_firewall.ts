@@ -36,8 +36,8 @@ export const takingRule: Reader = async (e) => {
 
 /** A hop says that the packet is too large for it, and a rule keeps its word away. */
 export const silencingRule: Reader = async (e) => {
-  const { question: { sizes, family }, rulesOfErrors } = e;
-  const drop = sizes &&
+  const { question: { sizes, family }, failure, rulesOfErrors } = e;
+  const drop = (sizes || failure.kind === "stuck") &&
     rulesOfErrors.find(({ verdict, packet }) =>
       verdict === "drop" && packet!.source.includes(":") === (family === 6)
     );
