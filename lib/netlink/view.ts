@@ -3,6 +3,7 @@ import { SystemError } from "../kernel/libc.ts";
 import { readProcFile } from "../kernel/files.ts";
 import { inNamespaces, type Synchronous } from "../kernel/namespaces.ts";
 import { stateOf } from "../kernel/proc.ts";
+import { readSysctl, withSysctlsOf } from "../kernel/sysctl.ts";
 import {
   type Address,
   type Flow,
@@ -43,6 +44,11 @@ export abstract class Space {
 
   /** A setting of the namespace, such as `ipv4/ip_forward`. */
   abstract setting(name: string): string | undefined;
+
+  /** Several settings, for which the namespace is entered once. */
+  settingsOf(names: readonly string[]): (string | undefined)[] {
+    return names.map((name) => this.setting(name));
+  }
 
   /** The text of a file below /proc, as this namespace has it; undefined where this kernel has none. */
   abstract proc(path: string): string | undefined;
@@ -201,7 +207,20 @@ export class NamespaceView extends Space implements Disposable {
   }
 
   setting(name: string): string | undefined {
-    return this.proc(`sys/net/${name}`)?.trim();
+    return this.settingsOf([name])[0];
+  }
+
+  override settingsOf(names: readonly string[]): (string | undefined)[] {
+    const values: (string | undefined)[] = [];
+    const read = () => {
+      for (const name of names) {
+        values.push(unless(errno("ENOENT"), () => readSysctl(`net/${name}`)));
+      }
+      return undefined;
+    };
+    if (this.netns === undefined) read();
+    else unless(errno("ENOENT"), () => withSysctlsOf(this.netns!, read));
+    return values;
   }
 
   mayChange(name: string): boolean {

@@ -39,13 +39,16 @@ const ENOUGH = 30;
 const TOO_SHORT = 1;
 const BETWEEN_REQUESTS = `${TIMEOUT}tcp_timeout_established`;
 
-function tooLow(space: Space, limits: readonly Limit[]): Limit[] {
-  return limits.filter(([path, least]) => Number(space.setting(path) ?? least) < least);
+/** Undefined where the kernel has none of these. */
+function tooLow(space: Space, limits: readonly Limit[]): Limit[] | undefined {
+  const values = space.settingsOf(limits.map(([path]) => path));
+  if (values.every((value) => value === undefined)) return undefined;
+  return limits.filter(([, least], i) => Number(values[i] ?? least) < least);
 }
 
 /** A problem where the kernel has counted what it could not put together: not to do so may be meant. */
-function piecesLost(space: Space, place: "agent" | "container", container?: string): Cause[] {
-  return tooLow(space, PIECES).map(([path, least]) => {
+function piecesLost(space: Space, place: "agent" | "container", container?: string) {
+  return tooLow(space, PIECES)?.map(([path, least]) => {
     const counter = path.startsWith("ipv4/") ? ["snmp", "ReasmFails"] : ["snmp6", "Ip6ReasmFails"];
     const lost = space.counted(...counter as ["snmp", string]);
     const seen = [`${counter[1]} of /proc/net/${counter[0]} is ${lost}`];
@@ -60,7 +63,7 @@ function asHint(one: Cause): Cause {
 
 /** @param protocol as the settings have it, of whose connections one was lost */
 export function forgetful(host: Space, protocol?: string): Cause[] {
-  const low = tooLow(host, CONNECTIONS).filter(([path]) =>
+  const low = (tooLow(host, CONNECTIONS) ?? []).filter(([path]) =>
     path.startsWith(`${TIMEOUT}${protocol ?? ""}`)
   );
   if (low.length === 0) return [];
@@ -79,15 +82,16 @@ export function forgetful(host: Space, protocol?: string): Cause[] {
   return [isLost ? found : asHint(found)];
 }
 
+const NO_LIMITS = nothing("the kernel has no such limits here");
+
 export function readAgentsLimits({ host }: { readonly host: Space }): Look {
-  const kept = [...PIECES, ...CONNECTIONS].filter(([path]) => host.setting(path) !== undefined);
-  return kept.length === 0
-    ? nothing("the kernel has no such limits here")
-    : saw(`${kept.length} limits`, [...piecesLost(host, "agent"), ...forgetful(host)]);
+  const pieces = piecesLost(host, "agent");
+  return pieces === undefined && tooLow(host, CONNECTIONS) === undefined
+    ? NO_LIMITS
+    : saw("limits of fragments and connections", [...pieces ?? [], ...forgetful(host)]);
 }
 
 export function readOwnLimits({ inside, name }: Scene): Look {
-  return inside.setting(PIECES[0]![0]) === undefined
-    ? nothing("the kernel has no such limits here")
-    : saw("limits of fragments", piecesLost(inside, "container", name));
+  const pieces = piecesLost(inside, "container", name);
+  return pieces === undefined ? NO_LIMITS : saw("limits of fragments", pieces);
 }
