@@ -111,7 +111,7 @@ export function readUplinks(agent: Agent): Look {
   });
   causes.push(
     ...host.links.flatMap((link) => enslaved(host, link, families)),
-    ...families.flatMap((family) => defaultLost(agent, family)),
+    ...families.includes(6) ? defaultLost(agent) : [],
   );
   const seen = ways.flatMap(({ family, way }) => way ? [`IPv${family} by ${way.link.name}`] : []);
   return seen.length + causes.length === 0
@@ -122,28 +122,27 @@ export function readUplinks(agent: Agent): Look {
 /** Addresses of IPv6 that are a site's own lead nowhere by design (RFC 4193). */
 const OF_A_SITE = /^f[cd]/;
 
-/** Containers were given a default route of a family of which the agent has none, on a way out where it has an address. */
-function defaultLost({ host, containers }: Agent, family: 4 | 6): Cause[] {
-  const defaults = (of: 4 | 6) =>
-    host.routesOf(of).filter(({ destination, type }) =>
-      destination === "default" && type === "unicast"
-    );
-  const given = containers.filter(({ namespaceAlive }) => namespaceAlive)
+/**
+ * Containers were given a default route for IPv6, and the agent has one for IPv4 alone, on a link where it has a global
+ * address of IPv6: one that came by itself is lost when the agent begins to forward. Of IPv4 many are local by design.
+ */
+function defaultLost({ host, containers }: Agent): Cause[] {
+  const [given] = containers.filter(({ namespaceAlive }) => namespaceAlive)
     .flatMap(({ attachments }) => attachments)
-    .find((one) =>
-      isGateway(one) &&
-      one.result?.routes.some(({ dst }) => /\/0$/.test(dst) && dst.includes(":") === (family === 6))
-    );
-  const way = uplinksOf(host, family === 4 ? 6 : 4, containers)[0]?.link;
-  const address = way && host.globalsOf(way, family).find((one) => !OF_A_SITE.test(one.address));
-  if (!given || !address || defaults(family).length > 0) return [];
-  if (defaults(family === 4 ? 6 : 4).length === 0) return [];
-  return [cause("no_host_route", ["route", "uplink"], {
-    family,
+    .filter((one) => isGateway(one) && one.result?.routes.some(({ dst }) => dst === "::/0"));
+  const [by4, by6] = ([4, 6] as const).map((family) =>
+    host.routesOf(family).find(({ destination, type }) =>
+      destination === "default" && type === "unicast"
+    )
+  );
+  const way = host.linkAt((by4?.hops?.[0] ?? by4)?.link);
+  const own = way && host.globalsOf(way, 6).find(({ address }) => !OF_A_SITE.test(address));
+  return !given || !own || by6 ? [] : [cause("no_host_route", ["route", "uplink"], {
+    family: 6,
     device: way.name,
     network: given.network,
     why: "default",
-  }, [`ip address: ${address.address} on ${way.name}; its other family has a default route`])];
+  }, [`ip address: ${own.address} on ${way.name}, by which the default route for IPv4 leads`])];
 }
 
 /** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
