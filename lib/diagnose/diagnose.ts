@@ -23,6 +23,7 @@ import { stateOf } from "../facts/readers/container.ts";
 import { Scene } from "../facts/scene.ts";
 import { findInode } from "../kernel/proc.ts";
 import { Sight } from "../netlink/sight.ts";
+import { byChoice } from "./choice.ts";
 import { type Evidence, evidenceOf } from "./evidence.ts";
 import { askKernel, type Kernel } from "./observe/kernel.ts";
 import { KnownRules } from "./observe/rules.ts";
@@ -283,7 +284,11 @@ export async function answer(
     const answeredOnes = questions.filter((_, k) => asked[k]!.outcome === "answered");
     const echoes = ofEchoAlone(explained, question, answeredOnes);
     if (echoes) asked[i] = { ...before, ...unasked("echoes are dropped here: see the hint") };
-    return echoes ?? explained;
+    const chosen = echoes ?? await byChoice(explained, evidence);
+    if (chosen && !echoes) {
+      asked[i] = { ...before, ...unasked("a rule says who may come: see the hint") };
+    }
+    return chosen ?? explained;
   }));
   return { asked, causes: [...already, ...causes.flat(), ...hints] };
 }

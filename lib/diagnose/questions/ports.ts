@@ -77,7 +77,8 @@ export function portQuestions(
         text: `${asked.text} from ${stranger} by ${by.link.name}`,
         ...{ ends, uplink: by },
         // Who is near may be somebody, and ends what he has not begun.
-        payload: SOMEWHERE[family].includes(stranger) && !isSilent,
+        payload: how.invented === "nobody" && !isSilent,
+        invented: how.invented,
       });
       if (how.isUnknown) return unlessMeant(question, by);
       return how.asked ? { ...question, isAskedOnce: true as const } : question;
@@ -130,6 +131,7 @@ function hostAddressOf(
 /** Who comes to a port, and by which link and address of the agent. */
 interface Comer extends Client {
   by: Uplink;
+  invented?: Question["invented"];
 }
 
 /** Who a connection may come from: by the way out somebody near and somebody far, and clients that are known. */
@@ -151,7 +153,8 @@ function comersOf(
   const far = SOMEWHERE[family].find((one) => leadsBy(host, one, uplink));
   const isNew = (one: string) => known.every(({ address }) => address !== one);
   const near = scene.strangersOn(uplink.link, family).find(isNew) ?? uplink.somewhere;
-  return [{ address: near, by }, ...known, ...isDefault && far ? [{ address: far, by }] : []];
+  const strangers: Comer[] = isDefault && far ? [{ address: far, by, invented: "nobody" }] : [];
+  return [{ address: near, by, invented: "neighbour" }, ...known, ...strangers];
 }
 
 /** By each other link of the agent one of its neighbours, of whom nobody knows whether he may come. */

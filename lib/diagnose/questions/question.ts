@@ -62,6 +62,8 @@ export interface Question {
   /** What a port is mapped to, and who asks from outside. */
   mapped?: Mapped;
   stranger?: string;
+  /** Whom nobody has seen ask for it: a neighbour, or an address that nobody has. */
+  invented?: "neighbour" | "nobody";
   /** The variable of the environment that names it, as a proxy. */
   variable?: string;
   /** How the container resolves names. */
