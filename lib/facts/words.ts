@@ -175,7 +175,8 @@ const WORDS = {
     "an ICMP redirect leads what {container|the agent} sends to {address} by {gateway}[, which is container {other}] on {device} | find out why it is sent: whoever sends redirects can read that traffic",
   main_rule_gone:
     "{container|the agent} has lost the policy rule of the main table: its routes are not looked at",
-  connected_route_gone: "the agent has lost its route to {route} on {device}, where {address} is",
+  connected_route_gone:
+    "the agent has lost its route to {route} on {device}, where {address|its container} is",
   subnet_taken:
     "{device} of the agent, a bridge without a port, has the subnet that {address} is in ({value}): what is for that goes nowhere | give {device} another subnet, or it comes back: of Docker's networks, default-address-pools in daemon.json",
   host_route:
@@ -391,6 +392,8 @@ const WORDS = {
     "the DNS server {address} answers SERVFAIL: it can't resolve by itself | look at {address}: its forwarders, or its way to the servers that know",
   dns_wrong_answer:
     "the DNS server {address} {why} | look at {address}: its configuration, what answers there, and what is between",
+  "dns_wrong_answer/agent":
+    "the DNS server {address} says that {value}, this agent, is {other}, which is none of its addresses and takes no connection on port 5051 | correct that record: an executor that looks up its agent by name can't register",
   "dns_truncated/lost":
     "the DNS server {address} truncates its answer for {value} over UDP, and over TCP none comes ({other}) | look at {address}, and at what is before it: TCP to port 53 must pass",
   dns_no_aaaa:

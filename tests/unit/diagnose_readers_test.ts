@@ -379,6 +379,15 @@ const CASES: Case[] = [
     };
     return explain(world.evidence(4, more, port(world)));
   }, "port_taken_by_rule iptables container"],
+  ["the agent has no route to the container's wire", (world) => {
+    world.checkpoint.plugins[0] = { type: "ptp", ipMasq: true } as never;
+    world.host.links[2]!.master = undefined;
+    world.host.chosen["10.1.0.2"] = route("default", 4, { gateway: "203.0.113.2" });
+    world.host.links.splice(1, 1);
+    world.host.addresses.shift();
+    world.host.routes.shift();
+    return to(4)(world);
+  }, "connected_route_gone route agent"],
   ["the agent has no route", (world) => {
     world.host.chosen["203.0.113.2"] = "ENETUNREACH";
     world.host.routes = world.host.routes.slice(0, 1);

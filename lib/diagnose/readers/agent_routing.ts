@@ -101,7 +101,8 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
   const by = typeof route === "string" ? undefined : host.linkAt(route.link);
   const connected = culprit
     ? undefined
-    : by && subnetTaken(scene, by, target) || connectedGone(scene, target, family);
+    : by && subnetTaken(scene, by, target) || connectedGone(scene, target, family) ||
+      wireRouteGone(scene, target, family);
   if (connected) return [connected];
   const leads = leadsText(host, route);
   return [cause(
@@ -172,6 +173,30 @@ function connectedGone({ host }: Scene, target: string, family: 4 | 6): Cause | 
     }
   }
   return undefined;
+}
+
+/** The route to a container on a wire of its own, which its plugin made beside the wire and somebody deleted. */
+function wireRouteGone(
+  { host, interfaces }: Scene,
+  target: string,
+  family: 4 | 6,
+): Cause | undefined {
+  const device = interfaces.find(({ bridge, routedByAgent, expected }) =>
+    routedByAgent && !bridge && expected.some(({ address }) => address === target)
+  )?.ingress;
+  const isThere = host.routesOf(family).some(({ link, destination }) =>
+    link === device?.index && destination !== "default" && within(target, destination)
+  );
+  if (!device?.flags.includes("UP") || isThere) return undefined;
+  const of = family === 6 ? ["-6"] : [];
+  const scope = family === 4 ? ["scope", "host"] : [];
+  return cause(
+    "connected_route_gone",
+    ["route", "agent"],
+    { family, route: target, device: device.name },
+    [`its plugin gave ${target} to the other end of ${device.name}, and no route leads there`],
+    run(["ip", ...of, "route", "add", target, "dev", device.name, ...scope]),
+  );
 }
 
 /** Without its rule nobody looks into the main table, where almost all routes are. */
