@@ -16,7 +16,7 @@ export type Failure =
   | { kind: "not_arrived" | "refused" | "no_answer" | "answer_lost" }
   | { kind: "untranslated"; address: string; port: number }
   /** Of a DNS server: a code of its answers, or what is wrong with them. */
-  | { kind: "dns"; code: string; domain?: string; ms?: number }
+  | { kind: "dns"; code: string; domain?: string; address?: string; ms?: number }
   /** Of a connection: what is sent does not arrive; nobody takes or reads it. */
   | { kind: "stuck" | "unaccepted" | "unread" }
   /** From a port that the kernel gives out. */
@@ -56,12 +56,13 @@ const TEXTS: { readonly [K in Failure["kind"]]: Text<K> } = {
   answer_lost: "its answer does not come back",
   untranslated: ({ address, port }) =>
     `its answer comes from ${address} port ${port}, where nobody asked`,
-  dns: ({ code, domain, ms }) =>
+  dns: ({ code, domain, address, ms }) =>
     ({
       slow: `it answers after ${ms} ms`,
       wildcard: `it has an address for every name in ${domain}`,
       deaf: `it answers no name in ${domain}`,
       strange: "answers that fit no question",
+      agent: `it says that ${domain} is ${address}, which is not this agent`,
     })[code] ?? code,
   stuck: "the connection is taken, and what is sent on it does not arrive",
   unaccepted: "the connection waits to be accepted",

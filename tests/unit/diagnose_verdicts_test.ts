@@ -7,7 +7,7 @@ import { Session } from "../../lib/diagnose/observe/session.ts";
 import type { Sighting } from "../../lib/diagnose/observe/tap.ts";
 import { trailAt } from "../../lib/diagnose/place.ts";
 import { agentQuestions } from "../../lib/diagnose/questions/agent.ts";
-import { type Answers, wrongIn } from "../../lib/diagnose/questions/dns.ts";
+import { type Answers, oldAddress, wrongIn } from "../../lib/diagnose/questions/dns.ts";
 import { withoutEcho } from "../../lib/diagnose/questions/gateway.ts";
 import type { Answer, Question } from "../../lib/diagnose/questions/question.ts";
 import { explain } from "../../lib/diagnose/readers/table.ts";
@@ -198,6 +198,21 @@ Deno.test("of more causes than can be read the first are told, and proofs are to
   );
   const merged = mergeCauses([...many, ...many], []);
   assertEquals([merged.length, merged[0]!.device, merged[0]!.seen], [20, "eth0", ["it is down"]]);
+});
+
+Deno.test("an address that DNS has for the agent's name is old where it is not the agent's and nobody is there", async () => {
+  const { known } = answers("NOERROR", "NOERROR", "NOERROR");
+  const old = (address: string, all = "", isTaken = false) =>
+    oldAddress(
+      new World().scene(),
+      { own: [{ ...known, addresses: [address] }], known: { ...known, addresses: [all] } },
+      () => Promise.resolve(isTaken),
+    );
+  assertEquals(await old("203.0.113.66"), "203.0.113.66");
+  // A router's, which leads to it; the agent's; and that of a server that has one for all names.
+  assertEquals(await old("203.0.113.66", "", true), undefined);
+  assertEquals(await old("203.0.113.1"), undefined);
+  assertEquals(await old("203.0.113.66", "203.0.113.66"), undefined);
 });
 
 Deno.test("what is lost for no reason that was found comes after what was read, and follows from it at its place", () => {

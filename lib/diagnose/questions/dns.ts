@@ -2,7 +2,10 @@
 import type { Failure } from "../failure.ts";
 import { getHostname } from "../../kernel/uts.ts";
 import { isAddress } from "../../base/ip.ts";
+import { AGENT_PORT } from "../../facts/readers/agent.ts";
+import { listeners } from "../../netlink/sock_diag.ts";
 import { endsOf, wayTo } from "../journey.ts";
+import { tryConnect } from "../packets/connect.ts";
 import {
   type DnsAnswer,
   type DnsOutcome,
@@ -72,6 +75,14 @@ function serverQuestions(scene: Scene, resolver: Resolver, server: string): Ques
       if (answers.known.truncated && await overTcp() === "ECONNREFUSED") {
         return failed({ kind: "dns", code: "truncated" });
       }
+      const domain = getHostname();
+      // Where no agent listens, and where its hosts file has the name, nobody goes by that answer.
+      const isAsked = listeners("tcp", AGENT_PORT).length > 0 &&
+        !resolver.hosts.some(({ names }) => names.includes(domain));
+      const takes = async (address: string) =>
+        await tryConnect({ ...scene.task, address, port: AGENT_PORT }) === "connected";
+      const address = isAsked ? await oldAddress(scene, answers, takes) : undefined;
+      if (address !== undefined) return failed({ kind: "dns", code: "agent", domain, address });
       return answered(`${answers.root.outcome} in ${Math.round(answers.root.ms)} ms`);
     },
   };
@@ -136,6 +147,22 @@ async function asked(
 
 function askRoot({ task }: Scene, server: string, token: number, ms: number) {
   return resolveName(task, server, ".", { type: TYPE_NS, ms, token });
+}
+
+/**
+ * An address that a server has for this agent's name, which is none of its and where nobody takes a connection for
+ * it. That of a router, which leads to it, is none of its own either. A
+ * server that has one address for all names tells nothing of one.
+ */
+export async function oldAddress(
+  { host }: Pick<Scene, "host">,
+  { own: [of], known }: Pick<Answers, "own" | "known">,
+  takes: (address: string) => Promise<boolean>,
+): Promise<string | undefined> {
+  const [address] = of?.addresses ?? [];
+  if (address === undefined || of!.addresses.some((one) => host.ownerOf(one))) return undefined;
+  if (known.addresses.includes(address)) return undefined;
+  return await takes(address) ? undefined : address;
 }
 
 /** What is wrong with the answers; undefined if a name can be resolved by them. */

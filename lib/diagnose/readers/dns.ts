@@ -28,6 +28,7 @@ const ANSWERS: Readonly<Record<string, readonly [Code, why?: string]>> = {
   wildcard: ["dns_search_wildcard"],
   deaf: ["dns_search_silent"],
   slow: ["dns_timeout_short"],
+  agent: ["dns_wrong_answer", "agent"],
 };
 
 export const dnsAnswer: Reader = async (e) => {
@@ -74,7 +75,7 @@ export const dnsAnswer: Reader = async (e) => {
     });
   }
   if (failure.kind !== "dns") return [];
-  const { code, domain, ms } = failure;
+  const { code, domain, address, ms } = failure;
   const [name, why] = ANSWERS[code] ?? [];
   if (name === undefined) return [];
   // What the container's own configuration makes of an answer.
@@ -83,7 +84,9 @@ export const dnsAnswer: Reader = async (e) => {
     deaf: { value: domain },
     slow: { value: String(timeout), why: String(ms) },
   } as Record<string, Values>)[code];
-  return own ? found(name, "container", own) : found(name, place, { why });
+  return own
+    ? found(name, "container", own)
+    : found(name, place, { why, value: domain, other: address });
 };
 
 /** An address that the agent has, and somebody beyond its uplink too. */
