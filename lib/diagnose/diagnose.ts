@@ -121,7 +121,10 @@ export async function diagnose(
   const read = [...facts, ...shared, ...agents, ...hops, ...next, ...unjudged(scene)];
   const found = verdict(target.name, asked, [...state, ...causes], read);
   // They concern the agent, and --all would say them of every container.
-  const rules = found.healthy && !options.agentFacts && !passive ? await partialRules(scene) : [];
+  const partial = found.healthy && !options.agentFacts && !passive ? await partialRules(scene) : [];
+  // One that is named already has dropped probes of ours.
+  const isNamed = (text?: string) => found.causes.some(({ rule }) => rule?.text === text);
+  const rules = partial.filter(({ rule }) => !isNamed(rule?.text));
   return {
     ...found,
     healthy: found.healthy && !rules.some(isProblem),
