@@ -185,6 +185,8 @@ const WORDS = {
     "the agent leads answers to {container} ({address}) elsewhere: {why}, by {route}",
   host_rule: "the agent leads what is for {address} elsewhere[ ({why})]: {route}",
   no_host_route: "the agent has no route to {address}: {why} | add a route to {address}",
+  "no_host_route/no default":
+    "the agent has no default route for IPv{family}, and none to what is asked for beyond its own links | add it again (ip route add default via …)",
   "no_host_route/default":
     "the agent has no default route for IPv{family}, and {network} gives its containers one: whatever is beyond {device} is out of their reach | add it again; one that came by itself is kept, on an agent that forwards, by net.ipv6.conf.{device}.accept_ra=2",
   "no_host_route+route": "the agent leads what is for {address} elsewhere ({why}): {route}",

@@ -1174,6 +1174,19 @@ Deno.test("an answer that comes while its loss is explained is late, and not los
   assertEquals(await explain({ ...e, seenByNow: () => whole.sightings }), []);
 });
 
+Deno.test("without a default route the agent is told so, and not what each address lacks", async () => {
+  const said = async (...more: ReturnType<typeof route>[]) => {
+    const world = new World();
+    world.host.routes.push(...more);
+    const asked = { destination: "198.51.100.9" };
+    const [found] = await explain(world.evidence(3, {}, asked));
+    return [found!.code, found!.why];
+  };
+  assertEquals(await said(), ["no_host_route", "no default"]);
+  const byDefault = route("default", 4, { gateway: "203.0.113.2" });
+  assertEquals(await said(byDefault), ["no_host_route", "ENETUNREACH"]);
+});
+
 Deno.test("an agent without a way out of a family is meant so where it has no address of it, or a site's own", () => {
   const lost = (own: string[], more: string[] = []) => {
     const world = new World();

@@ -105,6 +105,8 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
       wireRouteGone(scene, target, family);
   if (connected) return [connected];
   const leads = leadsText(host, route);
+  const hasDefault = host.routesOf(family).some(({ destination }) => destination === "default");
+  const isBare = typeof route === "string" && !toContainer && !culprit && !hasDefault;
   return [cause(
     culprit?.mechanism === "rule" ? "host_rule" : toContainer ? "host_route" : "no_host_route",
     [culprit?.mechanism ?? "route", "agent"],
@@ -113,7 +115,7 @@ export function routeCauses(e: Evidence, back = false): Cause[] {
       address: target,
       container: toContainer ? scene.name : undefined,
       route: culprit?.text,
-      why: isRight ? undefined : leads,
+      why: isRight ? undefined : isBare ? "no default" : leads,
     },
     [`asked for the route to ${target}${source ? ` from ${source}` : ""}: ${leads}`],
     culprit?.fix,
