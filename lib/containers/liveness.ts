@@ -175,11 +175,13 @@ export function requireEnded(
   const sight = new Sight();
   const isMade = !request || request.pid !== undefined && !isOfAnotherBoot(layout, id, request);
   if (!isMade) return;
-  const pids = request
-    ? hasFirstProcess(request) && areProcessesSeen(request) ? [request.pid!] : []
-    : membersOf(layout, id, sight.processes);
-  const isAttached = layout.listAttachments(id)
-    .some(({ network, ifName }) => exists(layout.result(id, network, ifName)));
+  const isSeen = !request || areProcessesSeen(request);
+  const firstProcess = request && isSeen && hasFirstProcess(request) ? [request.pid!] : [];
+  const pids = request ? firstProcess : membersOf(layout, id, sight.processes);
+  // Of what it was attached to, either record may be lost.
+  const isAttached = !request || (request.wires ?? []).length > 0 ||
+    layout.listAttachments(id)
+      .some(({ network, ifName }) => exists(layout.result(id, network, ifName)));
   if (pids.length > 0 && isAttached && !even) {
     throw new OperatorError(
       "alive",
@@ -189,13 +191,15 @@ export function requireEnded(
   }
   if (sight.isInAnotherNetwork(request?.agent)) throw elsewhere(id);
   const ownsNetwork = !request || request.mode === "own" && !request.test;
-  // The handle may be gone for good, with the mounts of an agent that was started anew, and then so
-  // is the network.
-  if (ownsNetwork && !isNamespaceHandle(layout.namespace(id))) {
-    // A cleanup that was cut off after it let the handle go: who is in the network is known by the record.
-    const isLeft = request !== undefined && leftIn(request, sight.processes).length > 0;
-    if (!isLeft && namespaceFate(layout, id, request, sight) !== "gone") throw elsewhere(id);
+  if (!ownsNetwork || isNamespaceHandle(layout.namespace(id))) {
+    if (isSeen || even) return;
+    throw elsewhere(id);
   }
+  // The handle may be gone for good, with the mounts of an agent that was started anew, and then so
+  // is the network. A cleanup that was cut off after it let the handle go: who is in the network is known by
+  // the record.
+  const isLeft = request !== undefined && isSeen && leftIn(request, sight.processes).length > 0;
+  if (!isLeft && namespaceFate(layout, id, request, sight) !== "gone") throw elsewhere(id);
 }
 
 function areProcessesSeen({ agent }: Request): boolean {

@@ -1,7 +1,14 @@
 /** What was made is what is undone, whatever a container, a caller or a crash has done meanwhile. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { MESOS_CNI, PYTHON } from "../harness/binary.ts";
-import { Agent, bridgeNetwork, CONTAINERS, RUNTIME_DIR, until } from "../harness/agent.ts";
+import {
+  Agent,
+  bridgeNetwork,
+  CONTAINERS,
+  REQUESTS,
+  RUNTIME_DIR,
+  until,
+} from "../harness/agent.ts";
 
 const STORE = "/var/lib/cni/networks/cni-test";
 
@@ -378,6 +385,19 @@ Deno.test("owned: from another pid namespace nothing is judged, and nothing remo
     assertEquals(code, 1, stderr);
     assertStringIncludes(stderr, "can't be seen here");
   }
+  // Nor where /proc is still that of another pid namespace, or nothing else would keep a cleanup from it.
+  const keeps = async (...command: string[]) => {
+    const { code, stderr } = await agent.sandbox.run([
+      ...command,
+      ...agent.isolatorArgv("cleanup", "alive"),
+    ]);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, "can't be seen here");
+  };
+  await keeps("unshare", "--pid", "--fork", "--mount-proc");
+  await keeps("unshare", "--mount", "--pid", "--fork");
+  const show = `mount --bind /proc/${process.pid}/ns/net ${REQUESTS}/handles/alive; exec "$@"`;
+  await keeps("unshare", "--mount", "--pid", "--fork", "sh", "-ec", show, "sh");
   // Nor from mounts that don't show the handle.
   const { code, stderr } = await agent.sandbox.run([
     ...["unshare", "--mount", "sh", "-c", `umount -R ${CONTAINERS}; exec "$@"`, "sh"],
@@ -386,6 +406,25 @@ Deno.test("owned: from another pid namespace nothing is judged, and nothing remo
   assertEquals(code, 1, stderr);
   assertStringIncludes(stderr, "container alive lives, as process");
   assertEquals((await process.run(["ping", "-c", "1", "192.168.0.1"])).code, 0);
+  await process.end();
+});
+
+Deno.test("owned: what is lost of a checkpoint makes no cleanup take the living for dead", async () => {
+  await using agent = await Agent.create(bridgeNetwork());
+  const process = await agent.attach("whole", ["cni-test"]);
+  for (const lost of [agent.checkpoint("whole"), agent.checkpoint("whole", "cni-test")]) {
+    await agent.sandbox.ok(["cp", "-a", lost, "/run/lost"]);
+    await agent.sandbox.ok(["rm", "-r", lost]);
+    const { code, stderr } = await agent.isolator("cleanup", ["whole"]);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, `container whole lives, as process ${process.pid}`);
+    await agent.sandbox.ok(["mv", "/run/lost", lost]);
+  }
+  await agent.sandbox.ok(["mv", agent.request("whole"), agent.request("other")]);
+  for (const id of ["other", "whole"]) {
+    assertStringIncludes((await agent.isolator("cleanup", [id])).stderr, `container ${id} lives`);
+  }
+  await process.ok(["ping", "-c", "1", "-W", "5", "192.168.0.1"]);
   await process.end();
 });
 
