@@ -10,7 +10,7 @@ import { DATA_DIR } from "../cni/plugin_type.ts";
 import { tried, unlessRefused } from "../base/unless.ts";
 import { readAttribute, setAttribute } from "../kernel/attributes.ts";
 import { readCheckpoint } from "../kernel/atomic_file.ts";
-import { type Handle, O_NONBLOCK, open } from "../kernel/files.ts";
+import { type Handle, open } from "../kernel/files.ts";
 import { FileLock } from "../kernel/lock.ts";
 import { bootId } from "../kernel/process_identity.ts";
 import type { AttachedNetwork } from "../netlink/attached_network.ts";
@@ -61,7 +61,7 @@ export function markLease(file: Handle, network: AttachedNetwork): void {
 /** The network that an address was leased for; undefined where that is not known, or of another boot. */
 export function leaseNetwork(path: string): AttachedNetwork | undefined {
   const text = unlessRefused(() => {
-    using file = open(path, O_NONBLOCK);
+    using file = open(path);
     return readAttribute(file, NETWORK);
   });
   const { boot, ...network } = tried(() => JSON.parse(text!), {});

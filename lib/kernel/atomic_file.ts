@@ -16,7 +16,6 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
-  O_NONBLOCK,
   O_WRONLY,
   open,
   openAt,
@@ -201,7 +200,7 @@ const LONGEST = 16 << 20;
 export function readCheckpoint(path: string): string | undefined {
   try {
     // A pipe in its place is not waited for.
-    using file = open(path, O_NONBLOCK);
+    using file = open(path);
     return readWhole(file, path, LONGEST);
   } catch (error) {
     if (isAbsent(error)) return undefined;

@@ -71,9 +71,12 @@ export class Handle implements Disposable {
   }
 }
 
-/** Opens a file; it is closed on exec. @throws {SystemError} */
+/** Of every file: closed on exec, and whoever has the other end of a pipe is not waited for. */
+const ALWAYS = O_CLOEXEC | O_NONBLOCK;
+
+/** Opens a file. @throws {SystemError} */
 export function open(path: string, flags: number = O_RDONLY): Handle {
-  return new Handle(check(libc().open(cString(path), flags | O_CLOEXEC, 0), `open ${path}`));
+  return new Handle(check(libc().open(cString(path), flags | ALWAYS, 0), `open ${path}`));
 }
 
 /**
@@ -82,7 +85,7 @@ export function open(path: string, flags: number = O_RDONLY): Handle {
  * @throws {SystemError} whose description is `what`
  */
 export function openAt(dir: Handle, name: string, flags: number, what: string, mode = 0): Handle {
-  const fd = libc().openat(dir.fd, cString(name), flags | O_CLOEXEC, mode);
+  const fd = libc().openat(dir.fd, cString(name), flags | ALWAYS, mode);
   return new Handle(check(fd, `open ${what}`));
 }
 

@@ -7,7 +7,6 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_NOFOLLOW,
-  O_NONBLOCK,
   open,
   openAt,
   setInherited,
@@ -153,8 +152,7 @@ function openOrMake(path: string, mode: number, inStead: string): Handle {
   using directory = open(dirname(path), O_DIRECTORY);
   const name = path.slice(path.lastIndexOf("/") + 1);
   try {
-    // A pipe in its place is not waited for, and can be locked as well.
-    return openAt(directory, name, O_CREAT | O_NOFOLLOW | O_NONBLOCK, path, mode);
+    return openAt(directory, name, O_CREAT | O_NOFOLLOW, path, mode);
   } catch (error) {
     if (!(error instanceof SystemError) || !CANNOT_MAKE.includes(error.errno)) throw error;
     // One that is there does without room.

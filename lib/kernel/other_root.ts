@@ -6,7 +6,6 @@ import {
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
-  O_NONBLOCK,
   O_PATH,
   open,
   openAt,
@@ -45,7 +44,7 @@ export function readInRoot(root: string, path: string, limit: number): string {
   using directory = open(root, O_PATH | O_DIRECTORY);
   using found = find(directory, path, what);
   if (!stateOf(found.path).isFile) throw new SystemError(22, `read ${what}, no regular file`);
-  using file = open(found.path, O_NONBLOCK);
+  using file = open(found.path);
   return readAll(file, what, limit);
 }
 

@@ -1,5 +1,5 @@
 /** Pseudo terminals (pty(7)). */
-import { Handle, O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDWR, open } from "./files.ts";
+import { Handle, O_CLOEXEC, O_NOCTTY, O_RDWR, open } from "./files.ts";
 import { check, openLibc } from "./libc.ts";
 
 const libc = openLibc({
@@ -19,7 +19,7 @@ const TIOCGPTPEER = 0x5441n;
 /** A terminal, and the end of who types and reads, which does not block. @throws {SystemError} */
 export function openPty(): { master: Handle; terminal: Handle } {
   const what = "make a terminal";
-  const master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK);
+  const master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
   check(libc().ioctl(master.fd, TIOCSPTLCK, new Uint8Array(4)), what);
   const flags = BigInt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   return {

@@ -1,7 +1,7 @@
 /** Files that somebody names or can write to: regular ones only, of a bounded size. */
 import { OperatorError } from "../base/error.ts";
 import { withFile } from "../base/file_error.ts";
-import { type Handle, O_NONBLOCK, open, readWhole } from "./files.ts";
+import { type Handle, open, readWhole } from "./files.ts";
 import { stateOf } from "./proc.ts";
 
 /** A settings file is some KiB; what is longer is not one. */
@@ -16,7 +16,7 @@ const LONGEST = 4 << 20;
  */
 export function openRegular(path: string): Handle | undefined {
   if (!stateOf(path).isFile) return undefined;
-  const file = open(path, O_NONBLOCK);
+  const file = open(path);
   if (stateOf(file.path).isFile) return file;
   file.close();
   return undefined;

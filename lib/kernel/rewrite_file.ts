@@ -11,7 +11,6 @@ import {
   makeDirectoryAt,
   O_DIRECTORY,
   O_NOFOLLOW,
-  O_NONBLOCK,
   openAt,
   readSome,
   readUpTo,
@@ -59,7 +58,7 @@ export function rewriteFile(path: string, { was, isCut = false, text, mode }: Re
     // A link that has come into the path since would lead to a directory of another's.
     using dir = openWithoutLinks(dirname(real), O_DIRECTORY);
     const name = basename(real);
-    using old = openAt(dir, name, O_NOFOLLOW | O_NONBLOCK, path);
+    using old = openAt(dir, name, O_NOFOLLOW, path);
     const found = stateOf(old.path);
     if (!found.isFile) throw new SystemError(EINVAL, `write ${path}, no regular file`);
     if (!holds(old, was, isCut)) {

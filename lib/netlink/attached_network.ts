@@ -1,5 +1,6 @@
 /** The network that an attachment was made in, as it is written down; and whether it goes on. */
 import { log } from "../base/log.ts";
+import { OperatorError } from "../base/error.ts";
 import { unlessRefused } from "../base/unless.ts";
 import { inodeOf } from "../kernel/proc.ts";
 import { isNamespaceHandle, isOwnNamespace, namespaceAt } from "../kernel/namespaces.ts";
@@ -28,11 +29,15 @@ export interface AttachedNetwork {
 /** How long, in ms, an attached container may be without a process before it counts as ended. */
 const LONGEST_LAUNCH_MS = 600_000;
 
-/** @throws {SystemError} where the path is no namespace's */
+/** @throws {OperatorError} where the path is no namespace's */
 export function networkNow(netns: string): AttachedNetwork & { maker: Viewpoint } {
+  const netnsInode = namespaceAt(netns);
+  if (netnsInode === undefined) {
+    throw new OperatorError("no_namespace", `${netns} is no network namespace`);
+  }
   return {
     netns,
-    netnsInode: inodeOf(netns),
+    netnsInode,
     netnsCookie: networkCookie(netns),
     maker: viewpoint(),
     reserved: uptime(),

@@ -18,7 +18,7 @@ import {
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
-  O_NONBLOCK,
+  O_RDONLY,
   O_TRUNC,
   O_WRONLY,
   open,
@@ -167,7 +167,7 @@ export class LeaseStore implements Disposable {
   /** A file that is there keeps its mode; a pipe or a link in a circle gives way. */
   #overwrite(name: string, text: string): void {
     const what = `${this.path}/${name}`;
-    const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK;
+    const flags = O_WRONLY | O_CREAT | O_TRUNC;
     const make = () => openAt(this.dir, name, flags, what, LEASE_MODE);
     using file = unless(errno("ENXIO", "ELOOP"), make) ?? (this.#remove(name), make());
     write(file, text, what);
@@ -192,7 +192,7 @@ export class LeaseStore implements Disposable {
     const what = `${this.path}/${name}`;
     return unless(errno("ENOENT", "ELOOP"), () => {
       // By the directory: the runtime resolves each path anew, for which a store of a thousand pays.
-      using file = openAt(this.dir, name, O_NONBLOCK, what);
+      using file = openAt(this.dir, name, O_RDONLY, what);
       return readRegular(file, what);
     }) ?? "";
   }

@@ -268,6 +268,18 @@ Deno.test("a store's files that are pipes, or links in a circle, keep nobody wai
   assertEquals(await machine.leases(), ["10.9.0.2"]);
 });
 
+Deno.test("a pipe in the place of a container's network keeps nobody waiting", async () => {
+  await using machine = await Machine.create(["host-local", "firewall"]);
+  await machine.sandbox.ok(["mkfifo", "/run/ns/a"]);
+  const prevResult = { cniVersion: "1.0.0", ips: [{ address: "10.9.0.2/16" }] };
+  for (const [type, ipam] of [["host-local", NETWORK.ipam], ["firewall", undefined]]) {
+    const config = { ...NETWORK, type, ipam, prevResult };
+    await machine.ok("ADD", "a", config, undefined, ["timeout", "10"]);
+    await machine.ok("DEL", "a", config, undefined, ["timeout", "10"]);
+  }
+  await machine.assertEmpty();
+});
+
 Deno.test("among 10,000 leases an attachment gets and gives back its own, and the store stays the reference's", async () => {
   await using machine = await Machine.create();
   await machine.sandbox.ok([
