@@ -10,11 +10,16 @@ export function processName(pid: number): string | undefined {
   return unlessRefused(() => readProcFile(`/proc/${pid}/comm`).trimEnd());
 }
 
-/** The sockets that processes have open, by inode. */
+/** How long, in ms, to go through what processes have open: a container may have millions of descriptors. */
+const LONGEST_LOOK = 3_000;
+
+/** The sockets that processes have open, by inode, as far as they are seen in time. */
 function* socketsOf(pids: readonly number[]): Generator<[inode: number, pid: number]> {
+  const deadline = performance.now() + LONGEST_LOOK;
   for (const pid of pids) {
     try {
       for (const name of entriesOf(`/proc/${pid}/fd`)) {
+        if (performance.now() > deadline) return;
         const inode = /^socket:\[(\d+)\]$/.exec(linkTarget(`/proc/${pid}/fd/${name}`))?.[1];
         if (inode !== undefined) yield [Number(inode), pid];
       }
@@ -27,11 +32,18 @@ function* socketsOf(pids: readonly number[]): Generator<[inode: number, pid: num
 
 const named = (pid: number) => ({ pid, name: processName(pid) ?? "?" });
 
-/** The first process of some that has each socket open, by the socket's inode. */
-export function socketOwners(among: readonly number[]): Map<number, { pid: number; name: string }> {
+/** The first process of some that is seen to have each of these sockets open, by the socket's inode. */
+export function socketOwners(
+  inodes: Iterable<number>,
+  among: readonly number[],
+): Map<number, { pid: number; name: string }> {
   const found = new Map<number, { pid: number; name: string }>();
+  const sought = new Set(inodes);
+  sought.delete(0); // closed: no process has it any more
+  if (sought.size === 0) return found;
   for (const [inode, pid] of socketsOf(among)) {
-    if (!found.has(inode)) found.set(inode, named(pid));
+    if (sought.delete(inode)) found.set(inode, named(pid));
+    if (sought.size === 0) break;
   }
   return found;
 }

@@ -73,8 +73,8 @@ async function hostRules(agent: Agent, id: string | undefined, addresses: readon
 function ownedSockets(view: NamespaceView, agent: Agent) {
   const all = sockets(view);
   if (all.length === 0) return [];
-  const inode = findInode(view.netns!);
-  const owners = socketOwners(agent.sight.processes.inNamespace(inode ?? -1));
+  const among = agent.sight.processes.inNamespace(findInode(view.netns!) ?? -1);
+  const owners = socketOwners(all.map(({ inode }) => inode), among);
   return all.map((one) => ({ ...one, process: owners.get(one.inode) }));
 }
 
