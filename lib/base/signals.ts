@@ -1,10 +1,14 @@
 /** Signals that ask a program to end, or tell it something, on their way to a container. */
 
-const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGUSR1: 10, SIGUSR2: 12, SIGTERM: 15 };
+/** All that end a program which says nothing of them, but for those of its own defects. */
+const NUMBERS = {
+  ...{ SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGUSR1: 10, SIGUSR2: 12, SIGALRM: 14, SIGTERM: 15 },
+  ...{ SIGSTKFLT: 16, SIGXCPU: 24, SIGVTALRM: 26, SIGPROF: 27, SIGIO: 29, SIGPWR: 30 },
+};
 type Relayed = keyof typeof NUMBERS;
 
-/** Those by which a user ends a program. */
-const ENDING: readonly Relayed[] = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"];
+/** What is for the command alone. */
+const TELLING: readonly Relayed[] = ["SIGUSR1", "SIGUSR2"];
 
 /** Holds the signals of this process, until its `using` block ends; then they act again. */
 export class SignalRelay implements Disposable {
@@ -29,7 +33,7 @@ export class SignalRelay implements Disposable {
 
   #arrived(signal: Relayed): void {
     if (this.#target) this.#target(signal);
-    else if (ENDING.includes(signal) && !this.received) {
+    else if (!TELLING.includes(signal) && !this.received) {
       this.received = { signal, exitCode: 128 + NUMBERS[signal] };
       this.onReceived?.();
     }

@@ -27,7 +27,11 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
   await agent.ok(NETWORK, ["true"]);
   const before = await agent.traces();
   for (
-    const signal of partOf(["HUP", "INT", "QUIT", "USR1", "USR2", "TERM"] as const, 3, "runtime")
+    const signal of partOf(
+      ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "ALRM", "PROF", "IO"] as const,
+      3,
+      "runtime",
+    )
   ) {
     const command = await agent.start(
       `sig-${signal}`,
@@ -40,7 +44,7 @@ Deno.test("run: signals reach the command, and all is cleaned up after it", asyn
     assertEquals(code, 42, signal);
     assertStringIncludes(stdout, `got ${signal}`);
   }
-  const ends = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+  const ends = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143, SIGALRM: 142, SIGPWR: 158 } as const;
   for (const [signal, code] of partOf(Object.entries(ends), 3, "runtime")) {
     const command = await agent.start("deaf", NETWORK);
     command.kill(signal as Deno.Signal);
