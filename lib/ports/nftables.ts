@@ -43,13 +43,16 @@ export class Nftables implements Backend {
     } catch (error) {
       throw told(error);
     }
-    return {};
+    return { variants: {} };
   }
 
-  /** By the record; by the comment where that is lost, or what it tells of is not all there. */
+  /**
+   * By the record of elements that were made; by the comment where that is lost, or what it tells of is
+   * not all there: an element at the same key may be another's.
+   */
   async remove(attachment: Removal): Promise<void> {
-    const { endpoints, mappings, containerId } = attachment;
-    const recorded = endpoints && mappings && ownElements(attachment as PortAttachment);
+    const { variants, containerId } = attachment;
+    const recorded = variants && ownElements(attachment as PortAttachment);
     const marked = () => {
       const kept = new Set(otherRecordsOf(attachment).flatMap(ownElements).map(nameOf));
       return allElements().filter((element) =>

@@ -26,7 +26,7 @@ import { DAMAGED, ORPHANS, RECORDS } from "./state_dir.ts";
 
 /** An attachment's mappings with all that is needed to find what was made for them. */
 export interface MappingRecord extends PortAttachment, AttachedNetwork {
-  /** The kind of iptables that its rules were written for, by which they are removed. */
+  /** The kinds of iptables that rules were written for, by which they are removed; absent until all stand. */
   variants?: { [family in Family]?: Kind };
   /** Where nf_tables keeps the rules; absent where that is not known. */
   handles?: { [family in Family]?: (RuleHandle & Pick<Place, "table">)[] };

@@ -10,7 +10,14 @@ import { messageOf, OperatorError } from "../base/error.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules, type FirewallTransaction, type RuleSteps } from "../firewall/transaction.ts";
 import { isNamespaceHandle } from "../kernel/namespaces.ts";
-import { claim, findObstacles, type Obstacle, releaseOthers, removeClaim } from "./claims.ts";
+import {
+  claim,
+  findObstacles,
+  mendClaims,
+  type Obstacle,
+  releaseOthers,
+  removeDangling,
+} from "./claims.ts";
 import { backendOf } from "./backends.ts";
 import { forgetFlows } from "./flows.ts";
 import { closeLocalnet, hostEndOf, localnetOf, openHairpin, openLocalnet } from "./reach.ts";
@@ -137,6 +144,7 @@ export class Ports {
 async function tryReserve(asked: PortRequest, path: string, isLast: boolean): Promise<boolean> {
   using lock = await lockChanges();
   await refuseOthers(asked, asked.netns);
+  mendClaims(asked.mappings);
   const mappings = asked.mappings.filter((mapping) => !isLedAlready(mapping, asked));
   const request = { ...asked, mappings };
   for (const mapping of request.mappings) {
@@ -205,7 +213,7 @@ async function clear(
   isLast: boolean,
 ): Promise<boolean> {
   if (!holder) {
-    removeClaim(claim);
+    removeDangling(claim);
     return true;
   }
   if (await goesOn(holder)) throw portTaken(mapping, holder);

@@ -4,7 +4,7 @@ import { log } from "../base/log.ts";
 import type { Firewall } from "../firewall/firewall.ts";
 import { changeRules } from "../firewall/transaction.ts";
 import { backendOf } from "./backends.ts";
-import { claim, unclaimed } from "./claims.ts";
+import { claim, mendClaims, unclaimed } from "./claims.ts";
 import { closedLocalnet } from "./reach.ts";
 import { put } from "./reservation.ts";
 import { namespaceFate } from "../netlink/attached_network.ts";
@@ -105,6 +105,7 @@ export async function restoreMissing(
     }
   };
   const found = records.list().filter((record) => isInstalled(record) && wanted(record));
+  mendClaims(found.flatMap(({ mappings }) => mappings));
   const sight = new Sight();
   const { here: asked = [], elsewhere = [] } = Object.groupBy(
     found,

@@ -426,10 +426,11 @@ Deno.test("what is put back takes no port that is claimed by another, and stops 
   const versions = { cniVersion: "1.1.0", delegate: bridge({ cniVersion: "1.0.0" }) };
   await agent.add("c1", network([8080], versions));
   await agent.add("c2", network([8081], versions));
-  await agent.sandbox.ok([
-    ...["ln", "-sfn", "c1:pm:eth0"],
-    `${STATE_DIR}/ports/tcp-8081/0.0.0.0`,
-  ]);
+  await agent.sandbox.ok(["sed", "-i", "s/8080/8081/", `${STATE_DIR}/attachments/c1:pm:eth0.json`]);
+  for (const address of ["0.0.0.0", "::"]) {
+    const claim = `${STATE_DIR}/ports/tcp-8081/${address}`;
+    await agent.sandbox.ok(["ln", "-sfn", "c1:pm:eth0", claim]);
+  }
   await agent.sandbox.ok(["iptables", "-t", "nat", "-F"]);
   const { code, msg } = await agent.fails("GC", "", {
     ...network([], versions),

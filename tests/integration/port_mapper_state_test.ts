@@ -70,6 +70,77 @@ for (const { name, backend, variant } of partOf(WAYS, 3)) {
     assertEquals(await agent.leftovers(), []);
   });
 
+  Deno.test(`${name}: a port stays its container's, whatever becomes of its reservation`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    // Of Mesos' containers, the end of one that lives would be waited for.
+    const mapping = (hostPort: number) =>
+      network([], {
+        cniVersion: "1.1.0",
+        backend,
+        args: undefined,
+        delegate: bridge({ cniVersion: "1.0.0" }),
+        runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: "tcp" }] },
+      });
+    const config = mapping(8080);
+    const prevResult = await agent.add("c1", config);
+    await agent.container("c2");
+    await agent.add("c3", mapping(8081));
+    const check = () => agent.ok("CHECK", "c1", { ...config, delegate: undefined, prevResult });
+    const state = async () => [await agent.rules("container_id"), await agent.elements()];
+    const before = await state();
+    const [claims, port] = [`${STATE_DIR}/ports`, "tcp-8080"];
+    const damages = [
+      "rm -r $port",
+      "rm $port/*",
+      "for f in $port/*; do ln -sfn nobody $f; done",
+      "for f in $port/*; do rm $f; echo hello >$f; done",
+      "for f in $port/*; do rm $f; mkfifo $f; done",
+      "for f in $port/*; do rm $f; mkdir -p $f/x; done",
+      "rm -r $port; touch $port",
+      "rm -r $port; mkfifo $port",
+      "rm -r $port; ln -s $port $port",
+      "rm -r ../ports",
+    ];
+    for (const damage of damages) {
+      await agent.sandbox.ok(["sh", "-ec", `cd ${claims}; port=${port}; ${damage}`]);
+      const { code, msg } = await agent.fails("ADD", "c2", config);
+      assertEquals([code, msg.includes("is taken by container c1")], [103, true], damage + msg);
+      assertEquals(await state(), before, damage);
+      await check();
+    }
+    for (const damage of damages) {
+      await agent.sandbox.ok(["sh", "-ec", `cd ${claims}; port=${port}; ${damage}`]);
+      await agent.ok("GC", "", {
+        ...config,
+        "cni.dev/valid-attachments": ["c1", "c3"].map((containerID) => ({
+          containerID,
+          ifname: "eth0",
+        })),
+      }, { netns: null });
+      await check();
+      await agent.sandbox.ok(["sh", "-ec", `cd ${claims}; port=${port}; ${damage}`]);
+      await agent.ok("DEL", "c1", config);
+      await agent.ok("ADD", "c1", config);
+    }
+    await agent.ok("DEL", "c1", config);
+    await agent.ok("ADD", "c2", config);
+    await agent.ok("DEL", "c2", config);
+    await agent.ok("DEL", "c3", mapping(8081));
+    assertEquals(await agent.leftovers(), []);
+  });
+
+  Deno.test(`${name}: a port stays its container's, whose record somebody removed`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const config = network([8080], { backend });
+    await agent.add("c1", config);
+    await agent.container("c2");
+    const state = async () => [await agent.rules("container_id"), await agent.elements()];
+    const before = await state();
+    await agent.sandbox.ok(["rm", `${STATE_DIR}/attachments/c1:pm:eth0.json`]);
+    assertStringIncludes((await agent.fails("ADD", "c2", config)).msg, "container_id: c1");
+    assertEquals(await state(), before);
+  });
+
   Deno.test(`${name}: ADD again: one set of rules, of the new mappings, and the old port is free`, async () => {
     await using agent = await PortMapperAgent.create(variant);
     await agent.container("c1");
@@ -109,6 +180,20 @@ for (const { name, backend, variant } of partOf(WAYS, 3)) {
     assertEquals(await agent.leftovers(), []);
   });
 }
+
+Deno.test("nftables: an ADD that finds another's element leaves it", async () => {
+  await using agent = await PortMapperAgent.create();
+  await agent.add("c1", network([8081], { backend: "nftables" }));
+  const foreign = 'tcp . 8080 comment "container_id: x" : 10.1.0.2 . 80';
+  await agent.sandbox.ok(["nft", `add element inet mesos-cni ports4 { ${foreign} }`]);
+  const before = await agent.elements();
+  await agent.container("c2");
+  const config = network([8080], { backend: "nftables", excludeDevices: [] });
+  const { code, msg } = await agent.fails("ADD", "c2", config);
+  assertEquals(code, 103);
+  assertStringIncludes(msg, "container_id: x");
+  assertEquals(await agent.elements(), before);
+});
 
 Deno.test("ADD again whose delegate fails leaves the first ADD's rules and ports as they are", async () => {
   await using agent = await PortMapperAgent.create();
