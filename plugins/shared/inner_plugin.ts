@@ -1,11 +1,11 @@
 /** The work of plugins whose one interface is the container's: make it, lease, configure, and back. */
 import { errno, unless } from "../../lib/base/unless.ts";
 import type { IpConfig, Result, Route } from "../../lib/cni/result.ts";
-import { hashOf } from "../../lib/base/hash.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { configureInterface } from "./configure_interface.ts";
 import { readDns } from "./dns.ts";
 import { addIpam, checkIpam, delIpam, FORWARDED, ipamType } from "./ipam.ts";
+import { innerMarksOf, isAnothers } from "./marks.ts";
 import { openNamespace, requireFree } from "./namespace.ts";
 import { removeAll } from "./remove_all.ts";
 import { insideInterface } from "./stacked_link.ts";
@@ -69,7 +69,7 @@ async function add(plugin: InnerPlugin, call: LiveCall): Promise<Result> {
     const leases = !before && (ipam !== undefined || plugin.addresses !== "optional");
     if (leases) undo(() => delIpam(call));
     const leased: Leased | undefined = leases ? await addIpam(call) : before;
-    const { index, namespaceId } = await marksOf(call);
+    const { index, namespaceId } = await innerMarksOf(call);
     await removeOurs(plugin, index, container);
     host.numberNamespace(call.netns, namespaceId);
     const link = await make(index);
@@ -93,19 +93,6 @@ function addressesBefore(call: LiveCall): Leased | undefined {
   return result.ips.length > 0 ? result : undefined;
 }
 
-/**
- * What marks an attachment's interface, whatever it is called: its index, and the number by which the host knows the
- * container's namespace. A container may rename the one and not reach the other. No two attachments have both, not even
- * by an id that somebody has looked for. The kernel gives neither to anybody of its own accord.
- */
-async function marksOf({ network, containerId, ifName }: Call) {
-  const number = async (text: string) => 2 ** 30 + (parseInt(await hashOf(text, 8), 16) >>> 2);
-  return {
-    index: await number(`${network} ${containerId} ${ifName}`),
-    namespaceId: await number(containerId),
-  };
-}
-
 async function removeOurs(
   { kind }: InnerPlugin,
   index: number,
@@ -119,14 +106,15 @@ async function removeOurs(
 async function del(plugin: InnerPlugin, call: Call): Promise<void> {
   await removeAll([
     async () => {
-      const { index, namespaceId } = await marksOf(call);
+      const { index, namespaceId } = await innerMarksOf(call);
       using container = openNamespace(call.netns);
+      using host = Netlink.open();
       if (container) {
         // What the reference has made is known by its name alone.
-        await removeLink(container, container.findLink(call.ifName));
+        const link = container.findLink(call.ifName);
+        if (link && !await isAnothers(call, host, link)) await removeLink(container, link);
         return await removeOurs(plugin, index, container);
       }
-      using host = Netlink.open();
       await removeOurs(plugin, index, host, namespaceId);
     },
     () => delIpam(call),

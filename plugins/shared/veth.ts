@@ -1,13 +1,12 @@
 /** The wire between a container and the host. */
 import { errno, unless } from "../../lib/base/unless.ts";
-import { hashOf } from "../../lib/base/hash.ts";
 import { open } from "../../lib/kernel/files.ts";
 import { SystemError } from "../../lib/kernel/libc.ts";
-import { inodeOf } from "../../lib/kernel/proc.ts";
 import { addVeth, deleteLink, type LinkSettings } from "../../lib/netlink/link_changes.ts";
 import { type Link, Netlink } from "../../lib/netlink/mod.ts";
 import { tryWriteSysctls } from "../../lib/kernel/sysctl.ts";
 import { wrong } from "../../lib/cni/fields.ts";
+import { isAnothers, isMarked, wireMarksOf } from "./marks.ts";
 import { openNamespace, requireFree } from "./namespace.ts";
 import { type Call, type LiveCall, prevResultOf } from "./standard_plugin.ts";
 
@@ -26,24 +25,6 @@ export interface Wire {
 }
 
 /**
- * What marks the host's ends of an attachment's wires, from their making on; a container reaches none of it. The
- * names say whose they are: a few, since some runtimes give two containers one id. So does the beginning of the
- * address; the rest is of the network that the wire was made for.
- */
-async function marksOf({ network, containerId, ifName, netns }: Call) {
-  const hash = await hashOf(`${network} ${containerId} ${ifName}`, 40);
-  const [whose, ...names] = hash.match(/.{8}/g)!;
-  // Of those that live, the kernel gives the lowest free number.
-  const inode = netns === undefined ? "" : inodeOf(netns).toString(16).padStart(4, "0").slice(-4);
-  // A locally administered address of one station, and a high one: a bridge takes the lowest of its ports'.
-  const mac = `fe${whose!.slice(0, 6)}${inode}`.match(/../g)!.join(":");
-  return { names: names.map((name) => `veth${name}`), mac };
-}
-
-const isMarked = (link: Link | undefined, mac: string) =>
-  link?.kind === "veth" && link.mac!.startsWith(mac);
-
-/**
  * Makes the call's wire, whose ends are born where they belong, with the host's end up unless it is
  * said to be down. In the place of one whose ADD was cut off, or that the container has hidden.
  *
@@ -58,7 +39,7 @@ export async function makeWire(
   outside: Omit<LinkSettings, "name" | "mac">,
 ): Promise<Wire> {
   const { ifName, netns } = call;
-  const { names, mac } = await marksOf(call);
+  const { names, mac } = await wireMarksOf(call);
   using handle = open(netns);
   // Twice each: the second time, what was ours is gone.
   for (const name of names.flatMap((name) => [name, name])) {
@@ -88,7 +69,7 @@ export async function makeWire(
 export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
-  const { names, mac } = await marksOf(call);
+  const { names, mac } = await wireMarksOf(call);
   for (const name of names) {
     const link = host.findLink(name);
     if (isMarked(link, mac)) await removeLink(host, link);
@@ -103,7 +84,9 @@ export async function removeWire(call: Call): Promise<void> {
     if (link?.kind === "veth" && link.mac === mac) await removeLink(host, link);
   }
   const inside = container?.findLink(call.ifName);
-  if (inside?.kind === "veth") await removeLink(container!, inside);
+  if (inside?.kind === "veth" && !await isAnothers(call, host, inside)) {
+    await removeLink(container!, inside);
+  }
 }
 
 /**

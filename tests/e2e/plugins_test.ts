@@ -256,6 +256,32 @@ Deno.test("DEL finds what its container renamed or took elsewhere, and what is o
   await machine.assertEmpty();
 });
 
+Deno.test("a late DEL whose CNI_NETNS leads to a later container's network takes nothing of it", async () => {
+  const types = ["bridge", "ptp", "macvlan"];
+  await using machine = await Machine.create([...types, "host-local"]);
+  await machine.sandbox.ok(["ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1"]);
+  const reused = ["env", "CNI_NETNS=/run/ns/later"];
+  const pairs = [...types.map((type) => [type, type]), ["bridge", "macvlan"], [
+    "macvlan",
+    "bridge",
+  ]];
+  for (const pair of pairs) {
+    const [network, later] = pair.map((type) => ({ ...NETWORK, type, master: "lan0" }));
+    for (const id of ["early", "later"]) await machine.namespace(id);
+    await machine.ok("ADD", "early", network!);
+    await machine.sandbox.ok(["umount", "/run/ns/early"]);
+    await machine.ok("ADD", "later", later!);
+    const before = await machine.leases();
+    await machine.ok("DEL", "early", network!, undefined, reused);
+    const { code } = await machine.inside("later", ["ip", "link", "show", "eth0"]);
+    const left = (await machine.leases()).length;
+    assertEquals([code, left], [0, before.length - 2], pair.join(", then "));
+    await machine.ok("DEL", "later", later!);
+    await machine.sandbox.ok(["umount", "/run/ns/later"]);
+  }
+  await machine.assertEmpty();
+});
+
 Deno.test("a store's files that are pipes, or links in a circle, keep nobody waiting", async () => {
   await using machine = await Machine.create();
   await machine.namespace("a");
