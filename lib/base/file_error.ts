@@ -9,8 +9,11 @@ const MEANINGS: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EEXIST: ["there is something of that name", "move it away"],
   EINVAL: ["the kernel takes no such name or value here", "correct the path"],
   EIO: ["the disk reports an error", "look at the kernel's log (dmesg)"],
-  EISDIR: ["it is a directory", "give the path of a file"],
-  ELOOP: ["its symbolic links lead round in a circle", "correct the links"],
+  EISDIR: ["it is a directory", "move it away, or give the path of a file"],
+  ELOOP: [
+    "it is a symbolic link where none may be, or links lead round in a circle",
+    "remove the link",
+  ],
   EMFILE: ["too many open files", "raise the limit of open files (ulimit -n)"],
   ENAMETOOLONG: ["the name is too long", "choose a shorter path"],
   ENFILE: ["the machine has too many open files", "raise fs.file-max"],

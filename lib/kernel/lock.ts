@@ -12,6 +12,7 @@ import {
   setInherited,
 } from "./files.ts";
 import { OperatorError } from "../base/error.ts";
+import { withFile } from "../base/file_error.ts";
 import { unless } from "../base/unless.ts";
 
 /** Why no file can be made: no room or inode, quota, a file system that is read-only. */
@@ -77,7 +78,7 @@ export class FileLock implements Disposable {
    * @param mode of the file, when it is made
    * @param inStead the directory that is locked where it can't be
    * @returns undefined when it was still held after `timeoutMs`
-   * @throws {SystemError}
+   * @throws {OperatorError} `file`
    */
   static async take(
     path: string,
@@ -86,7 +87,8 @@ export class FileLock implements Disposable {
     kind: LockKind = "exclusive",
     inStead?: string,
   ): Promise<FileLock | undefined> {
-    return await trying(timeoutMs, () => FileLock.tryTake(path, mode, kind, inStead));
+    const attempt = () => FileLock.tryTake(path, mode, kind, inStead);
+    return await trying(timeoutMs, () => withFile("lock", path, attempt));
   }
 
   /** The same, where it is an error that `who` keeps holding it. @throws {OperatorError} `busy` */
