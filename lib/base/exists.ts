@@ -2,7 +2,7 @@ import { errno, isA, unless } from "./unless.ts";
 
 /** What is at a path, links followed; undefined if nothing is. @throws what a look may else */
 export function statOf(path: string): Deno.FileInfo | undefined {
-  return unless(errno("ENOENT", "ENOTDIR"), () => Deno.statSync(path));
+  return unless(errno("ENOENT", "ENOTDIR", "ENAMETOOLONG"), () => Deno.statSync(path));
 }
 
 /** What tells a file from any other, and from itself before it was last written to or replaced. */

@@ -25,6 +25,13 @@ export const CNI_CODES = {
   internal: 999,
 } as const;
 
+/** Characters of an error that a runtime is told: a config may have thousands of what is wrong. */
+const MOST_TEXT = 8_000;
+
+function bounded(text: string): string {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
+}
+
 /** A failure with a place in the CNI protocol: what a plugin prints, or printed. */
 export class CniError extends OperatorError {
   override name = "CniError";
@@ -45,7 +52,8 @@ export class CniError extends OperatorError {
 
   /** The error object of the specification, in the version the caller speaks. */
   toJSON(cniVersion: string): Record<string, unknown> {
-    const { cniCode: code, message: msg, details } = this;
-    return details === undefined ? { cniVersion, code, msg } : { cniVersion, code, msg, details };
+    const msg = bounded(this.message);
+    const details = this.details === undefined ? {} : { details: bounded(this.details) };
+    return { cniVersion, code: this.cniCode, msg, ...details };
   }
 }

@@ -14,9 +14,15 @@ export type HostLocalConfig = ReturnType<typeof readHostLocalConfig>;
 /** @throws {CniError} */
 export function readHostLocalConfig(call: Call) {
   const ipam = requireIpam(call);
+  const store = storeOf(call);
+  if (isTooLong(store)) {
+    throw wrong(
+      `the name ${quote(call.network)} is too long: its leases would be in ${quote(store)}`,
+    );
+  }
   return {
     /** The directory of the network's leases. */
-    store: storeOf(call),
+    store,
     sets: readSets(call, ipam),
     routes: readRoutes(ipam),
     /** The file that the result's dns is read from. */
@@ -29,6 +35,14 @@ export function readHostLocalConfig(call: Call) {
 /** Where the leases are. @throws {CniError} */
 export function storeOf({ config, network }: Call): string {
   return `${config.object("ipam")?.text("dataDir") || DATA_DIR}/${network}`;
+}
+
+/** Bytes of a file's name, and of a path with room for what is below it (limits.h). */
+const [LONGEST_NAME, LONGEST_PATH] = [255, 4_000];
+
+function isTooLong(path: string): boolean {
+  const bytes = (text: string) => new TextEncoder().encode(text).length;
+  return bytes(path) > LONGEST_PATH || path.split("/").some((name) => bytes(name) > LONGEST_NAME);
 }
 
 function readSets(call: Call, ipam: Fields): RangeSet[] {

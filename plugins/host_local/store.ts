@@ -4,6 +4,7 @@
  * programs may work on the same directory at the same time.
  */
 import { OperatorError } from "../../lib/base/error.ts";
+import { withFile } from "../../lib/base/file_error.ts";
 import { isAddress } from "../../lib/base/ip.ts";
 import {
   type Holder,
@@ -63,7 +64,7 @@ export class LeaseStore implements Disposable {
    * @throws {OperatorError} `store_busy`
    */
   static async open(path: string): Promise<LeaseStore> {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
+    withFile("make", path, () => Deno.mkdirSync(path, { recursive: true, mode: 0o755 }));
     const lock = await FileLock.take(`${path}/${LOCK}`, PATIENCE, LOCK_MODE);
     if (!lock) throw new OperatorError("store_busy", `another program keeps holding ${path}/lock`);
     try {

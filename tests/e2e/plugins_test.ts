@@ -306,6 +306,38 @@ Deno.test("a pipe in the place of a container's network keeps nobody waiting", a
   await machine.assertEmpty();
 });
 
+Deno.test("a network whose name no directory can have is refused in a few words, and its DEL succeeds", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  for (const name of ["n".repeat(300), "n".repeat(100_000)]) {
+    for (const config of [{ ...NETWORK, name }, { ...NETWORK, name, type: "host-local" }]) {
+      const { code, stdout, stderr } = await machine.call("ADD", "a", config);
+      assertEquals([code, stderr], [1, ""]);
+      const { msg, details } = JSON.parse(stdout);
+      assertMatch(msg, /^the name "n+… is too long: its leases would be in "/);
+      assertEquals(details, undefined);
+      await machine.ok("DEL", "a", config);
+    }
+  }
+  await machine.assertEmpty();
+});
+
+Deno.test("what is in the place of a store's lock is told, and what to do", async () => {
+  await using machine = await Machine.create();
+  await machine.namespace("a");
+  for (const make of [["mkdir"], ["ln", "-s", "lock"]]) {
+    await machine.sandbox.ok(["mkdir", "-p", LEASES]);
+    await machine.sandbox.ok([...make, `${LEASES}/lock`]);
+    const { code, stdout } = await machine.call("DEL", "a", NETWORK);
+    assertEquals(code, 1);
+    assertMatch(
+      JSON.parse(stdout).msg,
+      /^can't lock .*\/lock: .* \(E[A-Z]+\); (move it|remove the)/,
+    );
+    await machine.sandbox.ok(["rm", "-r", `${LEASES}/lock`]);
+  }
+});
+
 Deno.test("among 10,000 leases an attachment gets and gives back its own, and the store stays the reference's", async () => {
   await using machine = await Machine.create();
   await machine.sandbox.ok([
