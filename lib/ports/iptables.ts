@@ -89,7 +89,10 @@ export class Iptables implements Backend {
   }
 }
 
-/** By the handles on record, if all still lead to the attachment's rules; else by the comment. */
+/**
+ * By the handles on record, if all still lead to the attachment's rules; else by the comment. Where the
+ * jump to them stands twice, somebody has replayed all rules, and there are some that no handle leads to.
+ */
 function removal(
   view: FirewallView,
   attachment: Removal,
@@ -97,7 +100,12 @@ function removal(
 ): FoundRule[] {
   const { containerId, handles } = attachment;
   const recorded = (handles?.[family] ?? []).map((one) => foundAt({ family, ...one }, one.handle));
-  if (recorded.length > 0 && view.recall(recorded, commentOf(containerId))) return recorded;
+  if (recorded.length > 0) {
+    const [jump] = rulesOf(structure(attachment as MappingRecord))
+      .filter((rule) => rule.family === family);
+    const isReplayed = view.find([jump!]).length > 1;
+    if (!isReplayed && view.recall(recorded, commentOf(containerId))) return recorded;
+  }
   const found = [attachment.chain, LOOPBACK_CHAIN, SNAT_CHAIN].flatMap((chain) =>
     view.withComment({ family, table: "nat", chain }, possibleComments(containerId))
   );

@@ -238,6 +238,31 @@ Deno.test("after an operator's save and restore of all rules, DEL still finds it
   assertEquals(await agent.leftovers(), []);
 });
 
+for (const variant of VARIANTS) {
+  Deno.test(`rules that a script replayed, each three times: DEL leaves none of its own (${variant})`, async () => {
+    await using agent = await PortMapperAgent.create(variant);
+    const config = (port: number) => network([port], { delegate: PLAIN, snat: true });
+    await agent.add("c1", config(8080));
+    await agent.add("c2", config(8081));
+    const own = (await agent.rules("container_id: c2")).length;
+    const replay = "iptables-save | grep -v ^: >$0; iptables-restore --noflush $0; " +
+      "iptables-restore --noflush $0";
+    await agent.sandbox.ok(["sh", "-ec", replay, `${agent.sandbox.dir}/saved`], {
+      env: { PATH: agent.path },
+    });
+    await agent.ok("DEL", "c1", config(8080));
+    assertEquals(await agent.rules("container_id: c1"), []);
+    assertEquals((await agent.rules("container_id: c2")).length, 3 * own);
+    await agent.add("c3", config(8080));
+    await agent.serve("c3");
+    assertStringIncludes(await agent.ask("192.168.0.1", 8080), "c3 ");
+    for (const [id, port] of [["c2", 8081], ["c3", 8080]] as const) {
+      await agent.ok("DEL", id, config(port));
+    }
+    assertEquals(await agent.leftovers(), []);
+  });
+}
+
 Deno.test("of many containers that want one port at the same time, exactly one gets it", async () => {
   await using agent = await PortMapperAgent.create();
   const ids = Array.from({ length: 8 }, (_, i) => `c${i}`);
