@@ -63,16 +63,17 @@ export async function makeWire(
 
 /**
  * Removes the call's wire: by the host's end, as a container may have renamed its own or taken it to a network of its
- * making; without a namespace, each that its id has. Of a wire that has no mark, as the reference's, the
+ * making; without a path of one, each that its id has. Of a wire that has no mark, as the reference's, the
  * container's end or the result of ADD tells.
  */
 export async function removeWire(call: Call): Promise<void> {
   using host = Netlink.open();
   using container = openNamespace(call.netns);
-  const { names, mac } = await wireMarksOf(call);
-  for (const name of names) {
+  // A path that leads to no network does not tell whose a wire is of several containers of one id.
+  const marks = container || call.netns === undefined ? await wireMarksOf(call) : undefined;
+  for (const name of marks?.names ?? []) {
     const link = host.findLink(name);
-    if (isMarked(link, mac)) await removeLink(host, link);
+    if (isMarked(link, marks!.mac)) await removeLink(host, link);
   }
   const made = prevResultOf(call)?.interfaces ?? [];
   // Runtimes keep a result by id: it may be that of another container of this one's.

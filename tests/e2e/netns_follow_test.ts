@@ -95,7 +95,7 @@ Deno.test("the hop where a packet is lost is named, with the reason", async () =
   ];
   const nothing = () => Promise.resolve();
   const stops: Stop[] = [
-    ["no name", "nowhere.test:80", /the name nowhere\.test/, /^$/, nothing],
+    ["no name", "nowhere.test:80", /the name nowhere\.test/, /no such name/, nothing],
     ["nothing listens outside", "203.0.113.2:81", /^$/, /203\.0\.113\.2 refuses/, nothing],
     ["nothing listens in the container", "neighbour:81", /^$/, /neighbour refuses/, nothing],
     [
