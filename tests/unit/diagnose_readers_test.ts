@@ -228,6 +228,10 @@ const CASES: Case[] = [
       destination: "2001:db8:9::1",
     }));
   }, "neighbour_silent neighbour outside"],
+  ["nobody answers a container that asks whether its address is its alone", (world) => {
+    const asked = sighting("eth0 of web", "arp request", "10.1.0.2");
+    return explain(world.evidence(0, { about: () => [asked] }, { neighbours: ["10.1.0.2"] }));
+  }, "lost link container"],
   ["a next hop does not answer who it is", (world) => {
     world.host.routes.push(route("default", 4, { gateway: "203.0.113.9" }));
     return to(3)(world);

@@ -39,7 +39,10 @@ export const unansweredNeighbour: Reader = async (e) => {
       continue;
     }
     const asker = nobodyHas ? e.trail.journey.legs[0] : askerOf(e.trail, requests);
-    if (!asker) continue;
+    // Who has an address himself asks whether it is his alone, which nobody answers.
+    const { host, inside } = e.scene;
+    const asks = [host, inside].find(({ netns }) => netns === asker?.stop.netns);
+    if (!asker || asks?.ownerOf(address)) continue;
     // An answer that was heard on the link may be dropped behind it.
     if (drop) return [await droppedBy(e, drop)];
     const heard = !nobodyHas &&
