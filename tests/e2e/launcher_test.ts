@@ -168,24 +168,21 @@ Deno.test("a launcher says that there is no /proc, whatever it is called for but
   await using machine = await PluginMachine.create();
   await installed(machine.sandbox);
   await machine.namespace("a");
-  for (const hide of ["umount --lazy /proc", "mount -t tmpfs none /proc"]) {
-    const without = ["unshare", "--mount", "sh", "-c", `${hide} && exec "$@"`, "sh"];
-    for (const { type } of partOf(TYPES, 3)) {
-      for (const command of ["ADD", "CHECK", "DEL", "GC", "STATUS"]) {
-        const call = [command, "a", { ...NETWORK, type }, "/run/plugins", without] as const;
-        const { code, stdout, stderr } = await machine.call(...call);
-        assertEquals([code, stderr], [1, ""], `${type} ${command}`);
-        const { msg, ...rest } = JSON.parse(stdout);
-        assertEquals(rest, { cniVersion: "0.1.0", code: 999 });
-        assertStringIncludes(
-          msg,
-          "can't begin, since /proc/self/exe can't be read: have /proc mounted",
-        );
-      }
+  const hide = 'mount -t tmpfs none /proc && exec "$@"';
+  const without = ["unshare", "--mount", "sh", "-c", hide, "sh"];
+  for (const { type } of partOf(TYPES, 3)) {
+    for (const command of ["ADD", "CHECK", "DEL", "GC", "STATUS"]) {
+      const call = [command, "a", { ...NETWORK, type }, "/run/plugins", without] as const;
+      const { code, stdout, stderr } = await machine.call(...call);
+      assertEquals([code, stderr], [1, ""], `${type} ${command}`);
+      const { msg, ...rest } = JSON.parse(stdout);
+      assertEquals(rest, { cniVersion: "0.1.0", code: 999 }, `${type} ${command}: ${msg}`);
+      const why = "can't begin, since /proc/self/exe can't be read: have /proc mounted";
+      assertStringIncludes(msg, why);
     }
-    const asked = await machine.call("VERSION", "a", NETWORK, "/run/plugins", without);
-    assertStringIncludes(asked.stdout, "supportedVersions");
   }
+  const asked = await machine.call("VERSION", "a", NETWORK, "/run/plugins", without);
+  assertStringIncludes(asked.stdout, "supportedVersions");
 });
 
 Deno.test({
@@ -282,20 +279,21 @@ Deno.test("the links of an older release become launchers, and another's plugin 
 });
 
 Deno.test("a launcher is found out by its bytes", async () => {
-  const path = await Deno.makeTempFile();
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/none`;
   try {
     for (const type of TYPES) {
       const launcher = launcherOf(type, "/usr/local/bin/mesos-cni ü");
-      await Deno.writeFile(path, launcherBytes(launcher));
-      assertEquals(findLauncher(path), { ...launcher, isIntact: true });
+      await Deno.writeFile(`${directory}/${type.type}`, launcherBytes(launcher));
+      assertEquals(findLauncher(`${directory}/${type.type}`), { ...launcher, isIntact: true });
     }
     await Deno.writeTextFile(path, "#!/bin/sh\n");
     assertEquals(findLauncher(path), undefined);
-    await Deno.writeTextFile(path, "");
-    assertEquals(findLauncher(path), undefined);
+    await Deno.writeTextFile(`${path}-empty`, "");
+    assertEquals(findLauncher(`${path}-empty`), undefined);
     assertEquals(findLauncher(MESOS_CNI), undefined);
   } finally {
-    await Deno.remove(path);
+    await Deno.remove(directory, { recursive: true });
   }
 });
 

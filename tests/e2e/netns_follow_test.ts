@@ -281,8 +281,7 @@ Deno.test("a client outside is named: its packet enters as its own would, and th
   assertEquals((await comesFrom("198.51.100.21", "patient:80")).arrived, true);
   await agent.ok(["ip", "route", "del", "198.51.100.0/24"]);
   const unknown = await comesFrom("198.51.100.21", "patient:80");
-  assertMatch(unknown.finding, /198\.51\.100\.21/);
-  assertMatch(unknown.finding, /route/);
+  assertMatch(unknown.finding, /no default route/);
 });
 
 Deno.test("who is no client from outside is said not to be one", async () => {

@@ -7,6 +7,7 @@ import type { Sandbox } from "./sandbox.ts";
 const libc = openLibc({
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
 });
 const blocking = openLibc({
   read: { parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
@@ -18,6 +19,8 @@ const TIOCGPTN = 0x80045430n;
 const TIOCSWINSZ = 0x5414n;
 const O_RDWR = 2;
 const O_NOCTTY = 0o400;
+/** asm-generic/fcntl.h */
+const F_SETFL = 4;
 
 export class Pty implements AsyncDisposable {
   #seen = "";
@@ -28,6 +31,8 @@ export class Pty implements AsyncDisposable {
   /** Starts a command as the leader of a session whose terminal this is. */
   constructor(argv: string[], env: Record<string, string> = {}) {
     this.#master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    // What reads it waits, on a thread of its own.
+    if (libc().fcntl(this.#master.fd, F_SETFL, 0) < 0) throw new Error("fcntl of a pty");
     const number = new Int32Array(1);
     this.#ioctl(TIOCSPTLCK, new Uint8Array(4));
     this.#ioctl(TIOCGPTN, new Uint8Array(number.buffer));
