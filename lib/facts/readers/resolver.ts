@@ -1,7 +1,7 @@
 /** How the container resolves names: its resolv.conf and hosts, as its programs see them (resolv.conf(5)). */
 import { isAddress } from "../../base/ip.ts";
 import { readCheckpoint } from "../../kernel/atomic_file.ts";
-import { cause } from "../cause.ts";
+import { cause, hint } from "../cause.ts";
 import { type Look, nothing, saw } from "../look.ts";
 import type { Scene } from "../scene.ts";
 import { isWithoutServer, madeFor, nameservers } from "./files.ts";
@@ -19,8 +19,9 @@ export function readResolver(scene: Scene): Look {
   const isMeantOutside = scene.interfaces.some(({ checkpoint }) =>
     (checkpoint?.result?.routes.length ?? 0) > 0
   );
+  const without = lookups?.some((one) => one === "dns" || one === "resolve") ? undefined : lookups;
   return saw(`${file}: ${servers.join(", ") || "no server"}`, [
-    ...servers.length === 0 && isMeantOutside && !isWithoutServer(scene)
+    ...servers.length === 0 && isMeantOutside && !without && !isWithoutServer(scene)
       ? [cause("no_nameserver", reason, about, [`${file} has no line "nameserver"`])]
       : [],
     ...servers.filter((one) => !isAddress(one.split("%")[0]!)).map((server) =>
@@ -28,8 +29,11 @@ export function readResolver(scene: Scene): Look {
         `${file}: nameserver ${server}`,
       ])
     ),
-    ...lookups?.some((one) => one === "dns" || one === "resolve") === false
-      ? [cause("no_dns_lookup", reason, about, [`/etc/nsswitch.conf: hosts: ${lookups.join(" ")}`])]
+    // Where no server is named either, it is meant so.
+    ...without
+      ? [(servers.length === 0 ? hint : cause)("no_dns_lookup", reason, about, [
+        `/etc/nsswitch.conf: hosts: ${without.join(" ")}`,
+      ])]
       : [],
   ]);
 }
