@@ -25,7 +25,7 @@ export const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, FLAGS: 8 };
 /** Of routes (linux/rtnetlink.h). */
 export const RTA = {
   ...{ DST: 1, SRC: 2, IIF: 3, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, METRICS: 8 },
-  ...{ MULTIPATH: 9, TABLE: 15, VIA: 18, IP_PROTO: 27, SPORT: 28, DPORT: 29 },
+  ...{ MULTIPATH: 9, CACHEINFO: 12, TABLE: 15, VIA: 18, IP_PROTO: 27, SPORT: 28, DPORT: 29 },
 };
 
 /** Of a route's metrics (linux/rtnetlink.h). */

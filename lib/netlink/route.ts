@@ -69,13 +69,18 @@ const ACTIONS = [
 
 /**
  * Decodes a message RTM_NEWROUTE (struct rtmsg and attributes); undefined for an entry that the
- * kernel only keeps as a cache, and for multicast routing.
+ * kernel only keeps as a cache, for multicast routing, and for a route of IPv6 whose time is over: it stays in
+ * its table for a while, and no packet goes by it (`fib6_check_expired`).
  */
 export function decodeRoute(message: Message): Route | undefined {
   const header = fixedPart(message.body, RTMSG_BYTES);
   const flags = header.getUint32(8, true);
   if (flags & RTM_F_CLONED || !isIp(header.getUint8(0))) return undefined;
-  return decodeRouteEntry(message);
+  const [, attributes] = opened(message.body, RTMSG_BYTES);
+  // struct rta_cacheinfo: what is left, below 0 of one that has expired.
+  const cache = attributes.bytes(RTA.CACHEINFO);
+  const isExpired = cache && cache.length >= 12 && view(cache).getInt32(8, true) < 0;
+  return isExpired ? undefined : decodeRouteEntry(message);
 }
 
 /** As {@link decodeRoute}, for the answer to a question, which is such a cache entry. */

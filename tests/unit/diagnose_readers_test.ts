@@ -1192,11 +1192,11 @@ Deno.test("without a default route the agent is told so, and not what each addre
 });
 
 Deno.test("an agent without a way out of a family is meant so where it has no address of it, or a site's own", () => {
-  const lost = (own: string[], more: string[] = []) => {
+  const lost = (own: string[], more: string[] = [], by4 = "default", flags = ["permanent"]) => {
     const world = new World();
     const { host, checkpoint } = world;
-    host.addresses.push(...own.map((one) => address(4, one)));
-    host.routes.push(route("default", 4, { gateway: "203.0.113.2" }));
+    host.addresses.push(...own.map((one) => address(4, one, { flags })));
+    host.routes.push(route(by4, 4, { gateway: "203.0.113.2" }));
     host.routes.push(...more.map((gateway) => route("default", 4, { family: "inet6", gateway })));
     checkpoint.result.ips.push({ address: "fd00:1::2/64", gateway: "fd00:1::1" });
     checkpoint.result.routes.push({ dst: "::/0" });
@@ -1206,6 +1206,8 @@ Deno.test("an agent without a way out of a family is meant so where it has no ad
   assertEquals(lost(["fd00:9::1/64"]), []);
   assertEquals(lost(["2001:db8:113::1/64"], ["fe80::1"]), []);
   assertEquals(lost(["2001:db8:113::1/64"]), ["no_host_route"]);
+  assertEquals(lost(["2001:db8:113::1/64"], [], "192.0.2.0/24"), []);
+  assertEquals(lost(["2001:db8:113::1/64"], [], "192.0.2.0/24", []), ["no_host_route"]);
 });
 
 Deno.test("queues that pass what comes, and ports of bridges that know who has joined a group, are well", () => {

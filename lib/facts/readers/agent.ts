@@ -123,8 +123,9 @@ export function readUplinks(agent: Agent): Look {
 const OF_A_SITE = /^f[cd]/;
 
 /**
- * Containers were given a default route for IPv6, and the agent has one for IPv4 alone, on a link where it has a global
- * address of IPv6: one that came by itself is lost when the agent begins to forward. Of IPv4 many are local by design.
+ * Containers were given a default route for IPv6, and the agent has none, though it has a global address of IPv6 that
+ * came by itself, or on the link of its default route for IPv4: one that came by itself is lost when its time is over, or
+ * the agent begins to forward. Of IPv4 many are local by design.
  */
 function defaultLost({ host, containers }: Agent): Cause[] {
   const [given] = containers.filter(({ namespaceAlive }) => namespaceAlive)
@@ -135,14 +136,19 @@ function defaultLost({ host, containers }: Agent): Cause[] {
       destination === "default" && type === "unicast"
     )
   );
-  const way = host.linkAt((by4?.hops?.[0] ?? by4)?.link);
-  const own = way && host.globalsOf(way, 6).find(({ address }) => !OF_A_SITE.test(address));
-  return !given || !own || by6 ? [] : [cause("no_host_route", ["route", "uplink"], {
+  if (!given || by6) return [];
+  const way = (by4?.hops?.[0] ?? by4)?.link;
+  const [own] = host.links.filter((one) => leadsOut(host, containers, one)).flatMap((link) =>
+    host.globalsOf(link, 6).filter(({ address, flags }) =>
+      !OF_A_SITE.test(address) && (link.index === way || !flags.includes("permanent"))
+    ).map(({ address }) => ({ address, device: link.name }))
+  );
+  return !own ? [] : [cause("no_host_route", ["route", "uplink"], {
     family: 6,
-    device: way.name,
+    device: own.device,
     network: given.network,
     why: "default",
-  }, [`ip address: ${own.address} on ${way.name}, by which the default route for IPv4 leads`])];
+  }, [`ip address: ${own.address} on ${own.device}`])];
 }
 
 /** A link with an address and a default route, whose packets go to the bridge that it is a port of. */
