@@ -44,6 +44,7 @@ import { partialRules } from "./readers/partial.ts";
 import { explain, notJudged, sentence } from "./readers/table.ts";
 import type { Sighting } from "./observe/tap.ts";
 import { trailOf } from "./place.ts";
+import { readConnections } from "../facts/readers/connections.ts";
 import { readQueues } from "../facts/readers/queues.ts";
 import { resolverOf } from "../facts/readers/resolver.ts";
 import { takeTokens, TRIES } from "./tokens.ts";
@@ -109,7 +110,7 @@ export async function diagnose(
   const [{ asked, causes }, facts, shared, agents] = await Promise.all([
     passive ? { asked: UNASKED, causes: [] } : answer(scene, questions, kernel, ofAgent),
     scene.container
-      ? readFacts([...OF_CONTAINER, QUEUES, ...passive ? [] : [OWN_NAME]], scene)
+      ? readFacts([...OF_CONTAINER, ...OF_ONE, ...passive ? [] : [OWN_NAME]], scene)
       : [],
     passive ? [] : readFacts([BY_ARP, WAITING], { scene, kernel }),
     ofAgent,
@@ -181,8 +182,11 @@ const UNASKED = [
   ...unasked("only a packet tells, and none was sent"),
 }));
 
-/** Of all containers the agent's queues would be read as often. */
-const QUEUES: FactReader<Scene> = { name: "no queue on its way slows it down", read: readQueues };
+/** What is read of one container that is asked about, and not of each that is listed. */
+const OF_ONE: readonly FactReader<Scene>[] = [
+  { name: "no queue on its way slows it down", read: readQueues },
+  { name: "its connections are answered, and what comes is taken", read: readConnections },
+];
 
 const BY_ARP: FactReader<Pick<Evidence, "scene" | "kernel">> = {
   name: "nobody else answers for its addresses",

@@ -342,6 +342,12 @@ const WORDS = {
     "{address} takes a connection to {port} and resets it when it is sent a request of HTTP | if it speaks HTTP, look at its log and at what is between that resets; if not, that may be its answer",
   listener_silent:
     "{address} takes a connection to {port} and a request of HTTP, and says nothing: no answer | if it speaks HTTP, look at its log and at what is between that may take connections for it; if not, that may be its answer",
+  connection_stalled:
+    "{container} has sent {value} again and again to {address} port {port}, and nothing acknowledges it: the connection is dead, and its program waits | where a new one is answered, a table of connections on the way has forgotten this one, or drops what is large: let the program make it anew (keepalives find that out by themselves), and see what was restarted or flushed on the way",
+  connection_half_open:
+    "{address} asks {container} for connections to {port}, and acknowledges no answer | its answers are lost on the way back, or it asks in another's name (SYN flood): look for both at {address}, and between",
+  socket_overflow:
+    "{container} throws away what is sent to it, since its programs do not take it as fast: {value} | look what they do meanwhile, and give them a larger backlog or buffer (net.core.somaxconn, SO_RCVBUF)",
   // The store of addresses.
   ipam_lost:
     "the IPAM store has forgotten that {address} is {container}'s | host-local will give {address} to the next container: write the container's id into {file}, or restart the container",

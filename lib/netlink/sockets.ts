@@ -50,6 +50,8 @@ export function parseSockets(text: string, protocol: "tcp" | "udp") {
       /** Bytes that wait to be sent, and to be read. */
       sendQueue: sendQueue!,
       receiveQueue: receiveQueue!,
+      /** How often what nobody acknowledges was sent again (timer 1: a retransmission is due). */
+      sentAgain: fields[5]!.startsWith("01:") ? parseInt(fields[6]!, 16) : 0,
       inode: Number(fields[9]),
     }];
   });

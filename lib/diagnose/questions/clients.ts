@@ -4,6 +4,7 @@ import { familyOfKnown } from "../../base/ip.ts";
 import { unlessRefused } from "../../base/unless.ts";
 import { isWayIn, leadsOut, type Scene, type Uplink } from "../../facts/scene.ts";
 import { flowsTo } from "../../nft/conntrack.ts";
+import { halfOpen } from "../../facts/readers/connections.ts";
 import type { Kernel } from "../observe/kernel.ts";
 
 /** Whoever fills sets with all of its clients has a reason; and of ways in and back there are few. */
@@ -43,13 +44,16 @@ export async function knownClients(
   const mappings = mappingsOf(scene);
   if (mappings.length === 0) return [];
   const named = await kernel.namedAddresses();
+  // Whoever waits for an answer that does not come to him is the one to ask as.
+  const waiting = halfOpen(scene.inside).map(({ remoteAddress }) => remoteAddress)
+    .filter((one) => scene.isStranger(one)).slice(0, MOST);
   const { host, agent } = scene;
   const ways = host.links.filter((one) =>
     isWayIn(host, agent.containers, one) &&
     FAMILIES.some((family) => host.globalsOf(one, family).length > 0)
   );
   // The kernel walks all of its table for each port, and by one link everybody comes alike.
-  if (ways.length < 2 && named.size === 0) return [];
+  if (ways.length < 2 && named.size === 0) return waiting.map((address) => ({ address }));
   const near = FAMILIES.flatMap((family) => {
     const link = scene.uplink(family)?.link;
     return link && named.size > 0 ? scene.strangersOn(link, family) : [];
@@ -60,7 +64,9 @@ export async function knownClients(
   const all = mappings.slice(0, MOST_PORTS).flatMap((one) => connectionsTo(scene, one))
     .toSorted((a, b) => rank(a) - rank(b));
   const known = new Map<string, Client>();
-  for (const address of near) if (named.has(address)) known.set(address, { address });
+  for (const address of [...waiting, ...near.filter((one) => named.has(one))]) {
+    known.set(address, { address });
+  }
   for (const { source: address, ...to } of all.slice(0, MOST_LOOKED_AT)) {
     const { link: back, route } = host.wayTo(address);
     // He is of this machine, or behind it: another runtime's container, or one that has ended.

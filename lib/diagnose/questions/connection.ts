@@ -7,8 +7,7 @@ import { hint } from "../../facts/cause.ts";
 import { Scene } from "../../facts/scene.ts";
 import { processName } from "../../containers/processes.ts";
 import { readProcFile } from "../../kernel/files.ts";
-import { sockets } from "../../netlink/sockets.ts";
-import type { NamespaceView } from "../../netlink/view.ts";
+import { unanswered } from "../../facts/readers/connections.ts";
 import { flowsFrom } from "../../nft/conntrack.ts";
 import { type Destination, endpoint, ledTo, ofAddress } from "../destination.ts";
 import { isRefusal } from "../failure.ts";
@@ -96,16 +95,14 @@ export async function connectionQuestion(
 /** Of what its task has asked in vain: connections that are looked at, and destinations that are asked again. */
 const MOST_FLOWS = 1000;
 const MOST_WANTED = 4;
-/** What a socket of IPv6 has of an address of IPv4. */
-const MAPPED = /^::ffff:(?=\d+\.)/;
 
 /**
- * Where its task has asked for a connection of TCP and had no answer: now, or within the two minutes that are tracked.
+ * Where its task has sent something by TCP and had no answer: now, or within the two minutes that are tracked.
  *
  * @param isAlone whether for this container alone the kernel may walk its table of connections
  */
 function askedInVain(scene: Scene, isAlone: boolean): Destination[] {
-  const now = sockets(scene.inside as NamespaceView).filter(({ state }) => state === "SYN_SENT")
+  const now = unanswered(scene.inside)
     .map(({ remoteAddress, remotePort, localPort }) =>
       [remoteAddress, remotePort, localPort] as const
     );
@@ -117,7 +114,7 @@ function askedInVain(scene: Scene, isAlone: boolean): Destination[] {
     .map(({ destination, port, sourcePort }) => [destination, port, sourcePort ?? 0] as const);
   // Of names there are questions of their own.
   const all = [...now, ...tracked].filter(([, port, from]) => !isToken(from) && port !== 53)
-    .map(([address, port]) => ofAddress(scene, address.replace(MAPPED, ""), port, "tcp"));
+    .map(([address, port]) => ofAddress(scene, address, port, "tcp"));
   return [...new Map(all.map((one) => [endpoint(one), one])).values()].slice(0, MOST_WANTED);
 }
 
